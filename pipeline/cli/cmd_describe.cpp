@@ -1,0 +1,105 @@
+#include <fmt/format.h>
+
+#include "commands.h"
+#include "plugin/registry.h"
+#include "plugin/schema_file.h"
+
+namespace graft::cli {
+namespace {
+
+std::string range_of(const ParamSpec& p) {
+  std::string out;
+  if (p.min && p.max)
+    out = fmt::format("{} to {}", *p.min, *p.max);
+  else if (p.min)
+    out = fmt::format("at least {}", *p.min);
+  else if (p.max)
+    out = fmt::format("at most {}", *p.max);
+  if (p.min_items && p.max_items)
+    out += *p.min_items == *p.max_items ? fmt::format("{} values", *p.min_items)
+                                        : fmt::format("{} to {} values", *p.min_items, *p.max_items);
+  else if (p.min_items)
+    out += fmt::format("at least {} values", *p.min_items);
+  // The range of a list is that of its elements.
+  if (out.empty() && !p.fields.empty() && p.kind == ParamSpec::Kind::List) return range_of(p.fields[0]);
+  return out;
+}
+
+/// Text wrapped at 100 columns with an indent.
+std::string wrapped(const std::string& text, std::size_t indent) {
+  std::string out, line;
+  std::size_t start = 0;
+  while (start < text.size()) {
+    std::size_t end = text.find(' ', start);
+    if (end == std::string::npos) end = text.size();
+    const std::string word = text.substr(start, end - start);
+    if (!line.empty() && indent + line.size() + 1 + word.size() > 100) {
+      out += std::string(indent, ' ') + line + "\n";
+      line.clear();
+    }
+    line += (line.empty() ? "" : " ") + word;
+    start = end + 1;
+  }
+  return out + std::string(indent, ' ') + line + "\n";
+}
+
+void print_params(const std::vector<ParamSpec>& params, std::size_t indent) {
+  for (const ParamSpec& p : params) {
+    std::string facts = p.kind == ParamSpec::Kind::Object ? "map" : p.type_name();
+    if (const std::string range = range_of(p); !range.empty()) facts += ", " + range;
+    if (!p.unit_name.empty()) facts += " " + p.unit_name;
+    if (p.is_required)
+      facts += ", required";
+    else if (!p.default_value.is_null())
+      facts += ", default " + p.default_value.to_json();
+    else if (p.may_be_null)
+      facts += ", optional";
+    if (!p.changes_output) facts += ", does not change the output";
+    fmt::print("{:{}}{}: {}\n", "", indent, p.name, facts);
+    if (!p.text.empty()) fmt::print("{}", wrapped(p.text, indent + 4));
+    if (p.kind == ParamSpec::Kind::Object) print_params(p.fields, indent + 4);
+  }
+}
+
+void print_ports(const char* title, const std::vector<PortSpec>& ports) {
+  if (ports.empty()) return;
+  fmt::print("\n{}\n", title);
+  for (const PortSpec& p : ports)
+    fmt::print("  {}: {}{}{}\n{}", p.name, to_string(p.type), p.shape.empty() ? "" : " " + p.shape,
+               p.many ? ", one or more" : "", wrapped(p.text, 6));
+}
+
+}  // namespace
+
+int describe(const Global& global, const std::vector<std::string>& arguments) {
+  const std::string& name = only_argument(arguments, "PLUGIN");
+  const Registry registry(Registry::search_path(global.plugin_dirs));
+  const Registry::Plugin* plugin = registry.find(name);
+  if (plugin == nullptr) {
+    std::vector<std::string> names;
+    for (const auto& [n, p] : registry.plugins()) names.push_back(n);
+    const auto near = nearest(name, names);
+    if (const auto* rejected = registry.rejected_as(name))
+      throw UsageError{fmt::format("plugin '{}' cannot be used: {}", name, rejected->message())};
+    throw UsageError{fmt::format("no plugin '{}'{} (plugins: {})", name,
+                                 near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", "))};
+  }
+  const PluginSchema& s = plugin->schema;
+  if (global.json) {
+    fmt::print("{}", to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, s}));
+    return kOk;
+  }
+  fmt::print("{} {} ({})\n{}", s.name, s.version, to_string(s.kind), wrapped(s.summary, 2));
+  print_ports("inputs", s.inputs);
+  print_ports("outputs", s.outputs);
+  if (!s.params.empty()) {
+    fmt::print("\nparameters (under `with:`)\n");
+    print_params(s.params, 2);
+  }
+  if (!s.example_config.empty()) fmt::print("\nexample\n{}", s.example_config);
+  if (!s.libraries.empty()) fmt::print("\nuses {}\n", s.libraries);
+  fmt::print("\nfile {}\n", plugin->path.string());
+  return kOk;
+}
+
+}  // namespace graft::cli

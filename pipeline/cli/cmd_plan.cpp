@@ -1,0 +1,20 @@
+#include <fmt/format.h>
+
+#include "config_command.h"
+#include "run/runner.h"
+
+namespace graft::cli {
+
+int plan(const Global& global, const std::vector<std::string>& arguments) {
+  const std::string& path = only_argument(arguments, "CONFIG");
+  Registry registry(Registry::search_path(global.plugin_dirs));
+  const auto plan = read_plan(global, path, registry);
+  if (!plan) return kUsage;
+  RunOptions options;
+  options.out = global.out;
+  options.store = global.store;
+  fmt::print("{}", describe_plan(*plan, registry, options));
+  return kOk;
+}
+
+}  // namespace graft::cli

@@ -1,0 +1,48 @@
+#include <fmt/format.h>
+
+#include "commands.h"
+#include "plugin/registry.h"
+
+namespace graft::cli {
+
+int plugins(const Global& global, const std::vector<std::string>& arguments) {
+  if (!arguments.empty()) throw UsageError{"this command takes no argument"};
+  const Registry registry(Registry::search_path(global.plugin_dirs));
+  if (global.json) {
+    Value out = Value::map();
+    out["plugins"] = Value::list();
+    for (const auto& [name, p] : registry.plugins()) {
+      Value v = Value::map();
+      v["name"] = name;
+      v["version"] = p.schema.version;
+      v["kind"] = to_string(p.schema.kind);
+      v["summary"] = p.schema.summary;
+      v["path"] = p.path.string();
+      out["plugins"].push(std::move(v));
+    }
+    out["rejected"] = Value::list();
+    for (const auto& r : registry.rejected()) {
+      Value v = Value::map();
+      v["path"] = r.path.string();
+      v["wanted"] = r.wanted;
+      v["got"] = r.got;
+      v["cure"] = r.cure;
+      out["rejected"].push(std::move(v));
+    }
+    fmt::print("{}\n", out.to_json());
+    return kOk;
+  }
+  std::size_t width = 6;
+  for (const auto& [name, p] : registry.plugins()) width = std::max(width, name.size());
+  for (const auto& [name, p] : registry.plugins())
+    fmt::print("{:<{}}  {:<7} {:<15}  {}\n", name, width, p.schema.version, to_string(p.schema.kind), p.schema.summary);
+  if (registry.plugins().empty()) {
+    fmt::print("no plugins found; looked in:\n");
+    for (const auto& folder : registry.folders()) fmt::print("  {}\n", folder.string());
+  }
+  for (const auto& r : registry.rejected())
+    fmt::print("refused: {}\n  wanted  {}\n  got     {}\n  cure    {}\n", r.path.string(), r.wanted, r.got, r.cure);
+  return kOk;
+}
+
+}  // namespace graft::cli

@@ -1,0 +1,38 @@
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "config_command.h"
+#include "run/runner.h"
+
+namespace graft::cli {
+
+int run(const Global& global, const std::vector<std::string>& arguments) {
+  const std::string& path = only_argument(arguments, "CONFIG");
+  Registry registry(Registry::search_path(global.plugin_dirs));
+  const auto plan = read_plan(global, path, registry);
+  if (!plan) return kUsage;
+
+  RunOptions options;
+  options.out = global.out;
+  options.store = global.store;
+  options.config_path = path;
+  options.command = global.program;
+  options.style.quiet = global.quiet || global.json;
+  options.style.terminal = ::isatty(STDERR_FILENO) != 0;
+  options.style.color = options.style.terminal && std::getenv("NO_COLOR") == nullptr;
+  Signals signals;
+  const RunOutcome outcome = run_plan(*plan, registry, options, signals);
+  if (global.json)
+    fmt::print("{}\n", outcome.results.to_json());
+  else if (!global.quiet)
+    fmt::print("{}", outcome.text);
+  else if (outcome.exit_code != 0)
+    fmt::print(stderr, "{}", outcome.text);
+  return outcome.exit_code;
+}
+
+}  // namespace graft::cli

@@ -1,0 +1,23 @@
+#include <fmt/format.h>
+
+#include <graft/plugin.h>
+
+#include "commands.h"
+
+namespace graft::cli {
+
+int version(const Global& global, const std::vector<std::string>& arguments) {
+  if (!arguments.empty()) throw UsageError{"this command takes no argument"};
+  if (global.json) {
+    Value v = Value::map();
+    v["graft"] = GRAFT_VERSION;
+    v["plugin_api"] = GRAFT_PLUGIN_API;
+    v["abi"] = GRAFT_ABI_TAG;
+    fmt::print("{}\n", v.to_json());
+  } else {
+    fmt::print("graft {}\nplugin API {}\nABI {}\n", GRAFT_VERSION, GRAFT_PLUGIN_API, GRAFT_ABI_TAG);
+  }
+  return kOk;
+}
+
+}  // namespace graft::cli

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace graft::cli {
+
+/// Options that every command takes.
+struct Global {
+  std::string program;  ///< The whole command line, for hints and the manifest.
+  std::vector<std::string> overrides, plugin_dirs;
+  std::filesystem::path out, store = ".graft";
+  bool quiet = false, json = false;
+};
+
+/// Exit codes, DESIGN of the command line: see `graft --help`.
+enum Exit { kOk = 0, kFailed = 1, kUsage = 2, kTooManyRejects = 3 };
+
+/// Raised for a wrong command line: printed with the command's usage, exit 2.
+struct UsageError {
+  std::string text;
+};
+
+using Command = int (*)(const Global& global, const std::vector<std::string>& arguments);
+
+int run(const Global& global, const std::vector<std::string>& arguments);
+int check(const Global& global, const std::vector<std::string>& arguments);
+int plan(const Global& global, const std::vector<std::string>& arguments);
+int plugins(const Global& global, const std::vector<std::string>& arguments);
+int describe(const Global& global, const std::vector<std::string>& arguments);
+int version(const Global& global, const std::vector<std::string>& arguments);
+
+/// The one positional argument that most commands take.
+const std::string& only_argument(const std::vector<std::string>& arguments, const char* what);
+
+}  // namespace graft::cli

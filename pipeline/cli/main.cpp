@@ -1,0 +1,131 @@
+// graft: the command line. Every command is a row of the table below and a function in cmd_<name>.cpp.
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <iterator>
+#include <sstream>
+
+#include <boost/program_options.hpp>
+#include <fmt/format.h>
+
+#include <graft/params.h>
+#include <graft/version.h>
+
+#include "commands.h"
+
+namespace po = boost::program_options;
+using namespace graft::cli;
+
+namespace {
+
+struct Row {
+  const char* name;
+  const char* usage;
+  const char* help;
+  Command function;
+};
+
+constexpr Row kCommands[] = {
+    {"run", "run CONFIG", "run a config: features into the store, learners, evaluation", run},
+    {"check", "check CONFIG", "find every fault of a config without running it", check},
+    {"plan", "plan CONFIG", "show stages, shapes, rows, what is stored and what would be computed", plan},
+    {"plugins", "plugins", "list the plugins, and the files that were refused and why", plugins},
+    {"describe", "describe PLUGIN", "show a plugin's ports and parameters, and a config that uses it", describe},
+    {"version", "version", "show the versions of graft and of its plugin interface", version},
+};
+
+po::options_description global_options(Global& global) {
+  po::options_description options("Options");
+  auto path = [](std::filesystem::path& to) {
+    return po::value<std::string>()->notifier([&to](const std::string& s) { to = s; });
+  };
+  options.add_options()("help,h", "show this help, or a command's")(
+      "set", po::value(&global.overrides)->composing()->value_name("KEY=VALUE"),
+      "override: stage.key=value, run.threads=4, name=x, seed=1")(
+      "out", path(global.out)->value_name("DIR"), "where results go (default: runs/<name>)")(
+      "store", path(global.store)->value_name("DIR"), "the feature store (default: .graft)")(
+      "plugin-dir", po::value(&global.plugin_dirs)->composing()->value_name("DIR"),
+      "look for plugins here, too (also: GRAFT_PLUGIN_PATH)")("quiet,q", po::bool_switch(&global.quiet),
+                                                                 "print errors only")(
+      "json", po::bool_switch(&global.json), "print results and faults as JSON");
+  return options;
+}
+
+std::string help() {
+  Global ignored;
+  std::string out =
+      "graft - transfer learning on images: a YAML config in, features, models and an evaluation out\n\n"
+      "usage: graft COMMAND [ARGUMENT] [OPTIONS]\n\ncommands\n";
+  for (const Row& row : kCommands) out += fmt::format("  {:<18} {}\n", row.usage, row.help);
+  std::ostringstream options;
+  options << global_options(ignored);
+  out += "\n" + options.str();
+  out +=
+      "\nexit codes: 0 success, 1 the run failed, 2 usage or config, 3 more rejects than run.max_rejects,\n"
+      "            130 or 143 interrupted: run the same command again to go on\n\n"
+      "try: graft run configs/quickstart.yaml\n";
+  return out;
+}
+
+int usage_error(const std::string& text, const char* usage) {
+  fmt::print(stderr, "error: {}\nusage: graft {}\n", text, usage);
+  return kUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Global global;
+  for (int i = 0; i < argc; ++i) global.program += (i ? " " : "") + std::string(argv[i]);
+  const char* usage = "COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the commands";
+  try {
+    po::options_description options = global_options(global);
+    po::options_description hidden;
+    hidden.add_options()("positional", po::value<std::vector<std::string>>());
+    po::options_description all;
+    all.add(options).add(hidden);
+    po::positional_options_description positional;
+    positional.add("positional", -1);
+    po::variables_map values;
+    po::store(po::command_line_parser(argc, argv).options(all).positional(positional).run(), values);
+    po::notify(values);
+
+    std::vector<std::string> arguments;
+    if (values.count("positional") != 0) arguments = values["positional"].as<std::vector<std::string>>();
+    if (arguments.empty()) {
+      fmt::print(values.count("help") != 0 ? stdout : stderr, "{}", help());
+      return values.count("help") != 0 ? kOk : kUsage;
+    }
+    const auto row = std::find_if(std::begin(kCommands), std::end(kCommands),
+                                  [&](const Row& r) { return arguments[0] == r.name; });
+    if (row == std::end(kCommands)) {
+      std::vector<std::string> names;
+      for (const Row& r : kCommands) names.emplace_back(r.name);
+      const auto near = graft::nearest(arguments[0], names);
+      return usage_error(fmt::format("no command '{}'{} (commands: {})", arguments[0],
+                                     near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", ")),
+                         usage);
+    }
+    usage = row->usage;
+    if (values.count("help") != 0) {
+      fmt::print("usage: graft {} [OPTIONS]\n\n{}\n", row->usage, row->help);
+      std::ostringstream text;
+      text << options;
+      fmt::print("\n{}", text.str());
+      return kOk;
+    }
+    arguments.erase(arguments.begin());
+    return row->function(global, arguments);
+  } catch (const UsageError& e) {
+    return usage_error(e.text, usage);
+  } catch (const po::error& e) {
+    return usage_error(e.what(), usage);
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "error: out of memory; lower run.memory or run.threads\n");
+    return kFailed;
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "error: {}\n", e.what());
+    return kFailed;
+  }
+}

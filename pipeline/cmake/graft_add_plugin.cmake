@@ -1,0 +1,40 @@
+# graft_add_plugin(NAME SOURCES... [LIBRARIES ...] [TEST FILE])
+#
+# Builds NAME.so and, from its own descriptor, NAME.json: the schema that lets graft check and describe configs
+# without loading the plugin. TEST is a GoogleTest source that uses graft/testing/stage_harness.h; it is built and
+# registered with ctest when the project has tests switched on.
+function(graft_add_plugin name)
+  cmake_parse_arguments(arg "" "TEST" "LIBRARIES;TEST_LIBRARIES" ${ARGN})
+  if(NOT GRAFT_PLUGIN_OUTPUT_DIRECTORY)
+    set(GRAFT_PLUGIN_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
+  endif()
+  add_library(${name} MODULE ${arg_UNPARSED_ARGUMENTS})
+  target_compile_features(${name} PRIVATE cxx_std_20)
+  target_link_libraries(${name} PRIVATE graft::core ${arg_LIBRARIES})
+  set_target_properties(${name} PROPERTIES
+    PREFIX "" CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+    LIBRARY_OUTPUT_DIRECTORY ${GRAFT_PLUGIN_OUTPUT_DIRECTORY}
+    INSTALL_RPATH "$ORIGIN/../.."
+    LINK_OPTIONS "LINKER:--exclude-libs,ALL;LINKER:--no-undefined")
+  add_custom_command(TARGET ${name} POST_BUILD
+    COMMAND graft::plugin_schema $<TARGET_FILE:${name}> ${GRAFT_PLUGIN_OUTPUT_DIRECTORY}/${name}.json
+    VERBATIM)
+  if(PROJECT_NAME STREQUAL "graft")
+    install(TARGETS ${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/graft/plugins)
+    install(FILES ${GRAFT_PLUGIN_OUTPUT_DIRECTORY}/${name}.json
+            DESTINATION ${CMAKE_INSTALL_LIBDIR}/graft/plugins)
+  endif()
+  if(arg_TEST AND (GRAFT_TESTS OR (BUILD_TESTING AND NOT PROJECT_NAME STREQUAL "graft")))
+    find_package(GTest REQUIRED)
+    add_executable(${name}_test ${arg_TEST})
+    target_link_libraries(${name}_test PRIVATE graft::testing GTest::gmock GTest::gtest_main
+                          ${arg_TEST_LIBRARIES})
+    target_compile_definitions(${name}_test PRIVATE
+      GRAFT_TEST_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    add_dependencies(${name}_test ${name})
+    add_test(NAME plugin.${name} COMMAND ${name}_test)
+    set_tests_properties(plugin.${name} PROPERTIES
+      ENVIRONMENT_MODIFICATION
+      "GRAFT_PLUGIN_PATH=path_list_prepend:${GRAFT_PLUGIN_OUTPUT_DIRECTORY}")
+  endif()
+endfunction()

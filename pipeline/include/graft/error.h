@@ -1,0 +1,31 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include <graft/export.h>
+
+namespace graft {
+
+/// A fault that ends the run: the message says what was wanted, what was got and how to cure it.
+/// The runtime adds the stage, the plugin, the position in the config and the item.
+class GRAFT_API Error : public std::runtime_error {
+ public:
+  explicit Error(const std::string& text) : std::runtime_error(text) {}
+  ~Error() override;  // out of line: one type_info for every library that throws or catches it
+};
+
+/// A fault of one item. The run goes on; the item ends as a reject record with this code and text.
+/// `code` is a short stable word for tables and filters (`truncated`, `not-an-image`), `what()` is for people.
+class GRAFT_API Reject : public Error {
+ public:
+  Reject(std::string code, const std::string& text) : Error(text), code_(std::move(code)) {}
+  ~Reject() override;
+  const std::string& code() const { return code_; }
+
+ private:
+  std::string code_;
+};
+
+}  // namespace graft

@@ -1,0 +1,127 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include <graft/error.h>
+#include <graft/export.h>
+#include <graft/value.h>
+
+namespace graft {
+
+/// The one declaration of a parameter. It drives parsing, checks, `graft describe`, the reference docs and the
+/// fingerprint of tables. Made by the functions below and refined by chained calls:
+///
+///     integer("k", 20).range(1, 10000).doc("Neighbours that vote.")
+struct GRAFT_API ParamSpec {
+  enum class Kind { Flag, Integer, Number, Text, Choice, File, Folder, List, Map, Object };
+
+  std::string name;
+  Kind kind = Kind::Text;
+  std::string text;       ///< One sentence for people.
+  std::string unit_name;  ///< "px", "rows", ... or empty.
+  Value default_value;    ///< Null: no default.
+  bool is_required = false;
+  bool may_be_null = false;
+  bool changes_output = true;  ///< Part of the fingerprint of every table behind the stage.
+  bool scalar_ok = false;      ///< List: one bare value stands for a list of one.
+  std::optional<double> min, max;
+  std::optional<std::int64_t> min_items, max_items;
+  std::vector<std::string> choices;
+  std::vector<ParamSpec> fields;  ///< List, Map: [0] is the element. Object: its members.
+
+  ParamSpec& doc(std::string sentence) { return text = std::move(sentence), *this; }
+  ParamSpec& unit(std::string u) { return unit_name = std::move(u), *this; }
+  /// Inclusive bounds.
+  ParamSpec& range(double low, double high) { return min = low, max = high, *this; }
+  ParamSpec& at_least(double low) { return min = low, *this; }
+  ParamSpec& items(std::int64_t low, std::int64_t high) { return min_items = low, max_items = high, *this; }
+  ParamSpec& required() { return is_required = true, *this; }
+  /// May be left out or null; Params::has tells.
+  ParamSpec& optional() { return may_be_null = true, *this; }
+  /// Does not change what the stage computes (threads, batch size, names of side outputs).
+  ParamSpec& neutral() { return changes_output = false, *this; }
+  ParamSpec& or_scalar() { return scalar_ok = true, *this; }
+  ParamSpec& default_list(Value::List values) { return default_value = Value(std::move(values)), *this; }
+
+  /// "integer", "one of a, b", "list of number", ...: the words used in messages and docs.
+  std::string type_name() const;
+};
+
+GRAFT_API ParamSpec flag(std::string name, bool default_value);
+GRAFT_API ParamSpec integer(std::string name, std::optional<std::int64_t> default_value = {});
+GRAFT_API ParamSpec number(std::string name, std::optional<double> default_value = {});
+GRAFT_API ParamSpec text(std::string name, std::optional<std::string> default_value = {});
+GRAFT_API ParamSpec choice(std::string name, std::vector<std::string> allowed, std::string default_value);
+/// An input file or folder: must exist when the config is checked. Relative paths start at the config file.
+/// A file's content, not its path, enters the fingerprint; a folder's does not (its entries carry theirs).
+GRAFT_API ParamSpec file(std::string name);
+GRAFT_API ParamSpec folder(std::string name);
+GRAFT_API ParamSpec list(std::string name, ParamSpec element);
+/// Any keys, values of one type.
+GRAFT_API ParamSpec map(std::string name, ParamSpec element);
+/// Fixed keys. Left out: an object of the members' defaults.
+GRAFT_API ParamSpec object(std::string name, std::vector<ParamSpec> members);
+
+/// A fault of a parameter value. `path` leads to it from the map that was checked: keys, and list positions as
+/// decimal text. `at_key` points at the key itself (an unknown name) instead of at its value.
+struct ParamFault {
+  std::vector<std::string> path;
+  bool at_key = false;
+  std::string text;
+};
+
+/// Checks a map of given values against declarations. Returns the map with defaults filled in and numbers
+/// converted; adds every fault found to `faults` (the result is then not to be used).
+GRAFT_API Value resolve(const std::vector<ParamSpec>& specs, const Value& given, std::vector<ParamFault>& faults);
+
+/// The nearest of `names` by edit distance, when it is near enough to be a typing error.
+GRAFT_API std::optional<std::string> nearest(std::string_view wrong, const std::vector<std::string>& names);
+
+/// Resolved parameters of a stage. Reading an undeclared name is a programming error and throws Error.
+class GRAFT_API Params {
+ public:
+  Params() : value_(Value::map()) {}
+  explicit Params(Value resolved) : value_(std::move(resolved)) {}
+
+  /// T: bool, an integer, a floating type, std::string, or std::vector of one of them.
+  template <typename T>
+  T get(std::string_view name) const {
+    return convert<T>(raw(name));
+  }
+  /// Given or defaulted to something other than null.
+  bool has(std::string_view name) const { return !raw(name).is_null(); }
+  Params object(std::string_view name) const { return Params(raw(name)); }
+  const Value& raw(std::string_view name) const;
+  const Value& value() const { return value_; }
+
+ private:
+  template <typename T>
+  struct is_vector : std::false_type {};
+  template <typename T>
+  struct is_vector<std::vector<T>> : std::true_type {};
+
+  template <typename T>
+  static T convert(const Value& v) {
+    if constexpr (std::is_same_v<T, bool>) {
+      return v.as_bool();
+    } else if constexpr (std::is_integral_v<T>) {
+      return static_cast<T>(v.as_int());
+    } else if constexpr (std::is_floating_point_v<T>) {
+      return static_cast<T>(v.as_double());
+    } else if constexpr (is_vector<T>::value) {
+      T out;
+      for (const Value& e : v.as_list()) out.push_back(convert<typename T::value_type>(e));
+      return out;
+    } else {
+      return T(v.as_string());
+    }
+  }
+
+  Value value_;
+};
+
+}  // namespace graft

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <graft/export.h>
+#include <graft/payload.h>
+#include <graft/table.h>
+#include <graft/value.h>
+
+namespace graft {
+
+/// Class probabilities, row-major rows x classes. Each row sums to 1 for a single-label learner.
+struct Scores {
+  std::size_t rows = 0;
+  std::size_t classes = 0;
+  std::vector<float> values;
+
+  Scores() = default;
+  Scores(std::size_t n, std::size_t k) : rows(n), classes(k), values(n * k) {}
+  float* row(std::size_t r) { return values.data() + r * classes; }
+  const float* row(std::size_t r) const { return values.data() + r * classes; }
+};
+
+/// What a learner leaves on disk (`models/<stage>/`): named tensors (weights.safetensors) and facts (bundle.json).
+struct Bundle {
+  Value facts = Value::map();
+  std::map<std::string, Tensor> tensors;
+};
+
+/// Threads for a learner. Work is cut into blocks by the caller, never by the number of threads, so that sums
+/// taken block by block come out bit-identical on any machine.
+class GRAFT_API Parallel {
+ public:
+  virtual ~Parallel();
+  /// Calls body(i) for every i in [0, n), in any order, on several threads; returns when all are done. The first
+  /// exception is rethrown here. Bodies must not call for_each again.
+  virtual void for_each(std::size_t n, const std::function<void(std::size_t)>& body) = 0;
+  virtual int threads() const = 0;
+};
+
+/// Runs bodies one after the other on the calling thread.
+class GRAFT_API Sequential final : public Parallel {
+ public:
+  void for_each(std::size_t n, const std::function<void(std::size_t)>& body) override {
+    for (std::size_t i = 0; i < n; ++i) body(i);
+  }
+  int threads() const override { return 1; }
+};
+
+/// A trained model over tables. Immutable; predict may be called from any thread.
+class GRAFT_API Predictor {
+ public:
+  virtual ~Predictor();
+  /// Scores of every row. `tables` has one RowSet per input of the learner, aligned row by row.
+  virtual Scores predict(const std::vector<const RowSet*>& tables, Parallel& parallel) const = 0;
+  /// Everything that Learner::load needs to give the same scores to the last bit.
+  virtual void save(Bundle& bundle) const = 0;
+};
+
+}  // namespace graft

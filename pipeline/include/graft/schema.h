@@ -1,0 +1,72 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <graft/export.h>
+#include <graft/params.h>
+
+namespace graft {
+
+enum class StageKind { Source, Transform, BatchTransform, Collector, Learner, Report };
+enum class PortType { Bytes, Image, Tensor, Table, Predictor };
+
+GRAFT_API const char* to_string(StageKind kind);  // "source", "transform", "batch transform", ...
+GRAFT_API const char* to_string(PortType type);   // "bytes", "image", "tensor", "table", "predictor"
+
+/// An input or output of a stage. `shape` is for people and for `graft plan`: "u8[{crop},{crop},3]"; a name in
+/// braces is replaced by that parameter, "?" stands for what is known only when the data are.
+struct PortSpec {
+  std::string name;
+  PortType type = PortType::Image;
+  std::string shape;
+  std::string text;
+  bool many = false;  ///< Input: takes a list of stages.
+};
+
+/// What a plugin declares of itself. Written to a file when the plugin is built, so that configs are checked and
+/// described without loading the plugin or the libraries under it.
+struct GRAFT_API PluginSchema {
+  std::string name;     ///< Set by GRAFT_PLUGIN.
+  std::string version;  ///< Set by GRAFT_PLUGIN; raise it when the output changes for equal parameters.
+  StageKind kind = StageKind::Transform;
+  std::string summary;
+  std::vector<PortSpec> inputs, outputs;
+  std::vector<ParamSpec> params;
+  std::string example_config;  ///< A whole config that passes `graft check`; ${GRAFT_SHARE} may be used.
+  std::string libraries;       ///< Versions of libraries that the output depends on; part of the fingerprint.
+  bool output_depends_on_key = false;   ///< Not on the content alone: random augmentation, for one.
+  bool output_depends_on_seed = false;  ///< `seed` then enters the fingerprint.
+
+  static PluginSchema make(StageKind kind, std::string summary) {
+    PluginSchema s;
+    s.kind = kind;
+    s.summary = std::move(summary);
+    return s;
+  }
+  static PluginSchema source(std::string summary) { return make(StageKind::Source, std::move(summary)); }
+  static PluginSchema transform(std::string summary) { return make(StageKind::Transform, std::move(summary)); }
+  static PluginSchema batch_transform(std::string summary) {
+    return make(StageKind::BatchTransform, std::move(summary));
+  }
+  static PluginSchema collector(std::string summary) { return make(StageKind::Collector, std::move(summary)); }
+  static PluginSchema learner(std::string summary) { return make(StageKind::Learner, std::move(summary)); }
+  static PluginSchema report(std::string summary) { return make(StageKind::Report, std::move(summary)); }
+
+  PluginSchema& input(PortType type, std::string doc, bool many = false) {
+    return inputs.push_back({"in", type, "", std::move(doc), many}), *this;
+  }
+  PluginSchema& output(std::string port, PortType type, std::string shape, std::string doc) {
+    return outputs.push_back({std::move(port), type, std::move(shape), std::move(doc), false}), *this;
+  }
+  PluginSchema& param(ParamSpec spec) { return params.push_back(std::move(spec)), *this; }
+  PluginSchema& params_from(const std::vector<ParamSpec>& more) {
+    return params.insert(params.end(), more.begin(), more.end()), *this;
+  }
+  PluginSchema& example(std::string config) { return example_config = std::move(config), *this; }
+  PluginSchema& uses_libraries(std::string versions) { return libraries = std::move(versions), *this; }
+  PluginSchema& depends_on_key() { return output_depends_on_key = true, *this; }
+  PluginSchema& depends_on_seed() { return output_depends_on_seed = true, *this; }
+};
+
+}  // namespace graft

@@ -1,0 +1,143 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <graft/export.h>
+#include <graft/item.h>
+#include <graft/params.h>
+#include <graft/predictor.h>
+#include <graft/table.h>
+
+namespace graft {
+
+/// What a stage is made from. Valid only during construction; copy what you keep.
+struct StageContext {
+  std::string id;          ///< The stage's name in the config.
+  const Params& params;    ///< Checked, defaults filled in, paths absolute.
+  std::uint64_t seed = 0;  ///< The run's seed.
+  int threads = 1;         ///< Worker threads of the run.
+  std::function<void(const std::string&)> warn;  ///< Tells people something that is not a fault. Any thread.
+};
+
+/// Base of every stage. Constructed on one thread before the graph starts; constructors throw Error.
+class GRAFT_API Stage {
+ public:
+  virtual ~Stage();
+  /// Called once on every worker thread before it calls this stage: set thread-local state of libraries here.
+  virtual void enter_worker() {}
+};
+
+/// Lists inputs. `next` is called by one thread at a time, in order; `load` from any thread.
+class GRAFT_API Source : public Stage {
+ public:
+  /// Class names; the position is the label. Known before the first call of next.
+  virtual std::vector<std::string> classes() const = 0;
+  /// How many entries next will give, when that is cheap to know.
+  virtual std::optional<std::size_t> count() { return {}; }
+  /// Fills in the next entry; false at the end. The order is the same on every run over the same inputs.
+  virtual bool next(Entry& entry) = 0;
+  /// Makes the payload of an entry that has none (drawn or computed input). A pure function of the entry.
+  virtual Payload load(const Entry& entry) const;
+};
+
+/// One item in, one item out. `apply` is const, is called from many threads, and must be a pure function of the
+/// item and the parameters. Throw Reject for a bad item; anything else thrown becomes a Reject, too.
+class GRAFT_API Transform : public Stage {
+ public:
+  virtual Payload apply(const Item& item) const = 0;
+  /// Views made of every item: apply is called with item.view = 0 .. views() - 1.
+  virtual std::uint32_t views() const { return 1; }
+};
+
+/// Where a batch transform puts its results: a payload per item and output port, or a reject per item.
+class GRAFT_API BatchOutput {
+ public:
+  virtual ~BatchOutput();
+  virtual void set(std::size_t item, Payload payload, std::size_t port = 0) = 0;
+  virtual void reject(std::size_t item, const std::string& code, const std::string& text) = 0;
+};
+
+/// Several items at a time. Batches are formed in the order of the source and hold batch_size() items but for the
+/// last one; pad that to the full size, so that shapes never change. `apply` is called from many threads at once.
+class GRAFT_API BatchTransform : public Stage {
+ public:
+  virtual std::size_t batch_size() const = 0;
+  virtual void apply(std::span<const Item> items, BatchOutput& out) const = 0;
+};
+
+/// Turns a stream into a table: says what a row looks like and writes it. The runtime stores the rows.
+class GRAFT_API Collector : public Stage {
+ public:
+  struct RowFormat {
+    DType dtype = DType::F32;
+    Shape shape;
+    friend bool operator==(const RowFormat&, const RowFormat&) = default;
+  };
+  /// Format of the item's row. Every row of a table must have the same; the runtime rejects the others.
+  virtual RowFormat format(const Item& item) const = 0;
+  /// Writes the row: elements(shape) * size_of(dtype) bytes. Called from many threads.
+  virtual void encode(const Item& item, std::span<std::uint8_t> row) const = 0;
+};
+
+/// One input table of a learner. Test rows are not in it.
+struct TrainingTable {
+  std::string stage;        ///< The stage that made the table.
+  const RowSet* train;      ///< Fit on these.
+  const RowSet* val;        ///< Choose hyper-parameters, stop and calibrate on these. May be empty.
+  const RowSet* train_val;  ///< Refit on these once the choice is made.
+};
+
+struct LearnerInput {
+  std::vector<TrainingTable> tables;  ///< Aligned row by row when there are several.
+  std::vector<std::string> classes;
+  Parallel& parallel;
+  std::string work_folder;             ///< For checkpoints; exists, kept between runs of one config.
+  const std::atomic<bool>& interrupted;  ///< Set on SIGINT/SIGTERM: return soon by throwing Error("interrupted").
+};
+
+struct LearnerResult {
+  std::unique_ptr<Predictor> predictor;  ///< The final model, refit on train + val.
+  Scores val;     ///< Scores of the val rows by the model that was chosen, before the refit.
+  Value summary;  ///< Chosen parameters, objective values, sweeps, curves: as data, for reports.
+};
+
+/// Tables in, a predictor out. Runs alone, with all threads. Test rows cannot be reached from here.
+class GRAFT_API Learner : public Stage {
+ public:
+  virtual LearnerResult fit(const LearnerInput& input) = 0;
+  /// Rebuilds a predictor from what Predictor::save wrote. Throws Error naming what is missing or mis-shaped.
+  virtual std::unique_ptr<Predictor> load(const Bundle& bundle) const = 0;
+};
+
+/// A learner's scores, item by item (views averaged), next to the truth.
+struct Predictions {
+  struct Part {
+    std::vector<std::string> keys;
+    std::vector<std::vector<std::int32_t>> labels;
+    Scores scores;
+  };
+  std::string learner;
+  std::vector<std::string> classes;
+  Part val, test;
+  Value summary;  ///< LearnerResult::summary.
+};
+
+struct ReportOutput {
+  /// Learner id -> {"val": {...}, "test": {...}}: merged into `learners` of results.json.
+  Value learners = Value::map();
+  std::string text;  ///< For the terminal.
+};
+
+/// Predictions in, figures and files out.
+class GRAFT_API Report : public Stage {
+ public:
+  virtual ReportOutput report(const std::vector<Predictions>& predictions) = 0;
+};
+
+}  // namespace graft

@@ -1,0 +1,226 @@
+#include "config/config_file.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+#include <graft/params.h>
+
+#include "plugin/registry.h"
+#include "store/files.h"
+
+namespace graft {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int kMaxExtends = 8;
+
+std::optional<std::string> variable(const std::string& name) {
+  if (const char* value = std::getenv(name.c_str())) return value;
+  if (name == "GRAFT_SHARE") return share_folder().string();
+  return {};
+}
+
+std::string unset_message(const std::string& name) {
+  std::string text = fmt::format("environment variable {} is not set", name);
+  if (name == "GRAFT_DATA")
+    return text + "; set it to the folder that holds the data sets and weights (export GRAFT_DATA=/path/to/data)";
+  return text + fmt::format("; set it, or write ${{{}:-default}}", name);
+}
+
+/// Lays `over` on `base`: maps are merged key by key, everything else is replaced; null removes a key. A stage that
+/// changes its plugin takes none of the parameters of the plugin before.
+void merge(YamlNode& base, YamlNode over) {
+  if (base.kind != YamlNode::Kind::Map || over.kind != YamlNode::Kind::Map) {
+    base = std::move(over);
+    return;
+  }
+  const YamlNode* old_plugin = base.find("plugin");
+  const YamlNode* new_plugin = over.find("plugin");
+  if (old_plugin != nullptr && new_plugin != nullptr && old_plugin->scalar != new_plugin->scalar)
+    std::erase_if(base.members, [](const YamlNode::Member& m) { return m.key == "with"; });
+  for (YamlNode::Member& m : over.members) {
+    const auto it = std::find_if(base.members.begin(), base.members.end(),
+                                 [&](const YamlNode::Member& b) { return b.key == m.key; });
+    if (it == base.members.end()) {
+      base.members.push_back(std::move(m));
+    } else if (m.value.kind == YamlNode::Kind::Null) {
+      base.members.erase(it);
+    } else {
+      it->key_position = m.key_position;
+      merge(it->value, std::move(m.value));
+    }
+  }
+}
+
+YamlNode::Member& member(YamlNode& map, const std::string& key, Position position) {
+  for (YamlNode::Member& m : map.members)
+    if (m.key == key) return m;
+  YamlNode::Member m;
+  m.key = key;
+  m.key_position = position;
+  m.value.position = position;
+  map.members.push_back(std::move(m));
+  return map.members.back();
+}
+
+}  // namespace
+
+std::string expand_variables(const std::string& text, std::vector<std::string>& faults) {
+  std::string out;
+  std::size_t i = 0;
+  while (i < text.size()) {
+    if (text.compare(i, 3, "$${") == 0) {
+      out += "${";
+      i += 3;
+    } else if (text.compare(i, 2, "${") == 0) {
+      const std::size_t end = text.find('}', i);
+      if (end == std::string::npos) {
+        faults.push_back("'${' without '}'; write $${ for the characters themselves");
+        return text;
+      }
+      const std::string inside = text.substr(i + 2, end - i - 2);
+      const std::size_t colon = inside.find(":-");
+      const std::string name = inside.substr(0, colon);
+      const bool valid = !name.empty() && name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrs"
+                                                                 "tuvwxyz0123456789_") == std::string::npos;
+      if (!valid)
+        faults.push_back(fmt::format("'{}' is not the name of an environment variable", name));
+      else if (const auto value = variable(name))
+        out += *value;
+      else if (colon != std::string::npos)
+        out += inside.substr(colon + 2);
+      else
+        faults.push_back(unset_message(name));
+      i = end + 1;
+    } else {
+      out += text[i++];
+    }
+  }
+  return out;
+}
+
+ConfigFile::ConfigFile(const fs::path& path, const std::vector<std::string>& overrides, Diagnostics& diagnostics)
+    : diagnostics_(diagnostics) {
+  root_ = load(path, {}, 0);
+  for (const std::string& assignment : overrides) apply_override(assignment);
+  expand_environment(root_);
+}
+
+const fs::path& ConfigFile::folder_of(Position position) const {
+  return folders_.at(static_cast<std::size_t>(std::max(position.file, 0)));
+}
+
+YamlNode ConfigFile::load(const fs::path& path, Position included_from, int depth) {
+  std::error_code ignored;
+  const fs::path absolute = fs::weakly_canonical(path, ignored);
+  std::string text;
+  try {
+    if (fs::is_directory(absolute)) throw Error(fmt::format("expected a config file, got a folder: {}", path.string()));
+    text = read_file(path);
+  } catch (const Error& e) {
+    if (depth == 0) {
+      folders_.push_back(fs::current_path());
+      included_from = {diagnostics_.add_file(path.string(), ""), 0, 0};
+    }
+    diagnostics_.error(included_from, e.what());
+    return {};
+  }
+  const int file = diagnostics_.add_file(path.string(), text);
+  folders_.push_back(absolute.parent_path());
+  YamlNode node = parse_yaml(text, file, diagnostics_);
+  if (node.kind == YamlNode::Kind::Null && !diagnostics_.has_errors())
+    diagnostics_.error({file, 0, 0}, "the config is empty; it needs at least `name:` and `stages:`");
+  if (node.kind != YamlNode::Kind::Map) {
+    if (node.kind != YamlNode::Kind::Null)
+      diagnostics_.error(node.position, fmt::format("expected a map with name and stages, got a {}", node.kind_name()));
+    return {};
+  }
+  const YamlNode* extends = node.find("extends");
+  if (extends == nullptr) return node;
+
+  const Position at = extends->position;
+  std::vector<std::string> faults;
+  const std::string base_name = expand_variables(extends->scalar, faults);
+  for (const std::string& fault : faults) diagnostics_.error(at, fault);
+  if (extends->kind != YamlNode::Kind::Scalar) diagnostics_.error(at, "`extends` takes the path of one config");
+  if (!faults.empty() || extends->kind != YamlNode::Kind::Scalar) return node;
+  const fs::path base_path = fs::path(base_name).is_absolute() ? fs::path(base_name)
+                                                                : (path.parent_path() / base_name).lexically_normal();
+  open_.push_back(absolute);
+  const bool cycle =
+      std::find(open_.begin(), open_.end(), fs::weakly_canonical(base_path, ignored)) != open_.end();
+  if (cycle || depth >= kMaxExtends) {
+    diagnostics_.error(at, cycle ? "this config extends itself" : fmt::format("more than {} levels of extends", kMaxExtends));
+    open_.pop_back();
+    return node;
+  }
+  YamlNode base = load(base_path, at, depth + 1);
+  open_.pop_back();
+  std::erase_if(node.members, [](const YamlNode::Member& m) { return m.key == "extends"; });
+  merge(base, std::move(node));
+  return base;
+}
+
+void ConfigFile::expand_environment(YamlNode& node) {
+  for (YamlNode& item : node.items) expand_environment(item);
+  for (YamlNode::Member& m : node.members) expand_environment(m.value);
+  if (node.kind != YamlNode::Kind::Scalar || node.scalar.find("${") == std::string::npos) return;
+  std::vector<std::string> faults;
+  node.scalar = expand_variables(node.scalar, faults);
+  for (const std::string& fault : faults) diagnostics_.error(node.position, fault);
+}
+
+void ConfigFile::apply_override(const std::string& assignment) {
+  const int file = diagnostics_.add_file("--set", assignment);
+  folders_.push_back(fs::current_path());
+  const Position whole{file, 1, 1};
+  const std::size_t equals = assignment.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    diagnostics_.error(whole, "expected stage.key=value, run.key=value, name=value or seed=value");
+    return;
+  }
+  // Parse the value padded to its column, so that faults in it point into the argument.
+  YamlNode value = parse_yaml(std::string(equals + 1, ' ') + assignment.substr(equals + 1), file, diagnostics_);
+  if (value.position.line == 0) value.position = {file, 1, static_cast<int>(equals) + 2};
+
+  std::vector<std::string> parts{""};
+  for (const char c : assignment.substr(0, equals)) {
+    if (c == '.')
+      parts.emplace_back();
+    else
+      parts.back() += c;
+  }
+  if (root_.kind != YamlNode::Kind::Map) return;
+  YamlNode* node = &root_;
+  std::size_t next = 0;
+  if (parts[0] != "run" && parts.size() > 1) {
+    YamlNode* stages = &member(root_, "stages", whole).value;
+    std::vector<std::string> ids;
+    for (const auto& m : stages->members) ids.push_back(m.key);
+    if (std::find(ids.begin(), ids.end(), parts[0]) == ids.end()) {
+      const auto near = nearest(parts[0], ids);
+      diagnostics_.error(whole, fmt::format("no stage '{}'{} (stages: {})", parts[0],
+                                            near ? fmt::format("; did you mean '{}'?", *near) : "",
+                                            fmt::join(ids, ", ")));
+      return;
+    }
+    node = &member(member(*stages, parts[0], whole).value, "with", whole).value;
+    next = 1;
+  }
+  for (; next < parts.size(); ++next) {
+    if (node->kind != YamlNode::Kind::Map) {
+      node->kind = YamlNode::Kind::Map;
+      node->members.clear();
+    }
+    YamlNode::Member& m = member(*node, parts[next], whole);
+    m.key_position = whole;
+    node = &m.value;
+  }
+  *node = std::move(value);
+}
+
+}  // namespace graft

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "config/diagnostics.h"
+#include "config/yaml_tree.h"
+
+namespace graft {
+
+/// Reads a config: the file, what it `extends`, environment variables in its texts, and `--set` overrides, merged
+/// into one tree in which every value still knows the file and line it came from. Faults go to `diagnostics`.
+class GRAFT_API ConfigFile {
+ public:
+  /// `overrides`: "stage.key=value", "run.threads=4", "name=x"; values are YAML.
+  ConfigFile(const std::filesystem::path& path, const std::vector<std::string>& overrides,
+             Diagnostics& diagnostics);
+
+  const YamlNode& root() const { return root_; }
+  /// Where relative paths in a value start: the folder of the file it stands in; the working directory for --set.
+  const std::filesystem::path& folder_of(Position position) const;
+
+ private:
+  YamlNode load(const std::filesystem::path& path, Position included_from, int depth);
+  void expand_environment(YamlNode& node);
+  void apply_override(const std::string& assignment);
+
+  Diagnostics& diagnostics_;
+  std::vector<std::filesystem::path> folders_;  // by file index of diagnostics_
+  std::vector<std::filesystem::path> open_;     // files being read: finds cycles of `extends`
+  YamlNode root_;
+};
+
+/// Replaces ${NAME} and ${NAME:-default}; `$${` stands for `${`. Adds the text of every fault to `faults`.
+GRAFT_API std::string expand_variables(const std::string& text, std::vector<std::string>& faults);
+
+}  // namespace graft

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <graft/export.h>
+
+namespace graft {
+
+/// A place in a config. `file` indexes the files of Diagnostics; lines and columns count from 1; 0 means the file
+/// as a whole.
+struct Position {
+  int file = -1;
+  int line = 0;
+  int column = 0;
+};
+
+/// Every fault found in a config, with the texts to show the lines they are in. Columns count bytes.
+class GRAFT_API Diagnostics {
+ public:
+  /// Registers a file (or a command-line argument, whose name is then how it was given).
+  int add_file(std::string name, std::string text);
+  const std::string& file_name(int file) const { return files_[static_cast<std::size_t>(file)].name; }
+
+  void error(Position at, std::string text) { add(at, true, std::move(text)); }
+  void warning(Position at, std::string text) { add(at, false, std::move(text)); }
+
+  bool has_errors() const { return errors_ > 0; }
+  std::size_t errors() const { return errors_; }
+  bool empty() const { return entries_.empty(); }
+  /// `file:line:column`, or the file's name alone.
+  std::string where(Position at) const;
+  /// All of it, sorted by place: `file:line:column: error: text`, the line, a caret.
+  std::string render() const;
+  /// The same as JSON lines of {"file","line","column","severity","text"}.
+  std::string render_json() const;
+
+ private:
+  struct File {
+    std::string name, text;
+  };
+  struct Entry {
+    Position at;
+    bool is_error;
+    std::string text;
+  };
+  void add(Position at, bool is_error, std::string text);
+  std::vector<Entry> sorted() const;
+
+  std::vector<File> files_;
+  std::vector<Entry> entries_;
+  std::size_t errors_ = 0;
+};
+
+}  // namespace graft

@@ -1,0 +1,161 @@
+#include "config/plan.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+#include <yaml-cpp/emitter.h>
+
+#include <graft/value.h>
+
+namespace graft {
+namespace {
+
+void emit(YAML::Emitter& out, const Value& v) {
+  if (v.is_map()) {
+    out << YAML::Flow << YAML::BeginMap;
+    for (const auto& [key, e] : v.as_map()) {
+      out << YAML::Key << key << YAML::Value;
+      emit(out, e);
+    }
+    out << YAML::EndMap;
+  } else if (v.is_list()) {
+    out << YAML::Flow << YAML::BeginSeq;
+    for (const Value& e : v.as_list()) emit(out, e);
+    out << YAML::EndSeq;
+  } else if (v.is_string()) {
+    // ${...} has been expanded once; what looks like it now is meant literally.
+    std::string text = v.as_string();
+    for (std::size_t at = 0; (at = text.find("${", at)) != std::string::npos; at += 3) text.insert(at, 1, '$');
+    out << YAML::DoubleQuoted << text;
+  } else {
+    out << v.to_json();
+  }
+}
+
+}  // namespace
+
+bool StagePlan::handles(Split split) const {
+  return splits.empty() || std::find(splits.begin(), splits.end(), split) != splits.end();
+}
+
+std::string StagePlan::label() const { return fmt::format("stage '{}' ({}, {})", id, schema.name, where); }
+
+namespace {
+
+std::int64_t declared(const StagePlan& stage, StageKind kind, std::string_view name) {
+  const Value* v = stage.schema.kind == kind ? stage.params.value().find(name) : nullptr;
+  return v != nullptr && v->is_int() ? std::max<std::int64_t>(v->as_int(), 1) : 1;
+}
+
+}  // namespace
+
+std::size_t declared_batch(const StagePlan& stage) {
+  return static_cast<std::size_t>(declared(stage, StageKind::BatchTransform, "batch"));
+}
+
+std::uint32_t declared_views(const StagePlan& stage) {
+  return static_cast<std::uint32_t>(declared(stage, StageKind::Transform, "views"));
+}
+
+std::size_t Plan::batch_items(std::size_t source) const {
+  std::size_t sum = 0;
+  for (const StagePlan& s : stages)
+    if (s.source == source && s.schema.kind == StageKind::BatchTransform) sum += declared_batch(s);
+  return sum;
+}
+
+std::size_t Plan::credits(std::size_t source) const {
+  if (run.in_flight) return *run.in_flight;
+  const auto threads = static_cast<std::size_t>(run.threads);
+  return std::max<std::size_t>(64, batch_items(source) * (threads + 2) + 4 * threads);
+}
+
+std::vector<std::size_t> Plan::consumers(std::size_t stage) const {
+  std::vector<std::size_t> out;
+  for (std::size_t i = 0; i < stages.size(); ++i)
+    for (const StagePlan::Input& input : stages[i].inputs)
+      if (input.stage == stage && (out.empty() || out.back() != i)) out.push_back(i);
+  return out;
+}
+
+std::string output_shape(const StagePlan& stage, std::size_t port) {
+  const std::string& pattern = stage.schema.outputs.at(port).shape;
+  std::string out;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    const std::size_t end = pattern[i] == '{' ? pattern.find('}', i) : std::string::npos;
+    if (end == std::string::npos) {
+      out += pattern[i];
+      continue;
+    }
+    const Value* v = stage.params.value().find(pattern.substr(i + 1, end - i - 1));
+    out += v == nullptr || v->is_null() ? "?" : v->is_string() ? v->as_string() : v->to_json();
+    i = end;
+  }
+  return out;
+}
+
+std::optional<std::uint64_t> bytes_of_shape(const std::string& shape) {
+  const std::size_t open = shape.find('[');
+  if (open == std::string::npos) return {};
+  const std::string dtype = shape.substr(0, open);
+  std::uint64_t bytes = dtype == "u8" ? 1 : dtype == "f16" ? 2 : dtype == "f32" ? 4 : dtype == "i64" ? 8 : 0;
+  std::size_t at = open + 1;
+  while (at < shape.size() && shape[at] != ']') {
+    std::uint64_t extent = 0;
+    const auto [end, error] = std::from_chars(shape.data() + at, shape.data() + shape.size(), extent);
+    if (error != std::errc()) return {};
+    bytes *= extent;
+    at = static_cast<std::size_t>(end - shape.data()) + (*end == ',' ? 1 : 0);
+  }
+  return bytes == 0 ? std::nullopt : std::optional(bytes);
+}
+
+std::string to_yaml(const Plan& plan) {
+  YAML::Emitter out;
+  out << YAML::BeginMap << YAML::Key << "name" << YAML::Value << YAML::DoubleQuoted << plan.name;
+  out << YAML::Key << "seed" << YAML::Value << plan.seed;
+  out << YAML::Key << "run" << YAML::Value << YAML::Flow << YAML::BeginMap;
+  out << YAML::Key << "threads" << YAML::Value << plan.run.threads;
+  out << YAML::Key << "memory" << YAML::Value << fmt::format("{}B", plan.run.memory);
+  if (plan.run.in_flight) out << YAML::Key << "in_flight" << YAML::Value << *plan.run.in_flight;
+  out << YAML::Key << "on_error" << YAML::Value << (plan.run.on_error == OnError::Fail ? "fail" : "reject");
+  out << YAML::Key << "max_rejects" << YAML::Value
+      << (plan.run.max_reject_count ? fmt::format("{}", *plan.run.max_reject_count)
+                                    : fmt::format("{}%", plan.run.max_reject_share * 100));
+  out << YAML::Key << "stall_seconds" << YAML::Value << fmt::format("{}", plan.run.stall_seconds);
+  out << YAML::EndMap;
+  out << YAML::Key << "stages" << YAML::Value << YAML::Block << YAML::BeginMap;
+  for (const StagePlan& s : plan.stages) {
+    out << YAML::Key << s.id << YAML::Value << YAML::Block << YAML::BeginMap;
+    out << YAML::Key << "plugin" << YAML::Value << s.schema.name;
+    if (!s.inputs.empty()) {
+      out << YAML::Key << "from" << YAML::Value << YAML::Flow << YAML::BeginSeq;
+      for (const StagePlan::Input& input : s.inputs) {
+        const StagePlan& from = plan.stages[input.stage];
+        out << (input.port == 0 ? from.id : from.id + "." + from.schema.outputs[input.port].name);
+      }
+      out << YAML::EndSeq;
+    }
+    if (s.on_error != plan.run.on_error)
+      out << YAML::Key << "on_error" << YAML::Value << (s.on_error == OnError::Fail ? "fail" : "reject");
+    if (!s.splits.empty()) {
+      out << YAML::Key << "splits" << YAML::Value << YAML::Flow << YAML::BeginSeq;
+      for (const Split split : s.splits) out << to_string(split);
+      out << YAML::EndSeq;
+    }
+    if (!s.params.value().as_map().empty()) {
+      out << YAML::Key << "with" << YAML::Value << YAML::Block << YAML::BeginMap;
+      for (const auto& [key, v] : s.params.value().as_map()) {
+        out << YAML::Key << key << YAML::Value;
+        emit(out, v);
+      }
+      out << YAML::EndMap;
+    }
+    out << YAML::EndMap;
+  }
+  out << YAML::EndMap << YAML::EndMap;
+  return std::string(out.c_str()) + "\n";
+}
+
+}  // namespace graft

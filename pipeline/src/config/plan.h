@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <graft/item.h>
+#include <graft/params.h>
+#include <graft/schema.h>
+
+#include "config/diagnostics.h"
+
+namespace graft {
+
+/// What to do with an item that a stage cannot handle.
+enum class OnError : std::uint8_t { Reject, Fail };
+
+/// The `run:` block.
+struct RunSettings {
+  int threads = 1;
+  std::uint64_t memory = 2ULL << 30;        ///< Bytes that items in flight may hold.
+  std::optional<std::size_t> in_flight;     ///< Items in flight; nothing: chosen from batches and threads.
+  OnError on_error = OnError::Reject;
+  double max_reject_share = 0.01;           ///< Of the inputs; unused when max_reject_count is set.
+  std::optional<std::uint64_t> max_reject_count;
+  double stall_seconds = 60;                ///< The watchdog speaks when nothing finished for so long.
+};
+
+/// One stage, checked.
+struct GRAFT_API StagePlan {
+  struct Input {
+    std::size_t stage;  ///< Index into Plan::stages.
+    std::size_t port;   ///< Output port of that stage.
+  };
+  std::string id;
+  std::string where;  ///< `file:line:column` of the stage, for messages.
+  PluginSchema schema;
+  Params params;
+  std::vector<Input> inputs;
+  OnError on_error = OnError::Reject;
+  std::vector<Split> splits;  ///< Items of other splits pass by unchanged. Empty: all.
+  std::size_t source = 0;     ///< Stream stages and collectors: the source they hang on.
+
+  bool handles(Split split) const;
+  /// "stage 'pixels' (decode, configs/a.yaml:8:3)".
+  std::string label() const;
+};
+
+/// A checked config: everything that a run needs to know, before any plugin is loaded. Stages are in topological
+/// order, as in the file where the edges leave a choice.
+struct GRAFT_API Plan {
+  std::string name;
+  std::uint64_t seed = 42;
+  RunSettings run;
+  std::vector<StagePlan> stages;
+
+  /// Sum of the batch sizes behind a source, as far as the parameters tell: what the credits must exceed.
+  std::size_t batch_items(std::size_t source) const;
+  /// Credits of a source: run.in_flight, or enough to keep every thread and every batch busy.
+  std::size_t credits(std::size_t source) const;
+  /// Every stage that takes this one's output.
+  std::vector<std::size_t> consumers(std::size_t stage) const;
+};
+
+/// Batch size that a stage's parameters name: the parameter `batch` of a batch transform; 1 for other stages.
+GRAFT_API std::size_t declared_batch(const StagePlan& stage);
+/// Views that a stage makes of every item it handles: the parameter `views` of a transform; 1 for other stages.
+GRAFT_API std::uint32_t declared_views(const StagePlan& stage);
+
+/// Shape of an output port with the parameters filled in: "u8[224,224,3]", "f32[?]".
+GRAFT_API std::string output_shape(const StagePlan& stage, std::size_t port);
+/// Bytes of one item of that shape; nothing when a dimension is unknown.
+GRAFT_API std::optional<std::uint64_t> bytes_of_shape(const std::string& shape);
+
+/// The resolved config as YAML: every parameter with its value; runs again to the same tables.
+GRAFT_API std::string to_yaml(const Plan& plan);
+
+}  // namespace graft

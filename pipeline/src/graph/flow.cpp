@@ -1,0 +1,432 @@
+#include "graph/flow.h"
+
+#include <chrono>
+#include <exception>
+#include <mutex>
+
+#include <fmt/format.h>
+#include <oneapi/tbb/flow_graph.h>
+
+#include "graph/admission.h"
+#include "graph/batcher.h"
+
+namespace graft {
+
+FlowInput::~FlowInput() = default;
+FlowOutput::~FlowOutput() = default;
+
+namespace {
+
+namespace flow = tbb::flow;
+using Clock = std::chrono::steady_clock;
+using State = Message::State;
+using BatchHandle = std::shared_ptr<const Batcher::Batch>;
+
+std::uint64_t ns_since(Clock::time_point start) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count());
+}
+
+/// What happens to a message after a node's own work: transforms in a row, then collectors, then other nodes.
+struct Tail {
+  std::vector<std::size_t> transforms;
+  std::vector<std::size_t> collectors;
+  std::unique_ptr<flow::broadcast_node<Handle>> next;  // null: nothing but collectors follows
+};
+
+struct BatchStage {
+  std::size_t stage;
+  std::unique_ptr<flow::function_node<Handle>> batcher;
+  std::unique_ptr<flow::function_node<BatchHandle>> worker;
+  std::vector<Tail> tails;  // one per output port
+  std::unique_ptr<flow::broadcast_node<BatchHandle>> batches;
+};
+
+}  // namespace
+
+struct Flow::Impl {
+  Impl(const Plan& p, std::size_t src, const std::vector<Stage*>& s, FlowInput& in, FlowOutput& out, Meter& m,
+       const std::atomic<bool>& stop)
+      : plan(p), source(src), stages(s), input(in), output(out), meter(m), interrupted(stop) {}
+
+  const Plan& plan;
+  const std::size_t source;
+  const std::vector<Stage*>& stages;
+  FlowInput& input;
+  FlowOutput& output;
+  Meter& meter;
+  const std::atomic<bool>& interrupted;
+
+  flow::graph graph;
+  std::shared_ptr<Admission> admission;
+  std::unique_ptr<flow::input_node<Handle>> pull;
+  std::unique_ptr<flow::limiter_node<Handle, int>> limiter;
+  std::unique_ptr<flow::function_node<Handle>> head;
+  Tail head_tail;
+  std::vector<std::unique_ptr<flow::function_node<Handle>>> branches;
+  std::vector<std::unique_ptr<Tail>> branch_tails;
+  std::vector<std::unique_ptr<BatchStage>> batch_stages;
+
+  std::uint64_t admitted = 0;
+  bool ended = false;
+  std::atomic<std::uint64_t> collected{0}, abandoned{0};
+  std::atomic<bool> failed{false};
+  std::mutex fatal_mutex;
+  std::string fatal;
+
+  bool stopping() const { return failed.load(std::memory_order_relaxed) || interrupted.load(std::memory_order_relaxed); }
+
+  void fail(const std::string& text) {
+    const std::lock_guard lock(fatal_mutex);
+    if (fatal.empty()) fatal = text;
+    failed = true;
+  }
+
+  // ---- building -------------------------------------------------------------------------------------------------
+
+  void build() {
+    const std::size_t credits = plan.credits(source);
+    admission = std::make_shared<Admission>(
+        credits, actual_batch_items() + 1, plan.run.memory,
+        [this](int n) { limiter->decrementer().try_put(n); }, [this] { graph.release_wait(); });
+    limiter = std::make_unique<flow::limiter_node<Handle, int>>(graph, credits);
+    pull = std::make_unique<flow::input_node<Handle>>(graph, [this](tbb::flow_control& control) {
+      return guarded<Handle>([&] { return pull_one(control); }, control);
+    });
+    head = std::make_unique<flow::function_node<Handle>>(graph, flow::unlimited, [this](const Handle& h) {
+      load_and_run(h);
+      return flow::continue_msg();
+    });
+    flow::make_edge(*pull, *limiter);
+    flow::make_edge(*limiter, *head);
+    build_tail(head_tail, source, 0);
+  }
+
+  std::size_t actual_batch_items() const {
+    std::size_t sum = 0;
+    for (std::size_t i = 0; i < stages.size(); ++i)
+      if (stages[i] != nullptr && plan.stages[i].schema.kind == StageKind::BatchTransform &&
+          plan.stages[i].source == source)
+        sum += static_cast<BatchTransform*>(stages[i])->batch_size();
+    return sum;
+  }
+
+  std::vector<std::size_t> consumers(std::size_t stage, std::size_t port) const {
+    std::vector<std::size_t> out;
+    for (std::size_t i = 0; i < plan.stages.size(); ++i)
+      for (const StagePlan::Input& in : plan.stages[i].inputs)
+        if (in.stage == stage && in.port == port && stages[i] != nullptr) out.push_back(i);
+    return out;
+  }
+
+  void build_tail(Tail& tail, std::size_t stage, std::size_t port) {
+    std::vector<std::size_t> next = consumers(stage, port);
+    while (next.size() == 1 && plan.stages[next[0]].schema.kind == StageKind::Transform) {
+      tail.transforms.push_back(next[0]);
+      next = consumers(next[0], 0);
+    }
+    for (const std::size_t consumer : next) {
+      const StageKind kind = plan.stages[consumer].schema.kind;
+      if (kind == StageKind::Collector) {
+        tail.collectors.push_back(consumer);
+        continue;
+      }
+      if (!tail.next) tail.next = std::make_unique<flow::broadcast_node<Handle>>(graph);
+      if (kind == StageKind::BatchTransform)
+        flow::make_edge(*tail.next, build_batch(consumer));
+      else
+        flow::make_edge(*tail.next, build_branch(consumer));
+    }
+  }
+
+  flow::function_node<Handle>& build_branch(std::size_t transform) {
+    branch_tails.push_back(std::make_unique<Tail>());
+    Tail* tail = branch_tails.back().get();
+    tail->transforms.push_back(transform);
+    branches.push_back(std::make_unique<flow::function_node<Handle>>(graph, flow::unlimited, [this, tail](const Handle& h) {
+      run_tail(*tail, h);
+      return flow::continue_msg();
+    }));
+    flow::function_node<Handle>& node = *branches.back();
+    // The rest of the chain behind the branch's first transform.
+    Tail rest;
+    build_tail(rest, transform, 0);
+    tail->transforms.insert(tail->transforms.end(), rest.transforms.begin(), rest.transforms.end());
+    tail->collectors = std::move(rest.collectors);
+    tail->next = std::move(rest.next);
+    return node;
+  }
+
+  flow::function_node<Handle>& build_batch(std::size_t stage) {
+    batch_stages.push_back(std::make_unique<BatchStage>());
+    BatchStage* b = batch_stages.back().get();
+    b->stage = stage;
+    b->batches = std::make_unique<flow::broadcast_node<BatchHandle>>(graph);
+    const std::size_t size = static_cast<BatchTransform*>(stages[stage])->batch_size();
+    auto batcher = std::make_shared<Batcher>(
+        size, [this, stage](const Message& m) { return plan.stages[stage].handles(m.item.entry->split); });
+    b->batcher = std::make_unique<flow::function_node<Handle>>(
+        graph, flow::serial, [this, b, batcher](const Handle& h) {
+          if (h->state == State::Live) meter.enter(b->stage);
+          Batcher::Ready ready = batcher->add(h);
+          for (const BatchHandle& batch : ready.batches) b->batches->try_put(batch);
+          for (const Handle& passed : ready.passed)
+            for (Tail& tail : b->tails) run_tail(tail, passed);
+          return flow::continue_msg();
+        });
+    b->worker = std::make_unique<flow::function_node<BatchHandle>>(graph, flow::unlimited,
+                                                                   [this, b](const BatchHandle& batch) {
+                                                                     run_batch(*b, *batch);
+                                                                     return flow::continue_msg();
+                                                                   });
+    flow::make_edge(*b->batches, *b->worker);
+    b->tails.resize(plan.stages[stage].schema.outputs.size());
+    for (std::size_t port = 0; port < b->tails.size(); ++port) build_tail(b->tails[port], stage, port);
+    return *b->batcher;
+  }
+
+  // ---- running --------------------------------------------------------------------------------------------------
+
+  /// The source's own faults end the run: without its list nothing can be accounted for.
+  template <typename T, typename Body>
+  T guarded(const Body& body, tbb::flow_control& control) {
+    try {
+      return body();
+    } catch (const std::exception& e) {
+      fail(fmt::format("{}: {}", plan.stages[source].label(), e.what()));
+    } catch (...) {
+      fail(fmt::format("{}: an exception of an unknown type", plan.stages[source].label()));
+    }
+    return pull_end(control);
+  }
+
+  Handle pull_one(tbb::flow_control& control) {
+    if (ended) {
+      control.stop();
+      return {};
+    }
+    if (stopping()) return pull_end(control);
+    std::shared_ptr<Origin> origin = input.next();
+    if (!origin) return pull_end(control);
+    origin->credit = Credit(admission);
+    admission->admit();
+    auto message = std::make_shared<Message>();
+    message->order = admitted++;
+    message->item.entry = std::move(origin);
+    return message;
+  }
+
+  Handle pull_end(tbb::flow_control& control) {
+    if (ended) {
+      control.stop();
+      return {};
+    }
+    ended = true;
+    auto message = std::make_shared<Message>();
+    message->state = State::End;
+    message->order = admitted;
+    admission->end();
+    return message;
+  }
+
+  void load_and_run(const Handle& h) {
+    if (h->state == State::End) return run_tail(head_tail, h);
+    // The head is the only holder of the message: filling it in here saves an allocation per item.
+    auto& message = const_cast<Message&>(*h);
+    auto& origin = const_cast<Origin&>(h->origin());
+    meter.enter(source);
+    meter.start(source);
+    const auto start = Clock::now();
+    if (stopping()) {
+      abandon(message);
+    } else {
+      call(source, message, [&] {
+        if (!input.load(origin, message.item.payload)) message.state = State::Skipped;
+        origin.payload = std::monostate{};
+        account(message);
+      });
+    }
+    meter.finish(source, 1, message.state == State::Rejected, ns_since(start));
+    run_tail(head_tail, h);
+  }
+
+  void abandon(Message& m) {
+    if (m.state == State::Live) {
+      m.state = State::Skipped;
+      m.item.payload = std::monostate{};
+      ++abandoned;
+    }
+  }
+
+  static void account(const Message& m) {
+    const_cast<Origin&>(m.origin()).credit.set_bytes(bytes_of(m.item.payload));
+  }
+
+  /// Calls a plugin for one item; whatever it throws becomes the item's reject record.
+  template <typename Body>
+  void call(std::size_t stage, Message& m, const Body& body) {
+    try {
+      body();
+    } catch (const Reject& e) {
+      reject(stage, m, e.code(), e.what());
+    } catch (const std::bad_alloc&) {
+      reject(stage, m, "out-of-memory", "not enough memory for this item");
+    } catch (const std::exception& e) {
+      reject(stage, m, "failed", e.what());
+    } catch (...) {
+      reject(stage, m, "failed", "an exception of an unknown type");
+    }
+  }
+
+  void reject(std::size_t stage, Message& m, const std::string& code, const std::string& text) {
+    const StagePlan& s = plan.stages[stage];
+    m.state = State::Rejected;
+    m.item.payload = std::monostate{};
+    m.reject = std::make_shared<const RejectRecord>(RejectRecord{s.id, code, text});
+    if (s.on_error == OnError::Fail) fail(fmt::format("{}, item '{}': {} [{}]", s.label(), m.item.key(), text, code));
+  }
+
+  void run_tail(Tail& tail, const Handle& h) { step(tail, 0, h); }
+
+  void step(Tail& tail, std::size_t i, const Handle& h) {
+    if (i == tail.transforms.size()) return deliver(tail, h);
+    const std::size_t stage = tail.transforms[i];
+    const auto& transform = static_cast<const Transform&>(*stages[stage]);
+    const bool live = h->state == State::Live;
+    const std::uint32_t views = transform.views();
+    // An item that the stage does not handle still takes the places of all its views, or the order would not be
+    // dense; it passes by as the first of them.
+    const bool handled = live && plan.stages[stage].handles(h->item.entry->split);
+    if (h->state == State::End) {
+      if (views == 1) return step(tail, i + 1, h);
+      auto end = std::make_shared<Message>(*h);
+      end->order = h->order * views;
+      return step(tail, i + 1, end);
+    }
+    if (!handled && views == 1) return step(tail, i + 1, h);
+    for (std::uint32_t view = 0; view < views; ++view) {
+      auto out = std::make_shared<Message>();
+      out->state = !live || handled || view == 0 ? h->state : State::Skipped;
+      out->order = h->order * views + view;
+      out->item.entry = h->item.entry;
+      out->item.view = h->item.view * views + view;
+      out->reject = h->reject;
+      if (!handled) {
+        if (out->state == State::Live) out->item.payload = h->item.payload;
+        if (out->state == State::Rejected && view != 0) out->state = State::Skipped;
+      } else {
+        apply(stage, transform, *h, *out);
+      }
+      step(tail, i + 1, out);
+    }
+  }
+
+  void apply(std::size_t stage, const Transform& transform, const Message& in, Message& out) {
+    if (stopping()) return abandon(out);
+    meter.enter(stage);
+    meter.start(stage);
+    const auto start = Clock::now();
+    call(stage, out, [&] {
+      const Item item{in.item.entry, out.item.view, in.item.payload};
+      out.item.payload = transform.apply(item);
+      account(out);
+    });
+    meter.finish(stage, 1, out.state == State::Rejected, ns_since(start));
+  }
+
+  void deliver(Tail& tail, const Handle& h) {
+    if (h->state == State::Live || h->state == State::Rejected)
+      for (const std::size_t collector : tail.collectors) collect(collector, h);
+    if (tail.next) tail.next->try_put(h);
+  }
+
+  void collect(std::size_t collector, const Handle& h) {
+    if (!plan.stages[collector].handles(h->item.entry->split)) return;
+    if (stopping() && h->state == State::Live) {
+      ++abandoned;
+      return;
+    }
+    try {
+      output.collect(collector, h);
+      collected.fetch_add(1, std::memory_order_relaxed);
+    } catch (const std::exception& e) {
+      fail(fmt::format("{}: {}", plan.stages[collector].label(), e.what()));
+    }
+  }
+
+  class Outcomes final : public BatchOutput {
+   public:
+    Outcomes(std::size_t items, std::size_t ports) : payloads(ports, std::vector<Payload>(items)), rejects(items) {}
+    void set(std::size_t item, Payload payload, std::size_t port) override {
+      payloads.at(port).at(item) = std::move(payload);
+    }
+    void reject(std::size_t item, const std::string& code, const std::string& text) override {
+      rejects.at(item) = std::make_unique<Reject>(code, text);
+    }
+    std::vector<std::vector<Payload>> payloads;
+    std::vector<std::unique_ptr<Reject>> rejects;
+  };
+
+  void run_batch(BatchStage& b, const Batcher::Batch& batch) {
+    const auto start = Clock::now();
+    Outcomes outcomes(batch.size(), b.tails.size());
+    bool done = false;
+    meter.start(b.stage, batch.size());
+    if (!stopping()) {
+      std::vector<Item> items;
+      items.reserve(batch.size());
+      for (const Handle& h : batch) items.push_back(h->item);
+      try {
+        static_cast<const BatchTransform&>(*stages[b.stage]).apply(items, outcomes);
+        done = true;
+      } catch (const std::exception& e) {
+        fail(fmt::format("{}, batch of '{}' .. '{}': {}", plan.stages[b.stage].label(), batch.front()->item.key(),
+                         batch.back()->item.key(), e.what()));
+      } catch (...) {
+        fail(fmt::format("{}: an exception of an unknown type", plan.stages[b.stage].label()));
+      }
+    }
+    std::uint64_t rejected = 0;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      rejected += outcomes.rejects[i] ? 1 : 0;
+      for (std::size_t port = 0; port < b.tails.size(); ++port) {
+        auto out = std::make_shared<Message>();
+        out->order = batch[i]->order;
+        out->item.entry = batch[i]->item.entry;
+        out->item.view = batch[i]->item.view;
+        if (!done) {
+          abandon(*out);
+        } else if (outcomes.rejects[i]) {
+          reject(b.stage, *out, outcomes.rejects[i]->code(), outcomes.rejects[i]->what());
+        } else if (std::holds_alternative<std::monostate>(outcomes.payloads[port][i])) {
+          reject(b.stage, *out, "failed", "the stage gave no result for this item");
+        } else {
+          out->item.payload = std::move(outcomes.payloads[port][i]);
+        }
+        run_tail(b.tails[port], out);
+      }
+    }
+    meter.finish(b.stage, batch.size(), rejected, ns_since(start));
+  }
+};
+
+Flow::Flow(const Plan& plan, std::size_t source, const std::vector<Stage*>& stages, FlowInput& input,
+           FlowOutput& output, Meter& meter, const std::atomic<bool>& interrupted)
+    : impl_(std::make_unique<Impl>(plan, source, stages, input, output, meter, interrupted)) {
+  impl_->build();
+}
+
+Flow::~Flow() = default;
+
+std::size_t Flow::in_flight() const { return impl_->admission->in_flight(); }
+
+FlowResult Flow::run() {
+  // Items may be alive outside of the graph (a writer's queue holds them until they are on disk): the graph must
+  // not be taken for idle until the last credit is back.
+  impl_->graph.reserve_wait();
+  impl_->pull->activate();
+  impl_->graph.wait_for_all();
+  return {impl_->admitted, impl_->collected, impl_->abandoned, impl_->fatal, impl_->admission->peak_bytes()};
+}
+
+}  // namespace graft

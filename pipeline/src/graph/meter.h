@@ -1,0 +1,54 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include <graft/export.h>
+
+namespace graft {
+
+/// Per-stage counters of a running graph. Written by workers without contention (a cell per worker), read by the
+/// progress line, the watchdog and the manifest.
+class GRAFT_API Meter {
+ public:
+  struct Counts {
+    std::uint64_t entered = 0;   ///< Items that reached the stage.
+    std::uint64_t started = 0;   ///< Items whose call has begun.
+    std::uint64_t finished = 0;  ///< Items whose call has ended, rejected ones too.
+    std::uint64_t rejected = 0;
+    std::uint64_t busy_ns = 0;
+
+    std::uint64_t queued() const { return entered > started ? entered - started : 0; }
+    std::uint64_t running() const { return started > finished ? started - finished : 0; }
+  };
+
+  explicit Meter(std::size_t stages) : cells_(stages) {}
+
+  void enter(std::size_t stage, std::uint64_t n = 1) { add(cell(stage).entered, n); }
+  void start(std::size_t stage, std::uint64_t n = 1) { add(cell(stage).started, n); }
+  void finish(std::size_t stage, std::uint64_t n, std::uint64_t rejected, std::uint64_t busy_ns) {
+    Cell& c = cell(stage);
+    add(c.finished, n);
+    if (rejected != 0) add(c.rejected, rejected);
+    add(c.busy_ns, busy_ns);
+  }
+  Counts counts(std::size_t stage) const;
+  std::size_t stages() const { return cells_.size(); }
+
+ private:
+  static constexpr std::size_t kSlots = 32;
+  struct alignas(64) Cell {
+    std::atomic<std::uint64_t> entered{0}, started{0}, finished{0}, rejected{0}, busy_ns{0};
+  };
+  static void add(std::atomic<std::uint64_t>& counter, std::uint64_t n) {
+    counter.fetch_add(n, std::memory_order_relaxed);
+  }
+  static std::size_t slot();
+  Cell& cell(std::size_t stage) { return cells_[stage][slot()]; }
+
+  std::vector<std::array<Cell, kSlots>> cells_;
+};
+
+}  // namespace graft

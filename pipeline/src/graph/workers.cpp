@@ -1,0 +1,76 @@
+#include "graph/workers.h"
+
+#include <exception>
+#include <mutex>
+
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/parallel_for.h>
+#include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_scheduler_observer.h>
+
+namespace graft {
+namespace {
+
+/// Prepares every thread for the stages that it will call.
+class Observer final : public tbb::task_scheduler_observer {
+ public:
+  Observer(tbb::task_arena& arena, std::vector<Stage*> stages)
+      : tbb::task_scheduler_observer(arena), stages_(std::move(stages)) {
+    observe(true);
+  }
+  ~Observer() override { observe(false); }
+
+  void on_scheduler_entry(bool) override {
+    try {
+      for (Stage* stage : stages_) stage->enter_worker();
+    } catch (...) {  // must not leave the scheduler; kept for whoever waits for the work
+      const std::lock_guard lock(mutex_);
+      if (!failure_) failure_ = std::current_exception();
+    }
+  }
+  void rethrow() {
+    const std::lock_guard lock(mutex_);
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+  }
+
+ private:
+  const std::vector<Stage*> stages_;
+  std::mutex mutex_;
+  std::exception_ptr failure_;
+};
+
+}  // namespace
+
+struct Workers::Impl {
+  explicit Impl(int n)
+      : limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(n)), arena(n) {}
+  tbb::global_control limit;
+  tbb::task_arena arena;
+  std::unique_ptr<Observer> observer;
+};
+
+Workers::Workers(int threads) : impl_(std::make_unique<Impl>(threads)) { impl_->arena.initialize(); }
+Workers::~Workers() = default;
+
+void Workers::execute(const std::function<void()>& body) { impl_->arena.execute(body); }
+
+void Workers::observe(std::vector<Stage*> stages) {
+  if (impl_->observer) impl_->observer->rethrow();
+  impl_->observer.reset();
+  if (!stages.empty()) impl_->observer = std::make_unique<Observer>(impl_->arena, std::move(stages));
+}
+
+void Workers::for_each(std::size_t n, const std::function<void(std::size_t)>& body) {
+  impl_->arena.execute([&] {
+    tbb::parallel_for(
+        tbb::blocked_range<std::size_t>(0, n, 1),
+        [&](const tbb::blocked_range<std::size_t>& range) {
+          for (std::size_t i = range.begin(); i != range.end(); ++i) body(i);
+        },
+        tbb::simple_partitioner());
+  });
+}
+
+int Workers::threads() const { return impl_->arena.max_concurrency(); }
+
+}  // namespace graft

@@ -1,0 +1,184 @@
+// Checks given values against parameter declarations; see resolve() in graft/params.h.
+
+#include <graft/params.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+namespace graft {
+namespace {
+
+class Resolver {
+ public:
+  explicit Resolver(std::vector<ParamFault>& faults) : faults_(faults) {}
+
+  Value members(const std::vector<ParamSpec>& specs, const Value& given) {
+    const Value* source = &given;
+    const Value empty = Value::map();
+    if (given.is_null()) source = &empty;
+    if (!source->is_map()) {
+      fault(fmt::format("expected a map of parameters, got {}", given.kind()));
+      return empty;
+    }
+    unknown_names(specs, *source);
+    Value out = Value::map();
+    for (const ParamSpec& spec : specs) {
+      const Value* v = source->find(spec.name);
+      if (v == nullptr && spec.is_required) {
+        fault(fmt::format("missing parameter '{}' ({}): {}", spec.name, spec.type_name(), spec.text));
+        continue;
+      }
+      path_.push_back(spec.name);
+      if (v != nullptr)
+        out[spec.name] = one(spec, *v);
+      else if (spec.kind == ParamSpec::Kind::Object && !spec.may_be_null)
+        out[spec.name] = members(spec.fields, Value());
+      else if (spec.default_value.is_null() && !spec.may_be_null && spec.kind == ParamSpec::Kind::Map)
+        out[spec.name] = Value::map();
+      else if (spec.default_value.is_null() && !spec.may_be_null && spec.kind == ParamSpec::Kind::List)
+        out[spec.name] = Value::list();
+      else
+        out[spec.name] = spec.default_value;
+      path_.pop_back();
+    }
+    return out;
+  }
+
+ private:
+  void fault(std::string text, bool at_key = false) { faults_.push_back({path_, at_key, std::move(text)}); }
+
+  void unknown_names(const std::vector<ParamSpec>& specs, const Value& given) {
+    std::vector<std::string> names;
+    for (const ParamSpec& spec : specs) names.push_back(spec.name);
+    std::sort(names.begin(), names.end());
+    for (const auto& [key, value] : given.as_map()) {
+      if (std::find(names.begin(), names.end(), key) != names.end()) continue;
+      std::string text = fmt::format("unknown parameter '{}'", key);
+      if (const auto near = nearest(key, names)) text += fmt::format("; did you mean '{}'?", *near);
+      text += names.empty() ? " (this plugin takes none)"
+                            : fmt::format(" (allowed: {})", fmt::join(names, ", "));
+      path_.push_back(key);
+      fault(std::move(text), true);
+      path_.pop_back();
+    }
+  }
+
+  Value wrong_type(const ParamSpec& spec, const Value& v) {
+    const bool show = v.is_string() || v.is_number() || v.is_bool();
+    fault(fmt::format("expected {}, got {}{}", spec.type_name(), v.kind(), show ? " " + v.to_json() : ""));
+    return {};
+  }
+
+  void check_range(const ParamSpec& spec, double v, const std::string& shown) {
+    if ((!spec.min || v >= *spec.min) && (!spec.max || v <= *spec.max)) return;
+    const std::string wanted = spec.min && spec.max ? fmt::format("from {} to {}", *spec.min, *spec.max)
+                               : spec.min           ? fmt::format("at least {}", *spec.min)
+                                                    : fmt::format("at most {}", *spec.max);
+    fault(fmt::format("{} is out of range: expected {}{}", shown, wanted,
+                      spec.unit_name.empty() ? "" : " " + spec.unit_name));
+  }
+
+  Value one(const ParamSpec& spec, const Value& v) {
+    using Kind = ParamSpec::Kind;
+    if (v.is_null()) {
+      if (spec.may_be_null) return {};
+      if (spec.kind == Kind::Object) return members(spec.fields, v);
+      return wrong_type(spec, v);
+    }
+    switch (spec.kind) {
+      case Kind::Flag: return v.is_bool() ? v : wrong_type(spec, v);
+      case Kind::Integer:
+        if (!v.is_int()) return wrong_type(spec, v);
+        check_range(spec, v.as_double(), v.to_json());
+        return v;
+      case Kind::Number:
+        if (!v.is_number() || !std::isfinite(v.as_double())) return wrong_type(spec, v);
+        check_range(spec, v.as_double(), v.to_json());
+        return Value(v.as_double());
+      // A number where a text is wanted is a name that looks like one: `split: 2012`.
+      case Kind::Text: return v.is_string() ? v : v.is_int() ? Value(v.to_json()) : wrong_type(spec, v);
+      case Kind::Choice: return choice(spec, v);
+      case Kind::File:
+      case Kind::Folder: return path(spec, v);
+      case Kind::List: return list(spec, v);
+      case Kind::Map: return map(spec, v);
+      case Kind::Object: return v.is_map() ? members(spec.fields, v) : wrong_type(spec, v);
+    }
+    return {};
+  }
+
+  Value choice(const ParamSpec& spec, const Value& v) {
+    if (!v.is_string()) return wrong_type(spec, v);
+    if (std::find(spec.choices.begin(), spec.choices.end(), v.as_string()) != spec.choices.end()) return v;
+    std::string text = fmt::format("'{}' is not allowed here", v.as_string());
+    if (const auto near = nearest(v.as_string(), spec.choices)) text += fmt::format("; did you mean '{}'?", *near);
+    fault(text + fmt::format(" (allowed: {})", fmt::join(spec.choices, ", ")));
+    return {};
+  }
+
+  Value path(const ParamSpec& spec, const Value& v) {
+    if (!v.is_string()) return wrong_type(spec, v);
+    const bool folder = spec.kind == ParamSpec::Kind::Folder;
+    std::error_code ignored;
+    const auto status = std::filesystem::status(v.as_string(), ignored);
+    if (!std::filesystem::exists(status))
+      fault(fmt::format("no such {}: {}", folder ? "folder" : "file", v.as_string()));
+    else if (folder != std::filesystem::is_directory(status))
+      fault(fmt::format("expected a {}, got a {}: {}", folder ? "folder" : "file",
+                        std::filesystem::is_directory(status)      ? "folder"
+                        : std::filesystem::is_regular_file(status) ? "file"
+                                                                   : "special file",
+                        v.as_string()));
+    else if (!folder && !std::filesystem::is_regular_file(status))
+      fault(fmt::format("expected a regular file, got a special file: {}", v.as_string()));
+    return v;
+  }
+
+  Value list(const ParamSpec& spec, const Value& v) {
+    Value wrapped = v;
+    if (!v.is_list()) {
+      if (!spec.scalar_ok || v.is_map()) return wrong_type(spec, v);
+      wrapped = Value(Value::List{v});
+    }
+    const auto& given = wrapped.as_list();
+    const auto n = static_cast<std::int64_t>(given.size());
+    if ((spec.min_items && n < *spec.min_items) || (spec.max_items && n > *spec.max_items)) {
+      const std::int64_t low = spec.min_items.value_or(0);
+      fault(spec.max_items && *spec.max_items == low ? fmt::format("expected {} values, got {}", low, n)
+            : spec.max_items ? fmt::format("expected {} to {} values, got {}", low, *spec.max_items, n)
+                             : fmt::format("expected at least {} values, got {}", low, n));
+    }
+    Value out = Value::list();
+    for (std::size_t i = 0; i < given.size(); ++i) {
+      if (v.is_list()) path_.push_back(std::to_string(i));
+      out.push(one(spec.fields.at(0), given[i]));
+      if (v.is_list()) path_.pop_back();
+    }
+    return out;
+  }
+
+  Value map(const ParamSpec& spec, const Value& v) {
+    if (!v.is_map()) return wrong_type(spec, v);
+    Value out = Value::map();
+    for (const auto& [key, e] : v.as_map()) {
+      path_.push_back(key);
+      out[key] = one(spec.fields.at(0), e);
+      path_.pop_back();
+    }
+    return out;
+  }
+
+  std::vector<ParamFault>& faults_;
+  std::vector<std::string> path_;
+};
+
+}  // namespace
+
+Value resolve(const std::vector<ParamSpec>& specs, const Value& given, std::vector<ParamFault>& faults) {
+  return Resolver(faults).members(specs, given);
+}
+
+}  // namespace graft

@@ -1,0 +1,131 @@
+#include "plugin/schema_file.h"
+
+#include <graft/value.h>
+
+namespace graft {
+namespace {
+
+template <typename T>
+Value optional_value(const std::optional<T>& v) {
+  return v ? Value(*v) : Value();
+}
+
+Value to_value(const ParamSpec& p) {
+  Value out = Value::map();
+  out["name"] = p.name;
+  out["kind"] = static_cast<int>(p.kind);
+  out["text"] = p.text;
+  out["unit"] = p.unit_name;
+  out["default"] = p.default_value;
+  out["required"] = p.is_required;
+  out["nullable"] = p.may_be_null;
+  out["changes_output"] = p.changes_output;
+  out["scalar_ok"] = p.scalar_ok;
+  out["min"] = optional_value(p.min);
+  out["max"] = optional_value(p.max);
+  out["min_items"] = optional_value(p.min_items);
+  out["max_items"] = optional_value(p.max_items);
+  out["choices"] = Value::list();
+  for (const std::string& c : p.choices) out["choices"].push(c);
+  out["fields"] = Value::list();
+  for (const ParamSpec& f : p.fields) out["fields"].push(to_value(f));
+  return out;
+}
+
+const Value& member(const Value& map, std::string_view name) {
+  if (const Value* v = map.find(name)) return *v;
+  throw Error("the schema file has no '" + std::string(name) + "'");
+}
+
+ParamSpec param_from(const Value& v) {
+  ParamSpec p;
+  p.name = member(v, "name").as_string();
+  const std::int64_t kind = member(v, "kind").as_int();
+  if (kind < 0 || kind > static_cast<int>(ParamSpec::Kind::Object)) throw Error("unknown parameter kind");
+  p.kind = static_cast<ParamSpec::Kind>(kind);
+  p.text = member(v, "text").as_string();
+  p.unit_name = member(v, "unit").as_string();
+  p.default_value = member(v, "default");
+  p.is_required = member(v, "required").as_bool();
+  p.may_be_null = member(v, "nullable").as_bool();
+  p.changes_output = member(v, "changes_output").as_bool();
+  p.scalar_ok = member(v, "scalar_ok").as_bool();
+  if (const Value& x = member(v, "min"); !x.is_null()) p.min = x.as_double();
+  if (const Value& x = member(v, "max"); !x.is_null()) p.max = x.as_double();
+  if (const Value& x = member(v, "min_items"); !x.is_null()) p.min_items = x.as_int();
+  if (const Value& x = member(v, "max_items"); !x.is_null()) p.max_items = x.as_int();
+  for (const Value& c : member(v, "choices").as_list()) p.choices.push_back(c.as_string());
+  for (const Value& f : member(v, "fields").as_list()) p.fields.push_back(param_from(f));
+  const bool needs_element = p.kind == ParamSpec::Kind::List || p.kind == ParamSpec::Kind::Map;
+  if (needs_element && p.fields.size() != 1) throw Error("a list or map needs one element type");
+  return p;
+}
+
+Value to_value(const PortSpec& p) {
+  Value out = Value::map();
+  out["name"] = p.name;
+  out["type"] = static_cast<int>(p.type);
+  out["shape"] = p.shape;
+  out["text"] = p.text;
+  out["many"] = p.many;
+  return out;
+}
+
+PortSpec port_from(const Value& v) {
+  const std::int64_t type = member(v, "type").as_int();
+  if (type < 0 || type > static_cast<int>(PortType::Predictor)) throw Error("unknown port type");
+  return {member(v, "name").as_string(), static_cast<PortType>(type), member(v, "shape").as_string(),
+          member(v, "text").as_string(), member(v, "many").as_bool()};
+}
+
+}  // namespace
+
+std::string to_json(const SchemaFile& file) {
+  const PluginSchema& s = file.schema;
+  Value out = Value::map();
+  out["graft_schema"] = 1;
+  out["api_version"] = static_cast<int>(file.api_version);
+  out["abi_tag"] = file.abi_tag;
+  out["name"] = s.name;
+  out["version"] = s.version;
+  out["kind"] = static_cast<int>(s.kind);
+  out["summary"] = s.summary;
+  out["inputs"] = Value::list();
+  for (const PortSpec& p : s.inputs) out["inputs"].push(to_value(p));
+  out["outputs"] = Value::list();
+  for (const PortSpec& p : s.outputs) out["outputs"].push(to_value(p));
+  out["params"] = Value::list();
+  for (const ParamSpec& p : s.params) out["params"].push(to_value(p));
+  out["example"] = s.example_config;
+  out["libraries"] = s.libraries;
+  out["depends_on_key"] = s.output_depends_on_key;
+  out["depends_on_seed"] = s.output_depends_on_seed;
+  return out.to_json_pretty();
+}
+
+SchemaFile schema_file_from_json(std::string_view json) {
+  const Value v = Value::from_json(json);
+  if (member(v, "graft_schema") != Value(1)) throw Error("not a graft schema file of version 1");
+  SchemaFile file;
+  file.api_version = static_cast<std::uint32_t>(member(v, "api_version").as_int());
+  file.abi_tag = member(v, "abi_tag").as_string();
+  PluginSchema& s = file.schema;
+  s.name = member(v, "name").as_string();
+  s.version = member(v, "version").as_string();
+  const std::int64_t kind = member(v, "kind").as_int();
+  if (kind < 0 || kind > static_cast<int>(StageKind::Report)) throw Error("unknown stage kind");
+  s.kind = static_cast<StageKind>(kind);
+  s.summary = member(v, "summary").as_string();
+  for (const Value& p : member(v, "inputs").as_list()) s.inputs.push_back(port_from(p));
+  for (const Value& p : member(v, "outputs").as_list()) s.outputs.push_back(port_from(p));
+  for (const Value& p : member(v, "params").as_list()) s.params.push_back(param_from(p));
+  s.example_config = member(v, "example").as_string();
+  s.libraries = member(v, "libraries").as_string();
+  s.output_depends_on_key = member(v, "depends_on_key").as_bool();
+  s.output_depends_on_seed = member(v, "depends_on_seed").as_bool();
+  return file;
+}
+
+std::filesystem::path schema_path(std::filesystem::path plugin) { return plugin.replace_extension(".json"); }
+
+}  // namespace graft

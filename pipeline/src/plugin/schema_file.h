@@ -1,0 +1,23 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include <graft/plugin.h>
+
+namespace graft {
+
+/// What the file beside a plugin says: written by graft-plugin-schema from the descriptor when the plugin is built.
+struct SchemaFile {
+  std::uint32_t api_version = 0;
+  std::string abi_tag;
+  PluginSchema schema;
+};
+
+GRAFT_API std::string to_json(const SchemaFile& file);
+/// Throws Error when the text is not what to_json writes.
+GRAFT_API SchemaFile schema_file_from_json(std::string_view json);
+/// The file beside a plugin: `decode.so` -> `decode.json`.
+GRAFT_API std::filesystem::path schema_path(std::filesystem::path plugin);
+
+}  // namespace graft

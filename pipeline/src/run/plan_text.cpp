@@ -1,0 +1,99 @@
+// graft plan: what a run would do, before it does it.
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "run/runner.h"
+#include "run/stream_run.h"
+#include "store/files.h"
+
+namespace graft {
+namespace {
+
+std::string columns(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> width;
+  for (const auto& row : rows)
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      width.resize(std::max(width.size(), row.size()));
+      width[c] = std::max(width[c], row[c].size());
+    }
+  std::string out;
+  for (const auto& row : rows) {
+    std::string line = " ";
+    for (std::size_t c = 0; c < row.size(); ++c) line += fmt::format(" {:<{}} ", row[c], width[c]);
+    out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return out;
+}
+
+std::string counts_by_split(const Listing& listing) {
+  std::map<Split, std::size_t> counts;
+  for (const ListedInput& input : listing.inputs) ++counts[input.split];
+  std::string out;
+  for (const auto& [split, n] : counts) out += fmt::format("{}{} {}", out.empty() ? "" : ", ", n, to_string(split));
+  return out;
+}
+
+}  // namespace
+
+std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions& options) {
+  std::string out = fmt::format("plan of '{}' (seed {})\n\nstages\n", plan.name, plan.seed);
+  std::vector<std::vector<std::string>> rows{{"id", "plugin", "kind", "from", "gives", "shape"}};
+  for (const StagePlan& s : plan.stages) {
+    std::string from, gives, shape;
+    for (const StagePlan::Input& input : s.inputs) {
+      const StagePlan& f = plan.stages[input.stage];
+      from += (from.empty() ? "" : ", ") + f.id + (input.port == 0 ? "" : "." + f.schema.outputs[input.port].name);
+    }
+    for (std::size_t port = 0; port < s.schema.outputs.size(); ++port) {
+      gives += (gives.empty() ? "" : ", ") + std::string(to_string(s.schema.outputs[port].type));
+      shape += (shape.empty() ? "" : ", ") + output_shape(s, port);
+    }
+    rows.push_back({s.id, s.schema.name + " " + s.schema.version, to_string(s.schema.kind), from.empty() ? "-" : from,
+                    gives.empty() ? "files" : gives, shape.empty() ? "-" : shape});
+  }
+  out += columns(rows);
+
+  std::vector<std::string> warnings;
+  StageFactory factory(plan, registry, [&](const std::string& text) { warnings.push_back(text); });
+  DigestMemo memo(options.store / "digests.memo");
+  Meter meter(plan.stages.size());
+  const std::atomic<bool> never{false};
+  std::vector<std::vector<std::string>> inputs, tables{{"table", "rows", "stored", "to compute", "row", "disk", "fingerprint"}};
+  std::uint64_t disk = 0, in_flight = 0;
+  bool disk_known = true;
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    if (plan.stages[i].schema.kind != StageKind::Source) continue;
+    StreamRun stream(plan, i, options.store, memo, factory, meter, never);
+    const std::vector<StreamRun::Survey> surveys = stream.survey();
+    inputs.push_back({plan.stages[i].id, fmt::format("{} inputs", stream.listing().inputs.size()),
+                      fmt::format("{} classes", stream.listing().classes.size()), counts_by_split(stream.listing())});
+    for (const StreamRun::Survey& s : surveys) {
+      const std::uint64_t new_bytes = s.row_bytes.value_or(0) * s.to_compute;
+      disk += new_bytes;
+      disk_known = disk_known && (s.row_bytes || s.to_compute == 0);
+      tables.push_back({plan.stages[s.stage].id, std::to_string(s.stored + s.to_compute), std::to_string(s.stored),
+                        std::to_string(s.to_compute),
+                        s.row_bytes ? human_bytes(*s.row_bytes) : "known after the first batch",
+                        s.row_bytes ? "+" + human_bytes(new_bytes) : "?", s.fingerprint.substr(0, 12)});
+    }
+    std::uint64_t item = 0;
+    for (const StagePlan& s : plan.stages)
+      for (std::size_t port = 0; s.source == i && port < s.schema.outputs.size(); ++port)
+        item = std::max(item, bytes_of_shape(output_shape(s, port)).value_or(0));
+    in_flight = std::max<std::uint64_t>(in_flight, item * plan.credits(i));
+    inputs.back().push_back(fmt::format("at most {} in flight", plan.credits(i)));
+  }
+  out += "\ninputs\n" + columns(inputs) + "\ntables\n" + columns(tables);
+  out += fmt::format("\nresources\n  threads {}, items in flight {} of {} allowed, disk {}{} (free: {})\n",
+                     plan.run.threads, in_flight == 0 ? "unknown" : human_bytes(in_flight), human_bytes(plan.run.memory),
+                     disk_known ? "+" + human_bytes(disk) : "unknown until the first batch",
+                     disk_known ? ", twice that while sealing" : "",
+                     human_bytes(std::filesystem::space(std::filesystem::current_path()).available));
+  for (const std::string& w : warnings) out += "warning: " + w + "\n";
+  return out;
+}
+
+}  // namespace graft

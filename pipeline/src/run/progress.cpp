@@ -1,0 +1,128 @@
+#include "run/progress.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+#include <fmt/format.h>
+
+namespace graft {
+namespace {
+
+/// A drained run commits within a moment; one that still computes after this leaves with what is committed.
+constexpr std::chrono::milliseconds kDrainLimit{4000};
+
+std::string duration(double seconds) {
+  const auto s = static_cast<long>(seconds + 0.5);
+  if (s < 60) return fmt::format("{} s", s);
+  if (s < 3600) return fmt::format("{}:{:02}", s / 60, s % 60);
+  return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+}
+
+void print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
+}  // namespace
+
+std::string stage_snapshot(const Plan& plan, const Meter& meter) {
+  std::size_t width = 5;
+  for (const StagePlan& s : plan.stages) width = std::max(width, s.id.size());
+  std::string out = fmt::format("  {:<{}}  {:>8} {:>8} {:>10} {:>9} {:>9}\n", "stage", width, "running", "queued",
+                                "finished", "rejected", "busy s");
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    const Meter::Counts c = meter.counts(i);
+    if (c.entered == 0) continue;
+    out += fmt::format("  {:<{}}  {:>8} {:>8} {:>10} {:>9} {:>9.1f}\n", plan.stages[i].id, width, c.running(),
+                       c.queued(), c.finished, c.rejected, static_cast<double>(c.busy_ns) * 1e-9);
+  }
+  return out;
+}
+
+Monitor::Monitor(const Plan& plan, StreamRun& run, const Meter& meter, Signals& signals, const ProgressStyle& style)
+    : plan_(plan), run_(run), meter_(meter), signals_(signals), style_(style), thread_([this] { work(); }) {}
+
+Monitor::~Monitor() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+void Monitor::work() {
+  std::unique_lock lock(mutex_);
+  while (!wake_.wait_for(lock, std::chrono::milliseconds(50), [this] { return stop_; })) {
+    const Clock::time_point now = Clock::now();
+    enforce_deadline(now);
+    if (signals_.take_snapshot_request()) print("\n" + stage_snapshot(plan_, meter_));
+    watch(now);
+    const auto interval = style_.terminal ? std::chrono::milliseconds(200) : std::chrono::seconds(10);
+    if (!style_.quiet && now - last_line_ >= interval) {
+      draw(false);
+      last_line_ = now;
+    }
+  }
+  if (!style_.quiet && drawn_ && style_.terminal) draw(true);
+}
+
+void Monitor::watch(Clock::time_point now) {
+  std::uint64_t total = 0;
+  for (std::size_t i = 0; i < meter_.stages(); ++i) total += meter_.counts(i).finished;
+  if (total != last_total_) {
+    last_total_ = total;
+    last_change_ = now;
+  } else if (std::chrono::duration<double>(now - last_change_).count() >= plan_.run.stall_seconds) {
+    print(fmt::format("\nnothing has finished for {}:\n{}", duration(plan_.run.stall_seconds),
+                      stage_snapshot(plan_, meter_)));
+    last_change_ = now;
+  }
+}
+
+void Monitor::enforce_deadline(Clock::time_point now) {
+  if (signals_.exit_code() == 0) return;
+  if (interrupted_at_ == Clock::time_point{}) {
+    interrupted_at_ = now;
+    if (!style_.quiet) print("\ninterrupted: finishing what is under way and saving it (again: leave at once)\n");
+  } else if (now - interrupted_at_ > kDrainLimit) {
+    run_.commit_now();
+    print("still computing after 4 s; what was finished is saved, run the same command again to go on\n");
+    ::_exit(signals_.exit_code());
+  }
+}
+
+void Monitor::draw(bool last) {
+  const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+  const std::size_t done = run_.done();
+  const std::size_t reused = run_.reused();
+  const double rate = seconds > 0 ? static_cast<double>(done - reused) / seconds : 0;
+  const std::size_t total = run_.total().value_or(0);
+  std::string line;
+  if (total > 0) {
+    const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
+    if (style_.terminal) {
+      constexpr int kWidth = 24;
+      const int full = static_cast<int>(share * kWidth);
+      std::string bar;
+      for (int i = 0; i < kWidth; ++i) bar += i < full ? "█" : "░";
+      line += style_.color ? "\x1b[36m" + bar + "\x1b[0m " : bar + " ";
+    }
+    line += fmt::format("{}/{} images", done, total);
+  } else {
+    line += fmt::format("{} images", done);
+  }
+  line += fmt::format("  {:.1f}/s", rate);
+  if (reused > 0) line += fmt::format("  {} reused", reused);
+  if (run_.rejected() > 0) line += fmt::format("  {} rejected", run_.rejected());
+  if (!last && total > done && rate > 0.1)
+    line += fmt::format("  {} left", duration(static_cast<double>(total - done) / rate));
+  if (style_.terminal)
+    print("\r\x1b[K" + line + (last ? "\n" : ""));
+  else
+    print(line + "\n");
+  drawn_ = true;
+}
+
+}  // namespace graft

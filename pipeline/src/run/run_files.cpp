@@ -1,0 +1,107 @@
+#include "run/run_files.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <ctime>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <graft/version.h>
+
+namespace graft {
+
+std::string inputs_csv(const Plan& plan, const std::vector<const Listing*>& listings) {
+  std::string out = "source,key,split,label,status,stage,code,reason\n";
+  for (const Listing* listing : listings) {
+    for (const ListedInput& input : listing->inputs) {
+      std::string labels;
+      for (const std::int32_t label : input.labels)
+        labels += (labels.empty() ? "" : ";") + listing->classes.at(static_cast<std::size_t>(label));
+      out += fmt::format("{},{},{},{},", plan.stages[listing->source].id, csv_field(input.key), to_string(input.split),
+                         csv_field(labels));
+      if (input.reject)
+        out += fmt::format("rejected,{},{},{}\n", input.reject->stage, input.reject->code, csv_field(input.reject->text));
+      else
+        out += "ok,,,\n";
+    }
+  }
+  return out;
+}
+
+Value make_results(const Plan& plan, const std::vector<std::unique_ptr<StreamRun>>& streams) {
+  std::size_t total = 0, rejected = 0;
+  Value results = Value::map(), tables = Value::map();
+  for (const auto& stream : streams) {
+    for (const ListedInput& input : stream->listing().inputs) {
+      ++total;
+      rejected += input.reject ? 1 : 0;
+    }
+    for (const RunTable& table : stream->tables()) {
+      Value& t = tables[plan.stages[table.stage].id];
+      t["rows"] = Value(std::uint64_t{table.rows.size()});
+      t["computed"] = Value(table.computed);
+      t["reused"] = Value(table.reused);
+    }
+  }
+  results["name"] = plan.name;
+  results["seed"] = Value(plan.seed);
+  results["inputs"]["total"] = Value(std::uint64_t{total});
+  results["inputs"]["ok"] = Value(std::uint64_t{total - rejected});
+  results["inputs"]["rejected"] = Value(std::uint64_t{rejected});
+  results["tables"] = std::move(tables);
+  results["learners"] = Value::map();
+  return results;
+}
+
+Value make_manifest(const Plan& plan, const Registry& registry, const std::string& command,
+                    const std::vector<std::unique_ptr<StreamRun>>& streams, const Value& timings,
+                    const std::vector<std::string>& warnings) {
+  Value m = Value::map();
+  m["graft"] = GRAFT_VERSION;
+  m["command"] = command;
+  m["name"] = plan.name;
+  m["seed"] = Value(plan.seed);
+  const std::time_t now = std::time(nullptr);
+  m["finished"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
+  utsname host{};
+  ::uname(&host);
+  m["host"]["name"] = host.nodename;
+  m["host"]["system"] = fmt::format("{} {} {}", host.sysname, host.release, host.machine);
+  m["host"]["cores"] = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
+  m["budget"]["threads"] = plan.run.threads;
+  m["budget"]["memory_bytes"] = Value(plan.run.memory);
+  m["plugins"] = Value::map();
+  for (const StagePlan& s : plan.stages) {
+    Value& p = m["plugins"][s.schema.name];
+    p["version"] = s.schema.version;
+    if (!s.schema.libraries.empty()) p["libraries"] = s.schema.libraries;
+    if (const Registry::Plugin* found = registry.find(s.schema.name)) {
+      p["file"] = found->path.string();
+      p["loaded"] = found->descriptor != nullptr;
+    }
+  }
+  m["tables"] = Value::map();
+  m["streams"] = Value::map();
+  for (const auto& stream : streams) {
+    for (const RunTable& table : stream->tables()) {
+      Value& t = m["tables"][plan.stages[table.stage].id];
+      t["fingerprint"] = table.store->fingerprint().hex();
+      t["folder"] = table.store->folder().string();
+      t["depends_on"] = table.store->fingerprint().description;
+    }
+    Value& s = m["streams"][plan.stages[stream->listing().source].id];
+    s["in_flight_limit"] = Value(std::uint64_t{plan.credits(stream->listing().source)});
+    s["admitted"] = Value(stream->flow().admitted);
+    s["collected"] = Value(stream->flow().collected);
+    s["peak_bytes_in_flight"] = Value(std::uint64_t{stream->flow().peak_bytes});
+  }
+  m["timings"] = timings;
+  m["warnings"] = Value::list();
+  for (const std::string& w : warnings) m["warnings"].push(w);
+  return m;
+}
+
+}  // namespace graft

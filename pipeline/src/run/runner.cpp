@@ -1,0 +1,192 @@
+#include "run/runner.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <mutex>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+
+#include "run/learning.h"
+#include "run/run_files.h"
+#include "store/files.h"
+
+namespace graft {
+namespace fs = std::filesystem;
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+void say(const std::string& line) {
+  std::fwrite(line.data(), 1, line.size(), stderr);
+  std::fflush(stderr);
+}
+
+/// One run, from the first listing to the last file.
+class Run {
+ public:
+  Run(const Plan& plan, Registry& registry, const RunOptions& options, Signals& signals)
+      : plan_(plan),
+        registry_(registry),
+        options_(options),
+        signals_(signals),
+        out_(options.out.empty() ? fs::path("runs") / plan.name : options.out),
+        factory_(plan, registry, [this](const std::string& text) { warn(text); }) {}
+
+  RunOutcome go() {
+    const Clock::time_point start = Clock::now();
+    make_folders(out_);
+    make_folders(options_.store);
+    write_file_atomically(out_ / "config.yaml", to_yaml(plan_));
+    DigestMemo memo(options_.store / "digests.memo");
+    Workers workers(plan_.run.threads);
+    stream(memo, workers);
+    if (signals_.interrupted()) return interrupted(start);
+    learn(workers);
+    if (signals_.interrupted()) return interrupted(start);
+    return finish(start);
+  }
+
+ private:
+  void warn(const std::string& text) {
+    const std::lock_guard lock(warnings_mutex_);
+    if (std::find(warnings_.begin(), warnings_.end(), text) != warnings_.end()) return;
+    warnings_.push_back(text);
+    if (!options_.style.quiet) say("warning: " + text + "\n");
+  }
+
+  void stream(DigestMemo& memo, Workers& workers) {
+    for (std::size_t i = 0; i < plan_.stages.size() && !signals_.interrupted(); ++i) {
+      if (plan_.stages[i].schema.kind != StageKind::Source) continue;
+      const Clock::time_point start = Clock::now();
+      streams_.push_back(std::make_unique<StreamRun>(plan_, i, options_.store, memo, factory_, meter_,
+                                                     signals_.interrupted()));
+      StreamRun& run = *streams_.back();
+      {
+        const Monitor monitor(plan_, run, meter_, signals_, options_.style);
+        run.run(workers);
+      }
+      timings_["streams"][plan_.stages[i].id] = seconds_since(start);
+      for (const RunTable& table : run.tables())
+        if (!options_.style.quiet && run.complete())
+          say(fmt::format("{}: {} rows ({} computed, {} reused) in {:.1f} s\n", plan_.stages[table.stage].id,
+                          table.rows.size(), table.computed, table.reused, seconds_since(start)));
+    }
+  }
+
+  void learn(Workers& workers) {
+    std::map<std::size_t, Learning::Table> tables;
+    for (const auto& stream : streams_)
+      for (const RunTable& table : stream->tables()) tables[table.stage] = {&table, &stream->listing()};
+    Learning learning(plan_, factory_, workers, std::move(tables), out_, signals_.interrupted());
+    learners_ = learning.run([&](const std::string& id) {
+      if (!options_.style.quiet && options_.style.terminal) say(fmt::format("fitting {}\n", id));
+    });
+    for (const LearnerOutcome& l : learners_) timings_["learners"][plan_.stages[l.stage].id] = l.seconds;
+  }
+
+  /// Every report, in order: metrics into results.json, text for the terminal.
+  std::string report(Value& results) {
+    std::string text;
+    for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
+      const StagePlan& stage = plan_.stages[i];
+      if (stage.schema.kind != StageKind::Report) continue;
+      std::vector<Predictions> predictions;
+      for (const StagePlan::Input& input : stage.inputs)
+        for (const LearnerOutcome& l : learners_)
+          if (l.stage == input.stage) predictions.push_back(l.predictions);
+      try {
+        ReportOutput output = factory_.get_as<Report>(i).report(predictions);
+        for (auto& [learner, metrics] : output.learners.as_map())
+          for (auto& [part, values] : metrics.as_map()) results["learners"][learner][part] = std::move(values);
+        text += output.text;
+      } catch (const std::exception& e) {
+        throw Error(fmt::format("{}: {}", stage.label(), e.what()));
+      }
+    }
+    for (const LearnerOutcome& l : learners_)
+      results["learners"][plan_.stages[l.stage].id]["summary"] = l.predictions.summary;
+    return text;
+  }
+
+  void write_inputs() const {
+    std::vector<const Listing*> listings;
+    for (const auto& stream : streams_) listings.push_back(&stream->listing());
+    write_file_atomically(out_ / "inputs.csv", inputs_csv(plan_, listings));
+  }
+
+  RunOutcome finish(Clock::time_point start) {
+    RunOutcome outcome;
+    outcome.results = make_results(plan_, streams_);
+    outcome.text = report(outcome.results);
+    timings_["total"] = seconds_since(start);
+    outcome.results["timings"] = timings_;
+    write_inputs();
+    write_file_atomically(out_ / "manifest.json",
+                          make_manifest(plan_, registry_, options_.command, streams_, timings_, warnings_).to_json_pretty());
+    write_file_atomically(out_ / "results.json", outcome.results.to_json_pretty());
+
+    const auto total = static_cast<std::uint64_t>(outcome.results.find("inputs")->find("total")->as_int());
+    const auto rejected = static_cast<std::uint64_t>(outcome.results.find("inputs")->find("rejected")->as_int());
+    outcome.text += fmt::format("inputs   {} of {} ok{}\n", total - rejected, total,
+                                rejected == 0 ? "" : fmt::format(", {} rejected (why: {})", rejected,
+                                                                 (out_ / "inputs.csv").string()));
+    outcome.text += fmt::format("results  {}\n", (out_ / "results.json").string());
+    const bool too_many = plan_.run.max_reject_count
+                              ? rejected > *plan_.run.max_reject_count
+                              : static_cast<double>(rejected) > plan_.run.max_reject_share * static_cast<double>(total);
+    if (too_many) {
+      outcome.exit_code = 3;
+      outcome.text += fmt::format("too many rejects: {} of {}, allowed {}; see inputs.csv for the reasons, or raise "
+                                  "run.max_rejects\n",
+                                  rejected, total,
+                                  plan_.run.max_reject_count ? std::to_string(*plan_.run.max_reject_count)
+                                                             : fmt::format("{}%", plan_.run.max_reject_share * 100));
+    }
+    return outcome;
+  }
+
+  RunOutcome interrupted(Clock::time_point start) {
+    RunOutcome outcome;
+    outcome.exit_code = signals_.exit_code();
+    std::uint64_t rows = 0;
+    for (const auto& stream : streams_)
+      for (const RunTable& table : stream->tables()) rows += table.rows.size();
+    write_inputs_if_complete();
+    outcome.text = fmt::format("interrupted after {:.1f} s; {} rows are saved\nto go on: {}\n", seconds_since(start), rows,
+                               options_.command);
+    return outcome;
+  }
+
+  /// After an interruption while learning, the inputs are all accounted for.
+  void write_inputs_if_complete() const {
+    for (const auto& stream : streams_)
+      if (!stream->complete()) return;
+    write_inputs();
+  }
+
+  const Plan& plan_;
+  Registry& registry_;
+  const RunOptions& options_;
+  Signals& signals_;
+  const fs::path out_;
+  std::mutex warnings_mutex_;
+  std::vector<std::string> warnings_;
+  StageFactory factory_;
+  Meter meter_{plan_.stages.size()};
+  std::vector<std::unique_ptr<StreamRun>> streams_;
+  std::vector<LearnerOutcome> learners_;
+  Value timings_ = Value::map();
+};
+
+}  // namespace
+
+RunOutcome run_plan(const Plan& plan, Registry& registry, const RunOptions& options, Signals& signals) {
+  return Run(plan, registry, options, signals).go();
+}
+
+}  // namespace graft

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "config/plan.h"
+#include "plugin/registry.h"
+#include "run/progress.h"
+#include "run/signals.h"
+
+namespace graft {
+
+struct RunOptions {
+  std::filesystem::path out;    ///< Empty: runs/<name>.
+  std::filesystem::path store;  ///< The feature store.
+  std::string config_path;      ///< As given, for the manifest and the hint how to resume.
+  std::string command;          ///< The command line, for the manifest and the hint how to resume.
+  ProgressStyle style;
+};
+
+struct RunOutcome {
+  int exit_code = 0;  ///< 0, 3 (too many rejects), 130 or 143.
+  Value results;      ///< results.json.
+  std::string text;   ///< For the terminal.
+};
+
+/// Runs a plan: streams into tables, tables into learners, predictions into reports, and writes everything that a
+/// run leaves under `out`. Throws Error when the run fails.
+GRAFT_API RunOutcome run_plan(const Plan& plan, Registry& registry, const RunOptions& options, Signals& signals);
+
+/// What `graft plan` prints: stages with ports and shapes, rows, what is stored and what will be computed, memory
+/// and disk to expect. Opens the source plugins to list the inputs; computes nothing.
+GRAFT_API std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions& options);
+
+}  // namespace graft

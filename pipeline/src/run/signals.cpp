@@ -1,0 +1,57 @@
+#include "run/signals.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+namespace graft {
+namespace {
+
+// Only lock-free atomics and _exit: all that a signal handler may use.
+std::atomic<bool> g_interrupted{false};
+std::atomic<int> g_signal{0};
+std::atomic<int> g_snapshots{0};
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
+
+struct sigaction g_before[3];
+constexpr int kSignals[3] = {SIGINT, SIGTERM, SIGUSR1};
+
+void handle(int number) {
+  if (number == SIGUSR1) {
+    g_snapshots.fetch_add(1);
+    return;
+  }
+  int none = 0;
+  if (!g_signal.compare_exchange_strong(none, number)) ::_exit(128 + number);
+  g_interrupted.store(true);
+}
+
+}  // namespace
+
+Signals::Signals() {
+  g_interrupted = false;
+  g_signal = 0;
+  struct sigaction action {};
+  action.sa_handler = handle;
+  action.sa_flags = SA_RESTART;
+  for (int i = 0; i < 3; ++i) ::sigaction(kSignals[i], &action, &g_before[i]);
+}
+
+Signals::~Signals() {
+  for (int i = 0; i < 3; ++i) ::sigaction(kSignals[i], &g_before[i], nullptr);
+}
+
+const std::atomic<bool>& Signals::interrupted() const { return g_interrupted; }
+
+int Signals::exit_code() const {
+  const int number = g_signal.load();
+  return number == 0 ? 0 : 128 + number;
+}
+
+bool Signals::take_snapshot_request() {
+  int n = g_snapshots.load();
+  while (n > 0 && !g_snapshots.compare_exchange_weak(n, n - 1)) {
+  }
+  return n > 0;
+}
+
+}  // namespace graft

@@ -1,0 +1,308 @@
+#include "run/stream_run.h"
+
+#include <algorithm>
+#include <bit>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+
+namespace graft {
+namespace {
+
+/// Rejects that say something of the moment, not of the input: never remembered.
+bool is_passing(const std::string& code) { return code == "out-of-memory" || code == "unreadable" || code == "missing"; }
+
+}  // namespace
+
+StreamRun::StreamRun(const Plan& plan, std::size_t source, const std::filesystem::path& store, DigestMemo& memo,
+                     StageFactory& factory, Meter& meter, const std::atomic<bool>& interrupted)
+    : plan_(plan),
+      source_index_(source),
+      memo_(memo),
+      factory_(factory),
+      meter_(meter),
+      interrupted_(interrupted) {
+  listing_.source = source;
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    if (plan.stages[i].source != source || plan.stages[i].schema.kind != StageKind::Collector) continue;
+    RunTable table;
+    table.stage = i;
+    table.store = std::make_unique<TableStore>(store, fingerprint(plan, i, memo));
+    tables_.push_back(std::move(table));
+  }
+  if (tables_.size() > 64) throw Error("a source may feed 64 tables at most");
+  formats_.resize(tables_.size());
+}
+
+StreamRun::~StreamRun() = default;
+
+void StreamRun::run(Workers& workers) {
+  source_ = &factory_.get_as<Source>(source_index_);
+  listing_.classes = source_->classes();
+  total_ = source_->count();
+  // Logs that an interrupted run has left become shards first: their rows need not be computed again.
+  for (RunTable& table : tables_) {
+    table.store->prepare_to_write();
+    table.shards_before = table.store->shards();
+  }
+  for (std::size_t t = 0; t < tables_.size(); ++t)
+    if (const auto& format = tables_[t].store->format()) formats_[t] = {*format, "the stored rows"};
+
+  first_ = next();
+  if (first_) {
+    std::vector<Stage*> stages(plan_.stages.size(), nullptr), all;
+    for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
+      const StageKind kind = plan_.stages[i].schema.kind;
+      if (plan_.stages[i].source != source_index_ || kind == StageKind::Learner || kind == StageKind::Report) continue;
+      stages[i] = &factory_.get(i);
+      all.push_back(stages[i]);
+      if (const auto* t = dynamic_cast<Transform*>(stages[i]); t != nullptr && t->views() != declared_views(plan_.stages[i]))
+        throw Error(fmt::format("{}: makes {} views, its parameters declare {}", plan_.stages[i].label(), t->views(),
+                                declared_views(plan_.stages[i])));
+    }
+    std::vector<TableStore*> stores;
+    for (RunTable& table : tables_) {
+      table.collector = &factory_.get_as<Collector>(table.stage);
+      stores.push_back(table.store.get());
+    }
+    {
+      const std::lock_guard lock(writer_mutex_);
+      writer_ = std::make_unique<RowWriter>(std::move(stores));
+    }
+    workers.observe(all);
+    workers.execute([&] {
+      Flow flow(plan_, source_index_, stages, *this, *this, meter_, interrupted_);
+      result_ = flow.run();
+    });
+    workers.observe({});
+    writer_->finish();
+    const std::lock_guard lock(writer_mutex_);
+    writer_.reset();
+  }
+  if (!result_.fatal.empty()) throw Error(result_.fatal);
+  account();
+}
+
+std::vector<StreamRun::Survey> StreamRun::survey() {
+  source_ = &factory_.get_as<Source>(source_index_);
+  listing_.classes = source_->classes();
+  std::vector<Survey> out(tables_.size());
+  for (std::size_t t = 0; t < tables_.size(); ++t) {
+    const std::size_t stage = tables_[t].stage;
+    out[t].stage = stage;
+    out[t].fingerprint = tables_[t].store->fingerprint().hex();
+    const StagePlan::Input& input = plan_.stages[stage].inputs[0];
+    if (const auto& format = tables_[t].store->format())
+      out[t].row_bytes = row_bytes(*format);
+    else
+      out[t].row_bytes = bytes_of_shape(output_shape(plan_.stages[input.stage], input.port));
+  }
+  while (next()) {
+  }
+  for (const ListedInput& input : listing_.inputs)
+    for (std::size_t t = 0; t < tables_.size(); ++t) {
+      if (!plan_.stages[tables_[t].stage].handles(input.split)) continue;
+      const bool stored = input.content && has_all(tables_[t], input);
+      (stored ? out[t].stored : out[t].to_compute) += views(tables_[t], input.split);
+    }
+  return out;
+}
+
+void StreamRun::commit_now() noexcept {
+  const std::lock_guard lock(writer_mutex_);
+  if (writer_) writer_->commit_now();
+}
+
+std::uint32_t StreamRun::views(const RunTable& table, Split split) const {
+  std::uint32_t n = 1;
+  for (std::size_t at = table.stage; !plan_.stages[at].inputs.empty(); at = plan_.stages[at].inputs[0].stage)
+    if (plan_.stages[at].handles(split)) n *= declared_views(plan_.stages[at]);
+  return n;
+}
+
+std::string StreamRun::qualifier(const RunTable& table, const ListedInput& input) const {
+  const Fingerprint& f = table.store->fingerprint();
+  std::string out;
+  if (f.depends_on_split) out += std::string(to_string(input.split)) + "/";
+  if (f.depends_on_key) out += input.key;
+  return out;
+}
+
+bool StreamRun::has_all(const RunTable& table, const ListedInput& input) const {
+  const std::string q = qualifier(table, input);
+  const std::uint32_t n = views(table, input.split);
+  for (std::uint32_t view = 0; view < n; ++view) {
+    const Digest id = row_id(*input.content, view, q);
+    if (table.store->find_row(id)) continue;
+    const StoredReject* reject = table.store->find_reject(id);
+    if (reject == nullptr) return false;
+    // With `on_error: fail` a known reject must fail again, with the full message: let it through.
+    for (const StagePlan& s : plan_.stages)
+      if (s.id == reject->stage && s.on_error == OnError::Fail) return false;
+    if (view == 0) return true;  // refused as a whole: there are no other views
+  }
+  return true;
+}
+
+std::uint64_t StreamRun::wanted_by(const ListedInput& input) const {
+  std::uint64_t wanted = 0;
+  for (std::size_t t = 0; t < tables_.size(); ++t) {
+    if (!plan_.stages[tables_[t].stage].handles(input.split)) continue;
+    if (!input.content || !has_all(tables_[t], input)) wanted |= std::uint64_t{1} << t;
+  }
+  return wanted;
+}
+
+std::shared_ptr<Origin> StreamRun::next() {
+  if (first_) return std::exchange(first_, nullptr);
+  for (;;) {
+    auto origin = std::make_shared<Origin>();
+    Entry& entry = *origin;
+    if (!source_->next(entry)) return nullptr;
+    origin->sequence = listing_.inputs.size();
+    ListedInput& input = listing_.inputs.emplace_back();
+    input.key = entry.key;
+    input.split = entry.split;
+    input.labels = entry.labels;
+    input.content = entry.content;
+    const auto* file = std::get_if<FileRef>(&entry.payload);
+    if (!input.content && file != nullptr) input.content = memo_.find(*file);
+    if (const auto* bytes = std::get_if<Bytes>(&entry.payload); bytes != nullptr && !input.content)
+      input.content = digest(bytes->data, bytes->size);
+    origin->listed = &input;
+    origin->wanted = wanted_by(input);
+    if (origin->wanted != 0) return origin;
+    ++reused_inputs_;
+    if (interrupted_) return nullptr;
+  }
+}
+
+bool StreamRun::load(Origin& origin, Payload& payload) {
+  auto& input = *static_cast<ListedInput*>(origin.listed);
+  payload = source_->load(origin);
+  if (const auto* file = std::get_if<FileRef>(&payload)) {
+    const FileRef ref = *file;
+    Bytes bytes = read_input_file(ref);
+    const Digest content = digest(bytes.data, bytes.size);
+    const bool was_known = input.content.has_value();
+    input.content = content;
+    memo_.remember(ref, content);
+    payload = std::move(bytes);
+    // The memo had not seen the file, but the store may well know its content.
+    if (!was_known && (origin.wanted = wanted_by(input)) == 0) {
+      ++reused_inputs_;
+      return false;
+    }
+  } else if (!input.content) {
+    // Made by the source, which did not name it: its name is its content.
+    if (const auto* b = std::get_if<Bytes>(&payload)) input.content = digest(b->data, b->size);
+    if (const auto* t = std::get_if<Tensor>(&payload)) input.content = digest(t->data, t->bytes());
+    if (const auto* i = std::get_if<Image>(&payload)) {
+      std::string rows = fmt::format("{}x{}/", i->width, i->height);
+      for (int y = 0; y < i->height; ++y)
+        rows.append(reinterpret_cast<const char*>(i->row(y)), static_cast<std::size_t>(i->width) * 3);
+      input.content = digest(rows);
+    }
+  }
+  return true;
+}
+
+const RowFormat& StreamRun::check_format(std::size_t table, const RowFormat& format, const std::string& key) {
+  const std::lock_guard lock(format_mutex_);
+  auto& known = formats_[table];
+  if (!known) known = {format, key};
+  if (known->first != format)
+    throw Error(fmt::format("the rows of a table must have one shape: '{}' gives {}{}, {} gave {}{}; make them equal "
+                            "in a stage before (decode: crop, for one)",
+                            key, to_string(format.dtype), to_string(format.shape), known->second,
+                            to_string(known->first.dtype), to_string(known->first.shape)));
+  return known->first;
+}
+
+void StreamRun::collect(std::size_t stage, const Handle& message) {
+  std::size_t t = 0;
+  while (tables_[t].stage != stage) ++t;
+  const Origin& origin = message->origin();
+  auto& input = *static_cast<ListedInput*>(origin.listed);
+  // Another table may be the one that needs this item.
+  if ((origin.wanted & (std::uint64_t{1} << t)) == 0) return;
+
+  RowWriter::Job job;
+  job.table = t;
+  job.sequence = origin.sequence;
+  std::shared_ptr<const RejectRecord> reject = message->reject;
+  if (message->state == Message::State::Live) {
+    const Collector& collector = *tables_[t].collector;
+    try {
+      job.format = collector.format(message->item);
+      job.payload.resize(row_bytes(job.format));
+      collector.encode(message->item, job.payload);
+    } catch (const Reject& e) {
+      reject = std::make_shared<const RejectRecord>(RejectRecord{plan_.stages[stage].id, e.code(), e.what()});
+      if (plan_.stages[stage].on_error == OnError::Fail)
+        throw Error(fmt::format("item '{}': {} [{}]", origin.key, e.what(), e.code()));
+    }
+    if (!reject) check_format(t, job.format, origin.key);
+  }
+  // Counted once for an item that several tables take.
+  if (message->item.view == 0 && t == static_cast<std::size_t>(std::countr_zero(origin.wanted))) {
+    ++finished_inputs_;
+    if (reject) ++rejected_inputs_;
+  }
+  if (reject) {
+    const StoredReject stored{reject->stage, reject->code, reject->text};
+    {
+      const std::lock_guard lock(reject_mutex_);
+      if (!input.reject) input.reject = stored;
+    }
+    if (!input.content || is_passing(stored.code)) return;
+    job.ok = false;
+    job.payload = encode_reject(stored);
+  }
+  job.id = row_id(*input.content, message->item.view, qualifier(tables_[t], input));
+  job.keep = message->item.entry;
+  writer_->push(std::move(job));
+}
+
+void StreamRun::account() {
+  std::size_t missing = 0;
+  std::string example;
+  for (std::size_t t = 0; t < tables_.size(); ++t) {
+    RunTable& table = tables_[t];
+    for (std::size_t i = 0; i < listing_.inputs.size(); ++i) {
+      ListedInput& input = listing_.inputs[i];
+      if (!plan_.stages[table.stage].handles(input.split)) continue;
+      if (!input.content) {
+        missing += input.reject ? 0 : 1;
+        continue;
+      }
+      const std::string q = qualifier(table, input);
+      const std::uint32_t n = views(table, input.split);
+      for (std::uint32_t view = 0; view < n; ++view) {
+        const Digest id = row_id(*input.content, view, q);
+        if (const auto place = table.store->find_row(id)) {
+          table.rows.push_back({static_cast<std::uint32_t>(i), view, *place});
+          ++(place->shard < table.shards_before ? table.reused : table.computed);
+          continue;
+        }
+        if (const StoredReject* reject = table.store->find_reject(id)) {
+          if (!input.reject) input.reject = *reject;
+          if (view == 0) break;
+        } else if (input.reject) {
+          break;
+        } else {
+          ++missing;
+          if (example.empty()) example = input.key;
+        }
+      }
+    }
+  }
+  complete_ = missing == 0 && !interrupted_;
+  if (missing > 0 && !interrupted_)
+    throw Error(fmt::format("inputs and outcomes do not add up: {} of {} inputs ended neither as a row nor as a "
+                            "reject, '{}' for one ({} admitted, {} collected); this is a fault of graft, please report it",
+                            missing, listing_.inputs.size(), example, result_.admitted, result_.collected));
+}
+
+}  // namespace graft

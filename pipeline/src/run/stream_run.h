@@ -1,0 +1,96 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/plan.h"
+#include "graph/flow.h"
+#include "graph/workers.h"
+#include "run/listing.h"
+#include "run/stage_factory.h"
+#include "store/digest_memo.h"
+#include "store/row_writer.h"
+#include "store/table_rows.h"
+
+namespace graft {
+
+/// A table of the run, after its stream has ended.
+struct RunTable {
+  std::size_t stage = 0;  ///< The collector.
+  const Collector* collector = nullptr;  ///< Null while nothing has to be computed.
+  std::unique_ptr<TableStore> store;
+  std::vector<TableRow> rows;  ///< Every row of this run's inputs, in the order of the list.
+  std::size_t shards_before = 0;         ///< Rows in later shards were computed by this run.
+  std::uint64_t computed = 0, reused = 0;
+};
+
+/// Runs the stream of one source: lists its inputs, lets through what some table lacks, stores the outcomes.
+class StreamRun final : private FlowInput, private FlowOutput {
+ public:
+  StreamRun(const Plan& plan, std::size_t source, const std::filesystem::path& store, DigestMemo& memo,
+            StageFactory& factory, Meter& meter, const std::atomic<bool>& interrupted);
+  ~StreamRun() override;
+
+  /// Runs to the end, or until interrupted. Throws Error for a fatal fault (what was computed is committed), and
+  /// when inputs and outcomes do not add up.
+  void run(Workers& workers);
+
+  /// What a run would find and have to compute, by table. Lists the inputs; writes nothing. Instead of run().
+  struct Survey {
+    std::size_t stage = 0;
+    std::string fingerprint;
+    std::uint64_t stored = 0;      ///< Rows; a reject counts as one, too.
+    std::uint64_t to_compute = 0;
+    std::optional<std::uint64_t> row_bytes;
+  };
+  std::vector<Survey> survey();
+
+  const Listing& listing() const { return listing_; }
+  std::vector<RunTable>& tables() { return tables_; }
+  /// Inputs that ended in no table because of the interruption.
+  bool complete() const { return complete_; }
+  const FlowResult& flow() const { return result_; }
+
+  // For progress, any thread.
+  std::optional<std::size_t> total() const { return total_; }
+  std::size_t done() const { return reused_inputs_ + finished_inputs_; }
+  std::size_t reused() const { return reused_inputs_; }
+  std::size_t rejected() const { return rejected_inputs_; }
+  /// Commits what has been computed so far. Any thread; never throws.
+  void commit_now() noexcept;
+
+ private:
+  std::shared_ptr<Origin> next() override;
+  bool load(Origin& origin, Payload& payload) override;
+  void collect(std::size_t stage, const Handle& message) override;
+
+  std::uint64_t wanted_by(const ListedInput& input) const;
+  bool has_all(const RunTable& table, const ListedInput& input) const;
+  std::string qualifier(const RunTable& table, const ListedInput& input) const;
+  std::uint32_t views(const RunTable& table, Split split) const;
+  const RowFormat& check_format(std::size_t table, const RowFormat& format, const std::string& key);
+  void account();
+
+  const Plan& plan_;
+  const std::size_t source_index_;
+  DigestMemo& memo_;
+  StageFactory& factory_;
+  Meter& meter_;
+  const std::atomic<bool>& interrupted_;
+
+  Source* source_ = nullptr;
+  Listing listing_;
+  std::vector<RunTable> tables_;
+  std::unique_ptr<RowWriter> writer_;
+  std::shared_ptr<Origin> first_;  // found while looking whether there is anything to do
+  std::mutex format_mutex_, reject_mutex_, writer_mutex_;
+  std::vector<std::optional<std::pair<RowFormat, std::string>>> formats_;  // by table: format and the item that set it
+  FlowResult result_;
+  bool complete_ = true;
+  std::optional<std::size_t> total_;
+  std::atomic<std::size_t> reused_inputs_{0}, finished_inputs_{0}, rejected_inputs_{0};
+};
+
+}  // namespace graft

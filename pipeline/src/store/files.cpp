@@ -1,0 +1,121 @@
+#include "store/files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+
+namespace graft {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::uint64_t kMaxInputBytes = 1ULL << 30;
+
+std::string reason(int error) { return std::generic_category().message(error); }
+
+}  // namespace
+
+FileHandle::~FileHandle() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+std::string file_error(std::string_view doing, const fs::path& path, int error) {
+  return fmt::format("cannot {} {}: {}", doing, path.string(), reason(error));
+}
+
+Bytes read_input_file(const FileRef& file) {
+  const FileHandle in(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!in) throw Reject(errno == ENOENT ? "missing" : "unreadable", "cannot open the file: " + reason(errno));
+  struct stat info {};
+  if (::fstat(in.get(), &info) != 0) throw Reject("unreadable", "cannot stat the file: " + reason(errno));
+  if (!S_ISREG(info.st_mode)) throw Reject("not-a-file", "not a regular file");
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  if (size > kMaxInputBytes)
+    throw Reject("too-large", fmt::format("{} is more than the {} an input may have", human_bytes(size),
+                                          human_bytes(kMaxInputBytes)));
+  std::shared_ptr<std::uint8_t[]> buffer(new std::uint8_t[size + 1]);
+  std::size_t have = 0;
+  while (have < size) {
+    const ssize_t n = ::read(in.get(), buffer.get() + have, size - have);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw Reject("unreadable", "cannot read the file: " + reason(errno));
+    if (n == 0) break;  // it shrank meanwhile: what is there is what it holds
+    have += static_cast<std::size_t>(n);
+  }
+  return {buffer, buffer.get(), have};
+}
+
+std::string read_file(const fs::path& path) {
+  const FileHandle in(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!in) throw Error(file_error("open", path, errno));
+  std::string out;
+  std::array<char, 1 << 16> buffer;
+  for (;;) {
+    const ssize_t n = ::read(in.get(), buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw Error(file_error("read", path, errno));
+    if (n == 0) return out;
+    out.append(buffer.data(), static_cast<std::size_t>(n));
+  }
+}
+
+void write_all(int fd, std::span<const std::uint8_t> data, const fs::path& path) {
+  while (!data.empty()) {
+    const ssize_t n = ::write(fd, data.data(), data.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0)
+      throw Error(fmt::format("{} ({} still to be written)", file_error("write", path, errno),
+                              human_bytes(data.size())));
+    data = data.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+void write_file_atomically(const fs::path& path, std::string_view content) {
+  const fs::path temporary = fmt::format("{}.{}.tmp", path.string(), ::getpid());
+  try {
+    const FileHandle out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    if (!out) throw Error(file_error("create", temporary, errno));
+    write_all(out.get(), {reinterpret_cast<const std::uint8_t*>(content.data()), content.size()}, path);
+    if (::fsync(out.get()) != 0) throw Error(file_error("sync", temporary, errno));
+    if (::rename(temporary.c_str(), path.c_str()) != 0) throw Error(file_error("rename to", path, errno));
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  sync_folder(path.parent_path().empty() ? "." : path.parent_path());
+}
+
+void sync_folder(const fs::path& folder) {
+  const FileHandle handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Some network file systems cannot sync a folder and say EINVAL; they order renames themselves.
+  if (!handle || (::fsync(handle.get()) != 0 && errno != EINVAL))
+    throw Error(file_error("sync", folder, errno));
+}
+
+void make_folders(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw Error(fmt::format("cannot make the folder {}: {}", folder.string(), error.message()));
+}
+
+std::string human_bytes(std::uint64_t bytes) {
+  static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
+    value /= 1024;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+}  // namespace graft

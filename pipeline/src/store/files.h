@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <graft/export.h>
+#include <graft/payload.h>
+
+namespace graft {
+
+/// An open file descriptor that closes itself.
+class GRAFT_API FileHandle {
+ public:
+  FileHandle() = default;
+  explicit FileHandle(int fd) : fd_(fd) {}
+  FileHandle(FileHandle&& o) noexcept : fd_(std::exchange(o.fd_, -1)) {}
+  FileHandle& operator=(FileHandle&& o) noexcept {
+    std::swap(fd_, o.fd_);
+    return *this;
+  }
+  ~FileHandle();
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+};
+
+/// Reads an input of a source. Only a regular file is opened for reading (never a FIFO or a device, which could
+/// block for ever), and no more than it had when it was opened. Throws Reject: `missing`, `unreadable`,
+/// `not-a-file`, `too-large` (over 1 GiB).
+GRAFT_API Bytes read_input_file(const FileRef& file);
+
+/// Whole content of a small file of graft's own. Throws Error with path and reason.
+GRAFT_API std::string read_file(const std::filesystem::path& path);
+
+/// Writes to a temporary name, syncs, renames, syncs the folder: readers see the old content or the new, whole.
+/// Throws Error with path, size and reason.
+GRAFT_API void write_file_atomically(const std::filesystem::path& path, std::string_view content);
+
+/// write(2) until all is written; short writes and EINTR are gone on with. Throws Error naming `path`.
+GRAFT_API void write_all(int fd, std::span<const std::uint8_t> data, const std::filesystem::path& path);
+
+/// fsync of a folder, so that a rename in it survives a power cut. Throws Error.
+GRAFT_API void sync_folder(const std::filesystem::path& folder);
+
+/// Makes a folder and its parents. Throws Error with the path and the reason.
+GRAFT_API void make_folders(const std::filesystem::path& folder);
+
+/// "cannot write /a/b: No space left on device (4096 bytes needed)" and the like.
+GRAFT_API std::string file_error(std::string_view doing, const std::filesystem::path& path, int error);
+
+/// "1.5 GiB", "397 B".
+GRAFT_API std::string human_bytes(std::uint64_t bytes);
+
+}  // namespace graft

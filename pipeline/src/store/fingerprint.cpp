@@ -1,0 +1,82 @@
+#include "store/fingerprint.h"
+
+#include <algorithm>
+
+namespace graft {
+namespace {
+
+constexpr int kFingerprintVersion = 1;
+
+/// The part of a value that changes the output: files become their digests, neutral parameters are left out.
+Value canonical(const ParamSpec& spec, const Value& v, DigestMemo& memo);
+
+Value canonical_members(const std::vector<ParamSpec>& specs, const Value& map, DigestMemo& memo) {
+  Value out = Value::map();
+  std::vector<const ParamSpec*> sorted;
+  for (const ParamSpec& spec : specs) sorted.push_back(&spec);
+  // Declaring parameters in another order must not make new tables.
+  std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) { return a->name < b->name; });
+  for (const ParamSpec* spec : sorted) {
+    const Value* v = map.find(spec->name);
+    if (v != nullptr && spec->changes_output && spec->kind != ParamSpec::Kind::Folder)
+      out[spec->name] = canonical(*spec, *v, memo);
+  }
+  return out;
+}
+
+Value canonical(const ParamSpec& spec, const Value& v, DigestMemo& memo) {
+  if (v.is_null()) return v;
+  switch (spec.kind) {
+    case ParamSpec::Kind::File: return memo.digest_of(v.as_string()).hex();
+    case ParamSpec::Kind::Object: return canonical_members(spec.fields, v, memo);
+    case ParamSpec::Kind::List: {
+      Value out = Value::list();
+      for (const Value& e : v.as_list()) out.push(canonical(spec.fields.at(0), e, memo));
+      return out;
+    }
+    case ParamSpec::Kind::Map: {
+      Value::Map sorted;
+      for (const auto& [key, e] : v.as_map()) sorted.emplace_back(key, canonical(spec.fields.at(0), e, memo));
+      std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+      return Value(std::move(sorted));
+    }
+    default: return v;
+  }
+}
+
+}  // namespace
+
+Fingerprint fingerprint(const Plan& plan, std::size_t collector, DigestMemo& memo) {
+  Fingerprint out;
+  Value::List stages;
+  for (std::size_t at = collector;; at = plan.stages[at].inputs[0].stage) {
+    const StagePlan& s = plan.stages[at];
+    const bool source = s.inputs.empty();
+    if (source && (s.schema.outputs.empty() || s.schema.outputs[0].type == PortType::Bytes)) break;
+    Value stage = Value::map();
+    stage["plugin"] = s.schema.name;
+    stage["version"] = s.schema.version;
+    if (!s.schema.libraries.empty()) stage["libraries"] = s.schema.libraries;
+    // A source's parameters choose and describe entries; what the entries hold is in their content digests.
+    if (!source) stage["with"] = canonical_members(s.schema.params, s.params.value(), memo);
+    if (!source && s.inputs[0].port != 0)
+      stage["from_port"] = plan.stages[s.inputs[0].stage].schema.outputs[s.inputs[0].port].name;
+    if (!s.splits.empty()) {
+      stage["splits"] = Value::list();
+      for (const Split split : {Split::Train, Split::Val, Split::Test})
+        if (s.handles(split)) stage["splits"].push(to_string(split));
+    }
+    out.depends_on_split = out.depends_on_split || (!s.splits.empty() && at != collector);
+    if (s.schema.output_depends_on_seed && !source) stage["seed"] = plan.seed;
+    out.depends_on_key = out.depends_on_key || (s.schema.output_depends_on_key && !source);
+    stages.push_back(std::move(stage));
+    if (source) break;
+  }
+  std::reverse(stages.begin(), stages.end());
+  out.description["fingerprint_version"] = kFingerprintVersion;
+  out.description["stages"] = Value(std::move(stages));
+  out.digest = digest(out.description.to_json());
+  return out;
+}
+
+}  // namespace graft

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <vector>
+
+#include "store/files.h"
+#include "store/row.h"
+
+namespace graft {
+
+/// Append-only file of fixed-size records: the commit point of a table. A record is committed once sync() has
+/// returned after its append. Layout (little-endian), version 1:
+///
+///   header, 128 bytes:  "GRAFTLOG" | u32 version | u32 dtype | u32 rank | u32 payload capacity |
+///                       i64 extent[8] | zeros | u32 CRC-32C of the 124 bytes before
+///   record:             u32 0x574f5247 ("GROW") | u32 status (1 row, 2 reject) | u64 id.high | u64 id.low |
+///                       u64 sequence | u32 payload size | u32 CRC-32C of the 36 bytes before and the payload area |
+///                       payload area (capacity bytes, zero-padded)
+///
+/// The capacity is the row's size, at least 256 bytes (so that a reject's reason fits) and a multiple of 8.
+class GRAFT_API RowLog {
+ public:
+  static constexpr std::size_t kHeaderBytes = 128;
+
+  /// Creates a new log. Throws Error when it exists or cannot be written.
+  static RowLog create(const std::filesystem::path& path, const RowFormat& format);
+
+  void append(const RowRecord& record);
+  /// Writes what is buffered; nothing is durable before sync().
+  void flush();
+  void sync();
+
+  const std::filesystem::path& path() const { return path_; }
+  std::uint64_t records() const { return records_; }
+  std::uint64_t bytes() const { return bytes_; }
+
+ private:
+  RowLog() = default;
+
+  std::filesystem::path path_;
+  FileHandle file_;
+  std::size_t capacity_ = 0;
+  std::vector<std::uint8_t> buffer_;
+  std::uint64_t records_ = 0;
+  std::uint64_t bytes_ = 0;
+};
+
+/// What a scan of a log found.
+struct LogScan {
+  RowFormat format;
+  std::uint64_t records = 0;
+  std::uint64_t damaged = 0;  ///< Records before the end whose checksum is wrong: their rows are computed again.
+  bool torn_tail = false;     ///< The last record was cut short: never committed.
+};
+
+/// Reads every valid record, in order. `visit`'s payload is valid during the call. Throws Error when the header is
+/// damaged or of another version; a damaged record is counted and skipped (records have a fixed size).
+GRAFT_API LogScan scan_row_log(const std::filesystem::path& path,
+                               const std::function<void(const RowRecord&)>& visit);
+
+}  // namespace graft

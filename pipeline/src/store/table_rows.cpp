@@ -1,0 +1,82 @@
+#include "store/table_rows.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace graft {
+namespace {
+
+/// Runs of rows that are scattered over a stretch at most this many times their number are read in one go.
+constexpr std::size_t kMaxStretch = 4;
+constexpr std::size_t kBlockBytes = 4 << 20;
+
+void widen(DType from, const std::uint8_t* in, std::size_t n, float* out) {
+  switch (from) {
+    case DType::F32: std::memcpy(out, in, n * sizeof(float)); return;
+    case DType::U8:
+      for (std::size_t i = 0; i < n; ++i) out[i] = in[i];
+      return;
+    case DType::F16:
+      for (std::size_t i = 0; i < n; ++i) {
+        _Float16 half;
+        std::memcpy(&half, in + 2 * i, 2);
+        out[i] = static_cast<float>(half);
+      }
+      return;
+    case DType::I64:
+      for (std::size_t i = 0; i < n; ++i) {
+        std::int64_t v;
+        std::memcpy(&v, in + 8 * i, 8);
+        out[i] = static_cast<float>(v);
+      }
+      return;
+  }
+}
+
+}  // namespace
+
+TableRows::TableRows(const TableStore& store, const Listing& listing, std::vector<TableRow> rows)
+    : store_(store), listing_(listing), format_(store.format().value_or(RowFormat{})), rows_(std::move(rows)) {}
+
+void TableRows::read_raw(std::size_t first, std::size_t count, void* out) const {
+  const std::size_t bytes = row_bytes(format_);
+  auto* to = static_cast<std::uint8_t*>(out);
+  std::vector<std::uint8_t> stretch;
+  while (count > 0) {
+    // Take as many rows of one shard as lie close together: rows were sealed in the order of an earlier list, so
+    // this is nearly always one long run.
+    const RowPlace start = rows_[first].place;
+    std::size_t n = 1, low = start.row, high = start.row;
+    for (; n < count; ++n) {
+      const RowPlace p = rows_[first + n].place;
+      const std::size_t l = std::min<std::size_t>(low, p.row), h = std::max<std::size_t>(high, p.row);
+      if (p.shard != start.shard || h - l + 1 > kMaxStretch * (n + 1) || (h - l + 1) * bytes > kBlockBytes) break;
+      low = l;
+      high = h;
+    }
+    stretch.resize((high - low + 1) * bytes);
+    store_.read(start.shard, low, high - low + 1, stretch.data());
+    for (std::size_t i = 0; i < n; ++i)
+      std::memcpy(to + i * bytes, stretch.data() + (rows_[first + i].place.row - low) * bytes, bytes);
+    to += n * bytes;
+    first += n;
+    count -= n;
+  }
+}
+
+void TableRows::read(std::size_t first, std::size_t count, float* out) const {
+  const std::size_t bytes = row_bytes(format_);
+  const std::size_t step = std::max<std::size_t>(1, kBlockBytes / std::max<std::size_t>(bytes, 1));
+  std::vector<std::uint8_t> raw;
+  for (; count > 0;) {
+    const std::size_t n = std::min(step, count);
+    raw.resize(n * bytes);
+    read_raw(first, n, raw.data());
+    widen(format_.dtype, raw.data(), n * dim(), out);
+    out += n * dim();
+    first += n;
+    count -= n;
+  }
+}
+
+}  // namespace graft

@@ -1,0 +1,226 @@
+#include <graft/testing/stage_harness.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <mutex>
+#include <thread>
+
+#include <graft/plugin.h>
+
+#include "config/yaml_tree.h"
+#include "plugin/registry.h"
+#include "store/files.h"
+
+namespace graft::testing {
+namespace {
+
+Registry& registry() {
+  static Registry shared([] {
+    auto folders = Registry::search_path({});
+    folders.emplace_back(GRAFT_TEST_PLUGIN_DIR);
+    return folders;
+  }());
+  return shared;
+}
+
+class Collected final : public BatchOutput {
+ public:
+  explicit Collected(std::vector<StageHarness::Outcome>& out) : out_(out) {}
+  void set(std::size_t item, Payload payload, std::size_t port) override {
+    if (port == 0) out_.at(item).payload = payload;
+    out_.at(item).ports[port] = std::move(payload);
+  }
+  void reject(std::size_t item, const std::string& code, const std::string& text) override {
+    out_.at(item).reject_code = code;
+    out_.at(item).reject_text = text;
+  }
+
+ private:
+  std::vector<StageHarness::Outcome>& out_;
+};
+
+Item make_item(Payload payload, const std::string& key, std::uint32_t view) {
+  auto entry = std::make_shared<Entry>();
+  entry->key = key;
+  return {std::move(entry), view, std::move(payload)};
+}
+
+}  // namespace
+
+struct StageHarness::Impl {
+  const graft_plugin_descriptor* descriptor = nullptr;
+  PluginSchema schema;
+  std::vector<std::string> warnings;
+  std::mutex warnings_mutex;
+  std::unique_ptr<Stage> stage;
+};
+
+StageHarness::StageHarness(const std::string& plugin, const std::string& params, std::uint64_t seed, int threads)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->descriptor = &registry().open(plugin);
+  impl_->schema = impl_->descriptor->schema();
+
+  Diagnostics diagnostics;
+  const YamlNode tree = parse_yaml(params, diagnostics.add_file("params", params), diagnostics);
+  if (diagnostics.has_errors()) throw Error(diagnostics.render());
+  std::vector<ParamFault> faults;
+  const Params resolved(resolve(impl_->schema.params, to_value(tree), faults));
+  std::string text;
+  for (const ParamFault& fault : faults) {
+    if (!text.empty()) text += '\n';
+    for (const std::string& part : fault.path) text += part + (&part == &fault.path.back() ? ": " : ".");
+    text += fault.text;
+  }
+  if (!text.empty()) throw Error(text);
+
+  const StageContext context{"stage", resolved, seed, threads, [impl = impl_.get()](const std::string& warning) {
+                               const std::lock_guard lock(impl->warnings_mutex);
+                               impl->warnings.push_back(warning);
+                             }};
+  impl_->stage.reset(impl_->descriptor->create(context));
+  impl_->stage->enter_worker();
+}
+
+StageHarness::~StageHarness() = default;
+
+const PluginSchema& StageHarness::schema() const { return impl_->schema; }
+const std::vector<std::string>& StageHarness::warnings() const { return impl_->warnings; }
+Stage& StageHarness::stage() { return *impl_->stage; }
+
+std::vector<Entry> StageHarness::list() {
+  std::vector<Entry> out;
+  for (Entry e; as<Source>().next(e); e = Entry()) out.push_back(e);
+  return out;
+}
+
+Payload StageHarness::load(const Entry& entry) {
+  Payload payload = as<Source>().load(entry);
+  if (const auto* file = std::get_if<FileRef>(&payload)) return read_input_file(*file);
+  return payload;
+}
+
+Payload StageHarness::apply(Payload in, const std::string& key, std::uint32_t view) {
+  return as<Transform>().apply(make_item(std::move(in), key, view));
+}
+
+std::vector<StageHarness::Outcome> StageHarness::apply_batch(std::vector<Payload> in) {
+  std::vector<Item> items;
+  for (std::size_t i = 0; i < in.size(); ++i) items.push_back(make_item(in[i], "item" + std::to_string(i), 0));
+  std::vector<Outcome> out(items.size());
+  Collected collected(out);
+  as<BatchTransform>().apply(items, collected);
+  return out;
+}
+
+std::pair<Collector::RowFormat, std::vector<std::uint8_t>> StageHarness::collect(Payload in) {
+  const Item item = make_item(std::move(in), "item", 0);
+  const auto format = as<Collector>().format(item);
+  std::vector<std::uint8_t> row(static_cast<std::size_t>(elements(format.shape)) * size_of(format.dtype));
+  as<Collector>().encode(item, row);
+  return {format, row};
+}
+
+namespace {
+
+/// Two row sets behind each other: train + val.
+class Joined final : public RowSet {
+ public:
+  Joined(const RowSet& a, const RowSet& b) : a_(a), b_(b) {}
+  std::size_t rows() const override { return a_.rows() + b_.rows(); }
+  const Shape& shape() const override { return a_.shape(); }
+  DType dtype() const override { return a_.dtype(); }
+  std::string_view key(std::size_t r) const override { return part(r).key(local(r)); }
+  std::uint32_t view(std::size_t r) const override { return part(r).view(local(r)); }
+  Split split(std::size_t r) const override { return part(r).split(local(r)); }
+  std::span<const std::int32_t> labels(std::size_t r) const override { return part(r).labels(local(r)); }
+  void read(std::size_t first, std::size_t count, float* out) const override {
+    const std::size_t n = split_at(first, count);
+    if (n > 0) a_.read(first, n, out);
+    if (count > n) b_.read(first + n - a_.rows(), count - n, out + n * dim());
+  }
+  void read_raw(std::size_t first, std::size_t count, void* out) const override {
+    const std::size_t n = split_at(first, count);
+    if (n > 0) a_.read_raw(first, n, out);
+    if (count > n)
+      b_.read_raw(first + n - a_.rows(), count - n, static_cast<char*>(out) + n * dim() * size_of(dtype()));
+  }
+
+ private:
+  const RowSet& part(std::size_t r) const { return r < a_.rows() ? a_ : b_; }
+  std::size_t local(std::size_t r) const { return r < a_.rows() ? r : r - a_.rows(); }
+  std::size_t split_at(std::size_t first, std::size_t count) const {
+    return first >= a_.rows() ? 0 : std::min(count, a_.rows() - first);
+  }
+  const RowSet& a_;
+  const RowSet& b_;
+};
+
+}  // namespace
+
+LearnerResult StageHarness::fit(const RowSet& train, const RowSet& val, std::vector<std::string> classes,
+                                Parallel* parallel) {
+  const Joined both(train, val);
+  Sequential sequential;
+  const std::atomic<bool> interrupted{false};
+  std::string folder = (std::filesystem::temp_directory_path() / "graft-harness-XXXXXX").string();
+  if (::mkdtemp(folder.data()) == nullptr) throw Error("cannot make a temporary folder: " + folder);
+  struct Remove {
+    const std::string& path;
+    ~Remove() {
+      std::error_code ignored;
+      std::filesystem::remove_all(path, ignored);
+    }
+  } const remove{folder};
+  return as<Learner>().fit({{{"table", &train, &val, &both}},
+                            std::move(classes),
+                            parallel != nullptr ? *parallel : sequential,
+                            folder,
+                            interrupted});
+}
+
+ReportOutput StageHarness::report(const std::vector<Predictions>& predictions) {
+  return as<Report>().report(predictions);
+}
+
+Image StageHarness::image(int width, int height, std::vector<std::uint8_t> rgb) {
+  Image image = Image::allocate(width, height);
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x)
+      for (int c = 0; c < 3; ++c) image.row(y)[3 * x + c] = rgb.at(static_cast<std::size_t>(c));
+  return image;
+}
+
+Bytes StageHarness::bytes(const std::string& content) {
+  auto owner = std::make_shared<const std::string>(content);
+  return {owner, reinterpret_cast<const std::uint8_t*>(owner->data()), owner->size()};
+}
+
+Tensor StageHarness::tensor(Shape shape, const std::vector<float>& values) {
+  Tensor t = Tensor::allocate(DType::F32, std::move(shape));
+  if (static_cast<std::size_t>(t.size()) != values.size()) throw Error("shape and values differ in size");
+  std::memcpy(t.data, values.data(), t.bytes());
+  return t;
+}
+
+void Threads::for_each(std::size_t n, const std::function<void(std::size_t)>& body) {
+  std::atomic<std::size_t> next{0};
+  std::exception_ptr failure;
+  std::mutex mutex;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < n_; ++t)
+    threads.emplace_back([&] {
+      try {
+        for (std::size_t i = next++; i < n; i = next++) body(i);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        failure = std::current_exception();
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace graft::testing
