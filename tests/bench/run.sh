@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# ./dev bench: every figure of tests/bench/README.md, from one run. Peers run where they are installed.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+build=build/${GRAFT_PRESET:-release}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+echo "== flow: items per second through four stages that do nothing"
+"$build/flow_bench" --benchmark_min_time=2 --benchmark_counters_tabular=true
+
+data=${GRAFT_DATA:-}
+peer=${GRAFT_PEERS:-${data:+$data/../peers}}/extract_torch.py
+if [ -z "$data" ] || [ ! -d "$data/hymenoptera" ]; then
+  echo "== whole pipeline: skipped, set GRAFT_DATA to a folder with hymenoptera/ and weights/"
+  exit 0
+fi
+model=$data/weights/mobilenet_v1_075_imagenet.torchscript.pt
+
+# Images per second of the stream alone: what the manifest and the peer both call their seconds.
+graft_speed() {
+  rm -rf "$work/store" "$work/out"
+  /usr/bin/time -f '%M' -o "$work/rss" "$build/graft" run configs/hymenoptera.yaml --quiet --store "$work/store" --out "$work/out"
+  sed -n 's/.*"images": *\([0-9.][0-9.]*\).*/\1/p' "$work/out/results.json" | head -1 |
+    awk -v rss="$(cat "$work/rss")" '{printf "graft  %.2f images/s (decode to sealed features, start-up included), peak %d MiB\n", 397 / $1, rss / 1024}'
+}
+peer_speed() {
+  # Pillow cannot open the stray GIF as a photograph; the peer reads the folders without it.
+  mkdir -p "$work/train"
+  for class in ants bees; do
+    mkdir -p "$work/train/$class"
+    find "$data/hymenoptera/train/$class" -type f ! -name '*.gif' -exec ln -sf {} "$work/train/$class/" \;
+  done
+  /usr/bin/python3 "$peer" --root "$work/train" --root "$data/hymenoptera/val" --torchscript "$model" \
+    --mode ofi --mean 0.5 --std 0.5 --out "$work/peer.h5"
+}
+echo "== whole pipeline: hymenoptera, MobileNet v1 0.75, alternating"
+for round in 1 2 3; do
+  graft_speed
+  if /usr/bin/python3 -c 'import torch, torchvision, h5py' 2>/dev/null && [ -f "$peer" ]; then
+    peer_speed
+  else
+    echo "peer   skipped: needs python3-torch, python3-torchvision, python3-h5py and extract_torch.py"
+  fi
+done

@@ -1,0 +1,224 @@
+// Whole runs of the program, with plugins that need neither data from outside nor LibTorch.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "program.h"
+
+namespace graft::test {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+constexpr const char* kSynthetic = R"(name: small
+run: {threads: 2}
+stages:
+  images: {plugin: synthetic, with: {task: target, size: 24, train: 60, val: 20, test: 40}}
+  rows: {plugin: pixel_table, from: images}
+  probe: {plugin: linear_probe, from: rows, with: {c: [0.0001, 0.01]}}
+  knn: {plugin: knn, from: rows}
+  report: {plugin: evaluate, from: [probe, knn]}
+)";
+
+json without_timings(json results) {
+  results.erase("timings");
+  return results;
+}
+json without_reuse(json results) {
+  results = without_timings(std::move(results));
+  for (auto& [id, table] : results["tables"].items()) {
+    table.erase("computed");
+    table.erase("reused");
+  }
+  return results;
+}
+
+class RunTest : public ::testing::Test {
+ protected:
+  json run(const std::string& config, const std::string& out, const std::string& store,
+           std::vector<std::string> more = {}) {
+    const auto path = folder_.write("config.yaml", config);
+    std::vector<std::string> arguments{"run", path, "--quiet", "--out", folder_ / out, "--store", folder_ / store};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    last_ = run_program(arguments, folder_.path());
+    const std::string results = slurp(folder_ / out / "results.json");
+    return results.empty() ? json() : json::parse(results);
+  }
+  /// A photograph stand-in: a BMP whose pixels depend on `seed`.
+  void write_image(const std::string& name, unsigned seed, int width = 32, int height = 32) {
+    std::string bmp(54, '\0');
+    const auto put = [&](std::size_t at, std::uint32_t v) {
+      for (int i = 0; i < 4; ++i) bmp[at + static_cast<std::size_t>(i)] = static_cast<char>(v >> (8 * i));
+    };
+    const int stride = (3 * width + 3) / 4 * 4;
+    bmp[0] = 'B';
+    bmp[1] = 'M';
+    put(2, static_cast<std::uint32_t>(54 + stride * height));
+    put(10, 54);
+    put(14, 40);
+    put(18, static_cast<std::uint32_t>(width));
+    put(22, static_cast<std::uint32_t>(height));
+    bmp[26] = 1;
+    bmp[28] = 24;
+    for (int i = 0; i < stride * height; ++i) {
+      seed = seed * 1664525u + 1013904223u;
+      bmp += static_cast<char>(seed >> 24);
+    }
+    folder_.write(name, bmp);
+  }
+  std::string folder_config(const std::string& more = "") {
+    return "name: folder\nrun: {threads: 2" + more + "}\nstages:\n"
+           "  images: {plugin: image_folder, with: {root: data, splits: {train: train, val: val, test: test}}}\n"
+           "  pixels: {plugin: decode, from: images, with: {resize: 16, crop: 16}}\n"
+           "  rows: {plugin: pixel_table, from: pixels}\n"
+           "  knn: {plugin: knn, from: rows, with: {k: 3}}\n"
+           "  report: {plugin: evaluate, from: knn}\n";
+  }
+  void write_folder() {
+    unsigned seed = 1;
+    for (const char* split : {"train", "val", "test"})
+      for (const char* label : {"cats", "dogs"})
+        for (int i = 0; i < 6; ++i)
+          write_image(std::string("data/") + split + "/" + label + "/" + std::to_string(i) + ".bmp", seed++);
+  }
+
+  TempFolder folder_;
+  ProgramResult last_;
+};
+
+TEST_F(RunTest, LeavesEverythingTheDesignNames) {
+  const json r = run(kSynthetic, "r", "s");
+  ASSERT_EQ(last_.exit_code, 0) << last_.err;
+  EXPECT_EQ(r["name"], "small");
+  EXPECT_EQ(r["inputs"], (json{{"total", 120}, {"ok", 120}, {"rejected", 0}}));
+  EXPECT_EQ(r["tables"]["rows"], (json{{"rows", 120}, {"computed", 120}, {"reused", 0}}));
+  for (const char* learner : {"probe", "knn"})
+    for (const char* metric : {"n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece"})
+      EXPECT_TRUE(r["learners"][learner]["test"].contains(metric)) << learner << " " << metric;
+  EXPECT_EQ(r["learners"]["probe"]["test"]["n"], 40);
+  for (const char* file : {"config.yaml", "manifest.json", "inputs.csv", "predictions/probe.csv", "predictions/knn.csv",
+                           "models/probe/bundle.json", "models/probe/weights.safetensors", "models/knn/bundle.json"})
+    EXPECT_TRUE(std::filesystem::is_regular_file(folder_ / "r" / file)) << file;
+  EXPECT_THAT(slurp(folder_ / "r/predictions/probe.csv"), HasSubstr("key,split,label,predicted,"));
+  const json manifest = json::parse(slurp(folder_ / "r/manifest.json"));
+  EXPECT_EQ(manifest["budget"]["threads"], 2);
+  EXPECT_EQ(manifest["plugins"]["knn"]["loaded"], true);
+}
+
+TEST_F(RunTest, ASecondRunComputesNothingAndGivesTheSameResults) {
+  const json first = run(kSynthetic, "a", "s");
+  const json second = run(kSynthetic, "b", "s");
+  EXPECT_EQ(second["tables"]["rows"], (json{{"rows", 120}, {"computed", 0}, {"reused", 120}}));
+  EXPECT_EQ(without_reuse(first), without_reuse(second));
+}
+
+TEST_F(RunTest, OneAndEightThreadsGiveTheSameBits) {
+  const json one = run(kSynthetic, "a", "s1", {"--set", "run.threads=1"});
+  const json eight = run(kSynthetic, "b", "s8", {"--set", "run.threads=8"});
+  EXPECT_EQ(without_timings(one), without_timings(eight));
+  EXPECT_EQ(slurp(folder_ / "a/predictions/probe.csv"), slurp(folder_ / "b/predictions/probe.csv"));
+  EXPECT_EQ(slurp(folder_ / "a/models/probe/weights.safetensors"), slurp(folder_ / "b/models/probe/weights.safetensors"));
+}
+
+TEST_F(RunTest, TheResolvedConfigRunsToTheSameResults) {
+  const json first = run(kSynthetic, "a", "s");
+  const json again = run(slurp(folder_ / "a/config.yaml"), "b", "s");
+  EXPECT_EQ(again["tables"]["rows"]["computed"], 0);
+  EXPECT_EQ(without_reuse(first), without_reuse(again));
+}
+
+TEST_F(RunTest, EveryInputIsAccountedForAndBadOnesSayWhy) {
+  write_folder();
+  folder_.write("data/train/cats/broken.jpg", "this is no photograph");
+  folder_.write("data/train/cats/empty.png", "");
+  const json r = run(folder_config(", max_rejects: 2"), "r", "s");
+  EXPECT_EQ(last_.exit_code, 0) << last_.err;
+  EXPECT_EQ(r["inputs"], (json{{"total", 38}, {"ok", 36}, {"rejected", 2}}));
+  const std::string csv = slurp(folder_ / "r/inputs.csv");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 39);
+  EXPECT_THAT(csv, HasSubstr("images,train/cats/0.bmp,train,cats,ok,,,\n"));
+  EXPECT_THAT(csv, HasSubstr("images,train/cats/broken.jpg,train,cats,rejected,pixels,"));
+  EXPECT_THAT(csv, HasSubstr("images,train/cats/empty.png,train,cats,rejected,pixels,"));
+  // Known rejects are not decoded again, and are still told.
+  const json second = run(folder_config(", max_rejects: 2"), "r2", "s");
+  EXPECT_EQ(second["tables"]["rows"]["computed"], 0);
+  EXPECT_EQ(slurp(folder_ / "r2/inputs.csv"), csv);
+}
+
+TEST_F(RunTest, TooManyRejectsEndWithThree) {
+  write_folder();
+  folder_.write("data/train/cats/broken.jpg", "this is no photograph");
+  run(folder_config(), "r", "s");
+  EXPECT_EQ(last_.exit_code, 3);
+  EXPECT_THAT(last_.err, HasSubstr("too many rejects: 1 of 37, allowed 1%; see inputs.csv for the reasons, or raise "
+                                   "run.max_rejects"));
+}
+
+TEST_F(RunTest, OnErrorFailEndsTheRunNamingTheItemEveryTime) {
+  write_folder();
+  run(folder_config(), "r", "s");
+  folder_.write("data/train/cats/broken.jpg", "this is no photograph");
+  for (const char* store : {"s", "s"}) {  // also when the reject is known already
+    run(folder_config(", on_error: fail"), "r", store);
+    EXPECT_EQ(last_.exit_code, 1);
+    EXPECT_THAT(last_.err, HasSubstr("error: stage 'pixels' (decode, "));
+    EXPECT_THAT(last_.err, HasSubstr("item 'train/cats/broken.jpg': "));
+  }
+}
+
+TEST_F(RunTest, ChangedRenamedAndDeletedFiles) {
+  write_folder();
+  run(folder_config(), "r", "s");
+  write_image("data/train/cats/0.bmp", 999);  // changed
+  std::filesystem::rename(folder_ / "data/train/cats/1.bmp", folder_ / "data/train/cats/renamed.bmp");
+  std::filesystem::remove(folder_ / "data/train/dogs/5.bmp");
+  write_image("data/train/dogs/new.bmp", 1000);
+  const json r = run(folder_config(), "r", "s");
+  EXPECT_EQ(r["tables"]["rows"], (json{{"rows", 36}, {"computed", 2}, {"reused", 34}})) << last_.err;
+}
+
+TEST_F(RunTest, AParameterThatChangesThePixelsMakesANewTable) {
+  write_folder();
+  run(folder_config(), "r", "s");
+  EXPECT_EQ(run(folder_config(), "r", "s", {"--set", "pixels.crop=8"})["tables"]["rows"]["computed"], 36);
+  EXPECT_EQ(run(folder_config(), "r", "s", {"--set", "pixels.crop=8"})["tables"]["rows"]["computed"], 0);
+  EXPECT_EQ(run(folder_config(), "r", "s")["tables"]["rows"]["computed"], 0) << "the first table is still there";
+}
+
+TEST_F(RunTest, RowsOfDifferentShapesAreAnErrorThatNamesBoth) {
+  write_folder();
+  write_image("data/train/cats/wide.bmp", 5, 64, 32);
+  run(folder_config(), "r", "s", {"--set", "pixels.crop=null"});
+  EXPECT_EQ(last_.exit_code, 1);
+  EXPECT_THAT(last_.err, HasSubstr("the rows of a table must have one shape: "));
+}
+
+TEST_F(RunTest, PlanShowsWhatIsStoredAndWhatIsNot) {
+  const auto path = folder_.write("config.yaml", kSynthetic);
+  const std::vector<std::string> arguments{"plan", path, "--store", folder_ / "s"};
+  const ProgramResult before = run_program(arguments);
+  EXPECT_EQ(before.exit_code, 0) << before.err;
+  EXPECT_THAT(before.out, ::testing::ContainsRegex("rows +120 +0 +120 +1\\.7 KiB"));
+  run(kSynthetic, "r", "s");
+  EXPECT_THAT(run_program(arguments).out, ::testing::ContainsRegex("rows +120 +120 +0 +1\\.7 KiB"));
+}
+
+TEST_F(RunTest, AStoreThatCannotBeWrittenIsAClearError) {
+  folder_.write("file", "");
+  run(kSynthetic, "r", "file");
+  EXPECT_EQ(last_.exit_code, 1);
+  EXPECT_THAT(last_.err, HasSubstr("error: cannot make the folder " + (folder_ / "file").string()));
+}
+
+TEST_F(RunTest, JsonGoesToStdoutAlone) {
+  const auto path = folder_.write("config.yaml", kSynthetic);
+  const ProgramResult r = run_program({"run", path, "--json", "--out", folder_ / "r", "--store", folder_ / "s"});
+  EXPECT_EQ(json::parse(r.out)["name"], "small");
+  EXPECT_EQ(r.err, "");
+}
+
+}  // namespace
+}  // namespace graft::test

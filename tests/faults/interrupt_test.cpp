@@ -1,0 +1,126 @@
+// Signals in mid-run: what was finished stays, the exit code says so, and the next run ends as if nothing had been.
+
+#include <signal.h>
+
+#include <chrono>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "program.h"
+
+namespace graft::test {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using Clock = std::chrono::steady_clock;
+
+constexpr const char* kLong = R"(name: long
+run: {threads: 2}
+stages:
+  images: {plugin: synthetic, with: {task: target, size: 64, train: 3000, val: 500, test: 500}}
+  more: {plugin: augment, from: images, with: {views: 2}}
+  rows: {plugin: pixel_table, from: more}
+  knn: {plugin: knn, from: rows}
+  report: {plugin: evaluate, from: knn}
+)";
+
+class InterruptTest : public ::testing::Test {
+ protected:
+  pid_t start(const std::string& out, const std::string& store) {
+    const auto path = folder_.write("config.yaml", kLong);
+    return start_program(folder_, {"run", path, "--out", folder_ / out, "--store", folder_ / store});
+  }
+  std::uintmax_t log_bytes(const std::string& store) const {
+    std::uintmax_t bytes = 0;
+    std::error_code error;
+    for (std::filesystem::recursive_directory_iterator it(folder_ / store / "tables", error), end; !error && it != end;
+         it.increment(error))
+      if (it->path().extension() == ".rows") bytes += it->file_size(error);
+    return bytes;
+  }
+  /// Waits until some rows are in the log; false when the run ended before.
+  bool wait_for_rows(pid_t pid, const std::string& store, std::uintmax_t bytes) const {
+    const auto deadline = Clock::now() + std::chrono::seconds(60);
+    while (Clock::now() < deadline) {
+      if (log_bytes(store) > bytes) return true;
+      siginfo_t info{};
+      if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return false;
+  }
+  json results(const std::string& out) const {
+    json r = json::parse(slurp(folder_ / out / "results.json"));
+    r.erase("timings");
+    return r;
+  }
+  TempFolder folder_;
+};
+
+TEST_F(InterruptTest, TheFirstSignalDrainsAndTheNextRunGoesOn) {
+  wait_for(folder_, start("whole", "s0"));
+  json expected = results("whole");
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::string store = "s" + std::to_string(signal);
+    const pid_t pid = start("r", store);
+    ASSERT_TRUE(wait_for_rows(pid, store, 1 << 20));
+    const auto before = Clock::now();
+    ::kill(pid, signal);
+    const ProgramResult cut = wait_for(folder_, pid);
+    EXPECT_LT(Clock::now() - before, std::chrono::seconds(6));
+    EXPECT_EQ(cut.exit_code, 128 + signal);
+    EXPECT_THAT(cut.out, HasSubstr("rows are saved\nto go on: "));
+    const ProgramResult rest = wait_for(folder_, start("r", store));
+    EXPECT_EQ(rest.exit_code, 0) << rest.err;
+    json got = results("r");
+    const auto table = got["tables"]["rows"];
+    EXPECT_GT(table["reused"], 0);
+    EXPECT_LT(table["computed"], 8000);
+    EXPECT_EQ(table["rows"], 8000);
+    got.erase("tables");
+    json wanted = expected;
+    wanted.erase("tables");
+    EXPECT_EQ(got, wanted);
+    EXPECT_EQ(slurp(folder_ / "r/predictions/knn.csv"), slurp(folder_ / "whole/predictions/knn.csv"));
+  }
+}
+
+TEST_F(InterruptTest, AKillAtAnyMomentLosesNothingThatWasCommitted) {
+  wait_for(folder_, start("whole", "s0"));
+  const std::string expected = slurp(folder_ / "whole/predictions/knn.csv");
+  std::uintmax_t kills = 0;
+  for (int i = 0; i < 8; ++i) {
+    const pid_t pid = start("r", "s");
+    if (!wait_for_rows(pid, "s", static_cast<std::uintmax_t>(i) << 18)) {
+      wait_for(folder_, pid);
+      break;
+    }
+    ::kill(pid, SIGKILL);
+    wait_for(folder_, pid);
+    ++kills;
+  }
+  EXPECT_GT(kills, 0u);
+  const ProgramResult rest = wait_for(folder_, start("r", "s"));
+  EXPECT_EQ(rest.exit_code, 0) << rest.err;
+  EXPECT_EQ(results("r")["tables"]["rows"]["rows"], 8000);
+  EXPECT_EQ(slurp(folder_ / "r/predictions/knn.csv"), expected);
+}
+
+TEST_F(InterruptTest, ASnapshotOnRequestNamesTheStages) {
+  const pid_t pid = start("r", "s");
+  ASSERT_TRUE(wait_for_rows(pid, "s", 1 << 20));
+  ::kill(pid, SIGUSR1);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  ::kill(pid, SIGINT);
+  const ProgramResult r = wait_for(folder_, pid);
+  EXPECT_THAT(r.err, ::testing::ContainsRegex("stage +running +queued +finished +rejected"));
+  EXPECT_THAT(r.err, ::testing::ContainsRegex("\n  images +[0-9]+ +[0-9]+ +[0-9]+"));
+}
+
+}  // namespace
+}  // namespace graft::test

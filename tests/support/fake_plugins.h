@@ -1,0 +1,71 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <graft/plugin.h>
+
+#include "plugin/registry.h"
+#include "plugin/schema_file.h"
+#include "temp_folder.h"
+
+namespace graft::test {
+
+/// A registry of plugins that exist as schema files alone: enough for everything that must not load a plugin.
+class FakePlugins {
+ public:
+  explicit FakePlugins(std::vector<PluginSchema> schemas) {
+    for (PluginSchema& s : schemas) {
+      folder_.write(s.name + ".so", "not a library: loading it would fail");
+      folder_.write(s.name + ".json", to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, s}));
+    }
+  }
+  Registry registry() const { return Registry({folder_.path()}); }
+
+  static PluginSchema named(std::string name, PluginSchema schema) {
+    schema.name = std::move(name);
+    schema.version = "1.0.0";
+    return schema;
+  }
+  /// files -> bytes, decode -> image, net -> tensor, table, learn -> predictor, judge.
+  static std::vector<PluginSchema> usual() {
+    return {
+        named("files", PluginSchema::source("Lists files.")
+                           .output("out", PortType::Bytes, "", "Files.")
+                           .param(folder("root").required().doc("Where they are."))),
+        named("decode", PluginSchema::transform("Decodes.")
+                            .input(PortType::Bytes, "Files.")
+                            .output("out", PortType::Image, "u8[{crop},{crop},3]", "Pixels.")
+                            .param(integer("crop", 224).range(1, 4096).unit("px").doc("Side."))
+                            .param(choice("filter", {"bilinear", "bicubic"}, "bilinear").doc("Kernel."))),
+        named("views", PluginSchema::transform("Makes views.")
+                           .input(PortType::Image, "Pixels.")
+                           .output("out", PortType::Image, "u8[?,?,3]", "Pixels.")
+                           .param(integer("views", 1).range(1, 100).doc("Views."))
+                           .depends_on_key()
+                           .depends_on_seed()),
+        named("net", PluginSchema::batch_transform("Runs a network.")
+                         .input(PortType::Image, "Pixels.")
+                         .output("out", PortType::Tensor, "f32[?]", "Features.")
+                         .output("early", PortType::Tensor, "f32[?]", "Early features.")
+                         .param(file("model").required().doc("Weights."))
+                         .param(integer("batch", 8).range(1, 512).neutral().doc("Batch."))
+                         .param(object("normalize", {list("mean", number("")).or_scalar().items(1, 3).default_list({0.5}),
+                                                     list("std", number("")).or_scalar().items(1, 3).default_list({0.5})})
+                                    .doc("Scaling."))),
+        named("table", PluginSchema::collector("Keeps rows.")
+                           .input(PortType::Tensor, "Features.")
+                           .output("out", PortType::Table, "?", "Rows.")),
+        named("learn", PluginSchema::learner("Learns.")
+                           .input(PortType::Table, "Rows.", true)
+                           .output("out", PortType::Predictor, "", "A model.")
+                           .param(number("rate", 0.1).range(0, 1).doc("Step."))),
+        named("judge", PluginSchema::report("Judges.").input(PortType::Predictor, "Models.", true)),
+    };
+  }
+
+ private:
+  TempFolder folder_;
+};
+
+}  // namespace graft::test

@@ -1,0 +1,81 @@
+#include <graft/params.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "fake_plugins.h"
+
+namespace graft {
+namespace {
+
+std::string faults_of(const std::vector<ParamSpec>& specs, const std::string& json) {
+  std::vector<ParamFault> faults;
+  resolve(specs, Value::from_json(json), faults);
+  std::string out;
+  for (const ParamFault& f : faults) {
+    for (const std::string& p : f.path) out += p + "/";
+    out += " " + f.text + "\n";
+  }
+  return out;
+}
+
+TEST(Params, EveryKindOfFaultSaysWhatWasWantedAndGot) {
+  const std::vector<ParamSpec> specs = {
+      integer("k", 20).range(1, 100).unit("rows"), number("t", 0.5).at_least(0), flag("on", true),
+      choice("mode", {"cosine", "euclidean"}, "cosine"), list("sizes", integer("")).items(1, 2),
+      map("splits", text("")), object("norm", {number("mean", 0.0)}), text("need").required().doc("A name.")};
+  EXPECT_EQ(faults_of(specs, R"({"k": 0, "t": -1, "on": 1, "mode": "cosin", "sizes": [1,2,"x"],
+                                 "splits": {"a": [1]}, "norm": {"men": 1}, "extra": 1})"),
+            "extra/ unknown parameter 'extra' (allowed: k, mode, need, norm, on, sizes, splits, t)\n"
+            "k/ 0 is out of range: expected from 1 to 100 rows\n"
+            "t/ -1 is out of range: expected at least 0\n"
+            "on/ expected true or false, got integer 1\n"
+            "mode/ 'cosin' is not allowed here; did you mean 'cosine'? (allowed: cosine, euclidean)\n"
+            "sizes/ expected 1 to 2 values, got 3\n"
+            "sizes/2/ expected integer, got text \"x\"\n"
+            "splits/a/ expected text, got list\n"
+            "norm/men/ unknown parameter 'men'; did you mean 'mean'? (allowed: mean)\n"
+            " missing parameter 'need' (text): A name.\n");
+}
+
+TEST(Params, DefaultsAndConversions) {
+  std::vector<ParamFault> faults;
+  const Params p(resolve({number("x", 1.0), list("l", number("")).or_scalar(), object("o", {integer("i", 3)}),
+                          integer("maybe").optional()},
+                         Value::from_json(R"({"x": 2, "l": 0.5})"), faults));
+  ASSERT_TRUE(faults.empty());
+  EXPECT_EQ(p.get<double>("x"), 2.0);
+  EXPECT_TRUE(p.raw("x").is_double());
+  EXPECT_EQ(p.get<std::vector<double>>("l"), std::vector<double>{0.5});
+  EXPECT_EQ(p.object("o").get<int>("i"), 3);
+  EXPECT_FALSE(p.has("maybe"));
+  EXPECT_THROW(p.has("undeclared"), Error);
+}
+
+TEST(Params, NearestNameIsATypingErrorAway) {
+  const std::vector<std::string> names{"batch", "model", "normalize"};
+  EXPECT_EQ(nearest("bacth", names), "batch");
+  EXPECT_EQ(nearest("normalise", names), "normalize");
+  EXPECT_EQ(nearest("threads", names), std::nullopt);
+}
+
+TEST(SchemaFile, SurvivesTheFile) {
+  for (const PluginSchema& schema : test::FakePlugins::usual()) {
+    const std::string json = to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, schema});
+    EXPECT_EQ(to_json(schema_file_from_json(json)), json);
+  }
+  EXPECT_THROW(schema_file_from_json("{}"), Error);
+  EXPECT_THROW(schema_file_from_json("{\"graft_schema\": 2}"), Error);
+  EXPECT_THROW(schema_file_from_json("nonsense"), Error);
+}
+
+TEST(Value, JsonKeepsDoublesToTheLastBit) {
+  for (const double x : {0.1, 1.0 / 3, 1e-300, 123456789.123456789, -0.0}) {
+    const Value back = Value::from_json(Value(Value::List{Value(x)}).to_json());
+    EXPECT_EQ(back.as_list()[0].as_double(), x);
+  }
+  EXPECT_EQ(Value(0.0 / 1.0 - 1.0 / 0.0).to_json(), "null");
+}
+
+}  // namespace
+}  // namespace graft

@@ -1,0 +1,80 @@
+#include "store/fingerprint.h"
+
+#include <functional>
+
+#include <gtest/gtest.h>
+
+#include "config/planner.h"
+#include "fake_plugins.h"
+
+namespace graft {
+namespace {
+
+class FingerprintTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_.write("model.pt", "weights");
+    folder_.write("copy/model.pt", "weights");
+    std::filesystem::create_directories(folder_ / "data");
+    std::filesystem::create_directories(folder_ / "other");
+  }
+  std::string print(const std::vector<std::string>& overrides, const std::function<void(Plan&)>& change = {},
+                    const std::string& extra = "") {
+    const auto path = folder_.write("a.yaml", R"(name: a
+stages:
+  images: {plugin: files, with: {root: data}}
+  pixels: {plugin: decode, from: images}
+  more: {plugin: views, from: pixels}
+  net: {plugin: net, from: more, with: {model: model.pt}}
+  table: {plugin: table, from: net}
+)" + extra);
+    Diagnostics diagnostics;
+    const ConfigFile config(path, overrides, diagnostics);
+    const Registry registry = plugins_.registry();
+    Plan plan = make_plan(config, registry, diagnostics);
+    EXPECT_EQ(diagnostics.render(), "");
+    if (change) change(plan);
+    DigestMemo memo(folder_ / "memo");
+    return fingerprint(plan, 4, memo).hex();
+  }
+  test::TempFolder folder_;
+  test::FakePlugins plugins_{test::FakePlugins::usual()};
+};
+
+TEST_F(FingerprintTest, ChangesWithWhateverChangesTheRows) {
+  const std::string base = print({});
+  EXPECT_NE(print({"pixels.crop=192"}), base);
+  EXPECT_NE(print({"pixels.filter=bicubic"}), base);
+  EXPECT_NE(print({"net.normalize.mean=[0.1,0.2,0.3]"}), base);
+  EXPECT_NE(print({"more.views=2"}), base);
+  EXPECT_NE(print({"seed=7"}), base) << "an augmenting stage depends on the seed";
+  EXPECT_NE(print({}, [](Plan& p) { p.stages[1].schema.version = "1.0.1"; }), base);
+  EXPECT_NE(print({}, [](Plan& p) { p.stages[3].schema.libraries = "libtorch 2.0"; }), base);
+  EXPECT_NE(print({}, [](Plan& p) { p.stages[4].inputs[0].port = 1; }), base);
+  EXPECT_NE(print({}, [](Plan& p) { p.stages[2].splits = {Split::Train}; }), base);
+  folder_.write("model.pt", "weightz");
+  EXPECT_NE(print({}), base) << "one byte of the model file";
+}
+
+TEST_F(FingerprintTest, StaysWithWhateverDoesNot) {
+  const std::string base = print({});
+  EXPECT_EQ(print({"run.threads=7", "run.memory=1GiB", "name=b"}), base);
+  EXPECT_EQ(print({"net.batch=3"}), base);
+  EXPECT_EQ(print({"images.root=" + (folder_ / "other").string()}), base) << "rows are named by content";
+  EXPECT_EQ(print({"net.model=" + (folder_ / "copy/model.pt").string()}), base) << "the content of a file, not its path";
+  EXPECT_EQ(print({}, {}, "  second: {plugin: table, from: pixels2}\n  pixels2: {plugin: net, from: pixels, with: "
+                          "{model: model.pt}}\n"),
+            base)
+      << "stages elsewhere in the config";
+}
+
+TEST(RowId, DependsOnContentViewAndQualifier) {
+  const Digest a = digest("a"), b = digest("b");
+  EXPECT_NE(row_id(a, 0, ""), row_id(b, 0, ""));
+  EXPECT_NE(row_id(a, 0, ""), row_id(a, 1, ""));
+  EXPECT_NE(row_id(a, 0, "x"), row_id(a, 0, "y"));
+  EXPECT_EQ(row_id(a, 0, "x"), row_id(a, 0, "x"));
+}
+
+}  // namespace
+}  // namespace graft
