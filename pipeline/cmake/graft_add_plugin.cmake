@@ -29,6 +29,7 @@ function(graft_add_plugin name)
     add_executable(${name}_test ${arg_TEST})
     target_link_libraries(${name}_test PRIVATE graft::testing GTest::gmock GTest::gtest_main
                           ${arg_TEST_LIBRARIES})
+    target_compile_options(${name}_test PRIVATE $<$<CONFIG:Release>:-O1>)
     target_compile_definitions(${name}_test PRIVATE
       GRAFT_TEST_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     add_dependencies(${name}_test ${name})

@@ -30,7 +30,7 @@ struct Entry {
 /// One image on its way through the graph, as a stage sees it. Owned by the runtime for the length of the call.
 struct Item {
   std::shared_ptr<const Entry> entry;
-  std::uint32_t view = 0;  ///< 0 for the plain image; the n-th random view behind an augmenting stage.
+  std::uint32_t view = 0;  ///< Which view of the entry: 0 unless a stage makes several.
   Payload payload;
 
   const std::string& key() const { return entry->key; }

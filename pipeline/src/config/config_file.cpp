@@ -171,6 +171,7 @@ void ConfigFile::expand_environment(YamlNode& node) {
   if (node.kind != YamlNode::Kind::Scalar || node.scalar.find("${") == std::string::npos) return;
   std::vector<std::string> faults;
   node.scalar = expand_variables(node.scalar, faults);
+  node.quoted = false;  // in a flow map it had to be quoted; "${CROP}" may still be a number
   for (const std::string& fault : faults) diagnostics_.error(node.position, fault);
 }
 

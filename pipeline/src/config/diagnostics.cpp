@@ -47,6 +47,13 @@ std::vector<Diagnostics::Entry> Diagnostics::sorted() const {
   return entries;
 }
 
+std::vector<Position> Diagnostics::error_places() const {
+  std::vector<Position> places;
+  for (const Entry& e : entries_)
+    if (e.is_error) places.push_back(e.at);
+  return places;
+}
+
 std::string Diagnostics::render() const {
   std::string out;
   for (const Entry& e : sorted()) {

@@ -14,6 +14,7 @@ struct Position {
   int file = -1;
   int line = 0;
   int column = 0;
+  friend bool operator==(const Position&, const Position&) = default;
 };
 
 /// Every fault found in a config, with the texts to show the lines they are in. Columns count bytes.
@@ -26,6 +27,8 @@ class GRAFT_API Diagnostics {
   void error(Position at, std::string text) { add(at, true, std::move(text)); }
   void warning(Position at, std::string text) { add(at, false, std::move(text)); }
 
+  /// Places of all errors so far: what is wrong there already needs no second complaint.
+  std::vector<Position> error_places() const;
   bool has_errors() const { return errors_ > 0; }
   std::size_t errors() const { return errors_; }
   bool empty() const { return entries_.empty(); }

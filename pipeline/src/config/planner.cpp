@@ -55,7 +55,7 @@ const std::vector<ParamSpec>& run_parameters() {
 class Planner {
  public:
   Planner(const ConfigFile& config, const Registry& registry, Diagnostics& diagnostics)
-      : config_(config), registry_(registry), diagnostics_(diagnostics) {}
+      : config_(config), registry_(registry), diagnostics_(diagnostics), unread_(diagnostics.error_places()) {}
 
   Plan make() {
     const YamlNode& root = config_.root();
@@ -81,7 +81,10 @@ class Planner {
     bool connected = true;
   };
 
-  void error(Position at, std::string text) { diagnostics_.error(at, std::move(text)); }
+  /// A value that could not even be read (an alias, an unset variable) is not blamed again for what it is not.
+  void error(Position at, std::string text) {
+    if (std::find(unread_.begin(), unread_.end(), at) == unread_.end()) diagnostics_.error(at, std::move(text));
+  }
 
   static std::string suggestion(const std::string& wrong, const std::vector<std::string>& names) {
     const auto near = nearest(wrong, names);
@@ -497,7 +500,7 @@ class Planner {
                                            "each other for ever; use at least {}, or auto",
                                            plan_.credits(i), fmt::join(batches, ", "), needed + 1));
       if (item_bytes * (needed + 1) > plan_.run.memory)
-        error(at("memory"), fmt::format("memory: {} B is too little: {} items of up to {} B must fit; use at least "
+        error(at("memory"), fmt::format("memory: {} B is too little: {} in flight of up to {} B each must fit; use at least "
                                         "{} MiB, or smaller batches",
                                         plan_.run.memory, needed + 1, item_bytes,
                                         (item_bytes * (needed + 1)) / (1 << 20) + 1));
@@ -507,6 +510,7 @@ class Planner {
   const ConfigFile& config_;
   const Registry& registry_;
   Diagnostics& diagnostics_;
+  const std::vector<Position> unread_;
   Plan plan_;
   std::vector<Draft> drafts_;
   std::map<std::string, std::size_t> index_;

@@ -12,7 +12,7 @@
 namespace graft {
 
 /// A YAML value that remembers where every part of it stands.
-struct YamlNode {
+struct GRAFT_API YamlNode {
   enum class Kind { Null, Scalar, List, Map };
   struct Member;
 

@@ -45,13 +45,13 @@ struct BatchStage {
 }  // namespace
 
 struct Flow::Impl {
-  Impl(const Plan& p, std::size_t src, const std::vector<Stage*>& s, FlowInput& in, FlowOutput& out, Meter& m,
+  Impl(const Plan& p, std::size_t src, std::vector<Stage*> s, FlowInput& in, FlowOutput& out, Meter& m,
        const std::atomic<bool>& stop)
-      : plan(p), source(src), stages(s), input(in), output(out), meter(m), interrupted(stop) {}
+      : plan(p), source(src), stages(std::move(s)), input(in), output(out), meter(m), interrupted(stop) {}
 
   const Plan& plan;
   const std::size_t source;
-  const std::vector<Stage*>& stages;
+  const std::vector<Stage*> stages;
   FlowInput& input;
   FlowOutput& output;
   Meter& meter;
@@ -69,7 +69,7 @@ struct Flow::Impl {
 
   std::uint64_t admitted = 0;
   bool ended = false;
-  std::atomic<std::uint64_t> collected{0}, abandoned{0};
+  std::atomic<std::uint64_t> collected{0};
   std::atomic<bool> failed{false};
   std::mutex fatal_mutex;
   std::string fatal;
@@ -229,32 +229,33 @@ struct Flow::Impl {
     return message;
   }
 
-  void load_and_run(const Handle& h) {
+  void load_and_run(const Handle& pulled) {
+    // The input node keeps a copy of the last message until it makes the next one. Were that the message that holds
+    // the credit, the last credit could wait for itself; so what it keeps is an empty shell.
+    const auto h = std::make_shared<Message>(std::move(const_cast<Message&>(*pulled)));
     if (h->state == State::End) return run_tail(head_tail, h);
-    // The head is the only holder of the message: filling it in here saves an allocation per item.
-    auto& message = const_cast<Message&>(*h);
     auto& origin = const_cast<Origin&>(h->origin());
     meter.enter(source);
     meter.start(source);
     const auto start = Clock::now();
     if (stopping()) {
-      abandon(message);
+      abandon(*h);
     } else {
-      call(source, message, [&] {
-        if (!input.load(origin, message.item.payload)) message.state = State::Skipped;
+      call(source, *h, [&] {
+        if (!input.load(origin, h->item.payload)) h->state = State::Skipped;
         origin.payload = std::monostate{};
-        account(message);
+        account(*h);
       });
     }
-    meter.finish(source, 1, message.state == State::Rejected, ns_since(start));
+    meter.finish(source, 1, h->state == State::Rejected, ns_since(start));
     run_tail(head_tail, h);
   }
 
+  /// The run is being stopped: the item stays undone, and the next run takes it up.
   void abandon(Message& m) {
     if (m.state == State::Live) {
       m.state = State::Skipped;
       m.item.payload = std::monostate{};
-      ++abandoned;
     }
   }
 
@@ -342,10 +343,6 @@ struct Flow::Impl {
 
   void collect(std::size_t collector, const Handle& h) {
     if (!plan.stages[collector].handles(h->item.entry->split)) return;
-    if (stopping() && h->state == State::Live) {
-      ++abandoned;
-      return;
-    }
     try {
       output.collect(collector, h);
       collected.fetch_add(1, std::memory_order_relaxed);
@@ -410,9 +407,9 @@ struct Flow::Impl {
   }
 };
 
-Flow::Flow(const Plan& plan, std::size_t source, const std::vector<Stage*>& stages, FlowInput& input,
+Flow::Flow(const Plan& plan, std::size_t source, std::vector<Stage*> stages, FlowInput& input,
            FlowOutput& output, Meter& meter, const std::atomic<bool>& interrupted)
-    : impl_(std::make_unique<Impl>(plan, source, stages, input, output, meter, interrupted)) {
+    : impl_(std::make_unique<Impl>(plan, source, std::move(stages), input, output, meter, interrupted)) {
   impl_->build();
 }
 
@@ -426,7 +423,7 @@ FlowResult Flow::run() {
   impl_->graph.reserve_wait();
   impl_->pull->activate();
   impl_->graph.wait_for_all();
-  return {impl_->admitted, impl_->collected, impl_->abandoned, impl_->fatal, impl_->admission->peak_bytes()};
+  return {impl_->admitted, impl_->collected, impl_->fatal, impl_->admission->peak_bytes()};
 }
 
 }  // namespace graft

@@ -36,7 +36,6 @@ class GRAFT_API FlowOutput {
 struct FlowResult {
   std::uint64_t admitted = 0;
   std::uint64_t collected = 0;   ///< Live and rejected messages handed to collectors.
-  std::uint64_t abandoned = 0;   ///< Dropped because the run was interrupted or failed.
   std::string fatal;             ///< The first fatal fault; empty when there was none.
   std::size_t peak_bytes = 0;    ///< Most that items in flight held at rest.
 };
@@ -48,7 +47,7 @@ struct FlowResult {
 class GRAFT_API Flow {
  public:
   /// `stages[i]` is the instance of plan.stages[i], null for stages that are not of this source's stream.
-  Flow(const Plan& plan, std::size_t source, const std::vector<Stage*>& stages, FlowInput& input,
+  Flow(const Plan& plan, std::size_t source, std::vector<Stage*> stages, FlowInput& input,
        FlowOutput& output, Meter& meter, const std::atomic<bool>& interrupted);
   ~Flow();
 

@@ -46,6 +46,17 @@ bool gate(std::uint32_t api_version, std::string_view abi_tag, Registry::Rejecte
   return true;
 }
 
+/// OpenBLAS chooses its kernels when it is loaded, and takes the slowest ones on a processor it does not know (0.3.21
+/// on newer Xeons: 1.5 to 3 times slower). Tells it what the processor can do, unless the user has.
+void prefer_fast_blas_kernels() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0)
+    ::setenv("OPENBLAS_CORETYPE", "SkylakeX", 0);
+  else if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0)
+    ::setenv("OPENBLAS_CORETYPE", "Haswell", 0);
+#endif
+}
+
 }  // namespace
 
 std::string Registry::Rejected::message() const {
@@ -67,6 +78,8 @@ const graft_plugin_descriptor* load_plugin(const fs::path& file, Registry::Rejec
     why.cure = fmt::format("chmod o-w {}", file.string());
     return nullptr;
   }
+  static const bool kChosen = (prefer_fast_blas_kernels(), true);
+  (void)kChosen;
   void* handle = ::dlopen(fs::absolute(file).c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     why.wanted = "a shared object that loads";

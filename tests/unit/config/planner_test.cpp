@@ -140,7 +140,7 @@ TEST_F(PlannerTest, TooFewCreditsForTheBatchesIsAFault) {
 }
 
 TEST_F(PlannerTest, TooLittleMemoryForTheBatchesIsAFault) {
-  EXPECT_THAT(plan(kGood, {"run.memory=16KiB"}).faults, HasSubstr("memory: 16384 B is too little: 9 items of up to 3072 B"));
+  EXPECT_THAT(plan(kGood, {"run.memory=16KiB"}).faults, HasSubstr("memory: 16384 B is too little: 9 in flight of up to 3072 B each"));
 }
 
 TEST_F(PlannerTest, PortsAreChosenByName) {
@@ -168,8 +168,10 @@ TEST_F(PlannerTest, ExtendsItselfIsAFault) {
 TEST_F(PlannerTest, EnvironmentVariables) {
   ::setenv("GRAFT_TEST_CROP", "12", 1);
   ::unsetenv("GRAFT_TEST_NOTHING");
-  const std::string yaml = std::string(kGood).replace(std::string(kGood).find("crop: 32"), 8, "crop: ${GRAFT_TEST_CROP}");
-  EXPECT_EQ(plan(yaml).plan.stages.at(1).params.get<int>("crop"), 12);
+  const std::string yaml = std::string(kGood).replace(std::string(kGood).find("crop: 32"), 8, "crop: \"${GRAFT_TEST_CROP}\"");
+  const Result r = plan(yaml);
+  ASSERT_EQ(r.faults, "");
+  EXPECT_EQ(r.plan.stages.at(1).params.get<int>("crop"), 12);
   std::vector<std::string> faults;
   EXPECT_EQ(expand_variables("a${GRAFT_TEST_NOTHING:-b/c}d$${x}", faults), "ab/cd${x}");
   EXPECT_TRUE(faults.empty());

@@ -348,7 +348,8 @@ TEST_P(FlowTest, InterruptingDrainsAndReturns) {
     result = flow.run();
   });
   EXPECT_LT(result.admitted, 2000u);
-  EXPECT_EQ(result.admitted, output.rows[3].size() + result.abandoned);
+  EXPECT_LE(output.rows[3].size(), result.admitted);
+  EXPECT_EQ(output.rejects.size(), 0u) << "an item that was not finished is no reject";
 }
 
 TEST(Flow, RandomGraphsAndCreditsConserveItems) {

@@ -23,7 +23,7 @@ TEST(Registry, DescribesWithoutLoading) {
 
 TEST(Registry, AFileThatIsNoLibraryIsRefusedWithTheReason) {
   const test::TempFolder folder;
-  const auto file = folder.write("broken.so", "this is text");
+  const auto file = folder.write("broken.so", std::string(4096, 'x'));
   const Registry registry({folder.path()});
   ASSERT_EQ(registry.rejected().size(), 1u);
   const auto& r = registry.rejected()[0];

@@ -6,6 +6,7 @@
 
 #include "config/planner.h"
 #include "fake_plugins.h"
+#include "store/row.h"
 
 namespace graft {
 namespace {

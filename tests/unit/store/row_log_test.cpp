@@ -101,7 +101,9 @@ TEST(RowLog, EveryBitFlipIsFound) {
     std::uint64_t good = 0;
     const LogScan scan = scan_row_log(path, [&](const RowRecord& r) {
       ++good;
-      if (r.ok) EXPECT_EQ(std::vector<std::uint8_t>(r.payload.begin(), r.payload.end()), row(r.id.low));
+      if (r.ok) {
+        EXPECT_EQ(std::vector<std::uint8_t>(r.payload.begin(), r.payload.end()), row(r.id.low));
+      }
     });
     EXPECT_EQ(scan.damaged, 1u) << at;
     EXPECT_EQ(good, 20u);

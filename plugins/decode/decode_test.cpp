@@ -1,0 +1,219 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include <graft/error.h>
+#include <graft/random.h>
+#include <graft/testing/stage_harness.h>
+
+#include <image/fixtures.h>
+#include <image/resize.h>
+
+namespace graft {
+namespace {
+
+using image::fixtures::difference;
+using image::fixtures::File;
+using ::testing::AnyOf;
+using ::testing::Eq;
+using ::testing::HasSubstr;
+using testing::StageHarness;
+using namespace std::string_literals;
+
+const std::string kPlugins = GRAFT_TEST_SOURCE_DIR "/plugins/";
+const std::string kWhole = "{resize: null, crop: null}";
+
+const std::vector<File>& formats() {
+  static const auto files = image::fixtures::files(kPlugins + "decode/testdata/formats.bin");
+  return files;
+}
+
+const std::vector<File>& jpegs() {
+  static const auto files = image::fixtures::files(kPlugins + "shared/image/testdata/jpeg.bin");
+  return files;
+}
+
+const File& named(const std::string& name) {
+  for (const auto* files : {&formats(), &jpegs()})
+    for (const File& file : *files)
+      if (file.name == name) return file;
+  throw std::out_of_range(name);
+}
+
+Image decode(StageHarness& stage, const std::string& content) {
+  return std::get<Image>(stage.apply(StageHarness::bytes(content)));
+}
+
+// "code: text" of the reject, or "ok".
+std::string outcome(StageHarness& stage, const std::string& content) {
+  try {
+    decode(stage, content);
+    return "ok";
+  } catch (const Reject& r) {
+    return r.code() + ": " + r.what();
+  }
+}
+
+TEST(Decode, ReadsEveryFormat) {
+  StageHarness stage("decode", kWhole);
+  EXPECT_EQ(formats().size(), 34u);
+  for (const auto* files : {&formats(), &jpegs()})
+    for (const File& file : *files)
+      EXPECT_EQ(difference(decode(stage, file.content), file.pixels), "") << file.name;
+}
+
+TEST(Decode, RejectsEveryTruncation) {
+  StageHarness stage("decode", kWhole);
+  for (const File& file : formats())
+    for (std::size_t n = 0; n + 1 < file.content.size(); n += 1 + n / 40)
+      EXPECT_NE(outcome(stage, file.content.substr(0, n)), "ok") << file.name << " cut to " << n;
+}
+
+TEST(Decode, SurvivesDamage) {
+  StageHarness stage("decode", "{max_pixels: 100000}");
+  Random random(3);
+  for (int trial = 0; trial < 3000; ++trial) {
+    std::string content = formats()[random.below(formats().size())].content;
+    for (std::uint64_t i = 0; i <= random.below(4); ++i)
+      content[random.below(std::min<std::size_t>(content.size(), random.chance(.5) ? 64 : 1 << 20))] =
+          static_cast<char>(random.next());
+    const std::string got = outcome(stage, content);
+    EXPECT_THAT(got.substr(0, got.find(':')),
+                AnyOf("ok", "truncated", "corrupt", "too-large", "unsupported-format", "not-an-image"))
+        << got;
+  }
+}
+
+TEST(Decode, ResizesTheShorterSideAndCropsTheCentre) {
+  const File& file = named("png-rgb");  // 21 x 13
+  StageHarness stage("decode", "{resize: 10, crop: 8, filter: bicubic}");
+  const Image wanted = image::resize(file.pixels, {16, 10}, {4, 1, 8, 8}, image::Filter::Bicubic);
+  EXPECT_EQ(difference(decode(stage, file.content), wanted), "");
+  StageHarness whole("decode", "{resize: 10, crop: null, filter: box}");
+  EXPECT_EQ(difference(decode(whole, file.content), image::resize(file.pixels, 16, 10, image::Filter::Box)),
+            "");
+}
+
+TEST(Decode, PadsWithBlackWhereTheCropIsLarger) {
+  const File& file = named("png-rgb");
+  StageHarness stage("decode", "{resize: null, crop: 18}");
+  const Image got = decode(stage, file.content);
+  ASSERT_EQ(got.width, 18);
+  ASSERT_EQ(got.height, 18);
+  // Rows: 5 are missing, 2 above and 3 below. Columns: round(1.5) = 2 are cut on the left.
+  EXPECT_EQ(difference(image::view(got, {0, 2, 18, 13}), image::view(file.pixels, {2, 0, 18, 13})), "");
+  for (const int y : {0, 1, 15, 16, 17})
+    EXPECT_EQ(std::string(got.row(y), got.row(y) + 54), std::string(54, '\0')) << y;
+}
+
+TEST(Decode, TurnsImagesUprightUnlessTold) {
+  StageHarness upright("decode", kWhole), as_stored("decode", "{resize: null, crop: null, exif: false}");
+  for (const char* name : {"orientation-6", "png-orientation-6", "tiff-orientation-6"}) {
+    const Image turned = decode(upright, named(name).content),
+                stored = decode(as_stored, named(name).content);
+    EXPECT_EQ(turned.width, stored.height) << name;
+    EXPECT_EQ(difference(turned, image::upright(stored, 6)), "") << name;
+  }
+}
+
+TEST(Decode, AbsurdShapesStaySmall) {
+  // One column of pixels, scaled up to a strip of which only the crop is made.
+  StageHarness stage("decode", "{resize: 4000, crop: 64}");
+  const std::string column = "P5 1 30000 255\n" + std::string(30000, '\x40');
+  EXPECT_EQ(decode(stage, column).width, 64);
+  StageHarness whole("decode", "{resize: 4000, crop: null}");
+  EXPECT_EQ(outcome(whole, column),
+            "too-large: after resizing the image would have 4000 x 120000000 pixels, more than max_pixels: "
+            "64000000");
+}
+
+TEST(Decode, LimitsComeBeforeAllocation) {
+  StageHarness stage("decode", "{max_pixels: 272, max_bytes: 4000}");
+  EXPECT_EQ(outcome(stage, named("png-grey").content),
+            "too-large: the image has 21 x 13 pixels, more than max_pixels: 272");
+  EXPECT_EQ(outcome(stage, named("420").content),
+            "too-large: the image has 29 x 19 pixels, more than max_pixels: 272");
+  EXPECT_EQ(outcome(stage, std::string(4001, ' ')),
+            "too-large: the file has 4001 bytes, more than max_bytes: 4000");
+  // A bomb: 20000 x 20000 in a file of some hundred bytes.
+  StageHarness usual("decode");
+  std::string bomb = named("png-1bit").content;
+  bomb.replace(16, 8, "\0\0\x4e\x20\0\0\x4e\x20"s);
+  EXPECT_EQ(outcome(usual, bomb),
+            "too-large: the image has 20000 x 20000 pixels, more than max_pixels: 64000000");
+}
+
+TEST(Decode, NamesWhatItCannotRead) {
+  StageHarness stage("decode");
+  EXPECT_EQ(outcome(stage, ""), "empty-file: the file has 0 bytes; copy or download it again");
+  EXPECT_EQ(
+      outcome(stage, "GIF89a\1\0\1\0\0\0\0;"s),
+      "unsupported-format: a GIF image is not read; convert it to one of JPEG, PNG, WebP, BMP, TIFF, PNM, or "
+      "remove it");
+  EXPECT_THAT(outcome(stage, "<html><body>404</body></html>"), HasSubstr("not-an-image: "));
+  const std::string& png = named("png-rgb").content;
+  EXPECT_EQ(outcome(stage, png.substr(0, png.size() - 20)),
+            "truncated: the PNG file ends early: it has no end mark (IEND); copy or download it again");
+  EXPECT_THROW(stage.apply(StageHarness::image(4, 4, {1, 2, 3})), Reject);
+}
+
+TEST(Decode, ChecksItsParameters) {
+  const auto fault = [](const std::string& params) {
+    try {
+      StageHarness stage("decode", params);
+      return "ok"s;
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+  };
+  EXPECT_THAT(fault("{crop: 0}"), HasSubstr("crop: 0 is out of range: expected from 1 to 16384 px"));
+  EXPECT_THAT(fault("{filter: bicubik}"),
+              HasSubstr("did you mean 'bicubic'? (allowed: box, bilinear, bicubic, lanczos)"));
+  EXPECT_THAT(fault("{sise: 3}"), HasSubstr("unknown parameter 'sise'"));
+  EXPECT_EQ(fault("{resize: null, crop: null}"), "ok");
+}
+
+TEST(Decode, GivesTheSamePixelsOnAnyThread) {
+  StageHarness stage("decode", "{resize: 17, crop: 16}");
+  const std::size_t n = formats().size();
+  std::vector<Image> alone, together(4 * n);
+  for (const File& file : formats()) alone.push_back(decode(stage, file.content));
+  testing::Threads(4).for_each(together.size(), [&](std::size_t i) {
+    Item item;
+    item.entry = std::make_shared<Entry>();
+    item.payload = StageHarness::bytes(formats()[i % n].content);
+    together[i] = std::get<Image>(stage.as<Transform>().apply(item));
+  });
+  for (std::size_t i = 0; i < together.size(); ++i) EXPECT_EQ(difference(together[i], alone[i % n]), "");
+}
+
+TEST(Decode, RealPhotographs) {
+  const char* data = std::getenv("GRAFT_DATA");
+  const std::filesystem::path folder = std::filesystem::path(data ? data : "") / "hymenoptera";
+  if (data == nullptr || !std::filesystem::is_directory(folder))
+    GTEST_SKIP() << "set GRAFT_DATA to the folder with hymenoptera (missing " << folder.string() << ")";
+  StageHarness stage("decode");
+  int ok = 0;
+  std::vector<std::string> rejected;
+  for (const auto& file : std::filesystem::recursive_directory_iterator(folder)) {
+    if (!file.is_regular_file()) continue;
+    std::ifstream in(file.path(), std::ios::binary);
+    const std::string got = outcome(stage, std::string(std::istreambuf_iterator<char>(in), {}));
+    if (got == "ok")
+      ++ok;
+    else
+      rejected.push_back(file.path().filename().string() + ": " + got);
+  }
+  EXPECT_EQ(ok, 397);
+  EXPECT_THAT(rejected,
+              ::testing::ElementsAre(HasSubstr("imageNotFound.gif: unsupported-format: a GIF image")));
+}
+
+}  // namespace
+}  // namespace graft

@@ -1,0 +1,170 @@
+#include <gmock/gmock.h>
+
+#include <graft/testing/stage_harness.h>
+
+#include <limits>
+
+namespace graft {
+namespace {
+
+using graft::testing::StageHarness;
+using ::testing::ElementsAre;
+using ::testing::StrEq;
+
+std::string message(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+Predictions::Part part(std::size_t classes, std::vector<float> scores, std::vector<std::int32_t> labels) {
+  Predictions::Part p;
+  p.scores = Scores(labels.size(), classes);
+  p.scores.values = std::move(scores);
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    p.keys.push_back("image" + std::to_string(i) + ".jpg");
+    p.labels.emplace_back();
+    if (labels[i] >= 0) p.labels.back().push_back(labels[i]);
+  }
+  return p;
+}
+
+Predictions probe() {
+  return {"probe",
+          {"ants", "bees"},
+          part(2, {0.9F, 0.1F, 0.6F, 0.4F}, {0, 1}),
+          part(2, {0.8F, 0.2F, 0.3F, 0.7F, 0.6F, 0.4F, 0.1F, 0.9F}, {0, 1, 1, 1}),
+          Value::map()};
+}
+
+std::vector<std::string> names(const Value& map) {
+  std::vector<std::string> out;
+  for (const auto& [key, value] : map.as_map()) out.push_back(key);
+  return out;
+}
+
+TEST(Evaluate, PrintsALinePerLearner) {
+  Predictions knn = probe();
+  knn.learner = "neighbours";
+  knn.test = part(2, {1, 0, 0, 1, 0, 1, 0, 1}, {0, 1, 1, 1});
+  StageHarness evaluate("evaluate");
+  EXPECT_THAT(evaluate.report({probe(), knn}).text, StrEq("test        n  accuracy  95 % interval  balanced  "
+                                                          "macro F1  log loss     ECE  val n  val accuracy\n"
+                                                          "probe       4    0.7500    0.301-0.954    0.8333  "
+                                                          "  0.7333    0.4004  0.3000      2        0.5000\n"
+                                                          "neighbours  4    1.0000    0.510-1.000    1.0000  "
+                                                          "  1.0000    0.0000  0.0000      2        0.5000\n"
+                                                          "\n"
+                                                          "probe on test\n"
+                                                          "true \\ predicted  ants  bees  recall\n"
+                                                          "ants                 1     0   1.000\n"
+                                                          "bees                 1     2   0.667\n"
+                                                          "\n"
+                                                          "neighbours on test\n"
+                                                          "true \\ predicted  ants  bees  recall\n"
+                                                          "ants                 1     0   1.000\n"
+                                                          "bees                 0     3   1.000\n"));
+}
+
+TEST(Evaluate, PutsTheFiguresIntoTheResults) {
+  StageHarness evaluate("evaluate");
+  const ReportOutput out = evaluate.report({probe()});
+  ASSERT_THAT(names(out.learners), ElementsAre("probe"));
+  ASSERT_THAT(names(*out.learners.find("probe")), ElementsAre("val", "test"));
+  const Value& test = *out.learners.find("probe")->find("test");
+  EXPECT_THAT(names(test), ElementsAre("n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece",
+                                       "brier", "accuracy_interval", "confusion", "per_class"));
+  EXPECT_EQ(test.find("n")->as_int(), 4);
+  EXPECT_EQ(test.find("accuracy")->as_double(), 0.75);
+  EXPECT_EQ(test.find("confusion")->to_json(), "[[1,0],[1,2]]");
+  EXPECT_EQ(
+      test.find("per_class")->as_list()[0].to_json(),
+      R"({"class":"ants","support":1,"predicted":2,"precision":0.5,"recall":1.0,"f1":0.6666666666666666})");
+}
+
+TEST(Evaluate, LeavesOutPartsWithoutLabelledRows) {
+  StageHarness evaluate("evaluate", "{confusion_up_to: 0}");
+  Predictions only_val = probe();
+  only_val.test = {};
+  Predictions unlabelled = probe();
+  unlabelled.test = part(2, {0.5F, 0.5F}, {-1});
+  for (const Predictions& p : {only_val, unlabelled}) {
+    const ReportOutput out = evaluate.report({p});
+    EXPECT_THAT(names(*out.learners.find("probe")), ElementsAre("val"));
+    EXPECT_THAT(out.text, StrEq("val    n  accuracy  95 % interval  balanced  macro F1  log loss     ECE\n"
+                                "probe  2    0.5000    0.095-0.905    0.5000    0.3333    0.5108  0.3500\n"));
+  }
+  Predictions nothing = only_val;
+  nothing.val = {};
+  const ReportOutput out = evaluate.report({nothing});
+  EXPECT_EQ(out.learners.to_json(), R"({"probe":{}})");
+  EXPECT_EQ(out.text, "no labelled val or test rows: nothing to evaluate\n");
+
+  Predictions only_test = probe();
+  only_test.learner = "other";
+  only_test.val = {};
+  EXPECT_THAT(
+      evaluate.report({only_val, only_test}).text,
+      StrEq(
+          "test   n  accuracy  95 % interval  balanced  macro F1  log loss     ECE  val n  val accuracy\n"
+          "probe  -         -              -         -         -         -       -      2        0.5000\n"
+          "other  4    0.7500    0.301-0.954    0.8333    0.7333    0.4004  0.3000      -             -\n"));
+}
+
+TEST(Evaluate, SkipsUnlabelledRows) {
+  Predictions p = probe();
+  p.test = part(2, {0.8F, 0.2F, 0, 1, 0.3F, 0.7F, 0.6F, 0.4F, 0.1F, 0.9F}, {0, -1, 1, 1, 1});
+  StageHarness evaluate("evaluate");
+  EXPECT_EQ(evaluate.report({p}).learners, evaluate.report({probe()}).learners);
+}
+
+TEST(Evaluate, PrintsAwkwardNamesSafely) {
+  Predictions p = probe();
+  p.classes = {"\x1b[31mred\n",
+               "schr\xc3\xb6"
+               "dingers katze im karton"};
+  StageHarness evaluate("evaluate");
+  const std::string text = evaluate.report({p}).text;
+  const std::string name =
+      "schr\xc3\xb6"
+      "dingers katze im..";
+  EXPECT_THAT(text.substr(text.find("true")),
+              StrEq("true \\ predicted         ?[31mred?  " + name + "  recall\n" +
+                    "?[31mred?                        1                        0   1.000\n" + name +
+                    "          1                        2   0.667\n"));
+}
+
+TEST(Evaluate, RefusesPredictionsThatMakeNoSense) {
+  StageHarness evaluate("evaluate");
+  Predictions p = probe();
+  p.test.labels[2] = {0, 1};
+  EXPECT_THAT(
+      message([&] { evaluate.report({p}); }),
+      StrEq("predictions of 'probe' on test: item 'image2.jpg' has 2 labels: expected one; evaluate scores "
+            "single-label predictions"));
+  p = probe();
+  p.val.labels[1] = {2};
+  EXPECT_THAT(message([&] { evaluate.report({p}); }),
+              StrEq("predictions of 'probe' on val: item 'image1.jpg' has label 2: expected 0 to 1; check "
+                    "the labels of "
+                    "the source"));
+  p = probe();
+  p.test.scores.values[5] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(
+      message([&] { evaluate.report({p}); }),
+      StrEq("predictions of 'probe' on test: item 'image2.jpg' has a score outside 0 to 1: expected class "
+            "probabilities; this is a fault of the learner"));
+  p = probe();
+  p.classes.push_back("wasps");
+  EXPECT_THAT(
+      message([&] { evaluate.report({p}); }),
+      StrEq(
+          "predictions of 'probe' on val: 2 keys, 2 labels and scores of 2 rows x 2 classes: expected one of "
+          "each for the 3 classes; the learner returned scores of the wrong shape"));
+}
+
+}  // namespace
+}  // namespace graft

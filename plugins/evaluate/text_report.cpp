@@ -1,0 +1,126 @@
+#include "text_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace graft {
+namespace {
+
+/// Rows of cells, printed in columns: the first flush left, the others flush right.
+class TextTable {
+ public:
+  void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+
+  std::string print() const {
+    std::vector<std::size_t> width;
+    for (const auto& row : rows_) {
+      width.resize(std::max(width.size(), row.size()));
+      for (std::size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], columns(row[i]));
+    }
+    std::string out;
+    for (const auto& row : rows_) {
+      std::string line;
+      for (std::size_t i = 0; i < row.size(); ++i) {
+        const std::string pad(width[i] - columns(row[i]), ' ');
+        line += i == 0 ? row[i] + pad : "  " + pad + row[i];
+      }
+      out += line.erase(line.find_last_not_of(' ') + 1) + '\n';
+    }
+    return out;
+  }
+
+ private:
+  /// Characters, not bytes: names may be UTF-8.
+  static std::size_t columns(const std::string& text) {
+    return static_cast<std::size_t>(
+        std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+  }
+
+  std::vector<std::vector<std::string>> rows_;
+};
+
+/// A name of the data, shortened and without control characters: it goes to a terminal.
+std::string printable(const std::string& name) {
+  constexpr std::size_t kLongest = 24;
+  std::string out;
+  for (const char c : name) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  if (out.size() <= kLongest) return out;
+  std::size_t cut = kLongest - 2;
+  while (cut > 0 && (out[cut] & 0xC0) == 0x80) --cut;  // not inside a UTF-8 character
+  return out.substr(0, cut) + "..";
+}
+
+std::string share(double v) {
+  return fmt::format("{:.4f}", v);
+}
+
+std::string summary_table(const std::vector<LearnerMetrics>& all,
+                          std::optional<Metrics> LearnerMetrics::*part, const char* name, bool with_val) {
+  TextTable table;
+  std::vector<std::string> head = {name,       "n",        "accuracy", "95 % interval",
+                                   "balanced", "macro F1", "log loss", "ECE"};
+  if (with_val) head.insert(head.end(), {"val n", "val accuracy"});
+  table.add(head);
+  for (const LearnerMetrics& l : all) {
+    std::vector<std::string> cells = {l.learner};
+    if (const auto& m = l.*part) {
+      const auto [low, high] = wilson_interval(m->accuracy, m->n);
+      cells.insert(cells.end(),
+                   {fmt::format("{}", m->n), share(m->accuracy), fmt::format("{:.3f}-{:.3f}", low, high),
+                    share(m->balanced_accuracy), share(m->macro_f1), share(m->log_loss), share(m->ece)});
+    } else {
+      cells.resize(head.size() - (with_val ? 2 : 0), "-");
+    }
+    if (with_val) {
+      cells.push_back(l.val ? fmt::format("{}", l.val->n) : "-");
+      cells.push_back(l.val ? share(l.val->accuracy) : "-");
+    }
+    table.add(std::move(cells));
+  }
+  return table.print();
+}
+
+std::string confusion_table(const LearnerMetrics& l, const Metrics& m, const char* part) {
+  TextTable table;
+  const std::size_t k = l.classes.size();
+  std::vector<std::string> head = {"true \\ predicted"};
+  for (const std::string& c : l.classes) head.push_back(printable(c));
+  head.push_back("recall");
+  table.add(std::move(head));
+  for (std::size_t t = 0; t < k; ++t) {
+    std::vector<std::string> cells = {printable(l.classes[t])};
+    for (std::size_t p = 0; p < k; ++p) cells.push_back(fmt::format("{}", m.confusion[t * k + p]));
+    cells.push_back(m.per_class[t].support > 0 ? fmt::format("{:.3f}", m.per_class[t].recall) : "-");
+    table.add(std::move(cells));
+  }
+  return fmt::format("\n{} on {}\n{}", l.learner, part, table.print());
+}
+
+}  // namespace
+
+std::string text_report(const std::vector<LearnerMetrics>& all, std::size_t confusion_up_to) {
+  const auto has = [&](std::optional<Metrics> LearnerMetrics::*part) {
+    return std::any_of(all.begin(), all.end(),
+                       [part](const LearnerMetrics& l) { return (l.*part).has_value(); });
+  };
+  std::string out;
+  if (has(&LearnerMetrics::test)) {
+    out += summary_table(all, &LearnerMetrics::test, "test", has(&LearnerMetrics::val));
+  } else if (has(&LearnerMetrics::val)) {
+    out += summary_table(all, &LearnerMetrics::val, "val", false);
+  } else {
+    return "no labelled val or test rows: nothing to evaluate\n";
+  }
+  for (const LearnerMetrics& l : all) {
+    if (l.classes.size() > confusion_up_to) continue;
+    if (l.test) {
+      out += confusion_table(l, *l.test, "test");
+    } else if (l.val) {
+      out += confusion_table(l, *l.val, "val");
+    }
+  }
+  return out;
+}
+
+}  // namespace graft

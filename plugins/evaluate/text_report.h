@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "metrics.h"
+
+namespace graft {
+
+/// What is known of one learner; a part without labelled rows is missing.
+struct LearnerMetrics {
+  std::string learner;
+  std::vector<std::string> classes;
+  std::optional<Metrics> val, test;
+};
+
+/// Lines for a terminal: one per learner, test first, and confusion matrices (of test, else of val) of
+/// learners with at most `confusion_up_to` classes. Plain text, no colour; ends with a newline.
+std::string text_report(const std::vector<LearnerMetrics>& all, std::size_t confusion_up_to);
+
+}  // namespace graft

@@ -1,0 +1,110 @@
+#include "linear_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <graft/error.h>
+
+#include "linalg/blas.h"
+#include "linalg/bundle.h"
+#include "linalg/softmax.h"
+
+namespace graft {
+
+void LinearModel::scores(const float* rows, std::size_t count, float* out) const {
+  const std::size_t k = outputs();
+  std::vector<float> logits(count * k);
+  linalg::multiply_nt({rows, count, dim}, {weight.data(), k, dim}, {logits.data(), count, k});
+  std::fill_n(out, count * classes, 0.0F);
+  for (std::size_t r = 0; r < count; ++r, out += classes) {
+    const std::span<float> row(logits.data() + r * k, k);
+    for (std::size_t j = 0; j < k; ++j) row[j] += bias[j];
+    if (k == 1) {
+      out[fitted[0]] = static_cast<float>(linalg::sigmoid(-static_cast<double>(row[0])));
+      out[fitted[1]] = static_cast<float>(linalg::sigmoid(row[0]));
+      continue;
+    }
+    linalg::softmax(row);
+    for (std::size_t j = 0; j < k; ++j) out[fitted[j]] = row[j];
+  }
+}
+
+Fit measure(const LinearModel& model, const linalg::FeatureRows& rows, Parallel& parallel) {
+  std::vector<Fit> parts(rows.blocks());
+  parallel.for_each(rows.blocks(), [&](std::size_t b) {
+    std::vector<float> scratch;
+    std::vector<float> scores(rows.count(b) * model.classes);
+    model.scores(rows.block(b, scratch), rows.count(b), scores.data());
+    for (std::size_t r = 0; r < rows.count(b); ++r) {
+      const std::span<const float> row(scores.data() + r * model.classes, model.classes);
+      const auto label = static_cast<std::size_t>(rows.labels()[rows.begin(b) + r]);
+      parts[b].accuracy += linalg::argmax(row) == label ? 1 : 0;
+      parts[b].log_loss -= std::log(std::max<double>(row[label], 0x1p-52));
+    }
+  });
+  Fit sum;
+  for (const Fit& part : parts) {
+    sum.accuracy += part.accuracy;
+    sum.log_loss += part.log_loss;
+  }
+  const auto n = static_cast<double>(rows.rows());
+  return {sum.accuracy / n, sum.log_loss / n};
+}
+
+Scores LinearPredictor::predict(const std::vector<const RowSet*>& tables, Parallel& parallel) const {
+  const RowSet& table = linalg::only_table(tables, model_.dim);
+  Scores scores(table.rows(), model_.classes);
+  linalg::read_blocks(table, parallel, [&](std::size_t, std::size_t first, std::size_t count, float* rows) {
+    model_.scaler.apply(count, model_.dim, rows);
+    float* out = scores.row(first);
+    model_.scores(rows, count, out);
+    for (std::size_t r = 0; r < count; ++r, out += model_.classes) {
+      if (std::none_of(out, out + model_.classes, [](float v) { return std::isnan(v); })) continue;
+      throw Error(
+          fmt::format("row '{}': its features are so far from those of training that the scores overflow; "
+                      "look at this input, or use another scale",
+                      table.key(first + r)));
+    }
+  });
+  return scores;
+}
+
+void LinearPredictor::save(Bundle& bundle) const {
+  const auto outputs = static_cast<std::int64_t>(model_.outputs());
+  const auto dim = static_cast<std::int64_t>(model_.dim);
+  bundle.facts["classes"] = static_cast<std::int64_t>(model_.classes);
+  bundle.facts["fitted_classes"] = static_cast<std::int64_t>(model_.fitted.size());
+  bundle.facts["dim"] = dim;
+  bundle.facts["c"] = c_;
+  bundle.facts["scale"] = model_.scaler.name();
+  bundle.tensors["fitted"] =
+      linalg::tensor_of(model_.fitted, {static_cast<std::int64_t>(model_.fitted.size())});
+  bundle.tensors["weight"] = linalg::tensor_of(model_.weight, {outputs, dim});
+  bundle.tensors["bias"] = linalg::tensor_of(model_.bias, {outputs});
+  if (model_.scaler.kind() == linalg::RowScaler::Kind::Standard) {
+    bundle.tensors["scale.mean"] = linalg::tensor_of(model_.scaler.mean(), {dim});
+    bundle.tensors["scale.factor"] = linalg::tensor_of(model_.scaler.factor(), {dim});
+  }
+}
+
+std::unique_ptr<LinearPredictor> LinearPredictor::load(const Bundle& bundle) {
+  LinearModel model;
+  model.classes = linalg::count_fact(bundle, "classes", 2);
+  model.dim = linalg::count_fact(bundle, "dim", 1);
+  const std::size_t fitted = linalg::count_fact(bundle, "fitted_classes", 2);
+  model.fitted = linalg::class_indices(bundle, "fitted", fitted, model.classes);
+  const auto outputs = static_cast<std::int64_t>(model.outputs());
+  const auto dim = static_cast<std::int64_t>(model.dim);
+  model.weight = linalg::floats(bundle, "weight", {outputs, dim});
+  model.bias = linalg::floats(bundle, "bias", {outputs});
+  const auto kind = linalg::RowScaler::kind_from(linalg::fact(bundle, "scale").as_string());
+  model.scaler = kind == linalg::RowScaler::Kind::Standard
+                     ? linalg::RowScaler(linalg::floats(bundle, "scale.mean", {dim}),
+                                         linalg::floats(bundle, "scale.factor", {dim}))
+                     : linalg::RowScaler(kind);
+  return std::make_unique<LinearPredictor>(std::move(model), linalg::fact(bundle, "c").as_double());
+}
+
+}  // namespace graft

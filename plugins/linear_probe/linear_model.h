@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <graft/predictor.h>
+
+#include "linalg/features.h"
+
+namespace graft {
+
+/// Affine scores of scaled features, turned into class probabilities: softmax over the fitted classes, or the
+/// logistic function of one score when two classes were fitted. Classes that were not fitted have probability
+/// 0.
+struct LinearModel {
+  std::size_t dim = 0;
+  std::size_t classes = 0;           ///< Columns of the scores.
+  std::vector<std::int32_t> fitted;  ///< Classes that had training rows, ascending; at least two.
+  std::vector<float> weight;         ///< Row-major outputs() x dim.
+  std::vector<float> bias;           ///< outputs()
+  linalg::RowScaler scaler;
+
+  /// Two classes need one score, that of the second against the first: scikit-learn's form.
+  static std::size_t outputs_for(std::size_t fitted_classes) {
+    return fitted_classes == 2 ? 1 : fitted_classes;
+  }
+  std::size_t outputs() const { return outputs_for(fitted.size()); }
+
+  /// Probabilities, row-major count x classes, of rows that are scaled already.
+  void scores(const float* rows, std::size_t count, float* out) const;
+};
+
+/// Mean negative log-likelihood (probabilities below 2^-52 count as that) and share of correct rows.
+struct Fit {
+  double accuracy = 0;
+  double log_loss = 0;
+};
+Fit measure(const LinearModel& model, const linalg::FeatureRows& rows, Parallel& parallel);
+
+/// A LinearModel as a predictor of one table.
+class LinearPredictor final : public Predictor {
+ public:
+  LinearPredictor(LinearModel model, double c) : model_(std::move(model)), c_(c) {}
+  static std::unique_ptr<LinearPredictor> load(const Bundle& bundle);
+
+  Scores predict(const std::vector<const RowSet*>& tables, Parallel& parallel) const override;
+  void save(Bundle& bundle) const override;
+
+ private:
+  LinearModel model_;
+  double c_;
+};
+
+}  // namespace graft

@@ -1,0 +1,440 @@
+#include <gmock/gmock.h>
+
+#include <graft/testing/stage_harness.h>
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include <graft/random.h>
+
+namespace graft {
+namespace {
+
+using graft::testing::StageHarness;
+using graft::testing::Threads;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::StrEq;
+
+std::string message(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+std::vector<std::string> names(std::size_t classes) {
+  std::vector<std::string> out;
+  for (std::size_t c = 0; c < classes; ++c) out.push_back("class" + std::to_string(c));
+  return out;
+}
+
+struct Data {
+  std::size_t dim;
+  std::vector<float> values;
+  std::vector<std::int32_t> labels;
+  MemoryRows rows() const { return MemoryRows(values, dim, labels); }
+};
+
+/// Classes in turn; a row leans towards its class's axis by `lean`.
+Data random_data(std::size_t n, std::size_t dim, std::size_t classes, std::uint64_t seed, double lean = 1) {
+  Random random(seed);
+  Data data{dim, {}, {}};
+  for (std::size_t i = 0; i < n; ++i) {
+    data.labels.push_back(static_cast<std::int32_t>(i % classes));
+    for (std::size_t d = 0; d < dim; ++d) {
+      data.values.push_back(static_cast<float>(random.uniform(-1, 1) + (d == i % classes ? lean : 0)));
+    }
+  }
+  return data;
+}
+
+MemoryRows no_rows(std::size_t dim) {
+  return MemoryRows({}, dim, {});
+}
+
+// Reference values from scikit-learn 1.2.1:
+//
+//   def uniforms(s):                                    # SplitMix64, as graft::Random
+//       M = (1 << 64) - 1
+//       while True:
+//           s = (s + 0x9e3779b97f4a7c15) & M
+//           z = ((s ^ (s >> 30)) * 0xbf58476d1ce4e5b9) & M
+//           z = ((z ^ (z >> 27)) * 0x94d049bb133111eb) & M
+//           yield ((z ^ (z >> 31)) >> 11) * 2.0 ** -53
+//   u = uniforms(1); y = np.arange(90) % k
+//   x = np.array([[-1 + 2 * next(u) + (j == y[i]) for j in range(6)] for i in range(90)],
+//   np.float32).astype(float) x = {"none": x, "l2": normalize(x), "standard":
+//   StandardScaler().fit_transform(x)}[scale] m = LogisticRegression(C=c, tol=1e-12, max_iter=100000).fit(x,
+//   y); p = m.predict_proba(x) c * log_loss(y, p, normalize=False) + 0.5 * (m.coef_ ** 2).sum(), m.score(x,
+//   y), log_loss(y, p)
+struct Reference {
+  std::size_t classes;
+  const char* scale;
+  double c, objective, accuracy, log_loss;
+};
+
+class AgainstScikitLearn : public ::testing::TestWithParam<Reference> {};
+
+TEST_P(AgainstScikitLearn, ReachesTheSameOptimum) {
+  const Reference& want = GetParam();
+  const MemoryRows train = random_data(90, 6, want.classes, 1).rows();
+  StageHarness probe("linear_probe", "{c: " + std::to_string(want.c) + ", scale: " + want.scale + "}");
+  const LearnerResult result = probe.fit(train, no_rows(6), names(want.classes));
+  EXPECT_THAT(probe.warnings(), IsEmpty());
+  const Value& got = result.summary.find("path")->as_list().at(0);
+  EXPECT_NEAR(got.find("objective")->as_double() / want.objective, 1, 2e-6);
+  EXPECT_NEAR(got.find("train_accuracy")->as_double(), want.accuracy,
+              1.01 / 90);  // a row may lie on the border
+  EXPECT_NEAR(got.find("train_log_loss")->as_double(), want.log_loss, 1e-3 * want.log_loss);
+  EXPECT_EQ(result.summary.find("loss")->as_string(), want.classes == 2 ? "binary" : "softmax");
+  EXPECT_EQ(result.summary.find("scale")->as_string(), want.scale);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Fixtures, AgainstScikitLearn,
+    ::testing::Values(Reference{2, "none", 0.01, 0.5758672154, 0.9, 0.59477952},
+                      Reference{2, "none", 1, 25.3375589844, 0.9, 0.23221793},
+                      Reference{2, "none", 100, 1889.3956041572, 0.9, 0.20868744},
+                      Reference{2, "l2", 0.01, 0.6069906102, 0.91111111, 0.65674233},
+                      Reference{2, "l2", 1, 32.2691628557, 0.91111111, 0.28252573},
+                      Reference{2, "l2", 100, 2070.3141579850, 0.9, 0.22721687},
+                      Reference{2, "standard", 0.01, 0.5526868684, 0.9, 0.55299533},
+                      Reference{2, "standard", 1, 23.4448861372, 0.9, 0.22232229},
+                      Reference{2, "standard", 100, 1884.9895488392, 0.9, 0.20867776},
+                      Reference{3, "none", 0.01, 0.9194581368, 0.8, 0.95669078},
+                      Reference{3, "none", 1, 45.7379043248, 0.83333333, 0.43481315},
+                      Reference{3, "none", 100, 3581.3030010038, 0.82222222, 0.39591003},
+                      Reference{3, "l2", 0.01, 0.9618927946, 0.78888889, 1.04076038},
+                      Reference{3, "l2", 1, 54.9441624710, 0.82222222, 0.50615660},
+                      Reference{3, "l2", 100, 3891.6054750106, 0.81111111, 0.42831139},
+                      Reference{3, "standard", 0.01, 0.8712789405, 0.81111111, 0.87199283},
+                      Reference{3, "standard", 1, 42.0559160848, 0.83333333, 0.41487827},
+                      Reference{3, "standard", 100, 3572.5082877903, 0.82222222, 0.39589017}));
+
+TEST(LinearProbe, FindsTheWeightsOfScikitLearn) {
+  // m.coef_, m.intercept_ of the reference above for 2 classes, scale none, c 1.
+  const std::vector<double> weight = {-2.403825, 1.72742, -0.289595, -0.027244, 0.037111, 0.165988};
+  StageHarness probe("linear_probe", "{c: 1, tolerance: 1e-9}");
+  const LearnerResult result = probe.fit(random_data(90, 6, 2, 1).rows(), no_rows(6), names(2));
+  Bundle bundle;
+  result.predictor->save(bundle);
+  ASSERT_EQ(bundle.tensors.at("weight").shape, (Shape{1, 6}));
+  for (std::size_t d = 0; d < 6; ++d)
+    EXPECT_NEAR(bundle.tensors.at("weight").as<float>()[d], weight[d], 2e-3);
+  EXPECT_NEAR(bundle.tensors.at("bias").as<float>()[0], 0.409575, 2e-3);
+}
+
+/// c * sum CE + 0.5 |W|^2 of a saved model, written down from the formula.
+double objective_of(const Bundle& bundle, const Data& data, double c, std::vector<double> shift = {}) {
+  const Tensor& w = bundle.tensors.at("weight");
+  const auto k = static_cast<std::size_t>(w.shape[0]);
+  const float* bias = bundle.tensors.at("bias").as<float>();
+  shift.resize(k * (data.dim + 1));
+  double loss = 0, squares = 0;
+  for (std::size_t i = 0; i < k * data.dim; ++i) squares += std::pow(w.as<float>()[i] + shift[i], 2);
+  for (std::size_t r = 0; r < data.labels.size(); ++r) {
+    std::vector<double> z(k);
+    double sum = 0;
+    for (std::size_t j = 0; j < k; ++j) {
+      z[j] = bias[j] + shift[k * data.dim + j];
+      for (std::size_t d = 0; d < data.dim; ++d) {
+        z[j] += (w.as<float>()[j * data.dim + d] + shift[j * data.dim + d]) * data.values[r * data.dim + d];
+      }
+      sum += std::exp(z[j]);
+    }
+    loss += std::log(sum) - z[static_cast<std::size_t>(data.labels[r])];
+  }
+  return c * loss + 0.5 * squares;
+}
+
+TEST(LinearProbe, ReportsTheObjectiveOfItsModelAndNothingNearIsBetter) {
+  for (const double c : {0.03, 3.0}) {
+    const Data data = random_data(400, 9, 4, 3);
+    StageHarness probe("linear_probe", "{c: " + std::to_string(c) + "}");
+    const LearnerResult result = probe.fit(data.rows(), no_rows(9), names(4));
+    Bundle bundle;
+    result.predictor->save(bundle);
+    const double here = objective_of(bundle, data, c);
+    EXPECT_NEAR(result.summary.find("path")->as_list()[0].find("objective")->as_double(), here, 1e-5 * here);
+    Random random(1);
+    for (int i = 0; i < 50; ++i) {
+      std::vector<double> shift(4 * 10);
+      for (double& s : shift) s = 0.05 * random.normal();
+      EXPECT_GT(objective_of(bundle, data, c, shift), here * (1 - 1e-6));
+    }
+  }
+}
+
+TEST(LinearProbe, ChoosesOnValAndRefitsOnBoth) {
+  const Data train = random_data(60, 20, 3, 1, 0.7);
+  const Data val = random_data(300, 20, 3, 2, 0.7);
+  const MemoryRows train_rows = train.rows(), val_rows = val.rows();
+  StageHarness probe("linear_probe", "{c: [100, 1e-4, 0.1, 1]}");
+  const LearnerResult result = probe.fit(train_rows, val_rows, names(3));
+  EXPECT_THAT(probe.warnings(), IsEmpty());
+
+  const Value::List& path = result.summary.find("path")->as_list();
+  ASSERT_EQ(path.size(), 4U);
+  double best_accuracy = -1, best_loss = 0, best_c = 0, last_c = 0;
+  for (const Value& step : path) {
+    const double c = step.find("c")->as_double();
+    EXPECT_GT(c, last_c);  // from strong to weak
+    last_c = c;
+    // The warm start does not move the optimum.
+    StageHarness alone("linear_probe", "{c: " + std::to_string(c) + "}");
+    const LearnerResult cold = alone.fit(train_rows, val_rows, names(3));
+    const Value& same = cold.summary.find("path")->as_list().at(0);
+    EXPECT_NEAR(step.find("objective")->as_double() / same.find("objective")->as_double(), 1, 2e-6);
+    const double accuracy = step.find("val_accuracy")->as_double();
+    const double loss = step.find("val_log_loss")->as_double();
+    if (accuracy > best_accuracy || (accuracy == best_accuracy && loss < best_loss)) {
+      best_accuracy = accuracy, best_loss = loss, best_c = c;
+    }
+  }
+  EXPECT_EQ(result.summary.find("c")->as_double(), best_c);
+  EXPECT_EQ(result.summary.find("chosen_on")->as_string(), "val");
+
+  // Val scores are those of the model before the refit.
+  double correct = 0;
+  for (std::size_t r = 0; r < 300; ++r) {
+    const float* row = result.val.row(r);
+    correct += std::max_element(row, row + 3) - row == val.labels[r] ? 1 : 0;
+    EXPECT_NEAR(std::accumulate(row, row + 3, 0.0), 1, 1e-6);
+  }
+  EXPECT_DOUBLE_EQ(correct / 300, best_accuracy);
+
+  // The final model is the one that a fit on all rows gives.
+  Data both = train;
+  both.values.insert(both.values.end(), val.values.begin(), val.values.end());
+  both.labels.insert(both.labels.end(), val.labels.begin(), val.labels.end());
+  StageHarness all("linear_probe", "{c: " + std::to_string(best_c) + "}");
+  const LearnerResult refit = all.fit(both.rows(), no_rows(20), names(3));
+  EXPECT_NEAR(result.summary.find("refit")->find("objective")->as_double() /
+                  refit.summary.find("path")->as_list()[0].find("objective")->as_double(),
+              1, 2e-6);
+  EXPECT_EQ(result.summary.find("refit")->find("rows")->as_int(), 360);
+}
+
+TEST(LinearProbe, HasTheSameBitsForAnyNumberOfThreadsAndFromDisk) {
+  // 5 blocks of rows; 12 columns on a common offset, so that the preconditioner has something to do.
+  Data data = random_data(5000, 12, 4, 1);
+  for (float& v : data.values) v += 3;
+  const MemoryRows train = data.rows();
+  const MemoryRows val = random_data(1500, 12, 4, 2).rows();
+  for (const char* scale : {"none", "standard"}) {
+    const std::string with = std::string("{c: [0.01, 1], scale: ") + scale;
+    Sequential one;
+    Threads four(4);
+    StageHarness a("linear_probe", with + "}"), b("linear_probe", with + "}"),
+        c("linear_probe", with + ", cache: 0}");
+    const LearnerResult x = a.fit(train, val, names(4), &one);
+    const LearnerResult y = b.fit(train, val, names(4), &four);
+    const LearnerResult z = c.fit(train, val, names(4), &four);
+    EXPECT_EQ(x.summary, y.summary) << scale;
+    EXPECT_EQ(x.summary, z.summary) << scale;
+    EXPECT_EQ(x.val.values, y.val.values) << scale;
+    EXPECT_EQ(x.predictor->predict({&val}, one).values, y.predictor->predict({&val}, four).values) << scale;
+  }
+}
+
+TEST(LinearProbe, ScoresAsBeforeAfterSavingAndLoading) {
+  for (const std::size_t classes : {2, 3}) {
+    for (const char* scale : {"none", "l2", "standard"}) {
+      const MemoryRows train = random_data(200, 7, classes, 1).rows();
+      const MemoryRows val = random_data(50, 7, classes, 2).rows();
+      StageHarness probe("linear_probe", std::string("{scale: ") + scale + "}");
+      const LearnerResult result = probe.fit(train, val, names(classes));
+      Bundle bundle;
+      result.predictor->save(bundle);
+      bundle.facts = Value::from_json(bundle.facts.to_json());
+      Sequential sequential;
+      EXPECT_EQ(probe.as<Learner>().load(bundle)->predict({&val}, sequential).values,
+                result.predictor->predict({&val}, sequential).values);
+    }
+  }
+}
+
+TEST(LinearProbe, RefusesADamagedBundle) {
+  StageHarness probe("linear_probe", "{c: 1, scale: standard}");
+  Bundle good;
+  probe.fit(random_data(30, 4, 3, 1).rows(), no_rows(4), names(3)).predictor->save(good);
+  const auto load = [&](const std::function<void(Bundle&)>& damage) {
+    Bundle bundle = good;
+    damage(bundle);
+    return message([&] { probe.as<Learner>().load(bundle); });
+  };
+  const std::string cure = "; the bundle is damaged or of another learner; train the model again";
+  EXPECT_THAT(load([](Bundle& b) { b.tensors.erase("bias"); }),
+              StrEq("bundle without the tensor 'bias': expected f32 [3]" + cure));
+  EXPECT_THAT(load([](Bundle& b) {
+                b.tensors["weight"] = Tensor::allocate(DType::F32, {3, 5});
+              }),
+              StrEq("tensor 'weight' of the bundle is f32 [3,5]: expected f32 [3,4]" + cure));
+  EXPECT_THAT(load([](Bundle& b) { b.tensors.erase("scale.mean"); }),
+              StrEq("bundle without the tensor 'scale.mean': expected f32 [4]" + cure));
+  EXPECT_THAT(load([](Bundle& b) { b.facts["scale"] = "log"; }),
+              StrEq("feature scaling 'log': expected none, l2 or standard"));
+  EXPECT_THAT(load([](Bundle& b) {
+                b.tensors["bias"] = StageHarness::tensor({3}, {0, std::numeric_limits<float>::infinity(), 0});
+              }),
+              StrEq("tensor 'bias' of the bundle has values that are not finite" + cure));
+}
+
+TEST(LinearProbe, GivesAClassWithoutTrainRowsTheScoreZero) {
+  Data data = random_data(90, 5, 3, 1);
+  for (std::int32_t& label : data.labels)
+    label = label == 1 ? 3 : label;  // of five classes 1 and 4 are absent
+  StageHarness probe("linear_probe", "{c: 1}");
+  const LearnerResult result = probe.fit(data.rows(), no_rows(5), names(5));
+  EXPECT_THAT(probe.warnings(),
+              ElementsAre("no train rows of class1, class4: the score of such a class is 0"));
+  Sequential sequential;
+  const MemoryRows rows = data.rows();
+  const Scores scores = result.predictor->predict({&rows}, sequential);
+  ASSERT_EQ(scores.classes, 5U);
+  for (std::size_t r = 0; r < scores.rows; ++r) {
+    EXPECT_EQ(scores.row(r)[1], 0);
+    EXPECT_EQ(scores.row(r)[4], 0);
+    EXPECT_NEAR(scores.row(r)[0] + scores.row(r)[2] + scores.row(r)[3], 1, 1e-6);
+  }
+}
+
+TEST(LinearProbe, RefitsWithAClassThatOnlyValHas) {
+  const MemoryRows train = random_data(60, 4, 2, 1).rows();
+  const MemoryRows val = random_data(60, 4, 3, 2).rows();
+  const LearnerResult result = StageHarness("linear_probe", "{c: [0.1, 1]}").fit(train, val, names(3));
+  Sequential sequential;
+  const Scores scores = result.predictor->predict({&val}, sequential);
+  EXPECT_EQ(result.val.row(2)[2], 0);
+  EXPECT_GT(scores.row(2)[2], 0.2F);
+}
+
+TEST(LinearProbe, TakesTheValueNearestToOneWithoutVal) {
+  StageHarness probe("linear_probe", "{c: [0.001, 0.3, 50]}");
+  const LearnerResult result = probe.fit(random_data(30, 4, 3, 1).rows(), no_rows(4), names(3));
+  EXPECT_EQ(result.summary.find("c")->as_double(), 0.3);
+  EXPECT_EQ(result.val.rows, 0U);
+  EXPECT_THAT(
+      probe.warnings(),
+      ElementsAre(
+          "table 'table' has no labelled val rows to choose c on: taking 0.3, the value of the list that "
+          "is nearest to 1; give the source a val split, or set c to one value"));
+}
+
+TEST(LinearProbe, LeavesOutUnlabelledRows) {
+  const Data full = random_data(60, 4, 2, 1);
+  Data holes = full;
+  for (int i = 0; i < 20; ++i) {  // rows of nonsense without a label
+    holes.values.insert(holes.values.begin() + i * 12, {1e3F, -1e3F, 1e3F, 5});
+    holes.labels.insert(holes.labels.begin() + i * 3, -1);
+  }
+  StageHarness a("linear_probe", "{c: 1}"), b("linear_probe", "{c: 1}");
+  const LearnerResult x = a.fit(full.rows(), no_rows(4), names(2));
+  const LearnerResult y = b.fit(holes.rows(), no_rows(4), names(2));
+  EXPECT_THAT(b.warnings(), ElementsAre("table 'table': 20 train rows have no label and are left out"));
+  EXPECT_EQ(x.summary, y.summary);
+}
+
+TEST(LinearProbe, CopesWithConstantAndHugeFeatures) {
+  Data data = random_data(200, 4, 2, 1);
+  for (std::size_t r = 0; r < 200; ++r) {
+    data.values[r * 4 + 2] = 7;      // constant
+    data.values[r * 4 + 3] *= 1e6F;  // far out of scale
+  }
+  for (const char* scale : {"none", "l2", "standard"}) {
+    StageHarness probe("linear_probe", std::string("{c: [0.01, 1], scale: ") + scale + "}");
+    const MemoryRows rows = data.rows();
+    const LearnerResult result = probe.fit(rows, rows, names(2));
+    for (const float v : result.val.values) ASSERT_TRUE(v >= 0 && v <= 1);
+    if (std::string(scale) == "standard") {
+      EXPECT_GT(result.summary.find("refit")->find("train_accuracy")->as_double(), 0.85);
+    }
+  }
+}
+
+TEST(LinearProbe, AllFeaturesZeroGivesTheShareOfEveryClass) {
+  std::vector<std::int32_t> labels(40, 0);
+  std::fill(labels.begin(), labels.begin() + 10, 1);
+  const MemoryRows rows(std::vector<float>(80), 2, labels);
+  const LearnerResult result =
+      StageHarness("linear_probe", "{c: 1, tolerance: 1e-9}").fit(rows, rows, names(2));
+  EXPECT_NEAR(result.val.row(0)[1], 0.25, 1e-3);
+}
+
+TEST(LinearProbe, SaysWhenItDidNotConverge) {
+  StageHarness probe("linear_probe", "{c: 100, max_iterations: 1}");
+  probe.fit(random_data(300, 10, 3, 1).rows(), no_rows(10), names(3));
+  EXPECT_THAT(
+      probe.warnings(),
+      ElementsAre("c = 100 did not converge in 1 iterations: raise max_iterations, or scale the features "
+                  "(scale: standard)"));
+}
+
+/// Rows with several labels.
+class MultiLabelRows final : public RowSet {
+ public:
+  std::size_t rows() const override { return 2; }
+  const Shape& shape() const override { return shape_; }
+  DType dtype() const override { return DType::F32; }
+  std::string_view key(std::size_t r) const override { return r == 0 ? "a.jpg" : "b.jpg"; }
+  std::uint32_t view(std::size_t) const override { return 0; }
+  Split split(std::size_t) const override { return Split::Train; }
+  std::span<const std::int32_t> labels(std::size_t r) const override {
+    return {both_.data(), r == 0 ? 1U : 2U};
+  }
+  void read(std::size_t, std::size_t count, float* out) const override { std::fill_n(out, count, 0.0F); }
+  void read_raw(std::size_t first, std::size_t count, void* out) const override {
+    read(first, count, static_cast<float*>(out));
+  }
+
+ private:
+  Shape shape_ = {1};
+  std::vector<std::int32_t> both_ = {0, 1};
+};
+
+TEST(LinearProbe, RefusesTablesItCannotLearnFrom) {
+  const auto fit = [](const RowSet& train) {
+    return message([&] { StageHarness("linear_probe").fit(train, no_rows(train.dim()), names(3)); });
+  };
+  EXPECT_THAT(
+      fit(MemoryRows({1, 2, 3}, 1, {2, 2, -1})),
+      StrEq("table 'table' has train rows of 1 of its 3 classes: expected at least 2 classes to tell apart; "
+            "check the labels, the splits and the rejected inputs"));
+  EXPECT_THAT(
+      fit(MultiLabelRows()),
+      StrEq("row 'b.jpg' has 2 labels: expected one label per row; this learner is single-label, give it a "
+            "table with one label per row"));
+  const MemoryRows outside({1, 2}, 1, {0, 3});
+  EXPECT_THAT(fit(outside),
+              StrEq("row '" + std::string(outside.key(1)) +
+                    "' has label 3: expected 0 to 2 for the 3 classes of its source; check the labels "
+                    "there"));
+  const MemoryRows nan({1, 2, 3, std::numeric_limits<float>::quiet_NaN()}, 2, {0, 1});
+  EXPECT_THAT(fit(nan),
+              StrEq("row '" + std::string(nan.key(1)) +
+                    "' (view 0): feature 1 is nan: expected finite numbers; look at this input, drop it from "
+                    "the source, or check the normalisation and precision of the backbone"));
+  EXPECT_THAT(
+      fit(MemoryRows({3e38F, -3e38F, 3e38F, 3e38F, -3e38F, -3e38F}, 2, {0, 0, 1})),
+      StrEq("the objective is not finite where the minimisation starts: the features are too large; scale "
+            "them"));
+}
+
+TEST(LinearProbe, RefusesToScoreWhatOverflows) {
+  const MemoryRows train = random_data(60, 4, 3, 1).rows();
+  const LearnerResult result = StageHarness("linear_probe", "{c: 100}").fit(train, no_rows(4), names(3));
+  const MemoryRows far({3e38F, -3e38F, 3e38F, -3e38F}, 4, {0});
+  Sequential sequential;
+  EXPECT_THAT(
+      message([&] { result.predictor->predict({&far}, sequential); }),
+      StrEq("row '" + std::string(far.key(0)) +
+            "': its features are so far from those of training that the scores overflow; look at this input, "
+            "or use another scale"));
+}
+
+}  // namespace
+}  // namespace graft

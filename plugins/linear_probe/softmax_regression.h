@@ -1,0 +1,77 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <graft/predictor.h>
+
+#include "linalg/features.h"
+#include "linalg/lbfgs.h"
+#include "linear_model.h"
+
+namespace graft {
+
+struct RegressionOptions {
+  double tolerance = 1e-6;  ///< Share of the objective that may be left to gain.
+  int max_iterations = 1000;
+  const std::atomic<bool>* interrupted = nullptr;
+};
+
+/// Multinomial logistic regression on fixed rows:
+///
+///     minimise  c * sum_i CE(W x_i + b, y_i) + 0.5 ||W||^2,   b free
+///
+/// (scikit-learn's form: "User guide", section 1.1.11). With two classes W is one row and CE is the binary
+/// cross entropy. Solved by L-BFGS, preconditioned by the Cholesky factor of c h X'X + I, where h is the mean
+/// curvature of the softmax at the start (compare the bound of Böhning 1992), as long as X'X is of moderate
+/// size.
+///
+/// Products run in float32 over fixed blocks of rows, sums over blocks in double and in a fixed order: the
+/// result has the same bits for any number of threads.
+class SoftmaxRegression {
+ public:
+  /// `rows` and `parallel` must outlive this. Throws Error unless the rows show at least two classes.
+  SoftmaxRegression(const linalg::FeatureRows& rows, std::size_t classes, Parallel& parallel,
+                    const RegressionOptions& options);
+
+  const std::vector<std::int32_t>& fitted() const { return fitted_; }
+  /// Size of a solution: outputs x (dim + 1), row-major, the bias last.
+  std::size_t size() const { return outputs_ * (dim_ + 1); }
+  /// Minimises from `solution`, in place.
+  linalg::LbfgsResult fit(double c, std::span<double> solution);
+  LinearModel model(std::span<const double> solution, const linalg::RowScaler& scaler) const;
+
+  /// Largest element of the gradient at zero weights.
+  double gradient_scale(double c) const { return c * gradient_scale_; }
+
+  /// Value and gradient of the objective.
+  double evaluate(double c, std::span<const double> solution, std::span<double> gradient);
+
+ private:
+  struct Part;
+  void set_weights(std::span<const double> solution);
+  void add_block(std::size_t block, Part& part) const;
+  double residuals(std::size_t block, std::span<float> logits) const;
+  void build_gram();
+  linalg::Preconditioner preconditioner(double c);
+
+  const linalg::FeatureRows& rows_;
+  Parallel& parallel_;
+  RegressionOptions options_;
+  std::size_t dim_;
+  std::size_t classes_;
+  std::vector<std::int32_t> fitted_;
+  std::size_t outputs_;
+  std::vector<std::int32_t> targets_;  ///< Position of each row's class in fitted_.
+  std::size_t parts_;                  ///< Number of partial sums; fixed by the shape of the data.
+  std::vector<float> weight_, bias_;   ///< The point of evaluation, rounded to float32.
+  double curvature_ = 0;               ///< Mean of p (1 - p) at the last evaluation.
+  double gradient_scale_ = 0;          ///< Largest element of the gradient at zero, for c = 1.
+  std::vector<double> gram_;           ///< Lower triangle of [X 1]'[X 1]; empty when it would be too large.
+  std::vector<double> factor_;
+};
+
+}  // namespace graft

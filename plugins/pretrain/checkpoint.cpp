@@ -1,0 +1,105 @@
+#include "checkpoint.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include <graft/error.h>
+#include <graft/hash.h>
+
+namespace graft {
+namespace {
+
+// magic, size of the header (8 bytes, little-endian), header (JSON), tensors, 32 digits of the digest of all
+// before
+constexpr std::string_view kMagic = "graft checkpoint 1\n";
+constexpr std::size_t kDigest = 32;
+
+[[noreturn]] void fail(const std::string& path, const std::string& action) {
+  throw Error(fmt::format("{}: cannot be {}: {}", path, action, std::strerror(errno)));
+}
+
+void write_synced(const std::string& path, const std::string& content) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (file < 0) fail(path, "written");
+  std::size_t done = 0;
+  while (done < content.size()) {
+    const ssize_t n = ::write(file, content.data() + done, content.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      const int reason = errno;
+      ::close(file);
+      errno = reason;
+      fail(path, "written");
+    }
+    done += static_cast<std::size_t>(n);
+  }
+  const bool synced = ::fsync(file) == 0;
+  if (::close(file) != 0 || !synced) fail(path, "written");
+}
+
+}  // namespace
+
+void write_checkpoint(const std::string& path, const Bundle& state) {
+  Value header = Value::map();
+  header["facts"] = state.facts;
+  header["tensors"] = Value::list();
+  for (const auto& [name, tensor] : state.tensors) {
+    Value shape = Value::list();
+    for (const std::int64_t side : tensor.shape) shape.push(side);
+    Value entry = Value::map();
+    entry["name"] = name;
+    entry["shape"] = std::move(shape);
+    header["tensors"].push(std::move(entry));
+  }
+  const std::string text = header.to_json();
+  std::string content(kMagic);
+  for (int byte = 0; byte < 8; ++byte) content += static_cast<char>(text.size() >> (8 * byte));
+  content += text;
+  for (const auto& [name, tensor] : state.tensors)
+    content.append(static_cast<const char*>(tensor.data), tensor.bytes());
+  content += digest(content).hex();
+
+  write_synced(path + ".part", content);
+  std::error_code fault;
+  std::filesystem::rename(path + ".part", path, fault);
+  if (fault) throw Error(fmt::format("{}: cannot be written: {}", path, fault.message()));
+}
+
+std::optional<Bundle> read_checkpoint(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return {};
+  const std::string content(std::istreambuf_iterator<char>(in), {});
+  const Error damaged(path + ": the checkpoint is damaged; delete it to start anew");
+  const std::size_t fixed = kMagic.size() + 8;
+  if (content.size() < fixed + kDigest || !content.starts_with(kMagic)) throw damaged;
+  const std::string_view body(content.data(), content.size() - kDigest);
+  if (digest(body).hex() != std::string_view(content).substr(body.size())) throw damaged;
+
+  std::size_t size = 0;
+  for (std::size_t byte = 0; byte < 8; ++byte)
+    size |= std::size_t(static_cast<unsigned char>(content[kMagic.size() + byte])) << (8 * byte);
+  if (size > body.size() - fixed) throw damaged;
+  const Value header = Value::from_json(body.substr(fixed, size));
+
+  Bundle state;
+  state.facts = *header.find("facts");
+  std::size_t at = fixed + size;
+  for (const Value& entry : header.find("tensors")->as_list()) {
+    Shape shape;
+    for (const Value& side : entry.find("shape")->as_list()) shape.push_back(side.as_int());
+    Tensor tensor = Tensor::allocate(DType::F32, shape);
+    if (tensor.bytes() > body.size() - at) throw damaged;
+    std::memcpy(tensor.data, body.data() + at, tensor.bytes());
+    at += tensor.bytes();
+    state.tensors.emplace(entry.find("name")->as_string(), std::move(tensor));
+  }
+  return state;
+}
+
+}  // namespace graft

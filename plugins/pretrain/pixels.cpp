@@ -1,0 +1,112 @@
+#include "pixels.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <tuple>
+#include <utility>
+
+#include <graft/error.h>
+#include <graft/hash.h>
+#include <graft/random.h>
+
+namespace graft {
+namespace {
+
+constexpr std::size_t kKeepBytes = std::size_t{1} << 30;
+
+}  // namespace
+
+std::pair<int, int> image_size(const RowSet& rows) {
+  const Shape& shape = rows.shape();
+  if (rows.dtype() != DType::U8 || shape.size() != 3 || shape[2] != 3)
+    throw Error(
+        fmt::format("expected a table of pixels, u8[height,width,3], got {}{}; put `pixel_table` before this "
+                    "stage",
+                    to_string(rows.dtype()), to_string(shape)));
+  return {static_cast<int>(shape[0]), static_cast<int>(shape[1])};
+}
+
+Pixels::Pixels(const RowSet& rows, std::size_t classes, Normalizer normalizer, const std::string& what)
+    : table_(rows), normalizer_(std::move(normalizer)) {
+  if (rows.rows() == 0) return;
+  std::tie(height_, width_) = image_size(rows);
+  for (std::size_t row = 0; row < rows.rows(); ++row) {
+    const auto labels = rows.labels(row);
+    if (labels.empty()) {
+      ++unlabelled_;
+      continue;
+    }
+    if (labels.size() > 1)
+      throw Error(
+          fmt::format("{}: expected one label per image, got {} for {}; this learner is for single labels",
+                      what, labels.size(), rows.key(row)));
+    if (labels[0] < 0 || static_cast<std::size_t>(labels[0]) >= classes)
+      throw Error(fmt::format("{}: label {} of {} is out of range: there are {} classes", what, labels[0],
+                              rows.key(row), classes));
+    rows_.push_back(row);
+    labels_.push_back(labels[0]);
+  }
+  const std::size_t bytes = rows.rows() * rows.dim();
+  if (bytes <= kKeepBytes) {
+    kept_.resize(bytes);
+    rows.read_raw(0, rows.rows(), kept_.data());
+  }
+}
+
+const std::uint8_t* Pixels::fetch(std::size_t i, std::vector<std::uint8_t>& scratch) const {
+  if (!kept_.empty()) return kept_.data() + rows_[i] * table_.dim();
+  scratch.resize(table_.dim());
+  table_.read_raw(rows_[i], 1, scratch.data());
+  return scratch.data();
+}
+
+Image Pixels::image_of(const std::uint8_t* pixels) const {
+  Image image;
+  image.data = const_cast<std::uint8_t*>(pixels);
+  image.width = width_;
+  image.height = height_;
+  image.stride = 3 * static_cast<std::ptrdiff_t>(width_);
+  return image;
+}
+
+void Pixels::pack(std::size_t i, float* out) const {
+  std::vector<std::uint8_t> scratch;
+  normalizer_.pack(image_of(fetch(i, scratch)), out);
+}
+
+void Pixels::pack(std::size_t i, const Augmentation& augmentation, std::uint32_t epoch, float* out) const {
+  std::vector<std::uint8_t> scratch;
+  const std::uint8_t* in = fetch(i, scratch);
+  const std::size_t row = rows_[i];
+  Random random(augmentation.seed + table_.view(row), table_.key(row), epoch);
+  const bool flip = augmentation.flip && random.chance(0.5);
+  const auto offset = [&] {
+    return static_cast<int>(random.below(2 * static_cast<std::uint64_t>(augmentation.shift) + 1)) -
+           augmentation.shift;
+  };
+  const int down = offset(), right = offset();
+
+  std::vector<std::uint8_t> moved(table_.dim());
+  for (int y = 0; y < height_; ++y) {
+    const std::uint8_t* from =
+        in + std::size_t(std::clamp(y - down, 0, height_ - 1)) * std::size_t(width_) * 3;
+    std::uint8_t* to = moved.data() + std::size_t(y) * std::size_t(width_) * 3;
+    for (int x = 0; x < width_; ++x) {
+      const int plain = std::clamp(x - right, 0, width_ - 1);
+      std::memcpy(to + 3 * x, from + 3 * (flip ? width_ - 1 - plain : plain), 3);
+    }
+  }
+  normalizer_.pack(image_of(moved.data()), out);
+}
+
+std::string Pixels::identity() const {
+  std::string text = fmt::format("{}x{}", height_, width_);
+  for (std::size_t i = 0; i < rows_.size(); ++i)
+    text += fmt::format("\n{}\t{}\t{}", table_.key(rows_[i]), table_.view(rows_[i]), labels_[i]);
+  text += '\n' + digest(kept_.data(), kept_.size()).hex();
+  return digest(text).hex();
+}
+
+}  // namespace graft

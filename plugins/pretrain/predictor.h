@@ -1,0 +1,38 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include <graft/predictor.h>
+
+#include "pack.h"
+#include "trainer.h"
+
+namespace graft {
+
+/// The network that training ended with, over pixel tables. Immutable; any number of threads.
+///
+/// `facts` say how to build it again: `architecture`, `width`, `class_count`, `image_height`, `image_width`,
+/// and the normalisation, `mean` and `std`. They are saved with the weights.
+class PretrainPredictor final : public Predictor {
+ public:
+  /// Throws Error when a fact or a tensor is missing, or a tensor has another shape.
+  PretrainPredictor(Value facts, std::map<std::string, Tensor> weights);
+
+  Scores predict(const std::vector<const RowSet*>& tables, Parallel& parallel) const override;
+  void save(Bundle& bundle) const override;
+
+  const TrainedNetwork& network() const { return network_; }
+
+ private:
+  Value facts_;
+  std::map<std::string, Tensor> weights_;
+  TrainedNetwork network_;
+  Normalizer normalizer_;
+};
+
+/// The architecture that the facts describe. Throws Error when one is missing or they do not fit together.
+Architecture architecture_of(const Value& facts);
+
+}  // namespace graft

@@ -1,0 +1,193 @@
+#include <fmt/format.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <graft/plugin.h>
+
+#include "pixels.h"
+#include "predictor.h"
+#include "trainer.h"
+#include "training_run.h"
+
+namespace {
+
+using namespace graft;
+
+/// Trains a small network from scratch: the source model of a transfer that starts from nothing. The model is
+/// the one of the epoch with the best accuracy on val (of the last epoch where there is no val); it is not
+/// refit on val.
+///
+/// Leaves in its work folder `checkpoint.bin`, from which an interrupted or repeated run goes on to the same
+/// bits, and the network without its classifier as TorchScript (`save_backbone`). All threads are used;
+/// results do not depend on their number.
+class Pretrain final : public Learner {
+ public:
+  explicit Pretrain(const StageContext& context)
+      : params_(context.params), seed_(context.seed), warn_(context.warn) {
+    const Params normalize = params_.object("normalize");
+    for (const char* name : {"mean", "std"}) {
+      auto values = normalize.get<std::vector<double>>(name);
+      if (values.size() == 2)
+        throw Error(fmt::format("normalize.{}: expected one value or three (red, green, blue), got 2", name));
+      if (values.size() == 1) values.resize(3, values[0]);
+      (name[0] == 'm' ? mean_ : deviation_) = values;
+    }
+    if (params_.get<double>("warmup_epochs") > params_.get<double>("epochs"))
+      throw Error("warmup_epochs: expected at most `epochs`, the whole training");
+  }
+
+  LearnerResult fit(const LearnerInput& input) override {
+    if (input.tables.size() != 1)
+      throw Error(fmt::format("expected one table of pixels, got {}", input.tables.size()));
+    if (input.classes.size() < 2)
+      throw Error(fmt::format("expected at least two classes, got {}", input.classes.size()));
+    const Normalizer normalizer(mean_, deviation_);
+    const Pixels train(*input.tables[0].train, input.classes.size(), normalizer, "train");
+    const Pixels val(*input.tables[0].val, input.classes.size(), normalizer, "val");
+    if (train.size() == 0) throw Error("expected labelled images in train, got none");
+    if (val.size() > 0 && (val.height() != train.height() || val.width() != train.width()))
+      throw Error("images of train and val differ in size");
+    if (train.unlabelled() + val.unlabelled() > 0)
+      warn_(fmt::format("{} images without a label are not used", train.unlabelled() + val.unlabelled()));
+
+    Value facts = Value::map();
+    facts["architecture"] = params_.get<std::string>("architecture");
+    facts["width"] = params_.get<std::int64_t>("width");
+    facts["class_count"] = static_cast<std::int64_t>(input.classes.size());
+    facts["image_height"] = train.height();
+    facts["image_width"] = train.width();
+    facts["mean"] = Value(Value::List(mean_.begin(), mean_.end()));
+    facts["std"] = Value(Value::List(deviation_.begin(), deviation_.end()));
+
+    TrainerOptions options;
+    options.architecture = architecture_of(facts);
+    options.batch = params_.get<std::size_t>("batch");
+    options.momentum = params_.get<double>("momentum");
+    options.weight_decay = params_.get<double>("weight_decay");
+    options.label_smoothing = params_.get<double>("label_smoothing");
+    options.seed = seed_;
+    Trainer trainer(options, input.parallel);
+    TrainingRun run(params_, seed_, input, train, val, trainer, identity(facts, train, val));
+    run.run();
+
+    auto predictor = std::make_unique<PretrainPredictor>(std::move(facts), run.best());
+    if (params_.has("save_backbone"))
+      predictor->network().save_extractor(
+          (std::filesystem::path(input.work_folder) / params_.get<std::string>("save_backbone")).string());
+
+    LearnerResult result;
+    if (input.tables[0].val->rows() > 0)
+      result.val = predictor->predict({input.tables[0].val}, input.parallel);
+    result.summary = summary(run.progress(), *predictor);
+    result.predictor = std::move(predictor);
+    return result;
+  }
+
+  std::unique_ptr<Predictor> load(const Bundle& bundle) const override {
+    return std::make_unique<PretrainPredictor>(bundle.facts, bundle.tensors);
+  }
+
+ private:
+  /// What a checkpoint must agree with to be continued.
+  std::string identity(const Value& facts, const Pixels& train, const Pixels& val) const {
+    Value all = params_.value();
+    all["save_backbone"] = nullptr;
+    return digest(all.to_json() + facts.to_json() + std::to_string(seed_) + train.identity() +
+                  val.identity() + TORCH_VERSION)
+        .hex();
+  }
+
+  Value summary(const TrainingProgress& progress, const PretrainPredictor& predictor) const {
+    Value v = Value::map();
+    v["architecture"] = params_.get<std::string>("architecture");
+    v["parameters"] = predictor.network().parameters();
+    v["features"] = predictor.network().architecture().features;
+    v["epochs"] = progress.epoch;
+    v["best_epoch"] = progress.best_epoch + 1;
+    v["stopped_early"] = progress.epoch < params_.get<std::int64_t>("epochs");
+    if (params_.has("save_backbone")) v["backbone"] = params_.get<std::string>("save_backbone");
+    v["curve"] = progress.curve;
+    return v;
+  }
+
+  Params params_;
+  std::uint64_t seed_;
+  std::function<void(const std::string&)> warn_;
+  std::vector<double> mean_, deviation_;
+};
+
+const char* const kExample = R"(name: pretrain-example
+stages:
+  images: {plugin: synthetic, with: {task: source, train: 4000, val: 500}}
+  pixels: {plugin: pixel_table, from: images}
+  net: {plugin: pretrain, from: pixels, with: {architecture: resnet8, epochs: 10}}
+  report: {plugin: evaluate, from: net}
+)";
+
+}  // namespace
+
+GRAFT_PLUGIN(
+    pretrain, "1.0.0", Pretrain,
+    graft::PluginSchema::learner(
+        "Trains a small convolutional network from scratch and keeps it as a backbone.")
+        .input(graft::PortType::Table, "Pixels: u8[height,width,3], one label per image.")
+        .output("out", graft::PortType::Predictor, "", "The network of the epoch that was best on val.")
+        .param(graft::choice("architecture", {"resnet8", "resnet14", "resnet20", "lenet"}, "resnet14")
+                   .doc("CIFAR-style residual networks for any image size from 16 px, or LeNet for one "
+                        "square size."))
+        .param(
+            graft::integer("width", 16)
+                .range(4, 256)
+                .unit("channels")
+                .doc("Channels of the first stage; a resnet gives 4 times as many features, lenet 8 times."))
+        .param(graft::integer("epochs", 30)
+                   .range(1, 100000)
+                   .doc("Passes over train; the schedule is laid out for them."))
+        .param(graft::integer("batch", 128).range(2, 65536).unit("images").doc("Images per step."))
+        .param(graft::number("learning_rate", 0.1).range(1e-8, 100).doc("At the end of the warm-up."))
+        .param(graft::number("warmup_epochs", 1.0)
+                   .at_least(0)
+                   .unit("epochs")
+                   .doc("The learning rate rises linearly at first; then it follows half a cosine to zero."))
+        .param(graft::number("momentum", 0.9).range(0, 0.9999).doc("Nesterov momentum."))
+        .param(graft::number("weight_decay", 5e-4)
+                   .range(0, 1)
+                   .doc("L2 on convolutions and linear layers, not on biases and batch-norm."))
+        .param(graft::number("label_smoothing", 0.1)
+                   .range(0, 0.9)
+                   .doc("Share of the target probability that is spread over all classes."))
+        .param(graft::flag("flip", true).doc("Every second image is mirrored, left and right."))
+        .param(graft::integer("shift", 4)
+                   .range(0, 64)
+                   .unit("px")
+                   .doc("Images move at random by up to so much in each direction, anew in each epoch."))
+        .param(graft::integer("patience", 0)
+                   .range(0, 100000)
+                   .unit("epochs")
+                   .doc("Stop after so many epochs without a better accuracy on val; 0: never."))
+        .param(graft::object("normalize", {graft::list("mean", graft::number("mean"))
+                                               .or_scalar()
+                                               .items(1, 3)
+                                               .default_list({0.485, 0.456, 0.406})
+                                               .doc("Subtracted from red, green, blue after division by 255; "
+                                                    "one value for all or three."),
+                                           graft::list("std", graft::number("std").at_least(1e-6))
+                                               .or_scalar()
+                                               .items(1, 3)
+                                               .default_list({0.229, 0.224, 0.225})
+                                               .doc("Then divided by; one value for all or three.")})
+                   .doc("(x / 255 - mean) / std, the same as in `torch_backbone` afterwards."))
+        .param(graft::text("save_backbone", "backbone.pt")
+                   .optional()
+                   .neutral()
+                   .doc("Where the network without its classifier goes, as TorchScript; relative to the "
+                        "stage's work folder."))
+        .depends_on_seed()
+        .uses_libraries("libtorch " TORCH_VERSION)
+        .example(kExample))

@@ -1,0 +1,174 @@
+#include "training_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <numbers>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include <graft/error.h>
+#include <graft/random.h>
+
+#include "checkpoint.h"
+
+namespace graft {
+namespace {
+
+void put(Bundle& bundle, const std::string& prefix, const std::map<std::string, Tensor>& tensors) {
+  for (const auto& [name, tensor] : tensors) bundle.tensors[prefix + name] = tensor;
+}
+
+std::map<std::string, Tensor> take(const Bundle& bundle, const std::string& prefix) {
+  std::map<std::string, Tensor> out;
+  for (const auto& [name, tensor] : bundle.tensors)
+    if (name.starts_with(prefix)) out[name.substr(prefix.size())] = tensor;
+  return out;
+}
+
+}  // namespace
+
+Value TrainingProgress::to_value() const {
+  Value v = Value::map();
+  v["epoch"] = epoch;
+  v["step"] = step;
+  v["loss"] = sum.loss;
+  v["correct"] = static_cast<std::int64_t>(sum.correct);
+  v["images"] = static_cast<std::int64_t>(sum.images);
+  v["best_epoch"] = best_epoch;
+  v["best_accuracy"] = best_accuracy;
+  v["best_loss"] = best_loss;
+  v["finished"] = finished;
+  v["curve"] = curve;
+  return v;
+}
+
+TrainingProgress TrainingProgress::from(const Value& v) {
+  TrainingProgress p;
+  p.epoch = v.find("epoch")->as_int();
+  p.step = v.find("step")->as_int();
+  p.sum.loss = v.find("loss")->as_double();
+  p.sum.correct = static_cast<std::size_t>(v.find("correct")->as_int());
+  p.sum.images = static_cast<std::size_t>(v.find("images")->as_int());
+  p.best_epoch = v.find("best_epoch")->as_int();
+  p.best_accuracy = v.find("best_accuracy")->as_double();
+  p.best_loss = v.find("best_loss")->as_double();
+  p.finished = v.find("finished")->as_bool();
+  p.curve = *v.find("curve");
+  return p;
+}
+
+TrainingRun::TrainingRun(const Params& params, std::uint64_t seed, const LearnerInput& input,
+                         const Pixels& train, const Pixels& val, Trainer& trainer, std::string identity)
+    : params_(params),
+      seed_(seed),
+      input_(input),
+      train_(train),
+      val_(val),
+      trainer_(trainer),
+      identity_(std::move(identity)),
+      file_((std::filesystem::path(input.work_folder) / "checkpoint.bin").string()),
+      batch_(params.get<std::size_t>("batch")),
+      epochs_(params.get<std::int64_t>("epochs")),
+      steps_(static_cast<std::int64_t>((train.size() + batch_ - 1) / batch_)) {}
+
+void TrainingRun::resume() {
+  const auto saved = read_checkpoint(file_);
+  if (!saved || saved->facts.find("identity")->as_string() != identity_) return;
+  progress_ = TrainingProgress::from(*saved->facts.find("progress"));
+  trainer_.restore(take(*saved, "weights/"), take(*saved, "velocity/"));
+  best_ = take(*saved, "best/");
+}
+
+void TrainingRun::run() {
+  resume();
+  const std::int64_t patience = params_.get<std::int64_t>("patience");
+  while (!progress_.finished) {
+    train_epoch();
+    finish_epoch();
+    const bool stopped = patience > 0 && progress_.epoch - 1 - progress_.best_epoch >= patience;
+    progress_.finished = stopped || progress_.epoch == epochs_;
+    save();
+  }
+}
+
+void TrainingRun::train_epoch() {
+  const auto epoch = static_cast<std::uint32_t>(progress_.epoch);
+  std::vector<std::uint32_t> order(train_.size());
+  std::iota(order.begin(), order.end(), 0u);
+  Random random(seed_, "order", epoch);
+  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+
+  const Augmentation augmentation{params_.get<bool>("flip"), params_.get<int>("shift"), seed_};
+  while (progress_.step < steps_) {
+    if (input_.interrupted) {
+      save();
+      throw Error("interrupted");
+    }
+    const std::size_t first = static_cast<std::size_t>(progress_.step) * batch_;
+    const Score score = trainer_.step(train_, order, first, std::min(train_.size(), first + batch_),
+                                      augmentation, epoch, learning_rate());
+    if (!std::isfinite(score.loss))
+      throw Error(fmt::format(
+          "the loss is no longer a number after {} epochs and {} steps: learning_rate is too high",
+          progress_.epoch, progress_.step));
+    progress_.sum = {progress_.sum.loss + score.loss, progress_.sum.correct + score.correct,
+                     progress_.sum.images + score.images};
+    ++progress_.step;
+  }
+}
+
+/// Linear warm-up, then half a cosine down to zero (Loshchilov and Hutter 2017, arXiv:1608.03983).
+double TrainingRun::learning_rate() const {
+  const double now = static_cast<double>(progress_.epoch * steps_ + progress_.step);
+  const double warm = params_.get<double>("warmup_epochs") * static_cast<double>(steps_);
+  const double total = static_cast<double>(epochs_ * steps_);
+  const double peak = params_.get<double>("learning_rate");
+  if (now < warm) return peak * (now + 1) / (warm + 1);
+  return peak * 0.5 * (1 + std::cos(std::numbers::pi * (now - warm) / std::max(1.0, total - warm)));
+}
+
+void TrainingRun::finish_epoch() {
+  Value point = Value::map();
+  point["epoch"] = progress_.epoch + 1;
+  point["train_loss"] = progress_.sum.loss / static_cast<double>(progress_.sum.images);
+  point["train_accuracy"] =
+      static_cast<double>(progress_.sum.correct) / static_cast<double>(progress_.sum.images);
+  bool better = true;
+  if (val_.size() > 0) {
+    const Score score = trainer_.evaluate(val_);
+    const double loss = score.loss / static_cast<double>(score.images);
+    const double accuracy = static_cast<double>(score.correct) / static_cast<double>(score.images);
+    point["val_loss"] = loss;
+    point["val_accuracy"] = accuracy;
+    better = accuracy > progress_.best_accuracy ||
+             (accuracy == progress_.best_accuracy && loss < progress_.best_loss);
+    if (better) {
+      progress_.best_accuracy = accuracy;
+      progress_.best_loss = loss;
+    }
+  }
+  if (better) {
+    progress_.best_epoch = progress_.epoch;
+    best_ = trainer_.weights();
+  }
+  progress_.curve.push(std::move(point));
+  ++progress_.epoch;
+  progress_.step = 0;
+  progress_.sum = {};
+}
+
+void TrainingRun::save() const {
+  Bundle state;
+  state.facts["identity"] = identity_;
+  state.facts["progress"] = progress_.to_value();
+  put(state, "weights/", trainer_.weights());
+  put(state, "velocity/", trainer_.velocity());
+  put(state, "best/", best_);
+  write_checkpoint(file_, state);
+}
+
+}  // namespace graft

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <graft/predictor.h>
+
+namespace graft::linalg {
+
+Tensor tensor_of(std::span<const float> values, Shape shape);
+Tensor tensor_of(std::span<const std::int32_t> values, Shape shape);  // as i64
+
+/// A fact of a bundle. Throws Error naming what is missing.
+const Value& fact(const Bundle& bundle, const std::string& name);
+/// A whole number of a bundle, at least `low`. Throws Error naming it otherwise.
+std::size_t count_fact(const Bundle& bundle, const std::string& name, std::size_t low);
+/// Finite elements of a float32 tensor of the given shape. Throws Error naming what is missing or mis-shaped.
+std::vector<float> floats(const Bundle& bundle, const std::string& name, const Shape& shape);
+/// Elements of a vector of class indices (i64), each in [0, classes).
+std::vector<std::int32_t> class_indices(const Bundle& bundle, const std::string& name, std::size_t size,
+                                        std::size_t classes);
+
+/// Throws Error unless the tables fit a predictor of `dim` features; returns the only table.
+const RowSet& only_table(const std::vector<const RowSet*>& tables, std::size_t dim);
+
+}  // namespace graft::linalg

@@ -1,0 +1,211 @@
+#include "linalg/features.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <graft/error.h>
+
+namespace graft::linalg {
+namespace {
+
+constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
+constexpr std::size_t kMinBlockRows = 16;
+constexpr std::size_t kMaxBlockRows = 1024;
+
+void check_finite(const RowSet& set, std::size_t first, std::size_t count, std::size_t dim,
+                  const float* rows) {
+  for (std::size_t r = 0; r < count; ++r) {
+    const float* row = rows + r * dim;
+    // A sum of zeros times the features is NaN exactly when one of them is not finite, and vectorises.
+    float probe = 0.0F;
+    for (std::size_t d = 0; d < dim; ++d) probe += row[d] * 0.0F;
+    if (!std::isnan(probe)) continue;
+    const std::size_t d = static_cast<std::size_t>(
+        std::find_if(row, row + dim, [](float v) { return !std::isfinite(v); }) - row);
+    throw Error(
+        fmt::format("row '{}' (view {}): feature {} is {}: expected finite numbers; look at this input, drop "
+                    "it from the source, or check the normalisation and precision of the backbone",
+                    set.key(first + r), set.view(first + r), d, row[d]));
+  }
+}
+
+std::int32_t checked_label(const RowSet& set, std::size_t row, std::size_t classes) {
+  const auto labels = set.labels(row);
+  if (labels.empty()) return -1;
+  if (labels.size() > 1) {
+    throw Error(
+        fmt::format("row '{}' has {} labels: expected one label per row; this learner is single-label, give "
+                    "it a table with one label per row",
+                    set.key(row), labels.size()));
+  }
+  if (labels[0] < 0 || static_cast<std::size_t>(labels[0]) >= classes) {
+    throw Error(
+        fmt::format("row '{}' has label {}: expected 0 to {} for the {} classes of its source; check the "
+                    "labels there",
+                    set.key(row), labels[0], static_cast<std::int64_t>(classes) - 1, classes));
+  }
+  return labels[0];
+}
+
+/// Count, mean and sum of squared differences from the mean, of every column.
+struct Moments {
+  double count = 0;
+  std::vector<double> mean, spread;
+};
+
+}  // namespace
+
+std::size_t rows_per_block(std::size_t dim) {
+  const std::size_t fitting = kBlockBytes / (sizeof(float) * std::max<std::size_t>(dim, 1));
+  return std::clamp(fitting / 16 * 16, kMinBlockRows, kMaxBlockRows);
+}
+
+const std::vector<std::string>& RowScaler::names() {
+  static const std::vector<std::string> all = {"none", "l2", "standard"};
+  return all;
+}
+
+RowScaler::Kind RowScaler::kind_from(std::string_view name) {
+  const auto found = std::find(names().begin(), names().end(), name);
+  if (found == names().end()) {
+    throw Error(fmt::format("feature scaling '{}': expected none, l2 or standard", name));
+  }
+  return static_cast<Kind>(found - names().begin());
+}
+
+void RowScaler::apply(std::size_t count, std::size_t dim, float* rows) const {
+  for (std::size_t r = 0; r < count && kind_ != Kind::None; ++r) {
+    float* row = rows + r * dim;
+    if (kind_ == Kind::L2) {
+      double squares = 0;
+      for (std::size_t d = 0; d < dim; ++d) squares += static_cast<double>(row[d]) * row[d];
+      const double factor = squares > 0 ? 1 / std::sqrt(squares) : 0;
+      for (std::size_t d = 0; d < dim; ++d) row[d] = static_cast<float>(row[d] * factor);
+    } else {
+      for (std::size_t d = 0; d < dim; ++d) row[d] = (row[d] - mean_[d]) * factor_[d];
+    }
+  }
+}
+
+void read_blocks(
+    const RowSet& set, Parallel& parallel,
+    const std::function<void(std::size_t block, std::size_t first, std::size_t count, float* rows)>& body) {
+  const std::size_t dim = set.dim();
+  const std::size_t step = rows_per_block(dim);
+  parallel.for_each((set.rows() + step - 1) / step, [&](std::size_t b) {
+    const std::size_t first = b * step;
+    const std::size_t count = std::min(step, set.rows() - first);
+    std::vector<float> rows(count * dim);
+    set.read(first, count, rows.data());
+    check_finite(set, first, count, dim, rows.data());
+    body(b, first, count, rows.data());
+  });
+}
+
+std::string absent_classes(const std::vector<std::int32_t>& labels, const std::vector<std::string>& classes) {
+  constexpr std::size_t kNamed = 5;
+  std::vector<bool> seen(classes.size());
+  for (const std::int32_t label : labels) seen[static_cast<std::size_t>(label)] = true;
+  std::string names;
+  std::size_t absent = 0;
+  for (std::size_t c = 0; c < classes.size(); ++c) {
+    if (!seen[c] && absent++ < kNamed) names += (names.empty() ? "" : ", ") + classes[c];
+  }
+  return absent > kNamed ? names + fmt::format(" and {} more", absent - kNamed) : names;
+}
+
+FeatureRows::FeatureRows(const RowSet& set, std::size_t classes, std::size_t cache_bytes, Parallel& parallel)
+    : set_(&set), dim_(set.dim()), block_rows_(rows_per_block(set.dim())) {
+  for (std::size_t r = 0; r < set.rows(); ++r) {
+    const std::int32_t label = checked_label(set, r, classes);
+    if (label < 0) continue;
+    labels_.push_back(label);
+    positions_.push_back(r);
+  }
+  // The features are looked at once here in any case: a fault must show before the work, not in the middle.
+  const bool cache = rows() <= cache_bytes / (sizeof(float) * std::max<std::size_t>(dim_, 1));
+  std::vector<float> values(cache ? rows() * dim_ : 0);
+  parallel.for_each(blocks(), [&](std::size_t b) {
+    std::vector<float> scratch(cache ? 0 : count(b) * dim_);
+    float* out = cache ? values.data() + begin(b) * dim_ : scratch.data();
+    read(b, out);
+    for (std::size_t r = 0; r < count(b); ++r)
+      check_finite(set, positions_[begin(b) + r], 1, dim_, out + r * dim_);
+  });
+  values_ = std::move(values);
+}
+
+void FeatureRows::read(std::size_t block, float* out) const {
+  const std::size_t end = begin(block) + count(block);
+  for (std::size_t r = begin(block); r < end;) {
+    std::size_t run = 1;
+    while (r + run < end && positions_[r + run] == positions_[r] + run) ++run;
+    set_->read(positions_[r], run, out);
+    out += run * dim_;
+    r += run;
+  }
+}
+
+const float* FeatureRows::block(std::size_t block, std::vector<float>& scratch) const {
+  if (cached()) return values_.data() + begin(block) * dim_;
+  scratch.resize(block_rows_ * dim_);
+  read(block, scratch.data());
+  scaler_.apply(count(block), dim_, scratch.data());
+  return scratch.data();
+}
+
+RowScaler FeatureRows::standard_scaler(Parallel& parallel) const {
+  std::vector<Moments> parts(blocks());
+  parallel.for_each(blocks(), [&](std::size_t b) {
+    std::vector<float> scratch;
+    const float* x = block(b, scratch);
+    Moments& m = parts[b];
+    m.count = static_cast<double>(count(b));
+    m.mean.assign(dim_, 0);
+    m.spread.assign(dim_, 0);
+    for (std::size_t r = 0; r < count(b); ++r) {
+      for (std::size_t d = 0; d < dim_; ++d) m.mean[d] += x[r * dim_ + d];
+    }
+    for (double& v : m.mean) v /= m.count;
+    for (std::size_t r = 0; r < count(b); ++r) {
+      for (std::size_t d = 0; d < dim_; ++d) {
+        const double e = x[r * dim_ + d] - m.mean[d];
+        m.spread[d] += e * e;
+      }
+    }
+  });
+  Moments all{0, std::vector<double>(dim_), std::vector<double>(dim_)};
+  for (const Moments& m : parts) {
+    const double n = all.count + m.count;
+    for (std::size_t d = 0; d < dim_; ++d) {
+      const double delta = m.mean[d] - all.mean[d];
+      all.mean[d] += delta * m.count / n;
+      all.spread[d] += m.spread[d] + delta * delta * all.count * m.count / n;
+    }
+    all.count = n;
+  }
+  std::vector<float> mean(dim_), factor(dim_);
+  const double n = std::max(all.count, 1.0);
+  for (std::size_t d = 0; d < dim_; ++d) {
+    const double variance = all.spread[d] / n;
+    // What rounding leaves of a constant column is no variance (the bound is scikit-learn's).
+    const double e = n * std::numeric_limits<double>::epsilon();
+    const bool constant = variance <= e * variance + e * e * all.mean[d] * all.mean[d];
+    mean[d] = static_cast<float>(all.mean[d]);
+    const double inverse = 1 / std::sqrt(variance);
+    factor[d] = constant || inverse > std::numeric_limits<float>::max() ? 1.0F : static_cast<float>(inverse);
+  }
+  return RowScaler(std::move(mean), std::move(factor));
+}
+
+void FeatureRows::scale(RowScaler scaler, Parallel& parallel) {
+  scaler_ = std::move(scaler);
+  if (!cached()) return;
+  parallel.for_each(blocks(),
+                    [&](std::size_t b) { scaler_.apply(count(b), dim_, values_.data() + begin(b) * dim_); });
+}
+
+}  // namespace graft::linalg

@@ -1,0 +1,165 @@
+#include "linalg/features.h"
+
+#include <gmock/gmock.h>
+
+#include <graft/testing/stage_harness.h>
+
+#include <cmath>
+#include <limits>
+
+#include <graft/random.h>
+
+namespace graft::linalg {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::StrEq;
+
+constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
+
+MemoryRows random_rows(std::size_t n, std::size_t dim, std::int32_t classes, std::uint64_t seed = 1) {
+  Random random(seed);
+  std::vector<float> values(n * dim);
+  for (float& v : values) v = static_cast<float>(random.uniform(-2, 5));
+  std::vector<std::int32_t> labels(n);
+  for (std::size_t i = 0; i < n; ++i)
+    labels[i] = static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(classes) + 1)) - 1;
+  return MemoryRows(std::move(values), dim, labels);
+}
+
+std::string message(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+std::vector<float> everything(const FeatureRows& rows) {
+  std::vector<float> out, scratch;
+  for (std::size_t b = 0; b < rows.blocks(); ++b) {
+    const float* x = rows.block(b, scratch);
+    out.insert(out.end(), x, x + rows.count(b) * rows.dim());
+  }
+  return out;
+}
+
+TEST(FeatureRows, IsTheSameInMemoryAndFromTheTable) {
+  Sequential sequential;
+  for (const char* scale : {"none", "l2", "standard"}) {
+    const MemoryRows table = random_rows(3000, 5, 3);
+    FeatureRows cached(table, 3, kAll, sequential);
+    FeatureRows read(table, 3, 1000, sequential);
+    EXPECT_TRUE(cached.cached());
+    EXPECT_FALSE(read.cached());
+    EXPECT_EQ(cached.labels(), read.labels());
+    EXPECT_EQ(cached.rows() + cached.unlabelled(), 3000U);
+    EXPECT_GT(cached.unlabelled(), 100U);
+    for (FeatureRows* rows : {&cached, &read}) {
+      const auto kind = RowScaler::kind_from(scale);
+      rows->scale(kind == RowScaler::Kind::Standard ? rows->standard_scaler(sequential) : RowScaler(kind),
+                  sequential);
+    }
+    EXPECT_EQ(everything(cached), everything(read)) << scale;
+  }
+}
+
+TEST(FeatureRows, LeavesOutUnlabelledRows) {
+  Sequential sequential;
+  const MemoryRows table({1, 2, 3, 4}, 1, {0, -1, 1, 0});
+  const FeatureRows rows(table, 2, kAll, sequential);
+  EXPECT_THAT(rows.labels(), ElementsAre(0, 1, 0));
+  EXPECT_THAT(rows.positions(), ElementsAre(0, 2, 3));
+  EXPECT_THAT(everything(rows), ElementsAre(1, 3, 4));
+  EXPECT_EQ(rows.unlabelled(), 1U);
+}
+
+TEST(FeatureRows, NamesTheRowOfABadFeature) {
+  Sequential sequential;
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float inf = std::numeric_limits<float>::infinity();
+  const char* cure =
+      ": expected finite numbers; look at this input, drop it from the source, or check the "
+      "normalisation and precision of the backbone";
+  const MemoryRows one({1, 2, 3, 4, nan, 6}, 2, {0, 1, 0});
+  const std::string key(one.key(2));
+  for (const std::size_t cache : {kAll, std::size_t{0}}) {
+    EXPECT_THAT(message([&] { FeatureRows(one, 2, cache, sequential); }),
+                StrEq("row '" + key + "' (view 0): feature 0 is nan" + cure));
+  }
+  const MemoryRows two({1, 2, 3, -inf}, 2, {0, 1});
+  EXPECT_THAT(
+      message([&] { read_blocks(two, sequential, [](std::size_t, std::size_t, std::size_t, float*) {}); }),
+      StrEq("row '" + std::string(two.key(1)) + "' (view 0): feature 1 is -inf" + cure));
+}
+
+TEST(FeatureRows, RefusesLabelsThatAreNoClass) {
+  Sequential sequential;
+  const MemoryRows table({1, 2}, 1, {0, 3});
+  EXPECT_THAT(
+      message([&] { FeatureRows(table, 2, kAll, sequential); }),
+      StrEq("row '" + std::string(table.key(1)) +
+            "' has label 3: expected 0 to 1 for the 2 classes of its source; check the labels there"));
+}
+
+TEST(StandardScaler, CentresEveryColumn) {
+  Sequential sequential;
+  const MemoryRows table = random_rows(5000, 4, 1);
+  FeatureRows rows(table, 1, kAll, sequential);
+  rows.scale(rows.standard_scaler(sequential), sequential);
+  const std::vector<float> x = everything(rows);
+  const double n = static_cast<double>(rows.rows());
+  for (std::size_t d = 0; d < 4; ++d) {
+    double sum = 0, squares = 0;
+    for (std::size_t r = 0; r < rows.rows(); ++r) {
+      sum += x[r * 4 + d];
+      squares += static_cast<double>(x[r * 4 + d]) * x[r * 4 + d];
+    }
+    EXPECT_NEAR(sum / n, 0, 1e-6);
+    EXPECT_NEAR(squares / n, 1, 1e-5);
+  }
+}
+
+TEST(StandardScaler, LeavesConstantColumnsAlone) {
+  Sequential sequential;
+  std::vector<float> values;
+  std::vector<std::int32_t> labels;
+  for (int r = 0; r < 3000; ++r) {
+    values.insert(values.end(), {0.1F, static_cast<float>(r % 2), 123456.7F});
+    labels.push_back(0);
+  }
+  const MemoryRows table(values, 3, labels);
+  const RowScaler scaler = FeatureRows(table, 1, kAll, sequential).standard_scaler(sequential);
+  EXPECT_THAT(scaler.factor(), ElementsAre(1.0F, 2.0F, 1.0F));
+  std::vector<float> row = {0.1F, 1, 123456.7F};
+  scaler.apply(1, 3, row.data());
+  EXPECT_THAT(row, ElementsAre(0, 1, 0));
+}
+
+TEST(StandardScaler, HasTheSameBitsForAnyNumberOfThreads) {
+  Sequential one;
+  graft::testing::Threads four(4);
+  const MemoryRows table = random_rows(20000, 7, 2);
+  const RowScaler a = FeatureRows(table, 2, kAll, one).standard_scaler(one);
+  const RowScaler b = FeatureRows(table, 2, kAll, four).standard_scaler(four);
+  EXPECT_EQ(a.mean(), b.mean());
+  EXPECT_EQ(a.factor(), b.factor());
+}
+
+TEST(L2Scaler, KeepsZeroRowsAndHugeRows) {
+  std::vector<float> rows = {0, 0, 3e38F, 3e38F, 3e-38F, 4e-38F};
+  RowScaler(RowScaler::Kind::L2).apply(3, 2, rows.data());
+  EXPECT_THAT(rows, ElementsAre(0, 0, ::testing::FloatNear(std::sqrt(0.5F), 1e-6F), ::testing::_,
+                                ::testing::FloatNear(0.6F, 1e-6F), ::testing::FloatNear(0.8F, 1e-6F)));
+}
+
+TEST(AbsentClasses, NamesAFewAndCountsTheRest) {
+  const std::vector<std::string> names = {"a", "b", "c", "d", "e", "f", "g", "h"};
+  EXPECT_EQ(absent_classes({0, 1, 2, 3, 4, 5, 6, 7}, names), "");
+  EXPECT_EQ(absent_classes({0, 2, 3, 4, 5, 6, 7}, names), "b");
+  EXPECT_EQ(absent_classes({7}, names), "a, b, c, d, e and 2 more");
+}
+
+}  // namespace
+}  // namespace graft::linalg

@@ -1,0 +1,84 @@
+#include "model_file.h"
+
+#include <fmt/format.h>
+#include <torch/version.h>
+
+#include <cmath>
+#include <string_view>
+
+#include <graft/error.h>
+#include <graft/random.h>
+
+#include "program.h"
+
+namespace graft {
+namespace {
+
+/// He-normal numbers of the stream that belongs to this parameter.
+at::Tensor he_normal(const at::Tensor& like, std::uint64_t seed, const std::string& name) {
+  const double fan_in = static_cast<double>(like[0].numel());
+  const double spread = std::sqrt(2.0 / fan_in);
+  Random random(seed, name, 0);
+  at::Tensor values = at::empty(like.sizes(), at::kFloat);
+  float* out = values.data_ptr<float>();
+  for (std::int64_t i = 0; i < values.numel(); ++i) out[i] = static_cast<float>(spread * random.normal());
+  return values;
+}
+
+bool ends_with(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+}  // namespace
+
+torch::jit::Module load_torchscript(const std::string& path) {
+  torch::jit::Module module;
+  try {
+    module = torch::jit::load(path, at::Device(at::kCPU));
+  } catch (const std::exception& fault) {
+    throw Error(fmt::format(
+        "{}: expected a TorchScript archive, got a file that LibTorch {} cannot load ({}); export "
+        "the model with torch.jit.script or torch.jit.trace and .save(), or copy the file anew",
+        path, TORCH_VERSION, reason(fault)));
+  }
+  const auto forward = module.find_method("forward");
+  if (!forward)
+    throw Error(
+        fmt::format("{}: expected a model with a method `forward`, got one without; export it with "
+                    "torch.jit.script or torch.jit.trace",
+                    path));
+  const auto& arguments = forward->function().getSchema().arguments();
+  std::size_t wanted = 0;
+  for (const auto& argument : arguments) wanted += argument.default_value() ? 0 : 1;
+  if (arguments.size() != 2 || wanted != 2)
+    throw Error(
+        fmt::format("{}: expected a forward that takes one tensor of images, got one with {} arguments; wrap "
+                    "the model so that it takes [n,3,height,width]",
+                    path, arguments.size() - 1));
+  module.eval();
+  return module;
+}
+
+void forget(torch::jit::Module& module, std::uint64_t seed) {
+  const at::NoGradGuard no_grad;
+  std::size_t changed = 0;
+  for (const auto& parameter : module.named_parameters()) {
+    at::Tensor value = parameter.value;
+    if (value.dim() >= 2)
+      value.copy_(he_normal(value, seed, parameter.name));
+    else
+      value.fill_(ends_with(parameter.name, "weight") ? 1.0 : 0.0);
+    ++changed;
+  }
+  if (changed == 0)
+    throw Error(
+        "untrained: the model has no parameters that could be set anew: it was frozen before it was saved; "
+        "export it without torch.jit.freeze");
+  for (const auto& buffer : module.named_buffers()) {
+    at::Tensor value = buffer.value;
+    if (ends_with(buffer.name, "running_mean")) value.zero_();
+    if (ends_with(buffer.name, "running_var")) value.fill_(1.0);
+  }
+}
+
+}  // namespace graft

@@ -1,0 +1,342 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/script.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include <graft/error.h>
+#include <graft/random.h>
+
+#include "align_channels.h"
+#include "architecture.h"
+#include "backbone.h"
+#include "fold_padding.h"
+#include "model_file.h"
+#include "network.h"
+#include "program.h"
+#include "sha256.h"
+
+namespace graft {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+using torch::jit::Module;
+
+/// A folder that goes away with the test.
+class TorchTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "graft-torch-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder_ = name;
+    use_one_thread();
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::string file(const std::string& name) const { return folder_ + "/" + name; }
+
+  template <typename F>
+  static std::string error_of(F&& f) {
+    try {
+      f();
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "no error";
+  }
+
+  std::string folder_;
+};
+
+/// A module with the given tensors and source.
+Module module_of(const std::string& source, const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
+  Module module("M");
+  module.register_attribute("training", c10::BoolType::get(), true);
+  for (const auto& [name, value] : tensors) module.register_parameter(name, value, false);
+  module.define(source);
+  module.eval();
+  return module;
+}
+
+/// Convolutions with TensorFlow's 'same' padding, ReLU6, and a number of channels that no block divides.
+Module small_mobilenet() {
+  at::manual_seed(3);
+  return module_of(R"(
+def forward(self, x):
+    a = torch.constant_pad_nd(x, [0, 1, 0, 1], 0.0)
+    a = torch.hardtanh(torch.conv2d(a, self.w1, self.b1, [2, 2], [0, 0], [1, 1], 1), 0.0, 6.0)
+    a = torch.hardtanh(torch.conv2d(a, self.w2, self.b2, [1, 1], [1, 1], [1, 1], 24), 0.0, 6.0)
+    a = torch.hardtanh(torch.conv2d(a, self.w3, self.b3, [1, 1], [0, 0], [1, 1], 1), 0.0, 6.0)
+    a = torch.constant_pad_nd(a, [0, 1, 0, 1], 0.0)
+    a = torch.hardtanh(torch.conv2d(a, self.w4, self.b4, [2, 2], [0, 0], [1, 1], 40), 0.0, 6.0)
+    return torch.conv2d(a, self.w5, None, [1, 1], [0, 0], [1, 1], 1)
+)",
+                   {{"w1", at::randn({24, 3, 3, 3})},
+                    {"b1", at::randn({24}) + 2},
+                    {"w2", at::randn({24, 1, 3, 3})},
+                    {"b2", at::randn({24}) + 2},
+                    {"w3", at::randn({40, 24, 1, 1})},
+                    {"b3", at::randn({40}) + 2},
+                    {"w4", at::randn({40, 1, 3, 3})},
+                    {"b4", at::randn({40}) + 2},
+                    {"w5", at::randn({10, 40, 1, 1})}});
+}
+
+double relative_error(const at::Tensor& got, const at::Tensor& wanted) {
+  return ((got - wanted).abs().max() / wanted.abs().max()).item<double>();
+}
+
+TEST_F(TorchTest, FoldingKeepsEverySumForAnyPaddingKernelStrideAndSize) {
+  const c10::InferenceMode inference;
+  Random random(7);
+  at::manual_seed(1);
+  int folded = 0;
+  for (int trial = 0; trial < 60; ++trial) {
+    const auto pick = [&](int low, int high) { return low + static_cast<int>(random.below(high - low + 1)); };
+    const int kernel = pick(3, 5), stride = pick(1, 3), groups = random.chance(0.5) ? 4 : 1, own = pick(0, 1);
+    const std::string source =
+        "def forward(self, x):\n    p = torch.constant_pad_nd(x, [" + std::to_string(pick(0, 2)) + ", " +
+        std::to_string(pick(0, 2)) + ", " + std::to_string(pick(0, 2)) + ", " + std::to_string(pick(0, 2)) +
+        "], 0.0)\n    return torch.conv2d(p, self.w, None, [" + std::to_string(stride) + ", " +
+        std::to_string(stride) + "], [" + std::to_string(own) + ", " + std::to_string(own) + "], [1, 1], " +
+        std::to_string(groups) + ")\n";
+    const Module plain =
+        torch::jit::freeze(module_of(source, {{"w", at::randn({8, 4 / groups, kernel, kernel})}}));
+    const Module changed = plain.clone();
+    folded += fold_padding(changed.get_method("forward").graph());
+    const at::Tensor x = at::randn({2, 4, pick(5, 12), pick(5, 12)});
+    const at::Tensor wanted = Program(plain).run(x).toTensor(), got = Program(changed).run(x).toTensor();
+    ASSERT_EQ(got.sizes(), wanted.sizes()) << source;
+    ASSERT_LE(relative_error(got, wanted), 1e-6) << source;
+  }
+  EXPECT_GT(folded, 40);
+}
+
+TEST_F(TorchTest, FoldingLeavesAloneWhatItCannotExpress) {
+  const std::vector<std::pair<std::string, at::Tensor>> w = {{"w", at::randn({8, 4, 3, 3})}};
+  for (const char* source : {
+           "def forward(self, x):\n    return torch.conv2d(torch.constant_pad_nd(x, [0, 1, 0, 1], 1.0), "
+           "self.w, None, "
+           "[2, 2], [0, 0], [1, 1], 1)\n",  // not zeros
+           "def forward(self, x):\n    return torch.conv2d(torch.constant_pad_nd(x, [0, 1, 0, 1], 0.0), "
+           "self.w, None, "
+           "[2, 2], [0, 0], [2, 2], 1)\n",  // dilated
+           "def forward(self, x):\n    return torch.conv2d(torch.constant_pad_nd(x, [-1, 1, 0, 1], 0.0), "
+           "self.w, None, "
+           "[2, 2], [0, 0], [1, 1], 1)\n",  // a crop
+           "def forward(self, x):\n    return torch.conv2d(torch.constant_pad_nd(x, [0, 3, 0, 3], 0.0), "
+           "self.w, None, "
+           "[2, 2], [0, 0], [1, 1], 1)\n",  // a kernel four times as large
+       }) {
+    Module module = torch::jit::freeze(module_of(source, w));
+    EXPECT_EQ(fold_padding(module.get_method("forward").graph()), 0) << source;
+  }
+}
+
+TEST_F(TorchTest, AlignedChannelsChangeNoSum) {
+  const c10::InferenceMode inference;
+  const Module plain = torch::jit::freeze(small_mobilenet());
+  const Module changed = plain.clone();
+  // The first convolution with its depthwise follower. The 40 channels are seen by a padding step until that
+  // is folded; the model's output stays as it is.
+  EXPECT_EQ(align_channels(changed.get_method("forward").graph()), 2);
+  EXPECT_EQ(fold_padding(changed.get_method("forward").graph()), 2);
+  EXPECT_EQ(align_channels(changed.get_method("forward").graph()), 2);
+  const at::Tensor x = at::randn({2, 3, 33, 40});
+  const at::Tensor wanted = Program(plain).run(x).toTensor(), got = Program(changed).run(x).toTensor();
+  ASSERT_EQ(got.sizes(), wanted.sizes());
+  EXPECT_LE(relative_error(got, wanted), 1e-6);
+}
+
+TEST_F(TorchTest, AlignmentStopsWhereAChannelIsSeen) {
+  for (const char* last : {"a", "torch.add(a, 1.0)", "torch.softmax(a, 1)"}) {
+    const Module module = torch::jit::freeze(module_of(
+        std::string("def forward(self, x):\n    a = torch.relu(torch.conv2d(x, self.w, None, [1, 1], [0, 0], "
+                    "[1, 1], 1))\n    return ") +
+            last + "\n",
+        {{"w", at::randn({24, 3, 1, 1})}}));
+    EXPECT_EQ(align_channels(module.get_method("forward").graph()), 0) << last;
+  }
+}
+
+TEST_F(TorchTest, FusedBackboneEqualsThePlainModel) {
+  const c10::InferenceMode inference;
+  const Module model = small_mobilenet();
+  save_torchscript(model, file("m.pt"));
+  std::vector<std::string> warnings;
+  const Backbone backbone(
+      {file("m.pt"), 4, true, false, 0, [&](const std::string& w) { warnings.push_back(w); }});
+  at::manual_seed(5);
+  for (const auto& [height, width] : {std::pair{32, 32}, std::pair{33, 47}}) {
+    const at::Tensor x = at::randn({4, 3, height, width});
+    const at::Tensor wanted = Program(model).run(x).toTensor().mean({2, 3});
+    const Tensor got = backbone.run(x.data_ptr<float>(), height, width);
+    ASSERT_EQ(got.shape, Shape({4, 10}));
+    EXPECT_LE(relative_error(at::from_blob(got.data, {4, 10}), wanted), 1e-5);
+  }
+  EXPECT_THAT(warnings, ::testing::IsEmpty());  // the fused program was good enough to be used
+}
+
+TEST_F(TorchTest, BitsDependNeitherOnSlotNorOnNeighboursNorOnTheCall) {
+  save_torchscript(small_mobilenet(), file("m.pt"));
+  const Backbone backbone({file("m.pt"), 4, true, false, 0, [](const std::string&) {}});
+  at::manual_seed(6);
+  const at::Tensor one = at::randn({3, 32, 32});
+  std::vector<std::vector<float>> rows;
+  for (int call = 0; call < 12; ++call) {
+    at::Tensor batch = call % 2 ? at::randn({4, 3, 32, 32}) : at::zeros({4, 3, 32, 32});
+    const int slot = call % 4;
+    batch[slot].copy_(one);
+    const Tensor got = backbone.run(batch.data_ptr<float>(), 32, 32);
+    rows.emplace_back(got.as<float>() + slot * 10, got.as<float>() + slot * 10 + 10);
+  }
+  for (const auto& row : rows) EXPECT_EQ(row, rows.front());
+}
+
+TEST_F(TorchTest, NetworksComputeWhatTheirLayersSay) {
+  const c10::InferenceMode inference;
+  const Architecture net = make_architecture("resnet8", 4, 5, 16);
+  Module module = build_network(net);
+  forget(module, 1);
+  module.eval();
+  const at::Tensor x = at::randn({2, 3, 16, 16});
+  // By hand, from the same tensors.
+  const auto get = [&](const std::string& name) {
+    for (const auto& p : module.named_parameters())
+      if (p.name == name) return p.value;
+    throw std::runtime_error("no parameter " + name);
+  };
+  const auto norm = [](const at::Tensor& t) { return t / std::sqrt(1.0 + 1e-5); };
+  const auto conv = [&](const at::Tensor& t, const std::string& name, int stride) {
+    return norm(at::conv2d(t, get(name + ".weight"), {}, stride, 1));
+  };
+  at::Tensor h = conv(x, "conv1", 1).relu();
+  for (int stage = 1; stage <= 3; ++stage) {
+    const std::string at = "layer" + std::to_string(stage) + ".0.";
+    const int stride = stage > 1 ? 2 : 1;
+    at::Tensor skip = h;
+    if (stage > 1) {
+      const auto channels = h.size(1);
+      skip = at::zeros({2, 2 * channels, h.size(2) / 2, h.size(3) / 2});
+      skip.narrow(1, channels / 2, channels)
+          .copy_(at::slice(at::slice(h, 2, 0, INT64_MAX, 2), 3, 0, INT64_MAX, 2));
+    }
+    h = (conv(conv(h, at + "conv1", stride).relu(), at + "conv2", 1) + skip).relu();
+  }
+  const at::Tensor features = h.mean({2, 3});
+  const at::Tensor logits = at::linear(features, get("linear.weight"), get("linear.bias"));
+  EXPECT_LE(relative_error(Program(module).run(x).toTensor(), logits), 1e-5);
+
+  // The extractor is the same network without its classifier, and survives saving.
+  save_torchscript(build_extractor(net, module), file("e.pt"));
+  EXPECT_LE(relative_error(Program(load_torchscript(file("e.pt"))).run(x).toTensor(), features), 1e-5);
+  EXPECT_EQ(net.features, features.size(1));
+}
+
+TEST_F(TorchTest, LeNetFitsItsImageSize) {
+  const Architecture net = make_architecture("lenet", 6, 10, 28);
+  Module module = build_network(net);
+  forget(module, 1);
+  EXPECT_EQ(Program(module).run(at::zeros({1, 3, 28, 28})).toTensor().sizes(), at::IntArrayRef({1, 10}));
+  EXPECT_EQ(error_of([] { make_architecture("lenet", 6, 10, 7); }),
+            "lenet: expected images of at least 8 px, got 7 px");
+  EXPECT_EQ(error_of([] { make_architecture("resnet9", 6, 10, 7); }),
+            "unknown architecture 'resnet9': expected one of resnet8, resnet14, resnet20, lenet");
+}
+
+TEST_F(TorchTest, ForgettingIsAFunctionOfTheSeed) {
+  const Architecture net = make_architecture("resnet8", 8, 5, 16);
+  std::vector<at::Tensor> weights;
+  for (const std::uint64_t seed : {1, 1, 2}) {
+    Module module = build_network(net);
+    forget(module, seed);
+    weights.push_back(module.attr("conv1").toModule().attr("weight").toTensor());
+    // He: variance 2 / fan-in over the wide layers.
+    const at::Tensor w = module.attr("layer3")
+                             .toModule()
+                             .attr("0")
+                             .toModule()
+                             .attr("conv2")
+                             .toModule()
+                             .attr("weight")
+                             .toTensor();
+    EXPECT_NEAR(w.var().item<double>() * static_cast<double>(w[0].numel()) / 2, 1.0, 0.1);
+  }
+  EXPECT_TRUE(weights[0].equal(weights[1]));
+  EXPECT_FALSE(weights[0].equal(weights[2]));
+  Module frozen = torch::jit::freeze(small_mobilenet());
+  EXPECT_THAT(error_of([&] { forget(frozen, 1); }), StartsWith("untrained: the model has no parameters"));
+}
+
+TEST_F(TorchTest, UnusableFilesGiveOneLineEach) {
+  save_torchscript(small_mobilenet(), file("good.pt"));
+  std::string content;
+  {
+    std::ifstream in(file("good.pt"), std::ios::binary);
+    content.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  const auto check = [&](const std::string& name, const std::string& text) {
+    std::ofstream(file(name), std::ios::binary) << text;
+    const std::string error = error_of([&] { load_torchscript(file(name)); });
+    EXPECT_THAT(error,
+                StartsWith(file(name) + ": expected a TorchScript archive, got a file that LibTorch "));
+    EXPECT_THAT(
+        error,
+        HasSubstr(
+            "export the model with torch.jit.script or torch.jit.trace and .save(), or copy the file anew"));
+    EXPECT_EQ(error.find('\n'), std::string::npos) << error;
+  };
+  check("empty.pt", "");
+  check("text.pt", "no model at all\n");
+  for (const int percent : {1, 50, 90, 99})
+    check("cut.pt", content.substr(0, content.size() * static_cast<std::size_t>(percent) / 100));
+  EXPECT_THAT(error_of([&] { load_torchscript(file("absent.pt")); }), HasSubstr("absent.pt"));
+}
+
+TEST_F(TorchTest, ModelsOfTheWrongFormAreNamed) {
+  const auto backbone = [&](const std::string& source) {
+    save_torchscript(module_of(source, {{"w", at::randn({8, 3, 1, 1})}}), file("m.pt"));
+    return Backbone({file("m.pt"), 2, true, false, 0, [](const std::string&) {}});
+  };
+  std::vector<float> images(2 * 3 * 4 * 4);
+  EXPECT_EQ(error_of([&] { backbone("def forward(self, x, y):\n    return x + y\n"); }),
+            file("m.pt") +
+                ": expected a forward that takes one tensor of images, got one with 2 arguments; wrap the "
+                "model so that it takes [n,3,height,width]");
+  EXPECT_EQ(
+      error_of([&] { backbone("def forward(self, x):\n    return (x, x)\n").run(images.data(), 4, 4); }),
+      file("m.pt") +
+          ": expected a model that returns one tensor, got Tuple; wrap it so that forward returns the "
+          "features alone");
+  EXPECT_EQ(
+      error_of([&] { backbone("def forward(self, x):\n    return x.sum()\n").run(images.data(), 4, 4); }),
+      file("m.pt") +
+          ": expected an output with one row per image, [2,...], got []; the model must keep the batch "
+          "as the first axis");
+  try {
+    backbone("def forward(self, x):\n    return torch.linear(x, torch.zeros([5, 7]), None)\n")
+        .run(images.data(), 4, 4);
+    FAIL();
+  } catch (const UnfitInput& e) {
+    EXPECT_THAT(e.what(), StartsWith("the model does not take images of 4 x 4 ([n,3,4,4]): "));
+    EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << e.what();
+  }
+}
+
+TEST_F(TorchTest, Sha256MatchesTheStandard) {
+  std::ofstream(file("abc")) << "abc";  // FIPS 180-4, example 1
+  EXPECT_EQ(sha256_of_file(file("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_THAT(error_of([&] { sha256_of_file(file("none")); }),
+              HasSubstr("cannot be read: No such file or directory"));
+}
+
+}  // namespace
+}  // namespace graft

@@ -1,0 +1,216 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/script.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+#include <vector>
+
+#include <graft/plugin.h>
+#include <graft/random.h>
+#include <graft/testing/stage_harness.h>
+
+#include "architecture.h"
+#include "model_file.h"
+#include "network.h"
+#include "pack.h"
+
+namespace graft {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::StageHarness;
+
+constexpr std::uint64_t kSeed = 77;  // of the models' random weights
+
+class TorchBackboneTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    std::string name = (std::filesystem::temp_directory_path() / "graft-backbone-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder_ = new std::string(name);
+    for (const auto& [path, net] : {std::pair{model(), make_architecture("resnet8", 8, 2, 32)},
+                                    std::pair{lenet(), make_architecture("lenet", 4, 2, 32)}}) {
+      torch::jit::Module network = build_network(net);
+      forget(network, kSeed);
+      save_torchscript(build_extractor(net, network), path);
+    }
+  }
+  static void TearDownTestSuite() {
+    std::filesystem::remove_all(*folder_);
+    delete folder_;
+  }
+  static std::string model() { return *folder_ + "/resnet8.pt"; }
+  static std::string lenet() { return *folder_ + "/lenet.pt"; }
+  static StageHarness stage(const std::string& more = "", const std::string& path = model()) {
+    return StageHarness("torch_backbone",
+                        "{model: \"" + path + "\"" + (more.empty() ? "" : ", " + more) + "}");
+  }
+  static std::string error_of(const std::string& more, const std::string& path = model()) {
+    try {
+      stage(more, path);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "no error";
+  }
+
+  static inline std::string* folder_ = nullptr;
+};
+
+Image noise(int width, int height, std::uint64_t seed) {
+  Image image = Image::allocate(width, height);
+  Random random(seed);
+  for (std::size_t i = 0; i < image.bytes(); ++i)
+    image.data[i] = static_cast<std::uint8_t>(random.below(256));
+  return image;
+}
+
+std::vector<float> values(const StageHarness::Outcome& outcome) {
+  const auto& t = std::get<Tensor>(outcome.payload);
+  return {t.as<float>(), t.as<float>() + t.size()};
+}
+
+TEST(Normalizer, FollowsTheOrderOfOperationsOfTorchvision) {
+  const Normalizer normalizer({0.485, 0.456, 0.406}, {0.229, 0.224, 0.225});
+  const Image image = noise(5, 3, 1);
+  std::vector<float> out(45);
+  normalizer.pack(image, out.data());
+  const float mean[] = {0.485f, 0.456f, 0.406f}, deviation[] = {0.229f, 0.224f, 0.225f};
+  for (int c = 0; c < 3; ++c)
+    for (int y = 0; y < 3; ++y)
+      for (int x = 0; x < 5; ++x)
+        EXPECT_EQ(out[c * 15 + y * 5 + x], (image.row(y)[3 * x + c] / 255.0f - mean[c]) / deviation[c]);
+}
+
+TEST_F(TorchBackboneTest, OneVectorPerImageAndPaddingLeavesNoTrace) {
+  auto harness = stage("batch: 4");
+  EXPECT_EQ(harness.as<BatchTransform>().batch_size(), 4u);
+  const auto alone = harness.apply_batch({noise(32, 32, 1)});
+  const auto full =
+      harness.apply_batch({noise(32, 32, 2), noise(32, 32, 1), noise(32, 32, 3), noise(32, 32, 4)});
+  ASSERT_EQ(values(alone[0]).size(), 32u);  // 4 x width
+  EXPECT_EQ(values(alone[0]), values(full[1]));
+  EXPECT_NE(values(full[0]), values(full[1]));
+  EXPECT_TRUE(harness.warnings().empty()) << harness.warnings().front();
+}
+
+TEST_F(TorchBackboneTest, FirstAndTenthCallGiveTheSameBits) {
+  auto harness = stage();
+  const auto first = values(harness.apply_batch({noise(32, 32, 1)})[0]);
+  for (int call = 2; call <= 10; ++call)
+    ASSERT_EQ(values(harness.apply_batch({noise(32, 32, 1)})[0]), first) << "call " << call;
+}
+
+TEST_F(TorchBackboneTest, ThreadsDoNotChangeBits) {
+  auto harness = stage("batch: 2");
+  auto& shared = harness.as<BatchTransform>();
+  std::vector<std::vector<float>> wanted;
+  auto reference = stage("batch: 2");
+  for (std::uint64_t i = 0; i < 24; ++i)
+    wanted.push_back(values(reference.apply_batch({noise(32, 32, i)})[0]));
+
+  std::vector<std::vector<float>> got(24);
+  std::vector<std::thread> workers;
+  for (std::size_t w = 0; w < 4; ++w)
+    workers.emplace_back([&, w] {
+      struct Keep final : BatchOutput {
+        std::vector<float>* to = nullptr;
+        void set(std::size_t, Payload p, std::size_t) override {
+          const auto& t = std::get<Tensor>(p);
+          to->assign(t.as<float>(), t.as<float>() + t.size());
+        }
+        void reject(std::size_t, const std::string&, const std::string& text) override {
+          ADD_FAILURE() << text;
+        }
+      } keep;
+      shared.enter_worker();
+      for (std::size_t i = w; i < 24; i += 4) {
+        const Item item{std::make_shared<Entry>(), 0, noise(32, 32, i)};
+        keep.to = &got[i];
+        shared.apply({&item, 1}, keep);
+      }
+    });
+  for (auto& worker : workers) worker.join();
+  EXPECT_EQ(got, wanted);
+}
+
+TEST_F(TorchBackboneTest, SizesMayMixWhereTheModelTakesThem) {
+  auto harness = stage("batch: 4");
+  const auto mixed = harness.apply_batch({noise(32, 32, 1), noise(40, 24, 2), noise(32, 32, 3)});
+  EXPECT_EQ(values(mixed[0]), values(harness.apply_batch({noise(32, 32, 1)})[0]));
+  EXPECT_EQ(values(mixed[1]), values(harness.apply_batch({noise(40, 24, 2)})[0]));
+}
+
+TEST_F(TorchBackboneTest, AnImageThatDoesNotFitIsRejectedAlone) {
+  auto harness = stage("batch: 4", lenet());
+  const auto out = harness.apply_batch({noise(32, 32, 1), noise(40, 24, 2), StageHarness::tensor({1}, {0})});
+  EXPECT_EQ(out[0].reject_code, "");
+  EXPECT_EQ(out[1].reject_code, "model-input");
+  EXPECT_THAT(out[1].reject_text,
+              ::testing::StartsWith("the model does not take images of 40 x 24 ([n,3,24,40]): mat1"));
+  EXPECT_EQ(out[1].reject_text.find('\n'), std::string::npos);
+  EXPECT_EQ(out[2].reject_code, "wrong-type");
+  EXPECT_EQ(harness.warnings(), std::vector<std::string>{out[1].reject_text});
+}
+
+TEST_F(TorchBackboneTest, UntrainedForgetsTheWeightsButNotTheArchitecture) {
+  auto trained = stage(), one = stage("untrained: true"), again = stage("untrained: true"),
+       other = stage("untrained: true, init_seed: 2"),
+       same = stage("untrained: true, init_seed: " + std::to_string(kSeed));
+  const auto run = [](StageHarness& s) { return values(s.apply_batch({noise(32, 32, 1)})[0]); };
+  EXPECT_EQ(run(one), run(again));
+  EXPECT_NE(run(one), run(trained));
+  EXPECT_EQ(run(same), run(trained));  // all that was learnt is gone, and nothing else
+  EXPECT_NE(run(one), run(other));
+  EXPECT_EQ(run(one).size(), run(trained).size());
+  for (const float v : run(one)) EXPECT_TRUE(std::isfinite(v));
+}
+
+TEST_F(TorchBackboneTest, NormalizationIsPartOfTheResult) {
+  auto imagenet = stage(), half = stage("normalize: {mean: 0.5, std: [0.5, 0.5, 0.5]}");
+  EXPECT_NE(values(imagenet.apply_batch({noise(32, 32, 1)})[0]),
+            values(half.apply_batch({noise(32, 32, 1)})[0]));
+  EXPECT_EQ(error_of("normalize: {mean: [0.5, 0.5]}"),
+            "normalize.mean: expected one value or three (red, green, blue), got 2");
+}
+
+TEST_F(TorchBackboneTest, APinnedFileMustMatch) {
+  const std::string zeros(64, '0');
+  EXPECT_THAT(error_of("sha256: \"" + zeros + "\""),
+              ::testing::AllOf(
+                  ::testing::StartsWith(model() + ": expected SHA-256 " + zeros + ", got "),
+                  HasSubstr(": this is another file, or it was damaged; fetch it anew or correct `sha256`")));
+  EXPECT_EQ(error_of("sha256: abc"), "sha256: expected 64 hexadecimal digits, got 'abc'");
+}
+
+TEST_F(TorchBackboneTest, AFileThatIsNoModelIsRefused) {
+  const std::string path = *folder_ + "/text.pt";
+  std::ofstream(path) << "hello";
+  EXPECT_THAT(error_of("", path),
+              ::testing::StartsWith(path + ": expected a TorchScript archive, got a file that LibTorch "));
+}
+
+/// Real weights, real sizes.
+TEST_F(TorchBackboneTest, MobileNetIsIndependentOfSlotCallAndEnvironment) {
+  const char* data = std::getenv("GRAFT_DATA");
+  const std::string path =
+      std::string(data ? data : "") + "/weights/mobilenet_v1_075_imagenet.torchscript.pt";
+  if (!data || !std::filesystem::exists(path)) GTEST_SKIP() << "set GRAFT_DATA (missing " << path << ")";
+  auto harness = stage("batch: 4, normalize: {mean: 0.5, std: 0.5}", path);
+  const auto alone = values(harness.apply_batch({noise(224, 224, 1)})[0]);
+  ASSERT_EQ(alone.size(), 768u);
+  for (std::size_t slot = 0; slot < 4; ++slot) {
+    std::vector<Payload> batch;
+    for (std::size_t i = 0; i < 4; ++i) batch.emplace_back(noise(224, 224, i == slot ? 1 : 10 + i));
+    EXPECT_EQ(values(harness.apply_batch(batch)[slot]), alone) << "slot " << slot;
+  }
+  EXPECT_TRUE(harness.warnings().empty()) << harness.warnings().front();
+}
+
+}  // namespace
+}  // namespace graft
