@@ -82,7 +82,8 @@ int describe(const Global& global, const std::vector<std::string>& arguments) {
     if (const auto* rejected = registry.rejected_as(name))
       throw UsageError{fmt::format("plugin '{}' cannot be used: {}", name, rejected->message())};
     throw UsageError{fmt::format("no plugin '{}'{} (plugins: {})", name,
-                                 near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", "))};
+                                 near ? fmt::format("; did you mean '{}'?", *near) : "",
+                                 fmt::join(names, ", "))};
   }
   const PluginSchema& s = plugin->schema;
   if (global.json) {

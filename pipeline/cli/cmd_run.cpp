@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -9,6 +10,16 @@
 #include "run/runner.h"
 
 namespace graft::cli {
+namespace {
+
+/// A network allocates and frees the same large buffers batch after batch. Left alone, glibc hands them back
+/// to the kernel each time, and the page faults cost 10 to 25 % of the run (MobileNet v1, hymenoptera).
+void keep_freed_memory() {
+  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
+
+}  // namespace
 
 int run(const Global& global, const std::vector<std::string>& arguments) {
   const std::string& path = only_argument(arguments, "CONFIG");
@@ -16,6 +27,7 @@ int run(const Global& global, const std::vector<std::string>& arguments) {
   const auto plan = read_plan(global, path, registry);
   if (!plan) return kUsage;
 
+  keep_freed_memory();
   RunOptions options;
   options.out = global.out;
   options.store = global.store;

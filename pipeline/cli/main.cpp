@@ -6,8 +6,8 @@
 #include <iterator>
 #include <sstream>
 
-#include <boost/program_options.hpp>
 #include <fmt/format.h>
+#include <boost/program_options.hpp>
 
 #include <graft/params.h>
 #include <graft/version.h>
@@ -31,7 +31,8 @@ constexpr Row kCommands[] = {
     {"check", "check CONFIG", "find every fault of a config without running it", check},
     {"plan", "plan CONFIG", "show stages, shapes, rows, what is stored and what would be computed", plan},
     {"plugins", "plugins", "list the plugins, and the files that were refused and why", plugins},
-    {"describe", "describe PLUGIN", "show a plugin's ports and parameters, and a config that uses it", describe},
+    {"describe", "describe PLUGIN", "show a plugin's ports and parameters, and a config that uses it",
+     describe},
     {"version", "version", "show the versions of graft and of its plugin interface", version},
 };
 
@@ -42,13 +43,13 @@ po::options_description global_options(Global& global) {
   };
   options.add_options()("help,h", "show this help, or a command's")(
       "set", po::value(&global.overrides)->composing()->value_name("KEY=VALUE"),
-      "override: stage.key=value, run.threads=4, name=x, seed=1")(
-      "out", path(global.out)->value_name("DIR"), "where results go (default: runs/<name>)")(
+      "override: stage.key=value, run.threads=4, name=x, seed=1")("out", path(global.out)->value_name("DIR"),
+                                                                  "where results go (default: runs/<name>)")(
       "store", path(global.store)->value_name("DIR"), "the feature store (default: .graft)")(
       "plugin-dir", po::value(&global.plugin_dirs)->composing()->value_name("DIR"),
-      "look for plugins here, too (also: GRAFT_PLUGIN_PATH)")("quiet,q", po::bool_switch(&global.quiet),
-                                                                 "print errors only")(
-      "json", po::bool_switch(&global.json), "print results and faults as JSON");
+      "look for plugins here, too (also: GRAFT_PLUGIN_PATH)")(
+      "quiet,q", po::bool_switch(&global.quiet), "print errors only")("json", po::bool_switch(&global.json),
+                                                                      "print results and faults as JSON");
   return options;
 }
 
@@ -103,9 +104,10 @@ int main(int argc, char** argv) {
       std::vector<std::string> names;
       for (const Row& r : kCommands) names.emplace_back(r.name);
       const auto near = graft::nearest(arguments[0], names);
-      return usage_error(fmt::format("no command '{}'{} (commands: {})", arguments[0],
-                                     near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", ")),
-                         usage);
+      return usage_error(
+          fmt::format("no command '{}'{} (commands: {})", arguments[0],
+                      near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", ")),
+          usage);
     }
     usage = row->usage;
     if (values.count("help") != 0) {

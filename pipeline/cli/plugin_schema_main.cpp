@@ -1,5 +1,5 @@
-// graft-plugin-schema PLUGIN.so OUT.json: writes the schema that a plugin declares. Run by graft_add_plugin after
-// the plugin is linked, so that graft can check and describe configs without loading it.
+// graft-plugin-schema PLUGIN.so OUT.json: writes the schema that a plugin declares. Run by graft_add_plugin
+// after the plugin is linked, so that graft can check and describe configs without loading it.
 
 #include <cstdio>
 #include <fstream>

@@ -50,7 +50,8 @@ class ImageFolder final : public graft::Source {
     std::vector<Split> given;
     if (context.params.has("splits")) {
       for (const Split split : {Split::Train, Split::Val, Split::Test}) {
-        const auto folders = context.params.object("splits").get<std::vector<std::string>>(graft::to_string(split));
+        const auto folders =
+            context.params.object("splits").get<std::vector<std::string>>(graft::to_string(split));
         for (const std::string& name : folders) splits.emplace_back(name, split);
         if (!folders.empty()) given.push_back(split);
       }
@@ -210,10 +211,11 @@ GRAFT_PLUGIN(
                 "The files, in the order of their paths; the key is the path below the root.")
         .param(graft::folder("root").required().doc(
             "Folder with one sub-folder per class, or with one per split that holds those."))
-        .param(graft::object("splits", {split_folders("train"), split_folders("val"), split_folders("test")})
-                   .optional()
-                   .doc("The folders directly in the root that make up each split; left out: the folders in the "
-                        "root are the classes, and a hash of the key decides."))
+        .param(
+            graft::object("splits", {split_folders("train"), split_folders("val"), split_folders("test")})
+                .optional()
+                .doc("The folders directly in the root that make up each split; left out: the folders in the "
+                     "root are the classes, and a hash of the key decides."))
         .param(graft::flag("follow_symlinks", false)
                    .doc("Follow symbolic links to files and folders, also out of the root."))
         .params_from(graft::SplitRule::parameters())

@@ -95,7 +95,8 @@ void GraftChain(benchmark::State& state) {
 void BareChain(benchmark::State& state) {
   namespace flow = tbb::flow;
   for (auto _ : state) {
-    const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(state.range(0)));
+    const tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
+                                    static_cast<std::size_t>(state.range(0)));
     tbb::task_arena arena(static_cast<int>(state.range(0)));
     arena.execute([&] {
       using Message = std::shared_ptr<const int>;

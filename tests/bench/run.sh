@@ -32,7 +32,7 @@ peer_speed() {
     find "$data/hymenoptera/train/$class" -type f ! -name '*.gif' -exec ln -sf {} "$work/train/$class/" \;
   done
   /usr/bin/python3 "$peer" --root "$work/train" --root "$data/hymenoptera/val" --torchscript "$model" \
-    --mode ofi --mean 0.5 --std 0.5 --out "$work/peer.h5"
+    --mode ofi --mean 0.5 --std 0.5 --out "$work/peer.h5" 2>/dev/null
 }
 echo "== whole pipeline: hymenoptera, MobileNet v1 0.75, alternating"
 for round in 1 2 3; do

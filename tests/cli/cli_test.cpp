@@ -12,8 +12,8 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 const std::vector<std::string> kPlugins = [] {
-  std::vector<std::string> names{"augment",  "decode", "evaluate",    "feature_table", "image_folder",
-                                 "knn", "linear_probe", "pixel_table", "synthetic"};
+  std::vector<std::string> names{"augment", "decode",       "evaluate",    "feature_table", "image_folder",
+                                 "knn",     "linear_probe", "pixel_table", "synthetic"};
   if (GRAFT_HAS_TORCH) names.insert(names.end(), {"pretrain", "torch_backbone"});
   return names;
 }();
@@ -21,8 +21,8 @@ const std::vector<std::string> kPlugins = [] {
 TEST(Cli, HelpNamesEveryCommandAndExitCode) {
   const ProgramResult r = run_program({"--help"});
   EXPECT_EQ(r.exit_code, 0);
-  for (const char* word : {"run CONFIG", "check CONFIG", "plan CONFIG", "plugins", "describe PLUGIN", "version", "--set",
-                           "--out", "--store", "--plugin-dir", "--json", "130 or 143"})
+  for (const char* word : {"run CONFIG", "check CONFIG", "plan CONFIG", "plugins", "describe PLUGIN",
+                           "version", "--set", "--out", "--store", "--plugin-dir", "--json", "130 or 143"})
     EXPECT_THAT(r.out, HasSubstr(word));
   EXPECT_EQ(run_program({}).exit_code, 2);
   EXPECT_THAT(run_program({"run", "--help"}).out, StartsWith("usage: graft run CONFIG"));
@@ -35,15 +35,18 @@ TEST(Cli, WrongUsageSaysWhatAndExitsWithTwo) {
     EXPECT_EQ(r.err, text);
   };
   fails({"rum"},
-        "error: no command 'rum'; did you mean 'run'? (commands: run, check, plan, plugins, describe, version)\n"
+        "error: no command 'rum'; did you mean 'run'? (commands: run, check, plan, plugins, describe, "
+        "version)\n"
         "usage: graft COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the commands\n");
   fails({"run"}, "error: CONFIG is missing\nusage: graft run CONFIG\n");
   fails({"run", "a", "b"}, "error: one CONFIG expected, got 2\nusage: graft run CONFIG\n");
   fails({"check", "--bogus"},
-        "error: unrecognised option '--bogus'\nusage: graft COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the "
+        "error: unrecognised option '--bogus'\nusage: graft COMMAND [ARGUMENT] [OPTIONS]; graft --help lists "
+        "the "
         "commands\n");
   fails({"run", "no-such.yaml"},
-        "no-such.yaml: error: cannot open no-such.yaml: No such file or directory\n1 fault in no-such.yaml; nothing was "
+        "no-such.yaml: error: cannot open no-such.yaml: No such file or directory\n1 fault in no-such.yaml; "
+        "nothing was "
         "run\n");
 }
 
@@ -53,7 +56,8 @@ TEST(Cli, PluginsListsEveryPluginAndEveryRefusal) {
   const ProgramResult r = run_program({"plugins", "--plugin-dir", folder.path()});
   EXPECT_EQ(r.exit_code, 0);
   for (const std::string& name : kPlugins) EXPECT_THAT(r.out, HasSubstr(name + " "));
-  EXPECT_THAT(r.out, HasSubstr("refused: " + (folder / "broken.so").string() + "\n  wanted  a shared object that loads"));
+  EXPECT_THAT(r.out, HasSubstr("refused: " + (folder / "broken.so").string() +
+                               "\n  wanted  a shared object that loads"));
 }
 
 TEST(Cli, EveryPluginDescribesItselfAndItsExamplePassesCheck) {
@@ -64,7 +68,8 @@ TEST(Cli, EveryPluginDescribesItselfAndItsExamplePassesCheck) {
     const auto schema = nlohmann::json::parse(r.out);
     EXPECT_GT(schema["summary"].get<std::string>().size(), 20u) << name;
     for (const auto& p : schema["params"])
-      EXPECT_NE(p["text"].get<std::string>(), "") << name << ": parameter " << p["name"] << " has no sentence";
+      EXPECT_NE(p["text"].get<std::string>(), "")
+          << name << ": parameter " << p["name"] << " has no sentence";
     const auto config = folder.write(name + ".yaml", schema["example"].get<std::string>());
     const ProgramResult check = run_program({"check", config});
     EXPECT_EQ(check.exit_code, 0) << name << ":\n" << check.err;
@@ -73,7 +78,8 @@ TEST(Cli, EveryPluginDescribesItselfAndItsExamplePassesCheck) {
     for (const auto& p : schema["params"])
       EXPECT_THAT(text.out, HasSubstr("\n  " + p["name"].get<std::string>() + ": "));
   }
-  EXPECT_THAT(run_program({"describe", "decod"}).err, HasSubstr("no plugin 'decod'; did you mean 'decode'? (plugins: "));
+  EXPECT_THAT(run_program({"describe", "decod"}).err,
+              HasSubstr("no plugin 'decod'; did you mean 'decode'? (plugins: "));
 }
 
 TEST(Cli, VersionAsTextAndJson) {
@@ -82,7 +88,8 @@ TEST(Cli, VersionAsTextAndJson) {
 }
 
 TEST(Cli, CheckPrintsFaultsAsJsonLines) {
-  const ProgramResult r = run_program({"check", "--json", std::string(GRAFT_SOURCE_DIR) + "/tests/errors/cases/cycle.yaml"});
+  const ProgramResult r =
+      run_program({"check", "--json", std::string(GRAFT_SOURCE_DIR) + "/tests/errors/cases/cycle.yaml"});
   EXPECT_EQ(r.exit_code, 2);
   const auto fault = nlohmann::json::parse(r.err);
   EXPECT_EQ(fault["line"], 4);
@@ -103,7 +110,9 @@ TEST(Cli, EveryShippedConfigPassesCheckOrNamesTheDataItNeeds) {
     const ProgramResult r = run_program({"check", e.path()});
     if (text.find("${GRAFT_DATA}") != std::string::npos && !data) {
       EXPECT_EQ(r.exit_code, 2);
-      EXPECT_THAT(r.err, HasSubstr("environment variable GRAFT_DATA is not set; set it to the folder that holds the data"));
+      EXPECT_THAT(
+          r.err,
+          HasSubstr("environment variable GRAFT_DATA is not set; set it to the folder that holds the data"));
     } else {
       EXPECT_EQ(r.exit_code, 0) << e.path() << "\n" << r.err;
     }

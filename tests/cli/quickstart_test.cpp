@@ -14,8 +14,10 @@ using nlohmann::json;
 
 json run_config(const TempFolder& folder, const std::string& config, const std::string& out,
                 std::vector<std::string> more = {}) {
-  std::vector<std::string> arguments{"run", std::string(GRAFT_SOURCE_DIR) + "/configs/" + config, "--quiet",
-                                     "--out", folder / out, "--store", folder / "store"};
+  std::vector<std::string> arguments{"run",           std::string(GRAFT_SOURCE_DIR) + "/configs/" + config,
+                                     "--quiet",       "--out",
+                                     folder / out,    "--store",
+                                     folder / "store"};
   arguments.insert(arguments.end(), more.begin(), more.end());
   const ProgramResult r = run_program(arguments);
   EXPECT_EQ(r.exit_code, 0) << r.err;
@@ -27,7 +29,9 @@ TEST(Quickstart, TransferBeatsTheSameNetworkUntrained) {
   if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "built without LibTorch";
   const TempFolder folder;
   const json r = run_config(folder, "quickstart.yaml", "r");
-  const auto accuracy = [&](const char* learner) { return r["learners"][learner]["test"]["accuracy"].get<double>(); };
+  const auto accuracy = [&](const char* learner) {
+    return r["learners"][learner]["test"]["accuracy"].get<double>();
+  };
   EXPECT_GE(accuracy("probe"), accuracy("untrained_probe") + 0.15);
   EXPECT_GE(accuracy("knn"), accuracy("untrained_knn") + 0.15);
 }
@@ -42,7 +46,8 @@ TEST(Hymenoptera, RealPhotographsAndWeights) {
   EXPECT_EQ(r["inputs"], (json{{"total", 398}, {"ok", 397}, {"rejected", 1}}));
   EXPECT_GE(r["learners"]["probe"]["test"]["accuracy"], 0.91);
   EXPECT_GE(r["learners"]["knn"]["test"]["accuracy"], 0.90);
-  EXPECT_THAT(slurp(folder / "r/inputs.csv"), ::testing::ContainsRegex("imageNotFound.gif,train,ants,rejected,pixels,"));
+  EXPECT_THAT(slurp(folder / "r/inputs.csv"),
+              ::testing::ContainsRegex("imageNotFound.gif,train,ants,rejected,pixels,"));
   const json again = run_config(folder, "hymenoptera.yaml", "r2");
   EXPECT_EQ(again["tables"]["table"]["computed"], 0);
 }

@@ -41,7 +41,8 @@ class RunTest : public ::testing::Test {
   json run(const std::string& config, const std::string& out, const std::string& store,
            std::vector<std::string> more = {}) {
     const auto path = folder_.write("config.yaml", config);
-    std::vector<std::string> arguments{"run", path, "--quiet", "--out", folder_ / out, "--store", folder_ / store};
+    std::vector<std::string> arguments{"run",         path,      "--quiet",      "--out",
+                                       folder_ / out, "--store", folder_ / store};
     arguments.insert(arguments.end(), more.begin(), more.end());
     last_ = run_program(arguments, folder_.path());
     const std::string results = slurp(folder_ / out / "results.json");
@@ -70,8 +71,10 @@ class RunTest : public ::testing::Test {
     folder_.write(name, bmp);
   }
   std::string folder_config(const std::string& more = "") {
-    return "name: folder\nrun: {threads: 2" + more + "}\nstages:\n"
-           "  images: {plugin: image_folder, with: {root: data, splits: {train: train, val: val, test: test}}}\n"
+    return "name: folder\nrun: {threads: 2" + more +
+           "}\nstages:\n"
+           "  images: {plugin: image_folder, with: {root: data, splits: {train: train, val: val, test: "
+           "test}}}\n"
            "  pixels: {plugin: decode, from: images, with: {resize: 16, crop: 16}}\n"
            "  rows: {plugin: pixel_table, from: pixels}\n"
            "  knn: {plugin: knn, from: rows, with: {k: 3}}\n"
@@ -99,8 +102,9 @@ TEST_F(RunTest, LeavesEverythingTheDesignNames) {
     for (const char* metric : {"n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece"})
       EXPECT_TRUE(r["learners"][learner]["test"].contains(metric)) << learner << " " << metric;
   EXPECT_EQ(r["learners"]["probe"]["test"]["n"], 40);
-  for (const char* file : {"config.yaml", "manifest.json", "inputs.csv", "predictions/probe.csv", "predictions/knn.csv",
-                           "models/probe/bundle.json", "models/probe/weights.safetensors", "models/knn/bundle.json"})
+  for (const char* file :
+       {"config.yaml", "manifest.json", "inputs.csv", "predictions/probe.csv", "predictions/knn.csv",
+        "models/probe/bundle.json", "models/probe/weights.safetensors", "models/knn/bundle.json"})
     EXPECT_TRUE(std::filesystem::is_regular_file(folder_ / "r" / file)) << file;
   EXPECT_THAT(slurp(folder_ / "r/predictions/probe.csv"), HasSubstr("key,split,label,predicted,"));
   const json manifest = json::parse(slurp(folder_ / "r/manifest.json"));
@@ -120,7 +124,8 @@ TEST_F(RunTest, OneAndEightThreadsGiveTheSameBits) {
   const json eight = run(kSynthetic, "b", "s8", {"--set", "run.threads=8"});
   EXPECT_EQ(without_timings(one), without_timings(eight));
   EXPECT_EQ(slurp(folder_ / "a/predictions/probe.csv"), slurp(folder_ / "b/predictions/probe.csv"));
-  EXPECT_EQ(slurp(folder_ / "a/models/probe/weights.safetensors"), slurp(folder_ / "b/models/probe/weights.safetensors"));
+  EXPECT_EQ(slurp(folder_ / "a/models/probe/weights.safetensors"),
+            slurp(folder_ / "b/models/probe/weights.safetensors"));
 }
 
 TEST_F(RunTest, TheResolvedConfigRunsToTheSameResults) {
@@ -153,8 +158,9 @@ TEST_F(RunTest, TooManyRejectsEndWithThree) {
   folder_.write("data/train/cats/broken.jpg", "this is no photograph");
   run(folder_config(), "r", "s");
   EXPECT_EQ(last_.exit_code, 3);
-  EXPECT_THAT(last_.err, HasSubstr("too many rejects: 1 of 37, allowed 1%; see inputs.csv for the reasons, or raise "
-                                   "run.max_rejects"));
+  EXPECT_THAT(last_.err,
+              HasSubstr("too many rejects: 1 of 37, allowed 1%; see inputs.csv for the reasons, or raise "
+                        "run.max_rejects"));
 }
 
 TEST_F(RunTest, OnErrorFailEndsTheRunNamingTheItemEveryTime) {
@@ -185,7 +191,8 @@ TEST_F(RunTest, AParameterThatChangesThePixelsMakesANewTable) {
   run(folder_config(), "r", "s");
   EXPECT_EQ(run(folder_config(), "r", "s", {"--set", "pixels.crop=8"})["tables"]["rows"]["computed"], 36);
   EXPECT_EQ(run(folder_config(), "r", "s", {"--set", "pixels.crop=8"})["tables"]["rows"]["computed"], 0);
-  EXPECT_EQ(run(folder_config(), "r", "s")["tables"]["rows"]["computed"], 0) << "the first table is still there";
+  EXPECT_EQ(run(folder_config(), "r", "s")["tables"]["rows"]["computed"], 0)
+      << "the first table is still there";
 }
 
 TEST_F(RunTest, RowsOfDifferentShapesAreAnErrorThatNamesBoth) {
@@ -215,7 +222,8 @@ TEST_F(RunTest, AStoreThatCannotBeWrittenIsAClearError) {
 
 TEST_F(RunTest, JsonGoesToStdoutAlone) {
   const auto path = folder_.write("config.yaml", kSynthetic);
-  const ProgramResult r = run_program({"run", path, "--json", "--out", folder_ / "r", "--store", folder_ / "s"});
+  const ProgramResult r =
+      run_program({"run", path, "--json", "--out", folder_ / "r", "--store", folder_ / "s"});
   EXPECT_EQ(json::parse(r.out)["name"], "small");
   EXPECT_EQ(r.err, "");
 }

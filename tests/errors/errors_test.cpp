@@ -1,5 +1,5 @@
-// Every pair cases/<name>.yaml and cases/<name>.expected: `graft check` of the config must print exactly that and
-// exit with 2. The list of allowed plugins depends on the build and is shortened before comparing.
+// Every pair cases/<name>.yaml and cases/<name>.expected: `graft check` of the config must print exactly that
+// and exit with 2. The list of allowed plugins depends on the build and is shortened before comparing.
 
 #include <algorithm>
 #include <regex>
@@ -16,21 +16,24 @@ const std::filesystem::path kCases = std::filesystem::path(GRAFT_SOURCE_DIR) / "
 std::vector<std::string> cases() {
   std::vector<std::string> names;
   for (const auto& e : std::filesystem::directory_iterator(kCases))
-    if (e.path().extension() == ".yaml" && std::filesystem::exists(std::filesystem::path(e.path()).replace_extension(".expected")))
+    if (e.path().extension() == ".yaml" &&
+        std::filesystem::exists(std::filesystem::path(e.path()).replace_extension(".expected")))
       names.push_back(e.path().stem());
   std::sort(names.begin(), names.end());
   return names;
 }
 
 std::string normalised(std::string text) {
-  text = std::regex_replace(text, std::regex(R"(\(allowed: [a-z_]+, [a-z_, ]*image_folder[a-z_, ]*\))"), "(allowed: <plugins>)");
+  text = std::regex_replace(text, std::regex(R"(\(allowed: [a-z_]+, [a-z_, ]*image_folder[a-z_, ]*\))"),
+                            "(allowed: <plugins>)");
   const std::string here = kCases.string() + "/";
   for (std::size_t at; (at = text.find(here)) != std::string::npos;) text.erase(at, here.size());
   return text;
 }
 
 class ErrorsTest : public ::testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Cases, ErrorsTest, ::testing::ValuesIn(cases()), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Cases, ErrorsTest, ::testing::ValuesIn(cases()),
+                         [](const auto& info) { return info.param; });
 
 TEST_P(ErrorsTest, PrintsExactlyThis) {
   const ProgramResult r = run_program({"check", GetParam() + ".yaml"}, kCases, {"GRAFT_DATA="});

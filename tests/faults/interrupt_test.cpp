@@ -1,4 +1,5 @@
-// Signals in mid-run: what was finished stays, the exit code says so, and the next run ends as if nothing had been.
+// Signals in mid-run: what was finished stays, the exit code says so, and the next run ends as if nothing had
+// been.
 
 #include <signal.h>
 
@@ -23,7 +24,7 @@ constexpr const char* kLong = R"(name: long
 run: {threads: 2}
 stages:
   images: {plugin: synthetic, with: {task: target, size: 64, train: 3000, val: 500, test: 500}}
-  more: {plugin: augment, from: images, with: {views: 2}}
+  more: {plugin: augment, from: images, with: {views: 2, random_resized_crop: {size: 24}}}
   rows: {plugin: pixel_table, from: more}
   knn: {plugin: knn, from: rows}
   report: {plugin: evaluate, from: knn}
@@ -38,8 +39,8 @@ class InterruptTest : public ::testing::Test {
   std::uintmax_t log_bytes(const std::string& store) const {
     std::uintmax_t bytes = 0;
     std::error_code error;
-    for (std::filesystem::recursive_directory_iterator it(folder_ / store / "tables", error), end; !error && it != end;
-         it.increment(error))
+    for (std::filesystem::recursive_directory_iterator it(folder_ / store / "tables", error), end;
+         !error && it != end; it.increment(error))
       if (it->path().extension() == ".rows") bytes += it->file_size(error);
     return bytes;
   }
@@ -49,7 +50,9 @@ class InterruptTest : public ::testing::Test {
     while (Clock::now() < deadline) {
       if (log_bytes(store) > bytes) return true;
       siginfo_t info{};
-      if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid) return false;
+      if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+          info.si_pid == pid)
+        return false;
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
     return false;
@@ -68,7 +71,7 @@ TEST_F(InterruptTest, TheFirstSignalDrainsAndTheNextRunGoesOn) {
   for (const int signal : {SIGINT, SIGTERM}) {
     const std::string store = "s" + std::to_string(signal);
     const pid_t pid = start("r", store);
-    ASSERT_TRUE(wait_for_rows(pid, store, 1 << 20));
+    ASSERT_TRUE(wait_for_rows(pid, store, 1 << 19));
     const auto before = Clock::now();
     ::kill(pid, signal);
     const ProgramResult cut = wait_for(folder_, pid);
@@ -113,7 +116,7 @@ TEST_F(InterruptTest, AKillAtAnyMomentLosesNothingThatWasCommitted) {
 
 TEST_F(InterruptTest, ASnapshotOnRequestNamesTheStages) {
   const pid_t pid = start("r", "s");
-  ASSERT_TRUE(wait_for_rows(pid, "s", 1 << 20));
+  ASSERT_TRUE(wait_for_rows(pid, "s", 1 << 19));
   ::kill(pid, SIGUSR1);
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   ::kill(pid, SIGINT);

@@ -50,8 +50,9 @@ class FakePlugins {
                          .output("early", PortType::Tensor, "f32[?]", "Early features.")
                          .param(file("model").required().doc("Weights."))
                          .param(integer("batch", 8).range(1, 512).neutral().doc("Batch."))
-                         .param(object("normalize", {list("mean", number("")).or_scalar().items(1, 3).default_list({0.5}),
-                                                     list("std", number("")).or_scalar().items(1, 3).default_list({0.5})})
+                         .param(object("normalize",
+                                       {list("mean", number("")).or_scalar().items(1, 3).default_list({0.5}),
+                                        list("std", number("")).or_scalar().items(1, 3).default_list({0.5})})
                                     .doc("Scaling."))),
         named("table", PluginSchema::collector("Keeps rows.")
                            .input(PortType::Tensor, "Features.")

@@ -19,7 +19,8 @@ struct ProgramResult {
 
 /// Starts the program with its output in files of `folder`; `environment` entries are NAME=value.
 inline pid_t start_program(const TempFolder& folder, const std::vector<std::string>& arguments,
-                           const std::string& directory = {}, const std::vector<std::string>& environment = {}) {
+                           const std::string& directory = {},
+                           const std::vector<std::string>& environment = {}) {
   const pid_t pid = ::fork();
   if (pid != 0) return pid;
   if (!directory.empty() && ::chdir(directory.c_str()) != 0) ::_exit(126);

@@ -17,7 +17,8 @@ class GRAFT_API Error : public std::runtime_error {
 };
 
 /// A fault of one item. The run goes on; the item ends as a reject record with this code and text.
-/// `code` is a short stable word for tables and filters (`truncated`, `not-an-image`), `what()` is for people.
+/// `code` is a short stable word for tables and filters (`truncated`, `not-an-image`), `what()` is for
+/// people.
 class GRAFT_API Reject : public Error {
  public:
   Reject(std::string code, const std::string& text) : Error(text), code_(std::move(code)) {}

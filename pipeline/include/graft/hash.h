@@ -22,7 +22,9 @@ struct GRAFT_API Digest {
 
 /// Digest of `size` bytes. The same on every machine.
 GRAFT_API Digest digest(const void* data, std::size_t size);
-inline Digest digest(std::string_view text) { return digest(text.data(), text.size()); }
+inline Digest digest(std::string_view text) {
+  return digest(text.data(), text.size());
+}
 
 /// 64-bit hash of a text with a seed, the same on every machine: for hashed splits and random streams.
 GRAFT_API std::uint64_t hash64(std::string_view text, std::uint64_t seed = 0);

@@ -27,7 +27,8 @@ struct Entry {
   Payload payload;  ///< FileRef, Bytes, or nothing when Source::load makes it.
 };
 
-/// One image on its way through the graph, as a stage sees it. Owned by the runtime for the length of the call.
+/// One image on its way through the graph, as a stage sees it. Owned by the runtime for the length of the
+/// call.
 struct Item {
   std::shared_ptr<const Entry> entry;
   std::uint32_t view = 0;  ///< Which view of the entry: 0 unless a stage makes several.

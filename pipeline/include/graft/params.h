@@ -12,8 +12,8 @@
 
 namespace graft {
 
-/// The one declaration of a parameter. It drives parsing, checks, `graft describe`, the reference docs and the
-/// fingerprint of tables. Made by the functions below and refined by chained calls:
+/// The one declaration of a parameter. It drives parsing, checks, `graft describe`, the reference docs and
+/// the fingerprint of tables. Made by the functions below and refined by chained calls:
 ///
 ///     integer("k", 20).range(1, 10000).doc("Neighbours that vote.")
 struct GRAFT_API ParamSpec {
@@ -66,8 +66,8 @@ GRAFT_API ParamSpec map(std::string name, ParamSpec element);
 /// Fixed keys. Left out: an object of the members' defaults.
 GRAFT_API ParamSpec object(std::string name, std::vector<ParamSpec> members);
 
-/// A fault of a parameter value. `path` leads to it from the map that was checked: keys, and list positions as
-/// decimal text. `at_key` points at the key itself (an unknown name) instead of at its value.
+/// A fault of a parameter value. `path` leads to it from the map that was checked: keys, and list positions
+/// as decimal text. `at_key` points at the key itself (an unknown name) instead of at its value.
 struct ParamFault {
   std::vector<std::string> path;
   bool at_key = false;
@@ -76,7 +76,8 @@ struct ParamFault {
 
 /// Checks a map of given values against declarations. Returns the map with defaults filled in and numbers
 /// converted; adds every fault found to `faults` (the result is then not to be used).
-GRAFT_API Value resolve(const std::vector<ParamSpec>& specs, const Value& given, std::vector<ParamFault>& faults);
+GRAFT_API Value resolve(const std::vector<ParamSpec>& specs, const Value& given,
+                        std::vector<ParamFault>& faults);
 
 /// The nearest of `names` by edit distance, when it is near enough to be a typing error.
 GRAFT_API std::optional<std::string> nearest(std::string_view wrong, const std::vector<std::string>& names);

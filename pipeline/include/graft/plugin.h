@@ -44,7 +44,7 @@
 #define GRAFT_ABI_DEBUG ""
 #endif
 /// What must agree between graft and a plugin for C++ types to cross the border.
-#define GRAFT_ABI_TAG                                                                                    \
+#define GRAFT_ABI_TAG                                                                                   \
   "c++20 itanium-" GRAFT_TEXT(__GXX_ABI_VERSION) " libstdc++-cxx11-" GRAFT_TEXT(_GLIBCXX_USE_CXX11_ABI) \
       GRAFT_ABI_SANITIZER GRAFT_ABI_DEBUG
 
@@ -66,21 +66,21 @@ struct graft_plugin_descriptor {
 using graft_plugin_function = const graft_plugin_descriptor*();
 }
 
-#define GRAFT_PLUGIN(id, plugin_version, Class, ...)                                                      \
-  extern "C" __attribute__((visibility("default"))) const graft_plugin_descriptor* graft_plugin();        \
-  extern "C" const graft_plugin_descriptor* graft_plugin() {                                              \
-    static const graft_plugin_descriptor descriptor = {                                                   \
-        sizeof(graft_plugin_descriptor),                                                                  \
-        GRAFT_PLUGIN_API,                                                                                 \
-        GRAFT_ABI_TAG,                                                                                    \
-        #id,                                                                                              \
-        plugin_version,                                                                                   \
-        [] {                                                                                              \
-          graft::PluginSchema schema = __VA_ARGS__;                                                       \
-          schema.name = #id;                                                                              \
-          schema.version = plugin_version;                                                                \
-          return schema;                                                                                  \
-        },                                                                                                \
-        [](const graft::StageContext& context) -> graft::Stage* { return new Class(context); }};          \
-    return &descriptor;                                                                                   \
+#define GRAFT_PLUGIN(id, plugin_version, Class, ...)                                               \
+  extern "C" __attribute__((visibility("default"))) const graft_plugin_descriptor* graft_plugin(); \
+  extern "C" const graft_plugin_descriptor* graft_plugin() {                                       \
+    static const graft_plugin_descriptor descriptor = {                                            \
+        sizeof(graft_plugin_descriptor),                                                           \
+        GRAFT_PLUGIN_API,                                                                          \
+        GRAFT_ABI_TAG,                                                                             \
+        #id,                                                                                       \
+        plugin_version,                                                                            \
+        [] {                                                                                       \
+          graft::PluginSchema schema = __VA_ARGS__;                                                \
+          schema.name = #id;                                                                       \
+          schema.version = plugin_version;                                                         \
+          return schema;                                                                           \
+        },                                                                                         \
+        [](const graft::StageContext& context) -> graft::Stage* { return new Class(context); }};   \
+    return &descriptor;                                                                            \
   }

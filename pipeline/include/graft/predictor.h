@@ -25,7 +25,8 @@ struct Scores {
   const float* row(std::size_t r) const { return values.data() + r * classes; }
 };
 
-/// What a learner leaves on disk (`models/<stage>/`): named tensors (weights.safetensors) and facts (bundle.json).
+/// What a learner leaves on disk (`models/<stage>/`): named tensors (weights.safetensors) and facts
+/// (bundle.json).
 struct Bundle {
   Value facts = Value::map();
   std::map<std::string, Tensor> tensors;
@@ -36,8 +37,8 @@ struct Bundle {
 class GRAFT_API Parallel {
  public:
   virtual ~Parallel();
-  /// Calls body(i) for every i in [0, n), in any order, on several threads; returns when all are done. The first
-  /// exception is rethrown here. Bodies must not call for_each again.
+  /// Calls body(i) for every i in [0, n), in any order, on several threads; returns when all are done. The
+  /// first exception is rethrown here. Bodies must not call for_each again.
   virtual void for_each(std::size_t n, const std::function<void(std::size_t)>& body) = 0;
   virtual int threads() const = 0;
 };

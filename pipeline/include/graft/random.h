@@ -8,8 +8,9 @@
 
 namespace graft {
 
-/// A small random stream that is a pure function of its seeds: the same numbers on every machine, compiler and
-/// thread count (the distributions of the standard library are not). Generator: SplitMix64, Steele et al. 2014.
+/// A small random stream that is a pure function of its seeds: the same numbers on every machine, compiler
+/// and thread count (the distributions of the standard library are not). Generator: SplitMix64, Steele et al.
+/// 2014.
 class Random {
  public:
   explicit Random(std::uint64_t seed) : state_(seed) {}

@@ -14,8 +14,8 @@ enum class PortType { Bytes, Image, Tensor, Table, Predictor };
 GRAFT_API const char* to_string(StageKind kind);  // "source", "transform", "batch transform", ...
 GRAFT_API const char* to_string(PortType type);   // "bytes", "image", "tensor", "table", "predictor"
 
-/// An input or output of a stage. `shape` is for people and for `graft plan`: "u8[{crop},{crop},3]"; a name in
-/// braces is replaced by that parameter, "?" stands for what is known only when the data are.
+/// An input or output of a stage. `shape` is for people and for `graft plan`: "u8[{crop},{crop},3]"; a name
+/// in braces is replaced by that parameter, "?" stands for what is known only when the data are.
 struct PortSpec {
   std::string name;
   PortType type = PortType::Image;
@@ -24,8 +24,8 @@ struct PortSpec {
   bool many = false;  ///< Input: takes a list of stages.
 };
 
-/// What a plugin declares of itself. Written to a file when the plugin is built, so that configs are checked and
-/// described without loading the plugin or the libraries under it.
+/// What a plugin declares of itself. Written to a file when the plugin is built, so that configs are checked
+/// and described without loading the plugin or the libraries under it.
 struct GRAFT_API PluginSchema {
   std::string name;     ///< Set by GRAFT_PLUGIN.
   std::string version;  ///< Set by GRAFT_PLUGIN; raise it when the output changes for equal parameters.
@@ -45,11 +45,15 @@ struct GRAFT_API PluginSchema {
     return s;
   }
   static PluginSchema source(std::string summary) { return make(StageKind::Source, std::move(summary)); }
-  static PluginSchema transform(std::string summary) { return make(StageKind::Transform, std::move(summary)); }
+  static PluginSchema transform(std::string summary) {
+    return make(StageKind::Transform, std::move(summary));
+  }
   static PluginSchema batch_transform(std::string summary) {
     return make(StageKind::BatchTransform, std::move(summary));
   }
-  static PluginSchema collector(std::string summary) { return make(StageKind::Collector, std::move(summary)); }
+  static PluginSchema collector(std::string summary) {
+    return make(StageKind::Collector, std::move(summary));
+  }
   static PluginSchema learner(std::string summary) { return make(StageKind::Learner, std::move(summary)); }
   static PluginSchema report(std::string summary) { return make(StageKind::Report, std::move(summary)); }
 

@@ -10,9 +10,9 @@
 
 namespace graft {
 
-/// Decides the split of every entry of a source, by the parameters that all sources share. What the data say of the
-/// split (a folder, a column's value) holds; entries of which they say nothing are divided by a hash of their key.
-/// When they name no val split, a share of train becomes val.
+/// Decides the split of every entry of a source, by the parameters that all sources share. What the data say
+/// of the split (a folder, a column's value) holds; entries of which they say nothing are divided by a hash
+/// of their key. When they name no val split, a share of train becomes val.
 class GRAFT_API SplitRule {
  public:
   /// `val_fraction`, `test_fraction`: append to a source's parameters.

@@ -18,10 +18,10 @@ namespace graft {
 
 /// What a stage is made from. Valid only during construction; copy what you keep.
 struct StageContext {
-  std::string id;          ///< The stage's name in the config.
-  const Params& params;    ///< Checked, defaults filled in, paths absolute.
-  std::uint64_t seed = 0;  ///< The run's seed.
-  int threads = 1;         ///< Worker threads of the run.
+  std::string id;                                ///< The stage's name in the config.
+  const Params& params;                          ///< Checked, defaults filled in, paths absolute.
+  std::uint64_t seed = 0;                        ///< The run's seed.
+  int threads = 1;                               ///< Worker threads of the run.
   std::function<void(const std::string&)> warn;  ///< Tells people something that is not a fault. Any thread.
 };
 
@@ -46,8 +46,8 @@ class GRAFT_API Source : public Stage {
   virtual Payload load(const Entry& entry) const;
 };
 
-/// One item in, one item out. `apply` is const, is called from many threads, and must be a pure function of the
-/// item and the parameters. Throw Reject for a bad item; anything else thrown becomes a Reject, too.
+/// One item in, one item out. `apply` is const, is called from many threads, and must be a pure function of
+/// the item and the parameters. Throw Reject for a bad item; anything else thrown becomes a Reject, too.
 class GRAFT_API Transform : public Stage {
  public:
   virtual Payload apply(const Item& item) const = 0;
@@ -63,8 +63,9 @@ class GRAFT_API BatchOutput {
   virtual void reject(std::size_t item, const std::string& code, const std::string& text) = 0;
 };
 
-/// Several items at a time. Batches are formed in the order of the source and hold batch_size() items but for the
-/// last one; pad that to the full size, so that shapes never change. `apply` is called from many threads at once.
+/// Several items at a time. Batches are formed in the order of the source and hold batch_size() items but for
+/// the last one; pad that to the full size, so that shapes never change. `apply` is called from many threads
+/// at once.
 class GRAFT_API BatchTransform : public Stage {
  public:
   virtual std::size_t batch_size() const = 0;
@@ -97,8 +98,9 @@ struct LearnerInput {
   std::vector<TrainingTable> tables;  ///< Aligned row by row when there are several.
   std::vector<std::string> classes;
   Parallel& parallel;
-  std::string work_folder;             ///< For checkpoints; exists, kept between runs of one config.
-  const std::atomic<bool>& interrupted;  ///< Set on SIGINT/SIGTERM: return soon by throwing Error("interrupted").
+  std::string work_folder;  ///< For checkpoints; exists, kept between runs of one config.
+  const std::atomic<bool>&
+      interrupted;  ///< Set on SIGINT/SIGTERM: return soon by throwing Error("interrupted").
 };
 
 struct LearnerResult {

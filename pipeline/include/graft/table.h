@@ -11,8 +11,8 @@
 
 namespace graft {
 
-/// Rows of a table, in the order of the source's list: a split of it, or several. Random access; every method may
-/// be called from any thread. Rows are on disk; nothing is kept in memory between calls.
+/// Rows of a table, in the order of the source's list: a split of it, or several. Random access; every method
+/// may be called from any thread. Rows are on disk; nothing is kept in memory between calls.
 class GRAFT_API RowSet {
  public:
   virtual ~RowSet();
@@ -35,7 +35,8 @@ class GRAFT_API RowSet {
     return all.empty() ? -1 : all.front();
   }
 
-  /// Reads rows [first, first + count) as float32, row-major count x dim. Throws Error when the file is damaged.
+  /// Reads rows [first, first + count) as float32, row-major count x dim. Throws Error when the file is
+  /// damaged.
   virtual void read(std::size_t first, std::size_t count, float* out) const = 0;
   /// The same bytes as stored, count x dim x size_of(dtype()).
   virtual void read_raw(std::size_t first, std::size_t count, void* out) const = 0;
@@ -55,7 +56,9 @@ class GRAFT_API MemoryRows final : public RowSet {
   Split split(std::size_t) const override { return split_; }
   std::span<const std::int32_t> labels(std::size_t row) const override;
   void read(std::size_t first, std::size_t count, float* out) const override;
-  void read_raw(std::size_t first, std::size_t count, void* out) const override { read(first, count, static_cast<float*>(out)); }
+  void read_raw(std::size_t first, std::size_t count, void* out) const override {
+    read(first, count, static_cast<float*>(out));
+  }
 
  private:
   std::vector<float> values_;

@@ -27,12 +27,13 @@ std::optional<std::string> variable(const std::string& name) {
 std::string unset_message(const std::string& name) {
   std::string text = fmt::format("environment variable {} is not set", name);
   if (name == "GRAFT_DATA")
-    return text + "; set it to the folder that holds the data sets and weights (export GRAFT_DATA=/path/to/data)";
+    return text +
+           "; set it to the folder that holds the data sets and weights (export GRAFT_DATA=/path/to/data)";
   return text + fmt::format("; set it, or write ${{{}:-default}}", name);
 }
 
-/// Lays `over` on `base`: maps are merged key by key, everything else is replaced; null removes a key. A stage that
-/// changes its plugin takes none of the parameters of the plugin before.
+/// Lays `over` on `base`: maps are merged key by key, everything else is replaced; null removes a key. A
+/// stage that changes its plugin takes none of the parameters of the plugin before.
 void merge(YamlNode& base, YamlNode over) {
   if (base.kind != YamlNode::Kind::Map || over.kind != YamlNode::Kind::Map) {
     base = std::move(over);
@@ -85,8 +86,9 @@ std::string expand_variables(const std::string& text, std::vector<std::string>& 
       const std::string inside = text.substr(i + 2, end - i - 2);
       const std::size_t colon = inside.find(":-");
       const std::string name = inside.substr(0, colon);
-      const bool valid = !name.empty() && name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrs"
-                                                                 "tuvwxyz0123456789_") == std::string::npos;
+      const bool valid = !name.empty() && name.find_first_not_of(
+                                              "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrs"
+                                              "tuvwxyz0123456789_") == std::string::npos;
       if (!valid)
         faults.push_back(fmt::format("'{}' is not the name of an environment variable", name));
       else if (const auto value = variable(name))
@@ -103,7 +105,8 @@ std::string expand_variables(const std::string& text, std::vector<std::string>& 
   return out;
 }
 
-ConfigFile::ConfigFile(const fs::path& path, const std::vector<std::string>& overrides, Diagnostics& diagnostics)
+ConfigFile::ConfigFile(const fs::path& path, const std::vector<std::string>& overrides,
+                       Diagnostics& diagnostics)
     : diagnostics_(diagnostics) {
   root_ = load(path, {}, 0);
   for (const std::string& assignment : overrides) apply_override(assignment);
@@ -119,7 +122,8 @@ YamlNode ConfigFile::load(const fs::path& path, Position included_from, int dept
   const fs::path absolute = fs::weakly_canonical(path, ignored);
   std::string text;
   try {
-    if (fs::is_directory(absolute)) throw Error(fmt::format("expected a config file, got a folder: {}", path.string()));
+    if (fs::is_directory(absolute))
+      throw Error(fmt::format("expected a config file, got a folder: {}", path.string()));
     text = read_file(path);
   } catch (const Error& e) {
     if (depth == 0) {
@@ -136,7 +140,8 @@ YamlNode ConfigFile::load(const fs::path& path, Position included_from, int dept
     diagnostics_.error({file, 0, 0}, "the config is empty; it needs at least `name:` and `stages:`");
   if (node.kind != YamlNode::Kind::Map) {
     if (node.kind != YamlNode::Kind::Null)
-      diagnostics_.error(node.position, fmt::format("expected a map with name and stages, got a {}", node.kind_name()));
+      diagnostics_.error(node.position,
+                         fmt::format("expected a map with name and stages, got a {}", node.kind_name()));
     return {};
   }
   const YamlNode* extends = node.find("extends");
@@ -146,15 +151,18 @@ YamlNode ConfigFile::load(const fs::path& path, Position included_from, int dept
   std::vector<std::string> faults;
   const std::string base_name = expand_variables(extends->scalar, faults);
   for (const std::string& fault : faults) diagnostics_.error(at, fault);
-  if (extends->kind != YamlNode::Kind::Scalar) diagnostics_.error(at, "`extends` takes the path of one config");
+  if (extends->kind != YamlNode::Kind::Scalar)
+    diagnostics_.error(at, "`extends` takes the path of one config");
   if (!faults.empty() || extends->kind != YamlNode::Kind::Scalar) return node;
-  const fs::path base_path = fs::path(base_name).is_absolute() ? fs::path(base_name)
-                                                                : (path.parent_path() / base_name).lexically_normal();
+  const fs::path base_path = fs::path(base_name).is_absolute()
+                                 ? fs::path(base_name)
+                                 : (path.parent_path() / base_name).lexically_normal();
   open_.push_back(absolute);
   const bool cycle =
       std::find(open_.begin(), open_.end(), fs::weakly_canonical(base_path, ignored)) != open_.end();
   if (cycle || depth >= kMaxExtends) {
-    diagnostics_.error(at, cycle ? "this config extends itself" : fmt::format("more than {} levels of extends", kMaxExtends));
+    diagnostics_.error(at, cycle ? "this config extends itself"
+                                 : fmt::format("more than {} levels of extends", kMaxExtends));
     open_.pop_back();
     return node;
   }
@@ -185,7 +193,8 @@ void ConfigFile::apply_override(const std::string& assignment) {
     return;
   }
   // Parse the value padded to its column, so that faults in it point into the argument.
-  YamlNode value = parse_yaml(std::string(equals + 1, ' ') + assignment.substr(equals + 1), file, diagnostics_);
+  YamlNode value =
+      parse_yaml(std::string(equals + 1, ' ') + assignment.substr(equals + 1), file, diagnostics_);
   if (value.position.line == 0) value.position = {file, 1, static_cast<int>(equals) + 2};
 
   std::vector<std::string> parts{""};
@@ -204,9 +213,9 @@ void ConfigFile::apply_override(const std::string& assignment) {
     for (const auto& m : stages->members) ids.push_back(m.key);
     if (std::find(ids.begin(), ids.end(), parts[0]) == ids.end()) {
       const auto near = nearest(parts[0], ids);
-      diagnostics_.error(whole, fmt::format("no stage '{}'{} (stages: {})", parts[0],
-                                            near ? fmt::format("; did you mean '{}'?", *near) : "",
-                                            fmt::join(ids, ", ")));
+      diagnostics_.error(
+          whole, fmt::format("no stage '{}'{} (stages: {})", parts[0],
+                             near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(ids, ", ")));
       return;
     }
     node = &member(member(*stages, parts[0], whole).value, "with", whole).value;

@@ -9,8 +9,9 @@
 
 namespace graft {
 
-/// Reads a config: the file, what it `extends`, environment variables in its texts, and `--set` overrides, merged
-/// into one tree in which every value still knows the file and line it came from. Faults go to `diagnostics`.
+/// Reads a config: the file, what it `extends`, environment variables in its texts, and `--set` overrides,
+/// merged into one tree in which every value still knows the file and line it came from. Faults go to
+/// `diagnostics`.
 class GRAFT_API ConfigFile {
  public:
   /// `overrides`: "stage.key=value", "run.threads=4", "name=x"; values are YAML.
@@ -18,7 +19,8 @@ class GRAFT_API ConfigFile {
              Diagnostics& diagnostics);
 
   const YamlNode& root() const { return root_; }
-  /// Where relative paths in a value start: the folder of the file it stands in; the working directory for --set.
+  /// Where relative paths in a value start: the folder of the file it stands in; the working directory for
+  /// --set.
   const std::filesystem::path& folder_of(Position position) const;
 
  private:

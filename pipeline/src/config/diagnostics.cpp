@@ -63,7 +63,8 @@ std::string Diagnostics::render() const {
     const auto column = static_cast<std::size_t>(std::max(e.at.column, 1));
     // Tabs stay tabs under the line, so that the caret stands under its character in any terminal.
     std::string pad(line.substr(0, std::min(column - 1, line.size())));
-    std::replace_if(pad.begin(), pad.end(), [](char c) { return c != '\t'; }, ' ');
+    std::replace_if(
+        pad.begin(), pad.end(), [](char c) { return c != '\t'; }, ' ');
     out += fmt::format("    {}\n    {}^\n", line, pad);
   }
   return out;

@@ -8,8 +8,8 @@
 
 namespace graft {
 
-/// A place in a config. `file` indexes the files of Diagnostics; lines and columns count from 1; 0 means the file
-/// as a whole.
+/// A place in a config. `file` indexes the files of Diagnostics; lines and columns count from 1; 0 means the
+/// file as a whole.
 struct Position {
   int file = -1;
   int line = 0;

@@ -26,8 +26,11 @@ void emit(YAML::Emitter& out, const Value& v) {
   } else if (v.is_string()) {
     // ${...} has been expanded once; what looks like it now is meant literally.
     std::string text = v.as_string();
-    for (std::size_t at = 0; (at = text.find("${", at)) != std::string::npos; at += 3) text.insert(at, 1, '$');
+    for (std::size_t at = 0; (at = text.find("${", at)) != std::string::npos; at += 3)
+      text.insert(at, 1, '$');
     out << YAML::DoubleQuoted << text;
+  } else if (v.is_null()) {
+    out << YAML::Null;
   } else {
     out << v.to_json();
   }
@@ -39,7 +42,9 @@ bool StagePlan::handles(Split split) const {
   return splits.empty() || std::find(splits.begin(), splits.end(), split) != splits.end();
 }
 
-std::string StagePlan::label() const { return fmt::format("stage '{}' ({}, {})", id, schema.name, where); }
+std::string StagePlan::label() const {
+  return fmt::format("stage '{}' ({}, {})", id, schema.name, where);
+}
 
 namespace {
 

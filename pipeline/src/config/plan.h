@@ -19,12 +19,12 @@ enum class OnError : std::uint8_t { Reject, Fail };
 /// The `run:` block.
 struct RunSettings {
   int threads = 1;
-  std::uint64_t memory = 2ULL << 30;        ///< Bytes that items in flight may hold.
-  std::optional<std::size_t> in_flight;     ///< Items in flight; nothing: chosen from batches and threads.
+  std::uint64_t memory = 2ULL << 30;     ///< Bytes that items in flight may hold.
+  std::optional<std::size_t> in_flight;  ///< Items in flight; nothing: chosen from batches and threads.
   OnError on_error = OnError::Reject;
-  double max_reject_share = 0.01;           ///< Of the inputs; unused when max_reject_count is set.
+  double max_reject_share = 0.01;  ///< Of the inputs; unused when max_reject_count is set.
   std::optional<std::uint64_t> max_reject_count;
-  double stall_seconds = 60;                ///< The watchdog speaks when nothing finished for so long.
+  double stall_seconds = 60;  ///< The watchdog speaks when nothing finished for so long.
 };
 
 /// One stage, checked.
@@ -47,8 +47,8 @@ struct GRAFT_API StagePlan {
   std::string label() const;
 };
 
-/// A checked config: everything that a run needs to know, before any plugin is loaded. Stages are in topological
-/// order, as in the file where the edges leave a choice.
+/// A checked config: everything that a run needs to know, before any plugin is loaded. Stages are in
+/// topological order, as in the file where the edges leave a choice.
 struct GRAFT_API Plan {
   std::string name;
   std::uint64_t seed = 42;
@@ -65,7 +65,8 @@ struct GRAFT_API Plan {
 
 /// Batch size that a stage's parameters name: the parameter `batch` of a batch transform; 1 for other stages.
 GRAFT_API std::size_t declared_batch(const StagePlan& stage);
-/// Views that a stage makes of every item it handles: the parameter `views` of a transform; 1 for other stages.
+/// Views that a stage makes of every item it handles: the parameter `views` of a transform; 1 for other
+/// stages.
 GRAFT_API std::uint32_t declared_views(const StagePlan& stage);
 
 /// Shape of an output port with the parameters filled in: "u8[224,224,3]", "f32[?]".

@@ -3,8 +3,8 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <cmath>
 #include <charconv>
+#include <cmath>
 #include <functional>
 #include <map>
 
@@ -31,7 +31,7 @@ std::optional<std::uint64_t> parse_size(std::string_view s) {
   const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), number);
   if (error != std::errc() || !(number > 0)) return {};
   static const std::map<std::string_view, double> kUnits = {
-      {"", 1},     {"B", 1},         {"kB", 1e3},       {"KiB", 0x1p10}, {"MB", 1e6},
+      {"", 1},         {"B", 1},    {"kB", 1e3},     {"KiB", 0x1p10}, {"MB", 1e6},
       {"MiB", 0x1p20}, {"GB", 1e9}, {"GiB", 0x1p30}, {"TB", 1e12},    {"TiB", 0x1p40}};
   std::string_view unit(end, static_cast<std::size_t>(s.data() + s.size() - end));
   while (!unit.empty() && unit.front() == ' ') unit.remove_prefix(1);
@@ -46,7 +46,8 @@ const std::vector<ParamSpec>& run_parameters() {
       text("memory", "2GiB").doc("What items in flight may hold."),
       text("in_flight", "auto").doc("Items in flight; auto: enough for every thread and batch."),
       choice("on_error", {"reject", "fail"}, "reject").doc("A bad item: note it and go on, or end the run."),
-      text("max_rejects", "1%").doc("More rejects than this (a share or a count) end the run with exit code 3."),
+      text("max_rejects", "1%")
+          .doc("More rejects than this (a share or a count) end the run with exit code 3."),
       number("stall_seconds", 60).range(0.1, 1e6).unit("s").doc("Silence after which the watchdog reports.")};
   return kSpecs;
 }
@@ -55,7 +56,10 @@ const std::vector<ParamSpec>& run_parameters() {
 class Planner {
  public:
   Planner(const ConfigFile& config, const Registry& registry, Diagnostics& diagnostics)
-      : config_(config), registry_(registry), diagnostics_(diagnostics), unread_(diagnostics.error_places()) {}
+      : config_(config),
+        registry_(registry),
+        diagnostics_(diagnostics),
+        unread_(diagnostics.error_places()) {}
 
   Plan make() {
     const YamlNode& root = config_.root();
@@ -81,9 +85,11 @@ class Planner {
     bool connected = true;
   };
 
-  /// A value that could not even be read (an alias, an unset variable) is not blamed again for what it is not.
+  /// A value that could not even be read (an alias, an unset variable) is not blamed again for what it is
+  /// not.
   void error(Position at, std::string text) {
-    if (std::find(unread_.begin(), unread_.end(), at) == unread_.end()) diagnostics_.error(at, std::move(text));
+    if (std::find(unread_.begin(), unread_.end(), at) == unread_.end())
+      diagnostics_.error(at, std::move(text));
   }
 
   static std::string suggestion(const std::string& wrong, const std::vector<std::string>& names) {
@@ -138,7 +144,8 @@ class Planner {
       const auto [end, bad] = std::from_chars(s.data(), s.data() + s.size(), n);
       if (bad != std::errc() || end != s.data() + s.size() || static_cast<double>(n) < low ||
           static_cast<double>(n) > high)
-        error(at(key), fmt::format("{}: expected auto or an integer from {} to {}, got '{}'", key, low, high, s));
+        error(at(key),
+              fmt::format("{}: expected auto or an integer from {} to {}, got '{}'", key, low, high, s));
       return n;
     };
     if (const auto n = count("threads", 1, 1024)) plan_.run.threads = static_cast<int>(*n);
@@ -159,7 +166,8 @@ class Planner {
     const std::string_view unit(end, static_cast<std::size_t>(s.data() + s.size() - end));
     if (bad == std::errc() && unit == "%" && number >= 0 && number <= 100)
       plan_.run.max_reject_share = number / 100;
-    else if (bad == std::errc() && unit.empty() && number >= 0 && number == std::floor(number) && number < 1e18)
+    else if (bad == std::errc() && unit.empty() && number >= 0 && number == std::floor(number) &&
+             number < 1e18)
       plan_.run.max_reject_count = static_cast<std::uint64_t>(number);
     else
       error(at, fmt::format("max_rejects: expected a share such as 1% or a count such as 20, got '{}'", s));
@@ -170,7 +178,8 @@ class Planner {
     if (node.kind != YamlNode::Kind::Map) return to_value(node);
     Value out = Value::map();
     for (const auto& m : node.members) {
-      const auto spec = std::find_if(specs.begin(), specs.end(), [&](const ParamSpec& s) { return s.name == m.key; });
+      const auto spec =
+          std::find_if(specs.begin(), specs.end(), [&](const ParamSpec& s) { return s.name == m.key; });
       out[m.key] = spec == specs.end() ? to_value(m.value) : one_value(*spec, m.value);
     }
     return out;
@@ -192,7 +201,8 @@ class Planner {
       for (const YamlNode& n : node.items) out.push(one_value(spec.fields.at(0), n));
       return out;
     }
-    if (spec.kind == Kind::List && node.kind == YamlNode::Kind::Scalar) return one_value(spec.fields.at(0), node);
+    if (spec.kind == Kind::List && node.kind == YamlNode::Kind::Scalar)
+      return one_value(spec.fields.at(0), node);
     if (spec.kind == Kind::Map && node.kind == YamlNode::Kind::Map) {
       Value out = Value::map();
       for (const auto& m : node.members) out[m.key] = one_value(spec.fields.at(0), m.value);
@@ -242,8 +252,10 @@ class Planner {
       stage.where = diagnostics_.where(m.key_position);
       Draft draft{&m.value, m.key_position, m.value.position, false, true};
       if (!is_name(m.key, kStageChars) || m.key == "run" || m.key == "name" || m.key == "seed")
-        error(m.key_position, fmt::format("'{}' is no id for a stage: use letters, digits, _ and -, and none of "
-                                          "run, name, seed", m.key));
+        error(m.key_position,
+              fmt::format("'{}' is no id for a stage: use letters, digits, _ and -, and none of "
+                          "run, name, seed",
+                          m.key));
       if (m.value.kind == YamlNode::Kind::Map)
         read_stage(m.value, stage, draft);
       else
@@ -260,8 +272,8 @@ class Planner {
     stage.on_error = plan_.run.on_error;
     if (const YamlNode* v = node.find("on_error")) {
       if (v->scalar != "reject" && v->scalar != "fail")
-        error(v->position, fmt::format("on_error: '{}' is not allowed here{} (allowed: reject, fail)", v->scalar,
-                                       suggestion(v->scalar, {"reject", "fail"})));
+        error(v->position, fmt::format("on_error: '{}' is not allowed here{} (allowed: reject, fail)",
+                                       v->scalar, suggestion(v->scalar, {"reject", "fail"})));
       stage.on_error = v->scalar == "fail" ? OnError::Fail : OnError::Reject;
     }
     if (const YamlNode* v = node.find("splits")) read_splits(*v, stage);
@@ -269,7 +281,8 @@ class Planner {
     const YamlNode* plugin = node.find("plugin");
     if (plugin == nullptr || plugin->kind != YamlNode::Kind::Scalar) {
       error(plugin == nullptr ? draft.key_position : plugin->position,
-            fmt::format("stage '{}' needs `plugin:`, the name of a plugin (graft plugins lists them)", stage.id));
+            fmt::format("stage '{}' needs `plugin:`, the name of a plugin (graft plugins lists them)",
+                        stage.id));
       return;
     }
     const Registry::Plugin* found = registry_.find(plugin->scalar);
@@ -301,7 +314,8 @@ class Planner {
 
   void unknown_plugin(const YamlNode& plugin) {
     if (const auto* rejected = registry_.rejected_as(plugin.scalar)) {
-      error(plugin.position, fmt::format("plugin '{}' cannot be used: {}", plugin.scalar, rejected->message()));
+      error(plugin.position,
+            fmt::format("plugin '{}' cannot be used: {}", plugin.scalar, rejected->message()));
       return;
     }
     std::vector<std::string> names;
@@ -319,7 +333,8 @@ class Planner {
 
   void connect() {
     for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
-      const YamlNode* from = drafts_[i].node->kind == YamlNode::Kind::Map ? drafts_[i].node->find("from") : nullptr;
+      const YamlNode* from =
+          drafts_[i].node->kind == YamlNode::Kind::Map ? drafts_[i].node->find("from") : nullptr;
       StagePlan& stage = plan_.stages[i];
       drafts_[i].from_position = from != nullptr ? from->position : drafts_[i].key_position;
       std::vector<const YamlNode*> refs;
@@ -337,11 +352,12 @@ class Planner {
     const auto& inputs = stage.schema.inputs;
     const Position at = drafts_[i].from_position;
     if (inputs.empty() && given > 0) {
-      error(at, fmt::format("'{}' ({}) is a source: it takes no input; remove `from`", stage.id, stage.schema.name));
+      error(at, fmt::format("'{}' ({}) is a source: it takes no input; remove `from`", stage.id,
+                            stage.schema.name));
     } else if (!inputs.empty() && given == 0) {
       drafts_[i].connected = false;
-      error(at, fmt::format("stage '{}' ({}) needs `from:` with a stage that gives {}", stage.id, stage.schema.name,
-                            to_string(inputs[0].type)));
+      error(at, fmt::format("stage '{}' ({}) needs `from:` with a stage that gives {}", stage.id,
+                            stage.schema.name, to_string(inputs[0].type)));
     } else if (!inputs.empty() && given > 1 && !inputs[0].many) {
       error(at, fmt::format("stage '{}' ({}) takes one input, got {}", stage.id, stage.schema.name, given));
     }
@@ -394,16 +410,19 @@ class Planner {
     if (out.type == in.type) return;
     std::vector<std::string> bridges;
     for (const auto& [name, p] : registry_.plugins())
-      if (p.schema.inputs.size() == 1 && p.schema.outputs.size() == 1 && p.schema.inputs[0].type == out.type &&
-          p.schema.outputs[0].type == in.type)
+      if (p.schema.inputs.size() == 1 && p.schema.outputs.size() == 1 &&
+          p.schema.inputs[0].type == out.type && p.schema.outputs[0].type == in.type)
         bridges.push_back(name);
     error(at, fmt::format("'{}' ({}) takes {} on port '{}', but '{}' ({}) gives {} on port '{}'{}", stage.id,
                           stage.schema.name, to_string(in.type), in.name, from.id, from.schema.name,
                           to_string(out.type), out.name,
-                          bridges.empty() ? "" : fmt::format("; put one of these between: {}", fmt::join(bridges, ", "))));
+                          bridges.empty()
+                              ? ""
+                              : fmt::format("; put one of these between: {}", fmt::join(bridges, ", "))));
   }
 
-  /// Topological order, by position in the file where there is a choice; also finds the source of every stage.
+  /// Topological order, by position in the file where there is a choice; also finds the source of every
+  /// stage.
   bool sort() {
     const std::size_t n = plan_.stages.size();
     std::vector<int> waiting(n, 0);
@@ -459,22 +478,28 @@ class Planner {
     for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
       const StagePlan& stage = plan_.stages[i];
       if (!drafts_[i].usable) continue;
-      const bool stream = stage.schema.kind == StageKind::Source || stage.schema.kind == StageKind::Transform ||
+      const bool stream = stage.schema.kind == StageKind::Source ||
+                          stage.schema.kind == StageKind::Transform ||
                           stage.schema.kind == StageKind::BatchTransform;
       if (stream && plan_.consumers(i).empty() && !all_connected_fails())
-        error(drafts_[i].key_position, fmt::format("nothing uses the output of stage '{}' ({}); connect a stage with "
-                                                   "`from: {}`, or remove it", stage.id, stage.schema.name, stage.id));
+        error(drafts_[i].key_position,
+              fmt::format("nothing uses the output of stage '{}' ({}); connect a stage with "
+                          "`from: {}`, or remove it",
+                          stage.id, stage.schema.name, stage.id));
       for (const auto& input : stage.inputs)
         if (stage.schema.kind == StageKind::Learner &&
             plan_.stages[input.stage].source != plan_.stages[stage.inputs[0].stage].source)
-          error(drafts_[i].from_position, fmt::format("the tables of learner '{}' come from different sources; their "
-                                                      "rows cannot be aligned", stage.id));
+          error(drafts_[i].from_position,
+                fmt::format("the tables of learner '{}' come from different sources; their "
+                            "rows cannot be aligned",
+                            stage.id));
     }
   }
 
   /// A stage whose `from` could not be resolved may be the missing consumer; do not blame the others for it.
   bool all_connected_fails() const {
-    return std::any_of(drafts_.begin(), drafts_.end(), [](const Draft& d) { return !d.connected || !d.usable; });
+    return std::any_of(drafts_.begin(), drafts_.end(),
+                       [](const Draft& d) { return !d.connected || !d.usable; });
   }
 
   void check_credits() {
@@ -496,14 +521,16 @@ class Planner {
         return v == nullptr ? drafts_[i].key_position : v->position;
       };
       if (needed > 0 && plan_.credits(i) <= needed)
-        error(at("in_flight"), fmt::format("in_flight: {} items are too few for the batches ({}): they would wait for "
-                                           "each other for ever; use at least {}, or auto",
-                                           plan_.credits(i), fmt::join(batches, ", "), needed + 1));
+        error(at("in_flight"),
+              fmt::format("in_flight: {} items are too few for the batches ({}): they would wait for "
+                          "each other for ever; use at least {}, or auto",
+                          plan_.credits(i), fmt::join(batches, ", "), needed + 1));
       if (item_bytes * (needed + 1) > plan_.run.memory)
-        error(at("memory"), fmt::format("memory: {} B is too little: {} in flight of up to {} B each must fit; use at least "
-                                        "{} MiB, or smaller batches",
-                                        plan_.run.memory, needed + 1, item_bytes,
-                                        (item_bytes * (needed + 1)) / (1 << 20) + 1));
+        error(at("memory"),
+              fmt::format(
+                  "memory: {} B is too little: {} in flight of up to {} B each must fit; use at least "
+                  "{} MiB, or smaller batches",
+                  plan_.run.memory, needed + 1, item_bytes, (item_bytes * (needed + 1)) / (1 << 20) + 1));
     }
   }
 

@@ -22,8 +22,8 @@ constexpr std::size_t kMaxDepth = 32;
 /// Thrown to leave the parser; the fault has been reported.
 struct Stop {};
 
-/// Builds the tree from parser events. Working on events, not on YAML::Node, keeps the position of every key and
-/// value and never follows an alias: an alias cycle overflows the stack of whoever walks it.
+/// Builds the tree from parser events. Working on events, not on YAML::Node, keeps the position of every key
+/// and value and never follows an alias: an alias cycle overflows the stack of whoever walks it.
 class TreeBuilder final : public YAML::EventHandler {
  public:
   TreeBuilder(int file, Diagnostics& diagnostics) : file_(file), diagnostics_(diagnostics) {}
@@ -54,7 +54,8 @@ class TreeBuilder final : public YAML::EventHandler {
     node.scalar = value;
     node.quoted = tag == "!";
     // yaml-cpp gives an empty plain scalar where YAML has null.
-    if (!node.quoted && (value.empty() || value == "~" || value == "null" || value == "Null" || value == "NULL"))
+    if (!node.quoted &&
+        (value.empty() || value == "~" || value == "null" || value == "Null" || value == "NULL"))
       node.kind = YamlNode::Kind::Null;
     put(std::move(node));
   }
@@ -82,7 +83,8 @@ class TreeBuilder final : public YAML::EventHandler {
 
   void refuse_anchor(const YAML::Mark& mark, YAML::anchor_t anchor) {
     if (anchor != 0)
-      diagnostics_.error(at(mark), "anchors (&name) are not allowed in a config; use `extends:` to share settings");
+      diagnostics_.error(at(mark),
+                         "anchors (&name) are not allowed in a config; use `extends:` to share settings");
   }
   void refuse_tag(const YAML::Mark& mark, const std::string& tag) {
     if (!tag.empty() && tag != "?" && tag != "!")
@@ -125,8 +127,8 @@ class TreeBuilder final : public YAML::EventHandler {
       const YamlNode* before = top.node.find(top.key);
       top.duplicate = before != nullptr;
       if (top.duplicate)
-        diagnostics_.error(node.position, fmt::format("duplicate key '{}': the first one is in line {}", top.key,
-                                                      before->position.line));
+        diagnostics_.error(node.position, fmt::format("duplicate key '{}': the first one is in line {}",
+                                                      top.key, before->position.line));
     } else {
       top.has_key = false;
       if (!top.duplicate) top.node.members.push_back({top.key, top.key_position, std::move(node)});
@@ -147,7 +149,8 @@ bool parse_integer(std::string_view s, std::int64_t& out) {
 
 bool parse_double(std::string_view s, double& out) {
   if (s == ".inf" || s == "+.inf" || s == "-.inf") {
-    out = s.front() == '-' ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
+    out =
+        s.front() == '-' ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
     return true;
   }
   if (s == ".nan") {
@@ -175,7 +178,8 @@ const char* YamlNode::kind_name() const {
 
 YamlNode parse_yaml(std::string_view text, int file, Diagnostics& diagnostics) {
   if (text.size() > kMaxBytes) {
-    diagnostics.error({file, 0, 0}, fmt::format("a config may have 1 MiB, this one has {} bytes", text.size()));
+    diagnostics.error({file, 0, 0},
+                      fmt::format("a config may have 1 MiB, this one has {} bytes", text.size()));
     return {};
   }
   TreeBuilder builder(file, diagnostics);
@@ -196,7 +200,8 @@ YamlNode parse_yaml(std::string_view text, int file, Diagnostics& diagnostics) {
 
 Value to_value(const YamlNode& node) {
   switch (node.kind) {
-    case YamlNode::Kind::Null: return {};
+    case YamlNode::Kind::Null:
+      return {};
     case YamlNode::Kind::List: {
       Value out = Value::list();
       for (const YamlNode& n : node.items) out.push(to_value(n));
@@ -207,7 +212,8 @@ Value to_value(const YamlNode& node) {
       for (const auto& m : node.members) out[m.key] = to_value(m.value);
       return out;
     }
-    case YamlNode::Kind::Scalar: break;
+    case YamlNode::Kind::Scalar:
+      break;
   }
   const std::string& s = node.scalar;
   if (node.quoted) return s;

@@ -6,8 +6,8 @@
 
 namespace graft {
 
-Admission::Admission(std::size_t items, std::size_t floor, std::size_t memory, std::function<void(int)> give_back,
-                     std::function<void()> drained)
+Admission::Admission(std::size_t items, std::size_t floor, std::size_t memory,
+                     std::function<void(int)> give_back, std::function<void()> drained)
     : items_(items),
       floor_(std::min(items, std::max<std::size_t>(floor, 1))),
       memory_(memory),
@@ -20,7 +20,9 @@ void Admission::admit() {
   active_.fetch_add(1, std::memory_order_relaxed);
 }
 
-void Admission::end() { drop_reference(); }
+void Admission::end() {
+  drop_reference();
+}
 
 void Admission::drop_reference() {
   if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) drained_();
@@ -44,13 +46,14 @@ void Admission::change_bytes(std::size_t before, std::size_t after) {
 
 void Admission::release(std::size_t bytes) {
   if (bytes != 0) change_bytes(bytes, 0);
-  // In this order, and before looking: of several threads that release at once, the last to get here sees all the
-  // held credits and none of the items that are going, so one of them hands the credits out.
+  // In this order, and before looking: of several threads that release at once, the last to get here sees all
+  // the held credits and none of the items that are going, so one of them hands the credits out.
   held_.fetch_add(1);
   active_.fetch_sub(1);
   std::size_t held = held_.load();
   while (true) {
-    // The limiter believes that active + held credits are in use; hand out so many that allowed() stay in use.
+    // The limiter believes that active + held credits are in use; hand out so many that allowed() stay in
+    // use.
     const std::size_t withhold = items_ - allowed();
     if (held <= withhold) break;
     const std::size_t give = held - withhold;

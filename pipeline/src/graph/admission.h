@@ -8,15 +8,16 @@
 
 namespace graft {
 
-/// Decides how many items may be in flight: a fixed number, and fewer when the items turn out so large that they
-/// would not fit the memory budget. Every item holds one credit; credits come back from any thread.
+/// Decides how many items may be in flight: a fixed number, and fewer when the items turn out so large that
+/// they would not fit the memory budget. Every item holds one credit; credits come back from any thread.
 ///
-/// The limiter node hands out what it is given: withholding a returned credit lowers the number in flight, handing
-/// out a withheld one raises it again. At least `floor` items stay allowed, or batches could wait for ever.
+/// The limiter node hands out what it is given: withholding a returned credit lowers the number in flight,
+/// handing out a withheld one raises it again. At least `floor` items stay allowed, or batches could wait for
+/// ever.
 class GRAFT_API Admission {
  public:
-  /// `give_back(n)` lets n more items in. `drained()` is called once, when the source has ended and the last credit
-  /// is back; nothing here touches the graph after that.
+  /// `give_back(n)` lets n more items in. `drained()` is called once, when the source has ended and the last
+  /// credit is back; nothing here touches the graph after that.
   Admission(std::size_t items, std::size_t floor, std::size_t memory, std::function<void(int)> give_back,
             std::function<void()> drained);
 

@@ -12,15 +12,16 @@
 
 namespace graft {
 
-/// Forms batches in the order of the source, whatever order messages arrive in: what a batch holds does not depend
-/// on threads. Messages that are not live take no place in a batch; they are passed on at their turn. Not
-/// thread-safe: lives in a serial node. Holds at most as many messages as there are credits.
+/// Forms batches in the order of the source, whatever order messages arrive in: what a batch holds does not
+/// depend on threads. Messages that are not live take no place in a batch; they are passed on at their turn.
+/// Not thread-safe: lives in a serial node. Holds at most as many messages as there are credits.
 class GRAFT_API Batcher {
  public:
   using Batch = std::vector<Handle>;
 
   /// `takes` tells which live messages go into a batch; the others are passed on.
-  Batcher(std::size_t size, std::function<bool(const Message&)> takes) : size_(size), takes_(std::move(takes)) {}
+  Batcher(std::size_t size, std::function<bool(const Message&)> takes)
+      : size_(size), takes_(std::move(takes)) {}
 
   struct Ready {
     std::vector<std::shared_ptr<const Batch>> batches;

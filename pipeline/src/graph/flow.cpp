@@ -22,9 +22,9 @@ using Clock = std::chrono::steady_clock;
 using State = Message::State;
 using BatchHandle = std::shared_ptr<const Batcher::Batch>;
 
-std::uint64_t ns_since(Clock::time_point start) {
+std::uint64_t ns_between(Clock::time_point start, Clock::time_point end) {
   return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count());
+      std::chrono::duration_cast<std::chrono::nanoseconds>(end - start).count());
 }
 
 /// What happens to a message after a node's own work: transforms in a row, then collectors, then other nodes.
@@ -74,7 +74,9 @@ struct Flow::Impl {
   std::mutex fatal_mutex;
   std::string fatal;
 
-  bool stopping() const { return failed.load(std::memory_order_relaxed) || interrupted.load(std::memory_order_relaxed); }
+  bool stopping() const {
+    return failed.load(std::memory_order_relaxed) || interrupted.load(std::memory_order_relaxed);
+  }
 
   void fail(const std::string& text) {
     const std::lock_guard lock(fatal_mutex);
@@ -82,7 +84,8 @@ struct Flow::Impl {
     failed = true;
   }
 
-  // ---- building -------------------------------------------------------------------------------------------------
+  // ---- building
+  // -------------------------------------------------------------------------------------------------
 
   void build() {
     const std::size_t credits = plan.credits(source);
@@ -143,10 +146,11 @@ struct Flow::Impl {
     branch_tails.push_back(std::make_unique<Tail>());
     Tail* tail = branch_tails.back().get();
     tail->transforms.push_back(transform);
-    branches.push_back(std::make_unique<flow::function_node<Handle>>(graph, flow::unlimited, [this, tail](const Handle& h) {
-      run_tail(*tail, h);
-      return flow::continue_msg();
-    }));
+    branches.push_back(
+        std::make_unique<flow::function_node<Handle>>(graph, flow::unlimited, [this, tail](const Handle& h) {
+          run_tail(*tail, h);
+          return flow::continue_msg();
+        }));
     flow::function_node<Handle>& node = *branches.back();
     // The rest of the chain behind the branch's first transform.
     Tail rest;
@@ -185,7 +189,8 @@ struct Flow::Impl {
     return *b->batcher;
   }
 
-  // ---- running --------------------------------------------------------------------------------------------------
+  // ---- running
+  // --------------------------------------------------------------------------------------------------
 
   /// The source's own faults end the run: without its list nothing can be accounted for.
   template <typename T, typename Body>
@@ -230,25 +235,30 @@ struct Flow::Impl {
   }
 
   void load_and_run(const Handle& pulled) {
-    // The input node keeps a copy of the last message until it makes the next one. Were that the message that holds
-    // the credit, the last credit could wait for itself; so what it keeps is an empty shell.
-    const auto h = std::make_shared<Message>(std::move(const_cast<Message&>(*pulled)));
-    if (h->state == State::End) return run_tail(head_tail, h);
-    auto& origin = const_cast<Origin&>(h->origin());
+    // The input node keeps a copy of the last message until it makes the next one. Were that the message that
+    // holds the credit, the last credit could wait for itself; so what it keeps is an empty shell.
+    auto m = std::make_shared<Message>(std::move(const_cast<Message&>(*pulled)));
+    const Clock::time_point start = Clock::now();
+    const Clock::time_point end = m->state == State::End ? start : load(*m, start);
+    step(head_tail, 0, std::move(m), end);
+  }
+
+  Clock::time_point load(Message& m, Clock::time_point start) {
+    auto& origin = const_cast<Origin&>(m.origin());
     meter.enter(source);
     meter.start(source);
-    const auto start = Clock::now();
     if (stopping()) {
-      abandon(*h);
+      abandon(m);
     } else {
-      call(source, *h, [&] {
-        if (!input.load(origin, h->item.payload)) h->state = State::Skipped;
+      call(source, m, [&] {
+        if (!input.load(origin, m.item.payload)) m.state = State::Skipped;
         origin.payload = std::monostate{};
-        account(*h);
+        account(m);
       });
     }
-    meter.finish(source, 1, h->state == State::Rejected, ns_since(start));
-    run_tail(head_tail, h);
+    const Clock::time_point end = Clock::now();
+    meter.finish(source, 1, m.state == State::Rejected, ns_between(start, end));
+    return end;
   }
 
   /// The run is being stopped: the item stays undone, and the next run takes it up.
@@ -284,55 +294,66 @@ struct Flow::Impl {
     m.state = State::Rejected;
     m.item.payload = std::monostate{};
     m.reject = std::make_shared<const RejectRecord>(RejectRecord{s.id, code, text});
-    if (s.on_error == OnError::Fail) fail(fmt::format("{}, item '{}': {} [{}]", s.label(), m.item.key(), text, code));
+    if (s.on_error == OnError::Fail)
+      fail(fmt::format("{}, item '{}': {} [{}]", s.label(), m.item.key(), text, code));
   }
 
-  void run_tail(Tail& tail, const Handle& h) { step(tail, 0, h); }
+  /// A message that other branches may share: the tail works on a copy.
+  void run_tail(Tail& tail, const Handle& h) { step(tail, 0, std::make_shared<Message>(*h), Clock::now()); }
 
-  void step(Tail& tail, std::size_t i, const Handle& h) {
-    if (i == tail.transforms.size()) return deliver(tail, h);
-    const std::size_t stage = tail.transforms[i];
-    const auto& transform = static_cast<const Transform&>(*stages[stage]);
-    const bool live = h->state == State::Live;
-    const std::uint32_t views = transform.views();
-    // An item that the stage does not handle still takes the places of all its views, or the order would not be
-    // dense; it passes by as the first of them.
-    const bool handled = live && plan.stages[stage].handles(h->item.entry->split);
-    if (h->state == State::End) {
-      if (views == 1) return step(tail, i + 1, h);
-      auto end = std::make_shared<Message>(*h);
-      end->order = h->order * views;
-      return step(tail, i + 1, end);
-    }
-    if (!handled && views == 1) return step(tail, i + 1, h);
-    for (std::uint32_t view = 0; view < views; ++view) {
-      auto out = std::make_shared<Message>();
-      out->state = !live || handled || view == 0 ? h->state : State::Skipped;
-      out->order = h->order * views + view;
-      out->item.entry = h->item.entry;
-      out->item.view = h->item.view * views + view;
-      out->reject = h->reject;
-      if (!handled) {
-        if (out->state == State::Live) out->item.payload = h->item.payload;
-        if (out->state == State::Rejected && view != 0) out->state = State::Skipped;
+  /// Takes a message that nobody else holds through the transforms of a tail, in place, and delivers it.
+  /// `now` is when the work before ended and this one begins: one reading of the clock per stage, not two.
+  void step(Tail& tail, std::size_t i, std::shared_ptr<Message> m, Clock::time_point now) {
+    for (; i < tail.transforms.size(); ++i) {
+      const std::size_t stage = tail.transforms[i];
+      const auto& transform = static_cast<const Transform&>(*stages[stage]);
+      const std::uint32_t views = transform.views();
+      const bool handled = m->state == State::Live && plan.stages[stage].handles(m->item.entry->split);
+      if (views == 1) {
+        if (handled) now = apply(stage, transform, *m, now);
+      } else if (m->state == State::End) {
+        m->order *= views;
       } else {
-        apply(stage, transform, *h, *out);
+        return fan_out(tail, i, transform, handled, *m);
       }
-      step(tail, i + 1, out);
+    }
+    deliver(tail, m);
+  }
+
+  /// Makes the views of a message and takes each down the rest of the tail. A message that the stage does not
+  /// handle goes on as the first of its views; empty ones take the places of the others, or the order would
+  /// not be dense.
+  void fan_out(Tail& tail, std::size_t i, const Transform& transform, bool handled, const Message& m) {
+    for (std::uint32_t view = 0; view < transform.views(); ++view) {
+      auto out = std::make_shared<Message>(m);
+      out->order = m.order * transform.views() + view;
+      out->item.view = m.item.view * transform.views() + view;
+      if (handled) {
+        apply(tail.transforms[i], transform, *out, Clock::now());
+      } else if (view > 0) {
+        out->state = State::Skipped;
+        out->item.payload = std::monostate{};
+      }
+      step(tail, i + 1, std::move(out), Clock::now());
     }
   }
 
-  void apply(std::size_t stage, const Transform& transform, const Message& in, Message& out) {
-    if (stopping()) return abandon(out);
+  /// Gives the time at which it ended.
+  Clock::time_point apply(std::size_t stage, const Transform& transform, Message& m,
+                          Clock::time_point start) {
+    if (stopping()) {
+      abandon(m);
+      return start;
+    }
     meter.enter(stage);
     meter.start(stage);
-    const auto start = Clock::now();
-    call(stage, out, [&] {
-      const Item item{in.item.entry, out.item.view, in.item.payload};
-      out.item.payload = transform.apply(item);
-      account(out);
+    call(stage, m, [&] {
+      m.item.payload = transform.apply(m.item);
+      account(m);
     });
-    meter.finish(stage, 1, out.state == State::Rejected, ns_since(start));
+    const Clock::time_point end = Clock::now();
+    meter.finish(stage, 1, m.state == State::Rejected, ns_between(start, end));
+    return end;
   }
 
   void deliver(Tail& tail, const Handle& h) {
@@ -353,7 +374,8 @@ struct Flow::Impl {
 
   class Outcomes final : public BatchOutput {
    public:
-    Outcomes(std::size_t items, std::size_t ports) : payloads(ports, std::vector<Payload>(items)), rejects(items) {}
+    Outcomes(std::size_t items, std::size_t ports)
+        : payloads(ports, std::vector<Payload>(items)), rejects(items) {}
     void set(std::size_t item, Payload payload, std::size_t port) override {
       payloads.at(port).at(item) = std::move(payload);
     }
@@ -377,12 +399,13 @@ struct Flow::Impl {
         static_cast<const BatchTransform&>(*stages[b.stage]).apply(items, outcomes);
         done = true;
       } catch (const std::exception& e) {
-        fail(fmt::format("{}, batch of '{}' .. '{}': {}", plan.stages[b.stage].label(), batch.front()->item.key(),
-                         batch.back()->item.key(), e.what()));
+        fail(fmt::format("{}, batch of '{}' .. '{}': {}", plan.stages[b.stage].label(),
+                         batch.front()->item.key(), batch.back()->item.key(), e.what()));
       } catch (...) {
         fail(fmt::format("{}: an exception of an unknown type", plan.stages[b.stage].label()));
       }
     }
+    const Clock::time_point called = Clock::now();
     std::uint64_t rejected = 0;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       rejected += outcomes.rejects[i] ? 1 : 0;
@@ -400,10 +423,10 @@ struct Flow::Impl {
         } else {
           out->item.payload = std::move(outcomes.payloads[port][i]);
         }
-        run_tail(b.tails[port], out);
+        step(b.tails[port], 0, std::move(out), Clock::now());
       }
     }
-    meter.finish(b.stage, batch.size(), rejected, ns_since(start));
+    meter.finish(b.stage, batch.size(), rejected, ns_between(start, called));
   }
 };
 
@@ -415,11 +438,13 @@ Flow::Flow(const Plan& plan, std::size_t source, std::vector<Stage*> stages, Flo
 
 Flow::~Flow() = default;
 
-std::size_t Flow::in_flight() const { return impl_->admission->in_flight(); }
+std::size_t Flow::in_flight() const {
+  return impl_->admission->in_flight();
+}
 
 FlowResult Flow::run() {
-  // Items may be alive outside of the graph (a writer's queue holds them until they are on disk): the graph must
-  // not be taken for idle until the last credit is back.
+  // Items may be alive outside of the graph (a writer's queue holds them until they are on disk): the graph
+  // must not be taken for idle until the last credit is back.
   impl_->graph.reserve_wait();
   impl_->pull->activate();
   impl_->graph.wait_for_all();

@@ -20,8 +20,8 @@ class GRAFT_API FlowInput {
   virtual ~FlowInput();
   /// The next item that somebody needs; nullptr at the end. One thread at a time.
   virtual std::shared_ptr<Origin> next() = 0;
-  /// Makes the item's first payload (reads the file, draws the image). False: it turns out that nobody needs the
-  /// item. Throws Reject for an unreadable one. Any thread.
+  /// Makes the item's first payload (reads the file, draws the image). False: it turns out that nobody needs
+  /// the item. Throws Reject for an unreadable one. Any thread.
   virtual bool load(Origin& origin, Payload& payload) = 0;
 };
 
@@ -35,20 +35,21 @@ class GRAFT_API FlowOutput {
 /// What a graph run reports.
 struct FlowResult {
   std::uint64_t admitted = 0;
-  std::uint64_t collected = 0;   ///< Live and rejected messages handed to collectors.
-  std::string fatal;             ///< The first fatal fault; empty when there was none.
-  std::size_t peak_bytes = 0;    ///< Most that items in flight held at rest.
+  std::uint64_t collected = 0;  ///< Live and rejected messages handed to collectors.
+  std::string fatal;            ///< The first fatal fault; empty when there was none.
+  std::size_t peak_bytes = 0;   ///< Most that items in flight held at rest.
 };
 
 /// One source and the stream stages behind it, as a oneTBB flow graph. Built for one run and thrown away.
 ///
-/// Consecutive transforms become one node: the item stays on one core and in its cache, and only what waits at a
-/// branch or for a batch is ever queued. An admission limiter right behind the source bounds everything else.
+/// Consecutive transforms become one node: the item stays on one core and in its cache, and only what waits
+/// at a branch or for a batch is ever queued. An admission limiter right behind the source bounds everything
+/// else.
 class GRAFT_API Flow {
  public:
   /// `stages[i]` is the instance of plan.stages[i], null for stages that are not of this source's stream.
-  Flow(const Plan& plan, std::size_t source, std::vector<Stage*> stages, FlowInput& input,
-       FlowOutput& output, Meter& meter, const std::atomic<bool>& interrupted);
+  Flow(const Plan& plan, std::size_t source, std::vector<Stage*> stages, FlowInput& input, FlowOutput& output,
+       Meter& meter, const std::atomic<bool>& interrupted);
   ~Flow();
 
   /// Runs to the end. Must be called inside the workers' arena.

@@ -33,9 +33,9 @@ class GRAFT_API Credit {
 
 /// An entry on its way, with what the runtime knows of it. Shared by all views and branches of the item.
 struct Origin : Entry {
-  std::uint64_t sequence = 0;   ///< Position in the source's list.
-  std::uint64_t wanted = 0;     ///< Bit i: collector i of the source lacks rows of this entry.
-  void* listed = nullptr;       ///< For the FlowInput that made it.
+  std::uint64_t sequence = 0;  ///< Position in the source's list.
+  std::uint64_t wanted = 0;    ///< Bit i: collector i of the source lacks rows of this entry.
+  void* listed = nullptr;      ///< For the FlowInput that made it.
   Credit credit;
 };
 

@@ -9,8 +9,8 @@
 
 namespace graft {
 
-/// Per-stage counters of a running graph. Written by workers without contention (a cell per worker), read by the
-/// progress line, the watchdog and the manifest.
+/// Per-stage counters of a running graph. Written by workers without contention (a cell per worker), read by
+/// the progress line, the watchdog and the manifest.
 class GRAFT_API Meter {
  public:
   struct Counts {

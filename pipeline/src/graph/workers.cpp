@@ -49,10 +49,14 @@ struct Workers::Impl {
   std::unique_ptr<Observer> observer;
 };
 
-Workers::Workers(int threads) : impl_(std::make_unique<Impl>(threads)) { impl_->arena.initialize(); }
+Workers::Workers(int threads) : impl_(std::make_unique<Impl>(threads)) {
+  impl_->arena.initialize();
+}
 Workers::~Workers() = default;
 
-void Workers::execute(const std::function<void()>& body) { impl_->arena.execute(body); }
+void Workers::execute(const std::function<void()>& body) {
+  impl_->arena.execute(body);
+}
 
 void Workers::observe(std::vector<Stage*> stages) {
   if (impl_->observer) impl_->observer->rethrow();
@@ -71,6 +75,8 @@ void Workers::for_each(std::size_t n, const std::function<void(std::size_t)>& bo
   });
 }
 
-int Workers::threads() const { return impl_->arena.max_concurrency(); }
+int Workers::threads() const {
+  return impl_->arena.max_concurrency();
+}
 
 }  // namespace graft

@@ -10,8 +10,8 @@
 
 namespace graft {
 
-/// The run's one set of threads: a TBB arena of exactly `threads`, the calling thread among them. LibTorch and
-/// others keep memory per thread, so every graph and every learner of a run uses this same set.
+/// The run's one set of threads: a TBB arena of exactly `threads`, the calling thread among them. LibTorch
+/// and others keep memory per thread, so every graph and every learner of a run uses this same set.
 class GRAFT_API Workers final : public Parallel {
  public:
   explicit Workers(int threads);

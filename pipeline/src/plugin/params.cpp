@@ -46,8 +46,12 @@ ParamSpec choice(std::string name, std::vector<std::string> allowed, std::string
   s.default_value = std::move(default_value);
   return s;
 }
-ParamSpec file(std::string name) { return spec(std::move(name), ParamSpec::Kind::File); }
-ParamSpec folder(std::string name) { return spec(std::move(name), ParamSpec::Kind::Folder); }
+ParamSpec file(std::string name) {
+  return spec(std::move(name), ParamSpec::Kind::File);
+}
+ParamSpec folder(std::string name) {
+  return spec(std::move(name), ParamSpec::Kind::Folder);
+}
 ParamSpec list(std::string name, ParamSpec element) {
   ParamSpec s = spec(std::move(name), ParamSpec::Kind::List);
   s.fields.push_back(std::move(element));
@@ -66,18 +70,26 @@ ParamSpec object(std::string name, std::vector<ParamSpec> members) {
 
 std::string ParamSpec::type_name() const {
   switch (kind) {
-    case Kind::Flag: return "true or false";
-    case Kind::Integer: return "integer";
-    case Kind::Number: return "number";
-    case Kind::Text: return "text";
-    case Kind::Choice: return "one of " + joined(choices);
-    case Kind::File: return "file";
-    case Kind::Folder: return "folder";
+    case Kind::Flag:
+      return "true or false";
+    case Kind::Integer:
+      return "integer";
+    case Kind::Number:
+      return "number";
+    case Kind::Text:
+      return "text";
+    case Kind::Choice:
+      return "one of " + joined(choices);
+    case Kind::File:
+      return "file";
+    case Kind::Folder:
+      return "folder";
     case Kind::List: {
       const std::string of = fields.at(0).type_name();
       return (scalar_ok ? of + ", or list of " : "list of ") + of;
     }
-    case Kind::Map: return "map of " + fields.at(0).type_name();
+    case Kind::Map:
+      return "map of " + fields.at(0).type_name();
     case Kind::Object: {
       std::vector<std::string> names;
       for (const ParamSpec& f : fields) names.push_back(f.name);

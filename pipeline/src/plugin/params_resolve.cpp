@@ -58,8 +58,8 @@ class Resolver {
       if (std::find(names.begin(), names.end(), key) != names.end()) continue;
       std::string text = fmt::format("unknown parameter '{}'", key);
       if (const auto near = nearest(key, names)) text += fmt::format("; did you mean '{}'?", *near);
-      text += names.empty() ? " (this plugin takes none)"
-                            : fmt::format(" (allowed: {})", fmt::join(names, ", "));
+      text +=
+          names.empty() ? " (this plugin takes none)" : fmt::format(" (allowed: {})", fmt::join(names, ", "));
       path_.push_back(key);
       fault(std::move(text), true);
       path_.pop_back();
@@ -89,7 +89,8 @@ class Resolver {
       return wrong_type(spec, v);
     }
     switch (spec.kind) {
-      case Kind::Flag: return v.is_bool() ? v : wrong_type(spec, v);
+      case Kind::Flag:
+        return v.is_bool() ? v : wrong_type(spec, v);
       case Kind::Integer:
         if (!v.is_int()) return wrong_type(spec, v);
         check_range(spec, v.as_double(), v.to_json());
@@ -99,13 +100,19 @@ class Resolver {
         check_range(spec, v.as_double(), v.to_json());
         return Value(v.as_double());
       // A number where a text is wanted is a name that looks like one: `split: 2012`.
-      case Kind::Text: return v.is_string() ? v : v.is_int() ? Value(v.to_json()) : wrong_type(spec, v);
-      case Kind::Choice: return choice(spec, v);
+      case Kind::Text:
+        return v.is_string() ? v : v.is_int() ? Value(v.to_json()) : wrong_type(spec, v);
+      case Kind::Choice:
+        return choice(spec, v);
       case Kind::File:
-      case Kind::Folder: return path(spec, v);
-      case Kind::List: return list(spec, v);
-      case Kind::Map: return map(spec, v);
-      case Kind::Object: return v.is_map() ? members(spec.fields, v) : wrong_type(spec, v);
+      case Kind::Folder:
+        return path(spec, v);
+      case Kind::List:
+        return list(spec, v);
+      case Kind::Map:
+        return map(spec, v);
+      case Kind::Object:
+        return v.is_map() ? members(spec.fields, v) : wrong_type(spec, v);
     }
     return {};
   }
@@ -114,7 +121,8 @@ class Resolver {
     if (!v.is_string()) return wrong_type(spec, v);
     if (std::find(spec.choices.begin(), spec.choices.end(), v.as_string()) != spec.choices.end()) return v;
     std::string text = fmt::format("'{}' is not allowed here", v.as_string());
-    if (const auto near = nearest(v.as_string(), spec.choices)) text += fmt::format("; did you mean '{}'?", *near);
+    if (const auto near = nearest(v.as_string(), spec.choices))
+      text += fmt::format("; did you mean '{}'?", *near);
     fault(text + fmt::format(" (allowed: {})", fmt::join(spec.choices, ", ")));
     return {};
   }

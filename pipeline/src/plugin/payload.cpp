@@ -18,20 +18,28 @@ std::shared_ptr<void> allocate_aligned(std::size_t bytes) {
 
 std::size_t size_of(DType dtype) {
   switch (dtype) {
-    case DType::U8: return 1;
-    case DType::F16: return 2;
-    case DType::F32: return 4;
-    case DType::I64: return 8;
+    case DType::U8:
+      return 1;
+    case DType::F16:
+      return 2;
+    case DType::F32:
+      return 4;
+    case DType::I64:
+      return 8;
   }
   return 0;
 }
 
 const char* to_string(DType dtype) {
   switch (dtype) {
-    case DType::U8: return "u8";
-    case DType::F16: return "f16";
-    case DType::F32: return "f32";
-    case DType::I64: return "i64";
+    case DType::U8:
+      return "u8";
+    case DType::F16:
+      return "f16";
+    case DType::F32:
+      return "f32";
+    case DType::I64:
+      return "i64";
   }
   return "?";
 }

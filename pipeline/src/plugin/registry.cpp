@@ -46,8 +46,8 @@ bool gate(std::uint32_t api_version, std::string_view abi_tag, Registry::Rejecte
   return true;
 }
 
-/// OpenBLAS chooses its kernels when it is loaded, and takes the slowest ones on a processor it does not know (0.3.21
-/// on newer Xeons: 1.5 to 3 times slower). Tells it what the processor can do, unless the user has.
+/// OpenBLAS chooses its kernels when it is loaded, and takes the slowest ones on a processor it does not know
+/// (0.3.21 on newer Xeons: 1.5 to 3 times slower). Tells it what the processor can do, unless the user has.
 void prefer_fast_blas_kernels() {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0)
@@ -111,7 +111,8 @@ const graft_plugin_descriptor* load_plugin(const fs::path& file, Registry::Rejec
     why.cure = "a plugin's file has the plugin's name: rename it";
     d = nullptr;
   }
-  // Only a rejected file is ever closed: items, exceptions and vtables of an accepted one may live to the end.
+  // Only a rejected file is ever closed: items, exceptions and vtables of an accepted one may live to the
+  // end.
   if (d == nullptr) ::dlclose(handle);
   return d;
 }

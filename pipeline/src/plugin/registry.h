@@ -9,8 +9,8 @@
 
 namespace graft {
 
-/// The plugins of a run: found by name, described without being loaded, opened when first needed. Not thread-safe.
-/// A plugin, once opened, stays loaded until the process ends.
+/// The plugins of a run: found by name, described without being loaded, opened when first needed. Not
+/// thread-safe. A plugin, once opened, stays loaded until the process ends.
 class GRAFT_API Registry {
  public:
   struct Plugin {
@@ -52,10 +52,11 @@ class GRAFT_API Registry {
 
 /// Loads a shared object and passes it through the gate: symbol, struct size, API version, ABI tag, name. On
 /// failure fills in `why` and returns nullptr.
-GRAFT_API const graft_plugin_descriptor* load_plugin(const std::filesystem::path& file, Registry::Rejected& why);
+GRAFT_API const graft_plugin_descriptor* load_plugin(const std::filesystem::path& file,
+                                                     Registry::Rejected& why);
 
-/// Folder of the configs and models that come with graft: beside the sources, or in share/ of the installation.
-/// GRAFT_SHARE overrides it.
+/// Folder of the configs and models that come with graft: beside the sources, or in share/ of the
+/// installation. GRAFT_SHARE overrides it.
 GRAFT_API std::filesystem::path share_folder();
 
 }  // namespace graft

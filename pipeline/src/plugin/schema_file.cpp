@@ -126,6 +126,8 @@ SchemaFile schema_file_from_json(std::string_view json) {
   return file;
 }
 
-std::filesystem::path schema_path(std::filesystem::path plugin) { return plugin.replace_extension(".json"); }
+std::filesystem::path schema_path(std::filesystem::path plugin) {
+  return plugin.replace_extension(".json");
+}
 
 }  // namespace graft

@@ -7,7 +7,8 @@
 
 namespace graft {
 
-/// What the file beside a plugin says: written by graft-plugin-schema from the descriptor when the plugin is built.
+/// What the file beside a plugin says: written by graft-plugin-schema from the descriptor when the plugin is
+/// built.
 struct SchemaFile {
   std::uint32_t api_version = 0;
   std::string abi_tag;

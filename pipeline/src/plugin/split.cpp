@@ -16,12 +16,14 @@ constexpr std::uint64_t kTestSalt = 1, kValSalt = 2;
 }  // namespace
 
 std::vector<ParamSpec> SplitRule::parameters() {
-  return {number("val_fraction", 0.2)
-              .range(0, 0.9)
-              .doc("Share of train that becomes val, by a hash of the key, when the data name no val split."),
-          number("test_fraction", 0.2)
-              .range(0, 0.9)
-              .doc("Share of all entries that becomes test, by a hash of the key, when the data name no splits.")};
+  return {
+      number("val_fraction", 0.2)
+          .range(0, 0.9)
+          .doc("Share of train that becomes val, by a hash of the key, when the data name no val split."),
+      number("test_fraction", 0.2)
+          .range(0, 0.9)
+          .doc(
+              "Share of all entries that becomes test, by a hash of the key, when the data name no splits.")};
 }
 
 SplitRule::SplitRule(const Params& params, const std::vector<Split>& given)

@@ -22,7 +22,9 @@ RowSet::~RowSet() = default;
 Parallel::~Parallel() = default;
 Predictor::~Predictor() = default;
 
-Payload Source::load(const Entry& entry) const { return entry.payload; }
+Payload Source::load(const Entry& entry) const {
+  return entry.payload;
+}
 
 const char* to_string(StageKind kind) {
   static constexpr const char* kNames[] = {"source",    "transform", "batch transform",
@@ -35,7 +37,9 @@ const char* to_string(PortType type) {
   return kNames[static_cast<int>(type)];
 }
 
-std::string Digest::hex() const { return fmt::format("{:016x}{:016x}", high, low); }
+std::string Digest::hex() const {
+  return fmt::format("{:016x}{:016x}", high, low);
+}
 
 Digest digest(const void* data, std::size_t size) {
   const XXH128_hash_t h = XXH3_128bits(data, size);

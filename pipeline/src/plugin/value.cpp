@@ -40,11 +40,15 @@ Json to_nlohmann(const Value& v) {
 
 Value from_nlohmann(const Json& j) {
   switch (j.type()) {
-    case Json::value_t::boolean: return j.get<bool>();
+    case Json::value_t::boolean:
+      return j.get<bool>();
     case Json::value_t::number_integer:
-    case Json::value_t::number_unsigned: return Value(j.get<std::int64_t>());
-    case Json::value_t::number_float: return j.get<double>();
-    case Json::value_t::string: return j.get<std::string>();
+    case Json::value_t::number_unsigned:
+      return Value(j.get<std::int64_t>());
+    case Json::value_t::number_float:
+      return j.get<double>();
+    case Json::value_t::string:
+      return j.get<std::string>();
     case Json::value_t::array: {
       Value out = Value::list();
       for (const Json& e : j) out.push(from_nlohmann(e));
@@ -55,13 +59,16 @@ Value from_nlohmann(const Json& j) {
       for (const auto& [key, e] : j.items()) out[key] = from_nlohmann(e);
       return out;
     }
-    default: return {};
+    default:
+      return {};
   }
 }
 
 }  // namespace
 
-bool Value::as_bool() const { return get_or_throw<bool, const bool>(data_, "boolean", *this); }
+bool Value::as_bool() const {
+  return get_or_throw<bool, const bool>(data_, "boolean", *this);
+}
 std::int64_t Value::as_int() const {
   return get_or_throw<std::int64_t, const std::int64_t>(data_, "integer", *this);
 }
@@ -72,10 +79,18 @@ double Value::as_double() const {
 const std::string& Value::as_string() const {
   return get_or_throw<std::string, const std::string>(data_, "text", *this);
 }
-const Value::List& Value::as_list() const { return get_or_throw<List, const List>(data_, "list", *this); }
-const Value::Map& Value::as_map() const { return get_or_throw<Map, const Map>(data_, "map", *this); }
-Value::List& Value::as_list() { return get_or_throw<List, List>(data_, "list", *this); }
-Value::Map& Value::as_map() { return get_or_throw<Map, Map>(data_, "map", *this); }
+const Value::List& Value::as_list() const {
+  return get_or_throw<List, const List>(data_, "list", *this);
+}
+const Value::Map& Value::as_map() const {
+  return get_or_throw<Map, const Map>(data_, "map", *this);
+}
+Value::List& Value::as_list() {
+  return get_or_throw<List, List>(data_, "list", *this);
+}
+Value::Map& Value::as_map() {
+  return get_or_throw<Map, Map>(data_, "map", *this);
+}
 
 const Value* Value::find(std::string_view key) const {
   if (!is_map()) return nullptr;

@@ -16,7 +16,8 @@ struct TypeName {
   DType dtype;
   const char* name;
 };
-constexpr TypeName kTypes[] = {{DType::U8, "U8"}, {DType::F16, "F16"}, {DType::F32, "F32"}, {DType::I64, "I64"}};
+constexpr TypeName kTypes[] = {
+    {DType::U8, "U8"}, {DType::F16, "F16"}, {DType::F32, "F32"}, {DType::I64, "I64"}};
 
 Tensor read_tensor(const std::string& name, const Value& entry, std::string_view data, std::uint64_t& next) {
   const Value* type = entry.find("dtype");
@@ -31,7 +32,8 @@ Tensor read_tensor(const std::string& name, const Value& entry, std::string_view
       tensor.dtype = t.dtype;
       known = true;
     }
-  if (!known) throw Error(fmt::format("tensor '{}' has type {}, expected U8, F16, F32 or I64", name, type->to_json()));
+  if (!known)
+    throw Error(fmt::format("tensor '{}' has type {}, expected U8, F16, F32 or I64", name, type->to_json()));
   Shape extents;
   std::uint64_t elements = 1;
   for (const Value& extent : shape->as_list()) {
@@ -46,7 +48,8 @@ Tensor read_tensor(const std::string& name, const Value& entry, std::string_view
     throw Error(fmt::format("tensor '{}' does not begin where the one before ends", name));
   const auto end = static_cast<std::uint64_t>(range[1].as_int());
   if (end < next || end > data.size() || end - next != elements * size_of(tensor.dtype))
-    throw Error(fmt::format("tensor '{}': shape {} and range {} do not agree", name, shape->to_json(), offsets->to_json()));
+    throw Error(fmt::format("tensor '{}': shape {} and range {} do not agree", name, shape->to_json(),
+                            offsets->to_json()));
   tensor = Tensor::allocate(tensor.dtype, std::move(extents));
   if (tensor.bytes() > 0) std::memcpy(tensor.data, data.data() + next, tensor.bytes());
   next = end;
@@ -80,7 +83,8 @@ std::map<std::string, Tensor> from_safetensors(std::string_view file) {
   std::uint64_t length = 0;
   if (file.size() < sizeof length) throw Error("not a safetensors file: shorter than its header");
   std::memcpy(&length, file.data(), sizeof length);
-  if (length > file.size() - sizeof length) throw Error("not a safetensors file: its header is longer than the file");
+  if (length > file.size() - sizeof length)
+    throw Error("not a safetensors file: its header is longer than the file");
   const Value header = Value::from_json(file.substr(sizeof length, length));
   const std::string_view data = file.substr(sizeof length + length);
   std::map<std::string, Tensor> out;

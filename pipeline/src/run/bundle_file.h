@@ -9,8 +9,8 @@ namespace graft {
 /// Writes a bundle into a folder: `bundle.json` (facts) and `weights.safetensors` (tensors), each atomically.
 GRAFT_API void save_bundle(const std::filesystem::path& folder, const Bundle& bundle);
 
-/// Reads what save_bundle wrote. Throws Error naming the file and the fault: lengths, names, types, shapes and
-/// ranges are all checked before memory is taken.
+/// Reads what save_bundle wrote. Throws Error naming the file and the fault: lengths, names, types, shapes
+/// and ranges are all checked before memory is taken.
 GRAFT_API Bundle load_bundle(const std::filesystem::path& folder);
 
 /// The safetensors format: u64 length of a JSON header, the header, the tensors' bytes.

@@ -55,8 +55,8 @@ std::vector<const RowSet*> pointers(const std::vector<std::unique_ptr<TableRows>
 
 void check_scores(const Scores& scores, std::size_t rows, std::size_t classes, const char* what) {
   if (scores.rows != rows || scores.classes != classes || scores.values.size() != rows * classes)
-    throw Error(fmt::format("gave {} x {} scores for {}, expected {} x {}", scores.rows, scores.classes, what, rows,
-                            classes));
+    throw Error(fmt::format("gave {} x {} scores for {}, expected {} x {}", scores.rows, scores.classes, what,
+                            rows, classes));
 }
 
 }  // namespace
@@ -81,7 +81,8 @@ Predictions::Part average_views(const TableRows& rows, const Scores& scores) {
 }
 
 std::string csv_field(std::string_view text) {
-  if (text.find_first_of(",\"\r\n") == std::string_view::npos && (text.empty() || std::string_view("=+-@\t").find(text[0]) == std::string_view::npos))
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos &&
+      (text.empty() || std::string_view("=+-@\t").find(text[0]) == std::string_view::npos))
     return std::string(text);
   std::string out = "\"";
   for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
@@ -95,7 +96,8 @@ std::string predictions_csv(const Predictions& predictions) {
   const auto append = [&](const Predictions::Part& part, const char* split) {
     for (std::size_t r = 0; r < part.keys.size(); ++r) {
       const float* scores = part.scores.row(r);
-      const auto best = static_cast<std::size_t>(std::max_element(scores, scores + part.scores.classes) - scores);
+      const auto best =
+          static_cast<std::size_t>(std::max_element(scores, scores + part.scores.classes) - scores);
       std::string labels;
       for (const std::int32_t label : part.labels[r])
         labels += (labels.empty() ? "" : ";") + predictions.classes[static_cast<std::size_t>(label)];
@@ -110,8 +112,9 @@ std::string predictions_csv(const Predictions& predictions) {
   return out;
 }
 
-Learning::Learning(const Plan& plan, StageFactory& factory, Workers& workers, std::map<std::size_t, Table> tables,
-                   std::filesystem::path out, const std::atomic<bool>& interrupted)
+Learning::Learning(const Plan& plan, StageFactory& factory, Workers& workers,
+                   std::map<std::size_t, Table> tables, std::filesystem::path out,
+                   const std::atomic<bool>& interrupted)
     : plan_(plan),
       factory_(factory),
       workers_(workers),

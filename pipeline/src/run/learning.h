@@ -21,8 +21,8 @@ struct LearnerOutcome {
   double seconds = 0;
 };
 
-/// Fits every learner of the plan, one after the other with all threads, and scores test once. `tables` maps a
-/// collector to its table and listing. Writes models/<stage>/ and predictions/<stage>.csv under `out`.
+/// Fits every learner of the plan, one after the other with all threads, and scores test once. `tables` maps
+/// a collector to its table and listing. Writes models/<stage>/ and predictions/<stage>.csv under `out`.
 /// Throws Error with the learner's label.
 class Learning {
  public:
@@ -46,8 +46,8 @@ class Learning {
   const std::atomic<bool>& interrupted_;
 };
 
-/// Averages the scores of the views of each input; one row per input, in the order of the rows. `input_of` gives the
-/// listing position of a row.
+/// Averages the scores of the views of each input; one row per input, in the order of the rows. `input_of`
+/// gives the listing position of a row.
 GRAFT_API Predictions::Part average_views(const TableRows& rows, const Scores& scores);
 
 /// key, split, label, predicted, one column per class. Labels and predictions are class names.

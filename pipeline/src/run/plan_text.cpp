@@ -32,7 +32,8 @@ std::string counts_by_split(const Listing& listing) {
   std::map<Split, std::size_t> counts;
   for (const ListedInput& input : listing.inputs) ++counts[input.split];
   std::string out;
-  for (const auto& [split, n] : counts) out += fmt::format("{}{} {}", out.empty() ? "" : ", ", n, to_string(split));
+  for (const auto& [split, n] : counts)
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", n, to_string(split));
   return out;
 }
 
@@ -45,14 +46,15 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
     std::string from, gives, shape;
     for (const StagePlan::Input& input : s.inputs) {
       const StagePlan& f = plan.stages[input.stage];
-      from += (from.empty() ? "" : ", ") + f.id + (input.port == 0 ? "" : "." + f.schema.outputs[input.port].name);
+      from += (from.empty() ? "" : ", ") + f.id +
+              (input.port == 0 ? "" : "." + f.schema.outputs[input.port].name);
     }
     for (std::size_t port = 0; port < s.schema.outputs.size(); ++port) {
       gives += (gives.empty() ? "" : ", ") + std::string(to_string(s.schema.outputs[port].type));
       shape += (shape.empty() ? "" : ", ") + output_shape(s, port);
     }
-    rows.push_back({s.id, s.schema.name + " " + s.schema.version, to_string(s.schema.kind), from.empty() ? "-" : from,
-                    gives.empty() ? "files" : gives, shape.empty() ? "-" : shape});
+    rows.push_back({s.id, s.schema.name + " " + s.schema.version, to_string(s.schema.kind),
+                    from.empty() ? "-" : from, gives.empty() ? "files" : gives, shape.empty() ? "-" : shape});
   }
   out += columns(rows);
 
@@ -61,7 +63,8 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
   DigestMemo memo(options.store / "digests.memo");
   Meter meter(plan.stages.size());
   const std::atomic<bool> never{false};
-  std::vector<std::vector<std::string>> inputs, tables{{"table", "rows", "stored", "to compute", "row", "disk", "fingerprint"}};
+  std::vector<std::vector<std::string>> inputs,
+      tables{{"table", "rows", "stored", "to compute", "row", "disk", "fingerprint"}};
   std::uint64_t disk = 0, in_flight = 0;
   bool disk_known = true;
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
@@ -69,13 +72,14 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
     StreamRun stream(plan, i, options.store, memo, factory, meter, never);
     const std::vector<StreamRun::Survey> surveys = stream.survey();
     inputs.push_back({plan.stages[i].id, fmt::format("{} inputs", stream.listing().inputs.size()),
-                      fmt::format("{} classes", stream.listing().classes.size()), counts_by_split(stream.listing())});
+                      fmt::format("{} classes", stream.listing().classes.size()),
+                      counts_by_split(stream.listing())});
     for (const StreamRun::Survey& s : surveys) {
       const std::uint64_t new_bytes = s.row_bytes.value_or(0) * s.to_compute;
       disk += new_bytes;
       disk_known = disk_known && (s.row_bytes || s.to_compute == 0);
-      tables.push_back({plan.stages[s.stage].id, std::to_string(s.stored + s.to_compute), std::to_string(s.stored),
-                        std::to_string(s.to_compute),
+      tables.push_back({plan.stages[s.stage].id, std::to_string(s.stored + s.to_compute),
+                        std::to_string(s.stored), std::to_string(s.to_compute),
                         s.row_bytes ? human_bytes(*s.row_bytes) : "known after the first batch",
                         s.row_bytes ? "+" + human_bytes(new_bytes) : "?", s.fingerprint.substr(0, 12)});
     }
@@ -88,7 +92,8 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
   }
   out += "\ninputs\n" + columns(inputs) + "\ntables\n" + columns(tables);
   out += fmt::format("\nresources\n  threads {}, items in flight {} of {} allowed, disk {}{} (free: {})\n",
-                     plan.run.threads, in_flight == 0 ? "unknown" : human_bytes(in_flight), human_bytes(plan.run.memory),
+                     plan.run.threads, in_flight == 0 ? "unknown" : human_bytes(in_flight),
+                     human_bytes(plan.run.memory),
                      disk_known ? "+" + human_bytes(disk) : "unknown until the first batch",
                      disk_known ? ", twice that while sealing" : "",
                      human_bytes(std::filesystem::space(std::filesystem::current_path()).available));

@@ -29,8 +29,8 @@ void print(const std::string& text) {
 std::string stage_snapshot(const Plan& plan, const Meter& meter) {
   std::size_t width = 5;
   for (const StagePlan& s : plan.stages) width = std::max(width, s.id.size());
-  std::string out = fmt::format("  {:<{}}  {:>8} {:>8} {:>10} {:>9} {:>9}\n", "stage", width, "running", "queued",
-                                "finished", "rejected", "busy s");
+  std::string out = fmt::format("  {:<{}}  {:>8} {:>8} {:>10} {:>9} {:>9}\n", "stage", width, "running",
+                                "queued", "finished", "rejected", "busy s");
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     const Meter::Counts c = meter.counts(i);
     if (c.entered == 0) continue;
@@ -40,7 +40,8 @@ std::string stage_snapshot(const Plan& plan, const Meter& meter) {
   return out;
 }
 
-Monitor::Monitor(const Plan& plan, StreamRun& run, const Meter& meter, Signals& signals, const ProgressStyle& style)
+Monitor::Monitor(const Plan& plan, StreamRun& run, const Meter& meter, Signals& signals,
+                 const ProgressStyle& style)
     : plan_(plan), run_(run), meter_(meter), signals_(signals), style_(style), thread_([this] { work(); }) {}
 
 Monitor::~Monitor() {
@@ -85,7 +86,8 @@ void Monitor::enforce_deadline(Clock::time_point now) {
   if (signals_.exit_code() == 0) return;
   if (interrupted_at_ == Clock::time_point{}) {
     interrupted_at_ = now;
-    if (!style_.quiet) print("\ninterrupted: finishing what is under way and saving it (again: leave at once)\n");
+    if (!style_.quiet)
+      print("\ninterrupted: finishing what is under way and saving it (again: leave at once)\n");
   } else if (now - interrupted_at_ > kDrainLimit) {
     run_.commit_now();
     print("still computing after 4 s; what was finished is saved, run the same command again to go on\n");

@@ -22,8 +22,9 @@ struct ProgressStyle {
   bool color = false;
 };
 
-/// Watches a running stream from a thread of its own: draws the progress, answers SIGUSR1, speaks up when nothing
-/// finishes for `run.stall_seconds`, and ends the process when an interrupted run has not drained in time.
+/// Watches a running stream from a thread of its own: draws the progress, answers SIGUSR1, speaks up when
+/// nothing finishes for `run.stall_seconds`, and ends the process when an interrupted run has not drained in
+/// time.
 class Monitor {
  public:
   Monitor(const Plan& plan, StreamRun& run, const Meter& meter, Signals& signals, const ProgressStyle& style);

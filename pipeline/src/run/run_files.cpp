@@ -20,10 +20,11 @@ std::string inputs_csv(const Plan& plan, const std::vector<const Listing*>& list
       std::string labels;
       for (const std::int32_t label : input.labels)
         labels += (labels.empty() ? "" : ";") + listing->classes.at(static_cast<std::size_t>(label));
-      out += fmt::format("{},{},{},{},", plan.stages[listing->source].id, csv_field(input.key), to_string(input.split),
-                         csv_field(labels));
+      out += fmt::format("{},{},{},{},", plan.stages[listing->source].id, csv_field(input.key),
+                         to_string(input.split), csv_field(labels));
       if (input.reject)
-        out += fmt::format("rejected,{},{},{}\n", input.reject->stage, input.reject->code, csv_field(input.reject->text));
+        out += fmt::format("rejected,{},{},{}\n", input.reject->stage, input.reject->code,
+                           csv_field(input.reject->text));
       else
         out += "ok,,,\n";
     }

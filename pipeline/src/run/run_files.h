@@ -7,19 +7,20 @@
 #include "config/plan.h"
 #include "plugin/registry.h"
 #include "run/learning.h"
-#include "run/listing.h"
 #include "run/stream_run.h"
+#include "store/listing.h"
 
 namespace graft {
 
 /// source, key, split, label, status, stage, code, reason: one line per input.
 std::string inputs_csv(const Plan& plan, const std::vector<const Listing*>& listings);
 
-/// results.json but for the learners' metrics, which reports add under `learners`. Seconds only under `timings`.
+/// results.json but for the learners' metrics, which reports add under `learners`. Seconds only under
+/// `timings`.
 Value make_results(const Plan& plan, const std::vector<std::unique_ptr<StreamRun>>& streams);
 
-/// Facts about the run that may differ between machines: versions, plugin files, digests, seeds, thread budget,
-/// host, time. For people and for repeating the run.
+/// Facts about the run that may differ between machines: versions, plugin files, digests, seeds, thread
+/// budget, host, time. For people and for repeating the run.
 Value make_manifest(const Plan& plan, const Registry& registry, const std::string& command,
                     const std::vector<std::unique_ptr<StreamRun>>& streams, const Value& timings,
                     const std::vector<std::string>& warnings);

@@ -19,7 +19,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 void say(const std::string& line) {
   std::fwrite(line.data(), 1, line.size(), stderr);
@@ -102,7 +104,8 @@ class Run {
       try {
         ReportOutput output = factory_.get_as<Report>(i).report(predictions);
         for (auto& [learner, metrics] : output.learners.as_map())
-          for (auto& [part, values] : metrics.as_map()) results["learners"][learner][part] = std::move(values);
+          for (auto& [part, values] : metrics.as_map())
+            results["learners"][learner][part] = std::move(values);
         text += output.text;
       } catch (const std::exception& e) {
         throw Error(fmt::format("{}: {}", stage.label(), e.what()));
@@ -126,26 +129,31 @@ class Run {
     timings_["total"] = seconds_since(start);
     outcome.results["timings"] = timings_;
     write_inputs();
-    write_file_atomically(out_ / "manifest.json",
-                          make_manifest(plan_, registry_, options_.command, streams_, timings_, warnings_).to_json_pretty());
+    write_file_atomically(
+        out_ / "manifest.json",
+        make_manifest(plan_, registry_, options_.command, streams_, timings_, warnings_).to_json_pretty());
     write_file_atomically(out_ / "results.json", outcome.results.to_json_pretty());
 
     const auto total = static_cast<std::uint64_t>(outcome.results.find("inputs")->find("total")->as_int());
-    const auto rejected = static_cast<std::uint64_t>(outcome.results.find("inputs")->find("rejected")->as_int());
-    outcome.text += fmt::format("inputs   {} of {} ok{}\n", total - rejected, total,
-                                rejected == 0 ? "" : fmt::format(", {} rejected (why: {})", rejected,
-                                                                 (out_ / "inputs.csv").string()));
+    const auto rejected =
+        static_cast<std::uint64_t>(outcome.results.find("inputs")->find("rejected")->as_int());
+    outcome.text += fmt::format(
+        "inputs   {} of {} ok{}\n", total - rejected, total,
+        rejected == 0 ? ""
+                      : fmt::format(", {} rejected (why: {})", rejected, (out_ / "inputs.csv").string()));
     outcome.text += fmt::format("results  {}\n", (out_ / "results.json").string());
-    const bool too_many = plan_.run.max_reject_count
-                              ? rejected > *plan_.run.max_reject_count
-                              : static_cast<double>(rejected) > plan_.run.max_reject_share * static_cast<double>(total);
+    const bool too_many =
+        plan_.run.max_reject_count
+            ? rejected > *plan_.run.max_reject_count
+            : static_cast<double>(rejected) > plan_.run.max_reject_share * static_cast<double>(total);
     if (too_many) {
       outcome.exit_code = 3;
-      outcome.text += fmt::format("too many rejects: {} of {}, allowed {}; see inputs.csv for the reasons, or raise "
-                                  "run.max_rejects\n",
-                                  rejected, total,
-                                  plan_.run.max_reject_count ? std::to_string(*plan_.run.max_reject_count)
-                                                             : fmt::format("{}%", plan_.run.max_reject_share * 100));
+      outcome.text += fmt::format(
+          "too many rejects: {} of {}, allowed {}; see inputs.csv for the reasons, or raise "
+          "run.max_rejects\n",
+          rejected, total,
+          plan_.run.max_reject_count ? std::to_string(*plan_.run.max_reject_count)
+                                     : fmt::format("{}%", plan_.run.max_reject_share * 100));
     }
     return outcome;
   }
@@ -157,8 +165,8 @@ class Run {
     for (const auto& stream : streams_)
       for (const RunTable& table : stream->tables()) rows += table.rows.size();
     write_inputs_if_complete();
-    outcome.text = fmt::format("interrupted after {:.1f} s; {} rows are saved\nto go on: {}\n", seconds_since(start), rows,
-                               options_.command);
+    outcome.text = fmt::format("interrupted after {:.1f} s; {} rows are saved\nto go on: {}\n",
+                               seconds_since(start), rows, options_.command);
     return outcome;
   }
 

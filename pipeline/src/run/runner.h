@@ -24,12 +24,13 @@ struct RunOutcome {
   std::string text;   ///< For the terminal.
 };
 
-/// Runs a plan: streams into tables, tables into learners, predictions into reports, and writes everything that a
-/// run leaves under `out`. Throws Error when the run fails.
-GRAFT_API RunOutcome run_plan(const Plan& plan, Registry& registry, const RunOptions& options, Signals& signals);
+/// Runs a plan: streams into tables, tables into learners, predictions into reports, and writes everything
+/// that a run leaves under `out`. Throws Error when the run fails.
+GRAFT_API RunOutcome run_plan(const Plan& plan, Registry& registry, const RunOptions& options,
+                              Signals& signals);
 
-/// What `graft plan` prints: stages with ports and shapes, rows, what is stored and what will be computed, memory
-/// and disk to expect. Opens the source plugins to list the inputs; computes nothing.
+/// What `graft plan` prints: stages with ports and shapes, rows, what is stored and what will be computed,
+/// memory and disk to expect. Opens the source plugins to list the inputs; computes nothing.
 GRAFT_API std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions& options);
 
 }  // namespace graft

@@ -40,7 +40,9 @@ Signals::~Signals() {
   for (int i = 0; i < 3; ++i) ::sigaction(kSignals[i], &g_before[i], nullptr);
 }
 
-const std::atomic<bool>& Signals::interrupted() const { return g_interrupted; }
+const std::atomic<bool>& Signals::interrupted() const {
+  return g_interrupted;
+}
 
 int Signals::exit_code() const {
   const int number = g_signal.load();

@@ -6,9 +6,9 @@
 
 namespace graft {
 
-/// SIGINT and SIGTERM ask a run to stop: the first drains and commits, the second leaves at once (the store is
-/// consistent at every moment). SIGUSR1 asks for a snapshot of the stages. One instance at a time; the handlers
-/// before it come back when it goes.
+/// SIGINT and SIGTERM ask a run to stop: the first drains and commits, the second leaves at once (the store
+/// is consistent at every moment). SIGUSR1 asks for a snapshot of the stages. One instance at a time; the
+/// handlers before it come back when it goes.
 class GRAFT_API Signals {
  public:
   Signals();

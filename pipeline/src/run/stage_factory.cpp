@@ -9,8 +9,9 @@ Stage& StageFactory::get(std::size_t index) {
   if (slot) return *slot;
   const StagePlan& stage = plan_.stages[index];
   try {
-    const StageContext context{stage.id, stage.params, plan_.seed, plan_.run.threads,
-                               [warn = warn_, id = stage.id](const std::string& text) { warn(id + ": " + text); }};
+    const StageContext context{
+        stage.id, stage.params, plan_.seed, plan_.run.threads,
+        [warn = warn_, id = stage.id](const std::string& text) { warn(id + ": " + text); }};
     slot.reset(registry_.open(stage.schema.name).create(context));
   } catch (const std::exception& e) {
     throw Error(fmt::format("{}: {}", stage.label(), e.what()));

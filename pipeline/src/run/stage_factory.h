@@ -10,8 +10,8 @@
 
 namespace graft {
 
-/// Makes the stages of a plan, each when it is first needed: a run that finds everything in the store opens neither
-/// the model nor LibTorch. Not thread-safe.
+/// Makes the stages of a plan, each when it is first needed: a run that finds everything in the store opens
+/// neither the model nor LibTorch. Not thread-safe.
 class StageFactory {
  public:
   StageFactory(const Plan& plan, Registry& registry, std::function<void(const std::string&)> warn)

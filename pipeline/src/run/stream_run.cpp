@@ -11,12 +11,15 @@ namespace graft {
 namespace {
 
 /// Rejects that say something of the moment, not of the input: never remembered.
-bool is_passing(const std::string& code) { return code == "out-of-memory" || code == "unreadable" || code == "missing"; }
+bool is_passing(const std::string& code) {
+  return code == "out-of-memory" || code == "unreadable" || code == "missing";
+}
 
 }  // namespace
 
-StreamRun::StreamRun(const Plan& plan, std::size_t source, const std::filesystem::path& store, DigestMemo& memo,
-                     StageFactory& factory, Meter& meter, const std::atomic<bool>& interrupted)
+StreamRun::StreamRun(const Plan& plan, std::size_t source, const std::filesystem::path& store,
+                     DigestMemo& memo, StageFactory& factory, Meter& meter,
+                     const std::atomic<bool>& interrupted)
     : plan_(plan),
       source_index_(source),
       memo_(memo),
@@ -54,12 +57,14 @@ void StreamRun::run(Workers& workers) {
     std::vector<Stage*> stages(plan_.stages.size(), nullptr), all;
     for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
       const StageKind kind = plan_.stages[i].schema.kind;
-      if (plan_.stages[i].source != source_index_ || kind == StageKind::Learner || kind == StageKind::Report) continue;
+      if (plan_.stages[i].source != source_index_ || kind == StageKind::Learner || kind == StageKind::Report)
+        continue;
       stages[i] = &factory_.get(i);
       all.push_back(stages[i]);
-      if (const auto* t = dynamic_cast<Transform*>(stages[i]); t != nullptr && t->views() != declared_views(plan_.stages[i]))
-        throw Error(fmt::format("{}: makes {} views, its parameters declare {}", plan_.stages[i].label(), t->views(),
-                                declared_views(plan_.stages[i])));
+      if (const auto* t = dynamic_cast<Transform*>(stages[i]);
+          t != nullptr && t->views() != declared_views(plan_.stages[i]))
+        throw Error(fmt::format("{}: makes {} views, its parameters declare {}", plan_.stages[i].label(),
+                                t->views(), declared_views(plan_.stages[i])));
     }
     std::vector<TableStore*> stores;
     for (RunTable& table : tables_) {
@@ -213,10 +218,11 @@ const RowFormat& StreamRun::check_format(std::size_t table, const RowFormat& for
   auto& known = formats_[table];
   if (!known) known = {format, key};
   if (known->first != format)
-    throw Error(fmt::format("the rows of a table must have one shape: '{}' gives {}{}, {} gave {}{}; make them equal "
-                            "in a stage before (decode: crop, for one)",
-                            key, to_string(format.dtype), to_string(format.shape), known->second,
-                            to_string(known->first.dtype), to_string(known->first.shape)));
+    throw Error(
+        fmt::format("the rows of a table must have one shape: '{}' gives {}{}, {} gave {}{}; make them equal "
+                    "in a stage before (decode: crop, for one)",
+                    key, to_string(format.dtype), to_string(format.shape), known->second,
+                    to_string(known->first.dtype), to_string(known->first.shape)));
   return known->first;
 }
 
@@ -300,9 +306,10 @@ void StreamRun::account() {
   }
   complete_ = missing == 0 && !interrupted_;
   if (missing > 0 && !interrupted_)
-    throw Error(fmt::format("inputs and outcomes do not add up: {} of {} inputs ended neither as a row nor as a "
-                            "reject, '{}' for one ({} admitted, {} collected); this is a fault of graft, please report it",
-                            missing, listing_.inputs.size(), example, result_.admitted, result_.collected));
+    throw Error(fmt::format(
+        "inputs and outcomes do not add up: {} of {} inputs ended neither as a row nor as a "
+        "reject, '{}' for one ({} admitted, {} collected); this is a fault of graft, please report it",
+        missing, listing_.inputs.size(), example, result_.admitted, result_.collected));
 }
 
 }  // namespace graft

@@ -8,9 +8,9 @@
 #include "config/plan.h"
 #include "graph/flow.h"
 #include "graph/workers.h"
-#include "run/listing.h"
 #include "run/stage_factory.h"
 #include "store/digest_memo.h"
+#include "store/listing.h"
 #include "store/row_writer.h"
 #include "store/table_rows.h"
 
@@ -18,11 +18,11 @@ namespace graft {
 
 /// A table of the run, after its stream has ended.
 struct RunTable {
-  std::size_t stage = 0;  ///< The collector.
+  std::size_t stage = 0;                 ///< The collector.
   const Collector* collector = nullptr;  ///< Null while nothing has to be computed.
   std::unique_ptr<TableStore> store;
-  std::vector<TableRow> rows;  ///< Every row of this run's inputs, in the order of the list.
-  std::size_t shards_before = 0;         ///< Rows in later shards were computed by this run.
+  std::vector<TableRow> rows;     ///< Every row of this run's inputs, in the order of the list.
+  std::size_t shards_before = 0;  ///< Rows in later shards were computed by this run.
   std::uint64_t computed = 0, reused = 0;
 };
 
@@ -33,15 +33,15 @@ class StreamRun final : private FlowInput, private FlowOutput {
             StageFactory& factory, Meter& meter, const std::atomic<bool>& interrupted);
   ~StreamRun() override;
 
-  /// Runs to the end, or until interrupted. Throws Error for a fatal fault (what was computed is committed), and
-  /// when inputs and outcomes do not add up.
+  /// Runs to the end, or until interrupted. Throws Error for a fatal fault (what was computed is committed),
+  /// and when inputs and outcomes do not add up.
   void run(Workers& workers);
 
   /// What a run would find and have to compute, by table. Lists the inputs; writes nothing. Instead of run().
   struct Survey {
     std::size_t stage = 0;
     std::string fingerprint;
-    std::uint64_t stored = 0;      ///< Rows; a reject counts as one, too.
+    std::uint64_t stored = 0;  ///< Rows; a reject counts as one, too.
     std::uint64_t to_compute = 0;
     std::optional<std::uint64_t> row_bytes;
   };
@@ -86,7 +86,8 @@ class StreamRun final : private FlowInput, private FlowOutput {
   std::unique_ptr<RowWriter> writer_;
   std::shared_ptr<Origin> first_;  // found while looking whether there is anything to do
   std::mutex format_mutex_, reject_mutex_, writer_mutex_;
-  std::vector<std::optional<std::pair<RowFormat, std::string>>> formats_;  // by table: format and the item that set it
+  std::vector<std::optional<std::pair<RowFormat, std::string>>>
+      formats_;  // by table: format and the item that set it
   FlowResult result_;
   bool complete_ = true;
   std::optional<std::size_t> total_;

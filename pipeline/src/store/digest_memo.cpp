@@ -28,7 +28,8 @@ Digest identity(const FileRef& file) {
 FileRef examine_file(const std::filesystem::path& file) {
   struct stat info {};
   if (::stat(file.c_str(), &info) != 0) throw Error(file_error("examine", file, errno));
-  return {std::filesystem::absolute(file).lexically_normal().string(), static_cast<std::uint64_t>(info.st_size),
+  return {std::filesystem::absolute(file).lexically_normal().string(),
+          static_cast<std::uint64_t>(info.st_size),
           std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
 }
 

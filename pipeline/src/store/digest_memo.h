@@ -15,8 +15,8 @@
 
 namespace graft {
 
-/// Remembers the content digest of files by (path, size, modification time), so that unchanged files are not read
-/// again. Only a shortcut: losing it costs reading, a damaged record is skipped. Thread-safe.
+/// Remembers the content digest of files by (path, size, modification time), so that unchanged files are not
+/// read again. Only a shortcut: losing it costs reading, a damaged record is skipped. Thread-safe.
 class GRAFT_API DigestMemo {
  public:
   /// Loads `path` if it is there.

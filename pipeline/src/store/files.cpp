@@ -20,7 +20,9 @@ namespace {
 
 constexpr std::uint64_t kMaxInputBytes = 1ULL << 30;
 
-std::string reason(int error) { return std::generic_category().message(error); }
+std::string reason(int error) {
+  return std::generic_category().message(error);
+}
 
 }  // namespace
 

@@ -30,16 +30,16 @@ class GRAFT_API FileHandle {
   int fd_ = -1;
 };
 
-/// Reads an input of a source. Only a regular file is opened for reading (never a FIFO or a device, which could
-/// block for ever), and no more than it had when it was opened. Throws Reject: `missing`, `unreadable`,
+/// Reads an input of a source. Only a regular file is opened for reading (never a FIFO or a device, which
+/// could block for ever), and no more than it had when it was opened. Throws Reject: `missing`, `unreadable`,
 /// `not-a-file`, `too-large` (over 1 GiB).
 GRAFT_API Bytes read_input_file(const FileRef& file);
 
 /// Whole content of a small file of graft's own. Throws Error with path and reason.
 GRAFT_API std::string read_file(const std::filesystem::path& path);
 
-/// Writes to a temporary name, syncs, renames, syncs the folder: readers see the old content or the new, whole.
-/// Throws Error with path, size and reason.
+/// Writes to a temporary name, syncs, renames, syncs the folder: readers see the old content or the new,
+/// whole. Throws Error with path, size and reason.
 GRAFT_API void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
 /// write(2) until all is written; short writes and EINTR are gone on with. Throws Error naming `path`.

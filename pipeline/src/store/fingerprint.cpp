@@ -27,8 +27,10 @@ Value canonical_members(const std::vector<ParamSpec>& specs, const Value& map, D
 Value canonical(const ParamSpec& spec, const Value& v, DigestMemo& memo) {
   if (v.is_null()) return v;
   switch (spec.kind) {
-    case ParamSpec::Kind::File: return memo.digest_of(v.as_string()).hex();
-    case ParamSpec::Kind::Object: return canonical_members(spec.fields, v, memo);
+    case ParamSpec::Kind::File:
+      return memo.digest_of(v.as_string()).hex();
+    case ParamSpec::Kind::Object:
+      return canonical_members(spec.fields, v, memo);
     case ParamSpec::Kind::List: {
       Value out = Value::list();
       for (const Value& e : v.as_list()) out.push(canonical(spec.fields.at(0), e, memo));
@@ -40,7 +42,8 @@ Value canonical(const ParamSpec& spec, const Value& v, DigestMemo& memo) {
       std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
       return Value(std::move(sorted));
     }
-    default: return v;
+    default:
+      return v;
   }
 }
 

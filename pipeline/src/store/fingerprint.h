@@ -13,15 +13,17 @@ namespace graft {
 /// What a table's rows depend on besides the inputs' content.
 struct Fingerprint {
   Digest digest;
-  Value description;             ///< The stages and parameters that were hashed, for people and `graft store ls`.
-  bool depends_on_key = false;    ///< Rows are named by content, view and key, not by content and view alone.
-  bool depends_on_split = false;  ///< Some stage handles only some splits: the split enters the row's name, too.
+  Value description;  ///< The stages and parameters that were hashed, for people and `graft store ls`.
+  bool depends_on_key = false;  ///< Rows are named by content, view and key, not by content and view alone.
+  bool depends_on_split =
+      false;  ///< Some stage handles only some splits: the split enters the row's name, too.
   std::string hex() const { return digest.hex(); }
 };
 
-/// Fingerprint of the table that `collector` makes: plugin names, versions and libraries, every output-changing
-/// parameter, the digests of files named by parameters, the seed where it matters, of the collector and all stages
-/// upstream of it. The source counts only when it makes the content itself (draws or computes it).
+/// Fingerprint of the table that `collector` makes: plugin names, versions and libraries, every
+/// output-changing parameter, the digests of files named by parameters, the seed where it matters, of the
+/// collector and all stages upstream of it. The source counts only when it makes the content itself (draws or
+/// computes it).
 GRAFT_API Fingerprint fingerprint(const Plan& plan, std::size_t collector, DigestMemo& memo);
 
 }  // namespace graft

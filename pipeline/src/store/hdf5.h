@@ -8,9 +8,9 @@
 
 namespace graft {
 
-/// The process's one lock for HDF5. Its own lock covers single calls, not sequences of them. Taking it the first
-/// time sets the library up: no exit handler (it crashes after a full disk), no error printing, no filter plugins
-/// loaded from the environment.
+/// The process's one lock for HDF5. Its own lock covers single calls, not sequences of them. Taking it the
+/// first time sets the library up: no exit handler (it crashes after a full disk), no error printing, no
+/// filter plugins loaded from the environment.
 class Hdf5Lock {
  public:
   Hdf5Lock();

@@ -20,8 +20,8 @@ inline std::size_t row_bytes(const RowFormat& format) {
   return static_cast<std::size_t>(elements(format.shape)) * size_of(format.dtype);
 }
 
-/// Names a row of a table by what it was computed from: content and view, and the key or the split where the output
-/// depends on them (`qualifier`). A renamed file keeps its rows, a changed one loses them.
+/// Names a row of a table by what it was computed from: content and view, and the key or the split where the
+/// output depends on them (`qualifier`). A renamed file keeps its rows, a changed one loses them.
 GRAFT_API Digest row_id(const Digest& content, std::uint32_t view, std::string_view qualifier);
 
 /// How an input ended without a row.
@@ -32,9 +32,11 @@ struct StoredReject {
 /// A committed outcome: a row, or a reject.
 struct RowRecord {
   Digest id;
-  std::uint64_t sequence = 0;  ///< Position in the list of the run that computed it: the order rows are sealed in.
+  std::uint64_t sequence =
+      0;  ///< Position in the list of the run that computed it: the order rows are sealed in.
   bool ok = true;
-  std::span<const std::uint8_t> payload;  ///< ok: the row. Otherwise: stage, code and text, each ended by '\0'.
+  std::span<const std::uint8_t>
+      payload;  ///< ok: the row. Otherwise: stage, code and text, each ended by '\0'.
 };
 
 GRAFT_API std::vector<std::uint8_t> encode_reject(const StoredReject& reject);

@@ -27,7 +27,8 @@ constexpr std::size_t kMaxRank = 8;
 constexpr std::size_t kBufferBytes = 1 << 20;
 constexpr std::size_t kMaxCapacity = 1ULL << 30;
 
-// The formats are little-endian, as every machine that this is built for; big-endian ones would need swaps here.
+// The formats are little-endian, as every machine that this is built for; big-endian ones would need swaps
+// here.
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 
 template <typename T>
@@ -113,7 +114,8 @@ RowLog RowLog::create(const std::filesystem::path& path, const RowFormat& format
 
 void RowLog::append(const RowRecord& record) {
   if (record.payload.size() > capacity_)
-    throw Error(fmt::format("{}: a record holds {} bytes, got {}", path_.string(), capacity_, record.payload.size()));
+    throw Error(
+        fmt::format("{}: a record holds {} bytes, got {}", path_.string(), capacity_, record.payload.size()));
   const std::size_t start = buffer_.size();
   buffer_.resize(start + kRecordHeaderBytes + capacity_, 0);
   std::uint8_t* const header = buffer_.data() + start;
@@ -124,7 +126,8 @@ void RowLog::append(const RowRecord& record) {
   put(at, record.id.low);
   put(at, record.sequence);
   put(at, static_cast<std::uint32_t>(record.payload.size()));
-  if (!record.payload.empty()) std::memcpy(header + kRecordHeaderBytes, record.payload.data(), record.payload.size());
+  if (!record.payload.empty())
+    std::memcpy(header + kRecordHeaderBytes, record.payload.data(), record.payload.size());
   put(at, crc32c(header + kRecordHeaderBytes, capacity_, crc32c(header, kRecordHeaderBytes - 4)));
   ++records_;
   bytes_ += kRecordHeaderBytes + capacity_;
@@ -155,7 +158,8 @@ LogScan scan_row_log(const std::filesystem::path& path, const std::function<void
     throw Error(fmt::format("{}: not a row log: its header is damaged", path.string()));
   at = header.data() + sizeof kMagic;
   if (const auto version = take<std::uint32_t>(at); version != kVersion)
-    throw Error(fmt::format("{}: row log version {}; this graft reads version {}", path.string(), version, kVersion));
+    throw Error(
+        fmt::format("{}: row log version {}; this graft reads version {}", path.string(), version, kVersion));
   LogScan scan;
   const auto dtype = take<std::uint32_t>(at);
   const auto rank = take<std::uint32_t>(at);

@@ -16,8 +16,8 @@ namespace graft {
 ///   header, 128 bytes:  "GRAFTLOG" | u32 version | u32 dtype | u32 rank | u32 payload capacity |
 ///                       i64 extent[8] | zeros | u32 CRC-32C of the 124 bytes before
 ///   record:             u32 0x574f5247 ("GROW") | u32 status (1 row, 2 reject) | u64 id.high | u64 id.low |
-///                       u64 sequence | u32 payload size | u32 CRC-32C of the 36 bytes before and the payload area |
-///                       payload area (capacity bytes, zero-padded)
+///                       u64 sequence | u32 payload size | u32 CRC-32C of the 36 bytes before and the payload
+///                       area | payload area (capacity bytes, zero-padded)
 ///
 /// The capacity is the row's size, at least 256 bytes (so that a reject's reason fits) and a multiple of 8.
 class GRAFT_API RowLog {
@@ -51,12 +51,14 @@ class GRAFT_API RowLog {
 struct LogScan {
   RowFormat format;
   std::uint64_t records = 0;
-  std::uint64_t damaged = 0;  ///< Records before the end whose checksum is wrong: their rows are computed again.
-  bool torn_tail = false;     ///< The last record was cut short: never committed.
+  std::uint64_t damaged =
+      0;                   ///< Records before the end whose checksum is wrong: their rows are computed again.
+  bool torn_tail = false;  ///< The last record was cut short: never committed.
 };
 
-/// Reads every valid record, in order. `visit`'s payload is valid during the call. Throws Error when the header is
-/// damaged or of another version; a damaged record is counted and skipped (records have a fixed size).
+/// Reads every valid record, in order. `visit`'s payload is valid during the call. Throws Error when the
+/// header is damaged or of another version; a damaged record is counted and skipped (records have a fixed
+/// size).
 GRAFT_API LogScan scan_row_log(const std::filesystem::path& path,
                                const std::function<void(const RowRecord&)>& visit);
 

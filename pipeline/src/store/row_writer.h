@@ -14,9 +14,9 @@
 
 namespace graft {
 
-/// The one thread of a run that writes to the store: appends outcomes to a log per table, commits every 256 rows or
-/// 2 s, and seals full logs. Producers call push() from any thread; they are held back by the credit that each job
-/// keeps alive until its record has been written.
+/// The one thread of a run that writes to the store: appends outcomes to a log per table, commits every 256
+/// rows or 2 s, and seals full logs. Producers call push() from any thread; they are held back by the credit
+/// that each job keeps alive until its record has been written.
 class GRAFT_API RowWriter {
  public:
   struct Job {
@@ -45,7 +45,7 @@ class GRAFT_API RowWriter {
   struct Table {
     TableStore* store = nullptr;
     std::unique_ptr<RowLog> log;
-    std::vector<Job> early;  // rejects that came before any row told the format
+    std::vector<Job> early;                   // rejects that came before any row told the format
     std::vector<std::filesystem::path> full;  // logs to seal
   };
   void work();

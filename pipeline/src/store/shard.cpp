@@ -26,10 +26,14 @@ constexpr hsize_t kReasonBytes = 256;
 /// The stored type of a row's elements. f16 is named as IEEE binary16 so that other readers see numbers.
 Hdf5Id element_type(DType dtype) {
   switch (dtype) {
-    case DType::U8: return {H5Tcopy(H5T_STD_U8LE), H5Tclose, "make a type"};
-    case DType::F32: return {H5Tcopy(H5T_IEEE_F32LE), H5Tclose, "make a type"};
-    case DType::I64: return {H5Tcopy(H5T_STD_I64LE), H5Tclose, "make a type"};
-    case DType::F16: break;
+    case DType::U8:
+      return {H5Tcopy(H5T_STD_U8LE), H5Tclose, "make a type"};
+    case DType::F32:
+      return {H5Tcopy(H5T_IEEE_F32LE), H5Tclose, "make a type"};
+    case DType::I64:
+      return {H5Tcopy(H5T_STD_I64LE), H5Tclose, "make a type"};
+    case DType::F16:
+      break;
   }
   Hdf5Id half(H5Tcopy(H5T_IEEE_F32LE), H5Tclose, "make a type");
   hdf5_check(H5Tset_fields(half, 15, 10, 5, 0, 10), "make a 16-bit float");
@@ -70,7 +74,8 @@ Dataset open_dataset(hid_t file, const fs::path& path, const char* name) {
   const std::string doing = "open " + name_of(path, name);
   H5L_info_t link;
   hdf5_check(H5Lget_info(file, name, &link, H5P_DEFAULT), doing);
-  if (link.type != H5L_TYPE_HARD) throw Error(name_of(path, name) + ": is a link to elsewhere, which graft never writes");
+  if (link.type != H5L_TYPE_HARD)
+    throw Error(name_of(path, name) + ": is a link to elsewhere, which graft never writes");
   Dataset set;
   set.id = Hdf5Id(H5Dopen2(file, name, H5P_DEFAULT), H5Dclose, doing);
   const Hdf5Id properties(H5Dget_create_plist(set.id), H5Pclose, doing);
@@ -93,13 +98,15 @@ void read_hyperslab(const Dataset& set, hid_t memory_type, std::size_t first, st
   const Hdf5Id file_space(H5Dget_space(set.id), H5Sclose, "read " + what);
   hdf5_check(H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr),
              "read " + what);
-  const Hdf5Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose, "read " + what);
+  const Hdf5Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose,
+                      "read " + what);
   hdf5_check(H5Dread(set.id, memory_type, memory, file_space, H5P_DEFAULT, out), "read " + what);
 }
 
 std::vector<Digest> read_ids(hid_t file, const fs::path& path, const char* name) {
   const Dataset set = open_dataset(file, path, name);
-  if (set.extents.size() != 2 || set.extents[1] != 16) throw Error(name_of(path, name) + ": expected shape [n,16]");
+  if (set.extents.size() != 2 || set.extents[1] != 16)
+    throw Error(name_of(path, name) + ": expected shape [n,16]");
   std::vector<Digest> ids(set.extents[0]);
   if (!ids.empty()) read_hyperslab(set, H5T_NATIVE_UINT8, 0, ids.size(), ids.data(), name_of(path, name));
   return ids;
@@ -109,10 +116,11 @@ void write_dataset(hid_t file, const char* name, hid_t type, const std::vector<h
                    std::size_t row_bytes, const std::vector<RowRecord>& rows,
                    void (*copy)(const RowRecord&, std::uint8_t*, std::size_t)) {
   const std::string doing = fmt::format("write dataset '{}'", name);
-  const Hdf5Id space(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr), H5Sclose, doing);
+  const Hdf5Id space(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr), H5Sclose,
+                     doing);
   const Hdf5Id properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, doing);
-  const std::size_t chunk_rows =
-      std::clamp<std::size_t>(kChunkBytes / std::max<std::size_t>(row_bytes, 1), 1, std::max<std::size_t>(rows.size(), 1));
+  const std::size_t chunk_rows = std::clamp<std::size_t>(kChunkBytes / std::max<std::size_t>(row_bytes, 1), 1,
+                                                         std::max<std::size_t>(rows.size(), 1));
   if (!rows.empty()) {
     std::vector<hsize_t> chunk = extents;
     chunk[0] = chunk_rows;
@@ -128,8 +136,10 @@ void write_dataset(hid_t file, const char* name, hid_t type, const std::vector<h
     start[0] = first;
     size[0] = count;
     const Hdf5Id target(H5Scopy(space), H5Sclose, doing);
-    hdf5_check(H5Sselect_hyperslab(target, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr), doing);
-    const Hdf5Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose, doing);
+    hdf5_check(H5Sselect_hyperslab(target, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr),
+               doing);
+    const Hdf5Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose,
+                        doing);
     hdf5_check(H5Dwrite(set, type, memory, target, H5P_DEFAULT, block.data()), doing);
   }
   set.close(doing);
@@ -139,7 +149,9 @@ void copy_payload(const RowRecord& row, std::uint8_t* to, std::size_t bytes) {
   std::memset(to, 0, bytes);
   std::memcpy(to, row.payload.data(), std::min(row.payload.size(), bytes));
 }
-void copy_id(const RowRecord& row, std::uint8_t* to, std::size_t) { std::memcpy(to, &row.id, 16); }
+void copy_id(const RowRecord& row, std::uint8_t* to, std::size_t) {
+  std::memcpy(to, &row.id, 16);
+}
 
 void write_attribute(hid_t file, const char* name, hid_t type, const void* value) {
   const std::string doing = fmt::format("write attribute '{}'", name);
@@ -158,7 +170,8 @@ Hdf5Id text_type(std::size_t bytes) {
 void write_file(const fs::path& path, const std::string& fingerprint, const RowFormat& format,
                 const std::vector<RowRecord>& rows, const std::vector<RowRecord>& rejects) {
   const Hdf5Id access = access_list();
-  Hdf5Id file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access), H5Fclose, "create " + path.string());
+  Hdf5Id file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access), H5Fclose,
+              "create " + path.string());
   const int version = kFormatVersion;
   write_attribute(file, "graft_format", H5T_NATIVE_INT, &version);
   write_attribute(file, "fingerprint", text_type(fingerprint.size()), fingerprint.data());
@@ -167,7 +180,8 @@ void write_file(const fs::path& path, const std::string& fingerprint, const RowF
   write_dataset(file, "rows", element_type(format.dtype), extents, row_bytes(format), rows, copy_payload);
   write_dataset(file, "row_id", H5T_STD_U8LE, {rows.size(), 16}, 16, rows, copy_id);
   write_dataset(file, "reject_id", H5T_STD_U8LE, {rejects.size(), 16}, 16, rejects, copy_id);
-  write_dataset(file, "reject_reason", H5T_STD_U8LE, {rejects.size(), kReasonBytes}, kReasonBytes, rejects, copy_payload);
+  write_dataset(file, "reject_reason", H5T_STD_U8LE, {rejects.size(), kReasonBytes}, kReasonBytes, rejects,
+                copy_payload);
   hdf5_check(H5Fflush(file, H5F_SCOPE_GLOBAL), "write " + path.string());
   file.close("close " + path.string());
 }
@@ -189,7 +203,8 @@ void verify_file(const fs::path& path, const RowFormat& format, const std::vecto
       same = same && shard.row_ids()[first + i] == rows[first + i].id &&
              std::memcmp(block.data() + i * bytes, rows[first + i].payload.data(), bytes) == 0;
   }
-  if (!same) throw Error(path.string() + ": reads back other rows than were written; the disk or memory is failing");
+  if (!same)
+    throw Error(path.string() + ": reads back other rows than were written; the disk or memory is failing");
 }
 
 }  // namespace
@@ -218,7 +233,8 @@ Shard::Shard(const fs::path& path) : impl_(std::make_unique<Impl>()) {
     hdf5_check(H5Aread(attribute, H5T_NATIVE_INT, &version), doing);
   }
   if (version != kFormatVersion)
-    throw Error(fmt::format("{}: shard format {}; this graft reads format {}", path.string(), version, kFormatVersion));
+    throw Error(fmt::format("{}: shard format {}; this graft reads format {}", path.string(), version,
+                            kFormatVersion));
   {
     const std::string doing = "read attribute 'fingerprint' of " + path.string();
     const Hdf5Id attribute(H5Aopen(s.file, "fingerprint", H5P_DEFAULT), H5Aclose, doing);
@@ -234,14 +250,17 @@ Shard::Shard(const fs::path& path) : impl_(std::make_unique<Impl>()) {
   for (std::size_t i = 1; i < s.rows.extents.size(); ++i)
     s.format.shape.push_back(static_cast<std::int64_t>(s.rows.extents[i]));
   s.row_ids = read_ids(s.file, path, "row_id");
-  if (s.row_ids.size() != s.rows.extents[0]) throw Error(path.string() + ": 'rows' and 'row_id' differ in length");
+  if (s.row_ids.size() != s.rows.extents[0])
+    throw Error(path.string() + ": 'rows' and 'row_id' differ in length");
   s.reject_ids = read_ids(s.file, path, "reject_id");
   const Dataset reasons = open_dataset(s.file, path, "reject_reason");
-  if (reasons.extents.size() != 2 || reasons.extents[0] != s.reject_ids.size() || reasons.extents[1] != kReasonBytes)
+  if (reasons.extents.size() != 2 || reasons.extents[0] != s.reject_ids.size() ||
+      reasons.extents[1] != kReasonBytes)
     throw Error(name_of(path, "reject_reason") + ": expected one reason per reject");
   std::vector<std::uint8_t> text(s.reject_ids.size() * kReasonBytes);
   if (!text.empty())
-    read_hyperslab(reasons, H5T_NATIVE_UINT8, 0, s.reject_ids.size(), text.data(), name_of(path, "reject_reason"));
+    read_hyperslab(reasons, H5T_NATIVE_UINT8, 0, s.reject_ids.size(), text.data(),
+                   name_of(path, "reject_reason"));
   for (std::size_t i = 0; i < s.reject_ids.size(); ++i)
     s.rejects.push_back(decode_reject({text.data() + i * kReasonBytes, kReasonBytes}));
 }
@@ -253,12 +272,24 @@ Shard::~Shard() {
 Shard::Shard(Shard&&) noexcept = default;
 Shard& Shard::operator=(Shard&&) noexcept = default;
 
-const fs::path& Shard::path() const { return impl_->path; }
-const RowFormat& Shard::format() const { return impl_->format; }
-const std::string& Shard::fingerprint() const { return impl_->fingerprint; }
-const std::vector<Digest>& Shard::row_ids() const { return impl_->row_ids; }
-const std::vector<Digest>& Shard::reject_ids() const { return impl_->reject_ids; }
-const std::vector<StoredReject>& Shard::rejects() const { return impl_->rejects; }
+const fs::path& Shard::path() const {
+  return impl_->path;
+}
+const RowFormat& Shard::format() const {
+  return impl_->format;
+}
+const std::string& Shard::fingerprint() const {
+  return impl_->fingerprint;
+}
+const std::vector<Digest>& Shard::row_ids() const {
+  return impl_->row_ids;
+}
+const std::vector<Digest>& Shard::reject_ids() const {
+  return impl_->reject_ids;
+}
+const std::vector<StoredReject>& Shard::rejects() const {
+  return impl_->rejects;
+}
 
 void Shard::read(std::size_t first, std::size_t count, void* out) const {
   const Hdf5Lock lock;
@@ -281,10 +312,11 @@ void Shard::seal(const fs::path& path, const std::string& fingerprint, const Row
     std::error_code ignored;
     const auto space = fs::space(path.parent_path(), ignored);
     ::unlink(temporary.c_str());
-    throw Error(fmt::format("cannot seal the shard {}: {} ({} to write, {} free); the rows stay in the log, and the "
-                            "next run goes on from there",
-                            path.string(), e.what(), human_bytes((rows.size() + 1) * row_bytes(format)),
-                            human_bytes(space.available)));
+    throw Error(
+        fmt::format("cannot seal the shard {}: {} ({} to write, {} free); the rows stay in the log, and the "
+                    "next run goes on from there",
+                    path.string(), e.what(), human_bytes((rows.size() + 1) * row_bytes(format)),
+                    human_bytes(space.available)));
   }
   ::unlink(temporary.c_str());
   sync_folder(path.parent_path());

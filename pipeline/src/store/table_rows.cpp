@@ -12,7 +12,9 @@ constexpr std::size_t kBlockBytes = 4 << 20;
 
 void widen(DType from, const std::uint8_t* in, std::size_t n, float* out) {
   switch (from) {
-    case DType::F32: std::memcpy(out, in, n * sizeof(float)); return;
+    case DType::F32:
+      std::memcpy(out, in, n * sizeof(float));
+      return;
     case DType::U8:
       for (std::size_t i = 0; i < n; ++i) out[i] = in[i];
       return;
@@ -36,21 +38,25 @@ void widen(DType from, const std::uint8_t* in, std::size_t n, float* out) {
 }  // namespace
 
 TableRows::TableRows(const TableStore& store, const Listing& listing, std::vector<TableRow> rows)
-    : store_(store), listing_(listing), format_(store.format().value_or(RowFormat{})), rows_(std::move(rows)) {}
+    : store_(store),
+      listing_(listing),
+      format_(store.format().value_or(RowFormat{})),
+      rows_(std::move(rows)) {}
 
 void TableRows::read_raw(std::size_t first, std::size_t count, void* out) const {
   const std::size_t bytes = row_bytes(format_);
   auto* to = static_cast<std::uint8_t*>(out);
   std::vector<std::uint8_t> stretch;
   while (count > 0) {
-    // Take as many rows of one shard as lie close together: rows were sealed in the order of an earlier list, so
-    // this is nearly always one long run.
+    // Take as many rows of one shard as lie close together: rows were sealed in the order of an earlier list,
+    // so this is nearly always one long run.
     const RowPlace start = rows_[first].place;
     std::size_t n = 1, low = start.row, high = start.row;
     for (; n < count; ++n) {
       const RowPlace p = rows_[first + n].place;
       const std::size_t l = std::min<std::size_t>(low, p.row), h = std::max<std::size_t>(high, p.row);
-      if (p.shard != start.shard || h - l + 1 > kMaxStretch * (n + 1) || (h - l + 1) * bytes > kBlockBytes) break;
+      if (p.shard != start.shard || h - l + 1 > kMaxStretch * (n + 1) || (h - l + 1) * bytes > kBlockBytes)
+        break;
       low = l;
       high = h;
     }

@@ -4,7 +4,7 @@
 
 #include <graft/table.h>
 
-#include "run/listing.h"
+#include "store/listing.h"
 #include "store/table_store.h"
 
 namespace graft {

@@ -69,9 +69,10 @@ void TableStore::read(std::uint32_t shard, std::size_t first, std::size_t count,
 
 void TableStore::add_shard(const fs::path& path) {
   const auto damaged = [&](const std::string& why) {
-    return Error(fmt::format("{}\nthe shard is damaged or foreign; remove the file and run again: its rows are then "
-                             "computed again, all others stay",
-                             why));
+    return Error(
+        fmt::format("{}\nthe shard is damaged or foreign; remove the file and run again: its rows are then "
+                    "computed again, all others stay",
+                    why));
   };
   std::optional<Shard> shard;
   try {
@@ -84,9 +85,9 @@ void TableStore::add_shard(const fs::path& path) {
   if (!shard->row_ids().empty()) {
     if (!format_) format_ = shard->format();
     if (*format_ != shard->format())
-      throw damaged(fmt::format("{}: rows of {}{}, the table has {}{}", path.string(), to_string(shard->format().dtype),
-                                to_string(shard->format().shape), to_string(format_->dtype),
-                                to_string(format_->shape)));
+      throw damaged(fmt::format("{}: rows of {}{}, the table has {}{}", path.string(),
+                                to_string(shard->format().dtype), to_string(shard->format().shape),
+                                to_string(format_->dtype), to_string(format_->shape)));
   }
   const auto index = static_cast<std::uint32_t>(shards_.size());
   for (std::size_t i = 0; i < shard->row_ids().size(); ++i)

@@ -21,9 +21,9 @@ struct RowPlace {
   std::uint32_t row = 0;
 };
 
-/// A table on disk: `<store>/tables/<fingerprint>/{table.json, shards/*.h5, logs/*.rows}`. Sealed shards hold the
-/// rows; logs hold those of runs that have not sealed yet. Looking up is thread-safe as long as nobody calls
-/// recover() or seal_all(); appending is TableAppender's.
+/// A table on disk: `<store>/tables/<fingerprint>/{table.json, shards/*.h5, logs/*.rows}`. Sealed shards hold
+/// the rows; logs hold those of runs that have not sealed yet. Looking up is thread-safe as long as nobody
+/// calls recover() or seal_all(); appending is TableAppender's.
 class GRAFT_API TableStore {
  public:
   /// Reads what is there; changes nothing. Throws Error for a damaged shard, naming it and the cure.
@@ -40,7 +40,8 @@ class GRAFT_API TableStore {
   /// Rows of a shard as stored. Any thread.
   void read(std::uint32_t shard, std::size_t first, std::size_t count, void* out) const;
 
-  /// Makes the folders and seals the logs that ended runs have left. Logs of running processes are left alone.
+  /// Makes the folders and seals the logs that ended runs have left. Logs of running processes are left
+  /// alone.
   void prepare_to_write();
   /// Seals a log into a shard and deletes it. Rows that are in a shard already are dropped.
   void seal(const std::filesystem::path& log);

@@ -58,7 +58,8 @@ struct StageHarness::Impl {
   std::unique_ptr<Stage> stage;
 };
 
-StageHarness::StageHarness(const std::string& plugin, const std::string& params, std::uint64_t seed, int threads)
+StageHarness::StageHarness(const std::string& plugin, const std::string& params, std::uint64_t seed,
+                           int threads)
     : impl_(std::make_unique<Impl>()) {
   impl_->descriptor = &registry().open(plugin);
   impl_->schema = impl_->descriptor->schema();
@@ -76,7 +77,8 @@ StageHarness::StageHarness(const std::string& plugin, const std::string& params,
   }
   if (!text.empty()) throw Error(text);
 
-  const StageContext context{"stage", resolved, seed, threads, [impl = impl_.get()](const std::string& warning) {
+  const StageContext context{"stage", resolved, seed, threads,
+                             [impl = impl_.get()](const std::string& warning) {
                                const std::lock_guard lock(impl->warnings_mutex);
                                impl->warnings.push_back(warning);
                              }};
@@ -86,9 +88,15 @@ StageHarness::StageHarness(const std::string& plugin, const std::string& params,
 
 StageHarness::~StageHarness() = default;
 
-const PluginSchema& StageHarness::schema() const { return impl_->schema; }
-const std::vector<std::string>& StageHarness::warnings() const { return impl_->warnings; }
-Stage& StageHarness::stage() { return *impl_->stage; }
+const PluginSchema& StageHarness::schema() const {
+  return impl_->schema;
+}
+const std::vector<std::string>& StageHarness::warnings() const {
+  return impl_->warnings;
+}
+Stage& StageHarness::stage() {
+  return *impl_->stage;
+}
 
 std::vector<Entry> StageHarness::list() {
   std::vector<Entry> out;
@@ -108,7 +116,8 @@ Payload StageHarness::apply(Payload in, const std::string& key, std::uint32_t vi
 
 std::vector<StageHarness::Outcome> StageHarness::apply_batch(std::vector<Payload> in) {
   std::vector<Item> items;
-  for (std::size_t i = 0; i < in.size(); ++i) items.push_back(make_item(in[i], "item" + std::to_string(i), 0));
+  for (std::size_t i = 0; i < in.size(); ++i)
+    items.push_back(make_item(in[i], "item" + std::to_string(i), 0));
   std::vector<Outcome> out(items.size());
   Collected collected(out);
   as<BatchTransform>().apply(items, collected);

@@ -76,7 +76,8 @@ TEST_F(PlannerTest, TheResolvedConfigGivesTheSamePlanAgain) {
 }
 
 TEST_F(PlannerTest, OverridesReachParametersAndTheRunBlock) {
-  const Result r = plan(kGood, {"pixels.crop=64", "net.normalize.mean=[0.1, 0.2, 0.3]", "run.threads=5", "name=other"});
+  const Result r =
+      plan(kGood, {"pixels.crop=64", "net.normalize.mean=[0.1, 0.2, 0.3]", "run.threads=5", "name=other"});
   ASSERT_EQ(r.faults, "");
   EXPECT_EQ(r.plan.stages[1].params.get<int>("crop"), 64);
   EXPECT_EQ(r.plan.stages[2].params.object("normalize").get<std::vector<double>>("mean").size(), 3u);
@@ -85,11 +86,13 @@ TEST_F(PlannerTest, OverridesReachParametersAndTheRunBlock) {
 }
 
 TEST_F(PlannerTest, AFaultyOverridePointsIntoTheArgument) {
-  EXPECT_EQ(plan(kGood, {"pixls.crop=64"}).faults,
-            "--set:1:1: error: no stage 'pixls'; did you mean 'pixels'? (stages: judge, learn, table, net, pixels, "
-            "images)\n    pixls.crop=64\n    ^\n");
+  EXPECT_EQ(
+      plan(kGood, {"pixls.crop=64"}).faults,
+      "--set:1:1: error: no stage 'pixls'; did you mean 'pixels'? (stages: judge, learn, table, net, pixels, "
+      "images)\n    pixls.crop=64\n    ^\n");
   EXPECT_EQ(plan(kGood, {"pixels.crop=big"}).faults,
-            "--set:1:13: error: crop: expected integer, got text \"big\"\n    pixels.crop=big\n                ^\n");
+            "--set:1:13: error: crop: expected integer, got text \"big\"\n    pixels.crop=big\n              "
+            "  ^\n");
 }
 
 TEST_F(PlannerTest, ReportsEveryFaultAtOnce) {
@@ -102,16 +105,23 @@ stages:
   table: {plugin: table, from: nett}
   learn: {plugin: learn, from: table, with: {rate: 7}}
 )");
-  EXPECT_THAT(r.faults, HasSubstr("a.yaml:1:7: error: 'Bad Name' is no name for a run: use a-z, 0-9, _ and -"));
-  EXPECT_THAT(r.faults, HasSubstr("a.yaml:2:15: error: memory: expected a size such as 512MiB or 2GiB, got 'lots'"));
+  EXPECT_THAT(r.faults,
+              HasSubstr("a.yaml:1:7: error: 'Bad Name' is no name for a run: use a-z, 0-9, _ and -"));
+  EXPECT_THAT(r.faults,
+              HasSubstr("a.yaml:2:15: error: memory: expected a size such as 512MiB or 2GiB, got 'lots'"));
   EXPECT_THAT(r.faults, HasSubstr("a.yaml:4:40: error: root: no such folder: nowhere"));
-  EXPECT_THAT(r.faults, HasSubstr("a.yaml:5:20: error: unknown plugin 'decod'; did you mean 'decode'? (allowed: "));
-  EXPECT_THAT(r.faults, HasSubstr("a.yaml:6:60: error: unknown parameter 'bach'; did you mean 'batch'? (allowed: "
-                                  "batch, model, normalize)"));
-  EXPECT_THAT(r.faults, HasSubstr("a.yaml:6:28: error: 'net' (net) takes image on port 'in', but 'images' (files) gives "
-                                  "bytes on port 'out'; put one of these between: decode"));
-  EXPECT_THAT(r.faults, HasSubstr("a.yaml:7:32: error: no stage 'nett'; did you mean 'net'? (stages: images, pixels, "
-                                  "net, learn)"));
+  EXPECT_THAT(r.faults,
+              HasSubstr("a.yaml:5:20: error: unknown plugin 'decod'; did you mean 'decode'? (allowed: "));
+  EXPECT_THAT(r.faults,
+              HasSubstr("a.yaml:6:60: error: unknown parameter 'bach'; did you mean 'batch'? (allowed: "
+                        "batch, model, normalize)"));
+  EXPECT_THAT(
+      r.faults,
+      HasSubstr("a.yaml:6:28: error: 'net' (net) takes image on port 'in', but 'images' (files) gives "
+                "bytes on port 'out'; put one of these between: decode"));
+  EXPECT_THAT(r.faults,
+              HasSubstr("a.yaml:7:32: error: no stage 'nett'; did you mean 'net'? (stages: images, pixels, "
+                        "net, learn)"));
   EXPECT_THAT(r.faults, HasSubstr("a.yaml:8:52: error: rate: 7 is out of range: expected from 0 to 1"));
 }
 
@@ -128,33 +138,40 @@ stages:
 
 TEST_F(PlannerTest, AnUnusedStreamStageIsAFault) {
   const Result r = plan("name: a\nstages:\n  images: {plugin: files, with: {root: data}}\n");
-  EXPECT_THAT(r.faults, HasSubstr("nothing uses the output of stage 'images' (files); connect a stage with `from: "
-                                  "images`, or remove it"));
+  EXPECT_THAT(r.faults,
+              HasSubstr("nothing uses the output of stage 'images' (files); connect a stage with `from: "
+                        "images`, or remove it"));
 }
 
 TEST_F(PlannerTest, TooFewCreditsForTheBatchesIsAFault) {
   const Result r = plan(kGood, {"run.in_flight=8"});
-  EXPECT_THAT(r.faults, HasSubstr("in_flight: 8 items are too few for the batches (net: 8): they would wait for each "
-                                  "other for ever; use at least 9, or auto"));
+  EXPECT_THAT(r.faults,
+              HasSubstr("in_flight: 8 items are too few for the batches (net: 8): they would wait for each "
+                        "other for ever; use at least 9, or auto"));
   EXPECT_EQ(plan(kGood, {"run.in_flight=9"}).faults, "");
 }
 
 TEST_F(PlannerTest, TooLittleMemoryForTheBatchesIsAFault) {
-  EXPECT_THAT(plan(kGood, {"run.memory=16KiB"}).faults, HasSubstr("memory: 16384 B is too little: 9 in flight of up to 3072 B each"));
+  EXPECT_THAT(plan(kGood, {"run.memory=16KiB"}).faults,
+              HasSubstr("memory: 16384 B is too little: 9 in flight of up to 3072 B each"));
 }
 
 TEST_F(PlannerTest, PortsAreChosenByName) {
-  const std::string yaml = std::string(kGood).replace(std::string(kGood).find("from: net}"), 10, "from: net.early}");
+  const std::string yaml =
+      std::string(kGood).replace(std::string(kGood).find("from: net}"), 10, "from: net.early}");
   const Result good = plan(yaml);
   ASSERT_EQ(good.faults, "");
   EXPECT_EQ(good.plan.stages[3].inputs[0].port, 1u);
-  const std::string bad = std::string(kGood).replace(std::string(kGood).find("from: net}"), 10, "from: net.erly}");
-  EXPECT_THAT(plan(bad).faults, HasSubstr("stage 'net' has no output 'erly'; did you mean 'early'? (outputs: out, early)"));
+  const std::string bad =
+      std::string(kGood).replace(std::string(kGood).find("from: net}"), 10, "from: net.erly}");
+  EXPECT_THAT(plan(bad).faults,
+              HasSubstr("stage 'net' has no output 'erly'; did you mean 'early'? (outputs: out, early)"));
 }
 
 TEST_F(PlannerTest, ExtendsMergesStagesAndParameters) {
   folder_.write("base.yaml", kGood);
-  const Result r = plan("extends: base.yaml\nname: child\nstages:\n  pixels: {with: {crop: 16}}\n  judge: null\n");
+  const Result r =
+      plan("extends: base.yaml\nname: child\nstages:\n  pixels: {with: {crop: 16}}\n  judge: null\n");
   ASSERT_EQ(r.faults, "");
   EXPECT_EQ(r.plan.name, "child");
   EXPECT_EQ(r.plan.stages.size(), 5u);
@@ -162,13 +179,15 @@ TEST_F(PlannerTest, ExtendsMergesStagesAndParameters) {
 }
 
 TEST_F(PlannerTest, ExtendsItselfIsAFault) {
-  EXPECT_THAT(plan("extends: a.yaml\nname: x\n").faults, HasSubstr("a.yaml:1:10: error: this config extends itself"));
+  EXPECT_THAT(plan("extends: a.yaml\nname: x\n").faults,
+              HasSubstr("a.yaml:1:10: error: this config extends itself"));
 }
 
 TEST_F(PlannerTest, EnvironmentVariables) {
   ::setenv("GRAFT_TEST_CROP", "12", 1);
   ::unsetenv("GRAFT_TEST_NOTHING");
-  const std::string yaml = std::string(kGood).replace(std::string(kGood).find("crop: 32"), 8, "crop: \"${GRAFT_TEST_CROP}\"");
+  const std::string yaml =
+      std::string(kGood).replace(std::string(kGood).find("crop: 32"), 8, "crop: \"${GRAFT_TEST_CROP}\"");
   const Result r = plan(yaml);
   ASSERT_EQ(r.faults, "");
   EXPECT_EQ(r.plan.stages.at(1).params.get<int>("crop"), 12);
@@ -178,19 +197,20 @@ TEST_F(PlannerTest, EnvironmentVariables) {
   expand_variables("${GRAFT_TEST_NOTHING}", faults);
   expand_variables("${9-}", faults);
   expand_variables("${open", faults);
-  EXPECT_THAT(faults, ::testing::ElementsAre(
-                          "environment variable GRAFT_TEST_NOTHING is not set; set it, or write ${GRAFT_TEST_NOTHING:-default}",
-                          "'9-' is not the name of an environment variable",
-                          "'${' without '}'; write $${ for the characters themselves"));
+  EXPECT_THAT(faults, ::testing::ElementsAre("environment variable GRAFT_TEST_NOTHING is not set; set it, or "
+                                             "write ${GRAFT_TEST_NOTHING:-default}",
+                                             "'9-' is not the name of an environment variable",
+                                             "'${' without '}'; write $${ for the characters themselves"));
 }
 
 TEST_F(PlannerTest, NoConfigMakesThePlannerThrow) {
   // Anything at all that parses, or does not: faults, never an exception.
-  for (const char* yaml : {"", "[]", "x", "name: 1", "stages: 3", "stages: {a: }", "stages: {a: {plugin: [x]}}",
-                           "stages: {a: {plugin: files, from: {x: y}}}", "name: a\nstages: {a: {plugin: net, with: 3}}",
-                           "run: 7\nstages: {a: {plugin: net, with: {normalize: 3}}}", "extends: [a]",
-                           "name: a\nstages: {a: {plugin: net, from: a}}", "stages: {run: {plugin: files}}",
-                           "name: a\nrun: {max_rejects: many, threads: 0, in_flight: x, on_error: stop}\nstages: {a: b}"})
+  for (const char* yaml :
+       {"", "[]", "x", "name: 1", "stages: 3", "stages: {a: }", "stages: {a: {plugin: [x]}}",
+        "stages: {a: {plugin: files, from: {x: y}}}", "name: a\nstages: {a: {plugin: net, with: 3}}",
+        "run: 7\nstages: {a: {plugin: net, with: {normalize: 3}}}", "extends: [a]",
+        "name: a\nstages: {a: {plugin: net, from: a}}", "stages: {run: {plugin: files}}",
+        "name: a\nrun: {max_rejects: many, threads: 0, in_flight: x, on_error: stop}\nstages: {a: b}"})
     EXPECT_NE(plan(yaml).faults, "") << yaml;
 }
 

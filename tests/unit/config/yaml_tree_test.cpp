@@ -30,20 +30,22 @@ TEST(YamlTree, RemembersWhereEverythingStands) {
 }
 
 TEST(YamlTree, PlainScalarsFollowTheCoreSchemaAndQuotedOnesAreText) {
-  const Parsed p = parse("[1, -7, 0.5, 1e3, true, False, null, ~, '1', \"true\", yes, 0x1F, 1_000, 12:30, .inf]");
+  const Parsed p =
+      parse("[1, -7, 0.5, 1e3, true, False, null, ~, '1', \"true\", yes, 0x1F, 1_000, 12:30, .inf]");
   const Value v = to_value(p.root);
   EXPECT_EQ(v.to_json(),
             R"([1,-7,0.5,1000.0,true,false,null,null,"1","true","yes","0x1F","1_000","12:30",null])");
 }
 
 TEST(YamlTree, AnAliasCycleIsRefusedNotFollowed) {
-  EXPECT_EQ(parse("a: &x [1, *x]\n").faults,
-            "a.yaml:1:4: error: anchors (&name) are not allowed in a config; use `extends:` to share settings\n"
-            "    a: &x [1, *x]\n"
-            "       ^\n"
-            "a.yaml:1:11: error: aliases (*name) are not allowed in a config; write the value out\n"
-            "    a: &x [1, *x]\n"
-            "              ^\n");
+  EXPECT_EQ(
+      parse("a: &x [1, *x]\n").faults,
+      "a.yaml:1:4: error: anchors (&name) are not allowed in a config; use `extends:` to share settings\n"
+      "    a: &x [1, *x]\n"
+      "       ^\n"
+      "a.yaml:1:11: error: aliases (*name) are not allowed in a config; write the value out\n"
+      "    a: &x [1, *x]\n"
+      "              ^\n");
 }
 
 TEST(YamlTree, DuplicateKeysAreFaults) {
@@ -60,7 +62,8 @@ TEST(YamlTree, DepthAndSizeAreLimited) {
   EXPECT_NE(parse(std::string(40, '[') + std::string(40, ']')).faults.find("nested deeper than 32 levels"),
             std::string::npos);
   EXPECT_NE(parse(std::string(5000, '[')).faults, "");
-  EXPECT_NE(parse("a: " + std::string(2 << 20, 'x')).faults.find("a config may have 1 MiB"), std::string::npos);
+  EXPECT_NE(parse("a: " + std::string(2 << 20, 'x')).faults.find("a config may have 1 MiB"),
+            std::string::npos);
 }
 
 TEST(YamlTree, ASecondDocumentIsAFault) {

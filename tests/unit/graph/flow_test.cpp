@@ -73,7 +73,8 @@ class Kept final : public FlowOutput {
 
 class Map final : public Transform {
  public:
-  explicit Map(std::function<float(const Item&, float)> f, std::uint32_t views = 1) : f_(std::move(f)), views_(views) {}
+  explicit Map(std::function<float(const Item&, float)> f, std::uint32_t views = 1)
+      : f_(std::move(f)), views_(views) {}
   Payload apply(const Item& item) const override {
     Tensor out = Tensor::allocate(DType::F32, {1});
     *out.as<float>() = f_(item, *item.tensor().as<float>());
@@ -168,7 +169,8 @@ class FlowTest : public ::testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Threads, FlowTest, ::testing::Values(1, 2, 8));
 
 TEST_P(FlowTest, EveryItemArrivesThroughAChain) {
-  const Plan plan = plan_of({{"s", "files", ""}, {"a", "views", "s"}, {"b", "views", "a"}, {"t", "table", "b"}}, GetParam());
+  const Plan plan = plan_of(
+      {{"s", "files", ""}, {"a", "views", "s"}, {"b", "views", "a"}, {"t", "table", "b"}}, GetParam());
   Map twice([](const Item&, float v) { return 2 * v; }), plus([](const Item&, float v) { return v + 1; });
   Table table;
   const Outcome o = run(plan, {nullptr, &twice, &plus, &table}, 5000);
@@ -180,7 +182,8 @@ TEST_P(FlowTest, EveryItemArrivesThroughAChain) {
 }
 
 TEST_P(FlowTest, AnExceptionOfOneItemIsItsRejectAndNothingElse) {
-  const Plan plan = plan_of({{"s", "files", ""}, {"a", "views", "s"}, {"b", "views", "a"}, {"t", "table", "b"}}, GetParam());
+  const Plan plan = plan_of(
+      {{"s", "files", ""}, {"a", "views", "s"}, {"b", "views", "a"}, {"t", "table", "b"}}, GetParam());
   Map bad([](const Item& item, float v) -> float {
     if (item.key() == "10") throw Reject("torn", "it is torn");
     if (item.key() == "11") throw std::runtime_error("it broke");
@@ -213,7 +216,8 @@ TEST_P(FlowTest, OnErrorFailNamesStagePlaceItemAndText) {
 }
 
 TEST_P(FlowTest, BatchesHoldTheSameItemsForAnyNumberOfThreads) {
-  const Plan plan = plan_of({{"s", "files", ""}, {"a", "views", "s"}, {"n", "net", "a"}, {"t", "table", "n"}}, GetParam());
+  const Plan plan =
+      plan_of({{"s", "files", ""}, {"a", "views", "s"}, {"n", "net", "a"}, {"t", "table", "n"}}, GetParam());
   Map bad([](const Item& item, float v) -> float {
     if (item.key() == "3") throw Reject("torn", "it is torn");
     return v;
@@ -226,7 +230,8 @@ TEST_P(FlowTest, BatchesHoldTheSameItemsForAnyNumberOfThreads) {
   for (int i = 0; i < 1002; ++i)
     if (i != 3) left.push_back(i);
   for (std::size_t i = 0; i < left.size(); ++i)
-    ASSERT_EQ(o.rows.at(3).at(std::to_string(left[i]) + "/0"), static_cast<float>(left[i] * 1000 + left[i / 4 * 4]));
+    ASSERT_EQ(o.rows.at(3).at(std::to_string(left[i]) + "/0"),
+              static_cast<float>(left[i] * 1000 + left[i / 4 * 4]));
   EXPECT_EQ(o.rejects.at(3).size(), 1u);
   EXPECT_EQ(batch.largest, 4u);
 }
@@ -300,7 +305,8 @@ TEST_P(FlowTest, BranchesViewsAndSplitsKeepEveryItem) {
 
 TEST_P(FlowTest, TightCreditsNeverStall) {
   for (const std::size_t credits : {5u, 6u, 9u, 17u}) {
-    const Plan plan = plan_of({{"s", "files", ""}, {"n", "net", "s"}, {"t", "table", "n"}}, GetParam(), credits);
+    const Plan plan =
+        plan_of({{"s", "files", ""}, {"n", "net", "s"}, {"t", "table", "n"}}, GetParam(), credits);
     Batch batch(4);
     Table table;
     const Outcome o = run(plan, {nullptr, &batch, &table}, 2003,
@@ -330,7 +336,8 @@ TEST_P(FlowTest, ASourceThatThrowsEndsTheRunWithItsMessage) {
 }
 
 TEST_P(FlowTest, InterruptingDrainsAndReturns) {
-  const Plan plan = plan_of({{"s", "files", ""}, {"a", "views", "s"}, {"n", "net", "a"}, {"t", "table", "n"}}, GetParam());
+  const Plan plan =
+      plan_of({{"s", "files", ""}, {"a", "views", "s"}, {"n", "net", "a"}, {"t", "table", "n"}}, GetParam());
   std::atomic<bool> stop{false};
   Map trip([&](const Item& item, float v) {
     if (item.key() == "500") stop = true;

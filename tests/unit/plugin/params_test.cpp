@@ -20,10 +20,14 @@ std::string faults_of(const std::vector<ParamSpec>& specs, const std::string& js
 }
 
 TEST(Params, EveryKindOfFaultSaysWhatWasWantedAndGot) {
-  const std::vector<ParamSpec> specs = {
-      integer("k", 20).range(1, 100).unit("rows"), number("t", 0.5).at_least(0), flag("on", true),
-      choice("mode", {"cosine", "euclidean"}, "cosine"), list("sizes", integer("")).items(1, 2),
-      map("splits", text("")), object("norm", {number("mean", 0.0)}), text("need").required().doc("A name.")};
+  const std::vector<ParamSpec> specs = {integer("k", 20).range(1, 100).unit("rows"),
+                                        number("t", 0.5).at_least(0),
+                                        flag("on", true),
+                                        choice("mode", {"cosine", "euclidean"}, "cosine"),
+                                        list("sizes", integer("")).items(1, 2),
+                                        map("splits", text("")),
+                                        object("norm", {number("mean", 0.0)}),
+                                        text("need").required().doc("A name.")};
   EXPECT_EQ(faults_of(specs, R"({"k": 0, "t": -1, "on": 1, "mode": "cosin", "sizes": [1,2,"x"],
                                  "splits": {"a": [1]}, "norm": {"men": 1}, "extra": 1})"),
             "extra/ unknown parameter 'extra' (allowed: k, mode, need, norm, on, sizes, splits, t)\n"

@@ -46,14 +46,16 @@ TEST(Registry, GateComparesSymbolSizeApiAbiAndName) {
             "GRAFT_PLUGIN(...), or remove the file from the plugin folder");
   EXPECT_EQ(refusal("wrong_api"),
             "wanted plugin API 1, got plugin API 99; update graft, or rebuild the plugin with its headers");
-  EXPECT_EQ(refusal("wrong_abi"), "wanted ABI '" GRAFT_ABI_TAG
-                                  "', got ABI 'c++98 of another planet'; rebuild the plugin with the compiler and flags "
-                                  "that built graft");
+  EXPECT_EQ(refusal("wrong_abi"),
+            "wanted ABI '" GRAFT_ABI_TAG
+            "', got ABI 'c++98 of another planet'; rebuild the plugin with the compiler and flags "
+            "that built graft");
   EXPECT_EQ(refusal("wrong_size"),
             "wanted a descriptor of " + std::to_string(sizeof(graft_plugin_descriptor)) +
                 " bytes, got 8 bytes; rebuild the plugin with the headers of this graft");
   EXPECT_EQ(refusal("wrong_name"),
-            "wanted a file named another_name.so, got wrong_name.so; a plugin's file has the plugin's name: rename it");
+            "wanted a file named another_name.so, got wrong_name.so; a plugin's file has the plugin's name: "
+            "rename it");
 }
 
 TEST(Registry, AWorldWritablePluginIsRefused) {
@@ -63,8 +65,9 @@ TEST(Registry, AWorldWritablePluginIsRefused) {
   ::chmod(file.c_str(), 0777);
   Registry::Rejected why;
   EXPECT_EQ(load_plugin(file, why), nullptr);
-  EXPECT_THAT(why.message(), HasSubstr("wanted a file that only its owner can change (plugins are code), got mode 777; "
-                                       "chmod o-w "));
+  EXPECT_THAT(why.message(),
+              HasSubstr("wanted a file that only its owner can change (plugins are code), got mode 777; "
+                        "chmod o-w "));
 }
 
 TEST(Registry, AStaleSchemaFileIsFoundWhenThePluginIsOpened) {
@@ -77,8 +80,9 @@ TEST(Registry, AStaleSchemaFileIsFoundWhenThePluginIsOpened) {
     registry.open("well");
     FAIL() << "opened a plugin whose schema file is stale";
   } catch (const Error& e) {
-    EXPECT_THAT(e.what(), HasSubstr("wanted the schema in well.json, got a plugin that declares another one; rebuild "
-                                    "the plugin: the file is stale"));
+    EXPECT_THAT(e.what(),
+                HasSubstr("wanted the schema in well.json, got a plugin that declares another one; rebuild "
+                          "the plugin: the file is stale"));
   }
 }
 

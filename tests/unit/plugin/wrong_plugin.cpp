@@ -38,7 +38,9 @@ const graft_plugin_descriptor kDescriptor = {
 #else
     "well",
 #endif
-    "1.0.0", schema, [](const graft::StageContext& c) -> graft::Stage* { return new Nothing(c); }};
+    "1.0.0",
+    schema,
+    [](const graft::StageContext& c) -> graft::Stage* { return new Nothing(c); }};
 
 }  // namespace
 
@@ -48,4 +50,6 @@ const graft_plugin_descriptor kDescriptor = {
 #define NAME graft_plugin
 #endif
 extern "C" __attribute__((visibility("default"))) const graft_plugin_descriptor* NAME();
-extern "C" const graft_plugin_descriptor* NAME() { return &kDescriptor; }
+extern "C" const graft_plugin_descriptor* NAME() {
+  return &kDescriptor;
+}

@@ -47,12 +47,15 @@ TEST(Bundle, EveryTruncationAndWrongRangeIsAnError) {
     return std::string(reinterpret_cast<const char*>(&n), 8) + header + std::string(data, 'x');
   };
   // Sizes that overflow, overlap, run backwards, or do not fit their shape.
-  for (const char* header :
-       {R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,16]}})",
-        R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"b":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})",
-        R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[16,0]}})", R"({"a":{"dtype":"F32","shape":[-4],"data_offsets":[0,16]}})",
-        R"({"a":{"dtype":"F32","shape":[5],"data_offsets":[0,16]}})", R"({"a":{"dtype":"C64","shape":[2],"data_offsets":[0,16]}})",
-        R"({"a":{"shape":[2],"data_offsets":[0,16]}})", R"({"a":7})", R"([])"})
+  for (
+      const char* header :
+      {R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,16]}})",
+       R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"b":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})",
+       R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[16,0]}})",
+       R"({"a":{"dtype":"F32","shape":[-4],"data_offsets":[0,16]}})",
+       R"({"a":{"dtype":"F32","shape":[5],"data_offsets":[0,16]}})",
+       R"({"a":{"dtype":"C64","shape":[2],"data_offsets":[0,16]}})",
+       R"({"a":{"shape":[2],"data_offsets":[0,16]}})", R"({"a":7})", R"([])"})
     EXPECT_THROW(from_safetensors(with(header, 16)), Error) << header;
 }
 
@@ -64,7 +67,8 @@ TEST(Csv, FieldsAreQuotedWhenTheyMustBe) {
 
 TEST(Split, HashedSplitsAreStableAndAboutRight) {
   std::vector<ParamFault> faults;
-  const Params params(resolve(SplitRule::parameters(), Value::from_json(R"({"val_fraction": 0.25, "test_fraction": 0.1})"), faults));
+  const Params params(resolve(SplitRule::parameters(),
+                              Value::from_json(R"({"val_fraction": 0.25, "test_fraction": 0.1})"), faults));
   const SplitRule rule(params, {});
   std::map<Split, int> counts;
   for (int i = 0; i < 20000; ++i) ++counts[rule.hashed("image" + std::to_string(i) + ".jpg")];

@@ -62,9 +62,11 @@ TEST_F(FingerprintTest, StaysWithWhateverDoesNot) {
   EXPECT_EQ(print({"run.threads=7", "run.memory=1GiB", "name=b"}), base);
   EXPECT_EQ(print({"net.batch=3"}), base);
   EXPECT_EQ(print({"images.root=" + (folder_ / "other").string()}), base) << "rows are named by content";
-  EXPECT_EQ(print({"net.model=" + (folder_ / "copy/model.pt").string()}), base) << "the content of a file, not its path";
-  EXPECT_EQ(print({}, {}, "  second: {plugin: table, from: pixels2}\n  pixels2: {plugin: net, from: pixels, with: "
-                          "{model: model.pt}}\n"),
+  EXPECT_EQ(print({"net.model=" + (folder_ / "copy/model.pt").string()}), base)
+      << "the content of a file, not its path";
+  EXPECT_EQ(print({}, {},
+                  "  second: {plugin: table, from: pixels2}\n  pixels2: {plugin: net, from: pixels, with: "
+                  "{model: model.pt}}\n"),
             base)
       << "stages elsewhere in the config";
 }

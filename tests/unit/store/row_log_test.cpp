@@ -118,7 +118,8 @@ TEST(RowLog, ErrorsNameTheFile) {
     RowLog::create(folder / "no" / "such" / "a.rows", kFormat);
     FAIL();
   } catch (const Error& e) {
-    EXPECT_EQ(std::string(e.what()), "cannot create " + (folder / "no/such/a.rows").string() + ": No such file or directory");
+    EXPECT_EQ(std::string(e.what()),
+              "cannot create " + (folder / "no/such/a.rows").string() + ": No such file or directory");
   }
 }
 

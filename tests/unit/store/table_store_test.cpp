@@ -31,7 +31,9 @@ Fingerprint print() {
   return f;
 }
 
-Digest id_of(std::uint64_t i) { return row_id(digest(std::to_string(i)), 0, ""); }
+Digest id_of(std::uint64_t i) {
+  return row_id(digest(std::to_string(i)), 0, "");
+}
 
 RowWriter::Job job(std::uint64_t i, std::shared_ptr<const void> keep = {}) {
   const float values[3] = {static_cast<float>(i), 0.5f, -1.0f};
@@ -39,7 +41,8 @@ RowWriter::Job job(std::uint64_t i, std::shared_ptr<const void> keep = {}) {
   j.id = id_of(i);
   j.sequence = i;
   j.format = kFormat;
-  j.payload.assign(reinterpret_cast<const std::uint8_t*>(values), reinterpret_cast<const std::uint8_t*>(values) + 12);
+  j.payload.assign(reinterpret_cast<const std::uint8_t*>(values),
+                   reinterpret_cast<const std::uint8_t*>(values) + 12);
   j.keep = std::move(keep);
   return j;
 }
@@ -148,14 +151,17 @@ TEST(TableStore, ADamagedShardIsNamedWithItsCure) {
     writer.finish();
   }
   std::filesystem::path shard;
-  for (const auto& e : std::filesystem::directory_iterator(folder / "tables" / print().hex() / "shards")) shard = e.path();
+  for (const auto& e : std::filesystem::directory_iterator(folder / "tables" / print().hex() / "shards"))
+    shard = e.path();
   std::filesystem::resize_file(shard, std::filesystem::file_size(shard) / 2);
   try {
     const TableStore store(folder.path(), print());
     FAIL();
   } catch (const Error& e) {
     EXPECT_THAT(e.what(), HasSubstr("cannot open " + shard.string()));
-    EXPECT_THAT(e.what(), HasSubstr("remove the file and run again: its rows are then computed again, all others stay"));
+    EXPECT_THAT(
+        e.what(),
+        HasSubstr("remove the file and run again: its rows are then computed again, all others stay"));
   }
   std::filesystem::remove(shard);
   EXPECT_EQ(TableStore(folder.path(), print()).rows(), 0u);
@@ -171,7 +177,8 @@ TEST(TableStore, AFlippedBitInARowIsAnErrorWhenItIsRead) {
     writer.finish();
   }
   std::filesystem::path shard;
-  for (const auto& e : std::filesystem::directory_iterator(folder / "tables" / print().hex() / "shards")) shard = e.path();
+  for (const auto& e : std::filesystem::directory_iterator(folder / "tables" / print().hex() / "shards"))
+    shard = e.path();
   std::string bytes = slurp(shard);
   const float value = 57.0f;
   const std::size_t at = bytes.find(std::string(reinterpret_cast<const char*>(&value), 4));
@@ -271,7 +278,8 @@ TEST(DigestMemo, RemembersUnchangedFilesOnly) {
 TEST(Files, AFifoOrADeviceIsNeverOpenedForReading) {
   const TempFolder folder;
   ASSERT_EQ(::mkfifo((folder / "fifo").c_str(), 0666), 0);
-  for (const std::string& path : {(folder / "fifo").string(), std::string("/dev/zero"), folder.path().string()}) {
+  for (const std::string& path :
+       {(folder / "fifo").string(), std::string("/dev/zero"), folder.path().string()}) {
     try {
       read_input_file({path, 0, 0});
       FAIL() << path;

@@ -10,8 +10,9 @@
 
 namespace graft::testing {
 
-/// Runs one stage without a graph, the way the runtime would: loads the plugin, checks the parameters as a config
-/// does, constructs the stage, and calls it. For the tests of plugins; everything happens on the calling thread.
+/// Runs one stage without a graph, the way the runtime would: loads the plugin, checks the parameters as a
+/// config does, constructs the stage, and calls it. For the tests of plugins; everything happens on the
+/// calling thread.
 ///
 ///     StageHarness red("red");
 ///     Image out = std::get<Image>(red.apply(StageHarness::image(4, 4, {255, 128, 0})));

@@ -16,8 +16,8 @@ struct ListedInput {
   std::string key;
   Split split = Split::Train;
   std::vector<std::int32_t> labels;
-  std::optional<Digest> content;         ///< Known once the input has been read, or from the memo.
-  std::optional<StoredReject> reject;    ///< Set when a stage refused it, in this run or an earlier one.
+  std::optional<Digest> content;       ///< Known once the input has been read, or from the memo.
+  std::optional<StoredReject> reject;  ///< Set when a stage refused it, in this run or an earlier one.
 };
 
 /// Every input of a source, in its order. A deque: addresses stay while it grows.

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# out_of_tree.sh BUILD_FOLDER SOURCE_FOLDER install|build: builds the example plugin against the installation or the
+# build folder, runs its test, and uses it in a config.
+set -euo pipefail
+build=$1 source=$2 kind=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+graft=$build/graft
+prefix=$build
+if [ "$kind" = install ]; then
+  cmake --install "$build" --prefix "$work/prefix" >"$work/log"
+  prefix=$work/prefix
+  graft=$prefix/bin/graft
+fi
+cmake -S "$source/examples/01_hello_plugin" -B "$work/plugin" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+  -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" || { cat "$work/log"; exit 1; }
+cmake --build "$work/plugin" >"$work/log" || { cat "$work/log"; exit 1; }
+ctest --test-dir "$work/plugin" --output-on-failure >"$work/log" || { cat "$work/log"; exit 1; }
+
+cat >"$work/mirror.yaml" <<'YAML'
+name: mirror
+stages:
+  images: {plugin: synthetic, with: {task: target, train: 20, val: 10, test: 10, size: 24}}
+  mirrored: {plugin: mirror, from: images}
+  rows: {plugin: pixel_table, from: mirrored}
+YAML
+"$graft" describe mirror --plugin-dir "$work/plugin" | grep -q 'Mirrors images left to right'
+"$graft" run "$work/mirror.yaml" --quiet --plugin-dir "$work/plugin" --out "$work/out" --store "$work/store"
+grep -q '"computed": 40' "$work/out/results.json"
+# The README shows this plugin; it must be the one that was built.
+sed -n '/^```cpp$/,/^```$/p' "$source/README.md" | sed '1d;$d' | diff - "$source/examples/01_hello_plugin/mirror.cpp"
+echo "1 passed, 0 failed"
