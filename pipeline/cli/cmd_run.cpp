@@ -1,6 +1,7 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -19,6 +20,15 @@ void keep_freed_memory() {
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 
+LogLevel log_level(const std::string& name) {
+  static const std::vector<std::string> kNames = {"error", "warning", "info", "debug"};
+  const auto at = std::find(kNames.begin(), kNames.end(), name);
+  if (at == kNames.end())
+    throw UsageError{
+        fmt::format("--log-level: '{}' is not allowed here (allowed: {})", name, fmt::join(kNames, ", "))};
+  return static_cast<LogLevel>(at - kNames.begin());
+}
+
 }  // namespace
 
 int run(const Global& global, const std::vector<std::string>& arguments) {
@@ -33,7 +43,7 @@ int run(const Global& global, const std::vector<std::string>& arguments) {
   options.store = global.store;
   options.config_path = path;
   options.command = global.program;
-  options.style.quiet = global.quiet || global.json;
+  options.style.level = global.quiet || global.json ? LogLevel::Error : log_level(global.log_level);
   options.style.terminal = ::isatty(STDERR_FILENO) != 0;
   options.style.color = options.style.terminal && std::getenv("NO_COLOR") == nullptr;
   Signals signals;

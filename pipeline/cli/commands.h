@@ -12,6 +12,7 @@ struct Global {
   std::vector<std::string> overrides, plugin_dirs;
   std::filesystem::path out, store = ".graft";
   bool quiet = false, json = false;
+  std::string log_level = "info";
 };
 
 /// Exit codes, DESIGN of the command line: see `graft --help`.

@@ -47,9 +47,11 @@ po::options_description global_options(Global& global) {
                                                                   "where results go (default: runs/<name>)")(
       "store", path(global.store)->value_name("DIR"), "the feature store (default: .graft)")(
       "plugin-dir", po::value(&global.plugin_dirs)->composing()->value_name("DIR"),
-      "look for plugins here, too (also: GRAFT_PLUGIN_PATH)")(
-      "quiet,q", po::bool_switch(&global.quiet), "print errors only")("json", po::bool_switch(&global.json),
-                                                                      "print results and faults as JSON");
+      "look for plugins here, too (also: GRAFT_PLUGIN_PATH)")("quiet,q", po::bool_switch(&global.quiet),
+                                                              "print errors only")(
+      "log-level", po::value(&global.log_level)->value_name("LEVEL"),
+      "error, warning, info (default) or debug")("json", po::bool_switch(&global.json),
+                                                 "print results and faults as JSON");
   return options;
 }
 

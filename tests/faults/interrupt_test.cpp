@@ -125,5 +125,60 @@ TEST_F(InterruptTest, ASnapshotOnRequestNamesTheStages) {
   EXPECT_THAT(r.err, ::testing::ContainsRegex("\n  images +[0-9]+ +[0-9]+ +[0-9]+"));
 }
 
+// 100 images; from the 50th on, each takes `seconds`.
+std::string slow(double seconds) {
+  return "name: slow\nrun: {threads: 2, stall_seconds: 0.2}\nstages:\n"
+         "  images: {plugin: synthetic, with: {task: target, size: 24, train: 100, val: 0, test: 0}}\n"
+         "  wait: {plugin: sleepy, from: images, with: {seconds: " +
+         std::to_string(seconds) +
+         ", from_key: target/train/000050}}\n"
+         "  rows: {plugin: pixel_table, from: wait}\n";
+}
+
+TEST_F(InterruptTest, TheWatchdogSaysWhichStageHangs) {
+  const auto path = folder_.write("config.yaml", slow(0.7));
+  const pid_t pid =
+      start_program(folder_, {"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out", folder_ / "r",
+                              "--store", folder_ / "s", "--set", "images.train=52"});
+  const ProgramResult r = wait_for(folder_, pid);
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(r.err, HasSubstr("nothing has finished for 0.2 s:\n"));
+  EXPECT_THAT(r.err, ::testing::ContainsRegex("\n  wait +2 +0 +50 +0 "));
+}
+
+TEST_F(InterruptTest, AStageThatDoesNotReturnCannotHoldUpTheExit) {
+  const auto path = folder_.write("config.yaml", slow(600));
+  const std::vector<std::string> arguments{"run",   path,          "--plugin-dir", GRAFT_TEST_PLUGINS,
+                                           "--out", folder_ / "r", "--store",      folder_ / "s"};
+  const pid_t pid = start_program(folder_, arguments);
+  std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  const auto before = Clock::now();
+  ::kill(pid, SIGINT);
+  const ProgramResult r = wait_for(folder_, pid);
+  EXPECT_EQ(r.exit_code, 130);
+  EXPECT_LT(Clock::now() - before, std::chrono::milliseconds(5500));
+  EXPECT_THAT(r.err, HasSubstr("still computing after 4 s; what was finished is saved"));
+  // The fifty that were finished are not computed again.
+  const auto quick = folder_.write("quick.yaml", slow(0));
+  const ProgramResult rest =
+      wait_for(folder_, start_program(folder_, {"run", quick, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out",
+                                                folder_ / "r", "--store", folder_ / "s"}));
+  EXPECT_EQ(rest.exit_code, 0) << rest.err;
+  EXPECT_EQ(results("r")["tables"]["rows"], (json{{"rows", 100}, {"computed", 50}, {"reused", 50}}));
+}
+
+TEST_F(InterruptTest, TheSecondSignalLeavesAtOnce) {
+  const auto path = folder_.write("config.yaml", slow(600));
+  const pid_t pid = start_program(folder_, {"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out",
+                                            folder_ / "r", "--store", folder_ / "s"});
+  std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  const auto before = Clock::now();
+  ::kill(pid, SIGTERM);
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  ::kill(pid, SIGTERM);
+  EXPECT_EQ(wait_for(folder_, pid).exit_code, 143);
+  EXPECT_LT(Clock::now() - before, std::chrono::seconds(2));
+}
+
 }  // namespace
 }  // namespace graft::test

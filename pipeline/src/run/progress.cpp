@@ -13,6 +13,7 @@ namespace {
 constexpr std::chrono::milliseconds kDrainLimit{4000};
 
 std::string duration(double seconds) {
+  if (seconds < 1) return fmt::format("{:.1f} s", seconds);
   const auto s = static_cast<long>(seconds + 0.5);
   if (s < 60) return fmt::format("{} s", s);
   if (s < 3600) return fmt::format("{}:{:02}", s / 60, s % 60);
@@ -57,16 +58,15 @@ void Monitor::work() {
   std::unique_lock lock(mutex_);
   while (!wake_.wait_for(lock, std::chrono::milliseconds(50), [this] { return stop_; })) {
     const Clock::time_point now = Clock::now();
-    enforce_deadline(now);
     if (signals_.take_snapshot_request()) print("\n" + stage_snapshot(plan_, meter_));
     watch(now);
-    const auto interval = style_.terminal ? std::chrono::milliseconds(200) : std::chrono::seconds(10);
-    if (!style_.quiet && now - last_line_ >= interval) {
+    const std::chrono::milliseconds interval(style_.terminal ? 200 : 10'000);
+    if (style_.level >= LogLevel::Info && now - last_line_ >= interval) {
       draw(false);
       last_line_ = now;
     }
   }
-  if (!style_.quiet && drawn_ && style_.terminal) draw(true);
+  if (drawn_ && style_.terminal) draw(true);
 }
 
 void Monitor::watch(Clock::time_point now) {
@@ -82,16 +82,34 @@ void Monitor::watch(Clock::time_point now) {
   }
 }
 
-void Monitor::enforce_deadline(Clock::time_point now) {
-  if (signals_.exit_code() == 0) return;
-  if (interrupted_at_ == Clock::time_point{}) {
-    interrupted_at_ = now;
-    if (!style_.quiet)
-      print("\ninterrupted: finishing what is under way and saving it (again: leave at once)\n");
-  } else if (now - interrupted_at_ > kDrainLimit) {
-    run_.commit_now();
-    print("still computing after 4 s; what was finished is saved, run the same command again to go on\n");
-    ::_exit(signals_.exit_code());
+DrainDeadline::DrainDeadline(Signals& signals, LogLevel level, std::function<void()> save)
+    : signals_(signals), level_(level), save_(std::move(save)), thread_([this] { work(); }) {}
+
+DrainDeadline::~DrainDeadline() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+void DrainDeadline::work() {
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point interrupted_at{};
+  std::unique_lock lock(mutex_);
+  while (!wake_.wait_for(lock, std::chrono::milliseconds(50), [this] { return stop_; })) {
+    if (signals_.exit_code() == 0) continue;
+    const Clock::time_point now = Clock::now();
+    if (interrupted_at == Clock::time_point{}) {
+      interrupted_at = now;
+      if (level_ >= LogLevel::Info)
+        print("\ninterrupted: finishing what is under way and saving it (again: leave at once)\n");
+    } else if (now - interrupted_at > kDrainLimit) {
+      save_();
+      print("still computing after 4 s; what was finished is saved, run the same command again to go on\n");
+      ::_exit(signals_.exit_code());
+    }
   }
 }
 

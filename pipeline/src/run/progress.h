@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -15,9 +16,17 @@
 
 namespace graft {
 
+/// What a run tells while it works. Each level includes those before it.
+enum class LogLevel : std::uint8_t {
+  Error,
+  Warning,  ///< Things that are not as people may think.
+  Info,     ///< Progress, and a line per table.
+  Debug,    ///< What every stage did, when its stream has ended.
+};
+
 /// How a run talks to people while it works.
 struct ProgressStyle {
-  bool quiet = false;
+  LogLevel level = LogLevel::Info;
   bool terminal = false;  ///< A bar that is redrawn; otherwise a line every 10 s.
   bool color = false;
 };
@@ -35,7 +44,6 @@ class Monitor {
   void work();
   void draw(bool last);
   void watch(Clock::time_point now);
-  void enforce_deadline(Clock::time_point now);
 
   const Plan& plan_;
   StreamRun& run_;
@@ -43,9 +51,30 @@ class Monitor {
   Signals& signals_;
   const ProgressStyle style_;
   const Clock::time_point start_ = Clock::now();
-  Clock::time_point last_line_ = start_, last_change_ = start_, interrupted_at_{};
+  Clock::time_point last_line_ = start_, last_change_ = start_;
   std::uint64_t last_total_ = 0;
   bool drawn_ = false;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+/// Ends the process when an interrupted run has not come to its end by itself in time: a long batch or a
+/// learner that does not look up must not keep people waiting. Exits with the signal's code after saving what
+/// was computed.
+class DrainDeadline {
+ public:
+  /// `save` commits what can be committed; it is called from the deadline's own thread.
+  DrainDeadline(Signals& signals, LogLevel level, std::function<void()> save);
+  ~DrainDeadline();
+
+ private:
+  void work();
+
+  Signals& signals_;
+  const LogLevel level_;
+  const std::function<void()> save_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stop_ = false;

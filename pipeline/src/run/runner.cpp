@@ -46,6 +46,10 @@ class Run {
     write_file_atomically(out_ / "config.yaml", to_yaml(plan_));
     DigestMemo memo(options_.store / "digests.memo");
     Workers workers(plan_.run.threads);
+    const DrainDeadline deadline(signals_, options_.style.level, [this] {
+      const std::lock_guard lock(current_mutex_);
+      if (current_ != nullptr) current_->commit_now();
+    });
     stream(memo, workers);
     if (signals_.interrupted()) return interrupted(start);
     learn(workers);
@@ -58,7 +62,7 @@ class Run {
     const std::lock_guard lock(warnings_mutex_);
     if (std::find(warnings_.begin(), warnings_.end(), text) != warnings_.end()) return;
     warnings_.push_back(text);
-    if (!options_.style.quiet) say("warning: " + text + "\n");
+    if (options_.style.level >= LogLevel::Warning) say("warning: " + text + "\n");
   }
 
   void stream(DigestMemo& memo, Workers& workers) {
@@ -68,16 +72,24 @@ class Run {
       streams_.push_back(std::make_unique<StreamRun>(plan_, i, options_.store, memo, factory_, meter_,
                                                      signals_.interrupted()));
       StreamRun& run = *streams_.back();
+      set_current(&run);
       {
         const Monitor monitor(plan_, run, meter_, signals_, options_.style);
         run.run(workers);
       }
+      set_current(nullptr);
       timings_["streams"][plan_.stages[i].id] = seconds_since(start);
       for (const RunTable& table : run.tables())
-        if (!options_.style.quiet && run.complete())
+        if (options_.style.level >= LogLevel::Info && run.complete())
           say(fmt::format("{}: {} rows ({} computed, {} reused) in {:.1f} s\n", plan_.stages[table.stage].id,
                           table.rows.size(), table.computed, table.reused, seconds_since(start)));
+      if (options_.style.level >= LogLevel::Debug) say(stage_snapshot(plan_, meter_));
     }
+  }
+
+  void set_current(StreamRun* run) {
+    const std::lock_guard lock(current_mutex_);
+    current_ = run;
   }
 
   void learn(Workers& workers) {
@@ -86,7 +98,8 @@ class Run {
       for (const RunTable& table : stream->tables()) tables[table.stage] = {&table, &stream->listing()};
     Learning learning(plan_, factory_, workers, std::move(tables), out_, signals_.interrupted());
     learners_ = learning.run([&](const std::string& id) {
-      if (!options_.style.quiet && options_.style.terminal) say(fmt::format("fitting {}\n", id));
+      if (options_.style.level >= LogLevel::Info && options_.style.terminal)
+        say(fmt::format("fitting {}\n", id));
     });
     for (const LearnerOutcome& l : learners_) timings_["learners"][plan_.stages[l.stage].id] = l.seconds;
   }
@@ -186,6 +199,8 @@ class Run {
   std::vector<std::string> warnings_;
   StageFactory factory_;
   Meter meter_{plan_.stages.size()};
+  std::mutex current_mutex_;
+  StreamRun* current_ = nullptr;  // what the deadline would have to save
   std::vector<std::unique_ptr<StreamRun>> streams_;
   std::vector<LearnerOutcome> learners_;
   Value timings_ = Value::map();
