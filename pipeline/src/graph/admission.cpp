@@ -73,8 +73,7 @@ Credit::~Credit() {
 
 void Credit::set_bytes(std::size_t bytes) {
   if (!admission_) return;
-  admission_->change_bytes(bytes_, bytes);
-  bytes_ = bytes;
+  admission_->change_bytes(bytes_.exchange(bytes), bytes);
 }
 
 }  // namespace graft

@@ -9,6 +9,7 @@
 
 #include "graph/admission.h"
 #include "graph/batcher.h"
+#include "graph/handover.h"
 
 namespace graft {
 
@@ -84,21 +85,28 @@ struct Flow::Impl {
     failed = true;
   }
 
-  // ---- building
-  // -------------------------------------------------------------------------------------------------
+  // Building.
 
   void build() {
     const std::size_t credits = plan.credits(source);
     admission = std::make_shared<Admission>(
         credits, actual_batch_items() + 1, plan.run.memory,
-        [this](int n) { limiter->decrementer().try_put(n); }, [this] { graph.release_wait(); });
+        [this](int n) { limiter->decrementer().try_put(n); },
+        [this] {
+          hand_over(&graph);
+          graph.release_wait();
+        });
     limiter = std::make_unique<flow::limiter_node<Handle, int>>(graph, credits);
     pull = std::make_unique<flow::input_node<Handle>>(graph, [this](tbb::flow_control& control) {
-      return guarded<Handle>([&] { return pull_one(control); }, control);
+      take_over(this);  // from the call before, on whatever thread it was
+      Handle pulled = guarded<Handle>([&] { return pull_one(control); }, control);
+      hand_over(pulled.get());
+      hand_over(this);
+      return pulled;
     });
     head = std::make_unique<flow::function_node<Handle>>(graph, flow::unlimited, [this](const Handle& h) {
       load_and_run(h);
-      return flow::continue_msg();
+      return done();
     });
     flow::make_edge(*pull, *limiter);
     flow::make_edge(*limiter, *head);
@@ -148,8 +156,9 @@ struct Flow::Impl {
     tail->transforms.push_back(transform);
     branches.push_back(
         std::make_unique<flow::function_node<Handle>>(graph, flow::unlimited, [this, tail](const Handle& h) {
+          take_over(h.get());
           run_tail(*tail, h);
-          return flow::continue_msg();
+          return done();
         }));
     flow::function_node<Handle>& node = *branches.back();
     // The rest of the chain behind the branch's first transform.
@@ -171,17 +180,24 @@ struct Flow::Impl {
         size, [this, stage](const Message& m) { return plan.stages[stage].handles(m.item.entry->split); });
     b->batcher = std::make_unique<flow::function_node<Handle>>(
         graph, flow::serial, [this, b, batcher](const Handle& h) {
+          take_over(h.get());
+          take_over(b);  // from the call before, on whatever thread it was
           if (h->state == State::Live) meter.enter(b->stage);
           Batcher::Ready ready = batcher->add(h);
-          for (const BatchHandle& batch : ready.batches) b->batches->try_put(batch);
+          for (const BatchHandle& batch : ready.batches) {
+            hand_over(batch.get());
+            b->batches->try_put(batch);
+          }
+          hand_over(b);
           for (const Handle& passed : ready.passed)
             for (Tail& tail : b->tails) run_tail(tail, passed);
-          return flow::continue_msg();
+          return done();
         });
     b->worker = std::make_unique<flow::function_node<BatchHandle>>(graph, flow::unlimited,
                                                                    [this, b](const BatchHandle& batch) {
+                                                                     take_over(batch.get());
                                                                      run_batch(*b, *batch);
-                                                                     return flow::continue_msg();
+                                                                     return done();
                                                                    });
     flow::make_edge(*b->batches, *b->worker);
     b->tails.resize(plan.stages[stage].schema.outputs.size());
@@ -189,8 +205,13 @@ struct Flow::Impl {
     return *b->batcher;
   }
 
-  // ---- running
-  // --------------------------------------------------------------------------------------------------
+  // Running.
+
+  /// What every body ends with: whoever waits for the graph sees all that was done in it.
+  flow::continue_msg done() {
+    hand_over(&graph);
+    return {};
+  }
 
   /// The source's own faults end the run: without its list nothing can be accounted for.
   template <typename T, typename Body>
@@ -235,6 +256,7 @@ struct Flow::Impl {
   }
 
   void load_and_run(const Handle& pulled) {
+    take_over(pulled.get());
     // The input node keeps a copy of the last message until it makes the next one. Were that the message that
     // holds the credit, the last credit could wait for itself; so what it keeps is an empty shell.
     auto m = std::make_shared<Message>(std::move(const_cast<Message&>(*pulled)));
@@ -269,8 +291,9 @@ struct Flow::Impl {
     }
   }
 
-  static void account(const Message& m) {
-    const_cast<Origin&>(m.origin()).credit.set_bytes(bytes_of(m.item.payload));
+  /// `copies`: views of the item that are alive together.
+  static void account(const Message& m, std::size_t copies = 1) {
+    const_cast<Origin&>(m.origin()).credit.set_bytes(bytes_of(m.item.payload) * copies);
   }
 
   /// Calls a plugin for one item; whatever it throws becomes the item's reject record.
@@ -349,7 +372,7 @@ struct Flow::Impl {
     meter.start(stage);
     call(stage, m, [&] {
       m.item.payload = transform.apply(m.item);
-      account(m);
+      account(m, transform.views());
     });
     const Clock::time_point end = Clock::now();
     meter.finish(stage, 1, m.state == State::Rejected, ns_between(start, end));
@@ -359,7 +382,9 @@ struct Flow::Impl {
   void deliver(Tail& tail, const Handle& h) {
     if (h->state == State::Live || h->state == State::Rejected)
       for (const std::size_t collector : tail.collectors) collect(collector, h);
-    if (tail.next) tail.next->try_put(h);
+    if (!tail.next) return;
+    hand_over(h.get());
+    tail.next->try_put(h);
   }
 
   void collect(std::size_t collector, const Handle& h) {
@@ -448,6 +473,7 @@ FlowResult Flow::run() {
   impl_->graph.reserve_wait();
   impl_->pull->activate();
   impl_->graph.wait_for_all();
+  take_over(&impl_->graph);
   return {impl_->admitted, impl_->collected, impl_->fatal, impl_->admission->peak_bytes()};
 }
 

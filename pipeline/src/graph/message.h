@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -19,16 +20,17 @@ class GRAFT_API Credit {
   Credit(Credit&& other) noexcept { *this = std::move(other); }
   Credit& operator=(Credit&& other) noexcept {
     std::swap(admission_, other.admission_);
-    std::swap(bytes_, other.bytes_);
+    bytes_ = other.bytes_.exchange(bytes_);
     return *this;
   }
   ~Credit();
-  /// Accounts for memory that the item now holds at rest, in place of what was accounted before.
+  /// Accounts for memory that the item now holds at rest, in place of what was accounted before. Any thread:
+  /// branches of one item do so at once, and the last one counts.
   void set_bytes(std::size_t bytes);
 
  private:
   std::shared_ptr<Admission> admission_;
-  std::size_t bytes_ = 0;
+  std::atomic<std::size_t> bytes_{0};
 };
 
 /// An entry on its way, with what the runtime knows of it. Shared by all views and branches of the item.
