@@ -72,7 +72,8 @@ TEST(Cli, EveryPluginDescribesItselfAndItsExamplePassesCheck) {
           << name << ": parameter " << p["name"] << " has no sentence";
     const auto config = folder.write(name + ".yaml", schema["example"].get<std::string>());
     const ProgramResult check = run_program({"check", config});
-    EXPECT_EQ(check.exit_code, 0) << name << ":\n" << check.err;
+    const bool needs_torch = slurp(config).find("plugin: torch_backbone") != std::string::npos;
+    EXPECT_EQ(check.exit_code, needs_torch && !GRAFT_HAS_TORCH ? 2 : 0) << name << ":\n" << check.err;
     const ProgramResult text = run_program({"describe", name});
     EXPECT_THAT(text.out, HasSubstr("example\n" + schema["example"].get<std::string>()));
     for (const auto& p : schema["params"])
