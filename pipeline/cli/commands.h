@@ -15,8 +15,8 @@ struct Global {
   std::string log_level = "info";
 };
 
-/// Exit codes, DESIGN of the command line: see `graft --help`.
-enum Exit { kOk = 0, kFailed = 1, kUsage = 2, kTooManyRejects = 3 };
+/// Exit codes; a run may also end with 3 (too many rejects), 130 or 143.
+constexpr int kOk = 0, kFailed = 1, kUsage = 2;
 
 /// Raised for a wrong command line: printed with the command's usage, exit 2.
 struct UsageError {

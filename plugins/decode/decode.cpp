@@ -78,7 +78,7 @@ class Decode final : public graft::Transform {
     }
     const Rect crop = graft::image::centre_crop(size, *crop_, *crop_);
     const Rect inside = common(crop, size);
-    const Image part = graft::image::resize(image, size, inside, filter_);
+    Image part = graft::image::resize(image, size, inside, filter_);
     if (inside == crop) return part;
     // The crop is larger than the image: black around it, as torchvision pads.
     Image padded = Image::allocate(crop.width, crop.height);

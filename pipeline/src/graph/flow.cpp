@@ -259,10 +259,10 @@ struct Flow::Impl {
     take_over(pulled.get());
     // The input node keeps a copy of the last message until it makes the next one. Were that the message that
     // holds the credit, the last credit could wait for itself; so what it keeps is an empty shell.
-    auto m = std::make_shared<Message>(std::move(const_cast<Message&>(*pulled)));
+    const auto m = std::make_shared<Message>(std::move(const_cast<Message&>(*pulled)));
     const Clock::time_point start = Clock::now();
     const Clock::time_point end = m->state == State::End ? start : load(*m, start);
-    step(head_tail, 0, std::move(m), end);
+    step(head_tail, 0, m, end);
   }
 
   Clock::time_point load(Message& m, Clock::time_point start) {
@@ -326,7 +326,7 @@ struct Flow::Impl {
 
   /// Takes a message that nobody else holds through the transforms of a tail, in place, and delivers it.
   /// `now` is when the work before ended and this one begins: one reading of the clock per stage, not two.
-  void step(Tail& tail, std::size_t i, std::shared_ptr<Message> m, Clock::time_point now) {
+  void step(Tail& tail, std::size_t i, const std::shared_ptr<Message>& m, Clock::time_point now) {
     for (; i < tail.transforms.size(); ++i) {
       const std::size_t stage = tail.transforms[i];
       const auto& transform = static_cast<const Transform&>(*stages[stage]);
@@ -357,7 +357,7 @@ struct Flow::Impl {
         out->state = State::Skipped;
         out->item.payload = std::monostate{};
       }
-      step(tail, i + 1, std::move(out), Clock::now());
+      step(tail, i + 1, out, Clock::now());
     }
   }
 
@@ -448,7 +448,7 @@ struct Flow::Impl {
         } else {
           out->item.payload = std::move(outcomes.payloads[port][i]);
         }
-        step(b.tails[port], 0, std::move(out), Clock::now());
+        step(b.tails[port], 0, out, Clock::now());
       }
     }
     meter.finish(b.stage, batch.size(), rejected, ns_between(start, called));
