@@ -4,7 +4,7 @@ namespace graft {
 
 std::size_t Meter::slot() {
   static std::atomic<std::size_t> next{0};
-  thread_local const std::size_t mine = next.fetch_add(1, std::memory_order_relaxed) % kSlots;
+  thread_local std::size_t mine = next.fetch_add(1, std::memory_order_relaxed) % kSlots;
   return mine;
 }
 

@@ -17,7 +17,7 @@ class Resolver {
 
   Value members(const std::vector<ParamSpec>& specs, const Value& given) {
     const Value* source = &given;
-    const Value empty = Value::map();
+    Value empty = Value::map();
     if (given.is_null()) source = &empty;
     if (!source->is_map()) {
       fault(fmt::format("expected a map of parameters, got {}", given.kind()));

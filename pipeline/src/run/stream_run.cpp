@@ -73,7 +73,7 @@ void StreamRun::run(Workers& workers) {
     }
     {
       const std::lock_guard lock(writer_mutex_);
-      writer_ = std::make_unique<RowWriter>(std::move(stores));
+      writer_ = std::make_unique<RowWriter>(stores);
     }
     workers.observe(all);
     workers.execute([&] {

@@ -15,7 +15,7 @@ constexpr std::uint64_t kShardBytes = 64ULL << 20;
 
 }  // namespace
 
-RowWriter::RowWriter(std::vector<TableStore*> tables) {
+RowWriter::RowWriter(const std::vector<TableStore*>& tables) {
   for (TableStore* store : tables) {
     Table table;
     table.store = store;

@@ -29,7 +29,7 @@ class GRAFT_API RowWriter {
     std::shared_ptr<const void> keep;   ///< Released once the record is written.
   };
 
-  explicit RowWriter(std::vector<TableStore*> tables);
+  explicit RowWriter(const std::vector<TableStore*>& tables);
   /// Stops the thread; what was written stays in the logs.
   ~RowWriter();
 

@@ -48,7 +48,7 @@ bool is_left_behind(const fs::path& log) {
 
 }  // namespace
 
-TableStore::TableStore(fs::path store, Fingerprint fingerprint)
+TableStore::TableStore(const fs::path& store, Fingerprint fingerprint)
     : folder_(store / "tables" / fingerprint.hex()), fingerprint_(std::move(fingerprint)) {
   for (const fs::path& path : files_in(folder_ / "shards", ".h5")) add_shard(path);
 }

@@ -27,7 +27,7 @@ struct RowPlace {
 class GRAFT_API TableStore {
  public:
   /// Reads what is there; changes nothing. Throws Error for a damaged shard, naming it and the cure.
-  TableStore(std::filesystem::path store, Fingerprint fingerprint);
+  TableStore(const std::filesystem::path& store, Fingerprint fingerprint);
 
   const Fingerprint& fingerprint() const { return fingerprint_; }
   const std::filesystem::path& folder() const { return folder_; }

@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <limits>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -218,6 +220,27 @@ TEST(TableRows, ReadsAnyOrderAcrossShards) {
   for (std::size_t n = 0; n < 400; ++n) ASSERT_EQ(values[n * 3], wanted[n]);
   table.read(17, 5, values.data());
   EXPECT_EQ(values[0], wanted[17]);
+}
+
+TEST(TableRows, HalvesWidenExactly) {
+  const TempFolder folder;
+  const RowFormat format{DType::F16, {8}};
+  const std::uint16_t halves[8] = {0x0000, 0x8000, 0x3c00, 0xc000, 0x0001, 0x03ff, 0x7bff, 0x7c00};
+  TableStore store(folder.path(), print());
+  store.prepare_to_write();
+  RowWriter writer({&store});
+  RowWriter::Job j = job(1);
+  j.format = format;
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(halves);
+  j.payload.assign(bytes, bytes + sizeof halves);
+  writer.push(std::move(j));
+  writer.finish();
+  Listing listing;
+  listing.inputs.emplace_back();
+  float values[8];
+  TableRows(store, listing, {{0, 0, *store.find_row(id_of(1))}}).read(0, 1, values);
+  EXPECT_THAT(values, ::testing::ElementsAre(0.0f, -0.0f, 1.0f, -2.0f, 0x1p-24f, 0x1.ff8p-15f, 65504.0f,
+                                             std::numeric_limits<float>::infinity()));
 }
 
 TEST(RowWriter, HoldsTheCreditUntilTheRecordIsWritten) {
