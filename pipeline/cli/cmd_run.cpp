@@ -41,7 +41,6 @@ int run(const Global& global, const std::vector<std::string>& arguments) {
   RunOptions options;
   options.out = global.out;
   options.store = global.store;
-  options.config_path = path;
   options.command = global.program;
   options.style.level = global.quiet || global.json ? LogLevel::Error : log_level(global.log_level);
   options.style.terminal = ::isatty(STDERR_FILENO) != 0;

@@ -26,8 +26,6 @@ class GRAFT_API Admission {
   /// The source has ended: no further admit().
   void end();
 
-  std::size_t in_flight() const { return active_.load(std::memory_order_relaxed); }
-  std::size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
   std::size_t peak_bytes() const { return peak_bytes_.load(std::memory_order_relaxed); }
 
  private:

@@ -463,10 +463,6 @@ Flow::Flow(const Plan& plan, std::size_t source, std::vector<Stage*> stages, Flo
 
 Flow::~Flow() = default;
 
-std::size_t Flow::in_flight() const {
-  return impl_->admission->in_flight();
-}
-
 FlowResult Flow::run() {
   // Items may be alive outside of the graph (a writer's queue holds them until they are on disk): the graph
   // must not be taken for idle until the last credit is back.

@@ -54,7 +54,6 @@ class GRAFT_API Flow {
 
   /// Runs to the end. Must be called inside the workers' arena.
   FlowResult run();
-  std::size_t in_flight() const;
 
  private:
   struct Impl;

@@ -13,7 +13,6 @@ namespace graft {
 struct RunOptions {
   std::filesystem::path out;    ///< Empty: runs/<name>.
   std::filesystem::path store;  ///< The feature store.
-  std::string config_path;      ///< As given, for the manifest and the hint how to resume.
   std::string command;          ///< The command line, for the manifest and the hint how to resume.
   ProgressStyle style;
 };
