@@ -45,7 +45,7 @@ std::string wrapped(const std::string& text, std::size_t indent) {
 
 void print_params(const std::vector<ParamSpec>& params, std::size_t indent) {
   for (const ParamSpec& p : params) {
-    std::string facts = p.kind == ParamSpec::Kind::Object ? "map" : p.type_name();
+    std::string facts = p.kind == ParamSpec::Kind::Object && !p.scalar_ok ? "map" : p.type_name();
     if (const std::string range = range_of(p); !range.empty()) facts += ", " + range;
     if (!p.unit_name.empty()) facts += " " + p.unit_name;
     if (p.is_required)
@@ -57,7 +57,11 @@ void print_params(const std::vector<ParamSpec>& params, std::size_t indent) {
     if (!p.changes_output) facts += ", does not change the output";
     fmt::print("{:{}}{}: {}\n", "", indent, p.name, facts);
     if (!p.text.empty()) fmt::print("{}", wrapped(p.text, indent + 4));
-    if (p.kind == ParamSpec::Kind::Object) print_params(p.fields, indent + 4);
+    const bool of_alternatives =
+        p.kind == ParamSpec::Kind::List && p.fields.at(0).kind == ParamSpec::Kind::OneOf;
+    if (of_alternatives) print_params(p.fields[0].fields, indent + 4);
+    if (p.kind == ParamSpec::Kind::Object || p.kind == ParamSpec::Kind::OneOf)
+      print_params(p.fields, indent + 4);
   }
 }
 

@@ -102,6 +102,7 @@ GRAFT_PLUGIN(
                  graft::number("hue", 0).range(0, 0.5).unit("turns").doc("Turns of the hue from -x to x.")})
                 .optional()
                 .doc("Change the colours, in random order; left out: no change."))
+        .views_from("views")
         .depends_on_key()
         .depends_on_seed()
         .example(R"(name: augment-example

@@ -42,6 +42,7 @@ class FakePlugins {
                            .input(PortType::Image, "Pixels.")
                            .output("out", PortType::Image, "u8[?,?,3]", "Pixels.")
                            .param(integer("views", 1).range(1, 100).doc("Views."))
+                           .views_from("views")
                            .depends_on_key()
                            .depends_on_seed()),
         named("net", PluginSchema::batch_transform("Runs a network.")

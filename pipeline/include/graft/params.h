@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <graft/error.h>
@@ -17,7 +18,7 @@ namespace graft {
 ///
 ///     integer("k", 20).range(1, 10000).doc("Neighbours that vote.")
 struct GRAFT_API ParamSpec {
-  enum class Kind { Flag, Integer, Number, Text, Choice, File, Folder, List, Map, Object };
+  enum class Kind { Flag, Integer, Number, Text, Choice, File, Folder, List, Map, Object, OneOf };
 
   std::string name;
   Kind kind = Kind::Text;
@@ -27,11 +28,11 @@ struct GRAFT_API ParamSpec {
   bool is_required = false;
   bool may_be_null = false;
   bool changes_output = true;  ///< Part of the fingerprint of every table behind the stage.
-  bool scalar_ok = false;      ///< List: one bare value stands for a list of one.
+  bool scalar_ok = false;  ///< List, Object: one bare value stands for a list of one, for the first member.
   std::optional<double> min, max;
   std::optional<std::int64_t> min_items, max_items;
   std::vector<std::string> choices;
-  std::vector<ParamSpec> fields;  ///< List, Map: [0] is the element. Object: its members.
+  std::vector<ParamSpec> fields;  ///< List, Map: [0] is the element. Object: members. OneOf: alternatives.
 
   ParamSpec& doc(std::string sentence) { return text = std::move(sentence), *this; }
   ParamSpec& unit(std::string u) { return unit_name = std::move(u), *this; }
@@ -49,6 +50,8 @@ struct GRAFT_API ParamSpec {
 
   /// "integer", "one of a, b", "list of number", ...: the words used in messages and docs.
   std::string type_name() const;
+  /// Names of the members or alternatives.
+  std::vector<std::string> names() const;
 };
 
 GRAFT_API ParamSpec flag(std::string name, bool default_value);
@@ -65,6 +68,8 @@ GRAFT_API ParamSpec list(std::string name, ParamSpec element);
 GRAFT_API ParamSpec map(std::string name, ParamSpec element);
 /// Fixed keys. Left out: an object of the members' defaults.
 GRAFT_API ParamSpec object(std::string name, std::vector<ParamSpec> members);
+/// One of several objects, chosen by its name: `blur: {sigma: 2}`, or just `blur` for its defaults.
+GRAFT_API ParamSpec one_of(std::string name, std::vector<ParamSpec> alternatives);
 
 /// A fault of a parameter value. `path` leads to it from the map that was checked: keys, and list positions
 /// as decimal text. `at_key` points at the key itself (an unknown name) instead of at its value.
@@ -96,6 +101,8 @@ class GRAFT_API Params {
   /// Given or defaulted to something other than null.
   bool has(std::string_view name) const { return !raw(name).is_null(); }
   Params object(std::string_view name) const { return Params(raw(name)); }
+  /// A list of one_of: the name of each and its parameters, in order.
+  std::vector<std::pair<std::string, Params>> alternatives(std::string_view name) const;
   const Value& raw(std::string_view name) const;
   const Value& value() const { return value_; }
 

@@ -26,6 +26,9 @@ struct FileRef {
   std::string path;
   std::uint64_t size = 0;
   std::int64_t mtime_ns = 0;
+  /// A part of the file, named by the source, whose load() then makes the payload: an archive's member, a
+  /// frame of a video. While size and time of the file stay, the runtime remembers what the part holds.
+  std::string member = {};
 };
 
 /// Encoded bytes: a file or an archive member. Immutable; `owner` keeps `data` alive.

@@ -19,6 +19,7 @@
 
 #include <cstdint>
 
+#include <graft/catalog.h>
 #include <graft/error.h>
 #include <graft/export.h>
 #include <graft/item.h>

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <graft/export.h>
@@ -24,6 +26,13 @@ struct PortSpec {
   bool many = false;  ///< Input: takes a list of stages.
 };
 
+/// How many views a transform makes of every item: the value of an integer parameter, or what its value
+/// stands for. No parameter, or a value that is not listed: one view.
+struct ViewsRule {
+  std::string param;
+  std::vector<std::pair<std::string, std::uint32_t>> choices;
+};
+
 /// What a plugin declares of itself. Written to a file when the plugin is built, so that configs are checked
 /// and described without loading the plugin or the libraries under it.
 struct GRAFT_API PluginSchema {
@@ -34,6 +43,7 @@ struct GRAFT_API PluginSchema {
   std::vector<PortSpec> inputs, outputs;
   std::vector<ParamSpec> params;
   std::string example_config;  ///< A whole config that passes `graft check`; ${GRAFT_SHARE} may be used.
+  ViewsRule views;             ///< Transform: Transform::views() gives the same number.
   std::string libraries;       ///< Versions of libraries that the output depends on; part of the fingerprint.
   bool output_depends_on_key = false;   ///< Not on the content alone: random augmentation, for one.
   bool output_depends_on_seed = false;  ///< `seed` then enters the fingerprint.
@@ -66,6 +76,10 @@ struct GRAFT_API PluginSchema {
   PluginSchema& param(ParamSpec spec) { return params.push_back(std::move(spec)), *this; }
   PluginSchema& params_from(const std::vector<ParamSpec>& more) {
     return params.insert(params.end(), more.begin(), more.end()), *this;
+  }
+  PluginSchema& views_from(std::string param,
+                           std::vector<std::pair<std::string, std::uint32_t>> choices = {}) {
+    return views = {std::move(param), std::move(choices)}, *this;
   }
   PluginSchema& example(std::string config) { return example_config = std::move(config), *this; }
   PluginSchema& uses_libraries(std::string versions) { return libraries = std::move(versions), *this; }

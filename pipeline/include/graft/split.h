@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,13 +13,15 @@ namespace graft {
 
 /// Decides the split of every entry of a source, by the parameters that all sources share. What the data say
 /// of the split (a folder, a column's value) holds; entries of which they say nothing are divided by a hash
-/// of their key. When they name no val split, a share of train becomes val.
+/// of their key. When they name no val split, a share of train becomes val. A group pattern keeps entries
+/// together that belong together: frames of one scene, photographs of one patient.
 class GRAFT_API SplitRule {
  public:
-  /// `val_fraction`, `test_fraction`: append to a source's parameters.
+  /// `val_fraction`, `test_fraction`, `group`: append to a source's parameters.
   static std::vector<ParamSpec> parameters();
 
-  /// `given`: the splits that the data themselves name; empty when they name none.
+  /// `given`: the splits that the data themselves name; empty when they name none. Throws Error for a `group`
+  /// that is no regular expression.
   SplitRule(const Params& params, const std::vector<Split>& given);
 
   /// Split of an entry for which the data give none: stable when other entries come or go.
@@ -26,10 +29,16 @@ class GRAFT_API SplitRule {
   /// Split of an entry for which the data give one: the same, unless val is carved out of train.
   Split given(std::string_view key, Split split) const;
 
+  /// What is hashed in place of the key: the text that `group` finds in it (its first parenthesis, or all
+  /// that it matches); the key itself when there is no pattern or it finds nothing.
+  std::string group_of(std::string_view key) const;
+
  private:
   double val_fraction_;
   double test_fraction_;
   bool carve_val_;
+  struct Group;
+  std::shared_ptr<const Group> group_;  // <regex> stays out of the plugins' headers
 };
 
 }  // namespace graft

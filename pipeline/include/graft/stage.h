@@ -31,6 +31,9 @@ class GRAFT_API Stage {
   virtual ~Stage();
   /// Called once on every worker thread before it calls this stage: set thread-local state of libraries here.
   virtual void enter_worker() {}
+  /// Called once, on one thread, when the stage's stream has ended and every call has returned; also after an
+  /// interruption. For side outputs such as a picture of what went through. Throws Error.
+  virtual void finish() {}
 };
 
 /// Lists inputs. `next` is called by one thread at a time, in order; `load` from any thread.
@@ -44,6 +47,9 @@ class GRAFT_API Source : public Stage {
   virtual bool next(Entry& entry) = 0;
   /// Makes the payload of an entry that has none (drawn or computed input). A pure function of the entry.
   virtual Payload load(const Entry& entry) const;
+  /// Input that can only be read forwards (a compressed archive, a video): load is then called by the thread
+  /// of next, right after it, for the entries whose content is wanted; it may keep a position.
+  virtual bool reads_forwards() const { return false; }
 };
 
 /// One item in, one item out. `apply` is const, is called from many threads, and must be a pure function of

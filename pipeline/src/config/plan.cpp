@@ -46,21 +46,20 @@ std::string StagePlan::label() const {
   return fmt::format("stage '{}' ({}, {})", id, schema.name, where);
 }
 
-namespace {
-
-std::int64_t declared(const StagePlan& stage, StageKind kind, std::string_view name) {
-  const Value* v = stage.schema.kind == kind ? stage.params.value().find(name) : nullptr;
-  return v != nullptr && v->is_int() ? std::max<std::int64_t>(v->as_int(), 1) : 1;
-}
-
-}  // namespace
-
 std::size_t declared_batch(const StagePlan& stage) {
-  return static_cast<std::size_t>(declared(stage, StageKind::BatchTransform, "batch"));
+  if (stage.schema.kind != StageKind::BatchTransform) return 1;
+  const Value* v = stage.params.value().find("batch");
+  return v != nullptr && v->is_int() ? static_cast<std::size_t>(std::max<std::int64_t>(v->as_int(), 1)) : 1;
 }
 
 std::uint32_t declared_views(const StagePlan& stage) {
-  return static_cast<std::uint32_t>(declared(stage, StageKind::Transform, "views"));
+  const ViewsRule& rule = stage.schema.views;
+  const Value* v = rule.param.empty() ? nullptr : stage.params.value().find(rule.param);
+  if (v == nullptr) return 1;
+  if (v->is_int()) return static_cast<std::uint32_t>(std::max<std::int64_t>(v->as_int(), 1));
+  for (const auto& [choice, views] : rule.choices)
+    if (v->is_string() && v->as_string() == choice) return views;
+  return 1;
 }
 
 std::size_t Plan::batch_items(std::size_t source) const {

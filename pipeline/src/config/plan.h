@@ -65,8 +65,7 @@ struct GRAFT_API Plan {
 
 /// Batch size that a stage's parameters name: the parameter `batch` of a batch transform; 1 for other stages.
 GRAFT_API std::size_t declared_batch(const StagePlan& stage);
-/// Views that a stage makes of every item it handles: the parameter `views` of a transform; 1 for other
-/// stages.
+/// Views that a stage makes of every item it handles, by its schema's ViewsRule.
 GRAFT_API std::uint32_t declared_views(const StagePlan& stage);
 
 /// Shape of an output port with the parameters filled in: "u8[224,224,3]", "f32[?]".

@@ -195,7 +195,9 @@ class Planner {
     // Text stays as it was written: `class: 007`, `split: yes`.
     if (node.kind == YamlNode::Kind::Scalar && spec.kind == Kind::Text) return node.scalar;
     if (node.kind == YamlNode::Kind::Scalar && spec.kind == Kind::Choice) return node.scalar;
-    if (spec.kind == Kind::Object) return values(spec.fields, node);
+    if (spec.kind == Kind::Object && node.kind == YamlNode::Kind::Scalar && spec.scalar_ok)
+      return one_value(spec.fields.at(0), node);
+    if (spec.kind == Kind::Object || spec.kind == Kind::OneOf) return values(spec.fields, node);
     if (spec.kind == Kind::List && node.kind == YamlNode::Kind::List) {
       Value out = Value::list();
       for (const YamlNode& n : node.items) out.push(one_value(spec.fields.at(0), n));

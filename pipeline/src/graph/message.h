@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -38,6 +40,9 @@ struct Origin : Entry {
   std::uint64_t sequence = 0;  ///< Position in the source's list.
   std::uint64_t wanted = 0;    ///< Bit i: collector i of the source lacks rows of this entry.
   void* listed = nullptr;      ///< For the FlowInput that made it.
+  /// What a source that reads forwards gave for the entry, or threw, when it came by.
+  std::optional<Payload> loaded;
+  std::exception_ptr load_fault;
   Credit credit;
 };
 

@@ -68,6 +68,12 @@ ParamSpec object(std::string name, std::vector<ParamSpec> members) {
   return s;
 }
 
+ParamSpec one_of(std::string name, std::vector<ParamSpec> alternatives) {
+  ParamSpec s = spec(std::move(name), ParamSpec::Kind::OneOf);
+  s.fields = std::move(alternatives);
+  return s;
+}
+
 std::string ParamSpec::type_name() const {
   switch (kind) {
     case Kind::Flag:
@@ -90,13 +96,27 @@ std::string ParamSpec::type_name() const {
     }
     case Kind::Map:
       return "map of " + fields.at(0).type_name();
-    case Kind::Object: {
-      std::vector<std::string> names;
-      for (const ParamSpec& f : fields) names.push_back(f.name);
-      return "map with " + joined(names);
-    }
+    case Kind::Object:
+      return (scalar_ok ? fields.at(0).type_name() + ", or map with " : "map with ") + joined(names());
+    case Kind::OneOf:
+      return "one of " + joined(names());
   }
   return "";
+}
+
+std::vector<std::string> ParamSpec::names() const {
+  std::vector<std::string> out;
+  for (const ParamSpec& f : fields) out.push_back(f.name);
+  return out;
+}
+
+std::vector<std::pair<std::string, Params>> Params::alternatives(std::string_view name) const {
+  std::vector<std::pair<std::string, Params>> out;
+  for (const Value& v : raw(name).as_list()) {
+    const auto& [chosen, members] = v.as_map().at(0);
+    out.emplace_back(chosen, Params(members));
+  }
+  return out;
 }
 
 const Value& Params::raw(std::string_view name) const {

@@ -58,8 +58,7 @@ class Resolver {
       if (std::find(names.begin(), names.end(), key) != names.end()) continue;
       std::string text = fmt::format("unknown parameter '{}'", key);
       if (const auto near = nearest(key, names)) text += fmt::format("; did you mean '{}'?", *near);
-      text +=
-          names.empty() ? " (this plugin takes none)" : fmt::format(" (allowed: {})", fmt::join(names, ", "));
+      text += names.empty() ? " (none is taken here)" : fmt::format(" (allowed: {})", fmt::join(names, ", "));
       path_.push_back(key);
       fault(std::move(text), true);
       path_.pop_back();
@@ -112,19 +111,54 @@ class Resolver {
       case Kind::Map:
         return map(spec, v);
       case Kind::Object:
-        return v.is_map() ? members(spec.fields, v) : wrong_type(spec, v);
+        return object(spec, v);
+      case Kind::OneOf:
+        return one_of(spec, v);
     }
     return {};
+  }
+
+  Value object(const ParamSpec& spec, const Value& v) {
+    if (v.is_map()) return members(spec.fields, v);
+    if (!spec.scalar_ok || v.is_list()) return wrong_type(spec, v);
+    // The bare value is the first member's: checked as such, under the object's own name.
+    const ParamSpec& first = spec.fields.at(0);
+    const Value value = one(first, v);
+    if (value.is_null()) return {};
+    Value given = Value::map();
+    given[first.name] = value;
+    return members(spec.fields, given);
+  }
+
+  Value one_of(const ParamSpec& spec, const Value& v) {
+    if (!v.is_string() && !(v.is_map() && v.as_map().size() == 1)) return wrong_type(spec, v);
+    const std::string& name = v.is_string() ? v.as_string() : v.as_map()[0].first;
+    const auto chosen = std::find_if(spec.fields.begin(), spec.fields.end(),
+                                     [&](const ParamSpec& alternative) { return alternative.name == name; });
+    if (chosen == spec.fields.end()) {
+      if (v.is_map()) path_.push_back(name);
+      fault(not_allowed(name, spec.names()), v.is_map());
+      if (v.is_map()) path_.pop_back();
+      return {};
+    }
+    Value out = Value::map();
+    if (v.is_map()) path_.push_back(name);
+    out[name] = one(*chosen, v.is_map() ? v.as_map()[0].second : Value());
+    if (v.is_map()) path_.pop_back();
+    return out;
   }
 
   Value choice(const ParamSpec& spec, const Value& v) {
     if (!v.is_string()) return wrong_type(spec, v);
     if (std::find(spec.choices.begin(), spec.choices.end(), v.as_string()) != spec.choices.end()) return v;
-    std::string text = fmt::format("'{}' is not allowed here", v.as_string());
-    if (const auto near = nearest(v.as_string(), spec.choices))
-      text += fmt::format("; did you mean '{}'?", *near);
-    fault(text + fmt::format(" (allowed: {})", fmt::join(spec.choices, ", ")));
+    fault(not_allowed(v.as_string(), spec.choices));
     return {};
+  }
+
+  static std::string not_allowed(const std::string& word, const std::vector<std::string>& allowed) {
+    const auto near = nearest(word, allowed);
+    return fmt::format("'{}' is not allowed here{} (allowed: {})", word,
+                       near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(allowed, ", "));
   }
 
   Value path(const ParamSpec& spec, const Value& v) {

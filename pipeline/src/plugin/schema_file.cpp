@@ -41,7 +41,7 @@ ParamSpec param_from(const Value& v) {
   ParamSpec p;
   p.name = member(v, "name").as_string();
   const std::int64_t kind = member(v, "kind").as_int();
-  if (kind < 0 || kind > static_cast<int>(ParamSpec::Kind::Object)) throw Error("unknown parameter kind");
+  if (kind < 0 || kind > static_cast<int>(ParamSpec::Kind::OneOf)) throw Error("unknown parameter kind");
   p.kind = static_cast<ParamSpec::Kind>(kind);
   p.text = member(v, "text").as_string();
   p.unit_name = member(v, "unit").as_string();
@@ -96,6 +96,11 @@ std::string to_json(const SchemaFile& file) {
   for (const PortSpec& p : s.outputs) out["outputs"].push(to_value(p));
   out["params"] = Value::list();
   for (const ParamSpec& p : s.params) out["params"].push(to_value(p));
+  out["views"] = Value::map();
+  out["views"]["param"] = s.views.param;
+  out["views"]["choices"] = Value::map();
+  for (const auto& [choice, views] : s.views.choices)
+    out["views"]["choices"][choice] = static_cast<int>(views);
   out["example"] = s.example_config;
   out["libraries"] = s.libraries;
   out["depends_on_key"] = s.output_depends_on_key;
@@ -119,6 +124,10 @@ SchemaFile schema_file_from_json(std::string_view json) {
   for (const Value& p : member(v, "inputs").as_list()) s.inputs.push_back(port_from(p));
   for (const Value& p : member(v, "outputs").as_list()) s.outputs.push_back(port_from(p));
   for (const Value& p : member(v, "params").as_list()) s.params.push_back(param_from(p));
+  const Value& views = member(v, "views");
+  s.views.param = member(views, "param").as_string();
+  for (const auto& [choice, n] : member(views, "choices").as_map())
+    s.views.choices.emplace_back(choice, static_cast<std::uint32_t>(n.as_int()));
   s.example_config = member(v, "example").as_string();
   s.libraries = member(v, "libraries").as_string();
   s.output_depends_on_key = member(v, "depends_on_key").as_bool();

@@ -15,6 +15,19 @@ bool is_passing(const std::string& code) {
   return code == "out-of-memory" || code == "unreadable" || code == "missing";
 }
 
+/// What names a payload that the source did not name.
+std::optional<Digest> content_of(const Payload& payload) {
+  if (const auto* b = std::get_if<Bytes>(&payload)) return digest(b->data, b->size);
+  if (const auto* t = std::get_if<Tensor>(&payload)) return digest(t->data, t->bytes());
+  if (const auto* i = std::get_if<Image>(&payload)) {
+    std::string rows = fmt::format("{}x{}/", i->width, i->height);
+    for (int y = 0; y < i->height; ++y)
+      rows.append(reinterpret_cast<const char*>(i->row(y)), static_cast<std::size_t>(i->width) * 3);
+    return digest(rows);
+  }
+  return {};
+}
+
 }  // namespace
 
 StreamRun::StreamRun(const Plan& plan, std::size_t source, const std::filesystem::path& store,
@@ -82,8 +95,15 @@ void StreamRun::run(Workers& workers) {
     });
     workers.observe({});
     writer_->finish();
-    const std::lock_guard lock(writer_mutex_);
-    writer_.reset();
+    {
+      const std::lock_guard lock(writer_mutex_);
+      writer_.reset();
+    }
+    for (std::size_t i = 0; i < stages.size() && result_.fatal.empty(); ++i) try {
+        if (stages[i] != nullptr) stages[i]->finish();
+      } catch (const std::exception& e) {
+        throw Error(fmt::format("{}: {}", plan_.stages[i].label(), e.what()));
+      }
   }
   if (!result_.fatal.empty()) throw Error(result_.fatal);
   account();
@@ -173,42 +193,46 @@ std::shared_ptr<Origin> StreamRun::next() {
     input.content = entry.content;
     const auto* file = std::get_if<FileRef>(&entry.payload);
     if (!input.content && file != nullptr) input.content = memo_.find(*file);
-    if (const auto* bytes = std::get_if<Bytes>(&entry.payload); bytes != nullptr && !input.content)
-      input.content = digest(bytes->data, bytes->size);
+    if (!input.content) input.content = content_of(entry.payload);
     origin->listed = &input;
     origin->wanted = wanted_by(input);
-    if (origin->wanted != 0) return origin;
+    if (origin->wanted != 0) {
+      if (source_->reads_forwards()) read_ahead(*origin);
+      return origin;
+    }
     ++reused_inputs_;
     if (interrupted_) return nullptr;
   }
 }
 
+void StreamRun::read_ahead(Origin& origin) {
+  try {
+    origin.loaded = source_->load(origin);
+  } catch (...) {  // becomes the item's reject record where others do
+    origin.load_fault = std::current_exception();
+  }
+}
+
 bool StreamRun::load(Origin& origin, Payload& payload) {
   auto& input = *static_cast<ListedInput*>(origin.listed);
-  payload = source_->load(origin);
-  if (const auto* file = std::get_if<FileRef>(&payload)) {
-    const FileRef ref = *file;
-    Bytes bytes = read_input_file(ref);
-    const Digest content = digest(bytes.data, bytes.size);
-    const bool was_known = input.content.has_value();
-    input.content = content;
-    memo_.remember(ref, content);
-    payload = std::move(bytes);
-    // The memo had not seen the file, but the store may well know its content.
-    if (!was_known && (origin.wanted = wanted_by(input)) == 0) {
-      ++reused_inputs_;
-      return false;
-    }
-  } else if (!input.content) {
-    // Made by the source, which did not name it: its name is its content.
-    if (const auto* b = std::get_if<Bytes>(&payload)) input.content = digest(b->data, b->size);
-    if (const auto* t = std::get_if<Tensor>(&payload)) input.content = digest(t->data, t->bytes());
-    if (const auto* i = std::get_if<Image>(&payload)) {
-      std::string rows = fmt::format("{}x{}/", i->width, i->height);
-      for (int y = 0; y < i->height; ++y)
-        rows.append(reinterpret_cast<const char*>(i->row(y)), static_cast<std::size_t>(i->width) * 3);
-      input.content = digest(rows);
-    }
+  if (origin.load_fault) std::rethrow_exception(std::exchange(origin.load_fault, nullptr));
+  payload = origin.loaded ? std::move(*origin.loaded) : source_->load(origin);
+  origin.loaded.reset();
+  const auto* file = std::get_if<FileRef>(&payload);
+  if (file != nullptr) {
+    const FileRef whole = *file;
+    payload = read_input_file(whole);
+  } else if (input.content) {
+    return true;
+  }
+  const bool was_known = input.content.has_value();
+  input.content = content_of(payload);
+  if (const auto* named = std::get_if<FileRef>(&origin.payload); named != nullptr && input.content)
+    memo_.remember(*named, *input.content);
+  // The memo had not seen it, but the store may well know its content.
+  if (!was_known && (origin.wanted = wanted_by(input)) == 0) {
+    ++reused_inputs_;
+    return false;
   }
   return true;
 }
@@ -262,7 +286,8 @@ void StreamRun::collect(std::size_t stage, const Handle& message) {
       const std::lock_guard lock(reject_mutex_);
       if (!input.reject) input.reject = stored;
     }
-    if (!input.content || is_passing(stored.code)) return;
+    // What the source refuses says something of the place, not of the content.
+    if (!input.content || is_passing(stored.code) || stored.stage == plan_.stages[source_index_].id) return;
     job.ok = false;
     job.payload = encode_reject(stored);
   }

@@ -63,6 +63,7 @@ class StreamRun final : private FlowInput, private FlowOutput {
 
  private:
   std::shared_ptr<Origin> next() override;
+  void read_ahead(Origin& origin);
   bool load(Origin& origin, Payload& payload) override;
   void collect(std::size_t stage, const Handle& message) override;
 

@@ -20,7 +20,9 @@ namespace {
 constexpr std::size_t kRecordBytes = 40;
 
 Digest identity(const FileRef& file) {
-  return digest(fmt::format("{}/{}/{}", file.size, file.mtime_ns, file.path));
+  std::string id = fmt::format("{}/{}/{}", file.size, file.mtime_ns, file.path);
+  if (!file.member.empty()) id.append(1, '\0').append(file.member);
+  return digest(id);
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ Value canonical(const ParamSpec& spec, const Value& v, DigestMemo& memo) {
     case ParamSpec::Kind::File:
       return memo.digest_of(v.as_string()).hex();
     case ParamSpec::Kind::Object:
+    case ParamSpec::Kind::OneOf:
       return canonical_members(spec.fields, v, memo);
     case ParamSpec::Kind::List: {
       Value out = Value::list();

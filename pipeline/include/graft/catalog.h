@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <graft/export.h>
+#include <graft/item.h>
+#include <graft/params.h>
+#include <graft/split.h>
+#include <graft/stage.h>
+
+namespace graft {
+
+/// What a source found, made into its list: numbers the classes, decides the splits, takes a part of each
+/// class where the config asks for it, and warns of what will make figures unsure. Every source works by the
+/// same rules and parameters through it.
+///
+///     Catalog catalog(context);
+///     for (...) catalog.add(key, {label}, {}, i);
+///     catalog.close();
+///
+/// Used by one thread.
+class GRAFT_API Catalog {
+ public:
+  /// `classes`, `val_fraction`, `test_fraction`, `group`, `max_per_class`, `shots`: append to a source's
+  /// parameters.
+  static std::vector<ParamSpec> parameters();
+
+  /// Throws Error for a `classes` file that cannot be read, is empty, or names a class twice.
+  explicit Catalog(const StageContext& context);
+
+  /// The classes and their order, where the format of the data fixes them. A `classes` file gives them other
+  /// names, position by position: it must then have as many. Throws Error if not.
+  void set_classes(std::vector<std::string> names);
+
+  /// One input: its key, the names of its classes (none: unlabelled; several: multi-label), its split where
+  /// the data name one, and a number by which the source finds it again. Where the list of classes is fixed,
+  /// a whole number that is no name of a class is the position of one, counted from 0.
+  void add(std::string key, const std::vector<std::string>& labels, std::optional<Split> split,
+           std::size_t found_at);
+
+  /// After the last add. Throws Error for a key that two inputs have, and for a label that is not in the list
+  /// of classes. Classes that no one fixed are those found, in the order of their names, whole numbers in
+  /// the order of their values.
+  void close();
+
+  const std::vector<std::string>& classes() const { return classes_; }
+  std::size_t size() const { return rows_.size(); }
+  /// Key, split and labels of a row, in the order of add.
+  Entry entry(std::size_t row) const;
+  std::size_t found_at(std::size_t row) const { return rows_[row].found_at; }
+
+ private:
+  struct Row {
+    std::string key;
+    std::uint32_t first_label, labels;
+    std::optional<Split> given;
+    Split split;
+    std::size_t found_at;
+  };
+
+  void check_keys() const;
+  void number_classes();
+  [[noreturn]] void unknown_label(const Row& row, std::int32_t number) const;
+  void decide_splits();
+  void warn_classes() const;
+  /// Keeps at most `limit` rows of every class in each of the splits, chosen by a hash of key and seed.
+  void thin_out(std::size_t limit, const std::vector<Split>& splits);
+
+  const Params params_;
+  const std::uint64_t seed_;
+  const std::function<void(const std::string&)> warn_;
+  std::vector<std::string> classes_;
+  std::string fixed_by_;  ///< What fixes the classes; empty: they are those found.
+  std::unordered_map<std::string, std::int32_t> found_;  ///< Labels, numbered as they came.
+  std::vector<std::int32_t> labels_;
+  std::vector<Row> rows_;
+};
+
+}  // namespace graft

@@ -1,0 +1,233 @@
+#include <graft/catalog.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <fstream>
+#include <numeric>
+#include <span>
+
+#include <fmt/format.h>
+
+#include <graft/hash.h>
+
+namespace graft {
+namespace {
+
+constexpr std::size_t kFew = 20;
+constexpr std::array kSplits{Split::Train, Split::Val, Split::Test};
+constexpr std::uint64_t kThinSalt = 3;  // 1 and 2 are SplitRule's
+
+// "a, b, c and 7 more"
+std::string joined(const std::vector<std::string>& words) {
+  constexpr std::size_t kShown = 10;
+  std::string out;
+  for (std::size_t i = 0; i < words.size() && i < kShown; ++i) out += (i == 0 ? "" : ", ") + words[i];
+  if (words.size() > kShown) out += fmt::format(" and {} more", words.size() - kShown);
+  return out;
+}
+
+std::string plural(std::size_t n, const std::string& noun) {
+  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
+}
+
+std::optional<std::uint64_t> whole_number(const std::string& s) {
+  std::uint64_t n = 0;
+  const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), n);
+  if (error != std::errc() || end != s.data() + s.size()) return {};
+  return n;
+}
+
+std::vector<std::string> read_classes(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::vector<std::string> names;
+  std::unordered_map<std::string, std::size_t> line_of;
+  std::string line;
+  for (std::size_t n = 1; std::getline(in, line); ++n) {
+    if (n == 1 && line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);
+    if (line.ends_with('\r')) line.pop_back();
+    if (line.empty()) continue;
+    if (const auto [at, fresh] = line_of.try_emplace(line, n); !fresh)
+      throw Error(fmt::format("{}:{}: the class '{}' is in line {} already; a class has one line", path, n,
+                              line, at->second));
+    names.push_back(line);
+  }
+  if (in.bad() || names.empty())
+    throw Error(fmt::format("classes: expected a class name a line in {}, got {}", path,
+                            in.bad() ? "an error while reading" : "an empty file"));
+  return names;
+}
+
+}  // namespace
+
+std::vector<ParamSpec> Catalog::parameters() {
+  std::vector<ParamSpec> specs{file("classes").optional().doc(
+      "Text file with a class name a line: fixes the classes and their order; left out: the classes are "
+      "those found, in the order of their names.")};
+  for (ParamSpec& p : SplitRule::parameters()) specs.push_back(std::move(p));
+  specs.push_back(integer("max_per_class")
+                      .at_least(1)
+                      .unit("inputs")
+                      .optional()
+                      .doc("At most so many inputs of each class in each split, chosen by the seed."));
+  specs.push_back(integer("shots").at_least(1).unit("inputs").optional().doc(
+      "Few-shot study: so many train inputs of each class, chosen by the seed; val and test stay whole. The "
+      "inputs of fewer shots are among those of more."));
+  return specs;
+}
+
+Catalog::Catalog(const StageContext& context)
+    : params_(context.params), seed_(context.seed), warn_(context.warn) {
+  if (!params_.has("classes")) return;
+  fixed_by_ = params_.get<std::string>("classes");
+  classes_ = read_classes(fixed_by_);
+}
+
+void Catalog::set_classes(std::vector<std::string> names) {
+  if (fixed_by_.empty()) {
+    classes_ = std::move(names);
+    fixed_by_ = "the data's list of classes";
+  } else if (names.size() != classes_.size()) {
+    throw Error(fmt::format("classes: expected {}, as the data have, got {} in {}",
+                            plural(names.size(), "name"), classes_.size(), fixed_by_));
+  }
+}
+
+void Catalog::add(std::string key, const std::vector<std::string>& labels, std::optional<Split> split,
+                  std::size_t found_at) {
+  rows_.push_back({std::move(key), static_cast<std::uint32_t>(labels_.size()),
+                   static_cast<std::uint32_t>(labels.size()), split, Split::Train, found_at});
+  for (const std::string& label : labels)
+    labels_.push_back(found_.try_emplace(label, static_cast<std::int32_t>(found_.size())).first->second);
+}
+
+void Catalog::close() {
+  check_keys();
+  number_classes();
+  decide_splits();
+  warn_classes();
+  if (params_.has("max_per_class"))
+    thin_out(params_.get<std::size_t>("max_per_class"), {kSplits.begin(), kSplits.end()});
+  if (params_.has("shots")) thin_out(params_.get<std::size_t>("shots"), {Split::Train});
+}
+
+Entry Catalog::entry(std::size_t row) const {
+  const Row& r = rows_[row];
+  const auto first = labels_.begin() + r.first_label;
+  return {r.key, r.split, {first, first + r.labels}, {}, {}};
+}
+
+void Catalog::check_keys() const {
+  std::vector<std::uint64_t> hashes;
+  hashes.reserve(rows_.size());
+  for (const Row& row : rows_) hashes.push_back(hash64(row.key));
+  std::sort(hashes.begin(), hashes.end());
+  // A hash that stands twice is looked at again: only equal keys are a fault.
+  std::unordered_map<std::string_view, int> suspects;
+  for (auto at = std::adjacent_find(hashes.begin(), hashes.end()); at != hashes.end();
+       at = std::adjacent_find(at + 1, hashes.end()))
+    for (const Row& row : rows_)
+      if (hash64(row.key) == *at && ++suspects[row.key] > 1)
+        throw Error(fmt::format("two inputs have the key '{}'; give each a key of its own", row.key));
+}
+
+void Catalog::number_classes() {
+  if (fixed_by_.empty()) {
+    for (const auto& [name, number] : found_) classes_.push_back(name);
+    const bool numbers =
+        std::all_of(classes_.begin(), classes_.end(), [](const auto& s) { return whole_number(s); });
+    std::sort(classes_.begin(), classes_.end(), [&](const std::string& a, const std::string& b) {
+      return numbers && whole_number(a) != whole_number(b) ? whole_number(a) < whole_number(b) : a < b;
+    });
+  }
+  std::unordered_map<std::string, std::int32_t> position;
+  for (const std::string& name : classes_) position.emplace(name, static_cast<std::int32_t>(position.size()));
+  std::vector<std::int32_t> final_number(found_.size(), -1);
+  for (const auto& [label, number] : found_) {
+    const auto named = position.find(label);
+    const auto index = whole_number(label);
+    if (named != position.end())
+      final_number[static_cast<std::size_t>(number)] = named->second;
+    else if (index && *index < classes_.size())
+      final_number[static_cast<std::size_t>(number)] = static_cast<std::int32_t>(*index);
+  }
+  for (const Row& row : rows_)
+    for (std::uint32_t i = row.first_label; i < row.first_label + row.labels; ++i) {
+      const std::int32_t number = final_number[static_cast<std::size_t>(labels_[i])];
+      if (number < 0) unknown_label(row, labels_[i]);
+      labels_[i] = number;
+    }
+}
+
+void Catalog::unknown_label(const Row& row, std::int32_t number) const {
+  const auto label =
+      std::find_if(found_.begin(), found_.end(), [&](const auto& f) { return f.second == number; });
+  const auto near = nearest(label->first, classes_);
+  throw Error(fmt::format("the label '{}' of '{}' is not in {}{}; add it there, or leave the input out",
+                          label->first, row.key, fixed_by_,
+                          near ? fmt::format(" (did you mean '{}'?)", *near) : ""));
+}
+
+void Catalog::decide_splits() {
+  std::vector<Split> given;
+  for (const Split split : kSplits)
+    if (std::any_of(rows_.begin(), rows_.end(), [&](const Row& row) { return row.given == split; }))
+      given.push_back(split);
+  const SplitRule rule(params_, given);
+  for (Row& row : rows_) row.split = row.given ? rule.given(row.key, *row.given) : rule.hashed(row.key);
+  if (!params_.has("group") || rows_.empty()) return;
+  if (std::all_of(rows_.begin(), rows_.end(), [&](const Row& r) { return rule.group_of(r.key) == r.key; }))
+    warn_(fmt::format("group '{}' finds nothing to group in any key, '{}' for one",
+                      params_.get<std::string>("group"), rows_.front().key));
+}
+
+void Catalog::warn_classes() const {
+  std::vector<std::array<std::size_t, kSplits.size()>> inputs(classes_.size());
+  std::array<bool, kSplits.size()> used{};
+  for (const Row& row : rows_) {
+    const auto split = static_cast<std::size_t>(row.split);
+    used[split] = used[split] || row.labels > 0;
+    for (std::uint32_t i = row.first_label; i < row.first_label + row.labels; ++i)
+      ++inputs[static_cast<std::size_t>(labels_[i])][split];
+  }
+  std::vector<std::string> few;
+  for (const Split split : kSplits) {
+    std::vector<std::string> missing;
+    for (std::size_t c = 0; c < classes_.size(); ++c)
+      if (inputs[c][static_cast<std::size_t>(split)] == 0) missing.push_back(classes_[c]);
+    if (used[static_cast<std::size_t>(split)] && !missing.empty())
+      warn_(fmt::format("classes without an image in the {} split: {}", to_string(split), joined(missing)));
+  }
+  for (std::size_t c = 0; c < classes_.size(); ++c) {
+    const std::size_t n = std::accumulate(inputs[c].begin(), inputs[c].end(), std::size_t{0});
+    if (n < kFew) few.push_back(fmt::format("{} ({})", classes_[c], n));
+  }
+  if (!few.empty())
+    warn_(fmt::format("classes with fewer than {} images, whose figures will be unsure: {}", kFew,
+                      joined(few)));
+}
+
+void Catalog::thin_out(std::size_t limit, const std::vector<Split>& splits) {
+  std::vector<std::pair<std::uint64_t, std::size_t>> order;
+  for (std::size_t i = 0; i < rows_.size(); ++i)
+    if (rows_[i].labels > 0 && std::find(splits.begin(), splits.end(), rows_[i].split) != splits.end())
+      order.emplace_back(hash64(rows_[i].key, seed_ ^ kThinSalt), i);
+  std::sort(order.begin(), order.end());
+  std::vector<std::array<std::size_t, kSplits.size()>> kept(classes_.size());
+  std::vector<bool> drop(rows_.size());
+  for (const auto& [hash, i] : order) {
+    const Row& row = rows_[i];
+    const auto split = static_cast<std::size_t>(row.split);
+    const auto labels = std::span(labels_).subspan(row.first_label, row.labels);
+    // One of several labels that still has room is reason enough.
+    drop[i] = std::all_of(labels.begin(), labels.end(), [&](std::int32_t label) {
+      return kept[static_cast<std::size_t>(label)][split] >= limit;
+    });
+    if (!drop[i])
+      for (const std::int32_t label : labels) ++kept[static_cast<std::size_t>(label)][split];
+  }
+  std::size_t i = 0;
+  std::erase_if(rows_, [&](const Row&) { return drop[i++]; });
+}
+
+}  // namespace graft
