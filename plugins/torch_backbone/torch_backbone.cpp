@@ -32,7 +32,7 @@ class TorchBackbone final : public BatchTransform {
  public:
   explicit TorchBackbone(const StageContext& context)
       : batch_(context.params.get<std::size_t>("batch")),
-        normalizer_(normalizer_of(context)),
+        normalizer_(context.params.object("normalize")),
         warn_(context.warn),
         backbone_(options_of(context)) {}
 
@@ -73,16 +73,6 @@ class TorchBackbone final : public BatchTransform {
       if (!told_.exchange(true)) warn_(fault.what());
       for (const std::size_t i : members) out.reject(i, "model-input", fault.what());
     }
-  }
-
-  static Normalizer normalizer_of(const StageContext& context) {
-    const Params normalize = context.params.object("normalize");
-    const auto mean = normalize.get<std::vector<double>>("mean");
-    const auto deviation = normalize.get<std::vector<double>>("std");
-    for (const auto& [name, values] : {std::pair{"mean", &mean}, std::pair{"std", &deviation}})
-      if (values->size() == 2)
-        throw Error(fmt::format("normalize.{}: expected one value or three (red, green, blue), got 2", name));
-    return Normalizer(mean, deviation);
   }
 
   static BackboneOptions options_of(const StageContext& context) {
@@ -133,25 +123,14 @@ stages:
 }  // namespace
 
 GRAFT_PLUGIN(
-    torch_backbone, "1.0.0", TorchBackbone,
+    torch_backbone, "1.1.0", TorchBackbone,
     graft::PluginSchema::batch_transform(
         "Turns images into feature vectors with a pretrained TorchScript network.")
         .input(graft::PortType::Image, "Images of the size that the model was trained with.")
         .output("out", graft::PortType::Tensor, "f32[?]", "One feature vector per image.")
         .param(graft::file("model").required().doc("TorchScript archive, [n,3,height,width] in, features "
                                                    "out; it is code: use only files that you trust."))
-        .param(graft::object("normalize", {graft::list("mean", graft::number("mean"))
-                                               .or_scalar()
-                                               .items(1, 3)
-                                               .default_list({0.485, 0.456, 0.406})
-                                               .doc("Subtracted from red, green, blue after division by 255; "
-                                                    "one value for all or three."),
-                                           graft::list("std", graft::number("std").at_least(1e-6))
-                                               .or_scalar()
-                                               .items(1, 3)
-                                               .default_list({0.229, 0.224, 0.225})
-                                               .doc("Then divided by; one value for all or three.")})
-                   .doc("What the model was trained with: (x / 255 - mean) / std; ImageNet's by default."))
+        .param(graft::Normalizer::parameter())
         .param(
             graft::choice("pool", {"avg", "none"}, "avg")
                 .doc("What becomes of an output [n,c,h,w]: its mean over h and w, or all of it, flattened."))

@@ -56,6 +56,46 @@ TEST(Params, DefaultsAndConversions) {
   EXPECT_THROW(p.has("undeclared"), Error);
 }
 
+TEST(Params, OneOfTakesAWordOrAMapOfOne) {
+  const std::vector<ParamSpec> specs = {
+      list("operations", one_of("operation", {object("flip", {number("p", 0.5).range(0, 1)}),
+                                              object("blur", {number("sigma").required()})}))};
+  std::vector<ParamFault> faults;
+  const Params p(resolve(
+      specs, Value::from_json(R"({"operations": ["flip", {"blur": {"sigma": 2}}, {"flip": {"p": 1}}]})"),
+      faults));
+  ASSERT_TRUE(faults.empty());
+  const auto operations = p.alternatives("operations");
+  ASSERT_EQ(operations.size(), 3u);
+  EXPECT_EQ(operations[0].first, "flip");
+  EXPECT_EQ(operations[0].second.get<double>("p"), 0.5);
+  EXPECT_EQ(operations[1].first, "blur");
+  EXPECT_EQ(operations[1].second.get<double>("sigma"), 2);
+  EXPECT_EQ(operations[2].second.get<double>("p"), 1);
+
+  EXPECT_EQ(faults_of(specs, R"({"operations": ["flop", {"blurr": {}}, "blur", {"flip": {"q": 1}},
+                                 {"flip": {}, "blur": {}}, 3]})"),
+            "operations/0/ 'flop' is not allowed here; did you mean 'flip'? (allowed: flip, blur)\n"
+            "operations/1/blurr/ 'blurr' is not allowed here; did you mean 'blur'? (allowed: flip, blur)\n"
+            "operations/2/ missing parameter 'sigma' (number): \n"
+            "operations/3/flip/q/ unknown parameter 'q'; did you mean 'p'? (allowed: p)\n"
+            "operations/4/ expected one of flip, blur, got map\n"
+            "operations/5/ expected one of flip, blur, got integer 3\n");
+}
+
+TEST(Params, ABareValueMayStandForTheFirstMember) {
+  const std::vector<ParamSpec> specs = {
+      object("norm", {choice("preset", {"unit", "tf"}, "unit"), number("mean", 0.5)}).or_scalar()};
+  std::vector<ParamFault> faults;
+  const Params p(resolve(specs, Value::from_json(R"({"norm": "tf"})"), faults));
+  ASSERT_TRUE(faults.empty());
+  EXPECT_EQ(p.object("norm").get<std::string>("preset"), "tf");
+  EXPECT_EQ(p.object("norm").get<double>("mean"), 0.5);
+  EXPECT_EQ(faults_of(specs, R"({"norm": "tg"})"),
+            "norm/ 'tg' is not allowed here; did you mean 'tf'? (allowed: unit, tf)\n");
+  EXPECT_EQ(specs[0].type_name(), "one of unit, tf, or map with preset, mean");
+}
+
 TEST(Params, NearestNameIsATypingErrorAway) {
   const std::vector<std::string> names{"batch", "model", "normalize"};
   EXPECT_EQ(nearest("bacth", names), "batch");

@@ -1,0 +1,228 @@
+#include <graft/catalog.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <set>
+
+#include "temp_folder.h"
+
+namespace graft {
+namespace {
+
+using test::TempFolder;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+/// A catalog with the parameters of a JSON text.
+struct Fixture {
+  explicit Fixture(const std::string& json = "{}", std::uint64_t seed = 42) {
+    std::vector<ParamFault> faults;
+    params = Params(resolve(Catalog::parameters(), Value::from_json(json), faults));
+    EXPECT_TRUE(faults.empty());
+    const StageContext context{"images", params, seed, 1,
+                               [this](const std::string& text) { warnings.push_back(text); }};
+    catalog = std::make_unique<Catalog>(context);
+  }
+  void add(const std::string& key, const std::vector<std::string>& labels, std::optional<Split> split = {}) {
+    catalog->add(key, labels, split, added++);
+  }
+  void add_many(const std::string& label, int n, std::optional<Split> split = {}) {
+    for (int i = 0; i < n; ++i) add(label + "/" + std::to_string(i), {label}, split);
+  }
+  std::string fault() {
+    try {
+      catalog->close();
+      return "ok";
+    } catch (const Error& e) {
+      return e.what();
+    }
+  }
+  std::vector<std::string> keys() const {
+    std::vector<std::string> out;
+    for (std::size_t i = 0; i < catalog->size(); ++i) out.push_back(catalog->entry(i).key);
+    return out;
+  }
+  std::map<std::pair<std::string, Split>, int> counts() const {
+    std::map<std::pair<std::string, Split>, int> out;
+    for (std::size_t i = 0; i < catalog->size(); ++i) {
+      const Entry e = catalog->entry(i);
+      for (const std::int32_t label : e.labels)
+        ++out[{catalog->classes()[static_cast<std::size_t>(label)], e.split}];
+    }
+    return out;
+  }
+
+  Params params;
+  std::vector<std::string> warnings;
+  std::unique_ptr<Catalog> catalog;
+  std::size_t added = 0;
+};
+
+std::string classes_file(const TempFolder& folder, const std::string& content) {
+  std::ofstream(folder / "classes.txt", std::ios::binary) << content;
+  return (folder / "classes.txt").string();
+}
+
+TEST(Catalog, NumbersTheClassesFoundByTheirNames) {
+  Fixture f;
+  f.add("3", {"cat"});
+  f.add("1", {"ant"});
+  f.add("2", {});
+  f.add("0", {"cat", "ant"});
+  f.catalog->close();
+  EXPECT_THAT(f.catalog->classes(), ElementsAre("ant", "cat"));
+  EXPECT_THAT(f.keys(), ElementsAre("3", "1", "2", "0"));
+  EXPECT_THAT(f.catalog->entry(0).labels, ElementsAre(1));
+  EXPECT_THAT(f.catalog->entry(2).labels, IsEmpty());
+  EXPECT_THAT(f.catalog->entry(3).labels, ElementsAre(1, 0));
+  EXPECT_EQ(f.catalog->found_at(3), 3u);
+}
+
+TEST(Catalog, WholeNumbersStandInTheOrderOfTheirValues) {
+  Fixture f;
+  for (const char* label : {"10", "9", "0", "2"}) f.add(label, {label});
+  f.catalog->close();
+  EXPECT_THAT(f.catalog->classes(), ElementsAre("0", "2", "9", "10"));
+}
+
+TEST(Catalog, AFileFixesTheClasses) {
+  const TempFolder folder;
+  Fixture f(R"({"classes": ")" + classes_file(folder, "\xef\xbb\xbfwolf\r\n\r\nant\n") + "\"}");
+  f.add("a", {"ant"});
+  f.add("b", {"0"});  // a position, for labels that are numbers
+  f.catalog->close();
+  EXPECT_THAT(f.catalog->classes(), ElementsAre("wolf", "ant"));
+  EXPECT_THAT(f.catalog->entry(0).labels, ElementsAre(1));
+  EXPECT_THAT(f.catalog->entry(1).labels, ElementsAre(0));
+
+  Fixture g(R"({"classes": ")" + classes_file(folder, "wolf\nant") + "\"}");
+  g.add("x/1.jpg", {"antt"});
+  EXPECT_EQ(g.fault(), "the label 'antt' of 'x/1.jpg' is not in " + (folder / "classes.txt").string() +
+                           " (did you mean 'ant'?); add it there, or leave the input out");
+}
+
+TEST(Catalog, AFileRenamesTheClassesThatTheDataFix) {
+  const TempFolder folder;
+  Fixture f(R"({"classes": ")" + classes_file(folder, "zero\none\n") + "\"}");
+  f.catalog->set_classes({"a", "b"});
+  f.add("k", {"1"});
+  f.catalog->close();
+  EXPECT_THAT(f.catalog->classes(), ElementsAre("zero", "one"));
+
+  Fixture g(R"({"classes": ")" + (folder / "classes.txt").string() + "\"}");
+  EXPECT_THROW(g.catalog->set_classes({"a"}), Error);
+}
+
+TEST(Catalog, SaysWhatIsWrongWithAClassesFile) {
+  const TempFolder folder;
+  const auto fault = [&](const std::string& content) -> std::string {
+    try {
+      Fixture f(R"({"classes": ")" + classes_file(folder, content) + "\"}");
+      return "ok";
+    } catch (const Error& e) {
+      return e.what();
+    }
+  };
+  const std::string path = (folder / "classes.txt").string();
+  EXPECT_EQ(fault("a\nb\na\n"), path + ":3: the class 'a' is in line 1 already; a class has one line");
+  EXPECT_EQ(fault("\n"), "classes: expected a class name a line in " + path + ", got an empty file");
+}
+
+TEST(Catalog, TwoInputsMayNotShareAKey) {
+  Fixture f;
+  f.add("a", {});
+  f.add("b", {});
+  f.add("a", {});
+  EXPECT_EQ(f.fault(), "two inputs have the key 'a'; give each a key of its own");
+}
+
+TEST(Catalog, SplitsThatTheDataNameHoldAndValIsCarvedOutOfTrain) {
+  Fixture f(R"({"val_fraction": 0.25})");
+  f.add_many("a", 400, Split::Train);
+  f.add_many("b", 100, Split::Test);
+  f.catalog->close();
+  const auto counts = f.counts();
+  EXPECT_NEAR(counts.at({"a", Split::Val}), 100, 30);
+  EXPECT_EQ(counts.at({"b", Split::Test}), 100);
+  EXPECT_THAT(f.warnings, ElementsAre("classes without an image in the train split: b",
+                                      "classes without an image in the val split: b",
+                                      "classes without an image in the test split: a"));
+}
+
+TEST(Catalog, AGroupStaysInOneSplit) {
+  Fixture f(R"j({"group": "^(scene[0-9]+)_", "val_fraction": 0.3, "test_fraction": 0.3})j");
+  for (int scene = 0; scene < 60; ++scene)
+    for (int frame = 0; frame < 5; ++frame)
+      f.add("scene" + std::to_string(scene) + "_" + std::to_string(frame), {"a"});
+  f.catalog->close();
+  std::map<std::string, std::set<Split>> splits;
+  std::set<Split> all;
+  for (std::size_t i = 0; i < f.catalog->size(); ++i) {
+    const Entry e = f.catalog->entry(i);
+    splits[e.key.substr(0, e.key.find('_'))].insert(e.split);
+    all.insert(e.split);
+  }
+  EXPECT_EQ(splits.size(), 60u);
+  for (const auto& [scene, used] : splits) EXPECT_EQ(used.size(), 1u) << scene;
+  EXPECT_EQ(all.size(), 3u);
+}
+
+TEST(Catalog, AGroupThatIsNoneIsSaid) {
+  Fixture f(R"({"group": "[("})");
+  f.add("a", {});
+  EXPECT_THAT(f.fault(), ::testing::StartsWith("group: '[(' is no regular expression ("));
+  Fixture g(R"({"group": "^x"})");
+  g.add("a", {});
+  g.catalog->close();
+  EXPECT_THAT(g.warnings, ElementsAre("group '^x' finds nothing to group in any key, 'a' for one"));
+}
+
+TEST(Catalog, ShotsThinOutTrainAloneAndFewerAreAmongMore) {
+  const auto keys = [](int shots, std::uint64_t seed) {
+    Fixture f(R"({"val_fraction": 0, "shots": )" + std::to_string(shots) + "}", seed);
+    f.add_many("a", 50, Split::Train);
+    f.add_many("b", 30, Split::Train);
+    for (int i = 0; i < 40; ++i) f.add("t" + std::to_string(i), {"a"}, Split::Test);
+    f.add("unlabelled", {}, Split::Train);
+    f.catalog->close();
+    const auto counts = f.counts();
+    EXPECT_EQ(counts.at({"a", Split::Train}), std::min(shots, 50));
+    EXPECT_EQ(counts.at({"b", Split::Train}), std::min(shots, 30));
+    EXPECT_EQ(counts.at({"a", Split::Test}), 40);
+    const auto all = f.keys();
+    EXPECT_EQ(all.back(), "unlabelled");
+    return std::set<std::string>(all.begin(), all.end());
+  };
+  const auto four = keys(4, 1), eight = keys(8, 1);
+  EXPECT_TRUE(std::includes(eight.begin(), eight.end(), four.begin(), four.end()));
+  EXPECT_EQ(four, keys(4, 1));
+  EXPECT_NE(four, keys(4, 2));
+  EXPECT_EQ(keys(1000, 1).size(), 121u);
+}
+
+TEST(Catalog, MaxPerClassLimitsEverySplit) {
+  Fixture f(R"({"val_fraction": 0, "max_per_class": 7})");
+  f.add_many("a", 50, Split::Train);
+  f.add_many("b", 5, Split::Train);
+  for (int i = 0; i < 40; ++i) f.add("t" + std::to_string(i), {"a"}, Split::Test);
+  f.catalog->close();
+  EXPECT_EQ(f.counts(), (std::map<std::pair<std::string, Split>, int>{
+                            {{"a", Split::Train}, 7}, {{"a", Split::Test}, 7}, {{"b", Split::Train}, 5}}));
+}
+
+TEST(Catalog, WithSeveralLabelsOneThatHasRoomIsEnough) {
+  Fixture f(R"({"val_fraction": 0, "max_per_class": 1})");
+  f.add("both", {"a", "b"}, Split::Train);
+  f.add("only a", {"a"}, Split::Train);
+  f.add("c", {"c"}, Split::Train);
+  f.catalog->close();
+  // Whichever of the first two came first in the order of the seed, b and c keep their only input.
+  const auto keys = f.keys();
+  EXPECT_THAT(keys, ::testing::IsSupersetOf({"both", "c"}));
+}
+
+}  // namespace
+}  // namespace graft
