@@ -40,9 +40,11 @@ class GRAFT_API Catalog {
 
   /// One input: its key, the names of its classes (none: unlabelled; several: multi-label), its split where
   /// the data name one, and a number by which the source finds it again. Where the list of classes is fixed,
-  /// a whole number that is no name of a class is the position of one, counted from 0.
+  /// a whole number that is no name of a class is the position of one, counted from 0. Inputs of one `group`
+  /// share a split where a hash decides it, and the parameter `group` looks at it in place of the key: frames
+  /// of a film.
   void add(std::string key, const std::vector<std::string>& labels, std::optional<Split> split,
-           std::size_t found_at);
+           std::size_t found_at, const std::string& group = {});
 
   /// After the last add. Throws Error for a key that two inputs have, and for a label that is not in the list
   /// of classes. Classes that no one fixed are those found, in the order of their names, whole numbers in
@@ -59,18 +61,23 @@ class GRAFT_API Catalog {
   struct Row {
     std::string key;
     std::uint32_t first_label, labels;
+    std::uint32_t group;  ///< 0: the key is its own group; n: groups_[n - 1].
     std::optional<Split> given;
     Split split;
     std::size_t found_at;
   };
 
+  const std::string& group_of(const Row& row) const {
+    return row.group > 0 ? groups_[row.group - 1] : row.key;
+  }
   void check_keys() const;
   void number_classes();
   [[noreturn]] void unknown_label(const Row& row, std::int32_t number) const;
   void decide_splits();
   void warn_classes() const;
-  /// Keeps at most `limit` rows of every class in each of the splits, chosen by a hash of key and seed.
-  void thin_out(std::size_t limit, const std::vector<Split>& splits);
+  void take_shots(std::size_t shots);
+  /// Keeps at most `limit` rows of every class in the split, chosen by a hash of key and seed.
+  void thin_out(std::size_t limit, Split split);
 
   const Params params_;
   const std::uint64_t seed_;
@@ -79,6 +86,7 @@ class GRAFT_API Catalog {
   std::string fixed_by_;  ///< What fixes the classes; empty: they are those found.
   std::unordered_map<std::string, std::int32_t> found_;  ///< Labels, numbered as they came.
   std::vector<std::int32_t> labels_;
+  std::vector<std::string> groups_;
   std::vector<Row> rows_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <fstream>
 #include <numeric>
 #include <span>
@@ -71,8 +72,9 @@ std::vector<ParamSpec> Catalog::parameters() {
                       .optional()
                       .doc("At most so many inputs of each class in each split, chosen by the seed."));
   specs.push_back(integer("shots").at_least(1).unit("inputs").optional().doc(
-      "Few-shot study: so many train inputs of each class, chosen by the seed; val and test stay whole. The "
-      "inputs of fewer shots are among those of more."));
+      "Few-shot study: so many train inputs of each class, chosen by the seed, those of fewer shots among "
+      "those "
+      "of more; val that is carved out of train shrinks in proportion, test stays whole."));
   return specs;
 }
 
@@ -94,9 +96,11 @@ void Catalog::set_classes(std::vector<std::string> names) {
 }
 
 void Catalog::add(std::string key, const std::vector<std::string>& labels, std::optional<Split> split,
-                  std::size_t found_at) {
-  rows_.push_back({std::move(key), static_cast<std::uint32_t>(labels_.size()),
-                   static_cast<std::uint32_t>(labels.size()), split, Split::Train, found_at});
+                  std::size_t found_at, const std::string& group) {
+  if (!group.empty() && (groups_.empty() || groups_.back() != group)) groups_.push_back(group);
+  rows_.push_back(
+      {std::move(key), static_cast<std::uint32_t>(labels_.size()), static_cast<std::uint32_t>(labels.size()),
+       static_cast<std::uint32_t>(group.empty() ? 0 : groups_.size()), split, Split::Train, found_at});
   for (const std::string& label : labels)
     labels_.push_back(found_.try_emplace(label, static_cast<std::int32_t>(found_.size())).first->second);
 }
@@ -107,8 +111,8 @@ void Catalog::close() {
   decide_splits();
   warn_classes();
   if (params_.has("max_per_class"))
-    thin_out(params_.get<std::size_t>("max_per_class"), {kSplits.begin(), kSplits.end()});
-  if (params_.has("shots")) thin_out(params_.get<std::size_t>("shots"), {Split::Train});
+    for (const Split split : kSplits) thin_out(params_.get<std::size_t>("max_per_class"), split);
+  if (params_.has("shots")) take_shots(params_.get<std::size_t>("shots"));
 }
 
 Entry Catalog::entry(std::size_t row) const {
@@ -174,9 +178,11 @@ void Catalog::decide_splits() {
     if (std::any_of(rows_.begin(), rows_.end(), [&](const Row& row) { return row.given == split; }))
       given.push_back(split);
   const SplitRule rule(params_, given);
-  for (Row& row : rows_) row.split = row.given ? rule.given(row.key, *row.given) : rule.hashed(row.key);
+  for (Row& row : rows_)
+    row.split = row.given ? rule.given(group_of(row), *row.given) : rule.hashed(group_of(row));
   if (!params_.has("group") || rows_.empty()) return;
-  if (std::all_of(rows_.begin(), rows_.end(), [&](const Row& r) { return rule.group_of(r.key) == r.key; }))
+  if (std::all_of(rows_.begin(), rows_.end(),
+                  [&](const Row& r) { return rule.group_of(group_of(r)) == group_of(r); }))
     warn_(fmt::format("group '{}' finds nothing to group in any key, '{}' for one",
                       params_.get<std::string>("group"), rows_.front().key));
 }
@@ -207,24 +213,32 @@ void Catalog::warn_classes() const {
                       joined(few)));
 }
 
-void Catalog::thin_out(std::size_t limit, const std::vector<Split>& splits) {
+void Catalog::take_shots(std::size_t shots) {
+  const bool val_is_given =
+      std::any_of(rows_.begin(), rows_.end(), [](const Row& row) { return row.given == Split::Val; });
+  const auto share = params_.get<double>("val_fraction");
+  if (!val_is_given && share > 0)
+    thin_out(static_cast<std::size_t>(std::ceil(static_cast<double>(shots) * share / (1 - share))),
+             Split::Val);
+  thin_out(shots, Split::Train);
+}
+
+void Catalog::thin_out(std::size_t limit, Split split) {
   std::vector<std::pair<std::uint64_t, std::size_t>> order;
   for (std::size_t i = 0; i < rows_.size(); ++i)
-    if (rows_[i].labels > 0 && std::find(splits.begin(), splits.end(), rows_[i].split) != splits.end())
+    if (rows_[i].labels > 0 && rows_[i].split == split)
       order.emplace_back(hash64(rows_[i].key, seed_ ^ kThinSalt), i);
   std::sort(order.begin(), order.end());
-  std::vector<std::array<std::size_t, kSplits.size()>> kept(classes_.size());
+  std::vector<std::size_t> kept(classes_.size());
   std::vector<bool> drop(rows_.size());
   for (const auto& [hash, i] : order) {
     const Row& row = rows_[i];
-    const auto split = static_cast<std::size_t>(row.split);
     const auto labels = std::span(labels_).subspan(row.first_label, row.labels);
     // One of several labels that still has room is reason enough.
-    drop[i] = std::all_of(labels.begin(), labels.end(), [&](std::int32_t label) {
-      return kept[static_cast<std::size_t>(label)][split] >= limit;
-    });
+    drop[i] = std::all_of(labels.begin(), labels.end(),
+                          [&](std::int32_t label) { return kept[static_cast<std::size_t>(label)] >= limit; });
     if (!drop[i])
-      for (const std::int32_t label : labels) ++kept[static_cast<std::size_t>(label)][split];
+      for (const std::int32_t label : labels) ++kept[static_cast<std::size_t>(label)];
   }
   std::size_t i = 0;
   std::erase_if(rows_, [&](const Row&) { return drop[i++]; });

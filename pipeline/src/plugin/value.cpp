@@ -38,7 +38,11 @@ Json to_nlohmann(const Value& v) {
   return nullptr;
 }
 
-Value from_nlohmann(const Json& j) {
+// Deeper than anything that people write; the stack would hold more.
+constexpr int kMaxDepth = 200;
+
+Value from_nlohmann(const Json& j, int depth = 0) {
+  if (depth > kMaxDepth) throw Error("JSON nested more than " + std::to_string(kMaxDepth) + " deep");
   switch (j.type()) {
     case Json::value_t::boolean:
       return j.get<bool>();
@@ -51,12 +55,12 @@ Value from_nlohmann(const Json& j) {
       return j.get<std::string>();
     case Json::value_t::array: {
       Value out = Value::list();
-      for (const Json& e : j) out.push(from_nlohmann(e));
+      for (const Json& e : j) out.push(from_nlohmann(e, depth + 1));
       return out;
     }
     case Json::value_t::object: {
       Value out = Value::map();
-      for (const auto& [key, e] : j.items()) out[key] = from_nlohmann(e);
+      for (const auto& [key, e] : j.items()) out[key] = from_nlohmann(e, depth + 1);
       return out;
     }
     default:

@@ -54,6 +54,7 @@ std::vector<const RowSet*> pointers(const std::vector<std::unique_ptr<TableRows>
 }
 
 void check_scores(const Scores& scores, std::size_t rows, std::size_t classes, const char* what) {
+  if (rows == 0 && scores.rows == 0) return;  // nothing to score, whatever the width
   if (scores.rows != rows || scores.classes != classes || scores.values.size() != rows * classes)
     throw Error(fmt::format("gave {} x {} scores for {}, expected {} x {}", scores.rows, scores.classes, what,
                             rows, classes));

@@ -12,7 +12,7 @@ namespace graft {
 
 /// Makes the stages of a plan, each when it is first needed: a run that finds everything in the store opens
 /// neither the model nor LibTorch. Not thread-safe.
-class StageFactory {
+class GRAFT_API StageFactory {
  public:
   StageFactory(const Plan& plan, Registry& registry, std::function<void(const std::string&)> warn)
       : plan_(plan), registry_(registry), warn_(std::move(warn)), stages_(plan.stages.size()) {}

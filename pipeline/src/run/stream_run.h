@@ -27,7 +27,7 @@ struct RunTable {
 };
 
 /// Runs the stream of one source: lists its inputs, lets through what some table lacks, stores the outcomes.
-class StreamRun final : private FlowInput, private FlowOutput {
+class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
  public:
   StreamRun(const Plan& plan, std::size_t source, const std::filesystem::path& store, DigestMemo& memo,
             StageFactory& factory, Meter& meter, const std::atomic<bool>& interrupted);

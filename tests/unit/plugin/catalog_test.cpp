@@ -203,6 +203,17 @@ TEST(Catalog, ShotsThinOutTrainAloneAndFewerAreAmongMore) {
   EXPECT_EQ(keys(1000, 1).size(), 121u);
 }
 
+TEST(Catalog, ValThatIsCarvedShrinksWithTheShots) {
+  Fixture f(R"({"val_fraction": 0.2, "shots": 8})");
+  f.add_many("a", 400, Split::Train);
+  f.add_many("b", 400, Split::Train);
+  f.catalog->close();
+  EXPECT_EQ(f.counts(), (std::map<std::pair<std::string, Split>, int>{{{"a", Split::Train}, 8},
+                                                                      {{"a", Split::Val}, 2},
+                                                                      {{"b", Split::Train}, 8},
+                                                                      {{"b", Split::Val}, 2}}));
+}
+
 TEST(Catalog, MaxPerClassLimitsEverySplit) {
   Fixture f(R"({"val_fraction": 0, "max_per_class": 7})");
   f.add_many("a", 50, Split::Train);
