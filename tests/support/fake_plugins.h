@@ -55,6 +55,10 @@ class FakePlugins {
                                        {list("mean", number("")).or_scalar().items(1, 3).default_list({0.5}),
                                         list("std", number("")).or_scalar().items(1, 3).default_list({0.5})})
                                     .doc("Scaling."))),
+        named("taps", PluginSchema::batch_transform("Runs a network and looks into it.")
+                          .input(PortType::Image, "Pixels.")
+                          .output("{taps}", PortType::Tensor, "f32[?]", "Features of a layer.")
+                          .param(list("taps", text("")).or_scalar().neutral().doc("Layers."))),
         named("table", PluginSchema::collector("Keeps rows.")
                            .input(PortType::Tensor, "Features.")
                            .output("out", PortType::Table, "?", "Rows.")),

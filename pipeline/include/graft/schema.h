@@ -18,6 +18,10 @@ GRAFT_API const char* to_string(PortType type);   // "bytes", "image", "tensor",
 
 /// An input or output of a stage. `shape` is for people and for `graft plan`: "u8[{crop},{crop},3]"; a name
 /// in braces is replaced by that parameter, "?" stands for what is known only when the data are.
+///
+/// An output whose name is a list parameter in braces, "{taps}", stands for a port per value of the list, in
+/// its order, named by the values; for one port `out` while the list is empty. Such a parameter is best
+/// declared neutral(): what flows out of a port is told from others by the port's name.
 struct PortSpec {
   std::string name;
   PortType type = PortType::Image;

@@ -297,6 +297,31 @@ class Planner {
     static const YamlNode kNone;
     const YamlNode* with = node.find("with");
     stage.params = resolve_at(stage.schema.params, with == nullptr ? kNone : *with, draft.key_position);
+    expand_ports(stage, with == nullptr ? draft.key_position : with->position);
+  }
+
+  /// An output "{param}" becomes a port per value of that list.
+  void expand_ports(StagePlan& stage, Position at) {
+    std::vector<PortSpec> ports;
+    std::vector<std::string> names;
+    for (const PortSpec& declared : stage.schema.outputs) {
+      if (!declared.name.starts_with('{')) {
+        ports.push_back(declared);
+        continue;
+      }
+      const Value* values = stage.params.value().find(declared.name.substr(1, declared.name.size() - 2));
+      const bool several = values != nullptr && values->is_list() && !values->as_list().empty();
+      for (const Value& v : several ? values->as_list() : Value::List{"out"}) {
+        PortSpec port = declared;
+        port.name = v.is_string() ? v.as_string() : v.to_json();
+        if (std::find(names.begin(), names.end(), port.name) != names.end())
+          error(at, fmt::format("{}: '{}' stands there twice; every output has a name of its own",
+                                declared.name.substr(1, declared.name.size() - 2), port.name));
+        names.push_back(port.name);
+        ports.push_back(std::move(port));
+      }
+    }
+    stage.schema.outputs = std::move(ports);
   }
 
   void read_splits(const YamlNode& node, StagePlan& stage) {

@@ -63,8 +63,10 @@ Fingerprint fingerprint(const Plan& plan, std::size_t collector, DigestMemo& mem
     if (!s.schema.libraries.empty()) stage["libraries"] = s.schema.libraries;
     // A source's parameters choose and describe entries; what the entries hold is in their content digests.
     if (!source) stage["with"] = canonical_members(s.schema.params, s.params.value(), memo);
-    if (!source && s.inputs[0].port != 0)
-      stage["from_port"] = plan.stages[s.inputs[0].stage].schema.outputs[s.inputs[0].port].name;
+    if (!source) {
+      const std::string& port = plan.stages[s.inputs[0].stage].schema.outputs[s.inputs[0].port].name;
+      if (port != "out") stage["from_port"] = port;
+    }
     if (!s.splits.empty()) {
       stage["splits"] = Value::list();
       for (const Split split : {Split::Train, Split::Val, Split::Test})

@@ -125,6 +125,35 @@ stages:
   EXPECT_THAT(r.faults, HasSubstr("a.yaml:8:52: error: rate: 7 is out of range: expected from 0 to 1"));
 }
 
+TEST_F(PlannerTest, AListOfNamesMakesAnOutputOfEach) {
+  const std::string head = R"(name: a
+stages:
+  images: {plugin: files, with: {root: data}}
+  pixels: {plugin: decode, from: images}
+)";
+  const Result r = plan(head + R"(  net: {plugin: taps, from: pixels, with: {taps: [layer2.0, layer3]}}
+  low: {plugin: table, from: net.layer2.0}
+  high: {plugin: table, from: net.layer3}
+)");
+  EXPECT_EQ(r.faults, "");
+  EXPECT_EQ(r.plan.stages[3].inputs[0].port, 0u);
+  EXPECT_EQ(r.plan.stages[4].inputs[0].port, 1u);
+  EXPECT_THAT(
+      plan(head + R"(  net: {plugin: taps, from: pixels, with: {taps: [layer2, layer3]}}
+  high: {plugin: table, from: net.layer4}
+)")
+          .faults,
+      HasSubstr("stage 'net' has no output 'layer4'; did you mean 'layer2'? (outputs: layer2, layer3)"));
+  EXPECT_THAT(plan(head + R"(  net: {plugin: taps, from: pixels, with: {taps: [a, a]}}
+  t: {plugin: table, from: net}
+)")
+                  .faults,
+              HasSubstr("taps: 'a' stands there twice; every output has a name of its own"));
+  const Result plain =
+      plan(head + "  net: {plugin: taps, from: pixels}\n  t: {plugin: table, from: net.out}\n");
+  EXPECT_EQ(plain.faults, "");
+}
+
 TEST_F(PlannerTest, ACycleIsNamedAllTheWayRound) {
   const Result r = plan(R"(name: a
 stages:

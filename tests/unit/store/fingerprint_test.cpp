@@ -57,6 +57,28 @@ TEST_F(FingerprintTest, ChangesWithWhateverChangesTheRows) {
   EXPECT_NE(print({}), base) << "one byte of the model file";
 }
 
+TEST_F(FingerprintTest, AnOutputKeepsItsRowsWhenOthersAreAdded) {
+  const auto tap = [&](const std::string& taps, const std::string& port) {
+    const auto path = folder_.write("taps.yaml", R"(name: a
+stages:
+  images: {plugin: files, with: {root: data}}
+  pixels: {plugin: decode, from: images}
+  net: {plugin: taps, from: pixels, with: {taps: )" + taps +
+                                                     R"(}}
+  table: {plugin: table, from: net.)" + port + "}\n");
+    Diagnostics diagnostics;
+    const ConfigFile config(path, {}, diagnostics);
+    const Registry registry = plugins_.registry();
+    const Plan plan = make_plan(config, registry, diagnostics);
+    EXPECT_EQ(diagnostics.render(), "");
+    DigestMemo memo(folder_ / "memo");
+    return fingerprint(plan, 3, memo).hex();
+  };
+  EXPECT_EQ(tap("[high]", "high"), tap("[low, high]", "high"));
+  EXPECT_NE(tap("[low, high]", "low"), tap("[low, high]", "high"));
+  EXPECT_NE(tap("[]", "out"), tap("[high]", "high"));
+}
+
 TEST_F(FingerprintTest, StaysWithWhateverDoesNot) {
   const std::string base = print({});
   EXPECT_EQ(print({"run.threads=7", "run.memory=1GiB", "name=b"}), base);
