@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -9,217 +8,148 @@
 #include <vector>
 
 #include <graft/plugin.h>
-
-#include "walk.h"
+#include <source/folder_labels.h>
+#include <source/glob.h>
+#include <source/walk.h>
+#include <source/words.h>
 
 namespace {
 
 using graft::Entry;
 using graft::Error;
-using graft::Split;
+using graft::source::joined;
+using graft::source::plural;
 
-// "a, b, c and 7 more"
-std::string joined(const std::vector<std::string>& words) {
-  constexpr std::size_t kShown = 10;
-  std::string out;
-  for (std::size_t i = 0; i < words.size() && i < kShown; ++i) out += (i == 0 ? "" : ", ") + words[i];
-  if (words.size() > kShown) out += " and " + std::to_string(words.size() - kShown) + " more";
-  return out;
-}
-
-graft::ParamSpec split_folders(const std::string& split) {
-  return graft::list(split, graft::text("")).or_scalar().doc("Folders whose images are " + split + ".");
-}
-
-std::string plural(std::size_t n, const std::string& noun) {
-  return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
-}
-
-/// Lists image files: one folder per class, at the top or inside folders that stand for splits.
+/// Lists image files below a folder: their folders name the classes, and the splits where they are told to.
 ///
 /// Everything is listed, and nothing opened, when the stage is made; `next` copies from the list, on one
 /// thread.
 class ImageFolder final : public graft::Source {
  public:
   explicit ImageFolder(const graft::StageContext& context)
-      : root_(context.params.get<std::string>("root")),
+      : root_(graft::source::without_slash(context.params.get<std::string>("root"))),
         follow_symlinks_(context.params.get<bool>("follow_symlinks")),
-        warn_(context.warn) {
-    while (root_.size() > 1 && root_.back() == '/') root_.pop_back();
-    std::vector<std::pair<std::string, Split>> splits;
-    std::vector<Split> given;
-    if (context.params.has("splits")) {
-      for (const Split split : {Split::Train, Split::Val, Split::Test}) {
-        const auto folders =
-            context.params.object("splits").get<std::vector<std::string>>(graft::to_string(split));
-        for (const std::string& name : folders) splits.emplace_back(name, split);
-        if (!folders.empty()) given.push_back(split);
-      }
-      if (splits.empty()) throw Error("splits: expected a folder for train, val or test, got none");
+        labels_(context.params),
+        filter_(context.params),
+        catalog_(context) {
+    std::vector<Found> found;
+    if (labels_.splits().empty()) {
+      list("", found);
+    } else {
+      graft::source::Skipped unused;
+      std::size_t loose = 0;
+      // A folder named by the user is followed even when it is a link; what is merely found is not.
+      for (const std::string& folder : graft::source::list_folders(root_, true, unused, loose))
+        labels_.see(folder);
+      labels_.check_splits(root_);
+      std::set<std::string> listed;
+      for (const auto& [name, split] : labels_.splits())
+        if (listed.insert(name).second) list(name + "/", found);
     }
-    const graft::SplitRule rule(context.params, given);
-    if (splits.empty())
-      list_classes("", [&](const std::string& key) { return rule.hashed(key); });
-    else
-      list_splits(splits, rule);
-    if (files_.empty()) no_files();
-    number_classes();
-    std::sort(files_.begin(), files_.end(), [](const File& a, const File& b) { return a.key < b.key; });
-    warn_skipped();
-    warn_classes();
+    if (found.empty()) no_files();
+    std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.key < b.key; });
+    labels_.tell(root_, context.warn);
+    tell_empty_folders(found, context.warn);
+    skipped_.tell(context.warn);
+    if (!filter_.unused().empty())
+      context.warn("patterns that no file in " + root_ + " matches: " + joined(filter_.unused()));
+    for (Found& file : found) {
+      catalog_.add(std::move(file.key), file.place.labels, file.place.split, files_.size());
+      files_.push_back(file.stamp);
+    }
+    catalog_.close();
   }
 
-  std::vector<std::string> classes() const override { return classes_; }
-  std::optional<std::size_t> count() override { return files_.size(); }
+  std::vector<std::string> classes() const override { return catalog_.classes(); }
+  std::optional<std::size_t> count() override { return catalog_.size(); }
 
   bool next(Entry& entry) override {
-    if (position_ == files_.size()) return false;
-    const File& file = files_[position_++];
-    entry = Entry{file.key, file.split, {file.label}, {}, {}};
-    entry.payload = graft::FileRef{root_ + "/" + file.key, file.size, file.mtime_ns};
+    if (position_ == catalog_.size()) return false;
+    const Stamp& stamp = files_[catalog_.found_at(position_)];
+    entry = catalog_.entry(position_++);
+    entry.payload = graft::FileRef{root_ + "/" + entry.key, stamp.size, stamp.mtime_ns};
     return true;
   }
 
  private:
-  struct File {
-    std::string key;
+  struct Stamp {
     std::uint64_t size;
     std::int64_t mtime_ns;
-    std::int32_t label;
-    Split split;
+  };
+  struct Found {
+    std::string key;
+    Stamp stamp;
+    graft::source::FolderLabels::Place place;
   };
 
-  // The class folders in `prefix` (relative to the root, with a slash at the end, or empty).
-  template <typename SplitOf>
-  void list_classes(const std::string& prefix, SplitOf split_of) {
-    std::size_t loose = 0;
-    for (const std::string& name : list_folders(root_ + "/" + prefix, follow_symlinks_, skipped_, loose)) {
-      const auto label = static_cast<std::int32_t>(
-          label_of_.try_emplace(name, static_cast<std::int32_t>(label_of_.size())).first->second);
-      for (FoundFile& found : list_files(root_ + "/" + prefix + name, follow_symlinks_, skipped_)) {
-        std::string key = prefix + name + "/" + found.path;
-        const Split split = split_of(key);
-        files_.push_back({std::move(key), found.size, found.mtime_ns, label, split});
-      }
+  /// The files in `prefix` (relative to the root, with a slash at the end, or empty).
+  void list(const std::string& prefix, std::vector<Found>& found) {
+    if (labels_.has_classes()) {
+      // Listed once more by name: a class folder without a file in it is worth a word.
+      graft::source::Skipped unused;
+      std::size_t loose = 0;
+      for (std::string& name :
+           graft::source::list_folders(root_ + "/" + prefix, follow_symlinks_, unused, loose))
+        class_folders_.insert(std::move(name));
     }
-    if (loose > 0)
-      warn_(plural(loose, "file") + " directly in " + root_ + "/" + prefix +
-            " ignored: not in a class folder");
-  }
-
-  void list_splits(const std::vector<std::pair<std::string, Split>>& splits, const graft::SplitRule& rule) {
-    std::size_t loose = 0;
-    std::vector<std::string> there = list_folders(root_, true, unused_, loose);
-    for (const auto& [name, split] : splits) {
-      // A folder named by the user is followed even when it is a link; what is merely found is not.
-      if (std::find(there.begin(), there.end(), name) == there.end())
-        throw Error("splits: expected a folder '" + name + "' in " + root_ + ", got " +
-                    (there.empty() ? "no folder at all" : "only " + joined(there)) +
-                    "; name the folders that are there, or leave splits out to divide by a hash of the key");
+    for (auto& file : graft::source::list_files(root_ + "/" + prefix, follow_symlinks_, skipped_)) {
+      std::string key = prefix + file.path;
+      if (!filter_.takes(key)) continue;
+      if (auto place = labels_.place(key))
+        found.push_back({std::move(key), {file.size, file.mtime_ns}, std::move(*place)});
     }
-    for (const auto& [name, split] : splits)
-      list_classes(name + "/", [&](const std::string& key) { return rule.given(key, split); });
-    std::vector<std::string> ignored;
-    for (const std::string& name : there)
-      if (std::none_of(splits.begin(), splits.end(), [&](const auto& s) { return s.first == name; }))
-        ignored.push_back(name);
-    if (!ignored.empty())
-      warn_("ignored in " + root_ + ", because splits does not name " +
-            (ignored.size() == 1 ? "it" : "them") + ": " + joined(ignored));
   }
 
   [[noreturn]] void no_files() const {
     const std::string seen = skipped_.symlinks > 0 && !follow_symlinks_
                                  ? " (there are symbolic links; follow_symlinks: true follows them)"
                                  : "";
-    if (label_of_.empty())
+    if (filter_.left_out() > 0)
+      throw Error("expected image files in " + root_ + ", got none: include and exclude leave out " +
+                  plural(filter_.left_out(), "file") + ", " + filter_.example() + " for one");
+    if (labels_.has_classes() && class_folders_.empty())
       throw Error("expected one folder per class in " + root_ + ", got none" + seen +
-                  "; the layout is root/CLASS/IMAGE, or root/SPLIT/CLASS/IMAGE with splits");
-    throw Error("expected image files in the class folders of " + root_ + ", got none" + seen);
+                  "; the layout is root/CLASS/IMAGE, or root/SPLIT/CLASS/IMAGE with splits; label_from: none "
+                  "takes images without a class");
+    throw Error("expected image files in " +
+                std::string(labels_.has_classes() ? "the class folders of " : "") + root_ + ", got none" +
+                seen);
   }
 
-  // Labels in the order of the sorted names; folders without a single file make no class.
-  void number_classes() {
-    std::set<std::int32_t> used;
-    for (const File& file : files_) used.insert(file.label);
-    std::vector<std::int32_t> final_label(label_of_.size(), -1);
-    std::vector<std::string> empty;
-    for (const auto& [name, label] : label_of_) {
-      if (!used.contains(label)) {
-        empty.push_back(name);
-        continue;
-      }
-      final_label[static_cast<std::size_t>(label)] = static_cast<std::int32_t>(classes_.size());
-      classes_.push_back(name);
-    }
-    for (File& file : files_) file.label = final_label[static_cast<std::size_t>(file.label)];
-    if (!empty.empty()) warn_("no files in the class folders, so these are no classes: " + joined(empty));
+  void tell_empty_folders(const std::vector<Found>& found,
+                          const std::function<void(const std::string&)>& warn) const {
+    std::set<std::string> empty = class_folders_;
+    for (const Found& file : found)
+      for (const std::string& label : file.place.labels) empty.erase(label.substr(0, label.find('/')));
+    if (!empty.empty())
+      warn("no files in the class folders, so these are no classes: " + joined({empty.begin(), empty.end()}));
   }
 
-  void warn_skipped() const {
-    const auto tell = [&](std::size_t n, const std::string& noun, const std::string& why) {
-      if (n > 0) warn_(plural(n, noun) + " skipped" + why + ", " + skipped_.example + " for one");
-    };
-    tell(skipped_.symlinks, "symbolic link", " (follow_symlinks: true follows them)");
-    tell(skipped_.special, "special file", " (only regular files are images)");
-    tell(skipped_.loops, "dead or circular symbolic link", "");
-    tell(skipped_.vanished, "file", " (removed while the folder was listed)");
-  }
-
-  void warn_classes() const {
-    constexpr std::size_t kFew = 20;
-    std::vector<std::size_t> total(classes_.size());
-    std::vector<std::map<Split, std::size_t>> by_split(classes_.size());
-    std::set<Split> splits;
-    for (const File& file : files_) {
-      ++total[static_cast<std::size_t>(file.label)];
-      ++by_split[static_cast<std::size_t>(file.label)][file.split];
-      splits.insert(file.split);
-    }
-    std::vector<std::string> small;
-    for (std::size_t c = 0; c < classes_.size(); ++c)
-      if (total[c] < kFew) small.push_back(classes_[c] + " (" + std::to_string(total[c]) + ")");
-    for (const Split split : splits) {
-      std::vector<std::string> missing;
-      for (std::size_t c = 0; c < classes_.size(); ++c)
-        if (!by_split[c].contains(split)) missing.push_back(classes_[c]);
-      if (!missing.empty())
-        warn_(std::string("classes without an image in the ") + graft::to_string(split) +
-              " split: " + joined(missing));
-    }
-    if (!small.empty())
-      warn_("classes with fewer than " + std::to_string(kFew) +
-            " images, whose figures will be unsure: " + joined(small));
-  }
-
-  std::string root_;
-  bool follow_symlinks_;
-  std::function<void(const std::string&)> warn_;
-  std::map<std::string, std::int32_t> label_of_;  ///< In order of discovery until number_classes.
-  std::vector<std::string> classes_;
-  std::vector<File> files_;
+  const std::string root_;
+  const bool follow_symlinks_;
+  graft::source::FolderLabels labels_;
+  graft::source::PathFilter filter_;
+  graft::source::Skipped skipped_;
+  std::set<std::string> class_folders_;
+  std::vector<Stamp> files_;
+  graft::Catalog catalog_;
   std::size_t position_ = 0;
-  Skipped skipped_, unused_;
 };
 
 }  // namespace
 
-GRAFT_PLUGIN(
-    image_folder, "1.0.0", ImageFolder,
-    graft::PluginSchema::source("Lists image files: one folder per class, split by folders or by a hash.")
-        .output("out", graft::PortType::Bytes, "u8[?]",
-                "The files, in the order of their paths; the key is the path below the root.")
-        .param(graft::folder("root").required().doc(
-            "Folder with one sub-folder per class, or with one per split that holds those."))
-        .param(
-            graft::object("splits", {split_folders("train"), split_folders("val"), split_folders("test")})
-                .optional()
-                .doc("The folders directly in the root that make up each split; left out: the folders in the "
-                     "root are the classes, and a hash of the key decides."))
-        .param(graft::flag("follow_symlinks", false)
-                   .doc("Follow symbolic links to files and folders, also out of the root."))
-        .params_from(graft::SplitRule::parameters())
-        .example(R"(name: image-folder-example
+GRAFT_PLUGIN(image_folder, "1.0.0", ImageFolder,
+             graft::PluginSchema::source("Lists image files below a folder: classes and splits from folders.")
+                 .output("out", graft::PortType::Bytes, "u8[?]",
+                         "The files, in the order of their paths; the key is the path below the root.")
+                 .param(graft::folder("root").required().doc(
+                     "Folder with one sub-folder per class, or with one per split that holds those."))
+                 .params_from(graft::source::FolderLabels::parameters())
+                 .params_from(graft::source::PathFilter::parameters())
+                 .param(graft::flag("follow_symlinks", false)
+                            .doc("Follow symbolic links to files and folders, also out of the root."))
+                 .params_from(graft::Catalog::parameters())
+                 .example(R"(name: image-folder-example
 stages:
   images:
     plugin: image_folder

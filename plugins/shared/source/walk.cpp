@@ -1,4 +1,4 @@
-#include "walk.h"
+#include <source/walk.h>
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -11,16 +11,17 @@
 #include <utility>
 
 #include <graft/error.h>
+#include <source/words.h>
 
+namespace graft::source {
 namespace {
 
 // Names in a folder, hidden ones left out.
 std::vector<std::string> names_in(const std::string& folder) {
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(folder.c_str()), closedir);
   const auto fail = [&](int error) {
-    throw graft::Error(
-        "cannot list the folder " + folder + ": " + std::strerror(error) +
-        (error == EACCES ? "; give yourself read and search permission, or move it away" : ""));
+    throw Error("cannot list the folder " + folder + ": " + std::strerror(error) +
+                (error == EACCES ? "; give yourself read and search permission, or move it away" : ""));
   };
   if (!dir) fail(errno);
   std::vector<std::string> names;
@@ -47,7 +48,7 @@ std::optional<struct stat> look(const std::string& path, bool follow_symlinks, S
   struct stat info {};
   if (lstat(path.c_str(), &info) != 0) {
     if (errno == ENOENT) return skip(skipped.vanished);
-    throw graft::Error("cannot look at " + path + ": " + std::strerror(errno));
+    throw Error("cannot look at " + path + ": " + std::strerror(errno));
   }
   if (S_ISLNK(info.st_mode)) {
     if (!follow_symlinks) return skip(skipped.symlinks);
@@ -72,9 +73,9 @@ class Walk {
 
  private:
   void enter(const std::string& relative) {
-    for (const std::string& name : names_in(relative.empty() ? root_ : root_ + "/" + relative)) {
-      std::string path = relative.empty() ? name : relative + "/" + name;
-      const auto info = look(root_ + "/" + path, follow_symlinks_, skipped_);
+    for (const std::string& name : names_in(relative.empty() ? root_ : below(root_, relative))) {
+      std::string path = relative.empty() ? name : below(relative, name);
+      const auto info = look(below(root_, path), follow_symlinks_, skipped_);
       if (!info) continue;
       if (S_ISREG(info->st_mode)) {
         files_.push_back({std::move(path), static_cast<std::uint64_t>(info->st_size),
@@ -84,7 +85,7 @@ class Walk {
       const std::pair id(info->st_dev, info->st_ino);
       if (std::find(above_.begin(), above_.end(), id) != above_.end()) {
         ++skipped_.loops;
-        skipped_.example = root_ + "/" + path;
+        skipped_.example = below(root_, path);
         continue;
       }
       above_.push_back(id);
@@ -102,11 +103,27 @@ class Walk {
 
 }  // namespace
 
+void Skipped::tell(const std::function<void(const std::string&)>& warn) const {
+  const auto one = [&](std::size_t n, const std::string& noun, const std::string& why) {
+    if (n > 0) warn(plural(n, noun) + " skipped" + why + ", " + example + " for one");
+  };
+  one(symlinks, "symbolic link", " (follow_symlinks: true follows them)");
+  one(special, "special file", " (only regular files are images)");
+  one(loops, "dead or circular symbolic link", "");
+  one(vanished, "file", " (removed while the folder was listed)");
+}
+
+std::string without_slash(std::string folder) {
+  while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
+  return folder;
+}
+
 std::vector<std::string> list_folders(const std::string& folder, bool follow_symlinks, Skipped& skipped,
                                       std::size_t& loose) {
   std::vector<std::string> folders;
-  for (const std::string& name : names_in(folder)) {
-    const auto info = look(folder + "/" + name, follow_symlinks, skipped);
+  const std::string base = without_slash(folder);
+  for (const std::string& name : names_in(base)) {
+    const auto info = look(below(base, name), follow_symlinks, skipped);
     if (!info) continue;
     if (S_ISDIR(info->st_mode))
       folders.push_back(name);
@@ -117,5 +134,7 @@ std::vector<std::string> list_folders(const std::string& folder, bool follow_sym
 }
 
 std::vector<FoundFile> list_files(const std::string& folder, bool follow_symlinks, Skipped& skipped) {
-  return Walk(folder, follow_symlinks, skipped).run();
+  return Walk(without_slash(folder), follow_symlinks, skipped).run();
 }
+
+}  // namespace graft::source

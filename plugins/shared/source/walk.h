@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
+
+namespace graft::source {
 
 /// A regular file below a folder.
 struct FoundFile {
@@ -18,7 +21,12 @@ struct Skipped {
   std::size_t loops = 0;     ///< Links back to a folder that is being listed, and links that lead nowhere.
   std::size_t vanished = 0;  ///< Removed while listing.
   std::string example;       ///< One of them.
+
+  void tell(const std::function<void(const std::string&)>& warn) const;
 };
+
+/// The folder without slashes at its end, but for "/" itself.
+std::string without_slash(std::string folder);
 
 /// Names of the folders directly in `folder`, sorted bytewise. A link to a folder counts only with
 /// `follow_symlinks`. `loose` counts the other things. Names that begin with a dot are invisible. Throws
@@ -29,3 +37,5 @@ std::vector<std::string> list_folders(const std::string& folder, bool follow_sym
 /// All regular files in `folder` and below, sorted bytewise by path; never opened. Throws graft::Error when a
 /// folder cannot be listed: files that silently go missing would make wrong numbers.
 std::vector<FoundFile> list_files(const std::string& folder, bool follow_symlinks, Skipped& skipped);
+
+}  // namespace graft::source

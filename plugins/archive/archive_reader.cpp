@@ -1,0 +1,176 @@
+#include "archive_reader.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <graft/error.h>
+
+using graft::Error;
+using graft::Reject;
+
+namespace {
+
+constexpr std::size_t kBlock = 1 << 17;
+
+std::string reason(struct archive* a) {
+  const char* text = ::archive_error_string(a);
+  return text != nullptr ? text : "unknown error";
+}
+
+}  // namespace
+
+void ArchiveReader::Close::operator()(struct archive* a) const {
+  ::archive_read_free(a);
+}
+
+/// libarchive converts names to the character set of the locale: as long as this lives, UTF-8, on this
+/// thread.
+class ArchiveReader::Locale {
+ public:
+  Locale() : before_(::uselocale(utf8())) {}
+  ~Locale() { ::uselocale(before_); }
+  Locale(const Locale&) = delete;
+  Locale& operator=(const Locale&) = delete;
+
+ private:
+  static locale_t utf8() {
+    static const locale_t kUtf8 = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+    return kUtf8;  // none on this system: uselocale changes nothing
+  }
+  locale_t before_;
+};
+
+ArchiveReader::ArchiveReader(std::string path) : path_(std::move(path)) {
+  const Locale locale;
+  struct stat info {};
+  if (::stat(path_.c_str(), &info) != 0) throw Error("cannot open " + path_ + ": " + std::strerror(errno));
+  if (!S_ISREG(info.st_mode)) throw Error("expected an archive, got no regular file: " + path_);
+  file_bytes_ = static_cast<std::uint64_t>(info.st_size);
+  archive_.reset(::archive_read_new());
+  if (!archive_) throw std::bad_alloc();
+  struct archive* a = archive_.get();
+  // Each by name: the others of libarchive start programs, or are parsers that nobody needs here.
+  ::archive_read_support_filter_bzip2(a);
+  ::archive_read_support_filter_xz(a);
+  ::archive_read_support_filter_zstd(a);
+  ::archive_read_support_format_tar(a);
+  ::archive_read_support_format_zip_seekable(a);
+  // Reads on behind the end mark, so that the checksums at the end of packed files are seen.
+  ::archive_read_set_options(a, "tar:read_concatenated_archives");
+  const int result = open_gzip() ? ::archive_read_open2(a, this, nullptr, read_gzip, nullptr, nullptr)
+                                 : ::archive_read_open_filename(a, path_.c_str(), kBlock);
+  if (result != ARCHIVE_OK)
+    throw Error("expected a tar or zip archive, got " + path_ + " (" + reason(a) + ")");
+}
+
+bool ArchiveReader::open_gzip() {
+  const gzFile file = ::gzopen(path_.c_str(), "rbe");
+  if (file == nullptr) throw Error("cannot open " + path_ + ": " + std::strerror(errno));
+  gzip_ = std::shared_ptr<void>(file, [](void* f) { ::gzclose_r(static_cast<gzFile>(f)); });
+  ::gzbuffer(file, kBlock);
+  if (::gzdirect(file) == 0) {
+    unpacked_.resize(kBlock);
+    return true;
+  }
+  gzip_.reset();
+  return false;
+}
+
+// libarchive's own filter for gzip does not look at the checksum; zlib does.
+ssize_t ArchiveReader::read_gzip(struct archive* a, void* self, const void** data) {
+  auto& reader = *static_cast<ArchiveReader*>(self);
+  const auto file = static_cast<gzFile>(reader.gzip_.get());
+  const int n = ::gzread(file, reader.unpacked_.data(), static_cast<unsigned>(reader.unpacked_.size()));
+  int error = Z_OK;
+  const char* text = ::gzerror(file, &error);
+  // A file that is cut off reads as a short one, with Z_BUF_ERROR.
+  if (n < 0 || error != Z_OK) {
+    ::archive_set_error(a, EIO, "%s", error == Z_ERRNO ? std::strerror(errno) : text);
+    return ARCHIVE_FATAL;
+  }
+  *data = reader.unpacked_.data();
+  return n;
+}
+
+ArchiveReader::~ArchiveReader() = default;
+
+void ArchiveReader::fail(const std::string& text) const {
+  throw Error(path_ + " is damaged at byte " + std::to_string(::archive_filter_bytes(archive_.get(), -1)) +
+              ", " +
+              (count_ > 0 ? "in or behind member " + std::to_string(count_) + " '" + name_ + "'"
+                          : std::string("at its first member")) +
+              ": " + text + "; get the file again");
+}
+
+bool ArchiveReader::next() {
+  const Locale locale;
+  struct archive* a = archive_.get();
+  const int result = ::archive_read_next_header(a, &entry_);
+  if (result == ARCHIVE_EOF) {
+    check_end();
+    return false;
+  }
+  // A warning is about something that is not used here: an owner's name, a time.
+  if (result != ARCHIVE_OK && result != ARCHIVE_WARN) fail(reason(a));
+  ++count_;
+  const char* name = ::archive_entry_pathname(entry_);
+  if (name == nullptr) name = ::archive_entry_pathname_utf8(entry_);
+  name_ = name != nullptr ? name : "";
+  if (::archive_entry_is_encrypted(entry_) != 0)
+    throw Error("'" + name_ + "' in " + path_ +
+                " is encrypted; unpack the archive and pack it without a password");
+  const auto type = ::archive_entry_filetype(entry_);
+  kind_ = ::archive_entry_hardlink(entry_) != nullptr || type == AE_IFLNK ? Kind::Link
+          : type == AE_IFDIR                                              ? Kind::Folder
+          : type == AE_IFREG                                              ? Kind::File
+                                                                          : Kind::Special;
+  size_.reset();
+  if (::archive_entry_size_is_set(entry_) != 0)
+    size_ = static_cast<std::uint64_t>(std::max<std::int64_t>(0, ::archive_entry_size(entry_)));
+  return true;
+}
+
+// What is skipped in a plain tar is not read: where it should be, the file may have ended.
+void ArchiveReader::check_end() const {
+  if (gzip_) return;
+  const auto passed = static_cast<std::uint64_t>(::archive_filter_bytes(archive_.get(), -1));
+  if (passed > file_bytes_)
+    fail("it ends after " + std::to_string(file_bytes_) + " bytes, in the middle of that member");
+}
+
+std::vector<std::uint8_t> ArchiveReader::read(std::uint64_t limit) {
+  const Locale locale;
+  const auto check = [&](std::uint64_t bytes, const char* verb) {
+    if (bytes > limit)
+      throw Reject("too-large", std::string("the member ") + verb + " " + std::to_string(bytes) +
+                                    " bytes, more than max_bytes: " + std::to_string(limit));
+  };
+  if (size_) check(*size_, "has");
+  std::vector<std::uint8_t> data;
+  std::size_t have = 0;
+  for (;;) {
+    constexpr std::size_t kFirst = 1 << 16;
+    data.resize(std::max(kFirst, have * 2));
+    const la_ssize_t n = ::archive_read_data(archive_.get(), data.data() + have, data.size() - have);
+    if (n < 0) throw Reject("corrupt", "the member cannot be read: " + reason(archive_.get()));
+    if (n == 0) break;
+    have += static_cast<std::size_t>(n);
+    check(have, "has at least");
+  }
+  if (size_ && *size_ != have)
+    throw Reject("corrupt", "expected " + std::to_string(*size_) + " bytes by the member's header, got " +
+                                std::to_string(have));
+  data.resize(have);
+  data.shrink_to_fit();
+  return data;
+}

@@ -1,0 +1,386 @@
+#include <archive.h>
+#include <archive_entry.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include <graft/error.h>
+#include <graft/testing/stage_harness.h>
+
+#include "temp_folder.h"
+
+namespace graft {
+namespace {
+
+using test::TempFolder;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::StageHarness;
+
+struct Member {
+  std::string name, content;
+  unsigned type = AE_IFREG;
+  std::string link = {};
+};
+
+class Archive : public ::testing::Test {
+ protected:
+  /// Packs by the end of the name, as libarchive does; `options` as for archive_write_set_options.
+  std::string pack(const std::string& name, const std::vector<Member>& members,
+                   const std::string& options = "") {
+    std::filesystem::create_directories((folder_ / name).parent_path());
+    const std::string path = (folder_ / name).string();
+    struct archive* a = archive_write_new();
+    if (path.ends_with(".tar.zst")) {
+      archive_write_set_format_pax_restricted(a);
+      archive_write_add_filter_zstd(a);
+    } else {
+      archive_write_set_format_filter_by_ext(a, path.c_str());
+    }
+    archive_write_set_bytes_in_last_block(a, 1);
+    if (!options.empty()) {
+      EXPECT_EQ(archive_write_set_options(a, options.c_str()), ARCHIVE_OK) << archive_error_string(a);
+      archive_write_set_passphrase(a, "secret");
+    }
+    EXPECT_EQ(archive_write_open_filename(a, path.c_str()), ARCHIVE_OK) << archive_error_string(a);
+    for (const Member& m : members) {
+      struct archive_entry* e = archive_entry_new();
+      archive_entry_set_pathname(e, m.name.c_str());
+      archive_entry_set_perm(e, 0644);
+      archive_entry_set_filetype(e, m.type);
+      if (m.type == AE_IFLNK) archive_entry_set_symlink(e, m.link.c_str());
+      if (m.type == AE_IFREG && !m.link.empty()) archive_entry_set_hardlink(e, m.link.c_str());
+      archive_entry_set_size(
+          e, m.link.empty() && m.type == AE_IFREG ? static_cast<la_int64_t>(m.content.size()) : 0);
+      EXPECT_GE(archive_write_header(a, e), ARCHIVE_WARN) << archive_error_string(a);
+      if (!m.content.empty()) archive_write_data(a, m.content.data(), m.content.size());
+      archive_entry_free(e);
+    }
+    EXPECT_EQ(archive_write_close(a), ARCHIVE_OK) << archive_error_string(a);
+    archive_write_free(a);
+    return path;
+  }
+  std::string root() const { return folder_.path().string(); }
+  StageHarness open(const std::string& more = "") {
+    return StageHarness("archive", "{root: \"" + root() + "\"" + (more.empty() ? "" : ", " + more) + "}");
+  }
+  std::string fault(const std::string& more = "") {
+    try {
+      open(more);
+      return "ok";
+    } catch (const Error& e) {
+      std::string text = e.what();
+      for (std::size_t at; (at = text.find(root())) != std::string::npos;)
+        text.replace(at, root().size(), "ROOT");
+      return text;
+    }
+  }
+  /// "key label: content" or "key label: [code] text" of every entry, loaded as the runtime does.
+  std::vector<std::string> read(StageHarness& stage) {
+    std::vector<std::string> out;
+    for (Entry e; stage.as<Source>().next(e); e = Entry()) {
+      std::string line = e.key;
+      for (const std::int32_t l : e.labels)
+        line += " " + stage.as<Source>().classes()[static_cast<std::size_t>(l)];
+      try {
+        const auto bytes = std::get<Bytes>(stage.load(e));
+        line += ": " + std::string(bytes.data, bytes.data + bytes.size);
+      } catch (const Reject& r) {
+        line += ": [" + r.code() + "] " + r.what();
+      }
+      out.push_back(line);
+    }
+    return out;
+  }
+  std::vector<std::string> read(const std::string& more = "") {
+    auto stage = open(more);
+    return read(stage);
+  }
+
+  TempFolder folder_;
+};
+
+TEST_F(Archive, ReadsEveryKindOfArchive) {
+  const std::vector<Member> members{{"cats", "", AE_IFDIR},     {"./cats/a.jpg", "one"},
+                                    {"dogs/deep/b.png", "two"}, {"dogs/empty.jpg", ""},
+                                    {"dogs/.hidden.jpg", "x"},  {"__MACOSX/cats/._a.jpg", "x"}};
+  for (const char* name : {"x.tar", "x.tar.gz", "x.tgz", "x.tar.bz2", "x.tar.xz", "x.tar.zst", "x.zip"}) {
+    const std::string path = pack(std::string("sub/") + name, members);
+    const std::string key = std::string("sub/") + name + "/";
+    auto stage = open("val_fraction: 0, test_fraction: 0");
+    EXPECT_THAT(stage.as<Source>().classes(), ElementsAre("cats", "dogs")) << name;
+    EXPECT_EQ(stage.as<Source>().count(), 3u);
+    EXPECT_THAT(read(stage), ElementsAre(key + "cats/a.jpg cats: one", key + "dogs/deep/b.png dogs: two",
+                                         key + "dogs/empty.jpg dogs: "))
+        << name;
+    std::filesystem::remove(path);
+  }
+}
+
+TEST_F(Archive, NamesFileMemberAndStampForTheMemo) {
+  pack("x.tar", {{"cats/a.jpg", "one"}});
+  const auto entries = open().list();
+  const auto& file = std::get<FileRef>(entries.at(0).payload);
+  EXPECT_EQ(file.path, root() + "/x.tar");
+  EXPECT_EQ(file.member, "cats/a.jpg");
+  EXPECT_EQ(file.size, std::filesystem::file_size(root() + "/x.tar"));
+  EXPECT_GT(file.mtime_ns, 0);
+}
+
+TEST_F(Archive, SkipsMembersThatAreNotWanted) {
+  std::vector<Member> members;
+  for (int i = 0; i < 50; ++i)
+    members.push_back({"c/" + std::to_string(i) + ".jpg", std::string(10000, 'a' + i % 26)});
+  pack("x.tar.gz", members);
+  pack("y.tar", members);
+  pack("z.zip", members);
+  auto stage = open("val_fraction: 0");
+  Entry e;
+  for (int i = 0; i < 150; ++i) {
+    ASSERT_TRUE(stage.as<Source>().next(e));
+    if (i % 7 != 3) continue;
+    const auto bytes = std::get<Bytes>(stage.load(e));
+    ASSERT_EQ(std::string(bytes.data, bytes.data + bytes.size), std::string(10000, 'a' + i % 50 % 26))
+        << e.key;
+  }
+}
+
+TEST_F(Archive, SplitsFromFoldersAndLabelsOfAllKinds) {
+  pack("x.tar", {{"train/a/1.jpg", ""}, {"val/a/2.jpg", ""}, {"other/a/3.jpg", ""}, {"train/4.jpg", ""}});
+  auto stage = open("splits: {train: train, test: val}, val_fraction: 0");
+  const auto entries = stage.list();
+  ASSERT_EQ(entries.size(), 2u);
+  EXPECT_EQ(entries[0].split, Split::Train);
+  EXPECT_EQ(entries[1].split, Split::Test);
+  EXPECT_THAT(stage.warnings(),
+              Contains("ignored in the archives of " + root() + ", because splits does not name it: other"));
+  EXPECT_THAT(stage.warnings(), Contains("1 file directly in the archives of " + root() +
+                                         "/train/ ignored: not in a class folder"));
+  EXPECT_EQ(open("label_from: none").list().size(), 4u);
+  EXPECT_THAT(open("label_from: folder").as<Source>().classes(),
+              ElementsAre("other/a", "train", "train/a", "val/a"));
+}
+
+TEST_F(Archive, DuplicateNamesAreInputsOfOneSplit) {
+  std::vector<Member> members;
+  for (int i = 0; i < 40; ++i)
+    for (int k = 0; k < 3; ++k) members.push_back({"c/" + std::to_string(i) + ".jpg", std::to_string(k)});
+  pack("x.tar", members);
+  auto stage = open();
+  EXPECT_THAT(
+      stage.warnings(),
+      Contains("80 members with a name that an earlier member of its archive has, x.tar/c/0.jpg for one: "
+               "kept as inputs of their own, with keys such as NAME#2"));
+  std::map<std::string, Split> splits;
+  for (const Entry& e : stage.list()) splits[e.key] = e.split;
+  ASSERT_EQ(splits.size(), 120u);
+  for (int i = 0; i < 40; ++i) {
+    const std::string key = "x.tar/c/" + std::to_string(i) + ".jpg";
+    EXPECT_EQ(splits.at(key), splits.at(key + "#2"));
+    EXPECT_EQ(splits.at(key), splits.at(key + "#3"));
+  }
+  EXPECT_THAT(read(), Contains("x.tar/c/7.jpg#3 c: 2"));
+}
+
+TEST_F(Archive, UnsafeMembersAreRejectedAndNeverFollowed) {
+  pack("x.tar", {{"../../up.jpg", "x"},
+                 {"/etc/root.jpg", "x"},
+                 {"c/a.jpg", "fine"},
+                 {"c/link.jpg", "", AE_IFLNK, "/etc/passwd"},
+                 {"c/hard.jpg", "", AE_IFREG, "c/a.jpg"},
+                 {"c/pipe.jpg", "", AE_IFIFO},
+                 {"c/device", "", AE_IFCHR}});
+  auto stage = open();
+  const std::string path =
+      ": [unsafe-member] the member's path leads out of the archive; pack it with a relative path";
+  const std::string link =
+      ": [unsafe-member] the member is a link or a device, which is not followed; pack the file itself";
+  EXPECT_THAT(read(stage), ElementsAre("x.tar/../../up.jpg" + path, "x.tar//etc/root.jpg" + path,
+                                       "x.tar/c/a.jpg c: fine", "x.tar/c/link.jpg c" + link,
+                                       "x.tar/c/hard.jpg c" + link, "x.tar/c/pipe.jpg c" + link));
+  EXPECT_THAT(stage.warnings(),
+              Contains("1 member of the archives of " + root() +
+                       " skipped (links, devices, paths out of the archive), 'c/device' for one"));
+}
+
+TEST_F(Archive, NamesOfAnyCharacters) {
+  const std::string utf8 = "c/b\xc3\xa9\xe6\x97\xa5.jpg", raw = "c/\xff\xfe.jpg", newline = "c/a\nb.jpg";
+  const std::string longest = "c/" + std::string(251, 'n') + ".jpg";
+  pack("x.tar", {{utf8, "1"}, {raw, "2"}, {newline, "3"}, {longest, "4"}}, "");
+  EXPECT_THAT(read("val_fraction: 0"),
+              ElementsAre("x.tar/" + utf8 + " c: 1", "x.tar/" + raw + " c: 2", "x.tar/" + newline + " c: 3",
+                          "x.tar/" + longest + " c: 4"));
+}
+
+TEST_F(Archive, BombsStopAtTheLimit) {
+  const std::string zeros(5'000'000, '\0');
+  for (const char* name : {"x.tar.gz", "x.zip"}) {
+    const std::string path = pack(name, {{"c/bomb.jpg", zeros}, {"c/small.jpg", "fine"}});
+    EXPECT_LT(std::filesystem::file_size(path), 100'000u);
+    EXPECT_THAT(read("max_bytes: 1000000"),
+                ElementsAre("" + std::string(name) +
+                                "/c/bomb.jpg c: [too-large] the member has 5000000 bytes, more "
+                                "than max_bytes: 1000000",
+                            std::string(name) + "/c/small.jpg c: fine"));
+    std::filesystem::remove(path);
+  }
+}
+
+TEST_F(Archive, AZipWhoseHeaderLiesAboutTheSizeIsStoppedWhileReading) {
+  const std::string path = pack("x.zip", {{"c/bomb.jpg", std::string(5'000'000, '\0')}});
+  std::string bytes = test::slurp(path);
+  // Every place that holds the size, in the directory and in front of the data.
+  const std::string size("\x40\x4b\x4c\x00", 4), lie("\x10\x00\x00\x00", 4);
+  for (std::size_t at = 0; (at = bytes.find(size, at)) != std::string::npos;) bytes.replace(at, 4, lie);
+  folder_.write("x.zip", bytes);
+  EXPECT_THAT(
+      read("max_bytes: 1000000"),
+      ElementsAre(
+          "x.zip/c/bomb.jpg c: [too-large] the member has at least 1048576 bytes, more than max_bytes: "
+          "1000000"));
+}
+
+TEST_F(Archive, DamageInsideAMemberOfAZipIsItsReject) {
+  const std::string path =
+      pack("x.zip", {{"c/a.jpg", "some content here"}, {"c/b.jpg", "fine"}}, "zip:compression=store");
+  std::string bytes = test::slurp(path);
+  bytes[bytes.find("content")] = 'C';
+  folder_.write("x.zip", bytes);
+  EXPECT_THAT(read(),
+              ElementsAre(HasSubstr("x.zip/c/a.jpg c: [corrupt] the member cannot be read: ZIP bad CRC"),
+                          "x.zip/c/b.jpg c: fine"));
+}
+
+TEST_F(Archive, EveryCutOfATarEndsInAnErrorOrAWholeMember) {
+  const std::string whole =
+      test::slurp(pack("x.tar", {{"c/a.jpg", std::string(1500, 'a')}, {"c/b.jpg", "bb"}}));
+  for (std::size_t n = 0; n < whole.size(); n += 64) {
+    folder_.write("x.tar", whole.substr(0, n));
+    const std::string text = fault();
+    if (text != "ok") continue;
+    // Nothing of the members is missing, only the end mark.
+    EXPECT_THAT(read(), Contains("x.tar/c/a.jpg c: " + std::string(1500, 'a'))) << "cut at " << n;
+  }
+  folder_.write("x.tar", whole.substr(0, 1000));
+  EXPECT_EQ(
+      fault(),
+      "ROOT/x.tar is damaged at byte 1000, in or behind member 1 'c/a.jpg': Truncated input file (needed "
+      "1536 bytes, only 488 available); get the file again");
+}
+
+TEST_F(Archive, AMissingEndThatWasSkippedIsFound) {
+  const std::string whole = test::slurp(pack("x.tar", {{"c/a.jpg", std::string(5'000'000, 'a')}}));
+  folder_.write("x.tar", whole.substr(0, 1'000'000));
+  EXPECT_THAT(fault(), HasSubstr("ROOT/x.tar is damaged at byte "));
+}
+
+TEST_F(Archive, EveryCutAndManyFlipsOfPackedArchivesAreSafe) {
+  std::string noise;
+  for (unsigned i = 0, x = 1; i < 3000; ++i)
+    noise += static_cast<char>((x = x * 1664525u + 1013904223u) >> 24);
+  for (const char* name : {"x.tar.gz", "x.tar.bz2", "x.tar.xz", "x.zip"}) {
+    const std::string whole = test::slurp(pack(name, {{"c/a.jpg", noise}, {"c/b.jpg", "bb"}}));
+    for (std::size_t n = 0; n + 1 < whole.size(); n += 37) {
+      folder_.write(name, whole.substr(0, n));
+      EXPECT_NE(fault(), "ok") << name << " cut at " << n;
+    }
+    for (std::size_t n = 0; n < whole.size(); n += 11) {
+      std::string damaged = whole;
+      damaged[n] = static_cast<char>(damaged[n] ^ 0x20);
+      folder_.write(name, damaged);
+      if (fault() != "ok") continue;
+      // What is read is either right or refused; a zip may give a member another name.
+      for (const std::string& line : read())
+        EXPECT_TRUE(line.find(": [corrupt]") < 100 || line.find(": [too-large]") < 100 ||
+                    line.ends_with(": " + noise) || line.ends_with(": bb"))
+            << name << " bit turned at " << n << ": " << line.substr(0, 100);
+    }
+    std::filesystem::remove(folder_ / name);
+  }
+}
+
+TEST_F(Archive, SaysWhatIsWrong) {
+  EXPECT_EQ(fault(), "expected archives in ROOT, got none");
+  folder_.write("notes.txt", "x");
+  EXPECT_EQ(fault(), "expected archives in ROOT, got none: files leaves out 1 file, notes.txt for one");
+  folder_.write("x.tar", "this is no archive");
+  EXPECT_THAT(fault(), HasSubstr("ROOT/x.tar"));
+  EXPECT_NE(fault(), "ok");
+  folder_.write("x.tar", "");
+  EXPECT_NE(fault(), "ok");
+  pack("x.tar", {{"a.jpg", "x"}});
+  EXPECT_EQ(fault(),
+            "expected images in the 1 archive of ROOT, got none; look at layout, splits and label_from");
+  pack("x.tar", {{"c/a.jpg", "x"}, {"c/b.jpg", "x"}});
+  EXPECT_EQ(fault("max_members: 1"),
+            "the archives of ROOT have more than max_members: 1 members; raise it if they are meant to");
+  EXPECT_EQ(fault("splits: {train: t}"),
+            "splits: expected a folder 't' in the archives of ROOT, got only c; name the folders that are "
+            "there, or "
+            "leave splits out to divide by a hash of the key");
+}
+
+TEST_F(Archive, EncryptedMembersAreAnError) {
+  pack("x.zip", {{"c/a.jpg", "x"}}, "zip:encryption=traditional");
+  EXPECT_EQ(fault(),
+            "'c/a.jpg' in ROOT/x.zip is encrypted; unpack the archive and pack it without a password");
+}
+
+TEST_F(Archive, WebDatasetSamples) {
+  pack("train-0.tar", {{"0001.jpg", "one"},
+                       {"0001.cls", " 2\n"},
+                       {"0001.txt", "a caption"},
+                       {"0002.png", "two"},
+                       {"0002.json", R"({"label": "10", "box": [[1]]})"},
+                       {"deep/0003.left.jpg", "is no image by its extension"},
+                       {"0004.webp", "four"}});
+  pack("test-0.tar", {{"0001.json", R"({"label": [2, 10, 2]})"}, {"0001.JPG", "five"}, {"0001.ppm", "six"}});
+  pack("extra.tar", {{"0001.jpg", "x"}});
+  auto stage =
+      open("layout: webdataset, splits: {train: \"train-*.tar\", test: \"test-*\"}, val_fraction: 0");
+  EXPECT_THAT(stage.as<Source>().classes(), ElementsAre("2", "10"));
+  EXPECT_THAT(stage.warnings(),
+              Contains("ignored in " + root() + ", because splits does not name it: extra.tar"));
+  EXPECT_THAT(stage.warnings(),
+              Contains("1 sample without an image (jpg, jpeg, png, webp, bmp, tif, tiff, ppm, pgm, "
+                       "pbm), train-0.tar/deep/0003 for one"));
+  std::map<std::string, Split> splits;
+  for (const Entry& e :
+       open("layout: webdataset, splits: {train: \"train-*.tar\", test: \"test-*\"}, val_fraction: 0").list())
+    splits[e.key] = e.split;
+  EXPECT_EQ(splits.at("test-0.tar/0001.JPG"), Split::Test);
+  EXPECT_EQ(splits.at("train-0.tar/0001.jpg"), Split::Train);
+  EXPECT_THAT(read(stage), ElementsAre("test-0.tar/0001.JPG 2 10: five", "test-0.tar/0001.ppm 2 10: six",
+                                       "train-0.tar/0001.jpg 2: one", "train-0.tar/0002.png 10: two",
+                                       "train-0.tar/0004.webp: four"));
+}
+
+TEST_F(Archive, WebDatasetSaysWhatIsWrong) {
+  pack("a.tar", {{"1.jpg", "x"}, {"1.json", R"({"class": 1})"}});
+  EXPECT_THAT(open("layout: webdataset").warnings(),
+              ElementsAre("no sample in " + root() +
+                          " has a .cls, or a .json with the field 'label': the images have no class"));
+  EXPECT_EQ(fault("layout: webdataset, splits: {train: \"train-*.tar\", test: a.tar}"),
+            "splits: expected archives in ROOT that match 'train-*.tar', got none; the pattern is for the "
+            "archive's "
+            "name, with a slash for its path");
+  EXPECT_EQ(fault("layout: webdataset, splits: {train: a.tar, test: \"*.tar\"}"),
+            "splits: a.tar is in train and in test by its patterns; make them name it once");
+  pack("a.tar", {{"1.jpg", "x"}, {"1.json", "{"}});
+  EXPECT_EQ(fault("layout: webdataset"),
+            "cannot use the label '1.json' in ROOT/a.tar: not valid JSON at byte 2");
+  pack("a.tar", {{"1.jpg", "x"}, {"1.json", R"({"label": 1.5})"}});
+  EXPECT_THAT(fault("layout: webdataset"), HasSubstr("cannot use the label '1.json' in ROOT/a.tar: "));
+  pack("a.tar", {{"1.jpg", "x"}, {"1.cls", std::string(100000, 'x')}});
+  EXPECT_EQ(
+      fault("layout: webdataset"),
+      "cannot read the label '1.cls' in ROOT/a.tar: the member has 100000 bytes, more than max_bytes: 65536");
+}
+
+}  // namespace
+}  // namespace graft

@@ -1,0 +1,279 @@
+#include "layout.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include <graft/error.h>
+#include <source/folder_labels.h>
+#include <source/glob.h>
+#include <source/words.h>
+
+namespace {
+
+using graft::Error;
+using graft::Split;
+using graft::Value;
+using graft::source::joined;
+using graft::source::plural;
+using Warn = std::function<void(const std::string&)>;
+
+constexpr std::array<std::string_view, 10> kImages{"jpg", "jpeg", "png", "webp", "bmp",
+                                                   "tif", "tiff", "ppm", "pgm",  "pbm"};
+constexpr std::uint64_t kMaxLabelFile = 1 << 16;
+
+std::string lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+bool is_image(const std::string& extension) {
+  return std::find(kImages.begin(), kImages.end(), lower(extension)) != kImages.end();
+}
+
+/// Calls `see` with every part of a path.
+template <typename See>
+bool any_part(std::string_view path, See see) {
+  for (;;) {
+    const std::size_t slash = path.find('/');
+    if (see(path.substr(0, slash))) return true;
+    if (slash == std::string_view::npos) return false;
+    path.remove_prefix(slash + 1);
+  }
+}
+
+bool is_unsafe(const std::string& name) {
+  return name.empty() || name[0] == '/' || any_part(name, [](std::string_view part) { return part == ".."; });
+}
+
+bool is_hidden(const std::string& name) {
+  return any_part(name, [](std::string_view part) { return part.starts_with('.'); });
+}
+
+/// Classes by folders, like image_folder.
+class Folders final : public Layout {
+ public:
+  explicit Folders(const graft::Params& params) : labels_(params) {}
+
+  bool begin(const std::string&) override { return true; }
+
+  std::vector<Input> finish(const std::string&) override { return std::exchange(inputs_, {}); }
+
+  void tell(const std::string& root, const Warn& warn) const override {
+    const std::string where = "the archives of " + root;
+    labels_.check_splits(where);
+    labels_.tell(where, warn);
+    Layout::tell(root, warn);
+  }
+
+ private:
+  void take(Input input, ArchiveReader&) override {
+    if (input.fault != Input::Fault::UnsafePath) {
+      auto place = labels_.place(input.name);
+      if (!place) return;
+      input.labels = std::move(place->labels);
+      input.split = place->split;
+    }
+    inputs_.push_back(std::move(input));
+  }
+
+  graft::source::FolderLabels labels_;
+  std::vector<Input> inputs_;
+};
+
+/// Samples by the names of their members, like WebDataset: https://github.com/webdataset/webdataset.
+class WebDataset final : public Layout {
+ public:
+  explicit WebDataset(const graft::Params& params) : label_field_(params.get<std::string>("label_field")) {
+    if (!params.has("splits")) return;
+    for (const Split split : {Split::Train, Split::Val, Split::Test})
+      for (const auto& pattern :
+           params.object("splits").get<std::vector<std::string>>(graft::to_string(split)))
+        try {
+          splits_.push_back({graft::source::Glob(pattern), split});
+        } catch (const Error& e) {
+          throw Error(std::string("splits: ") + e.what());
+        }
+    if (splits_.empty())
+      throw Error("splits: expected a pattern of archives for train, val or test, got none");
+  }
+
+  bool begin(const std::string& path) override {
+    if (splits_.empty()) return true;
+    split_.reset();
+    for (Pattern& pattern : splits_) {
+      if (!pattern.glob.matches(path)) continue;
+      pattern.used = true;
+      if (split_ && *split_ != pattern.split)
+        throw Error("splits: " + path + " is in " + graft::to_string(*split_) + " and in " +
+                    graft::to_string(pattern.split) + " by its patterns; make them name it once");
+      split_ = pattern.split;
+    }
+    if (!split_) ignored_.push_back(path);
+    return split_.has_value();
+  }
+
+  std::vector<Input> finish(const std::string& path) override {
+    std::vector<Input> inputs;
+    for (auto& [stem, sample] : samples_) {
+      if (sample.images.empty()) {
+        if (without_image_++ == 0) imageless_ = graft::source::below(path, stem);
+        continue;
+      }
+      any_label_ = any_label_ || !sample.labels.empty();
+      for (Input& image : sample.images) {
+        image.labels = sample.labels;
+        image.split = split_;
+        if (sample.images.size() > 1) image.group = graft::source::below(path, stem);
+        inputs.push_back(std::move(image));
+      }
+    }
+    samples_.clear();
+    std::sort(inputs.begin(), inputs.end(), [](const Input& a, const Input& b) { return a.index < b.index; });
+    return inputs;
+  }
+
+  void tell(const std::string& root, const Warn& warn) const override {
+    for (const Pattern& pattern : splits_)
+      if (!pattern.used)
+        throw Error("splits: expected archives in " + root + " that match '" + pattern.glob.pattern() +
+                    "', got none; the pattern is for the archive's name, with a slash for its path");
+    if (!ignored_.empty())
+      warn("ignored in " + root + ", because splits does not name " + (ignored_.size() == 1 ? "it" : "them") +
+           ": " + joined(ignored_));
+    if (without_image_ > 0)
+      warn(plural(without_image_, "sample") + " without an image (" +
+           joined({kImages.begin(), kImages.end()}) + "), " + imageless_ + " for one");
+    if (!any_label_)
+      warn("no sample in " + root + " has a .cls, or a .json with the field '" + label_field_ +
+           "': the images have no class");
+    Layout::tell(root, warn);
+  }
+
+ private:
+  struct Sample {
+    std::vector<Input> images;
+    std::vector<std::string> labels;
+    bool has_cls = false;
+  };
+  struct Pattern {
+    graft::source::Glob glob;
+    Split split;
+    bool used = false;
+  };
+
+  // The name of a sample ends at the first dot of the last part of the path.
+  void take(Input input, ArchiveReader& member) override {
+    const std::size_t base = input.name.rfind('/') + 1;  // npos + 1 is 0
+    const std::size_t dot = std::min(input.name.find('.', base), input.name.size());
+    Sample& sample = samples_[input.name.substr(0, dot)];
+    const std::string extension = lower(input.name.substr(std::min(dot + 1, input.name.size())));
+    if (is_image(extension)) {
+      sample.images.push_back(std::move(input));
+    } else if (extension == "cls") {
+      sample.labels = one_label(text_of(member));
+      sample.has_cls = true;
+    } else if (extension == "json" && !sample.has_cls) {
+      sample.labels = labels_of(member);
+    }
+  }
+
+  static std::string text_of(ArchiveReader& member) {
+    try {
+      const std::vector<std::uint8_t> data = member.read(kMaxLabelFile);
+      return {data.begin(), data.end()};
+    } catch (const graft::Reject& e) {
+      throw Error("cannot read the label '" + member.name() + "' in " + member.path() + ": " + e.what());
+    }
+  }
+
+  static std::vector<std::string> one_label(const std::string& text) {
+    constexpr const char* kSpace = " \t\r\n";
+    const std::size_t first = text.find_first_not_of(kSpace);
+    if (first == std::string::npos) return {};
+    return {text.substr(first, text.find_last_not_of(kSpace) + 1 - first)};
+  }
+
+  std::vector<std::string> labels_of(ArchiveReader& member) const {
+    const std::string text = text_of(member);
+    try {
+      const Value value = Value::from_json(text);
+      const Value* field = value.find(label_field_);
+      std::vector<std::string> out;
+      if (field == nullptr || field->is_null()) return out;
+      for (const Value& one : field->is_list() ? field->as_list() : Value::List{*field}) {
+        std::string label = one.is_int() ? std::to_string(one.as_int()) : one.as_string();
+        if (std::find(out.begin(), out.end(), label) == out.end()) out.push_back(std::move(label));
+      }
+      return out;
+    } catch (const Error& e) {
+      throw Error("cannot use the label '" + member.name() + "' in " + member.path() + ": " + e.what());
+    }
+  }
+
+  const std::string label_field_;
+  std::vector<Pattern> splits_;
+  std::optional<Split> split_;  ///< Of the archive that is being read.
+  std::unordered_map<std::string, Sample> samples_;
+  std::vector<std::string> ignored_;
+  std::size_t without_image_ = 0;
+  std::string imageless_;
+  bool any_label_ = false;
+};
+
+}  // namespace
+
+std::string cleaned(std::string name) {
+  while (name.starts_with("./")) name.erase(0, name.find_first_not_of('/', 1));
+  return name;
+}
+
+void Layout::take(ArchiveReader& member) {
+  using Kind = ArchiveReader::Kind;
+  if (member.kind() == Kind::Folder) return;
+  Input input{member.count() - 1, cleaned(member.name()), member.size(), Input::Fault::None, {}, {}, {}};
+  if (is_unsafe(input.name))
+    input.fault = Input::Fault::UnsafePath;
+  else if (is_hidden(input.name))
+    return;
+  else if (member.kind() != Kind::File)
+    input.fault = Input::Fault::NoFile;
+  // Every image must end as a line of the results, also one that is refused; the rest is only counted.
+  if (input.fault != Input::Fault::None && !is_image(input.name.substr(input.name.rfind('.') + 1))) {
+    if (odd_++ == 0) odd_example_ = input.name;
+    return;
+  }
+  take(std::move(input), member);
+}
+
+void Layout::tell(const std::string& root, const Warn& warn) const {
+  if (odd_ > 0)
+    warn(plural(odd_, "member") + " of the archives of " + root +
+         " skipped (links, devices, paths out of the archive), '" + odd_example_ + "' for one");
+}
+
+std::vector<graft::ParamSpec> layout_parameters() {
+  std::vector<graft::ParamSpec> specs{graft::choice("layout", {"folders", "webdataset"}, "folders")
+                                          .doc("folders: CLASS/IMAGE or SPLIT/CLASS/IMAGE in the archives, "
+                                               "like image_folder; webdataset: members "
+                                               "with the same name up to its first dot are one sample.")};
+  for (graft::ParamSpec& p : graft::source::FolderLabels::parameters()) {
+    if (p.name == "splits")
+      p.doc(
+          "layout: folders: the topmost folders in the archives that make up each split; layout: webdataset: "
+          "patterns of the archives that do, such as 'train-*.tar'; left out: a hash of the key decides.");
+    specs.push_back(std::move(p));
+  }
+  specs.push_back(graft::text("label_field", "label")
+                      .doc("layout: webdataset: field of the .json members that holds the class or a list of "
+                           "classes; a .cls member is stronger."));
+  return specs;
+}
+
+std::unique_ptr<Layout> make_layout(const graft::Params& params) {
+  if (params.get<std::string>("layout") == "webdataset") return std::make_unique<WebDataset>(params);
+  return std::make_unique<Folders>(params);
+}

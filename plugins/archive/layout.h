@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <graft/item.h>
+#include <graft/params.h>
+
+#include "archive_reader.h"
+
+/// The name of a member without the "./" that tar likes to put in front.
+std::string cleaned(std::string name);
+
+/// A member of an archive that becomes an input.
+struct Input {
+  enum class Fault { None, UnsafePath, NoFile };
+
+  std::size_t index = 0;  ///< Position in the archive.
+  std::string name;
+  std::optional<std::uint64_t> size;  ///< By its header.
+  Fault fault = Fault::None;          ///< A path that leads out of the archive; a link or device.
+  std::vector<std::string> labels;
+  std::optional<graft::Split> split;
+  std::string group;  ///< Inputs that must share a split; empty: the key.
+};
+
+/// Says which members of archives are inputs, and of what class and split. Used by one thread.
+class Layout {
+ public:
+  virtual ~Layout() = default;
+
+  /// Before the members of an archive, `path` relative to the root: false when it is not to be read.
+  virtual bool begin(const std::string& path) = 0;
+  /// The member that `member` has just found. May read it. Throws graft::Error for a label that is none.
+  void take(ArchiveReader& member);
+  /// The inputs of the archive, in the order of its members.
+  virtual std::vector<Input> finish(const std::string& path) = 0;
+  /// Throws graft::Error when `splits` names what is not there; warns of what was left out.
+  virtual void tell(const std::string& root, const std::function<void(const std::string&)>& warn) const;
+
+ protected:
+  /// A regular file, or what has the name of an image and is none; `input` has no labels yet.
+  virtual void take(Input input, ArchiveReader& member) = 0;
+
+ private:
+  std::size_t odd_ = 0;
+  std::string odd_example_;
+};
+
+/// `layout`, `splits`, `label_from`, `label_field`.
+std::vector<graft::ParamSpec> layout_parameters();
+std::unique_ptr<Layout> make_layout(const graft::Params& params);

@@ -1,0 +1,278 @@
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <graft/plugin.h>
+#include <graft/value.h>
+#include <source/listed_files.h>
+#include <source/words.h>
+
+#include "delimited.h"
+
+namespace {
+
+using graft::Entry;
+using graft::Error;
+using graft::Split;
+using graft::Value;
+using Line = graft::source::ListedFiles::Line;
+
+constexpr std::size_t kMaxJsonLine = std::size_t{1} << 20;
+
+std::string folder_of(const graft::Params& params) {
+  if (params.has("root")) return params.get<std::string>("root");
+  const std::filesystem::path folder = std::filesystem::path(params.get<std::string>("file")).parent_path();
+  return folder.empty() ? "." : folder.string();
+}
+
+std::string format_of(const graft::Params& params) {
+  auto format = params.get<std::string>("format");
+  if (format != "auto") return format;
+  const auto file = params.get<std::string>("file");
+  std::string extension = std::filesystem::path(file).extension().string();
+  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (extension == ".csv" || extension == ".tsv" || extension == ".jsonl") return extension.substr(1);
+  throw Error("format: cannot tell from the name of " + file + "; write format: csv, tsv or jsonl");
+}
+
+/// Lists the images that a CSV, TSV or JSON Lines file names, in its order.
+///
+/// The list is read when the stage is made; `next` looks at the files (size and time) and `load` checks that
+/// they are below the root, on any thread.
+class ImageList final : public graft::Source {
+ public:
+  explicit ImageList(const graft::StageContext& context)
+      : params_(context.params),
+        file_(params_.get<std::string>("file")),
+        separator_(params_.get<std::string>("label_separator")),
+        files_(context, folder_of(params_), file_) {
+    if (params_.has("label") && params_.has("labels"))
+      throw Error("label, labels: expected one of the two, got both");
+    if (separator_.empty()) throw Error("label_separator: expected a text, got an empty one");
+    std::ifstream in(file_, std::ios::binary);
+    if (!in) throw Error("cannot open " + file_ + ": " + std::strerror(errno));
+    const std::string format = format_of(params_);
+    if (format == "jsonl")
+      read_json_lines(in);
+    else
+      read_delimited(in, format == "tsv" ? '\t' : ',', context);
+    if (in.bad()) throw Error("cannot read " + file_ + ": " + std::strerror(errno));
+    files_.close();
+  }
+
+  std::vector<std::string> classes() const override { return files_.classes(); }
+  std::optional<std::size_t> count() override { return files_.count(); }
+  bool next(Entry& entry) override { return files_.next(entry); }
+  graft::Payload load(const Entry& entry) const override { return files_.load(entry); }
+
+ private:
+  [[noreturn]] void fail(std::size_t line, const std::string& text) const {
+    throw Error(file_ + ":" + std::to_string(line) + ": " + text);
+  }
+
+  /// The column that a parameter names; the parameter's own name, where it is left out.
+  std::string column(const char* parameter) const {
+    return params_.has(parameter) ? params_.get<std::string>(parameter) : parameter;
+  }
+
+  void read_delimited(std::istream& in, char separator, const graft::StageContext& context) {
+    DelimitedReader reader(in, file_, separator);
+    std::vector<std::string> header, fields;
+    if (!reader.next(header))
+      throw Error("expected a header with the names of the columns in " + file_ + ", got an empty file");
+    const auto path = position(header, reader.line(), "path", true);
+    const auto id = params_.has("id") ? position(header, reader.line(), "id", true) : std::nullopt;
+    const auto split = position(header, reader.line(), "split", params_.has("split"));
+    const auto labels =
+        params_.has("labels") ? position(header, reader.line(), "labels", true) : std::nullopt;
+    const auto label = labels ? labels : position(header, reader.line(), "label", params_.has("label"));
+    if (!label && header.size() > 1u + (id ? 1 : 0) + (split ? 1 : 0))
+      context.warn("no column 'label' in " + file_ + " (columns: " + graft::source::joined(header) +
+                   "): the images have no class; name its column with label");
+    while (reader.next(fields)) {
+      if (fields.size() != header.size())
+        fail(reader.line(), "expected " + graft::source::plural(header.size(), "field") +
+                                ", as the header has, got " + std::to_string(fields.size()) +
+                                "; put fields that hold the separator into quotes");
+      Line line;
+      line.number = reader.line();
+      if (id) line.id = fields[*id];
+      if (split) line.split = split_of(line.number, fields[*split]);
+      if (labels)
+        line.labels = pieces(fields[*labels]);
+      else if (label && !fields[*label].empty())
+        line.labels = {fields[*label]};
+      line.path = std::move(fields[*path]);
+      files_.add(std::move(line));
+    }
+  }
+
+  /// Where a column is. Throws Error when it is missing but needed, or stands twice.
+  std::optional<std::size_t> position(const std::vector<std::string>& header, std::size_t line,
+                                      const char* parameter, bool needed) const {
+    const std::string name = column(parameter);
+    const auto at = std::find(header.begin(), header.end(), name);
+    if (at == header.end()) {
+      if (!needed) return {};
+      const auto near = graft::nearest(name, header);
+      fail(line, "expected a header with a column '" + name + "', got the columns " +
+                     graft::source::joined(header) + (near ? " (did you mean '" + *near + "'?)" : "") +
+                     "; name the column with " + parameter);
+    }
+    if (std::find(at + 1, header.end(), name) != header.end())
+      fail(line, "the column '" + name + "' stands twice in the header");
+    return static_cast<std::size_t>(at - header.begin());
+  }
+
+  std::optional<Split> split_of(std::size_t line, const std::string& given) const {
+    std::string word = given;
+    for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (word.empty()) return {};
+    if (word == "valid" || word == "validation") return Split::Val;
+    if (const auto split = graft::split_from(word)) return split;
+    fail(line, "expected the split train, val or test (valid and validation are val), got '" + given + "'");
+  }
+
+  /// The classes in one field, each once.
+  std::vector<std::string> pieces(const std::string& field) const {
+    std::vector<std::string> out;
+    for (std::size_t start = 0; start <= field.size();) {
+      const std::size_t end = std::min(field.find(separator_, start), field.size());
+      add_once(out, field.substr(start, end - start));
+      start = end + separator_.size();
+    }
+    return out;
+  }
+
+  static void add_once(std::vector<std::string>& labels, const std::string& label) {
+    if (!label.empty() && std::find(labels.begin(), labels.end(), label) == labels.end())
+      labels.push_back(label);
+  }
+
+  void read_json_lines(std::istream& in) {
+    const std::string path = column("path"), id = column("id"), split = column("split");
+    const bool many = params_.has("labels");
+    const std::string label = column(many ? "labels" : "label");
+    bool any_label = false, any_split = false;
+    std::string text;
+    for (std::size_t number = 1; next_line(in, number, text); ++number) {
+      if (text.find_first_not_of(" \t") == std::string::npos) continue;
+      Value object;
+      try {
+        object = Value::from_json(text);
+      } catch (const Error& e) {
+        fail(number, e.what());
+      }
+      if (!object.is_map()) fail(number, std::string("expected a JSON object, got a ") + object.kind());
+      const Value* found = object.find(path);
+      if (found == nullptr) {
+        std::vector<std::string> names;
+        for (const auto& [name, value] : object.as_map()) names.push_back(name);
+        fail(number, "expected a field '" + path + "', got " +
+                         (names.empty() ? "none" : "the fields " + graft::source::joined(names)) +
+                         "; name the field with path");
+      }
+      Line line{number, word(number, path, *found), {}, {}, {}};
+      if (params_.has("id")) {
+        const Value* key = object.find(id);
+        if (key == nullptr) fail(number, "expected a field '" + id + "' with the id, got none");
+        line.id = word(number, id, *key);
+      }
+      if (const Value* s = object.find(split)) {
+        any_split = true;
+        line.split = split_of(number, s->is_null() ? "" : word(number, split, *s));
+      }
+      if (const Value* l = object.find(label)) {
+        any_label = true;
+        line.labels = labels_of(number, label, *l, many);
+      }
+      files_.add(std::move(line));
+    }
+    for (const auto& [parameter, seen] :
+         {std::pair{many ? "labels" : "label", any_label}, {"split", any_split}})
+      if (params_.has(parameter) && !seen)
+        throw Error(std::string(parameter) + ": no line of " + file_ + " has a field '" + column(parameter) +
+                    "'");
+  }
+
+  /// The classes in a field: a list of them, one, or, with `many`, several in one text.
+  std::vector<std::string> labels_of(std::size_t line, const std::string& field, const Value& value,
+                                     bool many) const {
+    std::vector<std::string> labels;
+    if (value.is_null()) return labels;
+    if (many && !value.is_list()) return pieces(word(line, field, value));
+    for (const Value& one : value.is_list() ? value.as_list() : Value::List{value})
+      add_once(labels, word(line, field, one));
+    return labels;
+  }
+
+  /// A text or a whole number.
+  std::string word(std::size_t line, const std::string& field, const Value& value) const {
+    if (value.is_string()) return value.as_string();
+    if (value.is_int()) return std::to_string(value.as_int());
+    fail(line, "'" + field + "': expected a text or a whole number, got a " + value.kind());
+  }
+
+  /// A line without its end, and without a byte order mark in the first.
+  bool next_line(std::istream& in, std::size_t number, std::string& text) const {
+    text.clear();
+    std::streambuf& buffer = *in.rdbuf();
+    constexpr int kEnd = std::char_traits<char>::eof();
+    int c = buffer.sbumpc();
+    if (c == kEnd) return false;
+    for (; c != kEnd && c != '\n'; c = buffer.sbumpc()) {
+      if (text.size() == kMaxJsonLine) fail(number, "a line of more than 1 MiB; write one object a line");
+      text += static_cast<char>(c);
+    }
+    if (text.ends_with('\r')) text.pop_back();
+    if (number == 1 && text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
+    return true;
+  }
+
+  const graft::Params params_;
+  const std::string file_, separator_;
+  graft::source::ListedFiles files_;
+};
+
+}  // namespace
+
+GRAFT_PLUGIN(
+    image_list, "1.0.0", ImageList,
+    graft::PluginSchema::source("Lists the images that a CSV, TSV or JSON Lines file names.")
+        .output("out", graft::PortType::Bytes, "u8[?]", "The files, in the order of the list.")
+        .param(graft::file("file").required().doc(
+            "The list: an image a line; CSV and TSV begin with a header that names the columns."))
+        .param(graft::choice("format", {"auto", "csv", "tsv", "jsonl"}, "auto")
+                   .doc("Format of the list; auto: by the end of its name."))
+        .param(graft::folder("root").optional().doc(
+            "Folder where the paths start, and which they may not leave; left out: the list's own."))
+        .param(graft::text("path").optional().doc("Column of the paths; left out: path."))
+        .param(graft::text("label").optional().doc("Column of the class, empty for an image without one; "
+                                                   "left out: label, if there is such a column."))
+        .param(graft::text("labels").optional().doc(
+            "Column of any number of classes, for multi-label learning: separated, or a list in JSON."))
+        .param(graft::text("label_separator", "|").doc("What separates the classes in the column labels."))
+        .param(graft::text("split").optional().doc(
+            "Column of the split: train, val (valid, validation) or test, in either case, empty where a hash "
+            "of "
+            "the key is to decide; left out: split, if there is such a column."))
+        .param(graft::text("id").optional().doc(
+            "Column of the key, which is then used in all outputs; left out: the path, as it is written."))
+        .params_from(graft::source::ListedFiles::parameters())
+        .example(R"(name: image-list-example
+stages:
+  images:
+    plugin: image_list
+    with: {file: "${GRAFT_SHARE}/image_list.csv", root: "${PHOTOS:-.}", label: species}
+  pixels: {plugin: decode, from: images}
+  table: {plugin: pixel_table, from: pixels}
+  probe: {plugin: linear_probe, from: table}
+  report: {plugin: evaluate, from: probe}
+)"))

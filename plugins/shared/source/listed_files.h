@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <graft/catalog.h>
+#include <source/rooted_paths.h>
+
+namespace graft::source {
+
+/// Image files that a list names, in its order: what sources that are given a list of paths have in common.
+/// A source adds the lines, closes, and passes its own functions on to these. About 150 bytes a line,
+/// more with ids.
+class ListedFiles {
+ public:
+  /// `allow_outside` and those of Catalog: append to a source's parameters.
+  static std::vector<ParamSpec> parameters();
+
+  /// `root`: where relative paths start. `list`: how messages call the list.
+  ListedFiles(const StageContext& context, const std::string& root, std::string list);
+
+  struct Line {
+    std::size_t number = 0;  ///< For messages.
+    std::string path;
+    std::optional<std::string> id;  ///< The key; nothing: the path.
+    std::vector<std::string> labels;
+    std::optional<Split> split;
+  };
+  /// A path that stands twice is two inputs: the second has the key "PATH#2", and a hash puts both into one
+  /// split. Throws Error for an id that stands twice, and for an empty path or one with a NUL byte.
+  void add(Line line);
+  /// After the last add. Throws Error for an empty list.
+  void close();
+
+  const std::vector<std::string>& classes() const { return catalog_.classes(); }
+  std::size_t count() const { return catalog_.size(); }
+  bool next(Entry& entry);
+  Payload load(const Entry& entry) const { return paths_.checked(std::get<FileRef>(entry.payload)); }
+
+ private:
+  /// The earlier line with this key; if there is none, it is this one from now on.
+  std::optional<std::size_t> earlier(const std::string& key);
+
+  const std::string list_;
+  const std::function<void(const std::string&)> warn_;
+  RootedPaths paths_;
+  Catalog catalog_;
+  std::vector<std::uint32_t> lines_;  ///< Line number of every row of the catalog.
+  /// Paths that are not the key, each with a NUL behind it; found_at is 1 + where one begins, 0: it is the
+  /// key.
+  std::string other_paths_;
+  std::unordered_map<std::uint64_t, std::uint32_t> seen_;  ///< Hash of a key -> row; empty once closed.
+  std::map<std::string, std::size_t> copies_;              ///< Paths that stand more than once.
+  std::string twice_;                                      ///< An example of them, for the warning.
+  std::size_t position_ = 0;
+};
+
+}  // namespace graft::source

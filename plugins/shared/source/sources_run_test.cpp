@@ -1,0 +1,230 @@
+// Every source of data sets through the program: the number of threads changes nothing, a second run computes
+// nothing, and every input ends as a line of inputs.csv.
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <functional>
+#include <opencv2/core.hpp>
+#include <opencv2/videoio.hpp>
+
+#include "program.h"
+
+namespace graft::test {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+std::string noise(unsigned seed, std::size_t n) {
+  std::string out;
+  for (std::size_t i = 0; i < n; ++i) out += static_cast<char>((seed = seed * 1664525u + 1013904223u) >> 24);
+  return out;
+}
+
+std::string photograph(unsigned seed) {
+  return "P6\n8 8\n255\n" + noise(seed, 192);
+}
+
+/// Files by name: 2 classes of 20 images.
+std::vector<std::pair<std::string, std::string>> photographs(const std::string& prefix = "") {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (unsigned i = 0; i < 40; ++i)
+    out.emplace_back(prefix + (i % 2 ? "ants/" : "bees/") + std::to_string(i) + ".ppm", photograph(i + 1));
+  return out;
+}
+
+void pack(const fs::path& path, const std::vector<std::pair<std::string, std::string>>& members) {
+  struct archive* a = archive_write_new();
+  archive_write_set_format_filter_by_ext(a, path.c_str());
+  ASSERT_EQ(archive_write_open_filename(a, path.c_str()), ARCHIVE_OK);
+  for (const auto& [name, content] : members) {
+    struct archive_entry* e = archive_entry_new();
+    archive_entry_set_pathname(e, name.c_str());
+    archive_entry_set_filetype(e, AE_IFREG);
+    archive_entry_set_perm(e, 0644);
+    archive_entry_set_size(e, static_cast<la_int64_t>(content.size()));
+    archive_write_header(a, e);
+    archive_write_data(a, content.data(), content.size());
+    archive_entry_free(e);
+  }
+  archive_write_close(a);
+  archive_write_free(a);
+}
+
+struct Case {
+  std::string name;
+  std::string stage;  ///< `plugin: ..., with: ...`.
+  bool encoded;       ///< Needs decode.
+  std::size_t inputs, rejected;
+  std::function<void(const TempFolder&)> write;
+};
+
+class Sources : public ::testing::TestWithParam<Case> {
+ protected:
+  ProgramResult run(const std::string& out, const std::string& store, int threads) {
+    const Case& c = GetParam();
+    const auto config = folder_.write(
+        "config.yaml",
+        "name: sources\nrun: {max_rejects: 10}\nstages:\n  images: {" + c.stage + "}\n" +
+            (c.encoded ? "  pixels: {plugin: decode, from: images, with: {resize: 8, crop: 8}}\n" : "") +
+            "  rows: {plugin: pixel_table, from: " + (c.encoded ? "pixels" : "images") +
+            "}\n  knn: {plugin: knn, from: rows, with: {k: 3}}\n  report: {plugin: evaluate, from: knn}\n");
+    // The program inherits the standard input of the test.
+    const int paths = ::open((folder_ / "paths").c_str(), O_RDONLY | O_CLOEXEC);
+    if (paths >= 0) ::dup2(paths, STDIN_FILENO);
+    if (paths >= 0) ::close(paths);
+    return run_program({"run", config, "--quiet", "--out", folder_ / out, "--store", folder_ / store, "--set",
+                        "run.threads=" + std::to_string(threads)},
+                       folder_.path());
+  }
+  std::string results(const std::string& out) {
+    const std::string text = slurp(folder_ / out / "results.json");
+    return text.substr(0, text.find("\"timings\""));
+  }
+  TempFolder folder_;
+};
+
+TEST_P(Sources, ThreadsChangeNothingAndASecondRunComputesNothing) {
+  const Case& c = GetParam();
+  c.write(folder_);
+  const ProgramResult one = run("one", "store1", 1);
+  ASSERT_EQ(one.exit_code, 0) << one.err;
+  ASSERT_EQ(run("eight", "store8", 8).exit_code, 0);
+  EXPECT_EQ(results("one"), results("eight"));
+  const std::string predictions = slurp(folder_ / "one/predictions/knn.csv");
+  EXPECT_GT(predictions.size(), 100u);
+  EXPECT_EQ(predictions, slurp(folder_ / "eight/predictions/knn.csv"));
+  const std::string inputs = slurp(folder_ / "one/inputs.csv");
+  EXPECT_EQ(inputs, slurp(folder_ / "eight/inputs.csv"));
+  EXPECT_THAT(results("one"), HasSubstr("\"total\": " + std::to_string(c.inputs)));
+  EXPECT_THAT(results("one"), HasSubstr("\"rejected\": " + std::to_string(c.rejected)));
+
+  ASSERT_EQ(run("again", "store1", 8).exit_code, 0);
+  EXPECT_EQ(inputs, slurp(folder_ / "again/inputs.csv"));
+  EXPECT_EQ(predictions, slurp(folder_ / "again/predictions/knn.csv"));
+  EXPECT_THAT(results("again"), HasSubstr("\"computed\": 0"));
+}
+
+std::vector<Case> cases() {
+  const auto with_bad_ones = [](auto files) {
+    files.emplace_back("ants/broken.ppm", "P6\n8 8\n255\nshort");
+    return files;
+  };
+  std::vector<Case> all;
+  all.push_back({"image_folder", "plugin: image_folder, with: {root: data, exclude: \"*.txt\"}", true, 41, 1,
+                 [=](const TempFolder& f) {
+                   for (const auto& [name, content] : with_bad_ones(photographs()))
+                     f.write("data/" + name, content);
+                   f.write("data/ants/notes.txt", "left out");
+                 }});
+  all.push_back({"image_list", "plugin: image_list, with: {file: data/list.csv}", true, 44, 4,
+                 [=](const TempFolder& f) {
+                   std::string list =
+                       "path,label\n../config.yaml,ants\n/etc/hostname,ants\nmissing.ppm,ants\n";
+                   for (const auto& [name, content] : with_bad_ones(photographs())) {
+                     f.write("data/" + name, content);
+                     list += name + "," + name.substr(0, 4) + "\n";
+                   }
+                   f.write("data/list.csv", list);
+                 }});
+  all.push_back({"stdin", "plugin: stdin, with: {label_from: parent_folder, root: data}", true, 41, 1,
+                 [=](const TempFolder& f) {
+                   std::string paths;
+                   for (const auto& [name, content] : with_bad_ones(photographs())) {
+                     f.write("data/" + name, content);
+                     paths += name + "\n";
+                   }
+                   f.write("paths", paths);
+                 }});
+  all.push_back({"archive", "plugin: archive, with: {root: data}", true, 84, 4, [=](const TempFolder& f) {
+                   auto files = with_bad_ones(photographs());
+                   files.emplace_back("../up.jpg", "x");
+                   f.write("data/none", "");
+                   pack(f / "data/x.tar.gz", files);
+                   pack(f / "data/y.zip", files);
+                 }});
+  all.push_back({"webdataset", "plugin: archive, with: {root: data, layout: webdataset}", true, 40, 0,
+                 [](const TempFolder& f) {
+                   f.write("data/none", "");
+                   std::vector<std::pair<std::string, std::string>> members;
+                   for (unsigned i = 0; i < 40; ++i) {
+                     members.emplace_back(std::to_string(i) + ".ppm", photograph(i + 1));
+                     members.emplace_back(std::to_string(i) + ".cls", std::to_string(i % 2));
+                   }
+                   pack(f / "data/train.tar", members);
+                 }});
+  all.push_back(
+      {"video", "plugin: video, with: {root: data, every: 2}", false, 101, 1, [](const TempFolder& f) {
+         f.write("data/ants/fake.mp4", "no video");
+         f.write("data/bees/none", "");
+         for (int v = 0; v < 20; ++v) {
+           const fs::path path =
+               f / ("data/" + std::string(v % 2 ? "ants/" : "bees/") + std::to_string(v) + ".avi");
+           cv::VideoWriter out(path.string(), cv::CAP_OPENCV_MJPEG,
+                               cv::VideoWriter::fourcc('M', 'J', 'P', 'G'), 10, {16, 16});
+           for (int i = 0; i < 10; ++i) out.write(cv::Mat(16, 16, CV_8UC3, cv::Scalar(12 * v, 20 * i, 99)));
+         }
+       }});
+  all.push_back({"cifar", "plugin: cifar, with: {root: data}", false, 60, 0, [](const TempFolder& f) {
+                   std::string train, test;
+                   for (unsigned i = 0; i < 60; ++i)
+                     (i % 3 ? train : test) += static_cast<char>(i % 10) + noise(i + 1, 3072);
+                   f.write("data/data_batch_1.bin", train);
+                   f.write("data/test_batch.bin", test);
+                 }});
+  all.push_back({"idx", "plugin: idx, with: {root: data}", false, 80, 0, [](const TempFolder& f) {
+                   for (const char* prefix : {"train", "t10k"}) {
+                     std::string images("\0\0\x08\x03\0\0\0\x28\0\0\0\x08\0\0\0\x08", 16),
+                         labels("\0\0\x08\x01\0\0\0\x28", 8);
+                     for (unsigned i = 0; i < 40; ++i) {
+                       images += noise(i + (prefix[1] == 'r' ? 1 : 99), 64);
+                       labels += static_cast<char>(i % 4);
+                     }
+                     f.write(std::string("data/") + prefix + "-images-idx3-ubyte", images);
+                     f.write(std::string("data/") + prefix + "-labels-idx1-ubyte", labels);
+                   }
+                 }});
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Sources, ::testing::ValuesIn(cases()),
+                         [](const auto& info) { return info.param.name; });
+
+// What the memo promises: while an archive's size and time stay, its members are not read again.
+TEST(SourcesMemo, ASecondRunReadsNoMembers) {
+  const TempFolder folder;
+  folder.write("data/none", "");
+  pack(folder / "data/x.tar", photographs());
+  const auto long_ago = fs::file_time_type::clock::now() - std::chrono::hours(1);
+  fs::last_write_time(folder / "data/x.tar", long_ago);
+  const auto config = folder.write("config.yaml", R"(name: memo
+stages:
+  images: {plugin: archive, with: {root: data}}
+  pixels: {plugin: decode, from: images, with: {resize: 8, crop: 8}}
+  rows: {plugin: pixel_table, from: pixels}
+  knn: {plugin: knn, from: rows, with: {k: 3}}
+  report: {plugin: evaluate, from: knn}
+)");
+  const std::vector<std::string> arguments{"run",        config,    "--quiet",   "--out",
+                                           folder / "r", "--store", folder / "s"};
+  const ProgramResult first = run_program(arguments, folder.path());
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  // Damage in the data of a member, which a tar file does not show: whoever read it would compute a row anew.
+  std::string tar = slurp(folder / "data/x.tar");
+  tar[tar.find("P6\n8 8\n255\n") + 50] ^= 1;
+  folder.write("data/x.tar", tar);
+  fs::last_write_time(folder / "data/x.tar", long_ago);
+  ASSERT_EQ(run_program(arguments, folder.path()).exit_code, 0);
+  EXPECT_THAT(slurp(folder / "r/results.json"), HasSubstr("\"computed\": 0"));
+  fs::last_write_time(folder / "data/x.tar", long_ago + std::chrono::seconds(9));
+  ASSERT_EQ(run_program(arguments, folder.path()).exit_code, 0);
+  EXPECT_THAT(slurp(folder / "r/results.json"), HasSubstr("\"computed\": 1"));
+}
+
+}  // namespace
+}  // namespace graft::test

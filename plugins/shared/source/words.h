@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace graft::source {
+
+/// "a, b, c and 7 more": at most ten names.
+std::string joined(const std::vector<std::string>& words);
+
+/// "1 file", "2 files".
+std::string plural(std::size_t n, const std::string& noun);
+
+/// "FOLDER/NAME".
+std::string below(const std::string& folder, const std::string& name);
+
+/// The number with leading zeros up to five digits, so that keys sort as their numbers do.
+std::string five_digits(std::size_t n);
+
+}  // namespace graft::source
