@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <cstring>
-#include <optional>
 #include <string>
 
 #include <cstdio>
@@ -10,8 +8,8 @@
 #include <opencv2/core/utils/logger.hpp>
 
 #include <graft/plugin.h>
+#include <image/fit.h>
 #include <image/jpeg.h>
-#include <image/resize.h>
 #include <image/sniff.h>
 
 #include "raster.h"
@@ -20,86 +18,79 @@ namespace {
 
 using graft::Image;
 using graft::Reject;
-using graft::image::Filter;
+using graft::image::Fit;
 using graft::image::Format;
+using graft::image::Frame;
+using graft::image::Part;
 using graft::image::Rect;
 using graft::image::Size;
 
-/// Encoded file -> pixels: decode, turn upright, resize the shorter side, crop the centre.
+/// Encoded file -> pixels: decode, turn upright, then what Fit does. Of JPEG files only the pixels that end
+/// up in the result are made.
 class Decode final : public graft::Transform {
  public:
-  explicit Decode(const graft::StageContext& context) {
+  explicit Decode(const graft::StageContext& context) : fit_(context.params) {
     const graft::Params& p = context.params;
-    if (p.has("resize")) resize_ = p.get<int>("resize");
-    if (p.has("crop")) crop_ = p.get<int>("crop");
-    filter_ = graft::image::filter_from(p.get<std::string>("filter"));
-    max_pixels_ = p.get<std::int64_t>("max_pixels");
-    max_bytes_ = p.get<std::uint64_t>("max_bytes");
+    fast_ = p.get<bool>("fast");
     exif_ = p.get<bool>("exif");
+    max_bytes_ = p.get<std::uint64_t>("max_bytes");
+    max_aspect_ = p.get<double>("max_aspect");
+    min_side_ = p.get<std::int64_t>("min_side");
     // A damaged file ends as a reject record that says why; OpenCV need not print it as well.
     cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
     cv::setNumThreads(1);
   }
 
   void enter_worker() override { cv::setNumThreads(1); }
+  std::uint32_t views() const override { return fit_.views(); }
 
   graft::Payload apply(const graft::Item& item) const override {
     const graft::Bytes& bytes = item.bytes();
     if (bytes.size > max_bytes_)
       throw Reject("too-large", "the file has " + std::to_string(bytes.size) +
                                     " bytes, more than max_bytes: " + std::to_string(max_bytes_));
-    return fit(decode(bytes));
+    const graft::image::Header header = graft::image::sniff(bytes);
+    return header.format == Format::Jpeg ? jpeg(bytes, item.view) : raster(bytes, header, item.view);
   }
 
  private:
-  Image decode(const graft::Bytes& bytes) const {
-    const graft::image::Header header = graft::image::sniff(bytes);
-    if (header.format == Format::Jpeg) return graft::image::decode_jpeg(bytes, {max_pixels_, exif_});
-    check_pixels({header.width, header.height}, "the image has ");
-    const Image image = decode_raster(bytes, header);
-    return exif_ ? graft::image::upright(image, header.orientation) : image;
+  Image jpeg(const graft::Bytes& bytes, std::uint32_t view) const {
+    graft::image::JpegFile file(bytes, {fit_.max_pixels(), exif_});
+    check(file.size());
+    const Fit::Plan plan = fit_.plan(file.size(), view);
+    const int eighths = fast_ ? file.eighths_for(plan.scaled) : 8;
+    const Frame frame = file.frame(eighths);
+    const Rect needed = fit_.needed(frame, plan);
+    return fit_.apply({file.decode(needed, eighths), needed.x, needed.y, frame}, plan);
   }
 
-  void check_pixels(Size size, const std::string& what) const {
-    // Sides below 2^32 each: the product of the first two factors fits.
-    if (size.width > max_pixels_ || size.height > max_pixels_ / size.width)
-      throw Reject("too-large", what + std::to_string(size.width) + " x " + std::to_string(size.height) +
-                                    " pixels, more than max_pixels: " + std::to_string(max_pixels_));
+  Image raster(const graft::Bytes& bytes, const graft::image::Header& header, std::uint32_t view) const {
+    check({header.width, header.height});
+    const Image stored = decode_raster(bytes, header);
+    const Image image = exif_ ? graft::image::upright(stored, header.orientation) : stored;
+    return fit_.apply(Part::whole(image), fit_.plan({image.width, image.height}, view));
   }
 
-  Image fit(const Image& image) const {
-    const Size original{image.width, image.height};
-    const Size size = resize_ ? graft::image::with_shorter_side(original, *resize_) : original;
-    if (!crop_) {
-      if (size == original) return image;
-      check_pixels(size, "after resizing the image would have ");
-      return graft::image::resize(image, static_cast<int>(size.width), static_cast<int>(size.height),
-                                  filter_);
-    }
-    const Rect crop = graft::image::centre_crop(size, *crop_, *crop_);
-    const Rect inside = common(crop, size);
-    Image part = graft::image::resize(image, size, inside, filter_);
-    if (inside == crop) return part;
-    // The crop is larger than the image: black around it, as torchvision pads.
-    Image padded = Image::allocate(crop.width, crop.height);
-    std::memset(padded.data, 0, padded.bytes());
-    for (int y = 0; y < part.height; ++y)
-      std::memcpy(padded.row(static_cast<int>(inside.y - crop.y) + y) + 3 * (inside.x - crop.x), part.row(y),
-                  3 * static_cast<std::size_t>(part.width));
-    return padded;
+  // What the header says, before memory is allocated for it. Sides are below 2^32.
+  void check(Size size) const {
+    const auto [shorter, longer] = std::minmax(size.width, size.height);
+    const auto fault = [&](const char* code, const std::string& limit) {
+      throw Reject(code, "the image has " + std::to_string(size.width) + " x " + std::to_string(size.height) +
+                             " pixels, " + limit);
+    };
+    if (longer > fit_.max_pixels() / shorter)
+      fault("too-large", "more than max_pixels: " + std::to_string(fit_.max_pixels()));
+    if (shorter < min_side_) fault("too-small", "a side of less than min_side: " + std::to_string(min_side_));
+    if (max_aspect_ > 0 && static_cast<double>(longer) > max_aspect_ * static_cast<double>(shorter))
+      fault("bad-aspect", "a longer side of more than max_aspect times the shorter: " +
+                              graft::Value(max_aspect_).to_json());
   }
 
-  static Rect common(Rect rect, Size size) {
-    const std::int64_t x = std::max<std::int64_t>(0, rect.x), y = std::max<std::int64_t>(0, rect.y);
-    return {x, y, static_cast<int>(std::min(size.width, rect.x + rect.width) - x),
-            static_cast<int>(std::min(size.height, rect.y + rect.height) - y)};
-  }
-
-  std::optional<int> resize_, crop_;
-  Filter filter_ = Filter::Bilinear;
-  std::int64_t max_pixels_ = 0;
+  Fit fit_;
+  bool fast_ = false, exif_ = true;
   std::uint64_t max_bytes_ = 0;
-  bool exif_ = true;
+  double max_aspect_ = 0;
+  std::int64_t min_side_ = 1;
 };
 
 }  // namespace
@@ -107,32 +98,29 @@ class Decode final : public graft::Transform {
 GRAFT_PLUGIN(
     decode, "1.0.0", Decode,
     graft::PluginSchema::transform(
-        "Decodes JPEG, PNG, WebP, BMP, TIFF and PNM files; resizes and crops like torchvision.")
+        "Decodes JPEG, PNG, WebP, BMP, TIFF and PNM files; resizes, pads and crops like torchvision.")
         .input(graft::PortType::Bytes, "An image file.")
         .output("out", graft::PortType::Image, "u8[{crop},{crop},3]",
-                "RGB pixels; without a crop the size is the image's own.")
-        .param(graft::integer("resize", 256)
-                   .range(1, 16384)
-                   .unit("px")
-                   .optional()
-                   .doc("Length of the shorter side after resizing with antialiasing; null: no resizing."))
-        .param(graft::integer("crop", 224)
-                   .range(1, 16384)
-                   .unit("px")
-                   .optional()
-                   .doc("Side of the square cut from the centre, padded with black where the image is "
-                        "smaller; null: no crop."))
-        .param(graft::choice("filter", {"box", "bilinear", "bicubic", "lanczos"}, "bilinear")
-                   .doc("Resampling filter, Pillow's; take the one that the model was trained with."))
+                "RGB pixels; without a crop the size follows from resize and pad.")
+        .params_from(Fit::parameters())
+        .views_from("crops", Fit::views_of_crops())
+        .param(graft::flag("fast", false)
+                   .doc("Decode JPEG files at 1/2, 1/4 or 1/8 of their size where the result needs no more: "
+                        "several times faster, slightly other pixels."))
         .param(graft::flag("exif", true).doc("Turn the image upright as its EXIF orientation says."))
-        .param(graft::integer("max_pixels", 64'000'000)
-                   .range(1, 1'000'000'000)
-                   .unit("px")
-                   .doc("Images with more pixels are rejected before memory is allocated for them."))
         .param(graft::integer("max_bytes", 100 << 20)
                    .range(1, 2147483647)
                    .unit("bytes")
                    .doc("Longer files are rejected."))
+        .param(
+            graft::number("max_aspect", 100)
+                .range(0, 65535)
+                .doc(
+                    "Images whose longer side is more than so many times the shorter are rejected; 0: none."))
+        .param(graft::integer("min_side", 1)
+                   .range(1, 16384)
+                   .unit("px")
+                   .doc("Images with a shorter side are rejected."))
         .uses_libraries("OpenCV " CV_VERSION ", libjpeg-turbo " GRAFT_TEXT(LIBJPEG_TURBO_VERSION))
         .example(R"(name: decode-example
 stages:

@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -8,11 +10,14 @@
 #include <string>
 #include <vector>
 
+#include <zlib.h>
+
 #include <graft/error.h>
 #include <graft/random.h>
 #include <graft/testing/stage_harness.h>
 
 #include <image/fixtures.h>
+#include <image/jpeg_encode.h>
 #include <image/resize.h>
 
 namespace graft {
@@ -28,6 +33,9 @@ using namespace std::string_literals;
 
 const std::string kPlugins = GRAFT_TEST_SOURCE_DIR "/plugins/";
 const std::string kWhole = "{resize: null, crop: null}";
+
+// Grey levels by which pixels of `fast` differ on the average from the exact ones.
+constexpr double kFastBound = 0.75;
 
 const std::vector<File>& formats() {
   static const auto files = image::fixtures::files(kPlugins + "decode/testdata/formats.bin");
@@ -62,7 +70,7 @@ std::string outcome(StageHarness& stage, const std::string& content) {
 
 TEST(Decode, ReadsEveryFormat) {
   StageHarness stage("decode", kWhole);
-  EXPECT_EQ(formats().size(), 34u);
+  EXPECT_EQ(formats().size(), 39u);
   for (const auto* files : {&formats(), &jpegs()})
     for (const File& file : *files)
       EXPECT_EQ(difference(decode(stage, file.content), file.pixels), "") << file.name;
@@ -75,6 +83,23 @@ TEST(Decode, RejectsEveryTruncation) {
       EXPECT_NE(outcome(stage, file.content.substr(0, n)), "ok") << file.name << " cut to " << n;
 }
 
+// A PNG file whose chunks have the checksums of what they hold now, as far as it can be walked.
+std::string with_checksums(std::string png) {
+  const auto number = [&](std::size_t at) {
+    std::uint64_t v = 0;
+    for (std::size_t i = 0; i < 4; ++i) v = v << 8 | static_cast<unsigned char>(png[at + i]);
+    return v;
+  };
+  for (std::uint64_t at = 8; at + 12 <= png.size() && number(at) <= png.size() - at - 12;
+       at += 12 + number(at)) {
+    const auto* name = reinterpret_cast<const Bytef*>(png.data() + at + 4);
+    const std::uint64_t sum = crc32(0, name, static_cast<uInt>(number(at) + 4));
+    for (std::uint64_t i = 0; i < 4; ++i)
+      png[at + 8 + number(at) + i] = static_cast<char>(sum >> (24 - 8 * i));
+  }
+  return png;
+}
+
 TEST(Decode, SurvivesDamage) {
   StageHarness stage("decode", "{max_pixels: 100000}");
   Random random(3);
@@ -83,9 +108,10 @@ TEST(Decode, SurvivesDamage) {
     for (std::uint64_t i = 0; i <= random.below(4); ++i)
       content[random.below(std::min<std::size_t>(content.size(), random.chance(.5) ? 64 : 1 << 20))] =
           static_cast<char>(random.next());
+    if (random.chance(.5)) content = with_checksums(content);
     const std::string got = outcome(stage, content);
-    EXPECT_THAT(got.substr(0, got.find(':')),
-                AnyOf("ok", "truncated", "corrupt", "too-large", "unsupported-format", "not-an-image"))
+    EXPECT_THAT(got.substr(0, got.find(':')), AnyOf("ok", "truncated", "corrupt", "too-large",
+                                                    "unsupported-format", "not-an-image", "bad-aspect"))
         << got;
   }
 }
@@ -93,7 +119,8 @@ TEST(Decode, SurvivesDamage) {
 TEST(Decode, ResizesTheShorterSideAndCropsTheCentre) {
   const File& file = named("png-rgb");  // 21 x 13
   StageHarness stage("decode", "{resize: 10, crop: 8, filter: bicubic}");
-  const Image wanted = image::resize(file.pixels, {16, 10}, {4, 1, 8, 8}, image::Filter::Bicubic);
+  const Image wanted =
+      image::resize(image::Part::whole(file.pixels), {16, 10}, {4, 1, 8, 8}, image::Filter::Bicubic);
   EXPECT_EQ(difference(decode(stage, file.content), wanted), "");
   StageHarness whole("decode", "{resize: 10, crop: null, filter: box}");
   EXPECT_EQ(difference(decode(whole, file.content), image::resize(file.pixels, 16, 10, image::Filter::Box)),
@@ -124,10 +151,10 @@ TEST(Decode, TurnsImagesUprightUnlessTold) {
 
 TEST(Decode, AbsurdShapesStaySmall) {
   // One column of pixels, scaled up to a strip of which only the crop is made.
-  StageHarness stage("decode", "{resize: 4000, crop: 64}");
+  StageHarness stage("decode", "{resize: 4000, crop: 64, max_aspect: 0}");
   const std::string column = "P5 1 30000 255\n" + std::string(30000, '\x40');
   EXPECT_EQ(decode(stage, column).width, 64);
-  StageHarness whole("decode", "{resize: 4000, crop: null}");
+  StageHarness whole("decode", "{resize: 4000, crop: null, max_aspect: 0}");
   EXPECT_EQ(outcome(whole, column),
             "too-large: after resizing the image would have 4000 x 120000000 pixels, more than max_pixels: "
             "64000000");
@@ -145,8 +172,128 @@ TEST(Decode, LimitsComeBeforeAllocation) {
   StageHarness usual("decode");
   std::string bomb = named("png-1bit").content;
   bomb.replace(16, 8, "\0\0\x4e\x20\0\0\x4e\x20"s);
-  EXPECT_EQ(outcome(usual, bomb),
+  EXPECT_EQ(outcome(usual, with_checksums(bomb)),
             "too-large: the image has 20000 x 20000 pixels, more than max_pixels: 64000000");
+}
+
+TEST(Decode, RejectsOddShapes) {
+  const auto strip = [](int width, int height) {
+    return "P5 " + std::to_string(width) + " " + std::to_string(height) + " 255\n" +
+           std::string(static_cast<std::size_t>(width * height), 'x');
+  };
+  StageHarness stage("decode"), all("decode", "{max_aspect: 0}"),
+      few("decode", "{max_aspect: 1.5, min_side: 13}");
+  EXPECT_EQ(outcome(stage, strip(3, 300)), "ok");
+  EXPECT_EQ(outcome(stage, strip(3, 301)),
+            "bad-aspect: the image has 3 x 301 pixels, a longer side of more than max_aspect times the "
+            "shorter: 100.0");
+  EXPECT_EQ(outcome(all, strip(3, 301)), "ok");
+  EXPECT_EQ(outcome(few, strip(19, 13)), "ok");
+  EXPECT_EQ(outcome(few, strip(20, 13)),
+            "bad-aspect: the image has 20 x 13 pixels, a longer side of more than max_aspect times the "
+            "shorter: 1.5");
+  EXPECT_EQ(outcome(few, strip(40, 12)),
+            "too-small: the image has 40 x 12 pixels, a side of less than min_side: 13");
+  EXPECT_EQ(outcome(few, named("420").content),
+            "bad-aspect: the image has 29 x 19 pixels, a longer side of more than max_aspect times the "
+            "shorter: 1.5");
+}
+
+TEST(Decode, ChecksTheChecksumsOfPng) {
+  StageHarness stage("decode");
+  std::string png = named("png-rgb").content;
+  png[png.find("IDAT") + 20] ^= 4;
+  EXPECT_EQ(outcome(stage, png),
+            "corrupt: the PNG file is damaged: the checksum of its chunk IDAT at byte 33 is wrong; copy or "
+            "download it "
+            "again");
+  std::string header = named("png-rgb").content;
+  header[24] = 3;  // bits a sample
+  EXPECT_EQ(outcome(stage, with_checksums(header)),
+            "corrupt: the PNG file is damaged: its header says colour type 2 with 3 bits, or a compression, "
+            "filter or "
+            "interlacing that PNG does not have");
+}
+
+TEST(Decode, FitsFilesAsTorchvisionDoes) {
+  for (const auto& f : image::fixtures::fittings(kPlugins + "shared/image/testdata/fit.bin")) {
+    StageHarness stage("decode", f.params);
+    ASSERT_EQ(stage.as<Transform>().views(), f.views.size()) << f.params;
+    const std::string file = "P6 " + std::to_string(f.source.width) + " " + std::to_string(f.source.height) +
+                             " 255\n" + std::string(f.source.data, f.source.data + f.source.bytes());
+    for (std::uint32_t view = 0; view < f.views.size(); ++view)
+      EXPECT_EQ(
+          difference(std::get<Image>(stage.apply(StageHarness::bytes(file), "item", view)), f.views[view]),
+          "")
+          << f.params << ", view " << view;
+  }
+}
+
+// Shapes with soft and hard edges and a little grain: as compressible as a photograph.
+Image photograph(std::uint64_t seed, int width, int height) {
+  Random random(seed);
+  Image out = Image::allocate(width, height);
+  double wave[3][3];
+  for (auto& w : wave)
+    w[0] = random.uniform(.005, .02), w[1] = random.uniform(.005, .02), w[2] = random.uniform(0, 6);
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x)
+      for (int c = 0; c < 3; ++c) {
+        const bool disc = std::hypot(x % 160 - 80, y % 120 - 60) < 40;
+        const double v = 120 + 70 * std::sin(wave[c][0] * x + wave[c][1] * y + wave[c][2]) + (disc ? 40 : 0) +
+                         4 * random.normal();
+        out.row(y)[3 * x + c] = static_cast<std::uint8_t>(std::clamp(v, 0.0, 255.0));
+      }
+  return out;
+}
+
+double mean_difference(const Image& a, const Image& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.bytes(); ++i) sum += std::abs(a.data[i] - b.data[i]);
+  return sum / static_cast<double>(a.bytes());
+}
+
+TEST(Decode, MakesOfAJpegFileOnlyWhatTheCropNeeds) {
+  for (const char* params :
+       {"resize: 96, crop: 64", "resize: 40, crop: 40, filter: lanczos", "resize: null, crop: 70",
+        "resize: 96, crop: 64, crops: ten", "resize: [90, 60], fit: letterbox, crop: 50, pad: 9"}) {
+    StageHarness decoder("decode", "{"s + params + "}"), whole("decode", kWhole),
+        fit("resize", "{"s + params + "}");
+    for (const int factor : {1, 2}) {
+      const std::string file =
+          image::fixtures::encode_jpeg(photograph(5, 233, 158), {.h = factor, .v = factor});
+      const Image all = decode(whole, file);
+      for (std::uint32_t view = 0; view < decoder.as<Transform>().views(); ++view)
+        EXPECT_EQ(difference(std::get<Image>(decoder.apply(StageHarness::bytes(file), "item", view)),
+                             std::get<Image>(fit.apply(all, "item", view))),
+                  "")
+            << params << ", view " << view;
+    }
+  }
+}
+
+TEST(Decode, FastIsNearTheExactPixels) {
+  double largest = 0;
+  for (const auto& [params, shrinks] : {std::pair{"resize: 256, crop: 224", true},
+                                        {"resize: 64, crop: 64", true},
+                                        {"resize: 128, crop: null", true},
+                                        {"resize: 400, crop: 224", false}}) {
+    StageHarness exact("decode", "{"s + params + "}"), fast("decode", "{fast: true, "s + params + "}");
+    for (const int factor : {1, 2}) {
+      const std::string file =
+          image::fixtures::encode_jpeg(photograph(3, 801, 603), {.h = factor, .v = factor, .quality = 90});
+      const Image a = decode(exact, file), b = decode(fast, file);
+      ASSERT_EQ(a.width, b.width);
+      ASSERT_EQ(a.height, b.height);
+      if (shrinks) {
+        EXPECT_GT(mean_difference(a, b), 0) << params;
+        largest = std::max(largest, mean_difference(a, b));
+      } else {
+        EXPECT_EQ(difference(a, b), "");  // nothing can be saved
+      }
+    }
+  }
+  EXPECT_LT(largest, kFastBound);
 }
 
 TEST(Decode, NamesWhatItCannotRead) {
@@ -172,6 +319,7 @@ TEST(Decode, ChecksItsParameters) {
       return std::string(e.what());
     }
   };
+  EXPECT_THAT(fault("{resize: [3, 4]}"), HasSubstr("write resize: 3, or fit: stretch or letterbox"));
   EXPECT_THAT(fault("{crop: 0}"), HasSubstr("crop: 0 is out of range: expected from 1 to 16384 px"));
   EXPECT_THAT(fault("{filter: bicubik}"),
               HasSubstr("did you mean 'bicubic'? (allowed: box, bilinear, bicubic, lanczos)"));

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <new>
 #include <string>
+#include <vector>
 
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 
 #include <graft/error.h>
+
+#include <image/png_chunks.h>
 
 namespace {
 
@@ -29,6 +32,11 @@ cv::Mat decode(const graft::Bytes& bytes, const Header& header) {
     const bool big_endian = bytes.data[0] == 'M';
     encoded.data[header.orientation_at] = big_endian ? 0 : 1;
     encoded.data[header.orientation_at + 1] = big_endian ? 1 : 0;
+  }
+  std::vector<std::uint8_t> png;
+  if (header.format == graft::image::Format::Png) {
+    png = graft::image::png_pixels_only(bytes);
+    encoded = cv::Mat(1, static_cast<int>(png.size()), CV_8U, png.data());
   }
   cv::Mat raw;
   try {

@@ -12,9 +12,18 @@ echo "== flow: items per second through four stages that do nothing"
 data=${GRAFT_DATA:-}
 peer=${GRAFT_PEERS:-${data:+$data/../peers}}/extract_torch.py
 if [ -z "$data" ] || [ ! -d "$data/hymenoptera" ]; then
-  echo "== whole pipeline: skipped, set GRAFT_DATA to a folder with hymenoptera/ and weights/"
+  echo "== pixels and whole pipeline: skipped, set GRAFT_DATA to a folder with hymenoptera/ and weights/"
   exit 0
 fi
+
+echo "== pixels: decode, resize 256, crop 224, one thread, against Pillow"
+if /usr/bin/python3 -c 'import PIL' 2>/dev/null; then
+  /usr/bin/python3 tests/bench/pixels_pillow.py "$build/pixels_bench" "$data/hymenoptera"
+else
+  echo "Pillow skipped: needs python3-pil; milliseconds per photograph:"
+  "$build/pixels_bench" "$data/hymenoptera"
+fi
+
 model=$data/weights/mobilenet_v1_075_imagenet.torchscript.pt
 
 # Images per second of the stream alone: what the manifest and the peer both call their seconds.

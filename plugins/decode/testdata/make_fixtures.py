@@ -24,12 +24,14 @@ def encode(image, kind, **options):
 
 def png(depth, colour_type, rows, extra=b""):
     """A PNG of exactly this kind: Pillow does not write all of them."""
-    def chunk(name, data):
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
     header = struct.pack(">IIBBBBB", W, H, depth, colour_type, 0, 0, 0)
     body = b"".join(b"\0" + row for row in rows)
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(body)) +
             chunk(b"IEND", b""))
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def on_white(rgb, alpha):
@@ -43,7 +45,31 @@ def grey3(grey):
 
 def exif_chunk(orientation):
     tiff = struct.pack("<2sHIHHHIHHI", b"II", 42, 8, 1, 0x0112, 3, 1, orientation, 0, 0)
-    return struct.pack(">I", len(tiff)) + b"eXIf" + tiff + struct.pack(">I", zlib.crc32(b"eXIf" + tiff))
+    return chunk(b"eXIf", tiff)
+
+
+def apng(rows, other_rows):
+    """Two frames: the first is the image that every PNG reader shows."""
+    control = struct.pack(">IIIIHHBB", W, H, 0, 0, 1, 10, 0, 0)
+    body = zlib.compress(b"".join(b"\0" + row for row in other_rows))
+    first = png(8, 2, rows, chunk(b"acTL", struct.pack(">II", 2, 0)) + chunk(b"fcTL", struct.pack(">I", 0) + control))
+    return (first[:-12] + chunk(b"fcTL", struct.pack(">I", 1) + control) +
+            chunk(b"fdAT", struct.pack(">I", 2) + body) + chunk(b"IEND", b""))
+
+
+def tiff16(deep):
+    """16-bit RGB, which Pillow does not write."""
+    data = deep.astype("<u2").tobytes()
+    entries = [(256, 3, 1, W), (257, 3, 1, H), (258, 3, 3, 8), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 14),
+               (277, 3, 1, 3), (278, 3, 1, H), (279, 4, 1, len(data))]
+    folder = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return (b"II*\0" + struct.pack("<I", 14 + len(data)) + struct.pack("<3H", 16, 16, 16) + data +
+            struct.pack("<H", len(entries)) + folder + bytes(4))
+
+
+def rng_alpha(palette):
+    """A level of opacity for each colour of the palette: none, half and full among them."""
+    return np.array([0, 128, 255, 60] * 64, np.uint8)[:len(palette.getpalette()) // 3]
 
 
 def main():
@@ -97,6 +123,16 @@ def main():
         ("pbm", b"P4\n%d %d\n" % (W, H) + b"".join(packed), grey3(~bits * 255)),
         ("ppm-text", b"P3\n%d %d\n255\n" % (W, H) + " ".join(map(str, rgb.ravel())).encode() + b"\n", rgb),
         ("ppm-16bit", b"P6\n%d %d\n65535\n" % (W, H) + deep.astype(">u2").tobytes(), to8),
+    ]
+    levels = rng_alpha(palette)
+    cases += [
+        ("png-palette-alpha", encode(palette, "PNG", transparency=bytes(levels)),
+         on_white(np.asarray(palette.convert("RGB")).astype(np.int64), levels[np.asarray(palette)]).astype(np.uint8)),
+        ("png-16bit-rgba", png(16, 6, [np.dstack([deep, 257 * alpha.astype(np.uint16)])[y].astype(">u2").tobytes()
+                                       for y in range(H)]), on_white(to8.astype(np.int64), alpha).astype(np.uint8)),
+        ("png-profile", png(8, 2, [row.tobytes() for row in rgb], chunk(b"iCCP", b"broken\0\0not a profile")), rgb),
+        ("apng", apng([row.tobytes() for row in rgb], [row[::-1].tobytes() for row in rgb]), rgb),
+        ("tiff-16bit-rgb", tiff16(deep), to8),
     ]
     write_images(os.path.join(HERE, "formats.bin"), cases)
 

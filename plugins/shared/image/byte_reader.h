@@ -18,6 +18,7 @@ class ByteReader {
   explicit ByteReader(const Bytes& bytes, bool big_endian = false)
       : ByteReader(bytes.data, bytes.size, big_endian) {}
 
+  const std::uint8_t* data() const { return data_; }
   std::size_t size() const { return size_; }
   bool has(std::uint64_t at, std::uint64_t count) const { return at <= size_ && count <= size_ - at; }
   bool starts_with(std::string_view magic, std::uint64_t at = 0) const {

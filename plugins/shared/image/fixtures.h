@@ -66,6 +66,30 @@ inline std::vector<File> files(const std::string& path) {
   return all;
 }
 
+/// What the parameters of Fit make of an image: one result a view.
+struct Fitting {
+  Image source;
+  std::string params;
+  std::vector<Image> views;
+};
+
+inline std::vector<Fitting> fittings(const std::string& path) {
+  std::vector<Fitting> all;
+  for (Reader in(path); in.more();) {
+    const int width = in.number(), height = in.number(), cases = in.number();
+    const Image source = in.image(width, height);
+    for (int i = 0; i < cases; ++i) {
+      Fitting fitting{source, in.text(in.number()), {}};
+      for (int views = in.number(); views > 0; --views) {
+        const int w = in.number(), h = in.number();
+        fitting.views.push_back(in.image(w, h));
+      }
+      all.push_back(std::move(fitting));
+    }
+  }
+  return all;
+}
+
 /// Empty when equal, else where the first difference is.
 inline std::string difference(const Image& got, const Image& wanted) {
   if (got.width != wanted.width || got.height != wanted.height)

@@ -1,9 +1,10 @@
-#include <image/geometry.h>
+#include <image/resize.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <string>
+#include <utility>
 
 #include <graft/error.h>
 
@@ -15,6 +16,20 @@ std::int64_t centred(std::int64_t side, std::int64_t crop) {
   if (crop > side) return -((crop - side) / 2);
   // nearbyint rounds half to even in the default mode, as Python's round() does.
   return static_cast<std::int64_t>(std::nearbyint(static_cast<double>(side - crop) / 2.0));
+}
+
+// What an EXIF orientation asks for: whether rows become columns, and then which axes of the result run
+// backwards in the source.
+struct Turn {
+  bool swap, back_x, back_y;
+};
+
+Turn turn_of(int orientation) {
+  if (orientation < 2 || orientation > 8) return {false, false, false};
+  const auto one_of = [orientation](int a, int b, int c, int d) {
+    return orientation == a || orientation == b || orientation == c || orientation == d;
+  };
+  return {orientation >= 5, one_of(2, 3, 6, 7), one_of(3, 4, 7, 8)};
 }
 
 }  // namespace
@@ -47,17 +62,14 @@ Image view(const Image& image, Rect rect) {
 }
 
 Image upright(const Image& image, int orientation) {
-  if (orientation < 2 || orientation > 8) return image;
-  const bool swap = orientation >= 5;
-  Image out = Image::allocate(swap ? image.height : image.width, swap ? image.width : image.height);
-  // Values 5 to 8 transpose first; then which output axes run backwards in the source.
-  const bool back_x = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
-  const bool back_y = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
-  const std::ptrdiff_t step_x = (swap ? image.stride : 3) * (back_x ? -1 : 1);
+  const Turn turn = turn_of(orientation);
+  if (!turn.swap && !turn.back_x && !turn.back_y) return image;
+  Image out = Image::allocate(turn.swap ? image.height : image.width, turn.swap ? image.width : image.height);
+  const std::ptrdiff_t step_x = (turn.swap ? image.stride : 3) * (turn.back_x ? -1 : 1);
   for (int y = 0; y < out.height; ++y) {
-    const int sy = back_y ? out.height - 1 - y : y;
-    const std::uint8_t* from = swap ? image.data + 3 * sy : image.row(sy);
-    if (back_x) from -= step_x * (out.width - 1);
+    const int sy = turn.back_y ? out.height - 1 - y : y;
+    const std::uint8_t* from = turn.swap ? image.data + 3 * sy : image.row(sy);
+    if (turn.back_x) from -= step_x * (out.width - 1);
     std::uint8_t* to = out.row(y);
     for (int x = 0; x < out.width; ++x, from += step_x, to += 3) {
       to[0] = from[0];
@@ -65,6 +77,25 @@ Image upright(const Image& image, int orientation) {
       to[2] = from[2];
     }
   }
+  return out;
+}
+
+Rect before_turning(Rect rect, Size size, int orientation) {
+  const Turn turn = turn_of(orientation);
+  if (turn.back_x) rect.x = size.width - rect.x - rect.width;
+  if (turn.back_y) rect.y = size.height - rect.y - rect.height;
+  if (turn.swap) return {rect.y, rect.x, rect.height, rect.width};
+  return rect;
+}
+
+Frame upright(const Frame& frame, int orientation) {
+  const Turn turn = turn_of(orientation);
+  Frame out = frame;
+  if (turn.swap)
+    out = {{frame.size.height, frame.size.width}, frame.top, frame.left, frame.bottom, frame.right};
+  const auto width = static_cast<double>(out.size.width), height = static_cast<double>(out.size.height);
+  if (turn.back_x) out.left = width - std::exchange(out.right, width - out.left);
+  if (turn.back_y) out.top = height - std::exchange(out.bottom, height - out.top);
   return out;
 }
 

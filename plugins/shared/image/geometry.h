@@ -37,6 +37,9 @@ Image view(const Image& image, Rect rect);
 /// nothing.
 Image upright(const Image& image, int orientation);
 
+/// Where the pixels of `rect`, of an upright image of `size`, are before upright() turns it.
+Rect before_turning(Rect rect, Size size, int orientation);
+
 /// A copy of `image`, mirrored left to right.
 Image mirrored(const Image& image);
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <csetjmp>
 #include <cstdio>
+#include <cstring>
 #include <string>
+#include <vector>
 
 #include <jpeglib.h>
 // After jpeglib.h, on whose types it relies.
@@ -19,6 +21,10 @@ namespace {
 // A progressive file may hold any number of scans over the same pixels; more than this is an attack on the
 // clock.
 constexpr int kMaxScans = 500;
+
+// Of a file with several scans libjpeg holds the coefficients of all channels, 2 bytes each. Blocks stick out
+// of the image a little.
+constexpr std::int64_t kBytesPerPixel = 2 * 4, kBytesBesides = 1 << 20;
 
 struct Failure {
   jpeg_error_mgr manager;  // first: libjpeg hands back a pointer to it
@@ -66,9 +72,10 @@ struct Decoder {
 // The functions below are the only ones that libjpeg can leave by longjmp: no object with a destructor lives
 // in them.
 
-bool read_header(Decoder& d, const Bytes& bytes) {
+bool read_header(Decoder& d, const Bytes& bytes, long memory) {
   if (setjmp(d.failure.jump)) return false;
   jpeg_create_decompress(&d.info);
+  d.info.mem->max_memory_to_use = memory;
   d.info.progress = &d.progress;
   jpeg_mem_src(&d.info, bytes.data, static_cast<unsigned long>(bytes.size));
   jpeg_save_markers(&d.info, JPEG_APP0 + 1, 0xffff);
@@ -76,21 +83,74 @@ bool read_header(Decoder& d, const Bytes& bytes) {
   return true;
 }
 
-bool read_pixels(Decoder& d, std::uint8_t* data, std::ptrdiff_t stride) {
-  if (setjmp(d.failure.jump)) return false;
-  jpeg_start_decompress(&d.info);
-  while (d.info.output_scanline < d.info.output_height) {
-    JSAMPROW rows[4];
-    const unsigned n = std::min(4u, d.info.output_height - d.info.output_scanline);
-    for (unsigned i = 0; i < n; ++i)
-      rows[i] = data + stride * static_cast<std::ptrdiff_t>(d.info.output_scanline + i);
-    jpeg_read_scanlines(&d.info, rows, n);
+// round(a * b / 255)
+inline unsigned mul255(unsigned a, unsigned b) {
+  const unsigned t = a * b + 128;
+  return ((t >> 8) + t) >> 8;
+}
+
+// Smooth upsampling of chroma looks this many pixels beyond the one that it makes.
+constexpr std::int64_t kContext = 2;
+// libjpeg upsamples narrower stripes in another way.
+constexpr std::int64_t kLeastWidth = 32;
+
+// Files whose parts can be decoded alone: their single scan is read as the lines are asked for. Of the others
+// libjpeg holds all coefficients anyway, and arithmetic coding is too rare to rely on.
+bool is_single_scan(jpeg_decompress_struct& info) {
+  return !jpeg_has_multiple_scans(&info) && !info.arith_code;
+}
+
+// Tells libjpeg to make only the columns that `wanted` needs; returns the first that it makes.
+std::int64_t crop_columns(jpeg_decompress_struct& info, Rect wanted) {
+  const std::int64_t width = info.output_width;
+  std::int64_t left = std::max<std::int64_t>(wanted.x - kContext, 0);
+  const std::int64_t right =
+      std::min(width, std::max(wanted.x + wanted.width + kContext, left + kLeastWidth));
+  left = std::min(left, std::max<std::int64_t>(right - kLeastWidth, 0));
+  auto x = static_cast<JDIMENSION>(left), n = static_cast<JDIMENSION>(right - left);
+  jpeg_crop_scanline(&info, &x, &n);
+  return x;
+}
+
+void copy_pixels(const std::uint8_t* from, bool cmyk, int width, std::uint8_t* to) {
+  if (!cmyk) {
+    std::memcpy(to, from, 3 * static_cast<std::size_t>(width));
+    return;
   }
-  jpeg_finish_decompress(&d.info);
+  for (int x = 0; x < width; ++x, from += 4, to += 3)
+    for (int c = 0; c < 3; ++c) to[c] = static_cast<std::uint8_t>(from[3] - mul255(255u - from[c], from[3]));
+}
+
+// The pixels of `wanted`, out of all; `line` has room for a whole row of them.
+//
+// Lines are skipped from and to the borders of rows of MCUs only: from elsewhere jpeg_skip_scanlines gives
+// wrong lines (libjpeg-turbo issue 915). A skip that reaches the end of the image would leave the rest of the
+// data unread, and damage in it unseen (issue 439): the last line is read.
+bool read_pixels(Decoder& d, std::uint8_t* line, Rect wanted, const Image& out) {
+  if (setjmp(d.failure.jump)) return false;
+  jpeg_decompress_struct& info = d.info;
+  jpeg_start_decompress(&info);
+  const bool partial = is_single_scan(info), cmyk = info.out_color_space == JCS_CMYK;
+  const std::int64_t left = partial ? crop_columns(info, wanted) : 0;
+  const JDIMENSION band = static_cast<JDIMENSION>(info.max_v_samp_factor) * info.scale_num;
+  const auto top = static_cast<JDIMENSION>(wanted.y),
+             bottom = static_cast<JDIMENSION>(wanted.y + wanted.height);
+  if (partial && top >= band) jpeg_skip_scanlines(&info, top / band * band);
+  while (info.output_scanline < info.output_height) {
+    if (partial && info.output_scanline >= bottom && info.output_scanline % band == 0 &&
+        info.output_scanline + 1 < info.output_height)
+      jpeg_skip_scanlines(&info, info.output_height - 1 - info.output_scanline);
+    const JDIMENSION y = info.output_scanline;
+    jpeg_read_scanlines(&info, &line, 1);
+    if (y >= top && y < bottom)
+      copy_pixels(line + (cmyk ? 4 : 3) * (wanted.x - left), cmyk, out.width,
+                  out.row(static_cast<int>(y - top)));
+  }
+  jpeg_finish_decompress(&info);
   return true;
 }
 
-[[noreturn]] void reject(const Failure& failure) {
+[[noreturn]] void reject(const Failure& failure, std::int64_t max_pixels) {
   switch (failure.code) {
     case JWRN_JPEG_EOF:
     case JWRN_HIT_MARKER:
@@ -109,6 +169,9 @@ bool read_pixels(Decoder& d, std::uint8_t* data, std::ptrdiff_t stride) {
     case JERR_IMAGE_TOO_BIG:
     case JERR_OUT_OF_MEMORY:
       throw Reject("too-large", "not enough memory to decode the JPEG file");
+    case JERR_NO_BACKING_STORE:
+      throw Reject("too-large", "the JPEG file needs more memory to decode than max_pixels: " +
+                                    std::to_string(max_pixels) + " allows");
     default:
       throw Reject("corrupt",
                    std::string("the JPEG file is damaged (") + failure.text + "); copy or download it again");
@@ -124,46 +187,82 @@ int orientation(const jpeg_decompress_struct& info) {
   return 1;
 }
 
-// round(a * b / 255)
-inline unsigned mul255(unsigned a, unsigned b) {
-  const unsigned t = a * b + 128;
-  return ((t >> 8) + t) >> 8;
-}
-
-Image from_cmyk(const std::uint8_t* cmyk, int width, int height) {
-  Image out = Image::allocate(width, height);
-  std::uint8_t* to = out.data;
-  for (std::int64_t i = 0; i < std::int64_t{width} * height; ++i, cmyk += 4, to += 3)
-    for (int c = 0; c < 3; ++c) to[c] = static_cast<std::uint8_t>(cmyk[3] - mul255(255u - cmyk[c], cmyk[3]));
-  return out;
+// Of an image at eighths/8 of its size; part of a pixel counts as one, as in jpeg_calc_output_dimensions.
+Size reduced(Size size, int eighths) {
+  const auto scaled = [eighths](std::int64_t side) { return (side * eighths + DCTSIZE - 1) / DCTSIZE; };
+  return {scaled(size.width), scaled(size.height)};
 }
 
 }  // namespace
 
-Image decode_jpeg(const Bytes& bytes, const JpegOptions& options) {
-  Decoder d;
-  if (!read_header(d, bytes)) reject(d.failure);
-  const auto width = static_cast<int>(d.info.image_width), height = static_cast<int>(d.info.image_height);
-  if (std::int64_t{width} * height > options.max_pixels)
+struct JpegFile::Impl {
+  Decoder decoder;
+  Bytes bytes;
+  std::int64_t max_pixels = 0;
+  int turn = 1;
+};
+
+JpegFile::JpegFile(const Bytes& bytes, const JpegOptions& options) : impl_(std::make_unique<Impl>()) {
+  Decoder& d = impl_->decoder;
+  const jpeg_decompress_struct& info = d.info;
+  impl_->bytes = bytes;
+  impl_->max_pixels = options.max_pixels;
+  const auto memory = static_cast<long>(kBytesPerPixel * options.max_pixels + kBytesBesides);
+  if (!read_header(d, bytes, memory)) reject(d.failure, impl_->max_pixels);
+  const std::int64_t width = info.image_width, height = info.image_height;
+  if (width * height > options.max_pixels)
     throw Reject("too-large", "the image has " + std::to_string(width) + " x " + std::to_string(height) +
                                   " pixels, more than max_pixels: " + std::to_string(options.max_pixels));
-  const bool cmyk = d.info.jpeg_color_space == JCS_CMYK || d.info.jpeg_color_space == JCS_YCCK;
-  if (!cmyk && d.info.jpeg_color_space == JCS_UNKNOWN)
+  if (info.jpeg_color_space == JCS_UNKNOWN)
     throw Reject("unsupported-format",
-                 "the JPEG file has " + std::to_string(d.info.num_components) +
+                 "the JPEG file has " + std::to_string(info.num_components) +
                      " channels of unknown meaning; grey, RGB, YCbCr, CMYK and YCCK are read");
-  const int turn = options.exif ? orientation(d.info) : 1;  // the markers are gone once the pixels are read
-  d.info.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
-  Image out;
-  if (cmyk) {
-    const Tensor raw = Tensor::allocate(DType::U8, {height, width, 4});
-    if (!read_pixels(d, raw.as<std::uint8_t>(), std::ptrdiff_t{4} * width)) reject(d.failure);
-    out = from_cmyk(raw.as<std::uint8_t>(), width, height);
-  } else {
-    out = Image::allocate(width, height);
-    if (!read_pixels(d, out.data, out.stride)) reject(d.failure);
+  if (options.exif) impl_->turn = orientation(info);
+}
+
+JpegFile::~JpegFile() = default;
+
+Size JpegFile::size() const {
+  return frame(DCTSIZE).size;
+}
+
+Frame JpegFile::frame(int eighths) const {
+  const jpeg_decompress_struct& info = impl_->decoder.info;
+  const Size stored{info.image_width, info.image_height};
+  Frame frame = Frame::whole(reduced(stored, eighths));
+  frame.right = static_cast<double>(stored.width * eighths) / DCTSIZE;
+  frame.bottom = static_cast<double>(stored.height * eighths) / DCTSIZE;
+  return upright(frame, impl_->turn);
+}
+
+int JpegFile::eighths_for(Size target) const {
+  // The other numbers of eighths have no vector code in libjpeg-turbo and take longer than the whole size.
+  for (const int eighths : {1, 2, 4}) {
+    const Frame f = frame(eighths);
+    if (f.right - f.left >= static_cast<double>(target.width) &&
+        f.bottom - f.top >= static_cast<double>(target.height))
+      return eighths;
   }
-  return upright(out, turn);
+  return DCTSIZE;
+}
+
+Image JpegFile::decode(Rect wanted, int eighths) {
+  Decoder& d = impl_->decoder;
+  const Rect stored = before_turning(wanted, frame(eighths).size, impl_->turn);
+  const bool cmyk = d.info.jpeg_color_space == JCS_CMYK || d.info.jpeg_color_space == JCS_YCCK;
+  d.info.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
+  d.info.scale_num = static_cast<unsigned>(eighths);
+  d.info.scale_denom = DCTSIZE;
+  std::vector<std::uint8_t> line(std::size_t{4} * d.info.image_width);
+  const Image out = Image::allocate(stored.width, stored.height);
+  if (!read_pixels(d, line.data(), stored, out)) reject(d.failure, impl_->max_pixels);
+  return upright(out, impl_->turn);
+}
+
+Image decode_jpeg(const Bytes& bytes, const JpegOptions& options) {
+  JpegFile file(bytes, options);
+  const Size size = file.size();
+  return file.decode({0, 0, static_cast<int>(size.width), static_cast<int>(size.height)});
 }
 
 }  // namespace graft::image

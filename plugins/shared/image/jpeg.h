@@ -1,22 +1,50 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
-#include <image/geometry.h>
+#include <image/resize.h>
 
 namespace graft::image {
 
 struct JpegOptions {
-  std::int64_t max_pixels = 64'000'000;  ///< Checked before pixels are allocated.
+  std::int64_t max_pixels = 64'000'000;  ///< Checked before memory is allocated for pixels or coefficients.
   bool exif = true;                      ///< Turn the image upright as its EXIF orientation says.
 };
 
-/// Decodes a JPEG file to RGB with libjpeg: accurate integer DCT and smooth chroma upsampling, as Pillow
-/// does, so that the pixels are equal to Pillow's. Grey becomes RGB; CMYK and YCCK are taken as Adobe writes
-/// them (inverted) and converted as Pillow's convert("RGB") does.
+/// A JPEG file whose header has been read. The pixels are those of libjpeg with its accurate integer DCT and
+/// smooth chroma upsampling, and so Pillow's. Grey becomes RGB; CMYK and YCCK are taken as Adobe writes them
+/// (inverted) and converted as Pillow's convert("RGB") does.
 ///
 /// Every warning of libjpeg counts as damage, because most truncated files decode with nothing but a warning.
-/// Throws Reject: `truncated`, `corrupt`, `too-large`, `unsupported-format`. Any thread.
+/// All functions throw Reject: `truncated`, `corrupt`, `too-large`, `unsupported-format`. One thread at a
+/// time.
+class JpegFile {
+ public:
+  JpegFile(const Bytes& bytes, const JpegOptions& options);
+  ~JpegFile();
+  JpegFile(const JpegFile&) = delete;
+  JpegFile& operator=(const JpegFile&) = delete;
+
+  /// Of the upright image.
+  Size size() const;
+
+  /// The pixels of the upright image when it is decoded at `eighths`/8 of its size.
+  Frame frame(int eighths) const;
+
+  /// The smallest of 1, 2 and 4 eighths at which the image is no smaller than `target`; 8 when there is none.
+  int eighths_for(Size target) const;
+
+  /// The pixels of `wanted`, which lies in frame(eighths); the same as those of the whole image. The whole
+  /// file is read, so that damage anywhere is found, but not every pixel is made. Once only.
+  Image decode(Rect wanted, int eighths = 8);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The whole image.
 Image decode_jpeg(const Bytes& bytes, const JpegOptions& options);
 
 }  // namespace graft::image

@@ -11,6 +11,7 @@
 
 #include <image/byte_reader.h>
 #include <image/exif.h>
+#include <image/png_chunks.h>
 #include <image/tiff_header.h>
 
 namespace graft::image {
@@ -41,30 +42,6 @@ std::uint32_t need(std::optional<std::uint32_t> v, Format format) {
 void need_bytes(const ByteReader& in, Format format, std::uint64_t wanted) {
   if (in.size() < wanted)
     truncated(format, "expected " + std::to_string(wanted) + " bytes, got " + std::to_string(in.size()));
-}
-
-Header png(const ByteReader& in) {
-  Header header{Format::Png};
-  if (!in.starts_with("\x89PNG\r\n\x1a\n"sv)) {
-    if (in.size() < 8) truncated(Format::Png, "its header is incomplete");
-    corrupt(Format::Png, "its first bytes were changed, as a transfer in text mode does");
-  }
-  const ByteReader be = in.with_order(true);
-  std::uint64_t at = 8;
-  for (bool first = true;; first = false) {
-    const auto length = be.u32(at);
-    if (!length || !be.has(at + 8, std::uint64_t{*length} + 4))
-      truncated(Format::Png, "it has no end mark (IEND)");
-    if (first) {
-      if (!be.starts_with("IHDR", at + 4) || *length != 13)
-        corrupt(Format::Png, "it does not begin with IHDR");
-      header.width = *be.u32(at + 8);
-      header.height = *be.u32(at + 12);
-    }
-    if (be.starts_with("eXIf", at + 4)) header.orientation = exif_orientation(be.part(at + 8, *length)).value;
-    if (be.starts_with("IEND", at + 4)) return header;
-    at += 12 + std::uint64_t{*length};
-  }
 }
 
 Header webp(const ByteReader& in) {
@@ -112,6 +89,8 @@ Header bmp(const ByteReader& in) {
     header.height = std::abs(std::int64_t{static_cast<std::int32_t>(at(22))});  // negative: rows from the top
     depth = need(in.u16(28), kFormat);
     compression = at(30);
+    if (depth <= 8 && at(46) > 256)
+      corrupt(kFormat, "its palette has " + std::to_string(at(46)) + " colours");
     // Without a mask for it the fourth byte is padding, mostly zero.
     const bool alpha = info >= 56 && compression == 3 && depth == 32 && at(66) != 0;
     header.alpha = alpha ? Alpha::Straight : Alpha::Ignore;
@@ -171,7 +150,9 @@ Header pnm(const ByteReader& in) {
     std::uint64_t found = 0;
     bool inside = false;
     for (std::uint64_t at = numbers.position(); at < in.size() && found <= samples; ++at) {
-      const bool digit = std::isdigit(static_cast<int>(*in.u8(at))) != 0;
+      const auto c = static_cast<int>(*in.u8(at));
+      const bool digit = std::isdigit(c) != 0;
+      if (!digit && !std::isspace(c)) corrupt(Format::Pnm, "its samples are not all numbers");
       found += digit && (kind == '1' || !inside);
       inside = digit;
     }
@@ -230,7 +211,7 @@ std::string no_image(const ByteReader& in) {
 std::optional<Header> any(const Bytes& bytes) {
   const ByteReader in(bytes);
   if (in.starts_with("\xff\xd8")) return Header{Format::Jpeg};
-  if (in.starts_with("\x89PNG")) return png(in);
+  if (in.starts_with("\x89PNG")) return png_header(in);
   if (in.starts_with("RIFF") && in.starts_with("WEBP", 8)) return webp(in);
   if (in.starts_with("II*\0"sv) || in.starts_with("MM\0*"sv)) return tiff_header(in);
   if (in.starts_with("II+\0"sv) || in.starts_with("MM\0+"sv)) unsupported("a BigTIFF image");

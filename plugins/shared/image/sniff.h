@@ -26,8 +26,9 @@ struct Header {
       0;  ///< TIFF: where the 16 bits of the orientation are in the file; 0: nowhere.
 };
 
-/// Reads the header and checks that the file is whole as far as its own lengths tell: PNG chunks, the RIFF
-/// size, BMP rows, TIFF strips and tiles, PNM samples. JPEG is not walked: width and height stay 0.
+/// Reads the header and checks that the file is whole as far as its own lengths tell: PNG chunks and their
+/// checksums, the RIFF size, BMP rows, TIFF strips and tiles, PNM samples. JPEG is not walked: width and
+/// height stay 0.
 ///
 /// Throws Reject: `empty-file`; `not-an-image` and `unsupported-format`, which say what the file is and what
 /// can be read; `truncated`; `corrupt`.

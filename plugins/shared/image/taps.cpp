@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <numeric>
 #include <string>
+#include <utility>
 
 #include <graft/error.h>
 
@@ -62,6 +64,18 @@ std::int32_t fixed(double w) {
   return static_cast<std::int32_t>(w < 0 ? scaled - 0.5 : scaled + 0.5);
 }
 
+// Pillow leaves a direction out in which nothing changes.
+Taps copying_taps(const Line& line) {
+  const auto n = static_cast<std::size_t>(line.n);
+  Taps taps;
+  taps.stride = 1;
+  taps.first.resize(n);
+  std::iota(taps.first.begin(), taps.first.end(), static_cast<int>(line.from));
+  taps.count.assign(n, 1);
+  taps.weights.assign(n, 1 << kWeightBits);
+  return taps;
+}
+
 }  // namespace
 
 Filter filter_from(std::string_view name) {
@@ -72,43 +86,80 @@ Filter filter_from(std::string_view name) {
   throw Error("expected a filter (box, bilinear, bicubic, lanczos), got '" + std::string(name) + "'");
 }
 
-Taps make_taps(int in, std::int64_t out, std::int64_t from, int n, Filter filter) {
+Line across(const Frame& frame, Size size, Rect crop) {
+  return {static_cast<int>(frame.size.width), frame.left, frame.right, size.width, crop.x, crop.width};
+}
+
+Line down(const Frame& frame, Size size, Rect crop) {
+  return {static_cast<int>(frame.size.height), frame.top, frame.bottom, size.height, crop.y, crop.height};
+}
+
+Taps make_taps(const Line& line, Filter filter) {
+  if (!line.resized()) return copying_taps(line);
   const Kernel k = kernel(filter);
-  const double scale = static_cast<double>(in) / static_cast<double>(out);
+  const double scale = (line.high - line.low) / static_cast<double>(line.out);
   const double filter_scale = std::max(scale, 1.0);
   const double support = k.support * filter_scale;
+  const auto n = static_cast<std::size_t>(line.n);
   Taps taps;
   taps.stride = static_cast<int>(std::ceil(support)) * 2 + 1;
-  taps.first.resize(static_cast<std::size_t>(n));
-  taps.count.resize(static_cast<std::size_t>(n));
-  taps.weights.assign(static_cast<std::size_t>(n) * static_cast<std::size_t>(taps.stride), 0);
+  taps.first.resize(n);
+  taps.count.resize(n);
+  taps.weights.assign(n * static_cast<std::size_t>(taps.stride), 0);
   std::vector<double> w(static_cast<std::size_t>(taps.stride));
-  for (int i = 0; i < n; ++i) {
-    const double centre = (static_cast<double>(from + i) + 0.5) * scale;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double centre = line.low + (static_cast<double>(line.from + std::int64_t(i)) + 0.5) * scale;
     const double inverse = 1.0 / filter_scale;
     const int first = std::max(0, static_cast<int>(centre - support + 0.5));
-    const int count = std::min(in, static_cast<int>(centre + support + 0.5)) - first;
+    const int count = std::min(line.in, static_cast<int>(centre + support + 0.5)) - first;
     double total = 0.0;
     for (int t = 0; t < count; ++t) {
       w[static_cast<std::size_t>(t)] = k.weight((t + first - centre + 0.5) * inverse);
       total += w[static_cast<std::size_t>(t)];
     }
-    std::int32_t* to = &taps.weights[static_cast<std::size_t>(i) * static_cast<std::size_t>(taps.stride)];
+    std::int32_t* to = &taps.weights[i * static_cast<std::size_t>(taps.stride)];
     for (int t = 0; t < count; ++t)
       to[t] = fixed(total != 0.0 ? w[static_cast<std::size_t>(t)] / total : w[static_cast<std::size_t>(t)]);
-    taps.first[static_cast<std::size_t>(i)] = first;
-    taps.count[static_cast<std::size_t>(i)] = count;
+    taps.first[i] = first;
+    taps.count[i] = count;
   }
   return taps;
 }
 
-void check_crop(const Image& source, Size size, Rect crop) {
-  if (source.width < 1 || source.height < 1) throw Error("cannot resize an image without pixels");
+namespace {
+
+void check_inside(Size size, Rect crop) {
   if (crop.x < 0 || crop.y < 0 || crop.width < 1 || crop.height < 1 || crop.x + crop.width > size.width ||
       crop.y + crop.height > size.height)
     throw Error("expected a crop within " + std::to_string(size.width) + " x " + std::to_string(size.height) +
                 " pixels, got " + std::to_string(crop.width) + " x " + std::to_string(crop.height) + " at " +
                 std::to_string(crop.x) + ", " + std::to_string(crop.y));
+}
+
+// First and last position that one direction reads.
+std::pair<int, int> range(Line line, Filter filter) {
+  Line last = line;
+  last.from += line.n - 1;
+  line.n = last.n = 1;
+  return {make_taps(line, filter).begin(), make_taps(last, filter).end()};
+}
+
+}  // namespace
+
+Rect source_of(const Frame& frame, Size size, Rect crop, Filter filter) {
+  check_inside(size, crop);
+  const auto [left, right] = range(across(frame, size, crop), filter);
+  const auto [top, bottom] = range(down(frame, size, crop), filter);
+  return {left, top, right - left, bottom - top};
+}
+
+void check_crop(const Part& source, Size size, Rect crop, Filter filter) {
+  if (source.pixels.width < 1 || source.pixels.height < 1)
+    throw Error("cannot resize an image without pixels");
+  const Rect need = source_of(source.frame, size, crop, filter);
+  if (need.x < source.x || need.y < source.y || need.x + need.width > source.x + source.pixels.width ||
+      need.y + need.height > source.y + source.pixels.height)
+    throw Error("the part of the image does not hold the pixels that the crop is made from");
 }
 
 }  // namespace graft::image

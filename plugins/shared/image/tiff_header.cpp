@@ -127,6 +127,10 @@ Header tiff_header(ByteReader in) {
     throw Reject("unsupported-format",
                  "a TIFF image with " + std::to_string(samples) + " samples of " + std::to_string(bits) +
                      " bits is not read; expected 1, 3 or 4 unsigned samples of at most 16 bits");
+  if (!page.find(kPhotometric))
+    throw Reject(
+        "corrupt",
+        "the TIFF file is damaged: it does not say what its samples mean (photometric interpretation)");
   // 16-bit pixels come without the conversion that 8-bit ones get; only plain grey and RGB need none.
   const std::uint32_t photometric = page.number(kPhotometric, 1);
   if (bits == 16 && photometric != 1 && photometric != 2)
