@@ -2,14 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cstring>
 #include <tuple>
 #include <utility>
 
 #include <graft/error.h>
 #include <graft/hash.h>
-#include <graft/random.h>
 
 namespace graft {
 namespace {
@@ -76,29 +73,19 @@ void Pixels::pack(std::size_t i, float* out) const {
   normalizer_.pack(image_of(fetch(i, scratch)), out);
 }
 
-void Pixels::pack(std::size_t i, const Augmentation& augmentation, std::uint32_t epoch, float* out) const {
+void Pixels::pack(std::size_t i, const augment::Augmentation& augmentation, std::uint64_t seed,
+                  std::uint32_t epoch, float* out) const {
   std::vector<std::uint8_t> scratch;
-  const std::uint8_t* in = fetch(i, scratch);
   const std::size_t row = rows_[i];
-  Random random(augmentation.seed + table_.view(row), table_.key(row), epoch);
-  const bool flip = augmentation.flip && random.chance(0.5);
-  const auto offset = [&] {
-    return static_cast<int>(random.below(2 * static_cast<std::uint64_t>(augmentation.shift) + 1)) -
-           augmentation.shift;
-  };
-  const int down = offset(), right = offset();
-
-  std::vector<std::uint8_t> moved(table_.dim());
-  for (int y = 0; y < height_; ++y) {
-    const std::uint8_t* from =
-        in + std::size_t(std::clamp(y - down, 0, height_ - 1)) * std::size_t(width_) * 3;
-    std::uint8_t* to = moved.data() + std::size_t(y) * std::size_t(width_) * 3;
-    for (int x = 0; x < width_; ++x) {
-      const int plain = std::clamp(x - right, 0, width_ - 1);
-      std::memcpy(to + 3 * x, from + 3 * (flip ? width_ - 1 - plain : plain), 3);
-    }
-  }
-  normalizer_.pack(image_of(moved.data()), out);
+  // The epoch takes the place of the view, so a view of the table needs numbers of its own.
+  const std::uint64_t stream = seed + table_.view(row);
+  const Image changed = augmentation.apply(image_of(fetch(i, scratch)), stream, table_.key(row), epoch);
+  if (changed.width != width_ || changed.height != height_)
+    throw Error(
+        fmt::format("operations: expected images of {} x {}, the size of the table's, got {} x {}; give the "
+                    "operation that changes it (`size`, `expand`) another value",
+                    width_, height_, changed.width, changed.height));
+  normalizer_.pack(changed, out);
 }
 
 std::string Pixels::identity() const {

@@ -6,16 +6,11 @@
 
 #include <graft/table.h>
 
+#include <augment/augmentation.h>
+
 #include "pack.h"
 
 namespace graft {
-
-/// Random changes of an image, a pure function of (seed, row's key and view, epoch).
-struct Augmentation {
-  bool flip = false;  ///< Left and right exchanged, every second time.
-  int shift = 0;      ///< Moved by up to so many pixels in each direction; edge pixels fill the gap.
-  std::uint64_t seed = 0;
-};
 
 /// Labelled rows of a pixel table as normalised batches. Rows without a label are left out. Tables of up to 1
 /// GiB are read once and kept; larger ones are read row by row. Immutable; any number of threads.
@@ -33,8 +28,10 @@ class Pixels {
 
   /// Writes image i as planes [3,height,width].
   void pack(std::size_t i, float* out) const;
-  /// The same after random changes.
-  void pack(std::size_t i, const Augmentation& augmentation, std::uint32_t epoch, float* out) const;
+  /// The same after random changes, a pure function of the image, the seed, the row's key and view, and the
+  /// epoch. Throws Error when they change the size.
+  void pack(std::size_t i, const augment::Augmentation& augmentation, std::uint64_t seed, std::uint32_t epoch,
+            float* out) const;
 
   /// Names the content: keys, labels, and the pixels themselves where they are kept.
   std::string identity() const;

@@ -20,14 +20,6 @@ const Value& fact(const Value& facts, const char* name) {
       fmt::format("the bundle does not say `{}`: it was not written by pretrain, or it was damaged", name));
 }
 
-std::vector<double> numbers(const Value& list) {
-  std::vector<double> out;
-  for (const Value& v : list.as_list()) out.push_back(v.as_double());
-  if (out.size() != 3)
-    throw Error(fmt::format("expected a number for each of three channels, got {}", out.size()));
-  return out;
-}
-
 }  // namespace
 
 Architecture architecture_of(const Value& facts) {
@@ -46,7 +38,7 @@ PretrainPredictor::PretrainPredictor(Value facts, std::map<std::string, Tensor> 
     : facts_(std::move(facts)),
       weights_(std::move(weights)),
       network_(architecture_of(facts_), weights_),
-      normalizer_(numbers(fact(facts_, "mean")), numbers(fact(facts_, "std"))) {}
+      normalizer_(Params(fact(facts_, "normalize"))) {}
 
 Scores PretrainPredictor::predict(const std::vector<const RowSet*>& tables, Parallel& parallel) const {
   const RowSet& rows = *tables.at(0);

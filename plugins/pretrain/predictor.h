@@ -14,7 +14,7 @@ namespace graft {
 /// The network that training ended with, over pixel tables. Immutable; any number of threads.
 ///
 /// `facts` say how to build it again: `architecture`, `width`, `class_count`, `image_height`, `image_width`,
-/// and the normalisation, `mean` and `std`. They are saved with the weights.
+/// and the resolved parameter `normalize`. They are saved with the weights.
 class PretrainPredictor final : public Predictor {
  public:
   /// Throws Error when a fact or a tensor is missing, or a tensor has another shape.

@@ -10,6 +10,9 @@
 
 #include <graft/plugin.h>
 
+#include <augment/augmentation.h>
+#include <augment/batch_mix.h>
+
 #include "pixels.h"
 #include "predictor.h"
 #include "trainer.h"
@@ -29,15 +32,11 @@ using namespace graft;
 class Pretrain final : public Learner {
  public:
   explicit Pretrain(const StageContext& context)
-      : params_(context.params), seed_(context.seed), warn_(context.warn) {
-    const Params normalize = params_.object("normalize");
-    for (const char* name : {"mean", "std"}) {
-      auto values = normalize.get<std::vector<double>>(name);
-      if (values.size() == 2)
-        throw Error(fmt::format("normalize.{}: expected one value or three (red, green, blue), got 2", name));
-      if (values.size() == 1) values.resize(3, values[0]);
-      (name[0] == 'm' ? mean_ : deviation_) = values;
-    }
+      : params_(context.params),
+        seed_(context.seed),
+        warn_(context.warn),
+        normalizer_(params_.object("normalize")),
+        augmentation_(params_) {
     if (params_.get<double>("warmup_epochs") > params_.get<double>("epochs"))
       throw Error("warmup_epochs: expected at most `epochs`, the whole training");
   }
@@ -47,9 +46,8 @@ class Pretrain final : public Learner {
       throw Error(fmt::format("expected one table of pixels, got {}", input.tables.size()));
     if (input.classes.size() < 2)
       throw Error(fmt::format("expected at least two classes, got {}", input.classes.size()));
-    const Normalizer normalizer(mean_, deviation_);
-    const Pixels train(*input.tables[0].train, input.classes.size(), normalizer, "train");
-    const Pixels val(*input.tables[0].val, input.classes.size(), normalizer, "val");
+    const Pixels train(*input.tables[0].train, input.classes.size(), normalizer_, "train");
+    const Pixels val(*input.tables[0].val, input.classes.size(), normalizer_, "val");
     if (train.size() == 0) throw Error("expected labelled images in train, got none");
     if (val.size() > 0 && (val.height() != train.height() || val.width() != train.width()))
       throw Error("images of train and val differ in size");
@@ -62,8 +60,7 @@ class Pretrain final : public Learner {
     facts["class_count"] = static_cast<std::int64_t>(input.classes.size());
     facts["image_height"] = train.height();
     facts["image_width"] = train.width();
-    facts["mean"] = Value(Value::List(mean_.begin(), mean_.end()));
-    facts["std"] = Value(Value::List(deviation_.begin(), deviation_.end()));
+    facts["normalize"] = params_.raw("normalize");
 
     TrainerOptions options;
     options.architecture = architecture_of(facts);
@@ -73,7 +70,7 @@ class Pretrain final : public Learner {
     options.label_smoothing = params_.get<double>("label_smoothing");
     options.seed = seed_;
     Trainer trainer(options, input.parallel);
-    TrainingRun run(params_, seed_, input, train, val, trainer, identity(facts, train, val));
+    TrainingRun run(params_, seed_, input, train, val, augmentation_, trainer, identity(facts, train, val));
     run.run();
 
     auto predictor = std::make_unique<PretrainPredictor>(std::move(facts), run.best());
@@ -119,8 +116,17 @@ class Pretrain final : public Learner {
   Params params_;
   std::uint64_t seed_;
   std::function<void(const std::string&)> warn_;
-  std::vector<double> mean_, deviation_;
+  Normalizer normalizer_;
+  augment::Augmentation augmentation_;
 };
+
+/// Mirrored every second time, and moved by up to 4 px in each direction; edge pixels fill the gap.
+Value::List default_operations() {
+  Value shift = Value::map();
+  shift["random_crop"]["padding"] = 4;
+  shift["random_crop"]["padding_mode"] = "edge";
+  return {"flip", shift};
+}
 
 const char* const kExample = R"(name: pretrain-example
 stages:
@@ -133,7 +139,7 @@ stages:
 }  // namespace
 
 GRAFT_PLUGIN(
-    pretrain, "1.0.0", Pretrain,
+    pretrain, "1.1.0", Pretrain,
     graft::PluginSchema::learner(
         "Trains a small convolutional network from scratch and keeps it as a backbone.")
         .input(graft::PortType::Table, "Pixels: u8[height,width,3], one label per image.")
@@ -162,27 +168,13 @@ GRAFT_PLUGIN(
         .param(graft::number("label_smoothing", 0.1)
                    .range(0, 0.9)
                    .doc("Share of the target probability that is spread over all classes."))
-        .param(graft::flag("flip", true).doc("Every second image is mirrored, left and right."))
-        .param(graft::integer("shift", 4)
-                   .range(0, 64)
-                   .unit("px")
-                   .doc("Images move at random by up to so much in each direction, anew in each epoch."))
+        .param(graft::augment::Augmentation::parameter(default_operations()))
+        .params_from(graft::augment::BatchMixer::parameters())
         .param(graft::integer("patience", 0)
                    .range(0, 100000)
                    .unit("epochs")
                    .doc("Stop after so many epochs without a better accuracy on val; 0: never."))
-        .param(graft::object("normalize", {graft::list("mean", graft::number("mean"))
-                                               .or_scalar()
-                                               .items(1, 3)
-                                               .default_list({0.485, 0.456, 0.406})
-                                               .doc("Subtracted from red, green, blue after division by 255; "
-                                                    "one value for all or three."),
-                                           graft::list("std", graft::number("std").at_least(1e-6))
-                                               .or_scalar()
-                                               .items(1, 3)
-                                               .default_list({0.229, 0.224, 0.225})
-                                               .doc("Then divided by; one value for all or three.")})
-                   .doc("(x / 255 - mean) / std, the same as in `torch_backbone` afterwards."))
+        .param(graft::Normalizer::parameter())
         .param(graft::text("save_backbone", "backbone.pt")
                    .optional()
                    .neutral()

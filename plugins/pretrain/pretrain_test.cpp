@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
@@ -67,7 +68,8 @@ class Stripes final : public RowSet {
 };
 
 const char* const kTiny =
-    "{architecture: resnet8, width: 4, epochs: 4, batch: 64, learning_rate: 0.1, shift: 2}";
+    "{architecture: resnet8, width: 4, epochs: 4, batch: 64, learning_rate: 0.1,"
+    " operations: [flip, {random_crop: {padding: 2, padding_mode: edge}}]}";
 
 double accuracy(const Scores& scores, const RowSet& rows) {
   std::size_t hits = 0;
@@ -165,6 +167,61 @@ TEST_F(PretrainTest, AnInterruptedRunContinuesToTheSameBits) {
     EXPECT_EQ(resumed.val.values, whole.val.values) << rounds;
     EXPECT_EQ(resumed.summary, whole.summary) << rounds;
   }
+}
+
+const char* const kMixed =
+    "{architecture: resnet8, width: 4, epochs: 4, batch: 96, learning_rate: 0.1, mixup: 0.2, cutmix: 1, "
+    "operations: []}";
+
+TEST_F(PretrainTest, LearnsFromMixedImages) {
+  const LearnerResult result =
+      fit("{architecture: resnet8, width: 4, epochs: 12, batch: 64, operations: [], mixup: 0.2, cutmix: 1}");
+  Sequential sequential;
+  EXPECT_GE(accuracy(result.predictor->predict({&test_}, sequential), test_), 0.95);
+}
+
+TEST_F(PretrainTest, AMixedImageBelongsToBothItsClasses) {
+  // Halves of two images; every second pair has different labels, and nothing below log 2 can be had for it.
+  const LearnerResult result =
+      fit("{architecture: resnet8, width: 4, epochs: 12, batch: 64, operations: [], mixup: 100, "
+          "label_smoothing: 0}");
+  for (const Value& epoch : result.summary.find("curve")->as_list())
+    EXPECT_GT(epoch.find("train_loss")->as_double(), 0.4 * std::log(2.0));
+  Sequential sequential;
+  EXPECT_GE(accuracy(result.predictor->predict({&test_}, sequential), test_), 0.9);
+}
+
+TEST_F(PretrainTest, MixingKeepsBitsOnAnyNumberOfThreadsAndAcrossAnInterruption) {
+  const LearnerResult whole = fit(kMixed);
+  std::filesystem::remove(folder_ + "/checkpoint.bin");
+  std::atomic<bool> flag{false};
+  Threads three(3);
+  EXPECT_EQ(fit(kMixed, three, flag).val.values, whole.val.values);
+  std::filesystem::remove(folder_ + "/checkpoint.bin");
+  Interrupting interrupting(9, flag);
+  EXPECT_THAT([&] { fit(kMixed, interrupting, flag); }, ::testing::ThrowsMessage<Error>("interrupted"));
+  const LearnerResult resumed = fit(kMixed);
+  EXPECT_EQ(resumed.val.values, whole.val.values);
+  EXPECT_EQ(resumed.summary, whole.summary);
+}
+
+TEST_F(PretrainTest, OperationsMustKeepTheSize) {
+  EXPECT_EQ(
+      error_of("{operations: [{random_crop: {size: 12}}]}", train_, val_),
+      "operations: expected images of 16 x 16, the size of the table's, got 12 x 12; give the operation that "
+      "changes it (`size`, `expand`) another value");
+  EXPECT_EQ(error_of("{operations: [{rotate: {degrees: -1}}]}", train_, val_),
+            "operations.0.rotate.degrees: expected [low, high], or one number of at least 0, got -1");
+}
+
+TEST_F(PretrainTest, TheDefaultOperationsAreWrittenOut) {
+  const auto params = StageHarness("pretrain").schema().params;
+  const auto operations =
+      std::find_if(params.begin(), params.end(), [](const ParamSpec& p) { return p.name == "operations"; });
+  ASSERT_NE(operations, params.end());
+  EXPECT_EQ(
+      operations->default_value.to_json(),
+      R"([{"flip":{"p":0.5}},{"random_crop":{"size":null,"padding":4,"padding_mode":"edge","fill":[0]}}])");
 }
 
 TEST_F(PretrainTest, AFinishedRunIsNotRepeatedAndAnotherConfigStartsAnew) {

@@ -49,6 +49,20 @@ void fill(const std::string& name, at::Tensor to, const std::map<std::string, Te
   std::memcpy(to.data_ptr<float>(), tensor.data, tensor.bytes());
 }
 
+at::Tensor empty_images(const Pixels& pixels, std::size_t n) {
+  return at::empty({static_cast<std::int64_t>(n), 3, pixels.height(), pixels.width()});
+}
+
+float* image_at(const at::Tensor& images, std::size_t i) {
+  return images.data_ptr<float>() + static_cast<std::int64_t>(i) * images.stride(0);
+}
+
+at::Tensor labels(const Pixels& pixels, std::span<const std::uint32_t> which) {
+  at::Tensor out = at::empty({static_cast<std::int64_t>(which.size())}, at::kLong);
+  for (std::size_t i = 0; i < which.size(); ++i) out.data_ptr<std::int64_t>()[i] = pixels.label(which[i]);
+  return out;
+}
+
 /// Makes `replica` use the parameters of `master`, module by module.
 void share_parameters(const Module& master, Module replica) {
   for (const auto& p : master.named_parameters(/*recurse=*/false)) replica.setattr(p.name, p.value);
@@ -95,23 +109,55 @@ struct Trainer::Impl {
       if (replica.module.is_training() != on) replica.module.train(on);
   }
 
-  at::Tensor labels(const Pixels& pixels, const std::uint32_t* which, std::size_t n) const {
-    at::Tensor out = at::empty({static_cast<std::int64_t>(n)}, at::kLong);
-    for (std::size_t i = 0; i < n; ++i) out.data_ptr<std::int64_t>()[i] = pixels.label(which[i]);
+  /// The images of part `r` after random changes, not mixed yet.
+  at::Tensor packed(const Pixels& pixels, const TrainingStep& step, std::size_t r) const {
+    const auto which = part_of(step.images, r);
+    at::Tensor out = empty_images(pixels, which.size());
+    for (std::size_t i = 0; i < which.size(); ++i)
+      pixels.pack(which[i], step.augmentation, options.seed, step.epoch, image_at(out, i));
     return out;
   }
 
-  /// Forward, loss and hits of one part; `total` is what the loss is divided by for the gradient.
-  void compute(Replica& replica, const at::Tensor& images, const at::Tensor& target, double total) {
+  /// A copy of part `r`, each image mixed with its partner, which may be in any part.
+  at::Tensor mixed(const std::vector<at::Tensor>& parts, const augment::BatchMix& mix, std::size_t r) const {
+    at::Tensor out = parts[r].clone();
+    for (std::size_t i = 0; i < static_cast<std::size_t>(out.size(0)); ++i) {
+      const std::size_t other = mix.partner[r * options.part + i];
+      mix.apply(image_at(out, i), image_at(parts[other / options.part], other % options.part),
+                static_cast<int>(out.size(2)), static_cast<int>(out.size(3)));
+    }
+    return out;
+  }
+
+  std::span<const std::uint32_t> part_of(std::span<const std::uint32_t> images, std::size_t r) const {
+    const std::size_t from = r * options.part;
+    return images.subspan(from, std::min(options.part, images.size() - from));
+  }
+
+  /// Forward, loss and hits of one part; the loss is divided by the images of the step for the gradient.
+  void compute(const Pixels& pixels, const TrainingStep& step, std::size_t r, const at::Tensor& images) {
+    Replica& replica = replicas[r];
+    const auto which = part_of(step.images, r);
     const at::Tensor logits = replica.program.run(images).toTensor();
-    const at::Tensor loss =
-        at::cross_entropy_loss(logits, target, {}, at::Reduction::Sum, -100, options.label_smoothing);
+    const auto loss_of = [&](const at::Tensor& target) {
+      return at::cross_entropy_loss(logits, target, {}, at::Reduction::Sum, -100, options.label_smoothing);
+    };
+    at::Tensor target = labels(pixels, which);
+    at::Tensor loss = loss_of(target);
+    if (step.mix.active()) {
+      std::vector<std::uint32_t> partners;
+      for (std::size_t i = 0; i < which.size(); ++i)
+        partners.push_back(step.images[step.mix.partner[r * options.part + i]]);
+      const at::Tensor other = labels(pixels, partners);
+      loss = loss * step.mix.own + loss_of(other) * (1 - step.mix.own);
+      if (step.mix.own < 0.5) target = other;
+    }
     std::vector<at::Tensor> inputs;
     for (const auto& [name, value] : parameters) inputs.push_back(value);
-    replica.gradients = torch::autograd::grad({loss / total}, inputs);
+    replica.gradients = torch::autograd::grad({loss / static_cast<double>(step.images.size())}, inputs);
     replica.score = {loss.item<double>(),
                      static_cast<std::size_t>(logits.argmax(1).eq(target).sum().item<std::int64_t>()),
-                     static_cast<std::size_t>(target.size(0))};
+                     which.size()};
   }
 
   void update(std::size_t used, double learning_rate) {
@@ -138,24 +184,20 @@ Trainer::Trainer(TrainerOptions options, Parallel& parallel)
 
 Trainer::~Trainer() = default;
 
-Score Trainer::step(const Pixels& pixels, const std::vector<std::uint32_t>& order, std::size_t first,
-                    std::size_t last, const Augmentation& augmentation, std::uint32_t epoch,
-                    double learning_rate) {
+Score Trainer::step(const Pixels& pixels, const TrainingStep& step) {
   impl_->train(true);
   const std::size_t part = impl_->options.part;
-  const std::size_t used = (last - first + part - 1) / part;
+  const std::size_t used = (step.images.size() + part - 1) / part;
+  std::vector<at::Tensor> parts(used);
+  if (step.mix.active())
+    impl_->parallel.for_each(used, [&](std::size_t r) { parts[r] = impl_->packed(pixels, step, r); });
   impl_->parallel.for_each(used, [&](std::size_t r) {
     use_one_thread();
-    const std::size_t from = first + r * part, to = std::min(last, from + part);
-    at::Tensor images = at::empty({static_cast<std::int64_t>(to - from), 3, pixels.height(), pixels.width()});
-    const auto one = static_cast<std::size_t>(images[0].numel());
-    for (std::size_t i = from; i < to; ++i)
-      pixels.pack(order[i], augmentation, epoch, images.data_ptr<float>() + (i - from) * one);
-    impl_->compute(impl_->replicas[r], images, impl_->labels(pixels, order.data() + from, to - from),
-                   static_cast<double>(last - first));
+    impl_->compute(pixels, step, r,
+                   step.mix.active() ? impl_->mixed(parts, step.mix, r) : impl_->packed(pixels, step, r));
   });
   use_one_thread();
-  impl_->update(used, learning_rate);
+  impl_->update(used, step.learning_rate);
   Score sum;
   for (std::size_t r = 0; r < used; ++r) {
     const Score& score = impl_->replicas[r].score;
@@ -174,14 +216,13 @@ Score Trainer::evaluate(const Pixels& pixels) {
     use_one_thread();
     const c10::InferenceMode inference;
     const std::size_t from = r * part, to = std::min(pixels.size(), from + part);
-    at::Tensor images = at::empty({static_cast<std::int64_t>(to - from), 3, pixels.height(), pixels.width()});
-    const auto one = static_cast<std::size_t>(images[0].numel());
+    const at::Tensor images = empty_images(pixels, to - from);
     std::vector<std::uint32_t> which;
     for (std::size_t i = from; i < to; ++i) {
-      pixels.pack(i, images.data_ptr<float>() + (i - from) * one);
+      pixels.pack(i, image_at(images, i - from));
       which.push_back(static_cast<std::uint32_t>(i));
     }
-    const at::Tensor target = impl_->labels(pixels, which.data(), which.size());
+    const at::Tensor target = labels(pixels, which);
     const at::Tensor logits = program.run(images).toTensor();
     scores[r] = {at::cross_entropy_loss(logits, target, {}, at::Reduction::Sum).item<double>(),
                  static_cast<std::size_t>(logits.argmax(1).eq(target).sum().item<std::int64_t>()), to - from};

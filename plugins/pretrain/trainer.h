@@ -3,10 +3,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
-#include <vector>
 
 #include <graft/predictor.h>
+
+#include <augment/augmentation.h>
+#include <augment/batch_mix.h>
 
 #include "architecture.h"
 #include "pixels.h"
@@ -30,6 +33,15 @@ struct Score {
   std::size_t correct = 0, images = 0;
 };
 
+/// What one step trains on, and how the images are changed before.
+struct TrainingStep {
+  std::span<const std::uint32_t> images;  ///< Positions in the pixels; at most a batch.
+  const augment::Augmentation& augmentation;
+  augment::BatchMix mix;  ///< Of these images.
+  std::uint32_t epoch = 0;
+  double learning_rate = 0;
+};
+
 /// A network in training: stochastic gradient descent with Nesterov momentum (Sutskever et al. 2013, section
 /// 2; weight decay on convolutions and linear layers only).
 ///
@@ -43,9 +55,8 @@ class Trainer {
   Trainer(TrainerOptions options, Parallel& parallel);
   ~Trainer();
 
-  /// One step on images `first` .. `last` - 1 of `order`; returns the loss and hits before the step.
-  Score step(const Pixels& pixels, const std::vector<std::uint32_t>& order, std::size_t first,
-             std::size_t last, const Augmentation& augmentation, std::uint32_t epoch, double learning_rate);
+  /// Returns the loss and hits before the step. Of a mixed image the label with the larger weight counts.
+  Score step(const Pixels& pixels, const TrainingStep& step);
   /// Loss (cross-entropy, no smoothing) and hits with the statistics learnt so far.
   Score evaluate(const Pixels& pixels);
 

@@ -62,12 +62,15 @@ TrainingProgress TrainingProgress::from(const Value& v) {
 }
 
 TrainingRun::TrainingRun(const Params& params, std::uint64_t seed, const LearnerInput& input,
-                         const Pixels& train, const Pixels& val, Trainer& trainer, std::string identity)
+                         const Pixels& train, const Pixels& val, const augment::Augmentation& augmentation,
+                         Trainer& trainer, std::string identity)
     : params_(params),
       seed_(seed),
       input_(input),
       train_(train),
       val_(val),
+      augmentation_(augmentation),
+      mixer_(params),
       trainer_(trainer),
       identity_(std::move(identity)),
       file_((std::filesystem::path(input.work_folder) / "checkpoint.bin").string()),
@@ -102,15 +105,17 @@ void TrainingRun::train_epoch() {
   Random random(seed_, "order", epoch);
   for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
 
-  const Augmentation augmentation{params_.get<bool>("flip"), params_.get<int>("shift"), seed_};
   while (progress_.step < steps_) {
     if (input_.interrupted) {
       save();
       throw Error("interrupted");
     }
     const std::size_t first = static_cast<std::size_t>(progress_.step) * batch_;
-    const Score score = trainer_.step(train_, order, first, std::min(train_.size(), first + batch_),
-                                      augmentation, epoch, learning_rate());
+    const std::size_t images = std::min(batch_, train_.size() - first);
+    const Score score = trainer_.step(train_, {std::span(order).subspan(first, images), augmentation_,
+                                               mixer_.draw(images, train_.height(), train_.width(), seed_,
+                                                           epoch, static_cast<std::uint64_t>(progress_.step)),
+                                               epoch, learning_rate()});
     if (!std::isfinite(score.loss))
       throw Error(fmt::format(
           "the loss is no longer a number after {} epochs and {} steps: learning_rate is too high",

@@ -33,7 +33,8 @@ class TrainingRun {
   /// Keeps the references. `identity` names all that the result depends on: a checkpoint of another one is
   /// ignored.
   TrainingRun(const Params& params, std::uint64_t seed, const LearnerInput& input, const Pixels& train,
-              const Pixels& val, Trainer& trainer, std::string identity);
+              const Pixels& val, const augment::Augmentation& augmentation, Trainer& trainer,
+              std::string identity);
 
   /// Trains to the end. Throws Error("interrupted"), and Error when a checkpoint is damaged or cannot be
   /// written, or when the loss is no longer a number.
@@ -55,6 +56,8 @@ class TrainingRun {
   const LearnerInput& input_;
   const Pixels& train_;
   const Pixels& val_;
+  const augment::Augmentation& augmentation_;
+  augment::BatchMixer mixer_;
   Trainer& trainer_;
   std::string identity_, file_;
   std::size_t batch_;

@@ -24,7 +24,7 @@ constexpr const char* kLong = R"(name: long
 run: {threads: 2}
 stages:
   images: {plugin: synthetic, with: {task: target, size: 64, train: 3000, val: 500, test: 500}}
-  more: {plugin: augment, from: images, with: {views: 2, random_resized_crop: {size: 24}}}
+  more: {plugin: augment, from: images, with: {views: 2, operations: [{random_resized_crop: {size: 24}}]}}
   rows: {plugin: pixel_table, from: more}
   knn: {plugin: knn, from: rows}
   report: {plugin: evaluate, from: knn}

@@ -38,31 +38,31 @@ std::array<double, 3> channels(const Params& normalize, const char* name) {
 }  // namespace
 
 ParamSpec Normalizer::parameter() {
-  std::vector<std::string> names;
+  std::vector<std::string> names{"auto"};
   for (const Preset& preset : kPresets) names.emplace_back(preset.name);
-  return object(
-             "normalize",
-             {choice("preset", names, "imagenet")
-                  .doc(
-                      "imagenet: x / 255, torchvision's mean and std; tf: x / 127.5 - 1; caffe: blue, green, "
-                      "red, less the mean, not scaled; unit: x / 255."),
-              list("mean", number("mean"))
-                  .or_scalar()
-                  .items(1, 3)
-                  .optional()
-                  .doc("In place of the preset's, after its scaling: one value for all channels, or red, "
-                       "green, blue."),
-              list("std", number("std").at_least(1e-6))
-                  .or_scalar()
-                  .items(1, 3)
-                  .optional()
-                  .doc("In place of the preset's: one value for all channels, or red, green, blue.")})
+  return object("normalize",
+                {choice("preset", names, "auto")
+                     .doc("auto: the architecture's, imagenet where that is not known; imagenet: x / 255, "
+                          "torchvision's mean and std; tf: x / 127.5 - 1; caffe: blue, green, "
+                          "red, less the mean, not scaled; unit: x / 255."),
+                 list("mean", number("mean"))
+                     .or_scalar()
+                     .items(1, 3)
+                     .optional()
+                     .doc("In place of the preset's, after its scaling: one value for all channels, or red, "
+                          "green, blue."),
+                 list("std", number("std").at_least(1e-6))
+                     .or_scalar()
+                     .items(1, 3)
+                     .optional()
+                     .doc("In place of the preset's: one value for all channels, or red, green, blue.")})
       .or_scalar()
       .doc("What the model was trained with: the name of a preset, or {mean, std} of x / 255.");
 }
 
-Normalizer::Normalizer(const Params& normalize) {
-  const Preset& preset = preset_named(normalize.get<std::string>("preset"));
+Normalizer::Normalizer(const Params& normalize, const std::string& own) {
+  const auto name = normalize.get<std::string>("preset");
+  const Preset& preset = preset_named(name == "auto" ? own : name);
   std::array<double, 3> mean = preset.mean, deviation = preset.deviation;
   if (normalize.has("mean") != normalize.has("std"))
     throw Error(std::string("normalize: expected mean and std together, got only ") +
@@ -75,15 +75,6 @@ Normalizer::Normalizer(const Params& normalize) {
     const auto m = static_cast<float>(mean[c]), d = static_cast<float>(deviation[c]);
     for (std::size_t v = 0; v < 256; ++v) table_[c][v] = (static_cast<float>(v) / preset.scale - m) / d;
     plane_[c] = preset.blue_first ? 2 - c : c;
-  }
-}
-
-Normalizer::Normalizer(const std::vector<double>& mean, const std::vector<double>& deviation)
-    : plane_{0, 1, 2} {
-  for (std::size_t c = 0; c < 3; ++c) {
-    const auto m = static_cast<float>(mean[mean.size() == 1 ? 0 : c]);
-    const auto d = static_cast<float>(deviation[deviation.size() == 1 ? 0 : c]);
-    for (std::size_t v = 0; v < 256; ++v) table_[c][v] = (static_cast<float>(v) / 255.0f - m) / d;
   }
 }
 

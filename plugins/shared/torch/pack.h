@@ -2,7 +2,7 @@
 
 #include <array>
 #include <cstddef>
-#include <vector>
+#include <string>
 
 #include <graft/params.h>
 #include <graft/payload.h>
@@ -16,16 +16,16 @@ class Normalizer {
  public:
   /// The parameter `normalize` of every stage that feeds a network: the name of a preset, or mean and std.
   ///
+  ///     auto      what the architecture was trained with; imagenet where that is not known
   ///     imagenet  x / 255, mean 0.485 0.456 0.406, std 0.229 0.224 0.225 (torchvision)
   ///     tf        x / 127.5 - 1 (Keras, mode "tf")
   ///     caffe     blue, green, red; mean 103.939 116.779 123.68, not scaled (Keras, mode "caffe")
   ///     unit      x / 255
   static ParamSpec parameter();
 
-  /// `normalize`: the resolved value of parameter(). Throws Error for mean without std, and for two values
-  /// where one or three are wanted.
-  explicit Normalizer(const Params& normalize);
-  Normalizer(const std::vector<double>& mean, const std::vector<double>& deviation);
+  /// `normalize`: the resolved value of parameter(). `own`: the preset that `auto` stands for, the model's.
+  /// Throws Error for mean without std, and for two values where one or three are wanted.
+  explicit Normalizer(const Params& normalize, const std::string& own = "imagenet");
 
   /// Writes three planes of height x width each to `out`: red, green, blue, or the other way round where the
   /// preset says so.
