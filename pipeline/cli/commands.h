@@ -31,6 +31,12 @@ int plan(const Global& global, const std::vector<std::string>& arguments);
 int plugins(const Global& global, const std::vector<std::string>& arguments);
 int describe(const Global& global, const std::vector<std::string>& arguments);
 int version(const Global& global, const std::vector<std::string>& arguments);
+int model(const Global& global, const std::vector<std::string>& arguments);
+
+/// `graft model ...`: becomes the program graft-model, which lies beside graft in a build folder and in
+/// libexec of an installation; the core knows no networks. `argv` begins with the word "model". Returns only
+/// when it fails.
+int start_model(char** argv);
 
 /// The one positional argument that most commands take.
 const std::string& only_argument(const std::vector<std::string>& arguments, const char* what);

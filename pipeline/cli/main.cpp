@@ -5,6 +5,7 @@
 #include <exception>
 #include <iterator>
 #include <sstream>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <boost/program_options.hpp>
@@ -33,6 +34,8 @@ constexpr Row kCommands[] = {
     {"plugins", "plugins", "list the plugins, and the files that were refused and why", plugins},
     {"describe", "describe PLUGIN", "show a plugin's ports and parameters, and a config that uses it",
      describe},
+    {"model", "model COMMAND", "list, look at and fetch networks and their weights: graft model --help",
+     model},
     {"version", "version", "show the versions of graft and of its plugin interface", version},
 };
 
@@ -79,6 +82,8 @@ int usage_error(const std::string& text, const char* usage) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Its options are its own.
+  if (argc > 1 && std::string_view(argv[1]) == "model") return start_model(argv + 1);
   Global global;
   for (int i = 0; i < argc; ++i) global.program += (i ? " " : "") + std::string(argv[i]);
   const char* usage = "COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the commands";

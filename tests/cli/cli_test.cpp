@@ -12,8 +12,10 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 const std::vector<std::string> kPlugins = [] {
-  std::vector<std::string> names{"augment", "decode",       "evaluate",    "feature_table", "image_folder",
-                                 "knn",     "linear_probe", "pixel_table", "synthetic"};
+  std::vector<std::string> names{"archive",    "augment",       "cifar",        "decode",
+                                 "evaluate",   "feature_table", "idx",          "image_folder",
+                                 "image_list", "knn",           "linear_probe", "pixel_table",
+                                 "resize",     "stdin",         "synthetic",    "video"};
   if (GRAFT_HAS_TORCH) names.insert(names.end(), {"pretrain", "torch_backbone"});
   return names;
 }();

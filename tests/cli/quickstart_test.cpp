@@ -52,5 +52,26 @@ TEST(Hymenoptera, RealPhotographsAndWeights) {
   EXPECT_EQ(again["tables"]["table"]["computed"], 0);
 }
 
+/// Small images through a network for small images.
+void check_accuracy(const std::string& config, const std::string& data_set, std::size_t inputs,
+                    double probe) {
+  const char* data = std::getenv("GRAFT_DATA");
+  if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "built without LibTorch";
+  if (data == nullptr || !std::filesystem::exists(std::string(data) + "/" + data_set))
+    GTEST_SKIP() << "set GRAFT_DATA to a folder with " << data_set << "/ and weights/";
+  const TempFolder folder;
+  const json r = run_config(folder, config, "r");
+  EXPECT_EQ(r["inputs"], (json{{"total", inputs}, {"ok", inputs}, {"rejected", 0}}));
+  EXPECT_GE(r["learners"]["probe"]["test"]["accuracy"], probe);
+}
+
+TEST(Cifar10, ProbeOnResNet20) {
+  check_accuracy("cifar10.yaml", "cifar10", 6000, 0.90);
+}
+
+TEST(Mnist, ProbeOnResNet20OfPhotographs) {
+  check_accuracy("mnist.yaml", "mnist", 20000, 0.89);
+}
+
 }  // namespace
 }  // namespace graft::test

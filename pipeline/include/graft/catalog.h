@@ -11,7 +11,6 @@
 #include <graft/export.h>
 #include <graft/item.h>
 #include <graft/params.h>
-#include <graft/split.h>
 #include <graft/stage.h>
 
 namespace graft {

@@ -26,7 +26,6 @@
 #include <graft/params.h>
 #include <graft/random.h>
 #include <graft/schema.h>
-#include <graft/split.h>
 #include <graft/stage.h>
 #include <graft/version.h>
 

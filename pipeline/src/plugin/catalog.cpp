@@ -12,6 +12,8 @@
 
 #include <graft/hash.h>
 
+#include "plugin/split.h"
+
 namespace graft {
 namespace {
 

@@ -1,4 +1,4 @@
-#include <graft/split.h>
+#include "plugin/split.h"
 
 #include <algorithm>
 #include <regex>

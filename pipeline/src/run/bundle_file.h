@@ -13,8 +13,4 @@ GRAFT_API void save_bundle(const std::filesystem::path& folder, const Bundle& bu
 /// and ranges are all checked before memory is taken.
 GRAFT_API Bundle load_bundle(const std::filesystem::path& folder);
 
-/// The safetensors format: u64 length of a JSON header, the header, the tensors' bytes.
-GRAFT_API std::string to_safetensors(const std::map<std::string, Tensor>& tensors);
-GRAFT_API std::map<std::string, Tensor> from_safetensors(std::string_view file);
-
 }  // namespace graft

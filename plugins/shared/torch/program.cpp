@@ -34,12 +34,10 @@ std::string reason(const std::exception& fault) {
   return std::string(text.substr(0, text.find('\n')));
 }
 
-void use_one_thread() {
-  thread_local const bool done = [] {
-    at::set_num_threads(1);
-    return true;
-  }();
-  static_cast<void>(done);
+void use_threads(int threads) {
+  thread_local int set = 0;
+  if (set != threads) at::set_num_threads(threads);
+  set = threads;
 }
 
 }  // namespace graft

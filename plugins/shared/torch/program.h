@@ -32,8 +32,11 @@ class Program {
 /// The first line of what LibTorch has to say, without its C++ stack and its TorchScript traceback.
 std::string reason(const std::exception& fault);
 
-/// Makes LibTorch use the calling thread alone for operations that this thread starts. Cheap after its first
-/// call on a thread.
-void use_one_thread();
+/// How many threads LibTorch may use for operations that the calling thread starts. Cheap after the first
+/// call with the same number.
+void use_threads(int threads);
+inline void use_one_thread() {
+  use_threads(1);
+}
 
 }  // namespace graft

@@ -22,6 +22,7 @@
 #include "network.h"
 #include "program.h"
 #include "sha256.h"
+#include "tap_modules.h"
 
 namespace graft {
 namespace {
@@ -88,6 +89,54 @@ def forward(self, x):
                     {"w4", at::randn({40, 1, 3, 3})},
                     {"b4", at::randn({40}) + 2},
                     {"w5", at::randn({10, 40, 1, 1})}});
+}
+
+/// A module with submodules a and b.inner, as a scripted torch.nn.Module has them.
+Module nested() {
+  Module inner = module_of("def forward(self, x):\n    return torch.relu(x) * 2.0\n", {});
+  Module a = module_of("def forward(self, x):\n    return x + self.w\n", {{"w", at::ones({1})}});
+  Module b("B");
+  b.register_attribute("training", c10::BoolType::get(), false);
+  b.register_module("inner", inner);
+  b.define("def forward(self, x):\n    return self.inner.forward(x)\n");
+  Module root("Root");
+  root.register_attribute("training", c10::BoolType::get(), false);
+  root.register_module("a", a);
+  root.register_module("b", b);
+  root.define("def forward(self, x):\n    return self.b.forward(self.a.forward(x)) - 1.0\n");
+  return root;
+}
+
+TEST_F(TorchTest, TapsGiveWhatSubmodulesReturn) {
+  const c10::InferenceMode inference;
+  const at::Tensor x = at::randn({2, 3});
+  const Module root = nested();
+  for (const Module& tapped : {tap_modules(root, {"b", "a", "b.inner"}),
+                               torch::jit::freeze(tap_modules(root, {"b", "a", "b.inner"}))}) {
+    const auto out = Program(tapped).run(x).toTuple()->elements();
+    ASSERT_EQ(out.size(), 3u);
+    const at::Tensor a = x + 1, b = at::relu(a) * 2;
+    EXPECT_TRUE(out[0].toTensor().equal(b));
+    EXPECT_TRUE(out[1].toTensor().equal(a));
+    EXPECT_TRUE(out[2].toTensor().equal(b));
+  }
+  EXPECT_TRUE(Program(root).run(x).toTensor().equal(at::relu(x + 1) * 2 - 1)) << "the module itself stays";
+}
+
+TEST_F(TorchTest, AnUnknownTapIsNamedWithThoseThereAre) {
+  const auto fault = [](const Module& module, const std::string& path) -> std::string {
+    try {
+      tap_modules(module, {path});
+      return "ok";
+    } catch (const Error& e) {
+      return e.what();
+    }
+  };
+  EXPECT_EQ(
+      fault(nested(), "b.iner"),
+      "taps: the model calls no submodule 'b.iner'; did you mean 'b.inner'? (submodules: a, b, b.inner)");
+  EXPECT_EQ(fault(small_mobilenet(), "layer1"),
+            "taps: 'layer1': the model's forward calls no submodule, so nothing in it has a name");
 }
 
 double relative_error(const at::Tensor& got, const at::Tensor& wanted) {

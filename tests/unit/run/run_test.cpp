@@ -5,8 +5,9 @@
 
 #include <graft/error.h>
 #include <graft/random.h>
-#include <graft/split.h>
+#include <graft/safetensors.h>
 
+#include "plugin/split.h"
 #include "run/bundle_file.h"
 #include "run/learning.h"
 #include "temp_folder.h"

@@ -1,0 +1,36 @@
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "commands.h"
+
+namespace graft::cli {
+namespace fs = std::filesystem;
+
+int model(const Global&, const std::vector<std::string>&) {
+  throw UsageError{"the options of this command are its own and come behind it: graft model list --json"};
+}
+
+int start_model(char** argv) {
+  std::error_code error;
+  const fs::path here = fs::read_symlink("/proc/self/exe", error).parent_path();
+  const fs::path places[] = {here / "graft-model", here / GRAFT_LIBEXEC_FROM_BIN / "graft-model"};
+  for (const fs::path& program : places) {
+    ::execv(program.c_str(), argv);
+    if (errno != ENOENT) {
+      fmt::print(stderr, "error: cannot start {}: {}\n", program.string(), std::strerror(errno));
+      return kFailed;
+    }
+  }
+  fmt::print(stderr,
+             "error: graft model needs the program graft-model, which was not built or not installed: "
+             "expected {} or "
+             "{}; build the plugins too (./dev build)\n",
+             places[0].string(), places[1].lexically_normal().string());
+  return kFailed;
+}
+
+}  // namespace graft::cli

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace graft::model {
+
+constexpr int kOk = 0, kFailed = 1, kUsage = 2;
+
+/// Raised for a wrong command line: printed with the command's usage, exit 2.
+struct UsageError {
+  std::string text;
+};
+
+/// A command's words and options. Options may stand anywhere: `--name value`, `--name=value`, or a bare flag.
+class Arguments {
+ public:
+  /// Throws UsageError for an option that is in neither list (with the nearest), and for one without its
+  /// value.
+  Arguments(const std::vector<std::string>& words, const std::vector<std::string>& flags,
+            const std::vector<std::string>& values);
+
+  const std::vector<std::string>& positional() const { return positional_; }
+  /// The one word that a command takes. Throws UsageError.
+  const std::string& only(const char* what) const;
+  bool has(const std::string& name) const { return options_.count(name) != 0; }
+  std::optional<std::string> text(const std::string& name) const;
+  /// Throws UsageError for what is no whole number of the range.
+  std::optional<int> number(const std::string& name, int low, int high) const;
+
+ private:
+  std::vector<std::string> positional_;
+  std::map<std::string, std::string> options_;
+};
+
+// One file each: list.cpp, summary.cpp, fetch.cpp.
+int list(const std::vector<std::string>& words);
+int summary(const std::vector<std::string>& words);
+int fetch(const std::vector<std::string>& words);
+
+}  // namespace graft::model

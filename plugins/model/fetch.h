@@ -1,0 +1,16 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "checkpoints.h"
+
+namespace graft::model {
+
+/// Fetches `base`/FILE into a folder, which is made, under a temporary name; the file gets its own name when
+/// its digest is right. A good file that is there already is kept, a damaged one replaced. Says on standard
+/// error what it does. Returns the path. Throws Error with what to do without the Internet.
+std::filesystem::path fetch_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& folder,
+                                       const std::string& base);
+
+}  // namespace graft::model

@@ -1,0 +1,89 @@
+// graft-model: what `graft model` starts. It is a program of its own because the core of graft knows neither
+// networks nor the Internet.
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <graft/params.h>
+
+#include "command.h"
+
+using namespace graft::model;
+
+namespace {
+
+struct Row {
+  const char* name;
+  const char* usage;
+  const char* help;
+  int (*function)(const std::vector<std::string>& words);
+};
+
+constexpr Row kCommands[] = {
+    {"list", "list [--json]", "the architectures: size, cost, features, published weights", list},
+    {"summary",
+     "summary NAME|FILE [--size N] [--classes N] [--width N] [--freeze none|all|LAYER] [--all] [--dot] "
+     "[--json]",
+     "layers, shapes, parameters, multiply-adds and memory of an architecture or a weight file", summary},
+    {"fetch", "fetch NAME [--to FOLDER] [--url BASE]", "download published weights and check their digest",
+     fetch},
+};
+
+std::string help() {
+  std::string out = "graft model - look at architectures and weights\n\n";
+  for (const Row& row : kCommands) out += fmt::format("  graft model {}\n      {}\n", row.usage, row.help);
+  out +=
+      "\nsummary\n"
+      "  --size N      images of N x N px (default: what the network was trained on)\n"
+      "  --classes N   classes of the classifier, 0 for none\n"
+      "  --width N     channels of the first layer, for the networks for small images\n"
+      "  --freeze L    mark what training leaves alone: everything up to and including the layer or block L\n"
+      "  --all         every layer, not one line for a block\n"
+      "  --dot         a graph for Graphviz: graft model summary resnet18 --dot | dot -Tsvg > resnet18.svg\n"
+      "fetch\n"
+      "  --to FOLDER   where to put it (default: $GRAFT_MODELS, or ~/.cache/graft/models)\n"
+      "  --url BASE    fetch BASE/FILE (default: $GRAFT_MODEL_URL, or https://download.pytorch.org/models)\n";
+  return out;
+}
+
+int usage_error(const std::string& text, const std::string& usage) {
+  fmt::print(stderr, "error: {}\nusage: graft model {}\n", text, usage);
+  return kUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (std::find(words.begin(), words.end(), "--help") != words.end() ||
+      words == std::vector<std::string>{"help"}) {
+    fmt::print("{}", help());
+    return kOk;
+  }
+  std::vector<std::string> names;
+  for (const Row& row : kCommands) names.emplace_back(row.name);
+  if (words.empty()) return usage_error("no command", fmt::format("{} ...", fmt::join(names, "|")));
+  const auto row = std::find_if(std::begin(kCommands), std::end(kCommands),
+                                [&](const Row& r) { return words[0] == r.name; });
+  if (row == std::end(kCommands)) {
+    const auto near = graft::nearest(words[0], names);
+    return usage_error(fmt::format("no command 'model {}'{}", words[0],
+                                   near ? fmt::format("; did you mean '{}'?", *near) : ""),
+                       fmt::format("{} ...", fmt::join(names, "|")));
+  }
+  words.erase(words.begin());
+  try {
+    return row->function(words);
+  } catch (const UsageError& e) {
+    return usage_error(e.text, row->usage);
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "error: {}\n", e.what());
+    return kFailed;
+  }
+}

@@ -1,0 +1,317 @@
+// The program as a person runs it, through `graft model`, and its downloads against a server on the loopback
+// device.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <functional>
+
+#include <graft/error.h>
+#include <graft/value.h>
+
+#include "download.h"
+#include "fetch.h"
+#include "http_server.h"
+#include "network/architecture.h"
+#include "network/sha256.h"
+#include "program.h"
+#include "table.h"
+
+namespace graft::model {
+namespace {
+
+using test::HttpServer;
+using test::TempFolder;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+const std::string kData = GRAFT_NETWORK_TESTDATA "/";
+
+test::ProgramResult run(std::vector<std::string> words, const std::vector<std::string>& environment = {}) {
+  words.insert(words.begin(), "model");
+  return test::run_program(words, {}, environment);
+}
+
+std::string error_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+std::size_t lines(const std::string& text) {
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+TEST(List, NamesEveryArchitecture) {
+  const auto result = run({"list"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(lines(result.out), nn::architecture_names().size() + 1);
+  EXPECT_THAT(result.out, HasSubstr("\nresnet50           25,557,032         4.09 G  224 x 224      2048  "
+                                    "resnet50-0676ba61.pth\n"));
+  const Value json = Value::from_json(run({"list", "--json"}).out);
+  EXPECT_EQ(json.as_list().size(), nn::architecture_names().size());
+  EXPECT_EQ(json.as_list()[0].find("parameters")->as_int(), 11'689'512);
+}
+
+TEST(Summary, FoldsBlocksAndFitsATerminal) {
+  const auto result = run({"summary", "resnet50"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(
+      result.out,
+      StartsWith("resnet50, image 3 x 224 x 224\n\nlayer     type           output          parameters"));
+  EXPECT_THAT(result.out,
+              HasSubstr("\nlayer1.0  Bottleneck     256 x 56 x 56       75,008          231 M  23.0 MiB\n"));
+  EXPECT_THAT(result.out,
+              HasSubstr("\ntotal                                    25,557,032         4.09 G   143 MiB\n"));
+  EXPECT_THAT(
+      result.out,
+      HasSubstr("\ninput       shorter side to 256 px (bilinear), crop 224 px, normalize: imagenet\n"));
+  EXPECT_THAT(result.out, HasSubstr("\nfeatures    flatten, 2048 values\n"));
+  EXPECT_LT(lines(result.out), 40u);
+  for (std::size_t at = 0; at < result.out.size();) {
+    const std::size_t end = result.out.find('\n', at);
+    EXPECT_LE(end - at, 120u) << result.out.substr(at, end - at);
+    at = end + 1;
+  }
+  EXPECT_THAT(run({"summary", "resnet50", "--all"}).out, HasSubstr("\nlayer1.0.downsample.0  Conv 1x1 "));
+  EXPECT_THAT(run({"summary", "mobilenet_v1_075", "--all"}).out,
+              HasSubstr("Conv 3x3/2 depthwise pad 0,0,1,1"));
+}
+
+TEST(Summary, MarksWhatIsFrozen) {
+  const auto frozen = run({"summary", "resnet18", "--freeze", "layer3.0"}).out;
+  EXPECT_THAT(frozen, HasSubstr("  frozen\nlayer3.1  BasicBlock"));
+  EXPECT_THAT(frozen, HasSubstr("44.6 MiB as float32, 10,087,400 trainable\n"));
+  EXPECT_THAT(run({"summary", "resnet18", "--freeze", "layer3.0.bn1"}).out,
+              HasSubstr("  partly\nlayer3.1  BasicBlock"));
+  EXPECT_THAT(run({"summary", "resnet18", "--freeze=all"}).out, HasSubstr("as float32, 0 trainable\n"));
+  EXPECT_THAT(run({"summary", "resnet18", "--freeze", "none"}).out, Not(HasSubstr("frozen")));
+  const auto wrong = run({"summary", "resnet18", "--freeze", "layer9"});
+  EXPECT_EQ(wrong.exit_code, 1);
+  EXPECT_THAT(wrong.err,
+              StartsWith("error: resnet18 has no layer 'layer9'; did you mean 'layer1'?: expected conv1, "));
+}
+
+TEST(Summary, TakesOptionsOfTheArchitecture) {
+  EXPECT_THAT(run({"summary", "resnet8", "--width", "4", "--classes", "3"}).out,
+              HasSubstr("\nlinear    Linear      3                    51 "));
+  EXPECT_THAT(run({"summary", "resnet18", "--classes", "0"}).out, Not(HasSubstr("Linear")));
+  EXPECT_THAT(run({"summary", "vgg11", "--size", "64"}).out, StartsWith("vgg11, image 3 x 64 x 64\n"));
+  EXPECT_EQ(run({"summary", "vgg11", "--size", "16"}).err,
+            "error: vgg11: layer features.20 (MaxPool) takes at least 2 x 2 px with its padding, gets "
+            "[512,1,1] from "
+            "features.19 for an image of 16 x 16 px\n");
+  EXPECT_THAT(run({"summary", "vgg11", "--width", "4"}).err, HasSubstr("vgg11 has no `width`"));
+}
+
+TEST(Summary, DrawsAGraph) {
+  const std::string dot = run({"summary", "resnet8", "--dot"}).out;
+  EXPECT_THAT(dot, StartsWith("digraph \"resnet8\" {\n"));
+  EXPECT_THAT(dot, HasSubstr("  \"layer1.0\" [label=\"layer1.0\\nBasicBlock\\n16 x 32 x 32\"];\n"));
+  EXPECT_THAT(dot, HasSubstr("  \"relu1\" -> \"layer1.0\";\n"));
+  EXPECT_THAT(dot, EndsWith("}\n"));
+  const std::string all = run({"summary", "resnet8", "--dot", "--all"}).out;
+  EXPECT_THAT(all, HasSubstr("  \"relu1\" -> \"layer1.0.add\";\n"));
+}
+
+TEST(Summary, JsonHasEveryLayer) {
+  const Value json = Value::from_json(run({"summary", "resnet18", "--freeze", "layer1", "--json"}).out);
+  EXPECT_EQ(json.find("layers")->as_list().size(), nn::make_architecture("resnet18").layers.size());
+  const Value& first = json.find("layers")->as_list()[0];
+  EXPECT_EQ(first.find("name")->as_string(), "conv1");
+  EXPECT_TRUE(first.find("frozen")->as_bool());
+  EXPECT_EQ(first.find("output")->to_json(), "[64,112,112]");
+  EXPECT_EQ(json.find("preprocessing")->find("crop")->as_int(), 224);
+}
+
+TEST(Summary, OfAFileSaysWhatFits) {
+  const char* data = std::getenv("GRAFT_DATA");
+  if (data == nullptr) GTEST_SKIP() << "GRAFT_DATA is not set";
+  const std::string at = std::string(data) + "/weights/";
+  const auto pth = run({"summary", at + "resnet20_cifar10.pth"});
+  EXPECT_THAT(
+      pth.out,
+      StartsWith(at + "resnet20_cifar10.pth: PyTorch state_dict, 116 tensors, 1.07 MiB\nfits resnet20\n\n"));
+  const auto safe = run({"summary", at + "mobilenet_v1_075_imagenet.safetensors"});
+  EXPECT_THAT(safe.out, HasSubstr(": safetensors, 164 tensors, "));
+  EXPECT_THAT(safe.out, HasSubstr("\n  arch: mobilenet_v1_075\n"));
+  EXPECT_THAT(safe.out, HasSubstr("\nfits mobilenet_v1_075\n"));
+  const auto script = run({"summary", at + "mobilenet_v1_075_imagenet.torchscript.pt"});
+  EXPECT_EQ(script.exit_code, 0) << script.err;
+  EXPECT_THAT(script.out, HasSubstr(": TorchScript, "));
+}
+
+TEST(Summary, OfAnyOtherFileIsItsTensors) {
+  const auto result = run({"summary", kData + "checkpoint.pth"});
+  EXPECT_THAT(result.out, StartsWith(kData + "checkpoint.pth: PyTorch state_dict, 7 tensors, 2.92 KiB\n"
+                                             "fits no architecture (graft model list)\n\n"));
+  EXPECT_THAT(result.out, HasSubstr("\nmodule.conv.weight             F32   4 x 3 x 3 x 3       108\n"));
+  const auto script = run({"summary", kData + "script.pt"});
+  EXPECT_THAT(script.out, StartsWith(kData + "script.pt: TorchScript, 2 tensors, 24 B\n"));
+  EXPECT_THAT(script.out, HasSubstr("TorchScript is code: it runs when it is loaded"));
+  const auto model = run({"summary", kData + "model.pth"});
+  EXPECT_EQ(model.exit_code, 1);
+  EXPECT_THAT(model.err,
+              StartsWith("error: " + kData + "model.pth: its pickle names torch.nn.modules.linear.Linear: "));
+}
+
+TEST(CommandLine, FaultsSayWhatIsKnown) {
+  const auto wrong = [](const std::vector<std::string>& words) {
+    const auto result = run(words);
+    EXPECT_EQ(result.exit_code, 2);
+    return result.err.substr(0, result.err.find('\n'));
+  };
+  EXPECT_EQ(wrong({}), "error: no command");
+  EXPECT_EQ(wrong({"sumary"}), "error: no command 'model sumary'; did you mean 'summary'?");
+  EXPECT_EQ(wrong({"list", "x"}), "error: this command takes no argument");
+  EXPECT_EQ(wrong({"summary"}), "error: expected one NAME or FILE, got 0");
+  EXPECT_EQ(wrong({"summary", "resnet18", "--freez", "all"}),
+            "error: no option '--freez'; did you mean '--freeze'?");
+  EXPECT_EQ(wrong({"summary", "resnet18", "--size"}), "error: --size needs a value");
+  EXPECT_EQ(wrong({"summary", "resnet18", "--size", "12x"}),
+            "error: --size: expected a whole number from 1 to 16384, got '12x'");
+  EXPECT_THAT(
+      wrong({"summary", "resnet19"}),
+      StartsWith(
+          "error: 'resnet19' is no architecture (did you mean 'resnet18'?) and no file (architectures: "));
+  EXPECT_EQ(wrong({"summary", kData + "types.pth", "--width", "3"}),
+            "error: --width goes with the name of an architecture; of a file its tensors tell");
+  EXPECT_THAT(wrong({"fetch", "resnet20"}),
+              StartsWith("error: there are no published weights of 'resnet20'"));
+  EXPECT_THAT(run({"--help"}).out, HasSubstr("graft model fetch NAME"));
+  EXPECT_THAT(test::run_program({"--help"}).out, HasSubstr("model COMMAND"));
+  EXPECT_THAT(test::run_program({"--json", "model", "list"}).err, HasSubstr("graft model list --json"));
+}
+
+// --- fetch -----------------------------------------------------------------------------------------------
+
+/// Fetches a checkpoint of seven bytes, whose name has the beginning of their SHA-256.
+class Fetch : public ::testing::Test {
+ protected:
+  static constexpr const char* kContent = "weights";
+  static constexpr const char* kFile = "tiny-9a129038.pth";
+
+  // A proxy of the environment does not reach this machine's loopback device.
+  Fetch() { ::setenv("no_proxy", "*", 1); }
+
+  std::filesystem::path fetch(const HttpServer& server) {
+    return fetch_checkpoint({"tiny", kFile}, folder(), server.url());
+  }
+  std::filesystem::path folder() const { return scratch_ / "models/deep"; }
+  std::size_t files() const {
+    const std::filesystem::directory_iterator all(folder());
+    return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+  }
+
+  TempFolder scratch_;
+};
+
+TEST_F(Fetch, PlacesTheFileAndKeepsIt) {
+  const HttpServer server(HttpServer::ok(kContent));
+  EXPECT_EQ(fetch(server), folder() / kFile);
+  EXPECT_EQ(test::slurp(folder() / kFile), kContent);
+  EXPECT_EQ(nn::sha256_of_file(folder() / kFile),
+            "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c");
+  EXPECT_EQ(server.calls(), 1);
+  EXPECT_EQ(fetch(server), folder() / kFile);
+  EXPECT_EQ(server.calls(), 1);
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(Fetch, ReplacesADamagedFile) {
+  const HttpServer server(HttpServer::ok(kContent));
+  scratch_.write(std::string("models/deep/") + kFile, "weightz");
+  fetch(server);
+  EXPECT_EQ(test::slurp(folder() / kFile), kContent);
+}
+
+TEST_F(Fetch, FollowsARedirection) {
+  const HttpServer target(HttpServer::ok(kContent));
+  const HttpServer server("HTTP/1.1 302 Found\r\nLocation: " + target.url() +
+                          "/x\r\nContent-Length: 0\r\n\r\n");
+  fetch(server);
+  EXPECT_EQ(test::slurp(folder() / kFile), kContent);
+}
+
+TEST_F(Fetch, AWrongDigestIsRefused) {
+  const HttpServer server(HttpServer::ok("a page that says: log in first"));
+  EXPECT_EQ(error_of([&] { fetch(server); }), server.url() + "/" + kFile +
+                                                  ": expected a file whose SHA-256 begins with 9a129038, got "
+                                                  "c58f62f5: the server sent something else; "
+                                                  "nothing was kept");
+  EXPECT_EQ(files(), 0u);
+}
+
+TEST_F(Fetch, EveryFaultSaysWhatToDo) {
+  const std::string cure =
+      "\n  fetch it by other means and place it at " + (folder() / kFile).string() +
+      " (its SHA-256 begins with 9a129038), or name a mirror with --url or GRAFT_MODEL_URL";
+  const auto reason = [&](const std::string& response) {
+    const HttpServer server(response);
+    const std::string text = error_of([&] { fetch(server); });
+    const std::string start = "cannot fetch " + server.url() + "/" + kFile + ": ";
+    EXPECT_THAT(text, StartsWith(start));
+    EXPECT_THAT(text, EndsWith(cure));
+    EXPECT_EQ(files(), 0u);
+    return text.size() < start.size() + cure.size()
+               ? text
+               : text.substr(start.size(), text.size() - start.size() - cure.size());
+  };
+  EXPECT_EQ(reason("HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nno\n"),
+            "The requested URL returned error: 404");
+  EXPECT_THAT(reason("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf of it"),
+              HasSubstr("transfer closed with 990 bytes"));
+  EXPECT_EQ(reason(""), "Empty reply from server");
+  EXPECT_THAT(reason("HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n"), HasSubstr("rotocol"));
+  EXPECT_EQ(reason("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\nx"),
+            "it is larger than 1073741824 bytes");
+}
+
+TEST_F(Fetch, WithoutAServerTheProgramSaysWhatToFetch) {
+  const std::string url = HttpServer("").url();  // gone at the end of this line
+  const auto result =
+      run({"fetch", "resnet18"}, {"GRAFT_MODELS=" + folder().string(), "GRAFT_MODEL_URL=" + url + "/"});
+  EXPECT_EQ(result.exit_code, 1);
+  const std::string file = url + "/resnet18-f37072fd.pth";
+  EXPECT_THAT(result.err, StartsWith("fetching " + file + "\nerror: cannot fetch " + file + ": "));
+  EXPECT_THAT(
+      result.err,
+      EndsWith("\n  fetch it by other means and place it at " +
+               (folder() / "resnet18-f37072fd.pth").string() +
+               " (its SHA-256 begins with f37072fd), or name a mirror with --url or GRAFT_MODEL_URL\n"));
+  EXPECT_THAT(run({"fetch", "resnet18", "--url", "ftp://127.0.0.1", "--to", folder()}).err,
+              HasSubstr("rotocol"));
+}
+
+TEST_F(Fetch, StopsAtTheLimit) {
+  // Without Content-Length the size shows only as it comes.
+  const HttpServer server("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + std::string(100'000, 'x'));
+  EXPECT_EQ(error_of([&] {
+              download(server.url(), scratch_ / "file", 50'000, [](std::uint64_t, std::uint64_t) {});
+            }),
+            "it is larger than 50000 bytes");
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "file"));
+}
+
+TEST(Table, NumbersAreShort) {
+  EXPECT_EQ(grouped(0), "0");
+  EXPECT_EQ(grouped(999), "999");
+  EXPECT_EQ(grouped(25'557'032), "25,557,032");
+  EXPECT_EQ(with_unit(0), "");
+  EXPECT_EQ(with_unit(980), "980");
+  EXPECT_EQ(with_unit(4'089'184'256), "4.09 G");
+  EXPECT_EQ(bytes_text(40), "40 B");
+  EXPECT_EQ(bytes_text(102'228'128), "97.5 MiB");
+  EXPECT_EQ(extents_text({}), "scalar");
+  EXPECT_EQ(extents_text({64, 3}), "64 x 3");
+}
+
+}  // namespace
+}  // namespace graft::model

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <graft/payload.h>
+#include <network/architecture.h>
+
+namespace graft::nn {
+
+/// What an engine is to run: a network that is described, with its weights, or a TorchScript file.
+struct Model {
+  std::string name;                          ///< For messages: a file or an architecture.
+  std::optional<Architecture> architecture;  ///< Nothing: `torchscript` holds the model.
+  std::map<std::string, Tensor> weights;     ///< f32, by path; all that the architecture has.
+  std::string torchscript;                   ///< Path of the file. It is code.
+};
+
+struct EngineOptions {
+  std::vector<std::string> taps;   ///< What is wanted, in this order; empty: the model's own features.
+  int batch = 8;                   ///< Images in every call of run.
+  std::string precision = "fp32";  ///< "fp32" or "bf16": of weights and sums of products; results are f32.
+  std::string device = "cpu";      ///< "cpu", "cuda", "cuda:1".
+  int threads = 1;                 ///< That one call of run may use.
+  std::optional<std::uint64_t> forget;           ///< Seed of random weights in place of the trained ones.
+  std::function<void(const std::string&)> warn;  ///< Any thread.
+};
+
+/// Images that the model does not take: another size than its layers expect.
+class UnfitInput : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Runs a network. Immutable; run may be called by any number of threads at once.
+///
+/// Equal inputs give equal bits, in every call, on every thread, whatever else is in the batch.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  /// `images`: batch x 3 x height x width, normalised. One f32 tensor per tap, [batch, ...]; owned by the
+  /// caller. Throws UnfitInput for a size that the model does not take, Error when an output is no tensor
+  /// with one row per image.
+  virtual std::vector<Tensor> run(const float* images, int height, int width) const = 0;
+
+  /// Called once on each thread before run.
+  virtual void enter_thread() const {}
+};
+
+}  // namespace graft::nn

@@ -1,0 +1,50 @@
+#include "input_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <graft/error.h>
+
+namespace graft::nn {
+
+InputFile::InputFile(std::filesystem::path path) : path_(std::move(path)) {
+  fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd_ < 0) throw Error(path_.string() + ": cannot be read: " + std::strerror(errno));
+  struct stat facts {};
+  if (::fstat(fd_, &facts) != 0 || !S_ISREG(facts.st_mode)) {
+    ::close(fd_);
+    throw Error(path_.string() + ": expected a file, got a folder or a device");
+  }
+  size_ = static_cast<std::uint64_t>(facts.st_size);
+}
+
+InputFile::~InputFile() {
+  ::close(fd_);
+}
+
+void InputFile::read(std::uint64_t offset, void* out, std::size_t size) const {
+  auto* to = static_cast<char*>(out);
+  while (size > 0) {
+    const ssize_t got = ::pread(fd_, to, size, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw Error(path_.string() + ": cannot be read: " + std::strerror(errno));
+    if (got == 0) throw Error(path_.string() + ": is truncated, or shrank while it was read; copy it anew");
+    to += got;
+    offset += static_cast<std::uint64_t>(got);
+    size -= static_cast<std::size_t>(got);
+  }
+}
+
+std::string InputFile::read_some(std::uint64_t offset, std::size_t size) const {
+  std::string out(offset >= size_ ? 0 : std::min<std::uint64_t>(size, size_ - offset), '\0');
+  read(offset, out.data(), out.size());
+  return out;
+}
+
+}  // namespace graft::nn
