@@ -38,7 +38,7 @@ TEST(Cli, WrongUsageSaysWhatAndExitsWithTwo) {
   };
   fails({"rum"},
         "error: no command 'rum'; did you mean 'run'? (commands: run, check, plan, plugins, describe, "
-        "version)\n"
+        "model, version)\n"
         "usage: graft COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the commands\n");
   fails({"run"}, "error: CONFIG is missing\nusage: graft run CONFIG\n");
   fails({"run", "a", "b"}, "error: one CONFIG expected, got 2\nusage: graft run CONFIG\n");
