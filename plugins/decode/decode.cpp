@@ -55,10 +55,10 @@ class Decode final : public graft::Transform {
 
  private:
   Image jpeg(const graft::Bytes& bytes, std::uint32_t view) const {
-    graft::image::JpegFile file(bytes, {fit_.max_pixels(), exif_});
+    graft::image::JpegFile file(bytes, {fit_.max_pixels(), exif_, fast_});
     check(file.size());
     const Fit::Plan plan = fit_.plan(file.size(), view);
-    const int eighths = fast_ ? file.eighths_for(plan.scaled) : 8;
+    const int eighths = file.eighths_for(plan.scaled);
     const Frame frame = file.frame(eighths);
     const Rect needed = fit_.needed(frame, plan);
     return fit_.apply({file.decode(needed, eighths), needed.x, needed.y, frame}, plan);
@@ -104,9 +104,10 @@ GRAFT_PLUGIN(
                 "RGB pixels; without a crop the size follows from resize and pad.")
         .params_from(Fit::parameters())
         .views_from("crops", Fit::views_of_crops())
-        .param(graft::flag("fast", false)
-                   .doc("Decode JPEG files at 1/2, 1/4 or 1/8 of their size where the result needs no more: "
-                        "several times faster, slightly other pixels."))
+        .param(
+            graft::flag("fast", false)
+                .doc("Decode JPEG files at 1/2, 1/4 or 1/8 of their size where the result needs no more, "
+                     "and with a rougher DCT: several times faster for large files, slightly other pixels."))
         .param(graft::flag("exif", true).doc("Turn the image upright as its EXIF orientation says."))
         .param(graft::integer("max_bytes", 100 << 20)
                    .range(1, 2147483647)

@@ -44,9 +44,9 @@ std::vector<Bytes> photographs(const char* folder) {
 }
 
 Image decode(const Bytes& bytes, const Fit& fit, bool fast) {
-  JpegFile file(bytes, {});
+  JpegFile file(bytes, {.fast = fast});
   const Fit::Plan plan = fit.plan(file.size(), 0);
-  const int eighths = fast ? file.eighths_for(plan.scaled) : 8;
+  const int eighths = file.eighths_for(plan.scaled);
   const Frame frame = file.frame(eighths);
   const Rect needed = fit.needed(frame, plan);
   return fit.apply({file.decode(needed, eighths), needed.x, needed.y, frame}, plan);

@@ -126,9 +126,11 @@ void copy_pixels(const std::uint8_t* from, bool cmyk, int width, std::uint8_t* t
 // Lines are skipped from and to the borders of rows of MCUs only: from elsewhere jpeg_skip_scanlines gives
 // wrong lines (libjpeg-turbo issue 915). A skip that reaches the end of the image would leave the rest of the
 // data unread, and damage in it unseen (issue 439): the last line is read.
-bool read_pixels(Decoder& d, std::uint8_t* line, Rect wanted, const Image& out) {
+bool read_pixels(Decoder& d, std::uint8_t* line, Rect wanted, const Image& out, bool fast) {
   if (setjmp(d.failure.jump)) return false;
   jpeg_decompress_struct& info = d.info;
+  info.dct_method = fast ? JDCT_IFAST : JDCT_ISLOW;
+  info.do_fancy_upsampling = fast ? FALSE : TRUE;
   jpeg_start_decompress(&info);
   const bool partial = is_single_scan(info), cmyk = info.out_color_space == JCS_CMYK;
   const std::int64_t left = partial ? crop_columns(info, wanted) : 0;
@@ -199,6 +201,7 @@ struct JpegFile::Impl {
   Decoder decoder;
   Bytes bytes;
   std::int64_t max_pixels = 0;
+  bool fast = false;
   int turn = 1;
 };
 
@@ -207,6 +210,7 @@ JpegFile::JpegFile(const Bytes& bytes, const JpegOptions& options) : impl_(std::
   const jpeg_decompress_struct& info = d.info;
   impl_->bytes = bytes;
   impl_->max_pixels = options.max_pixels;
+  impl_->fast = options.fast;
   const auto memory = static_cast<long>(kBytesPerPixel * options.max_pixels + kBytesBesides);
   if (!read_header(d, bytes, memory)) reject(d.failure, impl_->max_pixels);
   const std::int64_t width = info.image_width, height = info.image_height;
@@ -236,6 +240,7 @@ Frame JpegFile::frame(int eighths) const {
 }
 
 int JpegFile::eighths_for(Size target) const {
+  if (!impl_->fast) return DCTSIZE;
   // The other numbers of eighths have no vector code in libjpeg-turbo and take longer than the whole size.
   for (const int eighths : {1, 2, 4}) {
     const Frame f = frame(eighths);
@@ -255,7 +260,7 @@ Image JpegFile::decode(Rect wanted, int eighths) {
   d.info.scale_denom = DCTSIZE;
   std::vector<std::uint8_t> line(std::size_t{4} * d.info.image_width);
   const Image out = Image::allocate(stored.width, stored.height);
-  if (!read_pixels(d, line.data(), stored, out)) reject(d.failure, impl_->max_pixels);
+  if (!read_pixels(d, line.data(), stored, out, impl_->fast)) reject(d.failure, impl_->max_pixels);
   return upright(out, impl_->turn);
 }
 

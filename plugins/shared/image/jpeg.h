@@ -10,11 +10,13 @@ namespace graft::image {
 struct JpegOptions {
   std::int64_t max_pixels = 64'000'000;  ///< Checked before memory is allocated for pixels or coefficients.
   bool exif = true;                      ///< Turn the image upright as its EXIF orientation says.
+  /// Fewer pixels where the image is to shrink, a rougher DCT, plain chroma upsampling.
+  bool fast = false;
 };
 
 /// A JPEG file whose header has been read. The pixels are those of libjpeg with its accurate integer DCT and
-/// smooth chroma upsampling, and so Pillow's. Grey becomes RGB; CMYK and YCCK are taken as Adobe writes them
-/// (inverted) and converted as Pillow's convert("RGB") does.
+/// smooth chroma upsampling, and so Pillow's, but for `fast`. Grey becomes RGB; CMYK and YCCK are taken as
+/// Adobe writes them (inverted) and converted as Pillow's convert("RGB") does.
 ///
 /// Every warning of libjpeg counts as damage, because most truncated files decode with nothing but a warning.
 /// All functions throw Reject: `truncated`, `corrupt`, `too-large`, `unsupported-format`. One thread at a
@@ -32,7 +34,7 @@ class JpegFile {
   /// The pixels of the upright image when it is decoded at `eighths`/8 of its size.
   Frame frame(int eighths) const;
 
-  /// The smallest of 1, 2 and 4 eighths at which the image is no smaller than `target`; 8 when there is none.
+  /// With `fast` the smallest of 1, 2 and 4 eighths at which the image is no smaller than `target`; else 8.
   int eighths_for(Size target) const;
 
   /// The pixels of `wanted`, which lies in frame(eighths); the same as those of the whole image. The whole
