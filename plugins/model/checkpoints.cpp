@@ -9,7 +9,7 @@ std::string_view Checkpoint::digest() const {
 
 const std::vector<Checkpoint>& checkpoints() {
   // ImageNet-1k, torchvision's IMAGENET1K_V1 (torchvision/models/*.py).
-  static const std::vector<Checkpoint> all = {
+  static const std::vector<Checkpoint> kAll = {
       {"resnet18", "resnet18-f37072fd.pth"},
       {"resnet34", "resnet34-b627a593.pth"},
       {"resnet50", "resnet50-0676ba61.pth"},
@@ -25,7 +25,7 @@ const std::vector<Checkpoint>& checkpoints() {
       {"mobilenet_v2", "mobilenet_v2-b0353104.pth"},
       {"efficientnet_b0", "efficientnet_b0_rwightman-7f5810bc.pth"},
   };
-  return all;
+  return kAll;
 }
 
 const Checkpoint* checkpoint_of(std::string_view architecture) {

@@ -58,7 +58,7 @@ void show_progress(std::uint64_t done, std::uint64_t total) {
 }  // namespace
 
 fs::path fetch_checkpoint(const Checkpoint& checkpoint, const fs::path& folder, const std::string& base) {
-  const fs::path file = folder / checkpoint.file;
+  fs::path file = folder / checkpoint.file;
   const std::string url = base + "/" + checkpoint.file;
   std::error_code error;
   fs::create_directories(folder, error);

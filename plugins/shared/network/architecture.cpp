@@ -15,14 +15,14 @@ namespace graft::nn {
 namespace {
 
 const std::vector<zoo::Model>& models() {
-  static const std::vector<zoo::Model> all = [] {
+  static const std::vector<zoo::Model> kAll = [] {
     std::vector<zoo::Model> out;
     for (auto family : {zoo::resnets, zoo::vggs, zoo::mobilenets_v1, zoo::mobilenets_v2, zoo::efficientnets,
                         zoo::cifar_resnets, zoo::lenets})
       for (zoo::Model& model : family()) out.push_back(std::move(model));
     return out;
   }();
-  return all;
+  return kAll;
 }
 
 const zoo::Model& model_named(std::string_view name) {
@@ -83,12 +83,12 @@ const Layer* Architecture::find(std::string_view layer) const {
 }
 
 const std::vector<std::string>& architecture_names() {
-  static const std::vector<std::string> names = [] {
+  static const std::vector<std::string> kNames = [] {
     std::vector<std::string> out;
     for (const zoo::Model& model : models()) out.push_back(model.name);
     return out;
   }();
-  return names;
+  return kNames;
 }
 
 bool has_width(std::string_view name) {
