@@ -121,11 +121,22 @@ void copy_pixels(const std::uint8_t* from, bool cmyk, int width, std::uint8_t* t
     for (int c = 0; c < 3; ++c) to[c] = static_cast<std::uint8_t>(from[3] - mul255(255u - from[c], from[3]));
 }
 
+// Whether an end mark follows. It cannot stand within a scan, whose 0xff bytes are stuffed.
+bool has_end_mark(const jpeg_decompress_struct& info) {
+  if (info.unread_marker == JPEG_EOI) return true;  // the decoder looks ahead
+  const JOCTET* at = info.src->next_input_byte;
+  const JOCTET* const end = at + info.src->bytes_in_buffer;
+  while ((at = std::find(at, end, JOCTET{0xff})) != end)
+    if (++at != end && *at == JPEG_EOI) return true;
+  return false;
+}
+
 // The pixels of `wanted`, out of all; `line` has room for a whole row of them.
 //
 // Lines are skipped from and to the borders of rows of MCUs only: from elsewhere jpeg_skip_scanlines gives
 // wrong lines (libjpeg-turbo issue 915). A skip that reaches the end of the image would leave the rest of the
-// data unread, and damage in it unseen (issue 439): the last line is read.
+// data unread, and damage in it unseen (issue 439): the last line is read. With `fast` the rest is not read
+// at all, for it makes no pixel; that it is there is seen from the end mark.
 bool read_pixels(Decoder& d, std::uint8_t* line, Rect wanted, const Image& out, bool fast) {
   if (setjmp(d.failure.jump)) return false;
   jpeg_decompress_struct& info = d.info;
@@ -139,6 +150,12 @@ bool read_pixels(Decoder& d, std::uint8_t* line, Rect wanted, const Image& out, 
              bottom = static_cast<JDIMENSION>(wanted.y + wanted.height);
   if (partial && top >= band) jpeg_skip_scanlines(&info, top / band * band);
   while (info.output_scanline < info.output_height) {
+    if (partial && fast && info.output_scanline >= bottom) {
+      info.err->msg_code = JWRN_JPEG_EOF;
+      if (!has_end_mark(info)) fail(reinterpret_cast<j_common_ptr>(&info));
+      jpeg_abort_decompress(&info);
+      return true;
+    }
     if (partial && info.output_scanline >= bottom && info.output_scanline % band == 0 &&
         info.output_scanline + 1 < info.output_height)
       jpeg_skip_scanlines(&info, info.output_height - 1 - info.output_scanline);

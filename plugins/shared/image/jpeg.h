@@ -10,7 +10,8 @@ namespace graft::image {
 struct JpegOptions {
   std::int64_t max_pixels = 64'000'000;  ///< Checked before memory is allocated for pixels or coefficients.
   bool exif = true;                      ///< Turn the image upright as its EXIF orientation says.
-  /// Fewer pixels where the image is to shrink, a rougher DCT, plain chroma upsampling.
+  /// Fewer pixels where the image is to shrink, a rougher DCT, plain chroma upsampling; and what lies below
+  /// the wanted pixels is not decoded, only its end mark looked for.
   bool fast = false;
 };
 
@@ -37,8 +38,8 @@ class JpegFile {
   /// With `fast` the smallest of 1, 2 and 4 eighths at which the image is no smaller than `target`; else 8.
   int eighths_for(Size target) const;
 
-  /// The pixels of `wanted`, which lies in frame(eighths); the same as those of the whole image. The whole
-  /// file is read, so that damage anywhere is found, but not every pixel is made. Once only.
+  /// The pixels of `wanted`, which lies in frame(eighths); the same as those of the whole image. But for
+  /// `fast` the whole file is read, so that damage anywhere is found, but not every pixel is made. Once only.
   Image decode(Rect wanted, int eighths = 8);
 
  private:

@@ -199,6 +199,28 @@ TEST(Jpeg, DamageOutsideThePartIsFound) {
   }
 }
 
+TEST(Jpeg, FastFindsEveryTruncation) {
+  Random random(24);
+  for (const auto& [name, kind] : kKinds) {
+    const std::string content = fixtures::encode_jpeg(picture(random, 90, 120), kind);
+    for (const Rect wanted : {Rect{30, 40, 20, 25}, Rect{30, 95, 20, 25}}) {
+      const auto outcome = [&](const std::string& file) -> std::string {
+        try {
+          JpegFile(bytes(file), {.fast = true}).decode(wanted);
+          return "ok";
+        } catch (const Reject& r) {
+          return r.code();
+        }
+      };
+      EXPECT_EQ(outcome(content), "ok") << name;
+      EXPECT_EQ(outcome(content + std::string(100, 'x')), "ok") << name;
+      // Without the whole end mark, whatever else is missing.
+      for (std::size_t missing = 1; missing < content.size() / 2; missing += 1 + missing / 8)
+        EXPECT_NE(outcome(content.substr(0, content.size() - missing)), "ok") << name << ", " << missing;
+    }
+  }
+}
+
 TEST(Jpeg, TurnedFilesAreDecodedInPart) {
   Random random(23);
   for (int orientation = 1; orientation <= 8; ++orientation) {
