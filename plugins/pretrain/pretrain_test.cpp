@@ -13,7 +13,7 @@
 #include <graft/random.h>
 #include <graft/testing/stage_harness.h>
 
-#include "backbone.h"
+#include "torch_engine.h"
 
 namespace graft {
 namespace {
@@ -281,9 +281,14 @@ TEST_F(PretrainTest, BundlesGiveTheSameBits) {
 
 TEST_F(PretrainTest, TheBackboneFileIsABackbone) {
   fit();
-  const Backbone backbone({folder_ + "/backbone.pt", 2, true, false, 0, [](const std::string&) {}});
+  nn::Model model;
+  model.torchscript = folder_ + "/backbone.pt";
+  nn::EngineOptions options;
+  options.batch = 2;
+  options.warn = [](const std::string& text) { ADD_FAILURE() << text; };
+  const auto engine = make_fused_engine(model, options);
   const std::vector<float> images(2 * 3 * kSide * kSide, 0.25f);
-  EXPECT_EQ(backbone.run(images.data(), kSide, kSide).shape, Shape({2, 16}));
+  EXPECT_EQ(engine->run(images.data(), kSide, kSide).at(0).shape, Shape({2, 16}));
 }
 
 TEST_F(PretrainTest, LeNetTrainsToo) {

@@ -12,19 +12,21 @@
 
 #include <graft/plugin.h>
 
-#include "backbone.h"
+#include "model.h"
 #include "pack.h"
-#include "sha256.h"
+#include "pooling.h"
+#include "torch_engine.h"
 
 namespace {
 
 using namespace graft;
 
-/// Runs images through a pretrained network and gives each its feature vector, f32[dim].
+/// Runs images through a pretrained network and gives each the value of its last layer but the classifier, or
+/// of the layers that `taps` names, a port each.
 ///
-/// Batches run whole, each on one worker thread, several at once, all on one shared network. A batch is
-/// always padded to `batch` images, so a row depends neither on its place nor on its neighbours. Images of
-/// several sizes are allowed as far as the model takes them: each size makes a batch of its own.
+/// Batches run whole, several at once, all on one shared network. A batch is always padded to `batch` images,
+/// so a row depends neither on its place nor on its neighbours. Images of several sizes are allowed as far as
+/// the model takes them: each size makes a batch of its own.
 ///
 /// Rejects: `wrong-type` (not an image), `model-input` (a size that the model does not take). Throws Error
 /// when the file is no usable model or the model's output is not one row per image.
@@ -32,11 +34,18 @@ class TorchBackbone final : public BatchTransform {
  public:
   explicit TorchBackbone(const StageContext& context)
       : batch_(context.params.get<std::size_t>("batch")),
-        normalizer_(context.params.object("normalize")),
+        pooling_(pooling_from(context.params.get<std::string>("pool"))),
+        gem_power_(context.params.get<double>("gem_power")),
+        unit_length_(context.params.get<bool>("l2")),
+        concatenate_(context.params.has("concatenate")),
         warn_(context.warn),
-        backbone_(options_of(context)) {}
+        model_(open_model(context.params)),
+        normalizer_(normalizer_of(context.params, model_)),
+        engine_(make_engine(context.params, model_, context.warn)) {
+    model_.weights.clear();  // the engine has its own, in a layout of its own
+  }
 
-  void enter_worker() override { Backbone::enter_thread(); }
+  void enter_worker() override { engine_->enter_thread(); }
   std::size_t batch_size() const override { return batch_; }
 
   void apply(std::span<const Item> items, BatchOutput& out) const override {
@@ -55,57 +64,67 @@ class TorchBackbone final : public BatchTransform {
  private:
   void run(std::span<const Item> items, const std::vector<std::size_t>& members, int height, int width,
            BatchOutput& out) const {
+    tell_size(height, width);
     const std::size_t one = 3 * static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
     const auto pixels = std::make_unique_for_overwrite<float[]>(batch_ * one);
     for (std::size_t i = 0; i < members.size(); ++i)
       normalizer_.pack(items[members[i]].image(), pixels.get() + i * one);
     std::fill(pixels.get() + members.size() * one, pixels.get() + batch_ * one, 0.0f);
-
     try {
-      const Tensor rows = backbone_.run(pixels.get(), height, width);
-      const auto dim = static_cast<std::size_t>(rows.shape[1]);
-      for (std::size_t i = 0; i < members.size(); ++i) {
-        Tensor row = Tensor::allocate(DType::F32, {rows.shape[1]});
-        std::memcpy(row.data, rows.as<float>() + i * dim, dim * sizeof(float));
-        out.set(members[i], std::move(row));
-      }
-    } catch (const UnfitInput& fault) {
+      const std::vector<Tensor> values = engine_->run(pixels.get(), height, width);
+      for (std::size_t i = 0; i < members.size(); ++i) hand_out(values, i, members[i], out);
+    } catch (const nn::UnfitInput& fault) {
       if (!told_.exchange(true)) warn_(fault.what());
       for (const std::size_t i : members) out.reject(i, "model-input", fault.what());
     }
   }
 
-  static BackboneOptions options_of(const StageContext& context) {
-    const Params& params = context.params;
-    BackboneOptions options;
-    options.path = params.get<std::string>("model");
-    options.batch = params.get<int>("batch");
-    options.pool = params.get<std::string>("pool") == "avg";
-    options.untrained = params.get<bool>("untrained");
-    options.init_seed = params.get<std::uint64_t>("init_seed");
-    options.warn = context.warn;
-    if (params.has("sha256")) check_digest(options.path, params.get<std::string>("sha256"));
-    return options;
+  /// Image `i` of the batch: its values to the ports of item `member`.
+  void hand_out(const std::vector<Tensor>& values, std::size_t i, std::size_t member,
+                BatchOutput& out) const {
+    std::vector<Tensor> rows;
+    for (const Tensor& value : values) {
+      const Shape shape(value.shape.begin() + 1, value.shape.end());
+      rows.push_back(pooled(value.as<float>() + static_cast<std::int64_t>(i) * elements(shape), shape,
+                            pooling_, gem_power_));
+    }
+    if (concatenate_) rows = {joined(rows)};
+    for (std::size_t port = 0; port < rows.size(); ++port) {
+      if (unit_length_) normalise_length(rows[port]);
+      out.set(member, std::move(rows[port]), port);
+    }
   }
 
-  static void check_digest(const std::string& path, std::string wanted) {
-    std::transform(wanted.begin(), wanted.end(), wanted.begin(),
-                   [](unsigned char c) { return std::tolower(c); });
-    if (wanted.size() != 64 || wanted.find_first_not_of("0123456789abcdef") != std::string::npos)
-      throw Error(fmt::format("sha256: expected 64 hexadecimal digits, got '{}'", wanted));
-    const std::string got = sha256_of_file(path);
-    if (got != wanted)
-      throw Error(fmt::format(
-          "{}: expected SHA-256 {}, got {}: this is another file, or it was damaged; fetch it anew "
-          "or correct `sha256`",
-          path, wanted, got));
+  static Tensor joined(const std::vector<Tensor>& parts) {
+    std::int64_t size = 0;
+    for (const Tensor& part : parts) size += part.size();
+    Tensor out = Tensor::allocate(DType::F32, {size});
+    float* to = out.as<float>();
+    for (const Tensor& part : parts) to = std::copy_n(part.as<float>(), part.size(), to);
+    return out;
   }
 
-  std::size_t batch_;
-  Normalizer normalizer_;
-  std::function<void(const std::string&)> warn_;
-  Backbone backbone_;
-  mutable std::atomic<bool> told_{false};
+  /// A network sees best what it was trained to see.
+  void tell_size(int height, int width) const {
+    if (!model_.architecture || size_told_.exchange(true)) return;
+    const nn::Preprocessing& trained = model_.architecture->preprocessing;
+    if (height != trained.crop || width != trained.crop)
+      warn_(
+          fmt::format("{} was trained on images of {} x {}, got {} x {}; decode: {{resize: {}, crop: {}, "
+                      "filter: {}}} makes those",
+                      model_.architecture->name, trained.crop, trained.crop, width, height, trained.resize,
+                      trained.crop, trained.filter));
+  }
+
+  const std::size_t batch_;
+  const Pooling pooling_;
+  const double gem_power_;
+  const bool unit_length_, concatenate_;
+  const std::function<void(const std::string&)> warn_;
+  nn::Model model_;
+  const Normalizer normalizer_;
+  const std::unique_ptr<nn::Engine> engine_;
+  mutable std::atomic<bool> told_{false}, size_told_{false};
 };
 
 const char* const kExample = R"(name: torch-backbone
@@ -123,28 +142,36 @@ stages:
 }  // namespace
 
 GRAFT_PLUGIN(
-    torch_backbone, "1.1.0", TorchBackbone,
-    graft::PluginSchema::batch_transform(
-        "Turns images into feature vectors with a pretrained TorchScript network.")
+    torch_backbone, "2.0.0", TorchBackbone,
+    graft::PluginSchema::batch_transform("Turns images into feature vectors with a pretrained network.")
         .input(graft::PortType::Image, "Images of the size that the model was trained with.")
-        .output("out", graft::PortType::Tensor, "f32[?]", "One feature vector per image.")
-        .param(graft::file("model").required().doc("TorchScript archive, [n,3,height,width] in, features "
-                                                   "out; it is code: use only files that you trust."))
+        .output("{taps}", graft::PortType::Tensor, "f32[?]", "One feature vector per image.")
+        .params_from(model_parameters())
         .param(graft::Normalizer::parameter())
         .param(
-            graft::choice("pool", {"avg", "none"}, "avg")
-                .doc("What becomes of an output [n,c,h,w]: its mean over h and w, or all of it, flattened."))
-        .param(
-            graft::integer("batch", 8)
-                .range(1, 1024)
-                .unit("images")
+            graft::list("taps", graft::text(""))
+                .or_scalar()
                 .neutral()
-                .doc("Images that one worker computes at once; more take more memory and are seldom faster."))
+                .doc("Layers or blocks whose values are wanted, `layer2` for one; each is an output, `from: "
+                     "features.layer2`. Left out: the features before the classifier, or what a TorchScript "
+                     "model "
+                     "returns."))
         .param(
-            graft::text("sha256").optional().neutral().doc("Pins the model file: any other file is refused."))
-        .param(graft::flag("untrained", false)
-                   .doc("Replaces the weights by random ones: the baseline that shows what pretraining is "
-                        "worth."))
-        .param(graft::integer("init_seed", 1).at_least(0).doc("Seed of the random weights of `untrained`."))
+            graft::list("concatenate", graft::text(""))
+                .items(2, 64)
+                .optional()
+                .doc("Layers whose pooled values make one vector, one behind the other; in place of taps."))
+        .param(
+            graft::choice("pool", {"avg", "max", "gem", "flatten", "none"}, "avg")
+                .doc("What becomes of a value [c,h,w]: its mean, maximum or generalised mean over h and w; "
+                     "all of it as a vector; or as it is."))
+        .param(graft::number("gem_power", 4).range(0.1, 100).doc("Exponent of the generalised mean."))
+        .param(graft::flag("l2", false).doc("Scale every vector to length 1."))
+        .param(graft::integer("batch", 8)
+                   .range(1, 1024)
+                   .unit("images")
+                   .neutral()
+                   .doc("Images that are computed at once; more take more memory and are seldom faster."))
+        .params_from(engine_parameters())
         .uses_libraries("libtorch " TORCH_VERSION)
         .example(kExample))

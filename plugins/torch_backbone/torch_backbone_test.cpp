@@ -236,8 +236,119 @@ TEST_F(TorchBackboneTest, APinnedFileMustMatch) {
 TEST_F(TorchBackboneTest, AFileThatIsNoModelIsRefused) {
   const std::string path = *folder_ + "/text.pt";
   std::ofstream(path) << "hello";
-  EXPECT_THAT(error_of("", path),
-              ::testing::StartsWith(path + ": expected a TorchScript archive, got a file that LibTorch "));
+  EXPECT_EQ(error_of("", path),
+            path +
+                ": expected weights as safetensors or as a state_dict of torch.save, got a file that begins "
+                "with 68 65 6c 6c 6f");
+}
+
+TEST_F(TorchBackboneTest, TapsAreOutputsAndMayBeJoined) {
+  const std::string network = "{architecture: resnet18, untrained: true, batch: 2, ";
+  StageHarness taps("torch_backbone", network + "taps: [layer1, layer3.0], pool: max}");
+  const auto out = taps.apply_batch({noise(64, 64, 1), noise(64, 64, 2)});
+  ASSERT_EQ(out[1].ports.size(), 2u);
+  const auto& low = std::get<Tensor>(out[1].ports.at(0));
+  const auto& high = std::get<Tensor>(out[1].ports.at(1));
+  EXPECT_EQ(low.shape, Shape{64});
+  EXPECT_EQ(high.shape, Shape{256});
+
+  StageHarness joined("torch_backbone", network + "concatenate: [layer1, layer3.0], pool: max}");
+  const auto both = values(joined.apply_batch({noise(64, 64, 1), noise(64, 64, 2)})[1]);
+  ASSERT_EQ(both.size(), 320u);
+  EXPECT_TRUE(std::equal(low.as<float>(), low.as<float>() + 64, both.begin()));
+  EXPECT_TRUE(std::equal(high.as<float>(), high.as<float>() + 256, both.begin() + 64));
+
+  StageHarness unit("torch_backbone", network + "taps: layer3, l2: true}");
+  double length = 0;
+  for (const float v : values(unit.apply_batch({noise(64, 64, 1)})[0])) length += double{v} * double{v};
+  EXPECT_NEAR(length, 1, 1e-5);
+  EXPECT_THAT(unit.warnings(),
+              ::testing::Contains(HasSubstr("resnet18 was trained on images of 224 x 224, got 64 x 64")));
+}
+
+TEST_F(TorchBackboneTest, ModelsThatCannotBeAreNamed) {
+  const auto fault = [](const std::string& params) -> std::string {
+    try {
+      StageHarness stage("torch_backbone", params);
+      return "ok";
+    } catch (const Error& e) {
+      return e.what();
+    }
+  };
+  EXPECT_EQ(fault("{}"),
+            "model: expected a file with weights, got none; or give `architecture` with `untrained: true`");
+  EXPECT_THAT(fault("{architecture: resnet81, untrained: true}"), HasSubstr("did you mean 'resnet18'?"));
+  EXPECT_THAT(fault("{architecture: resnet18, untrained: true, taps: layer5}"), HasSubstr("layer4"));
+  EXPECT_EQ(fault("{architecture: resnet18, untrained: true, taps: layer1, concatenate: [layer1, layer2]}"),
+            "taps, concatenate: expected one of the two, got both");
+  EXPECT_THAT(fault("{architecture: resnet18, untrained: true, device: \"cuda:9\"}"),
+              HasSubstr("device: 'cuda:9' is not there: "));
+}
+
+/// CIFAR-10's test images and labels, straight from their records.
+std::vector<std::pair<Image, int>> cifar_test(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::vector<std::pair<Image, int>> out;
+  std::string record(3073, '\0');
+  while (in.read(record.data(), 3073)) {
+    Image image = Image::allocate(32, 32);
+    for (std::size_t i = 0; i < 1024; ++i)
+      for (std::size_t c = 0; c < 3; ++c)
+        image.data[3 * i + c] = static_cast<std::uint8_t>(record[1 + 1024 * c + i]);
+    out.emplace_back(image, record[0]);
+  }
+  return out;
+}
+
+TEST_F(TorchBackboneTest, CheckpointsHaveTheAccuracyThatTheyAreKnownFor) {
+  const char* data = std::getenv("GRAFT_DATA");
+  const std::string folder = data ? data : "";
+  if (!std::filesystem::exists(folder + "/cifar10/test_batch.bin"))
+    GTEST_SKIP() << "set GRAFT_DATA to a folder with cifar10/ and weights/";
+  const auto images = cifar_test(folder + "/cifar10/test_batch.bin");
+  for (const auto& [file, known] :
+       {std::pair{"resnet20_cifar10.pth", 0.9180}, std::pair{"resnet56_cifar10.safetensors", 0.9305}}) {
+    StageHarness stage("torch_backbone",
+                       "{model: \"" + folder + "/weights/" + file + "\", taps: linear, batch: 50}");
+    std::size_t hits = 0;
+    for (std::size_t first = 0; first < images.size(); first += 50) {
+      std::vector<Payload> batch;
+      for (std::size_t i = first; i < first + 50; ++i) batch.emplace_back(images[i].first);
+      const auto out = stage.apply_batch(batch);
+      for (std::size_t i = 0; i < 50; ++i) {
+        const auto logits = values(out[i]);
+        const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
+        hits += best == images[first + i].second ? 1 : 0;
+      }
+    }
+    EXPECT_NEAR(static_cast<double>(hits) / static_cast<double>(images.size()), known, 0.001) << file;
+    EXPECT_TRUE(stage.warnings().empty()) << stage.warnings().front();
+  }
+}
+
+TEST_F(TorchBackboneTest, EveryFormatOfAModelGivesTheSameFeatures) {
+  const char* data = std::getenv("GRAFT_DATA");
+  const std::string weights = std::string(data ? data : "") + "/weights/";
+  if (!std::filesystem::exists(weights + "resnet20_cifar10.pth"))
+    GTEST_SKIP() << "set GRAFT_DATA (missing weights/)";
+  const auto features = [&](const std::string& file, int side, const std::string& more) {
+    StageHarness stage("torch_backbone", "{model: \"" + weights + file + "\"" + more + "}");
+    return values(stage.apply_batch({noise(side, side, 3)})[0]);
+  };
+  const auto near = [](const std::vector<float>& a, const std::vector<float>& b) {
+    ASSERT_EQ(a.size(), b.size());
+    float scale = 0, off = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      scale = std::max(scale, std::fabs(a[i]));
+      off = std::max(off, std::fabs(a[i] - b[i]));
+    }
+    EXPECT_LE(off, 1e-5f * scale);
+  };
+  const auto script = features("resnet20_cifar10_features.torchscript.pt", 32, "");
+  near(features("resnet20_cifar10.pth", 32, ""), script);
+  near(features("resnet20_cifar10.safetensors", 32, ""), script);
+  near(features("mobilenet_v1_075_imagenet.safetensors", 224, ""),
+       features("mobilenet_v1_075_imagenet.torchscript.pt", 224, ", normalize: tf"));
 }
 
 /// Real weights, real sizes.

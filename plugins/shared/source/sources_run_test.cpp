@@ -64,6 +64,11 @@ struct Case {
   std::function<void(const TempFolder&)> write;
 };
 
+/// In place of the bytes, in the names of the tests.
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.name;
+}
+
 class Sources : public ::testing::TestWithParam<Case> {
  protected:
   ProgramResult run(const std::string& out, const std::string& store, int threads) {

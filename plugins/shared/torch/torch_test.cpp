@@ -16,13 +16,13 @@
 
 #include "align_channels.h"
 #include "architecture.h"
-#include "backbone.h"
+#include "device.h"
 #include "fold_padding.h"
 #include "model_file.h"
 #include "network.h"
 #include "program.h"
-#include "sha256.h"
 #include "tap_modules.h"
+#include "torch_engine.h"
 
 namespace graft {
 namespace {
@@ -139,6 +139,18 @@ TEST_F(TorchTest, AnUnknownTapIsNamedWithThoseThereAre) {
             "taps: 'layer1': the model's forward calls no submodule, so nothing in it has a name");
 }
 
+/// The fused engine over a TorchScript file.
+std::unique_ptr<nn::Engine> fused(
+    const std::string& path, int batch,
+    std::function<void(const std::string&)> warn = [](const std::string&) {}) {
+  nn::Model model;
+  model.name = model.torchscript = path;
+  nn::EngineOptions options;
+  options.batch = batch;
+  options.warn = std::move(warn);
+  return make_fused_engine(model, options);
+}
+
 double relative_error(const at::Tensor& got, const at::Tensor& wanted) {
   return ((got - wanted).abs().max() / wanted.abs().max()).item<double>();
 }
@@ -221,22 +233,21 @@ TEST_F(TorchTest, FusedBackboneEqualsThePlainModel) {
   const Module model = small_mobilenet();
   save_torchscript(model, file("m.pt"));
   std::vector<std::string> warnings;
-  const Backbone backbone(
-      {file("m.pt"), 4, true, false, 0, [&](const std::string& w) { warnings.push_back(w); }});
+  const auto engine = fused(file("m.pt"), 4, [&](const std::string& w) { warnings.push_back(w); });
   at::manual_seed(5);
   for (const auto& [height, width] : {std::pair{32, 32}, std::pair{33, 47}}) {
     const at::Tensor x = at::randn({4, 3, height, width});
-    const at::Tensor wanted = Program(model).run(x).toTensor().mean({2, 3});
-    const Tensor got = backbone.run(x.data_ptr<float>(), height, width);
-    ASSERT_EQ(got.shape, Shape({4, 10}));
-    EXPECT_LE(relative_error(at::from_blob(got.data, {4, 10}), wanted), 1e-5);
+    const at::Tensor wanted = Program(model).run(x).toTensor();
+    const Tensor got = engine->run(x.data_ptr<float>(), height, width).at(0);
+    ASSERT_EQ(got.shape, Shape(wanted.sizes().begin(), wanted.sizes().end()));
+    EXPECT_LE(relative_error(at::from_blob(got.data, wanted.sizes()), wanted), 1e-5);
   }
   EXPECT_THAT(warnings, ::testing::IsEmpty());  // the fused program was good enough to be used
 }
 
 TEST_F(TorchTest, BitsDependNeitherOnSlotNorOnNeighboursNorOnTheCall) {
   save_torchscript(small_mobilenet(), file("m.pt"));
-  const Backbone backbone({file("m.pt"), 4, true, false, 0, [](const std::string&) {}});
+  const auto engine = fused(file("m.pt"), 4);
   at::manual_seed(6);
   const at::Tensor one = at::randn({3, 32, 32});
   std::vector<std::vector<float>> rows;
@@ -244,8 +255,9 @@ TEST_F(TorchTest, BitsDependNeitherOnSlotNorOnNeighboursNorOnTheCall) {
     at::Tensor batch = call % 2 ? at::randn({4, 3, 32, 32}) : at::zeros({4, 3, 32, 32});
     const int slot = call % 4;
     batch[slot].copy_(one);
-    const Tensor got = backbone.run(batch.data_ptr<float>(), 32, 32);
-    rows.emplace_back(got.as<float>() + slot * 10, got.as<float>() + slot * 10 + 10);
+    const Tensor got = engine->run(batch.data_ptr<float>(), 32, 32).at(0);
+    const std::int64_t one_row = got.size() / 4;
+    rows.emplace_back(got.as<float>() + slot * one_row, got.as<float>() + (slot + 1) * one_row);
   }
   for (const auto& row : rows) EXPECT_EQ(row, rows.front());
 }
@@ -353,7 +365,7 @@ TEST_F(TorchTest, UnusableFilesGiveOneLineEach) {
 TEST_F(TorchTest, ModelsOfTheWrongFormAreNamed) {
   const auto backbone = [&](const std::string& source) {
     save_torchscript(module_of(source, {{"w", at::randn({8, 3, 1, 1})}}), file("m.pt"));
-    return Backbone({file("m.pt"), 2, true, false, 0, [](const std::string&) {}});
+    return fused(file("m.pt"), 2);
   };
   std::vector<float> images(2 * 3 * 4 * 4);
   EXPECT_EQ(error_of([&] { backbone("def forward(self, x, y):\n    return x + y\n"); }),
@@ -361,30 +373,79 @@ TEST_F(TorchTest, ModelsOfTheWrongFormAreNamed) {
                 ": expected a forward that takes one tensor of images, got one with 2 arguments; wrap the "
                 "model so that it takes [n,3,height,width]");
   EXPECT_EQ(
-      error_of([&] { backbone("def forward(self, x):\n    return (x, x)\n").run(images.data(), 4, 4); }),
+      error_of([&] { backbone("def forward(self, x):\n    return (x, x)\n")->run(images.data(), 4, 4); }),
       file("m.pt") +
           ": expected a model that returns one tensor, got Tuple; wrap it so that forward returns the "
-          "features alone");
+          "features alone, or name what you want with taps");
   EXPECT_EQ(
-      error_of([&] { backbone("def forward(self, x):\n    return x.sum()\n").run(images.data(), 4, 4); }),
+      error_of([&] { backbone("def forward(self, x):\n    return x.sum()\n")->run(images.data(), 4, 4); }),
       file("m.pt") +
           ": expected an output with one row per image, [2,...], got []; the model must keep the batch "
           "as the first axis");
   try {
     backbone("def forward(self, x):\n    return torch.linear(x, torch.zeros([5, 7]), None)\n")
-        .run(images.data(), 4, 4);
+        ->run(images.data(), 4, 4);
     FAIL();
-  } catch (const UnfitInput& e) {
+  } catch (const nn::UnfitInput& e) {
     EXPECT_THAT(e.what(), StartsWith("the model does not take images of 4 x 4 ([n,3,4,4]): "));
     EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << e.what();
   }
 }
 
-TEST_F(TorchTest, Sha256MatchesTheStandard) {
-  std::ofstream(file("abc")) << "abc";  // FIPS 180-4, example 1
-  EXPECT_EQ(sha256_of_file(file("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  EXPECT_THAT(error_of([&] { sha256_of_file(file("none")); }),
-              HasSubstr("cannot be read: No such file or directory"));
+/// Random weights, as `untrained` makes them.
+std::unique_ptr<nn::Engine> random_engine(const std::string& name, bool fuse,
+                                          std::vector<std::string> taps = {}) {
+  nn::Model model;
+  model.name = name;
+  model.architecture = nn::make_architecture(name);
+  nn::EngineOptions options;
+  for (const std::string& tap : taps) options.taps.push_back(nn::resolve_tap(*model.architecture, tap));
+  options.batch = 2;
+  options.forget = 3;
+  options.warn = [](const std::string& text) { ADD_FAILURE() << text; };
+  return fuse ? make_fused_engine(model, options) : make_torch_engine(model, options);
+}
+
+TEST_F(TorchTest, FusedEnginesAreWithinTheStatedToleranceOfTheReference) {
+  Random random(4);
+  for (const char* name : {"resnet18", "resnet50", "vgg11_bn", "mobilenet_v2", "mobilenet_v1_050",
+                           "efficientnet_b0", "resnet20", "lenet"}) {
+    // oneDNN pools to 7 x 7 only what is a multiple of that.
+    const std::string_view network(name);
+    const int side = network == "resnet20" || network == "lenet" ? 32 : network == "vgg11_bn" ? 224 : 64;
+    std::vector<float> images(2u * 3u * static_cast<std::size_t>(side * side));
+    for (float& v : images) v = static_cast<float>(random.uniform(-2, 2));
+    const Tensor wanted = random_engine(name, false)->run(images.data(), side, side).at(0);
+    const Tensor got = random_engine(name, true)->run(images.data(), side, side).at(0);
+    ASSERT_EQ(got.shape, wanted.shape) << name;
+    const at::Tensor a = at::from_blob(got.data, {got.size()}),
+                     b = at::from_blob(wanted.data, {wanted.size()});
+    EXPECT_LE(relative_error(a, b), 1e-4) << name;
+    EXPECT_GT(b.abs().max().item<float>(), 0) << name;
+  }
+}
+
+TEST_F(TorchTest, TapsOfAnArchitectureAreTheValuesOnTheWay) {
+  std::vector<float> images(2u * 3u * 64u * 64u, 0.5f);
+  const auto engine = random_engine("resnet18", true, {"layer2", "layer4", "avgpool"});
+  const auto out = engine->run(images.data(), 64, 64);
+  ASSERT_EQ(out.size(), 3u);
+  EXPECT_EQ(out[0].shape, (Shape{2, 128, 8, 8}));
+  EXPECT_EQ(out[1].shape, (Shape{2, 512, 2, 2}));
+  EXPECT_EQ(out[2].shape, (Shape{2, 512, 1, 1}));
+  // The last is the mean of the one before.
+  for (int c = 0; c < 512; ++c) {
+    const float* v = out[1].as<float>() + 4 * c;
+    EXPECT_NEAR(out[2].as<float>()[c], (v[0] + v[1] + v[2] + v[3]) / 4,
+                1e-4f * (1 + std::fabs(out[2].as<float>()[c])));
+  }
+}
+
+TEST_F(TorchTest, ADeviceThatIsNotThereIsNamed) {
+  EXPECT_EQ(error_of([] { Device device("gpu"); }),
+            "device: expected auto, cpu, cuda or cuda:NUMBER, got 'gpu'");
+  EXPECT_THAT(error_of([] { Device device("cuda:77"); }), StartsWith("device: 'cuda:77' is not there: "));
+  EXPECT_TRUE(Device("cpu").is_cpu());
 }
 
 }  // namespace
