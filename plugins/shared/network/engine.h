@@ -18,7 +18,7 @@ namespace graft::nn {
 struct Model {
   std::string name;                          ///< For messages: a file or an architecture.
   std::optional<Architecture> architecture;  ///< Nothing: `torchscript` holds the model.
-  std::map<std::string, Tensor> weights;     ///< f32, by path; all that the architecture has.
+  std::map<std::string, Tensor> weights;     ///< f32, by path; of the layers that the taps need.
   std::string torchscript;                   ///< Path of the file. It is code.
 };
 

@@ -133,6 +133,19 @@ std::string expression(const Layer& layer, const std::vector<std::string>& in) {
   throw Error("layer " + layer.name + " has no expression");
 }
 
+/// The tensor at a path such as "layer1.0.conv1.weight"; undefined where there is none.
+at::Tensor tensor_at(const Module& module, const std::string& path) {
+  Module at = module;
+  std::vector<std::string> parts = parts_of(path);
+  const std::string name = parts.back();
+  parts.pop_back();
+  for (const std::string& part : parts) {
+    if (!at.hasattr(part)) return {};
+    at = at.attr(part).toModule();
+  }
+  return at.hasattr(name) ? at.attr(name).toTensor() : at::Tensor();
+}
+
 }  // namespace
 
 Module make_module(const nn::Architecture& architecture, const std::vector<std::string>& outputs) {
@@ -158,18 +171,6 @@ Module make_module(const nn::Architecture& architecture, const std::vector<std::
   return tree.root();
 }
 
-at::Tensor tensor_at(const Module& module, const std::string& path) {
-  Module at = module;
-  std::vector<std::string> parts = parts_of(path);
-  const std::string name = parts.back();
-  parts.pop_back();
-  for (const std::string& part : parts) {
-    if (!at.hasattr(part)) return {};
-    at = at.attr(part).toModule();
-  }
-  return at.hasattr(name) ? at.attr(name).toTensor() : at::Tensor();
-}
-
 void set_tensors(const Module& module, const std::map<std::string, Tensor>& tensors) {
   const at::NoGradGuard no_grad;
   for (const auto& [path, tensor] : tensors) {
@@ -181,19 +182,6 @@ void set_tensors(const Module& module, const std::map<std::string, Tensor>& tens
                               to_string(tensor.shape)));
     std::memcpy(to.data_ptr<float>(), tensor.data, tensor.bytes());
   }
-}
-
-std::map<std::string, Tensor> tensors_of(const Module& module) {
-  std::map<std::string, Tensor> out;
-  const auto keep = [&](const std::string& path, const at::Tensor& value) {
-    const at::Tensor whole = value.detach().contiguous();
-    Tensor copy = Tensor::allocate(DType::F32, Shape(whole.sizes().begin(), whole.sizes().end()));
-    std::memcpy(copy.data, whole.data_ptr<float>(), copy.bytes());
-    out.emplace(path, std::move(copy));
-  };
-  for (const auto& parameter : module.named_parameters()) keep(parameter.name, parameter.value);
-  for (const auto& buffer : module.named_buffers()) keep(buffer.name, buffer.value);
-  return out;
 }
 
 }  // namespace graft

@@ -19,13 +19,7 @@ namespace graft {
 torch::jit::Module make_module(const nn::Architecture& architecture,
                                const std::vector<std::string>& outputs = {});
 
-/// The tensor at a path such as "layer1.0.conv1.weight"; undefined where there is none.
-at::Tensor tensor_at(const torch::jit::Module& module, const std::string& path);
-
 /// Copies float tensors to their paths. Throws Error naming a path that the module lacks or a wrong shape.
 void set_tensors(const torch::jit::Module& module, const std::map<std::string, Tensor>& tensors);
-
-/// Copies of all parameters and buffers, by path.
-std::map<std::string, Tensor> tensors_of(const torch::jit::Module& module);
 
 }  // namespace graft

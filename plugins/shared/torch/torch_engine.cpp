@@ -1,6 +1,5 @@
 #include "torch_engine.h"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
 
@@ -36,10 +35,7 @@ Module module_of(const Model& model, const EngineOptions& options) {
   if (model.architecture) {
     const std::vector<std::string> own{model.architecture->tap};
     module = make_module(*model.architecture, options.taps.empty() ? own : options.taps);
-    std::map<std::string, Tensor> needed;
-    for (const auto& [path, tensor] : model.weights)
-      if (tensor_at(module, path).defined()) needed.emplace(path, tensor);
-    set_tensors(module, needed);
+    set_tensors(module, model.weights);
     module.eval();
   } else {
     module = load_torchscript(model.torchscript);
