@@ -8,7 +8,7 @@
 
 #include <augment/augmentation.h>
 
-#include "pack.h"
+#include <network/normalizer.h>
 
 namespace graft {
 

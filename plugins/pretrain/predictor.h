@@ -6,7 +6,7 @@
 
 #include <graft/predictor.h>
 
-#include "pack.h"
+#include <network/normalizer.h>
 #include "trainer.h"
 
 namespace graft {

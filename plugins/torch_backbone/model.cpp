@@ -9,9 +9,8 @@
 
 #include <graft/error.h>
 #include <network/bind.h>
+#include <network/initial_weights.h>
 #include <network/sha256.h>
-
-#include "torch_engine.h"
 
 using namespace graft;
 
@@ -88,6 +87,7 @@ nn::Model open_model(const Params& params) {
           "model: expected a file with weights, got none; or give `architecture` with `untrained: true`");
     model.name = params.get<std::string>("architecture");
     model.architecture = nn::make_architecture(model.name);
+    model.weights = nn::initial_weights(*model.architecture, params.get<std::uint64_t>("init_seed"));
     return model;
   }
   model.name = params.get<std::string>("model");
@@ -104,6 +104,9 @@ nn::Model open_model(const Params& params) {
   std::vector<std::string> outputs = resolved_taps(params, model);
   if (outputs.empty()) outputs = {model.architecture->tap};
   model.weights = nn::bind(*model.architecture, *file, outputs);
+  // The file has been read all the same: it may say how many classes there are, and must fit.
+  if (untrained)
+    model.weights = nn::initial_weights(*model.architecture, params.get<std::uint64_t>("init_seed"));
   return model;
 }
 
@@ -114,29 +117,39 @@ Normalizer normalizer_of(const Params& params, const nn::Model& model) {
 
 std::vector<ParamSpec> engine_parameters() {
   return {
-      choice("engine", {"fused", "torch"}, "fused")
+      service("engine", "fused")
           .doc("fused: layers merged and laid out for speed; torch: layer by layer, the reference."),
-      choice("precision", {"fp32", "bf16"}, "fp32")
+      choice("precision", {"fp32", "bf16", "auto"}, "fp32")
+          .auto_by_processor("avx512bf16", "bf16")
           .doc("Of weights and activations; bf16 is faster where the processor has it, and changes features "
-               "by about a hundredth."),
+               "by about a hundredth. auto: bf16 on such a processor."),
       text("device", "auto").neutral().doc("cpu, cuda, cuda:NUMBER; auto: a GPU where LibTorch sees one."),
-      integer("threads_per_batch", 1)
+      integer("threads_per_batch")
           .range(1, 1024)
           .unit("threads")
+          .optional()
           .neutral()
-          .doc("Threads that share one batch; more than 1 pays when batches are few and large.")};
+          .doc("Threads that share one batch. Left out, with concurrent_batches: measured at the start of a "
+               "large "
+               "run, else 1; the manifest has the outcome."),
+      integer("concurrent_batches")
+          .range(1, 1024)
+          .unit("batches")
+          .optional()
+          .neutral()
+          .doc("Batches that are computed at the same time. Left out: as many as the threads allow.")};
 }
 
-std::unique_ptr<nn::Engine> make_engine(const Params& params, const nn::Model& model,
-                                        std::function<void(const std::string&)> warn) {
+std::unique_ptr<nn::Engine> make_engine(const StageContext& context, const nn::Model& model, int threads) {
+  const Params& params = context.params;
   nn::EngineOptions options;
   options.taps = resolved_taps(params, model);
   options.batch = params.get<int>("batch");
   options.precision = params.get<std::string>("precision");
   options.device = params.get<std::string>("device");
-  options.threads = params.get<int>("threads_per_batch");
+  options.threads = threads;
   if (params.get<bool>("untrained")) options.forget = params.get<std::uint64_t>("init_seed");
-  options.warn = std::move(warn);
-  return params.get<std::string>("engine") == "torch" ? make_torch_engine(model, std::move(options))
-                                                      : make_fused_engine(model, std::move(options));
+  options.warn = context.warn;
+  return nn::engine_service<nn::EngineService>(context.service, params.get<std::string>("engine"))
+      .make(model, std::move(options));
 }

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <torch/version.h>
 
 #include <algorithm>
 #include <atomic>
@@ -12,10 +11,10 @@
 
 #include <graft/plugin.h>
 
+#include <network/normalizer.h>
+#include "batch_plan.h"
 #include "model.h"
-#include "pack.h"
 #include "pooling.h"
-#include "torch_engine.h"
 
 namespace {
 
@@ -41,12 +40,16 @@ class TorchBackbone final : public BatchTransform {
         warn_(context.warn),
         model_(open_model(context.params)),
         normalizer_(normalizer_of(context.params, model_)),
-        engine_(make_engine(context.params, model_, context.warn)) {
+        planned_(plan_batches(context, [&](int threads) { return make_engine(context, model_, threads); })) {
     model_.weights.clear();  // the engine has its own, in a layout of its own
   }
 
-  void enter_worker() override { engine_->enter_thread(); }
+  void enter_worker() override { planned_.engine->enter_thread(); }
   std::size_t batch_size() const override { return batch_; }
+  std::size_t concurrency() const override {
+    return static_cast<std::size_t>(planned_.plan.concurrent_batches);
+  }
+  Value facts() const override { return planned_.plan.facts; }
 
   void apply(std::span<const Item> items, BatchOutput& out) const override {
     std::map<std::pair<int, int>, std::vector<std::size_t>> by_size;  // height, width
@@ -71,7 +74,7 @@ class TorchBackbone final : public BatchTransform {
       normalizer_.pack(items[members[i]].image(), pixels.get() + i * one);
     std::fill(pixels.get() + members.size() * one, pixels.get() + batch_ * one, 0.0f);
     try {
-      const std::vector<Tensor> values = engine_->run(pixels.get(), height, width);
+      const std::vector<Tensor> values = planned_.engine->run(pixels.get(), height, width);
       for (std::size_t i = 0; i < members.size(); ++i) hand_out(values, i, members[i], out);
     } catch (const nn::UnfitInput& fault) {
       if (!told_.exchange(true)) warn_(fault.what());
@@ -123,7 +126,7 @@ class TorchBackbone final : public BatchTransform {
   const std::function<void(const std::string&)> warn_;
   nn::Model model_;
   const Normalizer normalizer_;
-  const std::unique_ptr<nn::Engine> engine_;
+  const PlannedEngine planned_;
   mutable std::atomic<bool> told_{false}, size_told_{false};
 };
 
@@ -142,7 +145,7 @@ stages:
 }  // namespace
 
 GRAFT_PLUGIN(
-    torch_backbone, "2.0.0", TorchBackbone,
+    torch_backbone, "3.0.0", TorchBackbone,
     graft::PluginSchema::batch_transform("Turns images into feature vectors with a pretrained network.")
         .input(graft::PortType::Image, "Images of the size that the model was trained with.")
         .output("{taps}", graft::PortType::Tensor, "f32[?]", "One feature vector per image.")
@@ -173,5 +176,5 @@ GRAFT_PLUGIN(
                    .neutral()
                    .doc("Images that are computed at once; more take more memory and are seldom faster."))
         .params_from(engine_parameters())
-        .uses_libraries("libtorch " TORCH_VERSION)
+        .may_need("engine_torch")
         .example(kExample))

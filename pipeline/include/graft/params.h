@@ -32,6 +32,8 @@ struct GRAFT_API ParamSpec {
   std::optional<double> min, max;
   std::optional<std::int64_t> min_items, max_items;
   std::vector<std::string> choices;
+  std::string service;  ///< Choice: its values are the installed services of this name; see service().
+  std::string auto_feature, auto_choice;  ///< Choice: see auto_by_processor().
   std::vector<ParamSpec> fields;  ///< List, Map: [0] is the element. Object: members. OneOf: alternatives.
 
   ParamSpec& doc(std::string sentence) { return text = std::move(sentence), *this; }
@@ -45,6 +47,12 @@ struct GRAFT_API ParamSpec {
   ParamSpec& optional() { return may_be_null = true, *this; }
   /// Does not change what the stage computes (threads, batch size, names of side outputs).
   ParamSpec& neutral() { return changes_output = false, *this; }
+  /// Choice: the value `auto` becomes `value` where the processor has `feature` ("avx512bf16"), else the
+  /// first choice, when the config is read: what is stored and what enters the fingerprint is what was
+  /// chosen.
+  ParamSpec& auto_by_processor(std::string feature, std::string value) {
+    return auto_feature = std::move(feature), auto_choice = std::move(value), *this;
+  }
   ParamSpec& or_scalar() { return scalar_ok = true, *this; }
   ParamSpec& default_list(Value::List values) { return default_value = Value(std::move(values)), *this; }
 
@@ -59,6 +67,10 @@ GRAFT_API ParamSpec integer(std::string name, std::optional<std::int64_t> defaul
 GRAFT_API ParamSpec number(std::string name, std::optional<double> default_value = {});
 GRAFT_API ParamSpec text(std::string name, std::optional<std::string> default_value = {});
 GRAFT_API ParamSpec choice(std::string name, std::vector<std::string> allowed, std::string default_value);
+/// One of the installed plugins of kind service that are named `name` and a value: "engine", "fused" is the
+/// plugin engine_fused. Its version and libraries enter the fingerprint. The stage gets it from
+/// StageContext::service.
+GRAFT_API ParamSpec service(std::string name, std::string default_value);
 /// An input file or folder: must exist when the config is checked. Relative paths start at the config file.
 /// A file's content, not its path, enters the fingerprint; a folder's does not (its entries carry theirs).
 GRAFT_API ParamSpec file(std::string name);

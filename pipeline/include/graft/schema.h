@@ -10,7 +10,7 @@
 
 namespace graft {
 
-enum class StageKind { Source, Transform, BatchTransform, Collector, Learner, Report };
+enum class StageKind { Source, Transform, BatchTransform, Collector, Learner, Report, Service };
 enum class PortType { Bytes, Image, Tensor, Table, Predictor };
 
 GRAFT_API const char* to_string(StageKind kind);  // "source", "transform", "batch transform", ...
@@ -48,7 +48,10 @@ struct GRAFT_API PluginSchema {
   std::vector<ParamSpec> params;
   std::string example_config;  ///< A whole config that passes `graft check`; ${GRAFT_SHARE} may be used.
   ViewsRule views;             ///< Transform: Transform::views() gives the same number.
-  std::string libraries;       ///< Versions of libraries that the output depends on; part of the fingerprint.
+  /// Services that this plugin may ask StageContext::service for without naming them in a parameter. Those
+  /// that are installed enter the fingerprint with it.
+  std::vector<std::string> needs;
+  std::string libraries;  ///< Versions of libraries that the output depends on; part of the fingerprint.
   bool output_depends_on_key = false;   ///< Not on the content alone: random augmentation, for one.
   bool output_depends_on_seed = false;  ///< `seed` then enters the fingerprint.
 
@@ -71,6 +74,8 @@ struct GRAFT_API PluginSchema {
   static PluginSchema learner(std::string summary) { return make(StageKind::Learner, std::move(summary)); }
   static PluginSchema report(std::string summary) { return make(StageKind::Report, std::move(summary)); }
 
+  static PluginSchema service(std::string summary) { return make(StageKind::Service, std::move(summary)); }
+
   PluginSchema& input(PortType type, std::string doc, bool many = false) {
     return inputs.push_back({"in", type, "", std::move(doc), many}), *this;
   }
@@ -87,6 +92,7 @@ struct GRAFT_API PluginSchema {
   }
   PluginSchema& example(std::string config) { return example_config = std::move(config), *this; }
   PluginSchema& uses_libraries(std::string versions) { return libraries = std::move(versions), *this; }
+  PluginSchema& may_need(std::string service) { return needs.push_back(std::move(service)), *this; }
   PluginSchema& depends_on_key() { return output_depends_on_key = true, *this; }
   PluginSchema& depends_on_seed() { return output_depends_on_seed = true, *this; }
 };

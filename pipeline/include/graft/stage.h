@@ -16,6 +16,8 @@
 
 namespace graft {
 
+class Service;
+
 /// What a stage is made from. Valid only during construction; copy what you keep.
 struct StageContext {
   std::string id;                                ///< The stage's name in the config.
@@ -23,6 +25,13 @@ struct StageContext {
   std::uint64_t seed = 0;                        ///< The run's seed.
   int threads = 1;                               ///< Worker threads of the run.
   std::function<void(const std::string&)> warn;  ///< Tells people something that is not a fault. Any thread.
+  /// The service plugin of that name ("engine_fused"), loaded and made when it is first asked for; it lives
+  /// as long as the stages. Throws Error when it is not installed.
+  std::function<Service&(const std::string& plugin)> service = {};
+  /// Shape of what flows in, as far as the config tells: "u8[224,224,3]", "u8[?,?,3]"; empty for a source.
+  std::string input_shape = {};
+  /// How many inputs the source lists, where that was cheap to know.
+  std::optional<std::size_t> listed_inputs = {};
 };
 
 /// Base of every stage. Constructed on one thread before the graph starts; constructors throw Error.
@@ -34,7 +43,14 @@ class GRAFT_API Stage {
   /// Called once, on one thread, when the stage's stream has ended and every call has returned; also after an
   /// interruption. For side outputs such as a picture of what went through. Throws Error.
   virtual void finish() {}
+  /// What the stage found out about this machine or chose by itself, for the manifest. Called once its stream
+  /// has ended.
+  virtual Value facts() const { return {}; }
 };
+
+/// Serves other stages, which name it in a parameter (service() in params.h). What it offers beyond that is
+/// an interface that it shares with them: they reach it by dynamic_cast. Made once a run, from its defaults.
+class GRAFT_API Service : public Stage {};
 
 /// Lists inputs. `next` is called by one thread at a time, in order; `load` from any thread.
 class GRAFT_API Source : public Stage {
@@ -75,6 +91,8 @@ class GRAFT_API BatchOutput {
 class GRAFT_API BatchTransform : public Stage {
  public:
   virtual std::size_t batch_size() const = 0;
+  /// How many calls of apply may run at once; 0: as many as there are threads.
+  virtual std::size_t concurrency() const { return 0; }
   virtual void apply(std::span<const Item> items, BatchOutput& out) const = 0;
 };
 

@@ -33,11 +33,16 @@ struct GRAFT_API StagePlan {
     std::size_t stage;  ///< Index into Plan::stages.
     std::size_t port;   ///< Output port of that stage.
   };
+  /// A service plugin that the stage may call: part of what its output depends on.
+  struct Service {
+    std::string plugin, version, libraries;
+  };
   std::string id;
   std::string where;  ///< `file:line:column` of the stage, for messages.
   PluginSchema schema;
   Params params;
   std::vector<Input> inputs;
+  std::vector<Service> services;  ///< By name.
   OnError on_error = OnError::Reject;
   std::vector<Split> splits;  ///< Items of other splits pass by unchanged. Empty: all.
   std::size_t source = 0;     ///< Stream stages and collectors: the source they hang on.

@@ -292,12 +292,33 @@ class Planner {
       unknown_plugin(*plugin);
       return;
     }
+    if (found->schema.kind == StageKind::Service) {
+      error(plugin->position,
+            fmt::format("'{}' is no stage: it serves stages that name it in a parameter", plugin->scalar));
+      return;
+    }
     stage.schema = found->schema;
     draft.usable = true;
     static const YamlNode kNone;
     const YamlNode* with = node.find("with");
     stage.params = resolve_at(stage.schema.params, with == nullptr ? kNone : *with, draft.key_position);
+    find_services(stage);
     expand_ports(stage, with == nullptr ? draft.key_position : with->position);
+  }
+
+  /// The services that a stage's parameters name, and those that these and the stage itself may need.
+  void find_services(StagePlan& stage) const {
+    std::vector<std::string> wanted = stage.schema.needs;
+    for (const ParamSpec& spec : stage.schema.params)
+      if (const Value* v = stage.params.value().find(spec.name); !spec.service.empty() && v != nullptr)
+        wanted.push_back(spec.service + "_" + v->as_string());
+    std::map<std::string, const PluginSchema*> known;
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+      if (const Registry::Plugin* found = registry_.find(wanted[i]);
+          found != nullptr && known.emplace(wanted[i], &found->schema).second)
+        wanted.insert(wanted.end(), found->schema.needs.begin(), found->schema.needs.end());
+    for (const auto& [name, schema] : known)
+      stage.services.push_back({name, schema->version, schema->libraries});
   }
 
   /// An output "{param}" becomes a port per value of that list.

@@ -193,12 +193,13 @@ struct Flow::Impl {
             for (Tail& tail : b->tails) run_tail(tail, passed);
           return done();
         });
-    b->worker = std::make_unique<flow::function_node<BatchHandle>>(graph, flow::unlimited,
-                                                                   [this, b](const BatchHandle& batch) {
-                                                                     take_over(batch.get());
-                                                                     run_batch(*b, *batch);
-                                                                     return done();
-                                                                   });
+    const std::size_t at_once = static_cast<BatchTransform*>(stages[stage])->concurrency();
+    b->worker = std::make_unique<flow::function_node<BatchHandle>>(
+        graph, at_once == 0 ? std::size_t{flow::unlimited} : at_once, [this, b](const BatchHandle& batch) {
+          take_over(batch.get());
+          run_batch(*b, *batch);
+          return done();
+        });
     flow::make_edge(*b->batches, *b->worker);
     b->tails.resize(plan.stages[stage].schema.outputs.size());
     for (std::size_t port = 0; port < b->tails.size(); ++port) build_tail(b->tails[port], stage, port);

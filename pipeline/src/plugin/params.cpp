@@ -46,6 +46,11 @@ ParamSpec choice(std::string name, std::vector<std::string> allowed, std::string
   s.default_value = std::move(default_value);
   return s;
 }
+ParamSpec service(std::string name, std::string default_value) {
+  ParamSpec s = choice(std::move(name), {}, std::move(default_value));
+  s.service = s.name;
+  return s;
+}
 ParamSpec file(std::string name) {
   return spec(std::move(name), ParamSpec::Kind::File);
 }

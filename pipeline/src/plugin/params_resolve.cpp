@@ -11,6 +11,14 @@
 namespace graft {
 namespace {
 
+/// Names as graft/params.h has them. Another processor family has none of them.
+bool processor_has(const std::string& feature) {
+#if defined(__x86_64__)
+  if (feature == "avx512bf16") return __builtin_cpu_supports("avx512bf16") != 0;
+#endif
+  throw Error("no processor feature is known by the name '" + feature + "'");
+}
+
 class Resolver {
  public:
   explicit Resolver(std::vector<ParamFault>& faults) : faults_(faults) {}
@@ -150,6 +158,8 @@ class Resolver {
 
   Value choice(const ParamSpec& spec, const Value& v) {
     if (!v.is_string()) return wrong_type(spec, v);
+    if (v.as_string() == "auto" && !spec.auto_feature.empty())
+      return processor_has(spec.auto_feature) ? spec.auto_choice : spec.choices.at(0);
     if (std::find(spec.choices.begin(), spec.choices.end(), v.as_string()) != spec.choices.end()) return v;
     fault(not_allowed(v.as_string(), spec.choices));
     return {};

@@ -140,6 +140,18 @@ Registry::Registry(const std::vector<fs::path>& folders) : folders_(folders) {
     std::sort(files.begin(), files.end());
     for (const fs::path& file : files) look_at(file);
   }
+  for (auto& [name, plugin] : plugins_) offer_services(plugin.schema.params);
+}
+
+void Registry::offer_services(std::vector<ParamSpec>& params) const {
+  for (ParamSpec& param : params) {
+    offer_services(param.fields);
+    if (param.service.empty()) continue;
+    const std::string prefix = param.service + "_";
+    for (const auto& [name, plugin] : plugins_)
+      if (plugin.schema.kind == StageKind::Service && name.starts_with(prefix))
+        param.choices.push_back(name.substr(prefix.size()));
+  }
 }
 
 void Registry::look_at(const fs::path& file) {
@@ -182,7 +194,9 @@ const graft_plugin_descriptor& Registry::open(const std::string& name) {
   const graft_plugin_descriptor* d = load_plugin(plugin.path, why);
   if (d == nullptr) throw Error(why.message());
   const auto text = [](const PluginSchema& s) { return to_json(SchemaFile{GRAFT_PLUGIN_API, "", s}); };
-  if (text(d->schema()) != text(plugin.schema))
+  PluginSchema declared = d->schema();
+  offer_services(declared.params);
+  if (text(declared) != text(plugin.schema))
     throw Error(Rejected{plugin.path, "the schema in " + schema_path(plugin.path).filename().string(),
                          "a plugin that declares another one", "rebuild the plugin: the file is stale"}
                     .message());

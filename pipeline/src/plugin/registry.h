@@ -44,6 +44,8 @@ class GRAFT_API Registry {
 
  private:
   void look_at(const std::filesystem::path& file);
+  /// Fills in what only all plugins together tell: the values of parameters that name a service.
+  void offer_services(std::vector<ParamSpec>& params) const;
 
   std::vector<std::filesystem::path> folders_;
   std::map<std::string, Plugin> plugins_;

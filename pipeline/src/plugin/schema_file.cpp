@@ -27,6 +27,9 @@ Value to_value(const ParamSpec& p) {
   out["max_items"] = optional_value(p.max_items);
   out["choices"] = Value::list();
   for (const std::string& c : p.choices) out["choices"].push(c);
+  out["service"] = p.service;
+  out["auto_feature"] = p.auto_feature;
+  out["auto_choice"] = p.auto_choice;
   out["fields"] = Value::list();
   for (const ParamSpec& f : p.fields) out["fields"].push(to_value(f));
   return out;
@@ -55,6 +58,9 @@ ParamSpec param_from(const Value& v) {
   if (const Value& x = member(v, "min_items"); !x.is_null()) p.min_items = x.as_int();
   if (const Value& x = member(v, "max_items"); !x.is_null()) p.max_items = x.as_int();
   for (const Value& c : member(v, "choices").as_list()) p.choices.push_back(c.as_string());
+  p.service = member(v, "service").as_string();
+  p.auto_feature = member(v, "auto_feature").as_string();
+  p.auto_choice = member(v, "auto_choice").as_string();
   for (const Value& f : member(v, "fields").as_list()) p.fields.push_back(param_from(f));
   const bool needs_element = p.kind == ParamSpec::Kind::List || p.kind == ParamSpec::Kind::Map;
   if (needs_element && p.fields.size() != 1) throw Error("a list or map needs one element type");
@@ -102,6 +108,8 @@ std::string to_json(const SchemaFile& file) {
   for (const auto& [choice, views] : s.views.choices)
     out["views"]["choices"][choice] = static_cast<int>(views);
   out["example"] = s.example_config;
+  out["needs"] = Value::list();
+  for (const std::string& service : s.needs) out["needs"].push(service);
   out["libraries"] = s.libraries;
   out["depends_on_key"] = s.output_depends_on_key;
   out["depends_on_seed"] = s.output_depends_on_seed;
@@ -118,7 +126,7 @@ SchemaFile schema_file_from_json(std::string_view json) {
   s.name = member(v, "name").as_string();
   s.version = member(v, "version").as_string();
   const std::int64_t kind = member(v, "kind").as_int();
-  if (kind < 0 || kind > static_cast<int>(StageKind::Report)) throw Error("unknown stage kind");
+  if (kind < 0 || kind > static_cast<int>(StageKind::Service)) throw Error("unknown stage kind");
   s.kind = static_cast<StageKind>(kind);
   s.summary = member(v, "summary").as_string();
   for (const Value& p : member(v, "inputs").as_list()) s.inputs.push_back(port_from(p));
@@ -129,6 +137,7 @@ SchemaFile schema_file_from_json(std::string_view json) {
   for (const auto& [choice, n] : member(views, "choices").as_map())
     s.views.choices.emplace_back(choice, static_cast<std::uint32_t>(n.as_int()));
   s.example_config = member(v, "example").as_string();
+  for (const Value& service : member(v, "needs").as_list()) s.needs.push_back(service.as_string());
   s.libraries = member(v, "libraries").as_string();
   s.output_depends_on_key = member(v, "depends_on_key").as_bool();
   s.output_depends_on_seed = member(v, "depends_on_seed").as_bool();

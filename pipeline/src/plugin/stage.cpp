@@ -27,8 +27,8 @@ Payload Source::load(const Entry& entry) const {
 }
 
 const char* to_string(StageKind kind) {
-  static constexpr const char* kNames[] = {"source",    "transform", "batch transform",
-                                           "collector", "learner",   "report"};
+  static constexpr const char* kNames[] = {"source",  "transform", "batch transform", "collector",
+                                           "learner", "report",    "service"};
   return kNames[static_cast<int>(kind)];
 }
 

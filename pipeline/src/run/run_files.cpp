@@ -58,8 +58,8 @@ Value make_results(const Plan& plan, const std::vector<std::unique_ptr<StreamRun
 }
 
 Value make_manifest(const Plan& plan, const Registry& registry, const std::string& command,
-                    const std::vector<std::unique_ptr<StreamRun>>& streams, const Value& timings,
-                    const std::vector<std::string>& warnings) {
+                    const StageFactory& factory, const std::vector<std::unique_ptr<StreamRun>>& streams,
+                    const Value& timings, const std::vector<std::string>& warnings) {
   Value m = Value::map();
   m["graft"] = GRAFT_VERSION;
   m["command"] = command;
@@ -75,15 +75,25 @@ Value make_manifest(const Plan& plan, const Registry& registry, const std::strin
   m["budget"]["threads"] = plan.run.threads;
   m["budget"]["memory_bytes"] = Value(plan.run.memory);
   m["plugins"] = Value::map();
-  for (const StagePlan& s : plan.stages) {
-    Value& p = m["plugins"][s.schema.name];
-    p["version"] = s.schema.version;
-    if (!s.schema.libraries.empty()) p["libraries"] = s.schema.libraries;
-    if (const Registry::Plugin* found = registry.find(s.schema.name)) {
+  const auto describe = [&](const std::string& name, const std::string& version,
+                            const std::string& libraries) {
+    Value& p = m["plugins"][name];
+    p["version"] = version;
+    if (!libraries.empty()) p["libraries"] = libraries;
+    if (const Registry::Plugin* found = registry.find(name)) {
       p["file"] = found->path.string();
       p["loaded"] = found->descriptor != nullptr;
     }
+  };
+  for (const StagePlan& s : plan.stages) {
+    describe(s.schema.name, s.schema.version, s.schema.libraries);
+    for (const StagePlan::Service& service : s.services)
+      describe(service.plugin, service.version, service.libraries);
   }
+  m["stages"] = Value::map();
+  for (std::size_t i = 0; i < plan.stages.size(); ++i)
+    if (const Stage* stage = factory.made(i))
+      if (Value facts = stage->facts(); !facts.is_null()) m["stages"][plan.stages[i].id] = std::move(facts);
   m["tables"] = Value::map();
   m["streams"] = Value::map();
   for (const auto& stream : streams) {

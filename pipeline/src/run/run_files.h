@@ -7,6 +7,7 @@
 #include "config/plan.h"
 #include "plugin/registry.h"
 #include "run/learning.h"
+#include "run/stage_factory.h"
 #include "run/stream_run.h"
 #include "store/listing.h"
 
@@ -20,9 +21,10 @@ std::string inputs_csv(const Plan& plan, const std::vector<const Listing*>& list
 Value make_results(const Plan& plan, const std::vector<std::unique_ptr<StreamRun>>& streams);
 
 /// Facts about the run that may differ between machines: versions, plugin files, digests, seeds, thread
-/// budget, host, time. For people and for repeating the run.
+/// budget, host, time, and what the stages that ran found out (Stage::facts). For people and for repeating
+/// the run.
 Value make_manifest(const Plan& plan, const Registry& registry, const std::string& command,
-                    const std::vector<std::unique_ptr<StreamRun>>& streams, const Value& timings,
-                    const std::vector<std::string>& warnings);
+                    const StageFactory& factory, const std::vector<std::unique_ptr<StreamRun>>& streams,
+                    const Value& timings, const std::vector<std::string>& warnings);
 
 }  // namespace graft

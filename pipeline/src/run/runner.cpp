@@ -142,9 +142,9 @@ class Run {
     timings_["total"] = seconds_since(start);
     outcome.results["timings"] = timings_;
     write_inputs();
-    write_file_atomically(
-        out_ / "manifest.json",
-        make_manifest(plan_, registry_, options_.command, streams_, timings_, warnings_).to_json_pretty());
+    write_file_atomically(out_ / "manifest.json", make_manifest(plan_, registry_, options_.command, factory_,
+                                                                streams_, timings_, warnings_)
+                                                      .to_json_pretty());
     write_file_atomically(out_ / "results.json", outcome.results.to_json_pretty());
 
     const auto total = static_cast<std::uint64_t>(outcome.results.find("inputs")->find("total")->as_int());

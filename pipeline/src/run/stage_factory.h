@@ -1,7 +1,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +11,13 @@
 #include "plugin/registry.h"
 
 namespace graft {
+
+using MakeContext = std::function<StageContext(const std::string& id, const Params& params)>;
+
+/// The service of that name, from those that were made, else made now. Throws Error when it is not installed
+/// or is no service.
+GRAFT_API Service& open_service(Registry& registry, std::map<std::string, std::unique_ptr<Stage>>& made,
+                                const std::string& plugin, const MakeContext& context);
 
 /// Makes the stages of a plan, each when it is first needed: a run that finds everything in the store opens
 /// neither the model nor LibTorch. Not thread-safe.
@@ -19,6 +28,10 @@ class GRAFT_API StageFactory {
 
   /// Throws Error with the stage's label in front.
   Stage& get(std::size_t index);
+  /// What the stages behind a source are told before they are made: how many inputs it lists.
+  void set_listed_inputs(std::optional<std::size_t> count) { listed_inputs_ = count; }
+  /// The stage where it has been made, or null.
+  const Stage* made(std::size_t index) const { return stages_.at(index).get(); }
   template <typename T>
   T& get_as(std::size_t index) {
     if (T* stage = dynamic_cast<T*>(&get(index))) return *stage;
@@ -26,9 +39,15 @@ class GRAFT_API StageFactory {
   }
 
  private:
+  StageContext context(const std::string& id, const Params& params);
+  Service& service(const std::string& plugin);
+
   const Plan& plan_;
   Registry& registry_;
   std::function<void(const std::string&)> warn_;
+  std::optional<std::size_t> listed_inputs_;
+  // Services are declared first, so that they outlive the stages that call them.
+  std::map<std::string, std::unique_ptr<Stage>> services_;
   std::vector<std::unique_ptr<Stage>> stages_;
 };
 

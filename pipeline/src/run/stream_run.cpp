@@ -67,6 +67,7 @@ void StreamRun::run(Workers& workers) {
 
   first_ = next();
   if (first_) {
+    factory_.set_listed_inputs(total_);
     std::vector<Stage*> stages(plan_.stages.size(), nullptr), all;
     for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
       const StageKind kind = plan_.stages[i].schema.kind;

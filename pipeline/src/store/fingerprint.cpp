@@ -61,6 +61,8 @@ Fingerprint fingerprint(const Plan& plan, std::size_t collector, DigestMemo& mem
     stage["plugin"] = s.schema.name;
     stage["version"] = s.schema.version;
     if (!s.schema.libraries.empty()) stage["libraries"] = s.schema.libraries;
+    for (const StagePlan::Service& service : s.services)
+      stage["services"][service.plugin] = service.version + " " + service.libraries;
     // A source's parameters choose and describe entries; what the entries hold is in their content digests.
     if (!source) stage["with"] = canonical_members(s.schema.params, s.params.value(), memo);
     if (!source) {

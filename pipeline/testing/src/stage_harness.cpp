@@ -12,6 +12,7 @@
 
 #include "config/yaml_tree.h"
 #include "plugin/registry.h"
+#include "run/stage_factory.h"
 #include "store/files.h"
 
 namespace graft::testing {
@@ -55,14 +56,36 @@ struct StageHarness::Impl {
   PluginSchema schema;
   std::vector<std::string> warnings;
   std::mutex warnings_mutex;
+  int threads = 1;
+  std::uint64_t seed = 0;
+  std::map<std::string, std::unique_ptr<Stage>> services;
   std::unique_ptr<Stage> stage;
+
+  StageContext context(const std::string& id, const Params& params) {
+    return {id,
+            params,
+            seed,
+            threads,
+            [this](const std::string& warning) {
+              const std::lock_guard lock(warnings_mutex);
+              warnings.push_back(warning);
+            },
+            [this](const std::string& name) -> Service& {
+              return open_service(registry(), services, name,
+                                  [this](const std::string& i, const Params& p) { return context(i, p); });
+            },
+            {},
+            {}};
+  }
 };
 
 StageHarness::StageHarness(const std::string& plugin, const std::string& params, std::uint64_t seed,
                            int threads)
     : impl_(std::make_unique<Impl>()) {
   impl_->descriptor = &registry().open(plugin);
-  impl_->schema = impl_->descriptor->schema();
+  impl_->schema = registry().find(plugin)->schema;
+  impl_->seed = seed;
+  impl_->threads = threads;
 
   Diagnostics diagnostics;
   const YamlNode tree = parse_yaml(params, diagnostics.add_file("params", params), diagnostics);
@@ -77,12 +100,7 @@ StageHarness::StageHarness(const std::string& plugin, const std::string& params,
   }
   if (!text.empty()) throw Error(text);
 
-  const StageContext context{"stage", resolved, seed, threads,
-                             [impl = impl_.get()](const std::string& warning) {
-                               const std::lock_guard lock(impl->warnings_mutex);
-                               impl->warnings.push_back(warning);
-                             }};
-  impl_->stage.reset(impl_->descriptor->create(context));
+  impl_->stage.reset(impl_->descriptor->create(impl_->context("stage", resolved)));
   impl_->stage->enter_worker();
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <graft/payload.h>
+#include <graft/stage.h>
 #include <network/architecture.h>
 
 namespace graft::nn {
@@ -28,7 +29,7 @@ struct EngineOptions {
   std::string precision = "fp32";  ///< "fp32" or "bf16": of weights and sums of products; results are f32.
   std::string device = "cpu";      ///< "cpu", "cuda", "cuda:1".
   int threads = 1;                 ///< That one call of run may use.
-  std::optional<std::uint64_t> forget;           ///< Seed of random weights in place of the trained ones.
+  std::optional<std::uint64_t> forget;           ///< TorchScript: seed of random weights in place of its own.
   std::function<void(const std::string&)> warn;  ///< Any thread.
 };
 
@@ -52,6 +53,44 @@ class Engine {
 
   /// Called once on each thread before run.
   virtual void enter_thread() const {}
+  /// False: on a GPU.
+  virtual bool on_cpu() const { return true; }
 };
+
+/// What a service plugin engine_NAME implements beside graft::Service: `engine: NAME` of torch_backbone.
+class EngineService {
+ public:
+  virtual ~EngineService() = default;
+  /// An engine, ready to run. Throws Error when the model cannot be loaded, or a device or a tap is not
+  /// there.
+  virtual std::unique_ptr<Engine> make(const Model& model, EngineOptions options) const = 0;
+};
+
+/// A model as data, and the layers whose values are wanted.
+struct Described {
+  Model model;
+  std::vector<std::string> outputs;
+};
+
+/// What engine_torch can do beyond that, for other engines.
+class TorchService : public EngineService {
+ public:
+  /// Whether LibTorch sees a GPU.
+  virtual bool sees_gpu() const = 0;
+  /// The network in a TorchScript file as data, with its weights, up to what the options' taps want. Nothing
+  /// when an operation in it is none that Architecture knows. Throws Error for a file that cannot be loaded.
+  virtual std::optional<Described> described(const Model& torchscript,
+                                             const EngineOptions& options) const = 0;
+  /// As fast as LibTorch's own optimiser makes it, on the CPU or on a GPU.
+  virtual std::unique_ptr<Engine> make_optimised(const Model& model, EngineOptions options) const = 0;
+};
+
+/// The service engine_NAME as the interface `T`. Throws Error when it is not installed or has another one.
+template <typename T>
+const T& engine_service(const std::function<Service&(const std::string&)>& service, const std::string& name) {
+  if (const auto* engine = dynamic_cast<const T*>(&service("engine_" + name))) return *engine;
+  throw Error("engine_" + name +
+              " does not offer what is wanted of it: rebuild it with this graft's headers");
+}
 
 }  // namespace graft::nn

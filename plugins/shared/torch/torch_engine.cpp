@@ -90,6 +90,7 @@ class TorchEngine final : public nn::Engine {
   }
 
   void enter_thread() const override { use_threads(options_.threads); }
+  bool on_cpu() const override { return device_.is_cpu(); }
 
   std::vector<Tensor> run(const float* images, int height, int width) const override {
     // Guards are thread-local, so it must be here and not where the model is loaded.

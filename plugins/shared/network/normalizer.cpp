@@ -1,4 +1,4 @@
-#include "pack.h"
+#include "normalizer.h"
 
 #include <string>
 #include <vector>

@@ -1,0 +1,365 @@
+#include "builder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include <graft/error.h>
+#include <network/cost.h>
+#include <network/engine.h>
+
+namespace graft::fused {
+namespace {
+
+using dnnl::algorithm;
+using dnnl::memory;
+using dnnl::prop_kind;
+using Tag = memory::format_tag;
+
+/// Plain loops, hundreds of times slower: what oneDNN falls back to for a layout it has no kernel for.
+bool is_reference(const char* kernel) {
+  return std::string_view(kernel).starts_with("ref");
+}
+
+/// F(4x4, 3x3) of Winograd's minimal filtering (Lavin and Gray 2016, arXiv:1509.09308) needs a quarter of the
+/// multiplications. Below this side too much of its tiles lies outside of the image.
+bool suits_winograd(const nn::Layer& layer, const Shape& out) {
+  constexpr std::int64_t kSide = 12;
+  return layer.kernel == 3 && layer.stride == 1 && layer.groups == 1 && layer.in >= 16 && out[1] >= kSide &&
+         out[2] >= kSide;
+}
+
+}  // namespace
+
+Builder::Builder(PackedNetwork& network, int height, int width, Program& program)
+    : network_(network),
+      program_(program),
+      height_(height),
+      width_(width),
+      type_(network.bf16() ? Type::bf16 : Type::f32) {
+  const Lowered& net = network.lowered();
+  const nn::Cost cost = nn::cost_of(network.architecture(), height, width);
+  std::map<std::string, Shape> shape = {{"input", {3, height, width}}};
+  for (std::size_t i = 0; i < cost.layers.size(); ++i)
+    shape[network.architecture().layers[i].name] = cost.layers[i].output;
+  for (const std::string& layer : net.layer_of) shape_.push_back(shape.at(layer));
+  for (std::size_t i = 0; i < net.steps.size(); ++i)
+    for (const ValueId read : {net.steps[i].from, net.steps[i].second, net.steps[i].residual})
+      if (read != Step::kNone) last_reader_[read] = i;
+  for (const ValueId output : net.outputs) last_reader_[output] = net.steps.size();
+}
+
+void Builder::build() {
+  const Dims images = dims_of(0);
+  slot_[0] = add_slot(plain(images, Type::f32), Program::kInput);
+  if (type_ != Type::f32) slot_in(0, plain(images, type_));
+  const Lowered& net = network_.lowered();
+  for (std::size_t i = 0; i < net.steps.size(); ++i) {
+    const Step& step = net.steps[i];
+    switch (step.op) {
+      case Step::Op::Conv:
+        convolution(i);
+        break;
+      case Step::Op::Linear:
+        linear(i);
+        break;
+      case Step::Op::MaxPool:
+        max_pool(step);
+        break;
+      case Step::Op::AveragePool:
+        average_pool(step);
+        break;
+      case Step::Op::Add:
+      case Step::Op::Scale:
+        binary(step);
+        break;
+      case Step::Op::Activate:
+        activate(step);
+        break;
+      case Step::Op::Flatten:
+        flatten(step);
+        break;
+    }
+  }
+  for (std::size_t i = 0; i < net.outputs.size(); ++i) store(i);
+}
+
+Builder::Dims Builder::dims_of(ValueId value) const {
+  Dims dims{program_.images_};
+  for (const std::int64_t side : shape_[value]) dims.push_back(side);
+  return dims;
+}
+
+Builder::Desc Builder::plain(const Dims& dims, Type type) const {
+  return {dims, type, dims.size() == 4 ? Tag::nchw : Tag::nc};
+}
+
+Builder::Desc Builder::blocked(const Dims& dims) const {
+  if (dims.size() != 4) return plain(dims, type_);
+  // Kernels for 16-bit numbers are fastest, and complete, with channels last.
+  if (type_ == Type::bf16) return {dims, type_, Tag::nhwc};
+  const bool wide = dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core;
+  return {dims, type_, wide ? Tag::nChw16c : Tag::nChw8c};
+}
+
+std::size_t Builder::add_slot(const Desc& layout, std::ptrdiff_t place) {
+  program_.slots_.push_back({layout, place});
+  return program_.slots_.size() - 1;
+}
+
+std::size_t Builder::new_region(const Desc& layout) {
+  const std::size_t now = program_.calls_.size();
+  program_.regions_.push_back({layout.get_size(), now, now, 0});
+  return program_.regions_.size() - 1;
+}
+
+std::size_t Builder::make_slot(ValueId value, const Desc& layout) {
+  return slot_[value] = add_slot(layout, static_cast<std::ptrdiff_t>(new_region(layout)));
+}
+
+std::size_t Builder::slot_in(ValueId value, const Desc& layout) {
+  const std::size_t have = slot_of(value);
+  if (layout_of(have) == layout) return have;
+  const std::size_t to = make_slot(value, layout);
+  copy(have, to);
+  return to;
+}
+
+Program::Call& Builder::call(const dnnl::primitive& kernel, const Desc& scratchpad,
+                             std::vector<std::pair<int, std::size_t>> slots) {
+  const std::size_t now = program_.calls_.size();
+  for (const auto& [argument, slot] : slots)
+    if (place_of(slot) >= 0) program_.regions_[static_cast<std::size_t>(place_of(slot))].last = now;
+  program_.scratch_bytes_ = std::max(program_.scratch_bytes_, scratchpad.get_size());
+  program_.calls_.push_back({kernel, scratchpad, std::move(slots), {}, {}});
+  return program_.calls_.back();
+}
+
+void Builder::copy(std::size_t from, std::size_t to) {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  const dnnl::reorder::primitive_desc kernel(network_.engine(), layout_of(from), network_.engine(),
+                                             layout_of(to), attributes);
+  call(dnnl::reorder(kernel), kernel.scratchpad_desc(), {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}});
+}
+
+dnnl::primitive_attr Builder::attributes(bool residual, Activation activation) const {
+  dnnl::post_ops then;
+  if (residual) then.append_sum(1.0f);
+  switch (activation) {
+    case Activation::None:
+      break;
+    case Activation::Relu:
+      then.append_eltwise(1.0f, algorithm::eltwise_relu, 0.0f, 0.0f);
+      break;
+    case Activation::Relu6:
+      then.append_eltwise(1.0f, algorithm::eltwise_clip, 0.0f, 6.0f);
+      break;
+    case Activation::Silu:
+      then.append_eltwise(1.0f, algorithm::eltwise_swish, 1.0f, 0.0f);
+      break;
+    case Activation::Sigmoid:
+      then.append_eltwise(1.0f, algorithm::eltwise_logistic, 0.0f, 0.0f);
+      break;
+  }
+  dnnl::primitive_attr out;
+  out.set_post_ops(then);
+  out.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return out;
+}
+
+void Builder::convolution(std::size_t index) {
+  const Step& step = network_.lowered().steps[index];
+  const nn::Layer& layer = step.layer;
+  const memory::dim groups = layer.groups, in = layer.in, out = layer.out, kernel = layer.kernel;
+  const Dims shape =
+      groups > 1 ? Dims{groups, out / groups, in / groups, kernel, kernel} : Dims{out, in, kernel, kernel};
+  const Tag order = groups > 1 ? Tag::goihw : Tag::oihw;
+  const Desc bias({out}, Type::f32, Tag::x);
+  const Desc target = blocked(dims_of(step.to));
+  const auto attribute = attributes(step.residual != Step::kNone, step.activation);
+  const auto kernel_for =
+      [&](algorithm how, const Desc& source) -> std::optional<dnnl::convolution_forward::primitive_desc> {
+    try {
+      const dnnl::convolution_forward::desc wanted(
+          prop_kind::forward_inference, how, source, Desc(shape, type_, Tag::any), bias, target,
+          {layer.stride, layer.stride}, {layer.padding.top, layer.padding.left},
+          {layer.padding.bottom, layer.padding.right});
+      return dnnl::convolution_forward::primitive_desc(wanted, attribute, network_.engine());
+    } catch (const dnnl::error&) {
+      return {};  // no such kernel
+    }
+  };
+
+  std::optional<dnnl::convolution_forward::primitive_desc> chosen;
+  if (type_ == Type::f32 && suits_winograd(layer, shape_[step.to]))
+    chosen = kernel_for(algorithm::convolution_winograd, blocked(dims_of(step.from)));
+  // The images themselves are planes; few channels would waste most of a block.
+  const Desc planes = plain(dims_of(step.from), type_), blocks = blocked(dims_of(step.from));
+  for (const Desc& source : step.from == 0 ? std::vector{planes, blocks} : std::vector{blocks, planes}) {
+    if (chosen && !is_reference(chosen->impl_info_str())) break;
+    if (auto next = kernel_for(algorithm::convolution_direct, source)) chosen = next;
+  }
+  if (!chosen) throw Error(fmt::format("oneDNN has no convolution for layer {}", layer.name));
+
+  const std::size_t source = slot_in(step.from, chosen->src_desc());
+  std::size_t to;
+  if (step.residual != Step::kNone) {
+    const std::size_t other = slot_of(step.residual);
+    const auto shared = std::count_if(slot_.begin(), slot_.end(), [&](const auto& known) {
+      return place_of(known.second) == place_of(other);
+    });
+    const bool in_place = layout_of(other) == chosen->dst_desc() && ends_here(step.residual, index) &&
+                          place_of(other) >= 0 && shared == 1;
+    if (in_place) {
+      to = slot_[step.to] = view(other, chosen->dst_desc());
+    } else {
+      to = make_slot(step.to, chosen->dst_desc());
+      copy(other, to);
+    }
+  } else {
+    to = make_slot(step.to, chosen->dst_desc());
+  }
+  Program::Call& made = call(dnnl::convolution_forward(*chosen), chosen->scratchpad_desc(),
+                             {{DNNL_ARG_SRC, source}, {DNNL_ARG_DST, to}});
+  made.constants = {
+      {DNNL_ARG_WEIGHTS, network_.weights(index, {shape, Type::f32, order}, chosen->weights_desc())},
+      {DNNL_ARG_BIAS, network_.bias(index)}};
+}
+
+void Builder::linear(std::size_t index) {
+  const Step& step = network_.lowered().steps[index];
+  const Dims from = dims_of(step.from);
+  Dims shape = from;
+  shape[0] = step.layer.out;
+  const Desc source = layout_of(slot_of(step.from));
+  const dnnl::inner_product_forward::desc wanted(
+      prop_kind::forward_inference, source, Desc(shape, type_, Tag::any),
+      Desc({step.layer.out}, Type::f32, Tag::x), plain(dims_of(step.to), type_));
+  const dnnl::inner_product_forward::primitive_desc kernel(wanted, attributes(false, step.activation),
+                                                           network_.engine());
+  const std::size_t in = slot_in(step.from, kernel.src_desc());
+  const std::size_t to = make_slot(step.to, kernel.dst_desc());
+  Program::Call& made = call(dnnl::inner_product_forward(kernel), kernel.scratchpad_desc(),
+                             {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}});
+  const Desc plain_weights(shape, Type::f32, shape.size() == 4 ? Tag::oihw : Tag::oi);
+  made.constants = {{DNNL_ARG_WEIGHTS, network_.weights(index, plain_weights, kernel.weights_desc())},
+                    {DNNL_ARG_BIAS, network_.bias(index)}};
+}
+
+void Builder::max_pool(const Step& step) {
+  const nn::Layer& layer = step.layer;
+  const std::size_t in = slot_in(step.from, blocked(dims_of(step.from)));
+  const std::size_t to = make_slot(step.to, blocked(dims_of(step.to)));
+  const dnnl::pooling_forward::desc wanted(
+      prop_kind::forward_inference, algorithm::pooling_max, layout_of(in), layout_of(to),
+      {layer.stride, layer.stride}, {layer.kernel, layer.kernel}, {layer.padding.top, layer.padding.left},
+      {layer.padding.bottom, layer.padding.right});
+  const dnnl::pooling_forward::primitive_desc kernel(wanted, attributes(false, Activation::None),
+                                                     network_.engine());
+  call(dnnl::pooling_forward(kernel), kernel.scratchpad_desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}});
+}
+
+void Builder::average_pool(const Step& step) {
+  const memory::dim size = step.layer.size, height = shape_[step.from][1], width = shape_[step.from][2];
+  if (height == size && width == size) {
+    slot_[step.to] = slot_of(step.from);
+    return;
+  }
+  if (height % size != 0 || width % size != 0) return any_average_pool(step);
+  const Dims window{height / size, width / size};
+  const std::size_t in = slot_in(step.from, blocked(dims_of(step.from)));
+  const std::size_t to = make_slot(step.to, blocked(dims_of(step.to)));
+  const dnnl::pooling_forward::desc wanted(prop_kind::forward_inference,
+                                           algorithm::pooling_avg_exclude_padding, layout_of(in),
+                                           layout_of(to), window, window, {0, 0}, {0, 0});
+  const dnnl::pooling_forward::primitive_desc kernel(wanted, attributes(false, Activation::None),
+                                                     network_.engine());
+  call(dnnl::pooling_forward(kernel), kernel.scratchpad_desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}});
+}
+
+/// Windows of unequal sizes, [floor(i h / size), ceil((i + 1) h / size)): no kernel has them.
+void Builder::any_average_pool(const Step& step) {
+  const std::size_t in = slot_in(step.from, plain(dims_of(step.from), Type::f32));
+  const std::size_t to = make_slot(step.to, plain(dims_of(step.to), Type::f32));
+  const std::int64_t planes = program_.images_ * shape_[step.from][0], height = shape_[step.from][1],
+                     width = shape_[step.from][2], size = step.layer.size;
+  call({}, Desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}}).plain = [=](const std::vector<memory>& slots) {
+    const auto* from = static_cast<const float*>(slots[in].get_data_handle());
+    auto* out = static_cast<float*>(slots[to].get_data_handle());
+    for (std::int64_t plane = 0; plane < planes; ++plane, from += height * width)
+      for (std::int64_t y = 0; y < size; ++y)
+        for (std::int64_t x = 0; x < size; ++x) {
+          const std::int64_t top = y * height / size, bottom = ((y + 1) * height + size - 1) / size;
+          const std::int64_t left = x * width / size, right = ((x + 1) * width + size - 1) / size;
+          double sum = 0;
+          for (std::int64_t v = top; v < bottom; ++v)
+            for (std::int64_t u = left; u < right; ++u) sum += from[v * width + u];
+          *out++ = static_cast<float>(sum / static_cast<double>((bottom - top) * (right - left)));
+        }
+  };
+}
+
+void Builder::binary(const Step& step) {
+  const std::size_t a = slot_in(step.from, blocked(dims_of(step.from)));
+  const std::size_t b = slot_in(step.second, blocked(dims_of(step.second)));
+  const std::size_t to = make_slot(step.to, blocked(dims_of(step.to)));
+  const dnnl::binary::desc wanted(step.op == Step::Op::Add ? algorithm::binary_add : algorithm::binary_mul,
+                                  layout_of(a), layout_of(b), layout_of(to));
+  const dnnl::binary::primitive_desc kernel(wanted, attributes(false, step.activation), network_.engine());
+  call(dnnl::binary(kernel), kernel.scratchpad_desc(),
+       {{DNNL_ARG_SRC_0, a}, {DNNL_ARG_SRC_1, b}, {DNNL_ARG_DST, to}});
+}
+
+void Builder::activate(const Step& step) {
+  const std::size_t in = slot_of(step.from);
+  const std::size_t to = make_slot(step.to, layout_of(in));
+  algorithm how = algorithm::eltwise_relu;
+  float alpha = 0, beta = 0;
+  switch (step.activation) {
+    case Activation::None:
+    case Activation::Relu:
+      break;
+    case Activation::Relu6:
+      how = algorithm::eltwise_clip;
+      beta = 6;
+      break;
+    case Activation::Silu:
+      how = algorithm::eltwise_swish;
+      alpha = 1;
+      break;
+    case Activation::Sigmoid:
+      how = algorithm::eltwise_logistic;
+      break;
+  }
+  const dnnl::eltwise_forward::desc wanted(prop_kind::forward_inference, how, layout_of(in), alpha, beta);
+  const dnnl::eltwise_forward::primitive_desc kernel(wanted, attributes(false, Activation::None),
+                                                     network_.engine());
+  call(dnnl::eltwise_forward(kernel), kernel.scratchpad_desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}});
+}
+
+void Builder::flatten(const Step& step) {
+  const Dims from = dims_of(step.from);
+  std::size_t in = slot_of(step.from);
+  if (from.size() == 4) {
+    const std::size_t other =
+        add_slot(plain(from, type_), static_cast<std::ptrdiff_t>(new_region(plain(from, type_))));
+    copy(in, other);
+    in = other;
+  }
+  slot_[step.to] = view(in, plain(dims_of(step.to), type_));
+}
+
+void Builder::store(std::size_t output) {
+  const ValueId value = network_.lowered().outputs[output];
+  const Dims dims = dims_of(value);
+  const std::size_t to =
+      add_slot(plain(dims, Type::f32), Program::kOutput - static_cast<std::ptrdiff_t>(output));
+  copy(slot_of(value), to);
+  program_.output_shapes_.emplace_back(dims.begin(), dims.end());
+}
+
+}  // namespace graft::fused

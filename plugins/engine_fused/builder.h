@@ -1,0 +1,66 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "program.h"
+
+namespace graft::fused {
+
+/// Fills in a Program: chooses a kernel for every step, brings values into the layouts that kernels want, and
+/// keeps count of how long each is needed. Used once.
+class Builder {
+ public:
+  Builder(PackedNetwork& network, int height, int width, Program& program);
+  void build();
+
+ private:
+  using Desc = dnnl::memory::desc;
+  using Dims = dnnl::memory::dims;
+  using Type = dnnl::memory::data_type;
+
+  void convolution(std::size_t step);
+  void linear(std::size_t step);
+  void max_pool(const Step& step);
+  void average_pool(const Step& step);
+  void any_average_pool(const Step& step);
+  void binary(const Step& step);
+  void activate(const Step& step);
+  void flatten(const Step& step);
+  void store(std::size_t output);
+
+  /// [images, ...]
+  Dims dims_of(ValueId value) const;
+  /// The layout that values of images have between kernels.
+  Desc blocked(const Dims& dims) const;
+  Desc plain(const Dims& dims, Type type) const;
+
+  /// The slot of a value, in the layout that it has or, copied first, in another.
+  std::size_t slot_of(ValueId value) const { return slot_.at(value); }
+  std::size_t slot_in(ValueId value, const Desc& layout);
+  /// A new part of the arena for a value, which becomes the value's slot.
+  std::size_t make_slot(ValueId value, const Desc& layout);
+  std::size_t new_region(const Desc& layout);
+  std::size_t add_slot(const Desc& layout, std::ptrdiff_t place);
+  /// Another look at a slot's memory.
+  std::size_t view(std::size_t slot, const Desc& layout) { return add_slot(layout, place_of(slot)); }
+  std::ptrdiff_t place_of(std::size_t slot) const { return program_.slots_[slot].place; }
+  const Desc& layout_of(std::size_t slot) const { return program_.slots_[slot].layout; }
+
+  Program::Call& call(const dnnl::primitive& kernel, const Desc& scratchpad,
+                      std::vector<std::pair<int, std::size_t>> slots);
+  void copy(std::size_t from, std::size_t to);
+  dnnl::primitive_attr attributes(bool residual, Activation activation) const;
+  /// Whether no later step and no output reads the value.
+  bool ends_here(ValueId value, std::size_t step) const { return last_reader_.at(value) <= step; }
+
+  PackedNetwork& network_;
+  Program& program_;
+  const int height_, width_;
+  const Type type_;
+  std::vector<Shape> shape_;  // by value, without the batch
+  std::map<ValueId, std::size_t> slot_, last_reader_;
+};
+
+}  // namespace graft::fused

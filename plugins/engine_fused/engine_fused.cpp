@@ -1,0 +1,54 @@
+#include <fmt/format.h>
+#include <oneapi/dnnl/dnnl_version.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include <graft/plugin.h>
+#include <network/engine.h>
+
+#include "fused_engine.h"
+
+#define GRAFT_DNNL_VERSION \
+  GRAFT_TEXT(DNNL_VERSION_MAJOR) "." GRAFT_TEXT(DNNL_VERSION_MINOR) "." GRAFT_TEXT(DNNL_VERSION_PATCH)
+
+namespace {
+
+using namespace graft;
+
+/// The engine `fused`: a described network runs on oneDNN, without LibTorch. A TorchScript file is read by
+/// the engine `torch`; when every operation in it can be described, it runs here too, else LibTorch's own
+/// optimiser does what it can. So it does on a GPU.
+class EngineFused final : public Service, public nn::EngineService {
+ public:
+  explicit EngineFused(const StageContext& context) : service_(context.service) {}
+
+  std::unique_ptr<nn::Engine> make(const nn::Model& model, nn::EngineOptions options) const override {
+    if (!on_cpu(options.device)) return torch().make_optimised(model, std::move(options));
+    if (model.architecture) return std::make_unique<fused::FusedEngine>(model, std::move(options));
+    if (const auto described = torch().described(model, options)) {
+      options.taps = described->outputs;
+      return std::make_unique<fused::FusedEngine>(described->model, std::move(options));
+    }
+    return torch().make_optimised(model, std::move(options));
+  }
+
+ private:
+  /// LibTorch takes a second to load: it is asked for a GPU only where there is a driver for one.
+  bool on_cpu(const std::string& device) const {
+    if (device != "auto") return device == "cpu";
+    return !std::filesystem::exists("/proc/driver/nvidia/version") || !torch().sees_gpu();
+  }
+  const nn::TorchService& torch() const { return nn::engine_service<nn::TorchService>(service_, "torch"); }
+
+  std::function<Service&(const std::string&)> service_;
+};
+
+}  // namespace
+
+GRAFT_PLUGIN(engine_fused, "1.0.0", EngineFused,
+             graft::PluginSchema::service("Runs networks with layers merged, on oneDNN; the default engine.")
+                 .may_need("engine_torch")
+                 .uses_libraries("oneDNN " GRAFT_DNNL_VERSION))

@@ -1,0 +1,213 @@
+#include "lowering.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include <graft/error.h>
+
+namespace graft::fused {
+namespace {
+
+using nn::Layer;
+using nn::Op;
+
+Activation activation_of(Op op) {
+  switch (op) {
+    case Op::Relu:
+      return Activation::Relu;
+    case Op::Relu6:
+      return Activation::Relu6;
+    case Op::Silu:
+      return Activation::Silu;
+    case Op::Sigmoid:
+      return Activation::Sigmoid;
+    default:
+      return Activation::None;
+  }
+}
+
+class Lowering {
+ public:
+  Lowering(const nn::Architecture& net, const std::map<std::string, Tensor>& weights,
+           const std::vector<std::string>& outputs)
+      : weights_(weights) {
+    for (const Layer& layer : net.layers)
+      for (const std::string& name : layer.from) ++readers_[name];
+    for (const std::string& name : outputs) ++readers_[name];
+    value_["input"] = 0;
+    readers_of_.push_back(readers_["input"]);
+    out_.layer_of.emplace_back("input");
+    for (const Layer& layer : net.layers) add(layer);
+    for (const std::string& name : outputs) out_.outputs.push_back(value_.at(name));
+  }
+  Lowered take() { return std::move(out_); }
+
+ private:
+  std::vector<float> tensor(const Layer& layer, const char* name) const {
+    const auto found = weights_.find(layer.name + "." + name);
+    if (found == weights_.end()) throw Error("tensor " + layer.name + "." + name + " is missing");
+    const float* values = found->second.as<float>();
+    return {values, values + found->second.size()};
+  }
+
+  Step* maker_of(ValueId value) {
+    for (Step& step : out_.steps)
+      if (step.to == value) return &step;
+    return nullptr;
+  }
+  /// The step that makes a value which nobody but the layer at hand reads, when nothing rides on it yet.
+  Step* only_for_this(ValueId value) {
+    Step* maker = maker_of(value);
+    return maker != nullptr && readers_of_[value] == 1 && maker->activation == Activation::None ? maker
+                                                                                                : nullptr;
+  }
+
+  /// The layer's value is one that is there already, which takes over the layer's readers.
+  void merge(const Layer& layer, ValueId into) {
+    value_[layer.name] = into;
+    readers_of_[into] += readers_[layer.name] - 1;
+    out_.layer_of[into] = layer.name;
+  }
+  Step& append(Step::Op op, const Layer& layer) {
+    Step step;
+    step.op = op;
+    step.layer = layer;
+    step.from = value_.at(layer.from.at(0));
+    step.to = readers_of_.size();
+    value_[layer.name] = step.to;
+    readers_of_.push_back(readers_[layer.name]);
+    out_.layer_of.push_back(layer.name);
+    out_.steps.push_back(std::move(step));
+    return out_.steps.back();
+  }
+
+  void add(const Layer& layer) {
+    switch (layer.op) {
+      case Op::Conv:
+      case Op::Linear: {
+        Step& step = append(layer.op == Op::Conv ? Step::Op::Conv : Step::Op::Linear, layer);
+        step.weights = tensor(layer, "weight");
+        step.bias =
+            layer.bias ? tensor(layer, "bias") : std::vector<float>(static_cast<std::size_t>(layer.out));
+        if (layer.op == Op::Linear) skip_flatten(step);
+        return;
+      }
+      case Op::BatchNorm:
+        return batch_norm(layer);
+      case Op::Add:
+        return add_residual(layer);
+      case Op::Shortcut:
+        return shortcut(layer);
+      case Op::Mul:
+        append(Step::Op::Scale, layer).second = value_.at(layer.from.at(1));
+        return;
+      case Op::MaxPool:
+        append(Step::Op::MaxPool, layer);
+        return;
+      case Op::AvgPool:
+        append(Step::Op::AveragePool, layer);
+        return;
+      case Op::GlobalPool:
+        append(Step::Op::AveragePool, layer).layer.size = 1;
+        return;
+      case Op::Flatten:
+        append(Step::Op::Flatten, layer);
+        return;
+      case Op::Dropout:
+        return merge(layer, value_.at(layer.from.at(0)));
+      default:
+        return activate(layer);
+    }
+  }
+
+  void activate(const Layer& layer) {
+    Step* maker = only_for_this(value_.at(layer.from.at(0)));
+    const bool rides = maker != nullptr && (maker->op == Step::Op::Conv || maker->op == Step::Op::Linear ||
+                                            maker->op == Step::Op::Add);
+    Step& step = rides ? *maker : append(Step::Op::Activate, layer);
+    step.activation = activation_of(layer.op);
+    if (rides) merge(layer, step.to);
+  }
+
+  /// gamma (x - mean) / sqrt(var + eps) + beta, as scale and shift of each channel.
+  void batch_norm(const Layer& layer) {
+    const std::vector<float> gamma = tensor(layer, "weight"), beta = tensor(layer, "bias"),
+                             mean = tensor(layer, "running_mean"), variance = tensor(layer, "running_var");
+    const ValueId in = value_.at(layer.from.at(0));
+    Step* maker = only_for_this(in);
+    const bool folds = maker != nullptr && maker->op == Step::Op::Conv && maker->residual == Step::kNone;
+    Step& step = folds ? *maker : pointwise(layer);
+    const std::size_t channels = gamma.size(), each = step.weights.size() / channels;
+    for (std::size_t c = 0; c < channels; ++c) {
+      const double scale = gamma[c] / std::sqrt(static_cast<double>(variance[c]) + layer.eps);
+      for (std::size_t i = 0; i < each; ++i)
+        step.weights[c * each + i] = static_cast<float>(step.weights[c * each + i] * scale);
+      step.bias[c] = static_cast<float>((static_cast<double>(step.bias[c]) - mean[c]) * scale + beta[c]);
+    }
+    if (folds) merge(layer, in);
+  }
+
+  /// A convolution that gives each channel as it is.
+  Step& pointwise(const Layer& layer) {
+    Layer conv = layer;
+    conv.op = Op::Conv;
+    conv.in = conv.out = conv.groups = layer.out;
+    conv.kernel = conv.stride = 1;
+    conv.padding = {};
+    Step& step = append(Step::Op::Conv, conv);
+    step.weights.assign(static_cast<std::size_t>(layer.out), 1.0f);
+    step.bias.assign(static_cast<std::size_t>(layer.out), 0.0f);
+    return step;
+  }
+
+  /// Every stride-th pixel, and zeros for the channels that are missing: a convolution with ones and zeros.
+  void shortcut(const Layer& layer) {
+    Layer conv = layer;
+    conv.op = Op::Conv;
+    conv.kernel = conv.groups = 1;
+    Step& step = append(Step::Op::Conv, conv);
+    const auto in = static_cast<std::size_t>(layer.in), out = static_cast<std::size_t>(layer.out);
+    step.weights.assign(in * out, 0.0f);
+    step.bias.assign(out, 0.0f);
+    const std::size_t before = (out - in) / 2;
+    for (std::size_t c = 0; c < in; ++c) step.weights[(before + c) * in + c] = 1.0f;
+  }
+
+  /// The sum rides on the later of the two convolutions; the other operand is there by then.
+  void add_residual(const Layer& layer) {
+    const ValueId a = value_.at(layer.from.at(0)), b = value_.at(layer.from.at(1));
+    const ValueId last = std::max(a, b), other = std::min(a, b);
+    Step* maker = only_for_this(last);
+    if (maker != nullptr && maker->op == Step::Op::Conv && maker->residual == Step::kNone && a != b) {
+      maker->residual = other;
+      merge(layer, last);
+    } else {
+      append(Step::Op::Add, layer).second = b;
+    }
+  }
+
+  /// A matrix takes the values of an image as they lie.
+  void skip_flatten(Step& step) {
+    Step* flatten = maker_of(step.from);
+    if (flatten == nullptr || flatten->op != Step::Op::Flatten || readers_of_[step.from] != 1) return;
+    step.from = flatten->from;
+    const auto at = flatten - out_.steps.data();
+    out_.steps.erase(out_.steps.begin() + at);
+  }
+
+  const std::map<std::string, Tensor>& weights_;
+  std::map<std::string, int> readers_;    // of a layer
+  std::map<std::string, ValueId> value_;  // by layer
+  std::vector<int> readers_of_;           // of a value
+  Lowered out_;
+};
+
+}  // namespace
+
+Lowered lower(const nn::Architecture& architecture, const std::map<std::string, Tensor>& weights,
+              const std::vector<std::string>& outputs) {
+  return Lowering(nn::reduced_to(architecture, outputs), weights, outputs).take();
+}
+
+}  // namespace graft::fused

@@ -1,0 +1,158 @@
+#include "program.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <unordered_map>
+#include <utility>
+
+#include "builder.h"
+
+namespace graft::fused {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+
+std::size_t rounded(std::size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+struct FreeAligned {
+  void operator()(std::byte* p) const { ::operator delete[](p, std::align_val_t{kAlignment}); }
+};
+using Buffer = std::unique_ptr<std::byte[], FreeAligned>;
+
+Buffer allocate(std::size_t bytes) {
+  return Buffer(static_cast<std::byte*>(::operator new[](bytes, std::align_val_t{kAlignment})));
+}
+
+/// How many threads oneDNN may use for calls of this thread, until the end of the scope. Other libraries keep
+/// their own number in the same place.
+class ThreadCount {
+ public:
+  explicit ThreadCount(int threads) : before_(omp_get_max_threads()) {
+    if (before_ != threads) omp_set_num_threads(threads);
+  }
+  ~ThreadCount() { omp_set_num_threads(before_); }
+  ThreadCount(const ThreadCount&) = delete;
+  ThreadCount& operator=(const ThreadCount&) = delete;
+
+ private:
+  int before_;
+};
+
+}  // namespace
+
+PackedNetwork::PackedNetwork(nn::Architecture architecture, Lowered lowered, bool bf16)
+    : architecture_(std::move(architecture)),
+      lowered_(std::move(lowered)),
+      bf16_(bf16),
+      packed_(lowered_.steps.size()) {}
+
+dnnl::memory PackedNetwork::weights(std::size_t step, const dnnl::memory::desc& plain,
+                                    const dnnl::memory::desc& wanted) {
+  const std::lock_guard lock(mutex_);
+  for (const dnnl::memory& known : packed_[step])
+    if (known.get_desc() == wanted) return known;
+  dnnl::memory from(plain, engine_, const_cast<float*>(lowered_.steps[step].weights.data()));
+  dnnl::memory to(wanted, engine_);
+  dnnl::stream stream(engine_);
+  dnnl::reorder(from, to).execute(stream, from, to);
+  stream.wait();
+  packed_[step].push_back(to);
+  return to;
+}
+
+dnnl::memory PackedNetwork::bias(std::size_t step) const {
+  const std::vector<float>& values = lowered_.steps[step].bias;
+  return {{{static_cast<dnnl::memory::dim>(values.size())},
+           dnnl::memory::data_type::f32,
+           dnnl::memory::format_tag::x},
+          engine_,
+          const_cast<float*>(values.data())};
+}
+
+/// What one call of run needs for itself: memory, and the arguments of every kernel that point into it.
+struct Program::Workspace {
+  Buffer arena, scratch;
+  dnnl::stream stream;
+  std::vector<dnnl::memory> slots;                               // parallel to Program::slots_
+  std::vector<std::unordered_map<int, dnnl::memory>> arguments;  // parallel to Program::calls_
+};
+
+Program::Program(PackedNetwork& network, int images, int height, int width, int threads)
+    : engine_(network.engine()), images_(images), threads_(threads) {
+  const ThreadCount count(threads);  // kernels are made for a number of threads
+  Builder(network, height, width, *this).build();
+  // The largest first, each at the lowest place that is free while it is alive.
+  std::vector<Region*> placed, waiting;
+  for (Region& region : regions_) waiting.push_back(&region);
+  std::stable_sort(waiting.begin(), waiting.end(), [](auto* a, auto* b) { return a->bytes > b->bytes; });
+  for (Region* region : waiting) {
+    std::vector<const Region*> beside;
+    for (const Region* other : placed)
+      if (other->first <= region->last && region->first <= other->last) beside.push_back(other);
+    std::sort(beside.begin(), beside.end(), [](auto* a, auto* b) { return a->offset < b->offset; });
+    for (const Region* other : beside) {
+      if (region->offset + rounded(region->bytes) <= other->offset) break;
+      region->offset = std::max(region->offset, other->offset + rounded(other->bytes));
+    }
+    placed.push_back(region);
+    arena_bytes_ = std::max(arena_bytes_, region->offset + rounded(region->bytes));
+  }
+}
+
+Program::~Program() = default;
+
+std::unique_ptr<Program::Workspace> Program::make_workspace() const {
+  auto work = std::make_unique<Workspace>();
+  work->arena = allocate(std::max<std::size_t>(arena_bytes_, 1));
+  work->scratch = allocate(std::max<std::size_t>(scratch_bytes_, 1));
+  work->stream = dnnl::stream(engine_);
+  for (const Slot& slot : slots_) {
+    void* const at =
+        slot.place < 0 ? nullptr : work->arena.get() + regions_[static_cast<std::size_t>(slot.place)].offset;
+    work->slots.emplace_back(slot.layout, engine_, at);
+  }
+  for (const Call& call : calls_) {
+    std::unordered_map<int, dnnl::memory> arguments;
+    for (const auto& [argument, slot] : call.slots) arguments.emplace(argument, work->slots[slot]);
+    for (const auto& [argument, weights] : call.constants) arguments.emplace(argument, weights);
+    arguments.emplace(DNNL_ARG_SCRATCHPAD, dnnl::memory(call.scratch, engine_, work->scratch.get()));
+    work->arguments.push_back(std::move(arguments));
+  }
+  return work;
+}
+
+void Program::run(const float* images, std::span<float* const> outputs) const {
+  std::unique_ptr<Workspace> work;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      work = std::move(idle_.back());
+      idle_.pop_back();
+    }
+  }
+  if (!work) work = make_workspace();
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].place == kInput) work->slots[i].set_data_handle(const_cast<float*>(images));
+    if (slots_[i].place <= kOutput)
+      work->slots[i].set_data_handle(outputs[static_cast<std::size_t>(kOutput - slots_[i].place)]);
+  }
+  const ThreadCount count(threads_);
+  for (std::size_t i = 0; i < calls_.size(); ++i) {
+    if (calls_[i].plain) {
+      work->stream.wait();
+      calls_[i].plain(work->slots);
+    } else {
+      calls_[i].kernel.execute(work->stream, work->arguments[i]);
+    }
+  }
+  work->stream.wait();
+  const std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(work));
+}
+
+}  // namespace graft::fused

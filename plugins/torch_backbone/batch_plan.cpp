@@ -1,0 +1,130 @@
+#include "batch_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <exception>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <graft/error.h>
+#include <graft/random.h>
+
+using namespace graft;
+
+namespace {
+
+/// A trial takes about as long as this part of a run, at most.
+constexpr std::size_t kRoundsWorthATrial = 100;
+constexpr int kTimedBatches = 2;
+constexpr double kWorthMoreThreads = 1.1;
+
+struct Size {
+  int height = 0, width = 0;
+};
+
+/// Of the images that come, when the config tells.
+std::optional<Size> size_of(const std::string& shape) {
+  Size size;
+  if (std::sscanf(shape.c_str(), "u8[%d,%d,3]", &size.height, &size.width) != 2) return {};
+  return size;
+}
+
+/// Runs `batches` batches of noise on each of so many threads.
+void run_batches(const nn::Engine& engine, int concurrent, int batches, const std::vector<float>& images,
+                 Size size) {
+  std::vector<std::exception_ptr> faults(static_cast<std::size_t>(concurrent));
+  std::vector<std::thread> threads;
+  for (std::exception_ptr& fault : faults)
+    threads.emplace_back([&] {
+      try {
+        engine.enter_thread();
+        for (int i = 0; i < batches; ++i) engine.run(images.data(), size.height, size.width);
+      } catch (...) {
+        fault = std::current_exception();
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (const std::exception_ptr& fault : faults)
+    if (fault) std::rethrow_exception(fault);
+}
+
+double images_per_second(const nn::Engine& engine, int concurrent, int batch, Size size) {
+  std::vector<float> images(static_cast<std::size_t>(batch) * 3 * static_cast<std::size_t>(size.height) *
+                            static_cast<std::size_t>(size.width));
+  Random random(1);
+  for (float& v : images) v = static_cast<float>(random.uniform(-2.0, 2.0));
+  run_batches(engine, concurrent, 1, images, size);  // kernels are made and memory is touched
+  const auto start = std::chrono::steady_clock::now();
+  run_batches(engine, concurrent, kTimedBatches, images, size);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  return concurrent * kTimedBatches * batch / seconds.count();
+}
+
+/// Why no trial is made; empty: one is.
+std::string reason_against(const StageContext& context, const nn::Engine& engine,
+                           const std::optional<Size>& size) {
+  if (context.threads == 1) return "the run has one thread";
+  if (!engine.on_cpu()) return "the model runs on a GPU";
+  if (!size) return "the config does not tell the size of the images";
+  const std::size_t worth = kRoundsWorthATrial * context.params.get<std::size_t>("batch") *
+                            static_cast<std::size_t>(context.threads);
+  if (!context.listed_inputs || *context.listed_inputs < worth)
+    return fmt::format("there are fewer than {} images", worth);
+  return "";
+}
+
+}  // namespace
+
+PlannedEngine plan_batches(const StageContext& context,
+                           const std::function<std::unique_ptr<nn::Engine>(int threads)>& make) {
+  const Params& params = context.params;
+  PlannedEngine best;
+  BatchPlan& plan = best.plan;
+  plan.facts = Value::map();
+  const bool given = params.has("threads_per_batch") || params.has("concurrent_batches");
+  if (given) {
+    plan.threads_per_batch = params.has("threads_per_batch")
+                                 ? params.get<int>("threads_per_batch")
+                                 : std::max(1, context.threads / params.get<int>("concurrent_batches"));
+    plan.concurrent_batches = params.has("concurrent_batches")
+                                  ? params.get<int>("concurrent_batches")
+                                  : std::max(1, context.threads / plan.threads_per_batch);
+  } else {
+    plan.concurrent_batches = context.threads;
+  }
+  best.engine = make(plan.threads_per_batch);
+
+  const std::optional<Size> size = size_of(context.input_shape);
+  const std::string reason = given ? "given in the config" : reason_against(context, *best.engine, size);
+  if (!reason.empty()) {
+    plan.facts["not_measured"] = reason;
+  } else {
+    Value& tried = plan.facts["measured"] = Value::list();
+    double best_rate = 0;
+    for (int threads = 1; threads <= context.threads; threads *= 2) {
+      const int concurrent = context.threads / threads;
+      auto engine = threads == 1 ? std::move(best.engine) : make(threads);
+      const double rate = images_per_second(*engine, concurrent, params.get<int>("batch"), *size);
+      Value entry = Value::map();
+      entry["threads_per_batch"] = threads;
+      entry["concurrent_batches"] = concurrent;
+      entry["images_per_second"] = std::round(rate * 10) / 10;
+      tried.push(std::move(entry));
+      if (threads > 1 && rate < best_rate * kWorthMoreThreads) continue;
+      best_rate = rate;
+      best.engine = std::move(engine);
+      plan.threads_per_batch = threads;
+      plan.concurrent_batches = concurrent;
+    }
+  }
+  plan.facts["threads_per_batch"] = plan.threads_per_batch;
+  plan.facts["concurrent_batches"] = plan.concurrent_batches;
+  return best;
+}
