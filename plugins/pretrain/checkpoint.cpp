@@ -1,15 +1,10 @@
 #include "checkpoint.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 
 #include <graft/error.h>
+#include <graft/files.h>
 #include <graft/hash.h>
 
 namespace graft {
@@ -19,29 +14,6 @@ namespace {
 // before
 constexpr std::string_view kMagic = "graft checkpoint 1\n";
 constexpr std::size_t kDigest = 32;
-
-[[noreturn]] void fail(const std::string& path, const std::string& action) {
-  throw Error(fmt::format("{}: cannot be {}: {}", path, action, std::strerror(errno)));
-}
-
-void write_synced(const std::string& path, const std::string& content) {
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (file < 0) fail(path, "written");
-  std::size_t done = 0;
-  while (done < content.size()) {
-    const ssize_t n = ::write(file, content.data() + done, content.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      const int reason = errno;
-      ::close(file);
-      errno = reason;
-      fail(path, "written");
-    }
-    done += static_cast<std::size_t>(n);
-  }
-  const bool synced = ::fsync(file) == 0;
-  if (::close(file) != 0 || !synced) fail(path, "written");
-}
 
 }  // namespace
 
@@ -65,10 +37,7 @@ void write_checkpoint(const std::string& path, const Bundle& state) {
     content.append(static_cast<const char*>(tensor.data), tensor.bytes());
   content += digest(content).hex();
 
-  write_synced(path + ".part", content);
-  std::error_code fault;
-  std::filesystem::rename(path + ".part", path, fault);
-  if (fault) throw Error(fmt::format("{}: cannot be written: {}", path, fault.message()));
+  write_file_atomically(path, content);
 }
 
 std::optional<Bundle> read_checkpoint(const std::string& path) {

@@ -8,11 +8,15 @@
 #include <utility>
 #include <vector>
 
+#include <graft/files.h>
 #include <graft/plugin.h>
+#include <graft/safetensors.h>
 
 #include <augment/augmentation.h>
 #include <augment/batch_mix.h>
+#include <network/architecture.h>
 
+#include "optimizer.h"
 #include "pixels.h"
 #include "predictor.h"
 #include "trainer.h"
@@ -22,20 +26,20 @@ namespace {
 
 using namespace graft;
 
-/// Trains a small network from scratch: the source model of a transfer that starts from nothing. The model is
+/// Trains a network from scratch: the source model of a transfer that starts from nothing. The model is
 /// the one of the epoch with the best accuracy on val (of the last epoch where there is no val); it is not
 /// refit on val.
 ///
 /// Leaves in its work folder `checkpoint.bin`, from which an interrupted or repeated run goes on to the same
-/// bits, and the network without its classifier as TorchScript (`save_backbone`). All threads are used;
-/// results do not depend on their number.
+/// bits, and the weights as a safetensors file (`save_weights`). All threads are used; results do not depend
+/// on their number.
 class Pretrain final : public Learner {
  public:
   explicit Pretrain(const StageContext& context)
       : params_(context.params),
         seed_(context.seed),
         warn_(context.warn),
-        normalizer_(params_.object("normalize")),
+        normalizer_(params_.object("normalize"), usual_network().preprocessing.preset),
         augmentation_(params_) {
     if (params_.get<double>("warmup_epochs") > params_.get<double>("epochs"))
       throw Error("warmup_epochs: expected at most `epochs`, the whole training");
@@ -56,7 +60,7 @@ class Pretrain final : public Learner {
 
     Value facts = Value::map();
     facts["architecture"] = params_.get<std::string>("architecture");
-    facts["width"] = params_.get<std::int64_t>("width");
+    facts["width"] = params_.raw("width");
     facts["class_count"] = static_cast<std::int64_t>(input.classes.size());
     facts["image_height"] = train.height();
     facts["image_width"] = train.width();
@@ -65,23 +69,24 @@ class Pretrain final : public Learner {
     TrainerOptions options;
     options.architecture = architecture_of(facts);
     options.batch = params_.get<std::size_t>("batch");
-    options.momentum = params_.get<double>("momentum");
-    options.weight_decay = params_.get<double>("weight_decay");
+    options.optimizer = OptimizerOptions(params_);
     options.label_smoothing = params_.get<double>("label_smoothing");
+    options.ema = params_.get<double>("ema");
     options.seed = seed_;
     Trainer trainer(options, input.parallel);
     TrainingRun run(params_, seed_, input, train, val, augmentation_, trainer, identity(facts, train, val));
     run.run();
 
-    auto predictor = std::make_unique<PretrainPredictor>(std::move(facts), run.best());
-    if (params_.has("save_backbone"))
-      predictor->network().save_extractor(
-          (std::filesystem::path(input.work_folder) / params_.get<std::string>("save_backbone")).string());
+    if (params_.has("save_weights"))
+      write_file_atomically(
+          std::filesystem::path(input.work_folder) / params_.get<std::string>("save_weights"),
+          to_safetensors(run.best()));
 
+    auto predictor = std::make_unique<PretrainPredictor>(std::move(facts), run.best());
     LearnerResult result;
     if (input.tables[0].val->rows() > 0)
       result.val = predictor->predict({input.tables[0].val}, input.parallel);
-    result.summary = summary(run.progress(), *predictor);
+    result.summary = summary(run.progress(), options);
     result.predictor = std::move(predictor);
     return result;
   }
@@ -91,24 +96,41 @@ class Pretrain final : public Learner {
   }
 
  private:
+  /// Throws Error for a width that the network cannot have.
+  nn::Architecture usual_network() const {
+    nn::Options options;
+    if (params_.has("width")) options.width = params_.get<int>("width");
+    return nn::make_architecture(params_.get<std::string>("architecture"), options);
+  }
+
+  static std::int64_t parameters_in(const nn::Architecture& architecture) {
+    std::int64_t n = 0;
+    for (const nn::Layer& layer : architecture.layers)
+      for (const nn::Parameter& parameter : nn::parameters_of(layer))
+        if (parameter.trainable) n += elements(parameter.shape);
+    return n;
+  }
+
   /// What a checkpoint must agree with to be continued.
   std::string identity(const Value& facts, const Pixels& train, const Pixels& val) const {
     Value all = params_.value();
-    all["save_backbone"] = nullptr;
+    all["save_weights"] = nullptr;
     return digest(all.to_json() + facts.to_json() + std::to_string(seed_) + train.identity() +
                   val.identity() + TORCH_VERSION)
         .hex();
   }
 
-  Value summary(const TrainingProgress& progress, const PretrainPredictor& predictor) const {
+  Value summary(const TrainingProgress& progress, const TrainerOptions& options) const {
     Value v = Value::map();
     v["architecture"] = params_.get<std::string>("architecture");
-    v["parameters"] = predictor.network().parameters();
-    v["features"] = predictor.network().architecture().features;
+    v["parameters"] = parameters_in(options.architecture);
+    v["features"] = options.architecture.features;
+    v["learning_rate"] = options.optimizer.learning_rate;
+    v["weight_decay"] = options.optimizer.weight_decay;
     v["epochs"] = progress.epoch;
     v["best_epoch"] = progress.best_epoch + 1;
     v["stopped_early"] = progress.epoch < params_.get<std::int64_t>("epochs");
-    if (params_.has("save_backbone")) v["backbone"] = params_.get<std::string>("save_backbone");
+    if (params_.has("save_weights")) v["weights"] = params_.get<std::string>("save_weights");
     v["curve"] = progress.curve;
     return v;
   }
@@ -139,35 +161,36 @@ stages:
 }  // namespace
 
 GRAFT_PLUGIN(
-    pretrain, "1.1.0", Pretrain,
+    pretrain, "2.0.0", Pretrain,
     graft::PluginSchema::learner(
-        "Trains a small convolutional network from scratch and keeps it as a backbone.")
+        "Trains a convolutional network from scratch and keeps its weights for a transfer.")
         .input(graft::PortType::Table, "Pixels: u8[height,width,3], one label per image.")
         .output("out", graft::PortType::Predictor, "", "The network of the epoch that was best on val.")
-        .param(graft::choice("architecture", {"resnet8", "resnet14", "resnet20", "lenet"}, "resnet14")
-                   .doc("CIFAR-style residual networks for any image size from 16 px, or LeNet for one "
-                        "square size."))
+        .param(graft::choice("architecture", graft::nn::architecture_names(), "resnet14")
+                   .doc("Which network: graft model list."))
         .param(
-            graft::integer("width", 16)
+            graft::integer("width")
+                .optional()
                 .range(4, 256)
                 .unit("channels")
-                .doc("Channels of the first stage; a resnet gives 4 times as many features, lenet 8 times."))
+                .doc("Channels of the first stage of a network for small images; a resnet gives 4 times as "
+                     "many features, lenet 8 times. Left out: 16."))
         .param(graft::integer("epochs", 30)
                    .range(1, 100000)
                    .doc("Passes over train; the schedule is laid out for them."))
         .param(graft::integer("batch", 128).range(2, 65536).unit("images").doc("Images per step."))
-        .param(graft::number("learning_rate", 0.1).range(1e-8, 100).doc("At the end of the warm-up."))
+        .params_from(graft::optimizer_parameters())
         .param(graft::number("warmup_epochs", 1.0)
                    .at_least(0)
                    .unit("epochs")
                    .doc("The learning rate rises linearly at first; then it follows half a cosine to zero."))
-        .param(graft::number("momentum", 0.9).range(0, 0.9999).doc("Nesterov momentum."))
-        .param(graft::number("weight_decay", 5e-4)
-                   .range(0, 1)
-                   .doc("L2 on convolutions and linear layers, not on biases and batch-norm."))
         .param(graft::number("label_smoothing", 0.1)
                    .range(0, 0.9)
                    .doc("Share of the target probability that is spread over all classes."))
+        .param(graft::number("ema", 0)
+                   .range(0, 0.99999)
+                   .doc("Decay of a moving average of the weights, which val and the saved network then use; "
+                        "less in the first steps; 0: none."))
         .param(graft::augment::Augmentation::parameter(default_operations()))
         .params_from(graft::augment::BatchMixer::parameters())
         .param(graft::integer("patience", 0)
@@ -175,10 +198,10 @@ GRAFT_PLUGIN(
                    .unit("epochs")
                    .doc("Stop after so many epochs without a better accuracy on val; 0: never."))
         .param(graft::Normalizer::parameter())
-        .param(graft::text("save_backbone", "backbone.pt")
+        .param(graft::text("save_weights", "weights.safetensors")
                    .optional()
                    .neutral()
-                   .doc("Where the network without its classifier goes, as TorchScript; relative to the "
+                   .doc("Where the weights go, with the classifier's, for torch_backbone; relative to the "
                         "stage's work folder."))
         .depends_on_seed()
         .uses_libraries("libtorch " TORCH_VERSION)

@@ -10,20 +10,20 @@
 
 #include <augment/augmentation.h>
 #include <augment/batch_mix.h>
+#include <network/architecture.h>
 
-#include "architecture.h"
+#include "optimizer.h"
 #include "pixels.h"
 
 namespace graft {
 
 struct TrainerOptions {
-  Architecture architecture;
+  nn::Architecture architecture;
+  OptimizerOptions optimizer;
   std::size_t batch = 128;
-  std::size_t part =
-      32;  ///< Images that one thread computes at a time; a batch is cut into parts of this size.
-  double momentum = 0.9;
-  double weight_decay = 5e-4;
+  std::size_t part = 32;  ///< Images that one thread computes at a time: a batch is cut into such parts.
   double label_smoothing = 0.1;
+  double ema = 0;  ///< Decay of the average of weights; 0: none is kept.
   std::uint64_t seed = 0;
 };
 
@@ -39,16 +39,20 @@ struct TrainingStep {
   const augment::Augmentation& augmentation;
   augment::BatchMix mix;  ///< Of these images.
   std::uint32_t epoch = 0;
+  std::int64_t number = 0;  ///< Of steps that came before, in all epochs.
   double learning_rate = 0;
 };
 
-/// A network in training: stochastic gradient descent with Nesterov momentum (Sutskever et al. 2013, section
-/// 2; weight decay on convolutions and linear layers only).
+/// A network in training.
 ///
 /// A batch is cut into parts of a fixed size, each computed by one thread on a replica that shares the
 /// weights; gradients are summed part by part in order, and batch-norm statistics are taken per part and
-/// averaged ("ghost" batch norm, Hoffer et al. 2017). So every number is the same on any number of threads.
-/// Not thread-safe itself.
+/// averaged ("ghost" batch norm, Hoffer et al. 2017). What dropout drops is a pure function of the seed, the
+/// layer, the step and the place in the batch. So every number is the same on any number of threads.
+///
+/// With `ema`, an exponential moving average of weights and batch-norm statistics is kept beside them: its
+/// decay at step t = 1, 2, ... is min(ema, (1 + t) / (10 + t)), as TensorFlow's ExponentialMovingAverage has
+/// it. Not thread-safe itself.
 class Trainer {
  public:
   /// Weights start He-normal from `options.seed`.
@@ -57,36 +61,16 @@ class Trainer {
 
   /// Returns the loss and hits before the step. Of a mixed image the label with the larger weight counts.
   Score step(const Pixels& pixels, const TrainingStep& step);
-  /// Loss (cross-entropy, no smoothing) and hits with the statistics learnt so far.
+  /// Loss (cross-entropy, no smoothing) and hits of the averages, or of the weights where there are none.
   Score evaluate(const Pixels& pixels);
 
-  /// Weights and batch-norm statistics: copies, by parameter name.
+  /// What evaluate uses, weights and batch-norm statistics: copies, by path.
   std::map<std::string, Tensor> weights() const;
-  /// The momentum, by parameter name.
-  std::map<std::string, Tensor> velocity() const;
-  /// Goes back to earlier states. Throws Error when a tensor is missing or has another shape.
-  void restore(const std::map<std::string, Tensor>& weights, const std::map<std::string, Tensor>& velocity);
-
- private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
-};
-
-/// A network that was trained: class probabilities, a backbone file. Immutable; any number of threads.
-class TrainedNetwork {
- public:
-  /// Throws Error naming the tensor that is missing or has another shape.
-  TrainedNetwork(Architecture architecture, const std::map<std::string, Tensor>& weights);
-  TrainedNetwork(TrainedNetwork&&) noexcept;
-  ~TrainedNetwork();
-
-  /// `images`: n x 3 x height x width, normalised; writes n x classes probabilities.
-  void predict(const float* images, std::size_t n, int height, int width, float* out) const;
-  /// Writes the network without its classifier as TorchScript.
-  void save_extractor(const std::string& path) const;
-  const Architecture& architecture() const;
-  /// Number of trained values.
-  std::int64_t parameters() const;
+  /// All that the next steps depend on: weights, averages, the optimizer's memory; copies.
+  std::map<std::string, Tensor> state() const;
+  /// Goes back to an earlier state, which may be among other tensors. Throws Error when a tensor is missing
+  /// or has another shape.
+  void restore(const std::map<std::string, Tensor>& state);
 
  private:
   struct Impl;

@@ -18,16 +18,7 @@
 namespace graft {
 namespace {
 
-void put(Bundle& bundle, const std::string& prefix, const std::map<std::string, Tensor>& tensors) {
-  for (const auto& [name, tensor] : tensors) bundle.tensors[prefix + name] = tensor;
-}
-
-std::map<std::string, Tensor> take(const Bundle& bundle, const std::string& prefix) {
-  std::map<std::string, Tensor> out;
-  for (const auto& [name, tensor] : bundle.tensors)
-    if (name.starts_with(prefix)) out[name.substr(prefix.size())] = tensor;
-  return out;
-}
+const std::string kBest = "best/";  // before the names of tensors of the best epoch
 
 }  // namespace
 
@@ -76,14 +67,17 @@ TrainingRun::TrainingRun(const Params& params, std::uint64_t seed, const Learner
       file_((std::filesystem::path(input.work_folder) / "checkpoint.bin").string()),
       batch_(params.get<std::size_t>("batch")),
       epochs_(params.get<std::int64_t>("epochs")),
-      steps_(static_cast<std::int64_t>((train.size() + batch_ - 1) / batch_)) {}
+      // One image that is left over waits for another epoch: batch-norm needs company.
+      steps_(std::max<std::int64_t>(1, static_cast<std::int64_t>((train.size() + batch_ - 2) / batch_))),
+      peak_(OptimizerOptions(params).learning_rate) {}
 
 void TrainingRun::resume() {
   const auto saved = read_checkpoint(file_);
   if (!saved || saved->facts.find("identity")->as_string() != identity_) return;
   progress_ = TrainingProgress::from(*saved->facts.find("progress"));
-  trainer_.restore(take(*saved, "weights/"), take(*saved, "velocity/"));
-  best_ = take(*saved, "best/");
+  trainer_.restore(saved->tensors);
+  for (const auto& [name, tensor] : saved->tensors)
+    if (name.starts_with(kBest)) best_[name.substr(kBest.size())] = tensor;
 }
 
 void TrainingRun::run() {
@@ -112,10 +106,11 @@ void TrainingRun::train_epoch() {
     }
     const std::size_t first = static_cast<std::size_t>(progress_.step) * batch_;
     const std::size_t images = std::min(batch_, train_.size() - first);
-    const Score score = trainer_.step(train_, {std::span(order).subspan(first, images), augmentation_,
-                                               mixer_.draw(images, train_.height(), train_.width(), seed_,
-                                                           epoch, static_cast<std::uint64_t>(progress_.step)),
-                                               epoch, learning_rate()});
+    const Score score =
+        trainer_.step(train_, {std::span(order).subspan(first, images), augmentation_,
+                               mixer_.draw(images, train_.height(), train_.width(), seed_, epoch,
+                                           static_cast<std::uint64_t>(progress_.step)),
+                               epoch, progress_.epoch * steps_ + progress_.step, learning_rate()});
     if (!std::isfinite(score.loss))
       throw Error(fmt::format(
           "the loss is no longer a number after {} epochs and {} steps: learning_rate is too high",
@@ -131,9 +126,8 @@ double TrainingRun::learning_rate() const {
   const double now = static_cast<double>(progress_.epoch * steps_ + progress_.step);
   const double warm = params_.get<double>("warmup_epochs") * static_cast<double>(steps_);
   const double total = static_cast<double>(epochs_ * steps_);
-  const double peak = params_.get<double>("learning_rate");
-  if (now < warm) return peak * (now + 1) / (warm + 1);
-  return peak * 0.5 * (1 + std::cos(std::numbers::pi * (now - warm) / std::max(1.0, total - warm)));
+  if (now < warm) return peak_ * (now + 1) / (warm + 1);
+  return peak_ * 0.5 * (1 + std::cos(std::numbers::pi * (now - warm) / std::max(1.0, total - warm)));
 }
 
 void TrainingRun::finish_epoch() {
@@ -170,9 +164,8 @@ void TrainingRun::save() const {
   Bundle state;
   state.facts["identity"] = identity_;
   state.facts["progress"] = progress_.to_value();
-  put(state, "weights/", trainer_.weights());
-  put(state, "velocity/", trainer_.velocity());
-  put(state, "best/", best_);
+  state.tensors = trainer_.state();
+  for (const auto& [name, tensor] : best_) state.tensors[kBest + name] = tensor;
   write_checkpoint(file_, state);
 }
 

@@ -12,7 +12,7 @@
 
 namespace graft {
 
-/// What must be known, besides weights and velocity, to go on as if nothing had happened.
+/// What must be known, besides the state of the trainer, to go on as if nothing had happened.
 struct TrainingProgress {
   std::int64_t epoch = 0, step = 0;  ///< The next step to take.
   Score sum;                         ///< Of the steps of this epoch so far.
@@ -62,6 +62,7 @@ class TrainingRun {
   std::string identity_, file_;
   std::size_t batch_;
   std::int64_t epochs_, steps_;
+  double peak_;  ///< Of the learning rate.
   TrainingProgress progress_;
   std::map<std::string, Tensor> best_;
 };

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <graft/export.h>
+#include <graft/files.h>
 #include <graft/payload.h>
 
 namespace graft {
@@ -37,10 +38,6 @@ GRAFT_API Bytes read_input_file(const FileRef& file);
 
 /// Whole content of a small file of graft's own. Throws Error with path and reason.
 GRAFT_API std::string read_file(const std::filesystem::path& path);
-
-/// Writes to a temporary name, syncs, renames, syncs the folder: readers see the old content or the new,
-/// whole. Throws Error with path, size and reason.
-GRAFT_API void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
 /// write(2) until all is written; short writes and EINTR are gone on with. Throws Error naming `path`.
 GRAFT_API void write_all(int fd, std::span<const std::uint8_t> data, const std::filesystem::path& path);

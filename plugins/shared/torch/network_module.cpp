@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include <graft/error.h>
 
@@ -120,7 +121,7 @@ std::string expression(const Layer& layer, const std::vector<std::string>& in) {
     case Op::Flatten:
       return fmt::format("torch.flatten({}, 1)", in[0]);
     case Op::Dropout:
-      return fmt::format("torch.dropout({}, {}, self.training)", in[0], layer.dropout);
+      return fmt::format("torch.mul({}, {}.mask)", in[0], self);
     case Op::Linear:
       return fmt::format("torch.linear({}, {}.weight, {})", in[0], self,
                          layer.bias ? self + ".bias" : "None");
@@ -133,8 +134,9 @@ std::string expression(const Layer& layer, const std::vector<std::string>& in) {
   throw Error("layer " + layer.name + " has no expression");
 }
 
-/// The tensor at a path such as "layer1.0.conv1.weight"; undefined where there is none.
-at::Tensor tensor_at(const Module& module, const std::string& path) {
+/// The module that has the last part of a path such as "layer1.0.conv1.weight", and that part; nothing where
+/// there is none.
+std::optional<std::pair<Module, std::string>> owner_of(const Module& module, const std::string& path) {
   Module at = module;
   std::vector<std::string> parts = parts_of(path);
   const std::string name = parts.back();
@@ -143,21 +145,27 @@ at::Tensor tensor_at(const Module& module, const std::string& path) {
     if (!at.hasattr(part)) return {};
     at = at.attr(part).toModule();
   }
-  return at.hasattr(name) ? at.attr(name).toTensor() : at::Tensor();
+  if (!at.hasattr(name)) return {};
+  return std::pair(at, name);
 }
 
-}  // namespace
-
-Module make_module(const nn::Architecture& architecture, const std::vector<std::string>& outputs) {
-  const nn::Architecture net = outputs.empty() ? architecture : nn::reduced_to(architecture, outputs);
+Module make(const nn::Architecture& net, const std::vector<std::string>& outputs, bool training) {
   Tree tree(net.name);
   std::map<std::string, std::string> value = {{"input", "x"}};
   std::string source = "def forward(self, x):\n";
+  int values = 0;
   for (const Layer& layer : net.layers) {
+    if (layer.op == Op::Dropout) {
+      if (!training) {
+        value[layer.name] = value.at(layer.from[0]);
+        continue;
+      }
+      tree.at(layer.name).register_attribute("mask", c10::TensorType::get(), at::ones({1}));
+    }
     register_tensors(tree, layer);
     std::vector<std::string> in;
     for (const std::string& name : layer.from) in.push_back(value.at(name));
-    const std::string out = fmt::format("v{}", value.size());
+    const std::string out = fmt::format("v{}", ++values);
     source += fmt::format("    {} = {}\n", out, expression(layer, in));
     value[layer.name] = out;
   }
@@ -171,16 +179,33 @@ Module make_module(const nn::Architecture& architecture, const std::vector<std::
   return tree.root();
 }
 
+}  // namespace
+
+Module make_module(const nn::Architecture& architecture, const std::vector<std::string>& outputs) {
+  return make(outputs.empty() ? architecture : nn::reduced_to(architecture, outputs), outputs, false);
+}
+
+Module make_training_module(const nn::Architecture& architecture) {
+  return make(architecture, {}, true);
+}
+
+void set_mask(const Module& module, const std::string& path, const at::Tensor& mask) {
+  auto owner = owner_of(module, path + ".mask");
+  if (!owner) throw Error(fmt::format("the network has no dropout layer '{}'", path));
+  owner->first.setattr(owner->second, mask);
+}
+
 void set_tensors(const Module& module, const std::map<std::string, Tensor>& tensors) {
   const at::NoGradGuard no_grad;
   for (const auto& [path, tensor] : tensors) {
-    const at::Tensor to = tensor_at(module, path);
-    if (!to.defined()) throw Error(fmt::format("the network has no tensor '{}'", path));
+    const auto owner = owner_of(module, path);
+    if (!owner) throw Error(fmt::format("the network has no tensor '{}'", path));
+    const at::Tensor to = owner->first.attr(owner->second).toTensor();
     if (tensor.dtype != DType::F32 || tensor.shape != Shape(to.sizes().begin(), to.sizes().end()))
       throw Error(fmt::format("{}: expected f32{}, got {}{}", path,
                               to_string(Shape(to.sizes().begin(), to.sizes().end())), to_string(tensor.dtype),
                               to_string(tensor.shape)));
-    std::memcpy(to.data_ptr<float>(), tensor.data, tensor.bytes());
+    to.copy_(at::from_blob(tensor.data, to.sizes()));
   }
 }
 

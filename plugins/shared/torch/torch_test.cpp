@@ -15,11 +15,10 @@
 #include <graft/random.h>
 
 #include "align_channels.h"
-#include "architecture.h"
 #include "device.h"
 #include "fold_padding.h"
 #include "model_file.h"
-#include "network.h"
+#include "network_module.h"
 #include "program.h"
 #include "tap_modules.h"
 #include "torch_engine.h"
@@ -231,7 +230,7 @@ TEST_F(TorchTest, AlignmentStopsWhereAChannelIsSeen) {
 TEST_F(TorchTest, FusedBackboneEqualsThePlainModel) {
   const c10::InferenceMode inference;
   const Module model = small_mobilenet();
-  save_torchscript(model, file("m.pt"));
+  model.save(file("m.pt"));
   std::vector<std::string> warnings;
   const auto engine = fused(file("m.pt"), 4, [&](const std::string& w) { warnings.push_back(w); });
   at::manual_seed(5);
@@ -246,7 +245,7 @@ TEST_F(TorchTest, FusedBackboneEqualsThePlainModel) {
 }
 
 TEST_F(TorchTest, BitsDependNeitherOnSlotNorOnNeighboursNorOnTheCall) {
-  save_torchscript(small_mobilenet(), file("m.pt"));
+  small_mobilenet().save(file("m.pt"));
   const auto engine = fused(file("m.pt"), 4);
   at::manual_seed(6);
   const at::Tensor one = at::randn({3, 32, 32});
@@ -264,8 +263,8 @@ TEST_F(TorchTest, BitsDependNeitherOnSlotNorOnNeighboursNorOnTheCall) {
 
 TEST_F(TorchTest, NetworksComputeWhatTheirLayersSay) {
   const c10::InferenceMode inference;
-  const Architecture net = make_architecture("resnet8", 4, 5, 16);
-  Module module = build_network(net);
+  const nn::Architecture net = nn::make_architecture("resnet8", {.classes = 5, .width = 4, .side = {}});
+  Module module = make_module(net);
   forget(module, 1);
   module.eval();
   const at::Tensor x = at::randn({2, 3, 16, 16});
@@ -296,28 +295,42 @@ TEST_F(TorchTest, NetworksComputeWhatTheirLayersSay) {
   const at::Tensor logits = at::linear(features, get("linear.weight"), get("linear.bias"));
   EXPECT_LE(relative_error(Program(module).run(x).toTensor(), logits), 1e-5);
 
-  // The extractor is the same network without its classifier, and survives saving.
-  save_torchscript(build_extractor(net, module), file("e.pt"));
-  EXPECT_LE(relative_error(Program(load_torchscript(file("e.pt"))).run(x).toTensor(), features), 1e-5);
   EXPECT_EQ(net.features, features.size(1));
 }
 
+TEST_F(TorchTest, WhatIsDroppedInTrainingIsGivenFromOutside) {
+  const c10::InferenceMode inference;
+  const nn::Architecture net = nn::make_architecture("mobilenet_v2", {.classes = 3, .width = {}, .side = {}});
+  Module training = make_training_module(net), plain = make_module(net);
+  forget(training, 1);
+  forget(plain, 1);
+  training.eval();
+  plain.eval();
+  const at::Tensor x = at::randn({2, 3, 32, 32});
+  const at::Tensor whole = Program(plain).run(x).toTensor();
+  EXPECT_TRUE(Program(training).run(x).toTensor().equal(whole)) << "nothing is dropped yet";
+  const Program program(training);
+  const at::Tensor mask = at::ones({2, 1280});
+  mask[0].zero_();
+  set_mask(training, "classifier.0", mask);
+  const at::Tensor dropped = program.run(x).toTensor();
+  EXPECT_EQ(dropped[0].abs().max().item<float>(), 0);  // the classifier's biases are zero
+  EXPECT_TRUE(dropped[1].equal(whole[1]));
+  EXPECT_EQ(error_of([&] { set_mask(plain, "classifier.0", mask); }),
+            "the network has no dropout layer 'classifier.0'");
+}
+
 TEST_F(TorchTest, LeNetFitsItsImageSize) {
-  const Architecture net = make_architecture("lenet", 6, 10, 28);
-  Module module = build_network(net);
+  Module module = make_module(nn::make_architecture("lenet", {.classes = {}, .width = 6, .side = 28}));
   forget(module, 1);
   EXPECT_EQ(Program(module).run(at::zeros({1, 3, 28, 28})).toTensor().sizes(), at::IntArrayRef({1, 10}));
-  EXPECT_EQ(error_of([] { make_architecture("lenet", 6, 10, 7); }),
-            "lenet: expected images of at least 8 px, got 7 px");
-  EXPECT_EQ(error_of([] { make_architecture("resnet9", 6, 10, 7); }),
-            "unknown architecture 'resnet9': expected one of resnet8, resnet14, resnet20, lenet");
 }
 
 TEST_F(TorchTest, ForgettingIsAFunctionOfTheSeed) {
-  const Architecture net = make_architecture("resnet8", 8, 5, 16);
+  const nn::Architecture net = nn::make_architecture("resnet8", {.classes = {}, .width = 8, .side = {}});
   std::vector<at::Tensor> weights;
   for (const std::uint64_t seed : {1, 1, 2}) {
-    Module module = build_network(net);
+    Module module = make_module(net);
     forget(module, seed);
     weights.push_back(module.attr("conv1").toModule().attr("weight").toTensor());
     // He: variance 2 / fan-in over the wide layers.
@@ -338,7 +351,7 @@ TEST_F(TorchTest, ForgettingIsAFunctionOfTheSeed) {
 }
 
 TEST_F(TorchTest, UnusableFilesGiveOneLineEach) {
-  save_torchscript(small_mobilenet(), file("good.pt"));
+  small_mobilenet().save(file("good.pt"));
   std::string content;
   {
     std::ifstream in(file("good.pt"), std::ios::binary);
@@ -364,7 +377,7 @@ TEST_F(TorchTest, UnusableFilesGiveOneLineEach) {
 
 TEST_F(TorchTest, ModelsOfTheWrongFormAreNamed) {
   const auto backbone = [&](const std::string& source) {
-    save_torchscript(module_of(source, {{"w", at::randn({8, 3, 1, 1})}}), file("m.pt"));
+    module_of(source, {{"w", at::randn({8, 3, 1, 1})}}).save(file("m.pt"));
     return fused(file("m.pt"), 2);
   };
   std::vector<float> images(2 * 3 * 4 * 4);
