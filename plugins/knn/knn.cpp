@@ -196,7 +196,7 @@ stages:
   features:
     plugin: torch_backbone
     from: images
-    with: {model: "${GRAFT_SHARE}/quickstart_backbone.pt"}
+    with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}
   table: {plugin: feature_table, from: features}
   knn: {plugin: knn, from: table, with: {k: [1, 5, 10, 20], temperature: 0.07}}
   report: {plugin: evaluate, from: knn}
