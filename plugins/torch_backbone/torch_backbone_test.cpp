@@ -273,6 +273,7 @@ TEST_F(TorchBackboneTest, CheckpointsHaveTheAccuracyThatTheyAreKnownFor) {
 }
 
 TEST_F(TorchBackboneTest, EveryFormatOfAModelGivesTheSameFeatures) {
+  if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "needs the engine torch, which this build leaves out";
   const char* data = std::getenv("GRAFT_DATA");
   const std::string weights = std::string(data ? data : "") + "/weights/";
   if (!std::filesystem::exists(weights + "resnet20_cifar10.pth"))
@@ -297,8 +298,48 @@ TEST_F(TorchBackboneTest, EveryFormatOfAModelGivesTheSameFeatures) {
        features("mobilenet_v1_075_imagenet.torchscript.pt", 224, ", normalize: tf"));
 }
 
+/// Bytes of this process that are in memory.
+std::int64_t resident() {
+  std::int64_t all = 0, pages = 0;
+  std::ifstream("/proc/self/statm") >> all >> pages;
+  return pages * 4096;
+}
+
+TEST_F(TorchBackboneTest, MemoryIsFlatOverTenThousandBatches) {
+  for (const std::string engine : {"fused", "torch"}) {
+    if (engine == "torch" && !GRAFT_HAS_TORCH) continue;
+    auto harness = stage("batch: 2, engine: " + engine);
+    const std::vector<Payload> batch{noise(16, 16, 1), noise(16, 16, 2)};
+    for (int i = 0; i < 500; ++i) harness.apply_batch(batch);
+    const std::int64_t before = resident();
+    for (int i = 0; i < 10'000; ++i) harness.apply_batch(batch);
+    EXPECT_LE(resident() - before, std::int64_t{2} << 20) << engine;
+  }
+}
+
+TEST_F(TorchBackboneTest, TheEnginesAgree) {
+  if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "needs the engine torch, which this build leaves out";
+  const std::vector<Payload> batch{noise(64, 64, 1), noise(64, 64, 2)};
+  for (const char* network : {"resnet18", "vgg11_bn", "mobilenet_v1_025", "mobilenet_v2", "efficientnet_b0", "resnet56"}) {
+    const auto run = [&](const std::string& engine) {
+      StageHarness s("torch_backbone", std::string("{architecture: ") + network +
+                                           ", untrained: true, batch: 2, engine: " + engine + "}");
+      return values(s.apply_batch(batch)[1]);
+    };
+    const auto wanted = run("torch"), got = run("fused");
+    ASSERT_EQ(got.size(), wanted.size());
+    float scale = 0, off = 0;
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      scale = std::max(scale, std::fabs(wanted[i]));
+      off = std::max(off, std::fabs(wanted[i] - got[i]));
+    }
+    EXPECT_LE(off, 1e-4f * scale) << network;
+  }
+}
+
 /// Real weights, real sizes.
 TEST_F(TorchBackboneTest, MobileNetIsIndependentOfSlotCallAndEnvironment) {
+  if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "needs the engine torch, which this build leaves out";
   const char* data = std::getenv("GRAFT_DATA");
   const std::string path =
       std::string(data ? data : "") + "/weights/mobilenet_v1_075_imagenet.torchscript.pt";

@@ -24,12 +24,31 @@ else
   "$build/pixels_bench" "$data/hymenoptera"
 fi
 
-model=$data/weights/mobilenet_v1_075_imagenet.torchscript.pt
+has_torch=false
+if /usr/bin/python3 -c 'import torch, torchvision, h5py' 2>/dev/null; then has_torch=true; fi
+cores=$(nproc)
+weights=$data/weights/mobilenet_v1_075_imagenet
+
+echo "== engines: images per second of the network alone, $cores threads, against optimize_for_inference, in turn"
+table_of_engines() {
+  printf '%-18s %10s %10s %7s\n' network graft torch ratio
+  for network in resnet18 resnet50 vgg16 mobilenet_v2 mobilenet_v1_075; do
+    ours=$network theirs=$network
+    if [ $network = mobilenet_v1_075 ]; then ours=$weights.safetensors theirs=$weights.torchscript.pt; fi
+    graft=$("$build/engine_bench" "$cores" "$ours" | awk '{print $2}')
+    torch=-
+    if $has_torch; then torch=$(/usr/bin/python3 tests/bench/engine_torch.py "$cores" "$theirs" 2>/dev/null | awk '{print $2}'); fi
+    awk -v n=$network -v g="$graft" -v t="$torch" \
+      'BEGIN {printf "%-18s %10.1f %10s %7s\n", n, g, t, t == "-" ? "-" : sprintf("%.2f", g / t)}'
+  done
+}
+$has_torch || echo "torch skipped: needs python3-torch, python3-torchvision"
+table_of_engines
 
 # Images per second of the stream alone: what the manifest and the peer both call their seconds.
 graft_speed() {
   rm -rf "$work/store" "$work/out"
-  /usr/bin/time -f '%M' -o "$work/rss" "$build/graft" run configs/hymenoptera.yaml --quiet --store "$work/store" --out "$work/out"
+  /usr/bin/time -f '%M' -o "$work/rss" "$build/graft" run configs/hymenoptera.yaml --quiet --store "$work/store" --out "$work/out" "$@"
   sed -n 's/.*"images": *\([0-9.][0-9.]*\).*/\1/p' "$work/out/results.json" | head -1 |
     awk -v rss="$(cat "$work/rss")" '{printf "graft  %.2f images/s (decode to sealed features, start-up included), peak %d MiB\n", 397 / $1, rss / 1024}'
 }
@@ -40,15 +59,33 @@ peer_speed() {
     mkdir -p "$work/train/$class"
     find "$data/hymenoptera/train/$class" -type f ! -name '*.gif' -exec ln -sf {} "$work/train/$class/" \;
   done
-  /usr/bin/python3 "$peer" --root "$work/train" --root "$data/hymenoptera/val" --torchscript "$model" \
-    --mode ofi --mean 0.5 --std 0.5 --out "$work/peer.h5" 2>/dev/null
+  /usr/bin/python3 "$peer" --root "$work/train" --root "$data/hymenoptera/val" --mode ofi --workers 2 --threads 2 \
+    --out "$work/peer.h5" "$@" 2>/dev/null
 }
-echo "== whole pipeline: hymenoptera, MobileNet v1 0.75, alternating"
-for round in 1 2 3; do
-  graft_speed
-  if /usr/bin/python3 -c 'import torch, torchvision, h5py' 2>/dev/null && [ -f "$peer" ]; then
-    peer_speed
+# Both in turn, three times. The arguments behind -- are the peer's.
+compare() {
+  local ours=()
+  while [ "$1" != -- ]; do ours+=("$1"); shift; done
+  shift
+  for round in 1 2 3; do
+    graft_speed "${ours[@]}"
+    if $has_torch && [ -f "$peer" ]; then
+      peer_speed "$@"
+    else
+      echo "peer   skipped: needs python3-torch, python3-torchvision, python3-h5py and extract_torch.py"
+    fi
+  done
+}
+for network in resnet18 mobilenet_v2; do
+  echo "== whole pipeline: hymenoptera, $network"
+  if $has_torch; then
+    /usr/bin/python3 tests/golden/torchvision_logits.py "$work" $network
+    source=(--set "features.model=$work/$network.pth")
   else
-    echo "peer   skipped: needs python3-torch, python3-torchvision, python3-h5py and extract_torch.py"
+    source=(--set features.model=null --set features.architecture=$network --set features.untrained=true)
   fi
+  compare "${source[@]}" --set features.normalize=imagenet -- --arch $network
 done
+echo "== whole pipeline: hymenoptera, MobileNet v1 0.75, from safetensors and from TorchScript"
+compare --set "features.model=$weights.safetensors" -- --torchscript $weights.torchscript.pt --mean 0.5 --std 0.5
+compare -- --torchscript $weights.torchscript.pt --mean 0.5 --std 0.5

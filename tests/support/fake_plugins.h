@@ -59,6 +59,12 @@ class FakePlugins {
                           .input(PortType::Image, "Pixels.")
                           .output("{taps}", PortType::Tensor, "f32[?]", "Features of a layer.")
                           .param(list("taps", text("")).or_scalar().neutral().doc("Layers."))),
+        named("runner", PluginSchema::batch_transform("Runs a network by an engine.")
+                            .input(PortType::Image, "Pixels.")
+                            .output("out", PortType::Tensor, "f32[?]", "Features.")
+                            .param(service("engine", "fast").doc("Who runs it."))),
+        named("engine_fast", PluginSchema::service("Fast.").may_need("engine_exact").uses_libraries("lib 2")),
+        named("engine_exact", PluginSchema::service("Exact.")),
         named("table", PluginSchema::collector("Keeps rows.")
                            .input(PortType::Tensor, "Features.")
                            .output("out", PortType::Table, "?", "Rows.")),

@@ -154,6 +154,35 @@ stages:
   EXPECT_EQ(plain.faults, "");
 }
 
+constexpr const char* kServed = R"(name: served
+stages:
+  images: {plugin: files, with: {root: data}}
+  pixels: {plugin: decode, from: images}
+  net: {plugin: runner, from: pixels}
+  table: {plugin: table, from: net}
+)";
+
+TEST_F(PlannerTest, AParameterMayNameAnInstalledService) {
+  const auto services = [&](const std::vector<std::string>& overrides) {
+    const Result r = plan(kServed, overrides);
+    EXPECT_EQ(r.faults, "");
+    std::string out;
+    for (const StagePlan::Service& s : r.plan.stages.at(2).services)
+      out += s.plugin + " " + s.version + " " + s.libraries + ";";
+    return out;
+  };
+  EXPECT_EQ(services({}), "engine_exact 1.0.0 ;engine_fast 1.0.0 lib 2;");
+  EXPECT_EQ(services({"net.engine=exact"}), "engine_exact 1.0.0 ;");
+  EXPECT_THAT(plan(kServed, {"net.engine=fust"}).faults,
+              HasSubstr("engine: 'fust' is not allowed here; did you mean 'fast'? (allowed: exact, fast)"));
+}
+
+TEST_F(PlannerTest, AServiceIsNoStage) {
+  EXPECT_THAT(plan("name: a\nstages:\n  x: {plugin: engine_fast}\n").faults,
+              HasSubstr("a.yaml:3:15: error: 'engine_fast' is no stage: it serves stages that name it in a "
+                        "parameter"));
+}
+
 TEST_F(PlannerTest, ACycleIsNamedAllTheWayRound) {
   const Result r = plan(R"(name: a
 stages:

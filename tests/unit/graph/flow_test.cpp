@@ -92,7 +92,15 @@ class Batch final : public BatchTransform {
  public:
   explicit Batch(std::size_t size) : size_(size) {}
   std::size_t batch_size() const override { return size_; }
+  std::size_t concurrency() const override { return at_once; }
   void apply(std::span<const Item> items, BatchOutput& out) const override {
+    const int now = ++running;
+    for (int seen = most_running; now > seen && !most_running.compare_exchange_weak(seen, now);) {
+    }
+    struct Leave {
+      std::atomic<int>& running;
+      ~Leave() { --running; }
+    } leave{running};
     largest = std::max<std::size_t>(largest, items.size());
     const float first = *items[0].tensor().as<float>();
     if (first == fail_at) throw Error("the device is gone");
@@ -107,7 +115,9 @@ class Batch final : public BatchTransform {
     }
   }
   float fail_at = -1, reject_at = -1, forget_at = -1;
+  std::size_t at_once = 0;
   mutable std::atomic<std::size_t> largest{0};
+  mutable std::atomic<int> running{0}, most_running{0};
 
  private:
   std::size_t size_;
@@ -234,6 +244,17 @@ TEST_P(FlowTest, BatchesHoldTheSameItemsForAnyNumberOfThreads) {
               static_cast<float>(left[i] * 1000 + left[i / 4 * 4]));
   EXPECT_EQ(o.rejects.at(3).size(), 1u);
   EXPECT_EQ(batch.largest, 4u);
+}
+
+TEST_P(FlowTest, AStageMayLimitHowManyBatchesRunAtOnce) {
+  const Plan plan =
+      plan_of({{"s", "files", ""}, {"b", "net", "s"}, {"t", "table", "b"}}, GetParam());
+  Batch one(4);
+  one.at_once = 1;
+  Table table;
+  const Outcome o = run(plan, {nullptr, &one, &table}, 2000);
+  EXPECT_EQ(o.rows.at(2).size(), 2000u);
+  EXPECT_EQ(one.most_running, 1);
 }
 
 TEST_P(FlowTest, BatchFaultsOfItemsAndOfTheWhole) {

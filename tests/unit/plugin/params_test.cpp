@@ -42,6 +42,16 @@ TEST(Params, EveryKindOfFaultSaysWhatWasWantedAndGot) {
             " missing parameter 'need' (text): A name.\n");
 }
 
+TEST(Params, AutoBecomesAChoiceThatThisProcessorHas) {
+  std::vector<ParamFault> faults;
+  const std::vector<ParamSpec> specs = {
+      choice("precision", {"fp32", "bf16", "auto"}, "fp32").auto_by_processor("avx512bf16", "bf16")};
+  const Params p(resolve(specs, Value::from_json(R"({"precision": "auto"})"), faults));
+  ASSERT_TRUE(faults.empty());
+  const bool has = __builtin_cpu_supports("avx512bf16") != 0;
+  EXPECT_EQ(p.get<std::string>("precision"), has ? "bf16" : "fp32");
+}
+
 TEST(Params, DefaultsAndConversions) {
   std::vector<ParamFault> faults;
   const Params p(resolve({number("x", 1.0), list("l", number("")).or_scalar(), object("o", {integer("i", 3)}),

@@ -57,6 +57,16 @@ TEST_F(FingerprintTest, ChangesWithWhateverChangesTheRows) {
   EXPECT_NE(print({}), base) << "one byte of the model file";
 }
 
+TEST_F(FingerprintTest, ChangesWithTheServicesThatAStageCalls) {
+  const std::string base = print({});
+  const auto served = [&](const std::string& version, const std::string& libraries) {
+    return print({}, [&](Plan& p) { p.stages[3].services = {{"engine_fast", version, libraries}}; });
+  };
+  EXPECT_NE(served("1.0.0", "lib 2"), base);
+  EXPECT_NE(served("1.0.0", "lib 2"), served("1.0.1", "lib 2"));
+  EXPECT_NE(served("1.0.0", "lib 2"), served("1.0.0", "lib 3"));
+}
+
 TEST_F(FingerprintTest, AnOutputKeepsItsRowsWhenOthersAreAdded) {
   const auto tap = [&](const std::string& taps, const std::string& port) {
     const auto path = folder_.write("taps.yaml", R"(name: a

@@ -1,0 +1,89 @@
+// The networks of torchvision, opened from its own state_dicts, give its own logits. Runs where Debian's
+// python3-torchvision is installed.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <graft/testing/stage_harness.h>
+
+#include "temp_folder.h"
+
+namespace graft {
+namespace {
+
+constexpr int kSide = 224, kClasses = 1000;
+const char* const kPython = "/usr/bin/python3";
+
+/// As `pixel` of torchvision_logits.py.
+Image drawn(std::uint32_t i) {
+  Image image = Image::allocate(kSide, kSide);
+  for (std::uint32_t y = 0; y < kSide; ++y)
+    for (std::uint32_t x = 0; x < kSide; ++x)
+      for (std::uint32_t c = 0; c < 3; ++c) {
+        const std::uint32_t mixed = (i * 57 + y * 1311 + x * 7 + c * 101 + 1) * 2654435761U;
+        image.row(static_cast<int>(y))[3 * x + c] = static_cast<std::uint8_t>(mixed ^ (mixed >> 15));
+      }
+  return image;
+}
+
+struct Network {
+  const char* name;
+  const char* classifier;
+};
+
+class Torchvision : public ::testing::TestWithParam<Network> {};
+
+TEST_P(Torchvision, OpensItsStateDictAndGivesItsLogits) {
+  const std::string python(kPython);
+  if (std::system((python + " -c 'import torchvision' 2>/dev/null").c_str()) != 0)
+    GTEST_SKIP() << "needs Debian's python3-torchvision";
+  const auto [name, classifier] = GetParam();
+  const test::TempFolder folder;
+  const std::string at = folder.path().string();
+  ASSERT_EQ(std::system((python + " " GRAFT_TEST_SOURCE_DIR "/tests/golden/torchvision_logits.py " + at +
+                         " " + name + " 2>/dev/null")
+                            .c_str()),
+            0);
+  std::vector<float> wanted(2 * kClasses);
+  std::ifstream(at + "/" + name + ".logits", std::ios::binary)
+      .read(reinterpret_cast<char*>(wanted.data()),
+            static_cast<std::streamsize>(wanted.size() * sizeof(float)));
+  float scale = 0;
+  for (const float v : wanted) scale = std::max(scale, std::fabs(v));
+  ASSERT_GT(scale, 0);
+
+  for (const std::string engine : {"fused", "torch"}) {
+    if (engine == "torch" && !GRAFT_HAS_TORCH) continue;
+    testing::StageHarness stage("torch_backbone", "{model: \"" + at + "/" + name + ".pth\", taps: " +
+                                                      classifier + ", batch: 2, engine: " + engine + "}");
+    const auto out = stage.apply_batch({drawn(0), drawn(1)});
+    EXPECT_THAT(stage.warnings(), ::testing::IsEmpty());
+    for (std::size_t i = 0; i < 2; ++i) {
+      const auto& logits = std::get<Tensor>(out[i].payload);
+      ASSERT_EQ(logits.size(), kClasses) << out[i].reject_text;
+      float off = 0;
+      for (std::size_t c = 0; c < kClasses; ++c)
+        off = std::max(off, std::fabs(logits.as<float>()[c] - wanted[i * kClasses + c]));
+      EXPECT_LE(off, 1e-4f * scale) << engine;
+      RecordProperty(engine + std::to_string(i), std::to_string(off / scale));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, Torchvision,
+                         ::testing::Values(Network{"resnet18", "fc"}, Network{"resnet50", "fc"},
+                                           Network{"vgg16", "classifier.6"},
+                                           Network{"mobilenet_v2", "classifier.1"},
+                                           Network{"efficientnet_b0", "classifier.1"}),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+}  // namespace
+}  // namespace graft
