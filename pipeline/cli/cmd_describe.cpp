@@ -57,6 +57,14 @@ void print_params(const std::vector<ParamSpec>& params, std::size_t indent) {
     if (!p.changes_output) facts += ", does not change the output";
     fmt::print("{:{}}{}: {}\n", "", indent, p.name, facts);
     if (!p.text.empty()) fmt::print("{}", wrapped(p.text, indent + 4));
+    if (!p.replaced.empty())
+      fmt::print("{}", wrapped(fmt::format("Given: {} have no defaults, but are taken from it.",
+                                           fmt::join(p.replaced, ", ")),
+                               indent + 4));
+    if (!p.followed.empty())
+      fmt::print("{}", wrapped(fmt::format("Left out, with {} left out, too: the {} of the stages behind.",
+                                           fmt::join(p.unless, ", "), fmt::join(p.followed, " or ")),
+                               indent + 4));
     const bool of_alternatives =
         p.kind == ParamSpec::Kind::List && p.fields.at(0).kind == ParamSpec::Kind::OneOf;
     if (of_alternatives) print_params(p.fields[0].fields, indent + 4);

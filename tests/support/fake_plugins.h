@@ -36,6 +36,12 @@ class FakePlugins {
         named("decode", PluginSchema::transform("Decodes.")
                             .input(PortType::Bytes, "Files.")
                             .output("out", PortType::Image, "u8[{crop},{crop},3]", "Pixels.")
+                            .param(file("network")
+                                       .or_name()
+                                       .optional()
+                                       .stands_for({"crop", "filter"})
+                                       .follows({"architecture", "model"}, {"crop"})
+                                       .doc("What the pixels are for."))
                             .param(integer("crop", 224).range(1, 4096).unit("px").doc("Side."))
                             .param(choice("filter", {"bilinear", "bicubic"}, "bilinear").doc("Kernel."))),
         named("views", PluginSchema::transform("Makes views.")
@@ -50,6 +56,7 @@ class FakePlugins {
                          .output("out", PortType::Tensor, "f32[?]", "Features.")
                          .output("early", PortType::Tensor, "f32[?]", "Early features.")
                          .param(file("model").required().doc("Weights."))
+                         .param(text("architecture").optional().doc("Their network."))
                          .param(integer("batch", 8).range(1, 512).neutral().doc("Batch."))
                          .param(object("normalize",
                                        {list("mean", number("")).or_scalar().items(1, 3).default_list({0.5}),

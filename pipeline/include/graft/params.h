@@ -29,12 +29,15 @@ struct GRAFT_API ParamSpec {
   bool may_be_null = false;
   bool changes_output = true;  ///< Part of the fingerprint of every table behind the stage.
   bool scalar_ok = false;  ///< List, Object: one bare value stands for a list of one, for the first member.
+  bool name_ok = false;    ///< File: a name that the stage knows may stand for one.
   std::optional<double> min, max;
   std::optional<std::int64_t> min_items, max_items;
   std::vector<std::string> choices;
   std::string service;  ///< Choice: its values are the installed services of this name; see service().
   std::string auto_feature, auto_choice;  ///< Choice: see auto_by_processor().
   std::vector<ParamSpec> fields;  ///< List, Map: [0] is the element. Object: members. OneOf: alternatives.
+  std::vector<std::string> replaced;          ///< See stands_for().
+  std::vector<std::string> followed, unless;  ///< See follows().
 
   ParamSpec& doc(std::string sentence) { return text = std::move(sentence), *this; }
   ParamSpec& unit(std::string u) { return unit_name = std::move(u), *this; }
@@ -54,12 +57,26 @@ struct GRAFT_API ParamSpec {
     return auto_feature = std::move(feature), auto_choice = std::move(value), *this;
   }
   ParamSpec& or_scalar() { return scalar_ok = true, *this; }
+  /// File: a value with neither '/' nor '.' is a name that the stage knows. Its text enters the fingerprint.
+  ParamSpec& or_name() { return name_ok = true, *this; }
+  /// Where this parameter has a value, the defaults of the named ones do not apply: those that were left out
+  /// are missing from the resolved values (Params::find), and the stage takes them from this parameter.
+  ParamSpec& stands_for(std::vector<std::string> params) { return replaced = std::move(params), *this; }
+  /// Left out, with all of `unless_given` left out, too: the value that the stages behind have, for the first
+  /// of `params` that is not null there; all that have one must agree. Stages that give what they take are
+  /// looked through, but for those that have this parameter themselves. For parameters of a stage, not of an
+  /// object.
+  ParamSpec& follows(std::vector<std::string> params, std::vector<std::string> unless_given) {
+    return followed = std::move(params), unless = std::move(unless_given), *this;
+  }
   ParamSpec& default_list(Value::List values) { return default_value = Value(std::move(values)), *this; }
 
   /// "integer", "one of a, b", "list of number", ...: the words used in messages and docs.
   std::string type_name() const;
   /// Names of the members or alternatives.
   std::vector<std::string> names() const;
+  /// File, Folder: whether `value` is a path, and not a name that or_name() allows.
+  bool is_path(std::string_view value) const;
 };
 
 GRAFT_API ParamSpec flag(std::string name, bool default_value);
@@ -112,6 +129,8 @@ class GRAFT_API Params {
   }
   /// Given or defaulted to something other than null.
   bool has(std::string_view name) const { return !raw(name).is_null(); }
+  /// Null pointer: left out, and another parameter stands for it (ParamSpec::stands_for).
+  const Value* find(std::string_view name) const { return value_.find(name); }
   Params object(std::string_view name) const { return Params(raw(name)); }
   /// A list of one_of: the name of each and its parameters, in order.
   std::vector<std::pair<std::string, Params>> alternatives(std::string_view name) const;

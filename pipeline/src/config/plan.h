@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <graft/item.h>
@@ -45,7 +46,9 @@ struct GRAFT_API StagePlan {
   std::vector<Service> services;  ///< By name.
   OnError on_error = OnError::Reject;
   std::vector<Split> splits;  ///< Items of other splits pass by unchanged. Empty: all.
-  std::size_t source = 0;     ///< Stream stages and collectors: the source they hang on.
+  /// Parameters whose value is that of a stage behind (ParamSpec::follows), and the id of that stage.
+  std::vector<std::pair<std::string, std::string>> followed;
+  std::size_t source = 0;  ///< Stream stages and collectors: the source they hang on.
 
   bool handles(Split split) const;
   /// "stage 'pixels' (decode, configs/a.yaml:8:3)".

@@ -10,8 +10,10 @@
 
 #include <fmt/format.h>
 
+#include "config/following.h"
+#include "config/given_values.h"
+
 namespace graft {
-namespace fs = std::filesystem;
 namespace {
 
 bool is_name(std::string_view s, std::string_view allowed) {
@@ -71,6 +73,7 @@ class Planner {
     read_stages(root);
     connect();
     if (!sort()) return {};
+    follow();
     check_use();
     check_credits();
     return std::move(plan_);
@@ -82,6 +85,7 @@ class Planner {
     Position key_position;
     Position from_position;
     bool usable = false;  ///< The plugin is known.
+    bool sound = false;   ///< So are the parameters, without a fault.
     bool connected = true;
   };
 
@@ -173,49 +177,9 @@ class Planner {
       error(at, fmt::format("max_rejects: expected a share such as 1% or a count such as 20, got '{}'", s));
   }
 
-  /// Values of a map of parameters; relative paths become absolute.
-  Value values(const std::vector<ParamSpec>& specs, const YamlNode& node) const {
-    if (node.kind != YamlNode::Kind::Map) return to_value(node);
-    Value out = Value::map();
-    for (const auto& m : node.members) {
-      const auto spec =
-          std::find_if(specs.begin(), specs.end(), [&](const ParamSpec& s) { return s.name == m.key; });
-      out[m.key] = spec == specs.end() ? to_value(m.value) : one_value(*spec, m.value);
-    }
-    return out;
-  }
-
-  Value one_value(const ParamSpec& spec, const YamlNode& node) const {
-    using Kind = ParamSpec::Kind;
-    if (node.kind == YamlNode::Kind::Scalar && (spec.kind == Kind::File || spec.kind == Kind::Folder)) {
-      const fs::path path(node.scalar);
-      return path.is_absolute() ? path.string()
-                                : (config_.folder_of(node.position) / path).lexically_normal().string();
-    }
-    // Text stays as it was written: `class: 007`, `split: yes`.
-    if (node.kind == YamlNode::Kind::Scalar && spec.kind == Kind::Text) return node.scalar;
-    if (node.kind == YamlNode::Kind::Scalar && spec.kind == Kind::Choice) return node.scalar;
-    if (spec.kind == Kind::Object && node.kind == YamlNode::Kind::Scalar && spec.scalar_ok)
-      return one_value(spec.fields.at(0), node);
-    if (spec.kind == Kind::Object || spec.kind == Kind::OneOf) return values(spec.fields, node);
-    if (spec.kind == Kind::List && node.kind == YamlNode::Kind::List) {
-      Value out = Value::list();
-      for (const YamlNode& n : node.items) out.push(one_value(spec.fields.at(0), n));
-      return out;
-    }
-    if (spec.kind == Kind::List && node.kind == YamlNode::Kind::Scalar)
-      return one_value(spec.fields.at(0), node);
-    if (spec.kind == Kind::Map && node.kind == YamlNode::Kind::Map) {
-      Value out = Value::map();
-      for (const auto& m : node.members) out[m.key] = one_value(spec.fields.at(0), m.value);
-      return out;
-    }
-    return to_value(node);
-  }
-
   Params resolve_at(const std::vector<ParamSpec>& specs, const YamlNode& node, Position fallback) {
     std::vector<ParamFault> faults;
-    Value resolved = resolve(specs, values(specs, node), faults);
+    Value resolved = resolve(specs, given_values(specs, node, config_), faults);
     for (const ParamFault& fault : faults) {
       const YamlNode* n = &node;
       Position at = node.position.line > 0 ? node.position : fallback;
@@ -252,7 +216,7 @@ class Planner {
       StagePlan stage;
       stage.id = m.key;
       stage.where = diagnostics_.where(m.key_position);
-      Draft draft{&m.value, m.key_position, m.value.position, false, true};
+      Draft draft{&m.value, m.key_position, m.value.position};
       if (!is_name(m.key, kStageChars) || m.key == "run" || m.key == "name" || m.key == "seed")
         error(m.key_position,
               fmt::format("'{}' is no id for a stage: use letters, digits, _ and -, and none of "
@@ -301,8 +265,10 @@ class Planner {
     draft.usable = true;
     static const YamlNode kNone;
     const YamlNode* with = node.find("with");
+    const std::size_t before = diagnostics_.errors();
     stage.params = resolve_at(stage.schema.params, with == nullptr ? kNone : *with, draft.key_position);
     find_services(stage);
+    draft.sound = diagnostics_.errors() == before;
     expand_ports(stage, with == nullptr ? draft.key_position : with->position);
   }
 
@@ -520,6 +486,47 @@ class Planner {
     const auto first = static_cast<std::size_t>(index_.at(ids.front()));
     ids.push_back(ids.front());
     error(drafts_[first].from_position, fmt::format("stages form a cycle: {}", fmt::join(ids, " -> ")));
+  }
+
+  /// ParamSpec::follows, from the last stage to the first: a value goes on from stage to stage.
+  void follow() {
+    static const YamlNode kNone;
+    for (std::size_t i = plan_.stages.size(); i-- > 0;) {
+      if (!drafts_[i].sound) continue;
+      const YamlNode* with = drafts_[i].node->find("with");
+      for (const ParamSpec& spec : plan_.stages[i].schema.params)
+        if (!spec.followed.empty()) follow(i, spec, with == nullptr ? kNone : *with);
+    }
+  }
+
+  void follow(std::size_t i, const ParamSpec& spec, const YamlNode& with) {
+    const auto given = [&](const std::string& name) { return with.find(name) != nullptr; };
+    if (given(spec.name) || std::any_of(spec.unless.begin(), spec.unless.end(), given)) return;
+    const std::vector<Followed> found = followed_by(plan_, i, spec);
+    if (found.empty()) return;
+    const Followed& first = found.front();
+    StagePlan& stage = plan_.stages[i];
+    for (const Followed& other : found)
+      if (other.value != first.value) {
+        error(drafts_[i].key_position,
+              fmt::format("'{}' ({}) cannot take `{}` from the stages behind it, which differ: '{}' has {}, "
+                          "'{}' has {}; write `{}: {}`, or {} of your own",
+                          stage.id, stage.schema.name, spec.name, plan_.stages[first.stage].id, first.value,
+                          plan_.stages[other.stage].id, other.value, spec.name, first.value,
+                          fmt::join(spec.unless, ", ")));
+        return;
+      }
+    // As if it had been written here: checked in the same way.
+    const Position at = drafts_[first.stage].key_position;
+    YamlNode filled = with;
+    filled.kind = YamlNode::Kind::Map;
+    YamlNode value;
+    value.kind = YamlNode::Kind::Scalar;
+    value.position = at;
+    value.scalar = first.value;
+    filled.members.push_back({spec.name, at, std::move(value)});
+    stage.params = resolve_at(stage.schema.params, filled, at);
+    stage.followed.emplace_back(spec.name, plan_.stages[first.stage].id);
   }
 
   void check_use() {

@@ -92,7 +92,7 @@ std::string ParamSpec::type_name() const {
     case Kind::Choice:
       return "one of " + joined(choices);
     case Kind::File:
-      return "file";
+      return name_ok ? "name or file" : "file";
     case Kind::Folder:
       return "folder";
     case Kind::List: {
@@ -113,6 +113,10 @@ std::vector<std::string> ParamSpec::names() const {
   std::vector<std::string> out;
   for (const ParamSpec& f : fields) out.push_back(f.name);
   return out;
+}
+
+bool ParamSpec::is_path(std::string_view value) const {
+  return !name_ok || value.find_first_of("/.") != std::string_view::npos;
 }
 
 std::vector<std::pair<std::string, Params>> Params::alternatives(std::string_view name) const {

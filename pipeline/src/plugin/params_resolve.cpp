@@ -32,6 +32,10 @@ class Resolver {
       return empty;
     }
     unknown_names(specs, *source);
+    std::vector<std::string> replaced;  // by a parameter that has a value
+    for (const ParamSpec& spec : specs)
+      if (const Value* v = source->find(spec.name); v != nullptr && !v->is_null())
+        replaced.insert(replaced.end(), spec.replaced.begin(), spec.replaced.end());
     Value out = Value::map();
     for (const ParamSpec& spec : specs) {
       const Value* v = source->find(spec.name);
@@ -39,6 +43,7 @@ class Resolver {
         fault(fmt::format("missing parameter '{}' ({}): {}", spec.name, spec.type_name(), spec.text));
         continue;
       }
+      if (v == nullptr && std::find(replaced.begin(), replaced.end(), spec.name) != replaced.end()) continue;
       path_.push_back(spec.name);
       if (v != nullptr)
         out[spec.name] = one(spec, *v);
@@ -173,6 +178,7 @@ class Resolver {
 
   Value path(const ParamSpec& spec, const Value& v) {
     if (!v.is_string()) return wrong_type(spec, v);
+    if (!spec.is_path(v.as_string())) return v;
     const bool folder = spec.kind == ParamSpec::Kind::Folder;
     std::error_code ignored;
     const auto status = std::filesystem::status(v.as_string(), ignored);

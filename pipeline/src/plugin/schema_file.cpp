@@ -10,6 +10,12 @@ Value optional_value(const std::optional<T>& v) {
   return v ? Value(*v) : Value();
 }
 
+Value to_value(const std::vector<std::string>& texts) {
+  Value out = Value::list();
+  for (const std::string& t : texts) out.push(t);
+  return out;
+}
+
 Value to_value(const ParamSpec& p) {
   Value out = Value::map();
   out["name"] = p.name;
@@ -25,8 +31,11 @@ Value to_value(const ParamSpec& p) {
   out["max"] = optional_value(p.max);
   out["min_items"] = optional_value(p.min_items);
   out["max_items"] = optional_value(p.max_items);
-  out["choices"] = Value::list();
-  for (const std::string& c : p.choices) out["choices"].push(c);
+  out["name_ok"] = p.name_ok;
+  out["choices"] = to_value(p.choices);
+  out["replaced"] = to_value(p.replaced);
+  out["followed"] = to_value(p.followed);
+  out["unless"] = to_value(p.unless);
   out["service"] = p.service;
   out["auto_feature"] = p.auto_feature;
   out["auto_choice"] = p.auto_choice;
@@ -38,6 +47,12 @@ Value to_value(const ParamSpec& p) {
 const Value& member(const Value& map, std::string_view name) {
   if (const Value* v = map.find(name)) return *v;
   throw Error("the schema file has no '" + std::string(name) + "'");
+}
+
+std::vector<std::string> texts_from(const Value& list) {
+  std::vector<std::string> out;
+  for (const Value& v : list.as_list()) out.push_back(v.as_string());
+  return out;
 }
 
 ParamSpec param_from(const Value& v) {
@@ -57,7 +72,11 @@ ParamSpec param_from(const Value& v) {
   if (const Value& x = member(v, "max"); !x.is_null()) p.max = x.as_double();
   if (const Value& x = member(v, "min_items"); !x.is_null()) p.min_items = x.as_int();
   if (const Value& x = member(v, "max_items"); !x.is_null()) p.max_items = x.as_int();
-  for (const Value& c : member(v, "choices").as_list()) p.choices.push_back(c.as_string());
+  p.name_ok = member(v, "name_ok").as_bool();
+  p.choices = texts_from(member(v, "choices"));
+  p.replaced = texts_from(member(v, "replaced"));
+  p.followed = texts_from(member(v, "followed"));
+  p.unless = texts_from(member(v, "unless"));
   p.service = member(v, "service").as_string();
   p.auto_feature = member(v, "auto_feature").as_string();
   p.auto_choice = member(v, "auto_choice").as_string();

@@ -58,6 +58,12 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
   }
   out += columns(rows);
 
+  std::vector<std::vector<std::string>> followed{{"parameter", "value", "as in"}};
+  for (const StagePlan& s : plan.stages)
+    for (const auto& [parameter, stage] : s.followed)
+      followed.push_back({s.id + "." + parameter, s.params.get<std::string>(parameter), stage});
+  if (followed.size() > 1) out += "\ntaken from other stages\n" + columns(followed);
+
   std::vector<std::string> warnings;
   StageFactory factory(plan, registry, [&](const std::string& text) { warnings.push_back(text); });
   DigestMemo memo(options.store / "digests.memo");

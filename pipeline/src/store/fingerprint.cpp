@@ -28,7 +28,7 @@ Value canonical(const ParamSpec& spec, const Value& v, DigestMemo& memo) {
   if (v.is_null()) return v;
   switch (spec.kind) {
     case ParamSpec::Kind::File:
-      return memo.digest_of(v.as_string()).hex();
+      return spec.is_path(v.as_string()) ? Value(memo.digest_of(v.as_string()).hex()) : v;
     case ParamSpec::Kind::Object:
     case ParamSpec::Kind::OneOf:
       return canonical_members(spec.fields, v, memo);

@@ -114,7 +114,7 @@ stages:
               HasSubstr("a.yaml:5:20: error: unknown plugin 'decod'; did you mean 'decode'? (allowed: "));
   EXPECT_THAT(r.faults,
               HasSubstr("a.yaml:6:60: error: unknown parameter 'bach'; did you mean 'batch'? (allowed: "
-                        "batch, model, normalize)"));
+                        "architecture, batch, model, normalize)"));
   EXPECT_THAT(
       r.faults,
       HasSubstr("a.yaml:6:28: error: 'net' (net) takes image on port 'in', but 'images' (files) gives "
@@ -181,6 +181,65 @@ TEST_F(PlannerTest, AServiceIsNoStage) {
   EXPECT_THAT(plan("name: a\nstages:\n  x: {plugin: engine_fast}\n").faults,
               HasSubstr("a.yaml:3:15: error: 'engine_fast' is no stage: it serves stages that name it in a "
                         "parameter"));
+}
+
+constexpr const char* kFollowing = R"(name: a
+stages:
+  images: {plugin: files, with: {root: data}}
+  pixels: {plugin: decode, from: images}
+  more: {plugin: views, from: pixels}
+  net: {plugin: net, from: more, with: {model: model.pt}}
+  table: {plugin: table, from: net}
+)";
+
+TEST_F(PlannerTest, AParameterThatWasLeftOutFollowsTheStagesBehind) {
+  const auto pixels = [&](const std::vector<std::string>& overrides) {
+    const Result r = plan(kFollowing, overrides);
+    EXPECT_EQ(r.faults, "");
+    return r.plan.stages.at(1).params.value().to_json();
+  };
+  const std::string file = (folder_ / "model.pt").string();
+  EXPECT_EQ(pixels({}), R"({"network":")" + file + R"("})");
+  EXPECT_EQ(pixels({"net.architecture=resnet18"}), R"({"network":"resnet18"})");
+  EXPECT_EQ(pixels({"pixels.filter=bicubic"}), R"({"network":")" + file + R"(","filter":"bicubic"})");
+  EXPECT_EQ(pixels({"pixels.crop=64"}), R"({"network":null,"crop":64,"filter":"bilinear"})");
+  EXPECT_EQ(pixels({"pixels.network=null"}), R"({"network":null,"crop":224,"filter":"bilinear"})");
+  EXPECT_EQ(pixels({"pixels.network=vgg16", "pixels.crop=64"}), R"({"network":"vgg16","crop":64})");
+}
+
+TEST_F(PlannerTest, WhatWasFollowedIsPartOfTheResolvedConfig) {
+  const Result first = plan(kFollowing);
+  ASSERT_EQ(first.faults, "");
+  const StagePlan& pixels = first.plan.stages.at(1);
+  EXPECT_EQ(output_shape(pixels, 0), "u8[?,?,3]");
+  EXPECT_EQ(pixels.followed, (std::vector<std::pair<std::string, std::string>>{{"network", "net"}}));
+  EXPECT_THAT(to_yaml(first.plan), HasSubstr("network: \"" + (folder_ / "model.pt").string() + "\""));
+  const Result second = plan(to_yaml(first.plan));
+  ASSERT_EQ(second.faults, "");
+  EXPECT_EQ(to_yaml(first.plan), to_yaml(second.plan));
+}
+
+TEST_F(PlannerTest, StagesBehindThatDifferAreAFault) {
+  const std::string second =
+      "  other: {plugin: net, from: pixels, with: {model: model.pt, architecture: vgg16}}\n"
+      "  rows: {plugin: table, from: other}\n";
+  EXPECT_EQ(plan(kFollowing + second, {"net.architecture=resnet18"}).faults,
+            "a.yaml:4:3: error: 'pixels' (decode) cannot take `network` from the stages behind it, which "
+            "differ: 'net' has resnet18, 'other' has vgg16; write `network: resnet18`, or crop of your own\n"
+            "      pixels: {plugin: decode, from: images}\n      ^\n");
+  EXPECT_EQ(plan(kFollowing + second, {"net.architecture=vgg16"}).faults, "");
+  EXPECT_EQ(plan(kFollowing + second, {"pixels.network=resnet18"}).faults, "");
+  EXPECT_EQ(plan(kFollowing + second, {"pixels.crop=64"}).faults, "");
+}
+
+TEST_F(PlannerTest, WhatIsFollowedIsCheckedToo) {
+  EXPECT_THAT(plan(kFollowing, {"net.architecture=resnet.18"}).faults,
+              ::testing::StartsWith("a.yaml:6:3: error: network: no such file: resnet.18\n"));
+  EXPECT_THAT(plan(kFollowing, {"pixels.network=./resnet18"}).faults, HasSubstr("network: no such file: "));
+  // A fault in either stage is told once, and nothing is concluded from it.
+  EXPECT_EQ(plan(kFollowing, {"net.batch=0"}).faults,
+            "--set:1:11: error: batch: 0 is out of range: expected from 1 to 512\n"
+            "    net.batch=0\n              ^\n");
 }
 
 TEST_F(PlannerTest, ACycleIsNamedAllTheWayRound) {

@@ -106,6 +106,20 @@ TEST(Params, ABareValueMayStandForTheFirstMember) {
   EXPECT_EQ(specs[0].type_name(), "one of unit, tf, or map with preset, mean");
 }
 
+TEST(Params, OneMayStandForOthersAndANameForAFile) {
+  const std::vector<ParamSpec> specs = {integer("crop", 224).optional(),
+                                        file("network").or_name().optional().stands_for({"crop"})};
+  const auto resolved = [&](const std::string& json) {
+    std::vector<ParamFault> faults;
+    return resolve(specs, Value::from_json(json), faults).to_json();
+  };
+  EXPECT_EQ(resolved("{}"), R"({"crop":224,"network":null})");
+  EXPECT_EQ(resolved(R"({"network": "resnet18"})"), R"({"network":"resnet18"})");
+  EXPECT_EQ(resolved(R"({"network": "resnet18", "crop": null})"), R"({"crop":null,"network":"resnet18"})");
+  EXPECT_EQ(faults_of(specs, R"({"network": "resnet.18"})"), "network/ no such file: resnet.18\n");
+  EXPECT_EQ(faults_of(specs, R"({"network": 18})"), "network/ expected name or file, got integer 18\n");
+}
+
 TEST(Params, NearestNameIsATypingErrorAway) {
   const std::vector<std::string> names{"batch", "model", "normalize"};
   EXPECT_EQ(nearest("bacth", names), "batch");

@@ -67,6 +67,17 @@ TEST_F(FingerprintTest, ChangesWithTheServicesThatAStageCalls) {
   EXPECT_NE(served("1.0.0", "lib 2"), served("1.0.0", "lib 3"));
 }
 
+TEST_F(FingerprintTest, ANameStandsForItselfAndAFileForItsContent) {
+  const std::string by_name = print({"pixels.network=resnet18"}), by_file = print({});
+  EXPECT_NE(by_name, by_file);
+  EXPECT_NE(print({"pixels.network=resnet34"}), by_name);
+  EXPECT_NE(print({"pixels.network=null"}), by_name);
+  EXPECT_EQ(print({"pixels.network=" + (folder_ / "model.pt").string()}), by_file);
+  EXPECT_EQ(print({"pixels.network=" + (folder_ / "copy/model.pt").string()}), by_file);
+  folder_.write("copy/model.pt", "weightz");
+  EXPECT_NE(print({"pixels.network=" + (folder_ / "copy/model.pt").string()}), by_file);
+}
+
 TEST_F(FingerprintTest, AnOutputKeepsItsRowsWhenOthersAreAdded) {
   const auto tap = [&](const std::string& taps, const std::string& port) {
     const auto path = folder_.write("taps.yaml", R"(name: a
