@@ -29,7 +29,7 @@ using graft::image::Size;
 /// up in the result are made.
 class Decode final : public graft::Transform {
  public:
-  explicit Decode(const graft::StageContext& context) : fit_(context.params) {
+  explicit Decode(const graft::StageContext& context) : fit_(context) {
     const graft::Params& p = context.params;
     fast_ = p.get<bool>("fast");
     exif_ = p.get<bool>("exif");
@@ -101,7 +101,7 @@ GRAFT_PLUGIN(
         "Decodes JPEG, PNG, WebP, BMP, TIFF and PNM files; resizes, pads and crops like torchvision.")
         .input(graft::PortType::Bytes, "An image file.")
         .output("out", graft::PortType::Image, "u8[{crop},{crop},3]",
-                "RGB pixels; without a crop the size follows from resize and pad.")
+                "RGB pixels; without a crop the size follows from network, resize and pad.")
         .params_from(Fit::parameters())
         .views_from("crops", Fit::views_of_crops())
         .param(

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,11 +15,13 @@
 
 #include <graft/error.h>
 #include <graft/random.h>
+#include <graft/safetensors.h>
 #include <graft/testing/stage_harness.h>
 
 #include <image/fixtures.h>
 #include <image/jpeg_encode.h>
 #include <image/resize.h>
+#include <network/architecture.h>
 
 namespace graft {
 namespace {
@@ -290,6 +293,60 @@ TEST(Decode, FastIsNearTheExactPixels) {
   EXPECT_LT(largest, kFastBound);
 }
 
+// Weights for a network, all zero.
+std::string weights_file(const char* name, const nn::Architecture& net) {
+  std::map<std::string, Tensor> tensors;
+  for (const nn::Layer& layer : net.layers)
+    for (const nn::Parameter& p : nn::parameters_of(layer)) {
+      Tensor& t = tensors[p.path] = Tensor::allocate(DType::F32, p.shape);
+      std::fill_n(t.as<float>(), t.size(), 0.0f);
+    }
+  const std::string path = ::testing::TempDir() + name;
+  std::ofstream(path, std::ios::binary) << to_safetensors(tensors);
+  return path;
+}
+
+TEST(Decode, ANetworkStandsForWhatItWasTrainedOn) {
+  const std::string file = image::fixtures::encode_jpeg(photograph(5, 341, 289), {});
+  const auto resnet = weights_file("decode_resnet20", nn::make_architecture("resnet20"));
+  const auto lenet =
+      weights_file("decode_lenet", nn::make_architecture("lenet", {.classes = {}, .width = {}, .side = 48}));
+  const std::pair<std::string, std::string> cases[] = {
+      {"network: resnet18", "resize: 256, crop: 224, filter: bilinear"},
+      {"network: efficientnet_b0", "resize: 256, crop: 224, filter: bicubic"},
+      {"network: resnet20", "resize: 32, crop: 32, filter: bilinear"},
+      {"network: '" + resnet + "'", "resize: 32, crop: 32, filter: bilinear"},
+      {"network: '" + lenet + "'", "resize: 48, crop: 48, filter: bilinear"},
+      {"network: efficientnet_b0, resize: 240", "resize: 240, crop: 224, filter: bicubic"},
+      {"network: efficientnet_b0, crop: null", "resize: 256, crop: null, filter: bicubic"},
+      {"network: efficientnet_b0, filter: box", "resize: 256, crop: 224, filter: box"},
+      {"network: null", "resize: 256, crop: 224, filter: bilinear"},
+  };
+  for (const auto& [network, sizes] : cases) {
+    StageHarness by_network("decode", "{" + network + "}"), by_size("decode", "{" + sizes + "}");
+    EXPECT_EQ(difference(decode(by_network, file), decode(by_size, file)), "") << network;
+    EXPECT_THAT(by_network.warnings(), ::testing::IsEmpty());
+  }
+  std::filesystem::remove(resnet);
+  std::filesystem::remove(lenet);
+}
+
+TEST(Decode, ATorchScriptFileLeavesImagesAsTheyAre) {
+  const std::string script = kPlugins + "shared/network/testdata/script.pt";
+  const File& file = named("png-rgb");  // 21 x 13
+  StageHarness stage("decode", "{network: '" + script + "'}"),
+      crop("decode", "{network: '" + script + "', crop: 8}"),
+      both("decode", "{network: '" + script + "', resize: 10, crop: 8}");
+  EXPECT_EQ(difference(decode(stage, file.content), file.pixels), "");
+  EXPECT_EQ(decode(crop, file.content).width, 8);
+  const std::string start =
+      script + " is a TorchScript archive, which does not tell the size it was trained on: images are ";
+  EXPECT_THAT(stage.warnings(),
+              ::testing::ElementsAre(start + "neither resized nor cropped; give resize and crop"));
+  EXPECT_THAT(crop.warnings(), ::testing::ElementsAre(start + "not resized; give resize and crop"));
+  EXPECT_THAT(both.warnings(), ::testing::IsEmpty());
+}
+
 TEST(Decode, NamesWhatItCannotRead) {
   StageHarness stage("decode");
   EXPECT_EQ(outcome(stage, ""), "empty-file: the file has 0 bytes; copy or download it again");
@@ -319,6 +376,19 @@ TEST(Decode, ChecksItsParameters) {
               HasSubstr("did you mean 'bicubic'? (allowed: box, bilinear, bicubic, lanczos)"));
   EXPECT_THAT(fault("{sise: 3}"), HasSubstr("unknown parameter 'sise'"));
   EXPECT_EQ(fault("{resize: null, crop: null}"), "ok");
+  std::string known;
+  for (const std::string& name : nn::architecture_names()) known += (known.empty() ? "" : ", ") + name;
+  EXPECT_EQ(fault("{network: resnet81}"),
+            "unknown architecture 'resnet81'; did you mean 'resnet18'?: expected one of " + known);
+  EXPECT_EQ(fault("{network: ./nowhere.pth}"), "network: no such file: ./nowhere.pth");
+  nn::Architecture strange = nn::make_architecture("lenet");
+  std::erase_if(strange.layers, [](const nn::Layer& l) { return l.name == "conv2"; });
+  const std::string weights = weights_file("decode_strange", strange);
+  EXPECT_EQ(fault("{network: '" + weights + "'}"),
+            weights +
+                ": these weights fit no architecture that graft knows (the nearest is lenet); name it with "
+                "`network` (graft model list), or give resize, crop and filter");
+  std::filesystem::remove(weights);
 }
 
 TEST(Decode, GivesTheSamePixelsOnAnyThread) {

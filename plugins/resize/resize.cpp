@@ -9,7 +9,7 @@ using graft::image::Part;
 /// Pixels -> pixels of one size, for sources that give images and not files.
 class Resize final : public graft::Transform {
  public:
-  explicit Resize(const graft::StageContext& context) : fit_(context.params) {}
+  explicit Resize(const graft::StageContext& context) : fit_(context) {}
 
   std::uint32_t views() const override { return fit_.views(); }
 
@@ -31,7 +31,7 @@ GRAFT_PLUGIN(resize, "1.0.0", Resize,
              graft::PluginSchema::transform("Resizes, pads and crops images like torchvision.")
                  .input(graft::PortType::Image, "Images of any size.")
                  .output("out", graft::PortType::Image, "u8[{crop},{crop},3]",
-                         "The fitted image; without a crop the size follows from resize and pad.")
+                         "The fitted image; without a crop the size follows from network, resize and pad.")
                  .params_from(Fit::parameters())
                  .views_from("crops", Fit::views_of_crops())
                  .example(R"(name: resize-example

@@ -43,6 +43,18 @@ TEST(ResizePlugin, EqualsTorchvision) {
   }
 }
 
+TEST(ResizePlugin, ANetworkStandsForWhatItWasTrainedOn) {
+  const Image in = noise(61, 47);
+  const auto fitted = [&](const std::string& params) {
+    StageHarness stage("resize", params);
+    return fit(stage, in);
+  };
+  EXPECT_EQ(difference(fitted("{network: efficientnet_b0}"), fitted("{filter: bicubic}")), "");
+  EXPECT_EQ(
+      difference(fitted("{network: resnet20, fit: stretch}"), fitted("{resize: 32, crop: 32, fit: stretch}")),
+      "");
+}
+
 TEST(ResizePlugin, DeclaresItsViews) {
   const StageHarness stage("resize");
   const ViewsRule& rule = stage.schema().views;

@@ -71,7 +71,8 @@ int main(int argc, char** argv) try {
   // As graft run does: buffers that come and go with every image stay with the process.
   ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  const Fit fit(defaults());
+  const Params params = defaults();
+  const Fit fit(StageContext{.id = "pixels", .params = params, .warn = {}});
   const auto all = [&](bool fast) {
     return milliseconds(files.size(), [&](std::size_t i) { decode(files[i], fit, fast); });
   };

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <graft/error.h>
+#include <network/bind.h>
 
 namespace graft::image {
 namespace {
@@ -54,11 +55,62 @@ Rect common(Rect rect, Size size) {
           static_cast<int>(std::max<std::int64_t>(0, bottom - top))};
 }
 
+ParamSpec network_parameter() {
+  return file("network")
+      .or_name()
+      .optional()
+      .stands_for({"resize", "crop", "filter"})
+      .follows({"architecture", "model"}, {"resize", "fit", "pad", "crop"})
+      .doc(
+          "Resize, crop and filter that a network was trained with: the name of an architecture (graft model "
+          "list), or a file with its weights, written with a '/' or a '.'. Null: none.");
+}
+
+// Nothing for a TorchScript archive, which does not tell.
+std::optional<nn::Preprocessing> preprocessing_of(const std::string& network) {
+  if (!network_parameter().is_path(network)) return nn::make_architecture(network).preprocessing;
+  if (nn::look_into_torchscript(network)) return {};
+  const auto best = nn::best_fit(*nn::open_weights(network));
+  if (best && best->fit.complete()) return best->architecture.preprocessing;
+  throw Error(network + ": these weights fit no architecture that graft knows" +
+              (best ? " (the nearest is " + best->architecture.name + ")" : "") +
+              "; name it with `network` (graft model list), or give resize, crop and filter");
+}
+
+// The parameters with what `network` stands for filled in.
+Params filled_in(const StageContext& context) {
+  if (!context.params.has("network")) return context.params;
+  const auto network = context.params.get<std::string>("network");
+  Value out = context.params.value();
+  const auto fill = [&out](const char* name, Value value) {
+    if (out.find(name) == nullptr) out[name] = std::move(value);
+  };
+  if (const auto trained = preprocessing_of(network)) {
+    fill("resize", Value::List{trained->resize});
+    fill("crop", trained->crop);
+    fill("filter", trained->filter);
+    return Params(std::move(out));
+  }
+  const bool resize = out.find("resize") == nullptr, crop = out.find("crop") == nullptr;
+  if (resize || crop)
+    context.warn(network +
+                 " is a TorchScript archive, which does not tell the size it was trained on: images are " +
+                 (resize && crop ? "neither resized nor cropped"
+                  : resize       ? "not resized"
+                                 : "not cropped") +
+                 "; give resize and crop");
+  fill("resize", Value());
+  fill("crop", Value());
+  fill("filter", "bilinear");
+  return Params(std::move(out));
+}
+
 }  // namespace
 
 std::vector<ParamSpec> Fit::parameters() {
   constexpr int kMostSide = 16384;
   return {
+      network_parameter(),
       list("resize", integer("side").range(1, kMostSide).unit("px"))
           .items(1, 2)
           .or_scalar()
@@ -103,6 +155,8 @@ std::vector<ParamSpec> Fit::parameters() {
 std::vector<std::pair<std::string, std::uint32_t>> Fit::views_of_crops() {
   return {{"five", 5}, {"ten", 10}};
 }
+
+Fit::Fit(const StageContext& context) : Fit(filled_in(context)) {}
 
 Fit::Fit(const Params& params)
     : filter_(filter_from(params.get<std::string>("filter"))),

@@ -7,6 +7,7 @@
 
 #include <graft/params.h>
 #include <graft/schema.h>
+#include <graft/stage.h>
 
 #include <image/resize.h>
 
@@ -26,8 +27,9 @@ class Fit {
   static std::vector<ParamSpec> parameters();
   static std::vector<std::pair<std::string, std::uint32_t>> views_of_crops();
 
-  /// Throws Error for parameters that contradict each other.
-  explicit Fit(const Params& params);
+  /// Looks up what `network` stands for, and warns where its file does not tell. Throws Error for a network
+  /// that is not known, a file that is none, and parameters that contradict each other.
+  explicit Fit(const StageContext& context);
 
   /// Crops made of every image.
   std::uint32_t views() const;
@@ -54,6 +56,8 @@ class Fit {
   std::int64_t max_pixels() const { return max_pixels_; }
 
  private:
+  explicit Fit(const Params& params);
+
   enum class Mode { Shorter, Stretch, Letterbox };
   enum class Crops { Centre, Five, Ten };
 

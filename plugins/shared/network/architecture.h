@@ -78,7 +78,8 @@ struct Block {
 };
 
 /// What a network was trained on: resize the shorter side, cut out the centre, then (x / scale - mean) / std
-/// for each of red, green and blue.
+/// for each of red, green and blue. Where a network is changed here, the versions of `decode` and `resize`
+/// must be raised: they know it by its name alone.
 struct Preprocessing {
   int resize = 256, crop = 224;     ///< Pixels.
   std::string filter = "bilinear";  ///< Antialiased, as in Pillow: "bilinear" or "bicubic".
