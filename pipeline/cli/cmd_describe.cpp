@@ -58,11 +58,11 @@ void print_params(const std::vector<ParamSpec>& params, std::size_t indent) {
     fmt::print("{:{}}{}: {}\n", "", indent, p.name, facts);
     if (!p.text.empty()) fmt::print("{}", wrapped(p.text, indent + 4));
     if (!p.replaced.empty())
-      fmt::print("{}", wrapped(fmt::format("Given: {} have no defaults, but are taken from it.",
-                                           fmt::join(p.replaced, ", ")),
-                               indent + 4));
+      fmt::print("{}",
+                 wrapped(fmt::format("Stands for {} where they are left out.", fmt::join(p.replaced, ", ")),
+                         indent + 4));
     if (!p.followed.empty())
-      fmt::print("{}", wrapped(fmt::format("Left out, with {} left out, too: the {} of the stages behind.",
+      fmt::print("{}", wrapped(fmt::format("Left out like {}: the {} of the stages behind, which must agree.",
                                            fmt::join(p.unless, ", "), fmt::join(p.followed, " or ")),
                                indent + 4));
     const bool of_alternatives =

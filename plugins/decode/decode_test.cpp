@@ -379,7 +379,7 @@ TEST(Decode, ChecksItsParameters) {
   std::string known;
   for (const std::string& name : nn::architecture_names()) known += (known.empty() ? "" : ", ") + name;
   EXPECT_EQ(fault("{network: resnet81}"),
-            "unknown architecture 'resnet81'; did you mean 'resnet18'?: expected one of " + known);
+            "network: 'resnet81' is not allowed here; did you mean 'resnet18'? (allowed: " + known + ")");
   EXPECT_EQ(fault("{network: ./nowhere.pth}"), "network: no such file: ./nowhere.pth");
   nn::Architecture strange = nn::make_architecture("lenet");
   std::erase_if(strange.layers, [](const nn::Layer& l) { return l.name == "conv2"; });

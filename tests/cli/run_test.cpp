@@ -1,4 +1,4 @@
-// Whole runs of the program, with plugins that need neither data from outside nor LibTorch.
+// Whole runs of the program, with plugins that need no data from outside and, but for one, no LibTorch.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -211,6 +211,50 @@ TEST_F(RunTest, PlanShowsWhatIsStoredAndWhatIsNot) {
   EXPECT_THAT(before.out, ::testing::ContainsRegex("rows +120 +0 +120 +1\\.7 KiB"));
   run(kSynthetic, "r", "s");
   EXPECT_THAT(run_program(arguments).out, ::testing::ContainsRegex("rows +120 +120 +0 +1\\.7 KiB"));
+}
+
+TEST_F(RunTest, ImagesAreMadeAsTheNetworkBehindWasTrained) {
+  if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "built without LibTorch";
+  write_folder();
+  std::string config = folder_config();
+  const auto replace = [&config](const std::string& old, const std::string& by) {
+    config.replace(config.find(old), old.size(), by);
+  };
+  replace(", with: {resize: 16, crop: 16}", "");
+  replace("{plugin: pixel_table, from: pixels}", "{plugin: feature_table, from: net}");
+  config +=
+      "  more: {plugin: augment, from: pixels, with: {operations: []}}\n"
+      "  net: {plugin: torch_backbone, from: more, with: {architecture: resnet20, untrained: true}}\n";
+  const auto plan = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{"plan", folder_.write("config.yaml", config), "--store",
+                                       folder_ / "s"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_program(arguments);
+  };
+  EXPECT_THAT(plan({}).out, HasSubstr("\ntaken from other stages\n"
+                                      "  parameter       value     as in\n"
+                                      "  pixels.network  resnet20  net\n"));
+  const json by_network = run(config, "a", "s");
+  ASSERT_EQ(last_.exit_code, 0) << last_.err;
+  EXPECT_EQ(last_.err, "");  // no warning of another size
+  EXPECT_THAT(slurp(folder_ / "a/config.yaml"), HasSubstr("network: \"resnet20\""));
+  const json again = run(slurp(folder_ / "a/config.yaml"), "b", "s");
+  EXPECT_EQ(again["tables"]["rows"]["computed"], 0);
+  const json by_size = run(config, "c", "s", {"--set", "pixels.resize=32", "--set", "pixels.crop=32"});
+  EXPECT_EQ(by_size["tables"]["rows"]["reused"], 0);
+  EXPECT_EQ(slurp(folder_ / "a/predictions/knn.csv"), slurp(folder_ / "c/predictions/knn.csv"));
+
+  EXPECT_THAT(
+      plan({"--set", "pixels.network=resnet22"}).err,
+      HasSubstr("--set:1:16: error: network: 'resnet22' is not allowed here; did you mean 'resnet20'? "
+                "(allowed: resnet18, "));
+  config +=
+      "  other: {plugin: torch_backbone, from: pixels, with: {architecture: vgg11, untrained: true}}\n"
+      "  other_rows: {plugin: feature_table, from: other}\n";
+  EXPECT_THAT(plan({}).err,
+              HasSubstr("config.yaml:5:3: error: 'pixels' (decode) cannot take `network` from the stages "
+                        "behind it, which differ: 'net' has resnet20, 'other' has vgg11; write `network: "
+                        "resnet20`, or resize, fit, pad, crop of your own"));
 }
 
 TEST_F(RunTest, AStoreThatCannotBeWrittenIsAClearError) {

@@ -37,7 +37,7 @@ class FakePlugins {
                             .input(PortType::Bytes, "Files.")
                             .output("out", PortType::Image, "u8[{crop},{crop},3]", "Pixels.")
                             .param(file("network")
-                                       .or_name()
+                                       .or_name({"resnet18", "resnet34", "vgg16"})
                                        .optional()
                                        .stands_for({"crop", "filter"})
                                        .follows({"architecture", "model"}, {"crop"})

@@ -29,10 +29,9 @@ struct GRAFT_API ParamSpec {
   bool may_be_null = false;
   bool changes_output = true;  ///< Part of the fingerprint of every table behind the stage.
   bool scalar_ok = false;  ///< List, Object: one bare value stands for a list of one, for the first member.
-  bool name_ok = false;    ///< File: a name that the stage knows may stand for one.
   std::optional<double> min, max;
   std::optional<std::int64_t> min_items, max_items;
-  std::vector<std::string> choices;
+  std::vector<std::string> choices;  ///< Choice: the words. File: names that may stand for one.
   std::string service;  ///< Choice: its values are the installed services of this name; see service().
   std::string auto_feature, auto_choice;  ///< Choice: see auto_by_processor().
   std::vector<ParamSpec> fields;  ///< List, Map: [0] is the element. Object: members. OneOf: alternatives.
@@ -57,8 +56,8 @@ struct GRAFT_API ParamSpec {
     return auto_feature = std::move(feature), auto_choice = std::move(value), *this;
   }
   ParamSpec& or_scalar() { return scalar_ok = true, *this; }
-  /// File: a value with neither '/' nor '.' is a name that the stage knows. Its text enters the fingerprint.
-  ParamSpec& or_name() { return name_ok = true, *this; }
+  /// File: a value with neither '/' nor '.' is one of these names; its text enters the fingerprint.
+  ParamSpec& or_name(std::vector<std::string> names) { return choices = std::move(names), *this; }
   /// Where this parameter has a value, the defaults of the named ones do not apply: those that were left out
   /// are missing from the resolved values (Params::find), and the stage takes them from this parameter.
   ParamSpec& stands_for(std::vector<std::string> params) { return replaced = std::move(params), *this; }

@@ -12,6 +12,7 @@
 
 #include "config/following.h"
 #include "config/given_values.h"
+#include "config/services.h"
 
 namespace graft {
 namespace {
@@ -267,24 +268,9 @@ class Planner {
     const YamlNode* with = node.find("with");
     const std::size_t before = diagnostics_.errors();
     stage.params = resolve_at(stage.schema.params, with == nullptr ? kNone : *with, draft.key_position);
-    find_services(stage);
+    stage.services = services_of(stage, registry_);
     draft.sound = diagnostics_.errors() == before;
     expand_ports(stage, with == nullptr ? draft.key_position : with->position);
-  }
-
-  /// The services that a stage's parameters name, and those that these and the stage itself may need.
-  void find_services(StagePlan& stage) const {
-    std::vector<std::string> wanted = stage.schema.needs;
-    for (const ParamSpec& spec : stage.schema.params)
-      if (const Value* v = stage.params.value().find(spec.name); !spec.service.empty() && v != nullptr)
-        wanted.push_back(spec.service + "_" + v->as_string());
-    std::map<std::string, const PluginSchema*> known;
-    for (std::size_t i = 0; i < wanted.size(); ++i)
-      if (const Registry::Plugin* found = registry_.find(wanted[i]);
-          found != nullptr && known.emplace(wanted[i], &found->schema).second)
-        wanted.insert(wanted.end(), found->schema.needs.begin(), found->schema.needs.end());
-    for (const auto& [name, schema] : known)
-      stage.services.push_back({name, schema->version, schema->libraries});
   }
 
   /// An output "{param}" becomes a port per value of that list.
@@ -488,22 +474,23 @@ class Planner {
     error(drafts_[first].from_position, fmt::format("stages form a cycle: {}", fmt::join(ids, " -> ")));
   }
 
-  /// ParamSpec::follows, from the last stage to the first: a value goes on from stage to stage.
+  /// ParamSpec::follows, once every stage has what it was given.
   void follow() {
-    static const YamlNode kNone;
-    for (std::size_t i = plan_.stages.size(); i-- > 0;) {
+    for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
       if (!drafts_[i].sound) continue;
-      const YamlNode* with = drafts_[i].node->find("with");
+      const YamlNode* given = drafts_[i].node->find("with");
+      YamlNode with = given == nullptr ? YamlNode() : *given;
       for (const ParamSpec& spec : plan_.stages[i].schema.params)
-        if (!spec.followed.empty()) follow(i, spec, with == nullptr ? kNone : *with);
+        if (!spec.followed.empty()) follow(i, spec, with);
     }
   }
 
-  void follow(std::size_t i, const ParamSpec& spec, const YamlNode& with) {
+  void follow(std::size_t i, const ParamSpec& spec, YamlNode& with) {
     const auto given = [&](const std::string& name) { return with.find(name) != nullptr; };
     if (given(spec.name) || std::any_of(spec.unless.begin(), spec.unless.end(), given)) return;
     const std::vector<Followed> found = followed_by(plan_, i, spec);
-    if (found.empty()) return;
+    const auto is_sound = [&](const Followed& f) { return drafts_[f.stage].sound; };
+    if (found.empty() || !std::all_of(found.begin(), found.end(), is_sound)) return;
     const Followed& first = found.front();
     StagePlan& stage = plan_.stages[i];
     for (const Followed& other : found)
@@ -518,14 +505,13 @@ class Planner {
       }
     // As if it had been written here: checked in the same way.
     const Position at = drafts_[first.stage].key_position;
-    YamlNode filled = with;
-    filled.kind = YamlNode::Kind::Map;
+    with.kind = YamlNode::Kind::Map;
     YamlNode value;
     value.kind = YamlNode::Kind::Scalar;
     value.position = at;
     value.scalar = first.value;
-    filled.members.push_back({spec.name, at, std::move(value)});
-    stage.params = resolve_at(stage.schema.params, filled, at);
+    with.members.push_back({spec.name, at, std::move(value)});
+    stage.params = resolve_at(stage.schema.params, with, at);
     stage.followed.emplace_back(spec.name, plan_.stages[first.stage].id);
   }
 

@@ -92,7 +92,7 @@ std::string ParamSpec::type_name() const {
     case Kind::Choice:
       return "one of " + joined(choices);
     case Kind::File:
-      return name_ok ? "name or file" : "file";
+      return choices.empty() ? "file" : "file, or one of " + joined(choices);
     case Kind::Folder:
       return "folder";
     case Kind::List: {
@@ -116,7 +116,7 @@ std::vector<std::string> ParamSpec::names() const {
 }
 
 bool ParamSpec::is_path(std::string_view value) const {
-  return !name_ok || value.find_first_of("/.") != std::string_view::npos;
+  return choices.empty() || value.find_first_of("/.") != std::string_view::npos;
 }
 
 std::vector<std::pair<std::string, Params>> Params::alternatives(std::string_view name) const {

@@ -178,7 +178,7 @@ class Resolver {
 
   Value path(const ParamSpec& spec, const Value& v) {
     if (!v.is_string()) return wrong_type(spec, v);
-    if (!spec.is_path(v.as_string())) return v;
+    if (!spec.is_path(v.as_string())) return choice(spec, v);
     const bool folder = spec.kind == ParamSpec::Kind::Folder;
     std::error_code ignored;
     const auto status = std::filesystem::status(v.as_string(), ignored);

@@ -31,7 +31,6 @@ Value to_value(const ParamSpec& p) {
   out["max"] = optional_value(p.max);
   out["min_items"] = optional_value(p.min_items);
   out["max_items"] = optional_value(p.max_items);
-  out["name_ok"] = p.name_ok;
   out["choices"] = to_value(p.choices);
   out["replaced"] = to_value(p.replaced);
   out["followed"] = to_value(p.followed);
@@ -72,7 +71,6 @@ ParamSpec param_from(const Value& v) {
   if (const Value& x = member(v, "max"); !x.is_null()) p.max = x.as_double();
   if (const Value& x = member(v, "min_items"); !x.is_null()) p.min_items = x.as_int();
   if (const Value& x = member(v, "max_items"); !x.is_null()) p.max_items = x.as_int();
-  p.name_ok = member(v, "name_ok").as_bool();
   p.choices = texts_from(member(v, "choices"));
   p.replaced = texts_from(member(v, "replaced"));
   p.followed = texts_from(member(v, "followed"));

@@ -57,7 +57,7 @@ Rect common(Rect rect, Size size) {
 
 ParamSpec network_parameter() {
   return file("network")
-      .or_name()
+      .or_name(nn::architecture_names())
       .optional()
       .stands_for({"resize", "crop", "filter"})
       .follows({"architecture", "model"}, {"resize", "fit", "pad", "crop"})
@@ -91,17 +91,14 @@ Params filled_in(const StageContext& context) {
     fill("filter", trained->filter);
     return Params(std::move(out));
   }
-  const bool resize = out.find("resize") == nullptr, crop = out.find("crop") == nullptr;
-  if (resize || crop)
+  if (out.find("resize") == nullptr || out.find("crop") == nullptr)
     context.warn(network +
-                 " is a TorchScript archive, which does not tell the size it was trained on: images are " +
-                 (resize && crop ? "neither resized nor cropped"
-                  : resize       ? "not resized"
-                                 : "not cropped") +
-                 "; give resize and crop");
-  fill("resize", Value());
-  fill("crop", Value());
-  fill("filter", "bilinear");
+                 " is a TorchScript archive, which does not tell the size it was trained on: images are made as "
+                 "for ImageNet, resize 256 and crop 224; give resize and crop where that is wrong");
+  const nn::Preprocessing usual;
+  fill("resize", Value::List{usual.resize});
+  fill("crop", usual.crop);
+  fill("filter", usual.filter);
   return Params(std::move(out));
 }
 

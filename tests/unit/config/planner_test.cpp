@@ -236,10 +236,17 @@ TEST_F(PlannerTest, WhatIsFollowedIsCheckedToo) {
   EXPECT_THAT(plan(kFollowing, {"net.architecture=resnet.18"}).faults,
               ::testing::StartsWith("a.yaml:6:3: error: network: no such file: resnet.18\n"));
   EXPECT_THAT(plan(kFollowing, {"pixels.network=./resnet18"}).faults, HasSubstr("network: no such file: "));
+  EXPECT_THAT(
+      plan(kFollowing, {"net.architecture=resnet81"}).faults,
+      ::testing::StartsWith("a.yaml:6:3: error: network: 'resnet81' is not allowed here; did you mean "
+                            "'resnet18'? (allowed: resnet18, resnet34, vgg16)\n"));
   // A fault in either stage is told once, and nothing is concluded from it.
   EXPECT_EQ(plan(kFollowing, {"net.batch=0"}).faults,
             "--set:1:11: error: batch: 0 is out of range: expected from 1 to 512\n"
             "    net.batch=0\n              ^\n");
+  EXPECT_EQ(plan(kFollowing, {"net.model=/nowhere.pt"}).faults,
+            "--set:1:11: error: model: no such file: /nowhere.pt\n"
+            "    net.model=/nowhere.pt\n              ^\n");
 }
 
 TEST_F(PlannerTest, ACycleIsNamedAllTheWayRound) {

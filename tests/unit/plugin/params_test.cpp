@@ -107,8 +107,9 @@ TEST(Params, ABareValueMayStandForTheFirstMember) {
 }
 
 TEST(Params, OneMayStandForOthersAndANameForAFile) {
-  const std::vector<ParamSpec> specs = {integer("crop", 224).optional(),
-                                        file("network").or_name().optional().stands_for({"crop"})};
+  const std::vector<ParamSpec> specs = {
+      integer("crop", 224).optional(),
+      file("network").or_name({"resnet18", "vgg16"}).optional().stands_for({"crop"})};
   const auto resolved = [&](const std::string& json) {
     std::vector<ParamFault> faults;
     return resolve(specs, Value::from_json(json), faults).to_json();
@@ -117,7 +118,10 @@ TEST(Params, OneMayStandForOthersAndANameForAFile) {
   EXPECT_EQ(resolved(R"({"network": "resnet18"})"), R"({"network":"resnet18"})");
   EXPECT_EQ(resolved(R"({"network": "resnet18", "crop": null})"), R"({"crop":null,"network":"resnet18"})");
   EXPECT_EQ(faults_of(specs, R"({"network": "resnet.18"})"), "network/ no such file: resnet.18\n");
-  EXPECT_EQ(faults_of(specs, R"({"network": 18})"), "network/ expected name or file, got integer 18\n");
+  EXPECT_EQ(faults_of(specs, R"({"network": 18})"),
+            "network/ expected file, or one of resnet18, vgg16, got integer 18\n");
+  EXPECT_EQ(faults_of(specs, R"({"network": "resnet81"})"),
+            "network/ 'resnet81' is not allowed here; did you mean 'resnet18'? (allowed: resnet18, vgg16)\n");
 }
 
 TEST(Params, NearestNameIsATypingErrorAway) {

@@ -1,0 +1,23 @@
+#include "config/services.h"
+
+#include <map>
+#include <string>
+
+namespace graft {
+
+std::vector<StagePlan::Service> services_of(const StagePlan& stage, const Registry& registry) {
+  std::vector<std::string> wanted = stage.schema.needs;
+  for (const ParamSpec& spec : stage.schema.params)
+    if (const Value* v = stage.params.value().find(spec.name); !spec.service.empty() && v != nullptr)
+      wanted.push_back(spec.service + "_" + v->as_string());
+  std::map<std::string, const PluginSchema*> known;
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    if (const Registry::Plugin* found = registry.find(wanted[i]);
+        found != nullptr && known.emplace(wanted[i], &found->schema).second)
+      wanted.insert(wanted.end(), found->schema.needs.begin(), found->schema.needs.end());
+  std::vector<StagePlan::Service> out;
+  for (const auto& [name, schema] : known) out.push_back({name, schema->version, schema->libraries});
+  return out;
+}
+
+}  // namespace graft
