@@ -46,11 +46,14 @@ BatchPlan plan(const std::vector<int>& milliseconds, const Given& given = {}) {
   StageContext context{"features", params, 0, given.threads, {}};
   context.input_shape = given.shape;
   context.listed_inputs = given.inputs;
-  return plan_batches(context, [&](int threads) -> std::unique_ptr<nn::Engine> {
-           std::size_t k = 0;
-           while ((1 << k) < threads) ++k;
-           return std::make_unique<Slow>(std::chrono::milliseconds(milliseconds.at(k)), given.on_cpu);
-         }).plan;
+  return plan_batches(context,
+                      [&](int threads) -> std::unique_ptr<nn::Engine> {
+                        std::size_t k = 0;
+                        while ((1 << k) < threads) ++k;
+                        return std::make_unique<Slow>(std::chrono::milliseconds(milliseconds.at(k)),
+                                                      given.on_cpu);
+                      })
+      .plan;
 }
 
 std::pair<int, int> chosen(const BatchPlan& plan) {

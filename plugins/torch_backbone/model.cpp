@@ -44,6 +44,18 @@ std::vector<std::string> resolved_taps(const Params& params, const nn::Model& mo
   return taps;
 }
 
+/// The layers of a described network whose values are wanted.
+std::vector<std::string> outputs_of(const Params& params, const nn::Model& model) {
+  const std::vector<std::string> taps = resolved_taps(params, model);
+  return taps.empty() ? std::vector{model.architecture->tap} : taps;
+}
+
+/// Random weights of the layers that are needed.
+std::map<std::string, Tensor> untrained_weights(const Params& params, const nn::Model& model) {
+  return nn::initial_weights(nn::reduced_to(*model.architecture, outputs_of(params, model)),
+                             params.get<std::uint64_t>("init_seed"));
+}
+
 /// The architecture by its name where one is given, else the one that the file's tensors fit.
 nn::Architecture architecture_for(const Params& params, const nn::WeightFile& file) {
   const auto best = nn::best_fit(file);
@@ -87,7 +99,7 @@ nn::Model open_model(const Params& params) {
           "model: expected a file with weights, got none; or give `architecture` with `untrained: true`");
     model.name = params.get<std::string>("architecture");
     model.architecture = nn::make_architecture(model.name);
-    model.weights = nn::initial_weights(*model.architecture, params.get<std::uint64_t>("init_seed"));
+    model.weights = untrained_weights(params, model);
     return model;
   }
   model.name = params.get<std::string>("model");
@@ -101,12 +113,9 @@ nn::Model open_model(const Params& params) {
   }
   const auto file = nn::open_weights(model.name);
   model.architecture = architecture_for(params, *file);
-  std::vector<std::string> outputs = resolved_taps(params, model);
-  if (outputs.empty()) outputs = {model.architecture->tap};
-  model.weights = nn::bind(*model.architecture, *file, outputs);
+  model.weights = nn::bind(*model.architecture, *file, outputs_of(params, model));
   // The file has been read all the same: it may say how many classes there are, and must fit.
-  if (untrained)
-    model.weights = nn::initial_weights(*model.architecture, params.get<std::uint64_t>("init_seed"));
+  if (untrained) model.weights = untrained_weights(params, model);
   return model;
 }
 

@@ -320,7 +320,8 @@ TEST_F(TorchBackboneTest, MemoryIsFlatOverTenThousandBatches) {
 TEST_F(TorchBackboneTest, TheEnginesAgree) {
   if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "needs the engine torch, which this build leaves out";
   const std::vector<Payload> batch{noise(64, 64, 1), noise(64, 64, 2)};
-  for (const char* network : {"resnet18", "vgg11_bn", "mobilenet_v1_025", "mobilenet_v2", "efficientnet_b0", "resnet56"}) {
+  for (const char* network :
+       {"resnet18", "vgg11_bn", "mobilenet_v1_025", "mobilenet_v2", "efficientnet_b0", "resnet56"}) {
     const auto run = [&](const std::string& engine) {
       StageHarness s("torch_backbone", std::string("{architecture: ") + network +
                                            ", untrained: true, batch: 2, engine: " + engine + "}");

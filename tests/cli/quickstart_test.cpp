@@ -26,7 +26,6 @@ json run_config(const TempFolder& folder, const std::string& config, const std::
 }
 
 TEST(Quickstart, TransferBeatsTheSameNetworkUntrained) {
-  if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "built without LibTorch";
   const TempFolder folder;
   const json r = run_config(folder, "quickstart.yaml", "r");
   const auto accuracy = [&](const char* learner) {
@@ -56,7 +55,6 @@ TEST(Hymenoptera, RealPhotographsAndWeights) {
 void check_accuracy(const std::string& config, const std::string& data_set, std::size_t inputs,
                     double probe) {
   const char* data = std::getenv("GRAFT_DATA");
-  if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "built without LibTorch";
   if (data == nullptr || !std::filesystem::exists(std::string(data) + "/" + data_set))
     GTEST_SKIP() << "set GRAFT_DATA to a folder with " << data_set << "/ and weights/";
   const TempFolder folder;

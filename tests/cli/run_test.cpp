@@ -214,7 +214,6 @@ TEST_F(RunTest, PlanShowsWhatIsStoredAndWhatIsNot) {
 }
 
 TEST_F(RunTest, ImagesAreMadeAsTheNetworkBehindWasTrained) {
-  if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "built without LibTorch";
   write_folder();
   std::string config = folder_config();
   const auto replace = [&config](const std::string& old, const std::string& by) {

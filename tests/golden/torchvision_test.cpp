@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <fstream>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,10 @@ struct Network {
   const char* name;
   const char* classifier;
 };
+
+void PrintTo(const Network& network, std::ostream* out) {
+  *out << network.name;
+}
 
 class Torchvision : public ::testing::TestWithParam<Network> {};
 
@@ -73,7 +78,6 @@ TEST_P(Torchvision, OpensItsStateDictAndGivesItsLogits) {
       for (std::size_t c = 0; c < kClasses; ++c)
         off = std::max(off, std::fabs(logits.as<float>()[c] - wanted[i * kClasses + c]));
       EXPECT_LE(off, 1e-4f * scale) << engine;
-      RecordProperty(engine + std::to_string(i), std::to_string(off / scale));
     }
   }
 }

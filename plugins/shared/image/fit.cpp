@@ -92,9 +92,10 @@ Params filled_in(const StageContext& context) {
     return Params(std::move(out));
   }
   if (out.find("resize") == nullptr || out.find("crop") == nullptr)
-    context.warn(network +
-                 " is a TorchScript archive, which does not tell the size it was trained on: images are made as "
-                 "for ImageNet, resize 256 and crop 224; give resize and crop where that is wrong");
+    context.warn(
+        network +
+        " is a TorchScript archive, which does not tell the size it was trained on: images are made as "
+        "for ImageNet, resize 256 and crop 224; give resize and crop where that is wrong");
   const nn::Preprocessing usual;
   fill("resize", Value::List{usual.resize});
   fill("crop", usual.crop);

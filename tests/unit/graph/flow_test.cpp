@@ -247,8 +247,7 @@ TEST_P(FlowTest, BatchesHoldTheSameItemsForAnyNumberOfThreads) {
 }
 
 TEST_P(FlowTest, AStageMayLimitHowManyBatchesRunAtOnce) {
-  const Plan plan =
-      plan_of({{"s", "files", ""}, {"b", "net", "s"}, {"t", "table", "b"}}, GetParam());
+  const Plan plan = plan_of({{"s", "files", ""}, {"b", "net", "s"}, {"t", "table", "b"}}, GetParam());
   Batch one(4);
   one.at_once = 1;
   Table table;
