@@ -24,6 +24,10 @@ bool is_reference(const char* kernel) {
   return std::string_view(kernel).starts_with("ref");
 }
 
+bool has_avx512() {
+  return dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core;
+}
+
 /// F(4x4, 3x3) of Winograd's minimal filtering (Lavin and Gray 2016, arXiv:1509.09308) needs a quarter of the
 /// multiplications. Below this side too much of its tiles lies outside of the image.
 bool suits_winograd(const nn::Layer& layer, const Shape& out) {
@@ -101,8 +105,7 @@ Builder::Desc Builder::blocked(const Dims& dims) const {
   if (dims.size() != 4) return plain(dims, type_);
   // Kernels for 16-bit numbers are fastest, and complete, with channels last.
   if (type_ == Type::bf16) return {dims, type_, Tag::nhwc};
-  const bool wide = dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core;
-  return {dims, type_, wide ? Tag::nChw16c : Tag::nChw8c};
+  return {dims, type_, has_avx512() ? Tag::nChw16c : Tag::nChw8c};
 }
 
 std::size_t Builder::add_slot(const Desc& layout, std::ptrdiff_t place) {
@@ -179,10 +182,10 @@ void Builder::convolution(std::size_t index) {
       groups > 1 ? Dims{groups, out / groups, in / groups, kernel, kernel} : Dims{out, in, kernel, kernel};
   const Tag order = groups > 1 ? Tag::goihw : Tag::oihw;
   const Desc bias({out}, Type::f32, Tag::x);
-  const Desc target = blocked(dims_of(step.to));
   const auto attribute = attributes(step.residual != Step::kNone, step.activation);
   const auto kernel_for =
-      [&](algorithm how, const Desc& source) -> std::optional<dnnl::convolution_forward::primitive_desc> {
+      [&](algorithm how, const Desc& source,
+          const Desc& target) -> std::optional<dnnl::convolution_forward::primitive_desc> {
     try {
       const dnnl::convolution_forward::desc wanted(
           prop_kind::forward_inference, how, source, Desc(shape, type_, Tag::any), bias, target,
@@ -194,14 +197,20 @@ void Builder::convolution(std::size_t index) {
     }
   };
 
+  const Dims from = dims_of(step.from), to_dims = dims_of(step.to);
   std::optional<dnnl::convolution_forward::primitive_desc> chosen;
   if (type_ == Type::f32 && suits_winograd(layer, shape_[step.to]))
-    chosen = kernel_for(algorithm::convolution_winograd, blocked(dims_of(step.from)));
-  // The images themselves are planes; few channels would waste most of a block.
-  const Desc planes = plain(dims_of(step.from), type_), blocks = blocked(dims_of(step.from));
-  for (const Desc& source : step.from == 0 ? std::vector{planes, blocks} : std::vector{blocks, planes}) {
+    chosen = kernel_for(algorithm::convolution_winograd, blocked(from), blocked(to_dims));
+  // Images are planes, few channels would waste most of a block; and large kernels are faster with channels
+  // last, by more than it costs to bring the values there.
+  std::vector<std::pair<Desc, Desc>> layouts{{blocked(from), blocked(to_dims)},
+                                             {plain(from, type_), blocked(to_dims)}};
+  if (step.from == 0) std::swap(layouts[0], layouts[1]);
+  if (step.from != 0 && layer.kernel > 1 && layer.groups == 1 && has_avx512())
+    layouts.insert(layouts.begin(), {Desc(from, type_, Tag::nhwc), Desc(to_dims, type_, Tag::nhwc)});
+  for (const auto& [source, target] : layouts) {
     if (chosen && !is_reference(chosen->impl_info_str())) break;
-    if (auto next = kernel_for(algorithm::convolution_direct, source)) chosen = next;
+    if (auto next = kernel_for(algorithm::convolution_direct, source, target)) chosen = next;
   }
   if (!chosen) throw Error(fmt::format("oneDNN has no convolution for layer {}", layer.name));
 

@@ -8,7 +8,8 @@ namespace graft {
 std::vector<StagePlan::Service> services_of(const StagePlan& stage, const Registry& registry) {
   std::vector<std::string> wanted = stage.schema.needs;
   for (const ParamSpec& spec : stage.schema.params)
-    if (const Value* v = stage.params.value().find(spec.name); !spec.service.empty() && v != nullptr && v->is_string())
+    if (const Value* v = stage.params.value().find(spec.name);
+        !spec.service.empty() && v != nullptr && v->is_string())
       wanted.push_back(spec.service + "_" + v->as_string());
   std::map<std::string, const PluginSchema*> known;
   for (std::size_t i = 0; i < wanted.size(); ++i)
