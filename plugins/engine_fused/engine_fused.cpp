@@ -26,22 +26,37 @@ class EngineFused final : public Service, public nn::EngineService {
   explicit EngineFused(const StageContext& context) : service_(context.service) {}
 
   std::unique_ptr<nn::Engine> make(const nn::Model& model, nn::EngineOptions options) const override {
-    if (!on_cpu(options.device)) return torch().make_optimised(model, std::move(options));
+    const std::string device = fmt::format("device: '{}'", options.device);
+    if (!on_cpu(options.device)) return torch(device).make_optimised(model, std::move(options));
     if (model.architecture) return std::make_unique<fused::FusedEngine>(model, std::move(options));
-    if (const auto described = torch().described(model, options)) {
-      options.taps = described->outputs;
-      return std::make_unique<fused::FusedEngine>(described->model, std::move(options));
-    }
-    return torch().make_optimised(model, std::move(options));
+    const nn::TorchService& reader = torch(model.name + ": a TorchScript archive");
+    const auto described = reader.described(model, options);
+    if (!described) return reader.make_optimised(model, std::move(options));
+    options.taps = described->outputs;
+    return std::make_unique<fused::FusedEngine>(described->model, std::move(options));
   }
 
  private:
-  /// LibTorch takes a second to load: it is asked for a GPU only where there is a driver for one.
+  /// LibTorch takes a second to load: it is asked for a GPU only where there is a driver for one, and where
+  /// there is LibTorch.
   bool on_cpu(const std::string& device) const {
     if (device != "auto") return device == "cpu";
-    return !std::filesystem::exists("/proc/driver/nvidia/version") || !torch().sees_gpu();
+    if (!std::filesystem::exists("/proc/driver/nvidia/version")) return true;
+    try {
+      return !torch("").sees_gpu();
+    } catch (const Error&) {
+      return true;
+    }
   }
-  const nn::TorchService& torch() const { return nn::engine_service<nn::TorchService>(service_, "torch"); }
+
+  /// `what` needs it, for messages.
+  const nn::TorchService& torch(const std::string& what) const {
+    try {
+      return nn::engine_service<nn::TorchService>(service_, "torch");
+    } catch (const Error& fault) {
+      throw Error(fmt::format("{} needs LibTorch: {}", what, fault.what()));
+    }
+  }
 
   std::function<Service&(const std::string&)> service_;
 };

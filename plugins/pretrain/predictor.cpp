@@ -78,7 +78,8 @@ Scores PretrainPredictor::predict(const std::vector<const RowSet*>& tables, Para
   const auto classes = static_cast<std::size_t>(fact(facts_, "class_count").as_int());
   Scores scores(rows.rows(), classes);
   if (rows.rows() == 0) return scores;
-  const auto [height, width] = image_size(rows);
+  const std::pair<int, int> size = image_size(rows);
+  const int height = size.first, width = size.second;  // a lambda below reads them
   try {
     nn::cost_of(architecture_, height, width);
   } catch (const Error& fault) {

@@ -125,7 +125,7 @@ TEST(Cli, EveryShippedConfigPassesCheckOrNamesTheDataItNeeds) {
       EXPECT_EQ(r.exit_code, 0) << e.path() << "\n" << r.err;
     }
   }
-  EXPECT_GE(checked, 4);
+  EXPECT_GE(checked, 3);
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ namespace {
 
 /// Numbers of the stream that belongs to this parameter.
 void he_normal(const Tensor& tensor, std::uint64_t seed, const std::string& path) {
-  const double fan_in = static_cast<double>(tensor.size() / tensor.shape[0]);
+  const double fan_in = static_cast<double>(tensor.size()) / static_cast<double>(tensor.shape[0]);
   const double spread = std::sqrt(2.0 / fan_in);
   Random random(seed, path, 0);
   for (std::int64_t i = 0; i < tensor.size(); ++i)
