@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include <graft/error.h>
 #include <graft/random.h>
 #include <network/initial_weights.h>
 
@@ -108,6 +109,13 @@ TEST(EngineFused, WinogradsSizesToo) {
 }
 
 TEST(EngineFused, SixteenBitsStayWithinAFewHundredths) {
+  if (dnnl::get_effective_cpu_isa() < dnnl::cpu_isa::avx512_core) {
+    EXPECT_THAT(
+        [] { engine(nn::make_architecture("resnet20"), 1, {}, "bf16"); },
+        ::testing::ThrowsMessage<Error>("precision: bf16 needs a processor with AVX-512, which this one has "
+                                        "not; use fp32, or auto"));
+    return;
+  }
   for (const char* name : {"resnet18", "efficientnet_b0", "resnet20"}) {
     const Architecture net = nn::make_architecture(name);
     EXPECT_LE(worst(net, 64, 64, {net.tap}, "bf16"), 5e-2) << name;
@@ -234,6 +242,16 @@ TEST(EngineFused, ASizeThatDoesNotFitIsNamed) {
       ::testing::ThrowsMessage<nn::UnfitInput>(::testing::StartsWith(
           "the model does not take images of 40 x 24 ([n,3,24,40]): lenet: layer fc1 (Linear) takes 2048 "
           "values, gets [1920]")));
+}
+
+TEST(EngineFused, ManySizesAreTakenAndFewAreKept) {
+  const Architecture net = nn::make_architecture("resnet8");
+  const FusedEngine shared = engine(net, 1);
+  const auto images = noise(1, 64, 64, 1);
+  const Tensor first = shared.run(images.data(), 16, 16)[0];
+  for (int side = 17; side < 64; ++side) shared.run(images.data(), side, side);
+  const Tensor again = shared.run(images.data(), 16, 16)[0];
+  EXPECT_EQ(std::memcmp(first.data, again.data, first.bytes()), 0);
 }
 
 TEST(EngineFused, ValuesThatAreNotAliveTogetherShareMemory) {

@@ -14,6 +14,8 @@ std::vector<std::string> outputs_of(const nn::Model& model, const nn::EngineOpti
   return options.taps.empty() ? std::vector{model.architecture->tap} : options.taps;
 }
 
+/// Images of every size are taken, but memory stays bounded.
+constexpr std::size_t kSizesKept = 16;
 constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 
 /// Images that go through the network together. More of them share each reading of the weights, which pays
@@ -33,29 +35,39 @@ int images_at_once(const PackedNetwork& network, int height, int width, int batc
 }  // namespace
 
 FusedEngine::FusedEngine(const nn::Model& model, nn::EngineOptions options) : options_(std::move(options)) {
+  const bool bf16 = options_.precision == "bf16";
+  if (bf16 && dnnl::get_effective_cpu_isa() < dnnl::cpu_isa::avx512_core)
+    throw Error("precision: bf16 needs a processor with AVX-512, which this one has not; use fp32, or auto");
   const auto outputs = outputs_of(model, options_);
   network_ = std::make_unique<PackedNetwork>(nn::reduced_to(*model.architecture, outputs),
-                                             lower(*model.architecture, model.weights, outputs),
-                                             options_.precision == "bf16");
+                                             lower(*model.architecture, model.weights, outputs), bf16);
 }
 
-const Program& FusedEngine::program(int height, int width) const {
+std::shared_ptr<const Program> FusedEngine::program(int height, int width) const {
   const std::lock_guard lock(mutex_);
-  std::unique_ptr<Program>& slot = programs_[{height, width}];
-  if (!slot) {
-    try {
-      slot = std::make_unique<Program>(*network_, images_at_once(*network_, height, width, options_.batch),
-                                       height, width, options_.threads);
-    } catch (const Error& fault) {
-      throw nn::UnfitInput(fmt::format("the model does not take images of {} x {} ([n,3,{},{}]): {}", width,
-                                       height, height, width, fault.what()));
-    }
+  const auto known = std::find_if(programs_.begin(), programs_.end(),
+                                  [&](const Prepared& p) { return p.height == height && p.width == width; });
+  if (known != programs_.end()) {
+    std::rotate(programs_.begin(), known, known + 1);
+    return programs_.front().program;
   }
-  return *slot;
+  try {
+    nn::cost_of(network_->architecture(), height, width);
+  } catch (const Error& fault) {
+    throw nn::UnfitInput(fmt::format("the model does not take images of {} x {} ([n,3,{},{}]): {}", width,
+                                     height, height, width, fault.what()));
+  }
+  const int images = images_at_once(*network_, height, width, options_.batch);
+  programs_.insert(
+      programs_.begin(),
+      {height, width, std::make_shared<const Program>(*network_, images, height, width, options_.threads)});
+  if (programs_.size() > kSizesKept) programs_.pop_back();
+  return programs_.front().program;
 }
 
 std::vector<Tensor> FusedEngine::run(const float* images, int height, int width) const {
-  const Program& program = this->program(height, width);
+  const std::shared_ptr<const Program> kept = program(height, width);
+  const Program& program = *kept;
   std::vector<Tensor> out;
   for (Shape shape : program.output_shapes()) {
     shape[0] = options_.batch;
