@@ -11,6 +11,8 @@
 #include <network/cost.h>
 #include <network/engine.h>
 
+#include "thread_count.h"
+
 namespace graft::fused {
 namespace {
 
@@ -22,10 +24,6 @@ using Tag = memory::format_tag;
 /// Plain loops, hundreds of times slower: what oneDNN falls back to for a layout it has no kernel for.
 bool is_reference(const char* kernel) {
   return std::string_view(kernel).starts_with("ref");
-}
-
-bool has_avx512() {
-  return dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core;
 }
 
 /// F(4x4, 3x3) of Winograd's minimal filtering (Lavin and Gray 2016, arXiv:1509.09308) needs a quarter of the
@@ -61,34 +59,35 @@ void Builder::build() {
   slot_[0] = add_slot(plain(images, Type::f32), Program::kInput);
   if (type_ != Type::f32) slot_in(0, plain(images, type_));
   const Lowered& net = network_.lowered();
-  for (std::size_t i = 0; i < net.steps.size(); ++i) {
-    const Step& step = net.steps[i];
-    switch (step.op) {
-      case Step::Op::Conv:
-        convolution(i);
-        break;
-      case Step::Op::Linear:
-        linear(i);
-        break;
-      case Step::Op::MaxPool:
-        max_pool(step);
-        break;
-      case Step::Op::AveragePool:
-        average_pool(step);
-        break;
-      case Step::Op::Add:
-      case Step::Op::Scale:
-        binary(step);
-        break;
-      case Step::Op::Activate:
-        activate(step);
-        break;
-      case Step::Op::Flatten:
-        flatten(step);
-        break;
+  for (std::size_t i = 0; i < net.steps.size(); ++i) try {
+      add(i);
+    } catch (const dnnl::error& fault) {
+      throw Error(fmt::format("layer {}: oneDNN cannot run it for images of {} x {} in {} ({})",
+                              net.steps[i].layer.name, width_, height_, network_.bf16() ? "bf16" : "fp32",
+                              fault.what()));
     }
-  }
   for (std::size_t i = 0; i < net.outputs.size(); ++i) store(i);
+}
+
+void Builder::add(std::size_t index) {
+  const Step& step = network_.lowered().steps[index];
+  switch (step.op) {
+    case Step::Op::Conv:
+      return convolution(index);
+    case Step::Op::Linear:
+      return linear(index);
+    case Step::Op::MaxPool:
+      return max_pool(step);
+    case Step::Op::AveragePool:
+      return average_pool(step);
+    case Step::Op::Add:
+    case Step::Op::Scale:
+      return binary(step);
+    case Step::Op::Activate:
+      return activate(step);
+    case Step::Op::Flatten:
+      return flatten(step);
+  }
 }
 
 Builder::Dims Builder::dims_of(ValueId value) const {
@@ -137,7 +136,7 @@ Program::Call& Builder::call(const dnnl::primitive& kernel, const Desc& scratchp
   for (const auto& [argument, slot] : slots)
     if (place_of(slot) >= 0) program_.regions_[static_cast<std::size_t>(place_of(slot))].last = now;
   program_.scratch_bytes_ = std::max(program_.scratch_bytes_, scratchpad.get_size());
-  program_.calls_.push_back({kernel, scratchpad, std::move(slots), {}, {}});
+  program_.calls_.push_back({kernel, scratchpad, false, std::move(slots), {}, {}});
   return program_.calls_.back();
 }
 
@@ -208,6 +207,9 @@ void Builder::convolution(std::size_t index) {
   if (step.from == 0) std::swap(layouts[0], layouts[1]);
   if (step.from != 0 && layer.kernel > 1 && layer.groups == 1 && has_avx512())
     layouts.insert(layouts.begin(), {Desc(from, type_, Tag::nhwc), Desc(to_dims, type_, Tag::nhwc)});
+  // Groups of few channels have kernels for few layouts.
+  layouts.emplace_back(Desc(from, type_, Tag::nhwc), Desc(to_dims, type_, Tag::nhwc));
+  layouts.emplace_back(plain(from, type_), plain(to_dims, type_));
   for (const auto& [source, target] : layouts) {
     if (chosen && !is_reference(chosen->impl_info_str())) break;
     if (auto next = kernel_for(algorithm::convolution_direct, source, target)) chosen = next;
@@ -222,9 +224,10 @@ void Builder::convolution(std::size_t index) {
       return place_of(known.second) == place_of(other);
     });
     const bool in_place = layout_of(other) == chosen->dst_desc() && ends_here(step.residual, index) &&
-                          place_of(other) >= 0 && shared == 1;
+                          place_of(other) >= 0 && place_of(other) != place_of(source) && shared == 1;
     if (in_place) {
       to = slot_[step.to] = view(other, chosen->dst_desc());
+      slot_.erase(step.residual);  // gone: nobody reads it any more
     } else {
       to = make_slot(step.to, chosen->dst_desc());
       copy(other, to);
@@ -240,10 +243,13 @@ void Builder::convolution(std::size_t index) {
 }
 
 void Builder::linear(std::size_t index) {
+  // Several threads would share the sums, and their number change the last bits.
+  const ThreadCount one(1);
   const Step& step = network_.lowered().steps[index];
   const Dims from = dims_of(step.from);
   Dims shape = from;
   shape[0] = step.layer.out;
+  if (layout_of(slot_of(step.from)).data_type() != type_) slot_in(step.from, plain(from, type_));
   const Desc source = layout_of(slot_of(step.from));
   const dnnl::inner_product_forward::desc wanted(
       prop_kind::forward_inference, source, Desc(shape, type_, Tag::any),
@@ -254,6 +260,7 @@ void Builder::linear(std::size_t index) {
   const std::size_t to = make_slot(step.to, kernel.dst_desc());
   Program::Call& made = call(dnnl::inner_product_forward(kernel), kernel.scratchpad_desc(),
                              {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}});
+  made.one_thread = true;
   const Desc plain_weights(shape, Type::f32, shape.size() == 4 ? Tag::oihw : Tag::oi);
   made.constants = {{DNNL_ARG_WEIGHTS, network_.weights(index, plain_weights, kernel.weights_desc())},
                     {DNNL_ARG_BIAS, network_.bias(index)}};

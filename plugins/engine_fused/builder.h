@@ -20,6 +20,7 @@ class Builder {
   using Dims = dnnl::memory::dims;
   using Type = dnnl::memory::data_type;
 
+  void add(std::size_t step);
   void convolution(std::size_t step);
   void linear(std::size_t step);
   void max_pool(const Step& step);

@@ -1,5 +1,5 @@
 #include <fmt/format.h>
-#include <oneapi/dnnl/dnnl_version.h>
+#include <oneapi/dnnl/dnnl.h>
 
 #include <filesystem>
 #include <functional>
@@ -9,6 +9,7 @@
 #include <graft/plugin.h>
 #include <network/engine.h>
 
+#include "checked_engine.h"
 #include "fused_engine.h"
 
 #define GRAFT_DNNL_VERSION \
@@ -23,7 +24,15 @@ using namespace graft;
 /// optimiser does what it can. So it does on a GPU.
 class EngineFused final : public Service, public nn::EngineService {
  public:
-  explicit EngineFused(const StageContext& context) : service_(context.service) {}
+  explicit EngineFused(const StageContext& context) : service_(context.service) {
+    const dnnl_version_t& loaded = *dnnl_version();
+    const std::string have = fmt::format("{}.{}.{}", loaded.major, loaded.minor, loaded.patch);
+    if (have != GRAFT_DNNL_VERSION)
+      context.warn(
+          fmt::format("oneDNN {} is loaded, this plugin was built with {}, which is what tables are "
+                      "named by; rebuild it",
+                      have, GRAFT_DNNL_VERSION));
+  }
 
   std::unique_ptr<nn::Engine> make(const nn::Model& model, nn::EngineOptions options) const override {
     const std::string device = fmt::format("device: '{}'", options.device);
@@ -32,8 +41,18 @@ class EngineFused final : public Service, public nn::EngineService {
     const nn::TorchService& reader = torch(model.name + ": a TorchScript archive");
     const auto described = reader.described(model, options);
     if (!described) return reader.make_optimised(model, std::move(options));
-    options.taps = described->outputs;
-    return std::make_unique<fused::FusedEngine>(described->model, std::move(options));
+    nn::EngineOptions as_described = options;
+    as_described.taps = described->outputs;
+    const auto with_batch = [options](int batch) {
+      nn::EngineOptions other = options;
+      other.batch = batch;
+      return other;
+    };
+    return std::make_unique<fused::CheckedEngine>(
+        std::make_unique<fused::FusedEngine>(described->model, as_described),
+        [&reader, model, with_batch](int batch) { return reader.make(model, with_batch(batch)); },
+        [&reader, model, with_batch](int batch) { return reader.make_optimised(model, with_batch(batch)); },
+        options, model.name);
   }
 
  private:

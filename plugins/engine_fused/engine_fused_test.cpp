@@ -12,6 +12,7 @@
 #include <graft/random.h>
 #include <network/initial_weights.h>
 
+#include "checked_engine.h"
 #include "fused_engine.h"
 #include "lowering.h"
 #include "reference.h"
@@ -109,7 +110,7 @@ TEST(EngineFused, WinogradsSizesToo) {
 }
 
 TEST(EngineFused, SixteenBitsStayWithinAFewHundredths) {
-  if (dnnl::get_effective_cpu_isa() < dnnl::cpu_isa::avx512_core) {
+  if (!has_avx512()) {
     EXPECT_THAT(
         [] { engine(nn::make_architecture("resnet20"), 1, {}, "bf16"); },
         ::testing::ThrowsMessage<Error>("precision: bf16 needs a processor with AVX-512, which this one has "
@@ -220,6 +221,105 @@ TEST(EngineFused, MergesNothingThatSomebodyElseReads) {
   for (const auto& [height, width] : {std::pair{13, 17}, std::pair{12, 12}, std::pair{3, 3}})
     EXPECT_LE(worst(awkward(), height, width, taps), 1e-5) << height << " x " << width;
   EXPECT_LE(worst(awkward(), 13, 17, {"fc_relu"}), 1e-5);
+}
+
+TEST(EngineFused, ASumWithAConvolutionsOwnInputIsNotMadeInPlace) {
+  Architecture net;
+  net.name = "one";
+  for (const int kernel : {1, 3}) {
+    net.layers = {conv("a", "input", 3, 32), layer("a_relu", Op::Relu, {"a"}, 32, 32),
+                  conv("b", "a_relu", 32, 32, kernel), layer("sum", Op::Add, {"b", "a_relu"}, 32, 32),
+                  layer("sum_relu", Op::Relu, {"sum"}, 32, 32)};
+    net.tap = "sum_relu";
+    for (const int side : {9, 20})
+      EXPECT_LE(worst(net, side, side, {"sum_relu"}), 1e-5) << kernel << ", " << side;
+  }
+}
+
+TEST(EngineFused, GroupsOfAnySize) {
+  for (const auto& [channels, groups] :
+       {std::pair{16, 4}, std::pair{20, 4}, std::pair{64, 2}, std::pair{128, 32}}) {
+    Architecture net;
+    net.name = "groups";
+    Layer grouped = conv("b", "a", channels, channels);
+    grouped.groups = groups;
+    net.layers = {conv("a", "input", 3, channels), grouped,
+                  layer("relu", Op::Relu, {"b"}, channels, channels)};
+    net.tap = "relu";
+    EXPECT_LE(worst(net, 15, 15, {"relu"}), 1e-5) << channels << " / " << groups;
+  }
+}
+
+/// Windows of two sizes, then a matrix.
+Architecture pooled() {
+  Architecture net;
+  net.name = "pooled";
+  net.layers = {conv("a", "input", 3, 16),
+                layer("pool", Op::AvgPool, {"a"}, 16, 16),
+                layer("flat", Op::Flatten, {"pool"}, 16, 16),
+                layer("fc", Op::Linear, {"flat"}, 16 * 49, 4096),
+                layer("relu", Op::Relu, {"fc"}, 4096, 4096),
+                layer("fc2", Op::Linear, {"relu"}, 4096, 1000)};
+  net.layers[1].size = 7;
+  net.tap = "fc2";
+  return net;
+}
+
+TEST(EngineFused, AnUnevenPoolMayFeedAMatrix) {
+  EXPECT_LE(worst(pooled(), 8, 9, {"fc2"}), 1e-5);
+  if (has_avx512()) {
+    EXPECT_LE(worst(pooled(), 8, 9, {"fc2"}, "bf16"), 5e-2);
+  }
+}
+
+TEST(EngineFused, ThreadsDoNotSplitTheSumsOfAMatrix) {
+  const auto images = noise(8, 8, 9, 4);
+  const Tensor wanted = engine(pooled(), 8).run(images.data(), 8, 9)[0];
+  for (const int threads : {2, 4}) {
+    const Tensor got = engine(pooled(), 8, {}, "fp32", threads).run(images.data(), 8, 9)[0];
+    EXPECT_EQ(std::memcmp(got.data, wanted.data, wanted.bytes()), 0) << threads;
+  }
+}
+
+/// Gives one number for every image, or takes none.
+class Constant final : public nn::Engine {
+ public:
+  Constant(int batch, float value, bool takes = true) : batch_(batch), value_(value), takes_(takes) {}
+  std::vector<Tensor> run(const float*, int, int) const override {
+    if (!takes_) throw nn::UnfitInput("too small");
+    Tensor out = Tensor::allocate(DType::F32, {batch_, 1});
+    std::fill_n(out.as<float>(), batch_, value_);
+    return {out};
+  }
+
+ private:
+  int batch_;
+  float value_;
+  bool takes_;
+};
+
+TEST(EngineFused, AModelReadFromCodeIsComparedBeforeItIsTrusted) {
+  const auto first_value = [](std::unique_ptr<nn::Engine> fast, std::vector<std::string>& warnings) {
+    nn::EngineOptions options;
+    options.batch = 3;
+    options.warn = [&](const std::string& text) { warnings.push_back(text); };
+    const CheckedEngine checked(
+        std::move(fast), [](int batch) { return std::make_unique<Constant>(batch, 1.0f); },
+        [](int batch) { return std::make_unique<Constant>(batch, 7.0f); }, options, "m.pt");
+    const std::vector<float> images(3 * 3 * 4);
+    checked.run(images.data(), 2, 2);
+    return *checked.run(images.data(), 2, 2)[0].as<float>();
+  };
+  std::vector<std::string> warnings;
+  EXPECT_EQ(first_value(std::make_unique<Constant>(3, 1.0005f), warnings), 1.0005f);
+  EXPECT_THAT(warnings, ::testing::IsEmpty());
+  EXPECT_EQ(first_value(std::make_unique<Constant>(3, 1.01f), warnings), 7.0f);
+  EXPECT_EQ(first_value(std::make_unique<Constant>(3, 1.0f, false), warnings), 7.0f);
+  EXPECT_THAT(warnings, ::testing::ElementsAre(
+                            "m.pt: merged layers are off by 1.0e-02 of 1.0e+00 for 2 x 2 images; LibTorch's "
+                            "optimiser is used, which is slower",
+                            "m.pt: merged layers fail where the model works (too small); LibTorch's "
+                            "optimiser is used, which is slower"));
 }
 
 TEST(EngineFused, StepsAreWhatIsLeftOfAResNet) {

@@ -36,7 +36,7 @@ int images_at_once(const PackedNetwork& network, int height, int width, int batc
 
 FusedEngine::FusedEngine(const nn::Model& model, nn::EngineOptions options) : options_(std::move(options)) {
   const bool bf16 = options_.precision == "bf16";
-  if (bf16 && dnnl::get_effective_cpu_isa() < dnnl::cpu_isa::avx512_core)
+  if (bf16 && !has_avx512())
     throw Error("precision: bf16 needs a processor with AVX-512, which this one has not; use fp32, or auto");
   const auto outputs = outputs_of(model, options_);
   network_ = std::make_unique<PackedNetwork>(nn::reduced_to(*model.architecture, outputs),

@@ -1,7 +1,5 @@
 #include "program.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -9,6 +7,7 @@
 #include <utility>
 
 #include "builder.h"
+#include "thread_count.h"
 
 namespace graft::fused {
 namespace {
@@ -28,22 +27,14 @@ Buffer allocate(std::size_t bytes) {
   return Buffer(static_cast<std::byte*>(::operator new[](bytes, std::align_val_t{kAlignment})));
 }
 
-/// How many threads oneDNN may use for calls of this thread, until the end of the scope. Other libraries keep
-/// their own number in the same place.
-class ThreadCount {
- public:
-  explicit ThreadCount(int threads) : before_(omp_get_max_threads()) {
-    if (before_ != threads) omp_set_num_threads(threads);
-  }
-  ~ThreadCount() { omp_set_num_threads(before_); }
-  ThreadCount(const ThreadCount&) = delete;
-  ThreadCount& operator=(const ThreadCount&) = delete;
-
- private:
-  int before_;
-};
-
 }  // namespace
+
+bool has_avx512() {
+  // A set of bits: newer processors without AVX-512 have a larger number.
+  const auto have = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  const auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
+  return (have & wanted) == wanted;
+}
 
 PackedNetwork::PackedNetwork(nn::Architecture architecture, Lowered lowered, bool bf16)
     : architecture_(std::move(architecture)),
@@ -147,6 +138,7 @@ void Program::run(const float* images, std::span<float* const> outputs) const {
       work->stream.wait();
       calls_[i].plain(work->slots);
     } else {
+      const ThreadCount own(calls_[i].one_thread ? 1 : threads_);
       calls_[i].kernel.execute(work->stream, work->arguments[i]);
     }
   }

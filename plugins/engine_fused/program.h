@@ -15,6 +15,9 @@
 
 namespace graft::fused {
 
+/// Whether oneDNN has AVX-512 to use here.
+bool has_avx512();
+
 /// What the programs of one network share: its steps, and their weights in the layouts that kernels want,
 /// each made once. Any number of threads.
 class PackedNetwork {
@@ -72,6 +75,7 @@ class Program {
   struct Call {
     dnnl::primitive kernel;
     dnnl::memory::desc scratch;
+    bool one_thread = false;
     std::vector<std::pair<int, std::size_t>> slots;               // argument, slot
     std::vector<std::pair<int, dnnl::memory>> constants;          // argument, weights
     std::function<void(const std::vector<dnnl::memory>&)> plain;  // instead of a kernel

@@ -80,6 +80,30 @@ std::string reason_against(const StageContext& context, const nn::Engine& engine
   return "";
 }
 
+/// Tries every way to share the threads evenly, and keeps the best.
+void measure(const StageContext& context, const std::function<std::unique_ptr<nn::Engine>(int threads)>& make,
+             Size size, PlannedEngine& best) {
+  const int batch = context.params.get<int>("batch");
+  Value tried = Value::list();
+  double best_rate = 0;
+  for (int threads = 1; threads <= context.threads; threads *= 2) {
+    const int concurrent = context.threads / threads;
+    auto other = threads == 1 ? nullptr : make(threads);
+    const double rate = images_per_second(other ? *other : *best.engine, concurrent, batch, size);
+    Value entry = Value::map();
+    entry["threads_per_batch"] = threads;
+    entry["concurrent_batches"] = concurrent;
+    entry["images_per_second"] = std::round(rate * 10) / 10;
+    tried.push(std::move(entry));
+    if (threads > 1 && rate < best_rate * kWorthMoreThreads) continue;
+    best_rate = rate;
+    if (other) best.engine = std::move(other);
+    best.plan.threads_per_batch = threads;
+    best.plan.concurrent_batches = concurrent;
+  }
+  best.plan.facts["measured"] = std::move(tried);
+}
+
 }  // namespace
 
 PlannedEngine plan_batches(const StageContext& context,
@@ -106,22 +130,10 @@ PlannedEngine plan_batches(const StageContext& context,
   if (!reason.empty()) {
     plan.facts["not_measured"] = reason;
   } else {
-    Value& tried = plan.facts["measured"] = Value::list();
-    double best_rate = 0;
-    for (int threads = 1; threads <= context.threads; threads *= 2) {
-      const int concurrent = context.threads / threads;
-      auto engine = threads == 1 ? std::move(best.engine) : make(threads);
-      const double rate = images_per_second(*engine, concurrent, params.get<int>("batch"), *size);
-      Value entry = Value::map();
-      entry["threads_per_batch"] = threads;
-      entry["concurrent_batches"] = concurrent;
-      entry["images_per_second"] = std::round(rate * 10) / 10;
-      tried.push(std::move(entry));
-      if (threads > 1 && rate < best_rate * kWorthMoreThreads) continue;
-      best_rate = rate;
-      best.engine = std::move(engine);
-      plan.threads_per_batch = threads;
-      plan.concurrent_batches = concurrent;
+    try {
+      measure(context, make, *size, best);
+    } catch (const nn::UnfitInput& fault) {
+      plan.facts["not_measured"] = fault.what();
     }
   }
   plan.facts["threads_per_batch"] = plan.threads_per_batch;

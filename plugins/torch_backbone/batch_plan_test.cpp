@@ -17,6 +17,7 @@ class Slow final : public nn::Engine {
  public:
   Slow(std::chrono::milliseconds time, bool on_cpu) : time_(time), on_cpu_(on_cpu) {}
   std::vector<Tensor> run(const float*, int height, int width) const override {
+    if (height == 7) throw nn::UnfitInput("too small");
     if (height != 20 || width != 30) throw Error("another size");
     std::this_thread::sleep_for(time_);
     return {};
@@ -88,6 +89,7 @@ TEST(BatchPlan, DoesNotMeasureWhereThatIsNotWorthIt) {
   EXPECT_EQ(reason({.inputs = 799}), "there are fewer than 800 images");
   EXPECT_EQ(reason({.inputs = {}}), "there are fewer than 800 images");
   EXPECT_EQ(reason({.shape = "u8[?,?,3]"}), "the config does not tell the size of the images");
+  EXPECT_EQ(reason({.shape = "u8[7,7,3]"}), "too small");  // the images will be rejected, not the run
   EXPECT_EQ(reason({.on_cpu = false}), "the model runs on a GPU");
 }
 

@@ -29,11 +29,18 @@ void need(bool condition) {
   if (!condition) throw NotDescribed();
 }
 
+enum class Form {
+  Map,     ///< [c,h,w]
+  Pooled,  ///< [c,1,1]
+  Flat,    ///< [values]
+};
+
 /// A value of the graph: a layer's, perhaps seen through zero padding or a choice of every n-th pixel, which
 /// belong to the layer that reads it.
 struct Seen {
   std::string layer;
   int channels = 0;
+  Form form = Form::Map;
   nn::Padding padding = {};
   int every_row = 1, every_column = 1;
 
@@ -42,13 +49,14 @@ struct Seen {
 
 class Reader {
  public:
-  explicit Reader(const torch::jit::Graph& graph) {
+  /// `several`: whether more than one output is wanted.
+  Reader(const torch::jit::Graph& graph, bool several) {
     need(graph.inputs().size() == 2);  // the module itself, the images
     values_[graph.inputs()[1]] = {"input", 3};
     for (const Node* node : graph.nodes()) read(*node);
     need(graph.outputs().size() == 1);
     const torch::jit::Value* out = graph.outputs()[0];
-    if (out->node()->kind() == c10::prim::TupleConstruct) {
+    if (several && out->node()->kind() == c10::prim::TupleConstruct) {
       for (const torch::jit::Value* part : out->node()->inputs()) found_.outputs.push_back(layer_of(*part));
     } else {
       found_.outputs = {layer_of(*out)};
@@ -107,6 +115,10 @@ class Reader {
     return seen(value).layer;
   }
 
+  void need_form(const Node& node, Form form) const { need(seen(*node.inputs().at(0)).form == form); }
+  bool is_image(const Node& node) const { return seen(*node.inputs().at(0)).form != Form::Flat; }
+
+  /// Its value has the form of its first input.
   Layer& add(const Node& node, Op op, int out, std::size_t inputs = 1) {
     Layer layer;
     layer.name = fmt::format("l{}", layers().size());
@@ -114,10 +126,11 @@ class Reader {
     layer.in = seen(*node.inputs().at(0)).channels;
     layer.out = out;
     for (std::size_t i = 0; i < inputs; ++i) layer.from.push_back(seen(*node.inputs().at(i)).layer);
-    values_[node.output()] = {layer.name, out};
+    values_[node.output()] = {layer.name, out, seen(*node.inputs().at(0)).form};
     layers().push_back(std::move(layer));
     return layers().back();
   }
+  void becomes(const Node& node, Form form) { values_[node.output()].form = form; }
   std::vector<Layer>& layers() { return found_.model.architecture->layers; }
 
   void keep(const std::string& path, const at::Tensor& tensor) {
@@ -145,19 +158,25 @@ class Reader {
         {"aten::clamp", &Reader::clamp},
         {"aten::silu", [](Reader& r, const Node& n) { r.element_wise(n, Op::Silu); }},
         {"aten::sigmoid", [](Reader& r, const Node& n) { r.element_wise(n, Op::Sigmoid); }},
-        {"aten::dropout", [](Reader& r, const Node& n) { r.element_wise(n, Op::Dropout); }},
+        {"aten::dropout",
+         [](Reader& r, const Node& n) {
+           need(!flag_at(n, 2));  // training
+           r.element_wise(n, Op::Dropout);
+         }},
         {"aten::add",
          [](Reader& r, const Node& n) {
            need(number_at(n, 2) == 1);
-           r.binary(n, Op::Add);
+           r.sum(n);
          }},
-        {"aten::mul", [](Reader& r, const Node& n) { r.binary(n, Op::Mul); }},
+        {"aten::mul", &Reader::scale},
         {"aten::max_pool2d", &Reader::max_pool},
         {"aten::adaptive_avg_pool2d",
          [](Reader& r, const Node& n) {
            const int size = square_at(n, 1);
+           need(r.is_image(n));
            r.element_wise(n, size == 1 ? Op::GlobalPool : Op::AvgPool);
            r.layers().back().size = size;
+           r.becomes(n, size == 1 ? Form::Pooled : Form::Map);
          }},
         {"aten::mean", &Reader::mean},
         {"aten::flatten", &Reader::flatten},
@@ -174,12 +193,19 @@ class Reader {
     // relu_ writes over its input, which nobody reads again in a network that can be described.
     std::string_view name = kind;
     if (name.ends_with('_')) {
-      need(node.inputs().at(0)->uses().size() == 1);
+      need(node.inputs().at(0)->uses().size() == 1 && owns_its_memory(seen(*node.inputs().at(0))));
       name.remove_suffix(1);
     }
     const auto known = kKnown.find(name);
     need(known != kKnown.end());
     known->second(*this, node);
+  }
+
+  /// Whether it was computed anew, and is no other look at a value that may be read elsewhere.
+  bool owns_its_memory(const Seen& value) const {
+    if (!value.plain() || value.layer == "input") return false;
+    const Op op = found_.model.architecture->find(value.layer)->op;
+    return op != Op::Dropout && op != Op::Flatten;
   }
 
   void convolution(const Node& node, std::size_t groups_at) {
@@ -189,6 +215,7 @@ class Reader {
     need(from.every_row == 1 && from.every_column == 1 && weight.defined() && weight.dim() == 4 &&
          weight.size(2) == weight.size(3) && padding.size() == 2 && square_at(node, 5) == 1);
     need(bias.defined() || is_none(node, 2));
+    need(from.form == Form::Map || (from.form == Form::Pooled && weight.size(2) == 1));
     Layer& layer = add(node, Op::Conv, static_cast<int>(weight.size(0)));
     layer.groups = int_at(node, groups_at);
     layer.in = static_cast<int>(weight.size(1)) * layer.groups;
@@ -203,7 +230,7 @@ class Reader {
   }
 
   void batch_norm(const Node& node) {
-    need(!flag_at(node, 5));  // training
+    need(!flag_at(node, 5) && is_image(node));  // training
     element_wise(node, Op::BatchNorm);
     Layer& layer = layers().back();
     layer.eps = number_at(node, 7);
@@ -226,13 +253,24 @@ class Reader {
     element_wise(node, Op::Relu6);
   }
 
-  void binary(const Node& node, Op op) {
-    layer_of(*node.inputs().at(0));
-    layer_of(*node.inputs().at(1));
-    add(node, op, seen(*node.inputs().at(0)).channels, 2);
+  void sum(const Node& node) {
+    const Seen a = seen(*node.inputs().at(0)), b = seen(*node.inputs().at(1));
+    need(a.plain() && b.plain() && a.form == b.form && a.channels == b.channels);
+    add(node, Op::Add, a.channels, 2);
+  }
+
+  /// The scale of squeeze-and-excitation, on either side of the sign.
+  void scale(const Node& node) {
+    const Seen a = seen(*node.inputs().at(0)), b = seen(*node.inputs().at(1));
+    need(a.plain() && b.plain() && a.channels == b.channels && a.form != Form::Flat && b.form != Form::Flat &&
+         (a.form == Form::Pooled || b.form == Form::Pooled));
+    Layer& layer = add(node, Op::Mul, a.channels, 2);
+    if (b.form != Form::Pooled) std::swap(layer.from[0], layer.from[1]);
+    becomes(node, a.form == b.form ? Form::Pooled : Form::Map);
   }
 
   void max_pool(const Node& node) {
+    need_form(node, Form::Map);
     element_wise(node, Op::MaxPool);
     Layer& layer = layers().back();
     layer.kernel = square_at(node, 1);
@@ -245,28 +283,31 @@ class Reader {
   void mean(const Node& node) {
     auto axes = ints_at(node, 1);
     for (std::int64_t& axis : axes) axis = axis < 0 ? axis + 4 : axis;
-    need(axes == std::vector<std::int64_t>{2, 3} && is_none(node, 3));
+    need(axes == std::vector<std::int64_t>{2, 3} && is_none(node, 3) && is_image(node));
     element_wise(node, Op::GlobalPool);
+    becomes(node, Form::Pooled);
     if (flag_at(node, 2)) return;  // keepdim
     Layer flat;
     flat.name = fmt::format("l{}", layers().size());
     flat.op = Op::Flatten;
     flat.from = {layers().back().name};
     flat.in = flat.out = layers().back().out;
-    values_[node.output()] = {flat.name, flat.out};
+    values_[node.output()] = {flat.name, flat.out, Form::Flat};
     layers().push_back(std::move(flat));
   }
 
   void flatten(const Node& node) {
     const int last = int_at(node, 2);
-    need(int_at(node, 1) == 1 && (last == -1 || last == 3));
+    need(int_at(node, 1) == 1 && (last == -1 || last == 3) && is_image(node));
     element_wise(node, Op::Flatten);
+    becomes(node, Form::Flat);
   }
 
   void linear(const Node& node) {
     const at::Tensor weight = tensor_at(node, 1), bias = tensor_at(node, 2);
     need(weight.defined() && weight.dim() == 2 && (bias.defined() || is_none(node, 2)));
     layer_of(*node.inputs().at(0));
+    need_form(node, Form::Flat);
     Layer& layer = add(node, Op::Linear, static_cast<int>(weight.size(0)));
     layer.in = static_cast<int>(weight.size(1));
     layer.bias = bias.defined();
@@ -281,6 +322,7 @@ class Reader {
     need(is_none(node, fill_at) || number_at(node, fill_at) == 0);
     for (const std::int64_t amount : amounts) need(amount >= 0);
     Seen from = seen(*node.inputs().at(0));
+    need(from.form == Form::Map);
     if (amounts.size() == 4) {
       need(from.every_row == 1 && from.every_column == 1);
       from.padding = {from.padding.top + static_cast<int>(amounts[2]),
@@ -303,7 +345,7 @@ class Reader {
     const auto end = toIValue(node.inputs().at(3));
     need((is_none(node, 2) || int_at(node, 2) == 0) && end &&
          (end->isNone() || (end->isInt() && end->toInt() > nn::kMaxSide)) && from.padding == nn::Padding{});
-    need(axis >= 0 && axis < 4 && (axis >= 2 || step == 1));
+    need(from.form == Form::Map && axis >= 0 && axis < 4 && (axis >= 2 || step == 1));
     if (axis == 2) from.every_row *= step;
     if (axis == 3) from.every_column *= step;
     values_[node.output()] = from;
@@ -327,7 +369,7 @@ std::optional<nn::Described> describe_script(const nn::Model& torchscript, const
     if (module.hasattr("training")) module = torch::jit::freeze(module);
     const auto graph = module.get_method("forward").graph()->copy();
     torch::jit::Inline(*graph);
-    nn::Described found = Reader(*graph).take();
+    nn::Described found = Reader(*graph, !options.taps.empty()).take();
     found.model.name = found.model.architecture->name = torchscript.name;
     return found;
   } catch (const NotDescribed&) {

@@ -302,6 +302,21 @@ TEST_F(TorchTest, TapsAndForgettingReachADescribedScript) {
   EXPECT_FALSE(one.equal(described(file("m.pt"), x)));
 }
 
+TEST_F(TorchTest, AScaleMayStandOnEitherSide) {
+  const c10::InferenceMode inference;
+  const at::Tensor x = at::randn({2, 3, 9, 9});
+  for (const char* product : {"m * s", "s * m"}) {
+    const Module module = module_of(std::string("def forward(self, x):\n    m = torch.relu(x)\n    s = "
+                                                "torch.sigmoid(torch.mean(m, [2, 3], True))\n    return ") +
+                                        product + "\n",
+                                    {});
+    module.save(file("m.pt"));
+    const at::Tensor got = described(file("m.pt"), x);
+    ASSERT_TRUE(got.defined()) << product;
+    EXPECT_LE(relative_error(got, Program(module).run(x).toTensor()), 1e-6);
+  }
+}
+
 TEST_F(TorchTest, AScriptWithAnythingElseIsNotDescribed) {
   const at::Tensor x = at::zeros({1, 3, 8, 8});
   for (const char* body : {
@@ -319,10 +334,21 @@ TEST_F(TorchTest, AScriptWithAnythingElseIsNotDescribed) {
            "torch.conv2d(x, self.w, None, [1, 2], [0, 0], [1, 1], 1)",
            "torch.relu(x) if x.size(0) > 1 else x",
            "torch.relu(x[:, :, 1:])",
+           "x * torch.sigmoid(x)",  // not a scale for each channel
+           "torch.mean(x, [2, 3], True) + x",
+           "torch.linear(torch.relu(x), self.line)",  // of rows, not of all values
+           "torch.relu_(x)",
+           "torch.relu_(torch.flatten(torch.relu(x), 1))",  // perhaps another look at a value
+           "torch.dropout(x, 0.5, True)",
+           "torch.batch_norm(torch.mean(x, [2, 3]), None, None, self.mean, self.var, False, 0.1, 1e-5, "
+           "False)",
+           "(torch.relu(x), torch.sigmoid(x))",
            "x",
        }) {
-    module_of(std::string("def forward(self, x):\n    return ") + body + "\n",
-              {{"w", at::ones({2, 3, 3, 3})}})
+    module_of(std::string("def forward(self, x):\n    return ") + body + "\n", {{"w", at::ones({2, 3, 3, 3})},
+                                                                                {"line", at::ones({4, 8})},
+                                                                                {"mean", at::zeros({3})},
+                                                                                {"var", at::ones({3})}})
         .save(file("m.pt"));
     EXPECT_FALSE(described(file("m.pt"), x).defined()) << body;
   }
