@@ -106,7 +106,7 @@ void measure(const StageContext& context, const std::function<std::unique_ptr<nn
 
 }  // namespace
 
-PlannedEngine plan_batches(const StageContext& context,
+PlannedEngine plan_batches(const StageContext& context, std::optional<int> usual_side,
                            const std::function<std::unique_ptr<nn::Engine>(int threads)>& make) {
   const Params& params = context.params;
   PlannedEngine best;
@@ -125,7 +125,8 @@ PlannedEngine plan_batches(const StageContext& context,
   }
   best.engine = make(plan.threads_per_batch);
 
-  const std::optional<Size> size = size_of(context.input_shape);
+  std::optional<Size> size = size_of(context.input_shape);
+  if (!size && usual_side) size = Size{*usual_side, *usual_side};
   const std::string reason = given ? "given in the config" : reason_against(context, *best.engine, size);
   if (!reason.empty()) {
     plan.facts["not_measured"] = reason;

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include <graft/stage.h>
 #include <graft/value.h>
@@ -22,6 +23,7 @@ struct PlannedEngine {
 /// Takes what the parameters `threads_per_batch` and `concurrent_batches` say. When they are left out, all
 /// ways to share the threads evenly are tried on noise, where that is worth it: on a CPU, with images of a
 /// known size, and so many of them that the trial is a small part of the run. One thread per batch is kept
-/// unless another way is a tenth faster. `make` makes an engine that uses so many threads per call.
-PlannedEngine plan_batches(const graft::StageContext& context,
+/// unless another way is a tenth faster. `usual_side`: of the images that the network was trained on, taken
+/// where the config does not tell the size. `make` makes an engine that uses so many threads per call.
+PlannedEngine plan_batches(const graft::StageContext& context, std::optional<int> usual_side,
                            const std::function<std::unique_ptr<graft::nn::Engine>(int threads)>& make);

@@ -35,6 +35,7 @@ struct Given {
   std::optional<std::size_t> inputs = 100000;
   Value own = Value::map();  ///< threads_per_batch, concurrent_batches
   bool on_cpu = true;
+  std::optional<int> usual_side = {};
 };
 
 /// `milliseconds[k]`: of a batch with 2^k threads.
@@ -47,7 +48,7 @@ BatchPlan plan(const std::vector<int>& milliseconds, const Given& given = {}) {
   StageContext context{"features", params, 0, given.threads, {}};
   context.input_shape = given.shape;
   context.listed_inputs = given.inputs;
-  return plan_batches(context,
+  return plan_batches(context, given.usual_side,
                       [&](int threads) -> std::unique_ptr<nn::Engine> {
                         std::size_t k = 0;
                         while ((1 << k) < threads) ++k;
@@ -91,6 +92,11 @@ TEST(BatchPlan, DoesNotMeasureWhereThatIsNotWorthIt) {
   EXPECT_EQ(reason({.shape = "u8[?,?,3]"}), "the config does not tell the size of the images");
   EXPECT_EQ(reason({.shape = "u8[7,7,3]"}), "too small");  // the images will be rejected, not the run
   EXPECT_EQ(reason({.on_cpu = false}), "the model runs on a GPU");
+}
+
+TEST(BatchPlan, ImagesOfUnknownSizeAreTakenForThoseOfTheNetwork) {
+  const BatchPlan p = plan({1, 1, 1}, {.shape = "u8[?,?,3]", .usual_side = 7});
+  EXPECT_EQ(p.facts.find("not_measured")->as_string(), "too small");  // it was tried with that size
 }
 
 TEST(BatchPlan, WhatTheConfigSaysIsTaken) {

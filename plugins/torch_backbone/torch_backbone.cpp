@@ -6,6 +6,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -40,7 +41,8 @@ class TorchBackbone final : public BatchTransform {
         warn_(context.warn),
         model_(open_model(context.params)),
         normalizer_(normalizer_of(context.params, model_)),
-        planned_(plan_batches(context, [&](int threads) { return make_engine(context, model_, threads); })) {
+        planned_(plan_batches(context, usual_side(model_),
+                              [&](int threads) { return make_engine(context, model_, threads); })) {
     model_.weights.clear();  // the engine has its own, in a layout of its own
   }
 
@@ -96,6 +98,11 @@ class TorchBackbone final : public BatchTransform {
       if (unit_length_) normalise_length(rows[port]);
       out.set(member, std::move(rows[port]), port);
     }
+  }
+
+  static std::optional<int> usual_side(const nn::Model& model) {
+    if (!model.architecture) return {};
+    return model.architecture->preprocessing.crop;
   }
 
   static Tensor joined(const std::vector<Tensor>& parts) {
