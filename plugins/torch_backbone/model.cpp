@@ -157,7 +157,9 @@ std::unique_ptr<nn::Engine> make_engine(const StageContext& context, const nn::M
   options.precision = params.get<std::string>("precision");
   options.device = params.get<std::string>("device");
   options.threads = threads;
-  if (params.get<bool>("untrained")) options.forget = params.get<std::uint64_t>("init_seed");
+  // A described network has been given random weights already.
+  if (params.get<bool>("untrained") && !model.architecture)
+    options.forget = params.get<std::uint64_t>("init_seed");
   options.warn = context.warn;
   return nn::engine_service<nn::EngineService>(context.service, params.get<std::string>("engine"))
       .make(model, std::move(options));

@@ -6,18 +6,14 @@
 #include <graft/random.h>
 
 namespace graft::nn {
-namespace {
 
-/// Numbers of the stream that belongs to this parameter.
-void he_normal(const Tensor& tensor, std::uint64_t seed, const std::string& path) {
-  const double fan_in = static_cast<double>(tensor.size()) / static_cast<double>(tensor.shape[0]);
+void he_normal(float* values, const Shape& shape, std::uint64_t seed, const std::string& path) {
+  const std::int64_t n = elements(shape);
+  const double fan_in = static_cast<double>(n) / static_cast<double>(shape[0]);
   const double spread = std::sqrt(2.0 / fan_in);
   Random random(seed, path, 0);
-  for (std::int64_t i = 0; i < tensor.size(); ++i)
-    tensor.as<float>()[i] = static_cast<float>(spread * random.normal());
+  for (std::int64_t i = 0; i < n; ++i) values[i] = static_cast<float>(spread * random.normal());
 }
-
-}  // namespace
 
 std::map<std::string, Tensor> initial_weights(const Architecture& architecture, std::uint64_t seed) {
   std::map<std::string, Tensor> out;
@@ -26,7 +22,7 @@ std::map<std::string, Tensor> initial_weights(const Architecture& architecture, 
       const Tensor tensor = Tensor::allocate(DType::F32, parameter.shape);
       const bool scale = parameter.path.ends_with(".weight") || parameter.path.ends_with(".running_var");
       if (parameter.shape.size() > 1)
-        he_normal(tensor, seed, parameter.path);
+        he_normal(tensor.as<float>(), tensor.shape, seed, parameter.path);
       else
         std::fill_n(tensor.as<float>(), tensor.size(), scale ? 1.0f : 0.0f);
       out.emplace(parameter.path, tensor);

@@ -15,4 +15,7 @@ namespace graft::nn {
 /// paths and shapes.
 std::map<std::string, Tensor> initial_weights(const Architecture& architecture, std::uint64_t seed);
 
+/// Those of one tensor, [out, ...]: numbers of the stream that belongs to its path.
+void he_normal(float* values, const Shape& shape, std::uint64_t seed, const std::string& path);
+
 }  // namespace graft::nn

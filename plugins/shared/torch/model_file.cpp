@@ -3,25 +3,19 @@
 #include <fmt/format.h>
 #include <torch/version.h>
 
-#include <cmath>
 #include <string_view>
 
 #include <graft/error.h>
-#include <graft/random.h>
+#include <network/initial_weights.h>
 
 #include "program.h"
 
 namespace graft {
 namespace {
 
-/// He-normal numbers of the stream that belongs to this parameter.
 at::Tensor he_normal(const at::Tensor& like, std::uint64_t seed, const std::string& name) {
-  const double fan_in = static_cast<double>(like[0].numel());
-  const double spread = std::sqrt(2.0 / fan_in);
-  Random random(seed, name, 0);
   at::Tensor values = at::empty(like.sizes(), at::kFloat);
-  float* out = values.data_ptr<float>();
-  for (std::int64_t i = 0; i < values.numel(); ++i) out[i] = static_cast<float>(spread * random.normal());
+  nn::he_normal(values.data_ptr<float>(), Shape(like.sizes().begin(), like.sizes().end()), seed, name);
   return values;
 }
 
