@@ -92,10 +92,10 @@ class Evaluate final : public Report {
   explicit Evaluate(const StageContext& context)
       : confusion_up_to_(context.params.get<std::size_t>("confusion_up_to")) {}
 
-  ReportOutput report(const std::vector<Predictions>& predictions) override {
+  ReportOutput report(const ReportInput& input) override {
     ReportOutput out;
     std::vector<LearnerMetrics> all;
-    for (const Predictions& p : predictions) {
+    for (const Predictions& p : input.predictions) {
       LearnerMetrics metrics{p.learner, p.classes, evaluate_part(p, p.val, "val"),
                              evaluate_part(p, p.test, "test")};
       Value& entry = out.learners[p.learner] = Value::map();

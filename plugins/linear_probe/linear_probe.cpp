@@ -8,8 +8,8 @@
 
 #include <graft/plugin.h>
 
-#include "linear_model.h"
-#include "softmax_regression.h"
+#include "linear/linear_model.h"
+#include "linear/softmax_regression.h"
 
 namespace graft {
 namespace {

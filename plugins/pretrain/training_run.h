@@ -5,7 +5,7 @@
 #include <string>
 
 #include <graft/params.h>
-#include <graft/stage.h>
+#include <graft/learner.h>
 
 #include "pixels.h"
 #include "trainer.h"

@@ -23,6 +23,7 @@
 #include <graft/error.h>
 #include <graft/export.h>
 #include <graft/item.h>
+#include <graft/learner.h>
 #include <graft/params.h>
 #include <graft/random.h>
 #include <graft/schema.h>

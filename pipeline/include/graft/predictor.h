@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -13,7 +15,7 @@
 
 namespace graft {
 
-/// Class probabilities, row-major rows x classes. Each row sums to 1 for a single-label learner.
+/// Class probabilities, row-major rows x classes. Each row sums to 1, but for a multi-label learner.
 struct Scores {
   std::size_t rows = 0;
   std::size_t classes = 0;
@@ -52,12 +54,21 @@ class GRAFT_API Sequential final : public Parallel {
   int threads() const override { return 1; }
 };
 
+/// Training rows that are most like each of some rows, best first: for people to look at.
+struct Neighbours {
+  std::size_t k = 0;                ///< How many each row has; 0: the predictor knows of none.
+  std::vector<std::uint32_t> rows;  ///< k a row: positions in TrainingTable::train_val of the first table.
+  std::vector<float> similarity;    ///< The same; larger is nearer.
+};
+
 /// A trained model over tables. Immutable; predict may be called from any thread.
 class GRAFT_API Predictor {
  public:
   virtual ~Predictor();
   /// Scores of every row. `tables` has one RowSet per input of the learner, aligned row by row.
   virtual Scores predict(const std::vector<const RowSet*>& tables, Parallel& parallel) const = 0;
+  /// Of a predictor that was fitted in this process. What it knows, by the rows that it was refit on.
+  virtual Neighbours neighbours(const std::vector<const RowSet*>& tables, Parallel& parallel) const;
   /// Everything that Learner::load needs to give the same scores to the last bit.
   virtual void save(Bundle& bundle) const = 0;
 };

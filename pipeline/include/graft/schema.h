@@ -10,8 +10,13 @@
 
 namespace graft {
 
-enum class StageKind { Source, Transform, BatchTransform, Collector, Learner, Report, Service };
+enum class StageKind { Source, Transform, BatchTransform, Collector, Learner, Report, Service, Calibrator };
 enum class PortType { Bytes, Image, Tensor, Table, Predictor };
+
+/// Takes part while items flow; the others come when tables are complete.
+constexpr bool is_streamed(StageKind kind) {
+  return kind <= StageKind::Collector;
+}
 
 GRAFT_API const char* to_string(StageKind kind);  // "source", "transform", "batch transform", ...
 GRAFT_API const char* to_string(PortType type);   // "bytes", "image", "tensor", "table", "predictor"
@@ -72,6 +77,9 @@ struct GRAFT_API PluginSchema {
     return make(StageKind::Collector, std::move(summary));
   }
   static PluginSchema learner(std::string summary) { return make(StageKind::Learner, std::move(summary)); }
+  static PluginSchema calibrator(std::string summary) {
+    return make(StageKind::Calibrator, std::move(summary));
+  }
   static PluginSchema report(std::string summary) { return make(StageKind::Report, std::move(summary)); }
 
   static PluginSchema service(std::string summary) { return make(StageKind::Service, std::move(summary)); }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -11,8 +10,7 @@
 #include <graft/export.h>
 #include <graft/item.h>
 #include <graft/params.h>
-#include <graft/predictor.h>
-#include <graft/table.h>
+#include <graft/value.h>
 
 namespace graft {
 
@@ -108,62 +106,6 @@ class GRAFT_API Collector : public Stage {
   virtual RowFormat format(const Item& item) const = 0;
   /// Writes the row: elements(shape) * size_of(dtype) bytes. Called from many threads.
   virtual void encode(const Item& item, std::span<std::uint8_t> row) const = 0;
-};
-
-/// One input table of a learner. Test rows are not in it.
-struct TrainingTable {
-  std::string stage;        ///< The stage that made the table.
-  const RowSet* train;      ///< Fit on these.
-  const RowSet* val;        ///< Choose hyper-parameters, stop and calibrate on these. May be empty.
-  const RowSet* train_val;  ///< Refit on these once the choice is made.
-};
-
-struct LearnerInput {
-  std::vector<TrainingTable> tables;  ///< Aligned row by row when there are several.
-  std::vector<std::string> classes;
-  Parallel& parallel;
-  std::string work_folder;  ///< For checkpoints; exists, kept between runs of one config.
-  const std::atomic<bool>&
-      interrupted;  ///< Set on SIGINT/SIGTERM: return soon by throwing Error("interrupted").
-};
-
-struct LearnerResult {
-  std::unique_ptr<Predictor> predictor;  ///< The final model, refit on train + val.
-  Scores val;     ///< Scores of the val rows by the model that was chosen, before the refit.
-  Value summary;  ///< Chosen parameters, objective values, sweeps, curves: as data, for reports.
-};
-
-/// Tables in, a predictor out. Runs alone, with all threads. Test rows cannot be reached from here.
-class GRAFT_API Learner : public Stage {
- public:
-  virtual LearnerResult fit(const LearnerInput& input) = 0;
-  /// Rebuilds a predictor from what Predictor::save wrote. Throws Error naming what is missing or mis-shaped.
-  virtual std::unique_ptr<Predictor> load(const Bundle& bundle) const = 0;
-};
-
-/// A learner's scores, item by item (views averaged), next to the truth.
-struct Predictions {
-  struct Part {
-    std::vector<std::string> keys;
-    std::vector<std::vector<std::int32_t>> labels;
-    Scores scores;
-  };
-  std::string learner;
-  std::vector<std::string> classes;
-  Part val, test;
-  Value summary;  ///< LearnerResult::summary.
-};
-
-struct ReportOutput {
-  /// Learner id -> {"val": {...}, "test": {...}}: merged into `learners` of results.json.
-  Value learners = Value::map();
-  std::string text;  ///< For the terminal.
-};
-
-/// Predictions in, figures and files out.
-class GRAFT_API Report : public Stage {
- public:
-  virtual ReportOutput report(const std::vector<Predictions>& predictions) = 0;
 };
 
 }  // namespace graft

@@ -143,7 +143,7 @@ SchemaFile schema_file_from_json(std::string_view json) {
   s.name = member(v, "name").as_string();
   s.version = member(v, "version").as_string();
   const std::int64_t kind = member(v, "kind").as_int();
-  if (kind < 0 || kind > static_cast<int>(StageKind::Service)) throw Error("unknown stage kind");
+  if (kind < 0 || kind > static_cast<int>(StageKind::Calibrator)) throw Error("unknown stage kind");
   s.kind = static_cast<StageKind>(kind);
   s.summary = member(v, "summary").as_string();
   for (const Value& p : member(v, "inputs").as_list()) s.inputs.push_back(port_from(p));

@@ -1,7 +1,5 @@
 // Out-of-line parts of the SDK's classes: one vtable and type_info for the program and all plugins.
 
-#include <graft/stage.h>
-
 #include <cstring>
 #include <stdexcept>
 
@@ -10,6 +8,7 @@
 #include <xxhash.h>
 
 #include <graft/hash.h>
+#include <graft/learner.h>
 #include <graft/schema.h>
 
 namespace graft {
@@ -21,6 +20,12 @@ BatchOutput::~BatchOutput() = default;
 RowSet::~RowSet() = default;
 Parallel::~Parallel() = default;
 Predictor::~Predictor() = default;
+Calibration::~Calibration() = default;
+Trials::~Trials() = default;
+
+Neighbours Predictor::neighbours(const std::vector<const RowSet*>&, Parallel&) const {
+  return {};
+}
 
 Payload Source::load(const Entry& entry) const {
   return entry.payload;
@@ -28,7 +33,7 @@ Payload Source::load(const Entry& entry) const {
 
 const char* to_string(StageKind kind) {
   static constexpr const char* kNames[] = {"source",  "transform", "batch transform", "collector",
-                                           "learner", "report",    "service"};
+                                           "learner", "report",    "service",   "calibrator"};
   return kNames[static_cast<int>(kind)];
 }
 

@@ -15,14 +15,14 @@ namespace {
 
 using Key = std::pair<std::uint32_t, std::uint32_t>;  // input, view
 
-/// The rows of one split (or two) of every table, cut down to those that all tables have.
+/// The wanted inputs' rows of every table, cut down to those that all tables have.
 std::vector<std::unique_ptr<TableRows>> aligned(const std::vector<Learning::Table>& tables,
-                                                const std::function<bool(Split)>& wanted) {
+                                                const std::function<bool(std::uint32_t input)>& wanted) {
   std::vector<Key> common;
   for (std::size_t t = 0; t < tables.size(); ++t) {
     std::vector<Key> keys;
     for (const TableRow& row : tables[t].table->rows)
-      if (wanted(tables[t].listing->inputs[row.input].split)) keys.emplace_back(row.input, row.view);
+      if (wanted(row.input)) keys.emplace_back(row.input, row.view);
     if (t == 0) {
       common = std::move(keys);
     } else {
@@ -51,6 +51,18 @@ std::vector<const RowSet*> pointers(const std::vector<std::unique_ptr<TableRows>
   std::vector<const RowSet*> out;
   for (const auto& r : rows) out.push_back(r.get());
   return out;
+}
+
+/// The same, by the split of the input.
+std::vector<std::unique_ptr<TableRows>> of_split(const std::vector<Learning::Table>& tables,
+                                                 const std::function<bool(Split)>& wanted) {
+  const Listing& listing = *tables[0].listing;
+  return aligned(tables, [&](std::uint32_t input) { return wanted(listing.inputs[input].split); });
+}
+
+bool is_multi_label(const Listing& listing) {
+  return std::any_of(listing.inputs.begin(), listing.inputs.end(),
+                     [](const ListedInput& input) { return input.labels.size() > 1; });
 }
 
 void check_scores(const Scores& scores, std::size_t rows, std::size_t classes, const char* what) {
@@ -97,13 +109,17 @@ std::string predictions_csv(const Predictions& predictions) {
   const auto append = [&](const Predictions::Part& part, const char* split) {
     for (std::size_t r = 0; r < part.keys.size(); ++r) {
       const float* scores = part.scores.row(r);
-      const auto best =
-          static_cast<std::size_t>(std::max_element(scores, scores + part.scores.classes) - scores);
-      std::string labels;
-      for (const std::int32_t label : part.labels[r])
-        labels += (labels.empty() ? "" : ";") + predictions.classes[static_cast<std::size_t>(label)];
-      out += fmt::format("{},{},{},{}", csv_field(part.keys[r]), split, csv_field(labels),
-                         csv_field(predictions.classes[best]));
+      const auto best = std::max_element(scores, scores + part.scores.classes) - scores;
+      std::string labels, predicted;
+      const auto append_name = [&](std::string& to, std::size_t c) {
+        to += (to.empty() ? "" : ";") + predictions.classes[c];
+      };
+      for (const std::int32_t label : part.labels[r]) append_name(labels, static_cast<std::size_t>(label));
+      for (std::size_t c = 0; c < part.scores.classes; ++c)
+        if (predictions.multi_label ? scores[c] >= 0.5f : static_cast<std::ptrdiff_t>(c) == best)
+          append_name(predicted, c);
+      out +=
+          fmt::format("{},{},{},{}", csv_field(part.keys[r]), split, csv_field(labels), csv_field(predicted));
       for (std::size_t c = 0; c < part.scores.classes; ++c) out += fmt::format(",{:.9g}", scores[c]);
       out += "\n";
     }
@@ -113,6 +129,122 @@ std::string predictions_csv(const Predictions& predictions) {
   return out;
 }
 
+/// Fits stages of the run again, in a work folder that is emptied before and after.
+class Learning::RunTrials final : public Trials {
+ public:
+  explicit RunTrials(Learning& learning) : learning_(learning) {}
+
+  const std::vector<Input>& inputs(const std::string& learner) override {
+    const std::size_t stage = trainer_of(stage_of(learner));
+    Inputs& known = inputs_[stage];
+    if (known.listed.empty()) {
+      const auto tables = learning_.tables_of(stage);
+      const StagePlan& plan = learning_.plan_.stages[stage];
+      const auto rows = of_split(tables, [&](Split s) { return s == Split::Test || plan.handles(s); });
+      for (std::size_t r = 0; r < rows[0]->rows(); ++r) {
+        const std::uint32_t input = rows[0]->input_index(r);
+        if (!known.positions.empty() && known.positions.back() == input) continue;  // another view of it
+        const auto labels = rows[0]->labels(r);
+        known.positions.push_back(input);
+        known.listed.push_back(
+            {std::string(rows[0]->key(r)), {labels.begin(), labels.end()}, rows[0]->split(r)});
+      }
+    }
+    return known.listed;
+  }
+
+  Result fit(const std::string& learner, const Rows& rows) override {
+    const std::size_t stage = stage_of(learner);
+    const std::size_t trainer = trainer_of(stage);
+    inputs(learner);
+    const StagePlan& plan = learning_.plan_.stages[trainer];
+    const auto tables = learning_.tables_of(trainer);
+    enum Use : std::uint8_t { Unused, Train, Val, Score };
+    std::vector<Use> uses(tables[0].listing->inputs.size(), Unused);
+    mark(inputs_[trainer], rows.train, uses, Train);
+    mark(inputs_[trainer], rows.val, uses, Val);
+    mark(inputs_[trainer], rows.score, uses, Score);
+    const auto used = [&](auto... as) {
+      return aligned(tables, [&uses, as...](std::uint32_t input) { return ((uses[input] == as) || ...); });
+    };
+    const Learning::Rows parts{used(Train), used(Val), used(Train, Val), used(Score)};
+
+    const std::filesystem::path work = learning_.out_ / "work" / plan.id / "trial";
+    const auto start = std::chrono::steady_clock::now();
+    Result result;
+    try {
+      std::filesystem::remove_all(work);
+      LearnerResult trained = learning_.train(trainer, parts, work);
+      result.scores = average_views(*parts.score[0],
+                                    trained.predictor->predict(pointers(parts.score), learning_.workers_));
+      if (stage != trainer) {
+        Predictions seen;
+        seen.classes = tables[0].listing->classes;
+        seen.multi_label = is_multi_label(*tables[0].listing);
+        seen.val = average_views(*parts.val[0], trained.val);
+        correct(stage, seen, result.scores.scores);
+      }
+    } catch (const std::exception& e) {
+      throw Error(fmt::format("{}: in a trial with {} train and {} val inputs: {}",
+                              learning_.plan_.stages[stage].label(), rows.train.size(), rows.val.size(),
+                              e.what()));
+    }
+    result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    std::error_code ignored;
+    std::filesystem::remove_all(work, ignored);
+    std::filesystem::remove(work.parent_path(), ignored);
+    std::filesystem::remove(work.parent_path().parent_path(), ignored);
+    return result;
+  }
+
+ private:
+  struct Inputs {
+    std::vector<Input> listed;
+    std::vector<std::uint32_t> positions;  // in the listing
+  };
+
+  std::size_t stage_of(const std::string& id) const {
+    const auto& stages = learning_.plan_.stages;
+    const auto found =
+        std::find_if(stages.begin(), stages.end(), [&](const StagePlan& s) { return s.id == id; });
+    if (found == stages.end()) throw Error(fmt::format("no stage '{}' to fit again", id));
+    return static_cast<std::size_t>(found - stages.begin());
+  }
+
+  /// The learner behind any calibrators.
+  std::size_t trainer_of(std::size_t stage) const {
+    while (learning_.plan_.stages[stage].schema.kind == StageKind::Calibrator)
+      stage = learning_.plan_.stages[stage].inputs[0].stage;
+    return stage;
+  }
+
+  void mark(const Inputs& inputs, const std::vector<std::size_t>& rows, auto& uses, auto use) const {
+    for (const std::size_t r : rows) {
+      auto& slot = uses[inputs.positions.at(r)];
+      if (static_cast<int>(slot) != 0)
+        throw Error(fmt::format("input '{}' is used twice in one trial", inputs.listed[r].key));
+      if (inputs.listed[r].split == Split::Test && static_cast<int>(use) != 3)
+        throw Error(
+            fmt::format("input '{}' is of test: it may be scored, never trained on", inputs.listed[r].key));
+      slot = use;
+    }
+  }
+
+  /// Fits the calibrators between the learner and the stage to the trial's val scores, and applies them.
+  void correct(std::size_t stage, Predictions& seen, Scores& scores) {
+    const StagePlan& plan = learning_.plan_.stages[stage];
+    if (plan.schema.kind != StageKind::Calibrator) return;
+    correct(plan.inputs[0].stage, seen, scores);
+    seen.learner = learning_.plan_.stages[plan.inputs[0].stage].id;
+    const CalibratorResult fitted = learning_.factory_.get_as<Calibrator>(stage).fit(seen);
+    fitted.calibration->apply(seen.val.scores);
+    fitted.calibration->apply(scores);
+  }
+
+  Learning& learning_;
+  std::map<std::size_t, Inputs> inputs_;
+};
+
 Learning::Learning(const Plan& plan, StageFactory& factory, Workers& workers,
                    std::map<std::size_t, Table> tables, std::filesystem::path out,
                    const std::atomic<bool>& interrupted)
@@ -121,15 +253,26 @@ Learning::Learning(const Plan& plan, StageFactory& factory, Workers& workers,
       workers_(workers),
       tables_(std::move(tables)),
       out_(std::move(out)),
-      interrupted_(interrupted) {}
+      interrupted_(interrupted),
+      trials_(std::make_unique<RunTrials>(*this)) {}
+
+Learning::~Learning() = default;
 
 std::vector<LearnerOutcome> Learning::run(const std::function<void(const std::string&)>& started) {
   std::vector<LearnerOutcome> outcomes;
   for (std::size_t i = 0; i < plan_.stages.size() && !interrupted_; ++i) {
-    if (plan_.stages[i].schema.kind != StageKind::Learner) continue;
+    const StageKind kind = plan_.stages[i].schema.kind;
+    if (kind != StageKind::Learner && kind != StageKind::Calibrator) continue;
     started(plan_.stages[i].id);
     try {
-      outcomes.push_back(fit(i));
+      if (kind == StageKind::Learner) {
+        outcomes.push_back(fit(i));
+        continue;
+      }
+      const auto base = std::find_if(outcomes.begin(), outcomes.end(), [&](const LearnerOutcome& o) {
+        return o.stage == plan_.stages[i].inputs[0].stage;
+      });
+      outcomes.push_back(calibrate(i, base->predictions));
     } catch (const std::exception& e) {
       if (interrupted_) break;
       throw Error(fmt::format("{}: {}", plan_.stages[i].label(), e.what()));
@@ -138,45 +281,55 @@ std::vector<LearnerOutcome> Learning::run(const std::function<void(const std::st
   return outcomes;
 }
 
-LearnerOutcome Learning::fit(std::size_t stage) {
-  const StagePlan& plan = plan_.stages[stage];
+std::vector<Learning::Table> Learning::tables_of(std::size_t stage) const {
   std::vector<Table> tables;
-  for (const StagePlan::Input& input : plan.inputs) tables.push_back(tables_.at(input.stage));
-  const auto handled = [&](Split s) { return plan.handles(s); };
-  const auto train = aligned(tables, [&](Split s) { return s == Split::Train && handled(s); });
-  const auto val = aligned(tables, [&](Split s) { return s == Split::Val && handled(s); });
-  const auto train_val = aligned(tables, [&](Split s) { return s != Split::Test && handled(s); });
-  if (train[0]->rows() == 0)
+  for (const StagePlan::Input& input : plan_.stages[stage].inputs) tables.push_back(tables_.at(input.stage));
+  return tables;
+}
+
+LearnerResult Learning::train(std::size_t stage, const Rows& rows, const std::filesystem::path& work) {
+  if (rows.train[0]->rows() == 0)
     throw Error("there are no train rows: every input was rejected, or the source puts none into train");
-
-  const std::filesystem::path work = out_ / "work" / plan.id;
+  const StagePlan& plan = plan_.stages[stage];
+  const Listing& listing = *tables_of(stage)[0].listing;
   make_folders(work);
-  LearnerInput input{{}, tables[0].listing->classes, workers_, work.string(), interrupted_};
-  for (std::size_t t = 0; t < tables.size(); ++t)
-    input.tables.push_back(
-        {plan_.stages[plan.inputs[t].stage].id, train[t].get(), val[t].get(), train_val[t].get()});
-
+  LearnerInput input{{}, listing.classes, workers_, work.string(), interrupted_, is_multi_label(listing)};
+  for (std::size_t t = 0; t < rows.train.size(); ++t)
+    input.tables.push_back({plan_.stages[plan.inputs[t].stage].id, rows.train[t].get(), rows.val[t].get(),
+                            rows.train_val[t].get()});
   auto& learner = factory_.get_as<Learner>(stage);
-  LearnerOutcome outcome;
-  outcome.stage = stage;
-  const auto start = std::chrono::steady_clock::now();
   learner.enter_worker();
   LearnerResult result = learner.fit(input);
   if (!result.predictor) throw Error("the learner gave no predictor");
-  const std::size_t classes = input.classes.size();
-  check_scores(result.val, val[0]->rows(), classes, "val");
+  check_scores(result.val, rows.val[0]->rows(), listing.classes.size(), "val");
+  return result;
+}
+
+LearnerOutcome Learning::fit(std::size_t stage) {
+  const StagePlan& plan = plan_.stages[stage];
+  const std::vector<Table> tables = tables_of(stage);
+  const auto handled = [&](Split s) { return plan.handles(s); };
+  const Rows rows{of_split(tables, [&](Split s) { return s == Split::Train && handled(s); }),
+                  of_split(tables, [&](Split s) { return s == Split::Val && handled(s); }),
+                  of_split(tables, [&](Split s) { return s != Split::Test && handled(s); }),
+                  of_split(tables, [](Split s) { return s == Split::Test; })};
+  const std::filesystem::path work = out_ / "work" / plan.id;
+  LearnerOutcome outcome;
+  outcome.stage = stage;
+  const auto start = std::chrono::steady_clock::now();
+  LearnerResult result = train(stage, rows, work);
 
   Predictions& p = outcome.predictions;
   p.learner = plan.id;
-  p.classes = input.classes;
+  p.classes = tables[0].listing->classes;
+  p.multi_label = is_multi_label(*tables[0].listing);
   p.summary = std::move(result.summary);
-  p.val = average_views(*val[0], result.val);
+  p.val = average_views(*rows.val[0], result.val);
   // The one look at test: after every choice has been made.
-  const auto test = aligned(tables, [](Split s) { return s == Split::Test; });
-  if (test[0]->rows() > 0) {
-    const Scores scores = result.predictor->predict(pointers(test), workers_);
-    check_scores(scores, test[0]->rows(), classes, "test");
-    p.test = average_views(*test[0], scores);
+  if (rows.score[0]->rows() > 0) {
+    const Scores scores = result.predictor->predict(pointers(rows.score), workers_);
+    check_scores(scores, rows.score[0]->rows(), p.classes.size(), "test");
+    p.test = average_views(*rows.score[0], scores);
   }
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
@@ -186,16 +339,72 @@ LearnerOutcome Learning::fit(std::size_t stage) {
   bundle.facts["plugin"] = plan.schema.name;
   bundle.facts["plugin_version"] = plan.schema.version;
   bundle.facts["classes"] = Value::list();
-  for (const std::string& name : input.classes) bundle.facts["classes"].push(name);
+  for (const std::string& name : p.classes) bundle.facts["classes"].push(name);
   bundle.facts["tables"] = Value::list();
   for (const Table& t : tables) bundle.facts["tables"].push(t.table->store->fingerprint().description);
   save_bundle(out_ / "models" / plan.id, bundle);
   make_folders(out_ / "predictions");
   write_file_atomically(out_ / "predictions" / (plan.id + ".csv"), predictions_csv(p));
+  save_neighbours(plan.id, *result.predictor, rows);
   std::error_code ignored;
   std::filesystem::remove(work, ignored);  // goes when the learner left nothing in it
   std::filesystem::remove(out_ / "work", ignored);
   return outcome;
+}
+
+LearnerOutcome Learning::calibrate(std::size_t stage, const Predictions& base) {
+  const StagePlan& plan = plan_.stages[stage];
+  const auto start = std::chrono::steady_clock::now();
+  Predictions seen = base;
+  seen.test = {};
+  const CalibratorResult result = factory_.get_as<Calibrator>(stage).fit(seen);
+  if (!result.calibration) throw Error("the calibrator gave no calibration");
+  LearnerOutcome outcome;
+  outcome.stage = stage;
+  outcome.predictions = base;
+  outcome.predictions.learner = plan.id;
+  outcome.predictions.summary = result.summary;
+  for (Predictions::Part* part : {&outcome.predictions.val, &outcome.predictions.test})
+    result.calibration->apply(part->scores);
+  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+
+  // The learner's bundle with the correction around it: enough to predict by itself.
+  Bundle bundle = load_bundle(out_ / "models" / base.learner);
+  Value facts = Value::map();
+  facts["base"] = std::move(bundle.facts);
+  bundle.facts = std::move(facts);
+  result.calibration->save(bundle);
+  bundle.facts["graft_bundle"] = 1;
+  bundle.facts["plugin"] = plan.schema.name;
+  bundle.facts["plugin_version"] = plan.schema.version;
+  save_bundle(out_ / "models" / plan.id, bundle);
+  write_file_atomically(out_ / "predictions" / (plan.id + ".csv"), predictions_csv(outcome.predictions));
+  return outcome;
+}
+
+void Learning::save_neighbours(const std::string& id, const Predictor& predictor, const Rows& rows) {
+  std::string out;
+  const TableRows& known = *rows.train_val[0];
+  for (const auto* part : {&rows.val, &rows.score}) {
+    const TableRows& queries = *(*part)[0];
+    if (queries.rows() == 0) continue;
+    const Neighbours found = predictor.neighbours(pointers(*part), workers_);
+    if (found.k == 0) return;
+    if (found.rows.size() != queries.rows() * found.k || found.similarity.size() != found.rows.size())
+      throw Error(fmt::format("gave {} neighbours for {} rows, expected {} each", found.rows.size(),
+                              queries.rows(), found.k));
+    for (std::size_t r = 0; r < queries.rows(); ++r)
+      for (std::size_t n = 0; n < found.k; ++n) {
+        const std::size_t at = r * found.k + n;
+        out += fmt::format("{},{},{},{},{},{:.9g}\n", csv_field(queries.key(r)), queries.view(r),
+                           to_string(queries.split(r)), n + 1, csv_field(known.key(found.rows.at(at))),
+                           found.similarity[at]);
+      }
+  }
+  if (out.empty()) return;
+  make_folders(out_ / "neighbours");
+  write_file_atomically(out_ / "neighbours" / (id + ".csv"),
+                        "key,view,split,rank,neighbour,similarity\n" + out);
 }
 
 }  // namespace graft

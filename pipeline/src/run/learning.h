@@ -5,7 +5,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
+
+#include <graft/learner.h>
 
 #include "config/plan.h"
 #include "graph/workers.h"
@@ -14,16 +17,16 @@
 
 namespace graft {
 
-/// What a learner left: its scores on val and test, and how long it took.
+/// What a learner or a calibrator left: its scores on val and test, and how long it took.
 struct LearnerOutcome {
   std::size_t stage = 0;
   Predictions predictions;
   double seconds = 0;
 };
 
-/// Fits every learner of the plan, one after the other with all threads, and scores test once. `tables` maps
-/// a collector to its table and listing. Writes models/<stage>/ and predictions/<stage>.csv under `out`.
-/// Throws Error with the learner's label.
+/// Fits every learner and calibrator of the plan, one after the other with all threads, and scores test once.
+/// `tables` maps a collector to its table and listing. Writes models/<stage>/, predictions/<stage>.csv and
+/// neighbours/<stage>.csv under `out`. Throws Error with the stage's label.
 class Learning {
  public:
   struct Table {
@@ -32,11 +35,24 @@ class Learning {
   };
   Learning(const Plan& plan, StageFactory& factory, Workers& workers, std::map<std::size_t, Table> tables,
            std::filesystem::path out, const std::atomic<bool>& interrupted);
+  ~Learning();
 
   std::vector<LearnerOutcome> run(const std::function<void(const std::string&)>& started);
+  /// Fits stages again on other rows; lives as long as this.
+  Trials& trials() { return *trials_; }
 
  private:
+  /// What one training sees, and what is scored with it: a set of rows for every input table.
+  struct Rows {
+    std::vector<std::unique_ptr<TableRows>> train, val, train_val, score;
+  };
+  class RunTrials;
+
   LearnerOutcome fit(std::size_t stage);
+  LearnerOutcome calibrate(std::size_t stage, const Predictions& base);
+  LearnerResult train(std::size_t stage, const Rows& rows, const std::filesystem::path& work);
+  std::vector<Table> tables_of(std::size_t stage) const;
+  void save_neighbours(const std::string& id, const Predictor& predictor, const Rows& rows);
 
   const Plan& plan_;
   StageFactory& factory_;
@@ -44,13 +60,14 @@ class Learning {
   const std::map<std::size_t, Table> tables_;
   const std::filesystem::path out_;
   const std::atomic<bool>& interrupted_;
+  std::unique_ptr<Trials> trials_;
 };
 
-/// Averages the scores of the views of each input; one row per input, in the order of the rows. `input_of`
-/// gives the listing position of a row.
+/// Averages the scores of the views of each input; one row per input, in the order of the rows.
 GRAFT_API Predictions::Part average_views(const TableRows& rows, const Scores& scores);
 
-/// key, split, label, predicted, one column per class. Labels and predictions are class names.
+/// key, split, label, predicted, one column per class. Labels and predictions are class names; the predicted
+/// classes of a multi-label learner are those with a score of at least 0.5.
 GRAFT_API std::string predictions_csv(const Predictions& predictions);
 
 /// A field as RFC 4180 wants it; text that a spreadsheet would run as a formula is left alone, but quoted.

@@ -54,6 +54,8 @@ class Run {
     if (signals_.interrupted()) return interrupted(start);
     learn(workers);
     if (signals_.interrupted()) return interrupted(start);
+    report(workers);
+    if (signals_.interrupted()) return interrupted(start);
     return finish(start);
   }
 
@@ -96,37 +98,48 @@ class Run {
     std::map<std::size_t, Learning::Table> tables;
     for (const auto& stream : streams_)
       for (const RunTable& table : stream->tables()) tables[table.stage] = {&table, &stream->listing()};
-    Learning learning(plan_, factory_, workers, std::move(tables), out_, signals_.interrupted());
-    learners_ = learning.run([&](const std::string& id) {
-      if (options_.style.level >= LogLevel::Info && options_.style.terminal)
-        say(fmt::format("fitting {}\n", id));
-    });
+    learning_ =
+        std::make_unique<Learning>(plan_, factory_, workers, std::move(tables), out_, signals_.interrupted());
+    learners_ = learning_->run([&](const std::string& id) { started("fitting", id); });
     for (const LearnerOutcome& l : learners_) timings_["learners"][plan_.stages[l.stage].id] = l.seconds;
   }
 
-  /// Every report, in order: metrics into results.json, text for the terminal.
-  std::string report(Value& results) {
-    std::string text;
-    for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
+  void started(const char* what, const std::string& id) const {
+    if (options_.style.level >= LogLevel::Info && options_.style.terminal)
+      say(fmt::format("{} {}\n", what, id));
+  }
+
+  /// Every report, in order: metrics for results.json, files, text for the terminal.
+  void report(Workers& workers) {
+    for (std::size_t i = 0; i < plan_.stages.size() && !signals_.interrupted(); ++i) {
       const StagePlan& stage = plan_.stages[i];
       if (stage.schema.kind != StageKind::Report) continue;
       std::vector<Predictions> predictions;
       for (const StagePlan::Input& input : stage.inputs)
         for (const LearnerOutcome& l : learners_)
           if (l.stage == input.stage) predictions.push_back(l.predictions);
+      const Clock::time_point start = Clock::now();
+      started("comparing:", stage.id);
       try {
-        ReportOutput output = factory_.get_as<Report>(i).report(predictions);
+        ReportOutput output = factory_.get_as<Report>(i).report(
+            {predictions, learning_->trials(), workers, signals_.interrupted()});
         for (auto& [learner, metrics] : output.learners.as_map())
           for (auto& [part, values] : metrics.as_map())
-            results["learners"][learner][part] = std::move(values);
-        text += output.text;
+            reported_["learners"][learner][part] = std::move(values);
+        if (!output.facts.is_null()) reported_["reports"][stage.id] = std::move(output.facts);
+        for (const auto& [name, content] : output.files) {
+          make_folders(out_ / "reports" / stage.id);
+          write_file_atomically(out_ / "reports" / stage.id / name, content);
+        }
+        text_ += output.text;
       } catch (const std::exception& e) {
+        if (signals_.interrupted()) return;
         throw Error(fmt::format("{}: {}", stage.label(), e.what()));
       }
+      timings_["reports"][stage.id] = seconds_since(start);
     }
     for (const LearnerOutcome& l : learners_)
-      results["learners"][plan_.stages[l.stage].id]["summary"] = l.predictions.summary;
-    return text;
+      reported_["learners"][plan_.stages[l.stage].id]["summary"] = l.predictions.summary;
   }
 
   void write_inputs() const {
@@ -138,7 +151,8 @@ class Run {
   RunOutcome finish(Clock::time_point start) {
     RunOutcome outcome;
     outcome.results = make_results(plan_, streams_);
-    outcome.text = report(outcome.results);
+    for (auto& [name, values] : reported_.as_map()) outcome.results[name] = std::move(values);
+    outcome.text = text_;
     timings_["total"] = seconds_since(start);
     outcome.results["timings"] = timings_;
     write_inputs();
@@ -202,7 +216,10 @@ class Run {
   std::mutex current_mutex_;
   StreamRun* current_ = nullptr;  // what the deadline would have to save
   std::vector<std::unique_ptr<StreamRun>> streams_;
+  std::unique_ptr<Learning> learning_;
   std::vector<LearnerOutcome> learners_;
+  Value reported_ = Value::map();  // what reports add to results.json
+  std::string text_;               // and to the terminal
   Value timings_ = Value::map();
 };
 

@@ -70,9 +70,7 @@ void StreamRun::run(Workers& workers) {
     factory_.set_listed_inputs(total_);
     std::vector<Stage*> stages(plan_.stages.size(), nullptr), all;
     for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
-      const StageKind kind = plan_.stages[i].schema.kind;
-      if (plan_.stages[i].source != source_index_ || kind == StageKind::Learner || kind == StageKind::Report)
-        continue;
+      if (plan_.stages[i].source != source_index_ || !is_streamed(plan_.stages[i].schema.kind)) continue;
       stages[i] = &factory_.get(i);
       all.push_back(stages[i]);
       if (const auto* t = dynamic_cast<Transform*>(stages[i]);

@@ -188,7 +188,7 @@ class Joined final : public RowSet {
 }  // namespace
 
 LearnerResult StageHarness::fit(const RowSet& train, const RowSet& val, std::vector<std::string> classes,
-                                Parallel* parallel) {
+                                Parallel* parallel, bool multi_label) {
   const Joined both(train, val);
   Sequential sequential;
   const std::atomic<bool> interrupted{false};
@@ -205,11 +205,30 @@ LearnerResult StageHarness::fit(const RowSet& train, const RowSet& val, std::vec
                             std::move(classes),
                             parallel != nullptr ? *parallel : sequential,
                             folder,
-                            interrupted});
+                            interrupted,
+                            multi_label});
 }
 
-ReportOutput StageHarness::report(const std::vector<Predictions>& predictions) {
-  return as<Report>().report(predictions);
+CalibratorResult StageHarness::calibrate(const Predictions& predictions) {
+  return as<Calibrator>().fit(predictions);
+}
+
+namespace {
+
+/// For reports that fit nothing.
+class NoTrials final : public Trials {
+ public:
+  const std::vector<Input>& inputs(const std::string&) override { throw Error("this test has no trials"); }
+  Result fit(const std::string&, const Rows&) override { throw Error("this test has no trials"); }
+};
+
+}  // namespace
+
+ReportOutput StageHarness::report(const std::vector<Predictions>& predictions, Trials* trials) {
+  Sequential sequential;
+  NoTrials none;
+  const std::atomic<bool> interrupted{false};
+  return as<Report>().report({predictions, trials != nullptr ? *trials : none, sequential, interrupted});
 }
 
 Image StageHarness::image(int width, int height, std::vector<std::uint8_t> rgb) {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <graft/learner.h>
 #include <graft/schema.h>
-#include <graft/stage.h>
 
 namespace graft::testing {
 
@@ -52,9 +52,11 @@ class GRAFT_API StageHarness {
   std::pair<Collector::RowFormat, std::vector<std::uint8_t>> collect(Payload in);
   /// Learner.
   LearnerResult fit(const RowSet& train, const RowSet& val, std::vector<std::string> classes,
-                    Parallel* parallel = nullptr);
-  /// Report.
-  ReportOutput report(const std::vector<Predictions>& predictions);
+                    Parallel* parallel = nullptr, bool multi_label = false);
+  /// Calibrator.
+  CalibratorResult calibrate(const Predictions& predictions);
+  /// Report. Without `trials`, one that fits learners again fails.
+  ReportOutput report(const std::vector<Predictions>& predictions, Trials* trials = nullptr);
 
   /// An image of one colour.
   static Image image(int width, int height, std::vector<std::uint8_t> rgb);

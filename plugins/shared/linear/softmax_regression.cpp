@@ -1,4 +1,4 @@
-#include "softmax_regression.h"
+#include "linear/softmax_regression.h"
 
 #include <algorithm>
 #include <cmath>

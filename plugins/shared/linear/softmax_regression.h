@@ -10,7 +10,7 @@
 
 #include "linalg/features.h"
 #include "linalg/lbfgs.h"
-#include "linear_model.h"
+#include "linear/linear_model.h"
 
 namespace graft {
 

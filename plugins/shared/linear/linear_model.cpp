@@ -1,4 +1,4 @@
-#include "linear_model.h"
+#include "linear/linear_model.h"
 
 #include <fmt/format.h>
 

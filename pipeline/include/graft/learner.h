@@ -1,0 +1,138 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <graft/export.h>
+#include <graft/predictor.h>
+#include <graft/stage.h>
+#include <graft/table.h>
+
+/// \file
+/// The stages behind the tables: learners, what corrects their scores, what compares them.
+
+namespace graft {
+
+/// One input table of a learner. Test rows are not in it.
+struct TrainingTable {
+  std::string stage;        ///< The stage that made the table.
+  const RowSet* train;      ///< Fit on these.
+  const RowSet* val;        ///< Choose hyper-parameters, stop and calibrate on these. May be empty.
+  const RowSet* train_val;  ///< Refit on these once the choice is made.
+};
+
+struct LearnerInput {
+  std::vector<TrainingTable> tables;  ///< Aligned row by row when there are several.
+  std::vector<std::string> classes;
+  Parallel& parallel;
+  std::string work_folder;  ///< For checkpoints; exists, kept between runs of one config.
+  const std::atomic<bool>&
+      interrupted;  ///< Set on SIGINT/SIGTERM: return soon by throwing Error("interrupted").
+  /// Some input of the source has several labels: every class is a question of its own, and scores are
+  /// probabilities that need not add up to 1. Learners that cannot do that throw Error.
+  bool multi_label = false;
+};
+
+struct LearnerResult {
+  std::unique_ptr<Predictor> predictor;  ///< The final model, refit on train + val.
+  Scores val;     ///< Scores of the val rows by the model that was chosen, before the refit.
+  Value summary;  ///< Chosen parameters, objective values, sweeps, curves: as data, for reports.
+};
+
+/// Tables in, a predictor out. Runs alone, with all threads. Test rows cannot be reached from here. fit may
+/// be called several times, on different rows: nothing of one call may show in the next.
+class GRAFT_API Learner : public Stage {
+ public:
+  virtual LearnerResult fit(const LearnerInput& input) = 0;
+  /// Rebuilds a predictor from what Predictor::save wrote. Throws Error naming what is missing or mis-shaped.
+  virtual std::unique_ptr<Predictor> load(const Bundle& bundle) const = 0;
+};
+
+/// A learner's scores, item by item (views averaged), next to the truth.
+struct Predictions {
+  struct Part {
+    std::vector<std::string> keys;
+    std::vector<std::vector<std::int32_t>> labels;
+    Scores scores;
+  };
+  std::string learner;
+  std::vector<std::string> classes;
+  Part val, test;
+  Value summary;  ///< LearnerResult::summary.
+  bool multi_label = false;
+};
+
+/// A correction of scores that was fitted. Immutable; any thread.
+class GRAFT_API Calibration {
+ public:
+  virtual ~Calibration();
+  virtual void apply(Scores& scores) const = 0;
+  /// Everything that Calibrator::load needs to give the same scores to the last bit.
+  virtual void save(Bundle& bundle) const = 0;
+};
+
+struct CalibratorResult {
+  std::unique_ptr<Calibration> calibration;
+  Value summary;  ///< As LearnerResult::summary.
+};
+
+/// A predictor in, the same predictor with better scores out. It sees the scores of val alone, by the model
+/// that was chosen there; `predictions.test` is empty.
+class GRAFT_API Calibrator : public Stage {
+ public:
+  virtual CalibratorResult fit(const Predictions& predictions) = 0;
+  virtual std::unique_ptr<Calibration> load(const Bundle& bundle) const = 0;
+};
+
+/// Fits stages of the run again on other rows: for cross-validation and learning curves. One thread.
+class GRAFT_API Trials {
+ public:
+  virtual ~Trials();
+  /// An input of which the learner's tables have a row.
+  struct Input {
+    std::string key;
+    std::vector<std::int32_t> labels;
+    Split split = Split::Train;
+  };
+  /// Positions in inputs().
+  struct Rows {
+    std::vector<std::size_t> train, val;  ///< Ascending; of train and val inputs alone. `val` may be empty.
+    std::vector<std::size_t> score;       ///< Ascending, of any split, none of them in train or val.
+  };
+  struct Result {
+    Predictions::Part scores;  ///< Of Rows::score, by the model refit on train + val.
+    double seconds = 0;
+  };
+  /// What a learner of the run, or a calibrator, was made from, in the order of the source.
+  virtual const std::vector<Input>& inputs(const std::string& learner) = 0;
+  /// Trains it anew. Throws Error when rows break the rules above, and what the learner throws.
+  virtual Result fit(const std::string& learner, const Rows& rows) = 0;
+};
+
+struct ReportInput {
+  const std::vector<Predictions>& predictions;  ///< One for every stage in `from`, in that order.
+  Trials& trials;
+  Parallel& parallel;
+  const std::atomic<bool>& interrupted;  ///< Return soon by throwing Error("interrupted").
+};
+
+struct ReportOutput {
+  /// Learner id -> {"val": {...}, "test": {...}}: merged into `learners` of results.json.
+  Value learners = Value::map();
+  Value facts;       ///< What concerns several learners: `reports`.ID of results.json, unless null.
+  std::string text;  ///< For the terminal.
+  std::map<std::string, std::string> files;  ///< Name -> content, for the folder reports/ID of the run.
+};
+
+/// Predictions in, figures and files out.
+class GRAFT_API Report : public Stage {
+ public:
+  virtual ReportOutput report(const ReportInput& input) = 0;
+};
+
+}  // namespace graft
