@@ -4,8 +4,8 @@
 #include <map>
 #include <string>
 
-#include <graft/params.h>
 #include <graft/learner.h>
+#include <graft/params.h>
 
 #include "pixels.h"
 #include "trainer.h"

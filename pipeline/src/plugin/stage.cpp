@@ -33,7 +33,7 @@ Payload Source::load(const Entry& entry) const {
 
 const char* to_string(StageKind kind) {
   static constexpr const char* kNames[] = {"source",  "transform", "batch transform", "collector",
-                                           "learner", "report",    "service",   "calibrator"};
+                                           "learner", "report",    "service",         "calibrator"};
   return kNames[static_cast<int>(kind)];
 }
 
