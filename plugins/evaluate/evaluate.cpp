@@ -1,58 +1,14 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
-#include <optional>
-
 #include <graft/plugin.h>
 
-#include "metrics.h"
+#include "metrics/labelled.h"
+#include "metrics/metrics.h"
+#include "metrics/multi_label.h"
 #include "text_report.h"
 
 namespace graft {
 namespace {
-
-/// Figures of the labelled rows; nothing when there are none.
-std::optional<Metrics> evaluate_part(const Predictions& of, const Predictions::Part& part, const char* name) {
-  const Scores& scores = part.scores;
-  const auto where = [&] { return fmt::format("predictions of '{}' on {}", of.learner, name); };
-  if (part.keys.size() != scores.rows || part.labels.size() != scores.rows ||
-      (scores.rows > 0 && scores.classes != of.classes.size())) {
-    throw Error(fmt::format(
-        "{}: {} keys, {} labels and scores of {} rows x {} classes: expected one of each for the {} "
-        "classes; the learner returned scores of the wrong shape",
-        where(), part.keys.size(), part.labels.size(), scores.rows, scores.classes, of.classes.size()));
-  }
-  std::vector<std::int32_t> labels;
-  Scores labelled;
-  labelled.classes = scores.classes;
-  for (std::size_t r = 0; r < scores.rows; ++r) {
-    if (part.labels[r].empty()) continue;
-    if (part.labels[r].size() > 1) {
-      throw Error(
-          fmt::format("{}: item '{}' has {} labels: expected one; evaluate scores single-label predictions",
-                      where(), part.keys[r], part.labels[r].size()));
-    }
-    const std::int32_t label = part.labels[r][0];
-    if (label < 0 || static_cast<std::size_t>(label) >= of.classes.size()) {
-      throw Error(fmt::format("{}: item '{}' has label {}: expected 0 to {}; check the labels of the source",
-                              where(), part.keys[r], label,
-                              static_cast<std::int64_t>(of.classes.size()) - 1));
-    }
-    const float* row = scores.row(r);
-    if (!std::all_of(row, row + scores.classes, [](float v) { return v >= 0.0F && v <= 1.001F; })) {
-      throw Error(fmt::format(
-          "{}: item '{}' has a score outside 0 to 1: expected class probabilities; this is a fault "
-          "of the learner",
-          where(), part.keys[r]));
-    }
-    labels.push_back(label);
-    labelled.values.insert(labelled.values.end(), row, row + scores.classes);
-  }
-  if (labels.empty()) return {};
-  labelled.rows = labels.size();
-  return measure(labelled, labels);
-}
 
 Value to_value(const Metrics& m, const std::vector<std::string>& classes) {
   const auto [low, high] = wilson_interval(m.accuracy, m.n);
@@ -87,6 +43,33 @@ Value to_value(const Metrics& m, const std::vector<std::string>& classes) {
   return v;
 }
 
+Value to_value(const MultiLabelMetrics& m, const std::vector<std::string>& classes) {
+  Value v = Value::map();
+  v["n"] = static_cast<std::int64_t>(m.n);
+  v["accuracy"] = m.accuracy;
+  v["hamming_loss"] = m.hamming_loss;
+  v["micro_f1"] = m.micro_f1;
+  v["macro_f1"] = m.macro_f1;
+  v["mean_average_precision"] = m.mean_average_precision;
+  v["log_loss"] = m.log_loss;
+  v["brier"] = m.brier;
+  Value per_class = Value::list();
+  for (std::size_t c = 0; c < classes.size(); ++c) {
+    const LabelMetrics& of = m.per_class[c];
+    Value k = Value::map();
+    k["class"] = classes[c];
+    k["support"] = static_cast<std::int64_t>(of.support);
+    k["predicted"] = static_cast<std::int64_t>(of.predicted);
+    k["precision"] = of.precision;
+    k["recall"] = of.recall;
+    k["f1"] = of.f1;
+    k["average_precision"] = of.average_precision;
+    per_class.push(std::move(k));
+  }
+  v["per_class"] = std::move(per_class);
+  return v;
+}
+
 class Evaluate final : public Report {
  public:
   explicit Evaluate(const StageContext& context)
@@ -94,16 +77,29 @@ class Evaluate final : public Report {
 
   ReportOutput report(const ReportInput& input) override {
     ReportOutput out;
-    std::vector<LearnerMetrics> all;
+    std::vector<LearnerMetrics> single;
+    std::vector<MultiLabelLearner> multi;
     for (const Predictions& p : input.predictions) {
-      LearnerMetrics metrics{p.learner, p.classes, evaluate_part(p, p.val, "val"),
-                             evaluate_part(p, p.test, "test")};
       Value& entry = out.learners[p.learner] = Value::map();
-      if (metrics.val) entry["val"] = to_value(*metrics.val, p.classes);
-      if (metrics.test) entry["test"] = to_value(*metrics.test, p.classes);
-      all.push_back(std::move(metrics));
+      const auto evaluate = [&](auto& metrics, auto measure_rows) {
+        const Labelled val = labelled(p, p.val, "val"), test = labelled(p, p.test, "test");
+        if (!val.rows.empty()) metrics.val = measure_rows(val);
+        if (!test.rows.empty()) metrics.test = measure_rows(test);
+        if (metrics.val) entry["val"] = to_value(*metrics.val, p.classes);
+        if (metrics.test) entry["test"] = to_value(*metrics.test, p.classes);
+      };
+      if (p.multi_label) {
+        multi.push_back({p.learner, {}, {}});
+        evaluate(multi.back(),
+                 [](const Labelled& rows) { return measure_multi_label(rows.scores, rows.labels); });
+      } else {
+        single.push_back({p.learner, p.classes, {}, {}});
+        evaluate(single.back(),
+                 [](const Labelled& rows) { return measure(rows.scores, rows.first_labels()); });
+      }
     }
-    out.text = text_report(all, confusion_up_to_);
+    if (!single.empty()) out.text = text_report(single, confusion_up_to_);
+    if (!multi.empty()) out.text += text_report(multi);
     return out;
   }
 

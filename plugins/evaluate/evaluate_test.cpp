@@ -137,14 +137,29 @@ TEST(Evaluate, PrintsAwkwardNamesSafely) {
                     "          1                        2   0.667\n"));
 }
 
+TEST(Evaluate, ScoresSeveralLabelsARow) {
+  Predictions p = probe();
+  p.multi_label = true;
+  p.test.labels = {{0}, {0, 1}, {}, {1}};
+  StageHarness evaluate("evaluate");
+  const ReportOutput out = evaluate.report({p});
+  EXPECT_THAT(out.text,
+              StrEq("test   n     mAP  macro F1  micro F1  accuracy  Hamming  log loss  val mAP\n"
+                    "probe  3  1.0000    0.8333    0.8571    0.6667   0.1667    0.3696   1.0000\n"));
+  const Value& test = *out.learners.find("probe")->find("test");
+  EXPECT_EQ(test.find("n")->as_int(), 3);  // the row without labels is left out
+  EXPECT_THAT(names(test), ElementsAre("n", "accuracy", "hamming_loss", "micro_f1", "macro_f1",
+                                       "mean_average_precision", "log_loss", "brier", "per_class"));
+}
+
 TEST(Evaluate, RefusesPredictionsThatMakeNoSense) {
   StageHarness evaluate("evaluate");
   Predictions p = probe();
   p.test.labels[2] = {0, 1};
   EXPECT_THAT(
       message([&] { evaluate.report({p}); }),
-      StrEq("predictions of 'probe' on test: item 'image2.jpg' has 2 labels: expected one; evaluate scores "
-            "single-label predictions"));
+      StrEq("predictions of 'probe' on test: item 'image2.jpg' has 2 labels: expected one, as the "
+            "source's others have"));
   p = probe();
   p.val.labels[1] = {2};
   EXPECT_THAT(message([&] { evaluate.report({p}); }),

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
 
 namespace graft {
 namespace {
@@ -97,21 +98,27 @@ std::string confusion_table(const LearnerMetrics& l, const Metrics& m, const cha
   return fmt::format("\n{} on {}\n{}", l.learner, part, table.print());
 }
 
+/// "test" where any learner has labelled test rows, else "val", else nothing.
+template <typename Learner>
+const char* shown_part(const std::vector<Learner>& all) {
+  const auto any = [&](auto part) {
+    return std::any_of(all.begin(), all.end(), [part](const Learner& l) { return (l.*part).has_value(); });
+  };
+  return any(&Learner::test) ? "test" : any(&Learner::val) ? "val" : nullptr;
+}
+
+constexpr const char* kNothing = "no labelled val or test rows: nothing to evaluate\n";
+
 }  // namespace
 
 std::string text_report(const std::vector<LearnerMetrics>& all, std::size_t confusion_up_to) {
-  const auto has = [&](std::optional<Metrics> LearnerMetrics::*part) {
-    return std::any_of(all.begin(), all.end(),
-                       [part](const LearnerMetrics& l) { return (l.*part).has_value(); });
-  };
-  std::string out;
-  if (has(&LearnerMetrics::test)) {
-    out += summary_table(all, &LearnerMetrics::test, "test", has(&LearnerMetrics::val));
-  } else if (has(&LearnerMetrics::val)) {
-    out += summary_table(all, &LearnerMetrics::val, "val", false);
-  } else {
-    return "no labelled val or test rows: nothing to evaluate\n";
-  }
+  const char* part = shown_part(all);
+  if (part == nullptr) return kNothing;
+  const bool has_val =
+      std::any_of(all.begin(), all.end(), [](const LearnerMetrics& l) { return l.val.has_value(); });
+  std::string out = part == std::string_view("test")
+                        ? summary_table(all, &LearnerMetrics::test, part, has_val)
+                        : summary_table(all, &LearnerMetrics::val, part, false);
   for (const LearnerMetrics& l : all) {
     if (l.classes.size() > confusion_up_to) continue;
     if (l.test) {
@@ -121,6 +128,30 @@ std::string text_report(const std::vector<LearnerMetrics>& all, std::size_t conf
     }
   }
   return out;
+}
+
+std::string text_report(const std::vector<MultiLabelLearner>& all) {
+  const char* part = shown_part(all);
+  if (part == nullptr) return kNothing;
+  const bool test = part == std::string_view("test");
+  TextTable table;
+  std::vector<std::string> head = {part,       "n",        "mAP",     "macro F1",
+                                   "micro F1", "accuracy", "Hamming", "log loss"};
+  if (test) head.push_back("val mAP");
+  table.add(head);
+  for (const MultiLabelLearner& l : all) {
+    std::vector<std::string> cells = {l.learner};
+    if (const auto& m = test ? l.test : l.val) {
+      cells.insert(cells.end(),
+                   {fmt::format("{}", m->n), share(m->mean_average_precision), share(m->macro_f1),
+                    share(m->micro_f1), share(m->accuracy), share(m->hamming_loss), share(m->log_loss)});
+    } else {
+      cells.resize(8, "-");
+    }
+    if (test) cells.push_back(l.val ? share(l.val->mean_average_precision) : "-");
+    table.add(std::move(cells));
+  }
+  return table.print();
 }
 
 }  // namespace graft

@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "metrics.h"
+#include "metrics/metrics.h"
+#include "metrics/multi_label.h"
 
 namespace graft {
 
@@ -16,8 +17,16 @@ struct LearnerMetrics {
   std::optional<Metrics> val, test;
 };
 
+struct MultiLabelLearner {
+  std::string learner;
+  std::optional<MultiLabelMetrics> val, test;
+};
+
 /// Lines for a terminal: one per learner, test first, and confusion matrices (of test, else of val) of
 /// learners with at most `confusion_up_to` classes. Plain text, no colour; ends with a newline.
 std::string text_report(const std::vector<LearnerMetrics>& all, std::size_t confusion_up_to);
+
+/// A line per learner, test first.
+std::string text_report(const std::vector<MultiLabelLearner>& all);
 
 }  // namespace graft
