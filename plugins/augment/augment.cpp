@@ -68,7 +68,7 @@ class Augment final : public graft::Transform {
 }  // namespace
 
 GRAFT_PLUGIN(
-    augment, "2.0.0", Augment,
+    augment, "2.1.0", Augment,
     graft::PluginSchema::transform(
         "Changes images at random: crops, flips, warps, colours; several views of each.")
         .input(graft::PortType::Image, "Images of any size.")

@@ -156,10 +156,9 @@ TEST(Evaluate, RefusesPredictionsThatMakeNoSense) {
   StageHarness evaluate("evaluate");
   Predictions p = probe();
   p.test.labels[2] = {0, 1};
-  EXPECT_THAT(
-      message([&] { evaluate.report({p}); }),
-      StrEq("predictions of 'probe' on test: item 'image2.jpg' has 2 labels: expected one, as the "
-            "source's others have"));
+  EXPECT_THAT(message([&] { evaluate.report({p}); }),
+              StrEq("predictions of 'probe' on test: item 'image2.jpg' has 2 labels: expected one, as the "
+                    "source's others have"));
   p = probe();
   p.val.labels[1] = {2};
   EXPECT_THAT(message([&] { evaluate.report({p}); }),

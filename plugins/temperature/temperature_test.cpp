@@ -73,11 +73,10 @@ TEST(Temperature, IsThatOfLeastLogLoss) {
 }
 
 TEST(Temperature, OfSeveralLabelsARowIsThatOfLeastBinaryLogLoss) {
+  // Rows without labels are unlabelled.
   Predictions p =
       predictions(2, {0.9F, 0.2F, 0.6F, 0.7F, 0.3F, 0.1F, 0.5F, 0.5F, 0.8F, 0.4F}, {{0}, {0}, {}, {}, {1}});
   p.multi_label = true;
-  // Rows without labels are unlabelled: give the third one's place to a row that has none of the classes.
-  p.val.labels[2] = {};
   Predictions q = predictions(2, {0.9F, 0.2F, 0.6F, 0.7F, 0.8F, 0.4F}, {{0}, {0}, {1}});
   q.multi_label = true;
   StageHarness stage("temperature");

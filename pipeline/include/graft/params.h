@@ -31,7 +31,7 @@ struct GRAFT_API ParamSpec {
   bool scalar_ok = false;  ///< List, Object: one bare value stands for a list of one, for the first member.
   std::optional<double> min, max;
   std::optional<std::int64_t> min_items, max_items;
-  std::vector<std::string> choices;  ///< Choice: the words. File: names that may stand for one.
+  std::vector<std::string> choices;  ///< Choice: the words. File, Integer: names that may stand for one.
   std::string service;  ///< Choice: its values are the installed services of this name; see service().
   std::string auto_feature, auto_choice;  ///< Choice: see auto_by_processor().
   std::vector<ParamSpec> fields;  ///< List, Map: [0] is the element. Object: members. OneOf: alternatives.
@@ -56,7 +56,8 @@ struct GRAFT_API ParamSpec {
     return auto_feature = std::move(feature), auto_choice = std::move(value), *this;
   }
   ParamSpec& or_scalar() { return scalar_ok = true, *this; }
-  /// File: a value with neither '/' nor '.' is one of these names; its text enters the fingerprint.
+  /// File: a value with neither '/' nor '.' is one of these names; its text enters the fingerprint. Integer:
+  /// these words may stand in place of a number.
   ParamSpec& or_name(std::vector<std::string> names) { return choices = std::move(names), *this; }
   /// Where this parameter has a value, the defaults of the named ones do not apply: those that were left out
   /// are missing from the resolved values (Params::find), and the stage takes them from this parameter.

@@ -14,16 +14,12 @@ namespace graft {
 class Random {
  public:
   explicit Random(std::uint64_t seed) : state_(seed) {}
-  /// The stream of one view of one item.
+  /// The stream of one view of one item. Views start at places that have nothing to do with each other: a
+  /// start that moves by a multiple of the generator's own step would give the same numbers, shifted.
   Random(std::uint64_t seed, std::string_view key, std::uint32_t view)
-      : state_(hash64(key, seed) + 0x9e3779b97f4a7c15ULL * (std::uint64_t{view} + 1)) {}
+      : state_(hash64(key, seed) + kStep + (view == 0 ? 0 : mix(view))) {}
 
-  std::uint64_t next() {
-    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15ULL);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return z ^ (z >> 31);
-  }
+  std::uint64_t next() { return mix(state_ += kStep); }
   /// Uniform in [0, 1), 53 bits.
   double uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
@@ -39,6 +35,13 @@ class Random {
   }
 
  private:
+  static constexpr std::uint64_t kStep = 0x9e3779b97f4a7c15ULL;
+  static std::uint64_t mix(std::uint64_t z) {
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+  }
+
   std::uint64_t state_;
 };
 

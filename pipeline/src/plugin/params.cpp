@@ -84,7 +84,7 @@ std::string ParamSpec::type_name() const {
     case Kind::Flag:
       return "true or false";
     case Kind::Integer:
-      return "integer";
+      return choices.empty() ? "integer" : "integer, or one of " + joined(choices);
     case Kind::Number:
       return "number";
     case Kind::Text:

@@ -104,6 +104,7 @@ class Resolver {
       case Kind::Flag:
         return v.is_bool() ? v : wrong_type(spec, v);
       case Kind::Integer:
+        if (v.is_string() && !spec.choices.empty()) return choice(spec, v);
         if (!v.is_int()) return wrong_type(spec, v);
         check_range(spec, v.as_double(), v.to_json());
         return v;

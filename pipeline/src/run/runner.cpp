@@ -9,6 +9,7 @@
 
 #include <graft/error.h>
 
+#include "run/leaks.h"
 #include "run/learning.h"
 #include "run/run_files.h"
 #include "store/files.h"
@@ -80,6 +81,8 @@ class Run {
         run.run(workers);
       }
       set_current(nullptr);
+      if (const std::string leaks = find_leaks(run.listing()); !leaks.empty())
+        warn(plan_.stages[i].id + ": " + leaks);
       timings_["streams"][plan_.stages[i].id] = seconds_since(start);
       for (const RunTable& table : run.tables())
         if (options_.style.level >= LogLevel::Info && run.complete())

@@ -149,5 +149,19 @@ TEST(Value, JsonKeepsDoublesToTheLastBit) {
   EXPECT_EQ(Value(0.0 / 1.0 - 1.0 / 0.0).to_json(), "null");
 }
 
+TEST(Params, AWordMayStandForANumber) {
+  const std::vector<ParamSpec> specs = {integer("shots").range(1, 100).or_name({"all"})};
+  std::vector<ParamFault> faults;
+  EXPECT_EQ(resolve(specs, Value::from_json(R"({"shots": "all"})"), faults).find("shots")->as_string(),
+            "all");
+  EXPECT_EQ(resolve(specs, Value::from_json(R"({"shots": 4})"), faults).find("shots")->as_int(), 4);
+  EXPECT_TRUE(faults.empty());
+  resolve(specs, Value::from_json(R"({"shots": "al"})"), faults);
+  resolve(specs, Value::from_json(R"({"shots": 1.5})"), faults);
+  ASSERT_EQ(faults.size(), 2u);
+  EXPECT_EQ(faults[0].text, "'al' is not allowed here; did you mean 'all'? (allowed: all)");
+  EXPECT_EQ(faults[1].text, "expected integer, or one of all, got number 1.5");
+}
+
 }  // namespace
 }  // namespace graft

@@ -9,6 +9,7 @@
 
 #include "plugin/split.h"
 #include "run/bundle_file.h"
+#include "run/leaks.h"
 #include "run/learning.h"
 #include "temp_folder.h"
 
@@ -80,6 +81,31 @@ TEST(Split, HashedSplitsAreStableAndAboutRight) {
   const SplitRule has_val(params, {Split::Train, Split::Val});
   for (int i = 0; i < 100; ++i) EXPECT_EQ(has_val.given(std::to_string(i), Split::Train), Split::Train);
   EXPECT_EQ(rule.given("x", Split::Test), Split::Test);
+}
+
+TEST(Leaks, InputsOfEqualContentInTwoSplitsAreNamed) {
+  Listing listing;
+  const auto add = [&](const char* key, Split split, const char* content) {
+    ListedInput& input = listing.inputs.emplace_back();
+    input.key = key;
+    input.split = split;
+    if (content != nullptr) input.content = digest(std::string_view(content));
+  };
+  add("a.jpg", Split::Train, "one");
+  add("copy of a.jpg", Split::Train, "one");
+  add("b.jpg", Split::Test, "two");
+  add("unread.jpg", Split::Test, nullptr);
+  EXPECT_EQ(find_leaks(listing), "");
+  add("c.jpg", Split::Test, "one");
+  EXPECT_EQ(
+      find_leaks(listing),
+      "1 input has the content of an input of another split, 'a.jpg' (train) and 'c.jpg' (test): figures "
+      "of val and test are then too good; remove the copies, or let them share a split (group, or their "
+      "folder)");
+  add("d.jpg", Split::Val, "two");
+  EXPECT_THAT(find_leaks(listing),
+              HasSubstr("2 inputs have the content of an input of another split, 'a.jpg' "
+                        "(train) and 'c.jpg' (test) for one: "));
 }
 
 }  // namespace

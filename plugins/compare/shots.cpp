@@ -1,0 +1,78 @@
+#include <algorithm>
+#include <map>
+
+#include <graft/error.h>
+
+#include "resampling.h"
+#include "study.h"
+
+namespace graft {
+namespace {
+
+void summarise(CurvePoint& point) {
+  std::vector<double> accuracy, balanced, log_loss;
+  for (const TrialFigures& t : point.trials) {
+    accuracy.push_back(t.figures.accuracy);
+    balanced.push_back(t.figures.balanced);
+    log_loss.push_back(t.figures.log_loss);
+  }
+  point.accuracy = spread(accuracy);
+  point.balanced = spread(balanced);
+  point.log_loss = spread(log_loss);
+}
+
+/// Classes that have fewer inputs than asked for, in a warning.
+void tell_about_few(const std::vector<Trials::Input>& inputs, const std::vector<std::size_t>& pool,
+                    std::size_t shots, const Predictions& p, const StudyOptions& options) {
+  std::map<std::int32_t, std::size_t> count;
+  for (const std::size_t i : pool) ++count[inputs[i].labels.front()];
+  std::string few;
+  for (const auto& [label, n] : count)
+    if (n < shots)
+      few += (few.empty() ? "" : ", ") + p.classes[static_cast<std::size_t>(label)] + " has " +
+             std::to_string(n);
+  if (!few.empty())
+    options.warn("shots: " + std::to_string(shots) + " inputs of each class are wanted, " + few +
+                 ": all of them are taken");
+}
+
+}  // namespace
+
+std::vector<LearningCurve> learning_curves(const ReportInput& input, const StudyOptions& options) {
+  std::vector<LearningCurve> out;
+  for (const Predictions& p : input.predictions) {
+    const std::vector<Trials::Input>& inputs = input.trials.inputs(p.learner);
+    std::vector<std::size_t> pool, test;
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      if (!inputs[i].labels.empty()) (inputs[i].split == Split::Test ? test : pool).push_back(i);
+    if (test.empty())
+      throw Error(
+          "shots: learning curves are of test, which has no labelled input; give the source a test split");
+    LearningCurve curve{p.learner, {}};
+    for (const auto& shots : options.shots) {
+      CurvePoint point{shots, {}, {}, {}, {}};
+      if (!shots) {
+        const auto trained = static_cast<std::size_t>(std::count_if(
+            pool.begin(), pool.end(), [&](std::size_t i) { return inputs[i].split == Split::Train; }));
+        point.trials.push_back({0, 0, trained, pool.size() - trained, figures(p, p.test, "test"), 0});
+      } else {
+        tell_about_few(inputs, pool, *shots, p, options);
+      }
+      for (std::size_t d = 0; shots && d < options.draws; ++d) {
+        if (input.interrupted) throw Error("interrupted");
+        const Drawing drawing(inputs, options.seed + d);
+        Trials::Rows rows = drawing.divide(drawing.take(pool, *shots), options.val_share);
+        rows.score = test;
+        Trials::Result result = input.trials.fit(p.learner, rows);
+        point.trials.push_back(
+            {d, 0, rows.train.size(), rows.val.size(), figures(p, result.scores, "test"), result.seconds});
+      }
+      summarise(point);
+      curve.points.push_back(std::move(point));
+    }
+    out.push_back(std::move(curve));
+  }
+  return out;
+}
+
+}  // namespace graft

@@ -1,0 +1,165 @@
+#include "text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+namespace graft {
+namespace {
+
+std::string shots_name(const std::optional<std::size_t>& shots) {
+  return shots ? std::to_string(*shots) : "all";
+}
+
+/// Cells in columns: the first flush left, the others flush right.
+std::string columns(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> width;
+  for (const auto& row : rows) {
+    width.resize(std::max(width.size(), row.size()));
+    for (std::size_t c = 0; c < row.size(); ++c) width[c] = std::max(width[c], row[c].size());
+  }
+  std::string out;
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t c = 0; c < row.size(); ++c)
+      line += c == 0 ? fmt::format("{:<{}}", row[c], width[c]) : fmt::format("  {:>{}}", row[c], width[c]);
+    out += line.erase(line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return out;
+}
+
+std::string with_interval(const Interval& i) {
+  return fmt::format("{:+.4f} ({:+.4f} to {:+.4f})", i.mean, i.low, i.high);
+}
+
+std::string with_deviation(const Spread& s) {
+  return fmt::format("{:.4f} +- {:.4f}", s.mean, s.deviation);
+}
+
+Value to_value(const Spread& s) {
+  Value v = Value::map();
+  v["mean"] = s.mean;
+  v["deviation"] = s.deviation;
+  return v;
+}
+
+Value to_value(const Interval& i) {
+  Value v = Value::map();
+  v["difference"] = i.mean;
+  v["interval"] = Value::List{i.low, i.high};
+  return v;
+}
+
+}  // namespace
+
+std::string to_text(const Comparison& c) {
+  std::string out;
+  const char* balanced = c.multi_label ? "mAP" : "balanced";
+  const std::string sure = fmt::format("{:g} %", c.options.confidence * 100);
+  if (!c.test.empty()) {
+    std::vector<std::vector<std::string>> rows{{"", "n", "accuracy (" + sure + ")"}};
+    for (const auto& d : c.test) rows.push_back({d.learner, std::to_string(d.n), with_interval(d.accuracy)});
+    out += fmt::format("\ndifferences from {} on test, paired\n{}", c.against, columns(rows));
+  }
+  if (!c.folds.empty()) {
+    std::vector<std::vector<std::string>> rows{
+        {"", "accuracy", balanced, "log loss", "seconds", "from " + c.against + " (" + sure + ")"}};
+    for (const CrossValidated& l : c.folds)
+      rows.push_back({l.learner, with_deviation(l.accuracy), with_deviation(l.balanced),
+                      with_deviation(l.log_loss), fmt::format("{:.2f}", l.seconds),
+                      l.difference ? with_interval(*l.difference) : ""});
+    out += fmt::format("\ncross-validation, {} x {} folds of {} inputs\n{}", c.options.repeats,
+                       c.options.folds, c.folds[0].correct.size(), columns(rows));
+  }
+  if (!c.curves.empty()) {
+    std::vector<std::vector<std::string>> rows{{"inputs of each class"}};
+    for (const CurvePoint& p : c.curves[0].points) rows[0].push_back(shots_name(p.shots));
+    for (const LearningCurve& l : c.curves) {
+      rows.push_back({l.learner});
+      for (const CurvePoint& p : l.points) rows.back().push_back(fmt::format("{:.4f}", p.accuracy.mean));
+    }
+    out += fmt::format("\naccuracy on test, mean of {} draws\n{}", c.options.draws, columns(rows));
+  }
+  return out;
+}
+
+Value to_value(const Comparison& c) {
+  const char* balanced = c.multi_label ? "mean_average_precision" : "balanced_accuracy";
+  Value v = Value::map();
+  v["against"] = c.against;
+  v["confidence"] = c.options.confidence;
+  for (const auto& d : c.test) {
+    Value of = to_value(d.accuracy);
+    of["n"] = static_cast<std::int64_t>(d.n);
+    v["test"][d.learner] = std::move(of);
+  }
+  if (!c.folds.empty()) {
+    Value& cv = v["cross_validation"];
+    cv["folds"] = static_cast<std::int64_t>(c.options.folds);
+    cv["repeats"] = static_cast<std::int64_t>(c.options.repeats);
+    cv["inputs"] = static_cast<std::int64_t>(c.folds[0].correct.size());
+    for (const CrossValidated& l : c.folds) {
+      Value& of = cv["learners"][l.learner];
+      of["accuracy"] = to_value(l.accuracy);
+      of[balanced] = to_value(l.balanced);
+      of["log_loss"] = to_value(l.log_loss);
+      if (l.difference) of["accuracy_against"] = to_value(*l.difference);
+    }
+    const auto best = std::max_element(c.folds.begin(), c.folds.end(), [](const auto& a, const auto& b) {
+      return a.accuracy.mean != b.accuracy.mean ? a.accuracy.mean < b.accuracy.mean
+                                                : a.log_loss.mean > b.log_loss.mean;
+    });
+    cv["best"] = best->learner;
+  }
+  if (!c.curves.empty()) {
+    v["shots"]["draws"] = static_cast<std::int64_t>(c.options.draws);
+    for (const LearningCurve& l : c.curves) {
+      Value points = Value::list();
+      for (const CurvePoint& p : l.points) {
+        Value point = Value::map();
+        point["shots"] = p.shots ? Value(static_cast<std::int64_t>(*p.shots)) : Value("all");
+        point["accuracy"] = to_value(p.accuracy);
+        point[balanced] = to_value(p.balanced);
+        point["log_loss"] = to_value(p.log_loss);
+        points.push(std::move(point));
+      }
+      v["shots"]["learners"][l.learner] = std::move(points);
+    }
+  }
+  return v;
+}
+
+std::map<std::string, std::string> to_files(const Comparison& c) {
+  std::map<std::string, std::string> files;
+  const std::string balanced = c.multi_label ? "mean_average_precision" : "balanced_accuracy";
+  const auto figures = [](const TrialFigures& t) {
+    return fmt::format("{},{},{},{},{},{}\n", t.train, t.val, t.figures.n, t.figures.accuracy,
+                       t.figures.balanced, t.figures.log_loss);
+  };
+  const std::string columns = "train,val,scored,accuracy," + balanced + ",log_loss\n";
+  if (!c.folds.empty()) {
+    std::string& out = files["folds.csv"] = "learner,repeat,fold," + columns;
+    for (const CrossValidated& l : c.folds)
+      for (const TrialFigures& t : l.trials)
+        out += fmt::format("{},{},{},{}", l.learner, t.repeat + 1, t.fold + 1, figures(t));
+  }
+  if (!c.curves.empty()) {
+    std::string& out = files["shots.csv"] = "learner,shots,draw," + columns;
+    for (const LearningCurve& l : c.curves)
+      for (const CurvePoint& p : l.points)
+        for (const TrialFigures& t : p.trials)
+          out += fmt::format("{},{},{},{}", l.learner, shots_name(p.shots), t.repeat + 1, figures(t));
+  }
+  const auto difference = [&](const char* on, const std::string& learner, std::size_t n, const Interval& i) {
+    std::string& out = files["differences.csv"];
+    if (out.empty()) out = "on,learner,against,n,accuracy_difference,low,high\n";
+    out += fmt::format("{},{},{},{},{},{},{}\n", on, learner, c.against, n, i.mean, i.low, i.high);
+  };
+  for (const auto& d : c.test) difference("test", d.learner, d.n, d.accuracy);
+  for (const CrossValidated& l : c.folds)
+    if (l.difference) difference("folds", l.learner, l.correct.size(), *l.difference);
+  return files;
+}
+
+}  // namespace graft
