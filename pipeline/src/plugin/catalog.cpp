@@ -68,10 +68,13 @@ std::vector<ParamSpec> Catalog::parameters() {
       "Text file with a class name a line: fixes the classes and their order; left out: the classes are "
       "those found, in the order of their names.")};
   for (ParamSpec& p : SplitRule::parameters()) specs.push_back(std::move(p));
-  specs.push_back(integer("max_per_class")
-                      .at_least(1)
-                      .unit("inputs")
-                      .optional()
+  const auto limit = [](const char* name, const char* of) {
+    return integer(name).at_least(1).unit("inputs").optional().doc(of);
+  };
+  specs.push_back(object("max_per_class",
+                         {limit("all", "In every split that has no limit of its own."),
+                          limit("train", "In train."), limit("val", "In val."), limit("test", "In test.")})
+                      .or_scalar()
                       .doc("At most so many inputs of each class in each split, chosen by the seed."));
   specs.push_back(integer("shots").at_least(1).unit("inputs").optional().doc(
       "Few-shot study: so many train inputs of each class, chosen by the seed, those of fewer shots among "
@@ -112,8 +115,10 @@ void Catalog::close() {
   number_classes();
   decide_splits();
   warn_classes();
-  if (params_.has("max_per_class"))
-    for (const Split split : kSplits) thin_out(params_.get<std::size_t>("max_per_class"), split);
+  const Params limits = params_.object("max_per_class");
+  for (const Split split : kSplits)
+    if (const char* name = limits.has(to_string(split)) ? to_string(split) : "all"; limits.has(name))
+      thin_out(limits.get<std::size_t>(name), split);
   if (params_.has("shots")) take_shots(params_.get<std::size_t>("shots"));
 }
 

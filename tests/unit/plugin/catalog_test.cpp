@@ -224,6 +224,15 @@ TEST(Catalog, MaxPerClassLimitsEverySplit) {
                             {{"a", Split::Train}, 7}, {{"a", Split::Test}, 7}, {{"b", Split::Train}, 5}}));
 }
 
+TEST(Catalog, MaxPerClassMayLimitSplitsDifferently) {
+  Fixture f(R"({"val_fraction": 0, "max_per_class": {"all": 9, "train": 3}})");
+  f.add_many("a", 50, Split::Train);
+  for (int i = 0; i < 40; ++i) f.add("t" + std::to_string(i), {"a"}, Split::Test);
+  f.catalog->close();
+  EXPECT_EQ(f.counts(), (std::map<std::pair<std::string, Split>, int>{{{"a", Split::Train}, 3},
+                                                                      {{"a", Split::Test}, 9}}));
+}
+
 TEST(Catalog, WithSeveralLabelsOneThatHasRoomIsEnough) {
   Fixture f(R"({"val_fraction": 0, "max_per_class": 1})");
   f.add("both", {"a", "b"}, Split::Train);
