@@ -3,11 +3,17 @@
 #include <cblas.h>
 #include <omp.h>
 
+#include <vector>
+
+#include <graft/error.h>
+
 // LAPACK comes inside OpenBLAS; Debian ships no header for it.
 extern "C" {
 void dpotrf_(const char* uplo, const int* n, double* a, const int* lda, int* info);
 void dpotrs_(const char* uplo, const int* n, const int* nrhs, const double* a, const int* lda, double* b,
              const int* ldb, int* info);
+void dsyevd_(const char* jobz, const char* uplo, const int* n, double* a, const int* lda, double* w,
+             double* work, const int* lwork, int* iwork, const int* liwork, int* info);
 }
 
 namespace graft::linalg {
@@ -38,6 +44,18 @@ int as_int(std::size_t n) {
 
 }  // namespace
 
+void multiply_nn(MatrixRef<const float> a, MatrixRef<const float> b, MatrixRef<float> c) {
+  const OneThread one_thread;
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, as_int(a.rows), as_int(b.cols), as_int(a.cols), 1.0F,
+              a.data, as_int(a.stride), b.data, as_int(b.stride), 0.0F, c.data, as_int(c.stride));
+}
+
+void multiply_nn(MatrixRef<const double> a, MatrixRef<const double> b, MatrixRef<double> c) {
+  const OneThread one_thread;
+  cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, as_int(a.rows), as_int(b.cols), as_int(a.cols), 1.0,
+              a.data, as_int(a.stride), b.data, as_int(b.stride), 0.0, c.data, as_int(c.stride));
+}
+
 // A product with one vector is bound by memory: gemm would first copy the matrix.
 void multiply_nt(MatrixRef<const float> a, MatrixRef<const float> b, MatrixRef<float> c) {
   const OneThread one_thread;
@@ -48,6 +66,12 @@ void multiply_nt(MatrixRef<const float> a, MatrixRef<const float> b, MatrixRef<f
   }
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, as_int(a.rows), as_int(b.rows), as_int(a.cols), 1.0F,
               a.data, as_int(a.stride), b.data, as_int(b.stride), 0.0F, c.data, as_int(c.stride));
+}
+
+void multiply_nt(MatrixRef<const double> a, MatrixRef<const double> b, MatrixRef<double> c) {
+  const OneThread one_thread;
+  cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, as_int(a.rows), as_int(b.rows), as_int(a.cols), 1.0,
+              a.data, as_int(a.stride), b.data, as_int(b.stride), 0.0, c.data, as_int(c.stride));
 }
 
 void multiply_tn(MatrixRef<const float> a, MatrixRef<const float> b, MatrixRef<float> c) {
@@ -65,6 +89,12 @@ void gram_lower(MatrixRef<const float> a, MatrixRef<float> c) {
   const OneThread one_thread;
   cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, as_int(a.cols), as_int(a.rows), 1.0F, a.data,
               as_int(a.stride), 0.0F, c.data, as_int(c.stride));
+}
+
+void add_gram_lower(MatrixRef<const double> a, MatrixRef<double> c) {
+  const OneThread one_thread;
+  cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, as_int(a.cols), as_int(a.rows), 1.0, a.data,
+              as_int(a.stride), 1.0, c.data, as_int(c.stride));
 }
 
 // Row-major lower is column-major upper, which is what LAPACK is told; rows of right-hand sides are its
@@ -86,6 +116,25 @@ void cholesky_solve(MatrixRef<const double> l, MatrixRef<double> rows) {
   const int row_stride = as_int(rows.stride);
   int info = 0;
   dpotrs_("U", &n, &count, l.data, &stride, rows.data, &row_stride, &info);
+}
+
+void symmetric_eigen(MatrixRef<double> a, std::span<double> values) {
+  if (a.rows == 0) return;
+  const OneThread one_thread;
+  const int n = as_int(a.rows);
+  const int stride = as_int(a.stride);
+  const int ask = -1;
+  int info = 0;
+  double best_work = 0;
+  int best_iwork = 0;
+  dsyevd_("V", "U", &n, a.data, &stride, values.data(), &best_work, &ask, &best_iwork, &ask, &info);
+  std::vector<double> work(static_cast<std::size_t>(best_work));
+  std::vector<int> iwork(static_cast<std::size_t>(best_iwork));
+  const int work_size = as_int(work.size());
+  const int iwork_size = as_int(iwork.size());
+  dsyevd_("V", "U", &n, a.data, &stride, values.data(), work.data(), &work_size, iwork.data(), &iwork_size,
+          &info);
+  if (info != 0) throw Error("the eigenvalues of a symmetric matrix do not converge: look for huge features");
 }
 
 }  // namespace graft::linalg

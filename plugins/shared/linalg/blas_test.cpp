@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -32,19 +33,31 @@ TEST_P(Products, EqualThePlainSums) {
   const auto [m, n, k] = GetParam();
   const auto a = random_values(m * k, 1);
   const auto b = random_values(n * k, 2);
-  std::vector<float> nt(m * n), tn(m * n), want_nt(m * n), want_tn(m * n);
+  std::vector<float> nn(m * n), nt(m * n), tn(m * n), want_nn(m * n), want_nt(m * n), want_tn(m * n);
   for (std::size_t i = 0; i < m; ++i) {
     for (std::size_t j = 0; j < n; ++j) {
       for (std::size_t l = 0; l < k; ++l) {
+        want_nn[i * n + j] += a[i * k + l] * b[l * n + j];
         want_nt[i * n + j] += a[i * k + l] * b[j * k + l];
         want_tn[i * n + j] += a[l * m + i] * b[l * n + j];
       }
     }
   }
+  multiply_nn({a.data(), m, k}, {b.data(), k, n}, {nn.data(), m, n});
   multiply_nt({a.data(), m, k}, {b.data(), n, k}, {nt.data(), m, n});
   multiply_tn({a.data(), k, m}, {b.data(), k, n}, {tn.data(), m, n});
+  EXPECT_THAT(nn, Pointwise(FloatNear(1e-5F), want_nn));
   EXPECT_THAT(nt, Pointwise(FloatNear(1e-5F), want_nt));
   EXPECT_THAT(tn, Pointwise(FloatNear(1e-5F), want_tn));
+
+  const std::vector<double> a2(a.begin(), a.end()), b2(b.begin(), b.end());
+  std::vector<double> nn2(m * n), nt2(m * n);
+  multiply_nn({a2.data(), m, k}, {b2.data(), k, n}, {nn2.data(), m, n});
+  multiply_nt({a2.data(), m, k}, {b2.data(), n, k}, {nt2.data(), m, n});
+  for (std::size_t i = 0; i < m * n; ++i) {
+    EXPECT_NEAR(nn2[i], want_nn[i], 1e-5);
+    EXPECT_NEAR(nt2[i], want_nt[i], 1e-5);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Products,
@@ -60,6 +73,46 @@ TEST(Gram, FillsTheLowerTriangle) {
       float sum = 0;
       for (std::size_t r = 0; r < 20; ++r) sum += a[r * 3 + i] * a[r * 3 + j];
       EXPECT_NEAR(c[i * 3 + j], j <= i ? sum : -7, 1e-5) << i << "," << j;
+    }
+  }
+}
+
+TEST(Gram, IsAddedToWhatIsThere) {
+  const auto a = random_values(20 * 3, 3);
+  const std::vector<double> wide(a.begin(), a.end());
+  std::vector<double> c(9, -7);
+  add_gram_lower({wide.data(), 20, 3}, {c.data(), 3, 3});
+  for (std::size_t i = 0; i < 3; ++i) {
+    for (std::size_t j = 0; j < 3; ++j) {
+      double sum = -7;
+      for (std::size_t r = 0; r < 20; ++r) sum += wide[r * 3 + i] * wide[r * 3 + j];
+      EXPECT_NEAR(c[i * 3 + j], j <= i ? sum : -7, 1e-12) << i << "," << j;
+    }
+  }
+}
+
+TEST(SymmetricEigen, PutsAMatrixTogetherAgain) {
+  for (const std::size_t n : {1, 2, 7, 60}) {
+    Random random(n);
+    std::vector<double> a(n * n);
+    for (std::size_t i = 0; i < n; ++i) {
+      for (std::size_t j = 0; j <= i; ++j) a[i * n + j] = random.uniform(-1, 1);
+      for (std::size_t j = i + 1; j < n; ++j) a[i * n + j] = 1e30;  // not looked at
+    }
+    std::vector<double> v = a;
+    std::vector<double> values(n);
+    symmetric_eigen({v.data(), n, n}, values);
+    EXPECT_TRUE(std::is_sorted(values.begin(), values.end()));
+    for (std::size_t i = 0; i < n; ++i) {
+      for (std::size_t j = 0; j <= i; ++j) {
+        double sum = 0, product = 0;
+        for (std::size_t e = 0; e < n; ++e) {
+          sum += values[e] * v[e * n + i] * v[e * n + j];
+          product += v[i * n + e] * v[j * n + e];
+        }
+        EXPECT_NEAR(sum, a[i * n + j], 1e-12);
+        EXPECT_NEAR(product, i == j ? 1 : 0, 1e-12);
+      }
     }
   }
 }
