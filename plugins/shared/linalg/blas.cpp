@@ -85,6 +85,12 @@ void multiply_tn(MatrixRef<const float> a, MatrixRef<const float> b, MatrixRef<f
               a.data, as_int(a.stride), b.data, as_int(b.stride), 0.0F, c.data, as_int(c.stride));
 }
 
+void multiply_tn(MatrixRef<const double> a, MatrixRef<const double> b, MatrixRef<double> c) {
+  const OneThread one_thread;
+  cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, as_int(a.cols), as_int(b.cols), as_int(a.rows), 1.0,
+              a.data, as_int(a.stride), b.data, as_int(b.stride), 0.0, c.data, as_int(c.stride));
+}
+
 void gram_lower(MatrixRef<const float> a, MatrixRef<float> c) {
   const OneThread one_thread;
   cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, as_int(a.cols), as_int(a.rows), 1.0F, a.data,

@@ -30,6 +30,7 @@ void multiply_nt(MatrixRef<const float> a, MatrixRef<const float> b, MatrixRef<f
 void multiply_nt(MatrixRef<const double> a, MatrixRef<const double> b, MatrixRef<double> c);
 /// c = a^T b. Shapes k x m, k x n, m x n.
 void multiply_tn(MatrixRef<const float> a, MatrixRef<const float> b, MatrixRef<float> c);
+void multiply_tn(MatrixRef<const double> a, MatrixRef<const double> b, MatrixRef<double> c);
 /// Lower triangle of c = a^T a; what lies above the diagonal keeps its content. Shapes k x n, n x n.
 void gram_lower(MatrixRef<const float> a, MatrixRef<float> c);
 /// Adds a^T a to the lower triangle of c.

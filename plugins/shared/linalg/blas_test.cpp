@@ -51,12 +51,14 @@ TEST_P(Products, EqualThePlainSums) {
   EXPECT_THAT(tn, Pointwise(FloatNear(1e-5F), want_tn));
 
   const std::vector<double> a2(a.begin(), a.end()), b2(b.begin(), b.end());
-  std::vector<double> nn2(m * n), nt2(m * n);
+  std::vector<double> nn2(m * n), nt2(m * n), tn2(m * n);
   multiply_nn({a2.data(), m, k}, {b2.data(), k, n}, {nn2.data(), m, n});
   multiply_nt({a2.data(), m, k}, {b2.data(), n, k}, {nt2.data(), m, n});
+  multiply_tn({a2.data(), k, m}, {b2.data(), k, n}, {tn2.data(), m, n});
   for (std::size_t i = 0; i < m * n; ++i) {
     EXPECT_NEAR(nn2[i], want_nn[i], 1e-5);
     EXPECT_NEAR(nt2[i], want_nt[i], 1e-5);
+    EXPECT_NEAR(tn2[i], want_tn[i], 1e-5);
   }
 }
 

@@ -65,20 +65,25 @@ std::vector<float> floats(const Bundle& bundle, const std::string& name, const S
   return out;
 }
 
-std::vector<std::int32_t> class_indices(const Bundle& bundle, const std::string& name, std::size_t size,
-                                        std::size_t classes) {
+std::vector<std::int32_t> indices(const Bundle& bundle, const std::string& name, std::size_t size,
+                                  std::size_t limit, const char* what) {
   const Tensor& t = tensor(bundle, name, DType::I64, {static_cast<std::int64_t>(size)});
   std::vector<std::int32_t> out;
   out.reserve(size);
   for (std::size_t i = 0; i < size; ++i) {
-    const std::int64_t label = t.as<std::int64_t>()[i];
-    if (label < 0 || label >= static_cast<std::int64_t>(classes)) {
-      throw Error(fmt::format("tensor '{}' of the bundle has class {}: expected 0 to {}; {}", name, label,
-                              static_cast<std::int64_t>(classes) - 1, kCure));
+    const std::int64_t value = t.as<std::int64_t>()[i];
+    if (value < 0 || value >= static_cast<std::int64_t>(limit)) {
+      throw Error(fmt::format("tensor '{}' of the bundle has {} {}: expected 0 to {}; {}", name, what, value,
+                              static_cast<std::int64_t>(limit) - 1, kCure));
     }
-    out.push_back(static_cast<std::int32_t>(label));
+    out.push_back(static_cast<std::int32_t>(value));
   }
   return out;
+}
+
+std::vector<std::int32_t> class_indices(const Bundle& bundle, const std::string& name, std::size_t size,
+                                        std::size_t classes) {
+  return indices(bundle, name, size, classes, "class");
 }
 
 const RowSet& only_table(const std::vector<const RowSet*>& tables, std::size_t dim) {

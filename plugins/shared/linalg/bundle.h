@@ -21,6 +21,9 @@ std::vector<float> floats(const Bundle& bundle, const std::string& name, const S
 /// Elements of a vector of class indices (i64), each in [0, classes).
 std::vector<std::int32_t> class_indices(const Bundle& bundle, const std::string& name, std::size_t size,
                                         std::size_t classes);
+/// Elements of a vector of whole numbers (i64), each in [0, limit); `what` names one of them in messages.
+std::vector<std::int32_t> indices(const Bundle& bundle, const std::string& name, std::size_t size,
+                                  std::size_t limit, const char* what);
 
 /// Throws Error unless the tables fit a predictor of `dim` features; returns the only table.
 const RowSet& only_table(const std::vector<const RowSet*>& tables, std::size_t dim);
