@@ -6,9 +6,11 @@
 
 #include <graft/plugin.h>
 
+#include "embedding/parameter.h"
 #include "knn_model.h"
 #include "linalg/features.h"
 #include "linalg/softmax.h"
+#include "similarity/retrieval.h"
 
 namespace graft {
 namespace {
@@ -20,10 +22,11 @@ struct Trial {
   double log_loss = 0;
 };
 
-/// The labelled rows of a table, scaled to length 1.
-struct Rows {
-  linalg::CosineIndex index;
+/// Some labelled rows, prepared: to look at the search with.
+struct Queries {
+  std::vector<float> rows;
   std::vector<std::int32_t> labels;
+  std::vector<linalg::RowRange> excluded;  ///< Leave-one-out; empty for rows that were not learnt.
 };
 
 template <typename T>
@@ -44,13 +47,25 @@ T nearest_to(const std::vector<T>& grid, double wanted) {
 
 constexpr std::int64_t kDefaultK = 20;
 constexpr double kDefaultTemperature = 0.07;
+constexpr std::size_t kCacheBytes = std::size_t{1} << 30;  // of features that go through an embedding
+const std::vector<std::size_t> kRetrievalAt = {1, 5, 10};
 
 class Knn final : public Learner {
  public:
   explicit Knn(const StageContext& context)
       : ks_(ascending(context.params.get<std::vector<std::size_t>>("k"))),
         temperatures_(ascending(context.params.get<std::vector<double>>("temperature"))),
-        warn_(context.warn) {}
+        metric_(linalg::metric_from(context.params.get<std::string>("metric"))),
+        embedding_(context.params),
+        index_(IndexChoice::from(context.params)),
+        neighbours_(context.params.get<std::size_t>("neighbours")),
+        retrieval_(context.params.get<std::size_t>("retrieval")),
+        seed_(context.seed),
+        warn_(context.warn) {
+    weight_ = context.params.has("weights") ? vote_weight_from(context.params.get<std::string>("weights"))
+              : metric_ == linalg::Metric::Cosine ? VoteWeight::Exp
+                                                  : VoteWeight::Distance;
+  }
 
   LearnerResult fit(const LearnerInput& input) override {
     const TrainingTable& table = input.tables.at(0);
@@ -58,22 +73,23 @@ class Knn final : public Learner {
     LearnerResult out;
     Vote how;
     {
-      Rows train = take(*table.train, input, table.stage, "train");
+      KnnRows train = take(*table.train, input, table.stage, "train");
       if (const std::string absent = linalg::absent_classes(train.labels, input.classes); !absent.empty()) {
         warn_(fmt::format("no train rows of {}: the score of such a class is 0", absent));
       }
       how = choose(train, table, input, out.summary);
-      out.summary["train_rows"] = static_cast<std::int64_t>(train.labels.size());
-      KnnPredictor chosen(std::move(train.index), std::move(train.labels), classes, how);
+      KnnPredictor chosen(std::move(train), classes, how, neighbours_);
       if (table.val->rows() == 0) {  // train + val is train
         out.predictor = std::make_unique<KnnPredictor>(std::move(chosen));
         return out;
       }
       out.val = chosen.predict({table.val}, input.parallel);
     }
-    Rows all = take(*table.train_val, input, table.stage, "");
-    out.summary["rows"] = static_cast<std::int64_t>(all.labels.size());
-    out.predictor = std::make_unique<KnnPredictor>(std::move(all.index), std::move(all.labels), classes, how);
+    KnnRows all = take(*table.train_val, input, table.stage, "");
+    Value& refit = out.summary["refit"];
+    refit["rows"] = static_cast<std::int64_t>(all.labels.size());
+    if (embedding_.given()) refit["embedding"] = all.preparation.embedding()->summary();
+    out.predictor = std::make_unique<KnnPredictor>(std::move(all), classes, how, neighbours_);
     return out;
   }
 
@@ -81,14 +97,15 @@ class Knn final : public Learner {
 
  private:
   /// `part`: for warnings; empty where they have been given already.
-  Rows take(const RowSet& set, const LearnerInput& input, const std::string& stage, const char* part) const {
-    linalg::FeatureRows rows(set, input.classes.size(), std::numeric_limits<std::size_t>::max(),
-                             input.parallel);
-    if (rows.unlabelled() > 0 && *part != '\0') {
+  KnnRows take(const RowSet& set, const LearnerInput& input, const std::string& stage,
+               const char* part) const {
+    const std::size_t cache = embedding_.given() ? kCacheBytes : std::numeric_limits<std::size_t>::max();
+    linalg::FeatureRows rows(set, input.classes.size(), cache, input.parallel);
+    const bool first = *part != '\0';
+    if (rows.unlabelled() > 0 && first) {
       warn_(fmt::format("table '{}': {} {} rows have no label and are left out", stage, rows.unlabelled(),
                         part));
     }
-    rows.scale(linalg::RowScaler(linalg::RowScaler::Kind::L2), input.parallel);
     std::vector<std::int32_t> labels = rows.labels();
     if (labels.empty()) {
       throw Error(fmt::format(
@@ -96,27 +113,33 @@ class Knn final : public Learner {
           "and the rejected inputs",
           stage));
     }
-    const std::size_t dim = rows.dim();
-    if (rows.rows() > std::numeric_limits<std::uint32_t>::max()) {
-      throw Error(fmt::format("table '{}' has {} train rows: expected at most {}", stage, rows.rows(),
-                              std::numeric_limits<std::uint32_t>::max()));
+    const Warn quiet = [](const std::string&) {};
+    std::optional<Embedding> embedding;
+    if (embedding_.given()) {
+      embedding = embedding_.fit(
+          rows, {input.classes.size(), seed_, input.interrupted, first ? warn_ : quiet, input.parallel});
     }
-    return {linalg::CosineIndex(std::move(rows).release(), dim), std::move(labels)};
+    Preparation preparation(rows.dim(), std::move(embedding), metric_);
+    Origins origins(set, rows.positions());
+    linalg::ExactIndex exact(preparation.all(std::move(rows), input.parallel), preparation.dims(), metric_);
+    SearchIndex index(std::move(exact), index_, seed_, input.parallel);
+    return {std::move(preparation), std::move(index), std::move(labels), std::move(origins)};
   }
 
-  Vote choose(const Rows& train, const TrainingTable& table, const LearnerInput& input,
+  Vote choose(const KnnRows& train, const TrainingTable& table, const LearnerInput& input,
               Value& summary) const {
     std::vector<Trial> trials;
     for (const std::size_t k : ks_) {
-      for (const double temperature : temperatures_) trials.push_back({{k, temperature}, 0, 0});
+      for (const double temperature : temperatures_) {
+        trials.push_back({{k, weight_, temperature}, 0, 0});
+        if (weight_ != VoteWeight::Exp) break;  // no temperature in it
+      }
     }
-    linalg::FeatureRows val(*table.val, input.classes.size(), 0, input.parallel);
-    val.scale(linalg::RowScaler(linalg::RowScaler::Kind::L2), input.parallel);
+    const linalg::FeatureRows val(*table.val, input.classes.size(), 0, input.parallel);
     if (val.unlabelled() > 0) {
       warn_(fmt::format("table '{}': {} val rows have no label and are left out", table.stage,
                         val.unlabelled()));
     }
-    summary["val_rows"] = static_cast<std::int64_t>(val.rows());
     Vote how = trials.front().how;
     if (val.rows() > 0) {
       try_on_val(train, val, input, trials);
@@ -124,16 +147,23 @@ class Knn final : public Learner {
               return a.accuracy != b.accuracy ? a.accuracy > b.accuracy : a.log_loss < b.log_loss;
             })->how;  // of equals the first: the smaller k, then the lower temperature
     } else if (trials.size() > 1) {
-      how = {nearest_to(ks_, kDefaultK), nearest_to(temperatures_, kDefaultTemperature)};
+      how.k = nearest_to(ks_, kDefaultK);
+      how.temperature = nearest_to(temperatures_, kDefaultTemperature);
       warn_(fmt::format(
           "table '{}' has no labelled val rows to choose k and temperature on: taking k = {}, temperature "
           "= {}, nearest to the defaults; give the source a val split, or set both to one value",
           table.stage, how.k, how.temperature));
     }
     summary["k"] = static_cast<std::int64_t>(how.k);
-    summary["temperature"] = how.temperature;
+    if (weight_ == VoteWeight::Exp) summary["temperature"] = how.temperature;
     summary["chosen_on"] = trials.size() == 1 ? "given" : val.rows() > 0 ? "val" : "nothing";
+    summary["metric"] = linalg::metric_names()[static_cast<std::size_t>(metric_)];
+    summary["weights"] = vote_weight_names()[static_cast<std::size_t>(weight_)];
+    summary["train_rows"] = static_cast<std::int64_t>(train.labels.size());
+    summary["val_rows"] = static_cast<std::int64_t>(val.rows());
+    if (train.preparation.embedding()) summary["embedding"] = train.preparation.embedding()->summary();
     if (val.rows() > 0) summary["path"] = describe(trials);
+    look(train, val, how, input, summary);
     if (how.k > train.labels.size()) {
       warn_(
           fmt::format("k = {} is more than the {} train rows: all of them vote", how.k, train.labels.size()));
@@ -142,20 +172,19 @@ class Knn final : public Learner {
   }
 
   /// Scores every setting with one search for the largest k.
-  void try_on_val(const Rows& train, const linalg::FeatureRows& val, const LearnerInput& input,
+  void try_on_val(const KnnRows& train, const linalg::FeatureRows& val, const LearnerInput& input,
                   std::vector<Trial>& trials) const {
     std::vector<std::vector<Trial>> parts(val.blocks(), trials);
     input.parallel.for_each(val.blocks(), [&](std::size_t b) {
       if (input.interrupted) throw Error("interrupted");
-      std::vector<float> scratch;
       const std::size_t count = val.count(b);
-      const auto found = train.index.search({val.block(b, scratch), count * val.dim()}, ks_.back());
+      const auto found = train.index.search(train.preparation.block(val, b), ks_.back());
       const std::size_t k = found.size() / count;
       std::vector<float> shares(input.classes.size());
       for (std::size_t r = 0; r < count; ++r) {
         const auto label = static_cast<std::size_t>(val.labels()[val.begin(b) + r]);
         for (Trial& trial : parts[b]) {
-          vote({found.data() + r * k, k}, trial.how, train.labels, shares);
+          vote({found.data() + r * k, k}, trial.how, metric_, train.labels, shares);
           trial.accuracy += linalg::argmax(std::span<const float>(shares)) == label ? 1 : 0;
           trial.log_loss -= std::log(std::max<double>(shares[label], 0x1p-52));
         }
@@ -172,12 +201,60 @@ class Knn final : public Learner {
     }
   }
 
-  static Value describe(const std::vector<Trial>& trials) {
+  /// How well train rows are found, and by an approximate index how many of them: by val rows, or by train
+  /// rows that do not see themselves.
+  void look(const KnnRows& train, const linalg::FeatureRows& val, const Vote& how, const LearnerInput& input,
+            Value& summary) const {
+    const bool approximate = index_.kind != IndexChoice::Kind::Exact;
+    if (retrieval_ == 0 && !approximate) return;
+    const Queries queries = val.rows() > 0 ? from_val(train, val, input.parallel) : from_train(train);
+    if (input.interrupted) throw Error("interrupted");
+    if (retrieval_ > 0) {
+      Value& v = summary["retrieval"];
+      v["by"] = val.rows() > 0 ? "val" : "train, leaving one out";
+      const Value figures =
+          retrieval(train.index.exact(), train.labels, {queries.rows, queries.labels, queries.excluded},
+                    kRetrievalAt, input.parallel)
+              .summary();
+      for (const auto& [name, figure] : figures.as_map()) v[name] = figure;
+    }
+    if (!approximate) return;
+    Value& v = summary["index"];
+    v["kind"] = index_.name();
+    v["queries"] = static_cast<std::int64_t>(queries.labels.size());
+    v[fmt::format("recall_at_{}", how.k)] =
+        train.index.recall(queries.rows, how.k, queries.excluded, input.parallel);
+  }
+
+  std::size_t most_queries() const { return retrieval_ > 0 ? retrieval_ : 1000; }
+
+  Queries from_val(const KnnRows& train, const linalg::FeatureRows& val, Parallel& parallel) const {
+    const std::vector<std::size_t> sample = linalg::evenly_spaced(val.rows(), most_queries());
+    const std::vector<float> features = linalg::rows_at(val, sample, parallel);
+    Queries out;
+    out.rows = train.preparation.apply(sample.size(), features.data(),
+                                       [&](std::size_t r) { return val.key(sample[r]); });
+    for (const std::size_t r : sample) out.labels.push_back(val.labels()[r]);
+    return out;
+  }
+
+  Queries from_train(const KnnRows& train) const {
+    const linalg::ExactIndex& index = train.index.exact();
+    Queries out;
+    for (const std::size_t r : linalg::evenly_spaced(index.size(), most_queries())) {
+      out.rows.insert(out.rows.end(), index.row(r), index.row(r) + index.dim());
+      out.labels.push_back(train.labels[r]);
+      out.excluded.push_back(train.origins.of_row(static_cast<std::uint32_t>(r)));
+    }
+    return out;
+  }
+
+  Value describe(const std::vector<Trial>& trials) const {
     Value path = Value::list();
     for (const Trial& trial : trials) {
       Value v = Value::map();
       v["k"] = static_cast<std::int64_t>(trial.how.k);
-      v["temperature"] = trial.how.temperature;
+      if (weight_ == VoteWeight::Exp) v["temperature"] = trial.how.temperature;
       v["val_accuracy"] = trial.accuracy;
       v["val_log_loss"] = trial.log_loss;
       path.push(std::move(v));
@@ -187,8 +264,24 @@ class Knn final : public Learner {
 
   std::vector<std::size_t> ks_;
   std::vector<double> temperatures_;
-  std::function<void(const std::string&)> warn_;
+  linalg::Metric metric_;
+  VoteWeight weight_ = VoteWeight::Exp;
+  EmbeddingParameter embedding_;
+  IndexChoice index_;
+  std::size_t neighbours_;
+  std::size_t retrieval_;
+  std::uint64_t seed_;
+  Warn warn_;
 };
+
+ParamSpec weights() {
+  ParamSpec spec = choice("weights", vote_weight_names(), "exp").optional();
+  spec.default_value = {};
+  return spec.doc(
+      "Weight of a vote: exp: exp(similarity / temperature); uniform: 1; distance: 1 / (d + 1e-5) with d = 1 "
+      "- cosine "
+      "or the Euclidean distance. Left out: exp for cosine, distance for euclidean.");
+}
 
 constexpr const char* kExample = R"(name: knn
 stages:
@@ -199,31 +292,51 @@ stages:
     with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}
   table: {plugin: feature_table, from: features}
   knn: {plugin: knn, from: table, with: {k: [1, 5, 10, 20], temperature: 0.07}}
-  report: {plugin: evaluate, from: knn}
+  svd_knn: {plugin: knn, from: table, with: {k: [1, 5, 10, 20], embedding: {pca: {energy: 0.9}}}}
+  report: {plugin: evaluate, from: [knn, svd_knn]}
 )";
 
 }  // namespace
 }  // namespace graft
 
-GRAFT_PLUGIN(knn, "1.0.0", graft::Knn,
-             graft::PluginSchema::learner("Weighted k nearest neighbours by cosine similarity, exact.")
-                 .input(graft::PortType::Table,
-                        "Feature vectors with one label a row; they are scaled to length 1.")
-                 .output("out", graft::PortType::Predictor, "f32[?]",
-                         "Share of the neighbours' votes for each class.")
-                 .param(graft::list("k", graft::integer("k").range(1, 10000))
-                            .or_scalar()
-                            .items(1, 100)
-                            .default_list({graft::kDefaultK})
-                            .unit("rows")
-                            .doc("Neighbours that vote. Of several, the one with the best accuracy on val is "
-                                 "taken (then the "
-                                 "lowest log loss, then the smallest)."))
-                 .param(graft::list("temperature", graft::number("temperature").range(1e-4, 1e4))
-                            .or_scalar()
-                            .items(1, 100)
-                            .default_list({graft::kDefaultTemperature})
-                            .doc("T of the vote exp(similarity / T): low lets the nearest decide, high "
-                                 "counts all alike. Of "
-                                 "several, chosen on val together with k."))
-                 .example(graft::kExample))
+GRAFT_PLUGIN(
+    knn, "2.0.0", graft::Knn,
+    graft::PluginSchema::learner("Weighted k nearest neighbours by cosine or Euclidean distance.")
+        .input(graft::PortType::Table, "Feature vectors with one label a row.")
+        .output("out", graft::PortType::Predictor, "f32[?]", "Share of the neighbours' votes for each class.")
+        .param(graft::list("k", graft::integer("k").range(1, 10000))
+                   .or_scalar()
+                   .items(1, 100)
+                   .default_list({graft::kDefaultK})
+                   .unit("rows")
+                   .doc("Neighbours that vote. Of several, the one with the best accuracy on val is taken "
+                        "(then the "
+                        "lowest log loss, then the smallest)."))
+        .param(graft::choice("metric", graft::linalg::metric_names(), "cosine")
+                   .doc("Similarity: the cosine, or minus the squared Euclidean distance."))
+        .param(graft::weights())
+        .param(
+            graft::list("temperature", graft::number("temperature").range(1e-4, 1e6))
+                .or_scalar()
+                .items(1, 100)
+                .default_list({graft::kDefaultTemperature})
+                .doc(
+                    "T of the vote exp(similarity / T): low lets the nearest decide, high counts all alike; "
+                    "for "
+                    "euclidean in squares of the features' unit. Of several, chosen on val together with k."))
+        .param(graft::EmbeddingParameter::spec())
+        .param(graft::IndexChoice::spec())
+        .param(graft::integer("neighbours", 5)
+                   .range(0, 1000)
+                   .unit("rows")
+                   .neutral()
+                   .doc("Nearest rows to list for every val and test row, in neighbours/ of the run; 0: no "
+                        "list."))
+        .param(graft::integer("retrieval", 1000)
+                   .range(0, 100000)
+                   .unit("rows")
+                   .neutral()
+                   .doc("Val rows, evenly spaced, that the retrieval figures of the summary are taken from "
+                        "(train rows "
+                        "that do not see themselves, where there is no val); 0: no figures."))
+        .example(graft::kExample))

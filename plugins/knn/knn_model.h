@@ -3,43 +3,45 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <vector>
 
 #include <graft/predictor.h>
 
-#include "linalg/neighbours.h"
+#include "similarity/origins.h"
+#include "similarity/preparation.h"
+#include "similarity/search_index.h"
+#include "similarity/vote.h"
 
 namespace graft {
 
-/// How neighbours vote: each of the k nearest for its class, with weight exp(similarity / temperature).
-struct Vote {
-  std::size_t k = 0;
-  double temperature = 0;
+/// Training rows, ready to be searched.
+struct KnnRows {
+  Preparation preparation;
+  SearchIndex index;                 ///< Of prepared rows.
+  std::vector<std::int32_t> labels;  ///< One class a row of the index.
+  Origins origins;                   ///< Empty in a model that was loaded.
 };
 
-/// Shares of the votes of a row's neighbours (best first; at least one), one per class, adding up to 1. The
-/// largest weight is scaled to 1 first, so that no temperature overflows or loses all votes.
-void vote(std::span<const linalg::Neighbour> neighbours, const Vote& how,
-          const std::vector<std::int32_t>& labels, std::span<float> shares);
-
-/// Weighted k nearest neighbours by cosine as a predictor of one table. Holds the training rows.
+/// Weighted k nearest neighbours as a predictor of one table. Holds the training rows.
 class KnnPredictor final : public Predictor {
  public:
-  /// `labels` has one class in [0, classes) per row of the index.
-  KnnPredictor(linalg::CosineIndex index, std::vector<std::int32_t> labels, std::size_t classes, Vote how)
-      : index_(std::move(index)), labels_(std::move(labels)), classes_(classes), vote_(how) {}
+  /// `shown`: how many neighbours `neighbours` gives at most.
+  KnnPredictor(KnnRows rows, std::size_t classes, Vote how, std::size_t shown)
+      : rows_(std::move(rows)), classes_(classes), vote_(how), shown_(shown) {}
   static std::unique_ptr<KnnPredictor> load(const Bundle& bundle);
 
-  /// A row of zeros is at similarity 0 to every training row: the first k of them vote.
+  const KnnRows& rows() const { return rows_; }
+  /// By cosine, a row of zeros is at similarity 0 to every training row: the first k of them vote.
   Scores predict(const std::vector<const RowSet*>& tables, Parallel& parallel) const override;
+  /// Of a row that the predictor has learnt: without the rows of the same input.
+  Neighbours neighbours(const std::vector<const RowSet*>& tables, Parallel& parallel) const override;
   void save(Bundle& bundle) const override;
 
  private:
-  linalg::CosineIndex index_;
-  std::vector<std::int32_t> labels_;
+  KnnRows rows_;
   std::size_t classes_;
   Vote vote_;
+  std::size_t shown_;
 };
 
 }  // namespace graft

@@ -31,25 +31,6 @@ std::vector<std::size_t> drawn(std::size_t n, std::size_t count, std::uint64_t s
   return all;
 }
 
-/// The components of the rows at the given positions (ascending), row-major.
-std::vector<double> mapped(const linalg::FeatureRows& rows, const Embedding& components,
-                           const std::vector<std::size_t>& positions, Parallel& parallel) {
-  const std::size_t dims = components.dims();
-  std::vector<double> out(positions.size() * dims);
-  parallel.for_each(rows.blocks(), [&](std::size_t b) {
-    const auto first = std::lower_bound(positions.begin(), positions.end(), rows.begin(b));
-    const auto last = std::lower_bound(first, positions.end(), rows.begin(b) + rows.count(b));
-    if (first == last) return;
-    std::vector<float> scratch, y(rows.count(b) * dims);
-    components.apply(rows.count(b), rows.block(b, scratch), y.data());
-    for (auto at = first; at != last; ++at) {
-      std::copy_n(y.begin() + static_cast<std::ptrdiff_t>((*at - rows.begin(b)) * dims), dims,
-                  out.begin() + (at - positions.begin()) * static_cast<std::ptrdiff_t>(dims));
-    }
-  });
-  return out;
-}
-
 /// `unit` B P, row-major dims x features.
 std::vector<float> composed(const std::vector<double>& b, std::size_t dims, double unit,
                             const Embedding& components) {
@@ -169,7 +150,10 @@ Embedding fit_learnt(const linalg::FeatureRows& rows, const LearntOptions& optio
   const std::vector<std::size_t> sample = drawn(rows.rows(), options.rows, options.seed);
   std::vector<std::int32_t> labels;
   for (const std::size_t r : sample) labels.push_back(rows.labels()[r]);
-  std::vector<double> x = mapped(rows, components, sample, parallel);
+  const std::vector<float> features = linalg::rows_at(rows, sample, parallel);
+  std::vector<float> outputs(sample.size() * inputs);
+  components.apply(sample.size(), features.data(), outputs.data());
+  std::vector<double> x(outputs.begin(), outputs.end());
   const double squares = std::inner_product(x.begin(), x.end(), x.begin(), 0.0);
   const double unit = 1 / std::sqrt(squares / static_cast<double>(labels.size()));
   for (double& v : x) v *= unit;

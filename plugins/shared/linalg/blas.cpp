@@ -19,30 +19,23 @@ void dsyevd_(const char* jobz, const char* uplo, const int* n, double* a, const 
 namespace graft::linalg {
 namespace {
 
-/// OpenBLAS built with OpenMP takes its number of threads from the calling thread's OpenMP setting at every
-/// call; built with POSIX threads it has one number for the process.
-class OneThread {
- public:
-  OneThread() {
-    static const bool posix_threads = openblas_get_parallel() == OPENBLAS_THREAD;
-    if (posix_threads && openblas_get_num_threads() != 1) openblas_set_num_threads(1);
-    if (before_ != 1) omp_set_num_threads(1);
-  }
-  ~OneThread() {
-    if (before_ != 1) omp_set_num_threads(before_);
-  }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  const int before_ = omp_get_max_threads();
-};
-
 int as_int(std::size_t n) {
   return static_cast<int>(n);
 }
 
 }  // namespace
+
+// OpenBLAS built with OpenMP takes its number of threads from the calling thread's OpenMP setting at every
+// call; built with POSIX threads it has one number for the process.
+OneThread::OneThread() : before_(omp_get_max_threads()) {
+  static const bool posix_threads = openblas_get_parallel() == OPENBLAS_THREAD;
+  if (posix_threads && openblas_get_num_threads() != 1) openblas_set_num_threads(1);
+  if (before_ != 1) omp_set_num_threads(1);
+}
+
+OneThread::~OneThread() {
+  if (before_ != 1) omp_set_num_threads(before_);
+}
 
 void multiply_nn(MatrixRef<const float> a, MatrixRef<const float> b, MatrixRef<float> c) {
   const OneThread one_thread;

@@ -10,6 +10,19 @@
 /// fight for the cores.
 namespace graft::linalg {
 
+/// While it lives, the BLAS and OpenMP work on the calling thread alone. The functions below have one inside;
+/// it is here for other libraries that are built on both.
+class OneThread {
+ public:
+  OneThread();
+  ~OneThread();
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  const int before_;
+};
+
 /// A row-major matrix that someone else owns; `stride` elements from one row to the next.
 template <typename T>
 struct MatrixRef {

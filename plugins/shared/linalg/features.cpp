@@ -208,4 +208,29 @@ void FeatureRows::scale(RowScaler scaler, Parallel& parallel) {
                     [&](std::size_t b) { scaler_.apply(count(b), dim_, values_.data() + begin(b) * dim_); });
 }
 
+std::vector<float> rows_at(const FeatureRows& rows, const std::vector<std::size_t>& positions,
+                           Parallel& parallel) {
+  const std::size_t dim = rows.dim();
+  std::vector<float> out(positions.size() * dim);
+  parallel.for_each(rows.blocks(), [&](std::size_t b) {
+    const auto first = std::lower_bound(positions.begin(), positions.end(), rows.begin(b));
+    const auto last = std::lower_bound(first, positions.end(), rows.begin(b) + rows.count(b));
+    if (first == last) return;
+    std::vector<float> scratch;
+    const float* x = rows.block(b, scratch);
+    for (auto at = first; at != last; ++at) {
+      std::copy_n(x + (*at - rows.begin(b)) * dim, dim,
+                  out.begin() + (at - positions.begin()) * static_cast<std::ptrdiff_t>(dim));
+    }
+  });
+  return out;
+}
+
+std::vector<std::size_t> evenly_spaced(std::size_t n, std::size_t most) {
+  const std::size_t count = std::min(n, most);
+  std::vector<std::size_t> out(count);
+  for (std::size_t i = 0; i < count; ++i) out[i] = i * n / count;
+  return out;
+}
+
 }  // namespace graft::linalg

@@ -71,6 +71,7 @@ class FeatureRows {
   const std::vector<std::int32_t>& labels() const { return labels_; }
   /// Position in the RowSet of every row.
   const std::vector<std::size_t>& positions() const { return positions_; }
+  std::string_view key(std::size_t row) const { return set_->key(positions_[row]); }
 
   std::size_t blocks() const { return (rows() + block_rows_ - 1) / block_rows_; }
   std::size_t begin(std::size_t block) const { return block * block_rows_; }
@@ -97,5 +98,12 @@ class FeatureRows {
   std::vector<float> values_;
   RowScaler scaler_;
 };
+
+/// The features of the rows at some positions of `rows` (ascending), row-major positions.size() x dim.
+std::vector<float> rows_at(const FeatureRows& rows, const std::vector<std::size_t>& positions,
+                           Parallel& parallel);
+
+/// At most `most` of n positions, evenly spaced, ascending.
+std::vector<std::size_t> evenly_spaced(std::size_t n, std::size_t most);
 
 }  // namespace graft::linalg

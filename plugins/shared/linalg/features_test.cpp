@@ -65,6 +65,24 @@ TEST(FeatureRows, IsTheSameInMemoryAndFromTheTable) {
   }
 }
 
+TEST(FeatureRows, GivesTheRowsAtSomePositions) {
+  Sequential sequential;
+  const MemoryRows table = random_rows(3000, 5, 3);
+  const FeatureRows cached(table, 3, kAll, sequential), read(table, 3, 0, sequential);
+  const std::vector<float> all = everything(cached);
+  std::vector<std::size_t> some = evenly_spaced(cached.rows(), 7);
+  some.push_back(cached.rows() - 1);
+  const std::vector<float> found = rows_at(read, some, sequential);
+  EXPECT_EQ(found, rows_at(cached, some, sequential));
+  ASSERT_EQ(found.size(), 8U * 5);
+  for (std::size_t i = 0; i < some.size(); ++i) {
+    for (std::size_t d = 0; d < 5; ++d) EXPECT_EQ(found[i * 5 + d], all[some[i] * 5 + d]);
+  }
+  EXPECT_THAT(evenly_spaced(10, 3), ElementsAre(0, 3, 6));
+  EXPECT_THAT(evenly_spaced(3, 10), ElementsAre(0, 1, 2));
+  EXPECT_THAT(evenly_spaced(0, 10), ElementsAre());
+}
+
 TEST(FeatureRows, LeavesOutUnlabelledRows) {
   Sequential sequential;
   const MemoryRows table({1, 2, 3, 4}, 1, {0, -1, 1, 0});

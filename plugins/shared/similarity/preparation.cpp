@@ -1,0 +1,74 @@
+#include "similarity/preparation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <graft/error.h>
+
+#include "linalg/bundle.h"
+
+namespace graft {
+
+std::vector<float> Preparation::apply(std::size_t count, const float* rows,
+                                      const std::function<std::string_view(std::size_t)>& key) const {
+  std::vector<float> out(count * dims());
+  if (embedding_) {
+    embedding_->apply(count, rows, out.data());
+    const auto bad = std::find_if(out.begin(), out.end(), [](float v) { return !std::isfinite(v); });
+    if (bad != out.end()) {
+      throw Error(
+          fmt::format("row '{}': its features are so far from those of training that the embedding ({}) "
+                      "overflows; look at this "
+                      "input, or scale the features",
+                      key(static_cast<std::size_t>(bad - out.begin()) / dims()), embedding_->kind()));
+    }
+  } else {
+    std::copy_n(rows, out.size(), out.begin());
+  }
+  if (metric_ == linalg::Metric::Cosine)
+    linalg::RowScaler(linalg::RowScaler::Kind::L2).apply(count, dims(), out.data());
+  return out;
+}
+
+std::vector<float> Preparation::block(const linalg::FeatureRows& rows, std::size_t block) const {
+  std::vector<float> scratch;
+  const float* x = rows.block(block, scratch);
+  return apply(rows.count(block), x, [&](std::size_t r) { return rows.key(rows.begin(block) + r); });
+}
+
+std::vector<float> Preparation::all(linalg::FeatureRows&& rows, Parallel& parallel) const {
+  if (!embedding_ && rows.cached()) {
+    if (metric_ == linalg::Metric::Cosine)
+      rows.scale(linalg::RowScaler(linalg::RowScaler::Kind::L2), parallel);
+    return std::move(rows).release();
+  }
+  std::vector<float> out(rows.rows() * dims());
+  parallel.for_each(rows.blocks(), [&](std::size_t b) {
+    const std::vector<float> some = block(rows, b);
+    std::copy(some.begin(), some.end(), out.begin() + static_cast<std::ptrdiff_t>(rows.begin(b) * dims()));
+  });
+  return out;
+}
+
+void Preparation::save(Bundle& bundle) const {
+  bundle.facts["dim"] = static_cast<std::int64_t>(inputs_);
+  bundle.facts["metric"] = linalg::metric_names()[static_cast<std::size_t>(metric_)];
+  if (embedding_) embedding_->save(bundle);
+}
+
+Preparation Preparation::load(const Bundle& bundle) {
+  const std::size_t inputs = linalg::count_fact(bundle, "dim", 1);
+  const linalg::Metric metric = linalg::metric_from(linalg::fact(bundle, "metric").as_string());
+  std::optional<Embedding> embedding = Embedding::load(bundle);
+  if (embedding && embedding->inputs() != inputs) {
+    throw Error(fmt::format(
+        "'embedding_inputs' of the bundle is {}: expected {}, as 'dim'; the bundle is damaged or of "
+        "another learner; train the model again",
+        embedding->inputs(), inputs));
+  }
+  return Preparation(inputs, std::move(embedding), metric);
+}
+
+}  // namespace graft

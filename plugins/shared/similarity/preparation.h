@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include <graft/predictor.h>
+
+#include "embedding/embedding.h"
+#include "linalg/features.h"
+#include "linalg/neighbours.h"
+
+namespace graft {
+
+/// What is done to feature vectors before they are compared: an embedding, if any, and for cosine the scaling
+/// to length 1. Immutable; any thread.
+class Preparation {
+ public:
+  Preparation(std::size_t inputs, std::optional<Embedding> embedding, linalg::Metric metric)
+      : inputs_(inputs), embedding_(std::move(embedding)), metric_(metric) {}
+
+  std::size_t inputs() const { return inputs_; }
+  std::size_t dims() const { return embedding_ ? embedding_->dims() : inputs_; }
+  linalg::Metric metric() const { return metric_; }
+  const std::optional<Embedding>& embedding() const { return embedding_; }
+
+  /// Row-major count x dims() for `rows`, count x inputs(). Throws Error that names the row, by `key`, when
+  /// an output is too large for float32.
+  std::vector<float> apply(std::size_t count, const float* rows,
+                           const std::function<std::string_view(std::size_t)>& key) const;
+  /// Block `block` of rows: count(block) x dims().
+  std::vector<float> block(const linalg::FeatureRows& rows, std::size_t block) const;
+  /// All rows. Those without an embedding are taken over from memory, where they are.
+  std::vector<float> all(linalg::FeatureRows&& rows, Parallel& parallel) const;
+
+  void save(Bundle& bundle) const;
+  /// Throws Error naming what is missing or mis-shaped.
+  static Preparation load(const Bundle& bundle);
+
+ private:
+  std::size_t inputs_;
+  std::optional<Embedding> embedding_;
+  linalg::Metric metric_;
+};
+
+}  // namespace graft

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <graft/params.h>
+#include <graft/predictor.h>
+
+#include "linalg/neighbours.h"
+
+namespace graft {
+
+/// How rows are searched: exactly, or approximately by FAISS (Johnson et al. 2019), where it was there when
+/// this was built.
+struct IndexChoice {
+  enum class Kind { Exact, Ivf, Hnsw };
+  Kind kind = Kind::Exact;
+  std::optional<std::size_t> lists = {};  ///< Ivf: inverted lists; left out: the square root of the rows.
+  std::size_t probes = 8;                 ///< Ivf: lists that a query looks into.
+  std::size_t links = 32;                 ///< Hnsw: links of a row in each layer (M).
+  std::size_t ef_construction = 100;      ///< Hnsw: candidates while the graph is built.
+  std::size_t ef_search = 64;             ///< Hnsw: candidates while it is searched.
+
+  /// The stage parameter `index`.
+  static ParamSpec spec();
+  /// Reads it. Throws Error when FAISS is needed and was not built in.
+  static IndexChoice from(const Params& params);
+
+  const char* name() const;  ///< "exact", "ivf", "hnsw"
+  bool operator==(const IndexChoice&) const = default;
+};
+
+/// Nearest rows with the answers of linalg::ExactIndex, or nearly so. What an approximate index finds is
+/// ordered by exact similarity; where it finds fewer rows than there are to find, the query is answered
+/// exactly. Building and searching depend on nothing but the rows and the seed: the same bits for any number
+/// of threads. Immutable; any thread.
+class SearchIndex {
+ public:
+  SearchIndex(linalg::ExactIndex rows, const IndexChoice& choice, std::uint64_t seed, Parallel& parallel);
+  SearchIndex(SearchIndex&&) noexcept;
+  ~SearchIndex();
+
+  const linalg::ExactIndex& exact() const { return exact_; }
+  const IndexChoice& choice() const { return choice_; }
+  /// As linalg::ExactIndex::search.
+  std::vector<linalg::Neighbour> search(std::span<const float> queries, std::size_t k,
+                                        std::span<const linalg::RowRange> excluded = {}) const;
+
+  /// Share of the k exact neighbours of the queries that the index finds.
+  double recall(std::span<const float> queries, std::size_t k, std::span<const linalg::RowRange> excluded,
+                Parallel& parallel) const;
+
+  /// Facts and tensors whose names begin with "index", but for the rows themselves.
+  void save(Bundle& bundle) const;
+  /// Builds the index of a bundle anew around the rows. Throws Error when FAISS is needed and was not built
+  /// in, and naming what is missing or mis-shaped.
+  static SearchIndex load(const Bundle& bundle, linalg::ExactIndex rows);
+
+  struct Approximate;
+
+ private:
+  SearchIndex(linalg::ExactIndex rows, const IndexChoice& choice, std::vector<float> centres);
+  void build();
+  bool answer(std::size_t query, std::span<const std::int64_t> proposed, std::span<const float> queries,
+              std::size_t k, linalg::RowRange excluded, linalg::Neighbour* out) const;
+
+  linalg::ExactIndex exact_;
+  IndexChoice choice_;
+  std::vector<float> centres_;  ///< Ivf: row-major lists x dim.
+  std::unique_ptr<Approximate> approximate_;
+};
+
+}  // namespace graft
