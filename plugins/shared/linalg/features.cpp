@@ -8,6 +8,8 @@
 
 #include <graft/error.h>
 
+#include "linalg/bundle.h"
+
 namespace graft::linalg {
 namespace {
 
@@ -32,22 +34,27 @@ void check_finite(const RowSet& set, std::size_t first, std::size_t count, std::
   }
 }
 
-std::int32_t checked_label(const RowSet& set, std::size_t row, std::size_t classes) {
-  const auto labels = set.labels(row);
-  if (labels.empty()) return -1;
-  if (labels.size() > 1) {
+/// Labels of a row, ascending, each once.
+std::vector<std::int32_t> checked_labels(const RowSet& set, std::size_t row, std::size_t classes,
+                                         Labels several) {
+  const auto given = set.labels(row);
+  if (several == Labels::One && given.size() > 1) {
     throw Error(
         fmt::format("row '{}' has {} labels: expected one label per row; this learner is single-label, give "
                     "it a table with one label per row",
-                    set.key(row), labels.size()));
+                    set.key(row), given.size()));
   }
-  if (labels[0] < 0 || static_cast<std::size_t>(labels[0]) >= classes) {
+  std::vector<std::int32_t> labels(given.begin(), given.end());
+  for (const std::int32_t label : labels) {
+    if (label >= 0 && static_cast<std::size_t>(label) < classes) continue;
     throw Error(
         fmt::format("row '{}' has label {}: expected 0 to {} for the {} classes of its source; check the "
                     "labels there",
-                    set.key(row), labels[0], static_cast<std::int64_t>(classes) - 1, classes));
+                    set.key(row), label, static_cast<std::int64_t>(classes) - 1, classes));
   }
-  return labels[0];
+  std::sort(labels.begin(), labels.end());
+  labels.erase(std::unique(labels.begin(), labels.end()), labels.end());
+  return labels;
 }
 
 /// Count, mean and sum of squared differences from the mean, of every column.
@@ -90,6 +97,21 @@ void RowScaler::apply(std::size_t count, std::size_t dim, float* rows) const {
   }
 }
 
+void RowScaler::save(Bundle& bundle) const {
+  bundle.facts["scale"] = name();
+  if (kind_ != Kind::Standard) return;
+  const auto dim = static_cast<std::int64_t>(mean_.size());
+  bundle.tensors["scale.mean"] = tensor_of(mean_, {dim});
+  bundle.tensors["scale.factor"] = tensor_of(factor_, {dim});
+}
+
+RowScaler RowScaler::load(const Bundle& bundle, std::size_t dim) {
+  const Kind kind = kind_from(fact(bundle, "scale").as_string());
+  if (kind != Kind::Standard) return RowScaler(kind);
+  const Shape shape = {static_cast<std::int64_t>(dim)};
+  return RowScaler(floats(bundle, "scale.mean", shape), floats(bundle, "scale.factor", shape));
+}
+
 void read_blocks(
     const RowSet& set, Parallel& parallel,
     const std::function<void(std::size_t block, std::size_t first, std::size_t count, float* rows)>& body) {
@@ -117,12 +139,14 @@ std::string absent_classes(const std::vector<std::int32_t>& labels, const std::v
   return absent > kNamed ? names + fmt::format(" and {} more", absent - kNamed) : names;
 }
 
-FeatureRows::FeatureRows(const RowSet& set, std::size_t classes, std::size_t cache_bytes, Parallel& parallel)
+FeatureRows::FeatureRows(const RowSet& set, std::size_t classes, std::size_t cache_bytes, Parallel& parallel,
+                         Labels several)
     : set_(&set), dim_(set.dim()), block_rows_(rows_per_block(set.dim())) {
   for (std::size_t r = 0; r < set.rows(); ++r) {
-    const std::int32_t label = checked_label(set, r, classes);
-    if (label < 0) continue;
-    labels_.push_back(label);
+    const std::vector<std::int32_t> labels = checked_labels(set, r, classes, several);
+    if (labels.empty()) continue;
+    labels_.insert(labels_.end(), labels.begin(), labels.end());
+    if (several == Labels::Several) label_ends_.push_back(labels_.size());
     positions_.push_back(r);
   }
   // The features are looked at once here in any case: a fault must show before the work, not in the middle.

@@ -40,6 +40,11 @@ class RowScaler {
   const std::vector<float>& mean() const { return mean_; }
   const std::vector<float>& factor() const { return factor_; }
 
+  /// Into `scale` (a fact) and, for Standard, `scale.mean` and `scale.factor` (tensors).
+  void save(Bundle& bundle) const;
+  /// Throws Error naming what is missing or mis-shaped.
+  static RowScaler load(const Bundle& bundle, std::size_t dim);
+
  private:
   Kind kind_ = Kind::None;
   std::vector<float> mean_, factor_;
@@ -52,6 +57,9 @@ void read_blocks(
     const RowSet& set, Parallel& parallel,
     const std::function<void(std::size_t block, std::size_t first, std::size_t count, float* rows)>& body);
 
+/// How many labels a row may have.
+enum class Labels { One, Several };
+
 /// Names of the classes that no label shows, "ants, bees and 3 more"; empty when all are there.
 std::string absent_classes(const std::vector<std::int32_t>& labels, const std::vector<std::string>& classes);
 
@@ -60,15 +68,23 @@ std::string absent_classes(const std::vector<std::int32_t>& labels, const std::v
 /// after `scale`; `block` may be called from any thread. `set` must outlive this.
 class FeatureRows {
  public:
-  /// Throws Error naming the row for a feature that is not finite, a label outside [0, classes) and a row
-  /// with several labels. Rows without a label are left out and counted.
-  FeatureRows(const RowSet& set, std::size_t classes, std::size_t cache_bytes, Parallel& parallel);
+  /// Throws Error naming the row for a feature that is not finite, a label outside [0, classes) and, unless
+  /// `several` allows it, a row with several labels. Rows without a label are left out and counted.
+  FeatureRows(const RowSet& set, std::size_t classes, std::size_t cache_bytes, Parallel& parallel,
+              Labels several = Labels::One);
 
-  std::size_t rows() const { return labels_.size(); }
+  std::size_t rows() const { return positions_.size(); }
   std::size_t dim() const { return dim_; }
-  std::size_t unlabelled() const { return set_->rows() - labels_.size(); }
+  std::size_t unlabelled() const { return set_->rows() - rows(); }
   bool cached() const { return !values_.empty(); }
+  /// One of every row; where rows may have several, all of them, row by row.
   const std::vector<std::int32_t>& labels() const { return labels_; }
+  /// Labels of one row, ascending, each once.
+  std::span<const std::int32_t> labels_of(std::size_t row) const {
+    if (label_ends_.empty()) return {labels_.data() + row, 1};
+    const std::size_t begin = row == 0 ? 0 : label_ends_[row - 1];
+    return {labels_.data() + begin, label_ends_[row] - begin};
+  }
   /// Position in the RowSet of every row.
   const std::vector<std::size_t>& positions() const { return positions_; }
   std::string_view key(std::size_t row) const { return set_->key(positions_[row]); }
@@ -94,6 +110,7 @@ class FeatureRows {
   std::size_t dim_;
   std::size_t block_rows_;
   std::vector<std::int32_t> labels_;
+  std::vector<std::size_t> label_ends_;  ///< Where a row's labels end in labels_; empty: one a row.
   std::vector<std::size_t> positions_;
   std::vector<float> values_;
   RowScaler scaler_;

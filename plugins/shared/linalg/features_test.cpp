@@ -9,6 +9,8 @@
 
 #include <graft/random.h>
 
+#include "linalg/fixtures.h"
+
 namespace graft::linalg {
 namespace {
 
@@ -93,6 +95,25 @@ TEST(FeatureRows, LeavesOutUnlabelledRows) {
   EXPECT_EQ(rows.unlabelled(), 1U);
 }
 
+TEST(FeatureRows, HasSeveralLabelsARowWhereThatIsAllowed) {
+  Sequential sequential;
+  const SeveralLabelRows table({1, 2, 3, 4}, 1, {{2, 0}, {}, {1}, {1, 2, 1}});
+  const FeatureRows rows(table, 3, kAll, sequential, Labels::Several);
+  EXPECT_THAT(rows.positions(), ElementsAre(0, 2, 3));
+  EXPECT_EQ(rows.unlabelled(), 1U);
+  EXPECT_THAT(rows.labels(), ElementsAre(0, 2, 1, 1, 2));
+  EXPECT_THAT(rows.labels_of(0), ElementsAre(0, 2));
+  EXPECT_THAT(rows.labels_of(1), ElementsAre(1));
+  EXPECT_THAT(rows.labels_of(2), ElementsAre(1, 2));
+  EXPECT_THAT(everything(rows), ElementsAre(1, 3, 4));
+  const MemoryRows single({1, 2, 3}, 1, {1, -1, 0});
+  EXPECT_THAT(FeatureRows(single, 2, kAll, sequential).labels_of(1), ElementsAre(0));
+  EXPECT_THAT(
+      message([&] { FeatureRows(table, 3, kAll, sequential); }),
+      StrEq("row 'row0' has 2 labels: expected one label per row; this learner is single-label, give it a "
+            "table with one label per row"));
+}
+
 TEST(FeatureRows, NamesTheRowOfABadFeature) {
   Sequential sequential;
   const float nan = std::numeric_limits<float>::quiet_NaN();
@@ -163,6 +184,18 @@ TEST(StandardScaler, HasTheSameBitsForAnyNumberOfThreads) {
   const RowScaler b = FeatureRows(table, 2, kAll, four).standard_scaler(four);
   EXPECT_EQ(a.mean(), b.mean());
   EXPECT_EQ(a.factor(), b.factor());
+}
+
+TEST(RowScaler, IsTheSameAfterSavingAndLoading) {
+  for (const RowScaler& scaler :
+       {RowScaler(), RowScaler(RowScaler::Kind::L2), RowScaler({0.1F, 2}, {1.5F, 1.0F / 3})}) {
+    Bundle bundle;
+    scaler.save(bundle);
+    const RowScaler again = RowScaler::load(bundle, 2);
+    EXPECT_EQ(again.kind(), scaler.kind());
+    EXPECT_EQ(again.mean(), scaler.mean());
+    EXPECT_EQ(again.factor(), scaler.factor());
+  }
 }
 
 TEST(L2Scaler, KeepsZeroRowsAndHugeRows) {

@@ -78,15 +78,11 @@ void LinearPredictor::save(Bundle& bundle) const {
   bundle.facts["fitted_classes"] = static_cast<std::int64_t>(model_.fitted.size());
   bundle.facts["dim"] = dim;
   bundle.facts["c"] = c_;
-  bundle.facts["scale"] = model_.scaler.name();
+  model_.scaler.save(bundle);
   bundle.tensors["fitted"] =
       linalg::tensor_of(model_.fitted, {static_cast<std::int64_t>(model_.fitted.size())});
   bundle.tensors["weight"] = linalg::tensor_of(model_.weight, {outputs, dim});
   bundle.tensors["bias"] = linalg::tensor_of(model_.bias, {outputs});
-  if (model_.scaler.kind() == linalg::RowScaler::Kind::Standard) {
-    bundle.tensors["scale.mean"] = linalg::tensor_of(model_.scaler.mean(), {dim});
-    bundle.tensors["scale.factor"] = linalg::tensor_of(model_.scaler.factor(), {dim});
-  }
 }
 
 std::unique_ptr<LinearPredictor> LinearPredictor::load(const Bundle& bundle) {
@@ -99,11 +95,7 @@ std::unique_ptr<LinearPredictor> LinearPredictor::load(const Bundle& bundle) {
   const auto dim = static_cast<std::int64_t>(model.dim);
   model.weight = linalg::floats(bundle, "weight", {outputs, dim});
   model.bias = linalg::floats(bundle, "bias", {outputs});
-  const auto kind = linalg::RowScaler::kind_from(linalg::fact(bundle, "scale").as_string());
-  model.scaler = kind == linalg::RowScaler::Kind::Standard
-                     ? linalg::RowScaler(linalg::floats(bundle, "scale.mean", {dim}),
-                                         linalg::floats(bundle, "scale.factor", {dim}))
-                     : linalg::RowScaler(kind);
+  model.scaler = linalg::RowScaler::load(bundle, model.dim);
   return std::make_unique<LinearPredictor>(std::move(model), linalg::fact(bundle, "c").as_double());
 }
 
