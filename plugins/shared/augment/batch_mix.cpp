@@ -11,18 +11,6 @@
 namespace graft::augment {
 namespace {
 
-// The logarithm of a gamma variable: for a small shape the variable itself is often below the least double.
-double sample_log_gamma(double shape, Random& random) {
-  // Gamma(a) is Gamma(a + 1) U^(1/a); the rejection below wants a shape of at least 1.
-  const double boost = shape < 1 ? std::log(1 - random.uniform()) / shape : 0;
-  const double d = (shape < 1 ? shape + 1 : shape) - 1.0 / 3, c = 1 / std::sqrt(9 * d);
-  for (;;) {
-    const double x = random.normal(), root = 1 + c * x, v = root * root * root;
-    if (v > 0 && std::log(random.uniform()) < 0.5 * x * x + d * (1 - v + std::log(v)))
-      return std::log(d * v) + boost;
-  }
-}
-
 // timm's rand_bbox: the part of a square of cut_height x cut_width that lies in the image.
 image::Rect draw_box(double share, int height, int width, Random& random) {
   const double side = 0.5 * std::sqrt(share);
@@ -80,11 +68,6 @@ BatchMix BatchMixer::draw(std::size_t images, int height, int width, std::uint64
   std::iota(mix.partner.begin(), mix.partner.end(), 0u);
   for (std::size_t i = images; i > 1; --i) std::swap(mix.partner[i - 1], mix.partner[random.below(i)]);
   return mix;
-}
-
-double sample_beta(double alpha, Random& random) {
-  const double mine = sample_log_gamma(alpha, random), theirs = sample_log_gamma(alpha, random);
-  return 1 / (1 + std::exp(theirs - mine));
 }
 
 }  // namespace graft::augment

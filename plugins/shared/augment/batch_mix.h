@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include <augment/beta.h>
 #include <graft/params.h>
-#include <graft/random.h>
 #include <image/geometry.h>
 
 namespace graft::augment {
@@ -41,9 +41,5 @@ class BatchMixer {
  private:
   double mixup_, cutmix_;
 };
-
-/// A draw from Beta(alpha, alpha), alpha > 0, as a ratio of two gamma variables (Marsaglia and Tsang 2000,
-/// ACM TOMS 26(3)).
-double sample_beta(double alpha, Random& random);
 
 }  // namespace graft::augment
