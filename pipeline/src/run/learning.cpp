@@ -338,8 +338,8 @@ LearnerOutcome Learning::fit(std::size_t stage) {
   bundle.facts["graft_bundle"] = 1;
   bundle.facts["plugin"] = plan.schema.name;
   bundle.facts["plugin_version"] = plan.schema.version;
-  bundle.facts["classes"] = Value::list();
-  for (const std::string& name : p.classes) bundle.facts["classes"].push(name);
+  bundle.facts["class_names"] = Value::list();
+  for (const std::string& name : p.classes) bundle.facts["class_names"].push(name);
   bundle.facts["tables"] = Value::list();
   for (const Table& t : tables) bundle.facts["tables"].push(t.table->store->fingerprint().description);
   save_bundle(out_ / "models" / plan.id, bundle);

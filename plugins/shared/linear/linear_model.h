@@ -46,6 +46,7 @@ class LinearPredictor final : public Predictor {
 
   Scores predict(const std::vector<const RowSet*>& tables, Parallel& parallel) const override;
   void save(Bundle& bundle) const override;
+  const LinearModel& model() const { return model_; }
 
  private:
   LinearModel model_;

@@ -1,0 +1,121 @@
+#include "neighbourhood.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "similarity/vote.h"
+
+namespace graft {
+namespace {
+
+constexpr std::size_t kBlock = 256;  // rows that one call handles
+
+void in_blocks(std::size_t rows, Parallel& parallel,
+               const std::function<void(std::size_t first, std::size_t count)>& body) {
+  parallel.for_each((rows + kBlock - 1) / kBlock,
+                    [&](std::size_t b) { body(b * kBlock, std::min(kBlock, rows - b * kBlock)); });
+}
+
+/// Weights of the neighbours, adding up to 1.
+std::vector<double> weights(std::span<const linalg::Neighbour> found, double temperature) {
+  std::vector<double> w;
+  double sum = 0;
+  for (const linalg::Neighbour& n : found) {
+    w.push_back(std::exp((n.similarity - found[0].similarity) / temperature));
+    sum += w.back();
+  }
+  for (double& v : w) v /= sum;
+  return w;
+}
+
+}  // namespace
+
+std::span<const linalg::Neighbour> Neighbourhood::of(std::size_t row, std::size_t n) const {
+  const linalg::Neighbour* from = found.data() + row * k;
+  std::size_t there = std::min(n, k);
+  while (there > 0 && from[there - 1].row == linalg::ExactIndex::kNoRow) --there;
+  return {from, there};
+}
+
+Neighbourhood neighbours_of(const linalg::ExactIndex& index, std::span<const float> rows, std::size_t k,
+                            Parallel& parallel) {
+  Neighbourhood out{rows.size() / index.dim(), std::min(k, index.size()), {}};
+  out.found.resize(out.rows * out.k);
+  in_blocks(out.rows, parallel, [&](std::size_t first, std::size_t count) {
+    const auto found = index.search(rows.subspan(first * index.dim(), count * index.dim()), out.k);
+    std::copy(found.begin(), found.end(), out.found.begin() + static_cast<std::ptrdiff_t>(first * out.k));
+  });
+  return out;
+}
+
+Neighbourhood neighbours_of_own_rows(const linalg::ExactIndex& index, const Origins& origins, std::size_t k,
+                                     Parallel& parallel) {
+  const std::span<const float> rows(index.rows());
+  Neighbourhood out{index.size(), std::min(k, index.size()), {}};
+  out.found.resize(out.rows * out.k);
+  in_blocks(out.rows, parallel, [&](std::size_t first, std::size_t count) {
+    std::vector<linalg::RowRange> own(count);
+    for (std::size_t r = 0; r < count; ++r) own[r] = origins.of_row(static_cast<std::uint32_t>(first + r));
+    const auto found = index.search(rows.subspan(first * index.dim(), count * index.dim()), out.k, own);
+    std::copy(found.begin(), found.end(), out.found.begin() + static_cast<std::ptrdiff_t>(first * out.k));
+  });
+  return out;
+}
+
+std::vector<float> mean_features(const Neighbourhood& neighbourhood, const linalg::ExactIndex& index,
+                                 const Pooling& pooling, Parallel& parallel) {
+  const std::size_t dim = index.dim();
+  std::vector<float> out(neighbourhood.rows * dim);
+  in_blocks(neighbourhood.rows, parallel, [&](std::size_t first, std::size_t count) {
+    std::vector<double> sum(dim);
+    for (std::size_t r = first; r < first + count; ++r) {
+      const auto found = neighbourhood.of(r, pooling.n);
+      if (found.empty()) continue;
+      const std::vector<double> w = weights(found, pooling.temperature);
+      std::fill(sum.begin(), sum.end(), 0.0);
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        const float* row = index.rows().data() + found[i].row * dim;
+        for (std::size_t d = 0; d < dim; ++d) sum[d] += w[i] * static_cast<double>(row[d]);
+      }
+      double length = 0;
+      for (const double v : sum) length += v * v;
+      length = std::sqrt(length);
+      for (std::size_t d = 0; d < dim && length > 0; ++d)
+        out[r * dim + d] = static_cast<float>(sum[d] / length);
+    }
+  });
+  return out;
+}
+
+std::vector<float> votes(const Neighbourhood& neighbourhood, const std::vector<std::int32_t>& labels,
+                         std::size_t classes, const Pooling& pooling, Parallel& parallel) {
+  std::vector<float> out(neighbourhood.rows * classes);
+  const Vote how{pooling.n, VoteWeight::Exp, pooling.temperature};
+  in_blocks(neighbourhood.rows, parallel, [&](std::size_t first, std::size_t count) {
+    for (std::size_t r = first; r < first + count; ++r) {
+      const auto found = neighbourhood.of(r, pooling.n);
+      const std::span<float> shares(out.data() + r * classes, classes);
+      vote(found, how, linalg::Metric::Cosine, labels, shares);
+      if (found.empty()) std::fill(shares.begin(), shares.end(), 1.0F / static_cast<float>(classes));
+    }
+  });
+  return out;
+}
+
+std::vector<float> cache_logits(const Neighbourhood& neighbourhood, const std::vector<std::int32_t>& labels,
+                                std::size_t classes, std::size_t n, double beta, Parallel& parallel) {
+  std::vector<float> out(neighbourhood.rows * classes);
+  in_blocks(neighbourhood.rows, parallel, [&](std::size_t first, std::size_t count) {
+    std::vector<double> sum(classes);
+    for (std::size_t r = first; r < first + count; ++r) {
+      std::fill(sum.begin(), sum.end(), 0.0);
+      for (const linalg::Neighbour& one : neighbourhood.of(r, n))
+        sum[static_cast<std::size_t>(labels[one.row])] += std::exp(-beta * (1 - one.similarity));
+      for (std::size_t c = 0; c < classes; ++c) out[r * classes + c] = static_cast<float>(sum[c]);
+    }
+  });
+  return out;
+}
+
+}  // namespace graft
