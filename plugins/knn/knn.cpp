@@ -22,6 +22,12 @@ struct Trial {
   double log_loss = 0;
 };
 
+/// The neighbours of every val row, by the largest k, best first.
+struct Found {
+  std::size_t k = 0;
+  std::vector<linalg::Neighbour> neighbours;  ///< Empty where there would be too many to keep.
+};
+
 /// Some labelled rows, prepared: to look at the search with.
 struct Queries {
   std::vector<float> rows;
@@ -47,7 +53,8 @@ T nearest_to(const std::vector<T>& grid, double wanted) {
 
 constexpr std::int64_t kDefaultK = 20;
 constexpr double kDefaultTemperature = 0.07;
-constexpr std::size_t kCacheBytes = std::size_t{1} << 30;  // of features that go through an embedding
+constexpr std::size_t kCacheBytes = std::size_t{1} << 30;   // of features that go through an embedding
+constexpr std::size_t kKeptBytes = std::size_t{256} << 20;  // of neighbours of val rows
 const std::vector<std::size_t> kRetrievalAt = {1, 5, 10};
 
 class Knn final : public Learner {
@@ -77,13 +84,15 @@ class Knn final : public Learner {
       if (const std::string absent = linalg::absent_classes(train.labels, input.classes); !absent.empty()) {
         warn_(fmt::format("no train rows of {}: the score of such a class is 0", absent));
       }
-      how = choose(train, table, input, out.summary);
+      Found found;
+      how = choose(train, table, input, found, out.summary);
+      if (!found.neighbours.empty()) out.val = scores(train, found, how, classes, input.parallel);
       KnnPredictor chosen(std::move(train), classes, how, neighbours_);
       if (table.val->rows() == 0) {  // train + val is train
         out.predictor = std::make_unique<KnnPredictor>(std::move(chosen));
         return out;
       }
-      out.val = chosen.predict({table.val}, input.parallel);
+      if (found.neighbours.empty()) out.val = chosen.predict({table.val}, input.parallel);
     }
     KnnRows all = take(*table.train_val, input, table.stage, "");
     Value& refit = out.summary["refit"];
@@ -126,7 +135,7 @@ class Knn final : public Learner {
     return {std::move(preparation), std::move(index), std::move(labels), std::move(origins)};
   }
 
-  Vote choose(const KnnRows& train, const TrainingTable& table, const LearnerInput& input,
+  Vote choose(const KnnRows& train, const TrainingTable& table, const LearnerInput& input, Found& found,
               Value& summary) const {
     std::vector<Trial> trials;
     for (const std::size_t k : ks_) {
@@ -142,7 +151,11 @@ class Knn final : public Learner {
     }
     Vote how = trials.front().how;
     if (val.rows() > 0) {
-      try_on_val(train, val, input, trials);
+      found = try_on_val(train, *table.val, input, trials);
+      for (Trial& trial : trials) {
+        trial.accuracy /= static_cast<double>(val.rows());
+        trial.log_loss /= static_cast<double>(val.rows());
+      }
       how = std::min_element(trials.begin(), trials.end(), [](const Trial& a, const Trial& b) {
               return a.accuracy != b.accuracy ? a.accuracy > b.accuracy : a.log_loss < b.log_loss;
             })->how;  // of equals the first: the smaller k, then the lower temperature
@@ -171,34 +184,59 @@ class Knn final : public Learner {
     return how;
   }
 
-  /// Scores every setting with one search for the largest k.
-  void try_on_val(const KnnRows& train, const linalg::FeatureRows& val, const LearnerInput& input,
-                  std::vector<Trial>& trials) const {
-    std::vector<std::vector<Trial>> parts(val.blocks(), trials);
-    input.parallel.for_each(val.blocks(), [&](std::size_t b) {
+  /// Adds up what every setting makes of the labelled val rows, with one search for the largest k.
+  Found try_on_val(const KnnRows& train, const RowSet& val, const LearnerInput& input,
+                   std::vector<Trial>& trials) const {
+    const std::size_t step = linalg::rows_per_block(val.dim());
+    std::vector<std::vector<Trial>> parts((val.rows() + step - 1) / step, trials);
+    Found found;
+    found.k = std::min(ks_.back(), train.labels.size());
+    if (val.rows() <= kKeptBytes / (found.k * sizeof(linalg::Neighbour)))
+      found.neighbours.resize(val.rows() * found.k);
+    const auto body = [&](std::size_t b, std::size_t first, std::size_t count, float* features) {
       if (input.interrupted) throw Error("interrupted");
-      const std::size_t count = val.count(b);
-      const auto found = train.index.search(train.preparation.block(val, b), ks_.back());
-      const std::size_t k = found.size() / count;
+      const std::vector<float> queries =
+          train.preparation.apply(count, features, [&](std::size_t r) { return val.key(first + r); });
+      const auto nearest = train.index.search(queries, found.k);
+      if (!found.neighbours.empty()) {
+        std::copy(nearest.begin(), nearest.end(),
+                  found.neighbours.begin() + static_cast<std::ptrdiff_t>(first * found.k));
+      }
       std::vector<float> shares(input.classes.size());
       for (std::size_t r = 0; r < count; ++r) {
-        const auto label = static_cast<std::size_t>(val.labels()[val.begin(b) + r]);
+        const std::int32_t label = val.label(first + r);
+        if (label < 0) continue;
         for (Trial& trial : parts[b]) {
-          vote({found.data() + r * k, k}, trial.how, metric_, train.labels, shares);
-          trial.accuracy += linalg::argmax(std::span<const float>(shares)) == label ? 1 : 0;
-          trial.log_loss -= std::log(std::max<double>(shares[label], 0x1p-52));
+          vote({nearest.data() + r * found.k, found.k}, trial.how, metric_, train.labels, shares);
+          const auto truth = static_cast<std::size_t>(label);
+          trial.accuracy += linalg::argmax(std::span<const float>(shares)) == truth ? 1 : 0;
+          trial.log_loss -= std::log(std::max<double>(shares[truth], 0x1p-52));
         }
       }
-    });
-    const auto n = static_cast<double>(val.rows());
+    };
+    linalg::read_blocks(val, input.parallel, body);
     for (std::size_t t = 0; t < trials.size(); ++t) {
       for (const std::vector<Trial>& part : parts) {
         trials[t].accuracy += part[t].accuracy;
         trials[t].log_loss += part[t].log_loss;
       }
-      trials[t].accuracy /= n;
-      trials[t].log_loss /= n;
     }
+    return found;
+  }
+
+  /// The same as KnnPredictor::predict would give.
+  Scores scores(const KnnRows& train, const Found& found, const Vote& how, std::size_t classes,
+                Parallel& parallel) const {
+    const std::size_t rows = found.neighbours.size() / found.k;
+    Scores out(rows, classes);
+    constexpr std::size_t kStep = 1024;
+    parallel.for_each((rows + kStep - 1) / kStep, [&](std::size_t b) {
+      for (std::size_t r = b * kStep; r < std::min(rows, (b + 1) * kStep); ++r) {
+        vote({found.neighbours.data() + r * found.k, found.k}, how, metric_, train.labels,
+             {out.row(r), classes});
+      }
+    });
+    return out;
   }
 
   /// How well train rows are found, and by an approximate index how many of them: by val rows, or by train

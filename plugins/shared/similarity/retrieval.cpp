@@ -21,6 +21,18 @@ struct Ranked {
   }
 };
 
+/// How many of some falling numbers are above a limit. Written so that no step is a branch to be guessed
+/// wrong.
+std::size_t count_above(const std::vector<double>& falling, double limit) {
+  std::size_t at = 0;
+  for (std::size_t left = falling.size(); left > 0;) {
+    const std::size_t half = (left + 1) / 2;
+    at += falling[at + half - 1] > limit ? half : 0;
+    left -= half;
+  }
+  return at;
+}
+
 /// Sums over queries; the maps of Retrieval as vectors by position in ks.
 struct Sums {
   std::size_t queries = 0, lone = 0;
@@ -99,9 +111,8 @@ class Ranking {
   /// How many relevant rows come before row r.
   std::size_t place(const float* query, std::uint32_t r, double nearly, double rounding,
                     const std::vector<Ranked>& relevant, const std::vector<double>& falling) const {
-    const auto at =
-        std::partition_point(falling.begin(), falling.end(), [&](double s) { return s > nearly + rounding; });
-    if (at == falling.end() || *at < nearly - rounding) return static_cast<std::size_t>(at - falling.begin());
+    const std::size_t at = count_above(falling, nearly + rounding);
+    if (at == falling.size() || falling[at] < nearly - rounding) return at;
     const Ranked exact = exactly(query, r);
     return static_cast<std::size_t>(std::partition_point(relevant.begin(), relevant.end(),
                                                          [&](const Ranked& a) { return a.before(exact); }) -
@@ -169,7 +180,8 @@ Retrieval retrieval(const linalg::ExactIndex& index, std::span<const std::int32_
     out.queries += part.queries;
     out.lone += part.lone;
   }
-  const double share = 1 / static_cast<double>(std::max<std::size_t>(out.queries, 1));
+  if (out.queries == 0) return out;
+  const double share = 1 / static_cast<double>(out.queries);
   for (const Sums& part : parts) {
     out.map_at_r += part.map_at_r * share;
     out.mean_average_precision += part.average_precision * share;

@@ -48,7 +48,7 @@ ParamSpec IndexChoice::spec() {
            .doc("FAISS: rows in lists by k-means; only the nearest lists are looked into."),
        object("hnsw",
               {integer("m", 32).range(2, 512).unit("links").doc("Links of a row in each layer of the graph."),
-               integer("ef_construction", 100)
+               integer("ef_construction", 40)
                    .range(1, 100000)
                    .unit("rows")
                    .doc("Candidates while the graph is built."),

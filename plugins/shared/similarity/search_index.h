@@ -22,7 +22,7 @@ struct IndexChoice {
   std::optional<std::size_t> lists = {};  ///< Ivf: inverted lists; left out: the square root of the rows.
   std::size_t probes = 8;                 ///< Ivf: lists that a query looks into.
   std::size_t links = 32;                 ///< Hnsw: links of a row in each layer (M).
-  std::size_t ef_construction = 100;      ///< Hnsw: candidates while the graph is built.
+  std::size_t ef_construction = 40;       ///< Hnsw: candidates while the graph is built.
   std::size_t ef_search = 64;             ///< Hnsw: candidates while it is searched.
 
   /// The stage parameter `index`.
