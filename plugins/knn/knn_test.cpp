@@ -22,6 +22,16 @@ using ::testing::StrEq;
 const std::vector<std::string> kTwo = {"ants", "bees"};
 const std::vector<std::string> kThree = {"ants", "bees", "wasps"};
 
+/// Whether knn was built with FAISS.
+bool has_faiss() {
+  try {
+    StageHarness("knn", "{index: ivf}").as<Learner>();
+  } catch (const Error&) {
+    return false;
+  }
+  return true;
+}
+
 std::string message(const std::function<void()>& call) {
   try {
     call();
@@ -51,24 +61,43 @@ Data random_data(std::size_t n, std::size_t dim, std::size_t classes, std::uint6
   return data;
 }
 
-/// The formula written down: shares of exp(cosine / T) among the k nearest, everything in double.
-std::vector<double> brute_force(const Data& train, const float* query, std::size_t k, double t,
+struct Setting {
+  std::string metric = "cosine", weights = "exp";
+  std::size_t k = 20;
+  double t = 0.07;
+  std::string yaml() const {
+    return "{k: " + std::to_string(k) + ", temperature: " + std::to_string(t) + ", metric: " + metric +
+           ", weights: " + weights + "}";
+  }
+};
+
+/// The formula written down: shares of the weights of the k nearest, everything in double.
+std::vector<double> brute_force(const Data& train, const float* query, const Setting& how,
                                 std::size_t classes) {
   const std::size_t n = train.labels.size();
+  const bool cosine = how.metric == "cosine";
   const auto norm = [&](const float* v) { return std::sqrt(std::inner_product(v, v + train.dim, v, 0.0)); };
-  std::vector<double> cosine(n);
+  std::vector<double> similarity(n);
   for (std::size_t r = 0; r < n; ++r) {
     const float* row = train.values.data() + r * train.dim;
-    cosine[r] = std::inner_product(row, row + train.dim, query, 0.0) / (norm(row) * norm(query));
+    if (cosine) {
+      similarity[r] = std::inner_product(row, row + train.dim, query, 0.0) / (norm(row) * norm(query));
+    } else {
+      for (std::size_t d = 0; d < train.dim; ++d) similarity[r] -= std::pow(double{row[d]} - query[d], 2);
+    }
   }
   std::vector<std::size_t> order(n);
   std::iota(order.begin(), order.end(), 0U);
   std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return cosine[a] > cosine[b]; });
+                   [&](std::size_t a, std::size_t b) { return similarity[a] > similarity[b]; });
   std::vector<double> votes(classes);
   double sum = 0;
-  for (std::size_t i = 0; i < std::min(k, n); ++i) {
-    const double w = std::exp(cosine[order[i]] / t);
+  for (std::size_t i = 0; i < std::min(how.k, n); ++i) {
+    const double s = similarity[order[i]];
+    const double d = cosine ? 1 - s : std::sqrt(-s);
+    const double w = how.weights == "exp"       ? std::exp((s - similarity[order[0]]) / how.t)
+                     : how.weights == "uniform" ? 1
+                                                : 1 / (d + 1e-5);
     votes[static_cast<std::size_t>(train.labels[order[i]])] += w;
     sum += w;
   }
@@ -76,25 +105,37 @@ std::vector<double> brute_force(const Data& train, const float* query, std::size
   return votes;
 }
 
+std::vector<double> brute_force(const Data& train, const float* query, std::size_t k, double t,
+                                std::size_t classes) {
+  return brute_force(train, query, {"cosine", "exp", k, t}, classes);
+}
+
 TEST(Knn, EqualsBruteForceForRandomSettings) {
   Random random(11);
   for (std::uint64_t round = 0; round < 200; ++round) {
     const std::size_t classes = 2 + random.below(4);
     const std::size_t dim = classes + random.below(30);
-    const Data train = random_data(classes + random.below(200), dim, classes, 2 * round);
+    Data train = random_data(classes + random.below(200), dim, classes, 2 * round);
     const Data val = random_data(1 + random.below(20), dim, classes, 2 * round + 1);
-    const std::size_t k = 1 + random.below(30);
-    const double t = random.uniform(0.02, 2);
-    StageHarness knn("knn", "{k: " + std::to_string(k) + ", temperature: " + std::to_string(t) + "}");
+    // Some rows twice, under two labels.
+    for (std::size_t r = 0; r + 1 < train.labels.size(); r += 1 + random.below(20)) {
+      const auto row = train.values.begin() + static_cast<std::ptrdiff_t>(r * dim);
+      std::copy_n(row, dim, row + static_cast<std::ptrdiff_t>(dim));
+    }
+    Setting how;
+    how.metric = random.chance(0.5) ? "cosine" : "euclidean";
+    how.weights = std::vector<std::string>{"exp", "uniform", "distance"}[random.below(3)];
+    how.k = 1 + random.below(30);
+    how.t = std::stod(std::to_string(random.uniform(0.02, 2)));
+    StageHarness knn("knn", how.yaml());
     const MemoryRows train_rows = train.rows();
     const MemoryRows val_rows = val.rows();
     const LearnerResult result = knn.fit(train_rows, val_rows, std::vector<std::string>(classes, "c"));
     for (std::size_t r = 0; r < val.labels.size(); ++r) {
-      const auto want =
-          brute_force(train, val.values.data() + r * dim, k, std::stod(std::to_string(t)), classes);
+      const auto want = brute_force(train, val.values.data() + r * dim, how, classes);
       for (std::size_t c = 0; c < classes; ++c) {
         ASSERT_NEAR(result.val.row(r)[c], want[c], 2e-5)
-            << "round " << round << ", row " << r << ", class " << c;
+            << "round " << round << " " << how.yaml() << ", row " << r << ", class " << c;
       }
     }
   }
@@ -151,30 +192,190 @@ TEST(Knn, ChoosesOnValAndThenLearnsVal) {
   EXPECT_LT(same, 60U);
 }
 
+/// Everything that changes how rows are compared or searched.
+std::vector<std::string> variants() {
+  std::vector<std::string> all = {"metric: euclidean",
+                                  "weights: uniform",
+                                  "embedding: {pca: {energy: 0.9}}",
+                                  "metric: euclidean, embedding: {pca: {dims: 5, whiten: true}}",
+                                  "embedding: lda",
+                                  "embedding: {nca: {dims: 4, rows: 200, max_iterations: 5}}",
+                                  "embedding: {contrastive: {dims: 4, rows: 200, max_iterations: 5}}",
+                                  "embedding: {select: {by: fisher, dims: 6}}"};
+  if (has_faiss()) {
+    all.insert(all.end(), {"index: ivf", "index: {ivf: {nlist: 10, nprobe: 2}}, metric: euclidean",
+                           "index: hnsw, embedding: {pca: {dims: 5}}"});
+  }
+  return all;
+}
+
 TEST(Knn, HasTheSameBitsForAnyNumberOfThreads) {
-  const MemoryRows train = random_data(3000, 40, 3, 1).rows();
-  const MemoryRows val = random_data(9000, 40, 3, 2).rows();
-  StageHarness a("knn", "{k: [5, 20]}"), b("knn", "{k: [5, 20]}");
-  Sequential one;
-  Threads four(4);
-  const LearnerResult x = a.fit(train, val, kThree, &one);
-  const LearnerResult y = b.fit(train, val, kThree, &four);
-  EXPECT_EQ(x.val.values, y.val.values);
-  EXPECT_EQ(x.summary, y.summary);
-  EXPECT_EQ(x.predictor->predict({&val}, one).values, y.predictor->predict({&val}, four).values);
+  const auto check = [](const MemoryRows& train, const MemoryRows& val, const std::string& with) {
+    StageHarness a("knn", "{k: [5, 20], " + with + "}"), b("knn", "{k: [5, 20], " + with + "}");
+    Sequential one;
+    Threads four(4);
+    const LearnerResult x = a.fit(train, val, kThree, &one);
+    const LearnerResult y = b.fit(train, val, kThree, &four);
+    EXPECT_EQ(x.val.values, y.val.values) << with;
+    EXPECT_EQ(x.summary, y.summary) << with;
+    EXPECT_EQ(x.predictor->predict({&val}, one).values, y.predictor->predict({&val}, four).values) << with;
+    EXPECT_EQ(x.predictor->neighbours({&val}, one).rows, y.predictor->neighbours({&val}, four).rows) << with;
+  };
+  check(random_data(3000, 40, 3, 1).rows(), random_data(4000, 40, 3, 2).rows(), "retrieval: 100");
+  const MemoryRows train = random_data(1200, 12, 3, 1).rows(), val = random_data(2100, 12, 3, 2).rows();
+  for (const std::string& with : variants()) check(train, val, "retrieval: 50, " + with);
 }
 
 TEST(Knn, ScoresAsBeforeAfterSavingAndLoading) {
   const MemoryRows train = random_data(500, 12, 3, 1).rows();
   const MemoryRows val = random_data(100, 12, 3, 2).rows();
-  StageHarness knn("knn", "{k: 7, temperature: 0.2}");
-  const LearnerResult result = knn.fit(train, val, kThree);
+  auto all = variants();
+  all.push_back("metric: cosine");
+  for (const std::string& with : all) {
+    StageHarness knn("knn", "{k: 7, temperature: 0.2, " + with + "}");
+    const LearnerResult result = knn.fit(train, val, kThree);
+    Bundle bundle;
+    result.predictor->save(bundle);
+    bundle.facts = Value::from_json(bundle.facts.to_json());
+    Sequential sequential;
+    EXPECT_EQ(knn.as<Learner>().load(bundle)->predict({&val}, sequential).values,
+              result.predictor->predict({&val}, sequential).values)
+        << with;
+  }
+}
+
+TEST(Knn, ValScoresAreThoseOfTheModelThatWasChosen) {
+  // Without the val rows among the train rows, a fit on train alone predicts the same.
+  const Data train = random_data(300, 8, 3, 1), val = random_data(200, 8, 3, 2);
+  const MemoryRows train_rows = train.rows(), val_rows = val.rows();
+  for (const char* with : {"", ", embedding: {pca: {dims: 4}}", ", metric: euclidean"}) {
+    const LearnerResult chosen =
+        StageHarness("knn", std::string("{k: [3, 9]") + with + "}").fit(train_rows, val_rows, kThree);
+    const std::string k = std::to_string(chosen.summary.find("k")->as_int());
+    const LearnerResult alone =
+        StageHarness("knn", "{k: " + k + with + "}").fit(train_rows, MemoryRows({}, 8, {}), kThree);
+    Sequential sequential;
+    EXPECT_EQ(alone.predictor->predict({&val_rows}, sequential).values, chosen.val.values) << with;
+  }
+}
+
+/// The rows of a table under keys of their own.
+class Named final : public RowSet {
+ public:
+  Named(const MemoryRows& rows, const std::string& name) : rows_(rows) {
+    for (std::size_t r = 0; r < rows.rows(); ++r) keys_.push_back(name + std::to_string(r));
+  }
+  std::size_t rows() const override { return rows_.rows(); }
+  const Shape& shape() const override { return rows_.shape(); }
+  DType dtype() const override { return rows_.dtype(); }
+  std::string_view key(std::size_t row) const override { return keys_[row]; }
+  std::uint32_t view(std::size_t) const override { return 0; }
+  Split split(std::size_t row) const override { return rows_.split(row); }
+  std::span<const std::int32_t> labels(std::size_t row) const override { return rows_.labels(row); }
+  void read(std::size_t first, std::size_t count, float* out) const override {
+    rows_.read(first, count, out);
+  }
+  void read_raw(std::size_t first, std::size_t count, void* out) const override {
+    rows_.read_raw(first, count, out);
+  }
+
+ private:
+  const MemoryRows& rows_;
+  std::vector<std::string> keys_;
+};
+
+TEST(Knn, ListsTheNearestRowsButNeverTheRowItself) {
+  // Rows on a circle, by their angle in degrees; the third has no label, so no one finds it.
+  const auto at = [](const std::vector<double>& degrees) {
+    std::vector<float> out;
+    for (const double d : degrees) {
+      out.push_back(static_cast<float>(std::cos(d * 0.017453292519943295)));
+      out.push_back(static_cast<float>(std::sin(d * 0.017453292519943295)));
+    }
+    return out;
+  };
+  const MemoryRows train_rows(at({0, 10, 11, 40, 90}), 2, {0, 0, -1, 1, 1});
+  const MemoryRows val_rows(at({12, 85}), 2, {0, 1});
+  const MemoryRows test_rows(at({41}), 2, {1});
+  const Named train(train_rows, "train"), val(val_rows, "val"), test(test_rows, "test");
+  StageHarness knn("knn", "{k: 2, neighbours: 3}");
+  const LearnerResult result = knn.fit(train, val, kTwo);
+  Sequential sequential;
+  // Positions in train + val: 0 to 4, then 5 (at 12 degrees) and 6 (at 85).
+  const Neighbours of_val = result.predictor->neighbours({&val}, sequential);
+  EXPECT_EQ(of_val.k, 3U);
+  EXPECT_THAT(of_val.rows, ElementsAre(1, 0, 3, 4, 3, 5));
+  EXPECT_NEAR(of_val.similarity[0], std::cos(2 * 0.017453292519943295), 1e-6);
+  const Neighbours of_test = result.predictor->neighbours({&test}, sequential);
+  EXPECT_THAT(of_test.rows, ElementsAre(3, 5, 1));
+
+  StageHarness none("knn", "{k: 2, neighbours: 0}");
+  EXPECT_EQ(none.fit(train, val, kTwo).predictor->neighbours({&val}, sequential).k, 0U);
+  StageHarness many("knn", "{k: 2, neighbours: 100}");
+  EXPECT_EQ(many.fit(train, val, kTwo).predictor->neighbours({&val}, sequential).k, 5U);  // all but itself
   Bundle bundle;
   result.predictor->save(bundle);
-  bundle.facts = Value::from_json(bundle.facts.to_json());
-  Sequential sequential;
-  EXPECT_EQ(knn.as<Learner>().load(bundle)->predict({&val}, sequential).values,
-            result.predictor->predict({&val}, sequential).values);
+  EXPECT_EQ(knn.as<Learner>().load(bundle)->neighbours({&val}, sequential).k,
+            0U);  // it does not know the table
+}
+
+TEST(Knn, SaysHowWellValRowsFindTrainRows) {
+  const MemoryRows train({1, 0, 1, 0.1F, 0, 1}, 2, {0, 1, 1});
+  const MemoryRows val({1, -0.1F, 1, 0.2F}, 2, {0, 2});
+  const LearnerResult result = StageHarness("knn", "{k: 1}").fit(train, val, kThree);
+  const Value& figures = *result.summary.find("retrieval");
+  EXPECT_EQ(figures.find("by")->as_string(), "val");
+  EXPECT_EQ(figures.find("queries")->as_int(), 1);
+  EXPECT_EQ(figures.find("lone_queries")->as_int(), 1);
+  EXPECT_EQ(figures.find("hit_rate_at_1")->as_double(), 1);
+  EXPECT_EQ(figures.find("map_at_r")->as_double(), 1);
+  EXPECT_EQ(figures.find("hit_rate_at_5"), nullptr);
+}
+
+TEST(Knn, LeavesOneOutWhereThereIsNoVal) {
+  const MemoryRows train_rows({1, 0, 1, 0.1F, 0, 1, 0.1F, 1}, 2, {0, 0, 1, 0});
+  const LearnerResult result =
+      StageHarness("knn", "{k: 1}").fit(Named(train_rows, "train"), MemoryRows({}, 2, {}), kTwo);
+  const Value& figures = *result.summary.find("retrieval");
+  EXPECT_EQ(figures.find("by")->as_string(), "train, leaving one out");
+  EXPECT_EQ(figures.find("queries")->as_int(), 3);
+  EXPECT_EQ(figures.find("lone_queries")->as_int(), 1);
+  // The first two find each other, the last finds row 2 of the other class first.
+  EXPECT_DOUBLE_EQ(figures.find("hit_rate_at_1")->as_double(), 2.0 / 3);
+  EXPECT_EQ(StageHarness("knn", "{k: 1, retrieval: 0}")
+                .fit(train_rows, MemoryRows({}, 2, {}), kTwo)
+                .summary.find("retrieval"),
+            nullptr);
+}
+
+TEST(Knn, TellsWhatItsEmbeddingKeeps) {
+  const MemoryRows train = random_data(90, 6, 3, 1).rows(), val = random_data(30, 6, 3, 2).rows();
+  StageHarness knn("knn", "{k: 5, embedding: {pca: {dims: 10}}}");
+  const LearnerResult result = knn.fit(train, val, kThree);
+  EXPECT_EQ(result.summary.find("embedding")->find("dims")->as_int(), 6);
+  EXPECT_NEAR(result.summary.find("embedding")->find("retained_energy")->as_double(), 1, 1e-9);
+  EXPECT_EQ(result.summary.find("refit")->find("embedding")->find("kind")->as_string(), "pca");
+  EXPECT_THAT(knn.warnings(),
+              ElementsAre("embedding pca: 10 outputs were wanted, but the 90 train rows vary in 6 "
+                          "directions: 6 are taken"));
+  EXPECT_THAT(
+      message([&] {
+        StageHarness("knn", "{embedding: pca}").fit(MemoryRows({1, 2}, 2, {0}), MemoryRows({}, 2, {}), kTwo);
+      }),
+      StrEq("embedding pca: 1 labelled train row: expected at least 2"));
+  EXPECT_THAT(message([] { StageHarness("knn", "{embedding: {pca: {dim: 3}}}"); }),
+              StrEq("embedding.pca.dim: unknown parameter 'dim'; did you mean 'dims'? (allowed: dims, "
+                    "energy, whiten)"));
+}
+
+TEST(Knn, NamesTheRowThatOverflowsAnEmbedding) {
+  const MemoryRows train = random_data(60, 4, 2, 1).rows();
+  const MemoryRows val({0, 0, 0, 0, 3e38F, 3e38F, 3e38F, 3e38F}, 4, {0, 1});
+  EXPECT_THAT(
+      message([&] { StageHarness("knn", "{embedding: {pca: {whiten: true}}}").fit(train, val, kTwo); }),
+      StrEq("row '" + std::string(val.key(1)) +
+            "': its features are so far from those of training that the embedding (pca) overflows; look at "
+            "this input, or scale the features"));
 }
 
 TEST(Knn, RefusesADamagedBundle) {
@@ -199,6 +400,16 @@ TEST(Knn, RefusesADamagedBundle) {
               StrEq("'k' of the bundle is 0: expected a whole number of at least 1" + cure));
   EXPECT_THAT(load([](Bundle& b) { b.facts["classes"] = 2; }),
               StrEq("tensor 'labels' of the bundle has class 2: expected 0 to 1" + cure));
+  EXPECT_THAT(load([](Bundle& b) { b.facts["metric"] = "manhattan"; }),
+              StrEq("metric 'manhattan': expected cosine or euclidean"));
+  EXPECT_THAT(load([](Bundle& b) {
+                b.facts["embedding"] = "pca";
+                b.facts["embedding_inputs"] = 4;
+                b.facts["embedding_dims"] = 1;
+                b.tensors["embedding.mean"] = StageHarness::tensor({4}, {0, 0, 0, 0});
+                b.tensors["embedding.directions"] = StageHarness::tensor({1, 4}, {1, 0, 0, 0});
+              }),
+              StrEq("'embedding_inputs' of the bundle is 4: expected 3, as 'dim'" + cure));
   EXPECT_THAT(load([](Bundle& b) { b.facts["temperature"] = 0.0; }),
               StrEq("'temperature' of the bundle is 0: expected a number above 0" + cure));
 }
