@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include <graft/plugin.h>
 
+#include "linalg/learning.h"
 #include "linear/linear_model.h"
 #include "linear/softmax_regression.h"
 
@@ -55,7 +55,7 @@ class LinearProbe final : public Learner {
     out.val = LinearPredictor(std::move(chosen.model), chosen.c).predict({table.val}, input.parallel);
 
     linalg::FeatureRows rows(*table.train_val, input.classes.size(), cache_bytes_, input.parallel);
-    const linalg::RowScaler scaler = scale(rows, input.parallel);
+    const linalg::RowScaler scaler = linalg::fit_scaler(scale_, rows, input.parallel);
     SoftmaxRegression regression(rows, input.classes.size(), input.parallel, options(input));
     if (regression.fitted() != chosen.fitted) chosen.solution.assign(regression.size(), 0);
     Outcome outcome;
@@ -83,14 +83,13 @@ class LinearProbe final : public Learner {
     const std::size_t classes = input.classes.size();
     linalg::FeatureRows train(*table.train, classes, cache_bytes_, input.parallel);
     linalg::FeatureRows val(*table.val, classes, cache_bytes_, input.parallel);
+    linalg::tell_unlabelled(train, table.stage, "train", warn_);
+    linalg::tell_unlabelled(val, table.stage, "val", warn_);
+    linalg::classes_to_learn(train, input.classes, table.stage, linalg::Labels::One, warn_);
     const std::vector<double> grid = val.rows() > 0 ? grid_ : std::vector<double>{without_val(table)};
-    tell_about_rows(table, train, val, input.classes);
-    const linalg::RowScaler scaler = scale(train, input.parallel);
+    const linalg::RowScaler scaler = linalg::fit_scaler(scale_, train, input.parallel);
     val.scale(scaler, input.parallel);
     SoftmaxRegression regression(train, classes, input.parallel, options(input));
-    if (const std::string absent = linalg::absent_classes(train.labels(), input.classes); !absent.empty()) {
-      warn_(fmt::format("no train rows of {}: the score of such a class is 0", absent));
-    }
 
     Candidate best;
     std::optional<Fit> best_fit;
@@ -136,29 +135,6 @@ class LinearProbe final : public Learner {
           table.stage, c));
     }
     return c;
-  }
-
-  linalg::RowScaler scale(linalg::FeatureRows& rows, Parallel& parallel) const {
-    linalg::RowScaler scaler = scale_ == linalg::RowScaler::Kind::Standard ? rows.standard_scaler(parallel)
-                                                                           : linalg::RowScaler(scale_);
-    rows.scale(scaler, parallel);
-    return scaler;
-  }
-
-  void tell_about_rows(const TrainingTable& table, const linalg::FeatureRows& train,
-                       const linalg::FeatureRows& val, const std::vector<std::string>& classes) const {
-    for (const auto& [rows, name] : {std::pair{&train, "train"}, std::pair{&val, "val"}}) {
-      if (rows->unlabelled() > 0) {
-        warn_(fmt::format("table '{}': {} {} rows have no label and are left out", table.stage,
-                          rows->unlabelled(), name));
-      }
-    }
-    const std::set<std::int32_t> shown(train.labels().begin(), train.labels().end());
-    if (shown.size() >= 2) return;
-    throw Error(
-        fmt::format("table '{}' has train rows of {} of its {} classes: expected at least 2 classes to tell "
-                    "apart; check the labels, the splits and the rejected inputs",
-                    table.stage, shown.size(), classes.size()));
   }
 
   void tell_if_unfinished(const SoftmaxRegression& regression, double c,

@@ -1,14 +1,11 @@
 #include "linear/linear_model.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
-#include <graft/error.h>
-
 #include "linalg/blas.h"
 #include "linalg/bundle.h"
+#include "linalg/learning.h"
 #include "linalg/softmax.h"
 
 namespace graft {
@@ -55,20 +52,9 @@ Fit measure(const LinearModel& model, const linalg::FeatureRows& rows, Parallel&
 
 Scores LinearPredictor::predict(const std::vector<const RowSet*>& tables, Parallel& parallel) const {
   const RowSet& table = linalg::only_table(tables, model_.dim);
-  Scores scores(table.rows(), model_.classes);
-  linalg::read_blocks(table, parallel, [&](std::size_t, std::size_t first, std::size_t count, float* rows) {
-    model_.scaler.apply(count, model_.dim, rows);
-    float* out = scores.row(first);
-    model_.scores(rows, count, out);
-    for (std::size_t r = 0; r < count; ++r, out += model_.classes) {
-      if (std::none_of(out, out + model_.classes, [](float v) { return std::isnan(v); })) continue;
-      throw Error(
-          fmt::format("row '{}': its features are so far from those of training that the scores overflow; "
-                      "look at this input, or use another scale",
-                      table.key(first + r)));
-    }
-  });
-  return scores;
+  return linalg::score_table(
+      table, model_.classes, model_.scaler, parallel,
+      [this](const float* rows, std::size_t count, float* out) { model_.scores(rows, count, out); });
 }
 
 void LinearPredictor::save(Bundle& bundle) const {
