@@ -9,13 +9,12 @@
 #include <graft/error.h>
 #include <network/cost.h>
 
-#include "pixels.h"
+#include <training/image_scores.h>
+
 #include "torch_engine.h"
 
 namespace graft {
 namespace {
-
-constexpr std::size_t kBlock = 32;  // rows that one thread scores at a time
 
 const Value& fact(const Value& facts, const char* name) {
   if (const Value* found = facts.find(name)) return *found;
@@ -39,7 +38,7 @@ std::unique_ptr<nn::Engine> engine_for(const nn::Architecture& net,
   model.weights = weights;
   nn::EngineOptions options;
   options.taps = {net.layers.back().name};
-  options.batch = static_cast<int>(kBlock);
+  options.batch = static_cast<int>(kScoredTogether);
   return make_torch_engine(model, std::move(options));
 }
 
@@ -74,40 +73,11 @@ PretrainPredictor::PretrainPredictor(Value facts, std::map<std::string, Tensor> 
       engine_(engine_for(architecture_, weights_)) {}
 
 Scores PretrainPredictor::predict(const std::vector<const RowSet*>& tables, Parallel& parallel) const {
-  const RowSet& rows = *tables.at(0);
   const auto classes = static_cast<std::size_t>(fact(facts_, "class_count").as_int());
-  Scores scores(rows.rows(), classes);
-  if (rows.rows() == 0) return scores;
-  const std::pair<int, int> size = image_size(rows);
-  const int height = size.first, width = size.second;  // a lambda below reads them
-  try {
-    nn::cost_of(architecture_, height, width);
-  } catch (const Error& fault) {
-    const auto [trained_height, trained_width] = trained_size(facts_);
-    throw Error(fmt::format("expected images of {} x {}, as in training, got {} x {} ({})", trained_width,
-                            trained_height, width, height, fault.what()));
-  }
-  const std::size_t one = rows.dim();
-  parallel.for_each((rows.rows() + kBlock - 1) / kBlock, [&](std::size_t block) {
-    const std::size_t first = block * kBlock, n = std::min(kBlock, rows.rows() - first);
-    std::vector<std::uint8_t> pixels(n * one);
-    rows.read_raw(first, n, pixels.data());
-    // Always a whole block: kernels, and with them the last bits, may depend on the number of images.
-    std::vector<float> images(kBlock * one);
-    for (std::size_t i = 0; i < n; ++i) {
-      Image image;
-      image.data = pixels.data() + i * one;
-      image.width = width;
-      image.height = height;
-      image.stride = 3 * static_cast<std::ptrdiff_t>(width);
-      normalizer_.pack(image, images.data() + i * one);
-    }
-    engine_->enter_thread();
-    const Tensor logits = engine_->run(images.data(), height, width).at(0);
-    for (std::size_t i = 0; i < n; ++i)
-      softmax(logits.as<float>() + i * classes, classes, scores.row(first + i));
-  });
-  return scores;
+  const auto [height, width] = trained_size(facts_);
+  const auto to_scores = [&](const float* logits, float* scores) { softmax(logits, classes, scores); };
+  return ImageScorer{*engine_, &architecture_, normalizer_, classes, height, width, to_scores}.score(
+      *tables.at(0), parallel);
 }
 
 void PretrainPredictor::save(Bundle& bundle) const {

@@ -16,11 +16,14 @@
 #include <augment/batch_mix.h>
 #include <network/architecture.h>
 
-#include "optimizer.h"
-#include "pixels.h"
+#include <network/initial_weights.h>
+#include <training/optimizer.h>
+#include <training/pixels.h>
+#include <training/trainable_network.h>
+#include <training/trainer.h>
+#include <training/training_run.h>
+
 #include "predictor.h"
-#include "trainer.h"
-#include "training_run.h"
 
 namespace {
 
@@ -40,41 +43,37 @@ class Pretrain final : public Learner {
         seed_(context.seed),
         warn_(context.warn),
         normalizer_(params_.object("normalize"), usual_network().preprocessing.preset),
-        augmentation_(params_) {
-    if (params_.get<double>("warmup_epochs") > params_.get<double>("epochs"))
-      throw Error("warmup_epochs: expected at most `epochs`, the whole training");
-  }
+        augmentation_(params_),
+        mixer_(params_),
+        optimizer_(params_),
+        plan_(params_, optimizer_.learning_rate) {}
 
   LearnerResult fit(const LearnerInput& input) override {
     if (input.tables.size() != 1)
       throw Error(fmt::format("expected one table of pixels, got {}", input.tables.size()));
     if (input.classes.size() < 2)
       throw Error(fmt::format("expected at least two classes, got {}", input.classes.size()));
-    const Pixels train(*input.tables[0].train, input.classes.size(), normalizer_, "train");
-    const Pixels val(*input.tables[0].val, input.classes.size(), normalizer_, "val");
-    if (train.size() == 0) throw Error("expected labelled images in train, got none");
-    if (val.size() > 0 && (val.height() != train.height() || val.width() != train.width()))
-      throw Error("images of train and val differ in size");
-    if (train.unlabelled() + val.unlabelled() > 0)
-      warn_(fmt::format("{} images without a label are not used", train.unlabelled() + val.unlabelled()));
+    const TrainingPixels pixels(input.tables[0], {input.classes.size()}, normalizer_, warn_);
 
     Value facts = Value::map();
     facts["architecture"] = params_.get<std::string>("architecture");
     facts["width"] = params_.raw("width");
     facts["class_count"] = static_cast<std::int64_t>(input.classes.size());
-    facts["image_height"] = train.height();
-    facts["image_width"] = train.width();
+    facts["image_height"] = pixels.train.height();
+    facts["image_width"] = pixels.train.width();
     facts["normalize"] = params_.raw("normalize");
 
+    const nn::Architecture architecture = architecture_of(facts);
     TrainerOptions options;
-    options.architecture = architecture_of(facts);
-    options.batch = params_.get<std::size_t>("batch");
-    options.optimizer = OptimizerOptions(params_);
+    options.batch = plan_.batch;
+    options.optimizer = optimizer_;
     options.label_smoothing = params_.get<double>("label_smoothing");
     options.ema = params_.get<double>("ema");
     options.seed = seed_;
-    Trainer trainer(options, input.parallel);
-    TrainingRun run(params_, seed_, input, train, val, augmentation_, trainer, identity(facts, train, val));
+    const auto network = trainable(architecture, nn::initial_weights(architecture, seed_));
+    Trainer trainer(options, *network, nullptr, input.parallel);
+    TrainingRun run(plan_, seed_, input, pixels.train, pixels.val, augmentation_, mixer_, trainer,
+                    identity(facts, pixels));
     run.run();
 
     if (params_.has("save_weights"))
@@ -86,7 +85,7 @@ class Pretrain final : public Learner {
     LearnerResult result;
     if (input.tables[0].val->rows() > 0)
       result.val = predictor->predict({input.tables[0].val}, input.parallel);
-    result.summary = summary(run.progress(), options);
+    result.summary = summary(run.progress(), architecture);
     result.predictor = std::move(predictor);
     return result;
   }
@@ -112,24 +111,24 @@ class Pretrain final : public Learner {
   }
 
   /// What a checkpoint must agree with to be continued.
-  std::string identity(const Value& facts, const Pixels& train, const Pixels& val) const {
+  std::string identity(const Value& facts, const TrainingPixels& pixels) const {
     Value all = params_.value();
     all["save_weights"] = nullptr;
-    return digest(all.to_json() + facts.to_json() + std::to_string(seed_) + train.identity() +
-                  val.identity() + TORCH_VERSION)
+    return digest(all.to_json() + facts.to_json() + std::to_string(seed_) + pixels.train.identity() +
+                  pixels.val.identity() + TORCH_VERSION)
         .hex();
   }
 
-  Value summary(const TrainingProgress& progress, const TrainerOptions& options) const {
+  Value summary(const TrainingProgress& progress, const nn::Architecture& architecture) const {
     Value v = Value::map();
     v["architecture"] = params_.get<std::string>("architecture");
-    v["parameters"] = parameters_in(options.architecture);
-    v["features"] = options.architecture.features;
-    v["learning_rate"] = options.optimizer.learning_rate;
-    v["weight_decay"] = options.optimizer.weight_decay;
+    v["parameters"] = parameters_in(architecture);
+    v["features"] = architecture.features;
+    v["learning_rate"] = optimizer_.learning_rate;
+    v["weight_decay"] = optimizer_.weight_decay;
     v["epochs"] = progress.epoch;
     v["best_epoch"] = progress.best_epoch + 1;
-    v["stopped_early"] = progress.epoch < params_.get<std::int64_t>("epochs");
+    v["stopped_early"] = progress.epoch < plan_.epochs;
     if (params_.has("save_weights")) v["weights"] = params_.get<std::string>("save_weights");
     v["curve"] = progress.curve;
     return v;
@@ -140,7 +139,13 @@ class Pretrain final : public Learner {
   std::function<void(const std::string&)> warn_;
   Normalizer normalizer_;
   augment::Augmentation augmentation_;
+  augment::BatchMixer mixer_;
+  OptimizerOptions optimizer_;
+  TrainingPlan plan_;
 };
+
+constexpr PlanDefaults kUsualPlan = {
+    .epochs = 30, .least_epochs = 1, .batch = 128, .warmup_epochs = 1, .label_smoothing = 0.1, .patience = 0};
 
 /// Mirrored every second time, and moved by up to 4 px in each direction; edge pixels fill the gap.
 Value::List default_operations() {
@@ -175,28 +180,14 @@ GRAFT_PLUGIN(
                 .unit("channels")
                 .doc("Channels of the first stage of a network for small images; a resnet gives 4 times as "
                      "many features, lenet 8 times. Left out: 16."))
-        .param(graft::integer("epochs", 30)
-                   .range(1, 100000)
-                   .doc("Passes over train; the schedule is laid out for them."))
-        .param(graft::integer("batch", 128).range(2, 65536).unit("images").doc("Images per step."))
+        .params_from(graft::plan_parameters(kUsualPlan))
         .params_from(graft::optimizer_parameters())
-        .param(graft::number("warmup_epochs", 1.0)
-                   .at_least(0)
-                   .unit("epochs")
-                   .doc("The learning rate rises linearly at first; then it follows half a cosine to zero."))
-        .param(graft::number("label_smoothing", 0.1)
-                   .range(0, 0.9)
-                   .doc("Share of the target probability that is spread over all classes."))
         .param(graft::number("ema", 0)
                    .range(0, 0.99999)
                    .doc("Decay of a moving average of the weights, which val and the saved network then use; "
                         "less in the first steps; 0: none."))
         .param(graft::augment::Augmentation::parameter(default_operations()))
         .params_from(graft::augment::BatchMixer::parameters())
-        .param(graft::integer("patience", 0)
-                   .range(0, 100000)
-                   .unit("epochs")
-                   .doc("Stop after so many epochs without a better accuracy on val; 0: never."))
         .param(graft::Normalizer::parameter())
         .param(graft::text("save_weights", "weights.safetensors")
                    .optional()

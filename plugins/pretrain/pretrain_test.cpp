@@ -10,7 +10,8 @@
 #include <graft/testing/stage_harness.h>
 #include <network/bind.h>
 
-#include "stripes.h"
+#include <training/stripes.h>
+
 #include "torch_engine.h"
 
 namespace graft {

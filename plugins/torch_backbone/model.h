@@ -1,24 +1,16 @@
 #pragma once
 
 #include <memory>
-#include <string>
 #include <vector>
 
 #include <graft/params.h>
 #include <graft/stage.h>
 #include <network/engine.h>
+#include <network/open_model.h>
 
-#include <network/normalizer.h>
-
-/// `model`, `architecture`, `sha256`, `untrained`, `init_seed`.
-std::vector<graft::ParamSpec> model_parameters();
-
-/// Reads the model that the parameters name. Throws Error for a file of another digest than `sha256`, for
-/// weights without an architecture (naming the one that fits), and for weights that do not fit.
+/// Reads the model that the parameters name, as far as `taps` or `concatenate` want it. Throws Error as
+/// nn::open_model does, and for a layer that is not there.
 graft::nn::Model open_model(const graft::Params& params);
-
-/// `normalize`, or what the architecture was trained with where it is left to that.
-graft::Normalizer normalizer_of(const graft::Params& params, const graft::nn::Model& model);
 
 /// `engine`, `precision`, `device`, `threads_per_batch`, `concurrent_batches`.
 std::vector<graft::ParamSpec> engine_parameters();

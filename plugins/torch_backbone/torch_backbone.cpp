@@ -40,7 +40,7 @@ class TorchBackbone final : public BatchTransform {
         concatenate_(context.params.has("concatenate")),
         warn_(context.warn),
         model_(open_model(context.params)),
-        normalizer_(normalizer_of(context.params, model_)),
+        normalizer_(nn::normalizer_of(context.params, model_)),
         planned_(plan_batches(context, usual_side(model_),
                               [&](int threads) { return make_engine(context, model_, threads); })) {
     model_.weights.clear();  // the engine has its own, in a layout of its own
@@ -156,7 +156,7 @@ GRAFT_PLUGIN(
     graft::PluginSchema::batch_transform("Turns images into feature vectors with a pretrained network.")
         .input(graft::PortType::Image, "Images of the size that the model was trained with.")
         .output("{taps}", graft::PortType::Tensor, "f32[?]", "One feature vector per image.")
-        .params_from(model_parameters())
+        .params_from(graft::nn::model_parameters())
         .param(graft::Normalizer::parameter())
         .param(
             graft::list("taps", graft::text(""))

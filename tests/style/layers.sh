@@ -26,7 +26,7 @@ may_not pipeline/src/graph "store/[^f]|run/" "graph comes before store"
 may_not pipeline/src/store "graph/|run/" "store comes before run"
 may_not plugins "config/|graph/|store/|run/|plugin/" "plugins see the SDK, not the core"
 for folder in plugins/*/; do
-  case $folder in plugins/engine_torch/ | plugins/pretrain/ | plugins/shared/) ;; *) may_not "$folder" "torch/|ATen|c10" "LibTorch belongs to the plugins that need it" ;; esac
+  case $folder in plugins/engine_torch/ | plugins/finetune/ | plugins/pretrain/ | plugins/shared/) ;; *) may_not "$folder" "torch/|ATen|c10" "LibTorch belongs to the plugins that need it" ;; esac
 done
 
 for folder in plugins/*/; do

@@ -95,9 +95,8 @@ std::string expression(const Layer& layer, const std::vector<std::string>& in) {
       return convolution(layer, in[0], self);
     case Op::BatchNorm:
       return fmt::format(
-          "torch.batch_norm({0}, {1}.weight, {1}.bias, {1}.running_mean, {1}.running_var, self.training, "
-          "{2}, "
-          "{3}, False)",
+          "torch.batch_norm({0}, {1}.weight, {1}.bias, {1}.running_mean, {1}.running_var, "
+          "{1}.training, {2}, {3}, False)",
           in[0], self, layer.momentum, layer.eps);
     case Op::Relu:
       return fmt::format("torch.relu({})", in[0]);

@@ -25,7 +25,7 @@ std::pair<int, int> image_size(const RowSet& rows) {
   return {static_cast<int>(shape[0]), static_cast<int>(shape[1])};
 }
 
-Pixels::Pixels(const RowSet& rows, std::size_t classes, Normalizer normalizer, const std::string& what)
+Pixels::Pixels(const RowSet& rows, const LabelRule& rule, Normalizer normalizer, const std::string& what)
     : table_(rows), normalizer_(std::move(normalizer)) {
   if (rows.rows() == 0) return;
   std::tie(height_, width_) = image_size(rows);
@@ -35,21 +35,37 @@ Pixels::Pixels(const RowSet& rows, std::size_t classes, Normalizer normalizer, c
       ++unlabelled_;
       continue;
     }
-    if (labels.size() > 1)
+    if (labels.size() > 1 && !rule.several)
       throw Error(
           fmt::format("{}: expected one label per image, got {} for {}; this learner is for single labels",
                       what, labels.size(), rows.key(row)));
-    if (labels[0] < 0 || static_cast<std::size_t>(labels[0]) >= classes)
-      throw Error(fmt::format("{}: label {} of {} is out of range: there are {} classes", what, labels[0],
-                              rows.key(row), classes));
+    for (const std::int32_t label : labels) {
+      if (label < 0 || static_cast<std::size_t>(label) >= rule.classes)
+        throw Error(fmt::format("{}: label {} of {} is out of range: there are {} classes", what, label,
+                                rows.key(row), rule.classes));
+      const std::int32_t output =
+          rule.output_of.empty() ? label : rule.output_of[static_cast<std::size_t>(label)];
+      if (output >= 0 || !rule.several) labels_.push_back(output);
+    }
     rows_.push_back(row);
-    labels_.push_back(labels[0]);
+    label_begins_.push_back(labels_.size());
   }
   const std::size_t bytes = rows.rows() * rows.dim();
   if (bytes <= kKeepBytes) {
     kept_.resize(bytes);
     rows.read_raw(0, rows.rows(), kept_.data());
   }
+}
+
+TrainingPixels::TrainingPixels(const TrainingTable& table, const LabelRule& rule,
+                               const Normalizer& normalizer,
+                               const std::function<void(const std::string&)>& warn)
+    : train(*table.train, rule, normalizer, "train"), val(*table.val, rule, normalizer, "val") {
+  if (train.size() == 0) throw Error("expected labelled images in train, got none");
+  if (val.size() > 0 && (val.height() != train.height() || val.width() != train.width()))
+    throw Error("images of train and val differ in size");
+  if (train.unlabelled() + val.unlabelled() > 0)
+    warn(fmt::format("{} images without a label are not used", train.unlabelled() + val.unlabelled()));
 }
 
 const std::uint8_t* Pixels::fetch(std::size_t i, std::vector<std::uint8_t>& scratch) const {
@@ -91,7 +107,8 @@ void Pixels::pack(std::size_t i, const augment::Augmentation& augmentation, std:
 std::string Pixels::identity() const {
   std::string text = fmt::format("{}x{}", height_, width_);
   for (std::size_t i = 0; i < rows_.size(); ++i)
-    text += fmt::format("\n{}\t{}\t{}", table_.key(rows_[i]), table_.view(rows_[i]), labels_[i]);
+    text += fmt::format("\n{}\t{}\t{}", table_.key(rows_[i]), table_.view(rows_[i]),
+                        fmt::join(table_.labels(rows_[i]), ","));
   text += '\n' + digest(kept_.data(), kept_.size()).hex();
   return digest(text).hex();
 }

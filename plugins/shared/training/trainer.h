@@ -5,25 +5,39 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include <graft/predictor.h>
 
 #include <augment/augmentation.h>
 #include <augment/batch_mix.h>
-#include <network/architecture.h>
 
 #include "optimizer.h"
 #include "pixels.h"
 
 namespace graft {
 
+class FrozenPart;
+class TrainableNetwork;
+
+/// Parameters that are trained alike.
+struct ParameterGroup {
+  std::vector<std::string> paths;
+  double rate = 1;              ///< Times the learning rate.
+  std::int64_t first_step = 0;  ///< Before, they stay as they are.
+};
+
 struct TrainerOptions {
-  nn::Architecture architecture;
   OptimizerOptions optimizer;
+  std::vector<ParameterGroup> groups;  ///< What is in none is never trained. No group: all, always.
+  bool train_statistics = true;  ///< Batch-norm layers that are trained take the statistics of the batch.
+  bool several_labels = false;
   std::size_t batch = 128;
   std::size_t part = 32;  ///< Images that one thread computes at a time: a batch is cut into such parts.
   double label_smoothing = 0.1;
-  double ema = 0;  ///< Decay of the average of weights; 0: none is kept.
+  double ema = 0;     ///< Decay of the average of weights; 0: none is kept.
+  double clip = 0;    ///< Most that the norm of a step's gradient may be; 0: any.
+  bool bf16 = false;  ///< Products in bf16, everything else in float32.
   std::uint64_t seed = 0;
 };
 
@@ -33,14 +47,19 @@ struct Score {
   std::size_t correct = 0, images = 0;
 };
 
-/// What one step trains on, and how the images are changed before.
+/// What one step trains on, and how the images are changed before. The gradient is that of the mean over the
+/// images of all batches.
 struct TrainingStep {
-  std::span<const std::uint32_t> images;  ///< Positions in the pixels; at most a batch.
+  struct Batch {
+    std::span<const std::uint32_t> images;  ///< Positions in the pixels; at most a batch.
+    augment::BatchMix mix;                  ///< Of these images.
+  };
+  std::vector<Batch> batches;
   const augment::Augmentation& augmentation;
-  augment::BatchMix mix;  ///< Of these images.
   std::uint32_t epoch = 0;
   std::int64_t number = 0;  ///< Of steps that came before, in all epochs.
   double learning_rate = 0;
+  double temperature = 1;  ///< Logits are divided by it before the loss.
 };
 
 /// A network in training.
@@ -55,13 +74,16 @@ struct TrainingStep {
 /// it. Not thread-safe itself.
 class Trainer {
  public:
-  /// Weights start He-normal from `options.seed`.
-  Trainer(TrainerOptions options, Parallel& parallel);
+  /// `before`: layers in front of the network, to outlive this; null: it takes the images themselves. Of
+  /// pixels whose values `before` keeps, these are taken; such images are neither changed nor mixed.
+  Trainer(TrainerOptions options, const TrainableNetwork& network, const FrozenPart* before,
+          Parallel& parallel);
   ~Trainer();
 
   /// Returns the loss and hits before the step. Of a mixed image the label with the larger weight counts.
   Score step(const Pixels& pixels, const TrainingStep& step);
-  /// Loss (cross-entropy, no smoothing) and hits of the averages, or of the weights where there are none.
+  /// Loss (neither smoothing nor temperature) and hits of the averages, or of the weights where there are
+  /// none.
   Score evaluate(const Pixels& pixels);
 
   /// What evaluate uses, weights and batch-norm statistics: copies, by path.

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include <graft/learner.h>
 #include <graft/table.h>
 
 #include <augment/augmentation.h>
@@ -12,19 +15,31 @@
 
 namespace graft {
 
+/// Which labels rows may have, and what a learner makes of them.
+struct LabelRule {
+  std::size_t classes = 0;
+  bool several = false;  ///< A row may have any number of labels but none.
+  /// The learner's output for each class, -1 for one that it has none for; empty: the class itself.
+  std::vector<std::int32_t> output_of = {};
+};
+
 /// Labelled rows of a pixel table as normalised batches. Rows without a label are left out. Tables of up to 1
 /// GiB are read once and kept; larger ones are read row by row. Immutable; any number of threads.
 class Pixels {
  public:
-  /// Throws Error when the table does not hold images or a row has several labels or one out of range.
-  /// `what` names the rows in messages: "train", "val".
-  Pixels(const RowSet& rows, std::size_t classes, Normalizer normalizer, const std::string& what);
+  /// Throws Error when the table does not hold images or a row has labels that the rule forbids or one out of
+  /// range. `what` names the rows in messages: "train", "val".
+  Pixels(const RowSet& rows, const LabelRule& rule, Normalizer normalizer, const std::string& what);
 
   std::size_t size() const { return rows_.size(); }
   std::size_t unlabelled() const { return unlabelled_; }
   int height() const { return height_; }
   int width() const { return width_; }
-  std::int32_t label(std::size_t i) const { return labels_[i]; }
+  /// Outputs of the learner that image i belongs to. A single label is always there: -1 for a class without
+  /// an output; of several, those without are left out.
+  std::span<const std::int32_t> labels(std::size_t i) const {
+    return std::span(labels_).subspan(label_begins_[i], label_begins_[i + 1] - label_begins_[i]);
+  }
 
   /// Writes image i as planes [3,height,width].
   void pack(std::size_t i, float* out) const;
@@ -44,9 +59,19 @@ class Pixels {
   Normalizer normalizer_;
   std::vector<std::size_t> rows_;
   std::vector<std::int32_t> labels_;
+  std::vector<std::size_t> label_begins_ = {0};
   std::vector<std::uint8_t> kept_;  // all rows of the table, or nothing
   std::size_t unlabelled_ = 0;
   int height_ = 0, width_ = 0;
+};
+
+/// The images that a learner trains on and those that it chooses on.
+struct TrainingPixels {
+  /// Throws Error as Pixels does, for no labelled image in train, and for images of several sizes; `warn`
+  /// hears of images without a label.
+  TrainingPixels(const TrainingTable& table, const LabelRule& rule, const Normalizer& normalizer,
+                 const std::function<void(const std::string&)>& warn);
+  Pixels train, val;
 };
 
 /// Height and width of an image row; throws Error for a table of anything else than u8[h,w,3].

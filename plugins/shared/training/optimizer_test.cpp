@@ -52,5 +52,33 @@ TEST(Optimizer, DefaultsDependOnTheOptimizer) {
   EXPECT_EQ(options(R"({"optimizer": "adamw", "learning_rate": 0.01})").learning_rate, 0.01);
 }
 
+TEST(Optimizer, AParameterWaitsForItsStepAndFollowsItsRate) {
+  for (const char* name : {"sgd", "adamw"}) {
+    OptimizerOptions options;
+    options.name = name;
+    const NamedTensors late = {{"w", at::tensor({1.0f, -2.0f}).reshape({1, 2})}};
+    const NamedTensors alone = {{"w", at::tensor({1.0f, -2.0f}).reshape({1, 2})}};
+    const auto waiting = make_optimizer(options, late, {{0.5, 2}}), plain = make_optimizer(options, alone);
+    const at::Tensor gradient = at::tensor({0.5f, 0.25f}).reshape({1, 2});
+    waiting->update({at::Tensor()}, 0.1, 1);
+    waiting->update({at::Tensor()}, 0.1, 2);
+    EXPECT_EQ(late[0].second[0][0].item<float>(), 1.0f);
+    for (int step = 1; step <= 3; ++step) {
+      waiting->update({gradient.clone()}, 0.1, step + 2);
+      plain->update({gradient.clone()}, 0.05, step);
+      EXPECT_TRUE(late[0].second.equal(alone[0].second)) << name << " " << step;
+    }
+  }
+}
+
+TEST(Optimizer, ClippingKeepsTheDirection) {
+  const std::vector<at::Tensor> gradients = {at::tensor({3.0f, 0.0f}), at::Tensor(), at::tensor({-4.0f})};
+  EXPECT_DOUBLE_EQ(clip_gradients(gradients, 5), 5);
+  EXPECT_EQ(gradients[0][0].item<float>(), 3.0f);
+  EXPECT_DOUBLE_EQ(clip_gradients(gradients, 1), 5);
+  EXPECT_NEAR(gradients[0][0].item<float>(), 0.6f, 1e-7);
+  EXPECT_NEAR(gradients[2][0].item<float>(), -0.8f, 1e-7);
+}
+
 }  // namespace
 }  // namespace graft
