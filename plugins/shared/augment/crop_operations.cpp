@@ -33,15 +33,16 @@ int offset(Random& random, int room) {
 class RandomResizedCrop final : public Operation {
  public:
   explicit RandomResizedCrop(const Params& params)
-      : size_(params.get<int>("size")),
-        scale_(range_of(params, "scale")),
+      : scale_(range_of(params, "scale")),
         ratio_(range_of(params, "ratio")),
-        filter_(image::filter_from(params.get<std::string>("filter"))) {}
+        filter_(image::filter_from(params.get<std::string>("filter"))) {
+    if (params.has("size")) size_ = params.get<int>("size");
+  }
 
   Image apply(const Image& image, Random& random) const override {
     // Cut first: pixels outside the part must not bleed in through the filter.
-    return image::resize(image::view(image, choose(image.width, image.height, random)), size_, size_,
-                         filter_);
+    return image::resize(image::view(image, choose(image.width, image.height, random)),
+                         size_.value_or(image.width), size_.value_or(image.height), filter_);
   }
 
  private:
@@ -63,7 +64,7 @@ class RandomResizedCrop final : public Operation {
     return {(width - w) / 2, (height - h) / 2, w, h};
   }
 
-  int size_;
+  std::optional<int> size_;
   Range scale_, ratio_;
   image::Filter filter_;
 };
@@ -168,7 +169,11 @@ std::vector<OperationType> crop_operations() {
   std::vector<OperationType> types;
   types.push_back(
       {object("random_resized_crop",
-              {integer("size", 224).range(1, 16384).unit("px").doc("Side of the result."),
+              {integer("size", 224)
+                   .range(1, 16384)
+                   .unit("px")
+                   .optional()
+                   .doc("Side of the result; null: the image's own width and height."),
                scale_parameter(1e-6, 0.08, 1.0), ratio_parameter(3.0 / 4, 4.0 / 3, "width by height"),
                choice("filter", {"box", "bilinear", "bicubic", "lanczos"}, "bilinear")
                    .doc("Resampling filter, antialiased.")})

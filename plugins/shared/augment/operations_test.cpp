@@ -149,6 +149,14 @@ TEST(RandomResizedCrop, FallsBackToTheLargestCentredCrop) {
   });
 }
 
+TEST(RandomResizedCrop, KeepsTheSizeWhereItHasNone) {
+  const char* const own = R"([{"random_resized_crop": {"size": null, "scale": [0.3, 0.5]}}])";
+  for_each_view(own, noise(31, 18), 10, [&](const Image& out) {
+    EXPECT_EQ(out.width, 31);
+    EXPECT_EQ(out.height, 18);
+  });
+}
+
 TEST(RandomCrop, PlacesThePartUniformly) {
   std::map<int, int> columns, rows;
   for_each_view(R"([{"random_crop": {"size": 8}}])", ramps(12), kTrials, [&](const Image& out) {

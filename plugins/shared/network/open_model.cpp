@@ -99,9 +99,12 @@ Model open_model(const Params& params, const Outputs& outputs) {
   return model;
 }
 
+std::string preset_of(const Model& model) {
+  return model.architecture ? model.architecture->preprocessing.preset : "imagenet";
+}
+
 Normalizer normalizer_of(const Params& params, const Model& model) {
-  return Normalizer(params.object("normalize"),
-                    model.architecture ? model.architecture->preprocessing.preset : "imagenet");
+  return Normalizer(params.object("normalize"), preset_of(model));
 }
 
 }  // namespace graft::nn

@@ -23,6 +23,8 @@ using Outputs = std::function<std::vector<std::string>(const Architecture&)>;
 /// weights without an architecture (naming the one that fits), and for weights that do not fit.
 Model open_model(const Params& params, const Outputs& outputs);
 
+/// The preset of `normalize` that `auto` stands for.
+std::string preset_of(const Model& model);
 /// `normalize`, or what the architecture was trained with where it is left to that.
 Normalizer normalizer_of(const Params& params, const Model& model);
 

@@ -44,33 +44,59 @@ at::Tensor FrozenPart::run(const at::Tensor& images) const {
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
+/// Those of some images.
+at::Tensor FrozenPart::of(const Pixels& pixels, std::size_t first, std::size_t n) const {
+  use_one_thread();
+  const c10::InferenceMode inference;
+  const at::Tensor images = at::empty({static_cast<std::int64_t>(n), 3, pixels.height(), pixels.width()});
+  for (std::size_t i = 0; i < n; ++i)
+    pixels.pack(first + i, images.data_ptr<float>() + static_cast<std::int64_t>(i) * images.stride(0));
+  return run(images);
+}
+
+/// Hands out the values block by block: the first image, and the values from it on.
+template <typename Take>
+void FrozenPart::for_blocks(const Pixels& pixels, Parallel& parallel, const std::atomic<bool>& interrupted,
+                            const Take& take) const {
+  parallel.for_each((pixels.size() + kBlock - 1) / kBlock, [&](std::size_t block) {
+    if (interrupted) throw Error("interrupted");
+    const std::size_t first = block * kBlock;
+    take(first, of(pixels, first, std::min(kBlock, pixels.size() - first)));
+  });
+}
+
 bool FrozenPart::keep(const Pixels& pixels, std::size_t bytes, Parallel& parallel,
                       const std::atomic<bool>& interrupted) {
   if (pixels.size() == 0) return true;
-  const auto values_of = [&](std::size_t first, std::size_t n) {
-    if (interrupted) throw Error("interrupted");
-    use_one_thread();
-    const c10::InferenceMode inference;
-    const at::Tensor images = at::empty({static_cast<std::int64_t>(n), 3, pixels.height(), pixels.width()});
-    for (std::size_t i = 0; i < n; ++i)
-      pixels.pack(first + i, images.data_ptr<float>() + static_cast<std::int64_t>(i) * images.stride(0));
-    return run(images);
-  };
-  const at::Tensor one = values_of(0, 1);
+  const at::Tensor one = of(pixels, 0, 1);
   const auto size = static_cast<std::size_t>(one.numel()) * sizeof(float);
   if (pixels.size() > bytes / size) return false;
-
   auto sizes = one.sizes().vec();
   sizes[0] = static_cast<std::int64_t>(pixels.size());
   const at::Tensor all = at::empty(sizes, at::kFloat, format_for(sizes.size()));
-  parallel.for_each((pixels.size() + kBlock - 1) / kBlock, [&](std::size_t block) {
-    const std::size_t first = block * kBlock, n = std::min(kBlock, pixels.size() - first);
-    const at::Tensor values = values_of(first, n);
-    std::memcpy(all.data_ptr<float>() + static_cast<std::int64_t>(first) * all.stride(0),
-                values.data_ptr<float>(), n * size);
+  for_blocks(pixels, parallel, interrupted, [&](std::size_t first, const at::Tensor& values) {
+    std::memcpy(all.data_ptr<float>() + static_cast<std::int64_t>(first) * one.numel(),
+                values.contiguous(format_for(sizes.size())).data_ptr<float>(),
+                static_cast<std::size_t>(values.numel()) * sizeof(float));
   });
   kept_.emplace(&pixels, all);
   return true;
+}
+
+std::vector<float> FrozenPart::values(const Pixels& pixels, Parallel& parallel,
+                                      const std::atomic<bool>& interrupted) const {
+  if (pixels.size() == 0) return {};
+  const std::int64_t one = of(pixels, 0, 1).numel();
+  std::vector<float> out(pixels.size() * static_cast<std::size_t>(one));
+  const auto take = [&](std::size_t first, const at::Tensor& values) {
+    std::memcpy(out.data() + first * static_cast<std::size_t>(one), values.contiguous().data_ptr<float>(),
+                static_cast<std::size_t>(values.numel()) * sizeof(float));
+  };
+  if (keeps(pixels))
+    take(0, kept(pixels));
+  else
+    for_blocks(pixels, parallel, interrupted, take);
+  return out;
 }
 
 at::Tensor FrozenPart::kept(const Pixels& pixels, std::span<const std::uint32_t> which) const {

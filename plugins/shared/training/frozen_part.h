@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include <graft/predictor.h>
 #include <network/engine.h>
@@ -37,7 +38,16 @@ class FrozenPart {
   at::Tensor kept(const Pixels& pixels, std::span<const std::uint32_t> which) const;
   std::size_t kept_bytes() const;
 
+  /// The values of all images, one behind the other in the order of their elements, whether kept or not.
+  std::vector<float> values(const Pixels& pixels, Parallel& parallel,
+                            const std::atomic<bool>& interrupted) const;
+
  private:
+  at::Tensor of(const Pixels& pixels, std::size_t first, std::size_t n) const;
+  template <typename Take>
+  void for_blocks(const Pixels& pixels, Parallel& parallel, const std::atomic<bool>& interrupted,
+                  const Take& take) const;
+
   std::unique_ptr<nn::Engine> engine_;
   std::int64_t batch_;
   std::map<const Pixels*, at::Tensor> kept_;

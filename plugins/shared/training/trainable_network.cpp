@@ -21,7 +21,7 @@ class DescribedNetwork final : public TrainableNetwork {
   std::vector<nn::Layer> dropouts() const override {
     std::vector<nn::Layer> out;
     for (const nn::Layer& layer : architecture_.layers)
-      if (layer.op == nn::Op::Dropout) out.push_back(layer);
+      if (layer.op == nn::Op::Dropout && layer.dropout > 0) out.push_back(layer);
     return out;
   }
 

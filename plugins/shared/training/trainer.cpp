@@ -376,6 +376,12 @@ Score Trainer::evaluate(const Pixels& pixels) {
   return sum;
 }
 
+std::int64_t Trainer::trainable_parameters() const {
+  std::int64_t n = 0;
+  for (const auto& [name, value] : impl_->parameters) n += value.numel();
+  return n;
+}
+
 std::map<std::string, Tensor> Trainer::weights() const {
   std::map<std::string, Tensor> out;
   for (const auto& [name, value] : impl_->averages()) out.emplace(name, copy_of(value));

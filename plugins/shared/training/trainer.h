@@ -86,6 +86,8 @@ class Trainer {
   /// none.
   Score evaluate(const Pixels& pixels);
 
+  /// How many numbers are trained, at one time or another.
+  std::int64_t trainable_parameters() const;
   /// What evaluate uses, weights and batch-norm statistics: copies, by path.
   std::map<std::string, Tensor> weights() const;
   /// All that the next steps depend on: weights, averages, the optimizer's memory; copies.

@@ -20,6 +20,23 @@ namespace {
 
 const std::string kBest = "best/";  // before the names of tensors of the best epoch
 
+std::string checkpoint_in(const std::string& work_folder) {
+  return (std::filesystem::path(work_folder) / "checkpoint.bin").string();
+}
+
+std::optional<Bundle> checkpoint_of(const std::string& path, const std::string& identity) {
+  auto saved = read_checkpoint(path);
+  if (!saved || saved->facts.find("identity")->as_string() != identity) return {};
+  return saved;
+}
+
+std::map<std::string, Tensor> best_in(const Bundle& checkpoint) {
+  std::map<std::string, Tensor> out;
+  for (const auto& [name, tensor] : checkpoint.tensors)
+    if (name.starts_with(kBest)) out[name.substr(kBest.size())] = tensor;
+  return out;
+}
+
 }  // namespace
 
 Value TrainingProgress::to_value() const {
@@ -33,6 +50,7 @@ Value TrainingProgress::to_value() const {
   v["best_accuracy"] = best_accuracy;
   v["best_loss"] = best_loss;
   v["finished"] = finished;
+  v["origin"] = origin;
   v["curve"] = curve;
   return v;
 }
@@ -48,6 +66,7 @@ TrainingProgress TrainingProgress::from(const Value& v) {
   p.best_accuracy = v.find("best_accuracy")->as_double();
   p.best_loss = v.find("best_loss")->as_double();
   p.finished = v.find("finished")->as_bool();
+  p.origin = *v.find("origin");
   p.curve = *v.find("curve");
   return p;
 }
@@ -106,7 +125,8 @@ double TrainingPlan::temperature(std::int64_t epoch) const {
 
 TrainingRun::TrainingRun(TrainingPlan plan, std::uint64_t seed, const LearnerInput& input,
                          const Pixels& train, const Pixels& val, const augment::Augmentation& augmentation,
-                         const augment::BatchMixer& mixer, Trainer& trainer, std::string identity)
+                         const augment::BatchMixer& mixer, Trainer& trainer, std::string identity,
+                         Value origin)
     : plan_(std::move(plan)),
       seed_(seed),
       input_(input),
@@ -116,16 +136,17 @@ TrainingRun::TrainingRun(TrainingPlan plan, std::uint64_t seed, const LearnerInp
       mixer_(mixer),
       trainer_(trainer),
       identity_(std::move(identity)),
-      file_((std::filesystem::path(input.work_folder) / "checkpoint.bin").string()),
-      steps_(plan_.steps(train.size())) {}
+      file_(checkpoint_in(input.work_folder)),
+      steps_(plan_.steps(train.size())) {
+  progress_.origin = std::move(origin);
+}
 
 void TrainingRun::resume() {
-  const auto saved = read_checkpoint(file_);
-  if (!saved || saved->facts.find("identity")->as_string() != identity_) return;
+  const auto saved = checkpoint_of(file_, identity_);
+  if (!saved) return;
   progress_ = TrainingProgress::from(*saved->facts.find("progress"));
   trainer_.restore(saved->tensors);
-  for (const auto& [name, tensor] : saved->tensors)
-    if (name.starts_with(kBest)) best_[name.substr(kBest.size())] = tensor;
+  best_ = best_in(*saved);
 }
 
 void TrainingRun::run() {
@@ -236,6 +257,15 @@ void TrainingRun::save() const {
   state.tensors = trainer_.state();
   for (const auto& [name, tensor] : best_) state.tensors[kBest + name] = tensor;
   write_checkpoint(file_, state);
+}
+
+std::optional<FinishedTraining> finished_training(const std::string& work_folder,
+                                                  const std::string& identity) {
+  const auto saved = checkpoint_of(checkpoint_in(work_folder), identity);
+  if (!saved) return {};
+  auto progress = TrainingProgress::from(*saved->facts.find("progress"));
+  if (!progress.finished) return {};
+  return FinishedTraining{std::move(progress), best_in(*saved)};
 }
 
 }  // namespace graft

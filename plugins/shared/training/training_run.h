@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -57,6 +58,7 @@ struct TrainingProgress {
   std::int64_t best_epoch = -1;      ///< Epochs trained until then, less one.
   double best_accuracy = -1, best_loss = 0;
   bool finished = false;
+  Value origin;  ///< What the caller wants to remember of how it began.
   /// A map per finished epoch: losses and accuracies on train and val. Epoch 0 is the start, where it counts.
   Value curve = Value::list();
 
@@ -73,7 +75,7 @@ class TrainingRun {
   /// ignored.
   TrainingRun(TrainingPlan plan, std::uint64_t seed, const LearnerInput& input, const Pixels& train,
               const Pixels& val, const augment::Augmentation& augmentation, const augment::BatchMixer& mixer,
-              Trainer& trainer, std::string identity);
+              Trainer& trainer, std::string identity, Value origin = {});
 
   /// Trains to the end. Throws Error("interrupted"), and Error when a checkpoint is damaged or cannot be
   /// written, or when the loss is no longer a number.
@@ -105,5 +107,16 @@ class TrainingRun {
   TrainingProgress progress_;
   std::map<std::string, Tensor> best_;
 };
+
+/// What a training left that has come to its end.
+struct FinishedTraining {
+  TrainingProgress progress;
+  std::map<std::string, Tensor> best;
+};
+
+/// From the checkpoint in the folder; nothing where there is none of this identity, or one that goes on.
+/// Throws Error when it is damaged.
+std::optional<FinishedTraining> finished_training(const std::string& work_folder,
+                                                  const std::string& identity);
 
 }  // namespace graft

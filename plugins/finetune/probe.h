@@ -1,0 +1,50 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <graft/predictor.h>
+
+namespace graft {
+
+/// A linear classifier: logits are weight x features + bias.
+struct LinearHead {
+  Tensor weight;  ///< f32[outputs,features]
+  Tensor bias;    ///< f32[outputs]
+};
+
+/// Features of labelled images.
+struct ProbeRows {
+  std::vector<float> features;  ///< Row-major.
+  std::size_t dim = 0;
+  std::vector<std::span<const std::int32_t>> labels;  ///< Outputs; a single -1: none of them.
+};
+
+struct ProbeOptions {
+  std::vector<double> c;        ///< Ascending. Weights of the data against the penalty, as in linear_probe.
+  bool several_labels = false;  ///< A logistic regression for each output in place of one for all.
+  const std::atomic<bool>* interrupted = nullptr;
+  std::function<void(const std::string&)> warn;
+};
+
+struct Probe {
+  LinearHead head;
+  Value summary;  ///< `c`, and what each c gave on val.
+};
+
+/// Logistic regression on the features (multinomial, or one for each output) for every c, from strong to
+/// weak; the one with the best accuracy on val is taken, then with the lowest log loss; of several labels by
+/// log loss alone. Without val, the c that is nearest to 1. Of two classes each gets half of the one weight
+/// vector, so that the softmax gives the probe's probabilities. Throws Error("interrupted").
+Probe fit_probe(const ProbeRows& train, const ProbeRows& val, std::size_t outputs,
+                const ProbeOptions& options, Parallel& parallel);
+
+/// Weights N(0, 0.01^2), biases 0; a pure function of the seed.
+LinearHead random_head(std::size_t outputs, std::size_t features, std::uint64_t seed);
+
+}  // namespace graft
