@@ -37,7 +37,7 @@ constexpr std::size_t kMiB = std::size_t{1} << 20;
 
 constexpr OptimizerDefaults kUsualOptimizer = {.name = "adamw", .sgd = {1e-3, 1e-4}, .adamw = {1e-4, 0.01}};
 constexpr PlanDefaults kUsualPlan = {
-    .epochs = 10, .least_epochs = 0, .batch = 32, .warmup_epochs = 1, .label_smoothing = 0.1, .patience = 0};
+    .epochs = 10, .least_epochs = 0, .batch = 32, .warmup_epochs = 1, .label_smoothing = 0, .patience = 0};
 
 /// The classes that a network learns: those of train. The others get no output, and the score 0.
 struct Outputs {
@@ -337,7 +337,7 @@ GRAFT_PLUGIN(
                         "linear_probe; the best on val is taken."))
         .params_from(graft::plan_parameters(kUsualPlan))
         .param(
-            graft::choice("best_by", {"accuracy", "loss"}, "accuracy")
+            graft::choice("best_by", {"accuracy", "loss"}, "loss")
                 .doc("What on val makes an epoch the best: accuracy, then loss where two are equal; or loss "
                      "alone, as always where images have several labels."))
         .params_from(graft::optimizer_parameters(kUsualOptimizer))

@@ -10,6 +10,7 @@
 #include <graft/testing/stage_harness.h>
 #include <network/bind.h>
 
+#include <training/interrupting.h>
 #include <training/stripes.h>
 
 #include "torch_engine.h"
@@ -89,21 +90,6 @@ TEST_F(PretrainTest, ThreadsDoNotChangeBits) {
   EXPECT_EQ(parallel.val.values, sequential.val.values);
   EXPECT_EQ(parallel.summary, sequential.summary);
 }
-
-/// Runs bodies in turn, and raises a flag after so many rounds.
-class Interrupting final : public Parallel {
- public:
-  Interrupting(int rounds, std::atomic<bool>& flag) : rounds_(rounds), flag_(flag) {}
-  void for_each(std::size_t n, const std::function<void(std::size_t)>& body) override {
-    for (std::size_t i = 0; i < n; ++i) body(i);
-    if (--rounds_ == 0) flag_ = true;
-  }
-  int threads() const override { return 1; }
-
- private:
-  int rounds_;
-  std::atomic<bool>& flag_;
-};
 
 TEST_F(PretrainTest, AnInterruptedRunContinuesToTheSameBits) {
   const LearnerResult whole = fit();

@@ -16,7 +16,7 @@ const std::vector<std::string> kPlugins = [] {
                                  "evaluate",  "feature_table",  "idx",         "image_folder", "image_list",
                                  "knn",       "linear_probe",   "pixel_table", "resize",       "stdin",
                                  "synthetic", "torch_backbone", "video"};
-  if (GRAFT_HAS_TORCH) names.insert(names.end(), {"engine_torch", "pretrain"});
+  if (GRAFT_HAS_TORCH) names.insert(names.end(), {"engine_torch", "finetune", "pretrain"});
   return names;
 }();
 
