@@ -10,6 +10,7 @@
 #include "linalg/learning.h"
 #include "linear/linear_model.h"
 #include "linear/softmax_regression.h"
+#include "survey.h"
 
 namespace graft {
 namespace {
@@ -36,8 +37,12 @@ class LinearProbe final : public Learner {
   explicit LinearProbe(const StageContext& context)
       : grid_(context.params.get<std::vector<double>>("c")),
         scale_(linalg::RowScaler::kind_from(context.params.get<std::string>("scale"))),
+        loss_(loss_from(context.params.get<std::string>("loss"))),
+        weights_(context.params.get<std::string>("class_weights") == "balanced" ? ClassWeights::Balanced
+                                                                                : ClassWeights::None),
         max_iterations_(context.params.get<int>("max_iterations")),
         tolerance_(context.params.get<double>("tolerance")),
+        gradient_tolerance_(context.params.get<double>("gradient_tolerance")),
         cache_bytes_(context.params.get<std::size_t>("cache") * kMiB),
         warn_(context.warn) {
     std::sort(grid_.begin(), grid_.end());
@@ -54,7 +59,7 @@ class LinearProbe final : public Learner {
     }
     out.val = LinearPredictor(std::move(chosen.model), chosen.c).predict({table.val}, input.parallel);
 
-    linalg::FeatureRows rows(*table.train_val, input.classes.size(), cache_bytes_, input.parallel);
+    linalg::FeatureRows rows = read(*table.train_val, input);
     const linalg::RowScaler scaler = linalg::fit_scaler(scale_, rows, input.parallel);
     SoftmaxRegression regression(rows, input.classes.size(), input.parallel, options(input));
     if (regression.fitted() != chosen.fitted) chosen.solution.assign(regression.size(), 0);
@@ -63,7 +68,7 @@ class LinearProbe final : public Learner {
     tell_if_unfinished(regression, chosen.c, outcome.result);
     LinearModel model = regression.model(chosen.solution, scaler);
     outcome.train = measure(model, rows, input.parallel);
-    out.summary["refit"] = describe(chosen.c, outcome, {});
+    out.summary["refit"] = describe(regression, chosen.c, outcome, {});
     out.summary["refit"]["rows"] = static_cast<std::int64_t>(rows.rows());
     out.predictor = std::make_unique<LinearPredictor>(std::move(model), chosen.c);
     return out;
@@ -74,22 +79,28 @@ class LinearProbe final : public Learner {
   }
 
  private:
+  linalg::FeatureRows read(const RowSet& rows, const LearnerInput& input) const {
+    return {rows, input.classes.size(), cache_bytes_, input.parallel,
+            input.multi_label ? linalg::Labels::Several : linalg::Labels::One};
+  }
+
   RegressionOptions options(const LearnerInput& input) const {
-    return {tolerance_, max_iterations_, &input.interrupted};
+    return {tolerance_, max_iterations_,    &input.interrupted, input.multi_label ? Loss::Independent : loss_,
+            weights_,   gradient_tolerance_};
   }
 
   /// Follows the path from strong to weak regularisation on the train rows and keeps what is best on val.
   Candidate choose(const TrainingTable& table, const LearnerInput& input, LearnerResult& out) const {
     const std::size_t classes = input.classes.size();
-    linalg::FeatureRows train(*table.train, classes, cache_bytes_, input.parallel);
-    linalg::FeatureRows val(*table.val, classes, cache_bytes_, input.parallel);
-    linalg::tell_unlabelled(train, table.stage, "train", warn_);
-    linalg::tell_unlabelled(val, table.stage, "val", warn_);
-    linalg::classes_to_learn(train, input.classes, table.stage, linalg::Labels::One, warn_);
+    linalg::FeatureRows train = read(*table.train, input);
+    linalg::FeatureRows val = read(*table.val, input);
     const std::vector<double> grid = val.rows() > 0 ? grid_ : std::vector<double>{without_val(table)};
+    tell_about_rows(table, train, val, input.classes);
+    const std::size_t constant = tell_about_features(table, train, input.parallel);
     const linalg::RowScaler scaler = linalg::fit_scaler(scale_, train, input.parallel);
     val.scale(scaler, input.parallel);
     SoftmaxRegression regression(train, classes, input.parallel, options(input));
+    tell_about_classes(train, val, input);
 
     Candidate best;
     std::optional<Fit> best_fit;
@@ -103,8 +114,8 @@ class LinearProbe final : public Learner {
       outcome.train = measure(model, train, input.parallel);
       std::optional<Fit> fit;
       if (val.rows() > 0) fit = measure(model, val, input.parallel);
-      path.push(describe(c, outcome, fit));
-      if (!best_fit || better(*fit, *best_fit)) {
+      path.push(describe(regression, c, outcome, fit));
+      if (!best_fit || better(*fit, *best_fit, input.multi_label)) {
         best = {c, solution, regression.fitted(), std::move(model)};
         best_fit = fit ? fit : Fit{};
       }
@@ -112,7 +123,12 @@ class LinearProbe final : public Learner {
     out.summary["c"] = best.c;
     out.summary["chosen_on"] = val.rows() == 0 ? "nothing" : grid.size() == 1 ? "given" : "val";
     out.summary["scale"] = scaler.name();
-    out.summary["loss"] = LinearModel::outputs_for(regression.fitted().size()) == 1 ? "binary" : "softmax";
+    const Loss loss = options(input).loss;
+    out.summary["loss"] = outputs_for(regression.fitted().size(), loss) == 1 && loss != Loss::Independent
+                              ? "binary"
+                              : loss_names()[static_cast<std::size_t>(loss)];
+    out.summary["class_weights"] = weights_ == ClassWeights::Balanced ? "balanced" : "none";
+    out.summary["constant_features"] = static_cast<std::int64_t>(constant);
     out.summary["train_rows"] = static_cast<std::int64_t>(train.rows());
     out.summary["val_rows"] = static_cast<std::int64_t>(val.rows());
     out.summary["path"] = std::move(path);
@@ -120,8 +136,9 @@ class LinearProbe final : public Learner {
   }
 
   /// Strictly, so that of equals the first, most strongly regularised one stays.
-  static bool better(const Fit& a, const Fit& b) {
-    return a.accuracy != b.accuracy ? a.accuracy > b.accuracy : a.log_loss < b.log_loss;
+  static bool better(const Fit& a, const Fit& b, bool multi_label) {
+    if (multi_label || a.accuracy == b.accuracy) return a.log_loss < b.log_loss;
+    return a.accuracy > b.accuracy;
   }
 
   double without_val(const TrainingTable& table) const {
@@ -135,6 +152,70 @@ class LinearProbe final : public Learner {
           table.stage, c));
     }
     return c;
+  }
+
+  void tell_about_rows(const TrainingTable& table, const linalg::FeatureRows& train,
+                       const linalg::FeatureRows& val, const std::vector<std::string>& classes) const {
+    linalg::tell_unlabelled(train, table.stage, "train", warn_);
+    linalg::tell_unlabelled(val, table.stage, "val", warn_);
+    const std::vector<std::size_t> counts = counts_of(train, classes.size());
+    const auto shown = static_cast<std::size_t>(
+        std::count_if(counts.begin(), counts.end(), [](std::size_t n) { return n > 0; }));
+    if (train.row_labels() == linalg::Labels::One) {
+      if (shown >= 2) return;
+      throw Error(fmt::format(
+          "table '{}' has train rows of {} of its {} classes: expected at least 2 classes to tell "
+          "apart; check the labels, the splits and the rejected inputs",
+          table.stage, shown, classes.size()));
+    }
+    if (std::any_of(counts.begin(), counts.end(), [&](std::size_t n) { return n > 0 && n < train.rows(); }))
+      return;
+    throw Error(
+        fmt::format("table '{}': each of its {} classes is on all of the {} labelled train rows or on none: "
+                    "expected a class to tell apart; check the labels, the splits and the rejected inputs",
+                    table.stage, classes.size(), train.rows()));
+  }
+
+  static std::vector<std::size_t> counts_of(const linalg::FeatureRows& rows, std::size_t classes) {
+    std::vector<std::size_t> counts(classes);
+    for (const std::int32_t label : rows.labels()) ++counts[static_cast<std::size_t>(label)];
+    return counts;
+  }
+
+  void tell_about_classes(const linalg::FeatureRows& train, const linalg::FeatureRows& val,
+                          const LearnerInput& input) const {
+    if (const std::string absent = linalg::absent_classes(train.labels(), input.classes); !absent.empty()) {
+      warn_(fmt::format("no train rows of {}: the score of such a class is 0", absent));
+    }
+    const std::vector<std::size_t> counts = counts_of(train, input.classes.size());
+    for (std::size_t c = 0; input.multi_label && c < counts.size(); ++c) {
+      if (counts[c] < train.rows()) continue;
+      warn_(
+          fmt::format("all train rows are of {}: its score is near 1 whatever the input", input.classes[c]));
+    }
+    if (val.rows() == 0 || grid_.size() == 1) return;
+    if (const std::string absent = linalg::absent_classes(val.labels(), input.classes); !absent.empty()) {
+      warn_(fmt::format("no val rows of {}: c is chosen without such a class", absent));
+    }
+  }
+
+  /// Returns the number of features that are the same in all rows.
+  std::size_t tell_about_features(const TrainingTable& table, const linalg::FeatureRows& train,
+                                  Parallel& parallel) const {
+    const Survey survey = survey_of(train, parallel);
+    if (survey.constant == train.dim()) {
+      warn_(
+          fmt::format("table '{}': all {} features are the same in all train rows: every input gets the "
+                      "shares of the classes as its scores; check the backbone and its normalisation",
+                      table.stage, train.dim()));
+    }
+    if (survey.zero_rows > 0 && scale_ == linalg::RowScaler::Kind::L2) {
+      warn_(fmt::format(
+          "table '{}': {} train rows have zeros only; they have no direction, and scale: l2 leaves "
+          "them as they are",
+          table.stage, survey.zero_rows));
+    }
+    return survey.constant;
   }
 
   void tell_if_unfinished(const SoftmaxRegression& regression, double c,
@@ -152,10 +233,14 @@ class LinearProbe final : public Learner {
     }
   }
 
-  static Value describe(double c, const Outcome& outcome, const std::optional<Fit>& val) {
+  static Value describe(const SoftmaxRegression& regression, double c, const Outcome& outcome,
+                        const std::optional<Fit>& val) {
     Value v = Value::map();
     v["c"] = c;
     v["objective"] = outcome.result.objective;
+    v["gradient"] = outcome.result.gradient_max;
+    const double scale = regression.gradient_scale(c);
+    v["relative_gradient"] = scale > 0 ? outcome.result.gradient_max / scale : 0;
     v["iterations"] = outcome.result.iterations;
     v["stop"] = linalg::to_string(outcome.result.stop);
     v["train_accuracy"] = outcome.train.accuracy;
@@ -169,8 +254,10 @@ class LinearProbe final : public Learner {
 
   std::vector<double> grid_;
   linalg::RowScaler::Kind scale_;
+  Loss loss_;
+  ClassWeights weights_;
   int max_iterations_;
-  double tolerance_;
+  double tolerance_, gradient_tolerance_;
   std::size_t cache_bytes_;
   std::function<void(const std::string&)> warn_;
 };
@@ -195,13 +282,14 @@ stages:
 }  // namespace graft
 
 GRAFT_PLUGIN(
-    linear_probe, "1.0.0", graft::LinearProbe,
+    linear_probe, "2.0.0", graft::LinearProbe,
     graft::PluginSchema::learner(
         "Logistic regression on feature vectors; its strength of regularisation is chosen on "
         "val, then it is refit on train and val.")
-        .input(graft::PortType::Table, "Feature vectors with one label a row.")
+        .input(graft::PortType::Table, "Feature vectors with labels.")
         .output("out", graft::PortType::Predictor, "f32[?]",
-                "Class probabilities; 0 for a class without train rows.")
+                "Class probabilities; 0 for a class without train rows. They add up to 1 unless inputs have "
+                "several labels.")
         .param(graft::list("c", graft::number("c").range(1e-9, 1e9))
                    .or_scalar()
                    .items(1, 100)
@@ -214,11 +302,23 @@ GRAFT_PLUGIN(
         .param(
             graft::choice("scale", {"none", "l2", "standard"}, "none")
                 .doc("Scaling of the features: none, rows to length 1, or columns to mean 0 and variance 1."))
+        .param(
+            graft::choice("loss", {"softmax", "one_vs_rest"}, "softmax")
+                .doc("softmax: multinomial, the classes compete. one_vs_rest: a binary regression of every "
+                     "class against all others; scores are then divided by their sum. Rows with several "
+                     "labels get a binary regression of every class in any case, and scores as they are."))
+        .param(
+            graft::choice("class_weights", {"none", "balanced"}, "none")
+                .doc("balanced: rows weigh more the rarer their class is, so that all classes have the same "
+                     "weight (with binary regressions: both sides of each), as in scikit-learn."))
         .param(graft::number("tolerance", 1e-6)
                    .range(1e-12, 0.1)
-                   .doc("A fit has converged when its objective is within this share of the minimum, by the "
-                        "bound that "
-                        "the penalty gives."))
+                   .doc("A fit has converged when its gradient g proves that the objective f is within this "
+                        "share of its minimum: |g|^2 / 2 <= tolerance f."))
+        .param(graft::number("gradient_tolerance", 0)
+                   .range(0, 0.1)
+                   .doc("A fit has also converged when the largest element of its gradient is at most this "
+                        "share of that at zero weights. 0: not used."))
         .param(graft::integer("max_iterations", 1000)
                    .range(1, 1000000)
                    .doc("Limit of L-BFGS iterations of one fit."))

@@ -14,7 +14,10 @@ namespace {
 using graft::testing::StageHarness;
 using graft::testing::Threads;
 using ::testing::ElementsAre;
+using ::testing::FloatNear;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Pointwise;
 using ::testing::StrEq;
 
 std::string message(const std::function<void()>& call) {
@@ -56,7 +59,7 @@ MemoryRows no_rows(std::size_t dim) {
   return MemoryRows({}, dim, {});
 }
 
-// Reference values from scikit-learn 1.2.1:
+// Reference values from scikit-learn 1.2.1, where a row of data is of class i % k:
 //
 //   def uniforms(s):                                    # SplitMix64, as graft::Random
 //       M = (1 << 64) - 1
@@ -71,49 +74,177 @@ MemoryRows no_rows(std::size_t dim) {
 //   StandardScaler().fit_transform(x)}[scale] m = LogisticRegression(C=c, tol=1e-12, max_iter=100000).fit(x,
 //   y); p = m.predict_proba(x) c * log_loss(y, p, normalize=False) + 0.5 * (m.coef_ ** 2).sum(), m.score(x,
 //   y), log_loss(y, p)
+//
+// One against the rest: OneVsRestClassifier(LogisticRegression(...)), the objectives of its estimators added
+// up. Balanced: class_weight="balanced", sample weights n / (k * count) in the objective, and without the
+// rows of class 0 behind the 36th. Several labels: of row i also class i // 7 % k; OneVsRestClassifier of the
+// indicator matrix, and the mean of log_loss over its columns.
 struct Reference {
   std::size_t classes;
-  const char* scale;
+  const char* with;
   double c, objective, accuracy, log_loss;
 };
+
+void expect_reference(const Reference& want, const LearnerResult& result, std::size_t rows) {
+  const Value& got = result.summary.find("path")->as_list().at(0);
+  EXPECT_NEAR(got.find("objective")->as_double() / want.objective, 1, 2e-6);
+  EXPECT_NEAR(got.find("train_accuracy")->as_double(), want.accuracy,
+              1.01 / static_cast<double>(rows));  // a row may lie on the border
+  EXPECT_NEAR(got.find("train_log_loss")->as_double(), want.log_loss, 1e-3 * want.log_loss);
+}
+
+std::string parameters(const Reference& want) {
+  return "{c: " + std::to_string(want.c) + ", " + want.with + "}";
+}
 
 class AgainstScikitLearn : public ::testing::TestWithParam<Reference> {};
 
 TEST_P(AgainstScikitLearn, ReachesTheSameOptimum) {
   const Reference& want = GetParam();
-  const MemoryRows train = random_data(90, 6, want.classes, 1).rows();
-  StageHarness probe("linear_probe", "{c: " + std::to_string(want.c) + ", scale: " + want.scale + "}");
-  const LearnerResult result = probe.fit(train, no_rows(6), names(want.classes));
+  StageHarness probe("linear_probe", parameters(want));
+  const LearnerResult result =
+      probe.fit(random_data(90, 6, want.classes, 1).rows(), no_rows(6), names(want.classes));
   EXPECT_THAT(probe.warnings(), IsEmpty());
-  const Value& got = result.summary.find("path")->as_list().at(0);
-  EXPECT_NEAR(got.find("objective")->as_double() / want.objective, 1, 2e-6);
-  EXPECT_NEAR(got.find("train_accuracy")->as_double(), want.accuracy,
-              1.01 / 90);  // a row may lie on the border
-  EXPECT_NEAR(got.find("train_log_loss")->as_double(), want.log_loss, 1e-3 * want.log_loss);
-  EXPECT_EQ(result.summary.find("loss")->as_string(), want.classes == 2 ? "binary" : "softmax");
-  EXPECT_EQ(result.summary.find("scale")->as_string(), want.scale);
+  expect_reference(want, result, 90);
+  const bool one_vs_rest = std::string(want.with).find("one_vs_rest") != std::string::npos;
+  EXPECT_EQ(result.summary.find("loss")->as_string(), want.classes == 2 ? "binary"
+                                                      : one_vs_rest     ? "one_vs_rest"
+                                                                        : "softmax");
+  EXPECT_THAT(want.with, HasSubstr(result.summary.find("scale")->as_string()));
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Fixtures, AgainstScikitLearn,
-    ::testing::Values(Reference{2, "none", 0.01, 0.5758672154, 0.9, 0.59477952},
-                      Reference{2, "none", 1, 25.3375589844, 0.9, 0.23221793},
-                      Reference{2, "none", 100, 1889.3956041572, 0.9, 0.20868744},
-                      Reference{2, "l2", 0.01, 0.6069906102, 0.91111111, 0.65674233},
-                      Reference{2, "l2", 1, 32.2691628557, 0.91111111, 0.28252573},
-                      Reference{2, "l2", 100, 2070.3141579850, 0.9, 0.22721687},
-                      Reference{2, "standard", 0.01, 0.5526868684, 0.9, 0.55299533},
-                      Reference{2, "standard", 1, 23.4448861372, 0.9, 0.22232229},
-                      Reference{2, "standard", 100, 1884.9895488392, 0.9, 0.20867776},
-                      Reference{3, "none", 0.01, 0.9194581368, 0.8, 0.95669078},
-                      Reference{3, "none", 1, 45.7379043248, 0.83333333, 0.43481315},
-                      Reference{3, "none", 100, 3581.3030010038, 0.82222222, 0.39591003},
-                      Reference{3, "l2", 0.01, 0.9618927946, 0.78888889, 1.04076038},
-                      Reference{3, "l2", 1, 54.9441624710, 0.82222222, 0.50615660},
-                      Reference{3, "l2", 100, 3891.6054750106, 0.81111111, 0.42831139},
-                      Reference{3, "standard", 0.01, 0.8712789405, 0.81111111, 0.87199283},
-                      Reference{3, "standard", 1, 42.0559160848, 0.83333333, 0.41487827},
-                      Reference{3, "standard", 100, 3572.5082877903, 0.82222222, 0.39589017}));
+    ::testing::Values(
+        Reference{2, "scale: none", 0.01, 0.5758672154, 0.9, 0.59477952},
+        Reference{2, "scale: none", 1, 25.3375589844, 0.9, 0.23221793},
+        Reference{2, "scale: none", 100, 1889.3956041572, 0.9, 0.20868744},
+        Reference{2, "scale: l2", 0.01, 0.6069906102, 0.91111111, 0.65674233},
+        Reference{2, "scale: l2", 1, 32.2691628557, 0.91111111, 0.28252573},
+        Reference{2, "scale: l2", 100, 2070.3141579850, 0.9, 0.22721687},
+        Reference{2, "scale: standard", 0.01, 0.5526868684, 0.9, 0.55299533},
+        Reference{2, "scale: standard", 1, 23.4448861372, 0.9, 0.22232229},
+        Reference{2, "scale: standard", 100, 1884.9895488392, 0.9, 0.20867776},
+        Reference{3, "scale: none", 0.01, 0.9194581368, 0.8, 0.95669078},
+        Reference{3, "scale: none", 1, 45.7379043248, 0.83333333, 0.43481315},
+        Reference{3, "scale: none", 100, 3581.3030010038, 0.82222222, 0.39591003},
+        Reference{3, "scale: l2", 0.01, 0.9618927946, 0.78888889, 1.04076038},
+        Reference{3, "scale: l2", 1, 54.9441624710, 0.82222222, 0.50615660},
+        Reference{3, "scale: l2", 100, 3891.6054750106, 0.81111111, 0.42831139},
+        Reference{3, "scale: standard", 0.01, 0.8712789405, 0.81111111, 0.87199283},
+        Reference{3, "scale: standard", 1, 42.0559160848, 0.83333333, 0.41487827},
+        Reference{3, "scale: standard", 100, 3572.5082877903, 0.82222222, 0.39589017},
+        Reference{2, "scale: none, loss: one_vs_rest", 1, 25.3375589844, 0.9, 0.23221793},
+        Reference{3, "scale: none, loss: one_vs_rest", 0.01, 1.6454527537, 0.8, 0.99734276},
+        Reference{3, "scale: none, loss: one_vs_rest", 1, 95.7389200629, 0.82222222, 0.48605297},
+        Reference{3, "scale: none, loss: one_vs_rest", 100, 7711.1893291344, 0.83333333, 0.42134127}));
+
+class BalancedAgainstScikitLearn : public ::testing::TestWithParam<Reference> {};
+
+TEST_P(BalancedAgainstScikitLearn, ReachesTheSameOptimum) {
+  const Reference& want = GetParam();
+  const Data all = random_data(90, 6, want.classes, 1);
+  Data data{6, {}, {}};
+  for (std::size_t r = 0; r < 90; ++r) {
+    if (all.labels[r] == 0 && r >= 36) continue;
+    data.labels.push_back(all.labels[r]);
+    data.values.insert(data.values.end(), all.values.begin() + static_cast<std::ptrdiff_t>(r * 6),
+                       all.values.begin() + static_cast<std::ptrdiff_t>(r * 6 + 6));
+  }
+  StageHarness probe("linear_probe", parameters(want));
+  const LearnerResult result = probe.fit(data.rows(), no_rows(6), names(want.classes));
+  expect_reference(want, result, data.labels.size());
+  EXPECT_EQ(result.summary.find("class_weights")->as_string(), "balanced");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Fixtures, BalancedAgainstScikitLearn,
+    ::testing::Values(Reference{2, "class_weights: balanced", 0.01, 0.4073510267, 0.92063492, 0.60572885},
+                      Reference{2, "class_weights: balanced", 1, 14.7227600779, 0.93650794, 0.16482714},
+                      Reference{2, "class_weights: balanced", 100, 458.4149148654, 0.98412698, 0.05875842},
+                      Reference{3, "class_weights: balanced", 0.01, 0.7377052189, 0.86111111, 0.96666125},
+                      Reference{3, "class_weights: balanced", 1, 32.4292958639, 0.87500000, 0.37378036},
+                      Reference{3, "class_weights: balanced", 100, 1974.2587596483, 0.88888889, 0.29427220},
+                      Reference{3, "class_weights: balanced, loss: one_vs_rest", 0.01, 1.4283069065,
+                                0.86111111, 1.01749402},
+                      Reference{3, "class_weights: balanced, loss: one_vs_rest", 1, 76.2565236026, 0.87500000,
+                                0.48222363},
+                      Reference{3, "class_weights: balanced, loss: one_vs_rest", 100, 5265.7633668206,
+                                0.88888889, 0.34103846}));
+
+/// Rows with any labels.
+class MultiLabelRows final : public RowSet {
+ public:
+  MultiLabelRows(std::vector<float> values, std::size_t dim, std::vector<std::vector<std::int32_t>> labels)
+      : values_(std::move(values)), shape_({static_cast<std::int64_t>(dim)}), labels_(std::move(labels)) {
+    for (std::size_t r = 0; r < labels_.size(); ++r) keys_.push_back("row" + std::to_string(r));
+  }
+  /// Those of the fixtures: a row of `data` is also of class r // 7 % classes.
+  MultiLabelRows(const Data& data, std::size_t classes) : MultiLabelRows(data.values, data.dim, {}) {
+    for (std::size_t r = 0; r < data.labels.size(); ++r) {
+      labels_.push_back({data.labels[r], static_cast<std::int32_t>(r / 7 % classes)});
+      keys_.push_back("row" + std::to_string(r));
+    }
+  }
+  std::size_t rows() const override { return labels_.size(); }
+  const Shape& shape() const override { return shape_; }
+  DType dtype() const override { return DType::F32; }
+  std::string_view key(std::size_t r) const override { return keys_[r]; }
+  std::uint32_t view(std::size_t) const override { return 0; }
+  Split split(std::size_t) const override { return Split::Train; }
+  std::span<const std::int32_t> labels(std::size_t r) const override { return labels_[r]; }
+  void read(std::size_t first, std::size_t count, float* out) const override {
+    std::copy_n(values_.data() + first * dim(), count * dim(), out);
+  }
+  void read_raw(std::size_t first, std::size_t count, void* out) const override {
+    read(first, count, static_cast<float*>(out));
+  }
+
+ private:
+  std::vector<float> values_;
+  Shape shape_;
+  std::vector<std::vector<std::int32_t>> labels_;
+  std::vector<std::string> keys_;
+};
+
+class SeveralLabelsAgainstScikitLearn : public ::testing::TestWithParam<Reference> {};
+
+TEST_P(SeveralLabelsAgainstScikitLearn, ReachesTheSameOptimum) {
+  const Reference& want = GetParam();
+  const MultiLabelRows train(random_data(90, 6, want.classes, 1), want.classes);
+  StageHarness probe("linear_probe", parameters(want));
+  const LearnerResult result = probe.fit(train, no_rows(6), names(want.classes), nullptr, true);
+  EXPECT_THAT(probe.warnings(), IsEmpty());
+  expect_reference(want, result, 90);
+  EXPECT_EQ(result.summary.find("loss")->as_string(), "independent");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Fixtures, SeveralLabelsAgainstScikitLearn,
+    ::testing::Values(Reference{2, "loss: softmax", 0.01, 1.0325374718, 0.43333333, 0.55463270},
+                      Reference{2, "loss: softmax", 1, 73.7511686286, 0.55555556, 0.39016893},
+                      Reference{2, "loss: softmax", 100, 6946.2869353921, 0.57777778, 0.38559862},
+                      Reference{2, "class_weights: balanced", 1, 80.8836387960, 0.62222222, 0.44404964},
+                      Reference{3, "loss: one_vs_rest", 0.01, 1.8289959168, 0.20000000, 0.66548456},
+                      Reference{3, "loss: one_vs_rest", 1, 154.1069267866, 0.28888889, 0.55868197},
+                      Reference{3, "loss: one_vs_rest", 100, 15032.1704379553, 0.30000000, 0.55657916},
+                      Reference{3, "class_weights: balanced", 100, 15043.6297321827, 0.32222222,
+                                0.55822474}));
+
+TEST(LinearProbe, GivesTheProbabilitiesOfScikitLearn) {
+  // m.predict_proba(x)[0], and [1] of several labels, at c = 1.
+  const MemoryRows single = random_data(90, 6, 3, 1).rows();
+  const MultiLabelRows several(random_data(90, 6, 3, 1), 3);
+  Sequential sequential;
+  StageHarness probe("linear_probe", "{c: 1, loss: one_vs_rest, tolerance: 1e-9}");
+  const Scores shares = probe.fit(single, no_rows(6), names(3)).predictor->predict({&single}, sequential);
+  EXPECT_THAT(std::vector<float>(shares.row(0), shares.row(1)),
+              Pointwise(FloatNear(1e-3F), {0.38706595F, 0.11578126F, 0.49715279F}));
+  const Scores own =
+      probe.fit(several, no_rows(6), names(3), nullptr, true).predictor->predict({&several}, sequential);
+  EXPECT_THAT(std::vector<float>(own.row(1), own.row(2)),
+              Pointwise(FloatNear(1e-3F), {0.67771313F, 0.79264673F, 0.24349022F}));
+}
 
 TEST(LinearProbe, FindsTheWeightsOfScikitLearn) {
   // m.coef_, m.intercept_ of the reference above for 2 classes, scale none, c 1.
@@ -276,6 +407,8 @@ TEST(LinearProbe, RefusesADamagedBundle) {
               StrEq("tensor 'weight' of the bundle is f32 [3,5]: expected f32 [3,4]" + cure));
   EXPECT_THAT(load([](Bundle& b) { b.tensors.erase("scale.mean"); }),
               StrEq("bundle without the tensor 'scale.mean': expected f32 [4]" + cure));
+  EXPECT_THAT(load([](Bundle& b) { b.facts["loss"] = "hinge"; }),
+              StrEq("loss 'hinge': expected softmax, one_vs_rest, independent"));
   EXPECT_THAT(load([](Bundle& b) { b.facts["scale"] = "log"; }),
               StrEq("feature scaling 'log': expected none, l2 or standard"));
   EXPECT_THAT(load([](Bundle& b) {
@@ -365,6 +498,150 @@ TEST(LinearProbe, AllFeaturesZeroGivesTheShareOfEveryClass) {
   EXPECT_NEAR(result.val.row(0)[1], 0.25, 1e-3);
 }
 
+TEST(LinearProbe, ReportsTheGradientThatWasReached) {
+  const Data data = random_data(400, 9, 4, 3);
+  const MemoryRows rows = data.rows();
+  StageHarness probe("linear_probe", "{c: 0.1, tolerance: 1e-6}");
+  const LearnerResult result = probe.fit(rows, no_rows(9), names(4));
+  const Value& step = result.summary.find("path")->as_list().at(0);
+  EXPECT_EQ(step.find("stop")->as_string(), "converged");
+  const double gradient = step.find("gradient")->as_double();
+  EXPECT_LE(0.5 * gradient * gradient, 1e-6 * step.find("objective")->as_double());
+  // At zero weights all probabilities are 1/4.
+  double at_zero = 0;
+  for (std::size_t d = 0; d < 9; ++d) {
+    for (std::int32_t k = 0; k < 4; ++k) {
+      double sum = 0;
+      for (std::size_t r = 0; r < 400; ++r)
+        sum += 0.1 * (0.25 - (data.labels[r] == k ? 1 : 0)) * data.values[r * 9 + d];
+      at_zero = std::max(at_zero, std::abs(sum));
+    }
+  }
+  EXPECT_NEAR(step.find("relative_gradient")->as_double() / (gradient / at_zero), 1, 1e-5);
+  // A rougher fit takes fewer iterations.
+  StageHarness rough("linear_probe", "{c: 10, gradient_tolerance: 0.05}");
+  const LearnerResult early = rough.fit(rows, no_rows(9), names(4));
+  StageHarness exact("linear_probe", "{c: 10}");
+  const LearnerResult late = exact.fit(rows, no_rows(9), names(4));
+  const Value& a = early.summary.find("path")->as_list().at(0);
+  const Value& b = late.summary.find("path")->as_list().at(0);
+  EXPECT_LE(a.find("relative_gradient")->as_double(), 0.05);
+  EXPECT_LT(a.find("iterations")->as_int(), b.find("iterations")->as_int());
+}
+
+TEST(LinearProbe, HasALogarithmicGridUnlessToldOtherwise) {
+  StageHarness probe("linear_probe");
+  const MemoryRows rows = random_data(60, 4, 3, 1).rows();
+  const LearnerResult result = probe.fit(rows, rows, names(3));
+  const Value::List& path = result.summary.find("path")->as_list();
+  ASSERT_EQ(path.size(), 13U);
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    EXPECT_NEAR(std::log10(path[i].find("c")->as_double()), -4 + 0.5 * static_cast<double>(i), 1e-3);
+  }
+}
+
+TEST(LinearProbe, ChoosesByTheLogLossWhereRowsHaveSeveralLabels) {
+  const MultiLabelRows train(random_data(60, 20, 3, 1, 0.7), 3), val(random_data(300, 20, 3, 2, 0.7), 3);
+  StageHarness probe("linear_probe", "{c: [1e-4, 0.01, 0.1, 1, 100]}");
+  const LearnerResult result = probe.fit(train, val, names(3), nullptr, true);
+  EXPECT_THAT(probe.warnings(), IsEmpty());
+  double best = std::numeric_limits<double>::infinity(), c = 0;
+  for (const Value& step : result.summary.find("path")->as_list()) {
+    if (const double loss = step.find("val_log_loss")->as_double(); loss < best) {
+      best = loss, c = step.find("c")->as_double();
+    }
+  }
+  EXPECT_EQ(result.summary.find("c")->as_double(), c);
+  double loss = 0;
+  for (std::size_t r = 0; r < 300; ++r) {
+    for (std::int32_t k = 0; k < 3; ++k) {
+      const auto labels = val.labels(r);
+      const double p = result.val.row(r)[k];
+      loss -= std::log(std::count(labels.begin(), labels.end(), k) > 0 ? p : 1 - p) / 900;
+    }
+  }
+  EXPECT_NEAR(loss, best, 1e-5);
+}
+
+TEST(LinearProbe, KeepsItsBitsWithBinaryQuestions) {
+  const Data data = random_data(3000, 12, 4, 1), more = random_data(500, 12, 4, 2);
+  const MultiLabelRows several(data, 4), several_val(more, 4);
+  const MemoryRows single = data.rows(), single_val = more.rows();
+  for (const bool multi_label : {false, true}) {
+    const RowSet& train = multi_label ? static_cast<const RowSet&>(several) : single;
+    const RowSet& val = multi_label ? static_cast<const RowSet&>(several_val) : single_val;
+    Sequential one;
+    Threads four(4);
+    const std::string with = "{c: [0.01, 1], loss: one_vs_rest, class_weights: balanced";
+    StageHarness a("linear_probe", with + "}"), b("linear_probe", with + "}"),
+        c("linear_probe", with + ", cache: 0}");
+    const LearnerResult x = a.fit(train, val, names(4), &one, multi_label);
+    const LearnerResult y = b.fit(train, val, names(4), &four, multi_label);
+    const LearnerResult z = c.fit(train, val, names(4), &four, multi_label);
+    EXPECT_EQ(x.summary, y.summary);
+    EXPECT_EQ(x.summary, z.summary);
+    EXPECT_EQ(x.val.values, y.val.values);
+    Bundle bundle;
+    x.predictor->save(bundle);
+    bundle.facts = Value::from_json(bundle.facts.to_json());
+    EXPECT_EQ(a.as<Learner>().load(bundle)->predict({&val}, one).values,
+              z.predictor->predict({&val}, four).values);
+  }
+}
+
+TEST(LinearProbe, LearnsOneQuestionAlone) {  // rows that have the label, or no such class and another one
+  Data data = random_data(80, 4, 2, 1);
+  std::vector<std::vector<std::int32_t>> labels;
+  for (const std::int32_t y : data.labels) labels.push_back(y == 1 ? std::vector{0, 1} : std::vector{0});
+  const MultiLabelRows rows(data.values, 4, labels);
+  StageHarness probe("linear_probe", "{c: 1}");
+  const LearnerResult result = probe.fit(rows, rows, names(3), nullptr, true);
+  EXPECT_THAT(probe.warnings(),
+              ElementsAre("no train rows of class2: the score of such a class is 0",
+                          "all train rows are of class0: its score is near 1 whatever the input"));
+  for (std::size_t r = 0; r < 80; ++r) {
+    EXPECT_GT(result.val.row(r)[0], 0.99F);
+    EXPECT_EQ(result.val.row(r)[2], 0);
+  }
+}
+
+TEST(LinearProbe, SaysWhatIsOddAboutFeaturesAndClasses) {
+  const Data train = random_data(60, 4, 3, 1);
+  const MemoryRows without = random_data(20, 4, 2, 2).rows();
+  StageHarness absent("linear_probe", "{c: [0.1, 1]}");
+  absent.fit(train.rows(), without, names(3));
+  EXPECT_THAT(absent.warnings(), ElementsAre("no val rows of class2: c is chosen without such a class"));
+
+  StageHarness same("linear_probe", "{c: 1, scale: standard}");
+  const MemoryRows constant(std::vector<float>(40, 5), 2, random_data(20, 2, 2, 1).labels);
+  const LearnerResult shares = same.fit(constant, constant, names(2));
+  EXPECT_THAT(
+      same.warnings(),
+      ElementsAre("table 'table': all 2 features are the same in all train rows: every input gets the "
+                  "shares of the classes as its scores; check the backbone and its normalisation"));
+  EXPECT_EQ(shares.summary.find("constant_features")->as_int(), 2);
+  for (const float v : shares.val.values) EXPECT_NEAR(v, 0.5F, 1e-3F);
+
+  Data zeros = train;
+  std::fill_n(zeros.values.begin(), 8, 0.0F);
+  StageHarness l2("linear_probe", "{c: 1, scale: l2}");
+  const MemoryRows rows = zeros.rows();
+  const LearnerResult result = l2.fit(rows, rows, names(3));
+  EXPECT_THAT(l2.warnings(),
+              ElementsAre("table 'table': 2 train rows have zeros only; they have no direction, and "
+                          "scale: l2 leaves them as they are"));
+  for (const float v : result.val.values) EXPECT_TRUE(v > 0 && v < 1);
+}
+
+TEST(LinearProbe, TakesOneRowOfVal) {
+  const MemoryRows one({1, 0, 0, 0}, 4, {0});
+  StageHarness probe("linear_probe", "{c: [0.1, 1]}");
+  const LearnerResult result = probe.fit(random_data(60, 4, 2, 1).rows(), one, names(2));
+  EXPECT_EQ(result.val.rows, 1U);
+  EXPECT_THAT(message([&] { probe.fit(one, no_rows(4), names(2)); }),
+              HasSubstr("has train rows of 1 of its 2 classes"));
+}
+
 TEST(LinearProbe, SaysWhenItDidNotConverge) {
   StageHarness probe("linear_probe", "{c: 100, max_iterations: 1}");
   probe.fit(random_data(300, 10, 3, 1).rows(), no_rows(10), names(3));
@@ -374,28 +651,6 @@ TEST(LinearProbe, SaysWhenItDidNotConverge) {
                   "(scale: standard)"));
 }
 
-/// Rows with several labels.
-class MultiLabelRows final : public RowSet {
- public:
-  std::size_t rows() const override { return 2; }
-  const Shape& shape() const override { return shape_; }
-  DType dtype() const override { return DType::F32; }
-  std::string_view key(std::size_t r) const override { return r == 0 ? "a.jpg" : "b.jpg"; }
-  std::uint32_t view(std::size_t) const override { return 0; }
-  Split split(std::size_t) const override { return Split::Train; }
-  std::span<const std::int32_t> labels(std::size_t r) const override {
-    return {both_.data(), r == 0 ? 1U : 2U};
-  }
-  void read(std::size_t, std::size_t count, float* out) const override { std::fill_n(out, count, 0.0F); }
-  void read_raw(std::size_t first, std::size_t count, void* out) const override {
-    read(first, count, static_cast<float*>(out));
-  }
-
- private:
-  Shape shape_ = {1};
-  std::vector<std::int32_t> both_ = {0, 1};
-};
-
 TEST(LinearProbe, RefusesTablesItCannotLearnFrom) {
   const auto fit = [](const RowSet& train) {
     return message([&] { StageHarness("linear_probe").fit(train, no_rows(train.dim()), names(3)); });
@@ -404,9 +659,14 @@ TEST(LinearProbe, RefusesTablesItCannotLearnFrom) {
       fit(MemoryRows({1, 2, 3}, 1, {2, 2, -1})),
       StrEq("table 'table' has train rows of 1 of its 3 classes: expected at least 2 classes to tell apart; "
             "check the labels, the splits and the rejected inputs"));
+  const MultiLabelRows alike({1, 2}, 1, {{0, 2}, {2, 0}});
+  EXPECT_THAT(message([&] { StageHarness("linear_probe").fit(alike, no_rows(1), names(3), nullptr, true); }),
+              StrEq("table 'table': each of its 3 classes is on all of the 2 labelled train rows or on none: "
+                    "expected a "
+                    "class to tell apart; check the labels, the splits and the rejected inputs"));
   EXPECT_THAT(
-      fit(MultiLabelRows()),
-      StrEq("row 'b.jpg' has 2 labels: expected one label per row; this learner is single-label, give it a "
+      fit(MultiLabelRows({1, 2}, 1, {{0}, {0, 1}})),
+      StrEq("row 'row1' has 2 labels: expected one label per row; this learner is single-label, give it a "
             "table with one label per row"));
   const MemoryRows outside({1, 2}, 1, {0, 3});
   EXPECT_THAT(fit(outside),

@@ -10,7 +10,28 @@ echo "== flow: items per second through four stages that do nothing"
 "$build/flow_bench" --benchmark_min_time=2 --benchmark_counters_tabular=true
 
 data=${GRAFT_DATA:-}
-peer=${GRAFT_PEERS:-${data:+$data/../peers}}/extract_torch.py
+peers=${GRAFT_PEERS:-${data:+$data/../peers}}
+peer=$peers/extract_torch.py
+
+echo "== probe: logistic regression on 10,000 x 512 features of 10 classes, 2 threads, against scikit-learn, in turn"
+if /usr/bin/python3 -c 'import h5py, numpy' 2>/dev/null; then
+  /usr/bin/python3 tests/bench/probe_data.py "$work"
+  echo "graft: C, seconds (best of five), objective, iterations, evaluations; scikit-learn: C, seconds, objective"
+  for round in 1 2 3; do
+    "$build/probe_bench" "$work/train.h5" 2 0.01 0.1 1 | sed 's/^/graft  /'
+    if [ -f "$peers/probe_sklearn.py" ] && /usr/bin/python3 -c 'import sklearn' 2>/dev/null; then
+      OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2 \
+        /usr/bin/python3 "$peers/probe_sklearn.py" "$work/train.h5" "$work/test.h5" --k 1 --pca |
+        /usr/bin/python3 -c 'import json, sys
+for step in json.load(sys.stdin)["logistic"]: print("sklearn", step["C"], step["seconds"], step["objective"])'
+    else
+      echo "scikit-learn skipped: needs python3-sklearn and probe_sklearn.py"
+    fi
+  done
+else
+  echo "skipped: needs python3-h5py"
+fi
+
 if [ -z "$data" ] || [ ! -d "$data/hymenoptera" ]; then
   echo "== pixels and whole pipeline: skipped, set GRAFT_DATA to a folder with hymenoptera/ and weights/"
   exit 0

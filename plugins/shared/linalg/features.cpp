@@ -141,7 +141,7 @@ std::string absent_classes(const std::vector<std::int32_t>& labels, const std::v
 
 FeatureRows::FeatureRows(const RowSet& set, std::size_t classes, std::size_t cache_bytes, Parallel& parallel,
                          Labels several)
-    : set_(&set), dim_(set.dim()), block_rows_(rows_per_block(set.dim())) {
+    : set_(&set), several_(several), dim_(set.dim()), block_rows_(rows_per_block(set.dim())) {
   for (std::size_t r = 0; r < set.rows(); ++r) {
     const std::vector<std::int32_t> labels = checked_labels(set, r, classes, several);
     if (labels.empty()) continue;

@@ -77,6 +77,7 @@ class FeatureRows {
   std::size_t dim() const { return dim_; }
   std::size_t unlabelled() const { return set_->rows() - rows(); }
   bool cached() const { return !values_.empty(); }
+  Labels row_labels() const { return several_; }
   /// One of every row; where rows may have several, all of them, row by row.
   const std::vector<std::int32_t>& labels() const { return labels_; }
   /// Labels of one row, ascending, each once.
@@ -107,6 +108,7 @@ class FeatureRows {
   void read(std::size_t block, float* out) const;
 
   const RowSet* set_;
+  Labels several_;
   std::size_t dim_;
   std::size_t block_rows_;
   std::vector<std::int32_t> labels_;

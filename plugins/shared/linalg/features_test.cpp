@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include <graft/random.h>
 
@@ -140,6 +141,62 @@ TEST(FeatureRows, RefusesLabelsThatAreNoClass) {
       message([&] { FeatureRows(table, 2, kAll, sequential); }),
       StrEq("row '" + std::string(table.key(1)) +
             "' has label 3: expected 0 to 1 for the 2 classes of its source; check the labels there"));
+}
+
+/// Rows of one feature, their number, with any labels.
+class LabelledRows final : public RowSet {
+ public:
+  explicit LabelledRows(std::vector<std::vector<std::int32_t>> labels) : labels_(std::move(labels)) {}
+  std::size_t rows() const override { return labels_.size(); }
+  const Shape& shape() const override { return shape_; }
+  DType dtype() const override { return DType::F32; }
+  std::string_view key(std::size_t) const override { return "a.jpg"; }
+  std::uint32_t view(std::size_t) const override { return 0; }
+  Split split(std::size_t) const override { return Split::Train; }
+  std::span<const std::int32_t> labels(std::size_t r) const override { return labels_[r]; }
+  void read(std::size_t first, std::size_t count, float* out) const override {
+    std::iota(out, out + count, static_cast<float>(first));
+  }
+  void read_raw(std::size_t first, std::size_t count, void* out) const override {
+    read(first, count, static_cast<float*>(out));
+  }
+
+ private:
+  std::vector<std::vector<std::int32_t>> labels_;
+  Shape shape_ = {1};
+};
+
+TEST(FeatureRows, MayHoldRowsWithSeveralLabels) {
+  Sequential sequential;
+  const LabelledRows table({{2, 0}, {}, {1}, {3, 3, 1}});
+  const FeatureRows rows(table, 4, kAll, sequential, Labels::Several);
+  EXPECT_EQ(rows.row_labels(), Labels::Several);
+  EXPECT_EQ(rows.rows(), 3U);
+  EXPECT_EQ(rows.unlabelled(), 1U);
+  EXPECT_THAT(rows.positions(), ElementsAre(0, 2, 3));
+  EXPECT_THAT(everything(rows), ElementsAre(0, 2, 3));
+  EXPECT_THAT(rows.labels_of(0), ElementsAre(0, 2));
+  EXPECT_THAT(rows.labels_of(1), ElementsAre(1));
+  EXPECT_THAT(rows.labels_of(2), ElementsAre(1, 3));
+  EXPECT_THAT(message([&] { FeatureRows(table, 4, kAll, sequential); }),
+              StrEq("row 'a.jpg' has 2 labels: expected one label per row; this learner is single-label, "
+                    "give it a table with one label per row"));
+  EXPECT_THAT(message([&] { FeatureRows(table, 3, kAll, sequential, Labels::Several); }),
+              StrEq("row 'a.jpg' has label 3: expected 0 to 2 for the 3 classes of its source; check the "
+                    "labels there"));
+  const LabelledRows unlabelled({{}, {}});
+  const FeatureRows none(unlabelled, 4, kAll, sequential, Labels::Several);
+  EXPECT_EQ(none.rows(), 0U);
+  EXPECT_EQ(none.row_labels(), Labels::Several);
+}
+
+TEST(FeatureRows, GivesTheOneLabelOfARowAsAList) {
+  Sequential sequential;
+  const MemoryRows table({1, 2, 3}, 1, {1, -1, 0});
+  const FeatureRows rows(table, 2, kAll, sequential);
+  EXPECT_EQ(rows.row_labels(), Labels::One);
+  EXPECT_THAT(rows.labels_of(0), ElementsAre(1));
+  EXPECT_THAT(rows.labels_of(1), ElementsAre(0));
 }
 
 TEST(StandardScaler, CentresEveryColumn) {

@@ -24,6 +24,10 @@ inline double softmax(std::span<float> logits) {
   return static_cast<double>(top) + std::log(static_cast<double>(sum));
 }
 
+/// Replaces values up to 0 by their exponentials, within 2e-7 of each; below -87 by that of -87, 1.6e-38.
+/// With the processor's widest vectors.
+void exp_all(std::span<float> values);
+
 /// 1 / (1 + exp(-x)), without overflow.
 inline double sigmoid(double x) {
   const double e = std::exp(-std::abs(x));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numeric>
 
 #include "linalg/blas.h"
 #include "linalg/bundle.h"
@@ -9,6 +11,39 @@
 #include "linalg/softmax.h"
 
 namespace graft {
+namespace {
+
+constexpr double kLeast = 0x1p-52;  // probabilities below count as that
+
+/// Replaces the logits of yes-or-no questions by probabilities.
+void answer(std::span<float> row, Loss loss) {
+  std::vector<double> p(row.size());
+  std::transform(row.begin(), row.end(), p.begin(), [](float z) { return linalg::sigmoid(z); });
+  const double sum = loss == Loss::OneVsRest ? std::accumulate(p.begin(), p.end(), 0.0) : 1;
+  if (sum < std::numeric_limits<float>::min()) {
+    linalg::softmax(row);  // which is what the shares tend to where all answers are no
+    return;
+  }
+  std::transform(p.begin(), p.end(), row.begin(), [&](double v) { return static_cast<float>(v / sum); });
+}
+
+/// What one row adds to a Fit.
+Fit fit_of(std::span<const float> scores, std::span<const std::int32_t> labels, Loss loss) {
+  if (loss != Loss::Independent) {
+    const auto label = static_cast<std::size_t>(labels[0]);
+    return {linalg::argmax(scores) == label ? 1.0 : 0.0, -std::log(std::max<double>(scores[label], kLeast))};
+  }
+  Fit fit{1, 0};
+  for (std::size_t c = 0; c < scores.size(); ++c) {
+    const bool yes = std::binary_search(labels.begin(), labels.end(), static_cast<std::int32_t>(c));
+    const double p = yes ? scores[c] : 1 - static_cast<double>(scores[c]);
+    fit.log_loss -= std::log(std::max(p, kLeast)) / static_cast<double>(scores.size());
+    if ((scores[c] >= 0.5F) != yes) fit.accuracy = 0;
+  }
+  return fit;
+}
+
+}  // namespace
 
 void LinearModel::scores(const float* rows, std::size_t count, float* out) const {
   const std::size_t k = outputs();
@@ -18,12 +53,16 @@ void LinearModel::scores(const float* rows, std::size_t count, float* out) const
   for (std::size_t r = 0; r < count; ++r, out += classes) {
     const std::span<float> row(logits.data() + r * k, k);
     for (std::size_t j = 0; j < k; ++j) row[j] += bias[j];
-    if (k == 1) {
+    if (k == 1 && loss != Loss::Independent) {
       out[fitted[0]] = static_cast<float>(linalg::sigmoid(-static_cast<double>(row[0])));
       out[fitted[1]] = static_cast<float>(linalg::sigmoid(row[0]));
       continue;
     }
-    linalg::softmax(row);
+    if (loss == Loss::Softmax) {
+      linalg::softmax(row);
+    } else {
+      answer(row, loss);
+    }
     for (std::size_t j = 0; j < k; ++j) out[fitted[j]] = row[j];
   }
 }
@@ -36,9 +75,9 @@ Fit measure(const LinearModel& model, const linalg::FeatureRows& rows, Parallel&
     model.scores(rows.block(b, scratch), rows.count(b), scores.data());
     for (std::size_t r = 0; r < rows.count(b); ++r) {
       const std::span<const float> row(scores.data() + r * model.classes, model.classes);
-      const auto label = static_cast<std::size_t>(rows.labels()[rows.begin(b) + r]);
-      parts[b].accuracy += linalg::argmax(row) == label ? 1 : 0;
-      parts[b].log_loss -= std::log(std::max<double>(row[label], 0x1p-52));
+      const Fit one = fit_of(row, rows.labels_of(rows.begin(b) + r), model.loss);
+      parts[b].accuracy += one.accuracy;
+      parts[b].log_loss += one.log_loss;
     }
   });
   Fit sum;
@@ -64,6 +103,7 @@ void LinearPredictor::save(Bundle& bundle) const {
   bundle.facts["fitted_classes"] = static_cast<std::int64_t>(model_.fitted.size());
   bundle.facts["dim"] = dim;
   bundle.facts["c"] = c_;
+  bundle.facts["loss"] = loss_names()[static_cast<std::size_t>(model_.loss)];
   model_.scaler.save(bundle);
   bundle.tensors["fitted"] =
       linalg::tensor_of(model_.fitted, {static_cast<std::int64_t>(model_.fitted.size())});
@@ -73,9 +113,11 @@ void LinearPredictor::save(Bundle& bundle) const {
 
 std::unique_ptr<LinearPredictor> LinearPredictor::load(const Bundle& bundle) {
   LinearModel model;
-  model.classes = linalg::count_fact(bundle, "classes", 2);
+  model.loss = loss_from(linalg::fact(bundle, "loss").as_string());
+  const std::size_t least = model.loss == Loss::Independent ? 1 : 2;
+  model.classes = linalg::count_fact(bundle, "classes", least);
   model.dim = linalg::count_fact(bundle, "dim", 1);
-  const std::size_t fitted = linalg::count_fact(bundle, "fitted_classes", 2);
+  const std::size_t fitted = linalg::count_fact(bundle, "fitted_classes", least);
   model.fitted = linalg::class_indices(bundle, "fitted", fitted, model.classes);
   const auto outputs = static_cast<std::int64_t>(model.outputs());
   const auto dim = static_cast<std::int64_t>(model.dim);

@@ -7,31 +7,33 @@
 #include <graft/predictor.h>
 
 #include "linalg/features.h"
+#include "linear/loss.h"
 
 namespace graft {
 
-/// Affine scores of scaled features, turned into class probabilities: softmax over the fitted classes, or the
-/// logistic function of one score when two classes were fitted. Classes that were not fitted have probability
-/// 0.
+/// Affine scores of scaled features, turned into class probabilities: softmax over the fitted classes; or the
+/// logistic function of every score, divided by their sum unless the classes are independent; or the logistic
+/// function of one score when two classes were fitted. Classes that were not fitted have probability 0.
 struct LinearModel {
   std::size_t dim = 0;
   std::size_t classes = 0;           ///< Columns of the scores.
-  std::vector<std::int32_t> fitted;  ///< Classes that had training rows, ascending; at least two.
+  std::vector<std::int32_t> fitted;  ///< Classes that had training rows, ascending; at least two, or one of
+                                     ///< independent classes.
   std::vector<float> weight;         ///< Row-major outputs() x dim.
   std::vector<float> bias;           ///< outputs()
   linalg::RowScaler scaler;
+  Loss loss = Loss::Softmax;  ///< What it was fitted by.
 
   /// Two classes need one score, that of the second against the first: scikit-learn's form.
-  static std::size_t outputs_for(std::size_t fitted_classes) {
-    return fitted_classes == 2 ? 1 : fitted_classes;
-  }
-  std::size_t outputs() const { return outputs_for(fitted.size()); }
+  std::size_t outputs() const { return outputs_for(fitted.size(), loss); }
 
   /// Probabilities, row-major count x classes, of rows that are scaled already.
   void scores(const float* rows, std::size_t count, float* out) const;
 };
 
-/// Mean negative log-likelihood (probabilities below 2^-52 count as that) and share of correct rows.
+/// How well a model does on rows: the share of correct ones, and the mean negative log-likelihood with
+/// probabilities below 2^-52 counted as that. Of independent classes, decided at 0.5: the share of rows with
+/// exactly the right labels, and the mean over rows and classes.
 struct Fit {
   double accuracy = 0;
   double log_loss = 0;

@@ -11,6 +11,7 @@
 #include "linalg/features.h"
 #include "linalg/lbfgs.h"
 #include "linear/linear_model.h"
+#include "linear/loss.h"
 
 namespace graft {
 
@@ -18,28 +19,37 @@ struct RegressionOptions {
   double tolerance = 1e-6;  ///< Share of the objective that may be left to gain.
   int max_iterations = 1000;
   const std::atomic<bool>* interrupted = nullptr;
+  Loss loss = Loss::Softmax;
+  ClassWeights weights = ClassWeights::None;
+  /// Also converged when the largest element of the gradient is at most this share of that at zero; 0: not
+  /// used.
+  double gradient_tolerance = 0;
 };
 
-/// Multinomial logistic regression on fixed rows:
+/// Logistic regression on fixed rows, multinomial or one class against the rest (see ClassLoss):
 ///
-///     minimise  c * sum_i CE(W x_i + b, y_i) + 0.5 ||W||^2,   b free
+///     minimise  c * L(W x_i + b, y_i) + 0.5 ||W||^2,   b free
 ///
-/// (scikit-learn's form: "User guide", section 1.1.11). With two classes W is one row and CE is the binary
+/// (scikit-learn's form: "User guide", section 1.1.11). With two classes W is one row and L is the binary
 /// cross entropy. Solved by L-BFGS, preconditioned by the Cholesky factor of c h X'X + I, where h is the mean
-/// curvature of the softmax at the start (compare the bound of Böhning 1992), as long as X'X is of moderate
+/// curvature of the loss at the start (compare the bound of Böhning 1992), as long as X'X is of moderate
 /// size.
+///
+/// A fit has converged when its gradient g proves that the objective f is within `tolerance` of its minimum:
+/// |g|^2 / 2 <= tolerance f, since the penalty makes f curve at least as much as |W|^2 / 2.
 ///
 /// Products run in float32 over fixed blocks of rows, sums over blocks in double and in a fixed order: the
 /// result has the same bits for any number of threads.
 class SoftmaxRegression {
  public:
-  /// `rows` and `parallel` must outlive this. Throws Error unless the rows show at least two classes.
+  /// `rows` and `parallel` must outlive this. Throws Error unless the rows show something to tell apart.
   SoftmaxRegression(const linalg::FeatureRows& rows, std::size_t classes, Parallel& parallel,
                     const RegressionOptions& options);
+  ~SoftmaxRegression();
 
-  const std::vector<std::int32_t>& fitted() const { return fitted_; }
+  const std::vector<std::int32_t>& fitted() const { return loss_.fitted(); }
   /// Size of a solution: outputs x (dim + 1), row-major, the bias last.
-  std::size_t size() const { return outputs_ * (dim_ + 1); }
+  std::size_t size() const { return loss_.outputs() * (dim_ + 1); }
   /// Minimises from `solution`, in place.
   linalg::LbfgsResult fit(double c, std::span<double> solution);
   LinearModel model(std::span<const double> solution, const linalg::RowScaler& scaler) const;
@@ -52,25 +62,30 @@ class SoftmaxRegression {
 
  private:
   struct Part;
-  void set_weights(std::span<const double> solution);
+  /// Sums over all rows, for c = 1 and without the penalty.
+  struct Sums {
+    double loss = 0;
+    double curvature = 0;  ///< Mean of p (1 - p).
+    std::vector<double> gradient;
+  };
+  void sum_up(std::span<const double> solution, Sums& sums);
   void add_block(std::size_t block, Part& part) const;
-  double residuals(std::size_t block, std::span<float> logits) const;
   void build_gram();
   linalg::Preconditioner preconditioner(double c);
+  bool factorise(double c);
 
   const linalg::FeatureRows& rows_;
   Parallel& parallel_;
   RegressionOptions options_;
+  ClassLoss loss_;
   std::size_t dim_;
   std::size_t classes_;
-  std::vector<std::int32_t> fitted_;
-  std::size_t outputs_;
-  std::vector<std::int32_t> targets_;  ///< Position of each row's class in fitted_.
-  std::size_t parts_;                  ///< Number of partial sums; fixed by the shape of the data.
-  std::vector<float> weight_, bias_;   ///< The point of evaluation, rounded to float32.
-  double curvature_ = 0;               ///< Mean of p (1 - p) at the last evaluation.
-  double gradient_scale_ = 0;          ///< Largest element of the gradient at zero, for c = 1.
-  std::vector<double> gram_;           ///< Lower triangle of [X 1]'[X 1]; empty when it would be too large.
+  std::vector<Part> parts_;           ///< Their number is fixed by the shape of the data.
+  std::vector<float> weight_, bias_;  ///< The point of evaluation, rounded to float32.
+  Sums zero_;                         ///< At zero weights.
+  Sums last_;                         ///< At the last point of evaluation.
+  double gradient_scale_ = 0;         ///< Largest element of the gradient at zero, for c = 1.
+  std::vector<double> gram_;          ///< Lower triangle of [X 1]'[X 1]; empty when it would be too large.
   std::vector<double> factor_;
 };
 

@@ -1,0 +1,158 @@
+#include "linear/loss.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <graft/error.h>
+
+#include "linalg/softmax.h"
+
+namespace graft {
+namespace {
+
+/// Sum of logarithms of factors of at least 1: the logarithm of their product, taken before it can overflow.
+class LogSum {
+ public:
+  void add(double factor) {
+    product_ *= factor;
+    if (product_ > kLarge) take();
+  }
+  double value() {
+    take();
+    return sum_;
+  }
+
+ private:
+  static constexpr double kLarge = 1e200;
+  void take() {
+    sum_ += std::log(product_);
+    product_ = 1;
+  }
+  double product_ = 1, sum_ = 0;
+};
+
+}  // namespace
+
+const std::vector<std::string>& loss_names() {
+  static const std::vector<std::string> all = {"softmax", "one_vs_rest", "independent"};
+  return all;
+}
+
+Loss loss_from(std::string_view name) {
+  const auto found = std::find(loss_names().begin(), loss_names().end(), name);
+  if (found == loss_names().end()) {
+    throw Error(fmt::format("loss '{}': expected {}", name, fmt::join(loss_names(), ", ")));
+  }
+  return static_cast<Loss>(found - loss_names().begin());
+}
+
+ClassLoss::ClassLoss(const linalg::FeatureRows& rows, std::size_t classes, Loss loss, ClassWeights weights)
+    : rows_(rows), loss_(loss), output_(classes, -1) {
+  std::vector<std::size_t> counts(classes);
+  for (const std::int32_t label : rows.labels()) ++counts[static_cast<std::size_t>(label)];
+  bool apart = false;
+  for (std::size_t c = 0; c < classes; ++c) {
+    if (counts[c] > 0) fitted_.push_back(static_cast<std::int32_t>(c));
+    apart = apart || (counts[c] > 0 && counts[c] < rows.rows());
+  }
+  if (!apart) {
+    throw Error(loss == Loss::Independent
+                    ? "no class has training rows with and without it: there is nothing to tell apart"
+                    : "the training rows show fewer than two classes: there is nothing to tell apart");
+  }
+  outputs_ = outputs_for(fitted_.size(), loss);
+  yes_.assign(outputs_, 1);
+  no_.assign(outputs_, 1);
+  const auto n = static_cast<double>(rows.rows());
+  const double sides = loss == Loss::Softmax ? static_cast<double>(fitted_.size()) : 2;
+  for (std::size_t j = 0; j < outputs_; ++j) {
+    const auto c = static_cast<std::size_t>(fitted_[fitted_.size() - outputs_ + j]);
+    output_[c] = static_cast<std::int32_t>(j);
+    if (weights == ClassWeights::None) continue;
+    const auto with = static_cast<double>(counts[c]);
+    yes_[j] = static_cast<float>(n / (sides * with));
+    if (with < n) no_[j] = static_cast<float>(n / (sides * (n - with)));
+  }
+}
+
+ClassLoss::Sums ClassLoss::derive(std::size_t first, std::span<float> logits,
+                                  std::vector<float>& scratch) const {
+  return loss_ == Loss::Softmax && outputs_ > 1 ? derive_softmax(first, logits)
+                                                : derive_binary(first, logits, scratch);
+}
+
+ClassLoss::Sums ClassLoss::derive_softmax(std::size_t first, std::span<float> logits) const {
+  const std::size_t k = outputs_;
+  const auto own = [&](std::size_t r) {
+    const std::int32_t label = rows_.labels()[first + r];
+    return static_cast<std::size_t>(output_[static_cast<std::size_t>(label)]);
+  };
+  Sums sums;
+  for (std::size_t r = 0; r * k < logits.size(); ++r) {
+    float* row = logits.data() + r * k;
+    const float top = *std::max_element(row, row + k);
+    for (std::size_t j = 0; j < k; ++j) row[j] -= top;
+    sums.loss -= static_cast<double>(yes_[own(r)]) * row[own(r)];
+  }
+  linalg::exp_all(logits);
+  for (std::size_t r = 0; r * k < logits.size(); ++r) {
+    float* row = logits.data() + r * k;
+    float sum = 0, squares = 0;
+    for (std::size_t j = 0; j < k; ++j) {
+      sum += row[j];
+      squares += row[j] * row[j];
+    }
+    const float weight = yes_[own(r)];
+    sums.loss += weight * std::log(static_cast<double>(sum));
+    sums.curvature += weight * (1 - squares / (static_cast<double>(sum) * sum));
+    const float scale = weight / sum;
+    for (std::size_t j = 0; j < k; ++j) row[j] *= scale;
+    row[own(r)] -= weight;
+  }
+  return sums;
+}
+
+ClassLoss::Sums ClassLoss::derive_binary(std::size_t first, std::span<float> logits,
+                                         std::vector<float>& scratch) const {
+  const std::size_t k = outputs_;
+  scratch.resize(logits.size());
+  for (std::size_t i = 0; i < logits.size(); ++i) scratch[i] = -std::abs(logits[i]);
+  linalg::exp_all(scratch);
+  Sums sums;
+  std::vector<LogSum> logs(k);
+  for (std::size_t r = 0; r * k < logits.size(); ++r) {
+    float* z = logits.data() + r * k;
+    float* e = scratch.data() + r * k;
+    // What a yes has more than a no: v1 (softplus(z) - z) - v0 softplus(z), and so with the derivatives.
+    for (const std::int32_t label : rows_.labels_of(first + r)) {
+      const std::int32_t output = output_[static_cast<std::size_t>(label)];
+      if (output < 0) continue;
+      const auto j = static_cast<std::size_t>(output);
+      const double more = static_cast<double>(yes_[j]) - no_[j];
+      if (more != 0) sums.loss += more * linalg::softplus(z[j]);
+      sums.loss -= static_cast<double>(yes_[j]) * z[j];
+    }
+    for (std::size_t j = 0; j < k; ++j) {
+      const float s = 1.0F / (1.0F + e[j]);
+      sums.loss += static_cast<double>(no_[j]) * std::max(z[j], 0.0F);
+      sums.curvature += static_cast<double>(no_[j]) * (e[j] * s * s);
+      logs[j].add(1.0 + e[j]);
+      z[j] = z[j] >= 0 ? s : e[j] * s;
+      e[j] = no_[j] * z[j];
+    }
+    for (const std::int32_t label : rows_.labels_of(first + r)) {
+      const std::int32_t output = output_[static_cast<std::size_t>(label)];
+      if (output < 0) continue;
+      const auto j = static_cast<std::size_t>(output);
+      sums.curvature += (static_cast<double>(yes_[j]) - no_[j]) * (z[j] * (1 - z[j]));
+      e[j] = yes_[j] * (z[j] - 1);
+    }
+  }
+  for (std::size_t j = 0; j < k; ++j) sums.loss += no_[j] * logs[j].value();
+  std::copy(scratch.begin(), scratch.end(), logits.begin());
+  return sums;
+}
+
+}  // namespace graft
