@@ -290,15 +290,16 @@ GRAFT_PLUGIN(
         .output("out", graft::PortType::Predictor, "f32[?]",
                 "Class probabilities; 0 for a class without train rows. They add up to 1 unless inputs have "
                 "several labels.")
-        .param(graft::list("c", graft::number("c").range(1e-9, 1e9))
-                   .or_scalar()
-                   .items(1, 100)
-                   .default_list(graft::default_grid())
-                   .doc("Weights of the data against the penalty 0.5 |W|^2, as in scikit-learn: smaller is "
-                        "more strongly "
-                        "regularised. Of several, the one with the best accuracy on val is taken (then the "
-                        "lowest log "
-                        "loss, then the smallest)."))
+        .param(
+            graft::list("c", graft::number("c").range(1e-9, 1e9))
+                .or_scalar()
+                .items(1, 100)
+                .default_list(graft::default_grid())
+                .doc("Weights of the data against the penalty 0.5 |W|^2, as in scikit-learn: smaller is "
+                     "more strongly "
+                     "regularised. Of several, the one with the best accuracy on val is taken (then the "
+                     "lowest log "
+                     "loss, then the smallest); with several labels a row, that with the lowest log loss."))
         .param(
             graft::choice("scale", {"none", "l2", "standard"}, "none")
                 .doc("Scaling of the features: none, rows to length 1, or columns to mean 0 and variance 1."))

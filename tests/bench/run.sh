@@ -16,7 +16,7 @@ peer=$peers/extract_torch.py
 echo "== probe: logistic regression on 10,000 x 512 features of 10 classes, 2 threads, against scikit-learn, in turn"
 if /usr/bin/python3 -c 'import h5py, numpy' 2>/dev/null; then
   /usr/bin/python3 tests/bench/probe_data.py "$work"
-  echo "graft: C, seconds (best of five), objective, iterations, evaluations; scikit-learn: C, seconds, objective"
+  echo "graft: C, seconds (median of five), objective, iterations, evaluations; scikit-learn: C, seconds, objective"
   for round in 1 2 3; do
     "$build/probe_bench" "$work/train.h5" 2 0.01 0.1 1 | sed 's/^/graft  /'
     if [ -f "$peers/probe_sklearn.py" ] && /usr/bin/python3 -c 'import sklearn' 2>/dev/null; then
