@@ -9,6 +9,14 @@ trap 'rm -rf "$work"' EXIT
 echo "== flow: items per second through four stages that do nothing"
 "$build/flow_bench" --benchmark_min_time=2 --benchmark_counters_tabular=true
 
+echo "== learners: exact k nearest neighbours, against FAISS and NumPy"
+"$build/learners_bench" "$(nproc)"
+if /usr/bin/python3 -c 'import numpy' 2>/dev/null; then
+  /usr/bin/python3 tests/bench/knn_numpy.py
+else
+  echo "  NumPy                    skipped: needs python3-numpy"
+fi
+
 data=${GRAFT_DATA:-}
 peers=${GRAFT_PEERS:-${data:+$data/../peers}}
 peer=$peers/extract_torch.py

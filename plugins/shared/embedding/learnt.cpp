@@ -65,6 +65,7 @@ class LinearLoss {
                        ? nca(points, by_y_, parallel_)
                        : supervised_contrastive(points, options_.temperature, by_y_, parallel_);
     linalg::multiply_tn({by_y_.data(), n, dims_}, {x_.data(), n, inputs_}, {gradient.data(), dims_, inputs_});
+    if (options_.loss != LearntOptions::Loss::Nca) return value;
     for (std::size_t i = 0; i < b.size(); ++i) {
       value += 0.5 * options_.penalty * b[i] * b[i];
       gradient[i] += options_.penalty * b[i];

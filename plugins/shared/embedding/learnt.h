@@ -19,7 +19,8 @@ struct LearntOptions {
   std::size_t rows = 2000;   ///< Rows that it is learnt from, drawn at random where there are more.
   int max_iterations = 50;   ///< Few: what the first steps find carries over best to other rows.
   double temperature = 0.1;  ///< Contrastive only.
-  double penalty = 0;        ///< Weight of 0.5 |B|^2.
+  /// Nca only: weight of 0.5 |B|^2. The other loss does not change with the length of the map.
+  double penalty = 0.001;
   std::uint64_t seed = 0;
   const std::atomic<bool>* interrupted = nullptr;
 };

@@ -29,8 +29,6 @@ std::vector<ParamSpec> learnt(std::vector<ParamSpec> own) {
       integer("max_iterations", 50)
           .range(0, 100000)
           .doc("Limit of L-BFGS iterations; few of them keep the map from fitting the rows alone."));
-  own.push_back(
-      number("penalty", 0.0).range(0, 1e6).doc("Weight of half the squared length of the map in the loss."));
   return own;
 }
 
@@ -51,7 +49,11 @@ ParamSpec EmbeddingParameter::spec() {
                           .doc("Share of a sphere in the covariance within classes; 0 needs more rows than "
                                "features.")})
                   .doc("Linear discriminant analysis: directions that tell the classes apart."),
-              object("nca", learnt({}))
+              object("nca", learnt({number("penalty", 0.001)
+                                        .range(0, 1e6)
+                                        .doc("Weight of half the squared length of the map in the loss: a "
+                                             "longer map looks at "
+                                             "nearer rows.")}))
                   .doc(
                       "Neighbourhood components analysis: a map under which the nearest rows are of the same "
                       "class."),
@@ -99,7 +101,7 @@ Embedding EmbeddingParameter::fit(const linalg::FeatureRows& rows, const Context
   options.inputs = p.get<std::size_t>("inputs");
   options.rows = p.get<std::size_t>("rows");
   options.max_iterations = p.get<int>("max_iterations");
-  options.penalty = p.get<double>("penalty");
+  if (kind == "nca") options.penalty = p.get<double>("penalty");
   if (kind == "contrastive") options.temperature = p.get<double>("temperature");
   options.seed = context.seed;
   options.interrupted = &context.interrupted;
