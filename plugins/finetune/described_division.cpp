@@ -46,7 +46,9 @@ std::unique_ptr<nn::Engine> engine_for(const nn::Architecture& net,
   nn::Model model;
   model.name = net.name;
   model.architecture = net;
-  model.weights = weights;
+  for (const nn::Layer& layer : net.layers)
+    for (const nn::Parameter& parameter : nn::parameters_of(layer))
+      model.weights[parameter.path] = weights.at(parameter.path);
   nn::EngineOptions options;
   options.taps = {tap};
   options.batch = static_cast<int>(batch);

@@ -387,11 +387,17 @@ TEST_F(FinetuneTest, OtherNetworksTrainToo) {
                                                        {"efficientnet_b0", "features.8"}};
   const Stripes few(8, 1, 32), some(4, 2, 32);
   for (const auto& [network, block] : cases) {
-    StageHarness harness("finetune", std::string("{architecture: ") + network +
-                                         ", untrained: true, epochs: 1, batch: 4, unfreeze: {last: 1}}");
+    StageHarness harness("finetune",
+                         std::string("{architecture: ") + network +
+                             ", untrained: true, epochs: 1, batch: 4, unfreeze: {last: 1}, engine: torch}");
     const auto result = harness.fit(few, some, {"a", "b"});
     EXPECT_EQ(result.summary.find("trained")->as_list().at(0).find("block")->as_string(), block);
     for (const float v : result.val.values) EXPECT_TRUE(std::isfinite(v)) << network;
+    StageHarness rounded("finetune",
+                         std::string("{architecture: ") + network +
+                             ", untrained: true, epochs: 1, batch: 4, unfreeze: all, precision: bf16}");
+    for (const float v : rounded.fit(few, some, {"a", "b"}).val.values)
+      EXPECT_TRUE(std::isfinite(v)) << network;
   }
 }
 

@@ -33,7 +33,7 @@ class ScriptNetwork final : public TrainableNetwork {
   ScriptNetwork(Module backbone, LinearHead head, double dropout)
       : backbone_(std::move(backbone)), head_(std::move(head)), dropout_(dropout) {}
 
-  Module training() const override { return script_with_head(backbone_, head_, dropout_ > 0); }
+  Module training(bool) const override { return script_with_head(backbone_, head_, dropout_ > 0); }
   Module inference() const override { return script_with_head(backbone_, head_, false); }
   std::vector<nn::Layer> dropouts() const override {
     if (dropout_ == 0) return {};

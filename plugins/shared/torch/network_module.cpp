@@ -88,7 +88,7 @@ std::string convolution(const Layer& layer, const std::string& in, const std::st
                      equal ? p.left : 0, layer.groups);
 }
 
-std::string expression(const Layer& layer, const std::vector<std::string>& in) {
+std::string expression(const Layer& layer, const std::vector<std::string>& in, bool bf16) {
   const std::string self = reach(layer.name);
   switch (layer.op) {
     case Op::Conv:
@@ -101,6 +101,7 @@ std::string expression(const Layer& layer, const std::vector<std::string>& in) {
     case Op::Relu:
       return fmt::format("torch.relu({})", in[0]);
     case Op::Relu6:
+      if (bf16) return fmt::format("torch.clamp({}, 0.0, 6.0)", in[0]);
       return fmt::format("torch.hardtanh({}, 0.0, 6.0)", in[0]);
     case Op::Silu:
       return fmt::format("torch.silu({})", in[0]);
@@ -148,7 +149,7 @@ std::optional<std::pair<Module, std::string>> owner_of(const Module& module, con
   return std::pair(at, name);
 }
 
-Module make(const nn::Architecture& net, const std::vector<std::string>& outputs, bool training) {
+Module make(const nn::Architecture& net, const std::vector<std::string>& outputs, bool training, bool bf16) {
   Tree tree(net.name);
   std::map<std::string, std::string> value = {{"input", "x"}};
   std::string source = "def forward(self, x):\n";
@@ -165,7 +166,7 @@ Module make(const nn::Architecture& net, const std::vector<std::string>& outputs
     std::vector<std::string> in;
     for (const std::string& name : layer.from) in.push_back(value.at(name));
     const std::string out = fmt::format("v{}", ++values);
-    source += fmt::format("    {} = {}\n", out, expression(layer, in));
+    source += fmt::format("    {} = {}\n", out, expression(layer, in, bf16));
     value[layer.name] = out;
   }
   std::string result = value.at(net.layers.back().name);
@@ -181,11 +182,11 @@ Module make(const nn::Architecture& net, const std::vector<std::string>& outputs
 }  // namespace
 
 Module make_module(const nn::Architecture& architecture, const std::vector<std::string>& outputs) {
-  return make(outputs.empty() ? architecture : nn::reduced_to(architecture, outputs), outputs, false);
+  return make(outputs.empty() ? architecture : nn::reduced_to(architecture, outputs), outputs, false, false);
 }
 
-Module make_training_module(const nn::Architecture& architecture) {
-  return make(architecture, {}, true);
+Module make_training_module(const nn::Architecture& architecture, bool bf16) {
+  return make(architecture, {}, true, bf16);
 }
 
 void set_mask(const Module& module, const std::string& path, const at::Tensor& mask) {

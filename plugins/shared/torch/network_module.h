@@ -21,7 +21,8 @@ torch::jit::Module make_module(const nn::Architecture& architecture,
 
 /// The same for training. torch.dropout draws from a generator that all threads share, so dropout layers
 /// multiply with a tensor that the caller makes, [n, values]: set_mask. Until then it is 1.
-torch::jit::Module make_training_module(const nn::Architecture& architecture);
+/// `bf16`: in operations that LibTorch 1.13 can differentiate in bfloat16, too.
+torch::jit::Module make_training_module(const nn::Architecture& architecture, bool bf16 = false);
 
 /// Sets what the dropout layer at `path` of a training module multiplies with.
 void set_mask(const torch::jit::Module& module, const std::string& path, const at::Tensor& mask);

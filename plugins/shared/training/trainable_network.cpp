@@ -12,7 +12,9 @@ class DescribedNetwork final : public TrainableNetwork {
   DescribedNetwork(nn::Architecture architecture, std::map<std::string, Tensor> weights)
       : architecture_(std::move(architecture)), weights_(std::move(weights)) {}
 
-  torch::jit::Module training() const override { return filled(make_training_module(architecture_)); }
+  torch::jit::Module training(bool bf16) const override {
+    return filled(make_training_module(architecture_, bf16));
+  }
   torch::jit::Module inference() const override {
     torch::jit::Module module = filled(make_module(architecture_));
     module.eval();

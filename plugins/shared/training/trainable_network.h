@@ -18,8 +18,8 @@ class TrainableNetwork {
   virtual ~TrainableNetwork() = default;
 
   /// A module with the weights that training starts from, and its own batch-norm statistics and dropout
-  /// masks (set_mask). Batch-norm layers have a flag `training` each.
-  virtual torch::jit::Module training() const = 0;
+  /// masks (set_mask). Batch-norm layers have a flag `training` each. `bf16`: it is to be run under autocast.
+  virtual torch::jit::Module training(bool bf16) const = 0;
   /// The same for inference: the parameters and statistics have the same paths.
   virtual torch::jit::Module inference() const = 0;
   /// Dropout layers of training(), by path; their values are vectors [n, `out`].

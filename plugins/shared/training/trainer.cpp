@@ -106,7 +106,7 @@ struct Trainer::Impl {
   Impl(TrainerOptions o, const TrainableNetwork& network, const FrozenPart* b, Parallel& p)
       : options(std::move(o)), before(b), parallel(p), dropouts(network.dropouts()) {
     for (std::size_t i = 0; i < parts(options.batch); ++i) {
-      Module module = network.training();
+      Module module = network.training(options.bf16);
       if (i == 0)
         use_channels_last(module);
       else
@@ -336,8 +336,13 @@ Score Trainer::step(const Pixels& pixels, const TrainingStep& step) {
     if (batch.mix.active()) impl_->parallel.for_each(used, [&](std::size_t r) { images[r] = pack(r); });
     impl_->parallel.for_each(used, [&](std::size_t r) {
       use_one_thread();
-      impl_->compute(pixels, step, b, r, batch.mix.active() ? impl_->mixed(images, batch.mix, r) : pack(r),
-                     images_of_step);
+      const at::Tensor part = batch.mix.active() ? impl_->mixed(images, batch.mix, r) : pack(r);
+      try {
+        impl_->compute(pixels, step, b, r, part, images_of_step);
+      } catch (const c10::Error& fault) {
+        throw Error(fmt::format("the network cannot be trained{}: {}",
+                                impl_->options.bf16 ? " with precision bf16; use fp32" : "", reason(fault)));
+      }
     });
     use_one_thread();
     impl_->collect(used, gradients);
