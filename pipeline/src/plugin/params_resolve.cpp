@@ -137,8 +137,9 @@ class Resolver {
     if (!spec.scalar_ok || v.is_list()) return wrong_type(spec, v);
     // The bare value is the first member's: checked as such, under the object's own name.
     const ParamSpec& first = spec.fields.at(0);
+    const std::size_t before = faults_.size();
     const Value value = one(first, v);
-    if (value.is_null()) return {};
+    if (value.is_null() || faults_.size() > before) return {};  // told once
     Value given = Value::map();
     given[first.name] = value;
     return members(spec.fields, given);

@@ -58,4 +58,22 @@ void hdf5_check(herr_t result, const std::string& doing) {
   if (result < 0) throw Error("cannot " + doing + ": " + reason());
 }
 
+Hdf5Id hdf5_type(DType dtype) {
+  switch (dtype) {
+    case DType::U8:
+      return {H5Tcopy(H5T_STD_U8LE), H5Tclose, "make a type"};
+    case DType::F32:
+      return {H5Tcopy(H5T_IEEE_F32LE), H5Tclose, "make a type"};
+    case DType::I64:
+      return {H5Tcopy(H5T_STD_I64LE), H5Tclose, "make a type"};
+    case DType::F16:
+      break;
+  }
+  Hdf5Id half(H5Tcopy(H5T_IEEE_F32LE), H5Tclose, "make a type");
+  hdf5_check(H5Tset_fields(half, 15, 10, 5, 0, 10), "make a 16-bit float");
+  hdf5_check(H5Tset_size(half, 2), "make a 16-bit float");
+  hdf5_check(H5Tset_ebias(half, 15), "make a 16-bit float");
+  return half;
+}
+
 }  // namespace graft

@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include <graft/payload.h>
+
 namespace graft {
 
 /// The process's one lock for HDF5. Its own lock covers single calls, not sequences of them. Taking it the
@@ -43,5 +45,8 @@ class Hdf5Id {
 
 /// Throws Error "cannot <doing>: <HDF5's reason>" when a call has failed.
 void hdf5_check(herr_t result, const std::string& doing);
+
+/// How elements are stored, little-endian. f16 is named as IEEE binary16 so that other readers see numbers.
+Hdf5Id hdf5_type(DType dtype);
 
 }  // namespace graft

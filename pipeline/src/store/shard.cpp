@@ -13,7 +13,7 @@
 #include <graft/error.h>
 
 #include "store/files.h"
-#include "store/hdf5.h"
+#include "store/hdf5_dataset.h"
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -22,25 +22,6 @@ namespace {
 constexpr int kFormatVersion = 1;
 constexpr std::size_t kChunkBytes = 1 << 20;
 constexpr hsize_t kReasonBytes = 256;
-
-/// The stored type of a row's elements. f16 is named as IEEE binary16 so that other readers see numbers.
-Hdf5Id element_type(DType dtype) {
-  switch (dtype) {
-    case DType::U8:
-      return {H5Tcopy(H5T_STD_U8LE), H5Tclose, "make a type"};
-    case DType::F32:
-      return {H5Tcopy(H5T_IEEE_F32LE), H5Tclose, "make a type"};
-    case DType::I64:
-      return {H5Tcopy(H5T_STD_I64LE), H5Tclose, "make a type"};
-    case DType::F16:
-      break;
-  }
-  Hdf5Id half(H5Tcopy(H5T_IEEE_F32LE), H5Tclose, "make a type");
-  hdf5_check(H5Tset_fields(half, 15, 10, 5, 0, 10), "make a 16-bit float");
-  hdf5_check(H5Tset_size(half, 2), "make a 16-bit float");
-  hdf5_check(H5Tset_ebias(half, 15), "make a 16-bit float");
-  return half;
-}
 
 DType dtype_of(hid_t type, const std::string& where) {
   const std::size_t size = H5Tget_size(type);
@@ -52,63 +33,11 @@ DType dtype_of(hid_t type, const std::string& where) {
   throw Error(where + ": elements of a type that graft does not write");
 }
 
-Hdf5Id access_list() {
-  Hdf5Id list(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "make an access list");
-  hdf5_check(H5Pset_libver_bounds(list, H5F_LIBVER_EARLIEST, H5F_LIBVER_LATEST), "set the file format");
-  // A sealed file has one writer by construction; locks fail on many network file systems (ENOLCK, 524).
-  hdf5_check(H5Pset_file_locking(list, 0, 1), "switch file locking off");
-  hdf5_check(H5Pset_fclose_degree(list, H5F_CLOSE_STRONG), "set the close degree");
-  return list;
-}
-
-std::string name_of(const fs::path& file, const char* dataset) {
-  return fmt::format("{}, dataset '{}'", file.string(), dataset);
-}
-
-struct Dataset {
-  Hdf5Id id;
-  std::vector<hsize_t> extents;
-};
-
-Dataset open_dataset(hid_t file, const fs::path& path, const char* name) {
-  const std::string doing = "open " + name_of(path, name);
-  H5L_info_t link;
-  hdf5_check(H5Lget_info(file, name, &link, H5P_DEFAULT), doing);
-  if (link.type != H5L_TYPE_HARD)
-    throw Error(name_of(path, name) + ": is a link to elsewhere, which graft never writes");
-  Dataset set;
-  set.id = Hdf5Id(H5Dopen2(file, name, H5P_DEFAULT), H5Dclose, doing);
-  const Hdf5Id properties(H5Dget_create_plist(set.id), H5Pclose, doing);
-  const H5D_layout_t layout = H5Pget_layout(properties);
-  if (layout == H5D_VIRTUAL || H5Pget_external_count(properties) > 0)
-    throw Error(name_of(path, name) + ": its data lie in another file, which graft never writes");
-  const Hdf5Id space(H5Dget_space(set.id), H5Sclose, doing);
-  const int rank = H5Sget_simple_extent_ndims(space);
-  if (rank < 1) throw Error(name_of(path, name) + ": has no rows");
-  set.extents.resize(static_cast<std::size_t>(rank));
-  hdf5_check(H5Sget_simple_extent_dims(space, set.extents.data(), nullptr), doing);
-  return set;
-}
-
-void read_hyperslab(const Dataset& set, hid_t memory_type, std::size_t first, std::size_t count, void* out,
-                    const std::string& what) {
-  std::vector<hsize_t> start(set.extents.size(), 0), size = set.extents;
-  start[0] = first;
-  size[0] = count;
-  const Hdf5Id file_space(H5Dget_space(set.id), H5Sclose, "read " + what);
-  hdf5_check(H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr),
-             "read " + what);
-  const Hdf5Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose,
-                      "read " + what);
-  hdf5_check(H5Dread(set.id, memory_type, memory, file_space, H5P_DEFAULT, out), "read " + what);
-}
-
 std::vector<Digest> read_ids(hid_t file, const fs::path& path, const char* name) {
-  const Dataset set = open_dataset(file, path, name);
-  if (set.extents.size() != 2 || set.extents[1] != 16)
-    throw Error(name_of(path, name) + ": expected shape [n,16]");
+  const Hdf5Dataset set = open_dataset(file, path, name);
+  if (set.extents.size() != 2 || set.extents[1] != 16) throw Error(set.label + ": expected shape [n,16]");
   std::vector<Digest> ids(set.extents[0]);
-  if (!ids.empty()) read_hyperslab(set, H5T_NATIVE_UINT8, 0, ids.size(), ids.data(), name_of(path, name));
+  if (!ids.empty()) read_rows(set, H5T_NATIVE_UINT8, 0, ids.size(), ids.data());
   return ids;
 }
 
@@ -169,7 +98,7 @@ Hdf5Id text_type(std::size_t bytes) {
 
 void write_file(const fs::path& path, const std::string& fingerprint, const RowFormat& format,
                 const std::vector<RowRecord>& rows, const std::vector<RowRecord>& rejects) {
-  const Hdf5Id access = access_list();
+  const Hdf5Id access = file_access_list();
   Hdf5Id file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access), H5Fclose,
               "create " + path.string());
   const int version = kFormatVersion;
@@ -177,7 +106,7 @@ void write_file(const fs::path& path, const std::string& fingerprint, const RowF
   write_attribute(file, "fingerprint", text_type(fingerprint.size()), fingerprint.data());
   std::vector<hsize_t> extents{rows.size()};
   for (const std::int64_t e : format.shape) extents.push_back(static_cast<hsize_t>(e));
-  write_dataset(file, "rows", element_type(format.dtype), extents, row_bytes(format), rows, copy_payload);
+  write_dataset(file, "rows", hdf5_type(format.dtype), extents, row_bytes(format), rows, copy_payload);
   write_dataset(file, "row_id", H5T_STD_U8LE, {rows.size(), 16}, 16, rows, copy_id);
   write_dataset(file, "reject_id", H5T_STD_U8LE, {rejects.size(), 16}, 16, rejects, copy_id);
   write_dataset(file, "reject_reason", H5T_STD_U8LE, {rejects.size(), kReasonBytes}, kReasonBytes, rejects,
@@ -212,7 +141,7 @@ void verify_file(const fs::path& path, const RowFormat& format, const std::vecto
 struct Shard::Impl {
   fs::path path;
   Hdf5Id file;
-  Dataset rows;
+  Hdf5Dataset rows;
   Hdf5Id type;
   RowFormat format;
   std::string fingerprint;
@@ -224,8 +153,7 @@ Shard::Shard(const fs::path& path) : impl_(std::make_unique<Impl>()) {
   const Hdf5Lock lock;
   Impl& s = *impl_;
   s.path = path;
-  const Hdf5Id access = access_list();
-  s.file = Hdf5Id(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose, "open " + path.string());
+  s.file = open_hdf5_file(path);
   int version = 0;
   {
     const std::string doing = "read attribute 'graft_format' of " + path.string();
@@ -245,22 +173,20 @@ Shard::Shard(const fs::path& path) : impl_(std::make_unique<Impl>()) {
     hdf5_check(H5Aread(attribute, type, s.fingerprint.data()), doing);
   }
   s.rows = open_dataset(s.file, path, "rows");
-  s.type = Hdf5Id(H5Dget_type(s.rows.id), H5Tclose, "open " + name_of(path, "rows"));
-  s.format.dtype = dtype_of(s.type, name_of(path, "rows"));
+  s.type = Hdf5Id(H5Dget_type(s.rows.id), H5Tclose, "open " + s.rows.label);
+  s.format.dtype = dtype_of(s.type, s.rows.label);
   for (std::size_t i = 1; i < s.rows.extents.size(); ++i)
     s.format.shape.push_back(static_cast<std::int64_t>(s.rows.extents[i]));
   s.row_ids = read_ids(s.file, path, "row_id");
   if (s.row_ids.size() != s.rows.extents[0])
     throw Error(path.string() + ": 'rows' and 'row_id' differ in length");
   s.reject_ids = read_ids(s.file, path, "reject_id");
-  const Dataset reasons = open_dataset(s.file, path, "reject_reason");
+  const Hdf5Dataset reasons = open_dataset(s.file, path, "reject_reason");
   if (reasons.extents.size() != 2 || reasons.extents[0] != s.reject_ids.size() ||
       reasons.extents[1] != kReasonBytes)
-    throw Error(name_of(path, "reject_reason") + ": expected one reason per reject");
+    throw Error(reasons.label + ": expected one reason per reject");
   std::vector<std::uint8_t> text(s.reject_ids.size() * kReasonBytes);
-  if (!text.empty())
-    read_hyperslab(reasons, H5T_NATIVE_UINT8, 0, s.reject_ids.size(), text.data(),
-                   name_of(path, "reject_reason"));
+  if (!text.empty()) read_rows(reasons, H5T_NATIVE_UINT8, 0, s.reject_ids.size(), text.data());
   for (std::size_t i = 0; i < s.reject_ids.size(); ++i)
     s.rejects.push_back(decode_reject({text.data() + i * kReasonBytes, kReasonBytes}));
 }
@@ -293,7 +219,7 @@ const std::vector<StoredReject>& Shard::rejects() const {
 
 void Shard::read(std::size_t first, std::size_t count, void* out) const {
   const Hdf5Lock lock;
-  read_hyperslab(impl_->rows, impl_->type, first, count, out, name_of(impl_->path, "rows"));
+  read_rows(impl_->rows, impl_->type, first, count, out);
 }
 
 void Shard::seal(const fs::path& path, const std::string& fingerprint, const RowFormat& format,

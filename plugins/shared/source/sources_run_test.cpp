@@ -12,6 +12,7 @@
 #include <opencv2/core.hpp>
 #include <opencv2/videoio.hpp>
 
+#include "hdf5_files.h"
 #include "program.h"
 
 namespace graft::test {
@@ -62,6 +63,7 @@ struct Case {
   bool encoded;       ///< Needs decode.
   std::size_t inputs, rejected;
   std::function<void(const TempFolder&)> write;
+  std::string collector = "pixel_table";
 };
 
 /// In place of the bytes, in the names of the tests.
@@ -77,7 +79,7 @@ class Sources : public ::testing::TestWithParam<Case> {
         "config.yaml",
         "name: sources\nrun: {max_rejects: 10}\nstages:\n  images: {" + c.stage + "}\n" +
             (c.encoded ? "  pixels: {plugin: decode, from: images, with: {resize: 8, crop: 8}}\n" : "") +
-            "  rows: {plugin: pixel_table, from: " + (c.encoded ? "pixels" : "images") +
+            "  rows: {plugin: " + c.collector + ", from: " + (c.encoded ? "pixels" : "images") +
             "}\n  knn: {plugin: knn, from: rows, with: {k: 3}}\n  report: {plugin: evaluate, from: knn}\n");
     // The program inherits the standard input of the test.
     const int paths = ::open((folder_ / "paths").c_str(), O_RDONLY | O_CLOEXEC);
@@ -194,6 +196,22 @@ std::vector<Case> cases() {
                      f.write(std::string("data/") + prefix + "-labels-idx1-ubyte", labels);
                    }
                  }});
+  all.push_back({"table_file", "plugin: table_file, with: {files: {train: data/a.h5, test: data/b.h5}}",
+                 false, 60, 0,
+                 [](const TempFolder& f) {
+                   f.write("data/none", "");
+                   for (const auto& [name, rows, seed] :
+                        {std::tuple{"data/a.h5", hsize_t{40}, 1u}, {"data/b.h5", hsize_t{20}, 2u}}) {
+                     std::vector<std::uint8_t> labels(rows);
+                     for (std::size_t i = 0; i < rows; ++i) labels[i] = i % 2;
+                     const Hdf5File file(f / name);
+                     const std::string bytes = noise(seed, rows * 5);
+                     const std::vector<std::uint8_t> values(bytes.begin(), bytes.end());
+                     file.write<std::uint8_t>("features", {rows, 5}, values, H5T_IEEE_F64BE);
+                     file.write<std::uint8_t>("labels", {rows}, labels);
+                   }
+                 },
+                 "feature_table"});
   return all;
 }
 

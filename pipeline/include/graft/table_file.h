@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <graft/export.h>
+#include <graft/item.h>
+#include <graft/payload.h>
+
+namespace graft {
+
+/// A ready-made table of feature vectors in an HDF5 file, for sources. Datasets at the top or in groups
+/// ("group/name"), one row each of what lies along their first axis:
+///
+///     features [rows, ...]      float16, float32 or float64
+///     labels   [rows]           class numbers from 0 (-1: no label) as integers or whole floats, or class
+///     names
+///              [rows, classes]  0 or 1 for every class: any number of labels a row
+///     keys     [rows]           text
+///     splits   [rows]           train, val, test, or 0, 1, 2; empty text or -1: left open
+///     classes  [classes]        names of the classes: a dataset, or an attribute of the labels or of the
+///     file
+///
+/// Texts have a fixed length, or, in datasets that are not packed, a variable one.
+/// Everything but the features may be missing. What cannot be trusted is refused when the file is opened: no
+/// HDF5 file or a truncated one, data that lie elsewhere or were never wholly written, filters other than
+/// deflate, shuffle and fletcher32, another rank, type or number of rows. Everything throws Error with file,
+/// dataset and reason. Reading takes the process's one lock for HDF5: any thread, one at a time.
+class GRAFT_API TableFile {
+ public:
+  struct Names {
+    std::string features = "features";
+    /// Nothing: "labels", "keys", "splits", where there is such a dataset.
+    std::optional<std::string> labels = {}, keys = {}, splits = {};
+  };
+  explicit TableFile(std::string path) : TableFile(std::move(path), Names()) {}
+  TableFile(std::string path, const Names& names);
+  ~TableFile();
+  TableFile(TableFile&&) noexcept;
+  TableFile& operator=(TableFile&&) noexcept;
+
+  const std::string& path() const;
+  std::size_t rows() const;  ///< At least 1.
+  /// Of one row's features.
+  const Shape& shape() const;
+  std::size_t dim() const { return static_cast<std::size_t>(elements(shape())); }
+  bool has_keys() const;
+  bool has_splits() const;
+  /// Names of the classes by number: those in the file; numbers where a row has a label for every class;
+  /// empty where neither tells.
+  const std::vector<std::string>& classes() const;
+
+  /// What the file says of a row beside its features.
+  struct Row {
+    std::string key;                  ///< Empty when has_keys() is false.
+    std::vector<std::string> labels;  ///< Names of classes, or numbers where classes() is empty.
+    std::optional<Split> split;
+  };
+  /// Rows [first, first + count). About 100 bytes of memory each.
+  std::vector<Row> describe(std::size_t first, std::size_t count) const;
+
+  /// Features of rows [first, first + count) as float32, count x dim. Values that float32 cannot hold become
+  /// infinite.
+  void read(std::size_t first, std::size_t count, float* out) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace graft

@@ -1,0 +1,172 @@
+#include "store/hdf5_dataset.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+
+namespace graft {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr hsize_t kMaxChunkBytes = hsize_t{512} << 20;
+constexpr hsize_t kDefaultCacheBytes = hsize_t{1} << 20;
+
+/// "a/b/c": "a", "a/b", "a/b/c".
+std::vector<std::string> prefixes(const std::string& name) {
+  std::vector<std::string> out;
+  for (std::size_t slash = name.find('/', 1); slash != std::string::npos; slash = name.find('/', slash + 1))
+    out.push_back(name.substr(0, slash));
+  out.push_back(name);
+  return out;
+}
+
+void check_links(hid_t file, const std::string& name, const std::string& label) {
+  for (const std::string& part : prefixes(name)) {
+    H5L_info_t link;
+    hdf5_check(H5Lget_info(file, part.c_str(), &link, H5P_DEFAULT), "open " + label);
+    if (link.type != H5L_TYPE_HARD)
+      throw Error(label + ": is a link to elsewhere; copy the data into the file itself");
+  }
+}
+
+void check_filters(hid_t properties, const std::string& label) {
+  const int n = H5Pget_nfilters(properties);
+  for (int i = 0; i < n; ++i) {
+    unsigned flags = 0;
+    std::size_t values = 0;
+    char name[64] = "";
+    const H5Z_filter_t filter = H5Pget_filter2(properties, static_cast<unsigned>(i), &flags, &values, nullptr,
+                                               sizeof name, name, nullptr);
+    if (filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_FLETCHER32)
+      throw Error(
+          fmt::format("{}: packed by the filter {} ({}); expected deflate (gzip), shuffle or "
+                      "fletcher32; unpack it: h5repack -f NONE IN OUT",
+                      label, filter, name[0] == '\0' ? "no name" : name));
+  }
+}
+
+/// Extents of a chunk; empty for data in one piece.
+std::vector<hsize_t> chunk_of(hid_t properties, std::size_t rank, const std::string& label) {
+  if (H5Pget_layout(properties) != H5D_CHUNKED) return {};
+  std::vector<hsize_t> chunk(rank);
+  if (H5Pget_chunk(properties, static_cast<int>(rank), chunk.data()) != static_cast<int>(rank))
+    throw Error(label + ": its chunks have another rank than the data");
+  return chunk;
+}
+
+/// Bytes of all chunks that hold a row, at most.
+hsize_t line_bytes(const Hdf5Dataset& set, const std::vector<hsize_t>& chunk, hsize_t element) {
+  hsize_t one = element, line = element;
+  for (std::size_t axis = 0; axis < chunk.size(); ++axis) {
+    const hsize_t across = axis == 0 ? 1 : (set.extents[axis] + chunk[axis] - 1) / chunk[axis];
+    if (__builtin_mul_overflow(one, chunk[axis], &one) ||
+        __builtin_mul_overflow(line, chunk[axis] * std::max<hsize_t>(across, 1), &line))
+      line = one = kMaxChunkBytes + 1;
+  }
+  if (one > kMaxChunkBytes)
+    throw Error(
+        fmt::format("{}: chunks of more than {} MiB; rewrite it with smaller ones: h5repack -l "
+                    "CHUNK=... IN OUT",
+                    set.label, kMaxChunkBytes >> 20));
+  return std::min(line, kMaxChunkBytes);
+}
+
+/// `element`: bytes in the file; 0: variable.
+void check_written(const Hdf5Dataset& set, hid_t space, const std::vector<hsize_t>& chunk, hsize_t element) {
+  bool whole = true;
+  if (!chunk.empty()) {
+    hsize_t wanted = 1, written = 0;
+    for (std::size_t axis = 0; axis < chunk.size(); ++axis)
+      wanted *= (set.extents[axis] + chunk[axis] - 1) / chunk[axis];
+    hdf5_check(H5Dget_num_chunks(set.id, space, &written), "look at the chunks of " + set.label);
+    whole = written == wanted;
+  } else if (H5Sget_simple_extent_npoints(space) > 0) {
+    H5D_space_status_t status = H5D_SPACE_STATUS_ERROR;
+    hdf5_check(H5Dget_space_status(set.id, &status), "look at " + set.label);
+    whole = status == H5D_SPACE_STATUS_ALLOCATED;
+    // A damaged size sends HDF5 beyond its buffers. Extents that overflow when multiplied fit no file either.
+    hsize_t bytes = element;
+    for (const hsize_t extent : set.extents)
+      if (__builtin_mul_overflow(bytes, extent, &bytes)) bytes = 0;
+    if (whole && element > 0 && H5Dget_storage_size(set.id) != bytes)
+      throw Error(fmt::format("{}: {} bytes are stored for shape [{}]; the file is damaged", set.label,
+                              H5Dget_storage_size(set.id), fmt::join(set.extents, ",")));
+  }
+  if (!whole) throw Error(set.label + ": was never wholly written; what is missing would read as zeros");
+}
+
+}  // namespace
+
+Hdf5Id file_access_list() {
+  Hdf5Id list(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "make an access list");
+  hdf5_check(H5Pset_libver_bounds(list, H5F_LIBVER_EARLIEST, H5F_LIBVER_LATEST), "set the file format");
+  // A sealed file has one writer by construction; locks fail on many network file systems (ENOLCK, 524).
+  hdf5_check(H5Pset_file_locking(list, 0, 1), "switch file locking off");
+  hdf5_check(H5Pset_fclose_degree(list, H5F_CLOSE_STRONG), "set the close degree");
+  return list;
+}
+
+Hdf5Id open_hdf5_file(const fs::path& path) {
+  const std::string doing = "open " + path.string();
+  if (!fs::is_regular_file(path)) throw Error(fmt::format("cannot {}: no such regular file", doing));
+  const Hdf5Id access = file_access_list();
+  const htri_t is_hdf5 = H5Fis_hdf5(path.c_str());
+  hdf5_check(is_hdf5, doing);
+  if (is_hdf5 == 0) throw Error(path.string() + ": is no HDF5 file");
+  return {H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose, doing};
+}
+
+bool has_object(hid_t file, const std::string& name) {
+  for (const std::string& part : prefixes(name))
+    if (H5Lexists(file, part.c_str(), H5P_DEFAULT) <= 0) return false;
+  return true;
+}
+
+Hdf5Dataset open_dataset(hid_t file, const fs::path& path, const std::string& name) {
+  Hdf5Dataset set;
+  set.path = path;
+  set.label = fmt::format("{}, dataset '{}'", path.string(), name);
+  const std::string doing = "open " + set.label;
+  if (!has_object(file, name)) throw Error(set.label + ": is missing");
+  check_links(file, name, set.label);
+  Hdf5Id object(H5Oopen(file, name.c_str(), H5P_DEFAULT), H5Oclose, doing);
+  if (H5Iget_type(object) != H5I_DATASET) throw Error(set.label + ": is no dataset");
+  set.id = std::move(object);
+  const Hdf5Id properties(H5Dget_create_plist(set.id), H5Pclose, doing);
+  if (H5Pget_layout(properties) == H5D_VIRTUAL || H5Pget_external_count(properties) > 0)
+    throw Error(set.label + ": its data lie in another file; copy them into this one");
+  check_filters(properties, set.label);
+  const Hdf5Id space(H5Dget_space(set.id), H5Sclose, doing);
+  const int rank = H5Sget_simple_extent_ndims(space);
+  if (rank < 1) throw Error(set.label + ": has no rows");
+  set.extents.resize(static_cast<std::size_t>(rank));
+  hdf5_check(H5Sget_simple_extent_dims(space, set.extents.data(), nullptr), doing);
+  const std::vector<hsize_t> chunk = chunk_of(properties, set.extents.size(), set.label);
+  const Hdf5Id type(H5Dget_type(set.id), H5Tclose, doing);
+  const bool variable = H5Tis_variable_str(type) > 0 || H5Tget_class(type) == H5T_VLEN;
+  const hsize_t line = line_bytes(set, chunk, H5Tget_size(type));
+  check_written(set, space, chunk, variable ? 0 : H5Tget_size(type));
+  if (!chunk.empty() && line > kDefaultCacheBytes) {
+    const Hdf5Id access(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose, doing);
+    hdf5_check(H5Pset_chunk_cache(access, H5D_CHUNK_CACHE_NSLOTS_DEFAULT, line, 1.0), doing);
+    set.id = Hdf5Id(H5Dopen2(file, name.c_str(), access), H5Dclose, doing);
+  }
+  return set;
+}
+
+void read_rows(const Hdf5Dataset& set, hid_t memory_type, std::size_t first, std::size_t count, void* out,
+               hid_t transfer) {
+  const std::string doing = "read " + set.label;
+  std::vector<hsize_t> start(set.extents.size(), 0), size = set.extents;
+  start[0] = first;
+  size[0] = count;
+  const Hdf5Id file_space(H5Dget_space(set.id), H5Sclose, doing);
+  hdf5_check(H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr),
+             doing);
+  const Hdf5Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose, doing);
+  hdf5_check(H5Dread(set.id, memory_type, memory, file_space, transfer, out), doing);
+}
+
+}  // namespace graft

@@ -1,0 +1,234 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <graft/error.h>
+#include <graft/testing/stage_harness.h>
+
+#include "hdf5_files.h"
+#include "temp_folder.h"
+
+namespace graft {
+namespace {
+
+using test::Hdf5File;
+using test::TempFolder;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using testing::StageHarness;
+namespace fs = std::filesystem;
+
+/// Feature i of row r: 10r + i + shift.
+std::vector<float> features(std::size_t rows, std::size_t dim, float shift = 0) {
+  std::vector<float> out;
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t i = 0; i < dim; ++i) out.push_back(static_cast<float>(10 * r + i) + shift);
+  return out;
+}
+
+class TableFileSource : public ::testing::Test {
+ protected:
+  std::string at(const std::string& name) const { return folder_ / name; }
+  /// A file of rows of three features with the labels given.
+  void write(const std::string& name, const std::vector<std::int64_t>& labels, float shift = 0) const {
+    fs::create_directories((folder_ / name).parent_path());
+    const Hdf5File file(at(name));
+    file.write<float>("features", {labels.size(), 3}, features(labels.size(), 3, shift));
+    file.write<std::int64_t>("labels", {labels.size()}, labels);
+  }
+  StageHarness open(const std::string& files, const std::string& more = "") const {
+    std::string given = files;
+    for (std::size_t p = 0; (p = given.find('@', p)) != std::string::npos;)
+      given.replace(p, 1, folder_.path().string() + "/");
+    return StageHarness("table_file", "{files: " + given + more + "}");
+  }
+  std::string fault(const std::string& files, const std::string& more = "") const {
+    try {
+      open(files, more);
+      return "ok";
+    } catch (const Error& e) {
+      std::string text = e.what();
+      const std::string folder = folder_.path().string() + "/";
+      for (std::size_t p; (p = text.find(folder)) != std::string::npos;) text.replace(p, folder.size(), "@");
+      return text;
+    }
+  }
+  TempFolder folder_;
+};
+
+TEST_F(TableFileSource, RowsOfTwoFilesBySplit) {
+  write("train.h5", {2, 11, 2});
+  write("test.h5", {11, -1}, 0.5f);
+  auto stage = open("{train: \"@train.h5\", test: \"@test.h5\"}", ", val_fraction: 0");
+  auto& source = stage.as<Source>();
+  EXPECT_EQ(source.count(), 5u);
+  EXPECT_THAT(source.classes(), ElementsAre("2", "11"));
+  // As the runtime does: load comes right after next.
+  Entry e;
+  std::vector<Tensor> kept;
+  for (std::size_t r = 0; r < 5; ++r) {
+    ASSERT_TRUE(source.next(e));
+    const bool test = r >= 3;
+    EXPECT_EQ(e.key, (test ? "test.h5/0000" : "train.h5/0000") + std::to_string(test ? r - 3 : r));
+    EXPECT_EQ(e.split, test ? Split::Test : Split::Train);
+    if (r == 4)
+      EXPECT_THAT(e.labels, IsEmpty());
+    else
+      EXPECT_THAT(e.labels, ElementsAre(r == 1 || r == 3 ? 1 : 0));
+    if (r == 1) continue;  // not wanted: what follows must still be right
+    kept.push_back(std::get<Tensor>(stage.load(e)));
+    EXPECT_EQ(e.content, digest(kept.back().data, kept.back().bytes()));
+  }
+  EXPECT_FALSE(source.next(e));
+  const float first[] = {0, 20, 0.5f, 10.5f};
+  for (std::size_t k = 0; k < 4; ++k) {
+    EXPECT_EQ(kept[k].dtype, DType::F32);
+    EXPECT_EQ(kept[k].shape, (Shape{3}));
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(kept[k].as<float>()[i], first[k] + static_cast<float>(i));
+  }
+}
+
+TEST_F(TableFileSource, ManyRowsComeBlockByBlock) {
+  constexpr std::size_t kRows = 3000, kDim = 1024;  // three blocks
+  std::vector<float> values(kRows * kDim);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 8191);
+  { Hdf5File(at("t.h5")).write<float>("features", {kRows, 4, kDim / 4}, values); }
+  auto stage = open("\"@t.h5\"");
+  Entry e;
+  for (std::size_t r = 0; r < kRows; ++r) {
+    ASSERT_TRUE(stage.as<Source>().next(e));
+    const auto row = std::get<Tensor>(stage.load(e));
+    ASSERT_EQ(row.shape, (Shape{4, kDim / 4}));
+    ASSERT_EQ(std::memcmp(row.data, &values[r * kDim], kDim * sizeof(float)), 0) << r;
+  }
+  EXPECT_EQ(e.key, "t.h5/02999");
+}
+
+TEST_F(TableFileSource, KeysLabelsAndSplitsOfTheFile) {
+  {
+    const Hdf5File file(at("t.h5"));
+    file.write<float>("x", {4, 2}, features(4, 2));
+    file.write<std::uint8_t>("y", {4, 2}, {1, 1, 0, 1, 0, 0, 1, 0});
+    file.write_texts("ids", {"d", "c", "b", "a"});
+    file.write_texts("parts", {"train", "val", "test", "train"});
+    file.write_attribute("y", "classes", {"legs", "wings"}, 8);
+  }
+  auto stage = open("\"@t.h5\"", ", features: x, labels: y, keys: ids, splits: parts");
+  EXPECT_THAT(stage.as<Source>().classes(), ElementsAre("legs", "wings"));
+  const auto entries = stage.list();
+  ASSERT_EQ(entries.size(), 4u);
+  EXPECT_EQ(entries[0].key, "d");
+  EXPECT_THAT(entries[0].labels, ElementsAre(0, 1));
+  EXPECT_THAT(entries[1].labels, ElementsAre(1));
+  EXPECT_THAT(entries[2].labels, IsEmpty());
+  EXPECT_EQ(entries[1].split, Split::Val);
+  EXPECT_EQ(entries[2].split, Split::Test);
+  // A split named by the config holds, and the contradiction is told.
+  auto forced = open("{train: \"@t.h5\"}", ", features: x, labels: y, splits: parts, val_fraction: 0");
+  for (const Entry& e : forced.list()) EXPECT_EQ(e.split, Split::Train);
+  EXPECT_EQ(forced.warnings().at(0),
+            at("t.h5") +
+                " stands under train, but says of 2 rows that they are of another split; to go by "
+                "what it says, put it under all");
+}
+
+TEST_F(TableFileSource, WithoutSplitsAHashOfTheKeyDecides) {
+  write("t.h5", std::vector<std::int64_t>(400, 1));
+  std::map<Split, int> counts;
+  for (const Entry& e : open("\"@t.h5\"").list()) ++counts[e.split];
+  EXPECT_NEAR(counts[Split::Train], 256, 30);
+  EXPECT_NEAR(counts[Split::Val], 64, 25);
+  EXPECT_NEAR(counts[Split::Test], 80, 25);
+  auto few = open("{train: \"@t.h5\"}", ", shots: 5, val_fraction: 0");
+  EXPECT_EQ(few.as<Source>().count(), 5u);
+  for (const Entry& e : few.list()) {
+    // Rows in between are left out: what is loaded is still the row of the key.
+    const int row = std::stoi(e.key.substr(e.key.size() - 5));
+    EXPECT_EQ(e.content, digest(features(400, 3).data() + 3 * row, 12));
+  }
+}
+
+TEST_F(TableFileSource, FilesOfOneNameAreToldApartByTheirFolders) {
+  write("a/x.h5", {0});
+  write("b/x.h5", {0}, 1);
+  write("b/c/x.h5", {0}, 2);
+  const auto entries =
+      open("{train: [\"@a/x.h5\", \"@b/x.h5\"], test: \"@b/c/x.h5\"}", ", val_fraction: 0").list();
+  ASSERT_EQ(entries.size(), 3u);
+  EXPECT_EQ(entries[0].key, "a/x.h5/00000");
+  EXPECT_EQ(entries[1].key, "b/x.h5/00000");
+  EXPECT_EQ(entries[2].key, "c/x.h5/00000");
+}
+
+TEST_F(TableFileSource, NumbersAndNamesOfClassesGoTogether) {
+  {
+    const Hdf5File file(at("train.h5"));
+    file.write<float>("features", {2, 3}, features(2, 3));
+    file.write_texts("labels", {"bee", "ant"});
+    file.write_texts("classes", {"ant", "bee"});
+  }
+  write("test.h5", {1, 0});  // without names: by position
+  const auto entries = open("{train: \"@train.h5\", test: \"@test.h5\"}", ", val_fraction: 0").list();
+  EXPECT_THAT(entries[0].labels, ElementsAre(1));
+  EXPECT_THAT(entries[2].labels, ElementsAre(1));
+  EXPECT_THAT(entries[3].labels, ElementsAre(0));
+  folder_.write("names", "Ameise\nBiene\n");
+  auto renamed = open("\"@test.h5\"", ", classes: \"" + at("names") + "\"");
+  EXPECT_THAT(renamed.as<Source>().classes(), ElementsAre("Ameise", "Biene"));
+}
+
+TEST_F(TableFileSource, SaysWhatIsWrong) {
+  EXPECT_EQ(fault("{}"), "files: expected at least one file, got none");
+  EXPECT_EQ(fault("\"@none.h5\""), "files: no such file: @none.h5");
+  folder_.write("text.h5", "no table");
+  EXPECT_EQ(fault("\"@text.h5\""), "@text.h5: is no HDF5 file");
+  write("t.h5", {0, 1});
+  EXPECT_EQ(fault("\"@t.h5\"", ", features: x"), "@t.h5, dataset 'x': is missing");
+  EXPECT_EQ(fault("\"@t.h5\"", ", labels: y"), "@t.h5, dataset 'y': is missing");
+  fs::create_symlink(at("t.h5"), at("link.h5"));
+  EXPECT_EQ(
+      fault("{train: \"@t.h5\", test: \"@link.h5\"}"),
+      "files: @link.h5 stands twice, under train and test; the same rows in two splits would spoil every "
+      "figure");
+  EXPECT_EQ(fault("{train: [\"@t.h5\", \"@t.h5\"]}"),
+            "files: @t.h5 stands twice, under train and train; the same rows in two splits would spoil every "
+            "figure");
+  {
+    const Hdf5File file(at("wide.h5"));
+    file.write<float>("features", {2, 2, 2}, features(2, 4));
+    const Hdf5File named(at("named.h5")), other(at("other.h5"));
+    for (const auto* f : {&named, &other}) f->write<float>("features", {2, 3}, features(2, 3));
+    named.write_texts("classes", {"ant", "bee"});
+    other.write_texts("classes", {"bee", "ant"});
+    other.write_texts("labels", {"bee", "wasp"});
+  }
+  EXPECT_EQ(fault("{train: \"@t.h5\", test: \"@wide.h5\"}"),
+            "files: the rows of a table must have one shape, got rows of [3] in @t.h5 and rows of [2,2] in "
+            "@wide.h5");
+  EXPECT_EQ(fault("{train: \"@named.h5\", test: \"@other.h5\"}"),
+            "files: expected one list of classes, got ant, bee in @named.h5 and bee, ant in @other.h5");
+  EXPECT_EQ(
+      fault("\"@other.h5\""),
+      "the label 'wasp' of 'other.h5/00001' is not in the data's list of classes; add it there, or leave "
+      "the input out");
+}
+
+TEST_F(TableFileSource, AKeyInTwoSplitsIsALeak) {
+  {
+    const Hdf5File train(at("train.h5")), test(at("test.h5"));
+    for (const auto* f : {&train, &test}) f->write<float>("features", {2, 3}, features(2, 3));
+    train.write_texts("keys", {"photo 1", "photo 2"});
+    test.write_texts("keys", {"photo 3", "photo 2"});
+  }
+  EXPECT_EQ(fault("{train: \"@train.h5\", test: \"@test.h5\"}"),
+            "two inputs have the key 'photo 2'; give each a key of its own");
+}
+
+}  // namespace
+}  // namespace graft
