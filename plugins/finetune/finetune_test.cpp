@@ -379,6 +379,21 @@ TEST_F(FinetuneTest, WorksWithoutVal) {
               ::testing::Contains(HasSubstr("no labelled val images to choose an epoch on")));
 }
 
+TEST_F(FinetuneTest, TwoImagesAndFeaturesThatSayNothingAreEnoughForNumbers) {
+  const auto check = [](const LearnerResult& result) {
+    for (const float v : result.val.values) EXPECT_TRUE(std::isfinite(v));
+    for (const Value& epoch : result.summary.find("curve")->as_list())
+      EXPECT_TRUE(epoch.find("val_loss")->is_double());
+  };
+  check(StageHarness("finetune", with("epochs: 2, unfreeze: all"))
+            .fit(Stripes(2, 1), Stripes(1, 2), {"a", "b"}));
+  for (auto& [name, tensor] : weights_) std::fill_n(tensor.as<float>(), tensor.size(), 0.0f);
+  std::ofstream(model(), std::ios::binary) << to_safetensors(weights_);
+  const LearnerResult result = fit(with("epochs: 2, unfreeze: all"));
+  check(result);
+  for (const float v : result.val.values) EXPECT_NEAR(v, 0.5f, 0.1f);
+}
+
 TEST_F(FinetuneTest, OtherNetworksTrainToo) {
   const std::pair<const char*, const char*> cases[] = {{"lenet", "fc1"},
 
