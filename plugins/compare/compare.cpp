@@ -12,6 +12,7 @@ class Compare final : public Report {
  public:
   explicit Compare(const StageContext& context) {
     const Params& p = context.params;
+    on_test_ = p.get<bool>("on_test");
     if (p.has("cv")) options_.folds = p.get<std::size_t>("cv");
     options_.repeats = p.get<std::size_t>("repeats");
     for (const Value& v : p.raw("shots").as_list())
@@ -37,7 +38,7 @@ class Compare final : public Report {
     c.options = options_;
     c.multi_label = all[0].multi_label;
     c.against = all[0].learner;
-    c.test = differences(input);
+    if (on_test_) c.test = differences(input);
     if (options_.folds > 0) c.folds = cross_validate(input, options_);
     if (!options_.shots.empty()) c.curves = learning_curves(input, options_);
     ReportOutput out;
@@ -70,6 +71,7 @@ class Compare final : public Report {
     return out;
   }
 
+  bool on_test_ = true;
   StudyOptions options_;
 };
 
@@ -97,6 +99,8 @@ GRAFT_PLUGIN(
         "the number of labelled inputs.")
         .input(graft::PortType::Predictor, "Learners of one source; the others are compared with the first.",
                true)
+        .param(graft::flag("on_test", true)
+                   .doc("Differences of accuracy on test, by the predictions that the run has made anyway."))
         .param(graft::integer("cv").range(2, 100).unit("folds").optional().doc(
             "Stratified cross-validation over train and val; left out: none."))
         .param(

@@ -27,7 +27,7 @@ std::vector<std::vector<std::string>> csv(const std::filesystem::path& path) {
   return out;
 }
 
-constexpr const char* kLearners[] = {"linear_probe", "knn", "hybrid"};
+constexpr const char* kLearners[] = {"linear_probe", "mlp", "knn", "prototypes", "hybrid"};
 
 /// One run with every learner of tables, shared by the tests.
 class BundleTest : public ::testing::TestWithParam<const char*> {

@@ -71,5 +71,34 @@ TEST(Mnist, ProbeOnResNet20OfPhotographs) {
   check_accuracy("mnist.yaml", "mnist", 20000, 0.89);
 }
 
+TEST(Hymenoptera, EveryWayToTransferSideBySide) {
+  const char* data = std::getenv("GRAFT_DATA");
+  if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "built without LibTorch";
+  if (data == nullptr || !std::filesystem::exists(std::string(data) + "/hymenoptera"))
+    GTEST_SKIP() << "set GRAFT_DATA to a folder with hymenoptera/ and weights/";
+  const TempFolder folder;
+  const json r = run_config(folder, "compare-hymenoptera.yaml", "r");
+  const auto figure = [&](const std::string& learner, const char* part, const char* name) {
+    return r["learners"][learner][part][name].get<double>();
+  };
+  for (const char* learner : {"probe", "mlp", "knn", "svd_knn", "nearest_mean", "hybrid_concat", "hybrid_mix",
+                              "hybrid_cache", "finetune"}) {
+    EXPECT_GE(figure(learner, "test", "accuracy"), 0.87) << learner;
+    const std::string calibrated = std::string(learner) + "_calibrated";
+    EXPECT_EQ(figure(calibrated, "test", "accuracy"), figure(learner, "test", "accuracy")) << learner;
+    EXPECT_LE(figure(calibrated, "val", "log_loss"), figure(learner, "val", "log_loss") + 1e-6) << learner;
+  }
+  EXPECT_GE(figure("finetune", "test", "accuracy"), figure("probe", "test", "accuracy") - 0.02);
+  for (const char* hybrid : {"hybrid_concat", "hybrid_mix", "hybrid_cache"})
+    for (const json& part : r["learners"][hybrid]["summary"]["ablation"]) {
+      const auto name = part["part"].get<std::string>();
+      if (!name.starts_with("head") && !name.starts_with("votes")) continue;
+      EXPECT_GE(figure(hybrid, "val", "accuracy"), part["val_accuracy"].get<double>())
+          << hybrid << " " << name;
+    }
+  EXPECT_THAT(slurp(folder / "r/neighbours/knn.csv"),
+              ::testing::StartsWith("key,view,split,rank,neighbour,similarity\n"));
+}
+
 }  // namespace
 }  // namespace graft::test
