@@ -209,7 +209,7 @@ ParamSpec variant() {
               object("cache", {list("alpha", number("alpha").range(0, 1e4))
                                    .or_scalar()
                                    .items(1, 100)
-                                   .default_list({0.1, 0.3, 1.0, 3.0, 10.0, 30.0})
+                                   .default_list({0.03, 0.1, 0.3, 1.0, 3.0})
                                    .doc("Weight of the cache. Of several, chosen on val."),
                                list("beta", number("beta").range(1e-3, 1e4))
                                    .or_scalar()

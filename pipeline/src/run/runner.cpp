@@ -123,9 +123,10 @@ class Run {
           if (l.stage == input.stage) predictions.push_back(l.predictions);
       const Clock::time_point start = Clock::now();
       started("comparing:", stage.id);
+      auto& report = factory_.get_as<Report>(i);
       try {
-        ReportOutput output = factory_.get_as<Report>(i).report(
-            {predictions, learning_->trials(), workers, signals_.interrupted()});
+        ReportOutput output =
+            report.report({predictions, learning_->trials(), workers, signals_.interrupted()});
         for (auto& [learner, metrics] : output.learners.as_map())
           for (auto& [part, values] : metrics.as_map())
             reported_["learners"][learner][part] = std::move(values);
