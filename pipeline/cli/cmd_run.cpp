@@ -1,35 +1,7 @@
-#include <malloc.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cstdio>
-#include <cstdlib>
-
-#include <fmt/format.h>
-
 #include "config_command.h"
-#include "run/runner.h"
+#include "run_command.h"
 
 namespace graft::cli {
-namespace {
-
-/// A network allocates and frees the same large buffers batch after batch. Left alone, glibc hands them back
-/// to the kernel each time, and the page faults cost 10 to 25 % of the run (MobileNet v1, hymenoptera).
-void keep_freed_memory() {
-  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
-  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
-}
-
-LogLevel log_level(const std::string& name) {
-  static const std::vector<std::string> kNames = {"error", "warning", "info", "debug"};
-  const auto at = std::find(kNames.begin(), kNames.end(), name);
-  if (at == kNames.end())
-    throw UsageError{
-        fmt::format("--log-level: '{}' is not allowed here (allowed: {})", name, fmt::join(kNames, ", "))};
-  return static_cast<LogLevel>(at - kNames.begin());
-}
-
-}  // namespace
 
 int run(const Global& global, const std::vector<std::string>& arguments) {
   const std::string& path = only_argument(arguments, "CONFIG");
@@ -37,22 +9,10 @@ int run(const Global& global, const std::vector<std::string>& arguments) {
   const auto plan = read_plan(global, path, registry);
   if (!plan) return kUsage;
 
-  keep_freed_memory();
-  RunOptions options;
-  options.out = global.out;
-  options.store = global.store;
-  options.command = global.program;
-  options.style.level = global.quiet || global.json ? LogLevel::Error : log_level(global.log_level);
-  options.style.terminal = ::isatty(STDERR_FILENO) != 0;
-  options.style.color = options.style.terminal && std::getenv("NO_COLOR") == nullptr;
+  const RunOptions options = prepare_to_run(global);
   Signals signals;
   const RunOutcome outcome = run_plan(*plan, registry, options, signals);
-  if (global.json)
-    fmt::print("{}\n", outcome.results.to_json());
-  else if (!global.quiet)
-    fmt::print("{}", outcome.text);
-  else if (outcome.exit_code != 0)
-    fmt::print(stderr, "{}", outcome.text);
+  print_outcome(global, outcome.results, outcome.text, outcome.exit_code);
   return outcome.exit_code;
 }
 

@@ -13,6 +13,11 @@ struct Global {
   std::filesystem::path out, store = ".graft";
   bool quiet = false, json = false;
   std::string log_level = "info";
+  struct Sweep {
+    std::vector<std::string> grids;
+    std::filesystem::path list;
+    std::string metric = "accuracy";
+  } sweep;  ///< Options of sweep alone.
 };
 
 /// Exit codes; a run may also end with 3 (too many rejects), 130 or 143.
@@ -26,6 +31,7 @@ struct UsageError {
 using Command = int (*)(const Global& global, const std::vector<std::string>& arguments);
 
 int run(const Global& global, const std::vector<std::string>& arguments);
+int sweep(const Global& global, const std::vector<std::string>& arguments);
 int check(const Global& global, const std::vector<std::string>& arguments);
 int plan(const Global& global, const std::vector<std::string>& arguments);
 int plugins(const Global& global, const std::vector<std::string>& arguments);

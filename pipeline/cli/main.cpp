@@ -25,10 +25,26 @@ struct Row {
   const char* usage;
   const char* help;
   Command function;
+  /// Options that it takes beside those of all.
+  po::options_description (*options)(Global& global) = nullptr;
 };
+
+po::options_description sweep_options(Global& global) {
+  po::options_description options("Options of sweep");
+  options.add_options()("grid", po::value(&global.sweep.grids)->composing()->value_name("KEY=VALUES"),
+                        "try each value, with each of the other grids: \"knn.k=[1, 5, 10]\"")(
+      "list",
+      po::value<std::string>()->value_name("FILE")->notifier([&](const auto& s) { global.sweep.list = s; }),
+      "try each entry of a YAML list of maps: - {features.model: a.pt, probe.c: 1}")(
+      "metric", po::value(&global.sweep.metric)->value_name("METRIC"),
+      "what is best on val: accuracy (default), balanced_accuracy or log_loss");
+  return options;
+}
 
 constexpr Row kCommands[] = {
     {"run", "run CONFIG", "run a config: features into the store, learners, evaluation", run},
+    {"sweep", "sweep CONFIG", "run a config with many values of its parameters; the best by val", sweep,
+     sweep_options},
     {"check", "check CONFIG", "find every fault of a config without running it", check},
     {"plan", "plan CONFIG", "show stages, shapes, rows, what is stored and what would be computed", plan},
     {"plugins", "plugins", "list the plugins, and the files that were refused and why", plugins},
@@ -93,6 +109,8 @@ int main(int argc, char** argv) {
     hidden.add_options()("positional", po::value<std::vector<std::string>>());
     po::options_description all;
     all.add(options).add(hidden);
+    for (const Row& row : kCommands)
+      if (row.options != nullptr) all.add(row.options(global));
     po::positional_options_description positional;
     positional.add("positional", -1);
     po::variables_map values;
@@ -120,9 +138,18 @@ int main(int argc, char** argv) {
     if (values.count("help") != 0) {
       fmt::print("usage: graft {} [OPTIONS]\n\n{}\n", row->usage, row->help);
       std::ostringstream text;
+      if (row->options != nullptr) text << row->options(global) << "\n";
       text << options;
       fmt::print("\n{}", text.str());
       return kOk;
+    }
+    for (const Row& other : kCommands) {
+      if (other.options == nullptr || &other == row) continue;
+      const po::options_description theirs = other.options(global);
+      for (const auto& option : theirs.options())
+        if (values.count(option->long_name()) != 0)
+          return usage_error(fmt::format("--{} is an option of graft {}", option->long_name(), other.name),
+                             usage);
     }
     arguments.erase(arguments.begin());
     return row->function(global, arguments);

@@ -24,8 +24,9 @@ const std::vector<std::string> kPlugins = [] {
 TEST(Cli, HelpNamesEveryCommandAndExitCode) {
   const ProgramResult r = run_program({"--help"});
   EXPECT_EQ(r.exit_code, 0);
-  for (const char* word : {"run CONFIG", "check CONFIG", "plan CONFIG", "plugins", "describe PLUGIN",
-                           "version", "--set", "--out", "--store", "--plugin-dir", "--json", "130 or 143"})
+  for (const char* word :
+       {"run CONFIG", "sweep CONFIG", "check CONFIG", "plan CONFIG", "plugins", "describe PLUGIN", "version",
+        "--set", "--out", "--store", "--plugin-dir", "--json", "130 or 143"})
     EXPECT_THAT(r.out, HasSubstr(word));
   EXPECT_EQ(run_program({}).exit_code, 2);
   EXPECT_THAT(run_program({"run", "--help"}).out, StartsWith("usage: graft run CONFIG"));
@@ -38,8 +39,8 @@ TEST(Cli, WrongUsageSaysWhatAndExitsWithTwo) {
     EXPECT_EQ(r.err, text);
   };
   fails({"rum"},
-        "error: no command 'rum'; did you mean 'run'? (commands: run, check, plan, plugins, describe, "
-        "model, version)\n"
+        "error: no command 'rum'; did you mean 'run'? (commands: run, sweep, check, plan, plugins, "
+        "describe, model, version)\n"
         "usage: graft COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the commands\n");
   fails({"run"}, "error: CONFIG is missing\nusage: graft run CONFIG\n");
   fails({"run", "a", "b"}, "error: one CONFIG expected, got 2\nusage: graft run CONFIG\n");

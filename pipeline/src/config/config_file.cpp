@@ -32,17 +32,20 @@ std::string unset_message(const std::string& name) {
   return text + fmt::format("; set it, or write ${{{}:-default}}", name);
 }
 
-/// Lays `over` on `base`: maps are merged key by key, everything else is replaced; null removes a key. A
-/// stage that changes its plugin takes none of the parameters of the plugin before.
+/// A stage that changes its plugin takes none of the parameters of the plugin before.
+void drop_parameters_of_another(YamlNode& stage, const YamlNode& plugin) {
+  const YamlNode* before = stage.find("plugin");
+  if (before != nullptr && before->scalar != plugin.scalar)
+    std::erase_if(stage.members, [](const YamlNode::Member& m) { return m.key == "with"; });
+}
+
+/// Lays `over` on `base`: maps are merged key by key, everything else is replaced; null removes a key.
 void merge(YamlNode& base, YamlNode over) {
   if (base.kind != YamlNode::Kind::Map || over.kind != YamlNode::Kind::Map) {
     base = std::move(over);
     return;
   }
-  const YamlNode* old_plugin = base.find("plugin");
-  const YamlNode* new_plugin = over.find("plugin");
-  if (old_plugin != nullptr && new_plugin != nullptr && old_plugin->scalar != new_plugin->scalar)
-    std::erase_if(base.members, [](const YamlNode::Member& m) { return m.key == "with"; });
+  if (const YamlNode* plugin = over.find("plugin")) drop_parameters_of_another(base, *plugin);
   for (YamlNode::Member& m : over.members) {
     const auto it = std::find_if(base.members.begin(), base.members.end(),
                                  [&](const YamlNode::Member& b) { return b.key == m.key; });
@@ -68,7 +71,51 @@ YamlNode::Member& member(YamlNode& map, const std::string& key, Position positio
   return map.members.back();
 }
 
+/// Keys of a stage that can be overridden; no parameter has such a name.
+bool is_stage_key(const std::string& key) {
+  return key == "plugin" || key == "with" || key == "from";
+}
+
+std::vector<std::string> split(const std::string& key) {
+  std::vector<std::string> parts{""};
+  for (const char c : key) {
+    if (c == '.')
+      parts.emplace_back();
+    else
+      parts.back() += c;
+  }
+  return parts;
+}
+
+void place(YamlNode& node, int file) {
+  node.position.file = file;
+  for (YamlNode& item : node.items) place(item, file);
+  for (YamlNode::Member& m : node.members) {
+    m.key_position.file = file;
+    place(m.value, file);
+  }
+}
+
 }  // namespace
+
+std::optional<Override> parse_assignment(const std::string& origin, const std::string& assignment,
+                                         Diagnostics& diagnostics) {
+  const int file = diagnostics.add_file(origin, assignment);
+  const Position whole{file, 1, 1};
+  const std::size_t equals = assignment.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    diagnostics.error(whole, "expected stage.key=value, run.key=value, name=value or seed=value");
+    return {};
+  }
+  const std::size_t before = diagnostics.errors();
+  // Parse the value padded to its column, so that faults in it point into the argument.
+  YamlNode value =
+      parse_yaml(std::string(equals + 1, ' ') + assignment.substr(equals + 1), file, diagnostics);
+  if (diagnostics.errors() > before) return {};
+  if (value.position.line == 0) value.position = {file, 1, static_cast<int>(equals) + 2};
+  return Override{
+      assignment.substr(0, equals), std::move(value), whole, origin, assignment, fs::current_path()};
+}
 
 std::string expand_variables(const std::string& text, std::vector<std::string>& faults) {
   std::string out;
@@ -106,10 +153,11 @@ std::string expand_variables(const std::string& text, std::vector<std::string>& 
 }
 
 ConfigFile::ConfigFile(const fs::path& path, const std::vector<std::string>& overrides,
-                       Diagnostics& diagnostics)
+                       Diagnostics& diagnostics, const std::vector<Override>& more)
     : diagnostics_(diagnostics) {
   root_ = load(path, {}, 0);
   for (const std::string& assignment : overrides) apply_override(assignment);
+  for (const Override& override : more) lay_over(override);
   expand_environment(root_);
 }
 
@@ -184,26 +232,17 @@ void ConfigFile::expand_environment(YamlNode& node) {
 }
 
 void ConfigFile::apply_override(const std::string& assignment) {
-  const int file = diagnostics_.add_file("--set", assignment);
-  folders_.push_back(fs::current_path());
-  const Position whole{file, 1, 1};
-  const std::size_t equals = assignment.find('=');
-  if (equals == std::string::npos || equals == 0) {
-    diagnostics_.error(whole, "expected stage.key=value, run.key=value, name=value or seed=value");
-    return;
-  }
-  // Parse the value padded to its column, so that faults in it point into the argument.
-  YamlNode value =
-      parse_yaml(std::string(equals + 1, ' ') + assignment.substr(equals + 1), file, diagnostics_);
-  if (value.position.line == 0) value.position = {file, 1, static_cast<int>(equals) + 2};
+  folders_.push_back(fs::current_path());  // of the text that parse_assignment shows
+  if (const auto override = parse_assignment("--set", assignment, diagnostics_)) lay_over(*override);
+}
 
-  std::vector<std::string> parts{""};
-  for (const char c : assignment.substr(0, equals)) {
-    if (c == '.')
-      parts.emplace_back();
-    else
-      parts.back() += c;
-  }
+void ConfigFile::lay_over(const Override& override) {
+  const int file = diagnostics_.add_file(override.origin, override.text);
+  folders_.push_back(override.folder);
+  const Position whole{file, override.at.line, override.at.column};
+  YamlNode value = override.value;
+  place(value, file);
+  const std::vector<std::string> parts = split(override.key);
   if (root_.kind != YamlNode::Kind::Map) return;
   YamlNode* node = &root_;
   std::size_t next = 0;
@@ -218,8 +257,12 @@ void ConfigFile::apply_override(const std::string& assignment) {
                              near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(ids, ", ")));
       return;
     }
-    node = &member(member(*stages, parts[0], whole).value, "with", whole).value;
+    node = &member(*stages, parts[0], whole).value;
     next = 1;
+    if (parts.size() != 2 || !is_stage_key(parts[1]))
+      node = &member(*node, "with", whole).value;
+    else if (parts[1] == "plugin")
+      drop_parameters_of_another(*node, value);
   }
   for (; next < parts.size(); ++next) {
     if (node->kind != YamlNode::Kind::Map) {

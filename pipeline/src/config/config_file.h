@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,14 +10,24 @@
 
 namespace graft {
 
+/// A value that is laid over a config: an argument of --set, a point of a sweep.
+struct Override {
+  std::string key;  ///< "stage.key", "run.threads", "seed"; "stage.plugin", "stage.with", "stage.from".
+  YamlNode value;
+  Position at;         ///< Of the key; this and the value's positions are in `text`.
+  std::string origin;  ///< What the text is called in messages: "--set", a file.
+  std::string text;
+  std::filesystem::path folder;  ///< Where relative paths in the value start.
+};
+
 /// Reads a config: the file, what it `extends`, environment variables in its texts, and `--set` overrides,
 /// merged into one tree in which every value still knows the file and line it came from. Faults go to
 /// `diagnostics`.
 class GRAFT_API ConfigFile {
  public:
-  /// `overrides`: "stage.key=value", "run.threads=4", "name=x"; values are YAML.
+  /// `overrides`: "stage.key=value", "run.threads=4", "name=x"; values are YAML. `more` comes after them.
   ConfigFile(const std::filesystem::path& path, const std::vector<std::string>& overrides,
-             Diagnostics& diagnostics);
+             Diagnostics& diagnostics, const std::vector<Override>& more = {});
 
   const YamlNode& root() const { return root_; }
   /// Where relative paths in a value start: the folder of the file it stands in; the working directory for
@@ -27,12 +38,18 @@ class GRAFT_API ConfigFile {
   YamlNode load(const std::filesystem::path& path, Position included_from, int depth);
   void expand_environment(YamlNode& node);
   void apply_override(const std::string& assignment);
+  void lay_over(const Override& override);
 
   Diagnostics& diagnostics_;
   std::vector<std::filesystem::path> folders_;  // by file index of diagnostics_
   std::vector<std::filesystem::path> open_;     // files being read: finds cycles of `extends`
   YamlNode root_;
 };
+
+/// "stage.key=value" as an override, its value parsed. Faults, a missing "=" among them, go to `diagnostics`;
+/// nothing then.
+GRAFT_API std::optional<Override> parse_assignment(const std::string& origin, const std::string& assignment,
+                                                   Diagnostics& diagnostics);
 
 /// Replaces ${NAME} and ${NAME:-default}; `$${` stands for `${`. Adds the text of every fault to `faults`.
 GRAFT_API std::string expand_variables(const std::string& text, std::vector<std::string>& faults);

@@ -54,33 +54,39 @@ std::vector<Position> Diagnostics::error_places() const {
   return places;
 }
 
-std::string Diagnostics::render() const {
-  std::string out;
+std::vector<Diagnostics::Rendered> Diagnostics::rendered() const {
+  std::vector<Rendered> out;
   for (const Entry& e : sorted()) {
-    out += fmt::format("{}: {}: {}\n", where(e.at), e.is_error ? "error" : "warning", e.text);
-    if (e.at.file < 0 || e.at.line == 0) continue;
-    const std::string_view line = line_of(files_[static_cast<std::size_t>(e.at.file)].text, e.at.line);
-    const auto column = static_cast<std::size_t>(std::max(e.at.column, 1));
-    // Tabs stay tabs under the line, so that the caret stands under its character in any terminal.
-    std::string pad(line.substr(0, std::min(column - 1, line.size())));
-    std::replace_if(
-        pad.begin(), pad.end(), [](char c) { return c != '\t'; }, ' ');
-    out += fmt::format("    {}\n    {}^\n", line, pad);
-  }
-  return out;
-}
-
-std::string Diagnostics::render_json() const {
-  std::string out;
-  for (const Entry& e : sorted()) {
+    std::string text = fmt::format("{}: {}: {}\n", where(e.at), e.is_error ? "error" : "warning", e.text);
+    if (e.at.file >= 0 && e.at.line > 0) {
+      const std::string_view line = line_of(files_[static_cast<std::size_t>(e.at.file)].text, e.at.line);
+      const auto column = static_cast<std::size_t>(std::max(e.at.column, 1));
+      // Tabs stay tabs under the line, so that the caret stands under its character in any terminal.
+      std::string pad(line.substr(0, std::min(column - 1, line.size())));
+      std::replace_if(
+          pad.begin(), pad.end(), [](char c) { return c != '\t'; }, ' ');
+      text += fmt::format("    {}\n    {}^\n", line, pad);
+    }
     Value v = Value::map();
     v["file"] = e.at.file < 0 ? Value() : Value(file_name(e.at.file));
     v["line"] = e.at.line;
     v["column"] = e.at.column;
     v["severity"] = e.is_error ? "error" : "warning";
     v["text"] = e.text;
-    out += v.to_json() + "\n";
+    out.push_back({e.is_error, std::move(text), v.to_json() + "\n"});
   }
+  return out;
+}
+
+std::string Diagnostics::render() const {
+  std::string out;
+  for (const Rendered& e : rendered()) out += e.text;
+  return out;
+}
+
+std::string Diagnostics::render_json() const {
+  std::string out;
+  for (const Rendered& e : rendered()) out += e.json;
   return out;
 }
 

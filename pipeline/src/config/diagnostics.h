@@ -34,6 +34,13 @@ class GRAFT_API Diagnostics {
   bool empty() const { return entries_.empty(); }
   /// `file:line:column`, or the file's name alone.
   std::string where(Position at) const;
+  /// An entry as it is shown: `file:line:column: error: text`, the line, a caret; and as a line of JSON.
+  struct Rendered {
+    bool is_error;
+    std::string text, json;
+  };
+  /// Every entry, sorted by place.
+  std::vector<Rendered> rendered() const;
   /// All of it, sorted by place: `file:line:column: error: text`, the line, a caret.
   std::string render() const;
   /// The same as JSON lines of {"file","line","column","severity","text"}.

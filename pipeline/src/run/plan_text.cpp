@@ -5,28 +5,13 @@
 
 #include <fmt/format.h>
 
+#include "run/columns.h"
 #include "run/runner.h"
 #include "run/stream_run.h"
 #include "store/files.h"
 
 namespace graft {
 namespace {
-
-std::string columns(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<std::size_t> width;
-  for (const auto& row : rows)
-    for (std::size_t c = 0; c < row.size(); ++c) {
-      width.resize(std::max(width.size(), row.size()));
-      width[c] = std::max(width[c], row[c].size());
-    }
-  std::string out;
-  for (const auto& row : rows) {
-    std::string line = " ";
-    for (std::size_t c = 0; c < row.size(); ++c) line += fmt::format(" {:<{}} ", row[c], width[c]);
-    out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-  }
-  return out;
-}
 
 std::string counts_by_split(const Listing& listing) {
   std::map<Split, std::size_t> counts;

@@ -60,7 +60,7 @@ struct TableFile::Impl {
   Hdf5Dataset features;
   std::optional<Hdf5Dataset> labels, keys, splits;
   Shape shape;
-  bool is_half = false;  ///< Converted here: HDF5 takes thirty times as long.
+  bool is_half = false;  ///< Converted here: HDF5 goes bit field by bit field.
   bool label_texts = false, split_texts = false;
   std::vector<std::string> classes;
 

@@ -1,0 +1,51 @@
+#include <algorithm>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "config_command.h"
+#include "run/sweep.h"
+#include "run_command.h"
+
+namespace graft::cli {
+namespace {
+
+/// Prints faults and warnings; true when something is wrong.
+bool tell(const Global& global, const SweepFaults& faults, const std::string& path) {
+  fmt::print(stderr, "{}", global.json ? faults.json : faults.text);
+  if (faults.errors > 0 && !global.json)
+    fmt::print(stderr, "{} fault{} in the sweep of {}; nothing was run\n", faults.errors,
+               faults.errors == 1 ? "" : "s", path);
+  return faults.errors > 0;
+}
+
+}  // namespace
+
+int sweep(const Global& global, const std::vector<std::string>& arguments) {
+  SweepOptions options;
+  options.config = only_argument(arguments, "CONFIG");
+  options.overrides = global.overrides;
+  options.metric = global.sweep.metric;
+  if (global.sweep.grids.empty() && global.sweep.list.empty())
+    throw UsageError{"nothing to vary: give --grid \"knn.k=[1, 5, 10]\", or --list FILE"};
+  if (std::find(std::begin(kSweepMetrics), std::end(kSweepMetrics), options.metric) ==
+      std::end(kSweepMetrics))
+    throw UsageError{fmt::format("--metric: '{}' is not allowed here (allowed: {})", options.metric,
+                                 fmt::join(kSweepMetrics, ", "))};
+  Diagnostics diagnostics;
+  options.points = sweep_points(global.sweep.grids, global.sweep.list, diagnostics);
+  SweepFaults faults{diagnostics.render(), diagnostics.render_json(), diagnostics.errors()};
+  if (tell(global, faults, options.config)) return kUsage;
+  Registry registry(Registry::search_path(global.plugin_dirs));
+  faults = {};
+  const std::vector<SweepRun> runs = plan_sweep(options, registry, faults);
+  if (tell(global, faults, options.config)) return kUsage;
+
+  options.run = prepare_to_run(global);
+  Signals signals;
+  const SweepOutcome outcome = run_sweep(runs, registry, options, signals);
+  print_outcome(global, outcome.results, outcome.text, outcome.exit_code);
+  return outcome.exit_code;
+}
+
+}  // namespace graft::cli

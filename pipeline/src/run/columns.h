@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace graft {
+
+/// Rows of cells as lines, flush left in columns, with two spaces before and between them. Widths count
+/// characters of UTF-8.
+std::string columns(const std::vector<std::vector<std::string>>& rows);
+
+}  // namespace graft

@@ -1,0 +1,361 @@
+#include "run/sweep.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+
+#include "config/planner.h"
+#include "run/sweep_report.h"
+#include "store/files.h"
+
+namespace graft {
+namespace fs = std::filesystem;
+namespace {
+
+/// Where a combination's folder says that it is finished, and of what.
+constexpr const char* kDone = "sweep_done.json";
+
+/// A value as YAML on one line, close to how it was written.
+std::string as_written(const YamlNode& node) {
+  if (node.kind == YamlNode::Kind::Scalar) return node.scalar;
+  return to_value(node).to_json();
+}
+
+/// The stage and the declaration of a parameter that a key names; null when it names something else.
+const ParamSpec* spec_of(const Plan& plan, const std::string& key, const Value** value) {
+  const std::size_t dot = key.find('.');
+  const std::string id = key.substr(0, dot);
+  const auto stage =
+      std::find_if(plan.stages.begin(), plan.stages.end(), [&](const StagePlan& s) { return s.id == id; });
+  if (dot == std::string::npos || stage == plan.stages.end()) return nullptr;
+  const std::vector<ParamSpec>* specs = &stage->schema.params;
+  const Value* at = &stage->params.value();
+  const ParamSpec* spec = nullptr;
+  for (std::size_t start = dot + 1; start <= key.size() && at != nullptr;) {
+    const std::size_t end = std::min(key.find('.', start), key.size());
+    const std::string name = key.substr(start, end - start);
+    const auto found =
+        std::find_if(specs->begin(), specs->end(), [&](const ParamSpec& s) { return s.name == name; });
+    if (found == specs->end()) return nullptr;
+    spec = &*found;
+    specs = &spec->fields;
+    at = at->find(name);
+    start = end + 1;
+  }
+  *value = at;
+  return at == nullptr ? nullptr : spec;
+}
+
+std::vector<SweepRow::File> varied_files(const SweepRun& run) {
+  std::vector<SweepRow::File> out;
+  for (const auto& [key, written] : run.set) {
+    const Value* value = nullptr;
+    const ParamSpec* spec = spec_of(run.plan, key, &value);
+    if (spec == nullptr || spec->kind != ParamSpec::Kind::File || !value->is_string() ||
+        !spec->is_path(value->as_string()))
+      continue;
+    std::error_code error;
+    const auto bytes = fs::file_size(value->as_string(), error);
+    if (!error) out.push_back({key, bytes});
+  }
+  return out;
+}
+
+std::optional<SweepFigures> figures_of(const Value* part) {
+  if (part == nullptr || !part->is_map()) return {};
+  SweepFigures f;
+  if (const Value* n = part->find("n"); n != nullptr && n->is_int())
+    f.n = static_cast<std::uint64_t>(n->as_int());
+  const auto read = [&](const char* name, std::optional<double>& to) {
+    if (const Value* v = part->find(name); v != nullptr && v->is_number()) to = v->as_double();
+  };
+  read("accuracy", f.accuracy);
+  read("balanced_accuracy", f.balanced_accuracy);
+  read("log_loss", f.log_loss);
+  return f;
+}
+
+const Value* find(const Value& v, std::initializer_list<const char*> path) {
+  const Value* at = &v;
+  for (const char* key : path)
+    if (at != nullptr) at = at->find(key);
+  return at;
+}
+
+double number_at(const Value* v) {
+  return v != nullptr && v->is_number() ? v->as_double() : 0;
+}
+
+/// What results.json says, but for the figures on test.
+void read_results(const Value& results, const Plan& plan, SweepRow& row) {
+  if (const Value* streams = find(results, {"timings", "streams"}); streams != nullptr && streams->is_map())
+    for (const auto& [id, seconds] : streams->as_map()) row.stream_seconds += number_at(&seconds);
+  if (const Value* tables = results.find("tables"); tables != nullptr && tables->is_map())
+    for (const auto& [id, table] : tables->as_map()) {
+      row.computed += static_cast<std::uint64_t>(number_at(table.find("computed")));
+      row.reused += static_cast<std::uint64_t>(number_at(table.find("reused")));
+    }
+  for (const StagePlan& stage : plan.stages) {
+    if (stage.schema.kind != StageKind::Learner && stage.schema.kind != StageKind::Calibrator) continue;
+    row.learners.push_back({stage.id, figures_of(find(results, {"learners", stage.id.c_str(), "val"})),
+                            number_at(find(results, {"timings", "learners", stage.id.c_str()}))});
+  }
+}
+
+/// Everything that the figures of a combination depend on: its resolved config, the plugins, the tables'
+/// fingerprints (weights are in them), and every input with its content. Nothing when an input has not been
+/// read yet: then it is not finished either.
+std::optional<std::string> state_of(const Plan& plan, Registry& registry, const fs::path& store) {
+  std::string text = to_yaml(plan);
+  for (const StagePlan& s : plan.stages)
+    text += fmt::format("{} {} {}\n", s.schema.name, s.schema.version, s.schema.libraries);
+  StageFactory factory(plan, registry, [](const std::string&) {});
+  DigestMemo memo(store / "digests.memo");
+  Meter meter(plan.stages.size());
+  const std::atomic<bool> never{false};
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    if (plan.stages[i].schema.kind != StageKind::Source) continue;
+    StreamRun stream(plan, i, store, memo, factory, meter, never);
+    for (const StreamRun::Survey& s : stream.survey()) text += s.fingerprint + "\n";
+    for (const std::string& name : stream.listing().classes) text += name + "\n";
+    for (const ListedInput& input : stream.listing().inputs) {
+      if (!input.content) return {};
+      text += fmt::format("{} {} {} {}\n", input.key, to_string(input.split), fmt::join(input.labels, ","),
+                          input.content->hex());
+    }
+  }
+  return digest(text).hex();
+}
+
+double value_of(const SweepFigures& figures, const std::string& metric, bool& known) {
+  const std::optional<double>& v = metric == "accuracy"            ? figures.accuracy
+                                   : metric == "balanced_accuracy" ? figures.balanced_accuracy
+                                                                   : figures.log_loss;
+  known = v.has_value();
+  return metric == "log_loss" ? -v.value_or(0) : v.value_or(0);
+}
+
+class Sweep {
+ public:
+  Sweep(const std::vector<SweepRun>& runs, Registry& registry, const SweepOptions& options, Signals& signals)
+      : runs_(runs),
+        registry_(registry),
+        options_(options),
+        signals_(signals),
+        out_(options.run.out.empty() ? fs::path("runs") / (runs.at(0).plan.name + "-sweep")
+                                     : options.run.out) {}
+
+  SweepOutcome go() {
+    make_folders(out_);
+    rows_.reserve(runs_.size());
+    for (const SweepRun& run : runs_) {
+      if (signals_.interrupted()) return stop();
+      say(fmt::format("[{} of {}] {}\n", run.id, runs_.size(), in_words(run)));
+      SweepRow row;
+      row.run = &run;
+      row.files = varied_files(run);
+      if (!finished_before(row) && !execute(row)) return stop();
+      if (!row.error.empty()) say("failed: " + row.error + "\n", LogLevel::Error);
+      rows_.push_back(std::move(row));
+      leave(best_of(rows_, options_.metric));
+    }
+    return finish();
+  }
+
+ private:
+  void say(const std::string& text, LogLevel level = LogLevel::Info) const {
+    if (options_.run.style.level < level) return;
+    std::fwrite(text.data(), 1, text.size(), stderr);
+    std::fflush(stderr);
+  }
+
+  static std::string in_words(const SweepRun& run) {
+    std::string out;
+    for (const auto& [key, value] : run.set)
+      out += fmt::format("{}{}={}", out.empty() ? "" : " ", key, value);
+    return out;
+  }
+
+  fs::path folder(const SweepRun& run) const { return out_ / run.id; }
+
+  /// Reads the results of an earlier call, where they are of the same.
+  bool finished_before(SweepRow& row) const {
+    const fs::path at = folder(*row.run);
+    if (!fs::exists(at / kDone) || !fs::exists(at / "results.json")) return false;
+    try {
+      const Value done = Value::from_json(read_file(at / kDone));
+      const Value* state = done.find("state");
+      const auto now = state_of(row.run->plan, registry_, options_.run.store);
+      if (state == nullptr || !now || !state->is_string() || state->as_string() != *now) return false;
+      row.exit_code = static_cast<int>(number_at(done.find("exit_code")));
+      read_results(Value::from_json(read_file(at / "results.json")), row.run->plan, row);
+      say("  finished before; not run again\n");
+      return true;
+    } catch (const std::exception&) {  // whatever is wrong there, running it again tells or mends it
+      row.learners.clear();
+      return false;
+    }
+  }
+
+  /// False when it was interrupted.
+  bool execute(SweepRow& row) {
+    const Plan& plan = row.run->plan;
+    const fs::path at = folder(*row.run);
+    std::error_code ignored;
+    for (const char* stale : {kDone, "results.json"}) fs::remove(at / stale, ignored);
+    RunOptions options = options_.run;
+    options.out = at;
+    try {
+      const RunOutcome outcome = run_plan(plan, registry_, options, signals_);
+      if (outcome.exit_code > 128) return false;
+      row.exit_code = outcome.exit_code;
+      read_results(outcome.results, plan, row);
+      if (const auto state = state_of(plan, registry_, options.store)) {
+        Value done = Value::map();
+        done["state"] = *state;
+        done["exit_code"] = row.exit_code;
+        write_file_atomically(at / kDone, done.to_json());
+      }
+    } catch (const std::exception& e) {
+      if (signals_.interrupted()) return false;
+      row.error = e.what();
+      row.learners.clear();
+    }
+    return true;
+  }
+
+  /// The tables so far.
+  Value leave(const std::optional<SweepBest>& best) const {
+    Value results = sweep_json(runs_[0].plan.name, options_.metric, rows_, best);
+    write_file_atomically(out_ / "sweep.csv", sweep_csv(rows_));
+    write_file_atomically(out_ / "sweep.json", results.to_json_pretty());
+    return results;
+  }
+
+  SweepOutcome stop() const {
+    SweepOutcome outcome;
+    outcome.exit_code = signals_.exit_code();
+    const auto best = best_of(rows_, options_.metric);
+    outcome.results = leave(best);
+    if (!rows_.empty()) outcome.text = sweep_table(rows_, best) + "\n";
+    outcome.text += fmt::format("interrupted: {} of {} combinations are finished\nto go on: {}\n",
+                                rows_.size(), runs_.size(), options_.run.command);
+    return outcome;
+  }
+
+  SweepOutcome finish() const {
+    SweepOutcome outcome;
+    auto best = best_of(rows_, options_.metric);
+    if (best) {
+      // The one look at test figures: of the line that val has chosen.
+      const SweepRow& row = rows_[best->row];
+      const Value results = Value::from_json(read_file(folder(*row.run) / "results.json"));
+      best->test = figures_of(find(results, {"learners", row.learners[best->learner].id.c_str(), "test"}));
+      write_file_atomically(out_ / "best.yaml", read_file(folder(*row.run) / "config.yaml"));
+    }
+    outcome.results = leave(best);
+    outcome.text = sweep_table(rows_, best) + "\n";
+    std::set<std::uint64_t> val_rows;
+    for (const SweepRow& row : rows_) {
+      if (!row.error.empty()) {
+        outcome.text += fmt::format("{} failed: {}\n", row.run->id, row.error);
+        outcome.exit_code = 1;
+      } else if (row.exit_code != 0) {
+        outcome.text += fmt::format("{}: more rejects than run.max_rejects (why: {})\n", row.run->id,
+                                    (folder(*row.run) / "inputs.csv").string());
+        if (outcome.exit_code == 0) outcome.exit_code = row.exit_code;
+      }
+      for (const SweepRow::Learner& learner : row.learners)
+        if (learner.val) val_rows.insert(learner.val->n);
+    }
+    if (val_rows.size() > 1)
+      outcome.text += fmt::format(
+          "warning: figures are of {} val rows: not of the same, so that chance decides "
+          "more than it seems\n",
+          fmt::join(val_rows, ", "));
+    if (best) {
+      outcome.text += best_in_words(rows_, *best, options_.metric, out_ / "best.yaml");
+    } else {
+      outcome.exit_code = 1;
+      outcome.text += fmt::format(
+          "no learner has {} on val: give the source val rows (val_fraction), and name the "
+          "learners in `from` of an evaluate stage\n",
+          options_.metric);
+    }
+    outcome.text += fmt::format("table    {}\n", (out_ / "sweep.csv").string());
+    return outcome;
+  }
+
+  const std::vector<SweepRun>& runs_;
+  Registry& registry_;
+  const SweepOptions& options_;
+  Signals& signals_;
+  const fs::path out_;
+  std::vector<SweepRow> rows_;
+};
+
+bool has_judged_learner(const Plan& plan) {
+  return std::any_of(plan.stages.begin(), plan.stages.end(), [](const StagePlan& s) {
+    return s.schema.kind == StageKind::Report && !s.inputs.empty();
+  });
+}
+
+}  // namespace
+
+std::vector<SweepRun> plan_sweep(const SweepOptions& options, const Registry& registry, SweepFaults& faults) {
+  std::vector<SweepRun> runs;
+  const std::size_t digits = std::max<std::size_t>(3, std::to_string(options.points.size()).size());
+  std::set<std::string> told;
+  for (std::size_t i = 0; i < options.points.size(); ++i) {
+    SweepRun run;
+    run.id = fmt::format("{:0{}}", i + 1, digits);
+    for (const Override& o : options.points[i]) run.set.emplace_back(o.key, as_written(o.value));
+    Diagnostics diagnostics;
+    const ConfigFile config(options.config, options.overrides, diagnostics, options.points[i]);
+    run.plan = make_plan(config, registry, diagnostics);
+    if (!diagnostics.has_errors() && !has_judged_learner(run.plan))
+      diagnostics.error({0, 0, 0},
+                        "a sweep chooses by figures on val, and nothing makes them here; add a stage such as "
+                        "`report: {plugin: evaluate, from: [probe]}`");
+    for (const Diagnostics::Rendered& entry : diagnostics.rendered())
+      if (told.insert(entry.text).second) {
+        faults.text += entry.text;
+        faults.json += entry.json;
+        faults.errors += entry.is_error ? 1 : 0;
+      }
+    runs.push_back(std::move(run));
+  }
+  return runs;
+}
+
+SweepOutcome run_sweep(const std::vector<SweepRun>& runs, Registry& registry, const SweepOptions& options,
+                       Signals& signals) {
+  return Sweep(runs, registry, options, signals).go();
+}
+
+std::optional<SweepBest> best_of(const std::vector<SweepRow>& rows, const std::string& metric) {
+  std::optional<SweepBest> best;
+  std::pair<double, double> best_value;
+  for (std::size_t r = 0; r < rows.size(); ++r)
+    for (std::size_t l = 0; l < rows[r].learners.size(); ++l) {
+      const auto& val = rows[r].learners[l].val;
+      if (!val) continue;
+      bool known = false, has_loss = false;
+      const double value = value_of(*val, metric, known);
+      const double loss = value_of(*val, "log_loss", has_loss);
+      if (!known || val->n == 0 || !std::isfinite(value)) continue;
+      const std::pair now{value, has_loss ? loss : -1e300};
+      if (best && now <= best_value) continue;
+      best = SweepBest{r, l, {}};
+      best_value = now;
+    }
+  return best;
+}
+
+}  // namespace graft
