@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -58,13 +59,33 @@ struct Outputs {
   }
 };
 
+/// No row of a table that has others.
+class NoRows final : public RowSet {
+ public:
+  explicit NoRows(const RowSet& like) : like_(like) {}
+  std::size_t rows() const override { return 0; }
+  const Shape& shape() const override { return like_.shape(); }
+  DType dtype() const override { return like_.dtype(); }
+  std::string_view key(std::size_t) const override { return {}; }
+  std::uint32_t view(std::size_t) const override { return 0; }
+  Split split(std::size_t) const override { return Split::Val; }
+  std::span<const std::int32_t> labels(std::size_t) const override { return {}; }
+  void read(std::size_t, std::size_t, float*) const override {}
+  void read_raw(std::size_t, std::size_t, void*) const override {}
+
+ private:
+  const RowSet& like_;
+};
+
 /// Transfers a pretrained network by training a part of it, with a new classifier, on a table of pixels.
 ///
 /// The classifier starts from the probe's solution (`init`), so the start is a transfer without fine-tuning;
-/// it counts as epoch 0 when the best epoch on val is chosen. The model is not refit on val.
+/// it counts as epoch 0 when the best epoch on val is chosen. Then all is trained anew on train and val
+/// together, for as many epochs (`refit`).
 ///
-/// Leaves `checkpoint.bin` in its work folder, from which an interrupted run goes on to the same bits, and
-/// which spares a finished one. All threads are used; results do not depend on their number.
+/// Leaves `checkpoint.bin` in its work folder, and one in `refit` there, from which an interrupted run goes
+/// on to the same bits, and which spares a finished one. All threads are used; results do not depend on their
+/// number.
 class Finetune final : public Learner {
  public:
   explicit Finetune(const StageContext& context)
@@ -95,34 +116,31 @@ class Finetune final : public Learner {
       throw Error(fmt::format("expected at least two classes, got {}", input.classes.size()));
     if (!model_) open();
     const TrainingTable& table = input.tables[0];
-    const Outputs outputs(*table.train, input.classes.size(), input.multi_label);
-    const TrainingPixels pixels(table, outputs.rule, *normalizer_, warn_);
-    tell_about_classes(pixels, outputs, table, input);
-    const auto network = divide(*model_, params_, engines_, warn_, outputs.classes.size(),
-                                pixels.train.height(), pixels.train.width());
-
     TrainingPlan plan = plan_;
     plan.by_accuracy = !input.multi_label && params_.get<std::string>("best_by") == "accuracy";
-    const std::string identity = identity_of(*network, outputs, pixels);
-    std::optional<FinishedTraining> done = finished_training(input.work_folder, identity);
-    if (!done) done = train(input, *network, outputs, pixels, plan, identity);
-
-    Bundle bundle;
-    network->save(done->best, bundle);
-    bundle.facts["class_count"] = static_cast<std::int64_t>(input.classes.size());
-    bundle.facts["outputs"] = Value::list();
-    for (const std::int32_t c : outputs.classes) bundle.facts["outputs"].push(c);
-    bundle.facts["multi_label"] = input.multi_label;
-    bundle.facts["image_height"] = pixels.train.height();
-    bundle.facts["image_width"] = pixels.train.width();
-    bundle.facts["normalize"] = params_.raw("normalize");
-    bundle.facts["preset"] = nn::preset_of(*model_);
-    auto predictor = std::make_unique<FinetunePredictor>(std::move(bundle), engines_);
-
+    Fitted chosen = fit(table, input, plan, {});
     LearnerResult result;
-    if (table.val->rows() > 0) result.val = predictor->predict({table.val}, input.parallel);
-    result.summary = summary(*network, done->progress, pixels);
-    result.predictor = std::move(predictor);
+    result.summary = std::move(chosen.summary);
+    if (table.val->rows() > 0) result.val = chosen.predictor->predict({table.val}, input.parallel);
+    if (chosen.val_images == 0 || !params_.get<bool>("refit")) {
+      result.predictor = std::move(chosen.predictor);
+      return result;
+    }
+
+    const NoRows nothing(*table.val);
+    const TrainingTable all{table.stage, table.train_val, &nothing, table.train_val};
+    plan.stop_after = chosen.best_epoch;
+    LearnerInput again{{all},
+                       input.classes,
+                       input.parallel,
+                       input.work_folder + "/refit",
+                       input.interrupted,
+                       input.multi_label};
+    std::filesystem::create_directories(again.work_folder);
+    Fitted refit = fit(all, again, plan, chosen.c);
+    result.summary["refit"]["train_images"] = *refit.summary.find("train_images");
+    result.summary["refit"]["curve"] = *refit.summary.find("curve");
+    result.predictor = std::move(refit.predictor);
     return result;
   }
 
@@ -131,6 +149,47 @@ class Finetune final : public Learner {
   }
 
  private:
+  struct Fitted {
+    std::unique_ptr<FinetunePredictor> predictor;
+    Value summary;
+    std::size_t val_images = 0;
+    std::int64_t best_epoch = 0;  ///< Epochs trained until then.
+    std::optional<double> c;      ///< Of the probe that it began with.
+  };
+
+  /// One training, or what is left of one. `c`: of the probe, where it has been chosen already.
+  Fitted fit(const TrainingTable& table, const LearnerInput& input, const TrainingPlan& plan,
+             std::optional<double> c) const {
+    const bool refit = plan.stop_after.has_value();
+    const Outputs outputs(*table.train, input.classes.size(), input.multi_label);
+    const TrainingPixels pixels(table, outputs.rule, *normalizer_, refit ? [](const std::string&) {} : warn_);
+    if (!refit) tell_about_classes(pixels, outputs, table, input);
+    const auto network = divide(*model_, params_, engines_, warn_, outputs.classes.size(),
+                                pixels.train.height(), pixels.train.width());
+    const std::string identity = identity_of(*network, outputs, pixels, plan, c);
+    std::optional<FinishedTraining> done = finished_training(input.work_folder, identity);
+    if (!done) done = train(input, *network, outputs, pixels, plan, identity, c);
+
+    Bundle bundle;
+    network->save(done->best, bundle);
+    bundle.facts["class_count"] = static_cast<std::int64_t>(input.classes.size());
+    bundle.facts["outputs"] = Value::list();
+    for (const std::int32_t output : outputs.classes) bundle.facts["outputs"].push(output);
+    bundle.facts["multi_label"] = input.multi_label;
+    bundle.facts["image_height"] = pixels.train.height();
+    bundle.facts["image_width"] = pixels.train.width();
+    bundle.facts["normalize"] = params_.raw("normalize");
+    bundle.facts["preset"] = nn::preset_of(*model_);
+    Fitted out;
+    out.predictor = std::make_unique<FinetunePredictor>(std::move(bundle), engines_);
+    out.summary = summary(*network, done->progress, pixels);
+    out.val_images = pixels.val.size();
+    out.best_epoch = done->progress.best_epoch + 1;
+    if (const Value* probe = done->progress.origin.find("probe"))
+      if (const Value* chosen = probe->find("c")) out.c = chosen->as_double();
+    return out;
+  }
+
   void open() {
     model_ = nn::open_model(params_, [](const nn::Architecture& net) { return std::vector{net.tap}; });
     normalizer_ = nn::normalizer_of(params_, *model_);
@@ -166,8 +225,8 @@ class Finetune final : public Learner {
   }
 
   FinishedTraining train(const LearnerInput& input, const DividedNetwork& network, const Outputs& outputs,
-                         const TrainingPixels& pixels, const TrainingPlan& plan,
-                         const std::string& identity) {
+                         const TrainingPixels& pixels, const TrainingPlan& plan, const std::string& identity,
+                         std::optional<double> c) const {
     const std::size_t cache = params_.get<std::size_t>("cache") * kMiB;
     const auto before = network.frozen_part();
     if (before) {
@@ -178,7 +237,7 @@ class Finetune final : public Learner {
       keep(pixels.val);
     }
     Value origin = Value::map();
-    const LinearHead head = first_head(input, network, before.get(), outputs, pixels, origin);
+    const LinearHead head = first_head(input, network, before.get(), outputs, pixels, c, origin);
 
     TrainerOptions options;
     options.optimizer = optimizer_;
@@ -201,7 +260,8 @@ class Finetune final : public Learner {
   }
 
   LinearHead first_head(const LearnerInput& input, const DividedNetwork& network, FrozenPart* before,
-                        const Outputs& outputs, const TrainingPixels& pixels, Value& origin) const {
+                        const Outputs& outputs, const TrainingPixels& pixels, std::optional<double> c,
+                        Value& origin) const {
     if (params_.get<std::string>("init") == "random")
       return random_head(outputs.classes.size(), network.features(), seed_);
     // What is in front of the classifier alone are the features.
@@ -216,7 +276,7 @@ class Finetune final : public Learner {
       return rows;
     };
     ProbeOptions options;
-    options.c = params_.get<std::vector<double>>("probe_c");
+    options.c = c ? std::vector{*c} : params_.get<std::vector<double>>("probe_c");
     std::sort(options.c.begin(), options.c.end());
     options.several_labels = input.multi_label;
     options.interrupted = &input.interrupted;
@@ -241,10 +301,14 @@ class Finetune final : public Learner {
   }
 
   /// What a checkpoint must agree with to be continued.
-  std::string identity_of(const DividedNetwork& network, const Outputs& outputs,
-                          const TrainingPixels& pixels) const {
+  std::string identity_of(const DividedNetwork& network, const Outputs& outputs, const TrainingPixels& pixels,
+                          const TrainingPlan& plan, std::optional<double> c) const {
     Value all = params_.value();
-    for (const char* other : {"model", "sha256", "cache"}) all[other] = nullptr;
+    for (const char* other : {"model", "sha256", "cache", "refit"}) all[other] = nullptr;
+    if (plan.stop_after) {
+      all["stop_after"] = *plan.stop_after;
+      all["c"] = c ? Value(*c) : Value();
+    }
     return digest(all.to_json() + network.identity() + std::to_string(outputs.classes.size()) +
                   (outputs.rule.several ? " several " : " ") + std::to_string(seed_) +
                   pixels.train.identity() + pixels.val.identity() + TORCH_VERSION)
@@ -318,7 +382,7 @@ GRAFT_PLUGIN(
     graft::PluginSchema::learner("Trains a part of a pretrained network, with a new classifier, on pixels.")
         .input(graft::PortType::Table, "Pixels: u8[height,width,3].")
         .output("out", graft::PortType::Predictor, "",
-                "The network of the epoch that was best on val; the probe's, where none was better.")
+                "The network after as many epochs as were best on val; the probe's, where none was better.")
         .params_from(graft::nn::model_parameters())
         .param(graft::Normalizer::parameter())
         .param(graft::unfreeze_parameter())
@@ -340,6 +404,8 @@ GRAFT_PLUGIN(
             graft::choice("best_by", {"accuracy", "loss"}, "loss")
                 .doc("What on val makes an epoch the best: accuracy, then loss where two are equal; or loss "
                      "alone, as always where images have several labels."))
+        .param(graft::flag("refit", true)
+                   .doc("Train once more on train and val together, for as many epochs as were best on val."))
         .params_from(graft::optimizer_parameters(kUsualOptimizer))
         .param(
             graft::number("backbone_rate", 0.3)

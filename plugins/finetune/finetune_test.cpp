@@ -255,6 +255,27 @@ TEST_F(FinetuneTest, AFinishedRunIsNotRepeatedAndAnotherConfigStartsAnew) {
   EXPECT_THROW(fit(with(kQuick), sequential, flag), Error);
 }
 
+TEST_F(FinetuneTest, TrainsOnceMoreOnTrainAndValForAsManyEpochs) {
+  const std::vector<std::string> classes = {"lying", "upright"};
+  Sequential sequential;
+  const LearnerResult once =
+      StageHarness("finetune", with(std::string(kQuick) + ", refit: false")).fit(train_, val_, classes);
+  const LearnerResult twice = StageHarness("finetune", with(kQuick)).fit(train_, val_, classes);
+  EXPECT_EQ(once.val.values, twice.val.values);  // of the model that was chosen
+  EXPECT_EQ(once.summary.find("refit"), nullptr);
+  const Value& refit = *twice.summary.find("refit");
+  EXPECT_EQ(refit.find("train_images")->as_int(), 176);
+  EXPECT_EQ(static_cast<std::int64_t>(refit.find("curve")->as_list().size()),
+            twice.summary.find("best_epoch")->as_int() + 1);  // with that of the start
+  EXPECT_NE(once.predictor->predict({&test_}, sequential).values,
+            twice.predictor->predict({&test_}, sequential).values);
+  // No epoch was better than the probe: it is fitted to all images, and that is all.
+  const LearnerResult probe =
+      StageHarness("finetune", with("epochs: 0, operations: []")).fit(train_, val_, classes);
+  EXPECT_EQ(probe.summary.find("best_epoch")->as_int(), 0);
+  EXPECT_EQ(probe.summary.find("refit")->find("curve")->as_list().size(), 1u);
+}
+
 TEST_F(FinetuneTest, AStageMayBeFittedAgainOnOtherRows) {
   StageHarness harness("finetune", with(kQuick));
   const Stripes other(64, 9);

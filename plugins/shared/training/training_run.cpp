@@ -156,7 +156,7 @@ void TrainingRun::run() {
     train_epoch();
     finish_epoch();
     const bool stopped = plan_.patience > 0 && progress_.epoch - 1 - progress_.best_epoch >= plan_.patience;
-    progress_.finished = stopped || progress_.epoch == plan_.epochs;
+    progress_.finished = stopped || progress_.epoch == plan_.last();
     save();
   }
 }
@@ -166,7 +166,7 @@ void TrainingRun::start() {
   Value point = Value::map();
   point["epoch"] = 0;
   judge(-1, std::move(point));
-  progress_.finished = plan_.epochs == 0;
+  progress_.finished = plan_.last() == 0;
   save();
 }
 

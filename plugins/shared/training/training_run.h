@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -39,6 +40,8 @@ struct TrainingPlan {
   /// Of the logits in the loss: from the first value in the first epoch to the last one in the last epoch,
   /// linearly from value to value.
   std::vector<double> temperatures = {1};
+  /// Train for so many of the epochs only, and on no val: the refit of a training whose best epoch is known.
+  std::optional<std::int64_t> stop_after;
   bool start_counts = false;  ///< The weights before the first step may be the best.
   bool by_accuracy = true;    ///< The best: by accuracy on val, then by loss; else by loss alone.
 
@@ -48,6 +51,7 @@ struct TrainingPlan {
   /// Linear warm-up, then half a cosine down to zero (Loshchilov and Hutter 2017, arXiv:1608.03983). `step`
   /// counts from 0, over all epochs.
   double rate(std::int64_t step, std::int64_t steps_per_epoch) const;
+  std::int64_t last() const { return std::min(epochs, stop_after.value_or(epochs)); }
   double temperature(std::int64_t epoch) const;
 };
 
