@@ -118,7 +118,7 @@ class TableFiles final : public graft::Source {
       const auto same = std::find_if(parts_.begin(), parts_.end(),
                                      [&](const Part& part) { return part.canonical == canonical; });
       if (same != parts_.end())
-        throw Error("files: " + path + " stands twice, under " + same->under + " and " + under +
+        throw Error("files: " + path + " stands twice, under " + graft::source::joined({same->under, under}) +
                     "; the same rows in two splits would spoil every figure");
       parts_.push_back({TableFile(path, names), canonical, under, split, rows_});
       rows_ += parts_.back().file.rows();

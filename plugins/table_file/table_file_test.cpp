@@ -192,12 +192,11 @@ TEST_F(TableFileSource, SaysWhatIsWrong) {
   EXPECT_EQ(fault("\"@t.h5\"", ", features: x"), "@t.h5, dataset 'x': is missing");
   EXPECT_EQ(fault("\"@t.h5\"", ", labels: y"), "@t.h5, dataset 'y': is missing");
   fs::create_symlink(at("t.h5"), at("link.h5"));
-  EXPECT_EQ(
-      fault("{train: \"@t.h5\", test: \"@link.h5\"}"),
-      "files: @link.h5 stands twice, under train and test; the same rows in two splits would spoil every "
-      "figure");
+  EXPECT_EQ(fault("{train: \"@t.h5\", test: \"@link.h5\"}"),
+            "files: @link.h5 stands twice, under train, test; the same rows in two splits would spoil every "
+            "figure");
   EXPECT_EQ(fault("{train: [\"@t.h5\", \"@t.h5\"]}"),
-            "files: @t.h5 stands twice, under train and train; the same rows in two splits would spoil every "
+            "files: @t.h5 stands twice, under train, train; the same rows in two splits would spoil every "
             "figure");
   {
     const Hdf5File file(at("wide.h5"));

@@ -51,6 +51,21 @@ TEST(Hymenoptera, RealPhotographsAndWeights) {
   EXPECT_EQ(again["tables"]["table"]["computed"], 0);
 }
 
+TEST(WhichBackbone, ValPrefersTheNetworkThatHasSeenPhotographs) {
+  const char* data = std::getenv("GRAFT_DATA");
+  if (data == nullptr || !std::filesystem::exists(std::string(data) + "/hymenoptera"))
+    GTEST_SKIP() << "set GRAFT_DATA to a folder with hymenoptera/ and weights/";
+  const TempFolder folder;
+  const std::string config = std::string(GRAFT_SOURCE_DIR) + "/configs/which-backbone";
+  const ProgramResult r = run_program({"sweep", config + ".yaml", "--list", config + ".list", "--json",
+                                       "--out", folder / "o", "--store", folder / "s"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  const json found = json::parse(r.out);
+  EXPECT_EQ(found["combinations"].size(), 3u);
+  EXPECT_EQ(found["best"]["set"]["features.architecture"], "mobilenet_v1_075");
+  EXPECT_GE(found["best"]["test"]["accuracy"], 0.9);
+}
+
 /// Small images through a network for small images.
 void check_accuracy(const std::string& config, const std::string& data_set, std::size_t inputs,
                     double probe) {
