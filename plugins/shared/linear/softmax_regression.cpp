@@ -17,7 +17,9 @@ using linalg::MatrixRef;
 constexpr std::size_t kMaxGramDim =
     2048;  // above, factoring X'X costs more than the iterations that it saves
 constexpr std::size_t kMinRowsPerDim = 2;  // below, applying the factor costs more than an evaluation
-constexpr double kNoise = 1e-7;            // relative error of the objective from products in float32
+constexpr std::size_t kMaxRowsPerDim = 8;  // X'X of more is better, but not by as much as it costs
+constexpr std::size_t kGramTile = 64;
+constexpr double kNoise = 1e-7;  // relative error of the objective from products in float32
 
 constexpr std::size_t kNarrowRows = 32;  // that are worked on together
 
@@ -135,38 +137,40 @@ void SoftmaxRegression::add_block(std::size_t block, Part& part) const {
   }
 }
 
+/// From every n-th row where there are many: a preconditioner need not be exact. Tile by tile of its rows, so
+/// that threads need no sums of their own.
 void SoftmaxRegression::build_gram() {
-  struct GramPart {
-    std::vector<double> sum;
-    std::vector<float> product, scratch;
-  };
   const std::size_t n = dim_ + 1;
-  const linalg::Parts cut(rows_.blocks(), n * n * (sizeof(double) + sizeof(float)));
-  std::vector<GramPart> all(cut.count());
-  parallel_.for_each(cut.count(), [&](std::size_t p) {
-    GramPart& part = all[p];
-    part.sum.assign(n * n, 0);
-    part.product.assign(dim_ * dim_, 0);
-    for (std::size_t b = cut.begin(p); b < cut.begin(p + 1); ++b) {
-      const std::size_t count = rows_.count(b);
-      const float* x = rows_.block(b, part.scratch);
-      linalg::gram_lower({x, count, dim_}, {part.product.data(), dim_, dim_});
-      for (std::size_t i = 0; i < dim_; ++i) {
-        for (std::size_t j = 0; j <= i; ++j) part.sum[i * n + j] += part.product[i * dim_ + j];
-      }
-      double* ones = part.sum.data() + dim_ * n;
-      for (std::size_t r = 0; r < count; ++r) {
-        for (std::size_t d = 0; d < dim_; ++d) ones[d] += x[r * dim_ + d];
-      }
-      ones[dim_] += static_cast<double>(count);
-    }
+  const std::size_t step = std::max<std::size_t>(1, rows_.rows() / (kMaxRowsPerDim * n));
+  const std::size_t count = (rows_.rows() + step - 1) / step;
+  std::vector<float> sample(count * dim_);
+  parallel_.for_each(rows_.blocks(), [&](std::size_t b) {
+    std::vector<float> scratch;
+    const std::size_t begin = rows_.begin(b);
+    std::size_t to = (begin + step - 1) / step;
+    if (to * step >= begin + rows_.count(b)) return;
+    const float* x = rows_.block(b, scratch);
+    for (; to * step < begin + rows_.count(b); ++to)
+      std::copy_n(x + (to * step - begin) * dim_, dim_, sample.data() + to * dim_);
   });
   gram_.assign(n * n, 0);
-  parallel_.for_each(n, [&](std::size_t i) {
-    for (const GramPart& part : all) {
-      for (std::size_t j = 0; j <= i; ++j) gram_[i * n + j] += part.sum[i * n + j];
+  const double scale = static_cast<double>(rows_.rows()) / static_cast<double>(count);
+  const std::size_t tiles = (dim_ + kGramTile - 1) / kGramTile;
+  parallel_.for_each(tiles, [&](std::size_t t) {
+    const std::size_t first = (tiles - 1 - t) * kGramTile;  // the longest rows come first
+    const std::size_t end = std::min(dim_, first + kGramTile), height = end - first;
+    std::vector<float> product(height * end);
+    linalg::multiply_tn({sample.data() + first, count, height, dim_}, {sample.data(), count, end, dim_},
+                        {product.data(), height, end});
+    for (std::size_t i = 0; i < height; ++i) {
+      for (std::size_t j = 0; j <= first + i; ++j) gram_[(first + i) * n + j] = scale * product[i * end + j];
     }
   });
+  double* ones = gram_.data() + dim_ * n;
+  for (std::size_t r = 0; r < count; ++r) {
+    for (std::size_t d = 0; d < dim_; ++d) ones[d] += scale * sample[r * dim_ + d];
+  }
+  ones[dim_] = static_cast<double>(rows_.rows());
   // Squares of huge features overflow where the features do not; the plain method copes.
   if (!std::all_of(gram_.begin(), gram_.end(), [](double v) { return std::isfinite(v); })) gram_.clear();
 }

@@ -32,8 +32,8 @@ struct RegressionOptions {
 ///
 /// (scikit-learn's form: "User guide", section 1.1.11). With two classes W is one row and L is the binary
 /// cross entropy. Solved by L-BFGS, preconditioned by the Cholesky factor of c h X'X + I, where h is the mean
-/// curvature of the loss at the start (compare the bound of Böhning 1992), as long as X'X is of moderate
-/// size.
+/// curvature of the loss at the start (compare the bound of Böhning 1992) and X'X is estimated from every
+/// n-th row where there are many more rows than features; as long as X'X is of moderate size.
 ///
 /// A fit has converged when its gradient g proves that the objective f is within `tolerance` of its minimum:
 /// |g|^2 / 2 <= tolerance f, since the penalty makes f curve at least as much as |W|^2 / 2.
