@@ -97,19 +97,21 @@ ClassLoss::Sums ClassLoss::derive_softmax(std::size_t first, std::span<float> lo
     sums.loss -= static_cast<double>(yes_[own(r)]) * row[own(r)];
   }
   linalg::exp_all(logits);
+  // What is nearly 1 is written as 1 less the rest: where classes lie far apart, the rest is all that there
+  // is.
   for (std::size_t r = 0; r * k < logits.size(); ++r) {
     float* row = logits.data() + r * k;
-    float sum = 0, squares = 0;
+    double sum = 0, squares = 0;
     for (std::size_t j = 0; j < k; ++j) {
       sum += row[j];
-      squares += row[j] * row[j];
+      squares += static_cast<double>(row[j]) * row[j];
     }
-    const float weight = yes_[own(r)];
-    sums.loss += weight * std::log(static_cast<double>(sum));
-    sums.curvature += weight * (1 - squares / (static_cast<double>(sum) * sum));
-    const float scale = weight / sum;
+    const double weight = yes_[own(r)], rest = sum - row[own(r)];
+    sums.loss += weight * std::log1p(sum - 1);  // the highest term is 1
+    sums.curvature += weight * (1 - squares / (sum * sum));
+    const auto scale = static_cast<float>(weight / sum);
     for (std::size_t j = 0; j < k; ++j) row[j] *= scale;
-    row[own(r)] -= weight;
+    row[own(r)] = static_cast<float>(-weight * rest / sum);
   }
   return sums;
 }
@@ -139,15 +141,17 @@ ClassLoss::Sums ClassLoss::derive_binary(std::size_t first, std::span<float> log
       sums.loss += static_cast<double>(no_[j]) * std::max(z[j], 0.0F);
       sums.curvature += static_cast<double>(no_[j]) * (e[j] * s * s);
       logs[j].add(1.0 + e[j]);
-      z[j] = z[j] >= 0 ? s : e[j] * s;
-      e[j] = no_[j] * z[j];
+      const float small = e[j] * s;  // of the two probabilities
+      const bool positive = z[j] >= 0;
+      z[j] = positive ? small : s;  // of a no
+      e[j] = no_[j] * (positive ? s : small);
     }
     for (const std::int32_t label : rows_.labels_of(first + r)) {
       const std::int32_t output = output_[static_cast<std::size_t>(label)];
       if (output < 0) continue;
       const auto j = static_cast<std::size_t>(output);
       sums.curvature += (static_cast<double>(yes_[j]) - no_[j]) * (z[j] * (1 - z[j]));
-      e[j] = yes_[j] * (z[j] - 1);
+      e[j] = -yes_[j] * z[j];
     }
   }
   for (std::size_t j = 0; j < k; ++j) sums.loss += no_[j] * logs[j].value();

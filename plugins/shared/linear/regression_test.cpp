@@ -19,10 +19,11 @@ using ::testing::StrEq;
 
 constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
 
-/// Random rows with one label, or two that may be the same.
+/// Random rows with one label, or two that may be the same; each leans towards the axis of its first one.
 class RandomRows final : public RowSet {
  public:
-  RandomRows(std::size_t n, std::size_t dim, std::size_t classes, bool several, std::uint64_t seed = 1)
+  RandomRows(std::size_t n, std::size_t dim, std::size_t classes, bool several, std::uint64_t seed = 1,
+             double lean = 1)
       : dim_(dim), shape_({static_cast<std::int64_t>(dim)}) {
     Random random(seed);
     for (std::size_t r = 0; r < n; ++r) {
@@ -30,7 +31,8 @@ class RandomRows final : public RowSet {
           {static_cast<std::int32_t>(r < classes ? r : random.below(classes))});  // all are there
       if (several) labels_.back().push_back(static_cast<std::int32_t>(random.below(classes)));
       for (std::size_t d = 0; d < dim; ++d) {
-        values_.push_back(static_cast<float>(random.normal() + (labels_[r][0] == static_cast<int>(d))));
+        values_.push_back(
+            static_cast<float>(random.normal() + (labels_[r][0] == static_cast<int>(d) ? lean : 0)));
       }
     }
   }
@@ -133,6 +135,37 @@ TEST_P(Regressions, HaveTheValueAndGradientOfTheirDefinition) {
         EXPECT_NEAR(gradient[i], slope, 1e-5 * (1 + c * 150)) << i;
       }
     }
+  }
+}
+
+TEST_P(Regressions, KeepTheDigitsOfSmallLossesWhereClassesLieFarApart) {
+  Sequential sequential;
+  const std::size_t classes = GetParam().classes, dim = classes;
+  const RandomRows table(300, dim, classes, false, 1, 12);
+  const linalg::FeatureRows rows(table, classes, kAll, sequential, row_labels());
+  SoftmaxRegression regression(rows, classes, sequential, options());
+  // Right answers by about 18, so that a row's loss is below the resolution of a float that is nearly 1. Of a
+  // softmax, the differences of logits are what counts.
+  const bool differences = GetParam().loss == Loss::Softmax && classes > 2;
+  const std::size_t outputs = regression.size() / (dim + 1);
+  std::vector<double> w(regression.size()), gradient(regression.size());
+  for (std::size_t k = 0; k < outputs; ++k) {
+    w[k * (dim + 1) + (outputs == 1 ? 1 : k)] = differences ? 1.5 : 3;
+    w[k * (dim + 1) + dim] = differences ? -9 : -18;
+  }
+  constexpr double kC = 1e9;  // the penalty is nothing beside it
+  const double value = regression.evaluate(kC, w, gradient);
+  EXPECT_NEAR(value / objective(table, GetParam(), kC, w), 1, 1e-5);
+  double top = 0;
+  for (const double g : gradient) top = std::max(top, std::abs(g));
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    constexpr double kStep = 1e-4;
+    std::vector<double> up = w, down = w;
+    up[i] += kStep;
+    down[i] -= kStep;
+    const double slope =
+        (objective(table, GetParam(), kC, up) - objective(table, GetParam(), kC, down)) / (2 * kStep);
+    ASSERT_NEAR(gradient[i], slope, 1e-4 * top) << i;
   }
 }
 
