@@ -235,7 +235,6 @@ GRAFT_PLUGIN(
                    .or_scalar()
                    .items(0, 20)
                    .default_list({256})
-                   .unit("units")
                    .doc("Widths of the hidden layers, with ReLU behind them; an empty list makes a "
                         "linear model."))
         .params_from(graft::dense::training_parameters())
