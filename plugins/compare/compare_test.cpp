@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include <graft/error.h>
 #include <graft/hash.h>
 #include <graft/random.h>
 
@@ -40,6 +41,7 @@ class FakeTrials final : public Trials {
 
   Result fit(const std::string& learner, const Rows& rows) override {
     calls.push_back({learner, rows});
+    if (rows.train.size() + rows.val.size() < least) throw Error(learner + ": too few inputs");
     return {scores(learner, rows.score, rows.train.size() + rows.val.size()), 0.25};
   }
 
@@ -51,6 +53,7 @@ class FakeTrials final : public Trials {
   }
 
   std::vector<Call> calls;
+  std::size_t least = 0;  ///< Fewer inputs are too few.
 
  private:
   Predictions::Part scores(const std::string& learner, const std::vector<std::size_t>& which,
@@ -147,6 +150,21 @@ TEST(Compare, SaysHowSureADifferenceIs) {
   EXPECT_THAT(out.text, HasSubstr("good      400  +0.0000 (+0.0000 to +0.0000)\n"));
   EXPECT_THAT(out.files.at("differences.csv"),
               StartsWith("on,learner,against,n,accuracy_difference,low,high\ntest,learning,good,400,"));
+}
+
+TEST(Compare, LeavesOutTrialsThatCannotBeDone) {
+  FakeTrials trials(30, 10, 20);
+  trials.least = 5;
+  StageHarness compare("compare", "{shots: [1, 4], draws: 2, on_test: false}");
+  const ReportOutput out = compare.report({trials.predictions("good")}, &trials);
+  EXPECT_THAT(compare.warnings(), ::testing::Each(StrEq("good: too few inputs; this trial is left out")));
+  EXPECT_THAT(out.text, HasSubstr("inputs of each class  1       4\ngood                  -  "));
+  const Value::List& points = out.facts.find("shots")->find("learners")->find("good")->as_list();
+  EXPECT_THAT(points[0].to_json(), HasSubstr(R"("accuracy":{"mean":null,"deviation":null})"));
+  EXPECT_GT(points[1].find("accuracy")->find("mean")->as_double(), 0.5);
+  trials.least = 100;
+  const ReportOutput none = StageHarness("compare", "{cv: 2}").report({trials.predictions("good")}, &trials);
+  EXPECT_THAT(none.text, HasSubstr("good         -         -         -"));
 }
 
 TEST(Compare, TellsOfClassesWithTooFewInputs) {

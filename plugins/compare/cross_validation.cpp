@@ -58,6 +58,18 @@ void summarise(CrossValidated& of) {
 
 }  // namespace
 
+std::optional<Trials::Result> try_fit(const ReportInput& input, const StudyOptions& options,
+                                      const std::string& learner, const Trials::Rows& rows) {
+  if (input.interrupted) throw Error("interrupted");
+  try {
+    return input.trials.fit(learner, rows);
+  } catch (const Error& e) {
+    if (input.interrupted) throw;
+    options.warn(std::string(e.what()) + "; this trial is left out");
+    return {};
+  }
+}
+
 std::vector<CrossValidated> cross_validate(const ReportInput& input, const StudyOptions& options) {
   const auto pool = pool_of(input);
   std::vector<std::map<std::string, std::size_t>> dealt;
@@ -73,20 +85,20 @@ std::vector<CrossValidated> cross_validate(const ReportInput& input, const Study
     for (std::size_t r = 0; r < options.repeats; ++r) {
       const Drawing drawing(inputs, options.seed + r);
       for (std::size_t f = 0; f < options.folds; ++f) {
-        if (input.interrupted) throw Error("interrupted");
         std::vector<std::size_t> rest, held_out;
         for (std::size_t i = 0; i < inputs.size(); ++i)
           if (const auto at = dealt[r].find(inputs[i].key); at != dealt[r].end())
             (at->second == f ? held_out : rest).push_back(i);
         Trials::Rows rows = drawing.divide(rest, options.val_share);
         rows.score = std::move(held_out);
-        Trials::Result result = input.trials.fit(p.learner, rows);
+        const auto result = try_fit(input, options, p.learner, rows);
+        if (!result) continue;
         TrialFigures trial{r,
                            f,
                            rows.train.size(),
                            rows.val.size(),
-                           figures(p, result.scores, "a fold that was held out"),
-                           result.seconds};
+                           figures(p, result->scores, "a fold that was held out"),
+                           result->seconds};
         for (std::size_t i = 0; i < trial.figures.n; ++i)
           correct[trial.figures.keys[i]] += trial.figures.correct[i] / static_cast<double>(options.repeats);
         of.trials.push_back(std::move(trial));
@@ -94,7 +106,9 @@ std::vector<CrossValidated> cross_validate(const ReportInput& input, const Study
     }
     for (const auto& [key, value] : correct) of.correct.push_back(value);
     summarise(of);
-    if (!out.empty())
+    // Only where both have scored every input as often.
+    const std::size_t trials = options.repeats * options.folds;
+    if (!out.empty() && of.trials.size() == trials && out[0].trials.size() == trials)
       of.difference = paired_difference(of.correct, out[0].correct, options.confidence, options.resamples,
                                         options.seed, input.parallel);
     out.push_back(std::move(of));

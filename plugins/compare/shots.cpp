@@ -59,13 +59,13 @@ std::vector<LearningCurve> learning_curves(const ReportInput& input, const Study
         tell_about_few(inputs, pool, *shots, p, options);
       }
       for (std::size_t d = 0; shots && d < options.draws; ++d) {
-        if (input.interrupted) throw Error("interrupted");
         const Drawing drawing(inputs, options.seed + d);
         Trials::Rows rows = drawing.divide(drawing.take(pool, *shots), options.val_share);
         rows.score = test;
-        Trials::Result result = input.trials.fit(p.learner, rows);
+        const auto result = try_fit(input, options, p.learner, rows);
+        if (!result) continue;
         point.trials.push_back(
-            {d, 0, rows.train.size(), rows.val.size(), figures(p, result.scores, "test"), result.seconds});
+            {d, 0, rows.train.size(), rows.val.size(), figures(p, result->scores, "test"), result->seconds});
       }
       summarise(point);
       curve.points.push_back(std::move(point));

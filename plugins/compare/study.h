@@ -42,6 +42,11 @@ struct CrossValidated {
   std::optional<Interval> difference;  ///< Of accuracy, against the first learner.
 };
 
+/// A trial that may fail: too few inputs of a class, for one. Then `warn` hears why, and there is no result.
+/// Throws Error("interrupted").
+std::optional<Trials::Result> try_fit(const ReportInput& input, const StudyOptions& options,
+                                      const std::string& learner, const Trials::Rows& rows);
+
 /// Folds are the same for all learners, whose tables may lack an input of the others: those that all have
 /// take part. Throws Error("interrupted").
 std::vector<CrossValidated> cross_validate(const ReportInput& input, const StudyOptions& options);

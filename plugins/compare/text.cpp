@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 namespace graft {
@@ -34,7 +35,15 @@ std::string with_interval(const Interval& i) {
 }
 
 std::string with_deviation(const Spread& s) {
+  if (std::isnan(s.mean)) return "-";
   return fmt::format("{:.4f} +- {:.4f}", s.mean, s.deviation);
+}
+
+/// Inputs that were dealt out to the folds.
+std::size_t inputs_of(const Comparison& c) {
+  std::size_t most = 0;
+  for (const CrossValidated& l : c.folds) most = std::max(most, l.correct.size());
+  return most;
 }
 
 Value to_value(const Spread& s) {
@@ -70,14 +79,15 @@ std::string to_text(const Comparison& c) {
                       with_deviation(l.log_loss), fmt::format("{:.2f}", l.seconds),
                       l.difference ? with_interval(*l.difference) : ""});
     out += fmt::format("\ncross-validation, {} x {} folds of {} inputs\n{}", c.options.repeats,
-                       c.options.folds, c.folds[0].correct.size(), columns(rows));
+                       c.options.folds, inputs_of(c), columns(rows));
   }
   if (!c.curves.empty()) {
     std::vector<std::vector<std::string>> rows{{"inputs of each class"}};
     for (const CurvePoint& p : c.curves[0].points) rows[0].push_back(shots_name(p.shots));
     for (const LearningCurve& l : c.curves) {
       rows.push_back({l.learner});
-      for (const CurvePoint& p : l.points) rows.back().push_back(fmt::format("{:.4f}", p.accuracy.mean));
+      for (const CurvePoint& p : l.points)
+        rows.back().push_back(std::isnan(p.accuracy.mean) ? "-" : fmt::format("{:.4f}", p.accuracy.mean));
     }
     out += fmt::format("\naccuracy on test, mean of {} draws\n{}", c.options.draws, columns(rows));
   }
@@ -98,7 +108,7 @@ Value to_value(const Comparison& c) {
     Value& cv = v["cross_validation"];
     cv["folds"] = static_cast<std::int64_t>(c.options.folds);
     cv["repeats"] = static_cast<std::int64_t>(c.options.repeats);
-    cv["inputs"] = static_cast<std::int64_t>(c.folds[0].correct.size());
+    cv["inputs"] = static_cast<std::int64_t>(inputs_of(c));
     for (const CrossValidated& l : c.folds) {
       Value& of = cv["learners"][l.learner];
       of["accuracy"] = to_value(l.accuracy);
@@ -106,9 +116,10 @@ Value to_value(const Comparison& c) {
       of["log_loss"] = to_value(l.log_loss);
       if (l.difference) of["accuracy_against"] = to_value(*l.difference);
     }
-    const auto best = std::max_element(c.folds.begin(), c.folds.end(), [](const auto& a, const auto& b) {
-      return a.accuracy.mean != b.accuracy.mean ? a.accuracy.mean < b.accuracy.mean
-                                                : a.log_loss.mean > b.log_loss.mean;
+    // NaN is worse than anything: a learner that failed in every trial is not the best.
+    const auto accuracy = [](const CrossValidated& l) { return l.trials.empty() ? -1 : l.accuracy.mean; };
+    const auto best = std::max_element(c.folds.begin(), c.folds.end(), [&](const auto& a, const auto& b) {
+      return accuracy(a) != accuracy(b) ? accuracy(a) < accuracy(b) : a.log_loss.mean > b.log_loss.mean;
     });
     cv["best"] = best->learner;
   }

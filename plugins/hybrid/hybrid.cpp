@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <set>
 
 #include <graft/plugin.h>
 
 #include "choice.h"
+#include "linalg/learning.h"
 
 namespace graft {
 namespace {
@@ -24,6 +24,8 @@ std::vector<T> ascending(const Params& params, const char* name) {
   list.erase(std::unique(list.begin(), list.end()), list.end());
   return list;
 }
+
+constexpr std::size_t kCacheBytes = std::size_t{1} << 30;  ///< Larger tables are read again at every use.
 
 class Hybrid final : public Learner {
  public:
@@ -64,9 +66,11 @@ class Hybrid final : public Learner {
           "the inputs have several labels: hybrid is single-label; use linear_probe, mlp or finetune");
     const TrainingTable& table = input.tables.at(0);
     const std::size_t classes = input.classes.size();
-    const linalg::FeatureRows train = rows_of(*table.train, table, "train", input);
-    const linalg::FeatureRows val = rows_of(*table.val, table, "val", input);
-    check_classes(table, train, input.classes);
+    const linalg::FeatureRows train = rows_of(*table.train, input);
+    const linalg::FeatureRows val = rows_of(*table.val, input);
+    linalg::tell_unlabelled(train, table.stage, "train", options_.warn);
+    linalg::tell_unlabelled(val, table.stage, "val", options_.warn);
+    linalg::classes_to_learn(train, input.classes, table.stage, linalg::Labels::One, options_.warn);
     if (val.rows() == 0 && trials() > 1)
       options_.warn(fmt::format(
           "table '{}' has no labelled val rows to choose on: taking the first of m and hidden, "
@@ -94,7 +98,7 @@ class Hybrid final : public Learner {
                             input.interrupted)
                   ->predict({table.val}, input.parallel);
 
-    const linalg::FeatureRows all = rows_of(*table.train_val, table, "", input);
+    const linalg::FeatureRows all = rows_of(*table.train_val, input);
     const MemoryRows nothing({}, table.train_val->dim(), {});
     const linalg::FeatureRows none(nothing, classes, 0, input.parallel);
     const std::optional<TrainedHidden>& hidden = prepared[chosen.form].hidden;
@@ -118,27 +122,8 @@ class Hybrid final : public Learner {
            std::max<std::size_t>(options_.alphas.size(), 1) * std::max<std::size_t>(options_.betas.size(), 1);
   }
 
-  /// `part`: for warnings; empty where they have been given already.
-  linalg::FeatureRows rows_of(const RowSet& set, const TrainingTable& table, const std::string& part,
-                              const LearnerInput& input) const {
-    linalg::FeatureRows rows(set, input.classes.size(), std::numeric_limits<std::size_t>::max(),
-                             input.parallel);
-    if (rows.unlabelled() > 0 && !part.empty())
-      options_.warn(fmt::format("table '{}': {} {} rows have no label and are left out", table.stage,
-                                rows.unlabelled(), part));
-    return rows;
-  }
-
-  void check_classes(const TrainingTable& table, const linalg::FeatureRows& train,
-                     const std::vector<std::string>& classes) const {
-    const std::set<std::int32_t> shown(train.labels().begin(), train.labels().end());
-    if (shown.size() < 2)
-      throw Error(fmt::format(
-          "table '{}' has train rows of {} of its {} classes: expected at least 2 classes to tell "
-          "apart; check the labels, the splits and the rejected inputs",
-          table.stage, shown.size(), classes.size()));
-    if (const std::string absent = linalg::absent_classes(train.labels(), classes); !absent.empty())
-      options_.warn(fmt::format("no train rows of {}: the score of such a class is 0", absent));
+  static linalg::FeatureRows rows_of(const RowSet& set, const LearnerInput& input) {
+    return {set, input.classes.size(), kCacheBytes, input.parallel};
   }
 
   /// Without values of m and n that say the same as another: there are no more directions than features and

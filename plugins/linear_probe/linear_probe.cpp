@@ -225,11 +225,12 @@ class LinearProbe final : public Learner {
           fmt::format("c = {} did not converge in {} iterations: raise max_iterations, or scale the features "
                       "(scale: standard)",
                       c, result.iterations));
-    } else if (result.gradient_max > kPoorGradient * regression.gradient_scale(c)) {
-      warn_(fmt::format(
-          "c = {} stopped after {} iterations where float32 features allow no further progress: scale "
-          "them (scale: standard)",
-          c, result.iterations));
+    } else if (result.stop == linalg::LbfgsStop::Precision &&
+               result.gradient_max > kPoorGradient * regression.gradient_scale(c)) {
+      warn_(
+          fmt::format("c = {} stopped after {} iterations where float32 features allow no further progress{}",
+                      c, result.iterations,
+                      scale_ == linalg::RowScaler::Kind::Standard ? "" : ": scale them (scale: standard)"));
     }
   }
 

@@ -77,6 +77,26 @@ TEST(Comparison, CalibratesInEveryTrialAndLeavesDecisions) {
   EXPECT_FALSE(std::filesystem::exists(folder / "r/work"));
 }
 
+TEST(Learners, AreMadeBeforeAnythingIsComputed) {
+  if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "built without LibTorch";
+  const TempFolder folder;
+  const Outcome r = run(folder, R"(name: wrong
+stages:
+  images: {plugin: synthetic, with: {task: target, size: 32, train: 20, val: 10, test: 10}}
+  rows: {plugin: pixel_table, from: images}
+  tuned:
+    plugin: finetune
+    from: rows
+    with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors", unfreeze: {blocks: [nope]}}
+  report: {plugin: evaluate, from: tuned}
+)",
+                        "r");
+  EXPECT_EQ(r.program.exit_code, 1);
+  EXPECT_THAT(r.program.err,
+              ::testing::MatchesRegex("error: stage 'tuned' \\(finetune, [^)]*\\): [^\n]*nope[^\n]*\n"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "store" / "tables"));
+}
+
 TEST(Trials, NeverTrainOnTest) {
   const std::pair<const char*, const char*> kCases[] = {
       {"trains on test", "is of test: it may be scored, never trained on"},

@@ -33,8 +33,8 @@ struct LearnerInput {
   std::string work_folder;  ///< For checkpoints; exists, kept between runs of one config.
   const std::atomic<bool>&
       interrupted;  ///< Set on SIGINT/SIGTERM: return soon by throwing Error("interrupted").
-  /// Some input of the source has several labels: every class is a question of its own, and scores are
-  /// probabilities that need not add up to 1. Learners that cannot do that throw Error.
+  /// Some train or val input of the source has several labels: every class is a question of its own, and
+  /// scores are probabilities that need not add up to 1. Learners that cannot do that throw Error.
   bool multi_label = false;
 };
 

@@ -1,6 +1,7 @@
 #include "config/sweep_points.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -69,6 +70,24 @@ std::vector<SweepPoint> list_points(const fs::path& list, Diagnostics& diagnosti
   return out;
 }
 
+/// A combination has one value for a key: with two, a table could not say which one was run.
+void refuse_doubles(const std::vector<std::vector<Override>>& axes, const std::vector<SweepPoint>& entries,
+                    Diagnostics& diagnostics) {
+  std::set<std::string> told;
+  const auto refuse = [&](const Override& again) {
+    if (told.insert(again.key).second)
+      diagnostics.error(again.at, fmt::format("{} is varied twice in one combination; give it one "
+                                                        "list of values",
+                                                        again.key));
+  };
+  std::set<std::string> keys;
+  for (const std::vector<Override>& axis : axes)
+    if (!axis.empty() && !keys.insert(axis.front().key).second) refuse(axis.front());
+  for (const SweepPoint& entry : entries)
+    for (const Override& value : entry)
+      if (keys.contains(value.key)) refuse(value);
+}
+
 /// Changing the plugin forgets the parameters, and `with` replaces them all.
 int rank(const Override& override) {
   return override.key.ends_with(".plugin") ? 0 : override.key.ends_with(".with") ? 1 : 2;
@@ -88,6 +107,7 @@ std::vector<SweepPoint> sweep_points(const std::vector<std::string>& grids, cons
   }
   if (size > kMaxSweepPoints)
     diagnostics.error({}, fmt::format("{:.0f} combinations; a sweep has at most {}", size, kMaxSweepPoints));
+  refuse_doubles(axes, points, diagnostics);
   if (diagnostics.has_errors()) return {};
   for (const std::vector<Override>& axis : axes) {
     std::vector<SweepPoint> more;

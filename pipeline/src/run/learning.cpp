@@ -60,9 +60,11 @@ std::vector<std::unique_ptr<TableRows>> of_split(const std::vector<Learning::Tab
   return aligned(tables, [&](std::uint32_t input) { return wanted(listing.inputs[input].split); });
 }
 
+/// By train and val: test has no say in how anything is trained.
 bool is_multi_label(const Listing& listing) {
-  return std::any_of(listing.inputs.begin(), listing.inputs.end(),
-                     [](const ListedInput& input) { return input.labels.size() > 1; });
+  return std::any_of(listing.inputs.begin(), listing.inputs.end(), [](const ListedInput& input) {
+    return input.split != Split::Test && input.labels.size() > 1;
+  });
 }
 
 void check_scores(const Scores& scores, std::size_t rows, std::size_t classes, const char* what) {
@@ -170,6 +172,15 @@ class Learning::RunTrials final : public Trials {
     const Learning::Rows parts{used(Train), used(Val), used(Train, Val), used(Score)};
 
     const std::filesystem::path work = learning_.out_ / "work" / plan.id / "trial";
+    struct Remove {
+      const std::filesystem::path& work;
+      ~Remove() {
+        std::error_code ignored;
+        std::filesystem::remove_all(work, ignored);
+        std::filesystem::remove(work.parent_path(), ignored);
+        std::filesystem::remove(work.parent_path().parent_path(), ignored);
+      }
+    } const remove{work};
     const auto start = std::chrono::steady_clock::now();
     Result result;
     try {
@@ -190,10 +201,6 @@ class Learning::RunTrials final : public Trials {
                               e.what()));
     }
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    std::error_code ignored;
-    std::filesystem::remove_all(work, ignored);
-    std::filesystem::remove(work.parent_path(), ignored);
-    std::filesystem::remove(work.parent_path().parent_path(), ignored);
     return result;
   }
 

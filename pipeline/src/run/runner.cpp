@@ -51,6 +51,11 @@ class Run {
       const std::lock_guard lock(current_mutex_);
       if (current_ != nullptr) current_->commit_now();
     });
+    // What is wrong with a learner's files shows before hours of extraction, not after.
+    for (std::size_t i = 0; i < plan_.stages.size(); ++i)
+      if (const StageKind kind = plan_.stages[i].schema.kind;
+          !is_streamed(kind) && kind != StageKind::Service)
+        factory_.get(i);
     stream(memo, workers);
     if (signals_.interrupted()) return interrupted(start);
     learn(workers);

@@ -108,15 +108,16 @@ void read_results(const Value& results, const Plan& plan, SweepRow& row) {
   }
 }
 
-/// Everything that the figures of a combination depend on: its resolved config, the plugins, the tables'
-/// fingerprints (weights are in them), and every input with its content. Nothing when an input has not been
-/// read yet: then it is not finished either.
+/// Everything that the figures of a combination depend on: its resolved config, the plugins, the files that
+/// parameters name, the tables' fingerprints, and every input with its content. Nothing when an input has not
+/// been read yet: then it is not finished either.
 std::optional<std::string> state_of(const Plan& plan, Registry& registry, const fs::path& store) {
   std::string text = to_yaml(plan);
-  for (const StagePlan& s : plan.stages)
-    text += fmt::format("{} {} {}\n", s.schema.name, s.schema.version, s.schema.libraries);
   StageFactory factory(plan, registry, [](const std::string&) {});
   DigestMemo memo(store / "digests.memo");
+  for (const StagePlan& s : plan.stages)
+    text += fmt::format("{} {} {} {}\n", s.schema.name, s.schema.version, s.schema.libraries,
+                        parameters_by_content(s, memo).to_json());
   Meter meter(plan.stages.size());
   const std::atomic<bool> never{false};
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {

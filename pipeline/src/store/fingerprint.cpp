@@ -1,6 +1,7 @@
 #include "store/fingerprint.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace graft {
 namespace {
@@ -48,7 +49,16 @@ Value canonical(const ParamSpec& spec, const Value& v, DigestMemo& memo) {
   }
 }
 
+bool names_files(const ParamSpec& spec) {
+  return spec.kind == ParamSpec::Kind::File ||
+         std::any_of(spec.fields.begin(), spec.fields.end(), names_files);
+}
+
 }  // namespace
+
+Value parameters_by_content(const StagePlan& stage, DigestMemo& memo) {
+  return canonical_members(stage.schema.params, stage.params.value(), memo);
+}
 
 Fingerprint fingerprint(const Plan& plan, std::size_t collector, DigestMemo& memo) {
   Fingerprint out;
@@ -64,7 +74,12 @@ Fingerprint fingerprint(const Plan& plan, std::size_t collector, DigestMemo& mem
     for (const StagePlan::Service& service : s.services)
       stage["services"][service.plugin] = service.version + " " + service.libraries;
     // A source's parameters choose and describe entries; what the entries hold is in their content digests.
-    if (!source) stage["with"] = canonical_members(s.schema.params, s.params.value(), memo);
+    if (!source) stage["with"] = parameters_by_content(s, memo);
+    if (source && s.schema.outputs[0].type == PortType::Tensor) {
+      std::vector<ParamSpec> files;
+      std::copy_if(s.schema.params.begin(), s.schema.params.end(), std::back_inserter(files), names_files);
+      stage["files"] = canonical_members(files, s.params.value(), memo);
+    }
     if (!source) {
       const std::string& port = plan.stages[s.inputs[0].stage].schema.outputs[s.inputs[0].port].name;
       if (port != "out") stage["from_port"] = port;

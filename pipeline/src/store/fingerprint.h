@@ -23,7 +23,11 @@ struct Fingerprint {
 /// Fingerprint of the table that `collector` makes: plugin names, versions and libraries, every
 /// output-changing parameter, the digests of files named by parameters, the seed where it matters, of the
 /// collector and all stages upstream of it. The source counts only when it makes the content itself (draws or
-/// computes it).
+/// computes it); where it gives tensors, so do the files that it takes them from: they decide the shape of a
+/// row.
 GRAFT_API Fingerprint fingerprint(const Plan& plan, std::size_t collector, DigestMemo& memo);
+
+/// Parameters of a stage that change its output, with the digests of files in the place of their paths.
+GRAFT_API Value parameters_by_content(const StagePlan& stage, DigestMemo& memo);
 
 }  // namespace graft

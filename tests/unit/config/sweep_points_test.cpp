@@ -44,6 +44,20 @@ TEST(SweepPoints, EveryEntryOfTheListWithEveryCombinationOfTheGrids) {
                           "m.plugin=\"p\" m.with={} n.z=3 a=1 ", "a=0 ", "a=1 "));
 }
 
+TEST(SweepPoints, AKeyHasOneValueInACombination) {
+  const test::TempFolder folder;
+  const auto list = folder.write("list.yaml", "- {m.x: 1}\n");
+  const auto fault = [&](const std::vector<std::string>& grids) {
+    Diagnostics diagnostics;
+    EXPECT_TRUE(sweep_points(grids, list, diagnostics).empty());
+    return diagnostics.render();
+  };
+  EXPECT_THAT(
+      fault({"a.x=[1, 2]", "a.x=3"}),
+      ::testing::HasSubstr("error: a.x is varied twice in one combination; give it one list of values"));
+  EXPECT_THAT(fault({"m.x=[1, 2]"}), ::testing::HasSubstr("list.yaml:1:4: error: m.x is varied twice"));
+}
+
 SweepRow row(std::vector<SweepFigures> figures) {
   SweepRow out;
   for (const SweepFigures& f : figures) out.learners.push_back({"l", f, 0});

@@ -57,6 +57,25 @@ TEST_F(FingerprintTest, ChangesWithWhateverChangesTheRows) {
   EXPECT_NE(print({}), base) << "one byte of the model file";
 }
 
+TEST_F(FingerprintTest, OfASourceOfTensorsTheFilesCount) {
+  folder_.write("a.h5", "eight features");
+  folder_.write("b.h5", "one feature");
+  folder_.write("copy/a.h5", "eight features");
+  const auto of = [&](const std::string& table, PortType type) {
+    return print({}, [&](Plan& p) {
+      StagePlan& source = p.stages[0];
+      source.schema.outputs[0].type = type;
+      source.schema.params.push_back(list("tables", file("table")));
+      Value value = source.params.value();
+      value["tables"].push((folder_ / table).string());
+      source.params = Params(value);
+    });
+  };
+  EXPECT_NE(of("a.h5", PortType::Tensor), of("b.h5", PortType::Tensor));
+  EXPECT_EQ(of("a.h5", PortType::Tensor), of("copy/a.h5", PortType::Tensor));
+  EXPECT_EQ(of("a.h5", PortType::Image), of("b.h5", PortType::Image));
+}
+
 TEST_F(FingerprintTest, ChangesWithTheServicesThatAStageCalls) {
   const std::string base = print({});
   const auto served = [&](const std::string& version, const std::string& libraries) {
