@@ -77,8 +77,8 @@ void refuse_doubles(const std::vector<std::vector<Override>>& axes, const std::v
   const auto refuse = [&](const Override& again) {
     if (told.insert(again.key).second)
       diagnostics.error(again.at, fmt::format("{} is varied twice in one combination; give it one "
-                                                        "list of values",
-                                                        again.key));
+                                              "list of values",
+                                              again.key));
   };
   std::set<std::string> keys;
   for (const std::vector<Override>& axis : axes)
