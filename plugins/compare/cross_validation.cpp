@@ -43,19 +43,6 @@ std::map<std::string, std::size_t> deal(const std::vector<Trials::Input>& inputs
   return out;
 }
 
-void summarise(CrossValidated& of) {
-  std::vector<double> accuracy, balanced, log_loss;
-  for (const TrialFigures& t : of.trials) {
-    accuracy.push_back(t.figures.accuracy);
-    balanced.push_back(t.figures.balanced);
-    log_loss.push_back(t.figures.log_loss);
-    of.seconds += t.seconds / static_cast<double>(of.trials.size());
-  }
-  of.accuracy = spread(accuracy);
-  of.balanced = spread(balanced);
-  of.log_loss = spread(log_loss);
-}
-
 }  // namespace
 
 std::optional<Trials::Result> try_fit(const ReportInput& input, const StudyOptions& options,
@@ -105,7 +92,6 @@ std::vector<CrossValidated> cross_validate(const ReportInput& input, const Study
       }
     }
     for (const auto& [key, value] : correct) of.correct.push_back(value);
-    summarise(of);
     // Only where both have scored every input as often.
     const std::size_t trials = options.repeats * options.folds;
     if (!out.empty() && of.trials.size() == trials && out[0].trials.size() == trials)

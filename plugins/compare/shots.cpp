@@ -9,18 +9,6 @@
 namespace graft {
 namespace {
 
-void summarise(CurvePoint& point) {
-  std::vector<double> accuracy, balanced, log_loss;
-  for (const TrialFigures& t : point.trials) {
-    accuracy.push_back(t.figures.accuracy);
-    balanced.push_back(t.figures.balanced);
-    log_loss.push_back(t.figures.log_loss);
-  }
-  point.accuracy = spread(accuracy);
-  point.balanced = spread(balanced);
-  point.log_loss = spread(log_loss);
-}
-
 /// Classes that have fewer inputs than asked for, in a warning.
 void tell_about_few(const std::vector<Trials::Input>& inputs, const std::vector<std::size_t>& pool,
                     std::size_t shots, const Predictions& p, const StudyOptions& options) {
@@ -50,7 +38,7 @@ std::vector<LearningCurve> learning_curves(const ReportInput& input, const Study
           "shots: learning curves are of test, which has no labelled input; give the source a test split");
     LearningCurve curve{p.learner, {}};
     for (const auto& shots : options.shots) {
-      CurvePoint point{shots, {}, {}, {}, {}};
+      CurvePoint point{shots, {}};
       if (!shots) {
         const auto trained = static_cast<std::size_t>(std::count_if(
             pool.begin(), pool.end(), [&](std::size_t i) { return inputs[i].split == Split::Train; }));
@@ -67,7 +55,6 @@ std::vector<LearningCurve> learning_curves(const ReportInput& input, const Study
         point.trials.push_back(
             {d, 0, rows.train.size(), rows.val.size(), figures(p, result->scores, "test"), result->seconds});
       }
-      summarise(point);
       curve.points.push_back(std::move(point));
     }
     out.push_back(std::move(curve));

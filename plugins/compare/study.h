@@ -33,12 +33,13 @@ struct TrialFigures {
   double seconds = 0;
 };
 
+/// Of one figure over trials: spread_of(trials, &Figures::accuracy).
+Spread spread_of(const std::vector<TrialFigures>& trials, double Figures::*figure);
+
 struct CrossValidated {
   std::string learner;
   std::vector<TrialFigures> trials;
-  std::vector<double> correct;  ///< Of every input, in the order of the source: mean over the repeats.
-  Spread accuracy, balanced, log_loss;
-  double seconds = 0;                  ///< Mean of a trial.
+  std::vector<double> correct;         ///< Of every input, by key: mean over the repeats.
   std::optional<Interval> difference;  ///< Of accuracy, against the first learner.
 };
 
@@ -54,7 +55,6 @@ std::vector<CrossValidated> cross_validate(const ReportInput& input, const Study
 struct CurvePoint {
   std::optional<std::size_t> shots;
   std::vector<TrialFigures> trials;  ///< One for each draw.
-  Spread accuracy, balanced, log_loss;
 };
 struct LearningCurve {
   std::string learner;

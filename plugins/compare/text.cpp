@@ -6,28 +6,13 @@
 #include <cmath>
 #include <map>
 
+#include "metrics/text_table.h"
+
 namespace graft {
 namespace {
 
 std::string shots_name(const std::optional<std::size_t>& shots) {
   return shots ? std::to_string(*shots) : "all";
-}
-
-/// Cells in columns: the first flush left, the others flush right.
-std::string columns(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<std::size_t> width;
-  for (const auto& row : rows) {
-    width.resize(std::max(width.size(), row.size()));
-    for (std::size_t c = 0; c < row.size(); ++c) width[c] = std::max(width[c], row[c].size());
-  }
-  std::string out;
-  for (const auto& row : rows) {
-    std::string line;
-    for (std::size_t c = 0; c < row.size(); ++c)
-      line += c == 0 ? fmt::format("{:<{}}", row[c], width[c]) : fmt::format("  {:>{}}", row[c], width[c]);
-    out += line.erase(line.find_last_not_of(' ') + 1) + "\n";
-  }
-  return out;
 }
 
 std::string with_interval(const Interval& i) {
@@ -46,6 +31,12 @@ std::size_t inputs_of(const Comparison& c) {
   return most;
 }
 
+double mean_seconds(const std::vector<TrialFigures>& trials) {
+  double sum = 0;
+  for (const TrialFigures& t : trials) sum += t.seconds / static_cast<double>(trials.size());
+  return sum;
+}
+
 Value to_value(const Spread& s) {
   Value v = Value::map();
   v["mean"] = s.mean;
@@ -62,34 +53,48 @@ Value to_value(const Interval& i) {
 
 }  // namespace
 
+Spread spread_of(const std::vector<TrialFigures>& trials, double Figures::*figure) {
+  std::vector<double> values;
+  for (const TrialFigures& t : trials) values.push_back(t.figures.*figure);
+  return spread(values);
+}
+
 std::string to_text(const Comparison& c) {
   std::string out;
   const char* balanced = c.multi_label ? "mAP" : "balanced";
   const std::string sure = fmt::format("{:g} %", c.options.confidence * 100);
   if (!c.test.empty()) {
-    std::vector<std::vector<std::string>> rows{{"", "n", "accuracy (" + sure + ")"}};
-    for (const auto& d : c.test) rows.push_back({d.learner, std::to_string(d.n), with_interval(d.accuracy)});
-    out += fmt::format("\ndifferences from {} on test, paired\n{}", c.against, columns(rows));
+    TextTable table;
+    table.add({"", "n", "accuracy (" + sure + ")"});
+    for (const auto& d : c.test) table.add({d.learner, std::to_string(d.n), with_interval(d.accuracy)});
+    out += fmt::format("\ndifferences from {} on test, paired\n{}", c.against, table.print());
   }
   if (!c.folds.empty()) {
-    std::vector<std::vector<std::string>> rows{
-        {"", "accuracy", balanced, "log loss", "seconds", "from " + c.against + " (" + sure + ")"}};
+    TextTable table;
+    table.add({"", "accuracy", balanced, "log loss", "seconds", "from " + c.against + " (" + sure + ")"});
     for (const CrossValidated& l : c.folds)
-      rows.push_back({l.learner, with_deviation(l.accuracy), with_deviation(l.balanced),
-                      with_deviation(l.log_loss), fmt::format("{:.2f}", l.seconds),
-                      l.difference ? with_interval(*l.difference) : ""});
+      table.add({l.learner, with_deviation(spread_of(l.trials, &Figures::accuracy)),
+                 with_deviation(spread_of(l.trials, &Figures::balanced)),
+                 with_deviation(spread_of(l.trials, &Figures::log_loss)),
+                 fmt::format("{:.2f}", mean_seconds(l.trials)),
+                 l.difference ? with_interval(*l.difference) : ""});
     out += fmt::format("\ncross-validation, {} x {} folds of {} inputs\n{}", c.options.repeats,
-                       c.options.folds, inputs_of(c), columns(rows));
+                       c.options.folds, inputs_of(c), table.print());
   }
   if (!c.curves.empty()) {
-    std::vector<std::vector<std::string>> rows{{"inputs of each class"}};
-    for (const CurvePoint& p : c.curves[0].points) rows[0].push_back(shots_name(p.shots));
+    TextTable table;
+    std::vector<std::string> head = {"inputs of each class"};
+    for (const CurvePoint& p : c.curves[0].points) head.push_back(shots_name(p.shots));
+    table.add(head);
     for (const LearningCurve& l : c.curves) {
-      rows.push_back({l.learner});
-      for (const CurvePoint& p : l.points)
-        rows.back().push_back(std::isnan(p.accuracy.mean) ? "-" : fmt::format("{:.4f}", p.accuracy.mean));
+      std::vector<std::string> cells = {l.learner};
+      for (const CurvePoint& p : l.points) {
+        const double mean = spread_of(p.trials, &Figures::accuracy).mean;
+        cells.push_back(std::isnan(mean) ? "-" : fmt::format("{:.4f}", mean));
+      }
+      table.add(std::move(cells));
     }
-    out += fmt::format("\naccuracy on test, mean of {} draws\n{}", c.options.draws, columns(rows));
+    out += fmt::format("\naccuracy on test, mean of {} draws\n{}", c.options.draws, table.print());
   }
   return out;
 }
@@ -111,15 +116,19 @@ Value to_value(const Comparison& c) {
     cv["inputs"] = static_cast<std::int64_t>(inputs_of(c));
     for (const CrossValidated& l : c.folds) {
       Value& of = cv["learners"][l.learner];
-      of["accuracy"] = to_value(l.accuracy);
-      of[balanced] = to_value(l.balanced);
-      of["log_loss"] = to_value(l.log_loss);
+      of["accuracy"] = to_value(spread_of(l.trials, &Figures::accuracy));
+      of[balanced] = to_value(spread_of(l.trials, &Figures::balanced));
+      of["log_loss"] = to_value(spread_of(l.trials, &Figures::log_loss));
       if (l.difference) of["accuracy_against"] = to_value(*l.difference);
     }
     // NaN is worse than anything: a learner that failed in every trial is not the best.
-    const auto accuracy = [](const CrossValidated& l) { return l.trials.empty() ? -1 : l.accuracy.mean; };
+    const auto accuracy = [](const CrossValidated& l) {
+      return l.trials.empty() ? -1 : spread_of(l.trials, &Figures::accuracy).mean;
+    };
     const auto best = std::max_element(c.folds.begin(), c.folds.end(), [&](const auto& a, const auto& b) {
-      return accuracy(a) != accuracy(b) ? accuracy(a) < accuracy(b) : a.log_loss.mean > b.log_loss.mean;
+      return accuracy(a) != accuracy(b) ? accuracy(a) < accuracy(b)
+                                        : spread_of(a.trials, &Figures::log_loss).mean >
+                                              spread_of(b.trials, &Figures::log_loss).mean;
     });
     cv["best"] = best->learner;
   }
@@ -130,9 +139,9 @@ Value to_value(const Comparison& c) {
       for (const CurvePoint& p : l.points) {
         Value point = Value::map();
         point["shots"] = p.shots ? Value(static_cast<std::int64_t>(*p.shots)) : Value("all");
-        point["accuracy"] = to_value(p.accuracy);
-        point[balanced] = to_value(p.balanced);
-        point["log_loss"] = to_value(p.log_loss);
+        point["accuracy"] = to_value(spread_of(p.trials, &Figures::accuracy));
+        point[balanced] = to_value(spread_of(p.trials, &Figures::balanced));
+        point["log_loss"] = to_value(spread_of(p.trials, &Figures::log_loss));
         points.push(std::move(point));
       }
       v["shots"]["learners"][l.learner] = std::move(points);

@@ -68,10 +68,10 @@ struct Near {
   Neighbourhood train, val;
 };
 
-LabelledRows merged(const LabelledRows& own, const Near& near, const Neighbourhood& neighbourhood,
-                    const std::vector<std::int32_t>& labels, std::size_t classes, const Pooling& pooling,
-                    Parallel& parallel) {
-  return {merged_features(own.values, mean_features(neighbourhood, near.index, pooling, parallel),
+LabelledRows merged(const LabelledRows& own, const linalg::ExactIndex& index,
+                    const Neighbourhood& neighbourhood, const std::vector<std::int32_t>& labels,
+                    std::size_t classes, const Pooling& pooling, Parallel& parallel) {
+  return {merged_features(own.values, mean_features(neighbourhood, index, pooling, parallel),
                           votes(neighbourhood, labels, classes, pooling, parallel), own.rows()),
           2 * own.dim + classes, own.labels};
 }
@@ -141,21 +141,6 @@ std::vector<float> represented(const linalg::FeatureRows& rows, const Representa
   return out;
 }
 
-Embedding fit_directions(const HybridOptions& options, const Form& form, const linalg::FeatureRows& train,
-                         std::size_t classes, Parallel& parallel) {
-  if (!form.m) {
-    std::vector<std::int32_t> all(train.dim());
-    std::iota(all.begin(), all.end(), 0);
-    return Embedding::choice("all", train.dim(), std::move(all));
-  }
-  using Directions = HybridOptions::Directions;
-  if (options.directions == Directions::Svd)
-    return fit_pca(train, {*form.m, {}, false}, options.warn, parallel);
-  return select_features(train, classes,
-                         options.directions == Directions::Fisher ? SelectBy::Fisher : SelectBy::Variance,
-                         *form.m, options.warn, parallel);
-}
-
 template <typename T>
 const T& middle(const std::vector<T>& list) {
   return list[(list.size() - 1) / 2];
@@ -187,13 +172,28 @@ Value ablation(const HybridOptions& options, const Prepared& p, const Chosen& ch
       head_on(means(p.train, near.train), means(p.val, near.val)));
   add("votes: the neighbours' labels", measured(voted, p.val.labels));
   add("concat: all three in one head",
-      head_on(merged(p.train, near, near.train, p.train.labels, classes, pooling, parallel),
-              merged(p.val, near, near.val, p.train.labels, classes, pooling, parallel)));
+      head_on(merged(p.train, near.index, near.train, p.train.labels, classes, pooling, parallel),
+              merged(p.val, near.index, near.val, p.train.labels, classes, pooling, parallel)));
   add("hybrid: what was chosen", {chosen.accuracy, chosen.log_loss});
   return table;
 }
 
 }  // namespace
+
+Embedding fit_directions(const HybridOptions& options, const Form& form, const linalg::FeatureRows& train,
+                         std::size_t classes, Parallel& parallel) {
+  if (!form.m) {
+    std::vector<std::int32_t> all(train.dim());
+    std::iota(all.begin(), all.end(), 0);
+    return Embedding::choice("all", train.dim(), std::move(all));
+  }
+  using Directions = HybridOptions::Directions;
+  if (options.directions == Directions::Svd)
+    return fit_pca(train, {*form.m, {}, false}, options.warn, parallel);
+  return select_features(train, classes,
+                         options.directions == Directions::Fisher ? SelectBy::Fisher : SelectBy::Variance,
+                         *form.m, options.warn, parallel);
+}
 
 Value describe(const Form& form) {
   Value v = Value::map();
@@ -206,15 +206,11 @@ Representation Prepared::representation() const {
   return {directions, hidden ? std::optional(hidden->layer) : std::nullopt};
 }
 
-Prepared prepare(const HybridOptions& options, const Form& form, const linalg::FeatureRows& train,
-                 const Origins& origins, const linalg::FeatureRows& val, std::size_t classes,
-                 std::optional<std::size_t> epochs, Parallel& parallel,
+Prepared prepare(const HybridOptions& options, const Form& form, Embedding directions,
+                 const linalg::FeatureRows& train, const Origins& origins, const linalg::FeatureRows& val,
+                 std::size_t classes, std::optional<std::size_t> epochs, Parallel& parallel,
                  const std::atomic<bool>& interrupted) {
-  Prepared p{fit_directions(options, form, train, classes, parallel),
-             {},
-             {{}, 0, train.labels()},
-             {{}, 0, val.labels()},
-             origins};
+  Prepared p{std::move(directions), {}, {{}, 0, train.labels()}, {{}, 0, val.labels()}, origins};
   if (form.units > 0) {
     HiddenOptions hidden = options.hidden;
     hidden.units = form.units;
@@ -267,9 +263,10 @@ Chosen choose(const HybridOptions& options, const std::vector<Prepared>& prepare
         const Settings alone{Combination::Votes, pooling, 0, 0};
         contest.enter(alone, head.c, form, combine(alone, parts, labels.size(), classes));
         if (options.combination == Combination::Concat) {
-          Heads heads(merged(p.train, near, near.train, p.train.labels, classes, pooling, parallel), classes,
-                      parallel, interrupted);
-          const LabelledRows val = merged(p.val, near, near.val, p.train.labels, classes, pooling, parallel);
+          Heads heads(merged(p.train, near.index, near.train, p.train.labels, classes, pooling, parallel),
+                      classes, parallel, interrupted);
+          const LabelledRows val =
+              merged(p.val, near.index, near.val, p.train.labels, classes, pooling, parallel);
           for (const double c : options.c) {
             Scores scores(labels.size(), classes);
             scores.values = head_scores(heads.fit(c), val.values, parallel);
@@ -297,24 +294,17 @@ Chosen choose(const HybridOptions& options, const std::vector<Prepared>& prepare
 std::unique_ptr<HybridPredictor> fit_predictor(const Prepared& prepared, const Settings& settings, double c,
                                                std::size_t classes, Parallel& parallel,
                                                const std::atomic<bool>& interrupted) {
-  const LabelledRows* head_rows = &prepared.train;
+  const LabelledRows& own = prepared.train;
+  linalg::ExactIndex index(own.values, own.dim, linalg::Metric::Cosine);
   LabelledRows side_by_side;
-  if (settings.combination == Combination::Concat) {
-    const Near near({prepared.directions,
-                     prepared.hidden,
-                     prepared.train,
-                     {{}, prepared.train.dim, {}},
-                     prepared.origins},
-                    settings.pooling.n, parallel);
+  const bool concat = settings.combination == Combination::Concat;
+  if (concat)
     side_by_side =
-        merged(prepared.train, near, near.train, prepared.train.labels, classes, settings.pooling, parallel);
-    head_rows = &side_by_side;
-  }
-  Heads heads(*head_rows, classes, parallel, interrupted);
-  return std::make_unique<HybridPredictor>(
-      prepared.representation(),
-      linalg::ExactIndex(prepared.train.values, prepared.train.dim, linalg::Metric::Cosine),
-      prepared.train.labels, LinearPredictor(heads.fit(c), c), settings);
+        merged(own, index, neighbours_of_own_rows(index, prepared.origins, settings.pooling.n, parallel),
+               own.labels, classes, settings.pooling, parallel);
+  Heads heads(concat ? side_by_side : own, classes, parallel, interrupted);
+  return std::make_unique<HybridPredictor>(prepared.representation(), std::move(index), own.labels,
+                                           LinearPredictor(heads.fit(c), c), settings);
 }
 
 }  // namespace graft

@@ -48,11 +48,16 @@ struct Prepared {
   Representation representation() const;
 };
 
-/// Throws Error when the rows leave nothing to fit. `epochs`: train the hidden layer for so many and do not
+/// Step 1 of a form, whatever its hidden layer. Throws Error when the rows leave nothing to fit.
+Embedding fit_directions(const HybridOptions& options, const Form& form, const linalg::FeatureRows& train,
+                         std::size_t classes, Parallel& parallel);
+
+/// `epochs`: train the hidden layer for so many and do not
 /// look at val. `val` may be empty.
-Prepared prepare(const HybridOptions& options, const Form& form, const linalg::FeatureRows& train,
-                 const Origins& origins, const linalg::FeatureRows& val, std::size_t classes,
-                 std::optional<std::size_t> epochs, Parallel& parallel, const std::atomic<bool>& interrupted);
+Prepared prepare(const HybridOptions& options, const Form& form, Embedding directions,
+                 const linalg::FeatureRows& train, const Origins& origins, const linalg::FeatureRows& val,
+                 std::size_t classes, std::optional<std::size_t> epochs, Parallel& parallel,
+                 const std::atomic<bool>& interrupted);
 
 struct Chosen {
   Settings settings;

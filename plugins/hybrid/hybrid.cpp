@@ -79,9 +79,16 @@ class Hybrid final : public Learner {
     const HybridOptions options = within_reach(train);
     std::vector<Prepared> prepared;
     // Without val there is nothing to choose by: the first form is taken.
-    for (std::size_t f = 0; f < (val.rows() > 0 ? options.forms.size() : 1); ++f)
-      prepared.push_back(prepare(options, options.forms[f], train, Origins(*table.train, train.positions()),
-                                 val, classes, {}, input.parallel, input.interrupted));
+    const Origins origins(*table.train, train.positions());
+    for (std::size_t f = 0; f < (val.rows() > 0 ? options.forms.size() : 1); ++f) {
+      // Forms of one m follow each other: their directions are the same.
+      const bool known = f > 0 && options.forms[f].m == options.forms[f - 1].m;
+      prepared.push_back(
+          prepare(options, options.forms[f],
+                  known ? prepared.back().directions
+                        : fit_directions(options, options.forms[f], train, classes, input.parallel),
+                  train, origins, val, classes, {}, input.parallel, input.interrupted));
+    }
     LearnerResult out;
     out.summary = Value::map();
     Chosen chosen = choose(options, prepared, classes, input.parallel, input.interrupted, out.summary);
@@ -102,9 +109,11 @@ class Hybrid final : public Learner {
     const MemoryRows nothing({}, table.train_val->dim(), {});
     const linalg::FeatureRows none(nothing, classes, 0, input.parallel);
     const std::optional<TrainedHidden>& hidden = prepared[chosen.form].hidden;
-    const Prepared refit = prepare(
-        options, options.forms[chosen.form], all, Origins(*table.train_val, all.positions()), none, classes,
-        hidden ? std::optional(hidden->epochs) : std::nullopt, input.parallel, input.interrupted);
+    const Form& form = options.forms[chosen.form];
+    const Prepared refit =
+        prepare(options, form, fit_directions(options, form, all, classes, input.parallel), all,
+                Origins(*table.train_val, all.positions()), none, classes,
+                hidden ? std::optional(hidden->epochs) : std::nullopt, input.parallel, input.interrupted);
     auto predictor =
         fit_predictor(refit, chosen.settings, chosen.c, classes, input.parallel, input.interrupted);
     predictor->set_positions(all.positions());

@@ -9,6 +9,7 @@
 #include "embedding/parameter.h"
 #include "knn_model.h"
 #include "linalg/features.h"
+#include "linalg/learning.h"
 #include "linalg/softmax.h"
 #include "similarity/retrieval.h"
 
@@ -111,10 +112,7 @@ class Knn final : public Learner {
     const std::size_t cache = embedding_.given() ? kCacheBytes : std::numeric_limits<std::size_t>::max();
     linalg::FeatureRows rows(set, input.classes.size(), cache, input.parallel);
     const bool first = *part != '\0';
-    if (rows.unlabelled() > 0 && first) {
-      warn_(fmt::format("table '{}': {} {} rows have no label and are left out", stage, rows.unlabelled(),
-                        part));
-    }
+    if (first) linalg::tell_unlabelled(rows, stage, part, warn_);
     std::vector<std::int32_t> labels = rows.labels();
     if (labels.empty()) {
       throw Error(fmt::format(
@@ -145,10 +143,7 @@ class Knn final : public Learner {
       }
     }
     const linalg::FeatureRows val(*table.val, input.classes.size(), 0, input.parallel);
-    if (val.unlabelled() > 0) {
-      warn_(fmt::format("table '{}': {} val rows have no label and are left out", table.stage,
-                        val.unlabelled()));
-    }
+    linalg::tell_unlabelled(val, table.stage, "val", warn_);
     Vote how = trials.front().how;
     if (val.rows() > 0) {
       found = try_on_val(train, *table.val, input, trials);

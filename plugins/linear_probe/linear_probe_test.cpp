@@ -8,6 +8,8 @@
 
 #include <graft/random.h>
 
+#include "linalg/fixtures.h"
+
 namespace graft {
 namespace {
 
@@ -172,46 +174,19 @@ INSTANTIATE_TEST_SUITE_P(
                       Reference{3, "class_weights: balanced, loss: one_vs_rest", 100, 5265.7633668206,
                                 0.88888889, 0.34103846}));
 
-/// Rows with any labels.
-class MultiLabelRows final : public RowSet {
- public:
-  MultiLabelRows(std::vector<float> values, std::size_t dim, std::vector<std::vector<std::int32_t>> labels)
-      : values_(std::move(values)), shape_({static_cast<std::int64_t>(dim)}), labels_(std::move(labels)) {
-    for (std::size_t r = 0; r < labels_.size(); ++r) keys_.push_back("row" + std::to_string(r));
-  }
-  /// Those of the fixtures: a row of `data` is also of class r // 7 % classes.
-  MultiLabelRows(const Data& data, std::size_t classes) : MultiLabelRows(data.values, data.dim, {}) {
-    for (std::size_t r = 0; r < data.labels.size(); ++r) {
-      labels_.push_back({data.labels[r], static_cast<std::int32_t>(r / 7 % classes)});
-      keys_.push_back("row" + std::to_string(r));
-    }
-  }
-  std::size_t rows() const override { return labels_.size(); }
-  const Shape& shape() const override { return shape_; }
-  DType dtype() const override { return DType::F32; }
-  std::string_view key(std::size_t r) const override { return keys_[r]; }
-  std::uint32_t view(std::size_t) const override { return 0; }
-  Split split(std::size_t) const override { return Split::Train; }
-  std::span<const std::int32_t> labels(std::size_t r) const override { return labels_[r]; }
-  void read(std::size_t first, std::size_t count, float* out) const override {
-    std::copy_n(values_.data() + first * dim(), count * dim(), out);
-  }
-  void read_raw(std::size_t first, std::size_t count, void* out) const override {
-    read(first, count, static_cast<float*>(out));
-  }
-
- private:
-  std::vector<float> values_;
-  Shape shape_;
-  std::vector<std::vector<std::int32_t>> labels_;
-  std::vector<std::string> keys_;
-};
+/// Those of the fixtures: a row of `data` is also of class r // 7 % classes.
+linalg::SeveralLabelRows two_labels_a_row(const Data& data, std::size_t classes) {
+  std::vector<std::vector<std::int32_t>> labels;
+  for (std::size_t r = 0; r < data.labels.size(); ++r)
+    labels.push_back({data.labels[r], static_cast<std::int32_t>(r / 7 % classes)});
+  return {data.values, data.dim, std::move(labels)};
+}
 
 class SeveralLabelsAgainstScikitLearn : public ::testing::TestWithParam<Reference> {};
 
 TEST_P(SeveralLabelsAgainstScikitLearn, ReachesTheSameOptimum) {
   const Reference& want = GetParam();
-  const MultiLabelRows train(random_data(90, 6, want.classes, 1), want.classes);
+  const auto train = two_labels_a_row(random_data(90, 6, want.classes, 1), want.classes);
   StageHarness probe("linear_probe", parameters(want));
   const LearnerResult result = probe.fit(train, no_rows(6), names(want.classes), nullptr, true);
   EXPECT_THAT(probe.warnings(), IsEmpty());
@@ -234,7 +209,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(LinearProbe, GivesTheProbabilitiesOfScikitLearn) {
   // m.predict_proba(x)[0], and [1] of several labels, at c = 1.
   const MemoryRows single = random_data(90, 6, 3, 1).rows();
-  const MultiLabelRows several(random_data(90, 6, 3, 1), 3);
+  const auto several = two_labels_a_row(random_data(90, 6, 3, 1), 3);
   Sequential sequential;
   StageHarness probe("linear_probe", "{c: 1, loss: one_vs_rest, tolerance: 1e-9}");
   const Scores shares = probe.fit(single, no_rows(6), names(3)).predictor->predict({&single}, sequential);
@@ -541,7 +516,8 @@ TEST(LinearProbe, HasALogarithmicGridUnlessToldOtherwise) {
 }
 
 TEST(LinearProbe, ChoosesByTheLogLossWhereRowsHaveSeveralLabels) {
-  const MultiLabelRows train(random_data(60, 20, 3, 1, 0.7), 3), val(random_data(300, 20, 3, 2, 0.7), 3);
+  const auto train = two_labels_a_row(random_data(60, 20, 3, 1, 0.7), 3),
+             val = two_labels_a_row(random_data(300, 20, 3, 2, 0.7), 3);
   StageHarness probe("linear_probe", "{c: [1e-4, 0.01, 0.1, 1, 100]}");
   const LearnerResult result = probe.fit(train, val, names(3), nullptr, true);
   EXPECT_THAT(probe.warnings(), IsEmpty());
@@ -565,7 +541,7 @@ TEST(LinearProbe, ChoosesByTheLogLossWhereRowsHaveSeveralLabels) {
 
 TEST(LinearProbe, KeepsItsBitsWithBinaryQuestions) {
   const Data data = random_data(3000, 12, 4, 1), more = random_data(500, 12, 4, 2);
-  const MultiLabelRows several(data, 4), several_val(more, 4);
+  const auto several = two_labels_a_row(data, 4), several_val = two_labels_a_row(more, 4);
   const MemoryRows single = data.rows(), single_val = more.rows();
   for (const bool multi_label : {false, true}) {
     const RowSet& train = multi_label ? static_cast<const RowSet&>(several) : single;
@@ -593,7 +569,7 @@ TEST(LinearProbe, LearnsOneQuestionAlone) {  // rows that have the label, or no 
   Data data = random_data(80, 4, 2, 1);
   std::vector<std::vector<std::int32_t>> labels;
   for (const std::int32_t y : data.labels) labels.push_back(y == 1 ? std::vector{0, 1} : std::vector{0});
-  const MultiLabelRows rows(data.values, 4, labels);
+  const linalg::SeveralLabelRows rows(data.values, 4, labels);
   StageHarness probe("linear_probe", "{c: 1}");
   const LearnerResult result = probe.fit(rows, rows, names(3), nullptr, true);
   EXPECT_THAT(probe.warnings(),
@@ -659,13 +635,13 @@ TEST(LinearProbe, RefusesTablesItCannotLearnFrom) {
       fit(MemoryRows({1, 2, 3}, 1, {2, 2, -1})),
       StrEq("table 'table' has train rows of 1 of its 3 classes: expected at least 2 classes to tell apart; "
             "check the labels, the splits and the rejected inputs"));
-  const MultiLabelRows alike({1, 2}, 1, {{0, 2}, {2, 0}});
+  const linalg::SeveralLabelRows alike({1, 2}, 1, {{0, 2}, {2, 0}});
   EXPECT_THAT(message([&] { StageHarness("linear_probe").fit(alike, no_rows(1), names(3), nullptr, true); }),
               StrEq("table 'table': each of its 3 classes is on all of the 2 labelled train rows or on none: "
                     "expected a "
                     "class to tell apart; check the labels, the splits and the rejected inputs"));
   EXPECT_THAT(
-      fit(MultiLabelRows({1, 2}, 1, {{0}, {0, 1}})),
+      fit(linalg::SeveralLabelRows({1, 2}, 1, {{0}, {0, 1}})),
       StrEq("row 'row1' has 2 labels: expected one label per row; this learner is single-label, give it a "
             "table with one label per row"));
   const MemoryRows outside({1, 2}, 1, {0, 3});

@@ -7,6 +7,7 @@
 
 #include "embedding/parameter.h"
 #include "linalg/features.h"
+#include "linalg/learning.h"
 #include "linalg/softmax.h"
 #include "prototype_model.h"
 
@@ -127,12 +128,8 @@ class PrototypeLearner final : public Learner {
 
   void tell_about_rows(const TrainingTable& table, const linalg::FeatureRows& train,
                        const linalg::FeatureRows& val, const std::vector<std::string>& classes) const {
-    for (const auto& [rows, name] : {std::pair{&train, "train"}, std::pair{&val, "val"}}) {
-      if (rows->unlabelled() > 0) {
-        warn_(fmt::format("table '{}': {} {} rows have no label and are left out", table.stage,
-                          rows->unlabelled(), name));
-      }
-    }
+    linalg::tell_unlabelled(train, table.stage, "train", warn_);
+    linalg::tell_unlabelled(val, table.stage, "val", warn_);
     if (train.rows() == 0) {
       throw Error(fmt::format(
           "table '{}' has no labelled train rows: expected at least 1; check the labels, the splits "
