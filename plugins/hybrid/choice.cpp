@@ -27,7 +27,7 @@ Measured measured(const Scores& scores, const std::vector<std::int32_t>& labels)
     const std::span<const float> row(scores.row(r), scores.classes);
     const auto label = static_cast<std::size_t>(labels[r]);
     m.accuracy += linalg::argmax(row) == label ? 1 : 0;
-    m.log_loss -= std::log(std::max<double>(row[label], 0x1p-52));
+    m.log_loss += linalg::minus_log(row[label]);
   }
   m.accuracy /= static_cast<double>(labels.size());
   m.log_loss /= static_cast<double>(labels.size());
@@ -203,7 +203,7 @@ Value describe(const Form& form) {
 }
 
 Representation Prepared::representation() const {
-  return {directions, hidden ? std::optional(hidden->layer) : std::nullopt};
+  return {directions, hidden ? std::optional(hidden->network) : std::nullopt};
 }
 
 Prepared prepare(const HybridOptions& options, const Form& form, Embedding directions,

@@ -24,12 +24,7 @@ TrainedHidden train_hidden(const HiddenOptions& options, const LabelledRows& tra
   dense::Network network({train.dim, options.units, classes});
   network.draw(options.seed);
   dense::TrainingResult result = dense::train(network, train_examples, &val_examples, o, parallel);
-  const dense::Network::Layer& layer = network.layers().front();
-  const auto weight = network.parameters().subspan(layer.weight, layer.outputs * layer.inputs);
-  const auto bias = network.parameters().subspan(layer.bias, layer.outputs);
-  return {{layer.inputs, layer.outputs, {weight.begin(), weight.end()}, {bias.begin(), bias.end()}},
-          static_cast<std::size_t>(result.best_epoch),
-          std::move(result.curve)};
+  return {std::move(network), static_cast<std::size_t>(result.best_epoch), std::move(result.curve)};
 }
 
 }  // namespace graft

@@ -31,12 +31,12 @@ struct HiddenOptions {
 };
 
 struct TrainedHidden {
-  HiddenLayer layer;
+  dense::Network network;
   std::size_t epochs = 0;  ///< Whose weights these are: the best on val, or the last.
   Value curve;
 };
 
-/// Trains a network of one hidden layer and a softmax on the labels and keeps the layer: AdamW, the epoch
+/// Trains a network of one hidden layer and a softmax on the labels: AdamW, the epoch
 /// that is best on val (all of them where there is no val).
 TrainedHidden train_hidden(const HiddenOptions& options, const LabelledRows& train, const LabelledRows& val,
                            std::size_t classes, Parallel& parallel, const std::atomic<bool>& interrupted);

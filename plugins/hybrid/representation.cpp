@@ -7,7 +7,6 @@
 
 #include <graft/error.h>
 
-#include "linalg/blas.h"
 #include "linalg/bundle.h"
 
 namespace graft {
@@ -24,13 +23,7 @@ void scale_inputs(std::size_t count, std::size_t dim, float* rows) {
 
 }  // namespace
 
-void HiddenLayer::apply(std::size_t count, const float* in, float* out) const {
-  linalg::multiply_nt({in, count, inputs}, {weight.data(), units, inputs}, {out, count, units});
-  for (std::size_t r = 0; r < count; ++r, out += units)
-    for (std::size_t u = 0; u < units; ++u) out[u] = std::max(out[u] + bias[u], 0.0F);
-}
-
-Representation::Representation(Embedding directions, std::optional<HiddenLayer> hidden)
+Representation::Representation(Embedding directions, std::optional<dense::Network> hidden)
     : directions_(std::move(directions)), hidden_(std::move(hidden)) {}
 
 void Representation::apply(std::size_t count, const float* in, float* out) const {
@@ -40,19 +33,15 @@ void Representation::apply(std::size_t count, const float* in, float* out) const
     std::vector<float> reduced(count * directions_.dims());
     directions_.apply(count, in, reduced.data());
     scale_inputs(count, directions_.dims(), reduced.data());
-    hidden_->apply(count, reduced.data(), out);
+    hidden_->hidden(reduced.data(), count, out);
   }
   kUnit.apply(count, dims(), out);
 }
 
 void Representation::save(Bundle& bundle) const {
   directions_.save(bundle);
-  const auto units = static_cast<std::int64_t>(hidden_ ? hidden_->units : 0);
-  bundle.facts["hidden"] = units;
-  if (!hidden_) return;
-  bundle.tensors["hidden.weight"] =
-      linalg::tensor_of(hidden_->weight, {units, static_cast<std::int64_t>(hidden_->inputs)});
-  bundle.tensors["hidden.bias"] = linalg::tensor_of(hidden_->bias, {units});
+  bundle.facts["hidden"] = static_cast<std::int64_t>(hidden_ ? hidden_->hidden_width() : 0);
+  if (hidden_) hidden_->save(bundle, "hidden.");
 }
 
 Representation Representation::load(const Bundle& bundle) {
@@ -61,10 +50,12 @@ Representation Representation::load(const Bundle& bundle) {
     throw Error("the bundle has no 'embedding': it is damaged or of another learner; train the model again");
   const std::size_t units = linalg::count_fact(bundle, "hidden", 0);
   if (units == 0) return {std::move(*directions), {}};
-  HiddenLayer hidden{directions->dims(), units, {}, {}};
-  const auto n = static_cast<std::int64_t>(units);
-  hidden.weight = linalg::floats(bundle, "hidden.weight", {n, static_cast<std::int64_t>(hidden.inputs)});
-  hidden.bias = linalg::floats(bundle, "hidden.bias", {n});
+  dense::Network hidden = dense::Network::load(bundle, "hidden.");
+  if (hidden.inputs() != directions->dims() || hidden.hidden_width() != units || hidden.layers().size() != 2)
+    throw Error(fmt::format(
+        "the bundle's hidden layer makes {} units of {} directions, expected {} of {}: it is damaged or of "
+        "another learner; train the model again",
+        hidden.hidden_width(), hidden.inputs(), units, directions->dims()));
   return {std::move(*directions), std::move(hidden)};
 }
 

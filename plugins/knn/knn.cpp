@@ -205,7 +205,7 @@ class Knn final : public Learner {
           vote({nearest.data() + r * found.k, found.k}, trial.how, metric_, train.labels, shares);
           const auto truth = static_cast<std::size_t>(label);
           trial.accuracy += linalg::argmax(std::span<const float>(shares)) == truth ? 1 : 0;
-          trial.log_loss -= std::log(std::max<double>(shares[truth], 0x1p-52));
+          trial.log_loss += linalg::minus_log(shares[truth]);
         }
       }
     };

@@ -189,7 +189,7 @@ class PrototypeLearner final : public Learner {
             class_probabilities({similarities.data() + r * classes, classes}, trial.temperature,
                                 probabilities);
             trial.accuracy += linalg::argmax(std::span<const float>(probabilities)) == label ? 1 : 0;
-            trial.log_loss -= std::log(std::max<double>(probabilities[label], 0x1p-52));
+            trial.log_loss += linalg::minus_log(probabilities[label]);
           }
         }
       }

@@ -17,27 +17,21 @@
 namespace graft::dense {
 namespace {
 
-constexpr double kLeast = 0x1p-52;  // probabilities below it count as that
-
-double minus_log(double probability) {
-  return -std::log(std::max(probability, kLeast));
-}
-
 Measure measure_row(Loss::Kind kind, std::span<const float> p, std::span<const std::int32_t> labels) {
   Measure m;
   if (kind == Loss::Kind::Softmax) {
     const std::int32_t label = labels[0];
     m.accuracy = static_cast<std::int32_t>(linalg::argmax(p)) == label ? 1 : 0;
-    m.log_loss = minus_log(label == Examples::kNoOutput ? 0 : p[static_cast<std::size_t>(label)]);
+    m.log_loss = linalg::minus_log(label == Examples::kNoOutput ? 0 : p[static_cast<std::size_t>(label)]);
     return m;
   }
   for (std::size_t c = 0; c < p.size(); ++c) {
     const bool is = std::find(labels.begin(), labels.end(), static_cast<std::int32_t>(c)) != labels.end();
     m.accuracy += (p[c] >= 0.5F) == is ? 1 : 0;
-    m.log_loss += minus_log(is ? p[c] : 1 - p[c]);
+    m.log_loss += linalg::minus_log(is ? p[c] : 1 - p[c]);
   }
-  m.log_loss +=
-      minus_log(0) * static_cast<double>(std::count(labels.begin(), labels.end(), Examples::kNoOutput));
+  m.log_loss += linalg::minus_log(0) *
+                static_cast<double>(std::count(labels.begin(), labels.end(), Examples::kNoOutput));
   const auto outputs = static_cast<double>(p.size());
   return {m.accuracy / outputs, m.log_loss / outputs};
 }

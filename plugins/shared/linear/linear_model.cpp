@@ -13,8 +13,6 @@
 namespace graft {
 namespace {
 
-constexpr double kLeast = 0x1p-52;  // probabilities below count as that
-
 /// Replaces the logits of yes-or-no questions by probabilities.
 void answer(std::span<float> row, Loss loss) {
   std::vector<double> p(row.size());
@@ -31,13 +29,13 @@ void answer(std::span<float> row, Loss loss) {
 Fit fit_of(std::span<const float> scores, std::span<const std::int32_t> labels, Loss loss) {
   if (loss != Loss::Independent) {
     const auto label = static_cast<std::size_t>(labels[0]);
-    return {linalg::argmax(scores) == label ? 1.0 : 0.0, -std::log(std::max<double>(scores[label], kLeast))};
+    return {linalg::argmax(scores) == label ? 1.0 : 0.0, linalg::minus_log(scores[label])};
   }
   Fit fit{1, 0};
   for (std::size_t c = 0; c < scores.size(); ++c) {
     const bool yes = std::binary_search(labels.begin(), labels.end(), static_cast<std::int32_t>(c));
     const double p = yes ? scores[c] : 1 - static_cast<double>(scores[c]);
-    fit.log_loss -= std::log(std::max(p, kLeast)) / static_cast<double>(scores.size());
+    fit.log_loss += linalg::minus_log(p) / static_cast<double>(scores.size());
     if ((scores[c] >= 0.5F) != yes) fit.accuracy = 0;
   }
   return fit;
