@@ -43,11 +43,11 @@ stages:
         run_program({"run", config, "--quiet", "--out", *folder_ / "out", "--store", *folder_ / "store"});
     const std::vector<std::vector<std::string>> inputs = csv(*folder_ / "out/inputs.csv");
     for (const auto& entry : std::filesystem::recursive_directory_iterator(*folder_ / "store")) {
-      if (entry.path().extension() != ".h5") continue;
-      const Shard shard(entry.path());
-      const auto dim = static_cast<std::size_t>(elements(shard.format().shape));
-      std::vector<std::uint8_t> pixels(shard.row_ids().size() * dim);
-      shard.read(0, shard.row_ids().size(), pixels.data());
+      if (entry.path().filename() != "00000001") continue;
+      const Shard shard(entry.path().parent_path().parent_path() / "shards", ShardEntry::read(entry.path()));
+      const auto dim = static_cast<std::size_t>(elements(shard.entry().format.shape));
+      std::vector<std::uint8_t> pixels(shard.entry().row_ids.size() * dim);
+      shard.read(0, shard.entry().row_ids.size(), pixels.data());
       std::vector<float> values;
       std::vector<std::int32_t> labels;
       // Rows are sealed in the order of the source, which is that of inputs.csv.

@@ -102,6 +102,7 @@ class GRAFT_API Collector : public Stage {
     Shape shape;
     friend bool operator==(const RowFormat&, const RowFormat&) = default;
   };
+  enum class Compression { None, Gzip };
   /// Format of the item's row. Every row of a table must have the same; the runtime rejects the others.
   virtual RowFormat format(const Item& item) const = 0;
   /// Writes the row: elements(shape) * size_of(dtype) bytes. Called from many threads.

@@ -60,7 +60,6 @@ void StreamRun::run(Workers& workers) {
   // Logs that an interrupted run has left become shards first: their rows need not be computed again.
   for (RunTable& table : tables_) {
     table.store->prepare_to_write();
-    table.shards_before = table.store->shards();
   }
   for (std::size_t t = 0; t < tables_.size(); ++t)
     if (const auto& format = tables_[t].store->format()) formats_[t] = {*format, "the stored rows"};
@@ -80,6 +79,13 @@ void StreamRun::run(Workers& workers) {
     }
     std::vector<TableStore*> stores;
     for (RunTable& table : tables_) {
+      if (!table.store->can_write())
+        throw Error(
+            fmt::format("{}: '{}' for one has no row in the table yet, and the store cannot be written to: "
+                        "{}; choose another "
+                        "one with --store",
+                        plan_.stages[table.stage].label(), listing_.inputs[first_->sequence].key,
+                        table.store->read_only_reason()));
       table.collector = &factory_.get_as<Collector>(table.stage);
       stores.push_back(table.store.get());
     }
@@ -313,7 +319,7 @@ void StreamRun::account() {
         const Digest id = row_id(*input.content, view, q);
         if (const auto place = table.store->find_row(id)) {
           table.rows.push_back({static_cast<std::uint32_t>(i), view, *place});
-          ++(place->shard < table.shards_before ? table.reused : table.computed);
+          ++(table.store->sealed_here(*place) ? table.computed : table.reused);
           continue;
         }
         if (const StoredReject* reject = table.store->find_reject(id)) {

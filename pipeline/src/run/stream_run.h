@@ -22,7 +22,6 @@ struct RunTable {
   const Collector* collector = nullptr;  ///< Null while nothing has to be computed.
   std::unique_ptr<TableStore> store;
   std::vector<TableRow> rows;     ///< Every row of this run's inputs, in the order of the list.
-  std::size_t shards_before = 0;  ///< Rows in later shards were computed by this run.
   std::uint64_t computed = 0, reused = 0;
 };
 

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -79,6 +80,42 @@ void write_all(int fd, std::span<const std::uint8_t> data, const fs::path& path)
                               human_bytes(data.size())));
     data = data.subspan(static_cast<std::size_t>(n));
   }
+}
+
+std::size_t read_at(int fd, void* to, std::size_t size, std::uint64_t offset, const fs::path& path) {
+  auto* const at = static_cast<std::uint8_t*>(to);
+  std::size_t have = 0;
+  while (have < size) {
+    const ssize_t n = ::pread(fd, at + have, size - have, static_cast<off_t>(offset + have));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw Error(file_error("read", path, errno));
+    if (n == 0) break;
+    have += static_cast<std::size_t>(n);
+  }
+  return have;
+}
+
+void sync_file(int fd, const fs::path& path) {
+  while (::fdatasync(fd) != 0)
+    if (errno != EINTR) throw Error(file_error("sync", path, errno));
+}
+
+bool link_without_replacing(const fs::path& temporary, const fs::path& path) {
+  int error = 0;
+  if (::link(temporary.c_str(), path.c_str()) != 0) error = errno;
+  // Some file systems have no hard links. Some network ones say EEXIST when they repeat a request whose first
+  // answer was lost.
+  if (error == EPERM || error == EOPNOTSUPP || error == ENOSYS || error == EMLINK)
+    error =
+        ::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0 ? 0 : errno;
+  struct stat a {
+  }, b{};
+  const bool linked =
+      error == 0 || (error == EEXIST && ::stat(temporary.c_str(), &a) == 0 && ::stat(path.c_str(), &b) == 0 &&
+                     a.st_ino == b.st_ino && a.st_dev == b.st_dev);
+  ::unlink(temporary.c_str());
+  if (!linked && error != EEXIST) throw Error(file_error("link", path, error));
+  return linked;
 }
 
 void write_file_atomically(const fs::path& path, std::string_view content) {

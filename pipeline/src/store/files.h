@@ -42,8 +42,20 @@ GRAFT_API std::string read_file(const std::filesystem::path& path);
 /// write(2) until all is written; short writes and EINTR are gone on with. Throws Error naming `path`.
 GRAFT_API void write_all(int fd, std::span<const std::uint8_t> data, const std::filesystem::path& path);
 
-/// fsync of a folder, so that a rename in it survives a power cut. Throws Error.
+/// pread(2) until `size` bytes have come or the file ends; gives what came. Throws Error naming `path`.
+GRAFT_API std::size_t read_at(int fd, void* to, std::size_t size, std::uint64_t offset,
+                              const std::filesystem::path& path);
+
+/// fdatasync(2) of an open file. Throws Error naming `path`.
+GRAFT_API void sync_file(int fd, const std::filesystem::path& path);
+
+/// fsync of a folder, so that a name in it survives a power cut. Throws Error.
 GRAFT_API void sync_folder(const std::filesystem::path& folder);
+
+/// Gives a complete file its name, unless that name is taken: then false, and nothing has changed. The
+/// temporary name is gone afterwards in either case. Throws Error.
+GRAFT_API bool link_without_replacing(const std::filesystem::path& temporary,
+                                      const std::filesystem::path& path);
 
 /// Makes a folder and its parents. Throws Error with the path and the reason.
 GRAFT_API void make_folders(const std::filesystem::path& folder);

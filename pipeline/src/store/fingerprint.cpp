@@ -6,7 +6,7 @@
 namespace graft {
 namespace {
 
-constexpr int kFingerprintVersion = 1;
+constexpr int kFingerprintVersion = 2;
 
 /// The part of a value that changes the output: files become their digests, neutral parameters are left out.
 Value canonical(const ParamSpec& spec, const Value& v, DigestMemo& memo);

@@ -24,6 +24,9 @@ inline std::size_t row_bytes(const RowFormat& format) {
 /// output depends on them (`qualifier`). A renamed file keeps its rows, a changed one loses them.
 GRAFT_API Digest row_id(const Digest& content, std::uint32_t view, std::string_view qualifier);
 
+/// A reject's reason takes this much in every file of the store; a longer text is cut.
+constexpr std::size_t kReasonBytes = 256;
+
 /// How an input ended without a row.
 struct StoredReject {
   std::string stage, code, text;

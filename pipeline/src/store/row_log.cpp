@@ -1,64 +1,65 @@
 #include "store/row_log.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include <graft/error.h>
 
+#include "store/attempt.h"
+#include "store/bytes.h"
 #include "store/crc32c.h"
 
 namespace graft {
 namespace {
 
 constexpr char kMagic[8] = {'G', 'R', 'A', 'F', 'T', 'L', 'O', 'G'};
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::uint32_t kRecordMagic = 0x574f5247;
 constexpr std::size_t kHeaderBytes = RowLog::kHeaderBytes;
+constexpr std::size_t kFlagsAt = 88;
+constexpr std::uint32_t kLocked = 1;
 constexpr std::size_t kRecordHeaderBytes = 40;
-constexpr std::size_t kMinCapacity = 256;
 constexpr std::size_t kMaxRank = 8;
 constexpr std::size_t kBufferBytes = 1 << 20;
 constexpr std::size_t kMaxCapacity = 1ULL << 30;
 
-// The formats are little-endian, as every machine that this is built for; big-endian ones would need swaps
-// here.
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
-
-template <typename T>
-void put(std::uint8_t*& at, T value) {
-  std::memcpy(at, &value, sizeof value);
-  at += sizeof value;
-}
-template <typename T>
-T take(const std::uint8_t*& at) {
-  T value;
-  std::memcpy(&value, at, sizeof value);
-  at += sizeof value;
-  return value;
-}
-
 std::size_t capacity_for(const RowFormat& format) {
-  return (std::max(row_bytes(format), kMinCapacity) + 7) / 8 * 8;
+  return (std::max(row_bytes(format), kReasonBytes) + 7) / 8 * 8;
 }
 
-/// Reads until `size` bytes or the end of the file.
-std::size_t read_some(int fd, std::uint8_t* to, std::size_t size, const std::filesystem::path& path) {
-  std::size_t have = 0;
-  while (have < size) {
-    const ssize_t n = ::read(fd, to + have, size - have);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw Error(file_error("read", path, errno));
-    if (n == 0) break;
-    have += static_cast<std::size_t>(n);
-  }
-  return have;
+bool try_lock(int fd) {
+  return ::flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+/// The record in `record`, or nothing when it is damaged.
+std::optional<RowRecord> decode_record(const std::uint8_t* record, std::size_t capacity,
+                                       std::size_t row_size) {
+  const std::uint8_t* field = record;
+  const auto magic = take<std::uint32_t>(field);
+  const auto status = take<std::uint32_t>(field);
+  RowRecord out;
+  out.id.high = take<std::uint64_t>(field);
+  out.id.low = take<std::uint64_t>(field);
+  out.sequence = take<std::uint64_t>(field);
+  const std::size_t size = take<std::uint32_t>(field);
+  const auto crc = take<std::uint32_t>(field);
+  if (magic != kRecordMagic || (status != 1 && status != 2) || size > capacity ||
+      crc != crc32c(field, capacity, crc32c(record, kRecordHeaderBytes - 4)))
+    return {};
+  out.ok = status == 1;
+  if (out.ok && size != row_size) return {};
+  out.payload = {field, size};
+  return out;
 }
 
 }  // namespace
@@ -72,7 +73,7 @@ Digest row_id(const Digest& content, std::uint32_t view, std::string_view qualif
 std::vector<std::uint8_t> encode_reject(const StoredReject& reject) {
   // The stage and the code are short names; the text gives way when all of it does not fit a record.
   const std::string head = reject.stage.substr(0, 64) + '\0' + reject.code.substr(0, 32) + '\0';
-  const std::string all = head + reject.text.substr(0, kMinCapacity - head.size() - 1) + '\0';
+  const std::string all = head + reject.text.substr(0, kReasonBytes - head.size() - 1) + '\0';
   return {all.begin(), all.end()};
 }
 
@@ -92,7 +93,8 @@ RowLog RowLog::create(const std::filesystem::path& path, const RowFormat& format
   RowLog log;
   log.path_ = path;
   log.capacity_ = capacity_for(format);
-  log.file_ = FileHandle(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666));
+  const std::filesystem::path temporary = path.string() + ".new";
+  log.file_ = FileHandle(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666));
   if (!log.file_) throw Error(file_error("create", path, errno));
 
   std::array<std::uint8_t, kHeaderBytes> header{};
@@ -104,9 +106,18 @@ RowLog RowLog::create(const std::filesystem::path& path, const RowFormat& format
   put(at, static_cast<std::uint32_t>(format.shape.size()));
   put(at, static_cast<std::uint32_t>(log.capacity_));
   for (const std::int64_t extent : format.shape) put(at, extent);
+  at = header.data() + kFlagsAt;
+  put(at, std::uint32_t{try_lock(log.file_.get()) ? kLocked : 0});
   at = header.data() + kHeaderBytes - 4;
   put(at, crc32c(header.data(), kHeaderBytes - 4));
-  write_all(log.file_.get(), header, path);
+  try {
+    write_all(log.file_.get(), header, path);
+    sync_file(log.file_.get(), path);
+    if (!link_without_replacing(temporary, path)) throw Error(file_error("create", path, EEXIST));
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
   sync_folder(path.parent_path());
   log.bytes_ = kHeaderBytes;
   return log;
@@ -142,15 +153,21 @@ void RowLog::flush() {
 
 void RowLog::sync() {
   flush();
-  while (::fdatasync(file_.get()) != 0)
-    if (errno != EINTR) throw Error(file_error("sync", path_, errno));
+  sync_file(file_.get(), path_);
+  struct stat info {};
+  if (::fstat(file_.get(), &info) != 0) throw Error(file_error("examine", path_, errno));
+  if (info.st_nlink == 0)
+    throw Error(
+        path_.string() +
+        ": somebody has removed this log while it was written to; run again: what it held and what is "
+        "not in a shard is computed again");
 }
 
-LogScan scan_row_log(const std::filesystem::path& path, const std::function<void(const RowRecord&)>& visit) {
-  const FileHandle in(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!in) throw Error(file_error("open", path, errno));
+LogReader::LogReader(const std::filesystem::path& path)
+    : path_(path), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  if (!file_) throw Error(file_error("open", path, errno));
   std::array<std::uint8_t, kHeaderBytes> header;
-  if (read_some(in.get(), header.data(), header.size(), path) < header.size())
+  if (read_at(file_.get(), header.data(), header.size(), 0, path) < header.size())
     throw Error(fmt::format("{}: not a row log: it ends within its header", path.string()));
   const std::uint8_t* at = header.data() + kHeaderBytes - 4;
   if (std::memcmp(header.data(), kMagic, sizeof kMagic) != 0 ||
@@ -160,47 +177,64 @@ LogScan scan_row_log(const std::filesystem::path& path, const std::function<void
   if (const auto version = take<std::uint32_t>(at); version != kVersion)
     throw Error(
         fmt::format("{}: row log version {}; this graft reads version {}", path.string(), version, kVersion));
-  LogScan scan;
   const auto dtype = take<std::uint32_t>(at);
   const auto rank = take<std::uint32_t>(at);
-  const std::size_t capacity = take<std::uint32_t>(at);
-  if (dtype > static_cast<std::uint32_t>(DType::I64) || rank > kMaxRank || capacity > kMaxCapacity)
+  capacity_ = take<std::uint32_t>(at);
+  if (dtype > static_cast<std::uint32_t>(DType::I64) || rank > kMaxRank || capacity_ > kMaxCapacity)
     throw Error(fmt::format("{}: not a row log: impossible header", path.string()));
-  scan.format.dtype = static_cast<DType>(dtype);
-  for (std::uint32_t i = 0; i < rank; ++i) scan.format.shape.push_back(take<std::int64_t>(at));
-  if (capacity != capacity_for(scan.format))
+  format_.dtype = static_cast<DType>(dtype);
+  for (std::uint32_t i = 0; i < rank; ++i) format_.shape.push_back(take<std::int64_t>(at));
+  if (capacity_ != capacity_for(format_))
     throw Error(fmt::format("{}: not a row log: capacity and shape differ", path.string()));
+  at = header.data() + kFlagsAt;
+  locks_ = (take<std::uint32_t>(at) & kLocked) != 0;
+}
 
-  const std::size_t record_bytes = kRecordHeaderBytes + capacity;
+bool LogReader::take_over() {
+  // The writer's lock goes with it, however it ended; a stopped process keeps it.
+  if (locks_ && try_lock(file_.get())) return true;
+  if (locks_ && errno == EWOULDBLOCK) return false;
+  return is_abandoned(path_);
+}
+
+LogScan LogReader::scan(const std::function<void(const RowRecord&, std::uint64_t)>& visit) const {
+  LogScan scan;
+  const std::size_t record_bytes = kRecordHeaderBytes + capacity_;
   std::vector<std::uint8_t> buffer(std::max<std::size_t>(1, kBufferBytes / record_bytes) * record_bytes);
-  for (;;) {
-    const std::size_t have = read_some(in.get(), buffer.data(), buffer.size(), path);
-    for (std::size_t offset = 0; offset + record_bytes <= have; offset += record_bytes) {
-      const std::uint8_t* const record = buffer.data() + offset;
-      const std::uint8_t* field = record;
-      const auto magic = take<std::uint32_t>(field);
-      const auto status = take<std::uint32_t>(field);
-      RowRecord out;
-      out.id.high = take<std::uint64_t>(field);
-      out.id.low = take<std::uint64_t>(field);
-      out.sequence = take<std::uint64_t>(field);
-      const std::size_t size = take<std::uint32_t>(field);
-      const auto crc = take<std::uint32_t>(field);
-      const std::uint32_t actual = crc32c(field, capacity, crc32c(record, kRecordHeaderBytes - 4));
-      if (magic != kRecordMagic || crc != actual || size > capacity || (status != 1 && status != 2)) {
-        ++scan.damaged;
-        continue;
-      }
-      out.ok = status == 1;
-      out.payload = {field, size};
-      ++scan.records;
-      visit(out);
+  for (std::uint64_t position = 0;;) {
+    const std::size_t have =
+        read_at(file_.get(), buffer.data(), buffer.size(), kHeaderBytes + position * record_bytes, path_);
+    for (std::size_t offset = 0; offset + record_bytes <= have; offset += record_bytes, ++position) {
+      const auto record = decode_record(buffer.data() + offset, capacity_, row_bytes(format_));
+      ++(record ? scan.records : scan.damaged);
+      if (record) visit(*record, position);
     }
     if (have < buffer.size()) {
       scan.torn_tail = have % record_bytes != 0;
       return scan;
     }
   }
+}
+
+void LogReader::read(std::uint64_t position, std::uint8_t* out) const {
+  thread_local std::vector<std::uint8_t> buffer;
+  const std::size_t record_bytes = kRecordHeaderBytes + capacity_;
+  buffer.resize(record_bytes);
+  const std::size_t have =
+      read_at(file_.get(), buffer.data(), record_bytes, kHeaderBytes + position * record_bytes, path_);
+  const auto record =
+      have == record_bytes ? decode_record(buffer.data(), capacity_, row_bytes(format_)) : std::nullopt;
+  if (!record || !record->ok)
+    throw Error(
+        fmt::format("{}: record {} is damaged (its checksum is wrong); run again: it is then computed anew",
+                    path_.string(), position));
+  std::memcpy(out, record->payload.data(), record->payload.size());
+}
+
+std::uint64_t LogReader::bytes() const {
+  struct stat info {};
+  if (::fstat(file_.get(), &info) != 0) throw Error(file_error("examine", path_, errno));
+  return static_cast<std::uint64_t>(info.st_size);
 }
 
 }  // namespace graft

@@ -12,6 +12,8 @@ constexpr std::uint64_t kRowsPerCommit = 256;
 constexpr std::chrono::seconds kCommitInterval{2};
 /// A log is sealed when it has grown to this: sealing holds it in memory once.
 constexpr std::uint64_t kShardBytes = 64ULL << 20;
+/// So many may wait: they are on disk twice while they do.
+constexpr std::size_t kMaxFullLogs = 4;
 
 }  // namespace
 
@@ -22,15 +24,20 @@ RowWriter::RowWriter(const std::vector<TableStore*>& tables) {
     tables_.push_back(std::move(table));
   }
   thread_ = std::thread([this] { work(); });
+  sealer_ = std::thread([this] { seal_logs(); });
 }
 
 RowWriter::~RowWriter() {
   {
     const std::lock_guard lock(mutex_);
-    stop_ = true;
+    stop_ = no_more_logs_ = true;
+    full_.clear();  // the next run seals them
   }
   wake_.notify_all();
+  log_full_.notify_all();
+  log_sealed_.notify_all();
   if (thread_.joinable()) thread_.join();
+  if (sealer_.joinable()) sealer_.join();
 }
 
 void RowWriter::push(Job job) {
@@ -106,8 +113,36 @@ void RowWriter::write(Job& job) {
   job.keep.reset();
   if (table.log->bytes() >= kShardBytes) {
     table.log->sync();
-    table.full.push_back(table.log->path());
-    table.log.reset();
+    hand_over(table);
+  }
+}
+
+void RowWriter::hand_over(Table& table) {
+  std::unique_lock lock(mutex_);
+  log_sealed_.wait(lock, [&] { return full_.size() < kMaxFullLogs || failure_ || no_more_logs_; });
+  full_.emplace_back(table.store, std::move(table.log));
+  log_full_.notify_one();
+}
+
+void RowWriter::seal_logs() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    log_full_.wait(lock, [&] { return !full_.empty() || no_more_logs_; });
+    if (full_.empty()) return;
+    const auto [store, log] = std::move(full_.front());
+    full_.pop_front();
+    const bool failed = failure_ != nullptr;
+    lock.unlock();
+    std::exception_ptr failure;
+    try {
+      if (!failed) store->seal(log->path());
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    lock.lock();
+    if (failure && !failure_) failure_ = failure;
+    log_sealed_.notify_all();
+    done_.notify_all();
   }
 }
 
@@ -124,8 +159,12 @@ void RowWriter::finish() {
   }
   wake_.notify_all();
   thread_.join();
-  if (failure_) std::rethrow_exception(failure_);
+  const auto failed = [&] {
+    const std::lock_guard lock(mutex_);
+    return failure_ != nullptr;
+  };
   for (Table& table : tables_) {
+    if (failed()) break;
     if (!table.log && !table.early.empty()) {
       // Nothing but rejects so far: a log of empty rows holds them.
       table.log = std::make_unique<RowLog>(RowLog::create(table.store->new_log_path(), {DType::U8, {0}}));
@@ -133,11 +172,15 @@ void RowWriter::finish() {
       table.log->sync();
       committed_ += table.early.size();
     }
-    if (table.log) table.full.push_back(table.log->path());
-    table.log.reset();
-    for (const std::filesystem::path& log : table.full) table.store->seal(log);
-    table.full.clear();
+    if (table.log) hand_over(table);
   }
+  {
+    const std::lock_guard lock(mutex_);
+    no_more_logs_ = true;
+  }
+  log_full_.notify_all();
+  sealer_.join();
+  if (failure_) std::rethrow_exception(failure_);
 }
 
 }  // namespace graft

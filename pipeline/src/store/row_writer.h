@@ -3,20 +3,22 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <exception>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "store/table_store.h"
 
 namespace graft {
 
-/// The one thread of a run that writes to the store: appends outcomes to a log per table, commits every 256
-/// rows or 2 s, and seals full logs. Producers call push() from any thread; they are held back by the credit
-/// that each job keeps alive until its record has been written.
+/// The two threads of a run that write to the store: one appends outcomes to a log per table and commits
+/// every 256 rows or 2 s, the other seals full logs. Producers call push() from any thread; they are held
+/// back by the credit that each job keeps alive until its record has been written. The writer waits when too
+/// many logs wait to be sealed.
 class GRAFT_API RowWriter {
  public:
   struct Job {
@@ -30,7 +32,7 @@ class GRAFT_API RowWriter {
   };
 
   explicit RowWriter(const std::vector<TableStore*>& tables);
-  /// Stops the thread; what was written stays in the logs.
+  /// Stops the threads; what was written stays in the logs.
   ~RowWriter();
 
   /// Throws the Error that stopped the writer, if any.
@@ -45,12 +47,13 @@ class GRAFT_API RowWriter {
   struct Table {
     TableStore* store = nullptr;
     std::unique_ptr<RowLog> log;
-    std::vector<Job> early;                   // rejects that came before any row told the format
-    std::vector<std::filesystem::path> full;  // logs to seal
+    std::vector<Job> early;  // rejects that came before any row told the format
   };
   void work();
   void write(Job& job);
   void sync_all();
+  void hand_over(Table& table);
+  void seal_logs();
 
   std::vector<Table> tables_;
   std::mutex mutex_;
@@ -61,7 +64,11 @@ class GRAFT_API RowWriter {
   std::exception_ptr failure_;
   std::atomic<std::uint64_t> committed_{0};
   std::uint64_t unsynced_ = 0;
-  std::thread thread_;
+  /// Full logs, oldest first. They stay open, and so locked, until they are sealed.
+  std::deque<std::pair<TableStore*, std::unique_ptr<RowLog>>> full_;
+  bool no_more_logs_ = false;
+  std::condition_variable log_full_, log_sealed_;
+  std::thread thread_, sealer_;
 };
 
 }  // namespace graft

@@ -28,19 +28,26 @@ void TableRows::read_raw(std::size_t first, std::size_t count, void* out) const 
     // Take as many rows of one shard as lie close together: rows were sealed in the order of an earlier list,
     // so this is nearly always one long run.
     const RowPlace start = rows_[first].place;
+    const bool dense = store_.is_dense(start.part);
     std::size_t n = 1, low = start.row, high = start.row;
-    for (; n < count; ++n) {
+    bool in_order = true;
+    for (; dense && n < count; ++n) {
       const RowPlace p = rows_[first + n].place;
       const std::size_t l = std::min<std::size_t>(low, p.row), h = std::max<std::size_t>(high, p.row);
-      if (p.shard != start.shard || h - l + 1 > kMaxStretch * (n + 1) || (h - l + 1) * bytes > kBlockBytes)
+      if (p.part != start.part || h - l + 1 > kMaxStretch * (n + 1) || (h - l + 1) * bytes > kBlockBytes)
         break;
+      in_order = in_order && p.row == start.row + n;
       low = l;
       high = h;
     }
-    stretch.resize((high - low + 1) * bytes);
-    store_.read(start.shard, low, high - low + 1, stretch.data());
-    for (std::size_t i = 0; i < n; ++i)
-      std::memcpy(to + i * bytes, stretch.data() + (rows_[first + i].place.row - low) * bytes, bytes);
+    if (in_order) {
+      store_.read(start.part, low, n, to);
+    } else {
+      stretch.resize((high - low + 1) * bytes);
+      store_.read(start.part, low, high - low + 1, stretch.data());
+      for (std::size_t i = 0; i < n; ++i)
+        std::memcpy(to + i * bytes, stretch.data() + (rows_[first + i].place.row - low) * bytes, bytes);
+    }
     to += n * bytes;
     first += n;
     count -= n;

@@ -1,13 +1,11 @@
 #include "store/table_store.h"
 
-#include <signal.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <charconv>
-#include <chrono>
+#include <mutex>
 #include <tuple>
 #include <unordered_set>
 
@@ -15,137 +13,273 @@
 
 #include <graft/error.h>
 
+#include "store/attempt.h"
+#include "store/manifest.h"
+
 namespace graft {
 namespace fs = std::filesystem;
-namespace {
 
-std::string host_name() {
-  char name[256] = {};
-  ::gethostname(name, sizeof name - 1);
-  std::string host = name;
-  std::replace(host.begin(), host.end(), '.', '-');
-  return host.empty() ? "host" : host;
-}
-
-std::vector<fs::path> files_in(const fs::path& folder, const char* extension) {
-  std::vector<fs::path> out;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-    if (it->path().extension() == extension) out.push_back(it->path());
-  std::sort(out.begin(), out.end());
-  return out;
-}
-
-/// Log names are host.pid.time.rows. A log is left when its process is gone, as far as this host can tell.
-bool is_left_behind(const fs::path& log) {
-  const std::string name = log.filename().string();
-  const std::size_t dot = name.find('.');
-  if (dot == std::string::npos || name.substr(0, dot) != host_name()) return false;
-  int pid = 0;
-  std::from_chars(name.data() + dot + 1, name.data() + name.size(), pid);
-  return pid <= 0 || pid == ::getpid() || (::kill(pid, 0) != 0 && errno == ESRCH);
-}
-
-}  // namespace
+/// What a log has to say that no shard says yet.
+struct TableStore::LogContent {
+  std::vector<std::uint8_t> payloads;  // of all records
+  std::vector<RowRecord> rows, rejects;
+};
 
 TableStore::TableStore(const fs::path& store, Fingerprint fingerprint)
     : folder_(store / "tables" / fingerprint.hex()), fingerprint_(std::move(fingerprint)) {
-  for (const fs::path& path : files_in(folder_ / "shards", ".h5")) add_shard(path);
+  load();
+}
+
+std::optional<RowFormat> TableStore::format() const {
+  const std::shared_lock lock(mutex_);
+  return format_;
+}
+
+std::size_t TableStore::rows() const {
+  const std::shared_lock lock(mutex_);
+  return rows_.size();
+}
+
+std::size_t TableStore::rejects() const {
+  const std::shared_lock lock(mutex_);
+  return rejects_.size();
 }
 
 std::optional<RowPlace> TableStore::find_row(const Digest& id) const {
-  const auto it = rows_.find(id);
-  return it == rows_.end() ? std::nullopt : std::optional(it->second);
+  const std::shared_lock lock(mutex_);
+  const RowPlace* place = rows_.find(id);
+  return place == nullptr ? std::nullopt : std::optional(*place);
 }
 
 const StoredReject* TableStore::find_reject(const Digest& id) const {
+  const std::shared_lock lock(mutex_);
   const auto it = rejects_.find(id);
   return it == rejects_.end() ? nullptr : &it->second;
 }
 
-void TableStore::read(std::uint32_t shard, std::size_t first, std::size_t count, void* out) const {
-  shards_.at(shard).read(first, count, out);
+const TableStore::Part& TableStore::part(std::uint32_t index) const {
+  const std::shared_lock lock(mutex_);
+  return *parts_.at(index);
 }
 
-void TableStore::add_shard(const fs::path& path) {
-  const auto damaged = [&](const std::string& why) {
-    return Error(
-        fmt::format("{}\nthe shard is damaged or foreign; remove the file and run again: its rows are then "
-                    "computed again, all others stay",
-                    why));
-  };
-  std::optional<Shard> shard;
-  try {
-    shard.emplace(path);
-  } catch (const Error& e) {
-    throw damaged(e.what());
+bool TableStore::sealed_here(const RowPlace& place) const {
+  return part(place.part).sealed_here;
+}
+
+bool TableStore::is_dense(std::uint32_t index) const {
+  return part(index).shard != nullptr;
+}
+
+void TableStore::read(std::uint32_t index, std::size_t first, std::size_t count, std::uint8_t* out) const {
+  const Part& p = part(index);
+  if (p.shard) return p.shard->read(first, count, out);
+  const std::size_t bytes = row_bytes(p.log->format());
+  for (std::size_t i = 0; i < count; ++i) p.log->read(first + i, out + i * bytes);
+}
+
+void TableStore::load() {
+  {
+    const std::unique_lock lock(mutex_);
+    parts_.clear();
+    rows_.clear();
+    rejects_.clear();
+    sealed_rejects_.clear();
+    format_.reset();
+    last_entry_ = 0;
   }
-  if (shard->fingerprint() != fingerprint_.hex())
-    throw damaged(fmt::format("{}: belongs to the table {}", path.string(), shard->fingerprint()));
-  if (!shard->row_ids().empty()) {
-    if (!format_) format_ = shard->format();
-    if (*format_ != shard->format())
-      throw damaged(fmt::format("{}: rows of {}{}, the table has {}{}", path.string(),
-                                to_string(shard->format().dtype), to_string(shard->format().shape),
-                                to_string(format_->dtype), to_string(format_->shape)));
+  refresh(false);
+  for (const fs::path& path : files_in(folder_ / "logs", ".rows")) {
+    std::unique_ptr<LogReader> log;
+    try {
+      log = std::make_unique<LogReader>(path);
+    } catch (const Error& e) {
+      std::error_code gone;
+      if (fs::exists(path, gone))
+        warnings_.push_back(fmt::format("{}; its rows are computed again", e.what()));
+      continue;
+    }
+    add_log(std::move(log));
   }
-  const auto index = static_cast<std::uint32_t>(shards_.size());
-  for (std::size_t i = 0; i < shard->row_ids().size(); ++i)
-    rows_.emplace(shard->row_ids()[i], RowPlace{index, static_cast<std::uint32_t>(i)});
-  for (std::size_t i = 0; i < shard->reject_ids().size(); ++i)
-    rejects_.emplace(shard->reject_ids()[i], shard->rejects()[i]);
-  shards_.push_back(std::move(*shard));
+  // What was sealed between the two looks is in neither of them.
+  refresh(false);
+}
+
+void TableStore::refresh(bool sealed_here) {
+  std::uint64_t last = 0;
+  {
+    const std::shared_lock lock(mutex_);
+    last = last_entry_;
+  }
+  std::vector<std::unique_ptr<Shard>> fresh;
+  std::size_t rows = 0;
+  for (const auto& [number, path] : manifest_entries(folder_)) {
+    if (number <= last) continue;
+    last = number;
+    if (std::optional<ShardEntry> entry = read_manifest_entry(path)) {
+      fresh.push_back(std::make_unique<Shard>(folder_ / "shards", std::move(*entry)));
+      rows += fresh.back()->entry().row_ids.size();
+    }
+  }
+  const std::unique_lock lock(mutex_);
+  rows_.reserve(rows);
+  for (auto& shard : fresh) add_shard(std::move(shard), sealed_here);
+  last_entry_ = last;
+}
+
+void TableStore::check_format(const RowFormat& format, const fs::path& file) {
+  if (!format_) format_ = format;
+  if (*format_ == format) return;
+  throw Error(fmt::format("{}: rows of {}{}, the table has {}{}\n{}", file.string(), to_string(format.dtype),
+                          to_string(format.shape), to_string(format_->dtype), to_string(format_->shape),
+                          repair_hint(file)));
+}
+
+void TableStore::add_shard(std::unique_ptr<Shard> shard, bool sealed_here) {
+  const ShardEntry& entry = shard->entry();
+  if (!entry.row_ids.empty()) check_format(entry.format, shard->path());
+  const auto index = static_cast<std::uint32_t>(parts_.size());
+  for (std::size_t i = 0; i < entry.row_ids.size(); ++i) {
+    const RowPlace place{index, static_cast<std::uint32_t>(i)};
+    RowPlace* known = rows_.find(entry.row_ids[i]);
+    if (known == nullptr)
+      rows_.insert(entry.row_ids[i], place);
+    else if (parts_[known->part]->log)
+      *known = place;
+  }
+  for (std::size_t i = 0; i < entry.reject_ids.size(); ++i)
+    if (sealed_rejects_.insert(entry.reject_ids[i]).second)
+      rejects_.emplace(entry.reject_ids[i], entry.rejects[i]);
+  shard->drop_ids();
+  parts_.push_back(std::make_unique<Part>(Part{std::move(shard), nullptr, sealed_here}));
+}
+
+void TableStore::add_log(std::unique_ptr<LogReader> log) {
+  std::vector<std::pair<Digest, RowPlace>> rows;
+  std::vector<std::pair<Digest, StoredReject>> rejects;
+  const std::unique_lock lock(mutex_);
+  const auto index = static_cast<std::uint32_t>(parts_.size());
+  const LogScan scan = log->scan([&](const RowRecord& record, std::uint64_t position) {
+    if (record.ok)
+      rows.emplace_back(record.id, RowPlace{index, static_cast<std::uint32_t>(position)});
+    else
+      rejects.emplace_back(record.id, decode_reject(record.payload));
+  });
+  if (scan.damaged > 0)
+    warnings_.push_back(fmt::format("{}: {} of {} records are damaged; their rows are computed again",
+                                    log->path().string(), scan.damaged, scan.damaged + scan.records));
+  if (!rows.empty()) check_format(log->format(), log->path());
+  for (const auto& [id, place] : rows)
+    if (rows_.find(id) == nullptr) rows_.insert(id, place);
+  for (auto& [id, reject] : rejects) rejects_.emplace(id, std::move(reject));
+  parts_.push_back(std::make_unique<Part>(Part{nullptr, std::move(log), false}));
 }
 
 void TableStore::prepare_to_write() {
-  make_folders(folder_ / "shards");
-  make_folders(folder_ / "logs");
-  if (!fs::exists(folder_ / "table.json"))
-    write_file_atomically(folder_ / "table.json", fingerprint_.description.to_json_pretty());
-  for (const fs::path& log : files_in(folder_ / "logs", ".rows"))
-    if (is_left_behind(log)) seal(log);
+  try {
+    for (const char* folder : {"shards", "logs", "manifest"}) make_folders(folder_ / folder);
+    if (!fs::exists(folder_ / "table.json"))
+      write_file_atomically(folder_ / "table.json", fingerprint_.description.to_json_pretty());
+    // Half-written files that this process may not even create would show too late.
+    if (::access((folder_ / "logs").c_str(), W_OK) != 0)
+      throw Error(file_error("write to", folder_ / "logs", errno));
+  } catch (const Error& e) {
+    read_only_ = e.what();
+    return;
+  }
+  remove_leftovers(folder_);
+  bool sealed = false;
+  for (const fs::path& path : files_in(folder_ / "logs", ".rows")) {
+    std::optional<LogReader> log;
+    try {
+      log.emplace(path);
+    } catch (const Error&) {
+      continue;  // warned of when it was loaded
+    }
+    if (!log->take_over()) continue;
+    seal(*log);
+    sealed = true;
+  }
+  if (sealed) load();
 }
 
 fs::path TableStore::new_log_path() const {
-  static std::atomic<int> count{0};
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return folder_ / "logs" /
-         fmt::format("{}.{}.{}-{}.rows", host_name(), ::getpid(),
-                     std::chrono::duration_cast<std::chrono::microseconds>(now).count(), count++);
+  return folder_ / "logs" / (new_attempt() + ".rows");
 }
 
 void TableStore::seal(const fs::path& log) {
-  std::vector<std::uint8_t> payloads;  // of all records; spans into it are made once it has stopped growing
-  std::vector<std::pair<RowRecord, std::size_t>> records;
+  seal(LogReader(log));
+}
+
+void TableStore::seal(const LogReader& log) {
+  LogContent content;
+  content.payloads.reserve(log.bytes());
   std::unordered_set<Digest> seen;
-  RowFormat format;
-  try {
-    format = scan_row_log(log, [&](const RowRecord& record) {
-               if (rows_.count(record.id) != 0 || rejects_.count(record.id) != 0) return;
-               if (!seen.insert(record.id).second) return;
-               records.emplace_back(record, payloads.size());
-               payloads.insert(payloads.end(), record.payload.begin(), record.payload.end());
-             }).format;
-  } catch (const Error&) {
-    // Cut off before its header was on disk: nothing in it was ever committed.
-    if (fs::file_size(log) >= RowLog::kHeaderBytes) throw;
-  }
-  std::vector<RowRecord> rows, rejects;
-  for (auto& [record, offset] : records) {
-    record.payload = {payloads.data() + offset, record.payload.size()};
-    (record.ok ? rows : rejects).push_back(record);
-  }
-  for (auto* list : {&rows, &rejects})
+  log.scan([&](const RowRecord& record, std::uint64_t) {
+    if (!seen.insert(record.id).second) return;
+    const std::size_t at = content.payloads.size();
+    content.payloads.insert(content.payloads.end(), record.payload.begin(), record.payload.end());
+    RowRecord kept = record;
+    kept.payload = {content.payloads.data() + at, record.payload.size()};
+    (record.ok ? content.rows : content.rejects).push_back(kept);
+  });
+  for (auto* list : {&content.rows, &content.rejects})
     std::sort(list->begin(), list->end(), [](const RowRecord& a, const RowRecord& b) {
       return std::tie(a.sequence, a.id) < std::tie(b.sequence, b.id);
     });
-  if (!records.empty()) {
-    const fs::path shard = folder_ / "shards" / log.filename().replace_extension(".h5");
-    Shard::seal(shard, fingerprint_.hex(), format, rows, rejects);
-    add_shard(shard);
+  for (;;) {
+    refresh(false);
+    {
+      const std::shared_lock lock(mutex_);
+      std::erase_if(content.rows, [&](const RowRecord& r) {
+        const RowPlace* place = rows_.find(r.id);
+        return place != nullptr && parts_[place->part]->shard;
+      });
+      std::erase_if(content.rejects, [&](const RowRecord& r) { return sealed_rejects_.contains(r.id); });
+    }
+    if (content.rows.empty() && content.rejects.empty()) break;
+    const fs::path shard = folder_ / "shards" / (new_attempt() + ".h5");
+    const fs::path temporary = shard.string() + ".tmp";
+    try {
+      ShardEntry entry = write_shard(temporary, fingerprint_.hex(), log.format(), compression_, content.rows,
+                                     content.rejects);
+      entry.file = shard.filename().string();
+      if (link_shard(temporary, std::move(entry))) break;
+    } catch (const Error& e) {
+      std::error_code ignored;
+      throw Error(
+          fmt::format("cannot seal the shard {}: {} ({} to write, {} free); the rows stay in the log, and "
+                      "the next run goes "
+                      "on from there",
+                      shard.string(), e.what(), human_bytes(content.payloads.size()),
+                      human_bytes(fs::space(folder_, ignored).available)));
+    }
   }
   std::error_code ignored;
-  fs::remove(log, ignored);
+  fs::remove(log.path(), ignored);
+}
+
+bool TableStore::link_shard(const fs::path& temporary, ShardEntry entry) {
+  const fs::path shard = folder_ / "shards" / entry.file;
+  if (!link_without_replacing(temporary, shard)) throw Error(file_error("link", shard, EEXIST));
+  try {
+    // The entry must not outlive the shard in a power cut: the shard's name goes to disk first.
+    sync_folder(shard.parent_path());
+    std::uint64_t number = 0;
+    {
+      const std::shared_lock lock(mutex_);
+      number = last_entry_ + 1;
+    }
+    if (!add_manifest_entry(folder_, number, entry)) {
+      fs::remove(shard);  // somebody sealed meanwhile: see what of ours is left
+      return false;
+    }
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove(shard, ignored);
+    throw;
+  }
+  refresh(true);
+  return true;
 }
 
 }  // namespace graft

@@ -8,10 +8,10 @@
 #include <utility>
 
 #include <graft/error.h>
+#include <graft/files.h>
 
 #include "bind.h"
 #include "initial_weights.h"
-#include "sha256.h"
 
 namespace graft::nn {
 namespace {

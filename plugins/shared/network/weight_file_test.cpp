@@ -16,7 +16,6 @@
 #include <graft/random.h>
 #include <graft/safetensors.h>
 
-#include "network/sha256.h"
 #include "temp_folder.h"
 #include "zip_writer.h"
 
@@ -514,14 +513,6 @@ TEST(Memory, HostileFilesTakeLittle) {
   EXPECT_LT(measured(test::make_zip({{"m/data.pkl", lists + "."}})), 64 << 20);
   EXPECT_LT(measured(safetensors("{" + names)), 64 << 20);
   EXPECT_LT(measured(safetensors("{\"a\":" + std::string(16'000'000, '['))), 64 << 20);
-}
-
-TEST(Sha256, MatchesTheStandard) {
-  const test::TempFolder folder;
-  folder.write("abc", "abc");  // FIPS 180-4, example 1
-  EXPECT_EQ(sha256_of_file(folder / "abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  EXPECT_THAT(error_of([&] { sha256_of_file(folder / "none"); }), HasSubstr("No such file or directory"));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <limits>
 
 #include <gmock/gmock.h>
@@ -13,6 +14,7 @@
 #include <graft/error.h>
 #include <graft/random.h>
 
+#include "store/manifest.h"
 #include "store/row_writer.h"
 #include "store/table_rows.h"
 #include "temp_folder.h"
@@ -62,7 +64,7 @@ void expect_row(const TableStore& store, std::uint64_t i) {
   const auto place = store.find_row(id_of(i));
   ASSERT_TRUE(place.has_value()) << i;
   float values[3];
-  store.read(place->shard, place->row, 1, values);
+  store.read(place->part, place->row, 1, reinterpret_cast<std::uint8_t*>(values));
   EXPECT_EQ(values[0], static_cast<float>(i));
   EXPECT_EQ(values[2], -1.0f);
 }
@@ -122,74 +124,133 @@ TEST(TableStore, TheLogOfAKilledProcessIsSealedByTheNextRun) {
   int status = 0;
   ::waitpid(child, &status, 0);
   TableStore store(folder.path(), print());
-  EXPECT_EQ(store.rows(), 0u) << "looking changes nothing";
+  EXPECT_EQ(store.rows(), 600u) << "what was committed is there before it is sealed";
+  EXPECT_FALSE(std::filesystem::is_empty(store.folder() / "logs")) << "looking changes nothing";
+  for (const std::uint64_t i : {0, 299, 599}) expect_row(store, i);
   store.prepare_to_write();
   EXPECT_EQ(store.rows(), 600u);
   for (const std::uint64_t i : {0, 299, 599}) expect_row(store, i);
   EXPECT_TRUE(std::filesystem::is_empty(store.folder() / "logs"));
 }
 
-TEST(TableStore, TheLogOfALivingProcessIsLeftAlone) {
+TEST(TableStore, TheLogOfALivingProcessIsUsedAndLeftAlone) {
   const TempFolder folder;
   TableStore other(folder.path(), print());
   other.prepare_to_write();
-  // Process 1 is always alive.
-  const auto name = other.new_log_path().filename().string();
-  const std::string foreign = name.substr(0, name.find('.')) + ".1.123-0.rows";
-  RowLog log = RowLog::create(other.folder() / "logs" / foreign, kFormat);
+  RowLog log = RowLog::create(other.new_log_path(), kFormat);
+  const RowWriter::Job row = job(3);
+  log.append({row.id, row.sequence, true, row.payload});
   log.sync();
-  TableStore store(folder.path(), print());
-  store.prepare_to_write();
-  EXPECT_TRUE(std::filesystem::exists(other.folder() / "logs" / foreign));
-}
-
-TEST(TableStore, ADamagedShardIsNamedWithItsCure) {
-  const TempFolder folder;
   {
     TableStore store(folder.path(), print());
     store.prepare_to_write();
-    RowWriter writer({&store});
-    writer.push(job(1));
-    writer.finish();
+    EXPECT_TRUE(std::filesystem::exists(log.path()));
+    expect_row(store, 3);
+    // Its owner seals it: the row stays where it is for who has the log open.
+    other.seal(log.path());
+    expect_row(store, 3);
   }
-  std::filesystem::path shard;
-  for (const auto& e : std::filesystem::directory_iterator(folder / "tables" / print().hex() / "shards"))
-    shard = e.path();
-  std::filesystem::resize_file(shard, std::filesystem::file_size(shard) / 2);
-  try {
-    const TableStore store(folder.path(), print());
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_THAT(e.what(), HasSubstr("cannot open " + shard.string()));
-    EXPECT_THAT(
-        e.what(),
-        HasSubstr("remove the file and run again: its rows are then computed again, all others stay"));
-  }
-  std::filesystem::remove(shard);
-  EXPECT_EQ(TableStore(folder.path(), print()).rows(), 0u);
+  EXPECT_FALSE(std::filesystem::exists(log.path()));
+  expect_row(TableStore(folder.path(), print()), 3);
 }
 
-TEST(TableStore, AFlippedBitInARowIsAnErrorWhenItIsRead) {
+TEST(TableStore, ALogThatSomebodyRemovedIsAnError) {
   const TempFolder folder;
-  {
-    TableStore store(folder.path(), print());
+  TableStore store(folder.path(), print());
+  store.prepare_to_write();
+  RowLog log = RowLog::create(store.new_log_path(), kFormat);
+  std::filesystem::remove(log.path());
+  EXPECT_THROW(log.sync(), Error);
+}
+
+TEST(TableStore, TheFirstSealWins) {
+  const TempFolder folder;
+  TableStore a(folder.path(), print()), b(folder.path(), print());
+  a.prepare_to_write();
+  b.prepare_to_write();
+  RowWriter one({&a}), two({&b});
+  for (std::uint64_t i = 0; i < 10; ++i) one.push(job(i));
+  for (std::uint64_t i = 5; i < 20; ++i) two.push(job(i));
+  two.push(reject_job(20));
+  one.finish();
+  two.finish();
+  const TableStore store(folder.path(), print());
+  EXPECT_EQ(store.rows(), 20u);
+  std::size_t sealed = 0;
+  for (const auto& [number, path] : manifest_entries(store.folder()))
+    sealed += ShardEntry::read(path).row_ids.size();
+  EXPECT_EQ(sealed, 20u) << "no row is in two shards";
+  for (std::uint64_t i = 0; i < 20; ++i) expect_row(store, i);
+}
+
+class DamagedTable : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    TableStore store(folder_.path(), print());
     store.prepare_to_write();
     RowWriter writer({&store});
     for (std::uint64_t i = 0; i < 100; ++i) writer.push(job(i));
     writer.finish();
+    table_ = store.folder();
+    entry_ = table_ / "manifest/00000001";
+    shard_ = table_ / "shards" / ShardEntry::read(entry_).file;
   }
-  std::filesystem::path shard;
-  for (const auto& e : std::filesystem::directory_iterator(folder / "tables" / print().hex() / "shards"))
-    shard = e.path();
-  std::string bytes = slurp(shard);
+  std::string error() const {
+    try {
+      const TableStore store(folder_.path(), print());
+      float row[3];
+      store.read(0, 57, 1, reinterpret_cast<std::uint8_t*>(row));
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "no error";
+  }
+  std::string cure() const {
+    return "\nto drop exactly the damaged shards: graft store verify --repair --store " +
+           folder_.path().string() + "; the next run computes their rows again, all others stay";
+  }
+  TempFolder folder_;
+  std::filesystem::path table_, entry_, shard_;
+};
+
+TEST_F(DamagedTable, AShardOfAnotherSizeIsNamedWithItsCure) {
+  const auto bytes = std::filesystem::file_size(shard_);
+  std::filesystem::resize_file(shard_, 100);
+  EXPECT_EQ(error(),
+            shard_.string() + ": has 100 bytes, the manifest says " + std::to_string(bytes) + cure());
+  std::filesystem::remove(shard_);
+  EXPECT_EQ(error(), "cannot open " + shard_.string() + ": No such file or directory" + cure());
+  std::filesystem::create_directory(shard_);
+  EXPECT_EQ(error(), shard_.string() + ": is no regular file" + cure());
+}
+
+TEST_F(DamagedTable, EveryFlippedBitOfAnEntryIsFound) {
+  const std::string good = slurp(entry_);
+  Random random(2);
+  for (int trial = 0; trial < 300; ++trial) {
+    std::string bad = good;
+    const std::size_t at = random.below(bad.size());
+    bad[at] = static_cast<char>(bad[at] ^ (1 << random.below(8)));
+    std::ofstream(entry_, std::ios::binary) << bad;
+    EXPECT_THROW(ShardEntry::read(entry_), Error) << at;
+  }
+  for (std::size_t size = 0; size < good.size(); size += 7) {
+    std::ofstream(entry_, std::ios::binary) << good.substr(0, size);
+    EXPECT_THROW(ShardEntry::read(entry_), Error) << size;
+  }
+  std::ofstream(entry_, std::ios::binary) << good.substr(0, good.size() - 1);
+  EXPECT_EQ(error(),
+            entry_.string() + ": the entry of the manifest is damaged (its checksum is wrong)" + cure());
+}
+
+TEST_F(DamagedTable, AFlippedBitInARowIsAnErrorWhenItIsRead) {
+  std::string bytes = slurp(shard_);
   const float value = 57.0f;
   const std::size_t at = bytes.find(std::string(reinterpret_cast<const char*>(&value), 4));
   ASSERT_NE(at, std::string::npos);
   bytes[at] ^= 1;
-  std::ofstream(shard, std::ios::binary) << bytes;
-  const TableStore store(folder.path(), print());
-  float row[3];
-  EXPECT_THROW(store.read(0, 57, 1, row), Error);
+  std::ofstream(shard_, std::ios::binary) << bytes;
+  EXPECT_EQ(error(), shard_.string() + ": row 57 is damaged (its checksum is wrong)" + cure());
 }
 
 TEST(TableRows, ReadsAnyOrderAcrossShards) {
@@ -241,6 +302,76 @@ TEST(TableRows, HalvesWidenExactly) {
   TableRows(store, listing, {{0, 0, *store.find_row(id_of(1))}}).read(0, 1, values);
   EXPECT_THAT(values, ::testing::ElementsAre(0.0f, -0.0f, 1.0f, -2.0f, 0x1p-24f, 0x1.ff8p-15f, 65504.0f,
                                              std::numeric_limits<float>::infinity()));
+}
+
+TEST(TableRows, APackedTableReadsTheSame) {
+  const TempFolder folder;
+  TableStore store(folder.path(), print());
+  store.set_compression(Compression::Gzip);
+  store.prepare_to_write();
+  const RowFormat format{DType::F32, {600}};
+  Random random(8);
+  std::vector<std::vector<float>> rows(1000, std::vector<float>(600));
+  {
+    RowWriter writer({&store});
+    for (std::uint64_t i = 0; i < rows.size(); ++i) {
+      for (float& v : rows[i]) v = random.below(3) == 0 ? static_cast<float>(random.uniform(0, 1)) : 0.0f;
+      RowWriter::Job j = job(i);
+      j.format = format;
+      const auto* bytes = reinterpret_cast<const std::uint8_t*>(rows[i].data());
+      j.payload.assign(bytes, bytes + 2400);
+      writer.push(std::move(j));
+    }
+    writer.finish();
+  }
+  const ShardEntry entry = ShardEntry::read(store.folder() / "manifest/00000001");
+  EXPECT_EQ(entry.compression, Compression::Gzip);
+  EXPECT_GT(entry.chunks.size(), 1u);
+  EXPECT_LT(entry.bytes, 1000u * 2400 * 2 / 3);
+  const TableStore again(folder.path(), print());
+  for (int n = 0; n < 300; ++n) {
+    const std::size_t first = random.below(1000),
+                      count = 1 + random.below(std::min<std::uint64_t>(1000 - first, 30));
+    std::vector<float> got(count * 600);
+    again.read(0, first, count, reinterpret_cast<std::uint8_t*>(got.data()));
+    for (std::size_t i = 0; i < count; ++i)
+      ASSERT_EQ(std::memcmp(got.data() + i * 600, rows[first + i].data(), 2400), 0) << first + i;
+  }
+}
+
+TEST(RowIndex, FindsWhatWasInsertedAndNothingElse) {
+  RowIndex index;
+  EXPECT_EQ(index.find({1, 2}), nullptr);
+  // Ids that fall on one slot must not hide each other.
+  for (std::uint32_t i = 0; i < 5000; ++i) index.insert({i, i % 7}, {i, i + 1});
+  EXPECT_EQ(index.size(), 5000u);
+  for (std::uint32_t i = 0; i < 5000; ++i) {
+    const RowPlace* place = index.find({i, i % 7});
+    ASSERT_NE(place, nullptr);
+    EXPECT_EQ(place->part, i);
+    EXPECT_EQ(place->row, i + 1);
+  }
+  EXPECT_EQ(index.find({5000, 5000 % 7}), nullptr);
+}
+
+TEST(Files, LinkingNeverReplaces) {
+  const TempFolder folder;
+  folder.write("a.tmp", "first");
+  folder.write("b.tmp", "second");
+  EXPECT_TRUE(link_without_replacing(folder / "a.tmp", folder / "name"));
+  EXPECT_FALSE(link_without_replacing(folder / "b.tmp", folder / "name"));
+  EXPECT_EQ(slurp(folder / "name"), "first");
+  EXPECT_FALSE(std::filesystem::exists(folder / "a.tmp"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "b.tmp"));
+}
+
+TEST(Files, Sha256MatchesTheStandard) {
+  const TempFolder folder;
+  EXPECT_EQ(sha256_of_file(folder.write("abc", "abc")),  // FIPS 180-4, example 1
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(sha256_of_file(folder.write("a", std::string(1'000'000, 'a'))),  // the same, example 3
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  EXPECT_THROW(sha256_of_file(folder / "none"), Error);
 }
 
 TEST(RowWriter, HoldsTheCreditUntilTheRecordIsWritten) {

@@ -1,29 +1,28 @@
-#include "sha256.h"
-
+#include <fcntl.h>
 #include <openssl/evp.h>
 
-#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <memory>
 #include <vector>
 
 #include <graft/error.h>
 
-#include "input_file.h"
+#include "store/files.h"
 
-namespace graft::nn {
+namespace graft {
 
 std::string sha256_of_file(const std::filesystem::path& path) {
-  const InputFile file(path);
+  const FileHandle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file) throw Error(file_error("open", path, errno));
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> hash(EVP_MD_CTX_new(), EVP_MD_CTX_free);
   if (!hash || EVP_DigestInit_ex(hash.get(), EVP_sha256(), nullptr) != 1)
     throw Error("libcrypto offers no SHA-256: is its FIPS configuration complete?");
   std::vector<unsigned char> block(std::size_t{1} << 20);
-  for (std::uint64_t at = 0; at < file.size();) {
-    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), file.size() - at));
-    file.read(at, block.data(), n);
+  std::size_t n = block.size();
+  for (std::uint64_t at = 0; n == block.size(); at += n) {
+    n = read_at(file.get(), block.data(), block.size(), at, path);
     EVP_DigestUpdate(hash.get(), block.data(), n);
-    at += n;
   }
   std::array<unsigned char, 32> digest{};
   EVP_DigestFinal_ex(hash.get(), digest.data(), nullptr);
@@ -35,4 +34,4 @@ std::string sha256_of_file(const std::filesystem::path& path) {
   return hex;
 }
 
-}  // namespace graft::nn
+}  // namespace graft

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace graft {
+
+// The store's formats are little-endian, as every machine that this is built for; big-endian ones would need
+// swaps here.
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+
+/// Writes a number at `at` and steps over it.
+template <typename T>
+void put(std::uint8_t*& at, T value) {
+  std::memcpy(at, &value, sizeof value);
+  at += sizeof value;
+}
+
+/// Reads a number at `at` and steps over it.
+template <typename T>
+T take(const std::uint8_t*& at) {
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  at += sizeof value;
+  return value;
+}
+
+}  // namespace graft

@@ -1,0 +1,116 @@
+#include "store/manifest.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <unordered_set>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+
+#include "store/attempt.h"
+#include "store/files.h"
+#include "store/shard.h"
+
+namespace graft {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::string_view kDropped = "GRAFT: this shard was dropped\n";
+
+}  // namespace
+
+std::vector<fs::path> files_in(const fs::path& folder, const char* extension) {
+  std::vector<fs::path> out;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    if (it->path().extension() == extension) out.push_back(it->path());
+  if (error && error != std::errc::no_such_file_or_directory)
+    throw Error(fmt::format("cannot list {}: {}", folder.string(), error.message()));
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+std::vector<std::pair<std::uint64_t, fs::path>> manifest_entries(const fs::path& table) {
+  std::vector<std::pair<std::uint64_t, fs::path>> out;
+  for (const fs::path& path : files_in(table / "manifest", "")) {
+    const std::string name = path.filename().string();
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (error == std::errc() && end == name.data() + name.size()) out.emplace_back(number, path);
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+std::optional<ShardEntry> read_manifest_entry(const fs::path& path) {
+  try {
+    const std::string bytes = read_file(path);
+    if (bytes == kDropped) return {};
+    return ShardEntry::decode({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, path);
+  } catch (const Error& e) {
+    throw Error(fmt::format("{}\n{}", e.what(), repair_hint(path)));
+  }
+}
+
+bool add_manifest_entry(const fs::path& table, std::uint64_t number, const ShardEntry& entry) {
+  const fs::path folder = table / "manifest";
+  const fs::path temporary = folder / (new_attempt() + ".tmp");
+  bool added = false;
+  try {
+    const FileHandle out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (!out) throw Error(file_error("create", temporary, errno));
+    write_all(out.get(), entry.encode(), temporary);
+    sync_file(out.get(), temporary);
+    added = link_without_replacing(temporary, folder / fmt::format("{:08}", number));
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  if (added) sync_folder(folder);
+  return added;
+}
+
+void drop_manifest_entry(const fs::path& path) {
+  write_file_atomically(path, kDropped);
+}
+
+std::vector<fs::path> leftovers(const fs::path& table) {
+  std::vector<fs::path> out;
+  for (const char* folder : {"shards", "manifest"})
+    for (const fs::path& path : files_in(table / folder, ".tmp"))
+      if (is_abandoned(path)) out.push_back(path);
+  for (const fs::path& path : files_in(table / "logs", ".new"))
+    if (is_abandoned(path)) out.push_back(path);
+  // Shards are listed before entries: a shard that is sealed while this looks has its entry by then.
+  const std::vector<fs::path> shards = files_in(table / "shards", ".h5");
+  const auto entries = manifest_entries(table);
+  if (shards.size() <= entries.size()) return out;  // the usual case; reading all entries takes its time
+  std::unordered_set<std::string> named;
+  for (const auto& [number, path] : entries) {
+    try {
+      if (const auto entry = read_manifest_entry(path)) named.insert(entry->file);
+    } catch (const Error&) {
+      return out;  // a damaged entry may name any of them
+    }
+  }
+  for (const fs::path& path : shards)
+    if (!named.contains(path.filename().string()) && is_abandoned(path)) out.push_back(path);
+  return out;
+}
+
+std::uint64_t remove_leftovers(const fs::path& table) {
+  std::uint64_t freed = 0;
+  for (const fs::path& path : leftovers(table)) {
+    std::error_code error;
+    const auto bytes = fs::file_size(path, error);
+    if (fs::remove(path, error)) freed += bytes;
+  }
+  return freed;
+}
+
+}  // namespace graft

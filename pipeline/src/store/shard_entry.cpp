@@ -1,0 +1,136 @@
+#include "store/shard_entry.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+
+#include "store/bytes.h"
+#include "store/crc32c.h"
+#include "store/files.h"
+
+namespace graft {
+namespace {
+
+constexpr char kMagic[8] = {'G', 'R', 'A', 'F', 'T', 'M', 'A', 'N'};
+constexpr std::uint32_t kVersion = 2;
+constexpr std::size_t kHeaderBytes = 192;
+constexpr std::size_t kSha256Digits = 64;
+constexpr std::size_t kMaxRank = 8;
+constexpr std::size_t kMaxName = 1024;
+
+std::size_t padded(std::size_t n) {
+  return (n + 7) / 8 * 8;
+}
+
+template <typename T>
+void put_all(std::uint8_t*& at, const std::vector<T>& values) {
+  if (!values.empty()) std::memcpy(at, values.data(), values.size() * sizeof(T));
+  at += values.size() * sizeof(T);
+}
+template <typename T>
+void take_all(const std::uint8_t*& at, std::vector<T>& values, std::size_t n) {
+  values.resize(n);
+  if (n > 0) std::memcpy(values.data(), at, n * sizeof(T));
+  at += n * sizeof(T);
+}
+static_assert(sizeof(Digest) == 16 && sizeof(ShardChunk) == 16);
+
+}  // namespace
+
+std::vector<std::uint8_t> ShardEntry::encode() const {
+  const std::size_t size = kHeaderBytes + padded(file.size()) + row_ids.size() * 20 + chunks.size() * 16 +
+                           reject_ids.size() * (16 + kReasonBytes) + 4;
+  std::vector<std::uint8_t> out(size, 0);
+  std::uint8_t* at = out.data();
+  std::memcpy(at, kMagic, sizeof kMagic);
+  at += sizeof kMagic;
+  put(at, kVersion);
+  put(at, static_cast<std::uint32_t>(format.dtype));
+  put(at, static_cast<std::uint32_t>(format.shape.size()));
+  put(at, static_cast<std::uint32_t>(compression));
+  for (std::size_t i = 0; i < kMaxRank; ++i)
+    put(at, i < format.shape.size() ? format.shape[i] : std::int64_t{0});
+  put(at, std::uint64_t{row_ids.size()});
+  put(at, std::uint64_t{reject_ids.size()});
+  put(at, bytes);
+  put(at, chunk_rows);
+  put(at, static_cast<std::uint32_t>(chunks.size()));
+  std::memcpy(at, sha256.data(), std::min(sha256.size(), kSha256Digits));
+  at += kSha256Digits;
+  put(at, static_cast<std::uint32_t>(file.size()));
+  at = out.data() + kHeaderBytes;
+  std::memcpy(at, file.data(), file.size());
+  at += padded(file.size());
+  put_all(at, row_ids);
+  put_all(at, row_crcs);
+  put_all(at, chunks);
+  put_all(at, reject_ids);
+  for (const StoredReject& reject : rejects) {
+    const std::vector<std::uint8_t> reason = encode_reject(reject);
+    std::memcpy(at, reason.data(), std::min(reason.size(), kReasonBytes));
+    at += kReasonBytes;
+  }
+  put(at, crc32c(out.data(), size - 4));
+  return out;
+}
+
+ShardEntry ShardEntry::decode(std::span<const std::uint8_t> bytes, const std::filesystem::path& path) {
+  const auto fail = [&](const std::string& why) { throw Error(fmt::format("{}: {}", path.string(), why)); };
+  if (bytes.size() < kHeaderBytes + 4 || std::memcmp(bytes.data(), kMagic, sizeof kMagic) != 0)
+    fail("is no entry of a manifest, or it is cut short");
+  const std::uint8_t* at = bytes.data() + bytes.size() - 4;
+  const bool whole = take<std::uint32_t>(at) == crc32c(bytes.data(), bytes.size() - 4);
+  at = bytes.data() + sizeof kMagic;
+  // A newer version may have its checksum elsewhere; a damaged version number must not look like one.
+  const auto version = take<std::uint32_t>(at);
+  if (!whole) fail("the entry of the manifest is damaged (its checksum is wrong)");
+  if (version != kVersion)
+    fail(fmt::format("manifest version {}; this graft reads version {}", version, kVersion));
+
+  ShardEntry e;
+  const auto dtype = take<std::uint32_t>(at), rank = take<std::uint32_t>(at);
+  const auto compression = take<std::uint32_t>(at);
+  if (dtype > static_cast<std::uint32_t>(DType::I64) || rank > kMaxRank || compression > 1)
+    fail("impossible entry of a manifest");
+  e.format.dtype = static_cast<DType>(dtype);
+  e.compression = static_cast<Compression>(compression);
+  for (std::size_t i = 0; i < kMaxRank; ++i) {
+    const auto extent = take<std::int64_t>(at);
+    if (i < rank) e.format.shape.push_back(extent);
+  }
+  const auto rows = take<std::uint64_t>(at), rejects = take<std::uint64_t>(at);
+  e.bytes = take<std::uint64_t>(at);
+  e.chunk_rows = take<std::uint32_t>(at);
+  const auto chunks = take<std::uint32_t>(at);
+  e.sha256.assign(reinterpret_cast<const char*>(at), kSha256Digits);
+  at += kSha256Digits;
+  const auto name = take<std::uint32_t>(at);
+  const std::uint64_t most = bytes.size();
+  if (rows > most || rejects > most || name > kMaxName || e.chunk_rows == 0 ||
+      kHeaderBytes + padded(name) + rows * 20 + chunks * std::uint64_t{16} + rejects * (16 + kReasonBytes) +
+              4 !=
+          most ||
+      chunks != (rows + e.chunk_rows - 1) / e.chunk_rows)
+    fail("impossible entry of a manifest");
+  at = bytes.data() + kHeaderBytes;
+  e.file.assign(reinterpret_cast<const char*>(at), name);
+  if (e.file.empty() || e.file.find('/') != std::string::npos) fail("impossible entry of a manifest");
+  at += padded(name);
+  take_all(at, e.row_ids, rows);
+  take_all(at, e.row_crcs, rows);
+  take_all(at, e.chunks, chunks);
+  take_all(at, e.reject_ids, rejects);
+  for (std::uint64_t i = 0; i < rejects; ++i, at += kReasonBytes)
+    e.rejects.push_back(decode_reject({at, kReasonBytes}));
+  return e;
+}
+
+ShardEntry ShardEntry::read(const std::filesystem::path& path) {
+  const std::string bytes = read_file(path);
+  return decode({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, path);
+}
+
+}  // namespace graft
