@@ -9,6 +9,27 @@ trap 'rm -rf "$work"' EXIT
 echo "== flow: items per second through four stages that do nothing"
 "$build/flow_bench" --benchmark_min_time=2 --benchmark_counters_tabular=true
 
+echo "== store: 1,000,000 rows of 512 numbers, written with commits, read back, and found by a second run"
+rows=1000000
+for round in 1 2; do
+  "$build/store_bench" write "$work/store" $rows 512 | tee "$work/written"
+  syncs=$(sed 's/.*commits //' "$work/written")
+  "$build/store_bench" plain "$work/plain" $rows 512 "$syncs"
+  if [ $round = 2 ]; then "$build/store_bench" read "$work/store" $rows 512; fi
+  rm -rf "$work/store" "$work/plain"
+done
+cat >"$work/million.yaml" <<END
+name: million
+stages:
+  rows: {plugin: numbered_rows, with: {rows: $rows, dim: 512}}
+  table: {plugin: feature_table, from: rows}
+END
+for run in first second; do
+  command time -f "$run run of the program: %e s, peak %M KiB" "$build/graft" run "$work/million.yaml" \
+    --plugin-dir "$build/bench-plugins" --store "$work/store" --out "$work/out"
+done
+rm -rf "$work/store" "$work/out"
+
 echo "== learners: exact k nearest neighbours, against FAISS and NumPy"
 "$build/learners_bench" "$(nproc)"
 if /usr/bin/python3 -c 'import numpy' 2>/dev/null; then

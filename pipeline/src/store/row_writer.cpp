@@ -149,6 +149,7 @@ void RowWriter::seal_logs() {
 void RowWriter::sync_all() {
   for (Table& table : tables_)
     if (table.log) table.log->sync();
+  ++commits_;
   committed_ += std::exchange(unsynced_, 0);
 }
 

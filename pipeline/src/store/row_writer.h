@@ -42,6 +42,8 @@ class GRAFT_API RowWriter {
   /// Commits what has been pushed so far; waits for it. For leaving in a hurry; never throws.
   void commit_now() noexcept;
   std::uint64_t committed() const { return committed_; }
+  /// How often that was done: each is an fdatasync per table.
+  std::uint64_t commits() const { return commits_; }
 
  private:
   struct Table {
@@ -62,7 +64,7 @@ class GRAFT_API RowWriter {
   bool stop_ = false;
   std::uint64_t commit_requests_ = 0, commits_served_ = 0;
   std::exception_ptr failure_;
-  std::atomic<std::uint64_t> committed_{0};
+  std::atomic<std::uint64_t> committed_{0}, commits_{0};
   std::uint64_t unsynced_ = 0;
   /// Full logs, oldest first. They stay open, and so locked, until they are sealed.
   std::deque<std::pair<TableStore*, std::unique_ptr<RowLog>>> full_;
