@@ -58,13 +58,18 @@ std::string new_attempt() {
   return fmt::format("{}.{}.{}.{:08x}", kHost, ::getpid(), start_of(::getpid()), random());
 }
 
-bool is_abandoned(const fs::path& file) {
+bool is_of_this_host(const fs::path& file) {
   const std::vector<std::string> parts = parts_of(file.filename().string());
-  if (parts.size() < 4 || parts[0] != host_name()) {
+  return parts.size() >= 4 && parts[0] == host_name();
+}
+
+bool is_abandoned(const fs::path& file) {
+  if (!is_of_this_host(file)) {
     std::error_code error;
     const auto changed = fs::last_write_time(file, error);
     return !error && fs::file_time_type::clock::now() - changed > kForeignAge;
   }
+  const std::vector<std::string> parts = parts_of(file.filename().string());
   int pid = 0;
   std::from_chars(parts[1].data(), parts[1].data() + parts[1].size(), pid);
   return pid <= 0 || (::kill(pid, 0) != 0 && errno == ESRCH) || start_of(pid) != parts[2];

@@ -191,9 +191,11 @@ LogReader::LogReader(const std::filesystem::path& path)
 }
 
 bool LogReader::take_over() {
-  // The writer's lock goes with it, however it ended; a stopped process keeps it.
-  if (locks_ && try_lock(file_.get())) return true;
-  if (locks_ && errno == EWOULDBLOCK) return false;
+  const bool held = try_lock(file_.get());
+  if (!held && errno == EWOULDBLOCK) return false;
+  // The writer's lock goes with it, however it ended; a stopped process keeps it. Of a writer on another host
+  // it says nothing: some network file systems have locks that only one host knows of.
+  if (held && locks_ && is_of_this_host(path_)) return true;
   return is_abandoned(path_);
 }
 
