@@ -21,7 +21,7 @@ struct RunTable {
   std::size_t stage = 0;                 ///< The collector.
   const Collector* collector = nullptr;  ///< Null while nothing has to be computed.
   std::unique_ptr<TableStore> store;
-  std::vector<TableRow> rows;     ///< Every row of this run's inputs, in the order of the list.
+  std::vector<TableRow> rows;  ///< Every row of this run's inputs, in the order of the list.
   std::uint64_t computed = 0, reused = 0;
 };
 
