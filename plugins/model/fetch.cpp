@@ -7,13 +7,13 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/files.h>
 #include <graft/params.h>
 
 #include "checkpoints.h"
 #include "command.h"
 #include "download.h"
 #include "fetch.h"
-#include "network/sha256.h"
 #include "table.h"
 
 namespace graft::model {
@@ -45,7 +45,7 @@ std::string base_url(const Arguments& arguments) {
 }
 
 bool has_digest(const fs::path& file, const Checkpoint& checkpoint) {
-  return nn::sha256_of_file(file).substr(0, checkpoint.digest().size()) == checkpoint.digest();
+  return sha256_of_file(file).substr(0, checkpoint.digest().size()) == checkpoint.digest();
 }
 
 void show_progress(std::uint64_t done, std::uint64_t total) {
@@ -80,7 +80,7 @@ fs::path fetch_checkpoint(const Checkpoint& checkpoint, const fs::path& folder, 
         url, fault.what(), file.string(), checkpoint.digest()));
   }
   if (!has_digest(part, checkpoint)) {
-    const std::string got = nn::sha256_of_file(part).substr(0, checkpoint.digest().size());
+    const std::string got = sha256_of_file(part).substr(0, checkpoint.digest().size());
     fs::remove(part, error);
     throw Error(fmt::format(
         "{}: expected a file whose SHA-256 begins with {}, got {}: the server sent something else; "

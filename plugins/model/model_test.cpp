@@ -9,13 +9,13 @@
 #include <functional>
 
 #include <graft/error.h>
+#include <graft/files.h>
 #include <graft/value.h>
 
 #include "download.h"
 #include "fetch.h"
 #include "http_server.h"
 #include "network/architecture.h"
-#include "network/sha256.h"
 #include "program.h"
 #include "table.h"
 
@@ -217,7 +217,7 @@ TEST_F(Fetch, PlacesTheFileAndKeepsIt) {
   const HttpServer server(HttpServer::ok(kContent));
   EXPECT_EQ(fetch(server), folder() / kFile);
   EXPECT_EQ(test::slurp(folder() / kFile), kContent);
-  EXPECT_EQ(nn::sha256_of_file(folder() / kFile),
+  EXPECT_EQ(sha256_of_file(folder() / kFile),
             "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c");
   EXPECT_EQ(server.calls(), 1);
   EXPECT_EQ(fetch(server), folder() / kFile);
