@@ -13,7 +13,11 @@ using namespace graft;
 /// table; the runtime rejects those that differ from the first.
 class PixelTable final : public Collector {
  public:
-  explicit PixelTable(const StageContext&) {}
+  explicit PixelTable(const StageContext& context)
+      : compression_(context.params.get<std::string>("compression") == "gzip" ? Compression::Gzip
+                                                                              : Compression::None) {}
+
+  Compression compression() const override { return compression_; }
 
   RowFormat format(const Item& item) const override {
     const Image& image = item.image();
@@ -29,6 +33,9 @@ class PixelTable final : public Collector {
     for (int y = 0; y < image.height; ++y)
       std::memcpy(row.data() + static_cast<std::size_t>(y) * line, image.row(y), line);
   }
+
+ private:
+  Compression compression_;
 };
 
 const char* const kExample = R"(name: pixel-table
@@ -41,10 +48,15 @@ stages:
 
 }  // namespace
 
-GRAFT_PLUGIN(pixel_table, "1.0.0", PixelTable,
-             graft::PluginSchema::collector(
-                 "Keeps images as a table of 8-bit pixels, for learners that train on pixels.")
-                 .input(graft::PortType::Image, "Images of one size: put `decode` with `crop` before it.")
-                 .output("out", graft::PortType::Table, "u8[?,?,3]",
-                         "One row per item and view: height, width, RGB.")
-                 .example(kExample))
+GRAFT_PLUGIN(
+    pixel_table, "1.0.0", PixelTable,
+    graft::PluginSchema::collector(
+        "Keeps images as a table of 8-bit pixels, for learners that train on pixels.")
+        .input(graft::PortType::Image, "Images of one size: put `decode` with `crop` before it.")
+        .output("out", graft::PortType::Table, "u8[?,?,3]", "One row per item and view: height, width, RGB.")
+        .param(
+            graft::choice("compression", {"none", "gzip"}, "none")
+                .neutral()
+                .doc("How rows are packed on disk; they read back the same. gzip makes photographs about a "
+                     "fifth smaller, drawings and digits much more."))
+        .example(kExample))

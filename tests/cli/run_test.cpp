@@ -92,6 +92,23 @@ class RunTest : public ::testing::Test {
   ProgramResult last_;
 };
 
+TEST_F(RunTest, APackedTableIsTheSameTableInLessSpace) {
+  const auto store_bytes = [&](const std::string& store) {
+    std::uintmax_t bytes = 0;
+    for (const auto& e : std::filesystem::recursive_directory_iterator(folder_ / store))
+      if (e.path().extension() == ".h5") bytes += e.file_size();
+    return bytes;
+  };
+  const json plain = run(kSynthetic, "plain", "plain_store");
+  const json packed = run(kSynthetic, "packed", "packed_store", {"--set", "rows.compression=gzip"});
+  ASSERT_EQ(last_.exit_code, 0) << last_.err;
+  EXPECT_EQ(without_timings(plain), without_timings(packed));
+  EXPECT_EQ(slurp(folder_ / "plain/predictions/knn.csv"), slurp(folder_ / "packed/predictions/knn.csv"));
+  EXPECT_LT(store_bytes("packed_store"), store_bytes("plain_store"));
+  const json again = run(kSynthetic, "again", "plain_store", {"--set", "rows.compression=gzip"});
+  EXPECT_EQ(again["tables"]["rows"]["computed"], 0) << "packing is no part of the fingerprint";
+}
+
 TEST_F(RunTest, LeavesEverythingTheDesignNames) {
   const json r = run(kSynthetic, "r", "s");
   ASSERT_EQ(last_.exit_code, 0) << last_.err;

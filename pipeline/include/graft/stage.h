@@ -102,7 +102,10 @@ class GRAFT_API Collector : public Stage {
     Shape shape;
     friend bool operator==(const RowFormat&, const RowFormat&) = default;
   };
+  /// How rows are packed when they are sealed into a shard, in whole chunks. They read back the same, so a
+  /// table may hold shards of both kinds: a parameter that chooses it is neutral().
   enum class Compression { None, Gzip };
+  virtual Compression compression() const { return Compression::None; }
   /// Format of the item's row. Every row of a table must have the same; the runtime rejects the others.
   virtual RowFormat format(const Item& item) const = 0;
   /// Writes the row: elements(shape) * size_of(dtype) bytes. Called from many threads.

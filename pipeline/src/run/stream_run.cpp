@@ -87,6 +87,7 @@ void StreamRun::run(Workers& workers) {
                         plan_.stages[table.stage].label(), listing_.inputs[first_->sequence].key,
                         table.store->read_only_reason()));
       table.collector = &factory_.get_as<Collector>(table.stage);
+      table.store->set_compression(table.collector->compression());
       stores.push_back(table.store.get());
     }
     {
