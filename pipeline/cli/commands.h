@@ -18,6 +18,10 @@ struct Global {
     std::filesystem::path list;
     std::string metric = "accuracy";
   } sweep;  ///< Options of sweep alone.
+  struct Store {
+    bool repair = false, unreferenced = false, dry_run = false;
+    std::string older_than, max_size, run;
+  } store_options;  ///< Options of store alone.
 };
 
 /// Exit codes; a run may also end with 3 (too many rejects), 130 or 143.
@@ -36,6 +40,7 @@ int check(const Global& global, const std::vector<std::string>& arguments);
 int plan(const Global& global, const std::vector<std::string>& arguments);
 int plugins(const Global& global, const std::vector<std::string>& arguments);
 int describe(const Global& global, const std::vector<std::string>& arguments);
+int store(const Global& global, const std::vector<std::string>& arguments);
 int version(const Global& global, const std::vector<std::string>& arguments);
 int model(const Global& global, const std::vector<std::string>& arguments);
 

@@ -41,6 +41,22 @@ po::options_description sweep_options(Global& global) {
   return options;
 }
 
+po::options_description store_options(Global& global) {
+  po::options_description options("Options of store");
+  Global::Store& store = global.store_options;
+  options.add_options()("repair", po::bool_switch(&store.repair),
+                        "verify: drop exactly what is damaged; the next run computes it again")(
+      "older-than", po::value(&store.older_than)->value_name("30d"),
+      "gc: tables not used for so long (h, d, w)")(
+      "max-size", po::value(&store.max_size)->value_name("10GiB"),
+      "gc: the least recently used tables, until the store is at most so large")(
+      "unreferenced", po::bool_switch(&store.unreferenced), "gc: tables that no run's folder names any more")(
+      "dry-run", po::bool_switch(&store.dry_run), "gc: only say what would go")(
+      "run", po::value(&store.run)->value_name("NAME"),
+      "export: the run whose list of inputs counts (default: the last)");
+  return options;
+}
+
 constexpr Row kCommands[] = {
     {"run", "run CONFIG", "run a config: features into the store, learners, evaluation", run},
     {"sweep", "sweep CONFIG", "run a config with many values of its parameters; the best by val", sweep,
@@ -52,6 +68,9 @@ constexpr Row kCommands[] = {
      describe},
     {"model", "model COMMAND", "list, look at and fetch networks and their weights: graft model --help",
      model},
+    {"store", "store COMMAND",
+     "look after the feature store: ls | verify [TABLE...] | gc | export TABLE FILE.h5 or FILE.npy", store,
+     store_options},
     {"version", "version", "show the versions of graft and of its plugin interface", version},
 };
 
@@ -147,7 +166,7 @@ int main(int argc, char** argv) {
       if (other.options == nullptr || &other == row) continue;
       const po::options_description theirs = other.options(global);
       for (const auto& option : theirs.options())
-        if (values.count(option->long_name()) != 0)
+        if (const auto& given = values[option->long_name()]; !given.empty() && !given.defaulted())
           return usage_error(fmt::format("--{} is an option of graft {}", option->long_name(), other.name),
                              usage);
     }

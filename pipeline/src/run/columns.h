@@ -3,10 +3,12 @@
 #include <string>
 #include <vector>
 
+#include <graft/export.h>
+
 namespace graft {
 
 /// Rows of cells as lines, flush left in columns, with two spaces before and between them. Widths count
 /// characters of UTF-8.
-std::string columns(const std::vector<std::vector<std::string>>& rows);
+GRAFT_API std::string columns(const std::vector<std::vector<std::string>>& rows);
 
 }  // namespace graft

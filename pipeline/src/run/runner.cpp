@@ -169,6 +169,12 @@ class Run {
                                                                 streams_, timings_, warnings_)
                                                       .to_json_pretty());
     write_file_atomically(out_ / "results.json", outcome.results.to_json_pretty());
+    for (const auto& stream : streams_) try {
+        stream->record_use(out_);
+      } catch (const Error& e) {  // a read-only store, for one: the rows are what counts
+        if (options_.style.level >= LogLevel::Debug)
+          say(fmt::format("the use of the table is not noted: {}\n", e.what()));
+      }
 
     const auto total = static_cast<std::uint64_t>(outcome.results.find("inputs")->find("total")->as_int());
     const auto rejected =

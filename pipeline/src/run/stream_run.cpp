@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <bit>
+#include <ctime>
 
 #include <fmt/format.h>
 
 #include <graft/error.h>
+
+#include "store/input_list.h"
+#include "store/table_use.h"
 
 namespace graft {
 namespace {
@@ -341,6 +345,50 @@ void StreamRun::account() {
         "inputs and outcomes do not add up: {} of {} inputs ended neither as a row nor as a "
         "reject, '{}' for one ({} admitted, {} collected); this is a fault of graft, please report it",
         missing, listing_.inputs.size(), example, result_.admitted, result_.collected));
+}
+
+void StreamRun::record_use(const std::filesystem::path& folder) const {
+  for (const RunTable& table : tables_) {
+    TableUse use;
+    use.run = plan_.name;
+    use.stage = plan_.stages[table.stage].id;
+    use.folder = std::filesystem::absolute(folder).lexically_normal();
+    use.time = std::time(nullptr);
+    InputListWriter::Counts counts;
+    std::vector<InputList::Outcome> rejects;
+    std::vector<bool> has_row(listing_.inputs.size(), false);
+    for (const TableRow& row : table.rows) has_row[row.input] = true;
+    counts.rows = table.rows.size();
+    std::vector<std::uint32_t> position(listing_.inputs.size());  // among the inputs of this table
+    for (std::uint32_t i = 0; i < listing_.inputs.size(); ++i) {
+      const ListedInput& input = listing_.inputs[i];
+      if (!plan_.stages[table.stage].handles(input.split)) continue;
+      position[i] = static_cast<std::uint32_t>(counts.inputs++);
+      ++(has_row[i] ? use.ok : use.rejected);
+      if (has_row[i]) continue;
+      const Digest id = input.content ? row_id(*input.content, 0, qualifier(table, input)) : Digest{};
+      if (input.content && table.store->find_reject(id) != nullptr)
+        rejects.push_back({id, position[i], 0});
+      else
+        ++counts.refused;
+    }
+    use.inputs = counts.inputs;
+    counts.rejects = rejects.size();
+    use.list = write_input_list(table.store->folder() / "inputs", listing_.classes, counts,
+                                [&](InputListWriter& out) {
+                                  for (const ListedInput& input : listing_.inputs)
+                                    if (plan_.stages[table.stage].handles(input.split))
+                                      out.input(input.key, input.split, input.labels);
+                                  for (const TableRow& row : table.rows) {
+                                    const ListedInput& input = listing_.inputs[row.input];
+                                    out.outcome(row_id(*input.content, row.view, qualifier(table, input)),
+                                                position[row.input], row.view);
+                                  }
+                                  for (const InputList::Outcome& reject : rejects)
+                                    out.outcome(reject.id, reject.input, reject.view);
+                                });
+    write_use(table.store->folder(), use);
+  }
 }
 
 }  // namespace graft

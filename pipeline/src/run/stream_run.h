@@ -46,6 +46,10 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   };
   std::vector<Survey> survey();
 
+  /// Notes in each table which inputs a complete run has had and what became of them. `folder`: of the run.
+  /// Throws Error.
+  void record_use(const std::filesystem::path& folder) const;
+
   const Listing& listing() const { return listing_; }
   std::vector<RunTable>& tables() { return tables_; }
   /// Inputs that ended in no table because of the interruption.

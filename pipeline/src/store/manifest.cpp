@@ -50,7 +50,7 @@ std::vector<std::pair<std::uint64_t, fs::path>> manifest_entries(const fs::path&
 std::optional<ShardEntry> read_manifest_entry(const fs::path& path) {
   try {
     const std::string bytes = read_file(path);
-    if (bytes == kDropped) return {};
+    if (is_dropped_entry(bytes)) return {};
     return ShardEntry::decode({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, path);
   } catch (const Error& e) {
     throw Error(fmt::format("{}\n{}", e.what(), repair_hint(path)));
@@ -75,13 +75,17 @@ bool add_manifest_entry(const fs::path& table, std::uint64_t number, const Shard
   return added;
 }
 
+bool is_dropped_entry(std::string_view content) {
+  return content == kDropped;
+}
+
 void drop_manifest_entry(const fs::path& path) {
   write_file_atomically(path, kDropped);
 }
 
 std::vector<fs::path> leftovers(const fs::path& table) {
   std::vector<fs::path> out;
-  for (const char* folder : {"shards", "manifest"})
+  for (const char* folder : {"shards", "manifest", "inputs"})
     for (const fs::path& path : files_in(table / folder, ".tmp"))
       if (is_abandoned(path)) out.push_back(path);
   for (const fs::path& path : files_in(table / "logs", ".new"))
@@ -89,7 +93,12 @@ std::vector<fs::path> leftovers(const fs::path& table) {
   // Shards are listed before entries: a shard that is sealed while this looks has its entry by then.
   const std::vector<fs::path> shards = files_in(table / "shards", ".h5");
   const auto entries = manifest_entries(table);
-  if (shards.size() <= entries.size()) return out;  // the usual case; reading all entries takes its time
+  const auto dropped = std::count_if(entries.begin(), entries.end(), [](const auto& entry) {
+    std::error_code gone;
+    return fs::file_size(entry.second, gone) == kDropped.size();
+  });
+  // The usual case; reading all entries takes its time.
+  if (shards.size() + static_cast<std::size_t>(dropped) <= entries.size()) return out;
   std::unordered_set<std::string> named;
   for (const auto& [number, path] : entries) {
     try {

@@ -1,0 +1,249 @@
+#include <algorithm>
+#include <charconv>
+#include <ctime>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <graft/params.h>
+#include <graft/value.h>
+
+#include "commands.h"
+#include "run/columns.h"
+#include "store/export.h"
+#include "store/files.h"
+#include "store/store_gc.h"
+#include "store/table_check.h"
+
+namespace graft::cli {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::size_t kShortName = 12;  // digits of a fingerprint that people see
+
+std::string short_name(const std::string& fingerprint) {
+  return fingerprint.substr(0, kShortName);
+}
+
+std::string names_of(const TableSummary& table) {
+  std::vector<std::string> names;
+  for (const TableUse& use : table.uses) {
+    const std::string name = use.run + "/" + use.stage;
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+  return names.empty() ? "-" : fmt::format("{}", fmt::join(names, ", "));
+}
+
+std::string format_of(const TableSummary& table) {
+  return table.format ? std::string(to_string(table.format->dtype)) + to_string(table.format->shape) : "-";
+}
+
+/// The folders of tables that the words name: by the first digits of a fingerprint (4 at least), or as
+/// `graft store ls` names them, RUN/STAGE or STAGE.
+std::vector<fs::path> find_tables(const fs::path& store, const std::string& word) {
+  std::vector<fs::path> found;
+  for (const fs::path& folder : tables_in(store)) {
+    if (word.size() >= 4 && folder.filename().string().starts_with(word)) {
+      found.push_back(folder);
+      continue;
+    }
+    const std::vector<TableUse> uses = read_uses(folder);
+    if (std::any_of(uses.begin(), uses.end(), [&](const TableUse& use) {
+          return word == use.stage || word == use.run + "/" + use.stage;
+        }))
+      found.push_back(folder);
+  }
+  if (found.empty())
+    throw UsageError{fmt::format("no table '{}' in {}; graft store ls lists them", word, store.string())};
+  return found;
+}
+
+int list(const Global& global) {
+  std::vector<TableSummary> tables;
+  for (const fs::path& folder : tables_in(global.store)) tables.push_back(summarise_table(folder));
+  std::sort(tables.begin(), tables.end(),
+            [](const auto& a, const auto& b) { return a.last_used > b.last_used; });
+  if (global.json) {
+    Value out = Value::list();
+    for (const TableSummary& t : tables) {
+      Value v = Value::map();
+      v["fingerprint"] = t.fingerprint;
+      v["made_by"] = t.words;
+      v["row"] = format_of(t);
+      v["rows"] = Value(t.rows);
+      v["rejects"] = Value(t.rejects);
+      v["shards"] = Value(t.shards);
+      v["logs"] = Value(t.logs);
+      v["bytes"] = Value(t.bytes);
+      v["last_used"] = Value(t.last_used);
+      v["in_use"] = t.in_use;
+      v["uses"] = Value::list();
+      for (const TableUse& use : t.uses) {
+        Value u = Value::map();
+        u["run"] = use.run;
+        u["stage"] = use.stage;
+        u["folder"] = use.folder.string();
+        u["time"] = Value(use.time);
+        u["inputs"] = Value(use.inputs);
+        u["ok"] = Value(use.ok);
+        u["rejected"] = Value(use.rejected);
+        v["uses"].push(std::move(u));
+      }
+      out.push(std::move(v));
+    }
+    fmt::print("{}\n", out.to_json_pretty());
+    return kOk;
+  }
+  if (tables.empty()) {
+    fmt::print("{} has no table yet\n", global.store.string());
+    return kOk;
+  }
+  std::vector<std::vector<std::string>> rows{
+      {"table", "used by", "rows", "rejects", "row", "shards", "logs", "size", "last used"}};
+  std::uint64_t bytes = 0;
+  for (const TableSummary& t : tables) {
+    bytes += t.bytes;
+    rows.push_back({short_name(t.fingerprint), names_of(t), std::to_string(t.rows), std::to_string(t.rejects),
+                    format_of(t), std::to_string(t.shards), std::to_string(t.logs), human_bytes(t.bytes),
+                    t.in_use ? "now" : fmt::format("{:%Y-%m-%d %H:%M}", fmt::localtime(t.last_used))});
+  }
+  fmt::print("{}", columns(rows));
+  for (const TableSummary& t : tables) fmt::print("\n{}: {}\n", short_name(t.fingerprint), t.words);
+  fmt::print("\n{} table{}, {} in {}\n", tables.size(), tables.size() == 1 ? "" : "s", human_bytes(bytes),
+             global.store.string());
+  return kOk;
+}
+
+int verify(const Global& global, const std::vector<std::string>& words) {
+  std::vector<fs::path> folders;
+  if (words.empty()) folders = tables_in(global.store);
+  for (const std::string& word : words)
+    for (fs::path& folder : find_tables(global.store, word)) folders.push_back(std::move(folder));
+  std::size_t faults = 0;
+  for (const fs::path& folder : folders) {
+    const TableCheck check = check_table(folder);
+    const TableSummary& t = check.summary;
+    fmt::print("{} {}: {} rows, {} rejects in {} shards and {} logs{}: {}\n", short_name(t.fingerprint),
+               names_of(t), t.rows, t.rejects, t.shards, t.logs,
+               t.uses.empty() ? ""
+                              : fmt::format("; {} ok + {} rejected of {} inputs", check.ok, check.rejected,
+                                            check.inputs),
+               check.faults.empty()
+                   ? "sound"
+                   : fmt::format("{} fault{}", check.faults.size(), check.faults.size() == 1 ? "" : "s"));
+    for (const TableFault& fault : check.faults) fmt::print("  {}: {}\n", fault.path.string(), fault.why);
+    if (!check.leftovers.empty())
+      fmt::print("  {} file{} of ended processes: the next run removes them\n", check.leftovers.size(),
+                 check.leftovers.size() == 1 ? "" : "s");
+    faults += check.faults.size();
+    if (!global.store_options.repair) continue;
+    for (const std::string& line : repair_table(check)) fmt::print("  {}\n", line);
+  }
+  if (folders.empty()) fmt::print("{} has no table yet\n", global.store.string());
+  if (faults == 0) return kOk;
+  if (global.store_options.repair) {
+    fmt::print("repaired; what was dropped is computed again by the next run\n");
+    return kOk;
+  }
+  fmt::print("{} fault{}; to drop exactly what is damaged: graft store verify --repair --store {}\n", faults,
+             faults == 1 ? "" : "s", global.store.string());
+  return kFailed;
+}
+
+/// "30d", "10GiB": a number and one of the units.
+double amount(const std::string& option, const std::string& text,
+              const std::vector<std::pair<std::string, double>>& units) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string unit(end, text.data() + text.size());
+  const auto found = std::find_if(units.begin(), units.end(), [&](const auto& u) { return u.first == unit; });
+  if (error != std::errc() || found == units.end() || !(value >= 0 && value < 1e15)) {
+    std::vector<std::string> names;
+    for (const auto& [name, factor] : units) names.push_back(name);
+    throw UsageError{fmt::format("--{}: expected a number with one of {}, got '{}'", option,
+                                 fmt::join(names, ", "), text)};
+  }
+  return value * found->second;
+}
+
+int gc(const Global& global) {
+  const Global::Store& given = global.store_options;
+  GcOptions options;
+  options.unreferenced = given.unreferenced;
+  options.dry_run = given.dry_run;
+  if (!given.older_than.empty())
+    options.older_than = static_cast<std::int64_t>(
+        amount("older-than", given.older_than, {{"h", 3600.0}, {"d", 86400.0}, {"w", 604800.0}}));
+  if (!given.max_size.empty())
+    options.max_bytes = static_cast<std::uint64_t>(
+        amount("max-size", given.max_size,
+               {{"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0}}));
+  std::uint64_t bytes = 0;
+  const std::vector<GcRemoval> removed = collect_garbage(global.store, options);
+  for (const GcRemoval& r : removed) {
+    fmt::print("{} {} ({}): {}\n", options.dry_run ? "would remove" : "removed", r.path.string(),
+               human_bytes(r.bytes), r.why);
+    bytes += r.bytes;
+  }
+  fmt::print("{} {}{}\n", human_bytes(bytes), options.dry_run ? "would be freed" : "freed",
+             removed.empty() && !options.older_than && !options.max_bytes && !options.unreferenced
+                 ? "; tables go by --older-than, --max-size or --unreferenced"
+                 : "");
+  return kOk;
+}
+
+int export_to_file(const Global& global, const std::vector<std::string>& arguments) {
+  if (arguments.size() != 2)
+    throw UsageError{fmt::format("export takes TABLE and FILE.h5 or FILE.npy, got {} argument{}",
+                                 arguments.size(), arguments.size() == 1 ? "" : "s")};
+  const std::vector<fs::path> folders = find_tables(global.store, arguments[0]);
+  if (folders.size() > 1) {
+    std::string names;
+    for (const fs::path& f : folders)
+      names += fmt::format("\n  {} {}", short_name(f.filename().string()), names_of(summarise_table(f)));
+    throw UsageError{fmt::format("'{}' names {} tables:{}", arguments[0], folders.size(), names)};
+  }
+  const std::vector<TableUse> uses = read_uses(folders[0]);
+  const auto use = std::find_if(uses.begin(), uses.end(), [&](const TableUse& u) {
+    return global.store_options.run.empty() || u.run == global.store_options.run;
+  });
+  if (use == uses.end())
+    throw UsageError{fmt::format(
+        "no complete run{} has used this table: its keys and labels are not known; run the config first",
+        global.store_options.run.empty() ? "" : " '" + global.store_options.run + "'")};
+  const std::uint64_t rows = export_table(folders[0], *use, arguments[1]);
+  fmt::print("{}: {} rows of {}/{}\n", arguments[1], rows, use->run, use->stage);
+  return kOk;
+}
+
+}  // namespace
+
+int store(const Global& global, const std::vector<std::string>& arguments) {
+  static const std::vector<std::string> kNames = {"ls", "verify", "gc", "export"};
+  const std::string command = arguments.empty() ? "" : arguments[0];
+  const Global::Store& o = global.store_options;
+  const auto belongs = [&](bool given, const char* option, const char* to) {
+    if (given && command != to)
+      throw UsageError{fmt::format("--{} is an option of graft store {}", option, to)};
+  };
+  if (std::find(kNames.begin(), kNames.end(), command) == kNames.end()) {
+    const auto near = nearest(command, kNames);
+    throw UsageError{
+        fmt::format("{}{} (commands: {})",
+                    command.empty() ? "COMMAND is missing" : fmt::format("no command 'store {}'", command),
+                    near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(kNames, ", "))};
+  }
+  belongs(o.repair, "repair", "verify");
+  belongs(!o.older_than.empty(), "older-than", "gc");
+  belongs(!o.max_size.empty(), "max-size", "gc");
+  belongs(o.unreferenced, "unreferenced", "gc");
+  belongs(o.dry_run, "dry-run", "gc");
+  belongs(!o.run.empty(), "run", "export");
+  const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+  if (command == "verify") return verify(global, rest);
+  if (command == "export") return export_to_file(global, rest);
+  if (!rest.empty()) throw UsageError{fmt::format("store {} takes no argument, got '{}'", command, rest[0])};
+  return command == "ls" ? list(global) : gc(global);
+}
+
+}  // namespace graft::cli

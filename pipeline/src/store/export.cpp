@@ -1,0 +1,236 @@
+#include "store/export.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+#include <graft/value.h>
+
+#include "store/attempt.h"
+#include "store/hdf5_dataset.h"
+#include "store/input_list.h"
+#include "store/table_store.h"
+#include "store/widen.h"
+
+namespace graft {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::size_t kBlockBytes = std::size_t{4} << 20;
+
+/// A table by its folder: the fingerprint is the name.
+Fingerprint fingerprint_of(const fs::path& table) {
+  const std::string name = table.filename().string();
+  Fingerprint f;
+  f.digest.high = std::stoull(name.substr(0, 16), nullptr, 16);
+  f.digest.low = std::stoull(name.substr(16), nullptr, 16);
+  return f;
+}
+
+/// Rows of a list, in its order, as float32.
+class ListedRows {
+ public:
+  ListedRows(const fs::path& table, const InputList& list)
+      : store_(table.parent_path().parent_path(), fingerprint_of(table)), list_(list) {
+    const auto format = store_.format();
+    if (!format || list.rows.empty()) throw Error(table.string() + ": this list has no row");
+    format_ = *format;
+    bytes_ = row_bytes(format_);
+    dim_ = bytes_ / size_of(format_.dtype);
+  }
+  const Shape& shape() const { return format_.shape; }
+  std::size_t dim() const { return dim_; }
+  std::size_t step() const {
+    return std::max<std::size_t>(1, kBlockBytes / std::max<std::size_t>(1, dim_ * 4));
+  }
+
+  void read(std::size_t first, std::size_t count, float* out) {
+    raw_.resize(bytes_);
+    for (std::size_t i = 0; i < count; ++i) {
+      const InputList::Outcome& row = list_.rows[first + i];
+      const auto place = store_.find_row(row.id);
+      if (!place)
+        throw Error(fmt::format("'{}' has no row in the table any more; run the config again",
+                                list_.inputs[row.input].key));
+      store_.read(place->part, place->row, 1, raw_.data());
+      widen(format_.dtype, raw_.data(), dim_, out + i * dim_);
+    }
+  }
+
+ private:
+  TableStore store_;
+  const InputList& list_;
+  RowFormat format_;
+  std::size_t bytes_ = 0, dim_ = 0;
+  std::vector<std::uint8_t> raw_;
+};
+
+std::string key_of(const InputList& list, const InputList::Outcome& row) {
+  const std::string& key = list.inputs[row.input].key;
+  return row.view == 0 ? key : fmt::format("{}#{}", key, row.view);
+}
+
+/// One dataset of the file, written in blocks of rows along its first axis.
+class Dataset {
+ public:
+  Dataset(hid_t file, const char* name, hid_t type, std::vector<hsize_t> extents)
+      : doing_(fmt::format("write dataset '{}'", name)),
+        extents_(std::move(extents)),
+        space_(H5Screate_simple(static_cast<int>(extents_.size()), extents_.data(), nullptr), H5Sclose,
+               doing_),
+        set_(H5Dcreate2(file, name, type, space_, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose, doing_) {}
+  void write(hid_t memory_type, std::size_t first, std::size_t count, const void* data) {
+    if (count == 0) return;
+    std::vector<hsize_t> start(extents_.size(), 0), size = extents_;
+    start[0] = first;
+    size[0] = count;
+    hdf5_check(H5Sselect_hyperslab(space_, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr),
+               doing_);
+    const Hdf5Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose,
+                        doing_);
+    hdf5_check(H5Dwrite(set_, memory_type, memory, space_, H5P_DEFAULT, data), doing_);
+  }
+  void close() { set_.close(doing_); }
+
+ private:
+  std::string doing_;
+  std::vector<hsize_t> extents_;
+  Hdf5Id space_, set_;
+};
+
+/// Texts of one length: what every reader of HDF5 takes.
+void write_texts(hid_t file, const char* name, std::size_t n,
+                 const std::function<std::string(std::size_t)>& text) {
+  std::size_t longest = 1;
+  for (std::size_t i = 0; i < n; ++i) longest = std::max(longest, text(i).size());
+  const Hdf5Id type(H5Tcopy(H5T_C_S1), H5Tclose, "make a type");
+  hdf5_check(H5Tset_size(type, longest), "make a type");
+  hdf5_check(H5Tset_strpad(type, H5T_STR_NULLPAD), "make a type");
+  hdf5_check(H5Tset_cset(type, H5T_CSET_UTF8), "make a type");
+  Dataset set(file, name, type, {n});
+  const std::size_t step = std::max<std::size_t>(1, kBlockBytes / longest);
+  std::vector<char> block;
+  for (std::size_t first = 0; first < n; first += step) {
+    const std::size_t count = std::min(step, n - first);
+    block.assign(count * longest, '\0');
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::string t = text(first + i);
+      std::memcpy(block.data() + i * longest, t.data(), t.size());
+    }
+    set.write(type, first, count, block.data());
+  }
+  set.close();
+}
+
+void write_labels(hid_t file, const InputList& list) {
+  const std::size_t n = list.rows.size();
+  const auto labels_of = [&](std::size_t row) -> const std::vector<std::int32_t>& {
+    return list.inputs[list.rows[row].input].labels;
+  };
+  const bool several =
+      std::any_of(list.inputs.begin(), list.inputs.end(), [](const auto& i) { return i.labels.size() > 1; });
+  if (!several) {
+    std::vector<std::int64_t> labels(n, -1);
+    for (std::size_t i = 0; i < n; ++i)
+      if (!labels_of(i).empty()) labels[i] = labels_of(i).front();
+    Dataset set(file, "labels", H5T_STD_I64LE, {n});
+    set.write(H5T_NATIVE_INT64, 0, n, labels.data());
+    return set.close();
+  }
+  const std::size_t classes = list.classes.size(), step = std::max<std::size_t>(1, kBlockBytes / classes);
+  Dataset set(file, "labels", H5T_STD_I8LE, {n, classes});
+  std::vector<std::int8_t> block;
+  for (std::size_t first = 0; first < n; first += step) {
+    const std::size_t count = std::min(step, n - first);
+    block.assign(count * classes, 0);
+    for (std::size_t i = 0; i < count; ++i)
+      for (const std::int32_t label : labels_of(first + i))
+        block[i * classes + static_cast<std::size_t>(label)] = 1;
+    set.write(H5T_NATIVE_INT8, first, count, block.data());
+  }
+  set.close();
+}
+
+void write_hdf5(const fs::path& path, const InputList& list, ListedRows& rows) {
+  const Hdf5Lock lock;
+  const std::size_t n = list.rows.size();
+  const Hdf5Id access = file_access_list();
+  Hdf5Id file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access), H5Fclose,
+              "create " + path.string());
+  std::vector<hsize_t> extents{n};
+  for (const std::int64_t e : rows.shape()) extents.push_back(static_cast<hsize_t>(e));
+  Dataset features(file, "features", H5T_IEEE_F32LE, extents);
+  std::vector<float> block(rows.step() * rows.dim());
+  for (std::size_t first = 0; first < n; first += rows.step()) {
+    const std::size_t count = std::min(rows.step(), n - first);
+    rows.read(first, count, block.data());
+    features.write(H5T_NATIVE_FLOAT, first, count, block.data());
+  }
+  features.close();
+  write_labels(file, list);
+  write_texts(file, "keys", n, [&](std::size_t i) { return key_of(list, list.rows[i]); });
+  write_texts(file, "splits", n,
+              [&](std::size_t i) { return std::string(to_string(list.inputs[list.rows[i].input].split)); });
+  if (!list.classes.empty())
+    write_texts(file, "classes", list.classes.size(), [&](std::size_t i) { return list.classes[i]; });
+  hdf5_check(H5Fflush(file, H5F_SCOPE_GLOBAL), "write " + path.string());
+  file.close("close " + path.string());
+}
+
+/// Format 1.0 of the NumPy enhancement proposal 1: magic, header padded to 64 bytes, values in C order.
+void write_npy(const fs::path& path, std::size_t n, ListedRows& rows) {
+  std::string shape = std::to_string(n) + ",";
+  for (const std::int64_t e : rows.shape()) shape += fmt::format(" {},", e);
+  std::string header = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", shape);
+  header.append(63 - (10 + header.size()) % 64, ' ');
+  header += '\n';
+  std::string head("\x93NUMPY\x01\x00", 8);
+  head += static_cast<char>(header.size() & 0xff);
+  head += static_cast<char>(header.size() >> 8);
+  head += header;
+  const FileHandle out(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (!out) throw Error(file_error("create", path, errno));
+  write_all(out.get(), {reinterpret_cast<const std::uint8_t*>(head.data()), head.size()}, path);
+  std::vector<float> block(rows.step() * rows.dim());
+  for (std::size_t first = 0; first < n; first += rows.step()) {
+    const std::size_t count = std::min(rows.step(), n - first);
+    rows.read(first, count, block.data());
+    write_all(out.get(), {reinterpret_cast<const std::uint8_t*>(block.data()), count * rows.dim() * 4}, path);
+  }
+}
+
+}  // namespace
+
+std::uint64_t export_table(const fs::path& table, const TableUse& use, const fs::path& path) {
+  const bool npy = path.extension() == ".npy";
+  if (!npy && path.extension() != ".h5" && path.extension() != ".hdf5")
+    throw Error(fmt::format("{}: expected a name that ends in .h5 or in .npy", path.string()));
+  if (fs::exists(path))
+    throw Error(fmt::format("{}: exists; remove it first, or choose another name", path.string()));
+  const InputList list = InputList::read(table / "inputs" / use.list);
+  ListedRows rows(table, list);
+  const fs::path temporary = fmt::format("{}.{}.tmp", path.string(), new_attempt());
+  try {
+    if (npy)
+      write_npy(temporary, list.rows.size(), rows);
+    else
+      write_hdf5(temporary, list, rows);
+    const FileHandle handle(::open(temporary.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!handle) throw Error(file_error("open", temporary, errno));
+    sync_file(handle.get(), temporary);
+    if (!link_without_replacing(temporary, path)) throw Error(file_error("create", path, EEXIST));
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  return list.rows.size();
+}
+
+}  // namespace graft

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include <graft/export.h>
+
+#include "store/table_use.h"
+
+namespace graft {
+
+/// Writes the rows of a run's use of a table, in the order of its list, for other software; to a temporary
+/// name first, synced, then renamed. Rows are read in blocks. Throws Error: `path` exists, ends neither in
+/// .h5 nor in .npy, a row is missing or damaged.
+///
+///   .h5:   features [n, ...] float32, labels [n] int64 (-1: none) or [n, classes] int8 where an input has
+///          several, keys [n] and splits [n] fixed-length texts, classes [c]; contiguous, no filter. Views of
+///          an input but the first are told by the key: "KEY#1".
+///   .npy:  the features alone, format 1.0
+///
+/// Gives the number of rows.
+GRAFT_API std::uint64_t export_table(const std::filesystem::path& table, const TableUse& use,
+                                     const std::filesystem::path& path);
+
+}  // namespace graft

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <graft/hash.h>
+#include <graft/item.h>
+
+namespace graft {
+
+/// The list of inputs that a complete run had for a table, and what each led to: kept beside the rows, so
+/// that `graft store verify` can prove that none is missing and `graft store export` knows keys, labels and
+/// splits. `inputs/<xxHash3-128 of the content>.inputs`; layout (little-endian), version 2:
+///
+///   "GRAFTINP" | u32 version | u32 classes | u64 inputs | u64 rows | u64 rejects | u64 refused without a
+///   record every class:  u32 length, the name every input:  u32 length of the key | u16 labels | u16 split
+///   (0 train, 1 val, 2 test) | i32 labels | the key every row, then every reject:  u64 id.high | u64 id.low
+///   | u32 input | u32 view u32 CRC-32C of everything before
+struct GRAFT_API InputList {
+  struct Input {
+    std::string key;
+    Split split = Split::Train;
+    std::vector<std::int32_t> labels;
+  };
+  struct Outcome {
+    Digest id;
+    std::uint32_t input = 0;  ///< Position in `inputs`.
+    std::uint32_t view = 0;
+  };
+  std::vector<std::string> classes;
+  std::vector<Input> inputs;
+  std::vector<Outcome> rows, rejects;  ///< In the order of the inputs.
+  /// Inputs that were refused for a reason of the moment (missing, unreadable): the store keeps no record.
+  std::uint64_t refused = 0;
+
+  /// Throws Error naming the file when a byte is wrong.
+  static InputList read(const std::filesystem::path& path);
+};
+
+/// Writes an InputList piece by piece: a list of millions need not be in memory twice.
+class GRAFT_API InputListWriter {
+ public:
+  struct Counts {
+    std::uint64_t inputs = 0, rows = 0, rejects = 0, refused = 0;
+  };
+  using Sink = std::function<void(std::span<const std::uint8_t>)>;
+  InputListWriter(const std::vector<std::string>& classes, const Counts& counts, Sink sink);
+
+  /// As many as the counts say, in this order: inputs, rows, rejects.
+  void input(std::string_view key, Split split, std::span<const std::int32_t> labels);
+  void outcome(const Digest& id, std::uint32_t input, std::uint32_t view);
+  void finish();
+
+ private:
+  template <typename T>
+  void put_number(T value);
+  void put_bytes(const void* data, std::size_t size);
+  void flush();
+
+  Sink sink_;
+  std::vector<std::uint8_t> buffer_;
+  std::uint32_t crc_ = 0;
+};
+
+/// Writes a list into `folder` under the digest of its content, unless it is there, and gives the name of the
+/// file. `produce` is called once or twice and must give the same each time. Throws Error.
+GRAFT_API std::string write_input_list(const std::filesystem::path& folder,
+                                       const std::vector<std::string>& classes,
+                                       const InputListWriter::Counts& counts,
+                                       const std::function<void(InputListWriter&)>& produce);
+
+}  // namespace graft

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <graft/export.h>
+
+namespace graft {
+
+/// What `graft store gc` may remove. Tables that a living process writes to always stay.
+struct GcOptions {
+  std::optional<std::int64_t> older_than;  ///< Seconds: tables not used for so long.
+  std::optional<std::uint64_t>
+      max_bytes;              ///< Least recently used tables, until the store is at most so large.
+  bool unreferenced = false;  ///< Tables whose every run's folder is gone or holds another run by now.
+  bool dry_run = false;
+};
+
+struct GcRemoval {
+  std::filesystem::path path;
+  std::uint64_t bytes = 0;
+  std::string why;
+};
+
+/// Removes, beside what the options say, what ended processes have left half-done. A table is first moved out
+/// of the way in one step: a kill leaves it whole or for the next gc. Throws Error.
+GRAFT_API std::vector<GcRemoval> collect_garbage(const std::filesystem::path& store,
+                                                 const GcOptions& options);
+
+}  // namespace graft

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "store/row.h"
+#include "store/table_use.h"
+
+namespace graft {
+
+/// Folders of the tables of a store, by name; none where there is no store.
+GRAFT_API std::vector<std::filesystem::path> tables_in(const std::filesystem::path& store);
+
+/// What a table is made by, in words: "decode 1.0.0 crop=224 resize=256 > ... > feature_table 1.0.0
+/// dtype=f32". From table.json; throws Error when that is missing or is not what the folder is named by.
+GRAFT_API std::string describe_table(const std::filesystem::path& table);
+
+/// A table at a glance, from its manifest and its logs; checks no checksum but the manifest's.
+struct TableSummary {
+  std::filesystem::path folder;
+  std::string fingerprint, words;
+  std::optional<RowFormat> format;
+  std::uint64_t rows = 0, rejects = 0, shards = 0, logs = 0;
+  std::uint64_t bytes = 0;     ///< Of everything in the folder.
+  std::int64_t last_used = 0;  ///< Seconds since 1970: the newest use, or the newest change.
+  bool in_use = false;         ///< A living process writes to it.
+  std::vector<TableUse> uses;  ///< Newest first.
+};
+GRAFT_API TableSummary summarise_table(const std::filesystem::path& table);
+
+/// Something wrong with a table.
+struct TableFault {
+  enum class Kind {
+    Shard,       ///< `path` is the shard, or the entry of the manifest where that is what is damaged.
+    Log,         ///< Records of a log.
+    Record,      ///< table.json, a list of inputs or a use: nothing that rows are made of.
+    Incomplete,  ///< Inputs of a run have neither a row nor a reject.
+  };
+  Kind kind;
+  std::filesystem::path path;
+  std::string why;
+  std::filesystem::path entry;  ///< Of the manifest, for a shard.
+};
+
+struct TableCheck {
+  TableSummary summary;
+  std::vector<TableFault> faults;
+  std::uint64_t inputs = 0, ok = 0, rejected = 0;  ///< Of the newest use: ok + rejected = inputs is proven.
+  std::vector<std::filesystem::path> leftovers;    ///< No fault: the next run removes them.
+};
+
+/// Reads every byte: each shard's SHA-256, every record's checksum, every list of inputs against the rows.
+GRAFT_API TableCheck check_table(const std::filesystem::path& table);
+
+/// Drops what check_table found damaged, exactly that: the next run computes it again. Gives a line for each
+/// thing done. Throws Error when a living process writes to the table.
+GRAFT_API std::vector<std::string> repair_table(const TableCheck& check);
+
+}  // namespace graft

@@ -1,0 +1,75 @@
+#include "store/table_use.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+#include <graft/hash.h>
+#include <graft/value.h>
+
+#include "store/files.h"
+#include "store/manifest.h"
+
+namespace graft {
+namespace fs = std::filesystem;
+
+void write_use(const fs::path& table, const TableUse& use) {
+  Value v = Value::map();
+  v["run"] = use.run;
+  v["stage"] = use.stage;
+  v["folder"] = use.folder.string();
+  v["time"] = Value(use.time);
+  v["inputs"] = Value(use.inputs);
+  v["ok"] = Value(use.ok);
+  v["rejected"] = Value(use.rejected);
+  v["list"] = use.list;
+  make_folders(table / "uses");
+  write_file_atomically(table / "uses" / (digest(use.folder.string() + "/" + use.stage).hex() + ".json"),
+                        v.to_json_pretty());
+}
+
+std::vector<TableUse> read_uses(const fs::path& table, std::vector<fs::path>* damaged) {
+  std::vector<TableUse> out;
+  for (const fs::path& path : files_in(table / "uses", ".json")) try {
+      const Value v = Value::from_json(read_file(path));
+      const auto text = [&](const char* key) {
+        const Value* found = v.find(key);
+        if (found == nullptr) throw Error(fmt::format("'{}' is missing", key));
+        return found->as_string();
+      };
+      const auto number = [&](const char* key) {
+        const Value* found = v.find(key);
+        if (found == nullptr || found->as_int() < 0) throw Error(fmt::format("'{}' is missing", key));
+        return found->as_int();
+      };
+      TableUse use;
+      use.file = path;
+      use.run = text("run");
+      use.stage = text("stage");
+      use.folder = text("folder");
+      use.time = number("time");
+      use.inputs = static_cast<std::uint64_t>(number("inputs"));
+      use.ok = static_cast<std::uint64_t>(number("ok"));
+      use.rejected = static_cast<std::uint64_t>(number("rejected"));
+      use.list = text("list");
+      if (use.list.find('/') != std::string::npos) throw Error("'list' is no name");
+      out.push_back(std::move(use));
+    } catch (const Error&) {
+      if (damaged != nullptr) damaged->push_back(path);
+    }
+  std::stable_sort(out.begin(), out.end(),
+                   [](const TableUse& a, const TableUse& b) { return a.time > b.time; });
+  return out;
+}
+
+bool is_referenced(const TableUse& use, const std::string& fingerprint) {
+  try {
+    return read_file(use.folder / "manifest.json").find(fingerprint) != std::string::npos;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace graft

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <graft/export.h>
+
+namespace graft {
+
+/// A complete run's use of a table: `uses/<digest of the run's folder>.json`. The last one of each folder
+/// counts.
+struct TableUse {
+  std::filesystem::path file;  ///< Where this is kept.
+  std::string run, stage;      ///< Names in the config.
+  std::filesystem::path
+      folder;             ///< Of the run, absolute: its manifest.json names the table as long as it is used.
+  std::int64_t time = 0;  ///< Seconds since 1970.
+  std::uint64_t inputs = 0, ok = 0, rejected = 0;
+  std::string list;  ///< Name of the list in inputs/.
+};
+
+/// Throws Error.
+GRAFT_API void write_use(const std::filesystem::path& table, const TableUse& use);
+
+/// Those that can be read, newest first. What cannot be is named in `damaged` when that is given.
+GRAFT_API std::vector<TableUse> read_uses(const std::filesystem::path& table,
+                                          std::vector<std::filesystem::path>* damaged = nullptr);
+
+/// Whether the run's folder still says that it used the table.
+GRAFT_API bool is_referenced(const TableUse& use, const std::string& fingerprint);
+
+}  // namespace graft

@@ -1,0 +1,243 @@
+// graft store: what people look after their features with.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <random>
+#include <set>
+
+#include <nlohmann/json.hpp>
+
+#include "program.h"
+
+namespace graft::test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr const char* kConfig = R"(name: small
+run: {threads: 2}
+stages:
+  images: {plugin: synthetic, with: {task: target, size: 16, train: 60, val: 20, test: 40}}
+  pixels: {plugin: resize, from: images, with: {resize: 16, crop: 16}}
+  rows: {plugin: pixel_table, from: pixels}
+  knn: {plugin: knn, from: rows}
+  report: {plugin: evaluate, from: knn}
+)";
+
+class StoreTest : public ::testing::Test {
+ protected:
+  void SetUp() override { config_ = folder_.write("config.yaml", kConfig); }
+  json run(std::vector<std::string> more = {}, const std::string& out = "out") {
+    std::vector<std::string> arguments{"run", config_, "--quiet", "--out", folder_ / out, "--store", store()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProgramResult result = run_program(arguments, folder_.path());
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return json::parse(slurp(folder_ / out / "results.json"));
+  }
+  ProgramResult store(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "store");
+    arguments.insert(arguments.end(), {"--store", store()});
+    return run_program(arguments, folder_.path());
+  }
+  std::string store() const { return folder_ / "store"; }
+  std::vector<fs::path> files(const std::string& extension) const {
+    std::vector<fs::path> out;
+    for (const auto& e : fs::recursive_directory_iterator(store()))
+      if (e.is_regular_file() && e.path().extension() == extension) out.push_back(e.path());
+    std::sort(out.begin(), out.end());
+    return out;
+  }
+  static void flip(const fs::path& path, std::uint64_t bit) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(bit / 8));
+    const char byte = static_cast<char>(file.get() ^ (1 << bit % 8));
+    file.seekp(static_cast<std::streamoff>(bit / 8));
+    file.put(byte);
+  }
+
+  TempFolder folder_;
+  std::string config_;
+};
+
+TEST_F(StoreTest, AnEmptyOneSaysSo) {
+  EXPECT_EQ(store({"ls"}).out, store() + " has no table yet\n");
+  EXPECT_EQ(store({"verify"}).out, store() + " has no table yet\n");
+  EXPECT_EQ(store({"gc"}).exit_code, 0);
+}
+
+TEST_F(StoreTest, WrongWordsAreNamed) {
+  EXPECT_THAT(store({}).err, HasSubstr("COMMAND is missing (commands: ls, verify, gc, export)"));
+  EXPECT_THAT(store({"verfy"}).err,
+              HasSubstr("no command 'store verfy'; did you mean 'verify'? (commands: "));
+  EXPECT_THAT(store({"ls", "--repair"}).err, HasSubstr("--repair is an option of graft store verify"));
+  EXPECT_THAT(store({"gc", "--older-than", "3y"}).err,
+              HasSubstr("--older-than: expected a number with one of h, d, w, got '3y'"));
+  EXPECT_THAT(store({"export", "none"}).err,
+              HasSubstr("export takes TABLE and FILE.h5 or FILE.npy, got 1 argument"));
+  EXPECT_THAT(store({"export", "none", "x.h5"}).err, HasSubstr("no table 'none' in "));
+  EXPECT_EQ(store({"export", "none", "x.h5"}).exit_code, 2);
+}
+
+TEST_F(StoreTest, ListsTablesInWordsAndAsJson) {
+  run();
+  const std::string text = store({"ls"}).out;
+  EXPECT_THAT(text, HasSubstr("small/rows  120   0        u8[16,16,3]  1       0"));
+  EXPECT_THAT(text, HasSubstr("> pixel_table 1.0.0"));
+  const json tables = json::parse(store({"ls", "--json"}).out);
+  ASSERT_EQ(tables.size(), 1u);
+  EXPECT_EQ(tables[0]["rows"], 120);
+  EXPECT_EQ(tables[0]["uses"][0]["ok"], 120);
+  EXPECT_EQ(tables[0]["uses"][0]["folder"], (folder_ / "out").string());
+}
+
+TEST_F(StoreTest, VerifyProvesThatInputsAndOutcomesAddUp) {
+  run();
+  const ProgramResult sound = store({"verify"});
+  EXPECT_EQ(sound.exit_code, 0);
+  EXPECT_THAT(sound.out,
+              HasSubstr("small/rows: 120 rows, 0 rejects in 1 shards and 0 logs; 120 ok + 0 rejected of "
+                        "120 inputs: sound\n"));
+}
+
+TEST_F(StoreTest, VerifyFindsEveryOfTwoHundredFlippedBits) {
+  run();
+  const fs::path shard = files(".h5").at(0);
+  const std::uint64_t bits = fs::file_size(shard) * 8;
+  std::mt19937_64 random(11);
+  int found = 0;
+  for (int trial = 0; trial < 200; ++trial) {
+    const std::uint64_t bit = random() % bits;
+    flip(shard, bit);
+    const ProgramResult result = store({"verify"});
+    found += result.exit_code == 1 && result.out.find("  " + shard.string() +
+                                                      ": is damaged: its SHA-256 is not the one "
+                                                      "in the manifest\n") != std::string::npos;
+    flip(shard, bit);
+  }
+  EXPECT_EQ(found, 200);
+  EXPECT_EQ(store({"verify"}).exit_code, 0);
+}
+
+TEST_F(StoreTest, RepairDropsExactlyTheBadShardAndTheNextRunComputesItAgain) {
+  run({"--set", "images.train=30"});
+  const json whole = run();
+  ASSERT_EQ(whole["tables"]["rows"]["reused"], 90);
+  const auto predictions = slurp(folder_ / "out/predictions/knn.csv");
+  auto shards = files(".h5");
+  ASSERT_EQ(shards.size(), 2u);
+  // The second shard has the 30 rows that the first run did not need.
+  if (fs::file_size(shards[0]) < fs::file_size(shards[1])) std::swap(shards[0], shards[1]);
+  const std::string good = slurp(shards[0]);
+  flip(shards[1], 8 * 5000 + 3);
+
+  const ProgramResult bad = store({"verify"});
+  EXPECT_EQ(bad.exit_code, 1);
+  EXPECT_THAT(
+      bad.out,
+      AllOf(HasSubstr(": 1 fault\n"), HasSubstr(shards[1].string()),
+            HasSubstr("1 fault; to drop exactly what is damaged: graft store verify --repair --store " +
+                      store())));
+  const ProgramResult repaired = store({"verify", "--repair"});
+  EXPECT_EQ(repaired.exit_code, 0);
+  EXPECT_THAT(repaired.out, HasSubstr("dropped " + shards[1].string()));
+  EXPECT_EQ(slurp(shards[0]), good);
+  const ProgramResult incomplete = store({"verify"});
+  EXPECT_EQ(incomplete.exit_code, 1);
+  EXPECT_THAT(incomplete.out,
+              HasSubstr("of the 120 inputs of small/rows, 30 have neither a row nor a reject"));
+
+  const json again = run();
+  EXPECT_EQ(again["tables"]["rows"], (json{{"rows", 120}, {"computed", 30}, {"reused", 90}}));
+  EXPECT_EQ(slurp(folder_ / "out/predictions/knn.csv"), predictions);
+  EXPECT_EQ(store({"verify"}).exit_code, 0);
+}
+
+TEST_F(StoreTest, ADamagedEntryOfTheManifestIsFoundAndRepaired) {
+  run();
+  const fs::path entry = files(".h5").at(0).parent_path().parent_path() / "manifest/00000001";
+  flip(entry, 8 * 300);
+  const ProgramResult stopped =
+      run_program({"run", config_, "--out", folder_ / "out", "--store", store()}, folder_.path());
+  EXPECT_EQ(stopped.exit_code, 1);
+  EXPECT_THAT(stopped.err, AllOf(HasSubstr(entry.string() +
+                                           ": the entry of the manifest is damaged (its checksum is wrong)"),
+                                 HasSubstr("graft store verify --repair --store " + store())));
+  EXPECT_THAT(store({"verify"}).out, HasSubstr(entry.string() + ": is damaged"));
+  EXPECT_EQ(store({"verify", "--repair"}).exit_code, 0);
+  EXPECT_EQ(run()["tables"]["rows"]["computed"], 120);
+  EXPECT_EQ(files(".h5").size(), 1u) << "the shard that nothing names is gone";
+}
+
+TEST_F(StoreTest, GcTakesWhatItIsToldAndNoMore) {
+  run();
+  run({"--set", "pixels.crop=12"}, "other");
+  ASSERT_EQ(files(".h5").size(), 2u);
+  EXPECT_THAT(store({"gc"}).out,
+              HasSubstr("0 B freed; tables go by --older-than, --max-size or --unreferenced"));
+  EXPECT_THAT(store({"gc", "--older-than", "1h"}).out, StartsWith("0 B freed"));
+  EXPECT_THAT(store({"gc", "--unreferenced"}).out, StartsWith("0 B freed"));
+  // The folder of the first run now holds another one.
+  run({"--set", "pixels.crop=8"}, "out");
+  EXPECT_THAT(store({"gc", "--unreferenced", "--dry-run"}).out,
+              AllOf(HasSubstr("would remove "), HasSubstr(": no run's folder names it any more"),
+                    HasSubstr("would be freed")));
+  EXPECT_EQ(files(".h5").size(), 3u);
+  store({"gc", "--unreferenced"});
+  EXPECT_EQ(files(".h5").size(), 2u);
+  EXPECT_EQ(run({"--set", "pixels.crop=12"}, "other")["tables"]["rows"]["computed"], 0);
+  EXPECT_EQ(run()["tables"]["rows"]["computed"], 120);
+  store({"gc", "--max-size", "0KiB"});
+  EXPECT_EQ(files(".h5").size(), 0u);
+  EXPECT_THAT(store({"ls"}).out, HasSubstr("has no table yet"));
+}
+
+TEST_F(StoreTest, ExportComesBackThroughTableFileToTheSameResults) {
+  const json first = run();
+  const ProgramResult exported = store({"export", "small/rows", folder_ / "rows.h5"});
+  EXPECT_EQ(exported.exit_code, 0) << exported.err;
+  EXPECT_EQ(exported.out, (folder_ / "rows.h5").string() + ": 120 rows of small/rows\n");
+  EXPECT_THAT(store({"export", "small/rows", folder_ / "rows.h5"}).err, HasSubstr("exists; remove it first"));
+  const auto config = folder_.write("again.yaml", R"(name: again
+stages:
+  images: {plugin: table_file, with: {files: {all: rows.h5}}}
+  rows: {plugin: feature_table, from: images}
+  knn: {plugin: knn, from: rows}
+  report: {plugin: evaluate, from: knn}
+)");
+  const ProgramResult result = run_program(
+      {"run", config, "--quiet", "--out", folder_ / "again", "--store", folder_ / "store2"}, folder_.path());
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const json again = json::parse(slurp(folder_ / "again/results.json"));
+  EXPECT_EQ(again["learners"]["knn"]["test"], first["learners"]["knn"]["test"]);
+  EXPECT_EQ(again["inputs"], first["inputs"]);
+}
+
+TEST_F(StoreTest, ExportToNumpyIsOneHeaderAndTheValues) {
+  run();
+  EXPECT_EQ(store({"export", "rows", folder_ / "rows.npy"}).exit_code, 0);
+  const std::string npy = slurp(folder_ / "rows.npy");
+  ASSERT_THAT(npy, StartsWith(std::string("\x93NUMPY\x01\x00", 8)));
+  const std::size_t header =
+      10 + static_cast<unsigned char>(npy[8]) + 256u * static_cast<unsigned char>(npy[9]);
+  EXPECT_EQ(header % 64, 0u);
+  EXPECT_THAT(npy.substr(10, header - 10),
+              StartsWith("{'descr': '<f4', 'fortran_order': False, 'shape': (120, 16, 16, 3,), }"));
+  EXPECT_EQ(npy[header - 1], '\n');
+  EXPECT_EQ(npy.size(), header + 120 * 16 * 16 * 3 * 4);
+  for (std::size_t at = header; at < npy.size(); at += 4) {
+    float value = -1;
+    std::memcpy(&value, npy.data() + at, 4);
+    ASSERT_TRUE(value >= 0 && value <= 255 && value == static_cast<float>(static_cast<int>(value)));
+  }
+}
+
+}  // namespace
+}  // namespace graft::test
