@@ -17,21 +17,26 @@ struct ProgramResult {
   std::string out, err;
 };
 
-/// Starts the program with its output in files of `folder`; `environment` entries are NAME=value.
-inline pid_t start_program(const TempFolder& folder, const std::vector<std::string>& arguments,
-                           const std::string& directory = {},
-                           const std::vector<std::string>& environment = {}) {
+/// Starts a program with its output in files of `folder`; `environment` entries are NAME=value.
+inline pid_t start(const char* program, const TempFolder& folder, const std::vector<std::string>& arguments,
+                   const std::string& directory = {}, const std::vector<std::string>& environment = {}) {
   const pid_t pid = ::fork();
   if (pid != 0) return pid;
   if (!directory.empty() && ::chdir(directory.c_str()) != 0) ::_exit(126);
   for (const std::string& e : environment) ::putenv(const_cast<char*>(e.c_str()));
   if (::freopen((folder / "stdout").c_str(), "w", stdout) == nullptr) ::_exit(126);
   if (::freopen((folder / "stderr").c_str(), "w", stderr) == nullptr) ::_exit(126);
-  std::vector<char*> argv{const_cast<char*>(GRAFT_PROGRAM)};
+  std::vector<char*> argv{const_cast<char*>(program)};
   for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
   argv.push_back(nullptr);
-  ::execv(GRAFT_PROGRAM, argv.data());
+  ::execv(program, argv.data());
   ::_exit(127);
+}
+
+inline pid_t start_program(const TempFolder& folder, const std::vector<std::string>& arguments,
+                           const std::string& directory = {},
+                           const std::vector<std::string>& environment = {}) {
+  return start(GRAFT_PROGRAM, folder, arguments, directory, environment);
 }
 
 inline ProgramResult wait_for(const TempFolder& folder, pid_t pid) {

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <graft/random.h>
+
+#include "hdf5_files.h"
+#include "program.h"
+
+namespace graft::test {
+
+/// A run of the real program: 3,000 feature vectors of other software into a table, nearest neighbours on it,
+/// a report.
+class GraftRun {
+ public:
+  static constexpr std::size_t kRows = 3000, kValues = 128, kClasses = 3;
+
+  GraftRun() {
+    Random random(7);
+    std::vector<float> features;
+    std::vector<std::int64_t> labels, splits;
+    for (std::size_t i = 0; i < kRows; ++i) {
+      labels.push_back(static_cast<std::int64_t>(random.below(kClasses)));
+      splits.push_back(static_cast<std::int64_t>(random.below(3)));
+      for (std::size_t v = 0; v < kValues; ++v)
+        features.push_back(static_cast<float>(random.normal() + 0.1 * static_cast<double>(labels.back())));
+    }
+    {
+      const Hdf5File file(inputs_ / "features.h5");
+      file.write("features", {kRows, kValues}, features);
+      file.write("labels", {kRows}, labels);
+      file.write("splits", {kRows}, splits);
+    }
+    config_ = inputs_.write("config.yaml",
+                            "name: faults\n"
+                            "run: {threads: 2}\n"
+                            "stages:\n"
+                            "  features: {plugin: table_file, with: {files: features.h5}}\n"
+                            "  rows: {plugin: feature_table, from: features}\n"
+                            "  knn: {plugin: knn, from: rows}\n"
+                            "  report: {plugin: evaluate, from: knn}\n");
+  }
+
+  pid_t start(const TempFolder& output, const std::string& out, const std::string& store,
+              const std::vector<std::string>& environment = {},
+              const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> arguments{"run", config_, "--quiet", "--out", out, "--store", store};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return start_program(output, arguments, inputs_.path(), environment);
+  }
+  ProgramResult run(const std::string& out, const std::string& store,
+                    const std::vector<std::string>& environment = {},
+                    const std::vector<std::string>& more = {}) const {
+    const TempFolder output;
+    return wait_for(output, start(output, out, store, environment, more));
+  }
+
+  /// How many rows the run in `out` computed.
+  static std::size_t computed(const std::filesystem::path& out) {
+    return nlohmann::json::parse(slurp(out / "results.json"))["tables"]["rows"]["computed"];
+  }
+
+  /// What must be the same to the last bit however often the run was disturbed: results but for times and
+  /// what was reused, predictions, models, and the list of inputs.
+  static std::map<std::string, std::string> outcome(const std::filesystem::path& out) {
+    std::map<std::string, std::string> files;
+    for (const char* folder : {"predictions", "models", "neighbours"}) {
+      std::error_code none;
+      for (std::filesystem::recursive_directory_iterator it(out / folder, none), end; it != end; ++it)
+        if (it->is_regular_file())
+          files[std::filesystem::relative(it->path(), out).string()] = slurp(it->path());
+    }
+    files["inputs.csv"] = slurp(out / "inputs.csv");
+    nlohmann::json results = nlohmann::json::parse(slurp(out / "results.json"), nullptr, false);
+    if (results.is_object()) {
+      results.erase("timings");
+      for (const char* count : {"computed", "reused"}) results["tables"]["rows"].erase(count);
+    }
+    files["results.json"] = results.dump();
+    return files;
+  }
+
+ private:
+  TempFolder inputs_;
+  std::string config_;
+};
+
+}  // namespace graft::test
