@@ -261,22 +261,17 @@ void TableStore::seal(const LogReader& log) {
 bool TableStore::link_shard(const fs::path& temporary, ShardEntry entry) {
   const fs::path shard = folder_ / "shards" / entry.file;
   if (!link_without_replacing(temporary, shard)) throw Error(file_error("link", shard, EEXIST));
-  try {
-    // The entry must not outlive the shard in a power cut: the shard's name goes to disk first.
-    sync_folder(shard.parent_path());
-    std::uint64_t number = 0;
-    {
-      const std::shared_lock lock(mutex_);
-      number = last_entry_ + 1;
-    }
-    if (!add_manifest_entry(folder_, number, entry)) {
-      fs::remove(shard);  // somebody sealed meanwhile: see what of ours is left
-      return false;
-    }
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove(shard, ignored);
-    throw;
+  // The entry must not outlive the shard in a power cut: the shard's name goes to disk first.
+  sync_folder(shard.parent_path());
+  std::uint64_t number = 0;
+  {
+    const std::shared_lock lock(mutex_);
+    number = last_entry_ + 1;
+  }
+  // When this throws, the entry may be there all the same: a shard that none names goes with the next run.
+  if (!add_manifest_entry(folder_, number, entry)) {
+    fs::remove(shard);  // somebody sealed meanwhile: see what of ours is left
+    return false;
   }
   refresh(true);
   return true;
