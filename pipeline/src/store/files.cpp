@@ -124,7 +124,7 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
     const FileHandle out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     if (!out) throw Error(file_error("create", temporary, errno));
     write_all(out.get(), {reinterpret_cast<const std::uint8_t*>(content.data()), content.size()}, path);
-    if (::fsync(out.get()) != 0) throw Error(file_error("sync", temporary, errno));
+    sync_file(out.get(), temporary);
     if (::rename(temporary.c_str(), path.c_str()) != 0) throw Error(file_error("rename to", path, errno));
   } catch (...) {
     ::unlink(temporary.c_str());
@@ -135,9 +135,12 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
 
 void sync_folder(const fs::path& folder) {
   const FileHandle handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  // Some network file systems cannot sync a folder and say EINVAL; they order renames themselves.
-  if (!handle || (::fsync(handle.get()) != 0 && errno != EINVAL))
-    throw Error(file_error("sync", folder, errno));
+  if (!handle) throw Error(file_error("sync", folder, errno));
+  while (::fsync(handle.get()) != 0) {
+    // Some network file systems cannot sync a folder and say EINVAL; they order renames themselves.
+    if (errno == EINVAL) return;
+    if (errno != EINTR) throw Error(file_error("sync", folder, errno));
+  }
 }
 
 void make_folders(const fs::path& folder) {

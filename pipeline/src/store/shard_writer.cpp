@@ -191,7 +191,8 @@ ShardEntry write_shard(const fs::path& path, const std::string& fingerprint, con
     }
     verify_file(path, rejects, entry);
     const FileHandle handle(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!handle || ::fsync(handle.get()) != 0) throw Error(file_error("sync", path, errno));
+    if (!handle) throw Error(file_error("sync", path, errno));
+    sync_file(handle.get(), path);
     entry.bytes = fs::file_size(path);
     entry.sha256 = sha256_of_file(path);
     verify_entry(path, entry);
