@@ -10,6 +10,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -145,8 +146,11 @@ void sync_folder(const fs::path& folder) {
 
 void make_folders(const fs::path& folder) {
   std::error_code error;
+  std::vector<fs::path> missing;
+  for (fs::path p = folder; !p.empty() && !fs::exists(p, error); p = p.parent_path()) missing.push_back(p);
   fs::create_directories(folder, error);
   if (error) throw Error(fmt::format("cannot make the folder {}: {}", folder.string(), error.message()));
+  for (const fs::path& made : missing) sync_folder(made.has_parent_path() ? made.parent_path() : ".");
 }
 
 std::string human_bytes(std::uint64_t bytes) {

@@ -57,7 +57,7 @@ GRAFT_API void sync_folder(const std::filesystem::path& folder);
 GRAFT_API bool link_without_replacing(const std::filesystem::path& temporary,
                                       const std::filesystem::path& path);
 
-/// Makes a folder and its parents. Throws Error with the path and the reason.
+/// Makes a folder and its parents, which survive a power cut then. Throws Error with the path and the reason.
 GRAFT_API void make_folders(const std::filesystem::path& folder);
 
 /// "cannot write /a/b: No space left on device (4096 bytes needed)" and the like.
