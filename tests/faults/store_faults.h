@@ -44,6 +44,14 @@ class StoreFaults : public ::testing::Test {
  protected:
   using Environment = std::vector<std::string>;
 
+  explicit StoreFaults(const std::filesystem::path& parent = memory()) : folder_(parent) {}
+
+  /// Where syncs cost nothing: what the system has been told survives a kill there, too.
+  static std::filesystem::path memory() {
+    const std::filesystem::path shared = "/dev/shm";
+    return std::filesystem::exists(shared) ? shared : std::filesystem::temp_directory_path();
+  }
+
   /// Environment under which the files of `folder` meet a fault: "GRAFT_FAULT_KILL=7:torn".
   static Environment faults(const std::filesystem::path& folder, const Environment& more) {
     Environment out{std::string("LD_PRELOAD=") + GRAFT_FAULT_INJECTOR,
@@ -114,8 +122,8 @@ class StoreFaults : public ::testing::Test {
   };
   static std::vector<Recorded> record_fill(const std::filesystem::path& store, const Fill& fill) {
     const TempFolder log;
-    const WorkerResult r =
-        run_fill(store, fill, faults(store, {"GRAFT_FAULT_RECORD=" + (log / "record").string()}));
+    const WorkerResult r = run_fill(
+        store, fill, faults(store.parent_path(), {"GRAFT_FAULT_RECORD=" + (log / "record").string()}));
     EXPECT_EQ(r.exit_code, 0) << r.err;
     std::ifstream in(log / "record", std::ios::binary);
     std::vector<Recorded> out;
