@@ -37,7 +37,7 @@ namespace {
 using graft::test::Operation;
 using graft::test::RecordedOperation;
 
-enum class Moment { Before, Torn, After };
+enum class Moment { Before, Torn, After, Stop };
 
 struct Settings {
   const char* folder = nullptr;
@@ -71,9 +71,9 @@ void read_settings() {
   char word[16] = "";
   if (const char* text = getenv("GRAFT_FAULT_KILL"); text != nullptr) {
     sscanf(text, "%ld:%15s", &settings.kill_at, word);
-    settings.moment = strcmp(word, "torn") == 0    ? Moment::Torn
-                      : strcmp(word, "after") == 0 ? Moment::After
-                                                   : Moment::Before;
+    if (strcmp(word, "torn") == 0) settings.moment = Moment::Torn;
+    if (strcmp(word, "after") == 0) settings.moment = Moment::After;
+    if (strcmp(word, "stop") == 0) settings.moment = Moment::Stop;
   }
   if (const char* text = getenv("GRAFT_FAULT_ERROR"); text != nullptr) {
     sscanf(text, "%15[^:]:%ld:%d:%15s", settings.failing, &settings.fail_at, &settings.error, word);
@@ -204,7 +204,11 @@ long act(const Call& call, const Perform& perform) {
     }
     if (turn == 1) bytes = (bytes + 1) / 2;
   }
-  const bool kill = call.operation != Operation::Read && ++changes == settings.kill_at;
+  bool kill = call.operation != Operation::Read && ++changes == settings.kill_at;
+  if (kill && settings.moment == Moment::Stop) {
+    syscall(SYS_kill, syscall(SYS_getpid), SIGSTOP);
+    kill = false;
+  }
   if (kill && settings.moment == Moment::Torn && call.operation == Operation::Write) perform(bytes / 2);
   if (kill && settings.moment != Moment::After) die();
   const long result = perform(bytes);

@@ -98,6 +98,32 @@ TEST_F(TwoWritersTest, AWorkerThatIsStoppedForAWhileEndsWell) {
   }
 }
 
+TEST_F(TwoWritersTest, AWorkerThatIsStoppedBeforeAnyOperationEndsWell) {
+  const Fill fill{.rows = 300, .per_shard = 100, .per_commit = 25};
+  std::size_t operations = 0;
+  for (const Recorded& o : record_fill(folder_ / "whole", fill))
+    operations += o.header.operation != Operation::Say;
+  const std::size_t stride = long_trials() ? 1 : 3;
+  for (std::size_t n = 1; n <= operations && !HasFailure(); n += stride) {
+    SCOPED_TRACE("stopped before operation " + std::to_string(n));
+    const fs::path store = folder_ / std::to_string(n);
+    const TempFolder output;
+    const pid_t first = start_fill(
+        output, store, fill, faults(folder_.path(), {"GRAFT_FAULT_KILL=" + std::to_string(n) + ":stop"}));
+    int status = 0;
+    ASSERT_EQ(::waitpid(first, &status, WUNTRACED), first);
+    ASSERT_TRUE(WIFSTOPPED(status));
+    const WorkerResult second = run_fill(store, fill);
+    EXPECT_EQ(second.exit_code, 0) << second.err;
+    EXPECT_EQ(check_table(store, fill.rows, fill.rows).fault, "");
+    ::kill(first, SIGCONT);
+    const WorkerResult r = wait_for_worker(output, first);
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    EXPECT_EQ(expect_completes(store, fill), 0);
+    fs::remove_all(store);
+  }
+}
+
 TEST_F(TwoWritersTest, RunsOfTheProgramHaveOneOutcome) {
   const GraftRun program;
   ASSERT_EQ(program.run(folder_ / "whole", folder_ / "s0").exit_code, 0);
