@@ -71,7 +71,8 @@ class GraftRun {
     for (const char* folder : {"predictions", "models", "neighbours"}) {
       std::error_code none;
       for (std::filesystem::recursive_directory_iterator it(out / folder, none), end; it != end; ++it)
-        if (it->is_regular_file())
+        // A kill may leave a half-written file under a temporary name beside the one that it was to become.
+        if (it->is_regular_file() && it->path().extension() != ".tmp")
           files[std::filesystem::relative(it->path(), out).string()] = slurp(it->path());
     }
     files["inputs.csv"] = slurp(out / "inputs.csv");
@@ -82,6 +83,18 @@ class GraftRun {
     }
     files["results.json"] = results.dump();
     return files;
+  }
+
+  /// Names of the files that differ from an outcome; empty when none does.
+  static std::string different(const std::filesystem::path& out,
+                               const std::map<std::string, std::string>& expected) {
+    const auto got = outcome(out);
+    std::string names;
+    for (const auto& [name, content] : expected)
+      if (const auto it = got.find(name); it == got.end() || it->second != content) names += name + " ";
+    for (const auto& [name, content] : got)
+      if (!expected.contains(name)) names += name + " ";
+    return names;
   }
 
  private:
