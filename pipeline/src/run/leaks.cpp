@@ -1,22 +1,21 @@
 #include "run/leaks.h"
 
-#include <unordered_map>
+#include <vector>
 
 #include <fmt/format.h>
 
 namespace graft {
 
 std::string find_leaks(const Listing& listing) {
-  std::unordered_map<Digest, const ListedInput*> first;
+  const std::vector<std::uint32_t> first = first_of_content(listing);
   std::size_t leaks = 0;
   std::string pair;
-  for (const ListedInput& input : listing.inputs) {
-    if (!input.content || input.reject) continue;
-    const auto [known, is_new] = first.emplace(*input.content, &input);
-    if (is_new || known->second->split == input.split) continue;
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    const ListedInput &input = listing.inputs[i], &other = listing.inputs[first[i]];
+    if (input.reject || other.split == input.split) continue;
     if (++leaks == 1)
-      pair = fmt::format("'{}' ({}) and '{}' ({})", known->second->key, to_string(known->second->split),
-                         input.key, to_string(input.split));
+      pair = fmt::format("'{}' ({}) and '{}' ({})", other.key, to_string(other.split), input.key,
+                         to_string(input.split));
   }
   if (leaks == 0) return {};
   return fmt::format(

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <ctime>
+#include <iterator>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -14,19 +15,28 @@
 namespace graft {
 
 std::string inputs_csv(const Plan& plan, const std::vector<const Listing*>& listings) {
-  std::string out = "source,key,split,label,status,stage,code,reason\n";
+  std::string out = "source,key,split,label,status,stage,code,reason,duplicate_of\n";
   for (const Listing* listing : listings) {
-    for (const ListedInput& input : listing->inputs) {
+    const std::vector<std::uint32_t> first = first_of_content(*listing);
+    const std::string& source = plan.stages[listing->source].id;
+    // Grown once: a list of millions is some hundred megabytes of text.
+    std::size_t bytes = out.size();
+    for (const ListedInput& input : listing->inputs) bytes += source.size() + input.key.size() + 40;
+    out.reserve(bytes);
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      const ListedInput& input = listing->inputs[i];
       std::string labels;
       for (const std::int32_t label : input.labels)
         labels += (labels.empty() ? "" : ";") + listing->classes.at(static_cast<std::size_t>(label));
-      out += fmt::format("{},{},{},{},", plan.stages[listing->source].id, csv_field(input.key),
-                         to_string(input.split), csv_field(labels));
+      fmt::format_to(std::back_inserter(out), "{},{},{},{},", source, csv_field(std::string(input.key)),
+                     to_string(input.split), csv_field(labels));
       if (input.reject)
-        out += fmt::format("rejected,{},{},{}\n", input.reject->stage, input.reject->code,
-                           csv_field(input.reject->text));
+        fmt::format_to(std::back_inserter(out), "rejected,{},{},{},", input.reject->stage, input.reject->code,
+                       csv_field(input.reject->text));
       else
-        out += "ok,,,\n";
+        out += "ok,,,,";
+      if (first[i] != i) out += csv_field(std::string(listing->inputs[first[i]].key));
+      out += '\n';
     }
   }
   return out;

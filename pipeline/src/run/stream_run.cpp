@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <ctime>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -53,6 +54,7 @@ StreamRun::StreamRun(const Plan& plan, std::size_t source, const std::filesystem
   }
   if (tables_.size() > 64) throw Error("a source may feed 64 tables at most");
   formats_.resize(tables_.size());
+  claimed_.resize(tables_.size());
 }
 
 StreamRun::~StreamRun() = default;
@@ -135,11 +137,14 @@ std::vector<StreamRun::Survey> StreamRun::survey() {
   }
   while (next()) {
   }
+  claimed_.assign(tables_.size(), {});
   for (const ListedInput& input : listing_.inputs)
     for (std::size_t t = 0; t < tables_.size(); ++t) {
       if (!plan_.stages[tables_[t].stage].handles(input.split)) continue;
-      const bool stored = input.content && has_all(tables_[t], input);
-      (stored ? out[t].stored : out[t].to_compute) += views(tables_[t], input.split);
+      std::uint64_t& count = input.content && has_all(tables_[t], input)  ? out[t].stored
+                             : (claim(input, std::uint64_t{1} << t) == 0) ? out[t].duplicates
+                                                                          : out[t].to_compute;
+      count += views(tables_[t], input.split);
     }
   return out;
 }
@@ -189,6 +194,37 @@ std::uint64_t StreamRun::wanted_by(const ListedInput& input) const {
   return wanted;
 }
 
+/// Of the tables that want the input, those in which no other input of the same content is on its way. An
+/// input of unknown content claims nothing yet.
+std::uint64_t StreamRun::claim(const ListedInput& input, std::uint64_t wanted) {
+  if (!input.content) return wanted;
+  const std::lock_guard lock(claim_mutex_);
+  for (std::size_t t = 0; t < tables_.size(); ++t) {
+    const std::uint64_t bit = std::uint64_t{1} << t;
+    if ((wanted & bit) == 0) continue;
+    const Digest id = row_id(*input.content, 0, qualifier(tables_[t], input));
+    if (claimed_[t].find(id) != nullptr)
+      wanted &= ~bit;
+    else
+      claimed_[t].insert(id, {});
+  }
+  return wanted;
+}
+
+/// Inputs without an outcome of their own have that of the input with their content that was computed for
+/// them: a reject for a reason of the moment, of which the store keeps no record.
+void StreamRun::share_rejects(const std::vector<std::uint32_t>& unresolved) {
+  if (unresolved.empty()) return;
+  std::unordered_map<Digest, const StoredReject*> rejects;
+  for (const ListedInput& input : listing_.inputs)
+    if (input.content && input.reject) rejects.emplace(*input.content, input.reject.get());
+  for (const std::uint32_t i : unresolved) {
+    ListedInput& input = listing_.inputs[i];
+    const auto twin = rejects.find(*input.content);
+    if (!input.reject && twin != rejects.end()) input.reject = std::make_unique<StoredReject>(*twin->second);
+  }
+}
+
 std::shared_ptr<Origin> StreamRun::next() {
   if (first_) return std::exchange(first_, nullptr);
   for (;;) {
@@ -197,7 +233,7 @@ std::shared_ptr<Origin> StreamRun::next() {
     if (!source_->next(entry)) return nullptr;
     origin->sequence = listing_.inputs.size();
     ListedInput& input = listing_.inputs.emplace_back();
-    input.key = entry.key;
+    input.key = listing_.keys.keep(entry.key);
     input.split = entry.split;
     input.labels = entry.labels;
     input.content = entry.content;
@@ -205,7 +241,7 @@ std::shared_ptr<Origin> StreamRun::next() {
     if (!input.content && file != nullptr) input.content = memo_.find(*file);
     if (!input.content) input.content = content_of(entry.payload);
     origin->listed = &input;
-    origin->wanted = wanted_by(input);
+    origin->wanted = claim(input, wanted_by(input));
     if (origin->wanted != 0) {
       if (source_->reads_forwards()) read_ahead(*origin);
       return origin;
@@ -239,8 +275,8 @@ bool StreamRun::load(Origin& origin, Payload& payload) {
   input.content = content_of(payload);
   if (const auto* named = std::get_if<FileRef>(&origin.payload); named != nullptr && input.content)
     memo_.remember(*named, *input.content);
-  // The memo had not seen it, but the store may well know its content.
-  if (!was_known && (origin.wanted = wanted_by(input)) == 0) {
+  // The memo had not seen it, but the store may well know its content, or another input may have it.
+  if (!was_known && (origin.wanted = claim(input, wanted_by(input))) == 0) {
     ++reused_inputs_;
     return false;
   }
@@ -294,7 +330,7 @@ void StreamRun::collect(std::size_t stage, const Handle& message) {
     const StoredReject stored{reject->stage, reject->code, reject->text};
     {
       const std::lock_guard lock(reject_mutex_);
-      if (!input.reject) input.reject = stored;
+      if (!input.reject) input.reject = std::make_unique<StoredReject>(stored);
     }
     // What the source refuses says something of the place, not of the content.
     if (!input.content || is_passing(stored.code) || stored.stage == plan_.stages[source_index_].id) return;
@@ -309,6 +345,7 @@ void StreamRun::collect(std::size_t stage, const Handle& message) {
 void StreamRun::account() {
   std::size_t missing = 0;
   std::string example;
+  std::vector<std::uint32_t> unresolved;
   for (std::size_t t = 0; t < tables_.size(); ++t) {
     RunTable& table = tables_[t];
     for (std::size_t i = 0; i < listing_.inputs.size(); ++i) {
@@ -328,16 +365,21 @@ void StreamRun::account() {
           continue;
         }
         if (const StoredReject* reject = table.store->find_reject(id)) {
-          if (!input.reject) input.reject = *reject;
+          if (!input.reject) input.reject = std::make_unique<StoredReject>(*reject);
           if (view == 0) break;
         } else if (input.reject) {
           break;
         } else {
-          ++missing;
-          if (example.empty()) example = input.key;
+          unresolved.push_back(static_cast<std::uint32_t>(i));
         }
       }
     }
+  }
+  share_rejects(unresolved);
+  for (const std::uint32_t i : unresolved) {
+    if (listing_.inputs[i].reject) continue;
+    ++missing;
+    if (example.empty()) example = listing_.inputs[i].key;
   }
   complete_ = missing == 0 && !interrupted_;
   if (missing > 0 && !interrupted_)

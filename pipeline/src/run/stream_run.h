@@ -11,6 +11,7 @@
 #include "run/stage_factory.h"
 #include "store/digest_memo.h"
 #include "store/listing.h"
+#include "store/row_index.h"
 #include "store/row_writer.h"
 #include "store/table_rows.h"
 
@@ -42,6 +43,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
     std::string fingerprint;
     std::uint64_t stored = 0;  ///< Rows; a reject counts as one, too.
     std::uint64_t to_compute = 0;
+    std::uint64_t duplicates = 0;  ///< Of inputs that are to be computed: they share the row.
     std::optional<std::uint64_t> row_bytes;
   };
   std::vector<Survey> survey();
@@ -71,6 +73,8 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   void collect(std::size_t stage, const Handle& message) override;
 
   std::uint64_t wanted_by(const ListedInput& input) const;
+  std::uint64_t claim(const ListedInput& input, std::uint64_t wanted);
+  void share_rejects(const std::vector<std::uint32_t>& unresolved);
   bool has_all(const RunTable& table, const ListedInput& input) const;
   std::string qualifier(const RunTable& table, const ListedInput& input) const;
   std::uint32_t views(const RunTable& table, Split split) const;
@@ -89,7 +93,8 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   std::vector<RunTable> tables_;
   std::unique_ptr<RowWriter> writer_;
   std::shared_ptr<Origin> first_;  // found while looking whether there is anything to do
-  std::mutex format_mutex_, reject_mutex_, writer_mutex_;
+  std::mutex format_mutex_, reject_mutex_, writer_mutex_, claim_mutex_;
+  std::vector<RowIndex> claimed_;  // by table: rows that some input of this run is computed for
   std::vector<std::optional<std::pair<RowFormat, std::string>>>
       formats_;  // by table: format and the item that set it
   FlowResult result_;

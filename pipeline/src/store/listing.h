@@ -1,8 +1,13 @@
 #pragma once
 
+#include <algorithm>
+#include <cstring>
 #include <deque>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <graft/item.h>
@@ -11,13 +16,60 @@
 
 namespace graft {
 
-/// One input of a run: what the source said, and what became of it.
+/// Class indices of an input: one, nearly always, which then takes no memory of its own.
+class InputLabels {
+ public:
+  InputLabels& operator=(const std::vector<std::int32_t>& labels) {
+    size_ = static_cast<std::uint32_t>(labels.size());
+    many_.reset();
+    if (size_ == 1) one_ = labels[0];
+    if (size_ > 1) {
+      many_ = std::make_unique<std::int32_t[]>(size_);
+      std::copy(labels.begin(), labels.end(), many_.get());
+    }
+    return *this;
+  }
+  operator std::span<const std::int32_t>() const { return {begin(), size_}; }
+  const std::int32_t* begin() const { return many_ ? many_.get() : &one_; }
+  const std::int32_t* end() const { return begin() + size_; }
+  std::size_t size() const { return size_; }
+
+ private:
+  std::int32_t one_ = 0;
+  std::uint32_t size_ = 0;
+  std::unique_ptr<std::int32_t[]> many_;
+};
+
+/// One input of a run: what the source said, and what became of it. Lists have millions of them.
 struct ListedInput {
-  std::string key;
+  std::string_view key;  ///< Kept by the listing.
   Split split = Split::Train;
-  std::vector<std::int32_t> labels;
-  std::optional<Digest> content;       ///< Known once the input has been read, or from the memo.
-  std::optional<StoredReject> reject;  ///< Set when a stage refused it, in this run or an earlier one.
+  InputLabels labels;
+  std::optional<Digest> content;         ///< Known once the input has been read, or from the memo.
+  std::unique_ptr<StoredReject> reject;  ///< Set when a stage refused it, in this run or an earlier one.
+};
+
+/// Texts one behind the other in large blocks; they stay where they are.
+class TextArena {
+ public:
+  std::string_view keep(std::string_view text) {
+    if (text.size() > left_) {
+      left_ = std::max(kBlockBytes, text.size());
+      blocks_.push_back(std::make_unique<char[]>(left_));
+      at_ = blocks_.back().get();
+    }
+    if (!text.empty()) std::memcpy(at_, text.data(), text.size());
+    const std::string_view kept(at_, text.size());
+    at_ += text.size();
+    left_ -= text.size();
+    return kept;
+  }
+
+ private:
+  static constexpr std::size_t kBlockBytes = std::size_t{1} << 16;
+  std::vector<std::unique_ptr<char[]>> blocks_;
+  char* at_ = nullptr;
+  std::size_t left_ = 0;
 };
 
 /// Every input of a source, in its order. A deque: addresses stay while it grows.
@@ -25,6 +77,10 @@ struct Listing {
   std::size_t source = 0;  ///< Index into Plan::stages.
   std::vector<std::string> classes;
   std::deque<ListedInput> inputs;
+  TextArena keys;
 };
+
+/// For each input, the first one in the list that has the same content: itself, unless it is a duplicate.
+GRAFT_API std::vector<std::uint32_t> first_of_content(const Listing& listing);
 
 }  // namespace graft

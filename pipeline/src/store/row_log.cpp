@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <optional>
 
 #include <fmt/format.h>
@@ -65,9 +66,11 @@ std::optional<RowRecord> decode_record(const std::uint8_t* record, std::size_t c
 }  // namespace
 
 Digest row_id(const Digest& content, std::uint32_t view, std::string_view qualifier) {
-  std::string name = content.hex() + fmt::format("/{}/", view);
-  name += qualifier;
-  return digest(name);
+  // Called for every row of every run: without a qualifier, no memory is taken.
+  fmt::memory_buffer name;
+  fmt::format_to(std::back_inserter(name), "{:016x}{:016x}/{}/", content.high, content.low, view);
+  name.append(qualifier);
+  return digest(name.data(), name.size());
 }
 
 std::vector<std::uint8_t> encode_reject(const StoredReject& reject) {
