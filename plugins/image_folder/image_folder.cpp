@@ -67,14 +67,14 @@ class ImageFolder final : public graft::Source {
     if (position_ == catalog_.size()) return false;
     const Stamp& stamp = files_[catalog_.found_at(position_)];
     entry = catalog_.entry(position_++);
-    entry.payload = graft::FileRef{root_ + "/" + entry.key, stamp.size, stamp.mtime_ns};
+    entry.payload = graft::FileRef{root_ + "/" + entry.key, stamp.size, stamp.mtime_ns, {}, stamp.ctime_ns};
     return true;
   }
 
  private:
   struct Stamp {
     std::uint64_t size;
-    std::int64_t mtime_ns;
+    std::int64_t mtime_ns, ctime_ns;
   };
   struct Found {
     std::string key;
@@ -96,7 +96,7 @@ class ImageFolder final : public graft::Source {
       std::string key = prefix + file.path;
       if (!filter_.takes(key)) continue;
       if (auto place = labels_.place(key))
-        found.push_back({std::move(key), {file.size, file.mtime_ns}, std::move(*place)});
+        found.push_back({std::move(key), {file.size, file.mtime_ns, file.ctime_ns}, std::move(*place)});
     }
   }
 

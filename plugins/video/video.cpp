@@ -71,7 +71,7 @@ class Video final : public graft::Source {
     const auto& video = videos_[current_.video];
     if (!video.fault)
       entry.payload = graft::FileRef{root_ + "/" + video.file.path, video.file.size, video.file.mtime_ns,
-                                     std::to_string(current_.frame)};
+                                     std::to_string(current_.frame), video.file.ctime_ns};
     return true;
   }
 

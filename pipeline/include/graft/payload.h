@@ -25,10 +25,12 @@ GRAFT_API std::string to_string(const Shape& shape);  // "[224,224,3]"
 struct FileRef {
   std::string path;
   std::uint64_t size = 0;
-  std::int64_t mtime_ns = 0;
+  std::int64_t mtime_ns = 0;  ///< Last change of the content, since 1970.
   /// A part of the file, named by the source, whose load() then makes the payload: an archive's member, a
   /// frame of a video. While size and time of the file stay, the runtime remembers what the part holds.
   std::string member = {};
+  /// Last change of the file's entry: tells a changed file whose mtime was put back. 0: unknown.
+  std::int64_t ctime_ns = 0;
 };
 
 /// Encoded bytes: a file or an archive member. Immutable; `owner` keeps `data` alive.

@@ -8,6 +8,7 @@
 #include "run/columns.h"
 #include "run/runner.h"
 #include "run/stream_run.h"
+#include "run/table_changes.h"
 #include "store/files.h"
 
 namespace graft {
@@ -20,6 +21,25 @@ std::string counts_by_split(const Listing& listing) {
   for (const auto& [split, n] : counts)
     out += fmt::format("{}{} {}", out.empty() ? "" : ", ", n, to_string(split));
   return out;
+}
+
+/// "3 changed since they were read (a.jpg, b.jpg, ...)".
+void add_kind(const StreamRun::Survey::Kind& kind, const char* what, std::vector<std::string>& out) {
+  if (kind.count == 0) return;
+  out.push_back(fmt::format("{} {} ({}{})", kind.count, what, fmt::join(kind.examples, ", "),
+                            kind.count > kind.examples.size() ? ", ..." : ""));
+}
+
+std::string describe_reuse(const std::string& id, const StreamRun::Survey& s, std::uint64_t rows) {
+  std::string out = fmt::format("  {}: {} of {} reused", id, s.stored, rows);
+  std::vector<std::string> kinds;
+  add_kind(s.changed, "changed since they were read", kinds);
+  add_kind(s.unseen, "not read before", kinds);
+  add_kind(s.other, "read before, but not in this table", kinds);
+  if (!kinds.empty()) out += fmt::format("; to compute: {}", fmt::join(kinds, ", "));
+  if (s.duplicates > 0)
+    out += fmt::format("; {} share a row with an input of the same content", s.duplicates);
+  return out + "\n";
 }
 
 }  // namespace
@@ -56,6 +76,7 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
   const std::atomic<bool> never{false};
   std::vector<std::vector<std::string>> inputs,
       tables{{"table", "rows", "stored", "to compute", "row", "disk", "fingerprint"}};
+  std::string reuse;
   std::uint64_t disk = 0, in_flight = 0;
   bool disk_known = true;
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
@@ -69,8 +90,15 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
       const std::uint64_t new_bytes = s.row_bytes.value_or(0) * s.to_compute;
       disk += new_bytes;
       disk_known = disk_known && (s.row_bytes || s.to_compute == 0);
-      tables.push_back({plan.stages[s.stage].id, std::to_string(s.stored + s.to_compute),
-                        std::to_string(s.stored), std::to_string(s.to_compute),
+      const std::uint64_t rows = s.stored + s.to_compute + s.duplicates;
+      reuse += describe_reuse(plan.stages[s.stage].id, s, rows);
+      const Fingerprint& fingerprint =
+          stream.tables()[static_cast<std::size_t>(&s - surveys.data())].store->fingerprint();
+      if (s.stored == 0 && s.to_compute > 0)
+        reuse += fmt::format("  {}: new table: {}\n", plan.stages[s.stage].id,
+                             why_new(options.store, fingerprint));
+      tables.push_back({plan.stages[s.stage].id, std::to_string(rows), std::to_string(s.stored),
+                        std::to_string(s.to_compute),
                         s.row_bytes ? human_bytes(*s.row_bytes) : "known after the first batch",
                         s.row_bytes ? "+" + human_bytes(new_bytes) : "?", s.fingerprint.substr(0, 12)});
     }
@@ -81,7 +109,7 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
     in_flight = std::max<std::uint64_t>(in_flight, item * plan.credits(i));
     inputs.back().push_back(fmt::format("at most {} in flight", plan.credits(i)));
   }
-  out += "\ninputs\n" + columns(inputs) + "\ntables\n" + columns(tables);
+  out += "\ninputs\n" + columns(inputs) + "\ntables\n" + columns(tables) + "\nreuse\n" + reuse;
   out += fmt::format("\nresources\n  threads {}, items in flight {} of {} allowed, disk {}{} (free: {})\n",
                      plan.run.threads, in_flight == 0 ? "unknown" : human_bytes(in_flight),
                      human_bytes(plan.run.memory),

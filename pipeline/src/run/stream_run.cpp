@@ -15,6 +15,8 @@
 namespace graft {
 namespace {
 
+constexpr std::size_t kMaxExamples = 3;
+
 /// Rejects that say something of the moment, not of the input: never remembered.
 bool is_passing(const std::string& code) {
   return code == "out-of-memory" || code == "unreadable" || code == "missing";
@@ -138,13 +140,21 @@ std::vector<StreamRun::Survey> StreamRun::survey() {
   while (next()) {
   }
   claimed_.assign(tables_.size(), {});
-  for (const ListedInput& input : listing_.inputs)
+  for (std::size_t i = 0; i < listing_.inputs.size(); ++i)
     for (std::size_t t = 0; t < tables_.size(); ++t) {
+      const ListedInput& input = listing_.inputs[i];
       if (!plan_.stages[tables_[t].stage].handles(input.split)) continue;
-      std::uint64_t& count = input.content && has_all(tables_[t], input)  ? out[t].stored
-                             : (claim(input, std::uint64_t{1} << t) == 0) ? out[t].duplicates
-                                                                          : out[t].to_compute;
-      count += views(tables_[t], input.split);
+      Survey& survey = out[t];
+      const std::uint32_t rows = views(tables_[t], input.split);
+      if (input.content && has_all(tables_[t], input)) {
+        survey.stored += rows;
+      } else if (claim(input, std::uint64_t{1} << t) == 0) {
+        survey.duplicates += rows;
+      } else {
+        survey.to_compute += rows;
+        Survey::Kind& kind = input.content ? survey.other : changed_[i] ? survey.changed : survey.unseen;
+        if (++kind.count <= kMaxExamples) kind.examples.emplace_back(input.key);
+      }
     }
   return out;
 }
@@ -238,7 +248,9 @@ std::shared_ptr<Origin> StreamRun::next() {
     input.labels = entry.labels;
     input.content = entry.content;
     const auto* file = std::get_if<FileRef>(&entry.payload);
-    if (!input.content && file != nullptr) input.content = memo_.find(*file);
+    bool changed = false;
+    if (!input.content && file != nullptr) input.content = memo_.find(*file, &changed);
+    changed_.push_back(changed);
     if (!input.content) input.content = content_of(entry.payload);
     origin->listed = &input;
     origin->wanted = claim(input, wanted_by(input));

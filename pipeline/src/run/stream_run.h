@@ -43,6 +43,14 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
     std::string fingerprint;
     std::uint64_t stored = 0;  ///< Rows; a reject counts as one, too.
     std::uint64_t to_compute = 0;
+    /// Inputs that are to be computed, and why.
+    struct Kind {
+      std::uint64_t count = 0;
+      std::vector<std::string> examples;  ///< Keys, three at most.
+    };
+    Kind changed;                  ///< Files that are not as they were when they were last read.
+    Kind unseen;                   ///< Never read: they may turn out to have the content of another file.
+    Kind other;                    ///< Their content is known; this table has no row of it.
     std::uint64_t duplicates = 0;  ///< Of inputs that are to be computed: they share the row.
     std::optional<std::uint64_t> row_bytes;
   };
@@ -95,6 +103,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   std::shared_ptr<Origin> first_;  // found while looking whether there is anything to do
   std::mutex format_mutex_, reject_mutex_, writer_mutex_, claim_mutex_;
   std::vector<RowIndex> claimed_;  // by table: rows that some input of this run is computed for
+  std::vector<bool> changed_;      // by input: the memo knows its path with another size or time
   std::vector<std::optional<std::pair<RowFormat, std::string>>>
       formats_;  // by table: format and the item that set it
   FlowResult result_;

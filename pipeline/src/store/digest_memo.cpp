@@ -3,70 +3,137 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstring>
-
-#include <fmt/format.h>
 
 #include <graft/error.h>
 
 #include "store/crc32c.h"
 
 namespace graft {
+namespace fs = std::filesystem;
 namespace {
 
-// One record: digest of (path, size, mtime), digest of the content, CRC-32C of both, 4 zero bytes.
-constexpr std::size_t kRecordBytes = 40;
+constexpr std::size_t kHeaderBytes = 64;
+constexpr std::size_t kRecordsPerWrite = 1024;
 
-Digest identity(const FileRef& file) {
-  std::string id = fmt::format("{}/{}/{}", file.size, file.mtime_ns, file.path);
-  if (!file.member.empty()) id.append(1, '\0').append(file.member);
-  return digest(id);
+std::array<std::uint8_t, kHeaderBytes> make_header() {
+  std::array<std::uint8_t, kHeaderBytes> header{};
+  const std::uint32_t version = 2;
+  std::memcpy(header.data(), "GRAFTMEM", 8);
+  std::memcpy(header.data() + 8, &version, sizeof version);
+  return header;
+}
+
+Digest name_of(const FileRef& file) {
+  return file.member.empty() ? digest(file.path) : digest(file.path + '\0' + file.member);
 }
 
 }  // namespace
 
-FileRef examine_file(const std::filesystem::path& file) {
+FileRef examine_file(const fs::path& file) {
   struct stat info {};
   if (::stat(file.c_str(), &info) != 0) throw Error(file_error("examine", file, errno));
-  return {std::filesystem::absolute(file).lexically_normal().string(),
-          static_cast<std::uint64_t>(info.st_size),
-          std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
+  FileRef ref;
+  ref.path = fs::absolute(file).lexically_normal().string();
+  ref.size = static_cast<std::uint64_t>(info.st_size);
+  ref.mtime_ns = std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+  ref.ctime_ns = std::int64_t{info.st_ctim.tv_sec} * 1'000'000'000 + info.st_ctim.tv_nsec;
+  return ref;
 }
 
-DigestMemo::DigestMemo(std::filesystem::path path) : path_(std::move(path)) {
-  std::string data;
+DigestMemo::Record DigestMemo::record_of(const FileRef& file, const Digest& content) {
+  Record r;
+  r.path = name_of(file);
+  r.content = content;
+  r.size = file.size;
+  r.mtime = file.mtime_ns;
+  r.ctime = file.ctime_ns;
+  r.crc = crc32c(&r, offsetof(Record, crc));
+  return r;
+}
+
+DigestMemo::DigestMemo(fs::path path) : path_(std::move(path)) {
+  const FileHandle in(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!in) return;
+  std::size_t superseded = 0;
+  bool sound = true;
   try {
-    if (std::filesystem::exists(path_)) data = read_file(path_);
+    std::array<std::uint8_t, kHeaderBytes> header{};
+    const std::size_t have = read_at(in.get(), header.data(), header.size(), 0, path_);
+    sound = have == header.size() && header == make_header();
+    std::vector<Record> block(16384);
+    for (std::uint64_t at = kHeaderBytes; sound;) {
+      const std::size_t bytes = read_at(in.get(), block.data(), block.size() * sizeof(Record), at, path_);
+      at += bytes;
+      for (std::size_t i = 0; i < bytes / sizeof(Record); ++i) {
+        if (block[i].crc != crc32c(&block[i], offsetof(Record, crc))) {
+          sound = false;  // what follows may be out of step; the rest is found again by reading files
+          break;
+        }
+        superseded += by_path_.find(block[i].path) != nullptr ? 1 : 0;
+        add(block[i]);
+      }
+      if (bytes % sizeof(Record) != 0) sound = false;  // a torn record: what is appended would be out of step
+      if (bytes < block.size() * sizeof(Record)) break;
+    }
   } catch (const Error&) {
     return;
   }
-  for (std::size_t at = 0; at + kRecordBytes <= data.size(); at += kRecordBytes) {
-    Digest id, content;
-    std::uint32_t crc = 0;
-    std::memcpy(&id, data.data() + at, 16);
-    std::memcpy(&content, data.data() + at + 16, 16);
-    std::memcpy(&crc, data.data() + at + 32, 4);
-    if (crc == crc32c(data.data() + at, 32)) known_[id] = content;
-  }
+  if (!sound || superseded > records_.size() + 1024) rewrite();
 }
 
 DigestMemo::~DigestMemo() {
-  if (fresh_.empty()) return;
-  const FileHandle out(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
-  if (!out) return;
+  append();
+}
+
+void DigestMemo::add(const Record& record) {
+  if (const RowPlace* known = by_path_.find(record.path)) {
+    records_[known->row] = record;
+    return;
+  }
+  by_path_.insert(record.path, {0, static_cast<std::uint32_t>(records_.size())});
+  records_.push_back(record);
+}
+
+void DigestMemo::rewrite() const {
+  std::string bytes;
+  bytes.reserve(kHeaderBytes + records_.size() * sizeof(Record));
+  const auto header = make_header();
+  bytes.append(header.begin(), header.end());
+  bytes.append(reinterpret_cast<const char*>(records_.data()), records_.size() * sizeof(Record));
   try {
-    write_all(out.get(), fresh_, path_);
+    write_file_atomically(path_, bytes);
   } catch (const Error&) {  // a shortcut that could not be saved costs time, not truth
   }
 }
 
-std::optional<Digest> DigestMemo::find(const FileRef& file) const {
-  const Digest id = identity(file);
+void DigestMemo::append() {
+  if (fresh_.empty()) return;
+  const FileHandle out(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+  if (!out) return;
+  try {
+    struct stat info {};
+    if (::fstat(out.get(), &info) == 0 && info.st_size == 0) write_all(out.get(), make_header(), path_);
+    write_all(out.get(),
+              {reinterpret_cast<const std::uint8_t*>(fresh_.data()), fresh_.size() * sizeof(Record)}, path_);
+  } catch (const Error&) {  // as above; a torn record is seen when the memo is loaded
+  }
+  fresh_.clear();
+}
+
+std::optional<Digest> DigestMemo::find(const FileRef& file, bool* changed) const {
+  const Digest name = name_of(file);
   const std::lock_guard lock(mutex_);
-  const auto it = known_.find(id);
-  return it == known_.end() ? std::nullopt : std::optional(it->second);
+  const RowPlace* place = by_path_.find(name);
+  if (place == nullptr) return {};
+  const Record& r = records_[place->row];
+  if (r.size == file.size && r.mtime == file.mtime_ns && r.ctime == file.ctime_ns) return r.content;
+  if (changed != nullptr) *changed = true;
+  return {};
 }
 
 void DigestMemo::remember(const FileRef& file, const Digest& content) {
@@ -74,15 +141,11 @@ void DigestMemo::remember(const FileRef& file, const Digest& content) {
                        std::chrono::system_clock::now().time_since_epoch())
                        .count();
   if (file.mtime_ns > now - 2'000'000'000) return;
-  const Digest id = identity(file);
+  const Record record = record_of(file, content);
   const std::lock_guard lock(mutex_);
-  if (!known_.emplace(id, content).second) return;
-  std::uint8_t record[kRecordBytes] = {};
-  std::memcpy(record, &id, 16);
-  std::memcpy(record + 16, &content, 16);
-  const std::uint32_t crc = crc32c(record, 32);
-  std::memcpy(record + 32, &crc, 4);
-  fresh_.insert(fresh_.end(), record, record + kRecordBytes);
+  add(record);
+  fresh_.push_back(record);
+  if (fresh_.size() >= kRecordsPerWrite) append();
 }
 
 Digest DigestMemo::digest_of(const std::filesystem::path& file) {

@@ -93,9 +93,11 @@ Fingerprint fingerprint(const Plan& plan, std::size_t collector, DigestMemo& mem
     if (s.schema.output_depends_on_seed && !source) stage["seed"] = plan.seed;
     out.depends_on_key = out.depends_on_key || (s.schema.output_depends_on_key && !source);
     stages.push_back(std::move(stage));
+    out.stage_ids.push_back(s.id);
     if (source) break;
   }
   std::reverse(stages.begin(), stages.end());
+  std::reverse(out.stage_ids.begin(), out.stage_ids.end());
   out.description["fingerprint_version"] = kFingerprintVersion;
   out.description["stages"] = Value(std::move(stages));
   out.digest = digest(out.description.to_json());

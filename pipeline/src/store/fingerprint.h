@@ -14,6 +14,8 @@ namespace graft {
 struct Fingerprint {
   Digest digest;
   Value description;  ///< The stages and parameters that were hashed, for people and `graft store ls`.
+  std::vector<std::string>
+      stage_ids;                ///< Names in the config of the stages in the description: for messages.
   bool depends_on_key = false;  ///< Rows are named by content, view and key, not by content and view alone.
   bool depends_on_split =
       false;  ///< Some stage handles only some splits: the split enters the row's name, too.

@@ -66,6 +66,7 @@ FileRef RootedPaths::look(const std::string& path) {
   if (!fine || !S_ISREG(info.st_mode)) return file;
   file.size = static_cast<std::uint64_t>(info.st_size);
   file.mtime_ns = info.st_mtim.tv_sec * std::int64_t{1'000'000'000} + info.st_mtim.tv_nsec;
+  file.ctime_ns = info.st_ctim.tv_sec * std::int64_t{1'000'000'000} + info.st_ctim.tv_nsec;
   return file;
 }
 
@@ -78,7 +79,7 @@ FileRef RootedPaths::checked(const FileRef& file) const {
   if (!under_root && !inside(leads_to))
     throw Reject("outside-root", "the path leads to " + leads_to + ", outside the root " + root_ +
                                      "; move the file below the root, or set allow_outside: true");
-  return {leads_to, file.size, file.mtime_ns, file.member};
+  return {leads_to, file.size, file.mtime_ns, file.member, file.ctime_ns};
 }
 
 }  // namespace graft::source

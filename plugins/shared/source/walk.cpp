@@ -79,7 +79,8 @@ class Walk {
       if (!info) continue;
       if (S_ISREG(info->st_mode)) {
         files_.push_back({std::move(path), static_cast<std::uint64_t>(info->st_size),
-                          info->st_mtim.tv_sec * std::int64_t{1'000'000'000} + info->st_mtim.tv_nsec});
+                          info->st_mtim.tv_sec * std::int64_t{1'000'000'000} + info->st_mtim.tv_nsec,
+                          info->st_ctim.tv_sec * std::int64_t{1'000'000'000} + info->st_ctim.tv_nsec});
         continue;
       }
       const std::pair id(info->st_dev, info->st_ino);

@@ -12,6 +12,7 @@ struct FoundFile {
   std::string path;  ///< Relative to the folder, '/' between names; any bytes that the file system allows.
   std::uint64_t size = 0;
   std::int64_t mtime_ns = 0;
+  std::int64_t ctime_ns = 0;
 };
 
 /// What was seen and left out.

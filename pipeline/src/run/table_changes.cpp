@@ -1,0 +1,134 @@
+#include "run/table_changes.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+
+#include "store/files.h"
+#include "store/table_check.h"
+
+namespace graft {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::size_t kMaxNamed = 4;
+
+using Leaves = std::map<std::string, std::string>;
+
+bool is_digest(const std::string& text) {
+  return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+/// Every value of a stage by its dotted name; parameters are named without the `with` around them.
+void add_leaves(const std::string& name, const Value& v, Leaves& out) {
+  if (v.is_map()) {
+    for (const auto& [key, value] : v.as_map())
+      add_leaves(name.empty() ? (key == "with" ? "" : key) : name + "." + key, value, out);
+  } else if (!v.is_null()) {
+    out[name] = v.is_string() ? v.as_string() : v.to_json();
+  }
+}
+
+Leaves leaves_of(const Value& stage) {
+  Leaves out;
+  add_leaves("", stage, out);
+  return out;
+}
+
+std::string plugin_of(const Value& stage) {
+  const Value* plugin = stage.find("plugin");
+  return plugin != nullptr && plugin->is_string() ? plugin->as_string() : stage.to_json();
+}
+
+const Value::List& stages_of(const Value& description) {
+  static const Value::List kNone;
+  const Value* stages = description.find("stages");
+  return stages != nullptr && stages->is_list() ? stages->as_list() : kNone;
+}
+
+void compare_stages(const std::string& id, const Value& then, const Value& now,
+                    std::vector<std::string>& out) {
+  const Leaves a = leaves_of(then), b = leaves_of(now);
+  Leaves names = a;
+  names.insert(b.begin(), b.end());
+  const auto value = [](const Leaves& leaves, const std::string& name) {
+    const auto found = leaves.find(name);
+    return found == leaves.end() ? std::string("none") : found->second;
+  };
+  for (const auto& [name, ignored] : names) {
+    const std::string x = value(a, name), y = value(b, name);
+    if (x == y) continue;
+    if (name == "version")
+      out.push_back(fmt::format("{}: {} {} -> {}", id, plugin_of(now), x, y));
+    else if (is_digest(x) && is_digest(y))
+      out.push_back(
+          fmt::format("{}.{} has other content ({} -> {})", id, name, x.substr(0, 8), y.substr(0, 8)));
+    else
+      out.push_back(fmt::format("{}.{} {} -> {}", id, name, x, y));
+  }
+}
+
+/// Length of the longest common subsequence of plugins from (i, j) on.
+std::vector<std::vector<int>> common(const Value::List& a, const Value::List& b) {
+  std::vector<std::vector<int>> length(a.size() + 1, std::vector<int>(b.size() + 1, 0));
+  for (std::size_t i = a.size(); i-- > 0;)
+    for (std::size_t j = b.size(); j-- > 0;)
+      length[i][j] = plugin_of(a[i]) == plugin_of(b[j]) ? length[i + 1][j + 1] + 1
+                                                        : std::max(length[i + 1][j], length[i][j + 1]);
+  return length;
+}
+
+}  // namespace
+
+std::vector<std::string> differences(const Value& then, const Value& now,
+                                     const std::vector<std::string>& ids) {
+  std::vector<std::string> out;
+  const Value::List &a = stages_of(then), &b = stages_of(now);
+  const auto id = [&](std::size_t j) { return j < ids.size() ? ids[j] : plugin_of(b[j]); };
+  const auto length = common(a, b);
+  std::size_t i = 0, j = 0;
+  while (i < a.size() || j < b.size()) {
+    if (i < a.size() && j < b.size() && plugin_of(a[i]) == plugin_of(b[j])) {
+      compare_stages(id(j), a[i++], b[j], out);
+      ++j;
+    } else if (j == b.size() || (i < a.size() && length[i + 1][j] >= length[i][j + 1])) {
+      out.push_back(fmt::format("a stage of plugin {} was removed", plugin_of(a[i++])));
+    } else {
+      out.push_back(fmt::format("stage '{}' was added{}", id(j), j == 0 ? "" : " behind " + id(j - 1)));
+      ++j;
+    }
+  }
+  return out;
+}
+
+std::string why_new(const fs::path& store, const Fingerprint& fingerprint) {
+  std::optional<std::vector<std::string>> nearest;
+  fs::file_time_type newest;
+  for (const fs::path& table : tables_in(store)) {
+    if (table.filename() == fingerprint.hex()) continue;
+    Value then;
+    try {
+      then = Value::from_json(read_file(table / "table.json"));
+    } catch (const Error&) {  // foreign or damaged: no help to anybody
+      continue;
+    }
+    if (common(stages_of(then), stages_of(fingerprint.description))[0][0] == 0) continue;
+    std::vector<std::string> found = differences(then, fingerprint.description, fingerprint.stage_ids);
+    std::error_code error;
+    const auto time = fs::last_write_time(table / "table.json", error);
+    if (nearest && (found.size() > nearest->size() || (found.size() == nearest->size() && time < newest)))
+      continue;
+    nearest = std::move(found);
+    newest = time;
+  }
+  if (!nearest || nearest->empty()) return "nothing like it is in the store";
+  const std::size_t more = nearest->size() - std::min(nearest->size(), kMaxNamed);
+  nearest->resize(nearest->size() - more);
+  return fmt::format("{}{}", fmt::join(*nearest, ", "), more == 0 ? "" : fmt::format(" and {} more", more));
+}
+
+}  // namespace graft
