@@ -98,6 +98,29 @@ TEST_F(IoErrorsTest, AFailureOfAnyReadLosesNothing) {
     }
 }
 
+TEST_F(IoErrorsTest, TheProgramNeitherCrashesNorLosesARow) {
+  const GraftRun program;
+  ASSERT_EQ(program.run(folder_ / "whole", folder_ / "s0").exit_code, 0);
+  const auto expected = GraftRun::outcome(folder_ / "whole");
+  for (const char* kind : {"write", "sync", "link", "create", "read"})
+    for (int n = 1; n <= 16 && !HasFailure(); n += long_trials() ? 1 : 5) {
+      const std::string fault =
+          kind + (":" + std::to_string(n)) + ":" + std::to_string(kind[0] == 'r' ? EIO : ENOSPC) + ":always";
+      SCOPED_TRACE(fault);
+      const fs::path store = folder_ / fault, out = folder_ / "r";
+      const ProgramResult r = program.run(out, store, faults(store, {"GRAFT_FAULT_ERROR=" + fault}));
+      expect_clean_exit(r);
+      if (r.exit_code == 1) {
+        EXPECT_THAT(r.err, HasSubstr(store.string()));
+      }
+      const ProgramResult rest = program.run(out, store);
+      EXPECT_EQ(rest.exit_code, 0) << rest.err;
+      EXPECT_EQ(GraftRun::different(out, expected), "");
+      fs::remove_all(store);
+      fs::remove_all(out);
+    }
+}
+
 TEST_F(IoErrorsTest, ShortAndInterruptedCallsChangeNothing) {
   const fs::path store = folder_ / "s";
   const WorkerResult killed =
