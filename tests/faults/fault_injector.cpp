@@ -54,7 +54,7 @@ struct Settings {
 
 pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 Settings settings;
-bool settings_read = false;
+pthread_once_t settings_once = PTHREAD_ONCE_INIT;
 long changes = 0, failing_seen = 0, mild_turn = 0;
 
 class Lock {
@@ -65,9 +65,7 @@ class Lock {
   Lock& operator=(const Lock&) = delete;
 };
 
-void read_settings() {
-  if (settings_read) return;
-  settings_read = true;
+void load_settings() {
   char word[16] = "";
   if (const char* text = getenv("GRAFT_FAULT_KILL"); text != nullptr) {
     sscanf(text, "%ld:%15s", &settings.kill_at, word);
@@ -85,6 +83,10 @@ void read_settings() {
     settings.record = static_cast<int>(
         syscall(SYS_openat, AT_FDCWD, text, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
   settings.folder = getenv("GRAFT_FAULT_FOLDER");
+}
+
+void read_settings() {
+  pthread_once(&settings_once, load_settings);
 }
 
 /// The path behind an open file, or one made absolute.
@@ -110,7 +112,7 @@ class Path {
     snprintf(text_ + n, sizeof text_ - n, "/%s", path);
   }
   const char* text() const { return text_; }
-  /// Whether faults are wanted here. The caller's errno stays.
+  /// Whether faults are wanted here.
   bool ours() const {
     const char* folder = settings.folder;
     if (folder == nullptr) return false;
