@@ -92,6 +92,35 @@ class RunTest : public ::testing::Test {
   ProgramResult last_;
 };
 
+TEST_F(RunTest, InputsOfEqualContentAreComputedOnce) {
+  for (const char* threads : {"1", "8"}) {
+    const std::string n = threads;
+    for (int i = 0; i < 60; ++i)
+      write_image("data/train/" + std::string(i % 2 ? "a" : "b") + "/" + std::to_string(i) + ".bmp",
+                  static_cast<unsigned>(i % 20 / 2));
+    for (int i = 0; i < 4; ++i)
+      write_image("data/val/a/v" + std::to_string(i) + ".bmp", 100u + static_cast<unsigned>(i));
+    for (int i = 0; i < 4; ++i)
+      write_image("data/test/b/t" + std::to_string(i) + ".bmp", 200u + static_cast<unsigned>(i));
+    folder_.write("data/train/a/90.bmp", "no image");
+    folder_.write("data/train/a/91.bmp", "no image");
+    const json results =
+        run(folder_config(", max_rejects: 5"), "out" + n, "store" + n, {"--set", "run.threads=" + n});
+    ASSERT_EQ(last_.exit_code, 0) << last_.err;
+    EXPECT_EQ(results["inputs"], (json{{"total", 70}, {"ok", 68}, {"rejected", 2}}));
+    EXPECT_EQ(results["tables"]["rows"]["rows"], 68);
+    const json manifest = json::parse(slurp(folder_ / ("out" + n) / "manifest.json"));
+    EXPECT_EQ(manifest["streams"]["images"]["collected"], 10 + 4 + 4 + 1)
+        << "what reached the end of the stream";
+    const std::string inputs = slurp(folder_ / ("out" + n) / "inputs.csv");
+    EXPECT_THAT(inputs, HasSubstr("images,train/a/21.bmp,train,a,ok,,,,train/a/1.bmp\n"));
+    EXPECT_THAT(inputs, HasSubstr("images,train/b/0.bmp,train,b,ok,,,,train/a/1.bmp\n"));
+    EXPECT_EQ(run(folder_config(", max_rejects: 5"), "again" + n, "store" + n)["tables"]["rows"]["computed"],
+              0);
+  }
+  EXPECT_EQ(slurp(folder_ / "out1/inputs.csv"), slurp(folder_ / "out8/inputs.csv"));
+}
+
 TEST_F(RunTest, APackedTableIsTheSameTableInLessSpace) {
   const auto store_bytes = [&](const std::string& store) {
     std::uintmax_t bytes = 0;
