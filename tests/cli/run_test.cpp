@@ -190,7 +190,7 @@ TEST_F(RunTest, EveryInputIsAccountedForAndBadOnesSayWhy) {
   EXPECT_EQ(r["inputs"], (json{{"total", 38}, {"ok", 36}, {"rejected", 2}}));
   const std::string csv = slurp(folder_ / "r/inputs.csv");
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 39);
-  EXPECT_THAT(csv, HasSubstr("images,train/cats/0.bmp,train,cats,ok,,,\n"));
+  EXPECT_THAT(csv, HasSubstr("images,train/cats/0.bmp,train,cats,ok,,,,\n"));
   EXPECT_THAT(csv, HasSubstr("images,train/cats/broken.jpg,train,cats,rejected,pixels,"));
   EXPECT_THAT(csv, HasSubstr("images,train/cats/empty.png,train,cats,rejected,pixels,"));
   // Known rejects are not decoded again, and are still told.
