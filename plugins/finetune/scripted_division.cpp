@@ -7,8 +7,8 @@
 #include <utility>
 
 #include <graft/error.h>
+#include <graft/files.h>
 #include <linalg/bundle.h>
-#include <network/sha256.h>
 #include <training/frozen_part.h>
 #include <training/image_scores.h>
 #include <training/tensors.h>
@@ -55,7 +55,7 @@ class ScriptedDivision final : public DividedNetwork {
  public:
   ScriptedDivision(std::string path, const Params& params, std::optional<std::uint64_t> forget,
                    std::size_t outputs, int height, int width)
-      : path_(std::move(path)), forget_(forget), outputs_(outputs), sha256_(nn::sha256_of_file(path_)) {
+      : path_(std::move(path)), forget_(forget), outputs_(outputs), sha256_(sha256_of_file(path_)) {
     Module backbone = fresh();
     std::vector<std::pair<std::string, std::size_t>> dimensions;
     for (const auto& [name, value] : parameters_of(backbone))
@@ -208,7 +208,7 @@ LoadedNetwork load_script(const Bundle& bundle) {
   const Value *path = file.find("path"), *wanted = file.find("sha256"), *seed = file.find("init_seed");
   if (path == nullptr || wanted == nullptr)
     throw Error("the bundle does not say which TorchScript file it belongs to: it was damaged");
-  const std::string got = nn::sha256_of_file(path->as_string());
+  const std::string got = sha256_of_file(path->as_string());
   if (got != wanted->as_string())
     throw Error(fmt::format(
         "{}: the model was trained on a TorchScript file of SHA-256 {}, and this one has {}: put the file of "

@@ -96,7 +96,7 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
           stream.tables()[static_cast<std::size_t>(&s - surveys.data())].store->fingerprint();
       if (s.stored == 0 && s.to_compute > 0)
         reuse += fmt::format("  {}: new table: {}\n", plan.stages[s.stage].id,
-                             why_new(options.store, fingerprint));
+                             why_new(options.store, fingerprint).value_or("nothing like it is in the store"));
       tables.push_back({plan.stages[s.stage].id, std::to_string(rows), std::to_string(s.stored),
                         std::to_string(s.to_compute),
                         s.row_bytes ? human_bytes(*s.row_bytes) : "known after the first batch",

@@ -12,6 +12,7 @@
 #include "run/leaks.h"
 #include "run/learning.h"
 #include "run/run_files.h"
+#include "run/table_changes.h"
 #include "store/files.h"
 
 namespace graft {
@@ -80,6 +81,7 @@ class Run {
       streams_.push_back(std::make_unique<StreamRun>(plan_, i, options_.store, memo, factory_, meter_,
                                                      signals_.interrupted()));
       StreamRun& run = *streams_.back();
+      say_what_is_new(run);
       set_current(&run);
       {
         const Monitor monitor(plan_, run, meter_, signals_, options_.style);
@@ -95,6 +97,15 @@ class Run {
                           table.rows.size(), table.computed, table.reused, seconds_since(start)));
       if (options_.style.level >= LogLevel::Debug) say(stage_snapshot(plan_, meter_));
     }
+  }
+
+  /// Somebody who changed a parameter by accident wants to know before hours of work.
+  void say_what_is_new(StreamRun& run) const {
+    if (options_.style.level < LogLevel::Info) return;
+    for (const RunTable& table : run.tables())
+      if (table.store->rows() + table.store->rejects() == 0)
+        if (const auto why = why_new(options_.store, table.store->fingerprint()))
+          say(fmt::format("{}: new table: {}\n", plan_.stages[table.stage].id, *why));
   }
 
   void set_current(StreamRun* run) {

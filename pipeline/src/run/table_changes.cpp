@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
 
 #include <fmt/format.h>
 
@@ -105,7 +104,7 @@ std::vector<std::string> differences(const Value& then, const Value& now,
   return out;
 }
 
-std::string why_new(const fs::path& store, const Fingerprint& fingerprint) {
+std::optional<std::string> why_new(const fs::path& store, const Fingerprint& fingerprint) {
   std::optional<std::vector<std::string>> nearest;
   fs::file_time_type newest;
   for (const fs::path& table : tables_in(store)) {
@@ -125,7 +124,7 @@ std::string why_new(const fs::path& store, const Fingerprint& fingerprint) {
     nearest = std::move(found);
     newest = time;
   }
-  if (!nearest || nearest->empty()) return "nothing like it is in the store";
+  if (!nearest || nearest->empty()) return {};
   const std::size_t more = nearest->size() - std::min(nearest->size(), kMaxNamed);
   nearest->resize(nearest->size() - more);
   return fmt::format("{}{}", fmt::join(*nearest, ", "), more == 0 ? "" : fmt::format(" and {} more", more));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,8 @@ GRAFT_API std::vector<std::string> differences(const Value& then, const Value& n
                                                const std::vector<std::string>& ids);
 
 /// Why a table without rows begins anew: the differences from the most similar table in the store, at most
-/// four; among equals the newest. "nothing like it is in the store" where no other table shares a stage with
-/// it.
-GRAFT_API std::string why_new(const std::filesystem::path& store, const Fingerprint& fingerprint);
+/// four; among equals the newest. Nothing where no other table shares a stage with it.
+GRAFT_API std::optional<std::string> why_new(const std::filesystem::path& store,
+                                             const Fingerprint& fingerprint);
 
 }  // namespace graft

@@ -58,13 +58,13 @@ TEST(TableChanges, TheMostSimilarTableExplainsANewOne) {
   now.description = description(kDecode + "," + kNet + "," + kTable);
   now.digest = digest(now.description.to_json());
   now.stage_ids = kIds;
-  EXPECT_EQ(why_new(folder.path(), now), "nothing like it is in the store");
+  EXPECT_EQ(why_new(folder.path(), now), std::nullopt);
   const auto add = [&](const Value& v) {
     folder.write("tables/" + digest(v.to_json()).hex() + "/table.json", v.to_json_pretty());
   };
   folder.write("tables/00000000000000000000000000000000/table.json", "{not json");
   add(description(R"({"plugin":"other","version":"1"})"));
-  EXPECT_EQ(why_new(folder.path(), now), "nothing like it is in the store");
+  EXPECT_EQ(why_new(folder.path(), now), std::nullopt);
   add(description(with(with(kDecode, "224", "160"), "256", "170") + "," + with(kNet, "0.5", "0.1") + "," +
                   with(with(kTable, "f32", "f16"), "1.0.0", "0.1.0")));
   EXPECT_EQ(why_new(folder.path(), now),
