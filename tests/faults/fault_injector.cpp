@@ -3,12 +3,11 @@
 // run.
 //
 //   GRAFT_FAULT_FOLDER   the folder, absolute; all else is let through
-//   GRAFT_FAULT_KILL     <n>:before|torn|after: SIGKILL at the n-th operation that changes something; torn:
-//   half
-//                        of a write is done
-//   GRAFT_FAULT_ERROR    <class>:<n>:<errno>:once|always: the n-th operation of a class fails (read, write,
-//   sync,
-//                        link, rename, unlink, create, truncate, folder), or all from then on
+//   GRAFT_FAULT_KILL     <n>:before|torn|after|stop: SIGKILL at the n-th operation that changes something
+//                        (torn: half of a write is done), or SIGSTOP before it
+//   GRAFT_FAULT_ERROR    <class>:<n>:<errno>:once|always|half: the n-th operation of a class fails (read,
+//                        write, sync, link, rename, unlink, create, truncate, folder), or all from then on;
+//                        half: the n-th is cut short, as where a disk fills up, and all later ones fail
 //   GRAFT_FAULT_MILD     reads and writes are cut short or interrupted (EINTR), syncs interrupted, in turn
 //   GRAFT_FAULT_FLOCK    flock fails with this errno
 //   GRAFT_FAULT_RECORD   file to append every operation to (recorded_operation.h), with what goes to stdout
@@ -46,7 +45,7 @@ struct Settings {
   char failing[16] = "";
   long fail_at = 0;
   int error = 0;
-  bool always = false;
+  bool always = false, half = false;
   bool mild = false;
   int flock_error = 0;
   int record = -1;
@@ -75,7 +74,8 @@ void load_settings() {
   }
   if (const char* text = getenv("GRAFT_FAULT_ERROR"); text != nullptr) {
     sscanf(text, "%15[^:]:%ld:%d:%15s", settings.failing, &settings.fail_at, &settings.error, word);
-    settings.always = strcmp(word, "always") == 0;
+    settings.half = strcmp(word, "half") == 0;
+    settings.always = settings.half || strcmp(word, "always") == 0;
   }
   settings.mild = getenv("GRAFT_FAULT_MILD") != nullptr;
   if (const char* text = getenv("GRAFT_FAULT_FLOCK"); text != nullptr) settings.flock_error = atoi(text);
@@ -190,14 +190,16 @@ void record(const Call& call, long result) {
 template <typename Perform>
 long act(const Call& call, const Perform& perform) {
   const Lock lock;
+  size_t bytes = call.bytes;
   if (settings.fail_at > 0 && strcmp(settings.failing, class_of(call.operation)) == 0) {
     const long n = ++failing_seen;
-    if (n == settings.fail_at || (settings.always && n > settings.fail_at)) {
+    if (n == settings.fail_at && settings.half && bytes > 1) {
+      bytes /= 2;
+    } else if (n == settings.fail_at || (settings.always && n > settings.fail_at)) {
       errno = settings.error;
       return -1;
     }
   }
-  size_t bytes = call.bytes;
   if (settings.mild && (bytes > 0 || call.operation == Operation::Sync)) {
     const long turn = mild_turn++ % 3;
     if (turn == 0) {

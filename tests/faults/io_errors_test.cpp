@@ -26,10 +26,12 @@ void expect_clean_exit(const ProgramResult& r) {
 
 class IoErrorsTest : public StoreFaults {
  protected:
-  /// Every `stride`-th operation of a class fails in a worker, once or from then on.
+  /// Every `stride`-th operation of a class fails in a worker, once or from then on, or is the last and only
+  /// half done.
   void fail_at_each(const std::string& kind, std::size_t count, std::size_t stride, int error) {
-    for (const char* how : {"once", "always"})
-      for (std::size_t n = 1; n <= count && !HasFailure(); n += stride) {
+    for (const std::string how : {"once", "always", "half"})
+      for (std::size_t n = 1; n <= count && !HasFailure() && (how != "half" || kind == "write");
+           n += stride) {
         const std::string fault = kind + ":" + std::to_string(n) + ":" + std::to_string(error) + ":" + how;
         SCOPED_TRACE(fault);
         const fs::path store = folder_ / fault;

@@ -25,7 +25,40 @@ class KillTest : public StoreFaults {
  protected:
   KillTest() : StoreFaults(fs::temp_directory_path()) {}  // a disk: its pauses are part of the test
 };
-class KillPointTest : public StoreFaults {};
+
+class KillPointTest : public StoreFaults {
+ protected:
+  /// Kills a worker that finds a copy of the store `before`, of which `committed` rows were promised, before,
+  /// in and after each of its operations; `quick` points of them where trials are few.
+  void kill_at_each_operation(const fs::path& before, std::uint64_t committed, std::size_t quick) {
+    const Fill fill;
+    const auto copy = [&](const fs::path& to) {
+      if (!before.empty()) fs::copy(before, to, fs::copy_options::recursive);
+    };
+    copy(folder_ / "whole");
+    std::vector<std::string> points;
+    std::size_t n = 0;
+    for (const Recorded& o : record_fill(folder_ / "whole", fill)) {
+      if (o.header.operation == Operation::Say) continue;
+      const std::string at = std::to_string(++n) + ":";
+      points.push_back(at + "before");
+      if (o.header.operation == Operation::Write) points.push_back(at + "torn");
+      points.push_back(at + "after");
+    }
+    ASSERT_GT(points.size(), quick);
+    const std::size_t stride = long_trials() ? 1 : points.size() / quick;
+    for (std::size_t i = 0; i < points.size() && !HasFailure(); i += stride) {
+      SCOPED_TRACE("killed at " + points[i]);
+      const fs::path store = folder_ / points[i];
+      copy(store);
+      const WorkerResult r = run_fill(store, fill, faults(folder_.path(), {"GRAFT_FAULT_KILL=" + points[i]}));
+      EXPECT_TRUE(r.killed()) << r.exit_code << r.err;
+      expect_kept(store, fill, std::max(committed, r.committed));
+      expect_completes(store, fill);
+      fs::remove_all(store);
+    }
+  }
+};
 
 TEST_F(KillTest, AtRandomMomentsLosesNothing) {
   const Fill fill{.rows = 2000, .per_shard = 450, .per_commit = 20, .seed = 1};
@@ -62,28 +95,16 @@ TEST_F(KillTest, AtRandomMomentsLosesNothing) {
 }
 
 TEST_F(KillPointTest, AtEveryOperationLosesNothing) {
-  const Fill fill;
-  const auto operations = record_fill(folder_ / "whole", fill);
-  std::vector<std::string> points;
-  std::size_t n = 0;
-  for (const Recorded& o : operations) {
-    if (o.header.operation == Operation::Say) continue;
-    const std::string at = std::to_string(++n) + ":";
-    points.push_back(at + "before");
-    if (o.header.operation == Operation::Write) points.push_back(at + "torn");
-    points.push_back(at + "after");
-  }
-  ASSERT_GT(points.size(), 300u);
-  const std::size_t stride = long_trials() ? 1 : std::max<std::size_t>(1, points.size() / 300);
-  for (std::size_t i = 0; i < points.size() && !HasFailure(); i += stride) {
-    SCOPED_TRACE("killed at " + points[i]);
-    const fs::path store = folder_ / points[i];
-    const WorkerResult r = run_fill(store, fill, faults(folder_.path(), {"GRAFT_FAULT_KILL=" + points[i]}));
-    EXPECT_TRUE(r.killed()) << r.exit_code << r.err;
-    expect_kept(store, fill, r.committed);
-    expect_completes(store, fill);
-    fs::remove_all(store);
-  }
+  kill_at_each_operation({}, 0, 300);
+}
+
+// The log that a killed run has left is sealed by the next one, which is killed in its turn.
+TEST_F(KillPointTest, AtEveryOperationOfARunAfterAKillLosesNothing) {
+  const fs::path before = folder_ / "before";
+  const WorkerResult killed = run_fill(before, {}, faults(before, {"GRAFT_FAULT_KILL=85:torn"}));
+  ASSERT_TRUE(killed.killed());
+  ASSERT_GT(killed.committed, 200u);
+  kill_at_each_operation(before, killed.committed, 100);
 }
 
 TEST_F(KillTest, OfTheProgramAtRandomMomentsChangesNoBitOfItsOutcome) {

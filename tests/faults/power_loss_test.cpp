@@ -101,8 +101,8 @@ class Disk {
     }
   }
 
-  /// Writes what a power cut leaves: unsynced blocks are kept with probability `keep`, unsynced names up to a
-  /// random one of each folder.
+  /// Writes what a power cut leaves: unsynced blocks are kept with probability `keep`, unsynced changes of
+  /// names up to a random one of each folder, or each by itself: no order is promised.
   void cut_power(const fs::path& to, double keep, Random& random) const {
     leave(*root_node_, to, keep, random);
   }
@@ -160,7 +160,9 @@ class Disk {
     const std::size_t kept = random.chance(0.25)   ? 0
                              : random.chance(0.33) ? node.changes.size()
                                                    : random.below(node.changes.size() + 1);
-    for (std::size_t i = 0; i < kept; ++i) Node::apply(node.changes[i], names);
+    const bool in_order = random.chance(0.5);
+    for (std::size_t i = 0; i < node.changes.size(); ++i)
+      if (in_order ? i < kept : random.below(node.changes.size()) < kept) Node::apply(node.changes[i], names);
     for (const auto& [name, child] : names) leave(*child, to / name, keep, random);
   }
 
