@@ -25,6 +25,11 @@ std::string short_name(const std::string& fingerprint) {
   return fingerprint.substr(0, kShortName);
 }
 
+/// "1 shard", "3 shards".
+std::string count_of(std::uint64_t n, const char* what) {
+  return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s");
+}
+
 std::string names_of(const TableSummary& table) {
   std::vector<std::string> names;
   for (const TableUse& use : table.uses) {
@@ -109,8 +114,7 @@ int list(const Global& global) {
   }
   fmt::print("{}", columns(rows));
   for (const TableSummary& t : tables) fmt::print("\n{}: {}\n", short_name(t.fingerprint), t.words);
-  fmt::print("\n{} table{}, {} in {}\n", tables.size(), tables.size() == 1 ? "" : "s", human_bytes(bytes),
-             global.store.string());
+  fmt::print("\n{}, {} in {}\n", count_of(tables.size(), "table"), human_bytes(bytes), global.store.string());
   return kOk;
 }
 
@@ -123,18 +127,17 @@ int verify(const Global& global, const std::vector<std::string>& words) {
   for (const fs::path& folder : folders) {
     const TableCheck check = check_table(folder);
     const TableSummary& t = check.summary;
-    fmt::print("{} {}: {} rows, {} rejects in {} shards and {} logs{}: {}\n", short_name(t.fingerprint),
-               names_of(t), t.rows, t.rejects, t.shards, t.logs,
+    fmt::print("{} {}: {}, {} in {} and {}{}: {}\n", short_name(t.fingerprint), names_of(t),
+               count_of(t.rows, "row"), count_of(t.rejects, "reject"), count_of(t.shards, "shard"),
+               count_of(t.logs, "log"),
                t.uses.empty() ? ""
-                              : fmt::format("; {} ok + {} rejected of {} inputs", check.ok, check.rejected,
-                                            check.inputs),
-               check.faults.empty()
-                   ? "sound"
-                   : fmt::format("{} fault{}", check.faults.size(), check.faults.size() == 1 ? "" : "s"));
+                              : fmt::format("; {} ok + {} rejected of {}", check.ok, check.rejected,
+                                            count_of(check.inputs, "input")),
+               check.faults.empty() ? "sound" : count_of(check.faults.size(), "fault"));
     for (const TableFault& fault : check.faults) fmt::print("  {}: {}\n", fault.path.string(), fault.why);
     if (!check.leftovers.empty())
-      fmt::print("  {} file{} of ended processes: the next run removes them\n", check.leftovers.size(),
-                 check.leftovers.size() == 1 ? "" : "s");
+      fmt::print("  {} of ended processes: the next run removes them\n",
+                 count_of(check.leftovers.size(), "file"));
     faults += check.faults.size();
     if (!global.store_options.repair) continue;
     for (const std::string& line : repair_table(check)) fmt::print("  {}\n", line);
@@ -145,8 +148,8 @@ int verify(const Global& global, const std::vector<std::string>& words) {
     fmt::print("repaired; what was dropped is computed again by the next run\n");
     return kOk;
   }
-  fmt::print("{} fault{}; to drop exactly what is damaged: graft store verify --repair --store {}\n", faults,
-             faults == 1 ? "" : "s", global.store.string());
+  fmt::print("{}; to drop exactly what is damaged: graft store verify --repair --store {}\n",
+             count_of(faults, "fault"), global.store.string());
   return kFailed;
 }
 
@@ -194,8 +197,8 @@ int gc(const Global& global) {
 
 int export_to_file(const Global& global, const std::vector<std::string>& arguments) {
   if (arguments.size() != 2)
-    throw UsageError{fmt::format("export takes TABLE and FILE.h5 or FILE.npy, got {} argument{}",
-                                 arguments.size(), arguments.size() == 1 ? "" : "s")};
+    throw UsageError{fmt::format("export takes TABLE and FILE.h5 or FILE.npy, got {}",
+                                 count_of(arguments.size(), "argument"))};
   const std::vector<fs::path> folders = find_tables(global.store, arguments[0]);
   if (folders.size() > 1) {
     std::string names;

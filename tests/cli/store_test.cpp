@@ -103,7 +103,7 @@ TEST_F(StoreTest, VerifyProvesThatInputsAndOutcomesAddUp) {
   const ProgramResult sound = store({"verify"});
   EXPECT_EQ(sound.exit_code, 0);
   EXPECT_THAT(sound.out,
-              HasSubstr("small/rows: 120 rows, 0 rejects in 1 shards and 0 logs; 120 ok + 0 rejected of "
+              HasSubstr("small/rows: 120 rows, 0 rejects in 1 shard and 0 logs; 120 ok + 0 rejected of "
                         "120 inputs: sound\n"));
 }
 
