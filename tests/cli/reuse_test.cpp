@@ -18,6 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -302,6 +304,45 @@ TEST_F(ReuseTest, AProjectThatMovedComputesNothing) {
   const Outcome outcome = run_and_compare({}, "elsewhere/deeper");
   expect_counts(outcome, 0);
   EXPECT_THAT(differing(first_, outcome), IsEmpty());
+}
+
+TEST_F(ReuseTest, PlanSaysWhatIsReusedAndWhyTheRestIsNot) {
+  EXPECT_THAT(plan().out, HasSubstr("\nreuse\n  features: 18 of 18 reused\n\n"));
+  write_aged("project/data/train/cats/1.ppm", photograph(100));
+  write_aged("project/data/train/dogs/added.ppm", photograph(101));
+  EXPECT_THAT(plan().out,
+              HasSubstr("\nreuse\n  features: 17 of 19 reused; to compute: 1 changed since they were read "
+                        "(train/cats/1.ppm), 1 not read before (train/dogs/added.ppm)\n\n"));
+  run();
+  EXPECT_THAT(plan().out, HasSubstr("\nreuse\n  features: 19 of 19 reused\n\n"));
+  EXPECT_THAT(
+      plan({"--set", "pixels.crop=24"}).out,
+      HasSubstr("\nreuse\n  features: 0 of 19 reused; to compute: 19 read before, but not in this table "
+                "(test/cats/0.ppm, test/cats/1.ppm, test/cats/2.ppm, ...)\n"
+                "  features: new table: pixels.crop 32 -> 24\n\n"));
+}
+
+TEST_F(ReuseTest, ATableOfOtherImagesIsNoNewTable) {
+  fs::remove_all(folder_ / "project/data");
+  unsigned seed = 200;
+  for (const char* split : {"train", "val", "test"})
+    for (const char* label : {"cats", "dogs"}) write_aged(image_name(split, label, 7), photograph(seed++));
+  EXPECT_THAT(plan().out, AllOf(HasSubstr("  features: 0 of 6 reused; to compute: 6 not read before ("),
+                                Not(HasSubstr("new table"))));
+  const Outcome outcome = run_and_compare();
+  expect_counts(outcome, 6, 6);
+  EXPECT_THAT(outcome.error, Not(HasSubstr("new table")));
+}
+
+TEST_F(ReuseTest, ARunSaysBeforeItComputesWhyATableBeginsAnew) {
+  EXPECT_THAT(first_.error, Not(HasSubstr("new table"))) << "an empty store explains itself";
+  const std::string line = "features: new table: pixels.crop 32 -> 24\n";
+  EXPECT_THAT(run({"--set", "pixels.crop=24"}).error,
+              AllOf(HasSubstr(line), ContainsRegex("new table.*\n(.*\n)*features: 18 rows")));
+  EXPECT_THAT(run({"--set", "pixels.crop=24"}).error, Not(HasSubstr("new table")));
+  EXPECT_THAT(run({"--set", "pixels.crop=20", "--log-level", "warning"}).error, Not(HasSubstr("new table")));
+  flip_weight();
+  EXPECT_THAT(run().error, HasSubstr("net.model has other content ("));
 }
 
 }  // namespace

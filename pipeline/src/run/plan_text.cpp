@@ -92,11 +92,11 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
       disk_known = disk_known && (s.row_bytes || s.to_compute == 0);
       const std::uint64_t rows = s.stored + s.to_compute + s.duplicates;
       reuse += describe_reuse(plan.stages[s.stage].id, s, rows);
-      const Fingerprint& fingerprint =
-          stream.tables()[static_cast<std::size_t>(&s - surveys.data())].store->fingerprint();
-      if (s.stored == 0 && s.to_compute > 0)
-        reuse += fmt::format("  {}: new table: {}\n", plan.stages[s.stage].id,
-                             why_new(options.store, fingerprint).value_or("nothing like it is in the store"));
+      const TableStore& store = *stream.tables()[static_cast<std::size_t>(&s - surveys.data())].store;
+      if (store.rows() + store.rejects() == 0 && s.to_compute > 0)
+        reuse += fmt::format(
+            "  {}: new table: {}\n", plan.stages[s.stage].id,
+            why_new(options.store, store.fingerprint()).value_or("nothing like it is in the store"));
       tables.push_back({plan.stages[s.stage].id, std::to_string(rows), std::to_string(s.stored),
                         std::to_string(s.to_compute),
                         s.row_bytes ? human_bytes(*s.row_bytes) : "known after the first batch",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -15,6 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kMaxNamed = 4;
+constexpr std::string_view kParameters = "with.";
 
 using Leaves = std::map<std::string, std::string>;
 
@@ -22,11 +24,10 @@ bool is_digest(const std::string& text) {
   return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
-/// Every value of a stage by its dotted name; parameters are named without the `with` around them.
+/// Every value of a stage by its dotted name: "version", "with.normalize.mean".
 void add_leaves(const std::string& name, const Value& v, Leaves& out) {
   if (v.is_map()) {
-    for (const auto& [key, value] : v.as_map())
-      add_leaves(name.empty() ? (key == "with" ? "" : key) : name + "." + key, value, out);
+    for (const auto& [key, value] : v.as_map()) add_leaves(name.empty() ? key : name + "." + key, value, out);
   } else if (!v.is_null()) {
     out[name] = v.is_string() ? v.as_string() : v.to_json();
   }
@@ -58,10 +59,11 @@ void compare_stages(const std::string& id, const Value& then, const Value& now,
     const auto found = leaves.find(name);
     return found == leaves.end() ? std::string("none") : found->second;
   };
-  for (const auto& [name, ignored] : names) {
-    const std::string x = value(a, name), y = value(b, name);
+  for (const auto& [path, ignored] : names) {
+    const std::string x = value(a, path), y = value(b, path);
     if (x == y) continue;
-    if (name == "version")
+    const std::string name = path.starts_with(kParameters) ? path.substr(kParameters.size()) : path;
+    if (path == "version")
       out.push_back(fmt::format("{}: {} {} -> {}", id, plugin_of(now), x, y));
     else if (is_digest(x) && is_digest(y))
       out.push_back(
@@ -88,6 +90,13 @@ std::vector<std::string> differences(const Value& then, const Value& now,
   std::vector<std::string> out;
   const Value::List &a = stages_of(then), &b = stages_of(now);
   const auto id = [&](std::size_t j) { return j < ids.size() ? ids[j] : plugin_of(b[j]); };
+  const auto form = [](const Value& description) {
+    const Value* version = description.find("fingerprint_version");
+    return version == nullptr ? "none" : version->to_json();
+  };
+  if (form(then) != form(now))
+    out.push_back(
+        fmt::format("another version of graft made it (fingerprint {} -> {})", form(then), form(now)));
   const auto length = common(a, b);
   std::size_t i = 0, j = 0;
   while (i < a.size() || j < b.size()) {
@@ -115,8 +124,10 @@ std::optional<std::string> why_new(const fs::path& store, const Fingerprint& fin
     } catch (const Error&) {  // foreign or damaged: no help to anybody
       continue;
     }
+    if (digest(then.to_json()).hex() != table.filename().string()) continue;
     if (common(stages_of(then), stages_of(fingerprint.description))[0][0] == 0) continue;
     std::vector<std::string> found = differences(then, fingerprint.description, fingerprint.stage_ids);
+    if (found.empty()) continue;  // in nothing that has a name
     std::error_code error;
     const auto time = fs::last_write_time(table / "table.json", error);
     if (nearest && (found.size() > nearest->size() || (found.size() == nearest->size() && time < newest)))
@@ -124,7 +135,7 @@ std::optional<std::string> why_new(const fs::path& store, const Fingerprint& fin
     nearest = std::move(found);
     newest = time;
   }
-  if (!nearest || nearest->empty()) return {};
+  if (!nearest) return {};
   const std::size_t more = nearest->size() - std::min(nearest->size(), kMaxNamed);
   nearest->resize(nearest->size() - more);
   return fmt::format("{}{}", fmt::join(*nearest, ", "), more == 0 ? "" : fmt::format(" and {} more", more));

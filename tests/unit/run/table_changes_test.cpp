@@ -1,5 +1,7 @@
 #include "run/table_changes.h"
 
+#include <chrono>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -52,6 +54,22 @@ TEST(TableChanges, NamesStagesThatCameAndWent) {
   EXPECT_THAT(differences(augmented, plain, kIds), ElementsAre("a stage of plugin augment was removed"));
 }
 
+TEST(TableChanges, AParameterCalledVersionIsNotTheVersionOfThePlugin) {
+  const auto of = [](const std::string& version, const std::string& parameter) {
+    return description(R"({"plugin":"net","version":")" + version + R"(","with":{"version":)" + parameter +
+                       "}}");
+  };
+  EXPECT_THAT(differences(of("1.0.0", "1"), of("1.1.0", "2"), {"features"}),
+              ElementsAre("features: net 1.0.0 -> 1.1.0", "features.version 1 -> 2"));
+}
+
+TEST(TableChanges, AnotherFormOfFingerprintsIsToldApartFromAnotherConfig) {
+  const Value now = description(kDecode);
+  const Value then = Value::from_json(R"({"fingerprint_version":1,"stages":[)" + kDecode + "]}");
+  EXPECT_THAT(differences(then, now, kIds),
+              ElementsAre("another version of graft made it (fingerprint 1 -> 2)"));
+}
+
 TEST(TableChanges, TheMostSimilarTableExplainsANewOne) {
   const test::TempFolder folder;
   Fingerprint now;
@@ -69,10 +87,33 @@ TEST(TableChanges, TheMostSimilarTableExplainsANewOne) {
                   with(with(kTable, "f32", "f16"), "1.0.0", "0.1.0")));
   EXPECT_EQ(why_new(folder.path(), now),
             "pixels.crop 160 -> 224, pixels.resize [170] -> [256], features.normalize.mean 0.1 -> 0.5, "
-            "table.dtype f16 -> "
-            "f32 and 1 more");
+            "table: feature_table 0.1.0 -> 1.0.0 and 1 more");
   add(description(with(kDecode, "224", "192") + "," + kNet + "," + kTable));
   EXPECT_EQ(why_new(folder.path(), now), "pixels.crop 192 -> 224");
+  const Value near = description(with(kDecode, "224", "208") + "," + kNet + "," + kTable);
+  add(near);
+  const auto json = folder / ("tables/" + digest(near.to_json()).hex() + "/table.json");
+  std::filesystem::last_write_time(json, std::filesystem::last_write_time(json) - std::chrono::hours(1));
+  EXPECT_EQ(why_new(folder.path(), now), "pixels.crop 192 -> 224") << "the newer of two that are as near";
+  std::filesystem::last_write_time(json, std::filesystem::last_write_time(json) + std::chrono::hours(2));
+  EXPECT_EQ(why_new(folder.path(), now), "pixels.crop 208 -> 224");
+}
+
+TEST(TableChanges, WhatIsNoDescriptionIsSkipped) {
+  const test::TempFolder folder;
+  Fingerprint now;
+  now.description = description(kDecode);
+  now.digest = digest(now.description.to_json());
+  now.stage_ids = {"pixels"};
+  for (const std::string content : {"7", "[]", "{}", R"({"stages":3})", R"({"stages":{"plugin":"decode"}})",
+                                    R"({"stages":[1,null,"decode",[],{}]})", R"({"stages":[{"plugin":4}]})"})
+    folder.write("tables/" + digest(Value::from_json(content).to_json()).hex() + "/table.json", content);
+  const std::string name = "tables/0000000000000000000000000000000";
+  folder.write(name + "1/table.json", "");
+  folder.write(name + "2/table.json", "{not json");
+  folder.write(name + "3/table.json", description(with(kDecode, "224", "192")).to_json());  // another one's
+  std::filesystem::create_directories(folder / (name + "4"));
+  EXPECT_EQ(why_new(folder.path(), now), std::nullopt);
 }
 
 }  // namespace
