@@ -43,6 +43,10 @@ std::string format_of(const TableSummary& table) {
   return table.format ? std::string(to_string(table.format->dtype)) + to_string(table.format->shape) : "-";
 }
 
+bool is_named(const TableUse& use, const std::string& word) {
+  return word == use.stage || word == use.run + "/" + use.stage;
+}
+
 /// The folders of tables that the words name: by the first digits of a fingerprint (4 at least), or as
 /// `graft store ls` names them, RUN/STAGE or STAGE.
 std::vector<fs::path> find_tables(const fs::path& store, const std::string& word) {
@@ -53,9 +57,7 @@ std::vector<fs::path> find_tables(const fs::path& store, const std::string& word
       continue;
     }
     const std::vector<TableUse> uses = read_uses(folder);
-    if (std::any_of(uses.begin(), uses.end(), [&](const TableUse& use) {
-          return word == use.stage || word == use.run + "/" + use.stage;
-        }))
+    if (std::any_of(uses.begin(), uses.end(), [&](const TableUse& use) { return is_named(use, word); }))
       found.push_back(folder);
   }
   if (found.empty())
@@ -207,13 +209,19 @@ int export_to_file(const Global& global, const std::vector<std::string>& argumen
     throw UsageError{fmt::format("'{}' names {} tables:{}", arguments[0], folders.size(), names)};
   }
   const std::vector<TableUse> uses = read_uses(folders[0]);
-  const auto use = std::find_if(uses.begin(), uses.end(), [&](const TableUse& u) {
-    return global.store_options.run.empty() || u.run == global.store_options.run;
-  });
+  const std::string& run = global.store_options.run;
+  // A table may serve many runs: where it was named by one of them, that one's list counts.
+  const auto best = [&](bool by_name) {
+    return std::find_if(uses.begin(), uses.end(), [&](const TableUse& u) {
+      return (run.empty() || u.run == run) && (!by_name || is_named(u, arguments[0]));
+    });
+  };
+  auto use = best(true);
+  if (use == uses.end()) use = best(false);
   if (use == uses.end())
     throw UsageError{fmt::format(
         "no complete run{} has used this table: its keys and labels are not known; run the config first",
-        global.store_options.run.empty() ? "" : " '" + global.store_options.run + "'")};
+        run.empty() ? "" : " '" + run + "'")};
   const std::uint64_t rows = export_table(folders[0], *use, arguments[1]);
   fmt::print("{}: {} rows of {}/{}\n", arguments[1], rows, use->run, use->stage);
   return kOk;

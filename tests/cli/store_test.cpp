@@ -220,6 +220,16 @@ stages:
   EXPECT_EQ(again["inputs"], first["inputs"]);
 }
 
+TEST_F(StoreTest, ATableOfTwoRunsIsExportedByTheListOfTheOneThatIsNamed) {
+  run({"--set", "name=few", "--set", "images.train=30"}, "few");
+  run();
+  EXPECT_THAT(store({"export", "few/rows", folder_ / "few.npy"}).out, HasSubstr(": 90 rows of few/rows"));
+  EXPECT_THAT(store({"export", "small/rows", folder_ / "all.npy"}).out,
+              HasSubstr(": 120 rows of small/rows"));
+  EXPECT_THAT(store({"export", "rows", folder_ / "by-run.npy", "--run", "few"}).out,
+              HasSubstr(": 90 rows of few/rows"));
+}
+
 TEST_F(StoreTest, ExportToNumpyIsOneHeaderAndTheValues) {
   run();
   EXPECT_EQ(store({"export", "rows", folder_ / "rows.npy"}).exit_code, 0);
