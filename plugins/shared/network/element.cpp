@@ -1,22 +1,15 @@
 #include "element.h"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <cstring>
 
+#include <graft/half.h>
+
 namespace graft::nn {
 namespace {
-
-/// IEEE binary16 to binary32, exact; subnormals, infinities and NaN included.
-float from_half(std::uint16_t half) {
-  const std::uint32_t sign = (half & 0x8000u) << 16, exponent = (half >> 10) & 31u, fraction = half & 0x3ffu;
-  if (exponent == 0) {
-    const float small = static_cast<float>(fraction) * 0x1p-24f;
-    return sign != 0 ? -small : small;
-  }
-  const std::uint32_t wide = exponent == 31 ? 255 : exponent + 112;
-  return std::bit_cast<float>(sign | (wide << 23) | (fraction << 13));
-}
 
 /// bfloat16 is the upper half of a binary32.
 float from_bfloat(std::uint16_t upper) {
@@ -41,8 +34,17 @@ void copy(const std::byte* in, std::size_t n, float* out) {
   std::memcpy(out, in, n * sizeof(float));
 }
 
+void halves(const std::byte* in, std::size_t n, float* out) {
+  std::array<std::uint16_t, 4096> block;  // what lies in a file need not be aligned
+  for (std::size_t count = 0; n > 0; in += 2 * count, out += count, n -= count) {
+    count = std::min(n, block.size());
+    std::memcpy(block.data(), in, 2 * count);
+    from_half(block.data(), count, out);
+  }
+}
+
 constexpr ElementType kTypes[] = {{"F32", 4, copy},
-                                  {"F16", 2, read_each<std::uint16_t, from_half>},
+                                  {"F16", 2, halves},
                                   {"BF16", 2, read_each<std::uint16_t, from_bfloat>},
                                   {"F64", 8, read_each<double, rounded<double>>},
                                   {"I64", 8, read_each<std::int64_t, rounded<std::int64_t>>},
