@@ -222,16 +222,28 @@ std::uint64_t StreamRun::claim(const ListedInput& input, std::uint64_t wanted) {
 }
 
 /// Inputs without an outcome of their own have that of the input with their content that was computed for
-/// them: a reject for a reason of the moment, of which the store keeps no record.
-void StreamRun::share_rejects(const std::vector<std::uint32_t>& unresolved) {
-  if (unresolved.empty()) return;
-  std::unordered_map<Digest, const StoredReject*> rejects;
-  for (const ListedInput& input : listing_.inputs)
-    if (input.content && input.reject) rejects.emplace(*input.content, input.reject.get());
-  for (const std::uint32_t i : unresolved) {
-    ListedInput& input = listing_.inputs[i];
-    const auto twin = rejects.find(*input.content);
-    if (!input.reject && twin != rejects.end()) input.reject = std::make_unique<StoredReject>(*twin->second);
+/// them: a reject for a reason of the moment, of which the store keeps no record. Where that file was
+/// replaced after it had been listed, nobody was computed for them.
+void StreamRun::share_rejects(const std::vector<Unresolved>& unresolved) {
+  for (std::size_t t = 0; t < tables_.size(); ++t) {
+    std::unordered_map<Digest, const StoredReject*> rejects;
+    const auto id_of = [&](const ListedInput& input) {
+      return row_id(*input.content, 0, qualifier(tables_[t], input));
+    };
+    for (const Unresolved& u : unresolved) {
+      ListedInput& input = listing_.inputs[u.input];
+      if (u.table != t || input.reject) continue;
+      if (rejects.empty())
+        for (const ListedInput& other : listing_.inputs)
+          if (other.content && other.reject) rejects.emplace(id_of(other), other.reject.get());
+      if (const auto twin = rejects.find(id_of(input)); twin != rejects.end())
+        input.reject = std::make_unique<StoredReject>(*twin->second);
+      else if (replaced_.contains(*input.content))
+        input.reject = std::make_unique<StoredReject>(
+            StoredReject{plan_.stages[source_index_].id, "replaced",
+                         "another file of the same content, which was to be computed for both, was replaced "
+                         "meanwhile; run again"});
+    }
   }
 }
 
@@ -283,12 +295,16 @@ bool StreamRun::load(Origin& origin, Payload& payload) {
   } else if (input.content) {
     return true;
   }
-  const bool was_known = input.content.has_value();
+  const std::optional<Digest> listed = input.content;
   input.content = content_of(payload);
   if (const auto* named = std::get_if<FileRef>(&origin.payload); named != nullptr && input.content)
     memo_.remember(*named, *input.content);
+  if (listed && listed != input.content) {
+    const std::lock_guard lock(claim_mutex_);
+    replaced_.insert(*listed);
+  }
   // The memo had not seen it, but the store may well know its content, or another input may have it.
-  if (!was_known && (origin.wanted = claim(input, wanted_by(input))) == 0) {
+  if (listed != input.content && (origin.wanted = claim(input, wanted_by(input))) == 0) {
     ++reused_inputs_;
     return false;
   }
@@ -357,7 +373,7 @@ void StreamRun::collect(std::size_t stage, const Handle& message) {
 void StreamRun::account() {
   std::size_t missing = 0;
   std::string example;
-  std::vector<std::uint32_t> unresolved;
+  std::vector<Unresolved> unresolved;
   for (std::size_t t = 0; t < tables_.size(); ++t) {
     RunTable& table = tables_[t];
     for (std::size_t i = 0; i < listing_.inputs.size(); ++i) {
@@ -382,16 +398,16 @@ void StreamRun::account() {
         } else if (input.reject) {
           break;
         } else {
-          unresolved.push_back(static_cast<std::uint32_t>(i));
+          unresolved.push_back({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(t)});
         }
       }
     }
   }
   share_rejects(unresolved);
-  for (const std::uint32_t i : unresolved) {
-    if (listing_.inputs[i].reject) continue;
+  for (const Unresolved& u : unresolved) {
+    if (listing_.inputs[u.input].reject) continue;
     ++missing;
-    if (example.empty()) example = listing_.inputs[i].key;
+    if (example.empty()) example = listing_.inputs[u.input].key;
   }
   complete_ = missing == 0 && !interrupted_;
   if (missing > 0 && !interrupted_)

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "config/plan.h"
@@ -82,7 +83,11 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
 
   std::uint64_t wanted_by(const ListedInput& input) const;
   std::uint64_t claim(const ListedInput& input, std::uint64_t wanted);
-  void share_rejects(const std::vector<std::uint32_t>& unresolved);
+  /// An input that a table has neither a row nor a reject of.
+  struct Unresolved {
+    std::uint32_t input, table;
+  };
+  void share_rejects(const std::vector<Unresolved>& unresolved);
   bool has_all(const RunTable& table, const ListedInput& input) const;
   std::string qualifier(const RunTable& table, const ListedInput& input) const;
   std::uint32_t views(const RunTable& table, Split split) const;
@@ -102,8 +107,9 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   std::unique_ptr<RowWriter> writer_;
   std::shared_ptr<Origin> first_;  // found while looking whether there is anything to do
   std::mutex format_mutex_, reject_mutex_, writer_mutex_, claim_mutex_;
-  std::vector<RowIndex> claimed_;  // by table: rows that some input of this run is computed for
-  std::vector<bool> changed_;      // by input: the memo knows its path with another size or time
+  std::unordered_set<Digest> replaced_;  // contents of files that were other ones when they were read
+  std::vector<RowIndex> claimed_;        // by table: rows that some input of this run is computed for
+  std::vector<bool> changed_;            // by input: the memo knows its path with another size or time
   std::vector<std::optional<std::pair<RowFormat, std::string>>>
       formats_;  // by table: format and the item that set it
   FlowResult result_;
