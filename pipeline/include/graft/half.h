@@ -8,10 +8,10 @@
 namespace graft {
 
 /// IEEE 754 binary16 bits of `n` floats, rounded to nearest, ties to even; subnormals are kept, magnitudes
-/// from 65520 on become infinity, NaN stays NaN (a quiet one). The same bits on every machine; with the F16C
-/// instructions where the processor has them.
+/// from 65520 on become infinity. The same bits on every machine, with the F16C instructions where the
+/// processor has them; but for NaN, which stays NaN with a payload of the processor's choice.
 GRAFT_API void to_half(const float* in, std::size_t n, std::uint16_t* out);
-/// The values of `n` halves, exactly.
+/// The values of `n` halves, exactly; NaN as above.
 GRAFT_API void from_half(const std::uint16_t* in, std::size_t n, float* out);
 
 /// The same in integer arithmetic: the reference for tests.
