@@ -40,7 +40,7 @@ std::string names_of(const TableSummary& table) {
 }
 
 std::string format_of(const TableSummary& table) {
-  return table.format ? std::string(to_string(table.format->dtype)) + to_string(table.format->shape) : "-";
+  return table.format ? to_string(*table.format) : "-";
 }
 
 bool is_named(const TableUse& use, const std::string& word) {
@@ -85,17 +85,7 @@ int list(const Global& global) {
       v["last_used"] = Value(t.last_used);
       v["in_use"] = t.in_use;
       v["uses"] = Value::list();
-      for (const TableUse& use : t.uses) {
-        Value u = Value::map();
-        u["run"] = use.run;
-        u["stage"] = use.stage;
-        u["folder"] = use.folder.string();
-        u["time"] = Value(use.time);
-        u["inputs"] = Value(use.inputs);
-        u["ok"] = Value(use.ok);
-        u["rejected"] = Value(use.rejected);
-        v["uses"].push(std::move(u));
-      }
+      for (const TableUse& use : t.uses) v["uses"].push(to_value(use));
       out.push(std::move(v));
     }
     fmt::print("{}\n", out.to_json_pretty());

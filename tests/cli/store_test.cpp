@@ -55,14 +55,6 @@ class StoreTest : public ::testing::Test {
     std::sort(out.begin(), out.end());
     return out;
   }
-  static void flip(const fs::path& path, std::uint64_t bit) {
-    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-    file.seekg(static_cast<std::streamoff>(bit / 8));
-    const char byte = static_cast<char>(file.get() ^ (1 << bit % 8));
-    file.seekp(static_cast<std::streamoff>(bit / 8));
-    file.put(byte);
-  }
-
   TempFolder folder_;
   std::string config_;
 };
@@ -115,12 +107,12 @@ TEST_F(StoreTest, VerifyFindsEveryOfTwoHundredFlippedBits) {
   int found = 0;
   for (int trial = 0; trial < 200; ++trial) {
     const std::uint64_t bit = random() % bits;
-    flip(shard, bit);
+    flip_bit(shard, bit);
     const ProgramResult result = store({"verify"});
     found += result.exit_code == 1 && result.out.find("  " + shard.string() +
                                                       ": is damaged: its SHA-256 is not the one "
                                                       "in the manifest\n") != std::string::npos;
-    flip(shard, bit);
+    flip_bit(shard, bit);
   }
   EXPECT_EQ(found, 200);
   EXPECT_EQ(store({"verify"}).exit_code, 0);
@@ -136,7 +128,7 @@ TEST_F(StoreTest, RepairDropsExactlyTheBadShardAndTheNextRunComputesItAgain) {
   // The second shard has the 30 rows that the first run did not need.
   if (fs::file_size(shards[0]) < fs::file_size(shards[1])) std::swap(shards[0], shards[1]);
   const std::string good = slurp(shards[0]);
-  flip(shards[1], 8 * 5000 + 3);
+  flip_bit(shards[1], 8 * 5000 + 3);
 
   const ProgramResult bad = store({"verify"});
   EXPECT_EQ(bad.exit_code, 1);
@@ -163,7 +155,7 @@ TEST_F(StoreTest, RepairDropsExactlyTheBadShardAndTheNextRunComputesItAgain) {
 TEST_F(StoreTest, ADamagedEntryOfTheManifestIsFoundAndRepaired) {
   run();
   const fs::path entry = files(".h5").at(0).parent_path().parent_path() / "manifest/00000001";
-  flip(entry, 8 * 300);
+  flip_bit(entry, 8 * 300);
   const ProgramResult stopped =
       run_program({"run", config_, "--out", folder_ / "out", "--store", store()}, folder_.path());
   EXPECT_EQ(stopped.exit_code, 1);

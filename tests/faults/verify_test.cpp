@@ -34,14 +34,6 @@ class VerifyTest : public StoreFaults {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_program(arguments);
   }
-  /// Flips a bit of a file in its place; once more flips it back.
-  static void flip(const fs::path& file, std::uint64_t bit) {
-    std::fstream out(file, std::ios::binary | std::ios::in | std::ios::out);
-    out.seekg(static_cast<std::streamoff>(bit / 8));
-    const int byte = out.get();
-    out.seekp(static_cast<std::streamoff>(bit / 8));
-    out.put(static_cast<char>(byte ^ (1 << (bit % 8))));
-  }
   /// Which shards the output names as bad, in the order of the manifest.
   std::vector<bool> named(const std::string& output) const {
     std::vector<bool> out;
@@ -65,7 +57,7 @@ TEST_F(VerifyTest, FindsEveryBitThatFlips) {
     const std::uint64_t bit = random.below(fs::file_size(shards_[bad].path) * 8);
     SCOPED_TRACE("seed " + std::to_string(seed) + ": bit " + std::to_string(bit) + " of " +
                  shards_[bad].path.string());
-    flip(shards_[bad].path, bit);
+    flip_bit(shards_[bad].path, bit);
     const ProgramResult r = verify();
     EXPECT_EQ(r.exit_code, 1) << r.err;
     std::vector<bool> expected(shards_.size(), false);
@@ -74,7 +66,7 @@ TEST_F(VerifyTest, FindsEveryBitThatFlips) {
     EXPECT_THAT(r.out, HasSubstr("SHA-256"));
     EXPECT_THAT(r.out, HasSubstr("graft store verify --repair --store " + store_.string()));
     found += r.exit_code == 1;
-    flip(shards_[bad].path, bit);
+    flip_bit(shards_[bad].path, bit);
   }
   EXPECT_EQ(found, 200);
   EXPECT_EQ(verify().exit_code, 0);
@@ -95,7 +87,7 @@ TEST_F(VerifyTest, RepairDropsExactlyTheBadShards) {
       if (expected[bad]) continue;
       expected[bad] = true;
       lost += shards_[bad].outcomes;
-      flip(shards_[bad].path, random.below(fs::file_size(shards_[bad].path) * 8));
+      flip_bit(shards_[bad].path, random.below(fs::file_size(shards_[bad].path) * 8));
     }
     const ProgramResult r = verify({"--repair"});
     EXPECT_EQ(r.exit_code, 0) << r.out << r.err;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -43,6 +44,15 @@ inline std::string slurp(const std::filesystem::path& file) {
   std::ostringstream out;
   out << in.rdbuf();
   return out.str();
+}
+
+/// Flips a bit of a file in its place; once more flips it back.
+inline void flip_bit(const std::filesystem::path& file, std::uint64_t bit) {
+  std::fstream out(file, std::ios::binary | std::ios::in | std::ios::out);
+  out.seekg(static_cast<std::streamoff>(bit / 8));
+  const int byte = out.get();
+  out.seekp(static_cast<std::streamoff>(bit / 8));
+  out.put(static_cast<char>(byte ^ (1 << (bit % 8))));
 }
 
 }  // namespace graft::test

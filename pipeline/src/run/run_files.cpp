@@ -28,14 +28,14 @@ std::string inputs_csv(const Plan& plan, const std::vector<const Listing*>& list
       std::string labels;
       for (const std::int32_t label : input.labels)
         labels += (labels.empty() ? "" : ";") + listing->classes.at(static_cast<std::size_t>(label));
-      fmt::format_to(std::back_inserter(out), "{},{},{},{},", source, csv_field(std::string(input.key)),
+      fmt::format_to(std::back_inserter(out), "{},{},{},{},", source, csv_field(input.key),
                      to_string(input.split), csv_field(labels));
       if (input.reject)
         fmt::format_to(std::back_inserter(out), "rejected,{},{},{},", input.reject->stage, input.reject->code,
                        csv_field(input.reject->text));
       else
         out += "ok,,,,";
-      if (first[i] != i) out += csv_field(std::string(listing->inputs[first[i]].key));
+      if (first[i] != i) out += csv_field(listing->inputs[first[i]].key);
       out += '\n';
     }
   }

@@ -66,9 +66,7 @@ void StreamRun::run(Workers& workers) {
   listing_.classes = source_->classes();
   total_ = source_->count();
   // Logs that an interrupted run has left become shards first: their rows need not be computed again.
-  for (RunTable& table : tables_) {
-    table.store->prepare_to_write();
-  }
+  for (RunTable& table : tables_) table.store->prepare_to_write();
   for (std::size_t t = 0; t < tables_.size(); ++t)
     if (const auto& format = tables_[t].store->format()) formats_[t] = {*format, "the stored rows"};
 
@@ -88,12 +86,11 @@ void StreamRun::run(Workers& workers) {
     std::vector<TableStore*> stores;
     for (RunTable& table : tables_) {
       if (!table.store->can_write())
-        throw Error(
-            fmt::format("{}: '{}' for one has no row in the table yet, and the store cannot be written to: "
-                        "{}; choose another "
-                        "one with --store",
-                        plan_.stages[table.stage].label(), listing_.inputs[first_->sequence].key,
-                        table.store->read_only_reason()));
+        throw Error(fmt::format(
+            "{}: '{}' for one has no row in the table yet, and the store cannot be written to: {}; "
+            "choose another one with --store",
+            plan_.stages[table.stage].label(), listing_.inputs[first_->sequence].key,
+            table.store->read_only_reason()));
       table.collector = &factory_.get_as<Collector>(table.stage);
       table.store->set_compression(table.collector->compression());
       stores.push_back(table.store.get());
@@ -316,11 +313,10 @@ const RowFormat& StreamRun::check_format(std::size_t table, const RowFormat& for
   auto& known = formats_[table];
   if (!known) known = {format, key};
   if (known->first != format)
-    throw Error(
-        fmt::format("the rows of a table must have one shape: '{}' gives {}{}, {} gave {}{}; make them equal "
-                    "in a stage before (decode: crop, for one)",
-                    key, to_string(format.dtype), to_string(format.shape), known->second,
-                    to_string(known->first.dtype), to_string(known->first.shape)));
+    throw Error(fmt::format(
+        "the rows of a table must have one shape: '{}' gives {}, {} gave {}; make them equal in a "
+        "stage before (decode: crop, for one)",
+        key, to_string(format), known->second, to_string(known->first)));
   return known->first;
 }
 

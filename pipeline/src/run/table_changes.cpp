@@ -8,7 +8,6 @@
 
 #include <graft/error.h>
 
-#include "store/files.h"
 #include "store/table_check.h"
 
 namespace graft {
@@ -19,10 +18,6 @@ constexpr std::size_t kMaxNamed = 4;
 constexpr std::string_view kParameters = "with.";
 
 using Leaves = std::map<std::string, std::string>;
-
-bool is_digest(const std::string& text) {
-  return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
 
 /// Every value of a stage by its dotted name: "version", "with.normalize.mean".
 void add_leaves(const std::string& name, const Value& v, Leaves& out) {
@@ -120,11 +115,10 @@ std::optional<std::string> why_new(const fs::path& store, const Fingerprint& fin
     if (table.filename() == fingerprint.hex()) continue;
     Value then;
     try {
-      then = Value::from_json(read_file(table / "table.json"));
+      then = read_description(table);
     } catch (const Error&) {  // foreign or damaged: no help to anybody
       continue;
     }
-    if (digest(then.to_json()).hex() != table.filename().string()) continue;
     if (common(stages_of(then), stages_of(fingerprint.description))[0][0] == 0) continue;
     std::vector<std::string> found = differences(then, fingerprint.description, fingerprint.stage_ids);
     if (found.empty()) continue;  // in nothing that has a name

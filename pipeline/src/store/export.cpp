@@ -87,15 +87,7 @@ class Dataset {
                doing_),
         set_(H5Dcreate2(file, name, type, space_, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose, doing_) {}
   void write(hid_t memory_type, std::size_t first, std::size_t count, const void* data) {
-    if (count == 0) return;
-    std::vector<hsize_t> start(extents_.size(), 0), size = extents_;
-    start[0] = first;
-    size[0] = count;
-    hdf5_check(H5Sselect_hyperslab(space_, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr),
-               doing_);
-    const Hdf5Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose,
-                        doing_);
-    hdf5_check(H5Dwrite(set_, memory_type, memory, space_, H5P_DEFAULT, data), doing_);
+    if (count > 0) write_rows(set_, extents_, memory_type, first, count, data, doing_);
   }
   void close() { set_.close(doing_); }
 

@@ -16,6 +16,8 @@
 
 #include <graft/error.h>
 
+#include "store/attempt.h"
+
 namespace graft {
 namespace fs = std::filesystem;
 namespace {
@@ -117,6 +119,23 @@ bool link_without_replacing(const fs::path& temporary, const fs::path& path) {
   ::unlink(temporary.c_str());
   if (!linked && error != EEXIST) throw Error(file_error("link", path, error));
   return linked;
+}
+
+bool write_new_file(const fs::path& path, const std::function<void(int, const fs::path&)>& write) {
+  const fs::path temporary = path.parent_path() / (new_attempt() + ".tmp");
+  bool made = false;
+  try {
+    const FileHandle out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (!out) throw Error(file_error("create", temporary, errno));
+    write(out.get(), temporary);
+    sync_file(out.get(), temporary);
+    made = link_without_replacing(temporary, path);
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  if (made) sync_folder(path.parent_path());
+  return made;
 }
 
 void write_file_atomically(const fs::path& path, std::string_view content) {

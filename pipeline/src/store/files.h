@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -56,6 +57,13 @@ GRAFT_API void sync_folder(const std::filesystem::path& folder);
 /// temporary name is gone afterwards in either case. Throws Error.
 GRAFT_API bool link_without_replacing(const std::filesystem::path& temporary,
                                       const std::filesystem::path& path);
+
+/// Makes a file that nobody sees half of: `write` fills a temporary one beside it, which is synced and linked
+/// to `path`; then the folder is synced. False, and nothing has changed, when the name is taken. Throws
+/// Error.
+GRAFT_API bool write_new_file(
+    const std::filesystem::path& path,
+    const std::function<void(int fd, const std::filesystem::path& temporary)>& write);
 
 /// Makes a folder and its parents, which survive a power cut then. Throws Error with the path and the reason.
 GRAFT_API void make_folders(const std::filesystem::path& folder);

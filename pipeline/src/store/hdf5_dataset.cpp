@@ -156,17 +156,35 @@ Hdf5Dataset open_dataset(hid_t file, const fs::path& path, const std::string& na
   return set;
 }
 
+namespace {
+
+/// Rows of a dataset, and room for as many in memory.
+struct Selection {
+  Selection(hid_t set, std::vector<hsize_t> size, std::size_t first, std::size_t count,
+            const std::string& doing)
+      : file(H5Dget_space(set), H5Sclose, doing) {
+    std::vector<hsize_t> start(size.size(), 0);
+    start[0] = first;
+    size[0] = count;
+    hdf5_check(H5Sselect_hyperslab(file, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr), doing);
+    memory = Hdf5Id(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose, doing);
+  }
+  Hdf5Id file, memory;
+};
+
+}  // namespace
+
 void read_rows(const Hdf5Dataset& set, hid_t memory_type, std::size_t first, std::size_t count, void* out,
                hid_t transfer) {
   const std::string doing = "read " + set.label;
-  std::vector<hsize_t> start(set.extents.size(), 0), size = set.extents;
-  start[0] = first;
-  size[0] = count;
-  const Hdf5Id file_space(H5Dget_space(set.id), H5Sclose, doing);
-  hdf5_check(H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr),
-             doing);
-  const Hdf5Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose, doing);
-  hdf5_check(H5Dread(set.id, memory_type, memory, file_space, transfer, out), doing);
+  const Selection rows(set.id, set.extents, first, count, doing);
+  hdf5_check(H5Dread(set.id, memory_type, rows.memory, rows.file, transfer, out), doing);
+}
+
+void write_rows(hid_t set, const std::vector<hsize_t>& extents, hid_t memory_type, std::size_t first,
+                std::size_t count, const void* data, const std::string& doing) {
+  const Selection rows(set, extents, first, count, doing);
+  hdf5_check(H5Dwrite(set, memory_type, rows.memory, rows.file, H5P_DEFAULT, data), doing);
 }
 
 }  // namespace graft

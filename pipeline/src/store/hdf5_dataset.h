@@ -39,4 +39,8 @@ Hdf5Dataset open_dataset(hid_t file, const std::filesystem::path& path, const st
 void read_rows(const Hdf5Dataset& set, hid_t memory_type, std::size_t first, std::size_t count, void* out,
                hid_t transfer = H5P_DEFAULT);
 
+/// Writes rows [first, first + count) of a dataset that is being made, whose shape is `extents`.
+void write_rows(hid_t set, const std::vector<hsize_t>& extents, hid_t memory_type, std::size_t first,
+                std::size_t count, const void* data, const std::string& doing);
+
 }  // namespace graft

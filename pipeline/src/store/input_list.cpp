@@ -1,10 +1,7 @@
 #include "store/input_list.h"
 
-#include <fcntl.h>
-#include <unistd.h>
 #include <xxhash.h>
 
-#include <cerrno>
 #include <memory>
 #include <utility>
 
@@ -12,7 +9,6 @@
 
 #include <graft/error.h>
 
-#include "store/attempt.h"
 #include "store/bytes.h"
 #include "store/crc32c.h"
 #include "store/files.h"
@@ -178,22 +174,12 @@ std::string write_input_list(const fs::path& folder, const std::vector<std::stri
   const std::string name = Digest{hash.high64, hash.low64}.hex() + ".inputs";
   if (fs::exists(folder / name)) return name;
   make_folders(folder);
-  const fs::path temporary = folder / (new_attempt() + ".tmp");
-  try {
-    const FileHandle out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-    if (!out) throw Error(file_error("create", temporary, errno));
-    InputListWriter writer(classes, counts, [&](std::span<const std::uint8_t> bytes) {
-      write_all(out.get(), bytes, temporary);
-    });
+  write_new_file(folder / name, [&](int fd, const fs::path& temporary) {
+    InputListWriter writer(classes, counts,
+                           [&](std::span<const std::uint8_t> bytes) { write_all(fd, bytes, temporary); });
     produce(writer);
     writer.finish();
-    sync_file(out.get(), temporary);
-    link_without_replacing(temporary, folder / name);
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
-  sync_folder(folder);
+  });
   return name;
 }
 

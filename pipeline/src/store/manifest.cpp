@@ -1,10 +1,6 @@
 #include "store/manifest.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <unordered_set>
 
@@ -50,7 +46,7 @@ std::vector<std::pair<std::uint64_t, fs::path>> manifest_entries(const fs::path&
 std::optional<ShardEntry> read_manifest_entry(const fs::path& path) {
   try {
     const std::string bytes = read_file(path);
-    if (is_dropped_entry(bytes)) return {};
+    if (bytes == kDropped) return {};
     return ShardEntry::decode({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, path);
   } catch (const Error& e) {
     throw Error(fmt::format("{}\n{}", e.what(), repair_hint(path)));
@@ -58,25 +54,8 @@ std::optional<ShardEntry> read_manifest_entry(const fs::path& path) {
 }
 
 bool add_manifest_entry(const fs::path& table, std::uint64_t number, const ShardEntry& entry) {
-  const fs::path folder = table / "manifest";
-  const fs::path temporary = folder / (new_attempt() + ".tmp");
-  bool added = false;
-  try {
-    const FileHandle out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-    if (!out) throw Error(file_error("create", temporary, errno));
-    write_all(out.get(), entry.encode(), temporary);
-    sync_file(out.get(), temporary);
-    added = link_without_replacing(temporary, folder / fmt::format("{:08}", number));
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
-  if (added) sync_folder(folder);
-  return added;
-}
-
-bool is_dropped_entry(std::string_view content) {
-  return content == kDropped;
+  return write_new_file(table / "manifest" / fmt::format("{:08}", number),
+                        [&](int fd, const fs::path& temporary) { write_all(fd, entry.encode(), temporary); });
 }
 
 void drop_manifest_entry(const fs::path& path) {

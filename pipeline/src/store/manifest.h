@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -30,8 +29,6 @@ GRAFT_API std::optional<ShardEntry> read_manifest_entry(const std::filesystem::p
 GRAFT_API bool add_manifest_entry(const std::filesystem::path& table, std::uint64_t number,
                                   const ShardEntry& entry);
 
-/// Whether the content of an entry is the mark of a dropped shard.
-GRAFT_API bool is_dropped_entry(std::string_view content);
 /// Replaces an entry by a mark that its shard was dropped: its number is not given again.
 GRAFT_API void drop_manifest_entry(const std::filesystem::path& path);
 

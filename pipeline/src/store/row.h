@@ -16,6 +16,11 @@ namespace graft {
 /// What every row of a table looks like.
 using RowFormat = Collector::RowFormat;
 
+/// "f32[512]".
+inline std::string to_string(const RowFormat& format) {
+  return to_string(format.dtype) + to_string(format.shape);
+}
+
 inline std::size_t row_bytes(const RowFormat& format) {
   return static_cast<std::size_t>(elements(format.shape)) * size_of(format.dtype);
 }

@@ -49,15 +49,7 @@ void write_dataset(hid_t file, const char* name, hid_t type, const std::vector<h
   for (std::size_t first = 0; first < rows.size(); first += chunk_rows) {
     const std::size_t count = std::min(chunk_rows, rows.size() - first);
     for (std::size_t i = 0; i < count; ++i) copy(rows[first + i], block.data() + i * row_bytes, row_bytes);
-    std::vector<hsize_t> start(extents.size(), 0), size = extents;
-    start[0] = first;
-    size[0] = count;
-    const Hdf5Id target(H5Scopy(space), H5Sclose, doing);
-    hdf5_check(H5Sselect_hyperslab(target, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr),
-               doing);
-    const Hdf5Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose,
-                        doing);
-    hdf5_check(H5Dwrite(set, type, memory, target, H5P_DEFAULT, block.data()), doing);
+    write_rows(set, extents, type, first, count, block.data(), doing);
   }
   set.close(doing);
 }

@@ -25,10 +25,6 @@ namespace {
 
 using Kind = TableFault::Kind;
 
-bool is_digest(const std::string& text) {
-  return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
 std::string words_of(const Value& v) {
   if (v.is_string()) return is_digest(v.as_string()) ? v.as_string().substr(0, 8) : v.as_string();
   if (!v.is_map()) return v.to_json();
@@ -66,15 +62,14 @@ void check_shards(TableCheck& check, Found& found) {
   for (const auto& [number, path] : manifest_entries(check.summary.folder)) {
     std::optional<ShardEntry> entry;
     try {
-      const std::string bytes = read_file(path);
-      if (is_dropped_entry(bytes)) continue;
-      entry = ShardEntry::decode({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, path);
+      entry = read_manifest_entry(path);
     } catch (const Error& e) {
       // What the entry was for is not known any more: its shard becomes a leftover.
       check.faults.push_back(
           {Kind::Shard, path, "is damaged: its checksum is wrong, or it is cut short", path});
       continue;
     }
+    if (!entry) continue;
     const fs::path shard = check.summary.folder / "shards" / entry->file;
     std::string why;
     try {
@@ -115,7 +110,7 @@ void check_logs(TableCheck& check, Found& found) {
     } catch (const Error& e) {
       std::error_code error;
       if (fs::exists(path, error))
-        check.faults.push_back({Kind::Log, path, "is damaged: its header cannot be read", {}});
+        check.faults.push_back({Kind::LogHeader, path, "is damaged: its header cannot be read", {}});
     }
 }
 
@@ -161,6 +156,17 @@ void check_uses(TableCheck& check, const Found& found) {
 
 }  // namespace
 
+bool is_digest(std::string_view text) {
+  return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+Value read_description(const fs::path& table) {
+  Value description = Value::from_json(read_file(table / "table.json"));
+  if (digest(description.to_json()).hex() != table.filename().string())
+    throw Error((table / "table.json").string() + ": is not what the folder is named by");
+  return description;
+}
+
 std::vector<fs::path> tables_in(const fs::path& store) {
   std::vector<fs::path> out;
   for (const fs::path& path : files_in(store / "tables", ""))
@@ -169,9 +175,7 @@ std::vector<fs::path> tables_in(const fs::path& store) {
 }
 
 std::string describe_table(const fs::path& table) {
-  const Value description = Value::from_json(read_file(table / "table.json"));
-  if (digest(description.to_json()).hex() != table.filename().string())
-    throw Error((table / "table.json").string() + ": is not what the folder is named by");
+  const Value description = read_description(table);
   std::string out;
   const Value* stages = description.find("stages");
   if (stages == nullptr || !stages->is_list()) return description.to_json();
@@ -272,13 +276,12 @@ std::vector<std::string> repair_table(const TableCheck& check) {
         done.push_back(fmt::format("dropped {}", fault.path.string()));
         break;
       case Kind::Log:
-        // Its good records become a shard when the next run takes it over; a header is no loss to sort out.
-        if (fault.why.find("header") != std::string::npos) {
-          fs::remove(fault.path);
-          done.push_back(fmt::format("dropped {}", fault.path.string()));
-        } else {
-          done.push_back(fmt::format("left {}: the next run seals its good records", fault.path.string()));
-        }
+        // Its good records become a shard when the next run takes it over.
+        done.push_back(fmt::format("left {}: the next run seals its good records", fault.path.string()));
+        break;
+      case Kind::LogHeader:
+        fs::remove(fault.path);
+        done.push_back(fmt::format("dropped {}", fault.path.string()));
         break;
       case Kind::Record:
         fs::remove(fault.path);

@@ -4,7 +4,10 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include <graft/value.h>
 
 #include "store/row.h"
 #include "store/table_use.h"
@@ -14,8 +17,15 @@ namespace graft {
 /// Folders of the tables of a store, by name; none where there is no store.
 GRAFT_API std::vector<std::filesystem::path> tables_in(const std::filesystem::path& store);
 
+/// 32 hexadecimal digits: how digests stand in descriptions and in the names of tables.
+GRAFT_API bool is_digest(std::string_view text);
+
+/// table.json: what the table's fingerprint is made of. Throws Error when that is missing or is not what the
+/// folder is named by.
+GRAFT_API Value read_description(const std::filesystem::path& table);
+
 /// What a table is made by, in words: "decode 1.0.0 crop=224 resize=256 > ... > feature_table 1.0.0
-/// dtype=f32". From table.json; throws Error when that is missing or is not what the folder is named by.
+/// dtype=f32". Throws as read_description does.
 GRAFT_API std::string describe_table(const std::filesystem::path& table);
 
 /// A table at a glance, from its manifest and its logs; checks no checksum but the manifest's.
@@ -36,6 +46,7 @@ struct TableFault {
   enum class Kind {
     Shard,       ///< `path` is the shard, or the entry of the manifest where that is what is damaged.
     Log,         ///< Records of a log.
+    LogHeader,   ///< A log of which nothing can be read.
     Record,      ///< table.json, a list of inputs or a use: nothing that rows are made of.
     Incomplete,  ///< Inputs of a run have neither a row nor a reject.
   };

@@ -19,12 +19,6 @@
 namespace graft {
 namespace fs = std::filesystem;
 
-/// What a log has to say that no shard says yet.
-struct TableStore::LogContent {
-  std::vector<std::uint8_t> payloads;  // of all records
-  std::vector<RowRecord> rows, rejects;
-};
-
 TableStore::TableStore(const fs::path& store, Fingerprint fingerprint)
     : folder_(store / "tables" / fingerprint.hex()), fingerprint_(std::move(fingerprint)) {
   load();
@@ -87,7 +81,7 @@ void TableStore::load() {
     format_.reset();
     last_entry_ = 0;
   }
-  refresh(false);
+  refresh();
   for (const fs::path& path : files_in(folder_ / "logs", ".rows")) {
     std::unique_ptr<LogReader> log;
     try {
@@ -101,10 +95,10 @@ void TableStore::load() {
     add_log(std::move(log));
   }
   // What was sealed between the two looks is in neither of them.
-  refresh(false);
+  refresh();
 }
 
-void TableStore::refresh(bool sealed_here) {
+void TableStore::refresh() {
   std::uint64_t last = 0;
   {
     const std::shared_lock lock(mutex_);
@@ -122,16 +116,15 @@ void TableStore::refresh(bool sealed_here) {
   }
   const std::unique_lock lock(mutex_);
   rows_.reserve(rows);
-  for (auto& shard : fresh) add_shard(std::move(shard), sealed_here);
+  for (auto& shard : fresh) add_shard(std::move(shard), false);
   last_entry_ = last;
 }
 
 void TableStore::check_format(const RowFormat& format, const fs::path& file) {
   if (!format_) format_ = format;
   if (*format_ == format) return;
-  throw Error(fmt::format("{}: rows of {}{}, the table has {}{}\n{}", file.string(), to_string(format.dtype),
-                          to_string(format.shape), to_string(format_->dtype), to_string(format_->shape),
-                          repair_hint(file)));
+  throw Error(fmt::format("{}: rows of {}, the table has {}\n{}", file.string(), to_string(format),
+                          to_string(*format_), repair_hint(file)));
 }
 
 void TableStore::add_shard(std::unique_ptr<Shard> shard, bool sealed_here) {
@@ -211,47 +204,49 @@ void TableStore::seal(const fs::path& log) {
 }
 
 void TableStore::seal(const LogReader& log) {
-  LogContent content;
-  content.payloads.reserve(log.bytes());
+  std::vector<std::uint8_t> payloads;  // of all records; reserved, because records point into it
+  payloads.reserve(log.bytes());
+  std::vector<RowRecord> rows, rejects;
   std::unordered_set<Digest> seen;
   log.scan([&](const RowRecord& record, std::uint64_t) {
     if (!seen.insert(record.id).second) return;
-    const std::size_t at = content.payloads.size();
-    content.payloads.insert(content.payloads.end(), record.payload.begin(), record.payload.end());
+    const std::size_t at = payloads.size();
+    if (at + record.payload.size() > payloads.capacity())
+      throw Error(log.path().string() + ": somebody writes to this log while it is sealed; run again");
+    payloads.insert(payloads.end(), record.payload.begin(), record.payload.end());
     RowRecord kept = record;
-    kept.payload = {content.payloads.data() + at, record.payload.size()};
-    (record.ok ? content.rows : content.rejects).push_back(kept);
+    kept.payload = {payloads.data() + at, record.payload.size()};
+    (record.ok ? rows : rejects).push_back(kept);
   });
-  for (auto* list : {&content.rows, &content.rejects})
+  for (auto* list : {&rows, &rejects})
     std::sort(list->begin(), list->end(), [](const RowRecord& a, const RowRecord& b) {
       return std::tie(a.sequence, a.id) < std::tie(b.sequence, b.id);
     });
   for (;;) {
-    refresh(false);
+    refresh();
     {
       const std::shared_lock lock(mutex_);
-      std::erase_if(content.rows, [&](const RowRecord& r) {
+      std::erase_if(rows, [&](const RowRecord& r) {
         const RowPlace* place = rows_.find(r.id);
         return place != nullptr && parts_[place->part]->shard;
       });
-      std::erase_if(content.rejects, [&](const RowRecord& r) { return sealed_rejects_.contains(r.id); });
+      std::erase_if(rejects, [&](const RowRecord& r) { return sealed_rejects_.contains(r.id); });
     }
-    if (content.rows.empty() && content.rejects.empty()) break;
+    if (rows.empty() && rejects.empty()) break;
     const fs::path shard = folder_ / "shards" / (new_attempt() + ".h5");
     const fs::path temporary = shard.string() + ".tmp";
     try {
-      ShardEntry entry = write_shard(temporary, fingerprint_.hex(), log.format(), compression_, content.rows,
-                                     content.rejects);
+      ShardEntry entry =
+          write_shard(temporary, fingerprint_.hex(), log.format(), compression_, rows, rejects);
       entry.file = shard.filename().string();
       if (link_shard(temporary, std::move(entry))) break;
     } catch (const Error& e) {
       std::error_code ignored;
-      throw Error(
-          fmt::format("cannot seal the shard {}: {} ({} to write, {} free); the rows stay in the log, and "
-                      "the next run goes "
-                      "on from there",
-                      shard.string(), e.what(), human_bytes(content.payloads.size()),
-                      human_bytes(fs::space(folder_, ignored).available)));
+      throw Error(fmt::format(
+          "cannot seal the shard {}: {} ({} to write, {} free); the rows stay in the log, and the "
+          "next run goes on from there",
+          shard.string(), e.what(), human_bytes(payloads.size()),
+          human_bytes(fs::space(folder_, ignored).available)));
     }
   }
   std::error_code ignored;
@@ -273,7 +268,10 @@ bool TableStore::link_shard(const fs::path& temporary, ShardEntry entry) {
     fs::remove(shard);  // somebody sealed meanwhile: see what of ours is left
     return false;
   }
-  refresh(true);
+  auto sealed = std::make_unique<Shard>(shard.parent_path(), std::move(entry));
+  const std::unique_lock lock(mutex_);
+  add_shard(std::move(sealed), true);
+  last_entry_ = number;
   return true;
 }
 

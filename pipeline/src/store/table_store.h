@@ -66,10 +66,10 @@ class GRAFT_API TableStore {
     std::unique_ptr<LogReader> log;
     bool sealed_here = false;
   };
-  struct LogContent;
 
   void load();
-  void refresh(bool sealed_here);
+  /// Adds the shards whose entries are new.
+  void refresh();
   void add_shard(std::unique_ptr<Shard> shard, bool sealed_here);
   void add_log(std::unique_ptr<LogReader> log);
   void check_format(const RowFormat& format, const std::filesystem::path& file);

@@ -7,7 +7,6 @@
 
 #include <graft/error.h>
 #include <graft/hash.h>
-#include <graft/value.h>
 
 #include "store/files.h"
 #include "store/manifest.h"
@@ -15,7 +14,7 @@
 namespace graft {
 namespace fs = std::filesystem;
 
-void write_use(const fs::path& table, const TableUse& use) {
+Value to_value(const TableUse& use) {
   Value v = Value::map();
   v["run"] = use.run;
   v["stage"] = use.stage;
@@ -24,6 +23,11 @@ void write_use(const fs::path& table, const TableUse& use) {
   v["inputs"] = Value(use.inputs);
   v["ok"] = Value(use.ok);
   v["rejected"] = Value(use.rejected);
+  return v;
+}
+
+void write_use(const fs::path& table, const TableUse& use) {
+  Value v = to_value(use);
   v["list"] = use.list;
   make_folders(table / "uses");
   write_file_atomically(table / "uses" / (digest(use.folder.string() + "/" + use.stage).hex() + ".json"),

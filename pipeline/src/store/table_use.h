@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <graft/export.h>
+#include <graft/value.h>
 
 namespace graft {
 
@@ -20,6 +21,9 @@ struct TableUse {
   std::uint64_t inputs = 0, ok = 0, rejected = 0;
   std::string list;  ///< Name of the list in inputs/.
 };
+
+/// All of it but where it and its list are kept.
+GRAFT_API Value to_value(const TableUse& use);
 
 /// Throws Error.
 GRAFT_API void write_use(const std::filesystem::path& table, const TableUse& use);
