@@ -168,6 +168,23 @@ TEST_F(StoreTest, ADamagedEntryOfTheManifestIsFoundAndRepaired) {
   EXPECT_EQ(files(".h5").size(), 1u) << "the shard that nothing names is gone";
 }
 
+TEST_F(StoreTest, ALogThatCannotBeReadIsToldAndTheRunGoesOn) {
+  run();
+  const fs::path logs = files(".h5").at(0).parent_path().parent_path() / "logs";
+  std::ofstream(logs / "elsewhere.1.1.00000000.rows") << "no log";
+  const std::string told = "rows: " + (logs / "elsewhere.1.1.00000000.rows").string() +
+                           ": not a row log: it ends within its header; its rows are computed again\n";
+  const ProgramResult again =
+      run_program({"run", config_, "--out", folder_ / "out", "--store", store()}, folder_.path());
+  EXPECT_EQ(again.exit_code, 0);
+  EXPECT_THAT(again.err, HasSubstr("warning: " + told));
+  EXPECT_THAT(slurp(folder_ / "out/manifest.json"), HasSubstr("it ends within its header"));
+  EXPECT_THAT(run_program({"plan", config_, "--store", store()}, folder_.path()).out,
+              HasSubstr("warning: " + told));
+  EXPECT_EQ(store({"verify", "--repair"}).exit_code, 0);
+  EXPECT_TRUE(fs::is_empty(logs));
+}
+
 TEST_F(StoreTest, GcTakesWhatItIsToldAndNoMore) {
   run();
   run({"--set", "pixels.crop=12"}, "other");

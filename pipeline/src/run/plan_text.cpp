@@ -97,6 +97,8 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
         reuse += fmt::format(
             "  {}: new table: {}\n", plan.stages[s.stage].id,
             why_new(options.store, store.fingerprint()).value_or("nothing like it is in the store"));
+      for (const std::string& damage : store.warnings())
+        warnings.push_back(plan.stages[s.stage].id + ": " + damage);
       tables.push_back({plan.stages[s.stage].id, std::to_string(rows), std::to_string(s.stored),
                         std::to_string(s.to_compute),
                         s.row_bytes ? human_bytes(*s.row_bytes) : "known after the first batch",

@@ -81,6 +81,9 @@ class Run {
       streams_.push_back(std::make_unique<StreamRun>(plan_, i, options_.store, memo, factory_, meter_,
                                                      signals_.interrupted()));
       StreamRun& run = *streams_.back();
+      for (const RunTable& table : run.tables())
+        for (const std::string& damage : table.store->warnings())
+          warn(plan_.stages[table.stage].id + ": " + damage);
       say_what_is_new(run);
       set_current(&run);
       {
