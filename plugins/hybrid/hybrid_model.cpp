@@ -22,9 +22,10 @@ HybridPredictor::HybridPredictor(Representation representation, linalg::ExactInd
 std::vector<float> HybridPredictor::represented(const RowSet& table, Parallel& parallel) const {
   const std::size_t dims = representation_.dims();
   std::vector<float> out(table.rows() * dims);
-  linalg::read_blocks(table, parallel, [&](std::size_t, std::size_t first, std::size_t count, float* rows) {
-    representation_.apply(count, rows, out.data() + first * dims);
-  });
+  linalg::read_blocks(table, 0, table.rows(), parallel,
+                      [&](std::size_t first, std::size_t count, float* rows) {
+                        representation_.apply(count, rows, out.data() + first * dims);
+                      });
   return out;
 }
 

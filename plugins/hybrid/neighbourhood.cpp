@@ -40,27 +40,14 @@ std::span<const linalg::Neighbour> Neighbourhood::of(std::size_t row, std::size_
 
 Neighbourhood neighbours_of(const linalg::ExactIndex& index, std::span<const float> rows, std::size_t k,
                             Parallel& parallel) {
-  Neighbourhood out{rows.size() / index.dim(), std::min(k, index.size()), {}};
-  out.found.resize(out.rows * out.k);
-  in_blocks(out.rows, parallel, [&](std::size_t first, std::size_t count) {
-    const auto found = index.search(rows.subspan(first * index.dim(), count * index.dim()), out.k);
-    std::copy(found.begin(), found.end(), out.found.begin() + static_cast<std::ptrdiff_t>(first * out.k));
-  });
-  return out;
+  return {rows.size() / index.dim(), std::min(k, index.size()), index.search(rows, k, {}, parallel)};
 }
 
 Neighbourhood neighbours_of_own_rows(const linalg::ExactIndex& index, const Origins& origins, std::size_t k,
                                      Parallel& parallel) {
-  const std::span<const float> rows(index.rows());
-  Neighbourhood out{index.size(), std::min(k, index.size()), {}};
-  out.found.resize(out.rows * out.k);
-  in_blocks(out.rows, parallel, [&](std::size_t first, std::size_t count) {
-    std::vector<linalg::RowRange> own(count);
-    for (std::size_t r = 0; r < count; ++r) own[r] = origins.of_row(static_cast<std::uint32_t>(first + r));
-    const auto found = index.search(rows.subspan(first * index.dim(), count * index.dim()), out.k, own);
-    std::copy(found.begin(), found.end(), out.found.begin() + static_cast<std::ptrdiff_t>(first * out.k));
-  });
-  return out;
+  std::vector<linalg::RowRange> own(index.size());
+  for (std::size_t r = 0; r < own.size(); ++r) own[r] = origins.of_row(static_cast<std::uint32_t>(r));
+  return {index.size(), std::min(k, index.size()), index.search(index.rows(), k, own, parallel)};
 }
 
 std::vector<float> mean_features(const Neighbourhood& neighbourhood, const linalg::ExactIndex& index,

@@ -54,7 +54,7 @@ T nearest_to(const std::vector<T>& grid, double wanted) {
 
 constexpr std::int64_t kDefaultK = 20;
 constexpr double kDefaultTemperature = 0.07;
-constexpr std::size_t kCacheBytes = std::size_t{1} << 30;   // of features that go through an embedding
+constexpr std::size_t kMiB = std::size_t{1} << 20;
 constexpr std::size_t kKeptBytes = std::size_t{256} << 20;  // of neighbours of val rows
 const std::vector<std::size_t> kRetrievalAt = {1, 5, 10};
 
@@ -68,6 +68,7 @@ class Knn final : public Learner {
         index_(IndexChoice::from(context.params)),
         neighbours_(context.params.get<std::size_t>("neighbours")),
         retrieval_(context.params.get<std::size_t>("retrieval")),
+        cache_bytes_(context.params.get<std::size_t>("cache") * kMiB),
         seed_(context.seed),
         warn_(context.warn) {
     weight_ = context.params.has("weights") ? vote_weight_from(context.params.get<std::string>("weights"))
@@ -75,7 +76,10 @@ class Knn final : public Learner {
                                                   : VoteWeight::Distance;
   }
 
-  LearnerResult fit(const LearnerInput& input) override {
+  LearnerResult fit(const LearnerInput& given) override {
+    Interruptible parallel(given.parallel, given.interrupted);  // a search among many rows takes long
+    const LearnerInput input{given.tables,      given.classes,     parallel,
+                             given.work_folder, given.interrupted, given.multi_label};
     const TrainingTable& table = input.tables.at(0);
     const std::size_t classes = input.classes.size();
     LearnerResult out;
@@ -87,7 +91,10 @@ class Knn final : public Learner {
       }
       Found found;
       how = choose(train, table, input, found, out.summary);
-      if (!found.neighbours.empty()) out.val = scores(train, found, how, classes, input.parallel);
+      if (!found.neighbours.empty()) {  // the same as KnnPredictor::predict would give
+        out.val = Scores(table.val->rows(), classes);
+        cast_votes(train, how, found.neighbours, found.k, 0, out.val, input.parallel);
+      }
       KnnPredictor chosen(std::move(train), classes, how, neighbours_);
       if (table.val->rows() == 0) {  // train + val is train
         out.predictor = std::make_unique<KnnPredictor>(std::move(chosen));
@@ -103,14 +110,19 @@ class Knn final : public Learner {
     return out;
   }
 
-  std::unique_ptr<Predictor> load(const Bundle& bundle) const override { return KnnPredictor::load(bundle); }
+  std::unique_ptr<Predictor> load(const Bundle& bundle) const override {
+    return KnnPredictor::load(bundle, cache_bytes_);
+  }
 
  private:
   /// `part`: for warnings; empty where they have been given already.
   KnnRows take(const RowSet& set, const LearnerInput& input, const std::string& stage,
                const char* part) const {
-    const std::size_t cache = embedding_.given() ? kCacheBytes : std::numeric_limits<std::size_t>::max();
-    linalg::FeatureRows rows(set, input.classes.size(), cache, input.parallel);
+    // What FAISS searches must be in memory.
+    const bool exact = index_.kind == IndexChoice::Kind::Exact;
+    const std::size_t cache = exact ? cache_bytes_ : std::numeric_limits<std::size_t>::max();
+    linalg::FeatureRows rows(set, input.classes.size(), embedding_.given() ? cache_bytes_ : cache,
+                             input.parallel);
     const bool first = *part != '\0';
     if (first) linalg::tell_unlabelled(rows, stage, part, warn_);
     std::vector<std::int32_t> labels = rows.labels();
@@ -128,8 +140,13 @@ class Knn final : public Learner {
     }
     Preparation preparation(rows.dim(), std::move(embedding), metric_);
     Origins origins(set, rows.positions());
-    linalg::ExactIndex exact(preparation.all(std::move(rows), input.parallel), preparation.dims(), metric_);
-    SearchIndex index(std::move(exact), index_, seed_, input.parallel);
+    const bool in_memory = rows.rows() <= cache / (sizeof(float) * preparation.dims());
+    SearchIndex index(in_memory
+                          ? linalg::ExactIndex(preparation.all(std::move(rows), input.parallel),
+                                               preparation.dims(), metric_)
+                          : linalg::ExactIndex(std::make_shared<PreparedRows>(std::move(rows), preparation),
+                                               metric_, 0, input.parallel),
+                      index_, seed_, input.parallel);
     return {std::move(preparation), std::move(index), std::move(labels), std::move(origins)};
   }
 
@@ -187,29 +204,26 @@ class Knn final : public Learner {
     Found found;
     found.k = std::min(ks_.back(), train.labels.size());
     if (val.rows() <= kKeptBytes / (found.k * sizeof(linalg::Neighbour)))
-      found.neighbours.resize(val.rows() * found.k);
-    const auto body = [&](std::size_t b, std::size_t first, std::size_t count, float* features) {
-      if (input.interrupted) throw Error("interrupted");
-      const std::vector<float> queries =
-          train.preparation.apply(count, features, [&](std::size_t r) { return val.key(first + r); });
-      const auto nearest = train.index.search(queries, found.k);
-      if (!found.neighbours.empty()) {
-        std::copy(nearest.begin(), nearest.end(),
-                  found.neighbours.begin() + static_cast<std::ptrdiff_t>(first * found.k));
-      }
-      std::vector<float> shares(input.classes.size());
-      for (std::size_t r = 0; r < count; ++r) {
-        const std::int32_t label = val.label(first + r);
-        if (label < 0) continue;
-        for (Trial& trial : parts[b]) {
-          vote({nearest.data() + r * found.k, found.k}, trial.how, metric_, train.labels, shares);
-          const auto truth = static_cast<std::size_t>(label);
-          trial.accuracy += linalg::argmax(std::span<const float>(shares)) == truth ? 1 : 0;
-          trial.log_loss += linalg::minus_log(shares[truth]);
-        }
-      }
-    };
-    linalg::read_blocks(val, input.parallel, body);
+      found.neighbours.reserve(val.rows() * found.k);
+    train.preparation.for_each_group(
+        val, input.parallel, [&](std::size_t first, std::size_t count, std::span<const float> queries) {
+          const auto nearest = train.index.search(queries, found.k, {}, input.parallel);
+          if (found.neighbours.capacity() > 0)
+            found.neighbours.insert(found.neighbours.end(), nearest.begin(), nearest.end());
+          input.parallel.for_each((count + step - 1) / step, [&](std::size_t b) {
+            std::vector<float> shares(input.classes.size());
+            for (std::size_t r = b * step; r < std::min(count, (b + 1) * step); ++r) {
+              const std::int32_t label = val.label(first + r);
+              if (label < 0) continue;
+              for (Trial& trial : parts[first / step + b]) {
+                vote({nearest.data() + r * found.k, found.k}, trial.how, metric_, train.labels, shares);
+                const auto truth = static_cast<std::size_t>(label);
+                trial.accuracy += linalg::argmax(std::span<const float>(shares)) == truth ? 1 : 0;
+                trial.log_loss += linalg::minus_log(shares[truth]);
+              }
+            }
+          });
+        });
     for (std::size_t t = 0; t < trials.size(); ++t) {
       for (const std::vector<Trial>& part : parts) {
         trials[t].accuracy += part[t].accuracy;
@@ -219,29 +233,14 @@ class Knn final : public Learner {
     return found;
   }
 
-  /// The same as KnnPredictor::predict would give.
-  Scores scores(const KnnRows& train, const Found& found, const Vote& how, std::size_t classes,
-                Parallel& parallel) const {
-    const std::size_t rows = found.neighbours.size() / found.k;
-    Scores out(rows, classes);
-    constexpr std::size_t kStep = 1024;
-    parallel.for_each((rows + kStep - 1) / kStep, [&](std::size_t b) {
-      for (std::size_t r = b * kStep; r < std::min(rows, (b + 1) * kStep); ++r) {
-        vote({found.neighbours.data() + r * found.k, found.k}, how, metric_, train.labels,
-             {out.row(r), classes});
-      }
-    });
-    return out;
-  }
-
   /// How well train rows are found, and by an approximate index how many of them: by val rows, or by train
   /// rows that do not see themselves.
   void look(const KnnRows& train, const linalg::FeatureRows& val, const Vote& how, const LearnerInput& input,
             Value& summary) const {
     const bool approximate = index_.kind != IndexChoice::Kind::Exact;
     if (retrieval_ == 0 && !approximate) return;
-    const Queries queries = val.rows() > 0 ? from_val(train, val, input.parallel) : from_train(train);
-    if (input.interrupted) throw Error("interrupted");
+    const Queries queries =
+        val.rows() > 0 ? from_val(train, val, input.parallel) : from_train(train, input.parallel);
     if (retrieval_ > 0) {
       Value& v = summary["retrieval"];
       v["by"] = val.rows() > 0 ? "val" : "train, leaving one out";
@@ -271,11 +270,15 @@ class Knn final : public Learner {
     return out;
   }
 
-  Queries from_train(const KnnRows& train) const {
+  Queries from_train(const KnnRows& train, Parallel& parallel) const {
     const linalg::ExactIndex& index = train.index.exact();
+    const std::vector<std::size_t> sample = linalg::evenly_spaced(index.size(), most_queries());
     Queries out;
-    for (const std::size_t r : linalg::evenly_spaced(index.size(), most_queries())) {
-      out.rows.insert(out.rows.end(), index.row(r), index.row(r) + index.dim());
+    out.rows.resize(sample.size() * index.dim());
+    parallel.for_each(sample.size(), [&](std::size_t i) {
+      index.reader()->read(sample[i], 1, out.rows.data() + i * index.dim());
+    });
+    for (const std::size_t r : sample) {
       out.labels.push_back(train.labels[r]);
       out.excluded.push_back(train.origins.of_row(static_cast<std::uint32_t>(r)));
     }
@@ -303,6 +306,7 @@ class Knn final : public Learner {
   IndexChoice index_;
   std::size_t neighbours_;
   std::size_t retrieval_;
+  std::size_t cache_bytes_;
   std::uint64_t seed_;
   Warn warn_;
 };
@@ -333,7 +337,7 @@ stages:
 }  // namespace graft
 
 GRAFT_PLUGIN(
-    knn, "2.0.0", graft::Knn,
+    knn, "2.1.0", graft::Knn,
     graft::PluginSchema::learner("Weighted k nearest neighbours by cosine or Euclidean distance.")
         .input(graft::PortType::Table, "Feature vectors with one label a row.")
         .output("out", graft::PortType::Predictor, "f32[?]", "Share of the neighbours' votes for each class.")
@@ -372,4 +376,11 @@ GRAFT_PLUGIN(
                    .doc("Val rows, evenly spaced, that the retrieval figures of the summary are taken from "
                         "(train rows "
                         "that do not see themselves, where there is no val); 0: no figures."))
+        .param(
+            graft::integer("cache", 1024)
+                .range(0, 1 << 20)
+                .unit("MiB")
+                .neutral()
+                .doc("Train rows of at most this size (after the embedding) are held in memory. Exact search "
+                     "reads larger ones again whenever it needs them; ivf and hnsw hold them in any case."))
         .example(graft::kExample))

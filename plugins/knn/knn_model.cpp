@@ -11,19 +11,25 @@
 
 namespace graft {
 
+void cast_votes(const KnnRows& rows, const Vote& how, std::span<const linalg::Neighbour> found, std::size_t k,
+                std::size_t first, Scores& scores, Parallel& parallel) {
+  constexpr std::size_t kStep = 1024;
+  const std::size_t count = k == 0 ? 0 : found.size() / k;
+  parallel.for_each((count + kStep - 1) / kStep, [&](std::size_t b) {
+    for (std::size_t r = b * kStep; r < std::min(count, (b + 1) * kStep); ++r) {
+      vote(found.subspan(r * k, k), how, rows.preparation.metric(), rows.labels,
+           {scores.row(first + r), scores.classes});
+    }
+  });
+}
+
 Scores KnnPredictor::predict(const std::vector<const RowSet*>& tables, Parallel& parallel) const {
   const RowSet& table = linalg::only_table(tables, rows_.preparation.inputs());
   Scores scores(table.rows(), classes_);
-  linalg::read_blocks(
-      table, parallel, [&](std::size_t, std::size_t first, std::size_t count, float* features) {
-        const std::vector<float> queries =
-            rows_.preparation.apply(count, features, [&](std::size_t r) { return table.key(first + r); });
-        const std::vector<linalg::Neighbour> found = rows_.index.search(queries, vote_.k);
-        const std::size_t k = found.size() / count;
-        for (std::size_t r = 0; r < count; ++r) {
-          vote({found.data() + r * k, k}, vote_, rows_.preparation.metric(), rows_.labels,
-               {scores.row(first + r), classes_});
-        }
+  rows_.preparation.for_each_group(
+      table, parallel, [&](std::size_t first, std::size_t count, std::span<const float> queries) {
+        const std::vector<linalg::Neighbour> found = rows_.index.search(queries, vote_.k, {}, parallel);
+        cast_votes(rows_, vote_, found, found.size() / count, first, scores, parallel);
       });
   return scores;
 }
@@ -36,18 +42,16 @@ Neighbours KnnPredictor::neighbours(const std::vector<const RowSet*>& tables, Pa
   out.k = std::min(shown_, others);
   out.rows.resize(table.rows() * out.k);
   out.similarity.resize(out.rows.size());
-  linalg::read_blocks(table, parallel,
-                      [&](std::size_t, std::size_t first, std::size_t count, float* features) {
-                        const auto key = [&](std::size_t r) { return table.key(first + r); };
-                        const std::vector<float> queries = rows_.preparation.apply(count, features, key);
-                        std::vector<linalg::RowRange> own(count);
-                        for (std::size_t r = 0; r < count; ++r) own[r] = rows_.origins.of(key(r));
-                        const std::vector<linalg::Neighbour> found = rows_.index.search(queries, out.k, own);
-                        for (std::size_t i = 0; i < found.size(); ++i) {
-                          out.rows[first * out.k + i] = rows_.origins.position(found[i].row);
-                          out.similarity[first * out.k + i] = static_cast<float>(found[i].similarity);
-                        }
-                      });
+  rows_.preparation.for_each_group(
+      table, parallel, [&](std::size_t first, std::size_t count, std::span<const float> queries) {
+        std::vector<linalg::RowRange> own(count);
+        for (std::size_t r = 0; r < count; ++r) own[r] = rows_.origins.of(table.key(first + r));
+        const std::vector<linalg::Neighbour> found = rows_.index.search(queries, out.k, own, parallel);
+        for (std::size_t i = 0; i < found.size(); ++i) {
+          out.rows[first * out.k + i] = rows_.origins.position(found[i].row);
+          out.similarity[first * out.k + i] = static_cast<float>(found[i].similarity);
+        }
+      });
   return out;
 }
 
@@ -61,11 +65,11 @@ void KnnPredictor::save(Bundle& bundle) const {
   bundle.facts["weights"] = vote_weight_names()[static_cast<std::size_t>(vote_.weight)];
   bundle.facts["temperature"] = vote_.temperature;
   rows_.index.save(bundle);
-  bundle.tensors["rows"] = linalg::tensor_of(index.rows(), {rows, static_cast<std::int64_t>(index.dim())});
+  bundle.large["rows"] = index.reader();
   bundle.tensors["labels"] = linalg::tensor_of(rows_.labels, {rows});
 }
 
-std::unique_ptr<KnnPredictor> KnnPredictor::load(const Bundle& bundle) {
+std::unique_ptr<KnnPredictor> KnnPredictor::load(const Bundle& bundle, std::size_t cache_bytes) {
   const std::size_t classes = linalg::count_fact(bundle, "classes", 1);
   const std::size_t rows = linalg::count_fact(bundle, "rows", 1);
   Preparation preparation = Preparation::load(bundle);
@@ -78,11 +82,9 @@ std::unique_ptr<KnnPredictor> KnnPredictor::load(const Bundle& bundle) {
         "another learner; train the model again",
         how.temperature));
   }
-  const auto dims = static_cast<std::int64_t>(preparation.dims());
-  linalg::ExactIndex exact(linalg::floats(bundle, "rows", {static_cast<std::int64_t>(rows), dims}),
-                           preparation.dims(), preparation.metric());
+  const auto stored = linalg::large_floats(bundle, "rows", rows, preparation.dims());
   std::vector<std::int32_t> labels = linalg::class_indices(bundle, "labels", rows, classes);
-  SearchIndex index = SearchIndex::load(bundle, std::move(exact));
+  SearchIndex index = SearchIndex::load(bundle, stored, preparation.metric(), cache_bytes);
   return std::make_unique<KnnPredictor>(
       KnnRows{std::move(preparation), std::move(index), std::move(labels), {}}, classes, how, 0);
 }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include <graft/predictor.h>
@@ -22,13 +23,18 @@ struct KnnRows {
   Origins origins;                   ///< Empty in a model that was loaded.
 };
 
-/// Weighted k nearest neighbours as a predictor of one table. Holds the training rows.
+/// Writes the scores of rows from `first` on by their neighbours, k each.
+void cast_votes(const KnnRows& rows, const Vote& how, std::span<const linalg::Neighbour> found, std::size_t k,
+                std::size_t first, Scores& scores, Parallel& parallel);
+
+/// Weighted k nearest neighbours as a predictor of one table. Holds the training rows, or reads them.
 class KnnPredictor final : public Predictor {
  public:
   /// `shown`: how many neighbours `neighbours` gives at most.
   KnnPredictor(KnnRows rows, std::size_t classes, Vote how, std::size_t shown)
       : rows_(std::move(rows)), classes_(classes), vote_(how), shown_(shown) {}
-  static std::unique_ptr<KnnPredictor> load(const Bundle& bundle);
+  /// `cache_bytes`: rows of an exact index that take up more are read at every use.
+  static std::unique_ptr<KnnPredictor> load(const Bundle& bundle, std::size_t cache_bytes);
 
   const KnnRows& rows() const { return rows_; }
   /// By cosine, a row of zeros is at similarity 0 to every training row: the first k of them vote.

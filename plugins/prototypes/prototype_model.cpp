@@ -98,7 +98,7 @@ Scores PrototypePredictor::predict(const std::vector<const RowSet*>& tables, Par
   const RowSet& table = linalg::only_table(tables, preparation_.inputs());
   Scores scores(table.rows(), classes_);
   linalg::read_blocks(
-      table, parallel, [&](std::size_t, std::size_t first, std::size_t count, float* features) {
+      table, 0, table.rows(), parallel, [&](std::size_t first, std::size_t count, float* features) {
         const std::vector<float> x =
             preparation_.apply(count, features, [&](std::size_t r) { return table.key(first + r); });
         const std::vector<double> similarities = class_similarities(prototypes_, x, preparation_, classes_);

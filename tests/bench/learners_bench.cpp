@@ -67,7 +67,8 @@ int main(int argc, char** argv) {
   std::vector<linalg::Neighbour> found(n * k);
   const auto ours = [&] {
     for_blocks(n, linalg::rows_per_block(dim), threads, [&](std::size_t first, std::size_t count) {
-      const auto best = index.search({queries.data() + first * dim, count * dim}, k);
+      Sequential within;
+      const auto best = index.search({queries.data() + first * dim, count * dim}, k, {}, within);
       std::copy(best.begin(), best.end(), found.begin() + static_cast<std::ptrdiff_t>(first * k));
     });
   };

@@ -18,7 +18,8 @@
 
 namespace graft {
 
-/// One input table of a learner. Test rows are not in it.
+/// One input table of a learner. Test rows are not in it. The rows outlive what is fitted on them, so that a
+/// predictor may read them.
 struct TrainingTable {
   std::string stage;        ///< The stage that made the table.
   const RowSet* train;      ///< Fit on these.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -27,11 +28,26 @@ struct Scores {
   const float* row(std::size_t r) const { return values.data() + r * classes; }
 };
 
+/// A tensor that is read in blocks, because it may be larger than memory. Immutable; any thread.
+class GRAFT_API TensorReader {
+ public:
+  virtual ~TensorReader();
+  virtual DType dtype() const = 0;
+  /// At least one extent: the first counts the rows.
+  virtual const Shape& shape() const = 0;
+  /// Reads rows [first, first + count), row-major without gaps. Throws Error.
+  virtual void read(std::size_t first, std::size_t count, void* out) const = 0;
+};
+
 /// What a learner leaves on disk (`models/<stage>/`): named tensors (weights.safetensors) and facts
 /// (bundle.json).
 struct Bundle {
   Value facts = Value::map();
   std::map<std::string, Tensor> tensors;
+  /// Tensors that may be larger than memory, in the same file. They are read while the bundle is written;
+  /// those of a bundle that was loaded are read from its file, which stays open for as long as the reader
+  /// lives.
+  std::map<std::string, std::shared_ptr<const TensorReader>> large;
 };
 
 /// Threads for a learner. Work is cut into blocks by the caller, never by the number of threads, so that sums
@@ -52,6 +68,19 @@ class GRAFT_API Sequential final : public Parallel {
     for (std::size_t i = 0; i < n; ++i) body(i);
   }
   int threads() const override { return 1; }
+};
+
+/// Threads of another, until a flag is raised: then for_each throws Error("interrupted"), between two bodies.
+class GRAFT_API Interruptible final : public Parallel {
+ public:
+  Interruptible(Parallel& threads, const std::atomic<bool>& interrupted)
+      : threads_(threads), interrupted_(interrupted) {}
+  void for_each(std::size_t n, const std::function<void(std::size_t)>& body) override;
+  int threads() const override { return threads_.threads(); }
+
+ private:
+  Parallel& threads_;
+  const std::atomic<bool>& interrupted_;
 };
 
 /// Training rows that are most like each of some rows, best first: for people to look at.

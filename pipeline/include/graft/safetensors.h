@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -35,8 +36,15 @@ constexpr std::uint64_t kMaxSafetensorsHeader = std::uint64_t{16} << 20;
 /// twice, shapes that do not fit their range, ranges that overlap, leave a gap or leave the file.
 GRAFT_API SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t data_bytes);
 
-/// A whole file in memory. Types: U8, F16, F32, I64.
+/// What the format calls a type, and back: nothing for types that DType does not have.
+GRAFT_API const char* safetensors_type(DType dtype);
+GRAFT_API std::optional<DType> dtype_of_safetensors(std::string_view type);
+
+/// The beginning of a file, length and header, for tensors whose bytes follow in this order; sets their
+/// ranges.
+GRAFT_API std::string begin_safetensors(std::vector<SafetensorsEntry>& tensors);
+
+/// A whole file in memory.
 GRAFT_API std::string to_safetensors(const std::map<std::string, Tensor>& tensors);
-GRAFT_API std::map<std::string, Tensor> from_safetensors(std::string_view file);
 
 }  // namespace graft

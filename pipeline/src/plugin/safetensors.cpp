@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <set>
 
 #include <fmt/format.h>
@@ -181,45 +180,42 @@ SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t 
   return header;
 }
 
-std::string to_safetensors(const std::map<std::string, Tensor>& tensors) {
+const char* safetensors_type(DType dtype) {
+  return std::find_if(std::begin(kTypes), std::end(kTypes),
+                      [&](const TypeName& t) { return t.dtype == dtype; })
+      ->name;
+}
+
+std::optional<DType> dtype_of_safetensors(std::string_view type) {
+  for (const TypeName& known : kTypes)
+    if (known.name == type) return known.dtype;
+  return {};
+}
+
+std::string begin_safetensors(std::vector<SafetensorsEntry>& tensors) {
   Value header = Value::map();
   std::uint64_t offset = 0;
-  for (const auto& [name, t] : tensors) {
-    Value& entry = header[name];
-    for (const TypeName& type : kTypes)
-      if (type.dtype == t.dtype) entry["dtype"] = type.name;
+  for (SafetensorsEntry& t : tensors) {
+    const DType dtype = dtype_of_safetensors(t.dtype).value();
+    t.begin = offset;
+    t.end = offset += static_cast<std::uint64_t>(elements(t.shape)) * size_of(dtype);
+    Value& entry = header[t.name];
+    entry["dtype"] = t.dtype;
     entry["shape"] = Value::list();
     for (const std::int64_t e : t.shape) entry["shape"].push(e);
-    entry["data_offsets"] = Value(Value::List{Value(offset), Value(offset + t.bytes())});
-    offset += t.bytes();
+    entry["data_offsets"] = Value(Value::List{Value(t.begin), Value(t.end)});
   }
   std::string json = header.to_json();
   json.resize((json.size() + 7) / 8 * 8, ' ');
   const std::uint64_t length = json.size();
-  std::string out(reinterpret_cast<const char*>(&length), sizeof length);
-  out += json;
-  for (const auto& [name, t] : tensors) out.append(static_cast<const char*>(t.data), t.bytes());
-  return out;
+  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + json;
 }
 
-std::map<std::string, Tensor> from_safetensors(std::string_view file) {
-  std::uint64_t length = 0;
-  if (file.size() < sizeof length) throw Error("not a safetensors file: shorter than its header");
-  std::memcpy(&length, file.data(), sizeof length);
-  if (length > file.size() - sizeof length || length > kMaxSafetensorsHeader)
-    throw Error("not a safetensors file: its header is longer than the file");
-  const std::string_view data = file.substr(sizeof length + length);
-  std::map<std::string, Tensor> out;
-  for (const SafetensorsEntry& t :
-       parse_safetensors_header(file.substr(sizeof length, length), data.size()).tensors) {
-    const auto type = std::find_if(std::begin(kTypes), std::end(kTypes),
-                                   [&](const TypeName& n) { return t.dtype == n.name; });
-    if (type == std::end(kTypes))
-      throw Error(fmt::format("tensor '{}' has type {}, expected U8, F16, F32 or I64", t.name, t.dtype));
-    Tensor tensor = Tensor::allocate(type->dtype, t.shape);
-    if (tensor.bytes() > 0) std::memcpy(tensor.data, data.data() + t.begin, tensor.bytes());
-    out.emplace(t.name, std::move(tensor));
-  }
+std::string to_safetensors(const std::map<std::string, Tensor>& tensors) {
+  std::vector<SafetensorsEntry> entries;
+  for (const auto& [name, t] : tensors) entries.push_back({name, safetensors_type(t.dtype), t.shape});
+  std::string out = begin_safetensors(entries);
+  for (const auto& [name, t] : tensors) out.append(static_cast<const char*>(t.data), t.bytes());
   return out;
 }
 

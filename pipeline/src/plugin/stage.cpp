@@ -20,6 +20,15 @@ BatchOutput::~BatchOutput() = default;
 RowSet::~RowSet() = default;
 Parallel::~Parallel() = default;
 Predictor::~Predictor() = default;
+TensorReader::~TensorReader() = default;
+
+void Interruptible::for_each(std::size_t n, const std::function<void(std::size_t)>& body) {
+  threads_.for_each(n, [&](std::size_t i) {
+    if (interrupted_) throw Error("interrupted");
+    body(i);
+  });
+}
+
 Calibration::~Calibration() = default;
 Trials::~Trials() = default;
 

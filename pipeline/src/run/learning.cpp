@@ -334,7 +334,8 @@ LearnerOutcome Learning::fit(std::size_t stage) {
   p.val = average_views(*rows.val[0], result.val);
   // The one look at test: after every choice has been made.
   if (rows.score[0]->rows() > 0) {
-    const Scores scores = result.predictor->predict(pointers(rows.score), workers_);
+    Interruptible parallel(workers_, interrupted_);
+    const Scores scores = result.predictor->predict(pointers(rows.score), parallel);
     check_scores(scores, rows.score[0]->rows(), p.classes.size(), "test");
     p.test = average_views(*rows.score[0], scores);
   }
@@ -395,7 +396,8 @@ void Learning::save_neighbours(const std::string& id, const Predictor& predictor
   for (const auto* part : {&rows.val, &rows.score}) {
     const TableRows& queries = *(*part)[0];
     if (queries.rows() == 0) continue;
-    const Neighbours found = predictor.neighbours(pointers(*part), workers_);
+    Interruptible parallel(workers_, interrupted_);
+    const Neighbours found = predictor.neighbours(pointers(*part), parallel);
     if (found.k == 0) return;
     if (found.rows.size() != queries.rows() * found.k || found.similarity.size() != found.rows.size())
       throw Error(fmt::format("gave {} neighbours for {} rows, expected {} each", found.rows.size(),

@@ -139,11 +139,17 @@ bool write_new_file(const fs::path& path, const std::function<void(int, const fs
 }
 
 void write_file_atomically(const fs::path& path, std::string_view content) {
+  write_file_atomically(path, [&](int fd) {
+    write_all(fd, {reinterpret_cast<const std::uint8_t*>(content.data()), content.size()}, path);
+  });
+}
+
+void write_file_atomically(const fs::path& path, const std::function<void(int)>& write) {
   const fs::path temporary = fmt::format("{}.{}.tmp", path.string(), ::getpid());
   try {
     const FileHandle out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     if (!out) throw Error(file_error("create", temporary, errno));
-    write_all(out.get(), {reinterpret_cast<const std::uint8_t*>(content.data()), content.size()}, path);
+    write(out.get());
     sync_file(out.get(), temporary);
     if (::rename(temporary.c_str(), path.c_str()) != 0) throw Error(file_error("rename to", path, errno));
   } catch (...) {

@@ -65,6 +65,10 @@ GRAFT_API bool write_new_file(
     const std::filesystem::path& path,
     const std::function<void(int fd, const std::filesystem::path& temporary)>& write);
 
+/// As graft::write_file_atomically, for content that comes in pieces: `write` fills the temporary file.
+GRAFT_API void write_file_atomically(const std::filesystem::path& path,
+                                     const std::function<void(int fd)>& write);
+
 /// Makes a folder and its parents, which survive a power cut then. Throws Error with the path and the reason.
 GRAFT_API void make_folders(const std::filesystem::path& folder);
 

@@ -60,6 +60,7 @@ struct StageHarness::Impl {
   std::uint64_t seed = 0;
   std::map<std::string, std::unique_ptr<Stage>> services;
   std::unique_ptr<Stage> stage;
+  std::vector<std::unique_ptr<RowSet>> joined;  ///< Train + val of every fit, for as long as its predictor.
 
   StageContext context(const std::string& id, const Params& params) {
     return {id,
@@ -189,7 +190,7 @@ class Joined final : public RowSet {
 
 LearnerResult StageHarness::fit(const RowSet& train, const RowSet& val, std::vector<std::string> classes,
                                 Parallel* parallel, bool multi_label) {
-  const Joined both(train, val);
+  const RowSet& both = *impl_->joined.emplace_back(std::make_unique<Joined>(train, val));
   Sequential sequential;
   const std::atomic<bool> interrupted{false};
   std::string folder = (std::filesystem::temp_directory_path() / "graft-harness-XXXXXX").string();

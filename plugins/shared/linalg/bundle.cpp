@@ -12,20 +12,48 @@ namespace {
 
 constexpr const char* kCure = "the bundle is damaged or of another learner; train the model again";
 
+void expect_there(bool there, const std::string& name, DType dtype, const Shape& shape) {
+  if (there) return;
+  throw Error(fmt::format("bundle without the tensor '{}': expected {} {}; {}", name, to_string(dtype),
+                          to_string(shape), kCure));
+}
+
+void expect_form(const std::string& name, DType got, const Shape& got_shape, DType dtype,
+                 const Shape& shape) {
+  if (got == dtype && got_shape == shape) return;
+  throw Error(fmt::format("tensor '{}' of the bundle is {} {}: expected {} {}; {}", name, to_string(got),
+                          to_string(got_shape), to_string(dtype), to_string(shape), kCure));
+}
+
+void expect_finite(const std::string& name, std::span<const float> values) {
+  if (std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); })) return;
+  throw Error(fmt::format("tensor '{}' of the bundle has values that are not finite; {}", name, kCure));
+}
+
 const Tensor& tensor(const Bundle& bundle, const std::string& name, DType dtype, const Shape& shape) {
   const auto found = bundle.tensors.find(name);
-  if (found == bundle.tensors.end()) {
-    throw Error(fmt::format("bundle without the tensor '{}': expected {} {}; {}", name, to_string(dtype),
-                            to_string(shape), kCure));
-  }
+  expect_there(found != bundle.tensors.end(), name, dtype, shape);
   const Tensor& t = found->second;
-  if (t.dtype != dtype || t.shape != shape) {
-    throw Error(fmt::format("tensor '{}' of the bundle is {} {}: expected {} {}; {}", name,
-                            to_string(t.dtype), to_string(t.shape), to_string(dtype), to_string(shape),
-                            kCure));
-  }
+  expect_form(name, t.dtype, t.shape, dtype, shape);
   return t;
 }
+
+/// Looks at what is read.
+class FiniteTensor final : public TensorReader {
+ public:
+  FiniteTensor(std::shared_ptr<const TensorReader> tensor, std::string name)
+      : tensor_(std::move(tensor)), name_(std::move(name)) {}
+  DType dtype() const override { return tensor_->dtype(); }
+  const Shape& shape() const override { return tensor_->shape(); }
+  void read(std::size_t first, std::size_t count, void* out) const override {
+    tensor_->read(first, count, out);
+    expect_finite(name_, {static_cast<const float*>(out), count * static_cast<std::size_t>(shape()[1])});
+  }
+
+ private:
+  std::shared_ptr<const TensorReader> tensor_;
+  std::string name_;
+};
 
 }  // namespace
 
@@ -59,10 +87,17 @@ std::size_t count_fact(const Bundle& bundle, const std::string& name, std::size_
 std::vector<float> floats(const Bundle& bundle, const std::string& name, const Shape& shape) {
   const Tensor& t = tensor(bundle, name, DType::F32, shape);
   std::vector<float> out(t.as<float>(), t.as<float>() + t.size());
-  if (!std::all_of(out.begin(), out.end(), [](float v) { return std::isfinite(v); })) {
-    throw Error(fmt::format("tensor '{}' of the bundle has values that are not finite; {}", name, kCure));
-  }
+  expect_finite(name, out);
   return out;
+}
+
+std::shared_ptr<const TensorReader> large_floats(const Bundle& bundle, const std::string& name,
+                                                 std::size_t rows, std::size_t dim) {
+  const Shape shape = {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(dim)};
+  const auto found = bundle.large.find(name);
+  expect_there(found != bundle.large.end(), name, DType::F32, shape);
+  expect_form(name, found->second->dtype(), found->second->shape(), DType::F32, shape);
+  return std::make_shared<FiniteTensor>(found->second, name);
 }
 
 std::vector<std::int32_t> indices(const Bundle& bundle, const std::string& name, std::size_t size,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,6 +19,10 @@ const Value& fact(const Bundle& bundle, const std::string& name);
 std::size_t count_fact(const Bundle& bundle, const std::string& name, std::size_t low);
 /// Finite elements of a float32 tensor of the given shape. Throws Error naming what is missing or mis-shaped.
 std::vector<float> floats(const Bundle& bundle, const std::string& name, const Shape& shape);
+/// A large float32 tensor [rows, dim]. Throws Error naming what is missing or mis-shaped; reading throws when
+/// values are not finite.
+std::shared_ptr<const TensorReader> large_floats(const Bundle& bundle, const std::string& name,
+                                                 std::size_t rows, std::size_t dim);
 /// Elements of a vector of class indices (i64), each in [0, classes).
 std::vector<std::int32_t> class_indices(const Bundle& bundle, const std::string& name, std::size_t size,
                                         std::size_t classes);

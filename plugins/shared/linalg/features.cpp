@@ -112,18 +112,17 @@ RowScaler RowScaler::load(const Bundle& bundle, std::size_t dim) {
   return RowScaler(floats(bundle, "scale.mean", shape), floats(bundle, "scale.factor", shape));
 }
 
-void read_blocks(
-    const RowSet& set, Parallel& parallel,
-    const std::function<void(std::size_t block, std::size_t first, std::size_t count, float* rows)>& body) {
+void read_blocks(const RowSet& set, std::size_t begin, std::size_t end, Parallel& parallel,
+                 const std::function<void(std::size_t first, std::size_t count, float* rows)>& body) {
   const std::size_t dim = set.dim();
   const std::size_t step = rows_per_block(dim);
-  parallel.for_each((set.rows() + step - 1) / step, [&](std::size_t b) {
-    const std::size_t first = b * step;
-    const std::size_t count = std::min(step, set.rows() - first);
+  parallel.for_each((end - begin + step - 1) / step, [&](std::size_t b) {
+    const std::size_t first = begin + b * step;
+    const std::size_t count = std::min(step, end - first);
     std::vector<float> rows(count * dim);
     set.read(first, count, rows.data());
     check_finite(set, first, count, dim, rows.data());
-    body(b, first, count, rows.data());
+    body(first, count, rows.data());
   });
 }
 
@@ -155,16 +154,16 @@ FeatureRows::FeatureRows(const RowSet& set, std::size_t classes, std::size_t cac
   parallel.for_each(blocks(), [&](std::size_t b) {
     std::vector<float> scratch(cache ? 0 : count(b) * dim_);
     float* out = cache ? values.data() + begin(b) * dim_ : scratch.data();
-    read(b, out);
+    read_from_table(begin(b), count(b), out);
     for (std::size_t r = 0; r < count(b); ++r)
       check_finite(set, positions_[begin(b) + r], 1, dim_, out + r * dim_);
   });
   values_ = std::move(values);
 }
 
-void FeatureRows::read(std::size_t block, float* out) const {
-  const std::size_t end = begin(block) + count(block);
-  for (std::size_t r = begin(block); r < end;) {
+void FeatureRows::read_from_table(std::size_t first, std::size_t count, float* out) const {
+  const std::size_t end = first + count;
+  for (std::size_t r = first; r < end;) {
     std::size_t run = 1;
     while (r + run < end && positions_[r + run] == positions_[r] + run) ++run;
     set_->read(positions_[r], run, out);
@@ -173,11 +172,19 @@ void FeatureRows::read(std::size_t block, float* out) const {
   }
 }
 
+void FeatureRows::read(std::size_t first, std::size_t count, float* out) const {
+  if (cached()) {
+    std::copy_n(values_.data() + first * dim_, count * dim_, out);
+    return;
+  }
+  read_from_table(first, count, out);
+  scaler_.apply(count, dim_, out);
+}
+
 const float* FeatureRows::block(std::size_t block, std::vector<float>& scratch) const {
   if (cached()) return values_.data() + begin(block) * dim_;
   scratch.resize(block_rows_ * dim_);
-  read(block, scratch.data());
-  scaler_.apply(count(block), dim_, scratch.data());
+  read(begin(block), count(block), scratch.data());
   return scratch.data();
 }
 
@@ -236,17 +243,8 @@ std::vector<float> rows_at(const FeatureRows& rows, const std::vector<std::size_
                            Parallel& parallel) {
   const std::size_t dim = rows.dim();
   std::vector<float> out(positions.size() * dim);
-  parallel.for_each(rows.blocks(), [&](std::size_t b) {
-    const auto first = std::lower_bound(positions.begin(), positions.end(), rows.begin(b));
-    const auto last = std::lower_bound(first, positions.end(), rows.begin(b) + rows.count(b));
-    if (first == last) return;
-    std::vector<float> scratch;
-    const float* x = rows.block(b, scratch);
-    for (auto at = first; at != last; ++at) {
-      std::copy_n(x + (*at - rows.begin(b)) * dim, dim,
-                  out.begin() + (at - positions.begin()) * static_cast<std::ptrdiff_t>(dim));
-    }
-  });
+  parallel.for_each(positions.size(),
+                    [&](std::size_t i) { rows.read(positions[i], 1, out.data() + i * dim); });
   return out;
 }
 

@@ -50,12 +50,11 @@ class RowScaler {
   std::vector<float> mean_, factor_;
 };
 
-/// Reads a table block by block on all threads. `body` gets the block's number, its first row, its number of
-/// rows and the features (row-major, its own copy). Throws Error that names the row when a feature is not
-/// finite.
-void read_blocks(
-    const RowSet& set, Parallel& parallel,
-    const std::function<void(std::size_t block, std::size_t first, std::size_t count, float* rows)>& body);
+/// Reads rows [begin, end) of a table block by block on all threads. `body` gets a block's first row, its
+/// number of rows and the features (row-major, its own copy). Throws Error that names the row when a feature
+/// is not finite.
+void read_blocks(const RowSet& set, std::size_t begin, std::size_t end, Parallel& parallel,
+                 const std::function<void(std::size_t first, std::size_t count, float* rows)>& body);
 
 /// How many labels a row may have.
 enum class Labels { One, Several };
@@ -95,6 +94,8 @@ class FeatureRows {
   std::size_t count(std::size_t block) const { return std::min(block_rows_, rows() - begin(block)); }
   /// Features of a block, row-major count x dim, scaled. `scratch` is used when the rows are not in memory.
   const float* block(std::size_t block, std::vector<float>& scratch) const;
+  /// Features of rows [first, first + count), scaled.
+  void read(std::size_t first, std::size_t count, float* out) const;
 
   /// Column means and 1 / standard deviations (population form, as scikit-learn's StandardScaler; factor 1
   /// for a constant column), taken block by block (Chan, Golub & LeVeque 1983).
@@ -105,7 +106,7 @@ class FeatureRows {
   std::vector<float> release() && { return std::move(values_); }
 
  private:
-  void read(std::size_t block, float* out) const;
+  void read_from_table(std::size_t first, std::size_t count, float* out) const;
 
   const RowSet* set_;
   Labels several_;
@@ -118,7 +119,7 @@ class FeatureRows {
   RowScaler scaler_;
 };
 
-/// The features of the rows at some positions of `rows` (ascending), row-major positions.size() x dim.
+/// The features of the rows at some positions, row-major positions.size() x dim.
 std::vector<float> rows_at(const FeatureRows& rows, const std::vector<std::size_t>& positions,
                            Parallel& parallel);
 

@@ -130,7 +130,7 @@ TEST(FeatureRows, NamesTheRowOfABadFeature) {
   }
   const MemoryRows two({1, 2, 3, -inf}, 2, {0, 1});
   EXPECT_THAT(
-      message([&] { read_blocks(two, sequential, [](std::size_t, std::size_t, std::size_t, float*) {}); }),
+      message([&] { read_blocks(two, 0, two.rows(), sequential, [](std::size_t, std::size_t, float*) {}); }),
       StrEq("row '" + std::string(two.key(1)) + "' (view 0): feature 1 is -inf" + cure));
 }
 

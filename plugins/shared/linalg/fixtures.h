@@ -1,12 +1,14 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <graft/predictor.h>
 #include <graft/table.h>
 
 /// \file
@@ -40,6 +42,26 @@ class SeveralLabelRows final : public RowSet {
   Shape shape_;
   std::vector<std::vector<std::int32_t>> labels_;
   std::vector<std::string> keys_;
+};
+
+/// Rows that are not in an index's memory: a tensor [rows, dim] that counts how many of them are read.
+class CountedTensor final : public TensorReader {
+ public:
+  CountedTensor(std::vector<float> values, std::size_t dim)
+      : values_(std::move(values)),
+        shape_({static_cast<std::int64_t>(values_.size() / dim), static_cast<std::int64_t>(dim)}) {}
+  DType dtype() const override { return DType::F32; }
+  const Shape& shape() const override { return shape_; }
+  void read(std::size_t first, std::size_t count, void* out) const override {
+    const auto dim = static_cast<std::size_t>(shape_[1]);
+    std::copy_n(values_.data() + first * dim, count * dim, static_cast<float*>(out));
+    rows_read += count;
+  }
+  mutable std::atomic<std::size_t> rows_read = 0;
+
+ private:
+  std::vector<float> values_;
+  Shape shape_;
 };
 
 }  // namespace graft::linalg

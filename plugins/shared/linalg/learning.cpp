@@ -45,7 +45,7 @@ RowScaler fit_scaler(RowScaler::Kind kind, FeatureRows& rows, Parallel& parallel
 Scores score_table(const RowSet& table, std::size_t classes, const RowScaler& scaler, Parallel& parallel,
                    const std::function<void(const float* rows, std::size_t count, float* out)>& score) {
   Scores scores(table.rows(), classes);
-  read_blocks(table, parallel, [&](std::size_t, std::size_t first, std::size_t count, float* rows) {
+  read_blocks(table, 0, table.rows(), parallel, [&](std::size_t first, std::size_t count, float* rows) {
     scaler.apply(count, table.dim(), rows);
     float* out = scores.row(first);
     score(rows, count, out);

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 
 #include <graft/error.h>
 
 #include "image/cpu.h"
 #include "linalg/blas.h"
+#include "linalg/features.h"
 
 namespace graft::linalg {
 namespace {
@@ -17,6 +19,9 @@ namespace {
 // A tile of scores stays in a core's cache, and is large enough for the product to run at full speed.
 constexpr std::size_t kQueryTile = 512;
 constexpr std::size_t kRowTile = 512;
+constexpr std::size_t kLeastTile = 64;  // queries that are worth a thread
+
+constexpr std::size_t kStateBytes = std::size_t{64} << 20;  // candidates of the queries of one pass
 
 // Loops that the compiler makes twice, with AVX2 and without: none of them has a product whose rounding a
 // fused multiply-add could change, so both give the same bits.
@@ -106,16 +111,40 @@ std::size_t next_plain(const float* scores, const float* less, std::size_t at, s
 const Kernels kKernels = image::has_avx2() ? Kernels{product_avx2, distance_avx2, next_avx2}
                                            : Kernels{product_plain, distance_plain, next_plain};
 
-bool is_nearer(const Neighbour& a, const Neighbour& b) {
-  return a.similarity != b.similarity ? a.similarity > b.similarity : a.row < b.row;
-}
-
 struct Candidate {
   std::uint32_t row;
   float score;
 };
 
+/// A candidate whose similarity is known.
+struct Settled {
+  std::uint32_t row;
+  float score;
+  double similarity;
+};
+
 constexpr double kHuge = 1e37;  // scores beyond may overflow float32
+
+bool is_nearer(const Settled& a, const Settled& b) {
+  return a.similarity != b.similarity ? a.similarity > b.similarity : a.row < b.row;
+}
+
+/// Rows in memory, as a tensor.
+class MemoryTensor final : public TensorReader {
+ public:
+  MemoryTensor(std::shared_ptr<const std::vector<float>> values, std::size_t rows, std::size_t dim)
+      : values_(std::move(values)), shape_{static_cast<std::int64_t>(rows), static_cast<std::int64_t>(dim)} {}
+  DType dtype() const override { return DType::F32; }
+  const Shape& shape() const override { return shape_; }
+  void read(std::size_t first, std::size_t count, void* out) const override {
+    const auto dim = static_cast<std::size_t>(shape_[1]);
+    std::copy_n(values_->data() + first * dim, count * dim, static_cast<float*>(out));
+  }
+
+ private:
+  std::shared_ptr<const std::vector<float>> values_;
+  Shape shape_;
+};
 
 }  // namespace
 
@@ -135,82 +164,96 @@ double exact_similarity(Metric metric, const float* a, const float* b, std::size
   return metric == Metric::Cosine ? kKernels.product(a, b, dim) : -kKernels.squared_distance(a, b, dim);
 }
 
-/// The candidates of one query, by score: the scalar product, for Euclidean less half the row's square, which
-/// falls as the distance grows.
+/// The best rows of one query. They are proposed by score: the scalar product, for Euclidean less half the
+/// row's square, which falls as the distance grows.
 class ExactIndex::Best {
  public:
   Best(const ExactIndex& index, const float* query, std::size_t k, RowRange excluded)
-      : index_(index),
-        query_(query),
-        k_(k),
-        excluded_(excluded),
-        capacity_(std::max<std::size_t>(4 * k, 64)) {
-    query_square_ = kKernels.product(query, query, index.dim_);
-    const double length = std::sqrt(query_square_);
+      : index_(index), query_(query), k_(k), excluded_(excluded) {
+    const double length = std::sqrt(kKernels.product(query, query, index.dim_));
     // Of a float32 scalar product, in any order of summation (Higham 2002, section 3.1), of what is taken
-    // away from it, and of products that underflow.
+    // away from it, and of products that underflow; and of the similarity in double that has the last word.
     const double dim = static_cast<double>(index.dim_) + 10;
-    const double error =
-        6e-8 * (dim * length * index.longest_ + 2 * index.longest_ * index.longest_) + 1.2e-38 * dim;
-    by_brute_force_ = !((length + index.longest_) * index.longest_ < kHuge);
+    const double together = length + index.longest_;
+    const double error = 6e-8 * (dim * length * index.longest_ + 2 * index.longest_ * index.longest_) +
+                         1.2e-38 * dim + 1.2e-16 * dim * together * together;
+    by_brute_force_ = !(together * index.longest_ < kHuge && error < kHuge);
     error_ = static_cast<float>(error) * 1.0001F;
-    candidates_.reserve(by_brute_force_ ? 0 : capacity_);
+  }
+
+  /// Bytes that one of them holds at most.
+  static std::size_t bytes(std::size_t k) {
+    return sizeof(Best) + capacity(k) * sizeof(Candidate) + 2 * k * sizeof(Settled);
   }
 
   /// Scores of the rows from `first` on; `less`, unless null, is taken away from them. Most are below the
-  /// threshold: whole groups are passed over by one branch.
-  void offer(std::size_t first, const float* scores, const float* less, std::size_t count) {
-    if (by_brute_force_) return;
+  /// threshold: whole groups are passed over by one branch. `rows`: their features; those of the rows that
+  /// were offered since the last settle() lie before them.
+  void offer(std::size_t first, const float* rows, const float* scores, const float* less,
+             std::size_t count) {
+    origin_ = {rows, first};
+    if (by_brute_force_) {
+      for (std::size_t i = 0; i < count; ++i) {
+        const auto row = static_cast<std::uint32_t>(first + i);
+        if (!excluded_.contains(row)) candidates_.push_back({row, 0});
+      }
+      settle();
+      return;
+    }
+    candidates_.reserve(capacity(k_));
     const std::size_t groups = count / kGroup;
     for (std::size_t g = 0; (g = kKernels.next_group(scores, less, g, groups, threshold_)) < groups; ++g)
       for (std::size_t i = g * kGroup; i < (g + 1) * kGroup; ++i) take(first + i, scores, less, i);
     for (std::size_t i = groups * kGroup; i < count; ++i) take(first + i, scores, less, i);
   }
 
-  void finish(Neighbour* out) {
-    if (by_brute_force_) take_all();
+  /// Decides between what was offered since the last time: its features may go then.
+  void settle() {
     prune();
-    const std::vector<Neighbour> best = decide();
-    std::copy(best.begin(), best.end(), out);
-    std::fill(out + best.size(), out + k_, Neighbour{kNoRow, -std::numeric_limits<double>::infinity()});
+    best_.reserve(best_.size() + candidates_.size());
+    for (const Candidate& c : candidates_) {
+      const float* row =
+          origin_.rows + (static_cast<std::ptrdiff_t>(c.row) - static_cast<std::ptrdiff_t>(origin_.first)) *
+                             static_cast<std::ptrdiff_t>(index_.dim_);
+      best_.push_back({c.row, c.score, exact_similarity(index_.metric_, query_, row, index_.dim_)});
+    }
+    candidates_.clear();
+    const std::size_t keep = std::min(k_, best_.size());
+    std::partial_sort(best_.begin(), best_.begin() + static_cast<std::ptrdiff_t>(keep), best_.end(),
+                      is_nearer);
+    best_.resize(keep);
+    if (keep < k_) return;
+    const auto least = std::min_element(best_.begin(), best_.end(),
+                                        [](const Settled& a, const Settled& b) { return a.score < b.score; });
+    threshold_ = std::max(threshold_, least->score - 2 * error_);
+  }
+
+  void finish(Neighbour* out) const {
+    std::transform(best_.begin(), best_.end(), out, [](const Settled& s) {
+      return Neighbour{s.row, s.similarity};
+    });
+    std::fill(out + best_.size(), out + k_, Neighbour{kNoRow, -std::numeric_limits<double>::infinity()});
   }
 
  private:
+  static std::size_t capacity(std::size_t k) { return std::max<std::size_t>(4 * k, 64); }
+
   void take(std::size_t at, const float* scores, const float* less, std::size_t i) {
     const float score = less == nullptr ? scores[i] : scores[i] - less[i];
     const auto row = static_cast<std::uint32_t>(at);
     if (score < threshold_ || excluded_.contains(row)) return;
     candidates_.push_back({row, score});
-    if (candidates_.size() == capacity_) shrink();
-  }
-
-  void take_all() {
-    for (std::size_t r = 0; r < index_.count_; ++r) {
-      const auto row = static_cast<std::uint32_t>(r);
-      if (!excluded_.contains(row)) candidates_.push_back({row, 0});
-    }
+    if (candidates_.size() == capacity(k_)) shrink();
   }
 
   void shrink() {
     prune();
-    if (2 * candidates_.size() <= capacity_) return;
-    // Too many within the error of the product: settle them now.
-    const std::vector<Neighbour> best = decide();
-    std::vector<Candidate> kept;
-    kept.reserve(capacity_);
-    for (const Neighbour& n : best) kept.push_back({n.row, score_of(n)});
-    candidates_ = std::move(kept);
-    threshold_ = std::max(threshold_, score_of(best.back()) - 2 * error_);
-  }
-
-  float score_of(const Neighbour& n) const {
-    return static_cast<float>(index_.metric_ == Metric::Cosine ? n.similarity
-                                                               : (query_square_ + n.similarity) / 2);
+    if (2 * candidates_.size() > capacity(k_)) settle();  // too many within the error of the product
   }
 
   /// Drops what cannot be among the k best: k others are better by more than both errors.
   void prune() {
-    if (candidates_.size() <= k_) return;
+    if (candidates_.size() <= k_ || by_brute_force_) return;
     const auto kth = candidates_.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
     std::nth_element(candidates_.begin(), kth, candidates_.end(),
                      [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
@@ -218,77 +261,147 @@ class ExactIndex::Best {
     std::erase_if(candidates_, [&](const Candidate& c) { return c.score < threshold_; });
   }
 
-  std::vector<Neighbour> decide() const {
-    std::vector<Neighbour> all;
-    all.reserve(candidates_.size());
-    for (const Candidate& c : candidates_) {
-      all.push_back({c.row, exact_similarity(index_.metric_, query_, index_.row(c.row), index_.dim_)});
-    }
-    const std::size_t keep = std::min(k_, all.size());
-    std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(keep), all.end(), is_nearer);
-    all.resize(keep);
-    return all;
-  }
-
   const ExactIndex& index_;
   const float* query_;
   std::size_t k_;
   RowRange excluded_;
-  std::size_t capacity_;
-  double query_square_ = 0;
   float error_ = 0;
   bool by_brute_force_ = false;
   float threshold_ = -std::numeric_limits<float>::infinity();
+  struct {
+    const float* rows = nullptr;
+    std::size_t first = 0;
+  } origin_;  ///< Where features are, relative to some row.
   std::vector<Candidate> candidates_;
+  std::vector<Settled> best_;  ///< Best first.
 };
 
 ExactIndex::ExactIndex(std::vector<float> rows, std::size_t dim, Metric metric)
-    : rows_(std::move(rows)), dim_(dim), count_(dim == 0 ? 0 : rows_.size() / dim), metric_(metric) {
+    : values_(std::make_shared<const std::vector<float>>(std::move(rows))),
+      reader_(std::make_shared<MemoryTensor>(values_, dim == 0 ? 0 : values_->size() / dim, dim)),
+      dim_(dim),
+      count_(dim == 0 ? 0 : values_->size() / dim),
+      metric_(metric) {
+  Sequential sequential;
+  measure(sequential);
+}
+
+ExactIndex::ExactIndex(std::shared_ptr<const TensorReader> rows, Metric metric, std::size_t cache_bytes,
+                       Parallel& parallel, std::size_t part_bytes)
+    : reader_(std::move(rows)),
+      dim_(static_cast<std::size_t>(reader_->shape()[1])),
+      count_(static_cast<std::size_t>(reader_->shape()[0])),
+      metric_(metric),
+      part_bytes_(part_bytes) {
+  if (count_ <= cache_bytes / (sizeof(float) * std::max<std::size_t>(dim_, 1))) {
+    std::vector<float> values(count_ * dim_);
+    for_each_block(0, count_, parallel, [&](std::size_t first, std::size_t count) {
+      reader_->read(first, count, values.data() + first * dim_);
+    });
+    values_ = std::make_shared<const std::vector<float>>(std::move(values));
+    reader_ = std::make_shared<MemoryTensor>(values_, count_, dim_);
+  }
+  measure(parallel);
+}
+
+void ExactIndex::for_each_block(std::size_t begin, std::size_t end, Parallel& parallel,
+                                const std::function<void(std::size_t first, std::size_t count)>& body) const {
+  const std::size_t step = rows_per_block(dim_);
+  parallel.for_each((end - begin + step - 1) / step, [&](std::size_t b) {
+    const std::size_t first = begin + b * step;
+    body(first, std::min(step, end - first));
+  });
+}
+
+void ExactIndex::measure(Parallel& parallel) {
   if (count_ > kNoRow)
     throw Error(fmt::format("{} rows to search among: expected at most {}", count_, kNoRow));
-  if (metric == Metric::Euclidean) half_squares_.resize(count_);
-  double most = 0;
-  for (std::size_t r = 0; r < count_; ++r) {
-    const double square = kKernels.product(row(r), row(r), dim_);
-    most = std::max(most, square);
-    if (metric == Metric::Euclidean) half_squares_[r] = static_cast<float>(square / 2);
-  }
+  if (metric_ == Metric::Euclidean) half_squares_.resize(count_);
+  std::atomic<double> most = 0;
+  for_each_part(parallel, [&](std::size_t begin, std::size_t in_part, const float* rows) {
+    for_each_block(begin, begin + in_part, parallel, [&](std::size_t first, std::size_t count) {
+      double most_here = 0;
+      for (std::size_t r = first; r < first + count; ++r) {
+        const float* row = rows + (r - begin) * dim_;
+        const double square = kKernels.product(row, row, dim_);
+        most_here = std::max(most_here, square);
+        if (metric_ == Metric::Euclidean) half_squares_[r] = static_cast<float>(square / 2);
+      }
+      double known = most;
+      while (most_here > known && !most.compare_exchange_weak(known, most_here)) {
+      }
+    });
+  });
   longest_ = std::sqrt(most);
 }
 
+void ExactIndex::for_each_part(
+    Parallel& parallel,
+    const std::function<void(std::size_t first, std::size_t count, const float* rows)>& body) const {
+  if (count_ == 0) return;
+  if (in_memory()) {
+    body(0, count_, values_->data());
+    return;
+  }
+  const std::size_t step = rows_per_block(dim_);
+  const std::size_t most = step * std::max<std::size_t>(1, part_bytes_ / (step * dim_ * sizeof(float)));
+  std::vector<float> part(std::min(count_, most) * dim_);
+  for (std::size_t begin = 0; begin < count_; begin += most) {
+    const std::size_t end = std::min(count_, begin + most);
+    for_each_block(begin, end, parallel, [&](std::size_t first, std::size_t count) {
+      reader_->read(first, count, part.data() + (first - begin) * dim_);
+    });
+    body(begin, end - begin, part.data());
+  }
+}
+
 std::vector<Neighbour> ExactIndex::search(std::span<const float> queries, std::size_t k,
-                                          std::span<const RowRange> excluded) const {
+                                          std::span<const RowRange> excluded, Parallel& parallel) const {
   const std::size_t count = dim_ == 0 ? 0 : queries.size() / dim_;
   k = std::min(k, count_);
   std::vector<Neighbour> out(count * k);
   if (k == 0) return out;
-  std::vector<float> scores(std::min(kQueryTile, count) * std::min(kRowTile, count_));
-  for (std::size_t q = 0; q < count; q += kQueryTile) {
-    search_tile(queries.subspan(q * dim_, std::min(kQueryTile, count - q) * dim_), k,
-                excluded.empty() ? nullptr : excluded.data() + q, scores, out.data() + q * k);
+  const std::size_t together = std::max<std::size_t>(kQueryTile, kStateBytes / Best::bytes(k));
+  for (std::size_t q = 0; q < count; q += together) {
+    const std::size_t n = std::min(together, count - q);
+    search_together(queries.subspan(q * dim_, n * dim_), k,
+                    excluded.empty() ? excluded : excluded.subspan(q, n), parallel, out.data() + q * k);
   }
   return out;
 }
 
-void ExactIndex::search_tile(std::span<const float> queries, std::size_t k, const RowRange* excluded,
-                             std::vector<float>& scores, Neighbour* out) const {
+void ExactIndex::search_together(std::span<const float> queries, std::size_t k,
+                                 std::span<const RowRange> excluded, Parallel& parallel,
+                                 Neighbour* out) const {
   const std::size_t count = queries.size() / dim_;
-  std::vector<Best> best;
-  best.reserve(count);
-  for (std::size_t q = 0; q < count; ++q) {
-    best.emplace_back(*this, queries.data() + q * dim_, k, excluded == nullptr ? RowRange{} : excluded[q]);
-  }
-  for (std::size_t first = 0; first < count_; first += kRowTile) {
-    const std::size_t rows = std::min(kRowTile, count_ - first);
-    multiply_nt({queries.data(), count, dim_}, {row(first), rows, dim_}, {scores.data(), count, rows});
-    const float* less = half_squares_.empty() ? nullptr : half_squares_.data() + first;
-    for (std::size_t q = 0; q < count; ++q) best[q].offer(first, scores.data() + q * rows, less, rows);
-  }
-  for (std::size_t q = 0; q < count; ++q) best[q].finish(out + q * k);
-}
-
-void ExactIndex::similarities(const float* query, std::span<double> out) const {
-  for (std::size_t r = 0; r < count_; ++r) out[r] = exact_similarity(metric_, query, row(r), dim_);
+  const auto threads = static_cast<std::size_t>(parallel.threads());
+  const std::size_t tile = std::clamp((count + threads - 1) / threads, kLeastTile, kQueryTile);
+  const std::size_t tiles = (count + tile - 1) / tile;
+  std::vector<std::vector<Best>> best(tiles);
+  parallel.for_each(tiles, [&](std::size_t t) {
+    best[t].reserve(tile);
+    for (std::size_t q = t * tile; q < std::min(count, (t + 1) * tile); ++q)
+      best[t].emplace_back(*this, queries.data() + q * dim_, k, excluded.empty() ? RowRange{} : excluded[q]);
+  });
+  for_each_part(parallel, [&](std::size_t begin, std::size_t in_part, const float* part) {
+    parallel.for_each(tiles, [&](std::size_t t) {
+      const std::size_t n = best[t].size();
+      std::vector<float> scores(n * std::min(kRowTile, in_part));
+      for (std::size_t at = 0; at < in_part; at += kRowTile) {
+        const std::size_t rows = std::min(kRowTile, in_part - at);
+        const float* features = part + at * dim_;
+        multiply_nt({queries.data() + t * tile * dim_, n, dim_}, {features, rows, dim_},
+                    {scores.data(), n, rows});
+        const float* less = half_squares_.empty() ? nullptr : half_squares_.data() + begin + at;
+        for (std::size_t q = 0; q < n; ++q)
+          best[t][q].offer(begin + at, features, scores.data() + q * rows, less, rows);
+      }
+      for (Best& b : best[t]) b.settle();
+    });
+  });
+  parallel.for_each(tiles, [&](std::size_t t) {
+    for (std::size_t q = 0; q < best[t].size(); ++q) best[t][q].finish(out + (t * tile + q) * k);
+  });
 }
 
 }  // namespace graft::linalg

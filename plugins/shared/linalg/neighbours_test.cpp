@@ -2,8 +2,12 @@
 
 #include <gmock/gmock.h>
 
+#include <graft/testing/stage_harness.h>
+
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
+#include <memory>
 #include <numeric>
 #include <vector>
 
@@ -11,6 +15,7 @@
 #include <graft/random.h>
 
 #include "linalg/features.h"
+#include "linalg/fixtures.h"
 
 namespace graft::linalg {
 namespace {
@@ -42,7 +47,8 @@ std::vector<Neighbour> brute_force(const ExactIndex& index, const float* query, 
 
 void expect_brute_force(const ExactIndex& index, const std::vector<float>& queries, std::size_t k,
                         const std::vector<RowRange>& excluded, const std::string& where) {
-  const auto found = index.search(queries, k, excluded);
+  Sequential sequential;
+  const auto found = index.search(queries, k, excluded, sequential);
   const std::size_t count = queries.size() / index.dim();
   const std::size_t want = std::min(k, index.size());
   ASSERT_EQ(found.size(), count * want);
@@ -100,8 +106,9 @@ TEST(ExactIndex, LeavesOneOut) {
     const ExactIndex index(rows, 9, metric);
     std::vector<RowRange> self;
     for (std::uint32_t r = 0; r < 700; ++r) self.push_back({r, r + 1});
-    const auto with = index.search(rows, 6);
-    const auto without = index.search(rows, 5, self);
+    Sequential sequential;
+    const auto with = index.search(rows, 6, {}, sequential);
+    const auto without = index.search(rows, 5, self, sequential);
     for (std::uint32_t r = 0; r < 700; ++r) {
       EXPECT_EQ(with[r * 6].row, r);
       for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(without[r * 5 + i].row, with[r * 6 + i + 1].row);
@@ -113,7 +120,8 @@ TEST(ExactIndex, SaysWhenExclusionLeavesTooFewRows) {
   const ExactIndex index({0, 1, 2}, 1, Metric::Euclidean);
   const std::vector<float> query = {0};
   const std::vector<RowRange> excluded = {{0, 2}};
-  const auto found = index.search(query, 5, excluded);
+  Sequential sequential;
+  const auto found = index.search(query, 5, excluded, sequential);
   ASSERT_EQ(found.size(), 3U);
   EXPECT_EQ(found[0].row, 2U);
   EXPECT_EQ(found[0].similarity, -4);
@@ -134,7 +142,8 @@ TEST(ExactIndex, TakesTheLowerRowOfEquals) {
       rows.insert(rows.end(), from, from + static_cast<std::ptrdiff_t>(dim));
     }
     const ExactIndex index(rows, dim, metric);
-    const auto found = index.search({two.data() + dim, dim}, 1000);
+    Sequential sequential;
+    const auto found = index.search({two.data() + dim, dim}, 1000, {}, sequential);
     ASSERT_EQ(found.size(), 1000U);
     // 714 rows are equal to the query; then come the first of the others.
     for (std::uint32_t i = 0; i < 714; ++i) ASSERT_EQ(found[i].row, 3 + 7 * i);
@@ -167,7 +176,8 @@ TEST(ExactIndex, AZeroQueryIsAsFarFromEverything) {
   Random random(2);
   const ExactIndex index(unit_rows(500, 8, random), 8, Metric::Cosine);
   const std::vector<float> zero(8);
-  const auto found = index.search(zero, 3);
+  Sequential sequential;
+  const auto found = index.search(zero, 3, {}, sequential);
   for (std::uint32_t i = 0; i < 3; ++i) {
     EXPECT_EQ(found[i].row, i);
     EXPECT_EQ(found[i].similarity, 0);
@@ -176,8 +186,9 @@ TEST(ExactIndex, AZeroQueryIsAsFarFromEverything) {
 
 TEST(ExactIndex, IsEmptyWithoutRowsOrQueries) {
   const std::vector<float> query = {1, 0};
-  EXPECT_TRUE(ExactIndex({}, 2, Metric::Cosine).search(query, 5).empty());
-  EXPECT_TRUE(ExactIndex({1, 0}, 2, Metric::Cosine).search({}, 5).empty());
+  Sequential sequential;
+  EXPECT_TRUE(ExactIndex({}, 2, Metric::Cosine).search(query, 5, {}, sequential).empty());
+  EXPECT_TRUE(ExactIndex({1, 0}, 2, Metric::Cosine).search({}, 5, {}, sequential).empty());
 }
 
 TEST(ExactSimilarity, IsTheFormula) {
@@ -197,6 +208,62 @@ TEST(ExactSimilarity, IsTheFormula) {
 TEST(Metric, HasNames) {
   EXPECT_EQ(metric_from("euclidean"), Metric::Euclidean);
   EXPECT_THROW(metric_from("manhattan"), Error);
+}
+
+/// Rows of which many are equal, with a few that are huge, so that some queries are answered by brute force.
+std::vector<float> troublesome_rows(std::size_t n, std::size_t dim, Random& random) {
+  std::vector<float> rows(n * dim);
+  const int kind = static_cast<int>(random.below(3));
+  for (float& v : rows)
+    v = kind == 0 ? static_cast<float>(random.below(3)) - 1 : static_cast<float>(random.uniform(-1, 1));
+  if (kind == 2) rows[random.below(rows.size())] = 3e30F;
+  return rows;
+}
+
+TEST(ExactIndex, AnswersTheSameWhereverTheRowsAre) {
+  Random random(23);
+  Sequential one;
+  graft::testing::Threads eight(8);
+  for (int round = 0; round < 60; ++round) {
+    const Metric metric = kBoth[round % 2];
+    const std::size_t dim = 1 + random.below(40), n = 1 + random.below(7000), k = 1 + random.below(60);
+    std::vector<float> rows = troublesome_rows(n, dim, random), queries = troublesome_rows(9, dim, random);
+    std::copy_n(rows.end() - static_cast<std::ptrdiff_t>(dim), dim, queries.begin());
+    if (metric == Metric::Cosine) to_length_1(rows, dim), to_length_1(queries, dim);
+    std::vector<RowRange> excluded;
+    for (std::size_t q = 0; q < 9 && random.chance(0.5); ++q) {
+      const auto begin = static_cast<std::uint32_t>(random.below(n));
+      excluded.push_back({begin, begin + static_cast<std::uint32_t>(random.below(2000))});
+    }
+    excluded.resize(excluded.empty() ? 0 : 9);
+    const auto tensor = std::make_shared<CountedTensor>(rows, dim);
+    const ExactIndex memory(rows, dim, metric), cached(tensor, metric, n * dim * sizeof(float), eight),
+        read(tensor, metric, n * dim * sizeof(float) - 1, eight, 1);
+    EXPECT_TRUE(cached.in_memory());
+    EXPECT_FALSE(read.in_memory());
+    expect_brute_force(memory, queries, k, excluded, "round " + std::to_string(round));
+    const auto want = memory.search(queries, k, excluded, one);
+    for (const ExactIndex* index : {&memory, &cached, &read})
+      for (Parallel* parallel : std::initializer_list<Parallel*>{&one, &eight}) {
+        const auto got = index->search(queries, k, excluded, *parallel);
+        ASSERT_EQ(got.size(), want.size());
+        for (std::size_t i = 0; i < got.size(); ++i) {
+          ASSERT_EQ(got[i].row, want[i].row) << round;
+          ASSERT_EQ(got[i].similarity, want[i].similarity) << round;
+        }
+      }
+  }
+}
+
+TEST(ExactIndex, ReadsRowsOncePerSearch) {
+  Random random(5);
+  Sequential sequential;
+  const std::size_t n = 5000;
+  const auto rows = std::make_shared<CountedTensor>(unit_rows(n, 4, random), 4);
+  const ExactIndex index(rows, Metric::Cosine, 0, sequential, 1);
+  EXPECT_EQ(rows->rows_read, n);
+  index.search(unit_rows(3000, 4, random), 20, {}, sequential);
+  EXPECT_EQ(rows->rows_read, 2 * n);
 }
 
 }  // namespace

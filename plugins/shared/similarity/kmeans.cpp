@@ -76,14 +76,11 @@ class KMeans {
     const linalg::ExactIndex index(out.centres, dim_, metric_);
     out.member.resize(count_);
     distance_.resize(count_);
-    parallel_.for_each(blocks_, [&](std::size_t b) {
-      const std::size_t first = b * step_;
-      const auto found = index.search(rows_.subspan(first * dim_, (end(b) - first) * dim_), 1);
-      for (std::size_t r = first; r < end(b); ++r) {
-        out.member[r] = found[r - first].row;
-        distance_[r] = -found[r - first].similarity;
-      }
-    });
+    const std::vector<linalg::Neighbour> nearest = index.search(rows_, 1, {}, parallel_);
+    for (std::size_t r = 0; r < count_; ++r) {
+      out.member[r] = nearest[r].row;
+      distance_[r] = -nearest[r].similarity;
+    }
   }
 
   void move_centres(Clusters& out) {

@@ -52,6 +52,26 @@ std::vector<float> Preparation::all(linalg::FeatureRows&& rows, Parallel& parall
   return out;
 }
 
+void Preparation::for_each_group(
+    const RowSet& set, Parallel& parallel,
+    const std::function<void(std::size_t, std::size_t, std::span<const float>)>& body) const {
+  constexpr std::size_t kGroupBytes = std::size_t{64} << 20;
+  const std::size_t step = linalg::rows_per_block(set.dim());
+  const std::size_t blocks =
+      std::max<std::size_t>(1, kGroupBytes / (step * std::max(set.dim(), dims()) * sizeof(float)));
+  std::vector<float> queries(std::min(blocks * step, set.rows()) * dims());
+  for (std::size_t first = 0; first < set.rows(); first += blocks * step) {
+    const std::size_t count = std::min(blocks * step, set.rows() - first);
+    linalg::read_blocks(
+        set, first, first + count, parallel, [&](std::size_t at, std::size_t n, float* features) {
+          const std::vector<float> some = apply(n, features, [&](std::size_t r) { return set.key(at + r); });
+          std::copy(some.begin(), some.end(),
+                    queries.begin() + static_cast<std::ptrdiff_t>((at - first) * dims()));
+        });
+    body(first, count, {queries.data(), count * dims()});
+  }
+}
+
 void Preparation::save(Bundle& bundle) const {
   bundle.facts["dim"] = static_cast<std::int64_t>(inputs_);
   bundle.facts["metric"] = linalg::metric_names()[static_cast<std::size_t>(metric_)];
@@ -69,6 +89,19 @@ Preparation Preparation::load(const Bundle& bundle) {
         embedding->inputs(), inputs));
   }
   return Preparation(inputs, std::move(embedding), metric);
+}
+
+PreparedRows::PreparedRows(linalg::FeatureRows rows, Preparation preparation)
+    : rows_(std::move(rows)),
+      preparation_(std::move(preparation)),
+      shape_{static_cast<std::int64_t>(rows_.rows()), static_cast<std::int64_t>(preparation_.dims())} {}
+
+void PreparedRows::read(std::size_t first, std::size_t count, void* out) const {
+  std::vector<float> features(count * rows_.dim());
+  rows_.read(first, count, features.data());
+  const std::vector<float> prepared =
+      preparation_.apply(count, features.data(), [&](std::size_t r) { return rows_.key(first + r); });
+  std::copy(prepared.begin(), prepared.end(), static_cast<float*>(out));
 }
 
 }  // namespace graft

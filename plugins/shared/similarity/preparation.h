@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -34,6 +35,12 @@ class Preparation {
   std::vector<float> block(const linalg::FeatureRows& rows, std::size_t block) const;
   /// All rows. Those without an embedding are taken over from memory, where they are.
   std::vector<float> all(linalg::FeatureRows&& rows, Parallel& parallel) const;
+  /// The rows of a table as queries, some tens of MiB at a time and in order: for searches that go over all
+  /// the rows of an index each time. `first` is a multiple of linalg::rows_per_block. Throws Error as
+  /// `apply`, and naming the row when a feature is not finite.
+  void for_each_group(const RowSet& set, Parallel& parallel,
+                      const std::function<void(std::size_t first, std::size_t count,
+                                               std::span<const float> queries)>& body) const;
 
   void save(Bundle& bundle) const;
   /// Throws Error naming what is missing or mis-shaped.
@@ -43,6 +50,20 @@ class Preparation {
   std::size_t inputs_;
   std::optional<Embedding> embedding_;
   linalg::Metric metric_;
+};
+
+/// The rows of a table, prepared anew whenever they are read: f32, rows x dims. The table must outlive it.
+class PreparedRows final : public TensorReader {
+ public:
+  PreparedRows(linalg::FeatureRows rows, Preparation preparation);
+  DType dtype() const override { return DType::F32; }
+  const Shape& shape() const override { return shape_; }
+  void read(std::size_t first, std::size_t count, void* out) const override;
+
+ private:
+  linalg::FeatureRows rows_;
+  Preparation preparation_;
+  Shape shape_;
 };
 
 }  // namespace graft

@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::size_t kQueryBlock = 64;
 constexpr std::size_t kRowTile = 512;
+constexpr std::size_t kGroupBytes = std::size_t{128}
+                                    << 20;  // of the relevant rows of queries that are looked at
 
 struct Ranked {
   double similarity;
@@ -40,114 +42,149 @@ struct Sums {
   double map_at_r = 0, average_precision = 0;
 };
 
+/// One query, and where its relevant rows are in the ranking of all rows. Only their ranks matter: they are
+/// sorted by exact similarity, and every other row is counted in before those that it is nearer than.
 class Ranking {
  public:
-  Ranking(const linalg::ExactIndex& index, std::span<const std::int32_t> labels,
-          const std::vector<std::size_t>& ks)
-      : index_(index), labels_(labels), ks_(ks), half_squares_(index.size()) {
-    for (std::size_t r = 0; r < index.size(); ++r) {
-      const double square =
-          linalg::exact_similarity(linalg::Metric::Cosine, index.row(r), index.row(r), index.dim());
-      longest_ = std::max(longest_, std::sqrt(square));
-      half_squares_[r] = square / 2;
-    }
+  Ranking(const linalg::ExactIndex& index, const float* query, std::int32_t label, linalg::RowRange excluded)
+      : index_(index), query_(query), label_(label), excluded_(excluded), half_square_(square_of(query) / 2) {
+    rounding_ = 1e-13 * index.longest() * (std::sqrt(2 * half_square_) + index.longest()) *
+                std::sqrt(static_cast<double>(index.dim()));
+  }
+  /// Bytes that it holds.
+  static std::size_t bytes(std::size_t relevant) {
+    return relevant * (sizeof(Ranked) + sizeof(double) + sizeof(std::size_t));
   }
 
-  /// Similarities of some queries to all rows from a product in double: right but for rounding.
-  std::vector<double> nearly(const float* queries, std::size_t count) const {
-    const std::size_t n = index_.size();
-    const std::size_t dim = index_.dim();
-    const std::vector<double> q(queries, queries + count * dim);
-    std::vector<double> out(count * n), tile;
-    for (std::size_t first = 0; first < n; first += kRowTile) {
-      const std::size_t rows = std::min(kRowTile, n - first);
-      tile.assign(index_.row(first), index_.row(first) + rows * dim);
-      linalg::multiply_nt({q.data(), count, dim}, {tile.data(), rows, dim},
-                          {out.data() + first, count, rows, n});
-    }
-    if (index_.metric() == linalg::Metric::Cosine) return out;
+  /// First all rows, part by part, for the relevant ones among them.
+  void find_relevant(std::size_t first, std::size_t count, const float* rows,
+                     std::span<const std::int32_t> labels) {
     for (std::size_t i = 0; i < count; ++i) {
-      const double half = square(queries + i * dim) / 2;
-      for (std::size_t r = 0; r < n; ++r) out[i * n + r] = 2 * (out[i * n + r] - half_squares_[r] - half);
+      const auto r = static_cast<std::uint32_t>(first + i);
+      if (labels[r] == label_ && !excluded_.contains(r))
+        relevant_.push_back(exactly(r, rows + i * index_.dim()));
     }
-    return out;
+  }
+  void sort_relevant() {
+    std::sort(relevant_.begin(), relevant_.end(),
+              [](const Ranked& a, const Ranked& b) { return a.before(b); });
+    falling_.resize(relevant_.size());
+    std::transform(relevant_.begin(), relevant_.end(), falling_.begin(),
+                   [](const Ranked& r) { return r.similarity; });
+    behind_.resize(relevant_.size() + 1);
   }
 
-  /// Adds one query. Only the ranks of its relevant rows matter: they are sorted by exact similarity, and
-  /// every other row is counted in before those that it is nearer than.
-  void add(const float* query, std::int32_t label, linalg::RowRange excluded, const double* nearly,
-           Sums& sums) const {
-    std::vector<Ranked> relevant;
-    for (std::uint32_t r = 0; r < index_.size(); ++r) {
-      if (labels_[r] == label && !excluded.contains(r)) relevant.push_back(exactly(query, r));
+  /// Then all rows again: `products` with the query in double, right but for rounding, and for Euclidean
+  /// `half_squares` of the rows.
+  void count_others(std::size_t first, std::size_t count, const float* rows,
+                    std::span<const std::int32_t> labels, const double* products,
+                    const double* half_squares) {
+    if (relevant_.empty()) return;
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto r = static_cast<std::uint32_t>(first + i);
+      if (labels[r] == label_ || excluded_.contains(r)) continue;
+      const double nearly = index_.metric() == linalg::Metric::Cosine
+                                ? products[i]
+                                : 2 * (products[i] - half_squares[i] - half_square_);
+      ++behind_[place(r, rows + i * index_.dim(), nearly)];
     }
-    if (relevant.empty()) {
+  }
+
+  void add_to(Sums& sums, const std::vector<std::size_t>& ks) const {
+    if (relevant_.empty()) {
       ++sums.lone;
       return;
     }
-    std::sort(relevant.begin(), relevant.end(), [](const Ranked& a, const Ranked& b) { return a.before(b); });
-    const double rounding =
-        1e-13 * longest_ * (std::sqrt(square(query)) + longest_) * std::sqrt(index_.dim());
-    std::vector<double> falling(relevant.size());
-    std::transform(relevant.begin(), relevant.end(), falling.begin(),
-                   [](const Ranked& r) { return r.similarity; });
-    std::vector<std::size_t> behind(relevant.size() +
-                                    1);  // other rows by how many relevant ones are before them
-    for (std::uint32_t r = 0; r < index_.size(); ++r) {
-      if (labels_[r] == label || excluded.contains(r)) continue;
-      ++behind[place(query, r, nearly[r], rounding, relevant, falling)];
-    }
-    count(relevant.size(), behind, sums);
-  }
-
- private:
-  Ranked exactly(const float* query, std::uint32_t r) const {
-    return {linalg::exact_similarity(index_.metric(), query, index_.row(r), index_.dim()), r};
-  }
-  double square(const float* query) const {
-    return linalg::exact_similarity(linalg::Metric::Cosine, query, query, index_.dim());
-  }
-
-  /// How many relevant rows come before row r.
-  std::size_t place(const float* query, std::uint32_t r, double nearly, double rounding,
-                    const std::vector<Ranked>& relevant, const std::vector<double>& falling) const {
-    const std::size_t at = count_above(falling, nearly + rounding);
-    if (at == falling.size() || falling[at] < nearly - rounding) return at;
-    const Ranked exact = exactly(query, r);
-    return static_cast<std::size_t>(std::partition_point(relevant.begin(), relevant.end(),
-                                                         [&](const Ranked& a) { return a.before(exact); }) -
-                                    relevant.begin());
-  }
-
-  void count(std::size_t relevant, const std::vector<std::size_t>& behind, Sums& sums) const {
     ++sums.queries;
-    const auto all = static_cast<double>(relevant);
-    std::vector<std::size_t> within(ks_.size());
+    const auto all = static_cast<double>(relevant_.size());
+    std::vector<std::size_t> within(ks.size());
     std::size_t others = 0;
     double precisions = 0, up_to_r = 0;
-    for (std::size_t j = 0; j < relevant; ++j) {
-      others += behind[j];
+    for (std::size_t j = 0; j < relevant_.size(); ++j) {
+      others += behind_[j];
       const std::size_t rank = j + 1 + others;
       const double precision = static_cast<double>(j + 1) / static_cast<double>(rank);
       precisions += precision;
-      if (rank <= relevant) up_to_r += precision;
-      for (std::size_t i = 0; i < ks_.size(); ++i) within[i] += rank <= ks_[i] ? 1 : 0;
+      if (rank <= relevant_.size()) up_to_r += precision;
+      for (std::size_t i = 0; i < ks.size(); ++i) within[i] += rank <= ks[i] ? 1 : 0;
     }
     sums.average_precision += precisions / all;
     sums.map_at_r += up_to_r / all;
-    for (std::size_t i = 0; i < ks_.size(); ++i) {
+    for (std::size_t i = 0; i < ks.size(); ++i) {
       sums.hits[i] += within[i] > 0 ? 1 : 0;
-      sums.precision[i] += static_cast<double>(within[i]) / static_cast<double>(ks_[i]);
+      sums.precision[i] += static_cast<double>(within[i]) / static_cast<double>(ks[i]);
       sums.recall[i] += static_cast<double>(within[i]) / all;
     }
   }
 
+ private:
+  double square_of(const float* row) const {
+    return linalg::exact_similarity(linalg::Metric::Cosine, row, row, index_.dim());
+  }
+  Ranked exactly(std::uint32_t r, const float* row) const {
+    return {linalg::exact_similarity(index_.metric(), query_, row, index_.dim()), r};
+  }
+
+  /// How many relevant rows come before a row.
+  std::size_t place(std::uint32_t r, const float* row, double nearly) const {
+    const std::size_t at = count_above(falling_, nearly + rounding_);
+    if (at == falling_.size() || falling_[at] < nearly - rounding_) return at;
+    const Ranked exact = exactly(r, row);
+    return static_cast<std::size_t>(std::partition_point(relevant_.begin(), relevant_.end(),
+                                                         [&](const Ranked& a) { return a.before(exact); }) -
+                                    relevant_.begin());
+  }
+
   const linalg::ExactIndex& index_;
-  std::span<const std::int32_t> labels_;
-  const std::vector<std::size_t>& ks_;
-  std::vector<double> half_squares_;
-  double longest_ = 0;
+  const float* query_;
+  std::int32_t label_;
+  linalg::RowRange excluded_;
+  double half_square_;
+  double rounding_;
+  std::vector<Ranked> relevant_;
+  std::vector<double> falling_;      ///< Their similarities.
+  std::vector<std::size_t> behind_;  ///< Other rows by how many relevant ones are before them.
 };
+
+/// Ranks the queries [first, end), which fit in memory together, with two passes over the rows.
+std::vector<Ranking> rank(const linalg::ExactIndex& index, std::span<const std::int32_t> labels,
+                          const RetrievalQueries& queries, std::size_t first, std::size_t end,
+                          Parallel& parallel) {
+  const std::size_t dim = index.dim(), count = end - first;
+  const float* const features = queries.rows.data() + first * dim;
+  std::vector<Ranking> out;
+  for (std::size_t q = first; q < end; ++q)
+    out.emplace_back(index, queries.rows.data() + q * dim, queries.labels[q],
+                     queries.excluded.empty() ? linalg::RowRange{} : queries.excluded[q]);
+  index.for_each_part(parallel, [&](std::size_t begin, std::size_t rows, const float* part) {
+    parallel.for_each(count, [&](std::size_t q) { out[q].find_relevant(begin, rows, part, labels); });
+  });
+  parallel.for_each(count, [&](std::size_t q) { out[q].sort_relevant(); });
+  index.for_each_part(parallel, [&](std::size_t begin, std::size_t in_part, const float* part) {
+    parallel.for_each((count + kQueryBlock - 1) / kQueryBlock, [&](std::size_t b) {
+      const std::size_t n = std::min(kQueryBlock, count - b * kQueryBlock);
+      const float* const some = features + b * kQueryBlock * dim;
+      const std::vector<double> wide(some, some + n * dim);
+      std::vector<double> tile, products, half_squares;
+      for (std::size_t at = 0; at < in_part; at += kRowTile) {
+        const std::size_t rows = std::min(kRowTile, in_part - at);
+        const float* const here = part + at * dim;
+        tile.assign(here, here + rows * dim);
+        products.resize(n * rows);
+        linalg::multiply_nt({wide.data(), n, dim}, {tile.data(), rows, dim}, {products.data(), n, rows});
+        half_squares.resize(index.metric() == linalg::Metric::Euclidean ? rows : 0);
+        for (std::size_t r = 0; r < half_squares.size(); ++r) {
+          const float* const row = here + r * dim;
+          half_squares[r] = linalg::exact_similarity(linalg::Metric::Cosine, row, row, dim) / 2;
+        }
+        for (std::size_t q = 0; q < n; ++q)
+          out[b * kQueryBlock + q].count_others(begin + at, rows, here, labels, products.data() + q * rows,
+                                                half_squares.data());
+      }
+    });
+  });
+  return out;
+}
 
 }  // namespace
 
@@ -159,22 +196,20 @@ Retrieval retrieval(const linalg::ExactIndex& index, std::span<const std::int32_
   for (const std::size_t k : ks) {
     if (k + hidden <= index.size()) used.push_back(k);
   }
-  const Ranking ranking(index, labels, used);
+  std::map<std::int32_t, std::size_t> rows_of;
+  for (const std::int32_t label : labels) ++rows_of[label];
   const std::size_t n = queries.labels.size();
   std::vector<Sums> parts((n + kQueryBlock - 1) / kQueryBlock);
-  parallel.for_each(parts.size(), [&](std::size_t b) {
-    Sums& sums = parts[b];
+  for (Sums& sums : parts)
     for (auto* v : {&sums.hits, &sums.precision, &sums.recall}) v->assign(used.size(), 0);
-    const std::size_t first = b * kQueryBlock;
-    const std::size_t count = std::min(kQueryBlock, n - first);
-    const float* block = queries.rows.data() + first * index.dim();
-    const std::vector<double> nearly = ranking.nearly(block, count);
-    for (std::size_t q = 0; q < count; ++q) {
-      ranking.add(block + q * index.dim(), queries.labels[first + q],
-                  queries.excluded.empty() ? linalg::RowRange{} : queries.excluded[first + q],
-                  nearly.data() + q * index.size(), sums);
+  for (std::size_t first = 0, end = 0; first < n; first = end) {
+    for (std::size_t bytes = 0; end < n; ++end) {
+      bytes += Ranking::bytes(rows_of[queries.labels[end]]);
+      if (bytes > kGroupBytes && end > first) break;
     }
-  });
+    const std::vector<Ranking> ranked = rank(index, labels, queries, first, end, parallel);
+    for (std::size_t q = first; q < end; ++q) ranked[q - first].add_to(parts[q / kQueryBlock], used);
+  }
   Retrieval out;
   for (const Sums& part : parts) {
     out.queries += part.queries;

@@ -41,7 +41,8 @@ struct RetrievalQueries {
 };
 
 /// `labels` are those of the index. Figures for a k above the number of rows that every query sees are left
-/// out. Over the whole ranking, in double: meant for some thousands of queries at most.
+/// out. Over the whole ranking, in double: meant for some thousands of queries at most. Goes twice over the
+/// rows of the index for as many queries as have relevant rows of 128 MiB (32 bytes each).
 Retrieval retrieval(const linalg::ExactIndex& index, std::span<const std::int32_t> labels,
                     const RetrievalQueries& queries, const std::vector<std::size_t>& ks, Parallel& parallel);
 

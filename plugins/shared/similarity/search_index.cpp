@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <graft/error.h>
 
@@ -15,7 +16,7 @@
 namespace graft {
 namespace {
 
-constexpr std::size_t kRecallQueries = 64;  // that are searched together
+constexpr std::size_t kTogether = 64;  // queries that FAISS is asked at once
 
 void expect_faiss(const IndexChoice& choice) {
   if (choice.kind == IndexChoice::Kind::Exact || SearchIndex::Approximate::built_in()) return;
@@ -111,8 +112,9 @@ void SearchIndex::build() {
 }
 
 std::vector<linalg::Neighbour> SearchIndex::search(std::span<const float> queries, std::size_t k,
-                                                   std::span<const linalg::RowRange> excluded) const {
-  if (!approximate_) return exact_.search(queries, k, excluded);
+                                                   std::span<const linalg::RowRange> excluded,
+                                                   Parallel& parallel) const {
+  if (!approximate_) return exact_.search(queries, k, excluded, parallel);
   const std::size_t dim = exact_.dim();
   const std::size_t count = queries.size() / dim;
   k = std::min(k, exact_.size());
@@ -120,14 +122,20 @@ std::vector<linalg::Neighbour> SearchIndex::search(std::span<const float> querie
   for (const linalg::RowRange& range : excluded)
     hidden = std::max<std::size_t>(hidden, range.end - range.begin);
   const std::size_t ask = std::min(k + hidden, exact_.size());
-  const std::vector<std::int64_t> proposed = approximate_->search(queries, ask);
   std::vector<linalg::Neighbour> out(count * k);
-  for (std::size_t q = 0; q < count; ++q) {
-    const linalg::RowRange hide = excluded.empty() ? linalg::RowRange{} : excluded[q];
-    if (answer(q, {proposed.data() + q * ask, ask}, queries, k, hide, out.data() + q * k)) continue;
-    const auto found = exact_.search(queries.subspan(q * dim, dim), k, {&hide, 1});
-    std::copy(found.begin(), found.end(), out.begin() + static_cast<std::ptrdiff_t>(q * k));
-  }
+  parallel.for_each((count + kTogether - 1) / kTogether, [&](std::size_t b) {
+    Sequential within;
+    const std::size_t first = b * kTogether, n = std::min(kTogether, count - first);
+    const std::vector<std::int64_t> proposed =
+        approximate_->search(queries.subspan(first * dim, n * dim), ask);
+    for (std::size_t q = first; q < first + n; ++q) {
+      const linalg::RowRange hide = excluded.empty() ? linalg::RowRange{} : excluded[q];
+      if (answer(q, {proposed.data() + (q - first) * ask, ask}, queries, k, hide, out.data() + q * k))
+        continue;
+      const auto found = exact_.search(queries.subspan(q * dim, dim), k, {&hide, 1}, within);
+      std::copy(found.begin(), found.end(), out.begin() + static_cast<std::ptrdiff_t>(q * k));
+    }
+  });
   return out;
 }
 
@@ -153,34 +161,21 @@ bool SearchIndex::answer(std::size_t query, std::span<const std::int64_t> propos
 
 double SearchIndex::recall(std::span<const float> queries, std::size_t k,
                            std::span<const linalg::RowRange> excluded, Parallel& parallel) const {
-  const std::size_t dim = exact_.dim();
-  const std::size_t count = queries.size() / dim;
-  std::vector<std::size_t> found((count + kRecallQueries - 1) / kRecallQueries), wanted(found.size());
-  parallel.for_each(found.size(), [&](std::size_t b) {
-    const std::size_t first = b * kRecallQueries;
-    const std::size_t n = std::min(kRecallQueries, count - first);
-    const auto block = queries.subspan(first * dim, n * dim);
-    const auto hide = excluded.empty() ? excluded : excluded.subspan(first, n);
-    const auto ours = search(block, k, hide);
-    const auto exact = exact_.search(block, k, hide);
-    const std::size_t each = n == 0 ? 0 : exact.size() / n;
-    for (std::size_t q = 0; q < n; ++q) {
-      for (std::size_t i = q * each; i < (q + 1) * each && exact[i].row != linalg::ExactIndex::kNoRow; ++i) {
-        ++wanted[b];
-        const auto begin = ours.begin() + static_cast<std::ptrdiff_t>(q * each);
-        found[b] += std::any_of(begin, begin + static_cast<std::ptrdiff_t>(each),
-                                [&](const linalg::Neighbour& n) { return n.row == exact[i].row; })
-                        ? 1
-                        : 0;
-      }
+  const auto ours = search(queries, k, excluded, parallel);
+  const auto exact = exact_.search(queries, k, excluded, parallel);
+  const std::size_t each = std::min(k, exact_.size());
+  std::size_t hits = 0, all = 0;
+  for (std::size_t q = 0; q < exact.size(); q += each) {
+    const auto begin = ours.begin() + static_cast<std::ptrdiff_t>(q);
+    for (std::size_t i = q; i < q + each && exact[i].row != linalg::ExactIndex::kNoRow; ++i) {
+      ++all;
+      hits += std::any_of(begin, begin + static_cast<std::ptrdiff_t>(each),
+                          [&](const linalg::Neighbour& n) { return n.row == exact[i].row; })
+                  ? 1
+                  : 0;
     }
-  });
-  double hits = 0, all = 0;
-  for (std::size_t b = 0; b < found.size(); ++b) {
-    hits += static_cast<double>(found[b]);
-    all += static_cast<double>(wanted[b]);
   }
-  return all > 0 ? hits / all : 1;
+  return all > 0 ? static_cast<double>(hits) / static_cast<double>(all) : 1;
 }
 
 void SearchIndex::save(Bundle& bundle) const {
@@ -198,7 +193,8 @@ void SearchIndex::save(Bundle& bundle) const {
   }
 }
 
-SearchIndex SearchIndex::load(const Bundle& bundle, linalg::ExactIndex rows) {
+SearchIndex SearchIndex::load(const Bundle& bundle, std::shared_ptr<const TensorReader> rows,
+                              linalg::Metric metric, std::size_t cache_bytes) {
   IndexChoice choice;
   std::vector<float> centres;
   const std::string name =
@@ -208,8 +204,7 @@ SearchIndex SearchIndex::load(const Bundle& bundle, linalg::ExactIndex rows) {
     choice.lists = linalg::count_fact(bundle, "index_nlist", 1);
     choice.probes = linalg::count_fact(bundle, "index_nprobe", 1);
     centres =
-        linalg::floats(bundle, "index.centres",
-                       {static_cast<std::int64_t>(*choice.lists), static_cast<std::int64_t>(rows.dim())});
+        linalg::floats(bundle, "index.centres", {static_cast<std::int64_t>(*choice.lists), rows->shape()[1]});
   } else if (name == "hnsw") {
     choice.kind = IndexChoice::Kind::Hnsw;
     choice.links = linalg::count_fact(bundle, "index_m", 2);
@@ -221,7 +216,10 @@ SearchIndex SearchIndex::load(const Bundle& bundle, linalg::ExactIndex rows) {
                     "another learner; train the model again",
                     name));
   }
-  return SearchIndex(std::move(rows), choice, std::move(centres));
+  if (choice.kind != IndexChoice::Kind::Exact) cache_bytes = std::numeric_limits<std::size_t>::max();
+  Sequential sequential;
+  return SearchIndex(linalg::ExactIndex(std::move(rows), metric, cache_bytes, sequential), choice,
+                     std::move(centres));
 }
 
 }  // namespace graft

@@ -40,6 +40,7 @@ struct IndexChoice {
 /// of threads. Immutable; any thread.
 class SearchIndex {
  public:
+  /// `rows` must be in memory but for IndexChoice::Kind::Exact.
   SearchIndex(linalg::ExactIndex rows, const IndexChoice& choice, std::uint64_t seed, Parallel& parallel);
   SearchIndex(SearchIndex&&) noexcept;
   ~SearchIndex();
@@ -48,7 +49,7 @@ class SearchIndex {
   const IndexChoice& choice() const { return choice_; }
   /// As linalg::ExactIndex::search.
   std::vector<linalg::Neighbour> search(std::span<const float> queries, std::size_t k,
-                                        std::span<const linalg::RowRange> excluded = {}) const;
+                                        std::span<const linalg::RowRange> excluded, Parallel& parallel) const;
 
   /// Share of the k exact neighbours of the queries that the index finds.
   double recall(std::span<const float> queries, std::size_t k, std::span<const linalg::RowRange> excluded,
@@ -56,9 +57,11 @@ class SearchIndex {
 
   /// Facts and tensors whose names begin with "index", but for the rows themselves.
   void save(Bundle& bundle) const;
-  /// Builds the index of a bundle anew around the rows. Throws Error when FAISS is needed and was not built
-  /// in, and naming what is missing or mis-shaped.
-  static SearchIndex load(const Bundle& bundle, linalg::ExactIndex rows);
+  /// Builds the index of a bundle anew around the rows, which an exact one holds in memory up to
+  /// `cache_bytes`, others in any case. Throws Error when FAISS is needed and was not built in, and naming
+  /// what is missing or mis-shaped.
+  static SearchIndex load(const Bundle& bundle, std::shared_ptr<const TensorReader> rows,
+                          linalg::Metric metric, std::size_t cache_bytes);
 
   struct Approximate;
 

@@ -60,7 +60,7 @@ TEST(SearchIndex, ExactIsTheExactIndex) {
   const ExactIndex exact(clustered(200, 6, 2), 6, Metric::Cosine);
   const SearchIndex index(exact, {}, 1, sequential);
   const std::vector<float> queries = clustered(10, 6, 3);
-  const auto a = index.search(queries, 5), b = exact.search(queries, 5);
+  const auto a = index.search(queries, 5, {}, sequential), b = exact.search(queries, 5, {}, sequential);
   ASSERT_EQ(a.size(), b.size());
   for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(a[i].row, b[i].row);
   EXPECT_EQ(index.recall(queries, 5, {}, sequential), 1);
@@ -85,7 +85,7 @@ TEST(SearchIndex, FindsMostOfTheNeighboursAndOrdersThemExactly) {
     for (const char* json : kApproximate) {
       const SearchIndex index(ExactIndex(clustered(3000, 16, 2), 16, metric), IndexChoice::from(given(json)),
                               1, sequential);
-      const auto found = index.search(queries, 10);
+      const auto found = index.search(queries, 10, {}, sequential);
       ASSERT_EQ(found.size(), 1000U);
       for (std::size_t i = 0; i < found.size(); ++i) {
         ASSERT_EQ(found[i].similarity, linalg::exact_similarity(metric, queries.data() + i / 10 * 16,
@@ -116,10 +116,10 @@ TEST(SearchIndex, HasTheSameBitsForAnyNumberOfThreadsAndBatches) {
   for (const char* json : kApproximate) {
     const SearchIndex a(rows, IndexChoice::from(given(json)), 1, one);
     const SearchIndex b(rows, IndexChoice::from(given(json)), 1, four);
-    const auto want = rows_of(a.search(queries, 5));
+    const auto want = rows_of(a.search(queries, 5, {}, one));
     std::vector<std::uint32_t> single(want.size());
     four.for_each(60, [&](std::size_t q) {
-      const auto found = rows_of(b.search({queries.data() + q * 16, 16}, 5));
+      const auto found = rows_of(b.search({queries.data() + q * 16, 16}, 5, {}, one));
       std::copy(found.begin(), found.end(), single.begin() + static_cast<std::ptrdiff_t>(q * 5));
     });
     EXPECT_EQ(single, want) << json;
@@ -132,8 +132,10 @@ TEST(SearchIndex, AnswersExactlyWhereTooFewAreFound) {
   const std::vector<float> queries = clustered(9, 8, 3);
   const SearchIndex index(
       rows, IndexChoice::from(given(R"({"index": {"ivf": {"nlist": 100, "nprobe": 1}}})")), 1, sequential);
-  EXPECT_EQ(rows_of(index.search(queries, 150)), rows_of(rows.search(queries, 150)));
-  EXPECT_EQ(rows_of(index.search(queries, 1000)), rows_of(rows.search(queries, 1000)));
+  EXPECT_EQ(rows_of(index.search(queries, 150, {}, sequential)),
+            rows_of(rows.search(queries, 150, {}, sequential)));
+  EXPECT_EQ(rows_of(index.search(queries, 1000, {}, sequential)),
+            rows_of(rows.search(queries, 1000, {}, sequential)));
 }
 
 TEST(SearchIndex, LeavesExcludedRowsOut) {
@@ -143,7 +145,7 @@ TEST(SearchIndex, LeavesExcludedRowsOut) {
   for (std::uint32_t r = 0; r < 50; ++r) self.push_back({r, r + 1});
   for (const char* json : kApproximate) {
     const SearchIndex index(rows, IndexChoice::from(given(json)), 1, sequential);
-    const auto found = index.search({rows.rows().data(), 50 * 8}, 4, self);
+    const auto found = index.search({rows.rows().data(), 50 * 8}, 4, self, sequential);
     ASSERT_EQ(found.size(), 200U);
     for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NE(found[i].row, i / 4);
   }
@@ -158,13 +160,15 @@ TEST(SearchIndex, FindsAsBeforeAfterSavingAndLoading) {
     Bundle bundle;
     index.save(bundle);
     bundle.facts = Value::from_json(bundle.facts.to_json());
-    EXPECT_EQ(rows_of(SearchIndex::load(bundle, rows).search(queries, 7)), rows_of(index.search(queries, 7)))
+    EXPECT_EQ(rows_of(SearchIndex::load(bundle, rows.reader(), Metric::Euclidean, 0)
+                          .search(queries, 7, {}, sequential)),
+              rows_of(index.search(queries, 7, {}, sequential)))
         << json;
   }
   Bundle damaged;
   damaged.facts["index"] = "lsh";
   EXPECT_THAT(
-      message([&] { SearchIndex::load(damaged, rows); }),
+      message([&] { SearchIndex::load(damaged, rows.reader(), Metric::Euclidean, 0); }),
       StrEq(
           "'index' of the bundle is 'lsh': expected exact, ivf or hnsw; the bundle is damaged or of another "
           "learner; train the model again"));
@@ -177,7 +181,7 @@ TEST(SearchIndex, WorksWithFewAndEqualRows) {
       const SearchIndex index(ExactIndex(std::vector<float>(n * 3, 0.5F), 3, Metric::Euclidean),
                               IndexChoice::from(given(json)), 1, sequential);
       const std::vector<float> query = {1, 2, 3};
-      const auto found = index.search(query, 5);
+      const auto found = index.search(query, 5, {}, sequential);
       EXPECT_EQ(found.size(), std::min<std::size_t>(n, 5));
       for (const Neighbour& neighbour : found) EXPECT_LT(neighbour.row, n);
     }

@@ -45,7 +45,7 @@ TEST(Registry, GateComparesSymbolSizeApiAbiAndName) {
             "wanted the symbol graft_plugin, got a shared object without it; declare the plugin with "
             "GRAFT_PLUGIN(...), or remove the file from the plugin folder");
   EXPECT_EQ(refusal("wrong_api"),
-            "wanted plugin API 4, got plugin API 99; update graft, or rebuild the plugin with its headers");
+            "wanted plugin API 5, got plugin API 99; update graft, or rebuild the plugin with its headers");
   EXPECT_EQ(refusal("wrong_abi"),
             "wanted ABI '" GRAFT_ABI_TAG
             "', got ABI 'c++98 of another planet'; rebuild the plugin with the compiler and flags "
@@ -92,7 +92,7 @@ TEST(Registry, ASchemaFileOfAnotherApiIsRefusedWithoutLoading) {
   folder.write("old.json", to_json({GRAFT_PLUGIN_API + 1, GRAFT_ABI_TAG, test::FakePlugins::usual()[0]}));
   const Registry registry({folder.path()});
   ASSERT_EQ(registry.rejected().size(), 1u);
-  EXPECT_EQ(registry.rejected()[0].got, "plugin API 5");
+  EXPECT_EQ(registry.rejected()[0].got, "plugin API 6");
 }
 
 }  // namespace

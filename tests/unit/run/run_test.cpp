@@ -1,7 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <filesystem>
+#include <memory>
 
 #include <graft/error.h>
 #include <graft/random.h>
@@ -11,6 +14,7 @@
 #include "run/bundle_file.h"
 #include "run/leaks.h"
 #include "run/learning.h"
+#include "store/files.h"
 #include "temp_folder.h"
 
 namespace graft {
@@ -39,11 +43,75 @@ TEST(Bundle, ComesBackToTheLastBit) {
   EXPECT_EQ(std::memcmp(back.tensors.at("w").data, bundle.tensors.at("w").data, 24), 0);
 }
 
+/// Row r is [r, r + 0.5, r + 1]; remembers the longest read.
+class Staircase final : public TensorReader {
+ public:
+  explicit Staircase(std::int64_t rows) : shape_{rows, 3} {}
+  DType dtype() const override { return DType::F32; }
+  const Shape& shape() const override { return shape_; }
+  void read(std::size_t first, std::size_t count, void* out) const override {
+    longest = std::max(longest, count);
+    auto* to = static_cast<float*>(out);
+    for (std::size_t r = first; r < first + count; ++r)
+      for (int d = 0; d < 3; ++d) *to++ = static_cast<float>(r) + 0.5f * static_cast<float>(d);
+  }
+  mutable std::size_t longest = 0;
+
+ private:
+  Shape shape_;
+};
+
+TEST(Bundle, LargeTensorsAreWrittenAndReadInBlocks) {
+  const test::TempFolder folder;
+  constexpr std::int64_t kRows = 1'000'000;  // 12 MB
+  const auto stairs = std::make_shared<Staircase>(kRows);
+  Bundle bundle;
+  bundle.tensors["odd"] = Tensor::allocate(DType::U8, {3});  // what follows is not aligned
+  std::memset(bundle.tensors["odd"].data, 7, 3);
+  bundle.large["stairs"] = stairs;
+  bundle.large["none"] = std::make_shared<Staircase>(0);
+  save_bundle(folder / "m", bundle);
+  EXPECT_LE(stairs->longest * 12, std::size_t{4} << 20);
+
+  const Bundle back = load_bundle(folder / "m");
+  ASSERT_EQ(back.tensors.size(), 1u);
+  EXPECT_EQ(static_cast<const std::uint8_t*>(back.tensors.at("odd").data)[2], 7);
+  EXPECT_EQ(back.large.at("none")->shape(), (Shape{0, 3}));
+  const TensorReader& read = *back.large.at("stairs");
+  EXPECT_EQ(read.dtype(), DType::F32);
+  ASSERT_EQ(read.shape(), (Shape{kRows, 3}));
+  std::vector<float> got(3 * 1000), want(got.size());
+  for (const std::size_t first : {std::size_t{0}, std::size_t{123456}, std::size_t{kRows - 1000}}) {
+    read.read(first, 1000, got.data());
+    stairs->read(first, 1000, want.data());
+    EXPECT_EQ(got, want);
+  }
+  save_bundle(folder / "again", back);  // as a calibrator does
+  EXPECT_EQ(sha256_of_file(folder / "again/weights.safetensors"),
+            sha256_of_file(folder / "m/weights.safetensors"));
+  EXPECT_EQ(read_file(folder / "again/bundle.json"), read_file(folder / "m/bundle.json"));
+
+  std::filesystem::resize_file(folder / "m/weights.safetensors", 1'000'000);
+  try {
+    read.read(kRows - 1000, 1000, got.data());
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.what(), (folder / "m/weights.safetensors").string() +
+                            ": ends before its tensors do: it was cut off while it was read");
+  }
+}
+
 TEST(Bundle, EveryTruncationAndWrongRangeIsAnError) {
+  const test::TempFolder folder;
+  folder.write("bundle.json", "{}");
+  const auto load = [&](const std::string& weights) {
+    folder.write("weights.safetensors", weights);
+    return load_bundle(folder / "");
+  };
   const std::string good = to_safetensors({{"a", tensor({4}, 1)}, {"b", tensor({2, 2}, 2)}});
-  ASSERT_EQ(from_safetensors(good).size(), 2u);
-  for (std::size_t n = 0; n < good.size(); ++n) EXPECT_THROW(from_safetensors(good.substr(0, n)), Error) << n;
-  EXPECT_THROW(from_safetensors(good + "x"), Error);
+  ASSERT_EQ(load(good).tensors.size(), 2u);
+  for (std::size_t n = 0; n < good.size(); ++n) EXPECT_THROW(load(good.substr(0, n)), Error) << n;
+  EXPECT_THROW(load(good + "x"), Error);
   const auto with = [](const std::string& header, std::size_t data) {
     const std::uint64_t n = header.size();
     return std::string(reinterpret_cast<const char*>(&n), 8) + header + std::string(data, 'x');
@@ -58,7 +126,7 @@ TEST(Bundle, EveryTruncationAndWrongRangeIsAnError) {
        R"({"a":{"dtype":"F32","shape":[5],"data_offsets":[0,16]}})",
        R"({"a":{"dtype":"C64","shape":[2],"data_offsets":[0,16]}})",
        R"({"a":{"shape":[2],"data_offsets":[0,16]}})", R"({"a":7})", R"([])"})
-    EXPECT_THROW(from_safetensors(with(header, 16)), Error) << header;
+    EXPECT_THROW(load(with(header, 16)), Error) << header;
 }
 
 TEST(Csv, FieldsAreQuotedWhenTheyMustBe) {

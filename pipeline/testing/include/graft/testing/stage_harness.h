@@ -50,7 +50,7 @@ class GRAFT_API StageHarness {
   std::vector<Outcome> apply_batch(std::vector<Payload> in);
   /// Collector: the encoded row and its format.
   std::pair<Collector::RowFormat, std::vector<std::uint8_t>> collect(Payload in);
-  /// Learner.
+  /// Learner. The rows and this must outlive the predictor, which may read them.
   LearnerResult fit(const RowSet& train, const RowSet& val, std::vector<std::string> classes,
                     Parallel* parallel = nullptr, bool multi_label = false);
   /// Calibrator.
