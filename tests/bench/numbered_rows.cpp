@@ -10,7 +10,9 @@ namespace {
 class NumberedRows final : public graft::Source {
  public:
   explicit NumberedRows(const graft::StageContext& context)
-      : rows_(context.params.get<std::int64_t>("rows")), dim_(context.params.get<std::int64_t>("dim")) {}
+      : rows_(context.params.get<std::int64_t>("rows")),
+        dim_(context.params.get<std::int64_t>("dim")),
+        val_(context.params.get<std::int64_t>("val")) {}
   std::vector<std::string> classes() const override { return {"even", "odd"}; }
   std::optional<std::size_t> count() override { return static_cast<std::size_t>(rows_); }
   bool next(graft::Entry& entry) override {
@@ -20,7 +22,7 @@ class NumberedRows final : public graft::Source {
     std::snprintf(key, sizeof key, "train/class%02d/image_%09lld.jpg", static_cast<int>(at_ % 100),
                   static_cast<long long>(at_));
     entry.key = key;
-    entry.split = at_ % 10 == 0 ? graft::Split::Val : graft::Split::Train;
+    entry.split = at_ < val_ ? graft::Split::Val : graft::Split::Train;
     entry.labels = {static_cast<std::int32_t>(at_ % 2)};
     entry.content = graft::digest(&at_, sizeof at_);
     ++at_;
@@ -37,13 +39,15 @@ class NumberedRows final : public graft::Source {
   }
 
  private:
-  std::int64_t rows_, dim_, at_ = 0;
+  std::int64_t rows_, dim_, val_, at_ = 0;
 };
 
 }  // namespace
 
-GRAFT_PLUGIN(numbered_rows, "1.0.0", NumberedRows,
-             graft::PluginSchema::source("Makes rows of numbers.")
-                 .output("out", graft::PortType::Tensor, "f32[{dim}]", "A row.")
-                 .param(graft::integer("rows").required().range(1, 1000000000).doc("How many."))
-                 .param(graft::integer("dim").required().range(1, 65536).doc("Numbers in each.")))
+GRAFT_PLUGIN(
+    numbered_rows, "1.0.0", NumberedRows,
+    graft::PluginSchema::source("Makes rows of numbers.")
+        .output("out", graft::PortType::Tensor, "f32[{dim}]", "A row.")
+        .param(graft::integer("rows").required().range(1, 1000000000).doc("How many."))
+        .param(graft::integer("dim").required().range(1, 65536).doc("Numbers in each."))
+        .param(graft::integer("val", 1000).range(0, 1000000000).doc("The first so many are for val.")))

@@ -28,7 +28,21 @@ for run in first second; do
   command time -f "$run run of the program: %e s, peak %M KiB" "$build/graft" run "$work/million.yaml" \
     --plugin-dir "$build/bench-plugins" --store "$work/store" --out "$work/out"
 done
-rm -rf "$work/store" "$work/out"
+
+echo "== k nearest neighbours of 1,000 rows among 999,000 rows of 512 numbers, read as they are needed and held in memory"
+cat >"$work/nearest.yaml" <<END
+extends: million.yaml
+stages:
+  knn: {plugin: knn, from: table, with: {k: 20, retrieval: 0}}
+END
+for cache in 256 8192; do
+  command time -f "cache $cache MiB: %e s, peak %M KiB" "$build/graft" run "$work/nearest.yaml" --quiet \
+    --plugin-dir "$build/bench-plugins" --store "$work/store" --out "$work/out$cache" --set knn.cache=$cache
+done
+for file in predictions/knn.csv neighbours/knn.csv models/knn/weights.safetensors; do
+  cmp "$work/out256/$file" "$work/out8192/$file" && echo "  $file: the same bytes"
+done
+rm -rf "$work/store" "$work"/out*
 
 echo "== learners: exact k nearest neighbours, against FAISS and NumPy"
 "$build/learners_bench" "$(nproc)"

@@ -27,10 +27,23 @@ std::vector<std::vector<std::string>> csv(const std::filesystem::path& path) {
   return out;
 }
 
-constexpr const char* kLearners[] = {"linear_probe", "mlp", "knn", "prototypes", "hybrid"};
+struct StageOf {
+  const char* name;
+  const char* plugin;
+  const char* with;
+};
+void PrintTo(const StageOf& stage, std::ostream* out) {
+  *out << stage.name;
+}
+constexpr StageOf kLearners[] = {{"linear_probe", "linear_probe", "{}"},
+                                 {"mlp", "mlp", "{}"},
+                                 {"knn", "knn", "{}"},
+                                 {"knn_of_read_rows", "knn", "{cache: 0}"},
+                                 {"prototypes", "prototypes", "{}"},
+                                 {"hybrid", "hybrid", "{}"}};
 
 /// One run with every learner of tables, shared by the tests.
-class BundleTest : public ::testing::TestWithParam<const char*> {
+class BundleTest : public ::testing::TestWithParam<StageOf> {
  protected:
   static void SetUpTestSuite() {
     folder_ = std::make_unique<TempFolder>();
@@ -66,8 +79,9 @@ stages:
 
   static std::string learners() {
     std::string out;
-    for (const char* name : kLearners)
-      out += std::string("  ") + name + ": {plugin: " + name + ", from: rows}\n";
+    for (const StageOf& stage : kLearners)
+      out += std::string("  ") + stage.name + ": {plugin: " + stage.plugin +
+             ", from: rows, with: " + stage.with + "}\n";
     return out;
   }
 
@@ -76,15 +90,15 @@ stages:
   static inline std::unique_ptr<MemoryRows> test_;
 };
 INSTANTIATE_TEST_SUITE_P(Learners, BundleTest, ::testing::ValuesIn(kLearners),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& info) { return std::string(info.param.name); });
 
 TEST_P(BundleTest, GivesTheScoresOfTheRun) {
   ASSERT_EQ(program_.exit_code, 0) << program_.err;
   ASSERT_NE(test_, nullptr);
   ASSERT_EQ(test_->rows(), 40u);
-  const std::string name = GetParam();
+  const std::string name = GetParam().name;
   const Bundle bundle = load_bundle(*folder_ / "out/models" / name);
-  testing::StageHarness stage(name);
+  testing::StageHarness stage(GetParam().plugin, GetParam().with);
   Sequential sequential;
   const Scores scores = stage.as<Learner>().load(bundle)->predict({test_.get()}, sequential);
   std::size_t row = 0;

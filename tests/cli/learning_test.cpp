@@ -58,6 +58,23 @@ TEST(Comparison, IsTheSameForAnyNumberOfThreads) {
     EXPECT_EQ(slurp(folder / "one" / file), slurp(folder / "eight" / file)) << file;
 }
 
+TEST(Comparison, IsTheSameWhetherNeighboursAreHeldInMemoryOrRead) {
+  const TempFolder folder;
+  Outcome held = run(folder, kCompared, "held");
+  ASSERT_EQ(held.program.exit_code, 0) << held.program.err;
+  Outcome read = run(folder, kCompared, "read", {"--set", "knn.cache=0"});
+  ASSERT_EQ(read.program.exit_code, 0) << read.program.err;
+  for (Outcome* r : {&held, &read}) {
+    r->results.erase("timings");
+    r->results.erase("tables");
+  }
+  EXPECT_EQ(held.results, read.results);
+  for (const char* file :
+       {"reports/comparison/folds.csv", "reports/comparison/shots.csv", "neighbours/knn.csv",
+        "predictions/sure.csv", "models/knn/weights.safetensors", "models/sure/weights.safetensors"})
+    EXPECT_EQ(slurp(folder / "held" / file), slurp(folder / "read" / file)) << file;
+}
+
 TEST(Comparison, CalibratesInEveryTrialAndLeavesDecisions) {
   const TempFolder folder;
   const json r = run(folder, kCompared, "r").results;

@@ -12,8 +12,7 @@ namespace {
 
 constexpr std::size_t kQueryBlock = 64;
 constexpr std::size_t kRowTile = 512;
-constexpr std::size_t kGroupBytes = std::size_t{128}
-                                    << 20;  // of the relevant rows of queries that are looked at
+constexpr std::size_t kGroupBytes = std::size_t{256} << 20;  // of the queries that are ranked together
 
 struct Ranked {
   double similarity;
@@ -46,15 +45,16 @@ struct Sums {
 /// sorted by exact similarity, and every other row is counted in before those that it is nearer than.
 class Ranking {
  public:
-  Ranking(const linalg::ExactIndex& index, const float* query, std::int32_t label, linalg::RowRange excluded)
+  /// `rows`: of the label, in the index.
+  Ranking(const linalg::ExactIndex& index, const float* query, std::int32_t label, std::size_t rows,
+          linalg::RowRange excluded)
       : index_(index), query_(query), label_(label), excluded_(excluded), half_square_(square_of(query) / 2) {
     rounding_ = 1e-13 * index.longest() * (std::sqrt(2 * half_square_) + index.longest()) *
                 std::sqrt(static_cast<double>(index.dim()));
+    relevant_.reserve(rows);
   }
   /// Bytes that it holds.
-  static std::size_t bytes(std::size_t relevant) {
-    return relevant * (sizeof(Ranked) + sizeof(double) + sizeof(std::size_t));
-  }
+  static std::size_t bytes(std::size_t rows) { return rows * sizeof(Ranked); }
 
   /// First all rows, part by part, for the relevant ones among them.
   void find_relevant(std::size_t first, std::size_t count, const float* rows,
@@ -68,10 +68,14 @@ class Ranking {
   void sort_relevant() {
     std::sort(relevant_.begin(), relevant_.end(),
               [](const Ranked& a, const Ranked& b) { return a.before(b); });
-    falling_.resize(relevant_.size());
-    std::transform(relevant_.begin(), relevant_.end(), falling_.begin(),
-                   [](const Ranked& r) { return r.similarity; });
-    behind_.resize(relevant_.size() + 1);
+    falling_.reserve(relevant_.size());
+    rows_.reserve(relevant_.size());
+    for (const Ranked& r : relevant_) {
+      falling_.push_back(r.similarity);
+      rows_.push_back(r.row);
+    }
+    std::vector<Ranked>().swap(relevant_);
+    behind_.resize(falling_.size() + 1);
   }
 
   /// Then all rows again: `products` with the query in double, right but for rounding, and for Euclidean
@@ -79,7 +83,7 @@ class Ranking {
   void count_others(std::size_t first, std::size_t count, const float* rows,
                     std::span<const std::int32_t> labels, const double* products,
                     const double* half_squares) {
-    if (relevant_.empty()) return;
+    if (falling_.empty()) return;
     for (std::size_t i = 0; i < count; ++i) {
       const auto r = static_cast<std::uint32_t>(first + i);
       if (labels[r] == label_ || excluded_.contains(r)) continue;
@@ -91,21 +95,21 @@ class Ranking {
   }
 
   void add_to(Sums& sums, const std::vector<std::size_t>& ks) const {
-    if (relevant_.empty()) {
+    if (falling_.empty()) {
       ++sums.lone;
       return;
     }
     ++sums.queries;
-    const auto all = static_cast<double>(relevant_.size());
+    const auto all = static_cast<double>(falling_.size());
     std::vector<std::size_t> within(ks.size());
     std::size_t others = 0;
     double precisions = 0, up_to_r = 0;
-    for (std::size_t j = 0; j < relevant_.size(); ++j) {
+    for (std::size_t j = 0; j < falling_.size(); ++j) {
       others += behind_[j];
       const std::size_t rank = j + 1 + others;
       const double precision = static_cast<double>(j + 1) / static_cast<double>(rank);
       precisions += precision;
-      if (rank <= relevant_.size()) up_to_r += precision;
+      if (rank <= falling_.size()) up_to_r += precision;
       for (std::size_t i = 0; i < ks.size(); ++i) within[i] += rank <= ks[i] ? 1 : 0;
     }
     sums.average_precision += precisions / all;
@@ -129,10 +133,12 @@ class Ranking {
   std::size_t place(std::uint32_t r, const float* row, double nearly) const {
     const std::size_t at = count_above(falling_, nearly + rounding_);
     if (at == falling_.size() || falling_[at] < nearly - rounding_) return at;
-    const Ranked exact = exactly(r, row);
-    return static_cast<std::size_t>(std::partition_point(relevant_.begin(), relevant_.end(),
-                                                         [&](const Ranked& a) { return a.before(exact); }) -
-                                    relevant_.begin());
+    const double exact = exactly(r, row).similarity;
+    const auto above = rows_.begin() + static_cast<std::ptrdiff_t>(count_above(falling_, exact));
+    const auto equal = std::partition_point(above, rows_.end(), [&](const std::uint32_t& other) {
+      return falling_[&other - rows_.data()] == exact;
+    });
+    return static_cast<std::size_t>(std::lower_bound(above, equal, r) - rows_.begin());
   }
 
   const linalg::ExactIndex& index_;
@@ -141,21 +147,25 @@ class Ranking {
   linalg::RowRange excluded_;
   double half_square_;
   double rounding_;
-  std::vector<Ranked> relevant_;
-  std::vector<double> falling_;      ///< Their similarities.
-  std::vector<std::size_t> behind_;  ///< Other rows by how many relevant ones are before them.
+  std::vector<Ranked> relevant_;       ///< Until they are sorted; then
+  std::vector<double> falling_;        ///< their similarities, and
+  std::vector<std::uint32_t> rows_;    ///< which rows they are.
+  std::vector<std::uint32_t> behind_;  ///< Other rows by how many relevant ones are before them.
 };
 
 /// Ranks the queries [first, end), which fit in memory together, with two passes over the rows.
 std::vector<Ranking> rank(const linalg::ExactIndex& index, std::span<const std::int32_t> labels,
-                          const RetrievalQueries& queries, std::size_t first, std::size_t end,
-                          Parallel& parallel) {
+                          const std::map<std::int32_t, std::size_t>& rows_of, const RetrievalQueries& queries,
+                          std::size_t first, std::size_t end, Parallel& parallel) {
   const std::size_t dim = index.dim(), count = end - first;
   const float* const features = queries.rows.data() + first * dim;
   std::vector<Ranking> out;
-  for (std::size_t q = first; q < end; ++q)
+  for (std::size_t q = first; q < end; ++q) {
+    const auto known = rows_of.find(queries.labels[q]);
     out.emplace_back(index, queries.rows.data() + q * dim, queries.labels[q],
+                     known == rows_of.end() ? 0 : known->second,
                      queries.excluded.empty() ? linalg::RowRange{} : queries.excluded[q]);
+  }
   index.for_each_part(parallel, [&](std::size_t begin, std::size_t rows, const float* part) {
     parallel.for_each(count, [&](std::size_t q) { out[q].find_relevant(begin, rows, part, labels); });
   });
@@ -207,7 +217,7 @@ Retrieval retrieval(const linalg::ExactIndex& index, std::span<const std::int32_
       bytes += Ranking::bytes(rows_of[queries.labels[end]]);
       if (bytes > kGroupBytes && end > first) break;
     }
-    const std::vector<Ranking> ranked = rank(index, labels, queries, first, end, parallel);
+    const std::vector<Ranking> ranked = rank(index, labels, rows_of, queries, first, end, parallel);
     for (std::size_t q = first; q < end; ++q) ranked[q - first].add_to(parts[q / kQueryBlock], used);
   }
   Retrieval out;

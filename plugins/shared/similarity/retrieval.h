@@ -20,9 +20,10 @@ namespace graft {
 ///     hit_rate_at[k]          1 when one of the k most similar rows is relevant, else 0
 ///     precision_at[k]         P(k)
 ///     recall_at[k]            relevant rows among the k most similar, divided by R
-///     map_at_r                1/R sum over i <= R with a relevant row at rank i of P(i) (Musgrave et al.
-///     2020) mean_average_precision  1/R sum over all i with a relevant row at rank i of P(i)
+///     map_at_r                1/R sum over i <= R with a relevant row at rank i of P(i)
+///     mean_average_precision  1/R sum over all i with a relevant row at rank i of P(i)
 ///
+/// MAP@R is of Musgrave et al. 2020, "A metric learning reality check".
 /// Equal similarities: the lower row comes first.
 struct Retrieval {
   std::size_t queries = 0;  ///< That count: some row is relevant.
@@ -42,7 +43,7 @@ struct RetrievalQueries {
 
 /// `labels` are those of the index. Figures for a k above the number of rows that every query sees are left
 /// out. Over the whole ranking, in double: meant for some thousands of queries at most. Goes twice over the
-/// rows of the index for as many queries as have relevant rows of 128 MiB (32 bytes each).
+/// rows of the index for as many queries as have 16 million relevant rows together (256 MiB).
 Retrieval retrieval(const linalg::ExactIndex& index, std::span<const std::int32_t> labels,
                     const RetrievalQueries& queries, const std::vector<std::size_t>& ks, Parallel& parallel);
 
