@@ -12,34 +12,42 @@
 
 #include <graft/version.h>
 
+#include "store/files.h"
+
 namespace graft {
 
-std::string inputs_csv(const Plan& plan, const std::vector<const Listing*>& listings) {
-  std::string out = "source,key,split,label,status,stage,code,reason,duplicate_of\n";
-  for (const Listing* listing : listings) {
-    const std::vector<std::uint32_t> first = first_of_content(*listing);
-    const std::string& source = plan.stages[listing->source].id;
-    // Grown once: a list of millions is some hundred megabytes of text.
-    std::size_t bytes = out.size();
-    for (const ListedInput& input : listing->inputs) bytes += source.size() + input.key.size() + 40;
-    out.reserve(bytes);
-    for (std::size_t i = 0; i < first.size(); ++i) {
-      const ListedInput& input = listing->inputs[i];
-      std::string labels;
-      for (const std::int32_t label : input.labels)
-        labels += (labels.empty() ? "" : ";") + listing->classes.at(static_cast<std::size_t>(label));
-      fmt::format_to(std::back_inserter(out), "{},{},{},{},", source, csv_field(input.key),
-                     to_string(input.split), csv_field(labels));
-      if (input.reject)
-        fmt::format_to(std::back_inserter(out), "rejected,{},{},{},", input.reject->stage, input.reject->code,
-                       csv_field(input.reject->text));
-      else
-        out += "ok,,,,";
-      if (first[i] != i) out += csv_field(listing->inputs[first[i]].key);
-      out += '\n';
+void write_inputs_csv(const std::filesystem::path& path, const Plan& plan,
+                      const std::vector<const Listing*>& listings) {
+  constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
+  write_file_atomically(path, [&](int fd) {
+    std::string out = "source,key,split,label,status,stage,code,reason,duplicate_of\n";
+    const auto write_out = [&] {
+      write_all(fd, {reinterpret_cast<const std::uint8_t*>(out.data()), out.size()}, path);
+      out.clear();
+    };
+    for (const Listing* listing : listings) {
+      const std::vector<std::uint32_t> first = first_of_content(*listing);
+      const std::string& source = plan.stages[listing->source].id;
+      for (std::size_t i = 0; i < first.size(); ++i) {
+        const ListedInput& input = listing->inputs[i];
+        std::string labels;
+        for (const std::int32_t label : input.labels)
+          labels += (labels.empty() ? "" : ";") + listing->classes.at(static_cast<std::size_t>(label));
+        out += source;
+        for (const std::string_view text : {input.key, std::string_view(to_string(input.split)), {labels}})
+          (out += ',') += csv_field(text);
+        if (input.reject)
+          fmt::format_to(std::back_inserter(out), ",rejected,{},{},{},", input.reject->stage,
+                         input.reject->code, csv_field(input.reject->text));
+        else
+          out += ",ok,,,,";
+        if (first[i] != i) out += csv_field(listing->inputs[first[i]].key);
+        out += '\n';
+        if (out.size() >= kBlockBytes) write_out();
+      }
     }
-  }
-  return out;
+    write_out();
+  });
 }
 
 Value make_results(const Plan& plan, const std::vector<std::unique_ptr<StreamRun>>& streams) {

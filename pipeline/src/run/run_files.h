@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
@@ -13,8 +14,10 @@
 
 namespace graft {
 
-/// source, key, split, label, status, stage, code, reason: one line per input.
-std::string inputs_csv(const Plan& plan, const std::vector<const Listing*>& listings);
+/// inputs.csv, one line per input: source, key, split, label, status, stage, code, reason, duplicate_of.
+/// Throws Error.
+void write_inputs_csv(const std::filesystem::path& path, const Plan& plan,
+                      const std::vector<const Listing*>& listings);
 
 /// results.json but for the learners' metrics, which reports add under `learners`. Seconds only under
 /// `timings`.

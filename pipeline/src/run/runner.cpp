@@ -168,7 +168,7 @@ class Run {
   void write_inputs() const {
     std::vector<const Listing*> listings;
     for (const auto& stream : streams_) listings.push_back(&stream->listing());
-    write_file_atomically(out_ / "inputs.csv", inputs_csv(plan_, listings));
+    write_inputs_csv(out_ / "inputs.csv", plan_, listings);
   }
 
   RunOutcome finish(Clock::time_point start) {

@@ -367,6 +367,7 @@ void StreamRun::collect(std::size_t stage, const Handle& message) {
 }
 
 void StreamRun::account() {
+  claimed_.clear();  // nothing more is computed, and of millions of rows it is large
   std::size_t missing = 0;
   std::string example;
   std::vector<Unresolved> unresolved;

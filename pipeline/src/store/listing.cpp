@@ -1,21 +1,27 @@
 #include "store/listing.h"
 
-#include "store/row_index.h"
+#include <bit>
 
 namespace graft {
 
 std::vector<std::uint32_t> first_of_content(const Listing& listing) {
-  RowIndex seen;
-  seen.reserve(listing.inputs.size());
-  std::vector<std::uint32_t> first(listing.inputs.size());
-  for (std::uint32_t i = 0; i < first.size(); ++i) {
+  constexpr std::uint32_t kEmpty = 0xffffffffu;
+  // Open addressing by content, four bytes a slot: lists have millions of inputs. A content is a hash
+  // already.
+  const std::size_t n = listing.inputs.size();
+  std::vector<std::uint32_t> slots(std::bit_ceil(n * 4 / 3 + 1), kEmpty);
+  std::vector<std::uint32_t> first(n);
+  for (std::uint32_t i = 0; i < n; ++i) {
     first[i] = i;
     const auto& content = listing.inputs[i].content;
     if (!content) continue;
-    if (const RowPlace* known = seen.find(*content))
-      first[i] = known->row;
+    std::size_t at = content->low & (slots.size() - 1);
+    while (slots[at] != kEmpty && listing.inputs[slots[at]].content != content)
+      at = (at + 1) & (slots.size() - 1);
+    if (slots[at] == kEmpty)
+      slots[at] = i;
     else
-      seen.insert(*content, {0, i});
+      first[i] = slots[at];
   }
   return first;
 }
