@@ -203,7 +203,7 @@ class ExactIndex::Best {
     candidates_.reserve(capacity(k_));
     const std::size_t groups = count / kGroup;
     for (std::size_t g = 0; (g = kKernels.next_group(scores, less, g, groups, threshold_)) < groups; ++g)
-      for (std::size_t i = g * kGroup; i < (g + 1) * kGroup; ++i) take(first + i, scores, less, i);
+      take_group(first, scores, less, g * kGroup);
     for (std::size_t i = groups * kGroup; i < count; ++i) take(first + i, scores, less, i);
   }
 
@@ -237,6 +237,18 @@ class ExactIndex::Best {
 
  private:
   static std::size_t capacity(std::size_t k) { return std::max<std::size_t>(4 * k, 64); }
+
+  /// As take() for each of a group. Looks which ones reach the threshold first, without a branch to be
+  /// guessed wrong.
+  void take_group(std::size_t first, const float* scores, const float* less, std::size_t begin) {
+    std::array<std::size_t, kGroup> reach;
+    std::size_t n = 0;
+    for (std::size_t i = begin; i < begin + kGroup; ++i) {
+      reach[n] = i;
+      n += (less == nullptr ? scores[i] : scores[i] - less[i]) >= threshold_ ? 1 : 0;
+    }
+    for (std::size_t j = 0; j < n; ++j) take(first + reach[j], scores, less, reach[j]);
+  }
 
   void take(std::size_t at, const float* scores, const float* less, std::size_t i) {
     const float score = less == nullptr ? scores[i] : scores[i] - less[i];
