@@ -22,17 +22,50 @@ struct Ranked {
   }
 };
 
-/// How many of some falling numbers are above a limit. Written so that no step is a branch to be guessed
-/// wrong.
-std::size_t count_above(const std::vector<double>& falling, double limit) {
-  std::size_t at = 0;
-  for (std::size_t left = falling.size(); left > 0;) {
-    const std::size_t half = (left + 1) / 2;
-    at += falling[at + half - 1] > limit ? half : 0;
-    left -= half;
+/// Falling numbers, and how many of them are above a limit: looked for in one of as many buckets of equal
+/// width as there are numbers, because a search among all of them would miss the cache at every step.
+class Falling {
+ public:
+  Falling() = default;
+  explicit Falling(std::vector<double> values) : values_(std::move(values)) {
+    const std::size_t n = values_.size();
+    if (n == 0) return;
+    buckets_per_unit_ = static_cast<double>(n) / (values_.front() - values_.back());
+    starts_.reserve(n + 1);
+    for (std::size_t i = 0; i < n; ++i)
+      while (starts_.size() <= bucket(values_[i])) starts_.push_back(static_cast<std::uint32_t>(i));
+    starts_.resize(n + 1, static_cast<std::uint32_t>(n));
   }
-  return at;
-}
+
+  std::size_t size() const { return values_.size(); }
+  double operator[](std::size_t i) const { return values_[i]; }
+  /// There must be numbers.
+  std::size_t count_above(double limit) const {
+    // Buckets follow one another as the numbers do: all before this one are above the limit, none behind it
+    // is.
+    const std::size_t b = bucket(limit);
+    std::size_t at = starts_[b];
+    for (std::size_t left = starts_[b + 1] - at; left > 0;) {  // no step is a branch to be guessed wrong
+      const std::size_t half = (left + 1) / 2;
+      at += values_[at + half - 1] > limit ? half : 0;
+      left -= half;
+    }
+    return at;
+  }
+
+ private:
+  /// Never falls as `value` does, rounding and numbers that are all equal included.
+  std::size_t bucket(double value) const {
+    const double at = (values_.front() - value) * buckets_per_unit_;
+    if (!(at > 0)) return 0;
+    const auto last = static_cast<double>(values_.size() - 1);
+    return static_cast<std::size_t>(std::min(at, last));
+  }
+
+  std::vector<double> values_;
+  double buckets_per_unit_ = 0;
+  std::vector<std::uint32_t> starts_;  ///< Of every bucket, and the end of the last.
+};
 
 /// Sums over queries; the maps of Retrieval as vectors by position in ks.
 struct Sums {
@@ -68,13 +101,15 @@ class Ranking {
   void sort_relevant() {
     std::sort(relevant_.begin(), relevant_.end(),
               [](const Ranked& a, const Ranked& b) { return a.before(b); });
-    falling_.reserve(relevant_.size());
+    std::vector<double> similarities;
+    similarities.reserve(relevant_.size());
     rows_.reserve(relevant_.size());
     for (const Ranked& r : relevant_) {
-      falling_.push_back(r.similarity);
+      similarities.push_back(r.similarity);
       rows_.push_back(r.row);
     }
     std::vector<Ranked>().swap(relevant_);
+    falling_ = Falling(std::move(similarities));
     behind_.resize(falling_.size() + 1);
   }
 
@@ -83,7 +118,7 @@ class Ranking {
   void count_others(std::size_t first, std::size_t count, const float* rows,
                     std::span<const std::int32_t> labels, const double* products,
                     const double* half_squares) {
-    if (falling_.empty()) return;
+    if (rows_.empty()) return;
     for (std::size_t i = 0; i < count; ++i) {
       const auto r = static_cast<std::uint32_t>(first + i);
       if (labels[r] == label_ || excluded_.contains(r)) continue;
@@ -95,7 +130,7 @@ class Ranking {
   }
 
   void add_to(Sums& sums, const std::vector<std::size_t>& ks) const {
-    if (falling_.empty()) {
+    if (rows_.empty()) {
       ++sums.lone;
       return;
     }
@@ -131,10 +166,10 @@ class Ranking {
 
   /// How many relevant rows come before a row.
   std::size_t place(std::uint32_t r, const float* row, double nearly) const {
-    const std::size_t at = count_above(falling_, nearly + rounding_);
+    const std::size_t at = falling_.count_above(nearly + rounding_);
     if (at == falling_.size() || falling_[at] < nearly - rounding_) return at;
     const double exact = exactly(r, row).similarity;
-    const auto above = rows_.begin() + static_cast<std::ptrdiff_t>(count_above(falling_, exact));
+    const auto above = rows_.begin() + static_cast<std::ptrdiff_t>(falling_.count_above(exact));
     const auto equal = std::partition_point(above, rows_.end(), [&](const std::uint32_t& other) {
       return falling_[&other - rows_.data()] == exact;
     });
@@ -148,7 +183,7 @@ class Ranking {
   double half_square_;
   double rounding_;
   std::vector<Ranked> relevant_;       ///< Until they are sorted; then
-  std::vector<double> falling_;        ///< their similarities, and
+  Falling falling_;                    ///< their similarities, and
   std::vector<std::uint32_t> rows_;    ///< which rows they are.
   std::vector<std::uint32_t> behind_;  ///< Other rows by how many relevant ones are before them.
 };
@@ -166,32 +201,34 @@ std::vector<Ranking> rank(const linalg::ExactIndex& index, std::span<const std::
                      known == rows_of.end() ? 0 : known->second,
                      queries.excluded.empty() ? linalg::RowRange{} : queries.excluded[q]);
   }
-  index.for_each_part(parallel, [&](std::size_t begin, std::size_t rows, const float* part) {
-    parallel.for_each(count, [&](std::size_t q) { out[q].find_relevant(begin, rows, part, labels); });
+  // Blocks of queries, each for all rows of a part, tile by tile: a tile stays in the cache.
+  const auto threads = static_cast<std::size_t>(parallel.threads());
+  const std::size_t block = std::clamp<std::size_t>((count + threads - 1) / threads, 1, kQueryBlock);
+  const auto for_each_tile = [&](const auto& body) {
+    index.for_each_part(parallel, [&](std::size_t begin, std::size_t in_part, const float* part) {
+      parallel.for_each((count + block - 1) / block, [&](std::size_t b) {
+        for (std::size_t at = 0; at < in_part; at += kRowTile)
+          body(b * block, std::min(block, count - b * block), begin + at, std::min(kRowTile, in_part - at),
+               part + at * dim);
+      });
+    });
+  };
+  for_each_tile([&](std::size_t q, std::size_t n, std::size_t begin, std::size_t rows, const float* tile) {
+    for (std::size_t i = q; i < q + n; ++i) out[i].find_relevant(begin, rows, tile, labels);
   });
   parallel.for_each(count, [&](std::size_t q) { out[q].sort_relevant(); });
-  index.for_each_part(parallel, [&](std::size_t begin, std::size_t in_part, const float* part) {
-    parallel.for_each((count + kQueryBlock - 1) / kQueryBlock, [&](std::size_t b) {
-      const std::size_t n = std::min(kQueryBlock, count - b * kQueryBlock);
-      const float* const some = features + b * kQueryBlock * dim;
-      const std::vector<double> wide(some, some + n * dim);
-      std::vector<double> tile, products, half_squares;
-      for (std::size_t at = 0; at < in_part; at += kRowTile) {
-        const std::size_t rows = std::min(kRowTile, in_part - at);
-        const float* const here = part + at * dim;
-        tile.assign(here, here + rows * dim);
-        products.resize(n * rows);
-        linalg::multiply_nt({wide.data(), n, dim}, {tile.data(), rows, dim}, {products.data(), n, rows});
-        half_squares.resize(index.metric() == linalg::Metric::Euclidean ? rows : 0);
-        for (std::size_t r = 0; r < half_squares.size(); ++r) {
-          const float* const row = here + r * dim;
-          half_squares[r] = linalg::exact_similarity(linalg::Metric::Cosine, row, row, dim) / 2;
-        }
-        for (std::size_t q = 0; q < n; ++q)
-          out[b * kQueryBlock + q].count_others(begin + at, rows, here, labels, products.data() + q * rows,
-                                                half_squares.data());
-      }
-    });
+  for_each_tile([&](std::size_t q, std::size_t n, std::size_t begin, std::size_t rows, const float* tile) {
+    const std::vector<double> wide(features + q * dim, features + (q + n) * dim);
+    const std::vector<double> wide_tile(tile, tile + rows * dim);
+    std::vector<double> products(n * rows);
+    linalg::multiply_nt({wide.data(), n, dim}, {wide_tile.data(), rows, dim}, {products.data(), n, rows});
+    std::vector<double> half_squares(index.metric() == linalg::Metric::Euclidean ? rows : 0);
+    for (std::size_t r = 0; r < half_squares.size(); ++r) {
+      const float* const row = tile + r * dim;
+      half_squares[r] = linalg::exact_similarity(linalg::Metric::Cosine, row, row, dim) / 2;
+    }
+    for (std::size_t i = 0; i < n; ++i)
+      out[q + i].count_others(begin, rows, tile, labels, products.data() + i * rows, half_squares.data());
   });
   return out;
 }
