@@ -87,7 +87,7 @@ class Ranking {
     relevant_.reserve(rows);
   }
   /// Bytes that it holds.
-  static std::size_t bytes(std::size_t rows) { return rows * sizeof(Ranked); }
+  static std::size_t bytes(std::size_t rows) { return rows * (sizeof(double) + 3 * sizeof(std::uint32_t)); }
 
   /// First all rows, part by part, for the relevant ones among them.
   void find_relevant(std::size_t first, std::size_t count, const float* rows,

@@ -43,7 +43,7 @@ struct RetrievalQueries {
 
 /// `labels` are those of the index. Figures for a k above the number of rows that every query sees are left
 /// out. Over the whole ranking, in double: meant for some thousands of queries at most. Goes twice over the
-/// rows of the index for as many queries as have 16 million relevant rows together (256 MiB).
+/// rows of the index for as many queries as have 13 million relevant rows together (256 MiB).
 Retrieval retrieval(const linalg::ExactIndex& index, std::span<const std::int32_t> labels,
                     const RetrievalQueries& queries, const std::vector<std::size_t>& ks, Parallel& parallel);
 
