@@ -324,7 +324,7 @@ TEST(Knn, AnswersFromMoreRowsThanItMayHold) {
   const ManyRows train(400'000, 256, "train"), val(64, 256, "val"), test(300, 256, "test");  // 391 MiB
   Threads two(2);
   StageHarness knn("knn", "{k: 20, cache: 32, retrieval: 20}");
-  const double before = peak_mib(true);
+  [[maybe_unused]] const double before = peak_mib(true);
   const LearnerResult result = knn.fit(train, val, kTwo, &two);
   const Scores scores = result.predictor->predict({&test}, two);
   EXPECT_EQ(result.predictor->neighbours({&test}, two).k, 5U);

@@ -1,7 +1,6 @@
 #include "stored_rows.h"
 
 #include <algorithm>
-#include <cstring>
 #include <unordered_set>
 
 #include <graft/error.h>
@@ -61,11 +60,12 @@ RowWriter::Job stored_row(std::uint64_t row) {
     return job;
   }
   job.format = {DType::F32, {kValues}};
-  std::vector<float> values(kValues);
   Random random(row);
-  for (float& v : values) v = static_cast<float>(random.uniform());
-  job.payload.resize(kValues * sizeof(float));
-  std::memcpy(job.payload.data(), values.data(), job.payload.size());
+  for (std::size_t i = 0; i < kValues; ++i) {
+    const auto value = static_cast<float>(random.uniform());
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&value);
+    job.payload.insert(job.payload.end(), bytes, bytes + sizeof value);
+  }
   return job;
 }
 

@@ -8,6 +8,8 @@
 #include <oneapi/tbb/task_arena.h>
 #include <oneapi/tbb/task_scheduler_observer.h>
 
+#include "graph/handover.h"
+
 namespace graft {
 namespace {
 
@@ -65,14 +67,19 @@ void Workers::observe(std::vector<Stage*> stages) {
 }
 
 void Workers::for_each(std::size_t n, const std::function<void(std::size_t)>& body) {
+  const int given = 0, done = 0;
+  hand_over(&given);
   impl_->arena.execute([&] {
     tbb::parallel_for(
         tbb::blocked_range<std::size_t>(0, n, 1),
         [&](const tbb::blocked_range<std::size_t>& range) {
+          take_over(&given);
           for (std::size_t i = range.begin(); i != range.end(); ++i) body(i);
+          hand_over(&done);
         },
         tbb::simple_partitioner());
   });
+  take_over(&done);
 }
 
 int Workers::threads() const {
