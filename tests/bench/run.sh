@@ -6,8 +6,8 @@ build=build/${GRAFT_PRESET:-release}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# OpenBLAS takes its slowest kernels on a processor it does not know. The program chooses for itself; so that its parts
-# and its peers have the same ones here:
+# OpenBLAS takes its slowest kernels on a processor it does not know. The program chooses for itself (as in
+# pipeline/src/plugin/registry.cpp); so that its parts and its peers have the same ones here:
 if grep -q avx512bw /proc/cpuinfo; then
   export OPENBLAS_CORETYPE=${OPENBLAS_CORETYPE:-SkylakeX}
 elif grep -q fma /proc/cpuinfo; then

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <optional>
 
 #include <fmt/compile.h>
@@ -66,14 +67,12 @@ std::optional<RowRecord> decode_record(const std::uint8_t* record, std::size_t c
 }  // namespace
 
 Digest row_id(const Digest& content, std::uint32_t view, std::string_view qualifier) {
-  // Called some times for every row of every run: without a qualifier, no memory is taken.
-  std::array<char, 48> name;  // 32 digits of the content, at most 10 of the view, two slashes
-  const char* const end =
-      fmt::format_to(name.data(), FMT_COMPILE("{:016x}{:016x}/{}/"), content.high, content.low, view);
-  const std::string_view fixed(name.data(), static_cast<std::size_t>(end - name.data()));
-  if (qualifier.empty()) return digest(fixed.data(), fixed.size());
-  const std::string all = std::string(fixed).append(qualifier);
-  return digest(all.data(), all.size());
+  // Called some times for every row of every run: a short name takes no memory, and its format is not parsed.
+  fmt::memory_buffer name;
+  fmt::format_to(std::back_inserter(name), FMT_COMPILE("{:016x}{:016x}/{}/"), content.high, content.low,
+                 view);
+  name.append(qualifier);
+  return digest(name.data(), name.size());
 }
 
 std::vector<std::uint8_t> encode_reject(const StoredReject& reject) {

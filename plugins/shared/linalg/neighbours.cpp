@@ -237,6 +237,9 @@ class ExactIndex::Best {
 
  private:
   static std::size_t capacity(std::size_t k) { return std::max<std::size_t>(4 * k, 64); }
+  static float score_at(const float* scores, const float* less, std::size_t i) {
+    return less == nullptr ? scores[i] : scores[i] - less[i];
+  }
 
   /// As take() for each of a group. Looks which ones reach the threshold first, without a branch to be
   /// guessed wrong.
@@ -245,13 +248,13 @@ class ExactIndex::Best {
     std::size_t n = 0;
     for (std::size_t i = begin; i < begin + kGroup; ++i) {
       reach[n] = i;
-      n += (less == nullptr ? scores[i] : scores[i] - less[i]) >= threshold_ ? 1 : 0;
+      n += score_at(scores, less, i) >= threshold_ ? 1 : 0;
     }
     for (std::size_t j = 0; j < n; ++j) take(first + reach[j], scores, less, reach[j]);
   }
 
   void take(std::size_t at, const float* scores, const float* less, std::size_t i) {
-    const float score = less == nullptr ? scores[i] : scores[i] - less[i];
+    const float score = score_at(scores, less, i);
     const auto row = static_cast<std::uint32_t>(at);
     if (score < threshold_ || excluded_.contains(row)) return;
     candidates_.push_back({row, score});

@@ -41,8 +41,8 @@ class Falling {
   double operator[](std::size_t i) const { return values_[i]; }
   /// There must be numbers.
   std::size_t count_above(double limit) const {
-    // Buckets follow one another as the numbers do: all before this one are above the limit, none behind it
-    // is.
+    // Buckets follow one another as the numbers do: those before this one are above the limit, those behind
+    // are not.
     const std::size_t b = bucket(limit);
     std::size_t at = starts_[b];
     for (std::size_t left = starts_[b + 1] - at; left > 0;) {  // no step is a branch to be guessed wrong
@@ -95,7 +95,7 @@ class Ranking {
     for (std::size_t i = 0; i < count; ++i) {
       const auto r = static_cast<std::uint32_t>(first + i);
       if (labels[r] == label_ && !excluded_.contains(r))
-        relevant_.push_back(exactly(r, rows + i * index_.dim()));
+        relevant_.push_back({similarity_of(rows + i * index_.dim()), r});
     }
   }
   void sort_relevant() {
@@ -160,15 +160,15 @@ class Ranking {
   double square_of(const float* row) const {
     return linalg::exact_similarity(linalg::Metric::Cosine, row, row, index_.dim());
   }
-  Ranked exactly(std::uint32_t r, const float* row) const {
-    return {linalg::exact_similarity(index_.metric(), query_, row, index_.dim()), r};
+  double similarity_of(const float* row) const {
+    return linalg::exact_similarity(index_.metric(), query_, row, index_.dim());
   }
 
   /// How many relevant rows come before a row.
   std::size_t place(std::uint32_t r, const float* row, double nearly) const {
     const std::size_t at = falling_.count_above(nearly + rounding_);
     if (at == falling_.size() || falling_[at] < nearly - rounding_) return at;
-    const double exact = exactly(r, row).similarity;
+    const double exact = similarity_of(row);
     const auto above = rows_.begin() + static_cast<std::ptrdiff_t>(falling_.count_above(exact));
     const auto equal = std::partition_point(above, rows_.end(), [&](const std::uint32_t& other) {
       return falling_[&other - rows_.data()] == exact;
@@ -195,40 +195,45 @@ std::vector<Ranking> rank(const linalg::ExactIndex& index, std::span<const std::
   const std::size_t dim = index.dim(), count = end - first;
   const float* const features = queries.rows.data() + first * dim;
   std::vector<Ranking> out;
-  for (std::size_t q = first; q < end; ++q) {
-    const auto known = rows_of.find(queries.labels[q]);
-    out.emplace_back(index, queries.rows.data() + q * dim, queries.labels[q],
-                     known == rows_of.end() ? 0 : known->second,
+  for (std::size_t q = first; q < end; ++q)
+    out.emplace_back(index, queries.rows.data() + q * dim, queries.labels[q], rows_of.at(queries.labels[q]),
                      queries.excluded.empty() ? linalg::RowRange{} : queries.excluded[q]);
-  }
-  // Blocks of queries, each for all rows of a part, tile by tile: a tile stays in the cache.
+  // Blocks of queries, each for all rows of a part, which they go over in tiles that stay in the cache.
   const auto threads = static_cast<std::size_t>(parallel.threads());
   const std::size_t block = std::clamp<std::size_t>((count + threads - 1) / threads, 1, kQueryBlock);
-  const auto for_each_tile = [&](const auto& body) {
+  const auto for_each_block = [&](const auto& body) {
     index.for_each_part(parallel, [&](std::size_t begin, std::size_t in_part, const float* part) {
       parallel.for_each((count + block - 1) / block, [&](std::size_t b) {
-        for (std::size_t at = 0; at < in_part; at += kRowTile)
-          body(b * block, std::min(block, count - b * block), begin + at, std::min(kRowTile, in_part - at),
-               part + at * dim);
+        body(b * block, std::min(block, count - b * block), begin, in_part, part);
       });
     });
   };
-  for_each_tile([&](std::size_t q, std::size_t n, std::size_t begin, std::size_t rows, const float* tile) {
-    for (std::size_t i = q; i < q + n; ++i) out[i].find_relevant(begin, rows, tile, labels);
-  });
+  for_each_block(
+      [&](std::size_t q, std::size_t n, std::size_t begin, std::size_t in_part, const float* part) {
+        for (std::size_t at = 0; at < in_part; at += kRowTile)
+          for (std::size_t i = q; i < q + n; ++i)
+            out[i].find_relevant(begin + at, std::min(kRowTile, in_part - at), part + at * dim, labels);
+      });
   parallel.for_each(count, [&](std::size_t q) { out[q].sort_relevant(); });
-  for_each_tile([&](std::size_t q, std::size_t n, std::size_t begin, std::size_t rows, const float* tile) {
+  for_each_block([&](std::size_t q, std::size_t n, std::size_t begin, std::size_t in_part,
+                     const float* part) {
     const std::vector<double> wide(features + q * dim, features + (q + n) * dim);
-    const std::vector<double> wide_tile(tile, tile + rows * dim);
-    std::vector<double> products(n * rows);
-    linalg::multiply_nt({wide.data(), n, dim}, {wide_tile.data(), rows, dim}, {products.data(), n, rows});
-    std::vector<double> half_squares(index.metric() == linalg::Metric::Euclidean ? rows : 0);
-    for (std::size_t r = 0; r < half_squares.size(); ++r) {
-      const float* const row = tile + r * dim;
-      half_squares[r] = linalg::exact_similarity(linalg::Metric::Cosine, row, row, dim) / 2;
+    std::vector<double> wide_tile, products, half_squares;
+    for (std::size_t at = 0; at < in_part; at += kRowTile) {
+      const std::size_t rows = std::min(kRowTile, in_part - at);
+      const float* const tile = part + at * dim;
+      wide_tile.assign(tile, tile + rows * dim);
+      products.resize(n * rows);
+      linalg::multiply_nt({wide.data(), n, dim}, {wide_tile.data(), rows, dim}, {products.data(), n, rows});
+      half_squares.resize(index.metric() == linalg::Metric::Euclidean ? rows : 0);
+      for (std::size_t r = 0; r < half_squares.size(); ++r) {
+        const float* const row = tile + r * dim;
+        half_squares[r] = linalg::exact_similarity(linalg::Metric::Cosine, row, row, dim) / 2;
+      }
+      for (std::size_t i = 0; i < n; ++i)
+        out[q + i].count_others(begin + at, rows, tile, labels, products.data() + i * rows,
+                                half_squares.data());
     }
-    for (std::size_t i = 0; i < n; ++i)
-      out[q + i].count_others(begin, rows, tile, labels, products.data() + i * rows, half_squares.data());
   });
   return out;
 }
