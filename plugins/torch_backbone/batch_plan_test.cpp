@@ -76,7 +76,8 @@ TEST(BatchPlan, TakesTheFastestWayToShareTheThreads) {
 }
 
 TEST(BatchPlan, StaysWithOneThreadPerBatchUnlessMoreAreWorthIt) {
-  EXPECT_EQ(chosen(plan({20, 10, 5})), std::pair(1, 4));  // equal
+  // Equal, and long enough that a busy machine, which wakes sleepers late, does not decide.
+  EXPECT_EQ(chosen(plan({200, 100, 50})), std::pair(1, 4));
 }
 
 TEST(BatchPlan, DoesNotMeasureWhereThatIsNotWorthIt) {
