@@ -37,13 +37,21 @@ class GRAFT_API Catalog {
   /// names, position by position: it must then have as many. Throws Error if not.
   void set_classes(std::vector<std::string> names);
 
+  /// The format of the data numbers its classes: every label is a position in the list, counted from 0,
+  /// whatever the classes are called. Otherwise labels are names, or all of them are positions: where the
+  /// list of classes is fixed, they are whole numbers, and none of them is a name in it.
+  void labels_are_positions() { positions_ = true; }
+
   /// One input: its key, the names of its classes (none: unlabelled; several: multi-label), its split where
-  /// the data name one, and a number by which the source finds it again. Where the list of classes is fixed,
-  /// a whole number that is no name of a class is the position of one, counted from 0. Inputs of one `group`
+  /// the data name one, and a number by which the source finds it again. Inputs of one `group`
   /// share a split where a hash decides it, and the parameter `group` looks at it in place of the key: frames
   /// of a film.
   void add(std::string key, const std::vector<std::string>& labels, std::optional<Split> split,
            std::size_t found_at, const std::string& group = {});
+
+  /// Something that the source met and does not take, "symbolic link" or "file with another extension":
+  /// counted by kind. close() warns of each kind with its number, the first example, and the cure.
+  void skipped(const std::string& kind, const std::string& example, const std::string& cure);
 
   /// After the last add. Throws Error for a key that two inputs have, and for a label that is not in the list
   /// of classes. Classes that no one fixed are those found, in the order of their names, whole numbers in
@@ -66,6 +74,11 @@ class GRAFT_API Catalog {
     std::size_t found_at;
   };
 
+  struct Skipped {
+    std::string kind, example, cure;
+    std::size_t count = 0;
+  };
+
   const std::string& group_of(const Row& row) const {
     return row.group > 0 ? groups_[row.group - 1] : row.key;
   }
@@ -82,11 +95,13 @@ class GRAFT_API Catalog {
   const std::uint64_t seed_;
   const std::function<void(const std::string&)> warn_;
   std::vector<std::string> classes_;
+  bool positions_ = false;
   std::string fixed_by_;  ///< What fixes the classes; empty: they are those found.
   std::unordered_map<std::string, std::int32_t> found_;  ///< Labels, numbered as they came.
   std::vector<std::int32_t> labels_;
   std::vector<std::string> groups_;
   std::vector<Row> rows_;
+  std::vector<Skipped> skipped_;  ///< In the order of their first examples.
 };
 
 }  // namespace graft

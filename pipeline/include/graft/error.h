@@ -16,6 +16,14 @@ class GRAFT_API Error : public std::runtime_error {
   ~Error() override;  // out of line: one type_info for every library that throws or catches it
 };
 
+/// What every other item would suffer from, too: thrown for an item, it ends the run in place of a reject.
+/// For wrong results that a stage has found in itself, for example.
+class GRAFT_API FatalError : public Error {
+ public:
+  explicit FatalError(const std::string& text) : Error(text) {}
+  ~FatalError() override;
+};
+
 /// A fault of one item. The run goes on; the item ends as a reject record with this code and text.
 /// `code` is a short stable word for tables and filters (`truncated`, `not-an-image`), `what()` is for
 /// people.

@@ -61,11 +61,25 @@ struct graft_plugin_descriptor {
   const char* version;
   graft::PluginSchema (*schema)();
   graft::Stage* (*create)(const graft::StageContext& context);
+  graft::Inspection (*inspect)(const graft::StageContext& context);  ///< nullptr: the class has none.
 };
 
 /// The one symbol that a plugin exports.
 using graft_plugin_function = const graft_plugin_descriptor*();
 }
+
+namespace graft::detail {
+
+/// Class::inspect, or nullptr where there is none.
+template <typename Class>
+constexpr auto inspect_of() -> Inspection (*)(const StageContext&) {
+  if constexpr (requires(const StageContext& c) { Inspection(Class::inspect(c)); })
+    return [](const StageContext& context) { return Inspection(Class::inspect(context)); };
+  else
+    return nullptr;
+}
+
+}  // namespace graft::detail
 
 #define GRAFT_PLUGIN(id, plugin_version, Class, ...)                                               \
   extern "C" __attribute__((visibility("default"))) const graft_plugin_descriptor* graft_plugin(); \
@@ -80,8 +94,10 @@ using graft_plugin_function = const graft_plugin_descriptor*();
           graft::PluginSchema schema = __VA_ARGS__;                                                \
           schema.name = #id;                                                                       \
           schema.version = plugin_version;                                                         \
+          schema.inspects = graft::detail::inspect_of<Class>() != nullptr;                         \
           return schema;                                                                           \
         },                                                                                         \
-        [](const graft::StageContext& context) -> graft::Stage* { return new Class(context); }};   \
+        [](const graft::StageContext& context) -> graft::Stage* { return new Class(context); },    \
+        graft::detail::inspect_of<Class>()};                                                       \
     return &descriptor;                                                                            \
   }

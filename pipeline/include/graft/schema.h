@@ -42,6 +42,13 @@ struct ViewsRule {
   std::vector<std::pair<std::string, std::uint32_t>> choices;
 };
 
+/// An error that former versions of a plugin had, and that shows in what they stored: tables made by a
+/// version below `before` are not used, and `graft store ls` names the reason.
+struct KnownFault {
+  std::string before;  ///< The first version without it, "2.1.0".
+  std::string text;    ///< "the last image of a full batch could be wrong".
+};
+
 /// What a plugin declares of itself. Written to a file when the plugin is built, so that configs are checked
 /// and described without loading the plugin or the libraries under it.
 struct GRAFT_API PluginSchema {
@@ -57,6 +64,8 @@ struct GRAFT_API PluginSchema {
   /// that are installed enter the fingerprint with it.
   std::vector<std::string> needs;
   std::string libraries;  ///< Versions of libraries that the output depends on; part of the fingerprint.
+  std::vector<KnownFault> known_faults;
+  bool inspects = false;                ///< Set by GRAFT_PLUGIN: the class has an `inspect` (stage.h).
   bool output_depends_on_key = false;   ///< Not on the content alone: random augmentation, for one.
   bool output_depends_on_seed = false;  ///< `seed` then enters the fingerprint.
 
@@ -101,6 +110,9 @@ struct GRAFT_API PluginSchema {
   PluginSchema& example(std::string config) { return example_config = std::move(config), *this; }
   PluginSchema& uses_libraries(std::string versions) { return libraries = std::move(versions), *this; }
   PluginSchema& may_need(std::string service) { return needs.push_back(std::move(service)), *this; }
+  PluginSchema& known_fault(std::string before, std::string text) {
+    return known_faults.push_back({std::move(before), std::move(text)}), *this;
+  }
   PluginSchema& depends_on_key() { return output_depends_on_key = true, *this; }
   PluginSchema& depends_on_seed() { return output_depends_on_seed = true, *this; }
 };

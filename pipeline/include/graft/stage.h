@@ -32,6 +32,21 @@ struct StageContext {
   std::optional<std::size_t> listed_inputs = {};
 };
 
+/// What a stage tells of itself before it is made: by a static member `Inspection inspect(const
+/// StageContext&)` of the stage's class, which `graft check`, `graft plan` and a run call once the parameters
+/// are checked. It opens the files that parameters name as far as it takes to find errors, and no more:
+/// headers, within a second. `service` is empty there, `seed` and `listed_inputs` are not set. What it throws
+/// is an error of the stage.
+struct Inspection {
+  struct Fault {
+    std::string param;  ///< The parameter to blame, "normalize.mean" for a field; empty: the stage.
+    std::string text;
+  };
+  std::vector<Fault> faults;
+  std::vector<std::string>
+      output_shapes;  ///< One per output port, "f32[512]"; empty: what the schema declares.
+};
+
 /// Base of every stage. Constructed on one thread before the graph starts; constructors throw Error.
 class GRAFT_API Stage {
  public:

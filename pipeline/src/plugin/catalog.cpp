@@ -110,7 +110,18 @@ void Catalog::add(std::string key, const std::vector<std::string>& labels, std::
     labels_.push_back(found_.try_emplace(label, static_cast<std::int32_t>(found_.size())).first->second);
 }
 
+void Catalog::skipped(const std::string& kind, const std::string& example, const std::string& cure) {
+  const auto known =
+      std::find_if(skipped_.begin(), skipped_.end(), [&](const Skipped& s) { return s.kind == kind; });
+  if (known != skipped_.end())
+    ++known->count;
+  else
+    skipped_.push_back({kind, example, cure, 1});
+}
+
 void Catalog::close() {
+  for (const Skipped& s : skipped_)
+    warn_(fmt::format("{} skipped, for example {} ({})", plural(s.count, s.kind), s.example, s.cure));
   check_keys();
   number_classes();
   decide_splits();

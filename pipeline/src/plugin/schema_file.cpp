@@ -106,7 +106,7 @@ PortSpec port_from(const Value& v) {
 std::string to_json(const SchemaFile& file) {
   const PluginSchema& s = file.schema;
   Value out = Value::map();
-  out["graft_schema"] = 1;
+  out["graft_schema"] = 2;
   out["api_version"] = static_cast<int>(file.api_version);
   out["abi_tag"] = file.abi_tag;
   out["name"] = s.name;
@@ -128,6 +128,14 @@ std::string to_json(const SchemaFile& file) {
   out["needs"] = Value::list();
   for (const std::string& service : s.needs) out["needs"].push(service);
   out["libraries"] = s.libraries;
+  out["known_faults"] = Value::list();
+  for (const KnownFault& fault : s.known_faults) {
+    Value f = Value::map();
+    f["before"] = fault.before;
+    f["text"] = fault.text;
+    out["known_faults"].push(std::move(f));
+  }
+  out["inspects"] = s.inspects;
   out["depends_on_key"] = s.output_depends_on_key;
   out["depends_on_seed"] = s.output_depends_on_seed;
   return out.to_json_pretty();
@@ -135,7 +143,7 @@ std::string to_json(const SchemaFile& file) {
 
 SchemaFile schema_file_from_json(std::string_view json) {
   const Value v = Value::from_json(json);
-  if (member(v, "graft_schema") != Value(1)) throw Error("not a graft schema file of version 1");
+  if (member(v, "graft_schema") != Value(2)) throw Error("not a graft schema file of version 2");
   SchemaFile file;
   file.api_version = static_cast<std::uint32_t>(member(v, "api_version").as_int());
   file.abi_tag = member(v, "abi_tag").as_string();
@@ -156,6 +164,9 @@ SchemaFile schema_file_from_json(std::string_view json) {
   s.example_config = member(v, "example").as_string();
   for (const Value& service : member(v, "needs").as_list()) s.needs.push_back(service.as_string());
   s.libraries = member(v, "libraries").as_string();
+  for (const Value& f : member(v, "known_faults").as_list())
+    s.known_faults.push_back({member(f, "before").as_string(), member(f, "text").as_string()});
+  s.inspects = member(v, "inspects").as_bool();
   s.output_depends_on_key = member(v, "depends_on_key").as_bool();
   s.output_depends_on_seed = member(v, "depends_on_seed").as_bool();
   return file;

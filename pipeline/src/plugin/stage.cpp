@@ -14,6 +14,7 @@
 namespace graft {
 
 Error::~Error() = default;
+FatalError::~FatalError() = default;
 Reject::~Reject() = default;
 Stage::~Stage() = default;
 BatchOutput::~BatchOutput() = default;

@@ -137,7 +137,7 @@ TEST(SchemaFile, SurvivesTheFile) {
     EXPECT_EQ(to_json(schema_file_from_json(json)), json);
   }
   EXPECT_THROW(schema_file_from_json("{}"), Error);
-  EXPECT_THROW(schema_file_from_json("{\"graft_schema\": 2}"), Error);
+  EXPECT_THROW(schema_file_from_json("{\"graft_schema\": 1}"), Error);
   EXPECT_THROW(schema_file_from_json("nonsense"), Error);
 }
 
