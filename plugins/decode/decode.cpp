@@ -2,10 +2,11 @@
 #include <string>
 
 #include <cstdio>
-// jpeglib.h needs stdio's types; only the version is used here.
+// jpeglib.h needs stdio's types; only the versions are used here.
 #include <jpeglib.h>
-#include <opencv2/core.hpp>
-#include <opencv2/core/utils/logger.hpp>
+#include <png.h>
+#include <tiffvers.h>
+#include <webp/decode.h>
 
 #include <graft/plugin.h>
 #include <image/fit.h>
@@ -36,12 +37,8 @@ class Decode final : public graft::Transform {
     max_bytes_ = p.get<std::uint64_t>("max_bytes");
     max_aspect_ = p.get<double>("max_aspect");
     min_side_ = p.get<std::int64_t>("min_side");
-    // A damaged file ends as a reject record that says why; OpenCV need not print it as well.
-    cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
-    cv::setNumThreads(1);
   }
 
-  void enter_worker() override { cv::setNumThreads(1); }
   std::uint32_t views() const override { return fit_.views(); }
 
   graft::Payload apply(const graft::Item& item) const override {
@@ -96,7 +93,7 @@ class Decode final : public graft::Transform {
 }  // namespace
 
 GRAFT_PLUGIN(
-    decode, "1.0.0", Decode,
+    decode, "2.0.0", Decode,
     graft::PluginSchema::transform(
         "Decodes JPEG, PNG, WebP, BMP, TIFF and PNM files; resizes, pads and crops like torchvision.")
         .input(graft::PortType::Bytes, "An image file.")
@@ -122,7 +119,10 @@ GRAFT_PLUGIN(
                    .range(1, 16384)
                    .unit("px")
                    .doc("Images with a shorter side are rejected."))
-        .uses_libraries("OpenCV " CV_VERSION ", libjpeg-turbo " GRAFT_TEXT(LIBJPEG_TURBO_VERSION))
+        .uses_libraries("libjpeg-turbo " GRAFT_TEXT(
+            LIBJPEG_TURBO_VERSION) ", libpng " PNG_LIBPNG_VER_STRING
+                                   ", libtiff " GRAFT_TEXT(TIFFLIB_VERSION) ", libwebp ABI " GRAFT_TEXT(
+                                       WEBP_DECODER_ABI_VERSION))
         .example(R"(name: decode-example
 stages:
   images:

@@ -14,6 +14,7 @@
 #include <graft/error.h>
 
 #include <image/exif.h>
+#include <image/jpeg_scan.h>
 
 namespace graft::image {
 namespace {
@@ -31,6 +32,7 @@ struct Failure {
   std::jmp_buf jump;
   char text[JMSG_LENGTH_MAX];
   int code;
+  bool extraneous;  // bytes were skipped
 };
 
 [[noreturn]] void fail(j_common_ptr info) {
@@ -40,8 +42,23 @@ struct Failure {
   std::longjmp(failure->jump, 1);
 }
 
+// Warnings that cost no pixel. The files of many cameras and editors cause them.
+bool is_harmless(int code) {
+  switch (code) {
+    case JWRN_ADOBE_XFORM:
+    case JWRN_EXTRANEOUS_DATA:  // within a scan it may mean lost data: see check_scans()
+    case JWRN_JFIF_MAJOR:
+    case JWRN_NOT_SEQUENTIAL:
+      return true;
+    default:
+      return false;
+  }
+}
+
 void on_message(j_common_ptr info, int level) {
-  if (level < 0) fail(info);  // a warning: the data are damaged
+  if (level >= 0) return;
+  if (!is_harmless(info->err->msg_code)) fail(info);
+  if (info->err->msg_code == JWRN_EXTRANEOUS_DATA) reinterpret_cast<Failure*>(info->err)->extraneous = true;
 }
 
 void on_scan(j_common_ptr info) {
@@ -200,8 +217,7 @@ bool read_pixels(Decoder& d, std::uint8_t* line, Rect wanted, const Image& out, 
 int orientation(const jpeg_decompress_struct& info) {
   for (const jpeg_marker_struct* m = info.marker_list; m != nullptr; m = m->next) {
     const ByteReader segment(m->data, m->data_length);
-    if (segment.starts_with({"Exif\0\0", 6}))
-      return exif_orientation(segment.part(6, segment.size() - 6)).value;
+    if (segment.starts_with({"Exif\0\0", 6})) return exif_orientation(segment).value_or(1);
   }
   return 1;
 }
@@ -277,7 +293,9 @@ Image JpegFile::decode(Rect wanted, int eighths) {
   d.info.scale_denom = DCTSIZE;
   std::vector<std::uint8_t> line(std::size_t{4} * d.info.image_width);
   const Image out = Image::allocate(stored.width, stored.height);
+  d.failure.extraneous = false;  // bytes between the segments of the header are of no account
   if (!read_pixels(d, line.data(), stored, out, impl_->fast)) reject(d.failure, impl_->max_pixels);
+  if (d.failure.extraneous) check_scans(impl_->bytes);
   return upright(out, impl_->turn);
 }
 

@@ -19,7 +19,8 @@ struct JpegOptions {
 /// smooth chroma upsampling, and so Pillow's, but for `fast`. Grey becomes RGB; CMYK and YCCK are taken as
 /// Adobe writes them (inverted) and converted as Pillow's convert("RGB") does.
 ///
-/// Every warning of libjpeg counts as damage, because most truncated files decode with nothing but a warning.
+/// Warnings of libjpeg that mean lost data count as damage, because most truncated files decode with nothing
+/// but a warning. Others (odd JFIF or Adobe markers, bytes between segments) cost no pixel.
 /// All functions throw Reject: `truncated`, `corrupt`, `too-large`, `unsupported-format`. One thread at a
 /// time.
 class JpegFile {

@@ -285,7 +285,7 @@ TEST(Jpeg, OrientationCanBeLeftAlone) {
 }
 
 int orientation(const std::string& tiff) {
-  return exif_orientation({reinterpret_cast<const std::uint8_t*>(tiff.data()), tiff.size()}).value;
+  return exif_orientation({reinterpret_cast<const std::uint8_t*>(tiff.data()), tiff.size()}).value_or(1);
 }
 
 TEST(Exif, ReadsBothByteOrdersAndSurvivesDamage) {

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,7 @@
 #include <graft/error.h>
 
 #include <image/exif.h>
+#include <image/png_text.h>
 
 namespace graft::image {
 namespace {
@@ -63,6 +65,39 @@ bool allowed(std::uint32_t depth, std::uint32_t colour) {
   return power && colour < std::size(kDepths) && (kDepths[colour] & depth) != 0;
 }
 
+// Where the orientation of a PNG file may be. In the order of Pillow's: an eXIf chunk; without one the text
+// in which ImageMagick kept EXIF before that chunk existed; XMP where those name no orientation.
+class OrientationChunks {
+ public:
+  void look_at(const ByteReader& in, const Chunk& chunk) {
+    const ByteReader data = in.part(chunk.data(), chunk.length);
+    if (in.starts_with("eXIf", chunk.name())) {
+      exif_ = exif_orientation(data);
+      has_exif_ = true;
+    }
+    for (const std::string_view name : {"tEXt", "zTXt", "iTXt"}) {
+      if (!in.starts_with(name, chunk.name())) continue;
+      if (!data.starts_with("Raw profile type exif\0"sv) && !data.starts_with("XML:com.adobe.xmp\0"sv))
+        continue;
+      const auto [keyword, text] = png_text(name, data);
+      if (keyword.starts_with("Raw")) {
+        const std::string block = raw_profile(text);
+        profile_ = exif_orientation({reinterpret_cast<const std::uint8_t*>(block.data()), block.size()});
+      } else if (keyword.starts_with("XML")) {
+        xmp_ = xmp_orientation(text);
+      }
+    }
+  }
+  int orientation() const {
+    const std::optional<int> exif = has_exif_ ? exif_ : profile_;
+    return exif ? *exif : xmp_.value_or(1);
+  }
+
+ private:
+  bool has_exif_ = false;
+  std::optional<int> exif_, profile_, xmp_;
+};
+
 }  // namespace
 
 Header png_header(const ByteReader& file) {
@@ -72,6 +107,7 @@ Header png_header(const ByteReader& file) {
     corrupt("its first bytes were changed, as a transfer in text mode does");
   }
   const ByteReader in = file.with_order(true);
+  OrientationChunks orientation;
   for (std::uint64_t at = kSignature;;) {
     const Chunk chunk = chunk_at(in, at);
     const bool first = at == kSignature;
@@ -87,9 +123,11 @@ Header png_header(const ByteReader& file) {
         corrupt("its header says colour type " + std::to_string(colour) + " with " + std::to_string(depth) +
                 " bits, or a compression, filter or interlacing that PNG does not have");
     }
-    if (in.starts_with("eXIf", chunk.name()))
-      header.orientation = exif_orientation(in.part(chunk.data(), chunk.length)).value;
-    if (in.starts_with("IEND", chunk.name())) return header;
+    orientation.look_at(in, chunk);
+    if (in.starts_with("IEND", chunk.name())) {
+      header.orientation = orientation.orientation();
+      return header;
+    }
     at += chunk.size();
   }
 }

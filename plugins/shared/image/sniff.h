@@ -12,23 +12,17 @@ enum class Format { Jpeg, Png, WebP, Bmp, Tiff, Pnm };
 
 const char* to_string(Format format);  // "JPEG", "PNG", ...
 
-/// What a fourth channel means.
-enum class Alpha { Ignore, Straight, Premultiplied };
-
 /// What the header of an image file says, found without decoding a pixel or allocating memory for one.
 struct Header {
   Format format = Format::Jpeg;
   std::int64_t width = 0;
   std::int64_t height = 0;
-  int orientation = 1;            ///< EXIF orientation, 1 to 8. JPEG: found by decode_jpeg, not here.
-  Alpha alpha = Alpha::Straight;  ///< As OpenCV's decoders give it, where they give four channels.
-  std::uint64_t orientation_at =
-      0;  ///< TIFF: where the 16 bits of the orientation are in the file; 0: nowhere.
+  int orientation = 1;  ///< EXIF orientation, 1 to 8. JPEG: found by decode_jpeg, not here.
 };
 
 /// Reads the header and checks that the file is whole as far as its own lengths tell: PNG chunks and their
-/// checksums, the RIFF size, BMP rows, TIFF strips and tiles, PNM samples. JPEG is not walked: width and
-/// height stay 0.
+/// checksums, the RIFF size, BMP rows, TIFF strips and tiles, samples of binary PNM files. JPEG is not
+/// walked: width and height stay 0.
 ///
 /// Throws Reject: `empty-file`; `not-an-image` and `unsupported-format`, which say what the file is and what
 /// can be read; `truncated`; `corrupt`.

@@ -3,9 +3,8 @@
 #include <optional>
 #include <string>
 
-#include <graft/error.h>
-
 #include <image/exif.h>
+#include <image/reject.h>
 
 namespace graft::image {
 namespace {
@@ -14,20 +13,21 @@ enum Tag : std::uint32_t {
   kWidth = 256,
   kHeight = 257,
   kBits = 258,
+  kCompression = 259,
   kPhotometric = 262,
   kStripOffsets = 273,
   kSamples = 277,
   kStripCounts = 279,
   kTileOffsets = 324,
   kTileCounts = 325,
-  kExtraSamples = 338,
+  kInkSet = 332,
   kSampleFormat = 339,
 };
 
+constexpr std::uint32_t kMaxSamples = 8, kOldJpeg = 6;
+
 [[noreturn]] void truncated() {
-  throw Reject(
-      "truncated",
-      "the TIFF file ends early: its directory or pixels lie behind its end; copy or download it again");
+  reject_truncated(Format::Tiff, "its directory or pixels lie behind its end");
 }
 
 // One entry of a directory: an array of 16- or 32-bit numbers.
@@ -94,7 +94,7 @@ void check_pages(const ByteReader& in) {
   std::uint64_t link = 4;
   for (int page = 0; in.u32(link).value_or(0) != 0; ++page) {
     if (page == kMaxPages)
-      throw Reject("corrupt", "the TIFF file is damaged: more than " + std::to_string(kMaxPages) + " pages");
+      reject_corrupt(Format::Tiff, "it has more than " + std::to_string(kMaxPages) + " pages");
     const Directory directory(in, link);
     check_pieces(in, directory, kStripOffsets, kStripCounts);
     check_pieces(in, directory, kTileOffsets, kTileCounts);
@@ -102,11 +102,69 @@ void check_pages(const ByteReader& in) {
   }
 }
 
-// TIFFReadRGBA, which OpenCV uses for up to 8 bits, multiplies the colours by a straight alpha.
-Alpha alpha_of(std::uint32_t extra_sample, std::uint32_t bits) {
-  if (extra_sample == 1) return Alpha::Premultiplied;
-  if (extra_sample == 2) return bits <= 8 ? Alpha::Premultiplied : Alpha::Straight;
-  return Alpha::Ignore;
+[[noreturn]] void unsupported(const std::string& what, const std::string& cure = "save it with 8") {
+  reject_unsupported("a TIFF image of " + what, cure);
+}
+
+// Every value of `tag`, which has one for each sample.
+std::uint32_t same_for_all(const Directory& page, Tag tag, const char* what) {
+  const auto field = page.find(tag);
+  if (!field) return 1;
+  for (std::uint32_t i = 1; i < field->count() && i < kMaxSamples; ++i)
+    if ((*field)[i] != (*field)[0]) unsupported(std::string("samples of different ") + what);
+  return (*field)[0];
+}
+
+// What the samples mean, or a reject that names it.
+void check_samples(const Directory& page) {
+  enum Photometric : std::uint32_t { WhiteIsZero, BlackIsZero, Rgb, Palette, Mask, Cmyk, YCbCr };
+  const std::uint32_t bits = same_for_all(page, kBits, "sizes"), samples = page.number(kSamples, 1),
+                      compression = page.number(kCompression, 1);
+  switch (same_for_all(page, kSampleFormat, "types")) {
+    case 1:
+      break;
+    case 2:
+      unsupported("signed samples", "save it with unsigned ones of 8 bits");
+    case 3:
+      unsupported("floating-point samples", "save it with unsigned ones of 8 bits");
+    default:
+      unsupported("samples of an unusual type", "save it with unsigned ones of 8 bits");
+  }
+  if (bits < 1 || bits > 16) unsupported(std::to_string(bits) + " bits a sample");
+  // Old-style JPEG is always YCbCr; files that say nothing of their samples are taken as Pillow does.
+  const std::uint32_t meaning =
+      compression == kOldJpeg ? std::uint32_t{YCbCr} : page.number(kPhotometric, WhiteIsZero);
+  std::uint32_t colours = 1;
+  switch (meaning) {
+    case WhiteIsZero:
+    case BlackIsZero:
+      break;
+    case Rgb:
+      colours = 3;
+      break;
+    case Palette:
+      if (bits > 8) unsupported(std::to_string(bits) + " bits a sample and a palette");
+      break;
+    case Cmyk:
+      colours = 4;
+      if (page.number(kInkSet, 1) != 1) unsupported("inks that are not CMYK", "save it as RGB");
+      break;
+    case YCbCr:
+      colours = 3;
+      if (bits != 8) unsupported(std::to_string(bits) + " bits a sample and YCbCr colours");
+      break;
+    case 8:
+    case 9:
+    case 10:
+      unsupported("CIE L*a*b* colours", "save it as RGB");
+    default:
+      unsupported("photometric interpretation " + std::to_string(meaning), "save it as RGB");
+  }
+  const bool old_jpeg_says_nothing = compression == kOldJpeg && !page.find(kSamples);
+  if ((samples < colours && !old_jpeg_says_nothing) || samples > kMaxSamples)
+    unsupported(std::to_string(samples) + " samples a pixel and photometric interpretation " +
+                    std::to_string(meaning),
+                "save it as RGB");
 }
 
 }  // namespace
@@ -118,25 +176,8 @@ Header tiff_header(ByteReader in) {
   Header header{Format::Tiff};
   header.width = page.number(kWidth, 0);
   header.height = page.number(kHeight, 0);
-  const Orientation orientation = exif_orientation(in);
-  header.orientation = orientation.value;
-  header.orientation_at = orientation.at;
-  const std::uint32_t bits = page.number(kBits, 1), samples = page.number(kSamples, 1);
-  header.alpha = alpha_of(page.number(kExtraSamples, 0), bits);
-  if (bits > 16 || page.number(kSampleFormat, 1) != 1 || samples == 2 || samples > 4)
-    throw Reject("unsupported-format",
-                 "a TIFF image with " + std::to_string(samples) + " samples of " + std::to_string(bits) +
-                     " bits is not read; expected 1, 3 or 4 unsigned samples of at most 16 bits");
-  if (!page.find(kPhotometric))
-    throw Reject(
-        "corrupt",
-        "the TIFF file is damaged: it does not say what its samples mean (photometric interpretation)");
-  // 16-bit pixels come without the conversion that 8-bit ones get; only plain grey and RGB need none.
-  const std::uint32_t photometric = page.number(kPhotometric, 1);
-  if (bits == 16 && photometric != 1 && photometric != 2)
-    throw Reject(
-        "unsupported-format",
-        "a 16-bit TIFF image that is neither grey (black is zero) nor RGB is not read; save it with 8 bits");
+  header.orientation = exif_orientation(in).value_or(1);
+  check_samples(page);
   return header;
 }
 

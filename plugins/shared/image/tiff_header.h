@@ -5,9 +5,9 @@
 
 namespace graft::image {
 
-/// Reads the first page of a classic TIFF file: size, orientation, alpha. Checks that the strips or tiles of
-/// every page lie within the file and that the samples of the first are integers of at most 16 bits. Throws
-/// Reject as sniff() does.
+/// Reads the first page of a classic TIFF file: size, orientation. Checks that the strips or tiles of every
+/// page lie within the file and that the samples of the first are of a kind that is read: unsigned integers
+/// of 1 to 16 bits, all alike, that are grey, RGB, a palette's, CMYK or YCbCr. Throws Reject as sniff() does.
 Header tiff_header(ByteReader in);
 
 }  // namespace graft::image
