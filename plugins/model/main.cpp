@@ -2,7 +2,9 @@
 // networks nor the Internet.
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <iterator>
 #include <string>
@@ -11,6 +13,7 @@
 #include <fmt/format.h>
 
 #include <graft/params.h>
+#include <graft/value.h>
 
 #include "command.h"
 
@@ -52,15 +55,38 @@ std::string help() {
   return out;
 }
 
+bool g_json = false;  // --json was given: a failure is a document, too
+
+void print_failure(const std::string& text, int exit_code) {
+  if (!g_json) return;
+  graft::Value document = graft::Value::map();
+  document["error"] = text;
+  document["exit_code"] = exit_code;
+  fmt::print("{}\n", document.to_json());
+}
+
+int fail(const std::string& text) {
+  fmt::print(stderr, "error: {}\n", text);
+  print_failure(text, kFailed);
+  return kFailed;
+}
+
 int usage_error(const std::string& text, const std::string& usage) {
   fmt::print(stderr, "error: {}\nusage: graft model {}\n", text, usage);
+  print_failure(text, kUsage);
   return kUsage;
 }
 
-}  // namespace
+/// Output that could not be written is a failure; who reads no further, as head does, wants to hear no more.
+int finish_output(int exit_code) {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
+  if (errno != EPIPE)
+    fmt::print(stderr, "error: cannot write the output: {}\n", std::strerror(errno != 0 ? errno : EIO));
+  return exit_code == kOk ? kFailed : exit_code;
+}
 
-int main(int argc, char** argv) {
-  std::vector<std::string> words(argv + 1, argv + argc);
+int start(std::vector<std::string> words) {
   if (std::find(words.begin(), words.end(), "--help") != words.end() ||
       words == std::vector<std::string>{"help"}) {
     fmt::print("{}", help());
@@ -83,7 +109,14 @@ int main(int argc, char** argv) {
   } catch (const UsageError& e) {
     return usage_error(e.text, row->usage);
   } catch (const std::exception& e) {
-    fmt::print(stderr, "error: {}\n", e.what());
-    return kFailed;
+    return fail(e.what());
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  g_json = std::find(words.begin(), words.end(), "--json") != words.end();
+  return finish_output(start(words));
 }
