@@ -13,6 +13,7 @@
 #include "plugin/plugin_file.h"
 #include "plugin/schema_check.h"
 #include "schema_example.h"
+#include "schema_trial.h"
 
 namespace {
 
@@ -25,6 +26,8 @@ std::string faults_of(const graft::SchemaFile& schema, const char* plugin) {
   for (const graft::SchemaMistake& mistake : graft::schema_mistakes(schema.schema))
     out += fmt::format("error: plugin {}: {}; {}\n", schema.schema.name, mistake.what, mistake.cure);
   if (!out.empty()) return out;
+  if (const std::string fault = graft::cli::faults_of_class(schema, plugin, kLimit); !fault.empty())
+    return fmt::format("error: plugin {}: {}\n", schema.schema.name, fault);
   if (const std::string example = graft::cli::faults_of_example(schema, plugin); !example.empty())
     out = fmt::format(
         "error: plugin {}: its example does not pass graft check; mend what .example() was given\n{}",

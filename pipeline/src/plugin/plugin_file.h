@@ -13,7 +13,7 @@
 namespace graft {
 
 /// Why a file in a plugin folder cannot be used.
-struct Refusal {
+struct GRAFT_API Refusal {
   std::filesystem::path path;
   std::string wanted, got, cure;
   std::string message() const;
