@@ -9,6 +9,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
@@ -222,6 +223,9 @@ int run_command(Global& global, const std::vector<std::string>& words, std::stri
     return usage_error(e.text, usage, why);
   } catch (const po::error& e) {
     return usage_error(e.what(), usage, why);
+  } catch (const std::system_error& e) {
+    if (std::ferror(stdout) != 0) return note_output_error(e.code().value()), kFailed;
+    why = e.what();
   } catch (const std::bad_alloc&) {
     why = "out of memory; lower run.memory or run.threads";
   } catch (const std::exception& e) {

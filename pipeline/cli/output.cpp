@@ -55,6 +55,10 @@ void print_document(const Value& document) {
   write_document(text);
 }
 
+void note_output_error(int error) {
+  if (g_error == 0) g_error = error;
+}
+
 int finish_output(int exit_code, const std::string& why) {
   if (exit_code != kOk && g_document >= 0 && !g_printed) {
     Value document = Value::map();

@@ -19,6 +19,9 @@ void begin_document();
 /// Prints the document. Only the first counts.
 void print_document(const Value& document);
 
+/// Notes that printing to stdout failed half-way; finish_output says it.
+void note_output_error(int error);
+
 /// At the end of every command. `exit_code`, unless output could not be written: that is said, and is
 /// kFailed. `why` is the document of a failure that printed none.
 int finish_output(int exit_code, const std::string& why);

@@ -19,6 +19,8 @@ namespace {
 
 /// A machine that builds is busy, and a library may be large.
 constexpr std::chrono::minutes kLimit{2};
+/// A constructor that takes longer says nothing about the schema.
+constexpr std::chrono::seconds kTrialLimit{20};
 
 /// Every mistake and its cure, a line each; empty: the schema may be written.
 std::string faults_of(const graft::SchemaFile& schema, const char* plugin) {
@@ -26,7 +28,7 @@ std::string faults_of(const graft::SchemaFile& schema, const char* plugin) {
   for (const graft::SchemaMistake& mistake : graft::schema_mistakes(schema.schema))
     out += fmt::format("error: plugin {}: {}; {}\n", schema.schema.name, mistake.what, mistake.cure);
   if (!out.empty()) return out;
-  if (const std::string fault = graft::cli::faults_of_class(schema, plugin, kLimit); !fault.empty())
+  if (const std::string fault = graft::cli::faults_of_class(schema, plugin, kTrialLimit); !fault.empty())
     return fmt::format("error: plugin {}: {}\n", schema.schema.name, fault);
   if (const std::string example = graft::cli::faults_of_example(schema, plugin); !example.empty())
     out = fmt::format(

@@ -1,5 +1,6 @@
 #include "process.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -28,6 +29,10 @@ bool give_threads(std::size_t stack) {
 
 std::string prepare_process() {
   ::signal(SIGXFSZ, SIG_IGN);
+  // Every thread would reserve 64 MiB for what it allocates: where ulimit -v is set, that is not there to
+  // waste.
+  rlimit space{};
+  if (::getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY) ::mallopt(M_ARENA_MAX, 2);
   rlimit stack{};
   if (::getrlimit(RLIMIT_STACK, &stack) != 0 || stack.rlim_cur == RLIM_INFINITY ||
       stack.rlim_cur >= kUsualStack)

@@ -8,6 +8,7 @@
 #include <exception>
 #include <iterator>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
@@ -55,7 +56,8 @@ std::string help() {
   return out;
 }
 
-bool g_json = false;  // --json was given: a failure is a document, too
+int g_output_error = 0;  // of printing to stdout, half-way
+bool g_json = false;     // --json was given: a failure is a document, too
 
 void print_failure(const std::string& text, int exit_code) {
   if (!g_json) return;
@@ -81,8 +83,8 @@ int usage_error(const std::string& text, const std::string& usage) {
 int finish_output(int exit_code) {
   errno = 0;
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
-  if (errno != EPIPE)
-    fmt::print(stderr, "error: cannot write the output: {}\n", std::strerror(errno != 0 ? errno : EIO));
+  const int error = g_output_error != 0 ? g_output_error : errno != 0 ? errno : EIO;
+  if (error != EPIPE) fmt::print(stderr, "error: cannot write the output: {}\n", std::strerror(error));
   return exit_code == kOk ? kFailed : exit_code;
 }
 
@@ -108,6 +110,10 @@ int start(std::vector<std::string> words) {
     return row->function(words);
   } catch (const UsageError& e) {
     return usage_error(e.text, row->usage);
+  } catch (const std::system_error& e) {
+    if (std::ferror(stdout) == 0) return fail(e.what());
+    g_output_error = e.code().value();
+    return kFailed;
   } catch (const std::exception& e) {
     return fail(e.what());
   }

@@ -24,7 +24,7 @@ class FakePlugins {
     }
   }
   Registry registry() const { return Registry({folder_.path()}); }
-  const TempFolder& folder() const { return folder_; }
+  const TempFolder& place() const { return folder_; }
 
   /// The head of a shared object without anything behind it: loading it would fail.
   static std::string empty_library() {

@@ -18,8 +18,9 @@ namespace {
 
 /// Threads that a run has beside its workers: progress, deadline, the writers of tables.
 constexpr int kOwnThreads = 6;
-/// What a run takes beside libraries and their buffers, at least.
-constexpr std::uint64_t kBaseBytes = 64ULL << 20;
+/// What a run takes beside libraries and their buffers, at least: a second arena of malloc, stacks of its own
+/// threads, data.
+constexpr std::uint64_t kBaseBytes = 192ULL << 20;
 constexpr std::uint64_t kStackBytes = 8ULL << 20;
 
 /// Starts as many threads as the run will have, all at once, and ends them again.

@@ -155,7 +155,7 @@ TEST(Registry, ALibraryThatIsCutShortIsRefusedAtEveryLength) {
 
 TEST(Registry, ALibraryThatIsCutShortIsRefusedBesideItsSchemaFile) {
   const test::FakePlugins plugins(test::FakePlugins::usual());
-  std::filesystem::resize_file(plugins.folder() / "decode.so", 40);
+  std::filesystem::resize_file(plugins.place() / "decode.so", 40);
   const Registry registry = plugins.registry();
   EXPECT_EQ(registry.find("decode"), nullptr);
   EXPECT_NE(registry.find("net"), nullptr);
@@ -242,10 +242,10 @@ TEST(Registry, SchemaFilesThatAreDamagedOrLieCostTheirPluginAlone) {
         "parameter 'n': the default: 500 is out of range"}}};
   const test::FakePlugins plugins(test::FakePlugins::usual());
   for (const auto& [name, content] : cases) {
-    plugins.folder().write(name + ".so", test::FakePlugins::empty_library());
+    plugins.place().write(name + ".so", test::FakePlugins::empty_library());
     std::string text = content.first;
     if (name == "mistaken") text.replace(text.find("\"decode\""), 8, "\"mistaken\"");
-    plugins.folder().write(name + ".json", text);
+    plugins.place().write(name + ".json", text);
   }
   const Registry registry = plugins.registry();
   EXPECT_EQ(registry.plugins().size(), test::FakePlugins::usual().size());
@@ -261,11 +261,11 @@ TEST(Registry, TheFirstOfANameWinsAndRemembersWhatItHides) {
   own.summary = "Decodes in another way.";
   const test::FakePlugins first({own}), second(test::FakePlugins::usual());
   // A folder that is named twice hides nothing of itself.
-  const Registry registry({first.folder().path(), second.folder().path(), first.folder() / "."});
+  const Registry registry({first.place().path(), second.place().path(), first.place() / "."});
   ASSERT_NE(registry.find("decode"), nullptr);
   EXPECT_EQ(registry.find("decode")->schema.summary, "Decodes in another way.");
-  EXPECT_EQ(registry.warning_of("decode"), "plugin 'decode' is " + (first.folder() / "decode.so").string() +
-                                               ", which hides " + (second.folder() / "decode.so").string() +
+  EXPECT_EQ(registry.warning_of("decode"), "plugin 'decode' is " + (first.place() / "decode.so").string() +
+                                               ", which hides " + (second.place() / "decode.so").string() +
                                                ": the first in the search order is used");
   EXPECT_EQ(registry.warning_of("net"), "");
   EXPECT_EQ(registry.folders().size(), 2u);
@@ -273,11 +273,11 @@ TEST(Registry, TheFirstOfANameWinsAndRemembersWhatItHides) {
 
 TEST(Registry, APluginThatStandsForARefusedOneSaysSo) {
   const test::FakePlugins first({}), second(test::FakePlugins::usual());
-  first.folder().write("decode.so", "no library");
-  const Registry registry({first.folder().path(), second.folder().path()});
+  first.place().write("decode.so", "no library");
+  const Registry registry({first.place().path(), second.place().path()});
   ASSERT_NE(registry.find("decode"), nullptr);
   EXPECT_THAT(registry.warning_of("decode"), HasSubstr(", because another file was refused: plugin file " +
-                                                       (first.folder() / "decode.so").string()));
+                                                       (first.place() / "decode.so").string()));
 }
 
 }  // namespace

@@ -47,6 +47,9 @@ TEST(SchemaCheck, GoodSchemasHaveNoMistake) {
               .optional()
               .doc("What to do.")),
       IsEmpty());
+  EXPECT_THAT(mistakes_with(
+                  one_of("weights", {object("none", {}).doc("All count alike.")}).optional().doc("Weights.")),
+              IsEmpty());
   EXPECT_THAT(mistakes_with(map("weights", number("weight").at_least(0)).doc("By class.")), IsEmpty());
   EXPECT_THAT(
       mistakes_with(
