@@ -116,7 +116,9 @@ const graft_plugin_descriptor* open_library(const fs::path& file, Refusal& why, 
   void* handle = nullptr;
   try {
     at(kOpening);
-    handle = ::dlopen(fs::absolute(file).c_str(), RTLD_NOW | RTLD_LOCAL);
+    // The C library declares that dlopen throws nothing, so that a compiler would leave out what catches.
+    void* (*volatile open)(const char*, int) = ::dlopen;
+    handle = open(fs::absolute(file).c_str(), RTLD_NOW | RTLD_LOCAL);
     if (handle == nullptr) {
       refuse(why, "a shared object that loads", ::dlerror(),
              is_address_space_limited() ? "raise ulimit -v, install the missing library or rebuild the plugin"
