@@ -116,9 +116,14 @@ std::string help() {
   return out;
 }
 
+/// To stderr; where that cannot be written, there is nobody to be told.
+void complain(const std::string& text) {
+  std::fputs(text.c_str(), stderr);
+}
+
 /// Says what is wrong with the command line; `why` is for --json.
 int usage_error(const std::string& text, const char* usage, std::string& why) {
-  fmt::print(stderr, "error: {}\nusage: graft {}\n", text, usage);
+  complain(fmt::format("error: {}\nusage: graft {}\n", text, usage));
   why = text;
   return kUsage;
 }
@@ -231,7 +236,7 @@ int run_command(Global& global, const std::vector<std::string>& words, std::stri
   } catch (const std::exception& e) {
     why = e.what();
   }
-  fmt::print(stderr, "error: {}\n", why);
+  complain(fmt::format("error: {}\n", why));
   return kFailed;
 }
 
@@ -240,7 +245,7 @@ int run_command(Global& global, const std::vector<std::string>& words, std::stri
 int main(int argc, char** argv) {
   open_standard_streams();
   if (const std::string fault = prepare_process(); !fault.empty()) {
-    fmt::print(stderr, "error: {}\n", fault);
+    complain(fmt::format("error: {}\n", fault));
     return kFailed;
   }
   // Its options are its own.

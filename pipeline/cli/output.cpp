@@ -33,8 +33,8 @@ void write_document(std::string_view text) {
 void open_standard_streams() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
-    // In the wrong direction: who uses it gets an error, as with a closed one.
-    const int got = ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    // In the wrong direction: who uses it gets an error, as with a closed one. Messages are just lost.
+    const int got = ::open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY);
     if (got >= 0 && got != fd) {
       ::dup2(got, fd);
       ::close(got);
@@ -73,7 +73,8 @@ int finish_output(int exit_code, const std::string& why) {
   }
   if (g_error == 0) return exit_code;
   // Who reads no further, as head does, wants to hear no more.
-  if (g_error != EPIPE) fmt::print(stderr, "error: cannot write the output: {}\n", std::strerror(g_error));
+  if (g_error != EPIPE)
+    std::fputs(fmt::format("error: cannot write the output: {}\n", std::strerror(g_error)).c_str(), stderr);
   return exit_code == kOk ? kFailed : exit_code;
 }
 

@@ -84,7 +84,8 @@ int finish_output(int exit_code) {
   errno = 0;
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
   const int error = g_output_error != 0 ? g_output_error : errno != 0 ? errno : EIO;
-  if (error != EPIPE) fmt::print(stderr, "error: cannot write the output: {}\n", std::strerror(error));
+  if (error != EPIPE)
+    std::fputs(fmt::format("error: cannot write the output: {}\n", std::strerror(error)).c_str(), stderr);
   return exit_code == kOk ? kFailed : exit_code;
 }
 
