@@ -103,9 +103,9 @@ TEST_F(Limits, ThreadsThatCannotBeStartedAreAnError) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root: to be a user without processes";
   // A user that nobody is, so that the limit counts what this test starts.
   std::filesystem::permissions(folder_.path(), std::filesystem::perms::all);
-  const ProgramResult r = graft(
-      "exec setpriv --reuid=54321 --regid=54321 --clear-groups sh -c 'ulimit -u 6; exec \"$@\"' sh \"$@\"",
-      {"run", "pixels.yaml", "--set", "run.threads=16"});
+  const ProgramResult r =
+      graft("exec setpriv --reuid=54321 --regid=54321 --clear-groups prlimit --nproc=6 \"$@\"",
+            {"run", "pixels.yaml", "--set", "run.threads=16"});
   if (r.err.find("Permission denied") != std::string::npos)
     GTEST_SKIP() << "another user cannot read the build folder";
   EXPECT_EQ(r.exit_code, 1);
