@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "commands.h"
+#include "output.h"
 #include "plugin/registry.h"
 #include "plugin/schema_file.h"
 
@@ -99,7 +100,7 @@ int describe(const Global& global, const std::vector<std::string>& arguments) {
   }
   const PluginSchema& s = plugin->schema;
   if (global.json) {
-    fmt::print("{}", to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, s}));
+    print_document(Value::from_json(to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, s})));
     return kOk;
   }
   fmt::print("{} {} ({})\n{}", s.name, s.version, to_string(s.kind), wrapped(s.summary, 2));
@@ -112,6 +113,8 @@ int describe(const Global& global, const std::vector<std::string>& arguments) {
   if (!s.example_config.empty()) fmt::print("\nexample\n{}", s.example_config);
   if (!s.libraries.empty()) fmt::print("\nuses {}\n", s.libraries);
   fmt::print("\nfile {}\n", plugin->path.string());
+  if (const std::string warning = registry.warning_of(name); !warning.empty())
+    fmt::print(stderr, "warning: {}\n", warning);
   return kOk;
 }
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "config_command.h"
+#include "output.h"
 #include "run/runner.h"
 
 namespace graft::cli {
@@ -13,7 +14,10 @@ int plan(const Global& global, const std::vector<std::string>& arguments) {
   RunOptions options;
   options.out = global.out;
   options.store = global.store;
-  fmt::print("{}", describe_plan(*plan, registry, options));
+  Value facts;
+  const std::string text = describe_plan(*plan, registry, options, &facts);
+  print_document(facts);
+  if (!global.json) fmt::print("{}", text);
   return kOk;
 }
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "commands.h"
+#include "output.h"
 #include "plugin/registry.h"
 
 namespace graft::cli {
@@ -18,6 +19,8 @@ int plugins(const Global& global, const std::vector<std::string>& arguments) {
       v["kind"] = to_string(p.schema.kind);
       v["summary"] = p.schema.summary;
       v["path"] = p.path.string();
+      v["hides"] = Value::list();
+      for (const auto& hidden : p.hides) v["hides"].push(hidden.string());
       out["plugins"].push(std::move(v));
     }
     out["rejected"] = Value::list();
@@ -29,7 +32,7 @@ int plugins(const Global& global, const std::vector<std::string>& arguments) {
       v["cure"] = r.cure;
       out["rejected"].push(std::move(v));
     }
-    fmt::print("{}\n", out.to_json());
+    print_document(out);
     return kOk;
   }
   std::size_t width = 6;
@@ -41,6 +44,10 @@ int plugins(const Global& global, const std::vector<std::string>& arguments) {
     fmt::print("no plugins found; looked in:\n");
     for (const auto& folder : registry.folders()) fmt::print("  {}\n", folder.string());
   }
+  for (const auto& [name, p] : registry.plugins())
+    for (const auto& hidden : p.hides)
+      fmt::print("hidden: {}\n  by      {}, which comes first in the search order\n", hidden.string(),
+                 p.path.string());
   for (const auto& r : registry.rejected())
     fmt::print("refused: {}\n  wanted  {}\n  got     {}\n  cure    {}\n", r.path.string(), r.wanted, r.got,
                r.cure);

@@ -9,6 +9,7 @@
 #include <graft/value.h>
 
 #include "commands.h"
+#include "output.h"
 #include "run/columns.h"
 #include "store/export.h"
 #include "store/files.h"
@@ -88,7 +89,7 @@ int list(const Global& global) {
       for (const TableUse& use : t.uses) v["uses"].push(to_value(use));
       out.push(std::move(v));
     }
-    fmt::print("{}\n", out.to_json_pretty());
+    print_document(out);
     return kOk;
   }
   if (tables.empty()) {
@@ -110,30 +111,70 @@ int list(const Global& global) {
   return kOk;
 }
 
+Value to_value(const TableCheck& check) {
+  const TableSummary& t = check.summary;
+  Value out = Value::map();
+  out["fingerprint"] = t.fingerprint;
+  out["used_by"] = names_of(t);
+  out["rows"] = Value(t.rows);
+  out["rejects"] = Value(t.rejects);
+  out["shards"] = Value(t.shards);
+  out["logs"] = Value(t.logs);
+  out["inputs"] = Value(check.inputs);
+  out["ok"] = Value(check.ok);
+  out["rejected"] = Value(check.rejected);
+  out["faults"] = Value::list();
+  for (const TableFault& fault : check.faults) {
+    Value f = Value::map();
+    f["path"] = fault.path.string();
+    f["why"] = fault.why;
+    out["faults"].push(std::move(f));
+  }
+  out["leftovers"] = Value::list();
+  for (const fs::path& file : check.leftovers) out["leftovers"].push(file.string());
+  out["repairs"] = Value::list();
+  return out;
+}
+
+void print_check(const TableCheck& check) {
+  const TableSummary& t = check.summary;
+  fmt::print("{} {}: {}, {} in {} and {}{}: {}\n", short_name(t.fingerprint), names_of(t),
+             count_of(t.rows, "row"), count_of(t.rejects, "reject"), count_of(t.shards, "shard"),
+             count_of(t.logs, "log"),
+             t.uses.empty() ? ""
+                            : fmt::format("; {} ok + {} rejected of {}", check.ok, check.rejected,
+                                          count_of(check.inputs, "input")),
+             check.faults.empty() ? "sound" : count_of(check.faults.size(), "fault"));
+  for (const TableFault& fault : check.faults) fmt::print("  {}: {}\n", fault.path.string(), fault.why);
+  if (!check.leftovers.empty())
+    fmt::print("  {} of ended processes: the next run removes them\n",
+               count_of(check.leftovers.size(), "file"));
+}
+
 int verify(const Global& global, const std::vector<std::string>& words) {
   std::vector<fs::path> folders;
   if (words.empty()) folders = tables_in(global.store);
   for (const std::string& word : words)
     for (fs::path& folder : find_tables(global.store, word)) folders.push_back(std::move(folder));
   std::size_t faults = 0;
+  Value document = Value::map();
+  document["tables"] = Value::list();
+  // With --json the texts go to stderr, where somebody may look for how far it is.
   for (const fs::path& folder : folders) {
     const TableCheck check = check_table(folder);
-    const TableSummary& t = check.summary;
-    fmt::print("{} {}: {}, {} in {} and {}{}: {}\n", short_name(t.fingerprint), names_of(t),
-               count_of(t.rows, "row"), count_of(t.rejects, "reject"), count_of(t.shards, "shard"),
-               count_of(t.logs, "log"),
-               t.uses.empty() ? ""
-                              : fmt::format("; {} ok + {} rejected of {}", check.ok, check.rejected,
-                                            count_of(check.inputs, "input")),
-               check.faults.empty() ? "sound" : count_of(check.faults.size(), "fault"));
-    for (const TableFault& fault : check.faults) fmt::print("  {}: {}\n", fault.path.string(), fault.why);
-    if (!check.leftovers.empty())
-      fmt::print("  {} of ended processes: the next run removes them\n",
-                 count_of(check.leftovers.size(), "file"));
+    print_check(check);
+    Value table = to_value(check);
     faults += check.faults.size();
-    if (!global.store_options.repair) continue;
-    for (const std::string& line : repair_table(check)) fmt::print("  {}\n", line);
+    if (global.store_options.repair)
+      for (const std::string& line : repair_table(check)) {
+        fmt::print("  {}\n", line);
+        table["repairs"].push(line);
+      }
+    document["tables"].push(std::move(table));
   }
+  document["faults"] = Value(static_cast<std::uint64_t>(faults));
+  document["repaired"] = global.store_options.repair && faults > 0;
+  print_document(document);
   if (folders.empty()) fmt::print("{} has no table yet\n", global.store.string());
   if (faults == 0) return kOk;
   if (global.store_options.repair) {
@@ -174,12 +215,22 @@ int gc(const Global& global) {
         amount("max-size", given.max_size,
                {{"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0}}));
   std::uint64_t bytes = 0;
+  Value document = Value::map();
+  document["removed"] = Value::list();
   const std::vector<GcRemoval> removed = collect_garbage(global.store, options);
   for (const GcRemoval& r : removed) {
     fmt::print("{} {} ({}): {}\n", options.dry_run ? "would remove" : "removed", r.path.string(),
                human_bytes(r.bytes), r.why);
     bytes += r.bytes;
+    Value removal = Value::map();
+    removal["path"] = r.path.string();
+    removal["bytes"] = Value(r.bytes);
+    removal["why"] = r.why;
+    document["removed"].push(std::move(removal));
   }
+  document["bytes"] = Value(bytes);
+  document["dry_run"] = options.dry_run;
+  print_document(document);
   fmt::print("{} {}{}\n", human_bytes(bytes), options.dry_run ? "would be freed" : "freed",
              removed.empty() && !options.older_than && !options.max_bytes && !options.unreferenced
                  ? "; tables go by --older-than, --max-size or --unreferenced"
@@ -213,6 +264,12 @@ int export_to_file(const Global& global, const std::vector<std::string>& argumen
         "no complete run{} has used this table: its keys and labels are not known; run the config first",
         run.empty() ? "" : " '" + run + "'")};
   const std::uint64_t rows = export_table(folders[0], *use, arguments[1]);
+  Value document = Value::map();
+  document["file"] = arguments[1];
+  document["rows"] = Value(rows);
+  document["run"] = use->run;
+  document["stage"] = use->stage;
+  print_document(document);
   fmt::print("{}: {} rows of {}/{}\n", arguments[1], rows, use->run, use->stage);
   return kOk;
 }

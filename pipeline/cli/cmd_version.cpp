@@ -3,6 +3,7 @@
 #include <graft/plugin.h>
 
 #include "commands.h"
+#include "output.h"
 
 namespace graft::cli {
 
@@ -13,7 +14,7 @@ int version(const Global& global, const std::vector<std::string>& arguments) {
     v["graft"] = GRAFT_VERSION;
     v["plugin_api"] = GRAFT_PLUGIN_API;
     v["abi"] = GRAFT_ABI_TAG;
-    fmt::print("{}\n", v.to_json());
+    print_document(v);
   } else {
     fmt::print("graft {}\nplugin API {}\nABI {}\n", GRAFT_VERSION, GRAFT_PLUGIN_API, GRAFT_ABI_TAG);
   }

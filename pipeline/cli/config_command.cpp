@@ -1,10 +1,12 @@
 #include "config_command.h"
 
 #include <cstdio>
+#include <sstream>
 
 #include <fmt/format.h>
 
 #include "config/planner.h"
+#include "output.h"
 
 namespace graft::cli {
 
@@ -14,7 +16,23 @@ const std::string& only_argument(const std::vector<std::string>& arguments, cons
   return arguments[0];
 }
 
-std::optional<Plan> read_plan(const Global& global, const std::string& path, const Registry& registry) {
+void print_faults(const std::string& text, Value faults) {
+  Value document = Value::map();
+  document["error"] = text;
+  document["exit_code"] = kUsage;
+  document["faults"] = std::move(faults);
+  print_document(document);
+}
+
+Value faults_from_lines(const std::string& lines) {
+  Value out = Value::list();
+  std::istringstream in(lines);
+  for (std::string line; std::getline(in, line);) out.push(Value::from_json(line));
+  return out;
+}
+
+std::optional<Plan> read_plan(const Global& global, const std::string& path, const Registry& registry,
+                              Value* faults) {
   Diagnostics diagnostics;
   const ConfigFile config(path, global.overrides, diagnostics);
   Plan plan = make_plan(config, registry, diagnostics);
@@ -22,10 +40,12 @@ std::optional<Plan> read_plan(const Global& global, const std::string& path, con
     const std::string text = global.json ? diagnostics.render_json() : diagnostics.render();
     std::fwrite(text.data(), 1, text.size(), stderr);
   }
+  if (faults != nullptr) *faults = faults_from_lines(diagnostics.render_json());
   if (!diagnostics.has_errors()) return plan;
-  if (!global.json)
-    fmt::print(stderr, "{} fault{} in {}; nothing was run\n", diagnostics.errors(),
-               diagnostics.errors() == 1 ? "" : "s", path);
+  const std::string text = fmt::format("{} fault{} in {}; nothing was run", diagnostics.errors(),
+                                       diagnostics.errors() == 1 ? "" : "s", path);
+  print_faults(text, faults_from_lines(diagnostics.render_json()));
+  if (!global.json) fmt::print(stderr, "{}\n", text);
   return {};
 }
 

@@ -4,8 +4,13 @@
 #include <cstdio>
 #include <exception>
 #include <iterator>
+#include <new>
+#include <optional>
 #include <sstream>
+#include <string>
 #include <string_view>
+#include <system_error>
+#include <vector>
 
 #include <fmt/format.h>
 #include <boost/program_options.hpp>
@@ -14,6 +19,8 @@
 #include <graft/version.h>
 
 #include "commands.h"
+#include "output.h"
+#include "process.h"
 
 namespace po = boost::program_options;
 using namespace graft::cli;
@@ -79,7 +86,7 @@ po::options_description global_options(Global& global) {
   auto path = [](std::filesystem::path& to) {
     return po::value<std::string>()->notifier([&to](const std::string& s) { to = s; });
   };
-  options.add_options()("help,h", "show this help, or a command's")(
+  options.add_options()("help,h", "show this help, or a command's")("version,V", "show the version")(
       "set", po::value(&global.overrides)->composing()->value_name("KEY=VALUE"),
       "override: stage.key=value, run.threads=4, name=x, seed=1")("out", path(global.out)->value_name("DIR"),
                                                                   "where results go (default: runs/<name>)")(
@@ -97,7 +104,7 @@ std::string help() {
   Global ignored;
   std::string out =
       "graft - transfer learning on images: a YAML config in, features, models and an evaluation out\n\n"
-      "usage: graft COMMAND [ARGUMENT] [OPTIONS]\n\ncommands\n";
+      "usage: graft COMMAND [ARGUMENT] [OPTIONS]\n       graft help COMMAND\n\ncommands\n";
   for (const Row& row : kCommands) out += fmt::format("  {:<18} {}\n", row.usage, row.help);
   std::ostringstream options;
   options << global_options(ignored);
@@ -109,78 +116,147 @@ std::string help() {
   return out;
 }
 
-int usage_error(const std::string& text, const char* usage) {
-  fmt::print(stderr, "error: {}\nusage: graft {}\n", text, usage);
+/// To stderr; where that cannot be written, there is nobody to be told.
+void complain(const std::string& text) {
+  std::fputs(text.c_str(), stderr);
+}
+
+/// Says what is wrong with the command line; `why` is for --json.
+int usage_error(const std::string& text, const char* usage, std::string& why) {
+  complain(fmt::format("error: {}\nusage: graft {}\n", text, usage));
+  why = text;
   return kUsage;
+}
+
+const Row* find_command(const std::string& name) {
+  const auto row =
+      std::find_if(std::begin(kCommands), std::end(kCommands), [&](const Row& r) { return name == r.name; });
+  return row == std::end(kCommands) ? nullptr : &*row;
+}
+
+std::string unknown_command(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Row& r : kCommands) names.emplace_back(r.name);
+  const auto near = graft::nearest(name, names);
+  return fmt::format("no command '{}'{} (commands: {})", name,
+                     near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", "));
+}
+
+void print_help_of(const Row& row, Global& global) {
+  fmt::print("usage: graft {} [OPTIONS]\n\n{}\n\n", row.usage, row.help);
+  std::ostringstream text;
+  if (row.options != nullptr) text << row.options(global) << "\n";
+  text << global_options(global);
+  fmt::print("{}", text.str());
+}
+
+/// graft help, graft help COMMAND.
+int show_help(Global& global, const std::vector<std::string>& words, std::string& why) {
+  static constexpr const char* kUsageOfHelp = "help [COMMAND]";
+  if (words.size() > 1)
+    return usage_error(fmt::format("one COMMAND expected, got {}", words.size()), kUsageOfHelp, why);
+  if (words.empty()) {
+    fmt::print("{}", help());
+    return kOk;
+  }
+  if (words[0] == "model") {
+    std::string model = "model", option = "--help";
+    char* argv[] = {model.data(), option.data(), nullptr};
+    return start_model(argv);
+  }
+  const Row* row = find_command(words[0]);
+  if (row == nullptr) return usage_error(unknown_command(words[0]), kUsageOfHelp, why);
+  print_help_of(*row, global);
+  return kOk;
+}
+
+/// The option of another command that was given; nothing when there is none.
+std::optional<std::string> misplaced_option(const Row& row, const po::variables_map& values, Global& global) {
+  for (const Row& other : kCommands) {
+    if (other.options == nullptr || &other == &row) continue;
+    const po::options_description theirs = other.options(global);
+    for (const auto& option : theirs.options())
+      if (const auto& given = values[option->long_name()]; !given.empty() && !given.defaulted())
+        return fmt::format("--{} is an option of graft {}", option->long_name(), other.name);
+  }
+  return {};
+}
+
+int start(Global& global, const std::vector<std::string>& words, const char*& usage, std::string& why) {
+  po::options_description hidden;
+  hidden.add_options()("positional", po::value<std::vector<std::string>>());
+  po::options_description all;
+  all.add(global_options(global)).add(hidden);
+  for (const Row& row : kCommands)
+    if (row.options != nullptr) all.add(row.options(global));
+  po::positional_options_description positional;
+  positional.add("positional", -1);
+  po::variables_map values;
+  po::store(po::command_line_parser(words).options(all).positional(positional).run(), values);
+  po::notify(values);
+
+  std::vector<std::string> arguments;
+  if (values.count("positional") != 0) arguments = values["positional"].as<std::vector<std::string>>();
+  const bool asks_for_help = values.count("help") != 0;
+  if (arguments.empty() && values.count("version") != 0) arguments = {"version"};
+  if (arguments.empty()) {
+    fmt::print(asks_for_help ? stdout : stderr, "{}", help());
+    why = "COMMAND is missing";
+    return asks_for_help ? kOk : kUsage;
+  }
+  const std::string command = arguments[0];
+  arguments.erase(arguments.begin());
+  if (command == "help") return show_help(global, arguments, why);
+  const Row* row = find_command(command);
+  if (row == nullptr) return usage_error(unknown_command(command), usage, why);
+  usage = row->usage;
+  if (asks_for_help) {
+    print_help_of(*row, global);
+    return kOk;
+  }
+  if (const auto misplaced = misplaced_option(*row, values, global))
+    return usage_error(*misplaced, usage, why);
+  if (global.json) begin_document();
+  return row->function(global, arguments);
+}
+
+int run_command(Global& global, const std::vector<std::string>& words, std::string& why) {
+  const char* usage = "COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the commands";
+  try {
+    return start(global, words, usage, why);
+  } catch (const UsageError& e) {
+    return usage_error(e.text, usage, why);
+  } catch (const po::error& e) {
+    return usage_error(e.what(), usage, why);
+  } catch (const std::system_error& e) {
+    if (std::ferror(stdout) != 0) return note_output_error(e.code().value()), kFailed;
+    why = e.what();
+  } catch (const std::bad_alloc&) {
+    why = "out of memory; lower run.memory or run.threads";
+  } catch (const std::exception& e) {
+    why = e.what();
+  }
+  complain(fmt::format("error: {}\n", why));
+  return kFailed;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_streams();
+  if (const std::string fault = prepare_process(); !fault.empty()) {
+    complain(fmt::format("error: {}\n", fault));
+    return kFailed;
+  }
   // Its options are its own.
   if (argc > 1 && std::string_view(argv[1]) == "model") return start_model(argv + 1);
   Global global;
   for (int i = 0; i < argc; ++i) global.program += (i ? " " : "") + std::string(argv[i]);
-  const char* usage = "COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the commands";
-  try {
-    po::options_description options = global_options(global);
-    po::options_description hidden;
-    hidden.add_options()("positional", po::value<std::vector<std::string>>());
-    po::options_description all;
-    all.add(options).add(hidden);
-    for (const Row& row : kCommands)
-      if (row.options != nullptr) all.add(row.options(global));
-    po::positional_options_description positional;
-    positional.add("positional", -1);
-    po::variables_map values;
-    po::store(po::command_line_parser(argc, argv).options(all).positional(positional).run(), values);
-    po::notify(values);
-
-    std::vector<std::string> arguments;
-    if (values.count("positional") != 0) arguments = values["positional"].as<std::vector<std::string>>();
-    if (arguments.empty()) {
-      fmt::print(values.count("help") != 0 ? stdout : stderr, "{}", help());
-      return values.count("help") != 0 ? kOk : kUsage;
-    }
-    const auto row = std::find_if(std::begin(kCommands), std::end(kCommands),
-                                  [&](const Row& r) { return arguments[0] == r.name; });
-    if (row == std::end(kCommands)) {
-      std::vector<std::string> names;
-      for (const Row& r : kCommands) names.emplace_back(r.name);
-      const auto near = graft::nearest(arguments[0], names);
-      return usage_error(
-          fmt::format("no command '{}'{} (commands: {})", arguments[0],
-                      near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", ")),
-          usage);
-    }
-    usage = row->usage;
-    if (values.count("help") != 0) {
-      fmt::print("usage: graft {} [OPTIONS]\n\n{}\n", row->usage, row->help);
-      std::ostringstream text;
-      if (row->options != nullptr) text << row->options(global) << "\n";
-      text << options;
-      fmt::print("\n{}", text.str());
-      return kOk;
-    }
-    for (const Row& other : kCommands) {
-      if (other.options == nullptr || &other == row) continue;
-      const po::options_description theirs = other.options(global);
-      for (const auto& option : theirs.options())
-        if (const auto& given = values[option->long_name()]; !given.empty() && !given.defaulted())
-          return usage_error(fmt::format("--{} is an option of graft {}", option->long_name(), other.name),
-                             usage);
-    }
-    arguments.erase(arguments.begin());
-    return row->function(global, arguments);
-  } catch (const UsageError& e) {
-    return usage_error(e.text, usage);
-  } catch (const po::error& e) {
-    return usage_error(e.what(), usage);
-  } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "error: out of memory; lower run.memory or run.threads\n");
-    return kFailed;
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "error: {}\n", e.what());
-    return kFailed;
-  }
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (words == std::vector<std::string>{"-v"}) words = {"version"};
+  std::string why;
+  const int exit_code = run_command(global, words, why);
+  // Where the command line is wrong, nobody has read this option.
+  if (exit_code != kOk && std::find(words.begin(), words.end(), "--json") != words.end()) begin_document();
+  return finish_output(exit_code, why);
 }

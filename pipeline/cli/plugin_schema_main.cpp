@@ -1,26 +1,64 @@
-// graft-plugin-schema PLUGIN.so OUT.json: writes the schema that a plugin declares. Run by graft_add_plugin
-// after the plugin is linked, so that graft can check and describe configs without loading it.
+// graft-plugin-schema PLUGIN.so OUT.json: checks the schema that a plugin declares and writes it. Run by
+// graft_add_plugin after the plugin is linked, so that graft can check and describe configs without loading
+// it; a mistake in the schema fails the build.
 
+#include <chrono>
 #include <cstdio>
-#include <fstream>
+#include <filesystem>
 
-#include "plugin/registry.h"
-#include "plugin/schema_file.h"
+#include <fmt/format.h>
+
+#include <graft/files.h>
+
+#include "plugin/plugin_file.h"
+#include "plugin/schema_check.h"
+#include "schema_example.h"
+#include "schema_trial.h"
+
+namespace {
+
+/// A machine that builds is busy, and a library may be large.
+constexpr std::chrono::minutes kLimit{2};
+/// A constructor that takes longer says nothing about the schema.
+constexpr std::chrono::seconds kTrialLimit{20};
+
+/// Every mistake and its cure, a line each; empty: the schema may be written.
+std::string faults_of(const graft::SchemaFile& schema, const char* plugin) {
+  std::string out;
+  for (const graft::SchemaMistake& mistake : graft::schema_mistakes(schema.schema))
+    out += fmt::format("error: plugin {}: {}; {}\n", schema.schema.name, mistake.what, mistake.cure);
+  if (!out.empty()) return out;
+  if (const std::string fault = graft::cli::faults_of_class(schema, plugin, kTrialLimit); !fault.empty())
+    return fmt::format("error: plugin {}: {}\n", schema.schema.name, fault);
+  if (const std::string example = graft::cli::faults_of_example(schema, plugin); !example.empty())
+    out = fmt::format(
+        "error: plugin {}: its example does not pass graft check; mend what .example() was given\n{}",
+        schema.schema.name, example);
+  return out;
+}
+
+int fail(const char* out, const std::string& text) {
+  std::fputs(text.c_str(), stderr);
+  std::error_code ignored;
+  std::filesystem::remove(out, ignored);  // that of a former build would hide the mistake
+  return 1;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 3) {
     std::fputs("usage: graft-plugin-schema PLUGIN.so OUT.json\n", stderr);
     return 2;
   }
-  graft::Registry::Rejected why;
-  const graft_plugin_descriptor* d = graft::load_plugin(argv[1], why);
-  if (d == nullptr) {
-    std::fprintf(stderr, "error: %s\n", why.message().c_str());
-    return 1;
+  try {
+    graft::Refusal why;
+    const auto schema = graft::Examination(argv[1]).finish(why, kLimit);
+    if (!schema) return fail(argv[2], fmt::format("error: {}\n", why.message()));
+    if (const std::string faults = faults_of(*schema, argv[1]); !faults.empty()) return fail(argv[2], faults);
+    graft::write_file_atomically(argv[2], graft::to_json(*schema));
+    return 0;
+  } catch (const std::exception& e) {
+    return fail(argv[2], fmt::format("error: {}\n", e.what()));
   }
-  std::ofstream out(argv[2], std::ios::binary);
-  out << graft::to_json({d->api_version, d->abi_tag, d->schema()});
-  out.close();
-  if (!out) std::fprintf(stderr, "error: cannot write %s\n", argv[2]);
-  return out ? 0 : 1;
 }

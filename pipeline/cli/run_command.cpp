@@ -1,5 +1,7 @@
 #include "run_command.h"
 
+#include "output.h"
+
 #include <malloc.h>
 #include <unistd.h>
 
@@ -43,9 +45,14 @@ RunOptions prepare_to_run(const Global& global) {
 }
 
 void print_outcome(const Global& global, const Value& results, const std::string& text, int exit_code) {
-  if (global.json)
-    fmt::print("{}\n", results.to_json());
-  else if (!global.quiet)
+  Value document = results;
+  if (document.is_null()) {  // interrupted
+    document["exit_code"] = exit_code;
+    document["text"] = text;
+  }
+  print_document(document);
+  if (global.json) return;
+  if (!global.quiet)
     fmt::print("{}", text);
   else if (exit_code != 0)
     fmt::print(stderr, "{}", text);

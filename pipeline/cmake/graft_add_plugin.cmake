@@ -1,7 +1,8 @@
 # graft_add_plugin(NAME SOURCES... [LIBRARIES ...] [TEST FILE])
 #
 # Builds NAME.so and, from its own descriptor, NAME.json: the schema that lets graft check and describe configs
-# without loading the plugin. TEST is a GoogleTest source that uses graft/testing/stage_harness.h; it is built and
+# without loading the plugin. A mistake in the schema fails the build: a default outside its range, a port declared twice, an
+# example that does not pass graft check. TEST is a GoogleTest source that uses graft/testing/stage_harness.h; it is built and
 # registered with ctest when the project has tests switched on.
 function(graft_add_plugin name)
   cmake_parse_arguments(arg "" "TEST" "LIBRARIES;TEST_LIBRARIES" ${ARGN})

@@ -2,15 +2,19 @@
 // networks nor the Internet.
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <iterator>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include <graft/params.h>
+#include <graft/value.h>
 
 #include "command.h"
 
@@ -52,15 +56,40 @@ std::string help() {
   return out;
 }
 
+int g_output_error = 0;  // of printing to stdout, half-way
+bool g_json = false;     // --json was given: a failure is a document, too
+
+void print_failure(const std::string& text, int exit_code) {
+  if (!g_json) return;
+  graft::Value document = graft::Value::map();
+  document["error"] = text;
+  document["exit_code"] = exit_code;
+  fmt::print("{}\n", document.to_json());
+}
+
+int fail(const std::string& text) {
+  fmt::print(stderr, "error: {}\n", text);
+  print_failure(text, kFailed);
+  return kFailed;
+}
+
 int usage_error(const std::string& text, const std::string& usage) {
   fmt::print(stderr, "error: {}\nusage: graft model {}\n", text, usage);
+  print_failure(text, kUsage);
   return kUsage;
 }
 
-}  // namespace
+/// Output that could not be written is a failure; who reads no further, as head does, wants to hear no more.
+int finish_output(int exit_code) {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
+  const int error = g_output_error != 0 ? g_output_error : errno != 0 ? errno : EIO;
+  if (error != EPIPE)
+    std::fputs(fmt::format("error: cannot write the output: {}\n", std::strerror(error)).c_str(), stderr);
+  return exit_code == kOk ? kFailed : exit_code;
+}
 
-int main(int argc, char** argv) {
-  std::vector<std::string> words(argv + 1, argv + argc);
+int start(std::vector<std::string> words) {
   if (std::find(words.begin(), words.end(), "--help") != words.end() ||
       words == std::vector<std::string>{"help"}) {
     fmt::print("{}", help());
@@ -82,8 +111,19 @@ int main(int argc, char** argv) {
     return row->function(words);
   } catch (const UsageError& e) {
     return usage_error(e.text, row->usage);
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "error: {}\n", e.what());
+  } catch (const std::system_error& e) {
+    if (std::ferror(stdout) == 0) return fail(e.what());
+    g_output_error = e.code().value();
     return kFailed;
+  } catch (const std::exception& e) {
+    return fail(e.what());
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  g_json = std::find(words.begin(), words.end(), "--json") != words.end();
+  return finish_output(start(words));
 }

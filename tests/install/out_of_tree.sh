@@ -28,6 +28,16 @@ YAML
 "$graft" describe mirror --plugin-dir "$work/plugin" | grep -q 'Mirrors images left to right'
 "$graft" run "$work/mirror.yaml" --quiet --plugin-dir "$work/plugin" --out "$work/out" --store "$work/store"
 grep -q '"computed": 40' "$work/out/results.json"
+# A mistake in the schema fails the build with its cure, and leaves nothing that graft would take.
+cp -r "$source/examples/01_hello_plugin" "$work/mistaken"
+sed -i 's/graft::PluginSchema::transform("Mirrors images left to right.")/&.param(graft::integer("n", 500).range(1, 10).doc("N."))/' \
+  "$work/mistaken/mirror.cpp"
+cmake -S "$work/mistaken" -B "$work/mistaken/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+  -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" || { cat "$work/log"; exit 1; }
+if cmake --build "$work/mistaken/build" >"$work/log"; then echo "a schema with a mistake was built"; exit 1; fi
+grep -q "error: plugin mirror: parameter 'n': the default: 500 is out of range: expected from 1 to 10; give a default" "$work/log" ||
+  { cat "$work/log"; exit 1; }
+[ ! -e "$work/mistaken/build/mirror.json" ]
 # The README shows this plugin; it must be the one that was built.
 sed -n '/^```cpp$/,/^```$/p' "$source/README.md" | sed '1d;$d' | diff - "$source/examples/01_hello_plugin/mirror.cpp"
 echo "1 passed, 0 failed"

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <elf.h>
+
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -16,11 +19,21 @@ class FakePlugins {
  public:
   explicit FakePlugins(std::vector<PluginSchema> schemas) {
     for (PluginSchema& s : schemas) {
-      folder_.write(s.name + ".so", "not a library: loading it would fail");
+      folder_.write(s.name + ".so", empty_library());
       folder_.write(s.name + ".json", to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, s}));
     }
   }
   Registry registry() const { return Registry({folder_.path()}); }
+  const TempFolder& place() const { return folder_; }
+
+  /// The head of a shared object without anything behind it: loading it would fail.
+  static std::string empty_library() {
+    Elf64_Ehdr header{};
+    std::ifstream("/proc/self/exe", std::ios::binary).read(reinterpret_cast<char*>(&header), sizeof header);
+    header.e_type = ET_DYN;
+    header.e_phoff = header.e_phnum = header.e_shoff = header.e_shnum = 0;
+    return {reinterpret_cast<const char*>(&header), sizeof header};
+  }
 
   static PluginSchema named(std::string name, PluginSchema schema) {
     schema.name = std::move(name);
@@ -51,17 +64,21 @@ class FakePlugins {
                            .views_from("views")
                            .depends_on_key()
                            .depends_on_seed()),
-        named("net", PluginSchema::batch_transform("Runs a network.")
-                         .input(PortType::Image, "Pixels.")
-                         .output("out", PortType::Tensor, "f32[?]", "Features.")
-                         .output("early", PortType::Tensor, "f32[?]", "Early features.")
-                         .param(file("model").required().doc("Weights."))
-                         .param(text("architecture").optional().doc("Their network."))
-                         .param(integer("batch", 8).range(1, 512).neutral().doc("Batch."))
-                         .param(object("normalize",
-                                       {list("mean", number("")).or_scalar().items(1, 3).default_list({0.5}),
-                                        list("std", number("")).or_scalar().items(1, 3).default_list({0.5})})
-                                    .doc("Scaling."))),
+        named(
+            "net",
+            PluginSchema::batch_transform("Runs a network.")
+                .input(PortType::Image, "Pixels.")
+                .output("out", PortType::Tensor, "f32[?]", "Features.")
+                .output("early", PortType::Tensor, "f32[?]", "Early features.")
+                .param(file("model").required().doc("Weights."))
+                .param(text("architecture").optional().doc("Their network."))
+                .param(integer("batch", 8).range(1, 512).neutral().doc("Batch."))
+                .param(
+                    object(
+                        "normalize",
+                        {list("mean", number("")).or_scalar().items(1, 3).default_list({0.5}).doc("Mean."),
+                         list("std", number("")).or_scalar().items(1, 3).default_list({0.5}).doc("Spread.")})
+                        .doc("Scaling."))),
         named("taps", PluginSchema::batch_transform("Runs a network and looks into it.")
                           .input(PortType::Image, "Pixels.")
                           .output("{taps}", PortType::Tensor, "f32[?]", "Features of a layer.")

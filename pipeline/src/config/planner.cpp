@@ -269,6 +269,7 @@ class Planner {
     const std::size_t before = diagnostics_.errors();
     stage.params = resolve_at(stage.schema.params, with == nullptr ? kNone : *with, draft.key_position);
     stage.services = services_of(stage, registry_);
+    warn_of_hidden(stage, registry_, plugin->position, diagnostics_);
     draft.sound = diagnostics_.errors() == before;
     expand_ports(stage, with == nullptr ? draft.key_position : with->position);
   }

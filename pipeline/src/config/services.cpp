@@ -21,4 +21,12 @@ std::vector<StagePlan::Service> services_of(const StagePlan& stage, const Regist
   return out;
 }
 
+void warn_of_hidden(const StagePlan& stage, const Registry& registry, Position at, Diagnostics& diagnostics) {
+  std::vector<std::string> plugins{stage.schema.name};
+  for (const StagePlan::Service& service : stage.services) plugins.push_back(service.plugin);
+  for (const std::string& plugin : plugins)
+    if (const std::string warning = registry.warning_of(plugin); !warning.empty())
+      diagnostics.warning(at, warning);
+}
+
 }  // namespace graft

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "config/diagnostics.h"
 #include "config/plan.h"
 #include "plugin/registry.h"
 
@@ -10,5 +11,8 @@ namespace graft {
 /// The installed services that the parameters of a stage name, and those that these and the stage's own
 /// plugin may need. By name.
 std::vector<StagePlan::Service> services_of(const StagePlan& stage, const Registry& registry);
+
+/// Warns where the plugin of a stage, or one that serves it, hides another or stands for a refused file.
+void warn_of_hidden(const StagePlan& stage, const Registry& registry, Position at, Diagnostics& diagnostics);
 
 }  // namespace graft

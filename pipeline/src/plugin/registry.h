@@ -7,6 +7,8 @@
 
 #include <graft/plugin.h>
 
+#include "plugin/plugin_file.h"
+
 namespace graft {
 
 /// The plugins of a run: found by name, described without being loaded, opened when first needed. Not
@@ -17,19 +19,24 @@ class GRAFT_API Registry {
     std::filesystem::path path;
     PluginSchema schema;
     const graft_plugin_descriptor* descriptor = nullptr;  ///< Set once opened.
+    std::string code = {};                                ///< SchemaFile::code.
+    /// Files of the same name in later folders: this one is used, they are not.
+    std::vector<std::filesystem::path> hides = {};
   };
-  /// A file in a plugin folder that cannot be used.
-  struct Rejected {
-    std::filesystem::path path;
-    std::string wanted, got, cure;
-    std::string message() const;
-  };
+  using Rejected = Refusal;
 
   /// --plugin-dir arguments, then GRAFT_PLUGIN_PATH (separated by ':'), then the folders of the program.
   static std::vector<std::filesystem::path> search_path(const std::vector<std::string>& plugin_dirs);
 
-  /// Looks at every *.so in the folders; the first of a name wins.
-  explicit Registry(const std::vector<std::filesystem::path>& folders);
+  /// Looks at every *.so in the folders; the first of a name wins, and remembers which it hides. What has a
+  /// schema file is not opened; what has none is examined in a child process, see Examination. Neither runs
+  /// code of a plugin in this process.
+  enum class Undescribed { Examined, PassedOver };
+  explicit Registry(const std::vector<std::filesystem::path>& folders,
+                    Undescribed undescribed_are = Undescribed::Examined);
+
+  /// Takes a plugin that has no schema file yet, in place of one of that name.
+  void declare(const std::filesystem::path& file, SchemaFile schema);
 
   /// nullptr when there is none of that name.
   const Plugin* find(const std::string& name) const;
@@ -38,12 +45,19 @@ class GRAFT_API Registry {
   const std::vector<std::filesystem::path>& folders() const { return folders_; }
   /// The rejected file that would have been this plugin, if any.
   const Rejected* rejected_as(const std::string& name) const;
+  /// What somebody who uses the plugin should know: that it hides another, or takes the place of a file that
+  /// was refused. Empty: nothing.
+  std::string warning_of(const std::string& name) const;
 
-  /// Loads the plugin. Throws Error naming path, wanted, got and cure.
+  /// Loads the plugin; one that has changed since its schema was written is examined before. Throws Error
+  /// naming path, wanted, got and cure.
   const graft_plugin_descriptor& open(const std::string& name);
 
  private:
-  void look_at(const std::filesystem::path& file);
+  /// Reads the schema file beside a plugin; false where there is none.
+  bool read_schema(const std::filesystem::path& file);
+  void examine(const std::vector<std::filesystem::path>& files);
+  void take(const std::filesystem::path& file, SchemaFile schema);
   /// Fills in what only all plugins together tell: the values of parameters that name a service.
   void offer_services(std::vector<ParamSpec>& params) const;
 
@@ -51,11 +65,6 @@ class GRAFT_API Registry {
   std::map<std::string, Plugin> plugins_;
   std::vector<Rejected> rejected_;
 };
-
-/// Loads a shared object and passes it through the gate: symbol, struct size, API version, ABI tag, name. On
-/// failure fills in `why` and returns nullptr.
-GRAFT_API const graft_plugin_descriptor* load_plugin(const std::filesystem::path& file,
-                                                     Registry::Rejected& why);
 
 /// Folder of the configs and models that come with graft: beside the sources, or in share/ of the
 /// installation. GRAFT_SHARE overrides it.

@@ -109,6 +109,7 @@ std::string to_json(const SchemaFile& file) {
   out["graft_schema"] = 2;
   out["api_version"] = static_cast<int>(file.api_version);
   out["abi_tag"] = file.abi_tag;
+  if (!file.code.empty()) out["code"] = file.code;
   out["name"] = s.name;
   out["version"] = s.version;
   out["kind"] = static_cast<int>(s.kind);
@@ -142,11 +143,14 @@ std::string to_json(const SchemaFile& file) {
 }
 
 SchemaFile schema_file_from_json(std::string_view json) {
+  if (json.size() > kMaxSchemaBytes)
+    throw Error("more than " + std::to_string(kMaxSchemaBytes >> 20) + " MiB: no schema takes that much");
   const Value v = Value::from_json(json);
   if (member(v, "graft_schema") != Value(2)) throw Error("not a graft schema file of version 2");
   SchemaFile file;
   file.api_version = static_cast<std::uint32_t>(member(v, "api_version").as_int());
   file.abi_tag = member(v, "abi_tag").as_string();
+  if (const Value* code = v.find("code")) file.code = code->as_string();
   PluginSchema& s = file.schema;
   s.name = member(v, "name").as_string();
   s.version = member(v, "version").as_string();

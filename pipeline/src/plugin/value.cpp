@@ -135,6 +135,8 @@ Value Value::from_json(std::string_view text) {
     return from_nlohmann(Json::parse(text));
   } catch (const Json::parse_error& e) {
     throw Error("not valid JSON at byte " + std::to_string(e.byte));
+  } catch (const Json::out_of_range&) {
+    throw Error("not valid JSON: a number is too large");
   }
 }
 

@@ -42,9 +42,46 @@ std::string describe_reuse(const std::string& id, const StreamRun::Survey& s, st
   return out + "\n";
 }
 
+/// Rows of a table of texts under their headings, for programs.
+void add_rows(const std::vector<std::vector<std::string>>& rows, Value& list) {
+  for (std::size_t i = 1; i < rows.size(); ++i) {
+    Value row = Value::map();
+    for (std::size_t column = 0; column < rows[i].size(); ++column) row[rows[0][column]] = rows[i][column];
+    list.push(std::move(row));
+  }
+}
+
+Value to_value(const StreamRun::Survey& s, const std::string& id, std::uint64_t rows) {
+  Value out = Value::map();
+  out["table"] = id;
+  out["rows"] = Value(rows);
+  out["stored"] = Value(s.stored);
+  out["to_compute"] = Value(s.to_compute);
+  out["row_bytes"] = s.row_bytes ? Value(*s.row_bytes) : Value();
+  out["disk_bytes"] = s.row_bytes ? Value(*s.row_bytes * s.to_compute) : Value();
+  out["fingerprint"] = s.fingerprint;
+  return out;
+}
+
+Value to_value(const Listing& listing, const std::string& id) {
+  std::map<Split, std::uint64_t> counts;
+  for (const ListedInput& input : listing.inputs) ++counts[input.split];
+  Value out = Value::map();
+  out["source"] = id;
+  out["inputs"] = Value(static_cast<std::uint64_t>(listing.inputs.size()));
+  out["classes"] = Value(static_cast<std::uint64_t>(listing.classes.size()));
+  out["splits"] = Value::map();
+  for (const auto& [split, n] : counts) out["splits"][to_string(split)] = Value(n);
+  return out;
+}
+
 }  // namespace
 
-std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions& options) {
+std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions& options, Value* facts) {
+  Value document = Value::map();
+  document["name"] = plan.name;
+  document["seed"] = Value(plan.seed);
+  for (const char* list : {"stages", "taken", "inputs", "tables", "warnings"}) document[list] = Value::list();
   std::string out = fmt::format("plan of '{}' (seed {})\n\nstages\n", plan.name, plan.seed);
   std::vector<std::vector<std::string>> rows{{"id", "plugin", "kind", "from", "gives", "shape"}};
   for (const StagePlan& s : plan.stages) {
@@ -62,11 +99,13 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
                     from.empty() ? "-" : from, gives.empty() ? "files" : gives, shape.empty() ? "-" : shape});
   }
   out += columns(rows);
+  add_rows(rows, document["stages"]);
 
   std::vector<std::vector<std::string>> followed{{"parameter", "value", "as in"}};
   for (const StagePlan& s : plan.stages)
     for (const auto& [parameter, stage] : s.followed)
       followed.push_back({s.id + "." + parameter, s.params.get<std::string>(parameter), stage});
+  add_rows(followed, document["taken"]);
   if (followed.size() > 1) out += "\ntaken from other stages\n" + columns(followed);
 
   std::vector<std::string> warnings;
@@ -86,11 +125,13 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
     inputs.push_back({plan.stages[i].id, fmt::format("{} inputs", stream.listing().inputs.size()),
                       fmt::format("{} classes", stream.listing().classes.size()),
                       counts_by_split(stream.listing())});
+    document["inputs"].push(to_value(stream.listing(), plan.stages[i].id));
     for (const StreamRun::Survey& s : surveys) {
       const std::uint64_t new_bytes = s.row_bytes.value_or(0) * s.to_compute;
       disk += new_bytes;
       disk_known = disk_known && (s.row_bytes || s.to_compute == 0);
       const std::uint64_t rows = s.stored + s.to_compute + s.duplicates;
+      document["tables"].push(to_value(s, plan.stages[s.stage].id, rows));
       reuse += describe_reuse(plan.stages[s.stage].id, s, rows);
       const TableStore& store = *stream.tables()[static_cast<std::size_t>(&s - surveys.data())].store;
       if (store.rows() + store.rejects() == 0 && s.to_compute > 0)
@@ -118,7 +159,12 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
                      disk_known ? "+" + human_bytes(disk) : "unknown until the first batch",
                      disk_known ? ", twice that while sealing" : "",
                      human_bytes(std::filesystem::space(std::filesystem::current_path()).available));
-  for (const std::string& w : warnings) out += "warning: " + w + "\n";
+  for (const std::string& w : warnings) {
+    out += "warning: " + w + "\n";
+    document["warnings"].push(w);
+  }
+  document["threads"] = plan.run.threads;
+  if (facts != nullptr) *facts = std::move(document);
   return out;
 }
 

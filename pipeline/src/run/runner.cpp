@@ -11,6 +11,7 @@
 
 #include "run/leaks.h"
 #include "run/learning.h"
+#include "run/limits.h"
 #include "run/run_files.h"
 #include "run/table_changes.h"
 #include "store/files.h"
@@ -255,6 +256,7 @@ class Run {
 }  // namespace
 
 RunOutcome run_plan(const Plan& plan, Registry& registry, const RunOptions& options, Signals& signals) {
+  require_limits(plan, registry);
   return Run(plan, registry, options, signals).go();
 }
 

@@ -29,7 +29,9 @@ GRAFT_API RunOutcome run_plan(const Plan& plan, Registry& registry, const RunOpt
                               Signals& signals);
 
 /// What `graft plan` prints: stages with ports and shapes, rows, what is stored and what will be computed,
-/// memory and disk to expect. Opens the source plugins to list the inputs; computes nothing.
-GRAFT_API std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions& options);
+/// memory and disk to expect. Opens the source plugins to list the inputs; computes nothing. `facts`: the
+/// same for programs.
+GRAFT_API std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions& options,
+                                    Value* facts = nullptr);
 
 }  // namespace graft

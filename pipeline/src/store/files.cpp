@@ -1,6 +1,7 @@
 #include "store/files.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,7 +36,12 @@ FileHandle::~FileHandle() {
 }
 
 std::string file_error(std::string_view doing, const fs::path& path, int error) {
-  return fmt::format("cannot {} {}: {}", doing, path.string(), reason(error));
+  rlimit limit{};
+  const bool limited =
+      error == EFBIG && ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+  return fmt::format(
+      "cannot {} {}: {}{}", doing, path.string(), reason(error),
+      limited ? fmt::format(" (ulimit -f allows {} a file: raise it)", human_bytes(limit.rlim_cur)) : "");
 }
 
 Bytes read_input_file(const FileRef& file) {

@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <chrono>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -12,12 +14,34 @@ namespace {
 
 using ::testing::HasSubstr;
 
+/// A folder with copies of tests/unit/plugin/wrong_plugin.cpp's library, each wrong as its name says.
+class WrongPlugins {
+ public:
+  explicit WrongPlugins(const std::vector<std::string>& names) {
+    for (const std::string& name : names) add(name);
+  }
+  std::filesystem::path add(const std::string& name) const {
+    const std::string from = name == "wrong_symbol" ? name : "wrong_plugin";
+    std::filesystem::copy_file(std::string(GRAFT_WRONG_PLUGINS) + "/" + from + ".so",
+                               folder_ / (name + ".so"));
+    return folder_ / (name + ".so");
+  }
+  const test::TempFolder& folder() const { return folder_; }
+
+ private:
+  test::TempFolder folder_;
+};
+
+std::string text(const Refusal& why) {
+  return "wanted " + why.wanted + ", got " + why.got + "; " + why.cure;
+}
+
 TEST(Registry, DescribesWithoutLoading) {
   const test::FakePlugins plugins(test::FakePlugins::usual());
   const Registry registry = plugins.registry();
   ASSERT_NE(registry.find("decode"), nullptr);
   EXPECT_EQ(registry.find("decode")->schema.summary, "Decodes.");
-  EXPECT_TRUE(registry.rejected().empty());
+  EXPECT_TRUE(registry.rejected().empty()) << registry.rejected()[0].message();
   EXPECT_EQ(registry.find("nothing"), nullptr);
 }
 
@@ -33,35 +57,115 @@ TEST(Registry, AFileThatIsNoLibraryIsRefusedWithTheReason) {
   EXPECT_EQ(registry.rejected_as("broken"), &r);
 }
 
-// Shared objects made by tests/unit/CMakeLists.txt, each wrong in one way.
-std::string refusal(const std::string& name) {
-  Registry::Rejected why;
-  EXPECT_EQ(load_plugin(std::string(GRAFT_WRONG_PLUGINS) + "/" + name + ".so", why), nullptr);
-  return "wanted " + why.wanted + ", got " + why.got + "; " + why.cure;
+// Every file of a folder that is wrong in one way costs itself alone, and this process nothing.
+TEST(Registry, EveryWrongPluginIsRefusedByItself) {
+  const std::string descriptor = std::to_string(sizeof(graft_plugin_descriptor));
+  const std::string rebuild = "rebuild or install the plugin again, or remove it from the plugin folder";
+  const std::string no_throw =
+      "rebuild the plugin so that this does not throw, or remove it from the plugin folder";
+  const std::string parts = "wanted a descriptor with name, version, schema and create, got one whose ";
+  const std::string macro = "; declare the plugin with GRAFT_PLUGIN(...)";
+  const std::string loads = "wanted a shared object that loads, got ";
+  const std::map<std::string, std::string> expected = {
+      {"wrong_symbol",
+       "wanted the symbol graft_plugin, got a shared object without it; declare the plugin with "
+       "GRAFT_PLUGIN(...), or remove the file from the plugin folder"},
+      {"wrong_api", "wanted plugin API " + std::to_string(GRAFT_PLUGIN_API) +
+                        ", got plugin API 99; update graft, or rebuild the plugin with its headers"},
+      {"wrong_abi", "wanted ABI '" GRAFT_ABI_TAG
+                    "', got ABI 'c++98 of another planet'; rebuild the plugin with the compiler and flags "
+                    "that built graft"},
+      {"wrong_null_abi", "wanted ABI '" GRAFT_ABI_TAG
+                         "', got ABI ''; rebuild the plugin with the compiler and flags that built graft"},
+      {"wrong_size", "wanted a descriptor of " + descriptor +
+                         " bytes, got 8 bytes; rebuild the plugin with the headers of this graft"},
+      {"wrong_null_descriptor", "wanted a descriptor of " + descriptor +
+                                    " bytes, got none; rebuild the plugin with the headers of this graft"},
+      {"wrong_name",
+       "wanted a file named another_name.so, got wrong_name.so; a plugin's file has the plugin's name: "
+       "rename it"},
+      {"wrong_null_name", parts + "name is null" + macro},
+      {"wrong_long_name", parts + "name is longer than 256 characters" + macro},
+      {"wrong_wild_name", loads + "a crash (Segmentation fault) in graft_plugin(); " + rebuild},
+      {"wrong_null_version", parts + "version is null" + macro},
+      {"wrong_null_schema", parts + "schema function is null" + macro},
+      {"wrong_null_create", parts + "create function is null" + macro},
+      {"wrong_schema_name",
+       "wanted the schema of wrong_schema_name 1.0.0, got one of 'of_another' '1.0.0'; declare the plugin "
+       "with "
+       "GRAFT_PLUGIN(...)"},
+      {"wrong_schema_throws",
+       "wanted a schema, got an exception from the schema's expression: one that is no std::exception; "
+       "rebuild the "
+       "plugin so that its declaration does not throw"},
+      {"wrong_schema_crashes", loads + "a crash (Segmentation fault) in its schema; " + rebuild},
+      {"wrong_huge_schema",
+       "wanted a schema, got more than 4 MiB: no schema takes that much; declare the plugin with "
+       "GRAFT_PLUGIN(...)"},
+      {"wrong_default",
+       "wanted a schema without mistakes, got parameter 'n': the default: 500 is out of range: expected from "
+       "1 to "
+       "10; give a default that a config could give, and rebuild the plugin"},
+      {"wrong_static_throw",
+       loads + "an exception from its static initialisers: no such device; " + no_throw},
+      {"wrong_static_throw_int",
+       loads + "an exception from its static initialisers: one that is no std::exception; " + no_throw},
+      {"wrong_static_exit", loads + "a call of exit() when it is opened; " + rebuild},
+      {"wrong_static_underscore_exit", loads + "an end without an answer when it is opened; " + rebuild},
+      {"wrong_static_abort", loads + "a crash (Aborted) when it is opened; " + rebuild},
+      {"wrong_static_crash", loads + "a crash (Segmentation fault) when it is opened; " + rebuild},
+      {"wrong_static_hang", loads + "no end after 8 s when it is opened; " + rebuild}};
+  const WrongPlugins wrong({"well"});
+  for (const auto& [name, why] : expected) wrong.add(name);
+
+  const auto start = std::chrono::steady_clock::now();
+  Registry registry({wrong.folder().path()});
+  // The one that hangs is waited for once, while all others are looked at.
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
+
+  ASSERT_EQ(registry.plugins().size(), 1u);
+  EXPECT_NO_THROW(registry.open("well"));
+  EXPECT_EQ(registry.rejected().size(), expected.size());
+  for (const auto& [name, why] : expected) {
+    const Refusal* refused = registry.rejected_as(name);
+    ASSERT_NE(refused, nullptr) << name;
+    EXPECT_EQ(text(*refused), why) << name;
+    EXPECT_EQ(refused->path, wrong.folder() / (name + ".so"));
+  }
 }
 
-TEST(Registry, GateComparesSymbolSizeApiAbiAndName) {
-  EXPECT_EQ(refusal("wrong_symbol"),
-            "wanted the symbol graft_plugin, got a shared object without it; declare the plugin with "
-            "GRAFT_PLUGIN(...), or remove the file from the plugin folder");
-  EXPECT_EQ(refusal("wrong_api"),
-            "wanted plugin API 5, got plugin API 99; update graft, or rebuild the plugin with its headers");
-  EXPECT_EQ(refusal("wrong_abi"),
-            "wanted ABI '" GRAFT_ABI_TAG
-            "', got ABI 'c++98 of another planet'; rebuild the plugin with the compiler and flags "
-            "that built graft");
-  EXPECT_EQ(refusal("wrong_size"),
-            "wanted a descriptor of " + std::to_string(sizeof(graft_plugin_descriptor)) +
-                " bytes, got 8 bytes; rebuild the plugin with the headers of this graft");
-  EXPECT_EQ(refusal("wrong_name"),
-            "wanted a file named another_name.so, got wrong_name.so; a plugin's file has the plugin's name: "
-            "rename it");
+// The dynamic loader would die of it: a part of the file that is mapped is not there.
+TEST(Registry, ALibraryThatIsCutShortIsRefusedAtEveryLength) {
+  const WrongPlugins plugins({"well"});
+  const std::string whole = test::slurp(plugins.folder() / "well.so");
+  const test::TempFolder folder;
+  for (std::size_t part = 0; part < 40; ++part) {
+    const std::size_t size = part * whole.size() / 40;
+    folder.write("cut" + std::to_string(part) + ".so", whole.substr(0, size));
+  }
+  folder.write("cut40.so", whole.substr(0, whole.size() - 1));
+  const Registry registry({folder.path()});
+  EXPECT_TRUE(registry.plugins().empty());
+  EXPECT_EQ(registry.rejected().size(), 41u);
+  EXPECT_EQ(registry.rejected_as("cut0")->got, "an empty file");
+  EXPECT_THAT(registry.rejected_as("cut20")->got, HasSubstr("it is cut short"));
+  EXPECT_EQ(registry.rejected_as("cut40")->got, std::to_string(whole.size() - 1) + " bytes of " +
+                                                    std::to_string(whole.size()) + ": it is cut short");
+}
+
+TEST(Registry, ALibraryThatIsCutShortIsRefusedBesideItsSchemaFile) {
+  const test::FakePlugins plugins(test::FakePlugins::usual());
+  std::filesystem::resize_file(plugins.place() / "decode.so", 40);
+  const Registry registry = plugins.registry();
+  EXPECT_EQ(registry.find("decode"), nullptr);
+  EXPECT_NE(registry.find("net"), nullptr);
+  ASSERT_NE(registry.rejected_as("decode"), nullptr);
+  EXPECT_EQ(registry.rejected_as("decode")->wanted, "a shared object that loads");
 }
 
 TEST(Registry, AWorldWritablePluginIsRefused) {
-  const test::TempFolder folder;
-  const auto file = folder / "wrong_api.so";
-  std::filesystem::copy_file(std::string(GRAFT_WRONG_PLUGINS) + "/wrong_api.so", file);
+  const WrongPlugins plugins({});
+  const auto file = plugins.add("well");
   ::chmod(file.c_str(), 0777);
   Registry::Rejected why;
   EXPECT_EQ(load_plugin(file, why), nullptr);
@@ -70,12 +174,18 @@ TEST(Registry, AWorldWritablePluginIsRefused) {
                         "chmod o-w "));
 }
 
+PluginSchema schema_of_well() {
+  return test::FakePlugins::named("well", PluginSchema::transform("Does nothing.")
+                                              .input(PortType::Image, "Any image.")
+                                              .output("out", PortType::Image, "u8[?,?,3]", "The same."));
+}
+
 TEST(Registry, AStaleSchemaFileIsFoundWhenThePluginIsOpened) {
-  const test::TempFolder folder;
-  std::filesystem::copy_file(std::string(GRAFT_WRONG_PLUGINS) + "/well.so", folder / "well.so");
-  PluginSchema other = test::FakePlugins::named("well", PluginSchema::transform("Says something else."));
-  folder.write("well.json", to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, other}));
-  Registry registry({folder.path()});
+  const WrongPlugins plugins({"well"});
+  PluginSchema other = schema_of_well();
+  other.summary = "Says something else.";
+  plugins.folder().write("well.json", to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, other}));
+  Registry registry({plugins.folder().path()});
   try {
     registry.open("well");
     FAIL() << "opened a plugin whose schema file is stale";
@@ -86,13 +196,88 @@ TEST(Registry, AStaleSchemaFileIsFoundWhenThePluginIsOpened) {
   }
 }
 
+// The schema file is that of a good build; the library beside it has been replaced by one that crashes.
+TEST(Registry, ALibraryThatChangedSinceItsSchemaWasWrittenIsExaminedBeforeItIsUsed) {
+  const WrongPlugins plugins({"wrong_static_crash"});
+  PluginSchema schema = schema_of_well();
+  schema.name = "wrong_static_crash";
+  plugins.folder().write("wrong_static_crash.json",
+                         to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, schema, "0123456789abcdef"}));
+  Registry registry({plugins.folder().path()});
+  ASSERT_NE(registry.find("wrong_static_crash"), nullptr);
+  try {
+    registry.open("wrong_static_crash");
+    FAIL() << "opened a plugin that crashes";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("got a crash (Segmentation fault) when it is opened"));
+  }
+}
+
 TEST(Registry, ASchemaFileOfAnotherApiIsRefusedWithoutLoading) {
   const test::TempFolder folder;
   folder.write("old.so", "never loaded");
   folder.write("old.json", to_json({GRAFT_PLUGIN_API + 1, GRAFT_ABI_TAG, test::FakePlugins::usual()[0]}));
   const Registry registry({folder.path()});
   ASSERT_EQ(registry.rejected().size(), 1u);
-  EXPECT_EQ(registry.rejected()[0].got, "plugin API 6");
+  EXPECT_EQ(registry.rejected()[0].got, "plugin API " + std::to_string(GRAFT_PLUGIN_API + 1));
+}
+
+TEST(Registry, SchemaFilesThatAreDamagedOrLieCostTheirPluginAlone) {
+  const std::string good = to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, test::FakePlugins::usual()[1]});
+  PluginSchema mistaken = test::FakePlugins::usual()[1];
+  mistaken.params.push_back(integer("n", 500).range(1, 10).doc("Too much."));
+  std::string number = good;
+  number.replace(number.find("4096.0"), 6, "1e999");
+  const std::map<std::string, std::pair<std::string, std::string>> cases = {
+      {"cut", {good.substr(0, good.size() / 2), "not valid JSON at byte "}},
+      {"empty", {"", "not valid JSON at byte "}},
+      {"deep", {std::string(1 << 20, '['), "not valid JSON"}},
+      {"nested", {std::string(1000, '[') + std::string(1000, ']'), "JSON nested more than 200 deep"}},
+      {"huge", {std::string(5 << 20, ' '), "a file of 5242880 bytes"}},
+      {"list", {"[]", "the schema file has no 'graft_schema'"}},
+      {"number", {number, "not valid JSON: a number is too large"}},
+      {"another", {good, "one of 'decode'"}},
+      {"mistaken",
+       {to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, mistaken}),
+        "parameter 'n': the default: 500 is out of range"}}};
+  const test::FakePlugins plugins(test::FakePlugins::usual());
+  for (const auto& [name, content] : cases) {
+    plugins.place().write(name + ".so", test::FakePlugins::empty_library());
+    std::string text = content.first;
+    if (name == "mistaken") text.replace(text.find("\"decode\""), 8, "\"mistaken\"");
+    plugins.place().write(name + ".json", text);
+  }
+  const Registry registry = plugins.registry();
+  EXPECT_EQ(registry.plugins().size(), test::FakePlugins::usual().size());
+  EXPECT_EQ(registry.rejected().size(), cases.size());
+  for (const auto& [name, content] : cases) {
+    ASSERT_NE(registry.rejected_as(name), nullptr) << name;
+    EXPECT_THAT(registry.rejected_as(name)->got, HasSubstr(content.second)) << name;
+  }
+}
+
+TEST(Registry, TheFirstOfANameWinsAndRemembersWhatItHides) {
+  PluginSchema own = test::FakePlugins::usual()[1];
+  own.summary = "Decodes in another way.";
+  const test::FakePlugins first({own}), second(test::FakePlugins::usual());
+  // A folder that is named twice hides nothing of itself.
+  const Registry registry({first.place().path(), second.place().path(), first.place() / "."});
+  ASSERT_NE(registry.find("decode"), nullptr);
+  EXPECT_EQ(registry.find("decode")->schema.summary, "Decodes in another way.");
+  EXPECT_EQ(registry.warning_of("decode"), "plugin 'decode' is " + (first.place() / "decode.so").string() +
+                                               ", which hides " + (second.place() / "decode.so").string() +
+                                               ": the first in the search order is used");
+  EXPECT_EQ(registry.warning_of("net"), "");
+  EXPECT_EQ(registry.folders().size(), 2u);
+}
+
+TEST(Registry, APluginThatStandsForARefusedOneSaysSo) {
+  const test::FakePlugins first({}), second(test::FakePlugins::usual());
+  first.place().write("decode.so", "no library");
+  const Registry registry({first.place().path(), second.place().path()});
+  ASSERT_NE(registry.find("decode"), nullptr);
+  EXPECT_THAT(registry.warning_of("decode"), HasSubstr(", because another file was refused: plugin file " +
+                                                       (first.place() / "decode.so").string()));
 }
 
 }  // namespace

@@ -1,0 +1,81 @@
+#include "output.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "commands.h"
+
+namespace graft::cli {
+namespace {
+
+int g_document = -1;  // the descriptor for the document; -1: there is none
+bool g_printed = false;
+int g_error = 0;  // of writing it
+
+void write_document(std::string_view text) {
+  while (!text.empty() && g_error == 0) {
+    const ssize_t n = ::write(g_document, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) g_error = errno;
+    if (n > 0) text.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+}  // namespace
+
+void open_standard_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
+    // In the wrong direction: who uses it gets an error, as with a closed one. Messages are just lost.
+    const int got = ::open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY);
+    if (got >= 0 && got != fd) {
+      ::dup2(got, fd);
+      ::close(got);
+    }
+  }
+}
+
+void begin_document() {
+  if (g_document >= 0) return;
+  g_document = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (g_document >= 0) ::dup2(STDERR_FILENO, STDOUT_FILENO);
+}
+
+void print_document(const Value& document) {
+  if (g_document < 0 || g_printed) return;
+  g_printed = true;
+  std::string text = document.to_json_pretty();
+  write_document(text);
+}
+
+void note_output_error(int error) {
+  if (g_error == 0) g_error = error;
+}
+
+int finish_output(int exit_code, const std::string& why) {
+  if (exit_code != kOk && g_document >= 0 && !g_printed) {
+    Value document = Value::map();
+    document["error"] = why;
+    document["exit_code"] = exit_code;
+    print_document(document);
+  }
+  errno = 0;
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    // What went to stderr by way of stdout is no output of the command.
+    if (g_document < 0 && g_error == 0) g_error = errno != 0 ? errno : EIO;
+  }
+  if (g_error == 0) return exit_code;
+  // Who reads no further, as head does, wants to hear no more.
+  if (g_error != EPIPE)
+    std::fputs(fmt::format("error: cannot write the output: {}\n", std::strerror(g_error)).c_str(), stderr);
+  return exit_code == kOk ? kFailed : exit_code;
+}
+
+}  // namespace graft::cli

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include <graft/plugin.h>
+
+#include "plugin/child.h"
+#include "plugin/schema_file.h"
+
+namespace graft {
+
+/// Why a file in a plugin folder cannot be used.
+struct GRAFT_API Refusal {
+  std::filesystem::path path;
+  std::string wanted, got, cure;
+  std::string message() const;
+};
+
+/// How long a library may take to be opened and to describe itself.
+constexpr std::chrono::seconds kExaminationLimit{8};
+
+/// Looks at a plugin in a child process: what a library does when it is opened, a crash, an exception, a call
+/// of exit(), an endless loop, becomes a refusal. A file without the symbol graft_plugin is not even opened.
+/// Several may be under way at once. For use before threads are started.
+class GRAFT_API Examination {
+ public:
+  explicit Examination(std::filesystem::path file);
+  /// The schema as the plugin declares it, mistakes and all, and the digest of the code that declared it.
+  /// Nothing, and `why` filled in, when the plugin is refused.
+  std::optional<SchemaFile> finish(Refusal& why, std::chrono::milliseconds limit = kExaminationLimit);
+
+ private:
+  std::filesystem::path file_;
+  std::optional<Refusal> refused_;  ///< Without opening it.
+  std::string code_;
+  std::optional<Child> child_;
+};
+
+/// API version and ABI tag, compared before anything else is believed.
+GRAFT_API bool passes_gate(std::uint32_t api_version, std::string_view abi_tag, Refusal& why);
+
+/// Refuses what is no shared object, or one that is cut short, without reading all of it.
+GRAFT_API bool is_shared_object(const std::filesystem::path& file, Refusal& why);
+
+/// Refuses a schema that has mistakes or is of a plugin that is not in `file`.
+GRAFT_API bool schema_is_sound(const PluginSchema& schema, const std::filesystem::path& file, Refusal& why);
+
+/// Loads a plugin for use in this process; nullptr, and `why` filled in, when it is refused. It is examined
+/// before, unless its code is what `examined_code` (SchemaFile::code) says and memory is not limited.
+GRAFT_API const graft_plugin_descriptor* load_plugin(const std::filesystem::path& file, Refusal& why,
+                                                     const std::string& examined_code = "");
+
+}  // namespace graft

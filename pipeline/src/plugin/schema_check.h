@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <graft/schema.h>
+
+namespace graft {
+
+/// A declaration that cannot be right, whatever a config says.
+struct SchemaMistake {
+  std::string what;  ///< "parameter 'n': the default: 500 is out of range: expected from 1 to 10".
+  std::string cure;  ///< What the author of the plugin should do.
+};
+
+/// Every mistake of a schema, as the plugin declares it: before Registry fills in the installed services.
+/// graft-plugin-schema fails the build with them; Registry refuses a plugin that comes with one.
+GRAFT_API std::vector<SchemaMistake> schema_mistakes(const PluginSchema& schema);
+
+}  // namespace graft

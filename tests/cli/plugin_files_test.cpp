@@ -1,0 +1,143 @@
+// Plugin files that are wrong, as the program meets them; graft-plugin-schema, which fails a build.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "program.h"
+
+namespace graft::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+/// The library of tests/unit/plugin/wrong_plugin.cpp, wrong as its name says.
+void add_wrong(const TempFolder& folder, const std::string& name) {
+  std::filesystem::copy_file(std::string(GRAFT_WRONG_PLUGINS) + "/wrong_plugin.so", folder / (name + ".so"));
+}
+
+constexpr const char* kConfig = R"(name: small
+stages:
+  images: {plugin: synthetic, with: {train: 20, val: 10, test: 10, size: 16}}
+  table: {plugin: pixel_table, from: images}
+)";
+
+TEST(PluginFiles, OnlyTheWrongOnesAreRefusedAndEveryCommandWorks) {
+  const TempFolder folder, work;
+  for (const char* name :
+       {"wrong_static_throw", "wrong_static_crash", "wrong_null_name", "wrong_null_schema", "wrong_default"})
+    add_wrong(folder, name);
+  add_wrong(folder, "well");
+  std::filesystem::copy_file(folder / "well.so", folder / "cut.so");
+  std::filesystem::resize_file(folder / "cut.so", 5000);
+  const std::string config = work.write("c.yaml", kConfig);
+  const std::vector<std::string> options = {"--plugin-dir", folder.path(), "--out",
+                                            work / "out",   "--store",     work / "store"};
+  const auto graft = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    return run_program(arguments);
+  };
+  for (const auto& command : std::vector<std::vector<std::string>>{{"check", config},
+                                                                   {"plan", config},
+                                                                   {"run", config},
+                                                                   {"describe", "well"},
+                                                                   {"describe", "synthetic"},
+                                                                   {"store", "ls"},
+                                                                   {"version"}}) {
+    const ProgramResult r = graft(command);
+    EXPECT_EQ(r.exit_code, 0) << command[0] << ": " << r.err;
+    EXPECT_THAT(r.err, Not(HasSubstr("wrong_"))) << command[0];
+  }
+  const ProgramResult listed = graft({"plugins", "--json"});
+  const auto document = nlohmann::json::parse(listed.out);
+  EXPECT_EQ(document["rejected"].size(), 6u);
+  for (const auto& refused : document["rejected"])
+    for (const char* member : {"path", "wanted", "got", "cure"}) EXPECT_NE(refused[member], "") << refused;
+  // A config that names one of them is told why it cannot be had.
+  const std::string wanting =
+      work.write("w.yaml",
+                 "name: w\nstages:\n  a: {plugin: synthetic}\n  b: {plugin: wrong_static_crash, from: a}\n  "
+                 "t: {plugin: pixel_table, from: b}\n");
+  const ProgramResult r = graft({"check", wanting});
+  EXPECT_EQ(r.exit_code, 2);
+  EXPECT_THAT(
+      r.err,
+      HasSubstr("w.yaml:4:15: error: plugin 'wrong_static_crash' cannot be used: plugin file " +
+                (folder / "wrong_static_crash.so").string() +
+                ": wanted a shared object that loads, got a crash (Segmentation fault) when it is opened"));
+}
+
+// A library that was replaced after its schema had been written is not trusted.
+TEST(PluginFiles, ARunThatNeedsALibraryThatCrashesEndsWithItsName) {
+  const TempFolder folder, work;
+  add_wrong(folder, "well");
+  const ProgramResult made = wait_for(
+      work, start(GRAFT_PLUGIN_SCHEMA, work, {folder / "well.so", folder / "wrong_static_abort.json"}));
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  std::string schema = slurp(folder / "wrong_static_abort.json");
+  schema.replace(schema.find("\"well\""), 6, "\"wrong_static_abort\"");
+  const std::size_t code = schema.find("\"code\": \"") + 9;
+  schema.replace(code, 8, "00000000");
+  folder.write("wrong_static_abort.json", schema);
+  add_wrong(folder, "wrong_static_abort");
+  const std::string config =
+      work.write("c.yaml",
+                 "name: c\nstages:\n  a: {plugin: synthetic}\n  b: {plugin: wrong_static_abort, from: a}\n  "
+                 "t: {plugin: pixel_table, from: b}\n");
+  const ProgramResult r = run_program(
+      {"run", config, "--plugin-dir", folder.path(), "--out", work / "out", "--store", work / "store"});
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_THAT(r.err, HasSubstr("got a crash (Aborted) when it is opened"));
+}
+
+TEST(PluginFiles, APluginNamedLikeABuiltInOneIsUsedWithAWarningThatNamesBoth) {
+  const TempFolder folder, work;
+  add_wrong(folder, "resize");
+  const std::string config = work.write("c.yaml",
+                                        "name: c\nstages:\n  a: {plugin: synthetic}\n  b: {plugin: resize, "
+                                        "from: a}\n  t: {plugin: pixel_table, from: b}\n");
+  const ProgramResult r = run_program({"check", config, "--plugin-dir", folder.path()});
+  EXPECT_EQ(r.exit_code, 0);
+  EXPECT_THAT(r.err, HasSubstr("c.yaml:4:15: warning: plugin 'resize' is " + (folder / "resize.so").string() +
+                               ", which hides "));
+  EXPECT_THAT(r.err, HasSubstr("/graft-plugins/resize.so: the first in the search order is used"));
+  EXPECT_THAT(run_program({"plugins", "--plugin-dir", folder.path()}).out, HasSubstr("\nhidden: "));
+  EXPECT_THAT(run_program({"check", config}).err, Not(HasSubstr("warning")));
+}
+
+TEST(PluginFiles, GraftPluginSchemaFailsTheBuildAndLeavesNoSchemaFile) {
+  const TempFolder folder, work;
+  const auto schema = [&](const std::string& name) {
+    add_wrong(folder, name);
+    folder.write(name + ".json", "of a former build");
+    return wait_for(work,
+                    start(GRAFT_PLUGIN_SCHEMA, work, {folder / (name + ".so"), folder / (name + ".json")}));
+  };
+  const ProgramResult mistake = schema("wrong_default");
+  EXPECT_EQ(mistake.exit_code, 1);
+  EXPECT_EQ(mistake.err,
+            "error: plugin wrong_default: parameter 'n': the default: 500 is out of range: expected from 1 "
+            "to 10; give "
+            "a default that a config could give\n");
+  EXPECT_FALSE(std::filesystem::exists(folder / "wrong_default.json"));
+  const ProgramResult crash = schema("wrong_static_crash");
+  EXPECT_EQ(crash.exit_code, 1);
+  EXPECT_THAT(crash.err, HasSubstr("got a crash (Segmentation fault) when it is opened"));
+  for (const char* name : {"wrong_example_yaml", "wrong_example_key"}) {
+    const ProgramResult example = schema(name);
+    EXPECT_EQ(example.exit_code, 1) << name;
+    EXPECT_THAT(
+        example.err,
+        HasSubstr(std::string("error: plugin ") + name +
+                  ": its example does not pass graft check; mend what .example() was given\nexample:"));
+  }
+  // What is where the plugin is used, not where it is built, is no mistake.
+  const ProgramResult elsewhere = schema("example_elsewhere");
+  EXPECT_EQ(elsewhere.exit_code, 0) << elsewhere.err;
+  EXPECT_THAT(slurp(folder / "example_elsewhere.json"), HasSubstr("\"code\": \""));
+}
+
+}  // namespace
+}  // namespace graft::test
