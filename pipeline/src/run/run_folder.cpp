@@ -230,7 +230,7 @@ void RunFolder::recover() {
       if (is_there(place_))
         keep_as_earlier(folder);
       else
-        rename_folder(folder, place_);
+        ::rename(folder.c_str(), place_.c_str());
       continue;
     }
     const std::string attempt = file.substr(prefix.size());
@@ -293,8 +293,9 @@ void RunFolder::remove(const fs::path& folder) const {
   if (::rename(folder.c_str(), trash.c_str()) == 0) fs::remove_all(trash, ignored);
 }
 
-/// Makes a folder `<place>.1` and moves the earlier runs up; those of more than `keep` go.
-void RunFolder::keep_as_earlier(const fs::path& folder) {
+/// Makes a folder `<place>.1` and moves the earlier runs up; those of more than `keep` go. What cannot be
+/// renamed keeps its name: the next run tries again.
+void RunFolder::keep_as_earlier(const fs::path& folder) noexcept try {
   if (entries_of(folder).empty()) {
     remove(folder);
     return;
@@ -316,31 +317,37 @@ void RunFolder::keep_as_earlier(const fs::path& folder) {
   if (free == slots.size()) remove(slots[--free]);
   for (; free > 0; --free) rename_folder(slots[free - 1], slots[free]);
   rename_folder(folder, slots[0]);
+} catch (const std::exception&) {
 }
 
 void RunFolder::complete() {
   const PlaceLock lock(place_);
+  fs::path former;
   if (!is_there(place_)) {
     rename_folder(path_, place_);
   } else if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, place_.c_str(), RENAME_EXCHANGE) == 0) {
-    keep_as_earlier(path_);
+    former = path_;
   } else if (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP) {
-    const fs::path replaced = path_.string() + std::string(kReplaced);
-    rename_folder(place_, replaced);
+    former = path_.string() + std::string(kReplaced);
+    rename_folder(place_, former);
     if (::rename(path_.c_str(), place_.c_str()) != 0) {
       const int reason = errno;
-      rename_folder(replaced, place_);
+      rename_folder(former, place_);
       throw Error(file_error("rename the run's folder to", place_, reason));
     }
-    keep_as_earlier(replaced);
   } else {
     throw Error(file_error("replace", place_, errno));
   }
   path_ = place_;
-  sync_folder(place_.parent_path().empty() ? "." : place_.parent_path());
+  if (!former.empty()) keep_as_earlier(former);
+  try {
+    sync_folder(place_.parent_path().empty() ? "." : place_.parent_path());
+  } catch (const Error&) {  // after a power cut, the former run may be at the place: complete as well
+  }
 }
 
 fs::path RunFolder::set_aside(const std::string& suffix) noexcept try {
+  if (is_complete()) return path_;
   const PlaceLock lock(place_);
   for (std::size_t n = 0;; ++n) {
     const fs::path target = with_suffix(n == 0 ? "." + suffix : fmt::format(".{}.{}", suffix, n));

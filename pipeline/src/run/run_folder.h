@@ -39,6 +39,7 @@ class GRAFT_API RunFolder {
   const std::filesystem::path& path() const { return path_; }
   /// Where the run is when it is complete, as it was given.
   const std::filesystem::path& place() const { return shown_; }
+  bool is_complete() const { return path_ == place_; }
   /// Where the run is when it fails: `<place>.failed`.
   std::filesystem::path failed_place() const { return with_suffix(".failed"); }
   const std::string& attempt() const { return attempt_; }
@@ -68,7 +69,7 @@ class GRAFT_API RunFolder {
   std::vector<std::filesystem::path> work_in(const std::filesystem::path& folder) const;
   void take_work(const std::filesystem::path& from);
   void share_work(const std::filesystem::path& from);
-  void keep_as_earlier(const std::filesystem::path& folder);
+  void keep_as_earlier(const std::filesystem::path& folder) noexcept;
   void remove(const std::filesystem::path& folder) const;
 
   std::filesystem::path shown_;  ///< As given.

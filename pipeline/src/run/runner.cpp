@@ -210,6 +210,7 @@ class Run {
   /// Keeps what the failed run had, and why it failed. Returns the text of the error with the paths under
   /// which its files are now.
   std::string fail(std::string text) noexcept try {
+    if (folder_.is_complete()) return text;
     std::size_t inputs = 0, rejected = 0;
     for (const auto& stream : streams_) inputs += stream->listing().inputs.size();
     const std::vector<RejectReason> why = reasons();
