@@ -40,7 +40,8 @@ const graft_plugin_descriptor kDescriptor = {
 #endif
     "1.0.0",
     schema,
-    [](const graft::StageContext& c) -> graft::Stage* { return new Nothing(c); }};
+    [](const graft::StageContext& c) -> graft::Stage* { return new Nothing(c); },
+    nullptr};
 
 }  // namespace
 
