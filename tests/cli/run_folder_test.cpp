@@ -167,7 +167,7 @@ TEST_F(RunFolderProgram, TheMostFrequentReasonsAreOnTheTerminalAlsoAfterASuccess
               HasSubstr("all test inputs of these classes were rejected: bee (8), e.g. test/bee/0.bmp: "));
   std::size_t rejected = 0;
   const json results = read("photos/results.json");
-  for (const json& reason : results["inputs"]["reasons"]) rejected += reason["count"].get<std::size_t>();
+  for (const json& reason : results["reject_reasons"]) rejected += reason["count"].get<std::size_t>();
   EXPECT_EQ(rejected, 12u);
 }
 

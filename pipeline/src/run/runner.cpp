@@ -262,7 +262,7 @@ class Run {
     timings_["total"] = seconds_since(start);
     outcome.results["timings"] = timings_;
     const std::vector<RejectReason> why = reasons();
-    outcome.results["inputs"]["reasons"] = to_value(why);
+    outcome.results["reject_reasons"] = to_value(why);
     const fs::path folder = folder_.path(), place = folder_.place();
     write_inputs();
     Value manifest =
