@@ -208,7 +208,7 @@ TEST_F(RunFolderProgram, AnInterruptedTrainingGoesOnToTheSameBits) {
   if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "this build has no LibTorch";
   const std::string config =
       "name: training\nrun: {threads: 2}\nstages:\n"
-      "  images: {plugin: synthetic, with: {task: source, size: 24, train: 160, val: 40, test: 0}}\n"
+      "  images: {plugin: synthetic, with: {task: source, size: 24, train: 96, val: 32, test: 0}}\n"
       "  pixels: {plugin: pixel_table, from: images}\n"
       "  net: {plugin: pretrain, from: pixels, with: {architecture: resnet8, width: 8, epochs: 8, batch: "
       "32}}\n"
