@@ -13,6 +13,7 @@ struct Global {
   std::filesystem::path out, store = ".graft";
   bool quiet = false, json = false;
   std::string log_level = "info";
+  int keep = 1;  ///< Option of run alone: earlier runs that stay.
   struct Sweep {
     std::vector<std::string> grids;
     std::filesystem::path list;

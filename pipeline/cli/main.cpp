@@ -36,6 +36,13 @@ struct Row {
   po::options_description (*options)(Global& global) = nullptr;
 };
 
+po::options_description run_options(Global& global) {
+  po::options_description options("Options of run");
+  options.add_options()("keep", po::value(&global.keep)->default_value(1)->value_name("N"),
+                        "complete runs before this one that stay, as <out>.1, <out>.2, ... (default: 1)");
+  return options;
+}
+
 po::options_description sweep_options(Global& global) {
   po::options_description options("Options of sweep");
   options.add_options()("grid", po::value(&global.sweep.grids)->composing()->value_name("KEY=VALUES"),
@@ -65,7 +72,7 @@ po::options_description store_options(Global& global) {
 }
 
 constexpr Row kCommands[] = {
-    {"run", "run CONFIG", "run a config: features into the store, learners, evaluation", run},
+    {"run", "run CONFIG", "run a config: features into the store, learners, evaluation", run, run_options},
     {"sweep", "sweep CONFIG", "run a config with many values of its parameters; the best by val", sweep,
      sweep_options},
     {"check", "check CONFIG", "find every fault of a config without running it", check},

@@ -41,6 +41,7 @@ class FakeTrials final : public Trials {
 
   Result fit(const std::string& learner, const Rows& rows) override {
     calls.push_back({learner, rows});
+    if (calls.size() == full_after) throw FatalError("No space left on device");
     if (rows.train.size() + rows.val.size() < least) throw Error(learner + ": too few inputs");
     return {scores(learner, rows.score, rows.train.size() + rows.val.size()), 0.25};
   }
@@ -53,7 +54,8 @@ class FakeTrials final : public Trials {
   }
 
   std::vector<Call> calls;
-  std::size_t least = 0;  ///< Fewer inputs are too few.
+  std::size_t least = 0;       ///< Fewer inputs are too few.
+  std::size_t full_after = 0;  ///< In this call the disk is full; 0: never.
 
  private:
   Predictions::Part scores(const std::string& learner, const std::vector<std::size_t>& which,
@@ -182,6 +184,14 @@ std::string message(const std::function<void()>& call) {
     return e.what();
   }
   return "no error";
+}
+
+TEST(Compare, AFullDiskInOneTrialEndsTheRun) {
+  FakeTrials trials(30, 10, 20);
+  trials.full_after = 3;
+  StageHarness compare("compare", "{cv: 4}");
+  EXPECT_THROW(compare.report({trials.predictions("good")}, &trials), FatalError);
+  EXPECT_EQ(trials.calls.size(), 3u);
 }
 
 TEST(Compare, RefusesWhatCannotBeCompared) {

@@ -50,6 +50,8 @@ std::optional<Trials::Result> try_fit(const ReportInput& input, const StudyOptio
   if (input.interrupted) throw Error("interrupted");
   try {
     return input.trials.fit(learner, rows);
+  } catch (const FatalError&) {  // a full disk, for example: other trials would fail as well
+    throw;
   } catch (const Error& e) {
     if (input.interrupted) throw;
     options.warn(std::string(e.what()) + "; this trial is left out");

@@ -378,7 +378,7 @@ stages:
 }  // namespace
 
 GRAFT_PLUGIN(
-    finetune, "1.0.0", Finetune,
+    finetune, "1.1.0", Finetune,
     graft::PluginSchema::learner("Trains a part of a pretrained network, with a new classifier, on pixels.")
         .input(graft::PortType::Table, "Pixels: u8[height,width,3].")
         .output("out", graft::PortType::Predictor, "",

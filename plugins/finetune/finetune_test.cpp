@@ -404,7 +404,7 @@ TEST_F(FinetuneTest, TwoImagesAndFeaturesThatSayNothingAreEnoughForNumbers) {
   const auto check = [](const LearnerResult& result) {
     for (const float v : result.val.values) EXPECT_TRUE(std::isfinite(v));
     for (const Value& epoch : result.summary.find("curve")->as_list())
-      EXPECT_TRUE(epoch.find("val_loss")->is_double());
+      EXPECT_TRUE(epoch.find("val_log_loss")->is_double());
   };
   check(StageHarness("finetune", with("epochs: 2, unfreeze: all"))
             .fit(Stripes(2, 1), Stripes(1, 2), {"a", "b"}));

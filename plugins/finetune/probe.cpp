@@ -56,10 +56,6 @@ double nearest_to_one(const std::vector<double>& c) {
                            [](double a, double b) { return std::abs(std::log(a)) < std::abs(std::log(b)); });
 }
 
-struct Measure {
-  double accuracy = 0, log_loss = 0;
-};
-
 /// One regression whose solution becomes rows of the head.
 class Question {
  public:
@@ -98,7 +94,7 @@ class SingleLabels {
         question_(train, labels_of(train, {}), outputs, options, parallel),
         val_(val, labels_of(val, {}), outputs, parallel) {}
 
-  std::pair<LinearHead, Measure> at(double c) {
+  std::pair<LinearHead, Fit> at(double c) {
     const LinearModel model = question_.fit(c, options_);
     LinearHead head = empty_head(outputs_, model.dim);
     if (model.outputs() == 1) {
@@ -107,9 +103,18 @@ class SingleLabels {
     } else {
       for (std::size_t k = 0; k < outputs_; ++k) set_row(head, k, model, k, 1);
     }
-    if (val_.rows.rows() == 0) return {std::move(head), {}};
-    const Fit fit = measure(model, val_.rows, parallel_);
-    return {std::move(head), {fit.accuracy, fit.log_loss}};
+    if (val_.table.rows() == 0) return {std::move(head), {}};
+    // Images of a class without train images are no rows of the regression: it gives them probability 0.
+    const std::size_t labelled = val_.rows.rows(), all = val_.table.rows();
+    Fit sum;
+    if (labelled > 0) {
+      const Fit fit = measure(model, val_.rows, parallel_);
+      sum = {fit.accuracy * static_cast<double>(labelled), fit.log_loss * static_cast<double>(labelled)};
+    }
+    const std::vector<float> none = {1, 0};
+    const std::int32_t absent = 1;
+    for (std::size_t i = labelled; i < all; ++i) sum += fit_of(none, {&absent, 1}, false);
+    return {std::move(head), sum.mean(all)};
   }
 
  private:
@@ -134,7 +139,7 @@ class SeveralLabels {
     }
   }
 
-  std::pair<LinearHead, Measure> at(double c) {
+  std::pair<LinearHead, Fit> at(double c) {
     LinearHead head = empty_head(questions_.size(), train_.dim);
     for (std::size_t k = 0; k < questions_.size(); ++k) {
       if (questions_[k]) {
@@ -150,24 +155,20 @@ class SeveralLabels {
   }
 
  private:
-  Measure measured(const LinearHead& head) const {
-    Measure sum;
+  Fit measured(const LinearHead& head) const {
+    Fit sum;
     if (val_.labels.empty()) return sum;
+    std::vector<float> scores(questions_.size());
     for (std::size_t r = 0; r < val_.labels.size(); ++r) {
-      bool right = true;
       for (std::size_t k = 0; k < questions_.size(); ++k) {
         double z = head.bias.as<float>()[k];
         for (std::size_t d = 0; d < val_.dim; ++d)
           z += double{head.weight.as<float>()[k * val_.dim + d]} * val_.features[r * val_.dim + d];
-        const bool is = std::find(val_.labels[r].begin(), val_.labels[r].end(),
-                                  static_cast<std::int32_t>(k)) != val_.labels[r].end();
-        sum.log_loss += linalg::softplus(is ? -z : z);
-        right = right && (z > 0) == is;
+        scores[k] = static_cast<float>(linalg::sigmoid(z));
       }
-      sum.accuracy += right ? 1 : 0;
+      sum += fit_of(scores, val_.labels[r], true);
     }
-    const auto n = static_cast<double>(val_.labels.size());
-    return {sum.accuracy / n, sum.log_loss / n};
+    return sum.mean(val_.labels.size());
   }
 
   const ProbeRows& train_;
@@ -182,7 +183,7 @@ Probe choose(Task&& task, bool has_val, const ProbeOptions& options) {
   const std::vector<double> grid = has_val ? options.c : std::vector{nearest_to_one(options.c)};
   Probe best;
   Value path = Value::list();
-  Measure most;
+  Fit most;
   for (const double c : grid) {
     auto [head, measure] = task.at(c);
     Value point = Value::map();

@@ -10,28 +10,17 @@
 #include <graft/error.h>
 
 #include "embedding/fits.h"
-#include "linalg/softmax.h"
 #include "linear/softmax_regression.h"
+#include "metrics/fit.h"
 
 namespace graft {
 namespace {
 
-/// A share of correct rows and a mean log loss, of scores row-major rows x classes.
-struct Measured {
-  double accuracy = 0, log_loss = 0;
-};
-
-Measured measured(const Scores& scores, const std::vector<std::int32_t>& labels) {
-  Measured m;
-  for (std::size_t r = 0; r < labels.size(); ++r) {
-    const std::span<const float> row(scores.row(r), scores.classes);
-    const auto label = static_cast<std::size_t>(labels[r]);
-    m.accuracy += linalg::argmax(row) == label ? 1 : 0;
-    m.log_loss += linalg::minus_log(row[label]);
-  }
-  m.accuracy /= static_cast<double>(labels.size());
-  m.log_loss /= static_cast<double>(labels.size());
-  return m;
+Fit measured(const Scores& scores, const std::vector<std::int32_t>& labels) {
+  Fit sum;
+  for (std::size_t r = 0; r < labels.size(); ++r)
+    sum += fit_of({scores.row(r), scores.classes}, {&labels[r], 1}, false);
+  return sum.mean(labels.size());
 }
 
 /// Heads for every c, warm-started along the list, on rows in memory.
@@ -82,8 +71,8 @@ class Contest {
   Contest(const HybridOptions& options, const std::vector<std::int32_t>& labels, Value& trials)
       : options_(options), labels_(labels), trials_(trials) {}
 
-  Measured enter(const Settings& settings, double c, std::size_t form, Scores scores) {
-    const Measured result = measured(scores, labels_);
+  Fit enter(const Settings& settings, double c, std::size_t form, Scores scores) {
+    const Fit result = measured(scores, labels_);
     Value v = describe(options_.forms[form]);
     v["takes"] = combination_names()[static_cast<std::size_t>(settings.combination)];
     if (settings.combination != Combination::Head) v["n"] = static_cast<std::int64_t>(settings.pooling.n);
@@ -112,7 +101,7 @@ class Contest {
 struct BestHead {
   double c = 0;
   std::vector<float> scores;  ///< Of val.
-  Measured measured;
+  Fit measured;
 };
 
 BestHead best_head(const LabelledRows& train, const LabelledRows& val, const std::vector<double>& cs,
@@ -122,7 +111,7 @@ BestHead best_head(const LabelledRows& train, const LabelledRows& val, const std
   for (const double c : cs) {
     Scores scores(val.rows(), classes);
     scores.values = head_scores(heads.fit(c), val.values, parallel);
-    const Measured m = measured(scores, val.labels);
+    const Fit m = measured(scores, val.labels);
     if (!best || m.accuracy > best->measured.accuracy ||
         (m.accuracy == best->measured.accuracy && m.log_loss < best->measured.log_loss))
       best = BestHead{c, std::move(scores.values), m};
@@ -151,7 +140,7 @@ Value ablation(const HybridOptions& options, const Prepared& p, const Chosen& ch
                Parallel& parallel, const std::atomic<bool>& interrupted) {
   const Near near(p, chosen.settings.pooling.n, parallel);
   Value table = Value::list();
-  const auto add = [&](const char* part, const Measured& m) {
+  const auto add = [&](const char* part, const Fit& m) {
     Value v = Value::map();
     v["part"] = part;
     v["val_accuracy"] = m.accuracy;

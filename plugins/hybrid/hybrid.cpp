@@ -284,7 +284,7 @@ stages:
 }  // namespace
 }  // namespace graft
 
-GRAFT_PLUGIN(hybrid, "1.0.0", graft::Hybrid,
+GRAFT_PLUGIN(hybrid, "1.0.1", graft::Hybrid,
              graft::PluginSchema::learner(
                  "Leading directions, a representation that is learnt on them, and what the most similar "
                  "training rows say, in one model.")

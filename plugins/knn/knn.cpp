@@ -10,7 +10,7 @@
 #include "knn_model.h"
 #include "linalg/features.h"
 #include "linalg/learning.h"
-#include "linalg/softmax.h"
+#include "metrics/fit.h"
 #include "similarity/retrieval.h"
 
 namespace graft {
@@ -19,8 +19,7 @@ namespace {
 /// What a setting makes of the val rows.
 struct Trial {
   Vote how;
-  double accuracy = 0;
-  double log_loss = 0;
+  Fit fit;
 };
 
 /// The neighbours of every val row, by the largest k, best first.
@@ -155,7 +154,7 @@ class Knn final : public Learner {
     std::vector<Trial> trials;
     for (const std::size_t k : ks_) {
       for (const double temperature : temperatures_) {
-        trials.push_back({{k, weight_, temperature}, 0, 0});
+        trials.push_back({{k, weight_, temperature}, {}});
         if (weight_ != VoteWeight::Exp) break;  // no temperature in it
       }
     }
@@ -164,12 +163,10 @@ class Knn final : public Learner {
     Vote how = trials.front().how;
     if (val.rows() > 0) {
       found = try_on_val(train, *table.val, input, trials);
-      for (Trial& trial : trials) {
-        trial.accuracy /= static_cast<double>(val.rows());
-        trial.log_loss /= static_cast<double>(val.rows());
-      }
+      for (Trial& trial : trials) trial.fit = trial.fit.mean(val.rows());
       how = std::min_element(trials.begin(), trials.end(), [](const Trial& a, const Trial& b) {
-              return a.accuracy != b.accuracy ? a.accuracy > b.accuracy : a.log_loss < b.log_loss;
+              return a.fit.accuracy != b.fit.accuracy ? a.fit.accuracy > b.fit.accuracy
+                                                      : a.fit.log_loss < b.fit.log_loss;
             })->how;  // of equals the first: the smaller k, then the lower temperature
     } else if (trials.size() > 1) {
       how.k = nearest_to(ks_, kDefaultK);
@@ -217,19 +214,13 @@ class Knn final : public Learner {
               if (label < 0) continue;
               for (Trial& trial : parts[first / step + b]) {
                 vote({nearest.data() + r * found.k, found.k}, trial.how, metric_, train.labels, shares);
-                const auto truth = static_cast<std::size_t>(label);
-                trial.accuracy += linalg::argmax(std::span<const float>(shares)) == truth ? 1 : 0;
-                trial.log_loss += linalg::minus_log(shares[truth]);
+                trial.fit += fit_of(shares, {&label, 1}, false);
               }
             }
           });
         });
-    for (std::size_t t = 0; t < trials.size(); ++t) {
-      for (const std::vector<Trial>& part : parts) {
-        trials[t].accuracy += part[t].accuracy;
-        trials[t].log_loss += part[t].log_loss;
-      }
-    }
+    for (std::size_t t = 0; t < trials.size(); ++t)
+      for (const std::vector<Trial>& part : parts) trials[t].fit += part[t].fit;
     return found;
   }
 
@@ -291,8 +282,8 @@ class Knn final : public Learner {
       Value v = Value::map();
       v["k"] = static_cast<std::int64_t>(trial.how.k);
       if (weight_ == VoteWeight::Exp) v["temperature"] = trial.how.temperature;
-      v["val_accuracy"] = trial.accuracy;
-      v["val_log_loss"] = trial.log_loss;
+      v["val_accuracy"] = trial.fit.accuracy;
+      v["val_log_loss"] = trial.fit.log_loss;
       path.push(std::move(v));
     }
     return path;
@@ -337,7 +328,7 @@ stages:
 }  // namespace graft
 
 GRAFT_PLUGIN(
-    knn, "2.1.0", graft::Knn,
+    knn, "2.1.1", graft::Knn,
     graft::PluginSchema::learner("Weighted k nearest neighbours by cosine or Euclidean distance.")
         .input(graft::PortType::Table, "Feature vectors with one label a row.")
         .output("out", graft::PortType::Predictor, "f32[?]", "Share of the neighbours' votes for each class.")

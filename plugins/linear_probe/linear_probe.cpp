@@ -283,7 +283,7 @@ stages:
 }  // namespace graft
 
 GRAFT_PLUGIN(
-    linear_probe, "2.0.0", graft::LinearProbe,
+    linear_probe, "2.0.1", graft::LinearProbe,
     graft::PluginSchema::learner(
         "Logistic regression on feature vectors; its strength of regularisation is chosen on "
         "val, then it is refit on train and val.")

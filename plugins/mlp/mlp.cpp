@@ -51,6 +51,7 @@ class Mlp final : public Learner {
     LearnerResult out;
     dense::TrainingOptions options = options_;
     options.interrupted = &input.interrupted;
+    options.classes = input.classes.size();
     if (input.multi_label) {
       options.trainer.loss.kind = dense::Loss::Kind::Sigmoid;
       options.monitor = dense::Monitor::LogLoss;
@@ -117,7 +118,7 @@ class Mlp final : public Learner {
     return std::move(*best);
   }
 
-  static bool better(const dense::Measure& a, const dense::Measure& b, dense::Monitor monitor) {
+  static bool better(const Fit& a, const Fit& b, dense::Monitor monitor) {
     if (monitor == dense::Monitor::Accuracy && a.accuracy != b.accuracy) return a.accuracy > b.accuracy;
     return a.log_loss < b.log_loss;
   }
@@ -223,7 +224,7 @@ stages:
 }  // namespace graft
 
 GRAFT_PLUGIN(
-    mlp, "1.0.0", graft::Mlp,
+    mlp, "1.1.0", graft::Mlp,
     graft::PluginSchema::learner(
         "A small neural network on feature vectors, trained by gradient descent; stopped by val, then "
         "refit on train and val.")

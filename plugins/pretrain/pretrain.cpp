@@ -166,7 +166,7 @@ stages:
 }  // namespace
 
 GRAFT_PLUGIN(
-    pretrain, "2.1.0", Pretrain,
+    pretrain, "2.2.0", Pretrain,
     graft::PluginSchema::learner(
         "Trains a convolutional network from scratch and keeps its weights for a transfer.")
         .input(graft::PortType::Table, "Pixels: u8[height,width,3], one label per image.")

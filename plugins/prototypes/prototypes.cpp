@@ -8,7 +8,7 @@
 #include "embedding/parameter.h"
 #include "linalg/features.h"
 #include "linalg/learning.h"
-#include "linalg/softmax.h"
+#include "metrics/fit.h"
 #include "prototype_model.h"
 
 namespace graft {
@@ -18,8 +18,7 @@ namespace {
 struct Trial {
   std::size_t per_class = 0;
   double temperature = 0;
-  double accuracy = 0;
-  double log_loss = 0;
+  Fit fit;
 };
 
 template <typename T>
@@ -59,7 +58,7 @@ class PrototypeLearner final : public Learner {
            const std::size_t n : per_class_) {
         if (input.interrupted) throw Error("interrupted");
         made.push_back(make(train, rows, preparation, n, input));
-        for (const double t : temperatures_) trials.push_back({n, t, 0, 0});
+        for (const double t : temperatures_) trials.push_back({n, t, {}});
       }
       how = choose(made, preparation, val, table, input, trials, out.summary);
       out.summary["train_rows"] = static_cast<std::int64_t>(train.rows());
@@ -149,7 +148,8 @@ class PrototypeLearner final : public Learner {
     if (val.rows() > 0) {
       try_on_val(made, preparation, val, input, trials);
       how = *std::min_element(trials.begin(), trials.end(), [](const Trial& a, const Trial& b) {
-        return a.accuracy != b.accuracy ? a.accuracy > b.accuracy : a.log_loss < b.log_loss;
+        return a.fit.accuracy != b.fit.accuracy ? a.fit.accuracy > b.fit.accuracy
+                                                : a.fit.log_loss < b.fit.log_loss;
       });  // of equals the first: fewer prototypes, then the lower temperature
     } else if (trials.size() > 1) {
       const double usual =
@@ -183,25 +183,19 @@ class PrototypeLearner final : public Learner {
       for (std::size_t m = 0; m < made.size(); ++m) {
         const std::vector<double> similarities = class_similarities(made[m], x, preparation, classes);
         for (std::size_t r = 0; r < val.count(b); ++r) {
-          const auto label = static_cast<std::size_t>(val.labels()[val.begin(b) + r]);
+          const std::int32_t label = val.labels()[val.begin(b) + r];
           for (std::size_t t = 0; t < temperatures_.size(); ++t) {
             Trial& trial = parts[b][m * temperatures_.size() + t];
             class_probabilities({similarities.data() + r * classes, classes}, trial.temperature,
                                 probabilities);
-            trial.accuracy += linalg::argmax(std::span<const float>(probabilities)) == label ? 1 : 0;
-            trial.log_loss += linalg::minus_log(probabilities[label]);
+            trial.fit += fit_of(probabilities, {&label, 1}, false);
           }
         }
       }
     });
-    const auto n = static_cast<double>(val.rows());
     for (std::size_t t = 0; t < trials.size(); ++t) {
-      for (const std::vector<Trial>& part : parts) {
-        trials[t].accuracy += part[t].accuracy;
-        trials[t].log_loss += part[t].log_loss;
-      }
-      trials[t].accuracy /= n;
-      trials[t].log_loss /= n;
+      for (const std::vector<Trial>& part : parts) trials[t].fit += part[t].fit;
+      trials[t].fit = trials[t].fit.mean(val.rows());
     }
   }
 
@@ -211,8 +205,8 @@ class PrototypeLearner final : public Learner {
       Value v = Value::map();
       v["per_class"] = static_cast<std::int64_t>(trial.per_class);
       v["temperature"] = trial.temperature;
-      v["val_accuracy"] = trial.accuracy;
-      v["val_log_loss"] = trial.log_loss;
+      v["val_accuracy"] = trial.fit.accuracy;
+      v["val_log_loss"] = trial.fit.log_loss;
       path.push(std::move(v));
     }
     return path;
@@ -247,7 +241,7 @@ stages:
 }  // namespace graft
 
 GRAFT_PLUGIN(
-    prototypes, "1.0.0", graft::PrototypeLearner,
+    prototypes, "1.0.1", graft::PrototypeLearner,
     graft::PluginSchema::learner(
         "The class of the nearest prototype: class means, or k-means within every class.")
         .input(graft::PortType::Table, "Feature vectors with one label a row.")

@@ -95,8 +95,9 @@ class ReuseTest : public ::testing::Test {
   Outcome run(const std::vector<std::string>& more = {}, const std::string& project = "project",
               const std::string& store = "store") {
     const std::string step = "step" + std::to_string(++steps_), out = folder_ / step;
+    const std::string name = name_.empty() ? step : name_;
     std::vector<std::string> arguments{"run",     "config.yaml",   "--out", out,
-                                       "--store", folder_ / store, "--set", "name=" + step};
+                                       "--store", folder_ / store, "--set", "name=" + name};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const ProgramResult result = run_program(arguments, folder_ / project);
     EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -112,9 +113,10 @@ class ReuseTest : public ::testing::Test {
       const std::size_t key = line.find(',') + 1;
       outcome.keys.push_back(line.substr(key, line.find(',', key) - key));
     }
-    const ProgramResult exported =
-        run_program({"store", "export", step + "/features", folder_ / step / "rows.npy", "--run", step,
-                     "--store", folder_ / store});
+    const std::string table =
+        json::parse(slurp(folder_ / step / "manifest.json"))["tables"]["features"]["fingerprint"];
+    const ProgramResult exported = run_program(
+        {"store", "export", table, folder_ / step / "rows.npy", "--run", name, "--store", folder_ / store});
     EXPECT_EQ(exported.exit_code, 0) << exported.err;
     EXPECT_THAT(exported.out, HasSubstr(": " + std::to_string(outcome.keys.size()) + " rows of "));
     const std::string npy = slurp(folder_ / step / "rows.npy");
@@ -170,6 +172,7 @@ class ReuseTest : public ::testing::Test {
   const TempFolder folder_;
   const fs::file_time_type aged_ = fs::file_time_type::clock::now() - 1h;
   int steps_ = 0;
+  std::string name_;  ///< Of the runs; empty: another one each time.
   Outcome first_;
 };
 
@@ -316,10 +319,17 @@ TEST_F(ReuseTest, PlanSaysWhatIsReusedAndWhyTheRestIsNot) {
   run();
   EXPECT_THAT(plan().out, HasSubstr("\nreuse\n  features: 19 of 19 reused\n\n"));
   EXPECT_THAT(
-      plan({"--set", "pixels.crop=24"}).out,
-      HasSubstr("\nreuse\n  features: 0 of 19 reused; to compute: 19 read before, but not in this table "
-                "(test/cats/0.ppm, test/cats/1.ppm, test/cats/2.ppm, ...)\n"
-                "  features: new table: pixels.crop 32 -> 24\n\n"));
+      plan({"--set", "name=step2", "--set", "pixels.crop=24"}).out,
+      ContainsRegex("\nreuse\n  features: 0 of 19 reused; to compute: 19 read before, but not in this table "
+                    "\\(test/cats/0.ppm, test/cats/1.ppm, test/cats/2.ppm, ...\\)\n"
+                    "  features: new table: pixels.crop 32 -> 24 \\(since the run in .*\\)\n\n"));
+}
+
+TEST_F(ReuseTest, AnotherRunExplainsNothingAndOnlyWhatWasComputedWasReadBefore) {
+  const std::string other = plan({"--set", "name=unrelated", "--set", "pixels.crop=24"}).out;
+  EXPECT_THAT(other, HasSubstr("  features: new table\n"));
+  EXPECT_THAT(other, HasSubstr("to compute: 18 not computed before ("));
+  EXPECT_THAT(other, Not(HasSubstr("read before")));
 }
 
 TEST_F(ReuseTest, ATableOfOtherImagesIsNoNewTable) {
@@ -336,7 +346,8 @@ TEST_F(ReuseTest, ATableOfOtherImagesIsNoNewTable) {
 
 TEST_F(ReuseTest, ARunSaysBeforeItComputesWhyATableBeginsAnew) {
   EXPECT_THAT(first_.error, Not(HasSubstr("new table"))) << "an empty store explains itself";
-  const std::string line = "features: new table: pixels.crop 32 -> 24\n";
+  name_ = "step1";  // other runs' tables explain nothing
+  const std::string line = "features: new table: pixels.crop 32 -> 24 (since the run in ";
   EXPECT_THAT(run({"--set", "pixels.crop=24"}).error,
               AllOf(HasSubstr(line), ContainsRegex("new table.*\n(.*\n)*features: 18 rows")));
   EXPECT_THAT(run({"--set", "pixels.crop=24"}).error, Not(HasSubstr("new table")));

@@ -8,6 +8,7 @@
 #include <graft/error.h>
 
 #include "run/bundle_file.h"
+#include "run/reject_reasons.h"
 #include "store/files.h"
 
 namespace graft {
@@ -196,9 +197,11 @@ class Learning::RunTrials final : public Trials {
         correct(stage, seen, result.scores.scores);
       }
     } catch (const std::exception& e) {
-      throw Error(fmt::format("{}: in a trial with {} train and {} val inputs: {}",
-                              learning_.plan_.stages[stage].label(), rows.train.size(), rows.val.size(),
-                              e.what()));
+      const std::string text =
+          fmt::format("{}: in a trial with {} train and {} val inputs: {}",
+                      learning_.plan_.stages[stage].label(), rows.train.size(), rows.val.size(), e.what());
+      if (dynamic_cast<const FatalError*>(&e) != nullptr) throw FatalError(text);
+      throw Error(text);
     }
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return result;
@@ -253,13 +256,14 @@ class Learning::RunTrials final : public Trials {
 };
 
 Learning::Learning(const Plan& plan, StageFactory& factory, Workers& workers,
-                   std::map<std::size_t, Table> tables, std::filesystem::path out,
+                   std::map<std::size_t, Table> tables, std::filesystem::path out, std::filesystem::path why,
                    const std::atomic<bool>& interrupted)
     : plan_(plan),
       factory_(factory),
       workers_(workers),
       tables_(std::move(tables)),
       out_(std::move(out)),
+      why_(std::move(why)),
       interrupted_(interrupted),
       trials_(std::make_unique<RunTrials>(*this)) {}
 
@@ -294,9 +298,32 @@ std::vector<Learning::Table> Learning::tables_of(std::size_t stage) const {
   return tables;
 }
 
+std::string Learning::why_no_train_rows(std::size_t stage) const {
+  const StagePlan& plan = plan_.stages[stage];
+  const Listing& listing = *tables_of(stage)[0].listing;
+  const auto is_train = [&](const ListedInput& input) {
+    return input.split == Split::Train && plan.handles(input.split);
+  };
+  const auto& inputs = listing.inputs;
+  const auto train = static_cast<std::size_t>(std::count_if(inputs.begin(), inputs.end(), is_train));
+  const auto rejected = static_cast<std::size_t>(std::count_if(
+      inputs.begin(), inputs.end(), [](const ListedInput& input) { return input.reject != nullptr; }));
+  const std::string& source = plan_.stages[listing.source].id;
+  if (inputs.empty()) return fmt::format("'{}' lists no inputs", source);
+  if (train == 0)
+    return fmt::format("'{}' puts none of its {} inputs into train; see its parameters for splits", source,
+                       inputs.size());
+  const std::vector<RejectReason> reasons = reject_reasons({&listing}, is_train);
+  std::size_t lost = 0;
+  for (const RejectReason& reason : reasons) lost += reason.count;
+  if (lost < train) return "no train input has a row in every table that this stage reads";
+  return fmt::format("all {} {}inputs were rejected, e.g. {} (why: {})",
+                     rejected == inputs.size() ? rejected : lost, rejected == inputs.size() ? "" : "train ",
+                     in_words(reasons[0]), why_.string());
+}
+
 LearnerResult Learning::train(std::size_t stage, const Rows& rows, const std::filesystem::path& work) {
-  if (rows.train[0]->rows() == 0)
-    throw Error("there are no train rows: every input was rejected, or the source puts none into train");
+  if (rows.train[0]->rows() == 0) throw Error("there are no train rows: " + why_no_train_rows(stage));
   const StagePlan& plan = plan_.stages[stage];
   const Listing& listing = *tables_of(stage)[0].listing;
   make_folders(work);

@@ -33,8 +33,9 @@ class Learning {
     const RunTable* table;
     const Listing* listing;
   };
+  /// `why`: where people find why inputs were rejected, for messages.
   Learning(const Plan& plan, StageFactory& factory, Workers& workers, std::map<std::size_t, Table> tables,
-           std::filesystem::path out, const std::atomic<bool>& interrupted);
+           std::filesystem::path out, std::filesystem::path why, const std::atomic<bool>& interrupted);
   ~Learning();
 
   std::vector<LearnerOutcome> run(const std::function<void(const std::string&)>& started);
@@ -52,13 +53,14 @@ class Learning {
   LearnerOutcome calibrate(std::size_t stage, const Predictions& base);
   LearnerResult train(std::size_t stage, const Rows& rows, const std::filesystem::path& work);
   std::vector<Table> tables_of(std::size_t stage) const;
+  std::string why_no_train_rows(std::size_t stage) const;
   void save_neighbours(const std::string& id, const Predictor& predictor, const Rows& rows);
 
   const Plan& plan_;
   StageFactory& factory_;
   Workers& workers_;
   const std::map<std::size_t, Table> tables_;
-  const std::filesystem::path out_;
+  const std::filesystem::path out_, why_;
   const std::atomic<bool>& interrupted_;
   std::unique_ptr<Trials> trials_;
 };

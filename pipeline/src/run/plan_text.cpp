@@ -1,15 +1,21 @@
 // graft plan: what a run would do, before it does it.
 
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <unordered_set>
 
 #include <fmt/format.h>
+
+#include <graft/error.h>
 
 #include "run/columns.h"
 #include "run/runner.h"
 #include "run/stream_run.h"
 #include "run/table_changes.h"
 #include "store/files.h"
+#include "store/input_list.h"
+#include "store/table_use.h"
 
 namespace graft {
 namespace {
@@ -36,6 +42,7 @@ std::string describe_reuse(const std::string& id, const StreamRun::Survey& s, st
   add_kind(s.changed, "changed since they were read", kinds);
   add_kind(s.unseen, "not read before", kinds);
   add_kind(s.other, "read before, but not in this table", kinds);
+  add_kind(s.fresh, "not computed before", kinds);
   if (!kinds.empty()) out += fmt::format("; to compute: {}", fmt::join(kinds, ", "));
   if (s.duplicates > 0)
     out += fmt::format("; {} share a row with an input of the same content", s.duplicates);
@@ -74,6 +81,39 @@ Value to_value(const Listing& listing, const std::string& id) {
   for (const auto& [split, n] : counts) out["splits"][to_string(split)] = Value(n);
   return out;
 }
+/// Rows that complete runs of a name have had for a table, by the lists that they left.
+class ComputedRows {
+ public:
+  ComputedRows(const Plan& plan, const RunOptions& options) : plan_(plan), options_(options) {}
+
+  TableUser user(const RunTable& table) const {
+    return {plan_.name, plan_.stages[table.stage].id,
+            options_.out.empty() ? std::filesystem::path("runs") / plan_.name : options_.out};
+  }
+  bool operator()(const RunTable& table, const Digest& row) {
+    const auto [known, fresh] = rows_.try_emplace(table.stage);
+    if (fresh) {
+      const TableUser of = user(table);
+      for (const TableUse& use : read_uses(table.store->folder()))
+        if (use.run == of.run && use.stage == of.stage) add(table.store->folder(), use, known->second);
+      if (const auto earlier = earlier_table(options_.store, table.store->fingerprint(), of))
+        add(earlier->table, earlier->use, known->second);
+    }
+    return known->second.contains(row);
+  }
+
+ private:
+  static void add(const std::filesystem::path& table, const TableUse& use, std::unordered_set<Digest>& rows) {
+    try {
+      for (const auto& outcome : InputList::read(table / "inputs" / use.list).rows) rows.insert(outcome.id);
+    } catch (const Error&) {  // gone or damaged: then nothing is known of them
+    }
+  }
+
+  const Plan& plan_;
+  const RunOptions& options_;
+  std::map<std::size_t, std::unordered_set<Digest>> rows_;
+};
 
 }  // namespace
 
@@ -115,13 +155,14 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
   const std::atomic<bool> never{false};
   std::vector<std::vector<std::string>> inputs,
       tables{{"table", "rows", "stored", "to compute", "row", "disk", "fingerprint"}};
+  ComputedRows computed(plan, options);
   std::string reuse;
   std::uint64_t disk = 0, in_flight = 0;
   bool disk_known = true;
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     if (plan.stages[i].schema.kind != StageKind::Source) continue;
     StreamRun stream(plan, i, options.store, memo, factory, meter, never);
-    const std::vector<StreamRun::Survey> surveys = stream.survey();
+    const std::vector<StreamRun::Survey> surveys = stream.survey(std::ref(computed));
     inputs.push_back({plan.stages[i].id, fmt::format("{} inputs", stream.listing().inputs.size()),
                       fmt::format("{} classes", stream.listing().classes.size()),
                       counts_by_split(stream.listing())});
@@ -133,11 +174,12 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
       const std::uint64_t rows = s.stored + s.to_compute + s.duplicates;
       document["tables"].push(to_value(s, plan.stages[s.stage].id, rows));
       reuse += describe_reuse(plan.stages[s.stage].id, s, rows);
-      const TableStore& store = *stream.tables()[static_cast<std::size_t>(&s - surveys.data())].store;
-      if (store.rows() + store.rejects() == 0 && s.to_compute > 0)
-        reuse += fmt::format(
-            "  {}: new table: {}\n", plan.stages[s.stage].id,
-            why_new(options.store, store.fingerprint()).value_or("nothing like it is in the store"));
+      const RunTable& table = stream.tables()[static_cast<std::size_t>(&s - surveys.data())];
+      const TableStore& store = *table.store;
+      if (store.rows() + store.rejects() == 0 && s.to_compute > 0) {
+        const auto why = why_new(options.store, store.fingerprint(), computed.user(table));
+        reuse += fmt::format("  {}: new table{}\n", plan.stages[s.stage].id, why ? ": " + *why : "");
+      }
       for (const std::string& damage : store.warnings())
         warnings.push_back(plan.stages[s.stage].id + ": " + damage);
       tables.push_back({plan.stages[s.stage].id, std::to_string(rows), std::to_string(s.stored),

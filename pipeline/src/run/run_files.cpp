@@ -17,7 +17,7 @@
 namespace graft {
 
 void write_inputs_csv(const std::filesystem::path& path, const Plan& plan,
-                      const std::vector<const Listing*>& listings) {
+                      const std::vector<std::unique_ptr<StreamRun>>& streams) {
   constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
   write_file_atomically(path, [&](int fd) {
     std::string out = "source,key,split,label,status,stage,code,reason,duplicate_of\n";
@@ -25,7 +25,8 @@ void write_inputs_csv(const std::filesystem::path& path, const Plan& plan,
       write_all(fd, {reinterpret_cast<const std::uint8_t*>(out.data()), out.size()}, path);
       out.clear();
     };
-    for (const Listing* listing : listings) {
+    for (const auto& stream : streams) {
+      const Listing* listing = &stream->listing();
       const std::vector<std::uint32_t> first = first_of_content(*listing);
       const std::string& source = plan.stages[listing->source].id;
       for (std::size_t i = 0; i < first.size(); ++i) {
@@ -40,7 +41,7 @@ void write_inputs_csv(const std::filesystem::path& path, const Plan& plan,
           fmt::format_to(std::back_inserter(out), ",rejected,{},{},{},", input.reject->stage,
                          input.reject->code, csv_field(input.reject->text));
         else
-          out += ",ok,,,,";
+          out += stream->reached(input) ? ",ok,,,," : ",not reached,,,,";
         if (first[i] != i) out += csv_field(listing->inputs[first[i]].key);
         out += '\n';
         if (out.size() >= kBlockBytes) write_out();

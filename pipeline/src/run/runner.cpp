@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
+#include <ctime>
+#include <functional>
 #include <mutex>
+#include <new>
 
 #include <fmt/format.h>
 
@@ -12,7 +16,10 @@
 #include "run/leaks.h"
 #include "run/learning.h"
 #include "run/limits.h"
+#include "run/reject_reasons.h"
 #include "run/run_files.h"
+#include "run/run_folder.h"
+#include "run/run_log.h"
 #include "run/table_changes.h"
 #include "store/files.h"
 
@@ -26,9 +33,11 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-void say(const std::string& line) {
-  std::fwrite(line.data(), 1, line.size(), stderr);
-  std::fflush(stderr);
+RunFolder::Options folder_options(const Plan& plan, const RunOptions& options) {
+  RunFolder::Options out{options.keep, !options.out.empty(), options.store, {}};
+  for (const StagePlan& stage : plan.stages)
+    if (stage.schema.kind == StageKind::Learner) out.learners.push_back(stage.id);
+  return out;
 }
 
 /// One run, from the first listing to the last file.
@@ -39,14 +48,30 @@ class Run {
         registry_(registry),
         options_(options),
         signals_(signals),
-        out_(options.out.empty() ? fs::path("runs") / plan.name : options.out),
+        folder_(options.out.empty() ? fs::path("runs") / plan.name : options.out,
+                folder_options(plan, options)),
+        log_(folder_.path() / "log.txt"),
         factory_(plan, registry, [this](const std::string& text) { warn(text); }) {}
 
   RunOutcome go() {
+    try {
+      return work();
+    } catch (const std::bad_alloc&) {
+      fail("out of memory; lower run.memory or run.threads");
+      throw;
+    } catch (const std::exception& e) {
+      throw Error(fail(e.what()));
+    } catch (...) {
+      fail("an exception that is not a std::exception");
+      throw;
+    }
+  }
+
+ private:
+  RunOutcome work() {
     const Clock::time_point start = Clock::now();
-    make_folders(out_);
+    write_file_atomically(folder_.path() / "config.yaml", to_yaml(plan_));
     make_folders(options_.store);
-    write_file_atomically(out_ / "config.yaml", to_yaml(plan_));
     DigestMemo memo(options_.store / "digests.memo");
     Workers workers(plan_.run.threads);
     const DrainDeadline deadline(signals_, options_.style.level, [this] {
@@ -67,12 +92,19 @@ class Run {
     return finish(start);
   }
 
- private:
+  /// Into the log, and onto the terminal where people want to read so much.
+  void say(const std::string& text, LogLevel level = LogLevel::Info) {
+    log_.add(text);
+    if (options_.style.level < level) return;
+    std::fwrite(text.data(), 1, text.size(), stderr);
+    std::fflush(stderr);
+  }
+
   void warn(const std::string& text) {
     const std::lock_guard lock(warnings_mutex_);
     if (std::find(warnings_.begin(), warnings_.end(), text) != warnings_.end()) return;
     warnings_.push_back(text);
-    if (options_.style.level >= LogLevel::Warning) say("warning: " + text + "\n");
+    say("warning: " + text + "\n", LogLevel::Warning);
   }
 
   void stream(DigestMemo& memo, Workers& workers) {
@@ -94,21 +126,23 @@ class Run {
       set_current(nullptr);
       if (const std::string leaks = find_leaks(run.listing()); !leaks.empty())
         warn(plan_.stages[i].id + ": " + leaks);
+      if (run.complete())
+        for (const std::string& lost : lost_classes(run.listing())) warn(plan_.stages[i].id + ": " + lost);
       timings_["streams"][plan_.stages[i].id] = seconds_since(start);
       for (const RunTable& table : run.tables())
-        if (options_.style.level >= LogLevel::Info && run.complete())
+        if (run.complete())
           say(fmt::format("{}: {} rows ({} computed, {} reused) in {:.1f} s\n", plan_.stages[table.stage].id,
                           table.rows.size(), table.computed, table.reused, seconds_since(start)));
-      if (options_.style.level >= LogLevel::Debug) say(stage_snapshot(plan_, meter_));
+      say(stage_snapshot(plan_, meter_), LogLevel::Debug);
     }
   }
 
   /// Somebody who changed a parameter by accident wants to know before hours of work.
-  void say_what_is_new(StreamRun& run) const {
-    if (options_.style.level < LogLevel::Info) return;
+  void say_what_is_new(StreamRun& run) {
     for (const RunTable& table : run.tables())
       if (table.store->rows() + table.store->rejects() == 0)
-        if (const auto why = why_new(options_.store, table.store->fingerprint()))
+        if (const auto why = why_new(options_.store, table.store->fingerprint(),
+                                     {plan_.name, plan_.stages[table.stage].id, folder_.place()}))
           say(fmt::format("{}: new table: {}\n", plan_.stages[table.stage].id, *why));
   }
 
@@ -121,13 +155,13 @@ class Run {
     std::map<std::size_t, Learning::Table> tables;
     for (const auto& stream : streams_)
       for (const RunTable& table : stream->tables()) tables[table.stage] = {&table, &stream->listing()};
-    learning_ =
-        std::make_unique<Learning>(plan_, factory_, workers, std::move(tables), out_, signals_.interrupted());
+    learning_ = std::make_unique<Learning>(plan_, factory_, workers, std::move(tables), folder_.path(),
+                                           folder_.failed_place() / "inputs.csv", signals_.interrupted());
     learners_ = learning_->run([&](const std::string& id) { started("fitting", id); });
     for (const LearnerOutcome& l : learners_) timings_["learners"][plan_.stages[l.stage].id] = l.seconds;
   }
 
-  void started(const char* what, const std::string& id) const {
+  void started(const char* what, const std::string& id) {
     if (options_.style.level >= LogLevel::Info && options_.style.terminal)
       say(fmt::format("{} {}\n", what, id));
   }
@@ -152,8 +186,8 @@ class Run {
             reported_["learners"][learner][part] = std::move(values);
         if (!output.facts.is_null()) reported_["reports"][stage.id] = std::move(output.facts);
         for (const auto& [name, content] : output.files) {
-          make_folders(out_ / "reports" / stage.id);
-          write_file_atomically(out_ / "reports" / stage.id / name, content);
+          make_folders(folder_.path() / "reports" / stage.id);
+          write_file_atomically(folder_.path() / "reports" / stage.id / name, content);
         }
         text_ += output.text;
       } catch (const std::exception& e) {
@@ -166,10 +200,59 @@ class Run {
       reported_["learners"][plan_.stages[l.stage].id]["summary"] = l.predictions.summary;
   }
 
-  void write_inputs() const {
+  void write_inputs() const { write_inputs_csv(folder_.path() / "inputs.csv", plan_, streams_); }
+
+  std::vector<RejectReason> reasons() const {
     std::vector<const Listing*> listings;
     for (const auto& stream : streams_) listings.push_back(&stream->listing());
-    write_inputs_csv(out_ / "inputs.csv", plan_, listings);
+    return reject_reasons(listings);
+  }
+
+  /// Keeps what the failed run had, and why it failed. Returns the text of the error with the paths under
+  /// which its files are now.
+  std::string fail(std::string text) noexcept try {
+    if (folder_.is_complete()) return text;
+    std::size_t inputs = 0, rejected = 0;
+    for (const auto& stream : streams_) inputs += stream->listing().inputs.size();
+    const std::vector<RejectReason> why = reasons();
+    for (const RejectReason& reason : why) rejected += reason.count;
+    if (rejected > 0)
+      say(fmt::format("rejected {} of {} inputs\n{}", rejected, inputs, frequent_reasons(why)),
+          LogLevel::Warning);
+    const fs::path was = folder_.path();
+    for (std::size_t at = 0; (at = text.find(was.string(), at)) != std::string::npos;)
+      text.replace(at, was.string().size(), folder_.failed_place().string());
+    log_.add("error: " + text + "\n");
+    const fs::path now = leave("failed", 1, text);
+    say(fmt::format("what the failed run had is in {}\n", now.string()));
+    return text;
+  } catch (const std::exception&) {
+    return text;
+  }
+
+  /// Renames the folder of a run that did not come to its end; what cannot be written is left out.
+  fs::path leave(const char* status, int exit_code, const std::string& error) {
+    Value v = Value::map();
+    v["status"] = status;
+    v["folder"] = folder_.name();
+    v["run"] = plan_.name;
+    v["attempt"] = folder_.attempt();
+    v["command"] = options_.command;
+    v["time"] = Value(static_cast<std::int64_t>(std::time(nullptr)));
+    v["exit_code"] = exit_code;
+    if (!error.empty()) v["error"] = error;
+    v["warnings"] = Value::list();
+    for (const std::string& w : warnings_) v["warnings"].push(w);
+    for (const auto& write : {std::function<void()>([&] {
+                                write_file_atomically(folder_.path() / "status.json", v.to_json_pretty());
+                              }),
+                              std::function<void()>([&] { write_inputs(); })})
+      try {
+        write();
+      } catch (const Error& e) {
+        say(fmt::format("{}\n", e.what()), LogLevel::Debug);
+      }
+    return folder_.set_aside(status);
   }
 
   RunOutcome finish(Clock::time_point start) {
@@ -179,17 +262,16 @@ class Run {
     outcome.text = text_;
     timings_["total"] = seconds_since(start);
     outcome.results["timings"] = timings_;
+    const std::vector<RejectReason> why = reasons();
+    outcome.results["reject_reasons"] = to_value(why);
+    const fs::path folder = folder_.path(), place = folder_.place();
     write_inputs();
-    write_file_atomically(out_ / "manifest.json", make_manifest(plan_, registry_, options_.command, factory_,
-                                                                streams_, timings_, warnings_)
-                                                      .to_json_pretty());
-    write_file_atomically(out_ / "results.json", outcome.results.to_json_pretty());
-    for (const auto& stream : streams_) try {
-        stream->record_use(out_);
-      } catch (const Error& e) {  // a read-only store, for one: the rows are what counts
-        if (options_.style.level >= LogLevel::Debug)
-          say(fmt::format("the use of the table is not noted: {}\n", e.what()));
-      }
+    Value manifest =
+        make_manifest(plan_, registry_, options_.command, factory_, streams_, timings_, warnings_);
+    manifest["folder"] = folder_.name();
+    manifest["attempt"] = folder_.attempt();
+    write_file_atomically(folder / "manifest.json", manifest.to_json_pretty());
+    write_file_atomically(folder / "results.json", outcome.results.to_json_pretty());
 
     const auto total = static_cast<std::uint64_t>(outcome.results.find("inputs")->find("total")->as_int());
     const auto rejected =
@@ -197,8 +279,9 @@ class Run {
     outcome.text += fmt::format(
         "inputs   {} of {} ok{}\n", total - rejected, total,
         rejected == 0 ? ""
-                      : fmt::format(", {} rejected (why: {})", rejected, (out_ / "inputs.csv").string()));
-    outcome.text += fmt::format("results  {}\n", (out_ / "results.json").string());
+                      : fmt::format(", {} rejected (why: {})", rejected, (place / "inputs.csv").string()));
+    outcome.text += frequent_reasons(why);
+    outcome.text += fmt::format("results  {}\n", (place / "results.json").string());
     const bool too_many =
         plan_.run.max_reject_count
             ? rejected > *plan_.run.max_reject_count
@@ -212,6 +295,13 @@ class Run {
           plan_.run.max_reject_count ? std::to_string(*plan_.run.max_reject_count)
                                      : fmt::format("{}%", plan_.run.max_reject_share * 100));
     }
+    log_.add(outcome.text);
+    folder_.complete();
+    for (const auto& stream : streams_) try {
+        stream->record_use(place);
+      } catch (const Error& e) {  // a read-only store, for example: the rows are what counts
+        say(fmt::format("the use of the table is not noted: {}\n", e.what()), LogLevel::Debug);
+      }
     return outcome;
   }
 
@@ -221,24 +311,19 @@ class Run {
     std::uint64_t rows = 0;
     for (const auto& stream : streams_)
       for (const RunTable& table : stream->tables()) rows += table.rows.size();
-    write_inputs_if_complete();
     outcome.text = fmt::format("interrupted after {:.1f} s; {} rows are saved\nto go on: {}\n",
                                seconds_since(start), rows, options_.command);
+    log_.add(outcome.text);
+    leave("interrupted", outcome.exit_code, {});
     return outcome;
-  }
-
-  /// After an interruption while learning, the inputs are all accounted for.
-  void write_inputs_if_complete() const {
-    for (const auto& stream : streams_)
-      if (!stream->complete()) return;
-    write_inputs();
   }
 
   const Plan& plan_;
   Registry& registry_;
   const RunOptions& options_;
   Signals& signals_;
-  const fs::path out_;
+  RunFolder folder_;
+  RunLog log_;
   std::mutex warnings_mutex_;
   std::vector<std::string> warnings_;
   StageFactory factory_;

@@ -11,7 +11,8 @@
 namespace graft {
 
 struct RunOptions {
-  std::filesystem::path out;    ///< Empty: runs/<name>.
+  std::filesystem::path out;    ///< Where the complete run goes; empty: runs/<name>.
+  std::size_t keep = 1;         ///< Earlier complete runs that stay, as <out>.1, <out>.2, ...
   std::filesystem::path store;  ///< The feature store.
   std::string command;          ///< The command line, for the manifest and the hint how to resume.
   ProgressStyle style;
@@ -24,7 +25,8 @@ struct RunOutcome {
 };
 
 /// Runs a plan: streams into tables, tables into learners, predictions into reports, and writes everything
-/// that a run leaves under `out`. Throws Error when the run fails.
+/// that a run leaves into a folder that becomes `out` when it is complete (RunFolder). Throws Error when the
+/// run fails; what it had is then in `<out>.failed`, after an interruption in `<out>.interrupted`.
 GRAFT_API RunOutcome run_plan(const Plan& plan, Registry& registry, const RunOptions& options,
                               Signals& signals);
 

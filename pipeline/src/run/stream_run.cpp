@@ -85,12 +85,6 @@ void StreamRun::run(Workers& workers) {
     }
     std::vector<TableStore*> stores;
     for (RunTable& table : tables_) {
-      if (!table.store->can_write())
-        throw Error(fmt::format(
-            "{}: '{}' for one has no row in the table yet, and the store cannot be written to: {}; "
-            "choose another one with --store",
-            plan_.stages[table.stage].label(), listing_.inputs[first_->sequence].key,
-            table.store->read_only_reason()));
       table.collector = &factory_.get_as<Collector>(table.stage);
       table.store->set_compression(table.collector->compression());
       stores.push_back(table.store.get());
@@ -120,7 +114,8 @@ void StreamRun::run(Workers& workers) {
   account();
 }
 
-std::vector<StreamRun::Survey> StreamRun::survey() {
+std::vector<StreamRun::Survey> StreamRun::survey(
+    const std::function<bool(const RunTable&, const Digest&)>& computed) {
   source_ = &factory_.get_as<Source>(source_index_);
   listing_.classes = source_->classes();
   std::vector<Survey> out(tables_.size());
@@ -149,7 +144,12 @@ std::vector<StreamRun::Survey> StreamRun::survey() {
         survey.duplicates += rows;
       } else {
         survey.to_compute += rows;
-        Survey::Kind& kind = input.content ? survey.other : changed_[i] ? survey.changed : survey.unseen;
+        const auto before = [&] {
+          return computed && computed(tables_[t], row_id(*input.content, 0, qualifier(tables_[t], input)));
+        };
+        Survey::Kind& kind = !input.content ? changed_[i] ? survey.changed : survey.unseen
+                             : before()     ? survey.other
+                                            : survey.fresh;
         if (++kind.count <= kMaxExamples) kind.examples.emplace_back(input.key);
       }
     }
@@ -261,14 +261,54 @@ std::shared_ptr<Origin> StreamRun::next() {
     if (!input.content && file != nullptr) input.content = memo_.find(*file, &changed);
     changed_.push_back(changed);
     if (!input.content) input.content = content_of(entry.payload);
+    if (!input.content) identify(*origin, input);
     origin->listed = &input;
-    origin->wanted = claim(input, wanted_by(input));
+    origin->wanted = input.reject ? 0 : claim(input, wanted_by(input));
     if (origin->wanted != 0) {
+      check_writable(*origin);
       if (source_->reads_forwards()) read_ahead(*origin);
       return origin;
     }
-    ++reused_inputs_;
+    ++(input.reject ? rejected_inputs_ : reused_inputs_);
     if (interrupted_) return nullptr;
+  }
+}
+
+/// Reads an input whose path and times the memo does not know, where a table cannot be written to: contents
+/// decide whether its row is there, and nothing can be computed anyway.
+void StreamRun::identify(Origin& origin, ListedInput& input) {
+  if (std::all_of(tables_.begin(), tables_.end(), [](const RunTable& t) { return t.store->can_write(); }))
+    return;
+  const StagePlan& source = plan_.stages[source_index_];
+  const auto reject = [&](const std::string& code, const std::string& text) {
+    if (source.on_error == OnError::Fail)
+      throw Error(fmt::format("{}, item '{}': {} [{}]", source.label(), input.key, text, code));
+    input.reject = std::make_unique<StoredReject>(StoredReject{source.id, code, text});
+  };
+  try {
+    Payload payload = source_->load(origin);
+    if (const auto* file = std::get_if<FileRef>(&payload)) {
+      const FileRef whole = *file;
+      payload = read_input_file(whole);
+    }
+    input.content = content_of(payload);
+  } catch (const Reject& e) {
+    reject(e.code(), e.what());
+  } catch (const std::bad_alloc&) {
+    reject("out-of-memory", "not enough memory for this item");
+  } catch (const std::exception& e) {
+    reject("failed", e.what());
+  }
+}
+
+void StreamRun::check_writable(const Origin& origin) const {
+  for (std::size_t t = 0; t < tables_.size(); ++t) {
+    const TableStore& store = *tables_[t].store;
+    if ((origin.wanted & (std::uint64_t{1} << t)) != 0 && !store.can_write())
+      throw Error(fmt::format(
+          "{}: '{}', for example, has no row in the table yet, and the store cannot be written to: {}; "
+          "choose another one with --store",
+          plan_.stages[tables_[t].stage].label(), origin.key, store.read_only_reason()));
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_set>
@@ -51,11 +52,14 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
     };
     Kind changed;                  ///< Files that are not as they were when they were last read.
     Kind unseen;                   ///< Never read: they may turn out to have the content of another file.
-    Kind other;                    ///< Their content is known; this table has no row of it.
+    Kind other;                    ///< Their rows were computed before; this table has none of them.
+    Kind fresh;                    ///< Their content is known, without having been computed before.
     std::uint64_t duplicates = 0;  ///< Of inputs that are to be computed: they share the row.
     std::optional<std::uint64_t> row_bytes;
   };
-  std::vector<Survey> survey();
+  /// `computed`: whether an earlier run has had the row of an id for a table.
+  std::vector<Survey> survey(
+      const std::function<bool(const RunTable& table, const Digest& row)>& computed = {});
 
   /// Notes in each table which inputs a complete run has had and what became of them. `folder`: of the run.
   /// Throws Error.
@@ -63,6 +67,10 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
 
   const Listing& listing() const { return listing_; }
   std::vector<RunTable>& tables() { return tables_; }
+  /// Whether it is known what became of the input: always, where the run is complete.
+  bool reached(const ListedInput& input) const {
+    return complete_ || input.reject || (input.content && wanted_by(input) == 0);
+  }
   /// Inputs that ended in no table because of the interruption.
   bool complete() const { return complete_; }
   const FlowResult& flow() const { return result_; }
@@ -78,6 +86,8 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
  private:
   std::shared_ptr<Origin> next() override;
   void read_ahead(Origin& origin);
+  void identify(Origin& origin, ListedInput& input);
+  void check_writable(const Origin& origin) const;
   bool load(Origin& origin, Payload& payload) override;
   void collect(std::size_t stage, const Handle& message) override;
 
@@ -113,7 +123,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   std::vector<std::optional<std::pair<RowFormat, std::string>>>
       formats_;  // by table: format and the item that set it
   FlowResult result_;
-  bool complete_ = true;
+  bool complete_ = false;
   std::optional<std::size_t> total_;
   std::atomic<std::size_t> reused_inputs_{0}, finished_inputs_{0}, rejected_inputs_{0};
 };

@@ -1,6 +1,10 @@
 #include "run/sweep.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <map>
@@ -11,6 +15,7 @@
 #include <graft/error.h>
 
 #include "config/planner.h"
+#include "run/run_folder.h"
 #include "run/sweep_report.h"
 #include "store/files.h"
 
@@ -154,6 +159,14 @@ class Sweep {
 
   SweepOutcome go() {
     make_folders(out_);
+    const FileHandle lock(::open(out_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+      throw Error(
+          fmt::format("another sweep writes to {}: wait until it has ended, or choose another folder "
+                      "with --out",
+                      out_.string()));
+    std::error_code ignored;
+    fs::remove(out_ / "best.yaml", ignored);  // of a former sweep
     rows_.reserve(runs_.size());
     for (const SweepRun& run : runs_) {
       if (signals_.interrupted()) return stop();
@@ -208,10 +221,9 @@ class Sweep {
   bool execute(SweepRow& row) {
     const Plan& plan = row.run->plan;
     const fs::path at = folder(*row.run);
-    std::error_code ignored;
-    for (const char* stale : {kDone, "results.json"}) fs::remove(at / stale, ignored);
     RunOptions options = options_.run;
     options.out = at;
+    options.keep = 0;
     try {
       const RunOutcome outcome = run_plan(plan, registry_, options, signals_);
       if (outcome.exit_code > 128) return false;
@@ -227,6 +239,7 @@ class Sweep {
       if (signals_.interrupted()) return false;
       row.error = e.what();
       row.learners.clear();
+      RunFolder::discard(at);  // of a former sweep: the combination of this number has failed
     }
     return true;
   }
@@ -250,7 +263,22 @@ class Sweep {
     return outcome;
   }
 
+  /// Runs of a former sweep that had more combinations.
+  void remove_former() const {
+    std::error_code error;
+    std::vector<fs::path> former;
+    for (fs::directory_iterator it(out_, error), end; !error && it != end; it.increment(error)) {
+      const std::string name = it->path().filename().string(), id = name.substr(0, name.find('.'));
+      const bool numbered = id.size() >= 3 && id.find_first_not_of("0123456789") == std::string::npos;
+      const bool ours =
+          std::any_of(runs_.begin(), runs_.end(), [&](const SweepRun& run) { return run.id == id; });
+      if (numbered && !ours) former.push_back(it->path());
+    }
+    for (const fs::path& run : former) RunFolder::discard(run);
+  }
+
   SweepOutcome finish() const {
+    remove_former();
     SweepOutcome outcome;
     auto best = best_of(rows_, options_.metric);
     if (best) {

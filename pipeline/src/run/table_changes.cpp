@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -108,31 +109,46 @@ std::vector<std::string> differences(const Value& then, const Value& now,
   return out;
 }
 
-std::optional<std::string> why_new(const fs::path& store, const Fingerprint& fingerprint) {
-  std::optional<std::vector<std::string>> nearest;
-  fs::file_time_type newest;
+std::optional<EarlierTable> earlier_table(const fs::path& store, const Fingerprint& fingerprint,
+                                          const TableUser& user) {
+  const fs::path folder = fs::absolute(user.folder).lexically_normal();
+  std::optional<EarlierTable> best;
+  const auto is_better = [&](const EarlierTable& a, const EarlierTable& b) {
+    const bool a_here = a.use.folder == folder, b_here = b.use.folder == folder;
+    if (a_here != b_here) return a_here;
+    if (!a_here && a.differences.size() != b.differences.size())
+      return a.differences.size() < b.differences.size();
+    return a.use.time > b.use.time;
+  };
   for (const fs::path& table : tables_in(store)) {
     if (table.filename() == fingerprint.hex()) continue;
-    Value then;
-    try {
-      then = read_description(table);
-    } catch (const Error&) {  // foreign or damaged: no help to anybody
-      continue;
+    for (TableUse& use : read_uses(table)) {
+      if (use.run != user.run || use.stage != user.stage) continue;
+      EarlierTable found{std::move(use), table, {}};
+      try {
+        const Value then = read_description(table);
+        if (common(stages_of(then), stages_of(fingerprint.description))[0][0] == 0) continue;
+        found.differences = differences(then, fingerprint.description, fingerprint.stage_ids);
+      } catch (const Error&) {  // foreign or damaged: no help to anybody
+        continue;
+      }
+      if (!best || is_better(found, *best)) best = std::move(found);
     }
-    if (common(stages_of(then), stages_of(fingerprint.description))[0][0] == 0) continue;
-    std::vector<std::string> found = differences(then, fingerprint.description, fingerprint.stage_ids);
-    if (found.empty()) continue;  // in nothing that has a name
-    std::error_code error;
-    const auto time = fs::last_write_time(table / "table.json", error);
-    if (nearest && (found.size() > nearest->size() || (found.size() == nearest->size() && time < newest)))
-      continue;
-    nearest = std::move(found);
-    newest = time;
   }
-  if (!nearest) return {};
-  const std::size_t more = nearest->size() - std::min(nearest->size(), kMaxNamed);
-  nearest->resize(nearest->size() - more);
-  return fmt::format("{}{}", fmt::join(*nearest, ", "), more == 0 ? "" : fmt::format(" and {} more", more));
+  return best;
+}
+
+std::optional<std::string> why_new(const fs::path& store, const Fingerprint& fingerprint,
+                                   const TableUser& user) {
+  std::optional<EarlierTable> earlier = earlier_table(store, fingerprint, user);
+  if (!earlier || earlier->differences.empty()) return {};
+  std::vector<std::string>& found = earlier->differences;
+  const std::size_t more = found.size() - std::min(found.size(), kMaxNamed);
+  found.resize(found.size() - more);
+  const fs::path near = earlier->use.folder.lexically_proximate(fs::current_path());
+  return fmt::format("{}{} (since the run in {})", fmt::join(found, ", "),
+                     more == 0 ? "" : fmt::format(" and {} more", more),
+                     near.empty() || *near.begin() == ".." ? earlier->use.folder.string() : near.string());
 }
 
 }  // namespace graft

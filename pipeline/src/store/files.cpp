@@ -25,6 +25,12 @@ namespace {
 
 constexpr std::uint64_t kMaxInputBytes = 1ULL << 30;
 
+/// A full disk fails whatever comes after, too: not the one item or trial alone.
+[[noreturn]] void fail(const std::string& text, int error) {
+  if (error == ENOSPC || error == EDQUOT) throw FatalError(text);
+  throw Error(text);
+}
+
 std::string reason(int error) {
   return std::generic_category().message(error);
 }
@@ -84,9 +90,12 @@ void write_all(int fd, std::span<const std::uint8_t> data, const fs::path& path)
   while (!data.empty()) {
     const ssize_t n = ::write(fd, data.data(), data.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0)
-      throw Error(fmt::format("{} ({} still to be written)", file_error("write", path, errno),
-                              human_bytes(data.size())));
+    if (n < 0) {
+      const int error = errno;
+      fail(fmt::format("{} ({} still to be written)", file_error("write", path, error),
+                       human_bytes(data.size())),
+           error);
+    }
     data = data.subspan(static_cast<std::size_t>(n));
   }
 }
@@ -106,7 +115,7 @@ std::size_t read_at(int fd, void* to, std::size_t size, std::uint64_t offset, co
 
 void sync_file(int fd, const fs::path& path) {
   while (::fdatasync(fd) != 0)
-    if (errno != EINTR) throw Error(file_error("sync", path, errno));
+    if (errno != EINTR) fail(file_error("sync", path, errno), errno);
 }
 
 bool link_without_replacing(const fs::path& temporary, const fs::path& path) {
@@ -132,7 +141,7 @@ bool write_new_file(const fs::path& path, const std::function<void(int, const fs
   bool made = false;
   try {
     const FileHandle out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-    if (!out) throw Error(file_error("create", temporary, errno));
+    if (!out) fail(file_error("create", temporary, errno), errno);
     write(out.get(), temporary);
     sync_file(out.get(), temporary);
     made = link_without_replacing(temporary, path);
@@ -154,10 +163,10 @@ void write_file_atomically(const fs::path& path, const std::function<void(int)>&
   const fs::path temporary = fmt::format("{}.{}.tmp", path.string(), ::getpid());
   try {
     const FileHandle out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-    if (!out) throw Error(file_error("create", temporary, errno));
+    if (!out) fail(file_error("create", temporary, errno), errno);
     write(out.get());
     sync_file(out.get(), temporary);
-    if (::rename(temporary.c_str(), path.c_str()) != 0) throw Error(file_error("rename to", path, errno));
+    if (::rename(temporary.c_str(), path.c_str()) != 0) fail(file_error("rename to", path, errno), errno);
   } catch (...) {
     ::unlink(temporary.c_str());
     throw;
@@ -180,7 +189,8 @@ void make_folders(const fs::path& folder) {
   std::vector<fs::path> missing;
   for (fs::path p = folder; !p.empty() && !fs::exists(p, error); p = p.parent_path()) missing.push_back(p);
   fs::create_directories(folder, error);
-  if (error) throw Error(fmt::format("cannot make the folder {}: {}", folder.string(), error.message()));
+  if (error)
+    fail(fmt::format("cannot make the folder {}: {}", folder.string(), error.message()), error.value());
   for (const fs::path& made : missing) sync_folder(made.has_parent_path() ? made.parent_path() : ".");
 }
 

@@ -12,29 +12,32 @@
 
 #include "augment/beta.h"
 #include "dense/row_order.h"
-#include "linalg/softmax.h"
 
 namespace graft::dense {
 namespace {
 
-Measure measure_row(Loss::Kind kind, std::span<const float> p, std::span<const std::int32_t> labels) {
-  Measure m;
-  if (kind == Loss::Kind::Softmax) {
-    const std::int32_t label = labels[0];
-    m.accuracy = static_cast<std::int32_t>(linalg::argmax(p)) == label ? 1 : 0;
-    m.log_loss = linalg::minus_log(label == Examples::kNoOutput ? 0 : p[static_cast<std::size_t>(label)]);
-    return m;
+/// Scores of a row's classes and its labels among them. Which of the classes without an output is which does
+/// not matter: all have probability 0. They come behind the others.
+class ClassRow {
+ public:
+  ClassRow(std::size_t outputs, std::size_t classes)
+      : outputs_(outputs), scores_(std::max(outputs, classes)) {}
+
+  Fit fit(std::span<const float> probabilities, std::span<const std::int32_t> labels, bool several) {
+    std::copy(probabilities.begin(), probabilities.end(), scores_.begin());
+    labels_.clear();
+    auto absent = static_cast<std::int32_t>(outputs_);
+    for (const std::int32_t label : labels)
+      labels_.push_back(label == Examples::kNoOutput ? absent++ : label);
+    if (static_cast<std::size_t>(absent) > scores_.size()) scores_.resize(static_cast<std::size_t>(absent));
+    return fit_of(scores_, labels_, several);
   }
-  for (std::size_t c = 0; c < p.size(); ++c) {
-    const bool is = std::find(labels.begin(), labels.end(), static_cast<std::int32_t>(c)) != labels.end();
-    m.accuracy += (p[c] >= 0.5F) == is ? 1 : 0;
-    m.log_loss += linalg::minus_log(is ? p[c] : 1 - p[c]);
-  }
-  m.log_loss += linalg::minus_log(0) *
-                static_cast<double>(std::count(labels.begin(), labels.end(), Examples::kNoOutput));
-  const auto outputs = static_cast<double>(p.size());
-  return {m.accuracy / outputs, m.log_loss / outputs};
-}
+
+ private:
+  std::size_t outputs_;
+  std::vector<float> scores_;
+  std::vector<std::int32_t> labels_;
+};
 
 class Training {
  public:
@@ -123,7 +126,7 @@ class Training {
   /// Measures the network on val and keeps its weights when they are the best.
   void judge(Value& point) {
     if (val_ == nullptr) return;
-    const Measure now = measure(network_, options_.trainer.loss.kind, *val_, parallel_);
+    const Fit now = measure(network_, options_.trainer.loss.kind, *val_, options_.classes, parallel_);
     if (!std::isfinite(now.log_loss)) diverged("the log loss on val is", result_.epochs);
     point["val_accuracy"] = now.accuracy;
     point["val_log_loss"] = now.log_loss;
@@ -133,7 +136,7 @@ class Training {
     best_.assign(network_.parameters().begin(), network_.parameters().end());
   }
 
-  bool improves(const Measure& now, const Measure& best) const {
+  bool improves(const Fit& now, const Fit& best) const {
     const bool lower_loss = now.log_loss < best.log_loss - options_.min_delta;
     if (options_.monitor == Monitor::LogLoss) return lower_loss;
     return now.accuracy > best.accuracy + options_.min_delta || (now.accuracy == best.accuracy && lower_loss);
@@ -162,28 +165,24 @@ class Training {
 
 }  // namespace
 
-Measure measure(const Network& network, Loss::Kind kind, const Examples& examples, Parallel& parallel) {
-  std::vector<Measure> parts(examples.blocks());
+Fit measure(const Network& network, Loss::Kind kind, const Examples& examples, std::size_t classes,
+            Parallel& parallel) {
+  std::vector<Fit> parts(examples.blocks());
   parallel.for_each(examples.blocks(), [&](std::size_t b) {
     std::vector<float> scratch;
     const std::size_t count = examples.count(b), outputs = network.outputs();
     std::vector<float> logits(count * outputs);
     network.logits(examples.block(b, scratch), count, logits.data());
+    ClassRow of_classes(outputs, classes);
     for (std::size_t r = 0; r < count; ++r) {
       const std::span<float> row(logits.data() + r * outputs, outputs);
       to_probabilities(kind, row);
-      const Measure one = measure_row(kind, row, examples.labels(examples.begin(b) + r));
-      parts[b].accuracy += one.accuracy;
-      parts[b].log_loss += one.log_loss;
+      parts[b] += of_classes.fit(row, examples.labels(examples.begin(b) + r), kind == Loss::Kind::Sigmoid);
     }
   });
-  Measure sum;
-  for (const Measure& part : parts) {
-    sum.accuracy += part.accuracy;
-    sum.log_loss += part.log_loss;
-  }
-  const auto n = static_cast<double>(examples.rows());
-  return {sum.accuracy / n, sum.log_loss / n};
+  Fit sum;
+  for (const Fit& part : parts) sum += part;
+  return sum.mean(examples.rows());
 }
 
 TrainingResult train(Network& network, const Examples& train, const Examples* val,

@@ -13,6 +13,7 @@
 #include "dense/network.h"
 #include "dense/schedule.h"
 #include "dense/trainer.h"
+#include "metrics/fit.h"
 
 namespace graft::dense {
 
@@ -27,24 +28,22 @@ struct TrainingOptions {
   std::size_t batch = 128;      ///< Rows of a step, at most.
   double mixup = 0;             ///< Alpha of the weights; 0: off.
   Monitor monitor = Monitor::Accuracy;
+  std::size_t classes = 0;     ///< Of the problem, with or without an output; 0: as many as outputs.
   std::int64_t patience = 10;  ///< Epochs without an improvement after which training stops; 0: never.
   double min_delta = 0;        ///< An improvement is larger than this.
   std::uint64_t seed = 0;
   const std::atomic<bool>* interrupted = nullptr;
 };
 
-/// Of probabilities, without smoothing and class weights. One label a row: share of rows whose highest output
-/// is the true one, mean -log p of it. Sigmoid: share of right answers at 0.5 and mean binary cross-entropy,
-/// over rows and outputs. Probabilities below 2^-52 count as that; a class without an output has 0.
-struct Measure {
-  double accuracy = 0, log_loss = 0;
-};
-Measure measure(const Network& network, Loss::Kind kind, const Examples& examples, Parallel& parallel);
+/// Of probabilities, without smoothing and class weights, on at least one row; Sigmoid: of several labels. A
+/// class without an output has probability 0. `classes`: of the problem; 0: as many as there are outputs.
+Fit measure(const Network& network, Loss::Kind kind, const Examples& examples, std::size_t classes,
+            Parallel& parallel);
 
 struct TrainingResult {
   std::int64_t epochs = 0;      ///< That were trained.
   std::int64_t best_epoch = 0;  ///< Counted from 1; the last one where there is no val.
-  Measure val;                  ///< At the best epoch.
+  Fit val;                      ///< At the best epoch.
   Value curve = Value::list();  ///< Per epoch: epoch, learning_rate, train_loss, val_accuracy, val_log_loss.
 };
 

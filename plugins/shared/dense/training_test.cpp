@@ -91,7 +91,7 @@ TEST(Training, LearnsWhatALinearModelCannot) {
     options.trainer.optimizer.kind = kind;
     options.trainer.optimizer.learning_rate = kind == OptimizerOptions::Kind::Sgd ? 0.1 : 0.02;
     train(network, four, nullptr, options, sequential);
-    EXPECT_EQ(measure(network, Loss::Kind::Softmax, four, sequential).accuracy, 1);
+    EXPECT_EQ(measure(network, Loss::Kind::Softmax, four, 0, sequential).accuracy, 1);
   }
 }
 
@@ -129,7 +129,8 @@ TEST(Training, LearnsSeveralLabels) {
   options.trainer.loss.kind = Loss::Kind::Sigmoid;
   options.monitor = Monitor::LogLoss;
   Sequential sequential;
-  EXPECT_GT(train(network, rows, &rows, options, sequential).val.accuracy, 0.97);
+  // Rows with all three answers right, which is harder than three of them each.
+  EXPECT_GE(train(network, rows, &rows, options, sequential).val.accuracy, 0.97);
 }
 
 TEST(Training, RestoresTheBestEpochAndStopsWhenPatienceEnds) {
@@ -152,7 +153,7 @@ TEST(Training, RestoresTheBestEpochAndStopsWhenPatienceEnds) {
   for (const Value& point : curve) EXPECT_GE(point.find("val_log_loss")->as_double(), result.val.log_loss);
   EXPECT_EQ(curve[static_cast<std::size_t>(result.best_epoch) - 1].find("val_log_loss")->as_double(),
             result.val.log_loss);
-  EXPECT_EQ(measure(network, Loss::Kind::Softmax, val_rows, sequential).log_loss, result.val.log_loss);
+  EXPECT_EQ(measure(network, Loss::Kind::Softmax, val_rows, 0, sequential).log_loss, result.val.log_loss);
 
   // Stopped at that epoch, the same training has the same weights.
   Network stopped = drawn({2, 32, 2});
@@ -242,7 +243,7 @@ TEST(Training, TakesOneRow) {
   TrainingOptions options = quick(200);
   options.mixup = 1;
   train(network, row, nullptr, options, sequential);
-  EXPECT_EQ(measure(network, Loss::Kind::Softmax, row, sequential).accuracy, 1);
+  EXPECT_EQ(measure(network, Loss::Kind::Softmax, row, 0, sequential).accuracy, 1);
 }
 
 TEST(Measure, CountsAClassWithoutOutputAsImprobable) {
@@ -250,7 +251,7 @@ TEST(Measure, CountsAClassWithoutOutputAsImprobable) {
   const std::vector<std::int32_t> labels = {0, Examples::kNoOutput};
   const MatrixExamples rows(values, 2, labels);
   Sequential sequential;
-  const Measure m = measure(Network({2, 2}), Loss::Kind::Softmax, rows, sequential);
+  const Fit m = measure(Network({2, 2}), Loss::Kind::Softmax, rows, 0, sequential);
   EXPECT_EQ(m.accuracy, 0.5);
   EXPECT_NEAR(m.log_loss, (std::log(2) + 52 * std::log(2)) / 2, 1e-6);
 }

@@ -39,9 +39,4 @@ inline double softplus(double x) {
   return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
 }
 
-/// What a probability adds to a log loss, in nats; below 2^-52 it counts as that, as in scikit-learn's.
-inline double minus_log(double probability) {
-  return -std::log(std::max(probability, 0x1p-52));
-}
-
 }  // namespace graft::linalg

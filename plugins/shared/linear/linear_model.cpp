@@ -25,22 +25,6 @@ void answer(std::span<float> row, Loss loss) {
   std::transform(p.begin(), p.end(), row.begin(), [&](double v) { return static_cast<float>(v / sum); });
 }
 
-/// What one row adds to a Fit.
-Fit fit_of(std::span<const float> scores, std::span<const std::int32_t> labels, Loss loss) {
-  if (loss != Loss::Independent) {
-    const auto label = static_cast<std::size_t>(labels[0]);
-    return {linalg::argmax(scores) == label ? 1.0 : 0.0, linalg::minus_log(scores[label])};
-  }
-  Fit fit{1, 0};
-  for (std::size_t c = 0; c < scores.size(); ++c) {
-    const bool yes = std::binary_search(labels.begin(), labels.end(), static_cast<std::int32_t>(c));
-    const double p = yes ? scores[c] : 1 - static_cast<double>(scores[c]);
-    fit.log_loss += linalg::minus_log(p) / static_cast<double>(scores.size());
-    if ((scores[c] >= 0.5F) != yes) fit.accuracy = 0;
-  }
-  return fit;
-}
-
 }  // namespace
 
 void LinearModel::scores(const float* rows, std::size_t count, float* out) const {
@@ -73,18 +57,12 @@ Fit measure(const LinearModel& model, const linalg::FeatureRows& rows, Parallel&
     model.scores(rows.block(b, scratch), rows.count(b), scores.data());
     for (std::size_t r = 0; r < rows.count(b); ++r) {
       const std::span<const float> row(scores.data() + r * model.classes, model.classes);
-      const Fit one = fit_of(row, rows.labels_of(rows.begin(b) + r), model.loss);
-      parts[b].accuracy += one.accuracy;
-      parts[b].log_loss += one.log_loss;
+      parts[b] += fit_of(row, rows.labels_of(rows.begin(b) + r), model.loss == Loss::Independent);
     }
   });
   Fit sum;
-  for (const Fit& part : parts) {
-    sum.accuracy += part.accuracy;
-    sum.log_loss += part.log_loss;
-  }
-  const auto n = static_cast<double>(rows.rows());
-  return {sum.accuracy / n, sum.log_loss / n};
+  for (const Fit& part : parts) sum += part;
+  return sum.mean(rows.rows());
 }
 
 Scores LinearPredictor::predict(const std::vector<const RowSet*>& tables, Parallel& parallel) const {

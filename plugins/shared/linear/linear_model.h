@@ -8,6 +8,7 @@
 
 #include "linalg/features.h"
 #include "linear/loss.h"
+#include "metrics/fit.h"
 
 namespace graft {
 
@@ -31,13 +32,7 @@ struct LinearModel {
   void scores(const float* rows, std::size_t count, float* out) const;
 };
 
-/// How well a model does on rows: the share of correct ones, and the mean negative log-likelihood with
-/// probabilities below 2^-52 counted as that. Of independent classes, decided at 0.5: the share of rows with
-/// exactly the right labels, and the mean over rows and classes.
-struct Fit {
-  double accuracy = 0;
-  double log_loss = 0;
-};
+/// How well a model does on rows, at least one.
 Fit measure(const LinearModel& model, const linalg::FeatureRows& rows, Parallel& parallel);
 
 /// A LinearModel as a predictor of one table.

@@ -4,11 +4,12 @@
 #include <array>
 #include <cmath>
 
+#include "metrics/fit.h"
+
 namespace graft {
 namespace {
 
 constexpr std::size_t kBins = 15;
-constexpr double kClip = 0x1p-52;
 
 double ratio(std::size_t part, std::size_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
@@ -56,19 +57,18 @@ Metrics measure(const Scores& scores, const std::vector<std::int32_t>& labels) {
   m.n = scores.rows;
   m.confusion.assign(classes * classes, 0);
   std::array<Bin, kBins> bins;
+  Fit sum;
   for (std::size_t r = 0; r < scores.rows; ++r) {
     const float* row = scores.row(r);
     const auto truth = static_cast<std::size_t>(labels[r]);
     const auto guess = static_cast<std::size_t>(std::max_element(row, row + classes) - row);
     ++m.confusion[truth * classes + guess];
 
-    double sum = 0;
     for (std::size_t c = 0; c < classes; ++c) {
-      sum += std::clamp<double>(row[c], kClip, 1 - kClip);
       const double e = row[c] - (c == truth ? 1.0 : 0.0);
       m.brier += e * e;
     }
-    m.log_loss += std::log(sum) - std::log(std::clamp<double>(row[truth], kClip, 1 - kClip));
+    sum += fit_of({row, classes}, {&labels[r], 1}, false);
 
     Bin& bin = bins[bin_of(row[guess])];
     ++bin.rows;
@@ -76,10 +76,9 @@ Metrics measure(const Scores& scores, const std::vector<std::int32_t>& labels) {
     bin.confidence += row[guess];
   }
   const auto n = static_cast<double>(m.n);
-  std::size_t correct = 0;
-  for (std::size_t c = 0; c < classes; ++c) correct += m.confusion[c * classes + c];
-  m.accuracy = ratio(correct, m.n);
-  m.log_loss /= n;
+  const Fit mean = sum.mean(m.n);
+  m.accuracy = mean.accuracy;
+  m.log_loss = mean.log_loss;
   m.brier /= n;
   for (const Bin& bin : bins) m.ece += std::abs(static_cast<double>(bin.correct) - bin.confidence) / n;
   fill_class_metrics(m, classes);

@@ -22,14 +22,12 @@ struct ClassMetrics {
 /// lowest.
 struct Metrics {
   std::size_t n = 0;
-  double accuracy = 0;
+  double accuracy = 0;  ///< As in Fit.
   /// Mean recall over the classes that have rows (scikit-learn's balanced_accuracy_score).
   double balanced_accuracy = 0;
   /// Mean F1 over the classes that have rows or were predicted (scikit-learn's f1_score, average="macro").
   double macro_f1 = 0;
-  /// Mean -log of the true class's probability, in nats. Probabilities are clipped to [2^-52, 1 - 2^-52],
-  /// then scaled to add up to 1 (scikit-learn 1.2 on float64).
-  double log_loss = 0;
+  double log_loss = 0;  ///< As in Fit.
   /// Expected calibration error, Guo et al. 2017: 15 bins (lo, hi] of equal width over the highest score;
   /// sum of share of rows x |accuracy - mean highest score|.
   double ece = 0;

@@ -4,10 +4,11 @@
 #include <cmath>
 #include <numeric>
 
+#include "metrics/fit.h"
+
 namespace graft {
 namespace {
 
-constexpr double kClip = 0x1p-52;
 constexpr float kDecision = 0.5F;
 
 double ratio(double part, double whole) {
@@ -38,7 +39,7 @@ MultiLabelMetrics measure_multi_label(const Scores& scores,
   MultiLabelMetrics m;
   m.n = scores.rows;
   m.per_class.resize(scores.classes);
-  std::vector<std::uint8_t> right(m.n, 1), truth(m.n);
+  std::vector<std::uint8_t> truth(m.n);
   std::size_t wrong = 0, hits_of_all = 0, decided = 0, support = 0, present = 0, involved = 0;
   for (std::size_t c = 0; c < scores.classes; ++c) {
     LabelMetrics& k = m.per_class[c];
@@ -51,12 +52,7 @@ MultiLabelMetrics measure_multi_label(const Scores& scores,
       k.support += truth[r];
       k.predicted += yes ? 1 : 0;
       hits += yes && truth[r] != 0 ? 1 : 0;
-      if (yes != (truth[r] != 0)) {
-        ++wrong;
-        right[r] = 0;
-      }
-      const double p = std::clamp<double>(score, kClip, 1 - kClip);
-      m.log_loss -= truth[r] != 0 ? std::log(p) : std::log1p(-p);
+      wrong += yes != (truth[r] != 0) ? 1 : 0;
       m.brier += (score - truth[r]) * (score - truth[r]);
     }
     k.precision = ratio(static_cast<double>(hits), static_cast<double>(k.predicted));
@@ -74,12 +70,15 @@ MultiLabelMetrics measure_multi_label(const Scores& scores,
   }
   const auto n = static_cast<double>(m.n);
   const double cells = n * static_cast<double>(scores.classes);
-  m.accuracy = static_cast<double>(std::accumulate(right.begin(), right.end(), std::size_t{0})) / n;
+  Fit sum;
+  for (std::size_t r = 0; r < m.n; ++r) sum += fit_of({scores.row(r), scores.classes}, labels[r], true);
+  const Fit mean = sum.mean(m.n);
+  m.accuracy = mean.accuracy;
+  m.log_loss = mean.log_loss;
   m.hamming_loss = static_cast<double>(wrong) / cells;
   m.micro_f1 = ratio(2.0 * static_cast<double>(hits_of_all), static_cast<double>(decided + support));
   m.macro_f1 = ratio(m.macro_f1, static_cast<double>(involved));
   m.mean_average_precision = ratio(m.mean_average_precision, static_cast<double>(present));
-  m.log_loss /= cells;
   m.brier /= n;
   return m;
 }

@@ -21,14 +21,13 @@ struct LabelMetrics {
 /// How good probabilities of independent labels are; the names are scikit-learn's where it has the figure.
 struct MultiLabelMetrics {
   std::size_t n = 0;
-  double accuracy = 0;      ///< Share of rows whose set of labels is exactly right (accuracy_score).
+  double accuracy = 0;      ///< As in Fit: rows whose set of labels is exactly right (accuracy_score).
   double hamming_loss = 0;  ///< Share of wrong decisions among rows x classes.
   double micro_f1 = 0;      ///< F1 of all decisions together.
   double macro_f1 = 0;      ///< Mean F1 over classes that have rows or were predicted.
   double mean_average_precision = 0;  ///< Over the classes that have rows.
-  /// Mean over rows x classes of the binary log loss in nats, probabilities clipped to [2^-52, 1 - 2^-52].
-  double log_loss = 0;
-  double brier = 0;  ///< Mean squared distance, summed over classes.
+  double log_loss = 0;                ///< As in Fit: mean over rows x classes.
+  double brier = 0;                   ///< Mean squared distance, summed over classes.
   std::vector<LabelMetrics> per_class;
 };
 

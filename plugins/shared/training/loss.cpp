@@ -1,10 +1,12 @@
 #include "loss.h"
 
+#include <span>
+#include <vector>
+
 namespace graft {
 namespace {
 
-constexpr std::int64_t kNone = -100;          // what at::cross_entropy_loss leaves out
-constexpr double kWorst = 36.04365338911715;  // -log(2^-52)
+constexpr std::int64_t kNone = -100;  // what at::cross_entropy_loss leaves out
 
 }  // namespace
 
@@ -35,15 +37,33 @@ at::Tensor loss_of(const at::Tensor& logits, const at::Tensor& targets, const Lo
                                               at::Reduction::Sum);
 }
 
-double log_loss(const at::Tensor& logits, const at::Tensor& targets) {
-  const auto loss = loss_of(logits, targets).item<double>();
-  if (targets.scalar_type() != at::kLong) return loss;
-  return loss + kWorst * static_cast<double>(targets.eq(kNone).sum().item<std::int64_t>());
+Fit fit_of(const at::Tensor& logits, const at::Tensor& targets) {
+  const bool several = targets.scalar_type() != at::kLong;
+  const at::Tensor z = logits.to(at::kDouble);
+  const at::Tensor probabilities = (several ? z.sigmoid() : z.softmax(1)).to(at::kFloat).contiguous();
+  const at::Tensor is = several ? targets.gt(0.5).contiguous() : targets.contiguous();
+  const auto outputs = static_cast<std::size_t>(logits.size(1));
+  std::vector<float> scores(outputs + (several ? 0 : 1));  // behind them, the class without an output
+  std::vector<std::int32_t> labels;
+  Fit sum;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(logits.size(0)); ++i) {
+    std::copy_n(probabilities.data_ptr<float>() + i * outputs, outputs, scores.begin());
+    labels.clear();
+    if (several) {
+      for (std::size_t c = 0; c < outputs; ++c)
+        if (is.data_ptr<bool>()[i * outputs + c]) labels.push_back(static_cast<std::int32_t>(c));
+    } else {
+      const std::int64_t label = is.data_ptr<std::int64_t>()[i];
+      labels.push_back(static_cast<std::int32_t>(label == kNone ? std::int64_t(outputs) : label));
+    }
+    sum += fit_of(std::span<const float>(scores), labels, several);
+  }
+  return sum;
 }
 
 std::size_t hits(const at::Tensor& logits, const at::Tensor& targets) {
   const at::Tensor right = targets.scalar_type() == at::kLong ? logits.argmax(1).eq(targets)
-                                                              : logits.gt(0).eq(targets.gt(0.5)).all(1);
+                                                              : logits.ge(0).eq(targets.gt(0.5)).all(1);
   return static_cast<std::size_t>(right.sum().item<std::int64_t>());
 }
 

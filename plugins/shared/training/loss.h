@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include <metrics/fit.h>
+
 #include "pixels.h"
 
 namespace graft {
@@ -27,9 +29,9 @@ struct LossOptions {
 /// right output counts nothing.
 at::Tensor loss_of(const at::Tensor& logits, const at::Tensor& targets, const LossOptions& options = {});
 
-/// The same without bends, as a figure: an image without a right output counts -log(2^-52), what a
-/// probability of 0 does.
-double log_loss(const at::Tensor& logits, const at::Tensor& targets);
+/// How good the network's probabilities are, summed over the images: what `evaluate` reports. An image
+/// without a right output is of a class with probability 0.
+Fit fit_of(const at::Tensor& logits, const at::Tensor& targets);
 
 /// Images whose most probable output is the right one; of several labels, images of which each output is on
 /// the right side of one half.

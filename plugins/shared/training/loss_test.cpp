@@ -91,7 +91,19 @@ TEST(Loss, AnImageWithoutARightOutputTeachesNothingAndCountsTheMost) {
   const at::Tensor one = at::tensor({1, -100}, at::kLong);
   const double first = cross_entropy(logits.narrow(0, 0, 1), {1}, 0, 1);
   EXPECT_NEAR(loss_of(logits, one).item<double>(), first, 1e-9);
-  EXPECT_NEAR(log_loss(logits, one), first + 52 * std::log(2.0), 1e-9);
+  EXPECT_NEAR(fit_of(logits, one).log_loss, first + 52 * std::log(2.0), 1e-6);
+  EXPECT_EQ(fit_of(logits, at::tensor({-100, -100}, at::kLong)).accuracy, 0);
+}
+
+TEST(Loss, TheFitOfSeveralLabelsIsThatOfEvaluate) {
+  // Two images, three classes: all right; one of three wrong. scikit-learn's accuracy_score, and the mean of
+  // log_loss over the classes.
+  const at::Tensor logits = at::tensor({2.0, -1.0, 0.0, 1.0, 3.0, -2.0}).reshape({2, 3});
+  const at::Tensor targets = at::tensor({1.0, 0.0, 1.0, 0.0, 1.0, 0.0}).reshape({2, 3});
+  const Fit sum = fit_of(logits, targets);
+  EXPECT_EQ(sum.accuracy, 1);  // a probability of one half says yes
+  EXPECT_NEAR(sum.log_loss, binary_cross_entropy(logits.to(at::kDouble), targets.to(at::kDouble), 0, 1) / 3,
+              1e-6);
 }
 
 TEST(Loss, Hits) {

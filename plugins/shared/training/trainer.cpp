@@ -373,7 +373,8 @@ Score Trainer::evaluate(const Pixels& pixels) {
     }
     const at::Tensor logits = impl_->inference.run(impl_->input_of(pixels, images)).toTensor();
     const at::Tensor target = targets_of(pixels, which, logits.size(1), impl_->options.several_labels);
-    scores[r] = {log_loss(logits, target), hits(logits, target), to - from};
+    const Fit fit = fit_of(logits, target);
+    scores[r] = {fit.log_loss, static_cast<std::size_t>(fit.accuracy), to - from};
   });
   Score sum;
   for (const Score& score : scores)

@@ -82,8 +82,7 @@ class Trainer {
 
   /// Returns the loss and hits before the step. Of a mixed image the label with the larger weight counts.
   Score step(const Pixels& pixels, const TrainingStep& step);
-  /// Loss (neither smoothing nor temperature) and hits of the averages, or of the weights where there are
-  /// none.
+  /// Log loss and hits, as Fit has them, of the averages, or of the weights where there are none.
   Score evaluate(const Pixels& pixels);
 
   /// How many numbers are trained, at one time or another.

@@ -19,6 +19,12 @@ namespace graft {
 namespace {
 
 const std::string kBest = "best/";  // before the names of tensors of the best epoch
+/// Of what a checkpoint's figures mean; one of another version is not gone on with. 2: val as in Fit.
+constexpr int kVersion = 2;
+
+std::string with_version(const std::string& identity) {
+  return fmt::format("{}/{}", identity, kVersion);
+}
 
 std::string checkpoint_in(const std::string& work_folder) {
   return (std::filesystem::path(work_folder) / "checkpoint.bin").string();
@@ -26,7 +32,7 @@ std::string checkpoint_in(const std::string& work_folder) {
 
 std::optional<Bundle> checkpoint_of(const std::string& path, const std::string& identity) {
   auto saved = read_checkpoint(path);
-  if (!saved || saved->facts.find("identity")->as_string() != identity) return {};
+  if (!saved || saved->facts.find("identity")->as_string() != with_version(identity)) return {};
   return saved;
 }
 
@@ -228,8 +234,8 @@ void TrainingRun::judge(std::int64_t epoch, Value point) {
     const Score score = trainer_.evaluate(val_);
     const double loss = score.loss / static_cast<double>(score.images);
     const double accuracy = static_cast<double>(score.correct) / static_cast<double>(score.images);
-    point["val_loss"] = loss;
     point["val_accuracy"] = accuracy;
+    point["val_log_loss"] = loss;
     if (!std::isfinite(loss))
       throw Error(fmt::format(
           "the loss is no longer a number after {} epochs, on val: learning_rate is too high", epoch + 1));
@@ -252,7 +258,7 @@ void TrainingRun::judge(std::int64_t epoch, Value point) {
 
 void TrainingRun::save() const {
   Bundle state;
-  state.facts["identity"] = identity_;
+  state.facts["identity"] = with_version(identity_);
   state.facts["progress"] = progress_.to_value();
   state.tensors = trainer_.state();
   for (const auto& [name, tensor] : best_) state.tensors[kBest + name] = tensor;

@@ -1,6 +1,6 @@
 #include "run/table_changes.h"
 
-#include <chrono>
+#include <cstdint>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -70,50 +70,93 @@ TEST(TableChanges, AnotherFormOfFingerprintsIsToldApartFromAnotherConfig) {
               ElementsAre("another version of graft made it (fingerprint 1 -> 2)"));
 }
 
-TEST(TableChanges, TheMostSimilarTableExplainsANewOne) {
-  const test::TempFolder folder;
-  Fingerprint now;
-  now.description = description(kDecode + "," + kNet + "," + kTable);
-  now.digest = digest(now.description.to_json());
-  now.stage_ids = kIds;
-  EXPECT_EQ(why_new(folder.path(), now), std::nullopt);
-  const auto add = [&](const Value& v) {
-    folder.write("tables/" + digest(v.to_json()).hex() + "/table.json", v.to_json_pretty());
-  };
-  folder.write("tables/00000000000000000000000000000000/table.json", "{not json");
-  add(description(R"({"plugin":"other","version":"1"})"));
-  EXPECT_EQ(why_new(folder.path(), now), std::nullopt);
+class WhyNew : public ::testing::Test {
+ protected:
+  WhyNew() {
+    now_.description = description(kDecode + "," + kNet + "," + kTable);
+    now_.digest = digest(now_.description.to_json());
+    now_.stage_ids = kIds;
+  }
+  /// A table that a complete run has used.
+  void add(const Value& v, const std::string& run, const std::string& folder, std::int64_t time,
+           const std::string& stage = "table") const {
+    const std::filesystem::path table = folder_ / ("tables/" + digest(v.to_json()).hex());
+    folder_.write(table / "table.json", v.to_json_pretty());
+    TableUse use;
+    use.run = run;
+    use.stage = stage;
+    use.folder = folder;
+    use.time = time;
+    write_use(table, use);
+  }
+  static Value cropped(const std::string& crop) {
+    return description(with(kDecode, "224", crop) + "," + kNet + "," + kTable);
+  }
+  std::optional<std::string> why(const std::string& folder = "/runs/mine") const {
+    return why_new(folder_.path(), now_, {"mine", "table", folder});
+  }
+
+  const test::TempFolder folder_;
+  Fingerprint now_;
+};
+
+TEST_F(WhyNew, TheMostSimilarTableOfTheRunsNameExplainsANewOne) {
+  EXPECT_EQ(why(), std::nullopt);
+  folder_.write("tables/00000000000000000000000000000000/table.json", "{not json");
+  add(description(R"({"plugin":"other","version":"1"})"), "mine", "/runs/a", 9);
+  EXPECT_EQ(why(), std::nullopt) << "no stage of it is here";
   add(description(with(with(kDecode, "224", "160"), "256", "170") + "," + with(kNet, "0.5", "0.1") + "," +
-                  with(with(kTable, "f32", "f16"), "1.0.0", "0.1.0")));
-  EXPECT_EQ(why_new(folder.path(), now),
+                  with(with(kTable, "f32", "f16"), "1.0.0", "0.1.0")),
+      "mine", "/runs/a", 8);
+  EXPECT_EQ(why(),
             "pixels.crop 160 -> 224, pixels.resize [170] -> [256], features.normalize.mean 0.1 -> 0.5, "
-            "table: feature_table 0.1.0 -> 1.0.0 and 1 more");
-  add(description(with(kDecode, "224", "192") + "," + kNet + "," + kTable));
-  EXPECT_EQ(why_new(folder.path(), now), "pixels.crop 192 -> 224");
-  const Value near = description(with(kDecode, "224", "208") + "," + kNet + "," + kTable);
-  add(near);
-  const auto json = folder / ("tables/" + digest(near.to_json()).hex() + "/table.json");
-  std::filesystem::last_write_time(json, std::filesystem::last_write_time(json) - std::chrono::hours(1));
-  EXPECT_EQ(why_new(folder.path(), now), "pixels.crop 192 -> 224") << "the newer of two that are as near";
-  std::filesystem::last_write_time(json, std::filesystem::last_write_time(json) + std::chrono::hours(2));
-  EXPECT_EQ(why_new(folder.path(), now), "pixels.crop 208 -> 224");
+            "table: feature_table 0.1.0 -> 1.0.0 and 1 more (since the run in /runs/a)");
+  add(cropped("192"), "mine", "/runs/b", 5);
+  EXPECT_EQ(why(), "pixels.crop 192 -> 224 (since the run in /runs/b)");
+  add(cropped("208"), "mine", "/runs/c", 4);
+  EXPECT_EQ(why(), "pixels.crop 192 -> 224 (since the run in /runs/b)")
+      << "the newer of two that are as near";
+  add(cropped("208"), "mine", "/runs/c", 6);
+  EXPECT_EQ(why(), "pixels.crop 208 -> 224 (since the run in /runs/c)");
 }
 
-TEST(TableChanges, WhatIsNoDescriptionIsSkipped) {
-  const test::TempFolder folder;
-  Fingerprint now;
-  now.description = description(kDecode);
-  now.digest = digest(now.description.to_json());
-  now.stage_ids = {"pixels"};
+TEST_F(WhyNew, TheLastRunInTheFolderComesBeforeMoreSimilarOnes) {
+  add(cropped("192"), "mine", "/runs/b", 9);
+  add(description(with(with(kDecode, "224", "160"), "256", "170") + "," + kNet + "," + kTable), "mine",
+      "/runs/mine", 2);
+  EXPECT_EQ(why(), "pixels.crop 160 -> 224, pixels.resize [170] -> [256] (since the run in /runs/mine)");
+  add(cropped("96"), "mine", "/runs/mine", 3);
+  EXPECT_EQ(why(), "pixels.crop 96 -> 224 (since the run in /runs/mine)") << "the last one";
+}
+
+TEST_F(WhyNew, TablesOfOtherRunsExplainNothing) {
+  add(cropped("192"), "other", "/runs/other", 9);
+  add(cropped("160"), "mine", "/runs/mine", 9, "another_table");
+  folder_.write("tables/" + digest(cropped("128").to_json()).hex() + "/table.json", cropped("128").to_json());
+  EXPECT_EQ(why(), std::nullopt);
+  add(now_.description, "mine", "/runs/mine", 1);
+  EXPECT_EQ(why(), std::nullopt) << "its own";
+}
+
+TEST_F(WhyNew, WhatIsNoDescriptionIsSkipped) {
+  now_.description = description(kDecode);
+  now_.digest = digest(now_.description.to_json());
   for (const std::string content : {"7", "[]", "{}", R"({"stages":3})", R"({"stages":{"plugin":"decode"}})",
                                     R"({"stages":[1,null,"decode",[],{}]})", R"({"stages":[{"plugin":4}]})"})
-    folder.write("tables/" + digest(Value::from_json(content).to_json()).hex() + "/table.json", content);
+    add(Value::from_json(content), "mine", "/runs/mine", 1);
   const std::string name = "tables/0000000000000000000000000000000";
-  folder.write(name + "1/table.json", "");
-  folder.write(name + "2/table.json", "{not json");
-  folder.write(name + "3/table.json", description(with(kDecode, "224", "192")).to_json());  // another one's
-  std::filesystem::create_directories(folder / (name + "4"));
-  EXPECT_EQ(why_new(folder.path(), now), std::nullopt);
+  folder_.write(name + "1/table.json", "");
+  folder_.write(name + "2/table.json", "{not json");
+  std::filesystem::create_directories(folder_ / (name + "4"));
+  for (const char* table : {"1", "2", "4"}) {
+    TableUse use;
+    use.run = "mine";
+    use.stage = "table";
+    use.folder = "/runs/mine";
+    use.time = 5;
+    write_use(folder_ / (name + table), use);
+  }
+  EXPECT_EQ(why(), std::nullopt);
 }
 
 }  // namespace

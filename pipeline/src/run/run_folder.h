@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "store/files.h"
+
+namespace graft {
+
+/// Where a run writes. `place` (`runs/<name>`) holds the latest complete run and nothing else: a run writes
+/// into a hidden folder beside it, `.<name>.run-<attempt>`, which becomes `place` by one rename when it is
+/// complete. The run before becomes `<place>.1`, that before it `<place>.2`, and so on.
+///
+/// A process holds flock on its hidden folder for as long as it lives. What dead processes have left is
+/// cleaned up by the next run of the place; it continues their training checkpoints (`work/`). All renames
+/// and removals beside a place happen under the lock `.<name>.lock`, so that any number of runs may share
+/// one place. A kill at any moment leaves the former complete run at `place`, or the new one.
+///
+/// Only what graft has written is ever removed: a folder with other files is kept.
+class GRAFT_API RunFolder {
+ public:
+  struct Options {
+    std::size_t keep = 1;               ///< Earlier complete runs that stay.
+    bool chosen = false;                ///< The user has named the place: what is there may be his.
+    std::filesystem::path store;        ///< May not lie in the place.
+    std::vector<std::string> learners;  ///< Stages whose checkpoints are of use.
+  };
+
+  /// Makes the hidden folder. Throws Error where a folder cannot be made, and where `place` is no folder,
+  /// holds files that graft did not write, or cannot be replaced (the working directory; a folder that holds
+  /// the store).
+  RunFolder(std::filesystem::path place, Options options);
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+
+  /// Where to write now.
+  const std::filesystem::path& path() const { return path_; }
+  /// Where the run is when it is complete, as it was given.
+  const std::filesystem::path& place() const { return shown_; }
+  bool is_complete() const { return path_ == place_; }
+  /// Where the run is when it fails: `<place>.failed`.
+  std::filesystem::path failed_place() const { return with_suffix(".failed"); }
+  const std::string& attempt() const { return attempt_; }
+
+  /// Makes this the complete run at `place`. The manifest must be there and name attempt() as `attempt`, and
+  /// name() as `folder`. Throws Error; then nothing has changed.
+  void complete();
+
+  /// Renames the folder to `<place><suffix>` ("failed", "interrupted"), in place of the former one, and
+  /// returns that path; where that is not possible, where it is now. status.json must name name() as
+  /// `folder`.
+  std::filesystem::path set_aside(const std::string& suffix) noexcept;
+
+  /// Last component of `place`.
+  std::string name() const { return place_.filename().string(); }
+
+  /// Removes a complete or failed run, with whose place nothing else may be going on, unless it holds files
+  /// that graft did not write. Throws Error.
+  static void discard(const std::filesystem::path& place);
+
+ private:
+  class PlaceLock;
+  std::filesystem::path with_suffix(const std::string& suffix) const;
+  void check_place() const;
+  bool is_earlier_run(const std::filesystem::path& folder) const;
+  void recover();
+  std::vector<std::filesystem::path> work_in(const std::filesystem::path& folder) const;
+  void take_work(const std::filesystem::path& from);
+  void share_work(const std::filesystem::path& from);
+  void keep_as_earlier(const std::filesystem::path& folder) noexcept;
+  void remove(const std::filesystem::path& folder) const;
+
+  std::filesystem::path shown_;  ///< As given.
+  std::filesystem::path place_;  ///< Behind a symbolic link.
+  Options options_;
+  std::string attempt_;
+  std::filesystem::path path_;
+  FileHandle lock_;  ///< Of path_.
+};
+
+}  // namespace graft
