@@ -13,7 +13,8 @@ int plan(const Global& global, const std::vector<std::string>& arguments) {
   RunOptions options;
   options.out = global.out;
   options.store = global.store;
-  fmt::print("{}", describe_plan(*plan, registry, options));
+  const PlanReport report = describe_plan(*plan, registry, options, !global.plan.no_sample);
+  fmt::print("{}", global.json ? report.json.to_json() + "\n" : report.text);
   return kOk;
 }
 

@@ -13,6 +13,9 @@ struct Global {
   std::filesystem::path out, store = ".graft";
   bool quiet = false, json = false;
   std::string log_level = "info";
+  struct Plan {
+    bool no_sample = false;
+  } plan;  ///< Options of plan alone.
   struct Sweep {
     std::vector<std::string> grids;
     std::filesystem::path list;
