@@ -16,7 +16,7 @@ class GRAFT_API Registry {
   struct Plugin {
     std::filesystem::path path;
     PluginSchema schema;
-    const graft_plugin_descriptor* descriptor = nullptr;  ///< Set once opened.
+    mutable const graft_plugin_descriptor* descriptor = nullptr;  ///< Set once opened.
   };
   /// A file in a plugin folder that cannot be used.
   struct Rejected {
@@ -40,7 +40,7 @@ class GRAFT_API Registry {
   const Rejected* rejected_as(const std::string& name) const;
 
   /// Loads the plugin. Throws Error naming path, wanted, got and cure.
-  const graft_plugin_descriptor& open(const std::string& name);
+  const graft_plugin_descriptor& open(const std::string& name) const;
 
  private:
   void look_at(const std::filesystem::path& file);

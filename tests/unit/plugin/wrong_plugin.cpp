@@ -40,8 +40,7 @@ const graft_plugin_descriptor kDescriptor = {
 #endif
     "1.0.0",
     schema,
-    [](const graft::StageContext& c) -> graft::Stage* { return new Nothing(c); },
-    nullptr};
+    [](const graft::StageContext& c) -> graft::Stage* { return new Nothing(c); }};
 
 }  // namespace
 
