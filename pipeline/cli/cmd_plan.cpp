@@ -14,10 +14,9 @@ int plan(const Global& global, const std::vector<std::string>& arguments) {
   RunOptions options;
   options.out = global.out;
   options.store = global.store;
-  Value facts;
-  const std::string text = describe_plan(*plan, registry, options, &facts);
-  print_document(facts);
-  if (!global.json) fmt::print("{}", text);
+  const PlanReport report = describe_plan(*plan, registry, options, !global.plan.no_sample);
+  print_document(report.json);
+  if (!global.json) fmt::print("{}", report.text);
   return kOk;
 }
 

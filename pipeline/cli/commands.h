@@ -14,6 +14,9 @@ struct Global {
   bool quiet = false, json = false;
   std::string log_level = "info";
   int keep = 1;  ///< Option of run alone: earlier runs that stay.
+  struct Plan {
+    bool no_sample = false;
+  } plan;  ///< Options of plan alone.
   struct Sweep {
     std::vector<std::string> grids;
     std::filesystem::path list;

@@ -36,8 +36,9 @@ std::optional<Plan> read_plan(const Global& global, const std::string& path, con
   Diagnostics diagnostics;
   const ConfigFile config(path, global.overrides, diagnostics);
   Plan plan = make_plan(config, registry, diagnostics);
-  if (!diagnostics.empty()) {
-    const std::string text = global.json ? diagnostics.render_json() : diagnostics.render();
+  for (const Diagnostics::Rendered& entry : diagnostics.rendered()) {
+    if (global.quiet && entry.severity == Diagnostics::Severity::Note) continue;
+    const std::string& text = global.json ? entry.json : entry.text;
     std::fwrite(text.data(), 1, text.size(), stderr);
   }
   if (faults != nullptr) *faults = faults_from_lines(diagnostics.render_json());

@@ -55,6 +55,13 @@ po::options_description sweep_options(Global& global) {
   return options;
 }
 
+po::options_description plan_options(Global& global) {
+  po::options_description options("Options of plan");
+  options.add_options()("no-sample", po::bool_switch(&global.plan.no_sample),
+                        "do not compute some inputs for an estimate of the time");
+  return options;
+}
+
 po::options_description store_options(Global& global) {
   po::options_description options("Options of store");
   Global::Store& store = global.store_options;
@@ -76,7 +83,8 @@ constexpr Row kCommands[] = {
     {"sweep", "sweep CONFIG", "run a config with many values of its parameters; the best by val", sweep,
      sweep_options},
     {"check", "check CONFIG", "find every fault of a config without running it", check},
-    {"plan", "plan CONFIG", "show stages, shapes, rows, what is stored and what would be computed", plan},
+    {"plan", "plan CONFIG", "show stages, shapes, rows, what is stored and what would be computed", plan,
+     plan_options},
     {"plugins", "plugins", "list the plugins, and the files that were refused and why", plugins},
     {"describe", "describe PLUGIN", "show a plugin's ports and parameters, and a config that uses it",
      describe},

@@ -1,11 +1,11 @@
-# graft_add_plugin(NAME SOURCES... [LIBRARIES ...] [TEST FILE])
+# graft_add_plugin(NAME SOURCES... [LIBRARIES ...] [TEST FILE] [INSPECTOR SOURCES... [INSPECTOR_LIBRARIES ...]])
 #
 # Builds NAME.so and, from its own descriptor, NAME.json: the schema that lets graft check and describe configs
 # without loading the plugin. A mistake in the schema fails the build: a default outside its range, a port declared twice, an
 # example that does not pass graft check. TEST is a GoogleTest source that uses graft/testing/stage_harness.h; it is built and
-# registered with ctest when the project has tests switched on.
+# registered with ctest when the project has tests switched on. INSPECTOR builds NAME.inspect, see graft/inspector.h.
 function(graft_add_plugin name)
-  cmake_parse_arguments(arg "" "TEST" "LIBRARIES;TEST_LIBRARIES" ${ARGN})
+  cmake_parse_arguments(arg "" "TEST" "LIBRARIES;TEST_LIBRARIES;INSPECTOR;INSPECTOR_LIBRARIES" ${ARGN})
   if(NOT GRAFT_PLUGIN_OUTPUT_DIRECTORY)
     set(GRAFT_PLUGIN_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
   endif()
@@ -24,6 +24,20 @@ function(graft_add_plugin name)
     install(TARGETS ${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/graft/plugins)
     install(FILES ${GRAFT_PLUGIN_OUTPUT_DIRECTORY}/${name}.json
             DESTINATION ${CMAKE_INSTALL_LIBDIR}/graft/plugins)
+  endif()
+  if(arg_INSPECTOR)
+    add_library(${name}_inspector MODULE ${arg_INSPECTOR})
+    target_compile_features(${name}_inspector PRIVATE cxx_std_20)
+    target_link_libraries(${name}_inspector PRIVATE graft::core ${arg_INSPECTOR_LIBRARIES})
+    set_target_properties(${name}_inspector PROPERTIES
+      PREFIX "" OUTPUT_NAME ${name} SUFFIX ".inspect" CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+      LIBRARY_OUTPUT_DIRECTORY ${GRAFT_PLUGIN_OUTPUT_DIRECTORY}
+      INSTALL_RPATH "$ORIGIN/../.."
+      LINK_OPTIONS "LINKER:--exclude-libs,ALL;LINKER:--no-undefined")
+    add_dependencies(${name} ${name}_inspector)
+    if(PROJECT_NAME STREQUAL "graft")
+      install(TARGETS ${name}_inspector LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/graft/plugins)
+    endif()
   endif()
   if(arg_TEST AND (GRAFT_TESTS OR (BUILD_TESTING AND NOT PROJECT_NAME STREQUAL "graft")))
     find_package(GTest REQUIRED)

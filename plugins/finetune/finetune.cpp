@@ -26,6 +26,7 @@
 
 #include "described_division.h"
 #include "divided_network.h"
+#include "inspect.h"
 #include "predictor.h"
 #include "probe.h"
 #include "unfreezing.h"
@@ -108,6 +109,8 @@ class Finetune final : public Learner {
     // Without a model there can be no fit, but a bundle brings its own network.
     if (params_.has("model") || params_.has("architecture")) open();
   }
+
+  static Inspection inspect(const StageContext& context) { return inspect_finetune(context); }
 
   LearnerResult fit(const LearnerInput& input) override {
     if (input.tables.size() != 1)

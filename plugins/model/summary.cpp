@@ -31,9 +31,11 @@ std::string some(const std::vector<T>& items, Name name) {
   return items.size() > kShown ? out + ", ..." : out;
 }
 
-void print_fit(const nn::BestFit& best) {
+void print_fit(const nn::WeightFile& file, const nn::BestFit& best) {
   const nn::Fit& fit = best.fit;
   fmt::print("fits {}{}\n", best.architecture.name, fit.complete() ? "" : " best, but not wholly");
+  if (const std::string text = nn::taken(best.architecture, file, fit); !text.empty() && fit.complete())
+    fmt::print("  {}\n", text);
   if (!fit.missing.empty())
     fmt::print("  missing ({}): {}\n", fit.missing.size(),
                some(fit.missing, [](const auto& p) { return p.path; }));
@@ -44,6 +46,11 @@ void print_fit(const nn::BestFit& best) {
     fmt::print("  of another shape ({}): {}\n", fit.misshaped.size(), some(fit.misshaped, [](const auto& s) {
                  return fmt::format("{} {}, expected {}", s.name, to_string(s.got), to_string(s.wanted));
                }));
+  if (!fit.also.empty())
+    fmt::print("  more than once, behind the prefixes '{}' and '{}'\n", fit.prefix,
+               fmt::join(fit.also, "', '"));
+  else if (!fit.complete())
+    fmt::print("  {}\n", nn::cure(best.architecture, file, fit));
 }
 
 Value to_value(const nn::WeightFile& file, const std::optional<nn::BestFit>& best) {
@@ -66,9 +73,13 @@ Value to_value(const nn::WeightFile& file, const std::optional<nn::BestFit>& bes
     return list;
   };
   out["fits"] = best->architecture.name;
+  out["taken"] = nn::taken(best->architecture, file, best->fit);
+  out["prefix"] = best->fit.prefix;
   out["missing"] = names(best->fit.missing, [](const auto& p) { return p.path; });
   out["unexpected"] = names(best->fit.unexpected, [](const auto& t) { return t.name; });
   out["misshaped"] = names(best->fit.misshaped, [](const auto& s) { return s.name; });
+  out["passed_over"] = names(best->fit.passed_over, [](const auto& t) { return t.name; });
+  out["strangers"] = names(best->fit.strangers, [](const auto& t) { return t.name; });
   return out;
 }
 
@@ -131,7 +142,7 @@ int summarize_file(const std::string& path, const Arguments& arguments, const Sh
                bytes_text(static_cast<std::int64_t>(file->bytes())));
     for (const auto& [key, text] : file->metadata()) fmt::print("  {}: {}\n", key, text);
     if (best)
-      print_fit(*best);
+      print_fit(*file, *best);
     else
       fmt::print("fits no architecture (graft model list)\n");
     fmt::print("\n{}", sheet ? sheet->text() : tensor_table(*file));

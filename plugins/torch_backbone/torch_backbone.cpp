@@ -14,6 +14,7 @@
 
 #include <network/normalizer.h>
 #include "batch_plan.h"
+#include "inspect.h"
 #include "model.h"
 #include "pooling.h"
 
@@ -46,6 +47,7 @@ class TorchBackbone final : public BatchTransform {
     model_.weights.clear();  // the engine has its own, in a layout of its own
   }
 
+  static Inspection inspect(const StageContext& context) { return inspect_backbone(context); }
   void enter_worker() override { planned_.engine->enter_thread(); }
   std::size_t batch_size() const override { return batch_; }
   std::size_t concurrency() const override {

@@ -21,6 +21,12 @@ std::string_view line_of(std::string_view text, int line) {
   return text;
 }
 
+const char* to_string(Diagnostics::Severity severity) {
+  return severity == Diagnostics::Severity::Error     ? "error"
+         : severity == Diagnostics::Severity::Warning ? "warning"
+                                                      : "note";
+}
+
 }  // namespace
 
 int Diagnostics::add_file(std::string name, std::string text) {
@@ -28,9 +34,9 @@ int Diagnostics::add_file(std::string name, std::string text) {
   return static_cast<int>(files_.size()) - 1;
 }
 
-void Diagnostics::add(Position at, bool is_error, std::string text) {
-  entries_.push_back({at, is_error, std::move(text)});
-  errors_ += is_error ? 1 : 0;
+void Diagnostics::add(Position at, Severity severity, std::string text) {
+  entries_.push_back({at, severity, std::move(text)});
+  errors_ += severity == Severity::Error ? 1 : 0;
 }
 
 std::string Diagnostics::where(Position at) const {
@@ -50,15 +56,15 @@ std::vector<Diagnostics::Entry> Diagnostics::sorted() const {
 std::vector<Position> Diagnostics::error_places() const {
   std::vector<Position> places;
   for (const Entry& e : entries_)
-    if (e.is_error) places.push_back(e.at);
+    if (e.severity == Severity::Error) places.push_back(e.at);
   return places;
 }
 
 std::vector<Diagnostics::Rendered> Diagnostics::rendered() const {
   std::vector<Rendered> out;
   for (const Entry& e : sorted()) {
-    std::string text = fmt::format("{}: {}: {}\n", where(e.at), e.is_error ? "error" : "warning", e.text);
-    if (e.at.file >= 0 && e.at.line > 0) {
+    std::string text = fmt::format("{}: {}: {}\n", where(e.at), to_string(e.severity), e.text);
+    if (e.at.file >= 0 && e.at.line > 0 && e.severity != Severity::Note) {
       const std::string_view line = line_of(files_[static_cast<std::size_t>(e.at.file)].text, e.at.line);
       const auto column = static_cast<std::size_t>(std::max(e.at.column, 1));
       // Tabs stay tabs under the line, so that the caret stands under its character in any terminal.
@@ -71,9 +77,9 @@ std::vector<Diagnostics::Rendered> Diagnostics::rendered() const {
     v["file"] = e.at.file < 0 ? Value() : Value(file_name(e.at.file));
     v["line"] = e.at.line;
     v["column"] = e.at.column;
-    v["severity"] = e.is_error ? "error" : "warning";
+    v["severity"] = to_string(e.severity);
     v["text"] = e.text;
-    out.push_back({e.is_error, std::move(text), v.to_json() + "\n"});
+    out.push_back({e.severity, std::move(text), v.to_json() + "\n"});
   }
   return out;
 }

@@ -24,8 +24,10 @@ class GRAFT_API Diagnostics {
   int add_file(std::string name, std::string text);
   const std::string& file_name(int file) const { return files_[static_cast<std::size_t>(file)].name; }
 
-  void error(Position at, std::string text) { add(at, true, std::move(text)); }
-  void warning(Position at, std::string text) { add(at, false, std::move(text)); }
+  void error(Position at, std::string text) { add(at, Severity::Error, std::move(text)); }
+  void warning(Position at, std::string text) { add(at, Severity::Warning, std::move(text)); }
+  /// Something to know that is neither: one line, without the text of the place.
+  void note(Position at, std::string text) { add(at, Severity::Note, std::move(text)); }
 
   /// Places of all errors so far: what is wrong there already needs no second complaint.
   std::vector<Position> error_places() const;
@@ -34,9 +36,10 @@ class GRAFT_API Diagnostics {
   bool empty() const { return entries_.empty(); }
   /// `file:line:column`, or the file's name alone.
   std::string where(Position at) const;
+  enum class Severity { Error, Warning, Note };
   /// An entry as it is shown: `file:line:column: error: text`, the line, a caret; and as a line of JSON.
   struct Rendered {
-    bool is_error;
+    Severity severity;
     std::string text, json;
   };
   /// Every entry, sorted by place.
@@ -52,10 +55,10 @@ class GRAFT_API Diagnostics {
   };
   struct Entry {
     Position at;
-    bool is_error;
+    Severity severity;
     std::string text;
   };
-  void add(Position at, bool is_error, std::string text);
+  void add(Position at, Severity severity, std::string text);
   std::vector<Entry> sorted() const;
 
   std::vector<File> files_;

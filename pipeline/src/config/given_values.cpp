@@ -1,6 +1,7 @@
 #include "config/given_values.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 
 namespace graft {
@@ -46,6 +47,34 @@ Value given_values(const std::vector<ParamSpec>& specs, const YamlNode& node, co
     out[m.key] = spec == specs.end() ? to_value(m.value) : one_value(*spec, m.value, config);
   }
   return out;
+}
+
+std::vector<std::string> parts_of(const std::string& param) {
+  std::vector<std::string> out;
+  for (std::size_t at = 0; at <= param.size(); at += out.back().size() + 1)
+    out.push_back(param.substr(at, param.find('.', at) - at));
+  return out;
+}
+
+Position place_of(const YamlNode& with, const std::vector<std::string>& path, bool at_key,
+                  Position fallback) {
+  const YamlNode* n = &with;
+  Position at = fallback;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    if (n->kind == YamlNode::Kind::List) {
+      const auto index = static_cast<std::size_t>(std::strtoul(path[i].c_str(), nullptr, 10));
+      if (index >= n->items.size()) break;
+      n = &n->items[index];
+    } else {
+      const auto m = std::find_if(n->members.begin(), n->members.end(),
+                                  [&](const YamlNode::Member& x) { return x.key == path[i]; });
+      if (m == n->members.end()) break;
+      if (at_key && i + 1 == path.size()) return m->key_position;
+      n = &m->value;
+    }
+    at = n->position;
+  }
+  return at;
 }
 
 }  // namespace graft

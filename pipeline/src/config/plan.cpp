@@ -84,6 +84,7 @@ std::vector<std::size_t> Plan::consumers(std::size_t stage) const {
 }
 
 std::string output_shape(const StagePlan& stage, std::size_t port) {
+  if (port < stage.inspected_shapes.size()) return stage.inspected_shapes[port];
   const std::string& pattern = stage.schema.outputs.at(port).shape;
   std::string out;
   for (std::size_t i = 0; i < pattern.size(); ++i) {

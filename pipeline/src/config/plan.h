@@ -48,6 +48,8 @@ struct GRAFT_API StagePlan {
   std::vector<Split> splits;  ///< Items of other splits pass by unchanged. Empty: all.
   /// Parameters whose value is that of a stage behind (ParamSpec::follows), and the id of that stage.
   std::vector<std::pair<std::string, std::string>> followed;
+  std::vector<std::string>
+      inspected_shapes;    ///< One per output, as the plugin's `inspect` says; empty: none.
   std::size_t source = 0;  ///< Stream stages and collectors: the source they hang on.
 
   bool handles(Split split) const;
@@ -76,7 +78,8 @@ GRAFT_API std::size_t declared_batch(const StagePlan& stage);
 /// Views that a stage makes of every item it handles, by its schema's ViewsRule.
 GRAFT_API std::uint32_t declared_views(const StagePlan& stage);
 
-/// Shape of an output port with the parameters filled in: "u8[224,224,3]", "f32[?]".
+/// Shape of an output port, as the plugin's `inspect` says or as declared, with the parameters filled in:
+/// "u8[224,224,3]", "f32[?]".
 GRAFT_API std::string output_shape(const StagePlan& stage, std::size_t port);
 /// Bytes of one item of that shape; nothing when a dimension is unknown.
 GRAFT_API std::optional<std::uint64_t> bytes_of_shape(const std::string& shape);

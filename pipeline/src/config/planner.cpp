@@ -12,6 +12,7 @@
 
 #include "config/following.h"
 #include "config/given_values.h"
+#include "config/inspection.h"
 #include "config/services.h"
 
 namespace graft {
@@ -75,6 +76,7 @@ class Planner {
     connect();
     if (!sort()) return {};
     follow();
+    inspect();
     check_use();
     check_credits();
     return std::move(plan_);
@@ -182,24 +184,8 @@ class Planner {
     std::vector<ParamFault> faults;
     Value resolved = resolve(specs, given_values(specs, node, config_), faults);
     for (const ParamFault& fault : faults) {
-      const YamlNode* n = &node;
-      Position at = node.position.line > 0 ? node.position : fallback;
-      for (std::size_t i = 0; i < fault.path.size(); ++i) {
-        const std::string& part = fault.path[i];
-        if (n->kind == YamlNode::Kind::List) {
-          n = &n->items.at(static_cast<std::size_t>(std::stoul(part)));
-        } else {
-          const auto m = std::find_if(n->members.begin(), n->members.end(),
-                                      [&](const YamlNode::Member& x) { return x.key == part; });
-          if (m == n->members.end()) break;
-          if (fault.at_key && i + 1 == fault.path.size()) {
-            at = m->key_position;
-            break;
-          }
-          n = &m->value;
-        }
-        at = n->position;
-      }
+      const Position at =
+          place_of(node, fault.path, fault.at_key, node.position.line > 0 ? node.position : fallback);
       const bool name_it = !fault.at_key && !fault.path.empty();
       error(at, name_it ? fmt::format("{}: {}", fmt::join(fault.path, "."), fault.text) : fault.text);
     }
@@ -514,6 +500,27 @@ class Planner {
     with.members.push_back({spec.name, at, std::move(value)});
     stage.params = resolve_at(stage.schema.params, with, at);
     stage.followed.emplace_back(spec.name, plan_.stages[first.stage].id);
+  }
+
+  /// What only a stage's plugin can tell: errors in files that parameters name, shapes of outputs.
+  void inspect() {
+    static const YamlNode kNone;
+    for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
+      if (!drafts_[i].sound) continue;
+      const Position stage = drafts_[i].key_position;
+      const YamlNode* given = drafts_[i].node->find("with");
+      const YamlNode& with = given == nullptr ? kNone : *given;
+      Inspection found = inspect_stage(plan_, i, registry_, [&](const std::string& text) {
+        diagnostics_.note(stage, plan_.stages[i].id + ": " + text);
+      });
+      const Position fallback = with.position.line > 0 ? with.position : stage;
+      for (const Inspection::Fault& fault : found.faults) {
+        const std::vector<std::string> parts = parts_of(fault.param);
+        const std::string name = fault.param.empty() ? "" : parts.front() + ": ";
+        error(fault.param.empty() ? stage : place_of(with, parts, false, fallback), name + fault.text);
+      }
+      plan_.stages[i].inspected_shapes = std::move(found.output_shapes);
+    }
   }
 
   void check_use() {

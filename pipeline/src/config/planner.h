@@ -6,8 +6,9 @@
 
 namespace graft {
 
-/// Checks a config against the plugins' schemas and turns it into a plan. Reports every fault it can find to
-/// `diagnostics`; when there is one, the plan is not to be used. Loads no plugin that has a schema file.
+/// Checks a config against the plugins' schemas and turns it into a plan. Reports every error it can find to
+/// `diagnostics`; when there is one, the plan is not to be used. Of the plugins that have a schema file it
+/// loads those with an `inspect` alone.
 GRAFT_API Plan make_plan(const ConfigFile& config, const Registry& registry, Diagnostics& diagnostics);
 
 }  // namespace graft

@@ -152,10 +152,10 @@ const Registry::Rejected* Registry::rejected_as(const std::string& name) const {
   return nullptr;
 }
 
-const graft_plugin_descriptor& Registry::open(const std::string& name) {
+const graft_plugin_descriptor& Registry::open(const std::string& name) const {
   const auto it = plugins_.find(name);
   if (it == plugins_.end()) throw Error("no plugin named '" + name + "'");
-  Plugin& plugin = it->second;
+  const Plugin& plugin = it->second;
   if (plugin.descriptor != nullptr) return *plugin.descriptor;
   Rejected why{plugin.path, "", "", ""};
   const graft_plugin_descriptor* d = load_plugin(plugin.path, why, plugin.code);

@@ -18,8 +18,8 @@ class GRAFT_API Registry {
   struct Plugin {
     std::filesystem::path path;
     PluginSchema schema;
-    const graft_plugin_descriptor* descriptor = nullptr;  ///< Set once opened.
-    std::string code = {};                                ///< SchemaFile::code.
+    mutable const graft_plugin_descriptor* descriptor = nullptr;  ///< Set once opened.
+    std::string code = {};                                        ///< SchemaFile::code.
     /// Files of the same name in later folders: this one is used, they are not.
     std::vector<std::filesystem::path> hides = {};
   };
@@ -51,7 +51,7 @@ class GRAFT_API Registry {
 
   /// Loads the plugin; one that has changed since its schema was written is examined before. Throws Error
   /// naming path, wanted, got and cure.
-  const graft_plugin_descriptor& open(const std::string& name);
+  const graft_plugin_descriptor& open(const std::string& name) const;
 
  private:
   /// Reads the schema file beside a plugin; false where there is none.

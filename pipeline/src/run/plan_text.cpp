@@ -1,8 +1,11 @@
 // graft plan: what a run would do, before it does it.
 
 #include <algorithm>
+#include <cmath>
+#include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <unordered_set>
 
 #include <fmt/format.h>
@@ -11,6 +14,7 @@
 
 #include "run/columns.h"
 #include "run/runner.h"
+#include "run/sample.h"
 #include "run/stream_run.h"
 #include "run/table_changes.h"
 #include "store/files.h"
@@ -19,15 +23,6 @@
 
 namespace graft {
 namespace {
-
-std::string counts_by_split(const Listing& listing) {
-  std::map<Split, std::size_t> counts;
-  for (const ListedInput& input : listing.inputs) ++counts[input.split];
-  std::string out;
-  for (const auto& [split, n] : counts)
-    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", n, to_string(split));
-  return out;
-}
 
 /// "3 changed since they were read (a.jpg, b.jpg, ...)".
 void add_kind(const StreamRun::Survey::Kind& kind, const char* what, std::vector<std::string>& out) {
@@ -49,38 +44,19 @@ std::string describe_reuse(const std::string& id, const StreamRun::Survey& s, st
   return out + "\n";
 }
 
-/// Rows of a table of texts under their headings, for programs.
-void add_rows(const std::vector<std::vector<std::string>>& rows, Value& list) {
-  for (std::size_t i = 1; i < rows.size(); ++i) {
-    Value row = Value::map();
-    for (std::size_t column = 0; column < rows[i].size(); ++column) row[rows[0][column]] = rows[i][column];
-    list.push(std::move(row));
-  }
+/// Inputs, not rows, that a run would compute for a table.
+std::uint64_t inputs_to_compute(const StreamRun::Survey& s) {
+  return s.changed.count + s.unseen.count + s.other.count + s.fresh.count;
 }
 
-Value to_value(const StreamRun::Survey& s, const std::string& id, std::uint64_t rows) {
-  Value out = Value::map();
-  out["table"] = id;
-  out["rows"] = Value(rows);
-  out["stored"] = Value(s.stored);
-  out["to_compute"] = Value(s.to_compute);
-  out["row_bytes"] = s.row_bytes ? Value(*s.row_bytes) : Value();
-  out["disk_bytes"] = s.row_bytes ? Value(*s.row_bytes * s.to_compute) : Value();
-  out["fingerprint"] = s.fingerprint;
-  return out;
+std::string about(double seconds) {
+  if (seconds < 1) return "under 1 s";
+  if (seconds < 90) return fmt::format("about {:.0f} s", seconds);
+  if (seconds < 90 * 60) return fmt::format("about {:.0f} min", seconds / 60);
+  if (seconds < 48 * 3600) return fmt::format("about {:.0f} h", seconds / 3600);
+  return fmt::format("about {:.0f} days", seconds / 86400);
 }
 
-Value to_value(const Listing& listing, const std::string& id) {
-  std::map<Split, std::uint64_t> counts;
-  for (const ListedInput& input : listing.inputs) ++counts[input.split];
-  Value out = Value::map();
-  out["source"] = id;
-  out["inputs"] = Value(static_cast<std::uint64_t>(listing.inputs.size()));
-  out["classes"] = Value(static_cast<std::uint64_t>(listing.classes.size()));
-  out["splits"] = Value::map();
-  for (const auto& [split, n] : counts) out["splits"][to_string(split)] = Value(n);
-  return out;
-}
 /// Rows that complete runs of a name have had for a table, by the lists that they left.
 class ComputedRows {
  public:
@@ -115,22 +91,138 @@ class ComputedRows {
   std::map<std::size_t, std::unordered_set<Digest>> rows_;
 };
 
-}  // namespace
+/// A table: rows, their shape, what they take.
+struct TableFacts {
+  StreamRun::Survey survey;
+  std::uint64_t rows = 0;
+  std::string shape;              ///< "f32[512]"
+  std::optional<double> seconds;  ///< Of its source's stream, together with other tables.
+  std::string time;               ///< In words, or why it is not known.
+  std::string new_table;          ///< Why there are no rows yet; empty: there are.
+};
 
-std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions& options, Value* facts) {
-  Value document = Value::map();
-  document["name"] = plan.name;
-  document["seed"] = Value(plan.seed);
-  for (const char* list : {"stages", "taken", "inputs", "tables", "warnings"}) document[list] = Value::list();
-  std::string out = fmt::format("plan of '{}' (seed {})\n\nstages\n", plan.name, plan.seed);
-  std::vector<std::vector<std::string>> rows{{"id", "plugin", "kind", "from", "gives", "shape"}};
-  for (const StagePlan& s : plan.stages) {
-    std::string from, gives, shape;
-    for (const StagePlan::Input& input : s.inputs) {
-      const StagePlan& f = plan.stages[input.stage];
-      from += (from.empty() ? "" : ", ") + f.id +
-              (input.port == 0 ? "" : "." + f.schema.outputs[input.port].name);
+/// The shape of what a collector takes, in the type that it keeps: "f16[512]" of "f32[512]".
+std::string in_type_of(const StagePlan& collector, const std::string& shape) {
+  const std::string own = output_shape(collector, 0), type = own.substr(0, own.find('['));
+  const std::size_t open = shape.find('[');
+  return type.empty() || type == "?" || open == std::string::npos ? shape : type + shape.substr(open);
+}
+
+/// Everything that a plan tells; text and JSON are made from it.
+class PlanFacts {
+ public:
+  PlanFacts(const Plan& plan, Registry& registry, const RunOptions& options, bool sample)
+      : plan_(plan), registry_(registry), options_(options), sample_(sample), computed_(plan, options) {
+    StageFactory factory(plan, registry, [this](const std::string& text) { warnings_.push_back(text); });
+    DigestMemo memo(options.store / "digests.memo");
+    Meter meter(plan.stages.size());
+    const std::atomic<bool> never{false};
+    for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+      if (plan.stages[i].schema.kind != StageKind::Source) continue;
+      StreamRun stream(plan, i, options.store, memo, factory, meter, never);
+      read(i, stream);
     }
+  }
+
+  std::string text() const;
+  Value json() const;
+
+ private:
+  /// Fewer are computed before anybody has read the plan.
+  static constexpr std::uint64_t kWorthASample = 64;
+
+  struct SourceFacts {
+    std::size_t stage;
+    std::size_t inputs, classes;
+    std::map<Split, std::size_t> splits;
+  };
+
+  void read(std::size_t source, StreamRun& stream) {
+    std::vector<StreamRun::Survey> surveys = stream.survey(std::ref(computed_));
+    SourceFacts facts{source, stream.listing().inputs.size(), stream.listing().classes.size(), {}};
+    for (const ListedInput& input : stream.listing().inputs) ++facts.splits[input.split];
+    sources_.push_back(std::move(facts));
+
+    std::uint64_t inputs = 0;
+    for (const StreamRun::Survey& s : surveys) inputs = std::max(inputs, inputs_to_compute(s));
+    SpeedSample speed;
+    if (!sample_)
+      speed.why_not = "--no-sample";
+    else if (inputs < kWorthASample)
+      speed.why_not = "few inputs";
+    else
+      speed = measure_speed(plan_, source, registry_);
+
+    for (std::size_t t = 0; t < surveys.size(); ++t) {
+      TableFacts table;
+      table.survey = std::move(surveys[t]);
+      StreamRun::Survey& s = table.survey;
+      table.rows = s.stored + s.to_compute + s.duplicates;
+      const TableStore& store = *stream.tables()[t].store;
+      const StagePlan::Input& input = plan_.stages[s.stage].inputs[0];
+      table.shape = in_type_of(plan_.stages[s.stage], output_shape(plan_.stages[input.stage], input.port));
+      if (!store.format()) s.row_bytes = bytes_of_shape(table.shape);
+      const bool sampled = t < speed.formats.size() && speed.formats[t].has_value();
+      if (sampled) s.row_bytes = row_bytes(*speed.formats[t]);
+      if (store.format() || sampled)
+        table.shape = to_string(store.format() ? *store.format() : *speed.formats[t]);
+      if (s.to_compute > 0) {
+        table.time = "not measured: " + speed.why_not;
+        if (speed.why_not.empty()) {
+          table.seconds = speed.estimate(inputs_to_compute(s));
+          table.time = fmt::format("{}, measured on {} inputs", about(*table.seconds), speed.inputs);
+        }
+        if (store.rows() + store.rejects() == 0)
+          table.new_table = why_new(options_.store, store.fingerprint(), computed_.user(stream.tables()[t]))
+                                .value_or("nothing like it is in the store");
+      }
+      for (const std::string& damage : store.warnings())
+        warnings_.push_back(plan_.stages[s.stage].id + ": " + damage);
+      tables_.push_back(std::move(table));
+    }
+    std::uint64_t item = 0;
+    for (const StagePlan& s : plan_.stages)
+      for (std::size_t port = 0; s.source == source && port < s.schema.outputs.size(); ++port)
+        item = std::max(item, bytes_of_shape(output_shape(s, port)).value_or(0));
+    in_flight_ = std::max<std::uint64_t>(in_flight_, item * plan_.credits(source));
+  }
+
+  const std::string& id(std::size_t stage) const { return plan_.stages[stage].id; }
+  std::optional<std::uint64_t> disk() const {
+    std::uint64_t sum = 0;
+    for (const TableFacts& t : tables_) {
+      if (t.survey.to_compute > 0 && !t.survey.row_bytes) return {};
+      sum += t.survey.row_bytes.value_or(0) * t.survey.to_compute;
+    }
+    return sum;
+  }
+  static std::uint64_t free_bytes() {
+    return std::filesystem::space(std::filesystem::current_path()).available;
+  }
+  std::string reference(const StagePlan::Input& input) const {
+    const StagePlan& from = plan_.stages[input.stage];
+    return from.id + (input.port == 0 ? "" : "." + from.schema.outputs[input.port].name);
+  }
+
+  std::string stages_text() const;
+  std::string tables_text() const;
+
+  const Plan& plan_;
+  Registry& registry_;
+  const RunOptions& options_;
+  const bool sample_;
+  ComputedRows computed_;
+  std::vector<SourceFacts> sources_;
+  std::vector<TableFacts> tables_;
+  std::vector<std::string> warnings_;
+  std::uint64_t in_flight_ = 0;  ///< Bytes; 0: not known.
+};
+
+std::string PlanFacts::stages_text() const {
+  std::vector<std::vector<std::string>> rows{{"id", "plugin", "kind", "from", "gives", "shape"}};
+  for (const StagePlan& s : plan_.stages) {
+    std::string from, gives, shape;
+    for (const StagePlan::Input& input : s.inputs) from += (from.empty() ? "" : ", ") + reference(input);
     for (std::size_t port = 0; port < s.schema.outputs.size(); ++port) {
       gives += (gives.empty() ? "" : ", ") + std::string(to_string(s.schema.outputs[port].type));
       shape += (shape.empty() ? "" : ", ") + output_shape(s, port);
@@ -138,76 +230,125 @@ std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions
     rows.push_back({s.id, s.schema.name + " " + s.schema.version, to_string(s.schema.kind),
                     from.empty() ? "-" : from, gives.empty() ? "files" : gives, shape.empty() ? "-" : shape});
   }
-  out += columns(rows);
-  add_rows(rows, document["stages"]);
-
+  std::string out = columns(rows);
   std::vector<std::vector<std::string>> followed{{"parameter", "value", "as in"}};
-  for (const StagePlan& s : plan.stages)
+  for (const StagePlan& s : plan_.stages)
     for (const auto& [parameter, stage] : s.followed)
       followed.push_back({s.id + "." + parameter, s.params.get<std::string>(parameter), stage});
-  add_rows(followed, document["taken"]);
   if (followed.size() > 1) out += "\ntaken from other stages\n" + columns(followed);
-
-  std::vector<std::string> warnings;
-  StageFactory factory(plan, registry, [&](const std::string& text) { warnings.push_back(text); });
-  DigestMemo memo(options.store / "digests.memo");
-  Meter meter(plan.stages.size());
-  const std::atomic<bool> never{false};
-  std::vector<std::vector<std::string>> inputs,
-      tables{{"table", "rows", "stored", "to compute", "row", "disk", "fingerprint"}};
-  ComputedRows computed(plan, options);
-  std::string reuse;
-  std::uint64_t disk = 0, in_flight = 0;
-  bool disk_known = true;
-  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
-    if (plan.stages[i].schema.kind != StageKind::Source) continue;
-    StreamRun stream(plan, i, options.store, memo, factory, meter, never);
-    const std::vector<StreamRun::Survey> surveys = stream.survey(std::ref(computed));
-    inputs.push_back({plan.stages[i].id, fmt::format("{} inputs", stream.listing().inputs.size()),
-                      fmt::format("{} classes", stream.listing().classes.size()),
-                      counts_by_split(stream.listing())});
-    document["inputs"].push(to_value(stream.listing(), plan.stages[i].id));
-    for (const StreamRun::Survey& s : surveys) {
-      const std::uint64_t new_bytes = s.row_bytes.value_or(0) * s.to_compute;
-      disk += new_bytes;
-      disk_known = disk_known && (s.row_bytes || s.to_compute == 0);
-      const std::uint64_t rows = s.stored + s.to_compute + s.duplicates;
-      document["tables"].push(to_value(s, plan.stages[s.stage].id, rows));
-      reuse += describe_reuse(plan.stages[s.stage].id, s, rows);
-      const RunTable& table = stream.tables()[static_cast<std::size_t>(&s - surveys.data())];
-      const TableStore& store = *table.store;
-      if (store.rows() + store.rejects() == 0 && s.to_compute > 0) {
-        const auto why = why_new(options.store, store.fingerprint(), computed.user(table));
-        reuse += fmt::format("  {}: new table{}\n", plan.stages[s.stage].id, why ? ": " + *why : "");
-      }
-      for (const std::string& damage : store.warnings())
-        warnings.push_back(plan.stages[s.stage].id + ": " + damage);
-      tables.push_back({plan.stages[s.stage].id, std::to_string(rows), std::to_string(s.stored),
-                        std::to_string(s.to_compute),
-                        s.row_bytes ? human_bytes(*s.row_bytes) : "known after the first batch",
-                        s.row_bytes ? "+" + human_bytes(new_bytes) : "?", s.fingerprint.substr(0, 12)});
-    }
-    std::uint64_t item = 0;
-    for (const StagePlan& s : plan.stages)
-      for (std::size_t port = 0; s.source == i && port < s.schema.outputs.size(); ++port)
-        item = std::max(item, bytes_of_shape(output_shape(s, port)).value_or(0));
-    in_flight = std::max<std::uint64_t>(in_flight, item * plan.credits(i));
-    inputs.back().push_back(fmt::format("at most {} in flight", plan.credits(i)));
-  }
-  out += "\ninputs\n" + columns(inputs) + "\ntables\n" + columns(tables) + "\nreuse\n" + reuse;
-  out += fmt::format("\nresources\n  threads {}, items in flight {} of {} allowed, disk {}{} (free: {})\n",
-                     plan.run.threads, in_flight == 0 ? "unknown" : human_bytes(in_flight),
-                     human_bytes(plan.run.memory),
-                     disk_known ? "+" + human_bytes(disk) : "unknown until the first batch",
-                     disk_known ? ", twice that while sealing" : "",
-                     human_bytes(std::filesystem::space(std::filesystem::current_path()).available));
-  for (const std::string& w : warnings) {
-    out += "warning: " + w + "\n";
-    document["warnings"].push(w);
-  }
-  document["threads"] = plan.run.threads;
-  if (facts != nullptr) *facts = std::move(document);
   return out;
+}
+
+std::string PlanFacts::tables_text() const {
+  std::vector<std::vector<std::string>> rows{
+      {"table", "rows", "stored", "to compute", "row", "shape", "disk", "time", "fingerprint"}};
+  std::string reuse;
+  for (const TableFacts& t : tables_) {
+    const StreamRun::Survey& s = t.survey;
+    rows.push_back({id(s.stage), std::to_string(t.rows), std::to_string(s.stored),
+                    std::to_string(s.to_compute),
+                    s.row_bytes ? human_bytes(*s.row_bytes) : "known after the first batch", t.shape,
+                    s.row_bytes ? "+" + human_bytes(*s.row_bytes * s.to_compute) : "?",
+                    t.time.empty() ? "-" : t.time, s.fingerprint.substr(0, 12)});
+    reuse += describe_reuse(id(s.stage), s, t.rows);
+    if (!t.new_table.empty()) reuse += fmt::format("  {}: new table: {}\n", id(s.stage), t.new_table);
+  }
+  return columns(rows) + "\nreuse\n" + reuse;
+}
+
+std::string PlanFacts::text() const {
+  std::string out = fmt::format("plan of '{}' (seed {})\n\nstages\n", plan_.name, plan_.seed) + stages_text();
+  std::vector<std::vector<std::string>> inputs;
+  for (const SourceFacts& s : sources_) {
+    std::vector<std::string> splits;
+    for (const auto& [split, n] : s.splits) splits.push_back(fmt::format("{} {}", n, to_string(split)));
+    inputs.push_back({id(s.stage), fmt::format("{} inputs", s.inputs), fmt::format("{} classes", s.classes),
+                      fmt::format("{}", fmt::join(splits, ", ")),
+                      fmt::format("at most {} in flight", plan_.credits(s.stage))});
+  }
+  out += "\ninputs\n" + columns(inputs) + "\ntables\n" + tables_text();
+  const auto bytes = disk();
+  out += fmt::format("\nresources\n  threads {}, items in flight {} of {} allowed, disk {}{} (free: {})\n",
+                     plan_.run.threads, in_flight_ == 0 ? "unknown" : human_bytes(in_flight_),
+                     human_bytes(plan_.run.memory),
+                     bytes ? "+" + human_bytes(*bytes) : "unknown until the first batch",
+                     bytes ? ", twice that while sealing" : "", human_bytes(free_bytes()));
+  for (const std::string& w : warnings_) out += "warning: " + w + "\n";
+  return out;
+}
+
+Value PlanFacts::json() const {
+  const auto number = [](const auto& n) { return n ? Value(*n) : Value(); };
+  Value out = Value::map();
+  out["name"] = plan_.name;
+  out["seed"] = plan_.seed;
+  out["stages"] = Value::list();
+  for (const StagePlan& s : plan_.stages) {
+    Value stage = Value::map();
+    stage["id"] = s.id;
+    stage["plugin"] = s.schema.name;
+    stage["version"] = s.schema.version;
+    stage["kind"] = to_string(s.schema.kind);
+    stage["from"] = Value::list();
+    for (const StagePlan::Input& input : s.inputs) stage["from"].push(reference(input));
+    stage["outputs"] = Value::list();
+    for (std::size_t port = 0; port < s.schema.outputs.size(); ++port) {
+      Value output = Value::map();
+      output["name"] = s.schema.outputs[port].name;
+      output["type"] = to_string(s.schema.outputs[port].type);
+      output["shape"] = output_shape(s, port);
+      stage["outputs"].push(std::move(output));
+    }
+    stage["params"] = s.params.value();
+    stage["followed"] = Value::map();
+    for (const auto& [parameter, from] : s.followed) stage["followed"][parameter] = from;
+    out["stages"].push(std::move(stage));
+  }
+  out["sources"] = Value::list();
+  for (const SourceFacts& s : sources_) {
+    Value source = Value::map();
+    source["stage"] = id(s.stage);
+    source["inputs"] = static_cast<std::int64_t>(s.inputs);
+    source["classes"] = static_cast<std::int64_t>(s.classes);
+    source["splits"] = Value::map();
+    for (const auto& [split, n] : s.splits) source["splits"][to_string(split)] = static_cast<std::int64_t>(n);
+    source["in_flight"] = static_cast<std::int64_t>(plan_.credits(s.stage));
+    out["sources"].push(std::move(source));
+  }
+  out["tables"] = Value::list();
+  for (const TableFacts& t : tables_) {
+    const StreamRun::Survey& s = t.survey;
+    Value table = Value::map();
+    table["stage"] = id(s.stage);
+    table["rows"] = t.rows;
+    table["stored"] = s.stored;
+    table["to_compute"] = s.to_compute;
+    table["inputs_to_compute"] = inputs_to_compute(s);
+    table["duplicates"] = s.duplicates;
+    table["row_shape"] = t.shape;
+    table["row_bytes"] = number(s.row_bytes);
+    table["disk_bytes"] = s.row_bytes ? Value(*s.row_bytes * s.to_compute) : Value();
+    table["seconds"] = number(t.seconds);
+    table["time"] = t.time;
+    table["new_table"] = t.new_table;
+    table["fingerprint"] = s.fingerprint;
+    out["tables"].push(std::move(table));
+  }
+  Value& resources = out["resources"];
+  resources["threads"] = plan_.run.threads;
+  resources["in_flight_bytes"] = in_flight_ == 0 ? Value() : Value(in_flight_);
+  resources["memory"] = plan_.run.memory;
+  resources["disk_bytes"] = number(disk());
+  resources["free_bytes"] = free_bytes();
+  out["warnings"] = Value(Value::List(warnings_.begin(), warnings_.end()));
+  return out;
+}
+
+}  // namespace
+
+PlanReport describe_plan(const Plan& plan, Registry& registry, const RunOptions& options, bool sample) {
+  const PlanFacts facts(plan, registry, options, sample);
+  return {facts.text(), facts.json()};
 }
 
 }  // namespace graft

@@ -30,10 +30,16 @@ struct RunOutcome {
 GRAFT_API RunOutcome run_plan(const Plan& plan, Registry& registry, const RunOptions& options,
                               Signals& signals);
 
-/// What `graft plan` prints: stages with ports and shapes, rows, what is stored and what will be computed,
-/// memory and disk to expect. Opens the source plugins to list the inputs; computes nothing. `facts`: the
-/// same for programs.
-GRAFT_API std::string describe_plan(const Plan& plan, Registry& registry, const RunOptions& options,
-                                    Value* facts = nullptr);
+/// What `graft plan` prints, and the same for other programs.
+struct PlanReport {
+  std::string text;
+  Value json;
+};
+
+/// Stages with ports and shapes, rows, what is stored and what will be computed, memory, disk and time to
+/// expect. Opens the source plugins to list the inputs; writes nothing. `sample`: where much is to be
+/// computed, computes some of it for the time (measure_speed).
+GRAFT_API PlanReport describe_plan(const Plan& plan, Registry& registry, const RunOptions& options,
+                                   bool sample);
 
 }  // namespace graft

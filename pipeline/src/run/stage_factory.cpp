@@ -36,7 +36,7 @@ Service& StageFactory::service(const std::string& plugin) {
                       [this](const std::string& id, const Params& params) { return context(id, params); });
 }
 
-Service& open_service(Registry& registry, std::map<std::string, std::unique_ptr<Stage>>& made,
+Service& open_service(const Registry& registry, std::map<std::string, std::unique_ptr<Stage>>& made,
                       const std::string& plugin, const MakeContext& context) {
   std::unique_ptr<Stage>& slot = made[plugin];
   if (!slot) {

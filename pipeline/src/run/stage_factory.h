@@ -16,7 +16,7 @@ using MakeContext = std::function<StageContext(const std::string& id, const Para
 
 /// The service of that name, from those that were made, else made now. Throws Error when it is not installed
 /// or is no service.
-GRAFT_API Service& open_service(Registry& registry, std::map<std::string, std::unique_ptr<Stage>>& made,
+GRAFT_API Service& open_service(const Registry& registry, std::map<std::string, std::unique_ptr<Stage>>& made,
                                 const std::string& plugin, const MakeContext& context);
 
 /// Makes the stages of a plan, each when it is first needed: a run that finds everything in the store opens

@@ -356,7 +356,7 @@ std::vector<SweepRun> plan_sweep(const SweepOptions& options, const Registry& re
       if (told.insert(entry.text).second) {
         faults.text += entry.text;
         faults.json += entry.json;
-        faults.errors += entry.is_error ? 1 : 0;
+        faults.errors += entry.severity == Diagnostics::Severity::Error ? 1 : 0;
       }
     runs.push_back(std::move(run));
   }

@@ -117,6 +117,14 @@ std::string resolve_tap(const Architecture& architecture, const std::string& nam
   for (auto layer = architecture.layers.rbegin(); layer != architecture.layers.rend(); ++layer)
     if (begins_with_part(layer->name, name)) return layer->name;
 
+  if (architecture.classes == 0 &&
+      (name == architecture.classifier || begins_with_part(architecture.classifier, name) ||
+       begins_with_part(name, architecture.classifier)))
+    throw Error(fmt::format(
+        "{} has no classifier '{}' in this file, which was saved without one or with another one: take '{}', "
+        "the value before it, or a layer further ahead",
+        architecture.name, name, architecture.tap));
+
   // Whatever could have been meant: every layer and every beginning of one. The outermost are listed.
   std::vector<std::string> all, outermost;
   std::set<std::string> seen;

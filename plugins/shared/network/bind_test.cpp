@@ -110,9 +110,9 @@ TEST_F(Bind, AClassifierMattersOnlyWhereItIsNeeded) {
   // Later layers need not be there either, but what is there must be known.
   tensors.erase("layer3.0.bn2.bias");
   EXPECT_NO_THROW(bind(net_, *file(tensors), {"layer2"}));
-  tensors["stranger"] = filled({1}, 1);
+  tensors["layer2.0.stranger"] = filled({1}, 1);
   EXPECT_THAT(error_of([&] { bind(net_, *file(tensors), {"layer2"}); }),
-              HasSubstr("unexpected (1): stranger [1]"));
+              HasSubstr("unexpected (1): layer2.0.stranger [1]"));
 }
 
 TEST_F(Bind, RefusesValuesThatAreNotFinite) {

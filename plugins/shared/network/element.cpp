@@ -52,7 +52,9 @@ constexpr ElementType kTypes[] = {{"F32", 4, copy},
                                   {"I16", 2, nullptr},
                                   {"I8", 1, nullptr},
                                   {"U8", 1, nullptr},
-                                  {"BOOL", 1, nullptr}};
+                                  {"BOOL", 1, nullptr},
+                                  {"C64", 8, nullptr},
+                                  {"C128", 16, nullptr}};
 
 }  // namespace
 

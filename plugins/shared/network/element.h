@@ -13,8 +13,8 @@ struct ElementType {
   void (*to_float)(const std::byte* in, std::size_t n, float* out);
 };
 
-/// F64, F32, F16, BF16 and I64 can be read as float32 (rounded to nearest); I32, I16, I8, U8 and BOOL are
-/// known. Null for any other name.
+/// F64, F32, F16, BF16 and I64 can be read as float32 (rounded to nearest); I32, I16, I8, U8, BOOL, C64 and
+/// C128 are known. Null for any other name.
 const ElementType* element_type(std::string_view name);
 
 }  // namespace graft::nn

@@ -11,6 +11,8 @@
 
 #include <graft/error.h>
 
+#include "foreign_file.h"
+
 namespace graft::nn {
 
 InputFile::InputFile(std::filesystem::path path) : path_(std::move(path)) {
@@ -19,7 +21,7 @@ InputFile::InputFile(std::filesystem::path path) : path_(std::move(path)) {
   struct stat facts {};
   if (::fstat(fd_, &facts) != 0 || !S_ISREG(facts.st_mode)) {
     ::close(fd_);
-    throw Error(path_.string() + ": expected a file, got a folder or a device");
+    throw Error(path_.string() + ": expected a file, got a folder or a device" + foreign_folder(path_));
   }
   size_ = static_cast<std::uint64_t>(facts.st_size);
 }

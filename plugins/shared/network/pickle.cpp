@@ -18,7 +18,7 @@ namespace {
 using Kind = PickleValue::Kind;
 
 /// The functions that a state_dict calls; PickleValue::integer of a Function.
-enum Function : std::int64_t { OrderedDict, RebuildTensor, RebuildParameter };
+enum Function : std::int64_t { OrderedDict, RebuildTensor, RebuildParameter, RebuildFromType };
 
 struct Known {
   std::string_view module, name;
@@ -29,7 +29,10 @@ struct Known {
 constexpr Known kKnown[] = {
     {"collections", "OrderedDict", Kind::Function, OrderedDict, {}},
     {"torch._utils", "_rebuild_tensor_v2", Kind::Function, RebuildTensor, {}},
+    {"torch._utils", "_rebuild_tensor", Kind::Function, RebuildTensor, {}},
     {"torch._utils", "_rebuild_parameter", Kind::Function, RebuildParameter, {}},
+    {"torch._utils", "_rebuild_parameter_with_state", Kind::Function, RebuildParameter, {}},
+    {"torch._tensor", "_rebuild_from_type_v2", Kind::Function, RebuildFromType, {}},
     {"torch", "DoubleStorage", Kind::StorageType, 0, "F64"},
     {"torch", "FloatStorage", Kind::StorageType, 0, "F32"},
     {"torch", "HalfStorage", Kind::StorageType, 0, "F16"},
@@ -40,15 +43,13 @@ constexpr Known kKnown[] = {
     {"torch", "CharStorage", Kind::StorageType, 0, "I8"},
     {"torch", "ByteStorage", Kind::StorageType, 0, "U8"},
     {"torch", "BoolStorage", Kind::StorageType, 0, "BOOL"},
+    {"torch", "ComplexFloatStorage", Kind::StorageType, 0, "C64"},
+    {"torch", "ComplexDoubleStorage", Kind::StorageType, 0, "C128"},
 };
 
-/// Opcodes that make objects of other classes, look them up elsewhere, or are of protocols 0 and 1.
+/// Opcodes that look objects up elsewhere, or are of protocols 0 and 1.
 const char* refused_name(unsigned char opcode) {
   switch (opcode) {
-    case 0x81:
-      return "NEWOBJ";
-    case 0x92:
-      return "NEWOBJ_EX";
     case 0x82:
       return "EXT1";
     case 0x83:
@@ -75,9 +76,9 @@ constexpr std::uint32_t kNone = 0, kFalse = 1, kTrue = 2, kEmptyTuple = 3;
 }  // namespace
 
 const char* to_string(Kind kind) {
-  static constexpr const char* kNames[] = {"None",       "a boolean",      "a whole number", "a number",
-                                           "a text",     "a tuple",        "a list",         "a dict",
-                                           "a function", "a storage type", "a storage",      "a tensor"};
+  static constexpr const char* kNames[] = {
+      "None",   "a boolean",  "a whole number", "a number",  "a text",   "a tuple",  "a list",
+      "a dict", "a function", "a storage type", "a storage", "a tensor", "an object"};
   return kNames[static_cast<int>(kind)];
 }
 
@@ -134,8 +135,11 @@ void Pickle::step(unsigned char opcode) {
       return push(make({Kind::Int, static_cast<std::int64_t>(take_unsigned(1)), {}, {}}));
     case 'M':
       return push(make({Kind::Int, static_cast<std::int64_t>(take_unsigned(2)), {}, {}}));
-    case 0x8a:  // LONG1
-      return push(make({Kind::Int, take_signed(take_unsigned(1)), {}, {}}));
+    case 0x8a: {  // LONG1; what is too long is the state of some random generator.
+      const std::uint64_t bytes = take_unsigned(1);
+      if (bytes > 8) return take(bytes), push(make({Kind::Float, 0, {}, {}}));
+      return push(make({Kind::Int, take_signed(bytes), {}, {}}));
+    }
     case 0x8b:  // LONG4
       return push(make({Kind::Int, take_signed(take_unsigned(4)), {}, {}}));
     case 'G':
@@ -150,10 +154,13 @@ void Pickle::step(unsigned char opcode) {
     case 'B':  // BINBYTES
       return make_text(take(take_unsigned(4)));
     case 0x8d:  // BINUNICODE8
+    case 0x8e:  // BINBYTES8
+    case 0x96:  // BYTEARRAY8
       return make_text(take(take_unsigned(8)));
     case 't':
       return make_sequence(Kind::Tuple, pop_to_mark());
     case 'l':
+    case 0x91:  // FROZENSET
       return make_sequence(Kind::List, pop_to_mark());
     case 'd':
       return make_sequence(Kind::Dict, pop_to_mark());
@@ -165,6 +172,7 @@ void Pickle::step(unsigned char opcode) {
       return make_sequence(Kind::Tuple, std::move(items));
     }
     case ']':
+    case 0x8f:  // EMPTY_SET
       return make_sequence(Kind::List, {});
     case '}':
       return make_sequence(Kind::Dict, {});
@@ -173,6 +181,7 @@ void Pickle::step(unsigned char opcode) {
       return append(Kind::List, {value});
     }
     case 'e':
+    case 0x90:  // ADDITEMS
       return append(Kind::List, pop_to_mark());
     case 's': {
       const Id value = pop(), key = pop();
@@ -205,11 +214,12 @@ void Pickle::step(unsigned char opcode) {
       return find_storage();
     case 'R':
       return call();
-    case 'b': {  // BUILD: attributes of an OrderedDict (a state_dict's _metadata); they are not used.
-      pop();
-      top(Kind::Dict);
-      return;
-    }
+    case 0x81:  // NEWOBJ, NEWOBJ_EX
+      return call_new(false);
+    case 0x92:
+      return call_new(true);
+    case 'b':
+      return set_attributes();
     default:
       throw Error(
           fmt::format("its pickle has the opcode 0x{:02x} ({}) at byte {}, which no weights need; nothing "
@@ -303,8 +313,15 @@ void Pickle::make_sequence(Kind kind, std::vector<Id> items) {
 
 void Pickle::append(Kind kind, std::vector<Id> items) {
   if (kind == Kind::Dict && items.size() % 2 != 0) throw Error("its pickle has a key without a value");
-  std::vector<Id>& to = top(kind).items;
+  const Id value = pop();
+  push(value);
+  if (values_[value].kind == Kind::Object && kind == Kind::List) return;
+  std::vector<Id>& to = values_[value].kind == Kind::Object ? values_[value].items : top(kind).items;
   to.insert(to.end(), items.begin(), items.end());
+}
+
+void Pickle::make_object(std::string_view name) {
+  push(make({Kind::Object, 0, name, {}}));
 }
 
 void Pickle::remember(std::uint64_t index) {
@@ -326,17 +343,22 @@ void Pickle::import_name(std::string_view module, std::string_view name) {
   for (const Known& known : kKnown)
     if (known.module == module && known.name == name)
       return push(make({known.kind, known.function, known.element, {}}));
-  throw Error(
-      fmt::format("its pickle names {}.{}: expected a state_dict, which holds tensors only; nothing was "
-                  "executed; save model.state_dict() in place of the model or the checkpoint around it, and "
-                  "do not open the file elsewhere if you do not trust its origin",
-                  printable(module), printable(name)));
+  constexpr std::size_t kLongest = 256;
+  if (module.size() > kLongest || name.size() > kLongest)
+    throw Error(fmt::format("its pickle names a class with more than {} characters", kLongest));
+  if (names_.size() >= kMaxNames)
+    throw Error(fmt::format("its pickle names more than {} classes", kMaxNames));
+  make_object(*names_.insert(printable(module) + "." + printable(name)).first);
 }
 
-/// BINPERSID: ("storage", type, key, device, elements), in old files with a view behind, which must be None.
+/// BINPERSID: ("storage", type, key, device, elements), in old files with a view behind, which must be None;
+/// ("module", class, file, source) of a whole model in an old file.
 void Pickle::find_storage() {
   const std::vector<Id>& id = top(Kind::Tuple).items;
   pop();
+  if (id.size() == 4 && values_[id[0]].text == "module" && values_[id[1]].kind == Kind::Object)
+    return push(id[1]);
+  if (id.size() >= 5 && values_[id[1]].kind == Kind::Object) return push(id[1]);  // of another type
   const bool fits = (id.size() == 5 || (id.size() == 6 && values_[id[5]].kind == Kind::None)) &&
                     values_[id[0]].text == "storage" && values_[id[1]].kind == Kind::StorageType &&
                     values_[id[2]].kind == Kind::Text && values_[id[4]].kind == Kind::Int &&
@@ -351,6 +373,12 @@ void Pickle::call() {
   if (top(Kind::Tuple).items.size() > 8) throw Error("its pickle calls something with more than 8 arguments");
   const std::vector<Id> arguments = top(Kind::Tuple).items;
   pop();
+  const Id called = pop();
+  push(called);
+  if (values_[called].kind == Kind::Object) {
+    pop();
+    return make_object(values_[called].text);
+  }
   const std::int64_t function = top(Kind::Function).integer;
   pop();
   if (function == OrderedDict) {
@@ -358,14 +386,58 @@ void Pickle::call() {
     return make_sequence(Kind::Dict, {});
   }
   if (function == RebuildTensor) return rebuild_tensor(arguments);
-  if (arguments.empty() || values_[arguments[0]].kind != Kind::Tensor)
+  if (function == RebuildFromType) return rebuild_from_type(arguments);
+  const Kind of = arguments.empty() ? Kind::None : values_[arguments[0]].kind;
+  if (of != Kind::Tensor && of != Kind::Object)
     throw Error("its pickle makes a parameter of something that is no tensor");
   push(arguments[0]);
+}
+
+/// An object of a class that is not known stays a name; of one that is, nothing needs this.
+void Pickle::call_new(bool with_keywords) {
+  const std::size_t at = at_ - 1;
+  if (with_keywords) pop();
+  top(Kind::Tuple);
+  pop();
+  const Id made = pop();
+  if (values_[made].kind != Kind::Object)
+    throw Error(
+        fmt::format("its pickle has the opcode 0x{} at byte {}, which no weights need; nothing was executed; "
+                    "save the model's state_dict() anew",
+                    with_keywords ? "92 (NEWOBJ_EX)" : "81 (NEWOBJ)", at));
+  make_object(values_[made].text);
+}
+
+/// BUILD: attributes of an OrderedDict (a state_dict's _metadata) or of an object. They are not used, but
+/// tell that an object is a model.
+void Pickle::set_attributes() {
+  const PickleValue& attributes = values_[pop()];
+  const Id value = pop();
+  push(value);
+  if (values_[value].kind != Kind::Object) {
+    top(Kind::Dict);
+    return;
+  }
+  if (attributes.kind != Kind::Dict) return;
+  for (std::size_t i = 0; i < attributes.items.size() && i < 200; i += 2)
+    if (values_[attributes.items[i]].text == "_modules") values_[value].integer = PickleValue::kModel;
+}
+
+/// A tensor with attributes, or of a subclass. Arguments: the function that makes it, its type, the arguments
+/// of that function, the attributes.
+void Pickle::rebuild_from_type(const std::vector<Id>& arguments) {
+  const bool fits = arguments.size() >= 3 && values_[arguments[0]].kind == Kind::Function &&
+                    values_[arguments[0]].integer == RebuildTensor &&
+                    values_[arguments[2]].kind == Kind::Tuple && values_[arguments[2]].items.size() <= 8;
+  if (fits) return rebuild_tensor(std::vector<Id>(values_[arguments[2]].items));
+  make_object("a tensor of a class of its own");
 }
 
 /// Arguments: storage, offset, shape, strides, requires_grad, hooks, metadata.
 void Pickle::rebuild_tensor(const std::vector<Id>& arguments) {
   constexpr std::array kWanted{Kind::Storage, Kind::Int, Kind::Tuple, Kind::Tuple};
+  if (!arguments.empty() && values_[arguments[0]].kind == Kind::Object)
+    return make_object(values_[arguments[0]].text);
   bool fits = arguments.size() >= kWanted.size();
   for (std::size_t i = 0; fits && i < kWanted.size(); ++i) fits = values_[arguments[i]].kind == kWanted[i];
   for (const std::size_t list : {2u, 3u}) {

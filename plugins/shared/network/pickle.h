@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <set>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -10,31 +12,52 @@ namespace graft::nn {
 
 /// A value of a pickle; values refer to one another by number, so that nothing here is ever recursive.
 struct PickleValue {
-  enum class Kind { None, Bool, Int, Float, Text, Tuple, List, Dict, Function, StorageType, Storage, Tensor };
+  enum class Kind {
+    None,
+    Bool,
+    Int,
+    Float,
+    Text,
+    Tuple,
+    List,
+    Dict,
+    Function,
+    StorageType,
+    Storage,
+    Tensor,
+    Object  ///< Of a class that this machine does not know, or that class itself; never made, never called.
+  };
+  static constexpr std::int64_t kModel = 1;
   Kind kind = Kind::None;
-  std::int64_t integer = 0;          ///< Bool, Int; Storage: its elements; Tensor: its offset in elements.
-  std::string_view text;             ///< Text; StorageType: element type; Storage: its key.
+  std::int64_t integer = 0;  ///< Bool, Int; Storage: its elements; Tensor: its offset in elements; Object:
+                             ///< kModel where it has the attributes of a torch.nn.Module.
+  std::string_view text;     ///< Text; StorageType: element type; Storage: its key; Object: "module.name".
   std::vector<std::uint32_t> items;  ///< Tuple, List; Dict: key, value, key, ...; Storage: its type;
-                                     ///< Tensor: storage, shape, strides.
+                                     ///< Tensor: storage, shape, strides; Object: as Dict, what was put in.
 };
 
 const char* to_string(PickleValue::Kind kind);
 
-/// Reads the pickles that torch.save writes for a state_dict (protocols 2 to 5, PEP 307 and 3154) and nothing
-/// else. A pickle is a program; this machine knows tensors, storages, OrderedDict, dict, list, tuple, texts
-/// and numbers. It has no way to import or to call anything: a pickle that names something else is refused by
-/// that name. Memory is bounded by kMaxBytes and kMaxValues. Throws Error without a file name.
+/// Reads the pickles that torch.save writes for weights and checkpoints (protocols 2 to 5, PEP 307 and 3154).
+/// A pickle is a program; this machine knows tensors, storages, OrderedDict, dict, list, tuple, texts and
+/// numbers. It has no way to import or to call anything: what else a pickle names becomes an Object, a value
+/// of which nothing but that name is known. Memory is bounded by kMaxBytes, kMaxValues and kMaxNames. Throws
+/// Error without a file name.
 class Pickle {
  public:
   static constexpr std::size_t kMaxBytes = std::size_t{4} << 20;
   static constexpr std::size_t kMaxValues = 400'000;
+  static constexpr std::size_t kMaxNames = 1000;  ///< Of classes that are not known.
 
   /// Runs the pickle at the beginning of `bytes`, which must outlive this object; there may be more behind
   /// it.
   explicit Pickle(std::string_view bytes);
+  Pickle(Pickle&&) = default;
 
   const PickleValue& root() const { return (*this)[root_]; }
   const PickleValue& operator[](std::uint32_t value) const { return values_[value]; }
+  /// Every value that the pickle makes, also those that the root does not lead to.
+  const std::vector<PickleValue>& values() const { return values_; }
   /// How many bytes the pickle has.
   std::size_t size() const { return at_; }
 
@@ -55,13 +78,17 @@ class Pickle {
   void make_text(std::string_view text);
   void make_sequence(PickleValue::Kind kind, std::vector<Id> items);
   void append(PickleValue::Kind kind, std::vector<Id> items);
+  void make_object(std::string_view name);
   void remember(std::uint64_t index);
   void recall(std::uint64_t index);
 
   void import_name(std::string_view module, std::string_view name);
   void find_storage();
   void call();
+  void call_new(bool with_keywords);
+  void set_attributes();
   void rebuild_tensor(const std::vector<Id>& arguments);
+  void rebuild_from_type(const std::vector<Id>& arguments);
 
   std::string_view bytes_;
   std::size_t at_ = 0;
@@ -69,6 +96,7 @@ class Pickle {
   std::vector<Id> stack_;
   std::vector<std::size_t> marks_;
   std::unordered_map<std::uint64_t, Id> memo_;
+  std::set<std::string, std::less<>> names_;  ///< Of objects; nodes, so that they stay where they are.
   Id root_ = 0;
 };
 

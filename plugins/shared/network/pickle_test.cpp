@@ -19,7 +19,7 @@ using ::testing::HasSubstr;
 
 std::string error_of(const std::string& pickle) {
   try {
-    tensors_of(Pickle(pickle));
+    state_dict_of(Pickle(pickle));
   } catch (const Error& error) {
     return error.what();
   }
@@ -58,7 +58,7 @@ TEST(Pickle, ReadsAStateDict) {
                                                     number(2) + number(5), number(5) + number(1)));
   const Pickle pickle(bytes);
   EXPECT_EQ(pickle.size(), bytes.size());
-  const auto tensors = tensors_of(pickle);
+  const auto tensors = state_dict_of(pickle).tensors;
   ASSERT_EQ(tensors.size(), 1u);
   EXPECT_EQ(tensors[0].name, "w");
   EXPECT_STREQ(tensors[0].type->name, "F16");

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <graft/payload.h>
@@ -21,8 +22,20 @@ struct StoredTensor {
   std::int64_t offset = 0;
 };
 
-/// The tensors of a pickled state_dict, or of the one below "state_dict" or "model" in a checkpoint, in its
-/// order, each of them within its storage. Throws Error without a file name.
-std::vector<StoredTensor> tensors_of(const Pickle& pickle);
+/// The weights of a checkpoint.
+struct StateDict {
+  std::vector<StoredTensor> tensors;  ///< In the order of the pickle, each within its storage.
+  std::string taken;  ///< Where they were and what was passed over; empty: they are all there is.
+};
+
+/// The weights in what torch.save wrote: the root where that is a state_dict, else the one among the dicts
+/// below it that is most likely meant. Weights as such come before averaged ones (EMA) and a student; the
+/// usual names (`state_dict`, `model`, ...) before others; then the most tensors count. Throws Error without
+/// a file name where there are none, where two are equally likely, and for a whole model.
+StateDict state_dict_of(const Pickle& pickle);
+
+/// How likely weights are not those that are meant, by the names that lead to them ("model_ema.module"):
+/// 0 the weights, 1 a student beside its teacher, 2 averaged over time (EMA, a momentum encoder).
+int role_of(std::string_view path);
 
 }  // namespace graft::nn

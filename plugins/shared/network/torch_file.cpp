@@ -13,6 +13,7 @@
 
 #include <graft/error.h>
 
+#include "foreign_file.h"
 #include "pickle.h"
 #include "printable.h"
 #include "state_dict.h"
@@ -44,8 +45,9 @@ class TorchFile : public WeightFile {
  protected:
   using WeightFile::WeightFile;
 
-  void set_tensors(std::vector<StoredTensor> stored) {
-    stored_ = std::move(stored);
+  void set_tensors(StateDict stored) {
+    stored_ = std::move(stored.tensors);
+    taken_ = std::move(stored.taken);
     std::map<std::string_view, const StoredTensor*> by_key;
     for (const StoredTensor& t : stored_) {
       const StoredTensor& first = *by_key.emplace(t.storage, &t).first->second;
@@ -101,10 +103,12 @@ class TorchZip final : public TorchFile {
   explicit TorchZip(std::unique_ptr<InputFile> file) : TorchFile(std::move(file), "PyTorch state_dict") {
     ZipReader zip(*file_);
     std::map<std::string, std::uint64_t> storages;  // key -> bytes
+    std::vector<std::string> names;                 // of the first entries
     std::string pickle;
     bool has_pickle = false;
     while (zip.next()) {
       const std::string_view name = below_top(zip.entry().name);
+      if (names.size() < 100) names.push_back(zip.entry().name);
       if (name == "constants.pkl" || begins_with(name, "code/"))
         fail(
             "is a TorchScript archive, which is code and no weights; give it as the model of torch_backbone "
@@ -121,11 +125,12 @@ class TorchZip final : public TorchFile {
           fail(fmt::format("has two entries '{}'", printable(name)));
       }
     }
+    if (const std::string other = foreign_zip(names); !has_pickle && !other.empty()) fail(other);
     if (!has_pickle)
       fail("is a zip archive without a data.pkl: expected a state_dict of torch.save, or a safetensors file");
-    std::vector<StoredTensor> stored;
+    StateDict stored;
     try {
-      stored = tensors_of(Pickle(pickle));
+      stored = state_dict_of(Pickle(pickle));
     } catch (const Error& fault) {
       fail(fault.what());
     }
@@ -162,7 +167,7 @@ class TorchLegacy final : public TorchFile {
   explicit TorchLegacy(std::unique_ptr<InputFile> file)
       : TorchFile(std::move(file), "PyTorch state_dict (old format)") {
     const std::string start = file_->read_some(0, 2 * Pickle::kMaxBytes);
-    std::string_view rest = std::string_view(start).substr(kLegacyMagic.size());
+    std::string_view rest = std::string_view(start).substr(legacy_magic_size(start));
     const auto next = [&]() -> Pickle {
       try {
         Pickle pickle(rest);
@@ -175,14 +180,14 @@ class TorchLegacy final : public TorchFile {
     next();  // the version of the format: only one was ever written
     check_byte_order(next());
     const Pickle state_dict = next(), keys = next();
-    std::vector<StoredTensor> stored;
+    StateDict stored;
     try {
-      stored = tensors_of(state_dict);
+      stored = state_dict_of(state_dict);
     } catch (const Error& fault) {
       fail(fault.what());
     }
     set_tensors(std::move(stored));
-    find_storages(keys, start.size() - rest.size());
+    find_storages(state_dict, keys, start.size() - rest.size());
   }
 
  private:
@@ -193,33 +198,50 @@ class TorchLegacy final : public TorchFile {
         fail("was saved on a big-endian machine: expected little-endian numbers");
   }
 
-  /// Each storage is the number of its elements (i64) and their bytes.
-  void find_storages(const Pickle& keys, std::uint64_t at) {
-    std::map<std::string, const StoredTensor*> by_key;
-    for (const StoredTensor& t : stored_) by_key.emplace(t.storage, &t);
+  /// A storage that the pickle refers to: of the weights, or of what else the checkpoint has.
+  struct Storage {
+    std::int64_t size;  ///< Elements.
+    const ElementType* type;
+  };
+  static std::map<std::string_view, Storage> storages_in(const Pickle& pickle) {
+    std::map<std::string_view, Storage> out;
+    for (const PickleValue& value : pickle.values())
+      if (value.kind == PickleValue::Kind::Storage)
+        out.emplace(value.text, Storage{value.integer, element_type(pickle[value.items[0]].text)});
+    return out;
+  }
+
+  /// Each storage is the number of its elements (i64) and their bytes. Those of an optimiser's tensors and
+  /// the like are passed over.
+  void find_storages(const Pickle& checkpoint, const Pickle& keys, std::uint64_t at) {
+    const std::map<std::string_view, Storage> known = storages_in(checkpoint);
     for (const std::uint32_t id : keys.root().items) {
       const std::string key(keys[id].text);
-      const auto tensor = by_key.find(key);
-      if (tensor == by_key.end())
+      const auto found = known.find(key);
+      if (found == known.end())
         fail(fmt::format(
-            "has a storage '{}' that belongs to no tensor of the state_dict; save model.state_dict() itself",
+            "has a storage '{}' of a type that is not known, behind which nothing can be found; save "
+            "model.state_dict() itself",
             printable(key)));
       std::int64_t size = 0;
       file_->read(at, &size, sizeof size);
       at += sizeof size;
-      const StoredTensor& t = *tensor->second;
-      if (size != t.storage_size || at > bytes() ||
-          static_cast<std::uint64_t>(size) > (bytes() - at) / t.type->bytes)
+      const Storage& wanted = found->second;
+      if (size != wanted.size || at > bytes() ||
+          static_cast<std::uint64_t>(size) > (bytes() - at) / wanted.type->bytes)
         fail(
             fmt::format("storage '{}' has {} elements where {} are wanted and {} bytes are left: the file is "
                         "truncated or damaged; copy it anew",
-                        printable(key), size, t.storage_size, at > bytes() ? 0 : bytes() - at));
+                        printable(key), size, wanted.size, at > bytes() ? 0 : bytes() - at));
       if (!places_.emplace(key, at).second) fail(fmt::format("has storage '{}' twice", printable(key)));
-      at += static_cast<std::uint64_t>(size) * t.type->bytes;
+      at += static_cast<std::uint64_t>(size) * wanted.type->bytes;
     }
-    for (const auto& [key, tensor] : by_key)
-      if (places_.count(key) == 0)
-        fail(fmt::format("tensor '{}' has no storage: the file is damaged", tensor->name));
+    for (const StoredTensor& tensor : stored_)
+      if (places_.count(tensor.storage) == 0)
+        fail(fmt::format("tensor '{}' has no storage: the file is damaged", tensor.name));
+    for (const StoredTensor& tensor : stored_)
+      if (known.at(tensor.storage).type != tensor.type)
+        fail(fmt::format("tensor '{}' has a storage of two types: the file is damaged", tensor.name));
   }
 
   void feed(Streams& streams) const override {

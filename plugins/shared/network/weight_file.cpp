@@ -1,13 +1,13 @@
 #include "weight_file.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include <fmt/format.h>
 
 #include <graft/error.h>
 
 #include "element.h"
+#include "foreign_file.h"
 #include "printable.h"
 #include "weight_formats.h"
 
@@ -61,27 +61,25 @@ std::map<std::string, Tensor> WeightFile::read(const std::vector<std::string>& n
   return out;
 }
 
+std::size_t legacy_magic_size(std::string_view start) {
+  constexpr std::string_view kFrame = "\x95",
+                             kNumber{"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 13};
+  if (start.size() < 2 || start[0] != '\x80') return 0;
+  std::size_t at = 2;  // behind the protocol, which may be framed
+  if (start.substr(at, 1) == kFrame) at += 9;
+  return start.size() > at && start.substr(at, kNumber.size()) == kNumber ? at + kNumber.size() : 0;
+}
+
 std::unique_ptr<WeightFile> open_weights(const std::filesystem::path& path) {
   auto file = std::make_unique<InputFile>(path);
-  const std::string start = file->read_some(0, 16);
-  const auto begins_with = [&](std::string_view magic) { return start.compare(0, magic.size(), magic) == 0; };
-  if (begins_with(kZipMagic)) return open_torch_zip(std::move(file));
-  if (begins_with(kLegacyMagic)) return open_torch_legacy(std::move(file));
-  std::uint64_t header = 0;
-  if (start.size() > sizeof header) {
-    std::memcpy(&header, start.data(), sizeof header);
-    // A damaged length must not make it another format: the brace is the mark.
-    if (start[sizeof header] == '{') return open_safetensors(std::move(file));
-  }
-  std::string got = "an empty file";
-  if (begins_with("\x80")) {
-    got = "a Python pickle that torch.save did not write";
-  } else if (!start.empty()) {
-    got = "a file that begins with";
-    for (const char c : start.substr(0, 8)) got += fmt::format(" {:02x}", static_cast<unsigned char>(c));
-  }
+  const std::string start = file->read_some(0, 32);
+  if (start.compare(0, kZipMagic.size(), kZipMagic) == 0) return open_torch_zip(std::move(file));
+  if (legacy_magic_size(start) > 0) return open_torch_legacy(std::move(file));
+  // A damaged length must not make it another format: the brace is the mark.
+  if (start.size() > sizeof(std::uint64_t) && start[sizeof(std::uint64_t)] == '{' && !is_text(*file))
+    return open_safetensors(std::move(file));
   throw Error(fmt::format("{}: expected weights as safetensors or as a state_dict of torch.save, got {}",
-                          path.string(), got));
+                          path.string(), foreign_file(*file)));
 }
 
 }  // namespace graft::nn

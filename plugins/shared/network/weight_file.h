@@ -20,10 +20,11 @@ struct TensorInfo {
   Shape shape;
 };
 
-/// Trained weights on disk: a safetensors file, or a state_dict that torch.save wrote (the zip format of
-/// PyTorch 1.6 and later, or the older one). What a file says of itself is checked when it is opened and
-/// nothing in it is executed; its tensors are read when they are asked for. Reading takes no more memory than
-/// the tensors have as float32, at most twice the file's size, and a few megabytes. One thread at a time.
+/// Trained weights on disk: a safetensors file, or what torch.save wrote (the zip format of PyTorch 1.6 and
+/// later, or the older one): a state_dict, or a checkpoint with one. What a file says of itself is checked
+/// when it is opened and nothing in it is executed; its tensors are read when they are asked for. Reading
+/// takes no more memory than the tensors have as float32, at most twice the file's size, and a few megabytes.
+/// One thread at a time.
 class WeightFile {
  public:
   virtual ~WeightFile() = default;
@@ -32,6 +33,8 @@ class WeightFile {
   std::uint64_t bytes() const { return file_->size(); }
   const std::string& format() const { return format_; }
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
+  /// Where in a checkpoint the tensors were, and what was passed over; empty: they are all that the file has.
+  const std::string& taken() const { return taken_; }
   /// What the writer noted, in the file's order; safetensors only.
   const std::vector<std::pair<std::string, std::string>>& metadata() const { return metadata_; }
   /// Null for a name that the file does not have.
@@ -56,6 +59,7 @@ class WeightFile {
   std::unique_ptr<InputFile> file_;
   std::vector<TensorInfo> tensors_;
   std::vector<std::pair<std::string, std::string>> metadata_;
+  std::string taken_;
 
  private:
   std::string format_;
@@ -63,7 +67,8 @@ class WeightFile {
 };
 
 /// Opens a file by its content; its extension is not looked at. Throws Error with the path for anything that
-/// is no weight file, a TorchScript archive among them: that is code, and other stages take it as a model.
+/// is no weight file, saying what it is where that can be seen; a TorchScript archive is none: that is code,
+/// and other stages take it as a model.
 std::unique_ptr<WeightFile> open_weights(const std::filesystem::path& path);
 
 /// What can be said of a TorchScript archive without running it.

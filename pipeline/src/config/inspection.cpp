@@ -1,0 +1,63 @@
+#include "config/inspection.h"
+
+#include <dlfcn.h>
+
+#include <exception>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+#include <graft/inspector.h>
+
+namespace graft {
+namespace {
+
+using Inspect = Inspection (*)(const StageContext&);
+
+/// The `inspect` of a plugin: from the inspector beside it where there is one, else from itself.
+Inspect inspect_of(const std::string& plugin, const Registry& registry) {
+  std::filesystem::path file = registry.find(plugin)->path;
+  file.replace_extension(".inspect");
+  std::error_code ignored;
+  if (!std::filesystem::exists(file, ignored)) return registry.open(plugin).inspect;
+  void* handle = ::dlopen(std::filesystem::absolute(file).c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) throw Error(fmt::format("{} cannot be loaded: {}", file.string(), ::dlerror()));
+  auto* entry = reinterpret_cast<graft_inspector_function*>(::dlsym(handle, "graft_inspector"));
+  const graft_inspector_descriptor* inspector = entry == nullptr ? nullptr : entry();
+  if (inspector == nullptr || inspector->api_version != GRAFT_PLUGIN_API ||
+      std::string_view(inspector->abi_tag) != GRAFT_ABI_TAG)
+    throw Error(fmt::format("{} is of another build than this graft; rebuild the plugin", file.string()));
+  return inspector->inspect;
+}
+
+}  // namespace
+
+Inspection inspect_stage(const Plan& plan, std::size_t index, const Registry& registry,
+                         const std::function<void(const std::string&)>& note) {
+  const StagePlan& stage = plan.stages[index];
+  Inspection result;
+  if (!stage.schema.inspects) return result;
+  std::string fault;
+  try {
+    StageContext context{stage.id, stage.params, plan.seed, plan.run.threads, note, {}, {}, {}};
+    if (!stage.inputs.empty())
+      context.input_shape = output_shape(plan.stages[stage.inputs[0].stage], stage.inputs[0].port);
+    const Inspect inspect = inspect_of(stage.schema.name, registry);
+    if (inspect == nullptr) throw Error("the plugin's schema declares an `inspect` that it does not have");
+    result = inspect(context);
+    if (!result.output_shapes.empty() && result.output_shapes.size() != stage.schema.outputs.size())
+      throw Error(fmt::format("its `inspect` gives {} shapes for {} outputs", result.output_shapes.size(),
+                              stage.schema.outputs.size()));
+    return result;
+  } catch (const std::exception& e) {
+    fault = e.what();
+  } catch (...) {
+    fault = "its `inspect` threw something that is no std::exception";
+  }
+  result.output_shapes.clear();
+  result.faults.push_back({"", fmt::format("'{}' ({}): {}", stage.id, stage.schema.name, fault)});
+  return result;
+}
+
+}  // namespace graft

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <graft/stage.h>
+
+#include "config/plan.h"
+#include "plugin/registry.h"
+
+namespace graft {
+
+/// Calls `inspect` of a stage whose plugin has one (PluginSchema::inspects), which loads the plugin. Nothing
+/// when it has none. Whatever is thrown, and shapes that are not one per output, become errors of the stage.
+/// `note`: something that is no error, for a line to read.
+GRAFT_API Inspection inspect_stage(const Plan& plan, std::size_t stage, const Registry& registry,
+                                   const std::function<void(const std::string&)>& note);
+
+}  // namespace graft
