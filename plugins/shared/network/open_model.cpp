@@ -70,6 +70,11 @@ std::vector<ParamSpec> model_parameters() {
           integer("init_seed", 1).at_least(0).doc("Seed of the random weights of `untrained`.")};
 }
 
+void check_pinned(const Params& params) {
+  if (params.has("model") && params.has("sha256"))
+    check_digest(params.get<std::string>("model"), params.get<std::string>("sha256"));
+}
+
 Model open_model(const Params& params, const Outputs& outputs) {
   Model model;
   const bool untrained = params.get<bool>("untrained");
@@ -83,7 +88,7 @@ Model open_model(const Params& params, const Outputs& outputs) {
     return model;
   }
   model.name = params.get<std::string>("model");
-  if (params.has("sha256")) check_digest(model.name, params.get<std::string>("sha256"));
+  check_pinned(params);
   if (look_into_torchscript(model.name)) {
     if (params.has("architecture"))
       throw Error(fmt::format("{}: a TorchScript archive brings its own network; leave `architecture` out",

@@ -23,6 +23,9 @@ using Outputs = std::function<std::vector<std::string>(const Architecture&)>;
 /// weights without an architecture (naming the one that fits), and for weights that do not fit.
 Model open_model(const Params& params, const Outputs& outputs);
 
+/// Throws Error when `model` is a file of another digest than `sha256`, or that is no digest.
+void check_pinned(const Params& params);
+
 /// The preset of `normalize` that `auto` stands for.
 std::string preset_of(const Model& model);
 /// `normalize`, or what the architecture was trained with where it is left to that.
