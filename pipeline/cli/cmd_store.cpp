@@ -10,6 +10,7 @@
 
 #include "commands.h"
 #include "output.h"
+#include "plugin/known_faults.h"
 #include "run/columns.h"
 #include "store/export.h"
 #include "store/files.h"
@@ -66,7 +67,17 @@ std::vector<fs::path> find_tables(const fs::path& store, const std::string& word
   return found;
 }
 
+/// Why the table may be wrong; none where what it was made by cannot be read.
+std::vector<std::string> faults_of(const fs::path& table, const Registry& registry) {
+  try {
+    return known_faults(read_description(table), registry);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 int list(const Global& global) {
+  const Registry registry(Registry::search_path(global.plugin_dirs));
   std::vector<TableSummary> tables;
   for (const fs::path& folder : tables_in(global.store)) tables.push_back(summarise_table(folder));
   std::sort(tables.begin(), tables.end(),
@@ -87,6 +98,8 @@ int list(const Global& global) {
       v["in_use"] = t.in_use;
       v["uses"] = Value::list();
       for (const TableUse& use : t.uses) v["uses"].push(to_value(use));
+      v["may_be_wrong"] = Value::list();
+      for (const std::string& fault : faults_of(t.folder, registry)) v["may_be_wrong"].push(fault);
       out.push(std::move(v));
     }
     print_document(out);
@@ -106,7 +119,14 @@ int list(const Global& global) {
                     t.in_use ? "now" : fmt::format("{:%Y-%m-%d %H:%M}", fmt::localtime(t.last_used))});
   }
   fmt::print("{}", columns(rows));
-  for (const TableSummary& t : tables) fmt::print("\n{}: {}\n", short_name(t.fingerprint), t.words);
+  for (const TableSummary& t : tables) {
+    fmt::print("\n{}: {}\n", short_name(t.fingerprint), t.words);
+    for (const std::string& fault : faults_of(t.folder, registry))
+      fmt::print(
+          "  may be wrong ({}); not used; once its runs have been repeated, graft store gc --unreferenced "
+          "removes it\n",
+          fault);
+  }
   fmt::print("\n{}, {} in {}\n", count_of(tables.size(), "table"), human_bytes(bytes), global.store.string());
   return kOk;
 }
@@ -263,6 +283,10 @@ int export_to_file(const Global& global, const std::vector<std::string>& argumen
     throw UsageError{fmt::format(
         "no complete run{} has used this table: its keys and labels are not known; run the config first",
         run.empty() ? "" : " '" + run + "'")};
+  const Registry registry(Registry::search_path(global.plugin_dirs));
+  for (const std::string& fault : faults_of(folders[0], registry))
+    fmt::print(stderr, "warning: {} may be wrong ({}); run the config again\n",
+               short_name(folders[0].filename().string()), fault);
   const std::uint64_t rows = export_table(folders[0], *use, arguments[1]);
   Value document = Value::map();
   document["file"] = arguments[1];

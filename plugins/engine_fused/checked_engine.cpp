@@ -2,73 +2,66 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
+#include <utility>
 
-#include <graft/random.h>
+#include <network/engine_check.h>
 
 namespace graft::fused {
 namespace {
 
-constexpr int kImages = 2;  // not one: a model may squeeze that away
-
-/// The largest difference of the first images' values, and the largest value.
-std::pair<double, double> difference(const Tensor& got, const Tensor& wanted) {
-  const std::int64_t n = wanted.size() / kImages;
-  if (got.size() / got.shape[0] != n) return {INFINITY, 1};
-  double off = 0, scale = 0;
-  const std::int64_t both = std::min<std::int64_t>(got.shape[0], kImages) * n;
-  for (std::int64_t i = 0; i < both; ++i) {
-    const double v = wanted.as<float>()[i];
-    scale = std::max(scale, std::fabs(v));
-    off = std::max(off, std::fabs(v - static_cast<double>(got.as<float>()[i])));
-  }
-  return {off, scale};
-}
+constexpr std::size_t kThoroughSizes = 2;  // later ones are compared in whole batches only
 
 }  // namespace
 
-CheckedEngine::CheckedEngine(std::unique_ptr<nn::Engine> fast, Make reference, Make instead,
-                             nn::EngineOptions options, std::string name)
-    : fast_(std::move(fast)),
+CheckedEngine::CheckedEngine(Make fast, Make reference, Make instead, nn::EngineOptions options,
+                             std::string name)
+    : make_fast_(std::move(fast)),
       make_reference_(std::move(reference)),
       make_instead_(std::move(instead)),
       options_(std::move(options)),
-      name_(std::move(name)) {}
+      name_(std::move(name)),
+      fast_(make_fast_(options_.batch)) {}
 
 void CheckedEngine::enter_thread() const {
   fast_->enter_thread();
 }
 
+const nn::Engine& CheckedEngine::reference() const {
+  const std::lock_guard lock(reference_mutex_);
+  if (!reference_) reference_ = make_reference_(options_.batch);
+  return *reference_;
+}
+
+std::vector<Tensor> CheckedEngine::run_plainly(const float* images, int count, int height, int width) const {
+  reference().enter_thread();
+  std::vector<Tensor> values = reference().run_plainly(images, count, height, width);
+  fast_->enter_thread();
+  return values;
+}
+
 bool CheckedEngine::agrees(int height, int width) const {
-  std::vector<float> noise(static_cast<std::size_t>(std::max(options_.batch, kImages)) * 3 *
-                           static_cast<std::size_t>(height) * static_cast<std::size_t>(width));
-  Random random(1);
-  for (float& v : noise) v = static_cast<float>(random.uniform(-2.0, 2.0));
-  if (!reference_) reference_ = make_reference_(kImages);
-  reference_->enter_thread();
-  const std::vector<Tensor> wanted = reference_->run(noise.data(), height, width);
-  std::vector<Tensor> got;
+  const nn::RunImages plain = [&](const float* images, int count) {
+    return run_plainly(images, count, height, width);
+  };
+  const nn::RunImages fast = [&](const float* images, int count) {
+    const auto other = count == options_.batch ? nullptr : make_fast_(count);
+    return (other ? *other : *fast_).run(images, height, width);
+  };
+  const nn::EngineCheck check(plain, options_.batch, height, width, use_fast_.size() < kThoroughSizes);
   try {
-    got = fast_->run(noise.data(), height, width);
+    const auto found = check.difference(fast, plain, nn::Tolerance::of(options_.precision).trusted);
+    if (!found) return true;
+    options_.warn(fmt::format(
+        "{}: merged layers are wrong for {} x {} images ({}); LibTorch's optimiser is used, which is "
+        "slower",
+        name_, width, height, *found));
   } catch (const nn::UnfitInput& fault) {
     options_.warn(
         fmt::format("{}: merged layers fail where the model works ({}); LibTorch's optimiser is used, "
                     "which is slower",
                     name_, fault.what()));
-    return false;
   }
-  const double allowed = options_.precision == "bf16" ? 5e-2 : 1e-3;
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    const auto [off, scale] = difference(got.at(i), wanted[i]);
-    if (off <= allowed * scale || !std::isfinite(scale)) continue;
-    options_.warn(
-        fmt::format("{}: merged layers are off by {:.1e} of {:.1e} for {} x {} images; LibTorch's "
-                    "optimiser is used, which is slower",
-                    name_, off, scale, width, height));
-    return false;
-  }
-  return true;
+  return false;
 }
 
 std::vector<Tensor> CheckedEngine::run(const float* images, int height, int width) const {

@@ -12,27 +12,30 @@
 namespace graft::fused {
 
 /// A fast engine of a model that was read from code, not from a description: before the first batch of each
-/// image size its values are compared with those of another engine. Where they differ by more than rounding
-/// explains, or where only the other one takes the size, a third one does the work and `warn` hears of it.
+/// image size its values are compared with those of another engine (nn::EngineCheck). Where they differ by
+/// more than rounding explains, or where only the other one takes the size, a third one does the work and
+/// `warn` hears of it.
 class CheckedEngine final : public nn::Engine {
  public:
   using Make = std::function<std::unique_ptr<nn::Engine>(int batch)>;
 
-  /// `reference` and `instead` make the other two when they are first needed.
-  CheckedEngine(std::unique_ptr<nn::Engine> fast, Make reference, Make instead, nn::EngineOptions options,
-                std::string name);
+  /// `fast` is called at once, and again for the other sizes of batch that are compared; `reference`, whose
+  /// run_plainly is the truth, and `instead` when they are first needed.
+  CheckedEngine(Make fast, Make reference, Make instead, nn::EngineOptions options, std::string name);
 
   std::vector<Tensor> run(const float* images, int height, int width) const override;
+  std::vector<Tensor> run_plainly(const float* images, int count, int height, int width) const override;
   void enter_thread() const override;
 
  private:
+  const nn::Engine& reference() const;
   bool agrees(int height, int width) const;
 
-  const std::unique_ptr<nn::Engine> fast_;
-  const Make make_reference_, make_instead_;
+  const Make make_fast_, make_reference_, make_instead_;
   const nn::EngineOptions options_;
   const std::string name_;
-  mutable std::mutex mutex_;
+  const std::unique_ptr<nn::Engine> fast_;
+  mutable std::mutex mutex_, reference_mutex_;
   mutable std::unique_ptr<nn::Engine> reference_, instead_;
   mutable std::map<std::pair<int, int>, bool> use_fast_;  // by height, width
 };

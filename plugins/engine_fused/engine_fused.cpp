@@ -48,8 +48,9 @@ class EngineFused final : public Service, public nn::EngineService {
       other.batch = batch;
       return other;
     };
+    const auto engine = std::make_shared<const fused::FusedEngine>(described->model, as_described);
     return std::make_unique<fused::CheckedEngine>(
-        std::make_unique<fused::FusedEngine>(described->model, as_described),
+        [engine](int batch) { return std::make_unique<fused::FusedEngine>(*engine, batch); },
         [&reader, model, with_batch](int batch) { return reader.make(model, with_batch(batch)); },
         [&reader, model, with_batch](int batch) { return reader.make_optimised(model, with_batch(batch)); },
         options, model.name);
@@ -82,7 +83,7 @@ class EngineFused final : public Service, public nn::EngineService {
 
 }  // namespace
 
-GRAFT_PLUGIN(engine_fused, "1.0.0", EngineFused,
+GRAFT_PLUGIN(engine_fused, "1.1.0", EngineFused,
              graft::PluginSchema::service("Runs networks with layers merged, on oneDNN; the default engine.")
                  .may_need("engine_torch")
                  .uses_libraries("oneDNN " GRAFT_DNNL_VERSION))

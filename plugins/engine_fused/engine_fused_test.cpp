@@ -281,45 +281,95 @@ TEST(EngineFused, ThreadsDoNotSplitTheSumsOfAMatrix) {
   }
 }
 
-/// Gives one number for every image, or takes none.
-class Constant final : public nn::Engine {
+TEST(EngineFused, ThePlainWayGivesTheSameBitsInOtherPlaces) {
+  for (const char* name : {"resnet18", "mobilenet_v1_025", "resnet20"}) {
+    const FusedEngine shared = engine(nn::make_architecture(name), 7);
+    const auto images = noise(7, 64, 64, 12);
+    const Tensor wanted = shared.run(images.data(), 64, 64)[0];
+    const auto n = static_cast<std::size_t>(wanted.size()) / 7;
+    for (const int count : {1, 2, 5, 7}) {
+      const Tensor got = shared.run_plainly(images.data(), count, 64, 64)[0];
+      ASSERT_EQ(got.shape[0], count);
+      EXPECT_EQ(std::memcmp(got.data, wanted.data, static_cast<std::size_t>(count) * n * sizeof(float)), 0)
+          << name << ", " << count;
+    }
+  }
+}
+
+/// Sums up every image; wrong at one place of the batch, or takes no image at all.
+class Sums final : public nn::Engine {
  public:
-  Constant(int batch, float value, bool takes = true) : batch_(batch), value_(value), takes_(takes) {}
-  std::vector<Tensor> run(const float*, int, int) const override {
+  explicit Sums(int batch, int wrong_place = -1, double by = 0, bool takes = true)
+      : batch_(batch), wrong_(wrong_place), by_(by), takes_(takes) {}
+  std::vector<Tensor> run(const float* images, int height, int width) const override {
     if (!takes_) throw nn::UnfitInput("too small");
-    Tensor out = Tensor::allocate(DType::F32, {batch_, 1});
-    std::fill_n(out.as<float>(), batch_, value_);
-    return {out};
+    return {sums(images, batch_, height * width * 3)};
+  }
+  std::vector<Tensor> run_plainly(const float* images, int count, int height, int width) const override {
+    return {sums(images, count, height * width * 3)};
   }
 
  private:
-  int batch_;
-  float value_;
+  Tensor sums(const float* images, int count, int size) const {
+    Tensor out = Tensor::allocate(DType::F32, {count, 1});
+    for (int i = 0; i < count; ++i) {
+      double sum = 0;
+      for (int k = 0; k < size; ++k) sum += images[i * size + k];
+      out.as<float>()[i] = static_cast<float>(sum * (i == wrong_ ? 1 + by_ : 1));
+    }
+    return out;
+  }
+
+  int batch_, wrong_;
+  double by_;
   bool takes_;
 };
 
-TEST(EngineFused, AModelReadFromCodeIsComparedBeforeItIsTrusted) {
-  const auto first_value = [](std::unique_ptr<nn::Engine> fast, std::vector<std::string>& warnings) {
-    nn::EngineOptions options;
-    options.batch = 3;
-    options.warn = [&](const std::string& text) { warnings.push_back(text); };
-    const CheckedEngine checked(
-        std::move(fast), [](int batch) { return std::make_unique<Constant>(batch, 1.0f); },
-        [](int batch) { return std::make_unique<Constant>(batch, 7.0f); }, options, "m.pt");
-    const std::vector<float> images(3 * 3 * 4);
-    checked.run(images.data(), 2, 2);
-    return *checked.run(images.data(), 2, 2)[0].as<float>();
-  };
+/// What a model gave that was read from code: which engine did the work, and the warnings.
+struct Checked {
+  bool fast = false;
   std::vector<std::string> warnings;
-  EXPECT_EQ(first_value(std::make_unique<Constant>(3, 1.0005f), warnings), 1.0005f);
-  EXPECT_THAT(warnings, ::testing::IsEmpty());
-  EXPECT_EQ(first_value(std::make_unique<Constant>(3, 1.01f), warnings), 7.0f);
-  EXPECT_EQ(first_value(std::make_unique<Constant>(3, 1.0f, false), warnings), 7.0f);
-  EXPECT_THAT(warnings, ::testing::ElementsAre(
-                            "m.pt: merged layers are off by 1.0e-02 of 1.0e+00 for 2 x 2 images; LibTorch's "
-                            "optimiser is used, which is slower",
-                            "m.pt: merged layers fail where the model works (too small); LibTorch's "
-                            "optimiser is used, which is slower"));
+};
+Checked checked(int batch, int wrong_place, double by, bool takes = true) {
+  constexpr int kSide = 2;
+  Checked out;
+  nn::EngineOptions options;
+  options.batch = batch;
+  options.warn = [&](const std::string& text) { out.warnings.push_back(text); };
+  int made = 0;
+  const CheckedEngine engine(
+      [&](int n) { return std::make_unique<Sums>(n, n == batch ? wrong_place : -1, by, takes); },
+      [&](int n) { return std::make_unique<Sums>(n); },
+      [&](int n) {
+        ++made;
+        return std::make_unique<Sums>(n);
+      },
+      options, "m.pt");
+  const auto images = noise(batch, kSide, kSide, 2);
+  const float first = *engine.run(images.data(), kSide, kSide)[0].as<float>();
+  EXPECT_NEAR(first / *Sums(batch).run(images.data(), kSide, kSide)[0].as<float>(), 1, 2e-5);
+  out.fast = made == 0;
+  return out;
+}
+
+TEST(EngineFused, AModelReadFromCodeIsComparedInEveryPlaceBeforeItIsTrusted) {
+  for (const int batch : {1, 2, 3, 8}) {
+    EXPECT_TRUE(checked(batch, -1, 0).fast);
+    for (int place = 0; place < batch; ++place) {
+      const Checked wrong = checked(batch, place, 0.01);
+      EXPECT_FALSE(wrong.fast) << batch << ", " << place;
+      EXPECT_THAT(wrong.warnings,
+                  ::testing::ElementsAre(::testing::AllOf(
+                      ::testing::StartsWith("m.pt: merged layers are wrong for 2 x 2 images (image " +
+                                            std::to_string(place + 1) + " of a batch of " +
+                                            std::to_string(batch) + " is off by "),
+                      ::testing::EndsWith("); LibTorch's optimiser is used, which is slower"))));
+      EXPECT_TRUE(checked(batch, place, 1e-5).fast) << "rounding";
+    }
+  }
+  EXPECT_THAT(checked(3, -1, 0, false).warnings,
+              ::testing::ElementsAre("m.pt: merged layers fail where the model works (too small); LibTorch's "
+                                     "optimiser is used, which is slower"));
 }
 
 TEST(EngineFused, StepsAreWhatIsLeftOfAResNet) {

@@ -39,8 +39,13 @@ FusedEngine::FusedEngine(const nn::Model& model, nn::EngineOptions options) : op
   if (bf16 && !has_avx512())
     throw Error("precision: bf16 needs a processor with AVX-512, which this one has not; use fp32, or auto");
   const auto outputs = outputs_of(model, options_);
-  network_ = std::make_unique<PackedNetwork>(nn::reduced_to(*model.architecture, outputs),
+  network_ = std::make_shared<PackedNetwork>(nn::reduced_to(*model.architecture, outputs),
                                              lower(*model.architecture, model.weights, outputs), bf16);
+}
+
+FusedEngine::FusedEngine(const FusedEngine& other, int batch)
+    : options_(other.options_), network_(other.network_) {
+  options_.batch = batch;
 }
 
 std::shared_ptr<const Program> FusedEngine::program(int height, int width) const {
@@ -65,14 +70,19 @@ std::shared_ptr<const Program> FusedEngine::program(int height, int width) const
   return programs_.front().program;
 }
 
+std::vector<Tensor> FusedEngine::outputs_for(const Program& program, int count) const {
+  std::vector<Tensor> out;
+  for (Shape shape : program.output_shapes()) {
+    shape[0] = count;
+    out.push_back(Tensor::allocate(DType::F32, shape));
+  }
+  return out;
+}
+
 std::vector<Tensor> FusedEngine::run(const float* images, int height, int width) const {
   const std::shared_ptr<const Program> kept = program(height, width);
   const Program& program = *kept;
-  std::vector<Tensor> out;
-  for (Shape shape : program.output_shapes()) {
-    shape[0] = options_.batch;
-    out.push_back(Tensor::allocate(DType::F32, shape));
-  }
+  std::vector<Tensor> out = outputs_for(program, options_.batch);
   const std::size_t one = 3 * static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
   std::vector<float*> at(out.size());
   for (int first = 0; first < options_.batch; first += program.images()) {
@@ -81,6 +91,30 @@ std::vector<Tensor> FusedEngine::run(const float* images, int height, int width)
     for (std::size_t i = 0; i < out.size(); ++i)
       at[i] = out[i].as<float>() + begin * (out[i].size() / options_.batch);
     program.run(images + static_cast<std::size_t>(begin) * one, at);
+  }
+  return out;
+}
+
+std::vector<Tensor> FusedEngine::run_plainly(const float* images, int count, int height, int width) const {
+  const std::shared_ptr<const Program> program = this->program(height, width);
+  const int places = program->images();
+  std::vector<Tensor> out = outputs_for(*program, count), group = outputs_for(*program, places);
+  std::vector<float*> at;
+  for (Tensor& value : group) at.push_back(value.as<float>());
+  const std::size_t one = 3 * static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
+  std::vector<float> turned(static_cast<std::size_t>(places) * one);
+  for (int first = 0; first < count; first += places) {
+    // From the last to the first; places that are left over hold the first again.
+    const int some = std::min(places, count - first);
+    for (int i = 0; i < places; ++i)
+      std::copy_n(images + static_cast<std::size_t>(first + std::max(0, some - 1 - i)) * one, one,
+                  turned.data() + static_cast<std::size_t>(i) * one);
+    program->run(turned.data(), at);
+    for (std::size_t output = 0; output < out.size(); ++output) {
+      const std::int64_t n = out[output].size() / count;
+      for (int i = 0; i < some; ++i)
+        std::copy_n(at[output] + (some - 1 - i) * n, n, out[output].as<float>() + (first + i) * n);
+    }
   }
   return out;
 }

@@ -17,8 +17,12 @@ class FusedEngine final : public nn::Engine {
   /// `model` has an architecture. Throws Error for a tensor that is missing, and for a precision that the
   /// processor has not.
   FusedEngine(const nn::Model& model, nn::EngineOptions options);
+  /// The same network with another batch; the packed weights are shared.
+  FusedEngine(const FusedEngine& other, int batch);
 
   std::vector<Tensor> run(const float* images, int height, int width) const override;
+  /// There is one way only: images are computed in other places, beside other images.
+  std::vector<Tensor> run_plainly(const float* images, int count, int height, int width) const override;
 
  private:
   struct Prepared {
@@ -26,9 +30,10 @@ class FusedEngine final : public nn::Engine {
     std::shared_ptr<const Program> program;
   };
   std::shared_ptr<const Program> program(int height, int width) const;
+  std::vector<Tensor> outputs_for(const Program& program, int count) const;
 
-  const nn::EngineOptions options_;
-  std::unique_ptr<PackedNetwork> network_;
+  nn::EngineOptions options_;
+  std::shared_ptr<PackedNetwork> network_;
   mutable std::mutex mutex_;
   mutable std::vector<Prepared> programs_;  // the last one used first
 };

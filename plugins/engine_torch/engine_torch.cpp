@@ -8,6 +8,7 @@
 #include <network/engine.h>
 
 #include "describe_script.h"
+#include "device.h"
 #include "torch_engine.h"
 
 namespace {
@@ -24,6 +25,7 @@ class EngineTorch final : public Service, public nn::TorchService {
     return make_torch_engine(model, std::move(options));
   }
   bool sees_gpu() const override { return torch::cuda::device_count() > 0; }
+  void require_device(const std::string& name) const override { Device device(name); }
   std::optional<nn::Described> described(const nn::Model& torchscript,
                                          const nn::EngineOptions& options) const override {
     return describe_script(torchscript, options);
@@ -37,7 +39,12 @@ class EngineTorch final : public Service, public nn::TorchService {
 }  // namespace
 
 GRAFT_PLUGIN(
-    engine_torch, "1.0.0", EngineTorch,
+    engine_torch, "1.1.0", EngineTorch,
     graft::PluginSchema::service("Runs networks and TorchScript files layer by layer, on LibTorch: the "
                                  "reference.")
+        .known_fault(
+            "1.1.0",
+            "the features that a TorchScript file gave could be wrong for the last image of a batch "
+            "(`engine: fused`), and mixed with those of its neighbours where the file was exported in "
+            "training mode")
         .uses_libraries("libtorch " TORCH_VERSION))

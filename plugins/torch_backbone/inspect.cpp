@@ -11,6 +11,7 @@
 #include <graft/error.h>
 #include <network/cost.h>
 #include <network/device_name.h>
+#include <network/engine.h>
 #include <network/open_model.h>
 
 #include "pooling.h"
@@ -73,8 +74,12 @@ class Inspector {
   }
 
   void check_device() {
+    const auto device = params_.get<std::string>("device");
     try {
-      nn::check_device_name(params_.get<std::string>("device"));
+      nn::check_device_name(device);
+      // Loading LibTorch takes a second: only in a run, and only for those who name a GPU.
+      if (context_.service && device != "auto" && device != "cpu")
+        nn::engine_service<nn::TorchService>(context_.service, "torch").require_device(device);
     } catch (const Error& fault) {
       found("device", fault.what());
     }

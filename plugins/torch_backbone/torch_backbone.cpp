@@ -12,11 +12,13 @@
 
 #include <graft/plugin.h>
 
+#include <network/engine_check.h>
 #include <network/normalizer.h>
 #include "batch_plan.h"
 #include "inspect.h"
 #include "model.h"
 #include "pooling.h"
+#include "row_check.h"
 
 namespace {
 
@@ -28,6 +30,8 @@ using namespace graft;
 /// Batches run whole, several at once, all on one shared network. A batch is always padded to `batch` images,
 /// so a row depends neither on its place nor on its neighbours. Images of several sizes are allowed as far as
 /// the model takes them: each size makes a batch of its own.
+///
+/// Some rows are computed twice (RowCheck); one that differs ends the run.
 ///
 /// Rejects: `wrong-type` (not an image), `model-input` (a size that the model does not take). Throws Error
 /// when the file is no usable model or the model's output is not one row per image.
@@ -42,6 +46,8 @@ class TorchBackbone final : public BatchTransform {
         warn_(context.warn),
         model_(open_model(context.params)),
         normalizer_(nn::normalizer_of(context.params, model_)),
+        check_(context.seed, nn::Tolerance::of(context.params.get<std::string>("precision")).wrong,
+               cure_for(context.params.get<std::string>("engine"))),
         planned_(plan_batches(context, usual_side(model_),
                               [&](int threads) { return make_engine(context, model_, threads); })) {
     model_.weights.clear();  // the engine has its own, in a layout of its own
@@ -53,7 +59,11 @@ class TorchBackbone final : public BatchTransform {
   std::size_t concurrency() const override {
     return static_cast<std::size_t>(planned_.plan.concurrent_batches);
   }
-  Value facts() const override { return planned_.plan.facts; }
+  Value facts() const override {
+    Value facts = planned_.plan.facts;
+    facts["checked"] = check_.facts();
+    return facts;
+  }
 
   void apply(std::span<const Item> items, BatchOutput& out) const override {
     std::map<std::pair<int, int>, std::vector<std::size_t>> by_size;  // height, width
@@ -78,28 +88,61 @@ class TorchBackbone final : public BatchTransform {
       normalizer_.pack(items[members[i]].image(), pixels.get() + i * one);
     std::fill(pixels.get() + members.size() * one, pixels.get() + batch_ * one, 0.0f);
     try {
-      const std::vector<Tensor> values = planned_.engine->run(pixels.get(), height, width);
-      for (std::size_t i = 0; i < members.size(); ++i) hand_out(values, i, members[i], out);
+      const std::vector<std::vector<Tensor>> rows =
+          rows_of(planned_.engine->run(pixels.get(), height, width), members.size());
+      check(items, members, height, width, pixels.get(), rows);
+      for (std::size_t i = 0; i < members.size(); ++i)
+        for (std::size_t port = 0; port < rows[i].size(); ++port) out.set(members[i], rows[i][port], port);
     } catch (const nn::UnfitInput& fault) {
       if (!told_.exchange(true)) warn_(fault.what());
       for (const std::size_t i : members) out.reject(i, "model-input", fault.what());
     }
   }
 
-  /// Image `i` of the batch: its values to the ports of item `member`.
-  void hand_out(const std::vector<Tensor>& values, std::size_t i, std::size_t member,
-                BatchOutput& out) const {
-    std::vector<Tensor> rows;
-    for (const Tensor& value : values) {
-      const Shape shape(value.shape.begin() + 1, value.shape.end());
-      rows.push_back(pooled(value.as<float>() + static_cast<std::int64_t>(i) * elements(shape), shape,
-                            pooling_, gem_power_));
+  /// The first `count` images of a batch: the row of each for every port.
+  std::vector<std::vector<Tensor>> rows_of(const std::vector<Tensor>& values, std::size_t count) const {
+    std::vector<std::vector<Tensor>> out(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      for (const Tensor& value : values) {
+        const Shape shape(value.shape.begin() + 1, value.shape.end());
+        out[i].push_back(pooled(value.as<float>() + static_cast<std::int64_t>(i) * elements(shape), shape,
+                                pooling_, gem_power_));
+      }
+      if (concatenate_) out[i] = {joined(out[i])};
+      if (unit_length_)
+        for (const Tensor& row : out[i]) normalise_length(row);
     }
-    if (concatenate_) rows = {joined(rows)};
-    for (std::size_t port = 0; port < rows.size(); ++port) {
-      if (unit_length_) normalise_length(rows[port]);
-      out.set(member, std::move(rows[port]), port);
+    return out;
+  }
+
+  /// `pixels`: of the members, one behind the other.
+  void check(std::span<const Item> items, const std::vector<std::size_t>& members, int height, int width,
+             const float* pixels, const std::vector<std::vector<Tensor>>& rows) const {
+    const std::vector<std::size_t> chosen = check_.choose(items, members, height, width);
+    if (chosen.empty()) return;
+    const std::size_t one = 3 * static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
+    std::vector<float> images;
+    for (const std::size_t i : chosen) images.insert(images.end(), pixels + i * one, pixels + (i + 1) * one);
+    const auto count = static_cast<int>(chosen.size());
+    std::vector<Tensor> values = planned_.engine->run_plainly(images.data(), count, height, width);
+    std::vector<std::vector<Tensor>> again;
+    if (!values.empty()) {
+      again = rows_of(values, chosen.size());
+    } else {  // an engine that has one way only: beside copies of itself
+      for (std::size_t c = 0; c < chosen.size(); ++c) {
+        std::vector<float> copies;
+        for (std::size_t i = 0; i < batch_; ++i)
+          copies.insert(copies.end(), images.data() + c * one, images.data() + (c + 1) * one);
+        again.push_back(rows_of(planned_.engine->run(copies.data(), height, width), batch_).back());
+      }
     }
+    check_.compare(items, members, chosen, rows, again);
+  }
+
+  static std::string cure_for(const std::string& engine) {
+    return engine == "torch"
+               ? "export the model again after model.eval(), or compare what it gives on another machine"
+               : "resume with `engine: torch`, which stores them apart, and report the network";
   }
 
   static std::optional<int> usual_side(const nn::Model& model) {
@@ -135,6 +178,7 @@ class TorchBackbone final : public BatchTransform {
   const std::function<void(const std::string&)> warn_;
   nn::Model model_;
   const Normalizer normalizer_;
+  mutable RowCheck check_;
   const PlannedEngine planned_;
   mutable std::atomic<bool> told_{false}, size_told_{false};
 };

@@ -293,6 +293,23 @@ TEST_F(ReuseTest, WhatDoesNotShowInTheRowsComputesNothing) {
   }
 }
 
+TEST_F(ReuseTest, WhatTheConfigDemandsIsCheckedThoughNothingIsComputed) {
+  const auto error_with = [&](const std::string& change) {
+    const ProgramResult result = run_program(
+        {"run", "config.yaml", "--out", folder_ / "demands", "--store", folder_ / "store", "--set", change},
+        folder_ / "project");
+    EXPECT_EQ(result.exit_code == 0, result.err.find("error: ") == std::string::npos) << result.err;
+    return result.err;
+  };
+  const std::string zeros(64, '0');
+  EXPECT_THAT(error_with("net.sha256=\"" + zeros + "\""),
+              AllOf(HasSubstr("'net' (torch_backbone"),
+                    HasSubstr("backbone.safetensors: expected SHA-256 " + zeros)));
+  EXPECT_THAT(error_with("net.sha256=abc"), HasSubstr("sha256: expected 64 hexadecimal digits, got 'abc'"));
+  EXPECT_THAT(error_with("net.device=cuda:77"), HasSubstr("device: 'cuda:77' "));
+  expect_counts(run({"--set", "net.device=cpu"}), 0);
+}
+
 TEST_F(ReuseTest, NamesAndOrderOfTheStagesComputeNothing) {
   folder_.write("project/config.yaml", kSameRows);
   const Outcome outcome = run();

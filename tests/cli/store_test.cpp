@@ -90,6 +90,36 @@ TEST_F(StoreTest, ListsTablesInWordsAndAsJson) {
   EXPECT_EQ(tables[0]["uses"][0]["folder"], (folder_ / "out").string());
 }
 
+TEST_F(StoreTest, TablesThatAFormerVersionMayHaveMadeWrongAreNamed) {
+  run();
+  EXPECT_THAT(store({"ls"}).out, ::testing::Not(HasSubstr("may be wrong")));
+  EXPECT_EQ(json::parse(store({"ls", "--json"}).out)[0]["may_be_wrong"], json::array());
+  // The same plugin in a later version, which knows of an error of the former ones.
+  const fs::path plugins = fs::path(GRAFT_PROGRAM).parent_path() / "graft-plugins";
+  fs::create_directory(folder_ / "later");
+  fs::copy_file(plugins / "pixel_table.so", folder_ / "later/pixel_table.so");
+  json schema = json::parse(slurp(plugins / "pixel_table.json"));
+  const auto ls = [&](const std::string& before, const char* option) {
+    schema["known_faults"] = {{{"before", before}, {"text", "rows of odd images were turned"}}};
+    folder_.write("later/pixel_table.json", schema.dump());
+    std::vector<std::string> arguments{"ls", "--plugin-dir", folder_ / "later"};
+    if (*option != 0) arguments.emplace_back(option);
+    return store(arguments).out;
+  };
+  EXPECT_THAT(
+      ls("1.10.0", ""),
+      HasSubstr("\n  may be wrong (pixel_table 1.0.0, corrected in 1.10.0: rows of odd images were turned); "
+                "not used; once its runs have been repeated, graft store gc --unreferenced removes it\n"));
+  EXPECT_EQ(json::parse(ls("1.0.1", "--json"))[0]["may_be_wrong"],
+            json::array({"pixel_table 1.0.0, corrected in 1.0.1: rows of odd images were turned"}));
+  EXPECT_THAT(ls("1.0.0", ""), ::testing::Not(HasSubstr("may be wrong")));
+  ls("2.0.0", "");
+  const ProgramResult exported =
+      store({"export", "rows", folder_ / "rows.npy", "--plugin-dir", folder_ / "later"});
+  EXPECT_EQ(exported.exit_code, 0);
+  EXPECT_THAT(exported.err, HasSubstr(" may be wrong (pixel_table 1.0.0, corrected in 2.0.0: "));
+}
+
 TEST_F(StoreTest, VerifyProvesThatInputsAndOutcomesAddUp) {
   run();
   const ProgramResult sound = store({"verify"});

@@ -31,6 +31,20 @@ Stage& StageFactory::get(std::size_t index) {
   return *slot;
 }
 
+void StageFactory::inspect(std::size_t index) {
+  const StagePlan& stage = plan_.stages[index];
+  if (!stage.schema.inspects) return;
+  try {
+    const auto inspect = registry_.open(stage.schema.name).inspect;
+    if (inspect == nullptr) return;
+    const Inspection found = inspect(context(stage.id, stage.params));
+    // Texts name the parameter, or the file that it names.
+    if (!found.faults.empty()) throw Error(found.faults.front().text);
+  } catch (const std::exception& e) {
+    throw Error(fmt::format("{}: {}", stage.label(), e.what()));
+  }
+}
+
 Service& StageFactory::service(const std::string& plugin) {
   return open_service(registry_, services_, plugin,
                       [this](const std::string& id, const Params& params) { return context(id, params); });

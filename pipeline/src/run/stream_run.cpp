@@ -109,6 +109,9 @@ void StreamRun::run(Workers& workers) {
       } catch (const std::exception& e) {
         throw Error(fmt::format("{}: {}", plan_.stages[i].label(), e.what()));
       }
+  } else {
+    for (std::size_t i = 0; i < plan_.stages.size(); ++i)
+      if (plan_.stages[i].source == source_index_) factory_.inspect(i);
   }
   if (!result_.fatal.empty()) throw Error(result_.fatal);
   account();

@@ -51,6 +51,13 @@ class Engine {
   /// with one row per image.
   virtual std::vector<Tensor> run(const float* images, int height, int width) const = 0;
 
+  /// The values of each of `count` images by the plainest way that the engine has, one image at a time: what
+  /// `run` is checked against, slow. By default, and where an engine has only one way: nothing.
+  virtual std::vector<Tensor> run_plainly(const float* /*images*/, int /*count*/, int /*height*/,
+                                          int /*width*/) const {
+    return {};
+  }
+
   /// Called once on each thread before run.
   virtual void enter_thread() const {}
   /// False: on a GPU.
@@ -77,6 +84,8 @@ class TorchService : public EngineService {
  public:
   /// Whether LibTorch sees a GPU.
   virtual bool sees_gpu() const = 0;
+  /// Throws Error, saying what there is, for a device ("cpu", "cuda", "cuda:1") that is not there.
+  virtual void require_device(const std::string& name) const = 0;
   /// The network in a TorchScript file as data, with its weights, up to what the options' taps want. Nothing
   /// when an operation in it is none that Architecture knows. Throws Error for a file that cannot be loaded.
   virtual std::optional<Described> described(const Model& torchscript,

@@ -4,13 +4,12 @@
 #include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
+#include <map>
 #include <mutex>
 #include <utility>
 
 #include <graft/error.h>
-#include <graft/random.h>
+#include <network/engine_check.h>
 
 #include "align_channels.h"
 #include "device.h"
@@ -56,6 +55,7 @@ Module fused(const Module& plain) {
   auto graph = copy.get_method("forward").graph();
   fold_padding(graph);
   align_channels(graph);
+  avoid_filler(graph);
   return torch::jit::optimize_for_inference(copy);
 }
 
@@ -65,7 +65,7 @@ std::string text_of(at::IntArrayRef sizes) {
 
 class TorchEngine final : public nn::Engine {
  public:
-  TorchEngine(const Model& model, EngineOptions options, bool fuse)
+  TorchEngine(const Model& model, EngineOptions options, const Optimise* optimise)
       : name_(model.name),
         options_(std::move(options)),
         device_(options_.device),
@@ -75,10 +75,10 @@ class TorchEngine final : public nn::Engine {
     try {
       module = device_.place(module);
       plain_ = Program(module);
-      if (!fuse) return;
+      if (optimise == nullptr) return;
       const Module folded = frozen(module);
       try {
-        fast_ = Program(device_.is_cpu() ? fused(folded) : folded);
+        fast_ = Program(*optimise ? (*optimise)(folded) : device_.is_cpu() ? fused(folded) : folded);
         has_fast_ = true;
       } catch (const std::exception& fault) {
         options_.warn(
@@ -93,12 +93,35 @@ class TorchEngine final : public nn::Engine {
   bool on_cpu() const override { return device_.is_cpu(); }
 
   std::vector<Tensor> run(const float* images, int height, int width) const override {
+    return tensors(program(height, width), images, options_.batch, height, width);
+  }
+
+  std::vector<Tensor> run_plainly(const float* images, int count, int height, int width) const override {
+    const std::size_t one = 3 * static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
+    std::vector<Tensor> out;
+    for (int i = 0; i < count; ++i) {
+      const std::vector<Tensor> values = alone(images + static_cast<std::size_t>(i) * one, height, width);
+      for (std::size_t output = 0; output < values.size(); ++output) {
+        const Tensor& value = values[output];
+        if (i == 0) {
+          Shape shape = value.shape;
+          shape[0] = count;
+          out.push_back(Tensor::allocate(DType::F32, shape));
+        }
+        std::copy_n(value.as<float>(), value.size(), out.at(output).as<float>() + i * value.size());
+      }
+    }
+    return out;
+  }
+
+ private:
+  std::vector<Tensor> tensors(const Program& program, const float* images, int count, int height,
+                              int width) const {
     // Guards are thread-local, so it must be here and not where the model is loaded.
     const c10::InferenceMode inference;
-    const at::Tensor input =
-        at::from_blob(const_cast<float*>(images), {options_.batch, 3, height, width}, at::kFloat);
+    const at::Tensor input = at::from_blob(const_cast<float*>(images), {count, 3, height, width}, at::kFloat);
     std::vector<Tensor> out;
-    for (const at::Tensor& value : compute(program(height, width), input)) {
+    for (const at::Tensor& value : compute(program, input)) {
       auto owner = std::make_shared<at::Tensor>(value);
       Tensor tensor;
       tensor.shape.assign(owner->sizes().begin(), owner->sizes().end());
@@ -109,7 +132,24 @@ class TorchEngine final : public nn::Engine {
     return out;
   }
 
- private:
+  /// One image through the network as it stands. A model may want two images at least, since it squeezes the
+  /// axis of one away, or the number that it was traced with: they are then copies of the image.
+  std::vector<Tensor> alone(const float* image, int height, int width) const {
+    const std::size_t one = 3 * static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
+    for (const int count : {1, 2, options_.batch}) {
+      std::vector<float> copies;
+      for (int i = 0; i < count; ++i) copies.insert(copies.end(), image, image + one);
+      try {
+        std::vector<Tensor> values = tensors(plain_, copies.data(), count, height, width);
+        for (Tensor& value : values) value.shape[0] = 1;
+        return values;
+      } catch (const std::exception&) {
+        if (count >= options_.batch) throw;
+      }
+    }
+    throw Error(name_ + ": takes no batch");  // not reached: the last number is the batch
+  }
+
   /// Float tensors on the CPU from whatever the model gave.
   Outputs outputs_of(const c10::IValue& value, std::int64_t batch) const {
     std::vector<c10::IValue> values{value};
@@ -146,55 +186,58 @@ class TorchEngine final : public nn::Engine {
     return outputs_of(value, input.size(0));
   }
 
-  /// Whether the fused network gives for this size what the plain one gives.
-  bool agrees(int height, int width) const {
-    at::Tensor noise = at::empty({options_.batch, 3, height, width});
-    Random random(1);
-    float* values = noise.data_ptr<float>();
-    for (std::int64_t i = 0; i < noise.numel(); ++i)
-      values[i] = static_cast<float>(random.uniform(-2.0, 2.0));
-
-    const std::int64_t some = std::min(options_.batch, 2);  // not one: a model may squeeze that away
-    const Outputs wanted = compute(plain_, noise.narrow(0, 0, some));
-    Outputs got;
+  void require_independence(const nn::EngineCheck& check, const nn::RunImages& alone,
+                            const nn::RunImages& plain, double allowed) const {
+    std::optional<std::string> why;
     try {
-      got = compute(fast_, noise);
+      // Few images do where batches are the fused network's.
+      why = check.dependence(alone, plain, has_fast_ ? std::min(options_.batch, 3) : options_.batch, allowed);
+    } catch (const std::exception&) {
+      if (!has_fast_ || options_.batch <= 3) throw;
+      why = check.dependence(alone, plain, options_.batch, allowed);
+    }
+    if (why) throw Error(fmt::format("{}: {}", name_, *why));
+  }
+
+  /// Whether the fused network gives for this size what the plain one gives, image by image. `thorough`: of
+  /// the first sizes, for which the plain one itself is held to give an image the same whatever is beside it.
+  bool is_fast_right(int height, int width, bool thorough) const {
+    const nn::Tolerance tolerance = nn::Tolerance::of(options_.precision);
+    const auto by = [&](const Program& program) -> nn::RunImages {
+      return [this, &program, height, width](const float* images, int count) {
+        return tensors(program, images, count, height, width);
+      };
+    };
+    const nn::RunImages one_by_one = [&](const float* images, int) { return alone(images, height, width); };
+    const nn::EngineCheck check(one_by_one, options_.batch, height, width, thorough);
+    if (thorough) require_independence(check, one_by_one, by(plain_), tolerance.wrong);
+    if (!has_fast_) return false;
+    try {
+      const auto found = check.difference(by(fast_), by(plain_), tolerance.trusted);
+      if (!found) return true;
+      options_.warn(fmt::format(
+          "{}: the fused network is wrong for {} x {} images ({}); the plain one is used, which is "
+          "slower",
+          name_, width, height, *found));
     } catch (const UnfitInput& fault) {
       options_.warn(
           fmt::format("{}: the fused network fails where the plain one works ({}); the plain one is used",
                       name_, fault.what()));
-      return false;
     }
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-      const at::Tensor part = got.at(i).narrow(0, 0, some);
-      const double scale = wanted[i].abs().max().item<double>();
-      const double off =
-          part.sizes() == wanted[i].sizes() ? (part - wanted[i]).abs().max().item<double>() : INFINITY;
-      const double allowed = options_.precision == "bf16" ? 5e-2 : 1e-3;
-      if (off <= allowed * scale || !std::isfinite(scale)) continue;
-      options_.warn(
-          fmt::format("{}: the fused network is off by {:.1e} of {:.1e} for {} x {} images; the plain one is "
-                      "used, which is slower",
-                      name_, off, scale, width, height));
-      return false;
-    }
-    return true;
+    return false;
   }
 
   const Program& program(int height, int width) const {
-    if (!has_fast_) return plain_;
     const std::lock_guard lock(mutex_);
-    const auto [at, is_new] = use_fast_.try_emplace({height, width}, false);
-    if (is_new) {
-      try {
-        at->second = agrees(height, width);
-      } catch (...) {
-        use_fast_.erase(at);
-        throw;
-      }
-    }
-    return at->second ? fast_ : plain_;
+    const auto known = use_fast_.find({height, width});
+    if (known != use_fast_.end()) return known->second ? fast_ : plain_;
+    const bool thorough = use_fast_.size() < kThoroughSizes;
+    const bool right = (has_fast_ || thorough) && is_fast_right(height, width, thorough);
+    use_fast_[{height, width}] = right;
+    return right ? fast_ : plain_;
   }
+
+  static constexpr std::size_t kThoroughSizes = 2;
 
   const std::string name_;
   const EngineOptions options_;
@@ -209,11 +252,12 @@ class TorchEngine final : public nn::Engine {
 }  // namespace
 
 std::unique_ptr<nn::Engine> make_torch_engine(const Model& model, EngineOptions options) {
-  return std::make_unique<TorchEngine>(model, std::move(options), false);
+  return std::make_unique<TorchEngine>(model, std::move(options), nullptr);
 }
 
-std::unique_ptr<nn::Engine> make_fused_engine(const Model& model, EngineOptions options) {
-  return std::make_unique<TorchEngine>(model, std::move(options), true);
+std::unique_ptr<nn::Engine> make_fused_engine(const Model& model, EngineOptions options,
+                                              const Optimise& optimise) {
+  return std::make_unique<TorchEngine>(model, std::move(options), &optimise);
 }
 
 }  // namespace graft

@@ -245,6 +245,191 @@ TEST_F(TorchTest, FusedBackboneEqualsThePlainModel) {
   EXPECT_THAT(warnings, ::testing::IsEmpty());  // the fused program was good enough to be used
 }
 
+/// As MobileNet v3: hardswish behind convolutions, squeeze-and-excitation, a residual sum; with a number of
+/// channels that neither blocks of 8 nor of 16 divide. `seen`: somebody sees the channels of the block.
+Module small_mobilenet_v3(std::int64_t channels, bool seen) {
+  at::manual_seed(4);
+  const std::string c = std::to_string(channels);
+  return module_of(
+      "def forward(self, x):\n"
+      "    a = torch.hardswish(torch.conv2d(x, self.w1, self.b, [2, 2], [1, 1], [1, 1], 1))\n"
+      "    d = torch.hardswish(torch.conv2d(a, self.w2, self.b, [1, 1], [1, 1], [1, 1], " +
+          c +
+          "))\n"
+          "    s = torch.adaptive_avg_pool2d(d, [1, 1])\n"
+          "    s = torch.relu(torch.conv2d(s, self.w3, None, [1, 1], [0, 0], [1, 1], 1))\n"
+          "    s = torch.hardsigmoid(torch.conv2d(s, self.w4, self.b, [1, 1], [0, 0], [1, 1], 1))\n"
+          "    e = torch.conv2d(d * s, self.w5, self.b, [1, 1], [0, 0], [1, 1], 1)\n"
+          "    f = torch.hardtanh(torch.clamp(e + a, -1.0, 3.0), -0.5, 2.5)\n"
+          "    g = torch.hardswish(torch.conv2d(f, self.w6, None, [2, 2], [1, 1], [1, 1], 1))\n"
+          "    return " +
+          std::string(seen ? "torch.cat([torch.mean(g, [2, 3]), torch.mean(f, [2, 3])], 1)\n"
+                           : "torch.mean(g, [2, 3])\n"),
+      {{"w1", at::randn({channels, 3, 3, 3})},
+       {"b", at::randn({channels})},
+       {"w2", at::randn({channels, 1, 3, 3})},
+       {"w3", at::randn({4, channels, 1, 1})},
+       {"w4", at::randn({channels, 4, 1, 1})},
+       {"w5", at::randn({channels, channels, 1, 1}) / 4},
+       {"w6", at::randn({channels + 4, channels, 3, 3}) / 8}});
+}
+
+TEST_F(TorchTest, ChannelsOfSqueezeAndExcitationGrowTogether) {
+  const c10::InferenceMode inference;
+  const at::Tensor x = at::randn({3, 3, 15, 17});
+  for (const std::int64_t channels : {12, 20, 24}) {
+    const Module plain = torch::jit::freeze(small_mobilenet_v3(channels, false));
+    const Module changed = plain.clone();
+    const auto graph = changed.get_method("forward").graph();
+    // w1, w2, w4 and w5, then w3; w6's channels are what the model returns.
+    EXPECT_EQ(align_channels(graph), 5) << channels;
+    EXPECT_EQ(avoid_filler(graph), (channels + 4) % 16 == 0 ? 0 : 1) << channels;
+    const at::Tensor wanted = Program(plain).run(x).toTensor(), got = Program(changed).run(x).toTensor();
+    ASSERT_EQ(got.sizes(), wanted.sizes());
+    EXPECT_LE(relative_error(got, wanted), 1e-6) << channels;
+  }
+}
+
+TEST_F(TorchTest, WhereChannelsAreSeenTheFunctionsAreWrittenOtherwise) {
+  const c10::InferenceMode inference;
+  const at::Tensor x = at::randn({3, 3, 15, 17});
+  const Module plain = torch::jit::freeze(small_mobilenet_v3(20, true));
+  const Module changed = plain.clone();
+  const auto graph = changed.get_method("forward").graph();
+  EXPECT_EQ(align_channels(graph), 1);  // of the squeeze alone
+  EXPECT_EQ(avoid_filler(graph), 6);    // hardswish of a, d, g; hardsigmoid, clamp, hardtanh
+  EXPECT_EQ(avoid_filler(graph), 0);
+  EXPECT_LE(relative_error(Program(changed).run(x).toTensor(), Program(plain).run(x).toTensor()), 1e-6);
+}
+
+TEST_F(TorchTest, AMapThatIsSpreadOverChannelsIsNotWidened) {
+  const Module module = torch::jit::freeze(module_of(
+      "def forward(self, x):\n    a = torch.conv2d(x, self.w, None)\n    m = "
+      "torch.sigmoid(torch.conv2d(x, self.m, None))\n    return torch.conv2d(a * m, self.v, None)\n",
+      {{"w", at::randn({24, 3, 1, 1})}, {"m", at::randn({1, 3, 1, 1})}, {"v", at::randn({8, 24, 1, 1})}}));
+  EXPECT_EQ(align_channels(module.get_method("forward").graph()), 0);
+}
+
+/// The error that this is about: LibTorch's optimiser left the last channels of the last image as they were.
+TEST_F(TorchTest, EveryImageOfEveryBatchEqualsTheImageAlone) {
+  const c10::InferenceMode inference;
+  for (const std::int64_t channels : {12, 20, 24, 40, 72})
+    for (const bool seen : {false, true})
+      for (const int batch : {1, 2, 3, 8}) {
+        const Module model = small_mobilenet_v3(channels, seen);
+        model.save(file("m.pt"));
+        std::vector<std::string> warnings;
+        const auto engine = fused(file("m.pt"), batch, [&](const std::string& w) { warnings.push_back(w); });
+        for (const int side : {32, 23}) {
+          const at::Tensor x = at::randn({batch, 3, side, side});
+          const Tensor got = engine->run(x.data_ptr<float>(), side, side).at(0);
+          for (int i = 0; i < batch; ++i) {
+            const at::Tensor wanted = Program(model).run(x.narrow(0, i, 1)).toTensor();
+            EXPECT_LE(
+                relative_error(at::from_blob(got.as<float>() + i * wanted.numel(), wanted.sizes()), wanted),
+                1e-5)
+                << channels << (seen ? ", seen, " : ", ") << "image " << i << " of " << batch;
+          }
+        }
+        EXPECT_THAT(warnings, ::testing::IsEmpty()) << "the optimised program was right, and used";
+      }
+}
+
+/// The model, wrong for one image of a batch of that size.
+Optimise wrong_at(int place, int batch) {
+  return [=](const Module&) {
+    const std::string at = std::to_string(place);
+    return module_of(
+        "def forward(self, x):\n    y = torch.mean(x, [2, 3])\n    z = torch.zeros_like(y)\n    if "
+        "x.size(0) == " +
+            std::to_string(batch) + ":\n        z[" + at + "] = 0.01\n    return y + z\n",
+        {});
+  };
+}
+
+TEST_F(TorchTest, AnOptimisedProgramIsNotUsedWhenAnyImageOfABatchIsWrong) {
+  module_of("def forward(self, x):\n    return torch.mean(x, [2, 3])\n", {}).save(file("m.pt"));
+  nn::Model model;
+  model.name = model.torchscript = file("m.pt");
+  const auto run = [&](int batch, const Optimise& optimise, std::vector<std::string>& warnings) {
+    nn::EngineOptions options;
+    options.batch = batch;
+    options.warn = [&](const std::string& text) { warnings.push_back(text); };
+    const at::Tensor x = at::randn({batch, 3, 6, 6});
+    const Tensor got = make_fused_engine(model, options, optimise)->run(x.data_ptr<float>(), 6, 6).at(0);
+    return (at::from_blob(got.data, {batch, 3}) - x.mean({2, 3})).abs().max().item<double>();
+  };
+  for (const int batch : {1, 2, 3, 8, 11})
+    for (const int wrong : {1, 2, 3, batch})
+      for (int place = 0; place < wrong; ++place) {
+        std::vector<std::string> warnings;
+        EXPECT_LE(run(batch, wrong_at(place, wrong), warnings), 1e-6);
+        EXPECT_THAT(warnings, ::testing::ElementsAre(StartsWith(
+                                  file("m.pt") + ": the fused network is wrong for 6 x 6 images (image " +
+                                  std::to_string(place + 1) + " of a batch of " + std::to_string(wrong) +
+                                  " is off by ")));
+      }
+  std::vector<std::string> warnings;
+  run(8, wrong_at(0, 100), warnings);  // never wrong: used
+  EXPECT_THAT(warnings, ::testing::IsEmpty());
+}
+
+TEST_F(TorchTest, AModelInTrainingModeIsRefused) {
+  // As traced without .eval(): the flag is a constant in the graph.
+  const auto source = [](const char* value) {
+    return std::string(
+               "def forward(self, x):\n    y = torch.conv2d(x, self.w, None, [2, 2], [1, 1], [1, 1], 1)\n"
+               "    return torch.mean(") +
+           value + ", [2, 3])\n";
+  };
+  const std::vector<std::pair<std::string, at::Tensor>> tensors = {
+      {"w", at::randn({8, 3, 3, 3})}, {"mean", at::zeros({8})}, {"var", at::ones({8})}};
+  const Module norm = module_of(
+      source("torch.relu(torch.batch_norm(y, None, None, self.mean, self.var, True, 0.1, 1e-5, False))"),
+      tensors);
+  const Module dropout = module_of(source("torch.dropout(y, 0.5, True)"), tensors);
+  for (const bool fuse : {false, true})
+    for (const int batch : {1, 4, 16}) {
+      nn::Model model;
+      model.name = model.torchscript = file("m.pt");
+      nn::EngineOptions options;
+      options.batch = batch;
+      options.warn = [](const std::string&) {};
+      const at::Tensor x = at::randn({batch, 3, 32, 32});
+      const auto error = [&] {
+        return error_of([&] {
+          (fuse ? make_fused_engine(model, options) : make_torch_engine(model, options))
+              ->run(x.data_ptr<float>(), 32, 32);
+        });
+      };
+      norm.save(file("m.pt"));
+      EXPECT_THAT(
+          error(),
+          AllOf(StartsWith(file("m.pt") +
+                           ": the features of an image depend on its neighbours in the batch (image 1"),
+                HasSubstr(
+                    "): it was probably traced in training mode; call model.eval() before torch.jit.trace or "
+                    "torch.jit.script, and export it again")))
+          << fuse << batch;
+      dropout.save(file("m.pt"));
+      EXPECT_THAT(error(),
+                  AllOf(StartsWith(file("m.pt") + ": the features of an image change from call to call ("),
+                        HasSubstr("dropout is active")))
+          << fuse << batch;
+    }
+}
+
+TEST_F(TorchTest, ModelsThatSqueezeOrWantANumberOfImagesStillRun) {
+  const at::Tensor x = at::randn({4, 3, 6, 6});
+  for (const auto& [source, values] :
+       {std::pair{"def forward(self, x):\n    return torch.squeeze(torch.mean(x, [2, 3], True))\n", 3},
+        std::pair{"def forward(self, x):\n    return torch.relu(x).view([4, -1])\n", 108}}) {
+    module_of(source, {}).save(file("m.pt"));
+    const auto engine = fused(file("m.pt"), 4, [](const std::string& text) { ADD_FAILURE() << text; });
+    EXPECT_EQ(engine->run(x.data_ptr<float>(), 6, 6).at(0).shape, (Shape{4, values}));
+  }
+}
+
 /// What a described script computes, layer by layer; undefined where it cannot be described.
 at::Tensor described(const std::string& path, const at::Tensor& x, std::vector<std::string> taps = {},
                      std::optional<std::uint64_t> seed = {}) {

@@ -1,0 +1,58 @@
+#include "plugin/known_faults.h"
+
+#include <charconv>
+#include <string_view>
+
+#include <fmt/format.h>
+
+namespace graft {
+namespace {
+
+/// The first number of "1.10.0", which is taken off; 0 where there is none.
+int take_number(std::string_view& version) {
+  int number = 0;
+  std::from_chars(version.data(), version.data() + version.size(), number);
+  const auto dot = version.find('.');
+  version.remove_prefix(dot == std::string_view::npos ? version.size() : dot + 1);
+  return number;
+}
+
+std::string text_of(const Value* value) {
+  return value != nullptr && value->is_string() ? value->as_string() : std::string();
+}
+
+}  // namespace
+
+bool is_version_below(std::string_view a, std::string_view b) {
+  while (!a.empty() || !b.empty()) {
+    const int x = take_number(a), y = take_number(b);
+    if (x != y) return x < y;
+  }
+  return false;
+}
+
+std::vector<std::string> known_faults(const Value& description, const Registry& registry) {
+  std::vector<std::string> out;
+  const auto look = [&](const std::string& name, const std::string& version) {
+    const Registry::Plugin* plugin = registry.find(name);
+    if (plugin == nullptr || version.empty()) return;
+    for (const KnownFault& fault : plugin->schema.known_faults)
+      if (is_version_below(version, fault.before))
+        out.push_back(fmt::format("{} {}, corrected in {}: {}", name, version, fault.before, fault.text));
+  };
+  const Value* stages = description.find("stages");
+  if (stages == nullptr || !stages->is_list()) return out;
+  for (const Value& stage : stages->as_list()) {
+    if (!stage.is_map()) continue;
+    look(text_of(stage.find("plugin")), text_of(stage.find("version")));
+    const Value* services = stage.find("services");
+    if (services == nullptr || !services->is_map()) continue;
+    for (const auto& [name, versions] : services->as_map()) {
+      const std::string text = text_of(&versions);  // "1.0.0 libtorch 1.13.1"
+      look(name, text.substr(0, text.find(' ')));
+    }
+  }
+  return out;
+}
+
+}  // namespace graft
