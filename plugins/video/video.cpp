@@ -69,9 +69,11 @@ class Video final : public graft::Source {
     current_ = frames_[catalog_.found_at(position_)];
     entry = catalog_.entry(position_++);
     const auto& video = videos_[current_.video];
+    // What is remembered of a frame that version 1.0.0 rotated in the wrong direction is not used.
     if (!video.fault)
       entry.payload = graft::FileRef{root_ + "/" + video.file.path, video.file.size, video.file.mtime_ns,
-                                     std::to_string(current_.frame), video.file.ctime_ns};
+                                     std::to_string(current_.frame) + (video.upright ? "" : " as shown"),
+                                     video.file.ctime_ns};
     return true;
   }
 
@@ -97,6 +99,7 @@ class Video final : public graft::Source {
   struct Listed {
     graft::source::FoundFile file;
     std::optional<Reject> fault;  ///< Why it has no frames.
+    bool upright = true;          ///< Frames are shown as they are stored.
   };
   struct Frame {
     std::uint32_t video = 0;
@@ -107,9 +110,11 @@ class Video final : public graft::Source {
            const graft::Params& params) {
     const auto video = static_cast<std::uint32_t>(videos_.size());
     const std::string path = file.path;
-    videos_.push_back({std::move(file), {}});
+    videos_.push_back({std::move(file), {}, true});
     try {
-      for (const std::uint64_t frame : frames_of(path, params)) {
+      VideoFile opened(root_ + "/" + path, max_pixels_);
+      videos_.back().upright = opened.orientation() == Orientation{};
+      for (const std::uint64_t frame : frames_of(opened, params)) {
         char number[24];
         std::snprintf(number, sizeof number, "#%06llu", static_cast<unsigned long long>(frame));
         catalog_.add(path + number, place.labels, place.split, frames_.size(), path);
@@ -123,8 +128,7 @@ class Video final : public graft::Source {
   }
 
   /// The frames that `every`, `fps` and `max_frames` choose, in order.
-  std::vector<std::uint64_t> frames_of(const std::string& path, const graft::Params& params) const {
-    VideoFile video(root_ + "/" + path, max_pixels_);
+  static std::vector<std::uint64_t> frames_of(VideoFile& video, const graft::Params& params) {
     double step = params.has("every") ? params.get<double>("every") : 1;
     if (params.has("fps")) {
       if (video.rate() == 0)
@@ -160,7 +164,7 @@ class Video final : public graft::Source {
 }  // namespace
 
 GRAFT_PLUGIN(
-    video, "1.0.0", Video,
+    video, "1.1.0", Video,
     graft::PluginSchema::source("Lists frames of videos: classes and splits from folders.")
         .output("out", graft::PortType::Image, "u8[?,?,3]",
                 "The frames, video by video in the order of their paths; the key is PATH#FRAME.")
