@@ -33,6 +33,7 @@ std::string find(const std::string& root, const std::string& name) {
 class Idx final : public graft::Source {
  public:
   explicit Idx(const graft::StageContext& context) : catalog_(context) {
+    catalog_.labels_are_positions();
     const auto root = context.params.get<std::string>("root");
     for (const Split split : {Split::Train, Split::Test}) {
       const graft::Params part = context.params.object(graft::to_string(split));

@@ -39,24 +39,30 @@ class Video final : public graft::Source {
     VideoFile::set_up();
     graft::source::FolderLabels labels(p);
     graft::source::PathFilter filter(p, "files");
-    graft::source::Skipped skipped;
-    std::size_t taken = 0;
-    for (auto& file : graft::source::list_files(root_, p.get<bool>("follow_symlinks"), skipped)) {
-      if (!filter.takes(file.path)) continue;
-      ++taken;
-      if (const auto place = labels.place(file.path)) add(std::move(file), *place, p);
+    const graft::source::OnSkip skip = [this](const auto& kind, const auto& path, const auto& cure) {
+      catalog_.skipped(kind, path, cure);
+    };
+    std::vector<graft::source::FoundFile> taken;
+    for (auto& file : graft::source::list_files(root_, p.get<bool>("follow_symlinks"), skip)) {
+      labels.see(file.path.substr(0, file.path.find('/')));
+      if (filter.takes(file.path, root_, skip)) taken.push_back(std::move(file));
     }
-    if (taken == 0 && filter.left_out() > 0)
+    if (taken.empty() && filter.left_out() > 0) {
+      catalog_.close();  // warns of what was there instead
       throw Error("expected videos in " + root_ + ", got none: files leaves out " +
-                  plural(filter.left_out(), "file") + ", " + filter.example() + " for one");
-    labels.check_splits(root_);
-    if (videos_.empty())
+                  plural(filter.left_out(), "file"));
+    }
+    labels.find_splits(root_);
+    for (auto& file : taken)
+      if (const auto place = labels.place(file.path)) add(std::move(file), *place, p);
+    labels.report(root_, context.warn, skip);
+    if (videos_.empty()) {
+      catalog_.close();
       throw Error(
           "expected videos in " + std::string(labels.has_classes() ? "the class folders of " : "") + root_ +
           ", got none; the layout is root/CLASS/VIDEO, or root/SPLIT/CLASS/VIDEO with splits; label_from: "
           "none takes videos without a class");
-    labels.tell(root_, context.warn);
-    skipped.tell(context.warn);
+    }
     catalog_.close();
   }
 
@@ -177,7 +183,7 @@ GRAFT_PLUGIN(
                                   "*.ts", "*.wmv", "*.flv", "*.ogv"})
                    .doc("Patterns of the videos: one without a slash is for the name, one with a slash for "
                         "the path "
-                        "below the root, ** crosses slashes."))
+                        "below the root, ** crosses slashes; in either case."))
         .param(graft::integer("every").at_least(1).unit("frames").optional().doc(
             "Take the first frame and every so many after it; left out, without fps: every frame."))
         .param(graft::number("fps")
