@@ -58,8 +58,9 @@ class Archive final : public graft::Source {
                   ", got none; look at layout, splits and label_from");
     }
     if (again_ > 0)
-      context.warn(plural(again_, "member") + " with a name that an earlier member of its archive has, for example " +
-                   twice_ + ": kept as inputs of their own, with keys such as NAME#2");
+      context.warn(plural(again_, "member") +
+                   " with a name that an earlier member of its archive has, for example " + twice_ +
+                   ": kept as inputs of their own, with keys such as NAME#2");
     catalog_.close();
   }
 
@@ -199,7 +200,8 @@ stages:
     plugin: archive
     with: {root: "${SHARDS:-.}", layout: webdataset, splits: {train: "train-*.tar", test: "test-*.tar"}}
   pixels: {plugin: decode, from: images}
-  table: {plugin: pixel_table, from: pixels}
+  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}
 )"))

@@ -131,7 +131,11 @@ class WebDataset final : public Layout {
         imageless_.push_back({graft::source::below(path, dots ? sample.dotted : stem), dots});
         continue;
       }
-      any_label_ = any_label_ || !sample.labels.empty();
+      if (!sample.labels.empty()) {
+        any_label_ = true;
+        numbered_ =
+            numbered_ && sample.has_cls && std::all_of(sample.labels.begin(), sample.labels.end(), is_number);
+      }
       for (Input& image : sample.images) {
         image.labels = sample.labels;
         image.split = split_;
@@ -155,7 +159,8 @@ class WebDataset final : public Layout {
   bool labels_are_positions() const override { return any_label_ && numbered_; }
 
   void report(const std::string& root, const Warn& warn, const graft::source::OnSkip& skip) const override {
-    unused_splits_.warn("name the archives by patterns: splits: {train: \"train-*\", test: \"test-*\"}", warn);
+    unused_splits_.warn("name the archives by patterns: splits: {train: \"train-*\", test: \"test-*\"}",
+                        warn);
     if (!ignored_.empty())
       warn("ignored in " + root + ", because splits does not name " + (ignored_.size() == 1 ? "it" : "them") +
            ": " + joined(ignored_));
@@ -195,10 +200,8 @@ class WebDataset final : public Layout {
     } else if (extension == "cls") {
       sample.labels = one_label(text_of(member));
       sample.has_cls = true;
-      numbered_ = numbered_ && std::all_of(sample.labels.begin(), sample.labels.end(), is_number);
     } else if (extension == "json" && !sample.has_cls) {
       sample.labels = labels_of(member);
-      numbered_ = numbered_ && sample.labels.empty();
     } else if (is_image_extension(graft::source::extension(input.name))) {
       sample.dotted = input.name;
     }

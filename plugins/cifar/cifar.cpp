@@ -159,7 +159,8 @@ GRAFT_PLUGIN(
         .example(R"(name: cifar-example
 stages:
   images: {plugin: cifar, with: {root: "${CIFAR:-.}"}}
-  table: {plugin: pixel_table, from: images}
+  features: {plugin: torch_backbone, from: images, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}
 )"))

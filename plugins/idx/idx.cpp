@@ -149,7 +149,9 @@ GRAFT_PLUGIN(
         .example(R"(name: idx-example
 stages:
   images: {plugin: idx, with: {root: "${MNIST:-.}", shots: 20}}
-  table: {plugin: pixel_table, from: images}
+  pixels: {plugin: resize, from: images}
+  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}
 )"))

@@ -102,7 +102,9 @@ class ImageFolder final : public graft::Source {
       throw Error("expected image files in " + root_ + ", got none: include and exclude leave out " +
                   plural(filter_.left_out(), "file"));
     if (labels_.has_classes() && class_folders_.empty())
-      throw Error("expected one folder per class in " + root_ + ", got none; the layout is root/CLASS/IMAGE, or root/SPLIT/CLASS/IMAGE with splits; label_from: none "
+      throw Error("expected one folder per class in " + root_ +
+                  ", got none; the layout is root/CLASS/IMAGE, or root/SPLIT/CLASS/IMAGE with splits; "
+                  "label_from: none "
                   "takes images without a class");
     throw Error("expected image files in " +
                 std::string(labels_.has_classes() ? "the class folders of " : "") + root_ + ", got none");
@@ -125,11 +127,11 @@ class ImageFolder final : public graft::Source {
     }
     if (others == 0) return;
     std::vector<std::string> counts, patterns;
-    for (const auto& [extension, n] : other) counts.push_back("." + extension + " (" + std::to_string(n) + ")");
+    for (const auto& [extension, n] : other)
+      counts.push_back("." + extension + " (" + std::to_string(n) + ")");
     for (const auto& [extension, n] : images) patterns.push_back("\"*." + extension + "\"");
-    warn(plural(others, "file") + " of " + std::to_string(found.size()) +
-         " with an extension of no image: " + joined(counts) +
-         (images.empty() ? "" : "; include: [" + joined(patterns) + "] takes the rest"));
+    warn(plural(others, "file") + " of " + std::to_string(found.size()) + " with an extension of no image: " +
+         joined(counts) + (images.empty() ? "" : "; include: [" + joined(patterns) + "] takes the rest"));
   }
 
   void tell_empty_folders(const std::vector<Found>& found,
@@ -173,7 +175,8 @@ stages:
     plugin: image_folder
     with: {root: "${PHOTOS:-.}", val_fraction: 0.2, test_fraction: 0.2}
   pixels: {plugin: decode, from: images}
-  table: {plugin: pixel_table, from: pixels}
+  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}
 )"))

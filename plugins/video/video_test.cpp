@@ -311,7 +311,7 @@ TEST_F(Video, SaysWhatIsWrong) {
             "expected videos in the class folders of ROOT, got none; the layout is root/CLASS/VIDEO, or "
             "root/SPLIT/CLASS/VIDEO with splits; label_from: none takes videos without a class");
   folder_.write("c/a.txt", "x");
-  EXPECT_EQ(fault(), "expected videos in ROOT, got none: files leaves out 1 file, c/a.txt for one");
+  EXPECT_EQ(fault(), "expected videos in ROOT, got none: files leaves out 1 file");
   write("c/a.avi", 1);
   EXPECT_EQ(fault("splits: {train: train}"),
             "splits: expected a folder 'train' in ROOT, got only c; name the folders that are there, or "

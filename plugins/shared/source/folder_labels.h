@@ -54,7 +54,7 @@ class FolderLabels {
 
   LabelFrom label_from_;
   std::vector<std::pair<std::string, Split>> splits_;
-  std::vector<std::string> loose_;            ///< Files that are in no class folder.
+  std::vector<std::string> loose_;  ///< Files that are in no class folder.
   UnusedSplits unused_splits_;
   std::set<std::string, std::less<>> top_;  ///< Seen directly in the root.
 };

@@ -116,7 +116,8 @@ std::vector<ParamSpec> PathFilter::parameters() {
               .items(1, 1000)
               .default_list({"*"})
               .doc("Patterns of the files to take: * and ? stop at a slash, ** does not, [a-z] is a set; one "
-                   "without a slash is for the name, one with a slash for the path below the root; in either case."),
+                   "without a slash is for the name, one with a slash for the path below the root; in either "
+                   "case."),
           list("exclude", text(""))
               .or_scalar()
               .default_list({})

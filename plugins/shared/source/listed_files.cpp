@@ -58,8 +58,8 @@ void ListedFiles::close() {
   std::size_t again = 0;
   for (const auto& [path, copies] : copies_) again += copies - 1;
   if (again > 0)
-    warn_(plural(again, "line") + " of " + list_ + " with a path that an earlier line has, " + "for example " + twice_ +
-          ": kept as inputs of their own, with keys such as PATH#2");
+    warn_(plural(again, "line") + " of " + list_ + " with a path that an earlier line has, " +
+          "for example " + twice_ + ": kept as inputs of their own, with keys such as PATH#2");
   if (!splits_given_) unused_splits_.warn("give the list a column split, if these are splits", warn_);
   std::exchange(seen_, {});
   std::exchange(lines_, {});

@@ -58,8 +58,8 @@ std::optional<struct stat> look(const std::string& path, bool follow_symlinks, c
     if (!follow_symlinks) return skip("symbolic link", "follow_symlinks: true follows them");
     if (stat(path.c_str(), &info) != 0) return skip(kDeadLink, kLeadsNowhere);
   }
-  if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) 
-      return skip("special file", "only regular files are images");
+  if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode))
+    return skip("special file", "only regular files are images");
   return info;
 }
 
@@ -82,7 +82,8 @@ class Walk {
       std::string path = relative.empty() ? name : below(relative, name);
       if (name.starts_with('.')) {
         if (name != ".DS_Store" && !name.starts_with("._") && !name.starts_with(".git"))
-          skip_("hidden file or folder", below(root_, path), "its name begins with a dot; rename it to use it");
+          skip_("hidden file or folder", below(root_, path),
+                "its name begins with a dot; rename it to use it");
         continue;
       }
       const auto info = look(below(root_, path), follow_symlinks_, skip_);
