@@ -122,6 +122,10 @@ class ImageList final : public graft::Source {
       context.warn("no column 'label' in " + file_ + " (columns: " + graft::source::joined(header) +
                    "): the images have no class; name its column with label");
     UnusedColumns unused;
+    std::vector<bool> used(header.size());
+    used[*path] = true;
+    if (id) used[id.value()] = true;
+    if (label) used[label.value()] = true;
     while (reader.next(fields)) {
       if (fields.size() != header.size())
         fail(reader.line(), "expected " + graft::source::plural(header.size(), "field") +
@@ -132,7 +136,7 @@ class ImageList final : public graft::Source {
       if (id) line.id = fields[*id];
       if (split) line.split = split_of(line.number, fields[*split]);
       for (std::size_t c = 0; c < header.size() && !split; ++c)
-        if (c != *path && (!id || c != *id) && (!label || c != *label)) unused.see(header[c], fields[c]);
+        if (!used[c]) unused.see(header[c], fields[c]);
       if (labels)
         line.labels = pieces(fields[*labels]);
       else if (label)
