@@ -199,7 +199,7 @@ stages:
   images:
     plugin: archive
     with: {root: "${SHARDS:-.}", layout: webdataset, splits: {train: "train-*.tar", test: "test-*.tar"}}
-  pixels: {plugin: decode, from: images}
+  pixels: {plugin: decode, from: images, with: {resize: 32, crop: 32}}
   features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
   table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}

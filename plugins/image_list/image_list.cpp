@@ -123,9 +123,8 @@ class ImageList final : public graft::Source {
                    "): the images have no class; name its column with label");
     UnusedColumns unused;
     std::vector<bool> used(header.size());
-    used[*path] = true;
-    if (id) used[id.value()] = true;
-    if (label) used[label.value()] = true;
+    for (const std::optional<std::size_t>& column : {path, id, label})
+      if (column.has_value()) used[column.value()] = true;
     while (reader.next(fields)) {
       if (fields.size() != header.size())
         fail(reader.line(), "expected " + graft::source::plural(header.size(), "field") +
@@ -349,7 +348,7 @@ stages:
   images:
     plugin: image_list
     with: {file: "${GRAFT_SHARE}/image_list.csv", root: "${PHOTOS:-.}", label: species}
-  pixels: {plugin: decode, from: images}
+  pixels: {plugin: decode, from: images, with: {resize: 32, crop: 32}}
   features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
   table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
