@@ -34,24 +34,33 @@ class Archive final : public graft::Source {
         catalog_(context) {
     const auto layout = make_layout(context.params);
     graft::source::PathFilter filter(context.params, "files");
-    graft::source::Skipped skipped;
-    for (auto& file : graft::source::list_files(root_, context.params.get<bool>("follow_symlinks"), skipped))
-      if (filter.takes(file.path)) archives_.push_back(std::move(file));
-    skipped.tell(context.warn);
-    if (archives_.empty())
+    const graft::source::OnSkip skip = [this](const auto& kind, const auto& path, const auto& cure) {
+      catalog_.skipped(kind, path, cure);
+    };
+    for (auto& file : graft::source::list_files(root_, context.params.get<bool>("follow_symlinks"), skip))
+      if (filter.takes(file.path, root_, skip)) archives_.push_back(std::move(file));
+    if (archives_.empty()) {
+      catalog_.close();  // warns of what was there instead
       throw Error("expected archives in " + root_ + ", got none" +
                   (filter.left_out() == 0 ? std::string()
-                                          : ": files leaves out " + plural(filter.left_out(), "file") + ", " +
-                                                filter.example() + " for one"));
+                                          : ": files leaves out " + plural(filter.left_out(), "file")));
+    }
+    std::vector<std::vector<Input>> inputs(archives_.size());
     for (std::size_t a = 0; a < archives_.size(); ++a)
-      if (layout->begin(archives_[a].path)) list(a, *layout);
-    layout->tell(root_, context.warn);
-    if (places_.empty())
+      if (layout->begin(archives_[a].path)) inputs[a] = list(a, *layout);
+    layout->close(root_);
+    for (std::size_t a = 0; a < archives_.size(); ++a) add(a, layout->place(std::move(inputs[a])));
+    layout->report(root_, context.warn, skip);
+    if (layout->labels_are_positions()) catalog_.labels_are_positions();
+    if (places_.empty()) {
+      catalog_.close();
       throw Error("expected images in the " + plural(archives_.size(), "archive") + " of " + root_ +
                   ", got none; look at layout, splits and label_from");
+    }
     if (again_ > 0)
-      context.warn(plural(again_, "member") + " with a name that an earlier member of its archive has, " +
-                   twice_ + " for one: kept as inputs of their own, with keys such as NAME#2");
+      context.warn(plural(again_, "member") +
+                   " with a name that an earlier member of its archive has, for example " + twice_ +
+                   ": kept as inputs of their own, with keys such as NAME#2");
     catalog_.close();
   }
 
@@ -104,7 +113,7 @@ class Archive final : public graft::Source {
 
   std::string path_of(std::size_t archive) const { return root_ + "/" + archives_[archive].path; }
 
-  void list(std::size_t a, Layout& layout) {
+  std::vector<Input> list(std::size_t a, Layout& layout) {
     ArchiveReader reader(path_of(a));
     while (reader.next()) {
       if (++members_ > max_members_)
@@ -112,10 +121,14 @@ class Archive final : public graft::Source {
                     std::to_string(max_members_) + " members; raise it if they are meant to");
       layout.take(reader);
     }
+    return layout.finish(archives_[a].path);
+  }
+
+  void add(std::size_t a, std::vector<Input> inputs) {
     const std::string& path = archives_[a].path;
     std::unordered_set<std::string> keys;
     std::unordered_map<std::string, std::size_t> copies;
-    for (Input& input : layout.finish(path)) {
+    for (Input& input : inputs) {
       std::string key = path + "/" + input.name;
       if (!keys.insert(key).second) {
         if (again_++ == 0) twice_ = key;
@@ -170,7 +183,7 @@ GRAFT_PLUGIN(
                 .default_list({"*.tar", "*.tar.gz", "*.tgz", "*.tar.bz2", "*.tar.xz", "*.tar.zst", "*.zip"})
                 .doc(
                     "Patterns of the archives: one without a slash is for the name, one with a slash for the "
-                    "path below the root, ** crosses slashes."))
+                    "path below the root, ** crosses slashes; in either case."))
         .params_from(layout_parameters())
         .param(graft::integer("max_bytes", 100 << 20)
                    .range(1, 2147483647)
@@ -186,8 +199,9 @@ stages:
   images:
     plugin: archive
     with: {root: "${SHARDS:-.}", layout: webdataset, splits: {train: "train-*.tar", test: "test-*.tar"}}
-  pixels: {plugin: decode, from: images}
-  table: {plugin: pixel_table, from: pixels}
+  pixels: {plugin: decode, from: images, with: {resize: 32, crop: 32}}
+  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}
 )"))

@@ -159,8 +159,8 @@ TEST_F(Archive, SplitsFromFoldersAndLabelsOfAllKinds) {
   EXPECT_EQ(entries[1].split, Split::Test);
   EXPECT_THAT(stage.warnings(),
               Contains("ignored in the archives of " + root() + ", because splits does not name it: other"));
-  EXPECT_THAT(stage.warnings(), Contains("1 file directly in the archives of " + root() +
-                                         "/train/ ignored: not in a class folder"));
+  EXPECT_THAT(stage.warnings(),
+              Contains(HasSubstr("1 loose file skipped, for example the archives of " + root() + "/train/")));
   EXPECT_EQ(open("label_from: none").list().size(), 4u);
   EXPECT_THAT(open("label_from: folder").as<Source>().classes(),
               ElementsAre("other/a", "train", "train/a", "val/a"));
@@ -174,7 +174,7 @@ TEST_F(Archive, DuplicateNamesAreInputsOfOneSplit) {
   auto stage = open();
   EXPECT_THAT(
       stage.warnings(),
-      Contains("80 members with a name that an earlier member of its archive has, x.tar/c/0.jpg for one: "
+      Contains("80 members with a name that an earlier member of its archive has, for example x.tar/c/0.jpg: "
                "kept as inputs of their own, with keys such as NAME#2"));
   std::map<std::string, Split> splits;
   for (const Entry& e : stage.list()) splits[e.key] = e.split;
@@ -203,9 +203,8 @@ TEST_F(Archive, UnsafeMembersAreRejectedAndNeverFollowed) {
   EXPECT_THAT(read(stage), ElementsAre("x.tar/../../up.jpg" + path, "x.tar//etc/root.jpg" + path,
                                        "x.tar/c/a.jpg c: fine", "x.tar/c/link.jpg c" + link,
                                        "x.tar/c/hard.jpg c" + link, "x.tar/c/pipe.jpg c" + link));
-  EXPECT_THAT(stage.warnings(),
-              Contains("1 member of the archives of " + root() +
-                       " skipped (links, devices, paths out of the archive), 'c/device' for one"));
+  EXPECT_THAT(stage.warnings(), Contains("1 odd member skipped, for example " + root() +
+                                         "/x.tar/c/device (a link, a device, or a path out of the archive)"));
 }
 
 TEST_F(Archive, NamesOfAnyCharacters) {
@@ -307,7 +306,7 @@ TEST_F(Archive, EveryCutAndManyFlipsOfPackedArchivesAreSafe) {
 TEST_F(Archive, SaysWhatIsWrong) {
   EXPECT_EQ(fault(), "expected archives in ROOT, got none");
   folder_.write("notes.txt", "x");
-  EXPECT_EQ(fault(), "expected archives in ROOT, got none: files leaves out 1 file, notes.txt for one");
+  EXPECT_EQ(fault(), "expected archives in ROOT, got none: files leaves out 1 file");
   folder_.write("x.tar", "this is no archive");
   EXPECT_THAT(fault(), HasSubstr("ROOT/x.tar"));
   EXPECT_NE(fault(), "ok");
@@ -346,9 +345,11 @@ TEST_F(Archive, WebDatasetSamples) {
   EXPECT_THAT(stage.as<Source>().classes(), ElementsAre("2", "10"));
   EXPECT_THAT(stage.warnings(),
               Contains("ignored in " + root() + ", because splits does not name it: extra.tar"));
-  EXPECT_THAT(stage.warnings(),
-              Contains("1 sample without an image (jpg, jpeg, png, webp, bmp, tif, tiff, ppm, pgm, "
-                       "pbm), train-0.tar/deep/0003 for one"));
+  EXPECT_THAT(
+      stage.warnings(),
+      Contains(
+          "1 sample without an image skipped, for example train-0.tar/deep/0003 (none of its members has "
+          "the extension of an image)"));
   std::map<std::string, Split> splits;
   for (const Entry& e :
        open("layout: webdataset, splits: {train: \"train-*.tar\", test: \"test-*\"}, val_fraction: 0").list())
@@ -358,6 +359,40 @@ TEST_F(Archive, WebDatasetSamples) {
   EXPECT_THAT(read(stage), ElementsAre("test-0.tar/0001.JPG 2 10: five", "test-0.tar/0001.ppm 2 10: six",
                                        "train-0.tar/0001.jpg 2: one", "train-0.tar/0002.png 10: two",
                                        "train-0.tar/0004.webp: four"));
+}
+
+TEST_F(Archive, WebDatasetNamesWithSeveralDotsAreReported) {
+  pack("a.tar",
+       {{"img.0001.jpg", "x"}, {"img.0001.cls", "0"}, {"2.jpg", "x"}, {"2.seg.png", "x"}, {"2.cls", "1"}});
+  auto stage = open("layout: webdataset");
+  EXPECT_EQ(stage.list().size(), 1u);
+  EXPECT_THAT(stage.warnings(), Contains("1 image with several dots in its name skipped, for example "
+                                         "a.tar/img.0001.jpg (a sample's name ends at its "
+                                         "first dot; rename the members, a-1.jpg for a.1.jpg)"));
+}
+
+TEST_F(Archive, ANumberInAClsIsThePositionOfTheClass) {
+  pack("a.tar", {{"1.jpg", "x"}, {"1.cls", "2"}, {"2.jpg", "y"}, {"2.cls", "0"}});
+  folder_.write("classes.txt", "2\n1\n0\n");
+  const std::string classes = ", classes: \"" + root() + "/classes.txt\"";
+  const auto entries = open("layout: webdataset" + classes).list();
+  EXPECT_THAT(entries.at(0).labels, ElementsAre(2));
+  EXPECT_THAT(entries.at(1).labels, ElementsAre(0));
+}
+
+TEST_F(Archive, ArchivesNamedLikeSplitsAreReported) {
+  pack("train-0.tar", {{"1.jpg", "x"}, {"1.cls", "0"}});
+  pack("test-0.tar", {{"2.jpg", "y"}, {"2.cls", "1"}});
+  EXPECT_THAT(
+      open("layout: webdataset").warnings(),
+      Contains(HasSubstr(
+          "names like those of splits, of which nothing is made: test, train, for example in test-0.tar")));
+}
+
+TEST_F(Archive, UpperCaseExtensionsAreTaken) {
+  pack("a.zip", {{"c/1.jpg", "x"}});
+  std::filesystem::rename(root() + "/a.zip", root() + "/B.ZIP");
+  EXPECT_EQ(open().list().size(), 1u);
 }
 
 TEST_F(Archive, WebDatasetSaysWhatIsWrong) {

@@ -1,7 +1,6 @@
 #include "layout.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <string_view>
 #include <unordered_map>
@@ -10,6 +9,7 @@
 #include <graft/error.h>
 #include <source/folder_labels.h>
 #include <source/glob.h>
+#include <source/split_names.h>
 #include <source/words.h>
 
 namespace {
@@ -18,11 +18,8 @@ using graft::Error;
 using graft::Split;
 using graft::Value;
 using graft::source::joined;
-using graft::source::plural;
 using Warn = std::function<void(const std::string&)>;
 
-constexpr std::array<std::string_view, 10> kImages{"jpg", "jpeg", "png", "webp", "bmp",
-                                                   "tif", "tiff", "ppm", "pgm",  "pbm"};
 constexpr std::uint64_t kMaxLabelFile = 1 << 16;
 
 std::string lower(std::string text) {
@@ -30,9 +27,7 @@ std::string lower(std::string text) {
   return text;
 }
 
-bool is_image(const std::string& extension) {
-  return std::find(kImages.begin(), kImages.end(), lower(extension)) != kImages.end();
-}
+using graft::source::is_image_extension;
 
 /// Calls `see` with every part of a path.
 template <typename See>
@@ -62,21 +57,30 @@ class Folders final : public Layout {
 
   std::vector<Input> finish(const std::string&) override { return std::exchange(inputs_, {}); }
 
-  void tell(const std::string& root, const Warn& warn) const override {
-    const std::string where = "the archives of " + root;
-    labels_.check_splits(where);
-    labels_.tell(where, warn);
-    Layout::tell(root, warn);
+  void close(const std::string& root) override { labels_.find_splits("the archives of " + root); }
+
+  std::vector<Input> place(std::vector<Input> inputs) override {
+    std::vector<Input> out;
+    for (Input& input : inputs) {
+      if (input.fault != Input::Fault::UnsafePath) {
+        auto place = labels_.place(input.name);
+        if (!place) continue;
+        input.labels = std::move(place->labels);
+        input.split = place->split;
+      }
+      out.push_back(std::move(input));
+    }
+    return out;
+  }
+
+  void report(const std::string& root, const Warn& warn, const graft::source::OnSkip& skip) const override {
+    labels_.report("the archives of " + root, warn, skip);
+    Layout::report(root, warn, skip);
   }
 
  private:
   void take(Input input, ArchiveReader&) override {
-    if (input.fault != Input::Fault::UnsafePath) {
-      auto place = labels_.place(input.name);
-      if (!place) return;
-      input.labels = std::move(place->labels);
-      input.split = place->split;
-    }
+    if (input.fault != Input::Fault::UnsafePath) labels_.see(input.name.substr(0, input.name.find('/')));
     inputs_.push_back(std::move(input));
   }
 
@@ -102,7 +106,10 @@ class WebDataset final : public Layout {
   }
 
   bool begin(const std::string& path) override {
-    if (splits_.empty()) return true;
+    if (splits_.empty()) {
+      unused_splits_.see_words(path);
+      return true;
+    }
     split_.reset();
     for (Pattern& pattern : splits_) {
       if (!pattern.glob.matches(path)) continue;
@@ -120,10 +127,15 @@ class WebDataset final : public Layout {
     std::vector<Input> inputs;
     for (auto& [stem, sample] : samples_) {
       if (sample.images.empty()) {
-        if (without_image_++ == 0) imageless_ = graft::source::below(path, stem);
+        const bool dots = !sample.dotted.empty();
+        imageless_.push_back({graft::source::below(path, dots ? sample.dotted : stem), dots});
         continue;
       }
-      any_label_ = any_label_ || !sample.labels.empty();
+      if (!sample.labels.empty()) {
+        any_label_ = true;
+        numbered_ =
+            numbered_ && sample.has_cls && std::all_of(sample.labels.begin(), sample.labels.end(), is_number);
+      }
       for (Input& image : sample.images) {
         image.labels = sample.labels;
         image.split = split_;
@@ -136,26 +148,38 @@ class WebDataset final : public Layout {
     return inputs;
   }
 
-  void tell(const std::string& root, const Warn& warn) const override {
+  void close(const std::string& root) override {
     for (const Pattern& pattern : splits_)
       if (!pattern.used)
         throw Error("splits: expected archives in " + root + " that match '" + pattern.glob.pattern() +
                     "', got none; the pattern is for the archive's name, with a slash for its path");
+  }
+
+  // The format's own reading of a .cls: the number of the class.
+  bool labels_are_positions() const override { return any_label_ && numbered_; }
+
+  void report(const std::string& root, const Warn& warn, const graft::source::OnSkip& skip) const override {
+    unused_splits_.warn("name the archives by patterns: splits: {train: \"train-*\", test: \"test-*\"}",
+                        warn);
     if (!ignored_.empty())
       warn("ignored in " + root + ", because splits does not name " + (ignored_.size() == 1 ? "it" : "them") +
            ": " + joined(ignored_));
-    if (without_image_ > 0)
-      warn(plural(without_image_, "sample") + " without an image (" +
-           joined({kImages.begin(), kImages.end()}) + "), " + imageless_ + " for one");
+    for (const auto& [sample, dots] : imageless_)
+      if (dots)
+        skip("image with several dots in its name", sample,
+             "a sample's name ends at its first dot; rename the members, a-1.jpg for a.1.jpg");
+      else
+        skip("sample without an image", sample, "none of its members has the extension of an image");
     if (!any_label_)
       warn("no sample in " + root + " has a .cls, or a .json with the field '" + label_field_ +
            "': the images have no class");
-    Layout::tell(root, warn);
+    Layout::report(root, warn, skip);
   }
 
  private:
   struct Sample {
     std::vector<Input> images;
+    std::string dotted;  ///< A member that would be an image if its name had one dot.
     std::vector<std::string> labels;
     bool has_cls = false;
   };
@@ -171,13 +195,15 @@ class WebDataset final : public Layout {
     const std::size_t dot = std::min(input.name.find('.', base), input.name.size());
     Sample& sample = samples_[input.name.substr(0, dot)];
     const std::string extension = lower(input.name.substr(std::min(dot + 1, input.name.size())));
-    if (is_image(extension)) {
+    if (is_image_extension(extension)) {
       sample.images.push_back(std::move(input));
     } else if (extension == "cls") {
       sample.labels = one_label(text_of(member));
       sample.has_cls = true;
     } else if (extension == "json" && !sample.has_cls) {
       sample.labels = labels_of(member);
+    } else if (is_image_extension(graft::source::extension(input.name))) {
+      sample.dotted = input.name;
     }
   }
 
@@ -188,6 +214,10 @@ class WebDataset final : public Layout {
     } catch (const graft::Reject& e) {
       throw Error("cannot read the label '" + member.name() + "' in " + member.path() + ": " + e.what());
     }
+  }
+
+  static bool is_number(const std::string& text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
   }
 
   static std::vector<std::string> one_label(const std::string& text) {
@@ -219,9 +249,10 @@ class WebDataset final : public Layout {
   std::optional<Split> split_;  ///< Of the archive that is being read.
   std::unordered_map<std::string, Sample> samples_;
   std::vector<std::string> ignored_;
-  std::size_t without_image_ = 0;
-  std::string imageless_;
+  std::vector<std::pair<std::string, bool>> imageless_;  ///< Samples; their names have several dots.
+  graft::source::UnusedSplits unused_splits_;
   bool any_label_ = false;
+  bool numbered_ = true;  ///< All labels are whole numbers, in .cls members.
 };
 
 }  // namespace
@@ -237,22 +268,25 @@ void Layout::take(ArchiveReader& member) {
   Input input{member.count() - 1, cleaned(member.name()), member.size(), Input::Fault::None, {}, {}, {}};
   if (is_unsafe(input.name))
     input.fault = Input::Fault::UnsafePath;
-  else if (is_hidden(input.name))
+  else if (is_hidden(input.name)) {
+    const std::string base = input.name.substr(input.name.rfind('/') + 1);
+    if (is_image_extension(graft::source::extension(base)) && !base.starts_with("._"))
+      left_.push_back({"hidden image", graft::source::below(member.path(), input.name),
+                       "its name, or that of its folder, begins with a dot; rename it to use it"});
     return;
-  else if (member.kind() != Kind::File)
+  } else if (member.kind() != Kind::File)
     input.fault = Input::Fault::NoFile;
   // Every image must end as a line of the results, also one that is refused; the rest is only counted.
-  if (input.fault != Input::Fault::None && !is_image(input.name.substr(input.name.rfind('.') + 1))) {
-    if (odd_++ == 0) odd_example_ = input.name;
+  if (input.fault != Input::Fault::None && !is_image_extension(graft::source::extension(input.name))) {
+    left_.push_back({"odd member", graft::source::below(member.path(), input.name),
+                     "a link, a device, or a path out of the archive"});
     return;
   }
   take(std::move(input), member);
 }
 
-void Layout::tell(const std::string& root, const Warn& warn) const {
-  if (odd_ > 0)
-    warn(plural(odd_, "member") + " of the archives of " + root +
-         " skipped (links, devices, paths out of the archive), '" + odd_example_ + "' for one");
+void Layout::report(const std::string&, const Warn&, const graft::source::OnSkip& skip) const {
+  for (const Left& left : left_) skip(left.kind, left.path, left.cure);
 }
 
 std::vector<graft::ParamSpec> layout_parameters() {

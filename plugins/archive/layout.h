@@ -11,6 +11,8 @@
 #include <graft/item.h>
 #include <graft/params.h>
 
+#include <source/walk.h>
+
 #include "archive_reader.h"
 
 /// The name of a member without the "./" that tar likes to put in front.
@@ -40,16 +42,25 @@ class Layout {
   void take(ArchiveReader& member);
   /// The inputs of the archive, in the order of its members.
   virtual std::vector<Input> finish(const std::string& path) = 0;
-  /// Throws graft::Error when `splits` names what is not there; warns of what was left out.
-  virtual void tell(const std::string& root, const std::function<void(const std::string&)>& warn) const;
+  /// After the last archive. Throws graft::Error when `splits` names what is not there.
+  virtual void close(const std::string& root) = 0;
+  /// Inputs that finish gave, with what is known only after close; some may be left out.
+  virtual std::vector<Input> place(std::vector<Input> inputs) { return inputs; }
+  /// The format says so of the labels: see graft::Catalog.
+  virtual bool labels_are_positions() const { return false; }
+  /// Warns of what was left out, or reports it to `skip`.
+  virtual void report(const std::string& root, const std::function<void(const std::string&)>& warn,
+                      const graft::source::OnSkip& skip) const;
 
  protected:
   /// A regular file, or what has the name of an image and is none; `input` has no labels yet.
   virtual void take(Input input, ArchiveReader& member) = 0;
 
  private:
-  std::size_t odd_ = 0;
-  std::string odd_example_;
+  struct Left {
+    std::string kind, path, cure;
+  };
+  std::vector<Left> left_;
 };
 
 /// `layout`, `splits`, `label_from`, `label_field`.

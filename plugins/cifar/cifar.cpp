@@ -83,6 +83,7 @@ class Cifar final : public graft::Source {
           "expected one or more of " + graft::source::joined(expected) + " in " + root +
           ", got none; unpack the binary version of the data set there, or set dataset to what it is");
     catalog_.set_classes(names_of(root, layout));
+    catalog_.labels_are_positions();
     for (std::size_t f = 0; f < files_.size(); ++f) add(f, layout);
     catalog_.close();
   }
@@ -128,7 +129,7 @@ class Cifar final : public graft::Source {
         throw Error("expected a label from 0 to " + std::to_string(layout.classes - 1) + " at offset " +
                     std::to_string(r * file.record_bytes() + layout.label_at) + " of " + file.path() +
                     ", got " + std::to_string(label) + "; get the file again, or set dataset to what it is");
-      catalog_.add(name + "/" + graft::source::five_digits(r), {catalog_.classes()[label]}, splits_[f],
+      catalog_.add(name + "/" + graft::source::five_digits(r), {std::to_string(label)}, splits_[f],
                    places_.size());
       places_.push_back({static_cast<std::uint32_t>(f), static_cast<std::uint32_t>(r)});
     }
@@ -158,7 +159,8 @@ GRAFT_PLUGIN(
         .example(R"(name: cifar-example
 stages:
   images: {plugin: cifar, with: {root: "${CIFAR:-.}"}}
-  table: {plugin: pixel_table, from: images}
+  features: {plugin: torch_backbone, from: images, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}
 )"))

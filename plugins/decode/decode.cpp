@@ -131,8 +131,9 @@ stages:
   pixels:
     plugin: decode
     from: images
-    with: {resize: 256, crop: 224, filter: bilinear}
-  table: {plugin: pixel_table, from: pixels}
+    with: {resize: 32, crop: 32, filter: bilinear}
+  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}
 )"))

@@ -33,6 +33,7 @@ std::string find(const std::string& root, const std::string& name) {
 class Idx final : public graft::Source {
  public:
   explicit Idx(const graft::StageContext& context) : catalog_(context) {
+    catalog_.labels_are_positions();
     const auto root = context.params.get<std::string>("root");
     for (const Split split : {Split::Train, Split::Test}) {
       const graft::Params part = context.params.object(graft::to_string(split));
@@ -148,7 +149,9 @@ GRAFT_PLUGIN(
         .example(R"(name: idx-example
 stages:
   images: {plugin: idx, with: {root: "${MNIST:-.}", shots: 20}}
-  table: {plugin: pixel_table, from: images}
+  pixels: {plugin: resize, from: images, with: {resize: 32, crop: 32}}
+  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}
 )"))

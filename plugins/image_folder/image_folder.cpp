@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -36,21 +37,18 @@ class ImageFolder final : public graft::Source {
     if (labels_.splits().empty()) {
       list("", found);
     } else {
-      graft::source::Skipped unused;
-      std::size_t loose = 0;
       // A folder named by the user is followed even when it is a link; what is merely found is not.
-      for (const std::string& folder : graft::source::list_folders(root_, true, unused, loose))
-        labels_.see(folder);
-      labels_.check_splits(root_);
+      for (const std::string& folder : graft::source::list_folders(root_, true)) labels_.see(folder);
+      labels_.find_splits(root_);
       std::set<std::string> listed;
       for (const auto& [name, split] : labels_.splits())
         if (listed.insert(name).second) list(name + "/", found);
     }
     if (found.empty()) no_files();
     std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.key < b.key; });
-    labels_.tell(root_, context.warn);
+    labels_.report(root_, context.warn, skip_);
     tell_empty_folders(found, context.warn);
-    skipped_.tell(context.warn);
+    warn_other_files(found, context.warn);
     if (!filter_.unused().empty())
       context.warn("patterns that no file in " + root_ + " matches: " + joined(filter_.unused()));
     for (Found& file : found) {
@@ -86,34 +84,54 @@ class ImageFolder final : public graft::Source {
   void list(const std::string& prefix, std::vector<Found>& found) {
     if (labels_.has_classes()) {
       // Listed once more by name: a class folder without a file in it is worth a word.
-      graft::source::Skipped unused;
-      std::size_t loose = 0;
-      for (std::string& name :
-           graft::source::list_folders(root_ + "/" + prefix, follow_symlinks_, unused, loose))
+      for (std::string& name : graft::source::list_folders(root_ + "/" + prefix, follow_symlinks_))
         class_folders_.insert(std::move(name));
     }
-    for (auto& file : graft::source::list_files(root_ + "/" + prefix, follow_symlinks_, skipped_)) {
+    for (auto& file : graft::source::list_files(root_ + "/" + prefix, follow_symlinks_, skip_)) {
       std::string key = prefix + file.path;
-      if (!filter_.takes(key)) continue;
+      if (!filter_.takes(key, root_, skip_)) continue;
       if (auto place = labels_.place(key))
         found.push_back({std::move(key), {file.size, file.mtime_ns, file.ctime_ns}, std::move(*place)});
     }
   }
 
-  [[noreturn]] void no_files() const {
-    const std::string seen = skipped_.symlinks > 0 && !follow_symlinks_
-                                 ? " (there are symbolic links; follow_symlinks: true follows them)"
-                                 : "";
+  /// With a warning of what was there instead.
+  [[noreturn]] void no_files() {
+    catalog_.close();
     if (filter_.left_out() > 0)
       throw Error("expected image files in " + root_ + ", got none: include and exclude leave out " +
-                  plural(filter_.left_out(), "file") + ", " + filter_.example() + " for one");
+                  plural(filter_.left_out(), "file"));
     if (labels_.has_classes() && class_folders_.empty())
-      throw Error("expected one folder per class in " + root_ + ", got none" + seen +
-                  "; the layout is root/CLASS/IMAGE, or root/SPLIT/CLASS/IMAGE with splits; label_from: none "
+      throw Error("expected one folder per class in " + root_ +
+                  ", got none; the layout is root/CLASS/IMAGE, or root/SPLIT/CLASS/IMAGE with splits; "
+                  "label_from: none "
                   "takes images without a class");
     throw Error("expected image files in " +
-                std::string(labels_.has_classes() ? "the class folders of " : "") + root_ + ", got none" +
-                seen);
+                std::string(labels_.has_classes() ? "the class folders of " : "") + root_ + ", got none");
+  }
+
+  /// What has the extension of another kind of file will be rejected when it is decoded: worth a word before.
+  void warn_other_files(const std::vector<Found>& found,
+                        const std::function<void(const std::string&)>& warn) const {
+    std::map<std::string, std::size_t> other, images;
+    std::size_t others = 0;
+    for (const Found& file : found) {
+      const std::string extension = graft::source::extension(file.key);
+      if (extension.empty()) continue;
+      if (graft::source::is_image_extension(extension)) {
+        ++images[extension];
+      } else {
+        ++other[extension];
+        ++others;
+      }
+    }
+    if (others == 0) return;
+    std::vector<std::string> counts, patterns;
+    for (const auto& [extension, n] : other)
+      counts.push_back("." + extension + " (" + std::to_string(n) + ")");
+    for (const auto& [extension, n] : images) patterns.push_back("\"*." + extension + "\"");
+    warn(plural(others, "file") + " of " + std::to_string(found.size()) + " with an extension of no image: " +
+         joined(counts) + (images.empty() ? "" : "; include: [" + joined(patterns) + "] takes the rest"));
   }
 
   void tell_empty_folders(const std::vector<Found>& found,
@@ -129,10 +147,12 @@ class ImageFolder final : public graft::Source {
   const bool follow_symlinks_;
   graft::source::FolderLabels labels_;
   graft::source::PathFilter filter_;
-  graft::source::Skipped skipped_;
   std::set<std::string> class_folders_;
   std::vector<Stamp> files_;
   graft::Catalog catalog_;
+  const graft::source::OnSkip skip_ = [this](const auto& kind, const auto& path, const auto& cure) {
+    catalog_.skipped(kind, path, cure);
+  };
   std::size_t position_ = 0;
 };
 
@@ -154,8 +174,9 @@ stages:
   images:
     plugin: image_folder
     with: {root: "${PHOTOS:-.}", val_fraction: 0.2, test_fraction: 0.2}
-  pixels: {plugin: decode, from: images}
-  table: {plugin: pixel_table, from: pixels}
+  pixels: {plugin: decode, from: images, with: {resize: 32, crop: 32}}
+  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}
 )"))

@@ -29,14 +29,14 @@ void DelimitedReader::fail(std::size_t line, const std::string& text) const {
 int DelimitedReader::get() {
   const int c = in_.sbumpc();
   if (c == 0) fail(line_, "a NUL byte; the list must be text in UTF-8 or another encoding of single bytes");
-  if (c == '\n') ++line_;
+  if (c == '\n' || (c == '\r' && in_.sgetc() != '\n')) ++line_;
   return c;
 }
 
-// Takes the rest of a line end that begins with `c`.
+// Takes the rest of a line end that begins with `c`: "\n", "\r\n", or "\r" alone.
 bool DelimitedReader::at_line_end(int c) {
   if (c == '\r' && in_.sgetc() == '\n') c = get();
-  return c == '\n';
+  return c == '\n' || c == '\r';
 }
 
 void DelimitedReader::append(std::string& field, int c) const {
@@ -45,21 +45,21 @@ void DelimitedReader::append(std::string& field, int c) const {
   field += static_cast<char>(c);
 }
 
+int DelimitedReader::skip_blanks(int c) {
+  while (c != separator_ && (c == ' ' || c == '\t')) c = get();
+  return c;
+}
+
 void DelimitedReader::read_field(std::string& field) {
   field.clear();
-  int c = get();
+  int c = skip_blanks(get());
   if (c == '"') return read_quoted(field);
-  for (;; c = get()) {
-    if (c == kEnd || c == separator_) {
-      end_ = c;
-      return;
-    }
-    if (at_line_end(c)) {
-      end_ = '\n';
-      return;
-    }
+  while (c != kEnd && c != separator_ && !at_line_end(c)) {
     append(field, c);
+    c = get();
   }
+  end_ = c == kEnd || c == separator_ ? c : '\n';
+  field.erase(field.find_last_not_of(separator_ == '\t' ? " " : " \t") + 1);
 }
 
 void DelimitedReader::read_quoted(std::string& field) {
@@ -76,6 +76,7 @@ void DelimitedReader::read_quoted(std::string& field) {
       append(field, c);
       continue;
     }
+    c = skip_blanks(c);
     const std::size_t here = c == '\n' ? line_ - 1 : line_;
     end_ = at_line_end(c) ? '\n' : c;
     if (end_ != '\n' && end_ != separator_ && end_ != kEnd)
@@ -86,9 +87,7 @@ void DelimitedReader::read_quoted(std::string& field) {
 
 bool DelimitedReader::next(std::vector<std::string>& fields) {
   for (int c = in_.sgetc(); c == '\n' || c == '\r'; c = in_.sgetc()) {
-    if (at_line_end(get())) continue;
-    in_.sungetc();  // a carriage return alone is no line end
-    break;
+    at_line_end(get());
   }
   if (in_.sgetc() == kEnd) return false;
   begin_ = line_;

@@ -25,6 +25,7 @@ class DelimitedReader {
   int get();
   bool at_line_end(int c);
   void read_field(std::string& field);
+  int skip_blanks(int c);
   void read_quoted(std::string& field);
   [[noreturn]] void fail(std::size_t line, const std::string& text) const;
   void append(std::string& field, int c) const;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,6 +13,7 @@
 #include <graft/plugin.h>
 #include <graft/value.h>
 #include <source/listed_files.h>
+#include <source/split_names.h>
 #include <source/words.h>
 
 #include "delimited.h"
@@ -38,6 +40,7 @@ std::string format_of(const graft::Params& params) {
   const auto file = params.get<std::string>("file");
   std::string extension = std::filesystem::path(file).extension().string();
   for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (extension == ".ndjson") return "jsonl";
   if (extension == ".csv" || extension == ".tsv" || extension == ".jsonl") return extension.substr(1);
   throw Error("format: cannot tell from the name of " + file + "; write format: csv, tsv or jsonl");
 }
@@ -60,9 +63,9 @@ class ImageList final : public graft::Source {
     if (!in) throw Error("cannot open " + file_ + ": " + std::strerror(errno));
     const std::string format = format_of(params_);
     if (format == "jsonl")
-      read_json_lines(in);
+      read_json_lines(in, context);
     else
-      read_delimited(in, format == "tsv" ? '\t' : ',', context);
+      read_delimited(in, separator_of(in, format == "tsv" ? '\t' : ','), context);
     if (in.bad()) throw Error("cannot read " + file_ + ": " + std::strerror(errno));
     files_.close();
   }
@@ -82,6 +85,28 @@ class ImageList final : public graft::Source {
     return params_.has(parameter) ? params_.get<std::string>(parameter) : parameter;
   }
 
+  /// The separator: that of the format, unless the header has the column of the paths with another one alone,
+  /// as spreadsheets write lists in many countries.
+  char separator_of(std::istream& in, char usual) const {
+    for (const char separator : {usual, ',', ';', '\t', '|'}) {
+      in.clear();
+      in.seekg(0);
+      std::vector<std::string> header;
+      bool found = false;
+      try {
+        found = DelimitedReader(in, file_, separator).next(header) &&
+                std::find(header.begin(), header.end(), column("path")) != header.end();
+      } catch (const Error&) {
+        // Read once more below, where the error is reported.
+      }
+      if (found) usual = separator;
+      if (found) break;
+    }
+    in.clear();
+    in.seekg(0);
+    return usual;
+  }
+
   void read_delimited(std::istream& in, char separator, const graft::StageContext& context) {
     DelimitedReader reader(in, file_, separator);
     std::vector<std::string> header, fields;
@@ -96,6 +121,10 @@ class ImageList final : public graft::Source {
     if (!label && header.size() > 1u + (id ? 1 : 0) + (split ? 1 : 0))
       context.warn("no column 'label' in " + file_ + " (columns: " + graft::source::joined(header) +
                    "): the images have no class; name its column with label");
+    UnusedColumns unused;
+    std::vector<bool> used(header.size());
+    for (const std::optional<std::size_t>& column : {path, id, label})
+      if (column.has_value()) used[column.value()] = true;
     while (reader.next(fields)) {
       if (fields.size() != header.size())
         fail(reader.line(), "expected " + graft::source::plural(header.size(), "field") +
@@ -105,13 +134,49 @@ class ImageList final : public graft::Source {
       line.number = reader.line();
       if (id) line.id = fields[*id];
       if (split) line.split = split_of(line.number, fields[*split]);
+      for (std::size_t c = 0; c < header.size() && !split; ++c)
+        if (!used[c]) unused.see(header[c], fields[c]);
       if (labels)
         line.labels = pieces(fields[*labels]);
-      else if (label && !fields[*label].empty())
-        line.labels = {fields[*label]};
+      else if (label)
+        add_once(line.labels, fields[*label]);
       line.path = std::move(fields[*path]);
       files_.add(std::move(line));
     }
+    if (!split) warn_unused_split(unused, context);
+  }
+
+  /// Columns that are not used, and whether all that they hold are names of splits.
+  class UnusedColumns {
+   public:
+    void see(const std::string& name, const std::string& field) {
+      Column& column = columns_[name];
+      if (field.empty()) return;
+      column.any = true;
+      column.splits = column.splits && graft::source::names_a_split(field);
+    }
+    /// One that may be meant for the splits: by its name, or by what it holds.
+    std::optional<std::string> like_split() const {
+      for (const auto& [name, column] : columns_)
+        if (graft::source::folded(name) == "split") return name;
+      for (const auto& [name, column] : columns_)
+        if (column.any && column.splits) return name;
+      for (const auto& [name, column] : columns_)
+        if (graft::source::names_split_column(name)) return name;
+      return {};
+    }
+
+   private:
+    struct Column {
+      bool any = false, splits = true;
+    };
+    std::map<std::string, Column> columns_;
+  };
+
+  void warn_unused_split(const UnusedColumns& unused, const graft::StageContext& context) const {
+    if (const auto like = unused.like_split())
+      context.warn("no column 'split' in " + file_ + " (did you mean '" + *like +
+                   "'?): splits come from a hash; name its column with split");
   }
 
   /// Where a column is. Throws Error when it is missing but needed, or stands twice.
@@ -132,12 +197,10 @@ class ImageList final : public graft::Source {
   }
 
   std::optional<Split> split_of(std::size_t line, const std::string& given) const {
-    std::string word = given;
-    for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    if (word.empty()) return {};
-    if (word == "valid" || word == "validation") return Split::Val;
-    if (const auto split = graft::split_from(word)) return split;
-    fail(line, "expected the split train, val or test (valid and validation are val), got '" + given + "'");
+    if (graft::source::folded(given).empty()) return {};
+    if (const auto split = graft::split_from(given)) return split;
+    fail(line,
+         "expected the split train, val or test (valid, validation and dev are val), got '" + given + "'");
   }
 
   /// The classes in one field, each once.
@@ -151,16 +214,21 @@ class ImageList final : public graft::Source {
     return out;
   }
 
-  static void add_once(std::vector<std::string>& labels, const std::string& label) {
+  /// Without blanks around it.
+  static void add_once(std::vector<std::string>& labels, std::string label) {
+    constexpr const char* kBlanks = " \t";
+    label.erase(0, std::min(label.find_first_not_of(kBlanks), label.size()));
+    label.erase(label.find_last_not_of(kBlanks) + 1);
     if (!label.empty() && std::find(labels.begin(), labels.end(), label) == labels.end())
       labels.push_back(label);
   }
 
-  void read_json_lines(std::istream& in) {
+  void read_json_lines(std::istream& in, const graft::StageContext& context) {
     const std::string path = column("path"), id = column("id"), split = column("split");
     const bool many = params_.has("labels");
     const std::string label = column(many ? "labels" : "label");
-    bool any_label = false, any_split = false;
+    bool any_label = false, any_split = false, any_other = false;
+    UnusedColumns unused;
     std::string text;
     for (std::size_t number = 1; next_line(in, number, text); ++number) {
       if (text.find_first_not_of(" \t") == std::string::npos) continue;
@@ -193,6 +261,11 @@ class ImageList final : public graft::Source {
         any_label = true;
         line.labels = labels_of(number, label, *l, many);
       }
+      for (const auto& [name, value] : object.as_map()) {
+        if (name == path || name == label || name == split || (params_.has("id") && name == id)) continue;
+        any_other = true;
+        unused.see(name, value.is_string() ? value.as_string() : value.is_null() ? "" : "no text");
+      }
       files_.add(std::move(line));
     }
     for (const auto& [parameter, seen] :
@@ -200,6 +273,9 @@ class ImageList final : public graft::Source {
       if (params_.has(parameter) && !seen)
         throw Error(std::string(parameter) + ": no line of " + file_ + " has a field '" + column(parameter) +
                     "'");
+    if (!any_label && any_other)
+      context.warn("no field 'label' in " + file_ + ": the images have no class; name its field with label");
+    if (!any_split) warn_unused_split(unused, context);
   }
 
   /// The classes in a field: a list of them, one, or, with `many`, several in one text.
@@ -228,6 +304,7 @@ class ImageList final : public graft::Source {
     int c = buffer.sbumpc();
     if (c == kEnd) return false;
     for (; c != kEnd && c != '\n'; c = buffer.sbumpc()) {
+      if (c == '\r' && buffer.sgetc() != '\n') break;  // a line end of its own
       if (text.size() == kMaxJsonLine) fail(number, "a line of more than 1 MiB; write one object a line");
       text += static_cast<char>(c);
     }
@@ -260,9 +337,9 @@ GRAFT_PLUGIN(
             "Column of any number of classes, for multi-label learning: separated, or a list in JSON."))
         .param(graft::text("label_separator", "|").doc("What separates the classes in the column labels."))
         .param(graft::text("split").optional().doc(
-            "Column of the split: train, val (valid, validation) or test, in either case, empty where a hash "
-            "of "
-            "the key is to decide; left out: split, if there is such a column."))
+            "Column of the split: train (training), val (valid, validation, dev, development) or test "
+            "(testing), in either case, empty where a hash of the key is to decide; left out: split, if "
+            "there is such a column."))
         .param(graft::text("id").optional().doc(
             "Column of the key, which is then used in all outputs; left out: the path, as it is written."))
         .params_from(graft::source::ListedFiles::parameters())
@@ -271,8 +348,9 @@ stages:
   images:
     plugin: image_list
     with: {file: "${GRAFT_SHARE}/image_list.csv", root: "${PHOTOS:-.}", label: species}
-  pixels: {plugin: decode, from: images}
-  table: {plugin: pixel_table, from: pixels}
+  pixels: {plugin: decode, from: images, with: {resize: 32, crop: 32}}
+  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}
 )"))

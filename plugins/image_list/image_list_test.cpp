@@ -134,9 +134,10 @@ TEST_F(ImageList, APathThatStandsTwiceIsTwoInputsOfOneSplit) {
   for (int i = 0; i < 100; ++i) list += std::to_string(i % 50) + ".jpg,x\n";
   list += "7.jpg,x\n";
   auto stage = open(list);
-  EXPECT_THAT(stage.warnings(), Contains("51 lines of " + file_ +
-                                         " with a path that an earlier line has, 0.jpg in line 52 for one: "
-                                         "kept as inputs of their own, with keys such as PATH#2"));
+  EXPECT_THAT(stage.warnings(),
+              Contains("51 lines of " + file_ +
+                       " with a path that an earlier line has, for example 0.jpg in line 52: "
+                       "kept as inputs of their own, with keys such as PATH#2"));
   std::map<std::string, Split> splits;
   for (const Entry& e : stage.list()) splits[e.key] = e.split;
   ASSERT_EQ(splits.size(), 101u);
@@ -190,7 +191,7 @@ TEST_F(ImageList, SaysWhatIsWrongAndWhere) {
             "FILE:2: a field of more than 1 MiB begins in this record; is a quote missing?");
   EXPECT_EQ(fault("path,label\n,x\n"), "FILE:2: the path is empty");
   EXPECT_EQ(fault("path,split\na.jpg,trian\n"),
-            "FILE:2: expected the split train, val or test (valid and validation are val), got 'trian'");
+            "FILE:2: expected the split train, val or test (valid, validation and dev are val), got 'trian'");
   EXPECT_EQ(fault("path,id\na.jpg,1\nb.jpg,2\nc.jpg,1\n", "id: id"),
             "FILE:4: the id '1' is in line 2 already; give each its own");
   EXPECT_EQ(fault("path,id\na.jpg,\n", "id: id"),

@@ -1,6 +1,7 @@
 #include <filesystem>
 #include <iostream>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -31,7 +32,21 @@ class Stdin final : public graft::Source {
         files_(context, folder_of(context.params), "the standard input") {
     const bool lines = context.params.get<std::string>("separator") == "newline";
     std::string path;
-    for (std::size_t number = 1; std::getline(std::cin, path, lines ? '\n' : '\0'); ++number) {
+    char separator = lines ? '\n' : '\0';
+    std::istringstream carriage_returns;
+    std::istream* in = &std::cin;
+    for (std::size_t number = 1; std::getline(*in, path, separator); ++number) {
+      if (number == 1 && in == &std::cin) {
+        if (path.starts_with("\xef\xbb\xbf")) path.erase(0, 3);
+        // Without a single line feed, lines end in carriage returns.
+        if (lines && std::cin.eof() && path.find('\r') != std::string::npos) {
+          carriage_returns.str(path);
+          in = &carriage_returns;
+          separator = '\r';
+          number = 0;
+          continue;
+        }
+      }
       if (lines && path.ends_with('\r')) path.pop_back();
       if (path.empty()) continue;
       auto labels = labels_of(path);
@@ -75,8 +90,9 @@ GRAFT_PLUGIN(
         .example(R"(name: stdin-example
 stages:
   images: {plugin: stdin, with: {label_from: parent_folder}}
-  pixels: {plugin: decode, from: images}
-  table: {plugin: pixel_table, from: pixels}
+  pixels: {plugin: decode, from: images, with: {resize: 32, crop: 32}}
+  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}
 )"))

@@ -39,24 +39,30 @@ class Video final : public graft::Source {
     VideoFile::set_up();
     graft::source::FolderLabels labels(p);
     graft::source::PathFilter filter(p, "files");
-    graft::source::Skipped skipped;
-    std::size_t taken = 0;
-    for (auto& file : graft::source::list_files(root_, p.get<bool>("follow_symlinks"), skipped)) {
-      if (!filter.takes(file.path)) continue;
-      ++taken;
-      if (const auto place = labels.place(file.path)) add(std::move(file), *place, p);
+    const graft::source::OnSkip skip = [this](const auto& kind, const auto& path, const auto& cure) {
+      catalog_.skipped(kind, path, cure);
+    };
+    std::vector<graft::source::FoundFile> taken;
+    for (auto& file : graft::source::list_files(root_, p.get<bool>("follow_symlinks"), skip)) {
+      labels.see(file.path.substr(0, file.path.find('/')));
+      if (filter.takes(file.path, root_, skip)) taken.push_back(std::move(file));
     }
-    if (taken == 0 && filter.left_out() > 0)
+    if (taken.empty() && filter.left_out() > 0) {
+      catalog_.close();  // warns of what was there instead
       throw Error("expected videos in " + root_ + ", got none: files leaves out " +
-                  plural(filter.left_out(), "file") + ", " + filter.example() + " for one");
-    labels.check_splits(root_);
-    if (videos_.empty())
+                  plural(filter.left_out(), "file"));
+    }
+    labels.find_splits(root_);
+    for (auto& file : taken)
+      if (const auto place = labels.place(file.path)) add(std::move(file), *place, p);
+    labels.report(root_, context.warn, skip);
+    if (videos_.empty()) {
+      catalog_.close();
       throw Error(
           "expected videos in " + std::string(labels.has_classes() ? "the class folders of " : "") + root_ +
           ", got none; the layout is root/CLASS/VIDEO, or root/SPLIT/CLASS/VIDEO with splits; label_from: "
           "none takes videos without a class");
-    labels.tell(root_, context.warn);
-    skipped.tell(context.warn);
+    }
     catalog_.close();
   }
 
@@ -69,9 +75,11 @@ class Video final : public graft::Source {
     current_ = frames_[catalog_.found_at(position_)];
     entry = catalog_.entry(position_++);
     const auto& video = videos_[current_.video];
+    // What is remembered of a frame that version 1.0.0 rotated in the wrong direction is not used.
     if (!video.fault)
       entry.payload = graft::FileRef{root_ + "/" + video.file.path, video.file.size, video.file.mtime_ns,
-                                     std::to_string(current_.frame), video.file.ctime_ns};
+                                     std::to_string(current_.frame) + (video.upright ? "" : " as shown"),
+                                     video.file.ctime_ns};
     return true;
   }
 
@@ -97,6 +105,7 @@ class Video final : public graft::Source {
   struct Listed {
     graft::source::FoundFile file;
     std::optional<Reject> fault;  ///< Why it has no frames.
+    bool upright = true;          ///< Frames are shown as they are stored.
   };
   struct Frame {
     std::uint32_t video = 0;
@@ -107,9 +116,11 @@ class Video final : public graft::Source {
            const graft::Params& params) {
     const auto video = static_cast<std::uint32_t>(videos_.size());
     const std::string path = file.path;
-    videos_.push_back({std::move(file), {}});
+    videos_.push_back({std::move(file), {}, true});
     try {
-      for (const std::uint64_t frame : frames_of(path, params)) {
+      VideoFile opened(root_ + "/" + path, max_pixels_);
+      videos_.back().upright = opened.orientation() == Orientation{};
+      for (const std::uint64_t frame : frames_of(opened, params)) {
         char number[24];
         std::snprintf(number, sizeof number, "#%06llu", static_cast<unsigned long long>(frame));
         catalog_.add(path + number, place.labels, place.split, frames_.size(), path);
@@ -123,8 +134,7 @@ class Video final : public graft::Source {
   }
 
   /// The frames that `every`, `fps` and `max_frames` choose, in order.
-  std::vector<std::uint64_t> frames_of(const std::string& path, const graft::Params& params) const {
-    VideoFile video(root_ + "/" + path, max_pixels_);
+  static std::vector<std::uint64_t> frames_of(VideoFile& video, const graft::Params& params) {
     double step = params.has("every") ? params.get<double>("every") : 1;
     if (params.has("fps")) {
       if (video.rate() == 0)
@@ -160,7 +170,7 @@ class Video final : public graft::Source {
 }  // namespace
 
 GRAFT_PLUGIN(
-    video, "1.0.0", Video,
+    video, "1.1.0", Video,
     graft::PluginSchema::source("Lists frames of videos: classes and splits from folders.")
         .output("out", graft::PortType::Image, "u8[?,?,3]",
                 "The frames, video by video in the order of their paths; the key is PATH#FRAME.")
@@ -173,7 +183,7 @@ GRAFT_PLUGIN(
                                   "*.ts", "*.wmv", "*.flv", "*.ogv"})
                    .doc("Patterns of the videos: one without a slash is for the name, one with a slash for "
                         "the path "
-                        "below the root, ** crosses slashes."))
+                        "below the root, ** crosses slashes; in either case."))
         .param(graft::integer("every").at_least(1).unit("frames").optional().doc(
             "Take the first frame and every so many after it; left out, without fps: every frame."))
         .param(graft::number("fps")
@@ -197,8 +207,9 @@ GRAFT_PLUGIN(
         .example(R"(name: video-example
 stages:
   frames: {plugin: video, with: {root: "${CLIPS:-.}", fps: 2, max_frames: 100}}
-  small: {plugin: resize, from: frames, with: {resize: 256, crop: 224}}
-  table: {plugin: pixel_table, from: small}
+  small: {plugin: resize, from: frames, with: {resize: 32, crop: 32}}
+  features: {plugin: torch_backbone, from: small, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}
 )"))

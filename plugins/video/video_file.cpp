@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string_view>
+#include <utility>
 
 #include <opencv2/core.hpp>
 #include <opencv2/core/utils/logger.hpp>
@@ -78,6 +79,25 @@ VideoFile::VideoFile(const std::string& path, std::int64_t max_pixels)
   if (width > 0 && height > max_pixels / width)
     throw Reject("too-large", "the frames have " + std::to_string(width) + " x " + std::to_string(height) +
                                   " pixels, more than max_pixels: " + std::to_string(max_pixels));
+  find_orientation(path);
+}
+
+// OpenCV's own rotation is switched off: versions disagree about its direction. What the container says is
+// read from the container; where OpenCV alone can read it, half a turn is the only one without a direction.
+void VideoFile::find_orientation(const std::string& path) {
+  cv::VideoCapture& capture = capture_->capture;
+  const auto said = mp4_orientation(path);
+  const double meta = guarded([&] { return capture.get(cv::CAP_PROP_ORIENTATION_META); });
+  const int degrees = (static_cast<int>(std::lround(meta)) % 360 + 360) % 360;
+  if (!said && degrees != 0 && degrees != 180)
+    throw Reject("rotation", "the file asks for a rotation by " + std::to_string(degrees) +
+                                 " degrees, whose direction is known in MP4 and MOV files alone; pack the "
+                                 "video into an MP4 file, for example with ffmpeg -c copy");
+  orientation_ = said.value_or(Orientation::clockwise(degrees));
+  const bool off = guarded([&] { return capture.set(cv::CAP_PROP_ORIENTATION_AUTO, 0); });
+  if (!off && degrees != 0)
+    throw Reject("rotation",
+                 "this build of OpenCV rotates frames by itself; encode the video again, upright");
 }
 
 VideoFile::~VideoFile() = default;
@@ -120,5 +140,5 @@ graft::Image VideoFile::read(std::uint64_t index) {
       to[2] = from[0];
     }
   }
-  return image;
+  return oriented(std::move(image), orientation_);
 }

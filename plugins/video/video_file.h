@@ -6,6 +6,8 @@
 
 #include <graft/payload.h>
 
+#include "orientation.h"
+
 /// A video, read forwards, frame by frame. Used by one thread at a time.
 class VideoFile {
  public:
@@ -15,9 +17,12 @@ class VideoFile {
   static void set_up();
 
   /// Throws graft::Reject: `not-a-video`; `too-large` when a frame has more pixels than `max_pixels`;
-  /// `unreadable`.
+  /// `rotation` when the file asks for an orientation that cannot be had; `unreadable`.
   VideoFile(const std::string& path, std::int64_t max_pixels);
   ~VideoFile();
+
+  /// How frames are shown; read gives them so.
+  Orientation orientation() const { return orientation_; }
 
   /// Frames a second, 0 where the file does not say.
   double rate() const;
@@ -34,8 +39,10 @@ class VideoFile {
 
  private:
   bool grab();
+  void find_orientation(const std::string& path);
 
   struct Capture;
   std::unique_ptr<Capture> capture_;
+  Orientation orientation_;
   std::uint64_t bytes_ = 0, position_ = 0;
 };

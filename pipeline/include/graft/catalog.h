@@ -39,7 +39,8 @@ class GRAFT_API Catalog {
 
   /// The format of the data numbers its classes: every label is a position in the list, counted from 0,
   /// whatever the classes are called. Otherwise labels are names, or all of them are positions: where the
-  /// list of classes is fixed, they are whole numbers, and none of them is a name in it.
+  /// list of classes is fixed, they are whole numbers, and none of them is a name in it. Names and
+  /// positions are never mixed: a label that is neither is an error.
   void labels_are_positions() { positions_ = true; }
 
   /// One input: its key, the names of its classes (none: unlabelled; several: multi-label), its split where
@@ -49,8 +50,9 @@ class GRAFT_API Catalog {
   void add(std::string key, const std::vector<std::string>& labels, std::optional<Split> split,
            std::size_t found_at, const std::string& group = {});
 
-  /// Something that the source met and does not take, "symbolic link" or "file with another extension":
-  /// counted by kind. close() warns of each kind with its number, the first example, and the cure.
+  /// Something that the source met and does not take, a "symbolic link" or an "excluded file" (its plural
+  /// ends in s): counted by kind. close() warns of each kind with its number, the first example, and why it
+  /// is not taken or what takes it.
   void skipped(const std::string& kind, const std::string& example, const std::string& cure);
 
   /// After the last add. Throws Error for a key that two inputs have, and for a label that is not in the list
@@ -87,6 +89,7 @@ class GRAFT_API Catalog {
   [[noreturn]] void unknown_label(const Row& row, std::int32_t number) const;
   void decide_splits();
   void warn_classes() const;
+  /// Limits train, and val where it is carved out of train, in proportion.
   void take_shots(std::size_t shots);
   /// Keeps at most `limit` rows of every class in the split, chosen by a hash of key and seed.
   void thin_out(std::size_t limit, Split split);

@@ -15,6 +15,8 @@ namespace graft {
 enum class Split : std::uint8_t { Train, Val, Test };
 
 GRAFT_API const char* to_string(Split split);  // "train", "val", "test"
+/// A split by its usual names, in either case and without blanks around: train, training; val, valid,
+/// validation, dev, development; test, testing.
 GRAFT_API std::optional<Split> split_from(std::string_view text);
 
 /// One line of a source's list: what an input is, before anything was computed from it.

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <fstream>
+#include <iterator>
 #include <numeric>
 #include <span>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -41,14 +44,41 @@ std::optional<std::uint64_t> whole_number(const std::string& s) {
   return n;
 }
 
+std::string trimmed(const std::string& text) {
+  constexpr const char* kBlanks = " \t";
+  const std::size_t first = text.find_first_not_of(kBlanks);
+  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(kBlanks) + 1 - first);
+}
+
+// A name without what the eye does not see: blanks around it, and the case of its letters.
+std::string folded(const std::string& name) {
+  std::string out = trimmed(name);
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+// "'ant' and 'Ant'" for every pair of names that differ by blanks or case only.
+std::vector<std::string> lookalikes(const std::vector<std::string>& names) {
+  std::unordered_map<std::string, const std::string*> seen;
+  std::vector<std::string> out;
+  for (const std::string& name : names)
+    if (const auto [at, fresh] = seen.try_emplace(folded(name), &name); !fresh)
+      out.push_back(fmt::format("'{}' and '{}'", *at->second, name));
+  return out;
+}
+
+// One name per line. A lone carriage return ends a line, too.
 std::vector<std::string> read_classes(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   std::vector<std::string> names;
   std::unordered_map<std::string, std::size_t> line_of;
-  std::string line;
-  for (std::size_t n = 1; std::getline(in, line); ++n) {
-    if (n == 1 && line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);
-    if (line.ends_with('\r')) line.pop_back();
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
+  if (text.find('\n') == std::string::npos) std::replace(text.begin(), text.end(), '\r', '\n');
+  std::istringstream lines(text);
+  for (std::size_t n = 1; std::getline(lines, text); ++n) {
+    if (text.ends_with('\r')) text.pop_back();
+    const std::string line = trimmed(text);
     if (line.empty()) continue;
     if (const auto [at, fresh] = line_of.try_emplace(line, n); !fresh)
       throw Error(fmt::format("{}:{}: the class '{}' is in line {} already; a class has one line", path, n,
@@ -130,6 +160,9 @@ void Catalog::close() {
   for (const Split split : kSplits)
     if (const char* name = limits.has(to_string(split)) ? to_string(split) : "all"; limits.has(name))
       thin_out(limits.get<std::size_t>(name), split);
+  // Val that is carved out of train is limited with it.
+  if (limits.has("train") && !limits.has("val") && !limits.has("all"))
+    take_shots(limits.get<std::size_t>("train"));
   if (params_.has("shots")) take_shots(params_.get<std::size_t>("shots"));
 }
 
@@ -162,17 +195,45 @@ void Catalog::number_classes() {
       return numbers && whole_number(a) != whole_number(b) ? whole_number(a) < whole_number(b) : a < b;
     });
   }
+  if (const auto pairs = lookalikes(classes_); !pairs.empty())
+    warn_("classes whose names differ by blanks or case only: " + joined(pairs));
   std::unordered_map<std::string, std::int32_t> position;
-  for (const std::string& name : classes_) position.emplace(name, static_cast<std::int32_t>(position.size()));
+  for (std::size_t i = 0; i < classes_.size(); ++i)
+    position.emplace(classes_[i], static_cast<std::int32_t>(i));
+  const bool fixed = !fixed_by_.empty();
+  const bool positions =
+      fixed && (positions_ || std::all_of(found_.begin(), found_.end(), [&](const auto& f) {
+                  return whole_number(f.first) && !position.contains(f.first);
+                }));
   std::vector<std::int32_t> final_number(found_.size(), -1);
+  std::unordered_map<std::uint64_t, std::string> text_of;
   for (const auto& [label, number] : found_) {
     const auto named = position.find(label);
+    if (!positions) {
+      if (named != position.end()) final_number[static_cast<std::size_t>(number)] = named->second;
+      continue;
+    }
     const auto index = whole_number(label);
-    if (named != position.end())
-      final_number[static_cast<std::size_t>(number)] = named->second;
-    else if (index && *index < classes_.size())
+    if (!index) continue;
+    if (const auto [same, fresh] = text_of.try_emplace(*index, label); !fresh)
+      throw Error(
+          fmt::format("the labels '{}' and '{}' would both be position {} in {}; write numbers in one way",
+                      std::min(same->second, label), std::max(same->second, label), *index, fixed_by_));
+    if (*index < classes_.size())
       final_number[static_cast<std::size_t>(number)] = static_cast<std::int32_t>(*index);
   }
+  if (positions)
+    for (const auto& [label, number] : found_)
+      if (const auto named = position.find(label);
+          named != position.end() && final_number[static_cast<std::size_t>(number)] >= 0 &&
+          final_number[static_cast<std::size_t>(number)] != named->second) {
+        warn_(fmt::format(
+            "labels are positions in {}, counted from 0: the label {} is the class '{}', though "
+            "another class is called '{}'",
+            fixed_by_, label,
+            classes_[static_cast<std::size_t>(final_number[static_cast<std::size_t>(number)])], label));
+        break;
+      }
   for (const Row& row : rows_)
     for (std::uint32_t i = row.first_label; i < row.first_label + row.labels; ++i) {
       const std::int32_t number = final_number[static_cast<std::size_t>(labels_[i])];
@@ -184,6 +245,22 @@ void Catalog::number_classes() {
 void Catalog::unknown_label(const Row& row, std::int32_t number) const {
   const auto label =
       std::find_if(found_.begin(), found_.end(), [&](const auto& f) { return f.second == number; });
+  const auto is_name = [&](const std::string& text) {
+    return std::find(classes_.begin(), classes_.end(), text) != classes_.end();
+  };
+  if (whole_number(label->first)) {
+    if (!positions_ &&
+        std::any_of(found_.begin(), found_.end(), [&](const auto& f) { return is_name(f.first); }))
+      throw Error(
+          fmt::format("the label '{}' of '{}' is not in {}: where labels are names in the list, another "
+                      "label is no position; add it there, or leave the input out",
+                      label->first, row.key, fixed_by_));
+    if (std::all_of(found_.begin(), found_.end(), [](const auto& f) { return whole_number(f.first); }))
+      throw Error(
+          fmt::format("the label '{}' of '{}' is no position in {}, which has {}, counted from 0; add "
+                      "the class there, or leave the input out",
+                      label->first, row.key, fixed_by_, classes_.size()));
+  }
   const auto near = nearest(label->first, classes_);
   throw Error(fmt::format("the label '{}' of '{}' is not in {}{}; add it there, or leave the input out",
                           label->first, row.key, fixed_by_,

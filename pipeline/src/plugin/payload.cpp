@@ -3,7 +3,10 @@
 #include <graft/error.h>
 #include <graft/item.h>
 
+#include <algorithm>
+#include <cctype>
 #include <new>
+#include <utility>
 
 namespace graft {
 namespace {
@@ -95,9 +98,18 @@ const char* to_string(Split split) {
   return kNames[static_cast<int>(split)];
 }
 
+// In either case and without blanks around. "eval" is none: some mean val by it, some test.
 std::optional<Split> split_from(std::string_view text) {
-  for (const Split s : {Split::Train, Split::Val, Split::Test})
-    if (text == to_string(s)) return s;
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const std::size_t first = std::min(text.find_first_not_of(kBlanks), text.size());
+  std::string word(text.substr(first, text.find_last_not_of(kBlanks) + 1 - first));
+  for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  static constexpr std::pair<std::string_view, Split> kNames[] = {
+      {"train", Split::Train},     {"training", Split::Train}, {"val", Split::Val},
+      {"valid", Split::Val},       {"validation", Split::Val}, {"dev", Split::Val},
+      {"development", Split::Val}, {"test", Split::Test},      {"testing", Split::Test}};
+  for (const auto& [name, split] : kNames)
+    if (word == name) return split;
   return {};
 }
 

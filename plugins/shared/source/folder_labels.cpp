@@ -38,12 +38,36 @@ FolderLabels::FolderLabels(const Params& params) {
   if (splits_.empty()) throw Error("splits: expected a folder for train, val or test, got none");
 }
 
+void FolderLabels::find_splits(const std::string& root) {
+  for (auto& [name, split] : splits_) {
+    if (top_.contains(name)) continue;
+    const auto among_seen = [&](const auto& is_meant) {
+      std::vector<std::string> found;
+      for (const std::string& seen : top_)
+        if (is_meant(seen)) found.push_back(seen);
+      return found;
+    };
+    auto found = among_seen([&](const std::string& seen) { return folded(seen) == folded(name); });
+    if (found.empty() && split_from(name))
+      found = among_seen([&](const std::string& seen) { return split_from(seen) == split_from(name); });
+    if (found.empty())
+      throw Error("splits: expected a folder '" + name + "' in " + root + ", got " +
+                  (top_.empty() ? "no folder at all" : "only " + joined({top_.begin(), top_.end()})) +
+                  "; name the folders that are there, or leave splits out to divide by a hash of the key");
+    if (found.size() > 1)
+      throw Error("splits: '" + name + "' may be any of " + joined(found) + " in " + root +
+                  "; write the names of the folders as they are");
+    name = found.front();
+  }
+}
+
 std::optional<FolderLabels::Place> FolderLabels::place(const std::string& path) {
   Place place;
   std::size_t start = 0;
-  if (!splits_.empty()) {
+  if (splits_.empty()) {
+    unused_splits_.see_folders(path);
+  } else {
     const std::string first = path.substr(0, path.find('/'));
-    top_.insert(first);
     const auto named =
         std::find_if(splits_.begin(), splits_.end(), [&](const auto& s) { return s.first == first; });
     if (named == splits_.end() || first.size() == path.size()) return {};
@@ -53,16 +77,18 @@ std::optional<FolderLabels::Place> FolderLabels::place(const std::string& path) 
   if (label_from_ == LabelFrom::None) return place;
   const std::size_t end = label_from_ == LabelFrom::Folder ? path.rfind('/') : path.find('/', start);
   if (end == std::string::npos || end < start) {
-    ++loose_[path.substr(0, start)];
+    loose_.push_back(path);
     return {};
   }
   place.labels.push_back(path.substr(start, end - start));
   return place;
 }
 
-void FolderLabels::tell(const std::string& root, const std::function<void(const std::string&)>& warn) const {
-  for (const auto& [folder, files] : loose_)
-    warn(plural(files, "file") + " directly in " + below(root, folder) + " ignored: not in a class folder");
+void FolderLabels::report(const std::string& root, const std::function<void(const std::string&)>& warn,
+                          const OnSkip& skip) const {
+  for (const std::string& path : loose_) skip("loose file", below(root, path), "it is in no class folder");
+  unused_splits_.warn("name the folders of the root that are splits: splits: {train: ..., test: ...}", warn);
+  if (splits_.empty()) return;
   std::vector<std::string> ignored;
   for (const std::string& name : top_)
     if (std::none_of(splits_.begin(), splits_.end(), [&](const auto& s) { return s.first == name; }))
@@ -70,15 +96,6 @@ void FolderLabels::tell(const std::string& root, const std::function<void(const 
   if (!ignored.empty())
     warn("ignored in " + root + ", because splits does not name " + (ignored.size() == 1 ? "it" : "them") +
          ": " + joined(ignored));
-}
-
-void FolderLabels::check_splits(const std::string& root) const {
-  const auto missing = std::find_if(splits_.begin(), splits_.end(),
-                                    [&](const auto& split) { return !top_.contains(split.first); });
-  if (missing == splits_.end()) return;
-  throw Error("splits: expected a folder '" + missing->first + "' in " + root + ", got " +
-              (top_.empty() ? "no folder at all" : "only " + joined({top_.begin(), top_.end()})) +
-              "; name the folders that are there, or leave splits out to divide by a hash of the key");
 }
 
 }  // namespace graft::source

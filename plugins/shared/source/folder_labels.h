@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -11,6 +10,8 @@
 
 #include <graft/item.h>
 #include <graft/params.h>
+#include <source/split_names.h>
+#include <source/walk.h>
 
 namespace graft::source {
 
@@ -32,25 +33,30 @@ class FolderLabels {
     std::optional<Split> split;
     std::vector<std::string> labels;
   };
-  /// `path` is relative to the root. Nothing when it is in no folder of `splits`, or in no class folder where
-  /// there must be one; it is then counted for tell.
+  /// Something that is directly in the root: call it with all there is before find_splits.
+  void see(const std::string& folder) { top_.insert(folder); }
+  /// Finds the folders of `splits` among those seen. One that is not there stands for the only one whose name
+  /// differs by blanks or case, or else is another name of the same split: `train` for Train or training.
+  /// Throws Error when there is none, or there are several. `root` is how messages call the root.
+  void find_splits(const std::string& root);
+
+  /// `path` is relative to the root; after find_splits. Nothing when it is in no folder of `splits`, or in no
+  /// class folder where there must be one; the latter is then counted for report.
   std::optional<Place> place(const std::string& path);
 
-  /// Warns of what place has passed over. `root` is how messages call the root.
-  void tell(const std::string& root, const std::function<void(const std::string&)>& warn) const;
-
-  /// A folder that is directly in the root, where place is not asked for all that is in it.
-  void see(const std::string& folder) { top_.insert(folder); }
-  /// Throws Error when a folder of `splits` was neither seen nor in a path that place was asked for.
-  void check_splits(const std::string& root) const;
+  /// Warns of folders that `splits` leaves out or that look like splits where it is not given, and reports
+  /// files in no class folder to `skip`.
+  void report(const std::string& root, const std::function<void(const std::string&)>& warn,
+              const OnSkip& skip) const;
 
  private:
   enum class LabelFrom { TopFolder, Folder, None };
 
   LabelFrom label_from_;
   std::vector<std::pair<std::string, Split>> splits_;
-  std::map<std::string, std::size_t> loose_;  ///< Folder -> files directly in it that are in no class.
-  std::set<std::string, std::less<>> top_;    ///< Seen directly in the root, when there are splits.
+  std::vector<std::string> loose_;  ///< Files that are in no class folder.
+  UnusedSplits unused_splits_;
+  std::set<std::string, std::less<>> top_;  ///< Seen directly in the root.
 };
 
 }  // namespace graft::source

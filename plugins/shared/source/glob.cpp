@@ -13,8 +13,8 @@ std::size_t byte(char c) {
 
 }  // namespace
 
-Glob::Glob(const std::string& pattern)
-    : pattern_(pattern), whole_path_(pattern.find('/') != std::string::npos) {
+Glob::Glob(const std::string& pattern, Case letters)
+    : pattern_(pattern), letters_(letters), whole_path_(pattern.find('/') != std::string::npos) {
   if (pattern.empty()) throw Error("expected a pattern such as '*.jpg', got an empty text");
   using Repeat = Token::Repeat;
   for (std::size_t i = pattern.starts_with('/') ? 1 : 0; i < pattern.size(); ++i) {
@@ -38,6 +38,7 @@ Glob::Glob(const std::string& pattern)
       if (pattern[i] == '\\' && ++i == pattern.size())
         throw Error("'" + pattern + "' ends in a backslash; write two for the character itself");
       token.bytes.set(byte(pattern[i]));
+      add_other_case(token.bytes);
     }
     tokens_.push_back(token);
   }
@@ -45,6 +46,14 @@ Glob::Glob(const std::string& pattern)
 
 std::bitset<256> Glob::all_but_slash() {
   return std::bitset<256>().set().reset(byte('/'));
+}
+
+void Glob::add_other_case(std::bitset<256>& bytes) const {
+  if (letters_ == Case::AsWritten) return;
+  for (std::size_t small = 'a'; small <= 'z'; ++small) {
+    const std::size_t large = small - 'a' + 'A';
+    if (bytes[small] || bytes[large]) bytes.set(small).set(large);
+  }
 }
 
 // From the '[' at `at` to its ']', where `at` is left.
@@ -71,6 +80,7 @@ std::bitset<256> Glob::parse_set(std::size_t& at) const {
     }
     for (std::size_t b = low; b <= high; ++b) set.set(b);
   }
+  add_other_case(set);  // before the set is negated
   at = i;
   return (negated ? ~set : set).reset(byte('/'));
 }
@@ -106,7 +116,8 @@ std::vector<ParamSpec> PathFilter::parameters() {
               .items(1, 1000)
               .default_list({"*"})
               .doc("Patterns of the files to take: * and ? stop at a slash, ** does not, [a-z] is a set; one "
-                   "without a slash is for the name, one with a slash for the path below the root."),
+                   "without a slash is for the name, one with a slash for the path below the root; in either "
+                   "case."),
           list("exclude", text(""))
               .or_scalar()
               .default_list({})
@@ -118,13 +129,13 @@ PathFilter::PathFilter(const Params& params) {
   read(params, "exclude", exclude_);
 }
 
-PathFilter::PathFilter(const Params& params, const std::string& name) {
+PathFilter::PathFilter(const Params& params, const std::string& name) : include_name_(name) {
   read(params, name, include_);
 }
 
 void PathFilter::read(const Params& params, const std::string& name, std::vector<Pattern>& patterns) {
   for (const std::string& pattern : params.get<std::vector<std::string>>(name)) try {
-      patterns.push_back({name, Glob(pattern)});
+      patterns.push_back({name, Glob(pattern, Glob::Case::Either)});
     } catch (const Error& e) {
       throw Error(name + ": " + e.what());
     }
@@ -138,12 +149,20 @@ bool PathFilter::any(std::vector<Pattern>& patterns, std::string_view path) {
   return found;
 }
 
-bool PathFilter::takes(std::string_view path) {
+PathFilter::Verdict PathFilter::judge(std::string_view path) {
   const bool included = any(include_, path), excluded = any(exclude_, path);
-  if (included && !excluded) return true;
+  if (included && !excluded) return Verdict::Taken;
   ++left_out_;
-  example_ = path;
-  return false;
+  return excluded ? Verdict::Excluded : Verdict::Unmatched;
+}
+
+bool PathFilter::takes(const std::string& path, const std::string& root, const OnSkip& skip) {
+  const Verdict verdict = judge(path);
+  if (verdict == Verdict::Excluded)
+    skip("excluded file", root + "/" + path, "a pattern of exclude matches");
+  else if (verdict == Verdict::Unmatched)
+    skip("unmatched file", root + "/" + path, "no pattern of " + include_name_ + " matches");
+  return verdict == Verdict::Taken;
 }
 
 std::vector<std::string> PathFilter::unused() const {

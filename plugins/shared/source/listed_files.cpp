@@ -31,6 +31,8 @@ void ListedFiles::add(Line line) {
   if (line.path.find('\0') != std::string::npos) fail("the path holds a NUL byte, which no file name can");
   if (line.id && line.id->empty()) fail("the id is empty; give every line one, or none to all");
 
+  splits_given_ = splits_given_ || line.split.has_value();
+  unused_splits_.see_folders(line.path);
   std::string key = line.id.value_or(line.path), group;
   const auto twin = earlier(key);
   if (twin && line.id)
@@ -56,8 +58,9 @@ void ListedFiles::close() {
   std::size_t again = 0;
   for (const auto& [path, copies] : copies_) again += copies - 1;
   if (again > 0)
-    warn_(plural(again, "line") + " of " + list_ + " with a path that an earlier line has, " + twice_ +
-          " for one: kept as inputs of their own, with keys such as PATH#2");
+    warn_(plural(again, "line") + " of " + list_ + " with a path that an earlier line has, " +
+          "for example " + twice_ + ": kept as inputs of their own, with keys such as PATH#2");
+  if (!splits_given_) unused_splits_.warn("give the list a column split, if these are splits", warn_);
   std::exchange(seen_, {});
   std::exchange(lines_, {});
   catalog_.close();

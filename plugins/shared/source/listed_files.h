@@ -11,6 +11,7 @@
 
 #include <graft/catalog.h>
 #include <source/rooted_paths.h>
+#include <source/split_names.h>
 
 namespace graft::source {
 
@@ -50,6 +51,8 @@ class ListedFiles {
   const std::string list_;
   const std::function<void(const std::string&)> warn_;
   RootedPaths paths_;
+  bool splits_given_ = false;
+  UnusedSplits unused_splits_;
   Catalog catalog_;
   std::vector<std::uint32_t> lines_;  ///< Line number of every row of the catalog.
   /// Paths that are not the key, each with a NUL behind it; found_at is 1 + where one begins, 0: it is the

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include <graft/error.h>
@@ -16,7 +17,7 @@
 namespace graft::source {
 namespace {
 
-// Names in a folder, hidden ones left out.
+// Names in a folder.
 std::vector<std::string> names_in(const std::string& folder) {
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(folder.c_str()), closedir);
   const auto fail = [&](int error) {
@@ -32,36 +33,40 @@ std::vector<std::string> names_in(const std::string& folder) {
       if (errno != 0) fail(errno);
       break;
     }
-    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
   }
   std::sort(names.begin(), names.end());
   return names;
 }
 
-// Looks at a path; what is skipped is counted, and nothing is returned for it.
-std::optional<struct stat> look(const std::string& path, bool follow_symlinks, Skipped& skipped) {
-  const auto skip = [&](std::size_t& count) {
-    ++count;
-    skipped.example = path;
+constexpr const char* kDeadLink = "dead or circular symbolic link";
+constexpr const char* kLeadsNowhere = "it leads nowhere, or back to a folder that holds it";
+
+// Looks at a path; nothing is returned for what is skipped.
+std::optional<struct stat> look(const std::string& path, bool follow_symlinks, const OnSkip& on_skip) {
+  const auto skip = [&](const char* kind, const char* cure) {
+    on_skip(kind, path, cure);
     return std::nullopt;
   };
   struct stat info {};
   if (lstat(path.c_str(), &info) != 0) {
-    if (errno == ENOENT) return skip(skipped.vanished);
+    if (errno == ENOENT) return skip("vanished file", "removed while the folder was listed");
     throw Error("cannot look at " + path + ": " + std::strerror(errno));
   }
   if (S_ISLNK(info.st_mode)) {
-    if (!follow_symlinks) return skip(skipped.symlinks);
-    if (stat(path.c_str(), &info) != 0) return skip(skipped.loops);
+    if (!follow_symlinks) return skip("symbolic link", "follow_symlinks: true follows them");
+    if (stat(path.c_str(), &info) != 0) return skip(kDeadLink, kLeadsNowhere);
   }
-  if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) return skip(skipped.special);
+  if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode))
+    return skip("special file", "only regular files are images");
   return info;
 }
 
 class Walk {
  public:
-  Walk(std::string folder, bool follow_symlinks, Skipped& skipped)
-      : root_(std::move(folder)), follow_symlinks_(follow_symlinks), skipped_(skipped) {}
+  Walk(std::string folder, bool follow_symlinks, const OnSkip& skip)
+      : root_(std::move(folder)), follow_symlinks_(follow_symlinks), skip_(skip) {}
 
   std::vector<FoundFile> run() {
     struct stat info {};
@@ -75,7 +80,13 @@ class Walk {
   void enter(const std::string& relative) {
     for (const std::string& name : names_in(relative.empty() ? root_ : below(root_, relative))) {
       std::string path = relative.empty() ? name : below(relative, name);
-      const auto info = look(below(root_, path), follow_symlinks_, skipped_);
+      if (name.starts_with('.')) {
+        if (name != ".DS_Store" && !name.starts_with("._") && !name.starts_with(".git"))
+          skip_("hidden file or folder", below(root_, path),
+                "its name begins with a dot; rename it to use it");
+        continue;
+      }
+      const auto info = look(below(root_, path), follow_symlinks_, skip_);
       if (!info) continue;
       if (S_ISREG(info->st_mode)) {
         files_.push_back({std::move(path), static_cast<std::uint64_t>(info->st_size),
@@ -85,8 +96,7 @@ class Walk {
       }
       const std::pair id(info->st_dev, info->st_ino);
       if (std::find(above_.begin(), above_.end(), id) != above_.end()) {
-        ++skipped_.loops;
-        skipped_.example = below(root_, path);
+        skip_(kDeadLink, below(root_, path), kLeadsNowhere);
         continue;
       }
       above_.push_back(id);
@@ -97,45 +107,31 @@ class Walk {
 
   std::string root_;
   bool follow_symlinks_;
-  Skipped& skipped_;
+  const OnSkip& skip_;
   std::vector<std::pair<dev_t, ino_t>> above_;  ///< Folders from the root to the current one.
   std::vector<FoundFile> files_;
 };
 
 }  // namespace
 
-void Skipped::tell(const std::function<void(const std::string&)>& warn) const {
-  const auto one = [&](std::size_t n, const std::string& noun, const std::string& why) {
-    if (n > 0) warn(plural(n, noun) + " skipped" + why + ", " + example + " for one");
-  };
-  one(symlinks, "symbolic link", " (follow_symlinks: true follows them)");
-  one(special, "special file", " (only regular files are images)");
-  one(loops, "dead or circular symbolic link", "");
-  one(vanished, "file", " (removed while the folder was listed)");
-}
-
 std::string without_slash(std::string folder) {
   while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
   return folder;
 }
 
-std::vector<std::string> list_folders(const std::string& folder, bool follow_symlinks, Skipped& skipped,
-                                      std::size_t& loose) {
+std::vector<std::string> list_folders(const std::string& folder, bool follow_symlinks) {
   std::vector<std::string> folders;
   const std::string base = without_slash(folder);
   for (const std::string& name : names_in(base)) {
-    const auto info = look(below(base, name), follow_symlinks, skipped);
-    if (!info) continue;
-    if (S_ISDIR(info->st_mode))
-      folders.push_back(name);
-    else
-      ++loose;
+    if (name.starts_with('.')) continue;
+    const auto info = look(below(base, name), follow_symlinks, [](auto&&...) {});
+    if (info && S_ISDIR(info->st_mode)) folders.push_back(name);
   }
   return folders;
 }
 
-std::vector<FoundFile> list_files(const std::string& folder, bool follow_symlinks, Skipped& skipped) {
-  return Walk(without_slash(folder), follow_symlinks, skipped).run();
+std::vector<FoundFile> list_files(const std::string& folder, bool follow_symlinks, const OnSkip& skip) {
+  return Walk(without_slash(folder), follow_symlinks, skip).run();
 }
 
 }  // namespace graft::source

@@ -15,28 +15,21 @@ struct FoundFile {
   std::int64_t ctime_ns = 0;
 };
 
-/// What was seen and left out.
-struct Skipped {
-  std::size_t symlinks = 0;
-  std::size_t special = 0;   ///< FIFOs, sockets, devices.
-  std::size_t loops = 0;     ///< Links back to a folder that is being listed, and links that lead nowhere.
-  std::size_t vanished = 0;  ///< Removed while listing.
-  std::string example;       ///< One of them.
-
-  void tell(const std::function<void(const std::string&)>& warn) const;
-};
+/// Told of everything that is met and left out: its kind, its path, and why or what takes it. As
+/// Catalog::skipped.
+using OnSkip = std::function<void(const std::string& kind, const std::string& path, const std::string& cure)>;
 
 /// The folder without slashes at its end, but for "/" itself.
 std::string without_slash(std::string folder);
 
 /// Names of the folders directly in `folder`, sorted bytewise. A link to a folder counts only with
-/// `follow_symlinks`. `loose` counts the other things. Names that begin with a dot are invisible. Throws
-/// graft::Error when `folder` cannot be listed.
-std::vector<std::string> list_folders(const std::string& folder, bool follow_symlinks, Skipped& skipped,
-                                      std::size_t& loose);
+/// `follow_symlinks`. Names that begin with a dot are left out. Throws graft::Error when `folder` cannot be
+/// listed.
+std::vector<std::string> list_folders(const std::string& folder, bool follow_symlinks);
 
 /// All regular files in `folder` and below, sorted bytewise by path; never opened. Throws graft::Error when a
-/// folder cannot be listed: files that silently go missing would make wrong numbers.
-std::vector<FoundFile> list_files(const std::string& folder, bool follow_symlinks, Skipped& skipped);
+/// folder cannot be listed: files that silently go missing would make wrong numbers. Names that begin with a
+/// dot are skipped: `skip` is told of all but what systems leave in folders (.DS_Store, ._*, .git*).
+std::vector<FoundFile> list_files(const std::string& folder, bool follow_symlinks, const OnSkip& skip);
 
 }  // namespace graft::source

@@ -92,7 +92,7 @@ TEST(Catalog, AFileFixesTheClasses) {
   const TempFolder folder;
   Fixture f(R"({"classes": ")" + classes_file(folder, "\xef\xbb\xbfwolf\r\n\r\nant\n") + "\"}");
   f.add("a", {"ant"});
-  f.add("b", {"0"});  // a position, for labels that are numbers
+  f.add("b", {"wolf"});
   f.catalog->close();
   EXPECT_THAT(f.catalog->classes(), ElementsAre("wolf", "ant"));
   EXPECT_THAT(f.catalog->entry(0).labels, ElementsAre(1));
@@ -102,6 +102,105 @@ TEST(Catalog, AFileFixesTheClasses) {
   g.add("x/1.jpg", {"antt"});
   EXPECT_EQ(g.fault(), "the label 'antt' of 'x/1.jpg' is not in " + (folder / "classes.txt").string() +
                            " (did you mean 'ant'?); add it there, or leave the input out");
+}
+
+/// "0 2": the numbers that labels get, an input each, with a file of classes; or the error.
+std::string numbered(const std::string& classes, const std::vector<std::string>& labels,
+                     bool positions = false, std::vector<std::string>* warnings = nullptr) {
+  const TempFolder folder;
+  const std::string path = classes_file(folder, classes);
+  Fixture f(R"({"classes": ")" + path + "\"}");
+  if (positions) f.catalog->labels_are_positions();
+  for (std::size_t i = 0; i < labels.size(); ++i) f.add("k" + std::to_string(i), {labels[i]});
+  std::string out = f.fault();
+  if (warnings != nullptr) *warnings = f.warnings;
+  if (out != "ok") return out.replace(out.find(path), path.size(), "FILE");
+  out.clear();
+  for (std::size_t i = 0; i < f.catalog->size(); ++i)
+    out += (i == 0 ? "" : " ") + std::to_string(f.catalog->entry(i).labels.at(0));
+  return out;
+}
+
+TEST(Catalog, NamesAndPositionsAreNeverMixed) {
+  // Names, although they are numbers.
+  EXPECT_EQ(numbered("3\n1\n2\n", {"1", "2", "3"}), "1 2 0");
+  EXPECT_EQ(numbered("1\n2\n", {"1", "0", "2"}),
+            "the label '0' of 'k1' is not in FILE: where labels are names in the list, another label is no "
+            "position; add it there, or leave the input out");
+  EXPECT_EQ(numbered("ant\nbee\n", {"ant", "1"}),
+            "the label '1' of 'k1' is not in FILE: where labels are names in the list, another label is no "
+            "position; add it there, or leave the input out");
+  EXPECT_EQ(numbered("ant\nbee\n", {"0", "cat"}),
+            "the label '0' of 'k0' is not in FILE; add it there, or leave the input out");
+  // Positions: whole numbers, and none a name.
+  EXPECT_EQ(numbered("ant\nbee\ncat\n", {"2", "0"}), "2 0");
+  EXPECT_EQ(numbered("ant\nbee\ncat\n", {"00002", "00000"}), "2 0");
+  EXPECT_EQ(numbered("ant\nbee\n", {"0", "2"}),
+            "the label '2' of 'k1' is no position in FILE, which has 2, counted from 0; add the class there, "
+            "or leave the input out");
+  EXPECT_EQ(numbered("ant\nbee\n", {"1", "01"}),
+            "the labels '01' and '1' would both be position 1 in FILE; write numbers in one way");
+  // No whole numbers.
+  for (const char* label : {"-1", "1.0", "+1", "1e0", "0x1", "99999999999999999999999"})
+    EXPECT_EQ(numbered("ant\nbee\n", {label}),
+              "the label '" + std::string(label) +
+                  "' of 'k0' is not in FILE; add it there, or leave the input out");
+}
+
+TEST(Catalog, WhereTheFormatNumbersClassesANameIsNoLabel) {
+  std::vector<std::string> warnings;
+  EXPECT_EQ(numbered("ant\nbee\n", {"1", "0"}, true), "1 0");
+  EXPECT_EQ(numbered("2\n1\n0\n", {"0", "1", "2"}, true, &warnings), "0 1 2");
+  EXPECT_THAT(warnings, ::testing::Contains(::testing::StartsWith("labels are positions in ")));
+  EXPECT_EQ(numbered("1\n2\n3\n", {"1", "3"}, true),
+            "the label '3' of 'k1' is no position in FILE, which has 3, counted from 0; add the class there, "
+            "or leave the input out");
+}
+
+TEST(Catalog, WarnsOfNamesThatDifferByBlanksOrCaseOnly) {
+  Fixture f;
+  for (const char* label : {"ant", "Ant", "bee", "bee ", "wolf"}) f.add(label, {label});
+  f.catalog->close();
+  EXPECT_THAT(f.warnings, ::testing::Contains("classes whose names differ by blanks or case only: 'Ant' and "
+                                              "'ant', 'bee' and 'bee '"));
+}
+
+TEST(Catalog, WhatIsSkippedIsCountedByKind) {
+  Fixture f;
+  f.catalog->skipped("special file", "a/pipe", "only regular files are images");
+  f.catalog->skipped("symbolic link", "a/link", "follow_symlinks: true follows them");
+  f.catalog->skipped("special file", "a/device", "only regular files are images");
+  f.catalog->close();
+  EXPECT_THAT(
+      f.warnings,
+      ElementsAre("2 special files skipped, for example a/pipe (only regular files are images)",
+                  "1 symbolic link skipped, for example a/link (follow_symlinks: true follows them)"));
+}
+
+TEST(Catalog, MaxPerClassOfTrainLimitsTheValThatIsCarvedOutOfIt) {
+  Fixture f(R"({"val_fraction": 0.2, "max_per_class": {"train": 8, "test": 8}})");
+  f.add_many("a", 400, Split::Train);
+  for (int i = 0; i < 40; ++i) f.add("t" + std::to_string(i), {"a"}, Split::Test);
+  f.catalog->close();
+  EXPECT_EQ(f.counts(), (std::map<std::pair<std::string, Split>, int>{
+                            {{"a", Split::Train}, 8}, {{"a", Split::Val}, 2}, {{"a", Split::Test}, 8}}));
+  // Val that the data name is another matter.
+  Fixture g(R"({"max_per_class": {"train": 8}})");
+  g.add_many("a", 40, Split::Train);
+  for (int i = 0; i < 40; ++i) g.add("v" + std::to_string(i), {"a"}, Split::Val);
+  g.catalog->close();
+  EXPECT_EQ(g.counts(), (std::map<std::pair<std::string, Split>, int>{{{"a", Split::Train}, 8},
+                                                                      {{"a", Split::Val}, 40}}));
+}
+
+TEST(Catalog, SplitsByTheirUsualNames) {
+  for (const char* name : {"train", "Train", " training", "TRAINING\t"})
+    EXPECT_EQ(split_from(name), Split::Train) << name;
+  for (const char* name : {"val", "Valid", "validation", "dev", "Development "})
+    EXPECT_EQ(split_from(name), Split::Val) << name;
+  for (const char* name : {"test", "TEST", "Testing"}) EXPECT_EQ(split_from(name), Split::Test) << name;
+  for (const char* name : {"", " ", "eval", "evaluation", "trian", "train1", "0"})
+    EXPECT_FALSE(split_from(name)) << name;
 }
 
 TEST(Catalog, AFileRenamesTheClassesThatTheDataFix) {

@@ -1,0 +1,160 @@
+#include "orientation.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <fstream>
+#include <functional>
+
+#include <graft/error.h>
+
+namespace {
+
+using Matrix = std::array<double, 4>;  ///< a, b, c, d.
+constexpr Matrix kIdentity{1, 0, 0, 1};
+constexpr std::uint64_t kMaxBox = 1 << 16;  ///< Headers that are read have about 100 bytes.
+
+std::uint64_t big_endian(const char* bytes, int n) {
+  std::uint64_t value = 0;
+  for (int i = 0; i < n; ++i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
+  return value;
+}
+
+/// The boxes of an MP4 or MOV file (ISO/IEC 14496-12): each has a size, a type, and other boxes or data.
+class Boxes {
+ public:
+  explicit Boxes(const std::string& path) : in_(path, std::ios::binary) {
+    in_.seekg(0, std::ios::end);
+    bytes_ = in_ ? static_cast<std::uint64_t>(in_.tellg()) : 0;
+  }
+
+  std::uint64_t bytes() const { return bytes_; }
+
+  struct Box {
+    std::string type;
+    std::uint64_t begin, end;  ///< Of what it holds.
+  };
+
+  /// Calls `see` for every box between two positions until it returns true. Damage ends it.
+  void each(std::uint64_t begin, std::uint64_t end, const std::function<bool(const Box&)>& see) {
+    while (begin + 8 <= end) {
+      const std::string head = read(begin, 16);
+      if (head.size() < 8) return;
+      std::uint64_t size = big_endian(head.data(), 4), header = 8;
+      if (size == 1 && head.size() == 16) {
+        size = big_endian(head.data() + 8, 8);
+        header = 16;
+      } else if (size == 0) {
+        size = end - begin;
+      }
+      if (size < header || size > end - begin) return;
+      if (see({head.substr(4, 4), begin + header, begin + size})) return;
+      begin += size;
+    }
+  }
+
+  /// The data of a box, or what the file has of it.
+  std::string data(const Box& box) { return read(box.begin, std::min(box.end - box.begin, kMaxBox)); }
+
+ private:
+  std::string read(std::uint64_t at, std::uint64_t n) {
+    std::string out(n, '\0');
+    in_.clear();
+    in_.seekg(static_cast<std::streamoff>(at));
+    in_.read(out.data(), static_cast<std::streamsize>(n));
+    out.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in_.gcount())));
+    return out;
+  }
+
+  std::ifstream in_;
+  std::uint64_t bytes_ = 0;
+};
+
+/// The matrix in the data of an `mvhd` or `tkhd`, which stands behind the times: these have 4 bytes in
+/// version 0 and 8 in version 1. Values are 16.16 fixed point, in the order a b u c d v x y w.
+Matrix matrix_in(const std::string& data, std::size_t at_version_0) {
+  const std::size_t at = at_version_0 + (!data.empty() && data[0] == 1 ? 12 : 0);
+  if (data.size() < at + 36) return kIdentity;
+  const auto value = [&](std::size_t i) {
+    return static_cast<std::int32_t>(big_endian(data.data() + at + 4 * i, 4)) / 65536.0;
+  };
+  return {value(0), value(1), value(3), value(4)};
+}
+
+/// The direction of a matrix: its values without the scale.
+Orientation direction_of(const Matrix& m) {
+  const auto sign = [](double v) { return (v > 0) - (v < 0); };
+  const double largest = std::max({std::abs(m[0]), std::abs(m[1]), std::abs(m[2]), std::abs(m[3])});
+  // Half a degree: some writers round.
+  const auto small = [&](double v) { return std::abs(v) <= 0.01 * largest; };
+  if (largest == 0) return {};  // an empty matrix says nothing
+  if (small(m[1]) && small(m[2]) && !small(m[0]) && !small(m[3])) return {sign(m[0]), 0, 0, sign(m[3])};
+  if (small(m[0]) && small(m[3]) && !small(m[1]) && !small(m[2])) return {0, sign(m[1]), sign(m[2]), 0};
+  throw graft::Reject("rotation",
+                      "the video is to be shown at an angle that is no multiple of 90 degrees; encode it "
+                      "again, upright");
+}
+
+}  // namespace
+
+Orientation Orientation::clockwise(int degrees) {
+  switch ((degrees % 360 + 360) % 360) {
+    case 90:
+      return {0, 1, -1, 0};
+    case 180:
+      return {-1, 0, 0, -1};
+    case 270:
+      return {0, -1, 1, 0};
+    default:
+      return {};
+  }
+}
+
+std::optional<Orientation> mp4_orientation(const std::string& path) {
+  Boxes boxes(path);
+  Matrix movie = kIdentity;
+  std::optional<Matrix> track;
+  boxes.each(0, boxes.bytes(), [&](const Boxes::Box& top) {
+    if (top.type != "moov") return false;
+    boxes.each(top.begin, top.end, [&](const Boxes::Box& part) {
+      if (part.type == "mvhd") movie = matrix_in(boxes.data(part), 36);
+      if (part.type != "trak" || track) return false;
+      Matrix matrix = kIdentity;
+      bool video = false;
+      boxes.each(part.begin, part.end, [&](const Boxes::Box& in_track) {
+        if (in_track.type == "tkhd") matrix = matrix_in(boxes.data(in_track), 40);
+        if (in_track.type == "mdia")
+          boxes.each(in_track.begin, in_track.end, [&](const Boxes::Box& in_media) {
+            if (in_media.type == "hdlr") video = boxes.data(in_media).substr(0, 12).ends_with("vide");
+            return false;
+          });
+        return false;
+      });
+      if (video) track = matrix;
+      return false;
+    });
+    return true;
+  });
+  if (!track) return {};
+  // Points are rows: first the track's matrix, then the movie's.
+  const Matrix &t = *track, &m = movie;
+  return direction_of({t[0] * m[0] + t[1] * m[2], t[0] * m[1] + t[1] * m[3], t[2] * m[0] + t[3] * m[2],
+                       t[2] * m[1] + t[3] * m[3]});
+}
+
+graft::Image oriented(graft::Image frame, Orientation o) {
+  if (o == Orientation{}) return frame;
+  const int width = o.swaps_sides() ? frame.height : frame.width;
+  const int height = o.swaps_sides() ? frame.width : frame.height;
+  graft::Image out = graft::Image::allocate(width, height);
+  // The first shown column is at the negative end of the axis that the stored one is mapped to.
+  const int x0 = o.a + o.c < 0 ? width - 1 : 0, y0 = o.b + o.d < 0 ? height - 1 : 0;
+  for (int y = 0; y < frame.height; ++y) {
+    const std::uint8_t* from = frame.row(y);
+    for (int x = 0; x < frame.width; ++x, from += 3) {
+      std::uint8_t* to = out.row(y0 + o.b * x + o.d * y) + 3 * (x0 + o.a * x + o.c * y);
+      std::copy(from, from + 3, to);
+    }
+  }
+  return out;
+}
