@@ -161,9 +161,12 @@ void print_check(const TableCheck& check) {
   fmt::print("{} {}: {}, {} in {} and {}{}: {}\n", short_name(t.fingerprint), names_of(t),
              count_of(t.rows, "row"), count_of(t.rejects, "reject"), count_of(t.shards, "shard"),
              count_of(t.logs, "log"),
-             t.uses.empty() ? ""
-                            : fmt::format("; {} ok + {} rejected of {}", check.ok, check.rejected,
-                                          count_of(check.inputs, "input")),
+             t.uses.empty()
+                 ? ""
+                 : fmt::format(
+                       "; {} ok{} + {} rejected of {}", check.ok,
+                       check.fewer_views == 0 ? "" : fmt::format(" ({} with fewer views)", check.fewer_views),
+                       check.rejected, count_of(check.inputs, "input")),
              check.faults.empty() ? "sound" : count_of(check.faults.size(), "fault"));
   for (const TableFault& fault : check.faults) fmt::print("  {}: {}\n", fault.path.string(), fault.why);
   if (!check.leftovers.empty())

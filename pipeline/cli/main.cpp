@@ -21,6 +21,7 @@
 #include "commands.h"
 #include "output.h"
 #include "process.h"
+#include "run/crash_report.h"
 
 namespace po = boost::program_options;
 using namespace graft::cli;
@@ -265,6 +266,7 @@ int main(int argc, char** argv) {
   }
   // Its options are its own.
   if (argc > 1 && std::string_view(argv[1]) == "model") return start_model(argv + 1);
+  graft::install_crash_report();
   Global global;
   for (int i = 0; i < argc; ++i) global.program += (i ? " " : "") + std::string(argv[i]);
   std::vector<std::string> words(argv + 1, argv + argc);

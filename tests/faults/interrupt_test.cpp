@@ -127,7 +127,7 @@ TEST_F(InterruptTest, ASnapshotOnRequestNamesTheStages) {
 
 // 100 images; from the 50th on, each takes `seconds`.
 std::string slow(double seconds) {
-  return "name: slow\nrun: {threads: 2, stall_seconds: 0.2}\nstages:\n"
+  return "name: slow\nrun: {threads: 2, stall_seconds: 0.2, stall_limit: never}\nstages:\n"
          "  images: {plugin: synthetic, with: {task: target, size: 24, train: 100, val: 0, test: 0}}\n"
          "  wait: {plugin: sleepy, from: images, with: {seconds: " +
          std::to_string(seconds) +

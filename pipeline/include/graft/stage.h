@@ -86,7 +86,7 @@ class GRAFT_API Source : public Stage {
 class GRAFT_API Transform : public Stage {
  public:
   virtual Payload apply(const Item& item) const = 0;
-  /// Views made of every item: apply is called with item.view = 0 .. views() - 1.
+  /// Views made of every item. item.view numbers those of all stages so far: this one is item.view % views().
   virtual std::uint32_t views() const { return 1; }
 };
 
@@ -121,7 +121,7 @@ class GRAFT_API Collector : public Stage {
   /// table may hold shards of both kinds: a parameter that chooses it is neutral().
   enum class Compression { None, Gzip };
   virtual Compression compression() const { return Compression::None; }
-  /// Format of the item's row. Every row of a table must have the same; the runtime rejects the others.
+  /// Format of the item's row. Every row of a table must have the same: another one ends the run.
   virtual RowFormat format(const Item& item) const = 0;
   /// Writes the row: elements(shape) * size_of(dtype) bytes. Called from many threads.
   virtual void encode(const Item& item, std::span<std::uint8_t> row) const = 0;

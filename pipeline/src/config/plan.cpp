@@ -129,6 +129,8 @@ std::string to_yaml(const Plan& plan) {
       << (plan.run.max_reject_count ? fmt::format("{}", *plan.run.max_reject_count)
                                     : fmt::format("{}%", plan.run.max_reject_share * 100));
   out << YAML::Key << "stall_seconds" << YAML::Value << fmt::format("{}", plan.run.stall_seconds);
+  out << YAML::Key << "stall_limit" << YAML::Value
+      << (plan.run.stall_limit ? fmt::format("{}", *plan.run.stall_limit) : "never");
   out << YAML::EndMap;
   out << YAML::Key << "stages" << YAML::Value << YAML::Block << YAML::BeginMap;
   for (const StagePlan& s : plan.stages) {

@@ -25,7 +25,8 @@ struct RunSettings {
   OnError on_error = OnError::Reject;
   double max_reject_share = 0.01;  ///< Of the inputs; unused when max_reject_count is set.
   std::optional<std::uint64_t> max_reject_count;
-  double stall_seconds = 60;  ///< The watchdog speaks when nothing finished for so long.
+  double stall_seconds = 60;          ///< The watchdog speaks when nothing finished for so long.
+  std::optional<double> stall_limit;  ///< It ends the run when nothing finished for so long; nothing: never.
 };
 
 /// One stage, checked.

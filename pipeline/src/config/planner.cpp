@@ -1,7 +1,5 @@
 #include "config/planner.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -13,6 +11,7 @@
 #include "config/following.h"
 #include "config/given_values.h"
 #include "config/inspection.h"
+#include "config/run_block.h"
 #include "config/services.h"
 
 namespace graft {
@@ -23,38 +22,6 @@ bool is_name(std::string_view s, std::string_view allowed) {
 }
 constexpr std::string_view kRunNameChars = "abcdefghijklmnopqrstuvwxyz0123456789_-";
 constexpr std::string_view kStageChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-
-/// Cores that this process may use: the affinity mask counts, as a batch system or taskset sets it.
-int available_cores() {
-  cpu_set_t mask;
-  return ::sched_getaffinity(0, sizeof mask, &mask) == 0 ? std::max(1, CPU_COUNT(&mask)) : 1;
-}
-
-std::optional<std::uint64_t> parse_size(std::string_view s) {
-  double number = 0;
-  const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), number);
-  if (error != std::errc() || !(number > 0)) return {};
-  static const std::map<std::string_view, double> kUnits = {
-      {"", 1},         {"B", 1},    {"kB", 1e3},     {"KiB", 0x1p10}, {"MB", 1e6},
-      {"MiB", 0x1p20}, {"GB", 1e9}, {"GiB", 0x1p30}, {"TB", 1e12},    {"TiB", 0x1p40}};
-  std::string_view unit(end, static_cast<std::size_t>(s.data() + s.size() - end));
-  while (!unit.empty() && unit.front() == ' ') unit.remove_prefix(1);
-  const auto it = kUnits.find(unit);
-  if (it == kUnits.end() || number * it->second > 1e18) return {};
-  return static_cast<std::uint64_t>(number * it->second);
-}
-
-const std::vector<ParamSpec>& run_parameters() {
-  static const std::vector<ParamSpec> kSpecs = {
-      text("threads", "auto").doc("Worker threads; auto: the cores this process may use."),
-      text("memory", "2GiB").doc("What items in flight may hold."),
-      text("in_flight", "auto").doc("Items in flight; auto: enough for every thread and batch."),
-      choice("on_error", {"reject", "fail"}, "reject").doc("A bad item: note it and go on, or end the run."),
-      text("max_rejects", "1%")
-          .doc("More rejects than this (a share or a count) end the run with exit code 3."),
-      number("stall_seconds", 60).range(0.1, 1e6).unit("s").doc("Silence after which the watchdog reports.")};
-  return kSpecs;
-}
 
 /// One pass over the tree; every member function reports what it finds and goes on.
 class Planner {
@@ -164,6 +131,9 @@ class Planner {
                                       p.get<std::string>("memory")));
     plan_.run.on_error = p.get<std::string>("on_error") == "fail" ? OnError::Fail : OnError::Reject;
     plan_.run.stall_seconds = p.get<double>("stall_seconds");
+    if (std::string fault = read_stall_limit(p, run.find("stall_seconds") != nullptr, plan_.run);
+        !fault.empty())
+      error(at("stall_limit"), std::move(fault));
     read_max_rejects(p.get<std::string>("max_rejects"), at("max_rejects"));
   }
 

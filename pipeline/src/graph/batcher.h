@@ -29,6 +29,11 @@ class GRAFT_API Batcher {
   };
   /// Takes one message; gives what became ready by it. The end message flushes the last, partly filled batch.
   Ready add(Handle message);
+  /// Lets go of everything that waits: the run has failed, and what would come before it may never come.
+  void clear() {
+    early_.clear();
+    open_.clear();
+  }
 
  private:
   std::size_t size_;

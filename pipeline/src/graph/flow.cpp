@@ -7,9 +7,12 @@
 #include <fmt/format.h>
 #include <oneapi/tbb/flow_graph.h>
 
+#include "config/views.h"
 #include "graph/admission.h"
 #include "graph/batcher.h"
+#include "graph/check_output.h"
 #include "graph/handover.h"
+#include "plugin/plugin_call.h"
 
 namespace graft {
 
@@ -33,6 +36,7 @@ struct Tail {
   std::vector<std::size_t> transforms;
   std::vector<std::size_t> collectors;
   std::unique_ptr<flow::broadcast_node<Handle>> next;  // null: nothing but collectors follows
+  bool leads_nowhere() const { return transforms.empty() && collectors.empty() && !next; }
 };
 
 struct BatchStage {
@@ -48,7 +52,10 @@ struct BatchStage {
 struct Flow::Impl {
   Impl(const Plan& p, std::size_t src, std::vector<Stage*> s, FlowInput& in, FlowOutput& out, Meter& m,
        const std::atomic<bool>& stop)
-      : plan(p), source(src), stages(std::move(s)), input(in), output(out), meter(m), interrupted(stop) {}
+      : plan(p), source(src), stages(std::move(s)), input(in), output(out), meter(m), interrupted(stop) {
+    for (const StagePlan& stage : plan.stages) labels.push_back(keep_for_ever(stage.label()));
+    end->state = State::End;
+  }
 
   const Plan& plan;
   const std::size_t source;
@@ -57,6 +64,10 @@ struct Flow::Impl {
   FlowOutput& output;
   Meter& meter;
   const std::atomic<bool>& interrupted;
+  std::vector<const char*> labels;       // by stage
+  std::vector<std::uint32_t> views;      // by stage: what Transform::views() said
+  std::vector<std::size_t> batch_sizes;  // by stage: what BatchTransform::batch_size() said
+  const std::shared_ptr<Message> end = std::make_shared<Message>();  // made before memory can run out
 
   flow::graph graph;
   std::shared_ptr<Admission> admission;
@@ -80,18 +91,50 @@ struct Flow::Impl {
   }
 
   void fail(const std::string& text) {
-    const std::lock_guard lock(fatal_mutex);
-    if (fatal.empty()) fatal = text;
-    failed = true;
+    {
+      const std::lock_guard lock(fatal_mutex);
+      if (fatal.empty()) fatal = text;
+    }
+    if (failed.exchange(true)) return;
+    // A message that was lost by this would be waited for at every batch behind it: batchers let go of what
+    // they hold, and of all that still comes.
+    for (const auto& b : batch_stages) try {
+        b->batcher->try_put(end);
+      } catch (...) {  // no memory: the next message that comes by does it
+      }
+  }
+
+  /// Fails with what is being handled.
+  void fail_by_exception(std::size_t stage, const char* function) {
+    try {
+      throw_as_stage_error(labels[stage], function);
+    } catch (const StageError& e) {
+      fail(e.what());
+    } catch (...) {  // not even memory for a text; run() has one
+      fail({});
+    }
+  }
+
+  /// What every node's body runs in: nothing may leave it, or TBB would cancel the graph with the credits
+  /// out.
+  template <typename Body>
+  flow::continue_msg guarded(std::size_t stage, const Body& body) {
+    try {
+      body();
+    } catch (...) {
+      fail_by_exception(stage, "the graph at this stage");
+    }
+    hand_over(&graph);  // whoever waits for the graph sees all that was done in it
+    return {};
   }
 
   // Building.
 
   void build() {
     const std::size_t credits = plan.credits(source);
+    const std::size_t batched = ask_stages(credits);
     admission = std::make_shared<Admission>(
-        credits, actual_batch_items() + 1, plan.run.memory,
-        [this](int n) { limiter->decrementer().try_put(n); },
+        credits, batched + 1, plan.run.memory, [this](int n) { limiter->decrementer().try_put(n); },
         [this] {
           hand_over(&graph);
           graph.release_wait();
@@ -99,27 +142,49 @@ struct Flow::Impl {
     limiter = std::make_unique<flow::limiter_node<Handle, int>>(graph, credits);
     pull = std::make_unique<flow::input_node<Handle>>(graph, [this](tbb::flow_control& control) {
       take_over(this);  // from the call before, on whatever thread it was
-      Handle pulled = guarded<Handle>([&] { return pull_one(control); }, control);
+      Handle pulled;
+      try {
+        pulled = pull_one(control);
+      } catch (...) {  // without the source's list nothing can be accounted for
+        fail_by_exception(source, "next");
+        pulled = pull_end(control);
+      }
       hand_over(pulled.get());
       hand_over(this);
       return pulled;
     });
     head = std::make_unique<flow::function_node<Handle>>(graph, flow::unlimited, [this](const Handle& h) {
-      load_and_run(h);
-      return done();
+      return guarded(source, [&] { load_and_run(h); });
     });
     flow::make_edge(*pull, *limiter);
     flow::make_edge(*limiter, *head);
     build_tail(head_tail, source, 0);
   }
 
-  std::size_t actual_batch_items() const {
-    std::size_t sum = 0;
-    for (std::size_t i = 0; i < stages.size(); ++i)
-      if (stages[i] != nullptr && plan.stages[i].schema.kind == StageKind::BatchTransform &&
-          plan.stages[i].source == source)
-        sum += static_cast<BatchTransform*>(stages[i])->batch_size();
-    return sum;
+  /// Asks every stage once for what the graph is made by. Gives the items that batches may hold.
+  std::size_t ask_stages(std::size_t credits) {
+    views.assign(stages.size(), 1);
+    batch_sizes.assign(stages.size(), 0);
+    std::size_t batched = 0;
+    for (std::size_t i = 0; i < stages.size(); ++i) {
+      if (stages[i] == nullptr) continue;
+      if (plan.stages[i].schema.kind == StageKind::Transform) {
+        views[i] =
+            call_plugin(labels[i], "views", [&] { return static_cast<Transform*>(stages[i])->views(); });
+        if (views[i] == 0) throw StageError(labels[i], "views gave 0: a stage makes at least one view");
+      }
+      if (plan.stages[i].schema.kind != StageKind::BatchTransform) continue;
+      batch_sizes[i] = call_plugin(labels[i], "batch_size",
+                                   [&] { return static_cast<BatchTransform*>(stages[i])->batch_size(); });
+      // With fewer credits than batches hold, every batch would wait for the others for ever.
+      if (batch_sizes[i] == 0 || batch_sizes[i] >= credits - batched)
+        throw StageError(labels[i],
+                         fmt::format("batch_size gave {}: expected from 1 to {}, as {} items may be "
+                                     "in flight (run.in_flight)",
+                                     batch_sizes[i], credits - batched - 1, credits));
+      batched += batch_sizes[i];
+    }
+    return batched;
   }
 
   std::vector<std::size_t> consumers(std::size_t stage, std::size_t port) const {
@@ -156,9 +221,10 @@ struct Flow::Impl {
     tail->transforms.push_back(transform);
     branches.push_back(
         std::make_unique<flow::function_node<Handle>>(graph, flow::unlimited, [this, tail](const Handle& h) {
-          take_over(h.get());
-          run_tail(*tail, h);
-          return done();
+          return guarded(tail->transforms.front(), [&] {
+            take_over(h.get());
+            run_tail(*tail, h);
+          });
         }));
     flow::function_node<Handle>& node = *branches.back();
     // The rest of the chain behind the branch's first transform.
@@ -175,30 +241,22 @@ struct Flow::Impl {
     BatchStage* b = batch_stages.back().get();
     b->stage = stage;
     b->batches = std::make_unique<flow::broadcast_node<BatchHandle>>(graph);
-    const std::size_t size = static_cast<BatchTransform*>(stages[stage])->batch_size();
-    auto batcher = std::make_shared<Batcher>(
-        size, [this, stage](const Message& m) { return plan.stages[stage].handles(m.item.entry->split); });
+    auto batcher = std::make_shared<Batcher>(batch_sizes[stage], [this, stage](const Message& m) {
+      return plan.stages[stage].handles(m.item.entry->split);
+    });
     b->batcher = std::make_unique<flow::function_node<Handle>>(
         graph, flow::serial, [this, b, batcher](const Handle& h) {
-          take_over(h.get());
-          take_over(b);  // from the call before, on whatever thread it was
-          if (h->state == State::Live) meter.enter(b->stage);
-          Batcher::Ready ready = batcher->add(h);
-          for (const BatchHandle& batch : ready.batches) {
-            hand_over(batch.get());
-            b->batches->try_put(batch);
-          }
-          hand_over(b);
-          for (const Handle& passed : ready.passed)
-            for (Tail& tail : b->tails) run_tail(tail, passed);
-          return done();
+          return guarded(b->stage, [&] { add_to_batch(*b, *batcher, h); });
         });
-    const std::size_t at_once = static_cast<BatchTransform*>(stages[stage])->concurrency();
+    const std::size_t at_once = call_plugin(labels[stage], "concurrency", [&] {
+      return static_cast<BatchTransform*>(stages[stage])->concurrency();
+    });
     b->worker = std::make_unique<flow::function_node<BatchHandle>>(
         graph, at_once == 0 ? std::size_t{flow::unlimited} : at_once, [this, b](const BatchHandle& batch) {
-          take_over(batch.get());
-          run_batch(*b, *batch);
-          return done();
+          return guarded(b->stage, [&] {
+            take_over(batch.get());
+            run_batch(*b, *batch);
+          });
         });
     flow::make_edge(*b->batches, *b->worker);
     b->tails.resize(plan.stages[stage].schema.outputs.size());
@@ -207,25 +265,6 @@ struct Flow::Impl {
   }
 
   // Running.
-
-  /// What every body ends with: whoever waits for the graph sees all that was done in it.
-  flow::continue_msg done() {
-    hand_over(&graph);
-    return {};
-  }
-
-  /// The source's own faults end the run: without its list nothing can be accounted for.
-  template <typename T, typename Body>
-  T guarded(const Body& body, tbb::flow_control& control) {
-    try {
-      return body();
-    } catch (const std::exception& e) {
-      fail(fmt::format("{}: {}", plan.stages[source].label(), e.what()));
-    } catch (...) {
-      fail(fmt::format("{}: an exception of an unknown type", plan.stages[source].label()));
-    }
-    return pull_end(control);
-  }
 
   Handle pull_one(tbb::flow_control& control) {
     if (ended) {
@@ -249,18 +288,35 @@ struct Flow::Impl {
       return {};
     }
     ended = true;
-    auto message = std::make_shared<Message>();
-    message->state = State::End;
-    message->order = admitted;
+    end->order = admitted;
     admission->end();
-    return message;
+    return end;
+  }
+
+  void add_to_batch(BatchStage& b, Batcher& batcher, const Handle& h) {
+    take_over(h.get());
+    take_over(&b);  // from the call before, on whatever thread it was
+    if (failed) {
+      batcher.clear();
+      return hand_over(&b);
+    }
+    if (h->state == State::Live) meter.enter(b.stage);
+    Batcher::Ready ready = batcher.add(h);
+    for (const BatchHandle& batch : ready.batches) {
+      hand_over(batch.get());
+      b.batches->try_put(batch);
+    }
+    hand_over(&b);
+    for (const Handle& passed : ready.passed)
+      for (Tail& tail : b.tails) run_tail(tail, passed);
   }
 
   void load_and_run(const Handle& pulled) {
     take_over(pulled.get());
     // The input node keeps a copy of the last message until it makes the next one. Were that the message that
     // holds the credit, the last credit could wait for itself; so what it keeps is an empty shell.
-    const auto m = std::make_shared<Message>(std::move(const_cast<Message&>(*pulled)));
+    Message taken = std::move(const_cast<Message&>(*pulled));
+    const auto m = std::make_shared<Message>(std::move(taken));
     const Clock::time_point start = Clock::now();
     const Clock::time_point end = m->state == State::End ? start : load(*m, start);
     step(head_tail, 0, m, end);
@@ -273,11 +329,14 @@ struct Flow::Impl {
     if (stopping()) {
       abandon(m);
     } else {
-      call(source, m, [&] {
+      call(source, m, "load", [&] {
         if (!input.load(origin, m.item.payload)) m.state = State::Skipped;
         origin.payload = std::monostate{};
-        account(m);
       });
+      if (m.state == State::Live)
+        account(m);
+      else
+        m.item.payload = std::monostate{};
     }
     const Clock::time_point end = Clock::now();
     meter.finish(source, 1, m.state == State::Rejected, ns_between(start, end));
@@ -297,20 +356,36 @@ struct Flow::Impl {
     const_cast<Origin&>(m.origin()).credit.set_bytes(bytes_of(m.item.payload) * copies);
   }
 
-  /// Calls a plugin for one item; whatever it throws becomes the item's reject record.
+  /// Calls a plugin for one item. Whatever it throws becomes the item's reject record, or ends the run.
   template <typename Body>
-  void call(std::size_t stage, Message& m, const Body& body) {
+  void call(std::size_t stage, Message& m, const char* function, const Body& body) {
+    const CallScope scope(labels[stage], function, m.item.key());
     try {
       body();
+    } catch (const FatalError& e) {
+      fail(fmt::format("{}, item '{}': {}", labels[stage], m.item.key(), e.what()));
+      abandon(m);
     } catch (const Reject& e) {
       reject(stage, m, e.code(), e.what());
+    } catch (const Error& e) {
+      reject(stage, m, "failed", *e.what() != '\0' ? e.what() : text_of_exception(function));
     } catch (const std::bad_alloc&) {
-      reject(stage, m, "out-of-memory", "not enough memory for this item");
-    } catch (const std::exception& e) {
-      reject(stage, m, "failed", e.what());
+      misbehaved(stage, m, "out-of-memory", "not enough memory for this item");
     } catch (...) {
-      reject(stage, m, "failed", "an exception of an unknown type");
+      misbehaved(stage, m, "failed", text_of_exception(function));
     }
+  }
+
+  void misbehaved(std::size_t stage, Message& m, const std::string& code, const std::string& text) {
+    output.misbehaved(stage, m.item.key(), text);
+    reject(stage, m, code, text);
+  }
+
+  /// Looks at what a stage gave for a live item.
+  void check(std::size_t stage, Message& m) {
+    if (m.state != State::Live) return;
+    if (const std::string fault = fault_of_payload(m.item.payload); !fault.empty())
+      misbehaved(stage, m, "invalid", "apply gave " + fault);
   }
 
   void reject(std::size_t stage, Message& m, const std::string& code, const std::string& text) {
@@ -319,7 +394,7 @@ struct Flow::Impl {
     m.item.payload = std::monostate{};
     m.reject = std::make_shared<const RejectRecord>(RejectRecord{s.id, code, text});
     if (s.on_error == OnError::Fail)
-      fail(fmt::format("{}, item '{}': {} [{}]", s.label(), m.item.key(), text, code));
+      fail(fmt::format("{}, item '{}': {} [{}]", labels[stage], m.item.key(), text, code));
   }
 
   /// A message that other branches may share: the tail works on a copy.
@@ -331,32 +406,33 @@ struct Flow::Impl {
     for (; i < tail.transforms.size(); ++i) {
       const std::size_t stage = tail.transforms[i];
       const auto& transform = static_cast<const Transform&>(*stages[stage]);
-      const std::uint32_t views = transform.views();
       const bool handled = m->state == State::Live && plan.stages[stage].handles(m->item.entry->split);
-      if (views == 1) {
+      if (views[stage] == 1) {
         if (handled) now = apply(stage, transform, *m, now);
       } else if (m->state == State::End) {
-        m->order *= views;
+        m->order *= views[stage];
       } else {
-        return fan_out(tail, i, transform, handled, *m);
+        return fan_out(tail, i, transform, *m);
       }
     }
     deliver(tail, m);
   }
 
-  /// Makes the views of a message and takes each down the rest of the tail. A message that the stage does not
-  /// handle goes on as the first of its views; empty ones take the places of the others, or the order would
-  /// not be dense.
-  void fan_out(Tail& tail, std::size_t i, const Transform& transform, bool handled, const Message& m) {
-    for (std::uint32_t view = 0; view < transform.views(); ++view) {
+  /// Makes the views of a message and takes each down the rest of the tail. A rejected message becomes as
+  /// many rejected ones, so that every view has an outcome.
+  void fan_out(Tail& tail, std::size_t i, const Transform& transform, const Message& m) {
+    const std::size_t stage = tail.transforms[i];
+    const bool handled = plan.stages[stage].handles(m.item.entry->split);
+    for (std::uint32_t k = 0; k < views[stage]; ++k) {
+      const ViewPlace place = place_of_view(m.item.view, m.order, views[stage], k, handled);
       auto out = std::make_shared<Message>(m);
-      out->order = m.order * transform.views() + view;
-      out->item.view = m.item.view * transform.views() + view;
-      if (handled) {
-        apply(tail.transforms[i], transform, *out, Clock::now());
-      } else if (view > 0) {
+      out->order = place.order;
+      out->item.view = place.view;
+      if (!place.exists) {
         out->state = State::Skipped;
         out->item.payload = std::monostate{};
+      } else if (handled && out->state == State::Live) {
+        apply(stage, transform, *out, Clock::now());
       }
       step(tail, i + 1, out, Clock::now());
     }
@@ -371,10 +447,9 @@ struct Flow::Impl {
     }
     meter.enter(stage);
     meter.start(stage);
-    call(stage, m, [&] {
-      m.item.payload = transform.apply(m.item);
-      account(m, transform.views());
-    });
+    call(stage, m, "apply", [&] { m.item.payload = transform.apply(m.item); });
+    check(stage, m);
+    if (m.state == State::Live) account(m, views[stage]);
     const Clock::time_point end = Clock::now();
     meter.finish(stage, 1, m.state == State::Rejected, ns_between(start, end));
     return end;
@@ -393,8 +468,8 @@ struct Flow::Impl {
     try {
       output.collect(collector, h);
       collected.fetch_add(1, std::memory_order_relaxed);
-    } catch (const std::exception& e) {
-      fail(fmt::format("{}: {}", plan.stages[collector].label(), e.what()));
+    } catch (...) {
+      fail_by_exception(collector, "collect");
     }
   }
 
@@ -403,39 +478,62 @@ struct Flow::Impl {
     Outcomes(std::size_t items, std::size_t ports)
         : payloads(ports, std::vector<Payload>(items)), rejects(items) {}
     void set(std::size_t item, Payload payload, std::size_t port) override {
-      payloads.at(port).at(item) = std::move(payload);
+      if (item >= rejects.size() || port >= payloads.size())
+        return note(fmt::format("apply set item {} of port {}, and there are {} items and {} ports", item,
+                                port, rejects.size(), payloads.size()));
+      if (!std::holds_alternative<std::monostate>(payloads[port][item]) || rejects[item])
+        return note(fmt::format("apply gave two results for item {}", item));
+      payloads[port][item] = std::move(payload);
     }
     void reject(std::size_t item, const std::string& code, const std::string& text) override {
-      rejects.at(item) = std::make_unique<Reject>(code, text);
+      if (item >= rejects.size())
+        return note(fmt::format("apply rejected item {}, and there are {} items", item, rejects.size()));
+      for (const auto& port : payloads)
+        if (rejects[item] || !std::holds_alternative<std::monostate>(port[item]))
+          return note(fmt::format("apply gave two results for item {}", item));
+      rejects[item] = std::make_unique<Reject>(code, text);
     }
     std::vector<std::vector<Payload>> payloads;
     std::vector<std::unique_ptr<Reject>> rejects;
+    std::string misuse;  // the first one
+
+   private:
+    void note(const std::string& text) {
+      const std::lock_guard lock(mutex_);
+      if (misuse.empty()) misuse = text;
+    }
+    std::mutex mutex_;
   };
+
+  bool call_batch(const BatchStage& b, const Batcher::Batch& batch, Outcomes& outcomes) {
+    std::vector<Item> items;
+    items.reserve(batch.size());
+    for (const Handle& h : batch) items.push_back(h->item);
+    const std::string& first = batch.front()->item.key();
+    const std::string& last = batch.back()->item.key();
+    const std::string range = first + "' .. '" + last;
+    const CallScope scope(labels[b.stage], "apply", range);
+    try {
+      static_cast<const BatchTransform&>(*stages[b.stage]).apply(items, outcomes);
+      if (outcomes.misuse.empty()) return true;
+      fail(fmt::format("{}, batch of '{}': {}", labels[b.stage], range, outcomes.misuse));
+    } catch (...) {
+      fail(fmt::format("{}, batch of '{}': {}", labels[b.stage], range, text_of_exception("apply")));
+    }
+    return false;
+  }
 
   void run_batch(BatchStage& b, const Batcher::Batch& batch) {
     const auto start = Clock::now();
     Outcomes outcomes(batch.size(), b.tails.size());
-    bool done = false;
     meter.start(b.stage, batch.size());
-    if (!stopping()) {
-      std::vector<Item> items;
-      items.reserve(batch.size());
-      for (const Handle& h : batch) items.push_back(h->item);
-      try {
-        static_cast<const BatchTransform&>(*stages[b.stage]).apply(items, outcomes);
-        done = true;
-      } catch (const std::exception& e) {
-        fail(fmt::format("{}, batch of '{}' .. '{}': {}", plan.stages[b.stage].label(),
-                         batch.front()->item.key(), batch.back()->item.key(), e.what()));
-      } catch (...) {
-        fail(fmt::format("{}: an exception of an unknown type", plan.stages[b.stage].label()));
-      }
-    }
+    const bool done = !stopping() && call_batch(b, batch, outcomes);
     const Clock::time_point called = Clock::now();
     std::uint64_t rejected = 0;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       rejected += outcomes.rejects[i] ? 1 : 0;
       for (std::size_t port = 0; port < b.tails.size(); ++port) {
+        if (b.tails[port].leads_nowhere()) continue;  // a stage need not fill a port that nobody takes
         auto out = std::make_shared<Message>();
         out->order = batch[i]->order;
         out->item.entry = batch[i]->item.entry;
@@ -445,9 +543,10 @@ struct Flow::Impl {
         } else if (outcomes.rejects[i]) {
           reject(b.stage, *out, outcomes.rejects[i]->code(), outcomes.rejects[i]->what());
         } else if (std::holds_alternative<std::monostate>(outcomes.payloads[port][i])) {
-          reject(b.stage, *out, "failed", "the stage gave no result for this item");
+          misbehaved(b.stage, *out, "failed", "the stage gave no result for this item");
         } else {
           out->item.payload = std::move(outcomes.payloads[port][i]);
+          check(b.stage, *out);
         }
         step(b.tails[port], 0, out, Clock::now());
       }
@@ -471,6 +570,7 @@ FlowResult Flow::run() {
   impl_->pull->activate();
   impl_->graph.wait_for_all();
   take_over(&impl_->graph);
+  if (impl_->failed && impl_->fatal.empty()) impl_->fatal = "out of memory; lower run.memory or run.threads";
   return {impl_->admitted, impl_->collected, impl_->fatal, impl_->admission->peak_bytes()};
 }
 

@@ -30,6 +30,8 @@ class GRAFT_API FlowOutput {
  public:
   virtual ~FlowOutput();
   virtual void collect(std::size_t stage, const Handle& message) = 0;
+  /// A stage threw for an item what no stage throws on purpose, or gave what cannot be; the item is rejected.
+  virtual void misbehaved(std::size_t, const std::string& /*item*/, const std::string& /*text*/) {}
 };
 
 /// What a graph run reports.
@@ -44,10 +46,12 @@ struct FlowResult {
 ///
 /// Consecutive transforms become one node: the item stays on one core and in its cache, and only what waits
 /// at a branch or for a batch is ever queued. An admission limiter right behind the source bounds everything
-/// else.
+/// else. Whatever a stage throws becomes a reject or ends the run, and so does what is thrown in the graph's
+/// own bodies: every credit comes back, and run() returns.
 class GRAFT_API Flow {
  public:
   /// `stages[i]` is the instance of plan.stages[i], null for stages that are not of this source's stream.
+  /// Throws Error when what they say of themselves cannot be.
   Flow(const Plan& plan, std::size_t source, std::vector<Stage*> stages, FlowInput& input, FlowOutput& output,
        Meter& meter, const std::atomic<bool>& interrupted);
   ~Flow();

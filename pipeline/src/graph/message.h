@@ -40,6 +40,8 @@ struct Origin : Entry {
   std::uint64_t sequence = 0;  ///< Position in the source's list.
   std::uint64_t wanted = 0;    ///< Bit i: collector i of the source lacks rows of this entry.
   void* listed = nullptr;      ///< For the FlowInput that made it.
+  std::atomic<std::uint32_t> ended{0},
+      lost{0};  ///< Views, and the rejected of them, for the FlowOutput to count.
   /// What a source that reads forwards gave for the entry, or threw, when it came by.
   std::optional<Payload> loaded;
   std::exception_ptr load_fault;

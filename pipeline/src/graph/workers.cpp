@@ -2,6 +2,7 @@
 
 #include <exception>
 #include <mutex>
+#include <utility>
 
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/parallel_for.h>
@@ -9,6 +10,7 @@
 #include <oneapi/tbb/task_scheduler_observer.h>
 
 #include "graph/handover.h"
+#include "plugin/plugin_call.h"
 
 namespace graft {
 namespace {
@@ -16,7 +18,7 @@ namespace {
 /// Prepares every thread for the stages that it will call.
 class Observer final : public tbb::task_scheduler_observer {
  public:
-  Observer(tbb::task_arena& arena, std::vector<Stage*> stages)
+  Observer(tbb::task_arena& arena, std::vector<Workers::Observed> stages)
       : tbb::task_scheduler_observer(arena), stages_(std::move(stages)) {
     observe(true);
   }
@@ -24,7 +26,8 @@ class Observer final : public tbb::task_scheduler_observer {
 
   void on_scheduler_entry(bool) override {
     try {
-      for (Stage* stage : stages_) stage->enter_worker();
+      for (const Workers::Observed& s : stages_)
+        call_plugin(s.label, "enter_worker", [&] { s.stage->enter_worker(); });
     } catch (...) {  // must not leave the scheduler; kept for whoever waits for the work
       const std::lock_guard lock(mutex_);
       if (!failure_) failure_ = std::current_exception();
@@ -36,7 +39,7 @@ class Observer final : public tbb::task_scheduler_observer {
   }
 
  private:
-  const std::vector<Stage*> stages_;
+  const std::vector<Workers::Observed> stages_;
   std::mutex mutex_;
   std::exception_ptr failure_;
 };
@@ -57,23 +60,29 @@ Workers::Workers(int threads) : impl_(std::make_unique<Impl>(threads)) {
 Workers::~Workers() = default;
 
 void Workers::execute(const std::function<void()>& body) {
-  impl_->arena.execute(body);
+  impl_->arena.execute([&] {
+    if (impl_->observer) impl_->observer->rethrow();
+    body();
+  });
 }
 
-void Workers::observe(std::vector<Stage*> stages) {
-  if (impl_->observer) impl_->observer->rethrow();
-  impl_->observer.reset();
+void Workers::observe(std::vector<Observed> stages) {
+  if (const auto before = std::move(impl_->observer)) before->rethrow();
   if (!stages.empty()) impl_->observer = std::make_unique<Observer>(impl_->arena, std::move(stages));
 }
 
 void Workers::for_each(std::size_t n, const std::function<void(std::size_t)>& body) {
   const int given = 0, done = 0;
+  const CallScope* const call = CallScope::current();
+  const char* const label = call == nullptr ? nullptr : call->label();
+  const char* const function = call == nullptr ? nullptr : call->function();
   hand_over(&given);
   impl_->arena.execute([&] {
     tbb::parallel_for(
         tbb::blocked_range<std::size_t>(0, n, 1),
         [&](const tbb::blocked_range<std::size_t>& range) {
           take_over(&given);
+          const CallScope scope(label, function);
           for (std::size_t i = range.begin(); i != range.end(); ++i) body(i);
           hand_over(&done);
         },

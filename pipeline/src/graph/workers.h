@@ -16,12 +16,19 @@ class GRAFT_API Workers final : public Parallel {
  public:
   explicit Workers(int threads);
   ~Workers() override;
-  /// Runs body in the arena, so that whatever TBB work it starts stays within the budget.
+  /// Runs body in the arena, so that whatever TBB work it starts stays within the budget. Throws what
+  /// enter_worker has thrown on this thread, before the body.
   void execute(const std::function<void()>& body);
+  /// A stage, and the label that names it in messages; the label lives for ever.
+  struct Observed {
+    Stage* stage;
+    const char* label;
+  };
   /// Calls Stage::enter_worker of these stages on every worker that joins, until reset with an empty list.
-  /// Exceptions from enter_worker are rethrown by the next call of this function.
-  void observe(std::vector<Stage*> stages);
+  /// What enter_worker throws is thrown by the next call of this function, as an Error that names the stage.
+  void observe(std::vector<Observed> stages);
 
+  /// What bodies do is watched as part of the call of a plugin that the calling thread is in.
   void for_each(std::size_t n, const std::function<void(std::size_t)>& body) override;
   int threads() const override;
 

@@ -7,6 +7,8 @@
 
 #include <graft/error.h>
 
+#include "graph/check_output.h"
+#include "plugin/plugin_call.h"
 #include "run/bundle_file.h"
 #include "run/reject_reasons.h"
 #include "store/files.h"
@@ -69,10 +71,8 @@ bool is_multi_label(const Listing& listing) {
 }
 
 void check_scores(const Scores& scores, std::size_t rows, std::size_t classes, const char* what) {
-  if (rows == 0 && scores.rows == 0) return;  // nothing to score, whatever the width
-  if (scores.rows != rows || scores.classes != classes || scores.values.size() != rows * classes)
-    throw Error(fmt::format("gave {} x {} scores for {}, expected {} x {}", scores.rows, scores.classes, what,
-                            rows, classes));
+  if (const std::string fault = fault_of_scores(scores, rows, classes); !fault.empty())
+    throw Error(fmt::format("gave {} for {}", fault, what));
 }
 
 }  // namespace
@@ -187,8 +187,10 @@ class Learning::RunTrials final : public Trials {
     try {
       std::filesystem::remove_all(work);
       LearnerResult trained = learning_.train(trainer, parts, work);
-      result.scores = average_views(*parts.score[0],
-                                    trained.predictor->predict(pointers(parts.score), learning_.workers_));
+      result.scores = average_views(
+          *parts.score[0],
+          learning_.predict(trainer, *trained.predictor, parts.score, learning_.workers_, "score"));
+      learning_.destroy(trainer, trained.predictor);
       if (stage != trainer) {
         Predictions seen;
         seen.classes = tables[0].listing->classes;
@@ -197,11 +199,15 @@ class Learning::RunTrials final : public Trials {
         correct(stage, seen, result.scores.scores);
       }
     } catch (const std::exception& e) {
-      const std::string text =
-          fmt::format("{}: in a trial with {} train and {} val inputs: {}",
-                      learning_.plan_.stages[stage].label(), rows.train.size(), rows.val.size(), e.what());
-      if (dynamic_cast<const FatalError*>(&e) != nullptr) throw FatalError(text);
-      throw Error(text);
+      const auto* known = dynamic_cast<const StageError*>(&e);
+      const std::string text = fmt::format(
+          "in a trial with {} train and {} val inputs: {}", rows.train.size(), rows.val.size(),
+          known != nullptr && known->label() == learning_.factory_.label(stage) ? known->text()
+                                                                                : std::string(e.what()));
+      // A full disk ends the run; a report may live with a trial that failed.
+      if (dynamic_cast<const FatalError*>(&e) != nullptr)
+        throw FatalError(fmt::format("{}: {}", learning_.plan_.stages[stage].label(), text));
+      throw StageError(learning_.factory_.label(stage), text);
     }
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return result;
@@ -230,7 +236,9 @@ class Learning::RunTrials final : public Trials {
 
   void mark(const Inputs& inputs, const std::vector<std::size_t>& rows, auto& uses, auto use) const {
     for (const std::size_t r : rows) {
-      auto& slot = uses[inputs.positions.at(r)];
+      if (r >= inputs.positions.size())
+        throw Error(fmt::format("a trial names input {}, and there are {}", r, inputs.positions.size()));
+      auto& slot = uses[inputs.positions[r]];
       if (static_cast<int>(slot) != 0)
         throw Error(fmt::format("input '{}' is used twice in one trial", inputs.listed[r].key));
       if (inputs.listed[r].split == Split::Test && static_cast<int>(use) != 3)
@@ -246,9 +254,10 @@ class Learning::RunTrials final : public Trials {
     if (plan.schema.kind != StageKind::Calibrator) return;
     correct(plan.inputs[0].stage, seen, scores);
     seen.learner = learning_.plan_.stages[plan.inputs[0].stage].id;
-    const CalibratorResult fitted = learning_.factory_.get_as<Calibrator>(stage).fit(seen);
-    fitted.calibration->apply(seen.val.scores);
-    fitted.calibration->apply(scores);
+    CalibratorResult fitted = learning_.fit_calibrator(stage, seen);
+    learning_.apply(stage, *fitted.calibration, seen.val.scores);
+    learning_.apply(stage, *fitted.calibration, scores);
+    learning_.destroy(stage, fitted.calibration);
   }
 
   Learning& learning_;
@@ -284,12 +293,50 @@ std::vector<LearnerOutcome> Learning::run(const std::function<void(const std::st
         return o.stage == plan_.stages[i].inputs[0].stage;
       });
       outcomes.push_back(calibrate(i, base->predictions));
-    } catch (const std::exception& e) {
+    } catch (...) {
       if (interrupted_) break;
-      throw Error(fmt::format("{}: {}", plan_.stages[i].label(), e.what()));
+      throw_as_stage_error(factory_.label(i), "fit");
     }
   }
   return outcomes;
+}
+
+Scores Learning::predict(std::size_t stage, const Predictor& predictor,
+                         const std::vector<std::unique_ptr<TableRows>>& rows, Parallel& parallel,
+                         const char* what) {
+  const char* const label = factory_.label(stage);
+  const Scores scores =
+      call_plugin(label, "predict", [&] { return predictor.predict(pointers(rows), parallel); });
+  check_scores(scores, rows[0]->rows(), tables_of(stage)[0].listing->classes.size(), what);
+  return scores;
+}
+
+CalibratorResult Learning::fit_calibrator(std::size_t stage, const Predictions& seen) {
+  auto& calibrator = factory_.get_as<Calibrator>(stage);
+  CalibratorResult result = call_plugin(factory_.label(stage), "fit", [&] { return calibrator.fit(seen); });
+  if (!result.calibration) throw Error("the calibrator gave no calibration");
+  return result;
+}
+
+void Learning::apply(std::size_t stage, const Calibration& calibration, Scores& scores) {
+  const std::size_t rows = scores.rows, classes = scores.classes;
+  call_plugin(factory_.label(stage), "apply", [&] { calibration.apply(scores); });
+  check_scores(scores, rows, classes, "corrected scores");
+  if (scores.rows != rows || scores.classes != classes)
+    throw Error("the calibration changed the size of the scores");
+}
+
+void Learning::save(std::size_t stage, const std::function<void()>& fill, Bundle& bundle) {
+  const StagePlan& plan = plan_.stages[stage];
+  // Large tensors are read from the plugin while they are written.
+  call_plugin(factory_.label(stage), "save", [&] {
+    fill();
+    if (const std::string fault = fault_of_bundle(bundle); !fault.empty()) throw Error("save gave " + fault);
+    bundle.facts["graft_bundle"] = 1;
+    bundle.facts["plugin"] = plan.schema.name;
+    bundle.facts["plugin_version"] = plan.schema.version;
+    save_bundle(out_ / "models" / plan.id, bundle);
+  });
 }
 
 std::vector<Learning::Table> Learning::tables_of(std::size_t stage) const {
@@ -323,6 +370,8 @@ std::string Learning::why_no_train_rows(std::size_t stage) const {
 }
 
 LearnerResult Learning::train(std::size_t stage, const Rows& rows, const std::filesystem::path& work) {
+  if (tables_of(stage)[0].listing->classes.empty())
+    throw Error("the source names no class: there is nothing to learn");
   if (rows.train[0]->rows() == 0) throw Error("there are no train rows: " + why_no_train_rows(stage));
   const StagePlan& plan = plan_.stages[stage];
   const Listing& listing = *tables_of(stage)[0].listing;
@@ -332,8 +381,9 @@ LearnerResult Learning::train(std::size_t stage, const Rows& rows, const std::fi
     input.tables.push_back({plan_.stages[plan.inputs[t].stage].id, rows.train[t].get(), rows.val[t].get(),
                             rows.train_val[t].get()});
   auto& learner = factory_.get_as<Learner>(stage);
-  learner.enter_worker();
-  LearnerResult result = learner.fit(input);
+  const char* const label = factory_.label(stage);
+  call_plugin(label, "enter_worker", [&] { learner.enter_worker(); });
+  LearnerResult result = call_plugin(label, "fit", [&] { return learner.fit(input); });
   if (!result.predictor) throw Error("the learner gave no predictor");
   check_scores(result.val, rows.val[0]->rows(), listing.classes.size(), "val");
   return result;
@@ -362,25 +412,26 @@ LearnerOutcome Learning::fit(std::size_t stage) {
   // The one look at test: after every choice has been made.
   if (rows.score[0]->rows() > 0) {
     Interruptible parallel(workers_, interrupted_);
-    const Scores scores = result.predictor->predict(pointers(rows.score), parallel);
-    check_scores(scores, rows.score[0]->rows(), p.classes.size(), "test");
-    p.test = average_views(*rows.score[0], scores);
+    p.test = average_views(*rows.score[0], predict(stage, *result.predictor, rows.score, parallel, "test"));
   }
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   Bundle bundle;
-  result.predictor->save(bundle);
-  bundle.facts["graft_bundle"] = 1;
-  bundle.facts["plugin"] = plan.schema.name;
-  bundle.facts["plugin_version"] = plan.schema.version;
-  bundle.facts["class_names"] = Value::list();
-  for (const std::string& name : p.classes) bundle.facts["class_names"].push(name);
-  bundle.facts["tables"] = Value::list();
-  for (const Table& t : tables) bundle.facts["tables"].push(t.table->store->fingerprint().description);
-  save_bundle(out_ / "models" / plan.id, bundle);
+  save(
+      stage,
+      [&] {
+        result.predictor->save(bundle);
+        if (!bundle.facts.is_map()) return;  // an error, below
+        bundle.facts["class_names"] = Value::list();
+        for (const std::string& name : p.classes) bundle.facts["class_names"].push(name);
+        bundle.facts["tables"] = Value::list();
+        for (const Table& t : tables) bundle.facts["tables"].push(t.table->store->fingerprint().description);
+      },
+      bundle);
   make_folders(out_ / "predictions");
   write_file_atomically(out_ / "predictions" / (plan.id + ".csv"), predictions_csv(p));
-  save_neighbours(plan.id, *result.predictor, rows);
+  save_neighbours(stage, *result.predictor, rows);
+  destroy(stage, result.predictor);
   std::error_code ignored;
   std::filesystem::remove(work, ignored);  // goes when the learner left nothing in it
   std::filesystem::remove(out_ / "work", ignored);
@@ -392,15 +443,14 @@ LearnerOutcome Learning::calibrate(std::size_t stage, const Predictions& base) {
   const auto start = std::chrono::steady_clock::now();
   Predictions seen = base;
   seen.test = {};
-  const CalibratorResult result = factory_.get_as<Calibrator>(stage).fit(seen);
-  if (!result.calibration) throw Error("the calibrator gave no calibration");
+  CalibratorResult result = fit_calibrator(stage, seen);
   LearnerOutcome outcome;
   outcome.stage = stage;
   outcome.predictions = base;
   outcome.predictions.learner = plan.id;
   outcome.predictions.summary = result.summary;
   for (Predictions::Part* part : {&outcome.predictions.val, &outcome.predictions.test})
-    result.calibration->apply(part->scores);
+    apply(stage, *result.calibration, part->scores);
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   // The learner's bundle with the correction around it: enough to predict by itself.
@@ -408,32 +458,31 @@ LearnerOutcome Learning::calibrate(std::size_t stage, const Predictions& base) {
   Value facts = Value::map();
   facts["base"] = std::move(bundle.facts);
   bundle.facts = std::move(facts);
-  result.calibration->save(bundle);
-  bundle.facts["graft_bundle"] = 1;
-  bundle.facts["plugin"] = plan.schema.name;
-  bundle.facts["plugin_version"] = plan.schema.version;
-  save_bundle(out_ / "models" / plan.id, bundle);
+  save(
+      stage, [&] { result.calibration->save(bundle); }, bundle);
+  destroy(stage, result.calibration);
   write_file_atomically(out_ / "predictions" / (plan.id + ".csv"), predictions_csv(outcome.predictions));
   return outcome;
 }
 
-void Learning::save_neighbours(const std::string& id, const Predictor& predictor, const Rows& rows) {
+void Learning::save_neighbours(std::size_t stage, const Predictor& predictor, const Rows& rows) {
+  const std::string& id = plan_.stages[stage].id;
   std::string out;
   const TableRows& known = *rows.train_val[0];
   for (const auto* part : {&rows.val, &rows.score}) {
     const TableRows& queries = *(*part)[0];
     if (queries.rows() == 0) continue;
     Interruptible parallel(workers_, interrupted_);
-    const Neighbours found = predictor.neighbours(pointers(*part), parallel);
+    const Neighbours found = call_plugin(factory_.label(stage), "neighbours",
+                                         [&] { return predictor.neighbours(pointers(*part), parallel); });
     if (found.k == 0) return;
-    if (found.rows.size() != queries.rows() * found.k || found.similarity.size() != found.rows.size())
-      throw Error(fmt::format("gave {} neighbours for {} rows, expected {} each", found.rows.size(),
-                              queries.rows(), found.k));
+    if (const std::string fault = fault_of_neighbours(found, queries.rows(), known.rows()); !fault.empty())
+      throw Error("gave " + fault);
     for (std::size_t r = 0; r < queries.rows(); ++r)
       for (std::size_t n = 0; n < found.k; ++n) {
         const std::size_t at = r * found.k + n;
         out += fmt::format("{},{},{},{},{},{:.9g}\n", csv_field(queries.key(r)), queries.view(r),
-                           to_string(queries.split(r)), n + 1, csv_field(known.key(found.rows.at(at))),
+                           to_string(queries.split(r)), n + 1, csv_field(known.key(found.rows[at])),
                            found.similarity[at]);
       }
   }

@@ -54,7 +54,19 @@ class Learning {
   LearnerResult train(std::size_t stage, const Rows& rows, const std::filesystem::path& work);
   std::vector<Table> tables_of(std::size_t stage) const;
   std::string why_no_train_rows(std::size_t stage) const;
-  void save_neighbours(const std::string& id, const Predictor& predictor, const Rows& rows);
+  /// Every score, checked. `what` names the rows in messages.
+  Scores predict(std::size_t stage, const Predictor& predictor,
+                 const std::vector<std::unique_ptr<TableRows>>& rows, Parallel& parallel, const char* what);
+  CalibratorResult fit_calibrator(std::size_t stage, const Predictions& seen);
+  void apply(std::size_t stage, const Calibration& calibration, Scores& scores);
+  /// Writes models/<stage>/ from what `fill` puts into the bundle.
+  void save(std::size_t stage, const std::function<void()>& fill, Bundle& bundle);
+  void save_neighbours(std::size_t stage, const Predictor& predictor, const Rows& rows);
+  template <typename T>
+  void destroy(std::size_t stage, std::unique_ptr<T>& of_plugin) {
+    const CallScope scope(factory_.label(stage), "destructor");
+    of_plugin.reset();
+  }
 
   const Plan& plan_;
   StageFactory& factory_;

@@ -12,7 +12,9 @@ namespace {
 /// A drained run commits within a moment; one that still computes after this leaves with what is committed.
 constexpr std::chrono::milliseconds kDrainLimit{4000};
 
-std::string duration(double seconds) {
+}  // namespace
+
+std::string duration_in_words(double seconds) {
   if (seconds < 1) return fmt::format("{:.1f} s", seconds);
   const auto s = static_cast<long>(seconds + 0.5);
   if (s < 60) return fmt::format("{} s", s);
@@ -20,12 +22,10 @@ std::string duration(double seconds) {
   return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
 }
 
-void print(const std::string& text) {
+void print_to_terminal(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
 }
-
-}  // namespace
 
 std::string stage_snapshot(const Plan& plan, const Meter& meter) {
   std::size_t width = 5;
@@ -58,8 +58,7 @@ void Monitor::work() {
   std::unique_lock lock(mutex_);
   while (!wake_.wait_for(lock, std::chrono::milliseconds(50), [this] { return stop_; })) {
     const Clock::time_point now = Clock::now();
-    if (signals_.take_snapshot_request()) print("\n" + stage_snapshot(plan_, meter_));
-    watch(now);
+    if (signals_.take_snapshot_request()) print_to_terminal("\n" + stage_snapshot(plan_, meter_));
     const std::chrono::milliseconds interval(style_.terminal ? 200 : 10'000);
     if (style_.level >= LogLevel::Info && now - last_line_ >= interval) {
       draw(false);
@@ -67,19 +66,6 @@ void Monitor::work() {
     }
   }
   if (drawn_ && style_.terminal) draw(true);
-}
-
-void Monitor::watch(Clock::time_point now) {
-  std::uint64_t total = 0;
-  for (std::size_t i = 0; i < meter_.stages(); ++i) total += meter_.counts(i).finished;
-  if (total != last_total_) {
-    last_total_ = total;
-    last_change_ = now;
-  } else if (std::chrono::duration<double>(now - last_change_).count() >= plan_.run.stall_seconds) {
-    print(fmt::format("\nnothing has finished for {}:\n{}", duration(plan_.run.stall_seconds),
-                      stage_snapshot(plan_, meter_)));
-    last_change_ = now;
-  }
 }
 
 DrainDeadline::DrainDeadline(Signals& signals, LogLevel level, std::function<void()> save)
@@ -104,10 +90,12 @@ void DrainDeadline::work() {
     if (interrupted_at == Clock::time_point{}) {
       interrupted_at = now;
       if (level_ >= LogLevel::Info)
-        print("\ninterrupted: finishing what is under way and saving it (again: leave at once)\n");
+        print_to_terminal(
+            "\ninterrupted: finishing what is under way and saving it (again: leave at once)\n");
     } else if (now - interrupted_at > kDrainLimit) {
       save_();
-      print("still computing after 4 s; what was finished is saved, run the same command again to go on\n");
+      print_to_terminal(
+          "still computing after 4 s; what was finished is saved, run the same command again to go on\n");
       ::_exit(signals_.exit_code());
     }
   }
@@ -118,7 +106,7 @@ void Monitor::draw(bool last) {
   const std::size_t done = run_.done();
   const std::size_t reused = run_.reused();
   const double rate = seconds > 0 ? static_cast<double>(done - reused) / seconds : 0;
-  const std::size_t total = run_.total().value_or(0);
+  const std::size_t total = run_.total();
   std::string line;
   if (total > 0) {
     const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
@@ -137,11 +125,11 @@ void Monitor::draw(bool last) {
   if (reused > 0) line += fmt::format("  {} reused", reused);
   if (run_.rejected() > 0) line += fmt::format("  {} rejected", run_.rejected());
   if (!last && total > done && rate > 0.1)
-    line += fmt::format("  {} left", duration(static_cast<double>(total - done) / rate));
+    line += fmt::format("  {} left", duration_in_words(static_cast<double>(total - done) / rate));
   if (style_.terminal)
-    print("\r\x1b[K" + line + (last ? "\n" : ""));
+    print_to_terminal("\r\x1b[K" + line + (last ? "\n" : ""));
   else
-    print(line + "\n");
+    print_to_terminal(line + "\n");
   drawn_ = true;
 }
 

@@ -31,9 +31,7 @@ struct ProgressStyle {
   bool color = false;
 };
 
-/// Watches a running stream from a thread of its own: draws the progress, answers SIGUSR1, speaks up when
-/// nothing finishes for `run.stall_seconds`, and ends the process when an interrupted run has not drained in
-/// time.
+/// Watches a running stream from a thread of its own: draws the progress and answers SIGUSR1.
 class Monitor {
  public:
   Monitor(const Plan& plan, StreamRun& run, const Meter& meter, Signals& signals, const ProgressStyle& style);
@@ -43,7 +41,6 @@ class Monitor {
   using Clock = std::chrono::steady_clock;
   void work();
   void draw(bool last);
-  void watch(Clock::time_point now);
 
   const Plan& plan_;
   StreamRun& run_;
@@ -51,8 +48,7 @@ class Monitor {
   Signals& signals_;
   const ProgressStyle style_;
   const Clock::time_point start_ = Clock::now();
-  Clock::time_point last_line_ = start_, last_change_ = start_;
-  std::uint64_t last_total_ = 0;
+  Clock::time_point last_line_ = start_;
   bool drawn_ = false;
   std::mutex mutex_;
   std::condition_variable wake_;
@@ -83,5 +79,9 @@ class DrainDeadline {
 
 /// One line per stage: items running, queued, finished, rejected, busy time. For SIGUSR1 and the watchdog.
 GRAFT_API std::string stage_snapshot(const Plan& plan, const Meter& meter);
+/// "0.2 s", "59 s", "1:00", "2:00:00".
+std::string duration_in_words(double seconds);
+/// To stderr, at once.
+void print_to_terminal(const std::string& text);
 
 }  // namespace graft

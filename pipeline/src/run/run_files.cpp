@@ -12,15 +12,31 @@
 
 #include <graft/version.h>
 
+#include "config/views.h"
+#include "plugin/plugin_call.h"
 #include "store/files.h"
 
 namespace graft {
+namespace {
+
+/// Rows that an input should have, in all tables of its source together.
+ViewCounts views_of_all_tables(const Plan& plan, std::size_t source) {
+  ViewCounts sum{};
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    if (plan.stages[i].source != source || plan.stages[i].schema.kind != StageKind::Collector) continue;
+    const ViewCounts counts = count_views(plan, i);
+    for (std::size_t split = 0; split < sum.size(); ++split) sum[split] += counts[split];
+  }
+  return sum;
+}
+
+}  // namespace
 
 void write_inputs_csv(const std::filesystem::path& path, const Plan& plan,
                       const std::vector<std::unique_ptr<StreamRun>>& streams) {
   constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
   write_file_atomically(path, [&](int fd) {
-    std::string out = "source,key,split,label,status,stage,code,reason,duplicate_of\n";
+    std::string out = "source,key,split,label,status,stage,code,reason,duplicate_of,views\n";
     const auto write_out = [&] {
       write_all(fd, {reinterpret_cast<const std::uint8_t*>(out.data()), out.size()}, path);
       out.clear();
@@ -29,6 +45,7 @@ void write_inputs_csv(const std::filesystem::path& path, const Plan& plan,
       const Listing* listing = &stream->listing();
       const std::vector<std::uint32_t> first = first_of_content(*listing);
       const std::string& source = plan.stages[listing->source].id;
+      const ViewCounts views = views_of_all_tables(plan, listing->source);
       for (std::size_t i = 0; i < first.size(); ++i) {
         const ListedInput& input = listing->inputs[i];
         std::string labels;
@@ -37,13 +54,14 @@ void write_inputs_csv(const std::filesystem::path& path, const Plan& plan,
         out += source;
         for (const std::string_view text : {input.key, std::string_view(to_string(input.split)), {labels}})
           (out += ',') += csv_field(text);
-        if (input.reject)
-          fmt::format_to(std::back_inserter(out), ",rejected,{},{},{},", input.reject->stage,
-                         input.reject->code, csv_field(input.reject->text));
+        out += input.reject ? ",rejected" : stream->reached(input) ? ",ok" : ",not reached";
+        if (const StoredReject* why = input.reject ? input.reject.get() : input.fewer_views.get())
+          fmt::format_to(std::back_inserter(out), ",{},{},{},", why->stage, why->code, csv_field(why->text));
         else
-          out += stream->reached(input) ? ",ok,,,," : ",not reached,,,,";
+          out += ",,,,";
         if (first[i] != i) out += csv_field(listing->inputs[first[i]].key);
-        out += '\n';
+        fmt::format_to(std::back_inserter(out), ",{} of {}\n", input.rows,
+                       views[static_cast<std::size_t>(input.split)]);
         if (out.size() >= kBlockBytes) write_out();
       }
     }
@@ -52,12 +70,13 @@ void write_inputs_csv(const std::filesystem::path& path, const Plan& plan,
 }
 
 Value make_results(const Plan& plan, const std::vector<std::unique_ptr<StreamRun>>& streams) {
-  std::size_t total = 0, rejected = 0;
+  std::size_t total = 0, rejected = 0, fewer_views = 0;
   Value results = Value::map(), tables = Value::map();
   for (const auto& stream : streams) {
     for (const ListedInput& input : stream->listing().inputs) {
       ++total;
       rejected += input.reject ? 1 : 0;
+      fewer_views += !input.reject && input.fewer_views ? 1 : 0;
     }
     for (const RunTable& table : stream->tables()) {
       Value& t = tables[plan.stages[table.stage].id];
@@ -71,6 +90,7 @@ Value make_results(const Plan& plan, const std::vector<std::unique_ptr<StreamRun
   results["inputs"]["total"] = Value(std::uint64_t{total});
   results["inputs"]["ok"] = Value(std::uint64_t{total - rejected});
   results["inputs"]["rejected"] = Value(std::uint64_t{rejected});
+  results["inputs"]["fewer_views"] = Value(std::uint64_t{fewer_views});
   results["tables"] = std::move(tables);
   results["learners"] = Value::map();
   return results;
@@ -112,7 +132,9 @@ Value make_manifest(const Plan& plan, const Registry& registry, const std::strin
   m["stages"] = Value::map();
   for (std::size_t i = 0; i < plan.stages.size(); ++i)
     if (const Stage* stage = factory.made(i))
-      if (Value facts = stage->facts(); !facts.is_null()) m["stages"][plan.stages[i].id] = std::move(facts);
+      if (Value facts = call_plugin(factory.label(i), "facts", [&] { return stage->facts(); });
+          !facts.is_null())
+        m["stages"][plan.stages[i].id] = std::move(facts);
   m["tables"] = Value::map();
   m["streams"] = Value::map();
   for (const auto& stream : streams) {

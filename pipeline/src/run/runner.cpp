@@ -8,11 +8,14 @@
 #include <functional>
 #include <mutex>
 #include <new>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include <graft/error.h>
 
+#include "graph/check_output.h"
+#include "plugin/plugin_call.h"
 #include "run/leaks.h"
 #include "run/learning.h"
 #include "run/limits.h"
@@ -21,6 +24,7 @@
 #include "run/run_folder.h"
 #include "run/run_log.h"
 #include "run/table_changes.h"
+#include "run/watchdog.h"
 #include "store/files.h"
 
 namespace graft {
@@ -74,10 +78,12 @@ class Run {
     make_folders(options_.store);
     DigestMemo memo(options_.store / "digests.memo");
     Workers workers(plan_.run.threads);
-    const DrainDeadline deadline(signals_, options_.style.level, [this] {
+    const auto save = [this] {
       const std::lock_guard lock(current_mutex_);
       if (current_ != nullptr) current_->commit_now();
-    });
+    };
+    const DrainDeadline deadline(signals_, options_.style.level, save);
+    watchdog_.emplace(plan_, meter_, signals_, options_.command, save);
     // What is wrong with a learner's files shows before hours of extraction, not after.
     for (std::size_t i = 0; i < plan_.stages.size(); ++i)
       if (const StageKind kind = plan_.stages[i].schema.kind;
@@ -118,12 +124,11 @@ class Run {
         for (const std::string& damage : table.store->warnings())
           warn(plan_.stages[table.stage].id + ": " + damage);
       say_what_is_new(run);
-      set_current(&run);
       {
+        const Current current(*this, run);
         const Monitor monitor(plan_, run, meter_, signals_, options_.style);
         run.run(workers);
       }
-      set_current(nullptr);
       if (const std::string leaks = find_leaks(run.listing()); !leaks.empty())
         warn(plan_.stages[i].id + ": " + leaks);
       if (run.complete())
@@ -150,6 +155,12 @@ class Run {
     const std::lock_guard lock(current_mutex_);
     current_ = run;
   }
+  /// The stream that would have to be saved, for as long as this lives.
+  struct Current {
+    Current(Run& run, StreamRun& stream) : run_(run) { run_.set_current(&stream); }
+    ~Current() { run_.set_current(nullptr); }
+    Run& run_;
+  };
 
   void learn(Workers& workers) {
     std::map<std::size_t, Learning::Table> tables;
@@ -179,25 +190,37 @@ class Run {
       started("comparing:", stage.id);
       auto& report = factory_.get_as<Report>(i);
       try {
-        ReportOutput output =
-            report.report({predictions, learning_->trials(), workers, signals_.interrupted()});
-        for (auto& [learner, metrics] : output.learners.as_map())
-          for (auto& [part, values] : metrics.as_map())
-            reported_["learners"][learner][part] = std::move(values);
-        if (!output.facts.is_null()) reported_["reports"][stage.id] = std::move(output.facts);
-        for (const auto& [name, content] : output.files) {
-          make_folders(folder_.path() / "reports" / stage.id);
-          write_file_atomically(folder_.path() / "reports" / stage.id / name, content);
-        }
-        text_ += output.text;
-      } catch (const std::exception& e) {
+        ReportOutput output = call_plugin(factory_.label(i), "report", [&] {
+          return report.report({predictions, learning_->trials(), workers, signals_.interrupted()});
+        });
+        keep(stage, predictions, std::move(output));
+      } catch (...) {
         if (signals_.interrupted()) return;
-        throw Error(fmt::format("{}: {}", stage.label(), e.what()));
+        throw_as_stage_error(factory_.label(i), "report");
       }
       timings_["reports"][stage.id] = seconds_since(start);
     }
     for (const LearnerOutcome& l : learners_)
       reported_["learners"][plan_.stages[l.stage].id]["summary"] = l.predictions.summary;
+  }
+
+  /// What a report gave, checked: it speaks of its learners, and its files stay in its folder.
+  void keep(const StagePlan& stage, const std::vector<Predictions>& predictions, ReportOutput output) {
+    if (!output.learners.is_map()) throw Error("gave `learners` that are no map");
+    for (auto& [learner, metrics] : output.learners.as_map()) {
+      if (std::none_of(predictions.begin(), predictions.end(),
+                       [&, &id = learner](const Predictions& p) { return p.learner == id; }))
+        throw Error(fmt::format("gave metrics of '{}', which is none of its learners", learner));
+      if (!metrics.is_map()) throw Error(fmt::format("gave metrics of '{}' that are no map", learner));
+      for (auto& [part, values] : metrics.as_map()) reported_["learners"][learner][part] = std::move(values);
+    }
+    if (!output.facts.is_null()) reported_["reports"][stage.id] = std::move(output.facts);
+    for (const auto& [name, content] : output.files) {
+      if (const std::string fault = fault_of_file_name(name); !fault.empty()) throw Error("gave " + fault);
+      make_folders(folder_.path() / "reports" / stage.id);
+      write_file_atomically(folder_.path() / "reports" / stage.id / name, content);
+    }
+    text_ += output.text;
   }
 
   void write_inputs() const { write_inputs_csv(folder_.path() / "inputs.csv", plan_, streams_); }
@@ -276,8 +299,10 @@ class Run {
     const auto total = static_cast<std::uint64_t>(outcome.results.find("inputs")->find("total")->as_int());
     const auto rejected =
         static_cast<std::uint64_t>(outcome.results.find("inputs")->find("rejected")->as_int());
+    const auto fewer = outcome.results.find("inputs")->find("fewer_views")->as_int();
     outcome.text += fmt::format(
-        "inputs   {} of {} ok{}\n", total - rejected, total,
+        "inputs   {} of {} ok{}{}\n", total - rejected, total,
+        fewer == 0 ? "" : fmt::format(" ({} with fewer views)", fewer),
         rejected == 0 ? ""
                       : fmt::format(", {} rejected (why: {})", rejected, (place / "inputs.csv").string()));
     outcome.text += frequent_reasons(why);
@@ -326,10 +351,11 @@ class Run {
   RunLog log_;
   std::mutex warnings_mutex_;
   std::vector<std::string> warnings_;
-  StageFactory factory_;
   Meter meter_{plan_.stages.size()};
   std::mutex current_mutex_;
-  StreamRun* current_ = nullptr;  // what the deadline would have to save
+  StreamRun* current_ = nullptr;      // what the deadline and the watchdog would have to save
+  std::optional<Watchdog> watchdog_;  // outlives the stages: one may hang when it is destroyed
+  StageFactory factory_;
   std::vector<std::unique_ptr<StreamRun>> streams_;
   std::unique_ptr<Learning> learning_;
   std::vector<LearnerOutcome> learners_;

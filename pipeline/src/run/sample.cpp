@@ -16,6 +16,7 @@
 
 #include "graph/flow.h"
 #include "graph/workers.h"
+#include "plugin/plugin_call.h"
 #include "run/stage_factory.h"
 #include "store/files.h"
 #include "store/row.h"
@@ -107,10 +108,10 @@ class Sample final : private FlowInput, private FlowOutput {
   SpeedSample go() {
     source_->classes();
     Workers workers(plan_.run.threads);
-    std::vector<Stage*> observed;
-    for (Stage* stage : stages_)
-      if (stage != nullptr) observed.push_back(stage);
-    workers.observe(observed);
+    std::vector<Workers::Observed> observed;
+    for (std::size_t i = 0; i < stages_.size(); ++i)
+      if (stages_[i] != nullptr) observed.push_back({stages_[i], keep_for_ever(plan_.stages[i].label())});
+    workers.observe(std::move(observed));
     Meter meter(plan_.stages.size());
     FlowResult flow;
     workers.execute([&] { flow = Flow(plan_, source_index_, stages_, *this, *this, meter, stop_).run(); });

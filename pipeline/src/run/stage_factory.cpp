@@ -2,7 +2,21 @@
 
 #include <fmt/format.h>
 
+#include "run/crash_report.h"
+
 namespace graft {
+
+StageFactory::StageFactory(const Plan& plan, Registry& registry, std::function<void(const std::string&)> warn)
+    : plan_(plan), registry_(registry), warn_(std::move(warn)), stages_(plan.stages.size()) {
+  for (const StagePlan& stage : plan.stages) labels_.push_back(keep_for_ever(stage.label()));
+}
+
+StageFactory::~StageFactory() {
+  for (auto index = order_.rbegin(); index != order_.rend(); ++index) {
+    const CallScope scope(labels_[*index], "destructor");
+    stages_[*index].reset();
+  }
+}
 
 StageContext StageFactory::context(const std::string& id, const Params& params) {
   return {id,
@@ -19,30 +33,32 @@ Stage& StageFactory::get(std::size_t index) {
   std::unique_ptr<Stage>& slot = stages_.at(index);
   if (slot) return *slot;
   const StagePlan& stage = plan_.stages[index];
-  try {
+  watch_exit();
+  const graft_plugin_descriptor& plugin =
+      call_plugin(labels_[index], "loading",
+                  [&]() -> const graft_plugin_descriptor& { return registry_.open(stage.schema.name); });
+  watch_exit();  // again: what was loaded may have exit handlers, which would run before
+  slot = call_plugin(labels_[index], "constructor", [&] {
     StageContext made_from = context(stage.id, stage.params);
     if (!stage.inputs.empty())
       made_from.input_shape = output_shape(plan_.stages[stage.inputs[0].stage], stage.inputs[0].port);
     made_from.listed_inputs = listed_inputs_;
-    slot.reset(registry_.open(stage.schema.name).create(made_from));
-  } catch (const std::exception& e) {
-    throw Error(fmt::format("{}: {}", stage.label(), e.what()));
-  }
+    return std::unique_ptr<Stage>(plugin.create(made_from));
+  });
+  if (!slot) throw StageError(labels_[index], "the plugin made no stage");
+  order_.push_back(index);
   return *slot;
 }
 
 void StageFactory::inspect(std::size_t index) {
   const StagePlan& stage = plan_.stages[index];
   if (!stage.schema.inspects) return;
-  try {
+  const Inspection found = call_plugin(labels_[index], "inspect", [&] {
     const auto inspect = registry_.open(stage.schema.name).inspect;
-    if (inspect == nullptr) return;
-    const Inspection found = inspect(context(stage.id, stage.params));
-    // Texts name the parameter, or the file that it names.
-    if (!found.faults.empty()) throw Error(found.faults.front().text);
-  } catch (const std::exception& e) {
-    throw Error(fmt::format("{}: {}", stage.label(), e.what()));
-  }
+    return inspect == nullptr ? Inspection{} : inspect(context(stage.id, stage.params));
+  });
+  // Texts name the parameter, or the file that it names.
+  if (!found.faults.empty()) throw StageError(labels_[index], found.faults.front().text);
 }
 
 Service& StageFactory::service(const std::string& plugin) {
@@ -61,6 +77,7 @@ Service& open_service(const Registry& registry, std::map<std::string, std::uniqu
     const Params defaults(resolve(registry.find(plugin)->schema.params, Value::map(), faults));
     if (!faults.empty()) throw Error(plugin + ": a service must have a default for every parameter");
     slot.reset(descriptor.create(context(plugin, defaults)));
+    if (!slot) throw Error(plugin + ": the plugin made no stage");
   }
   if (auto* service = dynamic_cast<Service*>(slot.get())) return *service;
   throw Error(plugin + ": the plugin's class is no service, as its schema declares");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/plan.h"
+#include "plugin/plugin_call.h"
 #include "plugin/registry.h"
 
 namespace graft {
@@ -23,8 +24,9 @@ GRAFT_API Service& open_service(const Registry& registry, std::map<std::string, 
 /// neither the model nor LibTorch. Not thread-safe.
 class GRAFT_API StageFactory {
  public:
-  StageFactory(const Plan& plan, Registry& registry, std::function<void(const std::string&)> warn)
-      : plan_(plan), registry_(registry), warn_(std::move(warn)), stages_(plan.stages.size()) {}
+  StageFactory(const Plan& plan, Registry& registry, std::function<void(const std::string&)> warn);
+  /// Destroys the stages, the last made first.
+  ~StageFactory();
 
   /// Throws Error with the stage's label in front.
   Stage& get(std::size_t index);
@@ -35,10 +37,14 @@ class GRAFT_API StageFactory {
   void set_listed_inputs(std::optional<std::size_t> count) { listed_inputs_ = count; }
   /// The stage where it has been made, or null.
   const Stage* made(std::size_t index) const { return stages_.at(index).get(); }
+  /// "stage 'pixels' (decode, configs/a.yaml:8:3)": lives for ever.
+  const char* label(std::size_t index) const { return labels_.at(index); }
+  /// Tells people something that is not a fault. Any thread.
+  void warn(const std::string& text) const { warn_(text); }
   template <typename T>
   T& get_as(std::size_t index) {
     if (T* stage = dynamic_cast<T*>(&get(index))) return *stage;
-    throw Error(plan_.stages[index].label() + ": the plugin's class is not of the kind its schema declares");
+    throw StageError(labels_[index], "the plugin's class is not of the kind its schema declares");
   }
 
  private:
@@ -52,6 +58,8 @@ class GRAFT_API StageFactory {
   // Services are declared first, so that they outlive the stages that call them.
   std::map<std::string, std::unique_ptr<Stage>> services_;
   std::vector<std::unique_ptr<Stage>> stages_;
+  std::vector<const char*> labels_;
+  std::vector<std::size_t> order_;  // in which stages were made
 };
 
 }  // namespace graft

@@ -2,15 +2,13 @@
 
 #include <algorithm>
 #include <bit>
-#include <ctime>
-#include <unordered_map>
 
 #include <fmt/format.h>
 
 #include <graft/error.h>
 
-#include "store/input_list.h"
-#include "store/table_use.h"
+#include "graph/check_output.h"
+#include "plugin/plugin_call.h"
 
 namespace graft {
 namespace {
@@ -45,13 +43,15 @@ StreamRun::StreamRun(const Plan& plan, std::size_t source, const std::filesystem
       memo_(memo),
       factory_(factory),
       meter_(meter),
-      interrupted_(interrupted) {
+      interrupted_(interrupted),
+      misbehaved_(std::make_unique<std::atomic_flag[]>(plan.stages.size())) {
   listing_.source = source;
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     if (plan.stages[i].source != source || plan.stages[i].schema.kind != StageKind::Collector) continue;
     RunTable table;
     table.stage = i;
     table.store = std::make_unique<TableStore>(store, fingerprint(plan, i, memo));
+    table.views = count_views(plan, i);
     tables_.push_back(std::move(table));
   }
   if (tables_.size() > 64) throw Error("a source may feed 64 tables at most");
@@ -61,10 +61,20 @@ StreamRun::StreamRun(const Plan& plan, std::size_t source, const std::filesystem
 
 StreamRun::~StreamRun() = default;
 
-void StreamRun::run(Workers& workers) {
+void StreamRun::open_source() {
   source_ = &factory_.get_as<Source>(source_index_);
-  listing_.classes = source_->classes();
-  total_ = source_->count();
+  const char* const label = factory_.label(source_index_);
+  listing_.classes = call_plugin(label, "classes", [&] { return source_->classes(); });
+  if (const std::string fault = fault_of_classes(listing_.classes); !fault.empty())
+    throw StageError(label, fault);
+  reads_forwards_ = call_plugin(label, "reads_forwards", [&] { return source_->reads_forwards(); });
+}
+
+void StreamRun::run(Workers& workers) {
+  open_source();
+  const std::optional<std::size_t> total =
+      call_plugin(factory_.label(source_index_), "count", [&] { return source_->count(); });
+  total_ = total.value_or(0);
   // Logs that an interrupted run has left become shards first: their rows need not be computed again.
   for (RunTable& table : tables_) table.store->prepare_to_write();
   for (std::size_t t = 0; t < tables_.size(); ++t)
@@ -72,28 +82,12 @@ void StreamRun::run(Workers& workers) {
 
   first_ = next();
   if (first_) {
-    factory_.set_listed_inputs(total_);
-    std::vector<Stage*> stages(plan_.stages.size(), nullptr), all;
-    for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
-      if (plan_.stages[i].source != source_index_ || !is_streamed(plan_.stages[i].schema.kind)) continue;
-      stages[i] = &factory_.get(i);
-      all.push_back(stages[i]);
-      if (const auto* t = dynamic_cast<Transform*>(stages[i]);
-          t != nullptr && t->views() != declared_views(plan_.stages[i]))
-        throw Error(fmt::format("{}: makes {} views, its parameters declare {}", plan_.stages[i].label(),
-                                t->views(), declared_views(plan_.stages[i])));
-    }
-    std::vector<TableStore*> stores;
-    for (RunTable& table : tables_) {
-      table.collector = &factory_.get_as<Collector>(table.stage);
-      table.store->set_compression(table.collector->compression());
-      stores.push_back(table.store.get());
-    }
-    {
-      const std::lock_guard lock(writer_mutex_);
-      writer_ = std::make_unique<RowWriter>(stores);
-    }
-    workers.observe(all);
+    factory_.set_listed_inputs(total);
+    std::vector<Stage*> stages(plan_.stages.size(), nullptr);
+    std::vector<Workers::Observed> observed;
+    make_stages(stages, observed);
+    open_writer();
+    workers.observe(std::move(observed));
     workers.execute([&] {
       Flow flow(plan_, source_index_, stages, *this, *this, meter_, interrupted_);
       result_ = flow.run();
@@ -104,11 +98,8 @@ void StreamRun::run(Workers& workers) {
       const std::lock_guard lock(writer_mutex_);
       writer_.reset();
     }
-    for (std::size_t i = 0; i < stages.size() && result_.fatal.empty(); ++i) try {
-        if (stages[i] != nullptr) stages[i]->finish();
-      } catch (const std::exception& e) {
-        throw Error(fmt::format("{}: {}", plan_.stages[i].label(), e.what()));
-      }
+    for (std::size_t i = 0; i < stages.size() && result_.fatal.empty(); ++i)
+      if (stages[i] != nullptr) call_plugin(factory_.label(i), "finish", [&] { stages[i]->finish(); });
   } else {
     for (std::size_t i = 0; i < plan_.stages.size(); ++i)
       if (plan_.stages[i].source == source_index_) factory_.inspect(i);
@@ -117,10 +108,36 @@ void StreamRun::run(Workers& workers) {
   account();
 }
 
+void StreamRun::make_stages(std::vector<Stage*>& stages, std::vector<Workers::Observed>& observed) {
+  for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
+    if (plan_.stages[i].source != source_index_ || !is_streamed(plan_.stages[i].schema.kind)) continue;
+    stages[i] = &factory_.get(i);
+    observed.push_back({stages[i], factory_.label(i)});
+    if (plan_.stages[i].schema.kind == StageKind::BatchTransform) factory_.get_as<BatchTransform>(i);
+    if (plan_.stages[i].schema.kind != StageKind::Transform) continue;
+    auto& transform = factory_.get_as<Transform>(i);
+    const std::uint32_t views = call_plugin(factory_.label(i), "views", [&] { return transform.views(); });
+    if (views != declared_views(plan_.stages[i]))
+      throw StageError(factory_.label(i), fmt::format("makes {} views, its parameters declare {}", views,
+                                                      declared_views(plan_.stages[i])));
+  }
+}
+
+void StreamRun::open_writer() {
+  std::vector<TableStore*> stores;
+  for (RunTable& table : tables_) {
+    table.collector = &factory_.get_as<Collector>(table.stage);
+    table.store->set_compression(call_plugin(factory_.label(table.stage), "compression",
+                                             [&] { return table.collector->compression(); }));
+    stores.push_back(table.store.get());
+  }
+  const std::lock_guard lock(writer_mutex_);
+  writer_ = std::make_unique<RowWriter>(stores);
+}
+
 std::vector<StreamRun::Survey> StreamRun::survey(
     const std::function<bool(const RunTable&, const Digest&)>& computed) {
-  source_ = &factory_.get_as<Source>(source_index_);
-  listing_.classes = source_->classes();
+  open_source();
   std::vector<Survey> out(tables_.size());
   for (std::size_t t = 0; t < tables_.size(); ++t) {
     const std::size_t stage = tables_[t].stage;
@@ -138,18 +155,16 @@ std::vector<StreamRun::Survey> StreamRun::survey(
   for (std::size_t i = 0; i < listing_.inputs.size(); ++i)
     for (std::size_t t = 0; t < tables_.size(); ++t) {
       const ListedInput& input = listing_.inputs[i];
-      if (!plan_.stages[tables_[t].stage].handles(input.split)) continue;
+      const std::uint32_t rows = tables_[t].views_of(input);
+      if (rows == 0) continue;
       Survey& survey = out[t];
-      const std::uint32_t rows = views(tables_[t], input.split);
       if (input.content && has_all(tables_[t], input)) {
         survey.stored += rows;
       } else if (claim(input, std::uint64_t{1} << t) == 0) {
         survey.duplicates += rows;
       } else {
         survey.to_compute += rows;
-        const auto before = [&] {
-          return computed && computed(tables_[t], row_id(*input.content, 0, qualifier(tables_[t], input)));
-        };
+        const auto before = [&] { return computed && computed(tables_[t], tables_[t].id(input, 0)); };
         Survey::Kind& kind = !input.content ? changed_[i] ? survey.changed : survey.unseen
                              : before()     ? survey.other
                                             : survey.fresh;
@@ -164,33 +179,17 @@ void StreamRun::commit_now() noexcept {
   if (writer_) writer_->commit_now();
 }
 
-std::uint32_t StreamRun::views(const RunTable& table, Split split) const {
-  std::uint32_t n = 1;
-  for (std::size_t at = table.stage; !plan_.stages[at].inputs.empty(); at = plan_.stages[at].inputs[0].stage)
-    if (plan_.stages[at].handles(split)) n *= declared_views(plan_.stages[at]);
-  return n;
-}
-
-std::string StreamRun::qualifier(const RunTable& table, const ListedInput& input) const {
-  const Fingerprint& f = table.store->fingerprint();
-  std::string out;
-  if (f.depends_on_split) out += std::string(to_string(input.split)) + "/";
-  if (f.depends_on_key) out += input.key;
-  return out;
-}
-
 bool StreamRun::has_all(const RunTable& table, const ListedInput& input) const {
-  const std::string q = qualifier(table, input);
-  const std::uint32_t n = views(table, input.split);
+  const std::string qualifier = table.qualifier(input);
+  const std::uint32_t n = table.views_of(input);
   for (std::uint32_t view = 0; view < n; ++view) {
-    const Digest id = row_id(*input.content, view, q);
+    const Digest id = row_id(*input.content, view, qualifier);
     if (table.store->find_row(id)) continue;
     const StoredReject* reject = table.store->find_reject(id);
     if (reject == nullptr) return false;
     // With `on_error: fail` a known reject must fail again, with the full message: let it through.
     for (const StagePlan& s : plan_.stages)
       if (s.id == reject->stage && s.on_error == OnError::Fail) return false;
-    if (view == 0) return true;  // refused as a whole: there are no other views
   }
   return true;
 }
@@ -198,7 +197,7 @@ bool StreamRun::has_all(const RunTable& table, const ListedInput& input) const {
 std::uint64_t StreamRun::wanted_by(const ListedInput& input) const {
   std::uint64_t wanted = 0;
   for (std::size_t t = 0; t < tables_.size(); ++t) {
-    if (!plan_.stages[tables_[t].stage].handles(input.split)) continue;
+    if (tables_[t].views_of(input) == 0) continue;
     if (!input.content || !has_all(tables_[t], input)) wanted |= std::uint64_t{1} << t;
   }
   return wanted;
@@ -212,7 +211,7 @@ std::uint64_t StreamRun::claim(const ListedInput& input, std::uint64_t wanted) {
   for (std::size_t t = 0; t < tables_.size(); ++t) {
     const std::uint64_t bit = std::uint64_t{1} << t;
     if ((wanted & bit) == 0) continue;
-    const Digest id = row_id(*input.content, 0, qualifier(tables_[t], input));
+    const Digest id = tables_[t].id(input, 0);
     if (claimed_[t].find(id) != nullptr)
       wanted &= ~bit;
     else
@@ -221,41 +220,21 @@ std::uint64_t StreamRun::claim(const ListedInput& input, std::uint64_t wanted) {
   return wanted;
 }
 
-/// Inputs without an outcome of their own have that of the input with their content that was computed for
-/// them: a reject for a reason of the moment, of which the store keeps no record. Where that file was
-/// replaced after it had been listed, nobody was computed for them.
-void StreamRun::share_rejects(const std::vector<Unresolved>& unresolved) {
-  for (std::size_t t = 0; t < tables_.size(); ++t) {
-    std::unordered_map<Digest, const StoredReject*> rejects;
-    const auto id_of = [&](const ListedInput& input) {
-      return row_id(*input.content, 0, qualifier(tables_[t], input));
-    };
-    for (const Unresolved& u : unresolved) {
-      ListedInput& input = listing_.inputs[u.input];
-      if (u.table != t || input.reject) continue;
-      if (rejects.empty())
-        for (const ListedInput& other : listing_.inputs)
-          if (other.content && other.reject) rejects.emplace(id_of(other), other.reject.get());
-      if (const auto twin = rejects.find(id_of(input)); twin != rejects.end())
-        input.reject = std::make_unique<StoredReject>(*twin->second);
-      else if (replaced_.contains(*input.content))
-        input.reject = std::make_unique<StoredReject>(
-            StoredReject{plan_.stages[source_index_].id, "replaced",
-                         "another file of the same content, which was to be computed for both, was replaced "
-                         "meanwhile; run again"});
-    }
-  }
-}
-
 std::shared_ptr<Origin> StreamRun::next() {
   if (first_) return std::exchange(first_, nullptr);
+  const char* const label = factory_.label(source_index_);
   for (;;) {
     auto origin = std::make_shared<Origin>();
     Entry& entry = *origin;
-    if (!source_->next(entry)) return nullptr;
+    if (!call_plugin(label, "next", [&] { return source_->next(entry); })) return nullptr;
+    if (const std::string fault = fault_of_entry(entry, listing_.classes.size()); !fault.empty())
+      throw StageError(label, fault);
     origin->sequence = listing_.inputs.size();
     ListedInput& input = listing_.inputs.emplace_back();
     input.key = listing_.keys.keep(entry.key);
+    if (!keys_.add_last(listing_))
+      throw StageError(
+          label, fmt::format("two inputs have the key '{}': the key is what names an input", input.key));
     input.split = entry.split;
     input.labels = entry.labels;
     input.content = entry.content;
@@ -269,7 +248,7 @@ std::shared_ptr<Origin> StreamRun::next() {
     origin->wanted = input.reject ? 0 : claim(input, wanted_by(input));
     if (origin->wanted != 0) {
       check_writable(*origin);
-      if (source_->reads_forwards()) read_ahead(*origin);
+      if (reads_forwards_) read_ahead(*origin);
       return origin;
     }
     ++(input.reject ? rejected_inputs_ : reused_inputs_);
@@ -288,6 +267,7 @@ void StreamRun::identify(Origin& origin, ListedInput& input) {
       throw Error(fmt::format("{}, item '{}': {} [{}]", source.label(), input.key, text, code));
     input.reject = std::make_unique<StoredReject>(StoredReject{source.id, code, text});
   };
+  const CallScope scope(factory_.label(source_index_), "load", origin.key);
   try {
     Payload payload = source_->load(origin);
     if (const auto* file = std::get_if<FileRef>(&payload)) {
@@ -299,8 +279,8 @@ void StreamRun::identify(Origin& origin, ListedInput& input) {
     reject(e.code(), e.what());
   } catch (const std::bad_alloc&) {
     reject("out-of-memory", "not enough memory for this item");
-  } catch (const std::exception& e) {
-    reject("failed", e.what());
+  } catch (...) {
+    reject("failed", text_of_exception("load"));
   }
 }
 
@@ -316,6 +296,7 @@ void StreamRun::check_writable(const Origin& origin) const {
 }
 
 void StreamRun::read_ahead(Origin& origin) {
+  const CallScope scope(factory_.label(source_index_), "load", origin.key);
   try {
     origin.loaded = source_->load(origin);
   } catch (...) {  // becomes the item's reject record where others do
@@ -328,6 +309,10 @@ bool StreamRun::load(Origin& origin, Payload& payload) {
   if (origin.load_fault) std::rethrow_exception(std::exchange(origin.load_fault, nullptr));
   payload = origin.loaded ? std::move(*origin.loaded) : source_->load(origin);
   origin.loaded.reset();
+  if (const std::string fault = fault_of_payload(payload, true); !fault.empty()) {
+    misbehaved(source_index_, origin.key, "load gave " + fault);
+    throw Reject("invalid", "load gave " + fault);
+  }
   const auto* file = std::get_if<FileRef>(&payload);
   if (file != nullptr) {
     const FileRef whole = *file;
@@ -351,22 +336,69 @@ bool StreamRun::load(Origin& origin, Payload& payload) {
   return true;
 }
 
-const RowFormat& StreamRun::check_format(std::size_t table, const RowFormat& format, const std::string& key) {
+void StreamRun::check_format(std::size_t table, const RowFormat& format, const std::string& key) {
   const std::lock_guard lock(format_mutex_);
   auto& known = formats_[table];
-  if (!known) known = {format, key};
+  if (!known) {
+    if (const std::string fault = fault_of_format(format); !fault.empty())
+      throw StageError(factory_.label(tables_[table].stage),
+                       fmt::format("item '{}': format gave {}", key, fault));
+    known = {format, key};
+  }
   if (known->first != format)
     throw Error(fmt::format(
         "the rows of a table must have one shape: '{}' gives {}, {} gave {}; make them equal in a "
         "stage before (decode: crop, for one)",
         key, to_string(format), known->second, to_string(known->first)));
-  return known->first;
+}
+
+bool StreamRun::encode(std::size_t table, const Item& item, RowWriter::Job& job,
+                       std::optional<StoredReject>& reject) {
+  const std::size_t stage = tables_[table].stage;
+  const Collector& collector = *tables_[table].collector;
+  // False: the collector refuses the item.
+  const auto call = [&](const char* function, const auto& body) {
+    const CallScope scope(factory_.label(stage), function, item.key());
+    try {
+      body();
+      return true;
+    } catch (const Reject& e) {
+      if (plan_.stages[stage].on_error == OnError::Fail)
+        throw StageError(factory_.label(stage),
+                         fmt::format("item '{}': {} [{}]", item.key(), e.what(), e.code()));
+      reject = StoredReject{plan_.stages[stage].id, e.code(), e.what()};
+      return false;
+    } catch (...) {
+      throw StageError(factory_.label(stage),
+                       fmt::format("item '{}': {}", item.key(), text_of_exception(function)));
+    }
+  };
+  if (!call("format", [&] { job.format = collector.format(item); })) return false;
+  check_format(table, job.format, item.key());
+  job.payload.resize(row_bytes(job.format));
+  return call("encode", [&] { collector.encode(item, job.payload); });
+}
+
+void StreamRun::misbehaved(std::size_t stage, const std::string& item, const std::string& text) {
+  if (!misbehaved_[stage].test_and_set())
+    factory_.warn(fmt::format("{}, item '{}': {}; items of which this is true are rejected",
+                              factory_.label(stage), item, text));
+}
+
+/// For progress: an input counts when its last view has come, as rejected when none of them has a row.
+void StreamRun::count_view(const RunTable& table, const ListedInput& input, Origin& origin, bool rejected) {
+  const std::uint32_t n = table.views_of(input);
+  if (rejected) ++origin.lost;
+  if (++origin.ended != n) return;
+  ++finished_inputs_;
+  if (origin.lost == n) ++rejected_inputs_;
 }
 
 void StreamRun::collect(std::size_t stage, const Handle& message) {
   std::size_t t = 0;
   while (tables_[t].stage != stage) ++t;
-  const Origin& origin = message->origin();
+  RunTable& table = tables_[t];
+  auto& origin = const_cast<Origin&>(message->origin());
   auto& input = *static_cast<ListedInput*>(origin.listed);
   // Another table may be the one that needs this item.
   if ((origin.wanted & (std::uint64_t{1} << t)) == 0) return;
@@ -374,131 +406,46 @@ void StreamRun::collect(std::size_t stage, const Handle& message) {
   RowWriter::Job job;
   job.table = t;
   job.sequence = origin.sequence;
-  std::shared_ptr<const RejectRecord> reject = message->reject;
-  if (message->state == Message::State::Live) {
-    const Collector& collector = *tables_[t].collector;
-    try {
-      job.format = collector.format(message->item);
-      job.payload.resize(row_bytes(job.format));
-      collector.encode(message->item, job.payload);
-    } catch (const Reject& e) {
-      reject = std::make_shared<const RejectRecord>(RejectRecord{plan_.stages[stage].id, e.code(), e.what()});
-      if (plan_.stages[stage].on_error == OnError::Fail)
-        throw Error(fmt::format("item '{}': {} [{}]", origin.key, e.what(), e.code()));
-    }
-    if (!reject) check_format(t, job.format, origin.key);
-  }
+  std::optional<StoredReject> reject;
+  if (message->state == Message::State::Live)
+    job.ok = encode(t, message->item, job, reject);
+  else
+    reject = StoredReject{message->reject->stage, message->reject->code, message->reject->text};
   // Counted once for an item that several tables take.
-  if (message->item.view == 0 && t == static_cast<std::size_t>(std::countr_zero(origin.wanted))) {
-    ++finished_inputs_;
-    if (reject) ++rejected_inputs_;
-  }
+  if (t == static_cast<std::size_t>(std::countr_zero(origin.wanted)))
+    count_view(table, input, origin, reject.has_value());
   if (reject) {
-    const StoredReject stored{reject->stage, reject->code, reject->text};
-    {
-      const std::lock_guard lock(reject_mutex_);
-      if (!input.reject) input.reject = std::make_unique<StoredReject>(stored);
-    }
     // What the source refuses says something of the place, not of the content.
-    if (!input.content || is_passing(stored.code) || stored.stage == plan_.stages[source_index_].id) return;
+    const bool momentary = is_passing(reject->code) || reject->stage == plan_.stages[source_index_].id;
+    if (!input.content || momentary) {
+      const std::lock_guard lock(reject_mutex_);
+      if (!input.reject) input.reject = std::make_unique<StoredReject>(*reject);
+      if (input.content) table.momentary.emplace(table.id(input, message->item.view), std::move(*reject));
+      return;
+    }
     job.ok = false;
-    job.payload = encode_reject(stored);
+    job.payload = encode_reject(*reject);
   }
-  job.id = row_id(*input.content, message->item.view, qualifier(tables_[t], input));
+  job.id = table.id(input, message->item.view);
   job.keep = message->item.entry;
   writer_->push(std::move(job));
 }
 
 void StreamRun::account() {
   claimed_.clear();  // nothing more is computed, and of millions of rows it is large
-  std::size_t missing = 0;
-  std::string example;
-  std::vector<Unresolved> unresolved;
-  for (std::size_t t = 0; t < tables_.size(); ++t) {
-    RunTable& table = tables_[t];
-    for (std::size_t i = 0; i < listing_.inputs.size(); ++i) {
-      ListedInput& input = listing_.inputs[i];
-      if (!plan_.stages[table.stage].handles(input.split)) continue;
-      if (!input.content) {
-        missing += input.reject ? 0 : 1;
-        continue;
-      }
-      const std::string q = qualifier(table, input);
-      const std::uint32_t n = views(table, input.split);
-      for (std::uint32_t view = 0; view < n; ++view) {
-        const Digest id = row_id(*input.content, view, q);
-        if (const auto place = table.store->find_row(id)) {
-          table.rows.push_back({static_cast<std::uint32_t>(i), view, *place});
-          ++(table.store->sealed_here(*place) ? table.computed : table.reused);
-          continue;
-        }
-        if (const StoredReject* reject = table.store->find_reject(id)) {
-          if (!input.reject) input.reject = std::make_unique<StoredReject>(*reject);
-          if (view == 0) break;
-        } else if (input.reject) {
-          break;
-        } else {
-          unresolved.push_back({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(t)});
-        }
-      }
-    }
-  }
-  share_rejects(unresolved);
-  for (const Unresolved& u : unresolved) {
-    if (listing_.inputs[u.input].reject) continue;
-    ++missing;
-    if (example.empty()) example = listing_.inputs[u.input].key;
-  }
-  complete_ = missing == 0 && !interrupted_;
-  if (missing > 0 && !interrupted_)
+  keys_.clear();
+  const Unaccounted unaccounted = settle(plan_, tables_, replaced_, listing_);
+  complete_ = unaccounted.inputs == 0 && !interrupted_;
+  if (unaccounted.inputs > 0 && !interrupted_)
     throw Error(fmt::format(
         "inputs and outcomes do not add up: {} of {} inputs ended neither as a row nor as a "
         "reject, '{}' for one ({} admitted, {} collected); this is a fault of graft, please report it",
-        missing, listing_.inputs.size(), example, result_.admitted, result_.collected));
+        unaccounted.inputs, listing_.inputs.size(), unaccounted.example, result_.admitted,
+        result_.collected));
 }
 
 void StreamRun::record_use(const std::filesystem::path& folder) const {
-  for (const RunTable& table : tables_) {
-    TableUse use;
-    use.run = plan_.name;
-    use.stage = plan_.stages[table.stage].id;
-    use.folder = std::filesystem::absolute(folder).lexically_normal();
-    use.time = std::time(nullptr);
-    InputListWriter::Counts counts;
-    std::vector<InputList::Outcome> rejects;
-    std::vector<bool> has_row(listing_.inputs.size(), false);
-    for (const TableRow& row : table.rows) has_row[row.input] = true;
-    counts.rows = table.rows.size();
-    std::vector<std::uint32_t> position(listing_.inputs.size());  // among the inputs of this table
-    for (std::uint32_t i = 0; i < listing_.inputs.size(); ++i) {
-      const ListedInput& input = listing_.inputs[i];
-      if (!plan_.stages[table.stage].handles(input.split)) continue;
-      position[i] = static_cast<std::uint32_t>(counts.inputs++);
-      ++(has_row[i] ? use.ok : use.rejected);
-      if (has_row[i]) continue;
-      const Digest id = input.content ? row_id(*input.content, 0, qualifier(table, input)) : Digest{};
-      if (input.content && table.store->find_reject(id) != nullptr)
-        rejects.push_back({id, position[i], 0});
-      else
-        ++counts.refused;
-    }
-    use.inputs = counts.inputs;
-    counts.rejects = rejects.size();
-    use.list = write_input_list(table.store->folder() / "inputs", listing_.classes, counts,
-                                [&](InputListWriter& out) {
-                                  for (const ListedInput& input : listing_.inputs)
-                                    if (plan_.stages[table.stage].handles(input.split))
-                                      out.input(input.key, input.split, input.labels);
-                                  for (const TableRow& row : table.rows) {
-                                    const ListedInput& input = listing_.inputs[row.input];
-                                    out.outcome(row_id(*input.content, row.view, qualifier(table, input)),
-                                                position[row.input], row.view);
-                                  }
-                                  for (const InputList::Outcome& reject : rejects)
-                                    out.outcome(reject.id, reject.input, reject.view);
-                                });
-    write_use(table.store->folder(), use);
-  }
+  for (const RunTable& table : tables_) note_use(plan_, table, listing_, folder);
 }
 
 }  // namespace graft

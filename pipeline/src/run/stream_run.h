@@ -10,23 +10,14 @@
 #include "config/plan.h"
 #include "graph/flow.h"
 #include "graph/workers.h"
+#include "run/key_set.h"
+#include "run/run_table.h"
 #include "run/stage_factory.h"
 #include "store/digest_memo.h"
-#include "store/listing.h"
 #include "store/row_index.h"
 #include "store/row_writer.h"
-#include "store/table_rows.h"
 
 namespace graft {
-
-/// A table of the run, after its stream has ended.
-struct RunTable {
-  std::size_t stage = 0;                 ///< The collector.
-  const Collector* collector = nullptr;  ///< Null while nothing has to be computed.
-  std::unique_ptr<TableStore> store;
-  std::vector<TableRow> rows;  ///< Every row of this run's inputs, in the order of the list.
-  std::uint64_t computed = 0, reused = 0;
-};
 
 /// Runs the stream of one source: lists its inputs, lets through what some table lacks, stores the outcomes.
 class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
@@ -76,7 +67,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   const FlowResult& flow() const { return result_; }
 
   // For progress, any thread.
-  std::optional<std::size_t> total() const { return total_; }
+  std::size_t total() const { return total_; }  ///< 0: unknown.
   std::size_t done() const { return reused_inputs_ + finished_inputs_; }
   std::size_t reused() const { return reused_inputs_; }
   std::size_t rejected() const { return rejected_inputs_; }
@@ -90,18 +81,18 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   void check_writable(const Origin& origin) const;
   bool load(Origin& origin, Payload& payload) override;
   void collect(std::size_t stage, const Handle& message) override;
+  void misbehaved(std::size_t stage, const std::string& item, const std::string& text) override;
 
+  void open_source();
+  void make_stages(std::vector<Stage*>& stages, std::vector<Workers::Observed>& observed);
+  void open_writer();
   std::uint64_t wanted_by(const ListedInput& input) const;
   std::uint64_t claim(const ListedInput& input, std::uint64_t wanted);
-  /// An input that a table has neither a row nor a reject of.
-  struct Unresolved {
-    std::uint32_t input, table;
-  };
-  void share_rejects(const std::vector<Unresolved>& unresolved);
   bool has_all(const RunTable& table, const ListedInput& input) const;
-  std::string qualifier(const RunTable& table, const ListedInput& input) const;
-  std::uint32_t views(const RunTable& table, Split split) const;
-  const RowFormat& check_format(std::size_t table, const RowFormat& format, const std::string& key);
+  void check_format(std::size_t table, const RowFormat& format, const std::string& key);
+  /// The row of a live item, or nothing, and `reject`, where the collector refuses it.
+  bool encode(std::size_t table, const Item& item, RowWriter::Job& job, std::optional<StoredReject>& reject);
+  void count_view(const RunTable& table, const ListedInput& input, Origin& origin, bool rejected);
   void account();
 
   const Plan& plan_;
@@ -112,6 +103,8 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   const std::atomic<bool>& interrupted_;
 
   Source* source_ = nullptr;
+  bool reads_forwards_ = false;
+  KeySet keys_;  // of the inputs listed so far
   Listing listing_;
   std::vector<RunTable> tables_;
   std::unique_ptr<RowWriter> writer_;
@@ -124,8 +117,8 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
       formats_;  // by table: format and the item that set it
   FlowResult result_;
   bool complete_ = false;
-  std::optional<std::size_t> total_;
-  std::atomic<std::size_t> reused_inputs_{0}, finished_inputs_{0}, rejected_inputs_{0};
+  std::unique_ptr<std::atomic_flag[]> misbehaved_;  // by stage: people have been told
+  std::atomic<std::size_t> total_{0}, reused_inputs_{0}, finished_inputs_{0}, rejected_inputs_{0};
 };
 
 }  // namespace graft

@@ -44,9 +44,14 @@ class InputLabels {
 struct ListedInput {
   std::string_view key;  ///< Kept by the listing.
   Split split = Split::Train;
+  std::uint32_t rows =
+      0;  ///< Of all tables, once the stream has ended: fewer than views when some were rejected.
   InputLabels labels;
-  std::optional<Digest> content;         ///< Known once the input has been read, or from the memo.
-  std::unique_ptr<StoredReject> reject;  ///< Set when a stage refused it, in this run or an earlier one.
+  std::optional<Digest> content;  ///< Known once the input has been read, or from the memo.
+  /// Set when the input is rejected, in this run or an earlier one: a table that takes it has no row of it.
+  std::unique_ptr<StoredReject> reject;
+  /// Set when a table has rows of it, but not of every view: why the first of the others was rejected.
+  std::unique_ptr<StoredReject> fewer_views;
 };
 
 /// Texts one behind the other in large blocks; they stay where they are.

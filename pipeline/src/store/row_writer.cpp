@@ -5,6 +5,8 @@
 
 #include <graft/error.h>
 
+#include "plugin/plugin_call.h"
+
 namespace graft {
 namespace {
 
@@ -78,6 +80,7 @@ void RowWriter::work() {
     } catch (...) {
       failure = std::current_exception();
     }
+    if (!batch.empty()) note_progress();
     batch.clear();  // gives the credits back
     lock.lock();
     if (failure && !failure_) failure_ = failure;
@@ -139,6 +142,7 @@ void RowWriter::seal_logs() {
     } catch (...) {
       failure = std::current_exception();
     }
+    note_progress();
     lock.lock();
     if (failure && !failure_) failure_ = failure;
     log_sealed_.notify_all();

@@ -127,20 +127,21 @@ void check_uses(TableCheck& check, const Found& found) {
       check.faults.push_back({Kind::Record, path, "is damaged or missing", {}});
       continue;
     }
-    std::unordered_set<std::uint32_t> ok, lost;
+    // An input is ok when it has a row; with rejects beside it, it has fewer views.
+    std::unordered_set<std::uint32_t> ok, refused, lost;
     for (const InputList::Outcome& row : list.rows)
       (found.rows.find(row.id) != nullptr ? ok : lost).insert(row.input);
-    std::uint64_t rejected = list.refused;
     for (const InputList::Outcome& reject : list.rejects)
-      if (found.rejects.contains(reject.id))
-        ++rejected;
-      else
-        lost.insert(reject.input);
-    for (const std::uint32_t input : lost) ok.erase(input);
+      (found.rejects.contains(reject.id) ? refused : lost).insert(reject.input);
+    for (const std::uint32_t input : lost) ok.erase(input), refused.erase(input);
+    const auto fewer = static_cast<std::uint64_t>(
+        std::count_if(ok.begin(), ok.end(), [&](auto i) { return refused.contains(i); }));
+    const std::uint64_t rejected = list.refused + refused.size() - fewer;
     if (&use == &uses.front()) {
       check.inputs = list.inputs.size();
       check.ok = ok.size();
       check.rejected = rejected;
+      check.fewer_views = fewer;
     }
     if (!lost.empty() || ok.size() + rejected != list.inputs.size())
       check.faults.push_back(

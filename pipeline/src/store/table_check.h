@@ -60,7 +60,8 @@ struct TableCheck {
   TableSummary summary;
   std::vector<TableFault> faults;
   std::uint64_t inputs = 0, ok = 0, rejected = 0;  ///< Of the newest use: ok + rejected = inputs is proven.
-  std::vector<std::filesystem::path> leftovers;    ///< No fault: the next run removes them.
+  std::uint64_t fewer_views = 0;  ///< Of those that are ok: inputs of which some views were rejected.
+  std::vector<std::filesystem::path> leftovers;  ///< No fault: the next run removes them.
 };
 
 /// Reads every byte: each shard's SHA-256, every record's checksum, every list of inputs against the rows.

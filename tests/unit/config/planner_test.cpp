@@ -162,6 +162,22 @@ stages:
   table: {plugin: table, from: net}
 )";
 
+TEST_F(PlannerTest, AStallEndsARunThatSaysHowLongOneMayTake) {
+  const auto limit = [&](const std::vector<std::string>& overrides) {
+    const Result r = plan(kGood, overrides);
+    EXPECT_EQ(r.faults, "");
+    // The resolved config says it outright.
+    EXPECT_THAT(to_yaml(r.plan), HasSubstr(r.plan.run.stall_limit ? "stall_limit: " : "stall_limit: never"));
+    return r.plan.run.stall_limit;
+  };
+  EXPECT_EQ(limit({}), std::nullopt);
+  EXPECT_EQ(limit({"run.stall_seconds=5"}), 10.0);
+  EXPECT_EQ(limit({"run.stall_seconds=5", "run.stall_limit=never"}), std::nullopt);
+  EXPECT_EQ(limit({"run.stall_limit=0.5"}), 0.5);
+  EXPECT_THAT(plan(kGood, {"run.stall_limit=soon"}).faults,
+              HasSubstr("stall_limit: expected auto, never, or seconds from 0.1 to 1000000, got 'soon'"));
+}
+
 TEST_F(PlannerTest, AParameterMayNameAnInstalledService) {
   const auto services = [&](const std::vector<std::string>& overrides) {
     const Result r = plan(kServed, overrides);

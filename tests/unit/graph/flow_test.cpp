@@ -57,6 +57,7 @@ class Numbers final : public FlowInput {
 class Kept final : public FlowOutput {
  public:
   void collect(std::size_t stage, const Handle& m) override {
+    if (m->item.key() == collect_throws_at) throw 7;
     if (slow_us > 0) std::this_thread::sleep_for(std::chrono::microseconds(slow_us));
     const std::lock_guard lock(mutex);
     const std::string name = m->item.key() + "/" + std::to_string(m->item.view);
@@ -65,7 +66,15 @@ class Kept final : public FlowOutput {
     else
       rejects[stage][name] = m->reject->stage + ": " + m->reject->text + " [" + m->reject->code + "]";
   }
+  void misbehaved(std::size_t stage, const std::string& item, const std::string& text) override {
+    const std::lock_guard lock(mutex);
+    if (misbehaved_throws) throw std::bad_alloc();
+    told.push_back(std::to_string(stage) + " " + item + ": " + text);
+  }
   int slow_us = 0;
+  std::string collect_throws_at;
+  bool misbehaved_throws = false;
+  std::vector<std::string> told;
   std::mutex mutex;
   std::map<std::size_t, std::map<std::string, float>> rows;
   std::map<std::size_t, std::map<std::string, std::string>> rejects;
@@ -207,9 +216,74 @@ TEST_P(FlowTest, AnExceptionOfOneItemIsItsRejectAndNothingElse) {
   EXPECT_EQ(o.rows.at(3).size(), 996u);
   EXPECT_EQ(o.rejects.at(3).at("10/0"), "a: it is torn [torn]");
   EXPECT_EQ(o.rejects.at(3).at("11/0"), "a: it broke [failed]");
-  EXPECT_EQ(o.rejects.at(3).at("12/0"), "a: an exception of an unknown type [failed]");
+  EXPECT_EQ(o.rejects.at(3).at("12/0"), "a: apply threw a value of type int, not a graft::Error [failed]");
   EXPECT_EQ(o.rejects.at(3).at("13/0"), "a: not enough memory for this item [out-of-memory]");
   EXPECT_EQ(o.result.fatal, "");
+}
+
+// Whatever is thrown where no plugin is called loses a message on its way: batches behind it must not wait
+// for it, and the credits that they hold must come back.
+TEST_P(FlowTest, WhatIsThrownInTheGraphItselfEndsTheRunAndDrains) {
+  const Plan plan = plan_of({{"s", "files", ""},
+                             {"a", "views", "s"},
+                             {"n", "net", "a"},
+                             {"m", "net", "n"},
+                             {"t", "table", "m"},
+                             {"u", "table", "a"}},
+                            GetParam(), 9);
+  Map bad([](const Item& item, float v) -> float {
+    if (item.key() == "10") throw 7;
+    return v;
+  });
+  Batch first(4), second(3);
+  Table t, u;
+  for (int i = 0; i < 30; ++i) {
+    const Outcome own = run(plan, {nullptr, &bad, &first, &second, &t, &u}, 100000,
+                            [](Numbers&, Kept& out) { out.misbehaved_throws = true; });
+    EXPECT_EQ(own.result.fatal,
+              "stage 's' (files, test.yaml:1:3): the graph at this stage: out of memory; lower run.memory or "
+              "run.threads");
+    EXPECT_LT(own.result.admitted, 1000u);
+    const Outcome collect = run(plan, {nullptr, &bad, &first, &second, &t, &u}, 100000,
+                                [](Numbers&, Kept& out) { out.collect_throws_at = "20"; });
+    EXPECT_THAT(collect.result.fatal, HasSubstr("collect threw a value of type int, not a graft::Error"));
+    EXPECT_LT(collect.result.admitted, 1000u);
+  }
+}
+
+TEST_P(FlowTest, AFatalErrorOfOneItemEndsTheRun) {
+  const Plan plan =
+      plan_of({{"s", "files", ""}, {"a", "views", "s"}, {"n", "net", "a"}, {"t", "table", "n"}}, GetParam());
+  Map bad([](const Item& item, float v) -> float {
+    if (item.key() == "10") throw FatalError("rows differ from the plain path");
+    return v;
+  });
+  Batch batch(4);
+  Table table;
+  const Outcome o = run(plan, {nullptr, &bad, &batch, &table}, 100000);
+  EXPECT_EQ(o.result.fatal, "stage 'a' (views, test.yaml:2:3), item '10': rows differ from the plain path");
+  EXPECT_LT(o.result.admitted, 100000u);
+  EXPECT_TRUE(o.rejects.empty());
+}
+
+TEST_P(FlowTest, ViewsOfARejectedItemAreRejectedOneByOne) {
+  // Three views, of which the second is refused, then two of each: views 2 and 3 of six are lost.
+  Plan plan = plan_of({{"s", "files", ""}, {"a", "views", "s"}, {"b", "views", "a"}, {"t", "table", "b"}},
+                      GetParam());
+  Map three(
+      [](const Item& item, float v) -> float {
+        if (item.view == 1) throw Reject("odd", "not this one");
+        return v;
+      },
+      3);
+  Map two([](const Item&, float v) { return v; }, 2);
+  Table table;
+  const Outcome o = run(plan, {nullptr, &three, &two, &table}, 50);
+  EXPECT_EQ(o.rows.at(3).size(), 200u);
+  EXPECT_EQ(o.rejects.at(3).size(), 100u);
+  EXPECT_EQ(o.rejects.at(3).at("7/2"), "a: not this one [odd]");
+  EXPECT_EQ(o.rejects.at(3).at("7/3"), "a: not this one [odd]");
+  EXPECT_EQ(o.rows.at(3).count("7/4"), 1u);
 }
 
 TEST_P(FlowTest, OnErrorFailNamesStagePlaceItemAndText) {

@@ -1,0 +1,32 @@
+#include "config/views.h"
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+
+namespace graft {
+namespace {
+
+constexpr std::uint64_t kMostViews = 1'000'000;
+
+}  // namespace
+
+ViewCounts count_views(const Plan& plan, std::size_t stage) {
+  ViewCounts counts{};
+  for (const Split split : {Split::Train, Split::Val, Split::Test}) {
+    const bool taken =
+        plan.stages[stage].schema.kind != StageKind::Collector || plan.stages[stage].handles(split);
+    std::uint64_t n = taken ? 1 : 0;
+    for (std::size_t at = stage;; at = plan.stages[at].inputs[0].stage) {
+      if (plan.stages[at].handles(split)) n *= declared_views(plan.stages[at]);
+      if (n > kMostViews)
+        throw Error(fmt::format("{}: there are more than {} views of every input; make fewer",
+                                plan.stages[stage].label(), kMostViews));
+      if (plan.stages[at].inputs.empty()) break;
+    }
+    counts[static_cast<std::size_t>(split)] = static_cast<std::uint32_t>(n);
+  }
+  return counts;
+}
+
+}  // namespace graft

@@ -1,0 +1,228 @@
+#include "plugin/plugin_call.h"
+
+#include <cxxabi.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <set>
+#include <typeinfo>
+
+#include <fmt/format.h>
+
+namespace graft {
+namespace {
+
+constexpr std::size_t kItemWords = 15;  // 120 bytes: with the other fields, three cache lines
+
+/// What one thread is in, for other threads to read: an odd `changes` means that it is being written.
+struct alignas(64) Slot {
+  std::atomic<std::uint64_t> changes{0};
+  std::atomic<const char*> label{nullptr}, function{nullptr};
+  std::atomic<std::size_t> item_bytes{0};
+  std::array<std::atomic<std::uint64_t>, kItemWords> item{};
+  std::atomic<bool> taken{true};
+  Slot* next = nullptr;  // set once, before the slot is in the list
+};
+
+// Slots are never freed: a thread that begins takes over that of one that has ended.
+std::atomic<Slot*> g_slots{nullptr};
+
+Slot* take_slot() noexcept {
+  for (Slot* slot = g_slots.load(std::memory_order_acquire); slot != nullptr; slot = slot->next) {
+    bool taken = false;
+    if (slot->taken.compare_exchange_strong(taken, true, std::memory_order_acquire)) return slot;
+  }
+  auto* slot = new (std::nothrow) Slot;
+  if (slot == nullptr) return nullptr;
+  slot->next = g_slots.load(std::memory_order_relaxed);
+  while (!g_slots.compare_exchange_weak(slot->next, slot, std::memory_order_release,
+                                        std::memory_order_relaxed)) {
+  }
+  return slot;
+}
+
+// Read by signal handlers: must not be allocated when it is first touched.
+__attribute__((tls_model("initial-exec"))) thread_local const CallScope* t_current = nullptr;
+__attribute__((tls_model("initial-exec"))) thread_local Slot* t_slot = nullptr;
+
+/// What a thread that calls plugins has for as long as it lives: its slot, and a second stack, on which a
+/// signal handler can run when the first has overflowed.
+class ThreadState {
+ public:
+  ThreadState() noexcept {
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+    void* memory = ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return;
+    stack_t stack{};
+    stack.ss_sp = memory;
+    stack.ss_size = kStackBytes;
+    stack_t before{};
+    // A stack that somebody else has given the thread stays.
+    if (::sigaltstack(nullptr, &before) == 0 && (before.ss_flags & SS_DISABLE) != 0 &&
+        ::sigaltstack(&stack, nullptr) == 0)
+      memory_ = memory;
+    else
+      ::munmap(memory, kStackBytes);
+#endif
+  }
+  ~ThreadState() {
+    if (memory_ != nullptr) {
+      stack_t none{};
+      none.ss_flags = SS_DISABLE;
+      ::sigaltstack(&none, nullptr);
+      ::munmap(memory_, kStackBytes);
+    }
+    if (Slot* slot = std::exchange(t_slot, nullptr)) slot->taken.store(false, std::memory_order_release);
+  }
+
+ private:
+  static constexpr std::size_t kStackBytes = std::size_t{64} << 10;
+  void* memory_ = nullptr;
+};
+
+Slot* my_slot() noexcept {
+  if (t_slot == nullptr) {
+    static thread_local const ThreadState state;
+    (void)state;
+    t_slot = take_slot();
+  }
+  return t_slot;
+}
+
+/// Release stores, not fences: ThreadSanitizer does not know fences.
+void publish(const CallScope* scope) noexcept {
+  t_current = scope;
+  Slot* slot = my_slot();
+  if (slot == nullptr) return;
+  const std::uint64_t before = slot->changes.load(std::memory_order_relaxed);
+  slot->changes.store(before + 1, std::memory_order_relaxed);
+  slot->label.store(scope == nullptr ? nullptr : scope->label(), std::memory_order_release);
+  slot->function.store(scope == nullptr ? nullptr : scope->function(), std::memory_order_release);
+  const std::string_view item = scope == nullptr ? std::string_view() : scope->item();
+  const std::size_t bytes = std::min(item.size(), kItemWords * sizeof(std::uint64_t));
+  slot->item_bytes.store(bytes, std::memory_order_release);
+  for (std::size_t at = 0, word = 0; at < bytes; at += sizeof(std::uint64_t), ++word) {
+    std::uint64_t part = 0;
+    std::memcpy(&part, item.data() + at, std::min(bytes - at, sizeof part));
+    slot->item[word].store(part, std::memory_order_release);
+  }
+  slot->changes.store(before + 2, std::memory_order_release);
+}
+
+std::string name_of(const std::type_info& type) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> name(
+      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free);
+  return name != nullptr ? name.get() : type.name();
+}
+
+}  // namespace
+
+const char* keep_for_ever(const std::string& text) {
+  static std::mutex mutex;
+  static auto* const texts = new std::set<std::string>;  // not destroyed at exit
+  const std::lock_guard lock(mutex);
+  return texts->insert(text).first->c_str();
+}
+
+CallScope::CallScope(const char* label, const char* function, std::string_view item) noexcept
+    : label_(label), function_(function), item_(item), before_(t_current) {
+  publish(this);
+}
+
+CallScope::~CallScope() {
+  publish(before_);
+}
+
+const CallScope* CallScope::current() noexcept {
+  return t_current;
+}
+
+void visit_running_calls(const std::function<void(const RunningCall&)>& visit) {
+  for (Slot* slot = g_slots.load(std::memory_order_acquire); slot != nullptr; slot = slot->next)
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      const std::uint64_t before = slot->changes.load(std::memory_order_acquire);
+      RunningCall call{slot->label.load(std::memory_order_acquire),
+                       slot->function.load(std::memory_order_acquire),
+                       std::string(slot->item_bytes.load(std::memory_order_acquire), '\0')};
+      for (std::size_t at = 0, word = 0; at < call.item.size(); at += sizeof(std::uint64_t), ++word) {
+        const std::uint64_t part = slot->item[word].load(std::memory_order_acquire);
+        std::memcpy(call.item.data() + at, &part, std::min(call.item.size() - at, sizeof part));
+      }
+      if (before % 2 != 0 || slot->changes.load(std::memory_order_relaxed) != before) continue;
+      if (call.label != nullptr) visit(call);
+      break;
+    }
+}
+
+const char* any_running_label() noexcept {
+  for (Slot* slot = g_slots.load(std::memory_order_acquire); slot != nullptr; slot = slot->next)
+    if (const char* label = slot->label.load(std::memory_order_acquire)) return label;
+  return nullptr;
+}
+
+std::uint64_t signs_of_life() noexcept {
+  std::uint64_t sum = 0;
+  for (Slot* slot = g_slots.load(std::memory_order_acquire); slot != nullptr; slot = slot->next)
+    sum += slot->changes.load(std::memory_order_relaxed);
+  return sum;
+}
+
+void note_progress() noexcept {
+  if (Slot* slot = my_slot()) slot->changes.fetch_add(2, std::memory_order_relaxed);
+}
+
+StageError::StageError(const char* label, const std::string& text)
+    : Error(fmt::format("{}: {}", label, text)), label_(label) {}
+StageError::~StageError() = default;
+
+std::string StageError::text() const {
+  return what() + std::strlen(label_) + 2;
+}
+
+std::string text_of_exception(const char* function) {
+  try {
+    throw;
+  } catch (const abi::__forced_unwind&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return fmt::format("{}: out of memory; lower run.memory or run.threads", function);
+  } catch (const std::exception& e) {
+    const char* text = e.what();
+    if (text != nullptr && *text != '\0') return text;
+    return fmt::format("{} threw a {} without a text", function, name_of(typeid(e)));
+  } catch (const char* text) {
+    return fmt::format("{} threw a text, not a graft::Error: {}", function,
+                       text == nullptr ? "(null)" : text);
+  } catch (const std::string& text) {
+    return fmt::format("{} threw a text, not a graft::Error: {}", function, text);
+  } catch (...) {
+    const std::type_info* type = abi::__cxa_current_exception_type();
+    return fmt::format("{} threw a value of type {}, not a graft::Error", function,
+                       type == nullptr ? "unknown" : name_of(*type));
+  }
+}
+
+void throw_as_stage_error(const char* label, const char* function) {
+  try {
+    throw;
+  } catch (const StageError& e) {
+    if (e.label() == label) throw;  // labels are kept once
+    throw StageError(label, e.what());
+  } catch (const FatalError& e) {  // stays what it is: a trial that fails so ends the run
+    throw FatalError(std::string(e.what()).starts_with(label) ? e.what()
+                                                              : fmt::format("{}: {}", label, e.what()));
+  } catch (...) {
+    throw StageError(label, text_of_exception(function));
+  }
+}
+
+}  // namespace graft

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include <graft/error.h>
+
+namespace graft {
+
+/// A text for the rest of the process: what a signal handler may name is never freed.
+GRAFT_API const char* keep_for_ever(const std::string& text);
+
+/// Says, for as long as it lives, that the calling thread is in a function of a plugin: to the watchdog,
+/// which looks from another thread, and to the handlers of signals and of exit(), which look from this one.
+/// Costs some ten nanoseconds. `label` and `function` must live for ever, `item` as long as this. Scopes
+/// nest.
+class GRAFT_API CallScope {
+ public:
+  CallScope(const char* label, const char* function, std::string_view item = {}) noexcept;
+  ~CallScope();
+  CallScope(const CallScope&) = delete;
+  CallScope& operator=(const CallScope&) = delete;
+
+  /// The innermost scope of this thread; null outside of plugins. Async-signal-safe.
+  static const CallScope* current() noexcept;
+  const char* label() const { return label_; }
+  const char* function() const { return function_; }
+  std::string_view item() const { return item_; }
+
+ private:
+  const char* const label_;
+  const char* const function_;
+  const std::string_view item_;
+  const CallScope* const before_;
+};
+
+/// A call that some thread is in.
+struct RunningCall {
+  const char* label;
+  const char* function;
+  std::string item;  ///< Cut after 120 bytes; empty: none.
+};
+/// The calls that threads are in. Any thread.
+GRAFT_API void visit_running_calls(const std::function<void(const RunningCall&)>& visit);
+/// The label of a call that some thread is in; null when there is none. Async-signal-safe.
+GRAFT_API const char* any_running_label() noexcept;
+/// Grows whenever a plugin is called or returns, or note_progress() is called. Any thread.
+GRAFT_API std::uint64_t signs_of_life() noexcept;
+GRAFT_API void note_progress() noexcept;
+
+/// An Error whose text begins with the label of the stage.
+class GRAFT_API StageError : public Error {
+ public:
+  StageError(const char* label, const std::string& text);
+  ~StageError() override;
+  const char* label() const { return label_; }
+  /// Without the label.
+  std::string text() const;
+
+ private:
+  const char* label_;
+};
+
+/// The exception that is being handled, in words: its text, or its type where it has none. `function` is what
+/// threw it. Lets the unwinding of a thread that is being cancelled pass.
+GRAFT_API std::string text_of_exception(const char* function);
+/// Throws what is being handled as a StageError.
+[[noreturn]] GRAFT_API void throw_as_stage_error(const char* label, const char* function);
+
+/// Calls a function of a plugin. Whatever it throws becomes an Error that names the stage.
+template <typename Body>
+decltype(auto) call_plugin(const char* label, const char* function, const Body& body) {
+  const CallScope scope(label, function);
+  try {
+    return body();
+  } catch (...) {
+    throw_as_stage_error(label, function);
+  }
+}
+
+}  // namespace graft

@@ -1,0 +1,136 @@
+#include "run/crash_report.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+
+#include "plugin/plugin_call.h"
+
+namespace graft {
+namespace {
+
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+constexpr bool kInstall = true;
+#else
+constexpr bool kInstall = false;
+#endif
+
+/// A line that is put together without memory of the heap: all that a signal handler may use.
+class Line {
+ public:
+  Line& operator<<(std::string_view text) noexcept {
+    const std::size_t n = std::min(text.size(), text_.size() - 1 - size_);
+    std::memcpy(text_.data() + size_, text.data(), n);
+    size_ += n;
+    return *this;
+  }
+  template <std::size_t N>
+  std::string_view copy_to(char (&to)[N]) const noexcept {
+    const std::size_t n = std::min(size_, N);
+    std::memcpy(to, text_.data(), n);
+    return {to, n};
+  }
+  void write() noexcept {
+    text_[size_++] = '\n';
+    for (std::size_t at = 0; at < size_;) {
+      const ssize_t n = ::write(STDERR_FILENO, text_.data() + at, size_ - at);
+      if (n <= 0) break;
+      at += static_cast<std::size_t>(n);
+    }
+  }
+
+ private:
+  std::array<char, 2048> text_;
+  std::size_t size_ = 0;
+};
+
+std::atomic_flag g_reported = ATOMIC_FLAG_INIT;
+
+/// "error: stage 'a' (p, c.yaml:3:3), item 'x': <what>, in apply": one line, by the first thread that gets
+/// here; the others wait for the end.
+[[noreturn]] void report_and_leave(std::string_view what) noexcept {
+  if (g_reported.test_and_set())
+    for (;;) ::pause();
+  Line line;
+  line << "error: ";
+  const CallScope* call = CallScope::current();
+  if (call != nullptr && call->label() != nullptr) {
+    line << call->label();
+    if (!call->item().empty()) line << ", item '" << call->item() << "'";
+    line << ": " << what << ", in " << call->function();
+  } else if (const char* label = any_running_label()) {
+    line << label << ": " << what << ", in a thread of its own or of graft";
+  } else {
+    line << what << ", outside of any plugin: this is a bug in graft, please report it";
+  }
+  line.write();
+  ::_exit(1);
+}
+
+std::string_view name_of_signal(int number) noexcept {
+  switch (number) {
+    case SIGSEGV:
+      return "crashed (SIGSEGV: it touched memory that is not its own, or its stack overflowed)";
+    case SIGBUS:
+      return "crashed (SIGBUS: a file that is mapped into memory was cut short, or an address is odd)";
+    case SIGFPE:
+      return "crashed (SIGFPE: an integer was divided by zero)";
+    case SIGILL:
+      return "crashed (SIGILL: an instruction that this processor does not know)";
+    default:
+      return "aborted (SIGABRT)";
+  }
+}
+
+void on_crash(int number) {
+  report_and_leave(name_of_signal(number));
+}
+
+void on_terminate() {
+  static char text[512];  // the exception itself may be gone when the line is written
+  std::string_view what = "ended the process (std::terminate)";
+  if (std::current_exception() != nullptr) try {
+      throw;
+    } catch (const std::exception& e) {
+      const char* said = e.what();
+      Line line;
+      line << "let an exception out that nobody can catch: " << (said == nullptr ? "" : said);
+      what = line.copy_to(text);
+    } catch (...) {
+      what = "let an exception out that nobody can catch";
+    }
+  report_and_leave(what);
+}
+
+void on_exit() {
+  const CallScope* call = CallScope::current();
+  const bool mine = call != nullptr && call->label() != nullptr;
+  if (mine || any_running_label() != nullptr)
+    report_and_leave("called exit(); a plugin reports an error by throwing graft::Error");
+}
+
+}  // namespace
+
+void install_crash_report() {
+  if (!kInstall) return;
+  struct sigaction action {};
+  action.sa_handler = on_crash;
+  // On a stack of its own, where the thread has one (plugin_call.cpp). The handler stays: another thread that
+  // crashes meanwhile must not end the process before the line is written.
+  action.sa_flags = SA_ONSTACK;
+  for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::sigaction(number, &action, nullptr);
+  std::set_terminate(on_terminate);
+}
+
+void watch_exit() {
+  std::atexit(on_exit);
+  std::at_quick_exit(on_exit);
+}
+
+}  // namespace graft

@@ -1,0 +1,109 @@
+#include "run/run_table.h"
+
+#include <ctime>
+
+#include "store/input_list.h"
+#include "store/table_use.h"
+
+namespace graft {
+
+std::string RunTable::qualifier(const ListedInput& input) const {
+  const Fingerprint& f = store->fingerprint();
+  std::string out;
+  if (f.depends_on_split) out += std::string(to_string(input.split)) + "/";
+  if (f.depends_on_key) out += input.key;
+  return out;
+}
+
+Unaccounted settle(const Plan& plan, std::vector<RunTable>& tables,
+                   const std::unordered_set<Digest>& replaced, Listing& listing) {
+  const StoredReject other_file{plan.stages[listing.source].id, "replaced",
+                                "another file of the same content, which was to be computed for both, was "
+                                "replaced meanwhile; run again"};
+  Unaccounted unaccounted;
+  // What is known of inputs whose content is known is in the tables.
+  for (ListedInput& input : listing.inputs)
+    if (input.content) input.reject.reset();
+  for (RunTable& table : tables)
+    for (std::size_t i = 0; i < listing.inputs.size(); ++i) {
+      ListedInput& input = listing.inputs[i];
+      const std::uint32_t views = table.views_of(input);
+      if (views == 0) continue;
+      const auto lost_to = [&](const Digest& id) -> const StoredReject* {
+        if (const StoredReject* reject = table.store->find_reject(id)) return reject;
+        if (const auto it = table.momentary.find(id); it != table.momentary.end()) return &it->second;
+        return replaced.contains(*input.content) ? &other_file : nullptr;
+      };
+      const std::string qualifier = input.content ? table.qualifier(input) : std::string();
+      std::uint32_t rows = 0;
+      bool known = input.content || input.reject;
+      const StoredReject* reject = nullptr;
+      for (std::uint32_t view = 0; input.content && view < views; ++view) {
+        const Digest id = row_id(*input.content, view, qualifier);
+        if (const auto place = table.store->find_row(id)) {
+          table.rows.push_back({static_cast<std::uint32_t>(i), view, *place});
+          ++(table.store->sealed_here(*place) ? table.computed : table.reused);
+          ++rows;
+        } else if (const StoredReject* lost = lost_to(id)) {
+          if (reject == nullptr) reject = lost;
+        } else {
+          known = false;
+        }
+      }
+      input.rows += rows;
+      if (reject != nullptr) {
+        // An input is rejected when it has no row; with fewer rows than views it is well, and says why.
+        std::unique_ptr<StoredReject>& reason = rows == 0 ? input.reject : input.fewer_views;
+        if (!reason) reason = std::make_unique<StoredReject>(*reject);
+      }
+      if (known) continue;
+      if (++unaccounted.inputs == 1) unaccounted.example = input.key;
+    }
+  return unaccounted;
+}
+
+void note_use(const Plan& plan, const RunTable& table, const Listing& listing,
+              const std::filesystem::path& folder) {
+  TableUse use;
+  use.run = plan.name;
+  use.stage = plan.stages[table.stage].id;
+  use.folder = std::filesystem::absolute(folder).lexically_normal();
+  use.time = std::time(nullptr);
+  InputListWriter::Counts counts;
+  std::vector<InputList::Outcome> rejects;
+  std::vector<std::uint32_t> position(listing.inputs.size());  // among the inputs of this table
+  auto row = table.rows.begin();
+  for (std::uint32_t i = 0; i < listing.inputs.size(); ++i) {
+    const ListedInput& input = listing.inputs[i];
+    const std::uint32_t views = table.views_of(input);
+    if (views == 0) continue;
+    position[i] = static_cast<std::uint32_t>(counts.inputs++);
+    const auto first = row;
+    const std::size_t rejects_before = rejects.size();
+    for (std::uint32_t view = 0; view < views; ++view) {
+      if (row != table.rows.end() && row->input == i && row->view == view) {
+        ++row;
+        continue;
+      }
+      if (!input.content) continue;
+      const Digest id = table.id(input, view);
+      if (table.store->find_reject(id) != nullptr) rejects.push_back({id, position[i], view});
+    }
+    ++(row != first ? use.ok : use.rejected);
+    if (row == first && rejects.size() == rejects_before) ++counts.refused;
+  }
+  use.inputs = counts.inputs;
+  counts.rows = table.rows.size();
+  counts.rejects = rejects.size();
+  use.list =
+      write_input_list(table.store->folder() / "inputs", listing.classes, counts, [&](InputListWriter& out) {
+        for (const ListedInput& input : listing.inputs)
+          if (table.views_of(input) > 0) out.input(input.key, input.split, input.labels);
+        for (const TableRow& r : table.rows)
+          out.outcome(table.id(listing.inputs[r.input], r.view), position[r.input], r.view);
+        for (const InputList::Outcome& reject : rejects) out.outcome(reject.id, reject.input, reject.view);
+      });
+  write_use(table.store->folder(), use);
+}
+
+}  // namespace graft

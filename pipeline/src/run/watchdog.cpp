@@ -1,0 +1,93 @@
+#include "run/watchdog.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "plugin/plugin_call.h"
+#include "run/progress.h"
+
+namespace graft {
+namespace {
+
+/// "stage 'tune' (finetune, a.yaml:9:3), item 'a.jpg': fit", each once.
+std::vector<std::string> running_calls() {
+  std::vector<std::string> out;
+  visit_running_calls([&](const RunningCall& call) {
+    const std::string item = call.item.empty() ? "" : fmt::format(", item '{}'", call.item);
+    std::string line = fmt::format("{}{}: {}", call.label, item, call.function);
+    if (std::find(out.begin(), out.end(), line) == out.end()) out.push_back(std::move(line));
+  });
+  return out;
+}
+
+}  // namespace
+
+Watchdog::Watchdog(const Plan& plan, const Meter& meter, const Signals& signals, std::string command,
+                   std::function<void()> save)
+    : plan_(plan),
+      meter_(meter),
+      signals_(signals),
+      command_(std::move(command)),
+      save_(std::move(save)),
+      thread_([this] { work(); }) {}
+
+Watchdog::~Watchdog() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+void Watchdog::work() {
+  using Clock = std::chrono::steady_clock;
+  using Seconds = std::chrono::duration<double>;
+  std::uint64_t seen = signs_of_life();
+  Clock::time_point last_sign = Clock::now(), last_report = last_sign;
+  std::unique_lock lock(mutex_);
+  while (!wake_.wait_for(lock, std::chrono::milliseconds(50), [this] { return stop_; })) {
+    const Clock::time_point now = Clock::now();
+    if (const std::uint64_t signs = signs_of_life(); signs != seen) {
+      seen = signs;
+      last_sign = last_report = now;
+      continue;
+    }
+    // An interrupted run has a deadline of its own.
+    if (plan_.run.stall_limit && Seconds(now - last_sign).count() >= *plan_.run.stall_limit &&
+        !signals_.interrupted())
+      end_run();
+    if (Seconds(now - last_report).count() < plan_.run.stall_seconds) continue;
+    report();
+    last_report = now;
+  }
+}
+
+void Watchdog::report() const {
+  std::string text = fmt::format("\nnothing has finished for {}:\n{}", duration_in_words(plan_.run.stall_seconds),
+                                 stage_snapshot(plan_, meter_));
+  for (const std::string& call : running_calls()) text += fmt::format("  in {}\n", call);
+  print_to_terminal(text);
+}
+
+void Watchdog::end_run() const {
+  const std::vector<std::string> calls = running_calls();
+  const std::string limit = duration_in_words(*plan_.run.stall_limit);
+  print_to_terminal(
+      calls.empty()
+          ? fmt::format("\nerror: nothing has finished for {} (run.stall_limit), and no plugin is being called: "
+                        "the disk may not answer\n",
+                        limit)
+          : fmt::format("\nerror: {} has not returned, and nothing has finished for {} (run.stall_limit)\n",
+                        fmt::join(calls, "; "), limit));
+  save_();
+  print_to_terminal(fmt::format("what was finished is saved\nresume with: {}\n", command_));
+  ::_exit(1);
+}
+
+}  // namespace graft

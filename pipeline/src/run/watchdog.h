@@ -1,0 +1,41 @@
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "config/plan.h"
+#include "graph/meter.h"
+#include "run/signals.h"
+
+namespace graft {
+
+/// Watches a run from a thread of its own, from the first plugin that is loaded to the last that is destroyed.
+/// When no plugin is called or returns, no block of a learner's work ends and no row is written for
+/// `run.stall_seconds`, it says what hangs; after `run.stall_limit` it ends the process with exit code 1.
+class GRAFT_API Watchdog {
+ public:
+  /// `save` commits what can be committed, and is called from the watchdog's thread; `command` resumes the run.
+  Watchdog(const Plan& plan, const Meter& meter, const Signals& signals, std::string command,
+           std::function<void()> save);
+  ~Watchdog();
+
+ private:
+  void work();
+  void report() const;
+  [[noreturn]] void end_run() const;
+
+  const Plan& plan_;
+  const Meter& meter_;
+  const Signals& signals_;
+  const std::string command_;
+  const std::function<void()> save_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+}  // namespace graft

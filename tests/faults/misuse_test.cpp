@@ -1,0 +1,255 @@
+// Plugins that misbehave on purpose: every function of every kind of stage throws what it should not, hangs,
+// crashes, calls exit() or gives what cannot be. Each such run ends, by itself, with exit code 1, and names
+// the stage, the plugin and its place in the config.
+
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "program.h"
+
+namespace graft::test {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr bool kCrashes = false;  // a sanitizer reports crashes itself
+#else
+constexpr bool kCrashes = true;
+#endif
+
+constexpr std::chrono::seconds kHangs{60};  // a run that takes so long would take for ever
+
+/// A kind of stage, and what one of it can do wrong.
+struct Kind {
+  const char* name;
+  int line;  // of the stage in the config
+  std::vector<const char*> functions;
+  std::vector<const char*> wrong;  // what it gives that cannot be
+};
+
+const std::vector<Kind> kKinds = {
+    {"source",
+     4,
+     {"constructor", "enter_worker", "classes", "count", "reads_forwards", "next", "load", "finish", "facts",
+      "destructor"},
+     {"no classes", "two classes of one name", "a class without a name", "equal keys", "no key", "label 7",
+      "label -1", "split 9", "tensor without data", "negative extent", "extents that overflow", "nothing",
+      "bytes without data"}},
+    {"transform",
+     5,
+     {"constructor", "enter_worker", "views", "apply", "finish", "facts", "destructor"},
+     {"no views", "9 views", "tensor without data", "negative extent", "extents that overflow",
+      "image without data", "narrow stride", "negative stride", "negative width", "no height",
+      "bytes without data", "nothing", "a file"}},
+    {"batch",
+     6,
+     {"constructor", "enter_worker", "batch_size", "concurrency", "apply", "finish", "facts", "destructor"},
+     {"batches of 0", "batches of 1e9", "an item out of range", "a port out of range",
+      "a reject out of range", "no results", "two results", "a result and a reject", "tensor without data",
+      "negative extent", "narrow stride"}},
+    {"collector",
+     7,
+     {"constructor", "enter_worker", "compression", "format", "encode", "finish", "facts", "destructor"},
+     {"a negative extent", "no extent", "rows of 4 PiB", "extents that overflow", "nine extents", "type 9",
+      "rows of many shapes"}},
+    {"learner",
+     8,
+     {"constructor", "enter_worker", "fit", "fit in parallel", "predict", "predict in parallel", "neighbours",
+      "save", "predictor's destructor", "facts", "destructor"},
+     {"no predictor", "no val scores", "val scores of infinity", "too many rows", "too few columns",
+      "too few values", "NaN", "neighbours out of range", "too few neighbours", "a tensor without data",
+      "a reader that is null", "facts that are no map"}},
+    {"calibrator",
+     9,
+     {"constructor", "fit", "apply", "save", "facts", "destructor"},
+     {"no calibration", "fewer scores", "NaN", "a reader that is null"}},
+    {"report",
+     10,
+     {"constructor", "report", "facts", "destructor"},
+     {"a file above", "a file elsewhere", "a file in a folder", "a file without a name", "metrics of nobody",
+      "learners that are no map", "a trial of nobody", "a trial out of range"}}};
+
+std::string config(const std::string& kind, const std::string& at, const std::string& does) {
+  const auto stage = [&](const std::string& id, const std::string& from) {
+    return "  " + id + ": {plugin: misbehaving_" + id + (from.empty() ? "" : ", from: " + from) +
+           (id == kind ? ", with: {at: \"" + at + "\", does: \"" + does + "\"}" : "") + "}\n";
+  };
+  return "name: misuse\nrun: {threads: 2, stall_seconds: 0.5, stall_limit: 1, max_rejects: 100%}\nstages:\n" +
+         stage("source", "") + stage("transform", "source") + stage("batch", "transform") +
+         stage("collector", "batch") + stage("learner", "collector") + stage("calibrator", "learner") +
+         stage("report", "[learner, calibrator]");
+}
+
+struct Case {
+  std::string at, does;
+};
+
+/// Runs cases, several at a time, and says what is wrong with how they ended.
+class Runs {
+ public:
+  Runs(const Kind& kind, std::size_t at_once) : kind_(kind), at_once_(at_once) {}
+
+  std::vector<std::string> run(const std::vector<Case>& cases) {
+    std::size_t next = 0;
+    while (next < cases.size() || !running_.empty()) {
+      while (next < cases.size() && running_.size() < at_once_) start(cases[next++]);
+      for (std::size_t i = 0; i < running_.size(); ++i)
+        if (has_ended(running_[i])) running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i--));
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    std::printf("%s: %zu runs, the longest took %.1f s\n", kind_.name, cases.size(), longest_.count());
+    return faults_;
+  }
+
+ private:
+  struct Running {
+    Case what;
+    std::unique_ptr<TempFolder> folder;
+    pid_t pid;
+    Clock::time_point began;
+  };
+
+  void start(const Case& c) {
+    auto folder = std::make_unique<TempFolder>();
+    const auto path = folder->write("config.yaml", config(kind_.name, c.at, c.does));
+    const pid_t pid = start_program(*folder, {"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out",
+                                              *folder / "r", "--store", *folder / "s"});
+    running_.push_back({c, std::move(folder), pid, Clock::now()});
+  }
+
+  bool has_ended(Running& r) {
+    siginfo_t info{};
+    if (::waitid(P_PID, static_cast<id_t>(r.pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+        info.si_pid != r.pid) {
+      if (Clock::now() - r.began < kHangs) return false;
+      ::kill(r.pid, SIGKILL);
+    }
+    longest_ = std::max<std::chrono::duration<double>>(longest_, Clock::now() - r.began);
+    const ProgramResult result = wait_for(*r.folder, r.pid);
+    const std::string place = "stage '" + std::string(kind_.name) + "' (misbehaving_" + kind_.name + ", " +
+                              (*r.folder / "config.yaml").string() + ":" + std::to_string(kind_.line) + ":3)";
+    if (result.exit_code == 1 && result.err.find(place) != std::string::npos) return true;
+    faults_.push_back(r.what.at + " / " + r.what.does + ": exit code " + std::to_string(result.exit_code) +
+                      ", " + result.err);
+    return true;
+  }
+
+  const Kind& kind_;
+  const std::size_t at_once_;
+  std::vector<Running> running_;
+  std::chrono::duration<double> longest_{0};
+  std::vector<std::string> faults_;
+};
+
+void PrintTo(const Kind& kind, std::ostream* out) {
+  *out << kind.name;
+}
+
+class MisuseTest : public ::testing::TestWithParam<Kind> {};
+INSTANTIATE_TEST_SUITE_P(Kinds, MisuseTest, ::testing::ValuesIn(kKinds),
+                         [](const auto& info) { return info.param.name; });
+
+TEST_P(MisuseTest, WithoutAFaultTheRunIsWell) {
+  const TempFolder folder;
+  const auto path = folder.write("config.yaml", config("", "", ""));
+  const ProgramResult r = run_program(
+      {"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out", folder / "r", "--store", folder / "s"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+}
+
+TEST_P(MisuseTest, WhateverAFunctionThrowsEndsTheRunAndNamesTheStage) {
+  std::vector<Case> cases;
+  for (const char* function : GetParam().functions)
+    for (const char* does : {"int", "text", "exception", "empty", "bad_alloc"})
+      cases.push_back({function, does});
+  EXPECT_THAT(Runs(GetParam(), 4).run(cases), IsEmpty());
+}
+
+TEST_P(MisuseTest, AFunctionThatEndsTheProcessIsNamed) {
+  if (!kCrashes) GTEST_SKIP() << "the sanitizer reports crashes itself";
+  std::vector<Case> cases;
+  for (const char* function : GetParam().functions)
+    for (const char* does : {"exit", "abort", "segv", "overflow"}) cases.push_back({function, does});
+  EXPECT_THAT(Runs(GetParam(), 4).run(cases), IsEmpty());
+}
+
+TEST_P(MisuseTest, AFunctionThatDoesNotReturnEndsTheRun) {
+  std::vector<Case> cases;
+  for (const char* function : GetParam().functions) cases.push_back({function, "hang"});
+  EXPECT_THAT(Runs(GetParam(), cases.size()).run(cases), IsEmpty());
+}
+
+TEST_P(MisuseTest, WhatCannotBeIsNotTaken) {
+  std::vector<Case> cases;
+  for (const char* wrong : GetParam().wrong) cases.push_back({"", wrong});
+  EXPECT_THAT(Runs(GetParam(), 4).run(cases), IsEmpty());
+  EXPECT_FALSE(std::filesystem::exists("/tmp/graft-escaped.txt"));
+}
+
+TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {
+  const TempFolder folder;
+  const auto text_of = [&](const std::string& kind, const std::string& at, const std::string& does) {
+    const auto path = folder.write("config.yaml", config(kind, at, does));
+    const ProgramResult r = run_program({"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out",
+                                         folder / "r", "--store", folder / (kind + at + does)});
+    EXPECT_EQ(r.exit_code, 1);
+    return r.err;
+  };
+  const std::string path = folder / "config.yaml";
+  EXPECT_THAT(text_of("learner", "fit", "int"),
+              HasSubstr("error: stage 'learner' (misbehaving_learner, " + path +
+                        ":8:3): fit threw a value of type int, not a graft::Error\n"));
+  EXPECT_THAT(text_of("learner", "save", "empty"),
+              HasSubstr("error: stage 'learner' (misbehaving_learner, " + path +
+                        ":8:3): save threw a std::runtime_error without a text\n"));
+  EXPECT_THAT(text_of("collector", "encode", "text"),
+              HasSubstr("error: stage 'collector' (misbehaving_collector, " + path + ":7:3): item 'item "));
+  EXPECT_THAT(text_of("transform", "apply", "exception"),
+              HasSubstr("warning: stage 'transform' (misbehaving_transform, " + path + ":5:3), item 'item "));
+  EXPECT_THAT(text_of("source", "", "label 7"),
+              HasSubstr("error: stage 'source' (misbehaving_source, " + path +
+                        ":4:3): input 'item 0' has label 7, and there are 2 classes: expected 0 to 1\n"));
+  EXPECT_THAT(text_of("report", "", "a file above"),
+              HasSubstr("error: stage 'report' (misbehaving_report, " + path +
+                        ":10:3): gave a file '../../escaped.txt': expected a name without folders\n"));
+  if (!kCrashes) return;
+  EXPECT_THAT(text_of("batch", "apply", "segv"),
+              HasSubstr("error: stage 'batch' (misbehaving_batch, " + path + ":6:3), item 'item "));
+  EXPECT_THAT(text_of("learner", "fit in parallel", "abort"),
+              HasSubstr("error: stage 'learner' (misbehaving_learner, " + path +
+                        ":8:3): aborted (SIGABRT), in fit\n"));
+  EXPECT_THAT(
+      text_of("report", "report", "exit"),
+      HasSubstr("error: stage 'report' (misbehaving_report, " + path +
+                ":10:3): called exit(); a plugin reports an error by throwing graft::Error, in report\n"));
+}
+
+TEST(Misuse, RowsOfARunThatIsEndedForAHangAreNotComputedAgain) {
+  const TempFolder folder;
+  const auto run = [&](const std::string& does) {
+    const auto path = folder.write("config.yaml", config("learner", "fit", does));
+    return run_program(
+        {"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out", folder / "r", "--store", folder / "s"});
+  };
+  const ProgramResult hung = run("hang");
+  EXPECT_EQ(hung.exit_code, 1);
+  EXPECT_THAT(hung.err,
+              HasSubstr("): fit has not returned, and nothing has finished for 1 s (run.stall_limit)\n"));
+  EXPECT_THAT(hung.err, HasSubstr("what was finished is saved\nresume with: "));
+  const ProgramResult well = run("");
+  EXPECT_EQ(well.exit_code, 0) << well.err;
+  EXPECT_THAT(well.err, HasSubstr("collector: 30 rows (0 computed, 30 reused)"));
+}
+
+}  // namespace
+}  // namespace graft::test
