@@ -348,7 +348,11 @@ void RunFolder::complete() {
 
 fs::path RunFolder::set_aside(const std::string& suffix) noexcept try {
   if (is_complete()) return path_;
-  const PlaceLock lock(place_);
+  std::optional<PlaceLock> lock;
+  try {
+    lock.emplace(place_);
+  } catch (const Error&) {  // no room for it, maybe: a rename needs none
+  }
   for (std::size_t n = 0;; ++n) {
     const fs::path target = with_suffix(n == 0 ? "." + suffix : fmt::format(".{}.{}", suffix, n));
     const bool own = text_in(target / "status.json", "folder") == name() && foreign_in(target).empty();
