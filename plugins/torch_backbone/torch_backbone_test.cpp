@@ -182,10 +182,11 @@ TEST_F(TorchBackboneTest, APinnedFileMustMatch) {
 TEST_F(TorchBackboneTest, AFileThatIsNoModelIsRefused) {
   const std::string path = *folder_ + "/text.pt";
   std::ofstream(path) << "hello";
-  EXPECT_EQ(error_of("", path),
-            path +
-                ": expected weights as safetensors or as a state_dict of torch.save, got a file that begins "
-                "with 68 65 6c 6c 6f");
+  EXPECT_EQ(
+      error_of("", path),
+      path +
+          ": expected weights as safetensors or as a state_dict of torch.save, got a text file that begins "
+          "with 'hello'; name the file with the weights");
 }
 
 TEST_F(TorchBackboneTest, TapsAreOutputsAndMayBeJoined) {
