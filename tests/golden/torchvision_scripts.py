@@ -49,6 +49,17 @@ def network(name):
     return model
 
 
+class First(torch.nn.Module):
+    """The features alone of a network whose script returns a tuple, with places for auxiliary classifiers."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x):
+        return self.model(x)[0]
+
+
 folder, names = sys.argv[1], sys.argv[2:]
 for name in names:
     model = network(name)
@@ -56,7 +67,8 @@ for name in names:
     batch = images(side)
     with torch.no_grad():
         torch.jit.trace(model, batch[:2]).save(f"{folder}/{name}.traced.pt")
-        torch.jit.script(model).save(f"{folder}/{name}.scripted.pt")
+        scripted = First(model) if name in ("googlenet", "inception_v3") else model
+        torch.jit.script(scripted).save(f"{folder}/{name}.scripted.pt")
         features = torch.cat([model(image[None]).flatten(1) for image in batch])
     with open(f"{folder}/{name}.features", "wb") as out:
         out.write(np.array([side, features.shape[1]], dtype=np.int32).tobytes())
