@@ -45,7 +45,7 @@ bool is_missing_here(const std::string& text) {
 std::string errors_in(const Diagnostics& diagnostics, const std::string& file) {
   std::string out;
   for (const Diagnostics::Rendered& entry : diagnostics.rendered()) {
-    if (!entry.is_error || is_missing_here(entry.text)) continue;
+    if (entry.severity != Diagnostics::Severity::Error || is_missing_here(entry.text)) continue;
     std::string text = entry.text;
     for (std::size_t at = 0; (at = text.find(file, at)) != std::string::npos;)
       text.replace(at, file.size(), "example");
@@ -75,7 +75,7 @@ std::string faults_of_example(const SchemaFile& schema, const fs::path& plugin) 
   Diagnostics diagnostics;
   const ConfigFile config(file.path(), {}, diagnostics);
   if (!diagnostics.has_errors() && has_all_plugins(config, registry))
-    make_plan(config, registry, diagnostics);
+    make_plan(config, registry, diagnostics, Inspect::Nothing);  // other plugins may just be linked
   return errors_in(diagnostics, file.path().string());
 }
 

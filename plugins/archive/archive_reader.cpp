@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <utility>
 
 #include <graft/error.h>
@@ -69,8 +70,18 @@ ArchiveReader::ArchiveReader(std::string path) : path_(std::move(path)) {
   ::archive_read_set_options(a, "tar:read_concatenated_archives");
   const int result = open_gzip() ? ::archive_read_open2(a, this, nullptr, read_gzip, nullptr, nullptr)
                                  : ::archive_read_open_filename(a, path_.c_str(), kBlock);
+  if (result != ARCHIVE_OK && begins_as_zip())
+    throw Error(path_ +
+                " is a zip file that was cut short: the list of its members, at its end, is missing; copy or "
+                "download it again");
   if (result != ARCHIVE_OK)
     throw Error("expected a tar or zip archive, got " + path_ + " (" + reason(a) + ")");
+}
+
+bool ArchiveReader::begins_as_zip() const {
+  std::ifstream file(path_, std::ios::binary);
+  char begin[4] = {};
+  return file.read(begin, sizeof begin) && std::memcmp(begin, "PK\3\4", sizeof begin) == 0;
 }
 
 bool ArchiveReader::open_gzip() {

@@ -45,6 +45,7 @@ class ArchiveReader {
   class Locale;
 
   /// Whether it is packed by gzip.
+  bool begins_as_zip() const;
   bool open_gzip();
   static ssize_t read_gzip(struct archive* a, void* self, const void** data);
   [[noreturn]] void fail(const std::string& text) const;

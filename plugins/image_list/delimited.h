@@ -6,9 +6,9 @@
 #include <vector>
 
 /// Reads records of fields (RFC 4180, any separator): fields may be quoted and then hold separators, line
-/// ends and doubled quotes. Takes LF and CRLF, a byte order mark, a last line without an end; leaves out
-/// blank lines. A quote inside a field that does not begin with one is a plain character. Bytes are kept as
-/// they are.
+/// ends and doubled quotes. Takes LF, CRLF and CR, a byte order mark, a last line without an end; blanks
+/// around a field are cut off, those in quotes kept; leaves out blank lines. A quote inside a field that does
+/// not begin with one is a plain character. Bytes are kept as they are.
 class DelimitedReader {
  public:
   /// `name` is how messages call the file.

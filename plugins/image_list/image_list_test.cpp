@@ -104,6 +104,49 @@ TEST_F(ImageList, TsvAndNamedColumns) {
               ElementsAre("a.jpg train"));
 }
 
+TEST_F(ImageList, AnySeparatorThatTheHeaderShows) {
+  for (const char* separator : {";", "\t", "|", ","}) {
+    const std::string s = separator;
+    EXPECT_THAT(lines("path" + s + "label" + s + "split\na.jpg" + s + "ant" + s + "train\n\"b" + s +
+                      ".jpg\"" + s + "bee" + s + "test\n"),
+                ElementsAre("a.jpg train ant", "b" + s + ".jpg test bee"))
+        << separator;
+  }
+  // One column alone has no separator, and a semicolon in a name is none.
+  EXPECT_THAT(lines("path\na;b.jpg\n", kAllTrain), ElementsAre("a;b.jpg train"));
+}
+
+TEST_F(ImageList, LinesMayEndWithACarriageReturnAlone) {
+  EXPECT_THAT(lines("path,label\ra.jpg,ant\r\"b\rc.jpg\",bee\r", kAllTrain),
+              ElementsAre("a.jpg train ant", "b\rc.jpg train bee"));
+}
+
+TEST_F(ImageList, BlanksAroundAFieldAreCutOffThoseInQuotesAreKept) {
+  EXPECT_THAT(lines("path, label, split\na.jpg, ant , TRAIN \n\" b.jpg\", bee, Valid\n"),
+              ElementsAre("a.jpg train ant", " b.jpg val bee"));
+}
+
+TEST_F(ImageList, NdjsonIsJsonLines) {
+  EXPECT_THAT(lines("{\"path\": \"a.jpg\", \"label\": \"ant\"}\n", kAllTrain, "l.ndjson"),
+              ElementsAre("a.jpg train ant"));
+}
+
+TEST_F(ImageList, AColumnThatLooksLikeSplitsIsNotPassedOverSilently) {
+  const auto warning = [&](const std::string& column) {
+    return "no column 'split' in " + file_ + " (did you mean '" + column +
+           "'?): splits come from a hash; name its column with split";
+  };
+  for (const char* column : {"Split", "SPLIT", "subset", "fold", "partition", "is_valid"}) {
+    auto stage = open(std::string("path,label,") + column + "\na.jpg,ant,1\nb.jpg,bee,0\n");
+    EXPECT_THAT(stage.warnings(), Contains(warning(column))) << column;
+  }
+  // By what it holds.
+  auto stage = open("path,label,part\na.jpg,ant,train\nb.jpg,bee,test\n");
+  EXPECT_THAT(stage.warnings(), Contains(warning("part")));
+  EXPECT_THAT(open("path,label,camera\na.jpg,ant,left\nb.jpg,bee,right\n").warnings(),
+              ::testing::Not(Contains(HasSubstr("no column 'split'"))));
+}
+
 TEST_F(ImageList, SeveralLabelsInAField) {
   EXPECT_THAT(
       lines("path,tags\na.jpg,x|y|x\nb.jpg,|\nc.jpg,y\n", "labels: tags, val_fraction: 0, test_fraction: 0"),

@@ -72,6 +72,12 @@ TEST_F(Stdin, ReadsPathsALine) {
   }
 }
 
+TEST_F(Stdin, AByteOrderMarkIsNoPartOfAPath) {
+  EXPECT_THAT(keys("\xef\xbb\xbf"
+                   "a.jpg\nb.jpg\n"),
+              ElementsAre("a.jpg", "b.jpg"));
+}
+
 TEST_F(Stdin, PathsMayEndInNul) {
   EXPECT_THAT(keys(std::string("a\nb.jpg\0c\r\0", 11), "separator: nul"), ElementsAre("a\nb.jpg", "c\r"));
 }

@@ -32,7 +32,7 @@ class Planner {
         diagnostics_(diagnostics),
         unread_(diagnostics.error_places()) {}
 
-  Plan make() {
+  Plan make(Inspect what) {
     const YamlNode& root = config_.root();
     if (root.kind != YamlNode::Kind::Map) return {};
     unknown_keys(root, {"name", "seed", "run", "stages"}, "key");
@@ -43,7 +43,7 @@ class Planner {
     connect();
     if (!sort()) return {};
     follow();
-    inspect();
+    if (what == Inspect::Files) inspect();
     check_use();
     check_credits();
     return std::move(plan_);
@@ -374,8 +374,30 @@ class Planner {
                           stage.schema.name, to_string(in.type), in.name, from.id, from.schema.name,
                           to_string(out.type), out.name,
                           bridges.empty()
-                              ? ""
+                              ? replacement(stage, out.type)
                               : fmt::format("; put one of these between: {}", fmt::join(bridges, ", "))));
+  }
+
+  /// For a stage whose input is already what it would make (`decode` behind a source of images): the plugin
+  /// that does the rest of its work (`resize`), which is the one with the most parameters of the same name.
+  std::string replacement(const StagePlan& stage, PortType given) const {
+    if (stage.schema.outputs.empty() || stage.schema.outputs[0].type != given) return "";
+    const auto has = [](const PluginSchema& schema, const std::string& param) {
+      return std::any_of(schema.params.begin(), schema.params.end(),
+                         [&](const ParamSpec& p) { return p.name == param; });
+    };
+    std::string best;
+    std::ptrdiff_t most = 0;
+    for (const auto& [name, p] : registry_.plugins()) {
+      if (p.schema.kind != stage.schema.kind || p.schema.inputs.empty() || p.schema.outputs.empty() ||
+          p.schema.inputs[0].type != given || p.schema.outputs[0].type != given)
+        continue;
+      const auto shared =
+          std::count_if(stage.schema.params.begin(), stage.schema.params.end(),
+                        [&, &schema = p.schema](const ParamSpec& spec) { return has(schema, spec.name); });
+      if (shared > most) most = shared, best = name;
+    }
+    return best.empty() ? "" : fmt::format("; use {} in place of {}", best, stage.schema.name);
   }
 
   /// Topological order, by position in the file where there is a choice; also finds the source of every
@@ -564,8 +586,9 @@ class Planner {
 
 }  // namespace
 
-Plan make_plan(const ConfigFile& config, const Registry& registry, Diagnostics& diagnostics) {
-  return Planner(config, registry, diagnostics).make();
+Plan make_plan(const ConfigFile& config, const Registry& registry, Diagnostics& diagnostics,
+               Inspect inspect) {
+  return Planner(config, registry, diagnostics).make(inspect);
 }
 
 }  // namespace graft
