@@ -267,6 +267,7 @@ int main(int argc, char** argv) {
   // Its options are its own.
   if (argc > 1 && std::string_view(argv[1]) == "model") return start_model(argv + 1);
   graft::install_crash_report();
+  graft::watch_exit();
   Global global;
   for (int i = 0; i < argc; ++i) global.program += (i ? " " : "") + std::string(argv[i]);
   std::vector<std::string> words(argv + 1, argv + argc);

@@ -258,7 +258,7 @@ TEST_F(RunFolderProgram, OutNeverTakesWhatGraftDidNotWrite) {
   EXPECT_EQ(r.exit_code, 1);
   EXPECT_THAT(
       r.err,
-      HasSubstr("error: mine holds files of which graft does not know that it wrote them (thesis.txt)"));
+      HasSubstr("error: mine contains files that graft did not write (thesis.txt)"));
   EXPECT_THAT(names("mine"), ElementsAre("thesis.txt"));
   EXPECT_THAT(run(kLearners + kReport, {"--out", "."}).err,
               HasSubstr("give a folder of their own with --out"));

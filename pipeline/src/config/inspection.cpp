@@ -10,6 +10,8 @@
 #include <graft/error.h>
 #include <graft/inspector.h>
 
+#include "plugin/plugin_call.h"
+
 namespace graft {
 namespace {
 
@@ -43,17 +45,19 @@ Inspection inspect_stage(const Plan& plan, std::size_t index, const Registry& re
     StageContext context{stage.id, stage.params, plan.seed, plan.run.threads, note, {}, {}, {}};
     if (!stage.inputs.empty())
       context.input_shape = output_shape(plan.stages[stage.inputs[0].stage], stage.inputs[0].port);
-    const Inspect inspect = inspect_of(stage.schema.name, registry);
-    if (inspect == nullptr) throw Error("the plugin's schema declares an `inspect` that it does not have");
-    result = inspect(context);
+    result = call_plugin(keep_for_ever(stage.label()), "inspect", [&] {
+      const Inspect inspect = inspect_of(stage.schema.name, registry);
+      if (inspect == nullptr) throw Error("the plugin's schema declares an `inspect` that it does not have");
+      return inspect(context);
+    });
     if (!result.output_shapes.empty() && result.output_shapes.size() != stage.schema.outputs.size())
       throw Error(fmt::format("its `inspect` gives {} shapes for {} outputs", result.output_shapes.size(),
                               stage.schema.outputs.size()));
     return result;
+  } catch (const StageError& e) {
+    fault = e.text();
   } catch (const std::exception& e) {
     fault = e.what();
-  } catch (...) {
-    fault = "its `inspect` threw something that is no std::exception";
   }
   result.output_shapes.clear();
   result.faults.push_back({"", fmt::format("'{}' ({}): {}", stage.id, stage.schema.name, fault)});

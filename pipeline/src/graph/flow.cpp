@@ -12,6 +12,7 @@
 #include "graph/batcher.h"
 #include "graph/check_output.h"
 #include "graph/handover.h"
+#include "graph/workers.h"
 #include "plugin/plugin_call.h"
 
 namespace graft {
@@ -86,7 +87,8 @@ struct Flow::Impl {
   std::mutex fatal_mutex;
   std::string fatal;
 
-  bool stopping() const {
+  bool stopping() {
+    if (const std::string& fault = Workers::fault_of_thread(); !fault.empty()) fail(fault);
     return failed.load(std::memory_order_relaxed) || interrupted.load(std::memory_order_relaxed);
   }
 

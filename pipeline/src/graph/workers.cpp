@@ -15,6 +15,9 @@
 namespace graft {
 namespace {
 
+/// Why the calling thread could not be prepared; empty: it was.
+thread_local std::string t_fault;
+
 /// Prepares every thread for the stages that it will call.
 class Observer final : public tbb::task_scheduler_observer {
  public:
@@ -25,12 +28,14 @@ class Observer final : public tbb::task_scheduler_observer {
   ~Observer() override { observe(false); }
 
   void on_scheduler_entry(bool) override {
+    t_fault.clear();
     try {
       for (const Workers::Observed& s : stages_)
         call_plugin(s.label, "enter_worker", [&] { s.stage->enter_worker(); });
     } catch (...) {  // must not leave the scheduler; kept for whoever waits for the work
       const std::lock_guard lock(mutex_);
       if (!failure_) failure_ = std::current_exception();
+      t_fault = text_of_exception("enter_worker");
     }
   }
   void rethrow() {
@@ -89,6 +94,10 @@ void Workers::for_each(std::size_t n, const std::function<void(std::size_t)>& bo
         tbb::simple_partitioner());
   });
   take_over(&done);
+}
+
+const std::string& Workers::fault_of_thread() noexcept {
+  return t_fault;
 }
 
 int Workers::threads() const {

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <graft/predictor.h>
@@ -27,6 +28,8 @@ class GRAFT_API Workers final : public Parallel {
   /// Calls Stage::enter_worker of these stages on every worker that joins, until reset with an empty list.
   /// What enter_worker throws is thrown by the next call of this function, as an Error that names the stage.
   void observe(std::vector<Observed> stages);
+  /// What enter_worker threw on the calling thread, which must then not call the stages; empty: nothing.
+  static const std::string& fault_of_thread() noexcept;
 
   /// What bodies do is watched as part of the call of a plugin that the calling thread is in.
   void for_each(std::size_t n, const std::function<void(std::size_t)>& body) override;

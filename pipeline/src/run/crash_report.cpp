@@ -50,13 +50,16 @@ class Line {
   std::size_t size_ = 0;
 };
 
-std::atomic_flag g_reported = ATOMIC_FLAG_INIT;
+std::atomic<pid_t> g_reporter{0};
 
 /// "error: stage 'a' (p, c.yaml:3:3), item 'x': <what>, in apply": one line, by the first thread that gets
 /// here; the others wait for the end.
 [[noreturn]] void report_and_leave(std::string_view what) noexcept {
-  if (g_reported.test_and_set())
+  pid_t before = 0;
+  if (const pid_t me = ::gettid(); !g_reporter.compare_exchange_strong(before, me)) {
+    if (before == me) ::_exit(1);  // the report itself has crashed
     for (;;) ::pause();
+  }
   Line line;
   line << "error: ";
   const CallScope* call = CallScope::current();

@@ -162,6 +162,12 @@ void RunFolder::check_place() const {
   if (!fs::exists(place_, error)) return;
   if (!fs::is_directory(place_, error))
     throw Error(fmt::format("{} is not a folder: choose another one with --out", shown_.string()));
+  struct statx info {};
+  if (::statx(AT_FDCWD, place_.c_str(), 0, 0, &info) == 0 &&
+      (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0)
+    throw Error(fmt::format(
+        "{} is a mounted folder, which a complete run cannot replace: choose one inside it, --out {}",
+        shown_.string(), (shown_ / "run").string()));
   const fs::path own = fs::canonical(place_, error);
   const auto lies_in = [&](const fs::path& path) {
     const fs::path other = fs::weakly_canonical(path, error);
@@ -189,7 +195,7 @@ void RunFolder::check_place() const {
   const std::size_t more = foreign.size() - std::min<std::size_t>(foreign.size(), 3);
   foreign.resize(foreign.size() - more);
   throw Error(fmt::format(
-      "{} holds files of which graft does not know that it wrote them ({}{}): choose a new "
+      "{} contains files that graft did not write ({}{}): choose a new "
       "or an empty folder with --out, or move them away",
       shown_.string(), fmt::join(foreign, ", "), more == 0 ? "" : fmt::format(" and {} more", more)));
 }

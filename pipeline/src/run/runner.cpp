@@ -82,7 +82,7 @@ class Run {
       const std::lock_guard lock(current_mutex_);
       if (current_ != nullptr) current_->commit_now();
     };
-    const DrainDeadline deadline(signals_, options_.style.level, save);
+    deadline_.emplace(signals_, options_.style.level, save);
     watchdog_.emplace(plan_, meter_, signals_, options_.command, save);
     // What is wrong with a learner's files shows before hours of extraction, not after.
     for (std::size_t i = 0; i < plan_.stages.size(); ++i)
@@ -272,7 +272,7 @@ class Run {
                               std::function<void()>([&] { write_inputs(); })})
       try {
         write();
-      } catch (const Error& e) {
+      } catch (const std::exception& e) {
         say(fmt::format("{}\n", e.what()), LogLevel::Debug);
       }
     return folder_.set_aside(status);
@@ -353,7 +353,8 @@ class Run {
   std::vector<std::string> warnings_;
   Meter meter_{plan_.stages.size()};
   std::mutex current_mutex_;
-  StreamRun* current_ = nullptr;      // what the deadline and the watchdog would have to save
+  StreamRun* current_ = nullptr;  // what the deadline and the watchdog would have to save
+  std::optional<DrainDeadline> deadline_;
   std::optional<Watchdog> watchdog_;  // outlives the stages: one may hang when it is destroyed
   StageFactory factory_;
   std::vector<std::unique_ptr<StreamRun>> streams_;

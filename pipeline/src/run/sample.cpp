@@ -162,9 +162,10 @@ class Sample final : private FlowInput, private FlowOutput {
     const auto first = static_cast<std::size_t>(std::countr_zero(message->origin().wanted));
     if (t != first || message->item.view != 0) return;
     const std::lock_guard lock(mutex_);
-    if (stop_) return;
+    // The rest of a batch counts, too, also where its first item has ended the sample.
     finished_.push_back(Clock::now());
-    if (finished_.size() >= kMostInputs || seconds_between(finished_.front(), finished_.back()) > kSeconds)
+    if (finished_.size() >= std::max(kMostInputs, 4 * plan_.batch_items(source_index_)) ||
+        seconds_between(finished_.front(), finished_.back()) > kSeconds)
       stop_ = true;
   }
 
@@ -173,7 +174,9 @@ class Sample final : private FlowInput, private FlowOutput {
     const std::size_t skipped = std::max<std::size_t>(1, plan_.batch_items(source_index_));
     if (finished_.empty()) throw Error("no input came through");
     result_.start = seconds_between(start_, finished_[std::min(skipped, finished_.size()) - 1]);
-    if (finished_.size() <= skipped) throw Error("the source lists too few inputs");
+    if (finished_.size() <= skipped)
+      throw Error(fmt::format("it takes more than {} inputs, of which only {} came through", skipped,
+                              finished_.size()));
     result_.inputs = finished_.size() - skipped;
     result_.seconds = seconds_between(finished_[skipped - 1], finished_.back());
   }
@@ -198,9 +201,6 @@ SpeedSample measure_speed(const Plan& plan, std::size_t source, const Registry& 
   SpeedSample nothing;
   try {
     Plan sampled = plan;
-    // Few in flight: what is still on its way when the time is over must be waited for.
-    const auto threads = static_cast<std::size_t>(plan.run.threads);
-    sampled.run.in_flight = std::min(plan.credits(source), 2 * plan.batch_items(source) + 2 * threads + 1);
     for (StagePlan& stage : sampled.stages) stage.on_error = OnError::Reject;
     return Sample(std::move(sampled), source, registry).go();
   } catch (const std::exception& e) {

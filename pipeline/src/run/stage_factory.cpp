@@ -16,6 +16,10 @@ StageFactory::~StageFactory() {
     const CallScope scope(labels_[*index], "destructor");
     stages_[*index].reset();
   }
+  for (auto& [plugin, service] : services_) {
+    const CallScope scope(keep_for_ever(fmt::format("service '{}'", plugin)), "destructor");
+    service.reset();
+  }
 }
 
 StageContext StageFactory::context(const std::string& id, const Params& params) {
@@ -76,7 +80,9 @@ Service& open_service(const Registry& registry, std::map<std::string, std::uniqu
     std::vector<ParamFault> faults;
     const Params defaults(resolve(registry.find(plugin)->schema.params, Value::map(), faults));
     if (!faults.empty()) throw Error(plugin + ": a service must have a default for every parameter");
-    slot.reset(descriptor.create(context(plugin, defaults)));
+    const char* const label = keep_for_ever(fmt::format("service '{}'", plugin));
+    slot.reset(
+        call_plugin(label, "constructor", [&] { return descriptor.create(context(plugin, defaults)); }));
     if (!slot) throw Error(plugin + ": the plugin made no stage");
   }
   if (auto* service = dynamic_cast<Service*>(slot.get())) return *service;

@@ -71,6 +71,28 @@ void StreamRun::open_source() {
 }
 
 void StreamRun::run(Workers& workers) {
+  try {
+    compute(workers);
+  } catch (...) {
+    finish_writer();
+    settle_outcomes();  // inputs.csv names what was finished, whatever ended the run
+    throw;
+  }
+  account();
+}
+
+/// After a failure: keeps what has been written so far.
+void StreamRun::finish_writer() noexcept {
+  const std::lock_guard lock(writer_mutex_);
+  if (!writer_) return;
+  try {
+    writer_->finish();
+  } catch (...) {  // the error that led here comes first
+  }
+  writer_.reset();
+}
+
+void StreamRun::compute(Workers& workers) {
   open_source();
   const std::optional<std::size_t> total =
       call_plugin(factory_.label(source_index_), "count", [&] { return source_->count(); });
@@ -81,31 +103,30 @@ void StreamRun::run(Workers& workers) {
     if (const auto& format = tables_[t].store->format()) formats_[t] = {*format, "the stored rows"};
 
   first_ = next();
-  if (first_) {
-    factory_.set_listed_inputs(total);
-    std::vector<Stage*> stages(plan_.stages.size(), nullptr);
-    std::vector<Workers::Observed> observed;
-    make_stages(stages, observed);
-    open_writer();
-    workers.observe(std::move(observed));
-    workers.execute([&] {
-      Flow flow(plan_, source_index_, stages, *this, *this, meter_, interrupted_);
-      result_ = flow.run();
-    });
-    workers.observe({});
-    writer_->finish();
-    {
-      const std::lock_guard lock(writer_mutex_);
-      writer_.reset();
-    }
-    for (std::size_t i = 0; i < stages.size() && result_.fatal.empty(); ++i)
-      if (stages[i] != nullptr) call_plugin(factory_.label(i), "finish", [&] { stages[i]->finish(); });
-  } else {
+  if (!first_) {
     for (std::size_t i = 0; i < plan_.stages.size(); ++i)
       if (plan_.stages[i].source == source_index_) factory_.inspect(i);
+    return;
   }
+  factory_.set_listed_inputs(total);
+  std::vector<Stage*> stages(plan_.stages.size(), nullptr);
+  std::vector<Workers::Observed> observed;
+  make_stages(stages, observed);
+  open_writer();
+  workers.observe(std::move(observed));
+  workers.execute([&] {
+    Flow flow(plan_, source_index_, stages, *this, *this, meter_, interrupted_);
+    result_ = flow.run();
+  });
+  writer_->finish();
+  {
+    const std::lock_guard lock(writer_mutex_);
+    writer_.reset();
+  }
+  workers.observe({});
   if (!result_.fatal.empty()) throw Error(result_.fatal);
-  account();
+  for (std::size_t i = 0; i < stages.size(); ++i)
+    if (stages[i] != nullptr) call_plugin(factory_.label(i), "finish", [&] { stages[i]->finish(); });
 }
 
 void StreamRun::make_stages(std::vector<Stage*>& stages, std::vector<Workers::Observed>& observed) {
@@ -248,7 +269,7 @@ std::shared_ptr<Origin> StreamRun::next() {
     origin->wanted = input.reject ? 0 : claim(input, wanted_by(input));
     if (origin->wanted != 0) {
       check_writable(*origin);
-      if (reads_forwards_) read_ahead(*origin);
+      if (reads_forwards_ && !origin->loaded) read_ahead(*origin);
       return origin;
     }
     ++(input.reject ? rejected_inputs_ : reused_inputs_);
@@ -275,6 +296,7 @@ void StreamRun::identify(Origin& origin, ListedInput& input) {
       payload = read_input_file(whole);
     }
     input.content = content_of(payload);
+    if (reads_forwards_) origin.loaded = std::move(payload);  // it cannot be read again
   } catch (const Reject& e) {
     reject(e.code(), e.what());
   } catch (const std::bad_alloc&) {
@@ -431,15 +453,20 @@ void StreamRun::collect(std::size_t stage, const Handle& message) {
   writer_->push(std::move(job));
 }
 
-void StreamRun::account() {
+Unaccounted StreamRun::settle_outcomes() {
   claimed_.clear();  // nothing more is computed, and of millions of rows it is large
   keys_.clear();
-  const Unaccounted unaccounted = settle(plan_, tables_, replaced_, listing_);
+  settled_ = true;
+  return settle(plan_, tables_, replaced_, listing_);
+}
+
+void StreamRun::account() {
+  const Unaccounted unaccounted = settle_outcomes();
   complete_ = unaccounted.inputs == 0 && !interrupted_;
   if (unaccounted.inputs > 0 && !interrupted_)
     throw Error(fmt::format(
         "inputs and outcomes do not add up: {} of {} inputs ended neither as a row nor as a "
-        "reject, '{}' for one ({} admitted, {} collected); this is a fault of graft, please report it",
+        "reject, for example '{}' ({} admitted, {} collected); this is a bug in graft, please report it",
         unaccounted.inputs, listing_.inputs.size(), unaccounted.example, result_.admitted,
         result_.collected));
 }

@@ -60,7 +60,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   std::vector<RunTable>& tables() { return tables_; }
   /// Whether it is known what became of the input: always, where the run is complete.
   bool reached(const ListedInput& input) const {
-    return complete_ || input.reject || (input.content && wanted_by(input) == 0);
+    return complete_ || input.reject || (settled_ ? input.rows > 0 : input.content && wanted_by(input) == 0);
   }
   /// Inputs that ended in no table because of the interruption.
   bool complete() const { return complete_; }
@@ -93,6 +93,10 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   /// The row of a live item, or nothing, and `reject`, where the collector refuses it.
   bool encode(std::size_t table, const Item& item, RowWriter::Job& job, std::optional<StoredReject>& reject);
   void count_view(const RunTable& table, const ListedInput& input, Origin& origin, bool rejected);
+  void compute(Workers& workers);
+  void finish_writer() noexcept;
+  /// Finds what became of every input, once nothing more is computed.
+  Unaccounted settle_outcomes();
   void account();
 
   const Plan& plan_;
@@ -116,7 +120,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   std::vector<std::optional<std::pair<RowFormat, std::string>>>
       formats_;  // by table: format and the item that set it
   FlowResult result_;
-  bool complete_ = false;
+  bool complete_ = false, settled_ = false;
   std::unique_ptr<std::atomic_flag[]> misbehaved_;  // by stage: people have been told
   std::atomic<std::size_t> total_{0}, reused_inputs_{0}, finished_inputs_{0}, rejected_inputs_{0};
 };

@@ -27,7 +27,7 @@ constexpr std::uint64_t kMaxInputBytes = 1ULL << 30;
 
 /// A full disk fails whatever comes after, too: not the one item or trial alone.
 [[noreturn]] void fail(const std::string& text, int error) {
-  if (error == ENOSPC || error == EDQUOT) throw FatalError(text);
+  if (error == ENOSPC || error == EDQUOT || error == EFBIG) throw FatalError(text);
   throw Error(text);
 }
 

@@ -69,11 +69,19 @@ std::vector<TableUse> read_uses(const fs::path& table, std::vector<fs::path>* da
 }
 
 bool is_referenced(const TableUse& use, const std::string& fingerprint) {
-  try {
-    return read_file(use.folder / "manifest.json").find(fingerprint) != std::string::npos;
-  } catch (const Error&) {
-    return false;
-  }
+  const auto names_it = [&](const fs::path& folder) {
+    try {
+      return read_file(folder / "manifest.json").find(fingerprint) != std::string::npos;
+    } catch (const Error&) {
+      return false;
+    }
+  };
+  if (names_it(use.folder)) return true;
+  // Earlier runs are kept beside it.
+  fs::path earlier;
+  for (int n = 1; fs::exists(earlier = use.folder.string() + "." + std::to_string(n)); ++n)
+    if (names_it(earlier)) return true;
+  return false;
 }
 
 }  // namespace graft

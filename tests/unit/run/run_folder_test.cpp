@@ -249,7 +249,7 @@ TEST_F(RunFolderTest, APlaceThatIsNotForRunsIsRefused) {
   EXPECT_EQ(
       refused(folder_ / "runs/notes"),
       (folder_ / "runs/notes").string() +
-          " holds files of which graft does not know that it wrote them (a.txt): choose a new or an empty "
+          " contains files that graft did not write (a.txt): choose a new or an empty "
           "folder with --out, or move them away");
   write(folder_ / "runs/mine/config.yaml", "");
   EXPECT_THAT(refused(folder_ / "runs/mine"), HasSubstr("(config.yaml)")) << "a config that the user wrote";
