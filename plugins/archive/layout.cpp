@@ -97,7 +97,7 @@ class WebDataset final : public Layout {
       for (const auto& pattern :
            params.object("splits").get<std::vector<std::string>>(graft::to_string(split)))
         try {
-          splits_.push_back({graft::source::Glob(pattern), split});
+          splits_.push_back({graft::source::Glob(pattern, graft::source::Glob::Case::Either), split});
         } catch (const Error& e) {
           throw Error(std::string("splits: ") + e.what());
         }

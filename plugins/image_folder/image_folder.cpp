@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
@@ -40,6 +41,11 @@ class ImageFolder final : public graft::Source {
       // A folder named by the user is followed even when it is a link; what is merely found is not.
       for (const std::string& folder : graft::source::list_folders(root_, true)) labels_.see(folder);
       labels_.find_splits(root_);
+      for (const auto& entry : std::filesystem::directory_iterator(root_))
+        if (const std::string name = entry.path().filename().string();
+            !entry.is_directory() && !name.starts_with('.'))
+          skip_("file beside the folders of the splits", root_ + "/" + name,
+                "move it into one of them to use it");
       std::set<std::string> listed;
       for (const auto& [name, split] : labels_.splits())
         if (listed.insert(name).second) list(name + "/", found);

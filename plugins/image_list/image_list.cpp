@@ -166,6 +166,11 @@ class ImageList final : public graft::Source {
       return {};
     }
 
+    bool holds_splits(const std::string& name) const {
+      const Column& column = columns_.at(name);
+      return column.any && column.splits;
+    }
+
    private:
     struct Column {
       bool any = false, splits = true;
@@ -175,8 +180,10 @@ class ImageList final : public graft::Source {
 
   void warn_unused_split(const UnusedColumns& unused, const graft::StageContext& context) const {
     if (const auto like = unused.like_split())
-      context.warn("no column 'split' in " + file_ + " (did you mean '" + *like +
-                   "'?): splits come from a hash; name its column with split");
+      context.warn(
+          "no column 'split' in " + file_ + " (did you mean '" + *like + "'?): splits come from a hash; " +
+          (unused.holds_splits(*like) ? "name its column with split"
+                                      : "write train, val or test into a column, and name it with split"));
   }
 
   /// Where a column is. Throws Error when it is missing but needed, or stands twice.

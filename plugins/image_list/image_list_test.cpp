@@ -132,17 +132,19 @@ TEST_F(ImageList, NdjsonIsJsonLines) {
 }
 
 TEST_F(ImageList, AColumnThatLooksLikeSplitsIsNotPassedOverSilently) {
-  const auto warning = [&](const std::string& column) {
-    return "no column 'split' in " + file_ + " (did you mean '" + column +
-           "'?): splits come from a hash; name its column with split";
+  const auto warning = [&](const std::string& column, const char* cure) {
+    return "no column 'split' in " + file_ + " (did you mean '" + column + "'?): splits come from a hash; " +
+           cure;
   };
   for (const char* column : {"Split", "SPLIT", "subset", "fold", "partition", "is_valid"}) {
     auto stage = open(std::string("path,label,") + column + "\na.jpg,ant,1\nb.jpg,bee,0\n");
-    EXPECT_THAT(stage.warnings(), Contains(warning(column))) << column;
+    EXPECT_THAT(stage.warnings(),
+                Contains(warning(column, "write train, val or test into a column, and name it with split")))
+        << column;
   }
   // By what it holds.
   auto stage = open("path,label,part\na.jpg,ant,train\nb.jpg,bee,test\n");
-  EXPECT_THAT(stage.warnings(), Contains(warning("part")));
+  EXPECT_THAT(stage.warnings(), Contains(warning("part", "name its column with split")));
   EXPECT_THAT(open("path,label,camera\na.jpg,ant,left\nb.jpg,bee,right\n").warnings(),
               ::testing::Not(Contains(HasSubstr("no column 'split'"))));
 }

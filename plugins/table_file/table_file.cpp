@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -72,6 +73,9 @@ class TableFiles final : public graft::Source {
     std::vector<fs::path> paths;
     for (const Part& part : parts_) paths.push_back(part.canonical);
     const std::vector<std::string> prefixes = short_names(paths);
+    numbered_ = std::all_of(parts_.begin(), parts_.end(),
+                            [](const Part& part) { return part.file.has_numbered_labels(); });
+    if (numbered_) catalog_.labels_are_positions();
     for (std::size_t p = 0; p < parts_.size(); ++p) add(parts_[p], prefixes[p]);
     catalog_.close();
   }
@@ -151,12 +155,19 @@ class TableFiles final : public graft::Source {
 
   void add(const Part& part, const std::string& prefix) {
     std::size_t other_splits = 0;
+    // A `classes` file may give the classes other names: then only their numbers say which is meant.
+    std::unordered_map<std::string, std::string> numbers;
+    if (numbered_)
+      for (std::size_t c = 0; c < part.file.classes().size(); ++c)
+        numbers.emplace(part.file.classes()[c], std::to_string(c));
     for (std::size_t first = 0; first < part.file.rows(); first += kDescribed) {
       auto rows = part.file.describe(first, std::min(kDescribed, part.file.rows() - first));
       for (std::size_t i = 0; i < rows.size(); ++i) {
         TableFile::Row& row = rows[i];
         if (row.key.empty()) row.key = prefix + "/" + graft::source::five_digits(first + i);
         if (part.split && row.split && row.split != part.split) ++other_splits;
+        if (!numbers.empty())
+          for (std::string& label : row.labels) label = numbers.at(label);
         catalog_.add(std::move(row.key), row.labels, part.split ? part.split : row.split,
                      part.first + first + i);
       }
@@ -183,6 +194,7 @@ class TableFiles final : public graft::Source {
   graft::Catalog catalog_;
   const std::function<void(const std::string&)> warn_;
   std::vector<Part> parts_;
+  bool numbered_ = false;  ///< Labels are numbers of classes in every file.
   std::size_t rows_ = 0, position_ = 0;
   std::shared_ptr<float[]> block_;
   std::size_t block_first_ = 0, block_rows_ = 0;

@@ -52,6 +52,8 @@ class GRAFT_API TableFile {
   /// Names of the classes by number: those in the file; numbers where a row has a label for every class;
   /// empty where neither tells.
   const std::vector<std::string>& classes() const;
+  /// Labels are numbers of classes in the file, not their names.
+  bool has_numbered_labels() const;
 
   /// What the file says of a row beside its features.
   struct Row {

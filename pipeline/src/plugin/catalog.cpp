@@ -91,6 +91,14 @@ std::vector<std::string> read_classes(const std::string& path) {
   return names;
 }
 
+/// Whether a class is called by a number that is not its position: "01" to "09", "10". A number as a label
+/// may then be a name that is written in another way, and is never taken for a position.
+bool has_other_numbers(const std::vector<std::string>& classes) {
+  for (std::size_t i = 0; i < classes.size(); ++i)
+    if (const auto number = whole_number(classes[i]); number && *number != i) return true;
+  return false;
+}
+
 }  // namespace
 
 std::vector<ParamSpec> Catalog::parameters() {
@@ -202,9 +210,10 @@ void Catalog::number_classes() {
     position.emplace(classes_[i], static_cast<std::int32_t>(i));
   const bool fixed = !fixed_by_.empty();
   const bool positions =
-      fixed && (positions_ || std::all_of(found_.begin(), found_.end(), [&](const auto& f) {
-                  return whole_number(f.first) && !position.contains(f.first);
-                }));
+      fixed && (positions_ || (!has_other_numbers(classes_) &&
+                               std::all_of(found_.begin(), found_.end(), [&](const auto& f) {
+                                 return whole_number(f.first) && !position.contains(f.first);
+                               })));
   std::vector<std::int32_t> final_number(found_.size(), -1);
   std::unordered_map<std::uint64_t, std::string> text_of;
   for (const auto& [label, number] : found_) {
@@ -255,7 +264,8 @@ void Catalog::unknown_label(const Row& row, std::int32_t number) const {
           fmt::format("the label '{}' of '{}' is not in {}: where labels are names in the list, another "
                       "label is no position; add it there, or leave the input out",
                       label->first, row.key, fixed_by_));
-    if (std::all_of(found_.begin(), found_.end(), [](const auto& f) { return whole_number(f.first); }))
+    if ((positions_ || !has_other_numbers(classes_)) &&
+        std::all_of(found_.begin(), found_.end(), [](const auto& f) { return whole_number(f.first); }))
       throw Error(
           fmt::format("the label '{}' of '{}' is no position in {}, which has {}, counted from 0; add "
                       "the class there, or leave the input out",

@@ -250,6 +250,9 @@ bool TableFile::has_keys() const {
 bool TableFile::has_splits() const {
   return impl_->splits.has_value();
 }
+bool TableFile::has_numbered_labels() const {
+  return impl_->labels && !impl_->label_texts;
+}
 const std::vector<std::string>& TableFile::classes() const {
   return impl_->classes;
 }

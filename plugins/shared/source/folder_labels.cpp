@@ -59,6 +59,12 @@ void FolderLabels::find_splits(const std::string& root) {
                   "; write the names of the folders as they are");
     name = found.front();
   }
+  for (std::size_t i = 0; i < splits_.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (splits_[i].first == splits_[j].first && splits_[i].second != splits_[j].second)
+        throw Error(std::string("splits: the folder '") + splits_[i].first + "' in " + root +
+                    " would be both " + to_string(splits_[j].second) + " and " +
+                    to_string(splits_[i].second) + "; write the names of the folders as they are");
 }
 
 std::optional<FolderLabels::Place> FolderLabels::place(const std::string& path) {

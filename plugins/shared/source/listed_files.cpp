@@ -60,7 +60,8 @@ void ListedFiles::close() {
   if (again > 0)
     warn_(plural(again, "line") + " of " + list_ + " with a path that an earlier line has, " +
           "for example " + twice_ + ": kept as inputs of their own, with keys such as PATH#2");
-  if (!splits_given_) unused_splits_.warn("give the list a column split, if these are splits", warn_);
+  if (!splits_given_)
+    unused_splits_.warn("if these are splits, use a list with a column split (image_list)", warn_);
   std::exchange(seen_, {});
   std::exchange(lines_, {});
   catalog_.close();

@@ -140,6 +140,11 @@ TEST(Catalog, NamesAndPositionsAreNeverMixed) {
             "or leave the input out");
   EXPECT_EQ(numbered("ant\nbee\n", {"1", "01"}),
             "the labels '01' and '1' would both be position 1 in FILE; write numbers in one way");
+  // Classes that are called by numbers: another way to write a name is no position.
+  EXPECT_EQ(
+      numbered("01\n02\n03\n", {"1", "2"}),
+      "the label '1' of 'k0' is not in FILE (did you mean '01'?); add it there, or leave the input out");
+  EXPECT_EQ(numbered("00\n01\n02\n", {"0", "2"}), "0 2");
   // No whole numbers.
   for (const char* label : {"-1", "1.0", "+1", "1e0", "0x1", "99999999999999999999999"})
     EXPECT_EQ(numbered("ant\nbee\n", {label}),
