@@ -264,6 +264,33 @@ TEST(Decode, TilesFarWiderThanTheImageTakeLittleMemory) {
         HasSubstr("too-large: the TIFF file cannot be decoded in little memory (Memory allocation of"));
 }
 
+TEST(Decode, TiffPagesMayLinkInACircleButNotShareTheirStrips) {
+  constexpr std::uint64_t kRows = 1000, kOffsets = 8, kCounts = kOffsets + 4 * kRows,
+                          kPixels = kCounts + 4 * kRows, kPage = kPixels + kRows;
+  const std::vector<Tag> page = {{256, 1}, {257, kRows}, {258, 8},
+                                 {259, 1}, {262, 1},     {273, kOffsets, kRows},
+                                 {277, 1}, {278, 1},     {279, kCounts, kRows}};
+  std::string start = "II*\0"s + number(kPage, 4);
+  for (std::uint64_t i = 0; i < kRows; ++i) start += number(kPixels + i, 4);
+  for (std::uint64_t i = 0; i < kRows; ++i) start += number(1, 4);
+  for (std::uint64_t i = 0; i < kRows; ++i) start += static_cast<char>(i);
+  StageHarness stage("decode", "{resize: null, crop: null, max_aspect: 0}");
+  // Pillow takes a page that was there before as the end.
+  const Image got = decode(stage, start + directory(page, kPage));
+  ASSERT_EQ(got.height, static_cast<int>(kRows));
+  for (int y = 0; y < got.height; ++y) EXPECT_EQ(got.row(y)[0], y & 255);
+
+  const std::size_t size = directory(page, 0).size();
+  const auto pages = [&](std::size_t n, const std::vector<Tag>& later) {
+    std::string out = start + directory(page, kPage + size);
+    for (std::size_t i = 2; i <= n; ++i)
+      out += directory(later, i == n ? 0 : out.size() + directory(later, 0).size());
+    return out;
+  };
+  EXPECT_EQ(outcome(stage, pages(300, {{256, 1}, {257, 1}, {273, kPixels}, {279, 1}})), "ok");
+  EXPECT_EQ(outcome(stage, pages(300, page)), "corrupt: the TIFF file is damaged: its pages overlap");
+}
+
 TEST(Decode, RejectsOddShapes) {
   const auto strip = [](int width, int height) {
     return "P5 " + std::to_string(width) + " " + std::to_string(height) + " 255\n" +
