@@ -291,6 +291,36 @@ TEST(Decode, TiffPagesMayLinkInACircleButNotShareTheirStrips) {
   EXPECT_EQ(outcome(stage, pages(300, page)), "corrupt: the TIFF file is damaged: its pages overlap");
 }
 
+TEST(Decode, CompressedTextsOfAPngFileHaveALimitTogether) {
+  StageHarness stage("decode", kWhole);
+  const std::string& png = named("png-rgb").content;
+  const std::size_t kBehindHeader = 33;
+  const auto with_texts = [&](std::size_t n, const std::string& compressed, const std::string& last) {
+    std::string texts;
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::string data = "XML:com.adobe.xmp\0\0"s + (i + 1 < n ? compressed : last);
+      const std::string size = number(data.size(), 4);
+      texts += std::string(size.rbegin(), size.rend()) + "zTXt" + data + "crc.";
+    }
+    return with_checksums(std::string(png).insert(kBehindHeader, texts));
+  };
+  const std::string long_text = deflated(std::string(1 << 20, 'x'));
+  std::string turned = "<x tiff:Orientation=\"6\">";
+  turned.resize(1 << 20, ' ');
+  const std::string reject =
+      "too-large: the PNG file has texts of more than 64 MiB when they are decompressed; save it without "
+      "them";
+  EXPECT_EQ(difference(decode(stage, with_texts(64, long_text, deflated(turned))),
+                       image::upright(named("png-rgb").pixels, 6)),
+            "");
+  EXPECT_EQ(outcome(stage, with_texts(65, long_text, deflated("x"))), reject);
+  EXPECT_EQ(outcome(stage, with_texts(2000, long_text, long_text)), reject);
+  // Text whose checksum is wrong takes as long.
+  std::string damaged = long_text;
+  damaged.back() ^= 1;
+  EXPECT_EQ(outcome(stage, with_texts(2000, damaged, damaged)), reject);
+}
+
 TEST(Decode, RejectsOddShapes) {
   const auto strip = [](int width, int height) {
     return "P5 " + std::to_string(width) + " " + std::to_string(height) + " 255\n" +
