@@ -291,18 +291,34 @@ TEST(Decode, TiffPagesMayLinkInACircleButNotShareTheirStrips) {
   EXPECT_EQ(outcome(stage, pages(300, page)), "corrupt: the TIFF file is damaged: its pages overlap");
 }
 
+// A PNG file with a chunk for each of `texts`, behind its header.
+std::string with_texts(const std::string& name, const std::vector<std::string>& texts) {
+  constexpr std::size_t kBehindHeader = 33;
+  std::string chunks;
+  for (const std::string& text : texts) {
+    const std::string size = number(text.size(), 4);
+    chunks += std::string(size.rbegin(), size.rend()) + name + text + "crc.";
+  }
+  return with_checksums(std::string(named("png-rgb").content).insert(kBehindHeader, chunks));
+}
+
+TEST(Decode, TextsOfAPngFileThatAreNotCompressedMayBeLong) {
+  // As XMP is that tells all that was done to an image. Pillow finds the orientation, too.
+  const std::string xmp = "<x tiff:Orientation=\"6\">" + std::string(3 << 19, ' ');
+  StageHarness stage("decode", kWhole);
+  const Image wanted = image::upright(named("png-rgb").pixels, 6);
+  EXPECT_EQ(difference(decode(stage, with_texts("tEXt", {"XML:com.adobe.xmp\0"s + xmp})), wanted), "");
+  EXPECT_EQ(difference(decode(stage, with_texts("iTXt", {"XML:com.adobe.xmp\0\0\0\0\0"s + xmp})), wanted),
+            "");
+}
+
 TEST(Decode, CompressedTextsOfAPngFileHaveALimitTogether) {
   StageHarness stage("decode", kWhole);
-  const std::string& png = named("png-rgb").content;
-  const std::size_t kBehindHeader = 33;
-  const auto with_texts = [&](std::size_t n, const std::string& compressed, const std::string& last) {
-    std::string texts;
-    for (std::size_t i = 0; i < n; ++i) {
-      const std::string data = "XML:com.adobe.xmp\0\0"s + (i + 1 < n ? compressed : last);
-      const std::string size = number(data.size(), 4);
-      texts += std::string(size.rbegin(), size.rend()) + "zTXt" + data + "crc.";
-    }
-    return with_checksums(std::string(png).insert(kBehindHeader, texts));
+  const auto texts = [](std::size_t n, const std::string& compressed, const std::string& last) {
+    const std::string keyword = "XML:com.adobe.xmp\0\0"s;
+    std::vector<std::string> out(n, keyword + compressed);
+    out.back() = keyword + last;
+    return with_texts("zTXt", out);
   };
   const std::string long_text = deflated(std::string(1 << 20, 'x'));
   std::string turned = "<x tiff:Orientation=\"6\">";
@@ -310,15 +326,15 @@ TEST(Decode, CompressedTextsOfAPngFileHaveALimitTogether) {
   const std::string reject =
       "too-large: the PNG file has texts of more than 64 MiB when they are decompressed; save it without "
       "them";
-  EXPECT_EQ(difference(decode(stage, with_texts(64, long_text, deflated(turned))),
+  EXPECT_EQ(difference(decode(stage, texts(64, long_text, deflated(turned))),
                        image::upright(named("png-rgb").pixels, 6)),
             "");
-  EXPECT_EQ(outcome(stage, with_texts(65, long_text, deflated("x"))), reject);
-  EXPECT_EQ(outcome(stage, with_texts(2000, long_text, long_text)), reject);
+  EXPECT_EQ(outcome(stage, texts(65, long_text, deflated("x"))), reject);
+  EXPECT_EQ(outcome(stage, texts(2000, long_text, long_text)), reject);
   // Text whose checksum is wrong takes as long.
   std::string damaged = long_text;
   damaged.back() ^= 1;
-  EXPECT_EQ(outcome(stage, with_texts(2000, damaged, damaged)), reject);
+  EXPECT_EQ(outcome(stage, texts(2000, damaged, damaged)), reject);
 }
 
 TEST(Decode, RejectsOddShapes) {

@@ -11,7 +11,7 @@
 namespace graft::image {
 namespace {
 
-// Pillow's limit. Compressed text is a way to fill memory from a short file.
+// Pillow's limit of a compressed text, which is a way to fill memory from a short file.
 constexpr std::size_t kMaxText = 1 << 20;
 
 std::optional<std::string> inflated(std::string_view data, std::uint64_t& budget) {
@@ -25,7 +25,7 @@ std::optional<std::string> inflated(std::string_view data, std::uint64_t& budget
     throw Reject("too-large", "the PNG file has texts of more than " + std::to_string(kMaxTexts >> 20) +
                                   " MiB when they are decompressed; save it without them");
   budget -= size;
-  if (status != Z_OK) return {};
+  if (status != Z_OK || size > kMaxText) return {};
   out.resize(size);
   return out;
 }
@@ -59,7 +59,7 @@ std::pair<std::string, std::string> png_text(std::string_view name, const ByteRe
     return {};
   }
   std::optional<std::string> text = compressed ? inflated(rest, budget) : std::string(rest);
-  if (!text || text->size() > kMaxText) return {};
+  if (!text) return {};
   return {std::string(*keyword), std::move(*text)};
 }
 

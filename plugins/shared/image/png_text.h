@@ -14,9 +14,9 @@ namespace graft::image {
 inline constexpr std::uint64_t kMaxTexts = 64 << 20;
 
 /// Keyword and text of a tEXt, zTXt or iTXt chunk (`name`), decompressed; both empty where the chunk is
-/// damaged, of another name, or longer than a megabyte. Decompressed bytes, those of damaged chunks among
-/// them, are taken from `budget`, what is left of kMaxTexts. Throws Reject `too-large` where it does not
-/// last.
+/// damaged, of another name, or longer than a megabyte when decompressed. Decompressed bytes, those of
+/// damaged chunks among them, are taken from `budget`, what is left of kMaxTexts. Throws Reject `too-large`
+/// where it does not last.
 std::pair<std::string, std::string> png_text(std::string_view name, const ByteReader& data,
                                              std::uint64_t& budget);
 
