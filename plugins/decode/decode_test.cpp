@@ -179,6 +179,164 @@ TEST(Decode, LimitsComeBeforeAllocation) {
             "too-large: the image has 20000 x 20000 pixels, more than max_pixels: 64000000");
 }
 
+// MiB that the process held at most since the peak was last set back (proc(5), clear_refs).
+double peak_mib(bool set_back) {
+  if (set_back) std::ofstream("/proc/self/clear_refs") << 5;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:")) return std::stod(line.substr(6)) / 1024;
+  return 0;
+}
+
+std::string deflated(const std::string& content) {
+  uLongf size = compressBound(static_cast<uLong>(content.size()));
+  std::string out(size, '\0');
+  compress2(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<const Bytef*>(content.data()),
+            static_cast<uLong>(content.size()), 9);
+  return out.substr(0, size);
+}
+
+std::string number(std::uint64_t v, int bytes) {  // low byte first
+  std::string out;
+  for (int i = 0; i < bytes; ++i) out += static_cast<char>(v >> (8 * i));
+  return out;
+}
+
+// A tag with its value, or with the offset of several.
+struct Tag {
+  int id;
+  std::uint64_t value;
+  std::uint64_t count = 1;
+  std::uint64_t type = 4;  // LONG; 3: SHORT
+};
+std::string directory(const std::vector<Tag>& tags, std::uint64_t next) {
+  std::string out = number(tags.size(), 2);
+  for (const Tag& t : tags)
+    out += number(static_cast<std::uint64_t>(t.id), 2) + number(t.type, 2) + number(t.count, 4) +
+           number(t.value, 4);
+  return out + number(next, 4);
+}
+
+// A TIFF file of one pixel in a tile of `width` x 1 pixels, which is that of all planes.
+std::string wide_tile(std::uint64_t width, std::uint64_t compression, std::uint64_t photometric,
+                      std::uint64_t bits, std::uint64_t planes, const std::string& data) {
+  constexpr std::size_t kOffsets = 8, kCounts = 40, kData = 72;
+  std::string out = "II*\0"s + number(kData + data.size(), 4);
+  for (int i = 0; i < 8; ++i) out += number(kData, 4);
+  for (int i = 0; i < 8; ++i) out += number(data.size(), 4);
+  const auto array = [&](int id, std::uint64_t at, std::uint64_t one) {
+    return planes > 1 ? Tag{id, at, planes} : Tag{id, one};
+  };
+  return out + data +
+         directory({{256, 1},
+                    {257, 1},
+                    {258, bits},
+                    {259, compression},
+                    {262, photometric},
+                    {277, planes},
+                    {284, 2},
+                    {322, width},
+                    {323, 1},
+                    array(324, kOffsets, kData),
+                    array(325, kCounts, data.size()),
+                    {530, 0x10001, 2, 3}},
+                   0);
+}
+
+TEST(Decode, TilesFarWiderThanTheImageTakeLittleMemory) {
+  enum : std::uint64_t { None = 1, Fax4 = 4, Deflate = 8, Black = 1, YCbCr = 6 };
+  StageHarness stage("decode", kWhole);
+  const std::string wide = wide_tile(1 << 25, Deflate, Black, 1, 8, deflated(std::string(1 << 22, '\xff')));
+  [[maybe_unused]] const double before = peak_mib(true);
+  EXPECT_EQ(outcome(stage, wide), "ok");
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_LT(peak_mib(false) - before, 100);  // 32 of the tiles and a few of libtiff
+#endif
+  EXPECT_EQ(decode(stage, wide).row(0)[0], 255);
+  // The limit is one of all planes together, and of what libtiff needs to decode them.
+  EXPECT_EQ(outcome(stage, wide_tile(1 << 27, None, Black, 1, 8, "x")),
+            "too-large: the TIFF file has tiles of 134217728 x 1 pixels");
+  const std::string fax = wide_tile(1 << 25, Fax4, Black, 1, 1, "x"),
+                    ycc = wide_tile(65 << 20, Deflate, YCbCr, 8, 3, std::string(1 << 17, 'x'));
+  for (const std::string& file : {fax, ycc})
+    EXPECT_THAT(
+        outcome(stage, file),
+        HasSubstr("too-large: the TIFF file cannot be decoded in little memory (Memory allocation of"));
+}
+
+TEST(Decode, TiffPagesMayLinkInACircleButNotShareTheirStrips) {
+  constexpr std::uint64_t kRows = 1000, kOffsets = 8, kCounts = kOffsets + 4 * kRows,
+                          kPixels = kCounts + 4 * kRows, kPage = kPixels + kRows;
+  const std::vector<Tag> page = {{256, 1}, {257, kRows}, {258, 8},
+                                 {259, 1}, {262, 1},     {273, kOffsets, kRows},
+                                 {277, 1}, {278, 1},     {279, kCounts, kRows}};
+  std::string start = "II*\0"s + number(kPage, 4);
+  for (std::uint64_t i = 0; i < kRows; ++i) start += number(kPixels + i, 4);
+  for (std::uint64_t i = 0; i < kRows; ++i) start += number(1, 4);
+  for (std::uint64_t i = 0; i < kRows; ++i) start += static_cast<char>(i);
+  StageHarness stage("decode", "{resize: null, crop: null, max_aspect: 0}");
+  // Pillow takes a page that was there before as the end.
+  const Image got = decode(stage, start + directory(page, kPage));
+  ASSERT_EQ(got.height, static_cast<int>(kRows));
+  for (int y = 0; y < got.height; ++y) EXPECT_EQ(got.row(y)[0], y & 255);
+
+  const std::size_t size = directory(page, 0).size();
+  const auto pages = [&](std::size_t n, const std::vector<Tag>& later) {
+    std::string out = start + directory(page, kPage + size);
+    for (std::size_t i = 2; i <= n; ++i)
+      out += directory(later, i == n ? 0 : out.size() + directory(later, 0).size());
+    return out;
+  };
+  EXPECT_EQ(outcome(stage, pages(300, {{256, 1}, {257, 1}, {273, kPixels}, {279, 1}})), "ok");
+  EXPECT_EQ(outcome(stage, pages(300, page)), "corrupt: the TIFF file is damaged: its pages overlap");
+}
+
+// A PNG file with a chunk for each of `texts`, behind its header.
+std::string with_texts(const std::string& name, const std::vector<std::string>& texts) {
+  constexpr std::size_t kBehindHeader = 33;
+  std::string chunks;
+  for (const std::string& text : texts) {
+    const std::string size = number(text.size(), 4);
+    chunks += std::string(size.rbegin(), size.rend()) + name + text + "crc.";
+  }
+  return with_checksums(std::string(named("png-rgb").content).insert(kBehindHeader, chunks));
+}
+
+TEST(Decode, TextsOfAPngFileThatAreNotCompressedMayBeLong) {
+  // As XMP is that tells all that was done to an image. Pillow finds the orientation, too.
+  const std::string xmp = "<x tiff:Orientation=\"6\">" + std::string(3 << 19, ' ');
+  StageHarness stage("decode", kWhole);
+  const Image wanted = image::upright(named("png-rgb").pixels, 6);
+  EXPECT_EQ(difference(decode(stage, with_texts("tEXt", {"XML:com.adobe.xmp\0"s + xmp})), wanted), "");
+  EXPECT_EQ(difference(decode(stage, with_texts("iTXt", {"XML:com.adobe.xmp\0\0\0\0\0"s + xmp})), wanted),
+            "");
+}
+
+TEST(Decode, CompressedTextsOfAPngFileHaveALimitTogether) {
+  StageHarness stage("decode", kWhole);
+  const auto texts = [](std::size_t n, const std::string& compressed, const std::string& last) {
+    const std::string keyword = "XML:com.adobe.xmp\0\0"s;
+    std::vector<std::string> out(n, keyword + compressed);
+    out.back() = keyword + last;
+    return with_texts("zTXt", out);
+  };
+  const std::string long_text = deflated(std::string(1 << 20, 'x'));
+  std::string turned = "<x tiff:Orientation=\"6\">";
+  turned.resize(1 << 20, ' ');
+  const std::string reject =
+      "too-large: the PNG file has texts of more than 64 MiB when they are decompressed; save it without "
+      "them";
+  EXPECT_EQ(difference(decode(stage, texts(64, long_text, deflated(turned))),
+                       image::upright(named("png-rgb").pixels, 6)),
+            "");
+  EXPECT_EQ(outcome(stage, texts(65, long_text, deflated("x"))), reject);
+  EXPECT_EQ(outcome(stage, texts(2000, long_text, long_text)), reject);
+  // Text whose checksum is wrong takes as long.
+  std::string damaged = long_text;
+  damaged.back() ^= 1;
+  EXPECT_EQ(outcome(stage, texts(2000, damaged, damaged)), reject);
+}
+
 TEST(Decode, RejectsOddShapes) {
   const auto strip = [](int width, int height) {
     return "P5 " + std::to_string(width) + " " + std::to_string(height) + " 255\n" +

@@ -23,7 +23,10 @@ using graft::image::Format;
 using graft::image::on_white;
 
 // A tile may be larger than the image, but not by any factor.
-constexpr std::uint64_t kLargestTile = 64 << 20;
+std::uint64_t largest_piece(std::int64_t width, std::int64_t height) {
+  constexpr std::uint64_t kLargestTile = 64 << 20, kBytesOfPixel = 48;
+  return std::max(kLargestTile, kBytesOfPixel * static_cast<std::uint64_t>(width * height));
+}
 
 struct Source {
   const std::uint8_t* data;
@@ -53,9 +56,11 @@ toff_t seek(thandle_t handle, toff_t offset, int whence) {
 // libtiff's handle of a file in memory, with the words of its first error.
 class File {
  public:
-  explicit File(const graft::Bytes& bytes) : source_{bytes.data, bytes.size} {
+  // libtiff holds nothing of more than `largest` bytes: a codec may need more for a row than the row has.
+  File(const graft::Bytes& bytes, std::uint64_t largest) : source_{bytes.data, bytes.size} {
     const std::unique_ptr<TIFFOpenOptions, void (*)(TIFFOpenOptions*)> options(TIFFOpenOptionsAlloc(),
                                                                                TIFFOpenOptionsFree);
+    TIFFOpenOptionsSetMaxSingleMemAlloc(options.get(), static_cast<tmsize_t>(largest));
     TIFFOpenOptionsSetErrorHandlerExtR(options.get(), on_error, this);
     TIFFOpenOptionsSetWarningHandlerExtR(options.get(), on_warning, this);
     tiff_ = TIFFClientOpenExt(
@@ -88,6 +93,8 @@ class File {
   // For data that libtiff could not decode.
   [[noreturn]] void fail() const {
     const auto says = [&](std::string_view words) { return text_.find(words) != std::string::npos; };
+    if (says("limit defined in open options"))
+      throw graft::Reject("too-large", "the TIFF file cannot be decoded in little memory (" + text_ + ")");
     // What a codec cannot do is no damage.
     if (says("nsupported") || says("not supported") || says("not implemented") || says("not configured") ||
         says("Sorry"))
@@ -258,7 +265,8 @@ Pieces pieces_of(const File& file, Image& out, unsigned samples) {
     p.bytes = p.row_bytes * p.height;
   }
   if (p.width == 0 || p.height == 0 || p.row_bytes == 0) file.fail();
-  if (p.bytes > std::max(kLargestTile, 16 * static_cast<std::uint64_t>(out.bytes())))
+  // The planes are held together.
+  if (p.bytes > largest_piece(out.width, out.height) / p.planes)
     throw graft::Reject("too-large", "the TIFF file has tiles of " + std::to_string(p.width) + " x " +
                                          std::to_string(p.height) + " pixels");
   return p;
@@ -267,11 +275,11 @@ Pieces pieces_of(const File& file, Image& out, unsigned samples) {
 void decode_pieces(const File& file, const Colours& colours, unsigned bits, unsigned samples, Image& out) {
   const Pieces p = pieces_of(file, out, samples);
   const unsigned together = samples / p.planes;  // samples beside one another in a piece
-  const std::size_t row_samples = std::size_t{p.width} * together;
-  if (p.row_bytes < (std::uint64_t{row_samples} * bits + 7) / 8) file.fail();
+  if (p.row_bytes < (std::uint64_t{p.width} * together * bits + 7) / 8) file.fail();
   std::vector<std::uint8_t> data(static_cast<std::size_t>(p.bytes * p.planes));
-  std::vector<std::uint16_t> row(row_samples * p.planes);
   const auto width = static_cast<std::uint32_t>(out.width), height = static_cast<std::uint32_t>(out.height);
+  const std::size_t row_samples = std::size_t{std::min(p.width, width)} * together;
+  std::vector<std::uint16_t> row(row_samples * p.planes);
   for (std::uint64_t top = 0; top < height; top += p.height) {
     const auto y0 = static_cast<std::uint32_t>(top);
     const std::uint32_t rows = std::min(p.height, height - y0);
@@ -290,7 +298,7 @@ void decode_pieces(const File& file, const Colours& colours, unsigned bits, unsi
       const std::uint32_t columns = std::min(p.width, width - x0);
       for (std::uint32_t y = 0; y < rows; ++y) {
         for (unsigned plane = 0; plane < p.planes; ++plane)
-          unpack(data.data() + p.bytes * plane + p.row_bytes * y, bits, row_samples,
+          unpack(data.data() + p.bytes * plane + p.row_bytes * y, bits, columns * together,
                  row.data() + row_samples * plane);
         std::uint8_t* to = out.row(static_cast<int>(y0 + y)) + std::size_t{3} * x0;
         for (std::size_t x = 0; x < columns; ++x, to += 3)
@@ -329,7 +337,8 @@ void decode_by_libtiff(const File& file, Image& out) {
 }  // namespace
 
 Image decode_tiff(const graft::Bytes& bytes, const graft::image::Header& header) {
-  const File file(bytes);
+  // Tags are as large as the file at most.
+  const File file(bytes, bytes.size + largest_piece(header.width, header.height));
   const auto compression = file.tag<std::uint16_t>(TIFFTAG_COMPRESSION, COMPRESSION_NONE);
   if (TIFFIsCODECConfigured(compression) == 0)
     graft::image::reject_unsupported("a TIFF image of compression " + std::to_string(compression),

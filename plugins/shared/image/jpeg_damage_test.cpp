@@ -17,6 +17,7 @@
 #include <image/fixtures.h>
 #include <image/jpeg.h>
 #include <image/jpeg_encode.h>
+#include <image/jpeg_scan.h>
 
 namespace graft::image {
 namespace {
@@ -177,6 +178,33 @@ TEST(JpegDamage, OddFilesThatLackNothingAreRead) {
   }
   std::cout << files << " odd files have the pixels of the plain ones\n";
   EXPECT_GE(files, 400);
+}
+
+// A scan of no components takes no bits, however many bytes follow it.
+const std::string kEmptyScan = "\xff\xda\0\6\0\0\77\0"s + std::string(64, '\xaa');
+
+TEST(JpegDamage, AScanOfNoComponentsEnds) {
+  Random random(42);
+  for (const auto& [name, kind] : kKinds) {
+    const std::string whole = fixtures::encode_jpeg(picture(random, 75, 61), kind);
+    EXPECT_NO_THROW(check_scans(bytes(whole.substr(0, whole.size() - 2) + kEmptyScan + "\xff\xd9"))) << name;
+    const std::size_t scan = markers(whole, 0xda, 0xda).front();
+    EXPECT_NO_THROW(check_scans(bytes(std::string(whole).insert(scan, kEmptyScan)))) << name;
+    EXPECT_NO_THROW(check_scans(bytes("\xff\xd8" + kEmptyScan))) << name;
+  }
+}
+
+TEST(JpegDamage, TheMarkerTemHasNoLength) {
+  // Read as a segment of four bytes it would hide the end of the image.
+  const std::string behind = "\xff\1\0\4\xff\xd9"s + kEmptyScan;
+  Random random(44);
+  for (const auto& [name, kind] : kKinds) {
+    const std::string whole = fixtures::encode_jpeg(picture(random, 75, 61), kind);
+    Image wanted, got;
+    ASSERT_EQ(outcome(whole, wanted), "ok");
+    ASSERT_EQ(outcome(whole.substr(0, whole.size() - 2) + behind, got), "ok") << name;
+    EXPECT_EQ(fixtures::difference(got, wanted), "") << name;
+  }
 }
 
 // What is done to a file, and whether it shows: cuts and gaps always do.

@@ -14,6 +14,7 @@ namespace graft::image {
 namespace {
 
 enum Marker : std::uint32_t {
+  kTemporary = 0x01,
   kFrame0 = 0xc0,
   kFrame1 = 0xc1,
   kHuffman = 0xc4,
@@ -105,7 +106,8 @@ class Walker {
       const auto length = in_.u16(at + 2);
       if (!marker || *marker == kEnd) return;
       at += 2;
-      if (*marker >= kRestart0 && *marker < kEnd) continue;  // a stray restart, or a second start
+      // Markers without a length: a stray restart, a second start, or TEM.
+      if ((*marker >= kRestart0 && *marker < kEnd) || *marker == kTemporary) continue;
       if (!length || !in_.has(at, *length)) return;
       const ByteReader segment = in_.part(at + 2, *length - std::min(*length, 2u));
       at += *length;
@@ -157,6 +159,7 @@ class Walker {
   // Returns the place behind the scan.
   std::uint64_t scan(const ByteReader& s, std::uint64_t at) {
     std::vector<Component> parts(std::min(s.u8(0).value_or(0), 4u));
+    if (parts.empty() || frame_.empty()) return at;  // a scan of nothing has no data
     for (std::size_t i = 0; i < parts.size(); ++i) {
       const std::uint32_t id = s.u8(1 + 2 * i).value_or(0), used = s.u8(2 + 2 * i).value_or(0);
       for (const Component& c : frame_)
@@ -227,7 +230,7 @@ class Walker {
     if (!bits.padded_with(1)) reject(data_.size() - next);
     if (zeros) return;
     std::uint64_t more = 0;
-    for (Bits rest = bits; unit(rest, parts);) {
+    for (Bits rest = bits; unit(rest, parts) && rest.at() > bits.at();) {
       bits = rest;
       ++more;
     }

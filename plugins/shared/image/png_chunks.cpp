@@ -79,7 +79,7 @@ class OrientationChunks {
       if (!in.starts_with(name, chunk.name())) continue;
       if (!data.starts_with("Raw profile type exif\0"sv) && !data.starts_with("XML:com.adobe.xmp\0"sv))
         continue;
-      const auto [keyword, text] = png_text(name, data);
+      const auto [keyword, text] = png_text(name, data, budget_);
       if (keyword.starts_with("Raw")) {
         const std::string block = raw_profile(text);
         profile_ = exif_orientation({reinterpret_cast<const std::uint8_t*>(block.data()), block.size()});
@@ -94,6 +94,7 @@ class OrientationChunks {
   }
 
  private:
+  std::uint64_t budget_ = kMaxTexts;
   bool has_exif_ = false;
   std::optional<int> exif_, profile_, xmp_;
 };

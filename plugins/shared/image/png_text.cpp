@@ -1,22 +1,31 @@
 #include <image/png_text.h>
 
+#include <algorithm>
 #include <cctype>
 #include <optional>
 
 #include <zlib.h>
 
+#include <graft/error.h>
+
 namespace graft::image {
 namespace {
 
-// Pillow's limit. Compressed text is a way to fill memory from a short file.
+// Pillow's limit of a compressed text, which is a way to fill memory from a short file.
 constexpr std::size_t kMaxText = 1 << 20;
 
-std::optional<std::string> inflated(std::string_view data) {
-  std::string out(kMaxText + 1, '\0');
+std::optional<std::string> inflated(std::string_view data, std::uint64_t& budget) {
+  constexpr std::size_t kMaxRatio = 1032;  // of deflate
+  std::string out(std::min(kMaxText + 1, kMaxRatio * data.size()), '\0');
   auto size = static_cast<uLongf>(out.size());
   const auto* from = reinterpret_cast<const Bytef*>(data.data());
-  if (uncompress(reinterpret_cast<Bytef*>(out.data()), &size, from, static_cast<uLong>(data.size())) != Z_OK)
-    return {};
+  const int status =
+      uncompress(reinterpret_cast<Bytef*>(out.data()), &size, from, static_cast<uLong>(data.size()));
+  if (size > budget)
+    throw Reject("too-large", "the PNG file has texts of more than " + std::to_string(kMaxTexts >> 20) +
+                                  " MiB when they are decompressed; save it without them");
+  budget -= size;
+  if (status != Z_OK || size > kMaxText) return {};
   out.resize(size);
   return out;
 }
@@ -32,7 +41,8 @@ std::optional<std::string_view> take_word(std::string_view& text) {
 
 }  // namespace
 
-std::pair<std::string, std::string> png_text(std::string_view name, const ByteReader& data) {
+std::pair<std::string, std::string> png_text(std::string_view name, const ByteReader& data,
+                                             std::uint64_t& budget) {
   std::string_view rest(reinterpret_cast<const char*>(data.data()), data.size());
   const auto keyword = take_word(rest);
   if (!keyword) return {};
@@ -48,8 +58,8 @@ std::pair<std::string, std::string> png_text(std::string_view name, const ByteRe
   } else if (name != "tEXt") {
     return {};
   }
-  std::optional<std::string> text = compressed ? inflated(rest) : std::string(rest);
-  if (!text || text->size() > kMaxText) return {};
+  std::optional<std::string> text = compressed ? inflated(rest, budget) : std::string(rest);
+  if (!text) return {};
   return {std::string(*keyword), std::move(*text)};
 }
 

@@ -1,6 +1,8 @@
 #include <image/tiff_header.h>
 
+#include <algorithm>
 #include <optional>
+#include <set>
 #include <string>
 
 #include <image/exif.h>
@@ -64,6 +66,8 @@ class Directory {
     entries_ = *in.u16(*at);
     if (!in.has(next_link(), 4)) truncated();
   }
+  std::uint64_t at() const { return first_ - 2; }
+  std::uint32_t entries() const { return entries_; }
   std::uint64_t next_link() const { return first_ + std::uint64_t{12} * entries_; }
   std::optional<Field> find(std::uint32_t tag) const {
     for (std::uint32_t i = 0; i < entries_; ++i)
@@ -81,26 +85,45 @@ class Directory {
   std::uint32_t entries_ = 0;
 };
 
-void check_pieces(const ByteReader& in, const Directory& page, std::uint32_t offsets_tag,
-                  std::uint32_t counts_tag) {
-  const auto offsets = page.find(offsets_tag), counts = page.find(counts_tag);
-  if (!offsets || !counts) return;
-  for (std::uint32_t i = 0; i < offsets->count() && i < counts->count(); ++i)
-    if (!in.has((*offsets)[i], (*counts)[i])) truncated();
-}
+class Pages {
+ public:
+  explicit Pages(const ByteReader& in) : in_(in), left_(in.size()) {}
 
-void check_pages(const ByteReader& in) {
-  constexpr int kMaxPages = 10'000;  // links may run in a circle
-  std::uint64_t link = 4;
-  for (int page = 0; in.u32(link).value_or(0) != 0; ++page) {
-    if (page == kMaxPages)
-      reject_corrupt(Format::Tiff, "it has more than " + std::to_string(kMaxPages) + " pages");
-    const Directory directory(in, link);
-    check_pieces(in, directory, kStripOffsets, kStripCounts);
-    check_pieces(in, directory, kTileOffsets, kTileCounts);
-    link = directory.next_link();
+  void check() {
+    constexpr std::size_t kMaxPages = 10'000;
+    std::set<std::uint64_t> seen;
+    for (std::uint64_t link = 4; in_.u32(link).value_or(0) != 0;) {
+      const Directory page(in_, link);
+      if (!seen.insert(page.at()).second) return;  // links in a circle: the last page, as in Pillow
+      if (seen.size() > kMaxPages)
+        reject_corrupt(Format::Tiff, "it has more than " + std::to_string(kMaxPages) + " pages");
+      look_at(page.entries());
+      check_pieces(page, kStripOffsets, kStripCounts);
+      check_pieces(page, kTileOffsets, kTileCounts);
+      link = page.next_link();
+    }
   }
-}
+
+ private:
+  void check_pieces(const Directory& page, std::uint32_t offsets_tag, std::uint32_t counts_tag) {
+    const auto offsets = page.find(offsets_tag), counts = page.find(counts_tag);
+    if (!offsets || !counts) return;
+    const std::uint32_t n = std::min(offsets->count(), counts->count());
+    // From the last one on: where the file was cut, that is missing.
+    for (std::uint32_t i = n; i-- > 0;) {
+      if (!in_.has((*offsets)[i], (*counts)[i])) truncated();
+      look_at(1);
+    }
+  }
+  // Each entry and piece takes some bytes of the file, unless pages share them to take time instead.
+  void look_at(std::uint64_t n) {
+    if (n > left_) reject_corrupt(Format::Tiff, "its pages overlap");
+    left_ -= n;
+  }
+
+  const ByteReader& in_;
+  std::uint64_t left_;
+};
 
 [[noreturn]] void unsupported(const std::string& what, const std::string& cure = "save it with 8") {
   reject_unsupported("a TIFF image of " + what, cure);
@@ -171,7 +194,7 @@ void check_samples(const Directory& page) {
 
 Header tiff_header(ByteReader in) {
   in = in.with_order(in.starts_with("MM"));
-  check_pages(in);
+  Pages(in).check();
   const Directory page(in, 4);
   Header header{Format::Tiff};
   header.width = page.number(kWidth, 0);
