@@ -428,9 +428,9 @@ TEST_F(TableFileTest, ColumnsThatDoNotFitAreRefused) {
             }),
             "FILE, dataset 'keys': texts of 70000 bytes; expected at most 65536");
   EXPECT_EQ(fault_with([](const Hdf5File& f) {
-              f.write_texts("splits", {"train", "val", "valid", ""});
+              f.write_texts("splits", {"train", "valid", "vall", ""});
             }),
-            "FILE, dataset 'splits': row 2 has 'valid'; expected train, val, test or 0, 1, 2");
+            "FILE, dataset 'splits': row 2 has 'vall'; expected train, val, test or 0, 1, 2");
   EXPECT_EQ(fault_with([](const Hdf5File& f) {
               f.write<float>("splits", {4}, {0, 1, 2, 3});
             }),
