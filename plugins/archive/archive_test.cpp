@@ -345,11 +345,10 @@ TEST_F(Archive, WebDatasetSamples) {
   EXPECT_THAT(stage.as<Source>().classes(), ElementsAre("2", "10"));
   EXPECT_THAT(stage.warnings(),
               Contains("ignored in " + root() + ", because splits does not name it: extra.tar"));
-  EXPECT_THAT(
-      stage.warnings(),
-      Contains(
-          "1 sample without an image skipped, for example train-0.tar/deep/0003 (none of its members has "
-          "the extension of an image)"));
+  EXPECT_THAT(stage.warnings(),
+              Contains("1 image with several dots in its name skipped, for example "
+                       "train-0.tar/deep/0003.left.jpg (a sample's "
+                       "name ends at its first dot; rename the members, a-1.jpg for a.1.jpg)"));
   std::map<std::string, Split> splits;
   for (const Entry& e :
        open("layout: webdataset, splits: {train: \"train-*.tar\", test: \"test-*\"}, val_fraction: 0").list())

@@ -103,9 +103,10 @@ TEST_F(Stdin, PathsMayNotLeaveTheRoot) {
 
 TEST_F(Stdin, APathThatStandsTwiceIsTwoInputs) {
   auto stage = open("a.jpg\na.jpg\n");
-  EXPECT_THAT(stage.warnings(),
-              ElementsAre("1 line of the standard input with a path that an earlier line has, a.jpg "
-                          "in line 2: kept as inputs of their own, with keys such as PATH#2"));
+  EXPECT_THAT(
+      stage.warnings(),
+      ElementsAre("1 line of the standard input with a path that an earlier line has, for example a.jpg "
+                  "in line 2: kept as inputs of their own, with keys such as PATH#2"));
   EXPECT_EQ(stage.list().at(1).key, "a.jpg#2");
 }
 

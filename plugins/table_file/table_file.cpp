@@ -68,8 +68,8 @@ class TableFiles final : public graft::Source {
       open(files, graft::to_string(split), split, names);
     if (parts_.empty()) throw Error("files: expected at least one file, got none");
     check_together();
-    if (const std::vector<std::string> classes = classes_of_all(); !classes.empty())
-      catalog_.set_classes(classes);
+    classes_ = classes_of_all();
+    if (!classes_.empty()) catalog_.set_classes(classes_);
     std::vector<fs::path> paths;
     for (const Part& part : parts_) paths.push_back(part.canonical);
     const std::vector<std::string> prefixes = short_names(paths);
@@ -155,19 +155,22 @@ class TableFiles final : public graft::Source {
 
   void add(const Part& part, const std::string& prefix) {
     std::size_t other_splits = 0;
-    // A `classes` file may give the classes other names: then only their numbers say which is meant.
-    std::unordered_map<std::string, std::string> numbers;
-    if (numbered_)
-      for (std::size_t c = 0; c < part.file.classes().size(); ++c)
-        numbers.emplace(part.file.classes()[c], std::to_string(c));
+    // Where every file has numbers, they are what the labels are, whatever a `classes` file calls the
+    // classes; beside files with names, they are those of the list that the files have in common.
+    std::unordered_map<std::string, std::string> meant;
+    if (part.file.has_numbered_labels())
+      for (std::size_t c = 0; c < classes_.size(); ++c) {
+        const std::string number = std::to_string(c);
+        meant.emplace(part.file.classes().empty() ? number : classes_[c], numbered_ ? number : classes_[c]);
+      }
     for (std::size_t first = 0; first < part.file.rows(); first += kDescribed) {
       auto rows = part.file.describe(first, std::min(kDescribed, part.file.rows() - first));
       for (std::size_t i = 0; i < rows.size(); ++i) {
         TableFile::Row& row = rows[i];
         if (row.key.empty()) row.key = prefix + "/" + graft::source::five_digits(first + i);
         if (part.split && row.split && row.split != part.split) ++other_splits;
-        if (!numbers.empty())
-          for (std::string& label : row.labels) label = numbers.at(label);
+        for (std::string& label : row.labels)
+          if (const auto known = meant.find(label); known != meant.end()) label = known->second;
         catalog_.add(std::move(row.key), row.labels, part.split ? part.split : row.split,
                      part.first + first + i);
       }
@@ -194,7 +197,8 @@ class TableFiles final : public graft::Source {
   graft::Catalog catalog_;
   const std::function<void(const std::string&)> warn_;
   std::vector<Part> parts_;
-  bool numbered_ = false;  ///< Labels are numbers of classes in every file.
+  std::vector<std::string> classes_;  ///< By number, as the files name them; empty: they do not.
+  bool numbered_ = false;             ///< Labels are numbers of classes in every file.
   std::size_t rows_ = 0, position_ = 0;
   std::shared_ptr<float[]> block_;
   std::size_t block_first_ = 0, block_rows_ = 0;

@@ -181,6 +181,11 @@ TEST_F(TableFileSource, NumbersAndNamesOfClassesGoTogether) {
   folder_.write("names", "Ameise\nBiene\n");
   auto renamed = open("\"@test.h5\"", ", classes: \"" + at("names") + "\"");
   EXPECT_THAT(renamed.as<Source>().classes(), ElementsAre("Ameise", "Biene"));
+  // Numbers stay numbers, also where classes are called by others.
+  folder_.write("names", "1\n0\n");
+  const auto odd = open("\"@test.h5\"", ", classes: \"" + at("names") + "\"").list();
+  EXPECT_THAT(odd[0].labels, ElementsAre(1));
+  EXPECT_THAT(odd[1].labels, ElementsAre(0));
 }
 
 TEST_F(TableFileSource, SaysWhatIsWrong) {

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <map>
+#include <memory>
 #include <sstream>
 
 #include <gmock/gmock.h>
@@ -125,7 +126,9 @@ Ran run(const Chain& chain, int threads, const TempFolder& folder, const std::st
   Meter meter(plan.stages.size());
   Workers workers(threads);
   const std::atomic<bool> never{false};
-  StreamRun stream(plan, 0, folder / store, memo, factory, meter, never);
+  std::vector<std::unique_ptr<StreamRun>> streams;
+  streams.push_back(std::make_unique<StreamRun>(plan, 0, folder / store, memo, factory, meter, never));
+  StreamRun& stream = *streams[0];
   stream.run(workers);
   stream.record_use(folder / "r");
 
@@ -138,7 +141,7 @@ Ran run(const Chain& chain, int threads, const TempFolder& folder, const std::st
   ran.computed = table.computed;
   ran.reused = table.reused;
   ran.admitted = stream.flow().admitted;
-  write_inputs_csv(folder / "inputs.csv", plan, {&stream.listing()});
+  write_inputs_csv(folder / "inputs.csv", plan, streams);
   std::istringstream lines(test::slurp(folder / "inputs.csv"));
   for (std::string line; std::getline(lines, line);) ran.inputs.push_back(line);
   ran.check = check_table(table.store->folder());

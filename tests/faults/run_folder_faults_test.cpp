@@ -138,7 +138,9 @@ TEST_F(RunFolderFaults, WhereNamesCannotBeExchangedTwoRenamesDo) {
       ++succeeded;
       EXPECT_EQ(state(runs / "x"), "latter");
       // Where it was the rename of the former run that failed, the next run gives it its number.
-      if (fs::exists(runs / "x.1")) EXPECT_EQ(state(runs / "x.1"), "former");
+      if (fs::exists(runs / "x.1")) {
+        EXPECT_EQ(state(runs / "x.1"), "former");
+      }
     } else {
       EXPECT_EQ(state(runs / "x"), "former") << r.err;
     }
