@@ -77,9 +77,13 @@ class Inspector {
     const auto device = params_.get<std::string>("device");
     try {
       nn::check_device_name(device);
-      // Loading LibTorch takes a second: only in a run, and only for those who name a GPU.
-      if (context_.service && device != "auto" && device != "cpu")
+      if (device == "auto" || device == "cpu") return;
+      // Loading LibTorch takes a second: only in a run, and only for those who name a GPU. It has the last
+      // word.
+      if (context_.service)
         nn::engine_service<nn::TorchService>(context_.service, "torch").require_device(device);
+      else
+        nn::require_gpu_files(device);
     } catch (const Error& fault) {
       found("device", fault.what());
     }
