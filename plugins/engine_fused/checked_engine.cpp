@@ -11,6 +11,18 @@ namespace {
 
 constexpr std::size_t kThoroughSizes = 2;  // later ones are compared in whole batches only
 
+/// Another engine works on this thread with its own settings; whatever it throws, those of `own` come back.
+class Lent {
+ public:
+  Lent(const nn::Engine& other, const nn::Engine& own) : own_(own) { other.enter_thread(); }
+  ~Lent() { own_.enter_thread(); }
+  Lent(const Lent&) = delete;
+  Lent& operator=(const Lent&) = delete;
+
+ private:
+  const nn::Engine& own_;
+};
+
 }  // namespace
 
 CheckedEngine::CheckedEngine(Make fast, Make reference, Make instead, nn::EngineOptions options,
@@ -33,10 +45,9 @@ const nn::Engine& CheckedEngine::reference() const {
 }
 
 std::vector<Tensor> CheckedEngine::run_plainly(const float* images, int count, int height, int width) const {
-  reference().enter_thread();
-  std::vector<Tensor> values = reference().run_plainly(images, count, height, width);
-  fast_->enter_thread();
-  return values;
+  const nn::Engine& truth = reference();
+  const Lent thread(truth, *fast_);
+  return truth.run_plainly(images, count, height, width);
 }
 
 bool CheckedEngine::agrees(int height, int width) const {
@@ -76,7 +87,8 @@ std::vector<Tensor> CheckedEngine::run(const float* images, int height, int widt
       chosen = instead_.get();
     }
   }
-  if (chosen != fast_.get()) chosen->enter_thread();
+  if (chosen == fast_.get()) return fast_->run(images, height, width);
+  const Lent thread(*chosen, *fast_);
   return chosen->run(images, height, width);
 }
 

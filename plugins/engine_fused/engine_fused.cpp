@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 #include <oneapi/dnnl/dnnl.h>
 
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <utility>
 
 #include <graft/plugin.h>
+#include <network/device_name.h>
 #include <network/engine.h>
 
 #include "checked_engine.h"
@@ -61,7 +61,7 @@ class EngineFused final : public Service, public nn::EngineService {
   /// there is LibTorch.
   bool on_cpu(const std::string& device) const {
     if (device != "auto") return device == "cpu";
-    if (!std::filesystem::exists("/proc/driver/nvidia/version")) return true;
+    if (!nn::has_gpu_files()) return true;
     try {
       return !torch("").sees_gpu();
     } catch (const Error&) {

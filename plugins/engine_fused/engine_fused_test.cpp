@@ -372,6 +372,53 @@ TEST(EngineFused, AModelReadFromCodeIsComparedInEveryPlaceBeforeItIsTrusted) {
                                      "optimiser is used, which is slower"));
 }
 
+/// Leaves its name in the thread's settings.
+class Setting final : public nn::Engine {
+ public:
+  Setting(std::string name, std::string& settings, bool takes, double value = 1)
+      : name_(std::move(name)), settings_(settings), takes_(takes), value_(value) {}
+  void enter_thread() const override { settings_ = name_; }
+  std::vector<Tensor> run(const float*, int, int) const override { return values(); }
+  std::vector<Tensor> run_plainly(const float*, int, int, int) const override { return values(); }
+
+ private:
+  std::vector<Tensor> values() const {
+    EXPECT_EQ(settings_, name_) << "of another engine";
+    if (!takes_) throw nn::UnfitInput("too small");
+    Tensor out = Tensor::allocate(DType::F32, {1, 1});
+    *out.as<float>() = static_cast<float>(value_);
+    return {out};
+  }
+
+  std::string name_;
+  std::string& settings_;
+  bool takes_;
+  double value_;
+};
+
+TEST(EngineFused, AThreadHasItsOwnSettingsBackWhateverTheOtherEngineDid) {
+  for (const bool takes : {true, false}) {
+    std::string settings;
+    nn::EngineOptions options;
+    options.batch = 1;
+    options.warn = [](const std::string&) {};
+    const CheckedEngine engine([&](int) { return std::make_unique<Setting>("fast", settings, true, 2); },
+                               [&](int) { return std::make_unique<Setting>("reference", settings, takes); },
+                               [&](int) { return std::make_unique<Setting>("instead", settings, true); },
+                               options, "m.pt");
+    engine.enter_thread();
+    const auto images = noise(1, 2, 2, 1);
+    if (takes) {
+      EXPECT_EQ(*engine.run(images.data(), 2, 2)[0].as<float>(), 1);  // the fast one is wrong
+    } else {
+      EXPECT_THROW(engine.run(images.data(), 2, 2), nn::UnfitInput);
+      EXPECT_EQ(settings, "fast");
+      EXPECT_THROW(engine.run_plainly(images.data(), 1, 2, 2), nn::UnfitInput);
+    }
+    EXPECT_EQ(settings, "fast");
+  }
+}
+
 TEST(EngineFused, StepsAreWhatIsLeftOfAResNet) {
   const Architecture net = nn::make_architecture("resnet18");
   const Lowered steps = lower(net, weights_of(net), {net.tap});

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <graft/error.h>
+#include <network/image_size.h>
 #include <network/layer_blocks.h>
 #include <network/open_model.h>
 
@@ -18,8 +19,13 @@ Inspection inspect_finetune(const StageContext& context) {
       context.params, [](const nn::Architecture& architecture) { return std::vector{architecture.tap}; },
       context.warn, result.faults);
   if (!net) return result;
+  const nn::Architecture backbone = nn::reduced_to(*net, {net->tap});
   try {
-    const nn::Architecture backbone = nn::reduced_to(*net, {net->tap});
+    if (const auto size = nn::image_size_in(context.input_shape)) nn::cost_for_input(backbone, *size);
+  } catch (const Error& fault) {
+    result.faults.push_back({"", fault.what()});
+  }
+  try {
     const std::vector<nn::LayerBlock> blocks = nn::blocks_of(backbone);
     unfreezing_from(context.params, backbone.name, blocks.size(),
                     [&](const std::string& name) { return nn::blocks_named(backbone, blocks, name); });

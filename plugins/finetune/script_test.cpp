@@ -21,12 +21,15 @@ namespace graft {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using testing::StageHarness;
+using ::testing::StartsWith;
 using torch::jit::Module;
 
-/// Two convolutions with a sine between them, which no described network has.
-Module sines(bool gradients = true) {
+/// Two convolutions with a sine between them, which no described network has. `more`: a line of code behind
+/// the sine.
+Module sines(bool gradients = true, const std::string& more = {}) {
   const auto unit = std::make_shared<torch::jit::CompilationUnit>();
   const auto part = [&](const std::string& name, at::IntArrayRef sizes) {
     Module module("__torch__." + name, unit);
@@ -44,6 +47,7 @@ Module sines(bool gradients = true) {
   root.define(std::string(R"(def forward(self, x):
     y = torch.sin(torch.conv2d(x, self.first.weight, self.first.bias, [2, 2], [1, 1]))
 )") + (gradients ? "" : "    y = y.detach()\n") +
+              more +
               R"(    y = torch.relu(torch.conv2d(y, self.second.weight, self.second.bias, [1, 1], [1, 1]))
     return )" +
               (gradients ? "y\n" : "y.detach()\n"));
@@ -195,6 +199,27 @@ TEST_F(ScriptTest, TheHeadAloneCanBeTrainedOnAnyFile) {
             model() +
                 ": the model has no parameters that could be trained: it was frozen before it was saved; use "
                 "`unfreeze: head`, or export it without torch.jit.freeze");
+}
+
+TEST_F(ScriptTest, AFileThatWasExportedInTrainingModeIsRefused) {
+  const std::string cure =
+      "; call model.eval() before torch.jit.trace or torch.jit.script, and export it again";
+  for (const char* unfreeze : {"unfreeze: head", "unfreeze: all"}) {
+    sines(true, "    y = torch.batch_norm(y, None, None, None, None, True, 0.1, 1e-05, False)\n")
+        .save(model());
+    EXPECT_THAT(
+        error_of(with(unfreeze)),
+        ::testing::AllOf(
+            StartsWith(model() + ": the features of an image depend on its neighbours in the batch (image 1 "
+                                 "of a batch of 8 is off by "),
+            EndsWith("): it was probably traced in training mode" + cure)));
+    sines(true, "    y = torch.dropout(y, 0.5, True)\n").save(model());
+    EXPECT_THAT(error_of(with(unfreeze)),
+                ::testing::AllOf(
+                    StartsWith(model() + ": the features of an image change from call to call (image 1 of a "
+                                         "batch of 1 is off by "),
+                    EndsWith("): dropout is active, it was probably exported in training mode" + cure)));
+  }
 }
 
 TEST_F(ScriptTest, WhatCannotBeTrainedIsNamed) {

@@ -9,6 +9,7 @@
 #include <graft/error.h>
 #include <graft/files.h>
 #include <linalg/bundle.h>
+#include <network/engine_check.h>
 #include <training/frozen_part.h>
 #include <training/image_scores.h>
 #include <training/tensors.h>
@@ -70,6 +71,7 @@ class ScriptedDivision final : public DividedNetwork {
         trained.paths.push_back(kBackbone + p);
     check(params, blocks.size());
     look_at_features(backbone, height, width);
+    require_independence(height, width);
   }
 
   std::unique_ptr<FrozenPart> frozen_part() const override { return only_head() ? feature_part() : nullptr; }
@@ -153,6 +155,31 @@ class ScriptedDivision final : public DividedNetwork {
                       "`unfreeze: head`",
                       path_));
     features_ = static_cast<std::size_t>(value.size(1));
+  }
+
+  /// A file that was exported in training mode would be trained and scored without a word: what it gives an
+  /// image depends on the others of the batch, or on chance.
+  void require_independence(int height, int width) const {
+    const Module features = script_features(fresh());
+    // Never one image at a time: a model may squeeze that axis away.
+    const auto two = script_engine(features, 2), several = script_engine(features, kBatch);
+    const std::size_t size = 3 * static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
+    const nn::RunImages alone = [&](const float* image, int) {
+      std::vector<float> copies(image, image + size);
+      copies.insert(copies.end(), image, image + size);
+      std::vector<Tensor> values = two->run(copies.data(), height, width);
+      values[0].shape[0] = 1;
+      return values;
+    };
+    const nn::RunImages plain = [&](const float* images, int) { return several->run(images, height, width); };
+    std::optional<std::string> why;
+    try {
+      const nn::EngineCheck check(alone, kBatch, height, width, false);
+      why = check.dependence(alone, plain, kBatch, nn::Tolerance::of("fp32").wrong);
+    } catch (const nn::UnfitInput& fault) {
+      throw Error(fmt::format("{}: {}", path_, fault.what()));
+    }
+    if (why) throw Error(fmt::format("{}: {}", path_, *why));
   }
 
   std::unique_ptr<TrainableNetwork> head_alone(const LinearHead& head, double dropout) const {

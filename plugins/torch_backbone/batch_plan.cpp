@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <exception>
 #include <optional>
 #include <string>
@@ -15,6 +14,7 @@
 
 #include <graft/error.h>
 #include <graft/random.h>
+#include <network/image_size.h>
 
 using namespace graft;
 
@@ -25,16 +25,7 @@ constexpr std::size_t kRoundsWorthATrial = 100;
 constexpr int kTimedBatches = 2;
 constexpr double kWorthMoreThreads = 1.1;
 
-struct Size {
-  int height = 0, width = 0;
-};
-
-/// Of the images that come, when the config tells.
-std::optional<Size> size_of(const std::string& shape) {
-  Size size;
-  if (std::sscanf(shape.c_str(), "u8[%d,%d,3]", &size.height, &size.width) != 2) return {};
-  return size;
-}
+using Size = nn::ImageSize;
 
 /// Runs `batches` batches of noise on each of so many threads.
 void run_batches(const nn::Engine& engine, int concurrent, int batches, const std::vector<float>& images,
@@ -125,7 +116,7 @@ PlannedEngine plan_batches(const StageContext& context, std::optional<int> usual
   }
   best.engine = make(plan.threads_per_batch);
 
-  std::optional<Size> size = size_of(context.input_shape);
+  std::optional<Size> size = nn::image_size_in(context.input_shape);
   if (!size && usual_side) size = Size{*usual_side, *usual_side};
   const std::string reason = given ? "given in the config" : reason_against(context, *best.engine, size);
   if (!reason.empty()) {

@@ -1,7 +1,6 @@
 #include "inspect.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,9 +8,9 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
-#include <network/cost.h>
 #include <network/device_name.h>
 #include <network/engine.h>
+#include <network/image_size.h>
 #include <network/open_model.h>
 
 #include "pooling.h"
@@ -19,23 +18,6 @@
 using namespace graft;
 
 namespace {
-
-struct Size {
-  int height, width;
-};
-
-/// Of "u8[224,224,3]"; nothing where a side is not known.
-std::optional<Size> size_in(const std::string& shape) {
-  const std::size_t open = shape.find('[');
-  if (open == std::string::npos) return {};
-  Size size{};
-  const char* const last = shape.data() + shape.size();
-  const auto height = std::from_chars(shape.data() + open + 1, last, size.height);
-  if (height.ec != std::errc() || height.ptr == last || *height.ptr != ',') return {};
-  const auto width = std::from_chars(height.ptr + 1, last, size.width);
-  if (width.ec != std::errc() || size.height < 1 || size.width < 1) return {};
-  return size;
-}
 
 /// What a layer gives for one image becomes this after pooling; nothing where that depends on a size which is
 /// not known.
@@ -77,9 +59,13 @@ class Inspector {
     const auto device = params_.get<std::string>("device");
     try {
       nn::check_device_name(device);
-      // Loading LibTorch takes a second: only in a run, and only for those who name a GPU.
-      if (context_.service && device != "auto" && device != "cpu")
+      if (device == "auto" || device == "cpu") return;
+      // Loading LibTorch takes a second: only in a run, and only for those who name a GPU. It has the last
+      // word.
+      if (context_.service)
         nn::engine_service<nn::TorchService>(context_.service, "torch").require_device(device);
+      else
+        nn::require_gpu_files(device);
     } catch (const Error& fault) {
       found("device", fault.what());
     }
@@ -99,17 +85,14 @@ class Inspector {
   void shapes(const nn::Architecture& net) {
     const std::vector<std::string> layers = outputs(net);
     if (!result_.faults.empty()) return;
-    const std::optional<Size> size = size_in(context_.input_shape);
+    const std::optional<nn::ImageSize> size = nn::image_size_in(context_.input_shape);
     const int usual = net.preprocessing.crop;
     const nn::Architecture needed = nn::reduced_to(net, layers);
     nn::Cost cost;
     try {
-      cost = nn::cost_of(needed, size ? size->height : usual, size ? size->width : usual);
+      cost = nn::cost_for_input(needed, size.value_or(nn::ImageSize{usual, usual}));
     } catch (const Error& fault) {
-      found("",
-            fmt::format("the network does not take images of {} x {} px, which come from upstream: {}; it "
-                        "was trained on {} x {} px",
-                        size ? size->width : usual, size ? size->height : usual, fault.what(), usual, usual));
+      found("", fault.what());
       return;
     }
     const Pooling pooling = pooling_from(params_.get<std::string>("pool"));

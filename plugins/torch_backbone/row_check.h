@@ -15,8 +15,9 @@
 /// comes out. An engine that is wrong for a network, an image or a place in a batch must not fill a table
 /// without a word. Any number of threads.
 ///
-/// Chosen are the first eight rows, a row of the first batch of each further image size, and one row in a
-/// thousand by a hash of seed, key and view: the same ones in every run.
+/// Chosen are eight rows of the first batches to come, a row of the first batch of each further image size,
+/// and one row in a thousand by a hash of seed, key and view. Only the last are the same ones in every run:
+/// which batch is the first depends on the threads.
 class RowCheck {
  public:
   /// `allowed`: difference, as a fraction of the largest value, beyond which a row is wrong. `cure`: what to

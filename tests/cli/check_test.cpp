@@ -306,6 +306,23 @@ TEST_F(CheckTest, FinetuneIsCheckedWithoutLibTorch) {
               HasSubstr("error: unfreeze: "));
   EXPECT_EQ(check("{model: \"" + kBackbone + "\"}").exit_code, 0);
 }
+
+TEST_F(CheckTest, FinetuneIsToldOfImagesThatTheNetworkDoesNotTake) {
+  const auto check = [&](int size) {
+    folder_.write("f.yaml",
+                  "name: f\nstages:\n  images: {plugin: synthetic, with: {size: " + std::to_string(size) +
+                      "}}\n  pixels: {plugin: pixel_table, from: images}\n  net: {plugin: finetune, from: "
+                      "pixels, with: {architecture: lenet, untrained: true}}\n  report: {plugin: evaluate, "
+                      "from: net}\n");
+    return run_program({"check", "f.yaml"}, folder_.path(), {});
+  };
+  const ProgramResult small = check(16);
+  EXPECT_EQ(small.exit_code, 2);
+  EXPECT_THAT(small.err,
+              StartsWith("f.yaml:5:3: error: the network does not take images of 16 x 16 px, which "
+                         "come from upstream: lenet: layer fc1 (Linear) takes "));
+  EXPECT_EQ(check(32).exit_code, 0);
+}
 #endif
 
 }  // namespace

@@ -33,7 +33,23 @@ Inspect inspect_of(const std::string& plugin, const Registry& registry) {
   return inspector->inspect;
 }
 
+/// What flows into a stage. The schema of a collector cannot tell the extents of its rows.
+std::string input_shape(const Plan& plan, const StagePlan::Input& input) {
+  const StagePlan& from = plan.stages[input.stage];
+  return from.schema.kind == StageKind::Collector ? table_shape(plan, input.stage)
+                                                  : output_shape(from, input.port);
+}
+
 }  // namespace
+
+std::string table_shape(const Plan& plan, std::size_t collector) {
+  const StagePlan& stage = plan.stages[collector];
+  const StagePlan::Input& input = stage.inputs.at(0);
+  const std::string shape = output_shape(plan.stages[input.stage], input.port);
+  const std::string own = output_shape(stage, 0), type = own.substr(0, own.find('['));
+  const std::size_t open = shape.find('[');
+  return type.empty() || type == "?" || open == std::string::npos ? shape : type + shape.substr(open);
+}
 
 Inspection inspect_stage(const Plan& plan, std::size_t index, const Registry& registry,
                          const std::function<void(const std::string&)>& note) {
@@ -43,8 +59,7 @@ Inspection inspect_stage(const Plan& plan, std::size_t index, const Registry& re
   std::string fault;
   try {
     StageContext context{stage.id, stage.params, plan.seed, plan.run.threads, note, {}, {}, {}};
-    if (!stage.inputs.empty())
-      context.input_shape = output_shape(plan.stages[stage.inputs[0].stage], stage.inputs[0].port);
+    if (!stage.inputs.empty()) context.input_shape = input_shape(plan, stage.inputs[0]);
     result = call_plugin(keep_for_ever(stage.label()), "inspect", [&] {
       const Inspect inspect = inspect_of(stage.schema.name, registry);
       if (inspect == nullptr) throw Error("the plugin's schema declares an `inspect` that it does not have");

@@ -16,4 +16,7 @@ namespace graft {
 GRAFT_API Inspection inspect_stage(const Plan& plan, std::size_t stage, const Registry& registry,
                                    const std::function<void(const std::string&)>& note);
 
+/// What a collector keeps: what flows in, in the type of its rows: "f16[512]" of "f32[512]".
+std::string table_shape(const Plan& plan, std::size_t collector);
+
 }  // namespace graft

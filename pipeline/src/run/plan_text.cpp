@@ -12,6 +12,7 @@
 
 #include <graft/error.h>
 
+#include "config/inspection.h"
 #include "run/columns.h"
 #include "run/runner.h"
 #include "run/sample.h"
@@ -101,13 +102,6 @@ struct TableFacts {
   std::string new_table;          ///< Why there are no rows yet; empty: there are.
 };
 
-/// The shape of what a collector takes, in the type that it keeps: "f16[512]" of "f32[512]".
-std::string in_type_of(const StagePlan& collector, const std::string& shape) {
-  const std::string own = output_shape(collector, 0), type = own.substr(0, own.find('['));
-  const std::size_t open = shape.find('[');
-  return type.empty() || type == "?" || open == std::string::npos ? shape : type + shape.substr(open);
-}
-
 /// Everything that a plan tells; text and JSON are made from it.
 class PlanFacts {
  public:
@@ -159,8 +153,7 @@ class PlanFacts {
       StreamRun::Survey& s = table.survey;
       table.rows = s.stored + s.to_compute + s.duplicates;
       const TableStore& store = *stream.tables()[t].store;
-      const StagePlan::Input& input = plan_.stages[s.stage].inputs[0];
-      table.shape = in_type_of(plan_.stages[s.stage], output_shape(plan_.stages[input.stage], input.port));
+      table.shape = table_shape(plan_, s.stage);
       if (!store.format()) s.row_bytes = bytes_of_shape(table.shape);
       const bool sampled = t < speed.formats.size() && speed.formats[t].has_value();
       if (sampled) s.row_bytes = row_bytes(*speed.formats[t]);

@@ -157,6 +157,22 @@ TEST_P(Checkpoint, WeightsComeBeforeAveragesAndATeacherBeforeItsStudent) {
             "takes the weights below 'model', not those below 'discriminator" + behind);
 }
 
+TEST_P(Checkpoint, FewTensorsBesideANetworkAreNotTakenForItWhateverTheirName) {
+  const Tensors few = {{"weight", filled({2}, 1)}, {"bias", filled({2}, 2)}};
+  for (const auto& [network, beside] :
+       {std::pair("model_ema", "normalizer"), std::pair("student", "head"),
+        std::pair("state_dict_ema", "state_dict"), std::pair("net_a", "model")})
+    for (const bool swapped : {false, true}) {
+      Writer writer(GetParam());
+      const std::string a = state_dict(writer, weights_), b = state_dict(writer, few);
+      Writer::Items items = {{network, a}, {beside, b}};
+      if (swapped) std::swap(items[0], items[1]);
+      const auto file = open(writer.file(Writer::map(items)));
+      EXPECT_TRUE(equal(read(*file), weights_)) << network << ", " << beside;
+      EXPECT_EQ(file->taken(), "takes the weights below '"s + network + "'");
+    }
+}
+
 TEST_P(Checkpoint, TwoSetsOfWeightsWithoutAUsualNameAreRefused) {
   Writer writer(GetParam());
   const std::string a = state_dict(writer, weights_), b = state_dict(writer, weights_of(net_, 1000));

@@ -1,8 +1,9 @@
 #include "device_name.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
-#include <filesystem>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -11,27 +12,42 @@
 namespace graft::nn {
 namespace {
 
-/// What the driver of a GPU leaves where it is loaded: on Linux, in WSL.
-bool has_driver() {
-  std::error_code ignored;
-  for (const char* place : {"/dev/nvidiactl", "/dev/nvidia0", "/proc/driver/nvidia/version", "/dev/dxg"})
-    if (std::filesystem::exists(place, ignored)) return true;
-  return false;
-}
+/// How the names of device files begin that the drivers of GPUs make.
+constexpr std::array<std::string_view, 5> kDeviceFiles = {"nvidia",  // nvidia0, nvidiactl
+                                                          "nvhost",  // Jetson
+                                                          "nvmap",   // Jetson
+                                                          "dxg",     // WSL
+                                                          "kfd"};    // AMD, for ROCm
 
 }  // namespace
 
 void check_device_name(const std::string& device) {
-  if (device == "auto" || device == "cpu") return;
+  if (device == "auto" || device == "cpu" || device == "cuda") return;
   const bool numbered =
       device.starts_with("cuda:") && device.size() > 5 && device.size() < 9 &&
       std::all_of(device.begin() + 5, device.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
-  if (device != "cuda" && !numbered)
-    throw Error(fmt::format("expected auto, cpu, cuda or cuda:NUMBER, got '{}'", device));
-  if (!has_driver())
+  if (!numbered) throw Error(fmt::format("expected auto, cpu, cuda or cuda:NUMBER, got '{}'", device));
+}
+
+bool has_gpu_files(const std::filesystem::path& root) {
+  std::error_code ignored;
+  // Before the first program uses the GPU, NVIDIA's driver may have made no device file yet.
+  if (std::filesystem::exists(root / "proc/driver/nvidia/version", ignored)) return true;
+  std::filesystem::directory_iterator entry(root / "dev", ignored);
+  for (; !ignored && entry != std::filesystem::directory_iterator(); entry.increment(ignored)) {
+    const std::string name = entry->path().filename().string();
+    if (std::any_of(kDeviceFiles.begin(), kDeviceFiles.end(),
+                    [&](std::string_view file) { return name.starts_with(file); }))
+      return true;
+  }
+  return false;
+}
+
+void require_gpu_files(const std::string& device) {
+  if (!has_gpu_files())
     throw Error(
-        fmt::format("CUDA is not available: this machine has no driver of an NVIDIA GPU, got '{}'; use "
-                    "cpu or auto",
+        fmt::format("CUDA is not available: this machine has no driver of an NVIDIA or AMD GPU, got '{}'; "
+                    "use cpu or auto",
                     device));
 }
 

@@ -132,6 +132,13 @@ std::pair<Candidate, std::string> choose(const Pickle& pickle) {
     if (!root.items.empty()) refuse(pickle, root);
     return {{{}, &root, 0}, ""};
   }
+  // Beside a network, the mean of a normalizer and a classifier of its own have few tensors, whatever they
+  // are called.
+  const std::size_t most =
+      std::max_element(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
+        return a.tensors < b.tensors;
+      })->tensors;
+  std::erase_if(all, [&](const Candidate& one) { return 2 * one.tensors < most; });
   std::stable_sort(all.begin(), all.end(),
                    [](const Candidate& a, const Candidate& b) { return a.rank() < b.rank(); });
   const Candidate& best = all.front();
@@ -143,7 +150,7 @@ std::pair<Candidate, std::string> choose(const Pickle& pickle) {
   if (best.path.empty()) return {best, ""};
   std::vector<std::string> others;
   for (std::size_t i = 1; i < all.size(); ++i)
-    if (!all[i].path.empty() && 2 * all[i].tensors >= best.tensors) others.push_back(all[i].name());
+    if (!all[i].path.empty()) others.push_back(all[i].name());
   std::string taken = fmt::format("takes the weights below '{}'", best.name());
   if (!others.empty())
     taken +=
