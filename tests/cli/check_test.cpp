@@ -215,11 +215,14 @@ TEST_F(CheckTest, WhatAPluginSaysOfItselfBecomesErrorsOfItsStage) {
   };
   EXPECT_EQ(check("{what: shape}"), "i.yaml:4:3: note: odd: takes u8[32,32,3]\n");
   EXPECT_THAT(check("{what: error}"), StartsWith("i.yaml:4:3: error: 'odd' (inspected): the file is gone\n"));
-  EXPECT_THAT(check("{what: bad_alloc}"),
-              StartsWith("i.yaml:4:3: error: 'odd' (inspected): std::bad_alloc\n"));
-  EXPECT_THAT(check("{what: number}"),
-              StartsWith("i.yaml:4:3: error: 'odd' (inspected): its `inspect` threw something that is no "
-                         "std::exception\n"));
+  EXPECT_THAT(
+      check("{what: bad_alloc}"),
+      StartsWith(
+          "i.yaml:4:3: error: 'odd' (inspected): inspect: out of memory; lower run.memory or run.threads\n"));
+  EXPECT_THAT(
+      check("{what: number}"),
+      StartsWith(
+          "i.yaml:4:3: error: 'odd' (inspected): inspect threw a value of type int, not a graft::Error\n"));
   EXPECT_THAT(
       check("{what: shapes}"),
       StartsWith("i.yaml:4:3: error: 'odd' (inspected): its `inspect` gives 2 shapes for 1 outputs\n"));

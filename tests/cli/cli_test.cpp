@@ -113,7 +113,7 @@ TEST(Cli, EveryShippedConfigPassesCheckOrNamesTheDataItNeeds) {
     const auto names = [&](const char* plugin) { return text.find(plugin) != std::string::npos; };
     if (!GRAFT_HAS_TORCH && (names("pretrain") || names("finetune"))) continue;
     ++checked;
-    const ProgramResult r = run_program({"check", e.path()});
+    const ProgramResult r = run_program({"check", e.path()}, {}, {"PHOTOS=" GRAFT_SOURCE_DIR});
     if (text.find("${GRAFT_DATA}") != std::string::npos && !data) {
       EXPECT_EQ(r.exit_code, 2);
       EXPECT_THAT(

@@ -117,7 +117,7 @@ TEST_F(Output, PlanAndVerifyAsDocuments) {
   const json plan = json::parse(graft({"plan", "c.yaml", "--json"}).out);
   EXPECT_EQ(plan["name"], "small");
   EXPECT_EQ(plan["stages"].size(), 2u);
-  EXPECT_EQ(plan["inputs"][0]["splits"], (json{{"train", 20}, {"val", 10}, {"test", 10}}));
+  EXPECT_EQ(plan["sources"][0]["splits"], (json{{"train", 20}, {"val", 10}, {"test", 10}}));
   EXPECT_EQ(plan["tables"][0]["to_compute"], 40);
   EXPECT_EQ(plan["tables"][0]["row_bytes"], 16 * 16 * 3);
   EXPECT_EQ(graft({"run", "c.yaml"}).exit_code, 0);

@@ -303,10 +303,10 @@ TEST_F(ReuseTest, WhatTheConfigDemandsIsCheckedThoughNothingIsComputed) {
   };
   const std::string zeros(64, '0');
   EXPECT_THAT(error_with("net.sha256=\"" + zeros + "\""),
-              AllOf(HasSubstr("'net' (torch_backbone"),
+              AllOf(HasSubstr("--set:1:12: error: sha256: "),
                     HasSubstr("backbone.safetensors: expected SHA-256 " + zeros)));
   EXPECT_THAT(error_with("net.sha256=abc"), HasSubstr("sha256: expected 64 hexadecimal digits, got 'abc'"));
-  EXPECT_THAT(error_with("net.device=cuda:77"), HasSubstr("device: 'cuda:77' "));
+  EXPECT_THAT(error_with("net.device=cuda:77"), AllOf(HasSubstr("error: "), HasSubstr("'cuda:77'")));
   expect_counts(run({"--set", "net.device=cpu"}), 0);
 }
 
@@ -344,7 +344,7 @@ TEST_F(ReuseTest, PlanSaysWhatIsReusedAndWhyTheRestIsNot) {
 
 TEST_F(ReuseTest, AnotherRunExplainsNothingAndOnlyWhatWasComputedWasReadBefore) {
   const std::string other = plan({"--set", "name=unrelated", "--set", "pixels.crop=24"}).out;
-  EXPECT_THAT(other, HasSubstr("  features: new table\n"));
+  EXPECT_THAT(other, HasSubstr("  features: new table: no earlier run of this name has used one like it\n"));
   EXPECT_THAT(other, HasSubstr("to compute: 18 not computed before ("));
   EXPECT_THAT(other, Not(HasSubstr("read before")));
 }

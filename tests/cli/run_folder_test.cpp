@@ -120,7 +120,7 @@ TEST_F(RunFolderProgram, AFailingRunLeavesTheCompleteOneAndSaysWhy) {
   EXPECT_THAT(r.err, HasSubstr("error: " + status["error"].get<std::string>() + "\n"));
   EXPECT_THAT(slurp(folder_ / "runs/photos.failed/log.txt"), HasSubstr("\nerror: stage 'p' (linear_probe, "));
   EXPECT_THAT(slurp(folder_ / "runs/photos.failed/inputs.csv"),
-              ContainsRegex("images,train/ant/0.bmp,train,ant,ok,,,,\n"));
+              ContainsRegex("images,train/ant/0.bmp,train,ant,ok,,,,,1 of 1\n"));
   EXPECT_NE(slurp(folder_ / "runs/photos.failed/config.yaml"), "");
 }
 
@@ -256,9 +256,7 @@ TEST_F(RunFolderProgram, OutNeverTakesWhatGraftDidNotWrite) {
   folder_.write("mine/thesis.txt", "chapter 1");
   const ProgramResult r = run(kLearners + kReport, {"--out", "mine"});
   EXPECT_EQ(r.exit_code, 1);
-  EXPECT_THAT(
-      r.err,
-      HasSubstr("error: mine contains files that graft did not write (thesis.txt)"));
+  EXPECT_THAT(r.err, HasSubstr("error: mine contains files that graft did not write (thesis.txt)"));
   EXPECT_THAT(names("mine"), ElementsAre("thesis.txt"));
   EXPECT_THAT(run(kLearners + kReport, {"--out", "."}).err,
               HasSubstr("give a folder of their own with --out"));

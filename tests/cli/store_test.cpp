@@ -223,8 +223,10 @@ TEST_F(StoreTest, GcTakesWhatItIsToldAndNoMore) {
               HasSubstr("0 B freed; tables go by --older-than, --max-size or --unreferenced"));
   EXPECT_THAT(store({"gc", "--older-than", "1h"}).out, StartsWith("0 B freed"));
   EXPECT_THAT(store({"gc", "--unreferenced"}).out, StartsWith("0 B freed"));
-  // The folder of the first run now holds another one.
+  // The folder of the first run now holds another one, which keeps the first beside it.
   run({"--set", "pixels.crop=8"}, "out");
+  EXPECT_THAT(store({"gc", "--unreferenced"}).out, StartsWith("0 B freed"));
+  fs::remove_all(folder_ / "out.1");
   EXPECT_THAT(store({"gc", "--unreferenced", "--dry-run"}).out,
               AllOf(HasSubstr("would remove "), HasSubstr(": no run's folder names it any more"),
                     HasSubstr("would be freed")));

@@ -167,7 +167,7 @@ class PlanFacts {
         }
         if (store.rows() + store.rejects() == 0)
           table.new_table = why_new(options_.store, store.fingerprint(), computed_.user(stream.tables()[t]))
-                                .value_or("nothing like it is in the store");
+                                .value_or("no earlier run of this name has used one like it");
       }
       for (const std::string& damage : store.warnings())
         warnings_.push_back(plan_.stages[s.stage].id + ": " + damage);

@@ -90,7 +90,7 @@ Value make_results(const Plan& plan, const std::vector<std::unique_ptr<StreamRun
   results["inputs"]["total"] = Value(std::uint64_t{total});
   results["inputs"]["ok"] = Value(std::uint64_t{total - rejected});
   results["inputs"]["rejected"] = Value(std::uint64_t{rejected});
-  results["inputs"]["fewer_views"] = Value(std::uint64_t{fewer_views});
+  results["inputs_with_fewer_views"] = Value(std::uint64_t{fewer_views});
   results["tables"] = std::move(tables);
   results["learners"] = Value::map();
   return results;

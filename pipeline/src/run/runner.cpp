@@ -299,7 +299,7 @@ class Run {
     const auto total = static_cast<std::uint64_t>(outcome.results.find("inputs")->find("total")->as_int());
     const auto rejected =
         static_cast<std::uint64_t>(outcome.results.find("inputs")->find("rejected")->as_int());
-    const auto fewer = outcome.results.find("inputs")->find("fewer_views")->as_int();
+    const auto fewer = outcome.results.find("inputs_with_fewer_views")->as_int();
     outcome.text += fmt::format(
         "inputs   {} of {} ok{}{}\n", total - rejected, total,
         fewer == 0 ? "" : fmt::format(" ({} with fewer views)", fewer),

@@ -69,8 +69,8 @@ void Watchdog::work() {
 }
 
 void Watchdog::report() const {
-  std::string text = fmt::format("\nnothing has finished for {}:\n{}", duration_in_words(plan_.run.stall_seconds),
-                                 stage_snapshot(plan_, meter_));
+  std::string text = fmt::format("\nnothing has finished for {}:\n{}",
+                                 duration_in_words(plan_.run.stall_seconds), stage_snapshot(plan_, meter_));
   for (const std::string& call : running_calls()) text += fmt::format("  in {}\n", call);
   print_to_terminal(text);
 }
@@ -80,9 +80,10 @@ void Watchdog::end_run() const {
   const std::string limit = duration_in_words(*plan_.run.stall_limit);
   print_to_terminal(
       calls.empty()
-          ? fmt::format("\nerror: nothing has finished for {} (run.stall_limit), and no plugin is being called: "
-                        "the disk may not answer\n",
-                        limit)
+          ? fmt::format(
+                "\nerror: nothing has finished for {} (run.stall_limit), and no plugin is being called: "
+                "the disk may not answer\n",
+                limit)
           : fmt::format("\nerror: {} has not returned, and nothing has finished for {} (run.stall_limit)\n",
                         fmt::join(calls, "; "), limit));
   save_();

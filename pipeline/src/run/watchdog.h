@@ -12,12 +12,13 @@
 
 namespace graft {
 
-/// Watches a run from a thread of its own, from the first plugin that is loaded to the last that is destroyed.
-/// When no plugin is called or returns, no block of a learner's work ends and no row is written for
-/// `run.stall_seconds`, it says what hangs; after `run.stall_limit` it ends the process with exit code 1.
+/// Watches a run from a thread of its own, from the first plugin that is loaded to the last that is
+/// destroyed. When no plugin is called or returns, no block of a learner's work ends and no row is written
+/// for `run.stall_seconds`, it says what hangs; after `run.stall_limit` it ends the process with exit code 1.
 class GRAFT_API Watchdog {
  public:
-  /// `save` commits what can be committed, and is called from the watchdog's thread; `command` resumes the run.
+  /// `save` commits what can be committed, and is called from the watchdog's thread; `command` resumes the
+  /// run.
   Watchdog(const Plan& plan, const Meter& meter, const Signals& signals, std::string command,
            std::function<void()> save);
   ~Watchdog();

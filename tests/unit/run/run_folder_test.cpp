@@ -246,11 +246,10 @@ TEST_F(RunFolderTest, APlaceThatIsNotForRunsIsRefused) {
     return error_of([&] { RunFolder(at, {1, chosen, folder_ / "runs/y/store", {}}); });
   };
   write(folder_ / "runs/notes/a.txt", "");
-  EXPECT_EQ(
-      refused(folder_ / "runs/notes"),
-      (folder_ / "runs/notes").string() +
-          " contains files that graft did not write (a.txt): choose a new or an empty "
-          "folder with --out, or move them away");
+  EXPECT_EQ(refused(folder_ / "runs/notes"),
+            (folder_ / "runs/notes").string() +
+                " contains files that graft did not write (a.txt): choose a new or an empty "
+                "folder with --out, or move them away");
   write(folder_ / "runs/mine/config.yaml", "");
   EXPECT_THAT(refused(folder_ / "runs/mine"), HasSubstr("(config.yaml)")) << "a config that the user wrote";
   EXPECT_EQ(refused(folder_ / "runs/mine", false), "") << "runs/<name> is graft's own";
