@@ -13,6 +13,7 @@
 #include <graft/value.h>
 
 #include "download.h"
+#include "error_of.h"
 #include "fetch.h"
 #include "http_server.h"
 #include "network/architecture.h"
@@ -22,6 +23,7 @@
 namespace graft::model {
 namespace {
 
+using test::error_of;
 using test::HttpServer;
 using test::TempFolder;
 using ::testing::EndsWith;
@@ -34,15 +36,6 @@ const std::string kData = GRAFT_NETWORK_TESTDATA "/";
 test::ProgramResult run(std::vector<std::string> words, const std::vector<std::string>& environment = {}) {
   words.insert(words.begin(), "model");
   return test::run_program(words, {}, environment);
-}
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 std::size_t lines(const std::string& text) {

@@ -10,22 +10,15 @@
 
 #include <graft/error.h>
 
+#include "error_of.h"
 #include "network/cost.h"
 
 namespace graft::nn {
 namespace {
 
+using test::error_of;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 /// What torchvision says of one of its networks (testdata/make_torchvision.py).
 struct Reference {

@@ -10,23 +10,16 @@
 #include <graft/error.h>
 #include <graft/safetensors.h>
 
+#include "error_of.h"
 #include "temp_folder.h"
 
 namespace graft::nn {
 namespace {
 
+using test::error_of;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 using Tensors = std::map<std::string, Tensor>;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 Tensor filled(const Shape& shape, float value) {
   Tensor t = Tensor::allocate(DType::F32, shape);

@@ -12,12 +12,14 @@
 #include <graft/safetensors.h>
 
 #include "checkpoint_writer.h"
+#include "error_of.h"
 #include "network/bind.h"
 #include "temp_folder.h"
 
 namespace graft::nn {
 namespace {
 
+using test::error_of;
 using namespace std::string_literals;
 using test::CheckpointWriter;
 using ::testing::HasSubstr;
@@ -25,15 +27,6 @@ using ::testing::StartsWith;
 using Tensors = std::map<std::string, Tensor>;
 using Shapes = std::vector<std::pair<std::string, Shape>>;
 using Writer = CheckpointWriter;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 Tensor filled(const Shape& shape, float value) {
   Tensor t = Tensor::allocate(DType::F32, shape);

@@ -16,27 +16,20 @@
 #include <graft/random.h>
 #include <graft/safetensors.h>
 
+#include "error_of.h"
 #include "temp_folder.h"
 #include "zip_writer.h"
 
 namespace graft::nn {
 namespace {
 
+using test::error_of;
 using namespace std::string_literals;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Tensors = std::map<std::string, Tensor>;
 
 const std::string kData = GRAFT_NETWORK_TESTDATA "/";
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 Tensors read_all(const std::filesystem::path& path) {
   const auto file = open_weights(path);
