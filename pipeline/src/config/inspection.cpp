@@ -52,13 +52,14 @@ std::string table_shape(const Plan& plan, std::size_t collector) {
 }
 
 Inspection inspect_stage(const Plan& plan, std::size_t index, const Registry& registry,
-                         const std::function<void(const std::string&)>& note) {
+                         const std::function<void(const std::string&)>& note,
+                         const std::function<Service&(const std::string&)>& service) {
   const StagePlan& stage = plan.stages[index];
   Inspection result;
   if (!stage.schema.inspects) return result;
   std::string fault;
   try {
-    StageContext context{stage.id, stage.params, plan.seed, plan.run.threads, note, {}, {}, {}};
+    StageContext context{stage.id, stage.params, plan.seed, plan.run.threads, note, service, {}, {}};
     if (!stage.inputs.empty()) context.input_shape = input_shape(plan, stage.inputs[0]);
     result = call_plugin(keep_for_ever(stage.label()), "inspect", [&] {
       const Inspect inspect = inspect_of(stage.schema.name, registry);

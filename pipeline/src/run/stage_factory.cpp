@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "config/inspection.h"
 #include "run/crash_report.h"
 
 namespace graft {
@@ -56,11 +57,8 @@ Stage& StageFactory::get(std::size_t index) {
 
 void StageFactory::inspect(std::size_t index) {
   const StagePlan& stage = plan_.stages[index];
-  if (!stage.schema.inspects) return;
-  const Inspection found = call_plugin(labels_[index], "inspect", [&] {
-    const auto inspect = registry_.open(stage.schema.name).inspect;
-    return inspect == nullptr ? Inspection{} : inspect(context(stage.id, stage.params));
-  });
+  const StageContext made_from = context(stage.id, stage.params);
+  const Inspection found = inspect_stage(plan_, index, registry_, made_from.warn, made_from.service);
   // Texts name the parameter, or the file that it names.
   if (!found.faults.empty()) throw StageError(labels_[index], found.faults.front().text);
 }

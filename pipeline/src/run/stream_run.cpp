@@ -74,22 +74,29 @@ void StreamRun::run(Workers& workers) {
   try {
     compute(workers);
   } catch (...) {
-    finish_writer();
+    try {
+      finish_writer();  // keeps what has been written so far
+    } catch (...) {     // the error that led here comes first
+    }
     settle_outcomes();  // inputs.csv names what was finished, whatever ended the run
     throw;
   }
   account();
 }
 
-/// After a failure: keeps what has been written so far.
-void StreamRun::finish_writer() noexcept {
-  const std::lock_guard lock(writer_mutex_);
+void StreamRun::finish_writer() {
+  const auto reset = [this] {
+    const std::lock_guard lock(writer_mutex_);
+    writer_.reset();
+  };
   if (!writer_) return;
   try {
     writer_->finish();
-  } catch (...) {  // the error that led here comes first
+  } catch (...) {
+    reset();
+    throw;
   }
-  writer_.reset();
+  reset();
 }
 
 void StreamRun::compute(Workers& workers) {
@@ -118,11 +125,7 @@ void StreamRun::compute(Workers& workers) {
     Flow flow(plan_, source_index_, stages, *this, *this, meter_, interrupted_);
     result_ = flow.run();
   });
-  writer_->finish();
-  {
-    const std::lock_guard lock(writer_mutex_);
-    writer_.reset();
-  }
+  finish_writer();
   workers.observe({});
   if (!result_.fatal.empty()) throw Error(result_.fatal);
   for (std::size_t i = 0; i < stages.size(); ++i)

@@ -94,7 +94,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   bool encode(std::size_t table, const Item& item, RowWriter::Job& job, std::optional<StoredReject>& reject);
   void count_view(const RunTable& table, const ListedInput& input, Origin& origin, bool rejected);
   void compute(Workers& workers);
-  void finish_writer() noexcept;
+  void finish_writer();
   /// Finds what became of every input, once nothing more is computed.
   Unaccounted settle_outcomes();
   void account();
