@@ -19,14 +19,11 @@
 namespace graft {
 namespace {
 
-/// Rows that an input should have, in all tables of its source together.
-ViewCounts views_of_all_tables(const Plan& plan, std::size_t source) {
+/// Rows that an input should have, in all tables together.
+ViewCounts views_of_all(const std::vector<RunTable>& tables) {
   ViewCounts sum{};
-  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
-    if (plan.stages[i].source != source || plan.stages[i].schema.kind != StageKind::Collector) continue;
-    const ViewCounts counts = count_views(plan, i);
-    for (std::size_t split = 0; split < sum.size(); ++split) sum[split] += counts[split];
-  }
+  for (const RunTable& table : tables)
+    for (std::size_t split = 0; split < sum.size(); ++split) sum[split] += table.views[split];
   return sum;
 }
 
@@ -45,7 +42,7 @@ void write_inputs_csv(const std::filesystem::path& path, const Plan& plan,
       const Listing* listing = &stream->listing();
       const std::vector<std::uint32_t> first = first_of_content(*listing);
       const std::string& source = plan.stages[listing->source].id;
-      const ViewCounts views = views_of_all_tables(plan, listing->source);
+      const ViewCounts views = views_of_all(stream->tables());
       for (std::size_t i = 0; i < first.size(); ++i) {
         const ListedInput& input = listing->inputs[i];
         std::string labels;
