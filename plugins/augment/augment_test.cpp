@@ -145,7 +145,7 @@ TEST_F(PreviewTest, ShowsTheInputAndItsViews) {
   ASSERT_EQ(sheet.cols, 6 + 3 * 166);
   ASSERT_EQ(sheet.rows, 22 + 80 + 22);
   const auto rgb = [&](int x, int y) {
-    const auto p = sheet.at<cv::Vec3b>(y, x);
+    const auto& p = sheet.at<cv::Vec3b>(y, x);
     return std::vector<int>{p[2], p[1], p[0]};
   };
   // Twice the size, 19 px from the top.
