@@ -42,7 +42,10 @@ std::string names_of(const TableSummary& table) {
 }
 
 std::string format_of(const TableSummary& table) {
-  return table.format ? to_string(*table.format) : "-";
+  if (table.formats.empty()) return "-";
+  std::vector<std::string> formats;
+  for (const RowFormat& format : table.formats) formats.push_back(to_string(format));
+  return fmt::format("{}", fmt::join(formats, ", "));
 }
 
 bool is_named(const TableUse& use, const std::string& word) {
@@ -153,6 +156,7 @@ Value to_value(const TableCheck& check) {
   out["leftovers"] = Value::list();
   for (const fs::path& file : check.leftovers) out["leftovers"].push(file.string());
   out["repairs"] = Value::list();
+  out["left"] = Value::list();
   return out;
 }
 
@@ -168,7 +172,11 @@ void print_check(const TableCheck& check) {
                        check.fewer_views == 0 ? "" : fmt::format(" ({} with fewer views)", check.fewer_views),
                        check.rejected, count_of(check.inputs, "input")),
              check.faults.empty() ? "sound" : count_of(check.faults.size(), "fault"));
-  for (const TableFault& fault : check.faults) fmt::print("  {}: {}\n", fault.path.string(), fault.why);
+  for (const TableFault& fault : check.faults) {
+    // Why it could not be read names it.
+    const bool named = fault.kind == TableFault::Kind::Unreadable;
+    fmt::print("  {}{}\n", named ? "" : fault.path.string() + ": ", fault.why);
+  }
   if (!check.leftovers.empty())
     fmt::print("  {} of ended processes: the next run removes them\n",
                count_of(check.leftovers.size(), "file"));
@@ -179,7 +187,7 @@ int verify(const Global& global, const std::vector<std::string>& words) {
   if (words.empty()) folders = tables_in(global.store);
   for (const std::string& word : words)
     for (fs::path& folder : find_tables(global.store, word)) folders.push_back(std::move(folder));
-  std::size_t faults = 0;
+  std::size_t faults = 0, left = 0;
   Value document = Value::map();
   document["tables"] = Value::list();
   // With --json the texts go to stderr, where somebody may look for how far it is.
@@ -188,18 +196,29 @@ int verify(const Global& global, const std::vector<std::string>& words) {
     print_check(check);
     Value table = to_value(check);
     faults += check.faults.size();
-    if (global.store_options.repair)
-      for (const std::string& line : repair_table(check)) {
+    if (global.store_options.repair) {
+      const TableRepair repair = repair_table(check);
+      for (const std::string& line : repair.done) {
         fmt::print("  {}\n", line);
         table["repairs"].push(line);
       }
+      for (const std::string& line : repair.left) {
+        fmt::print("  {}\n", line);
+        table["left"].push(line);
+      }
+      left += repair.left.size();
+    }
     document["tables"].push(std::move(table));
   }
   document["faults"] = Value(static_cast<std::uint64_t>(faults));
-  document["repaired"] = global.store_options.repair && faults > 0;
+  document["repaired"] = global.store_options.repair && faults > 0 && left == 0;
   print_document(document);
   if (folders.empty()) fmt::print("{} has no table yet\n", global.store.string());
   if (faults == 0) return kOk;
+  if (left > 0) {
+    fmt::print("not all was repaired: see above\n");
+    return kFailed;
+  }
   if (global.store_options.repair) {
     fmt::print("repaired; what was dropped is computed again by the next run\n");
     return kOk;
@@ -240,8 +259,8 @@ int gc(const Global& global) {
   std::uint64_t bytes = 0;
   Value document = Value::map();
   document["removed"] = Value::list();
-  const std::vector<GcRemoval> removed = collect_garbage(global.store, options);
-  for (const GcRemoval& r : removed) {
+  const GcResult result = collect_garbage(global.store, options);
+  for (const GcRemoval& r : result.removed) {
     fmt::print("{} {} ({}): {}\n", options.dry_run ? "would remove" : "removed", r.path.string(),
                human_bytes(r.bytes), r.why);
     bytes += r.bytes;
@@ -251,11 +270,16 @@ int gc(const Global& global) {
     removal["why"] = r.why;
     document["removed"].push(std::move(removal));
   }
+  document["in_use"] = Value::list();
+  for (const fs::path& table : result.in_use) {
+    fmt::print("left {}: it is in use\n", table.string());
+    document["in_use"].push(table.string());
+  }
   document["bytes"] = Value(bytes);
   document["dry_run"] = options.dry_run;
   print_document(document);
   fmt::print("{} {}{}\n", human_bytes(bytes), options.dry_run ? "would be freed" : "freed",
-             removed.empty() && !options.older_than && !options.max_bytes && !options.unreferenced
+             result.removed.empty() && !options.older_than && !options.max_bytes && !options.unreferenced
                  ? "; tables go by --older-than, --max-size or --unreferenced"
                  : "");
   return kOk;

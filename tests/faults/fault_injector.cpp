@@ -5,11 +5,13 @@
 //   GRAFT_FAULT_FOLDER   the folder, absolute; all else is let through
 //   GRAFT_FAULT_KILL     <n>:before|torn|after|stop: SIGKILL at the n-th operation that changes something
 //                        (torn: half of a write is done), or SIGSTOP before it
+//   GRAFT_FAULT_STOP     SIGSTOP before the first operation on a path that contains this text
 //   GRAFT_FAULT_ERROR    <class>:<n>:<errno>:once|always|half: the n-th operation of a class fails (read,
 //                        write, sync, link, rename, unlink, create, truncate, folder), or all from then on;
 //                        half: the n-th is cut short, as where a disk fills up, and all later ones fail
 //   GRAFT_FAULT_MILD     reads and writes are cut short or interrupted (EINTR), syncs interrupted, in turn
-//   GRAFT_FAULT_FLOCK    flock fails with this errno
+//   GRAFT_FAULT_FLOCK    flock, and fcntl for locks of open files, fail with this errno
+//   GRAFT_FAULT_NO_LINKS there are neither hard links (EPERM) nor renames that do not replace (EINVAL)
 //   GRAFT_FAULT_RECORD   file to append every operation to (recorded_operation.h), with what goes to stdout
 
 #include <fcntl.h>
@@ -48,6 +50,8 @@ struct Settings {
   bool always = false, half = false;
   bool mild = false;
   int flock_error = 0;
+  bool no_links = false;
+  const char* stop_at = nullptr;
   int record = -1;
 };
 
@@ -78,6 +82,8 @@ void load_settings() {
     settings.always = settings.half || strcmp(word, "always") == 0;
   }
   settings.mild = getenv("GRAFT_FAULT_MILD") != nullptr;
+  settings.stop_at = getenv("GRAFT_FAULT_STOP");
+  settings.no_links = getenv("GRAFT_FAULT_NO_LINKS") != nullptr;
   if (const char* text = getenv("GRAFT_FAULT_FLOCK"); text != nullptr) settings.flock_error = atoi(text);
   if (const char* text = getenv("GRAFT_FAULT_RECORD"); text != nullptr)
     settings.record = static_cast<int>(
@@ -190,6 +196,11 @@ void record(const Call& call, long result) {
 template <typename Perform>
 long act(const Call& call, const Perform& perform) {
   const Lock lock;
+  if (settings.stop_at != nullptr && call.operation != Operation::Read &&
+      (strstr(call.path, settings.stop_at) != nullptr || strstr(call.other, settings.stop_at) != nullptr)) {
+    settings.stop_at = nullptr;
+    syscall(SYS_kill, syscall(SYS_getpid), SIGSTOP);
+  }
   size_t bytes = call.bytes;
   if (settings.fail_at > 0 && strcmp(settings.failing, class_of(call.operation)) == 0) {
     const long n = ++failing_seen;
@@ -309,13 +320,33 @@ int unlink_name(int folder, const char* name, int flags) {
 }
 
 int rename_name(int from_folder, const char* from, int to_folder, const char* to, unsigned flags) {
-  return on_names(Operation::Rename, Path(from_folder, from), Path(to_folder, to),
-                  [&](size_t) { return syscall(SYS_renameat2, from_folder, from, to_folder, to, flags); });
+  return on_names(Operation::Rename, Path(from_folder, from), Path(to_folder, to), [&](size_t) -> long {
+    if (settings.no_links && flags != 0) {
+      errno = EINVAL;
+      return -1;
+    }
+    return syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
+  });
 }
 
 int link_name(int from_folder, const char* from, int to_folder, const char* to, int flags) {
-  return on_names(Operation::Link, Path(from_folder, from), Path(to_folder, to),
-                  [&](size_t) { return syscall(SYS_linkat, from_folder, from, to_folder, to, flags); });
+  return on_names(Operation::Link, Path(from_folder, from), Path(to_folder, to), [&](size_t) -> long {
+    if (settings.no_links) {
+      errno = EPERM;
+      return -1;
+    }
+    return syscall(SYS_linkat, from_folder, from, to_folder, to, flags);
+  });
+}
+
+int control_file(int fd, int command, void* argument) {
+  read_settings();
+  const bool lock = command == F_OFD_SETLK || command == F_OFD_SETLKW || command == F_OFD_GETLK;
+  if (settings.flock_error != 0 && lock && Path(fd).ours()) {
+    errno = settings.flock_error;
+    return -1;
+  }
+  return static_cast<int>(syscall(SYS_fcntl, fd, command, argument));
 }
 
 mode_t mode_argument(int flags, va_list arguments) {
@@ -422,6 +453,20 @@ int remove(const char* path) noexcept {
 int mkdir(const char* path, mode_t mode) noexcept {
   return on_name(Operation::MakeFolder, Path(AT_FDCWD, path),
                  [&](size_t) { return syscall(SYS_mkdirat, AT_FDCWD, path, mode); });
+}
+int fcntl(int fd, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  void* const argument = va_arg(arguments, void*);
+  va_end(arguments);
+  return control_file(fd, command, argument);
+}
+int fcntl64(int fd, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  void* const argument = va_arg(arguments, void*);
+  va_end(arguments);
+  return control_file(fd, command, argument);
 }
 int flock(int fd, int operation) noexcept {
   read_settings();

@@ -243,10 +243,9 @@ void RunFolder::recover() {
     const FileHandle handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     const LockState state = handle ? try_lock(handle) : LockState::None;
     if (state == LockState::Busy) continue;
-    if (state == LockState::None) {  // no locks here: by its process, or by its age
+    if (state == LockState::None) {  // no locks here: by its age
       const auto changed = fs::last_write_time(folder, error);
-      const bool old = !error && fs::file_time_type::clock::now() - changed > kForeignAge;
-      if (is_of_this_host(attempt) ? !is_abandoned(attempt) : !old) continue;
+      if (error || fs::file_time_type::clock::now() - changed <= kForeignAge) continue;
     }
     const auto maker = text_in(folder / "manifest.json", "attempt");
     if (is_there(folder / "manifest.json") && maker != attempt) {

@@ -106,9 +106,6 @@ void StreamRun::compute(Workers& workers) {
   total_ = total.value_or(0);
   // Logs that an interrupted run has left become shards first: their rows need not be computed again.
   for (RunTable& table : tables_) table.store->prepare_to_write();
-  for (std::size_t t = 0; t < tables_.size(); ++t)
-    if (const auto& format = tables_[t].store->format()) formats_[t] = {*format, "the stored rows"};
-
   first_ = next();
   if (!first_) {
     for (std::size_t i = 0; i < plan_.stages.size(); ++i)
@@ -269,7 +266,11 @@ std::shared_ptr<Origin> StreamRun::next() {
     if (!input.content) input.content = content_of(entry.payload);
     if (!input.content) identify(*origin, input);
     origin->listed = &input;
-    origin->wanted = input.reject ? 0 : claim(input, wanted_by(input));
+    if (!input.reject) {
+      const std::uint64_t wanted = wanted_by(input);
+      check_stored(input, wanted);
+      origin->wanted = claim(input, wanted);
+    }
     if (origin->wanted != 0) {
       check_writable(*origin);
       if (reads_forwards_ && !origin->loaded) read_ahead(*origin);
@@ -354,25 +355,37 @@ bool StreamRun::load(Origin& origin, Payload& payload) {
     replaced_.insert(*listed);
   }
   // The memo had not seen it, but the store may well know its content, or another input may have it.
-  if (listed != input.content && (origin.wanted = claim(input, wanted_by(input))) == 0) {
-    ++reused_inputs_;
-    return false;
-  }
-  return true;
+  if (listed == input.content) return true;
+  const std::uint64_t wanted = wanted_by(input);
+  check_stored(input, wanted);
+  origin.wanted = claim(input, wanted);
+  if (origin.wanted != 0) return true;
+  ++reused_inputs_;
+  return false;
 }
 
-void StreamRun::check_format(std::size_t table, const RowFormat& format, const std::string& key) {
+/// A table may hold rows of inputs of other sizes, which other runs have had.
+void StreamRun::check_stored(const ListedInput& input, std::uint64_t wanted) {
+  for (std::size_t t = 0; t < tables_.size(); ++t) {
+    const RunTable& table = tables_[t];
+    if (table.views_of(input) == 0 || (wanted & (std::uint64_t{1} << t)) != 0) continue;
+    if (const auto place = table.store->find_row(table.id(input, 0)))
+      check_format(t, table.store->format_of(place->part), input.key);
+  }
+}
+
+void StreamRun::check_format(std::size_t table, const RowFormat& format, std::string_view key) {
   const std::lock_guard lock(format_mutex_);
   auto& known = formats_[table];
   if (!known) {
     if (const std::string fault = fault_of_format(format); !fault.empty())
       throw StageError(factory_.label(tables_[table].stage),
                        fmt::format("item '{}': format gave {}", key, fault));
-    known = {format, key};
+    known = {format, std::string(key)};
   }
   if (known->first != format)
     throw Error(fmt::format(
-        "the rows of a table must have one shape: '{}' gives {}, {} gave {}; make them equal in a "
+        "the rows of a table must have one shape: '{}' gives {}, '{}' gives {}; make them equal in a "
         "stage before (decode: crop, for one)",
         key, to_string(format), known->second, to_string(known->first)));
 }

@@ -89,7 +89,8 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   std::uint64_t wanted_by(const ListedInput& input) const;
   std::uint64_t claim(const ListedInput& input, std::uint64_t wanted);
   bool has_all(const RunTable& table, const ListedInput& input) const;
-  void check_format(std::size_t table, const RowFormat& format, const std::string& key);
+  void check_stored(const ListedInput& input, std::uint64_t wanted);
+  void check_format(std::size_t table, const RowFormat& format, std::string_view key);
   /// The row of a live item, or nothing, and `reject`, where the collector refuses it.
   bool encode(std::size_t table, const Item& item, RowWriter::Job& job, std::optional<StoredReject>& reject);
   void count_view(const RunTable& table, const ListedInput& input, Origin& origin, bool rejected);
@@ -118,7 +119,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   std::vector<RowIndex> claimed_;        // by table: rows that some input of this run is computed for
   std::vector<bool> changed_;            // by input: the memo knows its path with another size or time
   std::vector<std::optional<std::pair<RowFormat, std::string>>>
-      formats_;  // by table: format and the item that set it
+      formats_;  // by table: format of this run's rows and the item that set it
   FlowResult result_;
   bool complete_ = false, settled_ = false;
   std::unique_ptr<std::atomic_flag[]> misbehaved_;  // by stage: people have been told

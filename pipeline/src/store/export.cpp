@@ -39,9 +39,8 @@ class ListedRows {
  public:
   ListedRows(const fs::path& table, const InputList& list)
       : store_(table.parent_path().parent_path(), fingerprint_of(table)), list_(list) {
-    const auto format = store_.format();
-    if (!format || list.rows.empty()) throw Error(table.string() + ": this list has no row");
-    format_ = *format;
+    if (list.rows.empty()) throw Error(table.string() + ": this list has no row");
+    format_ = store_.format_of(place_of(list.rows[0]).part);
     bytes_ = row_bytes(format_);
     dim_ = bytes_ / size_of(format_.dtype);
   }
@@ -55,16 +54,22 @@ class ListedRows {
     raw_.resize(bytes_);
     for (std::size_t i = 0; i < count; ++i) {
       const InputList::Outcome& row = list_.rows[first + i];
-      const auto place = store_.find_row(row.id);
-      if (!place)
-        throw Error(fmt::format("'{}' has no row in the table any more; run the config again",
-                                list_.inputs[row.input].key));
-      store_.read(place->part, place->row, 1, raw_.data());
+      const RowPlace place = place_of(row);
+      if (store_.format_of(place.part) != format_)
+        throw Error(fmt::format("'{}' has a row of {}, others have {}", list_.inputs[row.input].key,
+                                to_string(store_.format_of(place.part)), to_string(format_)));
+      store_.read(place.part, place.row, 1, raw_.data());
       widen(format_.dtype, raw_.data(), dim_, out + i * dim_);
     }
   }
 
  private:
+  RowPlace place_of(const InputList::Outcome& row) const {
+    if (const auto place = store_.find_row(row.id)) return *place;
+    throw Error(fmt::format("'{}' has no row in the table any more; run the config again",
+                            list_.inputs[row.input].key));
+  }
+
   TableStore store_;
   const InputList& list_;
   RowFormat format_;

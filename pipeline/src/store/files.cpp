@@ -1,6 +1,7 @@
 #include "store/files.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,6 +34,21 @@ constexpr std::uint64_t kMaxInputBytes = 1ULL << 30;
 
 std::string reason(int error) {
   return std::generic_category().message(error);
+}
+
+/// For file systems that cannot do it in one step. Throws where they have no locks either. Gives an errno.
+int rename_under_lock(const fs::path& temporary, const fs::path& path) {
+  const FileHandle folder(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return errno;
+  while (::flock(folder.get(), LOCK_EX) != 0)
+    if (errno != EINTR)
+      throw Error(
+          fmt::format("{}: this file system has neither hard links nor locks, so that what others write "
+                      "could be replaced: choose another one",
+                      file_error("link", path, errno)));
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) == 0) return EEXIST;
+  return ::rename(temporary.c_str(), path.c_str()) == 0 ? 0 : errno;
 }
 
 }  // namespace
@@ -74,13 +90,15 @@ Bytes read_input_file(const FileRef& file) {
 
 std::string read_file(const fs::path& path) {
   const FileHandle in(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!in) throw Error(file_error("open", path, errno));
+  if (!in && errno == ENOENT) throw Error(file_error("open", path, errno));
+  if (!in) throw Unreadable(file_error("open", path, errno));
   std::string out;
   std::array<char, 1 << 16> buffer;
   for (;;) {
     const ssize_t n = ::read(in.get(), buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw Error(file_error("read", path, errno));
+    if (n < 0 && errno == EISDIR) throw Error(file_error("read", path, errno));  // not what was written
+    if (n < 0) throw Unreadable(file_error("read", path, errno));
     if (n == 0) return out;
     out.append(buffer.data(), static_cast<std::size_t>(n));
   }
@@ -106,7 +124,7 @@ std::size_t read_at(int fd, void* to, std::size_t size, std::uint64_t offset, co
   while (have < size) {
     const ssize_t n = ::pread(fd, at + have, size - have, static_cast<off_t>(offset + have));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw Error(file_error("read", path, errno));
+    if (n < 0) throw Unreadable(file_error("read", path, errno));
     if (n == 0) break;
     have += static_cast<std::size_t>(n);
   }
@@ -121,11 +139,14 @@ void sync_file(int fd, const fs::path& path) {
 bool link_without_replacing(const fs::path& temporary, const fs::path& path) {
   int error = 0;
   if (::link(temporary.c_str(), path.c_str()) != 0) error = errno;
-  // Some file systems have no hard links. Some network ones say EEXIST when they repeat a request whose first
-  // answer was lost.
-  if (error == EPERM || error == EOPNOTSUPP || error == ENOSYS || error == EMLINK)
+  const auto is_missing = [](int e) {
+    return e == EPERM || e == EOPNOTSUPP || e == ENOSYS || e == EMLINK || e == EINVAL;
+  };
+  if (is_missing(error))
     error =
         ::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0 ? 0 : errno;
+  if (is_missing(error)) error = rename_under_lock(temporary, path);
+  // Some network file systems say EEXIST when they repeat a request whose first answer was lost.
   struct stat a {
   }, b{};
   const bool linked =
@@ -160,7 +181,7 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
 }
 
 void write_file_atomically(const fs::path& path, const std::function<void(int)>& write) {
-  const fs::path temporary = fmt::format("{}.{}.tmp", path.string(), ::getpid());
+  const fs::path temporary = fmt::format("{}.{}.tmp", path.string(), new_attempt());
   try {
     const FileHandle out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     if (!out) fail(file_error("create", temporary, errno), errno);

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include <graft/error.h>
 #include <graft/export.h>
 #include <graft/files.h>
 #include <graft/payload.h>
@@ -32,18 +33,26 @@ class GRAFT_API FileHandle {
   int fd_ = -1;
 };
 
+/// A file of graft's own, or a folder, is there and could not be read: what it holds is not known, so that
+/// nothing may be concluded from it.
+class GRAFT_API Unreadable : public Error {
+ public:
+  using Error::Error;
+};
+
 /// Reads an input of a source. Only a regular file is opened for reading (never a FIFO or a device, which
 /// could block for ever), and no more than it had when it was opened. Throws Reject: `missing`, `unreadable`,
 /// `not-a-file`, `too-large` (over 1 GiB).
 GRAFT_API Bytes read_input_file(const FileRef& file);
 
-/// Whole content of a small file of graft's own. Throws Error with path and reason.
+/// Whole content of a small file of graft's own. Throws Error with path and reason where there is no such
+/// file, Unreadable where it cannot be read.
 GRAFT_API std::string read_file(const std::filesystem::path& path);
 
 /// write(2) until all is written; short writes and EINTR are gone on with. Throws Error naming `path`.
 GRAFT_API void write_all(int fd, std::span<const std::uint8_t> data, const std::filesystem::path& path);
 
-/// pread(2) until `size` bytes have come or the file ends; gives what came. Throws Error naming `path`.
+/// pread(2) until `size` bytes have come or the file ends; gives what came. Throws Unreadable naming `path`.
 GRAFT_API std::size_t read_at(int fd, void* to, std::size_t size, std::uint64_t offset,
                               const std::filesystem::path& path);
 
@@ -54,7 +63,9 @@ GRAFT_API void sync_file(int fd, const std::filesystem::path& path);
 GRAFT_API void sync_folder(const std::filesystem::path& folder);
 
 /// Gives a complete file its name, unless that name is taken: then false, and nothing has changed. The
-/// temporary name is gone afterwards in either case. Throws Error.
+/// temporary name is gone afterwards in either case. On a file system that has neither hard links nor renames
+/// that do not replace, it is done under a lock of the folder: processes of one machine alone may then write
+/// to it. Throws Error.
 GRAFT_API bool link_without_replacing(const std::filesystem::path& temporary,
                                       const std::filesystem::path& path);
 

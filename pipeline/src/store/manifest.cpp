@@ -26,7 +26,7 @@ std::vector<fs::path> files_in(const fs::path& folder, const char* extension) {
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
     if (it->path().extension() == extension) out.push_back(it->path());
   if (error && error != std::errc::no_such_file_or_directory)
-    throw Error(fmt::format("cannot list {}: {}", folder.string(), error.message()));
+    throw Unreadable(fmt::format("cannot list {}: {}", folder.string(), error.message()));
   std::sort(out.begin(), out.end());
   return out;
 }
@@ -48,6 +48,8 @@ std::optional<ShardEntry> read_manifest_entry(const fs::path& path) {
     const std::string bytes = read_file(path);
     if (bytes == kDropped) return {};
     return ShardEntry::decode({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, path);
+  } catch (const Unreadable&) {
+    throw;
   } catch (const Error& e) {
     throw Error(fmt::format("{}\n{}", e.what(), repair_hint(path)));
   }
@@ -64,12 +66,15 @@ void drop_manifest_entry(const fs::path& path) {
 
 std::vector<fs::path> leftovers(const fs::path& table) {
   std::vector<fs::path> out;
-  for (const char* folder : {"shards", "manifest", "inputs"})
-    for (const fs::path& path : files_in(table / folder, ".tmp"))
-      if (is_abandoned(path)) out.push_back(path);
-  for (const fs::path& path : files_in(table / "logs", ".new"))
-    if (is_abandoned(path)) out.push_back(path);
-  // Shards are listed before entries: a shard that is sealed while this looks has its entry by then.
+  for (const auto& [folder, extension] : {std::pair{"", ".tmp"},
+                                          {"shards", ".tmp"},
+                                          {"manifest", ".tmp"},
+                                          {"inputs", ".tmp"},
+                                          {"uses", ".tmp"},
+                                          {"logs", ".new"}})
+    for (fs::path& path : files_in(table / folder, extension)) out.push_back(std::move(path));
+  for (fs::path& lease : files_in(table / "leases", ".lease"))
+    if (is_stale(lease)) out.push_back(std::move(lease));
   const std::vector<fs::path> shards = files_in(table / "shards", ".h5");
   const auto entries = manifest_entries(table);
   const auto dropped = std::count_if(entries.begin(), entries.end(), [](const auto& entry) {
@@ -87,7 +92,7 @@ std::vector<fs::path> leftovers(const fs::path& table) {
     }
   }
   for (const fs::path& path : shards)
-    if (!named.contains(path.filename().string()) && is_abandoned(path)) out.push_back(path);
+    if (!named.contains(path.filename().string())) out.push_back(path);
   return out;
 }
 

@@ -32,8 +32,9 @@ GRAFT_API bool add_manifest_entry(const std::filesystem::path& table, std::uint6
 /// Replaces an entry by a mark that its shard was dropped: its number is not given again.
 GRAFT_API void drop_manifest_entry(const std::filesystem::path& path);
 
-/// Files in the folders of a table that no manifest entry names and whose writers are gone: half-written
-/// shards and logs, shards whose sealing was cut short.
+/// Files in the folders of a table that nobody holds (FolderLock) which no manifest entry names: half-written
+/// shards, logs and records, shards whose sealing was cut short. Of a table in use, some of them are being
+/// written.
 GRAFT_API std::vector<std::filesystem::path> leftovers(const std::filesystem::path& table);
 /// Removes them; a failure to is no error. Gives the bytes that were freed.
 GRAFT_API std::uint64_t remove_leftovers(const std::filesystem::path& table);

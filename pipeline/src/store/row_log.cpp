@@ -20,6 +20,7 @@
 #include "store/attempt.h"
 #include "store/bytes.h"
 #include "store/crc32c.h"
+#include "store/folder_lock.h"
 
 namespace graft {
 namespace {
@@ -170,7 +171,8 @@ void RowLog::sync() {
 
 LogReader::LogReader(const std::filesystem::path& path)
     : path_(path), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-  if (!file_) throw Error(file_error("open", path, errno));
+  if (!file_ && errno == ENOENT) throw Error(file_error("open", path, errno));
+  if (!file_) throw Unreadable(file_error("open", path, errno));
   std::array<std::uint8_t, kHeaderBytes> header;
   if (read_at(file_.get(), header.data(), header.size(), 0, path) < header.size())
     throw Error(fmt::format("{}: not a row log: it ends within its header", path.string()));
@@ -198,10 +200,9 @@ LogReader::LogReader(const std::filesystem::path& path)
 bool LogReader::take_over() {
   const bool held = try_lock(file_.get());
   if (!held && errno == EWOULDBLOCK) return false;
-  // The writer's lock goes with it, however it ended; a stopped process keeps it. Of a writer on another host
-  // it says nothing: some network file systems have locks that only one host knows of.
-  if (held && locks_ && is_of_this_host(path_)) return true;
-  return is_abandoned(path_);
+  // The writer's lock goes with it, however it ended; a stopped process keeps it.
+  if (held && locks_ && locks_tell_of(path_, file_.get())) return true;
+  return is_stale(path_) && !FolderLock::has_lease(path_.parent_path().parent_path(), attempt_of(path_));
 }
 
 LogScan LogReader::scan(const std::function<void(const RowRecord&, std::uint64_t)>& visit) const {

@@ -69,8 +69,9 @@ class GRAFT_API LogReader {
   const RowFormat& format() const { return format_; }
   std::uint64_t bytes() const;  ///< Of the file, now.
 
-  /// Whether the process that writes it is gone: nobody holds its lock, or, where there are no locks, no such
-  /// process is on this host. After `true` this object holds the lock: two never seal one log.
+  /// Whether the process that writes it is gone: nobody holds its lock, or, where locks do not tell, it has
+  /// had no lease and has not written for an hour. After `true` this object holds the lock: two never seal
+  /// one log.
   bool take_over();
 
   /// Visits every valid record in order, with its position; a payload is valid during the call. A damaged

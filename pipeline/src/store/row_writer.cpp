@@ -98,15 +98,20 @@ void RowWriter::work() {
 
 void RowWriter::write(Job& job) {
   Table& table = tables_[job.table];
+  if (table.log && job.ok && job.format != table.format) {
+    // The log was begun for a reject, when only rows of earlier runs had told their format.
+    table.log->sync();
+    hand_over(table);
+  }
   if (!table.log) {
-    std::optional<RowFormat> format = table.store->format();
-    if (!format && job.ok) format = job.format;
+    const std::optional<RowFormat> format = job.ok ? std::optional(job.format) : table.store->format();
     if (!format) {
       job.keep.reset();
       table.early.push_back(std::move(job));
       return;
     }
     table.log = std::make_unique<RowLog>(RowLog::create(table.store->new_log_path(), *format));
+    table.format = *format;
     for (const Job& e : table.early) table.log->append({e.id, e.sequence, e.ok, e.payload});
     unsynced_ += table.early.size();
     table.early.clear();

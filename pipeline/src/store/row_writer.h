@@ -49,6 +49,7 @@ class GRAFT_API RowWriter {
   struct Table {
     TableStore* store = nullptr;
     std::unique_ptr<RowLog> log;
+    RowFormat format;        // of the log
     std::vector<Job> early;  // rejects that came before any row told the format
   };
   void work();

@@ -14,7 +14,7 @@ namespace graft {
 
 std::string sha256_of_file(const std::filesystem::path& path) {
   const FileHandle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!file) throw Error(file_error("open", path, errno));
+  if (!file) throw Unreadable(file_error("open", path, errno));
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> hash(EVP_MD_CTX_new(), EVP_MD_CTX_free);
   if (!hash || EVP_DigestInit_ex(hash.get(), EVP_sha256(), nullptr) != 1)
     throw Error("libcrypto offers no SHA-256: is its FIPS configuration complete?");

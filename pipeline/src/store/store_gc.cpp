@@ -1,7 +1,10 @@
 #include "store/store_gc.h"
 
 #include <algorithm>
+#include <chrono>
 #include <ctime>
+#include <functional>
+#include <thread>
 #include <unordered_set>
 
 #include <fmt/format.h>
@@ -10,6 +13,7 @@
 
 #include "store/attempt.h"
 #include "store/files.h"
+#include "store/folder_lock.h"
 #include "store/manifest.h"
 #include "store/table_check.h"
 
@@ -38,36 +42,46 @@ std::vector<fs::path> unused_lists(const TableSummary& table) {
   return out;
 }
 
+constexpr std::chrono::milliseconds kPoll{100};
+constexpr int kPolls = 600;
+
 class Collection {
  public:
   Collection(const fs::path& store, const GcOptions& options) : trash_(store / "trash"), options_(options) {
-    if (fs::exists(trash_)) remove(trash_, "left by an earlier gc");
+    if (!options_.dry_run && fs::exists(store)) lock_ = lock_trash();
+    if (fs::exists(trash_))
+      for (const fs::directory_entry& entry : fs::directory_iterator(trash_))
+        if (entry.is_directory() && entry.path().filename() != "leases")
+          remove(entry.path(), "left by an earlier gc");
     for (const fs::path& folder : tables_in(store)) tables_.push_back(summarise_table(folder));
     std::sort(tables_.begin(), tables_.end(),
               [](const auto& a, const auto& b) { return a.last_used < b.last_used; });
   }
 
-  std::vector<GcRemoval> go() {
+  GcResult go() {
     for (const TableSummary& table : tables_) {
-      if (table.in_use) continue;
-      if (const std::string why = reason(table); !why.empty()) {
+      bytes_ += table.bytes;
+      if (const std::string why = reason(table); !why.empty())
         remove_table(table, why);
-        continue;
-      }
-      for (const fs::path& path : leftovers(table.folder)) remove(path, "left half-done by an ended process");
-      for (const fs::path& path : unused_lists(table))
-        remove(path, "no run has this list of inputs any more");
-      kept_.push_back(&table);
+      else
+        keep(table);
     }
-    if (options_.max_bytes) shrink(*options_.max_bytes);
-    if (!options_.dry_run) {
-      std::error_code ignored;
-      fs::remove(trash_, ignored);
-    }
-    return std::move(removed_);
+    if (options_.max_bytes)
+      for (const TableSummary* table : kept_)
+        if (bytes_ > *options_.max_bytes) remove_table(*table, "least recently used");
+    return std::move(result_);
   }
 
  private:
+  FolderLock lock_trash() const {
+    make_folders(trash_);
+    for (int i = 0; i < kPolls; ++i, std::this_thread::sleep_for(kPoll))
+      if (auto lock = FolderLock::exclude(trash_)) return std::move(*lock);
+    throw Error(
+        fmt::format("{}: another graft store gc has been at work for a minute; try again when it has ended",
+                    trash_.parent_path().string()));
+  }
+
   std::string reason(const TableSummary& table) const {
     const std::int64_t idle = std::time(nullptr) - table.last_used;
     if (options_.older_than && idle > *options_.older_than)
@@ -79,43 +93,59 @@ class Collection {
     return {};
   }
 
-  /// `kept_` is in the order of last use.
-  void shrink(std::uint64_t most) {
-    std::uint64_t bytes = 0;
-    for (const TableSummary& table : tables_)
-      if (table.in_use) bytes += table.bytes;
-    for (const TableSummary* table : kept_) bytes += table->bytes;
-    for (const TableSummary* table : kept_) {
-      if (bytes <= most) return;
-      remove_table(*table, "least recently used");
-      bytes -= table->bytes;
-    }
+  /// Calls `action` while nobody else holds the table, which nobody has used since `seen`. A table of which
+  /// that is not so is noted.
+  void hold(const TableSummary& seen, const std::function<void(const TableSummary&)>& action) {
+    const auto in_use = [&] {
+      if (fs::exists(seen.folder)) result_.in_use.push_back(seen.folder);
+    };
+    if (options_.dry_run) return seen.in_use ? in_use() : action(seen);
+    const auto lock = FolderLock::exclude(seen.folder);
+    if (!lock) return in_use();
+    const TableSummary now = summarise_table(seen.folder);
+    // A writer that holds no lock of the table has one of its log.
+    if (now.has_writer || now.last_used != seen.last_used) return in_use();
+    action(now);
   }
 
   void remove_table(const TableSummary& table, const std::string& why) {
-    removed_.push_back({table.folder, table.bytes, why});
-    if (options_.dry_run) return;
-    make_folders(trash_);
-    const fs::path away = trash_ / new_attempt();
-    fs::rename(table.folder, away);
-    fs::remove_all(away);
+    hold(table, [&](const TableSummary& now) {
+      result_.removed.push_back({now.folder, now.bytes, why});
+      bytes_ -= std::min(bytes_, now.bytes);
+      if (options_.dry_run) return;
+      const fs::path away = trash_ / new_attempt();
+      fs::rename(now.folder, away);
+      fs::remove_all(away);
+    });
+  }
+
+  /// Removes half-written files, and lists of inputs that no use names any more.
+  void keep(const TableSummary& table) {
+    kept_.push_back(&table);
+    if (leftovers(table.folder).empty() && unused_lists(table).empty()) return;
+    hold(table, [&](const TableSummary& now) {
+      for (const fs::path& path : leftovers(now.folder)) remove(path, "left half-done by an ended process");
+      for (const fs::path& path : unused_lists(now)) remove(path, "no run has this list of inputs any more");
+    });
   }
 
   void remove(const fs::path& path, const std::string& why) {
-    removed_.push_back({path, bytes_of(path), why});
+    result_.removed.push_back({path, bytes_of(path), why});
     if (!options_.dry_run) fs::remove_all(path);
   }
 
   const fs::path trash_;
   const GcOptions& options_;
-  std::vector<TableSummary> tables_;
+  FolderLock lock_;
+  std::vector<TableSummary> tables_;  // the least recently used first
   std::vector<const TableSummary*> kept_;
-  std::vector<GcRemoval> removed_;
+  std::uint64_t bytes_ = 0;  // of all tables that are there
+  GcResult result_;
 };
 
 }  // namespace
 
-std::vector<GcRemoval> collect_garbage(const fs::path& store, const GcOptions& options) {
+GcResult collect_garbage(const fs::path& store, const GcOptions& options) {
   try {
     return Collection(store, options).go();
   } catch (const fs::filesystem_error& e) {

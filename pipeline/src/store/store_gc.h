@@ -10,7 +10,7 @@
 
 namespace graft {
 
-/// What `graft store gc` may remove. Tables that a living process writes to always stay.
+/// What `graft store gc` may remove. What somebody uses (FolderLock) always stays.
 struct GcOptions {
   std::optional<std::int64_t> older_than;  ///< Seconds: tables not used for so long.
   std::optional<std::uint64_t>
@@ -25,9 +25,15 @@ struct GcRemoval {
   std::string why;
 };
 
+struct GcResult {
+  std::vector<GcRemoval> removed;  ///< Or what would be, with `dry_run`.
+  std::vector<std::filesystem::path>
+      in_use;  ///< Tables that were left as they are, because somebody uses them.
+};
+
 /// Removes, beside what the options say, what ended processes have left half-done. A table is first moved out
-/// of the way in one step: a kill leaves it whole or for the next gc. Throws Error.
-GRAFT_API std::vector<GcRemoval> collect_garbage(const std::filesystem::path& store,
-                                                 const GcOptions& options);
+/// of the way in one step: a kill leaves it whole or for the next gc. One gc at a time works on a store;
+/// another waits for it, a minute at most. Throws Error.
+GRAFT_API GcResult collect_garbage(const std::filesystem::path& store, const GcOptions& options);
 
 }  // namespace graft

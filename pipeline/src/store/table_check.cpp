@@ -3,8 +3,9 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <unordered_map>
+#include <cerrno>
 #include <unordered_set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -13,6 +14,7 @@
 #include <graft/value.h>
 
 #include "store/files.h"
+#include "store/folder_lock.h"
 #include "store/input_list.h"
 #include "store/manifest.h"
 #include "store/row_index.h"
@@ -44,54 +46,81 @@ struct Found {
   RowIndex rows;  // part: position in `files`
   std::unordered_set<Digest> rejects;
   std::vector<fs::path> files;
+  std::uint64_t last_entry = 0;
+  bool unknown = false;  // something could not be read: more may be stored
 };
 
-/// Nothing, or what is wrong with the shard of an entry.
-std::string fault_of_shard(const fs::path& shard, const ShardEntry& entry) {
-  std::error_code error;
-  const auto status = fs::status(shard, error);
-  if (!fs::exists(status)) return "is missing";
-  if (!fs::is_regular_file(status)) return "is no regular file";
-  if (const auto bytes = fs::file_size(shard); bytes != entry.bytes)
+/// What one pass over a table looks at.
+struct Pass {
+  TableCheck& check;
+  Found found;
+  const std::unordered_set<std::string>* shards = nullptr;  // whose bytes are read; null: all
+
+  void add(Kind kind, fs::path path, std::string why, fs::path named_by = {}) {
+    check.faults.push_back({kind, std::move(path), std::move(why), std::move(named_by)});
+  }
+  void add_unreadable(fs::path path, const Unreadable& e) {
+    found.unknown = true;
+    add(Kind::Unreadable, std::move(path), e.what());
+  }
+};
+
+/// Nothing, or what is wrong with the shard of an entry. Throws Unreadable.
+std::string fault_of_shard(const fs::path& shard, const ShardEntry& entry, bool read) {
+  struct stat info {};
+  if (::stat(shard.c_str(), &info) != 0) {
+    if (errno == ENOENT) return "is missing";
+    throw Unreadable(file_error("examine", shard, errno));
+  }
+  if (!S_ISREG(info.st_mode)) return "is no regular file";
+  if (const auto bytes = static_cast<std::uint64_t>(info.st_size); bytes != entry.bytes)
     return fmt::format("has {} bytes, the manifest says {}", bytes, entry.bytes);
-  if (sha256_of_file(shard) != entry.sha256) return "is damaged: its SHA-256 is not the one in the manifest";
+  if (read && sha256_of_file(shard) != entry.sha256)
+    return "is damaged: its SHA-256 is not the one in the manifest";
   return {};
 }
 
-void check_shards(TableCheck& check, Found& found) {
-  for (const auto& [number, path] : manifest_entries(check.summary.folder)) {
-    std::optional<ShardEntry> entry;
+void check_shard(Pass& pass, const fs::path& path, const ShardEntry& entry) {
+  Found& found = pass.found;
+  const fs::path shard = pass.check.summary.folder / "shards" / entry.file;
+  std::string why;
+  try {
+    why = fault_of_shard(shard, entry, pass.shards == nullptr || pass.shards->contains(path.string()));
+  } catch (const Unreadable& e) {
+    pass.add_unreadable(shard, e);
+  }
+  const auto part = static_cast<std::uint32_t>(found.files.size());
+  found.files.push_back(shard);
+  for (const Digest& id : entry.row_ids) {
+    const RowPlace* other = found.rows.find(id);
+    if (other == nullptr)
+      found.rows.insert(id, {part, 0});
+    else if (why.empty() && found.files[other->part].extension() == ".h5")
+      why = fmt::format("has rows that {} has, too", found.files[other->part].filename().string());
+  }
+  if (!why.empty()) pass.add(Kind::Shard, shard, why, path);
+  found.rejects.insert(entry.reject_ids.begin(), entry.reject_ids.end());
+}
+
+/// Shards whose entries have not been looked at yet.
+void check_shards(Pass& pass) {
+  for (const auto& [number, path] : manifest_entries(pass.check.summary.folder)) {
+    if (number <= pass.found.last_entry) continue;
+    pass.found.last_entry = number;
     try {
-      entry = read_manifest_entry(path);
-    } catch (const Error& e) {
+      if (const auto entry = read_manifest_entry(path)) check_shard(pass, path, *entry);
+    } catch (const Unreadable& e) {
+      pass.add_unreadable(path, e);
+    } catch (const Error&) {
       // What the entry was for is not known any more: its shard becomes a leftover.
-      check.faults.push_back(
-          {Kind::Shard, path, "is damaged: its checksum is wrong, or it is cut short", path});
-      continue;
+      pass.add(Kind::Shard, path, "is damaged: its checksum is wrong, or it is cut short", path);
     }
-    if (!entry) continue;
-    const fs::path shard = check.summary.folder / "shards" / entry->file;
-    std::string why;
-    try {
-      why = fault_of_shard(shard, *entry);
-    } catch (const Error& e) {
-      why = e.what();
-    }
-    const auto part = static_cast<std::uint32_t>(found.files.size());
-    found.files.push_back(shard);
-    for (const Digest& id : entry->row_ids) {
-      if (const RowPlace* other = found.rows.find(id); other == nullptr)
-        found.rows.insert(id, {part, 0});
-      else if (why.empty())
-        why = fmt::format("has rows that {} has, too", found.files[other->part].filename().string());
-    }
-    if (!why.empty()) check.faults.push_back({Kind::Shard, shard, why, path});
-    found.rejects.insert(entry->reject_ids.begin(), entry->reject_ids.end());
   }
 }
 
-void check_logs(TableCheck& check, Found& found) {
-  for (const fs::path& path : files_in(check.summary.folder / "logs", ".rows")) try {
+void check_logs(Pass& pass) {
+  Found& found = pass.found;
+  for (const fs::path& path : files_in(pass.check.summary.folder / "logs", ".rows")) try {
       const LogReader log(path);
       const auto part = static_cast<std::uint32_t>(found.files.size());
       found.files.push_back(path);
@@ -102,56 +131,91 @@ void check_logs(TableCheck& check, Found& found) {
           found.rows.insert(record.id, {part, 0});
       });
       if (scan.damaged > 0)
-        check.faults.push_back(
-            {Kind::Log,
-             path,
-             fmt::format("{} of {} records are damaged", scan.damaged, scan.damaged + scan.records),
-             {}});
-    } catch (const Error& e) {
+        pass.add(Kind::Log, path,
+                 fmt::format("{} of {} records are damaged", scan.damaged, scan.damaged + scan.records));
+    } catch (const Unreadable& e) {
+      pass.add_unreadable(path, e);
+    } catch (const Error&) {
       std::error_code error;
-      if (fs::exists(path, error))
-        check.faults.push_back({Kind::LogHeader, path, "is damaged: its header cannot be read", {}});
+      if (fs::exists(path, error)) pass.add(Kind::LogHeader, path, "is damaged: its header cannot be read");
     }
 }
 
-void check_uses(TableCheck& check, const Found& found) {
-  std::vector<fs::path> damaged;
-  const std::vector<TableUse> uses = read_uses(check.summary.folder, &damaged);
-  for (const fs::path& path : damaged) check.faults.push_back({Kind::Record, path, "is damaged", {}});
-  for (const TableUse& use : uses) {
-    const fs::path path = check.summary.folder / "inputs" / use.list;
-    InputList list;
+/// The uses of a table with their lists, read before everything else: what they name was stored before.
+struct NotedUse {
+  TableUse use;
+  InputList list;
+};
+std::vector<NotedUse> read_noted_uses(Pass& pass) {
+  std::vector<NotedUse> out;
+  std::vector<DamagedUse> damaged;
+  for (TableUse& use : read_uses(pass.check.summary.folder, &damaged)) {
+    const fs::path path = pass.check.summary.folder / "inputs" / use.list;
     try {
-      list = InputList::read(path);
-    } catch (const Error& e) {
-      check.faults.push_back({Kind::Record, path, "is damaged or missing", {}});
-      continue;
+      InputList list = InputList::read(path);
+      out.push_back({std::move(use), std::move(list)});
+    } catch (const Unreadable& e) {
+      pass.add_unreadable(path, e);
+    } catch (const Error&) {
+      // A newer run of the folder may have replaced the use, and gc have taken its list.
+      std::vector<TableUse> now = read_uses(pass.check.summary.folder);
+      if (std::any_of(now.begin(), now.end(),
+                      [&](const TableUse& u) { return u.file == use.file && u.list == use.list; }))
+        pass.add(Kind::Record, path, "is damaged or missing", use.file);
     }
-    // An input is ok when it has a row; with rejects beside it, it has fewer views.
-    std::unordered_set<std::uint32_t> ok, refused, lost;
-    for (const InputList::Outcome& row : list.rows)
-      (found.rows.find(row.id) != nullptr ? ok : lost).insert(row.input);
-    for (const InputList::Outcome& reject : list.rejects)
-      (found.rejects.contains(reject.id) ? refused : lost).insert(reject.input);
-    for (const std::uint32_t input : lost) ok.erase(input), refused.erase(input);
-    const auto fewer = static_cast<std::uint64_t>(
-        std::count_if(ok.begin(), ok.end(), [&](auto i) { return refused.contains(i); }));
-    const std::uint64_t rejected = list.refused + refused.size() - fewer;
-    if (&use == &uses.front()) {
-      check.inputs = list.inputs.size();
-      check.ok = ok.size();
-      check.rejected = rejected;
-      check.fewer_views = fewer;
-    }
-    if (!lost.empty() || ok.size() + rejected != list.inputs.size())
-      check.faults.push_back(
-          {Kind::Incomplete,
-           path,
+  }
+  for (const DamagedUse& d : damaged) {
+    if (d.unreadable) pass.found.unknown = true;
+    pass.add(d.unreadable ? Kind::Unreadable : Kind::Record, d.file, d.unreadable ? d.why : "is damaged");
+  }
+  return out;
+}
+
+void check_use(Pass& pass, const NotedUse& noted, bool newest) {
+  const Found& found = pass.found;
+  const InputList& list = noted.list;
+  // An input is ok when it has a row; with rejects beside it, it has fewer views.
+  std::unordered_set<std::uint32_t> ok, refused, lost;
+  for (const InputList::Outcome& row : list.rows)
+    (found.rows.find(row.id) != nullptr ? ok : lost).insert(row.input);
+  for (const InputList::Outcome& reject : list.rejects)
+    (found.rejects.contains(reject.id) ? refused : lost).insert(reject.input);
+  for (const std::uint32_t input : lost) ok.erase(input), refused.erase(input);
+  const auto fewer = static_cast<std::uint64_t>(
+      std::count_if(ok.begin(), ok.end(), [&](auto i) { return refused.contains(i); }));
+  const std::uint64_t rejected = list.refused + refused.size() - fewer;
+  if (newest) {
+    pass.check.inputs = list.inputs.size();
+    pass.check.ok = ok.size();
+    pass.check.rejected = rejected;
+    pass.check.fewer_views = fewer;
+  }
+  // What could not be read may hold them.
+  if (found.unknown || (lost.empty() && ok.size() + rejected == list.inputs.size())) return;
+  pass.add(Kind::Incomplete, pass.check.summary.folder / "inputs" / noted.use.list,
            fmt::format(
                "of the {} inputs of {}/{}, {} have neither a row nor a reject, '{}' for one; run it again",
-               list.inputs.size(), use.run, use.stage, list.inputs.size() - ok.size() - rejected,
-               lost.empty() ? "" : list.inputs[*std::min_element(lost.begin(), lost.end())].key),
-           {}});
+               list.inputs.size(), noted.use.run, noted.use.stage, list.inputs.size() - ok.size() - rejected,
+               lost.empty() ? "" : list.inputs[*std::min_element(lost.begin(), lost.end())].key));
+}
+
+void examine(Pass& pass) {
+  const fs::path& table = pass.check.summary.folder;
+  try {
+    try {
+      describe_table(table);
+    } catch (const Unreadable& e) {
+      pass.add_unreadable(table / "table.json", e);
+    } catch (const Error&) {
+      pass.add(Kind::Record, table / "table.json", "is damaged or missing");
+    }
+    const std::vector<NotedUse> uses = read_noted_uses(pass);
+    check_shards(pass);
+    check_logs(pass);
+    check_shards(pass);  // what was sealed between the two looks is in neither of them
+    for (const NotedUse& use : uses) check_use(pass, use, &use == &uses.front());
+  } catch (const Unreadable& e) {  // one of the folders
+    pass.add_unreadable(table, e);
   }
 }
 
@@ -209,12 +273,15 @@ TableSummary summarise_table(const fs::path& table) {
   } catch (const Error&) {
     s.words = "(table.json is damaged)";
   }
+  const auto add_format = [&](const RowFormat& format) {
+    if (std::find(s.formats.begin(), s.formats.end(), format) == s.formats.end()) s.formats.push_back(format);
+  };
   for (const auto& [number, path] : manifest_entries(table)) try {
       if (const auto entry = read_manifest_entry(path)) {
         s.rows += entry->row_ids.size();
         s.rejects += entry->reject_ids.size();
         ++s.shards;
-        if (!entry->row_ids.empty()) s.format = entry->format;
+        if (!entry->row_ids.empty()) add_format(entry->format);
       }
     } catch (const Error&) {
       ++s.shards;
@@ -223,13 +290,14 @@ TableSummary summarise_table(const fs::path& table) {
     ++s.logs;
     try {
       LogReader log(path);
-      const LogScan scan =
-          log.scan([&](const RowRecord& record, std::uint64_t) { ++(record.ok ? s.rows : s.rejects); });
-      if (!s.format && scan.records > 0) s.format = log.format();
-      s.in_use = !log.take_over() || s.in_use;
+      const std::uint64_t rows = s.rows;
+      log.scan([&](const RowRecord& record, std::uint64_t) { ++(record.ok ? s.rows : s.rejects); });
+      if (s.rows > rows) add_format(log.format());
+      s.has_writer = !log.take_over() || s.has_writer;
     } catch (const Error&) {  // verify tells
     }
   }
+  s.in_use = s.has_writer || FolderLock::is_held(table);
   std::error_code error;
   std::int64_t newest = 0;
   for (fs::recursive_directory_iterator it(table, error), end; !error && it != end; it.increment(error)) {
@@ -238,7 +306,8 @@ TableSummary summarise_table(const fs::path& table) {
     const auto bytes = it->file_size(gone);
     if (gone) continue;
     s.bytes += bytes;
-    newest = std::max(newest, changed(it->path()));
+    // The lock is touched by whoever looks whether anybody holds it.
+    if (it->path().filename() != "lock") newest = std::max(newest, changed(it->path()));
   }
   s.uses = read_uses(table);
   s.last_used = s.uses.empty() ? newest : s.uses.front().time;
@@ -248,50 +317,60 @@ TableSummary summarise_table(const fs::path& table) {
 TableCheck check_table(const fs::path& table) {
   TableCheck check;
   check.summary = summarise_table(table);
-  try {
-    describe_table(table);
-  } catch (const Error& e) {
-    check.faults.push_back({Kind::Record, table / "table.json", "is damaged or missing", {}});
-  }
-  Found found;
-  check_shards(check, found);
-  check_logs(check, found);
-  check_uses(check, found);
-  check.leftovers = leftovers(table);
+  Pass pass{check, {}};
+  examine(pass);
+  if (!check.summary.in_use && !pass.found.unknown) check.leftovers = leftovers(table);
   return check;
 }
 
-std::vector<std::string> repair_table(const TableCheck& check) {
-  const fs::path& table = check.summary.folder;
-  std::vector<std::string> done;
-  if (check.faults.empty()) return done;
-  if (check.summary.in_use)
-    throw Error(
-        fmt::format("{}: a run is writing to this table; repair it when that has ended", table.string()));
+TableRepair repair_table(const TableCheck& first) {
+  const fs::path& table = first.summary.folder;
+  TableRepair out;
+  if (first.faults.empty()) return out;
+  const auto lock = FolderLock::exclude(table);
+  if (!lock || first.summary.has_writer) {
+    out.left.push_back(
+        fmt::format("{}: is in use, or this user may not open its lock; repair it when no run works with it",
+                    table.string()));
+    return out;
+  }
+  // Once more, now that nobody changes anything: a fault of the moment is no damage.
   std::unordered_set<std::string> shards;
-  for (const TableFault& fault : check.faults) switch (fault.kind) {
-      case Kind::Shard:
-        if (!shards.insert(fault.entry.string()).second) break;
-        drop_manifest_entry(fault.entry);
-        if (fault.path != fault.entry) fs::remove_all(fault.path);
-        done.push_back(fmt::format("dropped {}", fault.path.string()));
-        break;
-      case Kind::Log:
-        // Its good records become a shard when the next run takes it over.
-        done.push_back(fmt::format("left {}: the next run seals its good records", fault.path.string()));
-        break;
-      case Kind::LogHeader:
-        fs::remove(fault.path);
-        done.push_back(fmt::format("dropped {}", fault.path.string()));
-        break;
-      case Kind::Record:
-        fs::remove(fault.path);
-        done.push_back(fmt::format("removed {}", fault.path.string()));
-        break;
-      case Kind::Incomplete:
-        break;
+  for (const TableFault& fault : first.faults)
+    if (fault.kind == Kind::Shard) shards.insert(fault.named_by.string());
+  TableCheck second;
+  second.summary.folder = table;
+  Pass pass{second, {}, &shards};
+  examine(pass);
+  const auto found_again = [&](const TableFault& fault) {
+    return std::any_of(second.faults.begin(), second.faults.end(), [&](const TableFault& f) {
+      return f.kind == fault.kind && f.path == fault.path && f.named_by == fault.named_by;
+    });
+  };
+  std::unordered_set<std::string> dropped;
+  for (const TableFault& fault : first.faults) {
+    const std::string path = fault.path.string();
+    if (fault.kind == Kind::Unreadable) {
+      out.left.push_back(fmt::format("left {}: it could not be read, which is no proof of damage", path));
+    } else if (fault.kind == Kind::Incomplete) {
+      continue;  // follows from what is dropped, or the next run computes it
+    } else if (!found_again(fault)) {
+      out.left.push_back(fmt::format("left {}: it was sound when it was read again", path));
+    } else if (fault.kind == Kind::Log) {
+      // Its good records become a shard when the next run takes it over.
+      out.done.push_back(fmt::format("left {}: the next run seals its good records", path));
+    } else if (fault.kind == Kind::Shard) {
+      if (!dropped.insert(fault.named_by.string()).second) continue;
+      drop_manifest_entry(fault.named_by);
+      if (fault.path != fault.named_by) fs::remove_all(fault.path);
+      out.done.push_back(fmt::format("dropped {}", path));
+    } else {
+      fs::remove(fault.path);
+      if (!fault.named_by.empty()) fs::remove(fault.named_by);
+      out.done.push_back(fmt::format("{} {}", fault.kind == Kind::LogHeader ? "dropped" : "removed", path));
     }
-  return done;
+  }
+  return out;
 }
 
 }  // namespace graft

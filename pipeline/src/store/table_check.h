@@ -32,11 +32,12 @@ GRAFT_API std::string describe_table(const std::filesystem::path& table);
 struct TableSummary {
   std::filesystem::path folder;
   std::string fingerprint, words;
-  std::optional<RowFormat> format;
+  std::vector<RowFormat> formats;  ///< Of the rows: one, unless inputs of several sizes have come this way.
   std::uint64_t rows = 0, rejects = 0, shards = 0, logs = 0;
   std::uint64_t bytes = 0;     ///< Of everything in the folder.
   std::int64_t last_used = 0;  ///< Seconds since 1970: the newest use, or the newest change.
-  bool in_use = false;         ///< A living process writes to it.
+  bool has_writer = false;     ///< A living process writes to one of its logs.
+  bool in_use = false;         ///< A living process uses it.
   std::vector<TableUse> uses;  ///< Newest first.
 };
 GRAFT_API TableSummary summarise_table(const std::filesystem::path& table);
@@ -49,11 +50,13 @@ struct TableFault {
     LogHeader,   ///< A log of which nothing can be read.
     Record,      ///< table.json, a list of inputs or a use: nothing that rows are made of.
     Incomplete,  ///< Inputs of a run have neither a row nor a reject.
+    Unreadable,  ///< It is there and could not be read: not known to be damaged, and never repaired.
   };
   Kind kind;
   std::filesystem::path path;
   std::string why;
-  std::filesystem::path entry;  ///< Of the manifest, for a shard.
+  /// What names `path`: the entry of the manifest, for a shard; the record of the use, for a list of inputs.
+  std::filesystem::path named_by;
 };
 
 struct TableCheck {
@@ -65,10 +68,17 @@ struct TableCheck {
 };
 
 /// Reads every byte: each shard's SHA-256, every record's checksum, every list of inputs against the rows.
+/// Runs may use the table meanwhile.
 GRAFT_API TableCheck check_table(const std::filesystem::path& table);
 
-/// Drops what check_table found damaged, exactly that: the next run computes it again. Gives a line for each
-/// thing done. Throws Error when a living process writes to the table.
-GRAFT_API std::vector<std::string> repair_table(const TableCheck& check);
+/// What repair_table did, a line for each.
+struct TableRepair {
+  std::vector<std::string> done;
+  std::vector<std::string> left;  ///< Faults that are still there, and why.
+};
+
+/// Drops what check_table found damaged and what is found so again, exactly that: the next run computes it
+/// again. What cannot be read stays, and so does everything of a table that somebody uses.
+GRAFT_API TableRepair repair_table(const TableCheck& check);
 
 }  // namespace graft

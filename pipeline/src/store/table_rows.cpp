@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include <fmt/format.h>
+
+#include <graft/error.h>
+
 #include "store/widen.h"
 
 namespace graft {
@@ -17,8 +21,16 @@ constexpr std::size_t kBlockBytes = 4 << 20;
 TableRows::TableRows(const TableStore& store, const Listing& listing, std::vector<TableRow> rows)
     : store_(store),
       listing_(listing),
-      format_(store.format().value_or(RowFormat{})),
-      rows_(std::move(rows)) {}
+      format_(rows.empty() ? store.format().value_or(RowFormat{}) : store.format_of(rows[0].place.part)),
+      rows_(std::move(rows)) {
+  for (std::size_t i = 1; i < rows_.size(); ++i) {
+    const std::uint32_t part = rows_[i].place.part;
+    if (part != rows_[i - 1].place.part && store.format_of(part) != format_)
+      throw Error(fmt::format("the rows of a table must have one shape: '{}' has {}, '{}' has {}",
+                              listing.inputs[rows_[0].input].key, to_string(format_),
+                              listing.inputs[rows_[i].input].key, to_string(store.format_of(part))));
+  }
+}
 
 void TableRows::read_raw(std::size_t first, std::size_t count, void* out) const {
   const std::size_t bytes = row_bytes(format_);

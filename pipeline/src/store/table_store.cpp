@@ -20,13 +20,21 @@ namespace graft {
 namespace fs = std::filesystem;
 
 TableStore::TableStore(const fs::path& store, Fingerprint fingerprint)
-    : folder_(store / "tables" / fingerprint.hex()), fingerprint_(std::move(fingerprint)) {
+    : folder_(store / "tables" / fingerprint.hex()),
+      fingerprint_(std::move(fingerprint)),
+      attempt_(new_attempt()),
+      lock_(FolderLock::share(folder_, attempt_)) {
   load();
 }
 
 std::optional<RowFormat> TableStore::format() const {
   const std::shared_lock lock(mutex_);
-  return format_;
+  return formats_.size() == 1 ? std::optional(formats_.front()) : std::nullopt;
+}
+
+const RowFormat& TableStore::format_of(std::uint32_t index) const {
+  const Part& p = part(index);
+  return p.shard ? p.shard->entry().format : p.log->format();
 }
 
 std::size_t TableStore::rows() const {
@@ -78,7 +86,7 @@ void TableStore::load() {
     rows_.clear();
     rejects_.clear();
     sealed_rejects_.clear();
-    format_.reset();
+    formats_.clear();
     last_entry_ = 0;
   }
   refresh();
@@ -120,16 +128,13 @@ void TableStore::refresh() {
   last_entry_ = last;
 }
 
-void TableStore::check_format(const RowFormat& format, const fs::path& file) {
-  if (!format_) format_ = format;
-  if (*format_ == format) return;
-  throw Error(fmt::format("{}: rows of {}, the table has {}\n{}", file.string(), to_string(format),
-                          to_string(*format_), repair_hint(file)));
+void TableStore::add_format(const RowFormat& format) {
+  if (std::find(formats_.begin(), formats_.end(), format) == formats_.end()) formats_.push_back(format);
 }
 
 void TableStore::add_shard(std::unique_ptr<Shard> shard, bool sealed_here) {
   const ShardEntry& entry = shard->entry();
-  if (!entry.row_ids.empty()) check_format(entry.format, shard->path());
+  if (!entry.row_ids.empty()) add_format(entry.format);
   const auto index = static_cast<std::uint32_t>(parts_.size());
   for (std::size_t i = 0; i < entry.row_ids.size(); ++i) {
     const RowPlace place{index, static_cast<std::uint32_t>(i)};
@@ -160,7 +165,7 @@ void TableStore::add_log(std::unique_ptr<LogReader> log) {
   if (scan.damaged > 0)
     warnings_.push_back(fmt::format("{}: {} of {} records are damaged; their rows are computed again",
                                     log->path().string(), scan.damaged, scan.damaged + scan.records));
-  if (!rows.empty()) check_format(log->format(), log->path());
+  if (!rows.empty()) add_format(log->format());
   for (const auto& [id, place] : rows)
     if (rows_.find(id) == nullptr) rows_.insert(id, place);
   for (auto& [id, reject] : rejects) rejects_.emplace(id, std::move(reject));
@@ -168,7 +173,12 @@ void TableStore::add_log(std::unique_ptr<LogReader> log) {
 }
 
 void TableStore::prepare_to_write() {
+  bool sealed = false;
   try {
+    make_folders(folder_);
+    // A gc may take the folder away before it is held.
+    while (!lock_ && !(lock_ = FolderLock::share(folder_, attempt_)) && !fs::exists(folder_))
+      make_folders(folder_);
     for (const char* folder : {"shards", "logs", "manifest"}) make_folders(folder_ / folder);
     if (!fs::exists(folder_ / "table.json"))
       write_file_atomically(folder_ / "table.json", fingerprint_.description.to_json_pretty());
@@ -179,8 +189,7 @@ void TableStore::prepare_to_write() {
     read_only_ = e.what();
     return;
   }
-  remove_leftovers(folder_);
-  bool sealed = false;
+  lock_.while_alone([this] { remove_leftovers(folder_); });
   for (const fs::path& path : files_in(folder_ / "logs", ".rows")) {
     std::optional<LogReader> log;
     try {
@@ -196,7 +205,7 @@ void TableStore::prepare_to_write() {
 }
 
 fs::path TableStore::new_log_path() const {
-  return folder_ / "logs" / (new_attempt() + ".rows");
+  return folder_ / "logs" / fmt::format("{}.{}.rows", attempt_, ++logs_);
 }
 
 void TableStore::seal(const fs::path& log) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "store/fingerprint.h"
+#include "store/folder_lock.h"
 #include "store/row.h"
 #include "store/row_index.h"
 #include "store/row_log.h"
@@ -20,16 +22,23 @@ namespace graft {
 
 /// A table on disk: `<store>/tables/<fingerprint>/{table.json, manifest/, shards/*.h5, logs/*.rows}`. Sealed
 /// shards, which the manifest lists, hold the rows; logs hold those of runs that have not sealed yet, and are
-/// read up to their last valid record. Thread-safe; any number of processes may work on one table.
+/// read up to their last valid record. Thread-safe; any number of processes may work on one table. It is held
+/// (FolderLock) as long as this lives: no gc takes it away.
+///
+/// Rows of several formats may lie in one table: those of inputs of several sizes, where no stage makes them
+/// equal. A run reads rows of one format; that is for whoever reads them to check.
 class GRAFT_API TableStore {
  public:
-  /// Reads what is there; changes nothing. Throws Error for a damaged shard, naming it and the cure.
+  /// Reads what is there, and changes nothing of it. Throws Error for a damaged shard, naming it and the
+  /// cure.
   TableStore(const std::filesystem::path& store, Fingerprint fingerprint);
 
   const Fingerprint& fingerprint() const { return fingerprint_; }
   const std::filesystem::path& folder() const { return folder_; }
-  /// Nothing until the first row is stored.
+  /// Of all rows: nothing until the first one is stored, and where they have several.
   std::optional<RowFormat> format() const;
+  /// Of the rows of a part.
+  const RowFormat& format_of(std::uint32_t part) const;
   std::size_t rows() const;
   std::size_t rejects() const;
   std::optional<RowPlace> find_row(const Digest& id) const;
@@ -47,8 +56,9 @@ class GRAFT_API TableStore {
   /// How shards are packed from now on; those that are there may be packed in another way.
   void set_compression(Compression compression) { compression_ = compression; }
 
-  /// Makes the folders and seals the logs that ended runs have left. Logs of running processes are left
-  /// alone; their rows are used. Where the store is read-only, nothing happens and can_write() is false.
+  /// Makes the folders and seals the logs that ended runs have left; where nobody else uses the table, what
+  /// they have left half-done goes. Logs of running processes are left alone; their rows are used. Where the
+  /// store is read-only, nothing happens and can_write() is false.
   void prepare_to_write();
   bool can_write() const { return read_only_.empty(); }
   /// Why it cannot: "cannot create ...: Read-only file system".
@@ -70,17 +80,20 @@ class GRAFT_API TableStore {
   void load();
   /// Adds the shards whose entries are new.
   void refresh();
+  void add_format(const RowFormat& format);
   void add_shard(std::unique_ptr<Shard> shard, bool sealed_here);
   void add_log(std::unique_ptr<LogReader> log);
-  void check_format(const RowFormat& format, const std::filesystem::path& file);
   void seal(const LogReader& log);
   bool link_shard(const std::filesystem::path& temporary, ShardEntry entry);
   const Part& part(std::uint32_t index) const;
 
   std::filesystem::path folder_;
   Fingerprint fingerprint_;
-  mutable std::shared_mutex mutex_;  // of everything below but the strings
-  std::optional<RowFormat> format_;
+  std::string attempt_;
+  FolderLock lock_;
+  mutable std::atomic<std::uint64_t> logs_{0};  // made here: they are numbered
+  mutable std::shared_mutex mutex_;             // of everything below but the strings
+  std::vector<RowFormat> formats_;
   std::vector<std::unique_ptr<Part>> parts_;
   std::uint64_t last_entry_ = 0;  // number of the newest entry of the manifest that is loaded
   RowIndex rows_;

@@ -34,7 +34,7 @@ void write_use(const fs::path& table, const TableUse& use) {
                         v.to_json_pretty());
 }
 
-std::vector<TableUse> read_uses(const fs::path& table, std::vector<fs::path>* damaged) {
+std::vector<TableUse> read_uses(const fs::path& table, std::vector<DamagedUse>* damaged) {
   std::vector<TableUse> out;
   for (const fs::path& path : files_in(table / "uses", ".json")) try {
       const Value v = Value::from_json(read_file(path));
@@ -60,8 +60,11 @@ std::vector<TableUse> read_uses(const fs::path& table, std::vector<fs::path>* da
       use.list = text("list");
       if (use.list.find('/') != std::string::npos) throw Error("'list' is no name");
       out.push_back(std::move(use));
-    } catch (const Error&) {
-      if (damaged != nullptr) damaged->push_back(path);
+    } catch (const Unreadable& e) {
+      if (damaged != nullptr) damaged->push_back({path, e.what(), true});
+    } catch (const Error& e) {
+      std::error_code gone;  // a use may be replaced or removed meanwhile
+      if (damaged != nullptr && fs::exists(path, gone)) damaged->push_back({path, e.what(), false});
     }
   std::stable_sort(out.begin(), out.end(),
                    [](const TableUse& a, const TableUse& b) { return a.time > b.time; });

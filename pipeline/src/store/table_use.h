@@ -28,9 +28,15 @@ GRAFT_API Value to_value(const TableUse& use);
 /// Throws Error.
 GRAFT_API void write_use(const std::filesystem::path& table, const TableUse& use);
 
+struct DamagedUse {
+  std::filesystem::path file;
+  std::string why;
+  bool unreadable = false;  ///< It could not be read, which is no proof of damage.
+};
+
 /// Those that can be read, newest first. What cannot be is named in `damaged` when that is given.
 GRAFT_API std::vector<TableUse> read_uses(const std::filesystem::path& table,
-                                          std::vector<std::filesystem::path>* damaged = nullptr);
+                                          std::vector<DamagedUse>* damaged = nullptr);
 
 /// Whether the run's folder still says that it used the table.
 GRAFT_API bool is_referenced(const TableUse& use, const std::string& fingerprint);
