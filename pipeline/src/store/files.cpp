@@ -27,7 +27,7 @@ constexpr std::uint64_t kMaxInputBytes = 1ULL << 30;
 
 /// A full disk fails whatever comes after, too: not the one item or trial alone.
 [[noreturn]] void fail(const std::string& text, int error) {
-  if (error == ENOSPC || error == EDQUOT || error == EFBIG) throw FatalError(text);
+  if (is_out_of_disk(error)) throw FatalError(text);
   throw Error(text);
 }
 
@@ -36,6 +36,10 @@ std::string reason(int error) {
 }
 
 }  // namespace
+
+bool is_out_of_disk(int error) {
+  return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
 
 FileHandle::~FileHandle() {
   if (fd_ >= 0) ::close(fd_);
