@@ -127,7 +127,7 @@ std::string help() {
   out += "\n" + options.str();
   out +=
       "\nexit codes: 0 success, 1 the run failed, 2 usage or config, 3 more rejects than run.max_rejects,\n"
-      "            130 or 143 interrupted: run the same command again to go on\n\n"
+      "            130 or 143 interrupted: the same command resumes\n\n"
       "try: graft run configs/quickstart.yaml\n";
   return out;
 }

@@ -42,6 +42,7 @@ class FakeTrials final : public Trials {
   Result fit(const std::string& learner, const Rows& rows) override {
     calls.push_back({learner, rows});
     if (calls.size() == full_after) throw FatalError("No space left on device");
+    if (calls.size() == fails_in) throw Error(learner + ": the file is gone");
     if (rows.train.size() + rows.val.size() < least) throw Error(learner + ": too few inputs");
     return {scores(learner, rows.score, rows.train.size() + rows.val.size()), 0.25};
   }
@@ -56,6 +57,7 @@ class FakeTrials final : public Trials {
   std::vector<Call> calls;
   std::size_t least = 0;       ///< Fewer inputs are too few.
   std::size_t full_after = 0;  ///< In this call the disk is full; 0: never.
+  std::size_t fails_in = 0;    ///< This call fails; 0: none.
 
  private:
   Predictions::Part scores(const std::string& learner, const std::vector<std::size_t>& which,
@@ -159,14 +161,40 @@ TEST(Compare, LeavesOutTrialsThatCannotBeDone) {
   trials.least = 5;
   StageHarness compare("compare", "{shots: [1, 4], draws: 2, on_test: false}");
   const ReportOutput out = compare.report({trials.predictions("good")}, &trials);
-  EXPECT_THAT(compare.warnings(), ::testing::Each(StrEq("good: too few inputs; this trial is left out")));
+  EXPECT_THAT(
+      compare.warnings(),
+      ElementsAre("draw 1 of 1 inputs of each class, draw 2 of 1 inputs of each class failed and is left "
+                  "out: good: too few inputs"));
   EXPECT_THAT(out.text, HasSubstr("inputs of each class  1       4\ngood                  -  "));
   const Value::List& points = out.facts.find("shots")->find("learners")->find("good")->as_list();
   EXPECT_THAT(points[0].to_json(), HasSubstr(R"("accuracy":{"mean":null,"deviation":null})"));
   EXPECT_GT(points[1].find("accuracy")->find("mean")->as_double(), 0.5);
   trials.least = 100;
   const ReportOutput none = StageHarness("compare", "{cv: 2}").report({trials.predictions("good")}, &trials);
-  EXPECT_THAT(none.text, HasSubstr("good         -         -         -"));
+  EXPECT_THAT(none.text, HasSubstr("good  0 of 2         -         -         -"));
+}
+
+TEST(Compare, ScoresOverFewerFoldsSaySo) {
+  FakeTrials trials(30, 10, 20);
+  trials.fails_in = 3;
+  StageHarness compare("compare", "{cv: 4, on_test: false, shots: [2], draws: 3}");
+  const ReportOutput out =
+      compare.report({trials.predictions("good"), trials.predictions("learning")}, &trials);
+  EXPECT_THAT(compare.warnings(), ElementsAre("fold 3 failed and is left out: good: the file is gone"));
+  EXPECT_THAT(out.text, HasSubstr("\n           folds          accuracy"));
+  EXPECT_THAT(out.text, HasSubstr("\ngood      3 of 4  "));
+  EXPECT_THAT(out.text, HasSubstr("\nlearning       4  "));
+  const Value& cv = *out.facts.find("cross_validation");
+  EXPECT_EQ(cv.find("learners")->find("good")->find("trials")->as_int(), 3);
+  EXPECT_EQ(cv.find("learners")->find("learning")->find("trials")->as_int(), 4);
+  EXPECT_EQ(cv.find("best")->as_string(), "learning")
+      << "of fewer folds, which may be easier, is not the best";
+  trials.fails_in = trials.calls.size() + 8 + 2;
+  const ReportOutput curve =
+      compare.report({trials.predictions("good"), trials.predictions("learning")}, &trials);
+  EXPECT_THAT(curve.text, HasSubstr("(2 of 3)"));
+  EXPECT_EQ(curve.facts.find("shots")->find("learners")->find("good")->as_list()[0].find("trials")->as_int(),
+            2);
 }
 
 TEST(Compare, TellsOfClassesWithTooFewInputs) {

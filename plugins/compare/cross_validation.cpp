@@ -45,8 +45,8 @@ std::map<std::string, std::size_t> deal(const std::vector<Trials::Input>& inputs
 
 }  // namespace
 
-std::optional<Trials::Result> try_fit(const ReportInput& input, const StudyOptions& options,
-                                      const std::string& learner, const Trials::Rows& rows) {
+std::optional<Trials::Result> FailedTrials::fit(const ReportInput& input, const std::string& learner,
+                                                const Trials::Rows& rows, const std::string& trial) {
   if (input.interrupted) throw Error("interrupted");
   try {
     return input.trials.fit(learner, rows);
@@ -54,9 +54,14 @@ std::optional<Trials::Result> try_fit(const ReportInput& input, const StudyOptio
     throw;
   } catch (const Error& e) {
     if (input.interrupted) throw;
-    options.warn(std::string(e.what()) + "; this trial is left out");
+    std::string& trials = trials_[e.what()];
+    trials += (trials.empty() ? "" : ", ") + trial;
     return {};
   }
+}
+
+void FailedTrials::warn(const StudyOptions& options) const {
+  for (const auto& [reason, trials] : trials_) options.warn(trials + " failed and is left out: " + reason);
 }
 
 std::vector<CrossValidated> cross_validate(const ReportInput& input, const StudyOptions& options) {
@@ -71,6 +76,7 @@ std::vector<CrossValidated> cross_validate(const ReportInput& input, const Study
     of.learner = p.learner;
     const std::vector<Trials::Input>& inputs = input.trials.inputs(p.learner);
     std::map<std::string, double> correct;
+    FailedTrials failed;
     for (std::size_t r = 0; r < options.repeats; ++r) {
       const Drawing drawing(inputs, options.seed + r);
       for (std::size_t f = 0; f < options.folds; ++f) {
@@ -80,7 +86,9 @@ std::vector<CrossValidated> cross_validate(const ReportInput& input, const Study
             (at->second == f ? held_out : rest).push_back(i);
         Trials::Rows rows = drawing.divide(rest, options.val_share);
         rows.score = std::move(held_out);
-        const auto result = try_fit(input, options, p.learner, rows);
+        const auto result = failed.fit(input, p.learner, rows,
+                                       (options.repeats == 1 ? "" : "repeat " + std::to_string(r + 1) + " ") +
+                                           "fold " + std::to_string(f + 1));
         if (!result) continue;
         TrialFigures trial{r,
                            f,
@@ -93,6 +101,7 @@ std::vector<CrossValidated> cross_validate(const ReportInput& input, const Study
         of.trials.push_back(std::move(trial));
       }
     }
+    failed.warn(options);
     for (const auto& [key, value] : correct) of.correct.push_back(value);
     // Only where both have scored every input as often.
     const std::size_t trials = options.repeats * options.folds;

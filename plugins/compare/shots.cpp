@@ -46,15 +46,19 @@ std::vector<LearningCurve> learning_curves(const ReportInput& input, const Study
       } else {
         tell_about_few(inputs, pool, *shots, p, options);
       }
+      FailedTrials failed;
       for (std::size_t d = 0; shots && d < options.draws; ++d) {
         const Drawing drawing(inputs, options.seed + d);
         Trials::Rows rows = drawing.divide(drawing.take(pool, *shots), options.val_share);
         rows.score = test;
-        const auto result = try_fit(input, options, p.learner, rows);
+        const auto result = failed.fit(
+            input, p.learner, rows,
+            "draw " + std::to_string(d + 1) + " of " + std::to_string(*shots) + " inputs of each class");
         if (!result) continue;
         point.trials.push_back(
             {d, 0, rows.train.size(), rows.val.size(), figures(p, result->scores, "test"), result->seconds});
       }
+      failed.warn(options);
       curve.points.push_back(std::move(point));
     }
     out.push_back(std::move(curve));

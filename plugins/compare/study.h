@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,15 +39,23 @@ Spread spread_of(const std::vector<TrialFigures>& trials, double Figures::*figur
 
 struct CrossValidated {
   std::string learner;
-  std::vector<TrialFigures> trials;
+  std::vector<TrialFigures> trials;    ///< Without those that failed.
   std::vector<double> correct;         ///< Of every input, by key: mean over the repeats.
   std::optional<Interval> difference;  ///< Of accuracy, against the first learner.
 };
 
-/// A trial that may fail: too few inputs of a class, for one. Then `warn` hears why, and there is no result.
-/// Throws Error("interrupted").
-std::optional<Trials::Result> try_fit(const ReportInput& input, const StudyOptions& options,
-                                      const std::string& learner, const Trials::Rows& rows);
+/// Trials that failed: too few inputs of a class, for example. They are left out of the scores.
+class FailedTrials {
+ public:
+  /// Nothing where the trial failed. Throws Error("interrupted"), and what another trial would meet, too.
+  std::optional<Trials::Result> fit(const ReportInput& input, const std::string& learner,
+                                    const Trials::Rows& rows, const std::string& trial);
+  /// One warning for each reason, with the trials that failed for it.
+  void warn(const StudyOptions& options) const;
+
+ private:
+  std::map<std::string, std::string> trials_;  // by reason
+};
 
 /// Folds are the same for all learners, whose tables may lack an input of the others: those that all have
 /// take part. Throws Error("interrupted").
@@ -54,7 +63,7 @@ std::vector<CrossValidated> cross_validate(const ReportInput& input, const Study
 
 struct CurvePoint {
   std::optional<std::size_t> shots;
-  std::vector<TrialFigures> trials;  ///< One for each draw.
+  std::vector<TrialFigures> trials;  ///< One for each draw, without those that failed.
 };
 struct LearningCurve {
   std::string learner;

@@ -37,6 +37,11 @@ double mean_seconds(const std::vector<TrialFigures>& trials) {
   return sum;
 }
 
+/// "3 of 4" where trials have failed.
+std::string count_of(std::size_t done, std::size_t wanted) {
+  return done == wanted ? std::to_string(done) : fmt::format("{} of {}", done, wanted);
+}
+
 Value to_value(const Spread& s) {
   Value v = Value::map();
   v["mean"] = s.mean;
@@ -71,13 +76,23 @@ std::string to_text(const Comparison& c) {
   }
   if (!c.folds.empty()) {
     TextTable table;
-    table.add({"", "accuracy", balanced, "log loss", "seconds", "from " + c.against + " (" + sure + ")"});
-    for (const CrossValidated& l : c.folds)
-      table.add({l.learner, with_deviation(spread_of(l.trials, &Figures::accuracy)),
-                 with_deviation(spread_of(l.trials, &Figures::balanced)),
-                 with_deviation(spread_of(l.trials, &Figures::log_loss)),
-                 fmt::format("{:.2f}", mean_seconds(l.trials)),
-                 l.difference ? with_interval(*l.difference) : ""});
+    const std::size_t trials = c.options.repeats * c.options.folds;
+    const bool failed = std::any_of(c.folds.begin(), c.folds.end(),
+                                    [&](const CrossValidated& l) { return l.trials.size() < trials; });
+    std::vector<std::string> head{"",         "accuracy", balanced,
+                                  "log loss", "seconds",  "from " + c.against + " (" + sure + ")"};
+    if (failed) head.insert(head.begin() + 1, "folds");
+    table.add(std::move(head));
+    for (const CrossValidated& l : c.folds) {
+      std::vector<std::string> line{l.learner,
+                                    with_deviation(spread_of(l.trials, &Figures::accuracy)),
+                                    with_deviation(spread_of(l.trials, &Figures::balanced)),
+                                    with_deviation(spread_of(l.trials, &Figures::log_loss)),
+                                    fmt::format("{:.2f}", mean_seconds(l.trials)),
+                                    l.difference ? with_interval(*l.difference) : ""};
+      if (failed) line.insert(line.begin() + 1, count_of(l.trials.size(), trials));
+      table.add(std::move(line));
+    }
     out += fmt::format("\ncross-validation, {} x {} folds of {} inputs\n{}", c.options.repeats,
                        c.options.folds, inputs_of(c), table.print());
   }
@@ -90,7 +105,11 @@ std::string to_text(const Comparison& c) {
       std::vector<std::string> cells = {l.learner};
       for (const CurvePoint& p : l.points) {
         const double mean = spread_of(p.trials, &Figures::accuracy).mean;
-        cells.push_back(std::isnan(mean) ? "-" : fmt::format("{:.4f}", mean));
+        const std::size_t wanted = p.shots ? c.options.draws : 1;
+        cells.push_back(std::isnan(mean) ? "-"
+                        : p.trials.size() == wanted
+                            ? fmt::format("{:.4f}", mean)
+                            : fmt::format("{:.4f} ({})", mean, count_of(p.trials.size(), wanted)));
       }
       table.add(std::move(cells));
     }
@@ -116,16 +135,19 @@ Value to_value(const Comparison& c) {
     cv["inputs"] = static_cast<std::int64_t>(inputs_of(c));
     for (const CrossValidated& l : c.folds) {
       Value& of = cv["learners"][l.learner];
+      of["trials"] = static_cast<std::int64_t>(l.trials.size());
       of["accuracy"] = to_value(spread_of(l.trials, &Figures::accuracy));
       of[balanced] = to_value(spread_of(l.trials, &Figures::balanced));
       of["log_loss"] = to_value(spread_of(l.trials, &Figures::log_loss));
       if (l.difference) of["accuracy_against"] = to_value(*l.difference);
     }
-    // NaN is worse than anything: a learner that failed in every trial is not the best.
+    // NaN is worse than anything: a learner that failed in every trial is not the best. Fewer folds may be
+    // easier ones.
     const auto accuracy = [](const CrossValidated& l) {
       return l.trials.empty() ? -1 : spread_of(l.trials, &Figures::accuracy).mean;
     };
     const auto best = std::max_element(c.folds.begin(), c.folds.end(), [&](const auto& a, const auto& b) {
+      if (a.trials.size() != b.trials.size()) return a.trials.size() < b.trials.size();
       return accuracy(a) != accuracy(b) ? accuracy(a) < accuracy(b)
                                         : spread_of(a.trials, &Figures::log_loss).mean >
                                               spread_of(b.trials, &Figures::log_loss).mean;
@@ -139,6 +161,7 @@ Value to_value(const Comparison& c) {
       for (const CurvePoint& p : l.points) {
         Value point = Value::map();
         point["shots"] = p.shots ? Value(static_cast<std::int64_t>(*p.shots)) : Value("all");
+        point["trials"] = static_cast<std::int64_t>(p.trials.size());
         point["accuracy"] = to_value(spread_of(p.trials, &Figures::accuracy));
         point[balanced] = to_value(spread_of(p.trials, &Figures::balanced));
         point["log_loss"] = to_value(spread_of(p.trials, &Figures::log_loss));

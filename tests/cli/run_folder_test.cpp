@@ -204,6 +204,38 @@ TEST_F(RunFolderProgram, TwoRunsOfOneNameAtOnceDoNotMix) {
   }
 }
 
+TEST_F(RunFolderProgram, TheSameCrossValidationTwiceAtOnceHasAllFoldsInBoth) {
+  const std::string config =
+      kLearners + std::string(
+                      "  probe: {plugin: linear_probe, from: rows, with: {c: [0.001, 0.1]}}\n"
+                      "  report: {plugin: evaluate, from: [near, probe]}\n"
+                      "  cmp: {plugin: compare, from: [near, probe], with: {cv: 4, on_test: false}}\n");
+  ASSERT_EQ(run(config, {"--out", "whole"}).exit_code, 0);
+  const std::string folds = slurp(folder_ / "whole/reports/cmp/folds.csv");
+  EXPECT_EQ(std::count(folds.begin(), folds.end(), '\n'), 9);
+  const TempFolder output;
+  const pid_t first = start_program(output, arguments(config), folder_.path());
+  // It is held where it has begun to learn; another comes and goes meanwhile.
+  const auto begun = [&] {
+    std::error_code none;
+    for (const auto& entry : fs::directory_iterator(folder_ / "runs", none))
+      if (fs::exists(entry.path() / "predictions/near.csv")) return true;
+    siginfo_t info{};
+    return ::waitid(P_PID, static_cast<id_t>(first), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == first;
+  };
+  while (!begun()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  ::kill(first, SIGSTOP);
+  // Whoever renames holds the lock of the place: the other would wait for it.
+  if (fs::exists(folder_ / "runs/.photos.lock")) ::kill(first, SIGCONT);
+  const ProgramResult second = run(config);
+  ::kill(first, SIGCONT);
+  EXPECT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_EQ(wait_for(output, first).exit_code, 0);
+  for (const char* of : {"runs/photos", "runs/photos.1"})
+    EXPECT_EQ(slurp(folder_ / of / "reports/cmp/folds.csv"), folds) << of;
+}
+
 TEST_F(RunFolderProgram, AnInterruptedTrainingGoesOnToTheSameBits) {
   if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "this build has no LibTorch";
   const std::string config =
@@ -235,7 +267,10 @@ TEST_F(RunFolderProgram, AnInterruptedTrainingGoesOnToTheSameBits) {
     EXPECT_EQ(fs::exists(folder_ / "runs/training.interrupted/status.json"), signal == SIGINT);
     ASSERT_FALSE(checkpoint(folder_ / "runs").empty());
     EXPECT_EQ(run(config).exit_code, 0);
-    EXPECT_THAT(names("runs"), ElementsAre("training"));
+    if (signal == SIGKILL)
+      EXPECT_THAT(names("runs"), ElementsAre("training", "training.failed"));
+    else
+      EXPECT_THAT(names("runs"), ElementsAre("training"));
     for (const char* file :
          {"models/net/weights.safetensors", "predictions/net.csv", "work/net/weights.safetensors"})
       EXPECT_EQ(slurp(folder_ / "runs/training" / file), slurp(folder_ / "whole" / file)) << file;

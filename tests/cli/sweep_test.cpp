@@ -207,7 +207,8 @@ TEST_F(SweepTest, AnInterruptedSweepGoesOn) {
   ::kill(pid, SIGTERM);
   const ProgramResult cut = wait_for(folder_, pid);
   EXPECT_EQ(cut.exit_code, 143);
-  EXPECT_THAT(cut.out, ContainsRegex("interrupted: [12] of 3 combinations are finished\nto go on: .*--grid"));
+  EXPECT_THAT(cut.out,
+              ContainsRegex("interrupted: [12] of 3 combinations are finished\nresume with: .*--grid"));
   EXPECT_THAT(cut.out, Not(HasSubstr("best")));
   const ProgramResult rest = run_program(arguments);
   EXPECT_EQ(rest.exit_code, 0) << rest.err;

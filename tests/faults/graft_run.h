@@ -19,7 +19,8 @@ class GraftRun {
  public:
   static constexpr std::size_t kRows = 3000, kValues = 128, kClasses = 3;
 
-  GraftRun() {
+  /// `more`: further stages.
+  explicit GraftRun(const std::string& more = {}) {
     Random random(7);
     std::vector<float> features;
     std::vector<std::int64_t> labels, splits;
@@ -42,13 +43,19 @@ class GraftRun {
                             "  features: {plugin: table_file, with: {files: features.h5}}\n"
                             "  rows: {plugin: feature_table, from: features}\n"
                             "  knn: {plugin: knn, from: rows}\n"
-                            "  report: {plugin: evaluate, from: knn}\n");
+                            "  report: {plugin: evaluate, from: knn}\n" +
+                                more);
   }
 
   pid_t start(const TempFolder& output, const std::string& out, const std::string& store,
               const std::vector<std::string>& environment = {},
               const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> arguments{"run", config_, "--quiet", "--out", out, "--store", store};
+    return start_command(output, "run", out, store, environment, more);
+  }
+  pid_t start_command(const TempFolder& output, const std::string& command, const std::string& out,
+                      const std::string& store, const std::vector<std::string>& environment,
+                      const std::vector<std::string>& more) const {
+    std::vector<std::string> arguments{command, config_, "--quiet", "--out", out, "--store", store};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return start_program(output, arguments, inputs_.path(), environment);
   }
@@ -68,7 +75,7 @@ class GraftRun {
   /// what was reused, predictions, models, and the list of inputs.
   static std::map<std::string, std::string> outcome(const std::filesystem::path& out) {
     std::map<std::string, std::string> files;
-    for (const char* folder : {"predictions", "models", "neighbours"}) {
+    for (const char* folder : {"predictions", "models", "neighbours", "reports"}) {
       std::error_code none;
       for (std::filesystem::recursive_directory_iterator it(out / folder, none), end; it != end; ++it)
         // A kill may leave a half-written file under a temporary name beside the one that it was to become.

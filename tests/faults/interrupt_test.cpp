@@ -77,7 +77,7 @@ TEST_F(InterruptTest, TheFirstSignalDrainsAndTheNextRunGoesOn) {
     const ProgramResult cut = wait_for(folder_, pid);
     EXPECT_LT(Clock::now() - before, std::chrono::seconds(6));
     EXPECT_EQ(cut.exit_code, 128 + signal);
-    EXPECT_THAT(cut.out, HasSubstr("rows are saved\nto go on: "));
+    EXPECT_THAT(cut.out, HasSubstr("rows are saved\nresume with: "));
     const ProgramResult rest = wait_for(folder_, start("r", store));
     EXPECT_EQ(rest.exit_code, 0) << rest.err;
     json got = results("r");
@@ -157,7 +157,9 @@ TEST_F(InterruptTest, AStageThatDoesNotReturnCannotHoldUpTheExit) {
   const ProgramResult r = wait_for(folder_, pid);
   EXPECT_EQ(r.exit_code, 130);
   EXPECT_LT(Clock::now() - before, std::chrono::milliseconds(5500));
-  EXPECT_THAT(r.err, HasSubstr("still computing after 4 s; what was finished is saved"));
+  EXPECT_THAT(r.err,
+              HasSubstr("still computing after 4 s\nwhat was finished is saved\nwhat the run had is in " +
+                        (folder_ / "r.interrupted").string() + "\nresume with: "));
   // The fifty that were finished are not computed again.
   const auto quick = folder_.write("quick.yaml", slow(0));
   const ProgramResult rest =

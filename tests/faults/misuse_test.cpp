@@ -234,6 +234,24 @@ TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {
                 ":10:3): called exit(); a plugin reports an error by throwing graft::Error, in report\n"));
 }
 
+TEST(Misuse, TheLogOfARunThatCrashedIsWhereTheMessageSays) {
+  if (!kCrashes) GTEST_SKIP() << "a sanitizer reports crashes itself";
+  const TempFolder folder;
+  const auto run = [&](const std::string& does) {
+    const auto path = folder.write("config.yaml", config("learner", "fit", does));
+    return run_program(
+        {"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out", folder / "r", "--store", folder / "s"});
+  };
+  const ProgramResult crashed = run("segv");
+  EXPECT_EQ(crashed.exit_code, 1);
+  EXPECT_THAT(crashed.err,
+              ::testing::ContainsRegex("in fit\nwhat the run had is in " + folder.path().string() +
+                                       "/[.]r[.]run-[^ ]+; the next run of the name moves it to " +
+                                       (folder / "r.failed").string() + "\n"));
+  EXPECT_EQ(run("").exit_code, 0);
+  EXPECT_THAT(slurp(folder / "r.failed/log.txt"), HasSubstr("collector: 30 rows (30 computed, 0 reused)"));
+}
+
 TEST(Misuse, RowsOfARunThatIsEndedForAHangAreNotComputedAgain) {
   const TempFolder folder;
   const auto run = [&](const std::string& does) {
@@ -245,7 +263,10 @@ TEST(Misuse, RowsOfARunThatIsEndedForAHangAreNotComputedAgain) {
   EXPECT_EQ(hung.exit_code, 1);
   EXPECT_THAT(hung.err,
               HasSubstr("): fit has not returned, and nothing has finished for 1 s (run.stall_limit)\n"));
-  EXPECT_THAT(hung.err, HasSubstr("what was finished is saved\nresume with: "));
+  EXPECT_THAT(hung.err, HasSubstr("what was finished is saved\nwhat the run had is in " +
+                                  (folder / "r.failed").string() + "\nresume with: "));
+  EXPECT_THAT(slurp(folder / "r.failed/log.txt"), HasSubstr("error: stage 'learner' "));
+  EXPECT_THAT(slurp(folder / "r.failed/status.json"), HasSubstr("fit has not returned"));
   const ProgramResult well = run("");
   EXPECT_EQ(well.exit_code, 0) << well.err;
   EXPECT_THAT(well.err, HasSubstr("collector: 30 rows (0 computed, 30 reused)"));

@@ -110,7 +110,7 @@ struct Flow::Impl {
   void fail_by_exception(std::size_t stage, const char* function) {
     try {
       throw_as_stage_error(labels[stage], function);
-    } catch (const StageError& e) {
+    } catch (const Error& e) {
       fail(e.what());
     } catch (...) {  // not even memory for a text; run() has one
       fail({});

@@ -13,9 +13,12 @@
 #include <mutex>
 #include <new>
 #include <set>
+#include <system_error>
 #include <typeinfo>
 
 #include <fmt/format.h>
+
+#include "store/files.h"
 
 namespace graft {
 namespace {
@@ -211,13 +214,23 @@ std::string text_of_exception(const char* function) {
   }
 }
 
+bool ends_the_run(const std::exception& e) noexcept {
+  if (dynamic_cast<const FatalError*>(&e) != nullptr) return true;
+  const auto* system = dynamic_cast<const std::system_error*>(&e);
+  if (system == nullptr) return false;
+  const std::error_category& category = system->code().category();
+  return (category == std::generic_category() || category == std::system_category()) &&
+         is_out_of_disk(system->code().value());
+}
+
 void throw_as_stage_error(const char* label, const char* function) {
   try {
     throw;
   } catch (const StageError& e) {
     if (e.label() == label) throw;  // labels are kept once
     throw StageError(label, e.what());
-  } catch (const FatalError& e) {  // stays what it is: a trial that fails so ends the run
+  } catch (const std::exception& e) {
+    if (!ends_the_run(e)) throw StageError(label, text_of_exception(function));
     throw FatalError(std::string(e.what()).starts_with(label) ? e.what()
                                                               : fmt::format("{}: {}", label, e.what()));
   } catch (...) {

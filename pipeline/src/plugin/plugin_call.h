@@ -68,7 +68,10 @@ class GRAFT_API StageError : public Error {
 /// The exception that is being handled, in words: its text, or its type where it has none. `function` is what
 /// threw it. Lets the unwinding of a thread that is being cancelled pass.
 GRAFT_API std::string text_of_exception(const char* function);
-/// Throws what is being handled as a StageError.
+/// Whether the exception is of those that whatever comes next would meet, too: a FatalError, or what the
+/// standard library throws where a disk is full.
+GRAFT_API bool ends_the_run(const std::exception& e) noexcept;
+/// Throws what is being handled as a StageError; as a FatalError where ends_the_run().
 [[noreturn]] GRAFT_API void throw_as_stage_error(const char* label, const char* function);
 
 /// Calls a function of a plugin. Whatever it throws becomes an Error that names the stage.

@@ -51,6 +51,7 @@ class Line {
 };
 
 std::atomic<pid_t> g_reporter{0};
+std::atomic<const char*> g_hint{nullptr};
 
 /// "error: stage 'a' (p, c.yaml:3:3), item 'x': <what>, in apply": one line, by the first thread that gets
 /// here; the others wait for the end.
@@ -72,6 +73,7 @@ std::atomic<pid_t> g_reporter{0};
   } else {
     line << what << ", outside of any plugin: this is a bug in graft, please report it";
   }
+  if (const char* hint = g_hint.load()) line << "\n" << hint;
   line.write();
   ::_exit(1);
 }
@@ -129,6 +131,10 @@ void install_crash_report() {
   action.sa_flags = SA_ONSTACK;
   for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::sigaction(number, &action, nullptr);
   std::set_terminate(on_terminate);
+}
+
+void set_crash_hint(const char* text) noexcept {
+  g_hint.store(text);
 }
 
 void watch_exit() {

@@ -10,6 +10,10 @@ namespace graft {
 /// safe, as they are from SIGKILL. Does nothing in a build with a sanitizer, which reports crashes itself.
 GRAFT_API void install_crash_report();
 
+/// A second line, behind the one of a crash: where the log of the run is. Null: no run. `text` must live for
+/// ever.
+GRAFT_API void set_crash_hint(const char* text) noexcept;
+
 /// A plugin that calls exit() ends the run with exit code 1 and a line that names it. To be called again
 /// after a plugin was loaded, whose exit handlers would run before.
 GRAFT_API void watch_exit();

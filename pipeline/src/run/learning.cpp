@@ -205,7 +205,7 @@ class Learning::RunTrials final : public Trials {
           known != nullptr && known->label() == learning_.factory_.label(stage) ? known->text()
                                                                                 : std::string(e.what()));
       // A full disk ends the run; a report may live with a trial that failed.
-      if (dynamic_cast<const FatalError*>(&e) != nullptr)
+      if (ends_the_run(e))
         throw FatalError(fmt::format("{}: {}", learning_.plan_.stages[stage].label(), text));
       throw StageError(learning_.factory_.label(stage), text);
     }

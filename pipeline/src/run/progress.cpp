@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <future>
 
 #include <fmt/format.h>
 
@@ -11,6 +12,7 @@ namespace {
 
 /// A drained run commits within a moment; one that still computes after this leaves with what is committed.
 constexpr std::chrono::milliseconds kDrainLimit{4000};
+constexpr std::chrono::milliseconds kLeaveLimit{2000};
 
 }  // namespace
 
@@ -68,8 +70,16 @@ void Monitor::work() {
   if (drawn_ && style_.terminal) draw(true);
 }
 
-DrainDeadline::DrainDeadline(Signals& signals, LogLevel level, std::function<void()> save)
-    : signals_(signals), level_(level), save_(std::move(save)), thread_([this] { work(); }) {}
+std::string text_within(std::chrono::milliseconds limit, std::function<std::string()> body) {
+  std::packaged_task<std::string()> task(std::move(body));
+  std::future<std::string> text = task.get_future();
+  std::thread(std::move(task)).detach();
+  if (text.wait_for(limit) == std::future_status::ready) return text.get();
+  return "the disk does not answer: what was not saved before is lost\n";
+}
+
+DrainDeadline::DrainDeadline(Signals& signals, LogLevel level, std::function<std::string()> leave)
+    : signals_(signals), level_(level), leave_(std::move(leave)), thread_([this] { work(); }) {}
 
 DrainDeadline::~DrainDeadline() {
   {
@@ -93,9 +103,7 @@ void DrainDeadline::work() {
         print_to_terminal(
             "\ninterrupted: finishing what is under way and saving it (again: leave at once)\n");
     } else if (now - interrupted_at > kDrainLimit) {
-      save_();
-      print_to_terminal(
-          "still computing after 4 s; what was finished is saved, run the same command again to go on\n");
+      print_to_terminal("still computing after 4 s\n" + text_within(kLeaveLimit, leave_));
       ::_exit(signals_.exit_code());
     }
   }

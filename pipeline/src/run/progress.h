@@ -61,8 +61,8 @@ class Monitor {
 /// was computed.
 class DrainDeadline {
  public:
-  /// `save` commits what can be committed; it is called from the deadline's own thread.
-  DrainDeadline(Signals& signals, LogLevel level, std::function<void()> save);
+  /// `leave` saves what can be saved and returns what to print; it is called from a thread of its own.
+  DrainDeadline(Signals& signals, LogLevel level, std::function<std::string()> leave);
   ~DrainDeadline();
 
  private:
@@ -70,7 +70,7 @@ class DrainDeadline {
 
   Signals& signals_;
   const LogLevel level_;
-  const std::function<void()> save_;
+  const std::function<std::string()> leave_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stop_ = false;
@@ -81,6 +81,9 @@ class DrainDeadline {
 GRAFT_API std::string stage_snapshot(const Plan& plan, const Meter& meter);
 /// "0.2 s", "59 s", "1:00", "2:00:00".
 std::string duration_in_words(double seconds);
+/// The text of a function that runs in a thread of its own; where it takes longer than `limit`, for a disk
+/// that does not answer, a text that says so. To be followed by _exit(): the thread is left alone then.
+std::string text_within(std::chrono::milliseconds limit, std::function<std::string()> body);
 /// To stderr, at once.
 void print_to_terminal(const std::string& text);
 

@@ -36,6 +36,8 @@ constexpr std::array<std::string_view, 11> kWritten = {
     "config.yaml", "inputs.csv",   "log.txt", "manifest.json", "models",         "neighbours",
     "predictions", "results.json", "reports", "status.json",   "sweep_done.json"};
 constexpr const char* kWork = "work";
+constexpr const char* kStatus = "status.json";
+constexpr const char* kLog = "log.txt";
 
 bool is_written_by_graft(const fs::path& entry) {
   const std::string name = entry.filename().string();
@@ -71,10 +73,17 @@ std::optional<std::string> text_in(const fs::path& file, const char* key) {
   }
 }
 
+[[noreturn]] void fail(const std::string& text, int error) {
+  if (is_out_of_disk(error)) throw FatalError(text);
+  throw Error(text);
+}
+
 void rename_folder(const fs::path& from, const fs::path& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0)
-    throw Error(fmt::format("cannot rename {} to {}: {}", from.string(), to.string(),
-                            std::generic_category().message(errno)));
+  if (::rename(from.c_str(), to.c_str()) == 0) return;
+  const int error = errno;
+  fail(fmt::format("cannot rename {} to {}: {}", from.string(), to.string(),
+                   std::generic_category().message(error)),
+       error);
 }
 
 enum class LockState { Mine, Busy, None };
@@ -117,7 +126,7 @@ class RunFolder::PlaceLock {
       : path_(place.parent_path() / fmt::format(".{}.lock", place.filename().string())) {
     for (;;) {
       file_ = FileHandle(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-      if (!file_) throw Error(file_error("create", path_, errno));
+      if (!file_) fail(file_error("create", path_, errno), errno);
       while (::flock(file_.get(), LOCK_EX) != 0)
         if (errno != EINTR) return;
       // The holder before has removed it: another file may have the name by now.
@@ -151,9 +160,15 @@ RunFolder::RunFolder(fs::path place, Options options)
   if (!parent.empty()) make_folders(parent);
   const PlaceLock lock(place_);
   path_ = parent / fmt::format(".{}.run-{}", name(), attempt_);
-  if (::mkdir(path_.c_str(), 0777) != 0) throw Error(file_error("make the folder", path_, errno));
+  if (::mkdir(path_.c_str(), 0777) != 0) fail(file_error("make the folder", path_, errno), errno);
   lock_ = FileHandle(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (lock_) try_lock(lock_);
+  // Whatever becomes of the run, and however full the disk is then: this names the folder as one of graft's.
+  Value status = Value::map();
+  status["status"] = "running";
+  status["folder"] = name();
+  status["attempt"] = attempt_;
+  write_file_atomically(path_ / kStatus, status.to_json_pretty());
   recover();
 }
 
@@ -253,15 +268,15 @@ void RunFolder::recover() {
       continue;
     }
     take_work(folder);
-    remove(folder);
+    keep_as_failed(folder);
   }
   if (const fs::path interrupted = with_suffix(".interrupted");
-      text_in(interrupted / "status.json", "folder") == name()) {
+      text_in(interrupted / kStatus, "folder") == name()) {
     take_work(interrupted);
     // The checkpoints of stages that this config has not wait for one that has them.
     if (foreign_in(interrupted).empty() && !is_there(interrupted / kWork)) remove(interrupted);
   }
-  if (const fs::path failed = failed_place(); text_in(failed / "status.json", "folder") == name())
+  if (const fs::path failed = failed_place(); text_in(failed / kStatus, "folder") == name())
     take_work(failed);
   share_work(place_);
 }
@@ -298,6 +313,29 @@ void RunFolder::remove(const fs::path& folder) const {
   if (::rename(folder.c_str(), trash.c_str()) == 0) fs::remove_all(trash, ignored);
 }
 
+/// The folder of a process that died without a word becomes `<place>.failed`, for its log; unless there is no
+/// log, or one of a later run is there.
+void RunFolder::keep_as_failed(const fs::path& folder) noexcept try {
+  std::error_code error;
+  const auto ended = fs::last_write_time(folder / kLog, error);
+  const auto later = fs::last_write_time(failed_place() / kLog, error);
+  if (!is_there(folder / kLog) || is_there(folder / "manifest.json") ||
+      (is_there(failed_place() / kLog) && later > ended)) {
+    remove(folder);
+    return;
+  }
+  Value status = Value::map();
+  status["status"] = "failed";
+  status["folder"] = name();
+  status["error"] = "the process ended before it could say why: a crash, a kill or a power cut";
+  try {
+    write_file_atomically(folder / kStatus, status.to_json_pretty());
+  } catch (const Error&) {  // no room for it, maybe: it says "running"
+  }
+  move_aside(folder, "failed");
+} catch (const std::exception&) {  // the next run tries again
+}
+
 /// Makes a folder `<place>.1` and moves the earlier runs up; those of more than `keep` go. What cannot be
 /// renamed keeps its name: the next run tries again.
 void RunFolder::keep_as_earlier(const fs::path& folder) noexcept try {
@@ -326,7 +364,10 @@ void RunFolder::keep_as_earlier(const fs::path& folder) noexcept try {
 }
 
 void RunFolder::complete() {
+  const std::lock_guard running(mutex_);
+  if (aside_) throw Error(fmt::format("{}: the run was ended before it was complete", shown_.string()));
   const PlaceLock lock(place_);
+  ::unlink((path_ / kStatus).c_str());
   fs::path former;
   if (!is_there(place_)) {
     rename_folder(path_, place_);
@@ -338,10 +379,10 @@ void RunFolder::complete() {
     if (::rename(path_.c_str(), place_.c_str()) != 0) {
       const int reason = errno;
       rename_folder(former, place_);
-      throw Error(file_error("rename the run's folder to", place_, reason));
+      fail(file_error("rename the run's folder to", place_, reason), reason);
     }
   } else {
-    throw Error(file_error("replace", place_, errno));
+    fail(file_error("replace", place_, errno), errno);
   }
   path_ = place_;
   if (!former.empty()) keep_as_earlier(former);
@@ -351,28 +392,51 @@ void RunFolder::complete() {
   }
 }
 
+/// Renames a folder to `<place>.<suffix>`, in place of what graft has put there before. Throws Error.
+fs::path RunFolder::move_aside(const fs::path& folder, const std::string& suffix) const {
+  for (std::size_t n = 0;; ++n) {
+    const fs::path target = with_suffix(n == 0 ? "." + suffix : fmt::format(".{}.{}", suffix, n));
+    const bool own = text_in(target / kStatus, "folder") == name() && foreign_in(target).empty();
+    if (is_there(target) && !own) continue;
+    if (is_there(target)) remove(target);
+    rename_folder(folder, target);
+    return target;
+  }
+}
+
 fs::path RunFolder::set_aside(const std::string& suffix) noexcept try {
-  if (is_complete()) return path_;
+  const std::lock_guard running(mutex_);
+  if (is_complete() || aside_) return path_;
   std::optional<PlaceLock> lock;
   try {
     lock.emplace(place_);
   } catch (const Error&) {  // no room for it, maybe: a rename needs none
   }
-  for (std::size_t n = 0;; ++n) {
-    const fs::path target = with_suffix(n == 0 ? "." + suffix : fmt::format(".{}.{}", suffix, n));
-    const bool own = text_in(target / "status.json", "folder") == name() && foreign_in(target).empty();
-    if (is_there(target) && !own) continue;
-    if (is_there(target)) remove(target);
-    rename_folder(path_, target);
-    return path_ = target;
+  path_ = move_aside(path_, suffix);
+  aside_ = true;
+  return path_;
+} catch (const std::exception&) {
+  return path_;
+}
+
+fs::path RunFolder::abandon(const std::string& suffix, std::string_view status) noexcept try {
+  const std::lock_guard running(mutex_);
+  if (is_complete() || aside_) return path_;
+  aside_ = true;
+  std::optional<PlaceLock> lock;
+  try {
+    write_file_atomically(path_ / kStatus, status);
+    lock.emplace(place_);
+  } catch (const Error&) {  // no room for them, maybe
   }
+  return move_aside(path_, suffix);
 } catch (const std::exception&) {
   return path_;
 }
 
 void RunFolder::discard(const fs::path& place) {
   std::error_code ignored;
-  if (!is_there(place / "manifest.json") && !is_there(place / "status.json")) return;
+  if (!is_there(place / "manifest.json") && !is_there(place / kStatus)) return;
   if (!foreign_in(place).empty()) return;
   const fs::path trash =
       place.parent_path() / fmt::format(".{}.run-{}{}", place.filename().string(), new_attempt(), kTrash);

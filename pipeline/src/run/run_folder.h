@@ -2,7 +2,9 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "store/files.h"
@@ -14,7 +16,8 @@ namespace graft {
 /// complete. The run before becomes `<place>.1`, that before it `<place>.2`, and so on.
 ///
 /// A process holds flock on its hidden folder for as long as it lives. What dead processes have left is
-/// cleaned up by the next run of the place; it continues their training checkpoints (`work/`). All renames
+/// cleaned up by the next run of the place: it continues their training checkpoints (`work/`), and the folder
+/// of the latest, with its log, becomes `<place>.failed`. All renames
 /// and removals beside a place happen under the lock `.<name>.lock`, so that any number of runs may share
 /// one place. A kill at any moment leaves the former complete run at `place`, or the new one.
 ///
@@ -28,9 +31,9 @@ class GRAFT_API RunFolder {
     std::vector<std::string> learners;  ///< Stages whose checkpoints are of use.
   };
 
-  /// Makes the hidden folder. Throws Error where a folder cannot be made, and where `place` is no folder,
-  /// holds files that graft did not write, or cannot be replaced (the working directory; a folder that holds
-  /// the store).
+  /// Makes the hidden folder, with a status.json in it. Throws Error where a folder cannot be made, and where
+  /// `place` is no folder, holds files that graft did not write, or cannot be replaced (the working
+  /// directory; a folder that holds the store).
   RunFolder(std::filesystem::path place, Options options);
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
@@ -48,10 +51,13 @@ class GRAFT_API RunFolder {
   /// name() as `folder`. Throws Error; then nothing has changed.
   void complete();
 
-  /// Renames the folder to `<place><suffix>` ("failed", "interrupted"), in place of the former one, and
+  /// Renames the folder to `<place>.<suffix>` ("failed", "interrupted"), in place of the former one, and
   /// returns that path; where that is not possible, where it is now. status.json must name name() as
   /// `folder`.
   std::filesystem::path set_aside(const std::string& suffix) noexcept;
+  /// The same from another thread, for a run that hangs: writes status.json first. Should the run wake up,
+  /// complete() fails.
+  std::filesystem::path abandon(const std::string& suffix, std::string_view status) noexcept;
 
   /// Last component of `place`.
   std::string name() const { return place_.filename().string(); }
@@ -66,6 +72,8 @@ class GRAFT_API RunFolder {
   void check_place() const;
   bool is_earlier_run(const std::filesystem::path& folder) const;
   void recover();
+  void keep_as_failed(const std::filesystem::path& folder) noexcept;
+  std::filesystem::path move_aside(const std::filesystem::path& folder, const std::string& suffix) const;
   std::vector<std::filesystem::path> work_in(const std::filesystem::path& folder) const;
   void take_work(const std::filesystem::path& from);
   void share_work(const std::filesystem::path& from);
@@ -77,7 +85,9 @@ class GRAFT_API RunFolder {
   Options options_;
   std::string attempt_;
   std::filesystem::path path_;
-  FileHandle lock_;  ///< Of path_.
+  FileHandle lock_;   ///< Of path_.
+  std::mutex mutex_;  ///< Of path_ against abandon(), and of aside_.
+  bool aside_ = false;
 };
 
 }  // namespace graft

@@ -16,6 +16,7 @@
 
 #include "graph/check_output.h"
 #include "plugin/plugin_call.h"
+#include "run/crash_report.h"
 #include "run/leaks.h"
 #include "run/learning.h"
 #include "run/limits.h"
@@ -55,7 +56,14 @@ class Run {
         folder_(options.out.empty() ? fs::path("runs") / plan.name : options.out,
                 folder_options(plan, options)),
         log_(folder_.path() / "log.txt"),
-        factory_(plan, registry, [this](const std::string& text) { warn(text); }) {}
+        factory_(plan, registry, [this](const std::string& text) { warn(text); }) {
+    set_crash_hint(
+        keep_for_ever(fmt::format("what the run had is in {}; the next run of the name moves it to {}",
+                                  folder_.path().string(), folder_.failed_place().string())));
+  }
+  ~Run() { set_crash_hint(nullptr); }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
 
   RunOutcome go() {
     try {
@@ -64,6 +72,7 @@ class Run {
       fail("out of memory; lower run.memory or run.threads");
       throw;
     } catch (const std::exception& e) {
+      if (ends_the_run(e)) throw FatalError(fail(e.what()));
       throw Error(fail(e.what()));
     } catch (...) {
       fail("an exception that is not a std::exception");
@@ -78,12 +87,10 @@ class Run {
     make_folders(options_.store);
     DigestMemo memo(options_.store / "digests.memo");
     Workers workers(plan_.run.threads);
-    const auto save = [this] {
-      const std::lock_guard lock(current_mutex_);
-      if (current_ != nullptr) current_->commit_now();
-    };
-    deadline_.emplace(signals_, options_.style.level, save);
-    watchdog_.emplace(plan_, meter_, signals_, options_.command, save);
+    deadline_.emplace(signals_, options_.style.level,
+                      [this] { return abandon("interrupted", signals_.exit_code(), {}); });
+    watchdog_.emplace(plan_, meter_, signals_,
+                      [this](const std::string& error) { return abandon("failed", 1, error); });
     // What is wrong with a learner's files shows before hours of extraction, not after.
     for (std::size_t i = 0; i < plan_.stages.size(); ++i)
       if (const StageKind kind = plan_.stages[i].schema.kind;
@@ -253,8 +260,22 @@ class Run {
     return text;
   }
 
-  /// Renames the folder of a run that did not come to its end; what cannot be written is left out.
-  fs::path leave(const char* status, int exit_code, const std::string& error) {
+  /// From a thread of its own, when the process is about to be ended because the run hangs: saves the rows
+  /// and keeps the folder. Returns what to print. The list of inputs is left out: the run may be at it.
+  std::string abandon(const char* status, int exit_code, const std::string& error) {
+    const bool saved = [this] {
+      const std::lock_guard lock(current_mutex_);
+      return current_ == nullptr || current_->commit_now();
+    }();
+    if (!error.empty()) log_.add("error: " + error + "\n");
+    const fs::path now = folder_.abandon(status, status_of(status, exit_code, error).to_json_pretty());
+    return fmt::format("{}\nwhat the run had is in {}\nresume with: {}\n",
+                       saved ? "what was finished is saved"
+                             : "not all that was finished could be saved: the next run computes it again",
+                       now.string(), options_.command);
+  }
+
+  Value status_of(const char* status, int exit_code, const std::string& error) {
     Value v = Value::map();
     v["status"] = status;
     v["folder"] = folder_.name();
@@ -265,7 +286,14 @@ class Run {
     v["exit_code"] = exit_code;
     if (!error.empty()) v["error"] = error;
     v["warnings"] = Value::list();
+    const std::lock_guard lock(warnings_mutex_);
     for (const std::string& w : warnings_) v["warnings"].push(w);
+    return v;
+  }
+
+  /// Renames the folder of a run that did not come to its end; what cannot be written is left out.
+  fs::path leave(const char* status, int exit_code, const std::string& error) {
+    const Value v = status_of(status, exit_code, error);
     for (const auto& write : {std::function<void()>([&] {
                                 write_file_atomically(folder_.path() / "status.json", v.to_json_pretty());
                               }),
@@ -336,7 +364,7 @@ class Run {
     std::uint64_t rows = 0;
     for (const auto& stream : streams_)
       for (const RunTable& table : stream->tables()) rows += table.rows.size();
-    outcome.text = fmt::format("interrupted after {:.1f} s; {} rows are saved\nto go on: {}\n",
+    outcome.text = fmt::format("interrupted after {:.1f} s; {} rows are saved\nresume with: {}\n",
                                seconds_since(start), rows, options_.command);
     log_.add(outcome.text);
     leave("interrupted", outcome.exit_code, {});

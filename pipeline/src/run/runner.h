@@ -26,7 +26,8 @@ struct RunOutcome {
 
 /// Runs a plan: streams into tables, tables into learners, predictions into reports, and writes everything
 /// that a run leaves into a folder that becomes `out` when it is complete (RunFolder). Throws Error when the
-/// run fails; what it had is then in `<out>.failed`, after an interruption in `<out>.interrupted`.
+/// run fails, FatalError where another run would, too (a full disk); what it had is then in `<out>.failed`,
+/// after an interruption in `<out>.interrupted`.
 GRAFT_API RunOutcome run_plan(const Plan& plan, Registry& registry, const RunOptions& options,
                               Signals& signals);
 

@@ -195,9 +195,9 @@ std::vector<StreamRun::Survey> StreamRun::survey(
   return out;
 }
 
-void StreamRun::commit_now() noexcept {
+bool StreamRun::commit_now() noexcept {
   const std::lock_guard lock(writer_mutex_);
-  if (writer_) writer_->commit_now();
+  return !writer_ || writer_->commit_now();
 }
 
 bool StreamRun::has_all(const RunTable& table, const ListedInput& input) const {

@@ -71,8 +71,8 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   std::size_t done() const { return reused_inputs_ + finished_inputs_; }
   std::size_t reused() const { return reused_inputs_; }
   std::size_t rejected() const { return rejected_inputs_; }
-  /// Commits what has been computed so far. Any thread; never throws.
-  void commit_now() noexcept;
+  /// Commits what has been computed so far. False: not all of it could be, or not in time. Any thread.
+  bool commit_now() noexcept;
 
  private:
   std::shared_ptr<Origin> next() override;

@@ -235,6 +235,9 @@ class Sweep {
         done["exit_code"] = row.exit_code;
         write_file_atomically(at / kDone, done.to_json());
       }
+    } catch (const FatalError& e) {
+      if (signals_.interrupted()) return false;
+      stop_for_good(std::move(row), e.what());
     } catch (const std::exception& e) {
       if (signals_.interrupted()) return false;
       row.error = e.what();
@@ -242,6 +245,21 @@ class Sweep {
       RunFolder::discard(at);  // of a former sweep: the combination of this number has failed
     }
     return true;
+  }
+
+  /// The disk is full, for example: the combinations that are left would fail as well, and the user wants to
+  /// mend that first.
+  [[noreturn]] void stop_for_good(SweepRow row, const std::string& error) {
+    const std::size_t finished = rows_.size();
+    row.error = error;
+    row.learners.clear();
+    rows_.push_back(std::move(row));
+    try {
+      leave(best_of(rows_, options_.metric));
+    } catch (const Error&) {  // no room for them: those of the combination before stay
+    }
+    throw FatalError(fmt::format("{}\n{} of {} combinations are finished\nresume with: {}", error, finished,
+                                 runs_.size(), options_.run.command));
   }
 
   /// The tables so far.
@@ -258,7 +276,7 @@ class Sweep {
     const auto best = best_of(rows_, options_.metric);
     outcome.results = leave(best);
     if (!rows_.empty()) outcome.text = sweep_table(rows_, best) + "\n";
-    outcome.text += fmt::format("interrupted: {} of {} combinations are finished\nto go on: {}\n",
+    outcome.text += fmt::format("interrupted: {} of {} combinations are finished\nresume with: {}\n",
                                 rows_.size(), runs_.size(), options_.run.command);
     return outcome;
   }

@@ -14,6 +14,8 @@
 namespace graft {
 namespace {
 
+constexpr std::chrono::seconds kLeaveLimit{10};
+
 /// "stage 'tune' (finetune, a.yaml:9:3), item 'a.jpg': fit", each once.
 std::vector<std::string> running_calls() {
   std::vector<std::string> out;
@@ -27,14 +29,9 @@ std::vector<std::string> running_calls() {
 
 }  // namespace
 
-Watchdog::Watchdog(const Plan& plan, const Meter& meter, const Signals& signals, std::string command,
-                   std::function<void()> save)
-    : plan_(plan),
-      meter_(meter),
-      signals_(signals),
-      command_(std::move(command)),
-      save_(std::move(save)),
-      thread_([this] { work(); }) {}
+Watchdog::Watchdog(const Plan& plan, const Meter& meter, const Signals& signals,
+                   std::function<std::string(const std::string&)> leave)
+    : plan_(plan), meter_(meter), signals_(signals), leave_(std::move(leave)), thread_([this] { work(); }) {}
 
 Watchdog::~Watchdog() {
   {
@@ -78,16 +75,15 @@ void Watchdog::report() const {
 void Watchdog::end_run() const {
   const std::vector<std::string> calls = running_calls();
   const std::string limit = duration_in_words(*plan_.run.stall_limit);
-  print_to_terminal(
-      calls.empty()
-          ? fmt::format(
-                "\nerror: nothing has finished for {} (run.stall_limit), and no plugin is being called: "
-                "the disk may not answer\n",
-                limit)
-          : fmt::format("\nerror: {} has not returned, and nothing has finished for {} (run.stall_limit)\n",
-                        fmt::join(calls, "; "), limit));
-  save_();
-  print_to_terminal(fmt::format("what was finished is saved\nresume with: {}\n", command_));
+  const std::string error =
+      calls.empty() ? fmt::format(
+                          "nothing has finished for {} (run.stall_limit), and no plugin is being called: "
+                          "the disk may not answer",
+                          limit)
+                    : fmt::format("{} has not returned, and nothing has finished for {} (run.stall_limit)",
+                                  fmt::join(calls, "; "), limit);
+  print_to_terminal(fmt::format("\nerror: {}\n", error));
+  print_to_terminal(text_within(kLeaveLimit, [&] { return leave_(error); }));
   ::_exit(1);
 }
 

@@ -17,10 +17,10 @@ namespace graft {
 /// for `run.stall_seconds`, it says what hangs; after `run.stall_limit` it ends the process with exit code 1.
 class GRAFT_API Watchdog {
  public:
-  /// `save` commits what can be committed, and is called from the watchdog's thread; `command` resumes the
-  /// run.
-  Watchdog(const Plan& plan, const Meter& meter, const Signals& signals, std::string command,
-           std::function<void()> save);
+  /// `leave` gets the error, saves what can be saved and returns what to print; it is called from a thread
+  /// of its own.
+  Watchdog(const Plan& plan, const Meter& meter, const Signals& signals,
+           std::function<std::string(const std::string&)> leave);
   ~Watchdog();
 
  private:
@@ -31,8 +31,7 @@ class GRAFT_API Watchdog {
   const Plan& plan_;
   const Meter& meter_;
   const Signals& signals_;
-  const std::string command_;
-  const std::function<void()> save_;
+  const std::function<std::string(const std::string&)> leave_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stop_ = false;

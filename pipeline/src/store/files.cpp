@@ -28,7 +28,7 @@ constexpr std::uint64_t kMaxInputBytes = 1ULL << 30;
 
 /// A full disk fails whatever comes after, too: not the one item or trial alone.
 [[noreturn]] void fail(const std::string& text, int error) {
-  if (error == ENOSPC || error == EDQUOT || error == EFBIG) throw FatalError(text);
+  if (is_out_of_disk(error)) throw FatalError(text);
   throw Error(text);
 }
 
@@ -52,6 +52,10 @@ int rename_under_lock(const fs::path& temporary, const fs::path& path) {
 }
 
 }  // namespace
+
+bool is_out_of_disk(int error) {
+  return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
 
 FileHandle::~FileHandle() {
   if (fd_ >= 0) ::close(fd_);

@@ -86,6 +86,10 @@ GRAFT_API void make_folders(const std::filesystem::path& folder);
 /// "cannot write /a/b: No space left on device (4096 bytes needed)" and the like.
 GRAFT_API std::string file_error(std::string_view doing, const std::filesystem::path& path, int error);
 
+/// Whether an errno says that there is no room: a full disk, a quota, a limit on the size of files. Whatever
+/// is written next would fail, too.
+GRAFT_API bool is_out_of_disk(int error);
+
 /// "1.5 GiB", "397 B".
 GRAFT_API std::string human_bytes(std::uint64_t bytes);
 

@@ -49,11 +49,12 @@ void RowWriter::push(Job job) {
   if (queue_.size() == 1) wake_.notify_one();
 }
 
-void RowWriter::commit_now() noexcept {
+bool RowWriter::commit_now() noexcept {
   std::unique_lock lock(mutex_);
   const std::uint64_t mine = ++commit_requests_;
   wake_.notify_one();
   done_.wait_for(lock, std::chrono::seconds(2), [&] { return commits_served_ >= mine || failure_; });
+  return commits_served_ >= mine && !failure_;
 }
 
 void RowWriter::work() {

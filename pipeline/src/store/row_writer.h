@@ -40,7 +40,7 @@ class GRAFT_API RowWriter {
   /// Commits everything and seals every log. No push() may follow. Throws Error.
   void finish();
   /// Commits what has been pushed so far; waits for it. For leaving in a hurry; never throws.
-  void commit_now() noexcept;
+  bool commit_now() noexcept;
   std::uint64_t committed() const { return committed_; }
   /// How often that was done: each is an fdatasync per table.
   std::uint64_t commits() const { return commits_; }

@@ -5,8 +5,10 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -182,6 +184,60 @@ TEST_F(RunFolderTest, WhatDeadRunsLeftIsCleanedUpAndWhatLivingRunsDoIsLeft) {
   fill(*other, "c");
   other->complete();
   EXPECT_THAT(runs(), ElementsAre("x c", "x.1 b"));
+}
+
+TEST_F(RunFolderTest, TheLogOfARunThatDiedIsKeptAsThatOfAFailedOne) {
+  complete("a");
+  const auto die = [&](const std::string& log) {
+    const auto run = start();
+    write(run->path() / "log.txt", log);
+    return run->path() / "log.txt";
+  };
+  const auto log = [&] { return test::slurp(folder_ / "runs/x.failed/log.txt"); };
+  die("one");
+  die("two");
+  start();
+  EXPECT_EQ(log(), "two");
+  EXPECT_EQ(results("x"), "a");
+  EXPECT_THAT(test::slurp(folder_ / "runs/x.failed/status.json"),
+              HasSubstr("a crash, a kill or a power cut"));
+  // A run that failed after it is the later one.
+  const fs::path dead = die("three");
+  const auto before = fs::last_write_time(folder_ / "runs/x.failed/log.txt") - std::chrono::hours(1);
+  fs::last_write_time(dead, before);
+  start();
+  EXPECT_FALSE(fs::exists(dead));
+  EXPECT_EQ(log(), "two");
+  // What another has put there is not touched.
+  write(folder_ / "runs/x.failed/notes.txt", "mine");
+  die("four");
+  start();
+  EXPECT_EQ(log(), "two");
+  EXPECT_EQ(test::slurp(folder_ / "runs/x.failed.1/log.txt"), "four");
+}
+
+TEST_F(RunFolderTest, ARunThatHangsIsSetAsideFromAnotherThreadAndCannotBeCompleteAnyMore) {
+  complete("a");
+  const auto run = start();
+  write(run->path() / "log.txt", "hung");
+  fill(*run, "b");
+  std::thread([&] {
+    EXPECT_EQ(run->abandon("failed", "{\"folder\": \"x\"}"), folder_ / "runs/x.failed");
+  }).join();
+  EXPECT_THAT(error_of([&] { run->complete(); }), HasSubstr("the run was ended before it was complete"));
+  run->set_aside("failed");
+  EXPECT_THAT(runs(), ElementsAre("x a", "x.failed b"));
+  EXPECT_EQ(test::slurp(folder_ / "runs/x.failed/log.txt"), "hung");
+}
+
+TEST_F(RunFolderTest, FailedRunsDoNotPileUpWhereTheirStatusCouldNotBeWritten) {
+  for (int i = 0; i < 3; ++i) {
+    const auto run = start();
+    write(run->path() / "log.txt", std::to_string(i));
+    run->set_aside("failed");
+  }
+  EXPECT_THAT(runs(), ElementsAre("x.failed "));
+  EXPECT_EQ(test::slurp(folder_ / "runs/x.failed/log.txt"), "2");
 }
 
 TEST_F(RunFolderTest, AKillBetweenTheRenamesIsMadeGood) {
