@@ -12,11 +12,16 @@ function(graft_add_plugin name)
   add_library(${name} MODULE ${arg_UNPARSED_ARGUMENTS})
   target_compile_features(${name} PRIVATE cxx_std_20)
   target_link_libraries(${name} PRIVATE graft::core ${arg_LIBRARIES})
+  # Where clang instruments for libFuzzer, what it calls is in the program that loads the plugin.
+  set(complete "LINKER:--no-undefined")
+  if(GRAFT_FUZZ)
+    set(complete "")
+  endif()
   set_target_properties(${name} PROPERTIES
     PREFIX "" CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
     LIBRARY_OUTPUT_DIRECTORY ${GRAFT_PLUGIN_OUTPUT_DIRECTORY}
     INSTALL_RPATH "$ORIGIN/../.."
-    LINK_OPTIONS "LINKER:--exclude-libs,ALL;LINKER:--no-undefined")
+    LINK_OPTIONS "LINKER:--exclude-libs,ALL;${complete}")
   add_custom_command(TARGET ${name} POST_BUILD
     COMMAND graft::plugin_schema $<TARGET_FILE:${name}> ${GRAFT_PLUGIN_OUTPUT_DIRECTORY}/${name}.json
     VERBATIM)

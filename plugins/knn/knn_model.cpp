@@ -70,7 +70,7 @@ void KnnPredictor::save(Bundle& bundle) const {
 }
 
 std::unique_ptr<KnnPredictor> KnnPredictor::load(const Bundle& bundle, std::size_t cache_bytes) {
-  const std::size_t classes = linalg::count_fact(bundle, "classes", 1);
+  const std::size_t classes = linalg::class_count(bundle);
   const std::size_t rows = linalg::count_fact(bundle, "rows", 1);
   Preparation preparation = Preparation::load(bundle);
   const Vote how{linalg::count_fact(bundle, "k", 1),

@@ -496,7 +496,7 @@ TEST(Knn, RefusesADamagedBundle) {
               StrEq("tensor 'rows' of the bundle has values that are not finite" + cure));
   EXPECT_THAT(load([](Bundle& b) { b.facts = Value::map(); }), StrEq("bundle without 'classes'" + cure));
   EXPECT_THAT(load([](Bundle& b) { b.facts["k"] = 0; }),
-              StrEq("'k' of the bundle is 0: expected a whole number of at least 1" + cure));
+              StrEq("'k' of the bundle is 0: expected a whole number from 1 to 2147483647" + cure));
   EXPECT_THAT(load([](Bundle& b) { b.facts["classes"] = 2; }),
               StrEq("tensor 'labels' of the bundle has class 2: expected 0 to 1" + cure));
   EXPECT_THAT(load([](Bundle& b) { b.facts["metric"] = "manhattan"; }),

@@ -37,7 +37,7 @@ void MlpPredictor::save(Bundle& bundle) const {
 }
 
 std::unique_ptr<MlpPredictor> MlpPredictor::load(const Bundle& bundle) {
-  MlpModel model{dense::Network::load(bundle), {}, linalg::count_fact(bundle, "classes", 1), {}, {}};
+  MlpModel model{dense::Network::load(bundle), {}, linalg::class_count(bundle), {}, {}};
   const Value& loss = linalg::fact(bundle, "loss");
   if (loss != Value("softmax") && loss != Value("binary")) {
     throw Error(

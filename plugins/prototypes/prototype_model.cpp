@@ -122,7 +122,7 @@ void PrototypePredictor::save(Bundle& bundle) const {
 }
 
 std::unique_ptr<PrototypePredictor> PrototypePredictor::load(const Bundle& bundle) {
-  const std::size_t classes = linalg::count_fact(bundle, "classes", 1);
+  const std::size_t classes = linalg::class_count(bundle);
   const std::size_t count = linalg::count_fact(bundle, "prototypes", 1);
   Preparation preparation = Preparation::load(bundle);
   const double temperature = linalg::fact(bundle, "temperature").as_double();

@@ -109,8 +109,7 @@ std::optional<std::uint64_t> bytes_of_shape(const std::string& shape) {
   while (at < shape.size() && shape[at] != ']') {
     std::uint64_t extent = 0;
     const auto [end, error] = std::from_chars(shape.data() + at, shape.data() + shape.size(), extent);
-    if (error != std::errc()) return {};
-    bytes *= extent;
+    if (error != std::errc() || __builtin_mul_overflow(bytes, extent, &bytes)) return {};
     at = static_cast<std::size_t>(end - shape.data()) + (*end == ',' ? 1 : 0);
   }
   return bytes == 0 ? std::nullopt : std::optional(bytes);

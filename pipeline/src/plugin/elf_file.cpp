@@ -132,8 +132,11 @@ ElfFile read_elf(const std::filesystem::path& path, bool with_code) {
   }
   if (!with_code) return out;
   std::string all;
+  std::uint64_t left = file.size();
   for (const Elf64_Phdr& s : *segments) {
     if (s.p_type != PT_LOAD || (s.p_flags & PF_X) == 0) continue;
+    if (s.p_filesz > left) return refuse("more machine code than the file has bytes");
+    left -= s.p_filesz;
     const auto code = file.table<char>(s.p_offset, s.p_filesz);
     if (!code) return refuse("more machine code than any plugin has");
     all += digest(code->data(), code->size()).hex();

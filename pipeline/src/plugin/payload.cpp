@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <limits>
 #include <new>
 #include <utility>
 
@@ -48,8 +49,16 @@ const char* to_string(DType dtype) {
 }
 
 std::int64_t elements(const Shape& shape) {
+  // Of any type: the bytes fit, too.
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max() / 8;
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
   std::int64_t n = 1;
-  for (const std::int64_t extent : shape) n *= extent;
+  for (const std::int64_t extent : shape) {
+    if (extent < 0 || n > kMost / extent)
+      throw Error("no tensor has the shape " + to_string(shape) +
+                  ": expected extents from 0 on, and at most " + std::to_string(kMost) + " elements");
+    n *= extent;
+  }
   return n;
 }
 

@@ -14,7 +14,7 @@ namespace graft {
 /// The global heap of an HDF5 file, where texts of variable length lie (HDF5 File Format Specification,
 /// III.E), read without HDF5: version 1.10 believes every length and reference in it, so that one damaged
 /// byte ends the process or never ends at all. One thread.
-class GlobalHeap {
+class GRAFT_API GlobalHeap {
  public:
   /// Throws Error when the file cannot be opened.
   explicit GlobalHeap(const std::filesystem::path& file);

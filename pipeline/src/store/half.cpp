@@ -3,6 +3,7 @@
 #include <bit>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -50,7 +51,11 @@ float value_of(std::uint16_t half) {
 
 #if defined(__x86_64__)
 bool has_f16c() {
-  static const bool kHas = __builtin_cpu_supports("f16c") != 0 && __builtin_cpu_supports("avx") != 0;
+  // clang 14 does not know the feature by its name; that of AVX tells of the operating system, too.
+  static const bool kHas = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __builtin_cpu_supports("avx") != 0 && __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+  }();
   return kHas;
 }
 

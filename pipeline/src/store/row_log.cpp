@@ -208,6 +208,11 @@ bool LogReader::take_over() {
 LogScan LogReader::scan(const std::function<void(const RowRecord&, std::uint64_t)>& visit) const {
   LogScan scan;
   const std::size_t record_bytes = kRecordHeaderBytes + capacity_;
+  // A header promises records of any size: no memory is taken for one that is not there.
+  if (const std::uint64_t size = bytes(); size < kHeaderBytes + record_bytes) {
+    scan.torn_tail = size > kHeaderBytes;
+    return scan;
+  }
   std::vector<std::uint8_t> buffer(std::max<std::size_t>(1, kBufferBytes / record_bytes) * record_bytes);
   for (std::uint64_t position = 0;;) {
     const std::size_t have =
@@ -236,7 +241,7 @@ void LogReader::read(std::uint64_t position, std::uint8_t* out) const {
     throw Error(
         fmt::format("{}: record {} is damaged (its checksum is wrong); run again: it is then computed anew",
                     path_.string(), position));
-  std::memcpy(out, record->payload.data(), record->payload.size());
+  std::copy(record->payload.begin(), record->payload.end(), out);
 }
 
 std::uint64_t LogReader::bytes() const {

@@ -20,6 +20,9 @@ constexpr std::size_t kHeaderBytes = 192;
 constexpr std::size_t kSha256Digits = 64;
 constexpr std::size_t kMaxRank = 8;
 constexpr std::size_t kMaxName = 1024;
+constexpr std::size_t kMaxRow = std::size_t{1} << 30;
+/// Of several rows; the chunks that are written have one MiB.
+constexpr std::size_t kMaxChunk = std::size_t{64} << 20;
 
 std::size_t padded(std::size_t n) {
   return (n + 7) / 8 * 8;
@@ -37,6 +40,17 @@ void take_all(const std::uint8_t*& at, std::vector<T>& values, std::size_t n) {
   at += n * sizeof(T);
 }
 static_assert(sizeof(Digest) == 16 && sizeof(ShardChunk) == 16);
+
+/// Whether every chunk is in the file, and holds what its rows take: readers believe it.
+bool has_possible_chunks(const ShardEntry& e) {
+  const std::size_t row = row_bytes(e.format);
+  if (row > kMaxRow || (e.chunk_rows > 1 && row > kMaxChunk / e.chunk_rows)) return false;
+  return std::all_of(e.chunks.begin(), e.chunks.end(), [&](const ShardChunk& chunk) {
+    const bool plain = e.compression == Compression::None || chunk.unpacked != 0;
+    return chunk.offset <= e.bytes && chunk.bytes <= e.bytes - chunk.offset &&
+           (!plain || chunk.bytes >= e.chunk_rows * row);
+  });
+}
 
 }  // namespace
 
@@ -62,7 +76,7 @@ std::vector<std::uint8_t> ShardEntry::encode() const {
   at += kSha256Digits;
   put(at, static_cast<std::uint32_t>(file.size()));
   at = out.data() + kHeaderBytes;
-  std::memcpy(at, file.data(), file.size());
+  std::copy(file.begin(), file.end(), at);
   at += padded(file.size());
   put_all(at, row_ids);
   put_all(at, row_crcs);
@@ -125,6 +139,7 @@ ShardEntry ShardEntry::decode(std::span<const std::uint8_t> bytes, const std::fi
   take_all(at, e.reject_ids, rejects);
   for (std::uint64_t i = 0; i < rejects; ++i, at += kReasonBytes)
     e.rejects.push_back(decode_reject({at, kReasonBytes}));
+  if (!has_possible_chunks(e)) fail("impossible entry of a manifest");
   return e;
 }
 

@@ -55,8 +55,8 @@ void write_dataset(hid_t file, const char* name, hid_t type, const std::vector<h
 }
 
 void copy_payload(const RowRecord& row, std::uint8_t* to, std::size_t bytes) {
-  std::memset(to, 0, bytes);
-  std::memcpy(to, row.payload.data(), std::min(row.payload.size(), bytes));
+  const auto payload = row.payload.first(std::min(row.payload.size(), bytes));
+  std::fill_n(std::copy(payload.begin(), payload.end(), to), bytes - payload.size(), std::uint8_t{0});
 }
 void copy_id(const RowRecord& row, std::uint8_t* to, std::size_t) {
   std::memcpy(to, &row.id, 16);

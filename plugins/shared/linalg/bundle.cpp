@@ -75,13 +75,19 @@ const Value& fact(const Bundle& bundle, const std::string& name) {
   return *value;
 }
 
-std::size_t count_fact(const Bundle& bundle, const std::string& name, std::size_t low) {
+std::size_t count_fact(const Bundle& bundle, const std::string& name, std::size_t low, std::size_t high) {
   const Value& value = fact(bundle, name);
-  if (!value.is_int() || value.as_int() < static_cast<std::int64_t>(low)) {
-    throw Error(fmt::format("'{}' of the bundle is {}: expected a whole number of at least {}; {}", name,
-                            value.to_json(), low, kCure));
+  if (!value.is_int() || value.as_int() < static_cast<std::int64_t>(low) ||
+      value.as_int() > static_cast<std::int64_t>(high)) {
+    throw Error(fmt::format("'{}' of the bundle is {}: expected a whole number from {} to {}; {}", name,
+                            value.to_json(), low, high, kCure));
   }
   return static_cast<std::size_t>(value.as_int());
+}
+
+std::size_t class_count(const Bundle& bundle, std::size_t low) {
+  constexpr std::size_t kMost = 1'000'000;
+  return count_fact(bundle, "classes", low, kMost);
 }
 
 std::vector<float> floats(const Bundle& bundle, const std::string& name, const Shape& shape) {

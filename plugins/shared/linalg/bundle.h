@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,8 +16,12 @@ Tensor tensor_of(std::span<const std::int32_t> values, Shape shape);  // as i64
 
 /// A fact of a bundle. Throws Error naming what is missing.
 const Value& fact(const Bundle& bundle, const std::string& name);
-/// A whole number of a bundle, at least `low`. Throws Error naming it otherwise.
-std::size_t count_fact(const Bundle& bundle, const std::string& name, std::size_t low);
+/// A whole number of a bundle, from `low` to `high`. Throws Error naming it otherwise.
+std::size_t count_fact(const Bundle& bundle, const std::string& name, std::size_t low,
+                       std::size_t high = std::numeric_limits<std::int32_t>::max());
+/// How many classes a bundle scores: no tensor need be as long, so that the number alone must not take memory
+/// beyond measure.
+std::size_t class_count(const Bundle& bundle, std::size_t low = 1);
 /// Finite elements of a float32 tensor of the given shape. Throws Error naming what is missing or mis-shaped.
 std::vector<float> floats(const Bundle& bundle, const std::string& name, const Shape& shape);
 /// A large float32 tensor [rows, dim]. Throws Error naming what is missing or mis-shaped; reading throws when

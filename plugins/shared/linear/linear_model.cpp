@@ -91,7 +91,7 @@ std::unique_ptr<LinearPredictor> LinearPredictor::load(const Bundle& bundle) {
   LinearModel model;
   model.loss = loss_from(linalg::fact(bundle, "loss").as_string());
   const std::size_t least = model.loss == Loss::Independent ? 1 : 2;
-  model.classes = linalg::count_fact(bundle, "classes", least);
+  model.classes = linalg::class_count(bundle, least);
   model.dim = linalg::count_fact(bundle, "dim", 1);
   const std::size_t fitted = linalg::count_fact(bundle, "fitted_classes", least);
   model.fitted = linalg::class_indices(bundle, "fitted", fitted, model.classes);

@@ -34,14 +34,17 @@ struct Fields {
   }
 };
 
-int number(const Value& layer, const char* name, int low, int left_out) {
-  const Value* found = layer.find(name);
-  if (found == nullptr) return left_out;
-  const std::int64_t value = found->as_int();
-  if (value < low || value > std::numeric_limits<std::int32_t>::max() / 4)
+int number(const Value& value, const char* name, int low, int high) {
+  const std::int64_t given = value.as_int();
+  if (given < low || given > high)
     throw Error(
-        fmt::format("a network with a layer whose `{}` is {}: expected at least {}", name, value, low));
-  return static_cast<int>(value);
+        fmt::format("a network with a layer whose `{}` is {}: expected {} to {}", name, given, low, high));
+  return static_cast<int>(given);
+}
+
+int number(const Value& layer, const char* name, int low, int high, int left_out) {
+  const Value* found = layer.find(name);
+  return found == nullptr ? left_out : number(*found, name, low, high);
 }
 
 double number(const Value& layer, const char* name, double left_out) {
@@ -89,21 +92,23 @@ Architecture architecture_from(const Value& value) {
     layer.name = member(v, "name").as_string();
     layer.op = op_named(member(v, "op").as_string());
     for (const Value& from : member(v, "from").as_list()) layer.from.push_back(from.as_string());
-    layer.in = number(v, "in", 1, 1);
-    layer.out = number(v, "out", 1, 1);
-    layer.kernel = number(v, "kernel", 1, usual.kernel);
-    layer.stride = number(v, "stride", 1, usual.stride);
-    layer.groups = number(v, "groups", 1, usual.groups);
+    // A Linear may take all that an image has.
+    constexpr int kMostValues = std::numeric_limits<std::int32_t>::max() / 4;
+    layer.in = number(v, "in", 1, kMostValues, 1);
+    layer.out = number(v, "out", 1, kMostValues, 1);
+    layer.kernel = number(v, "kernel", 1, kMaxSide, usual.kernel);
+    layer.stride = number(v, "stride", 1, kMaxSide, usual.stride);
+    layer.groups = number(v, "groups", 1, kMostValues, usual.groups);
     if (const Value* padding = v.find("padding")) {
       const auto& sides = padding->as_list();
       if (sides.size() != 4) throw Error("a network with a layer whose `padding` has not four sides");
-      layer.padding = {static_cast<int>(sides[0].as_int()), static_cast<int>(sides[1].as_int()),
-                       static_cast<int>(sides[2].as_int()), static_cast<int>(sides[3].as_int())};
+      const auto side = [&](std::size_t i) { return number(sides[i], "padding", 0, kMaxSide); };
+      layer.padding = {side(0), side(1), side(2), side(3)};
     }
     if (const Value* bias = v.find("bias")) layer.bias = bias->as_bool();
     layer.eps = number(v, "eps", usual.eps);
     layer.momentum = number(v, "momentum", usual.momentum);
-    layer.size = number(v, "size", 1, usual.size);
+    layer.size = number(v, "size", 1, kMaxSide, usual.size);
     layer.dropout = number(v, "dropout", usual.dropout);
     net.layers.push_back(std::move(layer));
   }

@@ -39,7 +39,7 @@ TEST(ArchitectureValue, WhatCannotBeIsNamed) {
             "a network with a layer 'Gelu', which is none: it was written by a newer version");
   EXPECT_EQ(
       fault(R"({"name": "x", "layers": [{"name": "a", "op": "Conv", "from": ["input"], "stride": 0}]})"),
-      "a network with a layer whose `stride` is 0: expected at least 1");
+      "a network with a layer whose `stride` is 0: expected 1 to 16384");
 }
 
 }  // namespace

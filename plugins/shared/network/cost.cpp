@@ -104,10 +104,16 @@ class Shapes {
   std::map<std::string, Shape> known_;
 };
 
+// elements() looks after products that no number holds: networks come from files, too.
 std::int64_t multiply_adds(const Layer& layer, const Shape& output) {
-  if (layer.op == Op::Conv) return elements(output) * (layer.in / layer.groups) * layer.kernel * layer.kernel;
+  if (layer.op == Op::Conv)
+    return elements({elements(output), layer.in / layer.groups, layer.kernel, layer.kernel});
   if (layer.op == Op::Linear) return std::int64_t{layer.in} * layer.out;
   return 0;
+}
+
+void add(std::int64_t& total, std::int64_t part) {
+  if (__builtin_add_overflow(total, part, &total)) throw Error("a network larger than any machine");
 }
 
 /// The most bytes of values that are needed at one time: those that are already there and still to be read,
@@ -145,12 +151,12 @@ Cost cost_of(const Architecture& architecture, int height, int width) {
     LayerCost one;
     one.output = shapes.add(layer);
     for (const Parameter& parameter : parameters_of(layer))
-      if (parameter.trainable) one.parameters += elements(parameter.shape);
+      if (parameter.trainable) add(one.parameters, elements(parameter.shape));
     one.multiply_adds = multiply_adds(layer, one.output);
     one.bytes = elements(one.output) * static_cast<std::int64_t>(sizeof(float));
-    cost.parameters += one.parameters;
-    cost.multiply_adds += one.multiply_adds;
-    cost.activation_bytes += one.bytes;
+    add(cost.parameters, one.parameters);
+    add(cost.multiply_adds, one.multiply_adds);
+    add(cost.activation_bytes, one.bytes);
     cost.layers.push_back(std::move(one));
   }
   cost.peak_bytes = peak(architecture, cost.layers,

@@ -17,6 +17,7 @@ namespace graft {
 namespace {
 
 constexpr std::size_t kTogether = 64;  // queries that FAISS is asked at once
+constexpr int kMostLinks = 512, kMostCandidates = 100'000;
 
 void expect_faiss(const IndexChoice& choice) {
   if (choice.kind == IndexChoice::Kind::Exact || SearchIndex::Approximate::built_in()) return;
@@ -34,30 +35,32 @@ std::size_t list_count(const IndexChoice& choice, std::size_t rows) {
 }  // namespace
 
 ParamSpec IndexChoice::spec() {
-  ParamSpec spec = one_of(
-      "index",
-      {object("exact", {}).doc("Every row is compared with."),
-       object("ivf", {integer("nlist")
-                          .range(1, 1000000)
-                          .optional()
-                          .unit("lists")
-                          .doc("Inverted lists; left out: the square root of the number of rows."),
-                      integer("nprobe", 8)
-                          .range(1, 1000000)
-                          .unit("lists")
-                          .doc("Lists that a query looks into: more find more, and take longer.")})
-           .doc("FAISS: rows in lists by k-means; only the nearest lists are looked into."),
-       object("hnsw",
-              {integer("m", 32).range(2, 512).unit("links").doc("Links of a row in each layer of the graph."),
-               integer("ef_construction", 40)
-                   .range(1, 100000)
-                   .unit("rows")
-                   .doc("Candidates while the graph is built."),
-               integer("ef_search", 64)
-                   .range(1, 100000)
-                   .unit("rows")
-                   .doc("Candidates while it is searched: more find more, and take longer.")})
-           .doc("FAISS: a graph of near rows that is walked through.")});
+  ParamSpec spec =
+      one_of("index",
+             {object("exact", {}).doc("Every row is compared with."),
+              object("ivf", {integer("nlist")
+                                 .range(1, 1000000)
+                                 .optional()
+                                 .unit("lists")
+                                 .doc("Inverted lists; left out: the square root of the number of rows."),
+                             integer("nprobe", 8)
+                                 .range(1, 1000000)
+                                 .unit("lists")
+                                 .doc("Lists that a query looks into: more find more, and take longer.")})
+                  .doc("FAISS: rows in lists by k-means; only the nearest lists are looked into."),
+              object("hnsw", {integer("m", 32)
+                                  .range(2, kMostLinks)
+                                  .unit("links")
+                                  .doc("Links of a row in each layer of the graph."),
+                              integer("ef_construction", 40)
+                                  .range(1, kMostCandidates)
+                                  .unit("rows")
+                                  .doc("Candidates while the graph is built."),
+                              integer("ef_search", 64)
+                                  .range(1, kMostCandidates)
+                                  .unit("rows")
+                                  .doc("Candidates while it is searched: more find more, and take longer.")})
+                  .doc("FAISS: a graph of near rows that is walked through.")});
   spec.default_value = Value::map();
   spec.default_value["exact"] = Value::map();
   return spec.doc("How neighbours are searched for. What ivf and hnsw miss is in the summary, as recall.");
@@ -207,9 +210,9 @@ SearchIndex SearchIndex::load(const Bundle& bundle, std::shared_ptr<const Tensor
         linalg::floats(bundle, "index.centres", {static_cast<std::int64_t>(*choice.lists), rows->shape()[1]});
   } else if (name == "hnsw") {
     choice.kind = IndexChoice::Kind::Hnsw;
-    choice.links = linalg::count_fact(bundle, "index_m", 2);
-    choice.ef_construction = linalg::count_fact(bundle, "index_ef_construction", 1);
-    choice.ef_search = linalg::count_fact(bundle, "index_ef_search", 1);
+    choice.links = linalg::count_fact(bundle, "index_m", 2, kMostLinks);
+    choice.ef_construction = linalg::count_fact(bundle, "index_ef_construction", 1, kMostCandidates);
+    choice.ef_search = linalg::count_fact(bundle, "index_ef_search", 1, kMostCandidates);
   } else if (name != "exact") {
     throw Error(
         fmt::format("'index' of the bundle is '{}': expected exact, ivf or hnsw; the bundle is damaged or of "

@@ -55,18 +55,23 @@ std::optional<Bundle> read_checkpoint(const std::string& path) {
     size |= std::size_t(static_cast<unsigned char>(content[kMagic.size() + byte])) << (8 * byte);
   if (size > body.size() - fixed) throw damaged;
   const Value header = Value::from_json(body.substr(fixed, size));
+  const auto member = [&](const Value& map, const char* name) -> const Value& {
+    const Value* found = map.find(name);
+    if (found == nullptr) throw damaged;
+    return *found;
+  };
 
   Bundle state;
-  state.facts = *header.find("facts");
+  state.facts = member(header, "facts");
   std::size_t at = fixed + size;
-  for (const Value& entry : header.find("tensors")->as_list()) {
+  for (const Value& entry : member(header, "tensors").as_list()) {
     Shape shape;
-    for (const Value& side : entry.find("shape")->as_list()) shape.push_back(side.as_int());
+    for (const Value& side : member(entry, "shape").as_list()) shape.push_back(side.as_int());
+    if (static_cast<std::size_t>(elements(shape)) > (body.size() - at) / sizeof(float)) throw damaged;
     Tensor tensor = Tensor::allocate(DType::F32, shape);
-    if (tensor.bytes() > body.size() - at) throw damaged;
     std::memcpy(tensor.data, body.data() + at, tensor.bytes());
     at += tensor.bytes();
-    state.tensors.emplace(entry.find("name")->as_string(), std::move(tensor));
+    state.tensors.emplace(member(entry, "name").as_string(), std::move(tensor));
   }
   return state;
 }

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <graft/payload.h>
+
+#include "error_of.h"
 #include "fake_plugins.h"
 
 namespace graft {
@@ -147,6 +150,20 @@ TEST(Value, JsonKeepsDoublesToTheLastBit) {
     EXPECT_EQ(back.as_list()[0].as_double(), x);
   }
   EXPECT_EQ(Value(0.0 / 1.0 - 1.0 / 0.0).to_json(), "null");
+}
+
+TEST(Shape, OfMoreElementsThanAnyMemoryHasIsAnError) {
+  EXPECT_EQ(elements({}), 1);
+  EXPECT_EQ(elements({2, 3}), 6);
+  EXPECT_EQ(elements({1LL << 40, 1LL << 40, 0}), 0);
+  EXPECT_EQ(elements({1LL << 59}), 1LL << 59);
+  const std::string wanted = ": expected extents from 0 on, and at most 1152921504606846975 elements";
+  EXPECT_EQ(test::error_of([] {
+              elements({1LL << 40, 1LL << 40});
+            }),
+            "no tensor has the shape [1099511627776,1099511627776]" + wanted);
+  EXPECT_EQ(test::error_of([] { Tensor::allocate(DType::F32, {-1}); }),
+            "no tensor has the shape [-1]" + wanted);
 }
 
 TEST(Params, AWordMayStandForANumber) {
