@@ -45,8 +45,10 @@ Layout layout_of(const graft::Params& params) {
 std::vector<std::string> names_of(const std::string& root, const Layout& layout) {
   std::vector<std::string> names;
   const std::string path = root + "/" + layout.names_file;
-  std::ifstream in(path, std::ios::binary);
-  if (in) {
+  // To open a FIFO would wait for ever.
+  std::ifstream in;
+  if (std::filesystem::is_regular_file(path)) in.open(path, std::ios::binary);
+  if (in.is_open()) {
     for (std::string line; std::getline(in, line);) {
       if (line.ends_with('\r')) line.pop_back();
       if (!line.empty()) names.push_back(line);

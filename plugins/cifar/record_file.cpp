@@ -1,6 +1,5 @@
 #include "record_file.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,10 +8,13 @@
 #include <utility>
 
 #include <graft/error.h>
+#include <graft/files.h>
 
 RecordFile::RecordFile(std::string path, std::size_t label_bytes)
     : path_(std::move(path)), label_bytes_(label_bytes) {
-  const int file = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const int file = graft::open_regular_file(path_);
+  if (file < 0 && errno == ENXIO)
+    throw graft::Error("expected a file of records, got no regular file: " + path_);
   if (file < 0) throw graft::Error("cannot open " + path_ + ": " + std::strerror(errno));
   file_ = std::shared_ptr<const int>(new int(file), [](const int* f) {
     ::close(*f);
@@ -20,7 +22,6 @@ RecordFile::RecordFile(std::string path, std::size_t label_bytes)
   });
   struct stat info {};
   if (::fstat(file, &info) != 0) throw graft::Error("cannot look at " + path_ + ": " + std::strerror(errno));
-  if (!S_ISREG(info.st_mode)) throw graft::Error("expected a file of records, got no regular file: " + path_);
   const auto bytes = static_cast<std::size_t>(info.st_size);
   const std::size_t whole = bytes / record_bytes() * record_bytes();
   if (bytes == 0 || whole != bytes)

@@ -1,7 +1,5 @@
 #include "idx_file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -11,6 +9,7 @@
 #include <utility>
 
 #include <graft/error.h>
+#include <graft/files.h>
 
 namespace {
 
@@ -34,14 +33,13 @@ gzFile handle(const std::shared_ptr<void>& file) {
 IdxFile::IdxFile(std::string path, std::size_t dimensions, const std::string& wanted)
     : path_(std::move(path)) {
   // Not by gzopen: that would wait for ever at a FIFO.
-  const int file = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const int file = graft::open_regular_file(path_);
+  if (file < 0 && errno == ENXIO) throw Error("expected a regular file: " + path_);
   if (file < 0) throw Error("cannot open " + path_ + ": " + std::strerror(errno));
-  struct stat info {};
-  const bool regular = ::fstat(file, &info) == 0 && S_ISREG(info.st_mode);
-  const gzFile gz = regular ? ::gzdopen(file, "rb") : nullptr;
+  const gzFile gz = ::gzdopen(file, "rb");
   if (gz == nullptr) {
     ::close(file);
-    throw Error(regular ? "cannot open " + path_ + ": out of memory" : "expected a regular file: " + path_);
+    throw Error("cannot open " + path_ + ": out of memory");
   }
   file_ = std::shared_ptr<void>(gz, [](void* f) { ::gzclose_r(static_cast<gzFile>(f)); });
   ::gzbuffer(gz, 1 << 17);

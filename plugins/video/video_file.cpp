@@ -1,11 +1,16 @@
 #include "video_file.h"
 
+#include <unistd.h>
+
 #include <array>
+#include <cerrno>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <opencv2/core.hpp>
@@ -14,13 +19,22 @@
 #include <opencv2/videoio/registry.hpp>
 
 #include <graft/error.h>
+#include <graft/files.h>
 
 using graft::Reject;
 
 namespace {
 
-/// A name that OpenCV or FFmpeg would take for a play list, an address or a numbered series of images must
-/// not make them open other files: what is no container by its first bytes never reaches them.
+/// How OpenCV's FFmpeg opens files. A file may say that its data lie in others: play lists (HLS, DASH,
+/// concat, SDP), numbered images, data references of QuickTime. FFmpeg takes a text for such a list wherever
+/// it finds its words, so its first bytes alone do not decide: FFmpeg looks at this list, too, whatever it
+/// takes the file for, before it reads a word of it. None of these formats names other files in FFmpeg but
+/// QuickTime, whose references are switched off.
+constexpr const char* kOnlyThisFile =
+    "format_whitelist;mov,matroska,avi,mpeg,mpegvideo,mpegts,ogg,flv,asf|protocol_whitelist;file|"
+    "enable_drefs;0|use_absolute_path;0";
+
+/// What is no container by its first bytes never reaches FFmpeg.
 bool is_container(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   std::array<char, 400> head{};
@@ -39,6 +53,16 @@ bool is_container(const std::string& path) {
          at(0, "OggS"sv) || at(0, "FLV\1"sv) || at(0, "\x30\x26\xb2\x75\x8e\x66\xcf\x11"sv);  // Ogg, FLV, ASF
 }
 
+struct Descriptor {
+  explicit Descriptor(int number) : number(number) {}
+  ~Descriptor() {
+    if (number >= 0) ::close(number);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  const int number;
+};
+
 template <typename Call>
 auto guarded(Call call) {
   try {
@@ -55,16 +79,32 @@ struct VideoFile::Capture {
 };
 
 void VideoFile::set_up() {
-  ::setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "fflags;discardcorrupt", 0);
-  ::setenv("OPENCV_FFMPEG_LOGLEVEL", "-8", 0);
-  cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
+  static std::once_flag once;
+  std::call_once(once, [] {
+    const char* const given = std::getenv("OPENCV_FFMPEG_CAPTURE_OPTIONS");
+    // The last word on an option counts, and what is behind a mistake is not read: so both before and behind.
+    const std::string options = std::string(kOnlyThisFile) + "|" +
+                                (given == nullptr ? "fflags;discardcorrupt" : given) + "|" + kOnlyThisFile;
+    ::setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", options.c_str(), 1);
+    ::setenv("OPENCV_FFMPEG_LOGLEVEL", "-8", 0);
+    cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
+  });
 }
 
-VideoFile::VideoFile(const std::string& path, std::int64_t max_pixels)
+VideoFile::VideoFile(const std::string& name, std::int64_t max_pixels)
     : capture_(std::make_unique<Capture>()) {
+  const Descriptor file(graft::open_regular_file(name));
+  if (file.number < 0) {
+    const int error = errno;
+    throw Reject("unreadable",
+                 "cannot open the video: " +
+                     (error == ENXIO ? "not a regular file" : std::generic_category().message(error)));
+  }
+  // The file itself, under a name that is no pattern and no address.
+  const std::string path = "/proc/self/fd/" + std::to_string(file.number);
   std::error_code error;
   bytes_ = std::filesystem::file_size(path, error);
-  if (error) throw Reject("unreadable", "cannot open the video: " + error.message());
+  if (error) throw Reject("unreadable", "cannot open the video by way of /proc: " + error.message());
   cv::VideoCapture& capture = capture_->capture;
   // OpenCV's own reader knows AVI files of Motion JPEG, and nothing else.
   const int reader = cv::videoio_registry::hasBackend(cv::CAP_FFMPEG) ? cv::CAP_FFMPEG : cv::CAP_OPENCV_MJPEG;

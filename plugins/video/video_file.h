@@ -11,14 +11,15 @@
 /// A video, read forwards, frame by frame. Used by one thread at a time.
 class VideoFile {
  public:
-  /// Tells OpenCV and FFmpeg to drop packets that are cut off, instead of filling them with what was there
-  /// before, and to print nothing. Sets variables of the environment that are not set: before other threads
-  /// run.
+  /// Tells OpenCV and FFmpeg to open no other file than a video, to drop packets that are cut off, instead of
+  /// filling them with what was there before, and to print nothing. Sets variables of the environment, once:
+  /// before other threads run.
   static void set_up();
 
-  /// Throws graft::Reject: `not-a-video`; `too-large` when a frame has more pixels than `max_pixels`;
+  /// Opens a regular file and nothing else, whatever its name and its bytes say. Throws graft::Reject:
+  /// `not-a-video`; `too-large` when a frame has more pixels than `max_pixels`;
   /// `rotation` when the file asks for an orientation that cannot be had; `unreadable`.
-  VideoFile(const std::string& path, std::int64_t max_pixels);
+  VideoFile(const std::string& name, std::int64_t max_pixels);
   ~VideoFile();
 
   /// How frames are shown; read gives them so.

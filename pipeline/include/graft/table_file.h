@@ -28,7 +28,8 @@ namespace graft {
 /// Everything but the features may be missing. What cannot be trusted is refused when the file is opened: no
 /// HDF5 file or a truncated one, data that lie elsewhere or were never wholly written, filters other than
 /// deflate, shuffle and fletcher32, another rank, type or number of rows. Everything throws Error with file,
-/// dataset and reason. Reading takes the process's one lock for HDF5: any thread, one at a time.
+/// dataset and reason. The file is read by a process of its own, which can open no other file and has bounds
+/// on memory and time: a file on which HDF5 crashes is an Error, too. Any thread, one at a time.
 class GRAFT_API TableFile {
  public:
   struct Names {

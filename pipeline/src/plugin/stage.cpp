@@ -13,9 +13,6 @@
 
 namespace graft {
 
-Error::~Error() = default;
-FatalError::~FatalError() = default;
-Reject::~Reject() = default;
 Stage::~Stage() = default;
 BatchOutput::~BatchOutput() = default;
 RowSet::~RowSet() = default;

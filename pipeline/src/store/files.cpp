@@ -70,12 +70,25 @@ std::string file_error(std::string_view doing, const fs::path& path, int error) 
       limited ? fmt::format(" (ulimit -f allows {} a file: raise it)", human_bytes(limit.rlim_cur)) : "");
 }
 
+int open_regular_file(const fs::path& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return -1;
+  if (S_ISREG(info.st_mode)) {
+    // What stands there now may be another file: it must not block either.
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (file < 0 || (::fstat(file, &info) == 0 && S_ISREG(info.st_mode))) return file;
+    ::close(file);
+  }
+  errno = ENXIO;
+  return -1;
+}
+
 Bytes read_input_file(const FileRef& file) {
-  const FileHandle in(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const FileHandle in(open_regular_file(file.path));
+  if (!in && errno == ENXIO) throw Reject("not-a-file", "not a regular file");
   if (!in) throw Reject(errno == ENOENT ? "missing" : "unreadable", "cannot open the file: " + reason(errno));
   struct stat info {};
   if (::fstat(in.get(), &info) != 0) throw Reject("unreadable", "cannot stat the file: " + reason(errno));
-  if (!S_ISREG(info.st_mode)) throw Reject("not-a-file", "not a regular file");
   const auto size = static_cast<std::uint64_t>(info.st_size);
   if (size > kMaxInputBytes)
     throw Reject("too-large", fmt::format("{} is more than the {} an input may have", human_bytes(size),

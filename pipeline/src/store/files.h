@@ -40,9 +40,8 @@ class GRAFT_API Unreadable : public Error {
   using Error::Error;
 };
 
-/// Reads an input of a source. Only a regular file is opened for reading (never a FIFO or a device, which
-/// could block for ever), and no more than it had when it was opened. Throws Reject: `missing`, `unreadable`,
-/// `not-a-file`, `too-large` (over 1 GiB).
+/// Reads an input of a source. Only a regular file is opened, and no more is read than it had then. Throws
+/// Reject: `missing`, `unreadable`, `not-a-file`, `too-large` (over 1 GiB).
 GRAFT_API Bytes read_input_file(const FileRef& file);
 
 /// Whole content of a small file of graft's own. Throws Error with path and reason where there is no such

@@ -1,6 +1,8 @@
 #include "store/hdf5_dataset.h"
 
 #include <algorithm>
+#include <cstring>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -12,6 +14,30 @@ namespace {
 
 constexpr hsize_t kMaxChunkBytes = hsize_t{512} << 20;
 constexpr hsize_t kDefaultCacheBytes = hsize_t{1} << 20;
+
+/// Bytes of the caller's that HDF5 takes for a copy of its own.
+struct Borrowed {
+  void* bytes;
+  std::size_t size;
+
+  static void* get(std::size_t size, H5FD_file_image_op_t, void* image) {
+    const auto* const own = static_cast<const Borrowed*>(image);
+    return size == own->size ? own->bytes : nullptr;
+  }
+  static void* fill(void* to, const void*, std::size_t, H5FD_file_image_op_t, void*) { return to; }
+  static void* grow(void*, std::size_t, H5FD_file_image_op_t, void*) { return nullptr; }
+  static herr_t free(void*, H5FD_file_image_op_t, void*) { return 0; }
+  static void* share(void* image) { return image; }
+  static herr_t drop(void*) { return 0; }
+};
+
+/// At the start, or behind a user block of 512, 1024, 2048, ... bytes.
+bool has_signature(std::span<const std::uint8_t> image) {
+  static constexpr std::string_view kSignature("\x89HDF\r\n\x1a\n", 8);
+  for (std::size_t at = 0; at + kSignature.size() <= image.size(); at = at == 0 ? 512 : 2 * at)
+    if (std::memcmp(image.data() + at, kSignature.data(), kSignature.size()) == 0) return true;
+  return false;
+}
 
 /// "a/b/c": "a", "a/b", "a/b/c".
 std::vector<std::string> prefixes(const std::string& name) {
@@ -118,15 +144,33 @@ Hdf5Id open_hdf5_file(const fs::path& path) {
   return {H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose, doing};
 }
 
+Hdf5Id open_hdf5_image(std::span<const std::uint8_t> image, const std::string& label) {
+  if (!has_signature(image)) throw Error(label + ": is no HDF5 file");
+  const std::string doing = "open " + label;
+  const Hdf5Id access = file_access_list();
+  hdf5_check(H5Pset_fapl_core(access, 4096, 0), doing);
+  // The library works on the bytes where they are: its ways to get, fill and free a copy of them do nothing.
+  Borrowed where{const_cast<std::uint8_t*>(image.data()), image.size()};
+  H5FD_file_image_callbacks_t callbacks{Borrowed::get,   Borrowed::fill, Borrowed::grow, Borrowed::free,
+                                        Borrowed::share, Borrowed::drop, &where};
+  hdf5_check(H5Pset_file_image_callbacks(access, &callbacks), doing);
+  hdf5_check(H5Pset_file_image(access, where.bytes, where.size), doing);
+  // The library looks whether there is a file of that name, which there cannot be.
+  return {H5Fopen("/dev/null/table", H5F_ACC_RDONLY, access), H5Fclose, doing};
+}
+
 bool has_object(hid_t file, const std::string& name) {
-  for (const std::string& part : prefixes(name))
+  for (const std::string& part : prefixes(name)) {
     if (H5Lexists(file, part.c_str(), H5P_DEFAULT) <= 0) return false;
+    H5L_info_t link;
+    if (H5Lget_info(file, part.c_str(), &link, H5P_DEFAULT) < 0) return false;
+    if (link.type != H5L_TYPE_HARD) return true;
+  }
   return true;
 }
 
 Hdf5Dataset open_dataset(hid_t file, const fs::path& path, const std::string& name) {
   Hdf5Dataset set;
-  set.path = path;
   set.label = fmt::format("{}, dataset '{}'", path.string(), name);
   const std::string doing = "open " + set.label;
   if (!has_object(file, name)) throw Error(set.label + ": is missing");

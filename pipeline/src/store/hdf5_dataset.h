@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,12 +21,16 @@ Hdf5Id file_access_list();
 /// Opens for reading. Refused: what is no regular file (a FIFO would block) or no HDF5 file, or cut short.
 Hdf5Id open_hdf5_file(const std::filesystem::path& path);
 
-/// Whether the file has an object of that name, "group/name" included; a link that leads nowhere counts.
+/// Opens for reading what lies in memory, without a copy and without another file being opened. `image`
+/// outlives what is opened in it; `label`: what messages call it.
+Hdf5Id open_hdf5_image(std::span<const std::uint8_t> image, const std::string& label);
+
+/// Whether the file has an object of that name, "group/name" included. A link to elsewhere counts, and is
+/// not followed.
 bool has_object(hid_t file, const std::string& name);
 
 /// A dataset with at least one axis.
 struct Hdf5Dataset {
-  std::filesystem::path path;
   std::string label;  ///< "FILE, dataset 'rows'": for messages.
   Hdf5Id id;
   std::vector<hsize_t> extents;

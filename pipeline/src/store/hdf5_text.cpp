@@ -20,6 +20,7 @@ constexpr std::size_t kMaxAttribute = std::size_t{1} << 20;
 constexpr std::size_t kReference = 16;
 
 std::string trimmed(const char* text, std::size_t bytes, H5T_str_t padding) {
+  if (bytes == 0) return {};
   if (padding != H5T_STR_SPACEPAD) return {text, ::strnlen(text, bytes)};
   while (bytes > 0 && text[bytes - 1] == ' ') --bytes;
   return {text, bytes};
@@ -72,15 +73,14 @@ std::vector<Run> references(const Hdf5Dataset& set, std::size_t first, std::size
   return runs;
 }
 
-std::vector<std::string> read_variable(const Hdf5Dataset& set, std::size_t first, std::size_t count) {
+std::vector<std::string> read_variable(const Hdf5Dataset& set, std::span<const std::uint8_t> image,
+                                       std::size_t first, std::size_t count) {
   std::vector<std::string> out;
   out.reserve(count);
   try {
-    GlobalHeap heap(set.path);
-    std::vector<std::uint8_t> raw;
+    GlobalHeap heap(image);
     for (const Run& run : references(set, first, count)) {
-      raw.resize(run.count * kReference);
-      heap.read(run.offset, raw.size(), raw.data());
+      const std::span<const std::uint8_t> raw = heap.bytes(run.offset, run.count * kReference);
       for (std::size_t i = 0; i < run.count; ++i) {
         std::uint32_t bytes, index;
         std::uint64_t collection;
@@ -107,9 +107,10 @@ bool is_text(hid_t type) {
   return H5Tget_class(type) == H5T_STRING;
 }
 
-std::vector<std::string> read_texts(const Hdf5Dataset& set, std::size_t first, std::size_t count) {
+std::vector<std::string> read_texts(const Hdf5Dataset& set, std::span<const std::uint8_t> image,
+                                    std::size_t first, std::size_t count) {
   const Hdf5Id type(H5Dget_type(set.id), H5Tclose, "read " + set.label);
-  if (H5Tis_variable_str(type) > 0) return read_variable(set, first, count);
+  if (H5Tis_variable_str(type) > 0) return read_variable(set, image, first, count);
   const std::size_t bytes = H5Tget_size(type);
   if (bytes == 0 || bytes > kMaxText)
     throw Error(fmt::format("{}: texts of {} bytes; expected at most {}", set.label, bytes, kMaxText));

@@ -1,6 +1,5 @@
 #include "input_file.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,19 +9,19 @@
 #include <utility>
 
 #include <graft/error.h>
+#include <graft/files.h>
 
 #include "foreign_file.h"
 
 namespace graft::nn {
 
 InputFile::InputFile(std::filesystem::path path) : path_(std::move(path)) {
-  fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd_ < 0) throw Error(path_.string() + ": cannot be read: " + std::strerror(errno));
-  struct stat facts {};
-  if (::fstat(fd_, &facts) != 0 || !S_ISREG(facts.st_mode)) {
-    ::close(fd_);
+  fd_ = open_regular_file(path_);
+  if (fd_ < 0 && errno == ENXIO)
     throw Error(path_.string() + ": expected a file, got a folder or a device" + foreign_folder(path_));
-  }
+  struct stat facts {};
+  if (fd_ < 0 || ::fstat(fd_, &facts) != 0)
+    throw Error(path_.string() + ": cannot be read: " + std::strerror(errno));
   size_ = static_cast<std::uint64_t>(facts.st_size);
 }
 

@@ -1,0 +1,59 @@
+#include "store/hdf5_message.h"
+
+#include <bit>
+#include <cstring>
+
+#include <graft/error.h>
+
+namespace graft {
+namespace {
+
+static_assert(std::endian::native == std::endian::little);
+
+[[noreturn]] void damaged() {
+  throw Error("the process that reads HDF5 files gave an answer that makes no sense");
+}
+
+}  // namespace
+
+void Hdf5MessageWriter::number(std::uint64_t value) {
+  body_.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+void Hdf5MessageWriter::text(std::string_view value) {
+  number(value.size());
+  body_ += value;
+}
+
+void Hdf5MessageWriter::optional_text(const std::optional<std::string>& value) {
+  number(value ? 1 : 0);
+  if (value) text(*value);
+}
+
+std::uint64_t Hdf5MessageParser::number(std::uint64_t most) {
+  std::uint64_t value = 0;
+  if (left_.size() < sizeof value) damaged();
+  std::memcpy(&value, left_.data(), sizeof value);
+  left_.remove_prefix(sizeof value);
+  if (value > most) damaged();
+  return value;
+}
+
+std::string Hdf5MessageParser::text() {
+  const std::uint64_t size = number(left_.size());
+  if (size > left_.size()) damaged();
+  std::string out(left_.substr(0, static_cast<std::size_t>(size)));
+  left_.remove_prefix(static_cast<std::size_t>(size));
+  return out;
+}
+
+std::optional<std::string> Hdf5MessageParser::optional_text() {
+  if (number(1) == 0) return {};
+  return text();
+}
+
+void Hdf5MessageParser::end() const {
+  if (!left_.empty()) damaged();
+}
+
+}  // namespace graft
