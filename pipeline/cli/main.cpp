@@ -40,7 +40,7 @@ struct Row {
 po::options_description run_options(Global& global) {
   po::options_description options("Options of run");
   options.add_options()("keep", po::value(&global.keep)->default_value(1)->value_name("N"),
-                        "complete runs before this one that stay, as <out>.1, <out>.2, ... (default: 1)");
+                        "earlier complete runs to keep, as <out>.1, <out>.2, ... (default: 1)");
   return options;
 }
 
@@ -59,7 +59,7 @@ po::options_description sweep_options(Global& global) {
 po::options_description plan_options(Global& global) {
   po::options_description options("Options of plan");
   options.add_options()("no-sample", po::bool_switch(&global.plan.no_sample),
-                        "do not compute some inputs for an estimate of the time");
+                        "do not measure the time on some inputs");
   return options;
 }
 
@@ -71,7 +71,7 @@ po::options_description store_options(Global& global) {
       "older-than", po::value(&store.older_than)->value_name("30d"),
       "gc: tables not used for so long (h, d, w)")(
       "max-size", po::value(&store.max_size)->value_name("10GiB"),
-      "gc: the least recently used tables, until the store is at most so large")(
+      "gc: the least recently used tables, until the store is below this size")(
       "unreferenced", po::bool_switch(&store.unreferenced), "gc: tables that no run's folder names any more")(
       "dry-run", po::bool_switch(&store.dry_run), "gc: only say what would go")(
       "run", po::value(&store.run)->value_name("NAME"),

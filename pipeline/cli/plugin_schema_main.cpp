@@ -32,7 +32,7 @@ std::string faults_of(const graft::SchemaFile& schema, const char* plugin) {
     return fmt::format("error: plugin {}: {}\n", schema.schema.name, fault);
   if (const std::string example = graft::cli::faults_of_example(schema, plugin); !example.empty())
     out = fmt::format(
-        "error: plugin {}: its example does not pass graft check; mend what .example() was given\n{}",
+        "error: plugin {}: its example does not pass graft check; correct the argument of .example()\n{}",
         schema.schema.name, example);
   return out;
 }

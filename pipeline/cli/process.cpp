@@ -43,7 +43,7 @@ std::string prepare_process() {
   if (wanted >= kLeastStack &&
       ((::setrlimit(RLIMIT_STACK, &stack) == 0 && give_threads(wanted)) || before >= kLeastStack))
     return {};
-  return fmt::format("stacks may have {} KiB, but graft needs {} KiB: raise ulimit -s",
+  return fmt::format("the stack limit is {} KiB, but graft needs {} KiB: raise ulimit -s",
                      std::min(before, wanted) >> 10, kLeastStack >> 10);
 }
 

@@ -103,8 +103,7 @@ GRAFT_PLUGIN(
                    .doc("Differences of accuracy on test, by the predictions that the run has made anyway."))
         .param(graft::integer("cv").range(2, 100).unit("folds").optional().doc(
             "Stratified cross-validation over train and val; left out: none."))
-        .param(
-            graft::integer("repeats", 1).range(1, 100).doc("Times that inputs are dealt out to folds anew."))
+        .param(graft::integer("repeats", 1).range(1, 100).doc("How often the inputs are assigned to folds."))
         .param(
             graft::list("shots", graft::integer("shots").range(1, 1e6).or_name({"all"}))
                 .items(0, 100)
@@ -114,7 +113,7 @@ GRAFT_PLUGIN(
                      "all is the run's own result."))
         .param(graft::integer("draws", 5)
                    .range(1, 1000)
-                   .doc("Times that the inputs of a point are drawn; figures are means."))
+                   .doc("Times that the inputs of a point are drawn; scores are means."))
         .param(graft::number("val_fraction", 0.2)
                    .range(0, 0.9)
                    .doc("Share of a trial's inputs on which its learner chooses; it is then refit on all of "

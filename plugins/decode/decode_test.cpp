@@ -261,7 +261,8 @@ TEST(Decode, TilesFarWiderThanTheImageTakeLittleMemory) {
   for (const std::string& file : {fax, ycc})
     EXPECT_THAT(
         outcome(stage, file),
-        HasSubstr("too-large: the TIFF file cannot be decoded in little memory (Memory allocation of"));
+        HasSubstr(
+            "too-large: the TIFF file cannot be decoded within the memory limit (Memory allocation of"));
 }
 
 TEST(Decode, TiffPagesMayLinkInACircleButNotShareTheirStrips) {
@@ -369,7 +370,7 @@ TEST(Decode, ChecksTheChecksumsOfPng) {
             "download it "
             "again");
   std::string header = named("png-rgb").content;
-  header[24] = 3;  // bits a sample
+  header[24] = 3;  // bits per sample
   EXPECT_EQ(outcome(stage, with_checksums(header)),
             "corrupt: the PNG file is damaged: its header says colour type 2 with 3 bits, or a compression, "
             "filter or "

@@ -94,7 +94,8 @@ class File {
   [[noreturn]] void fail() const {
     const auto says = [&](std::string_view words) { return text_.find(words) != std::string::npos; };
     if (says("limit defined in open options"))
-      throw graft::Reject("too-large", "the TIFF file cannot be decoded in little memory (" + text_ + ")");
+      throw graft::Reject("too-large",
+                          "the TIFF file cannot be decoded within the memory limit (" + text_ + ")");
     // What a codec cannot do is no damage.
     if (says("nsupported") || says("not supported") || says("not implemented") || says("not configured") ||
         says("Sorry"))

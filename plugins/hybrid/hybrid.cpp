@@ -288,7 +288,7 @@ GRAFT_PLUGIN(hybrid, "1.0.1", graft::Hybrid,
              graft::PluginSchema::learner(
                  "Leading directions, a representation that is learnt on them, and what the most similar "
                  "training rows say, in one model.")
-                 .input(graft::PortType::Table, "Feature vectors with one label a row.")
+                 .input(graft::PortType::Table, "Feature vectors with one label per row.")
                  .output("out", graft::PortType::Predictor, "f32[?]",
                          "Class probabilities; 0 for a class without train rows.")
                  .params_from(graft::parameters())

@@ -34,8 +34,8 @@ struct Pooling {
   std::size_t n = 20;
   double temperature = 0.07;
 };
-/// Weighted mean of the neighbours' features; index.dim() numbers a row, scaled to unit length (zeros without
-/// neighbours).
+/// Weighted mean of the neighbours' features; index.dim() numbers per row, scaled to unit length (zeros
+/// without neighbours).
 std::vector<float> mean_features(const Neighbourhood& neighbourhood, const linalg::ExactIndex& index,
                                  const Pooling& pooling, Parallel& parallel);
 /// Weighted shares of the classes among the neighbours; all classes alike without neighbours.

@@ -136,7 +136,7 @@ class ImageFolder final : public graft::Source {
     for (const auto& [extension, n] : other)
       counts.push_back("." + extension + " (" + std::to_string(n) + ")");
     for (const auto& [extension, n] : images) patterns.push_back("\"*." + extension + "\"");
-    warn(plural(others, "file") + " of " + std::to_string(found.size()) + " with an extension of no image: " +
+    warn(plural(others, "file") + " of " + std::to_string(found.size()) + " with a non-image extension: " +
          joined(counts) + (images.empty() ? "" : "; include: [" + joined(patterns) + "] takes the rest"));
   }
 

@@ -330,7 +330,7 @@ stages:
 GRAFT_PLUGIN(
     knn, "2.1.1", graft::Knn,
     graft::PluginSchema::learner("Weighted k nearest neighbours by cosine or Euclidean distance.")
-        .input(graft::PortType::Table, "Feature vectors with one label a row.")
+        .input(graft::PortType::Table, "Feature vectors with one label per row.")
         .output("out", graft::PortType::Predictor, "f32[?]", "Share of the neighbours' votes for each class.")
         .param(graft::list("k", graft::integer("k").range(1, 10000))
                    .or_scalar()
@@ -364,9 +364,9 @@ GRAFT_PLUGIN(
                    .range(0, 100000)
                    .unit("rows")
                    .neutral()
-                   .doc("Val rows, evenly spaced, that the retrieval figures of the summary are taken from "
+                   .doc("Val rows, evenly spaced, that the retrieval scores of the summary are taken from "
                         "(train rows "
-                        "that do not see themselves, where there is no val); 0: no figures."))
+                        "that do not see themselves, where there is no val); 0: no scores."))
         .param(
             graft::integer("cache", 1024)
                 .range(0, 1 << 20)

@@ -300,7 +300,7 @@ GRAFT_PLUGIN(
                      "more strongly "
                      "regularised. Of several, the one with the best accuracy on val is taken (then the "
                      "lowest log "
-                     "loss, then the smallest); with several labels a row, that with the lowest log loss."))
+                     "loss, then the smallest); with several labels per row, that with the lowest log loss."))
         .param(
             graft::choice("scale", {"none", "l2", "standard"}, "none")
                 .doc("Scaling of the features: none, rows to length 1, or columns to mean 0 and variance 1."))

@@ -244,7 +244,7 @@ GRAFT_PLUGIN(
     prototypes, "1.0.1", graft::PrototypeLearner,
     graft::PluginSchema::learner(
         "The class of the nearest prototype: class means, or k-means within every class.")
-        .input(graft::PortType::Table, "Feature vectors with one label a row.")
+        .input(graft::PortType::Table, "Feature vectors with one label per row.")
         .output("out", graft::PortType::Predictor, "f32[?]",
                 "softmax(similarity to the nearest prototype of the class / temperature).")
         .param(graft::list("per_class", graft::integer("per_class").range(1, 1000))

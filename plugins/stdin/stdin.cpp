@@ -19,7 +19,7 @@ std::string folder_of(const graft::Params& params) {
   if (params.has("root")) return params.get<std::string>("root");
   std::error_code error;
   const std::filesystem::path here = std::filesystem::current_path(error);
-  if (error) throw Error("cannot tell the current folder: " + error.message() + "; give root");
+  if (error) throw Error("cannot find out the current folder: " + error.message() + "; give root");
   return here.string();
 }
 

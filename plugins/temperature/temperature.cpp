@@ -155,5 +155,5 @@ GRAFT_PLUGIN(
         .param(graft::list("temperatures", graft::number("temperature").range(1e-3, 1e3))
                    .items(0, 1000)
                    .default_list({})
-                   .doc("Others to look at: the summary has the figures of val at each, from high to low."))
+                   .doc("Others to look at: the summary has the scores of val at each, from high to low."))
         .example(graft::kExample))

@@ -70,7 +70,7 @@ TEST(InspectBackbone, BeforeARunTheFilesOfDriversTellThatThereIsNoGpu) {
   EXPECT_EQ(fault("cuda:1", nullptr),
             nn::has_gpu_files()
                 ? ""
-                : "CUDA is not available: this machine has no driver of an NVIDIA or AMD GPU, "
+                : "CUDA is not available: this machine has no driver for an NVIDIA or AMD GPU, "
                   "got 'cuda:1'; use cpu or auto");
   EXPECT_EQ(fault("cpu", nullptr), "");
 }

@@ -142,7 +142,8 @@ class TorchBackbone final : public BatchTransform {
   static std::string cure_for(const std::string& engine) {
     return engine == "torch"
                ? "export the model again after model.eval(), or compare what it gives on another machine"
-               : "resume with `engine: torch`, which stores them apart, and report the network";
+               : "resume with `engine: torch`, which stores its rows in another table, and report the "
+                 "network";
   }
 
   static std::optional<int> usual_side(const nn::Model& model) {
@@ -208,7 +209,8 @@ GRAFT_PLUGIN(
             graft::list("taps", graft::text(""))
                 .or_scalar()
                 .neutral()
-                .doc("Layers or blocks whose values are wanted, `layer2` for one; each is an output, `from: "
+                .doc("Layers or blocks whose values are wanted, for example `layer2`; each is an output, "
+                     "`from: "
                      "features.layer2`. Left out: the features before the classifier, or what a TorchScript "
                      "model "
                      "returns."))

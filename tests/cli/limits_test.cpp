@@ -96,7 +96,7 @@ TEST_F(Limits, SmallStacksAreRaisedWhereTheyMayBe) {
   EXPECT_EQ(graft("ulimit -S -s 256", {"run", "probe.yaml"}).exit_code, 0);
   const ProgramResult r = graft("ulimit -s 512", {"run", "probe.yaml"});
   EXPECT_EQ(r.exit_code, 1);
-  EXPECT_EQ(r.err, "error: stacks may have 512 KiB, but graft needs 1024 KiB: raise ulimit -s\n");
+  EXPECT_EQ(r.err, "error: the stack limit is 512 KiB, but graft needs 1024 KiB: raise ulimit -s\n");
 }
 
 TEST_F(Limits, ThreadsThatCannotBeStartedAreAnError) {

@@ -131,7 +131,7 @@ TEST(PluginFiles, GraftPluginSchemaFailsTheBuildAndLeavesNoSchemaFile) {
     EXPECT_THAT(
         example.err,
         HasSubstr(std::string("error: plugin ") + name +
-                  ": its example does not pass graft check; mend what .example() was given\nexample:"));
+                  ": its example does not pass graft check; correct the argument of .example()\nexample:"));
   }
   // What is where the plugin is used, not where it is built, is no mistake.
   const ProgramResult elsewhere = schema("example_elsewhere");

@@ -68,7 +68,7 @@ const std::vector<Kind> kKinds = {
       "save", "predictor's destructor", "facts", "destructor"},
      {"no predictor", "no val scores", "val scores of infinity", "too many rows", "too few columns",
       "too few values", "NaN", "neighbours out of range", "too few neighbours", "a tensor without data",
-      "a reader that is null", "facts that are no map"}},
+      "a reader that is null", "facts that are not a map"}},
     {"calibrator",
      9,
      {"constructor", "fit", "apply", "save", "facts", "destructor"},
@@ -218,7 +218,7 @@ TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {
               HasSubstr("warning: stage 'transform' (misbehaving_transform, " + path + ":5:3), item 'item "));
   EXPECT_THAT(text_of("source", "", "label 7"),
               HasSubstr("error: stage 'source' (misbehaving_source, " + path +
-                        ":4:3): input 'item 0' has label 7, and there are 2 classes: expected 0 to 1\n"));
+                        ":4:3): input 'item 0' has label 7, but there are 2 classes: expected 0 to 1\n"));
   EXPECT_THAT(text_of("report", "", "a file above"),
               HasSubstr("error: stage 'report' (misbehaving_report, " + path +
                         ":10:3): gave a file '../../escaped.txt': expected a name without folders\n"));

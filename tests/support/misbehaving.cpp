@@ -261,7 +261,7 @@ class Even final : public Predictor {
     none.shape = {5};
     if (fault_.gives("a tensor without data")) bundle.tensors["w"] = none;
     if (fault_.gives("a reader that is null")) bundle.large["w"] = nullptr;
-    if (fault_.gives("facts that are no map")) bundle.facts = Value(5);
+    if (fault_.gives("facts that are not a map")) bundle.facts = Value(5);
   }
 
  private:

@@ -18,7 +18,7 @@ namespace graft {
 ///     features [rows, ...]      float16, float32 or float64
 ///     labels   [rows]           class numbers from 0 (-1: no label) as integers or whole floats, or class
 ///     names
-///              [rows, classes]  0 or 1 for every class: any number of labels a row
+///              [rows, classes]  0 or 1 for every class: any number of labels per row
 ///     keys     [rows]           text
 ///     splits   [rows]           train, val, test, or 0, 1, 2; empty text or -1: left open
 ///     classes  [classes]        names of the classes: a dataset, or an attribute of the labels or of the

@@ -29,7 +29,7 @@ Inspect inspect_of(const std::string& plugin, const Registry& registry) {
   const graft_inspector_descriptor* inspector = entry == nullptr ? nullptr : entry();
   if (inspector == nullptr || inspector->api_version != GRAFT_PLUGIN_API ||
       std::string_view(inspector->abi_tag) != GRAFT_ABI_TAG)
-    throw Error(fmt::format("{} is of another build than this graft; rebuild the plugin", file.string()));
+    throw Error(fmt::format("{} was not built for this version of graft; rebuild the plugin", file.string()));
   return inspector->inspect;
 }
 

@@ -481,7 +481,7 @@ struct Flow::Impl {
         : payloads(ports, std::vector<Payload>(items)), rejects(items) {}
     void set(std::size_t item, Payload payload, std::size_t port) override {
       if (item >= rejects.size() || port >= payloads.size())
-        return note(fmt::format("apply set item {} of port {}, and there are {} items and {} ports", item,
+        return note(fmt::format("apply set item {} of port {}, but there are {} items and {} ports", item,
                                 port, rejects.size(), payloads.size()));
       if (!std::holds_alternative<std::monostate>(payloads[port][item]) || rejects[item])
         return note(fmt::format("apply gave two results for item {}", item));
@@ -489,7 +489,7 @@ struct Flow::Impl {
     }
     void reject(std::size_t item, const std::string& code, const std::string& text) override {
       if (item >= rejects.size())
-        return note(fmt::format("apply rejected item {}, and there are {} items", item, rejects.size()));
+        return note(fmt::format("apply rejected item {}, but there are {} items", item, rejects.size()));
       for (const auto& port : payloads)
         if (rejects[item] || !std::holds_alternative<std::monostate>(port[item]))
           return note(fmt::format("apply gave two results for item {}", item));

@@ -55,8 +55,8 @@ constexpr int kReturned = 0, kExited = 97;
 std::string how_it_ended(int status) {
   if (WIFSIGNALED(status)) return fmt::format("a crash ({})", ::strsignal(WTERMSIG(status)));
   if (WEXITSTATUS(status) == kReturned) return {};
-  return WEXITSTATUS(status) == kExited ? "a call of exit()"
-                                        : fmt::format("an end with exit code {}", WEXITSTATUS(status));
+  return WEXITSTATUS(status) == kExited ? "a call to exit()"
+                                        : fmt::format("exit code {}", WEXITSTATUS(status));
 }
 
 }  // namespace
@@ -120,7 +120,7 @@ Child::End Child::wait(std::chrono::milliseconds limit) {
     pid_ = -1;
   } else {
     end.how =
-        fmt::format("no end after {} s", std::chrono::duration_cast<std::chrono::seconds>(limit).count());
+        fmt::format("no result after {} s", std::chrono::duration_cast<std::chrono::seconds>(limit).count());
   }
   return end;
 }

@@ -79,7 +79,7 @@ std::uint16_t own_machine() {
 }
 
 std::string cut_short(std::uint64_t end, std::uint64_t size) {
-  return fmt::format("{} bytes of {}: it is cut short", size, end);
+  return fmt::format("{} bytes of {}: it is truncated", size, end);
 }
 
 std::optional<bool> exports_entry(const Reader& file, const std::vector<Elf64_Shdr>& sections) {
@@ -117,7 +117,7 @@ ElfFile read_elf(const std::filesystem::path& path, bool with_code) {
       header.e_machine != own_machine())
     return refuse("a file for another kind of processor");
   if (header.e_type != ET_DYN || header.e_phentsize != sizeof(Elf64_Phdr))
-    return refuse("an ELF file that is no shared object");
+    return refuse("an ELF file that is not a shared object");
   const auto segments = file.table<Elf64_Phdr>(header.e_phoff, header.e_phnum);
   if (!segments) return refuse(cut_short(header.e_phoff + header.e_phnum * sizeof(Elf64_Phdr), file.size()));
   for (const Elf64_Phdr& s : *segments)

@@ -138,7 +138,7 @@ const graft_plugin_descriptor* open_library(const fs::path& file, Refusal& why, 
   } catch (const std::exception& e) {
     return threw(doing, e.what());
   } catch (...) {
-    return threw(doing, "one that is no std::exception");
+    return threw(doing, "one that is not a std::exception");
   }
   ::dlclose(handle);
   return nullptr;
@@ -146,7 +146,7 @@ const graft_plugin_descriptor* open_library(const fs::path& file, Refusal& why, 
 
 /// The schema as the plugin gives it. Runs in the child.
 std::optional<PluginSchema> ask_for_schema(const graft_plugin_descriptor& d, Refusal& why) {
-  std::string text = "one that is no std::exception";
+  std::string text = "one that is not a std::exception";
   try {
     PluginSchema schema = d.schema();
     if (schema.name == d.name && schema.version == d.version) return schema;
@@ -226,11 +226,11 @@ bool schema_is_sound(const PluginSchema& schema, const fs::path& file, Refusal& 
   if (file.stem() != schema.name)
     return refuse(why, fmt::format("the schema of {}", file.stem().string()),
                   fmt::format("one of '{}'", schema.name.substr(0, kMaxText)),
-                  "rebuild the plugin: it lies beside another's schema");
+                  "rebuild the plugin: the schema file beside it belongs to another plugin");
   const std::vector<SchemaMistake> mistakes = schema_mistakes(schema);
   if (mistakes.empty()) return true;
   const std::string more = mistakes.size() == 1 ? "" : fmt::format(" (and {} more)", mistakes.size() - 1);
-  return refuse(why, "a schema without mistakes", mistakes[0].what + more,
+  return refuse(why, "a schema without errors", mistakes[0].what + more,
                 mistakes[0].cure + ", and rebuild the plugin");
 }
 
@@ -258,7 +258,7 @@ std::optional<SchemaFile> Examination::finish(Refusal& why, std::chrono::millise
                               : at == kDescribing ? "in its schema"
                                                   : "when it is opened";
     refuse(why, "a shared object that loads",
-           fmt::format("{} {}", end.how.empty() ? "an end without an answer" : end.how, where),
+           fmt::format("{} {}", end.how.empty() ? "an exit without an answer" : end.how, where),
            "rebuild or install the plugin again, or remove it from the plugin folder");
     return {};
   }

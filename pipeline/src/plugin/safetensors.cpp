@@ -106,7 +106,7 @@ class HeaderHandler final : public nlohmann::json_sax<Json> {
   bool null() override { return refuse("null"); }
   bool binary(Json::binary_t&) override { return refuse("binary data"); }
   bool parse_error(std::size_t at, const std::string&, const Json::exception&) override {
-    throw Error(fmt::format("its header is no valid JSON at byte {}", at));
+    throw Error(fmt::format("its header is not valid JSON at byte {}", at));
   }
 
  private:

@@ -42,7 +42,7 @@ SplitRule::SplitRule(const Params& params, const std::vector<Split>& given)
   try {
     group_ = std::make_shared<const Group>(Group{std::regex(pattern)});
   } catch (const std::regex_error& e) {
-    throw Error("group: '" + pattern + "' is no regular expression (" + e.what() + ")");
+    throw Error("group: '" + pattern + "' is not a regular expression (" + e.what() + ")");
   }
 }
 

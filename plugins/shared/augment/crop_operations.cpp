@@ -153,7 +153,7 @@ ParamSpec scale_parameter(double least_possible, double low, double high) {
   return list("scale", number("share").range(least_possible, 1))
       .items(2, 2)
       .default_list({low, high})
-      .doc("Least and largest share of the image's area.");
+      .doc("Smallest and largest fraction of the image's area.");
 }
 
 ParamSpec ratio_parameter(double low, double high, std::string meaning) {

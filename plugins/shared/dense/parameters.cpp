@@ -48,7 +48,8 @@ std::vector<ParamSpec> training_parameters() {
       number("input_dropout", 0).range(0, 0.95).doc("Share of the features that are zeroed in training."),
       number("label_smoothing", 0)
           .range(0, 0.9)
-          .doc("Share of the target probability that is spread over all classes; with several labels a row, "
+          .doc("Fraction of the target probability that is spread over all classes; with several labels per "
+               "row, "
                "over "
                "yes and no."),
       number("mixup", 0)
@@ -58,7 +59,7 @@ std::vector<ParamSpec> training_parameters() {
       choice("monitor", {"accuracy", "log_loss"}, "accuracy")
           .doc("What tells on val which epoch is the best, and when to stop: accuracy (of equals the lower "
                "log "
-               "loss) or log loss. With several labels a row it is always the log loss."),
+               "loss) or log loss. With several labels per row it is always the log loss."),
       integer("patience", 10)
           .range(0, 100000)
           .unit("epochs")

@@ -17,7 +17,7 @@ namespace graft {
 /// together). Immutable; any thread.
 class Embedding {
  public:
-  /// `directions` holds the columns of A one a row: row-major dims x mean.size().
+  /// `directions` holds the columns of A, one per row: row-major dims x mean.size().
   static Embedding affine(std::string kind, std::vector<float> mean, std::vector<float> directions);
   /// y[j] = x[columns[j]] of `inputs` features.
   static Embedding choice(std::string kind, std::size_t inputs, std::vector<std::int32_t> columns);

@@ -39,7 +39,7 @@ ParamSpec EmbeddingParameter::spec() {
              "embedding",
              {object("pca", {dims("Directions to keep; left out: all that carry variance."),
                              number("energy").range(1e-6, 1).optional().doc(
-                                 "Keep the fewest directions that hold this share of the variance."),
+                                 "Keep the fewest directions that hold this fraction of the variance."),
                              flag("whiten", false).doc("Give every output variance 1.")})
                   .doc("Principal components, mean taken away."),
               object("lda",

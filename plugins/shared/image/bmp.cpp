@@ -35,7 +35,7 @@ void read_masks(const ByteReader& in, std::uint32_t header, BmpInfo& info) {
   for (const std::uint32_t mask : info.masks) {
     // All bits of a mask are neighbours.
     const std::uint32_t low = mask >> std::countr_zero(mask | 0x80000000u);
-    if ((low & (low + 1)) != 0 && mask != 0xffffffffu) unsupported("whose masks of colours have gaps");
+    if ((low & (low + 1)) != 0 && mask != 0xffffffffu) unsupported("whose colour masks have gaps");
   }
 }
 
@@ -58,7 +58,7 @@ void read_info(const ByteReader& in, std::uint32_t header, BmpInfo& info) {
     case 3:
       if (header == kOs2V2) unsupported("with OS/2's Huffman coding");
       if (info.bits != 16 && info.bits != 24 && info.bits != 32)
-        unsupported("with masks of colours for " + std::to_string(info.bits) + " bits a pixel");
+        unsupported("with colour masks for " + std::to_string(info.bits) + " bits per pixel");
       read_masks(in, header, info);
       if (header == kInfo) info.palette += 12;
       break;
@@ -241,7 +241,7 @@ BmpInfo bmp_info(const ByteReader& in) {
   }
   if (info.bits != 1 && info.bits != 4 && info.bits != 8 && info.bits != 16 && info.bits != 24 &&
       info.bits != 32)
-    unsupported("of " + std::to_string(info.bits) + " bits a pixel");
+    unsupported("of " + std::to_string(info.bits) + " bits per pixel");
   if (info.bits <= 8) {
     if (info.colours > 256)
       reject_corrupt(kFormat, "its palette has " + std::to_string(info.colours) + " colours");
@@ -255,7 +255,8 @@ BmpInfo bmp_info(const ByteReader& in) {
   usual_masks(info);
   if (info.coding != BmpInfo::Coding::Plain) {
     if (info.bits != (info.coding == BmpInfo::Coding::Rle8 ? 8u : 4u))
-      reject_corrupt(kFormat, "its run-length coding is not that of " + std::to_string(info.bits) + " bits");
+      reject_corrupt(kFormat,
+                     "its run-length coding does not fit " + std::to_string(info.bits) + " bits per pixel");
     return info;
   }
   if (info.width < 1) return info;

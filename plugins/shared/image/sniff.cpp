@@ -66,7 +66,7 @@ Header webp(const ByteReader& in) {
     constexpr std::uint32_t kHasExif = 0x08;
     if (*in.u8(20) & kHasExif) header.orientation = webp_orientation(in);
   } else {
-    reject_corrupt(kFormat, "its first chunk is none of VP8, VP8L, VP8X");
+    reject_corrupt(kFormat, "its first chunk is not VP8, VP8L or VP8X");
   }
   return header;
 }

@@ -153,7 +153,7 @@ void check_samples(const Directory& page) {
     default:
       unsupported("samples of an unusual type", "save it with unsigned ones of 8 bits");
   }
-  if (bits < 1 || bits > 16) unsupported(std::to_string(bits) + " bits a sample");
+  if (bits < 1 || bits > 16) unsupported(std::to_string(bits) + " bits per sample");
   // Old-style JPEG is always YCbCr; files that say nothing of their samples are taken as Pillow does.
   const std::uint32_t meaning =
       compression == kOldJpeg ? std::uint32_t{YCbCr} : page.number(kPhotometric, WhiteIsZero);
@@ -166,7 +166,7 @@ void check_samples(const Directory& page) {
       colours = 3;
       break;
     case Palette:
-      if (bits > 8) unsupported(std::to_string(bits) + " bits a sample and a palette");
+      if (bits > 8) unsupported(std::to_string(bits) + " bits per sample and a palette");
       break;
     case Cmyk:
       colours = 4;
@@ -174,7 +174,7 @@ void check_samples(const Directory& page) {
       break;
     case YCbCr:
       colours = 3;
-      if (bits != 8) unsupported(std::to_string(bits) + " bits a sample and YCbCr colours");
+      if (bits != 8) unsupported(std::to_string(bits) + " bits per sample and YCbCr colours");
       break;
     case 8:
     case 9:
@@ -185,7 +185,7 @@ void check_samples(const Directory& page) {
   }
   const bool old_jpeg_says_nothing = compression == kOldJpeg && !page.find(kSamples);
   if ((samples < colours && !old_jpeg_says_nothing) || samples > kMaxSamples)
-    unsupported(std::to_string(samples) + " samples a pixel and photometric interpretation " +
+    unsupported(std::to_string(samples) + " samples per pixel and photometric interpretation " +
                     std::to_string(meaning),
                 "save it as RGB");
 }

@@ -32,7 +32,7 @@ enum class ClassWeights {
   Balanced,
 };
 
-/// The negative log-likelihood of rows' labels as a function of their logits, one logit a row for every
+/// The negative log-likelihood of rows' labels as a function of their logits, one logit per row for every
 /// output:
 ///
 ///     Softmax                 sum_i v_i CE(softmax(z_i), y_i)

@@ -318,14 +318,14 @@ TEST_F(Names, WhatLiesBesideThePrefixIsNamed) {
   for (const auto& one : body(net_, "encoder_k.")) tensors.push_back(one);
   tensors.emplace_back("queue", Shape{128, 16});
   EXPECT_EQ(words("resnet8", tensors),
-            "all 35 tensors fit resnet8 behind the prefix encoder_q.; not used, no part of resnet8: "
+            "all 35 tensors fit resnet8 behind the prefix encoder_q.; not used, not part of resnet8: "
             "encoder_k.conv1.weight, encoder_k.bn1.weight, encoder_k.bn1.bias and 33 more");
   // Without a prefix, by the names that heads have.
   Shapes swav = body(net_);
   swav.emplace_back("projection_head.0.weight", Shape{64, 64});
   swav.emplace_back("prototypes.weight", Shape{30, 64});
   EXPECT_EQ(words("resnet8", swav),
-            "not used, no part of resnet8: projection_head.0.weight, prototypes.weight");
+            "not used, not part of resnet8: projection_head.0.weight, prototypes.weight");
 }
 
 TEST_F(Names, TwoNetworksInOneFileAreRefused) {
@@ -368,12 +368,11 @@ TEST_F(Names, AGreyNetworkIsToldThatImagesHaveThreeChannels) {
   EXPECT_EQ(
       error_at(net_, grey),
       "does not fit resnet8\n  of another shape (1): conv1.weight [16,1,3,3], expected [16,3,3,3]\n"
-      "  the network must take three channels, this one takes 1: images are red, green and blue here, grey "
-      "ones too; in Python, weights['conv1.weight'] = weights['conv1.weight'].repeat(1, 3, 1, 1) / 3 makes "
-      "it take grey images as such");
+      "  the network must take three channels, this one takes 1: graft reads every image as RGB, also grey "
+      "ones; in Python, weights['conv1.weight'] = weights['conv1.weight'].repeat(1, 3, 1, 1) / 3 makes "
+      "it take them");
   grey[0].second = {16, 12, 3, 3};
-  EXPECT_THAT(error_at(net_, grey),
-              ::testing::EndsWith("images are red, green and blue here, grey ones too"));
+  EXPECT_THAT(error_at(net_, grey), ::testing::EndsWith("graft reads every image as RGB, also grey ones"));
 }
 
 // --- Classifiers -----------------------------------------------------------------------------------------
@@ -415,14 +414,14 @@ TEST_F(Names, ATapBehindAnotherClassifierIsAnError) {
       error_at(net, tensors, {"classifier.1"}),
       "does not fit mobilenet_v2\n  unexpected (1): classifier.4.weight [2,256]\n"
       "  of another shape (2): classifier.1.weight [256,1280], expected [1000,1280], classifier.1.bias "
-      "[256], expected [1000]\n  its classifier is another one than mobilenet_v2's, so nothing from there "
+      "[256], expected [1000]\n  its classifier differs from that of mobilenet_v2, so nothing from there on "
       "can be computed; take the value before it, `taps: flatten`, or export the model as TorchScript");
   const auto opened = file(tensors);
   const auto best = best_fit(*opened);
   ASSERT_TRUE(best);
   EXPECT_EQ(error_of([&] { resolve_tap(best->architecture, "classifier.1"); }),
             "mobilenet_v2 has no classifier 'classifier.1' in this file, which was saved without one or with "
-            "another one: take 'flatten', the value before it, or a layer further ahead");
+            "another one: take 'flatten', the value before it, or an earlier layer");
   // The features of a VGG are those of its classifier's first layers.
   const Architecture vgg = make_architecture("vgg11");
   Shapes replaced;
@@ -452,7 +451,7 @@ TEST(ForeignFile, SaysWhatItIs) {
       "a git-LFS pointer, which stands for a file that was not fetched; run `git lfs pull` where it was "
       "cloned, or download the file itself");
   const std::string page =
-      "an HTML page: the server has sent a page (a login, a warning, an error) in place of the file; "
+      "an HTML page: the server sent a page (a login, a warning, an error) in place of the file; "
       "download the "
       "file itself";
   EXPECT_EQ(got("a.pth", "<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title>"),
@@ -477,7 +476,7 @@ TEST(ForeignFile, SaysWhatItIs) {
   EXPECT_EQ(got("t.tar", std::string(257, '\0') + "ustar"),
             "a tar archive; unpack it and name the file inside");
   EXPECT_EQ(got("z.pth", std::string(4096, '\0')),
-            "a file that begins with zeros: a download that was not completed; download it again");
+            "a file that begins with zeros: an incomplete download; download it again");
   EXPECT_EQ(got("p.pkl", "\x80\x04\x95\0\0\0\0\0\0\0\0}."s),
             "a Python pickle that torch.save did not write; load it in Python and save the tensors as "
             "safetensors");

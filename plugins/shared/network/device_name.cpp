@@ -46,7 +46,7 @@ bool has_gpu_files(const std::filesystem::path& root) {
 void require_gpu_files(const std::string& device) {
   if (!has_gpu_files())
     throw Error(
-        fmt::format("CUDA is not available: this machine has no driver of an NVIDIA or AMD GPU, got '{}'; "
+        fmt::format("CUDA is not available: this machine has no driver for an NVIDIA or AMD GPU, got '{}'; "
                     "use cpu or auto",
                     device));
 }

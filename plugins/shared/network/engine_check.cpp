@@ -76,7 +76,7 @@ std::optional<std::string> EngineCheck::compare(const RunImages& run, const std:
                 size_, batch.begin() + static_cast<std::ptrdiff_t>(i * size_));
   const std::vector<Tensor> got = run(batch.data(), static_cast<int>(places.size()));
   if (got.size() != scale_.size())
-    return fmt::format("a batch of {} has {} outputs in place of {}", places.size(), got.size(),
+    return fmt::format("a batch of {} has {} outputs instead of {}", places.size(), got.size(),
                        scale_.size());
   for (std::size_t output = 0; output < got.size(); ++output)
     for (std::size_t i = 0; i < places.size(); ++i) {

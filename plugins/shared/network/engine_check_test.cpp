@@ -112,7 +112,7 @@ TEST(EngineCheck, OneOutputOfSeveralIsEnough) {
                 },
                 two, 1e-4),
             std::nullopt);
-  EXPECT_EQ(check.difference(right, two, 1e-4), "a batch of 4 has 1 outputs in place of 2");
+  EXPECT_EQ(check.difference(right, two, 1e-4), "a batch of 4 has 1 outputs instead of 2");
 }
 
 TEST(EngineCheck, WhatIsNoNumberDiffersFromANumber) {

@@ -275,7 +275,7 @@ std::string taken(const Architecture& architecture, const WeightFile& file, cons
     for (const TensorInfo& t : beside)
       if (names.size() < kShown) names.push_back(t.name);
     parts.push_back(
-        fmt::format("not used, no part of {}: {}{}", architecture.name, fmt::join(names, ", "),
+        fmt::format("not used, not part of {}: {}{}", architecture.name, fmt::join(names, ", "),
                     beside.size() > kShown ? fmt::format(" and {} more", beside.size() - kShown) : ""));
   }
   return fmt::format("{}", fmt::join(parts, "; "));

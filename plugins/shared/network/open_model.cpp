@@ -35,9 +35,10 @@ void check_digest(const std::string& path, std::string wanted) {
   if (got != wanted)
     throw ParamError(
         "sha256",
-        fmt::format("{}: expected SHA-256 {}, got {}: this is another file, or it was damaged; fetch it anew "
-                    "or correct `sha256`",
-                    path, wanted, got));
+        fmt::format(
+            "{}: expected SHA-256 {}, got {}: this is another file, or it was damaged; fetch it again "
+            "or correct `sha256`",
+            path, wanted, got));
 }
 
 /// Random weights of the layers that are needed.
@@ -76,8 +77,8 @@ Architecture architecture_for(const Params& params, const WeightFile& file) {
     } catch (const Error& fault) {
       if (other_channels(best->architecture, best->fit)) throw;
       throw Error(
-          fmt::format("{}\n  these weights fit no architecture that graft knows; {} is the nearest: "
-                      "name another one with `architecture` (graft model list), or export the model "
+          fmt::format("{}\n  these weights fit no architecture that graft knows; {} is the closest: name "
+                      "another one with `architecture` (graft model list), or export the model "
                       "as TorchScript",
                       fault.what(), name));
     }
@@ -85,11 +86,11 @@ Architecture architecture_for(const Params& params, const WeightFile& file) {
     std::vector<std::string> names;
     for (const TensorInfo& t : best->fit.strangers)
       if (names.size() < 3) names.push_back(t.name);
-    throw Error(fmt::format(
-        "{}: has all tensors of {}, and {} more that {} does not have ({}{}): where they have no part in its "
-        "features, write `architecture: {}`; else export the model as TorchScript",
-        path, name, best->fit.strangers.size(), name, fmt::join(names, ", "),
-        best->fit.strangers.size() > names.size() ? ", ..." : "", name));
+    throw Error(
+        fmt::format("{}: has all tensors of {}, and {} more that {} does not have ({}{}): if its features do "
+                    "not need them, write `architecture: {}`; otherwise export the model as TorchScript",
+                    path, name, best->fit.strangers.size(), name, fmt::join(names, ", "),
+                    best->fit.strangers.size() > names.size() ? ", ..." : "", name));
   }
   return best->architecture;
 }
@@ -117,7 +118,7 @@ OpenedFile open_file(const Params& params) {
     if (params.has("architecture"))
       throw ParamError(
           "architecture",
-          fmt::format("{}: a TorchScript archive brings its own network; leave `architecture` out", path));
+          fmt::format("{}: a TorchScript archive contains its own network; leave `architecture` out", path));
     return out;
   }
   out.file = open_weights(path);

@@ -223,7 +223,7 @@ void Pickle::step(unsigned char opcode) {
     default:
       throw Error(
           fmt::format("its pickle has the opcode 0x{:02x} ({}) at byte {}, which no weights need; nothing "
-                      "was executed; save the model's state_dict() anew",
+                      "was executed; save the model's state_dict() again",
                       opcode, refused_name(opcode), at_ - 1));
   }
 }
@@ -363,7 +363,7 @@ void Pickle::find_storage() {
                     values_[id[0]].text == "storage" && values_[id[1]].kind == Kind::StorageType &&
                     values_[id[2]].kind == Kind::Text && values_[id[4]].kind == Kind::Int &&
                     values_[id[4]].integer >= 0;
-  if (!fits) throw Error("its pickle refers to something that is no storage of a tensor");
+  if (!fits) throw Error("its pickle refers to something that is not the storage of a tensor");
   PickleValue storage{Kind::Storage, values_[id[4]].integer, values_[id[2]].text, {id[1]}};
   push(make(std::move(storage)));
 }
@@ -389,7 +389,7 @@ void Pickle::call() {
   if (function == RebuildFromType) return rebuild_from_type(arguments);
   const Kind of = arguments.empty() ? Kind::None : values_[arguments[0]].kind;
   if (of != Kind::Tensor && of != Kind::Object)
-    throw Error("its pickle makes a parameter of something that is no tensor");
+    throw Error("its pickle makes a parameter of something that is not a tensor");
   push(arguments[0]);
 }
 
@@ -403,7 +403,7 @@ void Pickle::call_new(bool with_keywords) {
   if (values_[made].kind != Kind::Object)
     throw Error(
         fmt::format("its pickle has the opcode 0x{} at byte {}, which no weights need; nothing was executed; "
-                    "save the model's state_dict() anew",
+                    "save the model's state_dict() again",
                     with_keywords ? "92 (NEWOBJ_EX)" : "81 (NEWOBJ)", at));
   make_object(values_[made].text);
 }
@@ -430,7 +430,7 @@ void Pickle::rebuild_from_type(const std::vector<Id>& arguments) {
                     values_[arguments[0]].integer == RebuildTensor &&
                     values_[arguments[2]].kind == Kind::Tuple && values_[arguments[2]].items.size() <= 8;
   if (fits) return rebuild_tensor(std::vector<Id>(values_[arguments[2]].items));
-  make_object("a tensor of a class of its own");
+  make_object("a tensor of a custom class");
 }
 
 /// Arguments: storage, offset, shape, strides, requires_grad, hooks, metadata.

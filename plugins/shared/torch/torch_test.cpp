@@ -660,7 +660,7 @@ TEST_F(TorchTest, UnusableFilesGiveOneLineEach) {
     EXPECT_THAT(
         error,
         HasSubstr(
-            "export the model with torch.jit.script or torch.jit.trace and .save(), or copy the file anew"));
+            "export the model with torch.jit.script or torch.jit.trace and .save(), or copy the file again"));
     EXPECT_EQ(error.find('\n'), std::string::npos) << error;
   };
   check("empty.pt", "");

@@ -88,7 +88,7 @@ std::vector<ParamSpec> plan_parameters(const PlanDefaults& defaults) {
               .doc("The learning rate rises linearly at first; then it follows half a cosine to zero."),
           number("label_smoothing", defaults.label_smoothing)
               .range(0, 0.9)
-              .doc("Share of the target probability that is spread over all classes."),
+              .doc("Fraction of the target probability that is spread over all classes."),
           integer("patience", defaults.patience)
               .range(0, 100000)
               .unit("epochs")

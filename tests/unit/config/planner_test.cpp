@@ -106,7 +106,7 @@ stages:
   learn: {plugin: learn, from: table, with: {rate: 7}}
 )");
   EXPECT_THAT(r.faults,
-              HasSubstr("a.yaml:1:7: error: 'Bad Name' is no name for a run: use a-z, 0-9, _ and -"));
+              HasSubstr("a.yaml:1:7: error: 'Bad Name' is not a valid run name: use a-z, 0-9, _ and -"));
   EXPECT_THAT(r.faults,
               HasSubstr("a.yaml:2:15: error: memory: expected a size such as 512MiB or 2GiB, got 'lots'"));
   EXPECT_THAT(r.faults, HasSubstr("a.yaml:4:40: error: root: no such folder: nowhere"));
@@ -194,9 +194,10 @@ TEST_F(PlannerTest, AParameterMayNameAnInstalledService) {
 }
 
 TEST_F(PlannerTest, AServiceIsNoStage) {
-  EXPECT_THAT(plan("name: a\nstages:\n  x: {plugin: engine_fast}\n").faults,
-              HasSubstr("a.yaml:3:15: error: 'engine_fast' is no stage: it serves stages that name it in a "
-                        "parameter"));
+  EXPECT_THAT(
+      plan("name: a\nstages:\n  x: {plugin: engine_fast}\n").faults,
+      HasSubstr("a.yaml:3:15: error: 'engine_fast' is not a stage: it serves stages that name it in a "
+                "parameter"));
 }
 
 constexpr const char* kFollowing = R"(name: a
@@ -285,9 +286,8 @@ TEST_F(PlannerTest, AnUnusedStreamStageIsAFault) {
 
 TEST_F(PlannerTest, TooFewCreditsForTheBatchesIsAFault) {
   const Result r = plan(kGood, {"run.in_flight=8"});
-  EXPECT_THAT(r.faults,
-              HasSubstr("in_flight: 8 items are too few for the batches (net: 8): they would wait for each "
-                        "other for ever; use at least 9, or auto"));
+  EXPECT_THAT(r.faults, HasSubstr("in_flight: 8 items are too few for the batches (net: 8): they would wait "
+                                  "for each other forever; use at least 9, or auto"));
   EXPECT_EQ(plan(kGood, {"run.in_flight=9"}).faults, "");
 }
 

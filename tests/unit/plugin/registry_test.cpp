@@ -95,7 +95,7 @@ TEST(Registry, EveryWrongPluginIsRefusedByItself) {
        "with "
        "GRAFT_PLUGIN(...)"},
       {"wrong_schema_throws",
-       "wanted a schema, got an exception from the schema's expression: one that is no std::exception; "
+       "wanted a schema, got an exception from the schema's expression: one that is not a std::exception; "
        "rebuild the "
        "plugin so that its declaration does not throw"},
       {"wrong_schema_crashes", loads + "a crash (Segmentation fault) in its schema; " + rebuild},
@@ -103,18 +103,18 @@ TEST(Registry, EveryWrongPluginIsRefusedByItself) {
        "wanted a schema, got more than 4 MiB: no schema takes that much; declare the plugin with "
        "GRAFT_PLUGIN(...)"},
       {"wrong_default",
-       "wanted a schema without mistakes, got parameter 'n': the default: 500 is out of range: expected from "
+       "wanted a schema without errors, got parameter 'n': the default: 500 is out of range: expected from "
        "1 to "
        "10; give a default that a config could give, and rebuild the plugin"},
       {"wrong_static_throw",
        loads + "an exception from its static initialisers: no such device; " + no_throw},
       {"wrong_static_throw_int",
-       loads + "an exception from its static initialisers: one that is no std::exception; " + no_throw},
-      {"wrong_static_exit", loads + "a call of exit() when it is opened; " + rebuild},
-      {"wrong_static_underscore_exit", loads + "an end without an answer when it is opened; " + rebuild},
+       loads + "an exception from its static initialisers: one that is not a std::exception; " + no_throw},
+      {"wrong_static_exit", loads + "a call to exit() when it is opened; " + rebuild},
+      {"wrong_static_underscore_exit", loads + "an exit without an answer when it is opened; " + rebuild},
       {"wrong_static_abort", loads + "a crash (Aborted) when it is opened; " + rebuild},
       {"wrong_static_crash", loads + "a crash (Segmentation fault) when it is opened; " + rebuild},
-      {"wrong_static_hang", loads + "no end after 8 s when it is opened; " + rebuild}};
+      {"wrong_static_hang", loads + "no result after 8 s when it is opened; " + rebuild}};
   const WrongPlugins wrong({"well"});
   for (const auto& [name, why] : expected) wrong.add(name);
 
@@ -148,9 +148,9 @@ TEST(Registry, ALibraryThatIsCutShortIsRefusedAtEveryLength) {
   EXPECT_TRUE(registry.plugins().empty());
   EXPECT_EQ(registry.rejected().size(), 41u);
   EXPECT_EQ(registry.rejected_as("cut0")->got, "an empty file");
-  EXPECT_THAT(registry.rejected_as("cut20")->got, HasSubstr("it is cut short"));
+  EXPECT_THAT(registry.rejected_as("cut20")->got, HasSubstr("it is truncated"));
   EXPECT_EQ(registry.rejected_as("cut40")->got, std::to_string(whole.size() - 1) + " bytes of " +
-                                                    std::to_string(whole.size()) + ": it is cut short");
+                                                    std::to_string(whole.size()) + ": it is truncated");
 }
 
 TEST(Registry, ALibraryThatIsCutShortIsRefusedBesideItsSchemaFile) {
