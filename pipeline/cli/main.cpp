@@ -69,11 +69,11 @@ po::options_description store_options(Global& global) {
   options.add_options()("repair", po::bool_switch(&store.repair),
                         "verify: drop exactly what is damaged; the next run computes it again")(
       "older-than", po::value(&store.older_than)->value_name("30d"),
-      "gc: tables not used for so long (h, d, w)")(
+      "gc: tables not used for this long (h, d, w)")(
       "max-size", po::value(&store.max_size)->value_name("10GiB"),
       "gc: the least recently used tables, until the store is below this size")(
       "unreferenced", po::bool_switch(&store.unreferenced), "gc: tables that no run's folder names any more")(
-      "dry-run", po::bool_switch(&store.dry_run), "gc: only say what would go")(
+      "dry-run", po::bool_switch(&store.dry_run), "gc: print what would be removed")(
       "run", po::value(&store.run)->value_name("NAME"),
       "export: the run whose list of inputs counts (default: the last)");
   return options;
@@ -127,7 +127,7 @@ std::string help() {
   out += "\n" + options.str();
   out +=
       "\nexit codes: 0 success, 1 the run failed, 2 usage or config, 3 more rejects than run.max_rejects,\n"
-      "            130 or 143 interrupted: run the same command again to go on\n\n"
+      "            130 or 143 interrupted: run the same command again to resume\n\n"
       "try: graft run configs/quickstart.yaml\n";
   return out;
 }

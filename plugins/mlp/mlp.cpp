@@ -236,7 +236,7 @@ GRAFT_PLUGIN(
                    .or_scalar()
                    .items(0, 20)
                    .default_list({256})
-                   .doc("Widths of the hidden layers, with ReLU behind them; an empty list makes a "
+                   .doc("Widths of the hidden layers, with ReLU after them; an empty list makes a "
                         "linear model."))
         .params_from(graft::dense::training_parameters())
         .param(graft::linalg::ClassWeights::parameter())

@@ -151,7 +151,7 @@ GRAFT_PLUGIN(
         .param(graft::number("temperature")
                    .range(1e-3, 1e3)
                    .optional()
-                   .doc("T to use; left out, the one of least log loss on val."))
+                   .doc("T to use; default: the one with the lowest log loss on val."))
         .param(graft::list("temperatures", graft::number("temperature").range(1e-3, 1e3))
                    .items(0, 1000)
                    .default_list({})

@@ -205,24 +205,19 @@ GRAFT_PLUGIN(
         .output("{taps}", graft::PortType::Tensor, "f32[?]", "One feature vector per image.")
         .params_from(graft::nn::model_parameters())
         .param(graft::Normalizer::parameter())
-        .param(
-            graft::list("taps", graft::text(""))
-                .or_scalar()
-                .neutral()
-                .doc("Layers or blocks whose values are wanted, for example `layer2`; each is an output, "
-                     "`from: "
-                     "features.layer2`. Left out: the features before the classifier, or what a TorchScript "
-                     "model "
-                     "returns."))
-        .param(
-            graft::list("concatenate", graft::text(""))
-                .items(2, 64)
-                .optional()
-                .doc("Layers whose pooled values make one vector, one behind the other; in place of taps."))
-        .param(
-            graft::choice("pool", {"avg", "max", "gem", "flatten", "none"}, "avg")
-                .doc("What becomes of a value [c,h,w]: its mean, maximum or generalised mean over h and w; "
-                     "all of it as a vector; or as it is."))
+        .param(graft::list("taps", graft::text(""))
+                   .or_scalar()
+                   .neutral()
+                   .doc("Layers or blocks whose values are wanted, for example `layer2`; each is an output, "
+                        "`from: features.layer2`. Default: the features before the classifier, or what a "
+                        "TorchScript model returns."))
+        .param(graft::list("concatenate", graft::text(""))
+                   .items(2, 64)
+                   .optional()
+                   .doc("Layers whose pooled values are concatenated to one vector; instead of taps."))
+        .param(graft::choice("pool", {"avg", "max", "gem", "flatten", "none"}, "avg")
+                   .doc("Pooling of a value [c,h,w]: its mean, maximum or generalised mean over h and w; "
+                        "flattened to a vector; or unchanged."))
         .param(graft::number("gem_power", 4).range(0.1, 100).doc("Exponent of the generalised mean."))
         .param(graft::flag("l2", false).doc("Scale every vector to length 1."))
         .param(graft::integer("batch", 8)

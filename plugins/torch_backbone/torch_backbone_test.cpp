@@ -232,7 +232,7 @@ TEST_F(TorchBackboneTest, ModelsThatCannotBeAreNamed) {
   EXPECT_THAT(
       fault("{architecture: resnet18, untrained: true, device: \"cuda:9\"}"),
       HasSubstr(GRAFT_HAS_TORCH
-                    ? "device: 'cuda:9' is not there: "
+                    ? "device: 'cuda:9' is not available: "
                     : "device: 'cuda:9' needs LibTorch: the service 'engine_torch' is not installed"));
 }
 

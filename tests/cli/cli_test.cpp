@@ -50,8 +50,7 @@ TEST(Cli, WrongUsageSaysWhatAndExitsWithTwo) {
         "commands\n");
   fails({"run", "no-such.yaml"},
         "no-such.yaml: error: cannot open no-such.yaml: No such file or directory\n1 error in no-such.yaml; "
-        "nothing was "
-        "run\n");
+        "nothing was run\n");
 }
 
 TEST(Cli, PluginsListsEveryPluginAndEveryRefusal) {

@@ -297,8 +297,8 @@ TEST_F(RunTest, ImagesAreMadeAsTheNetworkBehindWasTrained) {
       "  other: {plugin: torch_backbone, from: pixels, with: {architecture: vgg11, untrained: true}}\n"
       "  other_rows: {plugin: feature_table, from: other}\n";
   EXPECT_THAT(plan({}).err,
-              HasSubstr("config.yaml:5:3: error: 'pixels' (decode) cannot take `network` from the stages "
-                        "behind it, which differ: 'net' has resnet20, 'other' has vgg11; write `network: "
+              HasSubstr("config.yaml:5:3: error: 'pixels' (decode) cannot take `network` from its downstream "
+                        "stages, which differ: 'net' has resnet20, 'other' has vgg11; write `network: "
                         "resnet20`, or resize, fit, pad, crop of your own"));
 }
 

@@ -476,7 +476,7 @@ class Planner {
     for (const Followed& other : found)
       if (other.value != first.value) {
         error(drafts_[i].key_position,
-              fmt::format("'{}' ({}) cannot take `{}` from the stages behind it, which differ: '{}' has {}, "
+              fmt::format("'{}' ({}) cannot take `{}` from its downstream stages, which differ: '{}' has {}, "
                           "'{}' has {}; write `{}: {}`, or {} of your own",
                           stage.id, stage.schema.name, spec.name, plan_.stages[first.stage].id, first.value,
                           plan_.stages[other.stage].id, other.value, spec.name, first.value,

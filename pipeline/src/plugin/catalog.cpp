@@ -102,9 +102,9 @@ bool has_other_numbers(const std::vector<std::string>& classes) {
 }  // namespace
 
 std::vector<ParamSpec> Catalog::parameters() {
-  std::vector<ParamSpec> specs{file("classes").optional().doc(
-      "Text file with a class name a line: fixes the classes and their order; left out: the classes are "
-      "those found, in the order of their names.")};
+  std::vector<ParamSpec> specs{
+      file("classes").optional().doc("Text file with one class name per line: fixes the classes and their "
+                                     "order; default: the classes found, in the order of their names.")};
   for (ParamSpec& p : SplitRule::parameters()) specs.push_back(std::move(p));
   const auto limit = [](const char* name, const char* of) {
     return integer(name).at_least(1).unit("inputs").optional().doc(of);

@@ -181,7 +181,7 @@ std::vector<OperationType> crop_operations() {
        make<RandomResizedCrop>});
   types.push_back({object("random_crop",
                           {integer("size").range(1, 16384).unit("px").optional().doc(
-                               "Side of the result; left out: the image's own width and height."),
+                               "Side of the result; default: the image's own width and height."),
                            integer("padding", 0)
                                .range(0, 16384)
                                .unit("px")

@@ -29,7 +29,7 @@ enum Tag : std::uint32_t {
 constexpr std::uint32_t kMaxSamples = 8, kOldJpeg = 6;
 
 [[noreturn]] void truncated() {
-  reject_truncated(Format::Tiff, "its directory or pixels lie behind its end");
+  reject_truncated(Format::Tiff, "its directory or pixels lie beyond its end");
 }
 
 // One entry of a directory: an array of 16- or 32-bit numbers.

@@ -114,8 +114,7 @@ std::string cure(const Architecture& architecture, const WeightFile& file, const
   if (only_the_classifier(architecture, fit))
     return fmt::format(
         "its classifier differs from that of {}, so nothing from there on can be computed; take the value "
-        "before "
-        "it, `taps: {}`, or export the model as TorchScript",
+        "before it, `taps: {}`, or export the model as TorchScript",
         architecture.name, before_classifier(architecture));
   return "use weights that were trained with this architecture";
 }

@@ -452,8 +452,7 @@ TEST(ForeignFile, SaysWhatItIs) {
       "cloned, or download the file itself");
   const std::string page =
       "an HTML page: the server sent a page (a login, a warning, an error) in place of the file; "
-      "download the "
-      "file itself";
+      "download the file itself";
   EXPECT_EQ(got("a.pth", "<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title>"),
             page);
   EXPECT_EQ(got("b.pth", "\n  <HTML>\n<body>404</body>"), page);

@@ -136,7 +136,7 @@ std::vector<ParamSpec> model_parameters() {
               "you trust."),
           text("architecture")
               .optional()
-              .doc("Network that the weights are for (graft model list); left out: the one that they fit."),
+              .doc("Network that the weights are for (graft model list); default: the one that they fit."),
           text("sha256").optional().neutral().doc("Pins the model file: any other file is refused."),
           flag("untrained", false)
               .doc("Random weights in place of the trained ones: the baseline that shows what pretraining is "

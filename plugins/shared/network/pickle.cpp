@@ -268,7 +268,7 @@ void Pickle::push(Id value) {
 
 Pickle::Id Pickle::pop() {
   if (stack_.size() <= (marks_.empty() ? 0 : marks_.back()))
-    throw Error(fmt::format("its pickle takes a value that is not there at byte {}", at_));
+    throw Error(fmt::format("its pickle takes a missing value at byte {}", at_));
   const Id value = stack_.back();
   stack_.pop_back();
   return value;

@@ -41,7 +41,7 @@ ParamSpec IndexChoice::spec() {
                           .range(1, 1000000)
                           .optional()
                           .unit("lists")
-                          .doc("Inverted lists; left out: the square root of the number of rows."),
+                          .doc("Inverted lists; default: the square root of the number of rows."),
                       integer("nprobe", 8)
                           .range(1, 1000000)
                           .unit("lists")

@@ -752,7 +752,7 @@ TEST_F(TorchTest, TapsOfAnArchitectureAreTheValuesOnTheWay) {
 TEST_F(TorchTest, ADeviceThatIsNotThereIsNamed) {
   EXPECT_EQ(error_of([] { Device device("gpu"); }),
             "device: expected auto, cpu, cuda or cuda:NUMBER, got 'gpu'");
-  EXPECT_THAT(error_of([] { Device device("cuda:77"); }), StartsWith("device: 'cuda:77' is not there: "));
+  EXPECT_THAT(error_of([] { Device device("cuda:77"); }), StartsWith("device: 'cuda:77' is not available: "));
   EXPECT_TRUE(Device("cpu").is_cpu());
 }
 

@@ -95,7 +95,7 @@ class AdamW final : public Optimizer {
 
 std::vector<ParamSpec> optimizer_parameters(const OptimizerDefaults& defaults) {
   const auto usual = [&](double OptimizerDefaults::Numbers::*number) {
-    return fmt::format("left out: {} for sgd, {} for adamw.", defaults.sgd.*number, defaults.adamw.*number);
+    return fmt::format("default: {} for sgd, {} for adamw.", defaults.sgd.*number, defaults.adamw.*number);
   };
   return {choice("optimizer", {"sgd", "adamw"}, defaults.name)
               .doc("Gradient descent with Nesterov momentum, or AdamW (betas 0.9 and 0.999)."),

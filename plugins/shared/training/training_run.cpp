@@ -92,7 +92,7 @@ std::vector<ParamSpec> plan_parameters(const PlanDefaults& defaults) {
           integer("patience", defaults.patience)
               .range(0, 100000)
               .unit("epochs")
-              .doc("Stop after so many epochs without a better one on val; 0: never.")};
+              .doc("Stop after this many epochs without a better one on val; 0: never.")};
 }
 
 TrainingPlan::TrainingPlan(const Params& params, double peak)

@@ -241,7 +241,7 @@ TEST_F(PlannerTest, StagesBehindThatDifferAreAFault) {
       "  other: {plugin: net, from: pixels, with: {model: model.pt, architecture: vgg16}}\n"
       "  rows: {plugin: table, from: other}\n";
   EXPECT_EQ(plan(kFollowing + second, {"net.architecture=resnet18"}).faults,
-            "a.yaml:4:3: error: 'pixels' (decode) cannot take `network` from the stages behind it, which "
+            "a.yaml:4:3: error: 'pixels' (decode) cannot take `network` from its downstream stages, which "
             "differ: 'net' has resnet18, 'other' has vgg16; write `network: resnet18`, or crop of your own\n"
             "      pixels: {plugin: decode, from: images}\n      ^\n");
   EXPECT_EQ(plan(kFollowing + second, {"net.architecture=vgg16"}).faults, "");

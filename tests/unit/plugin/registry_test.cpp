@@ -96,16 +96,14 @@ TEST(Registry, EveryWrongPluginIsRefusedByItself) {
        "GRAFT_PLUGIN(...)"},
       {"wrong_schema_throws",
        "wanted a schema, got an exception from the schema's expression: one that is not a std::exception; "
-       "rebuild the "
-       "plugin so that its declaration does not throw"},
+       "rebuild the plugin so that its declaration does not throw"},
       {"wrong_schema_crashes", loads + "a crash (Segmentation fault) in its schema; " + rebuild},
       {"wrong_huge_schema",
        "wanted a schema, got more than 4 MiB: no schema takes that much; declare the plugin with "
        "GRAFT_PLUGIN(...)"},
       {"wrong_default",
        "wanted a schema without errors, got parameter 'n': the default: 500 is out of range: expected from "
-       "1 to "
-       "10; give a default that a config could give, and rebuild the plugin"},
+       "1 to 10; give a default that a config could give, and rebuild the plugin"},
       {"wrong_static_throw",
        loads + "an exception from its static initialisers: no such device; " + no_throw},
       {"wrong_static_throw_int",
