@@ -132,12 +132,12 @@ std::string help() {
   return out;
 }
 
-/// To stderr; where that cannot be written, there is nobody to be told.
+/// To stderr. A failure to write there is ignored.
 void complain(const std::string& text) {
   std::fputs(text.c_str(), stderr);
 }
 
-/// Says what is wrong with the command line; `why` is for --json.
+/// Prints the error in the command line; `why` is for --json.
 int usage_error(const std::string& text, const char* usage, std::string& why) {
   complain(fmt::format("error: {}\nusage: graft {}\n", text, usage));
   why = text;
@@ -186,7 +186,7 @@ int show_help(Global& global, const std::vector<std::string>& words, std::string
   return kOk;
 }
 
-/// The option of another command that was given; nothing when there is none.
+/// The given option that belongs to another command; nothing if there is none.
 std::optional<std::string> misplaced_option(const Row& row, const po::variables_map& values, Global& global) {
   for (const Row& other : kCommands) {
     if (other.options == nullptr || &other == &row) continue;
@@ -264,7 +264,7 @@ int main(int argc, char** argv) {
     complain(fmt::format("error: {}\n", fault));
     return kFailed;
   }
-  // Its options are its own.
+  // This command parses its own options.
   if (argc > 1 && std::string_view(argv[1]) == "model") return start_model(argv + 1);
   graft::install_crash_report();
   graft::watch_exit();
@@ -274,7 +274,7 @@ int main(int argc, char** argv) {
   if (words == std::vector<std::string>{"-v"}) words = {"version"};
   std::string why;
   const int exit_code = run_command(global, words, why);
-  // Where the command line is wrong, nobody has read this option.
+  // After an error in the command line, this option has not been read.
   if (exit_code != kOk && std::find(words.begin(), words.end(), "--json") != words.end()) begin_document();
   return finish_output(exit_code, why);
 }

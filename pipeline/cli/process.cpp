@@ -29,8 +29,7 @@ bool give_threads(std::size_t stack) {
 
 std::string prepare_process() {
   ::signal(SIGXFSZ, SIG_IGN);
-  // Every thread would reserve 64 MiB for what it allocates: where ulimit -v is set, that is not there to
-  // waste.
+  // Every thread would reserve 64 MiB for its allocations, too much where ulimit -v is set.
   rlimit space{};
   if (::getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY) ::mallopt(M_ARENA_MAX, 2);
   rlimit stack{};

@@ -35,7 +35,8 @@ bool is_of_kind(Stage& stage, StageKind kind) {
   return true;
 }
 
-/// What Params and Value say when a constructor reads what is not there: nothing else says that.
+/// Matches the messages of Params and Value for a parameter that is not declared or has another type, and no
+/// others.
 bool is_fault_of_reading(const std::string& text) {
   static const std::regex wrong_type("expected [a-z]+, got (null|boolean|integer|number|text|list|map)");
   return text.find("which its schema does not declare") != std::string::npos ||

@@ -62,7 +62,7 @@ struct Reader {
   }
 };
 
-// What turns one row of samples into RGB.
+// Converts one row of samples to RGB.
 class Rows {
  public:
   Rows(png_structp png, png_infop info, int depth, int width)

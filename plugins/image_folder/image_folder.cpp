@@ -101,7 +101,7 @@ class ImageFolder final : public graft::Source {
     }
   }
 
-  /// With a warning of what was there instead.
+  /// After a warning about what was found instead.
   [[noreturn]] void no_files() {
     catalog_.close();
     if (filter_.left_out() > 0)
@@ -116,7 +116,7 @@ class ImageFolder final : public graft::Source {
                 std::string(labels_.has_classes() ? "the class folders of " : "") + root_ + ", got none");
   }
 
-  /// What has the extension of another kind of file will be rejected when it is decoded: worth a word before.
+  /// A file with a non-image extension will be rejected when it is decoded, so warn first.
   void warn_other_files(const std::vector<Found>& found,
                         const std::function<void(const std::string&)>& warn) const {
     std::map<std::string, std::size_t> other, images;

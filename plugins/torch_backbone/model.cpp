@@ -46,8 +46,7 @@ std::vector<ParamSpec> engine_parameters() {
           .optional()
           .neutral()
           .doc("Threads that share one batch. Default, if concurrent_batches is left out, too: measured at "
-               "the "
-               "start of a large run, else 1; the manifest has the result."),
+               "the start of a large run, else 1; the manifest has the result."),
       integer("concurrent_batches")
           .range(1, 1024)
           .unit("batches")

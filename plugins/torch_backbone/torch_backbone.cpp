@@ -128,7 +128,7 @@ class TorchBackbone final : public BatchTransform {
     std::vector<std::vector<Tensor>> again;
     if (!values.empty()) {
       again = rows_of(values, chosen.size());
-    } else {  // an engine that has one way only: beside copies of itself
+    } else {  // an engine with only one path: beside copies of itself
       for (std::size_t c = 0; c < chosen.size(); ++c) {
         std::vector<float> copies;
         for (std::size_t i = 0; i < batch_; ++i)

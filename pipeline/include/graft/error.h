@@ -16,8 +16,8 @@ class GRAFT_API Error : public std::runtime_error {
   ~Error() override;  // out of line: one type_info for every library that throws or catches it
 };
 
-/// What every other item would suffer from, too: thrown for an item, it ends the run in place of a reject.
-/// For wrong results that a stage has found in itself, for example.
+/// An error that would hit every other item, too: thrown for an item, it ends the run instead of a reject.
+/// For example, a stage has found that its own results are wrong.
 class GRAFT_API FatalError : public Error {
  public:
   explicit FatalError(const std::string& text) : Error(text) {}

@@ -45,7 +45,7 @@ struct GRAFT_API ParamSpec {
   ParamSpec& at_least(double low) { return min = low, *this; }
   ParamSpec& items(std::int64_t low, std::int64_t high) { return min_items = low, max_items = high, *this; }
   ParamSpec& required() { return is_required = true, *this; }
-  /// May be left out or null; Params::has tells.
+  /// May be left out or null, see Params::has.
   ParamSpec& optional() { return may_be_null = true, *this; }
   /// Does not change what the stage computes (threads, batch size, names of side outputs).
   ParamSpec& neutral() { return changes_output = false, *this; }

@@ -42,8 +42,8 @@ struct ViewsRule {
   std::vector<std::pair<std::string, std::uint32_t>> choices;
 };
 
-/// An error that former versions of a plugin had, and that shows in what they stored: tables made by a
-/// version below `before` are not used, and `graft store ls` names the reason.
+/// An error of earlier versions of a plugin that affected stored rows: tables made by a version below
+/// `before` are not used, and `graft store ls` names the reason.
 struct KnownFault {
   std::string before;  ///< The first version without it, "2.1.0".
   std::string text;    ///< "the last image of a full batch could be wrong".

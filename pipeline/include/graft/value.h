@@ -52,7 +52,7 @@ class GRAFT_API Value {
   List& as_list();
   Map& as_map();
 
-  /// Map look-up: nullptr when absent or when this is no map.
+  /// Map look-up: nullptr when absent or when this is not a map.
   const Value* find(std::string_view key) const;
   /// Map entry, made when absent; a null value becomes a map first.
   Value& operator[](std::string_view key);

@@ -26,7 +26,7 @@ class GRAFT_API Diagnostics {
 
   void error(Position at, std::string text) { add(at, Severity::Error, std::move(text)); }
   void warning(Position at, std::string text) { add(at, Severity::Warning, std::move(text)); }
-  /// Something to know that is neither: one line, without the text of the place.
+  /// A note, neither an error nor a warning: one line, without the config's text.
   void note(Position at, std::string text) { add(at, Severity::Note, std::move(text)); }
 
   /// Places of all errors so far: what is wrong there already needs no second complaint.

@@ -33,7 +33,7 @@ Inspect inspect_of(const std::string& plugin, const Registry& registry) {
   return inspector->inspect;
 }
 
-/// What flows into a stage. The schema of a collector cannot tell the extents of its rows.
+/// The input of a stage. The schema of a collector does not contain the extents of its rows.
 std::string input_shape(const Plan& plan, const StagePlan::Input& input) {
   const StagePlan& from = plan.stages[input.stage];
   return from.schema.kind == StageKind::Collector ? table_shape(plan, input.stage)

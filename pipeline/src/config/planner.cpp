@@ -495,7 +495,7 @@ class Planner {
     stage.followed.emplace_back(spec.name, plan_.stages[first.stage].id);
   }
 
-  /// What only a stage's plugin can tell: errors in files that parameters name, shapes of outputs.
+  /// Asks a stage's plugin for errors in files that parameters name, and for the shapes of its outputs.
   void inspect() {
     static const YamlNode kNone;
     for (std::size_t i = 0; i < plan_.stages.size(); ++i) {

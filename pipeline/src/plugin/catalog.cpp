@@ -50,7 +50,7 @@ std::string trimmed(const std::string& text) {
   return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(kBlanks) + 1 - first);
 }
 
-// A name without what the eye does not see: blanks around it, and the case of its letters.
+// A name without surrounding blanks, in lower case.
 std::string folded(const std::string& name) {
   std::string out = trimmed(name);
   for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));

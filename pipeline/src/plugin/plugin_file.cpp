@@ -18,9 +18,9 @@ namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
-/// Longer than any name or version; what is longer is no text.
+/// Longer than any name or version; anything longer is not a text.
 constexpr std::size_t kMaxText = 256;
-/// What a child is at, written before it begins; see Examination.
+/// The step of a child, written before the step begins; see Examination.
 constexpr char kOpening = 'o', kAsking = 'a', kDescribing = 'd';
 
 bool refuse(Refusal& why, std::string wanted, std::string got, std::string cure) {
@@ -31,7 +31,7 @@ bool refuse(Refusal& why, std::string wanted, std::string got, std::string cure)
 }
 
 /// OpenBLAS chooses its kernels when it is loaded, and takes the slowest ones on a processor it does not know
-/// (0.3.21 on newer Xeons: 1.5 to 3 times slower). Tells it what the processor can do, unless the user has.
+/// (0.3.21 on newer Xeons: 1.5 to 3 times slower). Sets the kernels for the processor, unless the user has.
 void prefer_fast_blas_kernels() {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0)
@@ -41,7 +41,7 @@ void prefer_fast_blas_kernels() {
 #endif
 }
 
-/// What can be seen from outside; the digest of its code when the file may be opened.
+/// Checks the file without opening the library; returns the digest of its code if the file may be opened.
 std::optional<std::string> look_from_outside(const fs::path& file, Refusal& why) {
   struct stat info {};
   if (::stat(file.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
@@ -101,7 +101,7 @@ bool is_good(const graft_plugin_descriptor* d, const fs::path& file, Refusal& wh
   return true;
 }
 
-/// Opens the library and asks it for its descriptor. `at` is told what comes next.
+/// Opens the library and asks it for its descriptor. Calls `at` with the next step.
 template <typename At>
 const graft_plugin_descriptor* open_library(const fs::path& file, Refusal& why, At&& at) {
   static const bool kChosen = (prefer_fast_blas_kernels(), true);
@@ -132,7 +132,8 @@ const graft_plugin_descriptor* open_library(const fs::path& file, Refusal& why, 
     } else {
       at(kAsking);
       doing = "graft_plugin()";
-      // A library that was accepted is never closed: items, exceptions and vtables may live to the end.
+      // An accepted library is never closed: items, exceptions and vtables may live until the end of the
+      // process.
       if (const graft_plugin_descriptor* d = entry(); is_good(d, file, why)) return d;
     }
   } catch (const std::exception& e) {
@@ -173,7 +174,7 @@ void write_all_to(int fd, std::string_view text) {
   }
 }
 
-/// In the child: what it is at, a letter each; a line end; then JSON: a schema file, or a refusal.
+/// In the child: its steps, one letter each; a line end; then JSON: a schema file, or a refusal.
 void examine_here(const fs::path& file, int to) {
   const auto at = [&](char what) { write_all_to(to, {&what, 1}); };
   Refusal why{file, "", "", ""};
@@ -282,7 +283,7 @@ const graft_plugin_descriptor* load_plugin(const fs::path& file, Refusal& why,
   why.path = file;
   const auto code = look_from_outside(file, why);
   if (!code) return nullptr;
-  // Where memory is short, a library may die of it: that, too, is better tried in a child.
+  // If memory is limited, a library may crash: that, too, is tried in a child first.
   if (examined_code.empty() || *code != examined_code || is_address_space_limited()) {
     const auto schema = Examination(file).finish(why);
     if (!schema || !schema_is_sound(schema->schema, file, why)) return nullptr;

@@ -15,7 +15,7 @@ namespace {
 using Kind = ParamSpec::Kind;
 
 constexpr std::size_t kMaxName = 64;
-/// Deeper than any parameter that people would fill in.
+/// Deeper than any sensible parameter.
 constexpr int kMaxDepth = 16;
 
 bool is_digit(char c) {
@@ -31,7 +31,7 @@ bool is_identifier(std::string_view name) {
                      [](char c) { return is_letter(c) || is_digit(c) || c == '_'; });
 }
 
-/// MAJOR.MINOR.PATCH, with a pre-release or build behind it: semver.org.
+/// MAJOR.MINOR.PATCH, optionally with a pre-release or build: semver.org.
 bool is_version(std::string_view text) {
   std::size_t at = 0;
   for (int part = 0; part < 3; ++part) {
@@ -68,7 +68,7 @@ std::optional<std::vector<std::string>> placeholders(std::string_view text) {
   return names;
 }
 
-/// The extents of "u8[?,{crop},3]", behind its type; nothing for what is not a shape.
+/// The extents of "u8[?,{crop},3]", after its type; nothing if it is not a shape.
 struct Shape {
   std::string type;
   std::vector<std::string> extents;
@@ -96,7 +96,7 @@ std::optional<Shape> parse_shape(const std::string& text) {
   return shape;
 }
 
-/// Goes through a schema and notes what is wrong.
+/// Checks a schema and collects its errors.
 class Checker {
  public:
   explicit Checker(const PluginSchema& schema) : schema_(schema) {}
@@ -147,7 +147,7 @@ class Checker {
       add("uses_libraries is not one line of text", "give names and versions, such as \"oneDNN 2.6\"");
   }
 
-  /// What a stage of each kind takes and gives is fixed by the functions that its class has.
+  /// The kind of a stage determines its ports, because its class has fixed functions.
   void check_kind() {
     const std::vector<PortSpec>& in = schema_.inputs;
     const std::vector<PortSpec>& out = schema_.outputs;
@@ -380,7 +380,7 @@ class Checker {
            std::any_of(p.fields.begin(), p.fields.end(), names_paths);
   }
 
-  /// A default must be what a config could say.
+  /// A default must be a value that a config could have.
   void check_default(const ParamSpec& p, const std::string& at) {
     if (!p.auto_feature.empty() || !p.auto_choice.empty()) {
       const auto known = [&](const std::string& w) {

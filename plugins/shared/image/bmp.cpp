@@ -33,7 +33,7 @@ void read_masks(const ByteReader& in, std::uint32_t header, BmpInfo& info) {
   for (std::size_t i = 0; i < 3; ++i) info.masks[i] = need(in.u32(54 + 4 * i));
   if (header >= kWithAlphaMask && info.bits == 32) info.masks[3] = need(in.u32(66));
   for (const std::uint32_t mask : info.masks) {
-    // All bits of a mask are neighbours.
+    // All bits of a mask are adjacent.
     const std::uint32_t low = mask >> std::countr_zero(mask | 0x80000000u);
     if ((low & (low + 1)) != 0 && mask != 0xffffffffu) unsupported("whose colour masks have gaps");
   }
@@ -171,7 +171,7 @@ class RunLengths {
 
  private:
   std::uint32_t byte() {
-    // Files without the mark of the end are common, and so whole when all rows are there.
+    // Files without an end mark are common; they are complete if all rows are there.
     const auto v = in_.u8(at_);
     if (!v) reject_truncated(kFormat, "its coded pixels end in row " + std::to_string(y_));
     ++at_;

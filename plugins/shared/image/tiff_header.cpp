@@ -109,13 +109,13 @@ class Pages {
     const auto offsets = page.find(offsets_tag), counts = page.find(counts_tag);
     if (!offsets || !counts) return;
     const std::uint32_t n = std::min(offsets->count(), counts->count());
-    // From the last one on: where the file was cut, that is missing.
+    // From the last one on: if the file was truncated, the last is missing.
     for (std::uint32_t i = n; i-- > 0;) {
       if (!in_.has((*offsets)[i], (*counts)[i])) truncated();
       look_at(1);
     }
   }
-  // Each entry and piece takes some bytes of the file, unless pages share them to take time instead.
+  // Each entry and piece takes some bytes of the file, unless pages share them to cost time.
   void look_at(std::uint64_t n) {
     if (n > left_) reject_corrupt(Format::Tiff, "its pages overlap");
     left_ -= n;

@@ -34,7 +34,7 @@ std::string named(const std::string& name, const Options& options) {
   return out;
 }
 
-/// Whether all that does not fit lies in the classifier, or in the Sequential that it ends.
+/// Whether all tensors that do not fit are in the classifier, or in the Sequential that it ends.
 bool only_the_classifier(const Architecture& architecture, const Fit& fit) {
   const std::string part = architecture.classifier.substr(0, architecture.classifier.find('.'));
   const auto in = [&](const auto& items, auto path) {
@@ -48,7 +48,7 @@ bool only_the_classifier(const Architecture& architecture, const Fit& fit) {
          in(fit.unexpected, [](const TensorInfo& t) -> const std::string& { return t.name; });
 }
 
-/// The last layer in front of everything that is named as the classifier is.
+/// The last layer before everything that is named like the classifier.
 std::string before_classifier(const Architecture& architecture) {
   const std::string part = architecture.classifier.substr(0, architecture.classifier.find('.'));
   std::string before = architecture.tap;

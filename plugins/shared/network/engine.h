@@ -51,8 +51,8 @@ class Engine {
   /// with one row per image.
   virtual std::vector<Tensor> run(const float* images, int height, int width) const = 0;
 
-  /// The values of each of `count` images by the plainest way that the engine has, one image at a time: what
-  /// `run` is checked against, slow. By default, and where an engine has only one way: nothing.
+  /// The values of each of `count` images by the engine's simplest path, one image at a time: the reference
+  /// for `run`, slow. By default, and if an engine has only one path: nothing.
   virtual std::vector<Tensor> run_plainly(const float* /*images*/, int /*count*/, int /*height*/,
                                           int /*width*/) const {
     return {};
@@ -84,7 +84,7 @@ class TorchService : public EngineService {
  public:
   /// Whether LibTorch sees a GPU.
   virtual bool sees_gpu() const = 0;
-  /// Throws Error, saying what there is, for a device ("cpu", "cuda", "cuda:1") that is not there.
+  /// Throws Error, listing what is available, for a device ("cpu", "cuda", "cuda:1") that is not there.
   virtual void require_device(const std::string& name) const = 0;
   /// The network in a TorchScript file as data, with its weights, up to what the options' taps want. Nothing
   /// when an operation in it is none that Architecture knows. Throws Error for a file that cannot be loaded.

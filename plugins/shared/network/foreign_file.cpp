@@ -54,7 +54,7 @@ bool is_onnx(std::string_view start, const std::filesystem::path& path) {
          (start[2] == '\x12' || start[2] == '\x3a') && (start[1] > 2 || path.extension() == ".onnx");
 }
 
-/// What has no mark of its own, by its name.
+/// Formats without a magic number, by file name.
 bool is_tensorflow(std::string_view start, const std::filesystem::path& path) {
   const std::string name = path.filename();
   const bool is_graph =

@@ -16,7 +16,7 @@
 namespace graft::nn {
 namespace {
 
-/// An error, and the parameter to blame.
+/// An error and its parameter.
 class ParamError : public Error {
  public:
   ParamError(std::string param, const std::string& text) : Error(text), param_(std::move(param)) {}
@@ -56,13 +56,14 @@ Architecture named_architecture(const Params& params) {
   }
 }
 
-/// The architecture by its name where one is given, else the one that the file's tensors fit. Throws Error
-/// when it is none, or when the file has modules beside it of which nobody says that they do not matter.
+/// The architecture by its name where one is given, else the one that the file's tensors fit. Throws Error if
+/// it is unknown, or if the file has other modules and `architecture` does not confirm that they do not
+/// matter.
 Architecture architecture_for(const Params& params, const WeightFile& file) {
   const auto best = best_fit(file);
   if (params.has("architecture")) {
     const auto name = params.get<std::string>("architecture");
-    // The file knows how many classes there are, the name does not.
+    // The file determines the number of classes, the name does not.
     return best && best->architecture.name == name ? best->architecture : named_architecture(params);
   }
   const std::string path = file.path().string();
@@ -153,7 +154,7 @@ Model open_model(const Params& params, const Outputs& outputs) {
     model.torchscript = model.name;
     return model;
   }
-  // The file is read all the same: it may say how many classes there are, and must fit.
+  // The file is read anyway: it may determine the number of classes, and must fit.
   if (opened.file) model.weights = nn::bind(*model.architecture, *opened.file, outputs(*model.architecture));
   if (params.get<bool>("untrained")) model.weights = untrained_weights(params, *model.architecture, outputs);
   return model;

@@ -47,7 +47,7 @@ constexpr Known kKnown[] = {
     {"torch", "ComplexDoubleStorage", Kind::StorageType, 0, "C128"},
 };
 
-/// Opcodes that look objects up elsewhere, or are of protocols 0 and 1.
+/// Opcodes that look up other objects, or belong to protocols 0 and 1.
 const char* refused_name(unsigned char opcode) {
   switch (opcode) {
     case 0x82:
@@ -393,7 +393,7 @@ void Pickle::call() {
   push(arguments[0]);
 }
 
-/// An object of a class that is not known stays a name; of one that is, nothing needs this.
+/// An object of an unknown class stays a name; for a known one this is not needed.
 void Pickle::call_new(bool with_keywords) {
   const std::size_t at = at_ - 1;
   if (with_keywords) pop();
@@ -409,7 +409,7 @@ void Pickle::call_new(bool with_keywords) {
 }
 
 /// BUILD: attributes of an OrderedDict (a state_dict's _metadata) or of an object. They are not used, but
-/// tell that an object is a model.
+/// show that an object is a model.
 void Pickle::set_attributes() {
   const PickleValue& attributes = values_[pop()];
   const Id value = pop();

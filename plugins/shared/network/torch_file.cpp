@@ -211,8 +211,8 @@ class TorchLegacy final : public TorchFile {
     return out;
   }
 
-  /// Each storage is the number of its elements (i64) and their bytes. Those of an optimiser's tensors and
-  /// the like are passed over.
+  /// Each storage is the number of its elements (i64) and their bytes. Storages of an optimiser's tensors and
+  /// the like are skipped.
   void find_storages(const Pickle& checkpoint, const Pickle& keys, std::uint64_t at) {
     const std::map<std::string_view, Storage> known = storages_in(checkpoint);
     for (const std::uint32_t id : keys.root().items) {

@@ -33,7 +33,7 @@ class WeightFile {
   std::uint64_t bytes() const { return file_->size(); }
   const std::string& format() const { return format_; }
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
-  /// Where in a checkpoint the tensors were, and what was passed over; empty: they are all that the file has.
+  /// Where in a checkpoint the tensors were, and what was ignored; empty: the file has nothing else.
   const std::string& taken() const { return taken_; }
   /// What the writer noted, in the file's order; safetensors only.
   const std::vector<std::pair<std::string, std::string>>& metadata() const { return metadata_; }

@@ -19,7 +19,7 @@ namespace graft {
 namespace {
 
 const std::string kBest = "best/";  // before the names of tensors of the best epoch
-/// Of what a checkpoint's figures mean; one of another version is not gone on with. 2: val as in Fit.
+/// Version of the scores in a checkpoint; a run does not resume from another version. 2: val as in Fit.
 constexpr int kVersion = 2;
 
 std::string with_version(const std::string& identity) {
