@@ -10,7 +10,7 @@
 namespace graft::cli {
 namespace {
 
-/// Prints faults and warnings; true when something is wrong.
+/// Prints errors and warnings; true if there is an error.
 bool tell(const Global& global, const SweepFaults& faults, const std::string& path) {
   fmt::print(stderr, "{}", global.json ? faults.json : faults.text);
   if (faults.errors == 0) return false;

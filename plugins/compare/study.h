@@ -43,8 +43,8 @@ struct CrossValidated {
   std::optional<Interval> difference;  ///< Of accuracy, against the first learner.
 };
 
-/// A trial that may fail: too few inputs of a class, for one. Then `warn` hears why, and there is no result.
-/// Throws Error("interrupted").
+/// A trial that may fail: for example, too few inputs of a class. Then `warn` is called with the reason, and
+/// there is no result. Throws Error("interrupted").
 std::optional<Trials::Result> try_fit(const ReportInput& input, const StudyOptions& options,
                                       const std::string& learner, const Trials::Rows& rows);
 

@@ -81,7 +81,7 @@ class NoRows final : public RowSet {
 /// Transfers a pretrained network by training a part of it, with a new classifier, on a table of pixels.
 ///
 /// The classifier starts from the probe's solution (`init`), so the start is a transfer without fine-tuning;
-/// it counts as epoch 0 when the best epoch on val is chosen. Then all is trained anew on train and val
+/// it counts as epoch 0 when the best epoch on val is chosen. Then all is trained again on train and val
 /// together, for as many epochs (`refit`).
 ///
 /// Leaves `checkpoint.bin` in its work folder, and one in `refit` there, from which an interrupted run goes

@@ -198,7 +198,7 @@ ParamSpec variant() {
                                  .or_scalar()
                                  .items(1, 100)
                                  .default_list(shares().as_list())
-                                 .doc("Share of the votes. Of several, chosen on val.")})
+                                 .doc("Fraction of the votes. Of several, chosen on val.")})
                   .doc("alpha x votes + (1 - alpha) x head."),
               object("cache", {list("alpha", number("alpha").range(0, 1e4))
                                    .or_scalar()

@@ -193,7 +193,7 @@ TEST_F(ImageFolder, WarnsOfSmallAndMissingClasses) {
   auto stage = open("splits: {train: train, test: test}, val_fraction: 0");
   EXPECT_THAT(stage.as<Source>().classes(), ElementsAre("a", "b"));
   EXPECT_THAT(stage.warnings(),
-              ElementsAre("no files in the class folders, so these are no classes: empty",
+              ElementsAre("class folders without usable files, skipped: empty",
                           "1 loose file skipped, for example " + root_.string() +
                               "/train/README (it is in no class folder)",
                           "classes without an image in the test split: b",

@@ -167,7 +167,7 @@ class Knn final : public Learner {
       how = std::min_element(trials.begin(), trials.end(), [](const Trial& a, const Trial& b) {
               return a.fit.accuracy != b.fit.accuracy ? a.fit.accuracy > b.fit.accuracy
                                                       : a.fit.log_loss < b.fit.log_loss;
-            })->how;  // of equals the first: the smaller k, then the lower temperature
+            })->how;  // ties go to the first: the smaller k, then the lower temperature
     } else if (trials.size() > 1) {
       how.k = nearest_to(ks_, kDefaultK);
       how.temperature = nearest_to(temperatures_, kDefaultTemperature);

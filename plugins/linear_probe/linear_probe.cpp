@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 constexpr double kPoorGradient =
-    1e-2;  // a fit that ends above this share of the first gradient is no optimum
+    1e-2;  // a fit that ends above this fraction of the first gradient is not an optimum
 
 /// A solution for one value of c.
 struct Candidate {
@@ -135,7 +135,7 @@ class LinearProbe final : public Learner {
     return best;
   }
 
-  /// Strictly, so that of equals the first, most strongly regularised one stays.
+  /// Strictly, so that ties go to the first, most strongly regularised one.
   static bool better(const Fit& a, const Fit& b, bool multi_label) {
     if (multi_label || a.accuracy == b.accuracy) return a.log_loss < b.log_loss;
     return a.accuracy > b.accuracy;

@@ -150,7 +150,7 @@ class PrototypeLearner final : public Learner {
       how = *std::min_element(trials.begin(), trials.end(), [](const Trial& a, const Trial& b) {
         return a.fit.accuracy != b.fit.accuracy ? a.fit.accuracy > b.fit.accuracy
                                                 : a.fit.log_loss < b.fit.log_loss;
-      });  // of equals the first: fewer prototypes, then the lower temperature
+      });  // ties go to the first: fewer prototypes, then the lower temperature
     } else if (trials.size() > 1) {
       const double usual =
           metric_ == linalg::Metric::Cosine ? kUsualCosineTemperature : kUsualEuclideanTemperature;

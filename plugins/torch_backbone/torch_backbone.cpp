@@ -34,7 +34,7 @@ using namespace graft;
 /// Some rows are computed twice (RowCheck); one that differs ends the run.
 ///
 /// Rejects: `wrong-type` (not an image), `model-input` (a size that the model does not take). Throws Error
-/// when the file is no usable model or the model's output is not one row per image.
+/// when the file is not a usable model or the model's output is not one row per image.
 class TorchBackbone final : public BatchTransform {
  public:
   explicit TorchBackbone(const StageContext& context)

@@ -8,7 +8,7 @@
 
 namespace graft {
 
-/// A fault that ends the run: the message says what was wanted, what was got and how to cure it.
+/// An error that ends the run: the message names what was wanted, what was got and a fix.
 /// The runtime adds the stage, the plugin, the position in the config and the item.
 class GRAFT_API Error : public std::runtime_error {
  public:
@@ -24,7 +24,7 @@ class GRAFT_API FatalError : public Error {
   ~FatalError() override;
 };
 
-/// A fault of one item. The run goes on; the item ends as a reject record with this code and text.
+/// An error of one item. The run continues; the item ends as a reject record with this code and text.
 /// `code` is a short stable word for tables and filters (`truncated`, `not-an-image`), `what()` is for
 /// people.
 class GRAFT_API Reject : public Error {

@@ -22,7 +22,7 @@ struct StageContext {
   const Params& params;                          ///< Checked, defaults filled in, paths absolute.
   std::uint64_t seed = 0;                        ///< The run's seed.
   int threads = 1;                               ///< Worker threads of the run.
-  std::function<void(const std::string&)> warn;  ///< Tells people something that is not a fault. Any thread.
+  std::function<void(const std::string&)> warn;  ///< Prints a warning. Any thread.
   /// The service plugin of that name ("engine_fused"), loaded and made when it is first asked for; it lives
   /// as long as the stages. Throws Error when it is not installed.
   std::function<Service&(const std::string& plugin)> service = {};

@@ -50,7 +50,7 @@ class GRAFT_API TableFile {
   bool has_keys() const;
   bool has_splits() const;
   /// Names of the classes by number: those in the file; numbers where a row has a label for every class;
-  /// empty where neither tells.
+  /// empty if neither is known.
   const std::vector<std::string>& classes() const;
   /// Labels are numbers of classes in the file, not their names.
   bool has_numbered_labels() const;

@@ -17,7 +17,7 @@ struct Position {
   friend bool operator==(const Position&, const Position&) = default;
 };
 
-/// Every fault found in a config, with the texts to show the lines they are in. Columns count bytes.
+/// Every error found in a config, with the texts to show their lines. Columns count bytes.
 class GRAFT_API Diagnostics {
  public:
   /// Registers a file (or a command-line argument, whose name is then how it was given).

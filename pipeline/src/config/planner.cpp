@@ -55,7 +55,7 @@ class Planner {
     Position key_position;
     Position from_position;
     bool usable = false;  ///< The plugin is known.
-    bool sound = false;   ///< So are the parameters, without a fault.
+    bool sound = false;   ///< So are the parameters, without an error.
     bool connected = true;
   };
 

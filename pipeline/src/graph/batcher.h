@@ -19,7 +19,7 @@ class GRAFT_API Batcher {
  public:
   using Batch = std::vector<Handle>;
 
-  /// `takes` tells which live messages go into a batch; the others are passed on.
+  /// `takes` selects the live messages that go into a batch; the others are passed on.
   Batcher(std::size_t size, std::function<bool(const Message&)> takes)
       : size_(size), takes_(std::move(takes)) {}
 

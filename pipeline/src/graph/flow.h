@@ -38,7 +38,7 @@ class GRAFT_API FlowOutput {
 struct FlowResult {
   std::uint64_t admitted = 0;
   std::uint64_t collected = 0;  ///< Live and rejected messages handed to collectors.
-  std::string fatal;            ///< The first fatal fault; empty when there was none.
+  std::string fatal;            ///< The first fatal error; empty when there was none.
   std::size_t peak_bytes = 0;   ///< Most that items in flight held at rest.
 };
 

@@ -184,7 +184,7 @@ void Catalog::check_keys() const {
   hashes.reserve(rows_.size());
   for (const Row& row : rows_) hashes.push_back(hash64(row.key));
   std::sort(hashes.begin(), hashes.end());
-  // A hash that stands twice is looked at again: only equal keys are a fault.
+  // A hash that occurs twice is checked again: only equal keys are an error.
   std::unordered_map<std::string_view, int> suspects;
   for (auto at = std::adjacent_find(hashes.begin(), hashes.end()); at != hashes.end();
        at = std::adjacent_find(at + 1, hashes.end()))

@@ -25,7 +25,7 @@ struct ElfFile {
 /// Never throws for what is in the file; throws Error when it cannot be read.
 GRAFT_API ElfFile read_elf(const std::filesystem::path& file, bool with_code);
 
-/// Bytes of address space that a shared object takes when it is loaded; 0 for what is none.
+/// Bytes of address space that a shared object takes when it is loaded; 0 if it is not one.
 GRAFT_API std::uint64_t mapped_size(const std::filesystem::path& file);
 
 }  // namespace graft

@@ -102,7 +102,7 @@ Directions by_gram(const linalg::FeatureRows& rows, const Means& means, Parallel
   return out;
 }
 
-/// The order of columns by falling score; of equals the lower one first.
+/// The order of columns by falling score; ties: the lower one first.
 std::vector<std::int32_t> by_falling(const std::vector<double>& scores) {
   std::vector<std::int32_t> order(scores.size());
   std::iota(order.begin(), order.end(), 0);

@@ -42,12 +42,13 @@ ParamSpec EmbeddingParameter::spec() {
                                  "Keep the fewest directions that hold this fraction of the variance."),
                              flag("whiten", false).doc("Give every output variance 1.")})
                   .doc("Principal components, mean taken away."),
-              object("lda",
-                     {dims("Directions to keep; default: classes - 1, the maximum."),
-                      number("shrinkage", 0.1)
-                          .range(0, 1)
-                          .doc("Share of a sphere in the covariance within classes; 0 needs more rows than "
-                               "features.")})
+              object(
+                  "lda",
+                  {dims("Directions to keep; default: classes - 1, the maximum."),
+                   number("shrinkage", 0.1)
+                       .range(0, 1)
+                       .doc("Fraction of a sphere in the covariance within classes; 0 needs more rows than "
+                            "features.")})
                   .doc("Linear discriminant analysis: directions that tell the classes apart."),
               object("nca", learnt({number("penalty", 0.001)
                                         .range(0, 1e6)

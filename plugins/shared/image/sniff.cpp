@@ -79,7 +79,7 @@ Header sized(Format format, const Info& info) {
   return header;
 }
 
-// What a file is that is no image to be read here.
+// The format of a file that is not a readable image.
 std::string other_image(const ByteReader& in) {
   if (in.starts_with("GIF87a") || in.starts_with("GIF89a")) return "a GIF image";
   if (in.starts_with("ftypavi", 4)) return "an AVIF image";

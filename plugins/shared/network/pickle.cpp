@@ -67,7 +67,7 @@ const char* refused_name(unsigned char opcode) {
   }
 }
 
-/// As NumPy's; more is no tensor.
+/// NumPy's limit; more is not a tensor.
 constexpr std::size_t kMaxRank = 32;
 
 // Values that need no memory of their own, by number.

@@ -67,8 +67,8 @@ class WeightFile {
 };
 
 /// Opens a file by its content; its extension is not looked at. Throws Error with the path for anything that
-/// is no weight file, saying what it is where that can be seen; a TorchScript archive is none: that is code,
-/// and other stages take it as a model.
+/// is not a weight file, with its format if known. A TorchScript archive is not a weight file, but code:
+/// other stages take it as a model.
 std::unique_ptr<WeightFile> open_weights(const std::filesystem::path& path);
 
 /// What can be said of a TorchScript archive without running it.

@@ -22,7 +22,7 @@ void expect_faiss(const IndexChoice& choice) {
   if (choice.kind == IndexChoice::Kind::Exact || SearchIndex::Approximate::built_in()) return;
   throw Error(fmt::format(
       "index: {} needs FAISS, which this build of graft is without: install libfaiss-dev, configure "
-      "anew (rm build/*/CMakeCache.txt) and build, or take index: exact",
+      "again (rm build/*/CMakeCache.txt) and build, or take index: exact",
       choice.name()));
 }
 
