@@ -14,7 +14,7 @@
 namespace graft {
 namespace {
 
-/// A LibTorch that sees the GPU `there`, whatever driver files this machine has.
+/// A LibTorch that sees the GPU `there`, regardless of this machine's driver files.
 class LibTorch final : public Service, public nn::TorchService {
  public:
   explicit LibTorch(std::string there) : there_(std::move(there)) {}
@@ -34,7 +34,7 @@ class LibTorch final : public Service, public nn::TorchService {
   std::string there_;
 };
 
-/// The only fault of a stage with this device; empty: none.
+/// The only error of a stage with this device; empty: none.
 std::string fault(const std::string& device, Service* libtorch) {
   Value values = Value::map();
   for (const char* name : {"model", "sha256", "concatenate"}) values[name] = nullptr;

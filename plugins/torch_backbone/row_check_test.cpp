@@ -64,7 +64,7 @@ TEST(RowCheck, ThenOneInAThousandTheSameOnesInEveryRun) {
   };
   const auto eights = chosen_of(1, 8), sixteens = chosen_of(1, 16);
   EXPECT_NEAR(static_cast<double>(eights.size()), 108, 40);
-  // But for the first rows, the batch changes nothing.
+  // Except for the first rows, the batch changes nothing.
   std::size_t common = 0;
   for (const std::string& key : eights) common += sixteens.contains(key) ? 1 : 0;
   EXPECT_GE(common, eights.size() - 8);

@@ -48,7 +48,7 @@ class CheckTest : public ::testing::Test {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_program(arguments, folder_.path(), env);
   }
-  /// The first line that check prints, but for the place "c.yaml:7:".
+  /// The first line that check prints, without the location "c.yaml:7:".
   std::string fault(const std::string& with, int size = 32) {
     const ProgramResult r = graft("check", with, size);
     EXPECT_EQ(r.exit_code, 2) << with << "\n" << r.err;
@@ -172,7 +172,7 @@ TEST_F(CheckTest, StrangersNeedAWordOfTheUser) {
   renamed(
       "s.safetensors", [](const std::string& n) { return n == "bn1.bias" ? "se.bias" : n; },
       [](json& header) { header["bn1.bias"] = header["se.bias"]; });
-  // Two tensors of one range are no valid file; so the stranger has its own, at the end.
+  // Two tensors with one range make the file invalid, so the stranger has its own, at the end.
   renamed(
       "s.safetensors", [](const std::string& n) { return n; },
       [](json& header) {
@@ -261,7 +261,7 @@ TEST_F(CheckTest, PlanMeasuresTimeAndLeavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "s/tables"));
   const ProgramResult text = graft("plan", net, 32, {"--no-sample"});
   EXPECT_THAT(text.out, AllOf(HasSubstr(" f32[64] "), HasSubstr("not measured: --no-sample")));
-  // What is stored takes no time.
+  // Stored rows take no time.
   ASSERT_EQ(graft("run", net).exit_code, 0);
   const json again = json::parse(graft("plan", net, 32, {"--json"}).out)["tables"][0];
   EXPECT_EQ(again["to_compute"], 0);

@@ -193,7 +193,7 @@ TEST_F(RunTest, EveryInputIsAccountedForAndBadOnesSayWhy) {
   EXPECT_THAT(csv, HasSubstr("images,train/cats/0.bmp,train,cats,ok,,,,,1 of 1\n"));
   EXPECT_THAT(csv, HasSubstr("images,train/cats/broken.jpg,train,cats,rejected,pixels,"));
   EXPECT_THAT(csv, HasSubstr("images,train/cats/empty.png,train,cats,rejected,pixels,"));
-  // Known rejects are not decoded again, and are still told.
+  // Known rejects are not decoded again, but still reported.
   const json second = run(folder_config(", max_rejects: 2"), "r2", "s");
   EXPECT_EQ(second["tables"]["rows"]["computed"], 0);
   EXPECT_EQ(slurp(folder_ / "r2/inputs.csv"), csv);

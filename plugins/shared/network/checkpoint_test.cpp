@@ -1,5 +1,5 @@
-// Files as people have them: checkpoints of training scripts in both formats of torch.save, names behind
-// prefixes, classifiers of their own, and what is taken for weights but is none.
+// Files that users have: checkpoints of training scripts in both formats of torch.save, names with prefixes,
+// custom classifiers, and files that are mistaken for weights.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -60,7 +60,7 @@ std::string state_dict(Writer& writer, const Tensors& tensors, const std::string
   return Writer::map(items);
 }
 
-/// What an optimiser keeps: tensors by numbers, and groups.
+/// The state of an optimiser: tensors by numbers, and groups.
 std::string optimizer(Writer& writer) {
   Writer::Items state;
   for (int i = 0; i < 3; ++i)
@@ -99,7 +99,7 @@ TEST_P(Checkpoint, WeightsAreFoundBelowEveryUsualName) {
   for (const char* name : {"state_dict", "model_state_dict", "model", "net", "network", "params", "teacher",
                            "ema", "model_ema", "state_dict_ema", "params_ema", "generator_of_features"}) {
     Writer writer(GetParam());
-    // Tensors of others come before and behind, so that places in an old file count.
+    // Other tensors come before and after, so that positions in an old file matter.
     const std::string best = writer.tensor(filled({}, 71.5F)), momentum = optimizer(writer);
     const std::string weights = state_dict(writer, weights_), more = optimizer(writer);
     const auto file = open(writer.file(Writer::map({{"epoch", Writer::number(7)},
@@ -124,7 +124,7 @@ TEST_P(Checkpoint, WeightsComeBeforeAveragesAndATeacherBeforeItsStudent) {
   const Tensors others = weights_of(net_, 1000);
   const auto chosen = [&](const std::string& first, const std::string& second) {
     std::string taken[2];
-    for (const bool swapped : {false, true}) {  // their order in the file says nothing
+    for (const bool swapped : {false, true}) {  // their order in the file does not matter
       Writer writer(GetParam());
       std::string a = state_dict(writer, weights_), b = state_dict(writer, others);
       Writer::Items items = {{first, a}, {second, b}};
@@ -180,7 +180,7 @@ TEST_P(Checkpoint, TwoSetsOfWeightsWithoutAUsualNameAreRefused) {
 
 TEST_P(Checkpoint, NestedDictsAndObjectsAroundTheWeights) {
   Writer writer(GetParam());
-  // Lightning: hyper-parameters of a class of its own, callbacks by class, the weights behind "model.".
+  // Lightning: hyper-parameters of a custom class, callbacks by class, the weights with the prefix "model.".
   const std::string weights = state_dict(writer, weights_, "model.");
   const auto file = open(writer.file(Writer::map(
       {{"pytorch-lightning_version", Writer::text("1.9.0")},
@@ -320,7 +320,7 @@ TEST_F(Names, WhatLiesBesideThePrefixIsNamed) {
   EXPECT_EQ(words("resnet8", tensors),
             "all 35 tensors fit resnet8 behind the prefix encoder_q.; not used, not part of resnet8: "
             "encoder_k.conv1.weight, encoder_k.bn1.weight, encoder_k.bn1.bias and 33 more");
-  // Without a prefix, by the names that heads have.
+  // Without a prefix, by the usual names of heads.
   Shapes swav = body(net_);
   swav.emplace_back("projection_head.0.weight", Shape{64, 64});
   swav.emplace_back("prototypes.weight", Shape{30, 64});
@@ -377,7 +377,7 @@ TEST_F(Names, AGreyNetworkIsToldThatImagesHaveThreeChannels) {
 
 // --- Classifiers -----------------------------------------------------------------------------------------
 
-/// What people put in place of a classifier `at`, or of the Sequential that it ends.
+/// Usual replacements of a classifier `at`, or of the Sequential that it ends.
 std::vector<Shapes> own_classifiers(const Architecture& net) {
   const std::string at = net.classifier + ".", part = at.substr(0, at.find('.') + 1);
   const Shape wide{100, net.features}, narrow{2, 100};

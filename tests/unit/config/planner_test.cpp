@@ -166,7 +166,7 @@ TEST_F(PlannerTest, AStallEndsARunThatSaysHowLongOneMayTake) {
   const auto limit = [&](const std::vector<std::string>& overrides) {
     const Result r = plan(kGood, overrides);
     EXPECT_EQ(r.faults, "");
-    // The resolved config says it outright.
+    // The resolved config has the value.
     EXPECT_THAT(to_yaml(r.plan), HasSubstr(r.plan.run.stall_limit ? "stall_limit: " : "stall_limit: never"));
     return r.plan.run.stall_limit;
   };
@@ -257,7 +257,7 @@ TEST_F(PlannerTest, WhatIsFollowedIsCheckedToo) {
       plan(kFollowing, {"net.architecture=resnet81"}).faults,
       ::testing::StartsWith("a.yaml:6:3: error: network: 'resnet81' is not allowed here; did you mean "
                             "'resnet18'? (allowed: resnet18, resnet34, vgg16)\n"));
-  // A fault in either stage is told once, and nothing is concluded from it.
+  // An error in either stage is reported once, and nothing is concluded from it.
   EXPECT_EQ(plan(kFollowing, {"net.batch=0"}).faults,
             "--set:1:11: error: batch: 0 is out of range: expected from 1 to 512\n"
             "    net.batch=0\n              ^\n");

@@ -141,7 +141,7 @@ TEST(Catalog, NamesAndPositionsAreNeverMixed) {
       "or leave the input out");
   EXPECT_EQ(numbered("ant\nbee\n", {"1", "01"}),
             "the labels '01' and '1' would both be position 1 in FILE; write numbers in one way");
-  // Classes that are called by numbers: another way to write a name is no position.
+  // Classes that are called by numbers: another way to write a name is not a position.
   EXPECT_EQ(
       numbered("01\n02\n03\n", {"1", "2"}),
       "the label '1' of 'k0' is not in FILE (did you mean '01'?); add it there, or leave the input out");

@@ -57,7 +57,7 @@ TEST(Registry, AFileThatIsNoLibraryIsRefusedWithTheReason) {
   EXPECT_EQ(registry.rejected_as("broken"), &r);
 }
 
-// Every file of a folder that is wrong in one way costs itself alone, and this process nothing.
+// A wrong file of a folder affects neither the other files nor this process.
 TEST(Registry, EveryWrongPluginIsRefusedByItself) {
   const std::string descriptor = std::to_string(sizeof(graft_plugin_descriptor));
   const std::string rebuild = "rebuild or install the plugin again, or remove it from the plugin folder";
@@ -132,7 +132,7 @@ TEST(Registry, EveryWrongPluginIsRefusedByItself) {
   }
 }
 
-// The dynamic loader would die of it: a part of the file that is mapped is not there.
+// The dynamic loader would crash: a part of the file that is mapped is not there.
 TEST(Registry, ALibraryThatIsCutShortIsRefusedAtEveryLength) {
   const WrongPlugins plugins({"well"});
   const std::string whole = test::slurp(plugins.folder() / "well.so");
@@ -258,7 +258,7 @@ TEST(Registry, TheFirstOfANameWinsAndRemembersWhatItHides) {
   PluginSchema own = test::FakePlugins::usual()[1];
   own.summary = "Decodes in another way.";
   const test::FakePlugins first({own}), second(test::FakePlugins::usual());
-  // A folder that is named twice hides nothing of itself.
+  // A folder that is named twice does not hide its own plugins.
   const Registry registry({first.place().path(), second.place().path(), first.place() / "."});
   ASSERT_NE(registry.find("decode"), nullptr);
   EXPECT_EQ(registry.find("decode")->schema.summary, "Decodes in another way.");
