@@ -246,7 +246,7 @@ class Planner {
         PortSpec port = declared;
         port.name = v.is_string() ? v.as_string() : v.to_json();
         if (std::find(names.begin(), names.end(), port.name) != names.end())
-          error(at, fmt::format("{}: '{}' stands there twice; every output has a name of its own",
+          error(at, fmt::format("{}: '{}' occurs twice; give every output a different name",
                                 declared.name.substr(1, declared.name.size() - 2), port.name));
         names.push_back(port.name);
         ports.push_back(std::move(port));

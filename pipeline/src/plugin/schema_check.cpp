@@ -110,7 +110,8 @@ class Checker {
     check_views();
     for (const std::string& service : schema_.needs)
       if (!is_identifier(service))
-        add(fmt::format("may_need('{}') names no service", service), "give the name of a service's plugin");
+        add(fmt::format("may_need('{}') does not name a service", service),
+            "give the name of a service's plugin");
     for (const KnownFault& fault : schema_.known_faults) {
       if (!is_version(fault.before))
         add(fmt::format("known_fault: '{}' is not a version", fault.before),
@@ -325,7 +326,7 @@ class Checker {
     if (p.kind == Kind::Choice && p.choices.empty() && p.service.empty())
       add(at + " is a choice without options", "list what may be chosen");
     if (!p.service.empty() && (p.kind != Kind::Choice || !is_identifier(p.service)))
-      add(fmt::format("{}: '{}' names no services", at, p.service),
+      add(fmt::format("{}: '{}' is not the name of a service", at, p.service),
           "make it with service(\"name\", \"default\")");
     if (listed && p.fields.size() != 1)
       return add(at + " needs one type of element", "make it with list(name, element) or map(name, element)");

@@ -102,7 +102,7 @@ std::vector<ParamSpec> optimizer_parameters(const OptimizerDefaults& defaults) {
           number("learning_rate")
               .optional()
               .range(1e-8, 100)
-              .doc("At the end of the warm-up; " + usual(&OptimizerDefaults::Numbers::learning_rate)),
+              .doc("Peak learning rate; " + usual(&OptimizerDefaults::Numbers::learning_rate)),
           number("momentum", 0.9).range(0, 0.9999).doc("Of sgd; adamw has none."),
           number("weight_decay")
               .optional()

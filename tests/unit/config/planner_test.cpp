@@ -148,7 +148,7 @@ stages:
   t: {plugin: table, from: net}
 )")
                   .faults,
-              HasSubstr("taps: 'a' stands there twice; every output has a name of its own"));
+              HasSubstr("taps: 'a' occurs twice; give every output a different name"));
   const Result plain =
       plan(head + "  net: {plugin: taps, from: pixels}\n  t: {plugin: table, from: net.out}\n");
   EXPECT_EQ(plain.faults, "");

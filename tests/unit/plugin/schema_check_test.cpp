@@ -82,7 +82,7 @@ TEST(SchemaCheck, Identity) {
               ElementsAre("known_fault: 'soon' is not a version",
                           "known_fault before soon: the description of the error is not one line"));
   EXPECT_THAT(with([](PluginSchema& s) { s.may_need("an engine"); }),
-              ElementsAre("may_need('an engine') names no service"));
+              ElementsAre("may_need('an engine') does not name a service"));
 }
 
 TEST(SchemaCheck, EveryKindHasItsPorts) {
@@ -162,9 +162,8 @@ TEST(SchemaCheck, NamesOfParameters) {
               ElementsAre("parameter 'o.n' is declared twice"));
   EXPECT_THAT(mistakes_with(integer("n", 5).doc("d").stands_for({"m"})),
               ElementsAre("parameter 'n' stands for 'm', which is not declared beside it"));
-  EXPECT_THAT(
-      mistakes_with(text("n").optional().doc("d").follows({"x"}, {"m"})),
-      ElementsAre("parameter 'n' does not follow where 'm' is given, which is not declared beside it"));
+  EXPECT_THAT(mistakes_with(text("n").optional().doc("d").follows({"x"}, {"m"})),
+              ElementsAre("parameter 'n' does not follow if 'm' is given, which is not declared beside it"));
 }
 
 TEST(SchemaCheck, DefaultsAreWhatAConfigCouldGive) {
