@@ -59,13 +59,14 @@ void print_params(const std::vector<ParamSpec>& params, std::size_t indent) {
     fmt::print("{:{}}{}: {}\n", "", indent, p.name, facts);
     if (!p.text.empty()) fmt::print("{}", wrapped(p.text, indent + 4));
     if (!p.replaced.empty())
-      fmt::print("{}",
-                 wrapped(fmt::format("Stands for {} where they are left out.", fmt::join(p.replaced, ", ")),
-                         indent + 4));
-    if (!p.followed.empty())
-      fmt::print("{}", wrapped(fmt::format("Left out like {}: the {} of the stages behind, which must agree.",
-                                           fmt::join(p.unless, ", "), fmt::join(p.followed, " or ")),
+      fmt::print("{}", wrapped(fmt::format("Provides the defaults of {}.", fmt::join(p.replaced, ", ")),
                                indent + 4));
+    if (!p.followed.empty())
+      fmt::print(
+          "{}", wrapped(fmt::format(
+                            "Default, unless {} is given: the {} of the downstream stages, which must agree.",
+                            fmt::join(p.unless, ", "), fmt::join(p.followed, " or ")),
+                        indent + 4));
     const bool of_alternatives =
         p.kind == ParamSpec::Kind::List && p.fields.at(0).kind == ParamSpec::Kind::OneOf;
     if (of_alternatives) print_params(p.fields[0].fields, indent + 4);

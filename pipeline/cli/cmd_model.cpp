@@ -11,7 +11,7 @@ namespace graft::cli {
 namespace fs = std::filesystem;
 
 int model(const Global&, const std::vector<std::string>&) {
-  throw UsageError{"the options of this command are its own and come behind it: graft model list --json"};
+  throw UsageError{"this command has its own options, which come after it: graft model list --json"};
 }
 
 int start_model(char** argv) {

@@ -10,11 +10,11 @@
 namespace graft::cli {
 namespace {
 
-/// Prints faults and warnings; true when something is wrong.
+/// Prints errors and warnings; true if there is an error.
 bool tell(const Global& global, const SweepFaults& faults, const std::string& path) {
   fmt::print(stderr, "{}", global.json ? faults.json : faults.text);
   if (faults.errors == 0) return false;
-  const std::string text = fmt::format("{} fault{} in the sweep of {}; nothing was run", faults.errors,
+  const std::string text = fmt::format("{} error{} in the sweep of {}; nothing was run", faults.errors,
                                        faults.errors == 1 ? "" : "s", path);
   print_faults(text, faults_from_lines(faults.json));
   if (!global.json) fmt::print(stderr, "{}\n", text);

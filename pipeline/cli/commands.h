@@ -13,10 +13,10 @@ struct Global {
   std::filesystem::path out, store = ".graft";
   bool quiet = false, json = false;
   std::string log_level = "info";
-  int keep = 1;  ///< Option of run alone: earlier runs that stay.
+  int keep = 1;  ///< Option of run: earlier runs to keep.
   struct Plan {
     bool no_sample = false;
-  } plan;  ///< Options of plan alone.
+  } plan;  ///< Options of plan.
   struct Sweep {
     std::vector<std::string> grids;
     std::filesystem::path list;

@@ -43,7 +43,7 @@ std::optional<Plan> read_plan(const Global& global, const std::string& path, con
   }
   if (faults != nullptr) *faults = faults_from_lines(diagnostics.render_json());
   if (!diagnostics.has_errors()) return plan;
-  const std::string text = fmt::format("{} fault{} in {}; nothing was run", diagnostics.errors(),
+  const std::string text = fmt::format("{} error{} in {}; nothing was run", diagnostics.errors(),
                                        diagnostics.errors() == 1 ? "" : "s", path);
   print_faults(text, faults_from_lines(diagnostics.render_json()));
   if (!global.json) fmt::print(stderr, "{}\n", text);

@@ -9,14 +9,14 @@
 
 namespace graft::cli {
 
-/// Reads and checks a config for a command. Prints the faults and warnings, and gives them in `faults`;
-/// nothing when there was a fault: with --json, the document then says so.
+/// Reads and checks a config for a command. Prints the errors and warnings, and returns them in `faults`.
+/// Returns nothing if there was an error; with --json, the document then contains it.
 std::optional<Plan> read_plan(const Global& global, const std::string& path, const Registry& registry,
                               Value* faults = nullptr);
 
-/// Faults as Diagnostics::render_json gives them, as a list.
+/// Errors and warnings as a list, as in Diagnostics::render_json.
 Value faults_from_lines(const std::string& lines);
-/// With --json: the document of a command that found faults in a config.
+/// With --json: the document of a command that found errors in a config.
 void print_faults(const std::string& text, Value faults);
 
 }  // namespace graft::cli

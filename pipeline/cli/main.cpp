@@ -40,7 +40,7 @@ struct Row {
 po::options_description run_options(Global& global) {
   po::options_description options("Options of run");
   options.add_options()("keep", po::value(&global.keep)->default_value(1)->value_name("N"),
-                        "complete runs before this one that stay, as <out>.1, <out>.2, ... (default: 1)");
+                        "earlier complete runs to keep, as <out>.1, <out>.2, ... (default: 1)");
   return options;
 }
 
@@ -59,7 +59,7 @@ po::options_description sweep_options(Global& global) {
 po::options_description plan_options(Global& global) {
   po::options_description options("Options of plan");
   options.add_options()("no-sample", po::bool_switch(&global.plan.no_sample),
-                        "do not compute some inputs for an estimate of the time");
+                        "do not measure the time on some inputs");
   return options;
 }
 
@@ -69,11 +69,11 @@ po::options_description store_options(Global& global) {
   options.add_options()("repair", po::bool_switch(&store.repair),
                         "verify: drop exactly what is damaged; the next run computes it again")(
       "older-than", po::value(&store.older_than)->value_name("30d"),
-      "gc: tables not used for so long (h, d, w)")(
+      "gc: tables not used for this long (h, d, w)")(
       "max-size", po::value(&store.max_size)->value_name("10GiB"),
-      "gc: the least recently used tables, until the store is at most so large")(
+      "gc: the least recently used tables, until the store is below this size")(
       "unreferenced", po::bool_switch(&store.unreferenced), "gc: tables that no run's folder names any more")(
-      "dry-run", po::bool_switch(&store.dry_run), "gc: only say what would go")(
+      "dry-run", po::bool_switch(&store.dry_run), "gc: print what would be removed")(
       "run", po::value(&store.run)->value_name("NAME"),
       "export: the run whose list of inputs counts (default: the last)");
   return options;
@@ -127,17 +127,17 @@ std::string help() {
   out += "\n" + options.str();
   out +=
       "\nexit codes: 0 success, 1 the run failed, 2 usage or config, 3 more rejects than run.max_rejects,\n"
-      "            130 or 143 interrupted: the same command resumes\n\n"
+      "            130 or 143 interrupted: run the same command again to resume\n\n"
       "try: graft run configs/quickstart.yaml\n";
   return out;
 }
 
-/// To stderr; where that cannot be written, there is nobody to be told.
+/// To stderr. A failure to write there is ignored.
 void complain(const std::string& text) {
   std::fputs(text.c_str(), stderr);
 }
 
-/// Says what is wrong with the command line; `why` is for --json.
+/// Prints the error in the command line; `why` is for --json.
 int usage_error(const std::string& text, const char* usage, std::string& why) {
   complain(fmt::format("error: {}\nusage: graft {}\n", text, usage));
   why = text;
@@ -186,7 +186,7 @@ int show_help(Global& global, const std::vector<std::string>& words, std::string
   return kOk;
 }
 
-/// The option of another command that was given; nothing when there is none.
+/// The given option that belongs to another command; nothing if there is none.
 std::optional<std::string> misplaced_option(const Row& row, const po::variables_map& values, Global& global) {
   for (const Row& other : kCommands) {
     if (other.options == nullptr || &other == &row) continue;
@@ -264,7 +264,7 @@ int main(int argc, char** argv) {
     complain(fmt::format("error: {}\n", fault));
     return kFailed;
   }
-  // Its options are its own.
+  // This command parses its own options.
   if (argc > 1 && std::string_view(argv[1]) == "model") return start_model(argv + 1);
   graft::install_crash_report();
   graft::watch_exit();
@@ -274,7 +274,7 @@ int main(int argc, char** argv) {
   if (words == std::vector<std::string>{"-v"}) words = {"version"};
   std::string why;
   const int exit_code = run_command(global, words, why);
-  // Where the command line is wrong, nobody has read this option.
+  // After an error in the command line, this option has not been read.
   if (exit_code != kOk && std::find(words.begin(), words.end(), "--json") != words.end()) begin_document();
   return finish_output(exit_code, why);
 }

@@ -33,7 +33,7 @@ void write_document(std::string_view text) {
 void open_standard_streams() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
-    // In the wrong direction: who uses it gets an error, as with a closed one. Messages are just lost.
+    // Opened in the wrong direction: its use is an error, as with a closed stream. Messages are lost.
     const int got = ::open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY);
     if (got >= 0 && got != fd) {
       ::dup2(got, fd);
@@ -68,11 +68,11 @@ int finish_output(int exit_code, const std::string& why) {
   }
   errno = 0;
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    // What went to stderr by way of stdout is no output of the command.
+    // Text redirected from stdout to stderr is not output of the command.
     if (g_document < 0 && g_error == 0) g_error = errno != 0 ? errno : EIO;
   }
   if (g_error == 0) return exit_code;
-  // Who reads no further, as head does, wants to hear no more.
+  // A closed pipe, as with head, is not an error.
   if (g_error != EPIPE)
     std::fputs(fmt::format("error: cannot write the output: {}\n", std::strerror(g_error)).c_str(), stderr);
   return exit_code == kOk ? kFailed : exit_code;

@@ -10,20 +10,20 @@
 /// prints.
 namespace graft::cli {
 
-/// Before anything is opened: a standard stream that the caller has closed must not become a file of the
-/// store.
+/// To be called before anything is opened: the descriptor of a closed standard stream must not be reused for
+/// a file of the store.
 void open_standard_streams();
 
-/// From here on stdout is for the document; everything else that is printed to it goes to stderr.
+/// From here on stdout is for the document only; all other output goes to stderr.
 void begin_document();
 /// Prints the document. Only the first counts.
 void print_document(const Value& document);
 
-/// Notes that printing to stdout failed half-way; finish_output says it.
+/// Records that printing to stdout failed; finish_output reports it.
 void note_output_error(int error);
 
-/// At the end of every command. `exit_code`, unless output could not be written: that is said, and is
-/// kFailed. `why` is the document of a failure that printed none.
+/// At the end of every command. Returns `exit_code`, or kFailed with a message if output could not be
+/// written. `why` is the document of a failure that printed none.
 int finish_output(int exit_code, const std::string& why);
 
 }  // namespace graft::cli

@@ -17,12 +17,12 @@
 
 namespace {
 
-/// A machine that builds is busy, and a library may be large.
+/// A machine is busy during a build, and a library may be large.
 constexpr std::chrono::minutes kLimit{2};
-/// A constructor that takes longer says nothing about the schema.
+/// If a constructor takes longer, its schema is not judged by it.
 constexpr std::chrono::seconds kTrialLimit{20};
 
-/// Every mistake and its cure, a line each; empty: the schema may be written.
+/// Every error with its fix, one per line; empty: the schema may be written.
 std::string faults_of(const graft::SchemaFile& schema, const char* plugin) {
   std::string out;
   for (const graft::SchemaMistake& mistake : graft::schema_mistakes(schema.schema))
@@ -32,7 +32,7 @@ std::string faults_of(const graft::SchemaFile& schema, const char* plugin) {
     return fmt::format("error: plugin {}: {}\n", schema.schema.name, fault);
   if (const std::string example = graft::cli::faults_of_example(schema, plugin); !example.empty())
     out = fmt::format(
-        "error: plugin {}: its example does not pass graft check; mend what .example() was given\n{}",
+        "error: plugin {}: its example does not pass graft check; correct the argument of .example()\n{}",
         schema.schema.name, example);
   return out;
 }
@@ -40,7 +40,7 @@ std::string faults_of(const graft::SchemaFile& schema, const char* plugin) {
 int fail(const char* out, const std::string& text) {
   std::fputs(text.c_str(), stderr);
   std::error_code ignored;
-  std::filesystem::remove(out, ignored);  // that of a former build would hide the mistake
+  std::filesystem::remove(out, ignored);  // a file of an earlier build would hide the error
   return 1;
 }
 

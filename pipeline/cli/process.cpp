@@ -29,8 +29,7 @@ bool give_threads(std::size_t stack) {
 
 std::string prepare_process() {
   ::signal(SIGXFSZ, SIG_IGN);
-  // Every thread would reserve 64 MiB for what it allocates: where ulimit -v is set, that is not there to
-  // waste.
+  // Every thread would reserve 64 MiB for its allocations, too much where ulimit -v is set.
   rlimit space{};
   if (::getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY) ::mallopt(M_ARENA_MAX, 2);
   rlimit stack{};
@@ -43,7 +42,7 @@ std::string prepare_process() {
   if (wanted >= kLeastStack &&
       ((::setrlimit(RLIMIT_STACK, &stack) == 0 && give_threads(wanted)) || before >= kLeastStack))
     return {};
-  return fmt::format("stacks may have {} KiB, but graft needs {} KiB: raise ulimit -s",
+  return fmt::format("the stack limit is {} KiB, but graft needs {} KiB: raise ulimit -s",
                      std::min(before, wanted) >> 10, kLeastStack >> 10);
 }
 

@@ -5,7 +5,7 @@
 
 namespace graft::cli {
 
-/// What commands that run configs are told on the command line. Also sets malloc up for running networks.
+/// Command-line options of commands that run configs. Also sets malloc up for running networks.
 /// Throws UsageError.
 RunOptions prepare_to_run(const Global& global);
 

@@ -13,7 +13,7 @@ namespace graft::cli {
 namespace fs = std::filesystem;
 namespace {
 
-/// A file that is gone when this is.
+/// A file that the destructor removes.
 class TemporaryFile {
  public:
   explicit TemporaryFile(const std::string& content)
@@ -35,7 +35,7 @@ class TemporaryFile {
   fs::path path_;
 };
 
-/// Data and variables that are there where the example is used, not where the plugin is built.
+/// Errors about data and variables that exist where the example is used, not where the plugin is built.
 bool is_missing_here(const std::string& text) {
   static constexpr const char* kSigns[] = {"environment variable ", "no such file", "no such folder"};
   return std::any_of(std::begin(kSigns), std::end(kSigns),

@@ -35,7 +35,8 @@ bool is_of_kind(Stage& stage, StageKind kind) {
   return true;
 }
 
-/// What Params and Value say when a constructor reads what is not there: nothing else says that.
+/// Matches the messages of Params and Value for a parameter that is not declared or has another type, and no
+/// others.
 bool is_fault_of_reading(const std::string& text) {
   static const std::regex wrong_type("expected [a-z]+, got (null|boolean|integer|number|text|list|map)");
   return text.find("which its schema does not declare") != std::string::npos ||
@@ -59,17 +60,17 @@ std::string try_constructor(const SchemaFile& schema, const std::filesystem::pat
     if (!schema.schema.inputs.empty() && schema.schema.inputs[0].type == PortType::Image)
       context.input_shape = "u8[?,?,3]";
     const std::unique_ptr<Stage> stage(d->create(context));
-    if (stage == nullptr) return "its create function gives null; return a new stage";
+    if (stage == nullptr) return "its create function returns null; return a new stage";
     if (!is_of_kind(*stage, schema.schema.kind))
       return fmt::format(
-          "its class is no {0}, as its schema declares; derive it from that, or declare its kind",
+          "its class is not a {0}, which its schema declares; derive it from that, or declare its kind",
           to_string(schema.schema.kind));
   } catch (const std::exception& e) {
     if (is_fault_of_reading(e.what()))
       return fmt::format("its constructor fails with the defaults: {}; declare the parameter as it is read",
                          e.what());
   } catch (...) {
-    return "its constructor throws what is no std::exception; throw graft::Error";
+    return "its constructor throws something that is not a std::exception; throw graft::Error";
   }
   return {};
 }

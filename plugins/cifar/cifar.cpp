@@ -81,9 +81,8 @@ class Cifar final : public graft::Source {
       }
     }
     if (files_.empty())
-      throw Error(
-          "expected one or more of " + graft::source::joined(expected) + " in " + root +
-          ", got none; unpack the binary version of the data set there, or set dataset to what it is");
+      throw Error("expected one or more of " + graft::source::joined(expected) + " in " + root +
+                  ", got none; unpack the binary version of the data set there, or correct dataset");
     catalog_.set_classes(names_of(root, layout));
     catalog_.labels_are_positions();
     for (std::size_t f = 0; f < files_.size(); ++f) add(f, layout);
@@ -130,7 +129,7 @@ class Cifar final : public graft::Source {
       if (label >= layout.classes)
         throw Error("expected a label from 0 to " + std::to_string(layout.classes - 1) + " at offset " +
                     std::to_string(r * file.record_bytes() + layout.label_at) + " of " + file.path() +
-                    ", got " + std::to_string(label) + "; get the file again, or set dataset to what it is");
+                    ", got " + std::to_string(label) + "; get the file again, or correct dataset");
       catalog_.add(name + "/" + graft::source::five_digits(r), {std::to_string(label)}, splits_[f],
                    places_.size());
       places_.push_back({static_cast<std::uint32_t>(f), static_cast<std::uint32_t>(r)});

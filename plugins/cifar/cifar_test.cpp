@@ -115,7 +115,7 @@ TEST_F(Cifar, ARecordThatChangesMeanwhileIsRejected) {
 TEST_F(Cifar, SaysWhatIsWrongAndWhere) {
   EXPECT_EQ(fault(", dataset: cifar100"),
             "expected one or more of train.bin, test.bin in " + root() +
-                ", got none; unpack the binary version of the data set there, or set dataset to what it is");
+                ", got none; unpack the binary version of the data set there, or correct dataset");
   EXPECT_EQ(fault(", labels: coarse"),
             "labels: coarse is for dataset: cifar100; cifar10 has one label a record");
   const std::string batch = root() + "/data_batch_1.bin";
@@ -130,7 +130,7 @@ TEST_F(Cifar, SaysWhatIsWrongAndWhere) {
                 "what it is");
   folder_.write("data_batch_1.bin", record("\x01", 1) + record("\x0a", 1));
   EXPECT_EQ(fault(), "expected a label from 0 to 9 at offset 3073 of " + batch +
-                         ", got 10; get the file again, or set dataset to what it is");
+                         ", got 10; get the file again, or correct dataset");
   folder_.write("data_batch_1.bin", record("\x01", 1));
   folder_.write("batches.meta.txt", "cat\ndog\n");
   EXPECT_EQ(fault(), "expected 10 class names, one a line, in " + root() + "/batches.meta.txt, got 2");

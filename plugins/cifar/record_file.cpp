@@ -28,7 +28,7 @@ RecordFile::RecordFile(std::string path, std::size_t label_bytes)
     throw graft::Error("expected records of " + std::to_string(record_bytes()) + " bytes in " + path_ +
                        ", got " + std::to_string(bytes - whole) + " bytes at offset " +
                        std::to_string(whole) +
-                       ", where the file ends; get the file again, or set dataset to what it is");
+                       ", where the file ends; get the file again, or correct dataset");
   size_ = bytes / record_bytes();
 }
 

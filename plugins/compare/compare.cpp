@@ -102,23 +102,24 @@ GRAFT_PLUGIN(
         .param(graft::flag("on_test", true)
                    .doc("Differences of accuracy on test, by the predictions that the run has made anyway."))
         .param(graft::integer("cv").range(2, 100).unit("folds").optional().doc(
-            "Stratified cross-validation over train and val; left out: none."))
-        .param(
-            graft::integer("repeats", 1).range(1, 100).doc("Times that inputs are dealt out to folds anew."))
+            "Stratified cross-validation over train and val; default: none."))
+        .param(graft::integer("repeats", 1).range(1, 100).doc("How often the inputs are assigned to folds."))
         .param(
             graft::list("shots", graft::integer("shots").range(1, 1e6).or_name({"all"}))
                 .items(0, 100)
                 .default_list({})
                 .unit("inputs of each class")
-                .doc("Points of the learning curves: each learner is trained on so many and scored on test; "
-                     "all is the run's own result."))
+                .doc(
+                    "Points of the learning curves: each learner is trained on this many and scored on test; "
+                    "all is the run's own result."))
         .param(graft::integer("draws", 5)
                    .range(1, 1000)
-                   .doc("Times that the inputs of a point are drawn; figures are means."))
-        .param(graft::number("val_fraction", 0.2)
-                   .range(0, 0.9)
-                   .doc("Share of a trial's inputs on which its learner chooses; it is then refit on all of "
-                        "them."))
+                   .doc("Times that the inputs of a point are drawn; scores are means."))
+        .param(
+            graft::number("val_fraction", 0.2)
+                .range(0, 0.9)
+                .doc("Fraction of a trial's inputs on which its learner chooses; it is then refit on all of "
+                     "them."))
         .param(graft::number("confidence", 0.95).range(0.5, 0.999).doc("Of the intervals of differences."))
         .param(graft::integer("resamples", 2000).range(100, 1e6).doc("Bootstrap samples behind an interval."))
         .example(graft::kExample))

@@ -55,8 +55,8 @@ class FakeTrials final : public Trials {
   }
 
   std::vector<Call> calls;
-  std::size_t least = 0;       ///< Fewer inputs are too few.
-  std::size_t full_after = 0;  ///< In this call the disk is full; 0: never.
+  std::size_t least = 0;       ///< At least this many inputs are needed.
+  std::size_t full_after = 0;  ///< The disk is full in this call; 0: never.
   std::size_t fails_in = 0;    ///< This call fails; 0: none.
 
  private:
@@ -104,7 +104,7 @@ TEST(Compare, CrossValidatesOverTrainAndVal) {
     }
     EXPECT_EQ(held_out.size(), 40u);
   }
-  EXPECT_NE(trials.calls[0].rows.score, trials.calls[4].rows.score);  // dealt out anew
+  EXPECT_NE(trials.calls[0].rows.score, trials.calls[4].rows.score);  // assigned again
   const Value& cv = *out.facts.find("cross_validation");
   EXPECT_EQ(cv.find("inputs")->as_int(), 40);
   EXPECT_EQ(cv.find("best")->as_string(), "good");

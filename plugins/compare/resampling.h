@@ -11,9 +11,9 @@
 
 namespace graft {
 
-/// Fold in [0, folds) of every label, so that each fold has nearly the same share of every class: the rule of
-/// scikit-learn's StratifiedKFold. With `shuffle`, rows of a class are dealt out at random, else in their
-/// order. Throws Error when every class has fewer rows than there are folds; `warn` is told when some have.
+/// Fold in [0, folds) of every label, so that each fold has nearly the same fraction of every class: the rule
+/// of scikit-learn's StratifiedKFold. With `shuffle`, rows of a class are dealt out at random, else in their
+/// order. Throws Error when every class has fewer rows than there are folds; `warn` is called when some have.
 std::vector<std::size_t> stratified_folds(const std::vector<std::int32_t>& labels, std::size_t folds,
                                           Random* shuffle,
                                           const std::function<void(const std::string&)>& warn);

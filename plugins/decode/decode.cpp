@@ -105,16 +105,15 @@ GRAFT_PLUGIN(
             graft::flag("fast", false)
                 .doc("Decode JPEG files at 1/2, 1/4 or 1/8 of their size where the result needs no more, "
                      "and with a rougher DCT: several times faster for large files, slightly other pixels."))
-        .param(graft::flag("exif", true).doc("Turn the image upright as its EXIF orientation says."))
+        .param(graft::flag("exif", true).doc("Turn the image upright by its EXIF orientation."))
         .param(graft::integer("max_bytes", 100 << 20)
                    .range(1, 2147483647)
                    .unit("bytes")
                    .doc("Longer files are rejected."))
-        .param(
-            graft::number("max_aspect", 100)
-                .range(0, 65535)
-                .doc(
-                    "Images whose longer side is more than so many times the shorter are rejected; 0: none."))
+        .param(graft::number("max_aspect", 100)
+                   .range(0, 65535)
+                   .doc("Images whose longer side is more than this many times the shorter are rejected; 0: "
+                        "none."))
         .param(graft::integer("min_side", 1)
                    .range(1, 16384)
                    .unit("px")

@@ -179,7 +179,7 @@ TEST(Decode, LimitsComeBeforeAllocation) {
             "too-large: the image has 20000 x 20000 pixels, more than max_pixels: 64000000");
 }
 
-// MiB that the process held at most since the peak was last set back (proc(5), clear_refs).
+// Peak memory of the process in MiB since the last reset (proc(5), clear_refs).
 double peak_mib(bool set_back) {
   if (set_back) std::ofstream("/proc/self/clear_refs") << 5;
   std::ifstream status("/proc/self/status");
@@ -261,7 +261,8 @@ TEST(Decode, TilesFarWiderThanTheImageTakeLittleMemory) {
   for (const std::string& file : {fax, ycc})
     EXPECT_THAT(
         outcome(stage, file),
-        HasSubstr("too-large: the TIFF file cannot be decoded in little memory (Memory allocation of"));
+        HasSubstr(
+            "too-large: the TIFF file cannot be decoded within the memory limit (Memory allocation of"));
 }
 
 TEST(Decode, TiffPagesMayLinkInACircleButNotShareTheirStrips) {
@@ -275,7 +276,7 @@ TEST(Decode, TiffPagesMayLinkInACircleButNotShareTheirStrips) {
   for (std::uint64_t i = 0; i < kRows; ++i) start += number(1, 4);
   for (std::uint64_t i = 0; i < kRows; ++i) start += static_cast<char>(i);
   StageHarness stage("decode", "{resize: null, crop: null, max_aspect: 0}");
-  // Pillow takes a page that was there before as the end.
+  // Pillow takes a repeated page as the end.
   const Image got = decode(stage, start + directory(page, kPage));
   ASSERT_EQ(got.height, static_cast<int>(kRows));
   for (int y = 0; y < got.height; ++y) EXPECT_EQ(got.row(y)[0], y & 255);
@@ -303,7 +304,7 @@ std::string with_texts(const std::string& name, const std::vector<std::string>& 
 }
 
 TEST(Decode, TextsOfAPngFileThatAreNotCompressedMayBeLong) {
-  // As XMP is that tells all that was done to an image. Pillow finds the orientation, too.
+  // XMP may list every edit of an image. Pillow finds the orientation, too.
   const std::string xmp = "<x tiff:Orientation=\"6\">" + std::string(3 << 19, ' ');
   StageHarness stage("decode", kWhole);
   const Image wanted = image::upright(named("png-rgb").pixels, 6);
@@ -331,7 +332,7 @@ TEST(Decode, CompressedTextsOfAPngFileHaveALimitTogether) {
             "");
   EXPECT_EQ(outcome(stage, texts(65, long_text, deflated("x"))), reject);
   EXPECT_EQ(outcome(stage, texts(2000, long_text, long_text)), reject);
-  // Text whose checksum is wrong takes as long.
+  // Text with a wrong checksum takes as long.
   std::string damaged = long_text;
   damaged.back() ^= 1;
   EXPECT_EQ(outcome(stage, texts(2000, damaged, damaged)), reject);
@@ -369,7 +370,7 @@ TEST(Decode, ChecksTheChecksumsOfPng) {
             "download it "
             "again");
   std::string header = named("png-rgb").content;
-  header[24] = 3;  // bits a sample
+  header[24] = 3;  // bits per sample
   EXPECT_EQ(outcome(stage, with_checksums(header)),
             "corrupt: the PNG file is damaged: its header says colour type 2 with 3 bits, or a compression, "
             "filter or "

@@ -54,7 +54,7 @@ Counts compare(const std::vector<File>& files) {
       ++(right ? counts.named : counts.other);
     }
   }
-  // The libraries underneath would print their opinion of many of these.
+  // The libraries would print messages about many of these.
   EXPECT_EQ(::testing::internal::GetCapturedStdout(), "");
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
   std::cout << files.size() << " files: " << counts.equal << " equal to Pillow, " << counts.own
@@ -69,7 +69,7 @@ TEST(PixelMatrix, AChoiceOfItEqualsPillowAnywhere) {
   EXPECT_EQ(compare(files).other, 0);
 }
 
-// Nothing is turned in any format that holds an orientation, wherever it does.
+// No image is rotated, in any format that holds an orientation, wherever it is stored.
 TEST(PixelMatrix, WithoutExifNothingIsTurned) {
   StageHarness stage("decode", "{resize: null, crop: null, exif: false}");
   int turned = 0;

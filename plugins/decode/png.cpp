@@ -32,7 +32,7 @@ struct Source {
 struct Reader {
   png_structp png = nullptr;
   png_infop info = nullptr;
-  int depth = 0;  // bits a sample in the file
+  int depth = 0;  // bits per sample in the file
   Source source;
   std::string error;
 
@@ -62,7 +62,7 @@ struct Reader {
   }
 };
 
-// What turns one row of samples into RGB.
+// Converts one row of samples to RGB.
 class Rows {
  public:
   Rows(png_structp png, png_infop info, int depth, int width)

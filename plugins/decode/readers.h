@@ -4,7 +4,7 @@
 
 #include <image/sniff.h>
 
-// One function for each format that a library decodes; decode_raster() says what they give and throw.
+// One function for each format that a library decodes; see decode_raster() for results and exceptions.
 // `header` is of the same bytes.
 
 graft::Image decode_png(const graft::Bytes& bytes, const graft::image::Header& header);

@@ -22,7 +22,7 @@ using graft::Image;
 using graft::image::Format;
 using graft::image::on_white;
 
-// A tile may be larger than the image, but not by any factor.
+// A tile may be larger than the image, but only by a limited factor.
 std::uint64_t largest_piece(std::int64_t width, std::int64_t height) {
   constexpr std::uint64_t kLargestTile = 64 << 20, kBytesOfPixel = 48;
   return std::max(kLargestTile, kBytesOfPixel * static_cast<std::uint64_t>(width * height));
@@ -53,7 +53,7 @@ toff_t seek(thandle_t handle, toff_t offset, int whence) {
   return s.at;
 }
 
-// libtiff's handle of a file in memory, with the words of its first error.
+// libtiff's handle of a file in memory, with the text of its first error.
 class File {
  public:
   // libtiff holds nothing of more than `largest` bytes: a codec may need more for a row than the row has.
@@ -83,7 +83,7 @@ class File {
 
   TIFF* get() const { return tiff_; }
 
-  // The value of a tag, or what the TIFF specification says for its absence.
+  // The value of a tag, or its default by the TIFF specification.
   template <typename T>
   T tag(std::uint32_t tag, T otherwise) const {
     T v{};
@@ -94,8 +94,9 @@ class File {
   [[noreturn]] void fail() const {
     const auto says = [&](std::string_view words) { return text_.find(words) != std::string::npos; };
     if (says("limit defined in open options"))
-      throw graft::Reject("too-large", "the TIFF file cannot be decoded in little memory (" + text_ + ")");
-    // What a codec cannot do is no damage.
+      throw graft::Reject("too-large",
+                          "the TIFF file cannot be decoded within the memory limit (" + text_ + ")");
+    // A feature that a codec lacks is not damage.
     if (says("nsupported") || says("not supported") || says("not implemented") || says("not configured") ||
         says("Sorry"))
       graft::image::reject_unsupported("a TIFF image of this kind (" + text_ + ")", "save it uncompressed");
@@ -103,7 +104,7 @@ class File {
                                                    (text_.empty() ? "" : " (" + text_ + ")") +
                                                    "; copy or download it again");
   }
-  // Throws where libjpeg has filled in for data that are missing.
+  // Throws if libjpeg has filled in missing data.
   void check() const {
     if (lacks_data_) fail();
   }
@@ -210,7 +211,7 @@ class Colours {
     std::array<std::uint16_t*, 3> maps{};
     if (TIFFGetField(file.get(), TIFFTAG_COLORMAP, &maps[0], &maps[1], &maps[2]) == 0)
       graft::image::reject_corrupt(Format::Tiff, "it has no palette");
-    // Some writers give 8 bits where 16 are due, which libtiff's own conversion takes as such, too.
+    // Some writers store 8 bits instead of 16; libtiff's own conversion accepts that, too.
     bool deep = false;
     for (const std::uint16_t* map : maps)
       deep = deep || std::any_of(map, map + level_.size(), [](std::uint16_t v) { return v >= 256; });
@@ -317,7 +318,7 @@ void decode_by_libtiff(const File& file, Image& out) {
                                      "save it as RGB");
   std::vector<std::uint32_t> pixels(static_cast<std::size_t>(out.width) *
                                     static_cast<std::size_t>(out.height));
-  // It would turn the image as far as that keeps the sides.
+  // libtiff would rotate the image only if that keeps its sides.
   TIFFSetField(file.get(), TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);
   if (TIFFReadRGBAImageOriented(file.get(), static_cast<std::uint32_t>(out.width),
                                 static_cast<std::uint32_t>(out.height), pixels.data(), ORIENTATION_TOPLEFT,

@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::size_t kThoroughSizes = 2;  // later ones are compared in whole batches only
 
-/// Another engine works on this thread with its own settings; whatever it throws, those of `own` come back.
+/// Another engine works on this thread with its own settings; even if it throws, the settings of `own` are
+/// restored.
 class Lent {
  public:
   Lent(const nn::Engine& other, const nn::Engine& own) : own_(own) { other.enter_thread(); }

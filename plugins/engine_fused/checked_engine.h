@@ -13,14 +13,14 @@ namespace graft::fused {
 
 /// A fast engine of a model that was read from code, not from a description: before the first batch of each
 /// image size its values are compared with those of another engine (nn::EngineCheck). Where they differ by
-/// more than rounding explains, or where only the other one takes the size, a third one does the work and
-/// `warn` hears of it.
+/// more than rounding explains, or if only the other one accepts the size, a third one is used and `warn` is
+/// called.
 class CheckedEngine final : public nn::Engine {
  public:
   using Make = std::function<std::unique_ptr<nn::Engine>(int batch)>;
 
   /// `fast` is called at once, and again for the other sizes of batch that are compared; `reference`, whose
-  /// run_plainly is the truth, and `instead` when they are first needed.
+  /// run_plainly is the reference, and `instead` when they are first needed.
   CheckedEngine(Make fast, Make reference, Make instead, nn::EngineOptions options, std::string name);
 
   std::vector<Tensor> run(const float* images, int height, int width) const override;

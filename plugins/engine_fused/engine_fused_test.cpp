@@ -296,7 +296,7 @@ TEST(EngineFused, ThePlainWayGivesTheSameBitsInOtherPlaces) {
   }
 }
 
-/// Sums up every image; wrong at one place of the batch, or takes no image at all.
+/// Sums up every image; wrong at one position of the batch, or rejects every image.
 class Sums final : public nn::Engine {
  public:
   explicit Sums(int batch, int wrong_place = -1, double by = 0, bool takes = true)
@@ -325,7 +325,7 @@ class Sums final : public nn::Engine {
   bool takes_;
 };
 
-/// What a model gave that was read from code: which engine did the work, and the warnings.
+/// The output of a model read from code: which engine was used, and the warnings.
 struct Checked {
   bool fast = false;
   std::vector<std::string> warnings;

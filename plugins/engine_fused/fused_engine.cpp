@@ -86,7 +86,7 @@ std::vector<Tensor> FusedEngine::run(const float* images, int height, int width)
   const std::size_t one = 3 * static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
   std::vector<float*> at(out.size());
   for (int first = 0; first < options_.batch; first += program.images()) {
-    // The last group begins earlier where the batch is no multiple: its images are then computed twice.
+    // The last group begins earlier if the batch is not a multiple: its images are then computed twice.
     const int begin = std::min(first, options_.batch - program.images());
     for (std::size_t i = 0; i < out.size(); ++i)
       at[i] = out[i].as<float>() + begin * (out[i].size() / options_.batch);

@@ -21,7 +21,7 @@ class FusedEngine final : public nn::Engine {
   FusedEngine(const FusedEngine& other, int batch);
 
   std::vector<Tensor> run(const float* images, int height, int width) const override;
-  /// There is one way only: images are computed in other places, beside other images.
+  /// There is only one path: images are computed at other positions, beside other images.
   std::vector<Tensor> run_plainly(const float* images, int count, int height, int width) const override;
 
  private:

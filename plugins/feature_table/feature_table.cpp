@@ -99,6 +99,5 @@ GRAFT_PLUGIN(
         .param(graft::choice("compression", {"none", "gzip"}, "none")
                    .neutral()
                    .doc("How rows are packed on disk; they read back the same. gzip halves features of which "
-                        "many are "
-                        "zero (behind a ReLU), hardly others, and packs about 50 MB a second."))
+                        "many are zero (after a ReLU), barely others, and packs about 50 MB per second."))
         .example(kExample))

@@ -81,7 +81,7 @@ class NoRows final : public RowSet {
 /// Transfers a pretrained network by training a part of it, with a new classifier, on a table of pixels.
 ///
 /// The classifier starts from the probe's solution (`init`), so the start is a transfer without fine-tuning;
-/// it counts as epoch 0 when the best epoch on val is chosen. Then all is trained anew on train and val
+/// it counts as epoch 0 when the best epoch on val is chosen. Then all is trained again on train and val
 /// together, for as many epochs (`refit`).
 ///
 /// Leaves `checkpoint.bin` in its work folder, and one in `refit` there, from which an interrupted run goes
@@ -403,10 +403,9 @@ GRAFT_PLUGIN(
                    .doc("Weights of the data against the penalty 0.5 |W|^2 for `init: probe`, as in "
                         "linear_probe; the best on val is taken."))
         .params_from(graft::plan_parameters(kUsualPlan))
-        .param(
-            graft::choice("best_by", {"accuracy", "loss"}, "loss")
-                .doc("What on val makes an epoch the best: accuracy, then loss where two are equal; or loss "
-                     "alone, as always where images have several labels."))
+        .param(graft::choice("best_by", {"accuracy", "loss"}, "loss")
+                   .doc("What on val makes an epoch the best: accuracy, ties go to the lower loss; or loss "
+                        "alone, as always where images have several labels."))
         .param(graft::flag("refit", true)
                    .doc("Train once more on train and val together, for as many epochs as were best on val."))
         .params_from(graft::optimizer_parameters(kUsualOptimizer))
@@ -425,14 +424,15 @@ GRAFT_PLUGIN(
                    .unit("batches")
                    .doc("Batches whose gradients are added up for one step."))
         .param(graft::number("clip").range(1e-6, 1e6).optional().doc(
-            "Most that the norm of a step's gradient may be; left out: any."))
-        .param(graft::number("dropout", 0).range(0, 0.95).doc("Of the features in front of the classifier."))
+            "Maximum norm of a step's gradient; default: no limit."))
+        .param(
+            graft::number("dropout", 0).range(0, 0.95).doc("Dropout of the features before the classifier."))
         .param(
             graft::list("temperatures", graft::number("temperature").range(1e-3, 1e3))
                 .items(1, 1000)
                 .optional()
                 .doc("High to low: logits are divided by them in the loss, the first in the first epoch, the "
-                     "last in the last one, linearly between; left out: 1."))
+                     "last in the last one, linearly between; default: 1."))
         .param(graft::augment::Augmentation::parameter(usual_operations()))
         .params_from(graft::augment::BatchMixer::parameters())
         .param(
@@ -440,7 +440,7 @@ GRAFT_PLUGIN(
                 .doc("Of products in the layers that are trained, in training; weights, val and predictions "
                      "stay fp32."))
         .param(graft::service("engine", "fused")
-                   .doc("Of the layers in front of those, and of predictions; see torch_backbone."))
+                   .doc("Engine of the layers before those, and of predictions; see torch_backbone."))
         .param(
             graft::integer("cache", 1024)
                 .range(0, 1 << 20)

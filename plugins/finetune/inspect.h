@@ -4,8 +4,8 @@
 
 namespace graft {
 
-/// What can be said of a finetune stage by its parameters and the headers of its model file. Loads neither
-/// weights nor LibTorch.
+/// Inspects a finetune stage by its parameters and the headers of its model file. Loads neither weights nor
+/// LibTorch.
 Inspection inspect_finetune(const StageContext& context);
 
 }  // namespace graft

@@ -104,7 +104,7 @@ class SingleLabels {
       for (std::size_t k = 0; k < outputs_; ++k) set_row(head, k, model, k, 1);
     }
     if (val_.table.rows() == 0) return {std::move(head), {}};
-    // Images of a class without train images are no rows of the regression: it gives them probability 0.
+    // Images of a class without train images are not rows of the regression: it gives them probability 0.
     const std::size_t labelled = val_.rows.rows(), all = val_.table.rows();
     Fit sum;
     if (labelled > 0) {

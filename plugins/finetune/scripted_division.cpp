@@ -157,11 +157,11 @@ class ScriptedDivision final : public DividedNetwork {
     features_ = static_cast<std::size_t>(value.size(1));
   }
 
-  /// A file that was exported in training mode would be trained and scored without a word: what it gives an
-  /// image depends on the others of the batch, or on chance.
+  /// A file that was exported in training mode would be trained and scored without a warning: the features of
+  /// an image depend on the others of the batch, or on chance.
   void require_independence(int height, int width) const {
     const Module features = script_features(fresh());
-    // Never one image at a time: a model may squeeze that axis away.
+    // Never one image at a time: a model may squeeze that axis.
     const auto two = script_engine(features, 2), several = script_engine(features, kBatch);
     const std::size_t size = 3 * static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
     const nn::RunImages alone = [&](const float* image, int) {

@@ -43,7 +43,7 @@ ParamSpec unfreeze_parameter() {
                "gradual",
                {integer("epochs", 1).range(1, 100000).unit("epochs").doc("Between one block and the next."),
                 integer("last").range(1, 10000).unit("blocks").optional().doc(
-                    "Only so many; left out: all.")})
+                    "Maximum number; default: all.")})
                .or_scalar()
                .doc("The classifier first, then one block more every few epochs (Howard and Ruder 2018).")})
           .doc("What is trained beside the new classifier; the rest stays as it is.");

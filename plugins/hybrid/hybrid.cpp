@@ -198,7 +198,7 @@ ParamSpec variant() {
                                  .or_scalar()
                                  .items(1, 100)
                                  .default_list(shares().as_list())
-                                 .doc("Share of the votes. Of several, chosen on val.")})
+                                 .doc("Fraction of the votes. Of several, chosen on val.")})
                   .doc("alpha x votes + (1 - alpha) x head."),
               object("cache", {list("alpha", number("alpha").range(0, 1e4))
                                    .or_scalar()
@@ -240,14 +240,16 @@ std::vector<ParamSpec> parameters() {
                .items(1, 20)
                .default_list({0, 128})
                .doc("Width of the layer; 0: none, rows are compared as they are. Of several, chosen on val."),
-           integer("epochs", 60).range(1, 100000).doc("Most that it is trained for."),
+           integer("epochs", 60).range(1, 100000).doc("Maximum number of epochs."),
            integer("patience", 10)
                .range(1, 100000)
                .unit("epochs")
-               .doc("Training ends after so many without a better val."),
+               .doc("Training ends after this many epochs without an improvement on val."),
            number("learning_rate", 1e-3).range(1e-7, 10).doc("Of AdamW, falling to 0 along a cosine."),
            number("weight_decay", 1e-2).range(0, 10).doc("Of AdamW."),
-           number("dropout", 0.2).range(0, 0.95).doc("Share of the directions dropped while it learns.")})
+           number("dropout", 0.2)
+               .range(0, 0.95)
+               .doc("Fraction of the directions that are dropped in training.")})
           .or_scalar()
           .doc("The intermediate representation: one layer, trained on the labels."),
       list("n", integer("n").range(1, 10000))
@@ -288,7 +290,7 @@ GRAFT_PLUGIN(hybrid, "1.0.1", graft::Hybrid,
              graft::PluginSchema::learner(
                  "Leading directions, a representation that is learnt on them, and what the most similar "
                  "training rows say, in one model.")
-                 .input(graft::PortType::Table, "Feature vectors with one label a row.")
+                 .input(graft::PortType::Table, "Feature vectors with one label per row.")
                  .output("out", graft::PortType::Predictor, "f32[?]",
                          "Class probabilities; 0 for a class without train rows.")
                  .params_from(graft::parameters())

@@ -21,7 +21,7 @@ struct Neighbourhood {
   std::span<const linalg::Neighbour> of(std::size_t row, std::size_t n) const;
 };
 
-/// Neighbours of rows that are no training rows: row-major, unit length, index.dim() features.
+/// Neighbours of rows that are not training rows: row-major, unit length, index.dim() features.
 Neighbourhood neighbours_of(const linalg::ExactIndex& index, std::span<const float> rows, std::size_t k,
                             Parallel& parallel);
 /// Neighbours of the training rows themselves: each has the rows of other inputs, never itself or another
@@ -34,11 +34,11 @@ struct Pooling {
   std::size_t n = 20;
   double temperature = 0.07;
 };
-/// Weighted mean of the neighbours' features; index.dim() numbers a row, scaled to unit length (zeros without
-/// neighbours).
+/// Weighted mean of the neighbours' features; index.dim() numbers per row, scaled to unit length (zeros
+/// without neighbours).
 std::vector<float> mean_features(const Neighbourhood& neighbourhood, const linalg::ExactIndex& index,
                                  const Pooling& pooling, Parallel& parallel);
-/// Weighted shares of the classes among the neighbours; all classes alike without neighbours.
+/// Weighted fractions of the classes among the neighbours; all classes equal without neighbours.
 std::vector<float> votes(const Neighbourhood& neighbourhood, const std::vector<std::int32_t>& labels,
                          std::size_t classes, const Pooling& pooling, Parallel& parallel);
 /// sum over the neighbours of exp(-beta (1 - s)) for their classes: the cache of Tip-Adapter (Zhang et al.

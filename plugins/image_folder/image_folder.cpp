@@ -22,7 +22,7 @@ using graft::Error;
 using graft::source::joined;
 using graft::source::plural;
 
-/// Lists image files below a folder: their folders name the classes, and the splits where they are told to.
+/// Lists image files below a folder: their folders name the classes, and the splits if configured.
 ///
 /// Everything is listed, and nothing opened, when the stage is made; `next` copies from the list, on one
 /// thread.
@@ -89,7 +89,7 @@ class ImageFolder final : public graft::Source {
   /// The files in `prefix` (relative to the root, with a slash at the end, or empty).
   void list(const std::string& prefix, std::vector<Found>& found) {
     if (labels_.has_classes()) {
-      // Listed once more by name: a class folder without a file in it is worth a word.
+      // Listed once more by name: a class folder without a file in it gets a warning.
       for (std::string& name : graft::source::list_folders(root_ + "/" + prefix, follow_symlinks_))
         class_folders_.insert(std::move(name));
     }
@@ -101,7 +101,7 @@ class ImageFolder final : public graft::Source {
     }
   }
 
-  /// With a warning of what was there instead.
+  /// After a warning about what was found instead.
   [[noreturn]] void no_files() {
     catalog_.close();
     if (filter_.left_out() > 0)
@@ -116,7 +116,7 @@ class ImageFolder final : public graft::Source {
                 std::string(labels_.has_classes() ? "the class folders of " : "") + root_ + ", got none");
   }
 
-  /// What has the extension of another kind of file will be rejected when it is decoded: worth a word before.
+  /// A file with a non-image extension will be rejected when it is decoded, so warn first.
   void warn_other_files(const std::vector<Found>& found,
                         const std::function<void(const std::string&)>& warn) const {
     std::map<std::string, std::size_t> other, images;
@@ -136,7 +136,7 @@ class ImageFolder final : public graft::Source {
     for (const auto& [extension, n] : other)
       counts.push_back("." + extension + " (" + std::to_string(n) + ")");
     for (const auto& [extension, n] : images) patterns.push_back("\"*." + extension + "\"");
-    warn(plural(others, "file") + " of " + std::to_string(found.size()) + " with an extension of no image: " +
+    warn(plural(others, "file") + " of " + std::to_string(found.size()) + " with a non-image extension: " +
          joined(counts) + (images.empty() ? "" : "; include: [" + joined(patterns) + "] takes the rest"));
   }
 
@@ -146,7 +146,7 @@ class ImageFolder final : public graft::Source {
     for (const Found& file : found)
       for (const std::string& label : file.place.labels) empty.erase(label.substr(0, label.find('/')));
     if (!empty.empty())
-      warn("no files in the class folders, so these are no classes: " + joined({empty.begin(), empty.end()}));
+      warn("class folders without usable files, skipped: " + joined({empty.begin(), empty.end()}));
   }
 
   const std::string root_;

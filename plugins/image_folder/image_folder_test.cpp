@@ -193,11 +193,11 @@ TEST_F(ImageFolder, WarnsOfSmallAndMissingClasses) {
   auto stage = open("splits: {train: train, test: test}, val_fraction: 0");
   EXPECT_THAT(stage.as<Source>().classes(), ElementsAre("a", "b"));
   EXPECT_THAT(stage.warnings(),
-              ElementsAre("no files in the class folders, so these are no classes: empty",
+              ElementsAre("class folders without usable files, skipped: empty",
                           "1 loose file skipped, for example " + root_.string() +
                               "/train/README (it is in no class folder)",
                           "classes without an image in the test split: b",
-                          "classes with fewer than 20 images, whose figures will be unsure: b (3)"));
+                          "classes with fewer than 20 images, whose scores will be unreliable: b (3)"));
 }
 
 TEST_F(ImageFolder, SaysWhatIsWrong) {
@@ -280,7 +280,7 @@ TEST(ImageFolderData, Hymenoptera) {
                      "{root: \"" + folder.string() + "\", splits: {train: train, test: val}}");
   EXPECT_THAT(stage.as<Source>().classes(), ElementsAre("ants", "bees"));
   EXPECT_EQ(stage.list().size(), 398u);
-  EXPECT_THAT(stage.warnings(), ElementsAre("1 file of 398 with an extension of no image: .gif (1); include: "
+  EXPECT_THAT(stage.warnings(), ElementsAre("1 file of 398 with a non-image extension: .gif (1); include: "
                                             "[\"*.jpeg\", \"*.jpg\"] takes the rest"));
 }
 

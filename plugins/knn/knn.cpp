@@ -167,7 +167,7 @@ class Knn final : public Learner {
       how = std::min_element(trials.begin(), trials.end(), [](const Trial& a, const Trial& b) {
               return a.fit.accuracy != b.fit.accuracy ? a.fit.accuracy > b.fit.accuracy
                                                       : a.fit.log_loss < b.fit.log_loss;
-            })->how;  // of equals the first: the smaller k, then the lower temperature
+            })->how;  // ties go to the first: the smaller k, then the lower temperature
     } else if (trials.size() > 1) {
       how.k = nearest_to(ks_, kDefaultK);
       how.temperature = nearest_to(temperatures_, kDefaultTemperature);
@@ -307,8 +307,7 @@ ParamSpec weights() {
   spec.default_value = {};
   return spec.doc(
       "Weight of a vote: exp: exp(similarity / temperature); uniform: 1; distance: 1 / (d + 1e-5) with d = 1 "
-      "- cosine "
-      "or the Euclidean distance. Left out: exp for cosine, distance for euclidean.");
+      "- cosine or the Euclidean distance. Default: exp for cosine, distance for euclidean.");
 }
 
 constexpr const char* kExample = R"(name: knn
@@ -330,8 +329,9 @@ stages:
 GRAFT_PLUGIN(
     knn, "2.1.1", graft::Knn,
     graft::PluginSchema::learner("Weighted k nearest neighbours by cosine or Euclidean distance.")
-        .input(graft::PortType::Table, "Feature vectors with one label a row.")
-        .output("out", graft::PortType::Predictor, "f32[?]", "Share of the neighbours' votes for each class.")
+        .input(graft::PortType::Table, "Feature vectors with one label per row.")
+        .output("out", graft::PortType::Predictor, "f32[?]",
+                "Fraction of the neighbours' votes for each class.")
         .param(graft::list("k", graft::integer("k").range(1, 10000))
                    .or_scalar()
                    .items(1, 100)
@@ -364,9 +364,8 @@ GRAFT_PLUGIN(
                    .range(0, 100000)
                    .unit("rows")
                    .neutral()
-                   .doc("Val rows, evenly spaced, that the retrieval figures of the summary are taken from "
-                        "(train rows "
-                        "that do not see themselves, where there is no val); 0: no figures."))
+                   .doc("Val rows, evenly spaced, that the retrieval scores of the summary are taken from "
+                        "(train rows that do not see themselves, where there is no val); 0: no scores."))
         .param(
             graft::integer("cache", 1024)
                 .range(0, 1 << 20)

@@ -19,7 +19,7 @@ namespace graft {
 struct KnnRows {
   Preparation preparation;
   SearchIndex index;                 ///< Of prepared rows.
-  std::vector<std::int32_t> labels;  ///< One class a row of the index.
+  std::vector<std::int32_t> labels;  ///< One class per row of the index.
   Origins origins;                   ///< Empty in a model that was loaded.
 };
 

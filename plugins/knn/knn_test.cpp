@@ -311,7 +311,7 @@ class ManyRows final : public RowSet {
   std::vector<float> noise_;
 };
 
-/// MiB that the process held at most since the peak was last set back (proc(5), clear_refs).
+/// Peak memory of the process in MiB since the last reset (proc(5), clear_refs).
 double peak_mib(bool set_back) {
   if (set_back) std::ofstream("/proc/self/clear_refs") << 5;
   std::ifstream status("/proc/self/status");
@@ -520,8 +520,9 @@ TEST(Knn, RefusesATableOfAnotherWidth) {
   Sequential sequential;
   EXPECT_THAT(
       message([&] { result.predictor->predict({&other}, sequential); }),
-      StrEq("the table has 2 features a row: expected 3, as in training; make it with the same backbone and "
-            "tap"));
+      StrEq(
+          "the table has 2 features per row: expected 3, as in training; make it with the same backbone and "
+          "tap"));
 }
 
 TEST(Knn, LetsAllRowsVoteWhenThereAreFewerThanK) {

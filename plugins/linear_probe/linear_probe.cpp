@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 constexpr double kPoorGradient =
-    1e-2;  // a fit that ends above this share of the first gradient is no optimum
+    1e-2;  // a fit that ends above this fraction of the first gradient is not an optimum
 
 /// A solution for one value of c.
 struct Candidate {
@@ -135,7 +135,7 @@ class LinearProbe final : public Learner {
     return best;
   }
 
-  /// Strictly, so that of equals the first, most strongly regularised one stays.
+  /// Strictly, so that ties go to the first, most strongly regularised one.
   static bool better(const Fit& a, const Fit& b, bool multi_label) {
     if (multi_label || a.accuracy == b.accuracy) return a.log_loss < b.log_loss;
     return a.accuracy > b.accuracy;
@@ -291,16 +291,15 @@ GRAFT_PLUGIN(
         .output("out", graft::PortType::Predictor, "f32[?]",
                 "Class probabilities; 0 for a class without train rows. They add up to 1 unless inputs have "
                 "several labels.")
-        .param(
-            graft::list("c", graft::number("c").range(1e-9, 1e9))
-                .or_scalar()
-                .items(1, 100)
-                .default_list(graft::default_grid())
-                .doc("Weights of the data against the penalty 0.5 |W|^2, as in scikit-learn: smaller is "
-                     "more strongly "
-                     "regularised. Of several, the one with the best accuracy on val is taken (then the "
-                     "lowest log "
-                     "loss, then the smallest); with several labels a row, that with the lowest log loss."))
+        .param(graft::list("c", graft::number("c").range(1e-9, 1e9))
+                   .or_scalar()
+                   .items(1, 100)
+                   .default_list(graft::default_grid())
+                   .doc("Weights of the data against the penalty 0.5 |W|^2, as in scikit-learn: smaller is "
+                        "more strongly "
+                        "regularised. Of several, the one with the best accuracy on val is taken (then the "
+                        "lowest log loss, then the smallest); with several labels per row, that with the "
+                        "lowest log loss."))
         .param(
             graft::choice("scale", {"none", "l2", "standard"}, "none")
                 .doc("Scaling of the features: none, rows to length 1, or columns to mean 0 and variance 1."))
@@ -316,11 +315,11 @@ GRAFT_PLUGIN(
         .param(graft::number("tolerance", 1e-6)
                    .range(1e-12, 0.1)
                    .doc("A fit has converged when its gradient g proves that the objective f is within this "
-                        "share of its minimum: |g|^2 / 2 <= tolerance f."))
+                        "fraction of its minimum: |g|^2 / 2 <= tolerance f."))
         .param(graft::number("gradient_tolerance", 0)
                    .range(0, 0.1)
                    .doc("A fit has also converged when the largest element of its gradient is at most this "
-                        "share of that at zero weights. 0: not used."))
+                        "fraction of that at zero weights. 0: not used."))
         .param(graft::integer("max_iterations", 1000)
                    .range(1, 1000000)
                    .doc("Limit of L-BFGS iterations of one fit."))

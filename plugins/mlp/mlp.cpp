@@ -228,15 +228,15 @@ GRAFT_PLUGIN(
     graft::PluginSchema::learner(
         "A small neural network on feature vectors, trained by gradient descent; stopped by val, then "
         "refit on train and val.")
-        .input(graft::PortType::Table, "Feature vectors with one label a row, or several.")
+        .input(graft::PortType::Table, "Feature vectors with one label per row, or several.")
         .output("out", graft::PortType::Predictor, "f32[?]",
-                "Class probabilities; with several labels a row, a probability for every class. 0 for a "
+                "Class probabilities; with several labels per row, a probability for every class. 0 for a "
                 "class without train rows.")
         .param(graft::list("hidden", graft::integer("width").range(1, 65536))
                    .or_scalar()
                    .items(0, 20)
                    .default_list({256})
-                   .doc("Widths of the hidden layers, with ReLU behind them; an empty list makes a "
+                   .doc("Widths of the hidden layers, with ReLU after them; an empty list makes a "
                         "linear model."))
         .params_from(graft::dense::training_parameters())
         .param(graft::linalg::ClassWeights::parameter())

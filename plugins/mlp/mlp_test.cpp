@@ -368,7 +368,7 @@ TEST(Mlp, RefusesToScoreWhatOverflows) {
             "input, or use another scale"));
   EXPECT_THAT(
       message([&] { scores_of(*result.predictor, no_rows(5)); }),
-      StrEq("the table has 5 features a row: expected 4, as in training; make it with the same backbone "
+      StrEq("the table has 5 features per row: expected 4, as in training; make it with the same backbone "
             "and tap"));
 }
 

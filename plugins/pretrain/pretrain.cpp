@@ -179,7 +179,7 @@ GRAFT_PLUGIN(
                 .range(4, 256)
                 .unit("channels")
                 .doc("Channels of the first stage of a network for small images; a resnet gives 4 times as "
-                     "many features, lenet 8 times. Left out: 16."))
+                     "many features, lenet 8 times. Default: 16."))
         .params_from(graft::plan_parameters(kUsualPlan))
         .params_from(graft::optimizer_parameters())
         .param(graft::number("ema", 0)

@@ -198,7 +198,7 @@ TEST_F(PretrainTest, ADamagedCheckpointIsNamed) {
       fit("{architecture: resnet8, width: 4, epochs: 1}");
       FAIL();
     } catch (const Error& e) {
-      EXPECT_EQ(std::string(e.what()), path + ": the checkpoint is damaged; delete it to start anew");
+      EXPECT_EQ(std::string(e.what()), path + ": the checkpoint is damaged; delete it to start from scratch");
     }
   }
 }

@@ -150,7 +150,7 @@ class PrototypeLearner final : public Learner {
       how = *std::min_element(trials.begin(), trials.end(), [](const Trial& a, const Trial& b) {
         return a.fit.accuracy != b.fit.accuracy ? a.fit.accuracy > b.fit.accuracy
                                                 : a.fit.log_loss < b.fit.log_loss;
-      });  // of equals the first: fewer prototypes, then the lower temperature
+      });  // ties go to the first: fewer prototypes, then the lower temperature
     } else if (trials.size() > 1) {
       const double usual =
           metric_ == linalg::Metric::Cosine ? kUsualCosineTemperature : kUsualEuclideanTemperature;
@@ -244,7 +244,7 @@ GRAFT_PLUGIN(
     prototypes, "1.0.1", graft::PrototypeLearner,
     graft::PluginSchema::learner(
         "The class of the nearest prototype: class means, or k-means within every class.")
-        .input(graft::PortType::Table, "Feature vectors with one label a row.")
+        .input(graft::PortType::Table, "Feature vectors with one label per row.")
         .output("out", graft::PortType::Predictor, "f32[?]",
                 "softmax(similarity to the nearest prototype of the class / temperature).")
         .param(graft::list("per_class", graft::integer("per_class").range(1, 1000))

@@ -272,8 +272,9 @@ TEST(Prototypes, RefuseADamagedBundleAndATableOfAnotherWidth) {
   Sequential sequential;
   EXPECT_THAT(
       message([&] { result.predictor->predict({&other}, sequential); }),
-      StrEq("the table has 2 features a row: expected 3, as in training; make it with the same backbone and "
-            "tap"));
+      StrEq(
+          "the table has 2 features per row: expected 3, as in training; make it with the same backbone and "
+          "tap"));
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ std::string folder_of(const graft::Params& params) {
   if (params.has("root")) return params.get<std::string>("root");
   std::error_code error;
   const std::filesystem::path here = std::filesystem::current_path(error);
-  if (error) throw Error("cannot tell the current folder: " + error.message() + "; give root");
+  if (error) throw Error("cannot find out the current folder: " + error.message() + "; give root");
   return here.string();
 }
 
@@ -83,7 +83,7 @@ GRAFT_PLUGIN(
         .param(graft::choice("separator", {"newline", "nul"}, "newline")
                    .doc("What ends a path: the end of the line, or a NUL byte, as find -print0 writes."))
         .param(graft::folder("root").optional().doc(
-            "Folder where the paths start, and which they may not leave; left out: the current one."))
+            "Folder where the paths start, and which they may not leave; default: the current folder."))
         .param(graft::choice("label_from", {"none", "parent_folder"}, "none")
                    .doc("What names the class: nothing, or the folder that holds the file."))
         .params_from(graft::source::ListedFiles::parameters())

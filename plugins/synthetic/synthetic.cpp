@@ -99,7 +99,7 @@ GRAFT_PLUGIN(
                         "pretrain on one, "
                         "transfer to the other."))
         .param(graft::integer("classes").range(2, 16).optional().doc(
-            "Use only the first so many classes; left out: all 16 of source, all 10 of target."))
+            "Use only the first classes, this many; default: all 16 of source, all 10 of target."))
         .param(graft::integer("train", 200)
                    .range(1, 10'000'000)
                    .unit("images")

@@ -63,7 +63,7 @@ std::string reason_against(const StageContext& context, const nn::Engine& engine
                            const std::optional<Size>& size) {
   if (context.threads == 1) return "the run has one thread";
   if (!engine.on_cpu()) return "the model runs on a GPU";
-  if (!size) return "the config does not tell the size of the images";
+  if (!size) return "the config does not specify the size of the images";
   const std::size_t worth = kRoundsWorthATrial * context.params.get<std::size_t>("batch") *
                             static_cast<std::size_t>(context.threads);
   if (!context.listed_inputs || *context.listed_inputs < worth)

@@ -24,6 +24,6 @@ struct PlannedEngine {
 /// ways to share the threads evenly are tried on noise, where that is worth it: on a CPU, with images of a
 /// known size, and so many of them that the trial is a small part of the run. One thread per batch is kept
 /// unless another way is a tenth faster. `usual_side`: of the images that the network was trained on, taken
-/// where the config does not tell the size. `make` makes an engine that uses so many threads per call.
+/// if the config does not specify the size. `make` makes an engine that uses this many threads per call.
 PlannedEngine plan_batches(const graft::StageContext& context, std::optional<int> usual_side,
                            const std::function<std::unique_ptr<graft::nn::Engine>(int threads)>& make);

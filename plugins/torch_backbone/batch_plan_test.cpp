@@ -90,7 +90,7 @@ TEST(BatchPlan, DoesNotMeasureWhereThatIsNotWorthIt) {
   EXPECT_EQ(reason({.threads = 1}), "the run has one thread");
   EXPECT_EQ(reason({.inputs = 799}), "there are fewer than 800 images");
   EXPECT_EQ(reason({.inputs = {}}), "there are fewer than 800 images");
-  EXPECT_EQ(reason({.shape = "u8[?,?,3]"}), "the config does not tell the size of the images");
+  EXPECT_EQ(reason({.shape = "u8[?,?,3]"}), "the config does not specify the size of the images");
   EXPECT_EQ(reason({.shape = "u8[7,7,3]"}), "too small");  // the images will be rejected, not the run
   EXPECT_EQ(reason({.on_cpu = false}), "the model runs on a GPU");
 }

@@ -19,8 +19,7 @@ using namespace graft;
 
 namespace {
 
-/// What a layer gives for one image becomes this after pooling; nothing where that depends on a size which is
-/// not known.
+/// The shape of a layer's output for one image after pooling; nothing if that depends on an unknown size.
 std::optional<Shape> pooled_shape(const Shape& shape, Pooling pooling, bool size_known) {
   if (shape.size() != 3) return shape;
   if (pooling != Pooling::None && pooling != Pooling::Flatten) return Shape{shape[0]};
@@ -60,8 +59,7 @@ class Inspector {
     try {
       nn::check_device_name(device);
       if (device == "auto" || device == "cpu") return;
-      // Loading LibTorch takes a second: only in a run, and only for those who name a GPU. It has the last
-      // word.
+      // Loading LibTorch takes a second: only in a run, and only if a GPU is named. LibTorch decides.
       if (context_.service)
         nn::engine_service<nn::TorchService>(context_.service, "torch").require_device(device);
       else
@@ -71,7 +69,7 @@ class Inspector {
     }
   }
 
-  /// The layers that are wanted; those that the network does not have are errors.
+  /// The wanted layers; a layer that the network does not have is an error.
   std::vector<std::string> outputs(const nn::Architecture& net) {
     std::vector<std::string> out;
     for (std::size_t i = 0; i < names_.size(); ++i) try {

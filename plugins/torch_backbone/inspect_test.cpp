@@ -14,7 +14,7 @@
 namespace graft {
 namespace {
 
-/// A LibTorch that sees the GPU `there`, whatever driver files this machine has.
+/// A LibTorch that sees the GPU `there`, regardless of this machine's driver files.
 class LibTorch final : public Service, public nn::TorchService {
  public:
   explicit LibTorch(std::string there) : there_(std::move(there)) {}
@@ -34,7 +34,7 @@ class LibTorch final : public Service, public nn::TorchService {
   std::string there_;
 };
 
-/// The only fault of a stage with this device; empty: none.
+/// The only error of a stage with this device; empty: none.
 std::string fault(const std::string& device, Service* libtorch) {
   Value values = Value::map();
   for (const char* name : {"model", "sha256", "concatenate"}) values[name] = nullptr;
@@ -70,7 +70,7 @@ TEST(InspectBackbone, BeforeARunTheFilesOfDriversTellThatThereIsNoGpu) {
   EXPECT_EQ(fault("cuda:1", nullptr),
             nn::has_gpu_files()
                 ? ""
-                : "CUDA is not available: this machine has no driver of an NVIDIA or AMD GPU, "
+                : "CUDA is not available: this machine has no driver for an NVIDIA or AMD GPU, "
                   "got 'cuda:1'; use cpu or auto");
   EXPECT_EQ(fault("cpu", nullptr), "");
 }

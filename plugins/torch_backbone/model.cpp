@@ -45,15 +45,14 @@ std::vector<ParamSpec> engine_parameters() {
           .unit("threads")
           .optional()
           .neutral()
-          .doc("Threads that share one batch. Left out, with concurrent_batches: measured at the start of a "
-               "large "
-               "run, else 1; the manifest has the outcome."),
+          .doc("Threads that share one batch. Default, if concurrent_batches is left out, too: measured at "
+               "the start of a large run, else 1; the manifest has the result."),
       integer("concurrent_batches")
           .range(1, 1024)
           .unit("batches")
           .optional()
           .neutral()
-          .doc("Batches that are computed at the same time. Left out: as many as the threads allow.")};
+          .doc("Batches that are computed at the same time. Default: as many as the threads allow.")};
 }
 
 std::unique_ptr<nn::Engine> make_engine(const StageContext& context, const nn::Model& model, int threads) {

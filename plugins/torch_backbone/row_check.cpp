@@ -56,12 +56,11 @@ void RowCheck::compare(std::span<const Item> items, const std::vector<std::size_
       const double off = nn::largest_difference(got, 0, wanted, 0);
       if (scale_[output] > 0) largest_ = std::max(largest_, off / scale_[output]);
       if (off <= allowed_ * scale_[output]) continue;
-      throw FatalError(fmt::format(
-          "item '{}': its features are off by {:.1e} of {:.1e} from those that the plain way gives, which "
-          "computes an image alone and layer by layer (rounding explains {:.0e} of the largest value): they "
-          "are "
-          "wrong, and rows that this run stored before may be, too; {}",
-          items[members[chosen[c]]].key(), off, scale_[output], allowed_, cure_));
+      throw FatalError(
+          fmt::format("item '{}': its features differ by {:.1e} of {:.1e} from the reference, which computes "
+                      "the image alone and layer by layer (rounding explains {:.0e} of the largest value): "
+                      "they are wrong, and rows that this run stored earlier may be wrong, too; {}",
+                      items[members[chosen[c]]].key(), off, scale_[output], allowed_, cure_));
     }
   }
 }

@@ -11,17 +11,17 @@
 #include <graft/item.h>
 #include <graft/value.h>
 
-/// Chooses the rows of a run that are computed a second time, by the engine's plain way, and judges what
-/// comes out. An engine that is wrong for a network, an image or a place in a batch must not fill a table
-/// without a word. Any number of threads.
+/// Chooses the rows of a run that are computed a second time, by the engine's plain path, and compares the
+/// results. An engine that is wrong for a network, an image or a position in a batch must not fill a table
+/// without an error. Any number of threads.
 ///
-/// Chosen are eight rows of the first batches to come, a row of the first batch of each further image size,
-/// and one row in a thousand by a hash of seed, key and view. Only the last are the same ones in every run:
-/// which batch is the first depends on the threads.
+/// It chooses eight rows of the first batches, one row of the first batch of each further image size, and one
+/// row in a thousand by a hash of seed, key and view. Only the last are the same in every run: which batch is
+/// the first depends on the threads.
 class RowCheck {
  public:
-  /// `allowed`: difference, as a fraction of the largest value, beyond which a row is wrong. `cure`: what to
-  /// do then, for the message.
+  /// `allowed`: difference, as a fraction of the largest value, beyond which a row is wrong. `cure`: the fix
+  /// in the message.
   RowCheck(std::uint64_t seed, double allowed, std::string cure);
 
   /// Of the items of a batch that have one image size, positions in `members`.

@@ -64,7 +64,7 @@ TEST(RowCheck, ThenOneInAThousandTheSameOnesInEveryRun) {
   };
   const auto eights = chosen_of(1, 8), sixteens = chosen_of(1, 16);
   EXPECT_NEAR(static_cast<double>(eights.size()), 108, 40);
-  // But for the first rows, the batch changes nothing.
+  // Except for the first rows, the batch changes nothing.
   std::size_t common = 0;
   for (const std::string& key : eights) common += sixteens.contains(key) ? 1 : 0;
   EXPECT_GE(common, eights.size() - 8);
@@ -92,9 +92,9 @@ TEST(RowCheck, ARowThatDiffersEndsTheRunAndIsNamed) {
       EXPECT_EQ(
           std::string(e.what()),
           "item 'image" + std::to_string(wrong) +
-              "': its features are off by 1.0e-01 of 6.0e+00 from those that the plain way gives, which "
-              "computes an image alone and layer by layer (rounding explains 1e-03 of the largest value): "
-              "they are wrong, and rows that this run stored before may be, too; do this");
+              "': its features differ by 1.0e-01 of 6.0e+00 from the reference, which computes the image "
+              "alone and layer by layer (rounding explains 1e-03 of the largest value): they are wrong, "
+              "and rows that this run stored earlier may be wrong, too; do this");
     }
   }
 }

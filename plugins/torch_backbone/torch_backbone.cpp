@@ -34,7 +34,7 @@ using namespace graft;
 /// Some rows are computed twice (RowCheck); one that differs ends the run.
 ///
 /// Rejects: `wrong-type` (not an image), `model-input` (a size that the model does not take). Throws Error
-/// when the file is no usable model or the model's output is not one row per image.
+/// when the file is not a usable model or the model's output is not one row per image.
 class TorchBackbone final : public BatchTransform {
  public:
   explicit TorchBackbone(const StageContext& context)
@@ -128,7 +128,7 @@ class TorchBackbone final : public BatchTransform {
     std::vector<std::vector<Tensor>> again;
     if (!values.empty()) {
       again = rows_of(values, chosen.size());
-    } else {  // an engine that has one way only: beside copies of itself
+    } else {  // an engine with only one path: beside copies of itself
       for (std::size_t c = 0; c < chosen.size(); ++c) {
         std::vector<float> copies;
         for (std::size_t i = 0; i < batch_; ++i)
@@ -142,7 +142,8 @@ class TorchBackbone final : public BatchTransform {
   static std::string cure_for(const std::string& engine) {
     return engine == "torch"
                ? "export the model again after model.eval(), or compare what it gives on another machine"
-               : "resume with `engine: torch`, which stores them apart, and report the network";
+               : "resume with `engine: torch`, which stores its rows in another table, and report the "
+                 "network";
   }
 
   static std::optional<int> usual_side(const nn::Model& model) {
@@ -204,23 +205,19 @@ GRAFT_PLUGIN(
         .output("{taps}", graft::PortType::Tensor, "f32[?]", "One feature vector per image.")
         .params_from(graft::nn::model_parameters())
         .param(graft::Normalizer::parameter())
-        .param(
-            graft::list("taps", graft::text(""))
-                .or_scalar()
-                .neutral()
-                .doc("Layers or blocks whose values are wanted, `layer2` for one; each is an output, `from: "
-                     "features.layer2`. Left out: the features before the classifier, or what a TorchScript "
-                     "model "
-                     "returns."))
-        .param(
-            graft::list("concatenate", graft::text(""))
-                .items(2, 64)
-                .optional()
-                .doc("Layers whose pooled values make one vector, one behind the other; in place of taps."))
-        .param(
-            graft::choice("pool", {"avg", "max", "gem", "flatten", "none"}, "avg")
-                .doc("What becomes of a value [c,h,w]: its mean, maximum or generalised mean over h and w; "
-                     "all of it as a vector; or as it is."))
+        .param(graft::list("taps", graft::text(""))
+                   .or_scalar()
+                   .neutral()
+                   .doc("Layers or blocks whose values are wanted, for example `layer2`; each is an output, "
+                        "`from: features.layer2`. Default: the features before the classifier, or what a "
+                        "TorchScript model returns."))
+        .param(graft::list("concatenate", graft::text(""))
+                   .items(2, 64)
+                   .optional()
+                   .doc("Layers whose pooled values are concatenated to one vector; instead of taps."))
+        .param(graft::choice("pool", {"avg", "max", "gem", "flatten", "none"}, "avg")
+                   .doc("Pooling of a value [c,h,w]: its mean, maximum or generalised mean over h and w; "
+                        "flattened to a vector; or unchanged."))
         .param(graft::number("gem_power", 4).range(0.1, 100).doc("Exponent of the generalised mean."))
         .param(graft::flag("l2", false).doc("Scale every vector to length 1."))
         .param(graft::integer("batch", 8)

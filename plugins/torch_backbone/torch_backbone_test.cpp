@@ -172,10 +172,11 @@ TEST_F(TorchBackboneTest, NormalizationIsPartOfTheResult) {
 
 TEST_F(TorchBackboneTest, APinnedFileMustMatch) {
   const std::string zeros(64, '0');
-  EXPECT_THAT(error_of("sha256: \"" + zeros + "\""),
-              ::testing::AllOf(
-                  ::testing::StartsWith(model() + ": expected SHA-256 " + zeros + ", got "),
-                  HasSubstr(": this is another file, or it was damaged; fetch it anew or correct `sha256`")));
+  EXPECT_THAT(
+      error_of("sha256: \"" + zeros + "\""),
+      ::testing::AllOf(
+          ::testing::StartsWith(model() + ": expected SHA-256 " + zeros + ", got "),
+          HasSubstr(": this is another file, or it was damaged; fetch it again or correct `sha256`")));
   EXPECT_EQ(error_of("sha256: abc"), "sha256: expected 64 hexadecimal digits, got 'abc'");
 }
 
@@ -231,7 +232,7 @@ TEST_F(TorchBackboneTest, ModelsThatCannotBeAreNamed) {
   EXPECT_THAT(
       fault("{architecture: resnet18, untrained: true, device: \"cuda:9\"}"),
       HasSubstr(GRAFT_HAS_TORCH
-                    ? "device: 'cuda:9' is not there: "
+                    ? "device: 'cuda:9' is not available: "
                     : "device: 'cuda:9' needs LibTorch: the service 'engine_torch' is not installed"));
 }
 

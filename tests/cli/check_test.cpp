@@ -48,7 +48,7 @@ class CheckTest : public ::testing::Test {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_program(arguments, folder_.path(), env);
   }
-  /// The first line that check prints, but for the place "c.yaml:7:".
+  /// The first line that check prints, without the location "c.yaml:7:".
   std::string fault(const std::string& with, int size = 32) {
     const ProgramResult r = graft("check", with, size);
     EXPECT_EQ(r.exit_code, 2) << with << "\n" << r.err;
@@ -90,7 +90,7 @@ TEST_F(CheckTest, WhatIsNoModelIsAnErrorAtTheParameterThatNamesIt) {
   folder_.write("cut.safetensors", slurp(kBackbone).substr(0, 10'000));
   EXPECT_THAT(fault("{model: cut.safetensors}"), HasSubstr("it is truncated or damaged"));
   folder_.write("cut.pt", "PK\x03\x04 this was a TorchScript archive");
-  EXPECT_THAT(fault("{model: cut.pt}"), HasSubstr("it is truncated or damaged: copy it anew"));
+  EXPECT_THAT(fault("{model: cut.pt}"), HasSubstr("it is truncated or damaged: copy it again"));
 }
 
 TEST_F(CheckTest, WeightsOfAnotherArchitecture) {
@@ -147,7 +147,7 @@ TEST_F(CheckTest, EveryErrorAtOnce) {
   const ProgramResult sound = graft("check", "{model: empty.pth, device: tpu}");
   EXPECT_THAT(sound.err,
               AllOf(HasSubstr("c.yaml:7:19: error: model: "), HasSubstr("c.yaml:7:38: error: device: "),
-                    HasSubstr("2 faults in c.yaml; nothing was run\n")));
+                    HasSubstr("2 errors in c.yaml; nothing was run\n")));
   for (const char* command : {"plan", "run"})
     EXPECT_EQ(graft(command, "{model: empty.pth}").exit_code, 2) << command;
   const ProgramResult sweep =
@@ -172,7 +172,7 @@ TEST_F(CheckTest, StrangersNeedAWordOfTheUser) {
   renamed(
       "s.safetensors", [](const std::string& n) { return n == "bn1.bias" ? "se.bias" : n; },
       [](json& header) { header["bn1.bias"] = header["se.bias"]; });
-  // Two tensors of one range are no valid file; so the stranger has its own, at the end.
+  // Two tensors with one range make the file invalid, so the stranger has its own, at the end.
   renamed(
       "s.safetensors", [](const std::string& n) { return n; },
       [](json& header) {
@@ -183,12 +183,12 @@ TEST_F(CheckTest, StrangersNeedAWordOfTheUser) {
   EXPECT_EQ(
       fault("{model: s.safetensors}"),
       "19: error: model: " + (folder_ / "s.safetensors").string() +
-          ": has all tensors of resnet14, and 1 more that resnet14 does not have (extra.buffer): where they "
-          "have no part in its features, write `architecture: resnet14`; else export the model as "
+          ": has all tensors of resnet14, and 1 more that resnet14 does not have (extra.buffer): if its "
+          "features do not need them, write `architecture: resnet14`; otherwise export the model as "
           "TorchScript");
   const ProgramResult named = graft("check", "{model: s.safetensors, architecture: resnet14}");
   EXPECT_EQ(named.exit_code, 0);
-  EXPECT_THAT(named.err, HasSubstr("not used, no part of resnet14: extra.buffer\n"));
+  EXPECT_THAT(named.err, HasSubstr("not used, not part of resnet14: extra.buffer\n"));
 }
 
 TEST_F(CheckTest, TakesLessThanASecondAndNoLibTorch) {
@@ -261,7 +261,7 @@ TEST_F(CheckTest, PlanMeasuresTimeAndLeavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "s/tables"));
   const ProgramResult text = graft("plan", net, 32, {"--no-sample"});
   EXPECT_THAT(text.out, AllOf(HasSubstr(" f32[64] "), HasSubstr("not measured: --no-sample")));
-  // What is stored takes no time.
+  // Stored rows take no time.
   ASSERT_EQ(graft("run", net).exit_code, 0);
   const json again = json::parse(graft("plan", net, 32, {"--json"}).out)["tables"][0];
   EXPECT_EQ(again["to_compute"], 0);

@@ -49,9 +49,8 @@ TEST(Cli, WrongUsageSaysWhatAndExitsWithTwo) {
         "the "
         "commands\n");
   fails({"run", "no-such.yaml"},
-        "no-such.yaml: error: cannot open no-such.yaml: No such file or directory\n1 fault in no-such.yaml; "
-        "nothing was "
-        "run\n");
+        "no-such.yaml: error: cannot open no-such.yaml: No such file or directory\n1 error in no-such.yaml; "
+        "nothing was run\n");
 }
 
 TEST(Cli, PluginsListsEveryPluginAndEveryRefusal) {

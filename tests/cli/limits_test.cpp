@@ -31,7 +31,7 @@ class Limits : public ::testing::Test {
         "probe.yaml",
         "extends: pixels.yaml\nname: probe\nstages:\n  probe: {plugin: linear_probe, from: table}\n");
   }
-  /// graft, behind what a shell does before: "ulimit -v 300000". One that hangs is killed after a minute.
+  /// graft, after shell commands such as "ulimit -v 300000". It is killed after a minute if it hangs.
   ProgramResult graft(const std::string& limits, std::vector<std::string> arguments) const {
     std::vector<std::string> all = {"-c", limits + "; exec timeout -s KILL 60 \"$@\"", "sh", GRAFT_PROGRAM};
     all.insert(all.end(), arguments.begin(), arguments.end());
@@ -96,12 +96,12 @@ TEST_F(Limits, SmallStacksAreRaisedWhereTheyMayBe) {
   EXPECT_EQ(graft("ulimit -S -s 256", {"run", "probe.yaml"}).exit_code, 0);
   const ProgramResult r = graft("ulimit -s 512", {"run", "probe.yaml"});
   EXPECT_EQ(r.exit_code, 1);
-  EXPECT_EQ(r.err, "error: stacks may have 512 KiB, but graft needs 1024 KiB: raise ulimit -s\n");
+  EXPECT_EQ(r.err, "error: the stack limit is 512 KiB, but graft needs 1024 KiB: raise ulimit -s\n");
 }
 
 TEST_F(Limits, ThreadsThatCannotBeStartedAreAnError) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root: to be a user without processes";
-  // A user that nobody is, so that the limit counts what this test starts.
+  // An unused user id, so that the limit counts only processes of this test.
   std::filesystem::permissions(folder_.path(), std::filesystem::perms::all);
   const ProgramResult r =
       graft("exec setpriv --reuid=54321 --regid=54321 --clear-groups prlimit --nproc=6 \"$@\"",

@@ -45,7 +45,7 @@ class Output : public ::testing::Test {
   TempFolder folder_;
 };
 
-// In this order: each needs what those before have left.
+// In this order: each needs the results of those before.
 const std::vector<std::vector<std::string>> kGoodCommands = {
     {"check", "c.yaml"},
     {"plan", "c.yaml"},

@@ -1,4 +1,4 @@
-// Plugin files that are wrong, as the program meets them; graft-plugin-schema, which fails a build.
+// Wrong plugin files in the program; graft-plugin-schema, which fails a build.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -55,7 +55,7 @@ TEST(PluginFiles, OnlyTheWrongOnesAreRefusedAndEveryCommandWorks) {
   EXPECT_EQ(document["rejected"].size(), 6u);
   for (const auto& refused : document["rejected"])
     for (const char* member : {"path", "wanted", "got", "cure"}) EXPECT_NE(refused[member], "") << refused;
-  // A config that names one of them is told why it cannot be had.
+  // For a config that names one of them, the error gives the reason.
   const std::string wanting =
       work.write("w.yaml",
                  "name: w\nstages:\n  a: {plugin: synthetic}\n  b: {plugin: wrong_static_crash, from: a}\n  "
@@ -131,9 +131,9 @@ TEST(PluginFiles, GraftPluginSchemaFailsTheBuildAndLeavesNoSchemaFile) {
     EXPECT_THAT(
         example.err,
         HasSubstr(std::string("error: plugin ") + name +
-                  ": its example does not pass graft check; mend what .example() was given\nexample:"));
+                  ": its example does not pass graft check; correct the argument of .example()\nexample:"));
   }
-  // What is where the plugin is used, not where it is built, is no mistake.
+  // Data that exist where the plugin is used, not where it is built, are not an error.
   const ProgramResult elsewhere = schema("example_elsewhere");
   EXPECT_EQ(elsewhere.exit_code, 0) << elsewhere.err;
   EXPECT_THAT(slurp(folder / "example_elsewhere.json"), HasSubstr("\"code\": \""));

@@ -1,4 +1,4 @@
-// What a run leaves, and what it leaves alone: folders of runs through the program.
+// What a run writes, and what it does not touch: folders of runs through the program.
 
 #include <signal.h>
 #include <sys/stat.h>
@@ -148,7 +148,7 @@ TEST_F(RunFolderProgram, WhereEverythingIsRejectedTheReasonIsTold) {
   EXPECT_THAT(slurp(folder_ / "runs/rejects.failed/inputs.csv"),
               ContainsRegex("images,photos.ant.00.png,train,ant,rejected,images,missing,\"?cannot open"));
   EXPECT_FALSE(fs::exists(folder_ / "runs/rejects"));
-  // Where train is empty for another reason, it is another sentence.
+  // If train is empty for another reason, the message differs.
   folder_.write("list.csv", "path,label,split\ndata/test/ant/0.bmp,ant,test\n");
   EXPECT_THAT(run(config + "", {"--set", "images.split=split"}).err,
               HasSubstr("there are no train rows: 'images' puts none of its 1 inputs into train"));
@@ -246,7 +246,7 @@ TEST_F(RunFolderProgram, AnInterruptedTrainingGoesOnToTheSameBits) {
       "32}}\n"
       "  report: {plugin: evaluate, from: net}\n";
   ASSERT_EQ(run(config, {"--out", "whole"}).exit_code, 0);
-  // The checkpoint of a run that is going on.
+  // The checkpoint of a run in progress.
   const auto checkpoint = [&](const fs::path& runs) {
     std::error_code none;
     for (const auto& entry : fs::directory_iterator(runs, none))
@@ -319,7 +319,7 @@ TEST_F(RunFolderProgram, AReadOnlyStoreServesCopiesOfItsImages) {
   const ProgramResult copied = as_a_user({"--set", "images.root=" + (folder_ / "copy").string()});
   EXPECT_EQ(copied.exit_code, 0) << copied.err;
   EXPECT_THAT(copied.err, HasSubstr("rows: 32 rows (0 computed, 32 reused)"));
-  // What is missing is missing, and named.
+  // Missing files are named.
   folder_.write("copy/train/ant/new.bmp", bmp(999));
   const ProgramResult missing = as_a_user({"--set", "images.root=" + (folder_ / "copy").string()});
   EXPECT_EQ(missing.exit_code, 1);

@@ -193,7 +193,7 @@ TEST_F(RunTest, EveryInputIsAccountedForAndBadOnesSayWhy) {
   EXPECT_THAT(csv, HasSubstr("images,train/cats/0.bmp,train,cats,ok,,,,,1 of 1\n"));
   EXPECT_THAT(csv, HasSubstr("images,train/cats/broken.jpg,train,cats,rejected,pixels,"));
   EXPECT_THAT(csv, HasSubstr("images,train/cats/empty.png,train,cats,rejected,pixels,"));
-  // Known rejects are not decoded again, and are still told.
+  // Known rejects are not decoded again, but still reported.
   const json second = run(folder_config(", max_rejects: 2"), "r2", "s");
   EXPECT_EQ(second["tables"]["rows"]["computed"], 0);
   EXPECT_EQ(slurp(folder_ / "r2/inputs.csv"), csv);
@@ -297,8 +297,8 @@ TEST_F(RunTest, ImagesAreMadeAsTheNetworkBehindWasTrained) {
       "  other: {plugin: torch_backbone, from: pixels, with: {architecture: vgg11, untrained: true}}\n"
       "  other_rows: {plugin: feature_table, from: other}\n";
   EXPECT_THAT(plan({}).err,
-              HasSubstr("config.yaml:5:3: error: 'pixels' (decode) cannot take `network` from the stages "
-                        "behind it, which differ: 'net' has resnet20, 'other' has vgg11; write `network: "
+              HasSubstr("config.yaml:5:3: error: 'pixels' (decode) cannot take `network` from its downstream "
+                        "stages, which differ: 'net' has resnet20, 'other' has vgg11; write `network: "
                         "resnet20`, or resize, fit, pad, crop of your own"));
 }
 

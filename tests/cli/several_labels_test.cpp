@@ -1,4 +1,4 @@
-// Accuracy and log loss of several labels: one definition, whoever tells them.
+// Accuracy and log loss of several labels: one definition, for every reporter.
 
 #include <algorithm>
 #include <cmath>
@@ -74,7 +74,7 @@ class SeveralLabels : public ::testing::Test {
     EXPECT_NEAR(told["val_accuracy"], learner["val"]["accuracy"], 1e-9);
     EXPECT_NEAR(told["val_log_loss"], learner["val"]["log_loss"], tolerance);
   }
-  /// The figures from predictions.csv, by scikit-learn's definitions.
+  /// The scores from predictions.csv, by scikit-learn's definitions.
   void expect_by_hand(const std::string& id, const json& val) const {
     std::istringstream lines(slurp(folder_ / ("runs/several/predictions/" + id + ".csv")));
     std::string line;

@@ -94,7 +94,7 @@ TEST_F(StoreTest, TablesThatAFormerVersionMayHaveMadeWrongAreNamed) {
   run();
   EXPECT_THAT(store({"ls"}).out, ::testing::Not(HasSubstr("may be wrong")));
   EXPECT_EQ(json::parse(store({"ls", "--json"}).out)[0]["may_be_wrong"], json::array());
-  // The same plugin in a later version, which knows of an error of the former ones.
+  // The same plugin in a later version, which declares an error of the earlier ones.
   const fs::path plugins = fs::path(GRAFT_PROGRAM).parent_path() / "graft-plugins";
   fs::create_directory(folder_ / "later");
   fs::copy_file(plugins / "pixel_table.so", folder_ / "later/pixel_table.so");

@@ -240,12 +240,12 @@ TEST_F(SweepTest, EveryFaultOfEveryCombinationIsToldOnceBeforeAnyWork) {
                 ":2:23: error: seed: expected an integer of at least 0, got -1\n"
                 "    - {knn.k: none, seed: -1}\n"
                 "                          ^\n"
-                "4 faults in the sweep of " +
+                "4 errors in the sweep of " +
                 config + "; nothing was run\n");
   EXPECT_FALSE(std::filesystem::exists(folder_ / "o"));
 
   const auto fault = [&](std::vector<std::string> more) { return sweep(kSmall, std::move(more)).err; };
-  const std::string end = "\n1 fault in the sweep of " + config + "; nothing was run\n";
+  const std::string end = "\n1 error in the sweep of " + config + "; nothing was run\n";
   EXPECT_EQ(fault({"--grid", "knn.k"}),
             "--grid:1:1: error: expected stage.key=value, run.key=value, name=value or seed=value\n"
             "    knn.k\n    ^" +

@@ -1,6 +1,6 @@
-// Plugins that misbehave on purpose: every function of every kind of stage throws what it should not, hangs,
-// crashes, calls exit() or gives what cannot be. Each such run ends, by itself, with exit code 1, and names
-// the stage, the plugin and its place in the config.
+// Plugins that misbehave on purpose: every function of every kind of stage throws unexpected exceptions,
+// hangs, crashes, calls exit() or returns invalid output. Each such run ends by itself, with exit code 1, and
+// names the stage, the plugin and its location in the config.
 
 #include <signal.h>
 
@@ -27,14 +27,14 @@ constexpr bool kCrashes = false;  // a sanitizer reports crashes itself
 constexpr bool kCrashes = true;
 #endif
 
-constexpr std::chrono::seconds kHangs{60};  // a run that takes so long would take for ever
+constexpr std::chrono::seconds kHangs{60};  // a run that takes this long would never end
 
 /// A kind of stage, and what one of it can do wrong.
 struct Kind {
   const char* name;
   int line;  // of the stage in the config
   std::vector<const char*> functions;
-  std::vector<const char*> wrong;  // what it gives that cannot be
+  std::vector<const char*> wrong;  // its invalid outputs
 };
 
 const std::vector<Kind> kKinds = {
@@ -68,7 +68,7 @@ const std::vector<Kind> kKinds = {
       "save", "predictor's destructor", "facts", "destructor"},
      {"no predictor", "no val scores", "val scores of infinity", "too many rows", "too few columns",
       "too few values", "NaN", "neighbours out of range", "too few neighbours", "a tensor without data",
-      "a reader that is null", "facts that are no map"}},
+      "a reader that is null", "facts that are not a map"}},
     {"calibrator",
      9,
      {"constructor", "fit", "apply", "save", "facts", "destructor"},
@@ -94,7 +94,7 @@ struct Case {
   std::string at, does;
 };
 
-/// Runs cases, several at a time, and says what is wrong with how they ended.
+/// Runs cases, several at a time, and reports those that ended in a wrong way.
 class Runs {
  public:
   Runs(const Kind& kind, std::size_t at_once) : kind_(kind), at_once_(at_once) {}
@@ -218,7 +218,7 @@ TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {
               HasSubstr("warning: stage 'transform' (misbehaving_transform, " + path + ":5:3), item 'item "));
   EXPECT_THAT(text_of("source", "", "label 7"),
               HasSubstr("error: stage 'source' (misbehaving_source, " + path +
-                        ":4:3): input 'item 0' has label 7, and there are 2 classes: expected 0 to 1\n"));
+                        ":4:3): input 'item 0' has label 7, but there are 2 classes: expected 0 to 1\n"));
   EXPECT_THAT(text_of("report", "", "a file above"),
               HasSubstr("error: stage 'report' (misbehaving_report, " + path +
                         ":10:3): gave a file '../../escaped.txt': expected a name without folders\n"));

@@ -33,7 +33,7 @@ class RunFolderFaults : public StoreFaults {
     if (GraftRun::different(run, latter_).empty()) return "latter";
     return "mixed: " + GraftRun::different(run, former_);
   }
-  /// After whatever happened, the next run makes everything good.
+  /// After any failure, the next run repairs everything.
   void expect_recovers(const fs::path& runs) const {
     const ProgramResult rest = run_other(runs);
     EXPECT_EQ(rest.exit_code, 0) << rest.err;

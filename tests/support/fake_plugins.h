@@ -26,7 +26,7 @@ class FakePlugins {
   Registry registry() const { return Registry({folder_.path()}); }
   const TempFolder& place() const { return folder_; }
 
-  /// The head of a shared object without anything behind it: loading it would fail.
+  /// The header of a shared object without content: loading it would fail.
   static std::string empty_library() {
     Elf64_Ehdr header{};
     std::ifstream("/proc/self/exe", std::ios::binary).read(reinterpret_cast<char*>(&header), sizeof header);

@@ -1,4 +1,4 @@
-// Says of itself, before it is made, what a test wants to hear.
+// Its inspect() returns what a test wants.
 
 #include <stdexcept>
 

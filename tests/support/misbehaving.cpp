@@ -1,4 +1,4 @@
-// Plugins for tests that do one thing wrong in one place, `at` and `does`; otherwise they are well. One of
+// Plugins for tests that do one thing wrong in one place, `at` and `does`; otherwise they are correct. One of
 // each kind is compiled from this file.
 
 #include <chrono>
@@ -60,7 +60,7 @@ class Fault {
   return t;
 }
 
-/// What no stage may give, by name; false when `fault` names none of them.
+/// Outputs that no stage may return, by name; false if `fault` names none of them.
 [[maybe_unused]] bool give_wrong(const Fault& fault, Payload& out) {
   Tensor t = four(0);
   Image image = Image::allocate(4, 4);
@@ -261,7 +261,7 @@ class Even final : public Predictor {
     none.shape = {5};
     if (fault_.gives("a tensor without data")) bundle.tensors["w"] = none;
     if (fault_.gives("a reader that is null")) bundle.large["w"] = nullptr;
-    if (fault_.gives("facts that are no map")) bundle.facts = Value(5);
+    if (fault_.gives("facts that are not a map")) bundle.facts = Value(5);
   }
 
  private:

@@ -41,7 +41,7 @@ GRAFT_PLUGIN(numbered_source, "1.0.0", Numbered,
                  .param(integer("inputs", 20).range(1, 1000).neutral().doc("How many.")))
 
 #else
-/// Fails for what test::refuses names; a view is told from others by what it holds.
+/// Fails for views that test::refuses names; views are distinguished by their content.
 class Numbered final :
 #if defined(NUMBERED_BATCH)
     public BatchTransform {

@@ -16,8 +16,8 @@
 namespace graft {
 
 /// What a source found, made into its list: numbers the classes, decides the splits, takes a part of each
-/// class where the config asks for it, and warns of what will make figures unsure. Every source works by the
-/// same rules and parameters through it.
+/// class where the config asks for it, and warns of what will make scores unreliable. Every source works by
+/// the same rules and parameters through it.
 ///
 ///     Catalog catalog(context);
 ///     for (...) catalog.add(key, {label}, {}, i);
@@ -50,9 +50,9 @@ class GRAFT_API Catalog {
   void add(std::string key, const std::vector<std::string>& labels, std::optional<Split> split,
            std::size_t found_at, const std::string& group = {});
 
-  /// Something that the source met and does not take, a "symbolic link" or an "excluded file" (its plural
-  /// ends in s): counted by kind. close() warns of each kind with its number, the first example, and why it
-  /// is not taken or what takes it.
+  /// Something that the source found and skips, a "symbolic link" or an "excluded file" (its plural ends in
+  /// s): counted by kind. close() warns of each kind with its number, the first example, and the reason or
+  /// the setting that includes it.
   void skipped(const std::string& kind, const std::string& example, const std::string& cure);
 
   /// After the last add. Throws Error for a key that two inputs have, and for a label that is not in the list

@@ -8,7 +8,7 @@
 
 namespace graft {
 
-/// A fault that ends the run: the message says what was wanted, what was got and how to cure it.
+/// An error that ends the run: the message names what was wanted, what was got and a fix.
 /// The runtime adds the stage, the plugin, the position in the config and the item.
 class GRAFT_API Error : public std::runtime_error {
  public:
@@ -16,15 +16,15 @@ class GRAFT_API Error : public std::runtime_error {
   ~Error() override;  // out of line: one type_info for every library that throws or catches it
 };
 
-/// What every other item would suffer from, too: thrown for an item, it ends the run in place of a reject.
-/// For wrong results that a stage has found in itself, for example.
+/// An error that would hit every other item, too: thrown for an item, it ends the run instead of a reject.
+/// For example, a stage has found that its own results are wrong.
 class GRAFT_API FatalError : public Error {
  public:
   explicit FatalError(const std::string& text) : Error(text) {}
   ~FatalError() override;
 };
 
-/// A fault of one item. The run goes on; the item ends as a reject record with this code and text.
+/// An error of one item. The run continues; the item ends as a reject record with this code and text.
 /// `code` is a short stable word for tables and filters (`truncated`, `not-an-image`), `what()` is for
 /// people.
 class GRAFT_API Reject : public Error {

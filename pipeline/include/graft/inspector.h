@@ -1,8 +1,8 @@
 #pragma once
 
 /// \file
-/// For a plugin that links a library which takes long to load (LibTorch: a second): its `inspect` in a shared
-/// object of its own, which links less, so that `graft check` and `graft plan` stay fast.
+/// For a plugin that links a library which is slow to load (LibTorch: a second): its `inspect` in a separate
+/// shared object, which links less, so that `graft check` and `graft plan` stay fast.
 ///
 ///     // inspector.cpp
 ///     #include <graft/inspector.h>
@@ -10,13 +10,13 @@
 ///     GRAFT_INSPECTOR(inspect_mine)
 ///
 /// `graft_add_plugin(mine ... INSPECTOR inspector.cpp inspect.cpp)` builds it as mine.inspect beside mine.so.
-/// The stage's class has an `inspect` all the same, which calls the same function.
+/// The stage's class has an `inspect`, too, which calls the same function.
 
 #include <graft/plugin.h>
 
 extern "C" {
 
-/// What an inspector exports; the first two fields are compared before the third is called.
+/// The symbol of an inspector; the first two fields are compared before the third is called.
 struct graft_inspector_descriptor {
   std::uint32_t api_version;  ///< GRAFT_PLUGIN_API
   const char* abi_tag;        ///< GRAFT_ABI_TAG

@@ -111,7 +111,7 @@ class GRAFT_API Trials {
   };
   /// What a learner of the run, or a calibrator, was made from, in the order of the source.
   virtual const std::vector<Input>& inputs(const std::string& learner) = 0;
-  /// Trains it anew. Throws Error when rows break the rules above, and what the learner throws.
+  /// Trains it again. Throws Error when rows break the rules above, and what the learner throws.
   virtual Result fit(const std::string& learner, const Rows& rows) = 0;
 };
 
@@ -130,7 +130,7 @@ struct ReportOutput {
   std::map<std::string, std::string> files;  ///< Name -> content, for the folder reports/ID of the run.
 };
 
-/// Predictions in, figures and files out.
+/// Predictions in, scores and files out.
 class GRAFT_API Report : public Stage {
  public:
   virtual ReportOutput report(const ReportInput& input) = 0;

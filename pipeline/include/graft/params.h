@@ -45,7 +45,7 @@ struct GRAFT_API ParamSpec {
   ParamSpec& at_least(double low) { return min = low, *this; }
   ParamSpec& items(std::int64_t low, std::int64_t high) { return min_items = low, max_items = high, *this; }
   ParamSpec& required() { return is_required = true, *this; }
-  /// May be left out or null; Params::has tells.
+  /// May be left out or null, see Params::has.
   ParamSpec& optional() { return may_be_null = true, *this; }
   /// Does not change what the stage computes (threads, batch size, names of side outputs).
   ParamSpec& neutral() { return changes_output = false, *this; }
@@ -100,7 +100,7 @@ GRAFT_API ParamSpec object(std::string name, std::vector<ParamSpec> members);
 /// One of several objects, chosen by its name: `blur: {sigma: 2}`, or just `blur` for its defaults.
 GRAFT_API ParamSpec one_of(std::string name, std::vector<ParamSpec> alternatives);
 
-/// A fault of a parameter value. `path` leads to it from the map that was checked: keys, and list positions
+/// An error in a parameter value. `path` leads to it from the map that was checked: keys, and list positions
 /// as decimal text. `at_key` points at the key itself (an unknown name) instead of at its value.
 struct ParamFault {
   std::vector<std::string> path;
@@ -109,7 +109,7 @@ struct ParamFault {
 };
 
 /// Checks a map of given values against declarations. Returns the map with defaults filled in and numbers
-/// converted; adds every fault found to `faults` (the result is then not to be used).
+/// converted; adds every error found to `faults` (the result is then not to be used).
 GRAFT_API Value resolve(const std::vector<ParamSpec>& specs, const Value& given,
                         std::vector<ParamFault>& faults);
 

@@ -29,7 +29,7 @@ struct FileRef {
   /// A part of the file, named by the source, whose load() then makes the payload: an archive's member, a
   /// frame of a video. While size and time of the file stay, the runtime remembers what the part holds.
   std::string member = {};
-  /// Last change of the file's entry: tells a changed file whose mtime was put back. 0: unknown.
+  /// Last change of the file's entry: detects a changed file whose mtime was reset. 0: unknown.
   std::int64_t ctime_ns = 0;
 };
 

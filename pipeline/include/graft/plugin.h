@@ -51,7 +51,7 @@
 
 extern "C" {
 
-/// What a plugin exports. The first three fields keep their place and type for ever and are compared before
+/// What a plugin exports. The first three fields never change their place and type and are compared before
 /// anything else is touched.
 struct graft_plugin_descriptor {
   std::uint32_t struct_size;

@@ -86,7 +86,7 @@ class GRAFT_API Interruptible final : public Parallel {
 /// Training rows that are most like each of some rows, best first: for people to look at.
 struct Neighbours {
   std::size_t k = 0;                ///< How many each row has; 0: the predictor knows of none.
-  std::vector<std::uint32_t> rows;  ///< k a row: positions in TrainingTable::train_val of the first table.
+  std::vector<std::uint32_t> rows;  ///< k per row: positions in TrainingTable::train_val of the first table.
   std::vector<float> similarity;    ///< The same; larger is nearer.
 };
 

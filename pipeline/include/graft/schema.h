@@ -26,7 +26,7 @@ GRAFT_API const char* to_string(PortType type);   // "bytes", "image", "tensor",
 ///
 /// An output whose name is a list parameter in braces, "{taps}", stands for a port per value of the list, in
 /// its order, named by the values; for one port `out` while the list is empty. Such a parameter is best
-/// declared neutral(): what flows out of a port is told from others by the port's name.
+/// declared neutral(): outputs of a port are distinguished by the port's name.
 struct PortSpec {
   std::string name;
   PortType type = PortType::Image;
@@ -42,8 +42,8 @@ struct ViewsRule {
   std::vector<std::pair<std::string, std::uint32_t>> choices;
 };
 
-/// An error that former versions of a plugin had, and that shows in what they stored: tables made by a
-/// version below `before` are not used, and `graft store ls` names the reason.
+/// An error of earlier versions of a plugin that affected stored rows: tables made by a version below
+/// `before` are not used, and `graft store ls` names the reason.
 struct KnownFault {
   std::string before;  ///< The first version without it, "2.1.0".
   std::string text;    ///< "the last image of a full batch could be wrong".

@@ -22,24 +22,24 @@ struct StageContext {
   const Params& params;                          ///< Checked, defaults filled in, paths absolute.
   std::uint64_t seed = 0;                        ///< The run's seed.
   int threads = 1;                               ///< Worker threads of the run.
-  std::function<void(const std::string&)> warn;  ///< Tells people something that is not a fault. Any thread.
+  std::function<void(const std::string&)> warn;  ///< Prints a warning. Any thread.
   /// The service plugin of that name ("engine_fused"), loaded and made when it is first asked for; it lives
   /// as long as the stages. Throws Error when it is not installed.
   std::function<Service&(const std::string& plugin)> service = {};
-  /// Shape of what flows in, as far as the config tells: "u8[224,224,3]", "u8[?,?,3]"; empty for a source.
+  /// Shape of the input, as far as the config specifies it: "u8[224,224,3]", "u8[?,?,3]"; empty for a source.
   std::string input_shape = {};
   /// How many inputs the source lists, where that was cheap to know.
   std::optional<std::size_t> listed_inputs = {};
 };
 
-/// What a stage tells of itself before it is made: by a static member `Inspection inspect(const
+/// What is known of a stage before it is made: from a static member `Inspection inspect(const
 /// StageContext&)` of the stage's class, which `graft check`, `graft plan` and a run call once the parameters
-/// are checked. It opens the files that parameters name as far as it takes to find errors, and no more:
-/// headers, within a second. `service` is empty there, `seed` and `listed_inputs` are not set. What it throws
-/// is an error of the stage.
+/// are checked. It reads the files that parameters name only as far as needed to find errors: headers, within
+/// a second. `service` is empty there, `seed` and `listed_inputs` are not set. An exception is an error of
+/// the stage.
 struct Inspection {
   struct Fault {
-    std::string param;  ///< The parameter to blame, "normalize.mean" for a field; empty: the stage.
+    std::string param;  ///< The parameter of the error, "normalize.mean" for a field; empty: the stage.
     std::string text;
   };
   std::vector<Fault> faults;

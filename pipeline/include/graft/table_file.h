@@ -18,7 +18,7 @@ namespace graft {
 ///     features [rows, ...]      float16, float32 or float64
 ///     labels   [rows]           class numbers from 0 (-1: no label) as integers or whole floats, or class
 ///     names
-///              [rows, classes]  0 or 1 for every class: any number of labels a row
+///              [rows, classes]  0 or 1 for every class: any number of labels per row
 ///     keys     [rows]           text
 ///     splits   [rows]           train, val, test, or 0, 1, 2; empty text or -1: left open
 ///     classes  [classes]        names of the classes: a dataset, or an attribute of the labels or of the
@@ -51,7 +51,7 @@ class GRAFT_API TableFile {
   bool has_keys() const;
   bool has_splits() const;
   /// Names of the classes by number: those in the file; numbers where a row has a label for every class;
-  /// empty where neither tells.
+  /// empty if neither is known.
   const std::vector<std::string>& classes() const;
   /// Labels are numbers of classes in the file, not their names.
   bool has_numbered_labels() const;

@@ -52,7 +52,7 @@ class GRAFT_API Value {
   List& as_list();
   Map& as_map();
 
-  /// Map look-up: nullptr when absent or when this is no map.
+  /// Map look-up: nullptr when absent or when this is not a map.
   const Value* find(std::string_view key) const;
   /// Map entry, made when absent; a null value becomes a map first.
   Value& operator[](std::string_view key);
@@ -65,7 +65,7 @@ class GRAFT_API Value {
   std::string to_json() const;
   /// JSON over several lines, two spaces a level.
   std::string to_json_pretty() const;
-  /// Throws Error with the offset of the fault.
+  /// Throws Error with the offset of the error.
   static Value from_json(std::string_view text);
 
   friend bool operator==(const Value&, const Value&) = default;

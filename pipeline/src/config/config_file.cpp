@@ -108,7 +108,7 @@ std::optional<Override> parse_assignment(const std::string& origin, const std::s
     return {};
   }
   const std::size_t before = diagnostics.errors();
-  // Parse the value padded to its column, so that faults in it point into the argument.
+  // Parse the value padded to its column, so that errors in it point into the argument.
   YamlNode value =
       parse_yaml(std::string(equals + 1, ' ') + assignment.substr(equals + 1), file, diagnostics);
   if (diagnostics.errors() > before) return {};

@@ -51,7 +51,7 @@ class GRAFT_API ConfigFile {
 GRAFT_API std::optional<Override> parse_assignment(const std::string& origin, const std::string& assignment,
                                                    Diagnostics& diagnostics);
 
-/// Replaces ${NAME} and ${NAME:-default}; `$${` stands for `${`. Adds the text of every fault to `faults`.
+/// Replaces ${NAME} and ${NAME:-default}; `$${` stands for `${`. Adds the text of every error to `faults`.
 GRAFT_API std::string expand_variables(const std::string& text, std::vector<std::string>& faults);
 
 }  // namespace graft

@@ -17,7 +17,7 @@ struct Position {
   friend bool operator==(const Position&, const Position&) = default;
 };
 
-/// Every fault found in a config, with the texts to show the lines they are in. Columns count bytes.
+/// Every error found in a config, with the texts to show their lines. Columns count bytes.
 class GRAFT_API Diagnostics {
  public:
   /// Registers a file (or a command-line argument, whose name is then how it was given).
@@ -26,7 +26,7 @@ class GRAFT_API Diagnostics {
 
   void error(Position at, std::string text) { add(at, Severity::Error, std::move(text)); }
   void warning(Position at, std::string text) { add(at, Severity::Warning, std::move(text)); }
-  /// Something to know that is neither: one line, without the text of the place.
+  /// A note, neither an error nor a warning: one line, without the config's text.
   void note(Position at, std::string text) { add(at, Severity::Note, std::move(text)); }
 
   /// Places of all errors so far: what is wrong there already needs no second complaint.

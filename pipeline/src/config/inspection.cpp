@@ -29,11 +29,11 @@ Inspect inspect_of(const std::string& plugin, const Registry& registry) {
   const graft_inspector_descriptor* inspector = entry == nullptr ? nullptr : entry();
   if (inspector == nullptr || inspector->api_version != GRAFT_PLUGIN_API ||
       std::string_view(inspector->abi_tag) != GRAFT_ABI_TAG)
-    throw Error(fmt::format("{} is of another build than this graft; rebuild the plugin", file.string()));
+    throw Error(fmt::format("{} was not built for this version of graft; rebuild the plugin", file.string()));
   return inspector->inspect;
 }
 
-/// What flows into a stage. The schema of a collector cannot tell the extents of its rows.
+/// The input of a stage. The schema of a collector does not contain the extents of its rows.
 std::string input_shape(const Plan& plan, const StagePlan::Input& input) {
   const StagePlan& from = plan.stages[input.stage];
   return from.schema.kind == StageKind::Collector ? table_shape(plan, input.stage)

@@ -12,7 +12,7 @@ namespace graft {
 
 /// Calls `inspect` of a stage whose plugin has one (PluginSchema::inspects), which loads the plugin. Nothing
 /// when it has none. Whatever is thrown, and shapes that are not one per output, become errors of the stage.
-/// `note`: something that is no error, for a line to read. `service`: StageContext::service, in a run.
+/// `note`: information that is not an error, printed as one line. `service`: StageContext::service, in a run.
 GRAFT_API Inspection inspect_stage(const Plan& plan, std::size_t stage, const Registry& registry,
                                    const std::function<void(const std::string&)>& note,
                                    const std::function<Service&(const std::string&)>& service = {});

@@ -25,8 +25,8 @@ struct RunSettings {
   OnError on_error = OnError::Reject;
   double max_reject_share = 0.01;  ///< Of the inputs; unused when max_reject_count is set.
   std::optional<std::uint64_t> max_reject_count;
-  double stall_seconds = 60;          ///< The watchdog speaks when nothing finished for so long.
-  std::optional<double> stall_limit;  ///< It ends the run when nothing finished for so long; nothing: never.
+  double stall_seconds = 60;          ///< The watchdog reports after this time without progress.
+  std::optional<double> stall_limit;  ///< It ends the run after this time without progress; nothing: never.
 };
 
 /// One stage, checked.
@@ -49,9 +49,8 @@ struct GRAFT_API StagePlan {
   std::vector<Split> splits;  ///< Items of other splits pass by unchanged. Empty: all.
   /// Parameters whose value is that of a stage behind (ParamSpec::follows), and the id of that stage.
   std::vector<std::pair<std::string, std::string>> followed;
-  std::vector<std::string>
-      inspected_shapes;    ///< One per output, as the plugin's `inspect` says; empty: none.
-  std::size_t source = 0;  ///< Stream stages and collectors: the source they hang on.
+  std::vector<std::string> inspected_shapes;  ///< One per output, from the plugin's `inspect`; empty: none.
+  std::size_t source = 0;                     ///< Stream stages and collectors: the source they hang on.
 
   bool handles(Split split) const;
   /// "stage 'pixels' (decode, configs/a.yaml:8:3)".
@@ -66,7 +65,8 @@ struct GRAFT_API Plan {
   RunSettings run;
   std::vector<StagePlan> stages;
 
-  /// Sum of the batch sizes behind a source, as far as the parameters tell: what the credits must exceed.
+  /// Sum of the batch sizes behind a source, as far as the parameters specify them: the credits must exceed
+  /// it.
   std::size_t batch_items(std::size_t source) const;
   /// Credits of a source: run.in_flight, or enough to keep every thread and every batch busy.
   std::size_t credits(std::size_t source) const;

@@ -55,7 +55,7 @@ class Planner {
     Position key_position;
     Position from_position;
     bool usable = false;  ///< The plugin is known.
-    bool sound = false;   ///< So are the parameters, without a fault.
+    bool sound = false;   ///< So are the parameters, without an error.
     bool connected = true;
   };
 
@@ -83,7 +83,7 @@ class Planner {
     if (name == nullptr) {
       error(root.position, "missing `name`: it names the run's folder, for example `name: flowers`");
     } else if (name->kind != YamlNode::Kind::Scalar || !is_name(name->scalar, kRunNameChars)) {
-      error(name->position, fmt::format("'{}' is no name for a run: use a-z, 0-9, _ and -", name->scalar));
+      error(name->position, fmt::format("'{}' is not a valid run name: use a-z, 0-9, _ and -", name->scalar));
     } else {
       plan_.name = name->scalar;
     }
@@ -147,7 +147,8 @@ class Planner {
              number < 1e18)
       plan_.run.max_reject_count = static_cast<std::uint64_t>(number);
     else
-      error(at, fmt::format("max_rejects: expected a share such as 1% or a count such as 20, got '{}'", s));
+      error(at,
+            fmt::format("max_rejects: expected a fraction such as 1% or a count such as 20, got '{}'", s));
   }
 
   Params resolve_at(const std::vector<ParamSpec>& specs, const YamlNode& node, Position fallback) {
@@ -176,7 +177,7 @@ class Planner {
       Draft draft{&m.value, m.key_position, m.value.position};
       if (!is_name(m.key, kStageChars) || m.key == "run" || m.key == "name" || m.key == "seed")
         error(m.key_position,
-              fmt::format("'{}' is no id for a stage: use letters, digits, _ and -, and none of "
+              fmt::format("'{}' is not a valid stage id: use letters, digits, _ and -, and none of "
                           "run, name, seed",
                           m.key));
       if (m.value.kind == YamlNode::Kind::Map)
@@ -215,7 +216,7 @@ class Planner {
     }
     if (found->schema.kind == StageKind::Service) {
       error(plugin->position,
-            fmt::format("'{}' is no stage: it serves stages that name it in a parameter", plugin->scalar));
+            fmt::format("'{}' is not a stage: it serves stages that name it in a parameter", plugin->scalar));
       return;
     }
     stage.schema = found->schema;
@@ -245,7 +246,7 @@ class Planner {
         PortSpec port = declared;
         port.name = v.is_string() ? v.as_string() : v.to_json();
         if (std::find(names.begin(), names.end(), port.name) != names.end())
-          error(at, fmt::format("{}: '{}' stands there twice; every output has a name of its own",
+          error(at, fmt::format("{}: '{}' occurs twice; give every output a different name",
                                 declared.name.substr(1, declared.name.size() - 2), port.name));
         names.push_back(port.name);
         ports.push_back(std::move(port));
@@ -264,7 +265,7 @@ class Planner {
       if (const auto split = split_from(n->scalar))
         stage.splits.push_back(*split);
       else
-        error(n->position, fmt::format("splits: '{}' is no split{} (allowed: train, val, test)", n->scalar,
+        error(n->position, fmt::format("splits: '{}' is not a split{} (allowed: train, val, test)", n->scalar,
                                        suggestion(n->scalar, {"train", "val", "test"})));
     }
   }
@@ -475,7 +476,7 @@ class Planner {
     for (const Followed& other : found)
       if (other.value != first.value) {
         error(drafts_[i].key_position,
-              fmt::format("'{}' ({}) cannot take `{}` from the stages behind it, which differ: '{}' has {}, "
+              fmt::format("'{}' ({}) cannot take `{}` from its downstream stages, which differ: '{}' has {}, "
                           "'{}' has {}; write `{}: {}`, or {} of your own",
                           stage.id, stage.schema.name, spec.name, plan_.stages[first.stage].id, first.value,
                           plan_.stages[other.stage].id, other.value, spec.name, first.value,
@@ -494,7 +495,7 @@ class Planner {
     stage.followed.emplace_back(spec.name, plan_.stages[first.stage].id);
   }
 
-  /// What only a stage's plugin can tell: errors in files that parameters name, shapes of outputs.
+  /// Asks a stage's plugin for errors in files that parameters name, and for the shapes of its outputs.
   void inspect() {
     static const YamlNode kNone;
     for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
@@ -564,7 +565,7 @@ class Planner {
       if (needed > 0 && plan_.credits(i) <= needed)
         error(at("in_flight"),
               fmt::format("in_flight: {} items are too few for the batches ({}): they would wait for "
-                          "each other for ever; use at least {}, or auto",
+                          "each other forever; use at least {}, or auto",
                           plan_.credits(i), fmt::join(batches, ", "), needed + 1));
       if (item_bytes * (needed + 1) > plan_.run.memory)
         error(at("memory"),

@@ -6,12 +6,12 @@
 
 namespace graft {
 
-/// Whether plugins with an `inspect` are loaded, so that it looks into the files that parameters name.
+/// Whether plugins with an `inspect` are loaded to check the files that parameters name.
 enum class Inspect { Files, Nothing };
 
 /// Checks a config against the plugins' schemas and turns it into a plan. Reports every error it can find to
-/// `diagnostics`; when there is one, the plan is not to be used. Of the plugins that have a schema file it
-/// loads those with an `inspect` alone.
+/// `diagnostics`; if there is one, the plan must not be used. Of the plugins that have a schema file, it
+/// loads only those with an `inspect`.
 GRAFT_API Plan make_plan(const ConfigFile& config, const Registry& registry, Diagnostics& diagnostics,
                          Inspect inspect = Inspect::Files);
 

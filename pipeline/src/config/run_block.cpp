@@ -32,15 +32,19 @@ std::optional<std::uint64_t> parse_size(std::string_view s) {
 const std::vector<ParamSpec>& run_parameters() {
   static const std::vector<ParamSpec> kSpecs = {
       text("threads", "auto").doc("Worker threads; auto: the cores this process may use."),
-      text("memory", "2GiB").doc("What items in flight may hold."),
+      text("memory", "2GiB").doc("Memory limit of the items in flight."),
       text("in_flight", "auto").doc("Items in flight; auto: enough for every thread and batch."),
-      choice("on_error", {"reject", "fail"}, "reject").doc("A bad item: note it and go on, or end the run."),
+      choice("on_error", {"reject", "fail"}, "reject")
+          .doc("A bad item: record it and continue, or end the run."),
       text("max_rejects", "1%")
-          .doc("More rejects than this (a share or a count) end the run with exit code 3."),
-      number("stall_seconds", 60).range(0.1, 1e6).unit("s").doc("Silence after which the watchdog reports."),
+          .doc("More rejects than this (a fraction or a count) end the run with exit code 3."),
+      number("stall_seconds", 60)
+          .range(0.1, 1e6)
+          .unit("s")
+          .doc("Time without progress after which the watchdog reports."),
       text("stall_limit", "auto")
-          .doc("Silence in seconds after which the run is ended; never; auto: twice stall_seconds where "
-               "that is given, otherwise never.")};
+          .doc("Seconds without progress after which the run ends; never; auto: twice stall_seconds if that "
+               "is given, otherwise never.")};
   return kSpecs;
 }
 

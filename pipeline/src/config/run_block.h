@@ -18,7 +18,7 @@ const std::vector<ParamSpec>& run_parameters();
 /// Cores that this process may use: the affinity mask counts, as a batch system or taskset sets it.
 int available_cores();
 
-/// "512MiB" in bytes; nothing when it is no size.
+/// "512MiB" in bytes; nothing if it is not a size.
 std::optional<std::uint64_t> parse_size(std::string_view text);
 
 /// Reads `stall_limit`; `stall_seconds_given`: what auto depends on. Gives what is wrong with it, or nothing.

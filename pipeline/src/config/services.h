@@ -12,7 +12,7 @@ namespace graft {
 /// plugin may need. By name.
 std::vector<StagePlan::Service> services_of(const StagePlan& stage, const Registry& registry);
 
-/// Warns where the plugin of a stage, or one that serves it, hides another or stands for a refused file.
+/// Warns if the plugin of a stage, or a service of it, hides another plugin or replaces a refused file.
 void warn_of_hidden(const StagePlan& stage, const Registry& registry, Position at, Diagnostics& diagnostics);
 
 }  // namespace graft

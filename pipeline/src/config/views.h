@@ -7,7 +7,7 @@
 
 namespace graft {
 
-/// How the views of an input are numbered, wherever that matters: in the graph, in row ids, in accounts.
+/// How the views of an input are numbered: in the graph, in row ids, in the counts of inputs.
 ///
 /// A stage that makes n views of every item turns view v into the views v * n .. v * n + n - 1. An item of a
 /// split that the stage does not handle passes by and keeps its number. So the views of an input are always

@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t kMaxBytes = 1 << 20;
 constexpr std::size_t kMaxDepth = 32;
 
-/// Thrown to leave the parser; the fault has been reported.
+/// Thrown to leave the parser; the error has been reported.
 struct Stop {};
 
 /// Builds the tree from parser events. Working on events, not on YAML::Node, keeps the position of every key

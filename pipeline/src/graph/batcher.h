@@ -19,7 +19,7 @@ class GRAFT_API Batcher {
  public:
   using Batch = std::vector<Handle>;
 
-  /// `takes` tells which live messages go into a batch; the others are passed on.
+  /// `takes` selects the live messages that go into a batch; the others are passed on.
   Batcher(std::size_t size, std::function<bool(const Message&)> takes)
       : size_(size), takes_(std::move(takes)) {}
 
@@ -29,7 +29,7 @@ class GRAFT_API Batcher {
   };
   /// Takes one message; gives what became ready by it. The end message flushes the last, partly filled batch.
   Ready add(Handle message);
-  /// Lets go of everything that waits: the run has failed, and what would come before it may never come.
+  /// Releases all waiting items: the run has failed, and the items before them may never arrive.
   void clear() {
     early_.clear();
     open_.clear();

@@ -90,13 +90,14 @@ std::string fault_of_classes(const std::vector<std::string>& classes) {
 std::string fault_of_entry(const Entry& entry, std::size_t classes) {
   if (entry.key.empty()) return "an input without a key";
   if (entry.split > Split::Test)
-    return fmt::format("input '{}' is of split {}, which is none", entry.key, static_cast<int>(entry.split));
+    return fmt::format("input '{}' has split {}, which does not exist", entry.key,
+                       static_cast<int>(entry.split));
   if (entry.labels.size() > kMostLabels)
     return fmt::format("input '{}' has {} labels, at most {} are possible", entry.key, entry.labels.size(),
                        kMostLabels);
   for (const std::int32_t label : entry.labels)
     if (label < 0 || static_cast<std::size_t>(label) >= classes)
-      return fmt::format("input '{}' has label {}, and there are {} classes: expected 0 to {}", entry.key,
+      return fmt::format("input '{}' has label {}, but there are {} classes: expected 0 to {}", entry.key,
                          label, classes, static_cast<std::int64_t>(classes) - 1);
   if (!std::holds_alternative<std::monostate>(entry.payload))
     if (const std::string fault = fault_of_payload(entry.payload, true); !fault.empty())
@@ -118,17 +119,18 @@ std::string fault_of_scores(const Scores& scores, std::size_t rows, std::size_t 
 }
 
 std::string fault_of_neighbours(const Neighbours& found, std::size_t rows, std::size_t train_val) {
-  if (found.k > train_val) return fmt::format("{} neighbours a row, of {} rows", found.k, train_val);
+  if (found.k > train_val)
+    return fmt::format("{} neighbours per row, but there are {} rows", found.k, train_val);
   if (found.rows.size() != rows * found.k || found.similarity.size() != found.rows.size())
     return fmt::format("{} neighbours and {} similarities for {} rows, expected {} each", found.rows.size(),
                        found.similarity.size(), rows, found.k);
   for (const std::uint32_t row : found.rows)
-    if (row >= train_val) return fmt::format("row {} as a neighbour, of {} rows", row, train_val);
+    if (row >= train_val) return fmt::format("row {} as a neighbour, but there are {} rows", row, train_val);
   return {};
 }
 
 std::string fault_of_bundle(const Bundle& bundle) {
-  if (!bundle.facts.is_map()) return "facts that are no map";
+  if (!bundle.facts.is_map()) return "facts that are not a map";
   for (const auto& [name, tensor] : bundle.tensors)
     if (const std::string fault = fault_of_tensor(tensor); !fault.empty())
       return fmt::format("'{}', {}", name, fault);

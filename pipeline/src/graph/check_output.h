@@ -7,11 +7,12 @@
 #include <graft/stage.h>
 
 /// \file
-/// What plugins give, checked where it enters: what is wrong is said in words, and nothing when all is well.
+/// Checks of plugin output where it enters the graph. Each returns an error message, or an empty text if the
+/// output is valid.
 
 namespace graft {
 
-/// An output of a stage: no data, extents and strides that cannot be, a file that only a source may name.
+/// An output of a stage: missing data, invalid extents and strides, a file that only a source may name.
 GRAFT_API std::string fault_of_payload(const Payload& payload, bool may_be_file = false);
 
 /// A row of a table: at most 8 extents, each of at least 1, at most 1 GiB.
@@ -20,7 +21,7 @@ GRAFT_API std::string fault_of_format(const Collector::RowFormat& format);
 /// Classes of a source: no empty name, no name twice.
 GRAFT_API std::string fault_of_classes(const std::vector<std::string>& classes);
 
-/// What a source says of an input; `classes`: how many there are.
+/// An input of a source; `classes`: the number of classes.
 GRAFT_API std::string fault_of_entry(const Entry& entry, std::size_t classes);
 
 /// Scores of `rows` rows: as many as there are rows and classes, every one a number.

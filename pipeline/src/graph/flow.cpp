@@ -98,8 +98,8 @@ struct Flow::Impl {
       if (fatal.empty()) fatal = text;
     }
     if (failed.exchange(true)) return;
-    // A message that was lost by this would be waited for at every batch behind it: batchers let go of what
-    // they hold, and of all that still comes.
+    // Every downstream batch would wait for a message that was lost here, so batchers release what they hold,
+    // and all messages that still come.
     for (const auto& b : batch_stages) try {
         b->batcher->try_put(end);
       } catch (...) {  // no memory: the next message that comes by does it
@@ -117,8 +117,8 @@ struct Flow::Impl {
     }
   }
 
-  /// What every node's body runs in: nothing may leave it, or TBB would cancel the graph with the credits
-  /// out.
+  /// Wraps every node's body: no exception may leave it, or TBB would cancel the graph while credits are in
+  /// use.
   template <typename Body>
   flow::continue_msg guarded(std::size_t stage, const Body& body) {
     try {
@@ -163,7 +163,8 @@ struct Flow::Impl {
     build_tail(head_tail, source, 0);
   }
 
-  /// Asks every stage once for what the graph is made by. Gives the items that batches may hold.
+  /// Asks every stage once for the numbers that the graph is built from. Returns how many items batches may
+  /// hold.
   std::size_t ask_stages(std::size_t credits) {
     views.assign(stages.size(), 1);
     batch_sizes.assign(stages.size(), 0);
@@ -178,7 +179,7 @@ struct Flow::Impl {
       if (plan.stages[i].schema.kind != StageKind::BatchTransform) continue;
       batch_sizes[i] = call_plugin(labels[i], "batch_size",
                                    [&] { return static_cast<BatchTransform*>(stages[i])->batch_size(); });
-      // With fewer credits than batches hold, every batch would wait for the others for ever.
+      // With fewer credits than batches hold, the batches would wait for each other forever.
       if (batch_sizes[i] == 0 || batch_sizes[i] >= credits - batched)
         throw StageError(labels[i],
                          fmt::format("batch_size gave {}: expected from 1 to {}, as {} items may be "
@@ -358,7 +359,7 @@ struct Flow::Impl {
     const_cast<Origin&>(m.origin()).credit.set_bytes(bytes_of(m.item.payload) * copies);
   }
 
-  /// Calls a plugin for one item. Whatever it throws becomes the item's reject record, or ends the run.
+  /// Calls a plugin for one item. An exception becomes the item's reject record, or ends the run.
   template <typename Body>
   void call(std::size_t stage, Message& m, const char* function, const Body& body) {
     const CallScope scope(labels[stage], function, m.item.key());
@@ -383,7 +384,7 @@ struct Flow::Impl {
     reject(stage, m, code, text);
   }
 
-  /// Looks at what a stage gave for a live item.
+  /// Checks what a stage returned for a live item.
   void check(std::size_t stage, Message& m) {
     if (m.state != State::Live) return;
     if (const std::string fault = fault_of_payload(m.item.payload); !fault.empty())
@@ -481,7 +482,7 @@ struct Flow::Impl {
         : payloads(ports, std::vector<Payload>(items)), rejects(items) {}
     void set(std::size_t item, Payload payload, std::size_t port) override {
       if (item >= rejects.size() || port >= payloads.size())
-        return note(fmt::format("apply set item {} of port {}, and there are {} items and {} ports", item,
+        return note(fmt::format("apply set item {} of port {}, but there are {} items and {} ports", item,
                                 port, rejects.size(), payloads.size()));
       if (!std::holds_alternative<std::monostate>(payloads[port][item]) || rejects[item])
         return note(fmt::format("apply gave two results for item {}", item));
@@ -489,7 +490,7 @@ struct Flow::Impl {
     }
     void reject(std::size_t item, const std::string& code, const std::string& text) override {
       if (item >= rejects.size())
-        return note(fmt::format("apply rejected item {}, and there are {} items", item, rejects.size()));
+        return note(fmt::format("apply rejected item {}, but there are {} items", item, rejects.size()));
       for (const auto& port : payloads)
         if (rejects[item] || !std::holds_alternative<std::monostate>(port[item]))
           return note(fmt::format("apply gave two results for item {}", item));
@@ -535,7 +536,7 @@ struct Flow::Impl {
     for (std::size_t i = 0; i < batch.size(); ++i) {
       rejected += outcomes.rejects[i] ? 1 : 0;
       for (std::size_t port = 0; port < b.tails.size(); ++port) {
-        if (b.tails[port].leads_nowhere()) continue;  // a stage need not fill a port that nobody takes
+        if (b.tails[port].leads_nowhere()) continue;  // a stage need not fill a port that is not connected
         auto out = std::make_shared<Message>();
         out->order = batch[i]->order;
         out->item.entry = batch[i]->item.entry;

@@ -30,7 +30,7 @@ class GRAFT_API FlowOutput {
  public:
   virtual ~FlowOutput();
   virtual void collect(std::size_t stage, const Handle& message) = 0;
-  /// A stage threw for an item what no stage throws on purpose, or gave what cannot be; the item is rejected.
+  /// A stage threw an unexpected exception for an item, or returned invalid output; the item is rejected.
   virtual void misbehaved(std::size_t, const std::string& /*item*/, const std::string& /*text*/) {}
 };
 
@@ -38,7 +38,7 @@ class GRAFT_API FlowOutput {
 struct FlowResult {
   std::uint64_t admitted = 0;
   std::uint64_t collected = 0;  ///< Live and rejected messages handed to collectors.
-  std::string fatal;            ///< The first fatal fault; empty when there was none.
+  std::string fatal;            ///< The first fatal error; empty when there was none.
   std::size_t peak_bytes = 0;   ///< Most that items in flight held at rest.
 };
 
@@ -46,12 +46,12 @@ struct FlowResult {
 ///
 /// Consecutive transforms become one node: the item stays on one core and in its cache, and only what waits
 /// at a branch or for a batch is ever queued. An admission limiter right behind the source bounds everything
-/// else. Whatever a stage throws becomes a reject or ends the run, and so does what is thrown in the graph's
-/// own bodies: every credit comes back, and run() returns.
+/// else. An exception from a stage, or from the graph's own bodies, becomes a reject or ends the run: every
+/// credit comes back, and run() returns.
 class GRAFT_API Flow {
  public:
   /// `stages[i]` is the instance of plan.stages[i], null for stages that are not of this source's stream.
-  /// Throws Error when what they say of themselves cannot be.
+  /// Throws Error if their own numbers are invalid.
   Flow(const Plan& plan, std::size_t source, std::vector<Stage*> stages, FlowInput& input, FlowOutput& output,
        Meter& meter, const std::atomic<bool>& interrupted);
   ~Flow();

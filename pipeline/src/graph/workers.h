@@ -17,10 +17,10 @@ class GRAFT_API Workers final : public Parallel {
  public:
   explicit Workers(int threads);
   ~Workers() override;
-  /// Runs body in the arena, so that whatever TBB work it starts stays within the budget. Throws what
-  /// enter_worker has thrown on this thread, before the body.
+  /// Runs body in the arena, so that all TBB work that it starts stays within the thread limit. If
+  /// enter_worker threw on this thread, throws that before the body.
   void execute(const std::function<void()>& body);
-  /// A stage, and the label that names it in messages; the label lives for ever.
+  /// A stage, and the label that names it in messages; the label is never freed.
   struct Observed {
     Stage* stage;
     const char* label;
@@ -31,7 +31,7 @@ class GRAFT_API Workers final : public Parallel {
   /// What enter_worker threw on the calling thread, which must then not call the stages; empty: nothing.
   static const std::string& fault_of_thread() noexcept;
 
-  /// What bodies do is watched as part of the call of a plugin that the calling thread is in.
+  /// The watchdog counts what bodies do as part of the plugin call that the calling thread is in.
   void for_each(std::size_t n, const std::function<void(std::size_t)>& body) override;
   int threads() const override;
 

@@ -117,8 +117,8 @@ bool address_space_suffices(const fs::path& file, std::string& wanted, std::stri
   if (need.bytes + kSlackBytes <= left) return true;
   wanted = fmt::format(
       "{} MiB of address space to open it{}", (need.bytes + kSlackBytes) >> 20,
-      need.has_blas ? fmt::format(" (OpenBLAS takes {} MiB a thread)", kBlasBufferBytes >> 20) : "");
-  got = fmt::format("{} MiB, what is left of the {} MiB that ulimit -v allows", left >> 20, limit() >> 20);
+      need.has_blas ? fmt::format(" (OpenBLAS takes {} MiB per thread)", kBlasBufferBytes >> 20) : "");
+  got = fmt::format("{} MiB, the rest of the {} MiB that ulimit -v allows", left >> 20, limit() >> 20);
   cure = "raise ulimit -v";
   return false;
 }

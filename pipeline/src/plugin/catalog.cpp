@@ -50,7 +50,7 @@ std::string trimmed(const std::string& text) {
   return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(kBlanks) + 1 - first);
 }
 
-// A name without what the eye does not see: blanks around it, and the case of its letters.
+// A name without surrounding blanks, in lower case.
 std::string folded(const std::string& name) {
   std::string out = trimmed(name);
   for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -86,7 +86,7 @@ std::vector<std::string> read_classes(const std::string& path) {
     names.push_back(line);
   }
   if (in.bad() || names.empty())
-    throw Error(fmt::format("classes: expected a class name a line in {}, got {}", path,
+    throw Error(fmt::format("classes: expected one class name per line in {}, got {}", path,
                             in.bad() ? "an error while reading" : "an empty file"));
   return names;
 }
@@ -102,9 +102,9 @@ bool has_other_numbers(const std::vector<std::string>& classes) {
 }  // namespace
 
 std::vector<ParamSpec> Catalog::parameters() {
-  std::vector<ParamSpec> specs{file("classes").optional().doc(
-      "Text file with a class name a line: fixes the classes and their order; left out: the classes are "
-      "those found, in the order of their names.")};
+  std::vector<ParamSpec> specs{
+      file("classes").optional().doc("Text file with one class name per line: fixes the classes and their "
+                                     "order; default: the classes found, in the order of their names.")};
   for (ParamSpec& p : SplitRule::parameters()) specs.push_back(std::move(p));
   const auto limit = [](const char* name, const char* of) {
     return integer(name).at_least(1).unit("inputs").optional().doc(of);
@@ -113,11 +113,10 @@ std::vector<ParamSpec> Catalog::parameters() {
                          {limit("all", "In every split that has no limit of its own."),
                           limit("train", "In train."), limit("val", "In val."), limit("test", "In test.")})
                       .or_scalar()
-                      .doc("At most so many inputs of each class in each split, chosen by the seed."));
+                      .doc("Maximum number of inputs of each class in each split, chosen by the seed."));
   specs.push_back(integer("shots").at_least(1).unit("inputs").optional().doc(
-      "Few-shot study: so many train inputs of each class, chosen by the seed, those of fewer shots among "
-      "those "
-      "of more; val that is carved out of train shrinks in proportion, test stays whole."));
+      "Few-shot study: this many train inputs of each class, chosen by the seed; smaller draws are subsets "
+      "of larger ones; val that is carved out of train shrinks in proportion, test stays whole."));
   return specs;
 }
 
@@ -185,7 +184,7 @@ void Catalog::check_keys() const {
   hashes.reserve(rows_.size());
   for (const Row& row : rows_) hashes.push_back(hash64(row.key));
   std::sort(hashes.begin(), hashes.end());
-  // A hash that stands twice is looked at again: only equal keys are a fault.
+  // A hash that occurs twice is checked again: only equal keys are an error.
   std::unordered_map<std::string_view, int> suspects;
   for (auto at = std::adjacent_find(hashes.begin(), hashes.end()); at != hashes.end();
        at = std::adjacent_find(at + 1, hashes.end()))
@@ -237,8 +236,8 @@ void Catalog::number_classes() {
           named != position.end() && final_number[static_cast<std::size_t>(number)] >= 0 &&
           final_number[static_cast<std::size_t>(number)] != named->second) {
         warn_(fmt::format(
-            "labels are positions in {}, counted from 0: the label {} is the class '{}', though "
-            "another class is called '{}'",
+            "labels are positions in {}, counted from 0: the label {} is the class '{}', but another class "
+            "is called '{}'",
             fixed_by_, label,
             classes_[static_cast<std::size_t>(final_number[static_cast<std::size_t>(number)])], label));
         break;
@@ -261,13 +260,13 @@ void Catalog::unknown_label(const Row& row, std::int32_t number) const {
     if (!positions_ &&
         std::any_of(found_.begin(), found_.end(), [&](const auto& f) { return is_name(f.first); }))
       throw Error(
-          fmt::format("the label '{}' of '{}' is not in {}: where labels are names in the list, another "
-                      "label is no position; add it there, or leave the input out",
+          fmt::format("the label '{}' of '{}' is not in {}: because other labels are names in the list, it "
+                      "is not taken as a position; add it there, or leave the input out",
                       label->first, row.key, fixed_by_));
     if ((positions_ || !has_other_numbers(classes_)) &&
         std::all_of(found_.begin(), found_.end(), [](const auto& f) { return whole_number(f.first); }))
       throw Error(
-          fmt::format("the label '{}' of '{}' is no position in {}, which has {}, counted from 0; add "
+          fmt::format("the label '{}' of '{}' is not a position in {}, which has {}, counted from 0; add "
                       "the class there, or leave the input out",
                       label->first, row.key, fixed_by_, classes_.size()));
   }
@@ -288,7 +287,7 @@ void Catalog::decide_splits() {
   if (!params_.has("group") || rows_.empty()) return;
   if (std::all_of(rows_.begin(), rows_.end(),
                   [&](const Row& r) { return rule.group_of(group_of(r)) == group_of(r); }))
-    warn_(fmt::format("group '{}' finds nothing to group in any key, '{}' for one",
+    warn_(fmt::format("group '{}' finds nothing to group in any key, for example '{}'",
                       params_.get<std::string>("group"), rows_.front().key));
 }
 
@@ -314,7 +313,7 @@ void Catalog::warn_classes() const {
     if (n < kFew) few.push_back(fmt::format("{} ({})", classes_[c], n));
   }
   if (!few.empty())
-    warn_(fmt::format("classes with fewer than {} images, whose figures will be unsure: {}", kFew,
+    warn_(fmt::format("classes with fewer than {} images, whose scores will be unreliable: {}", kFew,
                       joined(few)));
 }
 

@@ -25,7 +25,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMaxSaid = 16 << 20;
-/// Exit codes that the body cannot be mistaken for: a library that calls exit() leaves by the second.
+/// Exit codes that no body uses: a library that calls exit() leaves by the second.
 constexpr int kReturned = 0, kExited = 97;
 
 [[noreturn]] void leave_at_exit() {
@@ -42,7 +42,7 @@ constexpr int kReturned = 0, kExited = 97;
     ::signal(number, SIG_DFL);
   if (const int nowhere = ::open("/dev/null", O_RDWR); nowhere >= 0)
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(nowhere, fd);
-  // What runs at the end of the parent must not run here: it may remove files.
+  // The parent's exit handlers must not run here: they may remove files.
   std::atexit([] { leave_at_exit(); });
   try {
     body(to);
@@ -55,8 +55,8 @@ constexpr int kReturned = 0, kExited = 97;
 std::string how_it_ended(int status) {
   if (WIFSIGNALED(status)) return fmt::format("a crash ({})", ::strsignal(WTERMSIG(status)));
   if (WEXITSTATUS(status) == kReturned) return {};
-  return WEXITSTATUS(status) == kExited ? "a call of exit()"
-                                        : fmt::format("an end with exit code {}", WEXITSTATUS(status));
+  return WEXITSTATUS(status) == kExited ? "a call to exit()"
+                                        : fmt::format("exit code {}", WEXITSTATUS(status));
 }
 
 }  // namespace
@@ -65,7 +65,7 @@ Child::Child(const std::function<void(int)>& body) : started_(Clock::now()) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0)
     throw Error(fmt::format("cannot make a pipe: {}", std::strerror(errno)));
-  std::fflush(nullptr);  // or the child would write it once more
+  std::fflush(nullptr);  // or the child would write it again
   const pid_t parent = ::getpid();
   pid_ = ::fork();
   if (pid_ == 0) {
@@ -94,7 +94,7 @@ Child::~Child() {
 
 Child::End Child::wait(std::chrono::milliseconds limit) {
   End end;
-  // Who comes to it late still reads what is there.
+  // A late reader still gets what was written.
   const Clock::time_point deadline = std::max(started_ + limit, Clock::now() + std::chrono::seconds(1));
   const auto left = [&] {
     return static_cast<int>(std::max<std::int64_t>(
@@ -116,11 +116,11 @@ Child::End Child::wait(std::chrono::milliseconds limit) {
   while ((ended = ::waitpid(pid_, &status, WNOHANG)) == 0 && left() > 0) ::usleep(1000);
   if (ended == pid_) {
     end.how = how_it_ended(status);
-    ::kill(-pid_, SIGKILL);  // what it has left behind
+    ::kill(-pid_, SIGKILL);  // its own children
     pid_ = -1;
   } else {
     end.how =
-        fmt::format("no end after {} s", std::chrono::duration_cast<std::chrono::seconds>(limit).count());
+        fmt::format("no result after {} s", std::chrono::duration_cast<std::chrono::seconds>(limit).count());
   }
   return end;
 }

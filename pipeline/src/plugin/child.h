@@ -10,12 +10,12 @@
 
 namespace graft {
 
-/// A function that runs in a process of its own, so that whatever it does, this one lives on. The child is a
-/// fork: it sees all that this process has, its output goes nowhere, and it is killed with whatever it
-/// started when it takes too long or when this process ends. For use before threads are started.
+/// A function that runs in a separate process, so that its crash does not end this one. The child is a fork:
+/// it sees the memory of this process, its output is discarded, and it is killed, with all processes that it
+/// started, when it takes too long or when this process ends. For use before threads are started.
 class GRAFT_API Child {
  public:
-  /// `body` writes what it has to say to the descriptor that it is given, and may exec.
+  /// `body` writes its result to the given descriptor, and may exec.
   explicit Child(const std::function<void(int)>& body);
   ~Child();
   Child(const Child&) = delete;

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::uint64_t kMaxTable = 256 << 20;  // bytes of a table or of code that are read at once
 
-/// A file read by places; what lies behind its end is told, never met.
+/// A file read by offset; a read beyond its end returns nothing.
 class Reader {
  public:
   explicit Reader(const std::filesystem::path& file)
@@ -79,7 +79,7 @@ std::uint16_t own_machine() {
 }
 
 std::string cut_short(std::uint64_t end, std::uint64_t size) {
-  return fmt::format("{} bytes of {}: it is cut short", size, end);
+  return fmt::format("{} bytes of {}: it is truncated", size, end);
 }
 
 std::optional<bool> exports_entry(const Reader& file, const std::vector<Elf64_Shdr>& sections) {
@@ -117,13 +117,13 @@ ElfFile read_elf(const std::filesystem::path& path, bool with_code) {
       header.e_machine != own_machine())
     return refuse("a file for another kind of processor");
   if (header.e_type != ET_DYN || header.e_phentsize != sizeof(Elf64_Phdr))
-    return refuse("an ELF file that is no shared object");
+    return refuse("an ELF file that is not a shared object");
   const auto segments = file.table<Elf64_Phdr>(header.e_phoff, header.e_phnum);
   if (!segments) return refuse(cut_short(header.e_phoff + header.e_phnum * sizeof(Elf64_Phdr), file.size()));
   for (const Elf64_Phdr& s : *segments)
     if (s.p_type == PT_LOAD && !file.holds(s.p_offset, s.p_filesz))
       return refuse(cut_short(s.p_offset + s.p_filesz, file.size()));
-  // The table of sections ends the file. A loader does without it, so that it may be missing, but not cut.
+  // The section table ends the file. The loader does not need it: it may be missing, but not truncated.
   if (header.e_shoff != 0 && header.e_shentsize == sizeof(Elf64_Shdr)) {
     const auto sections = file.table<Elf64_Shdr>(header.e_shoff, header.e_shnum);
     if (!sections)
@@ -154,7 +154,7 @@ std::uint64_t mapped_size(const std::filesystem::path& path) try {
        file.table<Elf64_Phdr>(header.e_phoff, header.e_phnum).value_or(std::vector<Elf64_Phdr>()))
     if (s.p_type == PT_LOAD) end = std::max(end, s.p_vaddr + s.p_memsz);
   return end;
-} catch (const Error&) {  // the loader will say it
+} catch (const Error&) {  // the loader will report it
   return 0;
 }
 

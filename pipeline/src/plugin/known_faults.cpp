@@ -8,7 +8,7 @@
 namespace graft {
 namespace {
 
-/// The first number of "1.10.0", which is taken off; 0 where there is none.
+/// Removes and returns the first number of "1.10.0"; 0 if there is none.
 int take_number(std::string_view& version) {
   int number = 0;
   std::from_chars(version.data(), version.data() + version.size(), number);

@@ -139,7 +139,7 @@ class Resolver {
     const ParamSpec& first = spec.fields.at(0);
     const std::size_t before = faults_.size();
     const Value value = one(first, v);
-    if (value.is_null() || faults_.size() > before) return {};  // told once
+    if (value.is_null() || faults_.size() > before) return {};  // reported once
     Value given = Value::map();
     given[first.name] = value;
     return members(spec.fields, given);

@@ -107,7 +107,7 @@ const char* to_string(Split split) {
   return kNames[static_cast<int>(split)];
 }
 
-// In either case and without blanks around. "eval" is none: some mean val by it, some test.
+// In either case and without blanks around. "eval" is not accepted: it may mean val or test.
 std::optional<Split> split_from(std::string_view text) {
   constexpr std::string_view kBlanks = " \t\r\n";
   const std::size_t first = std::min(text.find_first_not_of(kBlanks), text.size());

@@ -25,7 +25,8 @@ namespace {
 
 constexpr std::size_t kItemWords = 15;  // 120 bytes: with the other fields, three cache lines
 
-/// What one thread is in, for other threads to read: an odd `changes` means that it is being written.
+/// The call that one thread is in, for other threads to read: an odd `changes` means that it is being
+/// written.
 struct alignas(64) Slot {
   std::atomic<std::uint64_t> changes{0};
   std::atomic<const char*> label{nullptr}, function{nullptr};
@@ -35,7 +36,7 @@ struct alignas(64) Slot {
   Slot* next = nullptr;  // set once, before the slot is in the list
 };
 
-// Slots are never freed: a thread that begins takes over that of one that has ended.
+// Slots are never freed: a new thread reuses the slot of one that has ended.
 std::atomic<Slot*> g_slots{nullptr};
 
 Slot* take_slot() noexcept {
@@ -56,7 +57,7 @@ Slot* take_slot() noexcept {
 __attribute__((tls_model("initial-exec"))) thread_local const CallScope* t_current = nullptr;
 __attribute__((tls_model("initial-exec"))) thread_local Slot* t_slot = nullptr;
 
-/// What a thread that calls plugins has for as long as it lives: its slot, and a second stack, on which a
+/// Belongs to a thread that calls plugins: its slot, and a second stack, on which a
 /// signal handler can run when the first has overflowed.
 class ThreadState {
  public:
@@ -68,7 +69,7 @@ class ThreadState {
     stack.ss_sp = memory;
     stack.ss_size = kStackBytes;
     stack_t before{};
-    // A stack that somebody else has given the thread stays.
+    // Keeps a stack that the thread already has.
     if (::sigaltstack(nullptr, &before) == 0 && (before.ss_flags & SS_DISABLE) != 0 &&
         ::sigaltstack(&stack, nullptr) == 0)
       memory_ = memory;
@@ -227,7 +228,7 @@ void throw_as_stage_error(const char* label, const char* function) {
   try {
     throw;
   } catch (const StageError& e) {
-    if (e.label() == label) throw;  // labels are kept once
+    if (e.label() == label) throw;  // a label is added once
     throw StageError(label, e.what());
   } catch (const std::exception& e) {
     if (!ends_the_run(e)) throw StageError(label, text_of_exception(function));

@@ -11,13 +11,12 @@
 
 namespace graft {
 
-/// A text for the rest of the process: what a signal handler may name is never freed.
+/// A text that is never freed, because a signal handler may print it.
 GRAFT_API const char* keep_for_ever(const std::string& text);
 
-/// Says, for as long as it lives, that the calling thread is in a function of a plugin: to the watchdog,
-/// which looks from another thread, and to the handlers of signals and of exit(), which look from this one.
-/// Costs some ten nanoseconds. `label` and `function` must live for ever, `item` as long as this. Scopes
-/// nest.
+/// Marks the calling thread as being in a function of a plugin: for the watchdog, which reads from another
+/// thread, and for the handlers of signals and of exit(), which read from this one. Costs about ten
+/// nanoseconds. `label` and `function` must never be freed, `item` must outlive this. Scopes nest.
 class GRAFT_API CallScope {
  public:
   CallScope(const char* label, const char* function, std::string_view item = {}) noexcept;

@@ -18,9 +18,9 @@ namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
-/// Longer than any name or version; what is longer is no text.
+/// Longer than any name or version; anything longer is not a text.
 constexpr std::size_t kMaxText = 256;
-/// What a child is at, written before it begins; see Examination.
+/// The step of a child, written before the step begins; see Examination.
 constexpr char kOpening = 'o', kAsking = 'a', kDescribing = 'd';
 
 bool refuse(Refusal& why, std::string wanted, std::string got, std::string cure) {
@@ -31,7 +31,7 @@ bool refuse(Refusal& why, std::string wanted, std::string got, std::string cure)
 }
 
 /// OpenBLAS chooses its kernels when it is loaded, and takes the slowest ones on a processor it does not know
-/// (0.3.21 on newer Xeons: 1.5 to 3 times slower). Tells it what the processor can do, unless the user has.
+/// (0.3.21 on newer Xeons: 1.5 to 3 times slower). Sets the kernels for the processor, unless the user has.
 void prefer_fast_blas_kernels() {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0)
@@ -41,7 +41,7 @@ void prefer_fast_blas_kernels() {
 #endif
 }
 
-/// What can be seen from outside; the digest of its code when the file may be opened.
+/// Checks the file without opening the library; returns the digest of its code if the file may be opened.
 std::optional<std::string> look_from_outside(const fs::path& file, Refusal& why) {
   struct stat info {};
   if (::stat(file.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
@@ -101,7 +101,7 @@ bool is_good(const graft_plugin_descriptor* d, const fs::path& file, Refusal& wh
   return true;
 }
 
-/// Opens the library and asks it for its descriptor. `at` is told what comes next.
+/// Opens the library and asks it for its descriptor. Calls `at` with the next step.
 template <typename At>
 const graft_plugin_descriptor* open_library(const fs::path& file, Refusal& why, At&& at) {
   static const bool kChosen = (prefer_fast_blas_kernels(), true);
@@ -132,13 +132,14 @@ const graft_plugin_descriptor* open_library(const fs::path& file, Refusal& why, 
     } else {
       at(kAsking);
       doing = "graft_plugin()";
-      // A library that was accepted is never closed: items, exceptions and vtables may live to the end.
+      // An accepted library is never closed: items, exceptions and vtables may live until the end of the
+      // process.
       if (const graft_plugin_descriptor* d = entry(); is_good(d, file, why)) return d;
     }
   } catch (const std::exception& e) {
     return threw(doing, e.what());
   } catch (...) {
-    return threw(doing, "one that is no std::exception");
+    return threw(doing, "one that is not a std::exception");
   }
   ::dlclose(handle);
   return nullptr;
@@ -146,7 +147,7 @@ const graft_plugin_descriptor* open_library(const fs::path& file, Refusal& why, 
 
 /// The schema as the plugin gives it. Runs in the child.
 std::optional<PluginSchema> ask_for_schema(const graft_plugin_descriptor& d, Refusal& why) {
-  std::string text = "one that is no std::exception";
+  std::string text = "one that is not a std::exception";
   try {
     PluginSchema schema = d.schema();
     if (schema.name == d.name && schema.version == d.version) return schema;
@@ -173,7 +174,7 @@ void write_all_to(int fd, std::string_view text) {
   }
 }
 
-/// In the child: what it is at, a letter each; a line end; then JSON: a schema file, or a refusal.
+/// In the child: its steps, one letter each; a line end; then JSON: a schema file, or a refusal.
 void examine_here(const fs::path& file, int to) {
   const auto at = [&](char what) { write_all_to(to, {&what, 1}); };
   Refusal why{file, "", "", ""};
@@ -226,11 +227,11 @@ bool schema_is_sound(const PluginSchema& schema, const fs::path& file, Refusal& 
   if (file.stem() != schema.name)
     return refuse(why, fmt::format("the schema of {}", file.stem().string()),
                   fmt::format("one of '{}'", schema.name.substr(0, kMaxText)),
-                  "rebuild the plugin: it lies beside another's schema");
+                  "rebuild the plugin: the schema file beside it belongs to another plugin");
   const std::vector<SchemaMistake> mistakes = schema_mistakes(schema);
   if (mistakes.empty()) return true;
   const std::string more = mistakes.size() == 1 ? "" : fmt::format(" (and {} more)", mistakes.size() - 1);
-  return refuse(why, "a schema without mistakes", mistakes[0].what + more,
+  return refuse(why, "a schema without errors", mistakes[0].what + more,
                 mistakes[0].cure + ", and rebuild the plugin");
 }
 
@@ -258,7 +259,7 @@ std::optional<SchemaFile> Examination::finish(Refusal& why, std::chrono::millise
                               : at == kDescribing ? "in its schema"
                                                   : "when it is opened";
     refuse(why, "a shared object that loads",
-           fmt::format("{} {}", end.how.empty() ? "an end without an answer" : end.how, where),
+           fmt::format("{} {}", end.how.empty() ? "an exit without an answer" : end.how, where),
            "rebuild or install the plugin again, or remove it from the plugin folder");
     return {};
   }
@@ -282,7 +283,7 @@ const graft_plugin_descriptor* load_plugin(const fs::path& file, Refusal& why,
   why.path = file;
   const auto code = look_from_outside(file, why);
   if (!code) return nullptr;
-  // Where memory is short, a library may die of it: that, too, is better tried in a child.
+  // If memory is limited, a library may crash: that, too, is tried in a child first.
   if (examined_code.empty() || *code != examined_code || is_address_space_limited()) {
     const auto schema = Examination(file).finish(why);
     if (!schema || !schema_is_sound(schema->schema, file, why)) return nullptr;

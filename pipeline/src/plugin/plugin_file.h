@@ -22,14 +22,14 @@ struct GRAFT_API Refusal {
 /// How long a library may take to be opened and to describe itself.
 constexpr std::chrono::seconds kExaminationLimit{8};
 
-/// Looks at a plugin in a child process: what a library does when it is opened, a crash, an exception, a call
-/// of exit(), an endless loop, becomes a refusal. A file without the symbol graft_plugin is not even opened.
-/// Several may be under way at once. For use before threads are started.
+/// Examines a plugin in a child process: a crash, an exception, a call to exit() or an endless loop while the
+/// library is opened becomes a refusal. A file without the symbol graft_plugin is not even opened. Several
+/// may run at once. For use before threads are started.
 class GRAFT_API Examination {
  public:
   explicit Examination(std::filesystem::path file);
-  /// The schema as the plugin declares it, mistakes and all, and the digest of the code that declared it.
-  /// Nothing, and `why` filled in, when the plugin is refused.
+  /// The schema as the plugin declares it, with any errors, and the digest of the code that declared it.
+  /// Returns nothing and fills in `why` when the plugin is refused.
   std::optional<SchemaFile> finish(Refusal& why, std::chrono::milliseconds limit = kExaminationLimit);
 
  private:
@@ -39,13 +39,13 @@ class GRAFT_API Examination {
   std::optional<Child> child_;
 };
 
-/// API version and ABI tag, compared before anything else is believed.
+/// API version and ABI tag, compared before anything else is used.
 GRAFT_API bool passes_gate(std::uint32_t api_version, std::string_view abi_tag, Refusal& why);
 
-/// Refuses what is no shared object, or one that is cut short, without reading all of it.
+/// Refuses a file that is not a shared object, or is truncated, without reading all of it.
 GRAFT_API bool is_shared_object(const std::filesystem::path& file, Refusal& why);
 
-/// Refuses a schema that has mistakes or is of a plugin that is not in `file`.
+/// Refuses a schema that has errors, or that belongs to a plugin that is not in `file`.
 GRAFT_API bool schema_is_sound(const PluginSchema& schema, const std::filesystem::path& file, Refusal& why);
 
 /// Loads a plugin for use in this process; nullptr, and `why` filled in, when it is refused. It is examined

@@ -62,8 +62,8 @@ Registry::Registry(const std::vector<fs::path>& folders, Undescribed undescribed
       else if (!read_schema(file))
         undescribed.push_back(file);
     }
-    // Those of this folder come before those of the next. Several at once: one that hangs costs the time of
-    // all.
+    // Plugins of this folder come before those of the next. Several are examined at once: the limit for one
+    // that hangs then covers all of them.
     if (undescribed_are == Undescribed::Examined) examine(undescribed);
     undescribed.clear();
   }

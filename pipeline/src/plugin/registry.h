@@ -28,9 +28,9 @@ class GRAFT_API Registry {
   /// --plugin-dir arguments, then GRAFT_PLUGIN_PATH (separated by ':'), then the folders of the program.
   static std::vector<std::filesystem::path> search_path(const std::vector<std::string>& plugin_dirs);
 
-  /// Looks at every *.so in the folders; the first of a name wins, and remembers which it hides. What has a
-  /// schema file is not opened; what has none is examined in a child process, see Examination. Neither runs
-  /// code of a plugin in this process.
+  /// Looks at every *.so in the folders; the first of a name is used, with a list of those that it hides. A
+  /// plugin with a schema file is not opened; one without is examined in a child process, see Examination.
+  /// Neither runs code of a plugin in this process.
   enum class Undescribed { Examined, PassedOver };
   explicit Registry(const std::vector<std::filesystem::path>& folders,
                     Undescribed undescribed_are = Undescribed::Examined);
@@ -45,11 +45,10 @@ class GRAFT_API Registry {
   const std::vector<std::filesystem::path>& folders() const { return folders_; }
   /// The rejected file that would have been this plugin, if any.
   const Rejected* rejected_as(const std::string& name) const;
-  /// What somebody who uses the plugin should know: that it hides another, or takes the place of a file that
-  /// was refused. Empty: nothing.
+  /// A warning for users of the plugin: it hides another, or replaces a file that was refused. Empty: none.
   std::string warning_of(const std::string& name) const;
 
-  /// Loads the plugin; one that has changed since its schema was written is examined before. Throws Error
+  /// Loads the plugin; if it has changed since its schema was written, it is examined first. Throws Error
   /// naming path, wanted, got and cure.
   const graft_plugin_descriptor& open(const std::string& name) const;
 
@@ -58,7 +57,7 @@ class GRAFT_API Registry {
   bool read_schema(const std::filesystem::path& file);
   void examine(const std::vector<std::filesystem::path>& files);
   void take(const std::filesystem::path& file, SchemaFile schema);
-  /// Fills in what only all plugins together tell: the values of parameters that name a service.
+  /// Fills in what depends on all plugins: the values of parameters that name a service.
   void offer_services(std::vector<ParamSpec>& params) const;
 
   std::vector<std::filesystem::path> folders_;

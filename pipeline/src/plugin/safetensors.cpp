@@ -23,7 +23,7 @@ constexpr ElementType kElementTypes[] = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"
                                          {"I16", 2},  {"U16", 2}, {"F16", 2}, {"BF16", 2},    {"I32", 4},
                                          {"U32", 4},  {"F32", 4}, {"F64", 8}, {"I64", 8},     {"U64", 8}};
 
-/// As NumPy's; more is no tensor.
+/// NumPy's limit; more is not a tensor.
 constexpr std::size_t kMaxRank = 32;
 
 /// Builds the header while it is parsed: nothing but its own texts and numbers is ever held, however deep or
@@ -106,7 +106,7 @@ class HeaderHandler final : public nlohmann::json_sax<Json> {
   bool null() override { return refuse("null"); }
   bool binary(Json::binary_t&) override { return refuse("binary data"); }
   bool parse_error(std::size_t at, const std::string&, const Json::exception&) override {
-    throw Error(fmt::format("its header is no valid JSON at byte {}", at));
+    throw Error(fmt::format("its header is not valid JSON at byte {}", at));
   }
 
  private:

@@ -15,7 +15,7 @@ namespace {
 using Kind = ParamSpec::Kind;
 
 constexpr std::size_t kMaxName = 64;
-/// Deeper than any parameter that people would fill in.
+/// Deeper than any sensible parameter.
 constexpr int kMaxDepth = 16;
 
 bool is_digit(char c) {
@@ -31,7 +31,7 @@ bool is_identifier(std::string_view name) {
                      [](char c) { return is_letter(c) || is_digit(c) || c == '_'; });
 }
 
-/// MAJOR.MINOR.PATCH, with a pre-release or build behind it: semver.org.
+/// MAJOR.MINOR.PATCH, optionally with a pre-release or build: semver.org.
 bool is_version(std::string_view text) {
   std::size_t at = 0;
   for (int part = 0; part < 3; ++part) {
@@ -68,7 +68,7 @@ std::optional<std::vector<std::string>> placeholders(std::string_view text) {
   return names;
 }
 
-/// The extents of "u8[?,{crop},3]", behind its type; nothing for what is no shape.
+/// The extents of "u8[?,{crop},3]", after its type; nothing if it is not a shape.
 struct Shape {
   std::string type;
   std::vector<std::string> extents;
@@ -96,7 +96,7 @@ std::optional<Shape> parse_shape(const std::string& text) {
   return shape;
 }
 
-/// Goes through a schema and notes what is wrong.
+/// Checks a schema and collects its errors.
 class Checker {
  public:
   explicit Checker(const PluginSchema& schema) : schema_(schema) {}
@@ -110,14 +110,15 @@ class Checker {
     check_views();
     for (const std::string& service : schema_.needs)
       if (!is_identifier(service))
-        add(fmt::format("may_need('{}') names no service", service), "give the name of a service's plugin");
+        add(fmt::format("may_need('{}') does not name a service", service),
+            "give the name of a service's plugin");
     for (const KnownFault& fault : schema_.known_faults) {
       if (!is_version(fault.before))
-        add(fmt::format("known_fault: '{}' is no version", fault.before),
-            "give the first version without the fault, such as 2.1.0");
+        add(fmt::format("known_fault: '{}' is not a version", fault.before),
+            "give the first version without the error, such as 2.1.0");
       if (fault.text.empty() || !is_one_line(fault.text))
-        add(fmt::format("known_fault before {}: it does not say in one line what was wrong", fault.before),
-            "say it in a sentence");
+        add(fmt::format("known_fault before {}: the description of the error is not one line", fault.before),
+            "describe it in one sentence");
     }
     return std::move(mistakes_);
   }
@@ -133,12 +134,12 @@ class Checker {
 
   void check_identity() {
     if (!is_identifier(schema_.name))
-      add(fmt::format("'{}' is no name for a plugin", schema_.name.substr(0, kMaxName)),
+      add(fmt::format("'{}' is not a valid plugin name", schema_.name.substr(0, kMaxName)),
           fmt::format("use letters, digits and _, a letter first, at most {} of them: configs and file names "
                       "have it",
                       kMaxName));
     if (!is_version(schema_.version))
-      add(fmt::format("'{}' is no version", schema_.version.substr(0, kMaxName)),
+      add(fmt::format("'{}' is not a version", schema_.version.substr(0, kMaxName)),
           "give GRAFT_PLUGIN one of three numbers, such as \"1.0.0\": stored rows are named by it");
     if (schema_.summary.empty() || !is_one_line(schema_.summary))
       add(schema_.summary.empty() ? "the summary is empty" : "the summary is not one line of text",
@@ -147,7 +148,7 @@ class Checker {
       add("uses_libraries is not one line of text", "give names and versions, such as \"oneDNN 2.6\"");
   }
 
-  /// What a stage of each kind takes and gives is fixed by the functions that its class has.
+  /// The kind of a stage determines its ports, because its class has fixed functions.
   void check_kind() {
     const std::vector<PortSpec>& in = schema_.inputs;
     const std::vector<PortSpec>& out = schema_.outputs;
@@ -207,9 +208,9 @@ class Checker {
       if (of_list) {
         const ParamSpec* list = param(port.name.substr(1, port.name.size() - 2));
         if (list == nullptr || list->kind != Kind::List)
-          add(at + " stands for the values of a list parameter that there is not", "name a list parameter");
+          add(at + " stands for the values of a list parameter that does not exist", "name a list parameter");
       } else if (!is_identifier(port.name)) {
-        add(at + ": that is no name for a port", "use letters, digits and _, a letter first");
+        add(at + ": that is not a valid port name", "use letters, digits and _, a letter first");
       }
       if (port.text.empty() || !is_one_line(port.text))
         add(at + (port.text.empty() ? " has no sentence" : ": its sentence is not one line of text"),
@@ -222,7 +223,7 @@ class Checker {
     if (port.shape.empty() || port.shape == "?") return;
     const auto shape = parse_shape(port.shape);
     if (!shape) {
-      add(fmt::format("{}: '{}' is no shape", at, port.shape),
+      add(fmt::format("{}: '{}' is not a shape", at, port.shape),
           "write it as u8[?,{crop},3]: u8, f16, f32 or i64, then numbers, ? or parameters in braces");
       return;
     }
@@ -248,7 +249,7 @@ class Checker {
         add(outer.empty() ? "a parameter has no name" : fmt::format("a member of '{}' has no name", outer),
             "give it one: configs set it by its name");
       else if (!is_identifier(p.name))
-        add(at + ": that is no name for a parameter", "use letters, digits and _, a letter first");
+        add(at + ": that is not a valid parameter name", "use letters, digits and _, a letter first");
       if (!names.insert(p.name).second)
         add(at + " is declared twice", "rename one of them: a config could set neither alone");
       if (p.text.empty() || !is_one_line(p.text))
@@ -287,7 +288,7 @@ class Checker {
             "name a parameter beside it");
     for (const std::string& name : p.unless)
       if (!exists(name))
-        add(fmt::format("{} does not follow where '{}' is given, which is not declared beside it", at, name),
+        add(fmt::format("{} does not follow if '{}' is given, which is not declared beside it", at, name),
             "name a parameter beside it");
     if (!p.followed.empty() && !of_stage)
       add(at + " follows other stages, but is a member of an object", "make it a parameter of the stage");
@@ -299,7 +300,7 @@ class Checker {
     const bool listed = p.kind == Kind::List || p.kind == Kind::Map;
     const auto idle = [&](bool is_set, bool allowed, const char* what) {
       if (is_set && !allowed)
-        add(fmt::format("{} has {}, which says nothing of {}", at, what, type_of(p)),
+        add(fmt::format("{} has {}, which has no meaning for {}", at, what, type_of(p)),
             "drop it, or put it at the element");
     };
     idle(p.min || p.max, numeric, "a range");
@@ -320,19 +321,19 @@ class Checker {
     for (const std::string& word : p.choices)
       if (word.empty() || !is_one_line(word) || !words.insert(word).second)
         add(fmt::format("{}: the choice '{}' {}", at, word,
-                        words.count(word) != 0 ? "stands there twice" : "is no word"),
-            "give every choice a word of its own");
+                        words.count(word) != 0 ? "is listed twice" : "is not a word"),
+            "give every choice a different word");
     if (p.kind == Kind::Choice && p.choices.empty() && p.service.empty())
-      add(at + " is a choice among nothing", "list what may be chosen");
+      add(at + " is a choice without options", "list what may be chosen");
     if (!p.service.empty() && (p.kind != Kind::Choice || !is_identifier(p.service)))
-      add(fmt::format("{}: '{}' names no services", at, p.service),
+      add(fmt::format("{}: '{}' is not the name of a service", at, p.service),
           "make it with service(\"name\", \"default\")");
     if (listed && p.fields.size() != 1)
       return add(at + " needs one type of element", "make it with list(name, element) or map(name, element)");
     if ((p.kind == Kind::Object || p.kind == Kind::OneOf) && p.fields.empty())
       return add(at + " has no members", "list them, or drop the parameter");
     if (!listed && p.kind != Kind::Object && p.kind != Kind::OneOf && !p.fields.empty())
-      return add(fmt::format("{} has members, which says nothing of {}", at, type_of(p)),
+      return add(fmt::format("{} has members, which has no meaning for {}", at, type_of(p)),
                  "make it an object");
     if (depth >= kMaxDepth)
       return add(fmt::format("{} is nested more than {} deep", at, kMaxDepth), "flatten the parameters");
@@ -356,7 +357,7 @@ class Checker {
   void check_element(const ParamSpec& element, const std::string& at, const std::string& inner, int depth) {
     if (element.is_required ||
         (!element.default_value.is_null() && element.kind != Kind::Choice && element.kind != Kind::Flag))
-      add(at + ": an element has a default or is required, which says nothing of it",
+      add(at + ": an element has a default or is required, which has no meaning for it",
           "put it at the list or map itself");
     check_type(element, at + ", its elements", inner, depth);
   }
@@ -366,7 +367,7 @@ class Checker {
     for (const ParamSpec& a : p.fields) {
       const std::string here = fmt::format("{}, alternative '{}'", at, a.name);
       if (!is_identifier(a.name))
-        add(here + ": that is no name", "use letters, digits and _, a letter first");
+        add(here + ": that is not a valid name", "use letters, digits and _, a letter first");
       if (!names.insert(a.name).second) add(here + " is declared twice", "rename one of them");
       if (a.text.empty() || !is_one_line(a.text))
         add(here + " has no sentence of one line", "say with .doc(\"...\") what it does");
@@ -380,14 +381,14 @@ class Checker {
            std::any_of(p.fields.begin(), p.fields.end(), names_paths);
   }
 
-  /// A default must be what a config could say.
+  /// A default must be a value that a config could have.
   void check_default(const ParamSpec& p, const std::string& at) {
     if (!p.auto_feature.empty() || !p.auto_choice.empty()) {
       const auto known = [&](const std::string& w) {
         return std::find(p.choices.begin(), p.choices.end(), w) != p.choices.end();
       };
       if (p.kind != Kind::Choice || p.choices.empty() || !known(p.auto_choice))
-        return add(fmt::format("{}: auto becomes '{}', which is none of its choices", at, p.auto_choice),
+        return add(fmt::format("{}: auto becomes '{}', which is not one of its choices", at, p.auto_choice),
                    "name one of its choices");
       if (const auto why = fault_of(p, Value("auto")))
         return add(fmt::format("{}: {}", at, *why), "name a feature that graft knows, see graft/params.h");
@@ -425,12 +426,12 @@ class Checker {
     if (p == nullptr)
       return wrong("no such parameter is declared", "name the parameter that says how many views");
     if (views.choices.empty() && (p->kind != Kind::Integer || p->min.value_or(0) < 1))
-      wrong("that is no integer of at least 1",
+      wrong("that is not an integer of at least 1",
             "declare integer(...).range(1, ...), or say what each choice means");
     for (const auto& [choice, n] : views.choices) {
       if (p->kind == Kind::Choice &&
           std::find(p->choices.begin(), p->choices.end(), choice) == p->choices.end())
-        wrong(fmt::format("'{}' is none of its choices", choice), "name choices of the parameter");
+        wrong(fmt::format("'{}' is not one of its choices", choice), "name choices of the parameter");
       if (n < 1) wrong(fmt::format("'{}' makes no view", choice), "every item has at least one view");
     }
   }

@@ -13,12 +13,12 @@ struct SchemaFile {
   std::uint32_t api_version = 0;
   std::string abi_tag;
   PluginSchema schema;
-  /// ElfFile::code of the library that declared it: while that is what the file has, the library need not be
-  /// examined again. Empty: not known.
+  /// ElfFile::code of the library that declared it: if the file still has this digest, the library need not
+  /// be examined again. Empty: not known.
   std::string code = {};
 };
 
-/// More than any schema takes; a longer file is none.
+/// Larger than any schema; a longer file is refused.
 constexpr std::size_t kMaxSchemaBytes = 4 << 20;
 
 GRAFT_API std::string to_json(const SchemaFile& file);

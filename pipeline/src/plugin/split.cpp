@@ -24,10 +24,11 @@ std::vector<ParamSpec> SplitRule::parameters() {
   return {
       number("val_fraction", 0.2)
           .range(0, 0.9)
-          .doc("Share of train that becomes val, by a hash of the key, when the data name no val split."),
+          .doc("Fraction of train that becomes val, by a hash of the key, when the data name no val split."),
       number("test_fraction", 0.2)
           .range(0, 0.9)
-          .doc("Share of all entries that becomes test, by a hash of the key, when the data name no splits."),
+          .doc("Fraction of all entries that becomes test, by a hash of the key, when the data name no "
+               "splits."),
       text("group").optional().doc("Regular expression; entries in whose keys it finds the same text (its "
                                    "first parenthesis, or all of "
                                    "it) share a split, for example '^(patient[0-9]+)_'.")};
@@ -42,7 +43,7 @@ SplitRule::SplitRule(const Params& params, const std::vector<Split>& given)
   try {
     group_ = std::make_shared<const Group>(Group{std::regex(pattern)});
   } catch (const std::regex_error& e) {
-    throw Error("group: '" + pattern + "' is no regular expression (" + e.what() + ")");
+    throw Error("group: '" + pattern + "' is not a regular expression (" + e.what() + ")");
   }
 }
 

@@ -13,7 +13,7 @@ namespace graft {
 
 /// Decides the split of every entry of a source, by the parameters that all sources share. What the data say
 /// of the split (a folder, a column's value) holds; entries of which they say nothing are divided by a hash
-/// of their key. When they name no val split, a share of train becomes val. A group pattern keeps entries
+/// of their key. When they name no val split, a fraction of train becomes val. A group pattern keeps entries
 /// together that belong together: frames of one scene, photographs of one patient.
 class GRAFT_API SplitRule {
  public:
@@ -21,7 +21,7 @@ class GRAFT_API SplitRule {
   static std::vector<ParamSpec> parameters();
 
   /// `given`: the splits that the data themselves name; empty when they name none. Throws Error for a `group`
-  /// that is no regular expression.
+  /// that is not a regular expression.
   SplitRule(const Params& params, const std::vector<Split>& given);
 
   /// Split of an entry for which the data give none: stable when other entries come or go.

@@ -27,11 +27,11 @@ class Augmentation {
   /// as in a config, `"flip"` or `{"random_crop": {"padding": 4}}`.
   static ParamSpec parameter(Value::List when_left_out);
 
-  /// Reads `operations` of resolved parameters. Throws Error that leads to the value at fault:
+  /// Reads `operations` of resolved parameters. Throws Error that leads to the wrong value:
   /// "operations.1.rotate.degrees: expected ...".
   explicit Augmentation(const Params& params);
 
-  /// `view` tells several results of one key apart: the number of a view, or an epoch. Does not touch the
+  /// `view` distinguishes several results of one key: the number of a view, or an epoch. Does not touch the
   /// pixels of `image`; may hand them back. Throws Reject for an image that an operation cannot be applied
   /// to.
   Image apply(const Image& image, std::uint64_t seed, std::string_view key, std::uint32_t view) const;

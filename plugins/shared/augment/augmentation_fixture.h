@@ -13,7 +13,7 @@
 
 namespace graft::augment {
 
-/// `operations` is JSON: `["flip", {"rotate": {"degrees": 10}}]`. Throws Error with the first fault.
+/// `operations` is JSON: `["flip", {"rotate": {"degrees": 10}}]`. Throws Error with the first error.
 inline Augmentation make_augmentation(const std::string& operations) {
   std::vector<ParamFault> faults;
   const Params params(resolve({Augmentation::parameter({})},

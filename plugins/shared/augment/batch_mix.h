@@ -25,9 +25,9 @@ struct BatchMix {
 
 /// Mixup (Zhang et al. 2018, arXiv:1710.09412) and cutmix (Yun et al. 2019, arXiv:1905.04899) with the
 /// semantics of timm and torchvision: a weight drawn from Beta(alpha, alpha) for the whole batch; for cutmix
-/// a box of that share of the area around a uniform centre, cut off at the border, and the weight corrected
-/// to what is left. When both are on, each batch draws one of them with equal chances. Immutable; any number
-/// of threads.
+/// a box of that fraction of the area around a uniform centre, cut off at the border, and the weight
+/// corrected to what is left. When both are on, each batch draws one of them with equal chances. Immutable;
+/// any number of threads.
 class BatchMixer {
  public:
   /// The parameters `mixup` and `cutmix`: alpha, 0 for off.

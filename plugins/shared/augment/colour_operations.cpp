@@ -111,7 +111,7 @@ std::vector<OperationType> colour_operations() {
                    make<ColorJitter>});
   types.push_back({object("grey", {probability(0.1)}).doc("Colours taken away."), make<Grey>});
   types.push_back({object("blur", {integer("kernel").range(1, 1023).unit("px").optional().doc(
-                                       "Side of the kernel, odd; left out: three sigma to each side."),
+                                       "Side of the kernel, odd; default: three sigma to each side."),
                                    list("sigma", number("sigma").range(0.01, 100).unit("px"))
                                        .or_scalar()
                                        .items(1, 2)

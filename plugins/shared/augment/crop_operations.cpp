@@ -153,7 +153,7 @@ ParamSpec scale_parameter(double least_possible, double low, double high) {
   return list("scale", number("share").range(least_possible, 1))
       .items(2, 2)
       .default_list({low, high})
-      .doc("Least and largest share of the image's area.");
+      .doc("Smallest and largest fraction of the image's area.");
 }
 
 ParamSpec ratio_parameter(double low, double high, std::string meaning) {
@@ -181,7 +181,7 @@ std::vector<OperationType> crop_operations() {
        make<RandomResizedCrop>});
   types.push_back({object("random_crop",
                           {integer("size").range(1, 16384).unit("px").optional().doc(
-                               "Side of the result; left out: the image's own width and height."),
+                               "Side of the result; default: the image's own width and height."),
                            integer("padding", 0)
                                .range(0, 16384)
                                .unit("px")

@@ -23,7 +23,7 @@ struct OperationType {
   /// An object. Its name is the operation's; a member `p` is the probability that the operation is applied,
   /// which Augmentation sees to.
   ParamSpec spec;
-  /// `params`: resolved members of `spec`. Throws Error that begins with the name of the member at fault.
+  /// `params`: resolved members of `spec`. Throws Error that begins with the name of the wrong member.
   std::unique_ptr<Operation> (*make)(const Params& params);
 };
 

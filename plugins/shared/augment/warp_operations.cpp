@@ -131,7 +131,7 @@ std::vector<OperationType> warp_operations() {
             list("translate", number("share").range(0, 1))
                 .items(2, 2)
                 .default_list({0.0, 0.0})
-                .doc("Largest shift to either side: share of the width, share of the height."),
+                .doc("Largest shift to either side: fraction of the width, fraction of the height."),
             list("scale", number("factor").range(0.01, 100))
                 .items(2, 2)
                 .default_list({1.0, 1.0})

@@ -66,7 +66,7 @@ class TableExamples final : public Examples {
 /// A matrix, row-major, which must outlive this.
 class MatrixExamples final : public Examples {
  public:
-  /// One label a row.
+  /// One label per row.
   MatrixExamples(std::span<const float> values, std::size_t dim, std::span<const std::int32_t> labels);
   /// Other features of the same rows.
   MatrixExamples(std::span<const float> values, std::size_t dim, const Examples& labels);

@@ -6,9 +6,9 @@
 
 namespace graft::dense {
 
-/// What a network minimises, on rows of logits z and targets t. A target is the share of a class: one 1 and
-/// zeros elsewhere for a row with one label, several ones for several, anything between for mixed rows. With
-/// label smoothing e and class weights w:
+/// What a network minimises, on rows of logits z and targets t. A target is the fraction of a class: one 1
+/// and zeros elsewhere for a row with one label, several ones for several, anything between for mixed rows.
+/// With label smoothing e and class weights w:
 ///
 ///     Softmax: t' = (1 - e) t + e / K;  -sum_c w_c t'_c log softmax(z)_c
 ///     Sigmoid: t' = (1 - e) t + e / 2;  -sum_c w_c t'_c log s(z_c) + v_c (1 - t'_c) log(1 - s(z_c))

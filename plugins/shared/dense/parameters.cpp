@@ -18,18 +18,17 @@ std::vector<ParamSpec> training_parameters() {
       number("learning_rate")
           .optional()
           .range(1e-8, 100)
-          .doc("The highest of the schedule; left out: 0.01 for sgd, 0.001 for adam and adamw."),
+          .doc("Peak learning rate; default: 0.01 for sgd, 0.001 for adam and adamw."),
       number("momentum", 0.9).range(0, 0.9999).doc("Of sgd; the others have none."),
       list("weight_decay", number("weight_decay").range(0, 10))
           .or_scalar()
           .optional()
           .items(1, 20)
           .doc("On weights, not on biases: in the gradient of sgd and adam, decoupled from it in adamw. Of "
-               "several, the one that does best on val is taken (then the smallest). Left out: 0.0005 for "
-               "sgd, "
-               "0.0001 for adam, 0.01 for adamw."),
+               "several, the one that does best on val is taken (then the smallest). Default: 0.0005 for "
+               "sgd, 0.0001 for adam, 0.01 for adamw."),
       choice("schedule", Schedule::names(), "cosine")
-          .doc("Of the learning rate, behind the warm-up: constant, half a cosine down to zero, or steps "
+          .doc("Of the learning rate, after the warm-up: constant, half a cosine down to zero, or steps "
                "down."),
       number("warmup_epochs", 1)
           .at_least(0)
@@ -38,32 +37,28 @@ std::vector<ParamSpec> training_parameters() {
       list("drops", number("share").range(0, 1))
           .items(1, 100)
           .default_list({0.3, 0.6, 0.9})
-          .doc("Schedule step: shares of the training after which the learning rate drops."),
-      number("drop_factor", 0.1)
-          .range(0, 1)
-          .doc("Schedule step: what is left of the learning rate at a drop."),
+          .doc("Schedule step: fractions of the training after which the learning rate drops."),
+      number("drop_factor", 0.1).range(0, 1).doc("Schedule step: factor of the learning rate at a drop."),
       number("dropout", 0)
           .range(0, 0.95)
-          .doc("Share of the outputs of every hidden layer that are zeroed in training."),
-      number("input_dropout", 0).range(0, 0.95).doc("Share of the features that are zeroed in training."),
+          .doc("Fraction of the outputs of every hidden layer that are zeroed in training."),
+      number("input_dropout", 0).range(0, 0.95).doc("Fraction of the features that are zeroed in training."),
       number("label_smoothing", 0)
           .range(0, 0.9)
-          .doc("Share of the target probability that is spread over all classes; with several labels a row, "
-               "over "
-               "yes and no."),
+          .doc("Fraction of the target probability that is spread over all classes; with several labels per "
+               "row, over yes and no."),
       number("mixup", 0)
           .range(0, 100)
           .doc("Alpha of mixup: scaled feature vectors of a batch are added in pairs, with weights from "
                "Beta(alpha, alpha), and so are their labels; 0: off. With scale l2 the sum is scaled again."),
       choice("monitor", {"accuracy", "log_loss"}, "accuracy")
-          .doc("What tells on val which epoch is the best, and when to stop: accuracy (of equals the lower "
-               "log "
-               "loss) or log loss. With several labels a row it is always the log loss."),
+          .doc("What decides on val which epoch is the best, and when to stop: accuracy (ties go to the "
+               "lower log loss) or log loss. With several labels per row it is always the log loss."),
       integer("patience", 10)
           .range(0, 100000)
           .unit("epochs")
-          .doc("Stop after so many epochs without an improvement on val; 0: never."),
-      number("min_delta", 0).range(0, 1).doc("Only what is better by more than this is an improvement.")};
+          .doc("Stop after this many epochs without an improvement on val; 0: never."),
+      number("min_delta", 0).range(0, 1).doc("Only an improvement larger than this counts.")};
 }
 
 TrainingOptions training_options(const Params& params, std::uint64_t seed) {

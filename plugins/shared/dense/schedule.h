@@ -15,8 +15,8 @@ struct Schedule {
   double epochs = 50;        ///< The whole training.
   double warmup_epochs = 0;  ///< At most `epochs`.
   std::vector<double> drops = {0.3, 0.6,
-                               0.9};  ///< Step: shares of the training after which the rate drops ...
-  double drop_factor = 0.1;           ///< ... to this share of what it was.
+                               0.9};  ///< Step: fractions of the training after which the rate drops ...
+  double drop_factor = 0.1;           ///< ... to this fraction of its value.
 
   /// Before a step that starts at `now` and takes `step` epochs. Warm-up: (now + step) / (warmup + step),
   /// linear; then cosine: (1 + cos(pi share)) / 2 of the share of the time after the warm-up that has passed

@@ -121,7 +121,7 @@ void Trainer::gather(const Batch& batch, Part& part) const {
   }
 }
 
-/// Zeroes a share of a layer's inputs and scales the others.
+/// Zeroes a fraction of a layer's inputs and scales the others.
 void Trainer::drop(std::size_t layer, std::int64_t number, Part& part) const {
   const double kept = keep(layer);
   if (kept == 1) return;

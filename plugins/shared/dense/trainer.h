@@ -25,7 +25,7 @@ struct Batch {
 struct TrainerOptions {
   Loss loss = {};
   OptimizerOptions optimizer = {};
-  /// For every layer the share of its inputs that is zeroed; the rest is scaled by 1 / (1 - share)
+  /// For every layer the fraction of its inputs that is zeroed; the rest is scaled by 1 / (1 - fraction)
   /// (Srivastava et al. 2014). Empty: none.
   std::vector<double> dropout = {};
   bool unit_length = false;  ///< Mixed rows are scaled to length 1 again.

@@ -17,7 +17,7 @@
 
 namespace graft::dense {
 
-/// What training and early stopping go by. Accuracy: of equals the lower log loss.
+/// What training and early stopping go by. Accuracy: ties go to the lower log loss.
 enum class Monitor { Accuracy, LogLoss };
 
 struct TrainingOptions {

@@ -17,7 +17,7 @@ namespace graft {
 /// together). Immutable; any thread.
 class Embedding {
  public:
-  /// `directions` holds the columns of A one a row: row-major dims x mean.size().
+  /// `directions` holds the columns of A, one per row: row-major dims x mean.size().
   static Embedding affine(std::string kind, std::vector<float> mean, std::vector<float> directions);
   /// y[j] = x[columns[j]] of `inputs` features.
   static Embedding choice(std::string kind, std::size_t inputs, std::vector<std::int32_t> columns);
@@ -31,7 +31,7 @@ class Embedding {
   /// `in` is row-major count x inputs(), `out` count x dims(); they do not overlap.
   void apply(std::size_t count, const float* in, float* out) const;
 
-  /// What share of the whole each output holds: of the variance (pca, select by variance), of the ratio of
+  /// What fraction of the whole each output holds: of the variance (pca, select by variance), of the ratio of
   /// between-class to within-class variance (lda, select by fisher). Empty for a learnt metric.
   const std::vector<double>& shares() const { return shares_; }
   /// The sum of shares(): for pca the retained energy.
@@ -39,7 +39,7 @@ class Embedding {
   /// Only the first `dims` outputs; all of them when there are fewer.
   Embedding truncated(std::size_t dims) const;
 
-  /// Kind, dims, what is retained, and what the fit had to tell: for LearnerResult::summary.
+  /// Kind, dims, what is retained, and facts about the fit: for LearnerResult::summary.
   Value summary() const;
   void set_shares(std::vector<double> shares) { shares_ = std::move(shares); }
   /// Adds to summary().

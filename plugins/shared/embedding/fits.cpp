@@ -19,7 +19,7 @@ constexpr double kWhiteningFloor = 1e-5;  // of the largest eigenvalue
 constexpr double kWithinFloor = 1e-10;    // of a column's variance
 constexpr double kRatioFloor = 1e-12;     // of the largest ratio: what is below is rounding
 
-/// Directions one a row (of length 1, unless said otherwise), with what each weighs, by falling weight.
+/// Directions, one per row (of length 1, unless said otherwise), with what each weighs, by falling weight.
 struct Directions {
   std::vector<double> vectors;
   std::vector<double> weights;
@@ -102,7 +102,7 @@ Directions by_gram(const linalg::FeatureRows& rows, const Means& means, Parallel
   return out;
 }
 
-/// The order of columns by falling score; of equals the lower one first.
+/// The order of columns by falling score; ties: the lower one first.
 std::vector<std::int32_t> by_falling(const std::vector<double>& scores) {
   std::vector<std::int32_t> order(scores.size());
   std::iota(order.begin(), order.end(), 0);

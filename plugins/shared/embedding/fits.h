@@ -17,7 +17,7 @@ using Warn = std::function<void(const std::string&)>;
 
 struct PcaOptions {
   std::optional<std::size_t> dims = {};  ///< Left out: all directions that carry variance.
-  std::optional<double> energy = {};     ///< The fewest directions that keep this share of the variance.
+  std::optional<double> energy = {};     ///< The fewest directions that keep this fraction of the variance.
   bool whiten = false;                   ///< Every output gets variance 1.
 };
 

@@ -16,7 +16,7 @@ struct Means {
   std::vector<double> class_rows;  ///< Rows of each class.
 
   std::size_t shown_classes() const;
-  /// sqrt(n_c / n) (mean_c - mean), one class a row, for the classes that have rows. The Gram matrix B'B of
+  /// sqrt(n_c / n) (mean_c - mean), one class per row, for the classes that have rows. The Gram matrix B'B of
   /// it is the covariance between classes.
   std::vector<double> between() const;
   /// What rounding may leave of the variance of a constant column (the bound is scikit-learn's).

@@ -37,17 +37,18 @@ std::vector<ParamSpec> learnt(std::vector<ParamSpec> own) {
 ParamSpec EmbeddingParameter::spec() {
   return one_of(
              "embedding",
-             {object("pca", {dims("Directions to keep; left out: all that carry variance."),
+             {object("pca", {dims("Directions to keep; default: all that carry variance."),
                              number("energy").range(1e-6, 1).optional().doc(
-                                 "Keep the fewest directions that hold this share of the variance."),
+                                 "Keep the fewest directions that hold this fraction of the variance."),
                              flag("whiten", false).doc("Give every output variance 1.")})
                   .doc("Principal components, mean taken away."),
-              object("lda",
-                     {dims("Directions to keep; left out: classes - 1, the most there are."),
-                      number("shrinkage", 0.1)
-                          .range(0, 1)
-                          .doc("Share of a sphere in the covariance within classes; 0 needs more rows than "
-                               "features.")})
+              object(
+                  "lda",
+                  {dims("Directions to keep; default: classes - 1, the maximum."),
+                   number("shrinkage", 0.1)
+                       .range(0, 1)
+                       .doc("Fraction of a sphere in the covariance within classes; 0 needs more rows than "
+                            "features.")})
                   .doc("Linear discriminant analysis: directions that tell the classes apart."),
               object("nca", learnt({number("penalty", 0.001)
                                         .range(0, 1e6)

@@ -33,9 +33,9 @@ void read_masks(const ByteReader& in, std::uint32_t header, BmpInfo& info) {
   for (std::size_t i = 0; i < 3; ++i) info.masks[i] = need(in.u32(54 + 4 * i));
   if (header >= kWithAlphaMask && info.bits == 32) info.masks[3] = need(in.u32(66));
   for (const std::uint32_t mask : info.masks) {
-    // All bits of a mask are neighbours.
+    // All bits of a mask are adjacent.
     const std::uint32_t low = mask >> std::countr_zero(mask | 0x80000000u);
-    if ((low & (low + 1)) != 0 && mask != 0xffffffffu) unsupported("whose masks of colours have gaps");
+    if ((low & (low + 1)) != 0 && mask != 0xffffffffu) unsupported("whose colour masks have gaps");
   }
 }
 
@@ -58,7 +58,7 @@ void read_info(const ByteReader& in, std::uint32_t header, BmpInfo& info) {
     case 3:
       if (header == kOs2V2) unsupported("with OS/2's Huffman coding");
       if (info.bits != 16 && info.bits != 24 && info.bits != 32)
-        unsupported("with masks of colours for " + std::to_string(info.bits) + " bits a pixel");
+        unsupported("with colour masks for " + std::to_string(info.bits) + " bits per pixel");
       read_masks(in, header, info);
       if (header == kInfo) info.palette += 12;
       break;
@@ -171,7 +171,7 @@ class RunLengths {
 
  private:
   std::uint32_t byte() {
-    // Files without the mark of the end are common, and so whole when all rows are there.
+    // Files without an end mark are common; they are complete if all rows are there.
     const auto v = in_.u8(at_);
     if (!v) reject_truncated(kFormat, "its coded pixels end in row " + std::to_string(y_));
     ++at_;
@@ -241,7 +241,7 @@ BmpInfo bmp_info(const ByteReader& in) {
   }
   if (info.bits != 1 && info.bits != 4 && info.bits != 8 && info.bits != 16 && info.bits != 24 &&
       info.bits != 32)
-    unsupported("of " + std::to_string(info.bits) + " bits a pixel");
+    unsupported("of " + std::to_string(info.bits) + " bits per pixel");
   if (info.bits <= 8) {
     if (info.colours > 256)
       reject_corrupt(kFormat, "its palette has " + std::to_string(info.colours) + " colours");
@@ -255,7 +255,8 @@ BmpInfo bmp_info(const ByteReader& in) {
   usual_masks(info);
   if (info.coding != BmpInfo::Coding::Plain) {
     if (info.bits != (info.coding == BmpInfo::Coding::Rle8 ? 8u : 4u))
-      reject_corrupt(kFormat, "its run-length coding is not that of " + std::to_string(info.bits) + " bits");
+      reject_corrupt(kFormat,
+                     "its run-length coding does not fit " + std::to_string(info.bits) + " bits per pixel");
     return info;
   }
   if (info.width < 1) return info;

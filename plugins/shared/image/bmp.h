@@ -10,7 +10,7 @@
 
 namespace graft::image {
 
-/// What stands before the pixels of a BMP file, of every header from OS/2 1.x to Windows V5.
+/// The headers of a BMP file, from OS/2 1.x to Windows V5.
 struct BmpInfo {
   enum class Coding { Plain, Rle8, Rle4 };
 

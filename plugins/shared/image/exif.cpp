@@ -17,7 +17,7 @@ int valid(std::int64_t orientation) {
   return orientation >= 1 && orientation <= 8 ? static_cast<int>(orientation) : 1;
 }
 
-// The first integer of the entry at `at`; nothing for other types. Negative numbers are no orientations, so
+// The first integer of the entry at `at`; nothing for other types. Negative numbers are not orientations, so
 // the signed types are read like the unsigned ones.
 std::optional<std::uint32_t> integer(const ByteReader& tiff, std::uint64_t at) {
   enum Type : std::uint32_t { Byte = 1, Short = 3, Long = 4, SByte = 6, SShort = 8, SLong = 9, Ifd = 13 };

@@ -66,7 +66,7 @@ ParamSpec network_parameter() {
           "list), or a file with its weights, written with a '/' or a '.'. Null: none.");
 }
 
-// Nothing for a TorchScript archive, which does not tell.
+// Nothing for a TorchScript archive, which does not contain it.
 std::optional<nn::Preprocessing> preprocessing_of(const std::string& network) {
   if (!network_parameter().is_path(network)) return nn::make_architecture(network).preprocessing;
   if (nn::look_into_torchscript(network)) return {};

@@ -27,8 +27,8 @@ class Fit {
   static std::vector<ParamSpec> parameters();
   static std::vector<std::pair<std::string, std::uint32_t>> views_of_crops();
 
-  /// Looks up what `network` stands for, and warns where its file does not tell. Throws Error for a network
-  /// that is not known, a file that is none, and parameters that contradict each other.
+  /// Looks up what `network` stands for, and warns if its file does not contain it. Throws Error for a
+  /// network that is not known, a file that is not one, and parameters that contradict each other.
   explicit Fit(const StageContext& context);
 
   /// Crops made of every image.

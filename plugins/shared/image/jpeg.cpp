@@ -293,7 +293,7 @@ Image JpegFile::decode(Rect wanted, int eighths) {
   d.info.scale_denom = DCTSIZE;
   std::vector<std::uint8_t> line(std::size_t{4} * d.info.image_width);
   const Image out = Image::allocate(stored.width, stored.height);
-  d.failure.extraneous = false;  // bytes between the segments of the header are of no account
+  d.failure.extraneous = false;  // bytes between the segments of the header do not count
   if (!read_pixels(d, line.data(), stored, out, impl_->fast)) reject(d.failure, impl_->max_pixels);
   if (d.failure.extraneous) check_scans(impl_->bytes);
   return upright(out, impl_->turn);

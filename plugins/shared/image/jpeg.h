@@ -9,7 +9,7 @@ namespace graft::image {
 
 struct JpegOptions {
   std::int64_t max_pixels = 64'000'000;  ///< Checked before memory is allocated for pixels or coefficients.
-  bool exif = true;                      ///< Turn the image upright as its EXIF orientation says.
+  bool exif = true;                      ///< Turn the image upright by its EXIF orientation.
   /// Fewer pixels where the image is to shrink, a rougher DCT, plain chroma upsampling; and what lies below
   /// the wanted pixels is not decoded, only its end mark looked for.
   bool fast = false;

@@ -1,4 +1,4 @@
-// What of a JPEG file is damage: files that lack data are rejected, files that are only odd are read.
+// What counts as damage in a JPEG file: files that lack data are rejected, unusual files are read.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -40,7 +40,7 @@ Image picture(Random& random, int width, int height) {
   return out;
 }
 
-// The pixels that libjpeg gives when its warnings are passed over, as Pillow does; nothing where it fails.
+// libjpeg's pixels when its warnings are ignored, as by Pillow; nothing if it fails.
 struct Lenient {
   std::optional<Image> image;
   long warnings = 0;
@@ -195,7 +195,7 @@ TEST(JpegDamage, AScanOfNoComponentsEnds) {
 }
 
 TEST(JpegDamage, TheMarkerTemHasNoLength) {
-  // Read as a segment of four bytes it would hide the end of the image.
+  // Read as a segment of four bytes, it would hide the end of the image.
   const std::string behind = "\xff\1\0\4\xff\xd9"s + kEmptyScan;
   Random random(44);
   for (const auto& [name, kind] : kKinds) {
@@ -207,7 +207,7 @@ TEST(JpegDamage, TheMarkerTemHasNoLength) {
   }
 }
 
-// What is done to a file, and whether it shows: cuts and gaps always do.
+// How a file is damaged, and whether that is detected: cuts and gaps always are.
 enum class Damage { Cut, Gap, Junk, LostInterval, Bits };
 
 std::string damaged(Random& random, const std::string& whole, Damage damage) {
@@ -271,7 +271,7 @@ TEST(JpegDamage, WhatIsAcceptedIsWhatPillowReadsAndWhatIsRejectedMissesSome) {
             << " accepted although libjpeg skipped bytes of them and they are harmed\n";
   EXPECT_GE(rejected, 1000);
   EXPECT_GE(left_over, 50);
-  // No decoder can tell all: what is left of a harmed scan may end like a whole one.
+  // No decoder detects all damage: a damaged scan may end like a complete one.
   EXPECT_LE(missed, left_over / 2);
 }
 

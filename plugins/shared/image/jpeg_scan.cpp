@@ -215,7 +215,7 @@ class Walker {
     }
     Bits bits(data_.data(), data_.size());
     for (std::uint64_t i = 0; i < units; ++i)
-      if (!unit(bits, parts)) return at;  // libjpeg has its own eyes for this
+      if (!unit(bits, parts)) return at;  // libjpeg reports this itself
     check_rest(bits, parts, across);
     return at;
   }

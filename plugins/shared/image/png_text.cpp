@@ -11,7 +11,7 @@
 namespace graft::image {
 namespace {
 
-// Pillow's limit of a compressed text, which is a way to fill memory from a short file.
+// Pillow's limit for a compressed text; without it, a short file could fill memory.
 constexpr std::size_t kMaxText = 1 << 20;
 
 std::optional<std::string> inflated(std::string_view data, std::uint64_t& budget) {
@@ -30,7 +30,7 @@ std::optional<std::string> inflated(std::string_view data, std::uint64_t& budget
   return out;
 }
 
-// Takes what is left of the first zero byte off `text`; nothing where there is none.
+// Removes and returns the part of `text` before the first zero byte; nothing if there is none.
 std::optional<std::string_view> take_word(std::string_view& text) {
   const std::size_t end = text.find('\0');
   if (end == std::string_view::npos) return {};

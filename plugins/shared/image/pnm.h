@@ -12,7 +12,7 @@ namespace graft::image {
 /// The header of a PNM file: P1 to P6.
 struct PnmInfo {
   std::int64_t width = 0, height = 0;
-  bool bits = false;          ///< P1, P4: one bit a pixel, 1 is black.
+  bool bits = false;          ///< P1, P4: one bit per pixel, 1 is black.
   bool text = false;          ///< P1, P2, P3: the samples are numbers in text.
   int channels = 1;           ///< 3 for P3 and P6.
   std::uint32_t largest = 1;  ///< The sample that is white, 1 to 65535.

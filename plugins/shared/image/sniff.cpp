@@ -66,7 +66,7 @@ Header webp(const ByteReader& in) {
     constexpr std::uint32_t kHasExif = 0x08;
     if (*in.u8(20) & kHasExif) header.orientation = webp_orientation(in);
   } else {
-    reject_corrupt(kFormat, "its first chunk is none of VP8, VP8L, VP8X");
+    reject_corrupt(kFormat, "its first chunk is not VP8, VP8L or VP8X");
   }
   return header;
 }
@@ -79,7 +79,7 @@ Header sized(Format format, const Info& info) {
   return header;
 }
 
-// What a file is that is no image to be read here.
+// The format of a file that is not a readable image.
 std::string other_image(const ByteReader& in) {
   if (in.starts_with("GIF87a") || in.starts_with("GIF89a")) return "a GIF image";
   if (in.starts_with("ftypavi", 4)) return "an AVIF image";

@@ -20,7 +20,7 @@ struct Header {
   int orientation = 1;  ///< EXIF orientation, 1 to 8. JPEG: found by decode_jpeg, not here.
 };
 
-/// Reads the header and checks that the file is whole as far as its own lengths tell: PNG chunks and their
+/// Reads the header and checks that the file is whole as far as its own lengths show: PNG chunks and their
 /// checksums, the RIFF size, BMP rows, TIFF strips and tiles, samples of binary PNM files. JPEG is not
 /// walked: width and height stay 0.
 ///

@@ -29,7 +29,7 @@ enum Tag : std::uint32_t {
 constexpr std::uint32_t kMaxSamples = 8, kOldJpeg = 6;
 
 [[noreturn]] void truncated() {
-  reject_truncated(Format::Tiff, "its directory or pixels lie behind its end");
+  reject_truncated(Format::Tiff, "its directory or pixels lie beyond its end");
 }
 
 // One entry of a directory: an array of 16- or 32-bit numbers.
@@ -109,13 +109,13 @@ class Pages {
     const auto offsets = page.find(offsets_tag), counts = page.find(counts_tag);
     if (!offsets || !counts) return;
     const std::uint32_t n = std::min(offsets->count(), counts->count());
-    // From the last one on: where the file was cut, that is missing.
+    // From the last one on: if the file was truncated, the last is missing.
     for (std::uint32_t i = n; i-- > 0;) {
       if (!in_.has((*offsets)[i], (*counts)[i])) truncated();
       look_at(1);
     }
   }
-  // Each entry and piece takes some bytes of the file, unless pages share them to take time instead.
+  // Each entry and piece takes some bytes of the file, unless pages share them to cost time.
   void look_at(std::uint64_t n) {
     if (n > left_) reject_corrupt(Format::Tiff, "its pages overlap");
     left_ -= n;
@@ -153,7 +153,7 @@ void check_samples(const Directory& page) {
     default:
       unsupported("samples of an unusual type", "save it with unsigned ones of 8 bits");
   }
-  if (bits < 1 || bits > 16) unsupported(std::to_string(bits) + " bits a sample");
+  if (bits < 1 || bits > 16) unsupported(std::to_string(bits) + " bits per sample");
   // Old-style JPEG is always YCbCr; files that say nothing of their samples are taken as Pillow does.
   const std::uint32_t meaning =
       compression == kOldJpeg ? std::uint32_t{YCbCr} : page.number(kPhotometric, WhiteIsZero);
@@ -166,7 +166,7 @@ void check_samples(const Directory& page) {
       colours = 3;
       break;
     case Palette:
-      if (bits > 8) unsupported(std::to_string(bits) + " bits a sample and a palette");
+      if (bits > 8) unsupported(std::to_string(bits) + " bits per sample and a palette");
       break;
     case Cmyk:
       colours = 4;
@@ -174,7 +174,7 @@ void check_samples(const Directory& page) {
       break;
     case YCbCr:
       colours = 3;
-      if (bits != 8) unsupported(std::to_string(bits) + " bits a sample and YCbCr colours");
+      if (bits != 8) unsupported(std::to_string(bits) + " bits per sample and YCbCr colours");
       break;
     case 8:
     case 9:
@@ -185,7 +185,7 @@ void check_samples(const Directory& page) {
   }
   const bool old_jpeg_says_nothing = compression == kOldJpeg && !page.find(kSamples);
   if ((samples < colours && !old_jpeg_says_nothing) || samples > kMaxSamples)
-    unsupported(std::to_string(samples) + " samples a pixel and photometric interpretation " +
+    unsupported(std::to_string(samples) + " samples per pixel and photometric interpretation " +
                     std::to_string(meaning),
                 "save it as RGB");
 }

@@ -96,7 +96,7 @@ void add_gram_lower(MatrixRef<const double> a, MatrixRef<double> c) {
               as_int(a.stride), 1.0, c.data, as_int(c.stride));
 }
 
-// Row-major lower is column-major upper, which is what LAPACK is told; rows of right-hand sides are its
+// Row-major lower is column-major upper, as LAPACK gets it; rows of right-hand sides are its
 // columns.
 bool cholesky(MatrixRef<double> a) {
   const OneThread one_thread;

@@ -55,7 +55,7 @@ bool cholesky(MatrixRef<double> a);
 /// Solves L L^T x = b for every row of `rows` in place. `l` comes from `cholesky`.
 void cholesky_solve(MatrixRef<const double> l, MatrixRef<double> rows);
 
-/// Replaces a symmetric matrix, of which the lower triangle is read, by its eigenvectors, one a row and of
+/// Replaces a symmetric matrix, of which the lower triangle is read, by its eigenvectors, one per row and of
 /// length 1, and gives its eigenvalues, ascending. The sign of a vector is LAPACK's (divide and conquer,
 /// Cuppen 1981). Throws Error when it does not converge: elements that are not finite.
 void symmetric_eigen(MatrixRef<double> a, std::span<double> values);

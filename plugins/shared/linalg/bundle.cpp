@@ -134,7 +134,7 @@ const RowSet& only_table(const std::vector<const RowSet*>& tables, std::size_t d
   }
   if (tables[0]->dim() != dim) {
     throw Error(
-        fmt::format("the table has {} features a row: expected {}, as in training; make it with the same "
+        fmt::format("the table has {} features per row: expected {}, as in training; make it with the same "
                     "backbone and tap",
                     tables[0]->dim(), dim));
   }

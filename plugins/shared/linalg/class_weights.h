@@ -29,7 +29,7 @@ class ClassWeights {
   /// `fitted`: classes, ascending. Balanced, as scikit-learn has it, for n rows of which n_c are of class c:
   /// n / (classes n_c); where every class is a question of its own (`one_vs_rest`), n / (2 n_c), and
   /// n / (2 (n - n_c)) for the rest. By class: as given, 1 for a class that is not named; the rest has 1.
-  /// Throws Error for a name that is no class.
+  /// Throws Error for a name that is not a class.
   Values values(const std::vector<std::string>& classes, std::span<const std::int32_t> fitted,
                 const FeatureRows& rows, bool one_vs_rest) const;
 

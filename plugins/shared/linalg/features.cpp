@@ -148,7 +148,7 @@ FeatureRows::FeatureRows(const RowSet& set, std::size_t classes, std::size_t cac
     if (several == Labels::Several) label_ends_.push_back(labels_.size());
     positions_.push_back(r);
   }
-  // The features are looked at once here in any case: a fault must show before the work, not in the middle.
+  // The features are looked at once here in any case: an error must show before the work, not in the middle.
   const bool cache = rows() <= cache_bytes / (sizeof(float) * std::max<std::size_t>(dim_, 1));
   std::vector<float> values(cache ? rows() * dim_ : 0);
   parallel.for_each(blocks(), [&](std::size_t b) {
@@ -222,7 +222,7 @@ RowScaler FeatureRows::standard_scaler(Parallel& parallel) const {
   const double n = std::max(all.count, 1.0);
   for (std::size_t d = 0; d < dim_; ++d) {
     const double variance = all.spread[d] / n;
-    // What rounding leaves of a constant column is no variance (the bound is scikit-learn's).
+    // The rounding error of a constant column is not variance (the bound is scikit-learn's).
     const double e = n * std::numeric_limits<double>::epsilon();
     const bool constant = variance <= e * variance + e * e * all.mean[d] * all.mean[d];
     mean[d] = static_cast<float>(all.mean[d]);

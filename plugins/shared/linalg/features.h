@@ -113,7 +113,7 @@ class FeatureRows {
   std::size_t dim_;
   std::size_t block_rows_;
   std::vector<std::int32_t> labels_;
-  std::vector<std::size_t> label_ends_;  ///< Where a row's labels end in labels_; empty: one a row.
+  std::vector<std::size_t> label_ends_;  ///< Where a row's labels end in labels_; empty: one per row.
   std::vector<std::size_t> positions_;
   std::vector<float> values_;
   RowScaler scaler_;

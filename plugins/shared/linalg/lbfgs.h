@@ -15,7 +15,7 @@ struct LbfgsOptions {
   int max_iterations = 1000;
   /// Converged when the largest absolute element of the gradient is at most this ...
   double gradient_tolerance = 1e-8;
-  /// ... or when the objective is within this share of its minimum for certain: |g|^2 / 2 <= gap_tolerance
+  /// ... or when the objective is within this fraction of its minimum for certain: |g|^2 / 2 <= gap_tolerance
   /// |f|. Holds for objectives that curve at least as much as |x|^2 / 2, as a penalty makes them; 0: not
   /// used.
   double gap_tolerance = 0;

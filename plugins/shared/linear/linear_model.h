@@ -32,7 +32,7 @@ struct LinearModel {
   void scores(const float* rows, std::size_t count, float* out) const;
 };
 
-/// How well a model does on rows, at least one.
+/// The scores of a model on rows, at least one.
 Fit measure(const LinearModel& model, const linalg::FeatureRows& rows, Parallel& parallel);
 
 /// A LinearModel as a predictor of one table.

@@ -17,7 +17,7 @@ enum class Loss {
   OneVsRest,    ///< A yes or no for every class against all others; scaled to sum to 1.
   Independent,  ///< The same for rows with several labels: probabilities of their own, as they are.
 };
-/// Logits that so many fitted classes need: one tells two classes apart.
+/// Logits that so many fitted classes need: one distinguishes two classes.
 inline std::size_t outputs_for(std::size_t fitted, Loss loss) {
   return fitted == 2 && loss != Loss::Independent ? 1 : fitted;
 }
@@ -32,7 +32,7 @@ enum class ClassWeights {
   Balanced,
 };
 
-/// The negative log-likelihood of rows' labels as a function of their logits, one logit a row for every
+/// The negative log-likelihood of rows' labels as a function of their logits, one logit per row for every
 /// output:
 ///
 ///     Softmax                 sum_i v_i CE(softmax(z_i), y_i)

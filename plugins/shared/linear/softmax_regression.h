@@ -16,12 +16,12 @@
 namespace graft {
 
 struct RegressionOptions {
-  double tolerance = 1e-6;  ///< Share of the objective that may be left to gain.
+  double tolerance = 1e-6;  ///< Fraction of the objective that may remain to gain.
   int max_iterations = 1000;
   const std::atomic<bool>* interrupted = nullptr;
   Loss loss = Loss::Softmax;
   ClassWeights weights = ClassWeights::None;
-  /// Also converged when the largest element of the gradient is at most this share of that at zero; 0: not
+  /// Also converged when the largest element of the gradient is at most this fraction of that at zero; 0: not
   /// used.
   double gradient_tolerance = 0;
 };

@@ -6,7 +6,7 @@
 
 namespace graft {
 
-/// Accuracy and log loss, by the one definition that `evaluate` reports and learners choose by:
+/// Accuracy and log loss, as `evaluate` reports them and learners choose by them:
 ///
 /// One label per row: the ratio of rows whose highest score is that of the true class (ties go to the lower
 /// class), and the mean -log of the true class's probability in nats. Probabilities are clipped to

@@ -18,7 +18,7 @@ struct ClassMetrics {
   std::size_t predicted = 0;  ///< Rows that were taken for it.
 };
 
-/// How good class probabilities are. The predicted class is the one with the highest score; of equals, the
+/// Scores of class probabilities. The predicted class is the one with the highest score; ties go to the
 /// lowest.
 struct Metrics {
   std::size_t n = 0;
@@ -29,7 +29,7 @@ struct Metrics {
   double macro_f1 = 0;
   double log_loss = 0;  ///< As in Fit.
   /// Expected calibration error, Guo et al. 2017: 15 bins (lo, hi] of equal width over the highest score;
-  /// sum of share of rows x |accuracy - mean highest score|.
+  /// sum of fraction of rows x |accuracy - mean highest score|.
   double ece = 0;
   /// Mean over rows of the squared distance between scores and truth, summed over classes: 0 to 2.
   double brier = 0;
@@ -40,7 +40,7 @@ struct Metrics {
 /// `labels` has one class in [0, scores.classes) per row of `scores`; scores are finite. At least one row.
 Metrics measure(const Scores& scores, const std::vector<std::int32_t>& labels);
 
-/// Wilson score interval of a share of n trials at 95 % (Wilson 1927). n >= 1.
+/// Wilson score interval of a fraction of n trials at 95 % (Wilson 1927). n >= 1.
 std::pair<double, double> wilson_interval(double share, std::size_t n);
 
 }  // namespace graft

@@ -22,7 +22,7 @@ struct LabelMetrics {
 struct MultiLabelMetrics {
   std::size_t n = 0;
   double accuracy = 0;      ///< As in Fit: rows whose set of labels is exactly right (accuracy_score).
-  double hamming_loss = 0;  ///< Share of wrong decisions among rows x classes.
+  double hamming_loss = 0;  ///< Fraction of wrong decisions among rows x classes.
   double micro_f1 = 0;      ///< F1 of all decisions together.
   double macro_f1 = 0;      ///< Mean F1 over classes that have rows or were predicted.
   double mean_average_precision = 0;  ///< Over the classes that have rows.

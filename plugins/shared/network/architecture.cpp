@@ -122,7 +122,7 @@ std::string resolve_tap(const Architecture& architecture, const std::string& nam
        begins_with_part(name, architecture.classifier)))
     throw Error(fmt::format(
         "{} has no classifier '{}' in this file, which was saved without one or with another one: take '{}', "
-        "the value before it, or a layer further ahead",
+        "the value before it, or an earlier layer",
         architecture.name, name, architecture.tap));
 
   // Whatever could have been meant: every layer and every beginning of one. The outermost are listed.

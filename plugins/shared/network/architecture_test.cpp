@@ -227,7 +227,7 @@ TEST(Cost, ErrorsNameTheLayer) {
   for (Layer& layer : broken.layers)
     if (layer.name == "layer2.0.add") layer.from[1] = "later";
   EXPECT_EQ(error_of([&] { cost_of(broken, 224, 224); }),
-            "resnet18: layer layer2.0.add takes its input from 'later', which is no earlier layer");
+            "resnet18: layer layer2.0.add takes its input from 'later', which is not an earlier layer");
 }
 
 }  // namespace

@@ -17,8 +17,8 @@ const Value& member(const Value& value, const char* name) {
 Op op_named(const std::string& name) {
   for (int op = 0; op <= static_cast<int>(Op::Shortcut); ++op)
     if (name == to_string(static_cast<Op>(op))) return static_cast<Op>(op);
-  throw Error(
-      fmt::format("a network with a layer '{}', which is none: it was written by a newer version", name));
+  throw Error(fmt::format(
+      "a network with a layer '{}', which does not exist: it was written by a newer version", name));
 }
 
 /// The fields of a layer that may be left out.

@@ -34,7 +34,7 @@ std::string named(const std::string& name, const Options& options) {
   return out;
 }
 
-/// Whether all that does not fit lies in the classifier, or in the Sequential that it ends.
+/// Whether all tensors that do not fit are in the classifier, or in the Sequential that it ends.
 bool only_the_classifier(const Architecture& architecture, const Fit& fit) {
   const std::string part = architecture.classifier.substr(0, architecture.classifier.find('.'));
   const auto in = [&](const auto& items, auto path) {
@@ -48,7 +48,7 @@ bool only_the_classifier(const Architecture& architecture, const Fit& fit) {
          in(fit.unexpected, [](const TensorInfo& t) -> const std::string& { return t.name; });
 }
 
-/// The last layer in front of everything that is named as the classifier is.
+/// The last layer before everything that is named like the classifier.
 std::string before_classifier(const Architecture& architecture) {
   const std::string part = architecture.classifier.substr(0, architecture.classifier.find('.'));
   std::string before = architecture.tap;
@@ -97,25 +97,24 @@ std::string cure(const Architecture& architecture, const WeightFile& file, const
   if (const auto channels = other_channels(architecture, fit)) {
     const std::string name = architecture.layers.front().name + ".weight";
     return fmt::format(
-        "the network must take three channels, this one takes {0}: images are red, green and blue here, grey "
-        "ones too{1}",
+        "the network must take three channels, this one takes {0}: graft reads every image as RGB, also grey "
+        "ones{1}",
         *channels,
         *channels == 1
             ? fmt::format("; in Python, weights['{0}'] = weights['{0}'].repeat(1, 3, 1, 1) / 3 makes "
-                          "it take grey images as such",
+                          "it take them",
                           name)
             : "");
   }
   const auto best = best_fit(file);
   if (best && best->fit.fitting > fit.fitting)
-    return fmt::format("{} of its {} tensors fit {}: is that the architecture?", best->fit.fitting,
+    return fmt::format("{} of its {} tensors fit {}: is this the right architecture?", best->fit.fitting,
                        best->fit.fitting + best->fit.unexpected.size() + best->fit.misshaped.size(),
                        named(best->architecture.name, best->options));
   if (only_the_classifier(architecture, fit))
     return fmt::format(
-        "its classifier is another one than {}'s, so nothing from there can be computed; take the value "
-        "before "
-        "it, `taps: {}`, or export the model as TorchScript",
+        "its classifier differs from that of {}, so nothing from there on can be computed; take the value "
+        "before it, `taps: {}`, or export the model as TorchScript",
         architecture.name, before_classifier(architecture));
   return "use weights that were trained with this architecture";
 }

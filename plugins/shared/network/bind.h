@@ -17,15 +17,15 @@ namespace graft::nn {
 std::map<std::string, Tensor> bind(const Architecture& architecture, const WeightFile& file,
                                    const std::vector<std::string>& outputs = {});
 
-/// Throws Error with the path of the file, in one message for all that does not fit, naming the architecture
-/// that fits better where there is one, and what to do.
+/// Throws Error with the path of the file, in one message for all tensors that do not fit, with the
+/// architecture that fits better, if there is one, and a fix.
 void check_fit(const Architecture& architecture, const WeightFile& file,
                const std::vector<std::string>& outputs = {});
 
-/// Channels that the first layer of a file's network takes, where it is not what images have.
+/// Channels that the first layer of a file's network takes, if images have another number.
 std::optional<std::int64_t> other_channels(const Architecture& architecture, const Fit& fit);
 
-/// What to do about a fit that is not complete.
+/// A fix for a fit that is not complete.
 std::string cure(const Architecture& architecture, const WeightFile& file, const Fit& fit);
 
 }  // namespace graft::nn

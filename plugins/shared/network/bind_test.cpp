@@ -85,7 +85,8 @@ TEST_F(Bind, NamesTheArchitectureThatFitsBetterAndShowsTenOfEach) {
               HasSubstr(" and 50 more\n  of another shape (2): linear.weight [7,16], expected [3,16], "));
   EXPECT_THAT(
       text,
-      HasSubstr("\n  97 of its 97 tensors fit resnet20, width 4, classes 7: is that the architecture?"));
+      HasSubstr(
+          "\n  97 of its 97 tensors fit resnet20, width 4, classes 7: is this the right architecture?"));
 }
 
 TEST_F(Bind, AClassifierMattersOnlyWhereItIsNeeded) {

@@ -1,5 +1,5 @@
-// Files as people have them: checkpoints of training scripts in both formats of torch.save, names behind
-// prefixes, classifiers of their own, and what is taken for weights but is none.
+// Files that users have: checkpoints of training scripts in both formats of torch.save, names with prefixes,
+// custom classifiers, and files that are mistaken for weights.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -60,7 +60,7 @@ std::string state_dict(Writer& writer, const Tensors& tensors, const std::string
   return Writer::map(items);
 }
 
-/// What an optimiser keeps: tensors by numbers, and groups.
+/// The state of an optimiser: tensors by numbers, and groups.
 std::string optimizer(Writer& writer) {
   Writer::Items state;
   for (int i = 0; i < 3; ++i)
@@ -99,7 +99,7 @@ TEST_P(Checkpoint, WeightsAreFoundBelowEveryUsualName) {
   for (const char* name : {"state_dict", "model_state_dict", "model", "net", "network", "params", "teacher",
                            "ema", "model_ema", "state_dict_ema", "params_ema", "generator_of_features"}) {
     Writer writer(GetParam());
-    // Tensors of others come before and behind, so that places in an old file count.
+    // Other tensors come before and after, so that positions in an old file matter.
     const std::string best = writer.tensor(filled({}, 71.5F)), momentum = optimizer(writer);
     const std::string weights = state_dict(writer, weights_), more = optimizer(writer);
     const auto file = open(writer.file(Writer::map({{"epoch", Writer::number(7)},
@@ -124,7 +124,7 @@ TEST_P(Checkpoint, WeightsComeBeforeAveragesAndATeacherBeforeItsStudent) {
   const Tensors others = weights_of(net_, 1000);
   const auto chosen = [&](const std::string& first, const std::string& second) {
     std::string taken[2];
-    for (const bool swapped : {false, true}) {  // their order in the file says nothing
+    for (const bool swapped : {false, true}) {  // their order in the file does not matter
       Writer writer(GetParam());
       std::string a = state_dict(writer, weights_), b = state_dict(writer, others);
       Writer::Items items = {{first, a}, {second, b}};
@@ -180,7 +180,7 @@ TEST_P(Checkpoint, TwoSetsOfWeightsWithoutAUsualNameAreRefused) {
 
 TEST_P(Checkpoint, NestedDictsAndObjectsAroundTheWeights) {
   Writer writer(GetParam());
-  // Lightning: hyper-parameters of a class of its own, callbacks by class, the weights behind "model.".
+  // Lightning: hyper-parameters of a custom class, callbacks by class, the weights with the prefix "model.".
   const std::string weights = state_dict(writer, weights_, "model.");
   const auto file = open(writer.file(Writer::map(
       {{"pytorch-lightning_version", Writer::text("1.9.0")},
@@ -318,14 +318,14 @@ TEST_F(Names, WhatLiesBesideThePrefixIsNamed) {
   for (const auto& one : body(net_, "encoder_k.")) tensors.push_back(one);
   tensors.emplace_back("queue", Shape{128, 16});
   EXPECT_EQ(words("resnet8", tensors),
-            "all 35 tensors fit resnet8 behind the prefix encoder_q.; not used, no part of resnet8: "
+            "all 35 tensors fit resnet8 behind the prefix encoder_q.; not used, not part of resnet8: "
             "encoder_k.conv1.weight, encoder_k.bn1.weight, encoder_k.bn1.bias and 33 more");
-  // Without a prefix, by the names that heads have.
+  // Without a prefix, by the usual names of heads.
   Shapes swav = body(net_);
   swav.emplace_back("projection_head.0.weight", Shape{64, 64});
   swav.emplace_back("prototypes.weight", Shape{30, 64});
   EXPECT_EQ(words("resnet8", swav),
-            "not used, no part of resnet8: projection_head.0.weight, prototypes.weight");
+            "not used, not part of resnet8: projection_head.0.weight, prototypes.weight");
 }
 
 TEST_F(Names, TwoNetworksInOneFileAreRefused) {
@@ -368,17 +368,16 @@ TEST_F(Names, AGreyNetworkIsToldThatImagesHaveThreeChannels) {
   EXPECT_EQ(
       error_at(net_, grey),
       "does not fit resnet8\n  of another shape (1): conv1.weight [16,1,3,3], expected [16,3,3,3]\n"
-      "  the network must take three channels, this one takes 1: images are red, green and blue here, grey "
-      "ones too; in Python, weights['conv1.weight'] = weights['conv1.weight'].repeat(1, 3, 1, 1) / 3 makes "
-      "it take grey images as such");
+      "  the network must take three channels, this one takes 1: graft reads every image as RGB, also grey "
+      "ones; in Python, weights['conv1.weight'] = weights['conv1.weight'].repeat(1, 3, 1, 1) / 3 makes "
+      "it take them");
   grey[0].second = {16, 12, 3, 3};
-  EXPECT_THAT(error_at(net_, grey),
-              ::testing::EndsWith("images are red, green and blue here, grey ones too"));
+  EXPECT_THAT(error_at(net_, grey), ::testing::EndsWith("graft reads every image as RGB, also grey ones"));
 }
 
 // --- Classifiers -----------------------------------------------------------------------------------------
 
-/// What people put in place of a classifier `at`, or of the Sequential that it ends.
+/// Usual replacements of a classifier `at`, or of the Sequential that it ends.
 std::vector<Shapes> own_classifiers(const Architecture& net) {
   const std::string at = net.classifier + ".", part = at.substr(0, at.find('.') + 1);
   const Shape wide{100, net.features}, narrow{2, 100};
@@ -415,14 +414,14 @@ TEST_F(Names, ATapBehindAnotherClassifierIsAnError) {
       error_at(net, tensors, {"classifier.1"}),
       "does not fit mobilenet_v2\n  unexpected (1): classifier.4.weight [2,256]\n"
       "  of another shape (2): classifier.1.weight [256,1280], expected [1000,1280], classifier.1.bias "
-      "[256], expected [1000]\n  its classifier is another one than mobilenet_v2's, so nothing from there "
+      "[256], expected [1000]\n  its classifier differs from that of mobilenet_v2, so nothing from there on "
       "can be computed; take the value before it, `taps: flatten`, or export the model as TorchScript");
   const auto opened = file(tensors);
   const auto best = best_fit(*opened);
   ASSERT_TRUE(best);
   EXPECT_EQ(error_of([&] { resolve_tap(best->architecture, "classifier.1"); }),
             "mobilenet_v2 has no classifier 'classifier.1' in this file, which was saved without one or with "
-            "another one: take 'flatten', the value before it, or a layer further ahead");
+            "another one: take 'flatten', the value before it, or an earlier layer");
   // The features of a VGG are those of its classifier's first layers.
   const Architecture vgg = make_architecture("vgg11");
   Shapes replaced;
@@ -452,9 +451,8 @@ TEST(ForeignFile, SaysWhatItIs) {
       "a git-LFS pointer, which stands for a file that was not fetched; run `git lfs pull` where it was "
       "cloned, or download the file itself");
   const std::string page =
-      "an HTML page: the server has sent a page (a login, a warning, an error) in place of the file; "
-      "download the "
-      "file itself";
+      "an HTML page: the server sent a page (a login, a warning, an error) in place of the file; "
+      "download the file itself";
   EXPECT_EQ(got("a.pth", "<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title>"),
             page);
   EXPECT_EQ(got("b.pth", "\n  <HTML>\n<body>404</body>"), page);
@@ -477,7 +475,7 @@ TEST(ForeignFile, SaysWhatItIs) {
   EXPECT_EQ(got("t.tar", std::string(257, '\0') + "ustar"),
             "a tar archive; unpack it and name the file inside");
   EXPECT_EQ(got("z.pth", std::string(4096, '\0')),
-            "a file that begins with zeros: a download that was not completed; download it again");
+            "a file that begins with zeros: an incomplete download; download it again");
   EXPECT_EQ(got("p.pkl", "\x80\x04\x95\0\0\0\0\0\0\0\0}."s),
             "a Python pickle that torch.save did not write; load it in Python and save the tensors as "
             "safetensors");

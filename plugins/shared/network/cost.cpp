@@ -24,8 +24,8 @@ class Shapes {
     for (const std::string& name : layer.from) {
       const auto found = known_.find(name);
       if (found == known_.end())
-        throw Error(fmt::format("{}: layer {} takes its input from '{}', which is no earlier layer", network_,
-                                layer.name, name));
+        throw Error(fmt::format("{}: layer {} takes its input from '{}', which is not an earlier layer",
+                                network_, layer.name, name));
       in.push_back(found->second);
     }
     const std::size_t wanted = layer.op == Op::Add || layer.op == Op::Mul ? 2 : 1;

@@ -12,7 +12,7 @@
 namespace graft::nn {
 namespace {
 
-/// How the names of device files begin that the drivers of GPUs make.
+/// Prefixes of the device files that GPU drivers create.
 constexpr std::array<std::string_view, 5> kDeviceFiles = {"nvidia",  // nvidia0, nvidiactl
                                                           "nvhost",  // Jetson
                                                           "nvmap",   // Jetson
@@ -31,7 +31,7 @@ void check_device_name(const std::string& device) {
 
 bool has_gpu_files(const std::filesystem::path& root) {
   std::error_code ignored;
-  // Before the first program uses the GPU, NVIDIA's driver may have made no device file yet.
+  // NVIDIA's driver may create its device files only when the first program uses the GPU.
   if (std::filesystem::exists(root / "proc/driver/nvidia/version", ignored)) return true;
   std::filesystem::directory_iterator entry(root / "dev", ignored);
   for (; !ignored && entry != std::filesystem::directory_iterator(); entry.increment(ignored)) {
@@ -46,7 +46,7 @@ bool has_gpu_files(const std::filesystem::path& root) {
 void require_gpu_files(const std::string& device) {
   if (!has_gpu_files())
     throw Error(
-        fmt::format("CUDA is not available: this machine has no driver of an NVIDIA or AMD GPU, got '{}'; "
+        fmt::format("CUDA is not available: this machine has no driver for an NVIDIA or AMD GPU, got '{}'; "
                     "use cpu or auto",
                     device));
 }

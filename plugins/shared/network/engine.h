@@ -47,12 +47,12 @@ class Engine {
   virtual ~Engine() = default;
 
   /// `images`: batch x 3 x height x width, normalised. One f32 tensor per tap, [batch, ...]; owned by the
-  /// caller. Throws UnfitInput for a size that the model does not take, Error when an output is no tensor
+  /// caller. Throws UnfitInput for a size that the model does not take, Error when an output is not a tensor
   /// with one row per image.
   virtual std::vector<Tensor> run(const float* images, int height, int width) const = 0;
 
-  /// The values of each of `count` images by the plainest way that the engine has, one image at a time: what
-  /// `run` is checked against, slow. By default, and where an engine has only one way: nothing.
+  /// The values of each of `count` images by the engine's simplest path, one image at a time: the reference
+  /// for `run`, slow. By default, and if an engine has only one path: nothing.
   virtual std::vector<Tensor> run_plainly(const float* /*images*/, int /*count*/, int /*height*/,
                                           int /*width*/) const {
     return {};
@@ -84,10 +84,10 @@ class TorchService : public EngineService {
  public:
   /// Whether LibTorch sees a GPU.
   virtual bool sees_gpu() const = 0;
-  /// Throws Error, saying what there is, for a device ("cpu", "cuda", "cuda:1") that is not there.
+  /// Throws Error, listing what is available, for a device ("cpu", "cuda", "cuda:1") that is not there.
   virtual void require_device(const std::string& name) const = 0;
   /// The network in a TorchScript file as data, with its weights, up to what the options' taps want. Nothing
-  /// when an operation in it is none that Architecture knows. Throws Error for a file that cannot be loaded.
+  /// when Architecture does not know an operation in it. Throws Error for a file that cannot be loaded.
   virtual std::optional<Described> described(const Model& torchscript,
                                              const EngineOptions& options) const = 0;
   /// As fast as LibTorch's own optimiser makes it, on the CPU or on a GPU.

@@ -12,8 +12,8 @@
 namespace graft::nn {
 namespace {
 
-/// Images of noise. They take turns in larger batches: five, so that a mix-up of places that are a power of
-/// two apart, as blocks are, puts a wrong image there.
+/// Images of noise, repeated in larger batches. There are five, so that a mix-up of positions that are a
+/// power of two apart, as blocks are, shows a wrong image.
 constexpr int kDistinct = 5;
 
 bool same_rows(const Tensor& a, const Tensor& b) {
@@ -67,7 +67,7 @@ EngineCheck::EngineCheck(const RunImages& alone, int batch, int height, int widt
   }
 }
 
-/// `places`: which image stands at each place of the batch.
+/// `places`: the image at each position of the batch.
 std::optional<std::string> EngineCheck::compare(const RunImages& run, const std::vector<int>& places,
                                                 double allowed) const {
   std::vector<float> batch(places.size() * size_);
@@ -76,7 +76,7 @@ std::optional<std::string> EngineCheck::compare(const RunImages& run, const std:
                 size_, batch.begin() + static_cast<std::ptrdiff_t>(i * size_));
   const std::vector<Tensor> got = run(batch.data(), static_cast<int>(places.size()));
   if (got.size() != scale_.size())
-    return fmt::format("a batch of {} has {} outputs in place of {}", places.size(), got.size(),
+    return fmt::format("a batch of {} has {} outputs instead of {}", places.size(), got.size(),
                        scale_.size());
   for (std::size_t output = 0; output < got.size(); ++output)
     for (std::size_t i = 0; i < places.size(); ++i) {
@@ -131,7 +131,7 @@ std::optional<std::string> EngineCheck::dependence(const RunImages& alone, const
         "the features of an image change from call to call ({}): dropout is active, it was probably exported "
         "{}",
         *found, kCure);
-  // Each image stands in a place where it was not before, beside another one.
+  // Each image is at a new position, beside another one.
   std::vector<int> places;
   for (int i = 0; i < std::max(2, together); ++i) places.push_back(1 - i % 2);
   if (together == 1 && !takes(plain, 2)) return {};  // a model that takes one image at a time, and no more

@@ -35,7 +35,7 @@ std::vector<Tensor> right(const float* images, int count) {
   return {out};
 }
 
-/// The network with a change of what a batch gives.
+/// The network with a changed output of a batch.
 RunImages broken(const std::function<void(float* values, const float* images, int count)>& change) {
   return [change](const float* images, int count) {
     std::vector<Tensor> out = right(images, count);
@@ -78,7 +78,7 @@ TEST(EngineCheck, SmallBatchesAndShortOnesAreLookedAt) {
                 }),
                 8),
           StartsWith("image " + std::to_string(place + 1) + " of a batch of " + std::to_string(wrong)));
-  // Wrong only where zeros follow: what a last batch is filled with.
+  // Wrong only where zeros follow, which fill up a last batch.
   const auto short_one = broken([](float* values, const float* images, int count) {
     if (images[static_cast<std::size_t>(count) * kOne - 1] == 0) values[0] += 1;
   });
@@ -112,7 +112,7 @@ TEST(EngineCheck, OneOutputOfSeveralIsEnough) {
                 },
                 two, 1e-4),
             std::nullopt);
-  EXPECT_EQ(check.difference(right, two, 1e-4), "a batch of 4 has 1 outputs in place of 2");
+  EXPECT_EQ(check.difference(right, two, 1e-4), "a batch of 4 has 1 outputs instead of 2");
 }
 
 TEST(EngineCheck, WhatIsNoNumberDiffersFromANumber) {
@@ -177,7 +177,7 @@ TEST(EngineCheck, NeighboursThatCountAreFoundWhateverTheBatch) {
                     HasSubstr("call model.eval() before torch.jit.trace or torch.jit.script")));
     EXPECT_EQ(dependence(right, batch), "");
   }
-  // A place that counts, for example an embedding that was added along the wrong axis.
+  // Results that depend on the position, for example an embedding that was added along the wrong axis.
   for (const int batch : {2, 3, 8})
     for (int place = 0; place < batch; ++place)
       EXPECT_NE(dependence(broken([&](float* values, const float*, int count) {

@@ -23,7 +23,7 @@ bool is_counter(std::string_view path) {
   return std::find(std::begin(kCounters), std::end(kCounters), last) != std::end(kCounters);
 }
 
-/// What modules are named that come behind the features, or serve training alone.
+/// Names of modules that come after the features, or serve only training.
 constexpr std::string_view kBehind[] = {"head",  "proj",    "predict",   "prototype", "queue",
                                         "aux",   "classif", "criterion", "loss",      "center",
                                         "logit", "metric",  "accuracy"};
@@ -40,7 +40,7 @@ bool is_below(std::string_view path, std::string_view module) {
   return path.size() > module.size() && path.starts_with(module) && path[module.size()] == '.';
 }
 
-/// Paths of the tensors that lead to the tap: what makes a network this one, whatever its classifier is.
+/// Paths of the tensors that lead to the tap: they identify a network, whatever its classifier is.
 std::vector<std::string> body_of(const Architecture& architecture) {
   std::vector<std::string> out;
   for (const Layer& layer : reduced_to(architecture, {architecture.tap}).layers)
@@ -48,8 +48,8 @@ std::vector<std::string> body_of(const Architecture& architecture) {
   return out;
 }
 
-/// What stands before the names of a network: of all prefixes behind which its first tensor is found, the one
-/// with the most of its body; then the one that is most likely meant. `also`: as good as that one.
+/// The prefix of a network's names: of all prefixes before its first tensor, the one with the most tensors of
+/// its body; ties go to the most likely one. `also`: prefixes that are equally good.
 std::string prefix_of(const std::vector<std::string>& body, const WeightFile& file,
                       std::vector<std::string>* also = nullptr) {
   struct Candidate {
@@ -88,7 +88,7 @@ std::vector<std::string> outputs_or_last(const Architecture& architecture,
 enum class Place {
   Nowhere,     ///< No module of the network.
   Needed,      ///< A module that the outputs need.
-  Classifier,  ///< The classifier, which they do not need, whatever the user has put there.
+  Classifier,  ///< The classifier, which they do not need; it may be the user's own.
   Behind       ///< Another module that they do not need.
 };
 
@@ -156,7 +156,7 @@ std::optional<int> extent(const WeightFile& file, const std::string& path, std::
   return static_cast<int>(info->shape[axis]);
 }
 
-/// The options with which an architecture was made, as far as a file's shapes tell.
+/// The options with which an architecture was made, as far as a file's shapes show them.
 Options options_of(const Architecture& usual, const WeightFile& file) {
   const std::string prefix = prefix_of(body_of(usual), file);
   Options options;
@@ -166,7 +166,7 @@ Options options_of(const Architecture& usual, const WeightFile& file) {
   if (!has_width(usual.name)) return options;
   const int width = extent(file, prefix + first.name + ".weight", 4, 0).value_or(first.out);
   if (width != first.out) options.width = width;
-  // A Linear that sees all pixels tells the size of the images: its inputs grow with the square of the side.
+  // A Linear over all pixels determines the size of the images: its inputs grow with the square of the side.
   for (std::size_t i = 1; i < usual.layers.size(); ++i) {
     const Layer& layer = usual.layers[i];
     if (layer.op != Op::Linear || layer.name == usual.classifier || usual.layers[i - 1].op != Op::Flatten)
@@ -250,7 +250,7 @@ std::optional<BestFit> best_fit(const WeightFile& file) {
       one.fit = fit(one.architecture, file, {one.architecture.tap});
     }
     const Fit& f = one.fit;
-    // What is beside the network tells nothing of it, but less than half of a file is no network.
+    // Tensors beside the network do not count, but less than half of a file is not a network.
     const std::size_t all = f.fitting + f.missing.size() + f.unexpected.size() + f.misshaped.size();
     const double share = all == 0 ? 0 : static_cast<double>(f.fitting) / static_cast<double>(all);
     if (share > best_share || (share == best_share && best && f.fitting > best->fit.fitting)) {
@@ -275,7 +275,7 @@ std::string taken(const Architecture& architecture, const WeightFile& file, cons
     for (const TensorInfo& t : beside)
       if (names.size() < kShown) names.push_back(t.name);
     parts.push_back(
-        fmt::format("not used, no part of {}: {}{}", architecture.name, fmt::join(names, ", "),
+        fmt::format("not used, not part of {}: {}{}", architecture.name, fmt::join(names, ", "),
                     beside.size() > kShown ? fmt::format(" and {} more", beside.size() - kShown) : ""));
   }
   return fmt::format("{}", fmt::join(parts, "; "));

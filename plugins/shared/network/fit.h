@@ -13,11 +13,11 @@ namespace graft::nn {
 ///
 /// All names of a network may begin with a prefix, which wrappers add ("module.", "model.", "_orig_mod.") and
 /// which is found by looking for the network's own names. The classifier may be any: the tensors of modules
-/// that the outputs do not need are neither missing, misshaped nor unexpected. What lies outside of the
-/// prefix, and what is named as something behind or beside a network (a projector, a queue), is passed over.
-/// An unknown tensor inside of a module that the outputs need is unexpected: that module computes something
-/// else. One of a module that the architecture does not have is a stranger: who knows the network must say
-/// whether it has a part in the outputs. Counters that neither inference nor training needs
+/// that the outputs do not need are neither missing, misshaped nor unexpected. Tensors outside the prefix,
+/// and those named like something after or beside a network (a projector, a queue), are ignored. An unknown
+/// tensor inside of a module that the outputs need is unexpected: that module computes something else. One of
+/// a module that the architecture does not have is a stranger: the user must decide whether the outputs need
+/// it. Counters that neither inference nor training needs
 /// (`num_batches_tracked`) are left out.
 struct Fit {
   struct Shaped {
@@ -35,7 +35,7 @@ struct Fit {
   std::vector<TensorInfo> strangers;    ///< In the file, of no module of the architecture.
   std::vector<TensorInfo> own_classifier;  ///< In the file, in place of the architecture's classifier.
 
-  /// But for strangers.
+  /// Strangers are not counted.
   bool complete() const { return missing.empty() && unexpected.empty() && misshaped.empty() && also.empty(); }
 };
 
@@ -54,8 +54,8 @@ struct BestFit {
 /// Nothing when less than half of the tensors fit any.
 std::optional<BestFit> best_fit(const WeightFile& file);
 
-/// What was taken from the file and how, for a line to read: where the weights were, the prefix, what was
-/// passed over; without the path. Empty when the file is the network's state_dict and nothing else.
+/// One line about what was used of the file: where the weights were, the prefix, what was ignored; without
+/// the path. Empty when the file is the network's state_dict and nothing else.
 std::string taken(const Architecture& architecture, const WeightFile& file, const Fit& fit);
 
 }  // namespace graft::nn

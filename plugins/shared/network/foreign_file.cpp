@@ -54,7 +54,7 @@ bool is_onnx(std::string_view start, const std::filesystem::path& path) {
          (start[2] == '\x12' || start[2] == '\x3a') && (start[1] > 2 || path.extension() == ".onnx");
 }
 
-/// What has no mark of its own, by its name.
+/// Formats without a magic number, by file name.
 bool is_tensorflow(std::string_view start, const std::filesystem::path& path) {
   const std::string name = path.filename();
   const bool is_graph =
@@ -69,10 +69,10 @@ std::string text_file(std::string_view start) {
            "cloned, or download the file itself";
   const std::string begin = lower_start(start);
   if (begin.starts_with("<!doctype html") || begin.starts_with("<html") || begin.starts_with("<head"))
-    return "an HTML page: the server has sent a page (a login, a warning, an error) in place of the file; "
+    return "an HTML page: the server sent a page (a login, a warning, an error) in place of the file; "
            "download the file itself";
   if (begin.starts_with("<?xml") || begin.starts_with("<error"))
-    return "an XML document: the server has sent a message (often an error) in place of the file; download "
+    return "an XML document: the server sent a message (often an error) in place of the file; download "
            "the file itself";
   if (start.find("\"weight_map\"") != std::string_view::npos)
     return "an index of weights that lie in several files; save them as one file, in Python: "
@@ -105,7 +105,7 @@ std::string foreign_file(const InputFile& file) {
     return "a Python pickle that torch.save did not write; load it in Python and save the tensors as "
            "safetensors";
   if (start.find_first_not_of('\0') == std::string::npos)
-    return "a file that begins with zeros: a download that was not completed; download it again";
+    return "a file that begins with zeros: an incomplete download; download it again";
   std::string out = "a file that begins with";
   for (const char c : start.substr(0, 8)) out += fmt::format(" {:02x}", static_cast<unsigned char>(c));
   return out;

@@ -35,7 +35,7 @@ void InputFile::read(std::uint64_t offset, void* out, std::size_t size) const {
     const ssize_t got = ::pread(fd_, to, size, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw Error(path_.string() + ": cannot be read: " + std::strerror(errno));
-    if (got == 0) throw Error(path_.string() + ": is truncated, or shrank while it was read; copy it anew");
+    if (got == 0) throw Error(path_.string() + ": is truncated, or shrank while it was read; copy it again");
     to += got;
     offset += static_cast<std::uint64_t>(got);
     size -= static_cast<std::size_t>(got);

@@ -16,7 +16,7 @@
 namespace graft::nn {
 namespace {
 
-/// An error, and the parameter to blame.
+/// An error and its parameter.
 class ParamError : public Error {
  public:
   ParamError(std::string param, const std::string& text) : Error(text), param_(std::move(param)) {}
@@ -35,9 +35,10 @@ void check_digest(const std::string& path, std::string wanted) {
   if (got != wanted)
     throw ParamError(
         "sha256",
-        fmt::format("{}: expected SHA-256 {}, got {}: this is another file, or it was damaged; fetch it anew "
-                    "or correct `sha256`",
-                    path, wanted, got));
+        fmt::format(
+            "{}: expected SHA-256 {}, got {}: this is another file, or it was damaged; fetch it again "
+            "or correct `sha256`",
+            path, wanted, got));
 }
 
 /// Random weights of the layers that are needed.
@@ -55,13 +56,14 @@ Architecture named_architecture(const Params& params) {
   }
 }
 
-/// The architecture by its name where one is given, else the one that the file's tensors fit. Throws Error
-/// when it is none, or when the file has modules beside it of which nobody says that they do not matter.
+/// The architecture by its name where one is given, else the one that the file's tensors fit. Throws Error if
+/// it is unknown, or if the file has other modules and `architecture` does not confirm that they do not
+/// matter.
 Architecture architecture_for(const Params& params, const WeightFile& file) {
   const auto best = best_fit(file);
   if (params.has("architecture")) {
     const auto name = params.get<std::string>("architecture");
-    // The file knows how many classes there are, the name does not.
+    // The file determines the number of classes, the name does not.
     return best && best->architecture.name == name ? best->architecture : named_architecture(params);
   }
   const std::string path = file.path().string();
@@ -76,8 +78,8 @@ Architecture architecture_for(const Params& params, const WeightFile& file) {
     } catch (const Error& fault) {
       if (other_channels(best->architecture, best->fit)) throw;
       throw Error(
-          fmt::format("{}\n  these weights fit no architecture that graft knows; {} is the nearest: "
-                      "name another one with `architecture` (graft model list), or export the model "
+          fmt::format("{}\n  these weights fit no architecture that graft knows; {} is the closest: name "
+                      "another one with `architecture` (graft model list), or export the model "
                       "as TorchScript",
                       fault.what(), name));
     }
@@ -85,11 +87,11 @@ Architecture architecture_for(const Params& params, const WeightFile& file) {
     std::vector<std::string> names;
     for (const TensorInfo& t : best->fit.strangers)
       if (names.size() < 3) names.push_back(t.name);
-    throw Error(fmt::format(
-        "{}: has all tensors of {}, and {} more that {} does not have ({}{}): where they have no part in its "
-        "features, write `architecture: {}`; else export the model as TorchScript",
-        path, name, best->fit.strangers.size(), name, fmt::join(names, ", "),
-        best->fit.strangers.size() > names.size() ? ", ..." : "", name));
+    throw Error(
+        fmt::format("{}: has all tensors of {}, and {} more that {} does not have ({}{}): if its features do "
+                    "not need them, write `architecture: {}`; otherwise export the model as TorchScript",
+                    path, name, best->fit.strangers.size(), name, fmt::join(names, ", "),
+                    best->fit.strangers.size() > names.size() ? ", ..." : "", name));
   }
   return best->architecture;
 }
@@ -117,7 +119,7 @@ OpenedFile open_file(const Params& params) {
     if (params.has("architecture"))
       throw ParamError(
           "architecture",
-          fmt::format("{}: a TorchScript archive brings its own network; leave `architecture` out", path));
+          fmt::format("{}: a TorchScript archive contains its own network; leave `architecture` out", path));
     return out;
   }
   out.file = open_weights(path);
@@ -135,7 +137,7 @@ std::vector<ParamSpec> model_parameters() {
               "you trust."),
           text("architecture")
               .optional()
-              .doc("Network that the weights are for (graft model list); left out: the one that they fit."),
+              .doc("Network that the weights are for (graft model list); default: the one that they fit."),
           text("sha256").optional().neutral().doc("Pins the model file: any other file is refused."),
           flag("untrained", false)
               .doc("Random weights in place of the trained ones: the baseline that shows what pretraining is "
@@ -152,7 +154,7 @@ Model open_model(const Params& params, const Outputs& outputs) {
     model.torchscript = model.name;
     return model;
   }
-  // The file is read all the same: it may say how many classes there are, and must fit.
+  // The file is read anyway: it may determine the number of classes, and must fit.
   if (opened.file) model.weights = nn::bind(*model.architecture, *opened.file, outputs(*model.architecture));
   if (params.get<bool>("untrained")) model.weights = untrained_weights(params, *model.architecture, outputs);
   return model;

@@ -22,11 +22,11 @@ using Outputs = std::function<std::vector<std::string>(const Architecture&)>;
 
 /// Reads the model that the parameters name. `untrained` has been seen to for a described network; a
 /// TorchScript file is left to who loads it. Throws Error for a file of another digest than `sha256`, for a
-/// file that is no weight file, for weights without an architecture, and for weights that do not fit.
+/// file that is not a weight file, for weights without an architecture, and for weights that do not fit.
 Model open_model(const Params& params, const Outputs& outputs);
 
 /// Checks the same parameters without loading what they name: opens the file as far as its headers, and
-/// compares its digest where `sha256` is given. Each error goes to `faults` with the parameter to blame, and
+/// compares its digest where `sha256` is given. Each error goes to `faults` with its parameter, and
 /// what was taken of a checkpoint to `note`. Returns the architecture; nothing for a TorchScript file and for
 /// one that is not usable. `outputs` must not throw for an architecture that is known.
 std::optional<Architecture> inspect_model(const Params& params, const Outputs& outputs,

@@ -47,7 +47,7 @@ constexpr Known kKnown[] = {
     {"torch", "ComplexDoubleStorage", Kind::StorageType, 0, "C128"},
 };
 
-/// Opcodes that look objects up elsewhere, or are of protocols 0 and 1.
+/// Opcodes that look up other objects, or belong to protocols 0 and 1.
 const char* refused_name(unsigned char opcode) {
   switch (opcode) {
     case 0x82:
@@ -67,7 +67,7 @@ const char* refused_name(unsigned char opcode) {
   }
 }
 
-/// As NumPy's; more is no tensor.
+/// NumPy's limit; more is not a tensor.
 constexpr std::size_t kMaxRank = 32;
 
 // Values that need no memory of their own, by number.
@@ -223,7 +223,7 @@ void Pickle::step(unsigned char opcode) {
     default:
       throw Error(
           fmt::format("its pickle has the opcode 0x{:02x} ({}) at byte {}, which no weights need; nothing "
-                      "was executed; save the model's state_dict() anew",
+                      "was executed; save the model's state_dict() again",
                       opcode, refused_name(opcode), at_ - 1));
   }
 }
@@ -268,7 +268,7 @@ void Pickle::push(Id value) {
 
 Pickle::Id Pickle::pop() {
   if (stack_.size() <= (marks_.empty() ? 0 : marks_.back()))
-    throw Error(fmt::format("its pickle takes a value that is not there at byte {}", at_));
+    throw Error(fmt::format("its pickle takes a missing value at byte {}", at_));
   const Id value = stack_.back();
   stack_.pop_back();
   return value;
@@ -363,7 +363,7 @@ void Pickle::find_storage() {
                     values_[id[0]].text == "storage" && values_[id[1]].kind == Kind::StorageType &&
                     values_[id[2]].kind == Kind::Text && values_[id[4]].kind == Kind::Int &&
                     values_[id[4]].integer >= 0;
-  if (!fits) throw Error("its pickle refers to something that is no storage of a tensor");
+  if (!fits) throw Error("its pickle refers to something that is not the storage of a tensor");
   PickleValue storage{Kind::Storage, values_[id[4]].integer, values_[id[2]].text, {id[1]}};
   push(make(std::move(storage)));
 }
@@ -389,11 +389,11 @@ void Pickle::call() {
   if (function == RebuildFromType) return rebuild_from_type(arguments);
   const Kind of = arguments.empty() ? Kind::None : values_[arguments[0]].kind;
   if (of != Kind::Tensor && of != Kind::Object)
-    throw Error("its pickle makes a parameter of something that is no tensor");
+    throw Error("its pickle makes a parameter of something that is not a tensor");
   push(arguments[0]);
 }
 
-/// An object of a class that is not known stays a name; of one that is, nothing needs this.
+/// An object of an unknown class stays a name; for a known one this is not needed.
 void Pickle::call_new(bool with_keywords) {
   const std::size_t at = at_ - 1;
   if (with_keywords) pop();
@@ -403,13 +403,13 @@ void Pickle::call_new(bool with_keywords) {
   if (values_[made].kind != Kind::Object)
     throw Error(
         fmt::format("its pickle has the opcode 0x{} at byte {}, which no weights need; nothing was executed; "
-                    "save the model's state_dict() anew",
+                    "save the model's state_dict() again",
                     with_keywords ? "92 (NEWOBJ_EX)" : "81 (NEWOBJ)", at));
   make_object(values_[made].text);
 }
 
 /// BUILD: attributes of an OrderedDict (a state_dict's _metadata) or of an object. They are not used, but
-/// tell that an object is a model.
+/// show that an object is a model.
 void Pickle::set_attributes() {
   const PickleValue& attributes = values_[pop()];
   const Id value = pop();
@@ -430,7 +430,7 @@ void Pickle::rebuild_from_type(const std::vector<Id>& arguments) {
                     values_[arguments[0]].integer == RebuildTensor &&
                     values_[arguments[2]].kind == Kind::Tuple && values_[arguments[2]].items.size() <= 8;
   if (fits) return rebuild_tensor(std::vector<Id>(values_[arguments[2]].items));
-  make_object("a tensor of a class of its own");
+  make_object("a tensor of a custom class");
 }
 
 /// Arguments: storage, offset, shape, strides, requires_grad, hooks, metadata.

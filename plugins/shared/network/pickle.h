@@ -40,9 +40,9 @@ const char* to_string(PickleValue::Kind kind);
 
 /// Reads the pickles that torch.save writes for weights and checkpoints (protocols 2 to 5, PEP 307 and 3154).
 /// A pickle is a program; this machine knows tensors, storages, OrderedDict, dict, list, tuple, texts and
-/// numbers. It has no way to import or to call anything: what else a pickle names becomes an Object, a value
-/// of which nothing but that name is known. Memory is bounded by kMaxBytes, kMaxValues and kMaxNames. Throws
-/// Error without a file name.
+/// numbers. It cannot import or call anything: anything else that a pickle names becomes an Object, of which
+/// only that name is known. Memory is bounded by kMaxBytes, kMaxValues and kMaxNames. Throws Error without a
+/// file name.
 class Pickle {
  public:
   static constexpr std::size_t kMaxBytes = std::size_t{4} << 20;

@@ -87,7 +87,7 @@ TEST(Pickle, WhatItNamesIsRefusedByName) {
 
 TEST(Pickle, OpcodesThatMakeObjectsAreRefused) {
   const std::string tail =
-      ", which no weights need; nothing was executed; save the model's state_dict() anew";
+      ", which no weights need; nothing was executed; save the model's state_dict() again";
   EXPECT_EQ(error_of(kStart + "\x82\x01."), "its pickle has the opcode 0x82 (EXT1) at byte 2" + tail);
   EXPECT_EQ(error_of(kStart + "(iposix\nsystem\n."),
             "its pickle has the opcode 0x69 (INST) at byte 3" + tail);
@@ -110,10 +110,11 @@ TEST(Pickle, CallsAreNotCalls) {
               HasSubstr("has a storage type where a function must be"));
   EXPECT_THAT(error_of(kStart + "ccollections\nOrderedDict\n(K\x01tR."),
               HasSubstr("makes an OrderedDict of something"));
-  EXPECT_THAT(error_of(kStart + "ctorch._utils\n_rebuild_parameter\n(Nt" + "R."), HasSubstr("is no tensor"));
+  EXPECT_THAT(error_of(kStart + "ctorch._utils\n_rebuild_parameter\n(Nt" + "R."),
+              HasSubstr("is not a tensor"));
   EXPECT_THAT(error_of(kStart + "ctorch._utils\n_rebuild_tensor_v2\n(NNNNtR."),
               HasSubstr("something else than a storage, an offset, a shape and strides"));
-  EXPECT_THAT(error_of(kStart + "(" + text("module") + "NNNNtQ."), HasSubstr("no storage of a tensor"));
+  EXPECT_THAT(error_of(kStart + "(" + text("module") + "NNNNtQ."), HasSubstr("not the storage of a tensor"));
 }
 
 TEST(Pickle, AbsurdSizesTakeNoMemory) {
@@ -185,7 +186,7 @@ TEST(StateDict, ViewsStayWithinTheirStorage) {
   EXPECT_THAT(view(6, number(3), number(2), number(-1)), HasSubstr("outside its storage"));
   EXPECT_THAT(view(6, number(0), number(2), number(1) + number(1)), HasSubstr("outside its storage"));
   EXPECT_EQ(view(0, number(0), number(0) + number(5), number(5) + number(1)), "no error");
-  EXPECT_THAT(view(-1, number(0), number(0), number(1)), HasSubstr("no storage of a tensor"));
+  EXPECT_THAT(view(-1, number(0), number(0), number(1)), HasSubstr("not the storage of a tensor"));
 }
 
 TEST(StateDict, WhatIsNoTensorIsNamed) {

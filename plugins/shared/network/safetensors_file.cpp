@@ -21,14 +21,14 @@ class SafetensorsFile final : public WeightFile {
     if (length > bytes() - sizeof length || length > kMaxSafetensorsHeader)
       fail(fmt::format(
           "its header claims {} bytes, the file has {} and at most {} are read: it is truncated or "
-          "damaged; copy it anew",
+          "damaged; copy it again",
           length, bytes(), kMaxSafetensorsHeader));
     data_ = sizeof length + length;
     SafetensorsHeader header;
     try {
       header = parse_safetensors_header(file_->read_some(sizeof length, length), bytes() - data_);
     } catch (const Error& fault) {
-      fail(fmt::format("is no valid safetensors file: {}", fault.what()));
+      fail(fmt::format("is not a valid safetensors file: {}", fault.what()));
     }
     metadata_ = std::move(header.metadata);
     for (SafetensorsEntry& entry : header.tensors) {

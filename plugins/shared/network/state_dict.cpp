@@ -22,11 +22,11 @@ namespace {
 using Kind = PickleValue::Kind;
 using Id = std::uint32_t;
 
-/// What people name the weights, the most telling name first.
+/// Usual names of the weights, the most specific first.
 constexpr std::array<std::string_view, 13> kUsualNames = {
     "state_dict", "model_state_dict", "model_state", "model", "net",     "network", "params",
     "weights",    "module",           "teacher",     "ema",   "encoder", "backbone"};
-/// What names something else that holds tensors.
+/// Names of other things that hold tensors.
 constexpr std::array<std::string_view, 9> kOtherNames = {"optim", "sched", "scaler",    "callback", "loop",
                                                          "hyper", "rng",   "criterion", "loss"};
 constexpr std::size_t kDeepest = 4;
@@ -108,7 +108,7 @@ void refuse_models(const Pickle& pickle, const PickleValue& root) {
   }
 }
 
-/// Nothing below the root is a state_dict: says what there is.
+/// Nothing below the root is a state_dict: reports what is there.
 [[noreturn]] void refuse(const Pickle& pickle, const PickleValue& root) {
   const PickleValue &key = pickle[root.items[0]], &value = pickle[root.items[1]];
   if (key.kind != Kind::Text)

@@ -79,7 +79,7 @@ class TorchFile : public WeightFile {
     for (const auto& [key, stream] : streams)
       if (stream.at != stream.size || !std::all_of(stream.copies.begin(), stream.copies.end(),
                                                    [](const StridedCopy& c) { return c.done(); }))
-        fail(fmt::format("storage '{}' has {} of its {} elements: the file is damaged; copy it anew",
+        fail(fmt::format("storage '{}' has {} of its {} elements: the file is damaged; copy it again",
                          printable(key), stream.at, stream.size));
   }
 };
@@ -211,8 +211,8 @@ class TorchLegacy final : public TorchFile {
     return out;
   }
 
-  /// Each storage is the number of its elements (i64) and their bytes. Those of an optimiser's tensors and
-  /// the like are passed over.
+  /// Each storage is the number of its elements (i64) and their bytes. Storages of an optimiser's tensors and
+  /// the like are skipped.
   void find_storages(const Pickle& checkpoint, const Pickle& keys, std::uint64_t at) {
     const std::map<std::string_view, Storage> known = storages_in(checkpoint);
     for (const std::uint32_t id : keys.root().items) {
@@ -220,7 +220,7 @@ class TorchLegacy final : public TorchFile {
       const auto found = known.find(key);
       if (found == known.end())
         fail(fmt::format(
-            "has a storage '{}' of a type that is not known, behind which nothing can be found; save "
+            "has a storage '{}' of an unknown type, so the storages after it cannot be found; save "
             "model.state_dict() itself",
             printable(key)));
       std::int64_t size = 0;
@@ -231,7 +231,7 @@ class TorchLegacy final : public TorchFile {
           static_cast<std::uint64_t>(size) > (bytes() - at) / wanted.type->bytes)
         fail(
             fmt::format("storage '{}' has {} elements where {} are wanted and {} bytes are left: the file is "
-                        "truncated or damaged; copy it anew",
+                        "truncated or damaged; copy it again",
                         printable(key), size, wanted.size, at > bytes() ? 0 : bytes() - at));
       if (!places_.emplace(key, at).second) fail(fmt::format("has storage '{}' twice", printable(key)));
       at += static_cast<std::uint64_t>(size) * wanted.type->bytes;

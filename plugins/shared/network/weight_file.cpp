@@ -75,7 +75,7 @@ std::unique_ptr<WeightFile> open_weights(const std::filesystem::path& path) {
   const std::string start = file->read_some(0, 32);
   if (start.compare(0, kZipMagic.size(), kZipMagic) == 0) return open_torch_zip(std::move(file));
   if (legacy_magic_size(start) > 0) return open_torch_legacy(std::move(file));
-  // A damaged length must not make it another format: the brace is the mark.
+  // A damaged length must not change the format: the brace identifies it.
   if (start.size() > sizeof(std::uint64_t) && start[sizeof(std::uint64_t)] == '{' && !is_text(*file))
     return open_safetensors(std::move(file));
   throw Error(fmt::format("{}: expected weights as safetensors or as a state_dict of torch.save, got {}",

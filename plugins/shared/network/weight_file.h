@@ -33,7 +33,7 @@ class WeightFile {
   std::uint64_t bytes() const { return file_->size(); }
   const std::string& format() const { return format_; }
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
-  /// Where in a checkpoint the tensors were, and what was passed over; empty: they are all that the file has.
+  /// Where in a checkpoint the tensors were, and what was ignored; empty: the file has nothing else.
   const std::string& taken() const { return taken_; }
   /// What the writer noted, in the file's order; safetensors only.
   const std::vector<std::pair<std::string, std::string>>& metadata() const { return metadata_; }
@@ -67,8 +67,8 @@ class WeightFile {
 };
 
 /// Opens a file by its content; its extension is not looked at. Throws Error with the path for anything that
-/// is no weight file, saying what it is where that can be seen; a TorchScript archive is none: that is code,
-/// and other stages take it as a model.
+/// is not a weight file, with its format if known. A TorchScript archive is not a weight file, but code:
+/// other stages take it as a model.
 std::unique_ptr<WeightFile> open_weights(const std::filesystem::path& path);
 
 /// What can be said of a TorchScript archive without running it.

@@ -201,7 +201,7 @@ TEST(Safetensors, WrongHeadersAreNamed) {
   const auto message = [&](const std::string& header, std::size_t data) {
     const std::string text =
         error_of([&] { open_weights(folder.write("x", safetensors(header, std::string(data, 'x')))); });
-    const std::string start = (folder / "x").string() + ": is no valid safetensors file: ";
+    const std::string start = (folder / "x").string() + ": is not a valid safetensors file: ";
     return text.substr(0, start.size()) == start ? text.substr(start.size()) : text;
   };
   const auto entry = [](const char* name, const char* shape, int begin, int end, const char* type = "F32") {
@@ -239,7 +239,7 @@ TEST(Safetensors, WrongHeadersAreNamed) {
   EXPECT_EQ(message(R"({"a":7})", 8), "a number where the header's 'a' does not have one");
   EXPECT_EQ(message("{\"a\":" + std::string(100'000, '['), 8),
             "a list where the header's 'a' does not have one");
-  EXPECT_EQ(message("{,", 8), "its header is no valid JSON at byte 2");
+  EXPECT_EQ(message("{,", 8), "its header is not valid JSON at byte 2");
   std::string rank33 = "[1";
   for (int i = 0; i < 32; ++i) rank33 += ",1";
   rank33 += "]";
@@ -256,7 +256,7 @@ TEST(Safetensors, TheHeaderIsNotReadBeforeItsLengthIsChecked) {
   EXPECT_EQ(
       error_of([&] { open_weights(path); }),
       path + ": its header claims " + std::to_string(0x7f00000000000000ULL + 54) +
-          " bytes, the file has 70 and at most 16777216 are read: it is truncated or damaged; copy it anew");
+          " bytes, the file has 70 and at most 16777216 are read: it is truncated or damaged; copy it again");
 }
 
 // --- Anything else ---------------------------------------------------------------------------------------
@@ -345,9 +345,10 @@ TEST(HostileZip, BombsAreNotUnpacked) {
   };
   EXPECT_THAT(message(elements), HasSubstr("its tensors have more elements than the file of"));
   // Only four elements are wanted of a storage that would unpack to megabytes.
-  EXPECT_THAT(message(4),
-              HasSubstr("(at 'm/data/0'): expected entries that are not compressed; save the state_dict anew "
-                        "with torch.save"));
+  EXPECT_THAT(
+      message(4),
+      HasSubstr("(at 'm/data/0'): expected entries that are not compressed; save the state_dict again "
+                "with torch.save"));
   std::string spaces = "\x80\x02"s;
   for (int i = 0; i < 2'000'000; ++i) spaces += "N0";
   EXPECT_THAT(error_of([&] {
@@ -377,7 +378,7 @@ TEST(HostileZip, ADamagedStorageIsSeen) {
   zip[zip.find("abcdefgh")] ^= 1;
   const std::string path = folder.write("x", zip).string();
   EXPECT_THAT(error_of([&] { read_all(path); }), HasSubstr("ZIP bad CRC"));
-  EXPECT_THAT(error_of([&] { read_all(path); }), HasSubstr("it is truncated or damaged: copy it anew"));
+  EXPECT_THAT(error_of([&] { read_all(path); }), HasSubstr("it is truncated or damaged: copy it again"));
 }
 
 // --- Any damage ------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ std::unique_ptr<WeightFile> open_safetensors(std::unique_ptr<InputFile> file);
 std::unique_ptr<WeightFile> open_torch_zip(std::unique_ptr<InputFile> file);
 std::unique_ptr<WeightFile> open_torch_legacy(std::unique_ptr<InputFile> file);
 
-/// What a zip archive begins with.
+/// Magic bytes of a zip archive.
 constexpr std::string_view kZipMagic{"PK\x03\x04", 4};
 /// Bytes of the pickled magic number with which files of torch.save before PyTorch 1.6 begin; 0: another
 /// file.

@@ -111,7 +111,7 @@ std::size_t ZipReader::read(void* out, std::size_t size) {
   if (unpacked_ > file_.size())
     throw Error(fmt::format(
         "{}: unpacks to more than the {} bytes of the file (at '{}'): expected entries that are not "
-        "compressed; save the state_dict anew with torch.save",
+        "compressed; save the state_dict again with torch.save",
         file_.path().string(), file_.size(), printable(entry_.name)));
   return static_cast<std::size_t>(got);
 }
@@ -119,7 +119,7 @@ std::size_t ZipReader::read(void* out, std::size_t size) {
 void ZipReader::fail(const char* doing) const {
   const char* why = archive_ ? archive_error_string(archive_.get()) : nullptr;
   throw Error(
-      fmt::format("{}: {} as the zip archive of torch.save: {}{}; it is truncated or damaged: copy it anew",
+      fmt::format("{}: {} as the zip archive of torch.save: {}{}; it is truncated or damaged: copy it again",
                   file_.path().string(), doing, why == nullptr ? "no reason given" : printable(why),
                   entry_.name.empty() ? "" : fmt::format(" (at '{}')", printable(entry_.name))));
 }

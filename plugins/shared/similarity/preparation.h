@@ -52,7 +52,7 @@ class Preparation {
   linalg::Metric metric_;
 };
 
-/// The rows of a table, prepared anew whenever they are read: f32, rows x dims. The table must outlive it.
+/// The rows of a table, prepared again whenever they are read: f32, rows x dims. The table must outlive it.
 class PreparedRows final : public TensorReader {
  public:
   PreparedRows(linalg::FeatureRows rows, Preparation preparation);

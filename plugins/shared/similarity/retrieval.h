@@ -13,9 +13,9 @@
 namespace graft {
 
 /// How well rows are found by a query of their class. A row is relevant when it has the query's label; R is
-/// the number of rows that are relevant to a query, P(i) the share of relevant ones among its i most similar.
-/// Each figure is the mean over the queries for which some row is relevant; without such queries there is
-/// none:
+/// the number of rows that are relevant to a query, P(i) the fraction of relevant ones among its i most
+/// similar. Each figure is the mean over the queries for which some row is relevant; without such queries
+/// there is none:
 ///
 ///     hit_rate_at[k]          1 when one of the k most similar rows is relevant, else 0
 ///     precision_at[k]         P(k)

@@ -23,7 +23,7 @@ void expect_faiss(const IndexChoice& choice) {
   if (choice.kind == IndexChoice::Kind::Exact || SearchIndex::Approximate::built_in()) return;
   throw Error(fmt::format(
       "index: {} needs FAISS, which this build of graft is without: install libfaiss-dev, configure "
-      "anew (rm build/*/CMakeCache.txt) and build, or take index: exact",
+      "again (rm build/*/CMakeCache.txt) and build, or take index: exact",
       choice.name()));
 }
 
@@ -42,7 +42,7 @@ ParamSpec IndexChoice::spec() {
                                  .range(1, 1000000)
                                  .optional()
                                  .unit("lists")
-                                 .doc("Inverted lists; left out: the square root of the number of rows."),
+                                 .doc("Inverted lists; default: the square root of the number of rows."),
                              integer("nprobe", 8)
                                  .range(1, 1000000)
                                  .unit("lists")

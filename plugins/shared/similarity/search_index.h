@@ -51,13 +51,13 @@ class SearchIndex {
   std::vector<linalg::Neighbour> search(std::span<const float> queries, std::size_t k,
                                         std::span<const linalg::RowRange> excluded, Parallel& parallel) const;
 
-  /// Share of the k exact neighbours of the queries that the index finds.
+  /// Fraction of the k exact neighbours of the queries that the index finds.
   double recall(std::span<const float> queries, std::size_t k, std::span<const linalg::RowRange> excluded,
                 Parallel& parallel) const;
 
   /// Facts and tensors whose names begin with "index", but for the rows themselves.
   void save(Bundle& bundle) const;
-  /// Builds the index of a bundle anew around the rows, which an exact one holds in memory up to
+  /// Rebuilds the index of a bundle around the rows, which an exact one holds in memory up to
   /// `cache_bytes`, others in any case. Throws Error when FAISS is needed and was not built in, and naming
   /// what is missing or mis-shaped.
   static SearchIndex load(const Bundle& bundle, std::shared_ptr<const TensorReader> rows,

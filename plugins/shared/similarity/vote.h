@@ -26,9 +26,9 @@ struct Vote {
   double temperature = 0;  ///< Exp only.
 };
 
-/// Shares of the votes of a row's k nearest neighbours (best first), one per class, adding up to 1; all zero
-/// when there is no neighbour. The largest weight is scaled to 1 first, so that no temperature overflows or
-/// loses all votes.
+/// Fractions of the votes of a row's k nearest neighbours (best first), one per class, adding up to 1; all
+/// zero when there is no neighbour. The largest weight is scaled to 1 first, so that no temperature overflows
+/// or loses all votes.
 void vote(std::span<const linalg::Neighbour> neighbours, const Vote& how, linalg::Metric metric,
           std::span<const std::int32_t> labels, std::span<float> shares);
 

@@ -98,10 +98,10 @@ at::Tensor grow(const at::Tensor& t, std::int64_t axis, std::int64_t size) {
   return out;
 }
 
-/// The values whose channels must grow together, and everything that changes with them.
+/// The values whose channels must grow together, and all nodes that change with them.
 class Family {
  public:
-  /// All that is tied to the output of a convolution. Empty when somebody sees the channels.
+  /// All values tied to the output of a convolution. Empty if another operation depends on the channels.
   static std::optional<Family> of(Node& convolution) {
     Family family;
     family.channels_ = read(convolution)->weight.size(0);
@@ -109,7 +109,7 @@ class Family {
     return family;
   }
 
-  /// Gives the number of convolutions whose outputs grew.
+  /// Returns the number of convolutions whose outputs grew.
   int widen() {
     const std::int64_t size = rounded(channels_);
     for (Node* node : makers_) {
@@ -123,7 +123,7 @@ class Family {
   }
 
  private:
-  /// The node's output belongs to the family: so does what it is made from, and what is made from it.
+  /// The node's output belongs to the family: so do its inputs and its uses.
   bool make(Node& node) {
     if (node.outputs().size() != 1 || node.owningBlock() != node.owningGraph()->block()) return false;
     if (!seen_.insert(node.output()).second) return true;
@@ -193,7 +193,7 @@ Value* shifted(Graph& graph, Value* x) {
   return clamped(graph, graph.insert(c10::aten::add, {x, three}), 0.0, 6.0);
 }
 
-/// The same values by other functions; nullptr: nothing is to be done.
+/// The same values by other functions; nullptr: no change needed.
 Value* rewritten(Graph& graph, Node& node) {
   const std::string_view name = name_of(node);
   Value* const x = node.inputs().at(0);
@@ -224,7 +224,7 @@ int avoid_filler(torch::jit::Block& block, Graph& graph) {
     Value* const value = rewritten(graph, *node);
     if (value == nullptr) continue;
     value->setType(node->output()->type());
-    // Who reads the input of a function that wrote over it sees the outcome.
+    // A reader of the input of an in-place function sees the result.
     if (std::string_view(node->kind().toQualString()).ends_with('_'))
       node->inputs().at(0)->replaceAllUsesAfterNodeWith(node, value);
     node->output()->replaceAllUsesWith(value);

@@ -201,7 +201,7 @@ class Reader {
     known->second(*this, node);
   }
 
-  /// Whether it was computed anew, and is no other look at a value that may be read elsewhere.
+  /// Whether it is a new value, not a view of a value that may be read elsewhere.
   bool owns_its_memory(const Seen& value) const {
     if (!value.plain() || value.layer == "input") return false;
     const Op op = found_.model.architecture->find(value.layer)->op;

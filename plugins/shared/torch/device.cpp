@@ -25,7 +25,7 @@ at::Device device_of(const std::string& name) {
   const int index = numbered ? std::stoi(name.substr(5)) : 0;
   if (index >= gpus)
     throw Error(fmt::format(
-        "device: '{}' is not there: {}; use cpu or auto", name,
+        "device: '{}' is not available: {}; use cpu or auto", name,
         gpus > 0 ? fmt::format("LibTorch sees {} GPU{}, numbered from 0", gpus, gpus == 1 ? "" : "s")
         : torch::cuda::is_available() ? "LibTorch sees no GPU"
                                       : "this LibTorch has no CUDA, or there is no driver for it"));

@@ -17,8 +17,8 @@ namespace graft {
 /// into halves, again and again, and smaller parts are used from then on.
 class Device {
  public:
-  /// "cpu", "cuda", "cuda:1", or "auto": a GPU when LibTorch sees one. Throws Error, saying what there is,
-  /// for a device that is not there.
+  /// "cpu", "cuda", "cuda:1", or "auto": a GPU when LibTorch sees one. Throws Error, listing what is
+  /// available, for a device that is not there.
   explicit Device(const std::string& name);
 
   bool is_cpu() const { return device_.is_cpu(); }

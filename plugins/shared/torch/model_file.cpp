@@ -32,7 +32,7 @@ torch::jit::Module load_torchscript(const std::string& path) {
   } catch (const std::exception& fault) {
     throw Error(fmt::format(
         "{}: expected a TorchScript archive, got a file that LibTorch {} cannot load ({}); export "
-        "the model with torch.jit.script or torch.jit.trace and .save(), or copy the file anew",
+        "the model with torch.jit.script or torch.jit.trace and .save(), or copy the file again",
         path, TORCH_VERSION, reason(fault)));
   }
   const auto forward = module.find_method("forward");
@@ -66,7 +66,7 @@ void forget(torch::jit::Module& module, std::uint64_t seed) {
   }
   if (changed == 0)
     throw Error(
-        "untrained: the model has no parameters that could be set anew: it was frozen before it was saved; "
+        "untrained: the model has no parameters that could be reset: it was frozen before it was saved; "
         "export it without torch.jit.freeze");
   for (const auto& buffer : module.named_buffers()) {
     at::Tensor value = buffer.value;

@@ -15,7 +15,7 @@ namespace graft {
 /// the statistics of batch-norm, and a `forward` generated from the layers: [n,3,h,w] -> the value of the
 /// last layer; with `outputs`, names of layers, a tuple of theirs, and only the layers that these need.
 /// Dropout is the identity. It can be saved, frozen and fused like any other TorchScript module. Throws Error
-/// for an output that is none.
+/// for an output that is not one.
 torch::jit::Module make_module(const nn::Architecture& architecture,
                                const std::vector<std::string>& outputs = {});
 

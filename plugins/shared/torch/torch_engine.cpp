@@ -190,7 +190,7 @@ class TorchEngine final : public nn::Engine {
                             const nn::RunImages& plain, double allowed) const {
     std::optional<std::string> why;
     try {
-      // Few images do where batches are the fused network's.
+      // A few images are enough if the batches are the fused network's.
       why = check.dependence(alone, plain, has_fast_ ? std::min(options_.batch, 3) : options_.batch, allowed);
     } catch (const std::exception&) {
       if (!has_fast_ || options_.batch <= 3) throw;
@@ -199,8 +199,9 @@ class TorchEngine final : public nn::Engine {
     if (why) throw Error(fmt::format("{}: {}", name_, *why));
   }
 
-  /// Whether the fused network gives for this size what the plain one gives, image by image. `thorough`: of
-  /// the first sizes, for which the plain one itself is held to give an image the same whatever is beside it.
+  /// Whether the fused network computes for this size what the plain one computes, image by image.
+  /// `thorough`: for the first sizes, which also check that the plain network's result of an image does not
+  /// depend on the others.
   bool is_fast_right(int height, int width, bool thorough) const {
     const nn::Tolerance tolerance = nn::Tolerance::of(options_.precision);
     const auto by = [&](const Program& program) -> nn::RunImages {

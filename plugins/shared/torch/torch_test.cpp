@@ -246,7 +246,8 @@ TEST_F(TorchTest, FusedBackboneEqualsThePlainModel) {
 }
 
 /// As MobileNet v3: hardswish behind convolutions, squeeze-and-excitation, a residual sum; with a number of
-/// channels that neither blocks of 8 nor of 16 divide. `seen`: somebody sees the channels of the block.
+/// channels that neither blocks of 8 nor of 16 divide. `seen`: another operation depends on the channels of
+/// the block.
 Module small_mobilenet_v3(std::int64_t channels, bool seen) {
   at::manual_seed(4);
   const std::string c = std::to_string(channels);
@@ -310,7 +311,7 @@ TEST_F(TorchTest, AMapThatIsSpreadOverChannelsIsNotWidened) {
   EXPECT_EQ(align_channels(module.get_method("forward").graph()), 0);
 }
 
-/// The error that this is about: LibTorch's optimiser left the last channels of the last image as they were.
+/// The error that this tests: LibTorch's optimiser left the last channels of the last image as they were.
 TEST_F(TorchTest, EveryImageOfEveryBatchEqualsTheImageAlone) {
   const c10::InferenceMode inference;
   for (const std::int64_t channels : {12, 20, 24, 40, 72})
@@ -375,7 +376,7 @@ TEST_F(TorchTest, AnOptimisedProgramIsNotUsedWhenAnyImageOfABatchIsWrong) {
 }
 
 TEST_F(TorchTest, AModelInTrainingModeIsRefused) {
-  // As traced without .eval(): the flag is a constant in the graph.
+  // Like a trace without .eval(): the flag is a constant in the graph.
   const auto source = [](const char* value) {
     return std::string(
                "def forward(self, x):\n    y = torch.conv2d(x, self.w, None, [2, 2], [1, 1], [1, 1], 1)\n"
@@ -660,7 +661,7 @@ TEST_F(TorchTest, UnusableFilesGiveOneLineEach) {
     EXPECT_THAT(
         error,
         HasSubstr(
-            "export the model with torch.jit.script or torch.jit.trace and .save(), or copy the file anew"));
+            "export the model with torch.jit.script or torch.jit.trace and .save(), or copy the file again"));
     EXPECT_EQ(error.find('\n'), std::string::npos) << error;
   };
   check("empty.pt", "");
@@ -752,7 +753,7 @@ TEST_F(TorchTest, TapsOfAnArchitectureAreTheValuesOnTheWay) {
 TEST_F(TorchTest, ADeviceThatIsNotThereIsNamed) {
   EXPECT_EQ(error_of([] { Device device("gpu"); }),
             "device: expected auto, cpu, cuda or cuda:NUMBER, got 'gpu'");
-  EXPECT_THAT(error_of([] { Device device("cuda:77"); }), StartsWith("device: 'cuda:77' is not there: "));
+  EXPECT_THAT(error_of([] { Device device("cuda:77"); }), StartsWith("device: 'cuda:77' is not available: "));
   EXPECT_TRUE(Device("cpu").is_cpu());
 }
 

@@ -44,7 +44,7 @@ std::optional<Bundle> read_checkpoint(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) return {};
   const std::string content(std::istreambuf_iterator<char>(in), {});
-  const Error damaged(path + ": the checkpoint is damaged; delete it to start anew");
+  const Error damaged(path + ": the checkpoint is damaged; delete it to start from scratch");
   const std::size_t fixed = kMagic.size() + 8;
   if (content.size() < fixed + kDigest || !content.starts_with(kMagic)) throw damaged;
   const std::string_view body(content.data(), content.size() - kDigest);

@@ -6,7 +6,7 @@
 namespace graft {
 namespace {
 
-constexpr std::int64_t kNone = -100;  // what at::cross_entropy_loss leaves out
+constexpr std::int64_t kNone = -100;  // the label that at::cross_entropy_loss ignores
 
 }  // namespace
 

@@ -29,7 +29,7 @@ struct LossOptions {
 /// right output counts nothing.
 at::Tensor loss_of(const at::Tensor& logits, const at::Tensor& targets, const LossOptions& options = {});
 
-/// How good the network's probabilities are, summed over the images: what `evaluate` reports. An image
+/// The scores of the network's probabilities, summed over the images, as `evaluate` reports them. An image
 /// without a right output is of a class with probability 0.
 Fit fit_of(const at::Tensor& logits, const at::Tensor& targets);
 

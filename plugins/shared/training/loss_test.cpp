@@ -101,7 +101,7 @@ TEST(Loss, TheFitOfSeveralLabelsIsThatOfEvaluate) {
   const at::Tensor logits = at::tensor({2.0, -1.0, 0.0, 1.0, 3.0, -2.0}).reshape({2, 3});
   const at::Tensor targets = at::tensor({1.0, 0.0, 1.0, 0.0, 1.0, 0.0}).reshape({2, 3});
   const Fit sum = fit_of(logits, targets);
-  EXPECT_EQ(sum.accuracy, 1);  // a probability of one half says yes
+  EXPECT_EQ(sum.accuracy, 1);  // a probability of one half counts as yes
   EXPECT_NEAR(sum.log_loss, binary_cross_entropy(logits.to(at::kDouble), targets.to(at::kDouble), 0, 1) / 3,
               1e-6);
 }

@@ -95,14 +95,14 @@ class AdamW final : public Optimizer {
 
 std::vector<ParamSpec> optimizer_parameters(const OptimizerDefaults& defaults) {
   const auto usual = [&](double OptimizerDefaults::Numbers::*number) {
-    return fmt::format("left out: {} for sgd, {} for adamw.", defaults.sgd.*number, defaults.adamw.*number);
+    return fmt::format("default: {} for sgd, {} for adamw.", defaults.sgd.*number, defaults.adamw.*number);
   };
   return {choice("optimizer", {"sgd", "adamw"}, defaults.name)
               .doc("Gradient descent with Nesterov momentum, or AdamW (betas 0.9 and 0.999)."),
           number("learning_rate")
               .optional()
               .range(1e-8, 100)
-              .doc("At the end of the warm-up; " + usual(&OptimizerDefaults::Numbers::learning_rate)),
+              .doc("Peak learning rate; " + usual(&OptimizerDefaults::Numbers::learning_rate)),
           number("momentum", 0.9).range(0, 0.9999).doc("Of sgd; adamw has none."),
           number("weight_decay")
               .optional()

@@ -68,7 +68,7 @@ class Pixels {
 /// The images that a learner trains on and those that it chooses on.
 struct TrainingPixels {
   /// Throws Error as Pixels does, for no labelled image in train, and for images of several sizes; `warn`
-  /// hears of images without a label.
+  /// is called for images without a label.
   TrainingPixels(const TrainingTable& table, const LabelRule& rule, const Normalizer& normalizer,
                  const std::function<void(const std::string&)>& warn);
   Pixels train, val;

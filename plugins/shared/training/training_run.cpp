@@ -19,7 +19,7 @@ namespace graft {
 namespace {
 
 const std::string kBest = "best/";  // before the names of tensors of the best epoch
-/// Of what a checkpoint's figures mean; one of another version is not gone on with. 2: val as in Fit.
+/// Version of the scores in a checkpoint; a run does not resume from another version. 2: val as in Fit.
 constexpr int kVersion = 2;
 
 std::string with_version(const std::string& identity) {
@@ -88,11 +88,11 @@ std::vector<ParamSpec> plan_parameters(const PlanDefaults& defaults) {
               .doc("The learning rate rises linearly at first; then it follows half a cosine to zero."),
           number("label_smoothing", defaults.label_smoothing)
               .range(0, 0.9)
-              .doc("Share of the target probability that is spread over all classes."),
+              .doc("Fraction of the target probability that is spread over all classes."),
           integer("patience", defaults.patience)
               .range(0, 100000)
               .unit("epochs")
-              .doc("Stop after so many epochs without a better one on val; 0: never.")};
+              .doc("Stop after this many epochs without a better one on val; 0: never.")};
 }
 
 TrainingPlan::TrainingPlan(const Params& params, double peak)

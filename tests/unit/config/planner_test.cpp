@@ -106,7 +106,7 @@ stages:
   learn: {plugin: learn, from: table, with: {rate: 7}}
 )");
   EXPECT_THAT(r.faults,
-              HasSubstr("a.yaml:1:7: error: 'Bad Name' is no name for a run: use a-z, 0-9, _ and -"));
+              HasSubstr("a.yaml:1:7: error: 'Bad Name' is not a valid run name: use a-z, 0-9, _ and -"));
   EXPECT_THAT(r.faults,
               HasSubstr("a.yaml:2:15: error: memory: expected a size such as 512MiB or 2GiB, got 'lots'"));
   EXPECT_THAT(r.faults, HasSubstr("a.yaml:4:40: error: root: no such folder: nowhere"));
@@ -148,7 +148,7 @@ stages:
   t: {plugin: table, from: net}
 )")
                   .faults,
-              HasSubstr("taps: 'a' stands there twice; every output has a name of its own"));
+              HasSubstr("taps: 'a' occurs twice; give every output a different name"));
   const Result plain =
       plan(head + "  net: {plugin: taps, from: pixels}\n  t: {plugin: table, from: net.out}\n");
   EXPECT_EQ(plain.faults, "");
@@ -166,7 +166,7 @@ TEST_F(PlannerTest, AStallEndsARunThatSaysHowLongOneMayTake) {
   const auto limit = [&](const std::vector<std::string>& overrides) {
     const Result r = plan(kGood, overrides);
     EXPECT_EQ(r.faults, "");
-    // The resolved config says it outright.
+    // The resolved config has the value.
     EXPECT_THAT(to_yaml(r.plan), HasSubstr(r.plan.run.stall_limit ? "stall_limit: " : "stall_limit: never"));
     return r.plan.run.stall_limit;
   };
@@ -194,9 +194,10 @@ TEST_F(PlannerTest, AParameterMayNameAnInstalledService) {
 }
 
 TEST_F(PlannerTest, AServiceIsNoStage) {
-  EXPECT_THAT(plan("name: a\nstages:\n  x: {plugin: engine_fast}\n").faults,
-              HasSubstr("a.yaml:3:15: error: 'engine_fast' is no stage: it serves stages that name it in a "
-                        "parameter"));
+  EXPECT_THAT(
+      plan("name: a\nstages:\n  x: {plugin: engine_fast}\n").faults,
+      HasSubstr("a.yaml:3:15: error: 'engine_fast' is not a stage: it serves stages that name it in a "
+                "parameter"));
 }
 
 constexpr const char* kFollowing = R"(name: a
@@ -240,7 +241,7 @@ TEST_F(PlannerTest, StagesBehindThatDifferAreAFault) {
       "  other: {plugin: net, from: pixels, with: {model: model.pt, architecture: vgg16}}\n"
       "  rows: {plugin: table, from: other}\n";
   EXPECT_EQ(plan(kFollowing + second, {"net.architecture=resnet18"}).faults,
-            "a.yaml:4:3: error: 'pixels' (decode) cannot take `network` from the stages behind it, which "
+            "a.yaml:4:3: error: 'pixels' (decode) cannot take `network` from its downstream stages, which "
             "differ: 'net' has resnet18, 'other' has vgg16; write `network: resnet18`, or crop of your own\n"
             "      pixels: {plugin: decode, from: images}\n      ^\n");
   EXPECT_EQ(plan(kFollowing + second, {"net.architecture=vgg16"}).faults, "");
@@ -256,7 +257,7 @@ TEST_F(PlannerTest, WhatIsFollowedIsCheckedToo) {
       plan(kFollowing, {"net.architecture=resnet81"}).faults,
       ::testing::StartsWith("a.yaml:6:3: error: network: 'resnet81' is not allowed here; did you mean "
                             "'resnet18'? (allowed: resnet18, resnet34, vgg16)\n"));
-  // A fault in either stage is told once, and nothing is concluded from it.
+  // An error in either stage is reported once, and nothing is concluded from it.
   EXPECT_EQ(plan(kFollowing, {"net.batch=0"}).faults,
             "--set:1:11: error: batch: 0 is out of range: expected from 1 to 512\n"
             "    net.batch=0\n              ^\n");
@@ -285,9 +286,8 @@ TEST_F(PlannerTest, AnUnusedStreamStageIsAFault) {
 
 TEST_F(PlannerTest, TooFewCreditsForTheBatchesIsAFault) {
   const Result r = plan(kGood, {"run.in_flight=8"});
-  EXPECT_THAT(r.faults,
-              HasSubstr("in_flight: 8 items are too few for the batches (net: 8): they would wait for each "
-                        "other for ever; use at least 9, or auto"));
+  EXPECT_THAT(r.faults, HasSubstr("in_flight: 8 items are too few for the batches (net: 8): they would wait "
+                                  "for each other forever; use at least 9, or auto"));
   EXPECT_EQ(plan(kGood, {"run.in_flight=9"}).faults, "");
 }
 

@@ -221,8 +221,8 @@ TEST_P(FlowTest, AnExceptionOfOneItemIsItsRejectAndNothingElse) {
   EXPECT_EQ(o.result.fatal, "");
 }
 
-// Whatever is thrown where no plugin is called loses a message on its way: batches behind it must not wait
-// for it, and the credits that they hold must come back.
+// An exception outside of plugin calls loses a message on its way: downstream batches must not wait for it,
+// and the credits that they hold must come back.
 TEST_P(FlowTest, WhatIsThrownInTheGraphItselfEndsTheRunAndDrains) {
   const Plan plan = plan_of({{"s", "files", ""},
                              {"a", "views", "s"},

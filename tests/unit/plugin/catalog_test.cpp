@@ -125,22 +125,23 @@ TEST(Catalog, NamesAndPositionsAreNeverMixed) {
   // Names, although they are numbers.
   EXPECT_EQ(numbered("3\n1\n2\n", {"1", "2", "3"}), "1 2 0");
   EXPECT_EQ(numbered("1\n2\n", {"1", "0", "2"}),
-            "the label '0' of 'k1' is not in FILE: where labels are names in the list, another label is no "
-            "position; add it there, or leave the input out");
+            "the label '0' of 'k1' is not in FILE: because other labels are names in the list, it is not "
+            "taken as a position; add it there, or leave the input out");
   EXPECT_EQ(numbered("ant\nbee\n", {"ant", "1"}),
-            "the label '1' of 'k1' is not in FILE: where labels are names in the list, another label is no "
-            "position; add it there, or leave the input out");
+            "the label '1' of 'k1' is not in FILE: because other labels are names in the list, it is not "
+            "taken as a position; add it there, or leave the input out");
   EXPECT_EQ(numbered("ant\nbee\n", {"0", "cat"}),
             "the label '0' of 'k0' is not in FILE; add it there, or leave the input out");
   // Positions: whole numbers, and none a name.
   EXPECT_EQ(numbered("ant\nbee\ncat\n", {"2", "0"}), "2 0");
   EXPECT_EQ(numbered("ant\nbee\ncat\n", {"00002", "00000"}), "2 0");
-  EXPECT_EQ(numbered("ant\nbee\n", {"0", "2"}),
-            "the label '2' of 'k1' is no position in FILE, which has 2, counted from 0; add the class there, "
-            "or leave the input out");
+  EXPECT_EQ(
+      numbered("ant\nbee\n", {"0", "2"}),
+      "the label '2' of 'k1' is not a position in FILE, which has 2, counted from 0; add the class there, "
+      "or leave the input out");
   EXPECT_EQ(numbered("ant\nbee\n", {"1", "01"}),
             "the labels '01' and '1' would both be position 1 in FILE; write numbers in one way");
-  // Classes that are called by numbers: another way to write a name is no position.
+  // Classes that are called by numbers: another way to write a name is not a position.
   EXPECT_EQ(
       numbered("01\n02\n03\n", {"1", "2"}),
       "the label '1' of 'k0' is not in FILE (did you mean '01'?); add it there, or leave the input out");
@@ -157,9 +158,10 @@ TEST(Catalog, WhereTheFormatNumbersClassesANameIsNoLabel) {
   EXPECT_EQ(numbered("ant\nbee\n", {"1", "0"}, true), "1 0");
   EXPECT_EQ(numbered("2\n1\n0\n", {"0", "1", "2"}, true, &warnings), "0 1 2");
   EXPECT_THAT(warnings, ::testing::Contains(::testing::StartsWith("labels are positions in ")));
-  EXPECT_EQ(numbered("1\n2\n3\n", {"1", "3"}, true),
-            "the label '3' of 'k1' is no position in FILE, which has 3, counted from 0; add the class there, "
-            "or leave the input out");
+  EXPECT_EQ(
+      numbered("1\n2\n3\n", {"1", "3"}, true),
+      "the label '3' of 'k1' is not a position in FILE, which has 3, counted from 0; add the class there, "
+      "or leave the input out");
 }
 
 TEST(Catalog, WarnsOfNamesThatDifferByBlanksOrCaseOnly) {
@@ -232,7 +234,7 @@ TEST(Catalog, SaysWhatIsWrongWithAClassesFile) {
   };
   const std::string path = (folder / "classes.txt").string();
   EXPECT_EQ(fault("a\nb\na\n"), path + ":3: the class 'a' is in line 1 already; a class has one line");
-  EXPECT_EQ(fault("\n"), "classes: expected a class name a line in " + path + ", got an empty file");
+  EXPECT_EQ(fault("\n"), "classes: expected one class name per line in " + path + ", got an empty file");
 }
 
 TEST(Catalog, TwoInputsMayNotShareAKey) {
@@ -277,11 +279,11 @@ TEST(Catalog, AGroupStaysInOneSplit) {
 TEST(Catalog, AGroupThatIsNoneIsSaid) {
   Fixture f(R"({"group": "[("})");
   f.add("a", {});
-  EXPECT_THAT(f.fault(), ::testing::StartsWith("group: '[(' is no regular expression ("));
+  EXPECT_THAT(f.fault(), ::testing::StartsWith("group: '[(' is not a regular expression ("));
   Fixture g(R"({"group": "^x"})");
   g.add("a", {});
   g.catalog->close();
-  EXPECT_THAT(g.warnings, ElementsAre("group '^x' finds nothing to group in any key, 'a' for one"));
+  EXPECT_THAT(g.warnings, ElementsAre("group '^x' finds nothing to group in any key, for example 'a'"));
 }
 
 TEST(Catalog, ShotsThinOutTrainAloneAndFewerAreAmongMore) {

@@ -57,7 +57,7 @@ TEST(Registry, AFileThatIsNoLibraryIsRefusedWithTheReason) {
   EXPECT_EQ(registry.rejected_as("broken"), &r);
 }
 
-// Every file of a folder that is wrong in one way costs itself alone, and this process nothing.
+// A wrong file of a folder affects neither the other files nor this process.
 TEST(Registry, EveryWrongPluginIsRefusedByItself) {
   const std::string descriptor = std::to_string(sizeof(graft_plugin_descriptor));
   const std::string rebuild = "rebuild or install the plugin again, or remove it from the plugin folder";
@@ -95,26 +95,24 @@ TEST(Registry, EveryWrongPluginIsRefusedByItself) {
        "with "
        "GRAFT_PLUGIN(...)"},
       {"wrong_schema_throws",
-       "wanted a schema, got an exception from the schema's expression: one that is no std::exception; "
-       "rebuild the "
-       "plugin so that its declaration does not throw"},
+       "wanted a schema, got an exception from the schema's expression: one that is not a std::exception; "
+       "rebuild the plugin so that its declaration does not throw"},
       {"wrong_schema_crashes", loads + "a crash (Segmentation fault) in its schema; " + rebuild},
       {"wrong_huge_schema",
        "wanted a schema, got more than 4 MiB: no schema takes that much; declare the plugin with "
        "GRAFT_PLUGIN(...)"},
       {"wrong_default",
-       "wanted a schema without mistakes, got parameter 'n': the default: 500 is out of range: expected from "
-       "1 to "
-       "10; give a default that a config could give, and rebuild the plugin"},
+       "wanted a schema without errors, got parameter 'n': the default: 500 is out of range: expected from "
+       "1 to 10; give a default that a config could give, and rebuild the plugin"},
       {"wrong_static_throw",
        loads + "an exception from its static initialisers: no such device; " + no_throw},
       {"wrong_static_throw_int",
-       loads + "an exception from its static initialisers: one that is no std::exception; " + no_throw},
-      {"wrong_static_exit", loads + "a call of exit() when it is opened; " + rebuild},
-      {"wrong_static_underscore_exit", loads + "an end without an answer when it is opened; " + rebuild},
+       loads + "an exception from its static initialisers: one that is not a std::exception; " + no_throw},
+      {"wrong_static_exit", loads + "a call to exit() when it is opened; " + rebuild},
+      {"wrong_static_underscore_exit", loads + "an exit without an answer when it is opened; " + rebuild},
       {"wrong_static_abort", loads + "a crash (Aborted) when it is opened; " + rebuild},
       {"wrong_static_crash", loads + "a crash (Segmentation fault) when it is opened; " + rebuild},
-      {"wrong_static_hang", loads + "no end after 8 s when it is opened; " + rebuild}};
+      {"wrong_static_hang", loads + "no result after 8 s when it is opened; " + rebuild}};
   const WrongPlugins wrong({"well"});
   for (const auto& [name, why] : expected) wrong.add(name);
 
@@ -134,7 +132,7 @@ TEST(Registry, EveryWrongPluginIsRefusedByItself) {
   }
 }
 
-// The dynamic loader would die of it: a part of the file that is mapped is not there.
+// The dynamic loader would crash: a part of the file that is mapped is not there.
 TEST(Registry, ALibraryThatIsCutShortIsRefusedAtEveryLength) {
   const WrongPlugins plugins({"well"});
   const std::string whole = test::slurp(plugins.folder() / "well.so");
@@ -148,9 +146,9 @@ TEST(Registry, ALibraryThatIsCutShortIsRefusedAtEveryLength) {
   EXPECT_TRUE(registry.plugins().empty());
   EXPECT_EQ(registry.rejected().size(), 41u);
   EXPECT_EQ(registry.rejected_as("cut0")->got, "an empty file");
-  EXPECT_THAT(registry.rejected_as("cut20")->got, HasSubstr("it is cut short"));
+  EXPECT_THAT(registry.rejected_as("cut20")->got, HasSubstr("it is truncated"));
   EXPECT_EQ(registry.rejected_as("cut40")->got, std::to_string(whole.size() - 1) + " bytes of " +
-                                                    std::to_string(whole.size()) + ": it is cut short");
+                                                    std::to_string(whole.size()) + ": it is truncated");
 }
 
 TEST(Registry, ALibraryThatIsCutShortIsRefusedBesideItsSchemaFile) {
@@ -260,7 +258,7 @@ TEST(Registry, TheFirstOfANameWinsAndRemembersWhatItHides) {
   PluginSchema own = test::FakePlugins::usual()[1];
   own.summary = "Decodes in another way.";
   const test::FakePlugins first({own}), second(test::FakePlugins::usual());
-  // A folder that is named twice hides nothing of itself.
+  // A folder that is named twice does not hide its own plugins.
   const Registry registry({first.place().path(), second.place().path(), first.place() / "."});
   ASSERT_NE(registry.find("decode"), nullptr);
   EXPECT_EQ(registry.find("decode")->schema.summary, "Decodes in another way.");

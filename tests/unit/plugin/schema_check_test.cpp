@@ -63,26 +63,26 @@ TEST(SchemaCheck, Identity) {
     change(s);
     return mistakes(s);
   };
-  EXPECT_THAT(with([](PluginSchema& s) { s.name = ""; }), ElementsAre("'' is no name for a plugin"));
+  EXPECT_THAT(with([](PluginSchema& s) { s.name = ""; }), ElementsAre("'' is not a valid plugin name"));
   EXPECT_THAT(with([](PluginSchema& s) { s.name = "s-bad"; }),
-              ElementsAre("'s-bad' is no name for a plugin"));
+              ElementsAre("'s-bad' is not a valid plugin name"));
   EXPECT_THAT(with([](PluginSchema& s) { s.name = "../up"; }),
-              ElementsAre("'../up' is no name for a plugin"));
-  EXPECT_THAT(with([](PluginSchema& s) { s.name = "2d"; }), ElementsAre("'2d' is no name for a plugin"));
+              ElementsAre("'../up' is not a valid plugin name"));
+  EXPECT_THAT(with([](PluginSchema& s) { s.name = "2d"; }), ElementsAre("'2d' is not a valid plugin name"));
   for (const char* version :
        {"", "1", "1.0", "1.0.0.0", "1.0.x", "v1.0.0", "1.0.0-", "01.0.0", "1..0", "latest"})
     EXPECT_THAT(with([&](PluginSchema& s) { s.version = version; }),
-                ElementsAre("'" + std::string(version) + "' is no version"));
+                ElementsAre("'" + std::string(version) + "' is not a version"));
   for (const char* version : {"0.0.1", "1.2.3-rc.1", "1.2.3+build7", "10.20.30"})
     EXPECT_THAT(with([&](PluginSchema& s) { s.version = version; }), IsEmpty());
   EXPECT_THAT(with([](PluginSchema& s) { s.summary = ""; }), ElementsAre("the summary is empty"));
   EXPECT_THAT(with([](PluginSchema& s) { s.summary = "a\x1b[2J"; }),
               ElementsAre("the summary is not one line of text"));
   EXPECT_THAT(with([](PluginSchema& s) { s.known_fault("soon", ""); }),
-              ElementsAre("known_fault: 'soon' is no version",
-                          "known_fault before soon: it does not say in one line what was wrong"));
+              ElementsAre("known_fault: 'soon' is not a version",
+                          "known_fault before soon: the description of the error is not one line"));
   EXPECT_THAT(with([](PluginSchema& s) { s.may_need("an engine"); }),
-              ElementsAre("may_need('an engine') names no service"));
+              ElementsAre("may_need('an engine') does not name a service"));
 }
 
 TEST(SchemaCheck, EveryKindHasItsPorts) {
@@ -127,9 +127,9 @@ TEST(SchemaCheck, Ports) {
   twice.output("out", PortType::Image, "u8[?,?,3]", "b").output("out", PortType::Tensor, "f32[?]", "c");
   EXPECT_THAT(mistakes(twice), ElementsAre("output 'out' is declared twice"));
   EXPECT_THAT(with_output("", PortType::Tensor, "", "b"),
-              ElementsAre("output '': that is no name for a port"));
+              ElementsAre("output '': that is not a valid port name"));
   EXPECT_THAT(with_output("{taps}", PortType::Tensor, "", "b"),
-              ElementsAre("output '{taps}' stands for the values of a list parameter that there is not"));
+              ElementsAre("output '{taps}' stands for the values of a list parameter that does not exist"));
   EXPECT_THAT(with_output("out", PortType::Tensor, "", ""), ElementsAre("output 'out' has no sentence"));
   EXPECT_THAT(
       with_output("out", PortType::Image, "u8[{nope},?,3]", "b"),
@@ -138,7 +138,7 @@ TEST(SchemaCheck, Ports) {
   for (const char* shape : {"u8", "u8[", "u8]", "u8[]]", "u8[?,?,3", "u9[?,?,3]", "u8[?,,3]", "u8[-1,2,3]",
                             "u8[{a,?,3]", "[?,?,3]", "u8[?,?,3] "})
     EXPECT_THAT(with_output("out", PortType::Image, shape, "b"),
-                ElementsAre("output 'out': '" + std::string(shape) + "' is no shape"));
+                ElementsAre("output 'out': '" + std::string(shape) + "' is not a shape"));
   EXPECT_THAT(with_output("out", PortType::Image, "f32[?,?,3]", "b"),
               ElementsAre("output 'out': an image has the shape u8[height,width,3], not 'f32[?,?,3]'"));
   EXPECT_THAT(with_output("out", PortType::Image, "u8[?]", "b"),
@@ -150,9 +150,9 @@ TEST(SchemaCheck, Ports) {
 TEST(SchemaCheck, NamesOfParameters) {
   EXPECT_THAT(mistakes_with(integer("", 5).doc("d")), ElementsAre("a parameter has no name"));
   EXPECT_THAT(mistakes_with(integer("a b", 5).doc("d")),
-              ElementsAre("parameter 'a b': that is no name for a parameter"));
+              ElementsAre("parameter 'a b': that is not a valid parameter name"));
   EXPECT_THAT(mistakes_with(integer("a.b", 5).doc("d")),
-              ElementsAre("parameter 'a.b': that is no name for a parameter"));
+              ElementsAre("parameter 'a.b': that is not a valid parameter name"));
   EXPECT_THAT(mistakes_with(integer("n", 5)), ElementsAre("parameter 'n' has no sentence"));
   EXPECT_THAT(mistakes_with(object("o", {integer("n", 5)}).doc("d")),
               ElementsAre("parameter 'o.n' has no sentence"));
@@ -162,9 +162,8 @@ TEST(SchemaCheck, NamesOfParameters) {
               ElementsAre("parameter 'o.n' is declared twice"));
   EXPECT_THAT(mistakes_with(integer("n", 5).doc("d").stands_for({"m"})),
               ElementsAre("parameter 'n' stands for 'm', which is not declared beside it"));
-  EXPECT_THAT(
-      mistakes_with(text("n").optional().doc("d").follows({"x"}, {"m"})),
-      ElementsAre("parameter 'n' does not follow where 'm' is given, which is not declared beside it"));
+  EXPECT_THAT(mistakes_with(text("n").optional().doc("d").follows({"x"}, {"m"})),
+              ElementsAre("parameter 'n' does not follow if 'm' is given, which is not declared beside it"));
 }
 
 TEST(SchemaCheck, DefaultsAreWhatAConfigCouldGive) {
@@ -206,24 +205,24 @@ TEST(SchemaCheck, TypesOfParameters) {
   EXPECT_THAT(mistakes_with(list("l", integer("")).items(3, 2).optional().doc("d")),
               ElementsAre("parameter 'l': no list has 3 to 2 values"));
   EXPECT_THAT(mistakes_with(text("t", "x").range(1, 2).doc("d")),
-              ElementsAre("parameter 't' has a range, which says nothing of a text"));
+              ElementsAre("parameter 't' has a range, which has no meaning for a text"));
   EXPECT_THAT(mistakes_with(integer("n", 1).items(1, 2).doc("d")),
-              ElementsAre("parameter 'n' has a number of items, which says nothing of an integer"));
+              ElementsAre("parameter 'n' has a number of items, which has no meaning for an integer"));
   EXPECT_THAT(mistakes_with(integer("n", 1).or_scalar().doc("d")),
-              ElementsAre("parameter 'n' has or_scalar, which says nothing of an integer"));
+              ElementsAre("parameter 'n' has or_scalar, which has no meaning for an integer"));
   EXPECT_THAT(mistakes_with(choice("m", {"a", "a"}, "a").doc("d")),
-              ElementsAre("parameter 'm': the choice 'a' stands there twice"));
+              ElementsAre("parameter 'm': the choice 'a' is listed twice"));
   EXPECT_THAT(mistakes_with(object("o", {}).doc("d")), ElementsAre("parameter 'o' has no members"));
   EXPECT_THAT(
       mistakes_with(list("l", integer("n", 3)).doc("d")),
-      ElementsAre("parameter 'l': an element has a default or is required, which says nothing of it"));
+      ElementsAre("parameter 'l': an element has a default or is required, which has no meaning for it"));
   EXPECT_THAT(mistakes_with(one_of("how", {object("a", {flag("f", true).doc("d")}).doc("d"),
                                            object("a", {flag("f", true).doc("d")}).doc("d")})
                                 .optional()
                                 .doc("d")),
               ElementsAre("parameter 'how', alternative 'a' is declared twice"));
   EXPECT_THAT(mistakes_with(choice("p", {"f32"}, "auto").auto_by_processor("avx512bf16", "bf16").doc("d")),
-              ElementsAre("parameter 'p': auto becomes 'bf16', which is none of its choices"));
+              ElementsAre("parameter 'p': auto becomes 'bf16', which is not one of its choices"));
   EXPECT_THAT(mistakes_with(choice("p", {"f32", "bf16"}, "f32").auto_by_processor("mmx2", "bf16").doc("d")),
               ElementsAre("parameter 'p': no processor feature is known by the name 'mmx2'"));
   ParamSpec deep = integer("n").optional().doc("d");
@@ -235,13 +234,13 @@ TEST(SchemaCheck, Views) {
   EXPECT_THAT(mistakes(good().views_from("nothere")),
               ElementsAre("views_from('nothere'): no such parameter is declared"));
   EXPECT_THAT(mistakes(good().param(integer("n", 0).range(0, 9).doc("d")).views_from("n")),
-              ElementsAre("views_from('n'): that is no integer of at least 1"));
+              ElementsAre("views_from('n'): that is not an integer of at least 1"));
   EXPECT_THAT(mistakes(good().param(text("n", "x").doc("d")).views_from("n")),
-              ElementsAre("views_from('n'): that is no integer of at least 1"));
+              ElementsAre("views_from('n'): that is not an integer of at least 1"));
   EXPECT_THAT(mistakes(good()
                            .param(choice("crops", {"one", "five"}, "one").doc("d"))
                            .views_from("crops", {{"six", 6}, {"five", 0}})),
-              ElementsAre("views_from('crops'): 'six' is none of its choices",
+              ElementsAre("views_from('crops'): 'six' is not one of its choices",
                           "views_from('crops'): 'five' makes no view"));
   EXPECT_THAT(mistakes(of(PluginSchema::source("x")
                               .output("out", PortType::Image, "", "b")

@@ -1,5 +1,5 @@
 // A plugin that is wrong in the way that the name of its file says: registry_test.cpp copies it to
-// wrong_static_crash.so, for one, and expects that to be refused. As well.so it is as it should be. Built a
+// wrong_static_crash.so, for example, and expects that to be refused. As well.so it is correct. Built a
 // second time without the symbol that plugins export.
 
 #include <dlfcn.h>

@@ -7,7 +7,7 @@
 
 namespace graft::nn::zoo {
 
-/// Appends layers, each fed by the one before unless told otherwise, and keeps count of channels. The layer
+/// Appends layers, each fed by the one before unless given otherwise, and keeps count of channels. The layer
 /// that is returned may be changed until the next one comes.
 class Builder {
  public:

@@ -25,7 +25,7 @@ class GRAFT_API StageHarness {
     std::map<std::size_t, Payload> ports;  ///< Every port of a batch transform.
   };
 
-  /// `params` is YAML: "{crop: 224}". Throws Error with every fault of the parameters, one a line
+  /// `params` is YAML: "{crop: 224}". Throws Error with every error of the parameters, one per line
   /// ("crop: 0 is out of range: expected at least 1 px"), or with what the stage's constructor threw.
   /// Plugins are looked for in GRAFT_PLUGIN_PATH and in the folder that the build wrote them to.
   explicit StageHarness(const std::string& plugin, const std::string& params = "{}", std::uint64_t seed = 42,
@@ -33,7 +33,7 @@ class GRAFT_API StageHarness {
   ~StageHarness();
 
   const PluginSchema& schema() const;
-  /// What the stage told through StageContext::warn.
+  /// Warnings of the stage through StageContext::warn.
   const std::vector<std::string>& warnings() const;
   template <typename T>
   T& as() {
