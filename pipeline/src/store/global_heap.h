@@ -10,7 +10,7 @@ namespace graft {
 /// The global heap of an HDF5 file, where texts of variable length lie (HDF5 File Format Specification,
 /// III.E), read without HDF5: version 1.10 believes every length and reference in it, so that one damaged
 /// byte ends the process or never ends at all. One thread.
-class GRAFT_API GlobalHeap {
+class GlobalHeap {
  public:
   /// `image`: the whole file, which outlives the heap and what it gives.
   explicit GlobalHeap(std::span<const std::uint8_t> image) : image_(image) {}
