@@ -57,6 +57,16 @@ class InterruptTest : public ::testing::Test {
     }
     return false;
   }
+  /// Waits until the program has said something; false when it ended before.
+  bool wait_for_text(pid_t pid, const char* text) const {
+    for (;; std::this_thread::sleep_for(std::chrono::milliseconds(2))) {
+      if (slurp(folder_ / "stderr").find(text) != std::string::npos) return true;
+      siginfo_t info{};
+      if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+          info.si_pid == pid)
+        return false;
+    }
+  }
   json results(const std::string& out) const {
     json r = json::parse(slurp(folder_ / out / "results.json"));
     r.erase("timings");
@@ -118,7 +128,7 @@ TEST_F(InterruptTest, ASnapshotOnRequestNamesTheStages) {
   const pid_t pid = start("r", "s");
   ASSERT_TRUE(wait_for_rows(pid, "s", 1 << 19));
   ::kill(pid, SIGUSR1);
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_TRUE(wait_for_text(pid, "finished"));
   ::kill(pid, SIGINT);
   const ProgramResult r = wait_for(folder_, pid);
   EXPECT_THAT(r.err, ::testing::ContainsRegex("stage +running +queued +finished +rejected"));
@@ -151,7 +161,7 @@ TEST_F(InterruptTest, AStageThatDoesNotReturnCannotHoldUpTheExit) {
   const std::vector<std::string> arguments{"run",   path,          "--plugin-dir", GRAFT_TEST_PLUGINS,
                                            "--out", folder_ / "r", "--store",      folder_ / "s"};
   const pid_t pid = start_program(folder_, arguments);
-  std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  ASSERT_TRUE(wait_for_text(pid, "nothing has finished for 0.2 s"));
   const auto before = Clock::now();
   ::kill(pid, SIGINT);
   const ProgramResult r = wait_for(folder_, pid);
@@ -173,10 +183,10 @@ TEST_F(InterruptTest, TheSecondSignalLeavesAtOnce) {
   const auto path = folder_.write("config.yaml", slow(600));
   const pid_t pid = start_program(folder_, {"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out",
                                             folder_ / "r", "--store", folder_ / "s"});
-  std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  ASSERT_TRUE(wait_for_text(pid, "nothing has finished for 0.2 s"));
   const auto before = Clock::now();
   ::kill(pid, SIGTERM);
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  ASSERT_TRUE(wait_for_text(pid, "again: leave at once"));
   ::kill(pid, SIGTERM);
   EXPECT_EQ(wait_for(folder_, pid).exit_code, 143);
   EXPECT_LT(Clock::now() - before, std::chrono::seconds(2));

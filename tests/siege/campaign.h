@@ -17,7 +17,7 @@ namespace graft::siege {
 struct Options {
   double minutes = 0;      ///< Length of the campaign; 0: by rounds.
   std::size_t rounds = 2;  ///< Where `minutes` is 0.
-  std::size_t runs = 14;   ///< Runs that end in a round, where `minutes` is 0; otherwise rounds take 20 s.
+  std::size_t runs = 14;   ///< Runs that end in a round, where `minutes` is 0; otherwise rounds take 10 s.
   std::uint64_t seed = 0;
   std::filesystem::path folder;  ///< Everything of the campaign; must not exist yet.
 };

@@ -83,7 +83,7 @@ GRAFT_API std::string stage_snapshot(const Plan& plan, const Meter& meter);
 std::string duration_in_words(double seconds);
 /// The text of a function that runs in a thread of its own; where it takes longer than `limit`, for a disk
 /// that does not answer, a text that says so. To be followed by _exit(): the thread is left alone then.
-std::string text_within(std::chrono::milliseconds limit, std::function<std::string()> body);
+GRAFT_API std::string text_within(std::chrono::milliseconds limit, std::function<std::string()> body);
 /// To stderr, at once.
 void print_to_terminal(const std::string& text);
 

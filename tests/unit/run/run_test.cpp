@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <future>
 #include <memory>
 
 #include <graft/error.h>
@@ -14,6 +15,7 @@
 #include "run/bundle_file.h"
 #include "run/leaks.h"
 #include "run/learning.h"
+#include "run/progress.h"
 #include "store/files.h"
 #include "temp_folder.h"
 
@@ -174,6 +176,18 @@ TEST(Leaks, InputsOfEqualContentInTwoSplitsAreNamed) {
   EXPECT_THAT(find_leaks(listing),
               HasSubstr("2 inputs have the content of an input of another split, 'a.jpg' "
                         "(train) and 'c.jpg' (test) for one: "));
+}
+
+TEST(TextWithin, ADiskThatDoesNotAnswerIsNotWaitedFor) {
+  EXPECT_EQ(text_within(std::chrono::minutes(1), [] { return std::string("saved\n"); }), "saved\n");
+  auto answer = std::make_shared<std::promise<void>>();
+  EXPECT_EQ(text_within(std::chrono::milliseconds(1),
+                        [answer] {
+                          answer->get_future().wait();
+                          return std::string("saved\n");
+                        }),
+            "the disk does not answer: what was not saved before is lost\n");
+  answer->set_value();
 }
 
 }  // namespace
