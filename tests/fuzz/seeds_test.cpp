@@ -108,7 +108,7 @@ TEST_P(ParserOfLongInputs, TakesMemoryAndTimeInProportion) {
   const Target& target = GetParam();
   for (const std::string& seed : target.seeds())
     run(target, seed);  // plugins and tables are there from now on
-  constexpr std::size_t kShort = std::size_t{1} << 16, kLong = 8 * kShort;
+  constexpr std::size_t kShort = std::size_t{1} << 17, kLong = 8 * kShort;
   const Cost shorter = cost_of(target, kShort);
   Cost longer = cost_of(target, kLong);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
