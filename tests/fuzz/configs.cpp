@@ -224,10 +224,13 @@ std::string grown_yaml(std::size_t bytes) {
   return repeated("- {a: [b, c]}\n", std::min<std::size_t>(bytes, 1'000'000));
 }
 
-// Wherever a plan looks a name up, there are many.
+// A few hundred stages, and names that none of them has, each of which is told with those that are there.
 std::string grown_config(std::size_t bytes) {
-  return std::string(kConfig) + "  last: {plugin: learn, from: [table" +
-         repeated(", table", std::min<std::size_t>(bytes, 1'000'000)) + "]}\n";
+  bytes = std::min<std::size_t>(bytes, 1'000'000);
+  std::string out = "name: many\nstages:\n";
+  for (std::size_t i = 0; out.size() < bytes / 2; ++i)
+    out += "  s" + std::to_string(i) + std::string(bytes / 1200, 'x') + ": {plugin: decode}\n";
+  return out + "  last: {plugin: learn, from: [z" + repeated(",\n    z", bytes / 2) + "]}\n";
 }
 
 std::string grown_schema(std::size_t bytes) {

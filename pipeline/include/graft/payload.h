@@ -17,7 +17,7 @@ GRAFT_API std::size_t size_of(DType dtype);
 GRAFT_API const char* to_string(DType dtype);  // "u8", "f16", "f32", "i64"
 
 using Shape = std::vector<std::int64_t>;
-GRAFT_API std::int64_t elements(const Shape& shape);
+GRAFT_API std::int64_t elements(const Shape& shape);  ///< Throws Error: negative extents, no memory as large.
 GRAFT_API std::string to_string(const Shape& shape);  // "[224,224,3]"
 
 /// A regular file that has not been read yet. The runtime reads it (never a device, a FIFO or a folder)

@@ -71,6 +71,12 @@ class Planner {
     return near ? fmt::format("; did you mean '{}'?", *near) : "";
   }
 
+  static std::string some_of(const std::vector<std::string>& names) {
+    const auto end = names.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(30, names.size()));
+    const std::string all = fmt::format("{}", fmt::join(names.begin(), end, ", "));
+    return fmt::format("{:.1000}{}", all, end != names.end() || all.size() > 1000 ? ", ..." : "");
+  }
+
   void unknown_keys(const YamlNode& map, const std::vector<std::string>& allowed, const char* what) {
     for (const auto& m : map.members)
       if (std::find(allowed.begin(), allowed.end(), m.key) == allowed.end())
@@ -322,6 +328,7 @@ class Planner {
   }
 
   void connect_one(StagePlan& stage, Draft& draft, const YamlNode& ref) {
+    if (diagnostics_.errors() > 1000) return;  // nobody reads more, and each takes its time
     if (ref.kind != YamlNode::Kind::Scalar) {
       draft.connected = false;
       error(ref.position, fmt::format("from: expected the id of a stage, got {}", ref.kind_name()));
@@ -335,8 +342,7 @@ class Planner {
       for (const StagePlan& s : plan_.stages)
         if (s.id != stage.id) ids.push_back(s.id);
       draft.connected = false;
-      error(ref.position,
-            fmt::format("no stage '{}'{} (stages: {})", id, suggestion(id, ids), fmt::join(ids, ", ")));
+      error(ref.position, fmt::format("no stage '{}'{} (stages: {})", id, suggestion(id, ids), some_of(ids)));
       return;
     }
     const StagePlan& from = plan_.stages[it->second];
@@ -350,7 +356,7 @@ class Planner {
       if (port == ports.size()) {
         draft.connected = false;
         error(ref.position, fmt::format("stage '{}' has no output '{}'{} (outputs: {})", id, wanted,
-                                        suggestion(wanted, ports), fmt::join(ports, ", ")));
+                                        suggestion(wanted, ports), some_of(ports)));
         return;
       }
     }

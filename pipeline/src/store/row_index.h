@@ -1,7 +1,9 @@
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <random>
 #include <vector>
 
 #include <graft/hash.h>
@@ -55,10 +57,12 @@ class RowIndex {
     RowPlace place{kEmpty, 0};
   };
 
-  /// Where the id is, or the free slot where it would be. An id is a hash already.
+  /// Where the id is, or the free slot where it would be. An id is a hash already, but may come from a file
+  /// that somebody has made: with factors that he does not know, no ids can be chosen that all meet in one
+  /// slot.
   std::size_t slot_of(const Digest& id) const {
     const std::size_t mask = slots_.size() - 1;
-    std::size_t at = id.low & mask;
+    std::size_t at = (id.low * low_factor_ + id.high * high_factor_) >> std::countl_zero(mask);
     while (slots_[at].place.part != kEmpty && slots_[at].id != id) at = (at + 1) & mask;
     return at;
   }
@@ -70,8 +74,14 @@ class RowIndex {
       if (slot.place.part != kEmpty) slots_[slot_of(slot.id)] = slot;
   }
 
+  static std::uint64_t random_odd() {
+    std::random_device device;
+    return std::uint64_t{device()} << 32 | device() | 1;
+  }
+
   std::vector<Slot> slots_;
   std::size_t size_ = 0;
+  std::uint64_t low_factor_ = random_odd(), high_factor_ = random_odd();
 };
 
 }  // namespace graft

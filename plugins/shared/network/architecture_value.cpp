@@ -86,7 +86,11 @@ Value to_value(const Architecture& architecture) {
 Architecture architecture_from(const Value& value) {
   Architecture net;
   net.name = member(value, "name").as_string();
-  for (const Value& v : member(value, "layers").as_list()) {
+  constexpr std::size_t kMostLayers = 100'000;
+  const Value::List& layers = member(value, "layers").as_list();
+  if (layers.size() > kMostLayers)
+    throw Error(fmt::format("a network of {} layers: expected at most {}", layers.size(), kMostLayers));
+  for (const Value& v : layers) {
     const Layer usual;
     Layer layer;
     layer.name = member(v, "name").as_string();

@@ -47,9 +47,11 @@ void FolderLabels::find_splits(const std::string& root) {
         if (is_meant(seen)) found.push_back(seen);
       return found;
     };
-    auto found = among_seen([&](const std::string& seen) { return folded(seen) == folded(name); });
+    auto found =
+        among_seen([&, &name = name](const std::string& seen) { return folded(seen) == folded(name); });
     if (found.empty() && split_from(name))
-      found = among_seen([&](const std::string& seen) { return split_from(seen) == split_from(name); });
+      found = among_seen(
+          [&, &name = name](const std::string& seen) { return split_from(seen) == split_from(name); });
     if (found.empty())
       throw Error("splits: expected a folder '" + name + "' in " + root + ", got " +
                   (top_.empty() ? "no folder at all" : "only " + joined({top_.begin(), top_.end()})) +
