@@ -50,8 +50,8 @@ fs::path program() {
   fs::path folder;
   if (::dladdr(reinterpret_cast<const void*>(&program), &here) != 0 && here.dli_fname != nullptr)
     folder = fs::canonical(here.dli_fname, error).parent_path();
-  const fs::path beside = folder / "graft-hdf5-reader";
-  const fs::path installed = (folder / GRAFT_LIBEXEC_FROM_LIB / "graft-hdf5-reader").lexically_normal();
+  fs::path beside = folder / "graft-hdf5-reader";
+  fs::path installed = (folder / GRAFT_LIBEXEC_FROM_LIB / "graft-hdf5-reader").lexically_normal();
   if (fs::exists(beside, error)) return beside;
   if (fs::exists(installed, error)) return installed;
   throw Error(

@@ -15,6 +15,7 @@ namespace {
 
 constexpr hsize_t kMaxRows = hsize_t{1} << 31;
 constexpr hsize_t kMaxRowElements = hsize_t{1} << 24;
+constexpr hsize_t kMaxPackedRows = hsize_t{1} << 18, kPackedRowBytes = 4;
 constexpr hsize_t kMaxClasses = hsize_t{1} << 20;
 constexpr double kMaxLabel = 2147483647;
 constexpr std::size_t kMaxAxes = 8;  // of a row, as in the row log
@@ -86,6 +87,14 @@ void Hdf5Table::open_features(const std::string& name) {
   if (extents[0] == 0 || extents[0] > kMaxRows || one == 0 || one > kMaxRowElements)
     throw Error(fmt::format("{}: expected 1 to {} rows of 1 to {} features, got {}", features_.label,
                             kMaxRows, kMaxRowElements, shown(extents)));
+  const Hdf5Id properties(H5Dget_create_plist(features_.id), H5Pclose, "open " + features_.label);
+  // Every row costs memory beside its features, and rows that are all alike pack to nothing.
+  const hsize_t most = kMaxPackedRows + image_.size() / kPackedRowBytes;
+  if (H5Pget_nfilters(properties) > 0 && extents[0] > most)
+    throw Error(
+        fmt::format("{}: {} packed rows in a file of {} bytes; expected at most {}: unpack it: h5repack -f "
+                    "NONE IN OUT",
+                    features_.label, extents[0], image_.size(), most));
 }
 
 /// A dataset with a row for each of the features; nothing where it is missing and need not be there.

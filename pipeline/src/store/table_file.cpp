@@ -1,6 +1,7 @@
 #include <graft/table_file.h>
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -31,7 +32,7 @@ std::string range(std::size_t first, std::size_t count) {
 }  // namespace
 
 struct TableFile::Impl {
-  explicit Impl(const std::string& file) : path(file), reader(file) {}
+  explicit Impl(std::string file) : path(std::move(file)), reader(path) {}
 
   void open(const Names& names) {
     Hdf5MessageWriter request;
@@ -91,7 +92,7 @@ struct TableFile::Impl {
   std::vector<std::string> classes;
 };
 
-TableFile::TableFile(std::string path, const Names& names) : impl_(std::make_unique<Impl>(path)) {
+TableFile::TableFile(std::string path, const Names& names) : impl_(std::make_unique<Impl>(std::move(path))) {
   impl_->open(names);
 }
 
