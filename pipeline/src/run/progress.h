@@ -81,7 +81,8 @@ class DrainDeadline {
 GRAFT_API std::string stage_snapshot(const Plan& plan, const Meter& meter);
 /// "0.2 s", "59 s", "1:00", "2:00:00".
 std::string duration_in_words(double seconds);
-/// To stderr, at once.
+/// To stderr, at once; names in it cannot control the terminal (graft/printable.h). What cannot be written is
+/// lost.
 void print_to_terminal(const std::string& text);
 
 }  // namespace graft

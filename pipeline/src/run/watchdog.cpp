@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include <graft/printable.h>
+
 #include "plugin/plugin_call.h"
 #include "run/progress.h"
 
@@ -18,7 +20,7 @@ namespace {
 std::vector<std::string> running_calls() {
   std::vector<std::string> out;
   visit_running_calls([&](const RunningCall& call) {
-    const std::string item = call.item.empty() ? "" : fmt::format(", item '{}'", call.item);
+    const std::string item = call.item.empty() ? "" : fmt::format(", item '{}'", printable(call.item));
     std::string line = fmt::format("{}{}: {}", call.label, item, call.function);
     if (std::find(out.begin(), out.end(), line) == out.end()) out.push_back(std::move(line));
   });
@@ -87,7 +89,7 @@ void Watchdog::end_run() const {
           : fmt::format("\nerror: {} has not returned, and nothing has finished for {} (run.stall_limit)\n",
                         fmt::join(calls, "; "), limit));
   save_();
-  print_to_terminal(fmt::format("what was finished is saved\nresume with: {}\n", command_));
+  print_to_terminal(fmt::format("what was finished is saved\nresume with: {}\n", printable(command_)));
   ::_exit(1);
 }
 
