@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/system_error.h>
 
 #include "store/attempt.h"
 
@@ -31,30 +32,32 @@ constexpr std::uint64_t kMaxInputBytes = 1ULL << 30;
   throw Error(text);
 }
 
-std::string reason(int error) {
-  return std::generic_category().message(error);
-}
-
 }  // namespace
+
+std::string system_error_text(int error) {
+  std::string text = std::generic_category().message(error);
+  rlimit limit{};
+  if (error == EFBIG && ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+    text += fmt::format(" (ulimit -f allows {} a file: raise it)", human_bytes(limit.rlim_cur));
+  return text;
+}
 
 FileHandle::~FileHandle() {
   if (fd_ >= 0) ::close(fd_);
 }
 
 std::string file_error(std::string_view doing, const fs::path& path, int error) {
-  rlimit limit{};
-  const bool limited =
-      error == EFBIG && ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
-  return fmt::format(
-      "cannot {} {}: {}{}", doing, path.string(), reason(error),
-      limited ? fmt::format(" (ulimit -f allows {} a file: raise it)", human_bytes(limit.rlim_cur)) : "");
+  return fmt::format("cannot {} {}: {}", doing, path.string(), system_error_text(error));
 }
 
 Bytes read_input_file(const FileRef& file) {
   const FileHandle in(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!in) throw Reject(errno == ENOENT ? "missing" : "unreadable", "cannot open the file: " + reason(errno));
+  if (!in)
+    throw Reject(errno == ENOENT ? "missing" : "unreadable",
+                 "cannot open the file: " + system_error_text(errno));
   struct stat info {};
-  if (::fstat(in.get(), &info) != 0) throw Reject("unreadable", "cannot stat the file: " + reason(errno));
+  if (::fstat(in.get(), &info) != 0)
+    throw Reject("unreadable", "cannot stat the file: " + system_error_text(errno));
   if (!S_ISREG(info.st_mode)) throw Reject("not-a-file", "not a regular file");
   const auto size = static_cast<std::uint64_t>(info.st_size);
   if (size > kMaxInputBytes)
@@ -65,7 +68,7 @@ Bytes read_input_file(const FileRef& file) {
   while (have < size) {
     const ssize_t n = ::read(in.get(), buffer.get() + have, size - have);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw Reject("unreadable", "cannot read the file: " + reason(errno));
+    if (n < 0) throw Reject("unreadable", "cannot read the file: " + system_error_text(errno));
     if (n == 0) break;  // it shrank meanwhile: what is there is what it holds
     have += static_cast<std::size_t>(n);
   }
