@@ -16,7 +16,7 @@ int check(const Global& global, const std::vector<std::string>& arguments) {
   document["stages"] = plan->stages.size();
   document["faults"] = std::move(faults);  // warnings, all of them
   print_document(document);
-  if (!global.quiet && !global.json) fmt::print("{}: no faults, {} stages\n", path, plan->stages.size());
+  if (!global.quiet && !global.json) say("{}: no faults, {} stages\n", printable(path), plan->stages.size());
   return kOk;
 }
 

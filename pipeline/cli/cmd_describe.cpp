@@ -56,14 +56,13 @@ void print_params(const std::vector<ParamSpec>& params, std::size_t indent) {
     else if (p.may_be_null)
       facts += ", optional";
     if (!p.changes_output) facts += ", does not change the output";
-    fmt::print("{:{}}{}: {}\n", "", indent, p.name, facts);
-    if (!p.text.empty()) fmt::print("{}", wrapped(p.text, indent + 4));
+    say("{:{}}{}: {}\n", "", indent, p.name, facts);
+    if (!p.text.empty()) say("{}", wrapped(p.text, indent + 4));
     if (!p.replaced.empty())
-      fmt::print("{}", wrapped(fmt::format("Provides the defaults of {}.", fmt::join(p.replaced, ", ")),
-                               indent + 4));
+      say("{}",
+          wrapped(fmt::format("Provides the defaults of {}.", fmt::join(p.replaced, ", ")), indent + 4));
     if (!p.followed.empty())
-      fmt::print(
-          "{}", wrapped(fmt::format(
+      say("{}", wrapped(fmt::format(
                             "Default, unless {} is given: the {} of the downstream stages, which must agree.",
                             fmt::join(p.unless, ", "), fmt::join(p.followed, " or ")),
                         indent + 4));
@@ -77,10 +76,10 @@ void print_params(const std::vector<ParamSpec>& params, std::size_t indent) {
 
 void print_ports(const char* title, const std::vector<PortSpec>& ports) {
   if (ports.empty()) return;
-  fmt::print("\n{}\n", title);
+  say("\n{}\n", title);
   for (const PortSpec& p : ports)
-    fmt::print("  {}: {}{}{}\n{}", p.name, to_string(p.type), p.shape.empty() ? "" : " " + p.shape,
-               p.many ? ", one or more" : "", wrapped(p.text, 6));
+    say("  {}: {}{}{}\n{}", p.name, to_string(p.type), p.shape.empty() ? "" : " " + p.shape,
+        p.many ? ", one or more" : "", wrapped(p.text, 6));
 }
 
 }  // namespace
@@ -104,18 +103,18 @@ int describe(const Global& global, const std::vector<std::string>& arguments) {
     print_document(Value::from_json(to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, s})));
     return kOk;
   }
-  fmt::print("{} {} ({})\n{}", s.name, s.version, to_string(s.kind), wrapped(s.summary, 2));
+  say("{} {} ({})\n{}", s.name, s.version, to_string(s.kind), wrapped(s.summary, 2));
   print_ports("inputs", s.inputs);
   print_ports("outputs", s.outputs);
   if (!s.params.empty()) {
-    fmt::print("\nparameters (under `with:`)\n");
+    say("\nparameters (under `with:`)\n");
     print_params(s.params, 2);
   }
-  if (!s.example_config.empty()) fmt::print("\nexample\n{}", s.example_config);
-  if (!s.libraries.empty()) fmt::print("\nuses {}\n", s.libraries);
-  fmt::print("\nfile {}\n", plugin->path.string());
+  if (!s.example_config.empty()) say("\nexample\n{}", s.example_config);
+  if (!s.libraries.empty()) say("\nuses {}\n", s.libraries);
+  say("\nfile {}\n", printable(plugin->path.string()));
   if (const std::string warning = registry.warning_of(name); !warning.empty())
-    fmt::print(stderr, "warning: {}\n", warning);
+    print_error("warning: {}\n", warning);
   return kOk;
 }
 

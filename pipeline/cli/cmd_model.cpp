@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "commands.h"
+#include "output.h"
 
 namespace graft::cli {
 namespace fs = std::filesystem;
@@ -21,15 +22,15 @@ int start_model(char** argv) {
   for (const fs::path& program : places) {
     ::execv(program.c_str(), argv);
     if (errno != ENOENT) {
-      fmt::print(stderr, "error: cannot start {}: {}\n", program.string(), std::strerror(errno));
+      print_error("error: cannot start {}: {}\n", program.string(), std::strerror(errno));
       return kFailed;
     }
   }
-  fmt::print(stderr,
-             "error: graft model needs the program graft-model, which was not built or not installed: "
-             "expected {} or "
-             "{}; build the plugins too (./dev build)\n",
-             places[0].string(), places[1].lexically_normal().string());
+  print_error(
+      "error: graft model needs the program graft-model, which was not built or not installed: "
+      "expected {} or "
+      "{}; build the plugins too (./dev build)\n",
+      places[0].string(), places[1].lexically_normal().string());
   return kFailed;
 }
 

@@ -16,7 +16,7 @@ int plan(const Global& global, const std::vector<std::string>& arguments) {
   options.store = global.store;
   const PlanReport report = describe_plan(*plan, registry, options, !global.plan.no_sample);
   print_document(report.json);
-  if (!global.json) fmt::print("{}", report.text);
+  if (!global.json) say("{}", report.text);
   return kOk;
 }
 

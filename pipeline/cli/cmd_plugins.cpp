@@ -38,19 +38,19 @@ int plugins(const Global& global, const std::vector<std::string>& arguments) {
   std::size_t width = 6;
   for (const auto& [name, p] : registry.plugins()) width = std::max(width, name.size());
   for (const auto& [name, p] : registry.plugins())
-    fmt::print("{:<{}}  {:<7} {:<15}  {}\n", name, width, p.schema.version, to_string(p.schema.kind),
-               p.schema.summary);
+    say("{:<{}}  {:<7} {:<15}  {}\n", name, width, p.schema.version, to_string(p.schema.kind),
+        p.schema.summary);
   if (registry.plugins().empty()) {
-    fmt::print("no plugins found; looked in:\n");
-    for (const auto& folder : registry.folders()) fmt::print("  {}\n", folder.string());
+    say("no plugins found; looked in:\n");
+    for (const auto& folder : registry.folders()) say("  {}\n", printable(folder.string()));
   }
   for (const auto& [name, p] : registry.plugins())
     for (const auto& hidden : p.hides)
-      fmt::print("hidden: {}\n  by      {}, which comes first in the search order\n", hidden.string(),
-                 p.path.string());
+      say("hidden: {}\n  by      {}, which comes first in the search order\n", printable(hidden.string()),
+          printable(p.path.string()));
   for (const auto& r : registry.rejected())
-    fmt::print("refused: {}\n  wanted  {}\n  got     {}\n  cure    {}\n", r.path.string(), r.wanted, r.got,
-               r.cure);
+    say("refused: {}\n  wanted  {}\n  got     {}\n  cure    {}\n", printable(r.path.string()), r.wanted,
+        r.got, r.cure);
   return kOk;
 }
 

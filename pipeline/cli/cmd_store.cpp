@@ -1,14 +1,15 @@
 #include <algorithm>
-#include <charconv>
 #include <ctime>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <graft/error.h>
 #include <graft/params.h>
 #include <graft/value.h>
 
 #include "commands.h"
+#include "config/quantity.h"
 #include "output.h"
 #include "plugin/known_faults.h"
 #include "run/columns.h"
@@ -109,7 +110,7 @@ int list(const Global& global) {
     return kOk;
   }
   if (tables.empty()) {
-    fmt::print("{} has no table yet\n", global.store.string());
+    say("{} has no table yet\n", printable(global.store.string()));
     return kOk;
   }
   std::vector<std::vector<std::string>> rows{
@@ -121,16 +122,16 @@ int list(const Global& global) {
                     format_of(t), std::to_string(t.shards), std::to_string(t.logs), human_bytes(t.bytes),
                     t.in_use ? "now" : fmt::format("{:%Y-%m-%d %H:%M}", fmt::localtime(t.last_used))});
   }
-  fmt::print("{}", columns(rows));
+  say("{}", columns(rows));
   for (const TableSummary& t : tables) {
-    fmt::print("\n{}: {}\n", short_name(t.fingerprint), t.words);
+    say("\n{}: {}\n", short_name(t.fingerprint), printable(t.words));
     for (const std::string& fault : faults_of(t.folder, registry))
-      fmt::print(
-          "  may be wrong ({}); not used; once its runs have been repeated, graft store gc --unreferenced "
+      say("  may be wrong ({}); not used; once its runs have been repeated, graft store gc --unreferenced "
           "removes it\n",
           fault);
   }
-  fmt::print("\n{}, {} in {}\n", count_of(tables.size(), "table"), human_bytes(bytes), global.store.string());
+  say("\n{}, {} in {}\n", count_of(tables.size(), "table"), human_bytes(bytes),
+      printable(global.store.string()));
   return kOk;
 }
 
@@ -162,24 +163,22 @@ Value to_value(const TableCheck& check) {
 
 void print_check(const TableCheck& check) {
   const TableSummary& t = check.summary;
-  fmt::print("{} {}: {}, {} in {} and {}{}: {}\n", short_name(t.fingerprint), names_of(t),
-             count_of(t.rows, "row"), count_of(t.rejects, "reject"), count_of(t.shards, "shard"),
-             count_of(t.logs, "log"),
-             t.uses.empty()
-                 ? ""
-                 : fmt::format(
-                       "; {} ok{} + {} rejected of {}", check.ok,
-                       check.fewer_views == 0 ? "" : fmt::format(" ({} with fewer views)", check.fewer_views),
-                       check.rejected, count_of(check.inputs, "input")),
-             check.faults.empty() ? "sound" : count_of(check.faults.size(), "fault"));
+  say("{} {}: {}, {} in {} and {}{}: {}\n", short_name(t.fingerprint), names_of(t), count_of(t.rows, "row"),
+      count_of(t.rejects, "reject"), count_of(t.shards, "shard"), count_of(t.logs, "log"),
+      t.uses.empty()
+          ? ""
+          : fmt::format(
+                "; {} ok{} + {} rejected of {}", check.ok,
+                check.fewer_views == 0 ? "" : fmt::format(" ({} with fewer views)", check.fewer_views),
+                check.rejected, count_of(check.inputs, "input")),
+      check.faults.empty() ? "sound" : count_of(check.faults.size(), "fault"));
   for (const TableFault& fault : check.faults) {
     // Why it could not be read names it.
     const bool named = fault.kind == TableFault::Kind::Unreadable;
-    fmt::print("  {}{}\n", named ? "" : fault.path.string() + ": ", fault.why);
+    say("  {}{}\n", named ? "" : printable(fault.path.string()) + ": ", printable_lines(fault.why, "    "));
   }
   if (!check.leftovers.empty())
-    fmt::print("  {} of ended processes: the next run removes them\n",
-               count_of(check.leftovers.size(), "file"));
+    say("  {} of ended processes: the next run removes them\n", count_of(check.leftovers.size(), "file"));
 }
 
 int verify(const Global& global, const std::vector<std::string>& words) {
@@ -199,11 +198,11 @@ int verify(const Global& global, const std::vector<std::string>& words) {
     if (global.store_options.repair) {
       const TableRepair repair = repair_table(check);
       for (const std::string& line : repair.done) {
-        fmt::print("  {}\n", line);
+        say("  {}\n", printable(line));
         table["repairs"].push(line);
       }
       for (const std::string& line : repair.left) {
-        fmt::print("  {}\n", line);
+        say("  {}\n", printable(line));
         table["left"].push(line);
       }
       left += repair.left.size();
@@ -213,35 +212,29 @@ int verify(const Global& global, const std::vector<std::string>& words) {
   document["faults"] = Value(static_cast<std::uint64_t>(faults));
   document["repaired"] = global.store_options.repair && faults > 0 && left == 0;
   print_document(document);
-  if (folders.empty()) fmt::print("{} has no table yet\n", global.store.string());
+  if (folders.empty()) say("{} has no table yet\n", printable(global.store.string()));
   if (faults == 0) return kOk;
   if (left > 0) {
-    fmt::print("not all was repaired: see above\n");
+    say("not all was repaired: see above\n");
     return kFailed;
   }
   if (global.store_options.repair) {
-    fmt::print("repaired; what was dropped is computed again by the next run\n");
+    say("repaired; what was dropped is computed again by the next run\n");
     return kOk;
   }
-  fmt::print("{}; to drop exactly what is damaged: graft store verify --repair --store {}\n",
-             count_of(faults, "fault"), global.store.string());
+  say("{}; to drop exactly what is damaged: graft store verify --repair --store {}\n",
+      count_of(faults, "fault"), printable(global.store.string()));
   return kFailed;
 }
 
-/// "30d", "10GiB": a number and one of the units.
-double amount(const std::string& option, const std::string& text,
-              const std::vector<std::pair<std::string, double>>& units) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const std::string unit(end, text.data() + text.size());
-  const auto found = std::find_if(units.begin(), units.end(), [&](const auto& u) { return u.first == unit; });
-  if (error != std::errc() || found == units.end() || !(value >= 0 && value < 1e15)) {
-    std::vector<std::string> names;
-    for (const auto& [name, factor] : units) names.push_back(name);
-    throw UsageError{fmt::format("--{}: expected a number with one of {}, got '{}'", option,
-                                 fmt::join(names, ", "), text)};
+/// What an option says, read by `parse`.
+template <typename T>
+T option(const char* name, const std::string& text, T (*parse)(std::string_view)) {
+  try {
+    return parse(text);
+  } catch (const Error& e) {
+    throw UsageError{fmt::format("--{}: {}", name, e.what())};
   }
-  return value * found->second;
 }
 
 int gc(const Global& global) {
@@ -249,20 +242,15 @@ int gc(const Global& global) {
   GcOptions options;
   options.unreferenced = given.unreferenced;
   options.dry_run = given.dry_run;
-  if (!given.older_than.empty())
-    options.older_than = static_cast<std::int64_t>(
-        amount("older-than", given.older_than, {{"h", 3600.0}, {"d", 86400.0}, {"w", 604800.0}}));
-  if (!given.max_size.empty())
-    options.max_bytes = static_cast<std::uint64_t>(
-        amount("max-size", given.max_size,
-               {{"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0}}));
+  if (!given.older_than.empty()) options.older_than = option("older-than", given.older_than, parse_seconds);
+  if (!given.max_size.empty()) options.max_bytes = option("max-size", given.max_size, parse_bytes);
   std::uint64_t bytes = 0;
   Value document = Value::map();
   document["removed"] = Value::list();
   const GcResult result = collect_garbage(global.store, options);
   for (const GcRemoval& r : result.removed) {
-    fmt::print("{} {} ({}): {}\n", options.dry_run ? "would remove" : "removed", r.path.string(),
-               human_bytes(r.bytes), r.why);
+    say("{} {} ({}): {}\n", options.dry_run ? "would remove" : "removed", printable(r.path.string()),
+        human_bytes(r.bytes), r.why);
     bytes += r.bytes;
     Value removal = Value::map();
     removal["path"] = r.path.string();
@@ -272,16 +260,16 @@ int gc(const Global& global) {
   }
   document["in_use"] = Value::list();
   for (const fs::path& table : result.in_use) {
-    fmt::print("left {}: it is in use\n", table.string());
+    say("left {}: it is in use\n", printable(table.string()));
     document["in_use"].push(table.string());
   }
   document["bytes"] = Value(bytes);
   document["dry_run"] = options.dry_run;
   print_document(document);
-  fmt::print("{} {}{}\n", human_bytes(bytes), options.dry_run ? "would be freed" : "freed",
-             result.removed.empty() && !options.older_than && !options.max_bytes && !options.unreferenced
-                 ? "; tables go by --older-than, --max-size or --unreferenced"
-                 : "");
+  say("{} {}{}\n", human_bytes(bytes), options.dry_run ? "would be freed" : "freed",
+      result.removed.empty() && !options.older_than && !options.max_bytes && !options.unreferenced
+          ? "; tables go by --older-than, --max-size or --unreferenced"
+          : "");
   return kOk;
 }
 
@@ -312,8 +300,8 @@ int export_to_file(const Global& global, const std::vector<std::string>& argumen
         run.empty() ? "" : " '" + run + "'")};
   const Registry registry(Registry::search_path(global.plugin_dirs));
   for (const std::string& fault : faults_of(folders[0], registry))
-    fmt::print(stderr, "warning: {} may be wrong ({}); run the config again\n",
-               short_name(folders[0].filename().string()), fault);
+    print_error("warning: {} may be wrong ({}); run the config again\n",
+                short_name(folders[0].filename().string()), fault);
   const std::uint64_t rows = export_table(folders[0], *use, arguments[1]);
   Value document = Value::map();
   document["file"] = arguments[1];
@@ -321,7 +309,7 @@ int export_to_file(const Global& global, const std::vector<std::string>& argumen
   document["run"] = use->run;
   document["stage"] = use->stage;
   print_document(document);
-  fmt::print("{}: {} rows of {}/{}\n", arguments[1], rows, use->run, use->stage);
+  say("{}: {} rows of {}/{}\n", printable(arguments[1]), rows, use->run, use->stage);
   return kOk;
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "config_command.h"
+#include "output.h"
 #include "run/sweep.h"
 #include "run_command.h"
 
@@ -12,12 +13,12 @@ namespace {
 
 /// Prints errors and warnings; true if there is an error.
 bool tell(const Global& global, const SweepFaults& faults, const std::string& path) {
-  fmt::print(stderr, "{}", global.json ? faults.json : faults.text);
+  print_error("{}", global.json ? faults.json : faults.text);
   if (faults.errors == 0) return false;
   const std::string text = fmt::format("{} error{} in the sweep of {}; nothing was run", faults.errors,
-                                       faults.errors == 1 ? "" : "s", path);
+                                       faults.errors == 1 ? "" : "s", printable(path));
   print_faults(text, faults_from_lines(faults.json));
-  if (!global.json) fmt::print(stderr, "{}\n", text);
+  if (!global.json) print_error("{}\n", text);
   return true;
 }
 

@@ -16,7 +16,7 @@ int version(const Global& global, const std::vector<std::string>& arguments) {
     v["abi"] = GRAFT_ABI_TAG;
     print_document(v);
   } else {
-    fmt::print("graft {}\nplugin API {}\nABI {}\n", GRAFT_VERSION, GRAFT_PLUGIN_API, GRAFT_ABI_TAG);
+    say("graft {}\nplugin API {}\nABI {}\n", GRAFT_VERSION, GRAFT_PLUGIN_API, GRAFT_ABI_TAG);
   }
   return kOk;
 }

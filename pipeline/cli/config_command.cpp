@@ -1,6 +1,5 @@
 #include "config_command.h"
 
-#include <cstdio>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -38,15 +37,14 @@ std::optional<Plan> read_plan(const Global& global, const std::string& path, con
   Plan plan = make_plan(config, registry, diagnostics);
   for (const Diagnostics::Rendered& entry : diagnostics.rendered()) {
     if (global.quiet && entry.severity == Diagnostics::Severity::Note) continue;
-    const std::string& text = global.json ? entry.json : entry.text;
-    std::fwrite(text.data(), 1, text.size(), stderr);
+    print_text(stderr, global.json ? entry.json : entry.text);
   }
   if (faults != nullptr) *faults = faults_from_lines(diagnostics.render_json());
   if (!diagnostics.has_errors()) return plan;
   const std::string text = fmt::format("{} error{} in {}; nothing was run", diagnostics.errors(),
-                                       diagnostics.errors() == 1 ? "" : "s", path);
+                                       diagnostics.errors() == 1 ? "" : "s", printable(path));
   print_faults(text, faults_from_lines(diagnostics.render_json()));
-  if (!global.json) fmt::print(stderr, "{}\n", text);
+  if (!global.json) print_error("{}\n", text);
   return {};
 }
 

@@ -132,14 +132,15 @@ std::string help() {
   return out;
 }
 
-/// To stderr. A failure to write there is ignored.
-void complain(const std::string& text) {
-  std::fputs(text.c_str(), stderr);
+/// "error: " and the text to stderr, all but its first line indented: no name in it can begin a message of
+/// its own. Where that cannot be written, there is nobody to be told.
+void complain(const std::string& text, const std::string& more = {}) {
+  std::fputs(("error: " + graft::printable_lines(text, "  ") + "\n" + more).c_str(), stderr);
 }
 
 /// Prints the error in the command line; `why` is for --json.
 int usage_error(const std::string& text, const char* usage, std::string& why) {
-  complain(fmt::format("error: {}\nusage: graft {}\n", text, usage));
+  complain(text, fmt::format("usage: graft {}\n", usage));
   why = text;
   return kUsage;
 }
@@ -159,11 +160,11 @@ std::string unknown_command(const std::string& name) {
 }
 
 void print_help_of(const Row& row, Global& global) {
-  fmt::print("usage: graft {} [OPTIONS]\n\n{}\n\n", row.usage, row.help);
+  say("usage: graft {} [OPTIONS]\n\n{}\n\n", row.usage, row.help);
   std::ostringstream text;
   if (row.options != nullptr) text << row.options(global) << "\n";
   text << global_options(global);
-  fmt::print("{}", text.str());
+  say("{}", text.str());
 }
 
 /// graft help, graft help COMMAND.
@@ -172,7 +173,7 @@ int show_help(Global& global, const std::vector<std::string>& words, std::string
   if (words.size() > 1)
     return usage_error(fmt::format("one COMMAND expected, got {}", words.size()), kUsageOfHelp, why);
   if (words.empty()) {
-    fmt::print("{}", help());
+    say("{}", help());
     return kOk;
   }
   if (words[0] == "model") {
@@ -216,7 +217,7 @@ int start(Global& global, const std::vector<std::string>& words, const char*& us
   const bool asks_for_help = values.count("help") != 0;
   if (arguments.empty() && values.count("version") != 0) arguments = {"version"};
   if (arguments.empty()) {
-    fmt::print(asks_for_help ? stdout : stderr, "{}", help());
+    graft::print_text(asks_for_help ? stdout : stderr, help());
     why = "COMMAND is missing";
     return asks_for_help ? kOk : kUsage;
   }
@@ -252,7 +253,7 @@ int run_command(Global& global, const std::vector<std::string>& words, std::stri
   } catch (const std::exception& e) {
     why = e.what();
   }
-  complain(fmt::format("error: {}\n", why));
+  complain(why);
   return kFailed;
 }
 
@@ -261,7 +262,7 @@ int run_command(Global& global, const std::vector<std::string>& words, std::stri
 int main(int argc, char** argv) {
   open_standard_streams();
   if (const std::string fault = prepare_process(); !fault.empty()) {
-    complain(fmt::format("error: {}\n", fault));
+    complain(fault);
     return kFailed;
   }
   // This command parses its own options.

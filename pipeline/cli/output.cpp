@@ -5,10 +5,11 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <string_view>
 
 #include <fmt/format.h>
+
+#include <graft/system_error.h>
 
 #include "commands.h"
 
@@ -51,7 +52,7 @@ void begin_document() {
 void print_document(const Value& document) {
   if (g_document < 0 || g_printed) return;
   g_printed = true;
-  std::string text = document.to_json_pretty();
+  const std::string text = printable_json(document.to_json_pretty());
   write_document(text);
 }
 
@@ -74,7 +75,8 @@ int finish_output(int exit_code, const std::string& why) {
   if (g_error == 0) return exit_code;
   // A closed pipe, as with head, is not an error.
   if (g_error != EPIPE)
-    std::fputs(fmt::format("error: cannot write the output: {}\n", std::strerror(g_error)).c_str(), stderr);
+    std::fputs(fmt::format("error: cannot write the output: {}\n", system_error_text(g_error)).c_str(),
+               stderr);
   return exit_code == kOk ? kFailed : exit_code;
 }
 

@@ -1,18 +1,33 @@
 #pragma once
 
+#include <cstdio>
 #include <string>
+#include <utility>
 
+#include <fmt/format.h>
+
+#include <graft/printable.h>
 #include <graft/value.h>
 
 /// \file
-/// Standard output of the program. Commands print text to stdout as they like. With --json, what goes to
-/// stdout is one JSON document, in success and in failure, and nothing else, whatever a plugin or a library
-/// prints.
+/// What the program says. Commands print text with `say`, messages with `print_error`, and names in either
+/// cannot control the terminal. With --json, what goes to stdout is one JSON document, in success and in
+/// failure, and nothing else, whatever a plugin or a library prints.
 namespace graft::cli {
 
 /// To be called before anything is opened: the descriptor of a closed standard stream must not be reused for
 /// a file of the store.
 void open_standard_streams();
+
+/// To stdout, and to stderr. Throw std::system_error.
+template <typename... T>
+void say(fmt::format_string<T...> format, T&&... arguments) {
+  print_text(stdout, fmt::format(format, std::forward<T>(arguments)...));
+}
+template <typename... T>
+void print_error(fmt::format_string<T...> format, T&&... arguments) {
+  print_text(stderr, fmt::format(format, std::forward<T>(arguments)...));
+}
 
 /// From here on stdout is for the document only; all other output goes to stderr.
 void begin_document();

@@ -53,9 +53,9 @@ void print_outcome(const Global& global, const Value& results, const std::string
   print_document(document);
   if (global.json) return;
   if (!global.quiet)
-    fmt::print("{}", text);
+    say("{}", text);
   else if (exit_code != 0)
-    fmt::print(stderr, "{}", text);
+    print_error("{}", text);
 }
 
 }  // namespace graft::cli

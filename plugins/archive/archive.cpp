@@ -10,6 +10,7 @@
 
 #include <graft/plugin.h>
 #include <source/glob.h>
+#include <source/memory_bound.h>
 #include <source/walk.h>
 #include <source/words.h>
 
@@ -115,11 +116,13 @@ class Archive final : public graft::Source {
 
   std::vector<Input> list(std::size_t a, Layout& layout) {
     ArchiveReader reader(path_of(a));
+    graft::source::MemoryBound bound(reader.path(), reader.file_bytes());
     while (reader.next()) {
       if (++members_ > max_members_)
         throw Error("the archives of " + root_ + " have more than max_members: " +
                     std::to_string(max_members_) + " members; raise it if they are meant to");
-      layout.take(reader);
+      bound.hold(graft::source::MemoryBound::kInput + 2 * reader.name().size());
+      bound.hold(layout.take(reader));
     }
     return layout.finish(archives_[a].path);
   }

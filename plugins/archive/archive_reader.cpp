@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <string_view>
 #include <utility>
 
 #include <graft/error.h>
@@ -21,7 +22,10 @@ using graft::Reject;
 
 namespace {
 
-constexpr std::size_t kBlock = 1 << 17;
+constexpr std::size_t kBlock = 1 << 17, kLongestName = 4096;
+
+/// What gzip reaches with zeros, and no data set: a file that unpacks to more is made to keep readers busy.
+constexpr std::uint64_t kMostGrowth = 1100, kUnsuspicious = std::uint64_t{64} << 20;
 
 std::string reason(struct archive* a) {
   const char* text = ::archive_error_string(a);
@@ -136,7 +140,14 @@ bool ArchiveReader::next() {
   ++count_;
   const char* name = ::archive_entry_pathname(entry_);
   if (name == nullptr) name = ::archive_entry_pathname_utf8(entry_);
-  name_ = name != nullptr ? name : "";
+  const std::string_view found = name != nullptr ? name : "";
+  if (found.size() > kLongestName) {
+    name_ = std::string(found.substr(0, 40)) + "...";
+    throw Error(path_ + ": member " + std::to_string(count_) + ", '" + name_ + "', has a name of " +
+                std::to_string(found.size()) + " bytes, more than the " + std::to_string(kLongestName) +
+                " of any file: it is damaged, or made to fill the memory");
+  }
+  name_ = found;
   if (::archive_entry_is_encrypted(entry_) != 0)
     throw Error("'" + name_ + "' in " + path_ +
                 " is encrypted; unpack the archive and pack it without a password");
@@ -148,7 +159,19 @@ bool ArchiveReader::next() {
   size_.reset();
   if (::archive_entry_size_is_set(entry_) != 0)
     size_ = static_cast<std::uint64_t>(std::max<std::int64_t>(0, ::archive_entry_size(entry_)));
+  check_growth();
   return true;
+}
+
+// By position for packed streams, and by headers for zip, where data may serve several members.
+void ArchiveReader::check_growth() {
+  members_bytes_ += std::min(size_.value_or(0), std::uint64_t{1} << 50);
+  const auto position =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(0, ::archive_filter_bytes(archive_.get(), 0)));
+  if (std::max(position, members_bytes_) > kUnsuspicious + kMostGrowth * file_bytes_)
+    throw Error(path_ + " has " + std::to_string(file_bytes_) + " bytes and unpacks to more than " +
+                std::to_string(kMostGrowth) + " times that by member " + std::to_string(count_) +
+                ": it is damaged, or made to keep readers busy");
 }
 
 // What is skipped in a plain tar is not read: where it should be, the file may have ended.
@@ -166,7 +189,16 @@ std::vector<std::uint8_t> ArchiveReader::read(std::uint64_t limit) {
       throw Reject("too-large", std::string("the member ") + verb + " " + std::to_string(bytes) +
                                     " bytes, more than max_bytes: " + std::to_string(limit));
   };
-  if (size_) check(*size_, "has");
+  const auto check_archive = [&](std::uint64_t bytes) {
+    if (bytes > kUnsuspicious / 4 + 4 * file_bytes_)
+      throw Reject("too-large", "the member has at least " + std::to_string(bytes) +
+                                    " bytes, the whole archive " + std::to_string(file_bytes_) +
+                                    ": that is no image");
+  };
+  if (size_) {
+    check(*size_, "has");
+    check_archive(*size_);
+  }
   std::vector<std::uint8_t> data;
   std::size_t have = 0;
   for (;;) {
@@ -177,10 +209,12 @@ std::vector<std::uint8_t> ArchiveReader::read(std::uint64_t limit) {
     if (n == 0) break;
     have += static_cast<std::size_t>(n);
     check(have, "has at least");
+    check_archive(have);
+    if (size_ && have > *size_) break;
   }
   if (size_ && *size_ != have)
     throw Reject("corrupt", "expected " + std::to_string(*size_) + " bytes by the member's header, got " +
-                                std::to_string(have));
+                                (have > *size_ ? "more" : std::to_string(have)));
   data.resize(have);
   data.shrink_to_fit();
   return data;

@@ -20,7 +20,8 @@ class ArchiveReader {
   ~ArchiveReader();
 
   /// The next member's header; false at the end. Data that nobody asked for are skipped. Throws graft::Error
-  /// for damage, with the position, and for an encrypted member.
+  /// for damage, with the position, for an encrypted member, for a name of more than 4096 bytes, and for an
+  /// archive that unpacks to more than 1100 times its size.
   bool next();
 
   const std::string& path() const { return path_; }
@@ -34,8 +35,12 @@ class ArchiveReader {
   /// By its header, if that says.
   std::optional<std::uint64_t> size() const { return size_; }
 
+  /// Size of the archive itself.
+  std::uint64_t file_bytes() const { return file_bytes_; }
+
   /// The data of the member. Memory grows with what is read, not with what the header promises. Throws
-  /// graft::Reject: `too-large` when there is more than `limit`, `corrupt`.
+  /// graft::Reject: `too-large` when there is more than `limit` or than an archive of this size holds of
+  /// images, which do not shrink when they are packed; `corrupt`.
   std::vector<std::uint8_t> read(std::uint64_t limit);
 
  private:
@@ -50,8 +55,10 @@ class ArchiveReader {
   static ssize_t read_gzip(struct archive* a, void* self, const void** data);
   [[noreturn]] void fail(const std::string& text) const;
   void check_end() const;
+  void check_growth();
 
   std::string path_;
+  std::uint64_t members_bytes_ = 0;  ///< Of all members so far, by their headers.
   std::uint64_t file_bytes_ = 0;
   std::shared_ptr<void> gzip_;  // gzFile; zlib stays out of the header
   std::vector<std::uint8_t> unpacked_;

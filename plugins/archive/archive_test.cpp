@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
+
 #include <map>
 #include <string>
 #include <vector>
@@ -239,9 +241,31 @@ TEST_F(Archive, AZipWhoseHeaderLiesAboutTheSizeIsStoppedWhileReading) {
   folder_.write("x.zip", bytes);
   EXPECT_THAT(
       read("max_bytes: 1000000"),
-      ElementsAre(
-          "x.zip/c/bomb.jpg c: [too-large] the member has at least 1048576 bytes, more than max_bytes: "
-          "1000000"));
+      ElementsAre("x.zip/c/bomb.jpg c: [corrupt] expected 16 bytes by the member's header, got more"));
+}
+
+TEST_F(Archive, AMemberLargerThanAnArchiveOfImagesHoldsIsRejected) {
+  const std::string path = pack("x.tar.gz", {{"c/zeros.jpg", std::string(30'000'000, '\0')}});
+  const std::uintmax_t bytes = std::filesystem::file_size(path);
+  EXPECT_THAT(read(),
+              ElementsAre("x.tar.gz/c/zeros.jpg c: [too-large] the member has at least 30000000 bytes, the "
+                          "whole archive " +
+                          std::to_string(bytes) + ": that is no image"));
+}
+
+TEST_F(Archive, ANameThatNoFileHasIsAnError) {
+  pack("x.tar", {{"c/" + std::string(100'000, 'a') + ".jpg", "1"}});
+  EXPECT_EQ(fault(),
+            "ROOT/x.tar: member 1, 'c/" + std::string(38, 'a') +
+                "...', has a name of 100006 bytes, more than the 4096 of any file: it is damaged, or made to "
+                "fill the memory");
+}
+
+TEST_F(Archive, AnArchiveThatUnpacksToAThousandTimesItsSizeIsAnError) {
+  pack("x.tar.zst", {{"c/a.jpg", std::string(60'000'000, '\0')}, {"c/b.jpg", std::string(60'000'000, '\0')}});
+  EXPECT_THAT(fault(),
+              HasSubstr(" bytes and unpacks to more than 1100 times that by member 2: it is damaged, or "
+                        "made to keep readers busy"));
 }
 
 TEST_F(Archive, DamageInsideAMemberOfAZipIsItsReject) {

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include <graft/error.h>
@@ -79,9 +80,10 @@ class Folders final : public Layout {
   }
 
  private:
-  void take(Input input, ArchiveReader&) override {
+  std::size_t take(Input input, ArchiveReader&) override {
     if (input.fault != Input::Fault::UnsafePath) labels_.see(input.name.substr(0, input.name.find('/')));
     inputs_.push_back(std::move(input));
+    return 0;
   }
 
   graft::source::FolderLabels labels_;
@@ -190,7 +192,7 @@ class WebDataset final : public Layout {
   };
 
   // The name of a sample ends at the first dot of the last part of the path.
-  void take(Input input, ArchiveReader& member) override {
+  std::size_t take(Input input, ArchiveReader& member) override {
     const std::size_t base = input.name.rfind('/') + 1;  // npos + 1 is 0
     const std::size_t dot = std::min(input.name.find('.', base), input.name.size());
     Sample& sample = samples_[input.name.substr(0, dot)];
@@ -205,6 +207,9 @@ class WebDataset final : public Layout {
     } else if (is_image_extension(graft::source::extension(input.name))) {
       sample.dotted = input.name;
     }
+    std::size_t held = 0;
+    for (const std::string& label : sample.labels) held += sizeof label + label.size();
+    return held;
   }
 
   static std::string text_of(ArchiveReader& member) {
@@ -233,10 +238,11 @@ class WebDataset final : public Layout {
       const Value value = Value::from_json(text);
       const Value* field = value.find(label_field_);
       std::vector<std::string> out;
+      std::unordered_set<std::string> seen;
       if (field == nullptr || field->is_null()) return out;
       for (const Value& one : field->is_list() ? field->as_list() : Value::List{*field}) {
         std::string label = one.is_int() ? std::to_string(one.as_int()) : one.as_string();
-        if (std::find(out.begin(), out.end(), label) == out.end()) out.push_back(std::move(label));
+        if (seen.insert(label).second) out.push_back(std::move(label));
       }
       return out;
     } catch (const Error& e) {
@@ -262,9 +268,9 @@ std::string cleaned(std::string name) {
   return name;
 }
 
-void Layout::take(ArchiveReader& member) {
+std::size_t Layout::take(ArchiveReader& member) {
   using Kind = ArchiveReader::Kind;
-  if (member.kind() == Kind::Folder) return;
+  if (member.kind() == Kind::Folder) return 0;
   Input input{member.count() - 1, cleaned(member.name()), member.size(), Input::Fault::None, {}, {}, {}};
   if (is_unsafe(input.name))
     input.fault = Input::Fault::UnsafePath;
@@ -273,16 +279,16 @@ void Layout::take(ArchiveReader& member) {
     if (is_image_extension(graft::source::extension(base)) && !base.starts_with("._"))
       left_.push_back({"hidden image", graft::source::below(member.path(), input.name),
                        "its name, or that of its folder, begins with a dot; rename it to use it"});
-    return;
+    return 0;
   } else if (member.kind() != Kind::File)
     input.fault = Input::Fault::NoFile;
   // Every image must end as a line of the results, also one that is refused; the rest is only counted.
   if (input.fault != Input::Fault::None && !is_image_extension(graft::source::extension(input.name))) {
     left_.push_back({"odd member", graft::source::below(member.path(), input.name),
                      "a link, a device, or a path out of the archive"});
-    return;
+    return 0;
   }
-  take(std::move(input), member);
+  return take(std::move(input), member);
 }
 
 void Layout::report(const std::string&, const Warn&, const graft::source::OnSkip& skip) const {

@@ -38,8 +38,9 @@ class Layout {
 
   /// Before the members of an archive, `path` relative to the root: false when it is not to be read.
   virtual bool begin(const std::string& path) = 0;
-  /// The member that `member` has just found. May read it. Throws graft::Error for a label that is none.
-  void take(ArchiveReader& member);
+  /// The member that `member` has just found. May read it: gives the bytes that are held of its data. Throws
+  /// graft::Error for a label that is none.
+  std::size_t take(ArchiveReader& member);
   /// The inputs of the archive, in the order of its members.
   virtual std::vector<Input> finish(const std::string& path) = 0;
   /// After the last archive. Throws graft::Error when `splits` names what is not there.
@@ -54,7 +55,7 @@ class Layout {
 
  protected:
   /// A regular file, or what has the name of an image and is none; `input` has no labels yet.
-  virtual void take(Input input, ArchiveReader& member) = 0;
+  virtual std::size_t take(Input input, ArchiveReader& member) = 0;
 
  private:
   struct Left {

@@ -3,16 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 #include <vector>
 
 #include <graft/error.h>
+#include <graft/files.h>
 #include <graft/hash.h>
 #include <image/resize.h>
 
@@ -123,12 +120,5 @@ void Preview::write(const std::string& path) const {
 
   std::vector<std::uint8_t> png;
   if (!cv::imencode(".png", sheet, png)) throw graft::Error(path + ": OpenCV cannot write PNG");
-  const std::string part = path + ".part";
-  std::ofstream out(part, std::ios::binary);
-  out.write(reinterpret_cast<const char*>(png.data()), static_cast<std::streamsize>(png.size()));
-  out.close();
-  if (!out) throw graft::Error(fmt::format("{}: cannot be written: {}", part, std::strerror(errno)));
-  std::error_code fault;
-  std::filesystem::rename(part, path, fault);
-  if (fault) throw graft::Error(fmt::format("{}: cannot be written: {}", path, fault.message()));
+  graft::write_file_atomically(path, {reinterpret_cast<const char*>(png.data()), png.size()});
 }

@@ -9,6 +9,7 @@
 #include <webp/decode.h>
 
 #include <graft/plugin.h>
+#include <graft/scratch.h>
 #include <image/fit.h>
 #include <image/jpeg.h>
 #include <image/sniff.h>
@@ -58,11 +59,14 @@ class Decode final : public graft::Transform {
     const int eighths = file.eighths_for(plan.scaled);
     const Frame frame = file.frame(eighths);
     const Rect needed = fit_.needed(frame, plan);
+    const graft::Scratch scratch(file.bytes_to_decode(needed));
     return fit_.apply({file.decode(needed, eighths), needed.x, needed.y, frame}, plan);
   }
 
   Image raster(const graft::Bytes& bytes, const graft::image::Header& header, std::uint32_t view) const {
     check({header.width, header.height});
+    // As it is stored, and upright.
+    const graft::Scratch scratch(2 * 3 * static_cast<std::uint64_t>(header.width * header.height));
     const Image stored = decode_raster(bytes, header);
     const Image image = exif_ ? graft::image::upright(stored, header.orientation) : stored;
     return fit_.apply(Part::whole(image), fit_.plan({image.width, image.height}, view));

@@ -132,9 +132,9 @@ TEST(Evaluate, PrintsAwkwardNamesSafely) {
       "schr\xc3\xb6"
       "dingers katze im..";
   EXPECT_THAT(text.substr(text.find("true")),
-              StrEq("true \\ predicted         ?[31mred?  " + name + "  recall\n" +
-                    "?[31mred?                        1                        0   1.000\n" + name +
-                    "          1                        2   0.667\n"));
+              StrEq("true \\ predicted         \\x1b[31mred\\n  " + name + "  recall\n" +
+                    "\\x1b[31mred\\n                        1                        0   1.000\n" + name +
+                    "              1                        2   0.667\n"));
 }
 
 TEST(Evaluate, ScoresSeveralLabelsARow) {

@@ -5,16 +5,17 @@
 #include <algorithm>
 #include <string_view>
 
+#include <graft/printable.h>
+
 #include "metrics/text_table.h"
 
 namespace graft {
 namespace {
 
-/// A name of the data, shortened and without control characters: it goes to a terminal.
-std::string printable(const std::string& name) {
+/// A name of the data, shortened.
+std::string short_name(const std::string& name) {
   constexpr std::size_t kLongest = 24;
-  std::string out;
-  for (const char c : name) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  std::string out = printable(name);
   if (out.size() <= kLongest) return out;
   std::size_t cut = kLongest - 2;
   while (cut > 0 && (out[cut] & 0xC0) == 0x80) --cut;  // not inside a UTF-8 character
@@ -55,11 +56,11 @@ std::string confusion_table(const LearnerMetrics& l, const Metrics& m, const cha
   TextTable table;
   const std::size_t k = l.classes.size();
   std::vector<std::string> head = {"true \\ predicted"};
-  for (const std::string& c : l.classes) head.push_back(printable(c));
+  for (const std::string& c : l.classes) head.push_back(short_name(c));
   head.push_back("recall");
   table.add(std::move(head));
   for (std::size_t t = 0; t < k; ++t) {
-    std::vector<std::string> cells = {printable(l.classes[t])};
+    std::vector<std::string> cells = {short_name(l.classes[t])};
     for (std::size_t p = 0; p < k; ++p) cells.push_back(fmt::format("{}", m.confusion[t * k + p]));
     cells.push_back(m.per_class[t].support > 0 ? fmt::format("{:.3f}", m.per_class[t].recall) : "-");
     table.add(std::move(cells));

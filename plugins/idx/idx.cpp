@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <graft/plugin.h>
+#include <source/memory_bound.h>
 #include <source/words.h>
 
 #include "idx_file.h"
@@ -91,6 +92,9 @@ class Idx final : public graft::Source {
         throw Error("expected as many labels as images, got " + std::to_string(labels->count()) + " in " +
                     labels->path() + " for " + std::to_string(images.count()) + " in " + images.path());
     }
+    // Before anything is held for them. 8 bytes: of the key.
+    graft::source::MemoryBound(images.path(), images.file_bytes())
+        .hold((graft::source::MemoryBound::kInput + 8) * std::uint64_t{images.count()});
     files_.push_back({images.path(), contents_.size(), images.count()});
     std::vector<std::uint8_t> grey(images.element_bytes());
     for (std::size_t i = 0; i < images.count(); ++i) {

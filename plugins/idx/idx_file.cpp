@@ -41,6 +41,7 @@ IdxFile::IdxFile(std::string path, std::size_t dimensions, const std::string& wa
     ::close(file);
     throw Error("cannot open " + path_ + ": out of memory");
   }
+  file_bytes_ = static_cast<std::uint64_t>(info.st_size);
   file_ = std::shared_ptr<void>(gz, [](void* f) { ::gzclose_r(static_cast<gzFile>(f)); });
   ::gzbuffer(gz, 1 << 17);
   read_header(dimensions, wanted);
@@ -67,6 +68,10 @@ void IdxFile::read_header(std::size_t dimensions, const std::string& wanted) {
                   " by its header; get the file again");
   }
   element_bytes_ = static_cast<std::size_t>(element);
+  // Before anything is held for so many elements; gzip makes at most 1032 bytes of one.
+  const bool packed = ::gzdirect(handle(file_)) == 0;
+  const std::uint64_t most = packed ? 1032 * file_bytes_ : file_bytes_ - 4 * (1 + dimensions);
+  if (element > most / dimensions_[0]) fail_of_size((packed ? "at most " : "") + std::to_string(most));
 }
 
 std::size_t IdxFile::read_some(std::uint8_t* out, std::size_t n) {
@@ -82,10 +87,7 @@ std::size_t IdxFile::read_some(std::uint8_t* out, std::size_t n) {
 
 void IdxFile::read(std::uint8_t* out) {
   const std::size_t got = read_some(out, element_bytes_);
-  if (got != element_bytes_)
-    throw Error("expected " + std::to_string(count()) + " times " + std::to_string(element_bytes_) +
-                " bytes behind the header of " + path_ + ", got " +
-                std::to_string(std::uint64_t{position_} * element_bytes_ + got) + "; get the file again");
+  if (got != element_bytes_) fail_of_size(std::to_string(std::uint64_t{position_} * element_bytes_ + got));
   ++position_;
 }
 
@@ -98,7 +100,10 @@ void IdxFile::skip(std::size_t elements) {
 
 void IdxFile::check_end() {
   std::uint8_t byte = 0;
-  if (read_some(&byte, 1) != 0)
-    throw Error("expected " + std::to_string(count()) + " times " + std::to_string(element_bytes_) +
-                " bytes behind the header of " + path_ + ", got more; get the file again");
+  if (read_some(&byte, 1) != 0) fail_of_size("more");
+}
+
+void IdxFile::fail_of_size(const std::string& got) const {
+  throw Error("expected " + std::to_string(count()) + " times " + std::to_string(element_bytes_) +
+              " bytes behind the header of " + path_ + ", got " + got + "; get the file again");
 }

@@ -144,6 +144,17 @@ TEST_F(Idx, AHeaderThatPromisesTooMuchCostsNoMemory) {
             "got 0; get the file again");
 }
 
+TEST_F(Idx, APackedFileOfMoreImagesThanItsSizeHoldsIsAnErrorBeforeAnythingIsHeld) {
+  const std::string path = write_packed("train-images-idx3-ubyte.gz", header({4'000'000, 1, 1}));
+  folder_.write("train-labels-idx1-ubyte", header({4'000'000}) + std::string(4'000'000, '\0'));
+  EXPECT_EQ(
+      fault(),
+      "expected 4000000 times 1 bytes behind the header of ROOT/train-images-idx3-ubyte.gz, got at most " +
+          std::to_string(1032 * std::filesystem::file_size(path)) + "; get the file again");
+  write_packed("train-images-idx3-ubyte.gz", header({4'000'000, 1, 1}) + std::string(4'000'000, '\0'));
+  EXPECT_THAT(fault(), HasSubstr("lists inputs whose names alone need more than 64 MiB and 8 times that"));
+}
+
 TEST_F(Idx, DamagedPackedFilesAreFound) {
   const std::string labels = header({2}) + "\x01\x02";
   folder_.write("train-labels-idx1-ubyte", labels);

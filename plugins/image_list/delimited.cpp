@@ -7,7 +7,7 @@
 
 namespace {
 
-constexpr std::size_t kMaxField = std::size_t{1} << 20;
+constexpr std::size_t kMaxField = std::size_t{1} << 20, kMaxFields = 10'000;
 constexpr int kEnd = std::char_traits<char>::eof();
 
 }  // namespace
@@ -93,6 +93,8 @@ bool DelimitedReader::next(std::vector<std::string>& fields) {
   begin_ = line_;
   std::size_t n = 0;
   do {
+    if (n == kMaxFields)
+      fail(begin_, "a record of more than " + std::to_string(kMaxFields) + " fields; is a line end missing?");
     if (n == fields.size()) fields.emplace_back();
     read_field(fields[n++]);
   } while (end_ == separator_);

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -139,7 +140,7 @@ class ImageList final : public graft::Source {
       if (labels)
         line.labels = pieces(fields[*labels]);
       else if (label)
-        add_once(line.labels, fields[*label]);
+        line.labels = Labels().add(fields[*label]).take();
       line.path = std::move(fields[*path]);
       files_.add(std::move(line));
     }
@@ -150,6 +151,8 @@ class ImageList final : public graft::Source {
   class UnusedColumns {
    public:
     void see(const std::string& name, const std::string& field) {
+      // Names that every line has anew are no columns, and would be held to the end of the list.
+      if (columns_.size() == kMostColumns && !columns_.contains(name)) return;
       Column& column = columns_[name];
       if (field.empty()) return;
       column.any = true;
@@ -172,6 +175,7 @@ class ImageList final : public graft::Source {
     }
 
    private:
+    static constexpr std::size_t kMostColumns = 1000;
     struct Column {
       bool any = false, splits = true;
     };
@@ -212,23 +216,31 @@ class ImageList final : public graft::Source {
 
   /// The classes in one field, each once.
   std::vector<std::string> pieces(const std::string& field) const {
-    std::vector<std::string> out;
+    Labels out;
     for (std::size_t start = 0; start <= field.size();) {
       const std::size_t end = std::min(field.find(separator_, start), field.size());
-      add_once(out, field.substr(start, end - start));
+      out.add(field.substr(start, end - start));
       start = end + separator_.size();
     }
-    return out;
+    return out.take();
   }
 
-  /// Without blanks around it.
-  static void add_once(std::vector<std::string>& labels, std::string label) {
-    constexpr const char* kBlanks = " \t";
-    label.erase(0, std::min(label.find_first_not_of(kBlanks), label.size()));
-    label.erase(label.find_last_not_of(kBlanks) + 1);
-    if (!label.empty() && std::find(labels.begin(), labels.end(), label) == labels.end())
-      labels.push_back(label);
-  }
+  /// The classes of one image, each once and without blanks around it.
+  class Labels {
+   public:
+    Labels& add(std::string label) {
+      constexpr const char* kBlanks = " \t";
+      label.erase(0, std::min(label.find_first_not_of(kBlanks), label.size()));
+      label.erase(label.find_last_not_of(kBlanks) + 1);
+      if (!label.empty() && seen_.insert(label).second) labels_.push_back(std::move(label));
+      return *this;
+    }
+    std::vector<std::string> take() { return std::move(labels_); }
+
+   private:
+    std::vector<std::string> labels_;
+    std::unordered_set<std::string> seen_;
+  };
 
   void read_json_lines(std::istream& in, const graft::StageContext& context) {
     const std::string path = column("path"), id = column("id"), split = column("split");
@@ -249,7 +261,7 @@ class ImageList final : public graft::Source {
       const Value* found = object.find(path);
       if (found == nullptr) {
         std::vector<std::string> names;
-        for (const auto& [name, value] : object.as_map()) names.push_back(name);
+        for (const auto& [name, value] : object.as_map()) names.push_back(graft::source::shortened(name));
         fail(number, "expected a field '" + path + "', got " +
                          (names.empty() ? "none" : "the fields " + graft::source::joined(names)) +
                          "; name the field with path");
@@ -288,12 +300,12 @@ class ImageList final : public graft::Source {
   /// The classes in a field: a list of them, one, or, with `many`, several in one text.
   std::vector<std::string> labels_of(std::size_t line, const std::string& field, const Value& value,
                                      bool many) const {
-    std::vector<std::string> labels;
-    if (value.is_null()) return labels;
+    Labels labels;
+    if (value.is_null()) return {};
     if (many && !value.is_list()) return pieces(word(line, field, value));
-    for (const Value& one : value.is_list() ? value.as_list() : Value::List{value})
-      add_once(labels, word(line, field, one));
-    return labels;
+    if (!value.is_list()) return labels.add(word(line, field, value)).take();
+    for (const Value& one : value.as_list()) labels.add(word(line, field, one));
+    return labels.take();
   }
 
   /// A text or a whole number.

@@ -166,6 +166,14 @@ TEST_F(ImageList, JsonLines) {
               ElementsAre("a.jpg train 3", "b\xc3\xa9.jpg train 10,3", "c.jpg train"));
 }
 
+TEST_F(ImageList, IdsAndLabelsBeyondSixtyFourBitsStayApart) {
+  EXPECT_THAT(lines("{\"path\": \"a.jpg\", \"nr\": 18446744073709551615, \"label\": 9223372036854775808}\n"
+                    "{\"path\": \"b.jpg\", \"nr\": 18446744073709551616, \"label\": 9223372036854775809}\n",
+                    "id: nr, val_fraction: 0, test_fraction: 0", "l.jsonl"),
+              ElementsAre("18446744073709551615 train 9223372036854775808",
+                          "18446744073709551616 train 9223372036854775809"));
+}
+
 TEST_F(ImageList, AColumnWithoutLabelsIsWorthAWord) {
   auto stage = open("path,class\na.jpg,x\n", kAllTrain);
   EXPECT_THAT(stage.warnings(), ElementsAre("no column 'label' in " + file_ +
@@ -234,6 +242,8 @@ TEST_F(ImageList, SaysWhatIsWrongAndWhere) {
             "FILE:2: a NUL byte; the list must be text in UTF-8 or another encoding of single bytes");
   EXPECT_EQ(fault("path,label\n" + std::string((1 << 20) + 1, 'a') + ",x\n"),
             "FILE:2: a field of more than 1 MiB begins in this record; is a quote missing?");
+  EXPECT_EQ(fault("path,label\n" + std::string(10'000, ',') + "\n"),
+            "FILE:2: a record of more than 10000 fields; is a line end missing?");
   EXPECT_EQ(fault("path,label\n,x\n"), "FILE:2: the path is empty");
   EXPECT_EQ(fault("path,split\na.jpg,trian\n"),
             "FILE:2: expected the split train, val or test (valid, validation and dev are val), got 'trian'");
@@ -264,6 +274,10 @@ TEST_F(ImageList, SaysWhatIsWrongInJsonLines) {
   EXPECT_EQ(json("{\"path\": \"a\"}\n", "id: nr"), "FILE:1: expected a field 'nr' with the id, got none");
   EXPECT_EQ(json("{\"path\": " + std::string(100000, '[') + std::string(100000, ']') + "}\n"),
             "FILE:1: JSON nested more than 200 deep");
+  EXPECT_EQ(json("{\"path\": \"a\"}\n{\"path\": \"b\", \"score\": 1e999}\n"),
+            "FILE:2: not valid JSON at byte 28: the number 1e999 is too large");
+  EXPECT_EQ(json("{\"path\": \"a\", \"path\": \"b\"}\n"),
+            "FILE:1: not valid JSON: the name 'path' stands twice in one object");
   EXPECT_EQ(json(std::string((1 << 20) + 1, ' ')),
             "FILE:1: a line of more than 1 MiB; write one object a line");
 }

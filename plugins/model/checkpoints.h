@@ -1,18 +1,23 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace graft::model {
 
-/// Weights that torchvision has published. The eight hexadecimal digits before ".pth" are the beginning of
-/// the file's SHA-256 (torch.hub, load_state_dict_from_url).
+/// Weights that torchvision has published.
 struct Checkpoint {
-  const char* architecture;
-  const char* file;
+  std::string architecture;
+  std::string file;
+  std::string sha256;            ///< All 64 digits; empty: not known to graft.
+  std::uint64_t bytes = 0;       ///< Exactly; 0: not known.
+  std::uint64_t most_bytes = 0;  ///< It has no more.
 
-  std::string_view digest() const;
+  /// The eight digits before ".pth": the beginning of the file's SHA-256, which is enough to see damage. A
+  /// file that has them, too, is made in minutes.
+  std::string name_digest() const { return file.substr(file.rfind('-') + 1, 8); }
 };
 
 const std::vector<Checkpoint>& checkpoints();

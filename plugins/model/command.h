@@ -1,9 +1,15 @@
 #pragma once
 
+#include <cstdio>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include <fmt/format.h>
+
+#include <graft/printable.h>
 
 namespace graft::model {
 
@@ -13,6 +19,16 @@ constexpr int kOk = 0, kFailed = 1, kUsage = 2;
 struct UsageError {
   std::string text;
 };
+
+/// To stdout, and to stderr; names cannot control the terminal. Throw std::system_error.
+template <typename... T>
+void say(fmt::format_string<T...> format, T&&... arguments) {
+  print_text(stdout, fmt::format(format, std::forward<T>(arguments)...));
+}
+template <typename... T>
+void print_error(fmt::format_string<T...> format, T&&... arguments) {
+  print_text(stderr, fmt::format(format, std::forward<T>(arguments)...));
+}
 
 /// A command's words and options. Options may stand anywhere: `--name value`, `--name=value`, or a bare flag.
 class Arguments {

@@ -26,7 +26,8 @@ int list(const std::vector<std::string>& words) {
     const nn::Cost cost = nn::cost_of(net, side, side);
     const Checkpoint* weights = checkpoint_of(name);
     table.add({name, grouped(cost.parameters), with_unit(cost.multiply_adds), fmt::format("{0} x {0}", side),
-               std::to_string(net.features), weights == nullptr ? "" : weights->file});
+               std::to_string(net.features),
+               weights == nullptr ? "" : weights->file + (weights->sha256.empty() ? " (--sha256)" : "")});
     Value v = Value::map();
     v["name"] = name;
     v["parameters"] = cost.parameters;
@@ -35,9 +36,10 @@ int list(const std::vector<std::string>& words) {
     v["features"] = net.features;
     v["classes"] = net.classes;
     v["weights"] = weights == nullptr ? Value() : Value(weights->file);
+    v["sha256"] = weights == nullptr || weights->sha256.empty() ? Value() : Value(weights->sha256);
     out.push(std::move(v));
   }
-  fmt::print("{}", arguments.has("json") ? out.to_json() + "\n" : table.text());
+  say("{}", arguments.has("json") ? out.to_json() + "\n" : table.text());
   return kOk;
 }
 

@@ -1,10 +1,11 @@
 // graft-model: what `graft model` starts. It is a program of its own because the core of graft knows neither
 // networks nor the Internet.
 
+#include <signal.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <iterator>
 #include <string>
@@ -14,6 +15,7 @@
 #include <fmt/format.h>
 
 #include <graft/params.h>
+#include <graft/system_error.h>
 #include <graft/value.h>
 
 #include "command.h"
@@ -35,8 +37,8 @@ constexpr Row kCommands[] = {
      "summary NAME|FILE [--size N] [--classes N] [--width N] [--freeze none|all|LAYER] [--all] [--dot] "
      "[--json]",
      "layers, shapes, parameters, multiply-adds and memory of an architecture or a weight file", summary},
-    {"fetch", "fetch NAME [--to FOLDER] [--url BASE]", "download published weights and check their digest",
-     fetch},
+    {"fetch", "fetch NAME [--to FOLDER] [--url BASE] [--sha256 DIGEST | --trust-name]",
+     "download published weights and check their digest", fetch},
 };
 
 std::string help() {
@@ -52,7 +54,9 @@ std::string help() {
       "  --dot         a graph for Graphviz: graft model summary resnet18 --dot | dot -Tsvg > resnet18.svg\n"
       "fetch\n"
       "  --to FOLDER   where to put it (default: $GRAFT_MODELS, or ~/.cache/graft/models)\n"
-      "  --url BASE    fetch BASE/FILE (default: $GRAFT_MODEL_URL, or https://download.pytorch.org/models)\n";
+      "  --url BASE    fetch BASE/FILE (default: $GRAFT_MODEL_URL, or https://download.pytorch.org/models)\n"
+      "  --sha256 D    the file's SHA-256, where graft does not know it (graft model list)\n"
+      "  --trust-name  compare only the 32 bits of it that are in the file's name; they can be forged\n";
   return out;
 }
 
@@ -64,17 +68,17 @@ void print_failure(const std::string& text, int exit_code) {
   graft::Value document = graft::Value::map();
   document["error"] = text;
   document["exit_code"] = exit_code;
-  fmt::print("{}\n", document.to_json());
+  graft::print_text(stdout, graft::printable_json(document.to_json()) + "\n");
 }
 
 int fail(const std::string& text) {
-  fmt::print(stderr, "error: {}\n", text);
+  print_error("error: {}\n", graft::printable_lines(text, "  "));
   print_failure(text, kFailed);
   return kFailed;
 }
 
 int usage_error(const std::string& text, const std::string& usage) {
-  fmt::print(stderr, "error: {}\nusage: graft model {}\n", text, usage);
+  print_error("error: {}\nusage: graft model {}\n", graft::printable_lines(text, "  "), usage);
   print_failure(text, kUsage);
   return kUsage;
 }
@@ -85,14 +89,15 @@ int finish_output(int exit_code) {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
   const int error = g_output_error != 0 ? g_output_error : errno != 0 ? errno : EIO;
   if (error != EPIPE)
-    std::fputs(fmt::format("error: cannot write the output: {}\n", std::strerror(error)).c_str(), stderr);
+    std::fputs(fmt::format("error: cannot write the output: {}\n", graft::system_error_text(error)).c_str(),
+               stderr);
   return exit_code == kOk ? kFailed : exit_code;
 }
 
 int start(std::vector<std::string> words) {
   if (std::find(words.begin(), words.end(), "--help") != words.end() ||
       words == std::vector<std::string>{"help"}) {
-    fmt::print("{}", help());
+    say("{}", help());
     return kOk;
   }
   std::vector<std::string> names;
@@ -123,6 +128,7 @@ int start(std::vector<std::string> words) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  ::signal(SIGXFSZ, SIG_IGN);  // a limit of file sizes is an error to report
   const std::vector<std::string> words(argv + 1, argv + argc);
   g_json = std::find(words.begin(), words.end(), "--json") != words.end();
   return finish_output(start(words));

@@ -185,17 +185,18 @@ TEST(CommandLine, FaultsSayWhatIsKnown) {
 
 // --- fetch -----------------------------------------------------------------------------------------------
 
-/// Fetches a checkpoint of seven bytes, whose name has the beginning of their SHA-256.
+/// Fetches a checkpoint of seven bytes, whose SHA-256 is known.
 class Fetch : public ::testing::Test {
  protected:
   static constexpr const char* kContent = "weights";
   static constexpr const char* kFile = "tiny-9a129038.pth";
+  static constexpr const char* kDigest = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c";
 
   // A proxy of the environment does not reach this machine's loopback device.
   Fetch() { ::setenv("no_proxy", "*", 1); }
 
   std::filesystem::path fetch(const HttpServer& server) {
-    return fetch_checkpoint({"tiny", kFile}, folder(), server.url());
+    return fetch_checkpoint({"tiny", kFile, kDigest, 7, 7}, folder(), server.url());
   }
   std::filesystem::path folder() const { return scratch_ / "models/deep"; }
   std::size_t files() const {
@@ -210,8 +211,7 @@ TEST_F(Fetch, PlacesTheFileAndKeepsIt) {
   const HttpServer server(HttpServer::ok(kContent));
   EXPECT_EQ(fetch(server), folder() / kFile);
   EXPECT_EQ(test::slurp(folder() / kFile), kContent);
-  EXPECT_EQ(sha256_of_file(folder() / kFile),
-            "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c");
+  EXPECT_EQ(sha256_of_file(folder() / kFile), kDigest);
   EXPECT_EQ(server.calls(), 1);
   EXPECT_EQ(fetch(server), folder() / kFile);
   EXPECT_EQ(server.calls(), 1);
@@ -234,18 +234,93 @@ TEST_F(Fetch, FollowsARedirection) {
 }
 
 TEST_F(Fetch, AWrongDigestIsRefused) {
-  const HttpServer server(HttpServer::ok("a page that says: log in first"));
-  EXPECT_EQ(error_of([&] { fetch(server); }), server.url() + "/" + kFile +
-                                                  ": expected a file whose SHA-256 begins with 9a129038, got "
-                                                  "c58f62f5: the server sent something else; "
-                                                  "nothing was kept");
+  const HttpServer server(HttpServer::ok("weightz"));
+  EXPECT_EQ(
+      error_of([&] { fetch(server); }),
+      server.url() + "/" + kFile + ": expected a file whose SHA-256 is " + kDigest + ", got " +
+          "77231fd145baf43cce88aa1bc4427f7b3b8bd702978faa4632f57ddded6e2a8f: the server sent something else; "
+          "nothing was kept");
   EXPECT_EQ(files(), 0u);
 }
 
+// Found by search: it has the 32 bits that are in the name.
+TEST_F(Fetch, AForgedFileWithTheDigitsOfTheNameIsRefused) {
+  const HttpServer server(HttpServer::ok("weights"));
+  const Checkpoint checkpoint{"tiny", kFile, "9a129038" + std::string(56, '0'), 7, 7};
+  EXPECT_THAT(error_of([&] { fetch_checkpoint(checkpoint, folder(), server.url()); }),
+              HasSubstr(": the server sent something else; nothing was kept"));
+  EXPECT_EQ(files(), 0u);
+}
+
+TEST_F(Fetch, WhereTheDigestIsNotKnownItIsAskedForOrConsentIs) {
+  const auto fault = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"fetch", "vgg11"});
+    const auto result = run(words);
+    EXPECT_EQ(result.exit_code, 2);
+    return result.err.substr(0, result.err.find('\n'));
+  };
+  EXPECT_EQ(fault({}),
+            "error: graft knows 32 of the 256 bits of the SHA-256 of vgg11-8a719046.pth, those in its name: "
+            "another "
+            "file that has them is made in minutes. Give the whole one with --sha256 DIGEST, or, where you "
+            "trust the "
+            "server, --trust-name");
+  EXPECT_EQ(fault({"--sha256", "8a719046"}),
+            "error: --sha256: expected 64 hexadecimal digits, got '8a719046'");
+  const std::string other(64, 'a');
+  EXPECT_EQ(fault({"--sha256", other}),
+            "error: --sha256: that of vgg11-8a719046.pth begins with 8a719046, got " + other);
+  const HttpServer server(HttpServer::ok(kContent));
+  fetch_checkpoint({"tiny", kFile, "", 0, 100}, folder(), server.url());
+  EXPECT_EQ(test::slurp(folder() / kFile), kContent);
+}
+
+TEST_F(Fetch, OnlyHttpsAndThisMachineAreSafe) {
+  for (const char* url : {"https://download.pytorch.org/models", "http://127.0.0.1:80", "http://[::1]:80/x",
+                          "http://localhost"})
+    EXPECT_TRUE(is_safe_address(url)) << url;
+  for (const char* url :
+       {"http://download.pytorch.org", "http://127.0.0.1.example.org", "http://127.0.0.1@example.org",
+        "http://localhost:80@example.org", "ftp://127.0.0.1", "file:///etc/passwd", "x", ""})
+    EXPECT_FALSE(is_safe_address(url)) << url;
+  const auto result = run({"fetch", "resnet18", "--url", "http://example.org", "--to", folder()});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, StartsWith("error: --url, GRAFT_MODEL_URL: expected an https address, got "
+                                     "'http://example.org': "));
+}
+
+TEST_F(Fetch, ARedirectionToAnUnsafeAddressIsNotFollowed) {
+  const HttpServer server(
+      "HTTP/1.1 302 Found\r\nLocation: http://example.org/x\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_THAT(error_of([&] { fetch(server); }),
+              HasSubstr(": it was sent on to http://example.org/x, which is not https\n"));
+  EXPECT_EQ(files(), 0u);
+}
+
+TEST_F(Fetch, ACircleOfRedirectionsEnds) {
+  const HttpServer server("HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_THAT(error_of([&] { fetch(server); }), HasSubstr(": it was sent on more than 5 times\n"));
+  EXPECT_EQ(server.calls(), 6);
+}
+
+TEST(Checkpoints, DigestsAreWholeAndAgreeWithTheNames) {
+  std::size_t known = 0;
+  for (const Checkpoint& c : checkpoints()) {
+    EXPECT_GT(c.most_bytes, 0u) << c.file;
+    EXPECT_LE(c.bytes, c.most_bytes) << c.file;
+    if (c.sha256.empty()) continue;
+    ++known;
+    EXPECT_EQ(c.sha256.size(), 64u) << c.file;
+    EXPECT_EQ(c.sha256.find_first_not_of("0123456789abcdef"), std::string::npos) << c.file;
+    EXPECT_THAT(c.sha256, StartsWith(c.name_digest()));
+  }
+  EXPECT_EQ(known, 10u);
+}
+
 TEST_F(Fetch, EveryFaultSaysWhatToDo) {
-  const std::string cure =
-      "\n  fetch it by other means and place it at " + (folder() / kFile).string() +
-      " (its SHA-256 begins with 9a129038), or name a mirror with --url or GRAFT_MODEL_URL";
+  const std::string cure = "\n  fetch it by other means and place it at " + (folder() / kFile).string() +
+                           " (its SHA-256 is " + kDigest +
+                           "), or name a mirror with --url or GRAFT_MODEL_URL";
   const auto reason = [&](const std::string& response) {
     const HttpServer server(response);
     const std::string text = error_of([&] { fetch(server); });
@@ -259,12 +334,17 @@ TEST_F(Fetch, EveryFaultSaysWhatToDo) {
   };
   EXPECT_EQ(reason("HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nno\n"),
             "The requested URL returned error: 404");
-  EXPECT_THAT(reason("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf of it"),
-              HasSubstr("transfer closed with 990 bytes"));
+  EXPECT_THAT(reason("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nhalf"),
+              HasSubstr("transfer closed with 3 bytes"));
+  EXPECT_EQ(reason(HttpServer::ok("a page that says: log in first")), "it has 30 bytes, expected 7");
+  EXPECT_EQ(reason(HttpServer::ok("")), "it has 0 bytes, expected 7");
   EXPECT_EQ(reason(""), "Empty reply from server");
-  EXPECT_THAT(reason("HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n"), HasSubstr("rotocol"));
+  EXPECT_EQ(reason("HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n"),
+            "it was sent on to file:///etc/passwd, which is not https");
   EXPECT_EQ(reason("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\nx"),
-            "it is larger than 1073741824 bytes");
+            "it has 99999999999 bytes, expected 7");
+  EXPECT_EQ(reason("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nweights and more"),
+            "it is larger than 7 bytes");
 }
 
 TEST_F(Fetch, WithoutAServerTheProgramSaysWhatToFetch) {
@@ -274,20 +354,21 @@ TEST_F(Fetch, WithoutAServerTheProgramSaysWhatToFetch) {
   EXPECT_EQ(result.exit_code, 1);
   const std::string file = url + "/resnet18-f37072fd.pth";
   EXPECT_THAT(result.err, StartsWith("fetching " + file + "\nerror: cannot fetch " + file + ": "));
-  EXPECT_THAT(
-      result.err,
-      EndsWith("\n  fetch it by other means and place it at " +
-               (folder() / "resnet18-f37072fd.pth").string() +
-               " (its SHA-256 begins with f37072fd), or name a mirror with --url or GRAFT_MODEL_URL\n"));
+  EXPECT_THAT(result.err,
+              EndsWith("\n  fetch it by other means and place it at " +
+                       (folder() / "resnet18-f37072fd.pth").string() +
+                       " (its SHA-256 is f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec), "
+                       "or name a mirror "
+                       "with --url or GRAFT_MODEL_URL\n"));
   EXPECT_THAT(run({"fetch", "resnet18", "--url", "ftp://127.0.0.1", "--to", folder()}).err,
-              HasSubstr("rotocol"));
+              HasSubstr("expected an https address, got 'ftp://127.0.0.1'"));
 }
 
 TEST_F(Fetch, StopsAtTheLimit) {
   // Without Content-Length the size shows only as it comes.
   const HttpServer server("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + std::string(100'000, 'x'));
   EXPECT_EQ(error_of([&] {
-              download(server.url(), scratch_ / "file", 50'000, [](std::uint64_t, std::uint64_t) {});
+              download(server.url(), scratch_ / "file", {50'000, 0}, [](std::uint64_t, std::uint64_t) {});
             }),
             "it is larger than 50000 bytes");
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "file"));

@@ -33,24 +33,22 @@ std::string some(const std::vector<T>& items, Name name) {
 
 void print_fit(const nn::WeightFile& file, const nn::BestFit& best) {
   const nn::Fit& fit = best.fit;
-  fmt::print("fits {}{}\n", best.architecture.name, fit.complete() ? "" : " best, but not wholly");
+  say("fits {}{}\n", best.architecture.name, fit.complete() ? "" : " best, but not wholly");
   if (const std::string text = nn::taken(best.architecture, file, fit); !text.empty() && fit.complete())
-    fmt::print("  {}\n", text);
+    say("  {}\n", text);
   if (!fit.missing.empty())
-    fmt::print("  missing ({}): {}\n", fit.missing.size(),
-               some(fit.missing, [](const auto& p) { return p.path; }));
+    say("  missing ({}): {}\n", fit.missing.size(), some(fit.missing, [](const auto& p) { return p.path; }));
   if (!fit.unexpected.empty())
-    fmt::print("  unexpected ({}): {}\n", fit.unexpected.size(),
-               some(fit.unexpected, [](const auto& t) { return t.name; }));
+    say("  unexpected ({}): {}\n", fit.unexpected.size(),
+        some(fit.unexpected, [](const auto& t) { return t.name; }));
   if (!fit.misshaped.empty())
-    fmt::print("  of another shape ({}): {}\n", fit.misshaped.size(), some(fit.misshaped, [](const auto& s) {
-                 return fmt::format("{} {}, expected {}", s.name, to_string(s.got), to_string(s.wanted));
-               }));
+    say("  of another shape ({}): {}\n", fit.misshaped.size(), some(fit.misshaped, [](const auto& s) {
+          return fmt::format("{} {}, expected {}", s.name, to_string(s.got), to_string(s.wanted));
+        }));
   if (!fit.also.empty())
-    fmt::print("  more than once, behind the prefixes '{}' and '{}'\n", fit.prefix,
-               fmt::join(fit.also, "', '"));
+    say("  more than once, behind the prefixes '{}' and '{}'\n", fit.prefix, fmt::join(fit.also, "', '"));
   else if (!fit.complete())
-    fmt::print("  {}\n", nn::cure(best.architecture, file, fit));
+    say("  {}\n", nn::cure(best.architecture, file, fit));
 }
 
 Value to_value(const nn::WeightFile& file, const std::optional<nn::BestFit>& best) {
@@ -102,16 +100,15 @@ int print_torchscript(const std::string& path, const nn::TorchScriptContents& co
     v["tensor_bytes"] = contents.tensor_bytes;
     v["code"] = Value::list();
     for (const auto& [name, bytes] : contents.code) v["code"].push(Value(name));
-    fmt::print("{}\n", v.to_json());
+    say("{}\n", printable_json(v.to_json()));
     return kOk;
   }
-  fmt::print("{}: TorchScript, {}, {}\n\n", path, tensors_text(contents.tensors),
-             bytes_text(static_cast<std::int64_t>(contents.tensor_bytes)));
+  say("{}: TorchScript, {}, {}\n\n", path, tensors_text(contents.tensors),
+      bytes_text(static_cast<std::int64_t>(contents.tensor_bytes)));
   Table table({{"source"}, {"size", true}});
   for (const auto& [name, bytes] : contents.code)
     table.add({name, bytes_text(static_cast<std::int64_t>(bytes))});
-  fmt::print(
-      "{}\nTorchScript is code: it runs when it is loaded, and its layers and shapes are not known before.\n"
+  say("{}\nTorchScript is code: it runs when it is loaded, and its layers and shapes are not known before.\n"
       "Give it as the model of torch_backbone if you trust where it comes from.\n",
       table.text());
   return kOk;
@@ -134,18 +131,18 @@ int summarize_file(const std::string& path, const Arguments& arguments, const Sh
   if (json) {
     Value v = sheet ? sheet->value() : Value::map();
     v["file"] = to_value(*file, best);
-    fmt::print("{}\n", v.to_json());
+    say("{}\n", printable_json(v.to_json()));
   } else if (arguments.has("dot")) {
-    fmt::print("{}", sheet->dot());
+    say("{}", sheet->dot());
   } else {
-    fmt::print("{}: {}, {}, {}\n", path, file->format(), tensors_text(file->tensors().size()),
-               bytes_text(static_cast<std::int64_t>(file->bytes())));
-    for (const auto& [key, text] : file->metadata()) fmt::print("  {}: {}\n", key, text);
+    say("{}: {}, {}, {}\n", path, file->format(), tensors_text(file->tensors().size()),
+        bytes_text(static_cast<std::int64_t>(file->bytes())));
+    for (const auto& [key, text] : file->metadata()) say("  {}: {}\n", printable(key), printable(text));
     if (best)
       print_fit(*file, *best);
     else
-      fmt::print("fits no architecture (graft model list)\n");
-    fmt::print("\n{}", sheet ? sheet->text() : tensor_table(*file));
+      say("fits no architecture (graft model list)\n");
+    say("\n{}", sheet ? sheet->text() : tensor_table(*file));
   }
   return kOk;
 }
@@ -174,9 +171,9 @@ int summary(const std::vector<std::string>& words) {
   made.width = arguments.number("width", 1, nn::kMaxWidth);
   if (options.side) made.side = options.side;
   const Sheet sheet(nn::make_architecture(what, made), options);
-  fmt::print("{}", arguments.has("json")  ? sheet.value().to_json() + "\n"
-                   : arguments.has("dot") ? sheet.dot()
-                                          : sheet.text());
+  say("{}", arguments.has("json")  ? sheet.value().to_json() + "\n"
+            : arguments.has("dot") ? sheet.dot()
+                                   : sheet.text());
   return kOk;
 }
 

@@ -92,6 +92,19 @@ TEST_F(Limits, ALimitOfFileSizesIsAnErrorOfTheStore) {
   EXPECT_EQ(graft("true", {"store", "verify"}).exit_code, 0);
 }
 
+TEST_F(Limits, ALimitOfFileSizesIsAnErrorOfExportsAndOfOutput) {
+  ASSERT_EQ(graft("true", {"run", "pixels.yaml"}).exit_code, 0);
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{"store", "export", "table", "t.npy"},
+                                             {"store", "export", "table", "t.h5"},
+                                             {"describe", "linear_probe"}}) {
+    const ProgramResult r = graft("ulimit -f 1", command);
+    EXPECT_EQ(r.exit_code, 1) << command.back();
+    EXPECT_THAT(r.err, HasSubstr("File too large (ulimit -f allows 512 B a file: raise it)"))
+        << command.back();
+  }
+}
+
 TEST_F(Limits, SmallStacksAreRaisedWhereTheyMayBe) {
   EXPECT_EQ(graft("ulimit -S -s 256", {"run", "probe.yaml"}).exit_code, 0);
   const ProgramResult r = graft("ulimit -s 512", {"run", "probe.yaml"});

@@ -45,6 +45,82 @@ class Output : public ::testing::Test {
   TempFolder folder_;
 };
 
+// --- names
+// ---------------------------------------------------------------------------------------------------
+
+/// What a terminal would obey in a text, and no line of ours has: the first few bytes of it, or nothing.
+std::string control_in(const std::string& text) {
+  for (const char* line : {"\x1b", "\x07", "\x08", "\r", "\x7f", "\xc2\x9b", "\xe2\x80\xae", "\xff"})
+    if (const std::size_t at = text.find(line); at != std::string::npos)
+      return text.substr(at < 20 ? 0 : at - 20, 40);
+  return text.starts_with("forged")                   ? "forged"
+         : text.find("\nforged") == std::string::npos ? ""
+                                                      : "a line feed";
+}
+
+const std::string kHostile =
+    "\x1b]0;pwned\x07\x1b[2J\r\x7f\xc2\x9b"
+    "31m\xe2\x80\xae\xff\nforged: all is well";
+
+TEST_F(Output, NamesOfFilesAndClassesCannotControlTheTerminal) {
+  for (int c = 0; c < 2; ++c)
+    for (int i = 0; i < 30; ++i)
+      folder_.write(
+          "photos/" + std::to_string(c) + kHostile + "/" + std::to_string(i) + kHostile + ".pgm",
+          i == 0 ? "no image" : "P2 2 2 255 " + std::to_string(i) + " 9 " + std::to_string(90 * c) + " 0\n");
+  folder_.write("names.yaml",
+                "name: names\nrun: {max_rejects: 100%}\nstages:\n"
+                "  images: {plugin: image_folder, with: {root: photos}}\n"
+                "  pixels: {plugin: decode, from: images, with: {resize: 8, crop: 8}}\n"
+                "  rows: {plugin: pixel_table, from: pixels}\n"
+                "  probe: {plugin: linear_probe, from: rows}\n"
+                "  report: {plugin: evaluate, from: probe}\n");
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{"plan", "names.yaml"},
+                                             {"run", "names.yaml"},
+                                             {"run", "names.yaml", "--set", "run.max_rejects=0"},
+                                             {"run", "names.yaml", "--set", "run.on_error=fail"},
+                                             {"plan", "names.yaml", "--json"},
+                                             {"run", "names.yaml", "--json"},
+                                             {"store", "ls"},
+                                             {"store", "verify"}}) {
+    const ProgramResult r = graft(command);
+    EXPECT_LE(r.exit_code, 3) << command[0];
+    EXPECT_EQ(control_in(r.out), "") << command[0];
+    EXPECT_EQ(control_in(r.err), "") << command[0];
+  }
+  EXPECT_THAT(graft({"plan", "names.yaml"}).out,
+              HasSubstr("0\\x1b]0;pwned\\x07\\x1b[2J\\r\\x7f\\u009b31m\\u202e\\xff\\nforged"));
+  // Programs get the names as they are.
+  EXPECT_THAT(slurp(folder_ / "runs/names/inputs.csv"), HasSubstr("0" + kHostile + "/1" + kHostile + ".pgm"));
+  EXPECT_EQ(control_in(slurp(folder_ / "runs/names/log.txt")), "");
+}
+
+TEST_F(Output, WordsOfTheCommandLineAndOfConfigsCannotControlTheTerminal) {
+  folder_.write("words.yaml",
+                "name: \"\\e[2J\\nforged\"\nstages:\n  \"\\e[2J\": {plugin: \"x\\e[2J\\nforged\"}\n");
+  const std::string word = "\x1b[2J\nforged";
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{"check", "words.yaml"},
+                                             {"check", word},
+                                             {"check", "c.yaml", "--set", "images.train=" + word},
+                                             {"check", "c.yaml", "--set", word},
+                                             {"describe", word},
+                                             {word},
+                                             {"--" + word},
+                                             {"store", "ls", "--store", word},
+                                             {"store", "gc", "--max-size", word},
+                                             {"store", "export", word, "x.npy"},
+                                             {"plugins", "--plugin-dir", word},
+                                             {"sweep", "c.yaml", "--grid", "images.train=[1, " + word + "]"},
+                                             {"model", "summary", word},
+                                             {"run", "c.yaml", "--out", word}}) {
+    const ProgramResult r = graft(command);
+    EXPECT_EQ(control_in(r.out), "") << command[0];
+    EXPECT_EQ(control_in(r.err), "") << command[0];
+  }
+}
+
 // In this order: each needs the results of those before.
 const std::vector<std::vector<std::string>> kGoodCommands = {
     {"check", "c.yaml"},

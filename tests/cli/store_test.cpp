@@ -71,7 +71,12 @@ TEST_F(StoreTest, WrongWordsAreNamed) {
               HasSubstr("no command 'store verfy'; did you mean 'verify'? (commands: "));
   EXPECT_THAT(store({"ls", "--repair"}).err, HasSubstr("--repair is an option of graft store verify"));
   EXPECT_THAT(store({"gc", "--older-than", "3y"}).err,
-              HasSubstr("--older-than: expected a number with one of h, d, w, got '3y'"));
+              HasSubstr("--older-than: expected a time such as 12h, 30d or 8w, got '3y'"));
+  EXPECT_THAT(
+      store({"gc", "--max-size", "17000000TiB"}).err,
+      HasSubstr("--max-size: expected a size such as 512MiB or 2GiB, got '17000000TiB', which is more than "
+                "can be counted (8 EiB)"));
+  EXPECT_EQ(store({"gc", "--max-size", "17000000TiB"}).exit_code, 2);
   EXPECT_THAT(store({"export", "none"}).err,
               HasSubstr("export takes TABLE and FILE.h5 or FILE.npy, got 1 argument"));
   EXPECT_THAT(store({"export", "none", "x.h5"}).err, HasSubstr("no table 'none' in "));

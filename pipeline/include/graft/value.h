@@ -65,7 +65,7 @@ class GRAFT_API Value {
   std::string to_json() const;
   /// JSON over several lines, two spaces a level.
   std::string to_json_pretty() const;
-  /// Throws Error with the offset of the error.
+  /// Whole numbers beyond 64 bits become texts of their digits. Throws Error with the offset of the error.
   static Value from_json(std::string_view text);
 
   friend bool operator==(const Value&, const Value&) = default;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
+#include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -46,18 +48,23 @@ void merge(YamlNode& base, YamlNode over) {
     return;
   }
   if (const YamlNode* plugin = over.find("plugin")) drop_parameters_of_another(base, *plugin);
+  std::unordered_map<std::string, std::size_t> places;
+  for (std::size_t i = 0; i < base.members.size(); ++i) places.emplace(base.members[i].key, i);
+  std::unordered_set<std::string> removed;
   for (YamlNode::Member& m : over.members) {
-    const auto it = std::find_if(base.members.begin(), base.members.end(),
-                                 [&](const YamlNode::Member& b) { return b.key == m.key; });
-    if (it == base.members.end()) {
+    const auto place = places.find(m.key);
+    if (place == places.end()) {
       base.members.push_back(std::move(m));
     } else if (m.value.kind == YamlNode::Kind::Null) {
-      base.members.erase(it);
+      removed.insert(m.key);
     } else {
-      it->key_position = m.key_position;
-      merge(it->value, std::move(m.value));
+      YamlNode::Member& before = base.members[place->second];
+      before.key_position = m.key_position;
+      merge(before.value, std::move(m.value));
     }
   }
+  if (!removed.empty())
+    std::erase_if(base.members, [&](const YamlNode::Member& m) { return removed.contains(m.key); });
 }
 
 YamlNode::Member& member(YamlNode& map, const std::string& key, Position position) {

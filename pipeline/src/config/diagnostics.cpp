@@ -5,20 +5,51 @@
 
 #include <fmt/format.h>
 
+#include <graft/printable.h>
 #include <graft/value.h>
 
 namespace graft {
 namespace {
 
-std::string_view line_of(std::string_view text, int line) {
-  for (int i = 1; i < line; ++i) {
-    const std::size_t end = text.find('\n');
-    if (end == std::string_view::npos) return {};
-    text.remove_prefix(end + 1);
+/// The part of a line that is shown for a fault: at most kShown bytes around its column.
+struct Excerpt {
+  std::string line, caret;
+};
+
+constexpr std::size_t kShown = 160;
+
+bool is_continuation(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
+}
+
+Excerpt excerpt(std::string_view line, std::size_t column) {
+  std::size_t begin = 0, end = line.size();
+  if (line.size() > kShown) {
+    begin = std::min(column > kShown / 2 ? column - kShown / 2 : 0, line.size() - kShown);
+    end = begin + kShown;
+    while (begin > 0 && is_continuation(line[begin])) --begin;
+    while (end < line.size() && is_continuation(line[end])) ++end;
   }
-  text = text.substr(0, text.find('\n'));
-  if (!text.empty() && text.back() == '\r') text.remove_suffix(1);
-  return text;
+  const std::size_t at = std::clamp(column, begin, end);
+  const auto shown = [&](std::size_t from, std::size_t to) {
+    return printable_lines(line.substr(from, to - from));
+  };
+  Excerpt out;
+  const std::string before = (begin > 0 ? "..." : "") + shown(begin, at);
+  out.line = before + shown(at, end) + (end < line.size() ? "..." : "");
+  // Tabs stay tabs under the line, so that the caret stands under its character in any terminal.
+  for (const char c : before)
+    if (!is_continuation(c)) out.caret += c == '\t' ? '\t' : ' ';
+  out.caret += '^';
+  return out;
+}
+
+/// Where the lines of a text begin.
+std::vector<std::size_t> line_starts(std::string_view text) {
+  std::vector<std::size_t> starts{0};
+  for (std::size_t at = text.find('\n'); at != std::string_view::npos; at = text.find('\n', at + 1))
+    starts.push_back(at + 1);
+  return starts;
 }
 
 const char* to_string(Diagnostics::Severity severity) {
@@ -35,8 +66,24 @@ int Diagnostics::add_file(std::string name, std::string text) {
 }
 
 void Diagnostics::add(Position at, Severity severity, std::string text) {
-  entries_.push_back({at, severity, std::move(text)});
   errors_ += severity == Severity::Error ? 1 : 0;
+  if (entries_.size() < kMostEntries)
+    entries_.push_back({at, severity, std::move(text)});
+  else if (severity == Severity::Error)
+    ++untold_;
+}
+
+std::string_view Diagnostics::line_at(Position at) const {
+  const auto file = static_cast<std::size_t>(at.file);
+  const std::string_view text = files_[file].text;
+  if (file >= starts_.size()) starts_.resize(files_.size());
+  if (starts_[file].empty()) starts_[file] = line_starts(text);
+  const auto line = static_cast<std::size_t>(at.line) - 1;
+  if (line >= starts_[file].size()) return {};
+  std::string_view out = text.substr(starts_[file][line]);
+  out = out.substr(0, out.find('\n'));
+  if (out.ends_with('\r')) out.remove_suffix(1);
+  return out;
 }
 
 std::string Diagnostics::where(Position at) const {
@@ -63,15 +110,11 @@ std::vector<Position> Diagnostics::error_places() const {
 std::vector<Diagnostics::Rendered> Diagnostics::rendered() const {
   std::vector<Rendered> out;
   for (const Entry& e : sorted()) {
-    std::string text = fmt::format("{}: {}: {}\n", where(e.at), to_string(e.severity), e.text);
+    std::string text = fmt::format("{}: {}: {}\n", printable(where(e.at)), to_string(e.severity),
+                                   printable_lines(e.text, "  "));
     if (e.at.file >= 0 && e.at.line > 0 && e.severity != Severity::Note) {
-      const std::string_view line = line_of(files_[static_cast<std::size_t>(e.at.file)].text, e.at.line);
-      const auto column = static_cast<std::size_t>(std::max(e.at.column, 1));
-      // Tabs stay tabs under the line, so that the caret stands under its character in any terminal.
-      std::string pad(line.substr(0, std::min(column - 1, line.size())));
-      std::replace_if(
-          pad.begin(), pad.end(), [](char c) { return c != '\t'; }, ' ');
-      text += fmt::format("    {}\n    {}^\n", line, pad);
+      const Excerpt place = excerpt(line_at(e.at), static_cast<std::size_t>(std::max(e.at.column, 1)) - 1);
+      text += fmt::format("    {}\n    {}\n", place.line, place.caret);
     }
     Value v = Value::map();
     v["file"] = e.at.file < 0 ? Value() : Value(file_name(e.at.file));
@@ -79,7 +122,17 @@ std::vector<Diagnostics::Rendered> Diagnostics::rendered() const {
     v["column"] = e.at.column;
     v["severity"] = to_string(e.severity);
     v["text"] = e.text;
-    out.push_back({e.severity, std::move(text), v.to_json() + "\n"});
+    out.push_back({e.severity, std::move(text), printable_json(v.to_json()) + "\n"});
+  }
+  if (untold_ > 0) {
+    const std::string text = fmt::format("{} more faults are not listed", untold_);
+    Value v = Value::map();
+    v["file"] = Value();
+    v["line"] = 0;
+    v["column"] = 0;
+    v["severity"] = to_string(Severity::Error);
+    v["text"] = text;
+    out.push_back({Severity::Error, text + "\n", v.to_json() + "\n"});
   }
   return out;
 }

@@ -17,7 +17,9 @@ struct Position {
   friend bool operator==(const Position&, const Position&) = default;
 };
 
-/// Every error found in a config, with the texts to show their lines. Columns count bytes.
+/// The errors found in a config, with the texts to show the lines they are in: the first 1000, of which
+/// nobody reads more, and the number of the others. Columns count bytes. What is shown cannot control a
+/// terminal, and of a long line only the part around the column is.
 class GRAFT_API Diagnostics {
  public:
   /// Registers a file (or a command-line argument, whose name is then how it was given).
@@ -60,10 +62,14 @@ class GRAFT_API Diagnostics {
   };
   void add(Position at, Severity severity, std::string text);
   std::vector<Entry> sorted() const;
+  std::string_view line_at(Position at) const;
 
+  static constexpr std::size_t kMostEntries = 1000;
   std::vector<File> files_;
+  mutable std::vector<std::vector<std::size_t>>
+      starts_;  ///< Of the lines of files_, once they are asked for.
   std::vector<Entry> entries_;
-  std::size_t errors_ = 0;
+  std::size_t errors_ = 0, untold_ = 0;
 };
 
 }  // namespace graft

@@ -30,7 +30,8 @@ Value one_value(const ParamSpec& spec, const YamlNode& node, const ConfigFile& c
     return one_value(spec.fields.at(0), node, config);
   if (spec.kind == Kind::Map && node.kind == YamlNode::Kind::Map) {
     Value out = Value::map();
-    for (const auto& m : node.members) out[m.key] = one_value(spec.fields.at(0), m.value, config);
+    for (const auto& m : node.members)
+      out.as_map().emplace_back(m.key, one_value(spec.fields.at(0), m.value, config));
     return out;
   }
   return to_value(node);
@@ -44,7 +45,9 @@ Value given_values(const std::vector<ParamSpec>& specs, const YamlNode& node, co
   for (const auto& m : node.members) {
     const auto spec =
         std::find_if(specs.begin(), specs.end(), [&](const ParamSpec& s) { return s.name == m.key; });
-    out[m.key] = spec == specs.end() ? to_value(m.value) : one_value(*spec, m.value, config);
+    // Keys of a map of the config are unique already.
+    out.as_map().emplace_back(m.key,
+                              spec == specs.end() ? to_value(m.value) : one_value(*spec, m.value, config));
   }
   return out;
 }

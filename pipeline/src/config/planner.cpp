@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <functional>
 #include <map>
 
@@ -13,6 +12,7 @@
 #include "config/inspection.h"
 #include "config/run_block.h"
 #include "config/services.h"
+#include "plugin/split.h"
 
 namespace graft {
 namespace {
@@ -20,6 +20,7 @@ namespace {
 bool is_name(std::string_view s, std::string_view allowed) {
   return !s.empty() && s.find_first_not_of(allowed) == std::string_view::npos;
 }
+constexpr std::size_t kMostStages = 1000;
 constexpr std::string_view kRunNameChars = "abcdefghijklmnopqrstuvwxyz0123456789_-";
 constexpr std::string_view kStageChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
 
@@ -130,31 +131,14 @@ class Planner {
     };
     if (const auto n = count("threads", 1, 1024)) plan_.run.threads = static_cast<int>(*n);
     plan_.run.in_flight = count("in_flight", 1, 1e6);
-    if (const auto bytes = parse_size(p.get<std::string>("memory")))
-      plan_.run.memory = *bytes;
-    else
-      error(at("memory"), fmt::format("memory: expected a size such as 512MiB or 2GiB, got '{}'",
-                                      p.get<std::string>("memory")));
+    if (std::string fault = read_memory(p, plan_.run); !fault.empty()) error(at("memory"), std::move(fault));
     plan_.run.on_error = p.get<std::string>("on_error") == "fail" ? OnError::Fail : OnError::Reject;
     plan_.run.stall_seconds = p.get<double>("stall_seconds");
     if (std::string fault = read_stall_limit(p, run.find("stall_seconds") != nullptr, plan_.run);
         !fault.empty())
       error(at("stall_limit"), std::move(fault));
-    read_max_rejects(p.get<std::string>("max_rejects"), at("max_rejects"));
-  }
-
-  void read_max_rejects(const std::string& s, Position at) {
-    double number = 0;
-    const auto [end, bad] = std::from_chars(s.data(), s.data() + s.size(), number);
-    const std::string_view unit(end, static_cast<std::size_t>(s.data() + s.size() - end));
-    if (bad == std::errc() && unit == "%" && number >= 0 && number <= 100)
-      plan_.run.max_reject_share = number / 100;
-    else if (bad == std::errc() && unit.empty() && number >= 0 && number == std::floor(number) &&
-             number < 1e18)
-      plan_.run.max_reject_count = static_cast<std::uint64_t>(number);
-    else
-      error(at,
-            fmt::format("max_rejects: expected a fraction such as 1% or a count such as 20, got '{}'", s));
+    if (std::string fault = read_max_rejects(p, plan_.run); !fault.empty())
+      error(at("max_rejects"), std::move(fault));
   }
 
   Params resolve_at(const std::vector<ParamSpec>& specs, const YamlNode& node, Position fallback) {
@@ -174,6 +158,11 @@ class Planner {
     if (stages == nullptr || stages->kind != YamlNode::Kind::Map || stages->members.empty()) {
       error(stages == nullptr ? root.position : stages->position,
             "`stages` must be a map of at least one stage: {id: {plugin: ..., from: ..., with: {...}}}");
+      return;
+    }
+    if (stages->members.size() > kMostStages) {
+      error(stages->position,
+            fmt::format("a config may have {} stages, this one has {}", kMostStages, stages->members.size()));
       return;
     }
     for (const auto& m : stages->members) {
@@ -232,6 +221,9 @@ class Planner {
     const std::size_t before = diagnostics_.errors();
     stage.params = resolve_at(stage.schema.params, with == nullptr ? kNone : *with, draft.key_position);
     stage.services = services_of(stage, registry_);
+    const auto group_fault = SplitRule::fault_of_group(stage.schema.params, stage.params.value());
+    if (with != nullptr && group_fault)
+      error(place_of(*with, {"group"}, false, with->position), "group: " + *group_fault);
     warn_of_hidden(stage, registry_, plugin->position, diagnostics_);
     draft.sound = diagnostics_.errors() == before;
     expand_ports(stage, with == nullptr ? draft.key_position : with->position);

@@ -4,29 +4,17 @@
 
 #include <algorithm>
 #include <charconv>
-#include <map>
+#include <cmath>
 
 #include <fmt/format.h>
+
+#include "config/quantity.h"
 
 namespace graft {
 
 int available_cores() {
   cpu_set_t mask;
   return ::sched_getaffinity(0, sizeof mask, &mask) == 0 ? std::max(1, CPU_COUNT(&mask)) : 1;
-}
-
-std::optional<std::uint64_t> parse_size(std::string_view s) {
-  double number = 0;
-  const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), number);
-  if (error != std::errc() || !(number > 0)) return {};
-  static const std::map<std::string_view, double> kUnits = {
-      {"", 1},         {"B", 1},    {"kB", 1e3},     {"KiB", 0x1p10}, {"MB", 1e6},
-      {"MiB", 0x1p20}, {"GB", 1e9}, {"GiB", 0x1p30}, {"TB", 1e12},    {"TiB", 0x1p40}};
-  std::string_view unit(end, static_cast<std::size_t>(s.data() + s.size() - end));
-  while (!unit.empty() && unit.front() == ' ') unit.remove_prefix(1);
-  const auto it = kUnits.find(unit);
-  if (it == kUnits.end() || number * it->second > 1e18) return {};
-  return static_cast<std::uint64_t>(number * it->second);
 }
 
 const std::vector<ParamSpec>& run_parameters() {
@@ -58,6 +46,31 @@ std::string read_stall_limit(const Params& params, bool stall_seconds_given, Run
   if (bad != std::errc() || end != text.data() + text.size() || !(seconds >= 0.1 && seconds <= 1e6))
     return fmt::format("stall_limit: expected auto, never, or seconds from 0.1 to 1000000, got '{}'", text);
   run.stall_limit = seconds;
+  return {};
+}
+
+std::string read_memory(const Params& params, RunSettings& run) {
+  const auto text = params.get<std::string>("memory");
+  try {
+    run.memory = parse_bytes(text);
+  } catch (const Error& e) {
+    return fmt::format("memory: {}", e.what());
+  }
+  if (run.memory > 0) return {};
+  return fmt::format("memory: expected a size such as 512MiB or 2GiB, got '{}'", text);
+}
+
+std::string read_max_rejects(const Params& params, RunSettings& run) {
+  const auto text = params.get<std::string>("max_rejects");
+  double number = 0;
+  const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  if (bad == std::errc() && unit == "%" && number >= 0 && number <= 100)
+    run.max_reject_share = number / 100;
+  else if (bad == std::errc() && unit.empty() && number >= 0 && number == std::floor(number) && number < 1e18)
+    run.max_reject_count = static_cast<std::uint64_t>(number);
+  else
+    return fmt::format("max_rejects: expected a share such as 1% or a count such as 20, got '{}'", text);
   return {};
 }
 

@@ -1,9 +1,6 @@
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <graft/params.h>
@@ -18,10 +15,10 @@ const std::vector<ParamSpec>& run_parameters();
 /// Cores that this process may use: the affinity mask counts, as a batch system or taskset sets it.
 int available_cores();
 
-/// "512MiB" in bytes; nothing if it is not a size.
-std::optional<std::uint64_t> parse_size(std::string_view text);
-
-/// Reads `stall_limit`; `stall_seconds_given`: what auto depends on. Gives what is wrong with it, or nothing.
+/// Each reads a text of the block and gives what is wrong with it, or nothing. `stall_seconds_given`: what
+/// auto depends on.
 std::string read_stall_limit(const Params& params, bool stall_seconds_given, RunSettings& run);
+std::string read_memory(const Params& params, RunSettings& run);
+std::string read_max_rejects(const Params& params, RunSettings& run);
 
 }  // namespace graft

@@ -3,8 +3,8 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
-#include <map>
 #include <sstream>
+#include <unordered_map>
 
 #include <fmt/format.h>
 #include <yaml-cpp/eventhandler.h>
@@ -17,7 +17,7 @@ namespace graft {
 namespace {
 
 constexpr std::size_t kMaxBytes = 1 << 20;
-constexpr std::size_t kMaxDepth = 32;
+constexpr std::size_t kMaxDepth = 32, kMaxValues = 50'000;
 
 /// Thrown to leave the parser; the error has been reported.
 struct Stop {};
@@ -77,6 +77,7 @@ class TreeBuilder final : public YAML::EventHandler {
     bool duplicate = false;
     std::string key;
     Position key_position;
+    std::unordered_map<std::string, int> lines;  ///< Of the keys, for those that come again.
   };
 
   Position at(const YAML::Mark& mark) const { return {file_, mark.line + 1, mark.column + 1}; }
@@ -111,6 +112,10 @@ class TreeBuilder final : public YAML::EventHandler {
   }
 
   void put(YamlNode node) {
+    if (++values_ > kMaxValues) {
+      diagnostics_.error(node.position, fmt::format("a config may have {} keys and values", kMaxValues));
+      throw Stop{};
+    }
     if (stack_.empty()) {
       root_ = std::move(node);
       return;
@@ -124,11 +129,12 @@ class TreeBuilder final : public YAML::EventHandler {
         diagnostics_.error(node.position, fmt::format("a key must be a name, got a {}", node.kind_name()));
       top.key = node.scalar;
       top.key_position = node.position;
-      const YamlNode* before = top.node.find(top.key);
-      top.duplicate = before != nullptr;
+      // Where its value begins: on the line of the key, or below it.
+      const auto [before, fresh] = top.lines.try_emplace(top.key, node.position.line);
+      top.duplicate = !fresh;
       if (top.duplicate)
         diagnostics_.error(node.position, fmt::format("duplicate key '{}': the first one is in line {}",
-                                                      top.key, before->position.line));
+                                                      top.key, before->second));
     } else {
       top.has_key = false;
       if (!top.duplicate) top.node.members.push_back({top.key, top.key_position, std::move(node)});
@@ -138,6 +144,7 @@ class TreeBuilder final : public YAML::EventHandler {
   int file_;
   Diagnostics& diagnostics_;
   std::vector<Open> stack_;
+  std::size_t values_ = 0;
   YamlNode root_;
 };
 
@@ -209,7 +216,7 @@ Value to_value(const YamlNode& node) {
     }
     case YamlNode::Kind::Map: {
       Value out = Value::map();
-      for (const auto& m : node.members) out[m.key] = to_value(m.value);
+      for (const auto& m : node.members) out.as_map().emplace_back(m.key, to_value(m.value));
       return out;
     }
     case YamlNode::Kind::Scalar:

@@ -34,8 +34,8 @@ struct YamlNode::Member {
   YamlNode value;
 };
 
-/// Parses one document. Faults (syntax, anchors, aliases, tags, duplicate keys, more than 1 MiB, depth over
-/// 32) go to `diagnostics`; the tree then holds what could be read.
+/// Parses one document. Faults (syntax, anchors, aliases, tags, duplicate keys, more than 1 MiB, more than
+/// 50,000 keys and values, depth over 32) go to `diagnostics`; the tree then holds what could be read.
 GRAFT_API YamlNode parse_yaml(std::string_view text, int file, Diagnostics& diagnostics);
 
 /// Plain scalars become booleans, integers or numbers by the YAML 1.2 core schema; the rest is text.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <graft/scratch.h>
+
 #include "graph/message.h"
 
 namespace graft {
@@ -13,7 +15,9 @@ Admission::Admission(std::size_t items, std::size_t floor, std::size_t memory,
       memory_(memory),
       chunk_(std::max<std::size_t>(1, std::min<std::size_t>(16, (items - floor_) / 4))),
       give_back_(std::move(give_back)),
-      drained_(std::move(drained)) {}
+      drained_(std::move(drained)) {
+  limit_scratch(memory);
+}
 
 void Admission::admit() {
   references_.fetch_add(1, std::memory_order_relaxed);

@@ -134,9 +134,13 @@ const Value& Params::raw(std::string_view name) const {
 }
 
 std::optional<std::string> nearest(std::string_view wrong, const std::vector<std::string>& names) {
+  // Nobody mistypes a name of that length; the table below would grow with its square.
+  constexpr std::size_t kLongest = 200;
   std::optional<std::string> best;
+  if (wrong.size() > kLongest) return best;
   std::size_t best_distance = std::max<std::size_t>(1, wrong.size() / 3) + 1;
   for (const std::string& name : names) {
+    if (name.size() >= wrong.size() + best_distance || wrong.size() >= name.size() + best_distance) continue;
     // Damerau-Levenshtein (optimal string alignment): swapped neighbours count once.
     const std::size_t n = wrong.size(), m = name.size();
     std::vector<std::vector<std::size_t>> d(n + 1, std::vector<std::size_t>(m + 1));

@@ -225,7 +225,7 @@ class Resolver {
     Value out = Value::map();
     for (const auto& [key, e] : v.as_map()) {
       path_.push_back(key);
-      out[key] = one(spec.fields.at(0), e);
+      out.as_map().emplace_back(key, one(spec.fields.at(0), e));
       path_.pop_back();
     }
     return out;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,17 +9,24 @@
 #include <graft/export.h>
 #include <graft/item.h>
 #include <graft/params.h>
+#include <graft/value.h>
 
 namespace graft {
 
 /// Decides the split of every entry of a source, by the parameters that all sources share. What the data say
 /// of the split (a folder, a column's value) holds; entries of which they say nothing are divided by a hash
 /// of their key. When they name no val split, a fraction of train becomes val. A group pattern keeps entries
-/// together that belong together: frames of one scene, photographs of one patient.
+/// together that belong together: frames of one scene, photographs of one patient. It is matched in time and
+/// stack that are linear in the key (RE2), whatever key and pattern are.
 class GRAFT_API SplitRule {
  public:
   /// `val_fraction`, `test_fraction`, `group`: append to a source's parameters.
   static std::vector<ParamSpec> parameters();
+
+  /// What is wrong with the `group` of a source that has the parameters above; nothing for other plugins, and
+  /// when nothing is. The text begins behind the name of the parameter.
+  static std::optional<std::string> fault_of_group(const std::vector<ParamSpec>& declared,
+                                                   const Value& given);
 
   /// `given`: the splits that the data themselves name; empty when they name none. Throws Error for a `group`
   /// that is not a regular expression.
@@ -38,7 +46,7 @@ class GRAFT_API SplitRule {
   double test_fraction_;
   bool carve_val_;
   struct Group;
-  std::shared_ptr<const Group> group_;  // <regex> stays out of the plugins' headers
+  std::shared_ptr<const Group> group_;
 };
 
 }  // namespace graft

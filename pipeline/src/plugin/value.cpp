@@ -1,8 +1,12 @@
 #include <graft/value.h>
 
 #include <graft/error.h>
+#include <graft/printable.h>
 
+#include <algorithm>
 #include <cmath>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace graft {
@@ -32,7 +36,10 @@ Json to_nlohmann(const Value& v) {
   }
   if (v.is_map()) {
     Json out = Json::object();
-    for (const auto& [key, e] : v.as_map()) out[key] = to_nlohmann(e);
+    // Past the look-up of ordered_map, which would make this quadratic: keys are unique already.
+    auto& members = static_cast<std::vector<Json::object_t::value_type>&>(out.get_ref<Json::object_t&>());
+    members.reserve(v.as_map().size());
+    for (const auto& [key, e] : v.as_map()) members.emplace_back(key, to_nlohmann(e));
     return out;
   }
   return nullptr;
@@ -41,32 +48,75 @@ Json to_nlohmann(const Value& v) {
 // Deeper than anything that people write; the stack would hold more.
 constexpr int kMaxDepth = 200;
 
-Value from_nlohmann(const Json& j, int depth = 0) {
-  if (depth > kMaxDepth) throw Error("JSON nested more than " + std::to_string(kMaxDepth) + " deep");
-  switch (j.type()) {
-    case Json::value_t::boolean:
-      return j.get<bool>();
-    case Json::value_t::number_integer:
-    case Json::value_t::number_unsigned:
-      return Value(j.get<std::int64_t>());
-    case Json::value_t::number_float:
-      return j.get<double>();
-    case Json::value_t::string:
-      return j.get<std::string>();
-    case Json::value_t::array: {
-      Value out = Value::list();
-      for (const Json& e : j) out.push(from_nlohmann(e, depth + 1));
-      return out;
-    }
-    case Json::value_t::object: {
-      Value out = Value::map();
-      for (const auto& [key, e] : j.items()) out[key] = from_nlohmann(e, depth + 1);
-      return out;
-    }
-    default:
-      return {};
+/// Builds a value while a document is parsed: time and memory are linear in the document, whatever it has.
+class Builder final : public nlohmann::json_sax<Json> {
+ public:
+  Value take() { return std::move(root_); }
+
+  bool null() override { return put({}); }
+  bool boolean(bool value) override { return put(value); }
+  bool number_integer(Json::number_integer_t value) override { return put(Value(std::int64_t{value})); }
+  // Beyond what an integer of ours holds, and then not rounded: ids of 64 bits must stay apart.
+  bool number_unsigned(Json::number_unsigned_t value) override {
+    return put(value > std::uint64_t{INT64_MAX} ? Value(std::to_string(value))
+                                                : Value(static_cast<std::int64_t>(value)));
   }
-}
+  bool number_float(Json::number_float_t value, const std::string& digits) override {
+    const bool whole = digits.find_first_not_of("-0123456789") == std::string::npos;
+    return put(whole ? Value(digits) : Value(value));
+  }
+  bool string(std::string& text) override { return put(std::move(text)); }
+  bool binary(Json::binary_t&) override { return false; }  // JSON has none
+  bool start_object(std::size_t) override { return open(Value::map()); }
+  bool start_array(std::size_t) override { return open(Value::list()); }
+  bool key(std::string& name) override {
+    stack_.back().as_map().emplace_back(std::move(name), Value());
+    return true;
+  }
+  bool end_object() override {
+    refuse_twins(stack_.back().as_map());
+    return close();
+  }
+  bool end_array() override { return close(); }
+  bool parse_error(std::size_t at, const std::string& token, const Json::exception& e) override {
+    if (dynamic_cast<const Json::out_of_range*>(&e) != nullptr)
+      throw Error(fmt::format("not valid JSON at byte {}: the number {} is too large", at, printable(token)));
+    throw Error(fmt::format("not valid JSON at byte {}", at));
+  }
+
+ private:
+  bool put(Value value) {
+    if (stack_.empty())
+      root_ = std::move(value);
+    else if (Value& top = stack_.back(); top.is_list())
+      top.push(std::move(value));
+    else
+      top.as_map().back().second = std::move(value);
+    return true;
+  }
+  bool open(Value value) {
+    if (stack_.size() == kMaxDepth) throw Error(fmt::format("JSON nested more than {} deep", kMaxDepth));
+    stack_.push_back(std::move(value));
+    return true;
+  }
+  bool close() {
+    Value done = std::move(stack_.back());
+    stack_.pop_back();
+    return put(std::move(done));
+  }
+
+  static void refuse_twins(const Value::Map& map) {
+    std::vector<std::string_view> names;
+    names.reserve(map.size());
+    for (const auto& [name, value] : map) names.push_back(name);
+    std::sort(names.begin(), names.end());
+    if (const auto twin = std::adjacent_find(names.begin(), names.end()); twin != names.end())
+      throw Error(fmt::format("not valid JSON: the name '{}' stands twice in one object", printable(*twin)));
+  }
+
+  Value root_;
+  std::vector<Value> stack_;
+};
 
 }  // namespace
 
@@ -131,13 +181,9 @@ std::string Value::to_json_pretty() const {
 }
 
 Value Value::from_json(std::string_view text) {
-  try {
-    return from_nlohmann(Json::parse(text));
-  } catch (const Json::parse_error& e) {
-    throw Error("not valid JSON at byte " + std::to_string(e.byte));
-  } catch (const Json::out_of_range&) {
-    throw Error("not valid JSON: a number is too large");
-  }
+  Builder builder;
+  Json::sax_parse(text, &builder);
+  return builder.take();
 }
 
 }  // namespace graft

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <graft/printable.h>
+
 namespace graft {
 namespace {
 
@@ -12,7 +14,9 @@ std::size_t characters(const std::string& text) {
 
 }  // namespace
 
-std::string columns(const std::vector<std::vector<std::string>>& rows) {
+std::string columns(std::vector<std::vector<std::string>> rows) {
+  for (auto& row : rows)
+    for (std::string& cell : row) cell = printable(cell);
   std::vector<std::size_t> width;
   for (const auto& row : rows)
     for (std::size_t c = 0; c < row.size(); ++c) {

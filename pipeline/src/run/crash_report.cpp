@@ -10,6 +10,8 @@
 #include <cstring>
 #include <exception>
 
+#include <graft/printable.h>
+
 #include "plugin/plugin_call.h"
 
 namespace graft {
@@ -24,10 +26,16 @@ constexpr bool kInstall = false;
 /// A line that is put together without memory of the heap: all that a signal handler may use.
 class Line {
  public:
+  /// What would control the terminal becomes '?'.
   Line& operator<<(std::string_view text) noexcept {
-    const std::size_t n = std::min(text.size(), text_.size() - 1 - size_);
-    std::memcpy(text_.data() + size_, text.data(), n);
-    size_ += n;
+    text = text.substr(0, text_.size() - 1 - size_);
+    while (!text.empty()) {
+      std::size_t bytes = 1;
+      const bool escaped = begins_unprintable(text, bytes);
+      std::memcpy(text_.data() + size_, escaped ? "?" : text.data(), escaped ? 1 : bytes);
+      size_ += escaped ? 1 : bytes;
+      text.remove_prefix(bytes);
+    }
     return *this;
   }
   template <std::size_t N>

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/printable.h>
 
 #include "config/inspection.h"
 #include "run/columns.h"
@@ -28,7 +29,9 @@ namespace {
 /// "3 changed since they were read (a.jpg, b.jpg, ...)".
 void add_kind(const StreamRun::Survey::Kind& kind, const char* what, std::vector<std::string>& out) {
   if (kind.count == 0) return;
-  out.push_back(fmt::format("{} {} ({}{})", kind.count, what, fmt::join(kind.examples, ", "),
+  std::string examples;
+  for (const std::string& e : kind.examples) examples += (examples.empty() ? "" : ", ") + printable(e);
+  out.push_back(fmt::format("{} {} ({}{})", kind.count, what, examples,
                             kind.count > kind.examples.size() ? ", ..." : ""));
 }
 
@@ -244,7 +247,8 @@ std::string PlanFacts::tables_text() const {
                     s.row_bytes ? "+" + human_bytes(*s.row_bytes * s.to_compute) : "?",
                     t.time.empty() ? "-" : t.time, s.fingerprint.substr(0, 12)});
     reuse += describe_reuse(id(s.stage), s, t.rows);
-    if (!t.new_table.empty()) reuse += fmt::format("  {}: new table: {}\n", id(s.stage), t.new_table);
+    if (!t.new_table.empty())
+      reuse += fmt::format("  {}: new table: {}\n", id(s.stage), printable(t.new_table));
   }
   return columns(rows) + "\nreuse\n" + reuse;
 }
@@ -266,7 +270,7 @@ std::string PlanFacts::text() const {
                      human_bytes(plan_.run.memory),
                      bytes ? "+" + human_bytes(*bytes) : "unknown until the first batch",
                      bytes ? ", twice that while sealing" : "", human_bytes(free_bytes()));
-  for (const std::string& w : warnings_) out += "warning: " + w + "\n";
+  for (const std::string& w : warnings_) out += "warning: " + printable_lines(w, "  ") + "\n";
   return out;
 }
 

@@ -7,12 +7,20 @@
 
 #include <fmt/format.h>
 
+#include <graft/printable.h>
+
 namespace graft {
 namespace {
 
 /// A drained run commits within a moment; one that still computes after this leaves with what is committed.
 constexpr std::chrono::milliseconds kDrainLimit{4000};
 constexpr std::chrono::milliseconds kLeaveLimit{2000};
+
+/// With its control characters: our own, no others.
+void draw_on_terminal(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
 
 }  // namespace
 
@@ -25,8 +33,7 @@ std::string duration_in_words(double seconds) {
 }
 
 void print_to_terminal(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stderr);
-  std::fflush(stderr);
+  draw_on_terminal(printable_lines(text));
 }
 
 std::string stage_snapshot(const Plan& plan, const Meter& meter) {
@@ -135,7 +142,7 @@ void Monitor::draw(bool last) {
   if (!last && total > done && rate > 0.1)
     line += fmt::format("  {} left", duration_in_words(static_cast<double>(total - done) / rate));
   if (style_.terminal)
-    print_to_terminal("\r\x1b[K" + line + (last ? "\n" : ""));
+    draw_on_terminal("\r\x1b[K" + line + (last ? "\n" : ""));
   else
     print_to_terminal(line + "\n");
   drawn_ = true;

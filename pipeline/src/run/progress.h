@@ -84,7 +84,8 @@ std::string duration_in_words(double seconds);
 /// The text of a function that runs in a thread of its own; where it takes longer than `limit`, for a disk
 /// that does not answer, a text that says so. To be followed by _exit(): the thread is left alone then.
 GRAFT_API std::string text_within(std::chrono::milliseconds limit, std::function<std::string()> body);
-/// To stderr, at once.
+/// To stderr, at once; names in it cannot control the terminal (graft/printable.h). What cannot be written is
+/// lost.
 void print_to_terminal(const std::string& text);
 
 }  // namespace graft

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include <graft/printable.h>
+
 namespace graft {
 namespace {
 
@@ -67,7 +69,8 @@ std::string frequent_reasons(const std::vector<RejectReason>& reasons) {
     }
     ++shown;
     width = std::max(width, std::to_string(r.count).size());
-    out += fmt::format("         {:>{}} {}, e.g. {}: {}\n", r.count, width, r.code, r.key, r.text);
+    out += fmt::format("         {:>{}} {}, e.g. {}: {}\n", r.count, width, printable(r.code),
+                       printable(r.key), printable(r.text));
   }
   if (more > 0) out += fmt::format("         {:>{}} for other reasons\n", more, width);
   return out;

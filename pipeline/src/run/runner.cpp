@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/printable.h>
 
 #include "graph/check_output.h"
 #include "plugin/plugin_call.h"
@@ -107,17 +108,15 @@ class Run {
 
   /// Into the log, and onto the terminal where people want to read so much.
   void say(const std::string& text, LogLevel level = LogLevel::Info) {
-    log_.add(text);
-    if (options_.style.level < level) return;
-    std::fwrite(text.data(), 1, text.size(), stderr);
-    std::fflush(stderr);
+    log_.add(printable_lines(text));
+    if (options_.style.level >= level) print_to_terminal(text);
   }
 
   void warn(const std::string& text) {
     const std::lock_guard lock(warnings_mutex_);
     if (std::find(warnings_.begin(), warnings_.end(), text) != warnings_.end()) return;
     warnings_.push_back(text);
-    say("warning: " + text + "\n", LogLevel::Warning);
+    say("warning: " + printable_lines(text, "  ") + "\n", LogLevel::Warning);
   }
 
   void stream(DigestMemo& memo, Workers& workers) {
@@ -155,7 +154,7 @@ class Run {
       if (table.store->rows() + table.store->rejects() == 0)
         if (const auto why = why_new(options_.store, table.store->fingerprint(),
                                      {plan_.name, plan_.stages[table.stage].id, folder_.place()}))
-          say(fmt::format("{}: new table: {}\n", plan_.stages[table.stage].id, *why));
+          say(fmt::format("{}: new table: {}\n", plan_.stages[table.stage].id, printable(*why)));
   }
 
   void set_current(StreamRun* run) {
@@ -252,9 +251,9 @@ class Run {
     const fs::path was = folder_.path();
     for (std::size_t at = 0; (at = text.find(was.string(), at)) != std::string::npos;)
       text.replace(at, was.string().size(), folder_.failed_place().string());
-    log_.add("error: " + text + "\n");
+    log_.add("error: " + printable_lines(text, "  ") + "\n");
     const fs::path now = leave("failed", 1, text);
-    say(fmt::format("what the failed run had is in {}\n", now.string()));
+    say(fmt::format("what the failed run had is in {}\n", printable(now.string())));
     return text;
   } catch (const std::exception&) {
     return text;
@@ -328,13 +327,13 @@ class Run {
     const auto rejected =
         static_cast<std::uint64_t>(outcome.results.find("inputs")->find("rejected")->as_int());
     const auto fewer = outcome.results.find("inputs_with_fewer_views")->as_int();
-    outcome.text += fmt::format(
-        "inputs   {} of {} ok{}{}\n", total - rejected, total,
-        fewer == 0 ? "" : fmt::format(" ({} with fewer views)", fewer),
-        rejected == 0 ? ""
-                      : fmt::format(", {} rejected (why: {})", rejected, (place / "inputs.csv").string()));
+    outcome.text += fmt::format("inputs   {} of {} ok{}{}\n", total - rejected, total,
+                                fewer == 0 ? "" : fmt::format(" ({} with fewer views)", fewer),
+                                rejected == 0 ? ""
+                                              : fmt::format(", {} rejected (why: {})", rejected,
+                                                            printable((place / "inputs.csv").string())));
     outcome.text += frequent_reasons(why);
-    outcome.text += fmt::format("results  {}\n", (place / "results.json").string());
+    outcome.text += fmt::format("results  {}\n", printable((place / "results.json").string()));
     const bool too_many =
         plan_.run.max_reject_count
             ? rejected > *plan_.run.max_reject_count
@@ -348,7 +347,7 @@ class Run {
           plan_.run.max_reject_count ? std::to_string(*plan_.run.max_reject_count)
                                      : fmt::format("{}%", plan_.run.max_reject_share * 100));
     }
-    log_.add(outcome.text);
+    log_.add(printable_lines(outcome.text));
     folder_.complete();
     for (const auto& stream : streams_) try {
         stream->record_use(place);
@@ -365,8 +364,8 @@ class Run {
     for (const auto& stream : streams_)
       for (const RunTable& table : stream->tables()) rows += table.rows.size();
     outcome.text = fmt::format("interrupted after {:.1f} s; {} rows are saved\nresume with: {}\n",
-                               seconds_since(start), rows, options_.command);
-    log_.add(outcome.text);
+                               seconds_since(start), rows, printable(options_.command));
+    log_.add(printable_lines(outcome.text));
     leave("interrupted", outcome.exit_code, {});
     return outcome;
   }

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/printable.h>
 
 #include "config/planner.h"
 #include "run/run_folder.h"
@@ -175,7 +176,7 @@ class Sweep {
       row.run = &run;
       row.files = varied_files(run);
       if (!finished_before(row) && !execute(row)) return stop();
-      if (!row.error.empty()) say("failed: " + row.error + "\n", LogLevel::Error);
+      if (!row.error.empty()) say("failed: " + printable_lines(row.error, "  ") + "\n", LogLevel::Error);
       rows_.push_back(std::move(row));
       leave(best_of(rows_, options_.metric));
     }
@@ -184,9 +185,7 @@ class Sweep {
 
  private:
   void say(const std::string& text, LogLevel level = LogLevel::Info) const {
-    if (options_.run.style.level < level) return;
-    std::fwrite(text.data(), 1, text.size(), stderr);
-    std::fflush(stderr);
+    if (options_.run.style.level >= level) print_to_terminal(text);
   }
 
   static std::string in_words(const SweepRun& run) {
@@ -311,11 +310,11 @@ class Sweep {
     std::set<std::uint64_t> val_rows;
     for (const SweepRow& row : rows_) {
       if (!row.error.empty()) {
-        outcome.text += fmt::format("{} failed: {}\n", row.run->id, row.error);
+        outcome.text += fmt::format("{} failed: {}\n", row.run->id, printable_lines(row.error, "  "));
         outcome.exit_code = 1;
       } else if (row.exit_code != 0) {
         outcome.text += fmt::format("{}: more rejects than run.max_rejects (why: {})\n", row.run->id,
-                                    (folder(*row.run) / "inputs.csv").string());
+                                    printable((folder(*row.run) / "inputs.csv").string()));
         if (outcome.exit_code == 0) outcome.exit_code = row.exit_code;
       }
       for (const SweepRow::Learner& learner : row.learners)
@@ -335,7 +334,7 @@ class Sweep {
           "learners in `from` of an evaluate stage\n",
           options_.metric);
     }
-    outcome.text += fmt::format("table    {}\n", (out_ / "sweep.csv").string());
+    outcome.text += fmt::format("table    {}\n", printable((out_ / "sweep.csv").string()));
     return outcome;
   }
 

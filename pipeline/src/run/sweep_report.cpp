@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <graft/printable.h>
+
 #include "run/columns.h"
 #include "run/learning.h"
 
@@ -193,7 +195,7 @@ std::string best_in_words(const std::vector<SweepRow>& rows, const SweepBest& be
   for (const auto& [key, value] : row.run->set) out += fmt::format(", {}={}", key, value);
   out += fmt::format("\nval      {}\n", in_words(*row.learners[best.learner].val));
   if (best.test) out += fmt::format("test     {}\n", in_words(*best.test));
-  return out + fmt::format("config   {}\n", config.string());
+  return out + fmt::format("config   {}\n", printable(config.string()));
 }
 
 }  // namespace graft

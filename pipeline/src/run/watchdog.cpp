@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include <graft/printable.h>
+
 #include "plugin/plugin_call.h"
 #include "run/progress.h"
 
@@ -20,7 +22,7 @@ constexpr std::chrono::seconds kLeaveLimit{10};
 std::vector<std::string> running_calls() {
   std::vector<std::string> out;
   visit_running_calls([&](const RunningCall& call) {
-    const std::string item = call.item.empty() ? "" : fmt::format(", item '{}'", call.item);
+    const std::string item = call.item.empty() ? "" : fmt::format(", item '{}'", printable(call.item));
     std::string line = fmt::format("{}{}: {}", call.label, item, call.function);
     if (std::find(out.begin(), out.end(), line) == out.end()) out.push_back(std::move(line));
   });

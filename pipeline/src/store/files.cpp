@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/system_error.h>
 
 #include "store/attempt.h"
 
@@ -30,10 +31,6 @@ constexpr std::uint64_t kMaxInputBytes = 1ULL << 30;
 [[noreturn]] void fail(const std::string& text, int error) {
   if (is_out_of_disk(error)) throw FatalError(text);
   throw Error(text);
-}
-
-std::string reason(int error) {
-  return std::generic_category().message(error);
 }
 
 /// For file systems that cannot do it in one step. Throws where they have no locks either. Gives an errno.
@@ -57,17 +54,20 @@ bool is_out_of_disk(int error) {
   return error == ENOSPC || error == EDQUOT || error == EFBIG;
 }
 
+std::string system_error_text(int error) {
+  std::string text = std::generic_category().message(error);
+  rlimit limit{};
+  if (error == EFBIG && ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+    text += fmt::format(" (ulimit -f allows {} a file: raise it)", human_bytes(limit.rlim_cur));
+  return text;
+}
+
 FileHandle::~FileHandle() {
   if (fd_ >= 0) ::close(fd_);
 }
 
 std::string file_error(std::string_view doing, const fs::path& path, int error) {
-  rlimit limit{};
-  const bool limited =
-      error == EFBIG && ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
-  return fmt::format(
-      "cannot {} {}: {}{}", doing, path.string(), reason(error),
-      limited ? fmt::format(" (ulimit -f allows {} a file: raise it)", human_bytes(limit.rlim_cur)) : "");
+  return fmt::format("cannot {} {}: {}", doing, path.string(), system_error_text(error));
 }
 
 int open_regular_file(const fs::path& path) {
@@ -86,9 +86,12 @@ int open_regular_file(const fs::path& path) {
 Bytes read_input_file(const FileRef& file) {
   const FileHandle in(open_regular_file(file.path));
   if (!in && errno == ENXIO) throw Reject("not-a-file", "not a regular file");
-  if (!in) throw Reject(errno == ENOENT ? "missing" : "unreadable", "cannot open the file: " + reason(errno));
+  if (!in)
+    throw Reject(errno == ENOENT ? "missing" : "unreadable",
+                 "cannot open the file: " + system_error_text(errno));
   struct stat info {};
-  if (::fstat(in.get(), &info) != 0) throw Reject("unreadable", "cannot stat the file: " + reason(errno));
+  if (::fstat(in.get(), &info) != 0)
+    throw Reject("unreadable", "cannot stat the file: " + system_error_text(errno));
   const auto size = static_cast<std::uint64_t>(info.st_size);
   if (size > kMaxInputBytes)
     throw Reject("too-large", fmt::format("{} is more than the {} an input may have", human_bytes(size),
@@ -98,7 +101,7 @@ Bytes read_input_file(const FileRef& file) {
   while (have < size) {
     const ssize_t n = ::read(in.get(), buffer.get() + have, size - have);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw Reject("unreadable", "cannot read the file: " + reason(errno));
+    if (n < 0) throw Reject("unreadable", "cannot read the file: " + system_error_text(errno));
     if (n == 0) break;  // it shrank meanwhile: what is there is what it holds
     have += static_cast<std::size_t>(n);
   }
@@ -170,7 +173,7 @@ bool link_without_replacing(const fs::path& temporary, const fs::path& path) {
       error == 0 || (error == EEXIST && ::stat(temporary.c_str(), &a) == 0 && ::stat(path.c_str(), &b) == 0 &&
                      a.st_ino == b.st_ino && a.st_dev == b.st_dev);
   ::unlink(temporary.c_str());
-  if (!linked && error != EEXIST) throw Error(file_error("link", path, error));
+  if (!linked && error != EEXIST) fail(file_error("link", path, error), error);
   return linked;
 }
 
@@ -218,7 +221,7 @@ void sync_folder(const fs::path& folder) {
   while (::fsync(handle.get()) != 0) {
     // Some network file systems cannot sync a folder and say EINVAL; they order renames themselves.
     if (errno == EINVAL) return;
-    if (errno != EINTR) throw Error(file_error("sync", folder, errno));
+    if (errno != EINTR) fail(file_error("sync", folder, errno), errno);
   }
 }
 

@@ -2,7 +2,11 @@
 
 #include <H5PLpublic.h>
 
+#include <cerrno>
+#include <system_error>
+
 #include <graft/error.h>
+#include <graft/system_error.h>
 
 namespace graft {
 namespace {
@@ -23,6 +27,9 @@ std::string reason() {
       },
       &text);
   H5Eclear2(H5E_DEFAULT);
+  if (const std::string too_large = std::generic_category().message(EFBIG);
+      text.find("'" + too_large + "'") != std::string::npos)
+    return system_error_text(EFBIG);
   return text.empty() ? "HDF5 gave no reason" : text;
 }
 

@@ -13,6 +13,7 @@
 #include <graft/files.h>
 #include <graft/value.h>
 
+#include "store/attempt.h"
 #include "store/files.h"
 #include "store/folder_lock.h"
 #include "store/input_list.h"
@@ -199,6 +200,14 @@ void check_use(Pass& pass, const NotedUse& noted, bool newest) {
                lost.empty() ? "" : list.inputs[*std::min_element(lost.begin(), lost.end())].key));
 }
 
+void check_description(Pass& pass) try {
+  describe_table(pass.check.summary.folder);
+} catch (const Unreadable&) {
+  throw;
+} catch (const Error&) {
+  pass.add(Kind::Record, pass.check.summary.folder / "table.json", "is damaged or missing");
+}
+
 void examine(Pass& pass) {
   const fs::path& table = pass.check.summary.folder;
   try {
@@ -207,7 +216,9 @@ void examine(Pass& pass) {
     } catch (const Unreadable& e) {
       pass.add_unreadable(table / "table.json", e);
     } catch (const Error&) {
-      pass.add(Kind::Record, table / "table.json", "is damaged or missing");
+      // It is written before anything else: a folder without content is of a run that has just begun.
+      if (!manifest_entries(table).empty() || !files_in(table / "logs", ".rows").empty())
+        check_description(pass);
     }
     const std::vector<NotedUse> uses = read_noted_uses(pass);
     check_shards(pass);
@@ -317,9 +328,10 @@ TableSummary summarise_table(const fs::path& table) {
 TableCheck check_table(const fs::path& table) {
   TableCheck check;
   check.summary = summarise_table(table);
+  FolderLock lock = FolderLock::share(table, new_attempt());
   Pass pass{check, {}};
   examine(pass);
-  if (!check.summary.in_use && !pass.found.unknown) check.leftovers = leftovers(table);
+  if (!pass.found.unknown) lock.while_alone([&] { check.leftovers = leftovers(table); });
   return check;
 }
 

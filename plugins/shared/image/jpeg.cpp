@@ -284,6 +284,18 @@ int JpegFile::eighths_for(Size target) const {
   return DCTSIZE;
 }
 
+std::uint64_t JpegFile::bytes_to_decode(Rect wanted) const {
+  jpeg_decompress_struct& info = impl_->decoder.info;
+  std::uint64_t bytes =
+      3 * static_cast<std::uint64_t>(wanted.width) * static_cast<std::uint64_t>(wanted.height);
+  if (impl_->turn > 1) bytes *= 2;
+  if (is_single_scan(info)) return bytes;
+  for (int c = 0; c < info.num_components; ++c)
+    bytes += std::uint64_t{sizeof(JBLOCK)} * info.comp_info[c].width_in_blocks *
+             info.comp_info[c].height_in_blocks;
+  return bytes;
+}
+
 Image JpegFile::decode(Rect wanted, int eighths) {
   Decoder& d = impl_->decoder;
   const Rect stored = before_turning(wanted, frame(eighths).size, impl_->turn);

@@ -39,6 +39,9 @@ class JpegFile {
   /// With `fast` the smallest of 1, 2 and 4 eighths at which the image is no smaller than `target`; else 8.
   int eighths_for(Size target) const;
 
+  /// Bytes that decode() holds at once, at most: pixels, and the coefficients of a file with several scans.
+  std::uint64_t bytes_to_decode(Rect wanted) const;
+
   /// The pixels of `wanted`, which lies in frame(eighths); the same as those of the whole image. But for
   /// `fast` the whole file is read, so that damage anywhere is found, but not every pixel is made. Once only.
   Image decode(Rect wanted, int eighths = 8);

@@ -82,7 +82,7 @@ TEST(Pickle, WhatItNamesIsRefusedByName) {
   EXPECT_THAT(error_of(kStart + "ctorch._utils\n_rebuild_tensor_v3\n."),
               HasSubstr("names torch._utils._rebuild_tensor_v3:"));
   EXPECT_THAT(error_of(kStart + "ctorch\nload\n."), HasSubstr("names torch.load:"));
-  EXPECT_THAT(error_of(kStart + "ca\x1b[31m\nb\n."), HasSubstr("names a?[31m.b:"));
+  EXPECT_THAT(error_of(kStart + "ca\x1b[31m\nb\n."), HasSubstr("names a\\x1b[31m.b:"));
 }
 
 TEST(Pickle, OpcodesThatMakeObjectsAreRefused) {

@@ -3,18 +3,18 @@
 #include <string>
 #include <string_view>
 
+#include <graft/printable.h>
+
 namespace graft::nn {
 
-/// A name from a file for messages and tables: control characters become '?', and what is longer than 200
-/// bytes is cut. Letters beyond ASCII stay.
+/// A name from a file for messages and tables: as graft::printable() shows it, and what is longer than 200
+/// bytes is cut.
 inline std::string printable(std::string_view name) {
-  constexpr std::size_t kLongest = 200;
-  std::string out;
-  for (const char c : name.substr(0, kLongest)) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += byte < 0x20 || byte == 0x7f ? '?' : c;
-  }
-  return name.size() > kLongest ? out + "..." : out;
+  std::size_t end = 200;
+  if (name.size() <= end) return graft::printable(name);
+  while (end > 196 && (static_cast<unsigned char>(name[end]) & 0xC0U) == 0x80U)
+    --end;  // not inside a character
+  return graft::printable(name.substr(0, end)) + "...";
 }
 
 }  // namespace graft::nn

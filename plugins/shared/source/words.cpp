@@ -10,9 +10,18 @@ namespace graft::source {
 std::string joined(const std::vector<std::string>& words) {
   constexpr std::size_t kShown = 10;
   std::string out;
-  for (std::size_t i = 0; i < words.size() && i < kShown; ++i) out += (i == 0 ? "" : ", ") + words[i];
+  for (std::size_t i = 0; i < words.size() && i < kShown; ++i)
+    out += (i == 0 ? "" : ", ") + shortened(words[i]);
   if (words.size() > kShown) out += " and " + std::to_string(words.size() - kShown) + " more";
   return out;
+}
+
+std::string shortened(const std::string& name) {
+  constexpr std::size_t kLongest = 100;
+  if (name.size() <= kLongest) return name;
+  std::size_t end = kLongest;
+  while (end > kLongest - 4 && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80) --end;
+  return name.substr(0, end) + "...";
 }
 
 std::string plural(std::size_t n, const std::string& noun) {

@@ -6,8 +6,11 @@
 
 namespace graft::source {
 
-/// "a, b, c and 7 more": at most ten names.
+/// "a, b, c and 7 more": at most ten names, each shortened.
 std::string joined(const std::vector<std::string>& words);
+
+/// At most the first 100 bytes or so of a name that may be a megabyte, never half a character.
+std::string shortened(const std::string& name);
 
 /// "1 file", "2 files".
 std::string plural(std::size_t n, const std::string& noun);

@@ -132,6 +132,8 @@ TEST(Params, NearestNameIsATypingErrorAway) {
   EXPECT_EQ(nearest("bacth", names), "batch");
   EXPECT_EQ(nearest("normalise", names), "normalize");
   EXPECT_EQ(nearest("threads", names), std::nullopt);
+  // Its time would grow with the product of the lengths.
+  EXPECT_EQ(nearest(std::string(1 << 20, 'a'), {std::string(1 << 20, 'b')}), std::nullopt);
 }
 
 TEST(SchemaFile, SurvivesTheFile) {
