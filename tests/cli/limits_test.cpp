@@ -86,7 +86,7 @@ TEST_F(Limits, ALimitOfFileSizesIsAnErrorOfTheStore) {
     const ProgramResult r = graft("ulimit -f " + std::to_string(blocks), {"run", "pixels.yaml"});
     EXPECT_EQ(r.exit_code, 1) << blocks;
     EXPECT_THAT(r.err, HasSubstr("File too large (ulimit -f allows ")) << blocks;
-    EXPECT_THAT(r.err, HasSubstr(" a file: raise it)")) << blocks;
+    EXPECT_THAT(r.err, HasSubstr(" per file: raise it)")) << blocks;
   }
   EXPECT_EQ(graft("true", {"run", "pixels.yaml"}).exit_code, 0);
   EXPECT_EQ(graft("true", {"store", "verify"}).exit_code, 0);
@@ -100,7 +100,7 @@ TEST_F(Limits, ALimitOfFileSizesIsAnErrorOfExportsAndOfOutput) {
                                              {"describe", "linear_probe"}}) {
     const ProgramResult r = graft("ulimit -f 1", command);
     EXPECT_EQ(r.exit_code, 1) << command.back();
-    EXPECT_THAT(r.err, HasSubstr("File too large (ulimit -f allows 512 B a file: raise it)"))
+    EXPECT_THAT(r.err, HasSubstr("File too large (ulimit -f allows 512 bytes per file: raise it)"))
         << command.back();
   }
 }

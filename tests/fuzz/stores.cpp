@@ -12,6 +12,7 @@
 #include "store/crc32c.h"
 #include "store/digest_memo.h"
 #include "store/global_heap.h"
+#include "store/hdf5_message.h"
 #include "store/input_list.h"
 #include "store/manifest.h"
 #include "store/row_log.h"
@@ -94,7 +95,7 @@ void row_log(std::string_view input) {
 }
 
 void global_heap(std::string_view input) {
-  GlobalHeap heap(write_scratch(input));
+  GlobalHeap heap({reinterpret_cast<const std::uint8_t*>(input.data()), input.size()});
   for (const std::uint64_t at : {0, 16, 512})
     for (std::uint32_t index = 1; index < 4; ++index) try {
         heap.object(at, index, index);
@@ -128,6 +129,7 @@ void table_description(std::string_view input) {
   std::filesystem::remove_all(table);
 }
 
+// Read in a process of its own, whatever the HDF5 library makes of it.
 void table_file(std::string_view input) {
   const TableFile file(write_scratch(input).string());
   const std::size_t rows = std::min<std::size_t>(file.rows(), 16);
@@ -135,6 +137,26 @@ void table_file(std::string_view input) {
   if (file.dim() > (1 << 16)) return;
   std::vector<float> values(rows * file.dim());
   file.read(0, rows, values.data());
+}
+
+// What that process answers: which parts are asked for, and the answer.
+void hdf5_message(std::string_view input) {
+  const std::size_t asked = std::min<std::size_t>(input.size(), 4);
+  Hdf5MessageParser answer(input.substr(asked));
+  for (const char part : input.substr(0, asked)) switch (part % 4) {
+      case 0:
+        answer.number();
+        break;
+      case 1:
+        answer.number(1000);
+        break;
+      case 2:
+        answer.text();
+        break;
+      default:
+        answer.optional_text();
+    }
+  answer.end();
 }
 
 std::vector<std::string> memo_seeds() {
@@ -244,6 +266,15 @@ std::vector<std::string> heap_seeds() {
           std::string(16, '\0')};
 }
 
+std::vector<std::string> message_seeds() {
+  Hdf5MessageWriter writer;
+  writer.number(7);
+  writer.text("cat");
+  writer.optional_text({});
+  writer.optional_text("dog");
+  return {std::string("\0\2\3\3", 4) + writer.body()};
+}
+
 std::vector<std::string> use_seeds() {
   return {
       R"({"run":"a","stage":"table","folder":"/nowhere/runs/a","time":1,"inputs":2,"ok":1,"rejected":1,"list":"0.inputs"})"};
@@ -308,6 +339,7 @@ std::vector<Target> store_targets() {
       {"table_description", table_description, description_seeds, grown_description, 16384},
       {"table_file", table_file,
        [] { return std::vector<std::string>{project_file("configs/table_file.h5")}; }},
+      {"hdf5_message", hdf5_message, message_seeds},
   };
 }
 

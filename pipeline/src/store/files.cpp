@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,14 +51,6 @@ int rename_under_lock(const fs::path& temporary, const fs::path& path) {
 
 bool is_out_of_disk(int error) {
   return error == ENOSPC || error == EDQUOT || error == EFBIG;
-}
-
-std::string system_error_text(int error) {
-  std::string text = std::generic_category().message(error);
-  rlimit limit{};
-  if (error == EFBIG && ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-    text += fmt::format(" (ulimit -f allows {} a file: raise it)", human_bytes(limit.rlim_cur));
-  return text;
 }
 
 FileHandle::~FileHandle() {
