@@ -1,5 +1,6 @@
 #include "idx_file.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -36,10 +37,12 @@ IdxFile::IdxFile(std::string path, std::size_t dimensions, const std::string& wa
   const int file = graft::open_regular_file(path_);
   if (file < 0 && errno == ENXIO) throw Error("expected a regular file: " + path_);
   if (file < 0) throw Error("cannot open " + path_ + ": " + std::strerror(errno));
-  const gzFile gz = ::gzdopen(file, "rb");
+  struct stat info {};
+  const bool examined = ::fstat(file, &info) == 0;
+  const gzFile gz = examined ? ::gzdopen(file, "rb") : nullptr;
   if (gz == nullptr) {
     ::close(file);
-    throw Error("cannot open " + path_ + ": out of memory");
+    throw Error("cannot open " + path_ + ": " + (examined ? "out of memory" : std::strerror(errno)));
   }
   file_bytes_ = static_cast<std::uint64_t>(info.st_size);
   file_ = std::shared_ptr<void>(gz, [](void* f) { ::gzclose_r(static_cast<gzFile>(f)); });
