@@ -120,14 +120,14 @@ TEST_F(Cifar, SaysWhatIsWrongAndWhere) {
             "labels: coarse is for dataset: cifar100; cifar10 has one label a record");
   const std::string batch = root() + "/data_batch_1.bin";
   folder_.write("data_batch_1.bin", record("\x01", 1) + record("\x01", 1).substr(0, 100));
-  EXPECT_EQ(fault(), "expected records of 3073 bytes in " + batch +
-                         ", got 100 bytes at offset 3073, where the file ends; get the file again, or set "
-                         "dataset to what it is");
+  EXPECT_EQ(
+      fault(),
+      "expected records of 3073 bytes in " + batch +
+          ", got 100 bytes at offset 3073, where the file ends; get the file again, or correct dataset");
   folder_.write("data_batch_1.bin", "");
   EXPECT_EQ(fault(),
             "expected records of 3073 bytes in " + batch +
-                ", got 0 bytes at offset 0, where the file ends; get the file again, or set dataset to "
-                "what it is");
+                ", got 0 bytes at offset 0, where the file ends; get the file again, or correct dataset");
   folder_.write("data_batch_1.bin", record("\x01", 1) + record("\x0a", 1));
   EXPECT_EQ(fault(), "expected a label from 0 to 9 at offset 3073 of " + batch +
                          ", got 10; get the file again, or correct dataset");

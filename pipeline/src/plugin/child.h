@@ -25,7 +25,8 @@ class GRAFT_API Child {
     std::string said;  ///< All that the body wrote, at most 16 MiB.
     std::string how;   ///< Empty when the body returned; else "a crash (Segmentation fault)", ...
   };
-  /// Waits until `limit` from its start.
+  /// Waits until it has computed or slept for `limit`. Time in which it waits for a processor or for the disk
+  /// does not count: on a busy machine it is late, not hanging. Ten times the limit at most.
   End wait(std::chrono::milliseconds limit);
 
  private:

@@ -38,7 +38,7 @@ std::string fault_of_pattern(const std::string& pattern, const RE2& compiled) {
     why = "back-references, '" + at + "', are not supported; write the text out, or group by less of the key";
   else if (compiled.error_code() == RE2::ErrorPatternTooLarge)
     why = "it needs too much memory; repeat less, or with * and +";
-  return "'" + pattern + "' is no regular expression (" + why + ")";
+  return "'" + pattern + "' is not a regular expression (" + why + ")";
 }
 
 }  // namespace

@@ -81,8 +81,12 @@ std::atomic<const char*> g_hint{nullptr};
   } else {
     line << what << ", outside of any plugin: this is a bug in graft, please report it";
   }
-  if (const char* hint = g_hint.load()) line << "\n" << hint;
   line.write();
+  if (const char* hint = g_hint.load()) {
+    Line more;
+    more << hint;
+    more.write();
+  }
   ::_exit(1);
 }
 

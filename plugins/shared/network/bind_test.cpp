@@ -95,7 +95,7 @@ TEST_F(Bind, AClassifierMattersOnlyWhereItIsNeeded) {
   tensors["linear.bias"] = filled({100}, 1);
   EXPECT_EQ(bind(net_, *file(tensors), {"flatten"}).count("linear.weight"), 0u);
   EXPECT_THAT(error_of([&] { bind(net_, *file(tensors)); }),
-              HasSubstr("fit resnet8, width 4, classes 100: is that"));
+              HasSubstr("fit resnet8, width 4, classes 100: is this the right architecture?"));
   // Made without: as good as one that is not looked at.
   EXPECT_NO_THROW(bind(make_architecture("resnet8", {.classes = 0, .width = 4, .side = {}}), *file(tensors)));
   tensors.erase("linear.weight");

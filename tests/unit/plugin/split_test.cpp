@@ -49,13 +49,13 @@ TEST(Group, ACharacterIsOneOfUtf8AndAByteWhereTheKeyIsNone) {
 
 TEST(Group, WhatNeedsBacktrackingIsRefusedWithACure) {
   EXPECT_EQ(fault("(a)\\1"),
-            "group: '(a)\\1' is no regular expression (back-references, '\\1', are not supported; "
+            "group: '(a)\\1' is not a regular expression (back-references, '\\1', are not supported; "
             "write the text out, or group by less of the key)");
   for (const char* around : {"(?=", "(?!", "(?<=", "(?<!"})
     EXPECT_THAT(fault(around + std::string("a)b")),
                 ::testing::HasSubstr("are not supported; put what is to be compared into parentheses"))
         << around;
-  EXPECT_THAT(fault("[("), ::testing::StartsWith("group: '[(' is no regular expression ("));
+  EXPECT_THAT(fault("[("), ::testing::StartsWith("group: '[(' is not a regular expression ("));
   EXPECT_THAT(fault("((a{1000}){1000}){1000}"),
               ::testing::StartsWith("group: '((a{1000}){1000}){1000}' is no "));
 }
