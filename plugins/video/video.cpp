@@ -75,10 +75,12 @@ class Video final : public graft::Source {
     current_ = frames_[catalog_.found_at(position_)];
     entry = catalog_.entry(position_++);
     const auto& video = videos_[current_.video];
-    // What is remembered of a frame that version 1.0.0 rotated in the wrong direction is not used.
+    // What is remembered of a frame that version 1.0.0 rotated in the wrong direction, or that version 1.1.0
+    // took for another one, is not used.
     if (!video.fault)
       entry.payload = graft::FileRef{root_ + "/" + video.file.path, video.file.size, video.file.mtime_ns,
-                                     std::to_string(current_.frame) + (video.upright ? "" : " as shown"),
+                                     std::to_string(current_.frame) + (video.upright ? "" : " as shown") +
+                                         (video.by_packet ? " by packet" : ""),
                                      video.file.ctime_ns};
     return true;
   }
@@ -106,6 +108,7 @@ class Video final : public graft::Source {
     graft::source::FoundFile file;
     std::optional<Reject> fault;  ///< Why it has no frames.
     bool upright = true;          ///< Frames are shown as they are stored.
+    bool by_packet = false;       ///< Motion JPEG, whose packets tell sizes and dropped frames.
   };
   struct Frame {
     std::uint32_t video = 0;
@@ -116,10 +119,11 @@ class Video final : public graft::Source {
            const graft::Params& params) {
     const auto video = static_cast<std::uint32_t>(videos_.size());
     const std::string path = file.path;
-    videos_.push_back({std::move(file), {}, true});
+    videos_.push_back({std::move(file), {}, true, false});
     try {
       VideoFile opened(root_ + "/" + path, max_pixels_);
       videos_.back().upright = opened.orientation() == Orientation{};
+      videos_.back().by_packet = opened.is_motion_jpeg();
       for (const std::uint64_t frame : frames_of(opened, params)) {
         char number[24];
         std::snprintf(number, sizeof number, "#%06llu", static_cast<unsigned long long>(frame));
@@ -170,8 +174,11 @@ class Video final : public graft::Source {
 }  // namespace
 
 GRAFT_PLUGIN(
-    video, "1.1.0", Video,
+    video, "1.2.0", Video,
     graft::PluginSchema::source("Lists frames of videos: classes and splits from folders.")
+        .known_fault("1.2.0",
+                     "in Motion JPEG, frames whose size changed gave the picture of another frame, or a "
+                     "damaged one, and frames behind one that was dropped had the number of the frame before")
         .output("out", graft::PortType::Image, "u8[?,?,3]",
                 "The frames, video by video in the order of their paths; the key is PATH#FRAME.")
         .param(graft::folder("root").required().doc(

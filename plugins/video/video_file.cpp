@@ -2,16 +2,19 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <opencv2/core.hpp>
 #include <opencv2/core/utils/logger.hpp>
@@ -33,6 +36,62 @@ namespace {
 constexpr const char* kOnlyThisFile =
     "format_whitelist;mov,matroska,avi,mpeg,mpegvideo,mpegts,ogg,flv,asf|protocol_whitelist;file|"
     "enable_drefs;0|use_absolute_path;0";
+
+/// Failures to decode that follow each other, behind which the video counts as ended, where packets are not
+/// looked at.
+constexpr std::uint64_t kMostFailures = 1000;
+
+/// Codes of Motion JPEG, in capitals; MJPE is the start of a name. MP4 files give it the code of MPEG-4:
+/// there its first bytes decide.
+constexpr std::array<std::string_view, 4> kMotionJpeg{"MJPG", "JPEG", "MJPA", "MJPE"};
+constexpr std::string_view kPerhapsMotionJpeg = "MP4V";
+
+std::string codec_of(const cv::VideoCapture& capture) {
+  const auto code = static_cast<std::int64_t>(capture.get(cv::CAP_PROP_FOURCC));
+  std::string out;
+  for (int shift = 0; shift < 32; shift += 8) {
+    const char c = static_cast<char>(code >> shift);
+    out += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  }
+  return out;
+}
+
+/// Bytes of a packet, as the file holds them.
+struct Packet {
+  cv::Mat bytes;
+  std::size_t size() const { return bytes.total() * bytes.elemSize(); }
+  unsigned operator[](std::size_t i) const { return bytes.data[i]; }
+  bool is_jpeg() const { return size() > 2 && (*this)[0] == 0xff && (*this)[1] == 0xd8; }
+};
+
+/// The sizes of the images in a packet of Motion JPEG; there are two where it holds the fields of a frame.
+std::vector<cv::Size> jpeg_sizes(const Packet& p) {
+  std::vector<cv::Size> out;
+  std::size_t at = 0;
+  while (at + 1 < p.size()) {
+    const void* const found = std::memchr(p.bytes.data + at, 0xff, p.size() - at - 1);
+    if (found == nullptr) break;
+    at = static_cast<std::size_t>(static_cast<const std::uint8_t*>(found) - p.bytes.data);
+    const unsigned marker = p[at + 1];
+    if (marker == 0xff) {  // a byte that fills
+      ++at;
+      continue;
+    }
+    at += 2;
+    // Without a length: pixels that are 255, what is no marker, restarts, the start and the end of an image.
+    if (marker < 0xc0 || (marker >= 0xd0 && marker <= 0xd9)) continue;
+    const bool frame = marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
+    if (frame && at + 7 <= p.size())
+      out.emplace_back(static_cast<int>(p[at + 5] << 8 | p[at + 6]),
+                       static_cast<int>(p[at + 3] << 8 | p[at + 4]));
+    if (at + 2 <= p.size()) at += std::max(2U, p[at] << 8 | p[at + 1]);
+  }
+  return out;
+}
+
+std::string text_of(const cv::Size& size) {
+  return std::to_string(size.width) + " x " + std::to_string(size.height);
+}
 
 /// What is no container by its first bytes never reaches FFmpeg.
 bool is_container(const std::string& path) {
@@ -76,6 +135,10 @@ auto guarded(Call call) {
 
 struct VideoFile::Capture {
   cv::VideoCapture capture;
+  cv::VideoCapture packets;  ///< Motion JPEG: the packets of the same file, one step with the decoder.
+  bool avi = false;          ///< The times of frames are their numbers.
+  cv::Size size;
+  std::uint64_t promised = 0;  ///< Frames by the header, 0 where that does not say.
 };
 
 void VideoFile::set_up() {
@@ -120,6 +183,29 @@ VideoFile::VideoFile(const std::string& name, std::int64_t max_pixels)
     throw Reject("too-large", "the frames have " + std::to_string(width) + " x " + std::to_string(height) +
                                   " pixels, more than max_pixels: " + std::to_string(max_pixels));
   find_orientation(path);
+  capture_->size = {static_cast<int>(width), static_cast<int>(height)};
+  const double count = guarded([&] { return capture.get(cv::CAP_PROP_FRAME_COUNT); });
+  // A frame takes a byte or more.
+  if (count >= 1 && count <= static_cast<double>(bytes_))
+    capture_->promised = static_cast<std::uint64_t>(count);
+  if (reader == cv::CAP_FFMPEG) find_packets(path);
+  std::array<char, 4> magic{};
+  capture_->avi = ::pread(file.number, magic.data(), magic.size(), 0) == 4 &&
+                  std::string_view(magic.data(), magic.size()) == "RIFF";
+}
+
+void VideoFile::find_packets(const std::string& path) {
+  const std::string codec = codec_of(capture_->capture);
+  const bool perhaps = codec == kPerhapsMotionJpeg;
+  if (!perhaps && std::find(kMotionJpeg.begin(), kMotionJpeg.end(), codec) == kMotionJpeg.end()) return;
+  cv::VideoCapture& packets = capture_->packets;
+  const auto open = [&] {
+    return packets.open(path, cv::CAP_FFMPEG) && packets.set(cv::CAP_PROP_FORMAT, -1);
+  };
+  Packet first;
+  const bool found = guarded(
+      [&] { return open() && (!perhaps || (packets.read(first.bytes) && first.is_jpeg() && open())); });
+  if (!found) packets.release();
 }
 
 // OpenCV's own rotation is switched off: versions disagree about its direction. What the container says is
@@ -147,26 +233,88 @@ double VideoFile::rate() const {
   return std::isfinite(rate) && rate > 0 ? rate : 0;
 }
 
-std::uint64_t VideoFile::count_frames() {
-  const double count = guarded([&] { return capture_->capture.get(cv::CAP_PROP_FRAME_COUNT); });
-  // A frame takes a byte or more.
-  if (count >= 1 && count <= static_cast<double>(bytes_)) return static_cast<std::uint64_t>(count);
-  while (grab()) {
-  }
-  return position_;
+bool VideoFile::is_motion_jpeg() const {
+  return capture_->packets.isOpened();
 }
 
+std::uint64_t VideoFile::count_frames() {
+  if (capture_->promised > 0) return capture_->promised;
+  while (grab()) {
+  }
+  position_ = frames_;
+  return frames_;
+}
+
+/// Goes to the next frame that can be decoded. OpenCV says of a damaged frame what it says of the end.
 bool VideoFile::grab() {
-  if (!guarded([&] { return capture_->capture.grab(); })) return false;
-  ++position_;
-  return true;
+  held_.reset();
+  damaged_ = false;
+  for (std::uint64_t failures = 0; !ended_; ++failures) {
+    if (is_motion_jpeg()) ended_ = !guarded([&] { return capture_->packets.grab(); });
+    if (!ended_ && guarded([&] { return capture_->capture.grab(); })) {
+      held_ = number_by_time(frames_ + failures);
+      frames_ = *held_ + 1;
+      return true;
+    }
+    if (is_motion_jpeg()) {
+      // There was a packet for each failure.
+      damaged_ = failures > 0 || !ended_;
+      if (ended_) frames_ += failures;
+    } else {
+      damaged_ = true;
+      const std::uint64_t promised = capture_->promised;
+      const std::uint64_t left = promised > frames_ ? promised - frames_ : kMostFailures;
+      ended_ = failures + 1 >= std::min(left, kMostFailures);
+    }
+  }
+  return false;
+}
+
+/// The number of the frame in the decoder, `least` or more. FFmpeg passes over empty chunks in silence, which
+/// stand for frames that were dropped; in AVI files the time still counts them.
+std::uint64_t VideoFile::number_by_time(std::uint64_t least) const {
+  if (!capture_->avi || !is_motion_jpeg()) return least;
+  const double number = guarded([&] { return capture_->capture.get(cv::CAP_PROP_POS_MSEC); }) / 1000 * rate();
+  const double whole = std::round(number);
+  // A chunk takes eight bytes or more.
+  const std::uint64_t most = capture_->promised > 0 ? capture_->promised : bytes_ / 8;
+  if (std::abs(number - whole) > 0.05 || whole <= static_cast<double>(least) ||
+      whole >= static_cast<double>(most))
+    return least;
+  return static_cast<std::uint64_t>(whole);
+}
+
+/// OpenCV converts every frame as if it had the size of the first.
+void VideoFile::check_size() {
+  if (!is_motion_jpeg()) return;
+  const std::string frame = "frame " + std::to_string(*held_);
+  Packet packet;
+  if (!guarded([&] { return capture_->packets.retrieve(packet.bytes); }))
+    throw Reject("corrupt", frame + " cannot be decoded");
+  const std::vector<cv::Size> sizes = jpeg_sizes(packet);
+  const cv::Size wanted = capture_->size;
+  if (sizes.empty()) throw Reject("corrupt", frame + " cannot be decoded");
+  if (sizes[0] == wanted) return;
+  if (sizes.size() > 1 && sizes[0].width == wanted.width &&
+      sizes[0].height + sizes[1].height == wanted.height)
+    return;
+  throw Reject("size-changed",
+               frame + " has " + text_of(sizes[0]) + " pixels, the video was opened with " + text_of(wanted) +
+                   "; divide the video where its size changes, or encode it again with one size");
 }
 
 graft::Image VideoFile::read(std::uint64_t index) {
-  while (position_ <= index)
-    if (!grab())
-      throw Reject("truncated", "the video ends after " + std::to_string(position_) +
-                                    " frames, before frame " + std::to_string(index));
+  while (frames_ <= index && grab()) {
+  }
+  if (frames_ <= index)
+    throw Reject("truncated", "the video ends after " + std::to_string(frames_) + " frames, before frame " +
+                                  std::to_string(index));
+  position_ = index + 1;
+  if (held_ != index && !damaged_)
+    throw Reject("dropped", "the file holds nothing for frame " + std::to_string(index) +
+                                ", which was dropped when the video was recorded");
+  if (held_ != index) throw Reject("corrupt", "frame " + std::to_string(index) + " cannot be decoded");
+  check_size();
   cv::Mat bgr;
   if (!guarded([&] { return capture_->capture.retrieve(bgr); }) || bgr.empty() || bgr.type() != CV_8UC3)
     throw Reject("corrupt", "frame " + std::to_string(index) + " cannot be decoded");

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <graft/payload.h>
@@ -28,6 +29,9 @@ class VideoFile {
   /// Frames a second, 0 where the file does not say.
   double rate() const;
 
+  /// Motion JPEG, read by OpenCV's FFmpeg: its packets are looked at beside the decoder.
+  bool is_motion_jpeg() const;
+
   /// Frames by the file's header; counted, where that says nothing or what cannot be. The file is then at its
   /// end. Throws graft::Reject `corrupt`.
   std::uint64_t count_frames();
@@ -35,15 +39,23 @@ class VideoFile {
   /// The frame that read gives next.
   std::uint64_t position() const { return position_; }
   /// Frame `index`, not before position(). Frames between are not turned into pixels. Throws graft::Reject:
-  /// `truncated` when the video ends before, `corrupt`.
+  /// `truncated` when the video ends before; for this frame alone `corrupt`, `dropped` when the file holds
+  /// nothing for it, `size-changed` when it has another size than the video had when it was opened.
   graft::Image read(std::uint64_t index);
 
  private:
   bool grab();
+  std::uint64_t number_by_time(std::uint64_t least) const;
+  void check_size();
+  void find_packets(const std::string& path);
   void find_orientation(const std::string& path);
 
   struct Capture;
   std::unique_ptr<Capture> capture_;
   Orientation orientation_;
   std::uint64_t bytes_ = 0, position_ = 0;
+  std::uint64_t frames_ = 0;  ///< What the file was found to hold so far.
+  std::optional<std::uint64_t>
+      held_;  ///< The frame in the decoder; those before it that grab passed are lost.
+  bool damaged_ = false, ended_ = false;
 };

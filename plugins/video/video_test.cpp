@@ -9,6 +9,7 @@
 
 #include <opencv2/core.hpp>
 #include <opencv2/videoio.hpp>
+#include <opencv2/videoio/registry.hpp>
 
 #include <graft/error.h>
 #include <graft/testing/stage_harness.h>
@@ -35,13 +36,12 @@ std::uint8_t green(int i) {
 class Video : public ::testing::Test {
  protected:
   /// An AVI of Motion JPEG, which OpenCV writes and reads without help.
-  std::string write(const std::string& name, int frames, double rate = 10) {
+  std::string write(const std::string& name, int frames, double rate = 10, cv::Size size = {48, 32}) {
     std::filesystem::create_directories((folder_ / name).parent_path());
     const std::string path = (folder_ / name).string();
-    cv::VideoWriter out(path, cv::CAP_OPENCV_MJPEG, cv::VideoWriter::fourcc('M', 'J', 'P', 'G'), rate,
-                        {48, 32});
+    cv::VideoWriter out(path, cv::CAP_OPENCV_MJPEG, cv::VideoWriter::fourcc('M', 'J', 'P', 'G'), rate, size);
     EXPECT_TRUE(out.isOpened());
-    for (int i = 0; i < frames; ++i) out.write(cv::Mat(32, 48, CV_8UC3, cv::Scalar(200, green(i), red(i))));
+    for (int i = 0; i < frames; ++i) out.write(cv::Mat(size, CV_8UC3, cv::Scalar(200, green(i), red(i))));
     return path;
   }
   std::string root() const { return folder_.path().string(); }
@@ -91,7 +91,7 @@ TEST_F(Video, ReadsTheFramesThatAreWanted) {
     EXPECT_EQ(e.key, key);
     EXPECT_THAT(e.labels, ElementsAre(i < 9 ? 0 : 1));
     const auto& file = std::get<FileRef>(e.payload);
-    EXPECT_EQ(file.member, std::to_string(frame));
+    EXPECT_EQ(file.member.substr(0, file.member.find(' ')), std::to_string(frame));
     EXPECT_EQ(file.size, std::filesystem::file_size(file.path));
     if (i % 4 == 1) continue;  // known already
     expect_frame(std::get<Image>(stage.load(e)), frame);
@@ -303,6 +303,229 @@ TEST_F(RotatedVideo, AFrameIsRememberedAsItIsShown) {
   };
   EXPECT_EQ(member(file), "0");
   EXPECT_EQ(member(with_matrix(file, "tkhd", kInTrack, {-1, 0, 0, -1})), "0 as shown");
+}
+
+/// AVI files of Motion JPEG put together from frames: what FFmpeg reads of them.
+class MotionJpeg : public Video {
+ protected:
+  void SetUp() override {
+    if (!cv::videoio_registry::hasBackend(cv::CAP_FFMPEG)) GTEST_SKIP() << "this OpenCV has no FFmpeg";
+  }
+  using Frames = std::vector<std::string>;
+  /// Frames, each a JPEG file.
+  Frames frames(int count, cv::Size size = {48, 32}) {
+    const std::string path = write("parts.avi", count, 10, size);
+    const std::string file = test::slurp(path);
+    std::filesystem::remove(path);
+    Frames out;
+    for (std::size_t at = file.find("movi") + 4; file.compare(at, 4, "00dc") == 0;) {
+      std::size_t length = 0;
+      for (std::size_t b = 4; b > 0; --b) length = length << 8 | static_cast<unsigned char>(file[at + 3 + b]);
+      out.push_back(file.substr(at + 8, length));
+      at += 8 + length + length % 2;
+    }
+    EXPECT_EQ(out.size(), static_cast<std::size_t>(count));
+    return out;
+  }
+  static std::string number(std::size_t value, int bytes = 4) {
+    std::string out;
+    for (int b = 0; b < bytes; ++b) out += static_cast<char>(value >> 8 * b);
+    return out;
+  }
+  static std::string numbers(const std::vector<std::size_t>& values) {
+    std::string out;
+    for (const std::size_t value : values) out += number(value);
+    return out;
+  }
+  static std::string chunk(const std::string& type, const std::string& data) {
+    return type + number(data.size()) + data + std::string(data.size() % 2, '\0');
+  }
+  /// `promised`: the frames by the header.
+  static std::string avi(const Frames& frames, std::size_t promised, cv::Size size = {48, 32}) {
+    const auto w = static_cast<std::size_t>(size.width), h = static_cast<std::size_t>(size.height);
+    std::string movi = "movi", index;
+    for (const std::string& frame : frames) {
+      index += "00dc" + numbers({16, movi.size(), frame.size()});
+      movi += chunk("00dc", frame);
+    }
+    const std::string stream = "vidsMJPG" + numbers({0, 0, 0, 1, 10, 0, promised, 0, 0xffffffff, 0, 0}) +
+                               number(w, 2) + number(h, 2);
+    const std::string format =
+        numbers({40, w, h}) + number(1, 2) + number(24, 2) + "MJPG" + numbers({w * h * 3, 0, 0, 0, 0});
+    const std::string header =
+        "hdrl" + chunk("avih", numbers({100000, 0, 0, 16, promised, 0, 1, 0, w, h, 0, 0, 0, 0})) +
+        chunk("LIST", "strl" + chunk("strh", stream) + chunk("strf", format));
+    return chunk("RIFF", "AVI " + chunk("LIST", header) + chunk("LIST", movi) + chunk("idx1", index));
+  }
+  /// A letter for each frame: o for the right picture, x for another one, - for one that is not asked for, or
+  /// of the code of its reject. The texts of rejects are in texts_.
+  std::string outcome(const std::string& file, const std::string& asked = "",
+                      const std::string& name = "a.avi") {
+    folder_.write("c/" + name, file);
+    auto stage = open();
+    std::string out;
+    int i = 0;
+    for (Entry e; stage.as<Source>().next(e); ++i) {
+      if (static_cast<std::size_t>(i) < asked.size() && asked[static_cast<std::size_t>(i)] == '-') {
+        out += '-';
+        continue;
+      }
+      try {
+        const auto image = std::get<Image>(stage.load(e));
+        const std::uint8_t* pixel = image.row(image.height / 2) + 3 * (image.width / 2);
+        out += std::abs(pixel[0] - red(i)) < 7 && std::abs(pixel[1] - green(i)) < 7 ? 'o' : 'x';
+      } catch (const Reject& reject) {
+        out += reject.code()[0];
+        texts_[i] = reject.what();
+      }
+    }
+    return out;
+  }
+  std::map<int, std::string> texts_;
+};
+
+TEST_F(MotionJpeg, FramesOfAnotherSizeAreRejected) {
+  for (const cv::Size other : {cv::Size(96, 64), cv::Size(24, 16), cv::Size(48, 64), cv::Size(24, 32)}) {
+    const Frames first = frames(10), second = frames(10, other);
+    const std::string size = std::to_string(other.width) + " x " + std::to_string(other.height);
+    SCOPED_TRACE(size);
+    Frames mixed = first;
+    for (std::size_t i = 5; i < 10; ++i) mixed[i] = second[i];
+    EXPECT_EQ(outcome(avi(mixed, 10)), "ooooosssss");
+    EXPECT_EQ(texts_[5], "frame 5 has " + size +
+                             " pixels, the video was opened with 48 x 32; divide the video where its size "
+                             "changes, or encode it again with one size");
+    EXPECT_EQ(outcome(avi(mixed, 10), "-------"), "-------sss") << "the first frames are known already";
+    mixed = first;
+    mixed[3] = second[3];
+    EXPECT_EQ(outcome(avi(mixed, 10)), "ooosoooooo");
+    EXPECT_EQ(outcome(avi(mixed, 10), "oo--"), "oo--oooooo");
+    mixed = second;
+    for (std::size_t i = 5; i < 10; ++i) mixed[i] = first[i];
+    EXPECT_EQ(outcome(avi(mixed, 10, other)), "ooooosssss");
+  }
+}
+
+TEST_F(MotionJpeg, ADamagedFrameIsLostAlone) {
+  const Frames good = frames(10);
+  const std::map<std::string, std::string> damage{{"half", good[0].substr(0, 100)},
+                                                  {"start and end", "\xff\xd8\xff\xd9"},
+                                                  {"zeros", std::string(300, '\0')},
+                                                  {"text", "this is no JPEG"}};
+  for (const auto& [name, bytes] : damage) {
+    SCOPED_TRACE(name);
+    for (std::size_t at = 0; at < good.size(); ++at)
+      for (std::size_t count = 1; count <= 3 && at + count <= good.size(); ++count) {
+        Frames bad = good;
+        for (std::size_t i = at; i < at + count; ++i) bad[i] = bytes;
+        std::string expected(10, 'o');
+        expected.replace(at, count, count, 'c');
+        EXPECT_EQ(outcome(avi(bad, 10)), expected);
+        EXPECT_EQ(texts_[static_cast<int>(at)], "frame " + std::to_string(at) + " cannot be decoded");
+        EXPECT_EQ(outcome(avi(bad, 0)), expected) << "counted";
+      }
+  }
+}
+
+TEST_F(MotionJpeg, ADroppedFrameMovesNoOther) {
+  Frames some = frames(10);
+  some[0] = some[3] = some[6] = some[7] = "";
+  EXPECT_EQ(outcome(avi(some, 10)), "doodooddoo");
+  EXPECT_EQ(texts_[3], "the file holds nothing for frame 3, which was dropped when the video was recorded");
+  EXPECT_EQ(outcome(avi(some, 0)), "doodooddoo") << "counted";
+  EXPECT_EQ(outcome(avi(some, 10), "oooo---"), "dood---doo");
+  some[5] = std::string(300, '\0');
+  EXPECT_EQ(outcome(avi(some, 10)), "doodocccoo") << "which of the three was dropped cannot be told";
+}
+
+TEST_F(MotionJpeg, OnlyTheEndIsTheEnd) {
+  Frames some = frames(10);
+  EXPECT_EQ(outcome(avi(some, 14)), std::string(10, 'o') + "tttt");
+  EXPECT_EQ(texts_[10], "the video ends after 10 frames, before frame 10");
+  some[9] = std::string(300, '\0');
+  EXPECT_EQ(outcome(avi(some, 14)), std::string(9, 'o') + "ctttt");
+  EXPECT_EQ(outcome(avi(some, 4)), "oooo");
+}
+
+TEST_F(MotionJpeg, AFrameMayHaveTwoFields) {
+  const Frames fields = frames(20, {48, 16});
+  Frames both;
+  for (std::size_t i = 0; i < 10; ++i) both.push_back(fields[i] + fields[i]);
+  EXPECT_EQ(outcome(avi(both, 10)), "oooooooooo");
+  both[4] = fields[4];
+  EXPECT_EQ(outcome(avi(both, 10)).find('x'), std::string::npos);
+}
+
+TEST_F(MotionJpeg, OtherContainersHoldItToo) {
+  const std::string small = frames(1, {24, 16})[0];
+  for (const std::string name : {"a.mp4", "a.mov", "a.mkv"}) {
+    SCOPED_TRACE(name);
+    const std::string path = (folder_ / name).string();
+    cv::VideoWriter out(path, cv::CAP_FFMPEG, cv::VideoWriter::fourcc('M', 'J', 'P', 'G'), 10, {48, 32});
+    if (!out.isOpened()) GTEST_SKIP() << "this OpenCV does not write " << name;
+    cv::Mat frame(32, 48, CV_8UC3);
+    cv::randu(frame, 0, 255);  // as large as the frame that takes its place
+    for (int i = 0; i < 10; ++i) {
+      frame(cv::Rect(16, 0, 16, 32)) = cv::Scalar(200, green(i), red(i));
+      out.write(frame);
+    }
+    out.release();
+    const std::string file = test::slurp(path);
+    std::filesystem::remove(path);
+    EXPECT_EQ(outcome(file, "", name), "oooooooooo");
+    // The third and the sixth frame, in their places.
+    std::vector<std::size_t> starts;
+    for (std::size_t at = 0; (at = file.find("\xff\xd8\xff", at)) != std::string::npos; ++at)
+      starts.push_back(at);
+    ASSERT_EQ(starts.size(), 10u);
+    std::string changed = file;
+    const std::size_t third = starts[3] - starts[2] - 16, sixth = starts[6] - starts[5] - 16;
+    ASSERT_LT(small.size(), third);
+    changed.replace(starts[2], small.size(), small);
+    changed.replace(starts[2] + small.size(), third - small.size(), third - small.size(), '\0');
+    changed.replace(starts[5], sixth, sixth, '\0');
+    EXPECT_EQ(outcome(changed, "", name), "oosoocoooo");
+    std::filesystem::remove(folder_ / "c" / name);
+  }
+}
+
+// The decoder of MPEG-4 conceals most damage; what it gives up on is not the end, either.
+TEST_F(Video, DamageIsNotTheEnd) {
+  const std::string path = (folder_ / "whole.mp4").string();
+  {
+    cv::VideoWriter out(path, cv::CAP_FFMPEG, cv::VideoWriter::fourcc('m', 'p', '4', 'v'), 10, {48, 32});
+    if (!out.isOpened()) GTEST_SKIP() << "this OpenCV writes no MP4 files";
+    for (int i = 0; i < 30; ++i) out.write(cv::Mat(32, 48, CV_8UC3, cv::Scalar(200, green(i), red(i))));
+  }
+  std::string file = test::slurp(path);
+  std::vector<std::string> packets;
+  cv::VideoCapture raw(path, cv::CAP_FFMPEG);
+  ASSERT_TRUE(raw.set(cv::CAP_PROP_FORMAT, -1));
+  for (cv::Mat packet; raw.read(packet);)
+    packets.emplace_back(reinterpret_cast<const char*>(packet.data), packet.total());
+  ASSERT_EQ(packets.size(), 30u);
+  std::filesystem::remove(path);
+  // A packet behind a frame that decodes alone: what is between is lost.
+  const std::size_t at = file.find(packets[10]);
+  ASSERT_NE(at, std::string::npos);
+  file.replace(at, packets[10].size(), packets[10].size(), '\0');
+  folder_.write("c/a.mp4", file);
+  auto stage = open();
+  int i = 0, good = 0;
+  for (Entry e; stage.as<Source>().next(e); ++i) try {
+      const auto image = std::get<Image>(stage.load(e));
+      const std::uint8_t* pixel = image.row(16) + 3 * 24;
+      if (i < 10 || i >= 24) {
+        EXPECT_NEAR(pixel[0], red(i), 10) << i;
+        EXPECT_NEAR(pixel[1], green(i), 10) << i;
+      }
+      ++good;
+    } catch (const Reject& reject) {
+      EXPECT_EQ(i, 10) << reject.what();
+      EXPECT_EQ(reject.code(), "corrupt");
+    }
+  EXPECT_EQ(i, 30);
+  EXPECT_GE(good, 29);
 }
 
 TEST_F(Video, SaysWhatIsWrong) {
