@@ -370,7 +370,7 @@ TEST_F(Archive, WebDatasetSamples) {
   EXPECT_THAT(stage.warnings(),
               Contains("ignored in " + root() + ", because splits does not name it: extra.tar"));
   EXPECT_THAT(stage.warnings(),
-              Contains("1 image with several dots in its name skipped, for example "
+              Contains("1 image with several dots in the name skipped, for example "
                        "train-0.tar/deep/0003.left.jpg (a sample's "
                        "name ends at its first dot; rename the members, a-1.jpg for a.1.jpg)"));
   std::map<std::string, Split> splits;
@@ -389,9 +389,29 @@ TEST_F(Archive, WebDatasetNamesWithSeveralDotsAreReported) {
        {{"img.0001.jpg", "x"}, {"img.0001.cls", "0"}, {"2.jpg", "x"}, {"2.seg.png", "x"}, {"2.cls", "1"}});
   auto stage = open("layout: webdataset");
   EXPECT_EQ(stage.list().size(), 1u);
-  EXPECT_THAT(stage.warnings(), Contains("1 image with several dots in its name skipped, for example "
+  EXPECT_THAT(stage.warnings(), Contains("2 images with several dots in the name skipped, for example "
                                          "a.tar/img.0001.jpg (a sample's name ends at its "
                                          "first dot; rename the members, a-1.jpg for a.1.jpg)"));
+}
+
+TEST_F(Archive, WebDatasetCountsEveryImageWithSeveralDots) {
+  pack("a.tar", {{"0.png", "x"},
+                 {"0.v2.png", "x"},
+                 {"0.v3.JPG", "x"},
+                 {"0.cls", "0"},
+                 {"1.left.png", "x"},
+                 {"1.right.png", "x"},
+                 {"1.cls", "1"},
+                 {"2.cls", "1"},
+                 {"3.cls", "1"},
+                 {"3.notes.txt", "x"}});
+  pack("b.tar", {{"0.jpg", "x"}, {"0.cls", "1"}, {"0.mask.png", "x"}});
+  auto stage = open("layout: webdataset");
+  EXPECT_EQ(stage.list().size(), 2u);
+  EXPECT_THAT(stage.warnings(), Contains("5 images with several dots in the name skipped, for example "
+                                         "a.tar/0.v2.png (a sample's name ends at its "
+                                         "first dot; rename the members, a-1.jpg for a.1.jpg)"));
+  EXPECT_THAT(stage.warnings(), Contains(::testing::StartsWith("2 samples without an image skipped, ")));
 }
 
 TEST_F(Archive, ANumberInAClsIsThePositionOfTheClass) {

@@ -108,6 +108,7 @@ class WebDataset final : public Layout {
   }
 
   bool begin(const std::string& path) override {
+    path_ = path;
     if (splits_.empty()) {
       unused_splits_.see_words(path);
       return true;
@@ -129,8 +130,7 @@ class WebDataset final : public Layout {
     std::vector<Input> inputs;
     for (auto& [stem, sample] : samples_) {
       if (sample.images.empty()) {
-        const bool dots = !sample.dotted.empty();
-        imageless_.push_back({graft::source::below(path, dots ? sample.dotted : stem), dots});
+        if (!sample.dotted) imageless_.push_back(graft::source::below(path, stem));
         continue;
       }
       if (!sample.labels.empty()) {
@@ -166,12 +166,11 @@ class WebDataset final : public Layout {
     if (!ignored_.empty())
       warn("ignored in " + root + ", because splits does not name " + (ignored_.size() == 1 ? "it" : "them") +
            ": " + joined(ignored_));
-    for (const auto& [sample, dots] : imageless_)
-      if (dots)
-        skip("image with several dots in its name", sample,
-             "a sample's name ends at its first dot; rename the members, a-1.jpg for a.1.jpg");
-      else
-        skip("sample without an image", sample, "none of its members has the extension of an image");
+    for (const std::string& image : dotted_)
+      skip("image with several dots in the name", image,
+           "a sample's name ends at its first dot; rename the members, a-1.jpg for a.1.jpg");
+    for (const std::string& sample : imageless_)
+      skip("sample without an image", sample, "none of its members has the extension of an image");
     if (!any_label_)
       warn("no sample in " + root + " has a .cls, or a .json with the field '" + label_field_ +
            "': the images have no class");
@@ -181,9 +180,9 @@ class WebDataset final : public Layout {
  private:
   struct Sample {
     std::vector<Input> images;
-    std::string dotted;  ///< A member that would be an image if its name had one dot.
     std::vector<std::string> labels;
     bool has_cls = false;
+    bool dotted = false;  ///< A member would be an image if its name had one dot.
   };
   struct Pattern {
     graft::source::Glob glob;
@@ -205,7 +204,8 @@ class WebDataset final : public Layout {
     } else if (extension == "json" && !sample.has_cls) {
       sample.labels = labels_of(member);
     } else if (is_image_extension(graft::source::extension(input.name))) {
-      sample.dotted = input.name;
+      sample.dotted = true;
+      dotted_.push_back(graft::source::below(path_, input.name));
     }
     std::size_t held = 0;
     for (const std::string& label : sample.labels) held += sizeof label + label.size();
@@ -252,10 +252,12 @@ class WebDataset final : public Layout {
 
   const std::string label_field_;
   std::vector<Pattern> splits_;
-  std::optional<Split> split_;  ///< Of the archive that is being read.
+  std::string path_;            ///< The archive that is being read,
+  std::optional<Split> split_;  ///< and its split.
   std::unordered_map<std::string, Sample> samples_;
   std::vector<std::string> ignored_;
-  std::vector<std::pair<std::string, bool>> imageless_;  ///< Samples; their names have several dots.
+  std::vector<std::string> dotted_;     ///< Members that would be images if their names had one dot.
+  std::vector<std::string> imageless_;  ///< Samples of nothing that looks like an image.
   graft::source::UnusedSplits unused_splits_;
   bool any_label_ = false;
   bool numbered_ = true;  ///< All labels are whole numbers, in .cls members.

@@ -15,6 +15,7 @@
 
 #include <image/fixtures.h>
 #include <image/geometry.h>
+#include <source/preview_mark.h>
 
 namespace graft {
 namespace {
@@ -157,6 +158,23 @@ TEST_F(PreviewTest, ShowsTheInputAndItsViews) {
   EXPECT_EQ(rgb(6 + 159, 19 + 79), wanted(79, 39));
   EXPECT_EQ(rgb(172, 19), wanted(79, 0));
   EXPECT_EQ(rgb(338, 19), wanted(79, 0));
+}
+
+TEST_F(PreviewTest, SaysThatItIsOne) {
+  const std::string png = sheet(1, 1), mark(source::kPreviewMark);
+  EXPECT_EQ(png.substr(source::kPreviewMarkAt, mark.size()), mark);
+  const std::string chunk = mark.substr(4, mark.size() - 8);
+  std::uint32_t crc = 0xffffffff, length = 0, given = 0;
+  for (const char c : chunk) {
+    crc ^= static_cast<unsigned char>(c);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xedb88320 : 0);
+  }
+  for (std::size_t i = 0; i < 4; ++i) {
+    length = length << 8 | static_cast<unsigned char>(mark[i]);
+    given = given << 8 | static_cast<unsigned char>(mark[mark.size() - 4 + i]);
+  }
+  EXPECT_EQ(length, chunk.size() - 4);
+  EXPECT_EQ(given, ~crc);
 }
 
 TEST_F(PreviewTest, BoundsLargeAndLongPictures) {

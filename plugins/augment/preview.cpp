@@ -12,6 +12,7 @@
 #include <graft/files.h>
 #include <graft/hash.h>
 #include <image/resize.h>
+#include <source/preview_mark.h>
 
 namespace {
 
@@ -120,5 +121,7 @@ void Preview::write(const std::string& path) const {
 
   std::vector<std::uint8_t> png;
   if (!cv::imencode(".png", sheet, png)) throw graft::Error(path + ": OpenCV cannot write PNG");
+  png.insert(png.begin() + graft::source::kPreviewMarkAt, graft::source::kPreviewMark.begin(),
+             graft::source::kPreviewMark.end());
   graft::write_file_atomically(path, {reinterpret_cast<const char*>(png.data()), png.size()});
 }

@@ -91,7 +91,8 @@ class ImageFolder final : public graft::Source {
     if (labels_.has_classes()) {
       // Listed once more by name: a class folder without a file in it gets a warning.
       for (std::string& name : graft::source::list_folders(root_ + "/" + prefix, follow_symlinks_))
-        class_folders_.insert(std::move(name));
+        if (!graft::source::is_output_folder(root_ + "/" + prefix + name))
+          class_folders_.insert(std::move(name));
     }
     for (auto& file : graft::source::list_files(root_ + "/" + prefix, follow_symlinks_, skip_)) {
       std::string key = prefix + file.path;

@@ -184,6 +184,18 @@ TEST_F(ImageFolder, NeverOpensSpecialFiles) {
                        " (only regular files are images)"));
 }
 
+TEST_F(ImageFolder, ResultsInTheRootAreNoClass) {
+  add_many("a", 25);
+  add_many("b", 25);
+  add("runs/first/manifest.json", "{\n  \"graft\": \"0.1.0\"\n}\n");
+  add("runs/first/results.json", "{}");
+  auto stage = open("test_fraction: 0.2");
+  EXPECT_THAT(stage.as<Source>().classes(), ElementsAre("a", "b"));
+  EXPECT_THAT(stage.warnings(),
+              ElementsAre("1 output folder skipped, for example " + root_.string() +
+                          "/runs/first (graft has written it; results, previews and stores are no data)"));
+}
+
 TEST_F(ImageFolder, WarnsOfSmallAndMissingClasses) {
   add_many("train/a", 25);
   add_many("train/b", 3);

@@ -18,7 +18,8 @@ struct TemperatureScaling {
   void apply(Scores& scores) const;
 };
 
-constexpr double kLowestTemperature = 0.05, kHighestTemperature = 20;
+/// Clipped logits are 36 apart at most: at the highest temperature all classes are within 4 % of each other.
+constexpr double kLowestTemperature = 0.05, kHighestTemperature = 1000;
 
 /// The temperature in [kLowestTemperature, kHighestTemperature] of least log loss: it is convex in 1 / T, and
 /// Newton's steps on its derivative are kept inside of a bracket. `labels` has the classes of every row, one

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <string>
 
 #include <graft/plugin.h>
 
@@ -65,6 +66,31 @@ Value describe(const Labelled& rows, const TemperatureScaling& scaling) {
   return v;
 }
 
+/// What val rows whose log loss falls up to the limit of the temperatures are like.
+std::string why_at_limit(const Labelled& val, const TemperatureScaling& at) {
+  const std::size_t rows = val.rows.size();
+  const bool high = at.temperature == kHighestTemperature;
+  if (at.multi_label) {
+    const double right = 1 - measure_multi_label(val.scores, val.labels).hamming_loss;
+    if (!high && right == 1) return fmt::format("its {} val rows are all classified right", rows);
+    if (high && right <= 0.5)
+      return fmt::format("its {} val rows are classified as if by chance ({:.4f} of the decisions are right)",
+                         rows, right);
+    return fmt::format(
+        "the log loss of its {} val rows ({:.4f} of the decisions are right) still falls there", rows, right);
+  }
+  const Metrics m = measure(val.scores, val.first_labels());
+  if (!high && m.accuracy == 1) return fmt::format("its {} val rows are all classified right", rows);
+  std::size_t largest = 0;
+  for (const ClassMetrics& c : m.per_class) largest = std::max(largest, c.support);
+  const double constant = static_cast<double>(largest) / static_cast<double>(rows);
+  if (high && m.accuracy <= constant)
+    return fmt::format(
+        "its {} val rows are classified as if by chance (accuracy {:.4f}; one class for all: {:.4f})", rows,
+        m.accuracy, constant);
+  return fmt::format("the log loss of its {} val rows (accuracy {:.4f}) still falls there", rows, m.accuracy);
+}
+
 class Temperature final : public Calibrator {
  public:
   explicit Temperature(const StageContext& context)
@@ -89,11 +115,11 @@ class Temperature final : public Calibrator {
           predictions.learner));
     }
     if (fits && (scaling.temperature == kLowestTemperature || scaling.temperature == kHighestTemperature)) {
-      warn_(fmt::format(
-          "the temperature of '{}' ends at its limit of {}: its {} val rows are {}, which says little of "
-          "how sure it may be; give it more val rows, or set temperature",
-          predictions.learner, scaling.temperature, val.rows.size(),
-          scaling.temperature == kLowestTemperature ? "all classified right" : "classified as if by chance"));
+      warn_(
+          fmt::format("the temperature of '{}' ends at its limit of {}: {}, which says little of how sure it "
+                      "may be; give "
+                      "it more val rows, or set temperature",
+                      predictions.learner, scaling.temperature, why_at_limit(val, scaling)));
     }
     out.summary["temperature"] = scaling.temperature;
     out.summary["chosen_on"] = fixed_ ? "given" : fits ? "val" : "nothing";
@@ -143,7 +169,7 @@ stages:
 }  // namespace graft
 
 GRAFT_PLUGIN(
-    temperature, "1.0.0", graft::Temperature,
+    temperature, "1.0.1", graft::Temperature,
     graft::PluginSchema::calibrator("Temperature scaling: makes a learner's scores as sure as they are "
                                     "right, on val; its decisions stay.")
         .input(graft::PortType::Predictor, "Any learner.")

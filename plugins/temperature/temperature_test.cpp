@@ -177,6 +177,72 @@ TEST(Temperature, RowsThatAreAllRightLeadToTheLimit) {
                           "rows, or set temperature"));
 }
 
+/// Votes of all or nothing: 1 for one class and 0 for the others, of which the first `right` rows are right.
+Predictions votes(std::size_t classes, std::size_t rows, std::size_t right) {
+  std::vector<float> scores;
+  std::vector<std::vector<std::int32_t>> labels;
+  for (std::size_t r = 0; r < rows; ++r) {
+    labels.push_back({static_cast<std::int32_t>(r % classes)});
+    const std::size_t voted = (r + (r < right ? 0 : 1)) % classes;
+    for (std::size_t c = 0; c < classes; ++c) scores.push_back(c == voted ? 1.0F : 0.0F);
+  }
+  return predictions(classes, std::move(scores), std::move(labels));
+}
+
+TEST(Temperature, OfVotesOfAllOrNothingIsThatOfTheirAccuracy) {
+  // The log loss is least where the score of the winner is the accuracy.
+  const double apart = std::log1p(-0x1p-52) - std::log(0x1p-52);
+  for (const std::size_t classes : {2U, 3U, 10U}) {
+    for (const std::size_t right : {250U, 330U, 399U}) {
+      const double accuracy = static_cast<double>(right) / 400;
+      const double expected = apart / std::log(accuracy * static_cast<double>(classes - 1) / (1 - accuracy));
+      StageHarness stage("temperature");
+      const CalibratorResult result = stage.calibrate(votes(classes, 400, right));
+      EXPECT_NEAR(result.summary.find("temperature")->as_double() / expected, 1, 1e-9)
+          << classes << " classes, " << right << " of 400 right";
+      EXPECT_NEAR(fact(result.summary, "after", "ece"), 0, 1e-6);
+      EXPECT_THAT(stage.warnings(), IsEmpty());
+    }
+  }
+}
+
+TEST(Temperature, AtTheUpperLimitPeopleAreToldWhatValIsLike) {
+  const auto warnings = [](const Predictions& p) {
+    StageHarness stage("temperature");
+    EXPECT_EQ(stage.calibrate(p).summary.find("temperature")->as_double(), 1000);
+    return stage.warnings();
+  };
+  EXPECT_THAT(warnings(votes(2, 40, 20)),
+              ElementsAre("the temperature of 'probe' ends at its limit of 1000: its 40 val rows are "
+                          "classified as if by chance (accuracy 0.5000; one class for all: 0.5000), which "
+                          "says little of how sure it may be; give it more val rows, or set temperature"));
+  // Right by a little, wrong by a lot.
+  EXPECT_THAT(
+      warnings(
+          predictions(2, {0.6F, 0.4F, 0.6F, 0.4F, 0.4F, 0.6F, 0.4F, 0.6F, 1, 0}, {{0}, {0}, {1}, {1}, {1}})),
+      ElementsAre("the temperature of 'probe' ends at its limit of 1000: the log loss of its 5 val rows "
+                  "(accuracy 0.8000) still falls there, which says little of how sure it may be; give it "
+                  "more val rows, or set temperature"));
+  Predictions p = predictions(2, {1, 0, 0, 1, 1, 0, 0, 1}, {{0}, {1}, {1}, {0}});
+  p.multi_label = true;
+  EXPECT_THAT(warnings(p),
+              ElementsAre("the temperature of 'probe' ends at its limit of 1000: its 4 val rows are "
+                          "classified as if by chance (0.5000 of the decisions are right), which says little "
+                          "of how sure it may be; give it more val rows, or set temperature"));
+}
+
+TEST(Temperature, AtTheLowerLimitRowsAreCalledRightOnlyIfTheyAre) {
+  // Wrong by less than can be seen.
+  StageHarness stage("temperature");
+  const CalibratorResult result =
+      stage.calibrate(predictions(2, {0.5F, std::nextafter(0.5F, 0.0F), 0.45F, 0.55F}, {{1}, {1}}));
+  EXPECT_EQ(result.summary.find("temperature")->as_double(), 0.05);
+  EXPECT_THAT(stage.warnings(),
+              ElementsAre("the temperature of 'probe' ends at its limit of 0.05: the log loss of its 2 val "
+                          "rows (accuracy 0.5000) still falls there, which says little of how sure it may "
+                          "be; give it more val rows, or set temperature"));
+}
+
 TEST(Temperature, SavedAndLoadedItGivesTheSameBits) {
   StageHarness stage("temperature");
   const Predictions p = drawn(100, 4, 2.5, 3);

@@ -33,8 +33,12 @@ std::string joined(const std::vector<std::string>& words) {
   return out;
 }
 
+/// The noun ends before a preposition: "2 samples without an image".
 std::string plural(std::size_t n, const std::string& noun) {
-  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
+  std::size_t end = noun.size();
+  for (const char* preposition : {" with ", " without ", " beside "})
+    end = std::min(end, noun.find(preposition));
+  return fmt::format("{} {}{}{}", n, noun.substr(0, end), n == 1 ? "" : "s", noun.substr(end));
 }
 
 std::optional<std::uint64_t> whole_number(const std::string& s) {

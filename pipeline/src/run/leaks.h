@@ -12,4 +12,9 @@ namespace graft {
 /// a warning that counts them and names a pair, or nothing. Inputs whose content is not known are left out.
 GRAFT_API std::string find_leaks(const Listing& listing);
 
+/// Inputs of equal content with different labels cannot all be learnt, nor all be right. Returns a warning
+/// that counts those that differ from the first of their content and names a pair, or nothing. Rejected
+/// inputs, and those without labels or whose content is not known, are left out.
+GRAFT_API std::string find_contradictions(const Listing& listing);
+
 }  // namespace graft

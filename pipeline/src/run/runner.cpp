@@ -137,6 +137,8 @@ class Run {
       }
       if (const std::string leaks = find_leaks(run.listing()); !leaks.empty())
         warn(plan_.stages[i].id + ": " + leaks);
+      if (const std::string contradictions = find_contradictions(run.listing()); !contradictions.empty())
+        warn(plan_.stages[i].id + ": " + contradictions);
       if (run.complete())
         for (const std::string& lost : lost_classes(run.listing())) warn(plan_.stages[i].id + ": " + lost);
       timings_["streams"][plan_.stages[i].id] = seconds_since(start);

@@ -2,8 +2,10 @@
 
 #include <dirent.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -12,6 +14,8 @@
 #include <utility>
 
 #include <graft/error.h>
+#include <graft/files.h>
+#include <source/preview_mark.h>
 #include <source/words.h>
 
 namespace graft::source {
@@ -63,6 +67,59 @@ std::optional<struct stat> look(const std::string& path, bool follow_symlinks, c
   return info;
 }
 
+// The first bytes of a file; nothing for what cannot be read.
+std::string head_of(const std::string& path) {
+  std::array<char, 512> head{};
+  const int file = open_regular_file(path);
+  if (file < 0) return {};
+  const ssize_t n = ::read(file, head.data(), head.size());
+  ::close(file);
+  return {head.data(), n > 0 ? static_cast<std::size_t>(n) : 0};
+}
+
+// Files of which one is in every folder of results, every sweep and most stores, and what is at
+// their beginning.
+struct Mark {
+  std::string_view name, first, more, still_more;
+};
+constexpr std::array kMarks{Mark{"manifest.json", "{", "\"graft\": \"", ""},
+                            Mark{"status.json", "{", "\"status\": \"", "\"folder\": \""},
+                            Mark{"sweep.json", "{", "\"metric\": \"", "\"combinations\": ["},
+                            Mark{"digests.memo", "GRAFTMEM", "", ""}};
+
+bool has(const std::string& folder, const Mark& mark) {
+  const std::string head = head_of(below(folder, std::string(mark.name)));
+  return head.starts_with(mark.first) && head.find(mark.more) != std::string::npos &&
+         head.find(mark.still_more) != std::string::npos;
+}
+
+using Folder = std::unique_ptr<DIR, int (*)(DIR*)>;
+
+// A store without a memo has a folder of tables, each named by its fingerprint.
+bool has_tables(const std::string& folder) {
+  const Folder dir(opendir(below(folder, "tables").c_str()), closedir);
+  bool any = false;
+  while (const dirent* entry = dir ? readdir(dir.get()) : nullptr) {
+    const std::string_view name = entry->d_name;
+    if (name.starts_with('.')) continue;
+    if (name.size() != 32 || name.find_first_not_of("0123456789abcdef") != std::string_view::npos)
+      return false;
+    any = true;
+  }
+  return any;
+}
+
+bool is_marked(const std::string& folder) {
+  return has_tables(folder) ||
+         std::any_of(kMarks.begin(), kMarks.end(), [&](const Mark& mark) { return has(folder, mark); });
+}
+
+bool is_preview(const std::string& path) {
+  return path.ends_with(".png") && std::string_view(head_of(path))
+                                       .substr(0, kPreviewMarkAt + kPreviewMark.size())
+                                       .ends_with(kPreviewMark);
+}
+
 class Walk {
  public:
   Walk(std::string folder, bool follow_symlinks, const OnSkip& skip)
@@ -78,10 +135,18 @@ class Walk {
 
  private:
   void enter(const std::string& relative) {
-    for (const std::string& name : names_in(relative.empty() ? root_ : below(root_, relative))) {
+    const std::string folder = relative.empty() ? root_ : below(root_, relative);
+    const std::vector<std::string> names = names_in(folder);
+    // Not the root: whoever names it means it.
+    if (!relative.empty() && is_output(folder, names)) {
+      skip_("output folder", folder, "graft has written it; results, previews and stores are no data");
+      return;
+    }
+    for (const std::string& name : names) {
       std::string path = relative.empty() ? name : below(relative, name);
       if (name.starts_with('.')) {
-        if (name != ".DS_Store" && !name.starts_with("._") && !name.starts_with(".git"))
+        if (name != ".DS_Store" && !name.starts_with("._") && !name.starts_with(".git") &&
+            !is_marked(below(root_, path)))
           skip_("hidden file or folder", below(root_, path),
                 "its name begins with a dot; rename it to use it");
         continue;
@@ -103,6 +168,20 @@ class Walk {
       enter(path);
       above_.pop_back();
     }
+  }
+
+  // For most folders a look at their names, or at one picture.
+  static bool is_output(const std::string& folder, const std::vector<std::string>& names) {
+    for (const Mark& mark : kMarks)
+      if (std::binary_search(names.begin(), names.end(), mark.name) && has(folder, mark)) return true;
+    if (std::binary_search(names.begin(), names.end(), "tables") && has_tables(folder)) return true;
+    bool any = false;
+    for (const std::string& name : names) {
+      if (name.starts_with('.')) continue;
+      if (!is_preview(below(folder, name))) return false;
+      any = true;
+    }
+    return any;
   }
 
   std::string root_;
@@ -128,6 +207,21 @@ std::vector<std::string> list_folders(const std::string& folder, bool follow_sym
     if (info && S_ISDIR(info->st_mode)) folders.push_back(name);
   }
   return folders;
+}
+
+bool is_output_folder(const std::string& folder) {
+  if (is_marked(folder)) return true;
+  const Folder dir(opendir(folder.c_str()), closedir);
+  bool any = false;
+  while (const dirent* entry = dir ? readdir(dir.get()) : nullptr) {
+    const std::string name = entry->d_name, path = below(folder, name);
+    if (name == "." || name == "..") continue;
+    if (is_preview(path) || is_marked(path))
+      any = true;
+    else if (!name.starts_with('.'))
+      return false;
+  }
+  return any;
 }
 
 std::vector<FoundFile> list_files(const std::string& folder, bool follow_symlinks, const OnSkip& skip) {

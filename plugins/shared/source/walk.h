@@ -27,9 +27,15 @@ std::string without_slash(std::string folder);
 /// listed.
 std::vector<std::string> list_folders(const std::string& folder, bool follow_symlinks);
 
-/// All regular files in `folder` and below, sorted bytewise by path; never opened. Throws graft::Error when a
-/// folder cannot be listed: files that silently go missing would make wrong numbers. Names that begin with a
-/// dot are skipped: `skip` is told of all but what systems leave in folders (.DS_Store, ._*, .git*).
+/// Whether graft has written the folder, by what it holds: results of a run or a sweep, a store, or nothing
+/// but such folders and previews, as runs/ has. They are no data, also where they lie among data.
+bool is_output_folder(const std::string& folder);
+
+/// All regular files in `folder` and below, sorted bytewise by path; none is opened but to know what graft
+/// has written. Throws graft::Error when a folder cannot be listed: files that silently go missing would make
+/// wrong numbers. Names that begin with a dot are skipped: `skip` is told of all but what systems leave in
+/// folders (.DS_Store, ._*, .git*), and graft while it runs. Folders with results, previews and stores are
+/// skipped, too.
 std::vector<FoundFile> list_files(const std::string& folder, bool follow_symlinks, const OnSkip& skip);
 
 }  // namespace graft::source

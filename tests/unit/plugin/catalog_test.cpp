@@ -177,11 +177,13 @@ TEST(Catalog, WhatIsSkippedIsCountedByKind) {
   f.catalog->skipped("special file", "a/pipe", "only regular files are images");
   f.catalog->skipped("symbolic link", "a/link", "follow_symlinks: true follows them");
   f.catalog->skipped("special file", "a/device", "only regular files are images");
+  for (const char* sample : {"a.tar/1", "a.tar/2"})
+    f.catalog->skipped("sample without an image", sample, "no member is one");
   f.catalog->close();
-  EXPECT_THAT(
-      f.warnings,
-      ElementsAre("2 special files skipped, for example a/pipe (only regular files are images)",
-                  "1 symbolic link skipped, for example a/link (follow_symlinks: true follows them)"));
+  EXPECT_THAT(f.warnings,
+              ElementsAre("2 special files skipped, for example a/pipe (only regular files are images)",
+                          "1 symbolic link skipped, for example a/link (follow_symlinks: true follows them)",
+                          "2 samples without an image skipped, for example a.tar/1 (no member is one)"));
 }
 
 TEST(Catalog, MaxPerClassOfTrainLimitsTheValThatIsCarvedOutOfIt) {

@@ -178,6 +178,56 @@ TEST(Leaks, InputsOfEqualContentInTwoSplitsAreNamed) {
                         "(train) and 'c.jpg' (test) for one: "));
 }
 
+TEST(Contradictions, InputsOfEqualContentInTwoClassesAreNamed) {
+  Listing listing;
+  listing.classes = {"a", "b"};
+  const auto add = [&](const char* key, const std::vector<std::int32_t>& labels, const char* content) {
+    ListedInput& input = listing.inputs.emplace_back();
+    input.key = key;
+    input.labels = labels;
+    if (content != nullptr) input.content = digest(std::string_view(content));
+  };
+  add("unlabelled/0.png", {}, "zero");
+  add("a/0.png", {0}, "zero");
+  add("a/copy of 0.png", {0}, "zero");
+  add("a/1.png", {0}, "one");
+  add("b/unread.png", {1}, nullptr);
+  add("unlabelled/1.png", {}, "one");
+  add("b/rejected.png", {1}, "zero");
+  listing.inputs.back().reject = std::make_unique<StoredReject>();
+  EXPECT_EQ(find_contradictions(listing), "");
+  add("b/0.png", {1}, "zero");
+  EXPECT_EQ(
+      find_contradictions(listing),
+      "1 input has the same content as an input of another class, for example 'a/0.png' (a) and "
+      "'b/0.png' (b): at most one of two is labelled correctly; correct the labels, or remove the copies");
+  add("b/1.png", {1}, "one");
+  add("b/also 1.png", {1}, "one");
+  EXPECT_THAT(find_contradictions(listing),
+              HasSubstr("3 inputs have the same content as an input of another class, for example 'a/0.png' "
+                        "(a) and 'b/0.png' (b): "));
+}
+
+TEST(Contradictions, SeveralLabelsAreEqualInAnyOrder) {
+  Listing listing;
+  listing.classes = {"a", "b", "c"};
+  const auto add = [&](const char* key, const std::vector<std::int32_t>& labels) {
+    ListedInput& input = listing.inputs.emplace_back();
+    input.key = key;
+    input.labels = labels;
+    input.content = digest(std::string_view("one"));
+  };
+  add("0.png", {0, 2});
+  add("1.png", {2, 0});
+  EXPECT_EQ(find_contradictions(listing), "");
+  add("2.png", {0});
+  add("3.png", {0, 1});
+  EXPECT_EQ(
+      find_contradictions(listing),
+      "2 inputs have the same content as an input with other labels, for example '0.png' (a;c) and "
+      "'2.png' (a): at most one of two is labelled correctly; correct the labels, or remove the copies");
+}
+
 TEST(TextWithin, ADiskThatDoesNotAnswerIsNotWaitedFor) {
   EXPECT_EQ(text_within(std::chrono::minutes(1), [] { return std::string("saved\n"); }), "saved\n");
   auto answer = std::make_shared<std::promise<void>>();
