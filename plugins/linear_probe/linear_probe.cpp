@@ -16,8 +16,8 @@ namespace graft {
 namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
-constexpr double kPoorGradient =
-    1e-2;  // a fit that ends above this fraction of the first gradient is not an optimum
+/// A fit that cannot be shown to be within this fraction of its minimum is warned about.
+constexpr double kPoorGap = 0.01;
 
 /// A solution for one value of c.
 struct Candidate {
@@ -65,7 +65,7 @@ class LinearProbe final : public Learner {
     if (regression.fitted() != chosen.fitted) chosen.solution.assign(regression.size(), 0);
     Outcome outcome;
     outcome.result = regression.fit(chosen.c, chosen.solution);
-    tell_if_unfinished(regression, chosen.c, outcome.result);
+    tell_if_unfinished(chosen.c, outcome.result);
     LinearModel model = regression.model(chosen.solution, scaler);
     outcome.train = measure(model, rows, input.parallel);
     out.summary["refit"] = describe(regression, chosen.c, outcome, {});
@@ -109,7 +109,7 @@ class LinearProbe final : public Learner {
     for (const double c : grid) {
       Outcome outcome;
       outcome.result = regression.fit(c, solution);
-      tell_if_unfinished(regression, c, outcome.result);
+      tell_if_unfinished(c, outcome.result);
       LinearModel model = regression.model(solution, scaler);
       outcome.train = measure(model, train, input.parallel);
       std::optional<Fit> fit;
@@ -218,15 +218,13 @@ class LinearProbe final : public Learner {
     return survey.constant;
   }
 
-  void tell_if_unfinished(const SoftmaxRegression& regression, double c,
-                          const linalg::LbfgsResult& result) const {
+  void tell_if_unfinished(double c, const linalg::LbfgsResult& result) const {
     if (result.stop == linalg::LbfgsStop::MaxIterations) {
       warn_(
           fmt::format("c = {} did not converge in {} iterations: raise max_iterations, or scale the features "
                       "(scale: standard)",
                       c, result.iterations));
-    } else if (result.stop == linalg::LbfgsStop::Precision &&
-               result.gradient_max > kPoorGradient * regression.gradient_scale(c)) {
+    } else if (result.stop == linalg::LbfgsStop::Precision && result.gap > kPoorGap * result.objective) {
       warn_(
           fmt::format("c = {} stopped after {} iterations where float32 features allow no further progress{}",
                       c, result.iterations,
@@ -283,7 +281,7 @@ stages:
 }  // namespace graft
 
 GRAFT_PLUGIN(
-    linear_probe, "2.0.1", graft::LinearProbe,
+    linear_probe, "2.0.2", graft::LinearProbe,
     graft::PluginSchema::learner(
         "Logistic regression on feature vectors; its strength of regularisation is chosen on "
         "val, then it is refit on train and val.")

@@ -266,6 +266,40 @@ TEST(LinearProbe, AllFeaturesZeroGivesTheShareOfEveryClass) {
   EXPECT_NEAR(result.val.row(0)[1], 0.25, 1e-3);
 }
 
+TEST(LinearProbe, WarnsOfAFitThatFloat32EndedFarFromItsOptimum) {
+  Data data = random_data(200, 24, 4, 1);
+  for (float& v : data.values) v = 3 * v + 1e7F;
+  // Imbalanced, so that the offset makes the gradient at zero weights huge.
+  for (std::size_t r = 3; r < 200; r += 8) data.labels[r] = 0;
+  const MemoryRows rows = data.rows();
+  StageHarness probe("linear_probe", "{c: 1}"), scaled("linear_probe", "{c: 1, scale: standard}");
+  const LearnerResult result = probe.fit(rows, no_rows(24), names(4));
+  const Value& step = result.summary.find("path")->as_list().at(0);
+  EXPECT_EQ(step.find("stop")->as_string(), "precision");
+  EXPECT_THAT(probe.warnings(),
+              ElementsAre("c = 1 stopped after " + std::to_string(step.find("iterations")->as_int()) +
+                          " iterations where float32 features allow no further progress: scale them (scale: "
+                          "standard)"));
+  const LearnerResult good = scaled.fit(rows, no_rows(24), names(4));
+  EXPECT_THAT(scaled.warnings(), IsEmpty());
+  EXPECT_LT(good.summary.find("path")->as_list().at(0).find("objective")->as_double(),
+            0.9 * step.find("objective")->as_double());
+}
+
+TEST(LinearProbe, GivesTheSharesOfImbalancedClassesWithASmallC) {
+  Data data = random_data(90, 5, 3, 1);
+  for (std::size_t r = 0; r < 90; ++r) data.labels[r] = r % 9 == 0 ? 1 : r % 18 == 1 ? 2 : 0;
+  for (const char* loss : {"softmax", "one_vs_rest"}) {
+    StageHarness probe("linear_probe", std::string("{c: 1e-9, loss: ") + loss + "}");
+    const MemoryRows rows = data.rows();
+    Sequential sequential;
+    const Scores scores = probe.fit(rows, no_rows(5), names(3)).predictor->predict({&rows}, sequential);
+    EXPECT_NEAR(scores.row(0)[0], 75 / 90.0, 1e-4) << loss;
+    EXPECT_NEAR(scores.row(0)[1], 10 / 90.0, 1e-4) << loss;
+    EXPECT_NEAR(scores.row(0)[2], 5 / 90.0, 1e-4) << loss;
+  }
+}
+
 TEST(LinearProbe, ReportsTheGradientThatWasReached) {
   const Data data = random_data(400, 9, 4, 3);
   const MemoryRows rows = data.rows();

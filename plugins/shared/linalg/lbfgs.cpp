@@ -78,6 +78,7 @@ class Minimizer {
     result_.stop = descend();
     result_.objective = value_;
     result_.gradient_max = max_abs(gradient_);
+    result_.gap = gap();
     std::copy(x_.begin(), x_.end(), out_.begin());
     return result_;
   }
@@ -85,12 +86,14 @@ class Minimizer {
  private:
   LbfgsStop descend() {
     int idle = 0;
+    bool moved = true;
     while (true) {
-      if (converged()) return LbfgsStop::Converged;
+      if (moved && converged()) return LbfgsStop::Converged;
       if (result_.iterations == options_.max_iterations) return LbfgsStop::MaxIterations;
       choose_direction();
       const double before = value_;
-      if (!search()) {
+      moved = search();
+      if (!moved) {
         if (pairs_.empty()) return LbfgsStop::Precision;
         pairs_.clear();  // a stale model of the curvature: once more along the gradient
         continue;
@@ -101,9 +104,11 @@ class Minimizer {
     }
   }
 
+  double gap() const { return options_.gap ? options_.gap(gradient_) : 0.5 * dot(gradient_, gradient_); }
+
   bool converged() const {
     return max_abs(gradient_) <= options_.gradient_tolerance ||
-           0.5 * dot(gradient_, gradient_) <= options_.gap_tolerance * std::abs(value_);
+           gap() <= options_.gap_tolerance * std::abs(value_);
   }
 
   double slack() const {

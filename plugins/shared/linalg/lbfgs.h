@@ -15,10 +15,12 @@ struct LbfgsOptions {
   int max_iterations = 1000;
   /// Converged when the largest absolute element of the gradient is at most this ...
   double gradient_tolerance = 1e-8;
-  /// ... or when the objective is within this fraction of its minimum for certain: |g|^2 / 2 <= gap_tolerance
-  /// |f|. Holds for objectives that curve at least as much as |x|^2 / 2, as a penalty makes them; 0: not
-  /// used.
+  /// ... or when the objective is within this fraction of its minimum for certain: gap(g) <= gap_tolerance
+  /// |f|; 0: not used.
   double gap_tolerance = 0;
+  /// Bound of what is left to gain, from the gradient at the last point of evaluation. None: |g|^2 / 2, which
+  /// holds for objectives that curve at least as much as |x|^2 / 2, as a penalty on all of x makes them.
+  std::function<double(std::span<const double> gradient)> gap = {};
   /// Relative rounding error of the objective. Changes below it say nothing; the search then goes by the
   /// gradient alone, and stops when nothing is left to gain.
   double noise = 1e-14;
@@ -35,6 +37,7 @@ const char* to_string(LbfgsStop stop);  // "converged", "precision", "max iterat
 struct LbfgsResult {
   double objective = 0;
   double gradient_max = 0;
+  double gap = 0;  ///< Bound of what is left to gain where it ended.
   int iterations = 0;
   int evaluations = 0;
   LbfgsStop stop = LbfgsStop::Converged;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <graft/error.h>
 
@@ -11,6 +12,8 @@
 
 namespace graft {
 namespace {
+
+constexpr double kCertain = 18;  // a bias that leaves 1.5e-8 for the other answer
 
 /// Sum of logarithms of factors of at least 1: the logarithm of their product, taken before it can overflow.
 class LogSum {
@@ -70,59 +73,65 @@ ClassLoss::ClassLoss(const linalg::FeatureRows& rows, std::size_t classes, Loss 
   for (std::size_t j = 0; j < outputs_; ++j) {
     const auto c = static_cast<std::size_t>(fitted_[fitted_.size() - outputs_ + j]);
     output_[c] = static_cast<std::int32_t>(j);
-    if (weights == ClassWeights::None) continue;
     const auto with = static_cast<double>(counts[c]);
-    yes_[j] = static_cast<float>(n / (sides * with));
-    if (with < n) no_[j] = static_cast<float>(n / (sides * (n - with)));
+    if (weights == ClassWeights::Balanced) {
+      yes_[j] = static_cast<float>(n / (sides * with));
+      if (with < n) no_[j] = static_cast<float>(n / (sides * (n - with)));
+    }
+    const double yes = yes_[j] * with, no = no_[j] * (n - with);
+    const bool softmax = loss == Loss::Softmax && outputs_ > 1;
+    share_biases_.push_back(softmax ? std::log(yes) : no > 0 ? std::log(yes / no) : kCertain);
   }
+  if (loss != Loss::Softmax || outputs_ == 1) return;
+  const double mean =
+      std::accumulate(share_biases_.begin(), share_biases_.end(), 0.0) / static_cast<double>(outputs_);
+  for (double& b : share_biases_) b -= mean;
 }
 
-ClassLoss::Sums ClassLoss::derive(std::size_t first, std::span<float> logits,
-                                  std::vector<float>& scratch) const {
-  return loss_ == Loss::Softmax && outputs_ > 1 ? derive_softmax(first, logits)
-                                                : derive_binary(first, logits, scratch);
+double ClassLoss::derive(std::size_t first, std::span<float> logits, std::span<double> curvature,
+                         std::vector<float>& scratch) const {
+  return loss_ == Loss::Softmax && outputs_ > 1 ? derive_softmax(first, logits, curvature)
+                                                : derive_binary(first, logits, curvature, scratch);
 }
 
-ClassLoss::Sums ClassLoss::derive_softmax(std::size_t first, std::span<float> logits) const {
+double ClassLoss::derive_softmax(std::size_t first, std::span<float> logits,
+                                 std::span<double> curvature) const {
   const std::size_t k = outputs_;
   const auto own = [&](std::size_t r) {
     const std::int32_t label = rows_.labels()[first + r];
     return static_cast<std::size_t>(output_[static_cast<std::size_t>(label)]);
   };
-  Sums sums;
+  double loss = 0;
   for (std::size_t r = 0; r * k < logits.size(); ++r) {
     float* row = logits.data() + r * k;
     const float top = *std::max_element(row, row + k);
     for (std::size_t j = 0; j < k; ++j) row[j] -= top;
-    sums.loss -= static_cast<double>(yes_[own(r)]) * row[own(r)];
+    loss -= static_cast<double>(yes_[own(r)]) * row[own(r)];
   }
   linalg::exp_all(logits);
   // What is nearly 1 is written as 1 less the rest: where classes lie far apart, the rest is all that there
   // is.
   for (std::size_t r = 0; r * k < logits.size(); ++r) {
     float* row = logits.data() + r * k;
-    double sum = 0, squares = 0;
-    for (std::size_t j = 0; j < k; ++j) {
-      sum += row[j];
-      squares += static_cast<double>(row[j]) * row[j];
-    }
-    const double weight = yes_[own(r)], rest = sum - row[own(r)];
-    sums.loss += weight * std::log1p(sum - 1);  // the highest term is 1
-    sums.curvature += weight * (1 - squares / (sum * sum));
+    double sum = 0;
+    for (std::size_t j = 0; j < k; ++j) sum += row[j];
+    const double weight = yes_[own(r)], rest = sum - row[own(r)], square = weight / (sum * sum);
+    loss += weight * std::log1p(sum - 1);  // the highest term is 1
+    for (std::size_t j = 0; j < k; ++j) curvature[j] += square * row[j] * (sum - row[j]);
     const auto scale = static_cast<float>(weight / sum);
     for (std::size_t j = 0; j < k; ++j) row[j] *= scale;
     row[own(r)] = static_cast<float>(-weight * rest / sum);
   }
-  return sums;
+  return loss;
 }
 
-ClassLoss::Sums ClassLoss::derive_binary(std::size_t first, std::span<float> logits,
-                                         std::vector<float>& scratch) const {
+double ClassLoss::derive_binary(std::size_t first, std::span<float> logits, std::span<double> curvature,
+                                std::vector<float>& scratch) const {
   const std::size_t k = outputs_;
   scratch.resize(logits.size());
   for (std::size_t i = 0; i < logits.size(); ++i) scratch[i] = -std::abs(logits[i]);
   linalg::exp_all(scratch);
-  Sums sums;
+  double loss = 0;
   std::vector<LogSum> logs(k);
   for (std::size_t r = 0; r * k < logits.size(); ++r) {
     float* z = logits.data() + r * k;
@@ -133,13 +142,13 @@ ClassLoss::Sums ClassLoss::derive_binary(std::size_t first, std::span<float> log
       if (output < 0) continue;
       const auto j = static_cast<std::size_t>(output);
       const double more = static_cast<double>(yes_[j]) - no_[j];
-      if (more != 0) sums.loss += more * linalg::softplus(z[j]);
-      sums.loss -= static_cast<double>(yes_[j]) * z[j];
+      if (more != 0) loss += more * linalg::softplus(z[j]);
+      loss -= static_cast<double>(yes_[j]) * z[j];
     }
     for (std::size_t j = 0; j < k; ++j) {
       const float s = 1.0F / (1.0F + e[j]);
-      sums.loss += static_cast<double>(no_[j]) * std::max(z[j], 0.0F);
-      sums.curvature += static_cast<double>(no_[j]) * (e[j] * s * s);
+      loss += static_cast<double>(no_[j]) * std::max(z[j], 0.0F);
+      curvature[j] += static_cast<double>(no_[j]) * (e[j] * s * s);
       logs[j].add(1.0 + e[j]);
       const float small = e[j] * s;  // of the two probabilities
       const bool positive = z[j] >= 0;
@@ -150,13 +159,13 @@ ClassLoss::Sums ClassLoss::derive_binary(std::size_t first, std::span<float> log
       const std::int32_t output = output_[static_cast<std::size_t>(label)];
       if (output < 0) continue;
       const auto j = static_cast<std::size_t>(output);
-      sums.curvature += (static_cast<double>(yes_[j]) - no_[j]) * (z[j] * (1 - z[j]));
+      curvature[j] += (static_cast<double>(yes_[j]) - no_[j]) * (z[j] * (1 - z[j]));
       e[j] = -yes_[j] * z[j];
     }
   }
-  for (std::size_t j = 0; j < k; ++j) sums.loss += no_[j] * logs[j].value();
+  for (std::size_t j = 0; j < k; ++j) loss += no_[j] * logs[j].value();
   std::copy(scratch.begin(), scratch.end(), logits.begin());
-  return sums;
+  return loss;
 }
 
 }  // namespace graft

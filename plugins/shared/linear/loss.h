@@ -42,11 +42,6 @@ enum class ClassWeights {
 /// Immutable; any thread. `rows` must outlive this.
 class ClassLoss {
  public:
-  struct Sums {
-    double loss = 0;
-    double curvature = 0;  ///< Of v p (1 - p), the diagonal of the Hessian with respect to the logits.
-  };
-
   /// Throws Error unless there is something to tell apart: two classes; for Independent a class that some row
   /// has and another has not.
   ClassLoss(const linalg::FeatureRows& rows, std::size_t classes, Loss loss, ClassWeights weights);
@@ -54,14 +49,20 @@ class ClassLoss {
   /// Classes that have rows, ascending.
   const std::vector<std::int32_t>& fitted() const { return fitted_; }
   std::size_t outputs() const { return outputs_; }
+  /// Biases that fit best where all weights are zero: the logarithms of the weighted shares of the classes,
+  /// or of yes against no. The best for a class of all rows is infinite; it gets a large one.
+  const std::vector<double>& share_biases() const { return share_biases_; }
 
   /// Replaces the logits of the rows from `first` on, row-major rows x outputs(), by the derivatives of the
-  /// loss. `scratch` is worked in.
-  Sums derive(std::size_t first, std::span<float> logits, std::vector<float>& scratch) const;
+  /// loss, and returns it. Adds to the curvature of every output the v p (1 - p) of the rows, the diagonal of
+  /// the Hessian with respect to the logits. `scratch` is worked in.
+  double derive(std::size_t first, std::span<float> logits, std::span<double> curvature,
+                std::vector<float>& scratch) const;
 
  private:
-  Sums derive_softmax(std::size_t first, std::span<float> logits) const;
-  Sums derive_binary(std::size_t first, std::span<float> logits, std::vector<float>& scratch) const;
+  double derive_softmax(std::size_t first, std::span<float> logits, std::span<double> curvature) const;
+  double derive_binary(std::size_t first, std::span<float> logits, std::span<double> curvature,
+                       std::vector<float>& scratch) const;
 
   const linalg::FeatureRows& rows_;
   Loss loss_;
@@ -70,6 +71,7 @@ class ClassLoss {
   std::vector<std::int32_t> output_;  ///< Of every class; -1 for none.
   std::vector<float> yes_;            ///< Weights of the rows of an output's class, ...
   std::vector<float> no_;             ///< ... and of the others (not with the softmax over three or more).
+  std::vector<double> share_biases_;
 };
 
 }  // namespace graft

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <graft/testing/stage_harness.h>
@@ -8,6 +9,7 @@
 
 #include <graft/random.h>
 
+#include "linalg/blas.h"
 #include "linear/softmax_regression.h"
 
 namespace graft {
@@ -20,19 +22,23 @@ using ::testing::StrEq;
 constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
 
 /// Random rows with one label, or two that may be the same; each leans towards the axis of its first one.
+/// Imbalanced: the first classes are much more frequent than the last.
 class RandomRows final : public RowSet {
  public:
   RandomRows(std::size_t n, std::size_t dim, std::size_t classes, bool several, std::uint64_t seed = 1,
-             double lean = 1)
+             double lean = 1, bool imbalanced = false, double offset = 0)
       : dim_(dim), shape_({static_cast<std::int64_t>(dim)}) {
     Random random(seed);
+    const auto any = [&] {
+      const std::size_t most = imbalanced ? random.below(random.below(classes) + 1) + 1 : classes;
+      return static_cast<std::int32_t>(random.below(most));
+    };
     for (std::size_t r = 0; r < n; ++r) {
-      labels_.push_back(
-          {static_cast<std::int32_t>(r < classes ? r : random.below(classes))});  // all are there
-      if (several) labels_.back().push_back(static_cast<std::int32_t>(random.below(classes)));
+      labels_.push_back({r < classes ? static_cast<std::int32_t>(r) : any()});  // all are there
+      if (several) labels_.back().push_back(any());
       for (std::size_t d = 0; d < dim; ++d) {
         values_.push_back(
-            static_cast<float>(random.normal() + (labels_[r][0] == static_cast<int>(d) ? lean : 0)));
+            static_cast<float>(offset + random.normal() + (labels_[r][0] == static_cast<int>(d) ? lean : 0)));
       }
     }
   }
@@ -98,6 +104,77 @@ double objective(const RandomRows& rows, const Case& of, double c, const std::ve
     }
   }
   return c * loss + 0.5 * squares;
+}
+
+/// The minimum of `objective` by Newton's method, in double; `w` is where it starts and ends.
+double exact_minimum(const RandomRows& rows, const Case& of, double c, std::vector<double>& w) {
+  const std::size_t dim = rows.dim() + 1, k = outputs_for(of.classes, of.loss), n = rows.rows();
+  const bool softmax = of.loss == Loss::Softmax && k > 1;
+  std::vector<double> counts(of.classes);
+  for (std::size_t r = 0; r < n; ++r) {
+    const auto labels = rows.labels(r);
+    for (const std::int32_t label : std::set<std::int32_t>(labels.begin(), labels.end())) counts[label] += 1;
+  }
+  double here = objective(rows, of, c, w);
+  for (int iteration = 0; iteration < 100; ++iteration) {
+    const std::size_t size = w.size();
+    std::vector<double> gradient(size), hessian(size * size), a(dim, 1), p(k), v(k), z(k);
+    for (std::size_t r = 0; r < n; ++r) {
+      const auto labels = rows.labels(r);
+      std::copy_n(rows.row(r), dim - 1, a.begin());
+      double sum = 0;
+      for (std::size_t j = 0; j < k; ++j) {
+        z[j] = 0;
+        for (std::size_t d = 0; d < dim; ++d) z[j] += w[j * dim + d] * a[d];
+        sum += std::exp(z[j]);
+      }
+      for (std::size_t j = 0; j < k; ++j) {
+        const std::size_t cls = k == 1 ? 1 : j;
+        const bool yes = std::count(labels.begin(), labels.end(), static_cast<std::int32_t>(cls)) > 0;
+        const double all = static_cast<double>(n), side = yes ? counts[cls] : all - counts[cls];
+        p[j] = softmax ? std::exp(z[j]) / sum : 1 / (1 + std::exp(-z[j]));
+        v[j] = of.weights == ClassWeights::None ? 1
+               : softmax
+                   ? all / (static_cast<double>(of.classes) * counts[static_cast<std::size_t>(labels[0])])
+                   : all / (2 * side);
+        for (std::size_t d = 0; d < dim; ++d)
+          gradient[j * dim + d] += c * v[j] * (p[j] - (yes ? 1 : 0)) * a[d];
+      }
+      for (std::size_t j = 0; j < k; ++j) {
+        for (std::size_t i = softmax ? 0 : j; i <= j; ++i) {
+          const double h = c * v[j] * p[j] * ((i == j ? 1 : 0) - p[i]);
+          for (std::size_t d = 0; d < dim; ++d)
+            for (std::size_t e = 0; e < dim; ++e)
+              hessian[(j * dim + d) * size + i * dim + e] += h * a[d] * a[e];
+        }
+      }
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+      if (i % dim < dim - 1) {
+        gradient[i] += w[i];
+        hessian[i * size + i] += 1;
+        continue;
+      }
+      // Of a softmax, what all biases have in common is of no account; the curvature there is anything.
+      for (std::size_t j = dim - 1; softmax && j <= i; j += dim) hessian[i * size + j] += c;
+    }
+    std::vector<double> step = gradient;
+    EXPECT_TRUE(linalg::cholesky({hessian.data(), size, size}));
+    linalg::cholesky_solve({hessian.data(), size, size}, {step.data(), 1, size});
+    double decrement = 0, length = 1, there = 0;
+    for (std::size_t i = 0; i < size; ++i) decrement += step[i] * gradient[i];
+    if (!(decrement > 1e-11 * here)) return here;
+    std::vector<double> to(size);
+    for (;; length /= 2) {
+      for (std::size_t i = 0; i < size; ++i) to[i] = w[i] - length * step[i];
+      there = objective(rows, of, c, to);
+      if (there <= here - 0.1 * length * decrement || length < 1e-9) break;
+    }
+    w = to;
+    here = there;
+  }
+  ADD_FAILURE() << "no exact minimum for c = " << c;
+  return here;
 }
 
 class Regressions : public ::testing::TestWithParam<Case> {
@@ -166,6 +243,42 @@ TEST_P(Regressions, KeepTheDigitsOfSmallLossesWhereClassesLieFarApart) {
     const double slope =
         (objective(table, GetParam(), kC, up) - objective(table, GetParam(), kC, down)) / (2 * kStep);
     ASSERT_NEAR(gradient[i], slope, 1e-4 * top) << i;
+  }
+}
+
+/// However little the data count against the penalty, of which the biases are free, and wherever the features
+/// lie.
+TEST_P(Regressions, ReachTheExactOptimumForEveryCOfImbalancedClasses) {
+  Sequential sequential;
+  const Case& of = GetParam();
+  struct Shape {
+    std::size_t rows, dim;  // fewer than two rows a feature: no preconditioner
+    double offset;
+  };
+  for (const auto& [n, dim, offset] : {Shape{200, 5, 0}, Shape{200, 5, 30}, Shape{50, 26, 1}}) {
+    const bool few = n == 50;  // separable: with a large c, what float32 allows
+    if (of.classes == 40 && few) continue;
+    const RandomRows table(n, dim, of.classes, several(), 3, 1, true, offset);
+    const linalg::FeatureRows rows(table, of.classes, kAll, sequential, row_labels());
+    SoftmaxRegression regression(rows, of.classes, sequential, options());
+    std::vector<double> exact(regression.size()), path(regression.size());
+    for (const double c : {1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e3}) {
+      if ((of.classes == 40 && std::lround(std::log10(c)) % 2 == 0) || (few && c > 0.01)) continue;
+      const double best = exact_minimum(table, of, c, exact);
+      std::vector<double> alone(regression.size());
+      for (std::vector<double>* from : {&alone, &path}) {
+        const linalg::LbfgsResult result = regression.fit(c, *from);
+        const double value = objective(table, of, c, *from);
+        const double left = value / best - 1;
+        const bool converged = result.stop == linalg::LbfgsStop::Converged;
+        const std::string at = fmt::format("c = {}, {} rows, offset {}, {}: {} left", c, n, offset,
+                                           from == &path ? "path" : "alone", left);
+        EXPECT_LE(left, converged ? 1.2e-6 : 2e-5) << at;
+        EXPECT_LE(left, 1.1 * result.gap / value + 1e-7) << at;
+        EXPECT_GE(left, -1e-9) << at;
+        EXPECT_TRUE(converged || c > 0.05) << at;
+      }
+    }
   }
 }
 

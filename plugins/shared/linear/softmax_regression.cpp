@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <graft/error.h>
 
@@ -23,6 +24,9 @@ constexpr double kNoise = 1e-7;  // relative error of the objective from product
 
 constexpr std::size_t kNarrowRows = 32;  // that are worked on together
 
+constexpr double kSettled = 1e-2;  // of the tolerance: may be left to gain by the biases alone
+constexpr int kMaxRounds = 10;     // of minimising over all and over the biases
+
 double max_abs(std::span<const double> values) {
   double top = 0;
   for (const double v : values) top = std::max(top, std::abs(v));
@@ -34,8 +38,7 @@ double max_abs(std::span<const double> values) {
 /// What one part of the rows adds to the objective and its gradient.
 struct SoftmaxRegression::Part {
   double loss = 0;
-  double curvature = 0;
-  std::vector<double> gradient, bias;  // outputs x (dim + 1), outputs
+  std::vector<double> gradient, bias, curvature;  // outputs x (dim + 1), outputs, outputs
   std::vector<float> product, logits, scratch_logits, scratch;
 };
 
@@ -49,13 +52,15 @@ SoftmaxRegression::SoftmaxRegression(const linalg::FeatureRows& rows, std::size_
       classes_(classes) {
   parts_.resize(linalg::Parts(rows.blocks(), size() * (sizeof(double) + sizeof(float))).count());
   if (dim_ <= kMaxGramDim && rows.rows() >= kMinRowsPerDim * dim_) build_gram();
-  sum_up(std::vector<double>(size()), zero_);
-  gradient_scale_ = max_abs(zero_.gradient);
+  take_means();
+  move_to(std::vector<double>(size()));
+  gradient_scale_ = max_abs(last_.gradient);
 }
 
 SoftmaxRegression::~SoftmaxRegression() = default;
 
-void SoftmaxRegression::sum_up(std::span<const double> solution, Sums& sums) {
+void SoftmaxRegression::move_to(std::span<const double> solution) {
+  if (std::equal(solution.begin(), solution.end(), point_.begin(), point_.end())) return;
   const std::size_t outputs = loss_.outputs();
   weight_.resize(outputs * dim_);
   bias_.resize(outputs);
@@ -68,30 +73,27 @@ void SoftmaxRegression::sum_up(std::span<const double> solution, Sums& sums) {
   const linalg::Parts cut(rows_.blocks(), size() * (sizeof(double) + sizeof(float)));
   parallel_.for_each(parts_.size(), [&](std::size_t p) {
     Part& part = parts_[p];
-    part.loss = part.curvature = 0;
+    part.loss = 0;
     part.gradient.assign(size(), 0);
+    part.curvature.assign(outputs, 0);
     part.bias.resize(outputs);
     part.product.resize(outputs * dim_);
     for (std::size_t b = cut.begin(p); b < cut.begin(p + 1); ++b) add_block(b, part);
   });
-  sums.loss = sums.curvature = 0;
-  sums.gradient.assign(size(), 0);
+  last_.loss = 0;
+  last_.gradient.assign(size(), 0);
+  last_.curvature.assign(outputs, 0);
   for (const Part& part : parts_) {
-    sums.loss += part.loss;
-    sums.curvature += part.curvature;
-    for (std::size_t i = 0; i < size(); ++i) sums.gradient[i] += part.gradient[i];
+    last_.loss += part.loss;
+    for (std::size_t i = 0; i < size(); ++i) last_.gradient[i] += part.gradient[i];
+    for (std::size_t k = 0; k < outputs; ++k) last_.curvature[k] += part.curvature[k];
   }
-  sums.curvature /= static_cast<double>(rows_.rows() * outputs);
+  point_.assign(solution.begin(), solution.end());
 }
 
 double SoftmaxRegression::evaluate(double c, std::span<const double> solution, std::span<double> gradient) {
   if (options_.interrupted != nullptr && *options_.interrupted) throw Error("interrupted");
-  const bool at_zero = std::all_of(solution.begin(), solution.end(), [](double v) { return v == 0; });
-  if (at_zero) {
-    last_ = zero_;
-  } else {
-    sum_up(solution, last_);
-  }
+  move_to(solution);
   double squares = 0;
   for (std::size_t i = 0; i < size(); ++i) {
     const double w = i % (dim_ + 1) < dim_ ? solution[i] : 0;
@@ -121,9 +123,7 @@ void SoftmaxRegression::add_block(std::size_t block, Part& part) const {
     for (std::size_t r = 0; r < count; ++r) {
       for (std::size_t k = 0; k < outputs; ++k) part.logits[r * outputs + k] += bias_[k];
     }
-    const ClassLoss::Sums sums = loss_.derive(rows_.begin(block) + first, part.logits, part.scratch_logits);
-    part.loss += sums.loss;
-    part.curvature += sums.curvature;
+    part.loss += loss_.derive(rows_.begin(block) + first, part.logits, part.curvature, part.scratch_logits);
     narrow ? linalg::add_narrow_tn(derivatives, rows, product)
            : linalg::multiply_tn(derivatives, rows, product);
     for (std::size_t r = 0; r < count; ++r) {
@@ -177,7 +177,15 @@ void SoftmaxRegression::build_gram() {
 
 /// Asked for the first time at the start of a fit, when `last_` is what is known of it.
 linalg::Preconditioner SoftmaxRegression::preconditioner(double c) {
-  if (gram_.empty()) return {};
+  if (gram_.empty()) {
+    // Of biases that curve less than the penalty.
+    std::vector<double> curvature = last_.curvature;
+    for (double& h : curvature) h = std::min(1.0, floored(c, h));
+    if (std::all_of(curvature.begin(), curvature.end(), [](double h) { return h == 1; })) return {};
+    return [this, curvature](std::span<double> v) {
+      for (std::size_t k = 0; k < curvature.size(); ++k) v[bias_at(k)] /= curvature[k];
+    };
+  }
   return [this, c, known = false, good = false](std::span<double> v) mutable {
     if (!known) good = factorise(c);
     known = true;
@@ -190,7 +198,9 @@ bool SoftmaxRegression::factorise(double c) {
   const std::size_t n = dim_ + 1;
   double diagonal = 0;
   for (std::size_t i = 0; i < n; ++i) diagonal = std::max(diagonal, gram_[i * n + i]);
-  const double factor = c * std::max(last_.curvature, 1e-6);
+  const double curvature = std::accumulate(last_.curvature.begin(), last_.curvature.end(), 0.0) /
+                           static_cast<double>(rows_.rows() * loss_.outputs());
+  const double factor = c * std::max(curvature, 1e-6);
   // Rounding of X'X can outweigh the ridge; a larger one still gives a good preconditioner.
   for (double ridge = 1; ridge < 1e30; ridge = std::max(10 * ridge, 1e-6 * factor * diagonal)) {
     factor_.resize(n * n);
@@ -203,14 +213,117 @@ bool SoftmaxRegression::factorise(double c) {
   return false;
 }
 
+double SoftmaxRegression::floored(double c, double curvature) const {
+  return c * std::max(curvature, 1e-6 * static_cast<double>(rows_.rows()));
+}
+
+void SoftmaxRegression::take_means() {
+  const linalg::Parts cut(rows_.blocks(), size() * (sizeof(double) + sizeof(float)));
+  parallel_.for_each(parts_.size(), [&](std::size_t p) {
+    Part& part = parts_[p];
+    part.loss = 0;
+    part.gradient.assign(dim_, 0);
+    for (std::size_t b = cut.begin(p); b < cut.begin(p + 1); ++b) {
+      const float* x = rows_.block(b, part.scratch);
+      for (std::size_t i = 0; i < rows_.count(b) * dim_; ++i) {
+        part.gradient[i % dim_] += x[i];
+        part.loss += static_cast<double>(x[i]) * x[i];
+      }
+    }
+  });
+  mean_.assign(dim_, 0);
+  spread_ = 0;
+  const auto n = static_cast<double>(rows_.rows());
+  for (const Part& part : parts_) {
+    spread_ += part.loss / n;
+    for (std::size_t d = 0; d < dim_; ++d) mean_[d] += part.gradient[d] / n;
+  }
+  for (const double m : mean_) spread_ -= m * m;
+  spread_ = std::max(spread_, 0.0);
+}
+
+/// The gradient of the weights where b is at its optimum is that of centred features, to first order: b moves
+/// by -g / h, and with it each row's part of the gradient.
+double SoftmaxRegression::gap(double c, std::span<const double> gradient) const {
+  double twice = 0;
+  for (std::size_t k = 0; k < loss_.outputs(); ++k) {
+    const double* g = gradient.data() + k * (dim_ + 1);
+    const double b = g[dim_], h = c * last_.curvature[k];
+    for (std::size_t d = 0; d < dim_; ++d) twice += (g[d] - b * mean_[d]) * (g[d] - b * mean_[d]);
+    // b^2 / h, not half of it: far from its optimum the loss falls like an exponential.
+    if (b != 0) twice += b * b * std::max(1.0, 2 / h);
+  }
+  return 0.5 * twice;
+}
+
+/// What is left to gain by the biases alone, and what that would do to the gradient of the weights.
+double SoftmaxRegression::bias_slack(double c, std::span<const double> gradient) const {
+  double twice = 0;
+  for (std::size_t k = 0; k < loss_.outputs(); ++k) {
+    const double g = gradient[bias_at(k)];
+    if (g != 0) twice += g * g * (1 / (c * last_.curvature[k]) + spread_);
+  }
+  return 0.5 * twice;
+}
+
+/// Newton steps of the biases alone, from and to the last point of evaluation, until next to nothing is left
+/// or float32 allows no progress.
+int SoftmaxRegression::settle(double c, std::span<double> solution, std::span<double> gradient,
+                              double enough) {
+  int evaluations = 0;
+  for (double slack = bias_slack(c, gradient); slack > enough;) {
+    const std::vector<double> before(solution.begin(), solution.end());
+    for (std::size_t k = 0; k < loss_.outputs(); ++k)
+      solution[bias_at(k)] -= gradient[bias_at(k)] / floored(c, last_.curvature[k]);
+    evaluate(c, solution, gradient), ++evaluations;
+    const double now = bias_slack(c, gradient);
+    if (!(now < slack)) {
+      std::copy(before.begin(), before.end(), solution.begin());
+      evaluate(c, solution, gradient), ++evaluations;
+    }
+    if (!(now < 0.5 * slack)) break;
+    slack = now;
+  }
+  return evaluations;
+}
+
 linalg::LbfgsResult SoftmaxRegression::fit(double c, std::span<double> solution) {
+  if (std::all_of(solution.begin(), solution.end(), [](double v) { return v == 0; })) {
+    for (std::size_t k = 0; k < loss_.outputs(); ++k) solution[bias_at(k)] = loss_.share_biases()[k];
+  }
+  std::vector<double> gradient(size());
+  evaluate(c, solution, gradient);
   linalg::LbfgsOptions options;
   options.max_iterations = options_.max_iterations;
   options.gradient_tolerance = options_.gradient_tolerance * gradient_scale(c);
   options.gap_tolerance = options_.tolerance;
+  options.gap = [&](std::span<const double> g) { return gap(c, g); };
   options.noise = kNoise;
-  return linalg::minimize([&](std::span<const double> x, std::span<double> g) { return evaluate(c, x, g); },
-                          solution, options, preconditioner(c));
+  linalg::LbfgsResult total;
+  for (int round = 1;; ++round) {
+    const linalg::LbfgsResult joint =
+        linalg::minimize([&](std::span<const double> x, std::span<double> g) { return evaluate(c, x, g); },
+                         solution, options, preconditioner(c));
+    total.iterations += joint.iterations;
+    total.evaluations += joint.evaluations;
+    total.stop = joint.stop;
+    total.objective = evaluate(c, solution, gradient);
+    const bool asked =
+        joint.stop == linalg::LbfgsStop::MaxIterations || joint.gradient_max <= options.gradient_tolerance;
+    if (!asked) {
+      total.evaluations += settle(c, solution, gradient, kSettled * options_.tolerance * total.objective);
+      total.objective = evaluate(c, solution, gradient);
+    }
+    total.gradient_max = max_abs(gradient);
+    total.gap = gap(c, gradient);
+    if (asked) return total;
+    const bool proved = total.gap <= options_.tolerance * total.objective;
+    if (proved || joint.stop == linalg::LbfgsStop::Precision || round == kMaxRounds) {
+      total.stop = proved ? linalg::LbfgsStop::Converged : linalg::LbfgsStop::Precision;
+      return total;
+    }
+    options.max_iterations = options_.max_iterations - total.iterations;
+  }
 }
 
 LinearModel SoftmaxRegression::model(std::span<const double> solution,

@@ -36,7 +36,9 @@ struct RegressionOptions {
 /// n-th row where there are many more rows than features; as long as X'X is of moderate size.
 ///
 /// A fit has converged when its gradient g proves that the objective f is within `tolerance` of its minimum:
-/// |g|^2 / 2 <= tolerance f, since the penalty makes f curve at least as much as |W|^2 / 2.
+/// |g|^2 / 2 <= tolerance f with b at its optimum for W, since the penalty makes the minimum over b curve at
+/// least as much as |W|^2 / 2. b is brought there by Newton steps of its own; what float32 leaves of its
+/// gradient is accounted for to first order, by the curvature of b and the mean of the rows.
 ///
 /// Products run in float32 over fixed blocks of rows, sums over blocks in double and in a fixed order: the
 /// result has the same bits for any number of threads.
@@ -50,7 +52,7 @@ class SoftmaxRegression {
   const std::vector<std::int32_t>& fitted() const { return loss_.fitted(); }
   /// Size of a solution: outputs x (dim + 1), row-major, the bias last.
   std::size_t size() const { return loss_.outputs() * (dim_ + 1); }
-  /// Minimises from `solution`, in place.
+  /// Minimises from `solution`, in place; from zeros, the biases start at the shares of the classes.
   linalg::LbfgsResult fit(double c, std::span<double> solution);
   LinearModel model(std::span<const double> solution, const linalg::RowScaler& scaler) const;
 
@@ -65,14 +67,20 @@ class SoftmaxRegression {
   /// Sums over all rows, for c = 1 and without the penalty.
   struct Sums {
     double loss = 0;
-    double curvature = 0;  ///< Mean of p (1 - p).
+    std::vector<double> curvature;  ///< Of every bias: sum of p (1 - p).
     std::vector<double> gradient;
   };
-  void sum_up(std::span<const double> solution, Sums& sums);
+  void move_to(std::span<const double> solution);  ///< Brings `last_` up to date.
   void add_block(std::size_t block, Part& part) const;
   void build_gram();
   linalg::Preconditioner preconditioner(double c);
   bool factorise(double c);
+  void take_means();
+  double gap(double c, std::span<const double> gradient) const;  ///< At the last point of evaluation.
+  double bias_slack(double c, std::span<const double> gradient) const;
+  int settle(double c, std::span<double> solution, std::span<double> gradient, double enough);
+  double floored(double c, double curvature) const;
+  std::size_t bias_at(std::size_t output) const { return output * (dim_ + 1) + dim_; }
 
   const linalg::FeatureRows& rows_;
   Parallel& parallel_;
@@ -82,10 +90,12 @@ class SoftmaxRegression {
   std::size_t classes_;
   std::vector<Part> parts_;           ///< Their number is fixed by the shape of the data.
   std::vector<float> weight_, bias_;  ///< The point of evaluation, rounded to float32.
-  Sums zero_;                         ///< At zero weights.
-  Sums last_;                         ///< At the last point of evaluation.
-  double gradient_scale_ = 0;         ///< Largest element of the gradient at zero, for c = 1.
-  std::vector<double> gram_;          ///< Lower triangle of [X 1]'[X 1]; empty when it would be too large.
+  Sums last_;                         ///< At the last point of evaluation, `point_`.
+  std::vector<double> point_;
+  std::vector<double> mean_;   ///< Of the rows.
+  double spread_ = 0;          ///< Mean of their squared distances from it.
+  double gradient_scale_ = 0;  ///< Largest element of the gradient at zero, for c = 1.
+  std::vector<double> gram_;   ///< Lower triangle of [X 1]'[X 1]; empty when it would be too large.
   std::vector<double> factor_;
 };
 
