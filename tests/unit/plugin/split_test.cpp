@@ -57,7 +57,7 @@ TEST(Group, WhatNeedsBacktrackingIsRefusedWithACure) {
         << around;
   EXPECT_THAT(fault("[("), ::testing::StartsWith("group: '[(' is not a regular expression ("));
   EXPECT_THAT(fault("((a{1000}){1000}){1000}"),
-              ::testing::StartsWith("group: '((a{1000}){1000}){1000}' is no "));
+              ::testing::StartsWith("group: '((a{1000}){1000}){1000}' is not "));
 }
 
 TEST(Group, OnlyPluginsWithTheParametersOfSourcesAreLookedAt) {
