@@ -15,6 +15,8 @@
 #include <opencv2/core.hpp>
 #include <opencv2/videoio.hpp>
 
+#include <network/zip_writer.h>
+
 #include "hdf5_files.h"
 #include "open_watch.h"
 #include "program.h"
@@ -347,25 +349,11 @@ TEST_F(Outside, WeightsAreOneFile) {
                 R"({"weight_map": {"conv1.weight": "../outside/secret.safetensors", "fc.weight": ")" +
                     secret + R"("}})");
   fs::copy_file(folder_ / "weights/model.safetensors.index.json", folder_ / "weights/index.safetensors");
-  struct archive* a = archive_write_new();
-  archive_write_set_format_zip(a);
-  archive_write_zip_set_compression_store(a);
-  ASSERT_EQ(archive_write_open_filename(a, (folder_ / "weights/model.pth").c_str()), ARCHIVE_OK);
-  for (const std::string& name :
-       {std::string("archive/data.pkl"), std::string("../outside/secret.txt"), secret}) {
-    struct archive_entry* e = archive_entry_new();
-    archive_entry_set_pathname(e, name.c_str());
-    archive_entry_set_perm(e, 0644);
-    archive_entry_set_filetype(e, AE_IFREG);
-    // Calls open(SECRET) when Python reads it.
-    const std::string content = "cio\nopen\n(V" + secret + "\ntR.";
-    archive_entry_set_size(e, static_cast<la_int64_t>(content.size()));
-    archive_write_header(a, e);
-    archive_write_data(a, content.data(), content.size());
-    archive_entry_free(e);
-  }
-  archive_write_close(a);
-  archive_write_free(a);
+  // Calls open(SECRET) when Python reads it.
+  const std::string content = "cio\nopen\n(V" + secret + "\ntR.";
+  folder_.write(
+      "weights/model.pth",
+      make_zip({{"archive/data.pkl", content}, {"../outside/secret.txt", content}, {secret, content}}));
   for (const char* model :
        {"model.safetensors", "model.safetensors.index.json", "index.safetensors", "model.pth"}) {
     const auto result =

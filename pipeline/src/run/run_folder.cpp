@@ -73,17 +73,12 @@ std::optional<std::string> text_in(const fs::path& file, const char* key) {
   }
 }
 
-[[noreturn]] void fail(const std::string& text, int error) {
-  if (is_out_of_disk(error)) throw FatalError(text);
-  throw Error(text);
-}
-
 void rename_folder(const fs::path& from, const fs::path& to) {
   if (::rename(from.c_str(), to.c_str()) == 0) return;
   const int error = errno;
-  fail(fmt::format("cannot rename {} to {}: {}", from.string(), to.string(),
-                   std::generic_category().message(error)),
-       error);
+  fail_to_write(fmt::format("cannot rename {} to {}: {}", from.string(), to.string(),
+                            std::generic_category().message(error)),
+                error);
 }
 
 enum class LockState { Mine, Busy, None };
@@ -126,7 +121,7 @@ class RunFolder::PlaceLock {
       : path_(place.parent_path() / fmt::format(".{}.lock", place.filename().string())) {
     for (;;) {
       file_ = FileHandle(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-      if (!file_) fail(file_error("create", path_, errno), errno);
+      if (!file_) fail_to_write(file_error("create", path_, errno), errno);
       while (::flock(file_.get(), LOCK_EX) != 0)
         if (errno != EINTR) return;
       // The holder before has removed it: another file may have the name by now.
@@ -160,7 +155,7 @@ RunFolder::RunFolder(fs::path place, Options options)
   if (!parent.empty()) make_folders(parent);
   const PlaceLock lock(place_);
   path_ = parent / fmt::format(".{}.run-{}", name(), attempt_);
-  if (::mkdir(path_.c_str(), 0777) != 0) fail(file_error("make the folder", path_, errno), errno);
+  if (::mkdir(path_.c_str(), 0777) != 0) fail_to_write(file_error("make the folder", path_, errno), errno);
   lock_ = FileHandle(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (lock_) try_lock(lock_);
   // Whatever becomes of the run, and however full the disk is then: this names the folder as one of graft's.
@@ -379,10 +374,10 @@ void RunFolder::complete() {
     if (::rename(path_.c_str(), place_.c_str()) != 0) {
       const int reason = errno;
       rename_folder(former, place_);
-      fail(file_error("rename the run's folder to", place_, reason), reason);
+      fail_to_write(file_error("rename the run's folder to", place_, reason), reason);
     }
   } else {
-    fail(file_error("replace", place_, errno), errno);
+    fail_to_write(file_error("replace", place_, errno), errno);
   }
   path_ = place_;
   if (!former.empty()) keep_as_earlier(former);

@@ -266,11 +266,7 @@ std::shared_ptr<Origin> StreamRun::next() {
     if (!input.content) input.content = content_of(entry.payload);
     if (!input.content) identify(*origin, input);
     origin->listed = &input;
-    if (!input.reject) {
-      const std::uint64_t wanted = wanted_by(input);
-      check_stored(input, wanted);
-      origin->wanted = claim(input, wanted);
-    }
+    if (!input.reject) origin->wanted = claim_missing(input);
     if (origin->wanted != 0) {
       check_writable(*origin);
       if (reads_forwards_ && !origin->loaded) read_ahead(*origin);
@@ -356,22 +352,23 @@ bool StreamRun::load(Origin& origin, Payload& payload) {
   }
   // The memo had not seen it, but the store may well know its content, or another input may have it.
   if (listed == input.content) return true;
-  const std::uint64_t wanted = wanted_by(input);
-  check_stored(input, wanted);
-  origin.wanted = claim(input, wanted);
+  origin.wanted = claim_missing(input);
   if (origin.wanted != 0) return true;
   ++reused_inputs_;
   return false;
 }
 
-/// A table may hold rows of inputs of other sizes, which other runs have had.
-void StreamRun::check_stored(const ListedInput& input, std::uint64_t wanted) {
+/// Claims the input for the tables that lack it. A table may hold rows of inputs of other sizes, which other
+/// runs have had: those that this run takes from it are checked.
+std::uint64_t StreamRun::claim_missing(const ListedInput& input) {
+  const std::uint64_t wanted = wanted_by(input);
   for (std::size_t t = 0; t < tables_.size(); ++t) {
     const RunTable& table = tables_[t];
     if (table.views_of(input) == 0 || (wanted & (std::uint64_t{1} << t)) != 0) continue;
     if (const auto place = table.store->find_row(table.id(input, 0)))
       check_format(t, table.store->format_of(place->part), input.key);
   }
+  return claim(input, wanted);
 }
 
 void StreamRun::check_format(std::size_t table, const RowFormat& format, std::string_view key) {

@@ -89,7 +89,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   std::uint64_t wanted_by(const ListedInput& input) const;
   std::uint64_t claim(const ListedInput& input, std::uint64_t wanted);
   bool has_all(const RunTable& table, const ListedInput& input) const;
-  void check_stored(const ListedInput& input, std::uint64_t wanted);
+  std::uint64_t claim_missing(const ListedInput& input);
   void check_format(std::size_t table, const RowFormat& format, std::string_view key);
   /// The row of a live item, or nothing, and `reject`, where the collector refuses it.
   bool encode(std::size_t table, const Item& item, RowWriter::Job& job, std::optional<StoredReject>& reject);

@@ -26,12 +26,6 @@ namespace {
 
 constexpr std::uint64_t kMaxInputBytes = 1ULL << 30;
 
-/// A full disk fails whatever comes after, too: not the one item or trial alone.
-[[noreturn]] void fail(const std::string& text, int error) {
-  if (is_out_of_disk(error)) throw FatalError(text);
-  throw Error(text);
-}
-
 /// For file systems that cannot do it in one step. Throws where they have no locks either. Gives an errno.
 int rename_under_lock(const fs::path& temporary, const fs::path& path) {
   const FileHandle folder(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -51,6 +45,11 @@ int rename_under_lock(const fs::path& temporary, const fs::path& path) {
 
 bool is_out_of_disk(int error) {
   return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
+void fail_to_write(const std::string& text, int error) {
+  if (is_out_of_disk(error)) throw FatalError(text);
+  throw Error(text);
 }
 
 FileHandle::~FileHandle() {
@@ -121,9 +120,9 @@ void write_all(int fd, std::span<const std::uint8_t> data, const fs::path& path)
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
       const int error = errno;
-      fail(fmt::format("{} ({} still to be written)", file_error("write", path, error),
-                       human_bytes(data.size())),
-           error);
+      fail_to_write(fmt::format("{} ({} still to be written)", file_error("write", path, error),
+                                human_bytes(data.size())),
+                    error);
     }
     data = data.subspan(static_cast<std::size_t>(n));
   }
@@ -144,7 +143,7 @@ std::size_t read_at(int fd, void* to, std::size_t size, std::uint64_t offset, co
 
 void sync_file(int fd, const fs::path& path) {
   while (::fdatasync(fd) != 0)
-    if (errno != EINTR) fail(file_error("sync", path, errno), errno);
+    if (errno != EINTR) fail_to_write(file_error("sync", path, errno), errno);
 }
 
 bool link_without_replacing(const fs::path& temporary, const fs::path& path) {
@@ -164,7 +163,7 @@ bool link_without_replacing(const fs::path& temporary, const fs::path& path) {
       error == 0 || (error == EEXIST && ::stat(temporary.c_str(), &a) == 0 && ::stat(path.c_str(), &b) == 0 &&
                      a.st_ino == b.st_ino && a.st_dev == b.st_dev);
   ::unlink(temporary.c_str());
-  if (!linked && error != EEXIST) fail(file_error("link", path, error), error);
+  if (!linked && error != EEXIST) fail_to_write(file_error("link", path, error), error);
   return linked;
 }
 
@@ -173,7 +172,7 @@ bool write_new_file(const fs::path& path, const std::function<void(int, const fs
   bool made = false;
   try {
     const FileHandle out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-    if (!out) fail(file_error("create", temporary, errno), errno);
+    if (!out) fail_to_write(file_error("create", temporary, errno), errno);
     write(out.get(), temporary);
     sync_file(out.get(), temporary);
     made = link_without_replacing(temporary, path);
@@ -195,10 +194,11 @@ void write_file_atomically(const fs::path& path, const std::function<void(int)>&
   const fs::path temporary = fmt::format("{}.{}.tmp", path.string(), new_attempt());
   try {
     const FileHandle out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-    if (!out) fail(file_error("create", temporary, errno), errno);
+    if (!out) fail_to_write(file_error("create", temporary, errno), errno);
     write(out.get());
     sync_file(out.get(), temporary);
-    if (::rename(temporary.c_str(), path.c_str()) != 0) fail(file_error("rename to", path, errno), errno);
+    if (::rename(temporary.c_str(), path.c_str()) != 0)
+      fail_to_write(file_error("rename to", path, errno), errno);
   } catch (...) {
     ::unlink(temporary.c_str());
     throw;
@@ -212,7 +212,7 @@ void sync_folder(const fs::path& folder) {
   while (::fsync(handle.get()) != 0) {
     // Some network file systems cannot sync a folder and say EINVAL; they order renames themselves.
     if (errno == EINVAL) return;
-    if (errno != EINTR) fail(file_error("sync", folder, errno), errno);
+    if (errno != EINTR) fail_to_write(file_error("sync", folder, errno), errno);
   }
 }
 
@@ -222,7 +222,8 @@ void make_folders(const fs::path& folder) {
   for (fs::path p = folder; !p.empty() && !fs::exists(p, error); p = p.parent_path()) missing.push_back(p);
   fs::create_directories(folder, error);
   if (error)
-    fail(fmt::format("cannot make the folder {}: {}", folder.string(), error.message()), error.value());
+    fail_to_write(fmt::format("cannot make the folder {}: {}", folder.string(), error.message()),
+                  error.value());
   for (const fs::path& made : missing) sync_folder(made.has_parent_path() ? made.parent_path() : ".");
 }
 

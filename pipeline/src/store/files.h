@@ -89,6 +89,10 @@ GRAFT_API std::string file_error(std::string_view doing, const std::filesystem::
 /// is written next would fail, too.
 GRAFT_API bool is_out_of_disk(int error);
 
+/// Throws FatalError where the errno says that there is no room, which fails whatever comes after, too, not
+/// the one item or trial alone; Error otherwise.
+[[noreturn]] GRAFT_API void fail_to_write(const std::string& text, int error);
+
 /// "1.5 GiB", "397 B".
 GRAFT_API std::string human_bytes(std::uint64_t bytes);
 

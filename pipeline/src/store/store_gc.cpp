@@ -51,8 +51,7 @@ class Collection {
     if (!options_.dry_run && fs::exists(store)) lock_ = lock_trash();
     if (fs::exists(trash_))
       for (const fs::directory_entry& entry : fs::directory_iterator(trash_))
-        if (entry.is_directory() && entry.path().filename() != "leases")
-          remove(entry.path(), "left by an earlier gc");
+        if (entry.is_directory()) remove(entry.path(), "left by an earlier gc");
     for (const fs::path& folder : tables_in(store)) tables_.push_back(summarise_table(folder));
     std::sort(tables_.begin(), tables_.end(),
               [](const auto& a, const auto& b) { return a.last_used < b.last_used; });

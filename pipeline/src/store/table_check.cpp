@@ -200,25 +200,32 @@ void check_use(Pass& pass, const NotedUse& noted, bool newest) {
                lost.empty() ? "" : list.inputs[*std::min_element(lost.begin(), lost.end())].key));
 }
 
-void check_description(Pass& pass) try {
-  describe_table(pass.check.summary.folder);
-} catch (const Unreadable&) {
-  throw;
-} catch (const Error&) {
-  pass.add(Kind::Record, pass.check.summary.folder / "table.json", "is damaged or missing");
+/// table.json is written before anything else. A folder without content is of a run that has just begun;
+/// where there is content by now, so is table.json. Throws Unreadable.
+void check_description(Pass& pass) {
+  const fs::path& table = pass.check.summary.folder;
+  const auto is_sound = [&] {
+    try {
+      describe_table(table);
+      return true;
+    } catch (const Unreadable&) {
+      throw;
+    } catch (const Error&) {
+      return false;
+    }
+  };
+  if (is_sound()) return;
+  const bool empty = manifest_entries(table).empty() && files_in(table / "logs", ".rows").empty();
+  if (!empty && !is_sound()) pass.add(Kind::Record, table / "table.json", "is damaged or missing");
 }
 
 void examine(Pass& pass) {
   const fs::path& table = pass.check.summary.folder;
   try {
     try {
-      describe_table(table);
+      check_description(pass);
     } catch (const Unreadable& e) {
       pass.add_unreadable(table / "table.json", e);
-    } catch (const Error&) {
-      // It is written before anything else: a folder without content is of a run that has just begun.
-      if (!manifest_entries(table).empty() || !files_in(table / "logs", ".rows").empty())
-        check_description(pass);
     }
     const std::vector<NotedUse> uses = read_noted_uses(pass);
     check_shards(pass);

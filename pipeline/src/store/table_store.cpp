@@ -173,7 +173,6 @@ void TableStore::add_log(std::unique_ptr<LogReader> log) {
 }
 
 void TableStore::prepare_to_write() {
-  bool sealed = false;
   try {
     make_folders(folder_);
     // A gc may take the folder away before it is held.
@@ -190,6 +189,7 @@ void TableStore::prepare_to_write() {
     return;
   }
   lock_.while_alone([this] { remove_leftovers(folder_); });
+  bool sealed = false;
   for (const fs::path& path : files_in(folder_ / "logs", ".rows")) {
     std::optional<LogReader> log;
     try {
