@@ -15,10 +15,10 @@
 namespace graft {
 namespace {
 
-using Inspect = Inspection (*)(const StageContext&);
+using InspectFunction = Inspection (*)(const StageContext&);
 
 /// The `inspect` of a plugin: from the inspector beside it where there is one, else from itself.
-Inspect inspect_of(const std::string& plugin, const Registry& registry) {
+InspectFunction inspect_of(const std::string& plugin, const Registry& registry) {
   std::filesystem::path file = registry.find(plugin)->path;
   file.replace_extension(".inspect");
   std::error_code ignored;
@@ -62,7 +62,7 @@ Inspection inspect_stage(const Plan& plan, std::size_t index, const Registry& re
     StageContext context{stage.id, stage.params, plan.seed, plan.run.threads, note, service, {}, {}};
     if (!stage.inputs.empty()) context.input_shape = input_shape(plan, stage.inputs[0]);
     result = call_plugin(keep_for_ever(stage.label()), "inspect", [&] {
-      const Inspect inspect = inspect_of(stage.schema.name, registry);
+      const InspectFunction inspect = inspect_of(stage.schema.name, registry);
       if (inspect == nullptr) throw Error("the plugin's schema declares an `inspect` that it does not have");
       return inspect(context);
     });

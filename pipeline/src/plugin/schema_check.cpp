@@ -16,7 +16,7 @@ using Kind = ParamSpec::Kind;
 
 constexpr std::size_t kMaxName = 64;
 /// Deeper than any sensible parameter.
-constexpr int kMaxDepth = 16;
+constexpr int kMaxFieldDepth = 16;
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -335,8 +335,8 @@ class Checker {
     if (!listed && p.kind != Kind::Object && p.kind != Kind::OneOf && !p.fields.empty())
       return add(fmt::format("{} has members, which has no meaning for {}", at, type_of(p)),
                  "make it an object");
-    if (depth >= kMaxDepth)
-      return add(fmt::format("{} is nested more than {} deep", at, kMaxDepth), "flatten the parameters");
+    if (depth >= kMaxFieldDepth)
+      return add(fmt::format("{} is nested more than {} deep", at, kMaxFieldDepth), "flatten the parameters");
     if (listed)
       check_element(p.fields[0], at, inner, depth + 1);
     else if (p.kind == Kind::OneOf)

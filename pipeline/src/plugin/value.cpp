@@ -22,22 +22,22 @@ V& get_or_throw(Variant& data, const char* wanted, const Value& self) {
   wrong(wanted, self);
 }
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-Json to_nlohmann(const Value& v) {
+OrderedJson to_nlohmann(const Value& v) {
   if (v.is_bool()) return v.as_bool();
   if (v.is_int()) return v.as_int();
-  if (v.is_double()) return std::isfinite(v.as_double()) ? Json(v.as_double()) : Json(nullptr);
+  if (v.is_double()) return std::isfinite(v.as_double()) ? OrderedJson(v.as_double()) : OrderedJson(nullptr);
   if (v.is_string()) return v.as_string();
   if (v.is_list()) {
-    Json out = Json::array();
+    OrderedJson out = OrderedJson::array();
     for (const Value& e : v.as_list()) out.push_back(to_nlohmann(e));
     return out;
   }
   if (v.is_map()) {
-    Json out = Json::object();
+    OrderedJson out = OrderedJson::object();
     // Past the look-up of ordered_map, which would make this quadratic: keys are unique already.
-    auto& members = static_cast<std::vector<Json::object_t::value_type>&>(out.get_ref<Json::object_t&>());
+    auto& members = static_cast<std::vector<OrderedJson::object_t::value_type>&>(out.get_ref<OrderedJson::object_t&>());
     members.reserve(v.as_map().size());
     for (const auto& [key, e] : v.as_map()) members.emplace_back(key, to_nlohmann(e));
     return out;
@@ -46,27 +46,27 @@ Json to_nlohmann(const Value& v) {
 }
 
 // Deeper than anything that people write; the stack would hold more.
-constexpr int kMaxDepth = 200;
+constexpr int kMaxJsonDepth = 200;
 
 /// Builds a value while a document is parsed: time and memory are linear in the document, whatever it has.
-class Builder final : public nlohmann::json_sax<Json> {
+class Builder final : public nlohmann::json_sax<OrderedJson> {
  public:
   Value take() { return std::move(root_); }
 
   bool null() override { return put({}); }
   bool boolean(bool value) override { return put(value); }
-  bool number_integer(Json::number_integer_t value) override { return put(Value(std::int64_t{value})); }
+  bool number_integer(OrderedJson::number_integer_t value) override { return put(Value(std::int64_t{value})); }
   // Beyond what an integer of ours holds, and then not rounded: ids of 64 bits must stay apart.
-  bool number_unsigned(Json::number_unsigned_t value) override {
+  bool number_unsigned(OrderedJson::number_unsigned_t value) override {
     return put(value > std::uint64_t{INT64_MAX} ? Value(std::to_string(value))
                                                 : Value(static_cast<std::int64_t>(value)));
   }
-  bool number_float(Json::number_float_t value, const std::string& digits) override {
+  bool number_float(OrderedJson::number_float_t value, const std::string& digits) override {
     const bool whole = digits.find_first_not_of("-0123456789") == std::string::npos;
     return put(whole ? Value(digits) : Value(value));
   }
   bool string(std::string& text) override { return put(std::move(text)); }
-  bool binary(Json::binary_t&) override { return false; }  // JSON has none
+  bool binary(OrderedJson::binary_t&) override { return false; }  // JSON has none
   bool start_object(std::size_t) override { return open(Value::map()); }
   bool start_array(std::size_t) override { return open(Value::list()); }
   bool key(std::string& name) override {
@@ -78,8 +78,8 @@ class Builder final : public nlohmann::json_sax<Json> {
     return close();
   }
   bool end_array() override { return close(); }
-  bool parse_error(std::size_t at, const std::string& token, const Json::exception& e) override {
-    if (dynamic_cast<const Json::out_of_range*>(&e) != nullptr)
+  bool parse_error(std::size_t at, const std::string& token, const OrderedJson::exception& e) override {
+    if (dynamic_cast<const OrderedJson::out_of_range*>(&e) != nullptr)
       throw Error(fmt::format("not valid JSON at byte {}: the number {} is too large", at, printable(token)));
     throw Error(fmt::format("not valid JSON at byte {}", at));
   }
@@ -95,7 +95,7 @@ class Builder final : public nlohmann::json_sax<Json> {
     return true;
   }
   bool open(Value value) {
-    if (stack_.size() == kMaxDepth) throw Error(fmt::format("JSON nested more than {} deep", kMaxDepth));
+    if (stack_.size() == kMaxJsonDepth) throw Error(fmt::format("JSON nested more than {} deep", kMaxJsonDepth));
     stack_.push_back(std::move(value));
     return true;
   }
@@ -173,16 +173,16 @@ const char* Value::kind() const {
 
 // Keys and texts may hold any bytes a file system allows; what is not UTF-8 is replaced, never thrown at.
 std::string Value::to_json() const {
-  return to_nlohmann(*this).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return to_nlohmann(*this).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 std::string Value::to_json_pretty() const {
-  return to_nlohmann(*this).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return to_nlohmann(*this).dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 Value Value::from_json(std::string_view text) {
   Builder builder;
-  Json::sax_parse(text, &builder);
+  OrderedJson::sax_parse(text, &builder);
   return builder.take();
 }
 

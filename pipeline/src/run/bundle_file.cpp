@@ -13,13 +13,13 @@
 #include <graft/error.h>
 #include <graft/safetensors.h>
 
+#include "store/bytes.h"
 #include "store/files.h"
 
 namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::size_t kBlockBytes = std::size_t{4} << 20;
 constexpr const char* kLarge = "large";
 
 /// Bytes of one row.

@@ -16,7 +16,7 @@
 namespace graft {
 namespace {
 
-constexpr std::chrono::seconds kLeaveLimit{10};
+constexpr std::chrono::seconds kStallLeaveLimit{10};
 
 /// "stage 'tune' (finetune, a.yaml:9:3), item 'a.jpg': fit", each once.
 std::vector<std::string> running_calls() {
@@ -85,7 +85,7 @@ void Watchdog::end_run() const {
                     : fmt::format("{} has not returned, and nothing has finished for {} (run.stall_limit)",
                                   fmt::join(calls, "; "), limit);
   print_to_terminal(fmt::format("\nerror: {}\n", error));
-  print_to_terminal(text_within(kLeaveLimit, [&] { return leave_(error); }));
+  print_to_terminal(text_within(kStallLeaveLimit, [&] { return leave_(error); }));
   ::_exit(1);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -8,6 +9,9 @@ namespace graft {
 // The store's formats are little-endian, as every machine that this is built for; big-endian ones would need
 // swaps here.
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+
+/// Rows are read and written in blocks of about so many bytes.
+inline constexpr std::size_t kBlockBytes = std::size_t{4} << 20;
 
 /// Writes a number at `at` and steps over it.
 template <typename T>

@@ -17,11 +17,11 @@ namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::size_t kHeaderBytes = 64;
+constexpr std::size_t kMemoHeaderBytes = 64;
 constexpr std::size_t kRecordsPerWrite = 1024;
 
-std::array<std::uint8_t, kHeaderBytes> make_header() {
-  std::array<std::uint8_t, kHeaderBytes> header{};
+std::array<std::uint8_t, kMemoHeaderBytes> make_header() {
+  std::array<std::uint8_t, kMemoHeaderBytes> header{};
   const std::uint32_t version = 2;
   std::memcpy(header.data(), "GRAFTMEM", 8);
   std::memcpy(header.data() + 8, &version, sizeof version);
@@ -62,11 +62,11 @@ DigestMemo::DigestMemo(fs::path path) : path_(std::move(path)) {
   std::size_t superseded = 0;
   bool sound = true;
   try {
-    std::array<std::uint8_t, kHeaderBytes> header{};
+    std::array<std::uint8_t, kMemoHeaderBytes> header{};
     const std::size_t have = read_at(in.get(), header.data(), header.size(), 0, path_);
     sound = have == header.size() && header == make_header();
     std::vector<Record> block(16384);
-    for (std::uint64_t at = kHeaderBytes; sound;) {
+    for (std::uint64_t at = kMemoHeaderBytes; sound;) {
       const std::size_t bytes = read_at(in.get(), block.data(), block.size() * sizeof(Record), at, path_);
       at += bytes;
       for (std::size_t i = 0; i < bytes / sizeof(Record); ++i) {
@@ -101,7 +101,7 @@ void DigestMemo::add(const Record& record) {
 
 void DigestMemo::rewrite() const {
   std::string bytes;
-  bytes.reserve(kHeaderBytes + records_.size() * sizeof(Record));
+  bytes.reserve(kMemoHeaderBytes + records_.size() * sizeof(Record));
   const auto header = make_header();
   bytes.append(header.begin(), header.end());
   bytes.append(reinterpret_cast<const char*>(records_.data()), records_.size() * sizeof(Record));

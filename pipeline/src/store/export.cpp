@@ -14,6 +14,7 @@
 #include <graft/value.h>
 
 #include "store/attempt.h"
+#include "store/bytes.h"
 #include "store/hdf5_dataset.h"
 #include "store/input_list.h"
 #include "store/table_store.h"
@@ -23,7 +24,6 @@ namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::size_t kBlockBytes = std::size_t{4} << 20;
 
 /// A table by its folder: the fingerprint is the name.
 Fingerprint fingerprint_of(const fs::path& table) {

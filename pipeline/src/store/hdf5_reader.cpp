@@ -32,7 +32,7 @@ constexpr std::size_t kMostAlive = 8;
 /// A reader that neither computes nor answers: a file system that hangs.
 constexpr timeval kLongestWait{600, 0};
 
-std::recursive_mutex& mutex() {
+std::recursive_mutex& reader_mutex() {
   static auto* shared = new std::recursive_mutex;  // outlives every static table
   return *shared;
 }
@@ -123,7 +123,7 @@ Hdf5Reader::Hdf5Reader(const fs::path& path) : path_(path), file_(open_regular_f
 }
 
 Hdf5Reader::~Hdf5Reader() {
-  const std::lock_guard lock(mutex());
+  const std::lock_guard lock(reader_mutex());
   stop();
 }
 
@@ -165,7 +165,7 @@ void Hdf5Reader::wake() {
 }
 
 std::string Hdf5Reader::open(const std::string& request) {
-  const std::lock_guard lock(mutex());
+  const std::lock_guard lock(reader_mutex());
   opening_ = request;
   start();
   send(Hdf5Request::Open, request);
@@ -173,14 +173,14 @@ std::string Hdf5Reader::open(const std::string& request) {
 }
 
 std::string Hdf5Reader::ask(Hdf5Request kind, const std::string& request) {
-  const std::lock_guard lock(mutex());
+  const std::lock_guard lock(reader_mutex());
   wake();
   send(kind, request);
   return whole_answer();
 }
 
 void Hdf5Reader::ask(Hdf5Request kind, const std::string& request, std::span<std::uint8_t> answer) {
-  const std::lock_guard lock(mutex());
+  const std::lock_guard lock(reader_mutex());
   wake();
   send(kind, request);
   if (begin_answer() != answer.size()) report_end();

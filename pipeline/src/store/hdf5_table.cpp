@@ -7,6 +7,7 @@
 
 #include <graft/error.h>
 
+#include "store/bytes.h"
 #include "store/hdf5_text.h"
 #include "store/widen.h"
 
@@ -19,7 +20,6 @@ constexpr hsize_t kMaxPackedRows = hsize_t{1} << 18, kPackedRowBytes = 4;
 constexpr hsize_t kMaxClasses = hsize_t{1} << 20;
 constexpr double kMaxLabel = 2147483647;
 constexpr std::size_t kMaxAxes = 8;  // of a row, as in the row log
-constexpr std::size_t kBlockBytes = std::size_t{4} << 20;
 
 std::string shown(const std::vector<hsize_t>& extents) {
   return fmt::format("[{}]", fmt::join(extents, ","));

@@ -7,13 +7,13 @@
 
 #include <graft/error.h>
 
+#include "store/bytes.h"
 #include "store/global_heap.h"
 
 namespace graft {
 namespace {
 
 constexpr std::size_t kMaxText = std::size_t{64} << 10;
-constexpr std::size_t kBlockBytes = std::size_t{4} << 20;
 constexpr std::size_t kMaxAttribute = std::size_t{1} << 20;
 /// In the file, a text of variable length is its length (u32), the address of a heap (u64), and a number
 /// (u32).

@@ -17,9 +17,9 @@ namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr char kMagic[8] = {'G', 'R', 'A', 'F', 'T', 'I', 'N', 'P'};
-constexpr std::uint32_t kVersion = 2;
-constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
+constexpr char kListMagic[8] = {'G', 'R', 'A', 'F', 'T', 'I', 'N', 'P'};
+constexpr std::uint32_t kListVersion = 2;
+constexpr std::size_t kListBufferBytes = std::size_t{1} << 20;
 
 /// Takes numbers and texts from a file in memory; a length beyond its end is an error, not a crash.
 class Cursor {
@@ -92,15 +92,15 @@ InputList decode(Cursor in) {
 InputList InputList::read(const fs::path& path) {
   const std::string bytes = read_file(path);
   const auto* const data = reinterpret_cast<const std::uint8_t*>(bytes.data());
-  if (bytes.size() < sizeof kMagic + 8 || std::memcmp(data, kMagic, sizeof kMagic) != 0)
+  if (bytes.size() < sizeof kListMagic + 8 || std::memcmp(data, kListMagic, sizeof kListMagic) != 0)
     throw Error(path.string() + ": is no list of inputs, or it is cut short");
   const std::uint8_t* at = data + bytes.size() - 4;
   if (take<std::uint32_t>(at) != crc32c(data, bytes.size() - 4))
     throw Error(path.string() + ": the list of inputs is damaged (its checksum is wrong)");
-  at = data + sizeof kMagic;
-  if (const auto version = take<std::uint32_t>(at); version != kVersion)
+  at = data + sizeof kListMagic;
+  if (const auto version = take<std::uint32_t>(at); version != kListVersion)
     throw Error(fmt::format("{}: list of inputs, version {}; this graft reads version {}", path.string(),
-                            version, kVersion));
+                            version, kListVersion));
   try {
     return decode({at, data + bytes.size() - 4});
   } catch (const Error& e) {
@@ -110,9 +110,9 @@ InputList InputList::read(const fs::path& path) {
 
 InputListWriter::InputListWriter(const std::vector<std::string>& classes, const Counts& counts, Sink sink)
     : sink_(std::move(sink)) {
-  buffer_.reserve(kBufferBytes + 4096);
-  put_bytes(kMagic, sizeof kMagic);
-  put_number(kVersion);
+  buffer_.reserve(kListBufferBytes + 4096);
+  put_bytes(kListMagic, sizeof kListMagic);
+  put_number(kListVersion);
   put_number(static_cast<std::uint32_t>(classes.size()));
   for (const std::uint64_t n : {counts.inputs, counts.rows, counts.rejects, counts.refused}) put_number(n);
   for (const std::string& name : classes) {
@@ -129,7 +129,7 @@ void InputListWriter::put_number(T value) {
 void InputListWriter::put_bytes(const void* data, std::size_t size) {
   const auto* at = static_cast<const std::uint8_t*>(data);
   buffer_.insert(buffer_.end(), at, at + size);
-  if (buffer_.size() >= kBufferBytes) flush();
+  if (buffer_.size() >= kListBufferBytes) flush();
 }
 
 void InputListWriter::flush() {

@@ -25,15 +25,15 @@
 namespace graft {
 namespace {
 
-constexpr char kMagic[8] = {'G', 'R', 'A', 'F', 'T', 'L', 'O', 'G'};
-constexpr std::uint32_t kVersion = 2;
+constexpr char kLogMagic[8] = {'G', 'R', 'A', 'F', 'T', 'L', 'O', 'G'};
+constexpr std::uint32_t kLogVersion = 2;
 constexpr std::uint32_t kRecordMagic = 0x574f5247;
-constexpr std::size_t kHeaderBytes = RowLog::kHeaderBytes;
+constexpr std::size_t kLogHeaderBytes = RowLog::kHeaderBytes;
 constexpr std::size_t kFlagsAt = 88;
 constexpr std::uint32_t kLocked = 1;
 constexpr std::size_t kRecordHeaderBytes = 40;
-constexpr std::size_t kMaxRank = 8;
-constexpr std::size_t kBufferBytes = 1 << 20;
+constexpr std::size_t kMaxRowRank = 8;
+constexpr std::size_t kLogBufferBytes = 1 << 20;
 constexpr std::size_t kMaxCapacity = 1ULL << 30;
 
 std::size_t capacity_for(const RowFormat& format) {
@@ -94,8 +94,8 @@ StoredReject decode_reject(std::span<const std::uint8_t> payload) {
 }
 
 RowLog RowLog::create(const std::filesystem::path& path, const RowFormat& format) {
-  if (format.shape.size() > kMaxRank)
-    throw Error(fmt::format("a row may have {} dimensions, got {}", kMaxRank, to_string(format.shape)));
+  if (format.shape.size() > kMaxRowRank)
+    throw Error(fmt::format("a row may have {} dimensions, got {}", kMaxRowRank, to_string(format.shape)));
   RowLog log;
   log.path_ = path;
   log.capacity_ = capacity_for(format);
@@ -103,19 +103,19 @@ RowLog RowLog::create(const std::filesystem::path& path, const RowFormat& format
   log.file_ = FileHandle(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666));
   if (!log.file_) throw Error(file_error("create", path, errno));
 
-  std::array<std::uint8_t, kHeaderBytes> header{};
+  std::array<std::uint8_t, kLogHeaderBytes> header{};
   std::uint8_t* at = header.data();
-  std::memcpy(at, kMagic, sizeof kMagic);
-  at += sizeof kMagic;
-  put(at, kVersion);
+  std::memcpy(at, kLogMagic, sizeof kLogMagic);
+  at += sizeof kLogMagic;
+  put(at, kLogVersion);
   put(at, static_cast<std::uint32_t>(format.dtype));
   put(at, static_cast<std::uint32_t>(format.shape.size()));
   put(at, static_cast<std::uint32_t>(log.capacity_));
   for (const std::int64_t extent : format.shape) put(at, extent);
   at = header.data() + kFlagsAt;
   put(at, std::uint32_t{try_lock(log.file_.get()) ? kLocked : 0});
-  at = header.data() + kHeaderBytes - 4;
-  put(at, crc32c(header.data(), kHeaderBytes - 4));
+  at = header.data() + kLogHeaderBytes - 4;
+  put(at, crc32c(header.data(), kLogHeaderBytes - 4));
   try {
     write_all(log.file_.get(), header, path);
     sync_file(log.file_.get(), path);
@@ -125,7 +125,7 @@ RowLog RowLog::create(const std::filesystem::path& path, const RowFormat& format
     throw;
   }
   sync_folder(path.parent_path());
-  log.bytes_ = kHeaderBytes;
+  log.bytes_ = kLogHeaderBytes;
   return log;
 }
 
@@ -148,7 +148,7 @@ void RowLog::append(const RowRecord& record) {
   put(at, crc32c(header + kRecordHeaderBytes, capacity_, crc32c(header, kRecordHeaderBytes - 4)));
   ++records_;
   bytes_ += kRecordHeaderBytes + capacity_;
-  if (buffer_.size() >= kBufferBytes) flush();
+  if (buffer_.size() >= kLogBufferBytes) flush();
 }
 
 void RowLog::flush() {
@@ -173,21 +173,21 @@ LogReader::LogReader(const std::filesystem::path& path)
     : path_(path), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
   if (!file_ && errno == ENOENT) throw Error(file_error("open", path, errno));
   if (!file_) throw Unreadable(file_error("open", path, errno));
-  std::array<std::uint8_t, kHeaderBytes> header;
+  std::array<std::uint8_t, kLogHeaderBytes> header;
   if (read_at(file_.get(), header.data(), header.size(), 0, path) < header.size())
     throw Error(fmt::format("{}: not a row log: it ends within its header", path.string()));
-  const std::uint8_t* at = header.data() + kHeaderBytes - 4;
-  if (std::memcmp(header.data(), kMagic, sizeof kMagic) != 0 ||
-      take<std::uint32_t>(at) != crc32c(header.data(), kHeaderBytes - 4))
+  const std::uint8_t* at = header.data() + kLogHeaderBytes - 4;
+  if (std::memcmp(header.data(), kLogMagic, sizeof kLogMagic) != 0 ||
+      take<std::uint32_t>(at) != crc32c(header.data(), kLogHeaderBytes - 4))
     throw Error(fmt::format("{}: not a row log: its header is damaged", path.string()));
-  at = header.data() + sizeof kMagic;
-  if (const auto version = take<std::uint32_t>(at); version != kVersion)
+  at = header.data() + sizeof kLogMagic;
+  if (const auto version = take<std::uint32_t>(at); version != kLogVersion)
     throw Error(
-        fmt::format("{}: row log version {}; this graft reads version {}", path.string(), version, kVersion));
+        fmt::format("{}: row log version {}; this graft reads version {}", path.string(), version, kLogVersion));
   const auto dtype = take<std::uint32_t>(at);
   const auto rank = take<std::uint32_t>(at);
   capacity_ = take<std::uint32_t>(at);
-  if (dtype > static_cast<std::uint32_t>(DType::I64) || rank > kMaxRank || capacity_ > kMaxCapacity)
+  if (dtype > static_cast<std::uint32_t>(DType::I64) || rank > kMaxRowRank || capacity_ > kMaxCapacity)
     throw Error(fmt::format("{}: not a row log: impossible header", path.string()));
   format_.dtype = static_cast<DType>(dtype);
   for (std::uint32_t i = 0; i < rank; ++i) format_.shape.push_back(take<std::int64_t>(at));
@@ -209,14 +209,14 @@ LogScan LogReader::scan(const std::function<void(const RowRecord&, std::uint64_t
   LogScan scan;
   const std::size_t record_bytes = kRecordHeaderBytes + capacity_;
   // A header promises records of any size: no memory is taken for one that is not there.
-  if (const std::uint64_t size = bytes(); size < kHeaderBytes + record_bytes) {
-    scan.torn_tail = size > kHeaderBytes;
+  if (const std::uint64_t size = bytes(); size < kLogHeaderBytes + record_bytes) {
+    scan.torn_tail = size > kLogHeaderBytes;
     return scan;
   }
-  std::vector<std::uint8_t> buffer(std::max<std::size_t>(1, kBufferBytes / record_bytes) * record_bytes);
+  std::vector<std::uint8_t> buffer(std::max<std::size_t>(1, kLogBufferBytes / record_bytes) * record_bytes);
   for (std::uint64_t position = 0;;) {
     const std::size_t have =
-        read_at(file_.get(), buffer.data(), buffer.size(), kHeaderBytes + position * record_bytes, path_);
+        read_at(file_.get(), buffer.data(), buffer.size(), kLogHeaderBytes + position * record_bytes, path_);
     for (std::size_t offset = 0; offset + record_bytes <= have; offset += record_bytes, ++position) {
       const auto record = decode_record(buffer.data() + offset, capacity_, row_bytes(format_));
       ++(record ? scan.records : scan.damaged);
@@ -234,7 +234,7 @@ void LogReader::read(std::uint64_t position, std::uint8_t* out) const {
   const std::size_t record_bytes = kRecordHeaderBytes + capacity_;
   buffer.resize(record_bytes);
   const std::size_t have =
-      read_at(file_.get(), buffer.data(), record_bytes, kHeaderBytes + position * record_bytes, path_);
+      read_at(file_.get(), buffer.data(), record_bytes, kLogHeaderBytes + position * record_bytes, path_);
   const auto record =
       have == record_bytes ? decode_record(buffer.data(), capacity_, row_bytes(format_)) : std::nullopt;
   if (!record || !record->ok)

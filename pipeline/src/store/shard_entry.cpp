@@ -14,11 +14,11 @@
 namespace graft {
 namespace {
 
-constexpr char kMagic[8] = {'G', 'R', 'A', 'F', 'T', 'M', 'A', 'N'};
-constexpr std::uint32_t kVersion = 2;
-constexpr std::size_t kHeaderBytes = 192;
+constexpr char kEntryMagic[8] = {'G', 'R', 'A', 'F', 'T', 'M', 'A', 'N'};
+constexpr std::uint32_t kEntryVersion = 2;
+constexpr std::size_t kEntryHeaderBytes = 192;
 constexpr std::size_t kSha256Digits = 64;
-constexpr std::size_t kMaxRank = 8;
+constexpr std::size_t kMaxEntryRank = 8;
 constexpr std::size_t kMaxName = 1024;
 constexpr std::size_t kMaxRow = std::size_t{1} << 30;
 /// Of several rows; the chunks that are written have one MiB.
@@ -55,17 +55,17 @@ bool has_possible_chunks(const ShardEntry& e) {
 }  // namespace
 
 std::vector<std::uint8_t> ShardEntry::encode() const {
-  const std::size_t size = kHeaderBytes + padded(file.size()) + row_ids.size() * 20 + chunks.size() * 16 +
+  const std::size_t size = kEntryHeaderBytes + padded(file.size()) + row_ids.size() * 20 + chunks.size() * 16 +
                            reject_ids.size() * (16 + kReasonBytes) + 4;
   std::vector<std::uint8_t> out(size, 0);
   std::uint8_t* at = out.data();
-  std::memcpy(at, kMagic, sizeof kMagic);
-  at += sizeof kMagic;
-  put(at, kVersion);
+  std::memcpy(at, kEntryMagic, sizeof kEntryMagic);
+  at += sizeof kEntryMagic;
+  put(at, kEntryVersion);
   put(at, static_cast<std::uint32_t>(format.dtype));
   put(at, static_cast<std::uint32_t>(format.shape.size()));
   put(at, static_cast<std::uint32_t>(compression));
-  for (std::size_t i = 0; i < kMaxRank; ++i)
+  for (std::size_t i = 0; i < kMaxEntryRank; ++i)
     put(at, i < format.shape.size() ? format.shape[i] : std::int64_t{0});
   put(at, std::uint64_t{row_ids.size()});
   put(at, std::uint64_t{reject_ids.size()});
@@ -75,7 +75,7 @@ std::vector<std::uint8_t> ShardEntry::encode() const {
   std::memcpy(at, sha256.data(), std::min(sha256.size(), kSha256Digits));
   at += kSha256Digits;
   put(at, static_cast<std::uint32_t>(file.size()));
-  at = out.data() + kHeaderBytes;
+  at = out.data() + kEntryHeaderBytes;
   std::copy(file.begin(), file.end(), at);
   at += padded(file.size());
   put_all(at, row_ids);
@@ -93,25 +93,25 @@ std::vector<std::uint8_t> ShardEntry::encode() const {
 
 ShardEntry ShardEntry::decode(std::span<const std::uint8_t> bytes, const std::filesystem::path& path) {
   const auto fail = [&](const std::string& why) { throw Error(fmt::format("{}: {}", path.string(), why)); };
-  if (bytes.size() < kHeaderBytes + 4 || std::memcmp(bytes.data(), kMagic, sizeof kMagic) != 0)
+  if (bytes.size() < kEntryHeaderBytes + 4 || std::memcmp(bytes.data(), kEntryMagic, sizeof kEntryMagic) != 0)
     fail("is no entry of a manifest, or it is cut short");
   const std::uint8_t* at = bytes.data() + bytes.size() - 4;
   const bool whole = take<std::uint32_t>(at) == crc32c(bytes.data(), bytes.size() - 4);
-  at = bytes.data() + sizeof kMagic;
+  at = bytes.data() + sizeof kEntryMagic;
   // A newer version may have its checksum elsewhere; a damaged version number must not look like one.
   const auto version = take<std::uint32_t>(at);
   if (!whole) fail("the entry of the manifest is damaged (its checksum is wrong)");
-  if (version != kVersion)
-    fail(fmt::format("manifest version {}; this graft reads version {}", version, kVersion));
+  if (version != kEntryVersion)
+    fail(fmt::format("manifest version {}; this graft reads version {}", version, kEntryVersion));
 
   ShardEntry e;
   const auto dtype = take<std::uint32_t>(at), rank = take<std::uint32_t>(at);
   const auto compression = take<std::uint32_t>(at);
-  if (dtype > static_cast<std::uint32_t>(DType::I64) || rank > kMaxRank || compression > 1)
+  if (dtype > static_cast<std::uint32_t>(DType::I64) || rank > kMaxEntryRank || compression > 1)
     fail("impossible entry of a manifest");
   e.format.dtype = static_cast<DType>(dtype);
   e.compression = static_cast<Compression>(compression);
-  for (std::size_t i = 0; i < kMaxRank; ++i) {
+  for (std::size_t i = 0; i < kMaxEntryRank; ++i) {
     const auto extent = take<std::int64_t>(at);
     if (i < rank) e.format.shape.push_back(extent);
   }
@@ -124,12 +124,12 @@ ShardEntry ShardEntry::decode(std::span<const std::uint8_t> bytes, const std::fi
   const auto name = take<std::uint32_t>(at);
   const std::uint64_t most = bytes.size();
   if (rows > most || rejects > most || name > kMaxName || e.chunk_rows == 0 ||
-      kHeaderBytes + padded(name) + rows * 20 + chunks * std::uint64_t{16} + rejects * (16 + kReasonBytes) +
+      kEntryHeaderBytes + padded(name) + rows * 20 + chunks * std::uint64_t{16} + rejects * (16 + kReasonBytes) +
               4 !=
           most ||
       chunks != (rows + e.chunk_rows - 1) / e.chunk_rows)
     fail("impossible entry of a manifest");
-  at = bytes.data() + kHeaderBytes;
+  at = bytes.data() + kEntryHeaderBytes;
   e.file.assign(reinterpret_cast<const char*>(at), name);
   if (e.file.empty() || e.file.find('/') != std::string::npos) fail("impossible entry of a manifest");
   at += padded(name);

@@ -7,6 +7,7 @@
 
 #include <graft/error.h>
 
+#include "store/bytes.h"
 #include "store/hdf5_reader.h"
 
 namespace graft {
@@ -20,7 +21,6 @@ constexpr std::uint64_t kMaxAxes = 8;
 constexpr std::uint32_t kMaxLabel = 2147483647;
 /// Of one answer.
 constexpr std::size_t kMaxDescribed = 4096, kMaxLabels = std::size_t{1} << 22;
-constexpr std::size_t kBlockBytes = std::size_t{4} << 20;
 
 std::string range(std::size_t first, std::size_t count) {
   Hdf5MessageWriter message;

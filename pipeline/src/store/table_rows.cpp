@@ -7,6 +7,7 @@
 
 #include <graft/error.h>
 
+#include "store/bytes.h"
 #include "store/widen.h"
 
 namespace graft {
@@ -14,7 +15,6 @@ namespace {
 
 /// Runs of rows that are scattered over a stretch at most this many times their number are read in one go.
 constexpr std::size_t kMaxStretch = 4;
-constexpr std::size_t kBlockBytes = 4 << 20;
 
 }  // namespace
 

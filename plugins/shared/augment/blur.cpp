@@ -10,7 +10,7 @@ namespace graft::augment {
 namespace {
 
 constexpr int kWeightBits = 16;  // with 8 bits of a pixel and 8 of its fraction: all of 32
-constexpr int kFractionBits = 8;
+constexpr int kBlurFractionBits = 8;
 
 std::vector<std::uint32_t> weights(int size, double sigma) {
   std::vector<double> exact;
@@ -44,24 +44,24 @@ Image gaussian_blur(const Image& image, int size, double sigma) {
     for (int x = -reach; x < image.width + reach; ++x)
       std::memcpy(&wide[3 * static_cast<std::size_t>(x + reach)],
                   image.row(y) + 3 * reflected(x, image.width), 3);
-    sums.assign(samples, 1u << (kWeightBits - kFractionBits - 1));
+    sums.assign(samples, 1u << (kWeightBits - kBlurFractionBits - 1));
     for (std::size_t t = 0; t < kernel.size(); ++t)
       for (std::size_t i = 0; i < samples; ++i) sums[i] += kernel[t] * wide[i + 3 * t];
     std::uint16_t* to = &across[static_cast<std::size_t>(y) * samples];
     for (std::size_t i = 0; i < samples; ++i)
-      to[i] = static_cast<std::uint16_t>(sums[i] >> (kWeightBits - kFractionBits));
+      to[i] = static_cast<std::uint16_t>(sums[i] >> (kWeightBits - kBlurFractionBits));
   }
 
   Image out = Image::allocate(image.width, image.height);
   for (int y = 0; y < image.height; ++y) {
-    sums.assign(samples, 1u << (kWeightBits + kFractionBits - 1));
+    sums.assign(samples, 1u << (kWeightBits + kBlurFractionBits - 1));
     for (std::size_t t = 0; t < kernel.size(); ++t) {
       const int row = reflected(y + static_cast<int>(t) - reach, image.height);
       const std::uint16_t* from = &across[static_cast<std::size_t>(row) * samples];
       for (std::size_t i = 0; i < samples; ++i) sums[i] += kernel[t] * from[i];
     }
     for (std::size_t i = 0; i < samples; ++i)
-      out.row(y)[i] = static_cast<std::uint8_t>(sums[i] >> (kWeightBits + kFractionBits));
+      out.row(y)[i] = static_cast<std::uint8_t>(sums[i] >> (kWeightBits + kBlurFractionBits));
   }
   return out;
 }

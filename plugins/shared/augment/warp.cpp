@@ -9,10 +9,10 @@
 namespace graft::augment {
 namespace {
 
-constexpr int kFractionBits = 16;
+constexpr int kWarpFractionBits = 16;
 
 std::int64_t fixed(double v) {
-  return static_cast<std::int64_t>(std::floor(v * (1 << kFractionBits) + 0.5));
+  return static_cast<std::int64_t>(std::floor(v * (1 << kWarpFractionBits) + 0.5));
 }
 
 void copy_pixel(const std::uint8_t* from, std::uint8_t* to) {
@@ -29,7 +29,7 @@ void sample_nearest(const Image& in, const Affine& m, const Image& out) {
     std::int64_t at_x = row_x, at_y = row_y;
     std::uint8_t* to = out.row(y);
     for (int x = 0; x < out.width; ++x, to += 3, at_x += right_x, at_y += right_y) {
-      const std::int64_t from_x = at_x >> kFractionBits, from_y = at_y >> kFractionBits;
+      const std::int64_t from_x = at_x >> kWarpFractionBits, from_y = at_y >> kWarpFractionBits;
       if (from_x < 0 || from_x >= in.width || from_y < 0 || from_y >= in.height) continue;
       copy_pixel(in.row(static_cast<int>(from_y)) + 3 * from_x, to);
     }

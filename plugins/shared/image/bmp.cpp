@@ -13,17 +13,16 @@
 namespace graft::image {
 namespace {
 
-constexpr auto kFormat = Format::Bmp;
 constexpr std::uint64_t kFileHeader = 14;
 constexpr std::uint32_t kOs2V1 = 12, kInfo = 40, kWithMasks = 52, kWithAlphaMask = 56, kOs2V2 = 64, kV4 = 108,
                         kV5 = 124;
 
 std::uint32_t need(std::optional<std::uint32_t> v) {
-  if (!v) reject_truncated(kFormat, "its header is incomplete");
+  if (!v) reject_truncated(Format::Bmp, "its header is incomplete");
   return *v;
 }
 
-[[noreturn]] void unsupported(const std::string& what) {
+[[noreturn]] void unsupported_bmp(const std::string& what) {
   reject_unsupported("a BMP image " + what, "save it with 8, 24 or 32 bits and without compression");
 }
 
@@ -35,7 +34,7 @@ void read_masks(const ByteReader& in, std::uint32_t header, BmpInfo& info) {
   for (const std::uint32_t mask : info.masks) {
     // All bits of a mask are adjacent.
     const std::uint32_t low = mask >> std::countr_zero(mask | 0x80000000u);
-    if ((low & (low + 1)) != 0 && mask != 0xffffffffu) unsupported("whose colour masks have gaps");
+    if ((low & (low + 1)) != 0 && mask != 0xffffffffu) unsupported_bmp("whose colour masks have gaps");
   }
 }
 
@@ -56,18 +55,18 @@ void read_info(const ByteReader& in, std::uint32_t header, BmpInfo& info) {
       info.coding = BmpInfo::Coding::Rle4;
       break;
     case 3:
-      if (header == kOs2V2) unsupported("with OS/2's Huffman coding");
+      if (header == kOs2V2) unsupported_bmp("with OS/2's Huffman coding");
       if (info.bits != 16 && info.bits != 24 && info.bits != 32)
-        unsupported("with colour masks for " + std::to_string(info.bits) + " bits per pixel");
+        unsupported_bmp("with colour masks for " + std::to_string(info.bits) + " bits per pixel");
       read_masks(in, header, info);
       if (header == kInfo) info.palette += 12;
       break;
     case 4:
     case 5:
-      if (header == kOs2V2) unsupported("with OS/2's 24-bit run-length coding");
-      unsupported("with embedded JPEG or PNG data");
+      if (header == kOs2V2) unsupported_bmp("with OS/2's 24-bit run-length coding");
+      unsupported_bmp("with embedded JPEG or PNG data");
     default:
-      unsupported("of compression " + std::to_string(need(in.u32(30))));
+      unsupported_bmp("of compression " + std::to_string(need(in.u32(30))));
   }
 }
 
@@ -173,7 +172,7 @@ class RunLengths {
   std::uint32_t byte() {
     // Files without an end mark are common; they are complete if all rows are there.
     const auto v = in_.u8(at_);
-    if (!v) reject_truncated(kFormat, "its coded pixels end in row " + std::to_string(y_));
+    if (!v) reject_truncated(Format::Bmp, "its coded pixels end in row " + std::to_string(y_));
     ++at_;
     return *v;
   }
@@ -227,7 +226,7 @@ BmpInfo bmp_info(const ByteReader& in) {
       info.colour_bytes = 3;
       break;
     case 16:
-      unsupported("with a short OS/2 header (16 bytes)");
+      unsupported_bmp("with a short OS/2 header (16 bytes)");
     case kInfo:
     case kWithMasks:
     case kWithAlphaMask:
@@ -237,14 +236,14 @@ BmpInfo bmp_info(const ByteReader& in) {
       read_info(in, header, info);
       break;
     default:
-      reject_corrupt(kFormat, "its info header has " + std::to_string(header) + " bytes");
+      reject_corrupt(Format::Bmp, "its info header has " + std::to_string(header) + " bytes");
   }
   if (info.bits != 1 && info.bits != 4 && info.bits != 8 && info.bits != 16 && info.bits != 24 &&
       info.bits != 32)
-    unsupported("of " + std::to_string(info.bits) + " bits per pixel");
+    unsupported_bmp("of " + std::to_string(info.bits) + " bits per pixel");
   if (info.bits <= 8) {
     if (info.colours > 256)
-      reject_corrupt(kFormat, "its palette has " + std::to_string(info.colours) + " colours");
+      reject_corrupt(Format::Bmp, "its palette has " + std::to_string(info.colours) + " colours");
     if (info.colours == 0) info.colours = 1u << info.bits;
     // Some writers name the place behind the header, where the palette is, as that of the pixels.
     const std::uint64_t end = info.palette + std::uint64_t{info.colour_bytes} * info.colours;
@@ -255,7 +254,7 @@ BmpInfo bmp_info(const ByteReader& in) {
   usual_masks(info);
   if (info.coding != BmpInfo::Coding::Plain) {
     if (info.bits != (info.coding == BmpInfo::Coding::Rle8 ? 8u : 4u))
-      reject_corrupt(kFormat,
+      reject_corrupt(Format::Bmp,
                      "its run-length coding does not fit " + std::to_string(info.bits) + " bits per pixel");
     return info;
   }
@@ -263,7 +262,7 @@ BmpInfo bmp_info(const ByteReader& in) {
   info.row_bytes = (static_cast<std::uint64_t>(info.width) * info.bits + 31) / 32 * 4;
   const std::uint64_t there = in.size() < info.pixels ? 0 : (in.size() - info.pixels) / info.row_bytes;
   if (there < static_cast<std::uint64_t>(info.height))
-    reject_truncated(kFormat, "it has " + std::to_string(there) + " of " + std::to_string(info.height) +
+    reject_truncated(Format::Bmp, "it has " + std::to_string(there) + " of " + std::to_string(info.height) +
                                   " rows of pixels");
   return info;
 }

@@ -11,7 +11,6 @@
 namespace graft::image {
 namespace {
 
-constexpr auto kFormat = Format::Pnm;
 // Numbers are not followed further: ten times this does not overflow, nor do the products of two.
 constexpr std::uint32_t kTooLarge = 100'000'000;
 
@@ -78,11 +77,11 @@ class Numbers {
 
 std::uint32_t header_number(Numbers& numbers) {
   if (const auto v = numbers.number()) {
-    if (*v == kTooLarge) reject_corrupt(kFormat, "a number in its header is too large");
+    if (*v == kTooLarge) reject_corrupt(Format::Pnm, "a number in its header is too large");
     return *v;
   }
-  if (numbers.peek() < 0) reject_truncated(kFormat, "its header is incomplete");
-  reject_corrupt(kFormat, "a number is missing in its header");
+  if (numbers.peek() < 0) reject_truncated(Format::Pnm, "its header is incomplete");
+  reject_corrupt(Format::Pnm, "a number is missing in its header");
 }
 
 // 8 bits for every sample up to the largest; larger ones are white.
@@ -97,10 +96,10 @@ void text_row(Numbers& numbers, const PnmInfo& info, const std::vector<std::uint
               std::uint8_t* to) {
   for (std::int64_t i = 0; i < info.width * info.channels; ++i) {
     const auto v = info.bits ? numbers.digit() : numbers.number();
-    if (!v && numbers.peek() < 0) reject_truncated(kFormat, "some of its samples are missing");
-    if (!v) reject_corrupt(kFormat, "its samples are not all numbers");
+    if (!v && numbers.peek() < 0) reject_truncated(Format::Pnm, "some of its samples are missing");
+    if (!v) reject_corrupt(Format::Pnm, "its samples are not all numbers");
     if (*v > info.largest)
-      reject_corrupt(kFormat, "a sample is " + std::to_string(*v) + ", more than its largest value " +
+      reject_corrupt(Format::Pnm, "a sample is " + std::to_string(*v) + ", more than its largest value " +
                                   std::to_string(info.largest));
     to[i] = info.bits ? (*v ? 0 : 255) : levels[*v];
   }
@@ -137,7 +136,7 @@ PnmInfo pnm_info(const ByteReader& in) {
   info.height = header_number(numbers);
   if (!info.bits) info.largest = header_number(numbers);
   if (info.largest < 1 || info.largest > 65535)
-    reject_corrupt(kFormat, "its largest value is " + std::to_string(info.largest));
+    reject_corrupt(Format::Pnm, "its largest value is " + std::to_string(info.largest));
   numbers.end_header();
   info.samples = numbers.position();
   const std::uint64_t bytes = row_bytes(info) * static_cast<std::uint64_t>(info.height);
@@ -146,7 +145,7 @@ PnmInfo pnm_info(const ByteReader& in) {
                                               static_cast<std::uint64_t>(info.height)
                                         : bytes;
   if (!in.has(info.samples, least))
-    reject_truncated(kFormat, "expected " + std::to_string(info.samples + least) + " bytes" +
+    reject_truncated(Format::Pnm, "expected " + std::to_string(info.samples + least) + " bytes" +
                                   (info.text ? " or more" : "") + ", got " + std::to_string(in.size()));
   return info;
 }

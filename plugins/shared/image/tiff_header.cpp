@@ -125,7 +125,7 @@ class Pages {
   std::uint64_t left_;
 };
 
-[[noreturn]] void unsupported(const std::string& what, const std::string& cure = "save it with 8") {
+[[noreturn]] void unsupported_tiff(const std::string& what, const std::string& cure = "save it with 8") {
   reject_unsupported("a TIFF image of " + what, cure);
 }
 
@@ -134,7 +134,7 @@ std::uint32_t same_for_all(const Directory& page, Tag tag, const char* what) {
   const auto field = page.find(tag);
   if (!field) return 1;
   for (std::uint32_t i = 1; i < field->count() && i < kMaxSamples; ++i)
-    if ((*field)[i] != (*field)[0]) unsupported(std::string("samples of different ") + what);
+    if ((*field)[i] != (*field)[0]) unsupported_tiff(std::string("samples of different ") + what);
   return (*field)[0];
 }
 
@@ -147,13 +147,13 @@ void check_samples(const Directory& page) {
     case 1:
       break;
     case 2:
-      unsupported("signed samples", "save it with unsigned ones of 8 bits");
+      unsupported_tiff("signed samples", "save it with unsigned ones of 8 bits");
     case 3:
-      unsupported("floating-point samples", "save it with unsigned ones of 8 bits");
+      unsupported_tiff("floating-point samples", "save it with unsigned ones of 8 bits");
     default:
-      unsupported("samples of an unusual type", "save it with unsigned ones of 8 bits");
+      unsupported_tiff("samples of an unusual type", "save it with unsigned ones of 8 bits");
   }
-  if (bits < 1 || bits > 16) unsupported(std::to_string(bits) + " bits per sample");
+  if (bits < 1 || bits > 16) unsupported_tiff(std::to_string(bits) + " bits per sample");
   // Old-style JPEG is always YCbCr; files that say nothing of their samples are taken as Pillow does.
   const std::uint32_t meaning =
       compression == kOldJpeg ? std::uint32_t{YCbCr} : page.number(kPhotometric, WhiteIsZero);
@@ -166,26 +166,26 @@ void check_samples(const Directory& page) {
       colours = 3;
       break;
     case Palette:
-      if (bits > 8) unsupported(std::to_string(bits) + " bits per sample and a palette");
+      if (bits > 8) unsupported_tiff(std::to_string(bits) + " bits per sample and a palette");
       break;
     case Cmyk:
       colours = 4;
-      if (page.number(kInkSet, 1) != 1) unsupported("inks that are not CMYK", "save it as RGB");
+      if (page.number(kInkSet, 1) != 1) unsupported_tiff("inks that are not CMYK", "save it as RGB");
       break;
     case YCbCr:
       colours = 3;
-      if (bits != 8) unsupported(std::to_string(bits) + " bits per sample and YCbCr colours");
+      if (bits != 8) unsupported_tiff(std::to_string(bits) + " bits per sample and YCbCr colours");
       break;
     case 8:
     case 9:
     case 10:
-      unsupported("CIE L*a*b* colours", "save it as RGB");
+      unsupported_tiff("CIE L*a*b* colours", "save it as RGB");
     default:
-      unsupported("photometric interpretation " + std::to_string(meaning), "save it as RGB");
+      unsupported_tiff("photometric interpretation " + std::to_string(meaning), "save it as RGB");
   }
   const bool old_jpeg_says_nothing = compression == kOldJpeg && !page.find(kSamples);
   if ((samples < colours && !old_jpeg_says_nothing) || samples > kMaxSamples)
-    unsupported(std::to_string(samples) + " samples per pixel and photometric interpretation " +
+    unsupported_tiff(std::to_string(samples) + " samples per pixel and photometric interpretation " +
                     std::to_string(meaning),
                 "save it as RGB");
 }
