@@ -77,11 +77,6 @@ class ListedRows {
   std::vector<std::uint8_t> raw_;
 };
 
-std::string key_of(const InputList& list, const InputList::Outcome& row) {
-  const std::string& key = list.inputs[row.input].key;
-  return row.view == 0 ? key : fmt::format("{}#{}", key, row.view);
-}
-
 /// One dataset of the file, written in blocks of rows along its first axis.
 class Dataset {
  public:
@@ -155,6 +150,15 @@ void write_labels(hid_t file, const InputList& list) {
   set.close();
 }
 
+void write_views(hid_t file, const InputList& list) {
+  std::vector<std::uint32_t> views;
+  views.reserve(list.rows.size());
+  for (const InputList::Outcome& row : list.rows) views.push_back(row.view);
+  Dataset set(file, "views", H5T_STD_U32LE, {views.size()});
+  set.write(H5T_NATIVE_UINT32, 0, views.size(), views.data());
+  set.close();
+}
+
 void write_hdf5(const fs::path& path, const InputList& list, ListedRows& rows) {
   const Hdf5Lock lock;
   const std::size_t n = list.rows.size();
@@ -172,7 +176,8 @@ void write_hdf5(const fs::path& path, const InputList& list, ListedRows& rows) {
   }
   features.close();
   write_labels(file, list);
-  write_texts(file, "keys", n, [&](std::size_t i) { return key_of(list, list.rows[i]); });
+  write_texts(file, "keys", n, [&](std::size_t i) { return list.inputs[list.rows[i].input].key; });
+  write_views(file, list);
   write_texts(file, "splits", n,
               [&](std::size_t i) { return std::string(to_string(list.inputs[list.rows[i].input].split)); });
   if (!list.classes.empty())

@@ -17,7 +17,7 @@ constexpr hsize_t kMaxRows = hsize_t{1} << 31;
 constexpr hsize_t kMaxRowElements = hsize_t{1} << 24;
 constexpr hsize_t kMaxPackedRows = hsize_t{1} << 18, kPackedRowBytes = 4;
 constexpr hsize_t kMaxClasses = hsize_t{1} << 20;
-constexpr double kMaxLabel = 2147483647;
+constexpr double kMaxLabel = 2147483647, kMaxView = 4294967295;
 constexpr std::size_t kMaxAxes = 8;  // of a row, as in the row log
 constexpr std::size_t kBlockBytes = std::size_t{4} << 20;
 
@@ -62,6 +62,7 @@ Hdf5Table::Hdf5Table(std::span<const std::uint8_t> image, std::string path, cons
   open_labels(names.labels);
   keys_ = open_column(names.keys, "keys");
   splits_ = open_column(names.splits, "splits");
+  open_views(names.views);
   open_texts_or_numbers();
   read_classes();
 }
@@ -120,6 +121,17 @@ void Hdf5Table::open_labels(const std::optional<std::string>& name) {
       (rank == 2 && (labels_->extents[1] == 0 || labels_->extents[1] > kMaxClasses)))
     throw Error(fmt::format("{}: expected shape [rows]{}, got {}", labels_->label,
                             label_texts_ ? "" : " or [rows,classes]", shown(labels_->extents)));
+}
+
+void Hdf5Table::open_views(const std::optional<std::string>& name) {
+  if (!keys_ && !name) return;  // without keys, no row is a view of another's image
+  views_ = open_column(name, "views");
+  if (!views_) return;
+  if (!keys_)
+    throw Error(views_->label +
+                ": the file has no keys, which say whose views they are; add a dataset of keys");
+  if (!is_number(type_of(*views_)) || views_->extents.size() != 1)
+    throw Error(views_->label + ": expected a whole number per row, that of its view");
 }
 
 void Hdf5Table::read_classes() {
@@ -215,11 +227,22 @@ void Hdf5Table::describe_splits(std::size_t first, std::vector<Row>& out) const 
   }
 }
 
+void Hdf5Table::describe_views(std::size_t first, std::vector<Row>& out) const {
+  const auto numbers = read_numbers(*views_, first, out.size());
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (!(numbers[i] >= 0 && numbers[i] <= kMaxView) || numbers[i] != std::floor(numbers[i]))
+      throw Error(fmt::format("{}: row {} has view {}; expected a whole number from 0 to {}", views_->label,
+                              first + i, numbers[i], kMaxView));
+    out[i].view = static_cast<std::uint32_t>(numbers[i]);
+  }
+}
+
 std::vector<Hdf5Table::Row> Hdf5Table::describe(std::size_t first, std::size_t count) const {
   const Hdf5Lock lock;
   std::vector<Row> out(count);
   if (labels_) describe_labels(first, out);
   if (splits_) describe_splits(first, out);
+  if (views_) describe_views(first, out);
   if (!keys_) return out;
   std::vector<std::string> keys = read_texts(*keys_, image_, first, count);
   for (std::size_t i = 0; i < count; ++i) {

@@ -241,6 +241,49 @@ TEST_F(TableFileTest, KeysAndSplitsOfEveryType) {
   EXPECT_EQ(TableFile(path()).describe(2, 1)[0].split, Split::Test);
 }
 
+TEST_F(TableFileTest, ViewsAreReadBesideKeys) {
+  {
+    const Hdf5File file(path());
+    file.write<float>("features", {3, 1}, counted(3));
+    file.write_texts("keys", {"a", "a", "b"});
+    file.write<std::uint64_t>("views", {3}, {0, 4294967295, 7});
+    file.write<float>("crops", {3}, {2, 1, 0});
+  }
+  const auto views = [&](const TableFile::Names& names) {
+    const TableFile file(path(), names);
+    EXPECT_TRUE(file.has_views());
+    std::vector<std::uint32_t> out;
+    for (const TableFile::Row& row : file.describe(0, 3)) out.push_back(row.view);
+    return out;
+  };
+  TableFile::Names names;
+  EXPECT_THAT(views(names), ElementsAre(0u, 4294967295u, 7u));
+  names.views = "crops";
+  EXPECT_THAT(views(names), ElementsAre(2u, 1u, 0u));
+  // A dataset of that name in a file without keys is of another kind.
+  EXPECT_EQ(fault_with([](const Hdf5File& f) { f.write<float>("views", {4, 2}, counted(8)); }), "ok");
+  EXPECT_FALSE(TableFile(path()).has_views());
+  EXPECT_EQ(TableFile(path()).describe(0, 1)[0].view, 0u);
+  names.views = "views";
+  EXPECT_EQ(fault(names),
+            "FILE, dataset 'views': the file has no keys, which say whose views they are; add a dataset of "
+            "keys");
+  const auto wrong = [&](const std::vector<hsize_t>& extents, const std::vector<float>& values) {
+    return fault_with([&](const Hdf5File& f) {
+      f.write_texts("keys", {"a", "b", "c", "d"});
+      f.write<float>("views", extents, values);
+    });
+  };
+  const std::string start = "FILE, dataset 'views': ";
+  EXPECT_EQ(wrong({4}, {0, 1, 0, 1}), "ok");
+  EXPECT_EQ(wrong({3}, {0, 1, 2}), start + "expected 4 rows, as the features have, got 3");
+  EXPECT_EQ(wrong({4, 2}, counted(8)), start + "expected a whole number per row, that of its view");
+  EXPECT_EQ(wrong({4}, {0, 1, -1, 1}),
+            start + "row 2 has view -1; expected a whole number from 0 to 4294967295");
+  EXPECT_EQ(wrong({4}, {0, 0.5f, 0, 1}),
+            start + "row 1 has view 0.5; expected a whole number from 0 to 4294967295");
+}
+
 TEST_F(TableFileTest, WhatIsNoTableIsRefused) {
   EXPECT_EQ(fault(), "cannot open FILE: no such regular file");
   fs::create_directory(path());
