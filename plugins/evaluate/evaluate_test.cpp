@@ -85,6 +85,39 @@ TEST(Evaluate, PutsTheFiguresIntoTheResults) {
       R"({"class":"ants","support":1,"predicted":2,"precision":0.5,"recall":1.0,"f1":0.6666666666666666})");
 }
 
+/// Of the classes 0 to n - 1; four rows, of which one is wrong.
+Predictions of_classes(std::size_t n) {
+  Predictions p{"probe", {}, {}, {}, Value::map()};
+  for (std::size_t c = 0; c < n; ++c) p.classes.push_back(std::to_string(c));
+  std::vector<float> scores(4 * n);
+  const std::size_t guesses[] = {5, 99, 5, 5};
+  for (std::size_t r = 0; r < 4; ++r) scores[r * n + guesses[r]] = 1;
+  p.test = part(n, std::move(scores), {5, 99, 7, 5});
+  return p;
+}
+
+TEST(Evaluate, PutsTheConfusionOfManyClassesIntoTheResultsAsPairs) {
+  StageHarness evaluate("evaluate");
+  const ReportOutput few = evaluate.report({of_classes(100)}), many = evaluate.report({of_classes(101)});
+  const Value& whole = *few.learners.find("probe")->find("test");
+  EXPECT_EQ(whole.find("confusion_pairs"), nullptr);
+  ASSERT_EQ(whole.find("confusion")->as_list().size(), 100U);
+  EXPECT_EQ(whole.find("confusion")->as_list()[7].as_list()[5].as_int(), 1);
+  const Value& test = *many.learners.find("probe")->find("test");
+  EXPECT_THAT(names(test), ElementsAre("n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece",
+                                       "brier", "accuracy_interval", "confusion_pairs", "per_class"));
+  EXPECT_EQ(test.find("confusion_pairs")->to_json(), "[[5,5,2],[7,5,1],[99,99,1]]");
+  EXPECT_EQ(test.find("accuracy")->as_double(), 0.75);
+}
+
+// A list of lists of 50,000 classes would be 2.5e9 numbers.
+TEST(Evaluate, SizesOfItsResultsGrowWithClassesAndRows) {
+  const ReportOutput out = StageHarness("evaluate").report({of_classes(50'000)});
+  const Value& test = *out.learners.find("probe")->find("test");
+  EXPECT_EQ(test.find("confusion_pairs")->as_list().size(), 3U);
+  EXPECT_EQ(test.find("per_class")->as_list().size(), 50'000U);
+}
+
 TEST(Evaluate, LeavesOutPartsWithoutLabelledRows) {
   StageHarness evaluate("evaluate", "{confusion_up_to: 0}");
   Predictions only_val = probe();
