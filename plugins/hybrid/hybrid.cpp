@@ -92,6 +92,8 @@ class Hybrid final : public Learner {
     LearnerResult out;
     out.summary = Value::map();
     Chosen chosen = choose(options, prepared, classes, input.parallel, input.interrupted, out.summary);
+    if (chosen.settings.combination != Combination::Head)
+      warn_lost_cosines(prepared[chosen.form].train, table.stage);
     describe(options, prepared[chosen.form], chosen, val.rows(), out.summary);
     out.summary["train_rows"] = static_cast<std::int64_t>(train.rows());
     if (table.val->rows() == 0) {  // train + val is train: the model stands
@@ -129,6 +131,19 @@ class Hybrid final : public Learner {
   std::size_t trials() const {
     return options_.forms.size() * options_.n.size() * options_.temperatures.size() * options_.c.size() *
            std::max<std::size_t>(options_.alphas.size(), 1) * std::max<std::size_t>(options_.betas.size(), 1);
+  }
+
+  void warn_lost_cosines(const LabelledRows& train, const std::string& table) const {
+    linalg::warn_lost_cosines(
+        train.rows(), train.dim,
+        [&](const std::vector<std::size_t>& positions) {
+          std::vector<float> out;
+          for (const std::size_t r : positions)
+            out.insert(out.end(), train.values.data() + r * train.dim,
+                       train.values.data() + (r + 1) * train.dim);
+          return out;
+        },
+        table, "take it away (directions: {by: svd, m: 64})", options_.warn);
   }
 
   static linalg::FeatureRows rows_of(const RowSet& set, const LearnerInput& input) {
@@ -286,7 +301,7 @@ stages:
 }  // namespace
 }  // namespace graft
 
-GRAFT_PLUGIN(hybrid, "1.0.1", graft::Hybrid,
+GRAFT_PLUGIN(hybrid, "1.0.2", graft::Hybrid,
              graft::PluginSchema::learner(
                  "Leading directions, a representation that is learnt on them, and what the most similar "
                  "training rows say, in one model.")

@@ -138,6 +138,7 @@ class Knn final : public Learner {
           rows, {input.classes.size(), seed_, input.interrupted, first ? warn_ : quiet, input.parallel});
     }
     Preparation preparation(rows.dim(), std::move(embedding), metric_);
+    if (first) preparation.warn_lost_cosines(rows, stage, input.parallel, warn_);
     Origins origins(set, rows.positions());
     const bool in_memory = rows.rows() <= cache / (sizeof(float) * preparation.dims());
     SearchIndex index(in_memory
@@ -327,7 +328,7 @@ stages:
 }  // namespace graft
 
 GRAFT_PLUGIN(
-    knn, "2.1.1", graft::Knn,
+    knn, "2.1.2", graft::Knn,
     graft::PluginSchema::learner("Weighted k nearest neighbours by cosine or Euclidean distance.")
         .input(graft::PortType::Table, "Feature vectors with one label per row.")
         .output("out", graft::PortType::Predictor, "f32[?]",

@@ -52,6 +52,7 @@ class PrototypeLearner final : public Learner {
       const linalg::FeatureRows val(*table.val, classes, 0, input.parallel);
       tell_about_rows(table, train, val, input.classes);
       const Preparation preparation = prepare(train, input, warn_);
+      preparation.warn_lost_cosines(train, table.stage, input.parallel, warn_);
       std::vector<Prototypes> made;
       std::vector<Trial> trials;
       for (const Rows rows(train, preparation, per_class_.back(), input.parallel);
@@ -241,7 +242,7 @@ stages:
 }  // namespace graft
 
 GRAFT_PLUGIN(
-    prototypes, "1.0.1", graft::PrototypeLearner,
+    prototypes, "1.0.2", graft::PrototypeLearner,
     graft::PluginSchema::learner(
         "The class of the nearest prototype: class means, or k-means within every class.")
         .input(graft::PortType::Table, "Feature vectors with one label per row.")

@@ -206,6 +206,23 @@ TEST(Prototypes, GiveAClassWithoutTrainRowsTheScoreZero) {
   }
 }
 
+TEST(Prototypes, WarnWhereCosinesAreRoundingErrors) {
+  // 1 - cosine is 0 or 2e-6.
+  const MemoryRows train({1000, 1, 1000, -1, 500, 0.5F, 500, -0.5F}, 2, {0, 1, 0, 1});
+  StageHarness cosine("prototypes", "{temperature: 1}");
+  cosine.fit(train, no_rows(2), kTwo);
+  EXPECT_THAT(
+      cosine.warnings(),
+      ElementsAre(
+          "table 'table': 1 - cosine of its train rows is 1.0e-06 on average, expected at least 1.2e-05: "
+          "float32 rounds a cosine by up to 1.2e-07, so which rows are near is partly a matter of "
+          "rounding; the rows have a large part in common: use metric: euclidean, or take it away "
+          "(embedding: pca)"));
+  StageHarness euclidean("prototypes", "{temperature: 1, metric: euclidean}");
+  euclidean.fit(train, no_rows(2), kTwo);
+  EXPECT_THAT(euclidean.warnings(), IsEmpty());
+}
+
 TEST(Prototypes, TellWhenThereIsNothingToChooseOn) {
   const MemoryRows train = random_data(30, 4, 3, 1).rows();
   StageHarness cosine("prototypes", "{per_class: [2, 1]}");
