@@ -131,7 +131,8 @@ void Hdf5Table::open_views(const std::optional<std::string>& name) {
     throw Error(views_->label +
                 ": the file has no keys, which say whose views they are; add a dataset of keys");
   if (!is_number(type_of(*views_)) || views_->extents.size() != 1)
-    throw Error(views_->label + ": expected a whole number per row, that of its view");
+    throw Error(views_->label +
+                ": expected a whole number per row, that of its view; rename a dataset of another kind");
 }
 
 void Hdf5Table::read_classes() {

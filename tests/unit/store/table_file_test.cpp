@@ -277,7 +277,8 @@ TEST_F(TableFileTest, ViewsAreReadBesideKeys) {
   const std::string start = "FILE, dataset 'views': ";
   EXPECT_EQ(wrong({4}, {0, 1, 0, 1}), "ok");
   EXPECT_EQ(wrong({3}, {0, 1, 2}), start + "expected 4 rows, as the features have, got 3");
-  EXPECT_EQ(wrong({4, 2}, counted(8)), start + "expected a whole number per row, that of its view");
+  EXPECT_EQ(wrong({4, 2}, counted(8)),
+            start + "expected a whole number per row, that of its view; rename a dataset of another kind");
   EXPECT_EQ(wrong({4}, {0, 1, -1, 1}),
             start + "row 2 has view -1; expected a whole number from 0 to 4294967295");
   EXPECT_EQ(wrong({4}, {0, 0.5f, 0, 1}),
