@@ -123,7 +123,7 @@ stages:
 }  // namespace
 }  // namespace graft
 
-GRAFT_PLUGIN(evaluate, "1.0.0", graft::Evaluate,
+GRAFT_PLUGIN(evaluate, "1.0.1", graft::Evaluate,
              graft::PluginSchema::report(
                  "Accuracy, balanced accuracy, macro F1, log loss, calibration error and confusion "
                  "matrix of learners, on val and test.")
