@@ -120,9 +120,9 @@ std::vector<ParamSpec> Catalog::parameters() {
                       .doc("Maximum number of inputs of each class in each split, chosen by the seed; inputs "
                            "that show none of the classes count as one class more."));
   specs.push_back(integer("shots").at_least(1).unit("inputs").optional().doc(
-      "Few-shot study: this many train inputs of each class, and of none, chosen by the seed; smaller draws "
-      "are subsets of larger ones; val that is carved out of train shrinks in proportion, test stays "
-      "whole."));
+      "Few-shot study: this many train inputs of each class, and as many that show none of the classes, "
+      "chosen by the seed; smaller draws are subsets of larger ones; val that is carved out of train shrinks "
+      "in proportion, test stays whole."));
   return specs;
 }
 
