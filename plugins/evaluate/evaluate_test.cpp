@@ -185,6 +185,28 @@ TEST(Evaluate, ScoresSeveralLabelsARow) {
                                        "mean_average_precision", "log_loss", "brier", "per_class"));
 }
 
+TEST(Evaluate, ScoresRowsThatShowNoneOfTheClasses) {
+  Predictions p{"probe", {"ants", "bees", "cats"}, {}, {}, Value::map(), true};
+  p.test.scores = Scores(7, 3);
+  p.test.scores.values = {0.9F, 0.2F, 0.6F, 0.4F, 0.7F,  0.6F, 0.8F, 0.5F, 0.1F, 0.3F, 0.1F,
+                          0.2F, 0.2F, 0.1F, 0.4F, 0.55F, 0.6F, 0.6F, 0.9F, 0.9F, 0.9F};
+  p.test.labels = {{0, 2}, {1}, {}, {0}, {}, {1, 2}, {}};
+  p.test.negative = {false, false, true, false, true};  // the last row is unlabelled
+  for (int i = 0; i < 7; ++i) p.test.keys.push_back("image" + std::to_string(i) + ".jpg");
+  StageHarness evaluate("evaluate");
+  const ReportOutput out = evaluate.report({p});
+  EXPECT_THAT(out.text,
+              StrEq("test   n     mAP  macro F1  micro F1  accuracy  Hamming  log loss  val mAP\n"
+                    "probe  6  0.7889    0.6667    0.6667    0.3333   0.2778    0.5124        -\n"));
+  EXPECT_EQ(out.learners.find("probe")->find("test")->find("n")->as_int(), 6);
+
+  // Where no train or val row is one, learners cannot tell them: single-label scores are without.
+  Predictions single = probe();
+  single.test = part(2, {0.8F, 0.2F, 0, 1, 0.3F, 0.7F, 0.6F, 0.4F, 0.1F, 0.9F}, {0, -1, 1, 1, 1});
+  single.test.negative = {false, true, false, false, false};
+  EXPECT_EQ(evaluate.report({single}).learners, evaluate.report({probe()}).learners);
+}
+
 TEST(Evaluate, RefusesPredictionsThatMakeNoSense) {
   StageHarness evaluate("evaluate");
   Predictions p = probe();

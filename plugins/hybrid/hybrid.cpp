@@ -63,13 +63,12 @@ class Hybrid final : public Learner {
   LearnerResult fit(const LearnerInput& input) override {
     if (input.multi_label)
       throw Error(
-          "the inputs have several labels: hybrid is single-label; use linear_probe, mlp or finetune");
+          "some inputs have several labels or none of the classes: hybrid is single-label; use linear_probe, "
+          "mlp or finetune");
     const TrainingTable& table = input.tables.at(0);
     const std::size_t classes = input.classes.size();
     const linalg::FeatureRows train = rows_of(*table.train, input);
     const linalg::FeatureRows val = rows_of(*table.val, input);
-    linalg::tell_unlabelled(train, table.stage, "train", options_.warn);
-    linalg::tell_unlabelled(val, table.stage, "val", options_.warn);
     linalg::classes_to_learn(train, input.classes, table.stage, linalg::Labels::One, options_.warn);
     if (val.rows() == 0 && trials() > 1)
       options_.warn(fmt::format(

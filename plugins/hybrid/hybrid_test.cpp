@@ -304,7 +304,8 @@ TEST(Hybrid, BadRowsAreErrorsOrWarnings) {
               HasSubstr("row 'row1' (view 0): feature 0 is nan: expected finite numbers"));
   EXPECT_THAT(
       message([&] { StageHarness("hybrid").fit(sectors(30, 1), no_rows(), kClasses, nullptr, true); }),
-      StrEq("the inputs have several labels: hybrid is single-label; use linear_probe, mlp or finetune"));
+      StrEq("some inputs have several labels or none of the classes: hybrid is single-label; use "
+            "linear_probe, mlp or finetune"));
   // Constant features and zero vectors have no direction.
   for (const float v : {0.0F, 2.5F}) {
     StageHarness hybrid("hybrid", with("concat"));

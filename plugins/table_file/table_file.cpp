@@ -191,7 +191,7 @@ class TableFiles final : public graft::Source {
           group = row.key;
           row.key += "#" + std::to_string(row.view);
         }
-        catalog_.add(std::move(row.key), row.labels, split, at, group);
+        catalog_.add(std::move(row.key), row.labels, split, at, group, row.negative);
       }
     }
     if (other_splits > 0)
@@ -300,9 +300,11 @@ GRAFT_PLUGIN(
                    .doc("The HDF5 files, by split; one file alone is `all`."))
         .param(graft::text("features", "features")
                    .doc("Dataset of the features: [rows, ...] of float16, float32 or float64."))
-        .param(graft::text("labels").optional().doc("Dataset of the labels: numbers of classes, -1 for none; "
-                                                    "0 and 1 for every class; or class names. "
-                                                    "Left out: labels, if there is such a dataset."))
+        .param(graft::text("labels").optional().doc(
+            "Dataset of the labels: numbers of classes, -1 for an unlabelled row; 0 and 1 for every class, "
+            "-1 "
+            "in every column for an unlabelled row; or class names. Left out: labels, if there is such a "
+            "dataset."))
         .param(graft::text("keys").optional().doc(
             "Dataset of the keys, texts; left out: keys, if there is such a dataset."))
         .param(graft::text("splits").optional().doc(

@@ -127,6 +127,8 @@ TEST_F(TableFileSource, KeysLabelsAndSplitsOfTheFile) {
   EXPECT_THAT(entries[0].labels, ElementsAre(0, 1));
   EXPECT_THAT(entries[1].labels, ElementsAre(1));
   EXPECT_THAT(entries[2].labels, IsEmpty());
+  EXPECT_TRUE(entries[2].negative);
+  EXPECT_FALSE(entries[1].negative);
   EXPECT_EQ(entries[1].split, Split::Val);
   EXPECT_EQ(entries[2].split, Split::Test);
   // A split named by the config holds, and the contradiction is told.
@@ -136,6 +138,20 @@ TEST_F(TableFileSource, KeysLabelsAndSplitsOfTheFile) {
             at("t.h5") +
                 " stands under train, but says of 2 rows that they are of another split; to go by "
                 "what it says, put it under all");
+}
+
+TEST_F(TableFileSource, ZerosShowNoneOfTheClassesAndMinusOnesAreUnlabelled) {
+  {
+    const Hdf5File file(at("t.h5"));
+    file.write<float>("features", {4, 2}, features(4, 2));
+    file.write<std::int8_t>("labels", {4, 2}, {1, 0, 0, 0, -1, -1, 0, 1});
+  }
+  const auto entries = open("{train: \"@t.h5\"}", ", val_fraction: 0").list();
+  ASSERT_EQ(entries.size(), 4u);
+  std::string shown;
+  for (const Entry& e : entries)
+    shown += e.negative ? "none " : e.labels.empty() ? "unlabelled " : std::to_string(e.labels[0]) + " ";
+  EXPECT_EQ(shown, "0 none unlabelled 1 ");
 }
 
 TEST_F(TableFileSource, WithoutSplitsAHashOfTheKeyDecides) {

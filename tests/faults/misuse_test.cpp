@@ -43,8 +43,8 @@ const std::vector<Kind> kKinds = {
      {"constructor", "enter_worker", "classes", "count", "reads_forwards", "next", "load", "finish", "facts",
       "destructor"},
      {"no classes", "two classes of one name", "a class without a name", "equal keys", "no key", "label 7",
-      "label -1", "split 9", "tensor without data", "negative extent", "extents that overflow", "nothing",
-      "bytes without data"}},
+      "label -1", "a negative with a label", "split 9", "tensor without data", "negative extent",
+      "extents that overflow", "nothing", "bytes without data"}},
     {"transform",
      5,
      {"constructor", "enter_worker", "views", "apply", "finish", "facts", "destructor"},
@@ -233,6 +233,8 @@ TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {
   EXPECT_THAT(text_of("source", "", "label 7"),
               HasSubstr("error: stage 'source' (misbehaving_source, " + path +
                         ":4:3): input 'item 0' has label 7, but there are 2 classes: expected 0 to 1\n"));
+  EXPECT_THAT(text_of("source", "", "a negative with a label"),
+              HasSubstr(":4:3): input 'item 0' is labelled with none of the classes, but has label 0\n"));
   EXPECT_THAT(text_of("report", "", "a file above"),
               HasSubstr("error: stage 'report' (misbehaving_report, " + path +
                         ":10:3): gave a file '../../escaped.txt': expected a name without folders\n"));

@@ -19,7 +19,8 @@ namespace graft {
 ///     features [rows, ...]      float16, float32 or float64
 ///     labels   [rows]           class numbers from 0 (-1: no label) as integers or whole floats, or class
 ///     names
-///              [rows, classes]  0 or 1 for every class: any number of labels per row
+///              [rows, classes]  0 or 1 for every class: any number of labels per row, none as well; -1 for
+///              every class: an unlabelled row. One column is such a matrix where the file names one class.
 ///     keys     [rows]           text
 ///     views    [rows]           numbers from 0 that tell rows of one key apart; read beside keys only
 ///     splits   [rows]           train, val, test, or 0, 1, 2; empty text or -1: left open
@@ -65,6 +66,7 @@ class GRAFT_API TableFile {
     std::uint32_t view = 0;           ///< 0 when has_views() is false.
     std::vector<std::string> labels;  ///< Names of classes, or numbers where classes() is empty.
     std::optional<Split> split;
+    bool negative = false;  ///< As Entry::negative: 0 for every class.
   };
   /// Rows [first, first + count). About 100 bytes of memory each.
   std::vector<Row> describe(std::size_t first, std::size_t count) const;

@@ -148,6 +148,9 @@ class Run {
         warn(plan_.stages[i].id + ": " + contradictions);
       if (run.complete())
         for (const std::string& lost : lost_classes(run.listing())) warn(plan_.stages[i].id + ": " + lost);
+      if (run.complete() && is_learnt_from(i))
+        for (const std::string& left_out : find_unlabelled(run.listing()))
+          warn(plan_.stages[i].id + ": " + left_out);
       timings_["streams"][plan_.stages[i].id] = seconds_since(start);
       for (const RunTable& table : run.tables())
         if (run.complete())
@@ -155,6 +158,12 @@ class Run {
                           table.rows.size(), table.computed, table.reused, seconds_since(start)));
       say(stage_snapshot(plan_, meter_), LogLevel::Debug);
     }
+  }
+
+  bool is_learnt_from(std::size_t source) const {
+    return std::any_of(plan_.stages.begin(), plan_.stages.end(), [&](const StagePlan& stage) {
+      return stage.schema.kind == StageKind::Learner && plan_.stages[stage.inputs[0].stage].source == source;
+    });
   }
 
   /// Somebody who changed a parameter by accident wants to know before hours of work.

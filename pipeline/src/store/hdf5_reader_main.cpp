@@ -171,6 +171,7 @@ class Reader {
         out.text(row.label);
         continue;
       }
+      out.number(row.negative ? 1 : 0);
       out.number(row.classes.size());
       for (const std::uint32_t number : row.classes) out.number(number);
     }

@@ -68,7 +68,8 @@ Hdf5Table::Hdf5Table(std::span<const std::uint8_t> image, std::string path, cons
 }
 
 std::uint64_t Hdf5Table::label_columns() const {
-  return labels_ && labels_->extents.size() == 2 && labels_->extents[1] > 1 ? labels_->extents[1] : 0;
+  if (!labels_ || labels_->extents.size() != 2) return 0;
+  return labels_->extents[1] > 1 || classes_.size() == 1 ? labels_->extents[1] : 0;
 }
 
 void Hdf5Table::open_features(const std::string& name) {
@@ -195,14 +196,20 @@ void Hdf5Table::describe_labels(std::size_t first, std::vector<Row>& out) const 
   for (std::size_t begin = 0; begin < out.size(); begin += step) {
     const std::size_t count = std::min(step, out.size() - begin);
     const auto numbers = read_numbers(*labels_, first + begin, count);
-    for (std::size_t i = 0; i < count; ++i)
+    for (std::size_t i = 0; i < count; ++i) {
+      const double* const has = numbers.data() + i * columns;
+      const bool unlabelled = has[0] == -1;
+      Row& row = out[begin + i];
       for (std::size_t c = 0; c < columns; ++c) {
-        const double has = numbers[i * columns + c];
-        if (has != 0 && has != 1)
-          throw Error(fmt::format("{}: row {} has {} in column {}; expected 0 or 1", labels_->label,
-                                  first + begin + i, has, c));
-        if (has == 1) out[begin + i].classes.push_back(static_cast<std::uint32_t>(c));
+        if (unlabelled ? has[c] != -1 : has[c] != 0 && has[c] != 1)
+          throw Error(fmt::format(
+              "{}: row {} has {} in column {}{}; expected 0 or 1 in every column, or -1 in "
+              "every column of a row without labels",
+              labels_->label, first + begin + i, has[c], c, unlabelled ? " and -1 in column 0" : ""));
+        if (has[c] == 1) row.classes.push_back(static_cast<std::uint32_t>(c));
       }
+      row.negative = !unlabelled && row.classes.empty();
+    }
   }
 }
 

@@ -27,7 +27,7 @@ class Hdf5Table {
   bool has_splits() const { return splits_.has_value(); }
   bool has_views() const { return views_.has_value(); }
   bool has_numbered_labels() const { return labels_ && !label_texts_; }
-  /// Columns of a row's labels; 0: one label a row.
+  /// Columns of a row's labels: more than one, or that of the only class in classes(). 0: one label a row.
   std::uint64_t label_columns() const;
   const std::vector<std::string>& classes() const { return classes_; }
 
@@ -37,6 +37,7 @@ class Hdf5Table {
     std::vector<std::uint32_t> classes;  ///< Where has_numbered_labels().
     std::string label;                   ///< Otherwise; empty: none.
     std::optional<Split> split;
+    bool negative = false;  ///< As TableFile::Row::negative.
   };
   /// Rows [first, first + count), which must be there.
   std::vector<Row> describe(std::size_t first, std::size_t count) const;

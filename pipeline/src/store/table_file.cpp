@@ -79,8 +79,9 @@ struct TableFile::Impl {
       if (has_views) row.view = static_cast<std::uint32_t>(in.number(kMaxView));
       if (!has_labels) continue;
       if (numbered) {
-        for (std::uint64_t n = in.number(std::max<std::size_t>(1, label_columns)); n > 0; --n)
-          row.labels.push_back(label_of(in.number(last)));
+        row.negative = in.number(1) == 1;
+        const std::size_t most = row.negative ? 0 : std::max<std::size_t>(1, label_columns);
+        for (std::uint64_t n = in.number(most); n > 0; --n) row.labels.push_back(label_of(in.number(last)));
       } else if (std::string label = in.text(); !label.empty()) {
         row.labels.push_back(std::move(label));
       }

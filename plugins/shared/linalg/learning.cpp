@@ -10,11 +10,6 @@
 
 namespace graft::linalg {
 
-void tell_unlabelled(const FeatureRows& rows, const std::string& table, const char* part, const Warn& warn) {
-  if (rows.unlabelled() == 0) return;
-  warn(fmt::format("table '{}': {} {} rows have no label and are left out", table, rows.unlabelled(), part));
-}
-
 std::vector<std::int32_t> shown_classes(const FeatureRows& rows) {
   const std::set<std::int32_t> shown(rows.labels().begin(), rows.labels().end());
   return {shown.begin(), shown.end()};

@@ -17,9 +17,6 @@ namespace graft::linalg {
 
 using Warn = std::function<void(const std::string&)>;
 
-/// Warns of rows without a label. `part`: "train", "val".
-void tell_unlabelled(const FeatureRows& rows, const std::string& table, const char* part, const Warn& warn);
-
 /// Classes that the rows show, ascending.
 std::vector<std::int32_t> shown_classes(const FeatureRows& rows);
 

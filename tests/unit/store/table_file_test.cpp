@@ -161,6 +161,7 @@ TEST_F(TableFileTest, LabelsOfEveryType) {
     file.write<float>("floats", {3}, {2, -1, 0}, H5T_IEEE_F64BE);
     file.write<std::uint8_t>("each", {3, 3}, {1, 0, 1, 0, 0, 0, 0, 1, 0});
     file.write<float>("each_float", {3, 3}, {1, 0, 1, 0, 0, 0, 0, 1, 0});
+    file.write<std::int8_t>("each_or_unlabelled", {3, 3}, {1, 0, 1, -1, -1, -1, 0, 0, 0});
     file.write_texts("names", {"wasp", "", "ant"});
     const hsize_t three = 3;
     const Id space{H5Screate_simple(1, &three, nullptr)};
@@ -175,21 +176,38 @@ TEST_F(TableFileTest, LabelsOfEveryType) {
     std::string out;
     for (const TableFile::Row& row : TableFile(path(), names).describe(0, 3)) {
       for (const std::string& label : row.labels) out += label + "|";
-      out += ";";
+      out += row.negative ? "none;" : ";";
     }
     return out;
   };
   EXPECT_EQ(labels("labels"), "2|;;0|;");
   EXPECT_EQ(labels("bytes"), "2|;1|;0|;");
   EXPECT_EQ(labels("floats"), "2|;;0|;");
-  EXPECT_EQ(labels("each"), "0|2|;;1|;");
-  EXPECT_EQ(labels("each_float"), "0|2|;;1|;");
+  EXPECT_EQ(labels("each"), "0|2|;none;1|;");
+  EXPECT_EQ(labels("each_float"), "0|2|;none;1|;");
+  EXPECT_EQ(labels("each_or_unlabelled"), "0|2|;;none;");
   EXPECT_EQ(labels("names"), "wasp|;;ant|;");
   EXPECT_EQ(labels("boolean"), "1|;0|;1|;");
   TableFile::Names names;
   names.labels = "each";
   EXPECT_THAT(TableFile(path(), names).classes(), ElementsAre("0", "1", "2"));
   EXPECT_THAT(TableFile(path()).classes(), IsEmpty());
+}
+
+TEST_F(TableFileTest, OneColumnOfOneNamedClassIsAMatrix) {
+  {
+    const Hdf5File file(path());
+    file.write<float>("features", {3, 1}, counted(3));
+    file.write<std::int8_t>("labels", {3, 1}, {0, 1, -1});
+    file.write_texts("classes", {"ant"});
+  }
+  const auto rows = TableFile(path()).describe(0, 3);
+  EXPECT_TRUE(rows[0].negative);
+  EXPECT_THAT(rows[0].labels, IsEmpty());
+  EXPECT_FALSE(rows[1].negative);
+  EXPECT_THAT(rows[1].labels, ElementsAre("ant"));
+  EXPECT_FALSE(rows[2].negative);
+  EXPECT_THAT(rows[2].labels, IsEmpty());
 }
 
 TEST_F(TableFileTest, ClassNamesFromEveryPlace) {
@@ -427,7 +445,11 @@ TEST_F(TableFileTest, ColumnsThatDoNotFitAreRefused) {
   EXPECT_EQ(labels({4}, {0, 0.5f, 2, 3}), start + "row 1 has label 0.5" + wanted);
   EXPECT_EQ(labels({4}, {0, 1, 3e9f, 3}), start + "row 2 has label 3000000000" + wanted);
   EXPECT_EQ(labels({4}, {0, 1, std::nanf(""), 3}), start + "row 2 has label nan" + wanted);
-  EXPECT_EQ(labels({4, 2}, {0, 1, 2, 0, 0, 0, 0, 0}), start + "row 1 has 2 in column 0; expected 0 or 1");
+  const std::string each = "; expected 0 or 1 in every column, or -1 in every column of a row without labels";
+  EXPECT_EQ(labels({4, 2}, {0, 1, 2, 0, 0, 0, 0, 0}), start + "row 1 has 2 in column 0" + each);
+  EXPECT_EQ(labels({4, 2}, {0, 1, -1, -1, 0, -1, 0, 0}), start + "row 2 has -1 in column 1" + each);
+  EXPECT_EQ(labels({4, 2}, {0, 1, 0, 0, 0, 0, -1, 1}),
+            start + "row 3 has 1 in column 1 and -1 in column 0" + each);
   EXPECT_EQ(fault_with([](const Hdf5File& f) {
               f.write<std::uint64_t>("labels", {4}, {0, 1, 2, ~std::uint64_t{0}});
             }),
