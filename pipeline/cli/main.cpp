@@ -20,6 +20,7 @@
 
 #include "commands.h"
 #include "output.h"
+#include "plugin/plugin_call.h"
 #include "process.h"
 #include "run/crash_report.h"
 
@@ -249,7 +250,7 @@ int run_command(Global& global, const std::vector<std::string>& words, std::stri
     if (std::ferror(stdout) != 0) return note_output_error(e.code().value()), kFailed;
     why = e.what();
   } catch (const std::bad_alloc&) {
-    why = "out of memory; lower run.memory or run.threads";
+    why = graft::out_of_memory(graft::MemoryUse::Other);
   } catch (const std::exception& e) {
     why = e.what();
   }

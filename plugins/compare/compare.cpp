@@ -93,7 +93,7 @@ stages:
 }  // namespace graft
 
 GRAFT_PLUGIN(
-    compare, "1.0.0", graft::Compare,
+    compare, "1.0.1", graft::Compare,
     graft::PluginSchema::report(
         "Which learner is better, and is it sure? Paired differences, cross-validation, learning curves over "
         "the number of labelled inputs.")

@@ -37,6 +37,15 @@ class FakeTrials final : public Trials {
                                            : Split::Test});
   }
 
+  /// Every n-th input shows none of the classes.
+  void make_negative(std::size_t n) {
+    for (std::size_t i = 0; i < inputs_.size(); i += n) {
+      inputs_[i].labels.clear();
+      inputs_[i].negative = true;
+    }
+    multi_label_ = true;
+  }
+
   const std::vector<Input>& inputs(const std::string&) override { return inputs_; }
 
   Result fit(const std::string& learner, const Rows& rows) override {
@@ -51,7 +60,8 @@ class FakeTrials final : public Trials {
     std::vector<std::size_t> test;
     for (std::size_t i = 0; i < inputs_.size(); ++i)
       if (inputs_[i].split == Split::Test) test.push_back(i);
-    return {learner, {"ants", "bees"}, {}, scores(learner, test, inputs_.size() - test.size()), Value::map()};
+    return {learner,      {"ants", "bees"}, {}, scores(learner, test, inputs_.size() - test.size()),
+            Value::map(), multi_label_};
   }
 
   std::vector<Call> calls;
@@ -68,14 +78,19 @@ class FakeTrials final : public Trials {
       const Input& input = inputs_[which[r]];
       part.keys.push_back(input.key);
       part.labels.push_back(input.labels);
+      part.negative.push_back(input.negative);
       const double chance = learner == "good" ? 0.99 : 1 - 0.5 / std::sqrt(static_cast<double>(trained));
       const bool right = Random(hash64(learner + input.key)).chance(chance);
-      part.scores.row(r)[static_cast<std::size_t>(right ? input.labels[0] : 1 - input.labels[0])] = 1;
+      if (!input.negative)
+        part.scores.row(r)[static_cast<std::size_t>(right ? input.labels[0] : 1 - input.labels[0])] = 1;
+      else if (!right)
+        part.scores.row(r)[0] = 1;
     }
     return part;
   }
 
   std::vector<Input> inputs_;
+  bool multi_label_ = false;
 };
 
 TEST(Compare, CrossValidatesOverTrainAndVal) {
@@ -203,6 +218,29 @@ TEST(Compare, TellsOfClassesWithTooFewInputs) {
   compare.report({trials.predictions("good")}, &trials);
   EXPECT_THAT(compare.warnings(),
               ElementsAre("shots: 3 inputs of each class are wanted, bees has 2: all of them are taken"));
+}
+
+TEST(Compare, InputsThatShowNoneOfTheClassesAreAClassOfTheirOwn) {
+  FakeTrials trials(5, 0, 4);
+  trials.make_negative(5);  // one of train, one of test
+  StageHarness shots("compare", "{shots: [3], draws: 1}");
+  shots.report({trials.predictions("good")}, &trials);
+  EXPECT_THAT(shots.warnings(),
+              ElementsAre("shots: 3 inputs of each class are wanted, none of the classes has 1, ants has 2, "
+                          "bees has 2: all of them are taken"));
+  ASSERT_EQ(trials.calls.size(), 1u);
+  EXPECT_EQ(trials.calls[0].rows.train.size() + trials.calls[0].rows.val.size(), 5u);
+  EXPECT_THAT(trials.calls[0].rows.score, ElementsAre(5, 6, 7, 8));
+
+  FakeTrials more(30, 10, 20);
+  more.make_negative(4);
+  StageHarness cv("compare", "{cv: 5}");
+  const ReportOutput out = cv.report({more.predictions("good"), more.predictions("learning")}, &more);
+  EXPECT_EQ(out.facts.find("cross_validation")->find("inputs")->as_int(), 40);
+  for (std::size_t f = 0; f < 5; ++f)  // 10 of 40 are negative
+    EXPECT_EQ(std::count_if(more.calls[f].rows.score.begin(), more.calls[f].rows.score.end(),
+                            [](std::size_t i) { return i % 4 == 0; }),
+              2);
 }
 
 std::string message(const std::function<void()>& call) {

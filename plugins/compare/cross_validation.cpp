@@ -10,14 +10,14 @@
 namespace graft {
 namespace {
 
-/// Keys of the labelled train and val inputs that every learner has, with the first label of each.
+/// Keys of the labelled train and val inputs that every learner has, with the stratum of each.
 std::map<std::string, std::int32_t> pool_of(const ReportInput& input) {
   std::map<std::string, std::int32_t> pool;
   for (std::size_t l = 0; l < input.predictions.size(); ++l) {
     std::map<std::string, std::int32_t> own;
     for (const Trials::Input& i : input.trials.inputs(input.predictions[l].learner))
-      if (i.split != Split::Test && !i.labels.empty() && (l == 0 || pool.contains(i.key)))
-        own.emplace(i.key, i.labels.front());
+      if (i.split != Split::Test && i.labelled() && (l == 0 || pool.contains(i.key)))
+        own.emplace(i.key, stratum_of(i));
     pool = std::move(own);
   }
   return pool;

@@ -45,13 +45,12 @@ std::vector<std::size_t> stratified_folds(const std::vector<std::int32_t>& label
   return out;
 }
 
-std::vector<std::vector<std::size_t>> Drawing::by_class(const std::vector<std::size_t>& positions) const {
-  std::map<std::int32_t, std::vector<std::pair<std::uint64_t, std::size_t>>> classes;
+std::vector<std::vector<std::size_t>> Drawing::by_stratum(const std::vector<std::size_t>& positions) const {
+  std::map<std::int32_t, std::vector<std::pair<std::uint64_t, std::size_t>>> strata;
   for (const std::size_t p : positions)
-    if (!inputs_[p].labels.empty())
-      classes[inputs_[p].labels.front()].emplace_back(hash64(inputs_[p].key, seed_), p);
+    if (inputs_[p].labelled()) strata[stratum_of(inputs_[p])].emplace_back(hash64(inputs_[p].key, seed_), p);
   std::vector<std::vector<std::size_t>> out;
-  for (auto& [label, rows] : classes) {
+  for (auto& [stratum, rows] : strata) {
     std::sort(rows.begin(), rows.end());
     out.emplace_back();
     for (const auto& [hash, p] : rows) out.back().push_back(p);
@@ -61,7 +60,7 @@ std::vector<std::vector<std::size_t>> Drawing::by_class(const std::vector<std::s
 
 std::vector<std::size_t> Drawing::take(const std::vector<std::size_t>& from, std::size_t shots) const {
   std::vector<std::size_t> out;
-  for (const auto& rows : by_class(from))
+  for (const auto& rows : by_stratum(from))
     out.insert(out.end(), rows.begin(),
                rows.begin() + static_cast<std::ptrdiff_t>(std::min(shots, rows.size())));
   std::sort(out.begin(), out.end());
@@ -70,7 +69,7 @@ std::vector<std::size_t> Drawing::take(const std::vector<std::size_t>& from, std
 
 Trials::Rows Drawing::divide(const std::vector<std::size_t>& positions, double share) const {
   Trials::Rows rows;
-  for (const auto& drawn : by_class(positions)) {
+  for (const auto& drawn : by_stratum(positions)) {
     const std::size_t n = drawn.size();
     const auto wanted = static_cast<std::size_t>(std::lround(share * static_cast<double>(n)));
     const std::size_t val = n < 2 || share == 0 ? 0 : std::clamp<std::size_t>(wanted, 1, n - 1);

@@ -18,22 +18,28 @@ std::vector<std::size_t> stratified_folds(const std::vector<std::int32_t>& label
                                           Random* shuffle,
                                           const std::function<void(const std::string&)>& warn);
 
+/// What labelled inputs are drawn and dealt out by: the first label; -1, a class of its own, for an input
+/// that shows none of the classes.
+inline std::int32_t stratum_of(const Trials::Input& input) {
+  return input.labels.empty() ? -1 : input.labels.front();
+}
+
 /// Labelled inputs in an order that is random but for each input by itself: by a hash of key and seed. So
 /// what is drawn for few is among what is drawn for more, and stays when inputs are added.
 class Drawing {
  public:
   Drawing(const std::vector<Trials::Input>& inputs, std::uint64_t seed) : inputs_(inputs), seed_(seed) {}
 
-  /// Of the positions `from`, the first `shots` of each class, by the first label.
+  /// Of the positions `from`, the first `shots` of each stratum.
   std::vector<std::size_t> take(const std::vector<std::size_t>& from, std::size_t shots) const;
 
-  /// Divides positions into train and val: of each class the last round(share x n), but one at least of two
+  /// Divides positions into train and val: of each stratum the last round(share x n), but one at least of two
   /// and more, and never all. Fills in Rows::train and Rows::val.
   Trials::Rows divide(const std::vector<std::size_t>& positions, double share) const;
 
  private:
-  /// By class, each in drawing order.
-  std::vector<std::vector<std::size_t>> by_class(const std::vector<std::size_t>& positions) const;
+  /// By stratum, each in drawing order.
+  std::vector<std::vector<std::size_t>> by_stratum(const std::vector<std::size_t>& positions) const;
 
   const std::vector<Trials::Input>& inputs_;
   std::uint64_t seed_;

@@ -129,6 +129,23 @@ TEST(Drawing, DividesEveryClassAlike) {
   EXPECT_TRUE(drawing.divide(drawing.take(all_of(inputs), 10), 0).val.empty());
 }
 
+TEST(Drawing, InputsThatShowNoneOfTheClassesAreAClassOfTheirOwn) {
+  auto inputs = some_inputs(90);  // 30 of each class
+  for (std::size_t i = 0; i < 60; i += 3) inputs[i].labels.clear();
+  for (std::size_t i = 0; i < 36; i += 3) inputs[i].negative = true;  // the other 8 are unlabelled
+  const Drawing drawing(inputs, 7);
+  const auto drawn = drawing.take(all_of(inputs), 10);
+  std::map<std::int32_t, std::size_t> count;
+  for (const std::size_t i : drawn) {
+    EXPECT_TRUE(inputs[i].labelled());
+    ++count[stratum_of(inputs[i])];
+  }
+  EXPECT_EQ(count, (std::map<std::int32_t, std::size_t>{{-1, 10}, {0, 10}, {1, 10}, {2, 10}}));
+  const Trials::Rows rows = drawing.divide(all_of(inputs), 0.25);
+  EXPECT_EQ(rows.val.size(), 3u + 3 + 8 + 8);  // of 12, 10, 30 and 30
+  EXPECT_EQ(rows.train.size(), 82u - 22);
+}
+
 TEST(PairedDifference, HasTheIntervalOfManyItems) {
   Random random(3);
   std::vector<double> a, b;

@@ -13,11 +13,12 @@ namespace {
 void tell_about_few(const std::vector<Trials::Input>& inputs, const std::vector<std::size_t>& pool,
                     std::size_t shots, const Predictions& p, const StudyOptions& options) {
   std::map<std::int32_t, std::size_t> count;
-  for (const std::size_t i : pool) ++count[inputs[i].labels.front()];
+  for (const std::size_t i : pool) ++count[stratum_of(inputs[i])];
   std::string few;
   for (const auto& [label, n] : count)
     if (n < shots)
-      few += (few.empty() ? "" : ", ") + p.classes[static_cast<std::size_t>(label)] + " has " +
+      few += (few.empty() ? "" : ", ") +
+             (label < 0 ? "none of the classes" : p.classes[static_cast<std::size_t>(label)]) + " has " +
              std::to_string(n);
   if (!few.empty())
     options.warn("shots: " + std::to_string(shots) + " inputs of each class are wanted, " + few +
@@ -32,7 +33,7 @@ std::vector<LearningCurve> learning_curves(const ReportInput& input, const Study
     const std::vector<Trials::Input>& inputs = input.trials.inputs(p.learner);
     std::vector<std::size_t> pool, test;
     for (std::size_t i = 0; i < inputs.size(); ++i)
-      if (!inputs[i].labels.empty()) (inputs[i].split == Split::Test ? test : pool).push_back(i);
+      if (inputs[i].labelled()) (inputs[i].split == Split::Test ? test : pool).push_back(i);
     if (test.empty())
       throw Error(
           "shots: learning curves are of test, which has no labelled input; give the source a test split");

@@ -10,6 +10,27 @@
 namespace graft {
 namespace {
 
+/// Of more classes, results.json has the cells that have rows: the whole matrix is quadratic in the classes.
+constexpr std::size_t kWholeConfusion = 100;
+
+void add_confusion(const Metrics& m, Value& to) {
+  const std::size_t classes = m.per_class.size();
+  const auto number = [](std::size_t n) { return Value(static_cast<std::int64_t>(n)); };
+  if (classes > kWholeConfusion) {
+    Value& pairs = to["confusion_pairs"] = Value::list();
+    for (const ConfusionCell& cell : m.confusion)
+      pairs.push(Value::List{number(cell.truth), number(cell.predicted), number(cell.rows)});
+    return;
+  }
+  const std::vector<std::size_t> cells = dense_confusion(m);
+  Value& confusion = to["confusion"] = Value::list();
+  for (std::size_t truth = 0; truth < classes; ++truth) {
+    Value row = Value::list();
+    for (std::size_t p = 0; p < classes; ++p) row.push(number(cells[truth * classes + p]));
+    confusion.push(std::move(row));
+  }
+}
+
 Value to_value(const Metrics& m, const std::vector<std::string>& classes) {
   const auto [low, high] = wilson_interval(m.accuracy, m.n);
   Value v = Value::map();
@@ -21,14 +42,9 @@ Value to_value(const Metrics& m, const std::vector<std::string>& classes) {
   v["ece"] = m.ece;
   v["brier"] = m.brier;
   v["accuracy_interval"] = Value::List{low, high};
-  Value confusion = Value::list();
+  add_confusion(m, v);
   Value per_class = Value::list();
   for (std::size_t c = 0; c < classes.size(); ++c) {
-    Value row = Value::list();
-    for (std::size_t p = 0; p < classes.size(); ++p) {
-      row.push(static_cast<std::int64_t>(m.confusion[c * classes.size() + p]));
-    }
-    confusion.push(std::move(row));
     Value k = Value::map();
     k["class"] = classes[c];
     k["support"] = static_cast<std::int64_t>(m.per_class[c].support);
@@ -38,7 +54,6 @@ Value to_value(const Metrics& m, const std::vector<std::string>& classes) {
     k["f1"] = m.per_class[c].f1;
     per_class.push(std::move(k));
   }
-  v["confusion"] = std::move(confusion);
   v["per_class"] = std::move(per_class);
   return v;
 }
@@ -123,7 +138,7 @@ stages:
 }  // namespace
 }  // namespace graft
 
-GRAFT_PLUGIN(evaluate, "1.0.0", graft::Evaluate,
+GRAFT_PLUGIN(evaluate, "1.1.0", graft::Evaluate,
              graft::PluginSchema::report(
                  "Accuracy, balanced accuracy, macro F1, log loss, calibration error and confusion "
                  "matrix of learners, on val and test.")
@@ -133,6 +148,5 @@ GRAFT_PLUGIN(evaluate, "1.0.0", graft::Evaluate,
                             .unit("classes")
                             .neutral()
                             .doc("Confusion matrices are printed for learners of at most this many classes; "
-                                 "results.json has "
-                                 "them all."))
+                                 "results.json has every one."))
                  .example(graft::kExample))

@@ -85,6 +85,39 @@ TEST(Evaluate, PutsTheFiguresIntoTheResults) {
       R"({"class":"ants","support":1,"predicted":2,"precision":0.5,"recall":1.0,"f1":0.6666666666666666})");
 }
 
+/// Of the classes 0 to n - 1; four rows, of which one is wrong.
+Predictions of_classes(std::size_t n) {
+  Predictions p{"probe", {}, {}, {}, Value::map()};
+  for (std::size_t c = 0; c < n; ++c) p.classes.push_back(std::to_string(c));
+  std::vector<float> scores(4 * n);
+  const std::size_t guesses[] = {5, 99, 5, 5};
+  for (std::size_t r = 0; r < 4; ++r) scores[r * n + guesses[r]] = 1;
+  p.test = part(n, std::move(scores), {5, 99, 7, 5});
+  return p;
+}
+
+TEST(Evaluate, PutsTheConfusionOfManyClassesIntoTheResultsAsPairs) {
+  StageHarness evaluate("evaluate");
+  const ReportOutput few = evaluate.report({of_classes(100)}), many = evaluate.report({of_classes(101)});
+  const Value& whole = *few.learners.find("probe")->find("test");
+  EXPECT_EQ(whole.find("confusion_pairs"), nullptr);
+  ASSERT_EQ(whole.find("confusion")->as_list().size(), 100U);
+  EXPECT_EQ(whole.find("confusion")->as_list()[7].as_list()[5].as_int(), 1);
+  const Value& test = *many.learners.find("probe")->find("test");
+  EXPECT_THAT(names(test), ElementsAre("n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece",
+                                       "brier", "accuracy_interval", "confusion_pairs", "per_class"));
+  EXPECT_EQ(test.find("confusion_pairs")->to_json(), "[[5,5,2],[7,5,1],[99,99,1]]");
+  EXPECT_EQ(test.find("accuracy")->as_double(), 0.75);
+}
+
+// A list of lists of 50,000 classes would be 2.5e9 numbers.
+TEST(Evaluate, SizesOfItsResultsGrowWithClassesAndRows) {
+  const ReportOutput out = StageHarness("evaluate").report({of_classes(50'000)});
+  const Value& test = *out.learners.find("probe")->find("test");
+  EXPECT_EQ(test.find("confusion_pairs")->as_list().size(), 3U);
+  EXPECT_EQ(test.find("per_class")->as_list().size(), 50'000U);
+}
+
 TEST(Evaluate, LeavesOutPartsWithoutLabelledRows) {
   StageHarness evaluate("evaluate", "{confusion_up_to: 0}");
   Predictions only_val = probe();
@@ -150,6 +183,28 @@ TEST(Evaluate, ScoresSeveralLabelsARow) {
   EXPECT_EQ(test.find("n")->as_int(), 3);  // the row without labels is left out
   EXPECT_THAT(names(test), ElementsAre("n", "accuracy", "hamming_loss", "micro_f1", "macro_f1",
                                        "mean_average_precision", "log_loss", "brier", "per_class"));
+}
+
+TEST(Evaluate, ScoresRowsThatShowNoneOfTheClasses) {
+  Predictions p{"probe", {"ants", "bees", "cats"}, {}, {}, Value::map(), true};
+  p.test.scores = Scores(7, 3);
+  p.test.scores.values = {0.9F, 0.2F, 0.6F, 0.4F, 0.7F,  0.6F, 0.8F, 0.5F, 0.1F, 0.3F, 0.1F,
+                          0.2F, 0.2F, 0.1F, 0.4F, 0.55F, 0.6F, 0.6F, 0.9F, 0.9F, 0.9F};
+  p.test.labels = {{0, 2}, {1}, {}, {0}, {}, {1, 2}, {}};
+  p.test.negative = {false, false, true, false, true};  // the last row is unlabelled
+  for (int i = 0; i < 7; ++i) p.test.keys.push_back("image" + std::to_string(i) + ".jpg");
+  StageHarness evaluate("evaluate");
+  const ReportOutput out = evaluate.report({p});
+  EXPECT_THAT(out.text,
+              StrEq("test   n     mAP  macro F1  micro F1  accuracy  Hamming  log loss  val mAP\n"
+                    "probe  6  0.7889    0.6667    0.6667    0.3333   0.2778    0.5124        -\n"));
+  EXPECT_EQ(out.learners.find("probe")->find("test")->find("n")->as_int(), 6);
+
+  // Where no train or val row is one, learners cannot tell them: single-label scores are without.
+  Predictions single = probe();
+  single.test = part(2, {0.8F, 0.2F, 0, 1, 0.3F, 0.7F, 0.6F, 0.4F, 0.1F, 0.9F}, {0, -1, 1, 1, 1});
+  single.test.negative = {false, true, false, false, false};
+  EXPECT_EQ(evaluate.report({single}).learners, evaluate.report({probe()}).learners);
 }
 
 TEST(Evaluate, RefusesPredictionsThatMakeNoSense) {

@@ -55,13 +55,14 @@ std::string summary_table(const std::vector<LearnerMetrics>& all,
 std::string confusion_table(const LearnerMetrics& l, const Metrics& m, const char* part) {
   TextTable table;
   const std::size_t k = l.classes.size();
+  const std::vector<std::size_t> confusion = dense_confusion(m);
   std::vector<std::string> head = {"true \\ predicted"};
   for (const std::string& c : l.classes) head.push_back(short_name(c));
   head.push_back("recall");
   table.add(std::move(head));
   for (std::size_t t = 0; t < k; ++t) {
     std::vector<std::string> cells = {short_name(l.classes[t])};
-    for (std::size_t p = 0; p < k; ++p) cells.push_back(fmt::format("{}", m.confusion[t * k + p]));
+    for (std::size_t p = 0; p < k; ++p) cells.push_back(fmt::format("{}", confusion[t * k + p]));
     cells.push_back(m.per_class[t].support > 0 ? fmt::format("{:.3f}", m.per_class[t].recall) : "-");
     table.add(std::move(cells));
   }

@@ -115,7 +115,8 @@ class Finetune final : public Learner {
   LearnerResult fit(const LearnerInput& input) override {
     if (input.tables.size() != 1)
       throw Error(fmt::format("expected one table of pixels, got {}", input.tables.size()));
-    if (input.classes.size() < 2)
+    // With several labels, one class may be told apart from none.
+    if (input.classes.size() < 2 && !input.multi_label)
       throw Error(fmt::format("expected at least two classes, got {}", input.classes.size()));
     if (!model_) open();
     const TrainingTable& table = input.tables[0];
@@ -165,7 +166,7 @@ class Finetune final : public Learner {
              std::optional<double> c) const {
     const bool refit = plan.stop_after.has_value();
     const Outputs outputs(*table.train, input.classes.size(), input.multi_label);
-    const TrainingPixels pixels(table, outputs.rule, *normalizer_, refit ? [](const std::string&) {} : warn_);
+    const TrainingPixels pixels(table, outputs.rule, *normalizer_);
     if (!refit) tell_about_classes(pixels, outputs, table, input);
     const auto network = divide(*model_, params_, engines_, warn_, outputs.classes.size(),
                                 pixels.train.height(), pixels.train.width());
@@ -202,7 +203,7 @@ class Finetune final : public Learner {
 
   void tell_about_classes(const TrainingPixels& pixels, const Outputs& outputs, const TrainingTable& table,
                           const LearnerInput& input) const {
-    if (outputs.classes.size() < 2)
+    if (outputs.classes.size() < 2 && !input.multi_label)
       throw Error(fmt::format(
           "table '{}' has train images of {} of its {} classes: expected at least 2 classes to tell apart; "
           "check the labels, the splits and the rejected inputs",
@@ -381,7 +382,7 @@ stages:
 }  // namespace
 
 GRAFT_PLUGIN(
-    finetune, "1.1.0", Finetune,
+    finetune, "1.1.1", Finetune,
     graft::PluginSchema::learner("Trains a part of a pretrained network, with a new classifier, on pixels.")
         .input(graft::PortType::Table, "Pixels: u8[height,width,3].")
         .output("out", graft::PortType::Predictor, "",

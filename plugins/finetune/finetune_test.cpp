@@ -334,7 +334,7 @@ TEST_F(FinetuneTest, AClassWithoutTrainImagesHasTheScoreZero) {
   }
 }
 
-/// Stripes that may be bright, lying, both or neither (then unlabelled).
+/// Stripes that may be bright, lying, both or none of the two.
 class SeveralLabels final : public RowSet {
  public:
   SeveralLabels(std::size_t rows, std::uint64_t seed) : stripes_(rows, seed) {
@@ -355,6 +355,7 @@ class SeveralLabels final : public RowSet {
   std::uint32_t view(std::size_t) const override { return 0; }
   Split split(std::size_t) const override { return Split::Train; }
   std::span<const std::int32_t> labels(std::size_t row) const override { return labels_[row]; }
+  bool negative(std::size_t row) const override { return labels_[row].empty(); }
   void read(std::size_t first, std::size_t count, float* out) const override {
     stripes_.read(first, count, out);
   }
@@ -376,7 +377,6 @@ TEST_F(FinetuneTest, SeveralLabelsAreQuestionsOfTheirOwn) {
   std::size_t right = 0, asked = 0, both = 0;
   for (std::size_t r = 0; r < val.rows(); ++r) {
     const auto labels = val.labels(r);
-    if (labels.empty()) continue;
     for (std::int32_t c = 0; c < 2; ++c) {
       const bool is = std::find(labels.begin(), labels.end(), c) != labels.end();
       right += (result.val.row(r)[c] > 0.5f) == is ? 1 : 0;

@@ -63,13 +63,12 @@ class Hybrid final : public Learner {
   LearnerResult fit(const LearnerInput& input) override {
     if (input.multi_label)
       throw Error(
-          "the inputs have several labels: hybrid is single-label; use linear_probe, mlp or finetune");
+          "some inputs have several labels or none of the classes: hybrid is single-label; use linear_probe, "
+          "mlp or finetune");
     const TrainingTable& table = input.tables.at(0);
     const std::size_t classes = input.classes.size();
     const linalg::FeatureRows train = rows_of(*table.train, input);
     const linalg::FeatureRows val = rows_of(*table.val, input);
-    linalg::tell_unlabelled(train, table.stage, "train", options_.warn);
-    linalg::tell_unlabelled(val, table.stage, "val", options_.warn);
     linalg::classes_to_learn(train, input.classes, table.stage, linalg::Labels::One, options_.warn);
     if (val.rows() == 0 && trials() > 1)
       options_.warn(fmt::format(
@@ -92,6 +91,8 @@ class Hybrid final : public Learner {
     LearnerResult out;
     out.summary = Value::map();
     Chosen chosen = choose(options, prepared, classes, input.parallel, input.interrupted, out.summary);
+    if (chosen.settings.combination != Combination::Head)
+      warn_lost_cosines(prepared[chosen.form].train, table.stage);
     describe(options, prepared[chosen.form], chosen, val.rows(), out.summary);
     out.summary["train_rows"] = static_cast<std::int64_t>(train.rows());
     if (table.val->rows() == 0) {  // train + val is train: the model stands
@@ -129,6 +130,19 @@ class Hybrid final : public Learner {
   std::size_t trials() const {
     return options_.forms.size() * options_.n.size() * options_.temperatures.size() * options_.c.size() *
            std::max<std::size_t>(options_.alphas.size(), 1) * std::max<std::size_t>(options_.betas.size(), 1);
+  }
+
+  void warn_lost_cosines(const LabelledRows& train, const std::string& table) const {
+    linalg::warn_lost_cosines(
+        train.rows(), train.dim,
+        [&](const std::vector<std::size_t>& positions) {
+          std::vector<float> out;
+          for (const std::size_t r : positions)
+            out.insert(out.end(), train.values.data() + r * train.dim,
+                       train.values.data() + (r + 1) * train.dim);
+          return out;
+        },
+        table, "take it away (directions: {by: svd, m: 64})", options_.warn);
   }
 
   static linalg::FeatureRows rows_of(const RowSet& set, const LearnerInput& input) {
@@ -286,7 +300,7 @@ stages:
 }  // namespace
 }  // namespace graft
 
-GRAFT_PLUGIN(hybrid, "1.0.1", graft::Hybrid,
+GRAFT_PLUGIN(hybrid, "1.0.2", graft::Hybrid,
              graft::PluginSchema::learner(
                  "Leading directions, a representation that is learnt on them, and what the most similar "
                  "training rows say, in one model.")

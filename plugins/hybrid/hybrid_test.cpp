@@ -15,7 +15,9 @@ namespace {
 
 using graft::testing::StageHarness;
 using graft::testing::Threads;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::Gt;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -237,6 +239,27 @@ TEST(Hybrid, NamesTheNeighboursOfARow) {
   }
 }
 
+TEST(Hybrid, WarnsWhereCosinesAreRoundingErrors) {
+  const MemoryRows near_zero = sectors(60, 1);
+  std::vector<float> values(60 * 8);
+  near_zero.read(0, 60, values.data());
+  for (float& v : values) v += 1e4F;
+  std::vector<std::int32_t> labels;
+  for (std::size_t r = 0; r < 60; ++r) labels.push_back(near_zero.label(r));
+  const auto warnings = [](const MemoryRows& train, const std::string& m) {
+    StageHarness hybrid("hybrid", "{directions: {m: " + m +
+                                      "}, hidden: {units: 0}, n: 3, c: 1, variant: {mix: {alpha: 0.5}}}");
+    hybrid.fit(train, no_rows(), kClasses);
+    return hybrid.warnings();
+  };
+  const MemoryRows far(std::move(values), 8, labels);
+  EXPECT_THAT(warnings(far, "all"),
+              ElementsAre(AllOf(HasSubstr("e-09 on average, expected at least 1.2e-05: "),
+                                EndsWith(": take it away (directions: {by: svd, m: 64})"))));
+  EXPECT_THAT(warnings(far, "4"), IsEmpty());
+  EXPECT_THAT(warnings(near_zero, "all"), IsEmpty());
+}
+
 TEST(Hybrid, WithoutValItTakesTheMiddleAndSaysSo) {
   StageHarness hybrid("hybrid", with("mix"));
   const LearnerResult result = hybrid.fit(sectors(60, 1), no_rows(), kClasses);
@@ -281,7 +304,8 @@ TEST(Hybrid, BadRowsAreErrorsOrWarnings) {
               HasSubstr("row 'row1' (view 0): feature 0 is nan: expected finite numbers"));
   EXPECT_THAT(
       message([&] { StageHarness("hybrid").fit(sectors(30, 1), no_rows(), kClasses, nullptr, true); }),
-      StrEq("the inputs have several labels: hybrid is single-label; use linear_probe, mlp or finetune"));
+      StrEq("some inputs have several labels or none of the classes: hybrid is single-label; use "
+            "linear_probe, mlp or finetune"));
   // Constant features and zero vectors have no direction.
   for (const float v : {0.0F, 2.5F}) {
     StageHarness hybrid("hybrid", with("concat"));

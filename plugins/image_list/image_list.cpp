@@ -56,9 +56,14 @@ class ImageList final : public graft::Source {
       : params_(context.params),
         file_(params_.get<std::string>("file")),
         separator_(params_.get<std::string>("label_separator")),
+        empty_is_none_(params_.has("empty_labels") && params_.get<std::string>("empty_labels") == "none"),
         files_(context, folder_of(params_), file_) {
     if (params_.has("label") && params_.has("labels"))
       throw Error("label, labels: expected one of the two, got both");
+    if (params_.has("empty_labels") && !params_.has("labels"))
+      throw Error(std::string("empty_labels: expected labels, a column of any number of classes, got ") +
+                  (params_.has("label") ? "label, a column of one" : "none") +
+                  "; name the column with labels, or leave empty_labels out");
     if (separator_.empty()) throw Error("label_separator: expected a text, got an empty one");
     std::ifstream in(file_, std::ios::binary);
     if (!in) throw Error("cannot open " + file_ + ": " + std::strerror(errno));
@@ -137,10 +142,12 @@ class ImageList final : public graft::Source {
       if (split) line.split = split_of(line.number, fields[*split]);
       for (std::size_t c = 0; c < header.size() && !split; ++c)
         if (!used[c]) unused.see(header[c], fields[c]);
-      if (labels)
+      if (labels) {
         line.labels = pieces(fields[*labels]);
-      else if (label)
+        line.negative = line.labels.empty() && empty_is_none_;
+      } else if (label) {
         line.labels = Labels().add(fields[*label]).take();
+      }
       line.path = std::move(fields[*path]);
       files_.add(std::move(line));
     }
@@ -279,6 +286,9 @@ class ImageList final : public graft::Source {
       if (const Value* l = object.find(label)) {
         any_label = true;
         line.labels = labels_of(number, label, *l, many);
+        // Unlike a text, an empty list cannot mean anything else.
+        const bool none = l->is_list() && l->as_list().empty();
+        line.negative = many && line.labels.empty() && (none || (empty_is_none_ && !l->is_null()));
       }
       for (const auto& [name, value] : object.as_map()) {
         if (name == path || name == label || name == split || (params_.has("id") && name == id)) continue;
@@ -334,13 +344,23 @@ class ImageList final : public graft::Source {
 
   const graft::Params params_;
   const std::string file_, separator_;
+  const bool empty_is_none_;  ///< A text without a class in the column `labels`.
   graft::source::ListedFiles files_;
 };
+
+graft::ParamSpec empty_labels() {
+  graft::ParamSpec spec = graft::choice("empty_labels", {"unlabelled", "none"}, "unlabelled").optional();
+  spec.default_value = {};  // so that one that is given without labels is noticed
+  return spec.doc(
+      "What an empty field in the column labels means: unlabelled, the classes are not known; or none, the "
+      "image shows none of the classes. Default: unlabelled. In JSON, an empty list always means none, and "
+      "null or no such field unlabelled.");
+}
 
 }  // namespace
 
 GRAFT_PLUGIN(
-    image_list, "1.0.0", ImageList,
+    image_list, "1.1.0", ImageList,
     graft::PluginSchema::source("Lists the images that a CSV, TSV or JSON Lines file names.")
         .output("out", graft::PortType::Bytes, "u8[?]", "The files, in the order of the list.")
         .param(graft::file("file").required().doc(
@@ -355,6 +375,7 @@ GRAFT_PLUGIN(
         .param(graft::text("labels").optional().doc(
             "Column of any number of classes, for multi-label learning: separated, or a list in JSON."))
         .param(graft::text("label_separator", "|").doc("What separates the classes in the column labels."))
+        .param(empty_labels())
         .param(graft::text("split").optional().doc(
             "Column of the split: train (training), val (valid, validation, dev, development) or test "
             "(testing), in either case, empty where a hash of the key is to decide; left out: split, if "

@@ -29,14 +29,14 @@ class ImageList : public ::testing::Test {
     file_ = folder_.write(name, list).string();
     return StageHarness("image_list", "{file: \"" + file_ + "\"" + (more.empty() ? "" : ", " + more) + "}");
   }
-  /// Every entry as "key split label,label".
+  /// Every entry as "key split label,label"; NONE: it shows none of the classes.
   std::vector<std::string> lines(StageHarness& stage) {
     std::vector<std::string> out;
     for (const Entry& e : stage.list()) {
       std::string line = e.key + " " + to_string(e.split);
       for (std::size_t i = 0; i < e.labels.size(); ++i)
         line += (i == 0 ? " " : ",") + stage.as<Source>().classes()[static_cast<std::size_t>(e.labels[i])];
-      out.push_back(line);
+      out.push_back(e.negative ? line + " NONE" : line);
     }
     return out;
   }
@@ -253,9 +253,44 @@ TEST_F(ImageList, SaysWhatIsWrongAndWhere) {
             "FILE:2: the id is empty; give every line one, or none to all");
   EXPECT_EQ(fault("path\na.jpg\n", "label: x, labels: y"),
             "label, labels: expected one of the two, got both");
+  EXPECT_EQ(
+      fault("path,label\na.jpg,x\n", "empty_labels: none"),
+      "empty_labels: expected labels, a column of any number of classes, got none; name the column with "
+      "labels, or leave empty_labels out");
+  EXPECT_EQ(fault("path,label\na.jpg,x\n", "label: label, empty_labels: unlabelled"),
+            "empty_labels: expected labels, a column of any number of classes, got label, a column of one; "
+            "name the column with labels, or leave empty_labels out");
+  EXPECT_EQ(fault("path,tags\na.jpg,x\n", "labels: tags, empty_labels: negative"),
+            "empty_labels: 'negative' is not allowed here (allowed: unlabelled, none)");
   EXPECT_EQ(fault("path\na.jpg\n", "", "l.txt"),
             "format: cannot tell from the name of FILE; write format: csv, tsv or jsonl");
   EXPECT_THAT(fault("path\na.jpg\n", "root: /no-such-folder"), HasSubstr("no such folder: /no-such-folder"));
+}
+
+TEST_F(ImageList, AnEmptyFieldIsUnlabelledOrNoneOfTheClasses) {
+  const std::string csv = "path,tags\na.jpg,x|y\nb.jpg,\nc.jpg,|\nd.jpg,\" \"\n";
+  const std::string with = std::string(kAllTrain) + ", labels: tags";
+  EXPECT_THAT(lines(csv, with), ElementsAre("a.jpg train x,y", "b.jpg train", "c.jpg train", "d.jpg train"));
+  EXPECT_THAT(lines(csv, with + ", empty_labels: unlabelled"), ::testing::Not(Contains(HasSubstr("NONE"))));
+  EXPECT_THAT(lines(csv, with + ", empty_labels: none"),
+              ElementsAre("a.jpg train x,y", "b.jpg train NONE", "c.jpg train NONE", "d.jpg train NONE"));
+  // Of a single label, an empty field is unlabelled.
+  EXPECT_THAT(lines("path,label\na.jpg,\nb.jpg,x\n", kAllTrain), ElementsAre("a.jpg train", "b.jpg train x"));
+}
+
+TEST_F(ImageList, AnEmptyListInJsonIsNoneOfTheClasses) {
+  const std::string json =
+      "{\"path\": \"a.jpg\", \"tags\": [\"x\"]}\n{\"path\": \"b.jpg\", \"tags\": []}\n"
+      "{\"path\": \"c.jpg\", \"tags\": null}\n{\"path\": \"d.jpg\"}\n"
+      "{\"path\": \"e.jpg\", \"tags\": \"\"}\n{\"path\": \"f.jpg\", \"tags\": [\" \"]}\n";
+  const std::string with = std::string(kAllTrain) + ", labels: tags";
+  EXPECT_THAT(lines(json, with, "l.jsonl"), ElementsAre("a.jpg train x", "b.jpg train NONE", "c.jpg train",
+                                                        "d.jpg train", "e.jpg train", "f.jpg train"));
+  EXPECT_THAT(lines(json, with + ", empty_labels: none", "l.jsonl"),
+              ElementsAre("a.jpg train x", "b.jpg train NONE", "c.jpg train", "d.jpg train",
+                          "e.jpg train NONE", "f.jpg train NONE"));
+  EXPECT_THAT(lines("{\"path\": \"a.jpg\", \"label\": []}\n", kAllTrain, "l.jsonl"),
+              ElementsAre("a.jpg train"));
 }
 
 TEST_F(ImageList, SaysWhatIsWrongInJsonLines) {

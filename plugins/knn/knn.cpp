@@ -84,7 +84,7 @@ class Knn final : public Learner {
     LearnerResult out;
     Vote how;
     {
-      KnnRows train = take(*table.train, input, table.stage, "train");
+      KnnRows train = take(*table.train, input, table.stage, true);
       if (const std::string absent = linalg::absent_classes(train.labels, input.classes); !absent.empty()) {
         warn_(fmt::format("no train rows of {}: the score of such a class is 0", absent));
       }
@@ -101,7 +101,7 @@ class Knn final : public Learner {
       }
       if (found.neighbours.empty()) out.val = chosen.predict({table.val}, input.parallel);
     }
-    KnnRows all = take(*table.train_val, input, table.stage, "");
+    KnnRows all = take(*table.train_val, input, table.stage, false);
     Value& refit = out.summary["refit"];
     refit["rows"] = static_cast<std::int64_t>(all.labels.size());
     if (embedding_.given()) refit["embedding"] = all.preparation.embedding()->summary();
@@ -114,16 +114,13 @@ class Knn final : public Learner {
   }
 
  private:
-  /// `part`: for warnings; empty where they have been given already.
-  KnnRows take(const RowSet& set, const LearnerInput& input, const std::string& stage,
-               const char* part) const {
+  /// `first`: warnings have not been given yet.
+  KnnRows take(const RowSet& set, const LearnerInput& input, const std::string& stage, bool first) const {
     // What FAISS searches must be in memory.
     const bool exact = index_.kind == IndexChoice::Kind::Exact;
     const std::size_t cache = exact ? cache_bytes_ : std::numeric_limits<std::size_t>::max();
     linalg::FeatureRows rows(set, input.classes.size(), embedding_.given() ? cache_bytes_ : cache,
                              input.parallel);
-    const bool first = *part != '\0';
-    if (first) linalg::tell_unlabelled(rows, stage, part, warn_);
     std::vector<std::int32_t> labels = rows.labels();
     if (labels.empty()) {
       throw Error(fmt::format(
@@ -138,6 +135,7 @@ class Knn final : public Learner {
           rows, {input.classes.size(), seed_, input.interrupted, first ? warn_ : quiet, input.parallel});
     }
     Preparation preparation(rows.dim(), std::move(embedding), metric_);
+    if (first) preparation.warn_lost_cosines(rows, stage, input.parallel, warn_);
     Origins origins(set, rows.positions());
     const bool in_memory = rows.rows() <= cache / (sizeof(float) * preparation.dims());
     SearchIndex index(in_memory
@@ -159,7 +157,6 @@ class Knn final : public Learner {
       }
     }
     const linalg::FeatureRows val(*table.val, input.classes.size(), 0, input.parallel);
-    linalg::tell_unlabelled(val, table.stage, "val", warn_);
     Vote how = trials.front().how;
     if (val.rows() > 0) {
       found = try_on_val(train, *table.val, input, trials);
@@ -327,7 +324,7 @@ stages:
 }  // namespace graft
 
 GRAFT_PLUGIN(
-    knn, "2.1.1", graft::Knn,
+    knn, "2.1.2", graft::Knn,
     graft::PluginSchema::learner("Weighted k nearest neighbours by cosine or Euclidean distance.")
         .input(graft::PortType::Table, "Feature vectors with one label per row.")
         .output("out", graft::PortType::Predictor, "f32[?]",

@@ -95,7 +95,7 @@ class LinearProbe final : public Learner {
     linalg::FeatureRows train = read(*table.train, input);
     linalg::FeatureRows val = read(*table.val, input);
     const std::vector<double> grid = val.rows() > 0 ? grid_ : std::vector<double>{without_val(table)};
-    tell_about_rows(table, train, val, input.classes);
+    check_rows(table, train, input.classes);
     const std::size_t constant = tell_about_features(table, train, input.parallel);
     const linalg::RowScaler scaler = linalg::fit_scaler(scale_, train, input.parallel);
     val.scale(scaler, input.parallel);
@@ -154,10 +154,8 @@ class LinearProbe final : public Learner {
     return c;
   }
 
-  void tell_about_rows(const TrainingTable& table, const linalg::FeatureRows& train,
-                       const linalg::FeatureRows& val, const std::vector<std::string>& classes) const {
-    linalg::tell_unlabelled(train, table.stage, "train", warn_);
-    linalg::tell_unlabelled(val, table.stage, "val", warn_);
+  static void check_rows(const TrainingTable& table, const linalg::FeatureRows& train,
+                         const std::vector<std::string>& classes) {
     const std::vector<std::size_t> counts = counts_of(train, classes.size());
     const auto shown = static_cast<std::size_t>(
         std::count_if(counts.begin(), counts.end(), [](std::size_t n) { return n > 0; }));
@@ -281,7 +279,7 @@ stages:
 }  // namespace graft
 
 GRAFT_PLUGIN(
-    linear_probe, "2.0.2", graft::LinearProbe,
+    linear_probe, "2.0.3", graft::LinearProbe,
     graft::PluginSchema::learner(
         "Logistic regression on feature vectors; its strength of regularisation is chosen on "
         "val, then it is refit on train and val.")

@@ -60,8 +60,6 @@ class Mlp final : public Learner {
     {
       linalg::FeatureRows train(*table.train, input.classes.size(), cache_bytes_, input.parallel, several);
       linalg::FeatureRows val(*table.val, input.classes.size(), cache_bytes_, input.parallel, several);
-      linalg::tell_unlabelled(train, table.stage, "train", warn_);
-      linalg::tell_unlabelled(val, table.stage, "val", warn_);
       const auto fitted = linalg::classes_to_learn(train, input.classes, table.stage, several, warn_);
       const linalg::RowScaler scaler = linalg::fit_scaler(scale_, train, input.parallel);
       val.scale(scaler, input.parallel);
@@ -224,7 +222,7 @@ stages:
 }  // namespace graft
 
 GRAFT_PLUGIN(
-    mlp, "1.1.0", graft::Mlp,
+    mlp, "1.1.1", graft::Mlp,
     graft::PluginSchema::learner(
         "A small neural network on feature vectors, trained by gradient descent; stopped by val, then "
         "refit on train and val.")

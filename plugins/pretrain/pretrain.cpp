@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -41,7 +40,6 @@ class Pretrain final : public Learner {
   explicit Pretrain(const StageContext& context)
       : params_(context.params),
         seed_(context.seed),
-        warn_(context.warn),
         normalizer_(params_.object("normalize"), usual_network().preprocessing.preset),
         augmentation_(params_),
         mixer_(params_),
@@ -53,7 +51,7 @@ class Pretrain final : public Learner {
       throw Error(fmt::format("expected one table of pixels, got {}", input.tables.size()));
     if (input.classes.size() < 2)
       throw Error(fmt::format("expected at least two classes, got {}", input.classes.size()));
-    const TrainingPixels pixels(input.tables[0], {input.classes.size()}, normalizer_, warn_);
+    const TrainingPixels pixels(input.tables[0], {input.classes.size()}, normalizer_);
 
     Value facts = Value::map();
     facts["architecture"] = params_.get<std::string>("architecture");
@@ -136,7 +134,6 @@ class Pretrain final : public Learner {
 
   Params params_;
   std::uint64_t seed_;
-  std::function<void(const std::string&)> warn_;
   Normalizer normalizer_;
   augment::Augmentation augmentation_;
   augment::BatchMixer mixer_;
@@ -166,7 +163,7 @@ stages:
 }  // namespace
 
 GRAFT_PLUGIN(
-    pretrain, "2.2.0", Pretrain,
+    pretrain, "2.2.1", Pretrain,
     graft::PluginSchema::learner(
         "Trains a convolutional network from scratch and keeps its weights for a transfer.")
         .input(graft::PortType::Table, "Pixels: u8[height,width,3], one label per image.")

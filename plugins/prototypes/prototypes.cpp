@@ -50,8 +50,9 @@ class PrototypeLearner final : public Learner {
     {
       const linalg::FeatureRows train(*table.train, classes, kCacheBytes, input.parallel);
       const linalg::FeatureRows val(*table.val, classes, 0, input.parallel);
-      tell_about_rows(table, train, val, input.classes);
+      tell_about_rows(table, train, input.classes);
       const Preparation preparation = prepare(train, input, warn_);
+      preparation.warn_lost_cosines(train, table.stage, input.parallel, warn_);
       std::vector<Prototypes> made;
       std::vector<Trial> trials;
       for (const Rows rows(train, preparation, per_class_.back(), input.parallel);
@@ -126,9 +127,7 @@ class PrototypeLearner final : public Learner {
   }
 
   void tell_about_rows(const TrainingTable& table, const linalg::FeatureRows& train,
-                       const linalg::FeatureRows& val, const std::vector<std::string>& classes) const {
-    linalg::tell_unlabelled(train, table.stage, "train", warn_);
-    linalg::tell_unlabelled(val, table.stage, "val", warn_);
+                       const std::vector<std::string>& classes) const {
     if (train.rows() == 0) {
       throw Error(fmt::format(
           "table '{}' has no labelled train rows: expected at least 1; check the labels, the splits "
@@ -241,7 +240,7 @@ stages:
 }  // namespace graft
 
 GRAFT_PLUGIN(
-    prototypes, "1.0.1", graft::PrototypeLearner,
+    prototypes, "1.0.2", graft::PrototypeLearner,
     graft::PluginSchema::learner(
         "The class of the nearest prototype: class means, or k-means within every class.")
         .input(graft::PortType::Table, "Feature vectors with one label per row.")

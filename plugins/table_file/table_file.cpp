@@ -6,10 +6,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include <graft/hash.h>
 #include <graft/plugin.h>
 #include <source/words.h>
 
@@ -62,7 +64,7 @@ class TableFiles final : public graft::Source {
     const graft::Params files = context.params.object("files");
     const TableFile::Names names{context.params.get<std::string>("features"),
                                  name_of(context.params, "labels"), name_of(context.params, "keys"),
-                                 name_of(context.params, "splits")};
+                                 name_of(context.params, "splits"), name_of(context.params, "views")};
     open(files, "all", {}, names);
     for (const Split split : {Split::Train, Split::Val, Split::Test})
       open(files, graft::to_string(split), split, names);
@@ -77,6 +79,7 @@ class TableFiles final : public graft::Source {
                             [](const Part& part) { return part.file.has_numbered_labels(); });
     if (numbered_) catalog_.labels_are_positions();
     for (std::size_t p = 0; p < parts_.size(); ++p) add(parts_[p], prefixes[p]);
+    check_views();
     catalog_.close();
   }
 
@@ -113,6 +116,14 @@ class TableFiles final : public graft::Source {
     std::size_t first = 0;       ///< Position of its first row among those of all files.
   };
 
+  /// A row as a view of the image that its key names.
+  struct View {
+    std::uint64_t key;  ///< Hash of the key in the file.
+    std::uint32_t number;
+    std::optional<Split> split;
+    std::size_t row;  ///< Among those of all files, and in the catalog until that is closed.
+  };
+
   std::size_t dim() const { return parts_[0].file.dim(); }
 
   void open(const graft::Params& files, const std::string& under, std::optional<Split> split,
@@ -126,6 +137,7 @@ class TableFiles final : public graft::Source {
                     "; the same rows in two splits would spoil every figure");
       parts_.push_back({TableFile(path, names), canonical, under, split, rows_});
       rows_ += parts_.back().file.rows();
+      any_views_ = any_views_ || parts_.back().file.has_views();
     }
   }
 
@@ -171,8 +183,15 @@ class TableFiles final : public graft::Source {
         if (part.split && row.split && row.split != part.split) ++other_splits;
         for (std::string& label : row.labels)
           if (const auto known = meant.find(label); known != meant.end()) label = known->second;
-        catalog_.add(std::move(row.key), row.labels, part.split ? part.split : row.split,
-                     part.first + first + i);
+        const std::optional<Split> split = part.split ? part.split : row.split;
+        const std::size_t at = part.first + first + i;
+        std::string group;  // a hash decides for all views of an image alike
+        if (any_views_) views_.push_back({graft::hash64(row.key), row.view, split, at});
+        if (row.view > 0) {
+          group = row.key;
+          row.key += "#" + std::to_string(row.view);
+        }
+        catalog_.add(std::move(row.key), row.labels, split, at, group, row.negative);
       }
     }
     if (other_splits > 0)
@@ -181,15 +200,66 @@ class TableFiles final : public graft::Source {
             " that they are of another split; to go by what it says, put it under all");
   }
 
+  /// Entries have keys of their own: view n of KEY, but for n = 0, becomes KEY#n. Throws Error where a row
+  /// has that key already, where views have one number, and where they are in two splits.
+  void check_views() {
+    std::vector<View> views = std::exchange(views_, {});
+    if (std::all_of(views.begin(), views.end(), [](const View& v) { return v.number == 0; })) return;
+    std::sort(views.begin(), views.end(), [](const View& a, const View& b) {
+      return std::tie(a.key, a.number, a.row) < std::tie(b.key, b.number, b.row);
+    });
+    for (std::size_t i = 0; i < views.size(); ++i) {
+      const View& view = views[i];
+      if (view.number > 0) check_entry_key(view, views);
+      if (i == 0 || views[i - 1].key != view.key || key_in_file(views[i - 1]) != key_in_file(view)) continue;
+      const View& other = views[i - 1];
+      if (other.number == view.number)
+        throw Error(place(other) + " and " + place(view) + " are both view " + std::to_string(view.number) +
+                    " of '" + key_in_file(view) + "'; give every view of a key a number of its own");
+      if (other.split != view.split)
+        throw Error(place(other) + " and " + place(view) + " are views of '" + key_in_file(view) +
+                    "', one of " + split_name(other) + " and one of " + split_name(view) +
+                    "; the same image in two splits would spoil every score");
+    }
+  }
+
+  void check_entry_key(const View& view, const std::vector<View>& views) const {
+    const std::string key = catalog_.entry(view.row).key;
+    const std::uint64_t hash = graft::hash64(key);
+    const auto other = std::lower_bound(views.begin(), views.end(), hash,
+                                        [](const View& v, std::uint64_t h) { return v.key < h; });
+    if (other != views.end() && other->key == hash && other->number == 0 &&
+        catalog_.entry(other->row).key == key)
+      throw Error(place(view) + " is view " + std::to_string(view.number) + " of '" + key_in_file(view) +
+                  "' and would be called '" + key + "', which is the key of " + place(*other) +
+                  "; give one of the two images another key");
+  }
+
+  std::string key_in_file(const View& view) const {
+    std::string key = catalog_.entry(view.row).key;
+    if (view.number > 0) key.erase(key.rfind('#'));
+    return key;
+  }
+  std::string place(const View& view) const {
+    const Part& part = part_of(view.row);
+    return "row " + std::to_string(view.row - part.first) + " of " + part.file.path();
+  }
+  static std::string split_name(const View& view) {
+    return view.split ? graft::to_string(*view.split) : "no split";
+  }
+
+  const Part& part_of(std::size_t row) const {
+    return *std::find_if(parts_.rbegin(), parts_.rend(), [&](const Part& p) { return p.first <= row; });
+  }
+
   /// A new block each time: items in flight may hold on to the one before.
   void read_block(std::size_t found) {
-    const auto part =
-        std::find_if(parts_.rbegin(), parts_.rend(), [&](const Part& p) { return p.first <= found; });
-    const std::size_t row = found - part->first;
+    const Part& part = part_of(found);
+    const std::size_t row = found - part.first;
     const std::size_t rows =
-        std::min(std::max<std::size_t>(1, kBlockBytes / (dim() * sizeof(float))), part->file.rows() - row);
+        std::min(std::max<std::size_t>(1, kBlockBytes / (dim() * sizeof(float))), part.file.rows() - row);
     block_ = std::make_shared_for_overwrite<float[]>(rows * dim());
-    part->file.read(row, rows, block_.get());
+    part.file.read(row, rows, block_.get());
     block_first_ = found;
     block_rows_ = rows;
   }
@@ -199,6 +269,8 @@ class TableFiles final : public graft::Source {
   std::vector<Part> parts_;
   std::vector<std::string> classes_;  ///< By number, as the files name them; empty: they do not.
   bool numbered_ = false;             ///< Labels are numbers of classes in every file.
+  std::vector<View> views_;           ///< Of all rows, where a file has views, until they are checked.
+  bool any_views_ = false;
   std::size_t rows_ = 0, position_ = 0;
   std::shared_ptr<float[]> block_;
   std::size_t block_first_ = 0, block_rows_ = 0;
@@ -215,7 +287,7 @@ GRAFT_PLUGIN(
     table_file, "1.0.0", TableFiles,
     graft::PluginSchema::source("Reads feature vectors that other software has stored in HDF5 files.")
         .output("out", graft::PortType::Tensor, "f32[?]",
-                "A row's features; the key is the file's own, or FILE/NUMBER.")
+                "A row's features; the key is the file's own (KEY#n for view n > 0), or FILE/NUMBER.")
         .param(graft::object("files",
                              {files("all",
                                     "Files that say of each row which split it is of; where "
@@ -228,14 +300,20 @@ GRAFT_PLUGIN(
                    .doc("The HDF5 files, by split; one file alone is `all`."))
         .param(graft::text("features", "features")
                    .doc("Dataset of the features: [rows, ...] of float16, float32 or float64."))
-        .param(graft::text("labels").optional().doc("Dataset of the labels: numbers of classes, -1 for none; "
-                                                    "0 and 1 for every class; or class names. "
-                                                    "Left out: labels, if there is such a dataset."))
+        .param(graft::text("labels").optional().doc(
+            "Dataset of the labels: numbers of classes, -1 for an unlabelled row; 0 and 1 for every class, "
+            "-1 "
+            "in every column for an unlabelled row; or class names. Left out: labels, if there is such a "
+            "dataset."))
         .param(graft::text("keys").optional().doc(
             "Dataset of the keys, texts; left out: keys, if there is such a dataset."))
         .param(graft::text("splits").optional().doc(
             "Dataset of the splits: train, val, test or 0, 1, 2; empty or -1: a hash decides; left out: "
             "splits, if there is such a dataset."))
+        .param(
+            graft::text("views").optional().doc("Dataset of whole numbers from 0: rows of one key are views "
+                                                "of one image. They stay in one split; "
+                                                "left out: views, if there is such a dataset beside keys."))
         .params_from(graft::Catalog::parameters())
         .example(R"(name: table-file-example
 stages:

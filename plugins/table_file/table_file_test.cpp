@@ -127,6 +127,8 @@ TEST_F(TableFileSource, KeysLabelsAndSplitsOfTheFile) {
   EXPECT_THAT(entries[0].labels, ElementsAre(0, 1));
   EXPECT_THAT(entries[1].labels, ElementsAre(1));
   EXPECT_THAT(entries[2].labels, IsEmpty());
+  EXPECT_TRUE(entries[2].negative);
+  EXPECT_FALSE(entries[1].negative);
   EXPECT_EQ(entries[1].split, Split::Val);
   EXPECT_EQ(entries[2].split, Split::Test);
   // A split named by the config holds, and the contradiction is told.
@@ -136,6 +138,20 @@ TEST_F(TableFileSource, KeysLabelsAndSplitsOfTheFile) {
             at("t.h5") +
                 " stands under train, but says of 2 rows that they are of another split; to go by "
                 "what it says, put it under all");
+}
+
+TEST_F(TableFileSource, ZerosShowNoneOfTheClassesAndMinusOnesAreUnlabelled) {
+  {
+    const Hdf5File file(at("t.h5"));
+    file.write<float>("features", {4, 2}, features(4, 2));
+    file.write<std::int8_t>("labels", {4, 2}, {1, 0, 0, 0, -1, -1, 0, 1});
+  }
+  const auto entries = open("{train: \"@t.h5\"}", ", val_fraction: 0").list();
+  ASSERT_EQ(entries.size(), 4u);
+  std::string shown;
+  for (const Entry& e : entries)
+    shown += e.negative ? "none " : e.labels.empty() ? "unlabelled " : std::to_string(e.labels[0]) + " ";
+  EXPECT_EQ(shown, "0 none unlabelled 1 ");
 }
 
 TEST_F(TableFileSource, WithoutSplitsAHashOfTheKeyDecides) {
@@ -232,6 +248,97 @@ TEST_F(TableFileSource, AKeyInTwoSplitsIsALeak) {
   }
   EXPECT_EQ(fault("{train: \"@train.h5\", test: \"@test.h5\"}"),
             "two inputs have the key 'photo 2'; give each a key of its own");
+}
+
+/// Rows of one feature with keys, views and splits.
+void write_views(const std::string& path, const std::vector<std::string>& keys,
+                 const std::vector<std::int64_t>& views, const std::vector<std::string>& splits) {
+  const Hdf5File file(path);
+  file.write<float>("features", {keys.size(), 1}, features(keys.size(), 1));
+  file.write<std::int64_t>("labels", {keys.size()}, std::vector<std::int64_t>(keys.size()));
+  file.write_texts("keys", keys);
+  file.write<std::int64_t>("views", {keys.size()}, views);
+  if (!splits.empty()) file.write_texts("splits", splits);
+}
+
+TEST_F(TableFileSource, ViewsOfAnImageAreEntriesOfOneKeyAndANumber) {
+  write_views(at("t.h5"), {"b.jpg", "a.jpg", "a.jpg", "a.jpg", "a.jpg#7"}, {1, 0, 2, 1, 0},
+              {"test", "train", "train", "train", "val"});
+  auto stage = open("\"@t.h5\"");
+  const auto entries = stage.list();
+  ASSERT_EQ(entries.size(), 5u);
+  std::vector<std::string> keys;
+  for (const Entry& e : entries) keys.push_back(e.key);
+  EXPECT_THAT(keys, ElementsAre("b.jpg#1", "a.jpg", "a.jpg#2", "a.jpg#1", "a.jpg#7"));
+  EXPECT_EQ(entries[0].split, Split::Test);
+  EXPECT_EQ(entries[3].split, Split::Train);
+  EXPECT_EQ(entries[4].split, Split::Val);
+  EXPECT_EQ(entries[2].content, digest(features(5, 1).data() + 2, sizeof(float)));
+}
+
+TEST_F(TableFileSource, AHashPutsAllViewsOfAnImageIntoOneSplit) {
+  std::vector<std::string> keys;
+  std::vector<std::int64_t> views;
+  for (int i = 0; i < 200; ++i)
+    for (const int view : {0, 1, 2}) {
+      keys.push_back("image " + std::to_string(i));
+      views.push_back(view);
+    }
+  write_views(at("t.h5"), keys, views, {});
+  // A hash of the key for train and test, and one that carves val out of a train that is given.
+  for (const char* files : {"\"@t.h5\"", "{train: \"@t.h5\"}"}) {
+    std::map<std::string, std::vector<Split>> splits;
+    for (const Entry& e : open(files).list()) splits[e.key.substr(0, e.key.find('#'))].push_back(e.split);
+    EXPECT_EQ(splits.size(), 200u);
+    std::map<Split, int> counts;
+    for (const auto& [key, of_views] : splits) {
+      EXPECT_THAT(of_views, ElementsAre(of_views[0], of_views[0], of_views[0])) << key;
+      ++counts[of_views[0]];
+    }
+    EXPECT_GT(counts[Split::Val], 10);
+  }
+  // As the key alone decides, whether or not a file has views.
+  std::map<std::string, Split> alone;
+  {
+    const Hdf5File file(at("one.h5"));
+    file.write<float>("features", {2, 1}, features(2, 1));
+    file.write_texts("keys", {"image 0", "image 1"});
+  }
+  for (const Entry& e : open("\"@one.h5\"").list()) alone[e.key] = e.split;
+  ASSERT_EQ(alone.size(), 2u);
+  for (const Entry& e : open("\"@t.h5\"").list())
+    if (alone.contains(e.key)) {
+      EXPECT_EQ(e.split, alone.at(e.key)) << e.key;
+    }
+}
+
+TEST_F(TableFileSource, ViewsThatCannotBeToldApartAreNamed) {
+  const auto of = [&](const std::vector<std::string>& keys, const std::vector<std::int64_t>& views,
+                      const std::vector<std::string>& splits = {}) {
+    write_views(at("t.h5"), keys, views, splits);
+    return fault("\"@t.h5\"");
+  };
+  EXPECT_EQ(of({"a.jpg#2", "a.jpg", "a.jpg"}, {0, 0, 2}),
+            "row 2 of @t.h5 is view 2 of 'a.jpg' and would be called 'a.jpg#2', which is the key of row 0 of "
+            "@t.h5; give one of the two images another key");
+  EXPECT_EQ(of({"a", "b", "a"}, {1, 0, 1}),
+            "row 0 of @t.h5 and row 2 of @t.h5 are both view 1 of 'a'; give every view of a key a number of "
+            "its own");
+  EXPECT_EQ(of({"a", "a"}, {0, 0}), "two inputs have the key 'a'; give each a key of its own");
+  EXPECT_EQ(
+      of({"a", "b", "a"}, {1, 0, 0}, {"test", "train", "train"}),
+      "row 2 of @t.h5 and row 0 of @t.h5 are views of 'a', one of train and one of test; the same image "
+      "in two splits would spoil every score");
+  EXPECT_EQ(of({"a", "a"}, {0, 1}, {"train", ""}),
+            "row 0 of @t.h5 and row 1 of @t.h5 are views of 'a', one of train and one of no split; the same "
+            "image in two splits would spoil every score");
+  write_views(at("train.h5"), {"a", "b"}, {0, 0}, {});
+  write_views(at("test.h5"), {"c", "a"}, {0, 1}, {});
+  EXPECT_EQ(
+      fault("{train: \"@train.h5\", test: \"@test.h5\"}"),
+      "row 0 of @train.h5 and row 1 of @test.h5 are views of 'a', one of train and one of test; the same "
+      "image in two splits would spoil every score");
+  EXPECT_EQ(fault("{train: \"@train.h5\"}", ", views: crops"), "@train.h5, dataset 'crops': is missing");
 }
 
 }  // namespace

@@ -90,6 +90,21 @@ TEST(Temperature, OfSeveralLabelsARowIsThatOfLeastBinaryLogLoss) {
   }
 }
 
+TEST(Temperature, RowsThatShowNoneOfTheClassesCount) {
+  Predictions p =
+      predictions(2, {0.9F, 0.2F, 0.6F, 0.7F, 0.3F, 0.1F, 0.5F, 0.5F, 0.8F, 0.4F}, {{0}, {0}, {}, {}, {1}});
+  p.multi_label = true;
+  p.val.negative = {false, false, true};  // the fourth row is unlabelled
+  StageHarness stage("temperature");
+  const CalibratorResult result = stage.calibrate(p);
+  EXPECT_EQ(result.summary.find("val_rows")->as_int(), 4);
+  const double found = result.summary.find("temperature")->as_double();
+  for (const double t : {found * 0.99, found * 1.01}) {
+    const auto at = StageHarness("temperature", "{temperature: " + std::to_string(t) + "}").calibrate(p);
+    EXPECT_GT(fact(at.summary, "after", "log_loss"), fact(result.summary, "after", "log_loss"));
+  }
+}
+
 TEST(Temperature, FindsHowMuchTooSureScoresAre) {
   for (const double sharpening : {0.5, 1.0, 3.0}) {
     StageHarness stage("temperature");

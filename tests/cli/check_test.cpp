@@ -218,7 +218,8 @@ TEST_F(CheckTest, WhatAPluginSaysOfItselfBecomesErrorsOfItsStage) {
   EXPECT_THAT(
       check("{what: bad_alloc}"),
       StartsWith(
-          "i.yaml:4:3: error: 'odd' (inspected): inspect: out of memory; lower run.memory or run.threads\n"));
+          "i.yaml:4:3: error: 'odd' (inspected): inspect: out of memory: no setting of the run limits what "
+          "this takes; "));
   EXPECT_THAT(
       check("{what: number}"),
       StartsWith(

@@ -120,7 +120,7 @@ TEST_F(RunFolderProgram, AFailingRunLeavesTheCompleteOneAndSaysWhy) {
   EXPECT_THAT(r.err, HasSubstr("error: " + status["error"].get<std::string>() + "\n"));
   EXPECT_THAT(slurp(folder_ / "runs/photos.failed/log.txt"), HasSubstr("\nerror: stage 'p' (linear_probe, "));
   EXPECT_THAT(slurp(folder_ / "runs/photos.failed/inputs.csv"),
-              ContainsRegex("images,train/ant/0.bmp,train,ant,ok,,,,,1 of 1\n"));
+              ContainsRegex("images,train/ant/0.bmp,train,ant,ok,,,,,1 of 1,yes\n"));
   EXPECT_NE(slurp(folder_ / "runs/photos.failed/config.yaml"), "");
 }
 

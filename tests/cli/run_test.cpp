@@ -113,8 +113,8 @@ TEST_F(RunTest, InputsOfEqualContentAreComputedOnce) {
     EXPECT_EQ(manifest["streams"]["images"]["collected"], 10 + 4 + 4 + 1)
         << "what reached the end of the stream";
     const std::string inputs = slurp(folder_ / ("out" + n) / "inputs.csv");
-    EXPECT_THAT(inputs, HasSubstr("images,train/a/21.bmp,train,a,ok,,,,train/a/1.bmp,1 of 1\n"));
-    EXPECT_THAT(inputs, HasSubstr("images,train/b/0.bmp,train,b,ok,,,,train/a/1.bmp,1 of 1\n"));
+    EXPECT_THAT(inputs, HasSubstr("images,train/a/21.bmp,train,a,ok,,,,train/a/1.bmp,1 of 1,yes\n"));
+    EXPECT_THAT(inputs, HasSubstr("images,train/b/0.bmp,train,b,ok,,,,train/a/1.bmp,1 of 1,yes\n"));
     EXPECT_EQ(run(folder_config(", max_rejects: 5"), "again" + n, "store" + n)["tables"]["rows"]["computed"],
               0);
   }
@@ -190,7 +190,7 @@ TEST_F(RunTest, EveryInputIsAccountedForAndBadOnesSayWhy) {
   EXPECT_EQ(r["inputs"], (json{{"total", 38}, {"ok", 36}, {"rejected", 2}}));
   const std::string csv = slurp(folder_ / "r/inputs.csv");
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 39);
-  EXPECT_THAT(csv, HasSubstr("images,train/cats/0.bmp,train,cats,ok,,,,,1 of 1\n"));
+  EXPECT_THAT(csv, HasSubstr("images,train/cats/0.bmp,train,cats,ok,,,,,1 of 1,yes\n"));
   EXPECT_THAT(csv, HasSubstr("images,train/cats/broken.jpg,train,cats,rejected,pixels,"));
   EXPECT_THAT(csv, HasSubstr("images,train/cats/empty.png,train,cats,rejected,pixels,"));
   // Known rejects are not decoded again, but still reported.

@@ -59,12 +59,14 @@ class SeveralLabels : public ::testing::Test {
     }
     folder_.write("list.csv", list);
   }
-  json run(const std::string& stages, const std::string& learners) {
+  json run(const std::string& stages, const std::string& learners, const std::string& list = "list.csv") {
     const auto config =
         folder_.write("config.yaml",
                       "name: several\nrun: {threads: 2}\nstages:\n"
-                      "  images: {plugin: image_list, with: {file: list.csv, labels: labels}}\n"
-                      "  pixels: {plugin: decode, from: images, with: {resize: 32, crop: 32}}\n" +
+                      "  images: {plugin: image_list, with: {file: " +
+                          list +
+                          ", labels: labels}}\n"
+                          "  pixels: {plugin: decode, from: images, with: {resize: 32, crop: 32}}\n" +
                           stages + "  report: {plugin: evaluate, from: [" + learners + "]}\n");
     const ProgramResult r = run_program({"run", config, "--quiet", "--store", folder_ / "s"}, folder_.path());
     EXPECT_EQ(r.exit_code, 0) << r.err;
@@ -99,6 +101,7 @@ class SeveralLabels : public ::testing::Test {
     EXPECT_EQ(n, 24);
     EXPECT_GT(right, 0);
     EXPECT_LT(right, n);
+    EXPECT_EQ(val["n"], 24);
     EXPECT_NEAR(val["accuracy"], right / n, 1e-9);
     EXPECT_NEAR(val["log_loss"], loss / n, 1e-6);
   }
@@ -128,6 +131,51 @@ TEST_F(SeveralLabels, LearnersOnFeaturesTellTheFiguresOfEvaluate) {
   EXPECT_EQ(found, 1);
   expect_same(learners["mlp"], learners["mlp"]["summary"], 1e-5);
   for (const char* id : {"probe", "mlp"}) expect_by_hand(id, learners[id]["val"]);
+}
+
+/// 20 of 90 images show none of the classes, 6 are unlabelled.
+TEST_F(SeveralLabels, ImagesThatShowNoneOfTheClassesAreLearntAndScored) {
+  std::string list;
+  unsigned seed = 7;
+  for (int i = 0; i < 90; ++i) {
+    seed = seed * 1664525u + 1013904223u;
+    const unsigned labels = (seed >> 20) % 8;
+    const std::string split = i < 50 ? "train" : i < 74 ? "val" : "test";
+    const std::string name = "n" + std::to_string(i) + ".bmp";
+    folder_.write(name, bmp(i % 6 == 0 ? labels ^ 1u : labels, seed));
+    json line = {{"path", name}, {"split", split}, {"labels", json::array()}};
+    for (int c = 0; c < 3; ++c)
+      if ((labels >> c & 1u) != 0) line["labels"].push_back(std::string(1, "abc"[c]));
+    if (split != "val" && i % 11 == 3) line.erase("labels");
+    list += line.dump() + "\n";
+  }
+  folder_.write("list.jsonl", list);
+  const std::string learners = "  probe: {plugin: linear_probe, from: rows, with: {c: [0.0001, 0.01]}}\n";
+  const json probe =
+      run("  rows: {plugin: pixel_table, from: pixels}\n" + learners, "probe", "list.jsonl")["probe"];
+  expect_by_hand("probe", probe["val"]);
+  EXPECT_EQ(probe["summary"]["train_rows"], 45);
+  EXPECT_EQ(probe["test"]["n"], 15);
+  const json manifest = json::parse(slurp(folder_ / "runs/several/manifest.json"));
+  EXPECT_THAT(manifest["warnings"].get<std::vector<std::string>>(),
+              ::testing::Contains("images: 5 of 50 train and 1 of 16 test inputs have no label: learners and "
+                                  "scores leave them out"));
+  const std::string inputs = slurp(folder_ / "runs/several/inputs.csv");
+  EXPECT_THAT(inputs, ::testing::HasSubstr("images,n3.bmp,train,,ok,,,,,1 of 1,no\n"));
+  EXPECT_THAT(inputs, ::testing::HasSubstr("images,n10.bmp,train,,ok,,,,,1 of 1,yes\n"));
+
+  // The exported table tells the two from each other as well.
+  const ProgramResult exported =
+      run_program({"store", "export", "several/rows", folder_ / "rows.h5", "--store", folder_ / "s"});
+  ASSERT_EQ(exported.exit_code, 0) << exported.err;
+  const auto again = folder_.write("again.yaml",
+                                   "name: again\nstages:\n"
+                                   "  features: {plugin: table_file, with: {files: rows.h5}}\n"
+                                   "  rows: {plugin: feature_table, from: features}\n" +
+                                       learners + "  report: {plugin: evaluate, from: probe}\n");
+  const ProgramResult r = run_program({"run", again, "--quiet", "--store", folder_ / "s"}, folder_.path());
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(json::parse(slurp(folder_ / "runs/again/results.json"))["learners"]["probe"], probe);
 }
 
 TEST_F(SeveralLabels, AFinetunedNetworkTellsTheFiguresOfEvaluate) {

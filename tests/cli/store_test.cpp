@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <random>
 #include <set>
+#include <sstream>
 
 #include <nlohmann/json.hpp>
 
@@ -264,6 +266,39 @@ stages:
   const json again = json::parse(slurp(folder_ / "again/results.json"));
   EXPECT_EQ(again["learners"]["knn"]["test"], first["learners"]["knn"]["test"]);
   EXPECT_EQ(again["inputs"], first["inputs"]);
+}
+
+TEST_F(StoreTest, ExportedViewsComeBackAsInputsInTheSplitOfTheirImage) {
+  const std::vector<std::string> five = {"--set", "pixels.crop=8", "--set", "pixels.crops=five"};
+  run(five);
+  EXPECT_THAT(store({"export", "small/rows", folder_ / "rows.h5"}).out,
+              HasSubstr(": 600 rows of small/rows"));
+  const auto config = folder_.write("again.yaml", R"(name: again
+stages:
+  images: {plugin: table_file, with: {files: {all: rows.h5}}}
+  rows: {plugin: feature_table, from: images}
+)");
+  const ProgramResult result = run_program(
+      {"run", config, "--quiet", "--out", folder_ / "again", "--store", folder_ / "store2"}, folder_.path());
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const json again = json::parse(slurp(folder_ / "again/results.json"));
+  EXPECT_EQ(again["inputs"]["total"], 600);
+  // source,key,split,...: the views of an input are KEY, KEY#1 to KEY#4.
+  std::map<std::string, std::set<std::string>> splits;
+  std::set<std::string> numbers;
+  std::ifstream lines(folder_ / "again/inputs.csv");
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) {
+    std::istringstream fields(line);
+    std::string source, key, split;
+    std::getline(std::getline(std::getline(fields, source, ','), key, ','), split, ',');
+    splits[key.substr(0, key.find('#'))].insert(split);
+    numbers.insert(key.substr(std::min(key.find('#'), key.size())));
+  }
+  EXPECT_EQ(splits.size(), 120u);
+  for (const auto& [key, of_views] : splits) EXPECT_EQ(of_views.size(), 1u) << key;
+  EXPECT_EQ(numbers, (std::set<std::string>{"", "#1", "#2", "#3", "#4"}));
 }
 
 TEST_F(StoreTest, ATableOfTwoRunsIsExportedByTheListOfTheOneThatIsNamed) {

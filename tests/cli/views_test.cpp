@@ -163,7 +163,7 @@ TEST(Views, EverythingThatCountsThemAgreesWithCountingByHand) {
         if (views[v]) rows[{static_cast<std::uint32_t>(i), v}] = *views[v], ++here;
       ++(here > 0 ? ok : rejected);
       fewer += here > 0 && here < views.size() ? 1 : 0;
-      ends.push_back(fmt::format(",{} of {}", here, views.size()));
+      ends.push_back(fmt::format(",{} of {},yes", here, views.size()));
     }
     with_fewer += fewer;
     rejected_at_all += rejected;
@@ -221,8 +221,8 @@ stages:
   EXPECT_EQ(first.exit_code, 0) << first.err;
   EXPECT_THAT(first.err, HasSubstr("rows: 200 rows (200 computed, 0 reused)"));  // 12 x 5 x 2 + 16 x 5
   EXPECT_THAT(test::slurp(folder / "r/inputs.csv"), HasSubstr("images,target/train/000000,train,"));
-  EXPECT_THAT(test::slurp(folder / "r/inputs.csv"), HasSubstr(",ok,,,,,10 of 10\n"));
-  EXPECT_THAT(test::slurp(folder / "r/inputs.csv"), HasSubstr(",ok,,,,,5 of 5\n"));
+  EXPECT_THAT(test::slurp(folder / "r/inputs.csv"), HasSubstr(",ok,,,,,10 of 10,yes\n"));
+  EXPECT_THAT(test::slurp(folder / "r/inputs.csv"), HasSubstr(",ok,,,,,5 of 5,yes\n"));
   const auto again = graft({"run", path, "--out", folder / "r"});
   EXPECT_THAT(again.err, HasSubstr("rows: 200 rows (0 computed, 200 reused)"));
   const auto verified = graft({"store", "verify"});
@@ -263,9 +263,9 @@ stages:
   EXPECT_EQ(first.exit_code, 0) << first.out;
   EXPECT_THAT(first.out, HasSubstr(fmt::format("inputs   30 of 30 ok ({} with fewer views)\n", fewer)));
   EXPECT_THAT(test::slurp(folder / "r/inputs.csv"),
-              ::testing::ContainsRegex(",train,a,ok,crops,refused,it is refused,,6 of 8\n"));
+              ::testing::ContainsRegex(",train,a,ok,crops,refused,it is refused,,6 of 8,yes\n"));
   EXPECT_THAT(test::slurp(folder / "r/inputs.csv"),
-              ::testing::ContainsRegex(",(val|test),a,ok,crops,refused,it is refused,,3 of 4\n"));
+              ::testing::ContainsRegex(",(val|test),a,ok,crops,refused,it is refused,,3 of 4,yes\n"));
   const auto again = test::run_program(words);
   EXPECT_THAT(again.err, HasSubstr(" rows (0 computed, "));
   EXPECT_EQ(again.out, first.out);

@@ -43,8 +43,8 @@ const std::vector<Kind> kKinds = {
      {"constructor", "enter_worker", "classes", "count", "reads_forwards", "next", "load", "finish", "facts",
       "destructor"},
      {"no classes", "two classes of one name", "a class without a name", "equal keys", "no key", "label 7",
-      "label -1", "split 9", "tensor without data", "negative extent", "extents that overflow", "nothing",
-      "bytes without data"}},
+      "label -1", "a negative with a label", "split 9", "tensor without data", "negative extent",
+      "extents that overflow", "nothing", "bytes without data"}},
     {"transform",
      5,
      {"constructor", "enter_worker", "views", "apply", "finish", "facts", "destructor"},
@@ -212,6 +212,20 @@ TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {
   EXPECT_THAT(text_of("learner", "save", "empty"),
               HasSubstr("error: stage 'learner' (misbehaving_learner, " + path +
                         ":8:3): save threw a std::runtime_error without a text\n"));
+  const std::string of_tables =
+      "out of memory: this grows with rows, features and classes, and run.memory does not limit it; take "
+      "fewer "
+      "inputs (max_per_class of the source), lower `cache` of the stage, if it has one, or ";
+  EXPECT_THAT(text_of("learner", "fit", "bad_alloc"),
+              HasSubstr("error: stage 'learner' (misbehaving_learner, " + path + ":8:3): fit: " + of_tables));
+  EXPECT_THAT(
+      text_of("report", "report", "bad_alloc"),
+      HasSubstr("error: stage 'report' (misbehaving_report, " + path + ":10:3): report: " + of_tables));
+  EXPECT_THAT(text_of("source", "constructor", "bad_alloc"),
+              HasSubstr("error: stage 'source' (misbehaving_source, " + path +
+                        ":4:3): constructor: out of memory: no setting of the run limits what this takes; "));
+  EXPECT_THAT(text_of("batch", "apply", "bad_alloc"),
+              HasSubstr(": apply: out of memory; lower run.memory or run.threads\n"));
   EXPECT_THAT(text_of("collector", "encode", "text"),
               HasSubstr("error: stage 'collector' (misbehaving_collector, " + path + ":7:3): item 'item "));
   EXPECT_THAT(text_of("transform", "apply", "exception"),
@@ -219,6 +233,8 @@ TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {
   EXPECT_THAT(text_of("source", "", "label 7"),
               HasSubstr("error: stage 'source' (misbehaving_source, " + path +
                         ":4:3): input 'item 0' has label 7, but there are 2 classes: expected 0 to 1\n"));
+  EXPECT_THAT(text_of("source", "", "a negative with a label"),
+              HasSubstr(":4:3): input 'item 0' is labelled with none of the classes, but has label 0\n"));
   EXPECT_THAT(text_of("report", "", "a file above"),
               HasSubstr("error: stage 'report' (misbehaving_report, " + path +
                         ":10:3): gave a file '../../escaped.txt': expected a name without folders\n"));

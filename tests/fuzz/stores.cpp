@@ -167,12 +167,13 @@ std::vector<std::string> memo_seeds() {
 
 std::vector<std::string> list_seeds() {
   std::string content;
-  InputListWriter writer({"cat", "dog"}, {2, 1, 1, 0}, [&](std::span<const std::uint8_t> bytes) {
+  InputListWriter writer({"cat", "dog"}, {3, 1, 1, 0}, [&](std::span<const std::uint8_t> bytes) {
     content.append(bytes.begin(), bytes.end());
   });
   const std::vector<std::int32_t> labels = {0, 1};
-  writer.input("a.png", Split::Train, {labels.data(), 1});
-  writer.input("b.png", Split::Test, labels);
+  writer.input("a.png", Split::Train, {labels.data(), 1}, false);
+  writer.input("b.png", Split::Test, labels, false);
+  writer.input("c.png", Split::Val, {}, true);
   writer.outcome({1, 2}, 0, 0);
   writer.outcome({3, 4}, 1, 0);
   writer.finish();

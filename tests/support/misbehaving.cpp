@@ -107,6 +107,7 @@ class Misbehaving final : public Source {
                 : fault_.gives("no key")   ? ""
                                            : "item " + std::to_string(at_);
     entry.labels = {fault_.gives("label 7") ? 7 : fault_.gives("label -1") ? -1 : at_ % 2};
+    entry.negative = fault_.gives("a negative with a label");
     entry.split = fault_.gives("split 9") ? static_cast<Split>(9) : static_cast<Split>(at_ % 3);
     entry.content = digest("content " + std::to_string(at_++));
     return true;

@@ -46,9 +46,9 @@ class GRAFT_API Catalog {
   /// One input: its key, the names of its classes (none: unlabelled; several: multi-label), its split where
   /// the data name one, and a number by which the source finds it again. Inputs of one `group`
   /// share a split where a hash decides it, and the parameter `group` looks at it in place of the key: frames
-  /// of a film.
+  /// of a film. `negative`: without labels, as Entry::negative.
   void add(std::string key, const std::vector<std::string>& labels, std::optional<Split> split,
-           std::size_t found_at, const std::string& group = {});
+           std::size_t found_at, const std::string& group = {}, bool negative = false);
 
   /// Something that the source found and skips, a "symbolic link" or an "excluded file" (its plural ends in
   /// s): counted by kind. close() warns of each kind with its number, the first example, and the reason or
@@ -73,7 +73,10 @@ class GRAFT_API Catalog {
     std::uint32_t group;  ///< 0: the key is its own group; n: groups_[n - 1].
     std::optional<Split> given;
     Split split;
+    bool negative;
     std::size_t found_at;
+
+    bool labelled() const { return negative || labels > 0; }
   };
 
   struct Skipped {
@@ -91,7 +94,8 @@ class GRAFT_API Catalog {
   void warn_classes() const;
   /// Limits train, and val where it is carved out of train, in proportion.
   void take_shots(std::size_t shots);
-  /// Keeps at most `limit` rows of every class in the split, chosen by a hash of key and seed.
+  /// Keeps at most `limit` rows of every class in the split, and as many negatives, chosen by a hash of key
+  /// and seed.
   void thin_out(std::size_t limit, Split split);
 
   const Params params_;

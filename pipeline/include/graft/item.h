@@ -27,6 +27,9 @@ struct Entry {
   /// Names the content where the source knows it without reading; for a FileRef the runtime finds it.
   std::optional<Digest> content;
   Payload payload;  ///< FileRef, Bytes, or nothing when Source::load makes it.
+  /// Labelled with none of the classes (multi-label): `labels` is then empty. Otherwise an input without
+  /// labels is unlabelled.
+  bool negative = false;
 };
 
 /// One image on its way through the graph, as a stage sees it. Owned by the runtime for the length of the

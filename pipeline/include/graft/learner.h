@@ -34,8 +34,9 @@ struct LearnerInput {
   std::string work_folder;  ///< For checkpoints; exists, kept between runs of one config.
   const std::atomic<bool>&
       interrupted;  ///< Set on SIGINT/SIGTERM: return soon by throwing Error("interrupted").
-  /// Some train or val input of the source has several labels: every class is a question of its own, and
-  /// scores are probabilities that need not add up to 1. Learners that cannot do that throw Error.
+  /// Some train or val input of the source has several labels, or is labelled with none of the classes: every
+  /// class is a question of its own, and scores are probabilities that need not add up to 1. Learners that
+  /// cannot do that throw Error.
   bool multi_label = false;
 };
 
@@ -60,6 +61,12 @@ struct Predictions {
     std::vector<std::string> keys;
     std::vector<std::vector<std::int32_t>> labels;
     Scores scores;
+    /// By item: as Entry::negative. Shorter than `keys`: false for the others.
+    std::vector<bool> negative = {};
+
+    bool labelled(std::size_t item) const {
+      return !labels[item].empty() || (item < negative.size() && negative[item]);
+    }
   };
   std::string learner;
   std::vector<std::string> classes;
@@ -99,6 +106,9 @@ class GRAFT_API Trials {
     std::string key;
     std::vector<std::int32_t> labels;
     Split split = Split::Train;
+    bool negative = false;  ///< As Entry::negative.
+
+    bool labelled() const { return negative || !labels.empty(); }
   };
   /// Positions in inputs().
   struct Rows {

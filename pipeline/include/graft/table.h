@@ -29,7 +29,10 @@ class GRAFT_API RowSet {
   virtual Split split(std::size_t row) const = 0;
   /// Class indices: one, several or none.
   virtual std::span<const std::int32_t> labels(std::size_t row) const = 0;
-  /// The label of a single-label row; -1 for an unlabelled one.
+  /// As Entry::negative: a row without labels is labelled with none of the classes, not unlabelled.
+  virtual bool negative(std::size_t) const { return false; }
+  bool labelled(std::size_t row) const { return negative(row) || !labels(row).empty(); }
+  /// The label of a single-label row; -1 for one without labels.
   std::int32_t label(std::size_t row) const {
     const auto all = labels(row);
     return all.empty() ? -1 : all.front();

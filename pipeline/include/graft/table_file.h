@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,8 +19,10 @@ namespace graft {
 ///     features [rows, ...]      float16, float32 or float64
 ///     labels   [rows]           class numbers from 0 (-1: no label) as integers or whole floats, or class
 ///     names
-///              [rows, classes]  0 or 1 for every class: any number of labels per row
+///              [rows, classes]  0 or 1 for every class: any number of labels per row, none as well; -1 for
+///              every class: an unlabelled row. One column is such a matrix where the file names one class.
 ///     keys     [rows]           text
+///     views    [rows]           numbers from 0 that tell rows of one key apart; read beside keys only
 ///     splits   [rows]           train, val, test, or 0, 1, 2; empty text or -1: left open
 ///     classes  [classes]        names of the classes: a dataset, or an attribute of the labels or of the
 ///     file
@@ -34,8 +37,8 @@ class GRAFT_API TableFile {
  public:
   struct Names {
     std::string features = "features";
-    /// Nothing: "labels", "keys", "splits", where there is such a dataset.
-    std::optional<std::string> labels = {}, keys = {}, splits = {};
+    /// Nothing: "labels", "keys", "splits", "views", where there is such a dataset.
+    std::optional<std::string> labels = {}, keys = {}, splits = {}, views = {};
   };
   explicit TableFile(std::string path) : TableFile(std::move(path), Names()) {}
   TableFile(std::string path, const Names& names);
@@ -50,6 +53,7 @@ class GRAFT_API TableFile {
   std::size_t dim() const { return static_cast<std::size_t>(elements(shape())); }
   bool has_keys() const;
   bool has_splits() const;
+  bool has_views() const;
   /// Names of the classes by number: those in the file; numbers where a row has a label for every class;
   /// empty if neither is known.
   const std::vector<std::string>& classes() const;
@@ -59,8 +63,10 @@ class GRAFT_API TableFile {
   /// What the file says of a row beside its features.
   struct Row {
     std::string key;                  ///< Empty when has_keys() is false.
+    std::uint32_t view = 0;           ///< 0 when has_views() is false.
     std::vector<std::string> labels;  ///< Names of classes, or numbers where classes() is empty.
     std::optional<Split> split;
+    bool negative = false;  ///< As Entry::negative: 0 for every class.
   };
   /// Rows [first, first + count). About 100 bytes of memory each.
   std::vector<Row> describe(std::size_t first, std::size_t count) const;

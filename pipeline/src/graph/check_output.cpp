@@ -92,6 +92,9 @@ std::string fault_of_entry(const Entry& entry, std::size_t classes) {
   if (entry.split > Split::Test)
     return fmt::format("input '{}' has split {}, which does not exist", entry.key,
                        static_cast<int>(entry.split));
+  if (entry.negative && !entry.labels.empty())
+    return fmt::format("input '{}' is labelled with none of the classes, but has label {}", entry.key,
+                       entry.labels[0]);
   if (entry.labels.size() > kMostLabels)
     return fmt::format("input '{}' has {} labels, at most {} are possible", entry.key, entry.labels.size(),
                        kMostLabels);

@@ -573,7 +573,7 @@ FlowResult Flow::run() {
   impl_->pull->activate();
   impl_->graph.wait_for_all();
   take_over(&impl_->graph);
-  if (impl_->failed && impl_->fatal.empty()) impl_->fatal = "out of memory; lower run.memory or run.threads";
+  if (impl_->failed && impl_->fatal.empty()) impl_->fatal = out_of_memory(MemoryUse::InFlight);
   return {impl_->admitted, impl_->collected, impl_->fatal, impl_->admission->peak_bytes()};
 }
 

@@ -117,10 +117,12 @@ std::vector<ParamSpec> Catalog::parameters() {
                          {limit("all", "In every split that has no limit of its own."),
                           limit("train", "In train."), limit("val", "In val."), limit("test", "In test.")})
                       .or_scalar()
-                      .doc("Maximum number of inputs of each class in each split, chosen by the seed."));
+                      .doc("Maximum number of inputs of each class in each split, chosen by the seed; inputs "
+                           "that show none of the classes count as one class more."));
   specs.push_back(integer("shots").at_least(1).unit("inputs").optional().doc(
-      "Few-shot study: this many train inputs of each class, chosen by the seed; smaller draws are subsets "
-      "of larger ones; val that is carved out of train shrinks in proportion, test stays whole."));
+      "Few-shot study: this many train inputs of each class, and as many that show none of the classes, "
+      "chosen by the seed; smaller draws are subsets of larger ones; val that is carved out of train shrinks "
+      "in proportion, test stays whole."));
   return specs;
 }
 
@@ -142,11 +144,12 @@ void Catalog::set_classes(std::vector<std::string> names) {
 }
 
 void Catalog::add(std::string key, const std::vector<std::string>& labels, std::optional<Split> split,
-                  std::size_t found_at, const std::string& group) {
+                  std::size_t found_at, const std::string& group, bool negative) {
   if (!group.empty() && (groups_.empty() || groups_.back() != group)) groups_.push_back(group);
-  rows_.push_back(
-      {std::move(key), static_cast<std::uint32_t>(labels_.size()), static_cast<std::uint32_t>(labels.size()),
-       static_cast<std::uint32_t>(group.empty() ? 0 : groups_.size()), split, Split::Train, found_at});
+  rows_.push_back({std::move(key), static_cast<std::uint32_t>(labels_.size()),
+                   static_cast<std::uint32_t>(labels.size()),
+                   static_cast<std::uint32_t>(group.empty() ? 0 : groups_.size()), split, Split::Train,
+                   negative, found_at});
   for (const std::string& label : labels)
     labels_.push_back(found_.try_emplace(label, static_cast<std::int32_t>(found_.size())).first->second);
 }
@@ -180,7 +183,7 @@ void Catalog::close() {
 Entry Catalog::entry(std::size_t row) const {
   const Row& r = rows_[row];
   const auto first = labels_.begin() + r.first_label;
-  return {r.key, r.split, {first, first + r.labels}, {}, {}};
+  return {r.key, r.split, {first, first + r.labels}, {}, {}, r.negative};
 }
 
 void Catalog::check_keys() const {
@@ -300,7 +303,7 @@ void Catalog::warn_classes() const {
   std::array<bool, kSplits.size()> used{};
   for (const Row& row : rows_) {
     const auto split = static_cast<std::size_t>(row.split);
-    used[split] = used[split] || row.labels > 0;
+    used[split] = used[split] || row.labelled();
     for (std::uint32_t i = row.first_label; i < row.first_label + row.labels; ++i)
       ++inputs[static_cast<std::size_t>(labels_[i])][split];
   }
@@ -334,14 +337,17 @@ void Catalog::take_shots(std::size_t shots) {
 void Catalog::thin_out(std::size_t limit, Split split) {
   std::vector<std::pair<std::uint64_t, std::size_t>> order;
   for (std::size_t i = 0; i < rows_.size(); ++i)
-    if (rows_[i].labels > 0 && rows_[i].split == split)
+    if (rows_[i].labelled() && rows_[i].split == split)
       order.emplace_back(hash64(rows_[i].key, seed_ ^ kThinSalt), i);
   std::sort(order.begin(), order.end());
-  std::vector<std::size_t> kept(classes_.size());
+  const auto none = static_cast<std::int32_t>(classes_.size());
+  std::vector<std::size_t> kept(classes_.size() + 1);
   std::vector<bool> drop(rows_.size());
   for (const auto& [hash, i] : order) {
     const Row& row = rows_[i];
-    const auto labels = std::span(labels_).subspan(row.first_label, row.labels);
+    const auto labels = row.negative
+                            ? std::span(&none, 1)
+                            : std::span<const std::int32_t>(labels_).subspan(row.first_label, row.labels);
     // One of several labels that still has room is reason enough.
     drop[i] = std::all_of(labels.begin(), labels.end(),
                           [&](std::int32_t label) { return kept[static_cast<std::size_t>(label)] >= limit; });

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -18,10 +19,21 @@
 
 #include <fmt/format.h>
 
+#include "plugin/address_space.h"
 #include "store/files.h"
 
 namespace graft {
 namespace {
+
+/// What a function of a plugin needs memory for.
+MemoryUse use_of(std::string_view function) {
+  const auto is_one_of = [&](std::initializer_list<std::string_view> functions) {
+    return std::find(functions.begin(), functions.end(), function) != functions.end();
+  };
+  if (is_one_of({"fit", "predict", "neighbours", "save", "report"})) return MemoryUse::Tables;
+  if (is_one_of({"loading", "constructor", "inspect", "classes", "count", "facts"})) return MemoryUse::Other;
+  return MemoryUse::InFlight;
+}
 
 constexpr std::size_t kItemWords = 15;  // 120 bytes: with the other fields, three cache lines
 
@@ -192,13 +204,24 @@ std::string StageError::text() const {
   return what() + std::strlen(label_) + 2;
 }
 
+std::string out_of_memory(MemoryUse use) {
+  if (use == MemoryUse::InFlight) return "out of memory; lower run.memory or run.threads";
+  const char* const more = is_address_space_limited() ? "raise ulimit -v" : "use a machine with more memory";
+  if (use == MemoryUse::Other)
+    return fmt::format("out of memory: no setting of the run limits what this takes; {}", more);
+  return fmt::format(
+      "out of memory: this grows with rows, features and classes, and run.memory does not limit it; take "
+      "fewer inputs (max_per_class of the source), lower `cache` of the stage, if it has one, or {}",
+      more);
+}
+
 std::string text_of_exception(const char* function) {
   try {
     throw;
   } catch (const abi::__forced_unwind&) {
     throw;
   } catch (const std::bad_alloc&) {
-    return fmt::format("{}: out of memory; lower run.memory or run.threads", function);
+    return fmt::format("{}: {}", function, out_of_memory(use_of(function)));
   } catch (const std::exception& e) {
     const char* text = e.what();
     if (text != nullptr && *text != '\0') return text;

@@ -64,6 +64,15 @@ class GRAFT_API StageError : public Error {
   const char* label_;
 };
 
+/// What memory went into: that decides what helps where it runs out.
+enum class MemoryUse {
+  InFlight,  ///< Items between stages: run.memory and run.threads limit them.
+  Tables,    ///< Rows, models, scores, results: what learners and reports work on.
+  Other,     ///< Lists of inputs, model files.
+};
+/// "out of memory", and what helps.
+GRAFT_API std::string out_of_memory(MemoryUse use);
+
 /// The exception that is being handled, in words: its text, or its type where it has none. `function` is what
 /// threw it. Lets the unwinding of a thread that is being cancelled pass.
 GRAFT_API std::string text_of_exception(const char* function);

@@ -1,20 +1,20 @@
 #include "run/leaks.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
-#include <vector>
 
 #include <fmt/format.h>
 
 namespace graft {
 namespace {
 
-/// "'a/0.png' (ants)"; the classes of several labels as in inputs.csv.
+/// "'a/0.png' (ants)"; the classes of several labels as in inputs.csv, "none of the classes" without any.
 std::string with_labels(const Listing& listing, const ListedInput& input) {
   std::string labels;
   for (const std::int32_t label : input.labels)
     labels += (labels.empty() ? "" : ";") + listing.classes.at(static_cast<std::size_t>(label));
-  return fmt::format("'{}' ({})", input.key, labels);
+  return fmt::format("'{}' ({})", input.key, input.negative ? "none of the classes" : labels);
 }
 
 }  // namespace
@@ -40,15 +40,15 @@ std::string find_leaks(const Listing& listing) {
 std::string find_contradictions(const Listing& listing) {
   constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
   const std::vector<std::uint32_t> first = first_of_content(listing);
-  // The first with a label, by the first of its content: an input without labels contradicts none.
+  // The first that is labelled, by the first of its content: an unlabelled input contradicts none.
   std::vector<std::uint32_t> labelled(first.size(), kNone);
   std::size_t contradictions = 0;
   bool several = false;
   std::string pair;
   for (std::uint32_t i = 0; i < first.size(); ++i) {
     const ListedInput& input = listing.inputs[i];
-    if (input.reject || input.labels.size() == 0) continue;
-    several |= input.labels.size() > 1;
+    if (input.reject || !input.labelled()) continue;
+    several |= input.labels.size() > 1 || input.negative;
     std::uint32_t& other = labelled[first[i]];
     if (other == kNone) other = i;
     const InputLabels& labels = listing.inputs[other].labels;
@@ -62,6 +62,49 @@ std::string find_contradictions(const Listing& listing) {
       "correctly; correct the labels, or remove the copies",
       contradictions == 1 ? "1 input has" : fmt::format("{} inputs have", contradictions),
       several ? "with other labels" : "of another class", pair);
+}
+
+std::vector<std::string> find_unlabelled(const Listing& listing) {
+  struct Count {
+    std::size_t all = 0, unlabelled = 0, negative = 0;
+  };
+  constexpr std::array kSplits = {Split::Train, Split::Val, Split::Test};
+  if (listing.classes.empty()) return {};
+  std::array<Count, kSplits.size()> counts;
+  for (const ListedInput& input : listing.inputs) {
+    if (input.reject) continue;
+    Count& count = counts[static_cast<std::size_t>(input.split)];
+    ++count.all;
+    count.unlabelled += input.labelled() ? 0 : 1;
+    count.negative += input.negative ? 1 : 0;
+  }
+  const auto& [train, val, test] = counts;
+  std::vector<std::string> out;
+  if (const std::size_t sum = train.unlabelled + val.unlabelled + test.unlabelled; sum > 0) {
+    std::string splits;
+    std::size_t left = sum;
+    for (const Split split : kSplits) {
+      const Count& count = counts[static_cast<std::size_t>(split)];
+      if (count.unlabelled == 0) continue;
+      left -= count.unlabelled;
+      splits += fmt::format("{}{} of {} {}",
+                            splits.empty() ? ""
+                            : left > 0     ? ", "
+                                           : " and ",
+                            count.unlabelled, count.all, to_string(split));
+    }
+    const char* const who = sum == train.unlabelled  ? "learners"
+                            : sum == test.unlabelled ? "scores"
+                                                     : "learners and scores";
+    out.push_back(fmt::format("{} inputs {} no label: {} leave {} out", splits, sum == 1 ? "has" : "have",
+                              who, sum == 1 ? "it" : "them"));
+  }
+  if (test.negative > 0 && !is_multi_label(listing))
+    out.push_back(fmt::format(
+        "{} of {} test inputs {} none of the classes, but no train or val input does: "
+        "scores leave {} out",
+        test.negative, test.all, test.negative == 1 ? "shows" : "show", test.negative == 1 ? "it" : "them"));
+  return out;
 }
 
 }  // namespace graft

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include <graft/export.h>
 
@@ -14,7 +15,12 @@ GRAFT_API std::string find_leaks(const Listing& listing);
 
 /// Inputs of equal content with different labels cannot all be learnt, nor all be right. Returns a warning
 /// that counts those that differ from the first of their content and names a pair, or nothing. Rejected
-/// inputs, and those without labels or whose content is not known, are left out.
+/// inputs, and those that are unlabelled or whose content is not known, are left out.
 GRAFT_API std::string find_contradictions(const Listing& listing);
+
+/// Warnings of unlabelled inputs, counted by split, and of test inputs that show none of the classes in a
+/// source that is not multi-label: learners and scores leave them out. Empty when there are none, or no
+/// classes. Rejected inputs do not count.
+GRAFT_API std::vector<std::string> find_unlabelled(const Listing& listing);
 
 }  // namespace graft

@@ -63,13 +63,6 @@ std::vector<std::unique_ptr<TableRows>> of_split(const std::vector<Learning::Tab
   return aligned(tables, [&](std::uint32_t input) { return wanted(listing.inputs[input].split); });
 }
 
-/// By train and val: test has no say in how anything is trained.
-bool is_multi_label(const Listing& listing) {
-  return std::any_of(listing.inputs.begin(), listing.inputs.end(), [](const ListedInput& input) {
-    return input.split != Split::Test && input.labels.size() > 1;
-  });
-}
-
 void check_scores(const Scores& scores, std::size_t rows, std::size_t classes, const char* what) {
   if (const std::string fault = fault_of_scores(scores, rows, classes); !fault.empty())
     throw Error(fmt::format("gave {} for {}", fault, what));
@@ -89,6 +82,7 @@ Predictions::Part average_views(const TableRows& rows, const Scores& scores) {
     part.keys.emplace_back(rows.key(r));
     const auto labels = rows.labels(r);
     part.labels.emplace_back(labels.begin(), labels.end());
+    part.negative.push_back(rows.negative(r));
     for (const double s : sum) part.scores.values.push_back(static_cast<float>(s / static_cast<double>(n)));
     ++part.scores.rows;
     r += n;
@@ -149,8 +143,10 @@ class Learning::RunTrials final : public Trials {
         if (!known.positions.empty() && known.positions.back() == input) continue;  // another view of it
         const auto labels = rows[0]->labels(r);
         known.positions.push_back(input);
-        known.listed.push_back(
-            {std::string(rows[0]->key(r)), {labels.begin(), labels.end()}, rows[0]->split(r)});
+        known.listed.push_back({std::string(rows[0]->key(r)),
+                                {labels.begin(), labels.end()},
+                                rows[0]->split(r),
+                                rows[0]->negative(r)});
       }
     }
     return known.listed;

@@ -81,7 +81,8 @@ class Learning {
 GRAFT_API Predictions::Part average_views(const TableRows& rows, const Scores& scores);
 
 /// key, split, label, predicted, one column per class. Labels and predictions are class names; the predicted
-/// classes of a multi-label learner are those with a score of at least 0.5.
+/// classes of a multi-label learner are those with a score of at least 0.5. The label is empty for unlabelled
+/// inputs and for those with none of the classes; inputs.csv tells which is which.
 GRAFT_API std::string predictions_csv(const Predictions& predictions);
 
 /// A field as RFC 4180 wants it; text that a spreadsheet would run as a formula is left alone, but quoted.

@@ -33,7 +33,7 @@ void write_inputs_csv(const std::filesystem::path& path, const Plan& plan,
                       const std::vector<std::unique_ptr<StreamRun>>& streams) {
   constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
   write_file_atomically(path, [&](int fd) {
-    std::string out = "source,key,split,label,status,stage,code,reason,duplicate_of,views\n";
+    std::string out = "source,key,split,label,status,stage,code,reason,duplicate_of,views,labelled\n";
     const auto write_out = [&] {
       write_all(fd, {reinterpret_cast<const std::uint8_t*>(out.data()), out.size()}, path);
       out.clear();
@@ -57,8 +57,8 @@ void write_inputs_csv(const std::filesystem::path& path, const Plan& plan,
         else
           out += ",,,,";
         if (first[i] != i) out += csv_field(listing->inputs[first[i]].key);
-        fmt::format_to(std::back_inserter(out), ",{} of {}\n", input.rows,
-                       views[static_cast<std::size_t>(input.split)]);
+        fmt::format_to(std::back_inserter(out), ",{} of {},{}\n", input.rows,
+                       views[static_cast<std::size_t>(input.split)], input.labelled() ? "yes" : "no");
         if (out.size() >= kBlockBytes) write_out();
       }
     }

@@ -15,7 +15,8 @@
 namespace graft {
 
 /// inputs.csv, one line per input that was listed: source, key, split, label, status, stage, code, reason,
-/// duplicate_of, and how many of its views have a row, "3 of 4", in all tables together. The status is `ok`,
+/// duplicate_of, how many of its views have a row, "3 of 4", in all tables together, and labelled, `yes` or
+/// `no`: with an empty label, `yes` for an input that shows none of the classes. The status is `ok`,
 /// `rejected`, or `not reached` where the run ended before. Throws Error.
 GRAFT_API void write_inputs_csv(const std::filesystem::path& path, const Plan& plan,
                                 const std::vector<std::unique_ptr<StreamRun>>& streams);

@@ -98,7 +98,7 @@ void note_use(const Plan& plan, const RunTable& table, const Listing& listing,
   use.list =
       write_input_list(table.store->folder() / "inputs", listing.classes, counts, [&](InputListWriter& out) {
         for (const ListedInput& input : listing.inputs)
-          if (table.views_of(input) > 0) out.input(input.key, input.split, input.labels);
+          if (table.views_of(input) > 0) out.input(input.key, input.split, input.labels, input.negative);
         for (const TableRow& r : table.rows)
           out.outcome(table.id(listing.inputs[r.input], r.view), position[r.input], r.view);
         for (const InputList::Outcome& reject : rejects) out.outcome(reject.id, reject.input, reject.view);

@@ -70,8 +70,7 @@ class Run {
     try {
       return work();
     } catch (const std::bad_alloc&) {
-      fail("out of memory; lower run.memory or run.threads");
-      throw;
+      throw Error(fail(fmt::format("{}: {}", doing_, out_of_memory(memory_use_))));
     } catch (const std::exception& e) {
       if (ends_the_run(e)) throw FatalError(fail(e.what()));
       throw Error(fail(e.what()));
@@ -106,6 +105,12 @@ class Run {
     return finish(start);
   }
 
+  /// For the text of an error, should memory run out in the runner's own work.
+  void now_doing(std::string what, MemoryUse use) {
+    doing_ = std::move(what);
+    memory_use_ = use;
+  }
+
   /// Into the log, and onto the terminal where people want to read so much.
   void say(const std::string& text, LogLevel level = LogLevel::Info) {
     log_.add(printable_lines(text));
@@ -123,6 +128,7 @@ class Run {
     for (std::size_t i = 0; i < plan_.stages.size() && !signals_.interrupted(); ++i) {
       if (plan_.stages[i].schema.kind != StageKind::Source) continue;
       const Clock::time_point start = Clock::now();
+      now_doing(fmt::format("listing the inputs of '{}'", plan_.stages[i].id), MemoryUse::Other);
       streams_.push_back(std::make_unique<StreamRun>(plan_, i, options_.store, memo, factory_, meter_,
                                                      signals_.interrupted()));
       StreamRun& run = *streams_.back();
@@ -131,6 +137,7 @@ class Run {
           warn(plan_.stages[table.stage].id + ": " + damage);
       say_what_is_new(run);
       {
+        now_doing(fmt::format("computing the rows of '{}'", plan_.stages[i].id), MemoryUse::InFlight);
         const Current current(*this, run);
         const Monitor monitor(plan_, run, meter_, signals_, options_.style);
         run.run(workers);
@@ -141,6 +148,9 @@ class Run {
         warn(plan_.stages[i].id + ": " + contradictions);
       if (run.complete())
         for (const std::string& lost : lost_classes(run.listing())) warn(plan_.stages[i].id + ": " + lost);
+      if (run.complete() && is_learnt_from(i))
+        for (const std::string& left_out : find_unlabelled(run.listing()))
+          warn(plan_.stages[i].id + ": " + left_out);
       timings_["streams"][plan_.stages[i].id] = seconds_since(start);
       for (const RunTable& table : run.tables())
         if (run.complete())
@@ -148,6 +158,12 @@ class Run {
                           table.rows.size(), table.computed, table.reused, seconds_since(start)));
       say(stage_snapshot(plan_, meter_), LogLevel::Debug);
     }
+  }
+
+  bool is_learnt_from(std::size_t source) const {
+    return std::any_of(plan_.stages.begin(), plan_.stages.end(), [&](const StagePlan& stage) {
+      return stage.schema.kind == StageKind::Learner && plan_.stages[stage.inputs[0].stage].source == source;
+    });
   }
 
   /// Somebody who changed a parameter by accident wants to know before hours of work.
@@ -171,6 +187,7 @@ class Run {
   };
 
   void learn(Workers& workers) {
+    now_doing("learning", MemoryUse::Tables);
     std::map<std::size_t, Learning::Table> tables;
     for (const auto& stream : streams_)
       for (const RunTable& table : stream->tables()) tables[table.stage] = {&table, &stream->listing()};
@@ -187,6 +204,7 @@ class Run {
 
   /// Every report, in order: metrics for results.json, files, text for the terminal.
   void report(Workers& workers) {
+    now_doing("making reports", MemoryUse::Tables);
     for (std::size_t i = 0; i < plan_.stages.size() && !signals_.interrupted(); ++i) {
       const StagePlan& stage = plan_.stages[i];
       if (stage.schema.kind != StageKind::Report) continue;
@@ -308,6 +326,7 @@ class Run {
   }
 
   RunOutcome finish(Clock::time_point start) {
+    now_doing("writing results.json and manifest.json", MemoryUse::Tables);
     RunOutcome outcome;
     outcome.results = make_results(plan_, streams_);
     for (auto& [name, values] : reported_.as_map()) outcome.results[name] = std::move(values);
@@ -392,6 +411,8 @@ class Run {
   Value reported_ = Value::map();  // what reports add to results.json
   std::string text_;               // and to the terminal
   Value timings_ = Value::map();
+  std::string doing_ = "starting the run";
+  MemoryUse memory_use_ = MemoryUse::Other;
 };
 
 }  // namespace

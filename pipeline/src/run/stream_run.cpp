@@ -258,6 +258,7 @@ std::shared_ptr<Origin> StreamRun::next() {
           label, fmt::format("two inputs have the key '{}': the key is what names an input", input.key));
     input.split = entry.split;
     input.labels = entry.labels;
+    input.negative = entry.negative;
     input.content = entry.content;
     const auto* file = std::get_if<FileRef>(&entry.payload);
     bool changed = false;

@@ -133,8 +133,8 @@ std::optional<std::string> state_of(const Plan& plan, Registry& registry, const 
     for (const std::string& name : stream.listing().classes) text += name + "\n";
     for (const ListedInput& input : stream.listing().inputs) {
       if (!input.content) return {};
-      text += fmt::format("{} {} {} {}\n", input.key, to_string(input.split), fmt::join(input.labels, ","),
-                          input.content->hex());
+      text += fmt::format("{} {} {}{} {}\n", input.key, to_string(input.split), input.negative ? "none" : "",
+                          fmt::join(input.labels, ","), input.content->hex());
     }
   }
   return digest(text).hex();

@@ -24,7 +24,6 @@ namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
-
 /// A table by its folder: the fingerprint is the name.
 Fingerprint fingerprint_of(const fs::path& table) {
   const std::string name = table.filename().string();
@@ -77,11 +76,6 @@ class ListedRows {
   std::vector<std::uint8_t> raw_;
 };
 
-std::string key_of(const InputList& list, const InputList::Outcome& row) {
-  const std::string& key = list.inputs[row.input].key;
-  return row.view == 0 ? key : fmt::format("{}#{}", key, row.view);
-}
-
 /// One dataset of the file, written in blocks of rows along its first axis.
 class Dataset {
  public:
@@ -128,15 +122,16 @@ void write_texts(hid_t file, const char* name, std::size_t n,
 
 void write_labels(hid_t file, const InputList& list) {
   const std::size_t n = list.rows.size();
-  const auto labels_of = [&](std::size_t row) -> const std::vector<std::int32_t>& {
-    return list.inputs[list.rows[row].input].labels;
+  const auto input_of = [&](std::size_t row) -> const InputList::Input& {
+    return list.inputs[list.rows[row].input];
   };
   const bool several =
-      std::any_of(list.inputs.begin(), list.inputs.end(), [](const auto& i) { return i.labels.size() > 1; });
+      !list.classes.empty() && std::any_of(list.inputs.begin(), list.inputs.end(),
+                                           [](const auto& i) { return i.labels.size() > 1 || i.negative; });
   if (!several) {
     std::vector<std::int64_t> labels(n, -1);
     for (std::size_t i = 0; i < n; ++i)
-      if (!labels_of(i).empty()) labels[i] = labels_of(i).front();
+      if (!input_of(i).labels.empty()) labels[i] = input_of(i).labels.front();
     Dataset set(file, "labels", H5T_STD_I64LE, {n});
     set.write(H5T_NATIVE_INT64, 0, n, labels.data());
     return set.close();
@@ -147,11 +142,22 @@ void write_labels(hid_t file, const InputList& list) {
   for (std::size_t first = 0; first < n; first += step) {
     const std::size_t count = std::min(step, n - first);
     block.assign(count * classes, 0);
-    for (std::size_t i = 0; i < count; ++i)
-      for (const std::int32_t label : labels_of(first + i))
-        block[i * classes + static_cast<std::size_t>(label)] = 1;
+    for (std::size_t i = 0; i < count; ++i) {
+      const InputList::Input& input = input_of(first + i);
+      if (input.labels.empty() && !input.negative) std::fill_n(&block[i * classes], classes, -1);
+      for (const std::int32_t label : input.labels) block[i * classes + static_cast<std::size_t>(label)] = 1;
+    }
     set.write(H5T_NATIVE_INT8, first, count, block.data());
   }
+  set.close();
+}
+
+void write_views(hid_t file, const InputList& list) {
+  std::vector<std::uint32_t> views;
+  views.reserve(list.rows.size());
+  for (const InputList::Outcome& row : list.rows) views.push_back(row.view);
+  Dataset set(file, "views", H5T_STD_U32LE, {views.size()});
+  set.write(H5T_NATIVE_UINT32, 0, views.size(), views.data());
   set.close();
 }
 
@@ -172,7 +178,8 @@ void write_hdf5(const fs::path& path, const InputList& list, ListedRows& rows) {
   }
   features.close();
   write_labels(file, list);
-  write_texts(file, "keys", n, [&](std::size_t i) { return key_of(list, list.rows[i]); });
+  write_texts(file, "keys", n, [&](std::size_t i) { return list.inputs[list.rows[i].input].key; });
+  write_views(file, list);
   write_texts(file, "splits", n,
               [&](std::size_t i) { return std::string(to_string(list.inputs[list.rows[i].input].split)); });
   if (!list.classes.empty())

@@ -13,9 +13,10 @@ namespace graft {
 /// name first, synced, then renamed. Rows are read in blocks. Throws Error: `path` exists, ends neither in
 /// .h5 nor in .npy, a row is missing or damaged.
 ///
-///   .h5:   features [n, ...] float32, labels [n] int64 (-1: none) or [n, classes] int8 where an input has
-///          several, keys [n] and splits [n] fixed-length texts, classes [c]; contiguous, no filter. Views of
-///          an input but the first are told by the key: "KEY#1".
+///   .h5:   features [n, ...] float32, labels [n] int64 (-1: unlabelled), or, where an input has several
+///          labels or is negative, [n, classes] int8 of 0 and 1 (-1 in every column: unlabelled), keys [n]
+///          and splits [n] fixed-length texts, views [n] uint32, classes [c]; contiguous, no filter. The
+///          rows of an input have its key, each with the number of its view, from 0.
 ///   .npy:  the features alone, format 1.0
 ///
 /// Gives the number of rows.

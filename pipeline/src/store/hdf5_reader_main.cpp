@@ -145,13 +145,14 @@ class Reader {
     names.labels = in.optional_text();
     names.keys = in.optional_text();
     names.splits = in.optional_text();
+    names.views = in.optional_text();
     table_ = std::make_unique<Hdf5Table>(image_, path_, names);
     Hdf5MessageWriter out;
     out.number(table_->rows());
     out.number(table_->shape().size());
     for (const std::int64_t extent : table_->shape()) out.number(static_cast<std::uint64_t>(extent));
-    for (const bool has :
-         {table_->has_labels(), table_->has_keys(), table_->has_splits(), table_->has_numbered_labels()})
+    for (const bool has : {table_->has_labels(), table_->has_keys(), table_->has_splits(),
+                           table_->has_views(), table_->has_numbered_labels()})
       out.number(has ? 1 : 0);
     out.number(table_->label_columns());
     out.number(table_->classes().size());
@@ -164,11 +165,13 @@ class Reader {
     for (const Hdf5Table::Row& row : table_->describe(first, count)) {
       if (table_->has_keys()) out.text(row.key);
       if (table_->has_splits()) out.number(row.split ? static_cast<std::uint64_t>(*row.split) + 1 : 0);
+      if (table_->has_views()) out.number(row.view);
       if (!table_->has_labels()) continue;
       if (!table_->has_numbered_labels()) {
         out.text(row.label);
         continue;
       }
+      out.number(row.negative ? 1 : 0);
       out.number(row.classes.size());
       for (const std::uint32_t number : row.classes) out.number(number);
     }

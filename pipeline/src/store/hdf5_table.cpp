@@ -18,7 +18,7 @@ constexpr hsize_t kMaxRows = hsize_t{1} << 31;
 constexpr hsize_t kMaxRowElements = hsize_t{1} << 24;
 constexpr hsize_t kMaxPackedRows = hsize_t{1} << 18, kPackedRowBytes = 4;
 constexpr hsize_t kMaxClasses = hsize_t{1} << 20;
-constexpr double kMaxLabel = 2147483647;
+constexpr double kMaxLabel = 2147483647, kMaxView = 4294967295;
 constexpr std::size_t kMaxAxes = 8;  // of a row, as in the row log
 
 std::string shown(const std::vector<hsize_t>& extents) {
@@ -62,12 +62,14 @@ Hdf5Table::Hdf5Table(std::span<const std::uint8_t> image, std::string path, cons
   open_labels(names.labels);
   keys_ = open_column(names.keys, "keys");
   splits_ = open_column(names.splits, "splits");
+  open_views(names.views);
   open_texts_or_numbers();
   read_classes();
 }
 
 std::uint64_t Hdf5Table::label_columns() const {
-  return labels_ && labels_->extents.size() == 2 && labels_->extents[1] > 1 ? labels_->extents[1] : 0;
+  if (!labels_ || labels_->extents.size() != 2) return 0;
+  return labels_->extents[1] > 1 || classes_.size() == 1 ? labels_->extents[1] : 0;
 }
 
 void Hdf5Table::open_features(const std::string& name) {
@@ -120,6 +122,18 @@ void Hdf5Table::open_labels(const std::optional<std::string>& name) {
       (rank == 2 && (labels_->extents[1] == 0 || labels_->extents[1] > kMaxClasses)))
     throw Error(fmt::format("{}: expected shape [rows]{}, got {}", labels_->label,
                             label_texts_ ? "" : " or [rows,classes]", shown(labels_->extents)));
+}
+
+void Hdf5Table::open_views(const std::optional<std::string>& name) {
+  if (!keys_ && !name) return;  // without keys, no row is a view of another's image
+  views_ = open_column(name, "views");
+  if (!views_) return;
+  if (!keys_)
+    throw Error(views_->label +
+                ": the file has no keys, which say whose views they are; add a dataset of keys");
+  if (!is_number(type_of(*views_)) || views_->extents.size() != 1)
+    throw Error(views_->label +
+                ": expected a whole number per row, that of its view; rename a dataset of another kind");
 }
 
 void Hdf5Table::read_classes() {
@@ -182,14 +196,20 @@ void Hdf5Table::describe_labels(std::size_t first, std::vector<Row>& out) const 
   for (std::size_t begin = 0; begin < out.size(); begin += step) {
     const std::size_t count = std::min(step, out.size() - begin);
     const auto numbers = read_numbers(*labels_, first + begin, count);
-    for (std::size_t i = 0; i < count; ++i)
+    for (std::size_t i = 0; i < count; ++i) {
+      const double* const has = numbers.data() + i * columns;
+      const bool unlabelled = has[0] == -1;
+      Row& row = out[begin + i];
       for (std::size_t c = 0; c < columns; ++c) {
-        const double has = numbers[i * columns + c];
-        if (has != 0 && has != 1)
-          throw Error(fmt::format("{}: row {} has {} in column {}; expected 0 or 1", labels_->label,
-                                  first + begin + i, has, c));
-        if (has == 1) out[begin + i].classes.push_back(static_cast<std::uint32_t>(c));
+        if (unlabelled ? has[c] != -1 : has[c] != 0 && has[c] != 1)
+          throw Error(fmt::format(
+              "{}: row {} has {} in column {}{}; expected 0 or 1 in every column, or -1 in "
+              "every column of a row without labels",
+              labels_->label, first + begin + i, has[c], c, unlabelled ? " and -1 in column 0" : ""));
+        if (has[c] == 1) row.classes.push_back(static_cast<std::uint32_t>(c));
       }
+      row.negative = !unlabelled && row.classes.empty();
+    }
   }
 }
 
@@ -215,11 +235,22 @@ void Hdf5Table::describe_splits(std::size_t first, std::vector<Row>& out) const 
   }
 }
 
+void Hdf5Table::describe_views(std::size_t first, std::vector<Row>& out) const {
+  const auto numbers = read_numbers(*views_, first, out.size());
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (!(numbers[i] >= 0 && numbers[i] <= kMaxView) || numbers[i] != std::floor(numbers[i]))
+      throw Error(fmt::format("{}: row {} has view {}; expected a whole number from 0 to {}", views_->label,
+                              first + i, numbers[i], kMaxView));
+    out[i].view = static_cast<std::uint32_t>(numbers[i]);
+  }
+}
+
 std::vector<Hdf5Table::Row> Hdf5Table::describe(std::size_t first, std::size_t count) const {
   const Hdf5Lock lock;
   std::vector<Row> out(count);
   if (labels_) describe_labels(first, out);
   if (splits_) describe_splits(first, out);
+  if (views_) describe_views(first, out);
   if (!keys_) return out;
   std::vector<std::string> keys = read_texts(*keys_, image_, first, count);
   for (std::size_t i = 0; i < count; ++i) {

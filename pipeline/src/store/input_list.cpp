@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr char kListMagic[8] = {'G', 'R', 'A', 'F', 'T', 'I', 'N', 'P'};
-constexpr std::uint32_t kListVersion = 2;
+constexpr std::uint32_t kOldestListVersion = 2, kListVersion = 3;
 constexpr std::size_t kListBufferBytes = std::size_t{1} << 20;
 
 /// Takes numbers and texts from a file in memory; a length beyond its end is an error, not a crash.
@@ -64,9 +64,11 @@ InputList decode(Cursor in) {
   for (InputList::Input& input : list.inputs) {
     const auto key = in.number<std::uint32_t>();
     input.labels.resize(in.number<std::uint16_t>());
-    const auto split = in.number<std::uint16_t>();
+    const auto split = in.number<std::uint8_t>(), negative = in.number<std::uint8_t>();
     if (split > 2) throw Error("an impossible split");
+    if (negative > (input.labels.empty() ? 1 : 0)) throw Error("an impossible negative");
     input.split = static_cast<Split>(split);
+    input.negative = negative == 1;
     for (std::int32_t& label : input.labels) {
       label = in.number<std::int32_t>();
       if (label < 0 || static_cast<std::uint32_t>(label) >= classes) throw Error("an impossible label");
@@ -98,9 +100,9 @@ InputList InputList::read(const fs::path& path) {
   if (take<std::uint32_t>(at) != crc32c(data, bytes.size() - 4))
     throw Error(path.string() + ": the list of inputs is damaged (its checksum is wrong)");
   at = data + sizeof kListMagic;
-  if (const auto version = take<std::uint32_t>(at); version != kListVersion)
-    throw Error(fmt::format("{}: list of inputs, version {}; this graft reads version {}", path.string(),
-                            version, kListVersion));
+  if (const auto version = take<std::uint32_t>(at); version < kOldestListVersion || version > kListVersion)
+    throw Error(fmt::format("{}: list of inputs, version {}; this graft reads versions {} to {}",
+                            path.string(), version, kOldestListVersion, kListVersion));
   try {
     return decode({at, data + bytes.size() - 4});
   } catch (const Error& e) {
@@ -138,10 +140,12 @@ void InputListWriter::flush() {
   buffer_.clear();
 }
 
-void InputListWriter::input(std::string_view key, Split split, std::span<const std::int32_t> labels) {
+void InputListWriter::input(std::string_view key, Split split, std::span<const std::int32_t> labels,
+                            bool negative) {
   put_number(static_cast<std::uint32_t>(key.size()));
   put_number(static_cast<std::uint16_t>(labels.size()));
-  put_number(static_cast<std::uint16_t>(split));
+  put_number(static_cast<std::uint8_t>(split));
+  put_number(static_cast<std::uint8_t>(negative ? 1 : 0));
   put_bytes(labels.data(), labels.size_bytes());
   put_bytes(key.data(), key.size());
 }

@@ -15,17 +15,19 @@ namespace graft {
 
 /// The list of inputs that a complete run had for a table, and what each led to: kept beside the rows, so
 /// that `graft store verify` can prove that none is missing and `graft store export` knows keys, labels and
-/// splits. `inputs/<xxHash3-128 of the content>.inputs`; layout (little-endian), version 2:
+/// splits. `inputs/<xxHash3-128 of the content>.inputs`; layout (little-endian), version 3;
+/// version 2 has no negatives:
 ///
 ///   "GRAFTINP" | u32 version | u32 classes | u64 inputs | u64 rows | u64 rejects | u64 refused without a
-///   record every class:  u32 length, the name every input:  u32 length of the key | u16 labels | u16 split
-///   (0 train, 1 val, 2 test) | i32 labels | the key every row, then every reject:  u64 id.high | u64 id.low
-///   | u32 input | u32 view u32 CRC-32C of everything before
+///   record every class:  u32 length, the name every input:  u32 length of the key | u16 labels | u8 split
+///   (0 train, 1 val, 2 test) | u8 negative (0, 1) | i32 labels | the key every row, then every reject:
+///   u64 id.high | u64 id.low | u32 input | u32 view u32 CRC-32C of everything before
 struct GRAFT_API InputList {
   struct Input {
     std::string key;
     Split split = Split::Train;
     std::vector<std::int32_t> labels;
+    bool negative = false;  ///< As Entry::negative.
   };
   struct Outcome {
     Digest id;
@@ -52,7 +54,7 @@ class GRAFT_API InputListWriter {
   InputListWriter(const std::vector<std::string>& classes, const Counts& counts, Sink sink);
 
   /// As many as the counts say, in this order: inputs, rows, rejects.
-  void input(std::string_view key, Split split, std::span<const std::int32_t> labels);
+  void input(std::string_view key, Split split, std::span<const std::int32_t> labels, bool negative);
   void outcome(const Digest& id, std::uint32_t input, std::uint32_t view);
   void finish();
 

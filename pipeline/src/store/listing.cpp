@@ -1,8 +1,15 @@
 #include "store/listing.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace graft {
+
+bool is_multi_label(const Listing& listing) {
+  return std::any_of(listing.inputs.begin(), listing.inputs.end(), [](const ListedInput& input) {
+    return input.split != Split::Test && (input.labels.size() > 1 || input.negative);
+  });
+}
 
 std::vector<std::uint32_t> first_of_content(const Listing& listing) {
   constexpr std::uint32_t kEmpty = 0xffffffffu;

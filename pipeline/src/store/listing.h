@@ -44,6 +44,7 @@ class InputLabels {
 struct ListedInput {
   std::string_view key;  ///< Kept by the listing.
   Split split = Split::Train;
+  bool negative = false;  ///< As Entry::negative.
   std::uint32_t rows =
       0;  ///< Of all tables, once the stream has ended: fewer than views when some were rejected.
   InputLabels labels;
@@ -52,6 +53,8 @@ struct ListedInput {
   std::unique_ptr<StoredReject> reject;
   /// Set when a table has rows of it, but not of every view: why the first of the others was rejected.
   std::unique_ptr<StoredReject> fewer_views;
+
+  bool labelled() const { return negative || labels.size() > 0; }
 };
 
 /// Texts one behind the other in large blocks; they stay where they are.
@@ -84,6 +87,10 @@ struct Listing {
   std::deque<ListedInput> inputs;
   TextArena keys;
 };
+
+/// Some train or val input has several labels, or is labelled with none of the classes. Test has no say in
+/// how anything is trained.
+GRAFT_API bool is_multi_label(const Listing& listing);
 
 /// For each input, the first one in the list that has the same content: itself, unless it is a duplicate.
 GRAFT_API std::vector<std::uint32_t> first_of_content(const Listing& listing);

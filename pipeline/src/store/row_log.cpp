@@ -182,8 +182,8 @@ LogReader::LogReader(const std::filesystem::path& path)
     throw Error(fmt::format("{}: not a row log: its header is damaged", path.string()));
   at = header.data() + sizeof kLogMagic;
   if (const auto version = take<std::uint32_t>(at); version != kLogVersion)
-    throw Error(
-        fmt::format("{}: row log version {}; this graft reads version {}", path.string(), version, kLogVersion));
+    throw Error(fmt::format("{}: row log version {}; this graft reads version {}", path.string(), version,
+                            kLogVersion));
   const auto dtype = take<std::uint32_t>(at);
   const auto rank = take<std::uint32_t>(at);
   capacity_ = take<std::uint32_t>(at);

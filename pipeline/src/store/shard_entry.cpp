@@ -55,8 +55,8 @@ bool has_possible_chunks(const ShardEntry& e) {
 }  // namespace
 
 std::vector<std::uint8_t> ShardEntry::encode() const {
-  const std::size_t size = kEntryHeaderBytes + padded(file.size()) + row_ids.size() * 20 + chunks.size() * 16 +
-                           reject_ids.size() * (16 + kReasonBytes) + 4;
+  const std::size_t size = kEntryHeaderBytes + padded(file.size()) + row_ids.size() * 20 +
+                           chunks.size() * 16 + reject_ids.size() * (16 + kReasonBytes) + 4;
   std::vector<std::uint8_t> out(size, 0);
   std::uint8_t* at = out.data();
   std::memcpy(at, kEntryMagic, sizeof kEntryMagic);
@@ -124,8 +124,8 @@ ShardEntry ShardEntry::decode(std::span<const std::uint8_t> bytes, const std::fi
   const auto name = take<std::uint32_t>(at);
   const std::uint64_t most = bytes.size();
   if (rows > most || rejects > most || name > kMaxName || e.chunk_rows == 0 ||
-      kEntryHeaderBytes + padded(name) + rows * 20 + chunks * std::uint64_t{16} + rejects * (16 + kReasonBytes) +
-              4 !=
+      kEntryHeaderBytes + padded(name) + rows * 20 + chunks * std::uint64_t{16} +
+              rejects * (16 + kReasonBytes) + 4 !=
           most ||
       chunks != (rows + e.chunk_rows - 1) / e.chunk_rows)
     fail("impossible entry of a manifest");

@@ -1,6 +1,7 @@
 #include <graft/table_file.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -19,6 +20,7 @@ constexpr std::uint64_t kMaxRowElements = std::uint64_t{1} << 24;
 constexpr std::uint64_t kMaxClasses = std::uint64_t{1} << 20;
 constexpr std::uint64_t kMaxAxes = 8;
 constexpr std::uint32_t kMaxLabel = 2147483647;
+constexpr std::uint32_t kMaxView = std::numeric_limits<std::uint32_t>::max();
 /// Of one answer.
 constexpr std::size_t kMaxDescribed = 4096, kMaxLabels = std::size_t{1} << 22;
 
@@ -38,7 +40,8 @@ struct TableFile::Impl {
     Hdf5MessageWriter request;
     request.text(path);
     request.text(names.features);
-    for (const auto* name : {&names.labels, &names.keys, &names.splits}) request.optional_text(*name);
+    for (const auto* name : {&names.labels, &names.keys, &names.splits, &names.views})
+      request.optional_text(*name);
     const std::string answer = reader.open(request.body());
     Hdf5MessageParser in(answer);
     rows = static_cast<std::size_t>(in.number(kMaxRows));
@@ -50,6 +53,7 @@ struct TableFile::Impl {
     has_labels = in.number(1) == 1;
     has_keys = in.number(1) == 1;
     has_splits = in.number(1) == 1;
+    has_views = in.number(1) == 1;
     numbered = in.number(1) == 1;
     label_columns = static_cast<std::size_t>(in.number(kMaxClasses));
     for (std::uint64_t n = in.number(kMaxClasses); n > 0; --n) classes.push_back(in.text());
@@ -72,10 +76,12 @@ struct TableFile::Impl {
       if (has_keys) row.key = in.text();
       if (has_splits)
         if (const std::uint64_t split = in.number(3); split > 0) row.split = static_cast<Split>(split - 1);
+      if (has_views) row.view = static_cast<std::uint32_t>(in.number(kMaxView));
       if (!has_labels) continue;
       if (numbered) {
-        for (std::uint64_t n = in.number(std::max<std::size_t>(1, label_columns)); n > 0; --n)
-          row.labels.push_back(label_of(in.number(last)));
+        row.negative = in.number(1) == 1;
+        const std::size_t most = row.negative ? 0 : std::max<std::size_t>(1, label_columns);
+        for (std::uint64_t n = in.number(most); n > 0; --n) row.labels.push_back(label_of(in.number(last)));
       } else if (std::string label = in.text(); !label.empty()) {
         row.labels.push_back(std::move(label));
       }
@@ -87,7 +93,7 @@ struct TableFile::Impl {
   Hdf5Reader reader;
   std::size_t rows = 0;
   Shape shape;
-  bool has_labels = false, has_keys = false, has_splits = false, numbered = false;
+  bool has_labels = false, has_keys = false, has_splits = false, has_views = false, numbered = false;
   std::size_t label_columns = 0;
   std::vector<std::string> classes;
 };
@@ -114,6 +120,9 @@ bool TableFile::has_keys() const {
 }
 bool TableFile::has_splits() const {
   return impl_->has_splits;
+}
+bool TableFile::has_views() const {
+  return impl_->has_views;
 }
 bool TableFile::has_numbered_labels() const {
   return impl_->numbered;

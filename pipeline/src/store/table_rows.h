@@ -29,6 +29,7 @@ class GRAFT_API TableRows final : public RowSet {
   std::uint32_t view(std::size_t row) const override { return rows_[row].view; }
   Split split(std::size_t row) const override { return input(row).split; }
   std::span<const std::int32_t> labels(std::size_t row) const override { return input(row).labels; }
+  bool negative(std::size_t row) const override { return input(row).negative; }
   void read(std::size_t first, std::size_t count, float* out) const override;
   void read_raw(std::size_t first, std::size_t count, void* out) const override;
   /// Position in the listing of a row's input.

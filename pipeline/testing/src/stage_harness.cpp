@@ -164,6 +164,7 @@ class Joined final : public RowSet {
   std::uint32_t view(std::size_t r) const override { return part(r).view(local(r)); }
   Split split(std::size_t r) const override { return part(r).split(local(r)); }
   std::span<const std::int32_t> labels(std::size_t r) const override { return part(r).labels(local(r)); }
+  bool negative(std::size_t r) const override { return part(r).negative(local(r)); }
   void read(std::size_t first, std::size_t count, float* out) const override {
     const std::size_t n = split_at(first, count);
     if (n > 0) a_.read(first, n, out);

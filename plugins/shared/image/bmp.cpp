@@ -263,7 +263,7 @@ BmpInfo bmp_info(const ByteReader& in) {
   const std::uint64_t there = in.size() < info.pixels ? 0 : (in.size() - info.pixels) / info.row_bytes;
   if (there < static_cast<std::uint64_t>(info.height))
     reject_truncated(Format::Bmp, "it has " + std::to_string(there) + " of " + std::to_string(info.height) +
-                                  " rows of pixels");
+                                      " rows of pixels");
   return info;
 }
 

@@ -100,7 +100,7 @@ void text_row(Numbers& numbers, const PnmInfo& info, const std::vector<std::uint
     if (!v) reject_corrupt(Format::Pnm, "its samples are not all numbers");
     if (*v > info.largest)
       reject_corrupt(Format::Pnm, "a sample is " + std::to_string(*v) + ", more than its largest value " +
-                                  std::to_string(info.largest));
+                                      std::to_string(info.largest));
     to[i] = info.bits ? (*v ? 0 : 255) : levels[*v];
   }
 }
@@ -146,7 +146,7 @@ PnmInfo pnm_info(const ByteReader& in) {
                                         : bytes;
   if (!in.has(info.samples, least))
     reject_truncated(Format::Pnm, "expected " + std::to_string(info.samples + least) + " bytes" +
-                                  (info.text ? " or more" : "") + ", got " + std::to_string(in.size()));
+                                      (info.text ? " or more" : "") + ", got " + std::to_string(in.size()));
   return info;
 }
 

@@ -186,8 +186,8 @@ void check_samples(const Directory& page) {
   const bool old_jpeg_says_nothing = compression == kOldJpeg && !page.find(kSamples);
   if ((samples < colours && !old_jpeg_says_nothing) || samples > kMaxSamples)
     unsupported_tiff(std::to_string(samples) + " samples per pixel and photometric interpretation " +
-                    std::to_string(meaning),
-                "save it as RGB");
+                         std::to_string(meaning),
+                     "save it as RGB");
 }
 
 }  // namespace

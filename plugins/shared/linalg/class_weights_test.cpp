@@ -4,6 +4,8 @@
 
 #include <graft/error.h>
 
+#include "linalg/fixtures.h"
+
 namespace graft::linalg {
 namespace {
 
@@ -32,6 +34,16 @@ TEST(ClassWeights, AreThoseOfScikitLearn) {
   const auto each = balanced.values(kClasses, kFitted, rows, true);
   EXPECT_THAT(each.of_class, ElementsAre(0.75F, 3.0F, 3.0F));
   EXPECT_THAT(each.of_rest, ElementsAre(1.5F, 0.6F, 0.6F));
+}
+
+TEST(ClassWeights, RowsThatShowNoneOfTheClassesAreOfTheRest) {
+  Sequential sequential;
+  const SeveralLabelRows table(std::vector<float>(6), 1, {{0}, {}, {0, 1}, {1}, {}, {0}});
+  const FeatureRows rows(table, 2, 0, sequential, Labels::Several);
+  const std::vector<std::int32_t> fitted = {0, 1};
+  const auto each = from("\"balanced\"").values({"ants", "bees"}, fitted, rows, true);
+  EXPECT_THAT(each.of_class, ElementsAre(1.0F, 1.5F));  // 6 / (2 x 3), 6 / (2 x 2)
+  EXPECT_THAT(each.of_rest, ElementsAre(1.0F, 0.75F));
 }
 
 TEST(ClassWeights, AreAsGivenByName) {

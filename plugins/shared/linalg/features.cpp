@@ -38,11 +38,12 @@ void check_finite(const RowSet& set, std::size_t first, std::size_t count, std::
 std::vector<std::int32_t> checked_labels(const RowSet& set, std::size_t row, std::size_t classes,
                                          Labels several) {
   const auto given = set.labels(row);
-  if (several == Labels::One && given.size() > 1) {
-    throw Error(
-        fmt::format("row '{}' has {} labels: expected one label per row; this learner is single-label, give "
-                    "it a table with one label per row",
-                    set.key(row), given.size()));
+  if (several == Labels::One && given.size() != 1) {
+    throw Error(fmt::format(
+        "row '{}' {}: expected one label per row; this learner is single-label, give "
+        "it a table with one label per row",
+        set.key(row),
+        given.empty() ? "shows none of the classes" : fmt::format("has {} labels", given.size())));
   }
   std::vector<std::int32_t> labels(given.begin(), given.end());
   for (const std::int32_t label : labels) {
@@ -142,8 +143,8 @@ FeatureRows::FeatureRows(const RowSet& set, std::size_t classes, std::size_t cac
                          Labels several)
     : set_(&set), several_(several), dim_(set.dim()), block_rows_(rows_per_block(set.dim())) {
   for (std::size_t r = 0; r < set.rows(); ++r) {
+    if (!set.labelled(r)) continue;
     const std::vector<std::int32_t> labels = checked_labels(set, r, classes, several);
-    if (labels.empty()) continue;
     labels_.insert(labels_.end(), labels.begin(), labels.end());
     if (several == Labels::Several) label_ends_.push_back(labels_.size());
     positions_.push_back(r);

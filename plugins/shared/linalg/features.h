@@ -56,7 +56,7 @@ class RowScaler {
 void read_blocks(const RowSet& set, std::size_t begin, std::size_t end, Parallel& parallel,
                  const std::function<void(std::size_t first, std::size_t count, float* rows)>& body);
 
-/// How many labels a row may have.
+/// How many labels a row may have: one, or any number, none as well (RowSet::negative).
 enum class Labels { One, Several };
 
 /// Names of the classes that no label shows, "ants, bees and 3 more"; empty when all are there.
@@ -68,13 +68,13 @@ std::string absent_classes(const std::vector<std::int32_t>& labels, const std::v
 class FeatureRows {
  public:
   /// Throws Error naming the row for a feature that is not finite, a label outside [0, classes) and, unless
-  /// `several` allows it, a row with several labels. Rows without a label are left out and counted.
+  /// `several` allows it, a row with several labels or with none of the classes. Unlabelled rows are left
+  /// out; the run has warned of them.
   FeatureRows(const RowSet& set, std::size_t classes, std::size_t cache_bytes, Parallel& parallel,
               Labels several = Labels::One);
 
   std::size_t rows() const { return positions_.size(); }
   std::size_t dim() const { return dim_; }
-  std::size_t unlabelled() const { return set_->rows() - rows(); }
   bool cached() const { return !values_.empty(); }
   Labels row_labels() const { return several_; }
   /// One of every row; where rows may have several, all of them, row by row.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -15,12 +16,17 @@
 /// For tests of learners.
 namespace graft::linalg {
 
-/// A table in memory whose rows have any number of labels. Keys are "row0", "row1", ...
+/// A table in memory whose rows have any number of labels. Keys are "row0", "row1", ... Rows without labels
+/// are negatives (RowSet::negative), or unlabelled.
 class SeveralLabelRows final : public RowSet {
  public:
-  /// `values` is row-major, labels.size() x dim.
-  SeveralLabelRows(std::vector<float> values, std::size_t dim, std::vector<std::vector<std::int32_t>> labels)
-      : values_(std::move(values)), shape_({static_cast<std::int64_t>(dim)}), labels_(std::move(labels)) {
+  /// `values` is row-major, labels.size() x dim. `unlabelled`: rows, out of those without labels.
+  SeveralLabelRows(std::vector<float> values, std::size_t dim, std::vector<std::vector<std::int32_t>> labels,
+                   std::set<std::size_t> unlabelled = {})
+      : values_(std::move(values)),
+        shape_({static_cast<std::int64_t>(dim)}),
+        labels_(std::move(labels)),
+        unlabelled_(std::move(unlabelled)) {
     for (std::size_t r = 0; r < labels_.size(); ++r) keys_.push_back("row" + std::to_string(r));
   }
   std::size_t rows() const override { return labels_.size(); }
@@ -30,6 +36,7 @@ class SeveralLabelRows final : public RowSet {
   std::uint32_t view(std::size_t) const override { return 0; }
   Split split(std::size_t) const override { return Split::Train; }
   std::span<const std::int32_t> labels(std::size_t row) const override { return labels_[row]; }
+  bool negative(std::size_t row) const override { return labels_[row].empty() && !unlabelled_.contains(row); }
   void read(std::size_t first, std::size_t count, float* out) const override {
     std::copy_n(values_.data() + first * dim(), count * dim(), out);
   }
@@ -41,6 +48,7 @@ class SeveralLabelRows final : public RowSet {
   std::vector<float> values_;
   Shape shape_;
   std::vector<std::vector<std::int32_t>> labels_;
+  std::set<std::size_t> unlabelled_;
   std::vector<std::string> keys_;
 };
 

@@ -10,11 +10,6 @@
 
 namespace graft::linalg {
 
-void tell_unlabelled(const FeatureRows& rows, const std::string& table, const char* part, const Warn& warn) {
-  if (rows.unlabelled() == 0) return;
-  warn(fmt::format("table '{}': {} {} rows have no label and are left out", table, rows.unlabelled(), part));
-}
-
 std::vector<std::int32_t> shown_classes(const FeatureRows& rows) {
   const std::set<std::int32_t> shown(rows.labels().begin(), rows.labels().end());
   return {shown.begin(), shown.end()};
@@ -34,6 +29,38 @@ std::vector<std::int32_t> classes_to_learn(const FeatureRows& train, const std::
   if (const std::string absent = absent_classes(train.labels(), classes); !absent.empty())
     warn(fmt::format("no train rows of {}: the score of such a class is 0", absent));
   return shown;
+}
+
+double mean_cosine_distance(std::span<const float> rows, std::size_t dim) {
+  std::vector<double> sum(dim);
+  double count = 0;
+  for (std::size_t first = 0; first + dim <= rows.size(); first += dim) {
+    const std::span<const float> row = rows.subspan(first, dim);
+    double squares = 0;
+    for (const float v : row) squares += static_cast<double>(v) * v;
+    if (squares == 0) continue;
+    const double factor = 1 / std::sqrt(squares);
+    for (std::size_t d = 0; d < dim; ++d) sum[d] += row[d] * factor;
+    ++count;
+  }
+  if (count < 2) return 1;
+  double squares = 0;  // of the mean of the rows at length 1: the mean of all cosines
+  for (const double s : sum) squares += s / count * (s / count);
+  return std::max(0.0, 1 - squares);
+}
+
+void warn_lost_cosines(
+    std::size_t count, std::size_t dim,
+    const std::function<std::vector<float>(const std::vector<std::size_t>& positions)>& rows_at,
+    const std::string& table, const std::string& cure, const Warn& warn) {
+  constexpr std::size_t kMostRows = 1000;
+  const double distance = mean_cosine_distance(rows_at(evenly_spaced(count, kMostRows)), dim);
+  if (distance >= kLeastCosineDistance) return;
+  warn(
+      fmt::format("table '{}': 1 - cosine of its train rows is {:.1e} on average, expected at least {:.1e}: "
+                  "float32 rounds a cosine by up to {:.1e}, so which rows are near is partly a matter of "
+                  "rounding; the rows have a large part in common: {}",
+                  table, distance, kLeastCosineDistance, kLeastCosineDistance / 100, cure));
 }
 
 RowScaler fit_scaler(RowScaler::Kind kind, FeatureRows& rows, Parallel& parallel) {

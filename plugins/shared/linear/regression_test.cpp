@@ -56,6 +56,11 @@ class RandomRows final : public RowSet {
     read(first, count, static_cast<float*>(out));
   }
   const float* row(std::size_t r) const { return values_.data() + r * dim_; }
+  bool negative(std::size_t r) const override { return labels_[r].empty(); }
+  /// From row `first` on, every n-th row shows none of the classes.
+  void make_negative(std::size_t first, std::size_t n) {
+    for (std::size_t r = first; r < labels_.size(); r += n) labels_[r].clear();
+  }
 
  private:
   std::size_t dim_;
@@ -211,6 +216,33 @@ TEST_P(Regressions, HaveTheValueAndGradientOfTheirDefinition) {
             (objective(table, GetParam(), c, up) - objective(table, GetParam(), c, down)) / (2 * kStep);
         EXPECT_NEAR(gradient[i], slope, 1e-5 * (1 + c * 150)) << i;
       }
+    }
+  }
+}
+
+TEST(IndependentRegressions, ARowThatShowsNoneOfTheClassesIsANoForEachOfThem) {
+  Sequential sequential;
+  for (const ClassWeights weights : {ClassWeights::None, ClassWeights::Balanced}) {
+    const Case of{4, Loss::Independent, weights};
+    RandomRows table(150, 5, of.classes, true);
+    table.make_negative(of.classes, 3);
+    const linalg::FeatureRows rows(table, of.classes, kAll, sequential, linalg::Labels::Several);
+    ASSERT_EQ(rows.rows(), 150u);
+    RegressionOptions options;
+    options.loss = of.loss;
+    options.weights = of.weights;
+    SoftmaxRegression regression(rows, of.classes, sequential, options);
+    Random random(7);
+    std::vector<double> w(regression.size()), gradient(regression.size());
+    for (double& v : w) v = static_cast<float>(0.5 * random.normal());
+    EXPECT_NEAR(regression.evaluate(0.5, w, gradient) / objective(table, of, 0.5, w), 1, 1e-6);
+    for (std::size_t i = 0; i < w.size(); ++i) {
+      constexpr double kStep = 1e-5;
+      std::vector<double> up = w, down = w;
+      up[i] += kStep;
+      down[i] -= kStep;
+      const double slope = (objective(table, of, 0.5, up) - objective(table, of, 0.5, down)) / (2 * kStep);
+      EXPECT_NEAR(gradient[i], slope, 1e-3) << i;
     }
   }
 }

@@ -27,7 +27,8 @@ Labelled labelled(const Predictions& of, const Predictions::Part& part, const ch
   Labelled out;
   out.scores.classes = scores.classes;
   for (std::size_t r = 0; r < scores.rows; ++r) {
-    if (part.labels[r].empty()) continue;
+    // Where train and val have no negatives, those of test are nothing that a learner could tell.
+    if (!part.labelled(r) || (part.labels[r].empty() && !of.multi_label)) continue;
     if (part.labels[r].size() > 1 && !of.multi_label) {
       throw Error(fmt::format("{}: item '{}' has {} labels: expected one, as the source's others have",
                               where(), part.keys[r], part.labels[r].size()));

@@ -7,11 +7,11 @@
 
 namespace graft {
 
-/// The rows of a part of predictions that have a label.
+/// The labelled rows of a part of predictions; of single-label predictions, those with a label.
 struct Labelled {
   std::vector<std::size_t> rows;  ///< Positions in the part.
   Scores scores;
-  std::vector<std::vector<std::int32_t>> labels;  ///< One of each, but for multi-label predictions.
+  std::vector<std::vector<std::int32_t>> labels;  ///< One of each; any number for multi-label predictions.
 
   /// The label of every row, of single-label predictions.
   std::vector<std::int32_t> first_labels() const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "metrics/fit.h"
 
@@ -27,19 +28,33 @@ struct Bin {
   double confidence = 0;
 };
 
+using Pair = std::pair<std::uint32_t, std::uint32_t>;  // true class, predicted class
+
+std::vector<ConfusionCell> cells_of(std::vector<Pair> pairs) {
+  std::sort(pairs.begin(), pairs.end());
+  std::vector<ConfusionCell> cells;
+  for (const auto& [truth, predicted] : pairs) {
+    if (cells.empty() || cells.back().truth != truth || cells.back().predicted != predicted)
+      cells.push_back({truth, predicted, 0});
+    ++cells.back().rows;
+  }
+  return cells;
+}
+
 void fill_class_metrics(Metrics& m, std::size_t classes) {
   m.per_class.resize(classes);
+  std::vector<std::size_t> hits(classes);
+  for (const ConfusionCell& cell : m.confusion) {
+    m.per_class[cell.truth].support += cell.rows;
+    m.per_class[cell.predicted].predicted += cell.rows;
+    if (cell.truth == cell.predicted) hits[cell.truth] = cell.rows;
+  }
   std::size_t present = 0, involved = 0;
   for (std::size_t c = 0; c < classes; ++c) {
     ClassMetrics& k = m.per_class[c];
-    for (std::size_t other = 0; other < classes; ++other) {
-      k.support += m.confusion[c * classes + other];
-      k.predicted += m.confusion[other * classes + c];
-    }
-    const std::size_t hits = m.confusion[c * classes + c];
-    k.precision = ratio(hits, k.predicted);
-    k.recall = ratio(hits, k.support);
-    k.f1 = ratio(2 * hits, k.predicted + k.support);
+    k.precision = ratio(hits[c], k.predicted);
+    k.recall = ratio(hits[c], k.support);
+    k.f1 = ratio(2 * hits[c], k.predicted + k.support);
     present += k.support > 0 ? 1 : 0;
     involved += k.support + k.predicted > 0 ? 1 : 0;
     m.balanced_accuracy += k.recall;
@@ -55,14 +70,15 @@ Metrics measure(const Scores& scores, const std::vector<std::int32_t>& labels) {
   const std::size_t classes = scores.classes;
   Metrics m;
   m.n = scores.rows;
-  m.confusion.assign(classes * classes, 0);
+  std::vector<Pair> pairs;
+  pairs.reserve(m.n);
   std::array<Bin, kBins> bins;
   Fit sum;
   for (std::size_t r = 0; r < scores.rows; ++r) {
     const float* row = scores.row(r);
     const auto truth = static_cast<std::size_t>(labels[r]);
     const auto guess = static_cast<std::size_t>(std::max_element(row, row + classes) - row);
-    ++m.confusion[truth * classes + guess];
+    pairs.emplace_back(truth, guess);
 
     for (std::size_t c = 0; c < classes; ++c) {
       const double e = row[c] - (c == truth ? 1.0 : 0.0);
@@ -81,8 +97,16 @@ Metrics measure(const Scores& scores, const std::vector<std::int32_t>& labels) {
   m.log_loss = mean.log_loss;
   m.brier /= n;
   for (const Bin& bin : bins) m.ece += std::abs(static_cast<double>(bin.correct) - bin.confidence) / n;
+  m.confusion = cells_of(std::move(pairs));
   fill_class_metrics(m, classes);
   return m;
+}
+
+std::vector<std::size_t> dense_confusion(const Metrics& metrics) {
+  const std::size_t classes = metrics.per_class.size();
+  std::vector<std::size_t> out(classes * classes);
+  for (const ConfusionCell& cell : metrics.confusion) out[cell.truth * classes + cell.predicted] = cell.rows;
+  return out;
 }
 
 std::pair<double, double> wilson_interval(double share, std::size_t n) {

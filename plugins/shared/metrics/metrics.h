@@ -18,6 +18,13 @@ struct ClassMetrics {
   std::size_t predicted = 0;  ///< Rows that were taken for it.
 };
 
+/// A cell of a confusion matrix: rows of one class that were taken for one class.
+struct ConfusionCell {
+  std::uint32_t truth = 0, predicted = 0;
+  std::size_t rows = 0;
+  bool operator==(const ConfusionCell&) const = default;
+};
+
 /// Scores of class probabilities. The predicted class is the one with the highest score; ties go to the
 /// lowest.
 struct Metrics {
@@ -34,11 +41,15 @@ struct Metrics {
   /// Mean over rows of the squared distance between scores and truth, summed over classes: 0 to 2.
   double brier = 0;
   std::vector<ClassMetrics> per_class;
-  std::vector<std::size_t> confusion;  ///< Row-major, true class x predicted class.
+  /// The cells that have rows, by true class, then by predicted class: at most n, however many classes.
+  std::vector<ConfusionCell> confusion;
 };
 
 /// `labels` has one class in [0, scores.classes) per row of `scores`; scores are finite. At least one row.
 Metrics measure(const Scores& scores, const std::vector<std::int32_t>& labels);
+
+/// All cells, row-major, true class x predicted class. Quadratic in the classes: for few of them.
+std::vector<std::size_t> dense_confusion(const Metrics& metrics);
 
 /// Wilson score interval of a fraction of n trials at 95 % (Wilson 1927). n >= 1.
 std::pair<double, double> wilson_interval(double share, std::size_t n);

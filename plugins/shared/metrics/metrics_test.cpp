@@ -62,7 +62,7 @@ TEST(Metrics, EqualScikitLearn) {
   EXPECT_NEAR(m.log_loss, 2.778542256567221, 1e-12);
   EXPECT_NEAR(m.ece, 0.25489414706826213, 1e-12);
   EXPECT_NEAR(m.brier, 0.6487359081641239, 1e-12);
-  EXPECT_THAT(m.confusion, ElementsAre(8, 1, 2, 2, 4, 5, 2, 2, 3, 1, 8, 2, 0, 0, 0, 0));
+  EXPECT_THAT(dense_confusion(m), ElementsAre(8, 1, 2, 2, 4, 5, 2, 2, 3, 1, 8, 2, 0, 0, 0, 0));
   const std::vector<double> precision = {0.53333333, 0.71428571, 0.66666667, 0};
   const std::vector<double> recall = {0.61538462, 0.38461538, 0.57142857, 0};
   const std::vector<double> f1 = {0.57142857, 0.5, 0.61538462, 0};
@@ -74,6 +74,25 @@ TEST(Metrics, EqualScikitLearn) {
     EXPECT_EQ(m.per_class[c].support, support[c]);
     EXPECT_EQ(m.per_class[c].predicted, predicted[c]);
   }
+}
+
+TEST(Metrics, TheConfusionHasTheCellsThatHaveRows) {
+  const Metrics m = measure(scores_of(3, {0, 0, 1, 1, 0, 0, 0, 0, 1, 0, 0, 1}), {2, 1, 0, 2});
+  EXPECT_THAT(m.confusion,
+              ElementsAre(ConfusionCell{0, 2, 1}, ConfusionCell{1, 0, 1}, ConfusionCell{2, 2, 2}));
+  EXPECT_THAT(dense_confusion(m), ElementsAre(0, 0, 1, 1, 0, 0, 0, 0, 2));
+}
+
+// Whole, the matrix would take 80 GB.
+TEST(Metrics, ManyClassesCostMemoryByTheRow) {
+  constexpr std::size_t kClasses = 100'000;
+  Scores s(2, kClasses);
+  s.row(0)[kClasses - 1] = s.row(1)[7] = 1;
+  const Metrics m = measure(s, {kClasses - 1, 8});
+  EXPECT_THAT(m.confusion, ElementsAre(ConfusionCell{8, 7, 1}, ConfusionCell{kClasses - 1, kClasses - 1, 1}));
+  EXPECT_DOUBLE_EQ(m.accuracy, 0.5);
+  EXPECT_DOUBLE_EQ(m.balanced_accuracy, 0.5);
+  EXPECT_DOUBLE_EQ(m.macro_f1, 1.0 / 3);
 }
 
 TEST(Metrics, MacroF1CountsOnlyClassesThatOccur) {

@@ -72,6 +72,19 @@ void Preparation::for_each_group(
   }
 }
 
+void Preparation::warn_lost_cosines(const linalg::FeatureRows& train, const std::string& table,
+                                    Parallel& parallel, const linalg::Warn& warn) const {
+  if (metric_ != linalg::Metric::Cosine) return;
+  linalg::warn_lost_cosines(
+      train.rows(), dims(),
+      [&](const std::vector<std::size_t>& positions) {
+        const std::vector<float> features = linalg::rows_at(train, positions, parallel);
+        return apply(positions.size(), features.data(),
+                     [&](std::size_t r) { return train.key(positions[r]); });
+      },
+      table, "use metric: euclidean, or take it away (embedding: pca)", warn);
+}
+
 void Preparation::save(Bundle& bundle) const {
   bundle.facts["dim"] = static_cast<std::int64_t>(inputs_);
   bundle.facts["metric"] = linalg::metric_names()[static_cast<std::size_t>(metric_)];

@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +12,7 @@
 
 #include "embedding/embedding.h"
 #include "linalg/features.h"
+#include "linalg/learning.h"
 #include "linalg/neighbours.h"
 
 namespace graft {
@@ -41,6 +43,10 @@ class Preparation {
   void for_each_group(const RowSet& set, Parallel& parallel,
                       const std::function<void(std::size_t first, std::size_t count,
                                                std::span<const float> queries)>& body) const;
+
+  /// For cosine: linalg::warn_lost_cosines on the train rows, prepared.
+  void warn_lost_cosines(const linalg::FeatureRows& train, const std::string& table, Parallel& parallel,
+                         const linalg::Warn& warn) const;
 
   void save(Bundle& bundle) const;
   /// Throws Error naming what is missing or mis-shaped.

@@ -50,7 +50,7 @@ void ListedFiles::add(Line line) {
     other_paths_.append(line.path).push_back('\0');
   }
   lines_.push_back(static_cast<std::uint32_t>(line.number));
-  catalog_.add(std::move(key), line.labels, line.split, other, group);
+  catalog_.add(std::move(key), line.labels, line.split, other, group, line.negative);
 }
 
 void ListedFiles::close() {

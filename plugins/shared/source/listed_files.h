@@ -32,6 +32,7 @@ class ListedFiles {
     std::optional<std::string> id;  ///< The key; nothing: the path.
     std::vector<std::string> labels;
     std::optional<Split> split;
+    bool negative = false;  ///< As Entry::negative.
   };
   /// A path that stands twice is two inputs: the second has the key "PATH#2", and a hash puts both into one
   /// split. Throws Error for an id that stands twice, and for an empty path or one with a NUL byte.

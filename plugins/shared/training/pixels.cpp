@@ -31,14 +31,11 @@ Pixels::Pixels(const RowSet& rows, const LabelRule& rule, Normalizer normalizer,
   std::tie(height_, width_) = image_size(rows);
   for (std::size_t row = 0; row < rows.rows(); ++row) {
     const auto labels = rows.labels(row);
-    if (labels.empty()) {
-      ++unlabelled_;
-      continue;
-    }
-    if (labels.size() > 1 && !rule.several)
-      throw Error(
-          fmt::format("{}: expected one label per image, got {} for {}; this learner is for single labels",
-                      what, labels.size(), rows.key(row)));
+    if (!rows.labelled(row)) continue;
+    if (labels.size() != 1 && !rule.several)
+      throw Error(fmt::format(
+          "{}: expected one label per image, got {} for {}; this learner is for single labels", what,
+          labels.empty() ? "none of the classes" : std::to_string(labels.size()), rows.key(row)));
     for (const std::int32_t label : labels) {
       if (label < 0 || static_cast<std::size_t>(label) >= rule.classes)
         throw Error(fmt::format("{}: label {} of {} is out of range: there are {} classes", what, label,
@@ -58,14 +55,11 @@ Pixels::Pixels(const RowSet& rows, const LabelRule& rule, Normalizer normalizer,
 }
 
 TrainingPixels::TrainingPixels(const TrainingTable& table, const LabelRule& rule,
-                               const Normalizer& normalizer,
-                               const std::function<void(const std::string&)>& warn)
+                               const Normalizer& normalizer)
     : train(*table.train, rule, normalizer, "train"), val(*table.val, rule, normalizer, "val") {
   if (train.size() == 0) throw Error("expected labelled images in train, got none");
   if (val.size() > 0 && (val.height() != train.height() || val.width() != train.width()))
     throw Error("images of train and val differ in size");
-  if (train.unlabelled() + val.unlabelled() > 0)
-    warn(fmt::format("{} images without a label are not used", train.unlabelled() + val.unlabelled()));
 }
 
 const std::uint8_t* Pixels::fetch(std::size_t i, std::vector<std::uint8_t>& scratch) const {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,12 +17,12 @@ namespace graft {
 /// Which labels rows may have, and what a learner makes of them.
 struct LabelRule {
   std::size_t classes = 0;
-  bool several = false;  ///< A row may have any number of labels but none.
+  bool several = false;  ///< A row may have any number of labels, none as well (RowSet::negative).
   /// The learner's output for each class, -1 for one that it has none for; empty: the class itself.
   std::vector<std::int32_t> output_of = {};
 };
 
-/// Labelled rows of a pixel table as normalised batches. Rows without a label are left out. Tables of up to 1
+/// Labelled rows of a pixel table as normalised batches. Unlabelled rows are left out. Tables of up to 1
 /// GiB are read once and kept; larger ones are read row by row. Immutable; any number of threads.
 class Pixels {
  public:
@@ -32,7 +31,6 @@ class Pixels {
   Pixels(const RowSet& rows, const LabelRule& rule, Normalizer normalizer, const std::string& what);
 
   std::size_t size() const { return rows_.size(); }
-  std::size_t unlabelled() const { return unlabelled_; }
   int height() const { return height_; }
   int width() const { return width_; }
   /// Outputs of the learner that image i belongs to. A single label is always there: -1 for a class without
@@ -61,16 +59,13 @@ class Pixels {
   std::vector<std::int32_t> labels_;
   std::vector<std::size_t> label_begins_ = {0};
   std::vector<std::uint8_t> kept_;  // all rows of the table, or nothing
-  std::size_t unlabelled_ = 0;
   int height_ = 0, width_ = 0;
 };
 
 /// The images that a learner trains on and those that it chooses on.
 struct TrainingPixels {
-  /// Throws Error as Pixels does, for no labelled image in train, and for images of several sizes; `warn`
-  /// is called for images without a label.
-  TrainingPixels(const TrainingTable& table, const LabelRule& rule, const Normalizer& normalizer,
-                 const std::function<void(const std::string&)>& warn);
+  /// Throws Error as Pixels does, for no labelled image in train, and for images of several sizes.
+  TrainingPixels(const TrainingTable& table, const LabelRule& rule, const Normalizer& normalizer);
   Pixels train, val;
 };
 

@@ -24,12 +24,15 @@ class Labelled final : public RowSet {
   std::uint32_t view(std::size_t) const override { return 0; }
   Split split(std::size_t) const override { return Split::Train; }
   std::span<const std::int32_t> labels(std::size_t row) const override { return labels_[row]; }
+  bool negative(std::size_t row) const override { return negatives && labels_[row].empty(); }
   void read(std::size_t first, std::size_t count, float* out) const override {
     stripes_.read(first, count, out);
   }
   void read_raw(std::size_t first, std::size_t count, void* out) const override {
     stripes_.read_raw(first, count, out);
   }
+
+  bool negatives = false;  ///< Rows without labels show none of the classes; otherwise they are unlabelled.
 
  private:
   Stripes stripes_;
@@ -45,7 +48,6 @@ TEST(Pixels, SeveralLabelsWhereTheRuleAllowsThem) {
   const Labelled rows({{0}, {}, {2, 1}});
   const Pixels pixels(rows, {3, true}, imagenet(), "train");
   ASSERT_EQ(pixels.size(), 2u);
-  EXPECT_EQ(pixels.unlabelled(), 1u);
   EXPECT_THAT(pixels.labels(0), ElementsAre(0));
   EXPECT_THAT(pixels.labels(1), ElementsAre(2, 1));
   try {
@@ -54,6 +56,23 @@ TEST(Pixels, SeveralLabelsWhereTheRuleAllowsThem) {
   } catch (const Error& e) {
     EXPECT_STREQ(e.what(),
                  "train: expected one label per image, got 2 for 1/2; this learner is for single labels");
+  }
+}
+
+TEST(Pixels, ImagesThatShowNoneOfTheClassesAreKept) {
+  Labelled rows({{}, {0}, {}, {2, 1}});
+  rows.negatives = true;
+  const Pixels pixels(rows, {3, true}, imagenet(), "train");
+  ASSERT_EQ(pixels.size(), 4u);
+  EXPECT_THAT(pixels.labels(0), ElementsAre());
+  EXPECT_THAT(pixels.labels(2), ElementsAre());
+  EXPECT_THAT(pixels.labels(3), ElementsAre(2, 1));
+  try {
+    Pixels(rows, {3}, imagenet(), "val");
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(std::string(e.what()), "val: expected one label per image, got none of the classes for " +
+                                         std::string(rows.key(0)) + "; this learner is for single labels");
   }
 }
 

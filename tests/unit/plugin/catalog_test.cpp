@@ -29,6 +29,15 @@ struct Fixture {
   void add(const std::string& key, const std::vector<std::string>& labels, std::optional<Split> split = {}) {
     catalog->add(key, labels, split, added++);
   }
+  void add_negatives(int n, std::optional<Split> split = {}) {
+    for (int i = 0; i < n; ++i) catalog->add("none/" + std::to_string(i), {}, split, added++, {}, true);
+  }
+  int negatives(Split split) const {
+    int n = 0;
+    for (std::size_t i = 0; i < catalog->size(); ++i)
+      n += catalog->entry(i).negative && catalog->entry(i).split == split ? 1 : 0;
+    return n;
+  }
   void add_many(const std::string& label, int n, std::optional<Split> split = {}) {
     for (int i = 0; i < n; ++i) add(label + "/" + std::to_string(i), {label}, split);
   }
@@ -339,6 +348,37 @@ TEST(Catalog, MaxPerClassMayLimitSplitsDifferently) {
   f.catalog->close();
   EXPECT_EQ(f.counts(), (std::map<std::pair<std::string, Split>, int>{{{"a", Split::Train}, 3},
                                                                       {{"a", Split::Test}, 9}}));
+}
+
+TEST(Catalog, InputsThatShowNoneOfTheClassesAreNotUnlabelled) {
+  Fixture f(R"({"val_fraction": 0})");
+  f.add("a", {"a"}, Split::Train);
+  f.add("unlabelled", {}, Split::Test);
+  f.add_negatives(1, Split::Test);
+  f.catalog->close();
+  EXPECT_THAT(f.catalog->classes(), ElementsAre("a"));
+  EXPECT_FALSE(f.catalog->entry(0).negative);
+  EXPECT_FALSE(f.catalog->entry(1).negative);
+  EXPECT_TRUE(f.catalog->entry(2).negative);
+  EXPECT_THAT(f.catalog->entry(2).labels, IsEmpty());
+  // Test is a labelled split, without an image of a class.
+  EXPECT_THAT(f.warnings,
+              ElementsAre("classes without an image in the test split: a",
+                          "classes with fewer than 20 images, whose scores will be unreliable: a (1)"));
+}
+
+TEST(Catalog, LimitsCountInputsThatShowNoneOfTheClassesAsAClass) {
+  for (const char* json :
+       {R"({"val_fraction": 0, "max_per_class": {"train": 7}})", R"({"val_fraction": 0, "shots": 7})"}) {
+    Fixture f(json);
+    f.add_many("a", 50, Split::Train);
+    f.add_negatives(40, Split::Train);
+    for (int i = 0; i < 30; ++i) f.add("unlabelled " + std::to_string(i), {}, Split::Train);
+    f.catalog->close();
+    EXPECT_EQ(f.counts(), (std::map<std::pair<std::string, Split>, int>{{{"a", Split::Train}, 7}})) << json;
+    EXPECT_EQ(f.negatives(Split::Train), 7) << json;
+    EXPECT_EQ(f.catalog->size(), 7u + 7 + 30) << json;
+  }
 }
 
 TEST(Catalog, WithSeveralLabelsOneThatHasRoomIsEnough) {

@@ -22,7 +22,9 @@
 namespace graft {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 Tensor tensor(Shape shape, float first) {
   Tensor t = Tensor::allocate(DType::F32, std::move(shape));
@@ -226,6 +228,87 @@ TEST(Contradictions, SeveralLabelsAreEqualInAnyOrder) {
       find_contradictions(listing),
       "2 inputs have the same content as an input with other labels, for example '0.png' (a;c) and "
       "'2.png' (a): at most one of two is labelled correctly; correct the labels, or remove the copies");
+}
+
+TEST(Contradictions, ANegativeContradictsAnInputOfAClass) {
+  Listing listing;
+  listing.classes = {"a", "b"};
+  const auto add = [&](const char* key, const std::vector<std::int32_t>& labels, bool negative) {
+    ListedInput& input = listing.inputs.emplace_back();
+    input.key = key;
+    input.labels = labels;
+    input.negative = negative;
+    input.content = digest(std::string_view("one"));
+  };
+  add("unlabelled.png", {}, false);
+  add("none.png", {}, true);
+  add("none, too.png", {}, true);
+  EXPECT_EQ(find_contradictions(listing), "");
+  add("b.png", {1}, false);
+  EXPECT_EQ(
+      find_contradictions(listing),
+      "1 input has the same content as an input with other labels, for example 'none.png' (none of the "
+      "classes) and 'b.png' (b): at most one of two is labelled correctly; correct the labels, or remove the "
+      "copies");
+}
+
+enum class Labelling { Class, None, Unlabelled };
+/// n inputs of a split.
+void add_inputs(Listing& listing, Split split, Labelling labelling, int n) {
+  for (int i = 0; i < n; ++i) {
+    ListedInput& input = listing.inputs.emplace_back();
+    input.split = split;
+    if (labelling == Labelling::Class) input.labels = {0};
+    input.negative = labelling == Labelling::None;
+  }
+}
+
+TEST(Unlabelled, InputsAreCountedBySplit) {
+  Listing listing;
+  listing.classes = {"a"};
+  for (const Split split : {Split::Train, Split::Val, Split::Test})
+    add_inputs(listing, split, Labelling::Class, 10);
+  EXPECT_THAT(find_unlabelled(listing), IsEmpty());
+  add_inputs(listing, Split::Test, Labelling::Unlabelled, 1);
+  EXPECT_THAT(find_unlabelled(listing), ElementsAre("1 of 11 test inputs has no label: scores leave it out"));
+  add_inputs(listing, Split::Test, Labelling::Unlabelled, 3);
+  listing.inputs.back().reject = std::make_unique<StoredReject>();
+  EXPECT_THAT(find_unlabelled(listing),
+              ElementsAre("3 of 13 test inputs have no label: scores leave them out"));
+  add_inputs(listing, Split::Train, Labelling::Unlabelled, 5);
+  EXPECT_THAT(find_unlabelled(listing), ElementsAre("5 of 15 train and 3 of 13 test inputs have no label: "
+                                                    "learners and scores leave them out"));
+  add_inputs(listing, Split::Val, Labelling::Unlabelled, 2);
+  EXPECT_THAT(find_unlabelled(listing),
+              ElementsAre("5 of 15 train, 2 of 12 val and 3 of 13 test inputs have no label: learners and "
+                          "scores leave them out"));
+  listing.classes.clear();  // nothing is learnt from it
+  EXPECT_THAT(find_unlabelled(listing), IsEmpty());
+}
+
+TEST(Unlabelled, TrainAloneConcernsLearnersAlone) {
+  Listing listing;
+  listing.classes = {"a"};
+  add_inputs(listing, Split::Train, Labelling::Class, 1);
+  add_inputs(listing, Split::Train, Labelling::Unlabelled, 2);
+  EXPECT_THAT(find_unlabelled(listing),
+              ElementsAre("2 of 3 train inputs have no label: learners leave them out"));
+}
+
+TEST(Unlabelled, NegativesAreLabelledWhereTrainOrValHasSome) {
+  Listing listing;
+  listing.classes = {"a"};
+  add_inputs(listing, Split::Train, Labelling::Class, 2);
+  add_inputs(listing, Split::Test, Labelling::Class, 2);
+  add_inputs(listing, Split::Test, Labelling::None, 2);
+  EXPECT_FALSE(is_multi_label(listing));
+  EXPECT_THAT(
+      find_unlabelled(listing),
+      ElementsAre("2 of 4 test inputs show none of the classes, but no train or val input does: scores "
+                  "leave them out"));
+  add_inputs(listing, Split::Val, Labelling::None, 1);
+  EXPECT_TRUE(is_multi_label(listing));
+  EXPECT_THAT(find_unlabelled(listing), IsEmpty());
 }
 
 TEST(TextWithin, ADiskThatDoesNotAnswerIsNotWaitedFor) {

@@ -13,6 +13,7 @@
 #include <graft/error.h>
 
 #include "store/crc32c.h"
+#include "store/input_list.h"
 #include "store/manifest.h"
 #include "store/row_writer.h"
 #include "temp_folder.h"
@@ -147,6 +148,48 @@ TEST(StoreFormat, AnotherVersionIsToldAndNotRead) {
     FAIL();
   } catch (const Error& e) {
     EXPECT_STREQ(e.what(), "manifest/00000001: manifest version 3; this graft reads version 2");
+  }
+}
+
+TEST(StoreFormat, ListsOfInputsKeepNegativesAndVersion2StaysReadable) {
+  const test::TempFolder folder;
+  std::string bytes;
+  const auto write = [&](bool negative) {
+    bytes.clear();
+    InputListWriter writer({"cat", "dog"}, {3, 0, 0, 0}, [&](std::span<const std::uint8_t> more) {
+      bytes.append(more.begin(), more.end());
+    });
+    const std::vector<std::int32_t> labels = {0, 1};
+    writer.input("a.png", Split::Train, labels, false);
+    writer.input("b.png", Split::Val, {}, negative);
+    writer.input("c.png", Split::Test, {}, false);
+    writer.finish();
+  };
+  const auto read = [&](char version) {
+    bytes[8] = version;
+    const std::uint32_t crc = crc32c(bytes.data(), bytes.size() - 4);
+    std::memcpy(bytes.data() + bytes.size() - 4, &crc, 4);
+    return InputList::read(folder.write("list", bytes));
+  };
+  write(true);
+  const InputList list = read(3);
+  ASSERT_EQ(list.inputs.size(), 3u);
+  EXPECT_EQ(list.inputs[0].labels, (std::vector<std::int32_t>{0, 1}));
+  EXPECT_FALSE(list.inputs[0].negative);
+  EXPECT_TRUE(list.inputs[1].negative);
+  EXPECT_EQ(list.inputs[1].split, Split::Val);
+  EXPECT_FALSE(list.inputs[2].negative);
+  EXPECT_EQ(list.inputs[2].split, Split::Test);
+  write(false);
+  const InputList old = read(2);
+  EXPECT_EQ(old.inputs[1].split, Split::Val);
+  EXPECT_FALSE(old.inputs[1].negative);
+  try {
+    read(4);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(),
+                ::testing::EndsWith(": list of inputs, version 4; this graft reads versions 2 to 3"));
   }
 }
 

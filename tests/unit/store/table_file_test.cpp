@@ -161,6 +161,7 @@ TEST_F(TableFileTest, LabelsOfEveryType) {
     file.write<float>("floats", {3}, {2, -1, 0}, H5T_IEEE_F64BE);
     file.write<std::uint8_t>("each", {3, 3}, {1, 0, 1, 0, 0, 0, 0, 1, 0});
     file.write<float>("each_float", {3, 3}, {1, 0, 1, 0, 0, 0, 0, 1, 0});
+    file.write<std::int8_t>("each_or_unlabelled", {3, 3}, {1, 0, 1, -1, -1, -1, 0, 0, 0});
     file.write_texts("names", {"wasp", "", "ant"});
     const hsize_t three = 3;
     const Id space{H5Screate_simple(1, &three, nullptr)};
@@ -175,21 +176,38 @@ TEST_F(TableFileTest, LabelsOfEveryType) {
     std::string out;
     for (const TableFile::Row& row : TableFile(path(), names).describe(0, 3)) {
       for (const std::string& label : row.labels) out += label + "|";
-      out += ";";
+      out += row.negative ? "none;" : ";";
     }
     return out;
   };
   EXPECT_EQ(labels("labels"), "2|;;0|;");
   EXPECT_EQ(labels("bytes"), "2|;1|;0|;");
   EXPECT_EQ(labels("floats"), "2|;;0|;");
-  EXPECT_EQ(labels("each"), "0|2|;;1|;");
-  EXPECT_EQ(labels("each_float"), "0|2|;;1|;");
+  EXPECT_EQ(labels("each"), "0|2|;none;1|;");
+  EXPECT_EQ(labels("each_float"), "0|2|;none;1|;");
+  EXPECT_EQ(labels("each_or_unlabelled"), "0|2|;;none;");
   EXPECT_EQ(labels("names"), "wasp|;;ant|;");
   EXPECT_EQ(labels("boolean"), "1|;0|;1|;");
   TableFile::Names names;
   names.labels = "each";
   EXPECT_THAT(TableFile(path(), names).classes(), ElementsAre("0", "1", "2"));
   EXPECT_THAT(TableFile(path()).classes(), IsEmpty());
+}
+
+TEST_F(TableFileTest, OneColumnOfOneNamedClassIsAMatrix) {
+  {
+    const Hdf5File file(path());
+    file.write<float>("features", {3, 1}, counted(3));
+    file.write<std::int8_t>("labels", {3, 1}, {0, 1, -1});
+    file.write_texts("classes", {"ant"});
+  }
+  const auto rows = TableFile(path()).describe(0, 3);
+  EXPECT_TRUE(rows[0].negative);
+  EXPECT_THAT(rows[0].labels, IsEmpty());
+  EXPECT_FALSE(rows[1].negative);
+  EXPECT_THAT(rows[1].labels, ElementsAre("ant"));
+  EXPECT_FALSE(rows[2].negative);
+  EXPECT_THAT(rows[2].labels, IsEmpty());
 }
 
 TEST_F(TableFileTest, ClassNamesFromEveryPlace) {
@@ -239,6 +257,50 @@ TEST_F(TableFileTest, KeysAndSplitsOfEveryType) {
   }
   EXPECT_EQ(TableFile(path()).describe(2, 1)[0].key, "c,\"d");
   EXPECT_EQ(TableFile(path()).describe(2, 1)[0].split, Split::Test);
+}
+
+TEST_F(TableFileTest, ViewsAreReadBesideKeys) {
+  {
+    const Hdf5File file(path());
+    file.write<float>("features", {3, 1}, counted(3));
+    file.write_texts("keys", {"a", "a", "b"});
+    file.write<std::uint64_t>("views", {3}, {0, 4294967295, 7});
+    file.write<float>("crops", {3}, {2, 1, 0});
+  }
+  const auto views = [&](const TableFile::Names& names) {
+    const TableFile file(path(), names);
+    EXPECT_TRUE(file.has_views());
+    std::vector<std::uint32_t> out;
+    for (const TableFile::Row& row : file.describe(0, 3)) out.push_back(row.view);
+    return out;
+  };
+  TableFile::Names names;
+  EXPECT_THAT(views(names), ElementsAre(0u, 4294967295u, 7u));
+  names.views = "crops";
+  EXPECT_THAT(views(names), ElementsAre(2u, 1u, 0u));
+  // A dataset of that name in a file without keys is of another kind.
+  EXPECT_EQ(fault_with([](const Hdf5File& f) { f.write<float>("views", {4, 2}, counted(8)); }), "ok");
+  EXPECT_FALSE(TableFile(path()).has_views());
+  EXPECT_EQ(TableFile(path()).describe(0, 1)[0].view, 0u);
+  names.views = "views";
+  EXPECT_EQ(fault(names),
+            "FILE, dataset 'views': the file has no keys, which say whose views they are; add a dataset of "
+            "keys");
+  const auto wrong = [&](const std::vector<hsize_t>& extents, const std::vector<float>& values) {
+    return fault_with([&](const Hdf5File& f) {
+      f.write_texts("keys", {"a", "b", "c", "d"});
+      f.write<float>("views", extents, values);
+    });
+  };
+  const std::string start = "FILE, dataset 'views': ";
+  EXPECT_EQ(wrong({4}, {0, 1, 0, 1}), "ok");
+  EXPECT_EQ(wrong({3}, {0, 1, 2}), start + "expected 4 rows, as the features have, got 3");
+  EXPECT_EQ(wrong({4, 2}, counted(8)),
+            start + "expected a whole number per row, that of its view; rename a dataset of another kind");
+  EXPECT_EQ(wrong({4}, {0, 1, -1, 1}),
+            start + "row 2 has view -1; expected a whole number from 0 to 4294967295");
+  EXPECT_EQ(wrong({4}, {0, 0.5f, 0, 1}),
+            start + "row 1 has view 0.5; expected a whole number from 0 to 4294967295");
 }
 
 TEST_F(TableFileTest, WhatIsNoTableIsRefused) {
@@ -383,7 +445,11 @@ TEST_F(TableFileTest, ColumnsThatDoNotFitAreRefused) {
   EXPECT_EQ(labels({4}, {0, 0.5f, 2, 3}), start + "row 1 has label 0.5" + wanted);
   EXPECT_EQ(labels({4}, {0, 1, 3e9f, 3}), start + "row 2 has label 3000000000" + wanted);
   EXPECT_EQ(labels({4}, {0, 1, std::nanf(""), 3}), start + "row 2 has label nan" + wanted);
-  EXPECT_EQ(labels({4, 2}, {0, 1, 2, 0, 0, 0, 0, 0}), start + "row 1 has 2 in column 0; expected 0 or 1");
+  const std::string each = "; expected 0 or 1 in every column, or -1 in every column of a row without labels";
+  EXPECT_EQ(labels({4, 2}, {0, 1, 2, 0, 0, 0, 0, 0}), start + "row 1 has 2 in column 0" + each);
+  EXPECT_EQ(labels({4, 2}, {0, 1, -1, -1, 0, -1, 0, 0}), start + "row 2 has -1 in column 1" + each);
+  EXPECT_EQ(labels({4, 2}, {0, 1, 0, 0, 0, 0, -1, 1}),
+            start + "row 3 has 1 in column 1 and -1 in column 0" + each);
   EXPECT_EQ(fault_with([](const Hdf5File& f) {
               f.write<std::uint64_t>("labels", {4}, {0, 1, 2, ~std::uint64_t{0}});
             }),
