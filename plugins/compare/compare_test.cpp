@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <graft/testing/error_of.h>
 #include <graft/testing/stage_harness.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 namespace graft {
 namespace {
 
+using graft::testing::error_of;
 using graft::testing::StageHarness;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -243,15 +245,6 @@ TEST(Compare, InputsThatShowNoneOfTheClassesAreAClassOfTheirOwn) {
               2);
 }
 
-std::string message(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
-
 TEST(Compare, AFullDiskInOneTrialEndsTheRun) {
   FakeTrials trials(30, 10, 20);
   trials.full_after = 3;
@@ -262,17 +255,18 @@ TEST(Compare, AFullDiskInOneTrialEndsTheRun) {
 
 TEST(Compare, RefusesWhatCannotBeCompared) {
   FakeTrials trials(20, 0, 0);
-  EXPECT_THAT(message([&] { StageHarness("compare", "{cv: 1}"); }),
+  EXPECT_THAT(error_of([&] { StageHarness("compare", "{cv: 1}"); }),
               StrEq("cv: 1 is out of range: expected from 2 to 100 folds"));
   EXPECT_THAT(
-      message([&] { StageHarness("compare", "{shots: [2]}").report({trials.predictions("good")}, &trials); }),
+      error_of(
+          [&] { StageHarness("compare", "{shots: [2]}").report({trials.predictions("good")}, &trials); }),
       StrEq("shots: learning curves are of test, which has no labelled input; give the source a test split"));
-  EXPECT_THAT(message([&] { StageHarness("compare", "{shots: [many]}"); }),
+  EXPECT_THAT(error_of([&] { StageHarness("compare", "{shots: [many]}"); }),
               StrEq("shots.0: 'many' is not allowed here (allowed: all)"));
   Predictions other = trials.predictions("good");
   other.learner = "other";
   other.classes = {"cats", "dogs"};
-  EXPECT_THAT(message([&] {
+  EXPECT_THAT(error_of([&] {
                 StageHarness("compare").report({trials.predictions("good"), other}, &trials);
               }),
               StrEq("'good' and 'other' have other classes: only learners of one source can be compared"));

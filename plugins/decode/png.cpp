@@ -23,7 +23,7 @@ using graft::image::to8;
 
 using Colour = std::array<std::uint8_t, 3>;
 
-struct Source {
+struct PngSource {
   const std::uint8_t* next;
   const std::uint8_t* end;
 };
@@ -33,7 +33,7 @@ struct Reader {
   png_structp png = nullptr;
   png_infop info = nullptr;
   int depth = 0;  // bits per sample in the file
-  Source source;
+  PngSource source;
   std::string error;
 
   explicit Reader(const std::vector<std::uint8_t>& file) : source{file.data(), file.data() + file.size()} {
@@ -55,7 +55,7 @@ struct Reader {
     png_longjmp(png, 1);
   }
   static void read(png_structp png, png_bytep to, std::size_t size) {
-    auto* source = static_cast<Source*>(png_get_io_ptr(png));
+    auto* source = static_cast<PngSource*>(png_get_io_ptr(png));
     if (static_cast<std::size_t>(source->end - source->next) < size) png_error(png, "its data end early");
     std::memcpy(to, source->next, size);
     source->next += size;

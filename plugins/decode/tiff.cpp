@@ -28,18 +28,18 @@ std::uint64_t largest_piece(std::int64_t width, std::int64_t height) {
   return std::max(kLargestTile, kBytesOfPixel * static_cast<std::uint64_t>(width * height));
 }
 
-struct Source {
+struct TiffSource {
   const std::uint8_t* data;
   std::uint64_t size;
   std::uint64_t at = 0;
 };
 
-Source& source_of(thandle_t handle) {
-  return *static_cast<Source*>(handle);
+TiffSource& source_of(thandle_t handle) {
+  return *static_cast<TiffSource*>(handle);
 }
 
 tmsize_t read(thandle_t handle, void* to, tmsize_t size) {
-  Source& s = source_of(handle);
+  TiffSource& s = source_of(handle);
   if (size < 0 || s.at > s.size) return 0;
   const std::uint64_t n = std::min(static_cast<std::uint64_t>(size), s.size - s.at);
   std::memcpy(to, s.data + s.at, static_cast<std::size_t>(n));
@@ -48,7 +48,7 @@ tmsize_t read(thandle_t handle, void* to, tmsize_t size) {
 }
 
 toff_t seek(thandle_t handle, toff_t offset, int whence) {
-  Source& s = source_of(handle);
+  TiffSource& s = source_of(handle);
   s.at = offset + (whence == SEEK_CUR ? s.at : whence == SEEK_END ? s.size : 0);
   return s.at;
 }
@@ -131,7 +131,7 @@ class File {
     return 1;
   }
 
-  Source source_;
+  TiffSource source_;
   TIFF* tiff_ = nullptr;
   std::string text_;
   bool lacks_data_ = false;

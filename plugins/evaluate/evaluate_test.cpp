@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <graft/testing/error_of.h>
 #include <graft/testing/stage_harness.h>
 
 #include <limits>
@@ -7,18 +8,10 @@
 namespace graft {
 namespace {
 
+using graft::testing::error_of;
 using graft::testing::StageHarness;
 using ::testing::ElementsAre;
 using ::testing::StrEq;
-
-std::string message(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 Predictions::Part part(std::size_t classes, std::vector<float> scores, std::vector<std::int32_t> labels) {
   Predictions::Part p;
@@ -211,25 +204,25 @@ TEST(Evaluate, RefusesPredictionsThatMakeNoSense) {
   StageHarness evaluate("evaluate");
   Predictions p = probe();
   p.test.labels[2] = {0, 1};
-  EXPECT_THAT(message([&] { evaluate.report({p}); }),
+  EXPECT_THAT(error_of([&] { evaluate.report({p}); }),
               StrEq("predictions of 'probe' on test: item 'image2.jpg' has 2 labels: expected one, as the "
                     "source's others have"));
   p = probe();
   p.val.labels[1] = {2};
-  EXPECT_THAT(message([&] { evaluate.report({p}); }),
+  EXPECT_THAT(error_of([&] { evaluate.report({p}); }),
               StrEq("predictions of 'probe' on val: item 'image1.jpg' has label 2: expected 0 to 1; check "
                     "the labels of "
                     "the source"));
   p = probe();
   p.test.scores.values[5] = std::numeric_limits<float>::quiet_NaN();
   EXPECT_THAT(
-      message([&] { evaluate.report({p}); }),
+      error_of([&] { evaluate.report({p}); }),
       StrEq("predictions of 'probe' on test: item 'image2.jpg' has a score outside 0 to 1: expected class "
             "probabilities; this is a fault of the learner"));
   p = probe();
   p.classes.push_back("wasps");
   EXPECT_THAT(
-      message([&] { evaluate.report({p}); }),
+      error_of([&] { evaluate.report({p}); }),
       StrEq(
           "predictions of 'probe' on val: 2 keys, 2 labels and scores of 2 rows x 2 classes: expected one of "
           "each for the 3 classes; the learner returned scores of the wrong shape"));

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <graft/testing/error_of.h>
 #include <graft/testing/stage_harness.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 namespace graft {
 namespace {
 
+using graft::testing::error_of;
 using graft::testing::StageHarness;
 using graft::testing::Threads;
 using ::testing::AllOf;
@@ -22,15 +24,6 @@ using ::testing::Gt;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StrEq;
-
-std::string message(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 const std::vector<std::string> kClasses = {"a", "b", "c"};
 
@@ -129,7 +122,7 @@ TEST_P(Variants, SavedAndLoadedItGivesTheSameBits) {
     without.tensors = bundle.tensors;
     for (const auto& [key, value] : bundle.facts.as_map())
       if (key != name) without.facts[key] = value;
-    EXPECT_THAT(message([&] { hybrid.as<Learner>().load(without); }), HasSubstr("'" + name + "'"));
+    EXPECT_THAT(error_of([&] { hybrid.as<Learner>().load(without); }), HasSubstr("'" + name + "'"));
   }
 }
 
@@ -296,14 +289,14 @@ TEST(Hybrid, AsksForNoMoreThanThereIs) {
 
 TEST(Hybrid, BadRowsAreErrorsOrWarnings) {
   const MemoryRows one_class({1, 2, 3, 4}, 2, {1, 1});
-  EXPECT_THAT(message([&] { StageHarness("hybrid").fit(one_class, no_rows(2), kClasses); }),
+  EXPECT_THAT(error_of([&] { StageHarness("hybrid").fit(one_class, no_rows(2), kClasses); }),
               StrEq("table 'table' has train rows of 1 of its 3 classes: expected at least 2 classes to tell "
                     "apart; check the labels, the splits and the rejected inputs"));
   const MemoryRows nan({1, 2, std::nanf(""), 4}, 2, {0, 1});
-  EXPECT_THAT(message([&] { StageHarness("hybrid").fit(nan, no_rows(2), kClasses); }),
+  EXPECT_THAT(error_of([&] { StageHarness("hybrid").fit(nan, no_rows(2), kClasses); }),
               HasSubstr("row 'row1' (view 0): feature 0 is nan: expected finite numbers"));
   EXPECT_THAT(
-      message([&] { StageHarness("hybrid").fit(sectors(30, 1), no_rows(), kClasses, nullptr, true); }),
+      error_of([&] { StageHarness("hybrid").fit(sectors(30, 1), no_rows(), kClasses, nullptr, true); }),
       StrEq("some inputs have several labels or none of the classes: hybrid is single-label; use "
             "linear_probe, mlp or finetune"));
   // Constant features and zero vectors have no direction.
@@ -311,7 +304,7 @@ TEST(Hybrid, BadRowsAreErrorsOrWarnings) {
     StageHarness hybrid("hybrid", with("concat"));
     const MemoryRows same(std::vector<float>(16 * 4, v), 4, {0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1});
     const MemoryRows val(std::vector<float>(3 * 4, v), 4, {0, 1, 2}, Split::Val);
-    const std::string text = message([&] {
+    const std::string text = error_of([&] {
       for (const float s : hybrid.fit(same, val, kClasses).val.values) EXPECT_TRUE(std::isfinite(s));
     });
     EXPECT_THAT(text,

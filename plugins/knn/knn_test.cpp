@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <graft/testing/error_of.h>
 #include <graft/testing/stage_harness.h>
 
 #include <algorithm>
@@ -18,6 +19,7 @@
 namespace graft {
 namespace {
 
+using graft::testing::error_of;
 using graft::testing::StageHarness;
 using graft::testing::Threads;
 using ::testing::AllOf;
@@ -39,15 +41,6 @@ bool has_faiss() {
     return false;
   }
   return true;
-}
-
-std::string message(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 struct Data {
@@ -456,11 +449,11 @@ TEST(Knn, TellsWhatItsEmbeddingKeeps) {
               ElementsAre("embedding pca: 10 outputs were wanted, but the 90 train rows vary in 6 "
                           "directions: 6 are taken"));
   EXPECT_THAT(
-      message([&] {
+      error_of([&] {
         StageHarness("knn", "{embedding: pca}").fit(MemoryRows({1, 2}, 2, {0}), MemoryRows({}, 2, {}), kTwo);
       }),
       StrEq("embedding pca: 1 labelled train row: expected at least 2"));
-  EXPECT_THAT(message([] { StageHarness("knn", "{embedding: {pca: {dim: 3}}}"); }),
+  EXPECT_THAT(error_of([] { StageHarness("knn", "{embedding: {pca: {dim: 3}}}"); }),
               StrEq("embedding.pca.dim: unknown parameter 'dim'; did you mean 'dims'? (allowed: dims, "
                     "energy, whiten)"));
 }
@@ -469,7 +462,7 @@ TEST(Knn, NamesTheRowThatOverflowsAnEmbedding) {
   const MemoryRows train = random_data(60, 4, 2, 1).rows();
   const MemoryRows val({0, 0, 0, 0, 3e38F, 3e38F, 3e38F, 3e38F}, 4, {0, 1});
   EXPECT_THAT(
-      message([&] { StageHarness("knn", "{embedding: {pca: {whiten: true}}}").fit(train, val, kTwo); }),
+      error_of([&] { StageHarness("knn", "{embedding: {pca: {whiten: true}}}").fit(train, val, kTwo); }),
       StrEq("row '" + std::string(val.key(1)) +
             "': its features are so far from those of training that the embedding (pca) overflows; look at "
             "this input, or scale the features"));
@@ -483,7 +476,7 @@ TEST(Knn, RefusesADamagedBundle) {
   const auto load = [&](const std::function<void(Bundle&)>& damage) {
     Bundle bundle = good;
     damage(bundle);
-    return message([&] { knn.as<Learner>().load(bundle); });
+    return error_of([&] { knn.as<Learner>().load(bundle); });
   };
   const std::string cure = "; the bundle is damaged or of another learner; train the model again";
   EXPECT_THAT(load([](Bundle& b) { b.large.erase("rows"); }),
@@ -523,7 +516,7 @@ TEST(Knn, RefusesATableOfAnotherWidth) {
   const MemoryRows other({1, 2}, 2, {0});
   Sequential sequential;
   EXPECT_THAT(
-      message([&] { result.predictor->predict({&other}, sequential); }),
+      error_of([&] { result.predictor->predict({&other}, sequential); }),
       StrEq(
           "the table has 2 features per row: expected 3, as in training; make it with the same backbone and "
           "tap"));
@@ -614,12 +607,12 @@ TEST(Knn, LeavesOutUnlabelledRowsAndNamesAbsentClasses) {
 TEST(Knn, RefusesTablesItCannotLearnFrom) {
   const MemoryRows none({1, 2}, 1, {-1, -1});
   EXPECT_THAT(
-      message([&] { StageHarness("knn").fit(none, MemoryRows({}, 1, {}), kTwo); }),
+      error_of([&] { StageHarness("knn").fit(none, MemoryRows({}, 1, {}), kTwo); }),
       StrEq("table 'table' has no labelled train rows: expected at least 1; check the labels, the splits and "
             "the rejected inputs"));
   const MemoryRows nan({1, std::numeric_limits<float>::quiet_NaN()}, 1, {0, 1});
   EXPECT_THAT(
-      message([&] { StageHarness("knn").fit(nan, MemoryRows({}, 1, {}), kTwo); }),
+      error_of([&] { StageHarness("knn").fit(nan, MemoryRows({}, 1, {}), kTwo); }),
       StrEq("row '" + std::string(nan.key(1)) +
             "' (view 0): feature 0 is nan: expected finite numbers; look at this input, drop it from the "
             "source, or check the normalisation and precision of the backbone"));

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <graft/testing/error_of.h>
 #include <graft/testing/stage_harness.h>
 
 #include <cmath>
@@ -11,21 +12,13 @@
 namespace graft {
 namespace {
 
+using graft::testing::error_of;
 using graft::testing::StageHarness;
 using graft::testing::Threads;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StrEq;
-
-std::string message(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 /// c * sum CE + 0.5 |W|^2 of a saved model, written down from the formula.
 double objective_of(const Bundle& bundle, const Data& data, double c, std::vector<double> shift = {}) {
@@ -164,7 +157,7 @@ TEST(LinearProbe, RefusesADamagedBundle) {
   const auto load = [&](const std::function<void(Bundle&)>& damage) {
     Bundle bundle = good;
     damage(bundle);
-    return message([&] { probe.as<Learner>().load(bundle); });
+    return error_of([&] { probe.as<Learner>().load(bundle); });
   };
   const std::string cure = "; the bundle is damaged or of another learner; train the model again";
   EXPECT_THAT(load([](Bundle& b) { b.tensors.erase("bias"); }),
@@ -441,7 +434,7 @@ TEST(LinearProbe, TakesOneRowOfVal) {
   StageHarness probe("linear_probe", "{c: [0.1, 1]}");
   const LearnerResult result = probe.fit(random_data(60, 4, 2, 1).rows(), one, names(2));
   EXPECT_EQ(result.val.rows, 1U);
-  EXPECT_THAT(message([&] { probe.fit(one, no_rows(4), names(2)); }),
+  EXPECT_THAT(error_of([&] { probe.fit(one, no_rows(4), names(2)); }),
               HasSubstr("has train rows of 1 of its 2 classes"));
 }
 
@@ -456,14 +449,14 @@ TEST(LinearProbe, SaysWhenItDidNotConverge) {
 
 TEST(LinearProbe, RefusesTablesItCannotLearnFrom) {
   const auto fit = [](const RowSet& train) {
-    return message([&] { StageHarness("linear_probe").fit(train, no_rows(train.dim()), names(3)); });
+    return error_of([&] { StageHarness("linear_probe").fit(train, no_rows(train.dim()), names(3)); });
   };
   EXPECT_THAT(
       fit(MemoryRows({1, 2, 3}, 1, {2, 2, -1})),
       StrEq("table 'table' has train rows of 1 of its 3 classes: expected at least 2 classes to tell apart; "
             "check the labels, the splits and the rejected inputs"));
   const linalg::SeveralLabelRows alike({1, 2}, 1, {{0, 2}, {2, 0}});
-  EXPECT_THAT(message([&] { StageHarness("linear_probe").fit(alike, no_rows(1), names(3), nullptr, true); }),
+  EXPECT_THAT(error_of([&] { StageHarness("linear_probe").fit(alike, no_rows(1), names(3), nullptr, true); }),
               StrEq("table 'table': each of its 3 classes is on all of the 2 labelled train rows or on none: "
                     "expected a "
                     "class to tell apart; check the labels, the splits and the rejected inputs"));
@@ -493,7 +486,7 @@ TEST(LinearProbe, RefusesToScoreWhatOverflows) {
   const MemoryRows far({3e38F, -3e38F, 3e38F, -3e38F}, 4, {0});
   Sequential sequential;
   EXPECT_THAT(
-      message([&] { result.predictor->predict({&far}, sequential); }),
+      error_of([&] { result.predictor->predict({&far}, sequential); }),
       StrEq("row '" + std::string(far.key(0)) +
             "': its features are so far from those of training that the scores overflow; look at this input, "
             "or use another scale"));

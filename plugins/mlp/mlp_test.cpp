@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <graft/testing/error_of.h>
 #include <graft/testing/stage_harness.h>
 
 #include <algorithm>
@@ -15,6 +16,7 @@
 namespace graft {
 namespace {
 
+using graft::testing::error_of;
 using graft::testing::StageHarness;
 using graft::testing::Threads;
 using linalg::SeveralLabelRows;
@@ -22,15 +24,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StrEq;
-
-std::string message(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 std::vector<std::string> names(std::size_t classes) {
   std::vector<std::string> out;
@@ -205,7 +198,7 @@ TEST(Mlp, RefusesADamagedBundle) {
   const auto load = [&](const std::function<void(Bundle&)>& damage) {
     Bundle bundle = good;
     damage(bundle);
-    return message([&] { mlp.as<Learner>().load(bundle); });
+    return error_of([&] { mlp.as<Learner>().load(bundle); });
   };
   const std::string cure = "; the bundle is damaged or of another learner; train the model again";
   EXPECT_THAT(load([](Bundle& b) { b.tensors.erase("layer1.bias"); }),
@@ -276,7 +269,7 @@ TEST(Mlp, BalancesClasses) {
   EXPECT_LT(recall("none"), 0.4);
   EXPECT_GT(recall("balanced"), 0.7);
   EXPECT_GT(recall("{by_class: {class1: 20}}"), 0.85);
-  EXPECT_THAT(message([&] { recall("{by_class: {clas1: 20}}"); }),
+  EXPECT_THAT(error_of([&] { recall("{by_class: {clas1: 20}}"); }),
               StrEq("class_weights: there is no class 'clas1'; did you mean 'class1'?"));
 }
 
@@ -351,7 +344,7 @@ TEST(Mlp, CopesWithConstantZeroAndHugeFeatures) {
 TEST(Mlp, SaysWhenItDiverges) {
   const MemoryRows rows({3e38F, -3e38F, 3e38F, 3e38F, -3e38F, -3e38F}, 2, {0, 0, 1});
   EXPECT_THAT(
-      message([&] { StageHarness("mlp", "{scale: none}").fit(rows, no_rows(2), names(2)); }),
+      error_of([&] { StageHarness("mlp", "{scale: none}").fit(rows, no_rows(2), names(2)); }),
       StrEq("the loss is no longer finite in epoch 1: lower learning_rate (0.001), or scale the features "
             "(scale: standard)"));
 }
@@ -362,19 +355,20 @@ TEST(Mlp, RefusesToScoreWhatOverflows) {
       StageHarness("mlp", "{epochs: 1, scale: none}").fit(train, no_rows(4), names(3));
   const MemoryRows far({3e38F, -3e38F, 3e38F, -3e38F}, 4, {0});
   EXPECT_THAT(
-      message([&] { scores_of(*result.predictor, far); }),
+      error_of([&] { scores_of(*result.predictor, far); }),
       StrEq("row '" + std::string(far.key(0)) +
             "': its features are so far from those of training that the scores overflow; look at this "
             "input, or use another scale"));
   EXPECT_THAT(
-      message([&] { scores_of(*result.predictor, no_rows(5)); }),
+      error_of([&] { scores_of(*result.predictor, no_rows(5)); }),
       StrEq("the table has 5 features per row: expected 4, as in training; make it with the same backbone "
             "and tap"));
 }
 
 TEST(Mlp, RefusesTablesItCannotLearnFrom) {
   const auto fit = [](const RowSet& train, bool several = false) {
-    return message([&] { StageHarness("mlp").fit(train, no_rows(train.dim()), names(3), nullptr, several); });
+    return error_of(
+        [&] { StageHarness("mlp").fit(train, no_rows(train.dim()), names(3), nullptr, several); });
   };
   EXPECT_THAT(
       fit(MemoryRows({1, 2, 3}, 1, {2, 2, -1})),
@@ -397,11 +391,11 @@ TEST(Mlp, RefusesTablesItCannotLearnFrom) {
 }
 
 TEST(Mlp, RefusesParametersThatContradictEachOther) {
-  EXPECT_THAT(message([] { StageHarness("mlp", "{epochs: 5, warmup_epochs: 6}"); }),
+  EXPECT_THAT(error_of([] { StageHarness("mlp", "{epochs: 5, warmup_epochs: 6}"); }),
               StrEq("warmup_epochs: expected at most `epochs`, the whole training"));
   const MemoryRows rows = random_data(30, 4, 3, 1).rows();
   EXPECT_THAT(
-      message([&] { StageHarness("mlp", "{hidden: [50000, 50000]}").fit(rows, no_rows(4), names(3)); }),
+      error_of([&] { StageHarness("mlp", "{hidden: [50000, 50000]}").fit(rows, no_rows(4), names(3)); }),
       StrEq("a network of 4 features, hidden layers [50000, 50000] and 3 classes has 2500450003 weights: "
             "expected at most 268435456; make `hidden` narrower"));
 }

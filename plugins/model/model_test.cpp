@@ -10,10 +10,10 @@
 
 #include <graft/error.h>
 #include <graft/files.h>
+#include <graft/testing/error_of.h>
 #include <graft/value.h>
 
 #include "download.h"
-#include "error_of.h"
 #include "fetch.h"
 #include "http_server.h"
 #include "network/architecture.h"
@@ -23,7 +23,7 @@
 namespace graft::model {
 namespace {
 
-using test::error_of;
+using graft::testing::error_of;
 using test::HttpServer;
 using test::TempFolder;
 using ::testing::EndsWith;

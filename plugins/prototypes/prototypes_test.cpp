@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <graft/testing/error_of.h>
 #include <graft/testing/stage_harness.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 namespace graft {
 namespace {
 
+using graft::testing::error_of;
 using graft::testing::StageHarness;
 using graft::testing::Threads;
 using ::testing::ElementsAre;
@@ -20,15 +22,6 @@ using ::testing::StrEq;
 
 const std::vector<std::string> kTwo = {"ants", "bees"};
 const std::vector<std::string> kThree = {"ants", "bees", "wasps"};
-
-std::string message(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 struct Data {
   std::size_t dim;
@@ -249,18 +242,18 @@ TEST(Prototypes, CopeWithOneClassOneRowZerosAndHugeFeatures) {
 TEST(Prototypes, RefuseTablesTheyCannotLearnFrom) {
   const MemoryRows none({1, 2}, 1, {-1, -1});
   EXPECT_THAT(
-      message([&] { StageHarness("prototypes").fit(none, no_rows(1), kTwo); }),
+      error_of([&] { StageHarness("prototypes").fit(none, no_rows(1), kTwo); }),
       StrEq("table 'table' has no labelled train rows: expected at least 1; check the labels, the splits and "
             "the rejected inputs"));
   const MemoryRows nan({1, std::numeric_limits<float>::quiet_NaN()}, 1, {0, 1});
   EXPECT_THAT(
-      message([&] { StageHarness("prototypes").fit(nan, no_rows(1), kTwo); }),
+      error_of([&] { StageHarness("prototypes").fit(nan, no_rows(1), kTwo); }),
       StrEq("row '" + std::string(nan.key(1)) +
             "' (view 0): feature 0 is nan: expected finite numbers; look at this input, drop it from the "
             "source, or check the normalisation and precision of the backbone"));
   const MemoryRows wrong({1, 2}, 1, {0, 5});
   EXPECT_THAT(
-      message([&] { StageHarness("prototypes").fit(wrong, no_rows(1), kTwo); }),
+      error_of([&] { StageHarness("prototypes").fit(wrong, no_rows(1), kTwo); }),
       StrEq("row '" + std::string(wrong.key(1)) +
             "' has label 5: expected 0 to 1 for the 2 classes of its source; check the labels there"));
 }
@@ -273,7 +266,7 @@ TEST(Prototypes, RefuseADamagedBundleAndATableOfAnotherWidth) {
   const auto load = [&](const std::function<void(Bundle&)>& damage) {
     Bundle bundle = good;
     damage(bundle);
-    return message([&] { prototypes.as<Learner>().load(bundle); });
+    return error_of([&] { prototypes.as<Learner>().load(bundle); });
   };
   const std::string cure = "; the bundle is damaged or of another learner; train the model again";
   EXPECT_THAT(load([](Bundle& b) { b.tensors.erase("prototypes"); }),
@@ -285,7 +278,7 @@ TEST(Prototypes, RefuseADamagedBundleAndATableOfAnotherWidth) {
   const MemoryRows other({1, 2}, 2, {0});
   Sequential sequential;
   EXPECT_THAT(
-      message([&] { result.predictor->predict({&other}, sequential); }),
+      error_of([&] { result.predictor->predict({&other}, sequential); }),
       StrEq(
           "the table has 2 features per row: expected 3, as in training; make it with the same backbone and "
           "tap"));

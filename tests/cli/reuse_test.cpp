@@ -27,7 +27,7 @@ using ::testing::Not;
 using ::testing::SizeIs;
 using namespace std::chrono_literals;
 
-constexpr const char* kConfig = R"(name: reuse
+constexpr const char* kReuseConfig = R"(name: reuse
 run: {threads: 2}
 stages:
   images: {plugin: image_folder, with: {root: data, splits: {train: train, val: val, test: test}}}
@@ -65,7 +65,7 @@ class ReuseTest : public ::testing::Test {
   };
 
   void SetUp() override {
-    folder_.write("project/config.yaml", kConfig);
+    folder_.write("project/config.yaml", kReuseConfig);
     write_aged("project/backbone.safetensors",
                slurp(std::string(GRAFT_SOURCE_DIR) + "/configs/quickstart_backbone.safetensors"));
     unsigned seed = 1;

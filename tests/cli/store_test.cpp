@@ -24,7 +24,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-constexpr const char* kConfig = R"(name: small
+constexpr const char* kStoreConfig = R"(name: small
 run: {threads: 2}
 stages:
   images: {plugin: synthetic, with: {task: target, size: 16, train: 60, val: 20, test: 40}}
@@ -36,7 +36,7 @@ stages:
 
 class StoreTest : public ::testing::Test {
  protected:
-  void SetUp() override { config_ = folder_.write("config.yaml", kConfig); }
+  void SetUp() override { config_ = folder_.write("config.yaml", kStoreConfig); }
   json run(std::vector<std::string> more = {}, const std::string& out = "out") {
     std::vector<std::string> arguments{"run", config_, "--quiet", "--out", folder_ / out, "--store", store()};
     arguments.insert(arguments.end(), more.begin(), more.end());

@@ -7,21 +7,14 @@
 #include <limits>
 
 #include <graft/error.h>
+#include <graft/testing/error_of.h>
 
 namespace graft::dense {
 namespace {
 
+using graft::testing::error_of;
 using ::testing::ElementsAre;
 using ::testing::StrEq;
-
-std::string message(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 TEST(Network, ComputesAffineLayersWithReluBetween) {
   Network network({2, 2, 1});
@@ -82,7 +75,7 @@ TEST(Network, RefusesADamagedBundle) {
   const auto load = [&](const std::function<void(Bundle&)>& damage) {
     Bundle bundle = good;
     damage(bundle);
-    return message([&] { Network::load(bundle); });
+    return error_of([&] { Network::load(bundle); });
   };
   const std::string cure = "; the bundle is damaged or of another learner; train the model again";
   EXPECT_THAT(load([](Bundle& b) { b.tensors.erase("layer1.bias"); }),

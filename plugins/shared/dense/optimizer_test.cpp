@@ -16,12 +16,12 @@ using Kind = OptimizerOptions::Kind;
 
 // PyTorch 1.13, double: SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01), Adam and AdamW(lr=0.1,
 // weight_decay=0.01) on [1, -2] with the gradients below.
-struct Reference {
+struct ReferenceSteps {
   Kind kind;
   double after[3][2];
 };
 
-class OptimizerOfPyTorch : public ::testing::TestWithParam<Reference> {};
+class OptimizerOfPyTorch : public ::testing::TestWithParam<ReferenceSteps> {};
 
 TEST_P(OptimizerOfPyTorch, TakesTheSameSteps) {
   const float gradients[3][2] = {{0.5F, -1}, {0.25F, 2}, {-1, 0.125F}};
@@ -43,11 +43,14 @@ TEST_P(OptimizerOfPyTorch, TakesTheSameSteps) {
 INSTANTIATE_TEST_SUITE_P(
     Fixtures, OptimizerOfPyTorch,
     ::testing::Values(
-        Reference{Kind::Sgd, {{0.9031, -1.8062}, {0.812574110, -2.100148220}, {0.942869708, -2.206086916}}},
-        Reference{Kind::Adam,
-                  {{0.900000002, -1.900000001}, {0.806555041, -1.935504419}, {0.825847770, -1.965945853}}},
-        Reference{Kind::AdamW,
-                  {{0.899000002, -1.898000001}, {0.804883040, -1.932712353}, {0.824713860, -1.962603026}}}));
+        ReferenceSteps{Kind::Sgd,
+                       {{0.9031, -1.8062}, {0.812574110, -2.100148220}, {0.942869708, -2.206086916}}},
+        ReferenceSteps{
+            Kind::Adam,
+            {{0.900000002, -1.900000001}, {0.806555041, -1.935504419}, {0.825847770, -1.965945853}}},
+        ReferenceSteps{
+            Kind::AdamW,
+            {{0.899000002, -1.898000001}, {0.804883040, -1.932712353}, {0.824713860, -1.962603026}}}));
 
 TEST(Optimizer, DecaysOnlyWhatDecays) {
   for (const Kind kind : {Kind::Sgd, Kind::Adam, Kind::AdamW}) {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <graft/testing/error_of.h>
 #include <graft/testing/stage_harness.h>
 
 #include <algorithm>
@@ -18,18 +19,10 @@
 namespace graft::dense {
 namespace {
 
+using graft::testing::error_of;
 using graft::testing::Threads;
 using ::testing::HasSubstr;
 using ::testing::StrEq;
-
-std::string message(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 struct Data {
   std::vector<float> values;
@@ -217,7 +210,7 @@ TEST(Training, SaysWhenItDiverges) {
   Sequential sequential;
   for (const Examples* val : {static_cast<const Examples*>(&rows), static_cast<const Examples*>(nullptr)}) {
     Network network = drawn({2, 32, 32, 2});
-    const std::string told = message([&] { train(network, rows, val, options, sequential); });
+    const std::string told = error_of([&] { train(network, rows, val, options, sequential); });
     EXPECT_THAT(told, HasSubstr("no longer finite in epoch "));
     EXPECT_THAT(told, HasSubstr(": lower learning_rate (100), or scale the features (scale: standard)"));
   }
@@ -231,7 +224,7 @@ TEST(Training, StopsWhenInterrupted) {
   options.interrupted = &interrupted;
   Sequential sequential;
   Network network = drawn({2, 2});
-  EXPECT_THAT(message([&] { train(network, rows, nullptr, options, sequential); }), StrEq("interrupted"));
+  EXPECT_THAT(error_of([&] { train(network, rows, nullptr, options, sequential); }), StrEq("interrupted"));
 }
 
 TEST(Training, TakesOneRow) {

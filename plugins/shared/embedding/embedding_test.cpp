@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <graft/testing/error_of.h>
 #include <graft/testing/stage_harness.h>
 
 #include <cmath>
@@ -17,6 +18,7 @@
 namespace graft {
 namespace {
 
+using graft::testing::error_of;
 using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 using ::testing::FloatNear;
@@ -25,15 +27,6 @@ using ::testing::Pointwise;
 using ::testing::StrEq;
 
 constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
-
-std::string message(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 /// The rows of testdata/make_fixtures.py.
 MemoryRows table(int n, int dim, int classes) {
@@ -193,11 +186,11 @@ TEST(Pca, TellsWhenThereAreFewerDirections) {
 
 TEST(Pca, RefusesRowsThatDoNotDiffer) {
   Fitting fit;
-  EXPECT_THAT(message([&] { fit.pca(table(1, 4, 1)); }),
+  EXPECT_THAT(error_of([&] { fit.pca(table(1, 4, 1)); }),
               StrEq("embedding pca: 1 labelled train row: expected at least 2"));
   for (const float v : {0.0F, 0.1F, 12345.67F, 3e38F}) {
     const MemoryRows same(std::vector<float>(30 * 3, v), 3, std::vector<std::int32_t>(30));
-    EXPECT_THAT(message([&] { fit.pca(same); }),
+    EXPECT_THAT(error_of([&] { fit.pca(same); }),
                 StrEq("embedding pca: the 30 train rows are all equal: expected rows that differ; check the "
                       "backbone and its input, or leave the embedding out"));
   }
@@ -227,7 +220,7 @@ TEST(Lda, WorksWithFewerRowsThanFeaturesWhenItShrinks) {
   Fitting fit;
   const MemoryRows t = random_rows(12, 40, 3, 1, 3);
   EXPECT_EQ(fit.lda(t).dims(), 2U);
-  EXPECT_THAT(message([&] { fit.lda(t, {.shrinkage = 0}); }),
+  EXPECT_THAT(error_of([&] { fit.lda(t, {.shrinkage = 0}); }),
               StrEq("embedding lda: the covariance within classes of 40 features, taken from 12 rows, has no "
                     "inverse: set shrinkage above 0, or use pca"));
 }
@@ -245,12 +238,12 @@ TEST(Lda, CopesWithOneRowPerClassAndTellsWhatItCannotDo) {
           "are taken"));
   const MemoryRows one({1, 2, 3, 4}, 2, {1, 1});
   EXPECT_THAT(
-      message([&] { fit.lda(one); }),
+      error_of([&] { fit.lda(one); }),
       StrEq("embedding lda: the train rows show 1 class: expected at least 2 to tell apart; check the "
             "labels and the splits, or use pca"));
   const MemoryRows equal({1, 0, -1, 0, 1, 0, -1, 0}, 2, {0, 0, 1, 1});
   EXPECT_THAT(
-      message([&] { fit.lda(equal); }),
+      error_of([&] { fit.lda(equal); }),
       StrEq("embedding lda: the classes have equal means: there is no direction that tells them apart"));
 }
 
@@ -353,17 +346,17 @@ TEST(Learnt, RefusesRowsWithNothingToLearnFrom) {
   Fitting fit;
   const LearntOptions nca;
   EXPECT_THAT(
-      message([&] {
+      error_of([&] {
         fit.learnt(MemoryRows({1, 2, 3, 4}, 2, {1, 1}), nca);
       }),
       StrEq("embedding nca: the train rows show 1 class: expected at least 2 to tell apart; check the "
             "labels and the splits, or use pca"));
   EXPECT_THAT(
-      message([&] { fit.learnt(random_rows(3, 4, 3, 1), {.loss = LearntOptions::Loss::Contrastive}); }),
+      error_of([&] { fit.learnt(random_rows(3, 4, 3, 1), {.loss = LearntOptions::Loss::Contrastive}); }),
       StrEq("embedding contrastive: every class has one train row: expected a class with at least 2, as what "
             "rows of a class have in common is learnt; use pca"));
   std::atomic<bool> interrupted = true;
-  EXPECT_THAT(message([&] { fit.learnt(table(40, 6, 3), {.interrupted = &interrupted}); }),
+  EXPECT_THAT(error_of([&] { fit.learnt(table(40, 6, 3), {.interrupted = &interrupted}); }),
               StrEq("interrupted"));
 }
 
@@ -414,10 +407,10 @@ TEST(Embeddings, RefuseADamagedBundle) {
   fit.pca(t, {.dims = 4}).save(pca);
   fit.select(t, SelectBy::Variance, 3).save(select);
   pca.tensors.erase("embedding.mean");
-  EXPECT_THAT(message([&] { Embedding::load(pca); }),
+  EXPECT_THAT(error_of([&] { Embedding::load(pca); }),
               StrEq("bundle without the tensor 'embedding.mean': expected f32 [6]" + cure));
   select.tensors["embedding.columns"].as<std::int64_t>()[1] = 6;
-  EXPECT_THAT(message([&] { Embedding::load(select); }),
+  EXPECT_THAT(error_of([&] { Embedding::load(select); }),
               StrEq("tensor 'embedding.columns' of the bundle has column 6: expected 0 to 5" + cure));
 }
 

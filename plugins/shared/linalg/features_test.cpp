@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <graft/testing/error_of.h>
 #include <graft/testing/stage_harness.h>
 
 #include <cmath>
@@ -15,6 +16,7 @@
 namespace graft::linalg {
 namespace {
 
+using graft::testing::error_of;
 using ::testing::ElementsAre;
 using ::testing::StrEq;
 
@@ -28,15 +30,6 @@ MemoryRows random_rows(std::size_t n, std::size_t dim, std::int32_t classes, std
   for (std::size_t i = 0; i < n; ++i)
     labels[i] = static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(classes) + 1)) - 1;
   return MemoryRows(std::move(values), dim, labels);
-}
-
-std::string message(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 std::vector<float> everything(const FeatureRows& rows) {
@@ -107,7 +100,7 @@ TEST(FeatureRows, HasSeveralLabelsARowWhereThatIsAllowed) {
   const MemoryRows single({1, 2, 3}, 1, {1, -1, 0});
   EXPECT_THAT(FeatureRows(single, 2, kAll, sequential).labels_of(1), ElementsAre(0));
   EXPECT_THAT(
-      message([&] { FeatureRows(table, 3, kAll, sequential); }),
+      error_of([&] { FeatureRows(table, 3, kAll, sequential); }),
       StrEq("row 'row0' has 2 labels: expected one label per row; this learner is single-label, give it a "
             "table with one label per row"));
 }
@@ -126,7 +119,7 @@ TEST(FeatureRows, KeepsRowsThatShowNoneOfTheClassesWithoutLabels) {
   const SeveralLabelRows negatives({1, 2}, 1, {{}, {}});
   EXPECT_THAT(FeatureRows(negatives, 2, kAll, sequential, Labels::Several).labels_of(1), ElementsAre());
   EXPECT_THAT(
-      message([&] { FeatureRows(negatives, 2, kAll, sequential); }),
+      error_of([&] { FeatureRows(negatives, 2, kAll, sequential); }),
       StrEq("row 'row0' shows none of the classes: expected one label per row; this learner is single-label, "
             "give it a table with one label per row"));
 }
@@ -141,12 +134,12 @@ TEST(FeatureRows, NamesTheRowOfABadFeature) {
   const MemoryRows one({1, 2, 3, 4, nan, 6}, 2, {0, 1, 0});
   const std::string key(one.key(2));
   for (const std::size_t cache : {kAll, std::size_t{0}}) {
-    EXPECT_THAT(message([&] { FeatureRows(one, 2, cache, sequential); }),
+    EXPECT_THAT(error_of([&] { FeatureRows(one, 2, cache, sequential); }),
                 StrEq("row '" + key + "' (view 0): feature 0 is nan" + cure));
   }
   const MemoryRows two({1, 2, 3, -inf}, 2, {0, 1});
   EXPECT_THAT(
-      message([&] { read_blocks(two, 0, two.rows(), sequential, [](std::size_t, std::size_t, float*) {}); }),
+      error_of([&] { read_blocks(two, 0, two.rows(), sequential, [](std::size_t, std::size_t, float*) {}); }),
       StrEq("row '" + std::string(two.key(1)) + "' (view 0): feature 1 is -inf" + cure));
 }
 
@@ -154,7 +147,7 @@ TEST(FeatureRows, RefusesLabelsThatAreNoClass) {
   Sequential sequential;
   const MemoryRows table({1, 2}, 1, {0, 3});
   EXPECT_THAT(
-      message([&] { FeatureRows(table, 2, kAll, sequential); }),
+      error_of([&] { FeatureRows(table, 2, kAll, sequential); }),
       StrEq("row '" + std::string(table.key(1)) +
             "' has label 3: expected 0 to 1 for the 2 classes of its source; check the labels there"));
 }
@@ -193,10 +186,10 @@ TEST(FeatureRows, MayHoldRowsWithSeveralLabels) {
   EXPECT_THAT(rows.labels_of(0), ElementsAre(0, 2));
   EXPECT_THAT(rows.labels_of(1), ElementsAre(1));
   EXPECT_THAT(rows.labels_of(2), ElementsAre(1, 3));
-  EXPECT_THAT(message([&] { FeatureRows(table, 4, kAll, sequential); }),
+  EXPECT_THAT(error_of([&] { FeatureRows(table, 4, kAll, sequential); }),
               StrEq("row 'a.jpg' has 2 labels: expected one label per row; this learner is single-label, "
                     "give it a table with one label per row"));
-  EXPECT_THAT(message([&] { FeatureRows(table, 3, kAll, sequential, Labels::Several); }),
+  EXPECT_THAT(error_of([&] { FeatureRows(table, 3, kAll, sequential, Labels::Several); }),
               StrEq("row 'a.jpg' has label 3: expected 0 to 2 for the 3 classes of its source; check the "
                     "labels there"));
   const LabelledRows unlabelled({{}, {}});

@@ -147,6 +147,7 @@ std::string resolve_tap(const Architecture& architecture, const std::string& nam
 Architecture reduced_to(const Architecture& architecture, const std::vector<std::string>& outputs) {
   std::set<std::string> needed;
   for (const std::string& output : outputs) needed.insert(resolve_tap(architecture, output));
+  if (outputs.empty()) needed.insert(architecture.layers.back().name);
   for (auto layer = architecture.layers.rbegin(); layer != architecture.layers.rend(); ++layer)
     if (needed.count(layer->name) != 0) needed.insert(layer->from.begin(), layer->from.end());
   Architecture out = architecture;

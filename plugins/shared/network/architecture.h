@@ -130,7 +130,8 @@ Architecture make_architecture(const std::string& name, const Options& options =
 /// them. Throws Error with the nearest name and what can be tapped.
 std::string resolve_tap(const Architecture& architecture, const std::string& name);
 
-/// The same network with only the layers that the named ones need. Throws Error for an unknown name.
+/// The same network with only the layers that the named ones need; none named: the last layer. Throws Error
+/// for an unknown name.
 Architecture reduced_to(const Architecture& architecture, const std::vector<std::string>& outputs);
 
 }  // namespace graft::nn

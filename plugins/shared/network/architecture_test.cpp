@@ -9,14 +9,14 @@
 #include <sstream>
 
 #include <graft/error.h>
+#include <graft/testing/error_of.h>
 
-#include "error_of.h"
 #include "network/cost.h"
 
 namespace graft::nn {
 namespace {
 
-using test::error_of;
+using graft::testing::error_of;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 

@@ -11,11 +11,6 @@
 namespace graft::nn {
 namespace {
 
-std::vector<std::string> outputs_or_last(const Architecture& architecture,
-                                         const std::vector<std::string>& outputs) {
-  return outputs.empty() ? std::vector{architecture.layers.back().name} : outputs;
-}
-
 template <typename T, typename Text>
 void list(std::string& out, const char* title, const std::vector<T>& items, Text text) {
   constexpr std::size_t kShown = 10;
@@ -135,7 +130,7 @@ std::map<std::string, Tensor> bind(const Architecture& architecture, const Weigh
   check_fit(architecture, file, outputs);
   const std::string prefix = fit(architecture, file, outputs).prefix;
   std::vector<std::string> names;
-  for (const Layer& layer : reduced_to(architecture, outputs_or_last(architecture, outputs)).layers)
+  for (const Layer& layer : reduced_to(architecture, outputs).layers)
     for (const Parameter& parameter : parameters_of(layer)) names.push_back(prefix + parameter.path);
   std::map<std::string, Tensor> out;
   for (auto& [name, tensor] : file.read(names)) {

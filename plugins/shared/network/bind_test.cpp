@@ -9,32 +9,20 @@
 
 #include <graft/error.h>
 #include <graft/safetensors.h>
+#include <graft/testing/error_of.h>
 
-#include "error_of.h"
+#include "network/test_tensors.h"
 #include "temp_folder.h"
 
 namespace graft::nn {
 namespace {
 
-using test::error_of;
+using graft::testing::error_of;
+using test::filled;
+using test::Tensors;
+using test::weights_of;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-using Tensors = std::map<std::string, Tensor>;
-
-Tensor filled(const Shape& shape, float value) {
-  Tensor t = Tensor::allocate(DType::F32, shape);
-  std::fill_n(t.as<float>(), t.size(), value);
-  return t;
-}
-
-/// Weights for a network, each tensor filled with its position.
-Tensors weights_of(const Architecture& net, const std::string& prefix = {}) {
-  Tensors out;
-  for (const Layer& layer : net.layers)
-    for (const Parameter& p : parameters_of(layer))
-      out[prefix + p.path] = filled(p.shape, static_cast<float>(out.size()));
-  return out;
-}
 
 class Bind : public ::testing::Test {
  protected:

@@ -10,49 +10,27 @@
 
 #include <graft/error.h>
 #include <graft/safetensors.h>
+#include <graft/testing/error_of.h>
 
 #include "checkpoint_writer.h"
-#include "error_of.h"
 #include "network/bind.h"
+#include "network/test_tensors.h"
 #include "temp_folder.h"
 
 namespace graft::nn {
 namespace {
 
-using test::error_of;
+using graft::testing::error_of;
 using namespace std::string_literals;
 using test::CheckpointWriter;
+using test::equal;
+using test::filled;
+using test::Tensors;
+using test::weights_of;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-using Tensors = std::map<std::string, Tensor>;
 using Shapes = std::vector<std::pair<std::string, Shape>>;
 using Writer = CheckpointWriter;
-
-Tensor filled(const Shape& shape, float value) {
-  Tensor t = Tensor::allocate(DType::F32, shape);
-  std::fill_n(t.as<float>(), t.size(), value);
-  return t;
-}
-
-/// Weights for a network, each tensor filled with its position plus `from`.
-Tensors weights_of(const Architecture& net, float from = 0) {
-  Tensors out;
-  for (const Layer& layer : net.layers)
-    for (const Parameter& p : parameters_of(layer))
-      out[p.path] = filled(p.shape, from + static_cast<float>(out.size()));
-  return out;
-}
-
-bool equal(const Tensors& a, const Tensors& b) {
-  if (a.size() != b.size()) return false;
-  for (const auto& [name, t] : a) {
-    const auto other = b.find(name);
-    if (other == b.end() || other->second.shape != t.shape ||
-        std::memcmp(t.data, other->second.data, t.bytes()) != 0)
-      return false;
-  }
-  return true;
-}
 
 std::string state_dict(Writer& writer, const Tensors& tensors, const std::string& prefix = {}) {
   Writer::Items items;
@@ -121,7 +99,7 @@ TEST_P(Checkpoint, AStateDictAloneIsTakenWithoutAWord) {
 }
 
 TEST_P(Checkpoint, WeightsComeBeforeAveragesAndATeacherBeforeItsStudent) {
-  const Tensors others = weights_of(net_, 1000);
+  const Tensors others = weights_of(net_, {}, 1000);
   const auto chosen = [&](const std::string& first, const std::string& second) {
     std::string taken[2];
     for (const bool swapped : {false, true}) {  // their order in the file does not matter
@@ -168,7 +146,7 @@ TEST_P(Checkpoint, FewTensorsBesideANetworkAreNotTakenForItWhateverTheirName) {
 
 TEST_P(Checkpoint, TwoSetsOfWeightsWithoutAUsualNameAreRefused) {
   Writer writer(GetParam());
-  const std::string a = state_dict(writer, weights_), b = state_dict(writer, weights_of(net_, 1000));
+  const std::string a = state_dict(writer, weights_), b = state_dict(writer, weights_of(net_, {}, 1000));
   EXPECT_EQ(error_of([&] {
               open(writer.file(Writer::map({{"net_a", a}, {"net_b", b}})));
             }),

@@ -79,11 +79,6 @@ std::string prefix_of(const std::vector<std::string>& body, const WeightFile& fi
   return all[0].prefix;
 }
 
-std::vector<std::string> outputs_or_last(const Architecture& architecture,
-                                         const std::vector<std::string>& outputs) {
-  return outputs.empty() ? std::vector{architecture.layers.back().name} : outputs;
-}
-
 /// The part of a network that a tensor belongs to.
 enum class Place {
   Nowhere,     ///< No module of the network.
@@ -184,7 +179,7 @@ Options options_of(const Architecture& usual, const WeightFile& file) {
 Fit fit(const Architecture& architecture, const WeightFile& file, const std::vector<std::string>& outputs) {
   Fit out;
   out.prefix = prefix_of(body_of(architecture), file, &out.also);
-  const std::vector<Layer> layers = reduced_to(architecture, outputs_or_last(architecture, outputs)).layers;
+  const std::vector<Layer> layers = reduced_to(architecture, outputs).layers;
   std::set<std::string> needed, known;
   for (const Layer& layer : layers)
     for (const Parameter& parameter : parameters_of(layer)) needed.insert(parameter.path);

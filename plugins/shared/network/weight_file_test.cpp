@@ -15,19 +15,21 @@
 #include <graft/error.h>
 #include <graft/random.h>
 #include <graft/safetensors.h>
+#include <graft/testing/error_of.h>
 
-#include "error_of.h"
+#include "network/test_tensors.h"
 #include "temp_folder.h"
 #include "zip_writer.h"
 
 namespace graft::nn {
 namespace {
 
-using test::error_of;
+using graft::testing::error_of;
 using namespace std::string_literals;
+using test::equal;
+using test::Tensors;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using Tensors = std::map<std::string, Tensor>;
 
 const std::string kData = GRAFT_NETWORK_TESTDATA "/";
 
@@ -37,17 +39,6 @@ Tensors read_all(const std::filesystem::path& path) {
   for (const TensorInfo& t : file->tensors())
     if (t.type != "U8") names.push_back(t.name);
   return file->read(names);
-}
-
-bool equal(const Tensors& a, const Tensors& b) {
-  if (a.size() != b.size()) return false;
-  for (const auto& [name, t] : a) {
-    const auto other = b.find(name);
-    if (other == b.end() || other->second.shape != t.shape ||
-        (t.bytes() > 0 && std::memcmp(t.data, other->second.data, t.bytes()) != 0))
-      return false;
-  }
-  return true;
 }
 
 /// Element i of the fixtures' `base`.

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <graft/testing/error_of.h>
 #include <graft/testing/stage_harness.h>
 
 #include <functional>
@@ -14,21 +15,13 @@
 namespace graft {
 namespace {
 
+using graft::testing::error_of;
 using linalg::ExactIndex;
 using linalg::Metric;
 using linalg::Neighbour;
 using linalg::RowRange;
 using ::testing::HasSubstr;
 using ::testing::StrEq;
-
-std::string message(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 Params given(const std::string& json) {
   std::vector<ParamFault> faults;
@@ -168,7 +161,7 @@ TEST(SearchIndex, FindsAsBeforeAfterSavingAndLoading) {
   Bundle damaged;
   damaged.facts["index"] = "lsh";
   EXPECT_THAT(
-      message([&] { SearchIndex::load(damaged, rows.reader(), Metric::Euclidean, 0); }),
+      error_of([&] { SearchIndex::load(damaged, rows.reader(), Metric::Euclidean, 0); }),
       StrEq(
           "'index' of the bundle is 'lsh': expected exact, ivf or hnsw; the bundle is damaged or of another "
           "learner; train the model again"));
@@ -192,7 +185,7 @@ TEST(SearchIndex, WorksWithFewAndEqualRows) {
 
 TEST(SearchIndex, SaysThatItWasBuiltWithoutFaiss) {
   EXPECT_THAT(
-      message([] { IndexChoice::from(given(R"({"index": "hnsw"})")); }),
+      error_of([] { IndexChoice::from(given(R"({"index": "hnsw"})")); }),
       HasSubstr("index: hnsw needs FAISS, which this build of graft is without: install libfaiss-dev"));
 }
 

@@ -2,12 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include "error_of.h"
+#include <graft/testing/error_of.h>
 
 namespace graft {
 namespace {
 
-using test::error_of;
+using graft::testing::error_of;
 
 TEST(Quantity, SizesAreReadWithEveryUnit) {
   EXPECT_EQ(parse_bytes("0"), 0u);

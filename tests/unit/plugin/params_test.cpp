@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <graft/payload.h>
+#include <graft/testing/error_of.h>
 
-#include "error_of.h"
 #include "fake_plugins.h"
 
 namespace graft {
@@ -160,11 +160,11 @@ TEST(Shape, OfMoreElementsThanAnyMemoryHasIsAnError) {
   EXPECT_EQ(elements({1LL << 40, 1LL << 40, 0}), 0);
   EXPECT_EQ(elements({1LL << 59}), 1LL << 59);
   const std::string wanted = ": expected extents from 0 on, and at most 1152921504606846975 elements";
-  EXPECT_EQ(test::error_of([] {
+  EXPECT_EQ(graft::testing::error_of([] {
               elements({1LL << 40, 1LL << 40});
             }),
             "no tensor has the shape [1099511627776,1099511627776]" + wanted);
-  EXPECT_EQ(test::error_of([] { Tensor::allocate(DType::F32, {-1}); }),
+  EXPECT_EQ(graft::testing::error_of([] { Tensor::allocate(DType::F32, {-1}); }),
             "no tensor has the shape [-1]" + wanted);
 }
 

@@ -3,12 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "error_of.h"
+#include <graft/testing/error_of.h>
 
 namespace graft {
 namespace {
 
-using test::error_of;
+using graft::testing::error_of;
 
 Params with_group(const std::string& pattern) {
   Value given = Value::map();
@@ -21,7 +21,7 @@ std::string group(const std::string& pattern, const std::string& key) {
   return SplitRule(with_group(pattern), {}).group_of(key);
 }
 
-std::string fault(const std::string& pattern) {
+std::string fault_of_pattern(const std::string& pattern) {
   return error_of([&] { SplitRule(with_group(pattern), {}); });
 }
 
@@ -48,15 +48,15 @@ TEST(Group, ACharacterIsOneOfUtf8AndAByteWhereTheKeyIsNone) {
 }
 
 TEST(Group, WhatNeedsBacktrackingIsRefusedWithACure) {
-  EXPECT_EQ(fault("(a)\\1"),
+  EXPECT_EQ(fault_of_pattern("(a)\\1"),
             "group: '(a)\\1' is not a regular expression (back-references, '\\1', are not supported; "
             "write the text out, or group by less of the key)");
   for (const char* around : {"(?=", "(?!", "(?<=", "(?<!"})
-    EXPECT_THAT(fault(around + std::string("a)b")),
+    EXPECT_THAT(fault_of_pattern(around + std::string("a)b")),
                 ::testing::HasSubstr("are not supported; put what is to be compared into parentheses"))
         << around;
-  EXPECT_THAT(fault("[("), ::testing::StartsWith("group: '[(' is not a regular expression ("));
-  EXPECT_THAT(fault("((a{1000}){1000}){1000}"),
+  EXPECT_THAT(fault_of_pattern("[("), ::testing::StartsWith("group: '[(' is not a regular expression ("));
+  EXPECT_THAT(fault_of_pattern("((a{1000}){1000}){1000}"),
               ::testing::StartsWith("group: '((a{1000}){1000}){1000}' is not "));
 }
 

@@ -1,15 +1,14 @@
+#include <graft/testing/error_of.h>
 #include <graft/value.h>
 
 #include <gtest/gtest.h>
 
-#include "error_of.h"
-
 namespace graft {
 namespace {
 
-using test::error_of;
+using graft::testing::error_of;
 
-std::string fault(const std::string& json) {
+std::string fault_of_json(const std::string& json) {
   return error_of([&] { Value::from_json(json); });
 }
 
@@ -25,27 +24,27 @@ TEST(Json, WholeNumbersBeyondSixtyFourBitsStayApart) {
 }
 
 TEST(Json, ANumberThatNothingHoldsIsAFaultWithItsPlace) {
-  EXPECT_EQ(fault("{\"a\": 1e999}"), "not valid JSON at byte 11: the number 1e999 is too large");
-  EXPECT_EQ(fault("[1, -1e999]"), "not valid JSON at byte 10: the number -1e999 is too large");
+  EXPECT_EQ(fault_of_json("{\"a\": 1e999}"), "not valid JSON at byte 11: the number 1e999 is too large");
+  EXPECT_EQ(fault_of_json("[1, -1e999]"), "not valid JSON at byte 10: the number -1e999 is too large");
   EXPECT_EQ(Value::from_json("1e-999"), Value(0.0));
 }
 
 TEST(Json, ANameThatStandsTwiceIsAFault) {
-  EXPECT_EQ(fault(R"({"a": {"b": 1, "c": 2, "b": 3}})"),
+  EXPECT_EQ(fault_of_json(R"({"a": {"b": 1, "c": 2, "b": 3}})"),
             "not valid JSON: the name 'b' stands twice in one object");
   EXPECT_EQ(Value::from_json(R"({"a": {"b": 1}, "b": 3})").as_map().size(), 2u);
 }
 
 TEST(Json, NestingIsBounded) {
   const auto nested = [](std::size_t n) { return std::string(n, '[') + std::string(n, ']'); };
-  EXPECT_EQ(fault(nested(200)), "no error");
-  EXPECT_EQ(fault(nested(100'000)), "JSON nested more than 200 deep");
+  EXPECT_EQ(fault_of_json(nested(200)), "no error");
+  EXPECT_EQ(fault_of_json(nested(100'000)), "JSON nested more than 200 deep");
 }
 
 TEST(Json, ReadsBackWhatItWrites) {
   const std::string text = R"({"b":[1,2.5,null,true,"x"],"a":{"z":{},"y":[]}})";
   EXPECT_EQ(Value::from_json(text).to_json(), text);
-  EXPECT_EQ(fault("{\"a\": \n"), "not valid JSON at byte 8");
+  EXPECT_EQ(fault_of_json("{\"a\": \n"), "not valid JSON at byte 8");
 }
 
 }  // namespace

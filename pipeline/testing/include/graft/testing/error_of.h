@@ -5,7 +5,7 @@
 
 #include <graft/error.h>
 
-namespace graft::test {
+namespace graft::testing {
 
 /// The text of the Error that the action throws; "no error" when it throws none.
 inline std::string error_of(const std::function<void()>& action) {
@@ -17,4 +17,4 @@ inline std::string error_of(const std::function<void()>& action) {
   return "no error";
 }
 
-}  // namespace graft::test
+}  // namespace graft::testing
