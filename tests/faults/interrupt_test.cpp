@@ -76,9 +76,10 @@ class InterruptTest : public ::testing::Test {
 };
 
 TEST_F(InterruptTest, TheFirstSignalDrainsAndTheNextRunGoesOn) {
+  ::signal(SIGHUP, SIG_DFL);  // Whoever runs the tests may ignore it.
   wait_for(folder_, start("whole", "s0"));
   json expected = results("whole");
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     const std::string store = "s" + std::to_string(signal);
     const pid_t pid = start("r", store);
     ASSERT_TRUE(wait_for_rows(pid, store, 1 << 19));
@@ -101,6 +102,15 @@ TEST_F(InterruptTest, TheFirstSignalDrainsAndTheNextRunGoesOn) {
     EXPECT_EQ(got, wanted);
     EXPECT_EQ(slurp(folder_ / "r/predictions/knn.csv"), slurp(folder_ / "whole/predictions/knn.csv"));
   }
+}
+
+TEST_F(InterruptTest, ARunUnderNohupOutlivesItsTerminal) {
+  ::signal(SIGHUP, SIG_IGN);
+  const pid_t pid = start("r", "s");
+  ::signal(SIGHUP, SIG_DFL);
+  ASSERT_TRUE(wait_for_rows(pid, "s", 0));
+  ::kill(pid, SIGHUP);
+  EXPECT_EQ(wait_for(folder_, pid).exit_code, 0);
 }
 
 TEST_F(InterruptTest, AKillAtAnyMomentLosesNothingThatWasCommitted) {

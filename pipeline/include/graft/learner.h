@@ -33,7 +33,7 @@ struct LearnerInput {
   Parallel& parallel;
   std::string work_folder;  ///< For checkpoints; exists, kept between runs of one config.
   const std::atomic<bool>&
-      interrupted;  ///< Set on SIGINT/SIGTERM: return soon by throwing Error("interrupted").
+      interrupted;  ///< Set on SIGINT, SIGTERM, SIGHUP: return soon by throwing Error("interrupted").
   /// Some train or val input of the source has several labels, or is labelled with none of the classes: every
   /// class is a question of its own, and scores are probabilities that need not add up to 1. Learners that
   /// cannot do that throw Error.

@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <array>
+
 namespace graft {
 namespace {
 
@@ -12,8 +14,8 @@ std::atomic<int> g_signal{0};
 std::atomic<int> g_snapshots{0};
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
-struct sigaction g_before[3];
-constexpr int kSignals[3] = {SIGINT, SIGTERM, SIGUSR1};
+constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+std::array<struct sigaction, kSignals.size()> g_before;
 
 void handle(int number) {
   if (number == SIGUSR1) {
@@ -33,11 +35,16 @@ Signals::Signals() {
   struct sigaction action {};
   action.sa_handler = handle;
   action.sa_flags = SA_RESTART;
-  for (int i = 0; i < 3; ++i) ::sigaction(kSignals[i], &action, &g_before[i]);
+  for (std::size_t i = 0; i < kSignals.size(); ++i) {
+    ::sigaction(kSignals[i], nullptr, &g_before[i]);
+    // Whoever starts a program with nohup wants it to outlive the terminal.
+    if (kSignals[i] == SIGHUP && g_before[i].sa_handler == SIG_IGN) continue;
+    ::sigaction(kSignals[i], &action, nullptr);
+  }
 }
 
 Signals::~Signals() {
-  for (int i = 0; i < 3; ++i) ::sigaction(kSignals[i], &g_before[i], nullptr);
+  for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &g_before[i], nullptr);
 }
 
 const std::atomic<bool>& Signals::interrupted() const {
