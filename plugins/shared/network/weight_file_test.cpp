@@ -452,14 +452,14 @@ std::int64_t peak_memory(const std::function<void()>& action) {
   return taken;
 }
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool kMemoryCanBeMeasured = false;
 #else
 constexpr bool kMemoryCanBeMeasured = true;
 #endif
 
 TEST(Memory, ReadingTakesNoMoreThanTwiceTheFile) {
-  if (!kMemoryCanBeMeasured) GTEST_SKIP() << "AddressSanitizer takes memory of its own";
+  if (!kMemoryCanBeMeasured) GTEST_SKIP() << "sanitizers take memory of their own";
   const test::TempFolder folder;
   constexpr std::int64_t kMiB = 1 << 20, kSlack = 8 * kMiB;
   const auto measured = [&](const std::string& name, const std::string& content) {
@@ -484,7 +484,7 @@ TEST(Memory, ReadingTakesNoMoreThanTwiceTheFile) {
 }
 
 TEST(Memory, HostileFilesTakeLittle) {
-  if (!kMemoryCanBeMeasured) GTEST_SKIP() << "AddressSanitizer takes memory of its own";
+  if (!kMemoryCanBeMeasured) GTEST_SKIP() << "sanitizers take memory of their own";
   const test::TempFolder folder;
   const auto measured = [&](const std::string& content) {
     const auto path = folder.write("x", content);
