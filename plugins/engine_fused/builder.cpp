@@ -11,6 +11,7 @@
 #include <network/cost.h>
 #include <network/engine.h>
 
+#include "onednn.h"
 #include "thread_count.h"
 
 namespace graft::fused {
@@ -18,12 +19,18 @@ namespace {
 
 using dnnl::algorithm;
 using dnnl::memory;
-using dnnl::prop_kind;
 using Tag = memory::format_tag;
 
 /// Plain loops, hundreds of times slower: what oneDNN falls back to for a layout it has no kernel for.
 bool is_reference(const char* kernel) {
   return std::string_view(kernel).starts_with("ref");
+}
+
+onednn::Window window_of(const nn::Layer& layer) {
+  return {{layer.stride, layer.stride},
+          {layer.kernel, layer.kernel},
+          {layer.padding.top, layer.padding.left},
+          {layer.padding.bottom, layer.padding.right}};
 }
 
 /// F(4x4, 3x3) of Winograd's minimal filtering (Lavin and Gray 2016, arXiv:1509.09308) needs a quarter of the
@@ -155,16 +162,16 @@ dnnl::primitive_attr Builder::attributes(bool residual, Activation activation) c
     case Activation::None:
       break;
     case Activation::Relu:
-      then.append_eltwise(1.0f, algorithm::eltwise_relu, 0.0f, 0.0f);
+      onednn::append_eltwise(then, algorithm::eltwise_relu, 0.0f, 0.0f);
       break;
     case Activation::Relu6:
-      then.append_eltwise(1.0f, algorithm::eltwise_clip, 0.0f, 6.0f);
+      onednn::append_eltwise(then, algorithm::eltwise_clip, 0.0f, 6.0f);
       break;
     case Activation::Silu:
-      then.append_eltwise(1.0f, algorithm::eltwise_swish, 1.0f, 0.0f);
+      onednn::append_eltwise(then, algorithm::eltwise_swish, 1.0f, 0.0f);
       break;
     case Activation::Sigmoid:
-      then.append_eltwise(1.0f, algorithm::eltwise_logistic, 0.0f, 0.0f);
+      onednn::append_eltwise(then, algorithm::eltwise_logistic, 0.0f, 0.0f);
       break;
   }
   dnnl::primitive_attr out;
@@ -186,11 +193,8 @@ void Builder::convolution(std::size_t index) {
       [&](algorithm how, const Desc& source,
           const Desc& target) -> std::optional<dnnl::convolution_forward::primitive_desc> {
     try {
-      const dnnl::convolution_forward::desc wanted(
-          prop_kind::forward_inference, how, source, Desc(shape, type_, Tag::any), bias, target,
-          {layer.stride, layer.stride}, {layer.padding.top, layer.padding.left},
-          {layer.padding.bottom, layer.padding.right});
-      return dnnl::convolution_forward::primitive_desc(wanted, attribute, network_.engine());
+      return onednn::convolution(network_.engine(), how, source, Desc(shape, type_, Tag::any), bias, target,
+                                 window_of(layer), attribute);
     } catch (const dnnl::error&) {
       return {};  // no such kernel
     }
@@ -249,13 +253,11 @@ void Builder::linear(std::size_t index) {
   const Dims from = dims_of(step.from);
   Dims shape = from;
   shape[0] = step.layer.out;
-  if (layout_of(slot_of(step.from)).data_type() != type_) slot_in(step.from, plain(from, type_));
+  if (onednn::type_of(layout_of(slot_of(step.from))) != type_) slot_in(step.from, plain(from, type_));
   const Desc source = layout_of(slot_of(step.from));
-  const dnnl::inner_product_forward::desc wanted(
-      prop_kind::forward_inference, source, Desc(shape, type_, Tag::any),
-      Desc({step.layer.out}, Type::f32, Tag::x), plain(dims_of(step.to), type_));
-  const dnnl::inner_product_forward::primitive_desc kernel(wanted, attributes(false, step.activation),
-                                                           network_.engine());
+  const auto kernel = onednn::inner_product(
+      network_.engine(), source, Desc(shape, type_, Tag::any), Desc({step.layer.out}, Type::f32, Tag::x),
+      plain(dims_of(step.to), type_), attributes(false, step.activation));
   const std::size_t in = slot_in(step.from, kernel.src_desc());
   const std::size_t to = make_slot(step.to, kernel.dst_desc());
   Program::Call& made = call(dnnl::inner_product_forward(kernel), kernel.scratchpad_desc(),
@@ -267,15 +269,10 @@ void Builder::linear(std::size_t index) {
 }
 
 void Builder::max_pool(const Step& step) {
-  const nn::Layer& layer = step.layer;
   const std::size_t in = slot_in(step.from, blocked(dims_of(step.from)));
   const std::size_t to = make_slot(step.to, blocked(dims_of(step.to)));
-  const dnnl::pooling_forward::desc wanted(
-      prop_kind::forward_inference, algorithm::pooling_max, layout_of(in), layout_of(to),
-      {layer.stride, layer.stride}, {layer.kernel, layer.kernel}, {layer.padding.top, layer.padding.left},
-      {layer.padding.bottom, layer.padding.right});
-  const dnnl::pooling_forward::primitive_desc kernel(wanted, attributes(false, Activation::None),
-                                                     network_.engine());
+  const auto kernel = onednn::pooling(network_.engine(), algorithm::pooling_max, layout_of(in), layout_of(to),
+                                      window_of(step.layer), attributes(false, Activation::None));
   call(dnnl::pooling_forward(kernel), kernel.scratchpad_desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}});
 }
 
@@ -289,11 +286,9 @@ void Builder::average_pool(const Step& step) {
   const Dims window{height / size, width / size};
   const std::size_t in = slot_in(step.from, blocked(dims_of(step.from)));
   const std::size_t to = make_slot(step.to, blocked(dims_of(step.to)));
-  const dnnl::pooling_forward::desc wanted(prop_kind::forward_inference,
-                                           algorithm::pooling_avg_exclude_padding, layout_of(in),
-                                           layout_of(to), window, window, {0, 0}, {0, 0});
-  const dnnl::pooling_forward::primitive_desc kernel(wanted, attributes(false, Activation::None),
-                                                     network_.engine());
+  const auto kernel =
+      onednn::pooling(network_.engine(), algorithm::pooling_avg_exclude_padding, layout_of(in), layout_of(to),
+                      {window, window, {0, 0}, {0, 0}}, attributes(false, Activation::None));
   call(dnnl::pooling_forward(kernel), kernel.scratchpad_desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}});
 }
 
@@ -323,9 +318,9 @@ void Builder::binary(const Step& step) {
   const std::size_t a = slot_in(step.from, blocked(dims_of(step.from)));
   const std::size_t b = slot_in(step.second, blocked(dims_of(step.second)));
   const std::size_t to = make_slot(step.to, blocked(dims_of(step.to)));
-  const dnnl::binary::desc wanted(step.op == Step::Op::Add ? algorithm::binary_add : algorithm::binary_mul,
-                                  layout_of(a), layout_of(b), layout_of(to));
-  const dnnl::binary::primitive_desc kernel(wanted, attributes(false, step.activation), network_.engine());
+  const algorithm how = step.op == Step::Op::Add ? algorithm::binary_add : algorithm::binary_mul;
+  const auto kernel = onednn::binary(network_.engine(), how, layout_of(a), layout_of(b), layout_of(to),
+                                     attributes(false, step.activation));
   call(dnnl::binary(kernel), kernel.scratchpad_desc(),
        {{DNNL_ARG_SRC_0, a}, {DNNL_ARG_SRC_1, b}, {DNNL_ARG_DST, to}});
 }
@@ -351,9 +346,8 @@ void Builder::activate(const Step& step) {
       how = algorithm::eltwise_logistic;
       break;
   }
-  const dnnl::eltwise_forward::desc wanted(prop_kind::forward_inference, how, layout_of(in), alpha, beta);
-  const dnnl::eltwise_forward::primitive_desc kernel(wanted, attributes(false, Activation::None),
-                                                     network_.engine());
+  const auto kernel = onednn::eltwise(network_.engine(), how, layout_of(in), alpha, beta,
+                                      attributes(false, Activation::None));
   call(dnnl::eltwise_forward(kernel), kernel.scratchpad_desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}});
 }
 

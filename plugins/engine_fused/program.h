@@ -5,13 +5,13 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <oneapi/dnnl/dnnl.hpp>
 #include <span>
 #include <vector>
 
 #include <graft/payload.h>
 
 #include "lowering.h"
+#include "onednn.h"
 
 namespace graft::fused {
 

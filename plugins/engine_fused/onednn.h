@@ -1,0 +1,117 @@
+#pragma once
+
+#include <oneapi/dnnl/dnnl.hpp>
+
+/// oneDNN of version 2.6 to 3.7, whose calls differ: all that differs is here. Version 3 has no operation
+/// descriptors any more. Every function throws dnnl::error where there is no such kernel.
+namespace graft::fused::onednn {
+
+using Desc = dnnl::memory::desc;
+using Dims = dnnl::memory::dims;
+using dnnl::algorithm;
+using dnnl::engine;
+using dnnl::primitive_attr;
+
+/// Extents along height and width, and the borders that are added.
+struct Window {
+  Dims strides, kernel, before, after;
+};
+
+#if DNNL_VERSION_MAJOR >= 3
+
+inline dnnl::convolution_forward::primitive_desc convolution(const engine& on, algorithm how,
+                                                             const Desc& source, const Desc& weights,
+                                                             const Desc& bias, const Desc& target,
+                                                             const Window& w, const primitive_attr& then) {
+  return {on,       dnnl::prop_kind::forward_inference,
+          how,      source,
+          weights,  bias,
+          target,   w.strides,
+          w.before, w.after,
+          then};
+}
+
+inline dnnl::inner_product_forward::primitive_desc inner_product(const engine& on, const Desc& source,
+                                                                 const Desc& weights, const Desc& bias,
+                                                                 const Desc& target,
+                                                                 const primitive_attr& then) {
+  return {on, dnnl::prop_kind::forward_inference, source, weights, bias, target, then};
+}
+
+inline dnnl::pooling_forward::primitive_desc pooling(const engine& on, algorithm how, const Desc& source,
+                                                     const Desc& target, const Window& w,
+                                                     const primitive_attr& then) {
+  return {on,       dnnl::prop_kind::forward_inference,
+          how,      source,
+          target,   w.strides,
+          w.kernel, Dims{0, 0},
+          w.before, w.after,
+          then};
+}
+
+inline dnnl::binary::primitive_desc binary(const engine& on, algorithm how, const Desc& a, const Desc& b,
+                                           const Desc& target, const primitive_attr& then) {
+  return {on, how, a, b, target, then};
+}
+
+inline dnnl::eltwise_forward::primitive_desc eltwise(const engine& on, algorithm how, const Desc& in,
+                                                     float alpha, float beta, const primitive_attr& then) {
+  return {on, dnnl::prop_kind::forward_inference, how, in, in, alpha, beta, then};
+}
+
+inline void append_eltwise(dnnl::post_ops& to, algorithm how, float alpha, float beta) {
+  to.append_eltwise(how, alpha, beta);
+}
+
+inline dnnl::memory::data_type type_of(const Desc& layout) {
+  return layout.get_data_type();
+}
+
+#else
+
+inline dnnl::convolution_forward::primitive_desc convolution(const engine& on, algorithm how,
+                                                             const Desc& source, const Desc& weights,
+                                                             const Desc& bias, const Desc& target,
+                                                             const Window& w, const primitive_attr& then) {
+  return {
+      {dnnl::prop_kind::forward_inference, how, source, weights, bias, target, w.strides, w.before, w.after},
+      then,
+      on};
+}
+
+inline dnnl::inner_product_forward::primitive_desc inner_product(const engine& on, const Desc& source,
+                                                                 const Desc& weights, const Desc& bias,
+                                                                 const Desc& target,
+                                                                 const primitive_attr& then) {
+  return {{dnnl::prop_kind::forward_inference, source, weights, bias, target}, then, on};
+}
+
+inline dnnl::pooling_forward::primitive_desc pooling(const engine& on, algorithm how, const Desc& source,
+                                                     const Desc& target, const Window& w,
+                                                     const primitive_attr& then) {
+  return {{dnnl::prop_kind::forward_inference, how, source, target, w.strides, w.kernel, w.before, w.after},
+          then,
+          on};
+}
+
+inline dnnl::binary::primitive_desc binary(const engine& on, algorithm how, const Desc& a, const Desc& b,
+                                           const Desc& target, const primitive_attr& then) {
+  return {{how, a, b, target}, then, on};
+}
+
+inline dnnl::eltwise_forward::primitive_desc eltwise(const engine& on, algorithm how, const Desc& in,
+                                                     float alpha, float beta, const primitive_attr& then) {
+  return {{dnnl::prop_kind::forward_inference, how, in, alpha, beta}, then, on};
+}
+
+inline void append_eltwise(dnnl::post_ops& to, algorithm how, float alpha, float beta) {
+  to.append_eltwise(1.0f, how, alpha, beta);
+}
+
+inline dnnl::memory::data_type type_of(const Desc& layout) {
+  return layout.data_type();
+}
+
+#endif
+
+}  // namespace graft::fused::onednn
