@@ -172,7 +172,7 @@ TEST(EngineCheck, NeighboursThatCountAreFoundWhateverTheBatch) {
   });
   for (const int batch : {1, 2, 3, 8}) {
     EXPECT_THAT(dependence(normed, batch, normed),
-                testing::AllOf(
+                ::testing::AllOf(
                     StartsWith("the features of an image depend on its neighbours in the batch (image 1 of "),
                     HasSubstr("call model.eval() before torch.jit.trace or torch.jit.script")));
     EXPECT_EQ(dependence(right, batch), "");
