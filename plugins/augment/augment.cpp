@@ -98,7 +98,7 @@ stages:
         - random_resized_crop: {size: 32, scale: [0.5, 1]}
         - flip
         - color_jitter: {brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1}
-  features: {plugin: torch_backbone, from: views, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  features: {plugin: torch_backbone, from: views, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
   table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}

@@ -160,7 +160,7 @@ GRAFT_PLUGIN(
         .example(R"(name: cifar-example
 stages:
   images: {plugin: cifar, with: {root: "${CIFAR:-.}"}}
-  features: {plugin: torch_backbone, from: images, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  features: {plugin: torch_backbone, from: images, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
   table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}

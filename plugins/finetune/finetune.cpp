@@ -375,7 +375,7 @@ stages:
   tuned:
     plugin: finetune
     from: pixels
-    with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors", unfreeze: {last: 1}}
+    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors", unfreeze: {last: 1}}
   report: {plugin: evaluate, from: tuned}
 )";
 

@@ -291,7 +291,7 @@ stages:
   features:
     plugin: torch_backbone
     from: images
-    with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}
+    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}
   table: {plugin: feature_table, from: features}
   hybrid: {plugin: hybrid, from: table, with: {variant: {mix: {alpha: [0.1, 0.3, 0.5]}}}}
   report: {plugin: evaluate, from: hybrid}

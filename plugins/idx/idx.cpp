@@ -154,7 +154,7 @@ GRAFT_PLUGIN(
 stages:
   images: {plugin: idx, with: {root: "${MNIST:-.}", shots: 20}}
   pixels: {plugin: resize, from: images, with: {resize: 32, crop: 32}}
-  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
   table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}

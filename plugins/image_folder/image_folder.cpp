@@ -182,7 +182,7 @@ stages:
     plugin: image_folder
     with: {root: "${PHOTOS:-.}", val_fraction: 0.2, test_fraction: 0.2}
   pixels: {plugin: decode, from: images, with: {resize: 32, crop: 32}}
-  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
   table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}

@@ -387,9 +387,9 @@ GRAFT_PLUGIN(
 stages:
   images:
     plugin: image_list
-    with: {file: "${GRAFT_SHARE}/image_list.csv", root: "${PHOTOS:-.}", label: species}
+    with: {file: "${GRAFT_SHARE}/configs/image_list.csv", root: "${PHOTOS:-.}", label: species}
   pixels: {plugin: decode, from: images, with: {resize: 32, crop: 32}}
-  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
   table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}

@@ -313,7 +313,7 @@ stages:
   features:
     plugin: torch_backbone
     from: images
-    with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}
+    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}
   table: {plugin: feature_table, from: features}
   knn: {plugin: knn, from: table, with: {k: [1, 5, 10, 20], temperature: 0.07}}
   svd_knn: {plugin: knn, from: table, with: {k: [1, 5, 10, 20], embedding: {pca: {energy: 0.9}}}}

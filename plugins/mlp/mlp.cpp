@@ -212,7 +212,7 @@ stages:
   features:
     plugin: torch_backbone
     from: images
-    with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}
+    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}
   table: {plugin: feature_table, from: features}
   mlp: {plugin: mlp, from: table, with: {hidden: [128], dropout: 0.3, epochs: 30}}
   report: {plugin: evaluate, from: mlp}

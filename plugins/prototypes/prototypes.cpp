@@ -229,7 +229,7 @@ stages:
   features:
     plugin: torch_backbone
     from: images
-    with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}
+    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}
   table: {plugin: feature_table, from: features}
   nearest_mean: {plugin: prototypes, from: table}
   clusters: {plugin: prototypes, from: table, with: {per_class: [1, 2, 4], embedding: lda}}

@@ -38,7 +38,7 @@ GRAFT_PLUGIN(resize, "1.0.0", Resize,
 stages:
   images: {plugin: synthetic}
   pixels: {plugin: resize, from: images, with: {resize: 36, crop: 32, crops: ten, filter: bicubic}}
-  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  features: {plugin: torch_backbone, from: pixels, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
   table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}

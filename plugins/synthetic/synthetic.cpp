@@ -119,7 +119,7 @@ GRAFT_PLUGIN(
         .example(R"(name: synthetic-example
 stages:
   images: {plugin: synthetic, with: {task: target, train: 200, val: 100, test: 500, size: 32}}
-  features: {plugin: torch_backbone, from: images, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  features: {plugin: torch_backbone, from: images, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
   table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}

@@ -317,7 +317,7 @@ GRAFT_PLUGIN(
         .params_from(graft::Catalog::parameters())
         .example(R"(name: table-file-example
 stages:
-  features: {plugin: table_file, with: {files: "${GRAFT_SHARE}/table_file.h5"}}
+  features: {plugin: table_file, with: {files: "${GRAFT_SHARE}/configs/table_file.h5"}}
   table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}

@@ -158,7 +158,7 @@ stages:
   features:
     plugin: torch_backbone
     from: images
-    with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}
+    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}
   table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   calibrated: {plugin: temperature, from: probe, with: {temperatures: [4, 2, 1, 0.5]}}

@@ -190,7 +190,7 @@ stages:
   features:
     plugin: torch_backbone
     from: images
-    with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}
+    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}
   table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}

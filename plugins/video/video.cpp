@@ -215,7 +215,7 @@ GRAFT_PLUGIN(
 stages:
   frames: {plugin: video, with: {root: "${CLIPS:-.}", fps: 2, max_frames: 100}}
   small: {plugin: resize, from: frames, with: {resize: 32, crop: 32}}
-  features: {plugin: torch_backbone, from: small, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  features: {plugin: torch_backbone, from: small, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
   table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
   report: {plugin: evaluate, from: probe}

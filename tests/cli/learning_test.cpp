@@ -104,7 +104,7 @@ stages:
   tuned:
     plugin: finetune
     from: rows
-    with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors", unfreeze: {blocks: [nope]}}
+    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors", unfreeze: {blocks: [nope]}}
   report: {plugin: evaluate, from: tuned}
 )",
                         "r");

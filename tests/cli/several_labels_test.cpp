@@ -180,15 +180,15 @@ TEST_F(SeveralLabels, ImagesThatShowNoneOfTheClassesAreLearntAndScored) {
 
 TEST_F(SeveralLabels, AFinetunedNetworkTellsTheFiguresOfEvaluate) {
   if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "this build has no LibTorch";
-  const json learners =
-      run("  rows: {plugin: pixel_table, from: pixels}\n"
-          "  tuned:\n"
-          "    plugin: finetune\n"
-          "    from: rows\n"
-          "    with: {model: \"${GRAFT_SHARE}/quickstart_backbone.safetensors\", unfreeze: {last: 1}, "
-          "epochs: 2,\n"
-          "           operations: [flip], probe_c: [0.01, 1]}\n",
-          "tuned");
+  const json learners = run(
+      "  rows: {plugin: pixel_table, from: pixels}\n"
+      "  tuned:\n"
+      "    plugin: finetune\n"
+      "    from: rows\n"
+      "    with: {model: \"${GRAFT_SHARE}/configs/quickstart_backbone.safetensors\", unfreeze: {last: 1}, "
+      "epochs: 2,\n"
+      "           operations: [flip], probe_c: [0.01, 1]}\n",
+      "tuned");
   const json& tuned = learners["tuned"];
   const json& summary = tuned["summary"];
   const auto& curve = summary["curve"];

@@ -24,7 +24,7 @@ constexpr const char* kSmall = R"(name: small
 run: {threads: 2}
 stages:
   images: {plugin: synthetic, with: {task: target, size: 32, train: 60, val: 20, test: 40}}
-  features: {plugin: torch_backbone, from: images, with: {model: "${GRAFT_SHARE}/quickstart_backbone.safetensors"}}
+  features: {plugin: torch_backbone, from: images, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
   rows: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: rows}
   knn: {plugin: knn, from: rows}
@@ -85,7 +85,7 @@ TEST_F(SweepTest, AListOfBackbonesWithTheSizeOfTheirFiles) {
                 "- {features.model: copy.safetensors}\n"  // beside the list
                 "- features.untrained: true\n"
                 "  features.architecture: resnet14\n"
-                "- features.model: ${GRAFT_SHARE}/quickstart_backbone.safetensors\n");
+                "- features.model: ${GRAFT_SHARE}/configs/quickstart_backbone.safetensors\n");
   const ProgramResult r = sweep(kSmall, {"--list", folder_ / "weights/list.yaml", "--json"});
   ASSERT_EQ(r.exit_code, 0) << r.err;
   EXPECT_EQ(r.err, "");

@@ -173,9 +173,9 @@ const graft_plugin_descriptor& Registry::open(const std::string& name) const {
 
 fs::path share_folder() {
   if (const char* env = std::getenv("GRAFT_SHARE")) return env;
-  const fs::path installed = program_folder() / ".." / GRAFT_DATADIR / "graft" / "configs";
-  if (fs::is_directory(installed)) return installed.lexically_normal();
-  return GRAFT_SOURCE_CONFIGS;
+  const fs::path installed = program_folder() / ".." / GRAFT_DATADIR / "graft";
+  if (fs::is_directory(installed / "configs")) return installed.lexically_normal();
+  return GRAFT_SOURCE_FOLDER;
 }
 
 }  // namespace graft

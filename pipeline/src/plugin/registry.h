@@ -65,8 +65,8 @@ class GRAFT_API Registry {
   std::vector<Rejected> rejected_;
 };
 
-/// Folder of the configs and models that come with graft: beside the sources, or in share/ of the
-/// installation. GRAFT_SHARE overrides it.
+/// The folder with the folder `configs` that comes with graft: share/graft of an installation, or the folder
+/// of the sources. GRAFT_SHARE overrides it.
 GRAFT_API std::filesystem::path share_folder();
 
 }  // namespace graft
