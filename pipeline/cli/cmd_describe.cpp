@@ -26,24 +26,6 @@ std::string range_of(const ParamSpec& p) {
   return out;
 }
 
-/// Text wrapped at 100 columns with an indent.
-std::string wrapped(const std::string& text, std::size_t indent) {
-  std::string out, line;
-  std::size_t start = 0;
-  while (start < text.size()) {
-    std::size_t end = text.find(' ', start);
-    if (end == std::string::npos) end = text.size();
-    const std::string word = text.substr(start, end - start);
-    if (!line.empty() && indent + line.size() + 1 + word.size() > 100) {
-      out += std::string(indent, ' ') + line + "\n";
-      line.clear();
-    }
-    line += (line.empty() ? "" : " ") + word;
-    start = end + 1;
-  }
-  return out + std::string(indent, ' ') + line + "\n";
-}
-
 void print_params(const std::vector<ParamSpec>& params, std::size_t indent) {
   for (const ParamSpec& p : params) {
     std::string facts = p.kind == ParamSpec::Kind::Object && !p.scalar_ok ? "map" : p.type_name();

@@ -6,20 +6,18 @@
 #include <fmt/format.h>
 
 #include "commands.h"
+#include "helper_program.h"
 #include "output.h"
 
 namespace graft::cli {
-namespace fs = std::filesystem;
 
 int model(const Global&, const std::vector<std::string>&) {
   throw UsageError{"this command has its own options, which come after it: graft model list --json"};
 }
 
 int start_model(char** argv) {
-  std::error_code error;
-  const fs::path here = fs::read_symlink("/proc/self/exe", error).parent_path();
-  const fs::path places[] = {here / "graft-model", here / GRAFT_LIBEXEC_FROM_BIN / "graft-model"};
-  for (const fs::path& program : places) {
+  const std::vector<std::filesystem::path> places = places_of("graft-model");
+  for (const std::filesystem::path& program : places) {
     ::execv(program.c_str(), argv);
     if (errno != ENOENT) {
       print_error("error: cannot start {}: {}\n", program.string(), std::strerror(errno));

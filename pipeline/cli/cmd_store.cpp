@@ -316,19 +316,20 @@ int export_to_file(const Global& global, const std::vector<std::string>& argumen
 }  // namespace
 
 int store(const Global& global, const std::vector<std::string>& arguments) {
-  static const std::vector<std::string> kNames = {"ls", "verify", "gc", "export"};
+  std::vector<std::string> names;
+  for (const Subcommand& row : kStoreCommands) names.emplace_back(row.name);
   const std::string command = arguments.empty() ? "" : arguments[0];
   const Global::Store& o = global.store_options;
   const auto belongs = [&](bool given, const char* option, const char* to) {
     if (given && command != to)
       throw UsageError{fmt::format("--{} is an option of graft store {}", option, to)};
   };
-  if (std::find(kNames.begin(), kNames.end(), command) == kNames.end()) {
-    const auto near = nearest(command, kNames);
+  if (std::find(names.begin(), names.end(), command) == names.end()) {
+    const auto near = nearest(command, names);
     throw UsageError{
         fmt::format("{}{} (commands: {})",
                     command.empty() ? "COMMAND is missing" : fmt::format("no command 'store {}'", command),
-                    near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(kNames, ", "))};
+                    near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", "))};
   }
   belongs(o.repair, "repair", "verify");
   belongs(!o.older_than.empty(), "older-than", "gc");

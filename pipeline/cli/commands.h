@@ -38,6 +38,22 @@ struct UsageError {
 
 using Command = int (*)(const Global& global, const std::vector<std::string>& arguments);
 
+/// A command of a command.
+struct Subcommand {
+  const char* name;
+  const char* usage;  ///< The name and its arguments.
+  const char* help;
+};
+inline constexpr Subcommand kStoreCommands[] = {
+    {"ls", "ls", "list the tables: what made them, rows, size, last use"},
+    {"verify", "verify [TABLE...]", "prove every checksum, and that rows and rejects add up to inputs"},
+    {"gc", "gc", "remove what no run needs: remains of writers that were killed, and tables by the options"},
+    {"export", "export TABLE FILE", "write a table to FILE.h5 or FILE.npy"},
+};
+
+/// Values of --log-level, in the order of LogLevel.
+inline constexpr const char* kLogLevels[] = {"error", "warning", "info", "debug"};
+
 int run(const Global& global, const std::vector<std::string>& arguments);
 int sweep(const Global& global, const std::vector<std::string>& arguments);
 int check(const Global& global, const std::vector<std::string>& arguments);
@@ -45,6 +61,7 @@ int plan(const Global& global, const std::vector<std::string>& arguments);
 int plugins(const Global& global, const std::vector<std::string>& arguments);
 int describe(const Global& global, const std::vector<std::string>& arguments);
 int store(const Global& global, const std::vector<std::string>& arguments);
+int share(const Global& global, const std::vector<std::string>& arguments);
 int version(const Global& global, const std::vector<std::string>& arguments);
 int model(const Global& global, const std::vector<std::string>& arguments);
 

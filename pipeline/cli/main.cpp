@@ -1,4 +1,4 @@
-// graft: the command line. Every command is a row of the table below and a function in cmd_<name>.cpp.
+// graft: the command line. Every command is a row in command_table.cpp and a function in cmd_<name>.cpp.
 
 #include <algorithm>
 #include <cstdio>
@@ -18,7 +18,9 @@
 #include <graft/params.h>
 #include <graft/version.h>
 
-#include "commands.h"
+#include "command_table.h"
+#include "completion.h"
+#include "manual.h"
 #include "output.h"
 #include "plugin/plugin_call.h"
 #include "process.h"
@@ -29,107 +31,18 @@ using namespace graft::cli;
 
 namespace {
 
-struct Row {
-  const char* name;
-  const char* usage;
-  const char* help;
-  Command function;
-  /// Options that it takes beside those of all.
-  po::options_description (*options)(Global& global) = nullptr;
-};
-
-po::options_description run_options(Global& global) {
-  po::options_description options("Options of run");
-  options.add_options()("keep", po::value(&global.keep)->default_value(1)->value_name("N"),
-                        "earlier complete runs to keep, as <out>.1, <out>.2, ... (default: 1)");
-  return options;
-}
-
-po::options_description sweep_options(Global& global) {
-  po::options_description options("Options of sweep");
-  options.add_options()("grid", po::value(&global.sweep.grids)->composing()->value_name("KEY=VALUES"),
-                        "try each value, with each of the other grids: \"knn.k=[1, 5, 10]\"")(
-      "list",
-      po::value<std::string>()->value_name("FILE")->notifier([&](const auto& s) { global.sweep.list = s; }),
-      "try each entry of a YAML list of maps: - {features.model: a.pt, probe.c: 1}")(
-      "metric", po::value(&global.sweep.metric)->value_name("METRIC"),
-      "what is best on val: accuracy (default), balanced_accuracy or log_loss");
-  return options;
-}
-
-po::options_description plan_options(Global& global) {
-  po::options_description options("Options of plan");
-  options.add_options()("no-sample", po::bool_switch(&global.plan.no_sample),
-                        "do not measure the time on some inputs");
-  return options;
-}
-
-po::options_description store_options(Global& global) {
-  po::options_description options("Options of store");
-  Global::Store& store = global.store_options;
-  options.add_options()("repair", po::bool_switch(&store.repair),
-                        "verify: drop exactly what is damaged; the next run computes it again")(
-      "older-than", po::value(&store.older_than)->value_name("30d"),
-      "gc: tables not used for this long (h, d, w)")(
-      "max-size", po::value(&store.max_size)->value_name("10GiB"),
-      "gc: the least recently used tables, until the store is below this size")(
-      "unreferenced", po::bool_switch(&store.unreferenced), "gc: tables that no run's folder names any more")(
-      "dry-run", po::bool_switch(&store.dry_run), "gc: print what would be removed")(
-      "run", po::value(&store.run)->value_name("NAME"),
-      "export: the run whose list of inputs counts (default: the last)");
-  return options;
-}
-
-constexpr Row kCommands[] = {
-    {"run", "run CONFIG", "run a config: features into the store, learners, evaluation", run, run_options},
-    {"sweep", "sweep CONFIG", "run a config with many values of its parameters; the best by val", sweep,
-     sweep_options},
-    {"check", "check CONFIG", "find every fault of a config without running it", check},
-    {"plan", "plan CONFIG", "show stages, shapes, rows, what is stored and what would be computed", plan,
-     plan_options},
-    {"plugins", "plugins", "list the plugins, and the files that were refused and why", plugins},
-    {"describe", "describe PLUGIN", "show a plugin's ports and parameters, and a config that uses it",
-     describe},
-    {"model", "model COMMAND", "list, look at and fetch networks and their weights: graft model --help",
-     model},
-    {"store", "store COMMAND",
-     "look after the feature store: ls | verify [TABLE...] | gc | export TABLE FILE.h5 or FILE.npy", store,
-     store_options},
-    {"version", "version", "show the versions of graft and of its plugin interface", version},
-};
-
-po::options_description global_options(Global& global) {
-  po::options_description options("Options");
-  auto path = [](std::filesystem::path& to) {
-    return po::value<std::string>()->notifier([&to](const std::string& s) { to = s; });
-  };
-  options.add_options()("help,h", "show this help, or a command's")("version,V", "show the version")(
-      "set", po::value(&global.overrides)->composing()->value_name("KEY=VALUE"),
-      "override: stage.key=value, run.threads=4, name=x, seed=1")("out", path(global.out)->value_name("DIR"),
-                                                                  "where results go (default: runs/<name>)")(
-      "store", path(global.store)->value_name("DIR"), "the feature store (default: .graft)")(
-      "plugin-dir", po::value(&global.plugin_dirs)->composing()->value_name("DIR"),
-      "look for plugins here, too (also: GRAFT_PLUGIN_PATH)")("quiet,q", po::bool_switch(&global.quiet),
-                                                              "print errors only")(
-      "log-level", po::value(&global.log_level)->value_name("LEVEL"),
-      "error, warning, info (default) or debug")("json", po::bool_switch(&global.json),
-                                                 "print results and faults as JSON");
-  return options;
-}
-
 std::string help() {
   Global ignored;
   std::string out =
       "graft - transfer learning on images: a YAML config in, features, models and an evaluation out\n\n"
       "usage: graft COMMAND [ARGUMENT] [OPTIONS]\n       graft help COMMAND\n\ncommands\n";
-  for (const Row& row : kCommands) out += fmt::format("  {:<18} {}\n", row.usage, row.help);
+  for (const CommandRow& row : command_rows()) out += fmt::format("  {:<18} {}\n", row.usage, row.help);
   std::ostringstream options;
   options << global_options(ignored);
   out += "\n" + options.str();
-  out +=
-      "\nexit codes: 0 success, 1 the run failed, 2 usage or config, 3 more rejects than run.max_rejects,\n"
-      "            130 or 143 interrupted: run the same command again to resume\n\n"
-      "try: graft run configs/quickstart.yaml\n";
+  out += "\nexit codes\n";
+  for (const Meaning& code : exit_codes()) out += fmt::format("  {:<11} {}\n", code.name, code.text);
+  out += "\ntry: graft run $(graft share)/configs/quickstart.yaml\n";
   return out;
 }
 
@@ -146,23 +59,20 @@ int usage_error(const std::string& text, const char* usage, std::string& why) {
   return kUsage;
 }
 
-const Row* find_command(const std::string& name) {
-  const auto row =
-      std::find_if(std::begin(kCommands), std::end(kCommands), [&](const Row& r) { return name == r.name; });
-  return row == std::end(kCommands) ? nullptr : &*row;
-}
-
 std::string unknown_command(const std::string& name) {
   std::vector<std::string> names;
-  for (const Row& r : kCommands) names.emplace_back(r.name);
+  for (const CommandRow& r : command_rows()) names.emplace_back(r.name);
   const auto near = graft::nearest(name, names);
   return fmt::format("no command '{}'{} (commands: {})", name,
                      near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", "));
 }
 
-void print_help_of(const Row& row, Global& global) {
-  say("usage: graft {} [OPTIONS]\n\n{}\n\n", row.usage, row.help);
+void print_help_of(const CommandRow& row, Global& global) {
+  say("usage: graft {} [OPTIONS]\n\n{}\n\n{}\n", row.usage, row.help, wrapped(row.text, 0));
   std::ostringstream text;
+  if (!row.commands.empty()) text << "commands\n";
+  for (const Subcommand& each : row.commands) text << fmt::format("  {:<18} {}\n", each.usage, each.help);
+  if (!row.commands.empty()) text << "\n";
   if (row.options != nullptr) text << row.options(global) << "\n";
   text << global_options(global);
   say("{}", text.str());
@@ -182,15 +92,16 @@ int show_help(Global& global, const std::vector<std::string>& words, std::string
     char* argv[] = {model.data(), option.data(), nullptr};
     return start_model(argv);
   }
-  const Row* row = find_command(words[0]);
+  const CommandRow* row = find_command(words[0]);
   if (row == nullptr) return usage_error(unknown_command(words[0]), kUsageOfHelp, why);
   print_help_of(*row, global);
   return kOk;
 }
 
 /// The given option that belongs to another command; nothing if there is none.
-std::optional<std::string> misplaced_option(const Row& row, const po::variables_map& values, Global& global) {
-  for (const Row& other : kCommands) {
+std::optional<std::string> misplaced_option(const CommandRow& row, const po::variables_map& values,
+                                            Global& global) {
+  for (const CommandRow& other : command_rows()) {
     if (other.options == nullptr || &other == &row) continue;
     const po::options_description theirs = other.options(global);
     for (const auto& option : theirs.options())
@@ -205,7 +116,7 @@ int start(Global& global, const std::vector<std::string>& words, const char*& us
   hidden.add_options()("positional", po::value<std::vector<std::string>>());
   po::options_description all;
   all.add(global_options(global)).add(hidden);
-  for (const Row& row : kCommands)
+  for (const CommandRow& row : command_rows())
     if (row.options != nullptr) all.add(row.options(global));
   po::positional_options_description positional;
   positional.add("positional", -1);
@@ -224,8 +135,9 @@ int start(Global& global, const std::vector<std::string>& words, const char*& us
   }
   const std::string command = arguments[0];
   arguments.erase(arguments.begin());
+  if (command == "__manual") return write_manual(arguments);
   if (command == "help") return show_help(global, arguments, why);
-  const Row* row = find_command(command);
+  const CommandRow* row = find_command(command);
   if (row == nullptr) return usage_error(unknown_command(command), usage, why);
   usage = row->usage;
   if (asks_for_help) {
@@ -274,6 +186,9 @@ int main(int argc, char** argv) {
   for (int i = 0; i < argc; ++i) global.program += (i ? " " : "") + std::string(argv[i]);
   std::vector<std::string> words(argv + 1, argv + argc);
   if (words == std::vector<std::string>{"-v"}) words = {"version"};
+  // What is being typed is no command line yet.
+  if (!words.empty() && words[0] == "__complete")
+    return finish_output(complete({words.begin() + 1, words.end()}), "");
   std::string why;
   const int exit_code = run_command(global, words, why);
   // After an error in the command line, this option has not been read.

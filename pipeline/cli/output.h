@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -28,6 +29,9 @@ template <typename... T>
 void print_error(fmt::format_string<T...> format, T&&... arguments) {
   print_text(stderr, fmt::format(format, std::forward<T>(arguments)...));
 }
+
+/// Text broken at spaces, with an indent, and a line feed at its end.
+std::string wrapped(const std::string& text, std::size_t indent, std::size_t columns = 100);
 
 /// From here on stdout is for the document only; all other output goes to stderr.
 void begin_document();

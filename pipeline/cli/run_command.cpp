@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -22,12 +23,11 @@ void keep_freed_memory() {
 }
 
 LogLevel log_level(const std::string& name) {
-  static const std::vector<std::string> kNames = {"error", "warning", "info", "debug"};
-  const auto at = std::find(kNames.begin(), kNames.end(), name);
-  if (at == kNames.end())
-    throw UsageError{
-        fmt::format("--log-level: '{}' is not allowed here (allowed: {})", name, fmt::join(kNames, ", "))};
-  return static_cast<LogLevel>(at - kNames.begin());
+  const auto at = std::find(std::begin(kLogLevels), std::end(kLogLevels), name);
+  if (at == std::end(kLogLevels))
+    throw UsageError{fmt::format("--log-level: '{}' is not allowed here (allowed: {})", name,
+                                 fmt::join(kLogLevels, ", "))};
+  return static_cast<LogLevel>(at - std::begin(kLogLevels));
 }
 
 }  // namespace

@@ -8,16 +8,8 @@
 #include <graft/params.h>
 
 namespace graft::model {
-namespace {
 
-bool contains(const std::vector<std::string>& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-}  // namespace
-
-Arguments::Arguments(const std::vector<std::string>& words, const std::vector<std::string>& flags,
-                     const std::vector<std::string>& values) {
+Arguments::Arguments(const std::vector<std::string>& words, std::span<const Option> options) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
     if (word.substr(0, 2) != "--") {
@@ -26,15 +18,17 @@ Arguments::Arguments(const std::vector<std::string>& words, const std::vector<st
     }
     const std::size_t equals = word.find('=');
     const std::string name = word.substr(2, equals == std::string::npos ? equals : equals - 2);
-    if (contains(flags, name) && equals == std::string::npos) {
+    const auto option =
+        std::find_if(options.begin(), options.end(), [&](const Option& o) { return name == o.name; });
+    if (option != options.end() && option->value == nullptr && equals == std::string::npos) {
       options_[name];
-    } else if (contains(values, name)) {
+    } else if (option != options.end() && option->value != nullptr) {
       if (equals == std::string::npos && i + 1 == words.size())
         throw UsageError{fmt::format("--{} needs a value", name)};
       options_[name] = equals == std::string::npos ? words[++i] : word.substr(equals + 1);
     } else {
-      std::vector<std::string> known = flags;
-      known.insert(known.end(), values.begin(), values.end());
+      std::vector<std::string> known;
+      for (const Option& o : options) known.emplace_back(o.name);
       const auto near = nearest(name, known);
       throw UsageError{
           fmt::format("no option '{}'{}", word, near ? fmt::format("; did you mean '--{}'?", *near) : "")};

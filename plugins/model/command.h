@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,13 +31,18 @@ void print_error(fmt::format_string<T...> format, T&&... arguments) {
   print_text(stderr, fmt::format(format, std::forward<T>(arguments)...));
 }
 
+struct Option {
+  const char* name;
+  const char* value;  ///< What stands behind it: "N"; nullptr: nothing.
+  const char* help;
+};
+
 /// A command's words and options. Options may stand anywhere: `--name value`, `--name=value`, or a bare flag.
 class Arguments {
  public:
-  /// Throws UsageError for an option that is in neither list (with the nearest), and for one without its
+  /// Throws UsageError for an option that is not in the list (with the nearest), and for one without its
   /// value.
-  Arguments(const std::vector<std::string>& words, const std::vector<std::string>& flags,
-            const std::vector<std::string>& values);
+  Arguments(const std::vector<std::string>& words, std::span<const Option> options);
 
   const std::vector<std::string>& positional() const { return positional_; }
   /// The one word that a command takes. Throws UsageError.
@@ -52,8 +58,8 @@ class Arguments {
 };
 
 // One file each: list.cpp, summary.cpp, fetch.cpp.
-int list(const std::vector<std::string>& words);
-int summary(const std::vector<std::string>& words);
-int fetch(const std::vector<std::string>& words);
+int list(const Arguments& arguments);
+int summary(const Arguments& arguments);
+int fetch(const Arguments& arguments);
 
 }  // namespace graft::model

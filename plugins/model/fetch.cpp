@@ -143,8 +143,7 @@ Checkpoint with_digest(Checkpoint checkpoint, const Arguments& arguments) {
 
 }  // namespace
 
-int fetch(const std::vector<std::string>& words) {
-  const Arguments arguments(words, {"trust-name"}, {"to", "url", "sha256"});
+int fetch(const Arguments& arguments) {
   const std::string& name = arguments.only("NAME");
   const Checkpoint* checkpoint = checkpoint_of(name);
   if (checkpoint == nullptr) {

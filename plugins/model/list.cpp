@@ -10,8 +10,7 @@
 
 namespace graft::model {
 
-int list(const std::vector<std::string>& words) {
-  const Arguments arguments(words, {"json"}, {});
+int list(const Arguments& arguments) {
   if (!arguments.positional().empty()) throw UsageError{"this command takes no argument"};
   Table table({{"architecture"},
                {"parameters", true},

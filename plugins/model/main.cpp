@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <exception>
 #include <iterator>
+#include <span>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -18,46 +19,111 @@
 #include <graft/system_error.h>
 #include <graft/value.h>
 
+#include "checkpoints.h"
 #include "command.h"
+#include "network/architecture.h"
 
 using namespace graft::model;
+namespace nn = graft::nn;
 
 namespace {
 
+constexpr Option kListOptions[] = {{"json", nullptr, "print JSON"}};
+
+constexpr Option kSummaryOptions[] = {
+    {"size", "N", "images of N x N px (default: what the network was trained on)"},
+    {"classes", "N", "classes of the classifier, 0 for none"},
+    {"width", "N", "channels of the first layer, for the networks for small images"},
+    {"freeze", "none|all|LAYER",
+     "mark what training leaves alone: everything up to and including the layer or block"},
+    {"all", nullptr, "every layer, not one line for a block"},
+    {"dot", nullptr, "a graph for Graphviz: graft model summary resnet18 --dot | dot -Tsvg > resnet18.svg"},
+    {"json", nullptr, "print every layer as JSON"},
+};
+
+constexpr Option kFetchOptions[] = {
+    {"to", "FOLDER", "where to put it (default: $GRAFT_MODELS, or ~/.cache/graft/models)"},
+    {"url", "BASE", "fetch BASE/FILE (default: $GRAFT_MODEL_URL, or https://download.pytorch.org/models)"},
+    {"sha256", "DIGEST", "the file's SHA-256, if graft does not know it (graft model list)"},
+    {"trust-name", nullptr, "compare only the 32 bits of it that are in the file's name; they can be forged"},
+};
+
+/// Names of architectures; with published weights only.
+std::vector<std::string> architectures() {
+  return nn::architecture_names();
+}
+std::vector<std::string> published() {
+  std::vector<std::string> names;
+  for (const Checkpoint& checkpoint : checkpoints()) names.emplace_back(checkpoint.architecture);
+  return names;
+}
+
+/// The command line as data: help, errors, and what graft prints in manual pages and offers for completion.
 struct Row {
   const char* name;
-  const char* usage;
+  const char* arguments;
   const char* help;
-  int (*function)(const std::vector<std::string>& words);
+  int (*function)(const Arguments& arguments);
+  std::span<const Option> options;
+  std::vector<std::string> (*names)() = nullptr;  ///< What NAME may be.
 };
 
 constexpr Row kCommands[] = {
-    {"list", "list [--json]", "the architectures: size, cost, features, published weights", list},
-    {"summary",
-     "summary NAME|FILE [--size N] [--classes N] [--width N] [--freeze none|all|LAYER] [--all] [--dot] "
-     "[--json]",
-     "layers, shapes, parameters, multiply-adds and memory of an architecture or a weight file", summary},
-    {"fetch", "fetch NAME [--to FOLDER] [--url BASE] [--sha256 DIGEST | --trust-name]",
-     "download published weights and check their digest", fetch},
+    {"list", "", "the architectures: size, cost, features, published weights", list, kListOptions},
+    {"summary", "NAME|FILE",
+     "layers, shapes, parameters, multiply-adds and memory of an architecture or a weight file", summary,
+     kSummaryOptions, architectures},
+    {"fetch", "NAME", "download published weights and check their digest", fetch, kFetchOptions, published},
 };
 
+/// "fetch NAME".
+std::string call_of(const Row& row) {
+  return std::string(row.name) + (*row.arguments == '\0' ? "" : " ") + row.arguments;
+}
+
 std::string help() {
-  std::string out = "graft model - look at architectures and weights\n\n";
-  for (const Row& row : kCommands) out += fmt::format("  graft model {}\n      {}\n", row.usage, row.help);
-  out +=
-      "\nsummary\n"
-      "  --size N      images of N x N px (default: what the network was trained on)\n"
-      "  --classes N   classes of the classifier, 0 for none\n"
-      "  --width N     channels of the first layer, for the networks for small images\n"
-      "  --freeze L    mark what training leaves alone: everything up to and including the layer or block L\n"
-      "  --all         every layer, not one line for a block\n"
-      "  --dot         a graph for Graphviz: graft model summary resnet18 --dot | dot -Tsvg > resnet18.svg\n"
-      "fetch\n"
-      "  --to FOLDER   where to put it (default: $GRAFT_MODELS, or ~/.cache/graft/models)\n"
-      "  --url BASE    fetch BASE/FILE (default: $GRAFT_MODEL_URL, or https://download.pytorch.org/models)\n"
-      "  --sha256 D    the file's SHA-256, where graft does not know it (graft model list)\n"
-      "  --trust-name  compare only the 32 bits of it that are in the file's name; they can be forged\n";
+  std::string out = "graft model - look at architectures and weights\n";
+  for (const Row& row : kCommands) {
+    out += fmt::format("\n  graft model {}\n      {}\n", call_of(row), row.help);
+    for (const Option& option : row.options) {
+      const std::string words =
+          fmt::format("--{} {}", option.name, option.value == nullptr ? "" : option.value);
+      out += fmt::format("        {:<24}{}\n", words, option.help);
+    }
+  }
   return out;
+}
+
+/// For graft, which offers these words for completion and writes the manual page.
+std::string described() {
+  graft::Value out = graft::Value::map();
+  out["name"] = "model";
+  out["text"] =
+      "Nothing of a weight file is executed. graft model summary tells which architecture fits a weight "
+      "file; "
+      "graft model fetch prints the path of the file that it has downloaded.";
+  out["options"] = graft::Value::list();
+  out["commands"] = graft::Value::list();
+  for (const Row& row : kCommands) {
+    graft::Value command = graft::Value::map();
+    command["name"] = row.name;
+    command["arguments"] = row.arguments;
+    command["help"] = row.help;
+    command["options"] = graft::Value::list();
+    for (const Option& o : row.options) {
+      graft::Value option = graft::Value::map();
+      option["name"] = o.name;
+      option["value"] = o.value == nullptr ? "" : o.value;
+      option["help"] = o.help;
+      command["options"].push(std::move(option));
+    }
+    if (row.names != nullptr) {
+      command["words"]["NAME"] = graft::Value::list();
+      for (const std::string& name : row.names()) command["words"]["NAME"].push(name);
+    }
+    out["commands"].push(std::move(command));
+  }
+  return out.to_json() + "\n";
 }
 
 int g_output_error = 0;  // of printing to stdout, half-way
@@ -100,6 +166,10 @@ int start(std::vector<std::string> words) {
     say("{}", help());
     return kOk;
   }
+  if (words == std::vector<std::string>{"__commands"}) {
+    say("{}", described());
+    return kOk;
+  }
   std::vector<std::string> names;
   for (const Row& row : kCommands) names.emplace_back(row.name);
   if (words.empty()) return usage_error("no command", fmt::format("{} ...", fmt::join(names, "|")));
@@ -113,9 +183,9 @@ int start(std::vector<std::string> words) {
   }
   words.erase(words.begin());
   try {
-    return row->function(words);
+    return row->function(Arguments(words, row->options));
   } catch (const UsageError& e) {
-    return usage_error(e.text, row->usage);
+    return usage_error(e.text, call_of(*row) + " [OPTIONS]");
   } catch (const std::system_error& e) {
     if (std::ferror(stdout) == 0) return fail(e.what());
     g_output_error = e.code().value();

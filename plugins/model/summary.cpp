@@ -149,8 +149,7 @@ int summarize_file(const std::string& path, const Arguments& arguments, const Sh
 
 }  // namespace
 
-int summary(const std::vector<std::string>& words) {
-  const Arguments arguments(words, {"all", "dot", "json"}, {"size", "classes", "width", "freeze"});
+int summary(const Arguments& arguments) {
   const std::string& what = arguments.only("NAME or FILE");
   SheetOptions options;
   options.side = arguments.number("size", 1, nn::kMaxSide);

@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include <nlohmann/json.hpp>
 
 #include "program.h"
@@ -8,6 +10,7 @@
 namespace graft::test {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -40,7 +43,7 @@ TEST(Cli, WrongUsageSaysWhatAndExitsWithTwo) {
   };
   fails({"rum"},
         "error: no command 'rum'; did you mean 'run'? (commands: run, sweep, check, plan, plugins, "
-        "describe, model, store, version)\n"
+        "describe, model, store, share, version)\n"
         "usage: graft COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the commands\n");
   fails({"run"}, "error: CONFIG is missing\nusage: graft run CONFIG\n");
   fails({"run", "a", "b"}, "error: one CONFIG expected, got 2\nusage: graft run CONFIG\n");
@@ -88,8 +91,35 @@ TEST(Cli, EveryPluginDescribesItselfAndItsExamplePassesCheck) {
 }
 
 TEST(Cli, VersionAsTextAndJson) {
-  EXPECT_THAT(run_program({"version"}).out, StartsWith("graft 0.1.0\nplugin API "));
-  EXPECT_EQ(nlohmann::json::parse(run_program({"version", "--json"}).out)["graft"], "0.1.0");
+  const std::string text = run_program({"version"}).out;
+  EXPECT_THAT(text, StartsWith("graft 0.1.0\nplugin API "));
+  const auto version = nlohmann::json::parse(run_program({"version", "--json"}).out);
+  EXPECT_EQ(version["graft"], "0.1.0");
+  EXPECT_THAT(version["compiler"].get<std::string>(), ContainsRegex("^(GCC|clang) [0-9]+"));
+  // Every library tells a version, in the text, too.
+  for (const auto& [group, names] : std::map<std::string, std::vector<std::string>>{
+           {"libraries",
+            {"oneTBB", "HDF5", "OpenSSL", "zlib", "xxHash", "yaml-cpp", "RE2", "fmt", "nlohmann/json",
+             "Boost"}},
+           {"plugin_libraries",
+            {"oneDNN", "OpenBLAS", "OpenCV", "libjpeg-turbo", "libpng", "libtiff", "libwebp", "libarchive",
+             "libcurl"}}})
+    for (const std::string& name : names) {
+      const std::string value = version[group].value(name, "missing");
+      EXPECT_THAT(value, ContainsRegex("^[0-9]+\\.[0-9]+")) << name;
+      EXPECT_THAT(text, ContainsRegex("\n  " + name + " +[0-9]+\\.[0-9]+")) << name;
+    }
+  // LibTorch is not loaded for this.
+  EXPECT_EQ(version["plugins_built_with"].contains("engine_torch"), GRAFT_HAS_TORCH == 1);
+}
+
+TEST(Cli, ShareIsTheFolderOfTheConfigs) {
+  const std::string folder = run_program({"share"}).out;
+  EXPECT_EQ(folder, GRAFT_SOURCE_DIR "\n");
+  EXPECT_EQ(nlohmann::json::parse(run_program({"share", "--json"}).out)["share"], GRAFT_SOURCE_DIR);
+  EXPECT_EQ(run_program({"share"}, {}, {"GRAFT_SHARE=/elsewhere"}).out, "/elsewhere\n");
+  EXPECT_EQ(run_program({"check", GRAFT_SOURCE_DIR "/configs/quickstart.yaml"}).exit_code, 0);
+  EXPECT_EQ(run_program({"share", "x"}).err, "error: this command takes no argument\nusage: graft share\n");
 }
 
 TEST(Cli, CheckPrintsFaultsAsJsonLines) {

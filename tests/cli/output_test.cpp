@@ -136,6 +136,7 @@ const std::vector<std::vector<std::string>> kGoodCommands = {
     {"plugins"},
     {"describe", "decode"},
     {"version"},
+    {"share"},
     {"sweep", "c.yaml", "--grid", "images.size=[16]"}};
 
 TEST_F(Output, EveryCommandPrintsOneJsonDocument) {
@@ -286,7 +287,8 @@ TEST_F(Output, VersionAndHelpAreFoundInEveryUsualWay) {
   const std::string help = graft({"--help"}).out;
   EXPECT_EQ(graft({"help"}).out, help);
   EXPECT_EQ(graft({"-h"}).out, help);
-  for (const char* command : {"run", "sweep", "check", "plan", "plugins", "describe", "store", "version"}) {
+  for (const char* command :
+       {"run", "sweep", "check", "plan", "plugins", "describe", "store", "share", "version"}) {
     const ProgramResult r = graft({"help", command});
     EXPECT_EQ(r.exit_code, 0);
     EXPECT_THAT(r.out, StartsWith(std::string("usage: graft ") + command));

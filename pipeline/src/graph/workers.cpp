@@ -8,6 +8,7 @@
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_arena.h>
 #include <oneapi/tbb/task_scheduler_observer.h>
+#include <oneapi/tbb/version.h>
 
 #include "graph/handover.h"
 #include "plugin/plugin_call.h"
@@ -102,6 +103,10 @@ const std::string& Workers::fault_of_thread() noexcept {
 
 int Workers::threads() const {
   return impl_->arena.max_concurrency();
+}
+
+std::string tbb_version() {
+  return TBB_runtime_version();
 }
 
 }  // namespace graft

@@ -40,4 +40,7 @@ class GRAFT_API Workers final : public Parallel {
   std::unique_ptr<Impl> impl_;
 };
 
+/// The version of oneTBB that is loaded.
+GRAFT_API std::string tbb_version();
+
 }  // namespace graft

@@ -65,6 +65,13 @@ void hdf5_check(herr_t result, const std::string& doing) {
   if (result < 0) throw Error("cannot " + doing + ": " + reason());
 }
 
+std::string hdf5_version() {
+  const Hdf5Lock lock;
+  unsigned major = 0, minor = 0, release = 0;
+  hdf5_check(H5get_libversion(&major, &minor, &release), "ask for the version of HDF5");
+  return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(release);
+}
+
 Hdf5Id hdf5_type(DType dtype) {
   switch (dtype) {
     case DType::U8:

@@ -46,6 +46,9 @@ class Hdf5Id {
 /// Throws Error "cannot <doing>: <HDF5's reason>" when a call has failed.
 void hdf5_check(herr_t result, const std::string& doing);
 
+/// The version of the library that is loaded: "1.10.8".
+std::string hdf5_version();
+
 /// How elements are stored, little-endian. f16 is named as IEEE binary16 so that other readers see numbers.
 Hdf5Id hdf5_type(DType dtype);
 
