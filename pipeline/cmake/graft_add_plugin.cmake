@@ -26,9 +26,10 @@ function(graft_add_plugin name)
     COMMAND graft::plugin_schema $<TARGET_FILE:${name}> ${GRAFT_PLUGIN_OUTPUT_DIRECTORY}/${name}.json
     VERBATIM)
   if(PROJECT_NAME STREQUAL "graft")
-    install(TARGETS ${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/graft/plugins)
+    install(TARGETS ${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/graft/plugins
+            COMPONENT ${GRAFT_PLUGIN_COMPONENT})
     install(FILES ${GRAFT_PLUGIN_OUTPUT_DIRECTORY}/${name}.json
-            DESTINATION ${CMAKE_INSTALL_LIBDIR}/graft/plugins)
+            DESTINATION ${CMAKE_INSTALL_LIBDIR}/graft/plugins COMPONENT ${GRAFT_PLUGIN_COMPONENT})
   endif()
   if(arg_INSPECTOR)
     add_library(${name}_inspector MODULE ${arg_INSPECTOR})
@@ -41,7 +42,8 @@ function(graft_add_plugin name)
       LINK_OPTIONS "LINKER:--exclude-libs,ALL;LINKER:--no-undefined")
     add_dependencies(${name} ${name}_inspector)
     if(PROJECT_NAME STREQUAL "graft")
-      install(TARGETS ${name}_inspector LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/graft/plugins)
+      install(TARGETS ${name}_inspector LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/graft/plugins
+              COMPONENT ${GRAFT_PLUGIN_COMPONENT})
     endif()
   endif()
   if(arg_TEST AND (GRAFT_TESTS OR (BUILD_TESTING AND NOT PROJECT_NAME STREQUAL "graft")))
