@@ -335,9 +335,9 @@ TEST_F(FinetuneTest, AClassWithoutTrainImagesHasTheScoreZero) {
 }
 
 /// Stripes that may be bright, lying, both or none of the two.
-class SeveralLabels final : public RowSet {
+class SeveralStripes final : public RowSet {
  public:
-  SeveralLabels(std::size_t rows, std::uint64_t seed) : stripes_(rows, seed) {
+  SeveralStripes(std::size_t rows, std::uint64_t seed) : stripes_(rows, seed) {
     std::vector<std::uint8_t> pixels(stripes_.dim());
     for (std::size_t r = 0; r < rows; ++r) {
       stripes_.read_raw(r, 1, pixels.data());
@@ -369,7 +369,7 @@ class SeveralLabels final : public RowSet {
 };
 
 TEST_F(FinetuneTest, SeveralLabelsAreQuestionsOfTheirOwn) {
-  const SeveralLabels train(256, 1), val(64, 2);
+  const SeveralStripes train(256, 1), val(64, 2);
   StageHarness harness("finetune",
                        with("epochs: 6, unfreeze: all, learning_rate: 0.01, backbone_rate: 1, decay: 1, "
                             "operations: [], batch_norm: train"));

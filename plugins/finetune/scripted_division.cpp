@@ -26,7 +26,7 @@ namespace {
 
 using torch::jit::Module;
 
-constexpr int kBatch = 8;
+constexpr int kScriptBatch = 8;
 const std::string kBackbone = "backbone.";
 
 class ScriptNetwork final : public TrainableNetwork {
@@ -76,7 +76,7 @@ class ScriptedDivision final : public DividedNetwork {
 
   std::unique_ptr<FrozenPart> frozen_part() const override { return only_head() ? feature_part() : nullptr; }
   std::unique_ptr<FrozenPart> feature_part() const override {
-    return std::make_unique<FrozenPart>(script_engine(script_features(fresh()), kBatch), kBatch);
+    return std::make_unique<FrozenPart>(script_engine(script_features(fresh()), kScriptBatch), kScriptBatch);
   }
 
   std::unique_ptr<TrainableNetwork> trainable_part(const LinearHead& head, double dropout) const override {
@@ -162,7 +162,7 @@ class ScriptedDivision final : public DividedNetwork {
   void require_independence(int height, int width) const {
     const Module features = script_features(fresh());
     // Never one image at a time: a model may squeeze that axis.
-    const auto two = script_engine(features, 2), several = script_engine(features, kBatch);
+    const auto two = script_engine(features, 2), several = script_engine(features, kScriptBatch);
     const std::size_t size = 3 * static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
     const nn::RunImages alone = [&](const float* image, int) {
       std::vector<float> copies(image, image + size);
@@ -174,8 +174,8 @@ class ScriptedDivision final : public DividedNetwork {
     const nn::RunImages plain = [&](const float* images, int) { return several->run(images, height, width); };
     std::optional<std::string> why;
     try {
-      const nn::EngineCheck check(alone, kBatch, height, width, false);
-      why = check.dependence(alone, plain, kBatch, nn::Tolerance::of("fp32").wrong);
+      const nn::EngineCheck check(alone, kScriptBatch, height, width, false);
+      why = check.dependence(alone, plain, kScriptBatch, nn::Tolerance::of("fp32").wrong);
     } catch (const nn::UnfitInput& fault) {
       throw Error(fmt::format("{}: {}", path_, fault.what()));
     }

@@ -24,11 +24,13 @@ class Observer final : public tbb::task_scheduler_observer {
  public:
   Observer(tbb::task_arena& arena, std::vector<Workers::Observed> stages)
       : tbb::task_scheduler_observer(arena), stages_(std::move(stages)) {
+    hand_over(this);
     observe(true);
   }
   ~Observer() override { observe(false); }
 
   void on_scheduler_entry(bool) override {
+    take_over(this);
     t_fault.clear();
     try {
       for (const Workers::Observed& s : stages_)
