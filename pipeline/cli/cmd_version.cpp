@@ -75,6 +75,8 @@ int version(const Global& global, const std::vector<std::string>& arguments) {
       compiler());
   print_list("libraries", libraries);
   print_list("libraries of plugins", of_plugins);
+  if (of_plugins.empty())
+    say("\nlibraries of plugins: unknown, graft-libraries was not built, not installed or cannot start\n");
   print_list("plugins were built with", declared);
   return kOk;
 }
