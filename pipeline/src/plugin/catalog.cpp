@@ -313,7 +313,8 @@ void Catalog::warn_classes() const {
     for (std::size_t c = 0; c < classes_.size(); ++c)
       if (inputs[c][static_cast<std::size_t>(split)] == 0) missing.push_back(classes_[c]);
     if (used[static_cast<std::size_t>(split)] && !missing.empty())
-      warn_(fmt::format("classes without an image in the {} split: {}", to_string(split), first_few(missing)));
+      warn_(
+          fmt::format("classes without an image in the {} split: {}", to_string(split), first_few(missing)));
   }
   for (std::size_t c = 0; c < classes_.size(); ++c) {
     const std::size_t n = std::accumulate(inputs[c].begin(), inputs[c].end(), std::size_t{0});

@@ -37,7 +37,8 @@ OrderedJson to_nlohmann(const Value& v) {
   if (v.is_map()) {
     OrderedJson out = OrderedJson::object();
     // Past the look-up of ordered_map, which would make this quadratic: keys are unique already.
-    auto& members = static_cast<std::vector<OrderedJson::object_t::value_type>&>(out.get_ref<OrderedJson::object_t&>());
+    auto& members =
+        static_cast<std::vector<OrderedJson::object_t::value_type>&>(out.get_ref<OrderedJson::object_t&>());
     members.reserve(v.as_map().size());
     for (const auto& [key, e] : v.as_map()) members.emplace_back(key, to_nlohmann(e));
     return out;
@@ -55,7 +56,9 @@ class Builder final : public nlohmann::json_sax<OrderedJson> {
 
   bool null() override { return put({}); }
   bool boolean(bool value) override { return put(value); }
-  bool number_integer(OrderedJson::number_integer_t value) override { return put(Value(std::int64_t{value})); }
+  bool number_integer(OrderedJson::number_integer_t value) override {
+    return put(Value(std::int64_t{value}));
+  }
   // Beyond what an integer of ours holds, and then not rounded: ids of 64 bits must stay apart.
   bool number_unsigned(OrderedJson::number_unsigned_t value) override {
     return put(value > std::uint64_t{INT64_MAX} ? Value(std::to_string(value))
@@ -95,7 +98,8 @@ class Builder final : public nlohmann::json_sax<OrderedJson> {
     return true;
   }
   bool open(Value value) {
-    if (stack_.size() == kMaxJsonDepth) throw Error(fmt::format("JSON nested more than {} deep", kMaxJsonDepth));
+    if (stack_.size() == kMaxJsonDepth)
+      throw Error(fmt::format("JSON nested more than {} deep", kMaxJsonDepth));
     stack_.push_back(std::move(value));
     return true;
   }
