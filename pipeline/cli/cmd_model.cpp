@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "output.h"
+#include "plugin/registry.h"
 
 namespace graft::cli {
 namespace fs = std::filesystem;
@@ -16,8 +17,7 @@ int model(const Global&, const std::vector<std::string>&) {
 }
 
 int start_model(char** argv) {
-  std::error_code error;
-  const fs::path here = fs::read_symlink("/proc/self/exe", error).parent_path();
+  const fs::path here = program_folder();
   const fs::path places[] = {here / "graft-model", here / GRAFT_LIBEXEC_FROM_BIN / "graft-model"};
   for (const fs::path& program : places) {
     ::execv(program.c_str(), argv);

@@ -65,6 +65,9 @@ class GRAFT_API Registry {
   std::vector<Rejected> rejected_;
 };
 
+/// Folder of the program that runs; empty where the system does not tell.
+GRAFT_API std::filesystem::path program_folder();
+
 /// Folder of the configs and models that come with graft: beside the sources, or in share/ of the
 /// installation. GRAFT_SHARE overrides it.
 GRAFT_API std::filesystem::path share_folder();
