@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "plugin/child.h"
+#include "plugin/registry.h"
 
 namespace graft::cli {
 namespace fs = std::filesystem;
@@ -16,8 +17,7 @@ constexpr std::chrono::seconds kAnswerLimit{8};
 }  // namespace
 
 std::vector<fs::path> places_of(const std::string& program) {
-  std::error_code error;
-  const fs::path here = fs::read_symlink("/proc/self/exe", error).parent_path();
+  const fs::path here = program_folder();
   return {here / program, here / GRAFT_LIBEXEC_FROM_BIN / program};
 }
 

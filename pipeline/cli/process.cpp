@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "plugin/cpu_isa_limit.h"
+
 namespace graft::cli {
 namespace {
 
@@ -28,6 +30,7 @@ bool give_threads(std::size_t stack) {
 }  // namespace
 
 std::string prepare_process() {
+  if (std::string fault = fault_of_cpu_isa_limit(); !fault.empty()) return fault;
   ::signal(SIGXFSZ, SIG_IGN);
   // Every thread would reserve 64 MiB for its allocations, too much where ulimit -v is set.
   rlimit space{};

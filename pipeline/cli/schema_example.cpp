@@ -16,12 +16,16 @@ namespace {
 /// A file that the destructor removes.
 class TemporaryFile {
  public:
-  explicit TemporaryFile(const std::string& content)
-      : path_(fs::temp_directory_path() / fmt::format("graft-example-{}.yaml", ::getpid())) {
+  explicit TemporaryFile(const std::string& content) {
+    std::error_code error;
+    path_ = fs::temp_directory_path(error) / fmt::format("graft-example-{}.yaml", ::getpid());
+    if (error) throw Error("there is no folder for temporary files; set TMPDIR to one that exists");
     std::ofstream out(path_, std::ios::binary);
     out << content;
     out.close();
-    if (!out) throw Error(fmt::format("cannot write {}", path_.string()));
+    if (!out)
+      throw Error(
+          fmt::format("cannot write {}; set TMPDIR to a folder that can be written to", path_.string()));
   }
   ~TemporaryFile() {
     std::error_code ignored;

@@ -9,6 +9,7 @@
 #include <iterator>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <zlib.h>
@@ -50,11 +51,11 @@ const std::vector<File>& jpegs() {
   return files;
 }
 
-const File& named(const std::string& name) {
+const File& named(std::string_view name) {
   for (const auto* files : {&formats(), &jpegs()})
     for (const File& file : *files)
       if (file.name == name) return file;
-  throw std::out_of_range(name);
+  throw std::out_of_range(std::string(name));
 }
 
 Image decode(StageHarness& stage, const std::string& content) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include <graft/cpu_isa.h>
 #include <graft/error.h>
 #include <network/cost.h>
 
@@ -35,6 +36,10 @@ int images_at_once(const PackedNetwork& network, int height, int width, int batc
 }  // namespace
 
 FusedEngine::FusedEngine(const nn::Model& model, nn::EngineOptions options) : options_(std::move(options)) {
+#if defined(__x86_64__)
+  if (cpu_isa() < CpuIsa::Sse41)
+    throw Error("engine: fused needs a processor with SSE4.1, which this one has not; use engine: torch");
+#endif
   const bool bf16 = options_.precision == "bf16";
   if (bf16 && !has_avx512())
     throw Error("precision: bf16 needs a processor with AVX-512, which this one has not; use fp32, or auto");

@@ -6,6 +6,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include <graft/resources.h>
+
 #include "builder.h"
 #include "thread_count.h"
 
@@ -49,7 +51,8 @@ dnnl::memory PackedNetwork::weights(std::size_t step, const dnnl::memory::desc& 
     if (known.get_desc() == wanted) return known;
   dnnl::memory from(plain, engine_, const_cast<float*>(lowered_.steps[step].weights.data()));
   dnnl::memory to(wanted, engine_);
-  const ThreadCount all(omp_get_num_procs());  // whoever comes for the same kernels waits for them
+  static const int kAll = usable_processors();
+  const ThreadCount all(kAll);  // whoever comes for the same kernels waits for them
   dnnl::stream stream(engine_);
   dnnl::reorder(from, to).execute(stream, from, to);
   stream.wait();

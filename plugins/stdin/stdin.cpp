@@ -1,3 +1,4 @@
+#include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <optional>
@@ -52,7 +53,8 @@ class Stdin final : public graft::Source {
       auto labels = labels_of(path);
       files_.add({number, std::move(path), {}, std::move(labels), {}});
     }
-    if (std::cin.bad()) throw Error("cannot read the standard input");
+    if (std::cin.bad() || std::ferror(stdin) != 0)
+      throw Error("cannot read the standard input: it is closed, or fails");
     files_.close();
   }
 

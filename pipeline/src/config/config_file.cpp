@@ -20,6 +20,12 @@ namespace {
 
 constexpr int kMaxExtends = 8;
 
+/// Empty where it no longer exists: paths that are relative to it lead nowhere then, all others are fine.
+fs::path current_folder() {
+  std::error_code ignored;
+  return fs::current_path(ignored);
+}
+
 std::optional<std::string> variable(const std::string& name) {
   if (const char* value = std::getenv(name.c_str())) return value;
   if (name == "GRAFT_SHARE") return share_folder().string();
@@ -121,7 +127,7 @@ std::optional<Override> parse_assignment(const std::string& origin, const std::s
   if (diagnostics.errors() > before) return {};
   if (value.position.line == 0) value.position = {file, 1, static_cast<int>(equals) + 2};
   return Override{
-      assignment.substr(0, equals), std::move(value), whole, origin, assignment, fs::current_path()};
+      assignment.substr(0, equals), std::move(value), whole, origin, assignment, current_folder()};
 }
 
 std::string expand_variables(const std::string& text, std::vector<std::string>& faults) {
@@ -182,7 +188,7 @@ YamlNode ConfigFile::load(const fs::path& path, Position included_from, int dept
     text = read_file(path);
   } catch (const Error& e) {
     if (depth == 0) {
-      folders_.push_back(fs::current_path());
+      folders_.push_back(current_folder());
       included_from = {diagnostics_.add_file(path.string(), ""), 0, 0};
     }
     diagnostics_.error(included_from, e.what());
@@ -239,7 +245,7 @@ void ConfigFile::expand_environment(YamlNode& node) {
 }
 
 void ConfigFile::apply_override(const std::string& assignment) {
-  folders_.push_back(fs::current_path());  // of the text that parse_assignment shows
+  folders_.push_back(current_folder());  // of the text that parse_assignment shows
   if (const auto override = parse_assignment("--set", assignment, diagnostics_)) lay_over(*override);
 }
 

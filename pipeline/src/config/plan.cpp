@@ -117,12 +117,14 @@ std::optional<std::uint64_t> bytes_of_shape(const std::string& shape) {
 
 std::string to_yaml(const Plan& plan) {
   YAML::Emitter out;
+  // Numbers go in as texts: the emitter groups digits as the locale says.
   out << YAML::BeginMap << YAML::Key << "name" << YAML::Value << YAML::DoubleQuoted << plan.name;
-  out << YAML::Key << "seed" << YAML::Value << plan.seed;
+  out << YAML::Key << "seed" << YAML::Value << fmt::to_string(plan.seed);
   out << YAML::Key << "run" << YAML::Value << YAML::Flow << YAML::BeginMap;
-  out << YAML::Key << "threads" << YAML::Value << plan.run.threads;
+  out << YAML::Key << "threads" << YAML::Value << fmt::to_string(plan.run.threads);
   out << YAML::Key << "memory" << YAML::Value << fmt::format("{}B", plan.run.memory);
-  if (plan.run.in_flight) out << YAML::Key << "in_flight" << YAML::Value << *plan.run.in_flight;
+  if (plan.run.in_flight)
+    out << YAML::Key << "in_flight" << YAML::Value << fmt::to_string(*plan.run.in_flight);
   out << YAML::Key << "on_error" << YAML::Value << (plan.run.on_error == OnError::Fail ? "fail" : "reject");
   out << YAML::Key << "max_rejects" << YAML::Value
       << (plan.run.max_reject_count ? fmt::format("{}", *plan.run.max_reject_count)

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include <graft/resources.h>
+
 #include "config/following.h"
 #include "config/given_values.h"
 #include "config/inspection.h"
@@ -107,7 +109,7 @@ class Planner {
   }
 
   void read_run(const YamlNode& root) {
-    plan_.run.threads = available_cores();
+    plan_.run.threads = usable_processors();
     static const YamlNode kNone;
     const YamlNode* node = root.find("run");
     const YamlNode& run = node == nullptr ? kNone : *node;
@@ -131,7 +133,10 @@ class Planner {
     };
     if (const auto n = count("threads", 1, 1024)) plan_.run.threads = static_cast<int>(*n);
     plan_.run.in_flight = count("in_flight", 1, 1e6);
-    if (std::string fault = read_memory(p, plan_.run); !fault.empty()) error(at("memory"), std::move(fault));
+    if (std::string fault = read_memory(p, plan_.run); !fault.empty())
+      error(at("memory"), std::move(fault));
+    else if (std::string warning = memory_warning(plan_.run); !warning.empty())
+      diagnostics_.warning(at("memory"), std::move(warning));
     plan_.run.on_error = p.get<std::string>("on_error") == "fail" ? OnError::Fail : OnError::Reject;
     plan_.run.stall_seconds = p.get<double>("stall_seconds");
     if (std::string fault = read_stall_limit(p, run.find("stall_seconds") != nullptr, plan_.run);

@@ -1,26 +1,31 @@
 #include "config/run_block.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 
 #include <fmt/format.h>
 
+#include <graft/resources.h>
+
 #include "config/quantity.h"
 
 namespace graft {
+namespace {
 
-int available_cores() {
-  cpu_set_t mask;
-  return ::sched_getaffinity(0, sizeof mask, &mask) == 0 ? std::max(1, CPU_COUNT(&mask)) : 1;
-}
+constexpr std::uint64_t kUsualMemory = 2ULL << 30;
+
+}  // namespace
 
 const std::vector<ParamSpec>& run_parameters() {
   static const std::vector<ParamSpec> kSpecs = {
-      text("threads", "auto").doc("Worker threads; auto: the cores this process may use."),
-      text("memory", "2GiB").doc("Memory limit of the items in flight."),
+      text("threads", "auto")
+          .doc("Worker threads; auto: the cores that this process may use, by its affinity and its control "
+               "group."),
+      text("memory", "auto")
+          .doc("Memory limit of the items in flight; auto: 2 GiB, or a quarter of what this process may use "
+               "if "
+               "that is less."),
       text("in_flight", "auto").doc("Items in flight; auto: enough for every thread and batch."),
       choice("on_error", {"reject", "fail"}, "reject")
           .doc("A bad item: record it and continue, or end the run."),
@@ -51,6 +56,11 @@ std::string read_stall_limit(const Params& params, bool stall_seconds_given, Run
 
 std::string read_memory(const Params& params, RunSettings& run) {
   const auto text = params.get<std::string>("memory");
+  if (text == "auto") {
+    // The items in flight and the memory that decoders work in may each come to this.
+    run.memory = std::clamp<std::uint64_t>(usable_memory() / 4, 1, kUsualMemory);
+    return {};
+  }
   try {
     run.memory = parse_bytes(text);
   } catch (const Error& e) {
@@ -58,6 +68,15 @@ std::string read_memory(const Params& params, RunSettings& run) {
   }
   if (run.memory > 0) return {};
   return fmt::format("memory: expected a size such as 512MiB or 2GiB, got '{}'", text);
+}
+
+std::string memory_warning(const RunSettings& run) {
+  const std::uint64_t usable = usable_memory();
+  if (run.memory <= usable) return {};
+  return fmt::format(
+      "memory: {} B are more than the {} B that this process may use: the system may end the run; lower "
+      "it, or use auto",
+      run.memory, usable);
 }
 
 std::string read_max_rejects(const Params& params, RunSettings& run) {

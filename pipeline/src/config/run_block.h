@@ -12,13 +12,13 @@ namespace graft {
 /// What may stand under `run:`.
 const std::vector<ParamSpec>& run_parameters();
 
-/// Cores that this process may use: the affinity mask counts, as a batch system or taskset sets it.
-int available_cores();
-
 /// Each reads a text of the block and gives what is wrong with it, or nothing. `stall_seconds_given`: what
 /// auto depends on.
 std::string read_stall_limit(const Params& params, bool stall_seconds_given, RunSettings& run);
 std::string read_memory(const Params& params, RunSettings& run);
 std::string read_max_rejects(const Params& params, RunSettings& run);
+
+/// Of a `memory` that this process may not use; empty: it may.
+std::string memory_warning(const RunSettings& run);
 
 }  // namespace graft

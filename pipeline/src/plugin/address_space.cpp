@@ -1,8 +1,8 @@
 #include "plugin/address_space.h"
 
 #include <dlfcn.h>
-#include <sched.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -10,13 +10,13 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <set>
 #include <sstream>
 
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/resources.h>
 
 #include "plugin/child.h"
 #include "plugin/elf_file.h"
@@ -25,6 +25,8 @@ namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
+/// To this the address space that is left is known.
+constexpr std::uint64_t kPiece = 1 << 20;
 /// What a library allocates while it is opened, beside what OpenBLAS does.
 constexpr std::uint64_t kSlackBytes = 16 << 20;
 
@@ -65,10 +67,14 @@ std::uint64_t blas_threads() {
   std::uint64_t n = 0;
   if (text != nullptr && std::from_chars(text, text + std::strlen(text), n).ec == std::errc() && n > 0)
     return n;
-  cpu_set_t mask;
-  return ::sched_getaffinity(0, sizeof mask, &mask) == 0
-             ? static_cast<std::uint64_t>(std::max(1, CPU_COUNT(&mask)))
-             : 1;
+  return static_cast<std::uint64_t>(usable_processors());
+}
+
+bool can_map(std::uint64_t bytes) {
+  void* const at = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED) return false;
+  ::munmap(at, bytes);
+  return true;
 }
 
 rlim_t limit() {
@@ -87,10 +93,13 @@ std::uint64_t address_space_limit() {
 }
 
 std::uint64_t address_space_left() {
-  std::uint64_t pages = 0;
-  std::ifstream("/proc/self/statm") >> pages;
-  const std::uint64_t used = pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)), all = limit();
-  return used < all ? all - used : 0;
+  // The largest piece that can be mapped; nothing is written to it. It does without /proc.
+  std::uint64_t low = 0, high = limit() / kPiece + 1;
+  while (high - low > 1) {
+    const std::uint64_t middle = low + (high - low) / 2;
+    (can_map(middle * kPiece) ? low : high) = middle;
+  }
+  return low * kPiece;
 }
 
 LibraryNeed need_of(const std::vector<fs::path>& files) {

@@ -1,5 +1,6 @@
 #include "plugin/elf_file.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -68,14 +69,12 @@ class Reader {
   std::uint64_t size_ = 0;
 };
 
-/// The kind of processor that this program was built for.
+/// The kind of processor that this library was built for.
 std::uint16_t own_machine() {
-  static const std::uint16_t machine = [] {
-    Elf64_Ehdr header{};
-    return Reader("/proc/self/exe").read(0, &header, sizeof header) ? header.e_machine
-                                                                    : std::uint16_t{EM_NONE};
-  }();
-  return machine;
+  // Its own header in memory: it begins where the library was loaded.
+  Dl_info here{};
+  const bool found = ::dladdr(reinterpret_cast<const void*>(&own_machine), &here) != 0;
+  return found ? static_cast<const Elf64_Ehdr*>(here.dli_fbase)->e_machine : std::uint16_t{EM_NONE};
 }
 
 std::string cut_short(std::uint64_t end, std::uint64_t size) {

@@ -8,14 +8,14 @@
 
 #include <fmt/format.h>
 
+#include <graft/cpu_isa.h>
+
 namespace graft {
 namespace {
 
 /// Names as graft/params.h has them. Another processor family has none of them.
 bool processor_has(const std::string& feature) {
-#if defined(__x86_64__)
-  if (feature == "avx512bf16") return __builtin_cpu_supports("avx512bf16") != 0;
-#endif
+  if (feature == "avx512bf16") return cpu_isa() >= CpuIsa::Avx512Bf16;
   throw Error("no processor feature is known by the name '" + feature + "'");
 }
 

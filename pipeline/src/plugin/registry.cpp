@@ -1,5 +1,7 @@
 #include "plugin/registry.h"
 
+#include <sys/auxv.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <deque>
@@ -12,12 +14,6 @@ namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
-fs::path program_folder() {
-  std::error_code error;
-  const fs::path exe = fs::read_symlink("/proc/self/exe", error);
-  return error ? fs::current_path() : exe.parent_path();
-}
-
 std::string read_text(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   std::ostringstream out;
@@ -27,6 +23,17 @@ std::string read_text(const fs::path& file) {
 
 }  // namespace
 
+fs::path program_folder() {
+  std::error_code error;
+  fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (error) {  // no /proc: as the program was started
+    const auto* name =
+        reinterpret_cast<const char*>(::getauxval(AT_EXECFN));  // NOLINT(performance-no-int-to-ptr)
+    program = fs::canonical(name == nullptr ? "" : name, error);
+  }
+  return program.parent_path();
+}
+
 std::vector<fs::path> Registry::search_path(const std::vector<std::string>& plugin_dirs) {
   std::vector<fs::path> folders(plugin_dirs.begin(), plugin_dirs.end());
   if (const char* env = std::getenv("GRAFT_PLUGIN_PATH")) {
@@ -35,8 +42,10 @@ std::vector<fs::path> Registry::search_path(const std::vector<std::string>& plug
       if (!part.empty()) folders.emplace_back(part);
   }
   const fs::path program = program_folder();
+  std::error_code error;
   for (const char* place : {"graft-plugins", "../" GRAFT_LIBDIR "/graft/plugins"})
-    if (fs::is_directory(program / place)) folders.push_back((program / place).lexically_normal());
+    if (!program.empty() && fs::is_directory(program / place, error))
+      folders.push_back((program / place).lexically_normal());
   return folders;
 }
 

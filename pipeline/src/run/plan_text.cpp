@@ -192,8 +192,14 @@ class PlanFacts {
     }
     return sum;
   }
-  static std::uint64_t free_bytes() {
-    return std::filesystem::space(std::filesystem::current_path()).available;
+  /// On the disk of the store, or where it will be made; nothing: the system does not tell.
+  std::optional<std::uint64_t> free_bytes() const {
+    std::error_code error;
+    std::filesystem::path folder = std::filesystem::absolute(options_.store, error);
+    while (!error && !std::filesystem::exists(folder, error) && folder.has_relative_path())
+      folder = folder.parent_path();
+    const std::filesystem::space_info space = std::filesystem::space(folder, error);
+    return error ? std::nullopt : std::optional<std::uint64_t>(space.available);
   }
   std::string reference(const StagePlan::Input& input) const {
     const StagePlan& from = plan_.stages[input.stage];
@@ -264,12 +270,12 @@ std::string PlanFacts::text() const {
                       fmt::format("at most {} in flight", plan_.credits(s.stage))});
   }
   out += "\ninputs\n" + columns(inputs) + "\ntables\n" + tables_text();
-  const auto bytes = disk();
+  const auto bytes = disk(), free = free_bytes();
   out += fmt::format("\nresources\n  threads {}, items in flight {} of {} allowed, disk {}{} (free: {})\n",
                      plan_.run.threads, in_flight_ == 0 ? "unknown" : human_bytes(in_flight_),
                      human_bytes(plan_.run.memory),
                      bytes ? "+" + human_bytes(*bytes) : "unknown until the first batch",
-                     bytes ? ", twice that while sealing" : "", human_bytes(free_bytes()));
+                     bytes ? ", twice that while sealing" : "", free ? human_bytes(*free) : "unknown");
   for (const std::string& w : warnings_) out += "warning: " + printable_lines(w, "  ") + "\n";
   return out;
 }
@@ -336,7 +342,7 @@ Value PlanFacts::json() const {
   resources["in_flight_bytes"] = in_flight_ == 0 ? Value() : Value(in_flight_);
   resources["memory"] = plan_.run.memory;
   resources["disk_bytes"] = number(disk());
-  resources["free_bytes"] = free_bytes();
+  resources["free_bytes"] = number(free_bytes());
   out["warnings"] = Value(Value::List(warnings_.begin(), warnings_.end()));
   return out;
 }

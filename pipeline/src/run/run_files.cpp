@@ -10,6 +10,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <graft/cpu_isa.h>
 #include <graft/version.h>
 
 #include "config/views.h"
@@ -108,6 +109,7 @@ Value make_manifest(const Plan& plan, const Registry& registry, const std::strin
   m["host"]["name"] = host.nodename;
   m["host"]["system"] = fmt::format("{} {} {}", host.sysname, host.release, host.machine);
   m["host"]["cores"] = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
+  m["host"]["cpu_isa"] = to_string(cpu_isa());
   m["budget"]["threads"] = plan.run.threads;
   m["budget"]["memory_bytes"] = Value(plan.run.memory);
   m["plugins"] = Value::map();

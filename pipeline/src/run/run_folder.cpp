@@ -36,6 +36,7 @@ constexpr std::array<std::string_view, 11> kWritten = {
     "config.yaml", "inputs.csv",   "log.txt", "manifest.json", "models",         "neighbours",
     "predictions", "results.json", "reports", "status.json",   "sweep_done.json"};
 constexpr const char* kWork = "work";
+constexpr const char* kAnotherPlace = "choose another folder with --out";
 constexpr const char* kStatus = "status.json";
 constexpr const char* kLog = "log.txt";
 
@@ -121,6 +122,8 @@ class RunFolder::PlaceLock {
       : path_(place.parent_path() / fmt::format(".{}.lock", place.filename().string())) {
     for (;;) {
       file_ = FileHandle(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+      if (!file_ && !is_out_of_disk(errno))
+        throw Error(fmt::format("{}; {}", file_error("create", path_, errno), kAnotherPlace));
       if (!file_) fail_to_write(file_error("create", path_, errno), errno);
       while (::flock(file_.get(), LOCK_EX) != 0)
         if (errno != EINTR) return;
@@ -152,7 +155,7 @@ RunFolder::RunFolder(fs::path place, Options options)
   if (error || place_.empty()) place_ = shown_;
   check_place();
   const fs::path parent = place_.parent_path();
-  if (!parent.empty()) make_folders(parent);
+  if (!parent.empty()) make_folders(parent, kAnotherPlace);
   const PlaceLock lock(place_);
   path_ = parent / fmt::format(".{}.run-{}", name(), attempt_);
   if (::mkdir(path_.c_str(), 0777) != 0) fail_to_write(file_error("make the folder", path_, errno), errno);

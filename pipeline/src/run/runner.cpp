@@ -84,7 +84,7 @@ class Run {
   RunOutcome work() {
     const Clock::time_point start = Clock::now();
     write_file_atomically(folder_.path() / "config.yaml", to_yaml(plan_));
-    make_folders(options_.store);
+    make_folders(options_.store, "choose another folder with --store");
     DigestMemo memo(options_.store / "digests.memo");
     Workers workers(plan_.run.threads);
     deadline_.emplace(signals_, options_.style.level,

@@ -159,7 +159,7 @@ class Sweep {
                                      : options.run.out) {}
 
   SweepOutcome go() {
-    make_folders(out_);
+    make_folders(out_, "choose another folder with --out");
     const FileHandle lock(::open(out_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
       throw Error(

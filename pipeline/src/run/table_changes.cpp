@@ -111,7 +111,8 @@ std::vector<std::string> differences(const Value& then, const Value& now,
 
 std::optional<EarlierTable> earlier_table(const fs::path& store, const Fingerprint& fingerprint,
                                           const TableUser& user) {
-  const fs::path folder = fs::absolute(user.folder).lexically_normal();
+  std::error_code ignored;  // without a current folder, no earlier run was there
+  const fs::path folder = fs::absolute(user.folder, ignored).lexically_normal();
   std::optional<EarlierTable> best;
   const auto is_better = [&](const EarlierTable& a, const EarlierTable& b) {
     const bool a_here = a.use.folder == folder, b_here = b.use.folder == folder;
@@ -145,7 +146,8 @@ std::optional<std::string> why_new(const fs::path& store, const Fingerprint& fin
   std::vector<std::string>& found = earlier->differences;
   const std::size_t more = found.size() - std::min(found.size(), kMaxNamed);
   found.resize(found.size() - more);
-  const fs::path near = earlier->use.folder.lexically_proximate(fs::current_path());
+  std::error_code ignored;
+  const fs::path near = earlier->use.folder.lexically_proximate(fs::current_path(ignored));
   return fmt::format("{}{} (since the run in {})", fmt::join(found, ", "),
                      more == 0 ? "" : fmt::format(" and {} more", more),
                      near.empty() || *near.begin() == ".." ? earlier->use.folder.string() : near.string());

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstring>
 
+#include <graft/cpu_isa.h>
+
 #if defined(__x86_64__)
 #include <nmmintrin.h>
 #endif
@@ -47,8 +49,7 @@ std::uint32_t crc32c_portable(const void* data, std::size_t size, std::uint32_t 
 
 std::uint32_t crc32c(const void* data, std::size_t size, std::uint32_t crc) {
 #if defined(__x86_64__)
-  static const bool kHasInstruction = __builtin_cpu_supports("sse4.2") != 0;
-  if (kHasInstruction) return crc32c_sse42(static_cast<const std::uint8_t*>(data), size, crc);
+  if (cpu_isa() >= CpuIsa::Avx2) return crc32c_sse42(static_cast<const std::uint8_t*>(data), size, crc);
 #endif
   return crc32c_portable(data, size, crc);
 }

@@ -216,14 +216,19 @@ void sync_folder(const fs::path& folder) {
   }
 }
 
-void make_folders(const fs::path& folder) {
+void make_folders(const fs::path& folder, std::string_view cure) {
   std::error_code error;
   std::vector<fs::path> missing;
   for (fs::path p = folder; !p.empty() && !fs::exists(p, error); p = p.parent_path()) missing.push_back(p);
   fs::create_directories(folder, error);
-  if (error)
-    fail_to_write(fmt::format("cannot make the folder {}: {}", folder.string(), error.message()),
-                  error.value());
+  if (error) {
+    std::error_code ignored;
+    const bool gone = folder.is_relative() && fs::current_path(ignored).empty();
+    std::string text = fmt::format("cannot make the folder {}: {}", folder.string(),
+                                   gone ? "the current folder no longer exists" : error.message());
+    if (!cure.empty() && !is_out_of_disk(error.value())) text += fmt::format("; {}", cure);
+    fail_to_write(text, error.value());
+  }
   for (const fs::path& made : missing) sync_folder(made.has_parent_path() ? made.parent_path() : ".");
 }
 

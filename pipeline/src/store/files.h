@@ -79,8 +79,9 @@ GRAFT_API bool write_new_file(
 GRAFT_API void write_file_atomically(const std::filesystem::path& path,
                                      const std::function<void(int fd)>& write);
 
-/// Makes a folder and its parents, which survive a power cut then. Throws Error with the path and the reason.
-GRAFT_API void make_folders(const std::filesystem::path& folder);
+/// Makes a folder and its parents, which survive a power cut then. Throws Error with the path and the reason,
+/// and `cure`, such as "choose another folder with --out", unless the disk is full.
+GRAFT_API void make_folders(const std::filesystem::path& folder, std::string_view cure = {});
 
 /// "cannot write /a/b: No space left on device (4096 bytes needed)" and the like.
 GRAFT_API std::string file_error(std::string_view doing, const std::filesystem::path& path, int error);

@@ -2,8 +2,9 @@
 
 #include <bit>
 
+#include <graft/cpu_isa.h>
+
 #if defined(__x86_64__)
-#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -50,15 +51,6 @@ float value_of(std::uint16_t half) {
 }
 
 #if defined(__x86_64__)
-bool has_f16c() {
-  // clang 14 does not know the feature by its name; that of AVX tells of the operating system, too.
-  static const bool kHas = [] {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    return __builtin_cpu_supports("avx") != 0 && __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
-  }();
-  return kHas;
-}
-
 __attribute__((target("avx,f16c"))) std::size_t to_half_f16c(const float* in, std::size_t n,
                                                              std::uint16_t* out) {
   std::size_t i = 0;
@@ -90,7 +82,7 @@ void from_half_portable(const std::uint16_t* in, std::size_t n, float* out) {
 void to_half(const float* in, std::size_t n, std::uint16_t* out) {
   std::size_t done = 0;
 #if defined(__x86_64__)
-  if (has_f16c()) done = to_half_f16c(in, n, out);
+  if (cpu_isa() >= CpuIsa::Avx2) done = to_half_f16c(in, n, out);
 #endif
   to_half_portable(in + done, n - done, out + done);
 }
@@ -98,7 +90,7 @@ void to_half(const float* in, std::size_t n, std::uint16_t* out) {
 void from_half(const std::uint16_t* in, std::size_t n, float* out) {
   std::size_t done = 0;
 #if defined(__x86_64__)
-  if (has_f16c()) done = from_half_f16c(in, n, out);
+  if (cpu_isa() >= CpuIsa::Avx2) done = from_half_f16c(in, n, out);
 #endif
   from_half_portable(in + done, n - done, out + done);
 }

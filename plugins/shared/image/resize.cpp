@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <vector>
 
-#include <image/cpu.h>
+#include <graft/cpu_isa.h>
 #include <image/resize_passes.h>
 #include <image/resize_variants.h>
 #include <image/taps.h>
@@ -71,7 +71,7 @@ Image resize_portable(const Part& source, Size size, Rect crop, Filter filter) {
 }
 
 Image resize(const Part& source, Size size, Rect crop, Filter filter) {
-  static const auto variant = has_avx2() ? resize_avx2 : resize_portable;
+  static const auto variant = cpu_isa() >= CpuIsa::Avx2 ? resize_avx2 : resize_portable;
   return variant(source, size, crop, filter);
 }
 

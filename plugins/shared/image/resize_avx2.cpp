@@ -11,7 +11,7 @@
 #include <cstring>
 #include <vector>
 
-#include <image/cpu.h>
+#include <graft/cpu_isa.h>
 #include <image/resize_passes.h>
 #include <image/taps.h>
 
@@ -195,8 +195,8 @@ class Avx2Passes {
 }  // namespace
 
 Image resize_avx2(const Part& source, Size size, Rect crop, Filter filter) {
-  return has_avx2() ? resize_with<Avx2Passes>(source, size, crop, filter)
-                    : resize_portable(source, size, crop, filter);
+  return cpu_isa() >= CpuIsa::Avx2 ? resize_with<Avx2Passes>(source, size, crop, filter)
+                                   : resize_portable(source, size, crop, filter);
 }
 
 }  // namespace graft::image

@@ -69,13 +69,13 @@ Tensor tensor_of(std::span<const std::int32_t> values, Shape shape) {
   return t;
 }
 
-const Value& fact(const Bundle& bundle, const std::string& name) {
+const Value& fact(const Bundle& bundle, std::string_view name) {
   const Value* value = bundle.facts.find(name);
   if (value == nullptr) throw Error(fmt::format("bundle without '{}'; {}", name, kCure));
   return *value;
 }
 
-std::size_t count_fact(const Bundle& bundle, const std::string& name, std::size_t low, std::size_t high) {
+std::size_t count_fact(const Bundle& bundle, std::string_view name, std::size_t low, std::size_t high) {
   const Value& value = fact(bundle, name);
   if (!value.is_int() || value.as_int() < static_cast<std::int64_t>(low) ||
       value.as_int() > static_cast<std::int64_t>(high)) {
@@ -108,7 +108,8 @@ std::shared_ptr<const TensorReader> large_floats(const Bundle& bundle, const std
 
 std::vector<std::int32_t> indices(const Bundle& bundle, const std::string& name, std::size_t size,
                                   std::size_t limit, const char* what) {
-  const Tensor& t = tensor(bundle, name, DType::I64, {static_cast<std::int64_t>(size)});
+  const Shape shape = {static_cast<std::int64_t>(size)};
+  const Tensor& t = tensor(bundle, name, DType::I64, shape);
   std::vector<std::int32_t> out;
   out.reserve(size);
   for (std::size_t i = 0; i < size; ++i) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <graft/predictor.h>
@@ -15,9 +16,9 @@ Tensor tensor_of(std::span<const float> values, Shape shape);
 Tensor tensor_of(std::span<const std::int32_t> values, Shape shape);  // as i64
 
 /// A fact of a bundle. Throws Error naming what is missing.
-const Value& fact(const Bundle& bundle, const std::string& name);
+const Value& fact(const Bundle& bundle, std::string_view name);
 /// A whole number of a bundle, from `low` to `high`. Throws Error naming it otherwise.
-std::size_t count_fact(const Bundle& bundle, const std::string& name, std::size_t low,
+std::size_t count_fact(const Bundle& bundle, std::string_view name, std::size_t low,
                        std::size_t high = std::numeric_limits<std::int32_t>::max());
 /// How many classes a bundle scores: no tensor need be as long, so that the number alone must not take memory
 /// beyond measure.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include <graft/cpu_isa.h>
+
 #define GRAFT_INLINE [[gnu::always_inline]] static inline
 
 namespace graft::linalg {
@@ -172,8 +174,8 @@ GRAFT_KERNELS(avx512, Avx512, __attribute__((target("avx512f"))))
 
 Chosen choose() {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f")) return {nt_avx512, tn_avx512};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return {nt_avx2, tn_avx2};
+  if (cpu_isa() >= CpuIsa::Avx512) return {nt_avx512, tn_avx512};
+  if (cpu_isa() >= CpuIsa::Avx2) return {nt_avx2, tn_avx2};
 #endif
   return {nt_plain, tn_plain};
 }

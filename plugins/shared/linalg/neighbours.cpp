@@ -7,9 +7,9 @@
 #include <atomic>
 #include <cmath>
 
+#include <graft/cpu_isa.h>
 #include <graft/error.h>
 
-#include "image/cpu.h"
 #include "linalg/blas.h"
 #include "linalg/features.h"
 
@@ -108,8 +108,8 @@ std::size_t next_plain(const float* scores, const float* less, std::size_t at, s
   return next_of(scores, less, at, end, threshold);
 }
 
-const Kernels kKernels = image::has_avx2() ? Kernels{product_avx2, distance_avx2, next_avx2}
-                                           : Kernels{product_plain, distance_plain, next_plain};
+const Kernels kKernels = cpu_isa() >= CpuIsa::Avx2 ? Kernels{product_avx2, distance_avx2, next_avx2}
+                                                   : Kernels{product_plain, distance_plain, next_plain};
 
 struct Candidate {
   std::uint32_t row;

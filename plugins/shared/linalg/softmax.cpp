@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstdint>
 
+#include <graft/cpu_isa.h>
+
 namespace graft::linalg {
 namespace {
 
@@ -42,10 +44,8 @@ __attribute__((target("avx2,fma"))) void exp_avx2(float* values, std::size_t cou
 
 void exp_all(std::span<float> values) {
 #if defined(__x86_64__)
-  static const bool avx512 = __builtin_cpu_supports("avx512f") != 0;
-  static const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
-  if (avx512) return exp_avx512(values.data(), values.size());
-  if (avx2) return exp_avx2(values.data(), values.size());
+  if (cpu_isa() >= CpuIsa::Avx512) return exp_avx512(values.data(), values.size());
+  if (cpu_isa() >= CpuIsa::Avx2) return exp_avx2(values.data(), values.size());
 #endif
   exp_each(values.data(), values.size());
 }

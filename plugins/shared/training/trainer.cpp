@@ -1,6 +1,5 @@
 #include "trainer.h"
 
-#include <ATen/autocast_mode.h>
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -13,6 +12,7 @@
 #include <graft/random.h>
 
 #include "frozen_part.h"
+#include "libtorch.h"
 #include "loss.h"
 #include "network_module.h"
 #include "program.h"
@@ -38,13 +38,12 @@ class Autocast {
  public:
   explicit Autocast(bool on) : on_(on) {
     if (!on_) return;
-    at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
     at::autocast::set_autocast_cache_enabled(false);
-    at::autocast::set_cpu_enabled(true);
+    libtorch::set_cpu_autocast(true);
   }
   ~Autocast() {
     if (!on_) return;
-    at::autocast::set_cpu_enabled(false);
+    libtorch::set_cpu_autocast(false);
     at::autocast::set_autocast_cache_enabled(true);
   }
   Autocast(const Autocast&) = delete;

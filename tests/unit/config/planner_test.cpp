@@ -1,7 +1,11 @@
 #include "config/planner.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <graft/resources.h>
 
 #include "fake_plugins.h"
 
@@ -294,6 +298,20 @@ TEST_F(PlannerTest, TooFewCreditsForTheBatchesIsAFault) {
 TEST_F(PlannerTest, TooLittleMemoryForTheBatchesIsAFault) {
   EXPECT_THAT(plan(kGood, {"run.memory=16KiB"}).faults,
               HasSubstr("memory: 16384 B is too little: 9 in flight of up to 3072 B each"));
+}
+
+TEST_F(PlannerTest, ThreadsAndMemoryAreThoseThatTheProcessMayUse) {
+  const Result r = plan(kGood, {"run.threads=auto"});
+  EXPECT_EQ(r.faults, "");
+  EXPECT_EQ(r.plan.run.memory, std::min<std::uint64_t>(2ULL << 30, usable_memory() / 4));
+  EXPECT_EQ(r.plan.run.threads, usable_processors());
+}
+
+TEST_F(PlannerTest, MoreMemoryThanTheProcessMayUseIsAWarning) {
+  EXPECT_THAT(plan(kGood, {"run.memory=1048576TiB"}).faults,
+              HasSubstr("warning: memory: 1152921504606846976 B are more than the " +
+                        std::to_string(usable_memory()) +
+                        " B that this process may use: the system may end the run; lower it, or use auto"));
 }
 
 TEST_F(PlannerTest, PortsAreChosenByName) {

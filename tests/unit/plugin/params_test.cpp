@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <graft/cpu_isa.h>
 #include <graft/payload.h>
 #include <graft/testing/error_of.h>
 
@@ -51,8 +52,7 @@ TEST(Params, AutoBecomesAChoiceThatThisProcessorHas) {
       choice("precision", {"fp32", "bf16", "auto"}, "fp32").auto_by_processor("avx512bf16", "bf16")};
   const Params p(resolve(specs, Value::from_json(R"({"precision": "auto"})"), faults));
   ASSERT_TRUE(faults.empty());
-  const bool has = __builtin_cpu_supports("avx512bf16") != 0;
-  EXPECT_EQ(p.get<std::string>("precision"), has ? "bf16" : "fp32");
+  EXPECT_EQ(p.get<std::string>("precision"), cpu_isa() >= CpuIsa::Avx512Bf16 ? "bf16" : "fp32");
 }
 
 TEST(Params, DefaultsAndConversions) {

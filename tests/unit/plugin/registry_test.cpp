@@ -32,7 +32,7 @@ class WrongPlugins {
   test::TempFolder folder_;
 };
 
-std::string text(const Refusal& why) {
+std::string text_of(const Refusal& why) {
   return "wanted " + why.wanted + ", got " + why.got + "; " + why.cure;
 }
 
@@ -127,7 +127,7 @@ TEST(Registry, EveryWrongPluginIsRefusedByItself) {
   for (const auto& [name, why] : expected) {
     const Refusal* refused = registry.rejected_as(name);
     ASSERT_NE(refused, nullptr) << name;
-    EXPECT_EQ(text(*refused), why) << name;
+    EXPECT_EQ(text_of(*refused), why) << name;
     EXPECT_EQ(refused->path, wrong.folder() / (name + ".so"));
   }
 }

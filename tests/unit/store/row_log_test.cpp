@@ -16,7 +16,7 @@ using test::slurp;
 using test::TempFolder;
 using ::testing::HasSubstr;
 
-const RowFormat kFormat{DType::F32, {4}};
+const RowFormat kLogFormat{DType::F32, {4}};
 
 std::vector<std::uint8_t> row(std::uint64_t i) {
   std::vector<std::uint8_t> bytes(16);
@@ -30,7 +30,7 @@ LogScan scan_row_log(const std::filesystem::path& path, const std::function<void
 }
 
 std::filesystem::path write_log(const TempFolder& folder, std::uint64_t rows) {
-  RowLog log = RowLog::create(folder / "a.rows", kFormat);
+  RowLog log = RowLog::create(folder / "a.rows", kLogFormat);
   for (std::uint64_t i = 0; i < rows; ++i) {
     const auto payload = row(i);
     log.append({{0, i}, i, true, payload});
@@ -67,7 +67,7 @@ TEST(RowLog, GivesBackWhatWasAppended) {
   });
   EXPECT_EQ(n, 1000u);
   EXPECT_EQ(scan.records, 1001u);
-  EXPECT_EQ(LogReader(path).format(), kFormat);
+  EXPECT_EQ(LogReader(path).format(), kLogFormat);
   EXPECT_EQ(scan.damaged, 0u);
 }
 
@@ -117,9 +117,9 @@ TEST(RowLog, EveryBitFlipIsFound) {
 TEST(RowLog, ErrorsNameTheFile) {
   const TempFolder folder;
   write_log(folder, 1);
-  EXPECT_THROW(RowLog::create(folder / "a.rows", kFormat), Error);
+  EXPECT_THROW(RowLog::create(folder / "a.rows", kLogFormat), Error);
   try {
-    RowLog::create(folder / "no" / "such" / "a.rows", kFormat);
+    RowLog::create(folder / "no" / "such" / "a.rows", kLogFormat);
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(std::string(e.what()),

@@ -26,7 +26,7 @@ using test::slurp;
 using test::TempFolder;
 using ::testing::HasSubstr;
 
-const RowFormat kFormat{DType::F32, {3}};
+const RowFormat kTableFormat{DType::F32, {3}};
 
 Fingerprint print() {
   Fingerprint f;
@@ -35,16 +35,16 @@ Fingerprint print() {
   return f;
 }
 
-Digest id_of(std::uint64_t i) {
+Digest stored_id(std::uint64_t i) {
   return row_id(digest(std::to_string(i)), 0, "");
 }
 
 RowWriter::Job job(std::uint64_t i, std::shared_ptr<const void> keep = {}) {
   const float values[3] = {static_cast<float>(i), 0.5f, -1.0f};
   RowWriter::Job j;
-  j.id = id_of(i);
+  j.id = stored_id(i);
   j.sequence = i;
-  j.format = kFormat;
+  j.format = kTableFormat;
   j.payload.assign(reinterpret_cast<const std::uint8_t*>(values),
                    reinterpret_cast<const std::uint8_t*>(values) + 12);
   j.keep = std::move(keep);
@@ -53,7 +53,7 @@ RowWriter::Job job(std::uint64_t i, std::shared_ptr<const void> keep = {}) {
 
 RowWriter::Job reject_job(std::uint64_t i) {
   RowWriter::Job j;
-  j.id = id_of(i);
+  j.id = stored_id(i);
   j.sequence = i;
   j.ok = false;
   j.payload = encode_reject({"decode", "truncated", "cut"});
@@ -61,7 +61,7 @@ RowWriter::Job reject_job(std::uint64_t i) {
 }
 
 void expect_row(const TableStore& store, std::uint64_t i) {
-  const auto place = store.find_row(id_of(i));
+  const auto place = store.find_row(stored_id(i));
   ASSERT_TRUE(place.has_value()) << i;
   float values[3];
   store.read(place->part, place->row, 1, reinterpret_cast<std::uint8_t*>(values));
@@ -82,12 +82,12 @@ TEST(TableStore, RowsAndRejectsComeBackInTheOrderOfTheList) {
   }
   const TableStore store(folder.path(), print());
   EXPECT_EQ(store.rows(), 7u);
-  EXPECT_EQ(store.format(), kFormat);
+  EXPECT_EQ(store.format(), kTableFormat);
   for (const std::uint64_t i : {0, 1, 2, 3, 5, 6, 7}) expect_row(store, i);
-  EXPECT_EQ(store.find_row(id_of(0))->row, 0u);
-  EXPECT_EQ(store.find_row(id_of(7))->row, 6u);
-  ASSERT_NE(store.find_reject(id_of(4)), nullptr);
-  EXPECT_EQ(store.find_reject(id_of(4))->code, "truncated");
+  EXPECT_EQ(store.find_row(stored_id(0))->row, 0u);
+  EXPECT_EQ(store.find_row(stored_id(7))->row, 6u);
+  ASSERT_NE(store.find_reject(stored_id(4)), nullptr);
+  EXPECT_EQ(store.find_reject(stored_id(4))->code, "truncated");
   EXPECT_TRUE(std::filesystem::is_empty(store.folder() / "logs"));
 }
 
@@ -101,7 +101,7 @@ TEST(TableStore, ATableOfRejectsAloneIsATable) {
     writer.finish();
   }
   TableStore store(folder.path(), print());
-  EXPECT_NE(store.find_reject(id_of(1)), nullptr);
+  EXPECT_NE(store.find_reject(stored_id(1)), nullptr);
   EXPECT_FALSE(store.format().has_value());
   store.prepare_to_write();
   RowWriter writer({&store});
@@ -137,7 +137,7 @@ TEST(TableStore, TheLogOfALivingProcessIsUsedAndLeftAlone) {
   const TempFolder folder;
   TableStore other(folder.path(), print());
   other.prepare_to_write();
-  RowLog log = RowLog::create(other.new_log_path(), kFormat);
+  RowLog log = RowLog::create(other.new_log_path(), kTableFormat);
   const RowWriter::Job row = job(3);
   log.append({row.id, row.sequence, true, row.payload});
   log.sync();
@@ -158,7 +158,7 @@ TEST(TableStore, ALogThatSomebodyRemovedIsAnError) {
   const TempFolder folder;
   TableStore store(folder.path(), print());
   store.prepare_to_write();
-  RowLog log = RowLog::create(store.new_log_path(), kFormat);
+  RowLog log = RowLog::create(store.new_log_path(), kTableFormat);
   std::filesystem::remove(log.path());
   EXPECT_THROW(log.sync(), Error);
 }
@@ -272,7 +272,7 @@ TEST(TableRows, ReadsAnyOrderAcrossShards) {
   for (int n = 0; n < 400; ++n) {
     const std::uint64_t i = random.below(150);
     listing.inputs.emplace_back();
-    rows.push_back({static_cast<std::uint32_t>(n), 0, *store.find_row(id_of(i))});
+    rows.push_back({static_cast<std::uint32_t>(n), 0, *store.find_row(stored_id(i))});
     wanted.push_back(static_cast<float>(i));
   }
   const TableRows table(store, listing, rows);
@@ -299,7 +299,7 @@ TEST(TableRows, HalvesWidenExactly) {
   Listing listing;
   listing.inputs.emplace_back();
   float values[8];
-  TableRows(store, listing, {{0, 0, *store.find_row(id_of(1))}}).read(0, 1, values);
+  TableRows(store, listing, {{0, 0, *store.find_row(stored_id(1))}}).read(0, 1, values);
   EXPECT_THAT(values, ::testing::ElementsAre(0.0f, -0.0f, 1.0f, -2.0f, 0x1p-24f, 0x1.ff8p-15f, 65504.0f,
                                              std::numeric_limits<float>::infinity()));
 }
