@@ -103,7 +103,7 @@ class DamageTest : public StoreFaults {
   }
   static int trials(int quick) { return quick * fault_trials() / 60; }
 
-  const Fill fill_;
+  const Fill fill_{};
 };
 
 TEST_F(DamageTest, OfShardsAndEntriesOfTheManifestIsNamed) {

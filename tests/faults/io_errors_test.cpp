@@ -56,7 +56,7 @@ class IoErrorsTest : public StoreFaults {
     return long_trials() ? 1 : std::max<std::size_t>(1, count / points);
   }
 
-  const Fill fill_;
+  const Fill fill_{};
 };
 
 TEST_F(IoErrorsTest, AFailureOfAnyWriteSyncOrNameLosesNothing) {

@@ -203,7 +203,7 @@ class PowerLossTest : public StoreFaults {
     }
   }
 
-  const Fill fill_;
+  const Fill fill_{};
 };
 
 TEST_F(PowerLossTest, InAFirstRunLosesNothing) {
