@@ -110,7 +110,7 @@ stages:
                         "r");
   EXPECT_EQ(r.program.exit_code, 2);
   EXPECT_THAT(r.program.err,
-              HasSubstr("config.yaml:8:79: error: unfreeze: resnet14 has no block 'nope' (blocks: "));
+              HasSubstr("config.yaml:8:87: error: unfreeze: resnet14 has no block 'nope' (blocks: "));
   EXPECT_FALSE(std::filesystem::exists(folder / "store" / "tables"));
 }
 
