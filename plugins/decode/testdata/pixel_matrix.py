@@ -182,7 +182,10 @@ def png_cases():
     for w, h in ((1, 1), (2, 3), (3, 2), (5, 9), (8, 8)):
         add(f"png interlaced {w} x {h}", png(samples(8, 3, w, h), 8, 2, interlaced=True))
     few = samples(8, 1) % 7
-    add("png palette of 4 colours, 7 used", png(few, 8, 3, chunk(b"PLTE", bytes(range(100, 112)))))
+    # Colours that the palette lacks are grey levels, as in Pillow before 10; they are black in later ones.
+    levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    levels[:4] = np.arange(100, 112).reshape(4, 3)
+    add_own("png palette of 4 colours, 7 used", png(few, 8, 3, chunk(b"PLTE", bytes(range(100, 112)))), levels[few[..., 0]])
     rgb = picture(W, H)
     for level in range(5):
         add(f"png by Pillow, colours {level}", encode(Image.fromarray(picture(40, 30)).quantize(2 << level), "PNG"))

@@ -23,6 +23,7 @@ namespace {
 
 using test::Hdf5File;
 using test::TempFolder;
+using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -617,7 +618,8 @@ TEST_F(TableFileTest, ASmallFileDoesNotNeedMuchMemory) {
     file.write<double>("features", {1, chunk[1]}, std::vector<double>(chunk[1]), -1, packed.id);
   }
   ASSERT_LT(fs::file_size(path()), 1u << 20);
-  EXPECT_THAT(fault(), HasSubstr("memory"));
+  // HDF5 1.14 does not tell why a filter failed.
+  EXPECT_THAT(fault(), AnyOf(HasSubstr("memory"), HasSubstr("filter returned failure during read")));
   const hsize_t rows[2] = {1 << 15, 1};
   H5Pset_chunk(packed.id, 2, rows);
   {
