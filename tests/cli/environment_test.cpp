@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "program.h"
+#include "sanitizers.h"
 
 namespace graft::test {
 namespace {
@@ -20,12 +21,6 @@ namespace fs = std::filesystem;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 /// Starts graft in a folder that no longer exists.
 constexpr const char* kGone = "mkdir gone && cd gone && rmdir ../gone; exec";

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "program.h"
+#include "sanitizers.h"
 
 namespace graft::test {
 namespace {
@@ -20,9 +21,7 @@ constexpr int kHung = 128 + 9;
 class Limits : public ::testing::Test {
  protected:
   void SetUp() override {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    GTEST_SKIP() << "sanitizers take more address space than any limit gives";
-#endif
+    if (kSanitized) GTEST_SKIP() << "sanitizers take more address space than any limit gives";
     folder_.write("pixels.yaml",
                   "name: pixels\nrun: {threads: 2}\nstages:\n"
                   "  images: {plugin: synthetic, with: {train: 40, test: 20}}\n"

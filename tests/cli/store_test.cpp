@@ -44,6 +44,14 @@ class StoreTest : public ::testing::Test {
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return json::parse(slurp(folder_ / out / "results.json"));
   }
+  /// Runs another config, on what was exported, with a store of its own.
+  json run_on_export(const std::string& config) {
+    const auto path = folder_.write("again.yaml", config);
+    const ProgramResult result = run_program(
+        {"run", path, "--quiet", "--out", folder_ / "again", "--store", folder_ / "store2"}, folder_.path());
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return json::parse(slurp(folder_ / "again/results.json"));
+  }
   ProgramResult store(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "store");
     arguments.insert(arguments.end(), {"--store", store()});
@@ -253,17 +261,13 @@ TEST_F(StoreTest, ExportComesBackThroughTableFileToTheSameResults) {
   EXPECT_EQ(exported.exit_code, 0) << exported.err;
   EXPECT_EQ(exported.out, (folder_ / "rows.h5").string() + ": 120 rows of small/rows\n");
   EXPECT_THAT(store({"export", "small/rows", folder_ / "rows.h5"}).err, HasSubstr("exists; remove it first"));
-  const auto config = folder_.write("again.yaml", R"(name: again
+  const json again = run_on_export(R"(name: again
 stages:
   images: {plugin: table_file, with: {files: {all: rows.h5}}}
   rows: {plugin: feature_table, from: images}
   knn: {plugin: knn, from: rows}
   report: {plugin: evaluate, from: knn}
 )");
-  const ProgramResult result = run_program(
-      {"run", config, "--quiet", "--out", folder_ / "again", "--store", folder_ / "store2"}, folder_.path());
-  ASSERT_EQ(result.exit_code, 0) << result.err;
-  const json again = json::parse(slurp(folder_ / "again/results.json"));
   EXPECT_EQ(again["learners"]["knn"]["test"], first["learners"]["knn"]["test"]);
   EXPECT_EQ(again["inputs"], first["inputs"]);
 }
@@ -273,15 +277,11 @@ TEST_F(StoreTest, ExportedViewsComeBackAsInputsInTheSplitOfTheirImage) {
   run(five);
   EXPECT_THAT(store({"export", "small/rows", folder_ / "rows.h5"}).out,
               HasSubstr(": 600 rows of small/rows"));
-  const auto config = folder_.write("again.yaml", R"(name: again
+  const json again = run_on_export(R"(name: again
 stages:
   images: {plugin: table_file, with: {files: {all: rows.h5}}}
   rows: {plugin: feature_table, from: images}
 )");
-  const ProgramResult result = run_program(
-      {"run", config, "--quiet", "--out", folder_ / "again", "--store", folder_ / "store2"}, folder_.path());
-  ASSERT_EQ(result.exit_code, 0) << result.err;
-  const json again = json::parse(slurp(folder_ / "again/results.json"));
   EXPECT_EQ(again["inputs"]["total"], 600);
   // source,key,split,...: the views of an input are KEY, KEY#1 to KEY#4.
   std::map<std::string, std::set<std::string>> splits;

@@ -16,6 +16,7 @@
 #include "image_files.h"
 #include "network/checkpoint_writer.h"
 #include "program.h"
+#include "sanitizers.h"
 
 namespace graft::test {
 namespace {
@@ -338,9 +339,7 @@ INSTANTIATE_TEST_SUITE_P(Parsers, Growth, ::testing::ValuesIn(cases()),
                          [](const auto& info) { return info.param.name; });
 
 TEST_P(Growth, MemoryAndTimeAreLinearInTheFile) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "sanitizers take memory and time of their own";
-#endif
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory and time of their own";
   const Cost tiny = cost_of(GetParam(), 1), one = cost_of(GetParam(), GetParam().n),
              eight = cost_of(GetParam(), 8 * GetParam().n);
   for (const Cost& cost : {tiny, one, eight}) {

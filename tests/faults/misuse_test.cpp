@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "program.h"
+#include "sanitizers.h"
 
 namespace graft::test {
 namespace {
@@ -20,12 +21,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr bool kCrashes = false;  // a sanitizer reports crashes itself
-#else
-constexpr bool kCrashes = true;
-#endif
 
 constexpr std::chrono::seconds kHangs{60};  // a run that takes this long would never end
 
@@ -177,7 +172,7 @@ TEST_P(MisuseTest, WhateverAFunctionThrowsEndsTheRunAndNamesTheStage) {
 }
 
 TEST_P(MisuseTest, AFunctionThatEndsTheProcessIsNamed) {
-  if (!kCrashes) GTEST_SKIP() << "the sanitizer reports crashes itself";
+  if (kSanitized) GTEST_SKIP() << "the sanitizer reports crashes itself";
   std::vector<Case> cases;
   for (const char* function : GetParam().functions)
     for (const char* does : {"exit", "abort", "segv", "overflow"}) cases.push_back({function, does});
@@ -239,7 +234,7 @@ TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {
   EXPECT_THAT(text_of("report", "", "a file above"),
               HasSubstr("error: stage 'report' (misbehaving_report, " + path +
                         ":10:3): gave a file '../../escaped.txt': expected a name without folders\n"));
-  if (!kCrashes) return;
+  if (kSanitized) return;
   EXPECT_THAT(text_of("batch", "apply", "segv"),
               HasSubstr("error: stage 'batch' (misbehaving_batch, " + path + ":6:3), item 'item "));
   EXPECT_THAT(text_of("learner", "fit in parallel", "abort"),
@@ -252,7 +247,7 @@ TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {
 }
 
 TEST(Misuse, TheLogOfARunThatCrashedIsWhereTheMessageSays) {
-  if (!kCrashes) GTEST_SKIP() << "a sanitizer reports crashes itself";
+  if (kSanitized) GTEST_SKIP() << "a sanitizer reports crashes itself";
   const TempFolder folder;
   const auto run = [&](const std::string& does) {
     const auto path = folder.write("config.yaml", config("learner", "fit", does));

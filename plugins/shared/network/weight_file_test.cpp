@@ -18,6 +18,7 @@
 #include <graft/testing/error_of.h>
 
 #include "network/test_tensors.h"
+#include "sanitizers.h"
 #include "temp_folder.h"
 #include "zip_writer.h"
 
@@ -452,14 +453,8 @@ std::int64_t peak_memory(const std::function<void()>& action) {
   return taken;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kMemoryCanBeMeasured = false;
-#else
-constexpr bool kMemoryCanBeMeasured = true;
-#endif
-
 TEST(Memory, ReadingTakesNoMoreThanTwiceTheFile) {
-  if (!kMemoryCanBeMeasured) GTEST_SKIP() << "sanitizers take memory of their own";
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
   const test::TempFolder folder;
   constexpr std::int64_t kMiB = 1 << 20, kSlack = 8 * kMiB;
   const auto measured = [&](const std::string& name, const std::string& content) {
@@ -484,7 +479,7 @@ TEST(Memory, ReadingTakesNoMoreThanTwiceTheFile) {
 }
 
 TEST(Memory, HostileFilesTakeLittle) {
-  if (!kMemoryCanBeMeasured) GTEST_SKIP() << "sanitizers take memory of their own";
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
   const test::TempFolder folder;
   const auto measured = [&](const std::string& content) {
     const auto path = folder.write("x", content);

@@ -16,6 +16,7 @@
 #include <graft/resources.h>
 
 #include "plugin/cgroup.h"
+#include "sanitizers.h"
 #include "temp_folder.h"
 
 namespace graft::test {
@@ -164,9 +165,7 @@ TEST(Resources, AtMostTheProcessorsOfTheAffinityMask) {
 }
 
 TEST(Resources, AtMostTheMemoryThatUlimitAllows) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "sanitizers map more than any limit allows";
-#endif
+  if (kSanitized) GTEST_SKIP() << "sanitizers map more than any limit allows";
   const std::uint64_t before = usable_memory();
   EXPECT_GT(before, 64 * kMiB);
   EXPECT_EQ(in_child([&] {

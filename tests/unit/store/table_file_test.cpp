@@ -16,6 +16,7 @@
 #include <graft/error.h>
 
 #include "hdf5_files.h"
+#include "sanitizers.h"
 #include "temp_folder.h"
 
 namespace graft {
@@ -49,12 +50,6 @@ Id half_type() {
   H5Iinc_ref(type.id);
   return type;
 }
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 class TableFileTest : public ::testing::Test {
  protected:
@@ -567,7 +562,7 @@ std::vector<pid_t> children() {
 }
 
 TEST_F(TableFileTest, AFileOnWhichHdf5CrashesIsAnError) {
-  if (kSanitized) GTEST_SKIP() << "sanitizers answer the signal of the crash themselves";
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers answer the signal of the crash themselves";
   EXPECT_EQ(fault_with([](const Hdf5File&) {}), "ok");
   const TableFile file(path());
   ASSERT_EQ(children().size(), 1u);
@@ -608,7 +603,7 @@ TEST_F(TableFileTest, ManyFilesAreOpenWithFewProcesses) {
 
 // A text of zeros packs to a thousandth: what it unpacks to must not be more than a machine has.
 TEST_F(TableFileTest, ASmallFileDoesNotNeedMuchMemory) {
-  if (kSanitized) GTEST_SKIP() << "sanitizers need more address space than the reader may have";
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers need more address space than the reader may have";
   const Id packed{H5Pcreate(H5P_DATASET_CREATE)};
   const hsize_t chunk[2] = {1, hsize_t{1} << 23};
   H5Pset_chunk(packed.id, 2, chunk);
