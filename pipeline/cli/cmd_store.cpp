@@ -3,18 +3,18 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <graft/text.h>
 
 #include <graft/error.h>
 #include <graft/params.h>
 #include <graft/value.h>
 
+#include "base/files.h"
 #include "commands.h"
 #include "config/quantity.h"
 #include "output.h"
 #include "plugin/known_faults.h"
-#include "run/columns.h"
 #include "store/export.h"
-#include "store/files.h"
 #include "store/store_gc.h"
 #include "store/table_check.h"
 
@@ -26,11 +26,6 @@ constexpr std::size_t kShortName = 12;  // digits of a fingerprint that people s
 
 std::string short_name(const std::string& fingerprint) {
   return fingerprint.substr(0, kShortName);
-}
-
-/// "1 shard", "3 shards".
-std::string count_of(std::uint64_t n, const char* what) {
-  return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s");
 }
 
 std::string names_of(const TableSummary& table) {
@@ -122,7 +117,7 @@ int list(const Global& global) {
                     format_of(t), std::to_string(t.shards), std::to_string(t.logs), human_bytes(t.bytes),
                     t.in_use ? "now" : fmt::format("{:%Y-%m-%d %H:%M}", fmt::localtime(t.last_used))});
   }
-  say("{}", columns(rows));
+  say("{}", text_table(rows, Align::Left, 2));
   for (const TableSummary& t : tables) {
     say("\n{}: {}\n", short_name(t.fingerprint), printable(t.words));
     for (const std::string& fault : faults_of(t.folder, registry))
@@ -130,7 +125,7 @@ int list(const Global& global) {
           "removes it\n",
           fault);
   }
-  say("\n{}, {} in {}\n", count_of(tables.size(), "table"), human_bytes(bytes),
+  say("\n{}, {} in {}\n", plural(tables.size(), "table"), human_bytes(bytes),
       printable(global.store.string()));
   return kOk;
 }
@@ -163,22 +158,22 @@ Value to_value(const TableCheck& check) {
 
 void print_check(const TableCheck& check) {
   const TableSummary& t = check.summary;
-  say("{} {}: {}, {} in {} and {}{}: {}\n", short_name(t.fingerprint), names_of(t), count_of(t.rows, "row"),
-      count_of(t.rejects, "reject"), count_of(t.shards, "shard"), count_of(t.logs, "log"),
+  say("{} {}: {}, {} in {} and {}{}: {}\n", short_name(t.fingerprint), names_of(t), plural(t.rows, "row"),
+      plural(t.rejects, "reject"), plural(t.shards, "shard"), plural(t.logs, "log"),
       t.uses.empty()
           ? ""
           : fmt::format(
                 "; {} ok{} + {} rejected of {}", check.ok,
                 check.fewer_views == 0 ? "" : fmt::format(" ({} with fewer views)", check.fewer_views),
-                check.rejected, count_of(check.inputs, "input")),
-      check.faults.empty() ? "sound" : count_of(check.faults.size(), "fault"));
+                check.rejected, plural(check.inputs, "input")),
+      check.faults.empty() ? "sound" : plural(check.faults.size(), "fault"));
   for (const TableFault& fault : check.faults) {
     // Why it could not be read names it.
     const bool named = fault.kind == TableFault::Kind::Unreadable;
     say("  {}{}\n", named ? "" : printable(fault.path.string()) + ": ", printable_lines(fault.why, "    "));
   }
   if (!check.leftovers.empty())
-    say("  {} of ended processes: the next run removes them\n", count_of(check.leftovers.size(), "file"));
+    say("  {} of ended processes: the next run removes them\n", plural(check.leftovers.size(), "file"));
 }
 
 int verify(const Global& global, const std::vector<std::string>& words) {
@@ -223,7 +218,7 @@ int verify(const Global& global, const std::vector<std::string>& words) {
     return kOk;
   }
   say("{}; to drop exactly what is damaged: graft store verify --repair --store {}\n",
-      count_of(faults, "fault"), printable(global.store.string()));
+      plural(faults, "fault"), printable(global.store.string()));
   return kFailed;
 }
 
@@ -276,7 +271,7 @@ int gc(const Global& global) {
 int export_to_file(const Global& global, const std::vector<std::string>& arguments) {
   if (arguments.size() != 2)
     throw UsageError{fmt::format("export takes TABLE and FILE.h5 or FILE.npy, got {}",
-                                 count_of(arguments.size(), "argument"))};
+                                 plural(arguments.size(), "argument"))};
   const std::vector<fs::path> folders = find_tables(global.store, arguments[0]);
   if (folders.size() > 1) {
     std::string names;

@@ -9,7 +9,7 @@
 
 #include <fmt/format.h>
 
-#include "plugin/cpu_isa_limit.h"
+#include "base/cpu_isa_limit.h"
 
 namespace graft::cli {
 namespace {

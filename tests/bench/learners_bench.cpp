@@ -14,9 +14,9 @@
 #include <vector>
 
 #include <graft/random.h>
-#include <linalg/blas.h>
-#include <linalg/features.h>
-#include <linalg/neighbours.h>
+#include <learning/features.h>
+#include <numeric/blas.h>
+#include <search/neighbours.h>
 
 #if GRAFT_HAS_FAISS
 #include <faiss/IndexFlat.h>
@@ -31,7 +31,7 @@ std::vector<float> unit_rows(std::size_t n, std::size_t dim, std::uint64_t seed)
   Random random(seed);
   std::vector<float> v(n * dim);
   for (float& e : v) e = static_cast<float>(random.normal());
-  linalg::RowScaler(linalg::RowScaler::Kind::L2).apply(n, dim, v.data());
+  learning::RowScaler(learning::RowScaler::Kind::L2).apply(n, dim, v.data());
   return v;
 }
 
@@ -62,11 +62,11 @@ int main(int argc, char** argv) {
   const std::size_t k = argc > 4 ? std::strtoull(argv[4], nullptr, 10) : 20;
   const std::vector<float> rows = unit_rows(n, dim, 1);
   const std::vector<float> queries = unit_rows(n, dim, 2);
-  const linalg::ExactIndex index(rows, dim, linalg::Metric::Cosine);
+  const search::ExactIndex index(rows, dim, search::Metric::Cosine);
 
-  std::vector<linalg::Neighbour> found(n * k);
+  std::vector<search::Neighbour> found(n * k);
   const auto ours = [&] {
-    for_blocks(n, linalg::rows_per_block(dim), threads, [&](std::size_t first, std::size_t count) {
+    for_blocks(n, learning::rows_per_block(dim), threads, [&](std::size_t first, std::size_t count) {
       Sequential within;
       const auto best = index.search({queries.data() + first * dim, count * dim}, k, {}, within);
       std::copy(best.begin(), best.end(), found.begin() + static_cast<std::ptrdiff_t>(first * k));
@@ -75,15 +75,15 @@ int main(int argc, char** argv) {
   const auto product = [&] {
     for_blocks(n, 512, threads, [&](std::size_t first, std::size_t count) {
       std::vector<float> scores(count * n);
-      linalg::multiply_nt({queries.data() + first * dim, count, dim}, {rows.data(), n, dim},
-                          {scores.data(), count, n});
+      numeric::multiply_nt({queries.data() + first * dim, count, dim}, {rows.data(), n, dim},
+                           {scores.data(), count, n});
     });
   };
   const auto plain = [&] {
     for_blocks(n, 512, threads, [&](std::size_t first, std::size_t count) {
       std::vector<float> scores(count * n);
-      linalg::multiply_nt({queries.data() + first * dim, count, dim}, {rows.data(), n, dim},
-                          {scores.data(), count, n});
+      numeric::multiply_nt({queries.data() + first * dim, count, dim}, {rows.data(), n, dim},
+                           {scores.data(), count, n});
       std::vector<std::uint32_t> order(n);
       for (std::size_t q = 0; q < count; ++q) {
         std::iota(order.begin(), order.end(), 0U);

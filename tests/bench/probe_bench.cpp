@@ -15,8 +15,8 @@
 #include <graft/error.h>
 #include <graft/table.h>
 
+#include <linear/softmax_regression.h>
 #include "graph/workers.h"
-#include "linear/softmax_regression.h"
 
 namespace {
 
@@ -52,18 +52,18 @@ int run(int argc, char** argv) {
   for (int i = 3; i < argc; ++i) {
     const double c = std::atof(argv[i]);
     std::vector<double> seconds;
-    linalg::LbfgsResult result;
+    numeric::LbfgsResult result;
     for (int round = 0; round < kRounds; ++round) {
       const auto start = std::chrono::steady_clock::now();
-      const linalg::FeatureRows rows(table, classes, std::numeric_limits<std::size_t>::max(), workers);
-      SoftmaxRegression regression(rows, classes, workers, {});
+      const learning::FeatureRows rows(table, classes, std::numeric_limits<std::size_t>::max(), workers);
+      linear::SoftmaxRegression regression(rows, classes, workers, {});
       std::vector<double> solution(regression.size());
       result = regression.fit(c, solution);
       seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
     std::sort(seconds.begin(), seconds.end());
     std::printf("%g %.4f %.8f %d %d %s\n", c, seconds[kRounds / 2], result.objective, result.iterations,
-                result.evaluations, linalg::to_string(result.stop));
+                result.evaluations, numeric::to_string(result.stop));
   }
   return 0;
 }

@@ -38,7 +38,7 @@ class CheckTest : public ::testing::Test {
                       std::to_string(size) +
                       ", train: 100, val: 0, test: 50}}\n"
                       "  features:\n"
-                      "    plugin: torch_backbone\n"
+                      "    plugin: backbone\n"
                       "    from: images\n"
                       "    with: " +
                       with +
@@ -199,7 +199,7 @@ TEST_F(CheckTest, TakesLessThanASecondAndNoLibTorch) {
         command == std::string("plan") ? std::vector<std::string>{"--no-sample"} : std::vector<std::string>{},
         {"LD_DEBUG=files"});
     EXPECT_EQ(r.exit_code, 0);
-    EXPECT_NE(r.err.find("torch_backbone.so"), std::string::npos);
+    EXPECT_NE(r.err.find("backbone.so"), std::string::npos);
     EXPECT_EQ(r.err.find("libtorch"), std::string::npos);
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
   }
@@ -283,7 +283,7 @@ TEST_F(CheckTest, PlanKnowsTheTypeOfRows) {
 #if GRAFT_HAS_TORCH
 TEST_F(CheckTest, PlanDoesNotLoadLibTorchForASample) {
   const ProgramResult r =
-      graft("plan", "{model: \"" GRAFT_SOURCE_DIR "/plugins/shared/network/testdata/script.pt\"}", 32,
+      graft("plan", "{model: \"" GRAFT_SOURCE_DIR "/plugins/networks/lib/network/testdata/script.pt\"}", 32,
             {"--json"}, {"LD_DEBUG=files"});
   ASSERT_EQ(r.exit_code, 0) << r.out;
   const json table = json::parse(r.out)["tables"][0];

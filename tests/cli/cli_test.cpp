@@ -15,11 +15,11 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 const std::vector<std::string> kPlugins = [] {
-  std::vector<std::string> names{
-      "archive",  "augment",       "cifar",      "compare",     "decode",         "engine_fused",
-      "evaluate", "feature_table", "hybrid",     "idx",         "image_folder",   "image_list",
-      "knn",      "linear_probe",  "mlp",        "pixel_table", "prototypes",     "resize",
-      "stdin",    "synthetic",     "table_file", "temperature", "torch_backbone", "video"};
+  std::vector<std::string> names{"archive",      "augment",     "cifar",         "compare",      "decode",
+                                 "engine_fused", "evaluate",    "feature_table", "hybrid",       "idx",
+                                 "image_folder", "image_list",  "knn",           "linear_probe", "mlp",
+                                 "pixel_table",  "prototypes",  "resize",        "stdin",        "synthetic",
+                                 "table_file",   "temperature", "backbone",      "video"};
   if (GRAFT_HAS_TORCH) names.insert(names.end(), {"engine_torch", "finetune", "pretrain"});
   return names;
 }();

@@ -44,7 +44,7 @@ class CpuIsaTest : public ::testing::Test {
                   "name: isa\nseed: 3\nrun: {threads: 2}\nstages:\n"
                   "  images: {plugin: synthetic, with: {train: 30, val: 10, test: 10, size: 45}}\n"
                   "  pixels: {plugin: resize, from: images, with: {resize: 32, crop: 32}}\n"
-                  "  features: {plugin: torch_backbone, from: pixels, with: {model: \"" +
+                  "  features: {plugin: backbone, from: pixels, with: {model: \"" +
                       std::string(GRAFT_SOURCE_DIR) +
                       "/configs/quickstart_backbone.safetensors\"}}\n"
                       "  table: {plugin: feature_table, from: features}\n"

@@ -32,7 +32,7 @@ run: {threads: 2}
 stages:
   images: {plugin: image_folder, with: {root: data, splits: {train: train, val: val, test: test}}}
   pixels: {plugin: decode, from: images, with: {resize: 32, crop: 32}}
-  net: {plugin: torch_backbone, from: pixels, with: {model: backbone.safetensors}}
+  net: {plugin: backbone, from: pixels, with: {model: backbone.safetensors}}
   features: {plugin: feature_table, from: net}
   knn: {plugin: knn, from: features, with: {k: 3}}
   report: {plugin: evaluate, from: knn}
@@ -46,7 +46,7 @@ stages:
   comparison: {plugin: evaluate, from: neighbours}
   neighbours: {plugin: knn, from: features, with: {k: 3}}
   features: {plugin: feature_table, from: embedding}
-  embedding: {plugin: torch_backbone, from: images, with: {batch: 3, model: backbone.safetensors}}
+  embedding: {plugin: backbone, from: images, with: {batch: 3, model: backbone.safetensors}}
   images: {plugin: decode, from: photographs, with: {crop: 32, resize: 32}}
   photographs: {plugin: image_folder, with: {splits: {test: test, val: val, train: train}, root: data}}
 )";

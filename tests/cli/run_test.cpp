@@ -269,7 +269,7 @@ TEST_F(RunTest, ImagesAreMadeAsTheNetworkBehindWasTrained) {
   replace("{plugin: pixel_table, from: pixels}", "{plugin: feature_table, from: net}");
   config +=
       "  more: {plugin: augment, from: pixels, with: {operations: []}}\n"
-      "  net: {plugin: torch_backbone, from: more, with: {architecture: resnet20, untrained: true}}\n";
+      "  net: {plugin: backbone, from: more, with: {architecture: resnet20, untrained: true}}\n";
   const auto plan = [&](const std::vector<std::string>& more) {
     std::vector<std::string> arguments{"plan", folder_.write("config.yaml", config), "--store",
                                        folder_ / "s"};
@@ -294,7 +294,7 @@ TEST_F(RunTest, ImagesAreMadeAsTheNetworkBehindWasTrained) {
       HasSubstr("--set:1:16: error: network: 'resnet22' is not allowed here; did you mean 'resnet20'? "
                 "(allowed: resnet18, "));
   config +=
-      "  other: {plugin: torch_backbone, from: pixels, with: {architecture: vgg11, untrained: true}}\n"
+      "  other: {plugin: backbone, from: pixels, with: {architecture: vgg11, untrained: true}}\n"
       "  other_rows: {plugin: feature_table, from: other}\n";
   EXPECT_THAT(plan({}).err,
               HasSubstr("config.yaml:5:3: error: 'pixels' (decode) cannot take `network` from its downstream "

@@ -24,7 +24,7 @@ constexpr const char* kSmall = R"(name: small
 run: {threads: 2}
 stages:
   images: {plugin: synthetic, with: {task: target, size: 32, train: 60, val: 20, test: 40}}
-  features: {plugin: torch_backbone, from: images, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
+  features: {plugin: backbone, from: images, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
   rows: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: rows}
   knn: {plugin: knn, from: rows}

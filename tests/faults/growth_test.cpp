@@ -13,8 +13,8 @@
 
 #include <gtest/gtest.h>
 
+#include <network/testing/checkpoint_writer.h>
 #include "image_files.h"
-#include "network/checkpoint_writer.h"
 #include "program.h"
 #include "sanitizers.h"
 

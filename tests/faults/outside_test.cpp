@@ -15,7 +15,7 @@
 #include <opencv2/core.hpp>
 #include <opencv2/videoio.hpp>
 
-#include <network/zip_writer.h>
+#include <network/testing/zip_writer.h>
 
 #include "hdf5_files.h"
 #include "open_watch.h"
@@ -359,7 +359,7 @@ TEST_F(Outside, WeightsAreOneFile) {
     const auto result =
         run(std::string("  images: {plugin: image_folder, with: {root: root}}\n"
                         "  pixels: {plugin: decode, from: images, with: {resize: 32, crop: 32}}\n"
-                        "  features: {plugin: torch_backbone, from: pixels, with: {model: weights/") +
+                        "  features: {plugin: backbone, from: pixels, with: {model: weights/") +
             model +
             ", architecture: resnet18, normalize: imagenet}}\n"
             "  rows: {plugin: feature_table, from: features}\n");

@@ -7,9 +7,9 @@
 #include <graft/payload.h>
 #include <graft/testing/stage_harness.h>
 #include <image/exif.h>
-#include <image/fixtures.h>
 #include <image/png_text.h>
 #include <image/sniff.h>
+#include <image/testing/fixtures.h>
 
 #include "fuzz.h"
 
@@ -79,8 +79,9 @@ void notes(std::string_view input) {
 std::vector<std::string> files(std::string_view magic, std::size_t at = 0) {
   std::vector<std::string> out;
   for (const char* path :
-       {"decode/testdata/formats.bin", "shared/image/testdata/jpeg.bin", "decode/testdata/pixel_matrix.bin"})
-    for (const auto& file : image::fixtures::files(std::string(GRAFT_FUZZ_SOURCE_DIR "/plugins/") + path))
+       {"decode/testdata/formats.bin", "lib/image/testdata/jpeg.bin", "decode/testdata/pixel_matrix.bin"})
+    for (const auto& file :
+         image::fixtures::files(std::string(GRAFT_FUZZ_SOURCE_DIR "/plugins/pixels/") + path))
       if (file.content.size() >= at + magic.size() && file.content.size() <= 4096 &&
           file.content.compare(at, magic.size(), magic) == 0)
         out.push_back(file.content);

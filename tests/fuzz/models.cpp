@@ -9,7 +9,7 @@
 #include <graft/predictor.h>
 #include <graft/testing/stage_harness.h>
 
-#include "../../plugins/shared/training/checkpoint.h"
+#include <training/checkpoint.h>
 #include "fuzz.h"
 #include "run/bundle_file.h"
 
@@ -61,7 +61,7 @@ void bundle(std::string_view input) {
 
 // The digest behind it is right.
 void training_checkpoint(std::string_view input) {
-  read_checkpoint(write_scratch(std::string(input) + digest(input).hex()).string());
+  training::read_checkpoint(write_scratch(std::string(input) + digest(input).hex()).string());
 }
 
 std::string packed(const Bundle& bundle) {
@@ -104,7 +104,7 @@ std::vector<std::string> checkpoint_seeds() {
   state.tensors["fc.weight"] = Tensor::allocate(DType::F32, {2, 3});
   std::fill_n(state.tensors["fc.weight"].as<float>(), 6, 1.0f);
   const std::string path = (scratch_folder() / "checkpoint").string();
-  write_checkpoint(path, state);
+  training::write_checkpoint(path, state);
   std::ifstream in(path, std::ios::binary);
   std::string content(std::istreambuf_iterator<char>(in), {});
   content.resize(content.size() - 32);

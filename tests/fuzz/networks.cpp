@@ -5,13 +5,13 @@
 #include <graft/value.h>
 
 #include <network/architecture_value.h>
-#include <network/checkpoint_writer.h>
 #include <network/cost.h>
 #include <network/fit.h>
 #include <network/pickle.h>
 #include <network/state_dict.h>
+#include <network/testing/checkpoint_writer.h>
+#include <network/testing/zip_writer.h>
 #include <network/weight_file.h>
-#include <network/zip_writer.h>
 
 #include "fuzz.h"
 
@@ -85,7 +85,7 @@ std::vector<std::string> weight_seeds() {
   std::vector<std::string> out;
   for (const char* name : {"checkpoint.pth", "cyrillic.pth", "legacy.pth", "model.pth", "overlapping.pth",
                            "protocol4.pth", "script.pt", "types.pth", "views.pth"})
-    out.push_back(project_file(std::string("plugins/shared/network/testdata/") + name));
+    out.push_back(project_file(std::string("plugins/networks/lib/network/testdata/") + name));
   const Tensor tensor = Tensor::allocate(DType::F32, {2, 3});
   std::fill_n(tensor.as<float>(), 6, 1.0f);
   out.push_back(to_safetensors({{"fc.weight", tensor}}));

@@ -13,12 +13,12 @@
 #include <graft/testing/stage_harness.h>
 #include <graft/value.h>
 
-#include <network/zip_writer.h>
+#include <network/testing/zip_writer.h>
 #include <source/folder_labels.h>
 #include <source/glob.h>
 #include <source/split_names.h>
 
-#include "../../plugins/video/orientation.h"
+#include "../../plugins/sources/video/orientation.h"
 #include "fuzz.h"
 #include "plugin/split.h"
 

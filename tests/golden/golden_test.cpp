@@ -72,7 +72,7 @@ TEST(Golden, FeaturesAreThoseOfPyTorch) {
   ASSERT_EQ(wanted.size(), golden.keys().size() * kDim);
   StageHarness decode("decode", "{resize: 256, crop: 224}");
   StageHarness backbone(
-      "torch_backbone",
+      "backbone",
       "{model: \"" + data_folder() + "/weights/mobilenet_v1_075_imagenet.torchscript.pt\", normalize: tf}");
   constexpr std::size_t kBatch = 8;
   for (std::size_t first = 0; first < golden.keys().size(); first += kBatch) {

@@ -78,9 +78,9 @@ TEST_P(TorchvisionScripts, EveryRowIsThatOfTheImageAlone) {
   for (const std::string form : {"traced", "scripted"})
     for (const std::string engine : {"fused", "torch"})
       for (const int batch : {1, 3, 8}) {
-        testing::StageHarness stage(
-            "torch_backbone", "{model: \"" + at + "/" + name + "." + form + ".pt\", pool: flatten, batch: " +
-                                  std::to_string(batch) + ", engine: " + engine + "}");
+        testing::StageHarness stage("backbone", "{model: \"" + at + "/" + name + "." + form +
+                                                    ".pt\", pool: flatten, batch: " + std::to_string(batch) +
+                                                    ", engine: " + engine + "}");
         // 3 + 3 + 2 and 8, then 5: a short batch last.
         for (const int all : {kImages, 5})
           for (int first = 0; first < all && (all == kImages || batch == 8); first += batch) {

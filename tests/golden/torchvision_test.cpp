@@ -67,8 +67,8 @@ TEST_P(Torchvision, OpensItsStateDictAndGivesItsLogits) {
 
   for (const std::string engine : {"fused", "torch"}) {
     if (engine == "torch" && !GRAFT_HAS_TORCH) continue;
-    testing::StageHarness stage("torch_backbone", "{model: \"" + at + "/" + name + ".pth\", taps: " +
-                                                      classifier + ", batch: 2, engine: " + engine + "}");
+    testing::StageHarness stage("backbone", "{model: \"" + at + "/" + name + ".pth\", taps: " + classifier +
+                                                ", batch: 2, engine: " + engine + "}");
     const auto out = stage.apply_batch({drawn(0), drawn(1)});
     EXPECT_THAT(stage.warnings(), ::testing::IsEmpty());
     for (std::size_t i = 0; i < 2; ++i) {

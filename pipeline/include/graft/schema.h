@@ -54,6 +54,9 @@ struct KnownFault {
 struct GRAFT_API PluginSchema {
   std::string name;     ///< Set by GRAFT_PLUGIN.
   std::string version;  ///< Set by GRAFT_PLUGIN; raise it when the output changes for equal parameters.
+  /// What the plugin was called before, or empty. Configs may still use that name, and it stays the name in
+  /// fingerprints, so that stored tables remain valid.
+  std::string former_name = {};
   StageKind kind = StageKind::Transform;
   std::string summary;
   std::vector<PortSpec> inputs, outputs;
@@ -107,6 +110,7 @@ struct GRAFT_API PluginSchema {
                            std::vector<std::pair<std::string, std::uint32_t>> choices = {}) {
     return views = {std::move(param), std::move(choices)}, *this;
   }
+  PluginSchema& formerly(std::string other) { return former_name = std::move(other), *this; }
   PluginSchema& example(std::string config) { return example_config = std::move(config), *this; }
   PluginSchema& uses_libraries(std::string versions) { return libraries = std::move(versions), *this; }
   PluginSchema& may_need(std::string service) { return needs.push_back(std::move(service)), *this; }

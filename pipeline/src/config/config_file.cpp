@@ -11,8 +11,8 @@
 #include <graft/error.h>
 #include <graft/params.h>
 
+#include "base/files.h"
 #include "plugin/registry.h"
-#include "store/files.h"
 
 namespace graft {
 namespace fs = std::filesystem;

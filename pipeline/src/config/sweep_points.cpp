@@ -7,7 +7,7 @@
 
 #include <graft/error.h>
 
-#include "store/files.h"
+#include "base/files.h"
 
 namespace graft {
 namespace fs = std::filesystem;

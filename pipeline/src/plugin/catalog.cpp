@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include <fmt/format.h>
+#include <graft/text.h>
 
 #include <graft/hash.h>
 
@@ -23,23 +24,6 @@ namespace {
 constexpr std::size_t kFew = 20;
 constexpr std::array kSplits{Split::Train, Split::Val, Split::Test};
 constexpr std::uint64_t kThinSalt = 3;  // 1 and 2 are SplitRule's
-
-// "a, b, c and 7 more"
-std::string first_few(const std::vector<std::string>& words) {
-  constexpr std::size_t kShown = 10;
-  std::string out;
-  for (std::size_t i = 0; i < words.size() && i < kShown; ++i) out += (i == 0 ? "" : ", ") + words[i];
-  if (words.size() > kShown) out += fmt::format(" and {} more", words.size() - kShown);
-  return out;
-}
-
-/// The noun ends before a preposition: "2 samples without an image".
-std::string plural(std::size_t n, const std::string& noun) {
-  std::size_t end = noun.size();
-  for (const char* preposition : {" with ", " without ", " beside "})
-    end = std::min(end, noun.find(preposition));
-  return fmt::format("{} {}{}{}", n, noun.substr(0, end), n == 1 ? "" : "s", noun.substr(end));
-}
 
 std::optional<std::uint64_t> whole_number(const std::string& s) {
   std::uint64_t n = 0;
@@ -210,7 +194,7 @@ void Catalog::number_classes() {
     });
   }
   if (const auto pairs = lookalikes(classes_); !pairs.empty())
-    warn_("classes whose names differ by blanks or case only: " + first_few(pairs));
+    warn_("classes whose names differ by blanks or case only: " + joined(pairs));
   std::unordered_map<std::string, std::int32_t> position;
   for (std::size_t i = 0; i < classes_.size(); ++i)
     position.emplace(classes_[i], static_cast<std::int32_t>(i));
@@ -313,8 +297,7 @@ void Catalog::warn_classes() const {
     for (std::size_t c = 0; c < classes_.size(); ++c)
       if (inputs[c][static_cast<std::size_t>(split)] == 0) missing.push_back(classes_[c]);
     if (used[static_cast<std::size_t>(split)] && !missing.empty())
-      warn_(
-          fmt::format("classes without an image in the {} split: {}", to_string(split), first_few(missing)));
+      warn_(fmt::format("classes without an image in the {} split: {}", to_string(split), joined(missing)));
   }
   for (std::size_t c = 0; c < classes_.size(); ++c) {
     const std::size_t n = std::accumulate(inputs[c].begin(), inputs[c].end(), std::size_t{0});
@@ -322,7 +305,7 @@ void Catalog::warn_classes() const {
   }
   if (!few.empty())
     warn_(fmt::format("classes with fewer than {} images, whose scores will be unreliable: {}", kFew,
-                      first_few(few)));
+                      joined(few)));
 }
 
 void Catalog::take_shots(std::size_t shots) {

@@ -38,7 +38,8 @@ std::vector<std::string> known_faults(const Value& description, const Registry& 
     if (plugin == nullptr || version.empty()) return;
     for (const KnownFault& fault : plugin->schema.known_faults)
       if (is_version_below(version, fault.before))
-        out.push_back(fmt::format("{} {}, corrected in {}: {}", name, version, fault.before, fault.text));
+        out.push_back(fmt::format("{} {}, corrected in {}: {}", plugin->schema.name, version, fault.before,
+                                  fault.text));
   };
   const Value* stages = description.find("stages");
   if (stages == nullptr || !stages->is_list()) return out;

@@ -12,7 +12,7 @@ ParamSpec spec(std::string name, ParamSpec::Kind kind) {
   return s;
 }
 
-std::string joined(const std::vector<std::string>& words) {
+std::string listed(const std::vector<std::string>& words) {
   std::string out;
   for (const std::string& w : words) out += (out.empty() ? "" : ", ") + w;
   return out;
@@ -84,15 +84,15 @@ std::string ParamSpec::type_name() const {
     case Kind::Flag:
       return "true or false";
     case Kind::Integer:
-      return choices.empty() ? "integer" : "integer, or one of " + joined(choices);
+      return choices.empty() ? "integer" : "integer, or one of " + listed(choices);
     case Kind::Number:
       return "number";
     case Kind::Text:
       return "text";
     case Kind::Choice:
-      return "one of " + joined(choices);
+      return "one of " + listed(choices);
     case Kind::File:
-      return choices.empty() ? "file" : "file, or one of " + joined(choices);
+      return choices.empty() ? "file" : "file, or one of " + listed(choices);
     case Kind::Folder:
       return "folder";
     case Kind::List: {
@@ -102,9 +102,9 @@ std::string ParamSpec::type_name() const {
     case Kind::Map:
       return "map of " + fields.at(0).type_name();
     case Kind::Object:
-      return (scalar_ok ? fields.at(0).type_name() + ", or map with " : "map with ") + joined(names());
+      return (scalar_ok ? fields.at(0).type_name() + ", or map with " : "map with ") + listed(names());
     case Kind::OneOf:
-      return "one of " + joined(names());
+      return "one of " + listed(names());
   }
   return "";
 }

@@ -19,8 +19,8 @@
 
 #include <fmt/format.h>
 
+#include "base/files.h"
 #include "plugin/address_space.h"
-#include "store/files.h"
 
 namespace graft {
 namespace {

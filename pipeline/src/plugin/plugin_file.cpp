@@ -12,8 +12,8 @@
 
 #include <graft/resources.h>
 
+#include "base/cpu_isa_limit.h"
 #include "plugin/address_space.h"
-#include "plugin/cpu_isa_limit.h"
 #include "plugin/elf_file.h"
 #include "plugin/schema_check.h"
 

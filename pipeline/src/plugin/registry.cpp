@@ -152,7 +152,11 @@ std::string Registry::warning_of(const std::string& name) const {
 
 const Registry::Plugin* Registry::find(const std::string& name) const {
   const auto it = plugins_.find(name);
-  return it == plugins_.end() ? nullptr : &it->second;
+  if (it != plugins_.end()) return &it->second;
+  const auto renamed = std::find_if(plugins_.begin(), plugins_.end(), [&](const auto& entry) {
+    return !name.empty() && entry.second.schema.former_name == name;
+  });
+  return renamed == plugins_.end() ? nullptr : &renamed->second;
 }
 
 const Registry::Rejected* Registry::rejected_as(const std::string& name) const {
@@ -162,9 +166,9 @@ const Registry::Rejected* Registry::rejected_as(const std::string& name) const {
 }
 
 const graft_plugin_descriptor& Registry::open(const std::string& name) const {
-  const auto it = plugins_.find(name);
-  if (it == plugins_.end()) throw Error("no plugin named '" + name + "'");
-  const Plugin& plugin = it->second;
+  const Plugin* found = find(name);
+  if (found == nullptr) throw Error("no plugin named '" + name + "'");
+  const Plugin& plugin = *found;
   if (plugin.descriptor != nullptr) return *plugin.descriptor;
   Rejected why{plugin.path, "", "", ""};
   const graft_plugin_descriptor* d = load_plugin(plugin.path, why, plugin.code);

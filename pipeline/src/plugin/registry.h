@@ -38,7 +38,7 @@ class GRAFT_API Registry {
   /// Takes a plugin that has no schema file yet, in place of one of that name.
   void declare(const std::filesystem::path& file, SchemaFile schema);
 
-  /// nullptr when there is none of that name.
+  /// By its name or by the one that it had formerly; nullptr when there is none.
   const Plugin* find(const std::string& name) const;
   const std::map<std::string, Plugin>& plugins() const { return plugins_; }
   const std::vector<Rejected>& rejected() const { return rejected_; }

@@ -69,14 +69,14 @@ std::optional<std::vector<std::string>> placeholders(std::string_view text) {
 }
 
 /// The extents of "u8[?,{crop},3]", after its type; nothing if it is not a shape.
-struct Shape {
+struct PortShape {
   std::string type;
   std::vector<std::string> extents;
 };
-std::optional<Shape> parse_shape(const std::string& text) {
+std::optional<PortShape> parse_shape(const std::string& text) {
   const std::size_t open = text.find('[');
   if (open == std::string::npos || text.back() != ']') return {};
-  Shape shape{text.substr(0, open), {}};
+  PortShape shape{text.substr(0, open), {}};
   static constexpr std::array<std::string_view, 4> kTypes = {"u8", "f16", "f32", "i64"};
   const auto in_braces = [](const std::string& s) {
     return s.size() > 2 && s.front() == '{' && s.find_first_of("{}", 1) == s.size() - 1;
@@ -141,6 +141,11 @@ class Checker {
     if (!is_version(schema_.version))
       add(fmt::format("'{}' is not a version", schema_.version.substr(0, kMaxName)),
           "give GRAFT_PLUGIN one of three numbers, such as \"1.0.0\": stored rows are named by it");
+    if (!schema_.former_name.empty() &&
+        (!is_identifier(schema_.former_name) || schema_.former_name == schema_.name))
+      add(fmt::format("formerly('{}') does not name a plugin that was called otherwise",
+                      schema_.former_name.substr(0, kMaxName)),
+          "give the name that configs and stored tables have");
     if (schema_.summary.empty() || !is_one_line(schema_.summary))
       add(schema_.summary.empty() ? "the summary is empty" : "the summary is not one line of text",
           "say in a sentence what the plugin does: graft plugins and graft describe show it");

@@ -112,6 +112,7 @@ std::string to_json(const SchemaFile& file) {
   if (!file.code.empty()) out["code"] = file.code;
   out["name"] = s.name;
   out["version"] = s.version;
+  if (!s.former_name.empty()) out["former_name"] = s.former_name;
   out["kind"] = static_cast<int>(s.kind);
   out["summary"] = s.summary;
   out["inputs"] = Value::list();
@@ -154,6 +155,7 @@ SchemaFile schema_file_from_json(std::string_view json) {
   PluginSchema& s = file.schema;
   s.name = member(v, "name").as_string();
   s.version = member(v, "version").as_string();
+  if (const Value* former = v.find("former_name")) s.former_name = former->as_string();
   const std::int64_t kind = member(v, "kind").as_int();
   if (kind < 0 || kind > static_cast<int>(StageKind::Calibrator)) throw Error("unknown stage kind");
   s.kind = static_cast<StageKind>(kind);

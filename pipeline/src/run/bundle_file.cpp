@@ -9,12 +9,13 @@
 #include <span>
 
 #include <fmt/format.h>
+#include <graft/text.h>
 
 #include <graft/error.h>
 #include <graft/safetensors.h>
 
-#include "store/bytes.h"
-#include "store/files.h"
+#include "base/bytes.h"
+#include "base/files.h"
 
 namespace graft {
 namespace fs = std::filesystem;

@@ -7,11 +7,11 @@
 
 #include <graft/error.h>
 
+#include "base/files.h"
 #include "graph/check_output.h"
 #include "plugin/plugin_call.h"
 #include "run/bundle_file.h"
 #include "run/reject_reasons.h"
-#include "store/files.h"
 
 namespace graft {
 namespace {

@@ -9,17 +9,17 @@
 #include <unordered_set>
 
 #include <fmt/format.h>
+#include <graft/text.h>
 
 #include <graft/error.h>
 #include <graft/printable.h>
 
+#include "base/files.h"
 #include "config/inspection.h"
-#include "run/columns.h"
 #include "run/runner.h"
 #include "run/sample.h"
 #include "run/stream_run.h"
 #include "run/table_changes.h"
-#include "store/files.h"
 #include "store/input_list.h"
 #include "store/table_use.h"
 
@@ -232,12 +232,12 @@ std::string PlanFacts::stages_text() const {
     rows.push_back({s.id, s.schema.name + " " + s.schema.version, to_string(s.schema.kind),
                     from.empty() ? "-" : from, gives.empty() ? "files" : gives, shape.empty() ? "-" : shape});
   }
-  std::string out = columns(rows);
+  std::string out = text_table(rows, Align::Left, 2);
   std::vector<std::vector<std::string>> followed{{"parameter", "value", "as in"}};
   for (const StagePlan& s : plan_.stages)
     for (const auto& [parameter, stage] : s.followed)
       followed.push_back({s.id + "." + parameter, s.params.get<std::string>(parameter), stage});
-  if (followed.size() > 1) out += "\ntaken from other stages\n" + columns(followed);
+  if (followed.size() > 1) out += "\ntaken from other stages\n" + text_table(followed, Align::Left, 2);
   return out;
 }
 
@@ -256,7 +256,7 @@ std::string PlanFacts::tables_text() const {
     if (!t.new_table.empty())
       reuse += fmt::format("  {}: new table: {}\n", id(s.stage), printable(t.new_table));
   }
-  return columns(rows) + "\nreuse\n" + reuse;
+  return text_table(rows, Align::Left, 2) + "\nreuse\n" + reuse;
 }
 
 std::string PlanFacts::text() const {
@@ -269,7 +269,7 @@ std::string PlanFacts::text() const {
                       fmt::format("{}", fmt::join(splits, ", ")),
                       fmt::format("at most {} in flight", plan_.credits(s.stage))});
   }
-  out += "\ninputs\n" + columns(inputs) + "\ntables\n" + tables_text();
+  out += "\ninputs\n" + text_table(inputs, Align::Left, 2) + "\ntables\n" + tables_text();
   const auto bytes = disk(), free = free_bytes();
   out += fmt::format("\nresources\n  threads {}, items in flight {} of {} allowed, disk {}{} (free: {})\n",
                      plan_.run.threads, in_flight_ == 0 ? "unknown" : human_bytes(in_flight_),

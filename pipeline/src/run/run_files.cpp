@@ -13,9 +13,9 @@
 #include <graft/cpu_isa.h>
 #include <graft/version.h>
 
+#include "base/files.h"
 #include "config/views.h"
 #include "plugin/plugin_call.h"
-#include "store/files.h"
 
 namespace graft {
 namespace {

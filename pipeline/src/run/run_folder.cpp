@@ -20,7 +20,7 @@
 #include <graft/error.h>
 #include <graft/value.h>
 
-#include "store/attempt.h"
+#include "base/attempt.h"
 
 namespace graft {
 namespace fs = std::filesystem;

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "store/files.h"
+#include "base/files.h"
 
 namespace graft {
 

@@ -4,7 +4,7 @@
 #include <mutex>
 #include <string_view>
 
-#include "store/files.h"
+#include "base/files.h"
 
 namespace graft {
 

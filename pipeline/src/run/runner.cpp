@@ -15,6 +15,7 @@
 #include <graft/error.h>
 #include <graft/printable.h>
 
+#include "base/files.h"
 #include "graph/check_output.h"
 #include "plugin/plugin_call.h"
 #include "run/crash_report.h"
@@ -27,7 +28,6 @@
 #include "run/run_log.h"
 #include "run/table_changes.h"
 #include "run/watchdog.h"
-#include "store/files.h"
 
 namespace graft {
 namespace fs = std::filesystem;

@@ -14,11 +14,11 @@
 
 #include <graft/error.h>
 
+#include "base/files.h"
 #include "graph/flow.h"
 #include "graph/workers.h"
 #include "plugin/plugin_call.h"
 #include "run/stage_factory.h"
-#include "store/files.h"
 #include "store/row.h"
 
 namespace graft {

@@ -15,10 +15,10 @@
 #include <graft/error.h>
 #include <graft/printable.h>
 
+#include "base/files.h"
 #include "config/planner.h"
 #include "run/run_folder.h"
 #include "run/sweep_report.h"
-#include "store/files.h"
 
 namespace graft {
 namespace fs = std::filesystem;

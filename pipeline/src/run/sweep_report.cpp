@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <graft/text.h>
 
 #include <graft/printable.h>
 
-#include "run/columns.h"
 #include "run/learning.h"
 
 namespace graft {
@@ -106,7 +106,7 @@ std::string sweep_table(const std::vector<SweepRow>& rows, const std::optional<S
           best && best->row == r && best->learner == l);
     }
   }
-  return columns(lines);
+  return text_table(lines, Align::Left, 2);
 }
 
 std::string sweep_csv(const std::vector<SweepRow>& rows) {

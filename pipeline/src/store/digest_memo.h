@@ -9,7 +9,7 @@
 #include <graft/hash.h>
 #include <graft/payload.h>
 
-#include "store/files.h"
+#include "base/files.h"
 #include "store/row_index.h"
 
 namespace graft {

@@ -13,8 +13,8 @@
 #include <graft/error.h>
 #include <graft/value.h>
 
-#include "store/attempt.h"
-#include "store/bytes.h"
+#include "base/attempt.h"
+#include "base/bytes.h"
 #include "store/hdf5_dataset.h"
 #include "store/input_list.h"
 #include "store/table_store.h"

@@ -68,7 +68,7 @@ Fingerprint fingerprint(const Plan& plan, std::size_t collector, DigestMemo& mem
     const bool source = s.inputs.empty();
     if (source && (s.schema.outputs.empty() || s.schema.outputs[0].type == PortType::Bytes)) break;
     Value stage = Value::map();
-    stage["plugin"] = s.schema.name;
+    stage["plugin"] = s.schema.former_name.empty() ? s.schema.name : s.schema.former_name;
     stage["version"] = s.schema.version;
     if (!s.schema.libraries.empty()) stage["libraries"] = s.schema.libraries;
     for (const StagePlan::Service& service : s.services)

@@ -12,7 +12,7 @@
 
 #include <graft/error.h>
 
-#include "store/attempt.h"
+#include "base/attempt.h"
 #include "store/manifest.h"
 
 namespace graft {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "store/files.h"
+#include "base/files.h"
 
 namespace graft {
 

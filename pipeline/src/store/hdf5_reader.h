@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "store/files.h"
+#include "base/files.h"
 #include "store/hdf5_message.h"
 
 namespace graft {

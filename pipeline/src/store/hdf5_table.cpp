@@ -7,7 +7,7 @@
 
 #include <graft/error.h>
 
-#include "store/bytes.h"
+#include "base/bytes.h"
 #include "store/hdf5_text.h"
 #include "store/widen.h"
 

@@ -7,7 +7,7 @@
 
 #include <graft/error.h>
 
-#include "store/bytes.h"
+#include "base/bytes.h"
 #include "store/global_heap.h"
 
 namespace graft {

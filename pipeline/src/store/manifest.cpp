@@ -8,8 +8,8 @@
 
 #include <graft/error.h>
 
-#include "store/attempt.h"
-#include "store/files.h"
+#include "base/attempt.h"
+#include "base/files.h"
 #include "store/shard.h"
 
 namespace graft {

@@ -17,8 +17,8 @@
 
 #include <graft/error.h>
 
-#include "store/attempt.h"
-#include "store/bytes.h"
+#include "base/attempt.h"
+#include "base/bytes.h"
 #include "store/crc32c.h"
 #include "store/folder_lock.h"
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "store/files.h"
+#include "base/files.h"
 #include "store/row.h"
 
 namespace graft {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "store/files.h"
+#include "base/files.h"
 #include "store/shard_entry.h"
 
 namespace graft {

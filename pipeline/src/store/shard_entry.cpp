@@ -7,9 +7,9 @@
 
 #include <graft/error.h>
 
-#include "store/bytes.h"
+#include "base/bytes.h"
+#include "base/files.h"
 #include "store/crc32c.h"
-#include "store/files.h"
 
 namespace graft {
 namespace {

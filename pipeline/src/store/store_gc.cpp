@@ -11,8 +11,8 @@
 
 #include <graft/error.h>
 
-#include "store/attempt.h"
-#include "store/files.h"
+#include "base/attempt.h"
+#include "base/files.h"
 #include "store/folder_lock.h"
 #include "store/manifest.h"
 #include "store/table_check.h"

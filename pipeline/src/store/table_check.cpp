@@ -13,8 +13,8 @@
 #include <graft/files.h>
 #include <graft/value.h>
 
-#include "store/attempt.h"
-#include "store/files.h"
+#include "base/attempt.h"
+#include "base/files.h"
 #include "store/folder_lock.h"
 #include "store/input_list.h"
 #include "store/manifest.h"

@@ -8,7 +8,7 @@
 
 #include <graft/error.h>
 
-#include "store/bytes.h"
+#include "base/bytes.h"
 #include "store/hdf5_reader.h"
 
 namespace graft {

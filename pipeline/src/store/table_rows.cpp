@@ -7,7 +7,7 @@
 
 #include <graft/error.h>
 
-#include "store/bytes.h"
+#include "base/bytes.h"
 #include "store/widen.h"
 
 namespace graft {

@@ -10,10 +10,11 @@
 #include <unordered_set>
 
 #include <fmt/format.h>
+#include <graft/text.h>
 
 #include <graft/error.h>
 
-#include "store/attempt.h"
+#include "base/attempt.h"
 #include "store/manifest.h"
 
 namespace graft {

@@ -8,7 +8,7 @@
 #include <graft/error.h>
 #include <graft/hash.h>
 
-#include "store/files.h"
+#include "base/files.h"
 #include "store/manifest.h"
 
 namespace graft {

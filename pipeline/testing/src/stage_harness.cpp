@@ -10,10 +10,10 @@
 
 #include <graft/plugin.h>
 
+#include "base/files.h"
 #include "config/yaml_tree.h"
 #include "plugin/registry.h"
 #include "run/stage_factory.h"
-#include "store/files.h"
 
 namespace graft::testing {
 namespace {

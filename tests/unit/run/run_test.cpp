@@ -11,12 +11,12 @@
 #include <graft/random.h>
 #include <graft/safetensors.h>
 
+#include "base/files.h"
 #include "plugin/split.h"
 #include "run/bundle_file.h"
 #include "run/leaks.h"
 #include "run/learning.h"
 #include "run/progress.h"
-#include "store/files.h"
 #include "temp_folder.h"
 
 namespace graft {

@@ -1,0 +1,79 @@
+#include <graft/text.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include <fmt/format.h>
+#include <graft/printable.h>
+
+namespace graft {
+namespace {
+
+std::size_t characters(const std::string& text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+}  // namespace
+
+std::string joined(const std::vector<std::string>& words) {
+  constexpr std::size_t kShown = 10;
+  std::string out;
+  for (std::size_t i = 0; i < words.size() && i < kShown; ++i)
+    out += (i == 0 ? "" : ", ") + shortened(words[i]);
+  if (words.size() > kShown) out += fmt::format(" and {} more", words.size() - kShown);
+  return out;
+}
+
+std::string shortened(const std::string& name) {
+  constexpr std::size_t kLongest = 100;
+  if (name.size() <= kLongest) return name;
+  std::size_t end = kLongest;
+  while (end > kLongest - 4 && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80) --end;
+  return name.substr(0, end) + "...";
+}
+
+std::string plural(std::size_t n, const std::string& noun) {
+  std::size_t end = noun.size();
+  for (const char* preposition : {" with ", " without ", " beside "})
+    end = std::min(end, noun.find(preposition));
+  return fmt::format("{} {}{}{}", n, noun.substr(0, end), n == 1 ? "" : "s", noun.substr(end));
+}
+
+std::string human_bytes(std::uint64_t bytes) {
+  static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
+    value /= 1024;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+std::string zero_padded(std::size_t n, std::size_t digits) {
+  return fmt::format("{:0{}}", n, digits);
+}
+
+std::string text_table(std::vector<std::vector<std::string>> rows, Align others, std::size_t indent) {
+  for (auto& row : rows)
+    for (std::string& cell : row) cell = printable(cell);
+  std::vector<std::size_t> width;
+  for (const auto& row : rows) {
+    width.resize(std::max(width.size(), row.size()));
+    for (std::size_t c = 0; c < row.size(); ++c) width[c] = std::max(width[c], characters(row[c]));
+  }
+  std::string out;
+  for (const auto& row : rows) {
+    std::string line(indent, ' ');
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      const std::string pad(width[c] - characters(row[c]), ' ');
+      line += c == 0 ? "" : "  ";
+      line += c == 0 || others == Align::Left ? row[c] + pad : pad + row[c];
+    }
+    out += line.erase(line.find_last_not_of(' ') + 1) + '\n';
+  }
+  return out;
+}
+
+}  // namespace graft

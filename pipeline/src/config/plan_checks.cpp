@@ -1,0 +1,74 @@
+// The last steps of make_plan: what can only be seen of the plan as a whole.
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "config/plan_draft.h"
+
+namespace graft {
+namespace {
+
+/// A stage whose `from` could not be resolved may be the missing consumer; do not blame the others for it.
+bool all_connected_fails(const PlanDraft& draft) {
+  return std::any_of(draft.stages.begin(), draft.stages.end(),
+                     [](const PlanDraft::Stage& d) { return !d.connected || !d.usable; });
+}
+
+}  // namespace
+
+void check_use(PlanDraft& draft) {
+  for (std::size_t i = 0; i < draft.plan.stages.size(); ++i) {
+    const StagePlan& stage = draft.plan.stages[i];
+    if (!draft.stages[i].usable) continue;
+    const bool stream = stage.schema.kind == StageKind::Source || stage.schema.kind == StageKind::Transform ||
+                        stage.schema.kind == StageKind::BatchTransform;
+    if (stream && draft.plan.consumers(i).empty() && !all_connected_fails(draft))
+      draft.error(draft.stages[i].key_position,
+                  fmt::format("nothing uses the output of stage '{}' ({}); connect a stage with "
+                              "`from: {}`, or remove it",
+                              stage.id, stage.schema.name, stage.id));
+    for (const auto& input : stage.inputs)
+      if (stage.schema.kind == StageKind::Learner &&
+          draft.plan.stages[input.stage].source != draft.plan.stages[stage.inputs[0].stage].source)
+        draft.error(draft.stages[i].from_position,
+                    fmt::format("the tables of learner '{}' come from different sources; their "
+                                "rows cannot be aligned",
+                                stage.id));
+  }
+}
+
+void check_credits(PlanDraft& draft) {
+  for (std::size_t i = 0; i < draft.plan.stages.size(); ++i) {
+    if (draft.plan.stages[i].schema.kind != StageKind::Source) continue;
+    const std::size_t needed = draft.plan.batch_items(i);
+    std::uint64_t item_bytes = 0;
+    std::vector<std::string> batches;
+    for (const StagePlan& s : draft.plan.stages) {
+      if (s.source != i) continue;
+      if (s.schema.kind == StageKind::BatchTransform)
+        batches.push_back(fmt::format("{}: {}", s.id, declared_batch(s)));
+      for (std::size_t port = 0; port < s.schema.outputs.size(); ++port)
+        item_bytes = std::max(item_bytes, bytes_of_shape(output_shape(s, port)).value_or(0));
+    }
+    const YamlNode* run = draft.config.root().find("run");
+    const auto at = [&](const char* key) {
+      const YamlNode* v = run == nullptr ? nullptr : run->find(key);
+      return v == nullptr ? draft.stages[i].key_position : v->position;
+    };
+    if (needed > 0 && draft.plan.credits(i) <= needed)
+      draft.error(at("in_flight"),
+                  fmt::format("in_flight: {} items are too few for the batches ({}): they would wait for "
+                              "each other forever; use at least {}, or auto",
+                              draft.plan.credits(i), fmt::join(batches, ", "), needed + 1));
+    if (item_bytes * (needed + 1) > draft.plan.run.memory)
+      draft.error(
+          at("memory"),
+          fmt::format("memory: {} B is too little: {} in flight of up to {} B each must fit; use at least "
+                      "{} MiB, or smaller batches",
+                      draft.plan.run.memory, needed + 1, item_bytes,
+                      (item_bytes * (needed + 1)) / (1 << 20) + 1));
+  }
+}
+
+}  // namespace graft

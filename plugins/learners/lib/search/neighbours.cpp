@@ -1,0 +1,422 @@
+#include <search/neighbours.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cmath>
+
+#include <graft/cpu_isa.h>
+#include <graft/error.h>
+
+#include <learning/features.h>
+#include <numeric/blas.h>
+
+namespace graft::search {
+namespace {
+
+// A tile of scores stays in a core's cache, and is large enough for the product to run at full speed.
+constexpr std::size_t kQueryTile = 512;
+constexpr std::size_t kRowTile = 512;
+constexpr std::size_t kLeastTile = 64;  // queries that are worth a thread
+
+constexpr std::size_t kStateBytes = std::size_t{64} << 20;  // candidates of the queries of one pass
+
+// Loops that the compiler makes twice, with AVX2 and without: none of them has a product whose rounding a
+// fused multiply-add could change, so both give the same bits.
+#define GRAFT_INLINE [[gnu::always_inline]] inline
+#if defined(__x86_64__)
+#define GRAFT_AVX2 [[gnu::target("avx2")]]
+#else
+#define GRAFT_AVX2
+#endif
+
+constexpr std::size_t kLanes = 16;  // independent sums, so that loops fill the vector units
+
+/// Sum of term(d) over d < dim, in double.
+template <typename Term>
+GRAFT_INLINE double sum_of(std::size_t dim, Term term) {
+  std::array<double, kLanes> sums{};
+  std::size_t d = 0;
+  for (; d + kLanes <= dim; d += kLanes) {
+    for (std::size_t i = 0; i < kLanes; ++i) sums[i] += term(d + i);
+  }
+  for (std::size_t i = 0; d < dim; ++d, ++i) sums[i] += term(d);
+  double sum = 0;
+  for (const double s : sums) sum += s;
+  return sum;
+}
+
+GRAFT_INLINE double product_of(const float* a, const float* b, std::size_t dim) {
+  return sum_of(dim, [=](std::size_t d) { return static_cast<double>(a[d]) * b[d]; });
+}
+
+GRAFT_INLINE double distance_of(const float* a, const float* b, std::size_t dim) {
+  return sum_of(dim, [=](std::size_t d) {
+    const double e = static_cast<double>(a[d]) - b[d];
+    return e * e;
+  });
+}
+
+constexpr std::size_t kGroup = 32;
+
+/// The first group of kGroup scores, from group `at` of `end` on, of which one reaches the threshold.
+template <typename Score>
+GRAFT_INLINE std::size_t group_of(Score score, std::size_t at, std::size_t end, float threshold) {
+  for (; at < end; ++at) {
+    int any = 0;
+    for (std::size_t i = 0; i < kGroup; ++i) any |= score(at * kGroup + i) >= threshold ? 1 : 0;
+    if (any != 0) break;
+  }
+  return at;
+}
+
+/// `less`, unless null, is taken away from the scores.
+GRAFT_INLINE std::size_t next_of(const float* scores, const float* less, std::size_t at, std::size_t end,
+                                 float threshold) {
+  if (less == nullptr) return group_of([=](std::size_t i) { return scores[i]; }, at, end, threshold);
+  return group_of([=](std::size_t i) { return scores[i] - less[i]; }, at, end, threshold);
+}
+
+struct Kernels {
+  double (*product)(const float* a, const float* b, std::size_t dim);
+  double (*squared_distance)(const float* a, const float* b, std::size_t dim);
+  std::size_t (*next_group)(const float* scores, const float* less, std::size_t at, std::size_t end,
+                            float threshold);
+};
+
+GRAFT_AVX2 double product_avx2(const float* a, const float* b, std::size_t dim) {
+  return product_of(a, b, dim);
+}
+GRAFT_AVX2 double distance_avx2(const float* a, const float* b, std::size_t dim) {
+  return distance_of(a, b, dim);
+}
+GRAFT_AVX2 std::size_t next_avx2(const float* scores, const float* less, std::size_t at, std::size_t end,
+                                 float threshold) {
+  return next_of(scores, less, at, end, threshold);
+}
+
+double product_plain(const float* a, const float* b, std::size_t dim) {
+  return product_of(a, b, dim);
+}
+double distance_plain(const float* a, const float* b, std::size_t dim) {
+  return distance_of(a, b, dim);
+}
+std::size_t next_plain(const float* scores, const float* less, std::size_t at, std::size_t end,
+                       float threshold) {
+  return next_of(scores, less, at, end, threshold);
+}
+
+const Kernels kKernels = cpu_isa() >= CpuIsa::Avx2 ? Kernels{product_avx2, distance_avx2, next_avx2}
+                                                   : Kernels{product_plain, distance_plain, next_plain};
+
+struct Candidate {
+  std::uint32_t row;
+  float score;
+};
+
+/// A candidate whose similarity is known.
+struct Settled {
+  std::uint32_t row;
+  float score;
+  double similarity;
+};
+
+constexpr double kHuge = 1e37;  // scores beyond may overflow float32
+
+bool is_nearer(const Settled& a, const Settled& b) {
+  return a.similarity != b.similarity ? a.similarity > b.similarity : a.row < b.row;
+}
+
+/// Rows in memory, as a tensor.
+class MemoryTensor final : public TensorReader {
+ public:
+  MemoryTensor(std::shared_ptr<const std::vector<float>> values, std::size_t rows, std::size_t dim)
+      : values_(std::move(values)), shape_{static_cast<std::int64_t>(rows), static_cast<std::int64_t>(dim)} {}
+  DType dtype() const override { return DType::F32; }
+  const Shape& shape() const override { return shape_; }
+  void read(std::size_t first, std::size_t count, void* out) const override {
+    const auto dim = static_cast<std::size_t>(shape_[1]);
+    std::copy_n(values_->data() + first * dim, count * dim, static_cast<float*>(out));
+  }
+
+ private:
+  std::shared_ptr<const std::vector<float>> values_;
+  Shape shape_;
+};
+
+}  // namespace
+
+const std::vector<std::string>& metric_names() {
+  static const std::vector<std::string> all = {"cosine", "euclidean"};
+  return all;
+}
+
+Metric metric_from(std::string_view name) {
+  const auto found = std::find(metric_names().begin(), metric_names().end(), name);
+  if (found == metric_names().end())
+    throw Error(fmt::format("metric '{}': expected cosine or euclidean", name));
+  return static_cast<Metric>(found - metric_names().begin());
+}
+
+double exact_similarity(Metric metric, const float* a, const float* b, std::size_t dim) {
+  return metric == Metric::Cosine ? kKernels.product(a, b, dim) : -kKernels.squared_distance(a, b, dim);
+}
+
+/// The best rows of one query. They are proposed by score: the scalar product, for Euclidean less half the
+/// row's square, which falls as the distance grows.
+class ExactIndex::Best {
+ public:
+  Best(const ExactIndex& index, const float* query, std::size_t k, RowRange excluded)
+      : index_(index), query_(query), k_(k), excluded_(excluded) {
+    const double length = std::sqrt(kKernels.product(query, query, index.dim_));
+    // Of a float32 scalar product, in any order of summation (Higham 2002, section 3.1), of what is taken
+    // away from it, and of products that underflow; and of the similarity in double that has the last word.
+    const double dim = static_cast<double>(index.dim_) + 10;
+    const double together = length + index.longest_;
+    const double error = 6e-8 * (dim * length * index.longest_ + 2 * index.longest_ * index.longest_) +
+                         1.2e-38 * dim + 1.2e-16 * dim * together * together;
+    by_brute_force_ = !(together * index.longest_ < kHuge && error < kHuge);
+    error_ = static_cast<float>(error) * 1.0001F;
+  }
+
+  /// Bytes that one of them holds at most.
+  static std::size_t bytes(std::size_t k) {
+    return sizeof(Best) + capacity(k) * sizeof(Candidate) + 2 * k * sizeof(Settled);
+  }
+
+  /// Scores of the rows from `first` on; `less`, unless null, is taken away from them. Most are below the
+  /// threshold: whole groups are passed over by one branch. `rows`: their features; those of the rows that
+  /// were offered since the last settle() lie before them.
+  void offer(std::size_t first, const float* rows, const float* scores, const float* less,
+             std::size_t count) {
+    origin_ = {rows, first};
+    if (by_brute_force_) {
+      for (std::size_t i = 0; i < count; ++i) {
+        const auto row = static_cast<std::uint32_t>(first + i);
+        if (!excluded_.contains(row)) candidates_.push_back({row, 0});
+      }
+      settle();
+      return;
+    }
+    candidates_.reserve(capacity(k_));
+    const std::size_t groups = count / kGroup;
+    for (std::size_t g = 0; (g = kKernels.next_group(scores, less, g, groups, threshold_)) < groups; ++g)
+      take_group(first, scores, less, g * kGroup);
+    for (std::size_t i = groups * kGroup; i < count; ++i) take(first + i, scores, less, i);
+  }
+
+  /// Decides between what was offered since the last time: its features may go then.
+  void settle() {
+    prune();
+    best_.reserve(best_.size() + candidates_.size());
+    for (const Candidate& c : candidates_) {
+      const float* row =
+          origin_.rows + (static_cast<std::ptrdiff_t>(c.row) - static_cast<std::ptrdiff_t>(origin_.first)) *
+                             static_cast<std::ptrdiff_t>(index_.dim_);
+      best_.push_back({c.row, c.score, exact_similarity(index_.metric_, query_, row, index_.dim_)});
+    }
+    candidates_.clear();
+    const std::size_t keep = std::min(k_, best_.size());
+    std::partial_sort(best_.begin(), best_.begin() + static_cast<std::ptrdiff_t>(keep), best_.end(),
+                      is_nearer);
+    best_.resize(keep);
+    if (keep < k_) return;
+    const auto least = std::min_element(best_.begin(), best_.end(),
+                                        [](const Settled& a, const Settled& b) { return a.score < b.score; });
+    threshold_ = std::max(threshold_, least->score - 2 * error_);
+  }
+
+  void finish(Neighbour* out) const {
+    std::transform(best_.begin(), best_.end(), out, [](const Settled& s) {
+      return Neighbour{s.row, s.similarity};
+    });
+    std::fill(out + best_.size(), out + k_, Neighbour{kNoRow, -std::numeric_limits<double>::infinity()});
+  }
+
+ private:
+  static std::size_t capacity(std::size_t k) { return std::max<std::size_t>(4 * k, 64); }
+  static float score_at(const float* scores, const float* less, std::size_t i) {
+    return less == nullptr ? scores[i] : scores[i] - less[i];
+  }
+
+  /// As take() for each of a group. Looks which ones reach the threshold first, without a branch to be
+  /// guessed wrong.
+  void take_group(std::size_t first, const float* scores, const float* less, std::size_t begin) {
+    std::array<std::size_t, kGroup> reach;
+    std::size_t n = 0;
+    for (std::size_t i = begin; i < begin + kGroup; ++i) {
+      reach[n] = i;
+      n += score_at(scores, less, i) >= threshold_ ? 1 : 0;
+    }
+    for (std::size_t j = 0; j < n; ++j) take(first + reach[j], scores, less, reach[j]);
+  }
+
+  void take(std::size_t at, const float* scores, const float* less, std::size_t i) {
+    const float score = score_at(scores, less, i);
+    const auto row = static_cast<std::uint32_t>(at);
+    if (score < threshold_ || excluded_.contains(row)) return;
+    candidates_.push_back({row, score});
+    if (candidates_.size() == capacity(k_)) shrink();
+  }
+
+  void shrink() {
+    prune();
+    if (2 * candidates_.size() > capacity(k_)) settle();  // too many within the error of the product
+  }
+
+  /// Drops what cannot be among the k best: k others are better by more than both errors.
+  void prune() {
+    if (candidates_.size() <= k_ || by_brute_force_) return;
+    const auto kth = candidates_.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
+    std::nth_element(candidates_.begin(), kth, candidates_.end(),
+                     [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
+    threshold_ = std::max(threshold_, kth->score - 2 * error_);
+    std::erase_if(candidates_, [&](const Candidate& c) { return c.score < threshold_; });
+  }
+
+  const ExactIndex& index_;
+  const float* query_;
+  std::size_t k_;
+  RowRange excluded_;
+  float error_ = 0;
+  bool by_brute_force_ = false;
+  float threshold_ = -std::numeric_limits<float>::infinity();
+  struct {
+    const float* rows = nullptr;
+    std::size_t first = 0;
+  } origin_;  ///< Where features are, relative to some row.
+  std::vector<Candidate> candidates_;
+  std::vector<Settled> best_;  ///< Best first.
+};
+
+ExactIndex::ExactIndex(std::vector<float> rows, std::size_t dim, Metric metric)
+    : values_(std::make_shared<const std::vector<float>>(std::move(rows))),
+      reader_(std::make_shared<MemoryTensor>(values_, dim == 0 ? 0 : values_->size() / dim, dim)),
+      dim_(dim),
+      count_(dim == 0 ? 0 : values_->size() / dim),
+      metric_(metric) {
+  Sequential sequential;
+  measure(sequential);
+}
+
+ExactIndex::ExactIndex(std::shared_ptr<const TensorReader> rows, Metric metric, std::size_t cache_bytes,
+                       Parallel& parallel, std::size_t part_bytes)
+    : reader_(std::move(rows)),
+      dim_(static_cast<std::size_t>(reader_->shape()[1])),
+      count_(static_cast<std::size_t>(reader_->shape()[0])),
+      metric_(metric),
+      part_bytes_(part_bytes) {
+  if (count_ <= cache_bytes / (sizeof(float) * std::max<std::size_t>(dim_, 1))) {
+    std::vector<float> values(count_ * dim_);
+    for_each_block(0, count_, parallel, [&](std::size_t first, std::size_t count) {
+      reader_->read(first, count, values.data() + first * dim_);
+    });
+    values_ = std::make_shared<const std::vector<float>>(std::move(values));
+    reader_ = std::make_shared<MemoryTensor>(values_, count_, dim_);
+  }
+  measure(parallel);
+}
+
+void ExactIndex::for_each_block(std::size_t begin, std::size_t end, Parallel& parallel,
+                                const std::function<void(std::size_t first, std::size_t count)>& body) const {
+  const std::size_t step = learning::rows_per_block(dim_);
+  parallel.for_each((end - begin + step - 1) / step, [&](std::size_t b) {
+    const std::size_t first = begin + b * step;
+    body(first, std::min(step, end - first));
+  });
+}
+
+void ExactIndex::measure(Parallel& parallel) {
+  if (count_ > kNoRow)
+    throw Error(fmt::format("{} rows to search among: expected at most {}", count_, kNoRow));
+  if (metric_ == Metric::Euclidean) half_squares_.resize(count_);
+  std::atomic<double> most = 0;
+  for_each_part(parallel, [&](std::size_t begin, std::size_t in_part, const float* rows) {
+    for_each_block(begin, begin + in_part, parallel, [&](std::size_t first, std::size_t count) {
+      double most_here = 0;
+      for (std::size_t r = first; r < first + count; ++r) {
+        const float* row = rows + (r - begin) * dim_;
+        const double square = kKernels.product(row, row, dim_);
+        most_here = std::max(most_here, square);
+        if (metric_ == Metric::Euclidean) half_squares_[r] = static_cast<float>(square / 2);
+      }
+      double known = most;
+      while (most_here > known && !most.compare_exchange_weak(known, most_here)) {
+      }
+    });
+  });
+  longest_ = std::sqrt(most);
+}
+
+void ExactIndex::for_each_part(
+    Parallel& parallel,
+    const std::function<void(std::size_t first, std::size_t count, const float* rows)>& body) const {
+  if (count_ == 0) return;
+  if (in_memory()) {
+    body(0, count_, values_->data());
+    return;
+  }
+  const std::size_t step = learning::rows_per_block(dim_);
+  const std::size_t most = step * std::max<std::size_t>(1, part_bytes_ / (step * dim_ * sizeof(float)));
+  std::vector<float> part(std::min(count_, most) * dim_);
+  for (std::size_t begin = 0; begin < count_; begin += most) {
+    const std::size_t end = std::min(count_, begin + most);
+    for_each_block(begin, end, parallel, [&](std::size_t first, std::size_t count) {
+      reader_->read(first, count, part.data() + (first - begin) * dim_);
+    });
+    body(begin, end - begin, part.data());
+  }
+}
+
+std::vector<Neighbour> ExactIndex::search(std::span<const float> queries, std::size_t k,
+                                          std::span<const RowRange> excluded, Parallel& parallel) const {
+  const std::size_t count = dim_ == 0 ? 0 : queries.size() / dim_;
+  k = std::min(k, count_);
+  std::vector<Neighbour> out(count * k);
+  if (k == 0) return out;
+  const std::size_t together = std::max<std::size_t>(kQueryTile, kStateBytes / Best::bytes(k));
+  for (std::size_t q = 0; q < count; q += together) {
+    const std::size_t n = std::min(together, count - q);
+    search_together(queries.subspan(q * dim_, n * dim_), k,
+                    excluded.empty() ? excluded : excluded.subspan(q, n), parallel, out.data() + q * k);
+  }
+  return out;
+}
+
+void ExactIndex::search_together(std::span<const float> queries, std::size_t k,
+                                 std::span<const RowRange> excluded, Parallel& parallel,
+                                 Neighbour* out) const {
+  const std::size_t count = queries.size() / dim_;
+  const auto threads = static_cast<std::size_t>(parallel.threads());
+  const std::size_t tile = std::clamp((count + threads - 1) / threads, kLeastTile, kQueryTile);
+  const std::size_t tiles = (count + tile - 1) / tile;
+  std::vector<std::vector<Best>> best(tiles);
+  parallel.for_each(tiles, [&](std::size_t t) {
+    best[t].reserve(tile);
+    for (std::size_t q = t * tile; q < std::min(count, (t + 1) * tile); ++q)
+      best[t].emplace_back(*this, queries.data() + q * dim_, k, excluded.empty() ? RowRange{} : excluded[q]);
+  });
+  for_each_part(parallel, [&](std::size_t begin, std::size_t in_part, const float* part) {
+    parallel.for_each(tiles, [&](std::size_t t) {
+      const std::size_t n = best[t].size();
+      std::vector<float> scores(n * std::min(kRowTile, in_part));
+      for (std::size_t at = 0; at < in_part; at += kRowTile) {
+        const std::size_t rows = std::min(kRowTile, in_part - at);
+        const float* features = part + at * dim_;
+        numeric::multiply_nt({queries.data() + t * tile * dim_, n, dim_}, {features, rows, dim_},
+                             {scores.data(), n, rows});
+        const float* less = half_squares_.empty() ? nullptr : half_squares_.data() + begin + at;
+        for (std::size_t q = 0; q < n; ++q)
+          best[t][q].offer(begin + at, features, scores.data() + q * rows, less, rows);
+      }
+      for (Best& b : best[t]) b.settle();
+    });
+  });
+  parallel.for_each(tiles, [&](std::size_t t) {
+    for (std::size_t q = 0; q < best[t].size(); ++q) best[t][q].finish(out + (t * tile + q) * k);
+  });
+}
+
+}  // namespace graft::search

@@ -1,0 +1,254 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include <graft/plugin.h>
+
+#include <dense/parameters.h>
+#include <dense/training.h>
+#include <learning/class_weights.h>
+#include <learning/learning.h>
+#include "predictor.h"
+
+namespace graft {
+namespace {
+
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+constexpr std::size_t kMostWeights = std::size_t{1} << 28;  // 1 GiB, and three times that in training
+
+/// A network that was trained, and how that went.
+struct Trained {
+  MlpModel model;
+  dense::TrainingResult result;
+};
+
+/// Trains a network on the train rows, with val to stop by and to choose the weight decay; then once more on
+/// train and val for as many epochs.
+class Mlp final : public Learner {
+ public:
+  explicit Mlp(const StageContext& context)
+      : params_(context.params),
+        options_(dense::training_options(params_, context.seed)),
+        decays_(dense::weight_decays(params_)),
+        class_weights_(params_),
+        hidden_(params_.get<std::vector<std::size_t>>("hidden")),
+        scale_(learning::RowScaler::kind_from(params_.get<std::string>("scale"))),
+        cache_bytes_(params_.get<std::size_t>("cache") * kMiB),
+        refit_(params_.get<bool>("refit")),
+        warn_(context.warn) {
+    options_.trainer.dropout = dense::dropout_of(params_, hidden_.size() + 1);
+    options_.trainer.unit_length = scale_ == learning::RowScaler::Kind::L2;
+  }
+
+  LearnerResult fit(const LearnerInput& input) override {
+    const TrainingTable& table = input.tables.at(0);
+    const learning::Labels several = input.multi_label ? learning::Labels::Several : learning::Labels::One;
+    LearnerResult out;
+    dense::TrainingOptions options = options_;
+    options.interrupted = &input.interrupted;
+    options.classes = input.classes.size();
+    if (input.multi_label) {
+      options.trainer.loss.kind = dense::Loss::Kind::Sigmoid;
+      options.monitor = dense::Monitor::LogLoss;
+    }
+    std::optional<MlpModel> model;
+    {
+      learning::FeatureRows train(*table.train, input.classes.size(), cache_bytes_, input.parallel, several);
+      learning::FeatureRows val(*table.val, input.classes.size(), cache_bytes_, input.parallel, several);
+      const auto fitted = learning::classes_to_learn(train, input.classes, table.stage, several, warn_);
+      const learning::RowScaler scaler = learning::fit_scaler(scale_, train, input.parallel);
+      val.scale(scaler, input.parallel);
+      Trained chosen = choose(train, val, fitted, scaler, table.stage, input, options, out.summary);
+      options.stop_after = chosen.result.best_epoch;
+      model = std::move(chosen.model);
+      out.summary["train_rows"] = static_cast<std::int64_t>(train.rows());
+      out.summary["val_rows"] = static_cast<std::int64_t>(val.rows());
+      if (table.val->rows() > 0) out.val = MlpPredictor(*model).predict({table.val}, input.parallel);
+      if (!refit_ || val.rows() == 0) {
+        out.predictor = std::make_unique<MlpPredictor>(std::move(*model));
+        return out;
+      }
+    }
+    learning::FeatureRows rows(*table.train_val, input.classes.size(), cache_bytes_, input.parallel, several);
+    const learning::RowScaler scaler = learning::fit_scaler(scale_, rows, input.parallel);
+    Trained all = train_once(rows, nullptr, learning::shown_classes(rows), scaler, input, options);
+    Value& refit = out.summary["refit"];
+    refit["rows"] = static_cast<std::int64_t>(rows.rows());
+    refit["epochs"] = all.result.epochs;
+    refit["train_loss"] = *all.result.curve.as_list().back().find("train_loss");
+    out.predictor = std::make_unique<MlpPredictor>(std::move(all.model));
+    return out;
+  }
+
+  std::unique_ptr<Predictor> load(const Bundle& bundle) const override { return MlpPredictor::load(bundle); }
+
+ private:
+  /// Trains with every weight decay and keeps what is best on val. Leaves it in `options`.
+  Trained choose(const learning::FeatureRows& train, const learning::FeatureRows& val,
+                 const std::vector<std::int32_t>& fitted, const learning::RowScaler& scaler,
+                 const std::string& table, const LearnerInput& input, dense::TrainingOptions& options,
+                 Value& summary) const {
+    const std::vector<double> decays = val.rows() > 0 ? decays_ : std::vector<double>{without_val(table)};
+    std::optional<Trained> best;
+    double best_decay = 0;
+    Value path = Value::list();
+    for (const double decay : decays) {
+      options.trainer.optimizer.weight_decay = decay;
+      Trained now = train_once(train, &val, fitted, scaler, input, options);
+      Value v = Value::map();
+      v["weight_decay"] = decay;
+      v["best_epoch"] = now.result.best_epoch;
+      v["val_accuracy"] = now.result.val.accuracy;
+      v["val_log_loss"] = now.result.val.log_loss;
+      path.push(std::move(v));
+      if (best && !better(now.result.val, best->result.val, options.monitor)) continue;
+      best = std::move(now);
+      best_decay = decay;
+    }
+    options.trainer.optimizer.weight_decay = best_decay;
+    describe(*best, options, val.rows() > 0, summary);
+    if (decays.size() > 1) summary["path"] = std::move(path);
+    return std::move(*best);
+  }
+
+  static bool better(const metrics::Fit& a, const metrics::Fit& b, dense::Monitor monitor) {
+    if (monitor == dense::Monitor::Accuracy && a.accuracy != b.accuracy) return a.accuracy > b.accuracy;
+    return a.log_loss < b.log_loss;
+  }
+
+  /// The value that is nearest to the optimizer's own default.
+  double without_val(const std::string& table) const {
+    const double usual = dense::OptimizerOptions::usual(options_.trainer.optimizer.kind).weight_decay;
+    const double decay = *std::min_element(decays_.begin(), decays_.end(), [usual](double a, double b) {
+      return std::abs(a - usual) < std::abs(b - usual);
+    });
+    warn_(
+        fmt::format("table '{}' has no labelled val rows to stop by: training for all {} epochs{}; give the "
+                    "source a val split",
+                    table, options_.epochs,
+                    decays_.size() > 1 ? fmt::format(" with weight_decay {}, the value of the list that is "
+                                                     "nearest to the default",
+                                                     decay)
+                                       : ""));
+    return decay;
+  }
+
+  Trained train_once(const learning::FeatureRows& rows, const learning::FeatureRows* val,
+                     const std::vector<std::int32_t>& fitted, const learning::RowScaler& scaler,
+                     const LearnerInput& input, dense::TrainingOptions options) const {
+    const auto kind = options.trainer.loss.kind;
+    const auto weights =
+        class_weights_.values(input.classes, fitted, rows, kind == dense::Loss::Kind::Sigmoid);
+    options.trainer.loss.class_weights = weights.of_class;
+    options.trainer.loss.rest_weights = weights.of_rest;
+    Trained out{{empty_network(rows.dim(), fitted.size()), kind, input.classes.size(), fitted, scaler}, {}};
+    out.model.network.draw(options.seed);
+    const dense::TableExamples examples(rows, fitted);
+    std::optional<dense::TableExamples> val_examples;
+    if (val != nullptr) val_examples.emplace(*val, fitted);
+    out.result = dense::train(out.model.network, examples, val_examples ? &*val_examples : nullptr, options,
+                              input.parallel);
+    return out;
+  }
+
+  dense::Network empty_network(std::size_t dim, std::size_t outputs) const {
+    std::vector<std::size_t> widths = {dim};
+    widths.insert(widths.end(), hidden_.begin(), hidden_.end());
+    widths.push_back(outputs);
+    std::size_t weights = 0;
+    for (std::size_t l = 0; l + 1 < widths.size(); ++l) weights += (widths[l] + 1) * widths[l + 1];
+    if (weights > kMostWeights) {
+      throw Error(
+          fmt::format("a network of {} features, hidden layers [{}] and {} classes has {} weights: expected "
+                      "at most {}; make "
+                      "`hidden` narrower",
+                      dim, fmt::join(hidden_, ", "), outputs, weights, kMostWeights));
+    }
+    return dense::Network(std::move(widths));
+  }
+
+  void describe(const Trained& best, const dense::TrainingOptions& options, bool has_val,
+                Value& summary) const {
+    const dense::OptimizerOptions& optimizer = options.trainer.optimizer;
+    summary["hidden"] = params_.raw("hidden");
+    summary["loss"] = options.trainer.loss.kind == dense::Loss::Kind::Softmax ? "softmax" : "binary";
+    summary["scale"] = best.model.scaler.name();
+    summary["optimizer"] = params_.raw("optimizer");
+    summary["learning_rate"] = optimizer.learning_rate;
+    summary["weight_decay"] = optimizer.weight_decay;
+    if (options.mixup > 0)
+      summary["mixup_of"] =
+          options.trainer.unit_length ? "scaled features, scaled to length 1 again" : "scaled features";
+    summary["chosen_on"] = has_val ? "val" : "nothing";
+    summary["epochs"] = best.result.epochs;
+    summary["best_epoch"] = best.result.best_epoch;
+    if (has_val) {
+      summary["monitor"] = options.monitor == dense::Monitor::Accuracy ? "accuracy" : "log_loss";
+      summary["val_accuracy"] = best.result.val.accuracy;
+      summary["val_log_loss"] = best.result.val.log_loss;
+    }
+    summary["curve"] = best.result.curve;
+  }
+
+  Params params_;
+  dense::TrainingOptions options_;
+  std::vector<double> decays_;
+  learning::ClassWeights class_weights_;
+  std::vector<std::size_t> hidden_;
+  learning::RowScaler::Kind scale_;
+  std::size_t cache_bytes_;
+  bool refit_;
+  std::function<void(const std::string&)> warn_;
+};
+
+constexpr const char* kExample = R"(name: mlp
+stages:
+  images: {plugin: synthetic}
+  features:
+    plugin: backbone
+    from: images
+    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}
+  table: {plugin: feature_table, from: features}
+  mlp: {plugin: mlp, from: table, with: {hidden: [128], dropout: 0.3, epochs: 30}}
+  report: {plugin: evaluate, from: mlp}
+)";
+
+}  // namespace
+}  // namespace graft
+
+GRAFT_PLUGIN(
+    mlp, "1.1.1", graft::Mlp,
+    graft::PluginSchema::learner(
+        "A small neural network on feature vectors, trained by gradient descent; stopped by val, then "
+        "refit on train and val.")
+        .input(graft::PortType::Table, "Feature vectors with one label per row, or several.")
+        .output("out", graft::PortType::Predictor, "f32[?]",
+                "Class probabilities; with several labels per row, a probability for every class. 0 for a "
+                "class without train rows.")
+        .param(graft::list("hidden", graft::integer("width").range(1, 65536))
+                   .or_scalar()
+                   .items(0, 20)
+                   .default_list({256})
+                   .doc("Widths of the hidden layers, with ReLU after them; an empty list makes a "
+                        "linear model."))
+        .params_from(graft::dense::training_parameters())
+        .param(graft::learning::ClassWeights::parameter())
+        .param(graft::choice("scale", graft::learning::RowScaler::names(), "standard")
+                   .doc("Scaling of the features: none, rows to length 1, or columns to mean 0 and "
+                        "variance 1."))
+        .param(graft::flag("refit", true)
+                   .doc("Train once more on train and val, for as many epochs as were best on val; "
+                        "false: the network of that epoch stays."))
+        .param(graft::integer("cache", 1024)
+                   .range(0, 1 << 20)
+                   .unit("MiB")
+                   .neutral()
+                   .doc("A table of at most this size is held in memory; a larger one is read again in "
+                        "every epoch."))
+        .depends_on_seed()
+        .example(graft::kExample))

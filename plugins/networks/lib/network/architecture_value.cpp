@@ -1,0 +1,124 @@
+#include <network/architecture_value.h>
+
+#include <limits>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+
+namespace graft::nn {
+namespace {
+
+const Value& member(const Value& value, const char* name) {
+  if (const Value* found = value.find(name)) return *found;
+  throw Error(fmt::format("a network without `{}`: it was damaged, or written by another version", name));
+}
+
+Op op_named(const std::string& name) {
+  for (int op = 0; op <= static_cast<int>(Op::Shortcut); ++op)
+    if (name == to_string(static_cast<Op>(op))) return static_cast<Op>(op);
+  throw Error(fmt::format(
+      "a network with a layer '{}', which does not exist: it was written by a newer version", name));
+}
+
+/// The fields of a layer that may be left out.
+struct Fields {
+  const Layer usual = {};
+  Value out = Value::map();
+
+  void add(const char* name, int value, int left_out) {
+    if (value != left_out) out[name] = value;
+  }
+  void add(const char* name, double value, double left_out) {
+    if (value != left_out) out[name] = value;
+  }
+};
+
+int number(const Value& value, const char* name, int low, int high) {
+  const std::int64_t given = value.as_int();
+  if (given < low || given > high)
+    throw Error(
+        fmt::format("a network with a layer whose `{}` is {}: expected {} to {}", name, given, low, high));
+  return static_cast<int>(given);
+}
+
+int number(const Value& layer, const char* name, int low, int high, int left_out) {
+  const Value* found = layer.find(name);
+  return found == nullptr ? left_out : number(*found, name, low, high);
+}
+
+double number(const Value& layer, const char* name, double left_out) {
+  const Value* found = layer.find(name);
+  return found == nullptr ? left_out : found->as_double();
+}
+
+}  // namespace
+
+Value to_value(const Architecture& architecture) {
+  Value layers = Value::list();
+  for (const Layer& layer : architecture.layers) {
+    Fields f;
+    f.out["name"] = layer.name;
+    f.out["op"] = to_string(layer.op);
+    f.out["from"] = Value::list();
+    for (const std::string& from : layer.from) f.out["from"].push(from);
+    f.out["in"] = layer.in;
+    f.out["out"] = layer.out;
+    f.add("kernel", layer.kernel, f.usual.kernel);
+    f.add("stride", layer.stride, f.usual.stride);
+    f.add("groups", layer.groups, f.usual.groups);
+    if (layer.padding != nn::Padding{})
+      f.out["padding"] =
+          Value::List{layer.padding.top, layer.padding.left, layer.padding.bottom, layer.padding.right};
+    if (layer.bias) f.out["bias"] = true;
+    f.add("eps", layer.eps, f.usual.eps);
+    f.add("momentum", layer.momentum, f.usual.momentum);
+    f.add("size", layer.size, f.usual.size);
+    f.add("dropout", layer.dropout, f.usual.dropout);
+    layers.push(std::move(f.out));
+  }
+  Value out = Value::map();
+  out["name"] = architecture.name;
+  out["layers"] = std::move(layers);
+  return out;
+}
+
+Architecture architecture_from(const Value& value) {
+  Architecture net;
+  net.name = member(value, "name").as_string();
+  constexpr std::size_t kMostLayers = 100'000;
+  const Value::List& layers = member(value, "layers").as_list();
+  if (layers.size() > kMostLayers)
+    throw Error(fmt::format("a network of {} layers: expected at most {}", layers.size(), kMostLayers));
+  for (const Value& v : layers) {
+    const Layer usual;
+    Layer layer;
+    layer.name = member(v, "name").as_string();
+    layer.op = op_named(member(v, "op").as_string());
+    for (const Value& from : member(v, "from").as_list()) layer.from.push_back(from.as_string());
+    // A Linear may take all that an image has.
+    constexpr int kMostValues = std::numeric_limits<std::int32_t>::max() / 4;
+    layer.in = number(v, "in", 1, kMostValues, 1);
+    layer.out = number(v, "out", 1, kMostValues, 1);
+    layer.kernel = number(v, "kernel", 1, kMaxSide, usual.kernel);
+    layer.stride = number(v, "stride", 1, kMaxSide, usual.stride);
+    layer.groups = number(v, "groups", 1, kMostValues, usual.groups);
+    if (const Value* padding = v.find("padding")) {
+      const auto& sides = padding->as_list();
+      if (sides.size() != 4) throw Error("a network with a layer whose `padding` has not four sides");
+      const auto side = [&](std::size_t i) { return number(sides[i], "padding", 0, kMaxSide); };
+      layer.padding = {side(0), side(1), side(2), side(3)};
+    }
+    if (const Value* bias = v.find("bias")) layer.bias = bias->as_bool();
+    layer.eps = number(v, "eps", usual.eps);
+    layer.momentum = number(v, "momentum", usual.momentum);
+    layer.size = number(v, "size", 1, kMaxSide, usual.size);
+    layer.dropout = number(v, "dropout", usual.dropout);
+    net.layers.push_back(std::move(layer));
+  }
+  if (net.layers.empty()) throw Error("a network without layers: it was damaged");
+  net.tap = net.layers.back().name;
+  return net;
+}
+
+}  // namespace graft::nn

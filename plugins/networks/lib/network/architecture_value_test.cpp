@@ -1,0 +1,46 @@
+#include <network/architecture_value.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <graft/error.h>
+
+#include <network/cost.h>
+
+namespace graft::nn {
+namespace {
+
+TEST(ArchitectureValue, EveryNetworkComesBack) {
+  for (const std::string& name : architecture_names()) {
+    const Architecture net = make_architecture(name);
+    const Value value = to_value(net);
+    const Architecture back = architecture_from(Value::from_json(value.to_json()));
+    EXPECT_EQ(to_value(back), value) << name;
+    const int side = net.preprocessing.crop;
+    const Cost wanted = cost_of(net, side, side), got = cost_of(back, side, side);
+    EXPECT_EQ(got.multiply_adds, wanted.multiply_adds) << name;
+    EXPECT_EQ(got.parameters, wanted.parameters) << name;
+    EXPECT_EQ(got.layers.back().output, wanted.layers.back().output) << name;
+  }
+}
+
+TEST(ArchitectureValue, WhatCannotBeIsNamed) {
+  const auto fault = [](const char* json) -> std::string {
+    try {
+      architecture_from(Value::from_json(json));
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "ok";
+  };
+  EXPECT_EQ(fault("{}"), "a network without `name`: it was damaged, or written by another version");
+  EXPECT_EQ(fault(R"({"name": "x", "layers": []})"), "a network without layers: it was damaged");
+  EXPECT_EQ(fault(R"({"name": "x", "layers": [{"name": "a", "op": "Gelu", "from": ["input"]}]})"),
+            "a network with a layer 'Gelu', which does not exist: it was written by a newer version");
+  EXPECT_EQ(
+      fault(R"({"name": "x", "layers": [{"name": "a", "op": "Conv", "from": ["input"], "stride": 0}]})"),
+      "a network with a layer whose `stride` is 0: expected 1 to 16384");
+}
+
+}  // namespace
+}  // namespace graft::nn

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <graft/payload.h>
+
+#include <network/input_file.h>
+
+namespace graft::nn {
+
+/// A tensor of a weight file, as it lies there.
+struct TensorInfo {
+  std::string name, type;  ///< Type as safetensors names it: "F32", "BF16", ...
+  Shape shape;
+};
+
+/// Trained weights on disk: a safetensors file, or what torch.save wrote (the zip format of PyTorch 1.6 and
+/// later, or the older one): a state_dict, or a checkpoint with one. What a file says of itself is checked
+/// when it is opened and nothing in it is executed; its tensors are read when they are asked for. Reading
+/// takes no more memory than the tensors have as float32, at most twice the file's size, and a few megabytes.
+/// One thread at a time.
+class WeightFile {
+ public:
+  virtual ~WeightFile() = default;
+
+  const std::filesystem::path& path() const { return file_->path(); }
+  std::uint64_t bytes() const { return file_->size(); }
+  const std::string& format() const { return format_; }
+  const std::vector<TensorInfo>& tensors() const { return tensors_; }
+  /// Where in a checkpoint the tensors were, and what was ignored; empty: the file has nothing else.
+  const std::string& taken() const { return taken_; }
+  /// What the writer noted, in the file's order; safetensors only.
+  const std::vector<std::pair<std::string, std::string>>& metadata() const { return metadata_; }
+  /// Null for a name that the file does not have.
+  const TensorInfo* find(const std::string& name) const;
+
+  /// The named tensors as float32 without gaps, in one pass over the file; F16, BF16, F64 and I64 are
+  /// converted. Throws Error with the path for a name that is not there, another type, and a file that is
+  /// damaged.
+  std::map<std::string, Tensor> read(const std::vector<std::string>& names) const;
+
+ protected:
+  WeightFile(std::unique_ptr<InputFile> file, std::string format)
+      : file_(std::move(file)), format_(std::move(format)) {}
+  /// Index of the tensors to read, and where their float32 elements go.
+  using Wanted = std::vector<std::pair<std::size_t, float*>>;
+  virtual void read_into(const Wanted& wanted) const = 0;
+  /// Throws Error with the path.
+  [[noreturn]] void fail(const std::string& text) const;
+  /// To be called when tensors_ is complete. Throws Error for names that nobody could type.
+  void index_names();
+
+  std::unique_ptr<InputFile> file_;
+  std::vector<TensorInfo> tensors_;
+  std::vector<std::pair<std::string, std::string>> metadata_;
+  std::string taken_;
+
+ private:
+  std::string format_;
+  std::map<std::string, std::size_t> index_;
+};
+
+/// Opens a file by its content; its extension is not looked at. Throws Error with the path for anything that
+/// is not a weight file, with its format if known. A TorchScript archive is not a weight file, but code:
+/// other stages take it as a model.
+std::unique_ptr<WeightFile> open_weights(const std::filesystem::path& path);
+
+/// What can be said of a TorchScript archive without running it.
+struct TorchScriptContents {
+  std::vector<std::pair<std::string, std::uint64_t>> code;  ///< Source files and their sizes in bytes.
+  std::size_t tensors = 0;
+  std::uint64_t tensor_bytes = 0;
+};
+
+/// Nothing when the file is something else. Throws Error when it cannot be read or is damaged.
+std::optional<TorchScriptContents> look_into_torchscript(const std::filesystem::path& path);
+
+}  // namespace graft::nn

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <network/input_file.h>
+
+struct archive;
+
+namespace graft::nn {
+
+/// The entries of a zip archive, one after the other. Nothing is ever extracted: names are only compared.
+/// Reading ends where more comes out than the file has bytes, as torch.save does not compress tensors. Throws
+/// Error with the path.
+class ZipReader {
+ public:
+  explicit ZipReader(const InputFile& file);
+
+  struct Entry {
+    std::string name;
+    std::uint64_t size = 0;  ///< In bytes, as the archive says; 0 where it does not.
+  };
+  /// Goes to the next entry; false behind the last.
+  bool next();
+  const Entry& entry() const { return entry_; }
+  /// Fewer bytes than asked for only at the end of the entry, where its checksum has been compared: read
+  /// until there are none.
+  std::size_t read(void* out, std::size_t size);
+
+ private:
+  struct Close {
+    void operator()(archive* a) const;
+  };
+  struct Source;  ///< What libarchive's callbacks read from.
+  [[noreturn]] void fail(const char* doing) const;
+
+  const InputFile& file_;
+  std::shared_ptr<Source> source_;
+  std::unique_ptr<archive, Close> archive_;
+  Entry entry_;
+  std::uint64_t unpacked_ = 0;
+};
+
+/// A small entry, read whole, its checksum compared.
+std::string read_entry(ZipReader& zip, std::size_t limit);
+
+}  // namespace graft::nn

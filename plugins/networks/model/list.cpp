@@ -1,0 +1,45 @@
+#include <fmt/format.h>
+
+#include <graft/value.h>
+
+#include <network/architecture.h>
+#include <network/cost.h>
+#include "checkpoints.h"
+#include "command.h"
+#include "table.h"
+
+namespace graft::model {
+
+int list(const Arguments& arguments) {
+  if (!arguments.positional().empty()) throw UsageError{"this command takes no argument"};
+  Table table({{"architecture"},
+               {"parameters", true},
+               {"multiply-adds", true},
+               {"image", true},
+               {"features", true},
+               {"weights"}});
+  Value out = Value::list();
+  for (const std::string& name : nn::architecture_names()) {
+    const nn::Architecture net = nn::make_architecture(name);
+    const int side = net.preprocessing.crop;
+    const nn::Cost cost = nn::cost_of(net, side, side);
+    const Checkpoint* weights = checkpoint_of(name);
+    table.add({name, grouped(cost.parameters), with_unit(cost.multiply_adds), fmt::format("{0} x {0}", side),
+               std::to_string(net.features),
+               weights == nullptr ? "" : weights->file + (weights->sha256.empty() ? " (--sha256)" : "")});
+    Value v = Value::map();
+    v["name"] = name;
+    v["parameters"] = cost.parameters;
+    v["multiply_adds"] = cost.multiply_adds;
+    v["side"] = side;
+    v["features"] = net.features;
+    v["classes"] = net.classes;
+    v["weights"] = weights == nullptr ? Value() : Value(weights->file);
+    v["sha256"] = weights == nullptr || weights->sha256.empty() ? Value() : Value(weights->sha256);
+    out.push(std::move(v));
+  }
+  say("{}", arguments.has("json") ? out.to_json() + "\n" : table.text());
+  return kOk;
+}
+
+}  // namespace graft::model

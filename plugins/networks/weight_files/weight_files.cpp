@@ -1,0 +1,32 @@
+#include <optional>
+#include <string>
+
+#include <graft/plugin.h>
+#include <network/fit.h>
+#include <network/weight_file.h>
+#include <preprocessing/preprocessing.h>
+
+namespace {
+
+using namespace graft;
+
+/// The service `weight_files`: what other wings need to know of a file of weights.
+class WeightFiles final : public Service, public preprocessing::WeightFileService {
+ public:
+  explicit WeightFiles(const StageContext&) {}
+
+  std::optional<preprocessing::Preprocessing> preprocessing_of(const std::string& file) const override {
+    if (nn::look_into_torchscript(file)) return {};
+    const auto best = nn::best_fit(*nn::open_weights(file));
+    if (best && best->fit.complete()) return best->architecture.preprocessing;
+    throw Error(file + ": these weights fit no architecture that graft knows" +
+                (best ? " (the nearest is " + best->architecture.name + ")" : "") +
+                "; name it with `network` (graft model list), or give resize, crop and filter");
+  }
+};
+
+}  // namespace
+
+GRAFT_PLUGIN(weight_files, "1.0.0", WeightFiles,
+             graft::PluginSchema::service("Finds out which network a file of weights is for, and how images "
+                                          "are prepared for it."))

@@ -1,0 +1,57 @@
+#include <metrics/labelled.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include <graft/error.h>
+
+namespace graft::metrics {
+
+std::vector<std::int32_t> Labelled::first_labels() const {
+  std::vector<std::int32_t> out;
+  for (const auto& l : labels) out.push_back(l.front());
+  return out;
+}
+
+Labelled labelled(const Predictions& of, const Predictions::Part& part, const char* name) {
+  const Scores& scores = part.scores;
+  const auto where = [&] { return fmt::format("predictions of '{}' on {}", of.learner, name); };
+  if (part.keys.size() != scores.rows || part.labels.size() != scores.rows ||
+      (scores.rows > 0 && scores.classes != of.classes.size())) {
+    throw Error(fmt::format(
+        "{}: {} keys, {} labels and scores of {} rows x {} classes: expected one of each for the {} "
+        "classes; the learner returned scores of the wrong shape",
+        where(), part.keys.size(), part.labels.size(), scores.rows, scores.classes, of.classes.size()));
+  }
+  Labelled out;
+  out.scores.classes = scores.classes;
+  for (std::size_t r = 0; r < scores.rows; ++r) {
+    // Where train and val have no negatives, those of test are nothing that a learner could tell.
+    if (!part.labelled(r) || (part.labels[r].empty() && !of.multi_label)) continue;
+    if (part.labels[r].size() > 1 && !of.multi_label) {
+      throw Error(fmt::format("{}: item '{}' has {} labels: expected one, as the source's others have",
+                              where(), part.keys[r], part.labels[r].size()));
+    }
+    for (const std::int32_t label : part.labels[r]) {
+      if (label >= 0 && static_cast<std::size_t>(label) < of.classes.size()) continue;
+      throw Error(fmt::format("{}: item '{}' has label {}: expected 0 to {}; check the labels of the source",
+                              where(), part.keys[r], label,
+                              static_cast<std::int64_t>(of.classes.size()) - 1));
+    }
+    const float* row = scores.row(r);
+    if (!std::all_of(row, row + scores.classes, [](float v) { return v >= 0.0F && v <= 1.001F; })) {
+      throw Error(fmt::format(
+          "{}: item '{}' has a score outside 0 to 1: expected class probabilities; this is a fault "
+          "of the learner",
+          where(), part.keys[r]));
+    }
+    out.rows.push_back(r);
+    out.labels.push_back(part.labels[r]);
+    out.scores.values.insert(out.scores.values.end(), row, row + scores.classes);
+  }
+  out.scores.rows = out.rows.size();
+  return out;
+}
+
+}  // namespace graft::metrics

@@ -1,0 +1,210 @@
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include <graft/plugin.h>
+#include <graft/text.h>
+#include <source/glob.h>
+#include <source/memory_bound.h>
+#include <source/walk.h>
+
+#include "archive_reader.h"
+#include "layout.h"
+
+namespace {
+
+using graft::Entry;
+using graft::Error;
+using graft::plural;
+using graft::Reject;
+
+/// Lists the images in tar and zip archives and reads them from there. The headers are read when the stage is
+/// made; `load` reads on in the archives, on the thread of `next`.
+class Archive final : public graft::Source {
+ public:
+  explicit Archive(const graft::StageContext& context)
+      : root_(graft::source::without_slash(context.params.get<std::string>("root"))),
+        max_bytes_(context.params.get<std::uint64_t>("max_bytes")),
+        max_members_(context.params.get<std::uint64_t>("max_members")),
+        catalog_(context) {
+    const auto layout = make_layout(context.params);
+    graft::source::PathFilter filter(context.params, "files");
+    const graft::source::OnSkip skip = [this](const auto& kind, const auto& path, const auto& cure) {
+      catalog_.skipped(kind, path, cure);
+    };
+    for (auto& file : graft::source::list_files(root_, context.params.get<bool>("follow_symlinks"), skip))
+      if (filter.takes(file.path, root_, skip)) archives_.push_back(std::move(file));
+    if (archives_.empty()) {
+      catalog_.close();  // warns of what was there instead
+      throw Error("expected archives in " + root_ + ", got none" +
+                  (filter.left_out() == 0 ? std::string()
+                                          : ": files leaves out " + plural(filter.left_out(), "file")));
+    }
+    std::vector<std::vector<Input>> inputs(archives_.size());
+    for (std::size_t a = 0; a < archives_.size(); ++a)
+      if (layout->begin(archives_[a].path)) inputs[a] = list(a, *layout);
+    layout->close(root_);
+    for (std::size_t a = 0; a < archives_.size(); ++a) add(a, layout->place(std::move(inputs[a])));
+    layout->report(root_, context.warn, skip);
+    if (layout->labels_are_positions()) catalog_.labels_are_positions();
+    if (places_.empty()) {
+      catalog_.close();
+      throw Error("expected images in the " + plural(archives_.size(), "archive") + " of " + root_ +
+                  ", got none; look at layout, splits and label_from");
+    }
+    if (again_ > 0)
+      context.warn(plural(again_, "member") +
+                   " with a name that an earlier member of its archive has, for example " + twice_ +
+                   ": kept as inputs of their own, with keys such as NAME#2");
+    catalog_.close();
+  }
+
+  std::vector<std::string> classes() const override { return catalog_.classes(); }
+  std::optional<std::size_t> count() override { return catalog_.size(); }
+  bool reads_forwards() const override { return true; }
+
+  bool next(Entry& entry) override {
+    if (position_ == catalog_.size()) return false;
+    current_ = places_[catalog_.found_at(position_)];
+    entry = catalog_.entry(position_++);
+    // What load refuses has no content that could be remembered.
+    if (current_.fault != Input::Fault::None || current_.size > max_bytes_) return true;
+    const auto& archive = archives_[current_.archive];
+    entry.payload = graft::FileRef{path_of(current_.archive), archive.size, archive.mtime_ns,
+                                   entry.key.substr(archive.path.size() + 1)};
+    return true;
+  }
+
+  // Of the entry that next gave last.
+  graft::Payload load(const Entry& entry) const override {
+    if (current_.fault == Input::Fault::UnsafePath)
+      throw Reject("unsafe-member",
+                   "the member's path leads out of the archive; pack it with a relative path");
+    if (current_.fault == Input::Fault::NoFile)
+      throw Reject("unsafe-member",
+                   "the member is a link or a device, which is not followed; pack the file itself");
+    if (damaged_ == current_.archive) throw Reject("corrupt", "the archive is damaged before this member");
+    try {
+      seek();
+    } catch (const Error& e) {
+      damaged_ = current_.archive;
+      reader_.reset();
+      throw Reject("corrupt", e.what());
+    }
+    // A copy's key has its number behind the name.
+    const std::string name = archives_[current_.archive].path + "/" + cleaned(reader_->name());
+    if (entry.key != name && !entry.key.starts_with(name + "#"))
+      throw Reject("changed", "the archive was changed while it was used");
+    auto data = std::make_shared<std::vector<std::uint8_t>>(reader_->read(max_bytes_));
+    return graft::Bytes{data, data->data(), data->size()};
+  }
+
+ private:
+  struct Place {
+    std::uint32_t archive = 0, index = 0;
+    std::uint64_t size = 0;  ///< 0 also where the header does not say.
+    Input::Fault fault = Input::Fault::None;
+  };
+
+  std::string path_of(std::size_t archive) const { return root_ + "/" + archives_[archive].path; }
+
+  std::vector<Input> list(std::size_t a, Layout& layout) {
+    ArchiveReader reader(path_of(a));
+    graft::source::MemoryBound bound(reader.path(), reader.file_bytes());
+    while (reader.next()) {
+      if (++members_ > max_members_)
+        throw Error("the archives of " + root_ + " have more than max_members: " +
+                    std::to_string(max_members_) + " members; raise it if they are meant to");
+      bound.hold(graft::source::MemoryBound::kInput + 2 * reader.name().size());
+      bound.hold(layout.take(reader));
+    }
+    return layout.finish(archives_[a].path);
+  }
+
+  void add(std::size_t a, std::vector<Input> inputs) {
+    const std::string& path = archives_[a].path;
+    std::unordered_set<std::string> keys;
+    std::unordered_map<std::string, std::size_t> copies;
+    for (Input& input : inputs) {
+      std::string key = path + "/" + input.name;
+      if (!keys.insert(key).second) {
+        if (again_++ == 0) twice_ = key;
+        if (input.group.empty()) input.group = key;
+        const std::string name = key;
+        std::size_t& n = copies.try_emplace(name, 1).first->second;
+        do key = name + "#" + std::to_string(++n);
+        while (!keys.insert(key).second);
+      }
+      catalog_.add(std::move(key), input.labels, input.split, places_.size(), input.group);
+      places_.push_back({static_cast<std::uint32_t>(a), static_cast<std::uint32_t>(input.index),
+                         input.size.value_or(0), input.fault});
+    }
+  }
+
+  /// Goes to the current member, in what is open if that is not behind it.
+  void seek() const {
+    if (!reader_ || open_ != current_.archive || reader_->count() > current_.index) {
+      reader_ = std::make_unique<ArchiveReader>(path_of(current_.archive));
+      open_ = current_.archive;
+    }
+    while (reader_->count() <= current_.index)
+      if (!reader_->next()) throw Error("the archive has become shorter");
+  }
+
+  const std::string root_;
+  const std::uint64_t max_bytes_, max_members_;
+  graft::Catalog catalog_;
+  std::vector<graft::source::FoundFile> archives_;
+  std::vector<Place> places_;
+  std::size_t position_ = 0, members_ = 0, again_ = 0;
+  std::string twice_;
+  Place current_;
+  // What load reads from; it is called by one thread.
+  mutable std::unique_ptr<ArchiveReader> reader_;
+  mutable std::uint32_t open_ = 0;
+  mutable std::uint32_t damaged_ = std::numeric_limits<std::uint32_t>::max();  ///< No archive.
+};
+
+}  // namespace
+
+GRAFT_PLUGIN(
+    archive, "1.0.0", Archive,
+    graft::PluginSchema::source("Lists the images in tar and zip archives and reads them without unpacking.")
+        .output("out", graft::PortType::Bytes, "u8[?]",
+                "The members, archive by archive in the order of their paths; the key is ARCHIVE/MEMBER.")
+        .param(graft::folder("root").required().doc("Folder with the archives, also in folders within it."))
+        .param(
+            graft::list("files", graft::text(""))
+                .or_scalar()
+                .items(1, 1000)
+                .default_list({"*.tar", "*.tar.gz", "*.tgz", "*.tar.bz2", "*.tar.xz", "*.tar.zst", "*.zip"})
+                .doc(
+                    "Patterns of the archives: one without a slash is for the name, one with a slash for the "
+                    "path below the root, ** crosses slashes; in either case."))
+        .params_from(layout_parameters())
+        .param(graft::integer("max_bytes", 100 << 20)
+                   .range(1, 2147483647)
+                   .unit("bytes")
+                   .doc("Longer members are rejected, whatever their header says."))
+        .param(graft::integer("max_members", 10'000'000)
+                   .at_least(1)
+                   .doc("More members in all archives together are an error."))
+        .param(graft::flag("follow_symlinks", false).doc("Follow symbolic links to archives and folders."))
+        .params_from(graft::Catalog::parameters())
+        .example(R"(name: archive-example
+stages:
+  images:
+    plugin: archive
+    with: {root: "${SHARDS:-.}", layout: webdataset, splits: {train: "train-*.tar", test: "test-*.tar"}}
+  pixels: {plugin: decode, from: images, with: {resize: 32, crop: 32}}
+  features: {plugin: backbone, from: pixels, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
+  table: {plugin: feature_table, from: features}
+  probe: {plugin: linear_probe, from: table}
+  report: {plugin: evaluate, from: probe}
+)"))
