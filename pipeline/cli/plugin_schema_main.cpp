@@ -10,6 +10,7 @@
 
 #include <graft/files.h>
 
+#include "base/library_environment.h"
 #include "plugin/plugin_file.h"
 #include "plugin/schema_check.h"
 #include "schema_example.h"
@@ -52,6 +53,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
+    graft::set_library_environment();
     graft::Refusal why;
     const auto schema = graft::Examination(argv[1]).finish(why, kLimit);
     if (!schema) return fail(argv[2], fmt::format("error: {}\n", why.message()));

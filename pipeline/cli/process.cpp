@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "base/cpu_isa_limit.h"
+#include "base/library_environment.h"
 
 namespace graft::cli {
 namespace {
@@ -31,6 +32,7 @@ bool give_threads(std::size_t stack) {
 
 std::string prepare_process() {
   if (std::string fault = fault_of_cpu_isa_limit(); !fault.empty()) return fault;
+  set_library_environment();
   ::signal(SIGXFSZ, SIG_IGN);
   // Every thread would reserve 64 MiB for its allocations, too much where ulimit -v is set.
   rlimit space{};

@@ -5,14 +5,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 
 #include <fmt/format.h>
 
-#include <graft/resources.h>
 
-#include "base/cpu_isa_limit.h"
 #include "plugin/address_space.h"
 #include "plugin/elf_file.h"
 #include "plugin/schema_check.h"
@@ -31,24 +28,6 @@ bool refuse(Refusal& why, std::string wanted, std::string got, std::string cure)
   why.got = std::move(got);
   why.cure = std::move(cure);
   return false;
-}
-
-/// Sets what libraries read from the environment when they are loaded, unless the user has: their kernels,
-/// and how many threads they prepare for. OpenBLAS takes its slowest kernels on a processor that it does not
-/// know (0.3.21 on newer Xeons: 1.5 to 3 times slower), so it is always told; the others know, and are told
-/// of GRAFT_MAX_CPU_ISA alone.
-void prepare_for_libraries() {
-  const auto tell = [](const char* variable, const std::string& value) {
-    ::setenv(variable, value.c_str(), 0);
-  };
-  tell("OMP_NUM_THREADS", std::to_string(usable_processors()));
-  const bool limited = cpu_isa_limit().has_value();
-  const CpuIsa isa = cpu_isa();
-  if (isa >= CpuIsa::Avx2) tell("OPENBLAS_CORETYPE", isa >= CpuIsa::Avx512 ? "SkylakeX" : "Haswell");
-  if (!limited) return;
-  if (isa < CpuIsa::Avx2) tell("OPENBLAS_CORETYPE", "Core2");
-  tell("ONEDNN_MAX_CPU_ISA", isa >= CpuIsa::Avx512 ? "AVX512_CORE" : isa >= CpuIsa::Avx2 ? "AVX2" : "SSE41");
-  tell("ATEN_CPU_CAPABILITY", isa >= CpuIsa::Avx512 ? "avx512" : isa >= CpuIsa::Avx2 ? "avx2" : "default");
 }
 
 /// Checks the file without opening the library; returns the digest of its code if the file may be opened.
@@ -114,8 +93,6 @@ bool is_good(const graft_plugin_descriptor* d, const fs::path& file, Refusal& wh
 /// Opens the library and asks it for its descriptor. Calls `at` with the next step.
 template <typename At>
 const graft_plugin_descriptor* open_library(const fs::path& file, Refusal& why, At&& at) {
-  static const bool kPrepared = (prepare_for_libraries(), true);
-  (void)kPrepared;
   if (!address_space_suffices(file, why.wanted, why.got, why.cure)) return nullptr;
   const auto threw = [&](const char* what, const std::string& text) {
     refuse(why, "a shared object that loads", fmt::format("an exception from {}: {}", what, text),

@@ -11,6 +11,7 @@
 #include <graft/plugin.h>
 
 #include "base/files.h"
+#include "base/library_environment.h"
 #include "config/yaml_tree.h"
 #include "plugin/registry.h"
 #include "run/stage_factory.h"
@@ -20,6 +21,7 @@ namespace {
 
 Registry& registry() {
   static Registry shared([] {
+    set_library_environment();
     auto folders = Registry::search_path({});
     folders.emplace_back(GRAFT_TEST_PLUGIN_DIR);
     return folders;
