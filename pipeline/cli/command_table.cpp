@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 namespace po = boost::program_options;
 
 namespace graft::cli {
@@ -123,14 +125,18 @@ const CommandRow* find_command(std::string_view name) {
 
 po::options_description global_options(Global& global) {
   po::options_description options("Options");
-  auto path = [](std::filesystem::path& to) {
-    return po::value<std::string>()->notifier([&to](const std::string& s) { to = s; });
+  const auto path = [](const char* option, std::filesystem::path& to) {
+    return po::value<std::string>()->notifier([option, &to](const std::string& s) {
+      if (s.empty())
+        throw UsageError{fmt::format("--{}: expected the path of a folder, got an empty text", option)};
+      to = s;
+    });
   };
   options.add_options()("help,h", "show this help, or a command's")("version,V", "show the version")(
       "set", po::value(&global.overrides)->composing()->value_name("KEY=VALUE"),
-      "override: stage.key=value, run.threads=4, name=x, seed=1")("out", path(global.out)->value_name("DIR"),
-                                                                  "where results go (default: runs/<name>)")(
-      "store", path(global.store)->value_name("DIR"), "the feature store (default: .graft)")(
+      "override: stage.key=value, run.threads=4, name=x, seed=1")(
+      "out", path("out", global.out)->value_name("DIR"), "where results go (default: runs/<name>)")(
+      "store", path("store", global.store)->value_name("DIR"), "the feature store (default: .graft)")(
       "plugin-dir", po::value(&global.plugin_dirs)->composing()->value_name("DIR"),
       "look for plugins here, too (also: GRAFT_PLUGIN_PATH)")("quiet,q", po::bool_switch(&global.quiet),
                                                               "print errors only")(

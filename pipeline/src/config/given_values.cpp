@@ -11,6 +11,7 @@ Value one_value(const ParamSpec& spec, const YamlNode& node, const ConfigFile& c
   using Kind = ParamSpec::Kind;
   if (node.kind == YamlNode::Kind::Scalar && (spec.kind == Kind::File || spec.kind == Kind::Folder)) {
     if (!spec.is_path(node.scalar)) return node.scalar;
+    if (node.scalar.empty()) return node.scalar;  // an error, not the folder of the config
     const std::filesystem::path path(node.scalar);
     return path.is_absolute() ? path.string()
                               : (config.folder_of(node.position) / path).lexically_normal().string();

@@ -183,6 +183,22 @@ const char* YamlNode::kind_name() const {
   return kNames[static_cast<int>(kind)];
 }
 
+namespace {
+
+/// What the parser could not say: it is built for programs.
+std::string explained(const YAML::Exception& e, std::string_view text) {
+  for (int line = 0; line < e.mark.line; ++line)
+    text.remove_prefix(std::min(text.find('\n') + 1, text.size()));
+  text = text.substr(0, text.find('\n'));
+  if (text.substr(0, text.find_first_not_of(" \t")).find('\t') != std::string_view::npos)
+    return "tabs are not allowed here: indent with spaces";
+  if (text.find(": *") != std::string_view::npos || text.find("[*") != std::string_view::npos)
+    return e.msg + "; a text that begins with * needs quotes: \"*.jpg\"";
+  return e.msg;
+}
+
+}  // namespace
+
 YamlNode parse_yaml(std::string_view text, int file, Diagnostics& diagnostics) {
   if (text.size() > kMaxBytes) {
     diagnostics.error({file, 0, 0},
@@ -200,7 +216,7 @@ YamlNode parse_yaml(std::string_view text, int file, Diagnostics& diagnostics) {
     }
   } catch (const Stop&) {
   } catch (const YAML::Exception& e) {
-    diagnostics.error({file, e.mark.line + 1, e.mark.column + 1}, "not valid YAML: " + e.msg);
+    diagnostics.error({file, e.mark.line + 1, e.mark.column + 1}, "not valid YAML: " + explained(e, text));
   }
   return builder.take();
 }

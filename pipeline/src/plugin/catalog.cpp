@@ -38,14 +38,52 @@ std::string trimmed(const std::string& text) {
   return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(kBlanks) + 1 - first);
 }
 
-// A name without surrounding blanks, in lower case.
+// Letters of U+00C0 to U+017F without their accents; '.' where there is no such letter.
+constexpr std::string_view kUnaccented =
+    "aaaaaaaceeeeiiiidnooooo.ouuuuy..aaaaaaaceeeeiiiidnooooo.ouuuuy.y"
+    "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiii..jjkk.llllllllll"
+    "nnnnnn...oooooo..rrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzz.";
+
+// A name as people see it at a glance: no blanks around it, one kind of blank in it, lower case, no accents.
+// The same letter may be one character or a letter and a combining mark, depending on the system that a file
+// comes from.
 std::string folded(const std::string& name) {
-  std::string out = trimmed(name);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string text = trimmed(name);
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0u;
+    if (byte >= 0xc2 && byte <= 0xdf && (next & 0xc0) == 0x80) {  // two bytes: U+0080 to U+07FF
+      const unsigned code = (byte & 0x1fu) << 6 | (next & 0x3fu);
+      if (code >= 0x300 && code <= 0x36f) {  // a combining mark
+        ++i;
+        continue;
+      }
+      if (code == 0xa0) {  // a blank where no line breaks
+        out += ' ';
+        ++i;
+        continue;
+      }
+      const std::size_t at = code - 0xc0;
+      if (code >= 0xc0 && at < kUnaccented.size() && kUnaccented[at] != '.') {
+        out += kUnaccented[at];
+        ++i;
+        continue;
+      }
+    }
+    out += static_cast<char>(std::tolower(byte));
+  }
   return out;
 }
 
-// "'ant' and 'Ant'" for every pair of names that differ by blanks or case only.
+// What programs write for a value that is missing.
+bool stands_for_nothing(const std::string& name) {
+  constexpr std::array<std::string_view, 8> kNothing{"nan", "none", "null", "n/a",
+                                                     "na",  "<na>", "nil",  "#n/a"};
+  return std::find(kNothing.begin(), kNothing.end(), folded(name)) != kNothing.end();
+}
+
+// "'ant' and 'Ant'" for every pair of names that look the same.
 std::vector<std::string> lookalikes(const std::vector<std::string>& names) {
   std::unordered_map<std::string, const std::string*> seen;
   std::vector<std::string> out;
@@ -194,7 +232,12 @@ void Catalog::number_classes() {
     });
   }
   if (const auto pairs = lookalikes(classes_); !pairs.empty())
-    warn_("classes whose names differ by blanks or case only: " + joined(pairs));
+    warn_("classes whose names differ by blanks, case or accents only: " + joined(pairs));
+  std::vector<std::string> nothing;
+  std::copy_if(classes_.begin(), classes_.end(), std::back_inserter(nothing), stands_for_nothing);
+  if (!nothing.empty() && fixed_by_.empty())
+    warn_("classes whose names usually mark a missing value: " + joined(nothing) +
+          "; leave the label empty for an input without one");
   std::unordered_map<std::string, std::int32_t> position;
   for (std::size_t i = 0; i < classes_.size(); ++i)
     position.emplace(classes_[i], static_cast<std::int32_t>(i));

@@ -182,10 +182,17 @@ class Resolver {
     if (!v.is_string()) return wrong_type(spec, v);
     if (!spec.is_path(v.as_string())) return choice(spec, v);
     const bool folder = spec.kind == ParamSpec::Kind::Folder;
+    if (v.as_string().empty()) {
+      fault(fmt::format("expected the path of a {}, got an empty text", folder ? "folder" : "file"));
+      return {};
+    }
     std::error_code ignored;
     const auto status = std::filesystem::status(v.as_string(), ignored);
     if (!std::filesystem::exists(status))
-      fault(fmt::format("no such {}: {}", folder ? "folder" : "file", v.as_string()));
+      fault(fmt::format("no such {}: {}{}", folder ? "folder" : "file", v.as_string(),
+                        v.as_string().find("/~/") != std::string::npos
+                            ? " (~ does not stand for the home folder here; write ${HOME})"
+                            : ""));
     else if (folder != std::filesystem::is_directory(status))
       fault(fmt::format("expected a {}, got a {}: {}", folder ? "folder" : "file",
                         std::filesystem::is_directory(status)      ? "folder"

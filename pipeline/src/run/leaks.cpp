@@ -32,9 +32,10 @@ std::string find_leaks(const Listing& listing) {
   }
   if (leaks == 0) return {};
   return fmt::format(
-      "{} {} the content of an input of another split, {}: figures of val and test are then too good; remove "
+      "{} {} the content of an input of another split, {}: val and test scores will be too optimistic; "
+      "remove "
       "the copies, or let them share a split (group, or their folder)",
-      leaks, leaks == 1 ? "input has" : "inputs have", leaks == 1 ? pair : pair + " for one");
+      leaks, leaks == 1 ? "input has" : "inputs have", leaks == 1 ? pair : "for example " + pair);
 }
 
 std::string find_contradictions(const Listing& listing) {

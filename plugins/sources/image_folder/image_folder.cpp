@@ -54,7 +54,8 @@ class ImageFolder final : public graft::Source {
     if (found.empty()) no_files();
     std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.key < b.key; });
     labels_.report(root_, context.warn, skip_);
-    tell_empty_folders(found, context.warn);
+    warn_empty_folders(found, context.warn);
+    warn_only_folder(found, context.warn);
     warn_other_files(found, context.warn);
     if (!filter_.unused().empty())
       context.warn("patterns that no file in " + root_ + " matches: " + joined(filter_.unused()));
@@ -142,13 +143,32 @@ class ImageFolder final : public graft::Source {
          joined(counts) + (images.empty() ? "" : "; include: [" + joined(patterns) + "] takes the rest"));
   }
 
-  void tell_empty_folders(const std::vector<Found>& found,
+  void warn_empty_folders(const std::vector<Found>& found,
                           const std::function<void(const std::string&)>& warn) const {
     std::set<std::string> empty = class_folders_;
     for (const Found& file : found)
       for (const std::string& label : file.place.labels) empty.erase(label.substr(0, label.find('/')));
     if (!empty.empty())
       warn("class folders without usable files, skipped: " + joined({empty.begin(), empty.end()}));
+  }
+
+  /// A folder around the folders of the classes: archives often unpack to one.
+  void warn_only_folder(const std::vector<Found>& found,
+                        const std::function<void(const std::string&)>& warn) const {
+    if (!labels_.splits().empty() || class_folders_.size() != 1) return;
+    const std::string& only = *class_folders_.begin();
+    std::set<std::string> inner;
+    for (const Found& file : found) {
+      const std::size_t start = only.size() + 1, end = file.key.find('/', start);
+      if (!file.key.starts_with(only + "/") || end == std::string::npos ||
+          file.place.labels != std::vector{only})
+        return;
+      inner.insert(file.key.substr(start, end - start));
+    }
+    if (inner.size() > 1)
+      warn("there is one class, '" + only +
+           "', whose folder has folders itself: " + joined({inner.begin(), inner.end()}) +
+           "; if these are the classes, set root to " + root_ + "/" + only);
   }
 
   const std::string root_;

@@ -196,6 +196,19 @@ TEST_F(ImageFolder, ResultsInTheRootAreNoClass) {
                           "/runs/first (graft has written it; results, previews and stores are no data)"));
 }
 
+TEST_F(ImageFolder, WarnsOfAFolderAroundTheFoldersOfTheClasses) {
+  add_many("dataset/cats", 25);
+  add_many("dataset/dogs", 25);
+  auto stage = open("test_fraction: 0.2");
+  EXPECT_THAT(stage.as<Source>().classes(), ElementsAre("dataset"));
+  EXPECT_THAT(
+      stage.warnings(),
+      ElementsAre("there is one class, 'dataset', whose folder has folders itself: cats, dogs; if these are "
+                  "the classes, set root to " +
+                  root_.string() + "/dataset"));
+  EXPECT_THAT(open("test_fraction: 0.2, label_from: folder").warnings(), ::testing::IsEmpty());
+}
+
 TEST_F(ImageFolder, WarnsOfSmallAndMissingClasses) {
   add_many("train/a", 25);
   add_many("train/b", 3);

@@ -32,6 +32,10 @@ Glob::Glob(const std::string& pattern, Case letters)
       token = {Repeat::Any, all_but_slash()};
     } else if (pattern[i] == '?') {
       token.bytes = all_but_slash();
+    } else if (pattern[i] == '{' && pattern.find('}', i) != std::string::npos &&
+               pattern.substr(i, pattern.find('}', i) - i).find(',') != std::string::npos) {
+      throw Error("'" + pattern +
+                  "' has alternatives in braces; write a pattern for each: [\"*.jpg\", \"*.png\"]");
     } else if (pattern[i] == '[') {
       token.bytes = parse_set(i);
     } else {

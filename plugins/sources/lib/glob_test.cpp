@@ -70,6 +70,9 @@ TEST(Glob, Sets) {
 TEST(Glob, SaysWhatIsWrong) {
   EXPECT_EQ(fault("[abc"), "'[abc' has a '[' without its ']'; write '\\[' for the character itself");
   EXPECT_EQ(fault("[]"), "'[]' has a '[' without its ']'; write '\\[' for the character itself");
+  EXPECT_EQ(fault("*.{jpg,png}"),
+            "'*.{jpg,png}' has alternatives in braces; write a pattern for each: [\"*.jpg\", \"*.png\"]");
+  EXPECT_TRUE(matches("{a}*", "{a}b"));
   EXPECT_EQ(fault("[z-a]"), "'[z-a]' has a range that runs backwards; write the lower character first");
   EXPECT_EQ(fault("a\\"), "'a\\' ends in a backslash; write two for the character itself");
   EXPECT_EQ(fault(""), "expected a pattern such as '*.jpg', got an empty text");

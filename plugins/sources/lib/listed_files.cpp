@@ -33,6 +33,9 @@ void ListedFiles::add(Line line) {
 
   splits_given_ = splits_given_ || line.split.has_value();
   unused_splits_.see_folders(line.path);
+  if (line.path.find('\\') != std::string::npos && line.path.find('/') == std::string::npos &&
+      ++backslashes_ == 1)
+    backslashed_ = line.path;
   std::string key = line.id.value_or(line.path), group;
   const auto twin = earlier(key);
   if (twin && line.id)
@@ -54,12 +57,15 @@ void ListedFiles::add(Line line) {
 }
 
 void ListedFiles::close() {
-  if (lines_.empty()) throw Error("expected a path a line in " + list_ + ", got none");
+  if (lines_.empty()) throw Error("expected one path per line in " + list_ + ", got none");
   std::size_t again = 0;
   for (const auto& [path, copies] : copies_) again += copies - 1;
   if (again > 0)
     warn_(plural(again, "line") + " of " + list_ + " with a path that an earlier line has, " +
           "for example " + twice_ + ": kept as inputs of their own, with keys such as PATH#2");
+  if (backslashes_ > 0)
+    warn_(plural(backslashes_, "path") + " of " + list_ + " with backslashes, for example " + backslashed_ +
+          ": here / separates folders, and \\ is a part of a name");
   if (!splits_given_)
     unused_splits_.warn("if these are splits, use a list with a column split (image_list)", warn_);
   std::exchange(seen_, {});

@@ -173,12 +173,34 @@ TEST(Catalog, WhereTheFormatNumbersClassesANameIsNoLabel) {
       "or leave the input out");
 }
 
-TEST(Catalog, WarnsOfNamesThatDifferByBlanksOrCaseOnly) {
+TEST(Catalog, WarnsOfNamesThatLookTheSame) {
   Fixture f;
   for (const char* label : {"ant", "Ant", "bee", "bee ", "wolf"}) f.add(label, {label});
   f.catalog->close();
-  EXPECT_THAT(f.warnings, ::testing::Contains("classes whose names differ by blanks or case only: 'Ant' and "
-                                              "'ant', 'bee' and 'bee '"));
+  EXPECT_THAT(f.warnings,
+              ::testing::Contains("classes whose names differ by blanks, case or accents only: 'Ant' and "
+                                  "'ant', 'bee' and 'bee '"));
+  // One letter or two, a blank or one where no line breaks: what the names look like is the same.
+  Fixture other;
+  for (const char* label : {"caf\xc3\xa9", "cafe\xcc\x81", "a b",
+                            "a\xc2\xa0"
+                            "b",
+                            "\xc5\xbb", "z", "\xe6\x9c\xa8"})
+    other.add(label, {label});
+  other.catalog->close();
+  EXPECT_THAT(other.warnings,
+              ::testing::Contains("classes whose names differ by blanks, case or accents only: 'a b' and "
+                                  "'a\xc2\xa0"
+                                  "b', 'cafe\xcc\x81' and 'caf\xc3\xa9', 'z' and '\xc5\xbb'"));
+}
+
+TEST(Catalog, WarnsOfNamesThatUsuallyMarkAMissingValue) {
+  Fixture f;
+  for (const char* label : {"nan", "None", "N/A", "nantes"}) f.add(label, {label});
+  f.catalog->close();
+  EXPECT_THAT(f.warnings,
+              ::testing::Contains("classes whose names usually mark a missing value: N/A, None, nan; "
+                                  "leave the label empty for an input without one"));
 }
 
 TEST(Catalog, WhatIsSkippedIsCountedByKind) {

@@ -171,13 +171,13 @@ TEST(Leaks, InputsOfEqualContentInTwoSplitsAreNamed) {
   add("c.jpg", Split::Test, "one");
   EXPECT_EQ(
       find_leaks(listing),
-      "1 input has the content of an input of another split, 'a.jpg' (train) and 'c.jpg' (test): figures "
-      "of val and test are then too good; remove the copies, or let them share a split (group, or their "
+      "1 input has the content of an input of another split, 'a.jpg' (train) and 'c.jpg' (test): val and "
+      "test scores will be too optimistic; remove the copies, or let them share a split (group, or their "
       "folder)");
   add("d.jpg", Split::Val, "two");
   EXPECT_THAT(find_leaks(listing),
-              HasSubstr("2 inputs have the content of an input of another split, 'a.jpg' "
-                        "(train) and 'c.jpg' (test) for one: "));
+              HasSubstr("2 inputs have the content of an input of another split, for example 'a.jpg' "
+                        "(train) and 'c.jpg' (test): "));
 }
 
 TEST(Contradictions, InputsOfEqualContentInTwoClassesAreNamed) {

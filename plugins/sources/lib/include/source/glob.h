@@ -26,7 +26,8 @@ namespace graft::source {
 /// proportional to the length of the path times that of the pattern, whatever they are. Immutable.
 class Glob {
  public:
-  /// Throws Error for a set without an end, a range that runs backwards, and a backslash at the end.
+  /// Throws Error for a set without an end, a range that runs backwards, a backslash at the end, and
+  /// alternatives in braces, which do not exist here.
   enum class Case { AsWritten, Either };
   explicit Glob(const std::string& pattern, Case letters = Case::AsWritten);
 

@@ -34,8 +34,8 @@ class ListedFiles {
     std::optional<Split> split;
     bool negative = false;  ///< As Entry::negative.
   };
-  /// A path that stands twice is two inputs: the second has the key "PATH#2", and a hash puts both into one
-  /// split. Throws Error for an id that stands twice, and for an empty path or one with a NUL byte.
+  /// A path that occurs twice is two inputs: the second has the key "PATH#2", and a hash puts both into one
+  /// split. Throws Error for an id that occurs twice, and for an empty path or one with a NUL byte.
   void add(Line line);
   /// After the last add. Throws Error for an empty list.
   void close();
@@ -60,8 +60,10 @@ class ListedFiles {
   /// key.
   std::string other_paths_;
   std::unordered_map<std::uint64_t, std::uint32_t> seen_;  ///< Hash of a key -> row; empty once closed.
-  std::map<std::string, std::size_t> copies_;              ///< Paths that stand more than once.
+  std::map<std::string, std::size_t> copies_;              ///< Paths that occur more than once.
   std::string twice_;                                      ///< An example of them, for the warning.
+  std::size_t backslashes_ = 0;                            ///< Paths without a / but with a backslash.
+  std::string backslashed_;                                ///< An example of them.
   std::size_t position_ = 0;
 };
 
