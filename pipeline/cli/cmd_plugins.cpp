@@ -7,7 +7,7 @@
 namespace graft::cli {
 
 int plugins(const Global& global, const std::vector<std::string>& arguments) {
-  if (!arguments.empty()) throw UsageError{"this command takes no argument"};
+  no_arguments(arguments);
   const Registry registry(Registry::search_path(global.plugin_dirs));
   if (global.json) {
     Value out = Value::map();

@@ -5,7 +5,7 @@
 namespace graft::cli {
 
 int share(const Global& global, const std::vector<std::string>& arguments) {
-  if (!arguments.empty()) throw UsageError{"this command takes no argument"};
+  no_arguments(arguments);
   const std::string folder = share_folder().string();
   if (global.json) {
     Value document = Value::map();

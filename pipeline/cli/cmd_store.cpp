@@ -75,7 +75,66 @@ std::vector<std::string> faults_of(const fs::path& table, const Registry& regist
   }
 }
 
-int list(const Global& global) {
+Value to_value(const TableCheck& check) {
+  const TableSummary& t = check.summary;
+  Value out = Value::map();
+  out["fingerprint"] = t.fingerprint;
+  out["used_by"] = names_of(t);
+  out["rows"] = Value(t.rows);
+  out["rejects"] = Value(t.rejects);
+  out["shards"] = Value(t.shards);
+  out["logs"] = Value(t.logs);
+  out["inputs"] = Value(check.inputs);
+  out["ok"] = Value(check.ok);
+  out["rejected"] = Value(check.rejected);
+  out["faults"] = Value::list();
+  for (const TableFault& fault : check.faults) {
+    Value f = Value::map();
+    f["path"] = fault.path.string();
+    f["why"] = fault.why;
+    out["faults"].push(std::move(f));
+  }
+  out["leftovers"] = Value::list();
+  for (const fs::path& file : check.leftovers) out["leftovers"].push(file.string());
+  out["repairs"] = Value::list();
+  out["left"] = Value::list();
+  return out;
+}
+
+void print_check(const TableCheck& check) {
+  const TableSummary& t = check.summary;
+  say("{} {}: {}, {} in {} and {}{}: {}\n", short_name(t.fingerprint), names_of(t), plural(t.rows, "row"),
+      plural(t.rejects, "reject"), plural(t.shards, "shard"), plural(t.logs, "log"),
+      t.uses.empty()
+          ? ""
+          : fmt::format(
+                "; {} ok{} + {} rejected of {}", check.ok,
+                check.fewer_views == 0 ? "" : fmt::format(" ({} with fewer views)", check.fewer_views),
+                check.rejected, plural(check.inputs, "input")),
+      check.faults.empty() ? "sound" : plural(check.faults.size(), "fault"));
+  for (const TableFault& fault : check.faults) {
+    // Why it could not be read names it.
+    const bool named = fault.kind == TableFault::Kind::Unreadable;
+    say("  {}{}\n", named ? "" : printable(fault.path.string()) + ": ", printable_lines(fault.why, "    "));
+  }
+  if (!check.leftovers.empty())
+    say("  {} of ended processes: the next run removes them\n", plural(check.leftovers.size(), "file"));
+}
+
+/// What an option says, read by `parse`.
+template <typename T>
+T option(const char* name, const std::string& text, T (*parse)(std::string_view)) {
+  try {
+    return parse(text);
+  } catch (const Error& e) {
+    throw UsageError{fmt::format("--{}: {}", name, e.what())};
+  }
+}
+
+}  // namespace
+
+int store_ls(const Global& global, const std::vector<std::string>& arguments) {
+  no_arguments(arguments);
   const Registry registry(Registry::search_path(global.plugin_dirs));
   std::vector<TableSummary> tables;
   for (const fs::path& folder : tables_in(global.store)) tables.push_back(summarise_table(folder));
@@ -130,53 +189,7 @@ int list(const Global& global) {
   return kOk;
 }
 
-Value to_value(const TableCheck& check) {
-  const TableSummary& t = check.summary;
-  Value out = Value::map();
-  out["fingerprint"] = t.fingerprint;
-  out["used_by"] = names_of(t);
-  out["rows"] = Value(t.rows);
-  out["rejects"] = Value(t.rejects);
-  out["shards"] = Value(t.shards);
-  out["logs"] = Value(t.logs);
-  out["inputs"] = Value(check.inputs);
-  out["ok"] = Value(check.ok);
-  out["rejected"] = Value(check.rejected);
-  out["faults"] = Value::list();
-  for (const TableFault& fault : check.faults) {
-    Value f = Value::map();
-    f["path"] = fault.path.string();
-    f["why"] = fault.why;
-    out["faults"].push(std::move(f));
-  }
-  out["leftovers"] = Value::list();
-  for (const fs::path& file : check.leftovers) out["leftovers"].push(file.string());
-  out["repairs"] = Value::list();
-  out["left"] = Value::list();
-  return out;
-}
-
-void print_check(const TableCheck& check) {
-  const TableSummary& t = check.summary;
-  say("{} {}: {}, {} in {} and {}{}: {}\n", short_name(t.fingerprint), names_of(t), plural(t.rows, "row"),
-      plural(t.rejects, "reject"), plural(t.shards, "shard"), plural(t.logs, "log"),
-      t.uses.empty()
-          ? ""
-          : fmt::format(
-                "; {} ok{} + {} rejected of {}", check.ok,
-                check.fewer_views == 0 ? "" : fmt::format(" ({} with fewer views)", check.fewer_views),
-                check.rejected, plural(check.inputs, "input")),
-      check.faults.empty() ? "sound" : plural(check.faults.size(), "fault"));
-  for (const TableFault& fault : check.faults) {
-    // Why it could not be read names it.
-    const bool named = fault.kind == TableFault::Kind::Unreadable;
-    say("  {}{}\n", named ? "" : printable(fault.path.string()) + ": ", printable_lines(fault.why, "    "));
-  }
-  if (!check.leftovers.empty())
-    say("  {} of ended processes: the next run removes them\n", plural(check.leftovers.size(), "file"));
-}
-
-int verify(const Global& global, const std::vector<std::string>& words) {
+int store_verify(const Global& global, const std::vector<std::string>& words) {
   std::vector<fs::path> folders;
   if (words.empty()) folders = tables_in(global.store);
   for (const std::string& word : words)
@@ -222,17 +235,8 @@ int verify(const Global& global, const std::vector<std::string>& words) {
   return kFailed;
 }
 
-/// What an option says, read by `parse`.
-template <typename T>
-T option(const char* name, const std::string& text, T (*parse)(std::string_view)) {
-  try {
-    return parse(text);
-  } catch (const Error& e) {
-    throw UsageError{fmt::format("--{}: {}", name, e.what())};
-  }
-}
-
-int gc(const Global& global) {
+int store_gc(const Global& global, const std::vector<std::string>& arguments) {
+  no_arguments(arguments);
   const Global::Store& given = global.store_options;
   GcOptions options;
   options.unreferenced = given.unreferenced;
@@ -268,7 +272,7 @@ int gc(const Global& global) {
   return kOk;
 }
 
-int export_to_file(const Global& global, const std::vector<std::string>& arguments) {
+int store_export(const Global& global, const std::vector<std::string>& arguments) {
   if (arguments.size() != 2)
     throw UsageError{fmt::format("export takes TABLE and FILE.h5 or FILE.npy, got {}",
                                  plural(arguments.size(), "argument"))};
@@ -306,37 +310,6 @@ int export_to_file(const Global& global, const std::vector<std::string>& argumen
   print_document(document);
   say("{}: {} rows of {}/{}\n", printable(arguments[1]), rows, use->run, use->stage);
   return kOk;
-}
-
-}  // namespace
-
-int store(const Global& global, const std::vector<std::string>& arguments) {
-  std::vector<std::string> names;
-  for (const Subcommand& row : kStoreCommands) names.emplace_back(row.name);
-  const std::string command = arguments.empty() ? "" : arguments[0];
-  const Global::Store& o = global.store_options;
-  const auto belongs = [&](bool given, const char* option, const char* to) {
-    if (given && command != to)
-      throw UsageError{fmt::format("--{} is an option of graft store {}", option, to)};
-  };
-  if (std::find(names.begin(), names.end(), command) == names.end()) {
-    const auto near = nearest(command, names);
-    throw UsageError{
-        fmt::format("{}{} (commands: {})",
-                    command.empty() ? "COMMAND is missing" : fmt::format("no command 'store {}'", command),
-                    near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", "))};
-  }
-  belongs(o.repair, "repair", "verify");
-  belongs(!o.older_than.empty(), "older-than", "gc");
-  belongs(!o.max_size.empty(), "max-size", "gc");
-  belongs(o.unreferenced, "unreferenced", "gc");
-  belongs(o.dry_run, "dry-run", "gc");
-  belongs(!o.run.empty(), "run", "export");
-  const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
-  if (command == "verify") return verify(global, rest);
-  if (command == "export") return export_to_file(global, rest);
-  if (!rest.empty()) throw UsageError{fmt::format("store {} takes no argument, got '{}'", command, rest[0])};
-  return command == "ls" ? list(global) : gc(global);
 }
 
 }  // namespace graft::cli

@@ -55,7 +55,7 @@ void print_list(const char* title, const std::vector<LibraryVersion>& libraries)
 }  // namespace
 
 int version(const Global& global, const std::vector<std::string>& arguments) {
-  if (!arguments.empty()) throw UsageError{"this command takes no argument"};
+  no_arguments(arguments);
   const std::vector<LibraryVersion> libraries = program_libraries();
   const std::vector<LibraryVersion> of_plugins = libraries_of_plugins();
   const std::vector<LibraryVersion> declared = declared_by_plugins(global);

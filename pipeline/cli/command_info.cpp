@@ -44,7 +44,13 @@ CommandInfo info_of(const CommandRow& row) {
   CommandInfo info{row.name, arguments_of(row.name, row.usage), row.help, row.text, {}, {}};
   if (row.options != nullptr) info.options = options_of(row.options(ignored));
   for (const Subcommand& sub : row.commands)
-    info.commands.push_back({sub.name, arguments_of(sub.name, sub.usage), sub.help, "", {}, {}});
+    info.commands.push_back(
+        {sub.name,
+         arguments_of(sub.name, sub.usage),
+         sub.help,
+         "",
+         sub.options == nullptr ? std::vector<OptionInfo>() : options_of(sub.options(ignored)),
+         {}});
   return info;
 }
 

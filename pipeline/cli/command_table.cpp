@@ -35,21 +35,40 @@ po::options_description plan_options(Global& global) {
   return options;
 }
 
-po::options_description store_options(Global& global) {
-  po::options_description options("Options of store");
-  Global::Store& store = global.store_options;
-  options.add_options()("repair", po::bool_switch(&store.repair),
-                        "verify: drop exactly what is damaged; the next run computes it again")(
-      "older-than", po::value(&store.older_than)->value_name("30d"),
-      "gc: tables not used for this long (h, d, w)")(
-      "max-size", po::value(&store.max_size)->value_name("10GiB"),
-      "gc: the least recently used tables, until the store is below this size")(
-      "unreferenced", po::bool_switch(&store.unreferenced), "gc: tables that no run's folder names any more")(
-      "dry-run", po::bool_switch(&store.dry_run), "gc: print what would be removed")(
-      "run", po::value(&store.run)->value_name("NAME"),
-      "export: the run whose list of inputs counts (default: the last)");
+po::options_description verify_options(Global& global) {
+  po::options_description options("Options of store verify");
+  options.add_options()("repair", po::bool_switch(&global.store_options.repair),
+                        "drop exactly what is damaged; the next run computes it again");
   return options;
 }
+
+po::options_description gc_options(Global& global) {
+  po::options_description options("Options of store gc");
+  Global::Store& store = global.store_options;
+  options.add_options()("older-than", po::value(&store.older_than)->value_name("30d"),
+                        "tables not used for this long (h, d, w)")(
+      "max-size", po::value(&store.max_size)->value_name("10GiB"),
+      "the least recently used tables, until the store is below this size")(
+      "unreferenced", po::bool_switch(&store.unreferenced), "tables that no run's folder names any more")(
+      "dry-run", po::bool_switch(&store.dry_run), "print what would be removed");
+  return options;
+}
+
+po::options_description export_options(Global& global) {
+  po::options_description options("Options of store export");
+  options.add_options()("run", po::value(&global.store_options.run)->value_name("NAME"),
+                        "the run whose list of inputs counts (default: the last)");
+  return options;
+}
+
+constexpr Subcommand kStoreCommands[] = {
+    {"ls", "ls", "list the tables: what made them, rows, size, last use", store_ls},
+    {"verify", "verify [TABLE...]", "prove every checksum, and that rows and rejects add up to inputs",
+     store_verify, verify_options},
+    {"gc", "gc", "remove what no run needs: remains of writers that were killed, and tables by the options",
+     store_gc, gc_options},
+    {"export", "export TABLE FILE", "write a table to FILE.h5 or FILE.npy", store_export, export_options},
+};
 
 constexpr CommandRow kCommands[] = {
     {"run", "run CONFIG", "run a config: features into the store, learners, evaluation",
@@ -81,7 +100,7 @@ constexpr CommandRow kCommands[] = {
     {"store", "store COMMAND", "look after the feature store: ls, verify, gc, export",
      "A table is named by the first digits of its fingerprint (4 at least), or as graft store ls prints it: "
      "RUN/STAGE or STAGE. Tables that are in use are left alone.",
-     store, store_options, kStoreCommands},
+     nullptr, nullptr, kStoreCommands},
     {"share", "share", "print the folder of the configs that come with graft",
      "The configs are in its folder configs: graft run $(graft share)/configs/quickstart.yaml. In a config, "
      "${GRAFT_SHARE} is the same folder.",

@@ -11,14 +11,25 @@
 /// The commands and their options. Parsing, help, completion and manual pages are made from this table alone.
 namespace graft::cli {
 
+/// Options that a command takes beside those of every command.
+using Options = boost::program_options::options_description (*)(Global& global);
+
+/// A command of a command.
+struct Subcommand {
+  const char* name;
+  const char* usage;  ///< The name and its arguments.
+  const char* help;
+  Command function;
+  Options options = nullptr;
+};
+
 struct CommandRow {
   const char* name;
   const char* usage;  ///< The name and its arguments: words in capitals stand for values, see completion.h.
   const char* help;   ///< One line.
   const char* text;   ///< What else people want to know: a few sentences.
-  Command function;
-  /// Options that it takes beside those of every command.
-  boost::program_options::options_description (*options)(Global& global) = nullptr;
+  Command function;   ///< Null where one of `commands` must follow.
+  Options options = nullptr;
   std::span<const Subcommand> commands = {};
 };
 

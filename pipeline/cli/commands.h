@@ -38,19 +38,6 @@ struct UsageError {
 
 using Command = int (*)(const Global& global, const std::vector<std::string>& arguments);
 
-/// A command of a command.
-struct Subcommand {
-  const char* name;
-  const char* usage;  ///< The name and its arguments.
-  const char* help;
-};
-inline constexpr Subcommand kStoreCommands[] = {
-    {"ls", "ls", "list the tables: what made them, rows, size, last use"},
-    {"verify", "verify [TABLE...]", "prove every checksum, and that rows and rejects add up to inputs"},
-    {"gc", "gc", "remove what no run needs: remains of writers that were killed, and tables by the options"},
-    {"export", "export TABLE FILE", "write a table to FILE.h5 or FILE.npy"},
-};
-
 /// Values of --log-level, in the order of LogLevel.
 inline constexpr const char* kLogLevels[] = {"error", "warning", "info", "debug"};
 
@@ -60,7 +47,10 @@ int check(const Global& global, const std::vector<std::string>& arguments);
 int plan(const Global& global, const std::vector<std::string>& arguments);
 int plugins(const Global& global, const std::vector<std::string>& arguments);
 int describe(const Global& global, const std::vector<std::string>& arguments);
-int store(const Global& global, const std::vector<std::string>& arguments);
+int store_ls(const Global& global, const std::vector<std::string>& arguments);
+int store_verify(const Global& global, const std::vector<std::string>& arguments);
+int store_gc(const Global& global, const std::vector<std::string>& arguments);
+int store_export(const Global& global, const std::vector<std::string>& arguments);
 int share(const Global& global, const std::vector<std::string>& arguments);
 int version(const Global& global, const std::vector<std::string>& arguments);
 int model(const Global& global, const std::vector<std::string>& arguments);
@@ -69,6 +59,9 @@ int model(const Global& global, const std::vector<std::string>& arguments);
 /// libexec of an installation; the core knows no networks. `argv` begins with the word "model". Returns only
 /// when it fails.
 int start_model(char** argv);
+
+/// Throws UsageError if there are arguments.
+void no_arguments(const std::vector<std::string>& arguments);
 
 /// The one positional argument that most commands take.
 const std::string& only_argument(const std::vector<std::string>& arguments, const char* what);

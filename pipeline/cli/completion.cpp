@@ -98,18 +98,8 @@ class Completion {
     return nullptr;
   }
 
-  /// Some options belong to one command of `graft store`; their help begins with its name.
-  bool belongs_here(const OptionInfo& option) const {
-    return std::none_of(path_.begin(), path_.end(), [&](const CommandInfo* from) {
-      return std::any_of(from->commands.begin(), from->commands.end(), [&](const CommandInfo& other) {
-        return other.name != command().name && option.help.starts_with(other.name + ": ");
-      });
-    });
-  }
-
   void add_options() {
-    for (const OptionInfo* option : options())
-      if (belongs_here(*option)) add(option->name, option->help);
+    for (const OptionInfo* option : options()) add(option->name, option->help);
   }
 
   /// `before`: "--metric=".

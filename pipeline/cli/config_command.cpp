@@ -9,6 +9,11 @@
 
 namespace graft::cli {
 
+void no_arguments(const std::vector<std::string>& arguments) {
+  if (!arguments.empty())
+    throw UsageError{fmt::format("this command takes no argument, got '{}'", arguments[0])};
+}
+
 const std::string& only_argument(const std::vector<std::string>& arguments, const char* what) {
   if (arguments.empty()) throw UsageError{fmt::format("{} is missing", what)};
   if (arguments.size() > 1) throw UsageError{fmt::format("one {} expected, got {}", what, arguments.size())};

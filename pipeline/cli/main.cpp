@@ -53,7 +53,7 @@ void complain(const std::string& text, const std::string& more = {}) {
 }
 
 /// Prints the error in the command line; `why` is for --json.
-int usage_error(const std::string& text, const char* usage, std::string& why) {
+int usage_error(const std::string& text, const std::string& usage, std::string& why) {
   complain(text, fmt::format("usage: graft {}\n", usage));
   why = text;
   return kUsage;
@@ -67,13 +67,33 @@ std::string unknown_command(const std::string& name) {
                      near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", "));
 }
 
-void print_help_of(const CommandRow& row, Global& global) {
-  say("usage: graft {} [OPTIONS]\n\n{}\n\n{}\n", row.usage, row.help, wrapped(row.text, 0));
+/// The command of a command. Throws UsageError, with the nearest name.
+const Subcommand* subcommand(const CommandRow& row, const std::string& name) {
+  std::vector<std::string> names;
+  for (const Subcommand& each : row.commands) {
+    if (name == each.name) return &each;
+    names.emplace_back(each.name);
+  }
+  const auto near = graft::nearest(name, names);
+  throw UsageError{
+      fmt::format("{}{} (commands: {})",
+                  name.empty() ? "COMMAND is missing" : fmt::format("no command '{} {}'", row.name, name),
+                  near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", "))};
+}
+
+void print_help_of(const CommandRow& row, const Subcommand* sub, Global& global) {
   std::ostringstream text;
-  if (!row.commands.empty()) text << "commands\n";
-  for (const Subcommand& each : row.commands) text << fmt::format("  {:<18} {}\n", each.usage, each.help);
-  if (!row.commands.empty()) text << "\n";
-  if (row.options != nullptr) text << row.options(global) << "\n";
+  if (sub != nullptr) {
+    say("usage: graft {} {} [OPTIONS]\n\n{}\n\n", row.name, sub->usage, sub->help);
+    if (sub->options != nullptr) text << sub->options(global) << "\n";
+  } else {
+    say("usage: graft {} [OPTIONS]\n\n{}\n\n{}\n", row.usage, row.help, wrapped(row.text, 0));
+    if (!row.commands.empty()) text << "commands\n";
+    for (const Subcommand& each : row.commands) text << fmt::format("  {:<18} {}\n", each.usage, each.help);
+    if (!row.commands.empty())
+      text << fmt::format("\ngraft {} COMMAND --help shows the options of one\n\n", row.name);
+    if (row.options != nullptr) text << row.options(global) << "\n";
+  }
   text << global_options(global);
   say("{}", text.str());
 }
@@ -81,7 +101,8 @@ void print_help_of(const CommandRow& row, Global& global) {
 /// graft help, graft help COMMAND.
 int show_help(Global& global, const std::vector<std::string>& words, std::string& why) {
   static constexpr const char* kUsageOfHelp = "help [COMMAND]";
-  if (words.size() > 1)
+  if (words.size() > 2 ||
+      (words.size() == 2 && find_command(words[0]) != nullptr && find_command(words[0])->commands.empty()))
     return usage_error(fmt::format("one COMMAND expected, got {}", words.size()), kUsageOfHelp, why);
   if (words.empty()) {
     say("{}", help());
@@ -94,30 +115,42 @@ int show_help(Global& global, const std::vector<std::string>& words, std::string
   }
   const CommandRow* row = find_command(words[0]);
   if (row == nullptr) return usage_error(unknown_command(words[0]), kUsageOfHelp, why);
-  print_help_of(*row, global);
+  const Subcommand* sub = nullptr;
+  if (words.size() > 1) sub = subcommand(*row, words[1]);
+  print_help_of(*row, sub, global);
   return kOk;
 }
 
-/// The given option that belongs to another command; nothing if there is none.
-std::optional<std::string> misplaced_option(const CommandRow& row, const po::variables_map& values,
+/// Every command with options of its own: its name, and the options.
+std::vector<std::pair<std::string, Options>> commands_with_options() {
+  std::vector<std::pair<std::string, Options>> out;
+  for (const CommandRow& row : command_rows()) {
+    if (row.options != nullptr) out.emplace_back(row.name, row.options);
+    for (const Subcommand& sub : row.commands)
+      if (sub.options != nullptr) out.emplace_back(fmt::format("{} {}", row.name, sub.name), sub.options);
+  }
+  return out;
+}
+
+/// The given option that belongs to another command than those of `own`; nothing if there is none.
+std::optional<std::string> misplaced_option(const std::vector<Options>& own, const po::variables_map& values,
                                             Global& global) {
-  for (const CommandRow& other : command_rows()) {
-    if (other.options == nullptr || &other == &row) continue;
-    const po::options_description theirs = other.options(global);
+  for (const auto& [name, options] : commands_with_options()) {
+    if (std::find(own.begin(), own.end(), options) != own.end()) continue;
+    const po::options_description theirs = options(global);
     for (const auto& option : theirs.options())
       if (const auto& given = values[option->long_name()]; !given.empty() && !given.defaulted())
-        return fmt::format("--{} is an option of graft {}", option->long_name(), other.name);
+        return fmt::format("--{} is an option of graft {}", option->long_name(), name);
   }
   return {};
 }
 
-int start(Global& global, const std::vector<std::string>& words, const char*& usage, std::string& why) {
+int start(Global& global, const std::vector<std::string>& words, std::string& usage, std::string& why) {
   po::options_description hidden;
   hidden.add_options()("positional", po::value<std::vector<std::string>>());
   po::options_description all;
   all.add(global_options(global)).add(hidden);
-  for (const CommandRow& row : command_rows())
-    if (row.options != nullptr) all.add(row.options(global));
+  for (const auto& [name, options] : commands_with_options()) all.add(options(global));
   po::positional_options_description positional;
   positional.add("positional", -1);
   po::variables_map values;
@@ -140,18 +173,25 @@ int start(Global& global, const std::vector<std::string>& words, const char*& us
   const CommandRow* row = find_command(command);
   if (row == nullptr) return usage_error(unknown_command(command), usage, why);
   usage = row->usage;
+  const Subcommand* sub = nullptr;
+  if (!row->commands.empty() && !(asks_for_help && arguments.empty())) {
+    sub = subcommand(*row, arguments.empty() ? "" : arguments[0]);
+    arguments.erase(arguments.begin());
+    usage = fmt::format("{} {}", row->name, sub->usage);
+  }
   if (asks_for_help) {
-    print_help_of(*row, global);
+    print_help_of(*row, sub, global);
     return kOk;
   }
-  if (const auto misplaced = misplaced_option(*row, values, global))
+  if (const auto misplaced =
+          misplaced_option({row->options, sub == nullptr ? nullptr : sub->options}, values, global))
     return usage_error(*misplaced, usage, why);
   if (global.json) begin_document();
-  return row->function(global, arguments);
+  return (sub == nullptr ? row->function : sub->function)(global, arguments);
 }
 
 int run_command(Global& global, const std::vector<std::string>& words, std::string& why) {
-  const char* usage = "COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the commands";
+  std::string usage = "COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the commands";
   try {
     return start(global, words, usage, why);
   } catch (const UsageError& e) {
