@@ -38,7 +38,7 @@ void write_photographs(const TempFolder& folder) {
       }
 }
 
-constexpr const char* kConfig = R"(name: stripes
+constexpr const char* kStripes = R"(name: stripes
 run: {threads: 2}
 stages:
   images: {plugin: image_folder, with: {root: photos, splits: {train: train, val: val, test: test}}}
@@ -58,7 +58,7 @@ stages:
 )";
 
 /// The fields of a CSV file without quotes.
-std::vector<std::vector<std::string>> fields_of(const std::string& csv) {
+std::vector<std::vector<std::string>> csv_fields(const std::string& csv) {
   std::vector<std::vector<std::string>> out;
   std::istringstream lines(csv);
   for (std::string line; std::getline(lines, line);) {
@@ -77,7 +77,7 @@ class PredictTest : public ::testing::Test {
     write_photographs(*folder_);
     std::filesystem::copy_file(GRAFT_SOURCE_DIR "/configs/quickstart_backbone.safetensors",
                                *folder_ / "net.safetensors");
-    folder_->write("config.yaml", kConfig);
+    folder_->write("config.yaml", kStripes);
     const ProgramResult r = run_program({"run", "config.yaml", "--out", "run", "--quiet"}, folder_->path());
     ASSERT_EQ(r.exit_code, 0) << r.err;
   }
@@ -95,12 +95,12 @@ TempFolder* PredictTest::folder_ = nullptr;
 TEST_F(PredictTest, ScoresHaveTheBitsOfTheRun) {
   for (const std::string learner : {"probe", "knn", "sure", "surer", "mlp", "nearest", "both"}) {
     std::map<std::string, std::vector<std::string>> wanted;  // by key: predicted and scores
-    for (const auto& fields : fields_of(slurp(*folder_ / "run/predictions" / (learner + ".csv"))))
+    for (const auto& fields : csv_fields(slurp(*folder_ / "run/predictions" / (learner + ".csv"))))
       if (fields.at(1) == "test") wanted["photos/" + fields[0]] = {fields.begin() + 3, fields.end()};
     ASSERT_EQ(wanted.size(), 10u);
     const ProgramResult r = predict({"run/models/" + learner, "photos/test"});
     ASSERT_EQ(r.exit_code, 0) << r.err;
-    const auto lines = fields_of(r.out);
+    const auto lines = csv_fields(r.out);
     ASSERT_EQ(lines.size(), 11u) << r.out;
     EXPECT_EQ(lines[0], (std::vector<std::string>{"key", "predicted", "across", "along", "rejected"}));
     for (std::size_t i = 1; i < lines.size(); ++i)
@@ -126,7 +126,7 @@ TEST_F(PredictTest, AnInputWithoutScoresIsALineInItsPlace) {
   const ProgramResult r = predict(
       {"run", "--learner", "probe", "odd/missing.ppm", "photos/test/along/0.ppm", "odd/text.jpg", "--quiet"});
   EXPECT_EQ(r.exit_code, 3);
-  const auto lines = fields_of(r.out);
+  const auto lines = csv_fields(r.out);
   ASSERT_EQ(lines.size(), 4u);
   EXPECT_EQ(lines[1], (std::vector<std::string>{"odd/missing.ppm", "", "", "",
                                                 "missing: cannot open the file: No such file or directory"}));
@@ -139,16 +139,16 @@ TEST_F(PredictTest, AnInputWithoutScoresIsALineInItsPlace) {
 
 TEST_F(PredictTest, WritesWhatIsAskedFor) {
   const std::string image = "photos/test/along/0.ppm";
-  const auto whole = fields_of(predict({"run", "--learner", "probe", image, "--quiet"}).out);
+  const auto whole = csv_fields(predict({"run", "--learner", "probe", image, "--quiet"}).out);
   const double across = std::stod(whole.at(1).at(2)), along = std::stod(whole[1][3]);
   ASSERT_GT(along, across);
 
-  const auto top = fields_of(predict({"run", "--learner", "probe", image, "--top", "1", "--quiet"}).out);
+  const auto top = csv_fields(predict({"run", "--learner", "probe", image, "--top", "1", "--quiet"}).out);
   EXPECT_EQ(top.at(0), (std::vector<std::string>{"key", "predicted", "class1", "score1", "rejected"}));
   EXPECT_EQ(top.at(1), (std::vector<std::string>{image, "along", "along", whole[1][3], ""}));
 
   const auto none =
-      fields_of(predict({"run", "--learner", "probe", image, "--threshold", "1", "--quiet"}).out);
+      csv_fields(predict({"run", "--learner", "probe", image, "--threshold", "1", "--quiet"}).out);
   EXPECT_EQ(none.at(1).at(1), "");
 
   const ProgramResult lines =
@@ -167,7 +167,7 @@ TEST_F(PredictTest, WritesWhatIsAskedFor) {
 
   const ProgramResult file = predict({"run", "--learner", "probe", image, "--out", "out.csv", "--quiet"});
   EXPECT_EQ(file.out, "");
-  EXPECT_EQ(fields_of(slurp(*folder_ / "out.csv")), whole);
+  EXPECT_EQ(csv_fields(slurp(*folder_ / "out.csv")), whole);
 }
 
 TEST_F(PredictTest, FeaturesAreKeptWhereThereIsAStoreForThem) {
