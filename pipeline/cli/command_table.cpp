@@ -35,6 +35,18 @@ po::options_description plan_options(Global& global) {
   return options;
 }
 
+po::options_description predict_options(Global& global) {
+  po::options_description options("Options of predict");
+  Global::Predict& predict = global.predict;
+  options.add_options()("learner", po::value(&predict.learner)->value_name("ID"),
+                        "the model of the run to use (default: the best on val)")(
+      "top", po::value(&predict.top)->value_name("N"), "only the N best classes and their scores")(
+      "threshold",
+      po::value<double>()->value_name("SCORE")->notifier([&](double t) { predict.threshold = t; }),
+      "predict only classes with at least this score (default: 0.5 with several labels, else 0)");
+  return options;
+}
+
 po::options_description verify_options(Global& global) {
   po::options_description options("Options of store verify");
   options.add_options()("repair", po::bool_switch(&global.store_options.repair),
@@ -81,6 +93,15 @@ constexpr CommandRow kCommands[] = {
      "picks the best by its scores on val. Test scores are reported only for that one. Every combination has "
      "a folder of its own.",
      sweep, sweep_options},
+    {"predict", "predict MODEL INPUT...", "classify new images with a model that a run has left",
+     "MODEL is the folder of a run, of which the best learner on val is taken, or models/ID in it. INPUT is "
+     "any "
+     "mix of images, folders, patterns, lists (.txt, a path per line) and - (paths from the standard input). "
+     "The images go through the stages of the run's config, so that scores have the same bits as in the run. "
+     "One line per input, in their order: CSV, or JSON lines with --json; --out FILE writes them to a file. "
+     "The "
+     "exit code is 3 if inputs were rejected. Features are kept for later with --store.",
+     predict, predict_options},
     {"check", "check CONFIG", "report every error in a config without running it",
      "Every error is reported with its file, line and column and with a fix. The model files that the config "
      "names are opened, too.",

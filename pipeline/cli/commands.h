@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,7 @@ struct Global {
   std::string program;  ///< The whole command line, for hints and the manifest.
   std::vector<std::string> overrides, plugin_dirs;
   std::filesystem::path out, store = ".graft";
+  bool store_given = false;  ///< --store is in the command line.
   bool quiet = false, json = false;
   std::string log_level = "info";
   int keep = 1;  ///< Option of run: earlier runs to keep.
@@ -22,6 +25,11 @@ struct Global {
     std::filesystem::path list;
     std::string metric = "accuracy";
   } sweep;  ///< Options of sweep alone.
+  struct Predict {
+    std::string learner;
+    std::size_t top = 0;  ///< 0: every class.
+    std::optional<double> threshold;
+  } predict;  ///< Options of predict alone.
   struct Store {
     bool repair = false, unreferenced = false, dry_run = false;
     std::string older_than, max_size, run;
@@ -43,6 +51,7 @@ inline constexpr const char* kLogLevels[] = {"error", "warning", "info", "debug"
 
 int run(const Global& global, const std::vector<std::string>& arguments);
 int sweep(const Global& global, const std::vector<std::string>& arguments);
+int predict(const Global& global, const std::vector<std::string>& arguments);
 int check(const Global& global, const std::vector<std::string>& arguments);
 int plan(const Global& global, const std::vector<std::string>& arguments);
 int plugins(const Global& global, const std::vector<std::string>& arguments);

@@ -156,6 +156,7 @@ int start(Global& global, const std::vector<std::string>& words, std::string& us
   po::variables_map values;
   po::store(po::command_line_parser(words).options(all).positional(positional).run(), values);
   po::notify(values);
+  global.store_given = values.count("store") != 0;
 
   std::vector<std::string> arguments;
   if (values.count("positional") != 0) arguments = values["positional"].as<std::vector<std::string>>();

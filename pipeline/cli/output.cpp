@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -72,6 +73,20 @@ void print_document(const Value& document) {
   g_printed = true;
   const std::string text = printable_json(document.to_json_pretty());
   write_document(text);
+}
+
+void print_line(const std::string& line) {
+  if (g_document >= 0) {
+    g_printed = true;
+    write_document(printable_json(line) + "\n");
+    return;
+  }
+  static const bool terminal = ::isatty(STDOUT_FILENO) != 0;
+  if (terminal) {
+    print_text(stdout, printable(line) + "\n");
+  } else if (std::fputs((line + "\n").c_str(), stdout) < 0) {
+    throw std::system_error(errno, std::generic_category(), "standard output");
+  }
 }
 
 void note_output_error(int error) {

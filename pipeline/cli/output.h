@@ -38,6 +38,10 @@ void begin_document();
 /// Prints the document. Only the first counts.
 void print_document(const Value& document);
 
+/// Prints a line of a document that has many, for commands whose output may be large; without --json, a line
+/// of text, which cannot control a terminal. The document is then complete without print_document.
+void print_line(const std::string& line);
+
 /// Records that printing to stdout failed; finish_output reports it.
 void note_output_error(int error);
 

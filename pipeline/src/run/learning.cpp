@@ -18,13 +18,14 @@ namespace {
 
 using Key = std::pair<std::uint32_t, std::uint32_t>;  // input, view
 
-/// The wanted inputs' rows of every table, cut down to those that all tables have.
-std::vector<std::unique_ptr<TableRows>> aligned(const std::vector<Learning::Table>& tables,
-                                                const std::function<bool(std::uint32_t input)>& wanted) {
+}  // namespace
+
+std::vector<std::vector<TableRow>> common_rows(const std::vector<const RunTable*>& tables,
+                                               const std::function<bool(std::uint32_t input)>& wanted) {
   std::vector<Key> common;
   for (std::size_t t = 0; t < tables.size(); ++t) {
     std::vector<Key> keys;
-    for (const TableRow& row : tables[t].table->rows)
+    for (const TableRow& row : tables[t]->rows)
       if (wanted(row.input)) keys.emplace_back(row.input, row.view);
     if (t == 0) {
       common = std::move(keys);
@@ -34,19 +35,34 @@ std::vector<std::unique_ptr<TableRows>> aligned(const std::vector<Learning::Tabl
       common = std::move(both);
     }
   }
-  std::vector<std::unique_ptr<TableRows>> out;
-  for (const Learning::Table& t : tables) {
+  std::vector<std::vector<TableRow>> out;
+  for (const RunTable* table : tables) {
     std::vector<TableRow> rows;
     rows.reserve(common.size());
     auto next = common.begin();
-    for (const TableRow& row : t.table->rows) {
+    for (const TableRow& row : table->rows) {
       if (next == common.end()) break;
       if (Key(row.input, row.view) != *next) continue;
       rows.push_back(row);
       ++next;
     }
-    out.push_back(std::make_unique<TableRows>(*t.table->store, *t.listing, std::move(rows)));
+    out.push_back(std::move(rows));
   }
+  return out;
+}
+
+namespace {
+
+/// The wanted inputs' rows of every table, cut down to those that all tables have.
+std::vector<std::unique_ptr<TableRows>> aligned(const std::vector<Learning::Table>& tables,
+                                                const std::function<bool(std::uint32_t input)>& wanted) {
+  std::vector<const RunTable*> stored;
+  for (const Learning::Table& t : tables) stored.push_back(t.table);
+  std::vector<std::vector<TableRow>> rows = common_rows(stored, wanted);
+  std::vector<std::unique_ptr<TableRows>> out;
+  for (std::size_t t = 0; t < tables.size(); ++t)
+    out.push_back(
+        std::make_unique<TableRows>(*tables[t].table->store, *tables[t].listing, std::move(rows[t])));
   return out;
 }
 
@@ -420,6 +436,7 @@ LearnerOutcome Learning::fit(std::size_t stage) {
         if (!bundle.facts.is_map()) return;  // an error, below
         bundle.facts["class_names"] = Value::list();
         for (const std::string& name : p.classes) bundle.facts["class_names"].push(name);
+        bundle.facts["multi_label"] = p.multi_label;
         bundle.facts["tables"] = Value::list();
         for (const Table& t : tables) bundle.facts["tables"].push(t.table->store->fingerprint().description);
       },

@@ -77,6 +77,11 @@ class Learning {
   std::unique_ptr<Trials> trials_;
 };
 
+/// The rows of the wanted inputs in every table, cut down to those that all tables have: one list per table,
+/// all of the same length, in the order of the source.
+std::vector<std::vector<TableRow>> common_rows(const std::vector<const RunTable*>& tables,
+                                               const std::function<bool(std::uint32_t input)>& wanted);
+
 /// Averages the scores of the views of each input; one row per input, in the order of the rows.
 GRAFT_API Predictions::Part average_views(const TableRows& rows, const Scores& scores);
 

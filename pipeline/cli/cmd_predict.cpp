@@ -1,0 +1,191 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <numeric>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+#include <graft/system_error.h>
+
+#include "base/files.h"
+#include "output.h"
+#include "run/learning.h"
+#include "run/prediction.h"
+#include "run_command.h"
+
+namespace graft::cli {
+namespace {
+
+/// Lines of predictions: to a file, which gets its name when it is complete, or to the standard output.
+class Lines {
+ public:
+  explicit Lines(const std::filesystem::path& file) : file_(file) {
+    if (file_.empty()) return;
+    temporary_ = file_;
+    temporary_ += ".tmp";
+    out_.open(temporary_, std::ios::binary | std::ios::trunc);
+    if (!out_) throw Error(file_error("write", temporary_, errno));
+  }
+  ~Lines() {
+    std::error_code ignored;
+    if (!temporary_.empty()) std::filesystem::remove(temporary_, ignored);
+  }
+  Lines(const Lines&) = delete;
+  Lines& operator=(const Lines&) = delete;
+
+  void add(const std::string& line) {
+    if (file_.empty()) {
+      print_line(line);
+    } else if (!(out_ << line << '\n')) {
+      throw Error(file_error("write", temporary_, errno));
+    }
+  }
+
+  void finish() {
+    if (file_.empty()) return;
+    out_.close();
+    if (!out_) throw Error(file_error("write", temporary_, errno));
+    std::filesystem::rename(temporary_, file_);
+    temporary_.clear();
+  }
+
+ private:
+  const std::filesystem::path file_;
+  std::filesystem::path temporary_;
+  std::ofstream out_;
+};
+
+/// How an input's scores become a line.
+class Writer {
+ public:
+  Writer(const Global& global, std::vector<std::string> classes, bool multi_label)
+      : options_(global.predict),
+        json_(global.json),
+        multi_label_(multi_label),
+        classes_(std::move(classes)),
+        top_(std::min<std::size_t>(options_.top, classes_.size())) {}
+
+  std::optional<std::string> header() const {
+    if (json_) return {};
+    std::string line = "key,predicted";
+    if (top_ == 0)
+      for (const std::string& name : classes_) line += "," + csv_field(name);
+    for (std::size_t i = 1; i <= top_; ++i) line += fmt::format(",class{},score{}", i, i);
+    return line + ",rejected";
+  }
+
+  std::string line(const PredictedInput& input) const { return json_ ? as_json(input) : as_csv(input); }
+
+ private:
+  /// With several labels, the classes whose score reaches the threshold (0.5); else the best one, where it
+  /// does (0).
+  std::vector<std::size_t> predicted(std::span<const float> scores) const {
+    std::vector<std::size_t> out;
+    if (multi_label_) {
+      for (std::size_t c = 0; c < scores.size(); ++c)
+        if (scores[c] >= options_.threshold.value_or(0.5)) out.push_back(c);
+    } else if (!scores.empty()) {
+      const auto best = std::max_element(scores.begin(), scores.end());
+      if (*best >= options_.threshold.value_or(0))
+        out.push_back(static_cast<std::size_t>(best - scores.begin()));
+    }
+    return out;
+  }
+
+  /// The best classes, ties by their order.
+  std::vector<std::size_t> best(std::span<const float> scores, std::size_t count) const {
+    std::vector<std::size_t> order(scores.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
+    order.resize(std::min(count, order.size()));
+    return order;
+  }
+
+  static std::string why(const StoredReject& reject) { return reject.code + ": " + reject.text; }
+
+  std::string as_csv(const PredictedInput& input) const {
+    std::string names;
+    for (const std::size_t c : predicted(input.scores)) names += (names.empty() ? "" : ";") + classes_[c];
+    std::string line = csv_field(input.key) + "," + csv_field(names);
+    if (input.reject != nullptr) {
+      line.append(top_ == 0 ? classes_.size() : 2 * top_, ',');
+      return line + "," + csv_field(why(*input.reject));
+    }
+    if (top_ == 0)
+      for (const float score : input.scores) line += fmt::format(",{:.9g}", score);
+    else
+      for (const std::size_t c : best(input.scores, top_))
+        line += fmt::format(",{},{:.9g}", csv_field(classes_[c]), input.scores[c]);
+    return line + ",";
+  }
+
+  std::string as_json(const PredictedInput& input) const {
+    Value v = Value::map();
+    v["key"] = std::string(input.key);
+    if (input.reject != nullptr) {
+      v["rejected"]["stage"] = input.reject->stage;
+      v["rejected"]["code"] = input.reject->code;
+      v["rejected"]["reason"] = input.reject->text;
+      return v.to_json();
+    }
+    v["predicted"] = Value::list();
+    for (const std::size_t c : predicted(input.scores)) v["predicted"].push(classes_[c]);
+    v["scores"] = Value::map();
+    for (const std::size_t c : best(input.scores, top_ == 0 ? classes_.size() : top_))
+      v["scores"][classes_[c]] = static_cast<double>(input.scores[c]);
+    return v.to_json();
+  }
+
+  const Global::Predict& options_;
+  const bool json_, multi_label_;
+  const std::vector<std::string> classes_;
+  const std::size_t top_;
+};
+
+}  // namespace
+
+int predict(const Global& global, const std::vector<std::string>& arguments) {
+  if (arguments.empty()) throw UsageError{"MODEL is missing: the folder of a run, such as runs/flowers"};
+  if (arguments.size() == 1)
+    throw UsageError{
+        "INPUT is missing: images, folders, patterns, lists (.txt), or - for paths from the "
+        "standard input"};
+  if (const auto t = global.predict.threshold; t && !(*t >= 0 && *t <= 1))
+    throw UsageError{fmt::format("--threshold: expected 0 to 1, got {}", *t)};
+  Registry registry(Registry::search_path(global.plugin_dirs));
+  const TrainedModel model = open_model(arguments[0], global.predict.learner);
+  PredictOptions options;
+  options.inputs.assign(arguments.begin() + 1, arguments.end());
+  options.overrides = global.overrides;
+  const RunOptions run = prepare_to_run(global);
+  options.style = run.style;
+  // Predictions are the output; with --json, warnings and progress are wanted all the same.
+  if (global.json && !global.quiet) options.style.level = LogLevel::Info;
+  if (global.store_given) options.store = global.store;
+
+  Signals signals;
+  Lines lines(global.out);
+  const Writer writer(global, model.classes(), model.multi_label());
+  if (const auto header = writer.header()) lines.add(*header);
+  const PredictOutcome outcome = predict(model, options, registry, signals,
+                                         [&](const PredictedInput& input) { lines.add(writer.line(input)); });
+  if (outcome.interrupted) {
+    print_error("interrupted: nothing was predicted\n");
+    return signals.exit_code();
+  }
+  lines.finish();
+  if (!global.quiet)
+    print_error("{} of {} inputs predicted by '{}' of {}{}\n", outcome.inputs - outcome.rejected,
+                outcome.inputs, model.stage, model.run.string(),
+                outcome.rejected == 0
+                    ? ""
+                    : fmt::format(", {} rejected: the last column tells why", outcome.rejected));
+  return outcome.rejected == 0 ? kOk : 3;
+}
+
+}  // namespace graft::cli

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plugin/registry.h"
+#include "run/progress.h"
+#include "run/signals.h"
+#include "run/trained_model.h"
+#include "store/row.h"
+
+namespace graft {
+
+struct PredictOptions {
+  std::vector<std::string> inputs;     ///< Paths as the plugin `files` takes them.
+  std::vector<std::string> overrides;  ///< --set, for the config of the run.
+  std::filesystem::path store;         ///< Where features are kept for later; empty: nowhere.
+  ProgressStyle style;
+};
+
+/// An input and what the model says of it: its scores, or why it has none.
+struct PredictedInput {
+  std::string_view key;
+  std::span<const float> scores;         ///< One per class; empty for a reject.
+  const StoredReject* reject = nullptr;  ///< Null, unless the input was rejected.
+};
+
+struct PredictOutcome {
+  std::uint64_t inputs = 0, rejected = 0;
+  bool interrupted = false;  ///< Then nothing was predicted.
+};
+
+/// Predicts files with a model of a run: the stages of its config turn them into rows, in a store of their
+/// own or in that of the options, and the model scores the rows, with the same bits as in the run. `each` is
+/// called once per input, in the order of the inputs. Memory does not grow with the number of inputs, but for
+/// the list of them. Throws Error.
+GRAFT_API PredictOutcome predict(const TrainedModel& model, const PredictOptions& options, Registry& registry,
+                                 Signals& signals, const std::function<void(const PredictedInput&)>& each);
+
+}  // namespace graft

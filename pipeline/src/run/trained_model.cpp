@@ -1,0 +1,279 @@
+#include "run/trained_model.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+#include <graft/params.h>
+#include <graft/text.h>
+
+#include "base/files.h"
+#include "config/yaml_tree.h"
+#include "run/bundle_file.h"
+#include "run/table_changes.h"
+#include "store/fingerprint.h"
+
+namespace graft {
+namespace fs = std::filesystem;
+namespace {
+
+/// Names of the stages that prediction_config adds; no config of a run has them by accident.
+constexpr const char* kFiles = "graft-files";
+constexpr const char* kDecode = "graft-decode";
+
+const Value& member(const Value& map, const char* name, const fs::path& file) {
+  if (const Value* v = map.is_map() ? map.find(name) : nullptr) return *v;
+  throw Error(fmt::format("{} has no '{}': it was written by another version of graft; train the model again",
+                          file.string(), name));
+}
+
+Value read_json(const fs::path& file) {
+  try {
+    return Value::from_json(read_file(file));
+  } catch (const Unreadable&) {
+    throw;
+  } catch (const Error& e) {
+    throw Error(fmt::format("{}: {}", file.string(), e.what()));
+  }
+}
+
+/// Scores of a learner on val: the larger the better, in this order.
+std::optional<std::vector<double>> val_scores(const Value& learner) {
+  const Value* val = learner.is_map() ? learner.find("val") : nullptr;
+  if (val == nullptr || !val->is_map()) return {};
+  const auto number = [&](const char* name) -> std::optional<double> {
+    const Value* v = val->find(name);
+    return v != nullptr && v->is_number() ? std::optional(v->as_double()) : std::nullopt;
+  };
+  const auto loss = number("log_loss");
+  if (const auto map = number("mean_average_precision")) return {{*map, -loss.value_or(0)}};
+  if (const auto accuracy = number("accuracy")) return {{*accuracy, -loss.value_or(0)}};
+  return {};
+}
+
+std::vector<std::string> models_of(const fs::path& run) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(run / "models", error), end; !error && it != end; it.increment(error))
+    if (fs::exists(it->path() / "bundle.json")) names.push_back(it->path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string best_on_val(const fs::path& run, const std::vector<std::string>& models) {
+  const Value results = read_json(run / "results.json");
+  const Value* learners = results.find("learners");
+  std::string best;
+  std::vector<double> most;
+  for (const std::string& name : models) {
+    const Value* learner = learners != nullptr && learners->is_map() ? learners->find(name) : nullptr;
+    const auto scores = learner == nullptr ? std::nullopt : val_scores(*learner);
+    if (!scores || (!best.empty() && *scores <= most)) continue;
+    best = name;
+    most = *scores;
+  }
+  if (!best.empty()) return best;
+  if (models.size() == 1) return models[0];
+  throw Error(fmt::format("{} has no scores on val to choose a model by: choose one with --learner ({})",
+                          (run / "results.json").string(), joined(models)));
+}
+
+/// The ids that a stage of a config names in `from`, without ports.
+std::vector<std::string> inputs_of(const Value& stage) {
+  std::vector<std::string> ids;
+  const auto add = [&](const Value& v) {
+    if (v.is_string()) ids.push_back(v.as_string().substr(0, v.as_string().find('.')));
+  };
+  const Value* from = stage.is_map() ? stage.find("from") : nullptr;
+  if (from != nullptr && from->is_list())
+    for (const Value& v : from->as_list()) add(v);
+  else if (from != nullptr)
+    add(*from);
+  return ids;
+}
+
+void replace_input(Value& stage, const std::string& id, const std::string& by) {
+  const auto replace = [&](Value& v) {
+    if (v.is_string() && v.as_string().substr(0, v.as_string().find('.')) == id) v = by;
+  };
+  Value& from = stage["from"];
+  if (from.is_list())
+    for (Value& v : from.as_list()) replace(v);
+  else
+    replace(from);
+}
+
+const StagePlan& stage_named(const Plan& plan, const std::string& id) {
+  const auto found =
+      std::find_if(plan.stages.begin(), plan.stages.end(), [&](const StagePlan& s) { return s.id == id; });
+  if (found == plan.stages.end()) throw Error(fmt::format("the config has no stage '{}'", id));
+  return *found;
+}
+
+/// A description without the stages that make the first images: a source that draws or computes them, or what
+/// stands for it here.
+Value without_source(Value description, const Registry& registry) {
+  Value::List& stages = description["stages"].as_list();
+  const auto makes_images = [&](const Value& stage) {
+    const Value* name = stage.is_map() ? stage.find("plugin") : nullptr;
+    const Registry::Plugin* plugin =
+        name != nullptr && name->is_string() ? registry.find(name->as_string()) : nullptr;
+    return plugin != nullptr && plugin->schema.kind == StageKind::Source;
+  };
+  if (!stages.empty() && makes_images(stages.front())) stages.erase(stages.begin());
+  return description;
+}
+
+}  // namespace
+
+const Value& TrainedModel::learner_facts() const {
+  const Value* facts = &bundle.facts;
+  while (const Value* base = facts->find("base")) facts = base;
+  return *facts;
+}
+
+std::vector<std::string> TrainedModel::classes() const {
+  std::vector<std::string> names;
+  for (const Value& name :
+       member(learner_facts(), "class_names", run / "models" / stage / "bundle.json").as_list())
+    names.push_back(name.as_string());
+  return names;
+}
+
+bool TrainedModel::multi_label() const {
+  const Value* several = learner_facts().find("multi_label");
+  return several != nullptr && several->is_bool() && several->as_bool();
+}
+
+TrainedModel open_model(const fs::path& path, const std::string& learner) {
+  std::error_code error;
+  const fs::path given = path.filename().empty() ? path.parent_path() : path;
+  if (!fs::is_directory(given, error))
+    throw Error(
+        fmt::format("{} is not a folder: expected that of a run, such as runs/flowers, or a model in "
+                    "it, such as runs/flowers/models/probe",
+                    path.string()));
+  TrainedModel model;
+  if (fs::exists(given / "bundle.json", error)) {
+    const fs::path here = fs::absolute(given).lexically_normal();
+    model.run = here.parent_path().parent_path();
+    model.stage = here.filename().string();
+    if (!learner.empty() && learner != model.stage)
+      throw Error(fmt::format("--learner {}: {} is the model '{}'; give the folder of the run", learner,
+                              path.string(), model.stage));
+  } else {
+    model.run = given;
+    const std::vector<std::string> names = models_of(given);
+    if (names.empty())
+      throw Error(fmt::format("{} holds no models: expected the folder of a complete run with learners",
+                              path.string()));
+    if (!learner.empty() && std::find(names.begin(), names.end(), learner) == names.end()) {
+      const auto near = nearest(learner, names);
+      throw Error(fmt::format("--learner {}: no such model in {}{} (models: {})", learner, path.string(),
+                              near ? fmt::format("; did you mean '{}'?", *near) : "", joined(names)));
+    }
+    model.stage = learner.empty() ? best_on_val(given, names) : learner;
+  }
+  if (!fs::exists(model.run / "config.yaml", error))
+    throw Error(
+        fmt::format("{} is missing: a model is used with the config of its run, which says how "
+                    "images become its features",
+                    (model.run / "config.yaml").string()));
+  model.bundle = load_bundle(model.run / "models" / model.stage);
+  return model;
+}
+
+Value prediction_config(const TrainedModel& model, const std::vector<std::string>& paths,
+                        const Registry& registry) {
+  const fs::path file = model.run / "config.yaml";
+  Diagnostics diagnostics;
+  const int id = diagnostics.add_file(file.string(), read_file(file));
+  const Value config = to_value(parse_yaml(read_file(file), id, diagnostics));
+  if (diagnostics.has_errors()) throw Error(diagnostics.render());
+  const Value& stages = member(config, "stages", file);
+
+  // The stages upstream of the model, itself included.
+  std::set<std::string> wanted;
+  std::vector<std::string> open{model.stage};
+  while (!open.empty()) {
+    const std::string at = open.back();
+    open.pop_back();
+    if (!wanted.insert(at).second) continue;
+    for (std::string& input : inputs_of(member(stages, at.c_str(), file))) open.push_back(std::move(input));
+  }
+
+  Value out = Value::map();
+  for (const char* key : {"name", "seed", "run"})
+    if (const Value* v = config.find(key)) out[key] = *v;
+  Value& kept = out["stages"] = Value::map();
+  Value files = Value::map();
+  files["plugin"] = "files";
+  files["with"]["paths"] = Value::list();
+  for (const std::string& path : paths) files["with"]["paths"].push(path);
+  kept[kFiles] = std::move(files);
+  std::string source, images = kFiles;
+  for (const auto& [name, stage] : stages.as_map()) {
+    if (!wanted.contains(name)) continue;
+    if (!inputs_of(stage).empty()) {
+      kept[name] = stage;
+      continue;
+    }
+    source = name;
+    const std::string plugin = member(stage, "plugin", file).as_string();
+    const Registry::Plugin* found = registry.find(plugin);
+    if (found == nullptr)
+      throw Error(fmt::format("the plugin '{}', of which the images for '{}' came, is not installed", plugin,
+                              model.stage));
+    const PortType type = found->schema.outputs.at(0).type;
+    if (type != PortType::Bytes && type != PortType::Image)
+      throw Error(
+          fmt::format("'{}' was trained on the tables of '{}' ({}): no image leads to them, so there is "
+                      "nothing to predict new images with",
+                      model.stage, name, plugin));
+    if (type != PortType::Image) continue;
+    Value decode = Value::map();
+    decode["plugin"] = "decode";
+    decode["from"] = kFiles;
+    for (const char* none : {"network", "resize", "crop"}) decode["with"][none] = Value();
+    kept[kDecode] = std::move(decode);
+    images = kDecode;
+  }
+  for (auto& [name, stage] : kept.as_map())
+    if (name != kFiles && name != kDecode) replace_input(stage, source, images);
+  return out;
+}
+
+void require_same_features(const TrainedModel& model, const Plan& plan, const Registry& registry,
+                           DigestMemo& memo) {
+  const StagePlan* stage = &stage_named(plan, model.stage);
+  while (stage->schema.kind == StageKind::Calibrator) stage = &plan.stages[stage->inputs.at(0).stage];
+  const fs::path file = model.run / "models" / model.stage / "bundle.json";
+  const Value::List& tables = member(model.learner_facts(), "tables", file).as_list();
+  if (tables.size() != stage->inputs.size())
+    throw Error(fmt::format("{}: the model was trained on {} tables, its config has {}", file.string(),
+                            tables.size(), stage->inputs.size()));
+  for (std::size_t t = 0; t < tables.size(); ++t) {
+    Fingerprint now = fingerprint(plan, stage->inputs[t].stage, memo);
+    Value description = now.description;
+    // What stands in for a source of images is no difference.
+    Value::List& stages = description["stages"].as_list();
+    if (!now.stage_ids.empty() && now.stage_ids.front() == kDecode && !stages.empty()) {
+      stages.erase(stages.begin());
+      now.stage_ids.erase(now.stage_ids.begin());
+    }
+    const Value then = without_source(tables[t], registry);
+    if (then.to_json() == description.to_json()) continue;
+    const std::vector<std::string> differ = differences(then, description, now.stage_ids);
+    throw Error(
+        fmt::format("the features of '{}' are no longer those that the model was trained on: {}; train it "
+                    "again, or bring back what was changed",
+                    model.stage, differ.empty() ? "their descriptions differ" : joined(differ)));
+  }
+}
+
+}  // namespace graft

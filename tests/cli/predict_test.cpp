@@ -1,0 +1,240 @@
+// Models that a run has left, applied to files.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "program.h"
+
+namespace graft::test {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+/// Photographs of two classes, as PNM: bright stripes along or across, with noise.
+void write_photographs(const TempFolder& folder) {
+  std::uint32_t state = 1;
+  const auto noise = [&state] { return (state = state * 1664525u + 1013904223u) >> 26; };
+  const std::pair<const char*, int> splits[] = {{"train", 12}, {"val", 6}, {"test", 5}};
+  for (const auto& [split, count] : splits)
+    for (const bool along : {false, true})
+      for (int i = 0; i < count; ++i) {
+        std::string pnm = "P6 20 16 255\n";
+        for (int y = 0; y < 16; ++y)
+          for (int x = 0; x < 20; ++x)
+            for (int c = 0; c < 3; ++c)
+              pnm += static_cast<char>(60 + noise() + ((along ? y : x) / 2 % 2 ? 40 : 0) + 10 * c);
+        folder.write(
+            "photos/" + std::string(split) + (along ? "/along/" : "/across/") + std::to_string(i) + ".ppm",
+            pnm);
+      }
+}
+
+constexpr const char* kStripes = R"(name: stripes
+run: {threads: 2}
+stages:
+  images: {plugin: image_folder, with: {root: photos, splits: {train: train, val: val, test: test}}}
+  pixels: {plugin: decode, from: images, with: {resize: 14, crop: 12, crops: five}}
+  features: {plugin: backbone, from: pixels, with: {model: net.safetensors}}
+  table: {plugin: feature_table, from: features}
+  small: {plugin: resize, from: pixels, with: {resize: 6, crop: null}}
+  rows: {plugin: pixel_table, from: small}
+  probe: {plugin: linear_probe, from: table}
+  knn: {plugin: knn, from: table, with: {k: [1, 5]}}
+  sure: {plugin: temperature, from: knn}
+  surer: {plugin: temperature, from: sure, with: {temperatures: [2]}}
+  mlp: {plugin: mlp, from: rows, with: {hidden: [8], epochs: 5}}
+  nearest: {plugin: prototypes, from: rows}
+  both: {plugin: hybrid, from: table}
+  report: {plugin: evaluate, from: [probe, knn, sure, surer, mlp, nearest, both]}
+)";
+
+/// The fields of a CSV file without quotes.
+std::vector<std::vector<std::string>> csv_fields(const std::string& csv) {
+  std::vector<std::vector<std::string>> out;
+  std::istringstream lines(csv);
+  for (std::string line; std::getline(lines, line);) {
+    std::vector<std::string> fields;
+    std::istringstream in(line + ",");
+    for (std::string field; std::getline(in, field, ',');) fields.push_back(field);
+    out.push_back(std::move(fields));
+  }
+  return out;
+}
+
+class PredictTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new TempFolder;
+    write_photographs(*folder_);
+    std::filesystem::copy_file(GRAFT_SOURCE_DIR "/configs/quickstart_backbone.safetensors",
+                               *folder_ / "net.safetensors");
+    folder_->write("config.yaml", kStripes);
+    const ProgramResult r = run_program({"run", "config.yaml", "--out", "run", "--quiet"}, folder_->path());
+    ASSERT_EQ(r.exit_code, 0) << r.err;
+  }
+  static void TearDownTestSuite() { delete folder_; }
+
+  static ProgramResult predict(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "predict");
+    return run_program(arguments, folder_->path());
+  }
+
+  static TempFolder* folder_;
+};
+TempFolder* PredictTest::folder_ = nullptr;
+
+TEST_F(PredictTest, ScoresHaveTheBitsOfTheRun) {
+  for (const std::string learner : {"probe", "knn", "sure", "surer", "mlp", "nearest", "both"}) {
+    std::map<std::string, std::vector<std::string>> wanted;  // by key: predicted and scores
+    for (const auto& fields : csv_fields(slurp(*folder_ / "run/predictions" / (learner + ".csv"))))
+      if (fields.at(1) == "test") wanted["photos/" + fields[0]] = {fields.begin() + 3, fields.end()};
+    ASSERT_EQ(wanted.size(), 10u);
+    const ProgramResult r = predict({"run/models/" + learner, "photos/test"});
+    ASSERT_EQ(r.exit_code, 0) << r.err;
+    const auto lines = csv_fields(r.out);
+    ASSERT_EQ(lines.size(), 11u) << r.out;
+    EXPECT_EQ(lines[0], (std::vector<std::string>{"key", "predicted", "across", "along", "rejected"}));
+    for (std::size_t i = 1; i < lines.size(); ++i)
+      EXPECT_EQ((std::vector<std::string>{lines[i][1], lines[i][2], lines[i][3]}), wanted[lines[i][0]])
+          << learner << " " << lines[i][0];
+    EXPECT_EQ(r.err,
+              "10 of 10 inputs predicted by '" + learner + "' of " + folder_->path().string() + "/run\n");
+  }
+}
+
+TEST_F(PredictTest, OfARunTheBestOnValIsTaken) {
+  const json learners = json::parse(slurp(*folder_ / "run/results.json"))["learners"];
+  double best = 0;
+  for (const auto& [name, l] : learners.items()) best = std::max(best, l["val"]["accuracy"].get<double>());
+  const ProgramResult r = predict({"run/", "photos/test/along/1.ppm"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  const std::string name = r.err.substr(r.err.find('\'') + 1, r.err.rfind('\'') - r.err.find('\'') - 1);
+  EXPECT_EQ(learners[name]["val"]["accuracy"].get<double>(), best) << r.err;
+}
+
+TEST_F(PredictTest, AnInputWithoutScoresIsALineInItsPlace) {
+  folder_->write("odd/text.jpg", "no image");
+  const ProgramResult r = predict(
+      {"run", "--learner", "probe", "odd/missing.ppm", "photos/test/along/0.ppm", "odd/text.jpg", "--quiet"});
+  EXPECT_EQ(r.exit_code, 3);
+  const auto lines = csv_fields(r.out);
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_EQ(lines[1], (std::vector<std::string>{"odd/missing.ppm", "", "", "",
+                                                "missing: cannot open the file: No such file or directory"}));
+  EXPECT_EQ(lines[2][0], "photos/test/along/0.ppm");
+  EXPECT_EQ(lines[2][4], "");
+  EXPECT_EQ(lines[3][0], "odd/text.jpg");
+  EXPECT_THAT(r.out, HasSubstr("not-an-image: "));
+  EXPECT_EQ(r.err, "");
+}
+
+TEST_F(PredictTest, WritesWhatIsAskedFor) {
+  const std::string image = "photos/test/along/0.ppm";
+  const auto whole = csv_fields(predict({"run", "--learner", "probe", image, "--quiet"}).out);
+  const double across = std::stod(whole.at(1).at(2)), along = std::stod(whole[1][3]);
+  ASSERT_GT(along, across);
+
+  const auto top = csv_fields(predict({"run", "--learner", "probe", image, "--top", "1", "--quiet"}).out);
+  EXPECT_EQ(top.at(0), (std::vector<std::string>{"key", "predicted", "class1", "score1", "rejected"}));
+  EXPECT_EQ(top.at(1), (std::vector<std::string>{image, "along", "along", whole[1][3], ""}));
+
+  const auto none =
+      csv_fields(predict({"run", "--learner", "probe", image, "--threshold", "1", "--quiet"}).out);
+  EXPECT_EQ(none.at(1).at(1), "");
+
+  const ProgramResult lines =
+      predict({"run", "--learner", "probe", image, "odd/missing.ppm", "--json", "--quiet"});
+  EXPECT_EQ(lines.exit_code, 3);
+  std::istringstream in(lines.out);
+  std::string first, second, third;
+  std::getline(in, first);
+  std::getline(in, second);
+  EXPECT_FALSE(std::getline(in, third)) << third;
+  const json scored = json::parse(first), rejected = json::parse(second);
+  EXPECT_EQ(scored["key"], image);
+  EXPECT_EQ(scored["predicted"], json::array({"along"}));
+  EXPECT_EQ(scored["scores"]["along"].get<float>(), static_cast<float>(along));
+  EXPECT_EQ(rejected["rejected"]["code"], "missing");
+
+  const ProgramResult file = predict({"run", "--learner", "probe", image, "--out", "out.csv", "--quiet"});
+  EXPECT_EQ(file.out, "");
+  EXPECT_EQ(csv_fields(slurp(*folder_ / "out.csv")), whole);
+}
+
+TEST_F(PredictTest, FeaturesAreKeptWhereThereIsAStoreForThem) {
+  const ProgramResult first = predict({"run", "--learner", "knn", "photos/test", "--store", "kept"});
+  const ProgramResult second = predict({"run", "--learner", "knn", "photos/test", "--store", "kept"});
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_EQ(second.out, first.out);
+  EXPECT_TRUE(std::filesystem::exists(*folder_ / "kept/tables"));
+  // The rows are those of the run.
+  const ProgramResult store = run_program({"store", "ls", "--store", "kept", "--json"}, folder_->path());
+  const ProgramResult own = run_program({"store", "ls", "--json"}, folder_->path());
+  for (const json& table : json::parse(store.out)["tables"]) {
+    const std::string fingerprint = table["fingerprint"];
+    EXPECT_THAT(own.out, HasSubstr(fingerprint));
+  }
+}
+
+TEST_F(PredictTest, OtherFeaturesThanThoseOfTrainingAreAnError) {
+  std::filesystem::copy(*folder_ / "run", *folder_ / "changed", std::filesystem::copy_options::recursive);
+  std::string config = slurp(*folder_ / "changed/config.yaml");
+  const std::size_t at =
+      config.find("resize: 14") != std::string::npos ? config.find("resize: 14") : config.find("- 14");
+  ASSERT_NE(at, std::string::npos) << config;
+  config.replace(config.find("14", at), 2, "16");
+  folder_->write("changed/config.yaml", config);
+  const ProgramResult r = predict({"changed", "--learner", "probe", "photos/test"});
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_EQ(r.out, "key,predicted,across,along,rejected\n");
+  EXPECT_THAT(r.err,
+              StartsWith("error: the features of 'probe' are no longer those that the model was trained on: "
+                         "pixels.resize"));
+  EXPECT_THAT(r.err, HasSubstr("; train it again, or bring back what was changed\n"));
+}
+
+TEST_F(PredictTest, WhatIsNoModelIsAnError) {
+  EXPECT_THAT(predict({"nowhere", "x.jpg"}).err,
+              StartsWith("error: nowhere is not a folder: expected that of a run"));
+  EXPECT_THAT(predict({"photos", "x.jpg"}).err,
+              StartsWith("error: photos holds no models: expected the folder of a "
+                         "complete run with learners\n"));
+  EXPECT_THAT(
+      predict({"run", "x.jpg", "--learner", "prob"}).err,
+      StartsWith(
+          "error: --learner prob: no such model in run; did you mean 'probe'? (models: both, knn, mlp, "
+          "nearest, probe, sure, surer)\n"));
+  const ProgramResult none = predict({"run"});
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_THAT(none.err, StartsWith("error: INPUT is missing"));
+}
+
+TEST(Predict, OfASourceOfImagesFilesAreDecodedAsTheyAre) {
+  const TempFolder folder;
+  folder.write("config.yaml", R"(name: drawn
+stages:
+  images: {plugin: synthetic, with: {task: target, size: 24, train: 60, val: 20, test: 10}}
+  rows: {plugin: pixel_table, from: images}
+  probe: {plugin: linear_probe, from: rows}
+  report: {plugin: evaluate, from: probe}
+)");
+  ASSERT_EQ(run_program({"run", "config.yaml", "--out", "run", "--quiet"}, folder.path()).exit_code, 0);
+  folder.write("fits.ppm", "P6 24 24 255\n" + std::string(24 * 24 * 3, 'x'));
+  folder.write("other.ppm", "P6 20 24 255\n" + std::string(20 * 24 * 3, 'x'));
+  const ProgramResult r = run_program({"predict", "run", "fits.ppm"}, folder.path());
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  const ProgramResult other = run_program({"predict", "run", "other.ppm"}, folder.path());
+  EXPECT_NE(other.exit_code, 0) << other.out;
+}
+
+}  // namespace
+}  // namespace graft::test
