@@ -16,6 +16,7 @@ namespace graft::test {
 namespace {
 
 using nlohmann::json;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -179,7 +180,7 @@ TEST_F(PredictTest, FeaturesAreKeptWhereThereIsAStoreForThem) {
   // The rows are those of the run.
   const ProgramResult store = run_program({"store", "ls", "--store", "kept", "--json"}, folder_->path());
   const ProgramResult own = run_program({"store", "ls", "--json"}, folder_->path());
-  for (const json& table : json::parse(store.out)["tables"]) {
+  for (const json& table : json::parse(store.out)) {
     const std::string fingerprint = table["fingerprint"];
     EXPECT_THAT(own.out, HasSubstr(fingerprint));
   }
