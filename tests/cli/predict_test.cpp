@@ -189,10 +189,9 @@ TEST_F(PredictTest, FeaturesAreKeptWhereThereIsAStoreForThem) {
 TEST_F(PredictTest, OtherFeaturesThanThoseOfTrainingAreAnError) {
   std::filesystem::copy(*folder_ / "run", *folder_ / "changed", std::filesystem::copy_options::recursive);
   std::string config = slurp(*folder_ / "changed/config.yaml");
-  const std::size_t at =
-      config.find("resize: 14") != std::string::npos ? config.find("resize: 14") : config.find("- 14");
+  const std::size_t at = config.find("resize: [14]");
   ASSERT_NE(at, std::string::npos) << config;
-  config.replace(config.find("14", at), 2, "16");
+  config.replace(at, 12, "resize: [16]");
   folder_->write("changed/config.yaml", config);
   const ProgramResult r = predict({"changed", "--learner", "probe", "photos/test"});
   EXPECT_EQ(r.exit_code, 1);
