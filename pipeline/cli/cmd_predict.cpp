@@ -5,6 +5,7 @@
 #include <fstream>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -171,9 +172,12 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
   Signals signals;
   Lines lines(global.out);
   const Writer writer(global, model.classes(), model.multi_label());
-  if (const auto header = writer.header()) lines.add(*header);
-  const PredictOutcome outcome = predict(model, options, registry, signals,
-                                         [&](const PredictedInput& input) { lines.add(writer.line(input)); });
+  bool begun = false;
+  const PredictOutcome outcome = predict(model, options, registry, signals, [&](const PredictedInput& input) {
+    if (!std::exchange(begun, true))
+      if (const auto header = writer.header()) lines.add(*header);
+    lines.add(writer.line(input));
+  });
   if (outcome.interrupted) {
     print_error("interrupted: nothing was predicted\n");
     return signals.exit_code();
