@@ -22,14 +22,14 @@ class Nothing final : public Transform {
 
 class Empty final : public FlowInput {
  public:
-  std::shared_ptr<Origin> next() override {
+  std::shared_ptr<InFlightEntry> next() override {
     if (at_ == kItems) return nullptr;
-    auto origin = std::make_shared<Origin>();
-    origin->sequence = at_++;
-    origin->wanted = 1;
-    return origin;
+    auto entry = std::make_shared<InFlightEntry>();
+    entry->sequence = at_++;
+    entry->missing_in_tables = 1;
+    return entry;
   }
-  bool load(Origin&, Payload& payload) override {
+  bool load(InFlightEntry&, Payload& payload) override {
     payload = number_;
     const int live = ++in_flight;
     for (int seen = peak; live > seen && !peak.compare_exchange_weak(seen, live);) {

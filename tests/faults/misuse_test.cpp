@@ -35,11 +35,11 @@ struct Kind {
 const std::vector<Kind> kKinds = {
     {"source",
      4,
-     {"constructor", "enter_worker", "classes", "count", "reads_forwards", "next", "load", "finish", "facts",
-      "destructor"},
+     {"constructor", "enter_worker", "classes", "count", "next", "load", "finish", "facts", "destructor"},
      {"no classes", "two classes of one name", "a class without a name", "equal keys", "no key", "label 7",
       "label -1", "a negative with a label", "split 9", "tensor without data", "negative extent",
       "extents that overflow", "nothing", "bytes without data"}},
+    {"forward_source", 4, {"read_current"}, {"tensor without data", "nothing", "bytes without data"}},
     {"transform",
      5,
      {"constructor", "enter_worker", "views", "apply", "finish", "facts", "destructor"},
@@ -79,9 +79,10 @@ std::string config(const std::string& kind, const std::string& at, const std::st
     return "  " + id + ": {plugin: misbehaving_" + id + (from.empty() ? "" : ", from: " + from) +
            (id == kind ? ", with: {at: \"" + at + "\", does: \"" + does + "\"}" : "") + "}\n";
   };
+  const std::string source = kind == "forward_source" ? kind : "source";
   const std::string limits = does == "hang" ? ", stall_seconds: 0.5, stall_limit: 2" : "";
-  return "name: misuse\nrun: {threads: 2, max_rejects: 100%" + limits + "}\nstages:\n" + stage("source", "") +
-         stage("transform", "source") + stage("batch", "transform") + stage("collector", "batch") +
+  return "name: misuse\nrun: {threads: 2, max_rejects: 100%" + limits + "}\nstages:\n" + stage(source, "") +
+         stage("transform", source) + stage("batch", "transform") + stage("collector", "batch") +
          stage("learner", "collector") + stage("calibrator", "learner") +
          stage("report", "[learner, calibrator]");
 }

@@ -80,8 +80,15 @@ class Fault {
   return false;
 }
 
+#if defined(MISBEHAVING_SOURCE) || defined(MISBEHAVING_FORWARD_SOURCE)
 #if defined(MISBEHAVING_SOURCE)
-class Misbehaving final : public Source {
+using Base = Source;
+#define PLUGIN misbehaving_source
+#else
+using Base = ForwardSource;
+#define PLUGIN misbehaving_forward_source
+#endif
+class Misbehaving final : public Base {
  public:
   explicit Misbehaving(const StageContext& context) : fault_(context) {}
   ~Misbehaving() override { fault_.at("destructor"); }
@@ -99,7 +106,6 @@ class Misbehaving final : public Source {
     fault_.at("count");
     return 30;
   }
-  bool reads_forwards() const override { return fault_.at("reads_forwards"), false; }
   bool next(Entry& entry) override {
     if (at_ == 20) fault_.at("next");
     if (at_ == 30) return false;
@@ -112,18 +118,27 @@ class Misbehaving final : public Source {
     entry.content = digest("content " + std::to_string(at_++));
     return true;
   }
+#if defined(MISBEHAVING_SOURCE)
   Payload load(const Entry& entry) const override {
-    fault_.at("load");
-    Payload wrong;
-    if (give_wrong(fault_, wrong)) return wrong;
-    return four(entry.labels[0] == 0 ? 0.f : 10.f);
+    return payload_of(entry.labels[0], "load");
   }
+#else
+  Payload read_current() override {
+    return payload_of((at_ - 1) % 2, "read_current");
+  }
+#endif
 
  private:
+  Payload payload_of(int label, const char* function) const {
+    fault_.at(function);
+    Payload wrong;
+    if (give_wrong(fault_, wrong)) return wrong;
+    return four(label == 0 ? 0.f : 10.f);
+  }
+
   Fault fault_;
   int at_ = 0;
 };
-#define PLUGIN misbehaving_source
 #define SCHEMA PluginSchema::source("Misbehaves.").output("out", PortType::Tensor, "f32[4]", "Numbers.")
 
 #elif defined(MISBEHAVING_TRANSFORM)

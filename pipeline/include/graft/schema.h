@@ -13,11 +13,6 @@ namespace graft {
 enum class StageKind { Source, Transform, BatchTransform, Collector, Learner, Report, Service, Calibrator };
 enum class PortType { Bytes, Image, Tensor, Table, Predictor };
 
-/// Takes part while items flow; the others come when tables are complete.
-constexpr bool is_streamed(StageKind kind) {
-  return kind <= StageKind::Collector;
-}
-
 GRAFT_API const char* to_string(StageKind kind);  // "source", "transform", "batch transform", ...
 GRAFT_API const char* to_string(PortType type);   // "bytes", "image", "tensor", "table", "predictor"
 

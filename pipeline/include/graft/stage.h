@@ -76,9 +76,18 @@ class GRAFT_API Source : public Stage {
   virtual bool next(Entry& entry) = 0;
   /// Makes the payload of an entry that has none (drawn or computed input). A pure function of the entry.
   virtual Payload load(const Entry& entry) const;
-  /// Input that can only be read forwards (a compressed archive, a video): load is then called by the thread
-  /// of next, right after it, for the entries whose content is wanted; it may keep a position.
-  virtual bool reads_forwards() const { return false; }
+};
+
+/// A source whose input can only be read forwards: a compressed archive, a video. It keeps its position.
+class GRAFT_API ForwardSource : public Source {
+ public:
+  /// Makes the payload of the entry that `next` gave last. Called by the thread of `next`, right after it and
+  /// once at most, for the entries whose content is needed. Throws Reject for one that cannot be read.
+  virtual Payload read_current() = 0;
+
+ private:
+  /// The runtime calls read_current instead.
+  Payload load(const Entry& entry) const final;
 };
 
 /// One item in, one item out. `apply` is const, is called from many threads, and must be a pure function of

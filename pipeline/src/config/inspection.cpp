@@ -36,8 +36,7 @@ InspectFunction inspect_of(const std::string& plugin, const Registry& registry) 
 /// The input of a stage. The schema of a collector does not contain the extents of its rows.
 std::string input_shape(const Plan& plan, const StagePlan::Input& input) {
   const StagePlan& from = plan.stages[input.stage];
-  return from.schema.kind == StageKind::Collector ? table_shape(plan, input.stage)
-                                                  : output_shape(from, input.port);
+  return from.is(StageKind::Collector) ? table_shape(plan, input.stage) : output_shape(from, input.port);
 }
 
 }  // namespace

@@ -36,6 +36,15 @@ void emit(YAML::Emitter& out, const Value& v) {
   }
 }
 
+/// The indices of the stages for which `belongs` holds.
+template <typename Predicate>
+std::vector<std::size_t> indices(const std::vector<StagePlan>& stages, const Predicate& belongs) {
+  std::vector<std::size_t> out;
+  for (std::size_t i = 0; i < stages.size(); ++i)
+    if (belongs(stages[i])) out.push_back(i);
+  return out;
+}
+
 }  // namespace
 
 bool StagePlan::handles(Split split) const {
@@ -47,25 +56,35 @@ std::string StagePlan::label() const {
 }
 
 std::size_t declared_batch(const StagePlan& stage) {
-  if (stage.schema.kind != StageKind::BatchTransform) return 1;
+  if (!stage.is(StageKind::BatchTransform)) return 1;
   const Value* v = stage.params.value().find("batch");
   return v != nullptr && v->is_int() ? static_cast<std::size_t>(std::max<std::int64_t>(v->as_int(), 1)) : 1;
 }
 
-std::uint32_t declared_views(const StagePlan& stage) {
-  const ViewsRule& rule = stage.schema.views;
-  const Value* v = rule.param.empty() ? nullptr : stage.params.value().find(rule.param);
-  if (v == nullptr) return 1;
-  if (v->is_int()) return static_cast<std::uint32_t>(std::max<std::int64_t>(v->as_int(), 1));
-  for (const auto& [choice, views] : rule.choices)
-    if (v->is_string() && v->as_string() == choice) return views;
-  return 1;
+std::vector<std::size_t> Plan::stages_of(StageKind kind) const {
+  return indices(stages, [&](const StagePlan& s) { return s.is(kind); });
+}
+
+std::vector<std::size_t> Plan::stream(std::size_t source) const {
+  return indices(stages, [&](const StagePlan& s) { return s.is_streamed() && s.source == source; });
+}
+
+std::vector<std::size_t> Plan::collectors(std::size_t source) const {
+  return indices(stages,
+                 [&](const StagePlan& s) { return s.is(StageKind::Collector) && s.source == source; });
+}
+
+std::vector<std::size_t> Plan::consumers(std::size_t stage) const {
+  return indices(stages, [&](const StagePlan& s) {
+    return std::any_of(s.inputs.begin(), s.inputs.end(),
+                       [&](const StagePlan::Input& input) { return input.stage == stage; });
+  });
 }
 
 std::size_t Plan::batch_items(std::size_t source) const {
   std::size_t sum = 0;
-  for (const StagePlan& s : stages)
-    if (s.source == source && s.schema.kind == StageKind::BatchTransform) sum += declared_batch(s);
+  for (const std::size_t i : stream(source))
+    if (stages[i].is(StageKind::BatchTransform)) sum += declared_batch(stages[i]);
   return sum;
 }
 
@@ -73,14 +92,6 @@ std::size_t Plan::credits(std::size_t source) const {
   if (run.in_flight) return *run.in_flight;
   const auto threads = static_cast<std::size_t>(run.threads);
   return std::max<std::size_t>(64, batch_items(source) * (threads + 2) + 4 * threads);
-}
-
-std::vector<std::size_t> Plan::consumers(std::size_t stage) const {
-  std::vector<std::size_t> out;
-  for (std::size_t i = 0; i < stages.size(); ++i)
-    for (const StagePlan::Input& input : stages[i].inputs)
-      if (input.stage == stage && (out.empty() || out.back() != i)) out.push_back(i);
-  return out;
 }
 
 std::string output_shape(const StagePlan& stage, std::size_t port) {

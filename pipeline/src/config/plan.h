@@ -50,8 +50,13 @@ struct GRAFT_API StagePlan {
   /// Parameters whose value is that of a stage behind (ParamSpec::follows), and the id of that stage.
   std::vector<std::pair<std::string, std::string>> followed;
   std::vector<std::string> inspected_shapes;  ///< One per output, from the plugin's `inspect`; empty: none.
-  std::size_t source = 0;                     ///< Stream stages and collectors: the source they hang on.
+  std::size_t source = 0;                     ///< Streamed stages: the source that feeds them.
 
+  bool is(StageKind kind) const { return schema.kind == kind; }
+  /// Takes part while items flow; the others come when tables are complete.
+  bool is_streamed() const { return schema.kind <= StageKind::Collector; }
+  /// Fits a model, or corrects one: has val figures.
+  bool is_fitted() const { return is(StageKind::Learner) || is(StageKind::Calibrator); }
   bool handles(Split split) const;
   /// "stage 'pixels' (decode, configs/a.yaml:8:3)".
   std::string label() const;
@@ -65,19 +70,25 @@ struct GRAFT_API Plan {
   RunSettings run;
   std::vector<StagePlan> stages;
 
+  // Indices into stages, in topological order.
+
+  std::vector<std::size_t> stages_of(StageKind kind) const;
+  /// A source and every streamed stage that it feeds.
+  std::vector<std::size_t> stream(std::size_t source) const;
+  /// The collectors that a source feeds.
+  std::vector<std::size_t> collectors(std::size_t source) const;
+  /// Every stage that takes this one's output.
+  std::vector<std::size_t> consumers(std::size_t stage) const;
+
   /// Sum of the batch sizes behind a source, as far as the parameters specify them: the credits must exceed
   /// it.
   std::size_t batch_items(std::size_t source) const;
   /// Credits of a source: run.in_flight, or enough to keep every thread and every batch busy.
   std::size_t credits(std::size_t source) const;
-  /// Every stage that takes this one's output.
-  std::vector<std::size_t> consumers(std::size_t stage) const;
 };
 
 /// Batch size that a stage's parameters name: the parameter `batch` of a batch transform; 1 for other stages.
 GRAFT_API std::size_t declared_batch(const StagePlan& stage);
-/// Views that a stage makes of every item it handles, by its schema's ViewsRule.
-GRAFT_API std::uint32_t declared_views(const StagePlan& stage);
 
 /// Shape of an output port, as the plugin's `inspect` says or as declared, with the parameters filled in:
 /// "u8[224,224,3]", "f32[?]".

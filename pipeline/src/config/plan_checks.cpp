@@ -21,15 +21,14 @@ void check_use(PlanDraft& draft) {
   for (std::size_t i = 0; i < draft.plan.stages.size(); ++i) {
     const StagePlan& stage = draft.plan.stages[i];
     if (!draft.stages[i].usable) continue;
-    const bool stream = stage.schema.kind == StageKind::Source || stage.schema.kind == StageKind::Transform ||
-                        stage.schema.kind == StageKind::BatchTransform;
-    if (stream && draft.plan.consumers(i).empty() && !all_connected_fails(draft))
+    const bool gives_items = stage.is_streamed() && !stage.is(StageKind::Collector);
+    if (gives_items && draft.plan.consumers(i).empty() && !all_connected_fails(draft))
       draft.error(draft.stages[i].key_position,
                   fmt::format("nothing uses the output of stage '{}' ({}); connect a stage with "
                               "`from: {}`, or remove it",
                               stage.id, stage.schema.name, stage.id));
     for (const auto& input : stage.inputs)
-      if (stage.schema.kind == StageKind::Learner &&
+      if (stage.is(StageKind::Learner) &&
           draft.plan.stages[input.stage].source != draft.plan.stages[stage.inputs[0].stage].source)
         draft.error(draft.stages[i].from_position,
                     fmt::format("the tables of learner '{}' come from different sources; their "
@@ -39,15 +38,13 @@ void check_use(PlanDraft& draft) {
 }
 
 void check_credits(PlanDraft& draft) {
-  for (std::size_t i = 0; i < draft.plan.stages.size(); ++i) {
-    if (draft.plan.stages[i].schema.kind != StageKind::Source) continue;
+  for (const std::size_t i : draft.plan.stages_of(StageKind::Source)) {
     const std::size_t needed = draft.plan.batch_items(i);
     std::uint64_t item_bytes = 0;
     std::vector<std::string> batches;
-    for (const StagePlan& s : draft.plan.stages) {
-      if (s.source != i) continue;
-      if (s.schema.kind == StageKind::BatchTransform)
-        batches.push_back(fmt::format("{}: {}", s.id, declared_batch(s)));
+    for (const std::size_t member : draft.plan.stream(i)) {
+      const StagePlan& s = draft.plan.stages[member];
+      if (s.is(StageKind::BatchTransform)) batches.push_back(fmt::format("{}: {}", s.id, declared_batch(s)));
       for (std::size_t port = 0; port < s.schema.outputs.size(); ++port)
         item_bytes = std::max(item_bytes, bytes_of_shape(output_shape(s, port)).value_or(0));
     }

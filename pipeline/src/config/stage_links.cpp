@@ -43,7 +43,7 @@ std::string replacement(const PlanDraft& draft, const StagePlan& stage, PortType
   std::string best;
   std::ptrdiff_t most = 0;
   for (const auto& [name, p] : draft.registry.plugins()) {
-    if (p.schema.kind != stage.schema.kind || p.schema.inputs.empty() || p.schema.outputs.empty() ||
+    if (!stage.is(p.schema.kind) || p.schema.inputs.empty() || p.schema.outputs.empty() ||
         p.schema.inputs[0].type != given || p.schema.outputs[0].type != given)
       continue;
     const auto shared =

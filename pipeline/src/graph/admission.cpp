@@ -4,6 +4,7 @@
 
 #include <graft/scratch.h>
 
+#include "base/assert.h"
 #include "graph/message.h"
 
 namespace graft {
@@ -29,7 +30,12 @@ void Admission::end() {
 }
 
 void Admission::drop_reference() {
-  if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) drained_();
+  const std::size_t before = references_.fetch_sub(1, std::memory_order_acq_rel);
+  GRAFT_ASSERT(before > 0);
+  if (before != 1) return;
+  // Every item that was admitted has been released, with the memory that it was charged.
+  GRAFT_ASSERT(active_ == 0 && bytes_ == 0);
+  drained_();
 }
 
 std::size_t Admission::allowed() const {
@@ -53,8 +59,10 @@ void Admission::release(std::size_t bytes) {
   // In this order, and before looking: of several threads that release at once, the last to get here sees all
   // the held credits and none of the items that are going, so one of them hands the credits out.
   held_.fetch_add(1);
-  active_.fetch_sub(1);
+  [[maybe_unused]] const std::size_t active = active_.fetch_sub(1);
+  GRAFT_ASSERT(active > 0);
   std::size_t held = held_.load();
+  GRAFT_ASSERT(held <= items_);
   while (true) {
     // The limiter believes that active + held credits are in use; hand out so many that allowed() stay in
     // use.

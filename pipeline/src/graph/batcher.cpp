@@ -1,11 +1,14 @@
 #include "graph/batcher.h"
 
+#include "base/assert.h"
+
 namespace graft {
 
 Batcher::Ready Batcher::add(Handle message) {
   Ready ready;
   const std::uint64_t order = message->order;
-  early_.emplace(order, std::move(message));
+  [[maybe_unused]] const bool is_new = early_.emplace(order, std::move(message)).second;
+  GRAFT_ASSERT(is_new && order >= next_);  // positions are dense: each comes once
   for (auto it = early_.begin(); it != early_.end() && it->first == next_; it = early_.erase(it), ++next_) {
     Handle& turn = it->second;
     const bool end = turn->state == Message::State::End;
@@ -19,6 +22,7 @@ Batcher::Ready Batcher::add(Handle message) {
       open_.clear();
       open_.reserve(size_);
     }
+    GRAFT_ASSERT(!end || (early_.size() == 1 && open_.empty()));  // nothing comes after the end
   }
   return ready;
 }

@@ -7,11 +7,11 @@
 #include <fmt/format.h>
 #include <oneapi/tbb/flow_graph.h>
 
-#include "config/views.h"
 #include "graph/admission.h"
 #include "graph/batcher.h"
 #include "graph/check_output.h"
-#include "graph/handover.h"
+#include "graph/tsan.h"
+#include "graph/views.h"
 #include "graph/workers.h"
 #include "plugin/plugin_call.h"
 
@@ -61,12 +61,14 @@ struct Flow::Impl {
   const Plan& plan;
   const std::size_t source;
   const std::vector<Stage*> stages;
+  std::vector<const Transform*> transforms;             // by stage
+  std::vector<const BatchTransform*> batch_transforms;  // by stage
   FlowInput& input;
   FlowOutput& output;
   Meter& meter;
   const std::atomic<bool>& interrupted;
   std::vector<const char*> labels;       // by stage
-  std::vector<std::uint32_t> views;      // by stage: what Transform::views() said
+  std::vector<std::uint32_t> views;      // by stage
   std::vector<std::size_t> batch_sizes;  // by stage: what BatchTransform::batch_size() said
   const std::shared_ptr<Message> end = std::make_shared<Message>();  // made before memory can run out
 
@@ -126,7 +128,7 @@ struct Flow::Impl {
     } catch (...) {
       fail_by_exception(stage, "the graph at this stage");
     }
-    hand_over(&graph);  // whoever waits for the graph sees all that was done in it
+    tsan_release(&graph);  // whoever waits for the graph sees all that was done in it
     return {};
   }
 
@@ -138,12 +140,12 @@ struct Flow::Impl {
     admission = std::make_shared<Admission>(
         credits, batched + 1, plan.run.memory, [this](int n) { limiter->decrementer().try_put(n); },
         [this] {
-          hand_over(&graph);
+          tsan_release(&graph);
           graph.release_wait();
         });
     limiter = std::make_unique<flow::limiter_node<Handle, int>>(graph, credits);
     pull = std::make_unique<flow::input_node<Handle>>(graph, [this](tbb::flow_control& control) {
-      take_over(this);  // from the call before, on whatever thread it was
+      tsan_acquire(this);  // from the call before, on whatever thread it was
       Handle pulled;
       try {
         pulled = pull_one(control);
@@ -151,8 +153,8 @@ struct Flow::Impl {
         fail_by_exception(source, "next");
         pulled = pull_end(control);
       }
-      hand_over(pulled.get());
-      hand_over(this);
+      tsan_release(pulled.get());
+      tsan_release(this);
       return pulled;
     });
     head = std::make_unique<flow::function_node<Handle>>(graph, flow::unlimited, [this](const Handle& h) {
@@ -168,17 +170,19 @@ struct Flow::Impl {
   std::size_t ask_stages(std::size_t credits) {
     views.assign(stages.size(), 1);
     batch_sizes.assign(stages.size(), 0);
+    transforms.assign(stages.size(), nullptr);
+    batch_transforms.assign(stages.size(), nullptr);
     std::size_t batched = 0;
     for (std::size_t i = 0; i < stages.size(); ++i) {
       if (stages[i] == nullptr) continue;
-      if (plan.stages[i].schema.kind == StageKind::Transform) {
-        views[i] =
-            call_plugin(labels[i], "views", [&] { return static_cast<Transform*>(stages[i])->views(); });
-        if (views[i] == 0) throw StageError(labels[i], "views gave 0: a stage makes at least one view");
+      if (plan.stages[i].is(StageKind::Transform)) {
+        transforms[i] = &stage_as<Transform>(*stages[i], labels[i]);
+        views[i] = ask_views(i);
       }
-      if (plan.stages[i].schema.kind != StageKind::BatchTransform) continue;
-      batch_sizes[i] = call_plugin(labels[i], "batch_size",
-                                   [&] { return static_cast<BatchTransform*>(stages[i])->batch_size(); });
+      if (!plan.stages[i].is(StageKind::BatchTransform)) continue;
+      batch_transforms[i] = &stage_as<BatchTransform>(*stages[i], labels[i]);
+      batch_sizes[i] =
+          call_plugin(labels[i], "batch_size", [&] { return batch_transforms[i]->batch_size(); });
       // With fewer credits than batches hold, the batches would wait for each other forever.
       if (batch_sizes[i] == 0 || batch_sizes[i] >= credits - batched)
         throw StageError(labels[i],
@@ -190,9 +194,20 @@ struct Flow::Impl {
     return batched;
   }
 
+  /// What the parameters declare is what rows are named by: the stage must agree.
+  std::uint32_t ask_views(std::size_t stage) {
+    const std::uint32_t declared = declared_views(plan.stages[stage]);
+    const std::uint32_t made =
+        call_plugin(labels[stage], "views", [&] { return transforms[stage]->views(); });
+    if (made != declared)
+      throw StageError(labels[stage],
+                       fmt::format("makes {} views, its parameters declare {}", made, declared));
+    return declared;
+  }
+
   std::vector<std::size_t> consumers(std::size_t stage, std::size_t port) const {
     std::vector<std::size_t> out;
-    for (std::size_t i = 0; i < plan.stages.size(); ++i)
+    for (const std::size_t i : plan.consumers(stage))
       for (const StagePlan::Input& in : plan.stages[i].inputs)
         if (in.stage == stage && in.port == port && stages[i] != nullptr) out.push_back(i);
     return out;
@@ -200,18 +215,17 @@ struct Flow::Impl {
 
   void build_tail(Tail& tail, std::size_t stage, std::size_t port) {
     std::vector<std::size_t> next = consumers(stage, port);
-    while (next.size() == 1 && plan.stages[next[0]].schema.kind == StageKind::Transform) {
+    while (next.size() == 1 && transforms[next[0]] != nullptr) {
       tail.transforms.push_back(next[0]);
       next = consumers(next[0], 0);
     }
     for (const std::size_t consumer : next) {
-      const StageKind kind = plan.stages[consumer].schema.kind;
-      if (kind == StageKind::Collector) {
+      if (plan.stages[consumer].is(StageKind::Collector)) {
         tail.collectors.push_back(consumer);
         continue;
       }
       if (!tail.next) tail.next = std::make_unique<flow::broadcast_node<Handle>>(graph);
-      if (kind == StageKind::BatchTransform)
+      if (batch_transforms[consumer] != nullptr)
         flow::make_edge(*tail.next, build_batch(consumer));
       else
         flow::make_edge(*tail.next, build_branch(consumer));
@@ -225,7 +239,7 @@ struct Flow::Impl {
     branches.push_back(
         std::make_unique<flow::function_node<Handle>>(graph, flow::unlimited, [this, tail](const Handle& h) {
           return guarded(tail->transforms.front(), [&] {
-            take_over(h.get());
+            tsan_acquire(h.get());
             run_tail(*tail, h);
           });
         }));
@@ -251,13 +265,12 @@ struct Flow::Impl {
         graph, flow::serial, [this, b, batcher](const Handle& h) {
           return guarded(b->stage, [&] { add_to_batch(*b, *batcher, h); });
         });
-    const std::size_t at_once = call_plugin(labels[stage], "concurrency", [&] {
-      return static_cast<BatchTransform*>(stages[stage])->concurrency();
-    });
+    const std::size_t at_once =
+        call_plugin(labels[stage], "concurrency", [&] { return batch_transforms[stage]->concurrency(); });
     b->worker = std::make_unique<flow::function_node<BatchHandle>>(
         graph, at_once == 0 ? std::size_t{flow::unlimited} : at_once, [this, b](const BatchHandle& batch) {
           return guarded(b->stage, [&] {
-            take_over(batch.get());
+            tsan_acquire(batch.get());
             run_batch(*b, *batch);
           });
         });
@@ -275,13 +288,13 @@ struct Flow::Impl {
       return {};
     }
     if (stopping()) return pull_end(control);
-    std::shared_ptr<Origin> origin = input.next();
-    if (!origin) return pull_end(control);
-    origin->credit = Credit(admission);
+    std::shared_ptr<InFlightEntry> entry = input.next();
+    if (!entry) return pull_end(control);
+    entry->credit = Credit(admission);
     admission->admit();
     auto message = std::make_shared<Message>();
     message->order = admitted++;
-    message->item.entry = std::move(origin);
+    message->item.entry = std::move(entry);
     return message;
   }
 
@@ -297,25 +310,25 @@ struct Flow::Impl {
   }
 
   void add_to_batch(BatchStage& b, Batcher& batcher, const Handle& h) {
-    take_over(h.get());
-    take_over(&b);  // from the call before, on whatever thread it was
+    tsan_acquire(h.get());
+    tsan_acquire(&b);  // from the call before, on whatever thread it was
     if (failed) {
       batcher.clear();
-      return hand_over(&b);
+      return tsan_release(&b);
     }
     if (h->state == State::Live) meter.enter(b.stage);
     Batcher::Ready ready = batcher.add(h);
     for (const BatchHandle& batch : ready.batches) {
-      hand_over(batch.get());
+      tsan_release(batch.get());
       b.batches->try_put(batch);
     }
-    hand_over(&b);
+    tsan_release(&b);
     for (const Handle& passed : ready.passed)
       for (Tail& tail : b.tails) run_tail(tail, passed);
   }
 
   void load_and_run(const Handle& pulled) {
-    take_over(pulled.get());
+    tsan_acquire(pulled.get());
     // The input node keeps a copy of the last message until it makes the next one. Were that the message that
     // holds the credit, the last credit could wait for itself; so what it keeps is an empty shell.
     Message taken = std::move(const_cast<Message&>(*pulled));
@@ -326,18 +339,17 @@ struct Flow::Impl {
   }
 
   Clock::time_point load(Message& m, Clock::time_point start) {
-    auto& origin = const_cast<Origin&>(m.origin());
     meter.enter(source);
     meter.start(source);
     if (stopping()) {
       abandon(m);
     } else {
-      call(source, m, "load", [&] {
-        if (!input.load(origin, m.item.payload)) m.state = State::Skipped;
-        origin.payload = std::monostate{};
+      call(source, m, input.load_function(), [&] {
+        if (!input.load(m.entry(), m.item.payload)) m.state = State::Skipped;
+        m.entry().payload = std::monostate{};
       });
       if (m.state == State::Live)
-        account(m);
+        charge_memory(m);
       else
         m.item.payload = std::monostate{};
     }
@@ -355,8 +367,8 @@ struct Flow::Impl {
   }
 
   /// `copies`: views of the item that are alive together.
-  static void account(const Message& m, std::size_t copies = 1) {
-    const_cast<Origin&>(m.origin()).credit.set_bytes(bytes_of(m.item.payload) * copies);
+  static void charge_memory(const Message& m, std::size_t copies = 1) {
+    m.entry().credit.set_bytes(bytes_of(m.item.payload) * copies);
   }
 
   /// Calls a plugin for one item. An exception becomes the item's reject record, or ends the run.
@@ -408,14 +420,13 @@ struct Flow::Impl {
   void step(Tail& tail, std::size_t i, const std::shared_ptr<Message>& m, Clock::time_point now) {
     for (; i < tail.transforms.size(); ++i) {
       const std::size_t stage = tail.transforms[i];
-      const auto& transform = static_cast<const Transform&>(*stages[stage]);
       const bool handled = m->state == State::Live && plan.stages[stage].handles(m->item.entry->split);
       if (views[stage] == 1) {
-        if (handled) now = apply(stage, transform, *m, now);
+        if (handled) now = apply(stage, *m, now);
       } else if (m->state == State::End) {
-        m->order *= views[stage];
+        m->order = order_after(m->order, views[stage]);
       } else {
-        return fan_out(tail, i, transform, *m);
+        return fan_out(tail, i, *m);
       }
     }
     deliver(tail, m);
@@ -423,7 +434,7 @@ struct Flow::Impl {
 
   /// Makes the views of a message and takes each down the rest of the tail. A rejected message becomes as
   /// many rejected ones, so that every view has an outcome.
-  void fan_out(Tail& tail, std::size_t i, const Transform& transform, const Message& m) {
+  void fan_out(Tail& tail, std::size_t i, const Message& m) {
     const std::size_t stage = tail.transforms[i];
     const bool handled = plan.stages[stage].handles(m.item.entry->split);
     for (std::uint32_t k = 0; k < views[stage]; ++k) {
@@ -435,24 +446,23 @@ struct Flow::Impl {
         out->state = State::Skipped;
         out->item.payload = std::monostate{};
       } else if (handled && out->state == State::Live) {
-        apply(stage, transform, *out, Clock::now());
+        apply(stage, *out, Clock::now());
       }
       step(tail, i + 1, out, Clock::now());
     }
   }
 
   /// Gives the time at which it ended.
-  Clock::time_point apply(std::size_t stage, const Transform& transform, Message& m,
-                          Clock::time_point start) {
+  Clock::time_point apply(std::size_t stage, Message& m, Clock::time_point start) {
     if (stopping()) {
       abandon(m);
       return start;
     }
     meter.enter(stage);
     meter.start(stage);
-    call(stage, m, "apply", [&] { m.item.payload = transform.apply(m.item); });
+    call(stage, m, "apply", [&] { m.item.payload = transforms[stage]->apply(m.item); });
     check(stage, m);
-    if (m.state == State::Live) account(m, views[stage]);
+    if (m.state == State::Live) charge_memory(m, views[stage]);
     const Clock::time_point end = Clock::now();
     meter.finish(stage, 1, m.state == State::Rejected, ns_between(start, end));
     return end;
@@ -462,7 +472,7 @@ struct Flow::Impl {
     if (h->state == State::Live || h->state == State::Rejected)
       for (const std::size_t collector : tail.collectors) collect(collector, h);
     if (!tail.next) return;
-    hand_over(h.get());
+    tsan_release(h.get());
     tail.next->try_put(h);
   }
 
@@ -517,7 +527,7 @@ struct Flow::Impl {
     const std::string range = first + "' .. '" + last;
     const CallScope scope(labels[b.stage], "apply", range);
     try {
-      static_cast<const BatchTransform&>(*stages[b.stage]).apply(items, outcomes);
+      batch_transforms[b.stage]->apply(items, outcomes);
       if (outcomes.misuse.empty()) return true;
       fail(fmt::format("{}, batch of '{}': {}", labels[b.stage], range, outcomes.misuse));
     } catch (...) {
@@ -572,7 +582,7 @@ FlowResult Flow::run() {
   impl_->graph.reserve_wait();
   impl_->pull->activate();
   impl_->graph.wait_for_all();
-  take_over(&impl_->graph);
+  tsan_acquire(&impl_->graph);
   if (impl_->failed && impl_->fatal.empty()) impl_->fatal = out_of_memory(MemoryUse::InFlight);
   return {impl_->admitted, impl_->collected, impl_->fatal, impl_->admission->peak_bytes()};
 }

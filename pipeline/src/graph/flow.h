@@ -19,10 +19,12 @@ class GRAFT_API FlowInput {
  public:
   virtual ~FlowInput();
   /// The next item that somebody needs; nullptr at the end. One thread at a time.
-  virtual std::shared_ptr<Origin> next() = 0;
+  virtual std::shared_ptr<InFlightEntry> next() = 0;
   /// Makes the item's first payload (reads the file, draws the image). False: it turns out that nobody needs
   /// the item. Throws Reject for an unreadable one. Any thread.
-  virtual bool load(Origin& origin, Payload& payload) = 0;
+  virtual bool load(InFlightEntry& entry, Payload& payload) = 0;
+  /// The function of the source that makes the payload, for messages.
+  virtual const char* load_function() const { return "load"; }
 };
 
 /// Where items end: called once per collector for every message, Live or Rejected. Any thread.

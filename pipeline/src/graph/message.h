@@ -26,7 +26,7 @@ class GRAFT_API Credit {
     return *this;
   }
   ~Credit();
-  /// Accounts for memory that the item now holds at rest, in place of what was accounted before. Any thread:
+  /// Charges the memory that the item now holds at rest, in place of what was charged before. Any thread:
   /// branches of one item do so at once, and the last one counts.
   void set_bytes(std::size_t bytes);
 
@@ -35,16 +35,14 @@ class GRAFT_API Credit {
   std::atomic<std::size_t> bytes_{0};
 };
 
-/// An entry on its way, with what the runtime knows of it. Shared by all views and branches of the item.
-struct Origin : Entry {
-  std::uint64_t sequence = 0;  ///< Position in the source's list.
-  std::uint64_t wanted = 0;    ///< Bit i: collector i of the source lacks rows of this entry.
-  void* listed = nullptr;      ///< For the FlowInput that made it.
-  std::atomic<std::uint32_t> ended{0},
-      lost{0};  ///< Views, and the rejected of them, for the FlowOutput to count.
-  /// What a source that reads forwards gave for the entry, or threw, when it came by.
-  std::optional<Payload> loaded;
-  std::exception_ptr load_fault;
+/// An entry on its way, with what the runtime knows of it. Shared by all views and branches of the item. A
+/// FlowInput may derive an entry of its own from it.
+struct InFlightEntry : Entry {
+  std::uint64_t sequence = 0;           ///< Position in the source's list.
+  std::uint64_t missing_in_tables = 0;  ///< Bit i: collector i of the source lacks rows of this entry.
+  /// What a ForwardSource gave for the entry, or threw, when it came by: see InputReader.
+  std::optional<Payload> read_ahead;
+  std::exception_ptr read_failure;
   Credit credit;
 };
 
@@ -69,7 +67,10 @@ struct Message {
   Item item;
   std::shared_ptr<const RejectRecord> reject;
 
-  const Origin& origin() const { return static_cast<const Origin&>(*item.entry); }
+  /// What stages see of it is constant; the runtime's part changes.
+  InFlightEntry& entry() const {
+    return const_cast<InFlightEntry&>(static_cast<const InFlightEntry&>(*item.entry));
+  }
 };
 
 using Handle = std::shared_ptr<const Message>;

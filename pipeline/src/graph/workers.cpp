@@ -10,7 +10,7 @@
 #include <oneapi/tbb/task_scheduler_observer.h>
 #include <oneapi/tbb/version.h>
 
-#include "graph/handover.h"
+#include "graph/tsan.h"
 #include "plugin/plugin_call.h"
 
 namespace graft {
@@ -24,13 +24,13 @@ class Observer final : public tbb::task_scheduler_observer {
  public:
   Observer(tbb::task_arena& arena, std::vector<Workers::Observed> stages)
       : tbb::task_scheduler_observer(arena), stages_(std::move(stages)) {
-    hand_over(this);
+    tsan_release(this);
     observe(true);
   }
   ~Observer() override { observe(false); }
 
   void on_scheduler_entry(bool) override {
-    take_over(this);
+    tsan_acquire(this);
     t_fault.clear();
     try {
       for (const Workers::Observed& s : stages_)
@@ -84,19 +84,19 @@ void Workers::for_each(std::size_t n, const std::function<void(std::size_t)>& bo
   const CallScope* const call = CallScope::current();
   const char* const label = call == nullptr ? nullptr : call->label();
   const char* const function = call == nullptr ? nullptr : call->function();
-  hand_over(&given);
+  tsan_release(&given);
   impl_->arena.execute([&] {
     tbb::parallel_for(
         tbb::blocked_range<std::size_t>(0, n, 1),
         [&](const tbb::blocked_range<std::size_t>& range) {
-          take_over(&given);
+          tsan_acquire(&given);
           const CallScope scope(label, function);
           for (std::size_t i = range.begin(); i != range.end(); ++i) body(i);
-          hand_over(&done);
+          tsan_release(&done);
         },
         tbb::simple_partitioner());
   });
-  take_over(&done);
+  tsan_acquire(&done);
 }
 
 const std::string& Workers::fault_of_thread() noexcept {

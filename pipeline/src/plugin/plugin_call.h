@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include <graft/error.h>
+#include <graft/stage.h>
 
 namespace graft {
 
@@ -63,6 +64,13 @@ class GRAFT_API StageError : public Error {
  private:
   const char* label_;
 };
+
+/// The stage as what its schema declares it to be. Throws StageError when its class is of another kind.
+template <typename Kind>
+Kind& stage_as(Stage& stage, const char* label) {
+  if (auto* of_kind = dynamic_cast<Kind*>(&stage)) return *of_kind;
+  throw StageError(label, "the plugin's class is not of the kind its schema declares");
+}
 
 /// What memory went into: that decides what helps where it runs out.
 enum class MemoryUse {

@@ -38,6 +38,10 @@ Payload Source::load(const Entry& entry) const {
   return entry.payload;
 }
 
+Payload ForwardSource::load(const Entry&) const {
+  throw Error("load was called of a ForwardSource, which read_current reads; this is a bug in graft");
+}
+
 const char* to_string(StageKind kind) {
   static constexpr const char* kNames[] = {"source",  "transform", "batch transform", "collector",
                                            "learner", "report",    "service",         "calibrator"};

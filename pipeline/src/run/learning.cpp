@@ -241,7 +241,7 @@ class Learning::RunTrials final : public Trials {
 
   /// The learner behind any calibrators.
   std::size_t trainer_of(std::size_t stage) const {
-    while (learning_.plan_.stages[stage].schema.kind == StageKind::Calibrator)
+    while (learning_.plan_.stages[stage].is(StageKind::Calibrator))
       stage = learning_.plan_.stages[stage].inputs[0].stage;
     return stage;
   }
@@ -263,7 +263,7 @@ class Learning::RunTrials final : public Trials {
   /// Fits the calibrators between the learner and the stage to the trial's val scores, and applies them.
   void correct(std::size_t stage, Predictions& seen, Scores& scores) {
     const StagePlan& plan = learning_.plan_.stages[stage];
-    if (plan.schema.kind != StageKind::Calibrator) return;
+    if (!plan.is(StageKind::Calibrator)) return;
     correct(plan.inputs[0].stage, seen, scores);
     seen.learner = learning_.plan_.stages[plan.inputs[0].stage].id;
     CalibratorResult fitted = learning_.fit_calibrator(stage, seen);
@@ -293,11 +293,10 @@ Learning::~Learning() = default;
 std::vector<LearnerOutcome> Learning::run(const std::function<void(const std::string&)>& started) {
   std::vector<LearnerOutcome> outcomes;
   for (std::size_t i = 0; i < plan_.stages.size() && !interrupted_; ++i) {
-    const StageKind kind = plan_.stages[i].schema.kind;
-    if (kind != StageKind::Learner && kind != StageKind::Calibrator) continue;
+    if (!plan_.stages[i].is_fitted()) continue;
     started(plan_.stages[i].id);
     try {
-      if (kind == StageKind::Learner) {
+      if (plan_.stages[i].is(StageKind::Learner)) {
         outcomes.push_back(fit(i));
         continue;
       }

@@ -114,8 +114,7 @@ class PlanFacts {
     DigestMemo memo(options.store / "digests.memo");
     Meter meter(plan.stages.size());
     const std::atomic<bool> never{false};
-    for (std::size_t i = 0; i < plan.stages.size(); ++i) {
-      if (plan.stages[i].schema.kind != StageKind::Source) continue;
+    for (const std::size_t i : plan.stages_of(StageKind::Source)) {
       StreamRun stream(plan, i, options.store, memo, factory, meter, never);
       read(i, stream);
     }

@@ -14,7 +14,7 @@
 #include <graft/version.h>
 
 #include "base/files.h"
-#include "config/views.h"
+#include "graph/views.h"
 #include "plugin/plugin_call.h"
 
 namespace graft {

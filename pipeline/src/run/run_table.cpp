@@ -2,6 +2,7 @@
 
 #include <ctime>
 
+#include "base/assert.h"
 #include "store/input_list.h"
 #include "store/table_use.h"
 
@@ -34,12 +35,12 @@ Unaccounted settle(const Plan& plan, std::vector<RunTable>& tables,
         if (const auto it = table.momentary.find(id); it != table.momentary.end()) return &it->second;
         return replaced.contains(*input.content) ? &other_file : nullptr;
       };
-      const std::string qualifier = input.content ? table.qualifier(input) : std::string();
+      const std::optional<RowIds> ids = input.content ? std::optional(table.ids(input)) : std::nullopt;
       std::uint32_t rows = 0;
       bool known = input.content || input.reject;
       const StoredReject* reject = nullptr;
-      for (std::uint32_t view = 0; input.content && view < views; ++view) {
-        const Digest id = row_id(*input.content, view, qualifier);
+      for (std::uint32_t view = 0; ids && view < views; ++view) {
+        const Digest id = ids->of(view);
         if (const auto place = table.store->find_row(id)) {
           table.rows.push_back({static_cast<std::uint32_t>(i), view, *place});
           ++(table.store->sealed_here(*place) ? table.computed : table.reused);
@@ -92,6 +93,7 @@ void note_use(const Plan& plan, const RunTable& table, const Listing& listing,
     ++(row != first ? use.ok : use.rejected);
     if (row == first && rejects.size() == rejects_before) ++counts.refused;
   }
+  GRAFT_ASSERT(row == table.rows.end());  // they are in the order of the list
   use.inputs = counts.inputs;
   counts.rows = table.rows.size();
   counts.rejects = rejects.size();

@@ -6,12 +6,19 @@
 #include <unordered_set>
 #include <vector>
 
-#include "config/views.h"
+#include "graph/views.h"
 #include "store/listing.h"
 #include "store/table_rows.h"
 #include "store/table_store.h"
 
 namespace graft {
+
+/// Names the outcomes of one input in a table.
+struct RowIds {
+  Digest content;
+  std::string qualifier;  ///< RunTable::qualifier.
+  Digest of(std::uint32_t view) const { return row_id(content, view, qualifier); }
+};
 
 /// A table of a run: complete after its stream has ended.
 struct GRAFT_API RunTable {
@@ -29,10 +36,9 @@ struct GRAFT_API RunTable {
   }
   /// What names the input's rows beside its content, where the output depends on it.
   std::string qualifier(const ListedInput& input) const;
-  /// Names the outcome of a view. The content must be known.
-  Digest id(const ListedInput& input, std::uint32_t view) const {
-    return row_id(*input.content, view, qualifier(input));
-  }
+  /// The input's content must be known.
+  RowIds ids(const ListedInput& input) const { return {*input.content, qualifier(input)}; }
+  Digest id(const ListedInput& input, std::uint32_t view) const { return ids(input).of(view); }
 };
 
 /// What does not add up after a stream: views that ended neither as a row nor as a reject.

@@ -41,8 +41,7 @@ double seconds_since(Clock::time_point start) {
 
 RunFolder::Options folder_options(const Plan& plan, const RunOptions& options) {
   RunFolder::Options out{options.keep, !options.out.empty(), options.store, {}};
-  for (const StagePlan& stage : plan.stages)
-    if (stage.schema.kind == StageKind::Learner) out.learners.push_back(stage.id);
+  for (const std::size_t i : plan.stages_of(StageKind::Learner)) out.learners.push_back(plan.stages[i].id);
   return out;
 }
 
@@ -93,9 +92,7 @@ class Run {
                       [this](const std::string& error) { return abandon("failed", 1, error); });
     // What is wrong with a learner's files shows before hours of extraction, not after.
     for (std::size_t i = 0; i < plan_.stages.size(); ++i)
-      if (const StageKind kind = plan_.stages[i].schema.kind;
-          !is_streamed(kind) && kind != StageKind::Service)
-        factory_.get(i);
+      if (!plan_.stages[i].is_streamed()) factory_.get(i);
     stream(memo, workers);
     if (signals_.interrupted()) return interrupted(start);
     learn(workers);
@@ -125,8 +122,8 @@ class Run {
   }
 
   void stream(DigestMemo& memo, Workers& workers) {
-    for (std::size_t i = 0; i < plan_.stages.size() && !signals_.interrupted(); ++i) {
-      if (plan_.stages[i].schema.kind != StageKind::Source) continue;
+    for (const std::size_t i : plan_.stages_of(StageKind::Source)) {
+      if (signals_.interrupted()) return;
       const Clock::time_point start = Clock::now();
       now_doing(fmt::format("listing the inputs of '{}'", plan_.stages[i].id), MemoryUse::Other);
       streams_.push_back(std::make_unique<StreamRun>(plan_, i, options_.store, memo, factory_, meter_,
@@ -161,8 +158,9 @@ class Run {
   }
 
   bool is_learnt_from(std::size_t source) const {
-    return std::any_of(plan_.stages.begin(), plan_.stages.end(), [&](const StagePlan& stage) {
-      return stage.schema.kind == StageKind::Learner && plan_.stages[stage.inputs[0].stage].source == source;
+    const std::vector<std::size_t> learners = plan_.stages_of(StageKind::Learner);
+    return std::any_of(learners.begin(), learners.end(), [&](std::size_t i) {
+      return plan_.stages[plan_.stages[i].inputs[0].stage].source == source;
     });
   }
 
@@ -205,9 +203,9 @@ class Run {
   /// Every report, in order: metrics for results.json, files, text for the terminal.
   void report(Workers& workers) {
     now_doing("making reports", MemoryUse::Tables);
-    for (std::size_t i = 0; i < plan_.stages.size() && !signals_.interrupted(); ++i) {
+    for (const std::size_t i : plan_.stages_of(StageKind::Report)) {
+      if (signals_.interrupted()) break;
       const StagePlan& stage = plan_.stages[i];
-      if (stage.schema.kind != StageKind::Report) continue;
       std::vector<Predictions> predictions;
       for (const StagePlan::Input& input : stage.inputs)
         for (const LearnerOutcome& l : learners_)

@@ -18,6 +18,7 @@
 #include "graph/flow.h"
 #include "graph/workers.h"
 #include "plugin/plugin_call.h"
+#include "run/input_reader.h"
 #include "run/stage_factory.h"
 #include "store/row.h"
 
@@ -38,8 +39,7 @@ class SampledStages {
  public:
   SampledStages(const Plan& plan, std::size_t source, const Registry& registry)
       : plan_(plan), registry_(registry), stages_(plan.stages.size()) {
-    for (std::size_t i = 0; i < plan.stages.size(); ++i)
-      if (plan.stages[i].source == source && is_streamed(plan.stages[i].schema.kind)) make(i);
+    for (const std::size_t i : plan.stream(source)) make(i);
   }
 
   std::vector<Stage*> all() const {
@@ -96,17 +96,18 @@ class SampledStages {
 class Sample final : private FlowInput, private FlowOutput {
  public:
   Sample(Plan plan, std::size_t source, const Registry& registry)
-      : plan_(std::move(plan)), source_index_(source), made_(plan_, source, registry), stages_(made_.all()) {
-    source_ = dynamic_cast<Source*>(stages_[source]);
-    if (source_ == nullptr) throw Error("the plugin's class is no source");
-    for (std::size_t i = 0; i < plan_.stages.size(); ++i)
-      if (plan_.stages[i].source == source && plan_.stages[i].schema.kind == StageKind::Collector)
-        collectors_.push_back(i);
+      : plan_(std::move(plan)),
+        source_index_(source),
+        made_(plan_, source, registry),
+        stages_(made_.all()),
+        source_(stage_as<Source>(*stages_[source], "the source")),
+        reader_(source_),
+        collectors_(plan_.collectors(source)) {
     result_.formats.resize(collectors_.size());
   }
 
   SpeedSample go() {
-    source_->classes();
+    source_.classes();
     Workers workers(plan_.run.threads);
     std::vector<Workers::Observed> observed;
     for (std::size_t i = 0; i < stages_.size(); ++i)
@@ -122,28 +123,23 @@ class Sample final : private FlowInput, private FlowOutput {
   }
 
  private:
-  std::shared_ptr<Origin> next() override {
+  std::shared_ptr<InFlightEntry> next() override {
     while (!stop_) {
-      auto origin = std::make_shared<Origin>();
-      if (!source_->next(*origin)) return nullptr;
+      auto entry = std::make_shared<InFlightEntry>();
+      if (!source_.next(*entry)) return nullptr;
       for (std::size_t t = 0; t < collectors_.size(); ++t)
-        if (plan_.stages[collectors_[t]].handles(origin->split)) origin->wanted |= std::uint64_t{1} << t;
-      if (origin->wanted == 0) continue;
-      origin->sequence = listed_++;
-      if (source_->reads_forwards()) try {
-          origin->loaded = source_->load(*origin);
-        } catch (...) {
-          origin->load_fault = std::current_exception();
-        }
-      return origin;
+        if (plan_.stages[collectors_[t]].handles(entry->split))
+          entry->missing_in_tables |= std::uint64_t{1} << t;
+      if (entry->missing_in_tables == 0) continue;
+      entry->sequence = listed_++;
+      reader_.pass(*entry);
+      return entry;
     }
     return nullptr;
   }
 
-  bool load(Origin& origin, Payload& payload) override {
-    if (origin.load_fault) std::rethrow_exception(std::exchange(origin.load_fault, nullptr));
-    payload = origin.loaded ? std::move(*origin.loaded) : source_->load(origin);
-    origin.loaded.reset();
+  bool load(InFlightEntry& entry, Payload& payload) override {
+    payload = reader_.read(entry);
     if (const auto* file = std::get_if<FileRef>(&payload)) payload = read_input_file(FileRef(*file));
     return true;
   }
@@ -159,7 +155,7 @@ class Sample final : private FlowInput, private FlowOutput {
       const std::lock_guard lock(mutex_);
       result_.formats[t] = format;
     }
-    const auto first = static_cast<std::size_t>(std::countr_zero(message->origin().wanted));
+    const auto first = static_cast<std::size_t>(std::countr_zero(message->entry().missing_in_tables));
     if (t != first || message->item.view != 0) return;
     const std::lock_guard lock(mutex_);
     // The rest of a batch counts, too, also where its first item has ended the sample.
@@ -185,8 +181,9 @@ class Sample final : private FlowInput, private FlowOutput {
   const std::size_t source_index_;
   SampledStages made_;
   const std::vector<Stage*> stages_;
-  Source* source_ = nullptr;
-  std::vector<std::size_t> collectors_;
+  Source& source_;
+  InputReader reader_;
+  const std::vector<std::size_t> collectors_;
   std::uint64_t listed_ = 0;
   const Clock::time_point start_ = Clock::now();
   std::mutex mutex_;

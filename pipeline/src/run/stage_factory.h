@@ -43,8 +43,7 @@ class GRAFT_API StageFactory {
   void warn(const std::string& text) const { warn_(text); }
   template <typename T>
   T& get_as(std::size_t index) {
-    if (T* stage = dynamic_cast<T*>(&get(index))) return *stage;
-    throw StageError(labels_[index], "the plugin's class is not of the kind its schema declares");
+    return stage_as<T>(get(index), labels_[index]);
   }
 
  private:

@@ -20,6 +20,11 @@ bool is_passing(const std::string& code) {
   return code == "out-of-memory" || code == "unreadable" || code == "missing";
 }
 
+/// A table's bit in InFlightEntry::missing_in_tables.
+constexpr std::uint64_t bit_of(std::size_t table) {
+  return std::uint64_t{1} << table;
+}
+
 /// What names a payload that the source did not name.
 std::optional<Digest> content_of(const Payload& payload) {
   if (const auto* b = std::get_if<Bytes>(&payload)) return digest(b->data, b->size);
@@ -35,6 +40,12 @@ std::optional<Digest> content_of(const Payload& payload) {
 
 }  // namespace
 
+/// An entry, with what the list of inputs says of it.
+struct StreamRun::ListedEntry : InFlightEntry {
+  ListedInput* input = nullptr;
+  std::atomic<std::uint32_t> ended{0}, lost{0};  ///< Views, and the rejected of them.
+};
+
 StreamRun::StreamRun(const Plan& plan, std::size_t source, const std::filesystem::path& store,
                      DigestMemo& memo, StageFactory& factory, Meter& meter,
                      const std::atomic<bool>& interrupted)
@@ -46,8 +57,7 @@ StreamRun::StreamRun(const Plan& plan, std::size_t source, const std::filesystem
       interrupted_(interrupted),
       misbehaved_(std::make_unique<std::atomic_flag[]>(plan.stages.size())) {
   listing_.source = source;
-  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
-    if (plan.stages[i].source != source || plan.stages[i].schema.kind != StageKind::Collector) continue;
+  for (const std::size_t i : plan.collectors(source)) {
     RunTable table;
     table.stage = i;
     table.store = std::make_unique<TableStore>(store, fingerprint(plan, i, memo));
@@ -67,7 +77,7 @@ void StreamRun::open_source() {
   listing_.classes = call_plugin(label, "classes", [&] { return source_->classes(); });
   if (const std::string fault = fault_of_classes(listing_.classes); !fault.empty())
     throw StageError(label, fault);
-  reads_forwards_ = call_plugin(label, "reads_forwards", [&] { return source_->reads_forwards(); });
+  reader_.emplace(*source_);
 }
 
 void StreamRun::run(Workers& workers) {
@@ -81,7 +91,7 @@ void StreamRun::run(Workers& workers) {
     settle_outcomes();  // inputs.csv names what was finished, whatever ended the run
     throw;
   }
-  account();
+  verify_all_accounted();
 }
 
 void StreamRun::finish_writer() {
@@ -108,8 +118,7 @@ void StreamRun::compute(Workers& workers) {
   for (RunTable& table : tables_) table.store->prepare_to_write();
   first_ = next();
   if (!first_) {
-    for (std::size_t i = 0; i < plan_.stages.size(); ++i)
-      if (plan_.stages[i].source == source_index_) factory_.inspect(i);
+    for (const std::size_t i : plan_.stream(source_index_)) factory_.inspect(i);
     return;
   }
   factory_.set_listed_inputs(total);
@@ -130,17 +139,9 @@ void StreamRun::compute(Workers& workers) {
 }
 
 void StreamRun::make_stages(std::vector<Stage*>& stages, std::vector<Workers::Observed>& observed) {
-  for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
-    if (plan_.stages[i].source != source_index_ || !is_streamed(plan_.stages[i].schema.kind)) continue;
+  for (const std::size_t i : plan_.stream(source_index_)) {
     stages[i] = &factory_.get(i);
     observed.push_back({stages[i], factory_.label(i)});
-    if (plan_.stages[i].schema.kind == StageKind::BatchTransform) factory_.get_as<BatchTransform>(i);
-    if (plan_.stages[i].schema.kind != StageKind::Transform) continue;
-    auto& transform = factory_.get_as<Transform>(i);
-    const std::uint32_t views = call_plugin(factory_.label(i), "views", [&] { return transform.views(); });
-    if (views != declared_views(plan_.stages[i]))
-      throw StageError(factory_.label(i), fmt::format("makes {} views, its parameters declare {}", views,
-                                                      declared_views(plan_.stages[i])));
   }
 }
 
@@ -181,7 +182,7 @@ std::vector<StreamRun::Survey> StreamRun::survey(
       Survey& survey = out[t];
       if (input.content && has_all(tables_[t], input)) {
         survey.stored += rows;
-      } else if (claim(input, std::uint64_t{1} << t) == 0) {
+      } else if (claim(input, bit_of(t)) == 0) {
         survey.duplicates += rows;
       } else {
         survey.to_compute += rows;
@@ -201,10 +202,10 @@ bool StreamRun::commit_now() noexcept {
 }
 
 bool StreamRun::has_all(const RunTable& table, const ListedInput& input) const {
-  const std::string qualifier = table.qualifier(input);
+  const RowIds ids = table.ids(input);
   const std::uint32_t n = table.views_of(input);
   for (std::uint32_t view = 0; view < n; ++view) {
-    const Digest id = row_id(*input.content, view, qualifier);
+    const Digest id = ids.of(view);
     if (table.store->find_row(id)) continue;
     const StoredReject* reject = table.store->find_reject(id);
     if (reject == nullptr) return false;
@@ -215,43 +216,43 @@ bool StreamRun::has_all(const RunTable& table, const ListedInput& input) const {
   return true;
 }
 
-std::uint64_t StreamRun::wanted_by(const ListedInput& input) const {
-  std::uint64_t wanted = 0;
+std::uint64_t StreamRun::missing_in_tables(const ListedInput& input) const {
+  std::uint64_t missing = 0;
   for (std::size_t t = 0; t < tables_.size(); ++t) {
     if (tables_[t].views_of(input) == 0) continue;
-    if (!input.content || !has_all(tables_[t], input)) wanted |= std::uint64_t{1} << t;
+    if (!input.content || !has_all(tables_[t], input)) missing |= bit_of(t);
   }
-  return wanted;
+  return missing;
 }
 
-/// Of the tables that want the input, those in which no other input of the same content is on its way. An
+/// Of the tables that lack the input, those in which no other input of the same content is on its way. An
 /// input of unknown content claims nothing yet.
-std::uint64_t StreamRun::claim(const ListedInput& input, std::uint64_t wanted) {
-  if (!input.content) return wanted;
+std::uint64_t StreamRun::claim(const ListedInput& input, std::uint64_t missing) {
+  if (!input.content) return missing;
   const std::lock_guard lock(claim_mutex_);
   for (std::size_t t = 0; t < tables_.size(); ++t) {
-    const std::uint64_t bit = std::uint64_t{1} << t;
-    if ((wanted & bit) == 0) continue;
+    if ((missing & bit_of(t)) == 0) continue;
     const Digest id = tables_[t].id(input, 0);
     if (claimed_[t].find(id) != nullptr)
-      wanted &= ~bit;
+      missing &= ~bit_of(t);
     else
       claimed_[t].insert(id, {});
   }
-  return wanted;
+  return missing;
 }
 
-std::shared_ptr<Origin> StreamRun::next() {
+std::shared_ptr<InFlightEntry> StreamRun::next() {
   if (first_) return std::exchange(first_, nullptr);
   const char* const label = factory_.label(source_index_);
   for (;;) {
-    auto origin = std::make_shared<Origin>();
-    Entry& entry = *origin;
+    auto in_flight = std::make_shared<ListedEntry>();
+    Entry& entry = *in_flight;
     if (!call_plugin(label, "next", [&] { return source_->next(entry); })) return nullptr;
     if (const std::string fault = fault_of_entry(entry, listing_.classes.size()); !fault.empty())
       throw StageError(label, fault);
-    origin->sequence = listing_.inputs.size();
+    in_flight->sequence = listing_.inputs.size();
     ListedInput& input = listing_.inputs.emplace_back();
+    in_flight->input = &input;
     input.key = listing_.keys.keep(entry.key);
     if (!keys_.add_last(listing_))
       throw StageError(
@@ -265,13 +266,13 @@ std::shared_ptr<Origin> StreamRun::next() {
     if (!input.content && file != nullptr) input.content = memo_.find(*file, &changed);
     changed_.push_back(changed);
     if (!input.content) input.content = content_of(entry.payload);
-    if (!input.content) identify(*origin, input);
-    origin->listed = &input;
-    if (!input.reject) origin->wanted = claim_missing(input);
-    if (origin->wanted != 0) {
-      check_writable(*origin);
-      if (reads_forwards_ && !origin->loaded) read_ahead(*origin);
-      return origin;
+    if (!input.content) identify(*in_flight);
+    if (!input.reject) in_flight->missing_in_tables = claim_missing(input);
+    if (in_flight->missing_in_tables != 0) {
+      check_writable(*in_flight);
+      const CallScope scope(label, reader_->function(), entry.key);
+      reader_->pass(*in_flight);
+      return in_flight;
     }
     ++(input.reject ? rejected_inputs_ : reused_inputs_);
     if (interrupted_) return nullptr;
@@ -280,61 +281,51 @@ std::shared_ptr<Origin> StreamRun::next() {
 
 /// Reads an input whose path and times the memo does not know, where a table cannot be written to: contents
 /// decide whether its row is there, and nothing can be computed anyway.
-void StreamRun::identify(Origin& origin, ListedInput& input) {
+void StreamRun::identify(ListedEntry& entry) {
   if (std::all_of(tables_.begin(), tables_.end(), [](const RunTable& t) { return t.store->can_write(); }))
     return;
+  ListedInput& input = *entry.input;
   const StagePlan& source = plan_.stages[source_index_];
   const auto reject = [&](const std::string& code, const std::string& text) {
     if (source.on_error == OnError::Fail)
       throw Error(fmt::format("{}, item '{}': {} [{}]", source.label(), input.key, text, code));
     input.reject = std::make_unique<StoredReject>(StoredReject{source.id, code, text});
   };
-  const CallScope scope(factory_.label(source_index_), "load", origin.key);
+  const CallScope scope(factory_.label(source_index_), reader_->function(), entry.key);
   try {
-    Payload payload = source_->load(origin);
+    Payload payload = reader_->peek(entry);
     if (const auto* file = std::get_if<FileRef>(&payload)) {
       const FileRef whole = *file;
       payload = read_input_file(whole);
     }
     input.content = content_of(payload);
-    if (reads_forwards_) origin.loaded = std::move(payload);  // it cannot be read again
   } catch (const Reject& e) {
     reject(e.code(), e.what());
   } catch (const std::bad_alloc&) {
     reject("out-of-memory", "not enough memory for this item");
   } catch (...) {
-    reject("failed", text_of_exception("load"));
+    reject("failed", text_of_exception(reader_->function()));
   }
 }
 
-void StreamRun::check_writable(const Origin& origin) const {
+void StreamRun::check_writable(const InFlightEntry& entry) const {
   for (std::size_t t = 0; t < tables_.size(); ++t) {
     const TableStore& store = *tables_[t].store;
-    if ((origin.wanted & (std::uint64_t{1} << t)) != 0 && !store.can_write())
+    if ((entry.missing_in_tables & bit_of(t)) != 0 && !store.can_write())
       throw Error(fmt::format(
           "{}: '{}', for example, has no row in the table yet, and the store cannot be written to: {}; "
           "choose another one with --store",
-          plan_.stages[tables_[t].stage].label(), origin.key, store.read_only_reason()));
+          plan_.stages[tables_[t].stage].label(), entry.key, store.read_only_reason()));
   }
 }
 
-void StreamRun::read_ahead(Origin& origin) {
-  const CallScope scope(factory_.label(source_index_), "load", origin.key);
-  try {
-    origin.loaded = source_->load(origin);
-  } catch (...) {  // becomes the item's reject record where others do
-    origin.load_fault = std::current_exception();
-  }
-}
-
-bool StreamRun::load(Origin& origin, Payload& payload) {
-  auto& input = *static_cast<ListedInput*>(origin.listed);
-  if (origin.load_fault) std::rethrow_exception(std::exchange(origin.load_fault, nullptr));
-  payload = origin.loaded ? std::move(*origin.loaded) : source_->load(origin);
-  origin.loaded.reset();
+bool StreamRun::load(InFlightEntry& in_flight, Payload& payload) {
+  ListedInput& input = *static_cast<ListedEntry&>(in_flight).input;
+  payload = reader_->read(in_flight);
   if (const std::string fault = fault_of_payload(payload, true); !fault.empty()) {
-    misbehaved(source_index_, origin.key, "load gave " + fault);
-    throw Reject("invalid", "load gave " + fault);
+    const std::string text = fmt::format("{} gave {}", reader_->function(), fault);
+    misbehaved(source_index_, in_flight.key, text);
+    throw Reject("invalid", text);
   }
   const auto* file = std::get_if<FileRef>(&payload);
   if (file != nullptr) {
@@ -345,7 +336,7 @@ bool StreamRun::load(Origin& origin, Payload& payload) {
   }
   const std::optional<Digest> listed = input.content;
   input.content = content_of(payload);
-  if (const auto* named = std::get_if<FileRef>(&origin.payload); named != nullptr && input.content)
+  if (const auto* named = std::get_if<FileRef>(&in_flight.payload); named != nullptr && input.content)
     memo_.remember(*named, *input.content);
   if (listed && listed != input.content) {
     const std::lock_guard lock(claim_mutex_);
@@ -353,8 +344,8 @@ bool StreamRun::load(Origin& origin, Payload& payload) {
   }
   // The memo had not seen it, but the store may well know its content, or another input may have it.
   if (listed == input.content) return true;
-  origin.wanted = claim_missing(input);
-  if (origin.wanted != 0) return true;
+  in_flight.missing_in_tables = claim_missing(input);
+  if (in_flight.missing_in_tables != 0) return true;
   ++reused_inputs_;
   return false;
 }
@@ -362,14 +353,14 @@ bool StreamRun::load(Origin& origin, Payload& payload) {
 /// Claims the input for the tables that lack it. A table may hold rows of inputs of other sizes, which other
 /// runs have had: those that this run takes from it are checked.
 std::uint64_t StreamRun::claim_missing(const ListedInput& input) {
-  const std::uint64_t wanted = wanted_by(input);
+  const std::uint64_t missing = missing_in_tables(input);
   for (std::size_t t = 0; t < tables_.size(); ++t) {
     const RunTable& table = tables_[t];
-    if (table.views_of(input) == 0 || (wanted & (std::uint64_t{1} << t)) != 0) continue;
+    if (table.views_of(input) == 0 || (missing & bit_of(t)) != 0) continue;
     if (const auto place = table.store->find_row(table.id(input, 0)))
       check_format(t, table.store->format_of(place->part), input.key);
   }
-  return claim(input, wanted);
+  return claim(input, missing);
 }
 
 void StreamRun::check_format(std::size_t table, const RowFormat& format, std::string_view key) {
@@ -422,34 +413,34 @@ void StreamRun::misbehaved(std::size_t stage, const std::string& item, const std
 }
 
 /// For progress: an input counts when its last view has come, as rejected when none of them has a row.
-void StreamRun::count_view(const RunTable& table, const ListedInput& input, Origin& origin, bool rejected) {
-  const std::uint32_t n = table.views_of(input);
-  if (rejected) ++origin.lost;
-  if (++origin.ended != n) return;
+void StreamRun::count_view(const RunTable& table, ListedEntry& entry, bool rejected) {
+  const std::uint32_t n = table.views_of(*entry.input);
+  if (rejected) ++entry.lost;
+  if (++entry.ended != n) return;
   ++finished_inputs_;
-  if (origin.lost == n) ++rejected_inputs_;
+  if (entry.lost == n) ++rejected_inputs_;
 }
 
 void StreamRun::collect(std::size_t stage, const Handle& message) {
   std::size_t t = 0;
   while (tables_[t].stage != stage) ++t;
   RunTable& table = tables_[t];
-  auto& origin = const_cast<Origin&>(message->origin());
-  auto& input = *static_cast<ListedInput*>(origin.listed);
+  auto& entry = static_cast<ListedEntry&>(message->entry());
+  ListedInput& input = *entry.input;
   // Another table may be the one that needs this item.
-  if ((origin.wanted & (std::uint64_t{1} << t)) == 0) return;
+  if ((entry.missing_in_tables & bit_of(t)) == 0) return;
 
   RowWriter::Job job;
   job.table = t;
-  job.sequence = origin.sequence;
+  job.sequence = entry.sequence;
   std::optional<StoredReject> reject;
   if (message->state == Message::State::Live)
     job.ok = encode(t, message->item, job, reject);
   else
     reject = StoredReject{message->reject->stage, message->reject->code, message->reject->text};
   // Counted once for an item that several tables take.
-  if (t == static_cast<std::size_t>(std::countr_zero(origin.wanted)))
-    count_view(table, input, origin, reject.has_value());
+  if (t == static_cast<std::size_t>(std::countr_zero(entry.missing_in_tables)))
+    count_view(table, entry, reject.has_value());
   if (reject) {
     // What the source refuses says something of the place, not of the content.
     const bool momentary = is_passing(reject->code) || reject->stage == plan_.stages[source_index_].id;
@@ -474,7 +465,7 @@ Unaccounted StreamRun::settle_outcomes() {
   return settle(plan_, tables_, replaced_, listing_);
 }
 
-void StreamRun::account() {
+void StreamRun::verify_all_accounted() {
   const Unaccounted unaccounted = settle_outcomes();
   complete_ = unaccounted.inputs == 0 && !interrupted_;
   if (unaccounted.inputs > 0 && !interrupted_)

@@ -10,6 +10,7 @@
 #include "config/plan.h"
 #include "graph/flow.h"
 #include "graph/workers.h"
+#include "run/input_reader.h"
 #include "run/key_set.h"
 #include "run/run_table.h"
 #include "run/stage_factory.h"
@@ -60,7 +61,8 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   std::vector<RunTable>& tables() { return tables_; }
   /// Whether it is known what became of the input: always, where the run is complete.
   bool reached(const ListedInput& input) const {
-    return complete_ || input.reject || (settled_ ? input.rows > 0 : input.content && wanted_by(input) == 0);
+    return complete_ || input.reject ||
+           (settled_ ? input.rows > 0 : input.content && missing_in_tables(input) == 0);
   }
   /// Inputs that ended in no table because of the interruption.
   bool complete() const { return complete_; }
@@ -75,30 +77,33 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   bool commit_now() noexcept;
 
  private:
-  std::shared_ptr<Origin> next() override;
-  void read_ahead(Origin& origin);
-  void identify(Origin& origin, ListedInput& input);
-  void check_writable(const Origin& origin) const;
-  bool load(Origin& origin, Payload& payload) override;
+  struct ListedEntry;
+
+  std::shared_ptr<InFlightEntry> next() override;
+  void identify(ListedEntry& entry);
+  void check_writable(const InFlightEntry& entry) const;
+  bool load(InFlightEntry& in_flight, Payload& payload) override;
+  const char* load_function() const override { return reader_->function(); }
   void collect(std::size_t stage, const Handle& message) override;
   void misbehaved(std::size_t stage, const std::string& item, const std::string& text) override;
 
   void open_source();
   void make_stages(std::vector<Stage*>& stages, std::vector<Workers::Observed>& observed);
   void open_writer();
-  std::uint64_t wanted_by(const ListedInput& input) const;
-  std::uint64_t claim(const ListedInput& input, std::uint64_t wanted);
+  std::uint64_t missing_in_tables(const ListedInput& input) const;
+  std::uint64_t claim(const ListedInput& input, std::uint64_t missing);
   bool has_all(const RunTable& table, const ListedInput& input) const;
   std::uint64_t claim_missing(const ListedInput& input);
   void check_format(std::size_t table, const RowFormat& format, std::string_view key);
   /// The row of a live item, or nothing, and `reject`, where the collector refuses it.
   bool encode(std::size_t table, const Item& item, RowWriter::Job& job, std::optional<StoredReject>& reject);
-  void count_view(const RunTable& table, const ListedInput& input, Origin& origin, bool rejected);
+  void count_view(const RunTable& table, ListedEntry& entry, bool rejected);
   void compute(Workers& workers);
   void finish_writer();
   /// Finds what became of every input, once nothing more is computed.
   Unaccounted settle_outcomes();
-  void account();
+  /// Throws Error when some view of some input ended neither as a row nor as a reject.
+  void verify_all_accounted();
 
   const Plan& plan_;
   const std::size_t source_index_;
@@ -108,12 +113,12 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   const std::atomic<bool>& interrupted_;
 
   Source* source_ = nullptr;
-  bool reads_forwards_ = false;
+  std::optional<InputReader> reader_;
   KeySet keys_;  // of the inputs listed so far
   Listing listing_;
   std::vector<RunTable> tables_;
   std::unique_ptr<RowWriter> writer_;
-  std::shared_ptr<Origin> first_;  // found while looking whether there is anything to do
+  std::shared_ptr<InFlightEntry> first_;  // found while looking whether there is anything to do
   std::mutex format_mutex_, reject_mutex_, writer_mutex_, claim_mutex_;
   std::unordered_set<Digest> replaced_;  // contents of files that were other ones when they were read
   std::vector<RowIndex> claimed_;        // by table: rows that some input of this run is computed for

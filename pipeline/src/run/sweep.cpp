@@ -108,7 +108,7 @@ void read_results(const Value& results, const Plan& plan, SweepRow& row) {
       row.reused += static_cast<std::uint64_t>(number_at(table.find("reused")));
     }
   for (const StagePlan& stage : plan.stages) {
-    if (stage.schema.kind != StageKind::Learner && stage.schema.kind != StageKind::Calibrator) continue;
+    if (!stage.is_fitted()) continue;
     row.learners.push_back({stage.id, figures_of(find(results, {"learners", stage.id.c_str(), "val"})),
                             number_at(find(results, {"timings", "learners", stage.id.c_str()}))});
   }
@@ -126,8 +126,7 @@ std::optional<std::string> state_of(const Plan& plan, Registry& registry, const 
                         parameters_by_content(s, memo).to_json());
   Meter meter(plan.stages.size());
   const std::atomic<bool> never{false};
-  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
-    if (plan.stages[i].schema.kind != StageKind::Source) continue;
+  for (const std::size_t i : plan.stages_of(StageKind::Source)) {
     StreamRun stream(plan, i, store, memo, factory, meter, never);
     for (const StreamRun::Survey& s : stream.survey()) text += s.fingerprint + "\n";
     for (const std::string& name : stream.listing().classes) text += name + "\n";
@@ -347,9 +346,8 @@ class Sweep {
 };
 
 bool has_judged_learner(const Plan& plan) {
-  return std::any_of(plan.stages.begin(), plan.stages.end(), [](const StagePlan& s) {
-    return s.schema.kind == StageKind::Report && !s.inputs.empty();
-  });
+  return std::any_of(plan.stages.begin(), plan.stages.end(),
+                     [](const StagePlan& s) { return s.is(StageKind::Report) && !s.inputs.empty(); });
 }
 
 }  // namespace

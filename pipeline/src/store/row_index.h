@@ -8,6 +8,8 @@
 
 #include <graft/hash.h>
 
+#include "base/assert.h"
+
 namespace graft {
 
 /// Where a committed row is: in which part of the table (a shard or a log), and at which place there.
@@ -45,6 +47,7 @@ class RowIndex {
 
   /// The row must not be there yet.
   void insert(const Digest& id, RowPlace place) {
+    GRAFT_ASSERT(find(id) == nullptr);
     reserve(1);
     slots_[slot_of(id)] = {id, place};
     ++size_;

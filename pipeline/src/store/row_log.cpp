@@ -17,6 +17,7 @@
 
 #include <graft/error.h>
 
+#include "base/assert.h"
 #include "base/attempt.h"
 #include "base/bytes.h"
 #include "store/crc32c.h"
@@ -112,6 +113,7 @@ RowLog RowLog::create(const std::filesystem::path& path, const RowFormat& format
   put(at, static_cast<std::uint32_t>(format.shape.size()));
   put(at, static_cast<std::uint32_t>(log.capacity_));
   for (const std::int64_t extent : format.shape) put(at, extent);
+  GRAFT_ASSERT(at <= header.data() + kFlagsAt);
   at = header.data() + kFlagsAt;
   put(at, std::uint32_t{try_lock(log.file_.get()) ? kLocked : 0});
   at = header.data() + kLogHeaderBytes - 4;
@@ -125,7 +127,7 @@ RowLog RowLog::create(const std::filesystem::path& path, const RowFormat& format
     throw;
   }
   sync_folder(path.parent_path());
-  log.bytes_ = kLogHeaderBytes;
+  log.bytes_ = log.synced_bytes_ = kLogHeaderBytes;
   return log;
 }
 
@@ -146,8 +148,12 @@ void RowLog::append(const RowRecord& record) {
   if (!record.payload.empty())
     std::memcpy(header + kRecordHeaderBytes, record.payload.data(), record.payload.size());
   put(at, crc32c(header + kRecordHeaderBytes, capacity_, crc32c(header, kRecordHeaderBytes - 4)));
+  GRAFT_ASSERT(at == header + kRecordHeaderBytes);
   ++records_;
   bytes_ += kRecordHeaderBytes + capacity_;
+  // A record's position gives its offset.
+  GRAFT_ASSERT(bytes_ == kLogHeaderBytes + records_ * (kRecordHeaderBytes + capacity_));
+  GRAFT_ASSERT(buffer_.size() <= bytes_ - synced_bytes_);
   if (buffer_.size() >= kLogBufferBytes) flush();
 }
 
@@ -167,6 +173,7 @@ void RowLog::sync() {
         path_.string() +
         ": somebody has removed this log while it was written to; run again: what it held and what is "
         "not in a shard is computed again");
+  synced_bytes_ = bytes_;
 }
 
 LogReader::LogReader(const std::filesystem::path& path)
@@ -197,7 +204,7 @@ LogReader::LogReader(const std::filesystem::path& path)
   locks_ = (take<std::uint32_t>(at) & kLocked) != 0;
 }
 
-bool LogReader::take_over() {
+bool LogReader::try_lock_abandoned() {
   const bool held = try_lock(file_.get());
   if (!held && errno == EWOULDBLOCK) return false;
   // The writer's lock goes with it, however it ended; a stopped process keeps it.

@@ -37,6 +37,8 @@ class GRAFT_API RowLog {
   void sync();
 
   const std::filesystem::path& path() const { return path_; }
+  /// Whether every record that was appended is durable.
+  bool is_synced() const { return synced_bytes_ == bytes_; }
   std::uint64_t records() const { return records_; }
   std::uint64_t bytes() const { return bytes_; }
 
@@ -48,7 +50,8 @@ class GRAFT_API RowLog {
   std::size_t capacity_ = 0;
   std::vector<std::uint8_t> buffer_;
   std::uint64_t records_ = 0;
-  std::uint64_t bytes_ = 0;
+  std::uint64_t bytes_ = 0;         // of the file, once the buffer is flushed
+  std::uint64_t synced_bytes_ = 0;  // of them, those that sync() has made durable
 };
 
 /// What a scan of a log found.
@@ -72,7 +75,7 @@ class GRAFT_API LogReader {
   /// Whether the process that writes it is gone: nobody holds its lock, or, where locks do not tell, it has
   /// had no lease and has not written for an hour. After `true` this object holds the lock: two never seal
   /// one log.
-  bool take_over();
+  bool try_lock_abandoned();
 
   /// Visits every valid record in order, with its position; a payload is valid during the call. A damaged
   /// record is counted and skipped.

@@ -5,6 +5,7 @@
 
 #include <graft/error.h>
 
+#include "base/assert.h"
 #include "plugin/plugin_call.h"
 
 namespace graft {
@@ -45,6 +46,7 @@ RowWriter::~RowWriter() {
 void RowWriter::push(Job job) {
   const std::lock_guard lock(mutex_);
   if (failure_) std::rethrow_exception(failure_);
+  GRAFT_ASSERT(!stop_);
   queue_.push_back(std::move(job));
   if (queue_.size() == 1) wake_.notify_one();
 }
@@ -102,7 +104,7 @@ void RowWriter::write(Job& job) {
   if (table.log && job.ok && job.format != table.format) {
     // The log was begun for a reject, when only rows of earlier runs had told their format.
     table.log->sync();
-    hand_over(table);
+    enqueue_for_sealing(table);
   }
   if (!table.log) {
     const std::optional<RowFormat> format = job.ok ? std::optional(job.format) : table.store->format();
@@ -122,11 +124,12 @@ void RowWriter::write(Job& job) {
   job.keep.reset();
   if (table.log->bytes() >= kShardBytes) {
     table.log->sync();
-    hand_over(table);
+    enqueue_for_sealing(table);
   }
 }
 
-void RowWriter::hand_over(Table& table) {
+void RowWriter::enqueue_for_sealing(Table& table) {
+  GRAFT_ASSERT(table.log->is_synced());  // a shard holds committed rows only
   std::unique_lock lock(mutex_);
   log_sealed_.wait(lock, [&] { return full_.size() < kMaxFullLogs || failure_ || no_more_logs_; });
   full_.emplace_back(table.store, std::move(table.log));
@@ -183,7 +186,7 @@ void RowWriter::finish() {
       table.log->sync();
       committed_ += table.early.size();
     }
-    if (table.log) hand_over(table);
+    if (table.log) enqueue_for_sealing(table);
   }
   {
     const std::lock_guard lock(mutex_);
@@ -192,6 +195,7 @@ void RowWriter::finish() {
   log_full_.notify_all();
   sealer_.join();
   if (failure_) std::rethrow_exception(failure_);
+  GRAFT_ASSERT(full_.empty() && queue_.empty() && unsynced_ == 0);
 }
 
 }  // namespace graft

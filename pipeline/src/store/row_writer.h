@@ -55,7 +55,7 @@ class GRAFT_API RowWriter {
   void work();
   void write(Job& job);
   void sync_all();
-  void hand_over(Table& table);
+  void enqueue_for_sealing(Table& table);
   void seal_logs();
 
   std::vector<Table> tables_;

@@ -311,7 +311,7 @@ TableSummary summarise_table(const fs::path& table) {
       const std::uint64_t rows = s.rows;
       log.scan([&](const RowRecord& record, std::uint64_t) { ++(record.ok ? s.rows : s.rejects); });
       if (s.rows > rows) add_format(log.format());
-      s.has_writer = !log.take_over() || s.has_writer;
+      s.has_writer = !log.try_lock_abandoned() || s.has_writer;
     } catch (const Error&) {  // verify tells
     }
   }

@@ -14,6 +14,7 @@
 
 #include <graft/error.h>
 
+#include "base/assert.h"
 #include "base/attempt.h"
 #include "store/manifest.h"
 
@@ -198,7 +199,7 @@ void TableStore::prepare_to_write() {
     } catch (const Error&) {
       continue;  // warned of when it was loaded
     }
-    if (!log->take_over()) continue;
+    if (!log->try_lock_abandoned()) continue;
     seal(*log);
     sealed = true;
   }
@@ -280,6 +281,7 @@ bool TableStore::link_shard(const fs::path& temporary, ShardEntry entry) {
   }
   auto sealed = std::make_unique<Shard>(shard.parent_path(), std::move(entry));
   const std::unique_lock lock(mutex_);
+  GRAFT_ASSERT(last_entry_ + 1 == number);  // one thread seals
   add_shard(std::move(sealed), true);
   last_entry_ = number;
   return true;

@@ -126,7 +126,8 @@ std::vector<Entry> StageHarness::list() {
 }
 
 Payload StageHarness::load(const Entry& entry) {
-  Payload payload = as<Source>().load(entry);
+  auto* forward = dynamic_cast<ForwardSource*>(&stage());
+  Payload payload = forward != nullptr ? forward->read_current() : as<Source>().load(entry);
   if (const auto* file = std::get_if<FileRef>(&payload)) return read_input_file(*file);
   return payload;
 }

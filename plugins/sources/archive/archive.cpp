@@ -25,8 +25,8 @@ using graft::plural;
 using graft::Reject;
 
 /// Lists the images in tar and zip archives and reads them from there. The headers are read when the stage is
-/// made; `load` reads on in the archives, on the thread of `next`.
-class Archive final : public graft::Source {
+/// made; `read_current` reads on in the archives.
+class Archive final : public graft::ForwardSource {
  public:
   explicit Archive(const graft::StageContext& context)
       : root_(graft::source::without_slash(context.params.get<std::string>("root"))),
@@ -67,13 +67,13 @@ class Archive final : public graft::Source {
 
   std::vector<std::string> classes() const override { return catalog_.classes(); }
   std::optional<std::size_t> count() override { return catalog_.size(); }
-  bool reads_forwards() const override { return true; }
 
   bool next(Entry& entry) override {
     if (position_ == catalog_.size()) return false;
     current_ = places_[catalog_.found_at(position_)];
     entry = catalog_.entry(position_++);
-    // What load refuses has no content that could be remembered.
+    current_key_ = entry.key;
+    // What read_current refuses has no content that could be remembered.
     if (current_.fault != Input::Fault::None || current_.size > max_bytes_) return true;
     const auto& archive = archives_[current_.archive];
     entry.payload = graft::FileRef{path_of(current_.archive), archive.size, archive.mtime_ns,
@@ -81,8 +81,7 @@ class Archive final : public graft::Source {
     return true;
   }
 
-  // Of the entry that next gave last.
-  graft::Payload load(const Entry& entry) const override {
+  graft::Payload read_current() override {
     if (current_.fault == Input::Fault::UnsafePath)
       throw Reject("unsafe-member",
                    "the member's path leads out of the archive; pack it with a relative path");
@@ -99,7 +98,7 @@ class Archive final : public graft::Source {
     }
     // A copy's key has its number behind the name.
     const std::string name = archives_[current_.archive].path + "/" + cleaned(reader_->name());
-    if (entry.key != name && !entry.key.starts_with(name + "#"))
+    if (current_key_ != name && !current_key_.starts_with(name + "#"))
       throw Reject("changed", "the archive was changed while it was used");
     auto data = std::make_shared<std::vector<std::uint8_t>>(reader_->read(max_bytes_));
     return graft::Bytes{data, data->data(), data->size()};
@@ -148,7 +147,7 @@ class Archive final : public graft::Source {
   }
 
   /// Goes to the current member, in what is open if that is not behind it.
-  void seek() const {
+  void seek() {
     if (!reader_ || open_ != current_.archive || reader_->count() > current_.index) {
       reader_ = std::make_unique<ArchiveReader>(path_of(current_.archive));
       open_ = current_.archive;
@@ -164,11 +163,12 @@ class Archive final : public graft::Source {
   std::vector<Place> places_;
   std::size_t position_ = 0, members_ = 0, again_ = 0;
   std::string twice_;
-  Place current_;
-  // What load reads from; it is called by one thread.
-  mutable std::unique_ptr<ArchiveReader> reader_;
-  mutable std::uint32_t open_ = 0;
-  mutable std::uint32_t damaged_ = std::numeric_limits<std::uint32_t>::max();  ///< No archive.
+  Place current_;  ///< Of the entry that next gave last.
+  std::string current_key_;
+  // What read_current reads from.
+  std::unique_ptr<ArchiveReader> reader_;
+  std::uint32_t open_ = 0;
+  std::uint32_t damaged_ = std::numeric_limits<std::uint32_t>::max();  ///< No archive.
 };
 
 }  // namespace

@@ -30,9 +30,9 @@ std::string find(const std::string& root, const std::string& name) {
 }
 
 /// Reads MNIST and the data sets made like it. All files are read through when the stage is made, so that a
-/// damaged one is known at once and every image has a name for its content; `load` reads those that are
-/// wanted again, forwards, on the thread of `next`.
-class Idx final : public graft::Source {
+/// damaged one is known at once and every image has a name for its content; `read_current` reads again
+/// those that are needed.
+class Idx final : public graft::ForwardSource {
  public:
   explicit Idx(const graft::StageContext& context) : catalog_(context) {
     catalog_.labels_are_positions();
@@ -47,7 +47,6 @@ class Idx final : public graft::Source {
 
   std::vector<std::string> classes() const override { return catalog_.classes(); }
   std::optional<std::size_t> count() override { return catalog_.size(); }
-  bool reads_forwards() const override { return true; }
 
   bool next(Entry& entry) override {
     if (position_ == catalog_.size()) return false;
@@ -57,19 +56,18 @@ class Idx final : public graft::Source {
     return true;
   }
 
-  // Of the entry that next gave last.
-  graft::Payload load(const Entry& entry) const override {
+  graft::Payload read_current() override {
     std::size_t f = 0;
     while (found_ >= files_[f].first + files_[f].count) ++f;
-    const std::size_t wanted = found_ - files_[f].first;
-    if (f != open_ || !file_ || file_->position() > wanted) {
+    const std::size_t position = found_ - files_[f].first;
+    if (f != open_ || !file_ || file_->position() > position) {
       file_ = std::make_unique<IdxFile>(files_[f].path, 3, kImages);
       open_ = f;
     }
-    file_->skip(wanted - file_->position());
+    file_->skip(position - file_->position());
     std::vector<std::uint8_t> grey(file_->element_bytes());
     file_->read(grey.data());
-    if (entry.content != name_of(*file_, grey))
+    if (contents_[found_] != name_of(*file_, grey))
       throw graft::Reject("changed", "the file was changed while it was used");
     graft::Image image = graft::Image::allocate(static_cast<int>(file_->dimensions()[2]),
                                                 static_cast<int>(file_->dimensions()[1]));
@@ -124,10 +122,11 @@ class Idx final : public graft::Source {
   graft::Catalog catalog_;
   std::vector<File> files_;
   std::vector<graft::Digest> contents_;
-  std::size_t position_ = 0, found_ = 0;
-  // What load reads from; it is called by one thread.
-  mutable std::unique_ptr<IdxFile> file_;
-  mutable std::size_t open_ = 0;
+  std::size_t position_ = 0;
+  std::size_t found_ = 0;  ///< Of the entry that next gave last.
+  // What read_current reads from.
+  std::unique_ptr<IdxFile> file_;
+  std::size_t open_ = 0;
 };
 
 graft::ParamSpec files(const std::string& name, const std::string& prefix) {

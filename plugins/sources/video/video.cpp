@@ -26,9 +26,9 @@ using graft::Error;
 using graft::plural;
 using graft::Reject;
 
-/// Lists frames of videos. The headers of the videos are read when the stage is made; `load` decodes, on the
-/// thread of `next`, going forwards in one video after the other.
-class Video final : public graft::Source {
+/// Lists frames of videos. The headers of the videos are read when the stage is made; `read_current` decodes,
+/// going forwards in one video after the other.
+class Video final : public graft::ForwardSource {
  public:
   explicit Video(const graft::StageContext& context)
       : root_(graft::source::without_slash(context.params.get<std::string>("root"))),
@@ -68,7 +68,6 @@ class Video final : public graft::Source {
 
   std::vector<std::string> classes() const override { return catalog_.classes(); }
   std::optional<std::size_t> count() override { return catalog_.size(); }
-  bool reads_forwards() const override { return true; }
 
   bool next(Entry& entry) override {
     if (position_ == catalog_.size()) return false;
@@ -85,8 +84,7 @@ class Video final : public graft::Source {
     return true;
   }
 
-  // Of the entry that next gave last.
-  graft::Payload load(const Entry&) const override {
+  graft::Payload read_current() override {
     if (const auto& fault = videos_[current_.video].fault) throw Reject(*fault);
     if (ended_ && ended_->first == current_.video) throw Reject(ended_->second);
     if (!file_ || open_ != current_.video || file_->position() > current_.frame) {
@@ -164,11 +162,11 @@ class Video final : public graft::Source {
   std::vector<Listed> videos_;
   std::vector<Frame> frames_;
   std::size_t position_ = 0;
-  Frame current_;
-  // What load reads from; it is called by one thread.
-  mutable std::unique_ptr<VideoFile> file_;
-  mutable std::uint32_t open_ = 0;
-  mutable std::optional<std::pair<std::uint32_t, Reject>> ended_;  ///< The last video that ended too early.
+  Frame current_;  ///< Of the entry that next gave last.
+  // What read_current reads from.
+  std::unique_ptr<VideoFile> file_;
+  std::uint32_t open_ = 0;
+  std::optional<std::pair<std::uint32_t, Reject>> ended_;  ///< The last video that ended too early.
 };
 
 }  // namespace

@@ -58,7 +58,7 @@ std::vector<std::string> short_names(const std::vector<fs::path>& paths) {
 /// Gives the rows of ready-made tables as items. What the files say beside the features is read when the
 /// stage is made; the features block by block while the rows are listed, for each row's digest names its
 /// content.
-class TableFiles final : public graft::Source {
+class TableFiles final : public graft::ForwardSource {
  public:
   explicit TableFiles(const graft::StageContext& context) : catalog_(context), warn_(context.warn) {
     const graft::Params files = context.params.object("files");
@@ -85,8 +85,6 @@ class TableFiles final : public graft::Source {
 
   std::vector<std::string> classes() const override { return catalog_.classes(); }
   std::optional<std::size_t> count() override { return catalog_.size(); }
-  // So that load finds the row in the block that next has read.
-  bool reads_forwards() const override { return true; }
 
   bool next(Entry& entry) override {
     if (position_ == catalog_.size()) return false;
@@ -98,8 +96,8 @@ class TableFiles final : public graft::Source {
     return true;
   }
 
-  // Of the entry that next gave last. The tensor shares the block.
-  graft::Payload load(const Entry&) const override {
+  // The tensor shares the block that next has read.
+  graft::Payload read_current() override {
     graft::Tensor tensor;
     tensor.shape = parts_[0].file.shape();
     tensor.owner = block_;

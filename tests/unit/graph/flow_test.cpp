@@ -24,22 +24,22 @@ using ::testing::HasSubstr;
 class Numbers final : public FlowInput {
  public:
   explicit Numbers(std::size_t n) : n_(n) {}
-  std::shared_ptr<Origin> next() override {
+  std::shared_ptr<InFlightEntry> next() override {
     if (at_ == n_) return nullptr;
     if (at_ == throw_at) throw Error("the list is broken");
-    auto origin = std::make_shared<Origin>();
-    origin->sequence = at_;
-    origin->key = std::to_string(at_++);
-    origin->wanted = 1;
-    return origin;
+    auto entry = std::make_shared<InFlightEntry>();
+    entry->sequence = at_;
+    entry->key = std::to_string(at_++);
+    entry->missing_in_tables = 1;
+    return entry;
   }
-  bool load(Origin& origin, Payload& payload) override {
-    if (skip && skip(origin.sequence)) return false;
+  bool load(InFlightEntry& entry, Payload& payload) override {
+    if (skip && skip(entry.sequence)) return false;
     const int live = ++live_;
     for (int seen = peak; live > seen && !peak.compare_exchange_weak(seen, live);) {
     }
     Tensor t = Tensor::allocate(DType::F32, {1});
-    *t.as<float>() = static_cast<float>(origin.sequence);
+    *t.as<float>() = static_cast<float>(entry.sequence);
     std::shared_ptr<void> data = t.owner;
     t.owner = std::shared_ptr<void>(t.data, [data, this](void*) { --live_; });
     payload = t;
@@ -165,11 +165,24 @@ struct Outcome {
   int peak = 0;
 };
 
-Outcome run(const Plan& plan, const std::vector<Stage*>& stages, std::size_t items,
+/// The plan, whose parameters declare as many views as the stages make.
+Plan with_views_of(Plan plan, const std::vector<Stage*>& stages) {
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    const auto* transform = dynamic_cast<const Transform*>(stages[i]);
+    if (transform == nullptr) continue;
+    Value params = Value::map();
+    params["views"] = static_cast<int>(transform->views());
+    plan.stages[i].params = Params(params);
+  }
+  return plan;
+}
+
+Outcome run(const Plan& without_views, const std::vector<Stage*>& stages, std::size_t items,
             const std::function<void(Numbers&, Kept&)>& prepare = {}) {
   Numbers input(items);
   Kept output;
   if (prepare) prepare(input, output);
+  const Plan plan = with_views_of(without_views, stages);
   Meter meter(plan.stages.size());
   const std::atomic<bool> never{false};
   Workers workers(plan.run.threads);
@@ -369,23 +382,25 @@ TEST_P(FlowTest, BranchesViewsAndSplitsKeepEveryItem) {
   Kept output;
   struct Mixed final : FlowInput {
     explicit Mixed(Numbers& n) : numbers(n) {}
-    std::shared_ptr<Origin> next() override {
+    std::shared_ptr<InFlightEntry> next() override {
       auto o = numbers.next();
       if (o) o->split = o->sequence % 2 == 0 ? Split::Train : Split::Test;
-      if (o) o->wanted = 3;
+      if (o) o->missing_in_tables = 3;
       return o;
     }
-    bool load(Origin& o, Payload& p) override {
+    bool load(InFlightEntry& o, Payload& p) override {
       if (o.sequence == 7) throw Reject("missing", "no such file");
       return numbers.load(o, p);
     }
     Numbers& numbers;
   } mixed(input);
+  const std::vector<Stage*> stages{nullptr, &views, &batch, &keep, &t1, &t2};
+  plan = with_views_of(plan, stages);
   Meter meter(plan.stages.size());
   const std::atomic<bool> never{false};
   Workers workers(GetParam());
   workers.execute([&] {
-    Flow flow(plan, 0, {nullptr, &views, &batch, &keep, &t1, &t2}, mixed, output, meter, never);
+    Flow flow(plan, 0, stages, mixed, output, meter, never);
     EXPECT_EQ(flow.run().fatal, "");
   });
   for (const std::size_t t : {4u, 5u}) {

@@ -42,7 +42,8 @@ class GRAFT_API StageHarness {
 
   /// Source: every entry, in order.
   std::vector<Entry> list();
-  /// Source: the payload of an entry as the first stage behind it would see it (files are read).
+  /// Source: the payload of an entry as the first stage downstream would see it (files are read). A
+  /// ForwardSource is asked for the entry that its `next` gave last, which must be this one.
   Payload load(const Entry& entry);
   /// Transform: throws Reject as the stage does.
   Payload apply(Payload in, const std::string& key = "item", std::uint32_t view = 0);

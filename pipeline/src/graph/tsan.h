@@ -7,18 +7,18 @@
 namespace graft {
 
 // TBB's scheduler is not instrumented: ThreadSanitizer does not see that it orders what one thread did before
-// it put a message with what another does after it took it. These two say so; without the sanitizer they are
-// nothing.
+// it put a message with what another does after it took it. These two declare that order; without the
+// sanitizer they do nothing.
 
-/// The calling thread is done with what `object` leads to, and hands it to TBB.
-inline void hand_over([[maybe_unused]] const void* object) {
+/// The calling thread is done with what `object` leads to, and passes it to TBB.
+inline void tsan_release([[maybe_unused]] const void* object) {
 #if defined(__SANITIZE_THREAD__)
   __tsan_release(const_cast<void*>(object));
 #endif
 }
 
 /// The calling thread was given `object` by TBB.
-inline void take_over([[maybe_unused]] const void* object) {
+inline void tsan_acquire([[maybe_unused]] const void* object) {
 #if defined(__SANITIZE_THREAD__)
   __tsan_acquire(const_cast<void*>(object));
 #endif

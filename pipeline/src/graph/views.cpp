@@ -1,4 +1,6 @@
-#include "config/views.h"
+#include "graph/views.h"
+
+#include <algorithm>
 
 #include <fmt/format.h>
 
@@ -11,11 +13,20 @@ constexpr std::uint64_t kMostViews = 1'000'000;
 
 }  // namespace
 
+std::uint32_t declared_views(const StagePlan& stage) {
+  const ViewsRule& rule = stage.schema.views;
+  const Value* v = rule.param.empty() ? nullptr : stage.params.value().find(rule.param);
+  if (v == nullptr) return 1;
+  if (v->is_int()) return static_cast<std::uint32_t>(std::max<std::int64_t>(v->as_int(), 1));
+  for (const auto& [choice, views] : rule.choices)
+    if (v->is_string() && v->as_string() == choice) return views;
+  return 1;
+}
+
 ViewCounts count_views(const Plan& plan, std::size_t stage) {
   ViewCounts counts{};
   for (const Split split : {Split::Train, Split::Val, Split::Test}) {
-    const bool taken =
-        plan.stages[stage].schema.kind != StageKind::Collector || plan.stages[stage].handles(split);
+    const bool taken = !plan.stages[stage].is(StageKind::Collector) || plan.stages[stage].handles(split);
     std::uint64_t n = taken ? 1 : 0;
     for (std::size_t at = stage;; at = plan.stages[at].inputs[0].stage) {
       if (plan.stages[at].handles(split)) n *= declared_views(plan.stages[at]);

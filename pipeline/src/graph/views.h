@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 
+#include "base/assert.h"
 #include "config/plan.h"
 
 namespace graft {
@@ -20,11 +21,20 @@ struct ViewPlace {
   bool exists;          ///< False: nothing but a placeholder that keeps positions dense.
 };
 
+/// The position, behind a stage that makes `n` views, of the first place that it makes of a message.
+constexpr std::uint64_t order_after(std::uint64_t order, std::uint32_t n) {
+  return order * n;
+}
+
 /// The k-th of the `n` places that a stage with `n` views makes of a message, k < n.
 constexpr ViewPlace place_of_view(std::uint32_t view, std::uint64_t order, std::uint32_t n, std::uint32_t k,
                                   bool handled) {
-  return {handled ? view * n + k : view, order * n + k, handled || k == 0};
+  GRAFT_ASSERT(k < n);
+  return {handled ? view * n + k : view, order_after(order, n) + k, handled || k == 0};
 }
+
+/// Views that a stage makes of every item it handles, by its schema's ViewsRule.
+GRAFT_API std::uint32_t declared_views(const StagePlan& stage);
 
 /// How many views an input of a split has in what a stage gives, and in a table: by Split. 0: the collector
 /// takes no input of that split. Throws Error when there are more than a table can name.
