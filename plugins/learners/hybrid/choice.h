@@ -12,6 +12,7 @@
 #include <graft/learner.h>
 
 #include <learning/features.h>
+#include <metrics/score.h>
 #include "hidden_training.h"
 #include "hybrid_model.h"
 
@@ -64,13 +65,12 @@ struct Chosen {
   Settings settings;
   double c = 1;
   std::size_t form = 0;  ///< Position in HybridOptions::forms.
-  Scores val;            ///< Of the labelled val rows.
-  double accuracy = 0, log_loss = 0;
+  metrics::Score score;  ///< On val.
 };
 
 /// Tries every setting on val, and the two parts by themselves: what a combination cannot better is taken as
-/// it is. Of equals in accuracy the lower log loss, then the earlier. Without val rows: the settings in the
-/// middle of their lists. Adds `trials` and `ablation` to the summary.
+/// it is. Ties go to the earlier. Without val rows: the settings in the middle of their lists. Adds `trials`
+/// and `ablation` to the summary.
 Chosen choose(const HybridOptions& options, const std::vector<Prepared>& prepared, std::size_t classes,
               Parallel& parallel, const std::atomic<bool>& interrupted, Value& summary);
 
