@@ -51,7 +51,7 @@ class Heads {
 struct Near {
   explicit Near(const Prepared& p, std::size_t k, Parallel& parallel)
       : index(p.train.values, p.train.dim, search::Metric::Cosine),
-        train(neighbours_of_own_rows(index, p.origins, k, parallel)),
+        train(neighbours_of_own_rows(index, p.provenance, k, parallel)),
         val(neighbours_of(index, p.val.values, k, parallel)) {}
   search::ExactIndex index;
   Neighbourhood train, val;
@@ -177,10 +177,10 @@ Representation Prepared::representation() const {
 }
 
 Prepared prepare(const HybridOptions& options, const Form& form, embedding::Embedding directions,
-                 const learning::FeatureRows& train, const search::Origins& origins,
+                 const learning::FeatureRows& train, const search::Provenance& provenance,
                  const learning::FeatureRows& val, std::size_t classes, std::optional<std::size_t> epochs,
                  Parallel& parallel, const std::atomic<bool>& interrupted) {
-  Prepared p{std::move(directions), {}, {{}, 0, train.labels()}, {{}, 0, val.labels()}, origins};
+  Prepared p{std::move(directions), {}, {{}, 0, train.labels()}, {{}, 0, val.labels()}, provenance};
   if (form.units > 0) {
     HiddenOptions hidden = options.hidden;
     hidden.units = form.units;
@@ -273,7 +273,7 @@ std::unique_ptr<HybridPredictor> fit_predictor(const Prepared& prepared, const S
   const bool concat = settings.combination == Combination::Concat;
   if (concat)
     side_by_side =
-        merged(own, index, neighbours_of_own_rows(index, prepared.origins, settings.pooling.n, parallel),
+        merged(own, index, neighbours_of_own_rows(index, prepared.provenance, settings.pooling.n, parallel),
                own.labels, classes, settings.pooling, parallel);
   Heads heads(concat ? side_by_side : own, classes, parallel, interrupted);
   return std::make_unique<HybridPredictor>(prepared.representation(), std::move(index), own.labels,

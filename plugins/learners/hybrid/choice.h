@@ -43,8 +43,8 @@ struct HybridOptions {
 struct Prepared {
   embedding::Embedding directions;
   std::optional<TrainedHidden> hidden;
-  LabelledRows train, val;  ///< In the representation, unit length.
-  search::Origins origins;  ///< Of the train rows.
+  LabelledRows train, val;        ///< In the representation, unit length.
+  search::Provenance provenance;  ///< Of the train rows.
 
   Representation representation() const;
 };
@@ -57,7 +57,7 @@ embedding::Embedding fit_directions(const HybridOptions& options, const Form& fo
 /// `epochs`: train the hidden layer for so many and do not
 /// look at val. `val` may be empty.
 Prepared prepare(const HybridOptions& options, const Form& form, embedding::Embedding directions,
-                 const learning::FeatureRows& train, const search::Origins& origins,
+                 const learning::FeatureRows& train, const search::Provenance& provenance,
                  const learning::FeatureRows& val, std::size_t classes, std::optional<std::size_t> epochs,
                  Parallel& parallel, const std::atomic<bool>& interrupted);
 

@@ -95,7 +95,7 @@ class Hybrid final : public Learner {
     const HybridOptions options = within_reach(train);
     std::vector<Prepared> prepared;
     // Without val there is nothing to choose by: the first form is taken.
-    const search::Origins origins(*table.train, train.positions());
+    const search::Provenance provenance(*table.train, train.positions());
     for (std::size_t f = 0; f < (has_val ? options.forms.size() : 1); ++f) {
       // Forms of one m follow each other: their directions are the same.
       const bool known = f > 0 && options.forms[f].m == options.forms[f - 1].m;
@@ -103,7 +103,7 @@ class Hybrid final : public Learner {
           prepare(options, options.forms[f],
                   known ? prepared.back().directions
                         : fit_directions(options, options.forms[f], train, classes, input.parallel),
-                  train, origins, val, classes, {}, input.parallel, input.interrupted));
+                  train, provenance, val, classes, {}, input.parallel, input.interrupted));
     }
     Chosen chosen = graft::choose(options, prepared, classes, input.parallel, input.interrupted, out.summary);
     const Prepared& best = prepared[chosen.form];
@@ -124,9 +124,10 @@ class Hybrid final : public Learner {
     const MemoryRows nothing({}, rows.dim(), {});
     const learning::FeatureRows none(nothing, classes, 0, input.parallel);
     const Form& form = how.options.forms[how.chosen.form];
-    const Prepared prepared = prepare(
-        how.options, form, fit_directions(how.options, form, all, classes, input.parallel), all,
-        search::Origins(rows, all.positions()), none, classes, how.epochs, input.parallel, input.interrupted);
+    const Prepared prepared =
+        prepare(how.options, form, fit_directions(how.options, form, all, classes, input.parallel), all,
+                search::Provenance(rows, all.positions()), none, classes, how.epochs, input.parallel,
+                input.interrupted);
     auto predictor = fit_predictor(prepared, how.chosen.settings, how.chosen.c, classes, input.parallel,
                                    input.interrupted);
     predictor->set_positions(all.positions());

@@ -22,7 +22,7 @@ struct Found {
   std::vector<metrics::ScoreSum> scores;      ///< Of every candidate, over the labelled val rows.
 };
 
-/// Some labelled rows, prepared: to look at the search with.
+/// Some labelled rows, transformed: to look at the search with.
 struct Queries {
   std::vector<float> rows;
   std::vector<std::int32_t> labels;
@@ -40,7 +40,7 @@ class Knn final : public Learner {
   explicit Knn(const StageContext& context)
       : ks_(learning::ascending(context.params.get<std::vector<std::size_t>>("k"))),
         temperatures_(learning::ascending(context.params.get<std::vector<double>>("temperature"))),
-        metric_(search::metric_from(context.params.get<std::string>("metric"))),
+        metric_(search::Metric::from(context.params.get<std::string>("metric"))),
         embedding_(context.params),
         index_(search::IndexChoice::from(context.params)),
         neighbours_(context.params.get<std::size_t>("neighbours")),
@@ -50,8 +50,8 @@ class Knn final : public Learner {
         warn_(context.warn) {
     weight_ = context.params.has("weights")
                   ? search::vote_weight_from(context.params.get<std::string>("weights"))
-              : metric_ == search::Metric::Cosine ? search::VoteWeight::Exp
-                                                  : search::VoteWeight::Distance;
+              : metric_.by_direction() ? search::VoteWeight::Exp
+                                       : search::VoteWeight::Distance;
   }
 
   LearnerResult fit(const LearnerInput& given) override {
@@ -87,7 +87,7 @@ class Knn final : public Learner {
     KnnRows all = take(*table.train_val, input, table.stage, false);
     Value& refit = summary["refit"];
     refit["rows"] = static_cast<std::int64_t>(all.labels.size());
-    if (embedding_.given()) refit["embedding"] = all.preparation.embedding()->summary();
+    if (embedding_.given()) refit["embedding"] = all.transform.embedding()->summary();
     return std::make_unique<KnnPredictor>(std::move(all), input.classes.size(), how, neighbours_);
   }
 
@@ -106,17 +106,17 @@ class Knn final : public Learner {
       embedding = embedding_.fit(
           rows, {input.classes.size(), seed_, input.interrupted, first ? warn_ : quiet, input.parallel});
     }
-    search::Preparation preparation(rows.dim(), std::move(embedding), metric_);
-    if (first) preparation.warn_lost_cosines(rows, stage, input.parallel, warn_);
-    search::Origins origins(set, rows.positions());
-    const bool in_memory = rows.rows() <= cache / (sizeof(float) * preparation.dims());
+    search::FeatureTransform transform(rows.dim(), std::move(embedding), metric_);
+    if (first) transform.warn_lost_cosines(rows, stage, input.parallel, warn_);
+    search::Provenance provenance(set, rows.positions());
+    const bool in_memory = rows.rows() <= cache / (sizeof(float) * transform.dims());
     search::SearchIndex index(
-        in_memory ? search::ExactIndex(preparation.all(std::move(rows), input.parallel), preparation.dims(),
-                                       metric_)
-                  : search::ExactIndex(std::make_shared<search::PreparedRows>(std::move(rows), preparation),
-                                       metric_, 0, input.parallel),
+        in_memory
+            ? search::ExactIndex(transform.all(std::move(rows), input.parallel), transform.dims(), metric_)
+            : search::ExactIndex(std::make_shared<search::TransformedRows>(std::move(rows), transform),
+                                 metric_, 0, input.parallel),
         index_, seed_, input.parallel);
-    return {std::move(preparation), std::move(index), std::move(labels), std::move(origins)};
+    return {std::move(transform), std::move(index), std::move(labels), std::move(provenance)};
   }
 
   search::Vote choose(const KnnRows& train, const TrainingTable& table, const LearnerInput& input,
@@ -152,9 +152,9 @@ class Knn final : public Learner {
     const bool given = candidates.size() == 1;
     learning::describe_choice(learning::chosen_on(has_val || given, candidates.size()), train.labels.size(),
                               val.rows(), summary);
-    summary["metric"] = search::metric_names()[static_cast<std::size_t>(metric_)];
+    summary["metric"] = metric_.name();
     summary["weights"] = search::vote_weight_names()[static_cast<std::size_t>(weight_)];
-    if (train.preparation.embedding()) summary["embedding"] = train.preparation.embedding()->summary();
+    if (train.transform.embedding()) summary["embedding"] = train.transform.embedding()->summary();
     if (has_val) summary["path"] = selection.path();
     add_search_diagnostics(train, val, how, input, summary);
     if (how.k > train.labels.size()) {
@@ -174,7 +174,7 @@ class Knn final : public Learner {
     found.k = std::min(ks_.back(), train.labels.size());
     if (val.rows() <= kKeptBytes / (found.k * sizeof(search::Neighbour)))
       found.neighbours.reserve(val.rows() * found.k);
-    train.preparation.for_each_group(
+    train.transform.for_each_group(
         val, input.parallel, [&](std::size_t first, std::size_t count, std::span<const float> queries) {
           const auto nearest = train.index.search(queries, found.k, {}, input.parallel);
           if (found.neighbours.capacity() > 0)
@@ -229,8 +229,8 @@ class Knn final : public Learner {
     const std::vector<std::size_t> sample = learning::evenly_spaced(val.rows(), most_queries());
     const std::vector<float> features = learning::rows_at(val, sample, parallel);
     Queries out;
-    out.rows = train.preparation.apply(sample.size(), features.data(),
-                                       [&](std::size_t r) { return val.key(sample[r]); });
+    out.rows = train.transform.apply(sample.size(), features.data(),
+                                     [&](std::size_t r) { return val.key(sample[r]); });
     for (const std::size_t r : sample) out.labels.push_back(val.labels()[r]);
     return out;
   }
@@ -245,7 +245,7 @@ class Knn final : public Learner {
     });
     for (const std::size_t r : sample) {
       out.labels.push_back(train.labels[r]);
-      out.excluded.push_back(train.origins.of_row(static_cast<std::uint32_t>(r)));
+      out.excluded.push_back(train.provenance.of_row(static_cast<std::uint32_t>(r)));
     }
     return out;
   }
@@ -308,7 +308,7 @@ GRAFT_PLUGIN(
                    .doc("Neighbours that vote. Of several, the one with the best accuracy on val is taken "
                         "(then the "
                         "lowest log loss, then the smallest)."))
-        .param(graft::choice("metric", graft::search::metric_names(), "cosine")
+        .param(graft::choice("metric", graft::search::Metric::names(), "cosine")
                    .doc("Similarity: the cosine, or minus the squared Euclidean distance."))
         .param(graft::weights())
         .param(

@@ -28,7 +28,7 @@ class PrototypeLearner final : public Learner {
   explicit PrototypeLearner(const StageContext& context)
       : per_class_(learning::ascending(context.params.get<std::vector<std::size_t>>("per_class"))),
         temperatures_(learning::ascending(context.params.get<std::vector<double>>("temperature"))),
-        metric_(search::metric_from(context.params.get<std::string>("metric"))),
+        metric_(search::Metric::from(context.params.get<std::string>("metric"))),
         embedding_(context.params),
         seed_(context.seed),
         warn_(context.warn) {}
@@ -44,36 +44,36 @@ class PrototypeLearner final : public Learner {
   }
 
  private:
-  /// All rows, prepared, where k-means is to run on them; means are taken without.
+  /// All rows, transformed, where k-means is to run on them; means are taken without.
   struct Rows {
     std::vector<float> values;
-    Rows(const learning::FeatureRows& rows, const search::Preparation& preparation,
+    Rows(const learning::FeatureRows& rows, const search::FeatureTransform& transform,
          std::size_t most_per_class, Parallel& parallel) {
       if (most_per_class < 2) return;
-      values.resize(rows.rows() * preparation.dims());
+      values.resize(rows.rows() * transform.dims());
       parallel.for_each(rows.blocks(), [&](std::size_t b) {
-        const std::vector<float> x = preparation.block(rows, b);
+        const std::vector<float> x = transform.block(rows, b);
         std::copy(x.begin(), x.end(),
-                  values.begin() + static_cast<std::ptrdiff_t>(rows.begin(b) * preparation.dims()));
+                  values.begin() + static_cast<std::ptrdiff_t>(rows.begin(b) * transform.dims()));
       });
     }
   };
 
-  search::Preparation prepare(const learning::FeatureRows& rows, const LearnerInput& input,
-                              const learning::Warn& warn) const {
+  search::FeatureTransform make_transform(const learning::FeatureRows& rows, const LearnerInput& input,
+                                          const learning::Warn& warn) const {
     std::optional<embedding::Embedding> embedding;
     if (embedding_.given())
       embedding =
           embedding_.fit(rows, {input.classes.size(), seed_, input.interrupted, warn, input.parallel});
-    return search::Preparation(rows.dim(), std::move(embedding), metric_);
+    return search::FeatureTransform(rows.dim(), std::move(embedding), metric_);
   }
 
-  Prototypes make(const learning::FeatureRows& rows, const Rows& prepared,
-                  const search::Preparation& preparation, std::size_t per_class,
+  Prototypes make(const learning::FeatureRows& rows, const Rows& transformed,
+                  const search::FeatureTransform& transform, std::size_t per_class,
                   const LearnerInput& input) const {
     const std::size_t classes = input.classes.size();
-    if (per_class == 1) return class_means(rows, preparation, classes, input.parallel);
-    return class_clusters(prepared.values, rows.labels(), classes, preparation, per_class, seed_,
+    if (per_class == 1) return class_means(rows, transform, classes, input.parallel);
+    return class_clusters(transformed.values, rows.labels(), classes, transform, per_class, seed_,
                           input.parallel);
   }
 
@@ -85,24 +85,23 @@ class PrototypeLearner final : public Learner {
     const bool has_val = val.rows() > 0;
     learning::require_rows(table.stage, train.rows());
     learning::warn_absent_classes(train.labels(), input.classes, warn_);
-    const search::Preparation preparation = prepare(train, input, warn_);
-    preparation.warn_lost_cosines(train, table.stage, input.parallel, warn_);
+    const search::FeatureTransform transform = make_transform(train, input, warn_);
+    transform.warn_lost_cosines(train, table.stage, input.parallel, warn_);
     std::vector<Prototypes> made;
-    for (const Rows rows(train, preparation, per_class_.back(), input.parallel);
+    for (const Rows rows(train, transform, per_class_.back(), input.parallel);
          const std::size_t n : per_class_) {
       if (input.interrupted) throw Error("interrupted");
-      made.push_back(make(train, rows, preparation, n, input));
+      made.push_back(make(train, rows, transform, n, input));
     }
     // Ties go to the first: fewer prototypes, then the lower temperature.
     learning::CandidateSelection selection(metrics::Criterion::Accuracy);
     Candidate how = candidate(0);
     if (has_val) {
-      const std::vector<metrics::ScoreSum> scores = try_on_val(made, preparation, val, input);
+      const std::vector<metrics::ScoreSum> scores = try_on_val(made, transform, val, input);
       for (std::size_t i = 0; i < scores.size(); ++i) selection.add(describe(candidate(i)), scores[i].mean());
       how = candidate(selection.best());
     } else {
-      const double usual =
-          metric_ == search::Metric::Cosine ? kUsualCosineTemperature : kUsualEuclideanTemperature;
+      const double usual = metric_.by_direction() ? kUsualCosineTemperature : kUsualEuclideanTemperature;
       how = {learning::nearest_by_ratio(per_class_, kUsualPerClass),
              learning::nearest_by_ratio(temperatures_, usual)};
       learning::warn_no_val_rows(
@@ -115,28 +114,28 @@ class PrototypeLearner final : public Learner {
     const std::size_t candidates = per_class_.size() * temperatures_.size();
     learning::describe_choice(learning::chosen_on(has_val || candidates == 1, candidates), train.rows(),
                               val.rows(), out.summary);
-    out.summary["metric"] = search::metric_names()[static_cast<std::size_t>(metric_)];
-    if (preparation.embedding()) out.summary["embedding"] = preparation.embedding()->summary();
+    out.summary["metric"] = metric_.name();
+    if (transform.embedding()) out.summary["embedding"] = transform.embedding()->summary();
     if (has_val) out.summary["path"] = selection.path();
     const auto at = static_cast<std::size_t>(std::find(per_class_.begin(), per_class_.end(), how.per_class) -
                                              per_class_.begin());
     out.summary["prototypes"] = static_cast<std::int64_t>(made[at].labels.size());
     out.predictor =
-        std::make_unique<PrototypePredictor>(preparation, std::move(made[at]), classes, how.temperature);
+        std::make_unique<PrototypePredictor>(transform, std::move(made[at]), classes, how.temperature);
     return how;
   }
 
   std::unique_ptr<Predictor> refit(const LearnerInput& input, const Candidate& how, Value& summary) const {
     const std::size_t classes = input.classes.size();
     const learning::FeatureRows all(*input.tables.at(0).train_val, classes, kCacheBytes, input.parallel);
-    const search::Preparation preparation = prepare(all, input, [](const std::string&) {});
+    const search::FeatureTransform transform = make_transform(all, input, [](const std::string&) {});
     Prototypes prototypes =
-        make(all, Rows(all, preparation, how.per_class, input.parallel), preparation, how.per_class, input);
+        make(all, Rows(all, transform, how.per_class, input.parallel), transform, how.per_class, input);
     Value& refit = summary["refit"];
     refit["rows"] = static_cast<std::int64_t>(all.rows());
     refit["prototypes"] = static_cast<std::int64_t>(prototypes.labels.size());
-    if (preparation.embedding()) refit["embedding"] = preparation.embedding()->summary();
-    return std::make_unique<PrototypePredictor>(preparation, std::move(prototypes), classes, how.temperature);
+    if (transform.embedding()) refit["embedding"] = transform.embedding()->summary();
+    return std::make_unique<PrototypePredictor>(transform, std::move(prototypes), classes, how.temperature);
   }
 
   /// Every temperature for the first number of prototypes, then for the second, ...
@@ -146,7 +145,7 @@ class PrototypeLearner final : public Learner {
 
   /// Of every candidate; `made` are the prototypes of each number.
   std::vector<metrics::ScoreSum> try_on_val(const std::vector<Prototypes>& made,
-                                            const search::Preparation& preparation,
+                                            const search::FeatureTransform& transform,
                                             const learning::FeatureRows& val,
                                             const LearnerInput& input) const {
     const std::size_t classes = input.classes.size();
@@ -154,10 +153,10 @@ class PrototypeLearner final : public Learner {
     std::vector<std::vector<metrics::ScoreSum>> parts(val.blocks(), sums);
     input.parallel.for_each(val.blocks(), [&](std::size_t b) {
       if (input.interrupted) throw Error("interrupted");
-      const std::vector<float> x = preparation.block(val, b);
+      const std::vector<float> x = transform.block(val, b);
       std::vector<float> probabilities(classes);
       for (std::size_t m = 0; m < made.size(); ++m) {
-        const std::vector<double> similarities = class_similarities(made[m], x, preparation, classes);
+        const std::vector<double> similarities = class_similarities(made[m], x, transform, classes);
         for (std::size_t r = 0; r < val.count(b); ++r) {
           const std::int32_t label = val.labels()[val.begin(b) + r];
           for (std::size_t t = 0; t < temperatures_.size(); ++t) {
@@ -224,7 +223,7 @@ GRAFT_PLUGIN(
                    .doc("Prototypes of a class: 1 is its mean, more come from k-means. Of several, the one "
                         "with the "
                         "best accuracy on val is taken (then the lowest log loss, then the smallest)."))
-        .param(graft::choice("metric", graft::search::metric_names(), "cosine")
+        .param(graft::choice("metric", graft::search::Metric::names(), "cosine")
                    .doc("Similarity: the cosine, or minus the squared Euclidean distance."))
         .param(graft::list("temperature", graft::number("temperature").range(1e-6, 1e9))
                    .or_scalar()
