@@ -15,7 +15,8 @@
 
 #include <augment/augmentation.h>
 #include <augment/batch_mix.h>
-#include <learning/features.h>
+#include <learning/selection.h>
+#include <learning/warnings.h>
 #include <network/open_model.h>
 #include <training/frozen_part.h>
 #include <training/optimizer.h>
@@ -122,7 +123,8 @@ class Finetune final : public Learner {
     if (!model_) open();
     const TrainingTable& table = input.tables[0];
     training::TrainingPlan plan = plan_;
-    plan.by_accuracy = !input.multi_label && params_.get<std::string>("best_by") == "accuracy";
+    if (input.multi_label || params_.get<std::string>("best_by") == "loss")
+      plan.best_by = metrics::Criterion::LogLoss;
     Fitted chosen = fit(table, input, plan, {});
     LearnerResult result;
     result.summary = std::move(chosen.summary);
@@ -168,7 +170,7 @@ class Finetune final : public Learner {
     const bool refit = plan.stop_after.has_value();
     const Outputs outputs(*table.train, input.classes.size(), input.multi_label);
     const training::TrainingPixels pixels(table, outputs.rule, *normalizer_);
-    if (!refit) tell_about_classes(pixels, outputs, table, input);
+    if (!refit) check_classes(pixels, outputs, table, input);
     const auto network = divide(*model_, params_, engines_, warn_, outputs.classes.size(),
                                 pixels.train.height(), pixels.train.width());
     const std::string identity = identity_of(*network, outputs, pixels, plan, c);
@@ -202,25 +204,20 @@ class Finetune final : public Learner {
     if (model_->architecture) check_blocks(*model_->architecture, params_);
   }
 
-  void tell_about_classes(const training::TrainingPixels& pixels, const Outputs& outputs,
-                          const TrainingTable& table, const LearnerInput& input) const {
-    if (outputs.classes.size() < 2 && !input.multi_label)
-      throw Error(fmt::format(
-          "table '{}' has train images of {} of its {} classes: expected at least 2 classes to tell apart; "
-          "check the labels, the splits and the rejected inputs",
-          table.stage, outputs.classes.size(), input.classes.size()));
-    std::vector<std::int32_t> shown;
+  void check_classes(const training::TrainingPixels& pixels, const Outputs& outputs,
+                     const TrainingTable& table, const LearnerInput& input) const {
+    if (!input.multi_label)
+      learning::require_classes(table.stage, outputs.classes.size(), input.classes.size(),
+                                metrics::LabelMode::Single);
+    std::vector<std::int32_t> present;
     for (std::size_t i = 0; i < pixels.train.size(); ++i)
       for (const std::int32_t output : pixels.train.labels(i))
-        shown.push_back(outputs.classes[static_cast<std::size_t>(output)]);
-    if (const std::string absent = learning::absent_classes(shown, input.classes); !absent.empty())
-      warn_(fmt::format("no train images of {}: the score of such a class {}", absent,
-                        input.multi_label ? "has nothing to go by" : "is 0"));
+        present.push_back(outputs.classes[static_cast<std::size_t>(output)]);
+    learning::warn_absent_classes(present, input.classes, warn_,
+                                  input.multi_label ? "the score of such a class has nothing to go by"
+                                                    : "the score of such a class is 0");
     if (pixels.val.size() == 0)
-      warn_(
-          fmt::format("table '{}' has no labelled val images to choose an epoch on: taking the last one; "
-                      "give the source a val split",
-                      table.stage));
+      learning::warn_no_val_rows(table.stage, "choose an epoch on", "taking the last one", "", warn_);
   }
 
   /// No image ever changes: what is in front of the trained layers need be computed once only.
@@ -283,9 +280,8 @@ class Finetune final : public Learner {
       return rows;
     };
     ProbeOptions options;
-    options.c = c ? std::vector{*c} : params_.get<std::vector<double>>("probe_c");
-    std::sort(options.c.begin(), options.c.end());
-    options.several_labels = input.multi_label;
+    options.c = c ? std::vector{*c} : learning::ascending(params_.get<std::vector<double>>("probe_c"));
+    options.mode = metrics::label_mode(input.multi_label);
     options.interrupted = &input.interrupted;
     options.warn = warn_;
     Probe probe = fit_probe(rows_of(pixels.train), rows_of(pixels.val), outputs.classes.size(), options,
@@ -350,7 +346,7 @@ class Finetune final : public Learner {
 
   Params params_;
   std::uint64_t seed_;
-  std::function<void(const std::string&)> warn_;
+  learning::Warn warn_;
   Engines engines_;
   training::OptimizerOptions optimizer_;
   training::TrainingPlan plan_;

@@ -326,7 +326,7 @@ TEST_F(FinetuneTest, AClassWithoutTrainImagesHasTheScoreZero) {
   val.set_label(0, 2);
   const auto result = harness.fit(train_, val, {"lying", "upright", "oblique"});
   EXPECT_THAT(harness.warnings(),
-              ::testing::Contains("no train images of oblique: the score of such a class is 0"));
+              ::testing::Contains("no train rows of oblique: the score of such a class is 0"));
   ASSERT_EQ(result.val.classes, 3u);
   for (std::size_t r = 0; r < result.val.rows; ++r) {
     EXPECT_EQ(result.val.row(r)[2], 0.0f);
@@ -397,7 +397,7 @@ TEST_F(FinetuneTest, WorksWithoutVal) {
   EXPECT_EQ(result.summary.find("best_epoch")->as_int(), 2);
   EXPECT_EQ(result.val.rows, 0u);
   EXPECT_THAT(harness.warnings(),
-              ::testing::Contains(HasSubstr("no labelled val images to choose an epoch on")));
+              ::testing::Contains(HasSubstr("no labelled val rows to choose an epoch on")));
 }
 
 TEST_F(FinetuneTest, TwoImagesAndFeaturesThatSayNothingAreEnoughForNumbers) {
@@ -456,7 +456,7 @@ TEST_F(FinetuneTest, WhatCannotBeIsNamed) {
   training::Stripes same(4, 1);
   for (std::size_t r = 0; r < 4; ++r) same.set_label(r, 1);
   EXPECT_THAT(error_of(with(), same, val_),
-              HasSubstr("has train images of 1 of its 2 classes: expected at least 2"));
+              HasSubstr("has train rows of 1 of its 2 classes: expected at least 2"));
   EXPECT_EQ(
       error_of(with("operations: [{random_crop: {size: 12}}]")),
       "operations: expected images of 16 x 16, the size of the table's, got 12 x 12; give the operation that "

@@ -5,23 +5,59 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <utility>
 
-#include <graft/error.h>
 #include <graft/random.h>
 #include <graft/table.h>
 
 #include <learning/features.h>
+#include <learning/selection.h>
 #include <linear/softmax_regression.h>
-#include <numeric/softmax.h>
 
 namespace graft {
 namespace {
 
 constexpr double kSpread = 0.01;
 constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();  // the features are in memory anyway
+
+/// Images as rows of a table. One without an output is of a class behind the others.
+class ImageRows final : public RowSet {
+ public:
+  ImageRows(const ProbeRows& images, std::size_t outputs)
+      : images_(images),
+        shape_({static_cast<std::int64_t>(images.dim)}),
+        absent_(static_cast<std::int32_t>(outputs)) {}
+  std::size_t rows() const override { return images_.labels.size(); }
+  const Shape& shape() const override { return shape_; }
+  DType dtype() const override { return DType::F32; }
+  std::string_view key(std::size_t) const override { return "an image"; }
+  std::uint32_t view(std::size_t) const override { return 0; }
+  Split split(std::size_t) const override { return Split::Train; }
+  std::span<const std::int32_t> labels(std::size_t row) const override {
+    return has_output(row) ? images_.labels[row] : std::span(&absent_, 1);
+  }
+  bool negative(std::size_t row) const override { return images_.labels[row].empty(); }
+  void read(std::size_t first, std::size_t count, float* out) const override {
+    std::copy_n(images_.features.data() + first * images_.dim, count * images_.dim, out);
+  }
+  void read_raw(std::size_t first, std::size_t count, void* out) const override {
+    read(first, count, static_cast<float*>(out));
+  }
+
+  bool all_have_outputs() const {
+    for (std::size_t r = 0; r < rows(); ++r)
+      if (!has_output(r)) return false;
+    return true;
+  }
+
+ private:
+  bool has_output(std::size_t row) const { return negative(row) || images_.labels[row].front() >= 0; }
+
+  const ProbeRows& images_;
+  Shape shape_;
+  std::int32_t absent_;
+};
 
 LinearHead empty_head(std::size_t outputs, std::size_t features) {
   LinearHead head{
@@ -32,191 +68,110 @@ LinearHead empty_head(std::size_t outputs, std::size_t features) {
   return head;
 }
 
-/// Rows of features with one label each, as the regression takes them.
-struct Rows {
-  MemoryRows table;
-  learning::FeatureRows rows;
-
-  Rows(const ProbeRows& from, const std::vector<std::int32_t>& labels, std::size_t classes,
-       Parallel& parallel)
-      : table(from.features, from.dim, labels), rows(table, classes, kAll, parallel) {}
-};
-
-/// The image's only label, or whether `output` is one of several.
-std::vector<std::int32_t> labels_of(const ProbeRows& rows, std::optional<std::int32_t> output) {
-  std::vector<std::int32_t> out;
-  for (const auto& labels : rows.labels)
-    out.push_back(output ? std::int32_t{std::find(labels.begin(), labels.end(), *output) != labels.end()}
-                         : labels.front());
-  return out;
+LinearHead head_of(const linear::LinearModel& model, std::size_t outputs) {
+  LinearHead head = empty_head(outputs, model.dim);
+  const bool halves = model.outputs() < outputs;  // the second class against the first
+  for (std::size_t k = 0; k < outputs; ++k) {
+    const std::size_t from = halves ? 0 : k;
+    const float factor = halves ? (k == 0 ? -0.5f : 0.5f) : 1.0f;
+    std::transform(model.weight.data() + from * model.dim, model.weight.data() + (from + 1) * model.dim,
+                   head.weight.as<float>() + k * model.dim, [=](float w) { return factor * w; });
+    head.bias.as<float>()[k] = factor * model.bias[from];
+  }
+  return head;
 }
 
-double nearest_to_one(const std::vector<double>& c) {
-  return *std::min_element(c.begin(), c.end(),
-                           [](double a, double b) { return std::abs(std::log(a)) < std::abs(std::log(b)); });
-}
-
-/// One regression whose solution becomes rows of the head.
-class Question {
+/// A logistic regression on the train images for every c, each starting from the last.
+class Regression {
  public:
-  Question(const ProbeRows& train, const std::vector<std::int32_t>& labels, std::size_t classes,
-           const ProbeOptions& options, Parallel& parallel)
-      : rows_(train, labels, classes, parallel),
-        regression_(rows_.rows, classes, parallel, {.interrupted = options.interrupted}),
-        solution_(regression_.size()) {}
+  Regression(const learning::FeatureRows& train, std::size_t outputs, std::size_t classes,
+             const ProbeOptions& options, Parallel& parallel)
+      : train_(train), outputs_(outputs), classes_(classes), options_(options), counts_(outputs) {
+    for (const std::int32_t label : train.labels()) ++counts_[static_cast<std::size_t>(label)];
+    if (multi() && std::all_of(counts_.begin(), counts_.end(), [&](std::size_t n) { return constant(n); }))
+      return;  // there is nothing to tell apart
+    linear::RegressionOptions regression;
+    regression.interrupted = options.interrupted;
+    regression.loss = multi() ? linear::Loss::Independent : linear::Loss::Softmax;
+    regression_.emplace(train, classes, parallel, regression);
+    solution_.resize(regression_->size());
+  }
 
-  linear::LinearModel fit(double c, const ProbeOptions& options) {
-    if (regression_.fit(c, solution_).stop == numeric::LbfgsStop::MaxIterations)
-      options.warn(fmt::format("the probe with c = {} did not converge; its last solution is used", c));
-    return regression_.model(solution_, learning::RowScaler());
+  linear::LinearModel fit(double c) {
+    linear::LinearModel model;
+    model.loss = linear::Loss::Independent;
+    if (regression_) {
+      if (regression_->fit(c, solution_).stop == numeric::LbfgsStop::MaxIterations)
+        options_.warn(fmt::format("the probe with c = {} did not converge; its last solution is used", c));
+      model = regression_->model(solution_, learning::RowScaler());
+    }
+    return multi() ? with_all_outputs(model) : model;
   }
 
  private:
-  Rows rows_;
-  linear::SoftmaxRegression regression_;
+  bool multi() const { return options_.mode == metrics::LabelMode::Multi; }
+  bool constant(std::size_t images) const { return images == 0 || images == train_.rows(); }
+
+  /// A class whose answer is the same for all of train gets its odds, with half an image on either side.
+  linear::LinearModel with_all_outputs(const linear::LinearModel& model) const {
+    linear::LinearModel all = model;
+    all.dim = train_.dim();
+    all.classes = classes_;
+    all.fitted.clear();
+    all.weight.assign(outputs_ * all.dim, 0);
+    all.bias.assign(outputs_, 0);
+    const auto n = static_cast<double>(train_.rows());
+    std::size_t from = 0;  // output of the model
+    for (std::size_t k = 0; k < outputs_; ++k) {
+      all.fitted.push_back(static_cast<std::int32_t>(k));
+      const bool fitted = from < model.fitted.size() && model.fitted[from] == all.fitted[k];
+      if (constant(counts_[k])) {
+        const auto with = static_cast<double>(counts_[k]);
+        all.bias[k] = static_cast<float>(std::log((with + 0.5) / (n - with + 0.5)));
+      } else {
+        std::copy_n(model.weight.data() + from * all.dim, all.dim, all.weight.data() + k * all.dim);
+        all.bias[k] = model.bias[from];
+      }
+      from += fitted ? 1 : 0;
+    }
+    return all;
+  }
+
+  const learning::FeatureRows& train_;
+  std::size_t outputs_, classes_;
+  const ProbeOptions& options_;
+  std::vector<std::size_t> counts_;  ///< Train images of every output.
+  std::optional<linear::SoftmaxRegression> regression_;
   std::vector<double> solution_;
 };
-
-void set_row(LinearHead& head, std::size_t row, const linear::LinearModel& model, std::size_t from,
-             float factor) {
-  for (std::size_t d = 0; d < model.dim; ++d)
-    head.weight.as<float>()[row * model.dim + d] = factor * model.weight[from * model.dim + d];
-  head.bias.as<float>()[row] = factor * model.bias[from];
-}
-
-/// Every class has train rows.
-class SingleLabels {
- public:
-  SingleLabels(const ProbeRows& train, const ProbeRows& val, std::size_t outputs, const ProbeOptions& options,
-               Parallel& parallel)
-      : outputs_(outputs),
-        options_(options),
-        parallel_(parallel),
-        question_(train, labels_of(train, {}), outputs, options, parallel),
-        val_(val, labels_of(val, {}), outputs, parallel) {}
-
-  std::pair<LinearHead, metrics::Fit> at(double c) {
-    const linear::LinearModel model = question_.fit(c, options_);
-    LinearHead head = empty_head(outputs_, model.dim);
-    if (model.outputs() == 1) {
-      set_row(head, 0, model, 0, -0.5f);
-      set_row(head, 1, model, 0, 0.5f);
-    } else {
-      for (std::size_t k = 0; k < outputs_; ++k) set_row(head, k, model, k, 1);
-    }
-    if (val_.table.rows() == 0) return {std::move(head), {}};
-    // Images of a class without train images are not rows of the regression: it gives them probability 0.
-    const std::size_t labelled = val_.rows.rows(), all = val_.table.rows();
-    metrics::Fit sum;
-    if (labelled > 0) {
-      const metrics::Fit fit = linear::measure(model, val_.rows, parallel_);
-      sum = {fit.accuracy * static_cast<double>(labelled), fit.log_loss * static_cast<double>(labelled)};
-    }
-    const std::vector<float> none = {1, 0};
-    const std::int32_t absent = 1;
-    for (std::size_t i = labelled; i < all; ++i) sum += metrics::fit_of(none, {&absent, 1}, false);
-    return {std::move(head), sum.mean(all)};
-  }
-
- private:
-  std::size_t outputs_;
-  const ProbeOptions& options_;
-  Parallel& parallel_;
-  Question question_;
-  Rows val_;
-};
-
-class SeveralLabels {
- public:
-  SeveralLabels(const ProbeRows& train, const ProbeRows& val, std::size_t outputs,
-                const ProbeOptions& options, Parallel& parallel)
-      : train_(train), val_(val), options_(options) {
-    for (std::size_t k = 0; k < outputs; ++k) {
-      labels_.push_back(labels_of(train, static_cast<std::int32_t>(k)));
-      const auto with = std::count(labels_[k].begin(), labels_[k].end(), 1);
-      const bool both = with > 0 && with < static_cast<std::ptrdiff_t>(train.labels.size());
-      questions_.push_back(both ? std::make_unique<Question>(train, labels_[k], 2, options, parallel)
-                                : nullptr);
-    }
-  }
-
-  std::pair<LinearHead, metrics::Fit> at(double c) {
-    LinearHead head = empty_head(questions_.size(), train_.dim);
-    for (std::size_t k = 0; k < questions_.size(); ++k) {
-      if (questions_[k]) {
-        set_row(head, k, questions_[k]->fit(c, options_), 0, 1);
-        continue;
-      }
-      // The same answer for all of train: its odds, with half an image on either side.
-      const auto n = static_cast<double>(labels_[k].size());
-      const auto with = static_cast<double>(std::count(labels_[k].begin(), labels_[k].end(), 1));
-      head.bias.as<float>()[k] = static_cast<float>(std::log((with + 0.5) / (n - with + 0.5)));
-    }
-    return {head, measured(head)};
-  }
-
- private:
-  metrics::Fit measured(const LinearHead& head) const {
-    metrics::Fit sum;
-    if (val_.labels.empty()) return sum;
-    std::vector<float> scores(questions_.size());
-    for (std::size_t r = 0; r < val_.labels.size(); ++r) {
-      for (std::size_t k = 0; k < questions_.size(); ++k) {
-        double z = head.bias.as<float>()[k];
-        for (std::size_t d = 0; d < val_.dim; ++d)
-          z += double{head.weight.as<float>()[k * val_.dim + d]} * val_.features[r * val_.dim + d];
-        scores[k] = static_cast<float>(numeric::sigmoid(z));
-      }
-      sum += metrics::fit_of(scores, val_.labels[r], true);
-    }
-    return sum.mean(val_.labels.size());
-  }
-
-  const ProbeRows& train_;
-  const ProbeRows& val_;
-  const ProbeOptions& options_;
-  std::vector<std::vector<std::int32_t>> labels_;
-  std::vector<std::unique_ptr<Question>> questions_;  ///< Null: nothing to tell apart.
-};
-
-template <typename Task>
-Probe choose(Task&& task, bool has_val, const ProbeOptions& options) {
-  const std::vector<double> grid = has_val ? options.c : std::vector{nearest_to_one(options.c)};
-  Probe best;
-  Value path = Value::list();
-  metrics::Fit most;
-  for (const double c : grid) {
-    auto [head, measure] = task.at(c);
-    Value point = Value::map();
-    point["c"] = c;
-    if (has_val) {
-      point["val_accuracy"] = measure.accuracy;
-      point["val_log_loss"] = measure.log_loss;
-    }
-    path.push(std::move(point));
-    const bool better =
-        best.summary.is_null() ||
-        (!options.several_labels && measure.accuracy != most.accuracy ? measure.accuracy > most.accuracy
-                                                                      : measure.log_loss < most.log_loss);
-    if (!better) continue;
-    best.head = std::move(head);
-    best.summary = Value::map();
-    best.summary["c"] = c;
-    most = measure;
-  }
-  best.summary["chosen_on"] = !has_val ? "nothing" : grid.size() == 1 ? "given" : "val";
-  best.summary["path"] = std::move(path);
-  return best;
-}
 
 }  // namespace
 
 Probe fit_probe(const ProbeRows& train, const ProbeRows& val, std::size_t outputs,
                 const ProbeOptions& options, Parallel& parallel) {
-  const bool has_val = !val.labels.empty();
-  if (options.several_labels)
-    return choose(SeveralLabels(train, val, outputs, options, parallel), has_val, options);
-  return choose(SingleLabels(train, val, outputs, options, parallel), has_val, options);
+  const ImageRows train_images(train, outputs), val_images(val, outputs);
+  const std::size_t classes = outputs + (val_images.all_have_outputs() ? 0 : 1);
+  const learning::FeatureRows train_rows(train_images, classes, kAll, parallel, options.mode);
+  const learning::FeatureRows val_rows(val_images, classes, kAll, parallel, options.mode);
+  Regression regression(train_rows, outputs, classes, options, parallel);
+  const bool has_val = val_rows.rows() > 0;
+  const std::vector<double> grid =
+      has_val ? options.c : std::vector{learning::nearest_by_ratio(options.c, 1)};
+  learning::CandidateSelection selection(metrics::criterion_for(options.mode));
+  Probe best;
+  for (const double c : grid) {
+    const linear::LinearModel model = regression.fit(c);
+    Value parameters = Value::map();
+    parameters["c"] = c;
+    std::optional<metrics::Score> score;
+    if (has_val) score = linear::measure(model, val_rows, parallel);
+    if (selection.add(std::move(parameters), score)) best.head = head_of(model, outputs);
+  }
+  best.summary = Value::map();
+  best.summary["c"] = grid[selection.best()];
+  best.summary["chosen_on"] = learning::chosen_on(has_val, grid.size());
+  best.summary["path"] = selection.path();
+  return best;
 }
 
 LinearHead random_head(std::size_t outputs, std::size_t features, std::uint64_t seed) {

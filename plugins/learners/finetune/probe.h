@@ -3,12 +3,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include <graft/predictor.h>
+
+#include <learning/warnings.h>
+#include <metrics/score.h>
 
 namespace graft {
 
@@ -26,10 +27,11 @@ struct ProbeRows {
 };
 
 struct ProbeOptions {
-  std::vector<double> c;        ///< Ascending. Weights of the data against the penalty, as in linear_probe.
-  bool several_labels = false;  ///< A logistic regression for each output in place of one for all.
+  std::vector<double> c;  ///< Ascending. Weights of the data against the penalty, as in linear_probe.
+  /// Multi: a logistic regression for each output in place of one for all.
+  metrics::LabelMode mode = metrics::LabelMode::Single;
   const std::atomic<bool>* interrupted = nullptr;
-  std::function<void(const std::string&)> warn;
+  learning::Warn warn;
 };
 
 struct Probe {
@@ -40,7 +42,8 @@ struct Probe {
 /// Logistic regression on the features (multinomial, or one for each output) for every c, from strong to
 /// weak; the one with the best accuracy on val is taken, then with the lowest log loss; of several labels by
 /// log loss alone. Without val, the c that is nearest to 1. Of two classes each gets half of the one weight
-/// vector, so that the softmax gives the probe's probabilities. Throws Error("interrupted").
+/// vector, so that the softmax gives the probe's probabilities. A val image without an output counts as one
+/// of a class with probability 0. Throws Error("interrupted").
 Probe fit_probe(const ProbeRows& train, const ProbeRows& val, std::size_t outputs,
                 const ProbeOptions& options, Parallel& parallel);
 

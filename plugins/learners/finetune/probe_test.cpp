@@ -70,7 +70,7 @@ double largest_gradient(const LinearHead& head, const ProbeRows& rows, double c,
 ProbeOptions options(std::vector<double> c, bool several = false) {
   ProbeOptions o;
   o.c = std::move(c);
-  o.several_labels = several;
+  o.mode = metrics::label_mode(several);
   o.warn = [](const std::string& text) { ADD_FAILURE() << text; };
   return o;
 }

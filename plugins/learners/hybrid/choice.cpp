@@ -10,17 +10,17 @@
 #include <graft/error.h>
 
 #include <embedding/fits.h>
+#include <learning/selection.h>
 #include <linear/softmax_regression.h>
-#include <metrics/fit.h>
 
 namespace graft {
 namespace {
 
-metrics::Fit measured(const Scores& scores, const std::vector<std::int32_t>& labels) {
-  metrics::Fit sum;
+metrics::Score measured(const Scores& scores, const std::vector<std::int32_t>& labels) {
+  metrics::ScoreSum sum;
   for (std::size_t r = 0; r < labels.size(); ++r)
-    sum += metrics::fit_of({scores.row(r), scores.classes}, {&labels[r], 1}, false);
-  return sum.mean(labels.size());
+    sum.add({scores.row(r), scores.classes}, {&labels[r], 1}, metrics::LabelMode::Single);
+  return sum.mean();
 }
 
 /// Heads for every c, warm-started along the list, on rows in memory.
@@ -51,7 +51,7 @@ class Heads {
 struct Near {
   explicit Near(const Prepared& p, std::size_t k, Parallel& parallel)
       : index(p.train.values, p.train.dim, search::Metric::Cosine),
-        train(neighbours_of_own_rows(index, p.origins, k, parallel)),
+        train(neighbours_of_own_rows(index, p.provenance, k, parallel)),
         val(neighbours_of(index, p.val.values, k, parallel)) {}
   search::ExactIndex index;
   Neighbourhood train, val;
@@ -65,43 +65,23 @@ LabelledRows merged(const LabelledRows& own, const search::ExactIndex& index,
           2 * own.dim + classes, own.labels};
 }
 
-/// Collects trials and remembers the best.
-class Contest {
- public:
-  Contest(const HybridOptions& options, const std::vector<std::int32_t>& labels, Value& trials)
-      : options_(options), labels_(labels), trials_(trials) {}
-
-  metrics::Fit enter(const Settings& settings, double c, std::size_t form, Scores scores) {
-    const metrics::Fit result = measured(scores, labels_);
-    Value v = describe(options_.forms[form]);
-    v["takes"] = combination_names()[static_cast<std::size_t>(settings.combination)];
-    if (settings.combination != Combination::Head) v["n"] = static_cast<std::int64_t>(settings.pooling.n);
-    if (settings.combination == Combination::Mix || settings.combination == Combination::Cache)
-      v["alpha"] = settings.alpha;
-    if (settings.combination == Combination::Cache) v["beta"] = settings.beta;
-    if (settings.combination != Combination::Votes) v["c"] = c;
-    v["val_accuracy"] = result.accuracy;
-    v["val_log_loss"] = result.log_loss;
-    trials_.push(std::move(v));
-    if (!best_ || result.accuracy > best_->accuracy ||
-        (result.accuracy == best_->accuracy && result.log_loss < best_->log_loss))
-      best_ = Chosen{settings, c, form, std::move(scores), result.accuracy, result.log_loss};
-    return result;
-  }
-  Chosen best() && { return std::move(*best_); }
-
- private:
-  const HybridOptions& options_;
-  const std::vector<std::int32_t>& labels_;
-  Value& trials_;
-  std::optional<Chosen> best_;
-};
+/// A candidate, for the summary.
+Value describe(const Form& form, const Settings& settings, double c) {
+  using enum Combination;
+  Value v = describe(form);
+  v["takes"] = combination_names()[static_cast<std::size_t>(settings.combination)];
+  if (settings.combination != Head) v["n"] = static_cast<std::int64_t>(settings.pooling.n);
+  if (settings.combination == Mix || settings.combination == Cache) v["alpha"] = settings.alpha;
+  if (settings.combination == Cache) v["beta"] = settings.beta;
+  if (settings.combination != Votes) v["c"] = c;
+  return v;
+}
 
 /// The head on the representation that is best on val.
 struct BestHead {
   double c = 0;
   std::vector<float> scores;  ///< Of val.
-  metrics::Fit measured;
+  metrics::Score score;
 };
 
 BestHead best_head(const LabelledRows& train, const LabelledRows& val, const std::vector<double>& cs,
@@ -111,10 +91,9 @@ BestHead best_head(const LabelledRows& train, const LabelledRows& val, const std
   for (const double c : cs) {
     Scores scores(val.rows(), classes);
     scores.values = head_scores(heads.fit(c), val.values, parallel);
-    const metrics::Fit m = measured(scores, val.labels);
-    if (!best || m.accuracy > best->measured.accuracy ||
-        (m.accuracy == best->measured.accuracy && m.log_loss < best->measured.log_loss))
-      best = BestHead{c, std::move(scores.values), m};
+    const metrics::Score score = measured(scores, val.labels);
+    if (!best || metrics::better(score, best->score, metrics::Criterion::Accuracy))
+      best = BestHead{c, std::move(scores.values), score};
   }
   return std::move(*best);
 }
@@ -140,15 +119,15 @@ Value ablation(const HybridOptions& options, const Prepared& p, const Chosen& ch
                Parallel& parallel, const std::atomic<bool>& interrupted) {
   const Near near(p, chosen.settings.pooling.n, parallel);
   Value table = Value::list();
-  const auto add = [&](const char* part, const metrics::Fit& m) {
+  const auto add = [&](const char* part, const metrics::Score& score) {
     Value v = Value::map();
     v["part"] = part;
-    v["val_accuracy"] = m.accuracy;
-    v["val_log_loss"] = m.log_loss;
+    v["val_accuracy"] = score.accuracy;
+    v["val_log_loss"] = score.log_loss;
     table.push(std::move(v));
   };
   const auto head_on = [&](const LabelledRows& train, const LabelledRows& val) {
-    return best_head(train, val, options.c, classes, parallel, interrupted).measured;
+    return best_head(train, val, options.c, classes, parallel, interrupted).score;
   };
   const Pooling& pooling = chosen.settings.pooling;
   const auto means = [&](const LabelledRows& own, const Neighbourhood& of) {
@@ -163,7 +142,7 @@ Value ablation(const HybridOptions& options, const Prepared& p, const Chosen& ch
   add("concat: all three in one head",
       head_on(merged(p.train, near.index, near.train, p.train.labels, classes, pooling, parallel),
               merged(p.val, near.index, near.val, p.train.labels, classes, pooling, parallel)));
-  add("hybrid: what was chosen", {chosen.accuracy, chosen.log_loss});
+  add("hybrid: what was chosen", chosen.score);
   return table;
 }
 
@@ -198,10 +177,10 @@ Representation Prepared::representation() const {
 }
 
 Prepared prepare(const HybridOptions& options, const Form& form, embedding::Embedding directions,
-                 const learning::FeatureRows& train, const search::Origins& origins,
+                 const learning::FeatureRows& train, const search::Provenance& provenance,
                  const learning::FeatureRows& val, std::size_t classes, std::optional<std::size_t> epochs,
                  Parallel& parallel, const std::atomic<bool>& interrupted) {
-  Prepared p{std::move(directions), {}, {{}, 0, train.labels()}, {{}, 0, val.labels()}, origins};
+  Prepared p{std::move(directions), {}, {{}, 0, train.labels()}, {{}, 0, val.labels()}, provenance};
   if (form.units > 0) {
     HiddenOptions hidden = options.hidden;
     hidden.units = form.units;
@@ -232,12 +211,15 @@ Chosen choose(const HybridOptions& options, const std::vector<Prepared>& prepare
                       options.alphas.empty() ? 0 : middle(options.alphas),
                       options.betas.empty() ? 0 : middle(options.betas)};
     given.c = middle(options.c);
-    given.val = Scores(0, classes);
     return given;
   }
   const std::size_t most = *std::max_element(options.n.begin(), options.n.end());
-  Value& trials = summary["trials"] = Value::list();
-  Contest contest(options, labels, trials);
+  learning::CandidateSelection selection(metrics::Criterion::Accuracy);
+  Chosen best;
+  const auto try_on_val = [&](const Settings& settings, double c, std::size_t form, const Scores& scores) {
+    if (selection.add(describe(options.forms[form], settings, c), measured(scores, labels)))
+      best = {settings, c, form, selection.best_score()};
+  };
   for (std::size_t form = 0; form < prepared.size(); ++form) {
     if (interrupted) throw Error("interrupted");
     const Prepared& p = prepared[form];
@@ -245,14 +227,14 @@ Chosen choose(const HybridOptions& options, const std::vector<Prepared>& prepare
     const BestHead head = best_head(p.train, p.val, options.c, classes, parallel, interrupted);
     Ingredients parts;
     parts.head = head.scores;
-    contest.enter({Combination::Head, {}, 0, 0}, head.c, form,
-                  combine({Combination::Head, {}, 0, 0}, parts, labels.size(), classes));
+    try_on_val({Combination::Head, {}, 0, 0}, head.c, form,
+               combine({Combination::Head, {}, 0, 0}, parts, labels.size(), classes));
     for (const std::size_t n : options.n)
       for (const double temperature : options.temperatures) {
         const Pooling pooling{n, temperature};
         parts.votes = votes(near.val, p.train.labels, classes, pooling, parallel);
         const Settings alone{Combination::Votes, pooling, 0, 0};
-        contest.enter(alone, head.c, form, combine(alone, parts, labels.size(), classes));
+        try_on_val(alone, head.c, form, combine(alone, parts, labels.size(), classes));
         if (options.combination == Combination::Concat) {
           Heads heads(merged(p.train, near.index, near.train, p.train.labels, classes, pooling, parallel),
                       classes, parallel, interrupted);
@@ -261,7 +243,7 @@ Chosen choose(const HybridOptions& options, const std::vector<Prepared>& prepare
           for (const double c : options.c) {
             Scores scores(labels.size(), classes);
             scores.values = head_scores(heads.fit(c), val.values, parallel);
-            contest.enter({Combination::Concat, pooling, 0, 0}, c, form, std::move(scores));
+            try_on_val({Combination::Concat, pooling, 0, 0}, c, form, scores);
           }
           continue;
         }
@@ -272,12 +254,12 @@ Chosen choose(const HybridOptions& options, const std::vector<Prepared>& prepare
           if (cache) parts.cache = cache_logits(near.val, p.train.labels, classes, n, beta, parallel);
           for (const double alpha : options.alphas) {
             const Settings settings{options.combination, pooling, alpha, beta};
-            contest.enter(settings, head.c, form, combine(settings, parts, labels.size(), classes));
+            try_on_val(settings, head.c, form, combine(settings, parts, labels.size(), classes));
           }
         }
       }
   }
-  Chosen best = std::move(contest).best();
+  summary["trials"] = selection.path();
   summary["ablation"] = ablation(options, prepared[best.form], best, classes, parallel, interrupted);
   return best;
 }
@@ -291,7 +273,7 @@ std::unique_ptr<HybridPredictor> fit_predictor(const Prepared& prepared, const S
   const bool concat = settings.combination == Combination::Concat;
   if (concat)
     side_by_side =
-        merged(own, index, neighbours_of_own_rows(index, prepared.origins, settings.pooling.n, parallel),
+        merged(own, index, neighbours_of_own_rows(index, prepared.provenance, settings.pooling.n, parallel),
                own.labels, classes, settings.pooling, parallel);
   Heads heads(concat ? side_by_side : own, classes, parallel, interrupted);
   return std::make_unique<HybridPredictor>(prepared.representation(), std::move(index), own.labels,

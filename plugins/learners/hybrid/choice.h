@@ -12,6 +12,7 @@
 #include <graft/learner.h>
 
 #include <learning/features.h>
+#include <metrics/score.h>
 #include "hidden_training.h"
 #include "hybrid_model.h"
 
@@ -42,8 +43,8 @@ struct HybridOptions {
 struct Prepared {
   embedding::Embedding directions;
   std::optional<TrainedHidden> hidden;
-  LabelledRows train, val;  ///< In the representation, unit length.
-  search::Origins origins;  ///< Of the train rows.
+  LabelledRows train, val;        ///< In the representation, unit length.
+  search::Provenance provenance;  ///< Of the train rows.
 
   Representation representation() const;
 };
@@ -56,7 +57,7 @@ embedding::Embedding fit_directions(const HybridOptions& options, const Form& fo
 /// `epochs`: train the hidden layer for so many and do not
 /// look at val. `val` may be empty.
 Prepared prepare(const HybridOptions& options, const Form& form, embedding::Embedding directions,
-                 const learning::FeatureRows& train, const search::Origins& origins,
+                 const learning::FeatureRows& train, const search::Provenance& provenance,
                  const learning::FeatureRows& val, std::size_t classes, std::optional<std::size_t> epochs,
                  Parallel& parallel, const std::atomic<bool>& interrupted);
 
@@ -64,13 +65,12 @@ struct Chosen {
   Settings settings;
   double c = 1;
   std::size_t form = 0;  ///< Position in HybridOptions::forms.
-  Scores val;            ///< Of the labelled val rows.
-  double accuracy = 0, log_loss = 0;
+  metrics::Score score;  ///< On val.
 };
 
 /// Tries every setting on val, and the two parts by themselves: what a combination cannot better is taken as
-/// it is. Of equals in accuracy the lower log loss, then the earlier. Without val rows: the settings in the
-/// middle of their lists. Adds `trials` and `ablation` to the summary.
+/// it is. Ties go to the earlier. Without val rows: the settings in the middle of their lists. Adds `trials`
+/// and `ablation` to the summary.
 Chosen choose(const HybridOptions& options, const std::vector<Prepared>& prepared, std::size_t classes,
               Parallel& parallel, const std::atomic<bool>& interrupted, Value& summary);
 

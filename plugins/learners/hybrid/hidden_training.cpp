@@ -17,7 +17,7 @@ TrainedHidden train_hidden(const HiddenOptions& options, const LabelledRows& tra
   o.epochs = static_cast<std::int64_t>(options.epochs);
   o.stop_after = static_cast<std::int64_t>(options.stop_after.value_or(0));
   o.batch = 64;
-  o.monitor = dense::Monitor::LogLoss;
+  o.monitor = metrics::Criterion::LogLoss;
   o.patience = static_cast<std::int64_t>(options.patience);
   o.seed = options.seed;
   o.interrupted = &interrupted;

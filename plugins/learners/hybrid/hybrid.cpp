@@ -6,6 +6,7 @@
 #include <graft/plugin.h>
 
 #include <learning/learning.h>
+#include <learning/selection.h>
 #include "choice.h"
 
 namespace graft {
@@ -19,10 +20,7 @@ HybridOptions::Directions directions_from(const std::string& name) {
 
 template <typename T>
 std::vector<T> ascending(const Params& params, const char* name) {
-  std::vector<T> list = params.get<std::vector<T>>(name);
-  std::sort(list.begin(), list.end());
-  list.erase(std::unique(list.begin(), list.end()), list.end());
-  return list;
+  return learning::ascending(params.get<std::vector<T>>(name));
 }
 
 constexpr std::size_t kCacheBytes = std::size_t{1} << 30;  ///< Larger tables are read again at every use.
@@ -65,61 +63,9 @@ class Hybrid final : public Learner {
       throw Error(
           "some inputs have several labels or none of the classes: hybrid is single-label; use linear_probe, "
           "mlp or finetune");
-    const TrainingTable& table = input.tables.at(0);
-    const std::size_t classes = input.classes.size();
-    const learning::FeatureRows train = rows_of(*table.train, input);
-    const learning::FeatureRows val = rows_of(*table.val, input);
-    learning::classes_to_learn(train, input.classes, table.stage, learning::Labels::One, options_.warn);
-    if (val.rows() == 0 && trials() > 1)
-      options_.warn(fmt::format(
-          "table '{}' has no labelled val rows to choose on: taking the first of m and hidden, "
-          "and what is in the middle of the other lists; give the source a val split, or set single values",
-          table.stage));
-    const HybridOptions options = within_reach(train);
-    std::vector<Prepared> prepared;
-    // Without val there is nothing to choose by: the first form is taken.
-    const search::Origins origins(*table.train, train.positions());
-    for (std::size_t f = 0; f < (val.rows() > 0 ? options.forms.size() : 1); ++f) {
-      // Forms of one m follow each other: their directions are the same.
-      const bool known = f > 0 && options.forms[f].m == options.forms[f - 1].m;
-      prepared.push_back(
-          prepare(options, options.forms[f],
-                  known ? prepared.back().directions
-                        : fit_directions(options, options.forms[f], train, classes, input.parallel),
-                  train, origins, val, classes, {}, input.parallel, input.interrupted));
-    }
-    LearnerResult out;
-    out.summary = Value::map();
-    Chosen chosen = choose(options, prepared, classes, input.parallel, input.interrupted, out.summary);
-    if (chosen.settings.combination != Combination::Head)
-      warn_lost_cosines(prepared[chosen.form].train, table.stage);
-    describe(options, prepared[chosen.form], chosen, val.rows(), out.summary);
-    out.summary["train_rows"] = static_cast<std::int64_t>(train.rows());
-    if (table.val->rows() == 0) {  // train + val is train: the model stands
-      auto predictor = fit_predictor(prepared[chosen.form], chosen.settings, chosen.c, classes,
-                                     input.parallel, input.interrupted);
-      predictor->set_positions(train.positions());
-      out.predictor = std::move(predictor);
-      return out;
-    }
-    out.val = fit_predictor(prepared[chosen.form], chosen.settings, chosen.c, classes, input.parallel,
-                            input.interrupted)
-                  ->predict({table.val}, input.parallel);
-
-    const learning::FeatureRows all = rows_of(*table.train_val, input);
-    const MemoryRows nothing({}, table.train_val->dim(), {});
-    const learning::FeatureRows none(nothing, classes, 0, input.parallel);
-    const std::optional<TrainedHidden>& hidden = prepared[chosen.form].hidden;
-    const Form& form = options.forms[chosen.form];
-    const Prepared refit =
-        prepare(options, form, fit_directions(options, form, all, classes, input.parallel), all,
-                search::Origins(*table.train_val, all.positions()), none, classes,
-                hidden ? std::optional(hidden->epochs) : std::nullopt, input.parallel, input.interrupted);
-    auto predictor =
-        fit_predictor(refit, chosen.settings, chosen.c, classes, input.parallel, input.interrupted);
-    predictor->set_positions(all.positions());
-    out.predictor = std::move(predictor);
-    return out;
+    return learning::choose_and_refit(
+        input, [&](LearnerResult& out) { return choose(input, out); },
+        [&](const Refit& how, Value&) { return refit(input, how); });
   }
 
   std::unique_ptr<Predictor> load(const Bundle& bundle) const override {
@@ -127,7 +73,68 @@ class Hybrid final : public Learner {
   }
 
  private:
-  std::size_t trials() const {
+  /// What the refit takes over.
+  struct Refit {
+    HybridOptions options;
+    Chosen chosen;
+    std::optional<std::size_t> epochs;  ///< Of the hidden layer.
+  };
+
+  std::optional<Refit> choose(const LearnerInput& input, LearnerResult& out) const {
+    const TrainingTable& table = input.tables.at(0);
+    const std::size_t classes = input.classes.size();
+    const learning::FeatureRows train = rows_of(*table.train, input);
+    const learning::FeatureRows val = rows_of(*table.val, input);
+    const bool has_val = val.rows() > 0;
+    learning::classes_to_learn(train, input.classes, table.stage, options_.warn);
+    if (!has_val && candidates() > 1)
+      learning::warn_no_val_rows(
+          table.stage, "choose on",
+          "taking the first of m and hidden, and what is in the middle of the other lists",
+          "or set single values", options_.warn);
+    const HybridOptions options = within_reach(train);
+    std::vector<Prepared> prepared;
+    // Without val there is nothing to choose by: the first form is taken.
+    const search::Provenance provenance(*table.train, train.positions());
+    for (std::size_t f = 0; f < (has_val ? options.forms.size() : 1); ++f) {
+      // Forms of one m follow each other: their directions are the same.
+      const bool known = f > 0 && options.forms[f].m == options.forms[f - 1].m;
+      prepared.push_back(
+          prepare(options, options.forms[f],
+                  known ? prepared.back().directions
+                        : fit_directions(options, options.forms[f], train, classes, input.parallel),
+                  train, provenance, val, classes, {}, input.parallel, input.interrupted));
+    }
+    Chosen chosen = graft::choose(options, prepared, classes, input.parallel, input.interrupted, out.summary);
+    const Prepared& best = prepared[chosen.form];
+    if (chosen.settings.combination != Combination::Head) warn_lost_cosines(best.train, table.stage);
+    describe(options, best, chosen, out.summary);
+    learning::describe_choice(has_val ? "val" : "nothing", train.rows(), val.rows(), out.summary);
+    auto predictor =
+        fit_predictor(best, chosen.settings, chosen.c, classes, input.parallel, input.interrupted);
+    predictor->set_positions(train.positions());
+    out.predictor = std::move(predictor);
+    return Refit{options, std::move(chosen), best.hidden ? std::optional(best.hidden->epochs) : std::nullopt};
+  }
+
+  static std::unique_ptr<Predictor> refit(const LearnerInput& input, const Refit& how) {
+    const RowSet& rows = *input.tables.at(0).train_val;
+    const std::size_t classes = input.classes.size();
+    const learning::FeatureRows all = rows_of(rows, input);
+    const MemoryRows nothing({}, rows.dim(), {});
+    const learning::FeatureRows none(nothing, classes, 0, input.parallel);
+    const Form& form = how.options.forms[how.chosen.form];
+    const Prepared prepared =
+        prepare(how.options, form, fit_directions(how.options, form, all, classes, input.parallel), all,
+                search::Provenance(rows, all.positions()), none, classes, how.epochs, input.parallel,
+                input.interrupted);
+    auto predictor = fit_predictor(prepared, how.chosen.settings, how.chosen.c, classes, input.parallel,
+                                   input.interrupted);
+    predictor->set_positions(all.positions());
+    return predictor;
+  }
+
+  std::size_t candidates() const {
     return options_.forms.size() * options_.n.size() * options_.temperatures.size() * options_.c.size() *
            std::max<std::size_t>(options_.alphas.size(), 1) * std::max<std::size_t>(options_.betas.size(), 1);
   }
@@ -171,11 +178,10 @@ class Hybrid final : public Learner {
   }
 
   static void describe(const HybridOptions& options, const Prepared& prepared, const Chosen& chosen,
-                       std::size_t val_rows, Value& summary) {
+                       Value& summary) {
     const Settings& s = chosen.settings;
     summary["variant"] = combination_names()[static_cast<std::size_t>(options.combination)];
     summary["takes"] = combination_names()[static_cast<std::size_t>(s.combination)];
-    summary["chosen_on"] = val_rows > 0 ? "val" : "nothing";
     summary["directions"] = prepared.directions.summary();
     const Value form = graft::describe(options.forms[chosen.form]);
     for (const auto& [name, value] : form.as_map()) summary[name] = value;
@@ -190,7 +196,6 @@ class Hybrid final : public Learner {
       summary["hidden_epochs"] = static_cast<std::int64_t>(prepared.hidden->epochs);
       summary["hidden_curve"] = prepared.hidden->curve;
     }
-    summary["val_rows"] = static_cast<std::int64_t>(val_rows);
   }
 
   HybridOptions options_;

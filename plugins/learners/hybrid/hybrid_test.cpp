@@ -169,7 +169,8 @@ TEST(Hybrid, ATrainingRowNeverAsksItself) {
     const MemoryRows table(values, dim, std::vector<std::int32_t>(rows));
     std::vector<std::size_t> positions(rows);
     std::iota(positions.begin(), positions.end(), std::size_t{0});
-    const Neighbourhood own = neighbours_of_own_rows(index, search::Origins(table, positions), k, sequential);
+    const Neighbourhood own =
+        neighbours_of_own_rows(index, search::Provenance(table, positions), k, sequential);
     EXPECT_EQ(own.of(0, k).size(), std::min(k, rows - 1));
     for (std::size_t r = 0; r < rows; ++r) {
       // Brute force in double, of equals the lower row first.

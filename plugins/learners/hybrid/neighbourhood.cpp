@@ -43,10 +43,10 @@ Neighbourhood neighbours_of(const search::ExactIndex& index, std::span<const flo
   return {rows.size() / index.dim(), std::min(k, index.size()), index.search(rows, k, {}, parallel)};
 }
 
-Neighbourhood neighbours_of_own_rows(const search::ExactIndex& index, const search::Origins& origins,
+Neighbourhood neighbours_of_own_rows(const search::ExactIndex& index, const search::Provenance& provenance,
                                      std::size_t k, Parallel& parallel) {
   std::vector<search::RowRange> own(index.size());
-  for (std::size_t r = 0; r < own.size(); ++r) own[r] = origins.of_row(static_cast<std::uint32_t>(r));
+  for (std::size_t r = 0; r < own.size(); ++r) own[r] = provenance.of_row(static_cast<std::uint32_t>(r));
   return {index.size(), std::min(k, index.size()), index.search(index.rows(), k, own, parallel)};
 }
 

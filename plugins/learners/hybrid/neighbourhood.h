@@ -8,7 +8,7 @@
 #include <graft/predictor.h>
 
 #include <search/neighbours.h>
-#include <search/origins.h>
+#include <search/provenance.h>
 
 namespace graft {
 
@@ -26,7 +26,7 @@ Neighbourhood neighbours_of(const search::ExactIndex& index, std::span<const flo
                             Parallel& parallel);
 /// Neighbours of the training rows themselves: each has the rows of other inputs, never itself or another
 /// view of its own. Otherwise what is learnt from neighbours is that the nearest one is always right.
-Neighbourhood neighbours_of_own_rows(const search::ExactIndex& index, const search::Origins& origins,
+Neighbourhood neighbours_of_own_rows(const search::ExactIndex& index, const search::Provenance& provenance,
                                      std::size_t k, Parallel& parallel);
 
 /// What the n nearest say, each with weight exp((s - s_1) / T), scaled to add up to 1.

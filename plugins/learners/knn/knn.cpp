@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include <graft/plugin.h>
@@ -9,47 +8,26 @@
 #include <embedding/parameter.h>
 #include <learning/features.h>
 #include <learning/learning.h>
-#include <metrics/fit.h>
+#include <learning/selection.h>
 #include <search/retrieval.h>
 #include "knn_model.h"
 
 namespace graft {
 namespace {
 
-/// What a setting makes of the val rows.
-struct Trial {
-  search::Vote how;
-  metrics::Fit fit;
-};
-
-/// The neighbours of every val row, by the largest k, best first.
+/// The neighbours of every val row, by the largest k, best first; and what the candidates make of them.
 struct Found {
   std::size_t k = 0;
   std::vector<search::Neighbour> neighbours;  ///< Empty where there would be too many to keep.
+  std::vector<metrics::ScoreSum> scores;      ///< Of every candidate, over the labelled val rows.
 };
 
-/// Some labelled rows, prepared: to look at the search with.
+/// Some labelled rows, transformed: to look at the search with.
 struct Queries {
   std::vector<float> rows;
   std::vector<std::int32_t> labels;
   std::vector<search::RowRange> excluded;  ///< Leave-one-out; empty for rows that were not learnt.
 };
-
-template <typename T>
-std::vector<T> ascending(std::vector<T> values) {
-  std::sort(values.begin(), values.end());
-  values.erase(std::unique(values.begin(), values.end()), values.end());
-  return values;
-}
-
-/// The value of the grid that is nearest, by ratio, to the default.
-template <typename T>
-T nearest_to(const std::vector<T>& grid, double wanted) {
-  return *std::min_element(grid.begin(), grid.end(), [wanted](T a, T b) {
-    return std::abs(std::log(static_cast<double>(a) / wanted)) <
-           std::abs(std::log(static_cast<double>(b) / wanted));
-  });
-}
 
 constexpr std::int64_t kDefaultK = 20;
 constexpr double kDefaultTemperature = 0.07;
@@ -60,9 +38,9 @@ const std::vector<std::size_t> kRetrievalAt = {1, 5, 10};
 class Knn final : public Learner {
  public:
   explicit Knn(const StageContext& context)
-      : ks_(ascending(context.params.get<std::vector<std::size_t>>("k"))),
-        temperatures_(ascending(context.params.get<std::vector<double>>("temperature"))),
-        metric_(search::metric_from(context.params.get<std::string>("metric"))),
+      : ks_(learning::ascending(context.params.get<std::vector<std::size_t>>("k"))),
+        temperatures_(learning::ascending(context.params.get<std::vector<double>>("temperature"))),
+        metric_(search::Metric::from(context.params.get<std::string>("metric"))),
         embedding_(context.params),
         index_(search::IndexChoice::from(context.params)),
         neighbours_(context.params.get<std::size_t>("neighbours")),
@@ -72,42 +50,17 @@ class Knn final : public Learner {
         warn_(context.warn) {
     weight_ = context.params.has("weights")
                   ? search::vote_weight_from(context.params.get<std::string>("weights"))
-              : metric_ == search::Metric::Cosine ? search::VoteWeight::Exp
-                                                  : search::VoteWeight::Distance;
+              : metric_.by_direction() ? search::VoteWeight::Exp
+                                       : search::VoteWeight::Distance;
   }
 
   LearnerResult fit(const LearnerInput& given) override {
     Interruptible parallel(given.parallel, given.interrupted);  // a search among many rows takes long
     const LearnerInput input{given.tables,      given.classes,     parallel,
                              given.work_folder, given.interrupted, given.multi_label};
-    const TrainingTable& table = input.tables.at(0);
-    const std::size_t classes = input.classes.size();
-    LearnerResult out;
-    search::Vote how;
-    {
-      KnnRows train = take(*table.train, input, table.stage, true);
-      if (const std::string absent = learning::absent_classes(train.labels, input.classes); !absent.empty()) {
-        warn_(fmt::format("no train rows of {}: the score of such a class is 0", absent));
-      }
-      Found found;
-      how = choose(train, table, input, found, out.summary);
-      if (!found.neighbours.empty()) {  // the same as KnnPredictor::predict would give
-        out.val = Scores(table.val->rows(), classes);
-        cast_votes(train, how, found.neighbours, found.k, 0, out.val, input.parallel);
-      }
-      KnnPredictor chosen(std::move(train), classes, how, neighbours_);
-      if (table.val->rows() == 0) {  // train + val is train
-        out.predictor = std::make_unique<KnnPredictor>(std::move(chosen));
-        return out;
-      }
-      if (found.neighbours.empty()) out.val = chosen.predict({table.val}, input.parallel);
-    }
-    KnnRows all = take(*table.train_val, input, table.stage, false);
-    Value& refit = out.summary["refit"];
-    refit["rows"] = static_cast<std::int64_t>(all.labels.size());
-    if (embedding_.given()) refit["embedding"] = all.preparation.embedding()->summary();
-    out.predictor = std::make_unique<KnnPredictor>(std::move(all), classes, how, neighbours_);
-    return out;
+    return learning::choose_and_refit(
+        input, [&](LearnerResult& out) { return choose(input, out); },
+        [&](const search::Vote& how, Value& summary) { return refit(input, how, summary); });
   }
 
   std::unique_ptr<Predictor> load(const Bundle& bundle) const override {
@@ -115,6 +68,29 @@ class Knn final : public Learner {
   }
 
  private:
+  std::optional<search::Vote> choose(const LearnerInput& input, LearnerResult& out) const {
+    const TrainingTable& table = input.tables.at(0);
+    KnnRows train = take(*table.train, input, table.stage, true);
+    learning::warn_absent_classes(train.labels, input.classes, warn_);
+    Found found;
+    const search::Vote how = choose(train, table, input, found, out.summary);
+    if (!found.neighbours.empty()) {  // the same as KnnPredictor::predict would give
+      out.val = Scores(table.val->rows(), input.classes.size());
+      cast_votes(train, how, found.neighbours, found.k, 0, out.val, input.parallel);
+    }
+    out.predictor = std::make_unique<KnnPredictor>(std::move(train), input.classes.size(), how, neighbours_);
+    return how;
+  }
+
+  std::unique_ptr<Predictor> refit(const LearnerInput& input, const search::Vote& how, Value& summary) const {
+    const TrainingTable& table = input.tables.at(0);
+    KnnRows all = take(*table.train_val, input, table.stage, false);
+    Value& refit = summary["refit"];
+    refit["rows"] = static_cast<std::int64_t>(all.labels.size());
+    if (embedding_.given()) refit["embedding"] = all.transform.embedding()->summary();
+    return std::make_unique<KnnPredictor>(std::move(all), input.classes.size(), how, neighbours_);
+  }
+
   /// `first`: warnings have not been given yet.
   KnnRows take(const RowSet& set, const LearnerInput& input, const std::string& stage, bool first) const {
     // What FAISS searches must be in memory.
@@ -123,67 +99,64 @@ class Knn final : public Learner {
     learning::FeatureRows rows(set, input.classes.size(), embedding_.given() ? cache_bytes_ : cache,
                                input.parallel);
     std::vector<std::int32_t> labels = rows.labels();
-    if (labels.empty()) {
-      throw Error(fmt::format(
-          "table '{}' has no labelled train rows: expected at least 1; check the labels, the splits "
-          "and the rejected inputs",
-          stage));
-    }
+    learning::require_rows(stage, labels.size());
     const learning::Warn quiet = [](const std::string&) {};
     std::optional<embedding::Embedding> embedding;
     if (embedding_.given()) {
       embedding = embedding_.fit(
           rows, {input.classes.size(), seed_, input.interrupted, first ? warn_ : quiet, input.parallel});
     }
-    search::Preparation preparation(rows.dim(), std::move(embedding), metric_);
-    if (first) preparation.warn_lost_cosines(rows, stage, input.parallel, warn_);
-    search::Origins origins(set, rows.positions());
-    const bool in_memory = rows.rows() <= cache / (sizeof(float) * preparation.dims());
+    search::FeatureTransform transform(rows.dim(), std::move(embedding), metric_);
+    if (first) transform.warn_lost_cosines(rows, stage, input.parallel, warn_);
+    search::Provenance provenance(set, rows.positions());
+    const bool in_memory = rows.rows() <= cache / (sizeof(float) * transform.dims());
     search::SearchIndex index(
-        in_memory ? search::ExactIndex(preparation.all(std::move(rows), input.parallel), preparation.dims(),
-                                       metric_)
-                  : search::ExactIndex(std::make_shared<search::PreparedRows>(std::move(rows), preparation),
-                                       metric_, 0, input.parallel),
+        in_memory
+            ? search::ExactIndex(transform.all(std::move(rows), input.parallel), transform.dims(), metric_)
+            : search::ExactIndex(std::make_shared<search::TransformedRows>(std::move(rows), transform),
+                                 metric_, 0, input.parallel),
         index_, seed_, input.parallel);
-    return {std::move(preparation), std::move(index), std::move(labels), std::move(origins)};
+    return {std::move(transform), std::move(index), std::move(labels), std::move(provenance)};
   }
 
   search::Vote choose(const KnnRows& train, const TrainingTable& table, const LearnerInput& input,
                       Found& found, Value& summary) const {
-    std::vector<Trial> trials;
+    std::vector<search::Vote> candidates;
     for (const std::size_t k : ks_) {
       for (const double temperature : temperatures_) {
-        trials.push_back({{k, weight_, temperature}, {}});
+        candidates.push_back({k, weight_, temperature});
         if (weight_ != search::VoteWeight::Exp) break;  // no temperature in it
       }
     }
     const learning::FeatureRows val(*table.val, input.classes.size(), 0, input.parallel);
-    search::Vote how = trials.front().how;
-    if (val.rows() > 0) {
-      found = try_on_val(train, *table.val, input, trials);
-      for (Trial& trial : trials) trial.fit = trial.fit.mean(val.rows());
-      how = std::min_element(trials.begin(), trials.end(), [](const Trial& a, const Trial& b) {
-              return a.fit.accuracy != b.fit.accuracy ? a.fit.accuracy > b.fit.accuracy
-                                                      : a.fit.log_loss < b.fit.log_loss;
-            })->how;  // ties go to the first: the smaller k, then the lower temperature
-    } else if (trials.size() > 1) {
-      how.k = nearest_to(ks_, kDefaultK);
-      how.temperature = nearest_to(temperatures_, kDefaultTemperature);
-      warn_(fmt::format(
-          "table '{}' has no labelled val rows to choose k and temperature on: taking k = {}, temperature "
-          "= {}, nearest to the defaults; give the source a val split, or set both to one value",
-          table.stage, how.k, how.temperature));
+    const bool has_val = val.rows() > 0;
+    search::Vote how = candidates.front();
+    // Ties go to the first: the smaller k, then the lower temperature.
+    learning::CandidateSelection selection(metrics::Criterion::Accuracy);
+    if (has_val) {
+      found = try_on_val(train, *table.val, input, candidates);
+      for (std::size_t i = 0; i < candidates.size(); ++i)
+        selection.add(describe(candidates[i]), found.scores[i].mean());
+      how = candidates[selection.best()];
+    } else {
+      how.k = learning::nearest_by_ratio(ks_, kDefaultK);
+      how.temperature = learning::nearest_by_ratio(temperatures_, kDefaultTemperature);
+      const std::size_t temperatures = candidates.size() / ks_.size();
+      learning::warn_no_val_rows(table.stage,
+                                 {{"k", ks_.size(), static_cast<double>(how.k), kDefaultK},
+                                  {"temperature", temperatures, how.temperature, kDefaultTemperature}},
+                                 warn_);
     }
-    summary["k"] = static_cast<std::int64_t>(how.k);
-    if (weight_ == search::VoteWeight::Exp) summary["temperature"] = how.temperature;
-    summary["chosen_on"] = trials.size() == 1 ? "given" : val.rows() > 0 ? "val" : "nothing";
-    summary["metric"] = search::metric_names()[static_cast<std::size_t>(metric_)];
+    const Value chosen = describe(how);
+    for (const auto& [name, value] : chosen.as_map()) summary[name] = value;
+    const bool given = candidates.size() == 1;
+    learning::describe_choice(learning::chosen_on(has_val || given, candidates.size()), train.labels.size(),
+                              val.rows(), summary);
+    summary["metric"] = metric_.name();
     summary["weights"] = search::vote_weight_names()[static_cast<std::size_t>(weight_)];
-    summary["train_rows"] = static_cast<std::int64_t>(train.labels.size());
-    summary["val_rows"] = static_cast<std::int64_t>(val.rows());
-    if (train.preparation.embedding()) summary["embedding"] = train.preparation.embedding()->summary();
-    if (val.rows() > 0) summary["path"] = describe(trials);
-    look(train, val, how, input, summary);
+    if (train.transform.embedding()) summary["embedding"] = train.transform.embedding()->summary();
+    if (has_val) summary["path"] = selection.path();
+    add_search_diagnostics(train, val, how, input, summary);
     if (how.k > train.labels.size()) {
       warn_(
           fmt::format("k = {} is more than the {} train rows: all of them vote", how.k, train.labels.size()));
@@ -191,16 +164,17 @@ class Knn final : public Learner {
     return how;
   }
 
-  /// Adds up what every setting makes of the labelled val rows, with one search for the largest k.
+  /// Adds up the scores of every candidate on the labelled val rows, with one search for the largest k.
   Found try_on_val(const KnnRows& train, const RowSet& val, const LearnerInput& input,
-                   std::vector<Trial>& trials) const {
+                   const std::vector<search::Vote>& candidates) const {
     const std::size_t step = learning::rows_per_block(val.dim());
-    std::vector<std::vector<Trial>> parts((val.rows() + step - 1) / step, trials);
+    std::vector<std::vector<metrics::ScoreSum>> parts((val.rows() + step - 1) / step,
+                                                      std::vector<metrics::ScoreSum>(candidates.size()));
     Found found;
     found.k = std::min(ks_.back(), train.labels.size());
     if (val.rows() <= kKeptBytes / (found.k * sizeof(search::Neighbour)))
       found.neighbours.reserve(val.rows() * found.k);
-    train.preparation.for_each_group(
+    train.transform.for_each_group(
         val, input.parallel, [&](std::size_t first, std::size_t count, std::span<const float> queries) {
           const auto nearest = train.index.search(queries, found.k, {}, input.parallel);
           if (found.neighbours.capacity() > 0)
@@ -210,23 +184,24 @@ class Knn final : public Learner {
             for (std::size_t r = b * step; r < std::min(count, (b + 1) * step); ++r) {
               const std::int32_t label = val.label(first + r);
               if (label < 0) continue;
-              for (Trial& trial : parts[first / step + b]) {
-                search::vote({nearest.data() + r * found.k, found.k}, trial.how, metric_, train.labels,
+              for (std::size_t i = 0; i < candidates.size(); ++i) {
+                search::vote({nearest.data() + r * found.k, found.k}, candidates[i], metric_, train.labels,
                              shares);
-                trial.fit += metrics::fit_of(shares, {&label, 1}, false);
+                parts[first / step + b][i].add(shares, {&label, 1}, metrics::LabelMode::Single);
               }
             }
           });
         });
-    for (std::size_t t = 0; t < trials.size(); ++t)
-      for (const std::vector<Trial>& part : parts) trials[t].fit += part[t].fit;
+    found.scores.resize(candidates.size());
+    for (std::size_t i = 0; i < candidates.size(); ++i)
+      for (const std::vector<metrics::ScoreSum>& part : parts) found.scores[i] += part[i];
     return found;
   }
 
   /// How well train rows are found, and by an approximate index how many of them: by val rows, or by train
   /// rows that do not see themselves.
-  void look(const KnnRows& train, const learning::FeatureRows& val, const search::Vote& how,
-            const LearnerInput& input, Value& summary) const {
+  void add_search_diagnostics(const KnnRows& train, const learning::FeatureRows& val, const search::Vote& how,
+                              const LearnerInput& input, Value& summary) const {
     const bool approximate = index_.kind != search::IndexChoice::Kind::Exact;
     if (retrieval_ == 0 && !approximate) return;
     const Queries queries =
@@ -254,8 +229,8 @@ class Knn final : public Learner {
     const std::vector<std::size_t> sample = learning::evenly_spaced(val.rows(), most_queries());
     const std::vector<float> features = learning::rows_at(val, sample, parallel);
     Queries out;
-    out.rows = train.preparation.apply(sample.size(), features.data(),
-                                       [&](std::size_t r) { return val.key(sample[r]); });
+    out.rows = train.transform.apply(sample.size(), features.data(),
+                                     [&](std::size_t r) { return val.key(sample[r]); });
     for (const std::size_t r : sample) out.labels.push_back(val.labels()[r]);
     return out;
   }
@@ -270,22 +245,16 @@ class Knn final : public Learner {
     });
     for (const std::size_t r : sample) {
       out.labels.push_back(train.labels[r]);
-      out.excluded.push_back(train.origins.of_row(static_cast<std::uint32_t>(r)));
+      out.excluded.push_back(train.provenance.of_row(static_cast<std::uint32_t>(r)));
     }
     return out;
   }
 
-  Value describe(const std::vector<Trial>& trials) const {
-    Value path = Value::list();
-    for (const Trial& trial : trials) {
-      Value v = Value::map();
-      v["k"] = static_cast<std::int64_t>(trial.how.k);
-      if (weight_ == search::VoteWeight::Exp) v["temperature"] = trial.how.temperature;
-      v["val_accuracy"] = trial.fit.accuracy;
-      v["val_log_loss"] = trial.fit.log_loss;
-      path.push(std::move(v));
-    }
-    return path;
+  Value describe(const search::Vote& how) const {
+    Value v = Value::map();
+    v["k"] = static_cast<std::int64_t>(how.k);
+    if (weight_ == search::VoteWeight::Exp) v["temperature"] = how.temperature;
+    return v;
   }
 
   std::vector<std::size_t> ks_;
@@ -339,7 +308,7 @@ GRAFT_PLUGIN(
                    .doc("Neighbours that vote. Of several, the one with the best accuracy on val is taken "
                         "(then the "
                         "lowest log loss, then the smallest)."))
-        .param(graft::choice("metric", graft::search::metric_names(), "cosine")
+        .param(graft::choice("metric", graft::search::Metric::names(), "cosine")
                    .doc("Similarity: the cosine, or minus the squared Euclidean distance."))
         .param(graft::weights())
         .param(

@@ -17,16 +17,16 @@ void cast_votes(const KnnRows& rows, const search::Vote& how, std::span<const se
   const std::size_t count = k == 0 ? 0 : found.size() / k;
   parallel.for_each((count + kStep - 1) / kStep, [&](std::size_t b) {
     for (std::size_t r = b * kStep; r < std::min(count, (b + 1) * kStep); ++r) {
-      search::vote(found.subspan(r * k, k), how, rows.preparation.metric(), rows.labels,
+      search::vote(found.subspan(r * k, k), how, rows.transform.metric(), rows.labels,
                    {scores.row(first + r), scores.classes});
     }
   });
 }
 
 Scores KnnPredictor::predict(const std::vector<const RowSet*>& tables, Parallel& parallel) const {
-  const RowSet& table = learning::only_table(tables, rows_.preparation.inputs());
+  const RowSet& table = learning::only_table(tables, rows_.transform.inputs());
   Scores scores(table.rows(), classes_);
-  rows_.preparation.for_each_group(
+  rows_.transform.for_each_group(
       table, parallel, [&](std::size_t first, std::size_t count, std::span<const float> queries) {
         const std::vector<search::Neighbour> found = rows_.index.search(queries, vote_.k, {}, parallel);
         cast_votes(rows_, vote_, found, found.size() / count, first, scores, parallel);
@@ -36,19 +36,19 @@ Scores KnnPredictor::predict(const std::vector<const RowSet*>& tables, Parallel&
 
 Neighbours KnnPredictor::neighbours(const std::vector<const RowSet*>& tables, Parallel& parallel) const {
   Neighbours out;
-  const std::size_t others = rows_.index.exact().size() - rows_.origins.widest();
-  if (rows_.origins.empty() || std::min(shown_, others) == 0) return out;
-  const RowSet& table = learning::only_table(tables, rows_.preparation.inputs());
+  const std::size_t others = rows_.index.exact().size() - rows_.provenance.widest();
+  if (rows_.provenance.empty() || std::min(shown_, others) == 0) return out;
+  const RowSet& table = learning::only_table(tables, rows_.transform.inputs());
   out.k = std::min(shown_, others);
   out.rows.resize(table.rows() * out.k);
   out.similarity.resize(out.rows.size());
-  rows_.preparation.for_each_group(
+  rows_.transform.for_each_group(
       table, parallel, [&](std::size_t first, std::size_t count, std::span<const float> queries) {
         std::vector<search::RowRange> own(count);
-        for (std::size_t r = 0; r < count; ++r) own[r] = rows_.origins.of(table.key(first + r));
+        for (std::size_t r = 0; r < count; ++r) own[r] = rows_.provenance.of(table.key(first + r));
         const std::vector<search::Neighbour> found = rows_.index.search(queries, out.k, own, parallel);
         for (std::size_t i = 0; i < found.size(); ++i) {
-          out.rows[first * out.k + i] = rows_.origins.position(found[i].row);
+          out.rows[first * out.k + i] = rows_.provenance.position(found[i].row);
           out.similarity[first * out.k + i] = static_cast<float>(found[i].similarity);
         }
       });
@@ -60,7 +60,7 @@ void KnnPredictor::save(Bundle& bundle) const {
   const auto rows = static_cast<std::int64_t>(index.size());
   bundle.facts["classes"] = static_cast<std::int64_t>(classes_);
   bundle.facts["rows"] = rows;
-  rows_.preparation.save(bundle);
+  rows_.transform.save(bundle);
   bundle.facts["k"] = static_cast<std::int64_t>(vote_.k);
   bundle.facts["weights"] = search::vote_weight_names()[static_cast<std::size_t>(vote_.weight)];
   bundle.facts["temperature"] = vote_.temperature;
@@ -72,7 +72,7 @@ void KnnPredictor::save(Bundle& bundle) const {
 std::unique_ptr<KnnPredictor> KnnPredictor::load(const Bundle& bundle, std::size_t cache_bytes) {
   const std::size_t classes = learning::class_count(bundle);
   const std::size_t rows = learning::count_fact(bundle, "rows", 1);
-  search::Preparation preparation = search::Preparation::load(bundle);
+  search::FeatureTransform transform = search::FeatureTransform::load(bundle);
   const search::Vote how{learning::count_fact(bundle, "k", 1),
                          search::vote_weight_from(learning::fact(bundle, "weights").as_string()),
                          learning::fact(bundle, "temperature").as_double()};
@@ -82,11 +82,11 @@ std::unique_ptr<KnnPredictor> KnnPredictor::load(const Bundle& bundle, std::size
         "another learner; train the model again",
         how.temperature));
   }
-  const auto stored = learning::large_floats(bundle, "rows", rows, preparation.dims());
+  const auto stored = learning::large_floats(bundle, "rows", rows, transform.dims());
   std::vector<std::int32_t> labels = learning::class_indices(bundle, "labels", rows, classes);
-  search::SearchIndex index = search::SearchIndex::load(bundle, stored, preparation.metric(), cache_bytes);
+  search::SearchIndex index = search::SearchIndex::load(bundle, stored, transform.metric(), cache_bytes);
   return std::make_unique<KnnPredictor>(
-      KnnRows{std::move(preparation), std::move(index), std::move(labels), {}}, classes, how, 0);
+      KnnRows{std::move(transform), std::move(index), std::move(labels), {}}, classes, how, 0);
 }
 
 }  // namespace graft

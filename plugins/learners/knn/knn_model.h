@@ -8,8 +8,8 @@
 
 #include <graft/predictor.h>
 
-#include <search/origins.h>
-#include <search/preparation.h>
+#include <search/feature_transform.h>
+#include <search/provenance.h>
 #include <search/search_index.h>
 #include <search/vote.h>
 
@@ -17,10 +17,10 @@ namespace graft {
 
 /// Training rows, ready to be searched.
 struct KnnRows {
-  search::Preparation preparation;
-  search::SearchIndex index;         ///< Of prepared rows.
+  search::FeatureTransform transform;
+  search::SearchIndex index;         ///< Of transformed rows.
   std::vector<std::int32_t> labels;  ///< One class per row of the index.
-  search::Origins origins;           ///< Empty in a model that was loaded.
+  search::Provenance provenance;     ///< Empty in a model that was loaded.
 };
 
 /// Writes the scores of rows from `first` on by their neighbours, k each.

@@ -561,9 +561,9 @@ TEST(Knn, TellsWhenThereIsNothingToChooseOn) {
   EXPECT_EQ(result.summary.find("temperature")->as_double(), 0.1);
   EXPECT_THAT(
       knn.warnings(),
-      ElementsAre("table 'table' has no labelled val rows to choose k and temperature on: taking k = 15, "
-                  "temperature = 0.1, nearest to the defaults; give the source a val split, or set both to "
-                  "one value"));
+      ElementsAre("table 'table' has no labelled val rows to choose k and temperature on: taking k = 15 "
+                  "(nearest to 20), temperature = 0.1 (nearest to 0.07); give the source a val split, or "
+                  "set each to one value"));
 }
 
 /// Classes that are apart in features with a large offset.

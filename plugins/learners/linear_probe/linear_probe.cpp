@@ -1,16 +1,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <utility>
 
 #include <graft/plugin.h>
 
 #include <learning/learning.h>
+#include <learning/selection.h>
 #include <linear/linear_model.h>
 #include <linear/softmax_regression.h>
-#include "survey.h"
 
 namespace graft {
 namespace {
@@ -19,23 +18,26 @@ constexpr std::size_t kMiB = std::size_t{1} << 20;
 /// A fit that cannot be shown to be within this fraction of its minimum is warned about.
 constexpr double kPoorGap = 0.01;
 
-/// A solution for one value of c.
-struct Candidate {
+/// One fit, and how it went.
+struct Fitted {
+  double c = 0;
+  numeric::LbfgsResult result;
+  double relative_gradient = 0;  ///< As a fraction of that at zero weights.
+  linear::LinearModel model;
+  metrics::Score train;
+};
+
+/// What the refit takes over.
+struct Choice {
   double c = 0;
   std::vector<double> solution;
   std::vector<std::int32_t> fitted;
-  linear::LinearModel model;
-};
-
-struct Outcome {
-  numeric::LbfgsResult result;
-  metrics::Fit train;
 };
 
 class LinearProbe final : public Learner {
  public:
   explicit LinearProbe(const StageContext& context)
-      : grid_(context.params.get<std::vector<double>>("c")),
+      : grid_(learning::ascending(context.params.get<std::vector<double>>("c"))),
         scale_(learning::RowScaler::kind_from(context.params.get<std::string>("scale"))),
         loss_(linear::loss_from(context.params.get<std::string>("loss"))),
         weights_(context.params.get<std::string>("class_weights") == "balanced"
@@ -45,34 +47,12 @@ class LinearProbe final : public Learner {
         tolerance_(context.params.get<double>("tolerance")),
         gradient_tolerance_(context.params.get<double>("gradient_tolerance")),
         cache_bytes_(context.params.get<std::size_t>("cache") * kMiB),
-        warn_(context.warn) {
-    std::sort(grid_.begin(), grid_.end());
-    grid_.erase(std::unique(grid_.begin(), grid_.end()), grid_.end());
-  }
+        warn_(context.warn) {}
 
   LearnerResult fit(const LearnerInput& input) override {
-    const TrainingTable& table = input.tables.at(0);
-    LearnerResult out;
-    Candidate chosen = choose(table, input, out);
-    if (table.val->rows() == 0) {  // train + val is train: the model stands
-      out.predictor = std::make_unique<linear::LinearPredictor>(std::move(chosen.model), chosen.c);
-      return out;
-    }
-    out.val = linear::LinearPredictor(std::move(chosen.model), chosen.c).predict({table.val}, input.parallel);
-
-    learning::FeatureRows rows = read(*table.train_val, input);
-    const learning::RowScaler scaler = learning::fit_scaler(scale_, rows, input.parallel);
-    linear::SoftmaxRegression regression(rows, input.classes.size(), input.parallel, options(input));
-    if (regression.fitted() != chosen.fitted) chosen.solution.assign(regression.size(), 0);
-    Outcome outcome;
-    outcome.result = regression.fit(chosen.c, chosen.solution);
-    tell_if_unfinished(chosen.c, outcome.result);
-    linear::LinearModel model = regression.model(chosen.solution, scaler);
-    outcome.train = linear::measure(model, rows, input.parallel);
-    out.summary["refit"] = describe(regression, chosen.c, outcome, {});
-    out.summary["refit"]["rows"] = static_cast<std::int64_t>(rows.rows());
-    out.predictor = std::make_unique<linear::LinearPredictor>(std::move(model), chosen.c);
-    return out;
+    return learning::choose_and_refit(
+        input, [&](LearnerResult& out) { return choose(input, out); },
+        [&](Choice& chosen, Value& summary) { return refit(input, chosen, summary); });
   }
 
   std::unique_ptr<Predictor> load(const Bundle& bundle) const override {
@@ -81,8 +61,7 @@ class LinearProbe final : public Learner {
 
  private:
   learning::FeatureRows read(const RowSet& rows, const LearnerInput& input) const {
-    return {rows, input.classes.size(), cache_bytes_, input.parallel,
-            input.multi_label ? learning::Labels::Several : learning::Labels::One};
+    return {rows, input.classes.size(), cache_bytes_, input.parallel, metrics::label_mode(input.multi_label)};
   }
 
   linear::RegressionOptions options(const LearnerInput& input) const {
@@ -92,38 +71,36 @@ class LinearProbe final : public Learner {
   }
 
   /// Follows the path from strong to weak regularisation on the train rows and keeps what is best on val.
-  Candidate choose(const TrainingTable& table, const LearnerInput& input, LearnerResult& out) const {
-    const std::size_t classes = input.classes.size();
+  /// Ties go to the first, most strongly regularised one.
+  std::optional<Choice> choose(const LearnerInput& input, LearnerResult& out) const {
+    const TrainingTable& table = input.tables.at(0);
     learning::FeatureRows train = read(*table.train, input);
     learning::FeatureRows val = read(*table.val, input);
-    const std::vector<double> grid = val.rows() > 0 ? grid_ : std::vector<double>{without_val(table)};
-    check_rows(table, train, input.classes);
-    const std::size_t constant = tell_about_features(table, train, input.parallel);
+    const bool has_val = val.rows() > 0;
+    const std::vector<double> grid = has_val ? grid_ : std::vector<double>{without_val(table)};
+    check_classes(table, train, input);
+    const std::size_t constant =
+        learning::warn_constant_features(train, table.stage, scale_, input.parallel, warn_);
     const learning::RowScaler scaler = learning::fit_scaler(scale_, train, input.parallel);
     val.scale(scaler, input.parallel);
-    linear::SoftmaxRegression regression(train, classes, input.parallel, options(input));
-    tell_about_classes(train, val, input);
+    linear::SoftmaxRegression regression(train, input.classes.size(), input.parallel, options(input));
+    if (has_val && grid.size() > 1)
+      learning::warn_absent_val_classes(val.labels(), input.classes, "c", warn_);
 
-    Candidate best;
-    std::optional<metrics::Fit> best_fit;
-    Value path = Value::list();
+    learning::CandidateSelection selection(metrics::criterion_for(train.mode()));
+    Choice best;
+    linear::LinearModel model;
     std::vector<double> solution(regression.size());
     for (const double c : grid) {
-      Outcome outcome;
-      outcome.result = regression.fit(c, solution);
-      tell_if_unfinished(c, outcome.result);
-      linear::LinearModel model = regression.model(solution, scaler);
-      outcome.train = linear::measure(model, train, input.parallel);
-      std::optional<metrics::Fit> fit;
-      if (val.rows() > 0) fit = linear::measure(model, val, input.parallel);
-      path.push(describe(regression, c, outcome, fit));
-      if (!best_fit || better(*fit, *best_fit, input.multi_label)) {
-        best = {c, solution, regression.fitted(), std::move(model)};
-        best_fit = fit ? fit : metrics::Fit{};
-      }
+      Fitted now = fit_one(regression, c, solution, scaler, train, input.parallel);
+      std::optional<metrics::Score> score;
+      if (has_val) score = linear::measure(now.model, val, input.parallel);
+      if (!selection.add(describe(now), score)) continue;
+      best = {c, solution, regression.fitted()};
+      model = std::move(now.model);
     }
+    out.predictor = std::make_unique<linear::LinearPredictor>(std::move(model), best.c);
     out.summary["c"] = best.c;
-    out.summary["chosen_on"] = val.rows() == 0 ? "nothing" : grid.size() == 1 ? "given" : "val";
     out.summary["scale"] = scaler.name();
     const linear::Loss loss = options(input).loss;
     out.summary["loss"] =
@@ -132,94 +109,66 @@ class LinearProbe final : public Learner {
             : linear::loss_names()[static_cast<std::size_t>(loss)];
     out.summary["class_weights"] = weights_ == linear::ClassWeights::Balanced ? "balanced" : "none";
     out.summary["constant_features"] = static_cast<std::int64_t>(constant);
-    out.summary["train_rows"] = static_cast<std::int64_t>(train.rows());
-    out.summary["val_rows"] = static_cast<std::int64_t>(val.rows());
-    out.summary["path"] = std::move(path);
+    learning::describe_choice(learning::chosen_on(has_val, grid.size()), train.rows(), val.rows(),
+                              out.summary);
+    out.summary["path"] = selection.path();
     return best;
   }
 
-  /// Strictly, so that ties go to the first, most strongly regularised one.
-  static bool better(const metrics::Fit& a, const metrics::Fit& b, bool multi_label) {
-    if (multi_label || a.accuracy == b.accuracy) return a.log_loss < b.log_loss;
-    return a.accuracy > b.accuracy;
+  std::unique_ptr<Predictor> refit(const LearnerInput& input, Choice& chosen, Value& summary) const {
+    learning::FeatureRows rows = read(*input.tables.at(0).train_val, input);
+    const learning::RowScaler scaler = learning::fit_scaler(scale_, rows, input.parallel);
+    linear::SoftmaxRegression regression(rows, input.classes.size(), input.parallel, options(input));
+    if (regression.fitted() != chosen.fitted) chosen.solution.assign(regression.size(), 0);
+    Fitted all = fit_one(regression, chosen.c, chosen.solution, scaler, rows, input.parallel);
+    summary["refit"] = describe(all);
+    summary["refit"]["rows"] = static_cast<std::int64_t>(rows.rows());
+    return std::make_unique<linear::LinearPredictor>(std::move(all.model), chosen.c);
+  }
+
+  /// From `solution`, which becomes that of this c.
+  Fitted fit_one(linear::SoftmaxRegression& regression, double c, std::vector<double>& solution,
+                 const learning::RowScaler& scaler, const learning::FeatureRows& rows,
+                 Parallel& parallel) const {
+    Fitted out;
+    out.c = c;
+    out.result = regression.fit(c, solution);
+    warn_unfinished(c, out.result);
+    const double scale = regression.gradient_scale(c);
+    out.relative_gradient = scale > 0 ? out.result.gradient_max / scale : 0;
+    out.model = regression.model(solution, scaler);
+    out.train = linear::measure(out.model, rows, parallel);
+    return out;
   }
 
   double without_val(const TrainingTable& table) const {
-    const double c = *std::min_element(grid_.begin(), grid_.end(), [](double a, double b) {
-      return std::abs(std::log(a)) < std::abs(std::log(b));
-    });
-    if (grid_.size() > 1) {
-      warn_(fmt::format(
-          "table '{}' has no labelled val rows to choose c on: taking {}, the value of the list that is "
-          "nearest to 1; give the source a val split, or set c to one value",
-          table.stage, c));
-    }
+    const double c = learning::nearest_by_ratio(grid_, 1);
+    learning::warn_no_val_rows(table.stage, {{"c", grid_.size(), c, 1}}, warn_);
     return c;
   }
 
-  static void check_rows(const TrainingTable& table, const learning::FeatureRows& train,
-                         const std::vector<std::string>& classes) {
-    const std::vector<std::size_t> counts = counts_of(train, classes.size());
-    const auto shown = static_cast<std::size_t>(
-        std::count_if(counts.begin(), counts.end(), [](std::size_t n) { return n > 0; }));
-    if (train.row_labels() == learning::Labels::One) {
-      if (shown >= 2) return;
-      throw Error(fmt::format(
-          "table '{}' has train rows of {} of its {} classes: expected at least 2 classes to tell "
-          "apart; check the labels, the splits and the rejected inputs",
-          table.stage, shown, classes.size()));
-    }
-    if (std::any_of(counts.begin(), counts.end(), [&](std::size_t n) { return n > 0 && n < train.rows(); }))
-      return;
-    throw Error(
-        fmt::format("table '{}': each of its {} classes is on all of the {} labelled train rows or on none: "
-                    "expected a class to tell apart; check the labels, the splits and the rejected inputs",
-                    table.stage, classes.size(), train.rows()));
-  }
-
-  static std::vector<std::size_t> counts_of(const learning::FeatureRows& rows, std::size_t classes) {
+  void check_classes(const TrainingTable& table, const learning::FeatureRows& train,
+                     const LearnerInput& input) const {
+    const std::size_t classes = input.classes.size();
+    learning::classes_to_learn(train, input.classes, table.stage, warn_);
+    if (!input.multi_label) return;
     std::vector<std::size_t> counts(classes);
-    for (const std::int32_t label : rows.labels()) ++counts[static_cast<std::size_t>(label)];
-    return counts;
-  }
-
-  void tell_about_classes(const learning::FeatureRows& train, const learning::FeatureRows& val,
-                          const LearnerInput& input) const {
-    if (const std::string absent = learning::absent_classes(train.labels(), input.classes); !absent.empty()) {
-      warn_(fmt::format("no train rows of {}: the score of such a class is 0", absent));
+    for (const std::int32_t label : train.labels()) ++counts[static_cast<std::size_t>(label)];
+    if (std::none_of(counts.begin(), counts.end(),
+                     [&](std::size_t n) { return n > 0 && n < train.rows(); })) {
+      throw Error(fmt::format(
+          "table '{}': each of its {} classes is on all of the {} labelled train rows or on none: "
+          "expected a class to tell apart; check the labels, the splits and the rejected inputs",
+          table.stage, classes, train.rows()));
     }
-    const std::vector<std::size_t> counts = counts_of(train, input.classes.size());
-    for (std::size_t c = 0; input.multi_label && c < counts.size(); ++c) {
+    for (std::size_t c = 0; c < classes; ++c) {
       if (counts[c] < train.rows()) continue;
       warn_(
           fmt::format("all train rows are of {}: its score is near 1 whatever the input", input.classes[c]));
     }
-    if (val.rows() == 0 || grid_.size() == 1) return;
-    if (const std::string absent = learning::absent_classes(val.labels(), input.classes); !absent.empty()) {
-      warn_(fmt::format("no val rows of {}: c is chosen without such a class", absent));
-    }
   }
 
-  /// Returns the number of features that are the same in all rows.
-  std::size_t tell_about_features(const TrainingTable& table, const learning::FeatureRows& train,
-                                  Parallel& parallel) const {
-    const Survey survey = survey_of(train, parallel);
-    if (survey.constant == train.dim()) {
-      warn_(
-          fmt::format("table '{}': all {} features are the same in all train rows: every input gets the "
-                      "shares of the classes as its scores; check the backbone and its normalisation",
-                      table.stage, train.dim()));
-    }
-    if (survey.zero_rows > 0 && scale_ == learning::RowScaler::Kind::L2) {
-      warn_(fmt::format(
-          "table '{}': {} train rows have zeros only; they have no direction, and scale: l2 leaves "
-          "them as they are",
-          table.stage, survey.zero_rows));
-    }
-    return survey.constant;
-  }
-
-  void tell_if_unfinished(double c, const numeric::LbfgsResult& result) const {
+  void warn_unfinished(double c, const numeric::LbfgsResult& result) const {
     if (result.stop == numeric::LbfgsStop::MaxIterations) {
       warn_(
           fmt::format("c = {} did not converge in {} iterations: raise max_iterations, or scale the features "
@@ -233,22 +182,16 @@ class LinearProbe final : public Learner {
     }
   }
 
-  static Value describe(const linear::SoftmaxRegression& regression, double c, const Outcome& outcome,
-                        const std::optional<metrics::Fit>& val) {
+  static Value describe(const Fitted& fitted) {
     Value v = Value::map();
-    v["c"] = c;
-    v["objective"] = outcome.result.objective;
-    v["gradient"] = outcome.result.gradient_max;
-    const double scale = regression.gradient_scale(c);
-    v["relative_gradient"] = scale > 0 ? outcome.result.gradient_max / scale : 0;
-    v["iterations"] = outcome.result.iterations;
-    v["stop"] = numeric::to_string(outcome.result.stop);
-    v["train_accuracy"] = outcome.train.accuracy;
-    v["train_log_loss"] = outcome.train.log_loss;
-    if (val) {
-      v["val_accuracy"] = val->accuracy;
-      v["val_log_loss"] = val->log_loss;
-    }
+    v["c"] = fitted.c;
+    v["objective"] = fitted.result.objective;
+    v["gradient"] = fitted.result.gradient_max;
+    v["relative_gradient"] = fitted.relative_gradient;
+    v["iterations"] = fitted.result.iterations;
+    v["stop"] = numeric::to_string(fitted.result.stop);
+    v["train_accuracy"] = fitted.train.accuracy;
+    v["train_log_loss"] = fitted.train.log_loss;
     return v;
   }
 
@@ -259,7 +202,7 @@ class LinearProbe final : public Learner {
   int max_iterations_;
   double tolerance_, gradient_tolerance_;
   std::size_t cache_bytes_;
-  std::function<void(const std::string&)> warn_;
+  learning::Warn warn_;
 };
 
 Value::List default_grid() {

@@ -215,8 +215,8 @@ TEST(LinearProbe, TakesTheValueNearestToOneWithoutVal) {
   EXPECT_THAT(
       probe.warnings(),
       ElementsAre(
-          "table 'table' has no labelled val rows to choose c on: taking 0.3, the value of the list that "
-          "is nearest to 1; give the source a val split, or set c to one value"));
+          "table 'table' has no labelled val rows to choose c on: taking c = 0.3 (nearest to 1); give the "
+          "source a val split, or set c to one value"));
 }
 
 TEST(LinearProbe, LeavesOutUnlabelledRows) {

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -13,6 +11,7 @@
 #include <dense/training.h>
 #include <learning/class_weights.h>
 #include <learning/learning.h>
+#include <learning/selection.h>
 #include "predictor.h"
 
 namespace graft {
@@ -46,95 +45,87 @@ class Mlp final : public Learner {
   }
 
   LearnerResult fit(const LearnerInput& input) override {
-    const TrainingTable& table = input.tables.at(0);
-    const learning::Labels several = input.multi_label ? learning::Labels::Several : learning::Labels::One;
-    LearnerResult out;
-    dense::TrainingOptions options = options_;
-    options.interrupted = &input.interrupted;
-    options.classes = input.classes.size();
-    if (input.multi_label) {
-      options.trainer.loss.kind = dense::Loss::Kind::Sigmoid;
-      options.monitor = dense::Monitor::LogLoss;
-    }
-    std::optional<MlpModel> model;
-    {
-      learning::FeatureRows train(*table.train, input.classes.size(), cache_bytes_, input.parallel, several);
-      learning::FeatureRows val(*table.val, input.classes.size(), cache_bytes_, input.parallel, several);
-      const auto fitted = learning::classes_to_learn(train, input.classes, table.stage, several, warn_);
-      const learning::RowScaler scaler = learning::fit_scaler(scale_, train, input.parallel);
-      val.scale(scaler, input.parallel);
-      Trained chosen = choose(train, val, fitted, scaler, table.stage, input, options, out.summary);
-      options.stop_after = chosen.result.best_epoch;
-      model = std::move(chosen.model);
-      out.summary["train_rows"] = static_cast<std::int64_t>(train.rows());
-      out.summary["val_rows"] = static_cast<std::int64_t>(val.rows());
-      if (table.val->rows() > 0) out.val = MlpPredictor(*model).predict({table.val}, input.parallel);
-      if (!refit_ || val.rows() == 0) {
-        out.predictor = std::make_unique<MlpPredictor>(std::move(*model));
-        return out;
-      }
-    }
-    learning::FeatureRows rows(*table.train_val, input.classes.size(), cache_bytes_, input.parallel, several);
-    const learning::RowScaler scaler = learning::fit_scaler(scale_, rows, input.parallel);
-    Trained all = train_once(rows, nullptr, learning::shown_classes(rows), scaler, input, options);
-    Value& refit = out.summary["refit"];
-    refit["rows"] = static_cast<std::int64_t>(rows.rows());
-    refit["epochs"] = all.result.epochs;
-    refit["train_loss"] = *all.result.curve.as_list().back().find("train_loss");
-    out.predictor = std::make_unique<MlpPredictor>(std::move(all.model));
-    return out;
+    return learning::choose_and_refit(
+        input, [&](LearnerResult& out) { return choose(input, out); },
+        [&](const dense::TrainingOptions& options, Value& summary) {
+          return refit(input, options, summary);
+        });
   }
 
   std::unique_ptr<Predictor> load(const Bundle& bundle) const override { return MlpPredictor::load(bundle); }
 
  private:
-  /// Trains with every weight decay and keeps what is best on val. Leaves it in `options`.
-  Trained choose(const learning::FeatureRows& train, const learning::FeatureRows& val,
-                 const std::vector<std::int32_t>& fitted, const learning::RowScaler& scaler,
-                 const std::string& table, const LearnerInput& input, dense::TrainingOptions& options,
-                 Value& summary) const {
-    const std::vector<double> decays = val.rows() > 0 ? decays_ : std::vector<double>{without_val(table)};
+  dense::TrainingOptions options(const LearnerInput& input) const {
+    dense::TrainingOptions options = options_;
+    options.interrupted = &input.interrupted;
+    options.classes = input.classes.size();
+    if (input.multi_label) {
+      options.trainer.loss.kind = dense::Loss::Kind::Sigmoid;
+      options.monitor = metrics::Criterion::LogLoss;
+    }
+    return options;
+  }
+
+  learning::FeatureRows read(const RowSet& rows, const LearnerInput& input) const {
+    return {rows, input.classes.size(), cache_bytes_, input.parallel, metrics::label_mode(input.multi_label)};
+  }
+
+  /// Trains with every weight decay and keeps what is best on val. Returns the options of the refit: no val
+  /// is no refit, since nothing is left to add.
+  std::optional<dense::TrainingOptions> choose(const LearnerInput& input, LearnerResult& out) const {
+    const TrainingTable& table = input.tables.at(0);
+    dense::TrainingOptions options = this->options(input);
+    learning::FeatureRows train = read(*table.train, input);
+    learning::FeatureRows val = read(*table.val, input);
+    const bool has_val = val.rows() > 0;
+    const auto fitted = learning::classes_to_learn(train, input.classes, table.stage, warn_);
+    const learning::RowScaler scaler = learning::fit_scaler(scale_, train, input.parallel);
+    val.scale(scaler, input.parallel);
+    learning::CandidateSelection selection(options.monitor);
     std::optional<Trained> best;
-    double best_decay = 0;
-    Value path = Value::list();
+    const std::vector<double> decays = has_val ? decays_ : std::vector<double>{without_val(table.stage)};
     for (const double decay : decays) {
       options.trainer.optimizer.weight_decay = decay;
       Trained now = train_once(train, &val, fitted, scaler, input, options);
       Value v = Value::map();
       v["weight_decay"] = decay;
       v["best_epoch"] = now.result.best_epoch;
-      v["val_accuracy"] = now.result.val.accuracy;
-      v["val_log_loss"] = now.result.val.log_loss;
-      path.push(std::move(v));
-      if (best && !better(now.result.val, best->result.val, options.monitor)) continue;
-      best = std::move(now);
-      best_decay = decay;
+      std::optional<metrics::Score> score;
+      if (has_val) score = now.result.val;
+      if (selection.add(std::move(v), score)) best = std::move(now);
     }
-    options.trainer.optimizer.weight_decay = best_decay;
-    describe(*best, options, val.rows() > 0, summary);
-    if (decays.size() > 1) summary["path"] = std::move(path);
-    return std::move(*best);
+    options.trainer.optimizer.weight_decay = decays[selection.best()];
+    options.stop_after = best->result.best_epoch;
+    describe(*best, options, has_val, out.summary);
+    // The epoch is chosen on val, whatever the number of candidates.
+    learning::describe_choice(has_val ? "val" : "nothing", train.rows(), val.rows(), out.summary);
+    if (decays.size() > 1) out.summary["path"] = selection.path();
+    out.predictor = std::make_unique<MlpPredictor>(std::move(best->model));
+    return refit_ && has_val ? std::optional(std::move(options)) : std::nullopt;
   }
 
-  static bool better(const metrics::Fit& a, const metrics::Fit& b, dense::Monitor monitor) {
-    if (monitor == dense::Monitor::Accuracy && a.accuracy != b.accuracy) return a.accuracy > b.accuracy;
-    return a.log_loss < b.log_loss;
+  std::unique_ptr<Predictor> refit(const LearnerInput& input, const dense::TrainingOptions& options,
+                                   Value& summary) const {
+    learning::FeatureRows rows = read(*input.tables.at(0).train_val, input);
+    const learning::RowScaler scaler = learning::fit_scaler(scale_, rows, input.parallel);
+    Trained all = train_once(rows, nullptr, learning::classes_present(rows), scaler, input, options);
+    Value& refit = summary["refit"];
+    refit["rows"] = static_cast<std::int64_t>(rows.rows());
+    refit["epochs"] = all.result.epochs;
+    refit["train_loss"] = *all.result.curve.as_list().back().find("train_loss");
+    return std::make_unique<MlpPredictor>(std::move(all.model));
   }
 
-  /// The value that is nearest to the optimizer's own default.
+  /// The value that is nearest to the optimizer's own default, by difference: a weight decay may be 0.
   double without_val(const std::string& table) const {
     const double usual = dense::OptimizerOptions::usual(options_.trainer.optimizer.kind).weight_decay;
     const double decay = *std::min_element(decays_.begin(), decays_.end(), [usual](double a, double b) {
       return std::abs(a - usual) < std::abs(b - usual);
     });
-    warn_(
-        fmt::format("table '{}' has no labelled val rows to stop by: training for all {} epochs{}; give the "
-                    "source a val split",
-                    table, options_.epochs,
-                    decays_.size() > 1 ? fmt::format(" with weight_decay {}, the value of the list that is "
-                                                     "nearest to the default",
-                                                     decay)
-                                       : ""));
+    const std::string taken =
+        decays_.size() > 1 ? fmt::format(" with weight_decay = {} (nearest to {})", decay, usual) : "";
+    learning::warn_no_val_rows(
+        table, "stop by", fmt::format("training for all {} epochs{}", options_.epochs, taken), "", warn_);
     return decay;
   }
 
@@ -184,11 +175,10 @@ class Mlp final : public Learner {
     if (options.mixup > 0)
       summary["mixup_of"] =
           options.trainer.unit_length ? "scaled features, scaled to length 1 again" : "scaled features";
-    summary["chosen_on"] = has_val ? "val" : "nothing";
     summary["epochs"] = best.result.epochs;
     summary["best_epoch"] = best.result.best_epoch;
     if (has_val) {
-      summary["monitor"] = options.monitor == dense::Monitor::Accuracy ? "accuracy" : "log_loss";
+      summary["monitor"] = options.monitor == metrics::Criterion::Accuracy ? "accuracy" : "log_loss";
       summary["val_accuracy"] = best.result.val.accuracy;
       summary["val_log_loss"] = best.result.val.log_loss;
     }
@@ -203,7 +193,7 @@ class Mlp final : public Learner {
   learning::RowScaler::Kind scale_;
   std::size_t cache_bytes_;
   bool refit_;
-  std::function<void(const std::string&)> warn_;
+  learning::Warn warn_;
 };
 
 constexpr const char* kExample = R"(name: mlp

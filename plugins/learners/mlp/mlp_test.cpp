@@ -303,11 +303,9 @@ TEST(Mlp, TrainsToTheEndWithoutVal) {
   EXPECT_EQ(result.summary.find("chosen_on")->as_string(), "nothing");
   EXPECT_EQ(result.summary.find("weight_decay")->as_double(), 0);  // as near to 0.01 as 0.02, and smaller
   EXPECT_EQ(result.val.rows, 0U);
-  EXPECT_THAT(
-      mlp.warnings(),
-      ElementsAre("table 'table' has no labelled val rows to stop by: training for all 7 epochs with "
-                  "weight_decay 0, the value of the list that is nearest to the default; give the source "
-                  "a val split"));
+  EXPECT_THAT(mlp.warnings(),
+              ElementsAre("table 'table' has no labelled val rows to stop by: training for all 7 epochs with "
+                          "weight_decay = 0 (nearest to 0.01); give the source a val split"));
 
   // Val rows without a label are scored, and that is all.
   StageHarness other("mlp", "{epochs: 7}");

@@ -220,7 +220,8 @@ TEST(Prototypes, TellWhenThereIsNothingToChooseOn) {
   EXPECT_THAT(
       cosine.warnings(),
       ElementsAre("table 'table' has no labelled val rows to choose per_class and temperature on: taking "
-                  "per_class = 1, temperature = 0.1; give the source a val split, or set both to one value"));
+                  "per_class = 1 (nearest to 1), temperature = 0.1 (nearest to 0.1); give the source a val "
+                  "split, or set each to one value"));
   StageHarness euclidean("prototypes", "{metric: euclidean}");
   EXPECT_EQ(euclidean.fit(train, no_rows(4), kThree).summary.find("temperature")->as_double(), 1);
 }

@@ -73,7 +73,8 @@ TrainingOptions training_options(const Params& params, std::uint64_t seed) {
   if (options.schedule.warmup_epochs > options.schedule.epochs)
     throw Error("warmup_epochs: expected at most `epochs`, the whole training");
   options.mixup = params.get<double>("mixup");
-  options.monitor = params.get<std::string>("monitor") == "accuracy" ? Monitor::Accuracy : Monitor::LogLoss;
+  options.monitor = params.get<std::string>("monitor") == "accuracy" ? metrics::Criterion::Accuracy
+                                                                     : metrics::Criterion::LogLoss;
   options.patience = params.get<std::int64_t>("patience");
   options.min_delta = params.get<double>("min_delta");
   options.seed = seed;

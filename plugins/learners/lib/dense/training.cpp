@@ -23,14 +23,15 @@ class ClassRow {
   ClassRow(std::size_t outputs, std::size_t classes)
       : outputs_(outputs), scores_(std::max(outputs, classes)) {}
 
-  metrics::Fit fit(std::span<const float> probabilities, std::span<const std::int32_t> labels, bool several) {
+  void add_to(metrics::ScoreSum& sum, std::span<const float> probabilities,
+              std::span<const std::int32_t> labels, metrics::LabelMode mode) {
     std::copy(probabilities.begin(), probabilities.end(), scores_.begin());
     labels_.clear();
     auto absent = static_cast<std::int32_t>(outputs_);
     for (const std::int32_t label : labels)
       labels_.push_back(label == Examples::kNoOutput ? absent++ : label);
     if (static_cast<std::size_t>(absent) > scores_.size()) scores_.resize(static_cast<std::size_t>(absent));
-    return metrics::fit_of(scores_, labels_, several);
+    sum.add(scores_, labels_, mode);
   }
 
  private:
@@ -126,21 +127,16 @@ class Training {
   /// Measures the network on val and keeps its weights when they are the best.
   void judge(Value& point) {
     if (val_ == nullptr) return;
-    const metrics::Fit now =
+    const metrics::Score now =
         measure(network_, options_.trainer.loss.kind, *val_, options_.classes, parallel_);
     if (!std::isfinite(now.log_loss)) diverged("the log loss on val is", result_.epochs);
     point["val_accuracy"] = now.accuracy;
     point["val_log_loss"] = now.log_loss;
-    if (result_.best_epoch > 0 && !improves(now, result_.val)) return;
+    if (result_.best_epoch > 0 && !metrics::better(now, result_.val, options_.monitor, options_.min_delta))
+      return;
     result_.val = now;
     result_.best_epoch = result_.epochs;
     best_.assign(network_.parameters().begin(), network_.parameters().end());
-  }
-
-  bool improves(const metrics::Fit& now, const metrics::Fit& best) const {
-    const bool lower_loss = now.log_loss < best.log_loss - options_.min_delta;
-    if (options_.monitor == Monitor::LogLoss) return lower_loss;
-    return now.accuracy > best.accuracy + options_.min_delta || (now.accuracy == best.accuracy && lower_loss);
   }
 
   [[noreturn]] void diverged(const char* what, std::int64_t epoch) const {
@@ -166,9 +162,9 @@ class Training {
 
 }  // namespace
 
-metrics::Fit measure(const Network& network, Loss::Kind kind, const Examples& examples, std::size_t classes,
-                     Parallel& parallel) {
-  std::vector<metrics::Fit> parts(examples.blocks());
+metrics::Score measure(const Network& network, Loss::Kind kind, const Examples& examples, std::size_t classes,
+                       Parallel& parallel) {
+  std::vector<metrics::ScoreSum> parts(examples.blocks());
   parallel.for_each(examples.blocks(), [&](std::size_t b) {
     std::vector<float> scratch;
     const std::size_t count = examples.count(b), outputs = network.outputs();
@@ -178,12 +174,13 @@ metrics::Fit measure(const Network& network, Loss::Kind kind, const Examples& ex
     for (std::size_t r = 0; r < count; ++r) {
       const std::span<float> row(logits.data() + r * outputs, outputs);
       to_probabilities(kind, row);
-      parts[b] += of_classes.fit(row, examples.labels(examples.begin(b) + r), kind == Loss::Kind::Sigmoid);
+      of_classes.add_to(parts[b], row, examples.labels(examples.begin(b) + r),
+                        metrics::label_mode(kind == Loss::Kind::Sigmoid));
     }
   });
-  metrics::Fit sum;
-  for (const metrics::Fit& part : parts) sum += part;
-  return sum.mean(examples.rows());
+  metrics::ScoreSum sum;
+  for (const metrics::ScoreSum& part : parts) sum += part;
+  return sum.mean();
 }
 
 TrainingResult train(Network& network, const Examples& train, const Examples* val,

@@ -120,7 +120,7 @@ TEST(Training, LearnsSeveralLabels) {
   Network network = drawn({2, 16, 3});
   TrainingOptions options = quick(40);
   options.trainer.loss.kind = Loss::Kind::Sigmoid;
-  options.monitor = Monitor::LogLoss;
+  options.monitor = metrics::Criterion::LogLoss;
   Sequential sequential;
   // Rows with all three answers right, which is harder than three of them each.
   EXPECT_GE(train(network, rows, &rows, options, sequential).val.accuracy, 0.97);
@@ -134,7 +134,7 @@ TEST(Training, RestoresTheBestEpochAndStopsWhenPatienceEnds) {
     for (std::int32_t& label : data->labels) label = static_cast<std::int32_t>(random.below(2));
   const MatrixExamples train_rows = noise.examples(), val_rows = other.examples();
   TrainingOptions options = quick(200);
-  options.monitor = Monitor::LogLoss;
+  options.monitor = metrics::Criterion::LogLoss;
   options.patience = 5;
   Sequential sequential;
   Network network = drawn({2, 32, 2});
@@ -244,7 +244,7 @@ TEST(Measure, CountsAClassWithoutOutputAsImprobable) {
   const std::vector<std::int32_t> labels = {0, Examples::kNoOutput};
   const MatrixExamples rows(values, 2, labels);
   Sequential sequential;
-  const metrics::Fit m = measure(Network({2, 2}), Loss::Kind::Softmax, rows, 0, sequential);
+  const metrics::Score m = measure(Network({2, 2}), Loss::Kind::Softmax, rows, 0, sequential);
   EXPECT_EQ(m.accuracy, 0.5);
   EXPECT_NEAR(m.log_loss, (std::log(2) + 52 * std::log(2)) / 2, 1e-6);
 }

@@ -39,7 +39,7 @@ TEST(ClassWeights, AreThoseOfScikitLearn) {
 TEST(ClassWeights, RowsThatShowNoneOfTheClassesAreOfTheRest) {
   Sequential sequential;
   const SeveralLabelRows table(std::vector<float>(6), 1, {{0}, {}, {0, 1}, {1}, {}, {0}});
-  const FeatureRows rows(table, 2, 0, sequential, Labels::Several);
+  const FeatureRows rows(table, 2, 0, sequential, metrics::LabelMode::Multi);
   const std::vector<std::int32_t> fitted = {0, 1};
   const auto each = from("\"balanced\"").values({"ants", "bees"}, fitted, rows, true);
   EXPECT_THAT(each.of_class, ElementsAre(1.0F, 1.5F));  // 6 / (2 x 3), 6 / (2 x 2)

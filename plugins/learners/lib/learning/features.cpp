@@ -36,9 +36,9 @@ void check_finite(const RowSet& set, std::size_t first, std::size_t count, std::
 
 /// Labels of a row, ascending, each once.
 std::vector<std::int32_t> checked_labels(const RowSet& set, std::size_t row, std::size_t classes,
-                                         Labels several) {
+                                         metrics::LabelMode mode) {
   const auto given = set.labels(row);
-  if (several == Labels::One && given.size() != 1) {
+  if (mode == metrics::LabelMode::Single && given.size() != 1) {
     throw Error(fmt::format(
         "row '{}' {}: expected one label per row; this learner is single-label, give "
         "it a table with one label per row",
@@ -127,26 +127,14 @@ void read_blocks(const RowSet& set, std::size_t begin, std::size_t end, Parallel
   });
 }
 
-std::string absent_classes(const std::vector<std::int32_t>& labels, const std::vector<std::string>& classes) {
-  constexpr std::size_t kNamed = 5;
-  std::vector<bool> seen(classes.size());
-  for (const std::int32_t label : labels) seen[static_cast<std::size_t>(label)] = true;
-  std::string names;
-  std::size_t absent = 0;
-  for (std::size_t c = 0; c < classes.size(); ++c) {
-    if (!seen[c] && absent++ < kNamed) names += (names.empty() ? "" : ", ") + classes[c];
-  }
-  return absent > kNamed ? names + fmt::format(" and {} more", absent - kNamed) : names;
-}
-
 FeatureRows::FeatureRows(const RowSet& set, std::size_t classes, std::size_t cache_bytes, Parallel& parallel,
-                         Labels several)
-    : set_(&set), several_(several), dim_(set.dim()), block_rows_(rows_per_block(set.dim())) {
+                         metrics::LabelMode mode)
+    : set_(&set), mode_(mode), dim_(set.dim()), block_rows_(rows_per_block(set.dim())) {
   for (std::size_t r = 0; r < set.rows(); ++r) {
     if (!set.labelled(r)) continue;
-    const std::vector<std::int32_t> labels = checked_labels(set, r, classes, several);
+    const std::vector<std::int32_t> labels = checked_labels(set, r, classes, mode);
     labels_.insert(labels_.end(), labels.begin(), labels.end());
-    if (several == Labels::Several) label_ends_.push_back(labels_.size());
+    if (mode == metrics::LabelMode::Multi) label_ends_.push_back(labels_.size());
     positions_.push_back(r);
   }
   // The features are looked at once here in any case: an error must show before the work, not in the middle.

@@ -90,7 +90,7 @@ TEST(FeatureRows, LeavesOutUnlabelledRows) {
 TEST(FeatureRows, HasSeveralLabelsARowWhereThatIsAllowed) {
   Sequential sequential;
   const SeveralLabelRows table({1, 2, 3, 4}, 1, {{2, 0}, {}, {1}, {1, 2, 1}}, {1});
-  const FeatureRows rows(table, 3, kAll, sequential, Labels::Several);
+  const FeatureRows rows(table, 3, kAll, sequential, metrics::LabelMode::Multi);
   EXPECT_THAT(rows.positions(), ElementsAre(0, 2, 3));
   EXPECT_THAT(rows.labels(), ElementsAre(0, 2, 1, 1, 2));
   EXPECT_THAT(rows.labels_of(0), ElementsAre(0, 2));
@@ -108,7 +108,7 @@ TEST(FeatureRows, HasSeveralLabelsARowWhereThatIsAllowed) {
 TEST(FeatureRows, KeepsRowsThatShowNoneOfTheClassesWithoutLabels) {
   Sequential sequential;
   const SeveralLabelRows table({1, 2, 3, 4, 5}, 1, {{}, {1, 0}, {}, {1}, {}}, {2});
-  const FeatureRows rows(table, 2, kAll, sequential, Labels::Several);
+  const FeatureRows rows(table, 2, kAll, sequential, metrics::LabelMode::Multi);
   EXPECT_THAT(rows.positions(), ElementsAre(0, 1, 3, 4));
   EXPECT_THAT(rows.labels(), ElementsAre(0, 1, 1));
   EXPECT_THAT(rows.labels_of(0), ElementsAre());
@@ -117,7 +117,8 @@ TEST(FeatureRows, KeepsRowsThatShowNoneOfTheClassesWithoutLabels) {
   EXPECT_THAT(rows.labels_of(3), ElementsAre());
   EXPECT_THAT(everything(rows), ElementsAre(1, 2, 4, 5));
   const SeveralLabelRows negatives({1, 2}, 1, {{}, {}});
-  EXPECT_THAT(FeatureRows(negatives, 2, kAll, sequential, Labels::Several).labels_of(1), ElementsAre());
+  EXPECT_THAT(FeatureRows(negatives, 2, kAll, sequential, metrics::LabelMode::Multi).labels_of(1),
+              ElementsAre());
   EXPECT_THAT(
       error_of([&] { FeatureRows(negatives, 2, kAll, sequential); }),
       StrEq("row 'row0' shows none of the classes: expected one label per row; this learner is single-label, "
@@ -178,8 +179,8 @@ class LabelledRows final : public RowSet {
 TEST(FeatureRows, MayHoldRowsWithSeveralLabels) {
   Sequential sequential;
   const LabelledRows table({{2, 0}, {}, {1}, {3, 3, 1}});
-  const FeatureRows rows(table, 4, kAll, sequential, Labels::Several);
-  EXPECT_EQ(rows.row_labels(), Labels::Several);
+  const FeatureRows rows(table, 4, kAll, sequential, metrics::LabelMode::Multi);
+  EXPECT_EQ(rows.mode(), metrics::LabelMode::Multi);
   EXPECT_EQ(rows.rows(), 3U);
   EXPECT_THAT(rows.positions(), ElementsAre(0, 2, 3));
   EXPECT_THAT(everything(rows), ElementsAre(0, 2, 3));
@@ -189,20 +190,20 @@ TEST(FeatureRows, MayHoldRowsWithSeveralLabels) {
   EXPECT_THAT(error_of([&] { FeatureRows(table, 4, kAll, sequential); }),
               StrEq("row 'a.jpg' has 2 labels: expected one label per row; this learner is single-label, "
                     "give it a table with one label per row"));
-  EXPECT_THAT(error_of([&] { FeatureRows(table, 3, kAll, sequential, Labels::Several); }),
+  EXPECT_THAT(error_of([&] { FeatureRows(table, 3, kAll, sequential, metrics::LabelMode::Multi); }),
               StrEq("row 'a.jpg' has label 3: expected 0 to 2 for the 3 classes of its source; check the "
                     "labels there"));
   const LabelledRows unlabelled({{}, {}});
-  const FeatureRows none(unlabelled, 4, kAll, sequential, Labels::Several);
+  const FeatureRows none(unlabelled, 4, kAll, sequential, metrics::LabelMode::Multi);
   EXPECT_EQ(none.rows(), 0U);
-  EXPECT_EQ(none.row_labels(), Labels::Several);
+  EXPECT_EQ(none.mode(), metrics::LabelMode::Multi);
 }
 
 TEST(FeatureRows, GivesTheOneLabelOfARowAsAList) {
   Sequential sequential;
   const MemoryRows table({1, 2, 3}, 1, {1, -1, 0});
   const FeatureRows rows(table, 2, kAll, sequential);
-  EXPECT_EQ(rows.row_labels(), Labels::One);
+  EXPECT_EQ(rows.mode(), metrics::LabelMode::Single);
   EXPECT_THAT(rows.labels_of(0), ElementsAre(1));
   EXPECT_THAT(rows.labels_of(1), ElementsAre(0));
 }
@@ -268,13 +269,6 @@ TEST(L2Scaler, KeepsZeroRowsAndHugeRows) {
   RowScaler(RowScaler::Kind::L2).apply(3, 2, rows.data());
   EXPECT_THAT(rows, ElementsAre(0, 0, ::testing::FloatNear(std::sqrt(0.5F), 1e-6F), ::testing::_,
                                 ::testing::FloatNear(0.6F, 1e-6F), ::testing::FloatNear(0.8F, 1e-6F)));
-}
-
-TEST(AbsentClasses, NamesAFewAndCountsTheRest) {
-  const std::vector<std::string> names = {"a", "b", "c", "d", "e", "f", "g", "h"};
-  EXPECT_EQ(absent_classes({0, 1, 2, 3, 4, 5, 6, 7}, names), "");
-  EXPECT_EQ(absent_classes({0, 2, 3, 4, 5, 6, 7}, names), "b");
-  EXPECT_EQ(absent_classes({7}, names), "a, b, c, d, e and 2 more");
 }
 
 }  // namespace

@@ -4,32 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include <graft/error.h>
 
 namespace graft::learning {
-
-std::vector<std::int32_t> shown_classes(const FeatureRows& rows) {
-  const std::set<std::int32_t> shown(rows.labels().begin(), rows.labels().end());
-  return {shown.begin(), shown.end()};
-}
-
-std::vector<std::int32_t> classes_to_learn(const FeatureRows& train, const std::vector<std::string>& classes,
-                                           const std::string& table, Labels several, const Warn& warn) {
-  std::vector<std::int32_t> shown = shown_classes(train);
-  const std::size_t least = several == Labels::Several ? 1 : 2;
-  if (shown.size() < least) {
-    throw Error(
-        fmt::format("table '{}' has train rows of {} of its {} classes: expected at least {}; check the "
-                    "labels, the splits "
-                    "and the rejected inputs",
-                    table, shown.size(), classes.size(), least == 1 ? "1 class" : "2 classes to tell apart"));
-  }
-  if (const std::string absent = absent_classes(train.labels(), classes); !absent.empty())
-    warn(fmt::format("no train rows of {}: the score of such a class is 0", absent));
-  return shown;
-}
 
 double mean_cosine_distance(std::span<const float> rows, std::size_t dim) {
   std::vector<double> sum(dim);

@@ -49,20 +49,21 @@ void LinearModel::scores(const float* rows, std::size_t count, float* out) const
   }
 }
 
-metrics::Fit measure(const LinearModel& model, const learning::FeatureRows& rows, Parallel& parallel) {
-  std::vector<metrics::Fit> parts(rows.blocks());
+metrics::Score measure(const LinearModel& model, const learning::FeatureRows& rows, Parallel& parallel) {
+  const metrics::LabelMode mode = metrics::label_mode(model.loss == Loss::Independent);
+  std::vector<metrics::ScoreSum> parts(rows.blocks());
   parallel.for_each(rows.blocks(), [&](std::size_t b) {
     std::vector<float> scratch;
     std::vector<float> scores(rows.count(b) * model.classes);
     model.scores(rows.block(b, scratch), rows.count(b), scores.data());
     for (std::size_t r = 0; r < rows.count(b); ++r) {
       const std::span<const float> row(scores.data() + r * model.classes, model.classes);
-      parts[b] += metrics::fit_of(row, rows.labels_of(rows.begin(b) + r), model.loss == Loss::Independent);
+      parts[b].add(row, rows.labels_of(rows.begin(b) + r), mode);
     }
   });
-  metrics::Fit sum;
-  for (const metrics::Fit& part : parts) sum += part;
-  return sum.mean(rows.rows());
+  metrics::ScoreSum sum;
+  for (const metrics::ScoreSum& part : parts) sum += part;
+  return sum.mean();
 }
 
 Scores LinearPredictor::predict(const std::vector<const RowSet*>& tables, Parallel& parallel) const {

@@ -191,8 +191,8 @@ class Regressions : public ::testing::TestWithParam<Case> {
     return o;
   }
   static bool several() { return GetParam().loss == Loss::Independent; }
-  static learning::Labels row_labels() {
-    return several() ? learning::Labels::Several : learning::Labels::One;
+  static metrics::LabelMode mode() {
+    return several() ? metrics::LabelMode::Multi : metrics::LabelMode::Single;
   }
 };
 
@@ -200,7 +200,7 @@ TEST_P(Regressions, HaveTheValueAndGradientOfTheirDefinition) {
   constexpr std::size_t kDim = 5;
   Sequential sequential;
   const RandomRows table(150, kDim, GetParam().classes, several());
-  const learning::FeatureRows rows(table, GetParam().classes, kAll, sequential, row_labels());
+  const learning::FeatureRows rows(table, GetParam().classes, kAll, sequential, mode());
   SoftmaxRegression regression(rows, GetParam().classes, sequential, options());
   Random random(7);
   for (const double c : {0.01, 2.0}) {
@@ -228,7 +228,7 @@ TEST(IndependentRegressions, ARowThatShowsNoneOfTheClassesIsANoForEachOfThem) {
     const Case of{4, Loss::Independent, weights};
     RandomRows table(150, 5, of.classes, true);
     table.make_negative(of.classes, 3);
-    const learning::FeatureRows rows(table, of.classes, kAll, sequential, learning::Labels::Several);
+    const learning::FeatureRows rows(table, of.classes, kAll, sequential, metrics::LabelMode::Multi);
     ASSERT_EQ(rows.rows(), 150u);
     RegressionOptions options;
     options.loss = of.loss;
@@ -253,7 +253,7 @@ TEST_P(Regressions, KeepTheDigitsOfSmallLossesWhereClassesLieFarApart) {
   Sequential sequential;
   const std::size_t classes = GetParam().classes, dim = classes;
   const RandomRows table(300, dim, classes, false, 1, 12);
-  const learning::FeatureRows rows(table, classes, kAll, sequential, row_labels());
+  const learning::FeatureRows rows(table, classes, kAll, sequential, mode());
   SoftmaxRegression regression(rows, classes, sequential, options());
   // Right answers by about 18, so that a row's loss is below the resolution of a float that is nearly 1. Of a
   // softmax, the differences of logits are what counts.
@@ -293,7 +293,7 @@ TEST_P(Regressions, ReachTheExactOptimumForEveryCOfImbalancedClasses) {
     const bool few = n == 50;  // separable: with a large c, what float32 allows
     if (of.classes == 40 && few) continue;
     const RandomRows table(n, dim, of.classes, several(), 3, 1, true, offset);
-    const learning::FeatureRows rows(table, of.classes, kAll, sequential, row_labels());
+    const learning::FeatureRows rows(table, of.classes, kAll, sequential, mode());
     SoftmaxRegression regression(rows, of.classes, sequential, options());
     std::vector<double> exact(regression.size()), path(regression.size());
     for (const double c : {1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e3}) {
@@ -323,7 +323,7 @@ TEST_P(Regressions, HaveTheSameBitsForAnyNumberOfThreads) {
   std::vector<std::vector<double>> solutions;
   for (Parallel* parallel : {static_cast<Parallel*>(&one), static_cast<Parallel*>(&four)}) {
     for (const std::size_t cache : {kAll, std::size_t{0}}) {
-      const learning::FeatureRows rows(table, GetParam().classes, cache, *parallel, row_labels());
+      const learning::FeatureRows rows(table, GetParam().classes, cache, *parallel, mode());
       SoftmaxRegression regression(rows, GetParam().classes, *parallel, options());
       solutions.emplace_back(regression.size());
       regression.fit(1, solutions.back());
@@ -335,7 +335,7 @@ TEST_P(Regressions, HaveTheSameBitsForAnyNumberOfThreads) {
 TEST_P(Regressions, ReachTheGradientToleranceThatIsAskedFor) {
   Sequential sequential;
   const RandomRows table(600, 8, GetParam().classes, several());
-  const learning::FeatureRows rows(table, GetParam().classes, kAll, sequential, row_labels());
+  const learning::FeatureRows rows(table, GetParam().classes, kAll, sequential, mode());
   RegressionOptions o = options();
   o.tolerance = 0;
   o.gradient_tolerance = 1e-3;  // near what float32 allows with forty classes

@@ -27,7 +27,7 @@ SearchIndex::Approximate::Approximate(const ExactIndex& exact, const IndexChoice
   const auto dim = static_cast<int>(exact.dim());
   const auto count = static_cast<std::int64_t>(exact.size());
   const faiss::MetricType metric =
-      exact.metric() == Metric::Cosine ? faiss::METRIC_INNER_PRODUCT : faiss::METRIC_L2;
+      exact.metric().by_direction() ? faiss::METRIC_INNER_PRODUCT : faiss::METRIC_L2;
   if (choice.kind == IndexChoice::Kind::Hnsw) {
     auto index = std::make_unique<faiss::IndexHNSWFlat>(dim, static_cast<int>(choice.links), metric);
     index->hnsw.efConstruction = static_cast<int>(choice.ef_construction);

@@ -53,7 +53,7 @@ class KMeans {
       if (centres.size() == k * dim_) return centres;
       parallel_.for_each(blocks_, [&](std::size_t b) {
         for (std::size_t r = b * step_; r < end(b); ++r) {
-          nearest[r] = std::min(nearest[r], -exact_similarity(Metric::Euclidean, row(r), row(next), dim_));
+          nearest[r] = std::min(nearest[r], -Metric::Euclidean.similarity(row(r), row(next), dim_));
         }
       });
       const double total = std::accumulate(nearest.begin(), nearest.end(), 0.0);
@@ -109,8 +109,7 @@ class KMeans {
       }
       for (std::size_t d = 0; d < dim_; ++d) centre[d] = static_cast<float>(sums[0][c * dim_ + d] / sizes[c]);
     }
-    if (metric_ == Metric::Cosine)
-      learning::RowScaler(learning::RowScaler::Kind::L2).apply(k, dim_, out.centres.data());
+    metric_.scaler().apply(k, dim_, out.centres.data());
   }
 
   std::span<const float> rows_;

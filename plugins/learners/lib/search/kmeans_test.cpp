@@ -50,7 +50,7 @@ TEST(KMeans, EndsWhereNothingMoves) {
       std::vector<double> sums(k * 4), sizes(k);
       for (std::size_t r = 0; r < 300; ++r) {
         const auto similarity = [&](std::size_t c) {
-          return exact_similarity(metric, rows.data() + r * 4, found.centres.data() + c * 4, 4);
+          return metric.similarity(rows.data() + r * 4, found.centres.data() + c * 4, 4);
         };
         for (std::size_t c = 0; c < k; ++c) EXPECT_GE(similarity(found.member[r]), similarity(c));
         ++sizes[found.member[r]];

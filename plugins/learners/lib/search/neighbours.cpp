@@ -7,11 +7,11 @@
 #include <atomic>
 #include <cmath>
 
-#include <graft/cpu_isa.h>
 #include <graft/error.h>
 
 #include <learning/features.h>
 #include <numeric/blas.h>
+#include "two_versions.h"
 
 namespace graft::search {
 namespace {
@@ -22,42 +22,6 @@ constexpr std::size_t kRowTile = 512;
 constexpr std::size_t kLeastTile = 64;  // queries that are worth a thread
 
 constexpr std::size_t kStateBytes = std::size_t{64} << 20;  // candidates of the queries of one pass
-
-// Loops that the compiler makes twice, with AVX2 and without: none of them has a product whose rounding a
-// fused multiply-add could change, so both give the same bits.
-#define GRAFT_INLINE [[gnu::always_inline]] inline
-#if defined(__x86_64__)
-#define GRAFT_AVX2 [[gnu::target("avx2")]]
-#else
-#define GRAFT_AVX2
-#endif
-
-constexpr std::size_t kLanes = 16;  // independent sums, so that loops fill the vector units
-
-/// Sum of term(d) over d < dim, in double.
-template <typename Term>
-GRAFT_INLINE double sum_of(std::size_t dim, Term term) {
-  std::array<double, kLanes> sums{};
-  std::size_t d = 0;
-  for (; d + kLanes <= dim; d += kLanes) {
-    for (std::size_t i = 0; i < kLanes; ++i) sums[i] += term(d + i);
-  }
-  for (std::size_t i = 0; d < dim; ++d, ++i) sums[i] += term(d);
-  double sum = 0;
-  for (const double s : sums) sum += s;
-  return sum;
-}
-
-GRAFT_INLINE double product_of(const float* a, const float* b, std::size_t dim) {
-  return sum_of(dim, [=](std::size_t d) { return static_cast<double>(a[d]) * b[d]; });
-}
-
-GRAFT_INLINE double distance_of(const float* a, const float* b, std::size_t dim) {
-  return sum_of(dim, [=](std::size_t d) {
-    const double e = static_cast<double>(a[d]) - b[d];
-    return e * e;
-  });
-}
 
 constexpr std::size_t kGroup = 32;
 
@@ -79,37 +43,19 @@ GRAFT_INLINE std::size_t next_of(const float* scores, const float* less, std::si
   return group_of([=](std::size_t i) { return scores[i] - less[i]; }, at, end, threshold);
 }
 
-struct Kernels {
-  double (*product)(const float* a, const float* b, std::size_t dim);
-  double (*squared_distance)(const float* a, const float* b, std::size_t dim);
-  std::size_t (*next_group)(const float* scores, const float* less, std::size_t at, std::size_t end,
-                            float threshold);
-};
+using NextGroup = std::size_t (*)(const float* scores, const float* less, std::size_t at, std::size_t end,
+                                  float threshold);
 
-GRAFT_AVX2 double product_avx2(const float* a, const float* b, std::size_t dim) {
-  return product_of(a, b, dim);
-}
-GRAFT_AVX2 double distance_avx2(const float* a, const float* b, std::size_t dim) {
-  return distance_of(a, b, dim);
-}
 GRAFT_AVX2 std::size_t next_avx2(const float* scores, const float* less, std::size_t at, std::size_t end,
                                  float threshold) {
   return next_of(scores, less, at, end, threshold);
-}
-
-double product_plain(const float* a, const float* b, std::size_t dim) {
-  return product_of(a, b, dim);
-}
-double distance_plain(const float* a, const float* b, std::size_t dim) {
-  return distance_of(a, b, dim);
 }
 std::size_t next_plain(const float* scores, const float* less, std::size_t at, std::size_t end,
                        float threshold) {
   return next_of(scores, less, at, end, threshold);
 }
 
-const Kernels kKernels = cpu_isa() >= CpuIsa::Avx2 ? Kernels{product_avx2, distance_avx2, next_avx2}
-                                                   : Kernels{product_plain, distance_plain, next_plain};
+const NextGroup kNextGroup = cpu_isa() >= CpuIsa::Avx2 ? next_avx2 : next_plain;
 
 struct Candidate {
   std::uint32_t row;
@@ -148,29 +94,13 @@ class MemoryTensor final : public TensorReader {
 
 }  // namespace
 
-const std::vector<std::string>& metric_names() {
-  static const std::vector<std::string> all = {"cosine", "euclidean"};
-  return all;
-}
-
-Metric metric_from(std::string_view name) {
-  const auto found = std::find(metric_names().begin(), metric_names().end(), name);
-  if (found == metric_names().end())
-    throw Error(fmt::format("metric '{}': expected cosine or euclidean", name));
-  return static_cast<Metric>(found - metric_names().begin());
-}
-
-double exact_similarity(Metric metric, const float* a, const float* b, std::size_t dim) {
-  return metric == Metric::Cosine ? kKernels.product(a, b, dim) : -kKernels.squared_distance(a, b, dim);
-}
-
 /// The best rows of one query. They are proposed by score: the scalar product, for Euclidean less half the
 /// row's square, which falls as the distance grows.
 class ExactIndex::Best {
  public:
   Best(const ExactIndex& index, const float* query, std::size_t k, RowRange excluded)
       : index_(index), query_(query), k_(k), excluded_(excluded) {
-    const double length = std::sqrt(kKernels.product(query, query, index.dim_));
+    const double length = std::sqrt(scalar_product(query, query, index.dim_));
     // Of a float32 scalar product, in any order of summation (Higham 2002, section 3.1), of what is taken
     // away from it, and of products that underflow; and of the similarity in double that has the last word.
     const double dim = static_cast<double>(index.dim_) + 10;
@@ -202,7 +132,7 @@ class ExactIndex::Best {
     }
     candidates_.reserve(capacity(k_));
     const std::size_t groups = count / kGroup;
-    for (std::size_t g = 0; (g = kKernels.next_group(scores, less, g, groups, threshold_)) < groups; ++g)
+    for (std::size_t g = 0; (g = kNextGroup(scores, less, g, groups, threshold_)) < groups; ++g)
       take_group(first, scores, less, g * kGroup);
     for (std::size_t i = groups * kGroup; i < count; ++i) take(first + i, scores, less, i);
   }
@@ -215,7 +145,7 @@ class ExactIndex::Best {
       const float* row =
           origin_.rows + (static_cast<std::ptrdiff_t>(c.row) - static_cast<std::ptrdiff_t>(origin_.first)) *
                              static_cast<std::ptrdiff_t>(index_.dim_);
-      best_.push_back({c.row, c.score, exact_similarity(index_.metric_, query_, row, index_.dim_)});
+      best_.push_back({c.row, c.score, index_.metric_.similarity(query_, row, index_.dim_)});
     }
     candidates_.clear();
     const std::size_t keep = std::min(k_, best_.size());
@@ -331,16 +261,16 @@ void ExactIndex::for_each_block(std::size_t begin, std::size_t end, Parallel& pa
 void ExactIndex::measure(Parallel& parallel) {
   if (count_ > kNoRow)
     throw Error(fmt::format("{} rows to search among: expected at most {}", count_, kNoRow));
-  if (metric_ == Metric::Euclidean) half_squares_.resize(count_);
+  if (!metric_.by_direction()) half_squares_.resize(count_);
   std::atomic<double> most = 0;
   for_each_part(parallel, [&](std::size_t begin, std::size_t in_part, const float* rows) {
     for_each_block(begin, begin + in_part, parallel, [&](std::size_t first, std::size_t count) {
       double most_here = 0;
       for (std::size_t r = first; r < first + count; ++r) {
         const float* row = rows + (r - begin) * dim_;
-        const double square = kKernels.product(row, row, dim_);
+        const double square = scalar_product(row, row, dim_);
         most_here = std::max(most_here, square);
-        if (metric_ == Metric::Euclidean) half_squares_[r] = static_cast<float>(square / 2);
+        if (!metric_.by_direction()) half_squares_[r] = static_cast<float>(square / 2);
       }
       double known = most;
       while (most_here > known && !most.compare_exchange_weak(known, most_here)) {

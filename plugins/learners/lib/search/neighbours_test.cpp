@@ -38,7 +38,7 @@ std::vector<Neighbour> brute_force(const ExactIndex& index, const float* query, 
   std::vector<Neighbour> all;
   for (std::uint32_t r = 0; r < index.size(); ++r) {
     if (excluded.contains(r)) continue;
-    all.push_back({r, exact_similarity(index.metric(), query, index.row(r), index.dim())});
+    all.push_back({r, index.metric().similarity(query, index.row(r), index.dim())});
   }
   std::stable_sort(all.begin(), all.end(),
                    [](const Neighbour& a, const Neighbour& b) { return a.similarity > b.similarity; });
@@ -200,14 +200,14 @@ TEST(ExactSimilarity, IsTheFormula) {
       product += static_cast<double>(two[d]) * two[dim + d];
       distance += std::pow(static_cast<double>(two[d]) - two[dim + d], 2);
     }
-    EXPECT_NEAR(exact_similarity(Metric::Cosine, two.data(), two.data() + dim, dim), product, 1e-14);
-    EXPECT_NEAR(exact_similarity(Metric::Euclidean, two.data(), two.data() + dim, dim), -distance, 1e-14);
+    EXPECT_NEAR(Metric::Cosine.similarity(two.data(), two.data() + dim, dim), product, 1e-14);
+    EXPECT_NEAR(Metric::Euclidean.similarity(two.data(), two.data() + dim, dim), -distance, 1e-14);
   }
 }
 
 TEST(Metric, HasNames) {
-  EXPECT_EQ(metric_from("euclidean"), Metric::Euclidean);
-  EXPECT_THROW(metric_from("manhattan"), Error);
+  EXPECT_EQ(Metric::from("euclidean"), Metric::Euclidean);
+  EXPECT_THROW(Metric::from("manhattan"), Error);
 }
 
 /// Rows of which many are equal, with a few that are huge, so that some queries are answered by brute force.

@@ -81,7 +81,11 @@ class Ranking {
   /// `rows`: of the label, in the index.
   Ranking(const ExactIndex& index, const float* query, std::int32_t label, std::size_t rows,
           RowRange excluded)
-      : index_(index), query_(query), label_(label), excluded_(excluded), half_square_(square_of(query) / 2) {
+      : index_(index),
+        query_(query),
+        label_(label),
+        excluded_(excluded),
+        half_square_(scalar_product(query, query, index.dim()) / 2) {
     rounding_ = 1e-13 * index.longest() * (std::sqrt(2 * half_square_) + index.longest()) *
                 std::sqrt(static_cast<double>(index.dim()));
     relevant_.reserve(rows);
@@ -113,8 +117,8 @@ class Ranking {
     behind_.resize(falling_.size() + 1);
   }
 
-  /// Then all rows again: `products` with the query in double, right but for rounding, and for Euclidean
-  /// `half_squares` of the rows.
+  /// Then all rows again: `products` with the query in double, right but for rounding, and
+  /// `half_squares` of the rows; null where only directions count.
   void count_others(std::size_t first, std::size_t count, const float* rows,
                     std::span<const std::int32_t> labels, const double* products,
                     const double* half_squares) {
@@ -122,9 +126,8 @@ class Ranking {
     for (std::size_t i = 0; i < count; ++i) {
       const auto r = static_cast<std::uint32_t>(first + i);
       if (labels[r] == label_ || excluded_.contains(r)) continue;
-      const double nearly = index_.metric() == Metric::Cosine
-                                ? products[i]
-                                : 2 * (products[i] - half_squares[i] - half_square_);
+      const double half_square = half_squares == nullptr ? 0 : half_squares[i];
+      const double nearly = index_.metric().similarity(products[i], half_square, half_square_);
       ++behind_[place(r, rows + i * index_.dim(), nearly)];
     }
   }
@@ -157,11 +160,8 @@ class Ranking {
   }
 
  private:
-  double square_of(const float* row) const {
-    return exact_similarity(Metric::Cosine, row, row, index_.dim());
-  }
   double similarity_of(const float* row) const {
-    return exact_similarity(index_.metric(), query_, row, index_.dim());
+    return index_.metric().similarity(query_, row, index_.dim());
   }
 
   /// How many relevant rows come before a row.
@@ -225,14 +225,14 @@ std::vector<Ranking> rank(const ExactIndex& index, std::span<const std::int32_t>
       wide_tile.assign(tile, tile + rows * dim);
       products.resize(n * rows);
       numeric::multiply_nt({wide.data(), n, dim}, {wide_tile.data(), rows, dim}, {products.data(), n, rows});
-      half_squares.resize(index.metric() == Metric::Euclidean ? rows : 0);
+      half_squares.resize(index.metric().by_direction() ? 0 : rows);
       for (std::size_t r = 0; r < half_squares.size(); ++r) {
         const float* const row = tile + r * dim;
-        half_squares[r] = exact_similarity(Metric::Cosine, row, row, dim) / 2;
+        half_squares[r] = scalar_product(row, row, dim) / 2;
       }
       for (std::size_t i = 0; i < n; ++i)
         out[q + i].count_others(begin + at, rows, tile, labels, products.data() + i * rows,
-                                half_squares.data());
+                                half_squares.empty() ? nullptr : half_squares.data());
     }
   });
   return out;

@@ -10,7 +10,7 @@
 #include <graft/random.h>
 
 #include <learning/features.h>
-#include <search/origins.h>
+#include <search/provenance.h>
 
 namespace graft::search {
 namespace {
@@ -30,7 +30,7 @@ Retrieval by_hand(const ExactIndex& index, const std::vector<std::int32_t>& labe
     }
     std::vector<double> s(index.size());
     for (std::size_t r = 0; r < index.size(); ++r)
-      s[r] = exact_similarity(index.metric(), queries.rows.data() + q * dim, index.row(r), dim);
+      s[r] = index.metric().similarity(queries.rows.data() + q * dim, index.row(r), dim);
     std::stable_sort(order.begin(), order.end(),
                      [&](std::uint32_t a, std::uint32_t b) { return s[a] > s[b]; });
     const auto is_relevant = [&](std::uint32_t r) { return labels[r] == queries.labels[q]; };
@@ -184,18 +184,18 @@ class Keyed final : public RowSet {
   Shape shape_ = {1};
 };
 
-TEST(Origins, KnowTheRowsOfAnInput) {
+TEST(Provenance, KnowTheRowsOfAnInput) {
   const Keyed set({"a", "b", "b", "b", "c", "d"});
-  const Origins origins(set, {1, 2, 3, 5});  // a and c have no label
-  EXPECT_EQ(origins.position(3), 5U);
-  EXPECT_EQ(origins.widest(), 3U);
+  const Provenance provenance(set, {1, 2, 3, 5});  // a and c have no label
+  EXPECT_EQ(provenance.position(3), 5U);
+  EXPECT_EQ(provenance.widest(), 3U);
   const auto range = [](RowRange r) { return std::pair(r.begin, r.end); };
-  EXPECT_EQ(range(origins.of("b")), std::pair(0U, 3U));
-  EXPECT_EQ(range(origins.of("d")), std::pair(3U, 4U));
-  EXPECT_EQ(range(origins.of("a")), std::pair(0U, 0U));
-  EXPECT_EQ(range(origins.of_row(1)), std::pair(0U, 3U));
-  EXPECT_EQ(range(origins.of_row(3)), std::pair(3U, 4U));
-  EXPECT_TRUE(Origins().empty());
+  EXPECT_EQ(range(provenance.of("b")), std::pair(0U, 3U));
+  EXPECT_EQ(range(provenance.of("d")), std::pair(3U, 4U));
+  EXPECT_EQ(range(provenance.of("a")), std::pair(0U, 0U));
+  EXPECT_EQ(range(provenance.of_row(1)), std::pair(0U, 3U));
+  EXPECT_EQ(range(provenance.of_row(3)), std::pair(3U, 4U));
+  EXPECT_TRUE(Provenance().empty());
 }
 
 }  // namespace

@@ -149,7 +149,7 @@ bool SearchIndex::answer(std::size_t query, std::span<const std::int64_t> propos
     if (label < 0) continue;  // nothing more was found
     const auto row = static_cast<std::uint32_t>(label);
     if (excluded.contains(row)) continue;
-    all.push_back({row, exact_similarity(exact_.metric(), q, exact_.row(row), exact_.dim())});
+    all.push_back({row, exact_.metric().similarity(q, exact_.row(row), exact_.dim())});
   }
   if (all.size() < k) return false;
   std::sort(all.begin(), all.end(), [](const Neighbour& a, const Neighbour& b) {

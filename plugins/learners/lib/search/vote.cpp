@@ -16,10 +16,7 @@ constexpr double kNearest = 1e-5;  // keeps the weight of a distance of 0 finite
 double weight_of(double similarity, double nearest, const Vote& how, Metric metric) {
   if (how.weight == VoteWeight::Uniform) return 1;
   if (how.weight == VoteWeight::Exp) return std::exp((similarity - nearest) / how.temperature);
-  const auto distance = [metric](double s) {
-    return metric == Metric::Cosine ? std::max(1 - s, 0.0) : std::sqrt(-s);
-  };
-  return (distance(nearest) + kNearest) / (distance(similarity) + kNearest);
+  return (metric.distance(nearest) + kNearest) / (metric.distance(similarity) + kNearest);
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ at::Tensor loss_of(const at::Tensor& logits, const at::Tensor& targets, const Lo
                                               at::Reduction::Sum);
 }
 
-metrics::Fit fit_of(const at::Tensor& logits, const at::Tensor& targets) {
+metrics::ScoreSum score_of(const at::Tensor& logits, const at::Tensor& targets) {
   const bool several = targets.scalar_type() != at::kLong;
   const at::Tensor z = logits.to(at::kDouble);
   const at::Tensor probabilities = (several ? z.sigmoid() : z.softmax(1)).to(at::kFloat).contiguous();
@@ -45,7 +45,7 @@ metrics::Fit fit_of(const at::Tensor& logits, const at::Tensor& targets) {
   const auto outputs = static_cast<std::size_t>(logits.size(1));
   std::vector<float> scores(outputs + (several ? 0 : 1));  // behind them, the class without an output
   std::vector<std::int32_t> labels;
-  metrics::Fit sum;
+  metrics::ScoreSum sum;
   for (std::size_t i = 0; i < static_cast<std::size_t>(logits.size(0)); ++i) {
     std::copy_n(probabilities.data_ptr<float>() + i * outputs, outputs, scores.begin());
     labels.clear();
@@ -56,7 +56,7 @@ metrics::Fit fit_of(const at::Tensor& logits, const at::Tensor& targets) {
       const std::int64_t label = is.data_ptr<std::int64_t>()[i];
       labels.push_back(static_cast<std::int32_t>(label == kNone ? std::int64_t(outputs) : label));
     }
-    sum += metrics::fit_of(std::span<const float>(scores), labels, several);
+    sum.add(scores, labels, metrics::label_mode(several));
   }
   return sum;
 }

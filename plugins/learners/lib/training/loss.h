@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <span>
 
-#include <metrics/fit.h>
+#include <metrics/score.h>
 
 #include <training/pixels.h>
 
@@ -29,9 +29,9 @@ struct LossOptions {
 /// right output counts nothing.
 at::Tensor loss_of(const at::Tensor& logits, const at::Tensor& targets, const LossOptions& options = {});
 
-/// The scores of the network's probabilities, summed over the images, as `evaluate` reports them. An image
-/// without a right output is of a class with probability 0.
-metrics::Fit fit_of(const at::Tensor& logits, const at::Tensor& targets);
+/// The scores of the network's probabilities, as `evaluate` reports them. An image without a right output is
+/// of a class with probability 0.
+metrics::ScoreSum score_of(const at::Tensor& logits, const at::Tensor& targets);
 
 /// Images whose most probable output is the right one; of several labels, images of which each output is on
 /// the right side of one half.

@@ -91,18 +91,18 @@ TEST(Loss, AnImageWithoutARightOutputTeachesNothingAndCountsTheMost) {
   const at::Tensor one = at::tensor({1, -100}, at::kLong);
   const double first = cross_entropy(logits.narrow(0, 0, 1), {1}, 0, 1);
   EXPECT_NEAR(loss_of(logits, one).item<double>(), first, 1e-9);
-  EXPECT_NEAR(fit_of(logits, one).log_loss, first + 52 * std::log(2.0), 1e-6);
-  EXPECT_EQ(fit_of(logits, at::tensor({-100, -100}, at::kLong)).accuracy, 0);
+  EXPECT_NEAR(score_of(logits, one).mean().log_loss, (first + 52 * std::log(2.0)) / 2, 1e-6);
+  EXPECT_EQ(score_of(logits, at::tensor({-100, -100}, at::kLong)).mean().accuracy, 0);
 }
 
-TEST(Loss, TheFitOfSeveralLabelsIsThatOfEvaluate) {
+TEST(Loss, TheScoreOfSeveralLabelsIsThatOfEvaluate) {
   // Two images, three classes: all right; one of three wrong. scikit-learn's accuracy_score, and the mean of
   // log_loss over the classes.
   const at::Tensor logits = at::tensor({2.0, -1.0, 0.0, 1.0, 3.0, -2.0}).reshape({2, 3});
   const at::Tensor targets = at::tensor({1.0, 0.0, 1.0, 0.0, 1.0, 0.0}).reshape({2, 3});
-  const metrics::Fit sum = fit_of(logits, targets);
-  EXPECT_EQ(sum.accuracy, 1);  // a probability of one half counts as yes
-  EXPECT_NEAR(sum.log_loss, binary_cross_entropy(logits.to(at::kDouble), targets.to(at::kDouble), 0, 1) / 3,
+  const metrics::Score mean = score_of(logits, targets).mean();
+  EXPECT_EQ(mean.accuracy, 0.5);  // a probability of one half counts as yes
+  EXPECT_NEAR(mean.log_loss, binary_cross_entropy(logits.to(at::kDouble), targets.to(at::kDouble), 0, 1) / 6,
               1e-6);
 }
 

@@ -83,7 +83,7 @@ struct Trainer::Impl {
     libtorch::Program program;
     NamedTensors buffers;
     std::vector<at::Tensor> gradients;
-    Score score;
+    StepSum sum;
   };
 
   TrainerOptions options;
@@ -278,7 +278,7 @@ struct Trainer::Impl {
     }
     replica.gradients = torch::autograd::grad({loss / static_cast<double>(images_of_step)}, active, {}, {},
                                               false, /*allow_unused=*/true);
-    replica.score = {loss.item<double>(), hits(logits, target), which.size()};
+    replica.sum = {loss.item<double>(), hits(logits, target), which.size()};
   }
 
   /// Adds the gradients of one batch to `sum`, and brings its statistics together.
@@ -322,12 +322,12 @@ Trainer::Trainer(TrainerOptions options, const TrainableNetwork& network, const 
 
 Trainer::~Trainer() = default;
 
-Score Trainer::step(const Pixels& pixels, const TrainingStep& step) {
+StepSum Trainer::step(const Pixels& pixels, const TrainingStep& step) {
   impl_->prepare(step.number);
   std::size_t images_of_step = 0;
   for (const auto& batch : step.batches) images_of_step += batch.images.size();
   std::vector<at::Tensor> gradients;
-  Score sum;
+  StepSum sum;
   for (std::size_t b = 0; b < step.batches.size(); ++b) {
     const TrainingStep::Batch& batch = step.batches[b];
     const std::size_t used = impl_->parts(batch.images.size());
@@ -347,19 +347,16 @@ Score Trainer::step(const Pixels& pixels, const TrainingStep& step) {
     });
     libtorch::use_one_thread();
     impl_->collect(used, gradients);
-    for (std::size_t r = 0; r < used; ++r) {
-      const Score& score = impl_->replicas[r].score;
-      sum = {sum.loss + score.loss, sum.correct + score.correct, sum.images + score.images};
-    }
+    for (std::size_t r = 0; r < used; ++r) sum += impl_->replicas[r].sum;
   }
   impl_->update(gradients, step);
   return sum;
 }
 
-Score Trainer::evaluate(const Pixels& pixels) {
+metrics::Score Trainer::evaluate(const Pixels& pixels) {
   const std::size_t part = impl_->options.part;
-  std::vector<Score> scores((pixels.size() + part - 1) / part);
-  impl_->parallel.for_each(scores.size(), [&](std::size_t r) {
+  std::vector<metrics::ScoreSum> parts((pixels.size() + part - 1) / part);
+  impl_->parallel.for_each(parts.size(), [&](std::size_t r) {
     libtorch::use_one_thread();
     const c10::InferenceMode inference;
     const std::size_t from = r * part, to = std::min(pixels.size(), from + part);
@@ -374,13 +371,11 @@ Score Trainer::evaluate(const Pixels& pixels) {
     }
     const at::Tensor logits = impl_->inference.run(impl_->input_of(pixels, images)).toTensor();
     const at::Tensor target = targets_of(pixels, which, logits.size(1), impl_->options.several_labels);
-    const metrics::Fit fit = fit_of(logits, target);
-    scores[r] = {fit.log_loss, static_cast<std::size_t>(fit.accuracy), to - from};
+    parts[r] = score_of(logits, target);
   });
-  Score sum;
-  for (const Score& score : scores)
-    sum = {sum.loss + score.loss, sum.correct + score.correct, sum.images + score.images};
-  return sum;
+  metrics::ScoreSum sum;
+  for (const metrics::ScoreSum& one : parts) sum += one;
+  return sum.mean();
 }
 
 std::int64_t Trainer::trainable_parameters() const {

@@ -48,7 +48,7 @@ class TrainerTest : public ::testing::Test {
     return trainer(o);
   }
 
-  Score step(Trainer& trainer, std::int64_t number, std::size_t images = 65) {
+  StepSum step(Trainer& trainer, std::int64_t number, std::size_t images = 65) {
     return trainer.step(pixels_, {{{first(images), {}}}, none_, 0, number, 0.01});
   }
   std::span<const std::uint32_t> first(std::size_t images) const { return std::span(order_).first(images); }
@@ -89,7 +89,7 @@ TEST_F(TrainerTest, AveragesFollowTheWeightsAndTheStatistics) {
   // They lead nowhere: the weights themselves are trained as without them.
   EXPECT_EQ(values(averaging.state().at("weights/conv1.weight")),
             values(plain.state().at("weights/conv1.weight")));
-  EXPECT_NE(averaging.evaluate(pixels_).loss, plain.evaluate(pixels_).loss);
+  EXPECT_NE(averaging.evaluate(pixels_).log_loss, plain.evaluate(pixels_).log_loss);
 }
 
 TEST_F(TrainerTest, DropoutIsAFunctionOfTheStep) {
@@ -172,9 +172,9 @@ TEST_F(TrainerTest, SeveralBatchesMakeTheGradientOfOneLargeOne) {
   o.part = 16;
   Trainer whole = trainer(o), pieces = trainer(o);
   whole.step(pixels_, {{{first(64), {}}}, none_, 0, 0, 0.1});
-  const Score score =
+  const StepSum sum =
       pieces.step(pixels_, {{{first(32), {}}, {first(64).subspan(32), {}}}, none_, 0, 0, 0.1});
-  EXPECT_EQ(score.images, 64u);
+  EXPECT_EQ(sum.images, 64u);
   const Tensors a = whole.weights(), b = pieces.weights();
   for (const auto& [name, tensor] : a)
     for (std::int64_t i = 0; i < tensor.size(); ++i)

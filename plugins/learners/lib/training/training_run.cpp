@@ -19,7 +19,8 @@ namespace graft::training {
 namespace {
 
 const std::string kBest = "best/";  // before the names of tensors of the best epoch
-/// Version of the scores in a checkpoint; a run does not resume from another version. 2: val as in Fit.
+/// Version of the scores in a checkpoint; a run does not resume from another version. 2: val as in
+/// metrics::Score.
 constexpr int kVersion = 2;
 
 std::string with_version(const std::string& identity) {
@@ -53,8 +54,8 @@ Value TrainingProgress::to_value() const {
   v["correct"] = static_cast<std::int64_t>(sum.correct);
   v["images"] = static_cast<std::int64_t>(sum.images);
   v["best_epoch"] = best_epoch;
-  v["best_accuracy"] = best_accuracy;
-  v["best_loss"] = best_loss;
+  v["best_accuracy"] = best.accuracy;
+  v["best_loss"] = best.log_loss;
   v["finished"] = finished;
   v["origin"] = origin;
   v["curve"] = curve;
@@ -69,8 +70,7 @@ TrainingProgress TrainingProgress::from(const Value& v) {
   p.sum.correct = static_cast<std::size_t>(v.find("correct")->as_int());
   p.sum.images = static_cast<std::size_t>(v.find("images")->as_int());
   p.best_epoch = v.find("best_epoch")->as_int();
-  p.best_accuracy = v.find("best_accuracy")->as_double();
-  p.best_loss = v.find("best_loss")->as_double();
+  p.best = {v.find("best_accuracy")->as_double(), v.find("best_loss")->as_double()};
   p.finished = v.find("finished")->as_bool();
   p.origin = *v.find("origin");
   p.curve = *v.find("curve");
@@ -204,13 +204,12 @@ void TrainingRun::train_epoch() {
       save();
       throw Error("interrupted");
     }
-    const Score score = trainer_.step(train_, next_step(order));
-    if (!std::isfinite(score.loss))
+    const StepSum sum = trainer_.step(train_, next_step(order));
+    if (!std::isfinite(sum.loss))
       throw Error(fmt::format(
           "the loss is no longer a number after {} epochs and {} steps: learning_rate is too high",
           progress_.epoch, progress_.step));
-    progress_.sum = {progress_.sum.loss + score.loss, progress_.sum.correct + score.correct,
-                     progress_.sum.images + score.images};
+    progress_.sum += sum;
     ++progress_.step;
   }
 }
@@ -231,23 +230,14 @@ void TrainingRun::finish_epoch() {
 void TrainingRun::judge(std::int64_t epoch, Value point) {
   bool better = true;
   if (val_.size() > 0) {
-    const Score score = trainer_.evaluate(val_);
-    const double loss = score.loss / static_cast<double>(score.images);
-    const double accuracy = static_cast<double>(score.correct) / static_cast<double>(score.images);
-    point["val_accuracy"] = accuracy;
-    point["val_log_loss"] = loss;
-    if (!std::isfinite(loss))
+    const metrics::Score score = trainer_.evaluate(val_);
+    point["val_accuracy"] = score.accuracy;
+    point["val_log_loss"] = score.log_loss;
+    if (!std::isfinite(score.log_loss))
       throw Error(fmt::format(
           "the loss is no longer a number after {} epochs, on val: learning_rate is too high", epoch + 1));
-    const bool first = best_.empty();
-    better =
-        first || (plan_.by_accuracy ? accuracy > progress_.best_accuracy ||
-                                          (accuracy == progress_.best_accuracy && loss < progress_.best_loss)
-                                    : loss < progress_.best_loss);
-    if (better) {
-      progress_.best_accuracy = accuracy;
-      progress_.best_loss = loss;
-    }
+    better = best_.empty() || metrics::better(score, progress_.best, plan_.best_by);
+    if (better) progress_.best = score;
   }
   if (better) {
     progress_.best_epoch = epoch;

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <utility>
 
-#include <metrics/fit.h>
+#include <metrics/score.h>
 
 namespace graft::metrics {
 namespace {
@@ -73,7 +73,7 @@ Metrics measure(const Scores& scores, const std::vector<std::int32_t>& labels) {
   std::vector<Pair> pairs;
   pairs.reserve(m.n);
   std::array<Bin, kBins> bins;
-  Fit sum;
+  ScoreSum sum;
   for (std::size_t r = 0; r < scores.rows; ++r) {
     const float* row = scores.row(r);
     const auto truth = static_cast<std::size_t>(labels[r]);
@@ -84,7 +84,7 @@ Metrics measure(const Scores& scores, const std::vector<std::int32_t>& labels) {
       const double e = row[c] - (c == truth ? 1.0 : 0.0);
       m.brier += e * e;
     }
-    sum += fit_of({row, classes}, {&labels[r], 1}, false);
+    sum.add({row, classes}, {&labels[r], 1}, LabelMode::Single);
 
     Bin& bin = bins[bin_of(row[guess])];
     ++bin.rows;
@@ -92,7 +92,7 @@ Metrics measure(const Scores& scores, const std::vector<std::int32_t>& labels) {
     bin.confidence += row[guess];
   }
   const auto n = static_cast<double>(m.n);
-  const Fit mean = sum.mean(m.n);
+  const Score mean = sum.mean();
   m.accuracy = mean.accuracy;
   m.log_loss = mean.log_loss;
   m.brier /= n;

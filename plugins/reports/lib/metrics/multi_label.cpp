@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include <metrics/fit.h>
+#include <metrics/score.h>
 
 namespace graft::metrics {
 namespace {
@@ -70,9 +70,9 @@ MultiLabelMetrics measure_multi_label(const Scores& scores,
   }
   const auto n = static_cast<double>(m.n);
   const double cells = n * static_cast<double>(scores.classes);
-  Fit sum;
-  for (std::size_t r = 0; r < m.n; ++r) sum += fit_of({scores.row(r), scores.classes}, labels[r], true);
-  const Fit mean = sum.mean(m.n);
+  ScoreSum sum;
+  for (std::size_t r = 0; r < m.n; ++r) sum.add({scores.row(r), scores.classes}, labels[r], LabelMode::Multi);
+  const Score mean = sum.mean();
   m.accuracy = mean.accuracy;
   m.log_loss = mean.log_loss;
   m.hamming_loss = static_cast<double>(wrong) / cells;

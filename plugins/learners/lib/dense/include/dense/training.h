@@ -13,12 +13,9 @@
 #include <dense/network.h>
 #include <dense/schedule.h>
 #include <dense/trainer.h>
-#include <metrics/fit.h>
+#include <metrics/score.h>
 
 namespace graft::dense {
-
-/// What training and early stopping go by. Accuracy: ties go to the lower log loss.
-enum class Monitor { Accuracy, LogLoss };
 
 struct TrainingOptions {
   TrainerOptions trainer;
@@ -27,7 +24,7 @@ struct TrainingOptions {
   std::int64_t stop_after = 0;  ///< Epochs that are done of the schedule; 0: all.
   std::size_t batch = 128;      ///< Rows of a step, at most.
   double mixup = 0;             ///< Alpha of the weights; 0: off.
-  Monitor monitor = Monitor::Accuracy;
+  metrics::Criterion monitor = metrics::Criterion::Accuracy;  ///< What on val makes an epoch the best.
   std::size_t classes = 0;     ///< Of the problem, with or without an output; 0: as many as outputs.
   std::int64_t patience = 10;  ///< Epochs without an improvement after which training stops; 0: never.
   double min_delta = 0;        ///< An improvement is larger than this.
@@ -37,13 +34,13 @@ struct TrainingOptions {
 
 /// Of probabilities, without smoothing and class weights, on at least one row; Sigmoid: of several labels. A
 /// class without an output has probability 0. `classes`: of the problem; 0: as many as there are outputs.
-metrics::Fit measure(const Network& network, Loss::Kind kind, const Examples& examples, std::size_t classes,
-                     Parallel& parallel);
+metrics::Score measure(const Network& network, Loss::Kind kind, const Examples& examples, std::size_t classes,
+                       Parallel& parallel);
 
 struct TrainingResult {
   std::int64_t epochs = 0;      ///< That were trained.
   std::int64_t best_epoch = 0;  ///< Counted from 1; the last one where there is no val.
-  metrics::Fit val;             ///< At the best epoch.
+  metrics::Score val;           ///< At the best epoch.
   Value curve = Value::list();  ///< Per epoch: epoch, learning_rate, train_loss, val_accuracy, val_log_loss.
 };
 

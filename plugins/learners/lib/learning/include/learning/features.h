@@ -13,6 +13,8 @@
 #include <graft/predictor.h>
 #include <graft/table.h>
 
+#include <metrics/score.h>
+
 namespace graft::learning {
 
 /// Rows that are worked on together: about 1 MiB of them, so that a block stays in a core's cache between two
@@ -56,27 +58,21 @@ class RowScaler {
 void read_blocks(const RowSet& set, std::size_t begin, std::size_t end, Parallel& parallel,
                  const std::function<void(std::size_t first, std::size_t count, float* rows)>& body);
 
-/// How many labels a row may have: one, or any number, none as well (RowSet::negative).
-enum class Labels { One, Several };
-
-/// Names of the classes that no label shows, "ants, bees and 3 more"; empty when all are there.
-std::string absent_classes(const std::vector<std::int32_t>& labels, const std::vector<std::string>& classes);
-
 /// The labelled rows of a table, cut into blocks: held in memory when they take up at most `cache_bytes`,
 /// read from the table at every use otherwise (slower, but a table may then be larger than memory). Immutable
 /// after `scale`; `block` may be called from any thread. `set` must outlive this.
 class FeatureRows {
  public:
   /// Throws Error naming the row for a feature that is not finite, a label outside [0, classes) and, unless
-  /// `several` allows it, a row with several labels or with none of the classes. Unlabelled rows are left
+  /// in the mode Multi, a row with several labels or with none of the classes. Unlabelled rows are left
   /// out; the run has warned of them.
   FeatureRows(const RowSet& set, std::size_t classes, std::size_t cache_bytes, Parallel& parallel,
-              Labels several = Labels::One);
+              metrics::LabelMode mode = metrics::LabelMode::Single);
 
   std::size_t rows() const { return positions_.size(); }
   std::size_t dim() const { return dim_; }
   bool cached() const { return !values_.empty(); }
-  Labels row_labels() const { return several_; }
+  metrics::LabelMode mode() const { return mode_; }
   /// One of every row; where rows may have several, all of them, row by row.
   const std::vector<std::int32_t>& labels() const { return labels_; }
   /// Labels of one row, ascending, each once.
@@ -109,7 +105,7 @@ class FeatureRows {
   void read_from_table(std::size_t first, std::size_t count, float* out) const;
 
   const RowSet* set_;
-  Labels several_;
+  metrics::LabelMode mode_;
   std::size_t dim_;
   std::size_t block_rows_;
   std::vector<std::int32_t> labels_;

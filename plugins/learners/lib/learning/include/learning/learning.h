@@ -10,20 +10,11 @@
 #include <graft/predictor.h>
 
 #include <learning/features.h>
+#include <learning/warnings.h>
 
 /// \file
 /// What learners of models on feature vectors have in common.
 namespace graft::learning {
-
-using Warn = std::function<void(const std::string&)>;
-
-/// Classes that the rows show, ascending.
-std::vector<std::int32_t> shown_classes(const FeatureRows& rows);
-
-/// The shown classes of the train rows, with a warning about the others. Throws Error where there is nothing
-/// to tell apart: fewer than two of them, or none where rows may have several.
-std::vector<std::int32_t> classes_to_learn(const FeatureRows& train, const std::vector<std::string>& classes,
-                                           const std::string& table, Labels several, const Warn& warn);
 
 /// The mean of 1 - cosine over all pairs of rows, each with itself among them: 0 where all have one
 /// direction, at most 1. In double. `rows`: row-major count x dim, of any length; rows of zeros are left out,

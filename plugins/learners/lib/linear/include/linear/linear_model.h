@@ -8,7 +8,7 @@
 
 #include <learning/features.h>
 #include <linear/loss.h>
-#include <metrics/fit.h>
+#include <metrics/score.h>
 
 namespace graft::linear {
 
@@ -33,7 +33,7 @@ struct LinearModel {
 };
 
 /// The scores of a model on rows, at least one.
-metrics::Fit measure(const LinearModel& model, const learning::FeatureRows& rows, Parallel& parallel);
+metrics::Score measure(const LinearModel& model, const learning::FeatureRows& rows, Parallel& parallel);
 
 /// A LinearModel as a predictor of one table.
 class LinearPredictor final : public Predictor {

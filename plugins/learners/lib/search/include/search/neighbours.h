@@ -6,19 +6,13 @@
 #include <limits>
 #include <memory>
 #include <span>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include <graft/predictor.h>
 
-namespace graft::search {
+#include <search/metric.h>
 
-/// What "near" means. Cosine: the scalar product of rows of length 1 (RowScaler::Kind::L2); a row of zeros
-/// has similarity 0 to everything. Euclidean: the similarity is minus the squared distance.
-enum class Metric { Cosine, Euclidean };
-const std::vector<std::string>& metric_names();  // "cosine", "euclidean"
-Metric metric_from(std::string_view name);       // throws Error
+namespace graft::search {
 
 struct Neighbour {
   std::uint32_t row;
@@ -30,9 +24,6 @@ struct RowRange {
   std::uint32_t begin = 0, end = 0;
   bool contains(std::uint32_t row) const { return row >= begin && row < end; }
 };
-
-/// Similarity in double, always added up in the same order, so that it has the same bits everywhere.
-double exact_similarity(Metric metric, const float* a, const float* b, std::size_t dim);
 
 /// Exact nearest rows. A float32 matrix product proposes candidates and double precision decides: a candidate
 /// is dropped only when the error bound of the product proves that it is not among the k best. So the answer

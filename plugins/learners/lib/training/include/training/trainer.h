@@ -11,6 +11,7 @@
 
 #include <augment/augmentation.h>
 #include <augment/batch_mix.h>
+#include <metrics/score.h>
 
 #include <training/optimizer.h>
 #include <training/pixels.h>
@@ -41,10 +42,17 @@ struct TrainerOptions {
   std::uint64_t seed = 0;
 };
 
-/// Sums over images; divide by `images`.
-struct Score {
+/// What steps were trained by, summed over images: the loss as it is bent in training, and hits.
+struct StepSum {
   double loss = 0;
   std::size_t correct = 0, images = 0;
+
+  StepSum& operator+=(const StepSum& other) {
+    loss += other.loss;
+    correct += other.correct;
+    images += other.images;
+    return *this;
+  }
 };
 
 /// What one step trains on, and how the images are changed before. The gradient is that of the mean over the
@@ -81,9 +89,9 @@ class Trainer {
   ~Trainer();
 
   /// Returns the loss and hits before the step. Of a mixed image the label with the larger weight counts.
-  Score step(const Pixels& pixels, const TrainingStep& step);
-  /// Log loss and hits, as Fit has them, of the averages, or of the weights where there are none.
-  Score evaluate(const Pixels& pixels);
+  StepSum step(const Pixels& pixels, const TrainingStep& step);
+  /// Of the averages, or of the weights where there are none. At least one image.
+  metrics::Score evaluate(const Pixels& pixels);
 
   /// How many numbers are trained, at one time or another.
   std::int64_t trainable_parameters() const;

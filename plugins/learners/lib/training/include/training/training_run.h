@@ -43,7 +43,7 @@ struct TrainingPlan {
   /// Train for so many of the epochs only, and on no val: the refit of a training whose best epoch is known.
   std::optional<std::int64_t> stop_after;
   bool start_counts = false;  ///< The weights before the first step may be the best.
-  bool by_accuracy = true;    ///< The best: by accuracy on val, then by loss; else by loss alone.
+  metrics::Criterion best_by = metrics::Criterion::Accuracy;  ///< What on val makes an epoch the best.
 
   /// Steps of an epoch over so many images. One image that is left over waits for another epoch: batch-norm
   /// needs company.
@@ -58,9 +58,9 @@ struct TrainingPlan {
 /// What must be known, besides the state of the trainer, to go on as if nothing had happened.
 struct TrainingProgress {
   std::int64_t epoch = 0, step = 0;  ///< The next step to take.
-  Score sum;                         ///< Of the steps of this epoch so far.
+  StepSum sum;                       ///< Of the steps of this epoch so far.
   std::int64_t best_epoch = -1;      ///< Epochs trained until then, less one.
-  double best_accuracy = -1, best_loss = 0;
+  metrics::Score best;               ///< Of that epoch, on val.
   bool finished = false;
   Value origin;  ///< What the caller wants to remember of how it began.
   /// A map per finished epoch: losses and accuracies on train and val. Epoch 0 is the start, where it counts.

@@ -29,12 +29,12 @@ struct ConfusionCell {
 /// lowest.
 struct Metrics {
   std::size_t n = 0;
-  double accuracy = 0;  ///< As in Fit.
+  double accuracy = 0;  ///< As in Score.
   /// Mean recall over the classes that have rows (scikit-learn's balanced_accuracy_score).
   double balanced_accuracy = 0;
   /// Mean F1 over the classes that have rows or were predicted (scikit-learn's f1_score, average="macro").
   double macro_f1 = 0;
-  double log_loss = 0;  ///< As in Fit.
+  double log_loss = 0;  ///< As in Score.
   /// Expected calibration error, Guo et al. 2017: 15 bins (lo, hi] of equal width over the highest score;
   /// sum of fraction of rows x |accuracy - mean highest score|.
   double ece = 0;

@@ -21,12 +21,12 @@ struct LabelMetrics {
 /// How good probabilities of independent labels are; the names are scikit-learn's where it has the figure.
 struct MultiLabelMetrics {
   std::size_t n = 0;
-  double accuracy = 0;      ///< As in Fit: rows whose set of labels is exactly right (accuracy_score).
+  double accuracy = 0;      ///< As in Score: rows whose set of labels is exactly right (accuracy_score).
   double hamming_loss = 0;  ///< Fraction of wrong decisions among rows x classes.
   double micro_f1 = 0;      ///< F1 of all decisions together.
   double macro_f1 = 0;      ///< Mean F1 over classes that have rows or were predicted.
   double mean_average_precision = 0;  ///< Over the classes that have rows.
-  double log_loss = 0;                ///< As in Fit: mean over rows x classes.
+  double log_loss = 0;                ///< As in Score: mean over rows x classes.
   double brier = 0;                   ///< Mean squared distance, summed over classes.
   std::vector<LabelMetrics> per_class;
 };

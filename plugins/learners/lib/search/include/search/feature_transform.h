@@ -19,9 +19,9 @@ namespace graft::search {
 
 /// What is done to feature vectors before they are compared: an embedding, if any, and for cosine the scaling
 /// to length 1. Immutable; any thread.
-class Preparation {
+class FeatureTransform {
  public:
-  Preparation(std::size_t inputs, std::optional<embedding::Embedding> embedding, Metric metric)
+  FeatureTransform(std::size_t inputs, std::optional<embedding::Embedding> embedding, Metric metric)
       : inputs_(inputs), embedding_(std::move(embedding)), metric_(metric) {}
 
   std::size_t inputs() const { return inputs_; }
@@ -44,13 +44,13 @@ class Preparation {
                       const std::function<void(std::size_t first, std::size_t count,
                                                std::span<const float> queries)>& body) const;
 
-  /// For cosine: learning::warn_lost_cosines on the train rows, prepared.
+  /// For cosine: learning::warn_lost_cosines on the train rows, transformed.
   void warn_lost_cosines(const learning::FeatureRows& train, const std::string& table, Parallel& parallel,
                          const learning::Warn& warn) const;
 
   void save(Bundle& bundle) const;
   /// Throws Error naming what is missing or mis-shaped.
-  static Preparation load(const Bundle& bundle);
+  static FeatureTransform load(const Bundle& bundle);
 
  private:
   std::size_t inputs_;
@@ -58,17 +58,18 @@ class Preparation {
   Metric metric_;
 };
 
-/// The rows of a table, prepared again whenever they are read: f32, rows x dims. The table must outlive it.
-class PreparedRows final : public TensorReader {
+/// The rows of a table, transformed again whenever they are read: f32, rows x dims. The table must outlive
+/// it.
+class TransformedRows final : public TensorReader {
  public:
-  PreparedRows(learning::FeatureRows rows, Preparation preparation);
+  TransformedRows(learning::FeatureRows rows, FeatureTransform transform);
   DType dtype() const override { return DType::F32; }
   const Shape& shape() const override { return shape_; }
   void read(std::size_t first, std::size_t count, void* out) const override;
 
  private:
   learning::FeatureRows rows_;
-  Preparation preparation_;
+  FeatureTransform transform_;
   Shape shape_;
 };
 

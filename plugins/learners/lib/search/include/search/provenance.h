@@ -12,13 +12,13 @@
 
 namespace graft::search {
 
-/// Where the rows of an index come from: for telling people, and so that a row never finds itself or another
+/// Where the rows of an index come from: for reports, and so that a row never finds itself or another
 /// view of the same input. Immutable; any thread.
-class Origins {
+class Provenance {
  public:
-  Origins() = default;
+  Provenance() = default;
   /// Row i of the index is row positions[i] of `set`. Rows of one input follow each other.
-  Origins(const RowSet& set, std::vector<std::size_t> positions);
+  Provenance(const RowSet& set, std::vector<std::size_t> positions);
 
   bool empty() const { return positions_.empty(); }
   std::uint32_t position(std::uint32_t row) const { return static_cast<std::uint32_t>(positions_[row]); }

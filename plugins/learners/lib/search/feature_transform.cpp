@@ -1,4 +1,4 @@
-#include <search/preparation.h>
+#include <search/feature_transform.h>
 
 #include <fmt/format.h>
 
@@ -11,8 +11,8 @@
 
 namespace graft::search {
 
-std::vector<float> Preparation::apply(std::size_t count, const float* rows,
-                                      const std::function<std::string_view(std::size_t)>& key) const {
+std::vector<float> FeatureTransform::apply(std::size_t count, const float* rows,
+                                           const std::function<std::string_view(std::size_t)>& key) const {
   std::vector<float> out(count * dims());
   if (embedding_) {
     embedding_->apply(count, rows, out.data());
@@ -27,20 +27,19 @@ std::vector<float> Preparation::apply(std::size_t count, const float* rows,
   } else {
     std::copy_n(rows, out.size(), out.begin());
   }
-  if (metric_ == Metric::Cosine)
-    learning::RowScaler(learning::RowScaler::Kind::L2).apply(count, dims(), out.data());
+  metric_.scaler().apply(count, dims(), out.data());
   return out;
 }
 
-std::vector<float> Preparation::block(const learning::FeatureRows& rows, std::size_t block) const {
+std::vector<float> FeatureTransform::block(const learning::FeatureRows& rows, std::size_t block) const {
   std::vector<float> scratch;
   const float* x = rows.block(block, scratch);
   return apply(rows.count(block), x, [&](std::size_t r) { return rows.key(rows.begin(block) + r); });
 }
 
-std::vector<float> Preparation::all(learning::FeatureRows&& rows, Parallel& parallel) const {
+std::vector<float> FeatureTransform::all(learning::FeatureRows&& rows, Parallel& parallel) const {
   if (!embedding_ && rows.cached()) {
-    if (metric_ == Metric::Cosine) rows.scale(learning::RowScaler(learning::RowScaler::Kind::L2), parallel);
+    rows.scale(metric_.scaler(), parallel);
     return std::move(rows).release();
   }
   std::vector<float> out(rows.rows() * dims());
@@ -51,7 +50,7 @@ std::vector<float> Preparation::all(learning::FeatureRows&& rows, Parallel& para
   return out;
 }
 
-void Preparation::for_each_group(
+void FeatureTransform::for_each_group(
     const RowSet& set, Parallel& parallel,
     const std::function<void(std::size_t, std::size_t, std::span<const float>)>& body) const {
   constexpr std::size_t kGroupBytes = std::size_t{64} << 20;
@@ -71,9 +70,9 @@ void Preparation::for_each_group(
   }
 }
 
-void Preparation::warn_lost_cosines(const learning::FeatureRows& train, const std::string& table,
-                                    Parallel& parallel, const learning::Warn& warn) const {
-  if (metric_ != Metric::Cosine) return;
+void FeatureTransform::warn_lost_cosines(const learning::FeatureRows& train, const std::string& table,
+                                         Parallel& parallel, const learning::Warn& warn) const {
+  if (!metric_.by_direction()) return;
   learning::warn_lost_cosines(
       train.rows(), dims(),
       [&](const std::vector<std::size_t>& positions) {
@@ -84,15 +83,15 @@ void Preparation::warn_lost_cosines(const learning::FeatureRows& train, const st
       table, "use metric: euclidean, or take it away (embedding: pca)", warn);
 }
 
-void Preparation::save(Bundle& bundle) const {
+void FeatureTransform::save(Bundle& bundle) const {
   bundle.facts["dim"] = static_cast<std::int64_t>(inputs_);
-  bundle.facts["metric"] = metric_names()[static_cast<std::size_t>(metric_)];
+  bundle.facts["metric"] = metric_.name();
   if (embedding_) embedding_->save(bundle);
 }
 
-Preparation Preparation::load(const Bundle& bundle) {
+FeatureTransform FeatureTransform::load(const Bundle& bundle) {
   const std::size_t inputs = learning::count_fact(bundle, "dim", 1);
-  const Metric metric = metric_from(learning::fact(bundle, "metric").as_string());
+  const Metric metric = Metric::from(learning::fact(bundle, "metric").as_string());
   std::optional<embedding::Embedding> embedding = embedding::Embedding::load(bundle);
   if (embedding && embedding->inputs() != inputs) {
     throw Error(fmt::format(
@@ -100,20 +99,20 @@ Preparation Preparation::load(const Bundle& bundle) {
         "another learner; train the model again",
         embedding->inputs(), inputs));
   }
-  return Preparation(inputs, std::move(embedding), metric);
+  return FeatureTransform(inputs, std::move(embedding), metric);
 }
 
-PreparedRows::PreparedRows(learning::FeatureRows rows, Preparation preparation)
+TransformedRows::TransformedRows(learning::FeatureRows rows, FeatureTransform transform)
     : rows_(std::move(rows)),
-      preparation_(std::move(preparation)),
-      shape_{static_cast<std::int64_t>(rows_.rows()), static_cast<std::int64_t>(preparation_.dims())} {}
+      transform_(std::move(transform)),
+      shape_{static_cast<std::int64_t>(rows_.rows()), static_cast<std::int64_t>(transform_.dims())} {}
 
-void PreparedRows::read(std::size_t first, std::size_t count, void* out) const {
+void TransformedRows::read(std::size_t first, std::size_t count, void* out) const {
   std::vector<float> features(count * rows_.dim());
   rows_.read(first, count, features.data());
-  const std::vector<float> prepared =
-      preparation_.apply(count, features.data(), [&](std::size_t r) { return rows_.key(first + r); });
-  std::copy(prepared.begin(), prepared.end(), static_cast<float*>(out));
+  const std::vector<float> transformed =
+      transform_.apply(count, features.data(), [&](std::size_t r) { return rows_.key(first + r); });
+  std::copy(transformed.begin(), transformed.end(), static_cast<float*>(out));
 }
 
 }  // namespace graft::search
