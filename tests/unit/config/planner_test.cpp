@@ -1,6 +1,7 @@
 #include "config/planner.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -27,7 +28,7 @@ class PlannerTest : public ::testing::Test {
     const auto path = folder_.write("a.yaml", yaml);
     Diagnostics diagnostics;
     const ConfigFile config(path, overrides, diagnostics);
-    const Registry registry = plugins_.registry();
+    const Registry registry = plugins_->registry();
     Result r{make_plan(config, registry, diagnostics), diagnostics.render()};
     // Folders differ from test to test; messages are compared without them.
     for (std::size_t at; (at = r.faults.find(folder_.path().string() + "/")) != std::string::npos;)
@@ -35,7 +36,7 @@ class PlannerTest : public ::testing::Test {
     return r;
   }
   test::TempFolder folder_;
-  FakePlugins plugins_{FakePlugins::usual()};
+  std::optional<FakePlugins> plugins_{FakePlugins::usual()};
 };
 
 constexpr const char* kGood = R"(name: good
@@ -97,6 +98,24 @@ TEST_F(PlannerTest, AFaultyOverridePointsIntoTheArgument) {
   EXPECT_EQ(plan(kGood, {"pixels.crop=big"}).faults,
             "--set:1:13: error: crop: expected integer, got text \"big\"\n    pixels.crop=big\n              "
             "  ^\n");
+}
+
+TEST_F(PlannerTest, AFormerNameOfAPluginStillWorksWithALineOfAdvice) {
+  std::vector<PluginSchema> schemas = FakePlugins::usual();
+  for (PluginSchema& schema : schemas)
+    if (schema.name == "net") schema.formerly("torch_net");
+  plugins_.emplace(schemas);
+  std::string old = kGood;
+  old.replace(old.find("plugin: net"), 11, "plugin: torch_net");
+  const Result now = plan(kGood), before = plan(old);
+  EXPECT_EQ(now.faults, "");
+  EXPECT_EQ(before.faults,
+            "a.yaml:7:17: warning: 'torch_net' is called 'net' now: write plugin: net; results and stored "
+            "tables stay "
+            "the same\n      net: {plugin: torch_net, from: pixels, with: {model: model.pt, normalize: "
+            "{mean: 0.1}}}\n"
+            "                    ^\n");
+  EXPECT_EQ(to_yaml(before.plan), to_yaml(now.plan));
 }
 
 TEST_F(PlannerTest, ReportsEveryFaultAtOnce) {

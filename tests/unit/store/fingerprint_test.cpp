@@ -57,6 +57,17 @@ TEST_F(FingerprintTest, ChangesWithWhateverChangesTheRows) {
   EXPECT_NE(print({}), base) << "one byte of the model file";
 }
 
+TEST_F(FingerprintTest, APluginThatIsCalledOtherwiseNowKeepsItsTables) {
+  const auto called = [](const char* name, const char* former) {
+    return [=](Plan& p) {
+      p.stages[3].schema.name = name;
+      p.stages[3].schema.former_name = former;
+    };
+  };
+  EXPECT_EQ(print({}, called("network", "net")), print({}));
+  EXPECT_NE(print({}, called("network", "")), print({}));
+}
+
 TEST_F(FingerprintTest, OfASourceOfTensorsTheFilesCount) {
   folder_.write("a.h5", "eight features");
   folder_.write("b.h5", "one feature");
