@@ -84,10 +84,9 @@ class Prediction {
     make_folders(store_, "choose another folder with --store");
     memo_.emplace(store_ / "digests.memo");
     require_same_features(model, plan_, registry, *memo_);
-    for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
-      if (plan_.stages[i].schema.kind == StageKind::Source) source_ = i;
+    source_ = plan_.stages_of(StageKind::Source).at(0);
+    for (std::size_t i = 0; i < plan_.stages.size(); ++i)
       if (plan_.stages[i].id == model.stage) stage_ = i;
-    }
   }
 
   PredictOutcome go(const std::function<void(const PredictedInput&)>& each) {
@@ -110,7 +109,7 @@ class Prediction {
   /// The learner from the innermost bundle, and the corrections around it.
   void load(std::size_t stage, const Bundle& bundle) {
     const StagePlan& plan = plan_.stages[stage];
-    if (plan.schema.kind != StageKind::Calibrator) {
+    if (!plan.is(StageKind::Calibrator)) {
       learner_ = stage;
       auto& learner = factory_.get_as<Learner>(stage);
       call_plugin(factory_.label(stage), "enter_worker", [&] { learner.enter_worker(); });

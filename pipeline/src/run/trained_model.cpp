@@ -251,7 +251,7 @@ Value prediction_config(const TrainedModel& model, const std::vector<std::string
 void require_same_features(const TrainedModel& model, const Plan& plan, const Registry& registry,
                            DigestMemo& memo) {
   const StagePlan* stage = &stage_named(plan, model.stage);
-  while (stage->schema.kind == StageKind::Calibrator) stage = &plan.stages[stage->inputs.at(0).stage];
+  while (stage->is(StageKind::Calibrator)) stage = &plan.stages[stage->inputs.at(0).stage];
   const fs::path file = model.run / "models" / model.stage / "bundle.json";
   const Value::List& tables = member(model.learner_facts(), "tables", file).as_list();
   if (tables.size() != stage->inputs.size())
