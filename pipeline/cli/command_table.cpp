@@ -47,6 +47,18 @@ po::options_description predict_options(Global& global) {
   return options;
 }
 
+po::options_description embed_options(Global& global) {
+  po::options_description options("Options of embed");
+  Global::Embed& embed = global.embed;
+  options.add_options()("model", po::value(&embed.model)->value_name("MODEL"),
+                        "weights, a TorchScript file, or what `backbone: {model: ...}` takes otherwise")(
+      "tap", po::value(&embed.tap)->value_name("LAYER"), "a layer or block (default: before the classifier)")(
+      "pool", po::value(&embed.pool)->value_name("POOL"), "how maps of features become vectors (backbone)")(
+      "print-config", po::bool_switch(&embed.print_config),
+      "print the config that this amounts to, and do nothing else");
+  return options;
+}
+
 po::options_description verify_options(Global& global) {
   po::options_description options("Options of store verify");
   options.add_options()("repair", po::bool_switch(&global.store_options.repair),
@@ -102,6 +114,15 @@ constexpr CommandRow kCommands[] = {
      "The "
      "exit code is 3 if inputs were rejected. Features are kept for later with --store.",
      predict, predict_options},
+    {"embed", "embed INPUT...", "write the features of images, by a pretrained network, to a file",
+     "INPUT is any mix of images, folders, patterns, lists (.txt, a path per line) and - (paths from the "
+     "standard input). Images are resized and cropped as the network was trained. --out FILE is .h5 "
+     "(features, "
+     "keys, views) or .npy (features alone). Everything else can be set as in the config that --print-config "
+     "prints: --set features.batch=16. The exit code is 3 if inputs were rejected. Features are kept for "
+     "later "
+     "with --store.",
+     embed, embed_options},
     {"check", "check CONFIG", "report every error in a config without running it",
      "Every error is reported with its file, line and column and with a fix. The model files that the config "
      "names are opened, too.",

@@ -30,6 +30,10 @@ struct Global {
     std::size_t top = 0;  ///< 0: every class.
     std::optional<double> threshold;
   } predict;  ///< Options of predict alone.
+  struct Embed {
+    std::string model, tap, pool;
+    bool print_config = false;
+  } embed;  ///< Options of embed alone.
   struct Store {
     bool repair = false, unreferenced = false, dry_run = false;
     std::string older_than, max_size, run;
@@ -52,6 +56,7 @@ inline constexpr const char* kLogLevels[] = {"error", "warning", "info", "debug"
 int run(const Global& global, const std::vector<std::string>& arguments);
 int sweep(const Global& global, const std::vector<std::string>& arguments);
 int predict(const Global& global, const std::vector<std::string>& arguments);
+int embed(const Global& global, const std::vector<std::string>& arguments);
 int check(const Global& global, const std::vector<std::string>& arguments);
 int plan(const Global& global, const std::vector<std::string>& arguments);
 int plugins(const Global& global, const std::vector<std::string>& arguments);

@@ -1,7 +1,5 @@
 #include "run/prediction.h"
 
-#include <stdlib.h>
-
 #include <algorithm>
 #include <memory>
 #include <mutex>
@@ -16,6 +14,7 @@
 #include <graft/printable.h>
 
 #include "base/files.h"
+#include "base/temporary_folder.h"
 #include "config/planner.h"
 #include "graph/check_output.h"
 #include "graph/workers.h"
@@ -32,28 +31,6 @@ namespace {
 
 /// Inputs that are scored together: their scores are all that is in memory.
 constexpr std::size_t kTogether = 8192;
-
-/// A folder for the config and, where features are not kept, the store.
-class WorkFolder {
- public:
-  WorkFolder() {
-    std::string pattern = (fs::temp_directory_path() / "graft-predict-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr)
-      throw Error(file_error("make the folder", pattern, errno) +
-                  "; set TMPDIR to a folder that can be written to");
-    path_ = pattern;
-  }
-  ~WorkFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  WorkFolder(const WorkFolder&) = delete;
-  WorkFolder& operator=(const WorkFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 Plan plan_of(const TrainedModel& model, const PredictOptions& options, const Registry& registry,
              const fs::path& config) {
@@ -212,7 +189,7 @@ class Prediction {
   const PredictOptions& options_;
   Signals& signals_;
   const std::vector<std::string> classes_;
-  WorkFolder work_;
+  const TemporaryFolder work_{"graft-predict"};  // the config and, where features are not kept, the store
   const Plan plan_;
   const fs::path store_;
   Meter meter_;

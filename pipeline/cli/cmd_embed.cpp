@@ -1,0 +1,110 @@
+#include <algorithm>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+
+#include "base/files.h"
+#include "base/temporary_folder.h"
+#include "config_command.h"
+#include "output.h"
+#include "run_command.h"
+#include "store/export.h"
+#include "store/table_check.h"
+#include "store/table_use.h"
+
+namespace graft::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Files to features: what the command amounts to, for people to go on with.
+Value config_of(const Global::Embed& options, const std::vector<std::string>& inputs) {
+  Value config = Value::map();
+  config["name"] = "embed";
+  config["run"]["max_rejects"] = "100%";
+  Value& stages = config["stages"];
+  stages["images"]["plugin"] = "files";
+  stages["images"]["with"]["paths"] = Value::list();
+  for (const std::string& path : inputs) stages["images"]["with"]["paths"].push(path);
+  stages["pixels"]["plugin"] = "decode";
+  stages["pixels"]["from"] = "images";
+  stages["features"]["plugin"] = "backbone";
+  stages["features"]["from"] = "pixels";
+  // A path in a config is relative to its folder, here to the current one.
+  std::error_code ignored;
+  Value& with = stages["features"]["with"];
+  with["model"] = fs::exists(options.model, ignored) ? fs::absolute(options.model).string() : options.model;
+  if (!options.tap.empty()) with["taps"] = options.tap;
+  if (!options.pool.empty()) with["pool"] = options.pool;
+  stages["table"]["plugin"] = "feature_table";
+  stages["table"]["from"] = options.tap.empty() ? "features" : "features." + options.tap;
+  return config;
+}
+
+/// The use of a table that the run in this folder has noted.
+std::pair<fs::path, TableUse> table_of(const fs::path& store, const fs::path& run) {
+  for (const fs::path& table : tables_in(store))
+    for (const TableUse& use : read_uses(table))
+      if (use.folder == fs::absolute(run).lexically_normal()) return {table, use};
+  throw Error(fmt::format("the store {} cannot be written to, so that the features cannot be exported",
+                          store.string()));
+}
+
+}  // namespace
+
+int embed(const Global& global, const std::vector<std::string>& arguments) {
+  if (arguments.empty())
+    throw UsageError{
+        "INPUT is missing: images, folders, patterns, lists (.txt), or - for paths from the "
+        "standard input"};
+  if (global.embed.model.empty())
+    throw UsageError{"--model is missing: a file of weights (graft model fetch gets published ones)"};
+  const Value config = config_of(global.embed, arguments);
+  if (global.embed.print_config) {
+    print_line(config.to_json_pretty());
+    return kOk;
+  }
+  const fs::path& file = global.out;
+  if (file.extension() != ".h5" && file.extension() != ".npy")
+    throw UsageError{fmt::format("--out: expected FILE.h5 or FILE.npy, got '{}'", file.string())};
+  std::error_code ignored;
+  if (fs::exists(file, ignored))
+    throw Error(fmt::format("{} exists: remove it, or choose another file", file.string()));
+
+  const TemporaryFolder work("graft-embed");
+  write_file_atomically(work.path() / "config.yaml", config.to_json_pretty());
+  Registry registry(Registry::search_path(global.plugin_dirs));
+  const auto plan = read_plan(global, (work.path() / "config.yaml").string(), registry);
+  if (!plan) return kUsage;
+  RunOptions options = prepare_to_run(global);
+  options.out = work.path() / "run";
+  options.store = global.store_given ? global.store : work.path() / "store";
+  Signals signals;
+  const RunOutcome outcome = run_plan(*plan, registry, options, signals);
+  if (signals.interrupted()) {
+    print_error("interrupted: nothing was written\n");
+    return outcome.exit_code;
+  }
+  const auto [table, use] = table_of(options.store, options.out);
+  Value document = Value::map();
+  document["file"] = file.string();
+  document["rows"] = Value(export_table(table, use, file));
+  document["inputs"] = Value(use.inputs);
+  document["rejected"] = Value(use.rejected);
+  const Value* reasons = outcome.results.find("reject_reasons");
+  if (reasons != nullptr) document["reject_reasons"] = *reasons;
+  print_document(document);
+  if (!global.quiet) {
+    if (reasons != nullptr)
+      for (const Value& reason : reasons->as_list())
+        print_error("rejected: {} {}, for example {}: {}\n", reason.find("count")->to_json(),
+                    reason.find("code")->as_string(), printable(reason.find("key")->as_string()),
+                    printable(reason.find("text")->as_string()));
+    say("{}: {} rows of {} inputs\n", printable(file.string()), document.find("rows")->to_json(), use.inputs);
+  }
+  return use.rejected == 0 ? kOk : 3;
+}
+
+}  // namespace graft::cli

@@ -1,0 +1,81 @@
+// Features of files by a network alone.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "program.h"
+
+namespace graft::test {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+const std::string kNetwork = GRAFT_SOURCE_DIR "/configs/quickstart_backbone.safetensors";
+
+class EmbedTest : public ::testing::Test {
+ protected:
+  EmbedTest() {
+    for (int i = 0; i < 3; ++i)
+      folder_.write("photos/" + std::to_string(i) + ".ppm",
+                    "P6 40 36 255\n" + std::string(40 * 36 * 3, static_cast<char>('a' + 20 * i)));
+  }
+  ProgramResult embed(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), "embed");
+    return run_program(arguments, folder_.path());
+  }
+  TempFolder folder_;
+};
+
+TEST_F(EmbedTest, WritesTheFeaturesThatAConfigGives) {
+  const ProgramResult r = embed({"photos", "--model", kNetwork, "--out", "a.npy"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(r.out, "a.npy: 3 rows of 3 inputs\n");
+
+  // The config that it amounts to, run and exported by hand.
+  const ProgramResult config = embed({"photos", "--model", kNetwork, "--print-config"});
+  ASSERT_EQ(config.exit_code, 0) << config.err;
+  folder_.write("config.yaml", config.out);
+  ASSERT_EQ(run_program({"run", "config.yaml", "--quiet"}, folder_.path()).exit_code, 0);
+  ASSERT_EQ(run_program({"store", "export", "embed/table", "b.npy"}, folder_.path()).exit_code, 0);
+  EXPECT_EQ(slurp(folder_ / "a.npy"), slurp(folder_ / "b.npy"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / ".graft/tables/none"));
+}
+
+TEST_F(EmbedTest, TellsWhatWasRejected) {
+  folder_.write("photos/text.jpg", "no image");
+  const ProgramResult r = embed({"photos", "--model", kNetwork, "--out", "a.h5"});
+  EXPECT_EQ(r.exit_code, 3);
+  EXPECT_EQ(r.out, "a.h5: 3 rows of 4 inputs\n");
+  EXPECT_THAT(r.err, HasSubstr("rejected: 1 not-an-image, for example photos/text.jpg: "));
+  const ProgramResult again = embed({"photos", "--model", kNetwork, "--out", "b.h5", "--json", "--quiet"});
+  const json document = json::parse(again.out);
+  EXPECT_EQ(document["rows"], 3);
+  EXPECT_EQ(document["rejected"], 1);
+  EXPECT_EQ(document["reject_reasons"][0]["code"], "not-an-image");
+}
+
+TEST_F(EmbedTest, ABlockOfTheNetworkCanBeTapped) {
+  const ProgramResult r = embed({"photos", "--model", kNetwork, "--tap", "layer1", "--out", "a.npy"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(r.out, "a.npy: 3 rows of 3 inputs\n");
+}
+
+TEST_F(EmbedTest, SaysWhatIsWrong) {
+  EXPECT_THAT(embed({"photos", "--out", "a.h5"}).err,
+              StartsWith("error: --model is missing: a file of weights"));
+  EXPECT_THAT(embed({"photos", "--model", kNetwork}).err,
+              StartsWith("error: --out: expected FILE.h5 or FILE.npy, got ''\n"));
+  folder_.write("a.h5", "");
+  EXPECT_EQ(embed({"photos", "--model", kNetwork, "--out", "a.h5"}).err,
+            "error: a.h5 exists: remove it, or choose another file\n");
+  EXPECT_THAT(embed({"photos", "--model", "gone.pth", "--out", "b.h5"}).err, HasSubstr("gone.pth"));
+}
+
+}  // namespace
+}  // namespace graft::test
