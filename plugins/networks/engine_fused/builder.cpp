@@ -26,6 +26,33 @@ bool is_reference(const char* kernel) {
   return std::string_view(kernel).starts_with("ref");
 }
 
+struct Eltwise {
+  algorithm how;
+  float alpha, beta;
+};
+
+Eltwise eltwise_of(Activation activation) {
+  switch (activation) {
+    case Activation::None:
+      return {algorithm::eltwise_linear, 1, 0};
+    case Activation::Relu:
+      return {algorithm::eltwise_relu, 0, 0};
+    case Activation::Relu6:
+      return {algorithm::eltwise_clip, 0, 6};
+    case Activation::Silu:
+      return {algorithm::eltwise_swish, 1, 0};
+    case Activation::Sigmoid:
+      return {algorithm::eltwise_logistic, 0, 0};
+    case Activation::Gelu:
+      return {algorithm::eltwise_gelu_erf, 0, 0};
+    case Activation::GeluTanh:
+      return {algorithm::eltwise_gelu_tanh, 0, 0};
+    case Activation::QuickGelu:
+      return {algorithm::eltwise_swish, 1.702f, 0};
+  }
+  throw Error("an activation without a kernel: this is a bug in graft");
+}
+
 onednn::Window window_of(const nn::Layer& layer) {
   return {{layer.stride, layer.stride},
           {layer.kernel, layer.kernel},
@@ -56,9 +83,10 @@ Builder::Builder(PackedNetwork& network, int height, int width, Program& program
     shape[network.architecture().layers[i].name] = cost.layers[i].output;
   for (const std::string& layer : net.layer_of) shape_.push_back(shape.at(layer));
   for (std::size_t i = 0; i < net.steps.size(); ++i)
-    for (const ValueId read : {net.steps[i].from, net.steps[i].second, net.steps[i].residual})
-      if (read != Step::kNone) last_reader_[read] = i;
+    for (const ValueId read : net.steps[i].reads()) last_reader_[read] = i;
   for (const ValueId output : net.outputs) last_reader_[output] = net.steps.size();
+  channels_last_ = std::any_of(net.steps.begin(), net.steps.end(),
+                               [](const Step& step) { return step.op == Step::Op::LayerNorm; });
 }
 
 void Builder::build() {
@@ -88,18 +116,34 @@ void Builder::add(std::size_t index) {
     case Step::Op::AveragePool:
       return average_pool(step);
     case Step::Op::Add:
-    case Step::Op::Scale:
+    case Step::Op::Multiply:
       return binary(step);
     case Step::Op::Activate:
       return activate(step);
     case Step::Op::Flatten:
       return flatten(step);
+    case Step::Op::LayerNorm:
+      return layer_norm(step);
+    case Step::Op::ResponseNorm:
+      return response_norm(step);
+    case Step::Op::Embed:
+      return embed(step);
+    case Step::Op::Attention:
+      return attention(step);
+    case Step::Op::AttentionPool:
+      return attention_pool(step);
+    case Step::Op::TokenMean:
+      return token_mean(step);
+    case Step::Op::Concat:
+      return concat(step);
   }
 }
 
 Builder::Dims Builder::dims_of(ValueId value) const {
+  const Shape& shape = shape_[value];
+  if (is_tokens(value)) return {program_.images_, shape[1], 1, shape[0]};
   Dims dims{program_.images_};
-  for (const std::int64_t side : shape_[value]) dims.push_back(side);
+  for (const std::int64_t side : shape) dims.push_back(side);
   return dims;
 }
 
@@ -107,10 +151,16 @@ Builder::Desc Builder::plain(const Dims& dims, Type type) const {
   return {dims, type, dims.size() == 4 ? Tag::nchw : Tag::nc};
 }
 
-Builder::Desc Builder::blocked(const Dims& dims) const {
-  if (dims.size() != 4) return plain(dims, type_);
+Builder::Desc Builder::channels_last(ValueId value, Type type) const {
+  const Dims dims = dims_of(value);
+  return {dims, type, dims.size() == 4 ? Tag::nhwc : Tag::nc};
+}
+
+Builder::Desc Builder::blocked(ValueId value) const {
+  const Dims dims = dims_of(value);
   // Kernels for 16-bit numbers are fastest, and complete, with channels last.
-  if (type_ == Type::bf16) return {dims, type_, Tag::nhwc};
+  if (dims.size() != 4 || type_ == Type::bf16 || channels_last_ || is_tokens(value))
+    return channels_last(value, type_);
   return {dims, type_, has_avx512() ? Tag::nChw16c : Tag::nChw8c};
 }
 
@@ -158,21 +208,9 @@ void Builder::copy(std::size_t from, std::size_t to) {
 dnnl::primitive_attr Builder::attributes(bool residual, Activation activation) const {
   dnnl::post_ops then;
   if (residual) then.append_sum(1.0f);
-  switch (activation) {
-    case Activation::None:
-      break;
-    case Activation::Relu:
-      onednn::append_eltwise(then, algorithm::eltwise_relu, 0.0f, 0.0f);
-      break;
-    case Activation::Relu6:
-      onednn::append_eltwise(then, algorithm::eltwise_clip, 0.0f, 6.0f);
-      break;
-    case Activation::Silu:
-      onednn::append_eltwise(then, algorithm::eltwise_swish, 1.0f, 0.0f);
-      break;
-    case Activation::Sigmoid:
-      onednn::append_eltwise(then, algorithm::eltwise_logistic, 0.0f, 0.0f);
-      break;
+  if (activation != Activation::None) {
+    const Eltwise f = eltwise_of(activation);
+    onednn::append_eltwise(then, f.how, f.alpha, f.beta);
   }
   dnnl::primitive_attr out;
   out.set_post_ops(then);
@@ -203,11 +241,11 @@ void Builder::convolution(std::size_t index) {
   const Dims from = dims_of(step.from), to_dims = dims_of(step.to);
   std::optional<dnnl::convolution_forward::primitive_desc> chosen;
   if (type_ == Type::f32 && suits_winograd(layer, shape_[step.to]))
-    chosen = kernel_for(algorithm::convolution_winograd, blocked(from), blocked(to_dims));
+    chosen = kernel_for(algorithm::convolution_winograd, blocked(step.from), blocked(step.to));
   // Images are planes, few channels would waste most of a block; and large kernels are faster with channels
   // last, by more than it costs to bring the values there.
-  std::vector<std::pair<Desc, Desc>> layouts{{blocked(from), blocked(to_dims)},
-                                             {plain(from, type_), blocked(to_dims)}};
+  std::vector<std::pair<Desc, Desc>> layouts{{blocked(step.from), blocked(step.to)},
+                                             {plain(from, type_), blocked(step.to)}};
   if (step.from == 0) std::swap(layouts[0], layouts[1]);
   if (step.from != 0 && layer.kernel > 1 && layer.groups == 1 && has_avx512())
     layouts.insert(layouts.begin(), {Desc(from, type_, Tag::nhwc), Desc(to_dims, type_, Tag::nhwc)});
@@ -269,8 +307,8 @@ void Builder::linear(std::size_t index) {
 }
 
 void Builder::max_pool(const Step& step) {
-  const std::size_t in = slot_in(step.from, blocked(dims_of(step.from)));
-  const std::size_t to = make_slot(step.to, blocked(dims_of(step.to)));
+  const std::size_t in = slot_in(step.from, blocked(step.from));
+  const std::size_t to = make_slot(step.to, blocked(step.to));
   const auto kernel = onednn::pooling(network_.engine(), algorithm::pooling_max, layout_of(in), layout_of(to),
                                       window_of(step.layer), attributes(false, Activation::None));
   call(dnnl::pooling_forward(kernel), kernel.scratchpad_desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}});
@@ -284,8 +322,8 @@ void Builder::average_pool(const Step& step) {
   }
   if (height % size != 0 || width % size != 0) return any_average_pool(step);
   const Dims window{height / size, width / size};
-  const std::size_t in = slot_in(step.from, blocked(dims_of(step.from)));
-  const std::size_t to = make_slot(step.to, blocked(dims_of(step.to)));
+  const std::size_t in = slot_in(step.from, blocked(step.from));
+  const std::size_t to = make_slot(step.to, blocked(step.to));
   const auto kernel =
       onednn::pooling(network_.engine(), algorithm::pooling_avg_exclude_padding, layout_of(in), layout_of(to),
                       {window, window, {0, 0}, {0, 0}}, attributes(false, Activation::None));
@@ -315,9 +353,9 @@ void Builder::any_average_pool(const Step& step) {
 }
 
 void Builder::binary(const Step& step) {
-  const std::size_t a = slot_in(step.from, blocked(dims_of(step.from)));
-  const std::size_t b = slot_in(step.second, blocked(dims_of(step.second)));
-  const std::size_t to = make_slot(step.to, blocked(dims_of(step.to)));
+  const std::size_t a = slot_in(step.from, blocked(step.from));
+  const std::size_t b = slot_in(step.second, blocked(step.second));
+  const std::size_t to = make_slot(step.to, blocked(step.to));
   const algorithm how = step.op == Step::Op::Add ? algorithm::binary_add : algorithm::binary_mul;
   const auto kernel = onednn::binary(network_.engine(), how, layout_of(a), layout_of(b), layout_of(to),
                                      attributes(false, step.activation));
@@ -328,25 +366,8 @@ void Builder::binary(const Step& step) {
 void Builder::activate(const Step& step) {
   const std::size_t in = slot_of(step.from);
   const std::size_t to = make_slot(step.to, layout_of(in));
-  algorithm how = algorithm::eltwise_relu;
-  float alpha = 0, beta = 0;
-  switch (step.activation) {
-    case Activation::None:
-    case Activation::Relu:
-      break;
-    case Activation::Relu6:
-      how = algorithm::eltwise_clip;
-      beta = 6;
-      break;
-    case Activation::Silu:
-      how = algorithm::eltwise_swish;
-      alpha = 1;
-      break;
-    case Activation::Sigmoid:
-      how = algorithm::eltwise_logistic;
-      break;
-  }
-  const auto kernel = onednn::eltwise(network_.engine(), how, layout_of(in), alpha, beta,
+  const Eltwise f = eltwise_of(step.activation);
+  const auto kernel = onednn::eltwise(network_.engine(), f.how, layout_of(in), f.alpha, f.beta,
                                       attributes(false, Activation::None));
   call(dnnl::eltwise_forward(kernel), kernel.scratchpad_desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}});
 }
@@ -355,8 +376,9 @@ void Builder::flatten(const Step& step) {
   const Dims from = dims_of(step.from);
   std::size_t in = slot_of(step.from);
   if (from.size() == 4) {
-    const std::size_t other =
-        add_slot(plain(from, type_), static_cast<std::ptrdiff_t>(new_region(plain(from, type_))));
+    // An image channel by channel, tokens one behind the other.
+    const Desc order = is_tokens(step.from) ? channels_last(step.from, type_) : plain(from, type_);
+    const std::size_t other = add_slot(order, static_cast<std::ptrdiff_t>(new_region(order)));
     copy(in, other);
     in = other;
   }
@@ -365,11 +387,12 @@ void Builder::flatten(const Step& step) {
 
 void Builder::store(std::size_t output) {
   const ValueId value = network_.lowered().outputs[output];
-  const Dims dims = dims_of(value);
-  const std::size_t to =
-      add_slot(plain(dims, Type::f32), Program::kOutput - static_cast<std::ptrdiff_t>(output));
-  copy(slot_of(value), to);
-  program_.output_shapes_.emplace_back(dims.begin(), dims.end());
+  // Tokens lie as the caller wants them: those of one image behind those of another.
+  const Desc layout = is_tokens(value) ? channels_last(value, Type::f32) : plain(dims_of(value), Type::f32);
+  copy(slot_of(value), add_slot(layout, Program::kOutput - static_cast<std::ptrdiff_t>(output)));
+  Shape shape = shape_[value];
+  shape.insert(shape.begin(), program_.images_);
+  program_.output_shapes_.push_back(std::move(shape));
 }
 
 }  // namespace graft::fused

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -29,12 +30,26 @@ class Builder {
   void binary(const Step& step);
   void activate(const Step& step);
   void flatten(const Step& step);
+  void layer_norm(const Step& step);
+  void response_norm(const Step& step);
+  void embed(const Step& step);
+  void attention(const Step& step);
+  void attention_pool(const Step& step);
+  void token_mean(const Step& step);
+  void concat(const Step& step);
   void store(std::size_t output);
 
-  /// [images, ...]
+  /// A step by plain loops, from values of float in one order to another: `in` and `out` have the channels
+  /// last. Gives the slots in that order.
+  using Loop = std::function<void(const float* in, float* out)>;
+  void loop(const Step& step, Loop run);
+
+  bool is_tokens(ValueId value) const { return shape_[value].size() == 2; }
+  /// [images, ...]; tokens [n,d] are images of d channels, 1 x n.
   Dims dims_of(ValueId value) const;
-  /// The layout that values of images have between kernels.
-  Desc blocked(const Dims& dims) const;
+  /// The layout that a value has between kernels.
+  Desc blocked(ValueId value) const;
+  Desc channels_last(ValueId value, Type type) const;
   Desc plain(const Dims& dims, Type type) const;
 
   /// The slot of a value, in the layout that it has or, copied first, in another.
@@ -60,7 +75,8 @@ class Builder {
   Program& program_;
   const int height_, width_;
   const Type type_;
-  std::vector<Shape> shape_;  // by value, without the batch
+  bool channels_last_ = false;  // everywhere: the network has norms over channels
+  std::vector<Shape> shape_;    // by value, without the batch
   std::map<ValueId, std::size_t> slot_, last_reader_;
 };
 

@@ -13,9 +13,9 @@
 #include <network/initial_weights.h>
 
 #include <network/checked_engine.h>
+#include <network/reference.h>
 #include "fused_engine.h"
 #include "lowering.h"
-#include "reference.h"
 
 namespace graft::fused {
 namespace {
@@ -79,9 +79,9 @@ double worst(const Architecture& net, int height, int width, const std::vector<s
   const auto got = engine(net, 2, taps, precision).run(images.data(), height, width);
   const std::vector<float> image(images.begin() + static_cast<std::ptrdiff_t>(images.size() / 2),
                                  images.end());
-  const auto wanted = reference(net, weights_of(net), image, height, width, taps);
+  const auto wanted = nn::reference(net, weights_of(net), image, height, width, taps);
   double most = 0;
-  for (std::size_t t = 0; t < taps.size(); ++t) most = std::max(most, difference(got[t], 1, wanted[t]));
+  for (std::size_t t = 0; t < taps.size(); ++t) most = std::max(most, difference(got[t], 1, wanted[t].data));
   return most;
 }
 
@@ -234,6 +234,79 @@ TEST(EngineFused, ASumWithAConvolutionsOwnInputIsNotMadeInPlace) {
     for (const int side : {9, 20})
       EXPECT_LE(worst(net, side, side, {"sum_relu"}), 1e-5) << kernel << ", " << side;
   }
+}
+
+/// Every operation on tokens, and norms over channels: a block as a ViT has it, one with rotary positions and
+/// SwiGLU, and all ways to make a vector of tokens.
+Architecture small_transformer() {
+  Architecture net;
+  net.name = "small transformer";
+  const auto add = [&](Layer one) -> Layer& { return net.layers.emplace_back(std::move(one)); };
+  Layer& patches = add(layer("patches", Op::Conv, {"input"}, 3, 32));
+  patches.kernel = patches.stride = 4;
+  add(layer("image_norm", Op::LayerNorm, {"patches"}, 32, 32));
+  add(layer("image_response", Op::ResponseNorm, {"image_norm"}, 32, 32));
+  add(layer("image_scale", Op::LayerScale, {"image_response"}, 32, 32));
+  Layer& embed = add(layer("embed", Op::Embed, {"image_scale"}, 32, 32));
+  embed.prefix = 2;
+  embed.grid_height = embed.grid_width = 3;
+  add(layer("norm1", Op::LayerNorm, {"embed"}, 32, 32));
+  add(layer("qkv", Op::Linear, {"norm1"}, 32, 96)).bias = true;
+  add(layer("attention", Op::Attention, {"qkv"}, 32, 32)).heads = 2;
+  add(layer("proj", Op::Linear, {"attention"}, 32, 32)).bias = true;
+  add(layer("scale", Op::LayerScale, {"proj"}, 32, 32));
+  add(layer("add1", Op::Add, {"scale", "embed"}, 32, 32));
+  std::string last = "add1";
+  for (const Op op : {Op::Gelu, Op::GeluTanh, Op::QuickGelu}) {
+    const std::string name = nn::to_string(op);
+    add(layer(name + "_in", Op::Linear, {last}, 32, 48)).bias = true;
+    add(layer(name, op, {name + "_in"}, 48, 48));
+    add(layer(name + "_out", Op::Linear, {name}, 48, 32));
+    last = name + "_out";
+  }
+  add(layer("qkv2", Op::Linear, {last}, 32, 96));
+  Layer& turned = add(layer("attention2", Op::Attention, {"qkv2", "patches"}, 96, 32));
+  turned.heads = 4;
+  turned.prefix = 2;
+  turned.rope_periods = {1, 10};
+  add(layer("w12", Op::Linear, {"attention2"}, 32, 40)).bias = true;
+  add(layer("swiglu", Op::SwiGlu, {"w12"}, 40, 20));
+  add(layer("tokens", Op::Linear, {"swiglu"}, 20, 32)).bias = true;
+  Layer& cls = add(layer("cls", Op::TokenMean, {"tokens"}, 32, 32));
+  cls.count = 1;
+  Layer& mean = add(layer("mean", Op::TokenMean, {"tokens"}, 32, 32));
+  mean.first = 2;
+  add(layer("kv", Op::Linear, {"tokens"}, 32, 64)).bias = true;
+  add(layer("pool", Op::AttentionPool, {"kv"}, 64, 32)).heads = 2;
+  add(layer("joined", Op::Concat, {"cls", "mean", "pool"}, 32, 96));
+  add(layer("vector_norm", Op::LayerNorm, {"joined"}, 96, 96));
+  add(layer("head", Op::Linear, {"vector_norm"}, 96, 5)).bias = true;
+  net.tap = "head";
+  return net;
+}
+
+TEST(EngineFused, TokensGiveWhatLoopsGive) {
+  const Architecture net = small_transformer();
+  // The native grid, another one, and one that is not square; at the end, and where nothing may be merged.
+  for (const auto& [height, width] : {std::pair(12, 12), {20, 20}, {16, 28}}) {
+    EXPECT_LE(worst(net, height, width, {"head"}), 1e-5) << height << " x " << width;
+    EXPECT_LE(
+        worst(net, height, width, {"embed", "proj", "add1", "Gelu_in", "w12", "swiglu", "tokens", "pool"}),
+        1e-5)
+        << height << " x " << width;
+  }
+}
+
+TEST(EngineFused, TokensOfManyImagesGiveTheSameBitsOnAnyNumberOfThreads) {
+  const Architecture net = small_transformer();
+  // More tokens than one block of queries holds.
+  const auto images = noise(3, 40, 640, 4);
+  const Tensor wanted = engine(net, 3).run(images.data(), 40, 640)[0];
+  for (const int threads : {2, 3}) {
+    const Tensor got = engine(net, 3, {}, "fp32", threads).run(images.data(), 40, 640)[0];
+    EXPECT_EQ(std::memcmp(got.data, wanted.data, wanted.bytes()), 0) << threads;
+  }
+  EXPECT_LE(worst(net, 40, 640, {"head"}), 1e-5);
 }
 
 TEST(EngineFused, GroupsOfAnySize) {

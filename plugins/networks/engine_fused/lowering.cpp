@@ -22,8 +22,14 @@ Activation activation_of(Op op) {
       return Activation::Silu;
     case Op::Sigmoid:
       return Activation::Sigmoid;
+    case Op::Gelu:
+      return Activation::Gelu;
+    case Op::GeluTanh:
+      return Activation::GeluTanh;
+    case Op::QuickGelu:
+      return Activation::QuickGelu;
     default:
-      return Activation::None;
+      throw Error(std::string("engine_fused has no kernel for ") + nn::to_string(op));
   }
 }
 
@@ -35,6 +41,7 @@ class Lowering {
     for (const Layer& layer : net.layers)
       for (const std::string& name : layer.from) ++readers_[name];
     for (const std::string& name : outputs) ++readers_[name];
+    find_tokens(net);
     value_["input"] = 0;
     readers_of_.push_back(readers_["input"]);
     out_.layer_of.emplace_back("input");
@@ -44,6 +51,15 @@ class Lowering {
   Lowered take() { return std::move(out_); }
 
  private:
+  /// Which values are tokens: an image becomes them in Embed, they end where a vector is made of them.
+  void find_tokens(const nn::Architecture& net) {
+    is_tokens_["input"] = false;
+    for (const Layer& layer : net.layers) {
+      const bool ends = layer.op == Op::TokenMean || layer.op == Op::AttentionPool || layer.op == Op::Flatten;
+      is_tokens_[layer.name] = layer.op == Op::Embed || (is_tokens_.at(layer.from.at(0)) && !ends);
+    }
+  }
+
   std::vector<float> tensor(const Layer& layer, const char* name) const {
     const auto found = weights_.find(layer.name + "." + name);
     if (found == weights_.end()) throw Error("tensor " + layer.name + "." + name + " is missing");
@@ -85,14 +101,8 @@ class Lowering {
   void add(const Layer& layer) {
     switch (layer.op) {
       case Op::Conv:
-      case Op::Linear: {
-        Step& step = append(layer.op == Op::Conv ? Step::Op::Conv : Step::Op::Linear, layer);
-        step.weights = tensor(layer, "weight");
-        step.bias =
-            layer.bias ? tensor(layer, "bias") : std::vector<float>(static_cast<std::size_t>(layer.out));
-        if (layer.op == Op::Linear) skip_flatten(step);
-        return;
-      }
+      case Op::Linear:
+        return product(layer);
       case Op::BatchNorm:
         return batch_norm(layer);
       case Op::Add:
@@ -100,8 +110,34 @@ class Lowering {
       case Op::Shortcut:
         return shortcut(layer);
       case Op::Mul:
-        append(Step::Op::Scale, layer).second = value_.at(layer.from.at(1));
+        append(Step::Op::Multiply, layer).second = value_.at(layer.from.at(1));
         return;
+      case Op::LayerNorm:
+        return with_tensors(Step::Op::LayerNorm, layer, "weight", "bias");
+      case Op::ResponseNorm:
+        return with_tensors(Step::Op::ResponseNorm, layer, "weight", "bias");
+      case Op::Embed:
+        return with_tensors(Step::Op::Embed, layer, layer.grid_height > 0 ? "position" : nullptr,
+                            layer.prefix > 0 ? "prefix" : nullptr);
+      case Op::AttentionPool:
+        return with_tensors(Step::Op::AttentionPool, layer, "query", nullptr);
+      case Op::Attention: {
+        Step& step = append(Step::Op::Attention, layer);
+        if (!layer.rope_periods.empty()) step.grid = value_.at(layer.from.at(1));
+        return;
+      }
+      case Op::LayerScale:
+        return layer_scale(layer);
+      case Op::SwiGlu:
+        return swiglu(layer);
+      case Op::TokenMean:
+        append(Step::Op::TokenMean, layer);
+        return;
+      case Op::Concat: {
+        Step& step = append(Step::Op::Concat, layer);
+        for (const std::string& name : layer.from) step.more.push_back(value_.at(name));
+        return;
+      }
       case Op::MaxPool:
         append(Step::Op::MaxPool, layer);
         return;
@@ -121,6 +157,20 @@ class Lowering {
     }
   }
 
+  void with_tensors(Step::Op op, const Layer& layer, const char* weights, const char* bias) {
+    Step& step = append(op, layer);
+    if (weights != nullptr) step.weights = tensor(layer, weights);
+    if (bias != nullptr) step.bias = tensor(layer, bias);
+  }
+
+  void product(const Layer& layer) {
+    const bool on_tokens = layer.op == Op::Linear && is_tokens_.at(layer.from.at(0));
+    Step& step = append(layer.op == Op::Conv || on_tokens ? Step::Op::Conv : Step::Op::Linear, layer);
+    step.weights = tensor(layer, "weight");
+    step.bias = layer.bias ? tensor(layer, "bias") : std::vector<float>(static_cast<std::size_t>(layer.out));
+    if (step.op == Step::Op::Linear) skip_flatten(step);
+  }
+
   void activate(const Layer& layer) {
     Step* maker = only_for_this(value_.at(layer.from.at(0)));
     const bool rides = maker != nullptr && (maker->op == Step::Op::Conv || maker->op == Step::Op::Linear ||
@@ -135,9 +185,8 @@ class Lowering {
     const std::vector<float> gamma = tensor(layer, "weight"), beta = tensor(layer, "bias"),
                              mean = tensor(layer, "running_mean"), variance = tensor(layer, "running_var");
     const ValueId in = value_.at(layer.from.at(0));
-    Step* maker = only_for_this(in);
-    const bool folds = maker != nullptr && maker->op == Step::Op::Conv && maker->residual == Step::kNone;
-    Step& step = folds ? *maker : pointwise(layer);
+    bool folds = false;
+    Step& step = foldable(layer, folds);
     const std::size_t channels = gamma.size(), each = step.weights.size() / channels;
     for (std::size_t c = 0; c < channels; ++c) {
       const double scale = gamma[c] / std::sqrt(static_cast<double>(variance[c]) + layer.eps);
@@ -146,6 +195,66 @@ class Lowering {
       step.bias[c] = static_cast<float>((static_cast<double>(step.bias[c]) - mean[c]) * scale + beta[c]);
     }
     if (folds) merge(layer, in);
+  }
+
+  /// The step that a factor or a shift of each channel is folded into: the product just before, or one more.
+  Step& foldable(const Layer& layer, bool& folds) {
+    Step* maker = only_for_this(value_.at(layer.from.at(0)));
+    folds = maker != nullptr && maker->residual == Step::kNone &&
+            (maker->op == Step::Op::Conv || (maker->op == Step::Op::Linear && layer.op == Op::LayerScale));
+    return folds ? *maker : pointwise(layer);
+  }
+
+  void layer_scale(const Layer& layer) {
+    const std::vector<float> gamma = tensor(layer, "gamma");
+    const ValueId in = value_.at(layer.from.at(0));
+    bool folds = false;
+    Step& step = foldable(layer, folds);
+    const std::size_t each = step.weights.size() / gamma.size();
+    for (std::size_t i = 0; i < step.weights.size(); ++i) step.weights[i] *= gamma[i / each];
+    for (std::size_t c = 0; c < gamma.size(); ++c) step.bias[c] *= gamma[c];
+    if (folds) merge(layer, in);
+  }
+
+  /// The linear layer before it becomes two, a half of its rows each; where others read its value, the halves
+  /// are picked from that.
+  void swiglu(const Layer& layer) {
+    const ValueId in = value_.at(layer.from.at(0));
+    const auto width = static_cast<std::size_t>(layer.out);
+    Step both;
+    if (Step* maker = only_for_this(in); maker != nullptr && maker->residual == Step::kNone &&
+                                         (maker->op == Step::Op::Conv || maker->op == Step::Op::Linear)) {
+      both = std::move(*maker);
+      out_.steps.erase(out_.steps.begin() + (maker - out_.steps.data()));
+    } else {
+      both.op = is_tokens_.at(layer.from.at(0)) ? Step::Op::Conv : Step::Op::Linear;
+      both.layer.in = 2 * layer.out;
+      both.from = in;
+      both.weights.assign(4 * width * width, 0.0f);
+      for (std::size_t i = 0; i < 2 * width; ++i) both.weights[i * 2 * width + i] = 1;
+      both.bias.assign(2 * width, 0.0f);
+    }
+    const auto half = [&](std::size_t which, Activation activation) {
+      Step step = both;
+      step.layer.out = layer.out;
+      const auto part = [&](std::vector<float>& all) {
+        const auto size = static_cast<std::ptrdiff_t>(all.size() / 2),
+                   first = static_cast<std::ptrdiff_t>(which) * size;
+        all = std::vector<float>(all.begin() + first, all.begin() + first + size);
+      };
+      part(step.weights);
+      part(step.bias);
+      step.activation = activation;
+      step.to = readers_of_.size();
+      readers_of_.push_back(1);
+      out_.layer_of.push_back(layer.name);
+      out_.steps.push_back(std::move(step));
+      return out_.steps.back().to;
+    };
+    const ValueId gate = half(0, Activation::Silu), value = half(1, Activation::None);
+    Step& product = append(Step::Op::Multiply, layer);
+    product.from = gate;
+    product.second = value;
   }
 
   /// A convolution that gives each channel as it is.
@@ -187,23 +296,33 @@ class Lowering {
     }
   }
 
-  /// A matrix takes the values of an image as they lie.
+  /// A matrix takes the values of an image as they lie; not those of tokens, which have the channels last.
   void skip_flatten(Step& step) {
     Step* flatten = maker_of(step.from);
-    if (flatten == nullptr || flatten->op != Step::Op::Flatten || readers_of_[step.from] != 1) return;
+    if (flatten == nullptr || flatten->op != Step::Op::Flatten || readers_of_[step.from] != 1 ||
+        is_tokens_.at(flatten->layer.from.at(0)))
+      return;
     step.from = flatten->from;
     const auto at = flatten - out_.steps.data();
     out_.steps.erase(out_.steps.begin() + at);
   }
 
   const std::map<std::string, Tensor>& weights_;
-  std::map<std::string, int> readers_;    // of a layer
-  std::map<std::string, ValueId> value_;  // by layer
-  std::vector<int> readers_of_;           // of a value
+  std::map<std::string, int> readers_;     // of a layer
+  std::map<std::string, bool> is_tokens_;  // by layer
+  std::map<std::string, ValueId> value_;   // by layer
+  std::vector<int> readers_of_;            // of a value
   Lowered out_;
 };
 
 }  // namespace
+
+std::vector<ValueId> Step::reads() const {
+  std::vector<ValueId> all = more;
+  for (const ValueId value : {from, second, residual})
+    if (value != kNone) all.push_back(value);
+  return all;
+}
 
 Lowered lower(const nn::Architecture& architecture, const std::map<std::string, Tensor>& weights,
               const std::vector<std::string>& outputs) {

@@ -13,28 +13,40 @@ namespace graft::fused {
 /// Number of a value: 0 is the batch of images, the others are made by steps, in order.
 using ValueId = std::size_t;
 
-enum class Activation { None, Relu, Relu6, Silu, Sigmoid };
+enum class Activation { None, Relu, Relu6, Silu, Sigmoid, Gelu, GeluTanh, QuickGelu };
 
 /// One pass over memory: a layer with all that can be done to its result while that is still in registers.
 struct Step {
   enum class Op {
-    Conv,         ///< from; weights [out,in/groups,kernel,kernel], bias [out]
-    Linear,       ///< from, [c,h,w] or [values]; weights [out, all values], bias [out]
-    MaxPool,      ///< from
-    AveragePool,  ///< from; becomes layer.size x layer.size
-    Add,          ///< from, second
-    Scale,        ///< from [c,h,w], second [c,1,1]: their product
-    Activate,     ///< from
-    Flatten,      ///< from
+    Conv,           ///< from, an image or tokens; weights [out,in/groups,kernel,kernel], bias [out]
+    Linear,         ///< from, [c,h,w] or [values]; weights [out, all values], bias [out]
+    MaxPool,        ///< from
+    AveragePool,    ///< from; becomes layer.size x layer.size
+    Add,            ///< from, second
+    Multiply,       ///< from, second: of one shape, or [c,h,w] and [c,1,1]
+    Activate,       ///< from
+    Flatten,        ///< from
+    LayerNorm,      ///< from; weights (of channels), bias
+    ResponseNorm,   ///< from, an image; weights (of channels), bias
+    Embed,          ///< from; weights: positions [grid,out], bias: class and register tokens [prefix,out]
+    Attention,      ///< from; grid
+    AttentionPool,  ///< from; weights: the query
+    TokenMean,      ///< from
+    Concat,         ///< more
   };
   static constexpr ValueId kNone = static_cast<ValueId>(-1);
 
   Op op = Op::Activate;
   nn::Layer layer;  ///< The layer that it began as: kernel, stride, padding, groups, size.
   ValueId from = 0, second = kNone, to = 0;
-  ValueId residual = kNone;  ///< Conv: a value that is added to the sums, before the activation.
+  ValueId grid = kNone;            ///< Attention: the image of patches; its shape alone counts.
+  std::vector<ValueId> more = {};  ///< Concat: all that it reads.
+  ValueId residual = kNone;        ///< Conv: a value that is added to the sums, before the activation.
   Activation activation = Activation::None;
   std::vector<float> weights, bias;
+
+  /// All values that it reads.
+  std::vector<ValueId> reads() const;
 };
 
 /// A network as steps.
@@ -47,8 +59,9 @@ struct Lowered {
 
 /// Folds batch-norm into the convolution before it, lets activations and residual sums ride on the step that
 /// makes their input, and turns what is left of batch-norm and He's parameter-free shortcuts into small
-/// convolutions. A value that is an output or has other readers is never merged away. `outputs`: names of
-/// layers. Throws Error for a tensor that is missing.
+/// convolutions. To oneDNN, a linear layer on tokens is a convolution, too; a factor per channel (LayerScale)
+/// is folded into it, and the two halves of a SwiGLU are made apart. A value that is an output or has other
+/// readers is never merged away. `outputs`: names of layers. Throws Error for a tensor that is missing.
 Lowered lower(const nn::Architecture& architecture, const std::map<std::string, Tensor>& weights,
               const std::vector<std::string>& outputs);
 

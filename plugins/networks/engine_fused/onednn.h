@@ -2,6 +2,8 @@
 
 #include <oneapi/dnnl/dnnl.hpp>
 
+#include <vector>
+
 /// oneDNN of version 2.6 to 3.7, whose calls differ: all that differs is here. Version 3 has no operation
 /// descriptors any more. Every function throws dnnl::error where there is no such kernel.
 namespace graft::fused::onednn {
@@ -59,6 +61,31 @@ inline dnnl::eltwise_forward::primitive_desc eltwise(const engine& on, algorithm
   return {on, dnnl::prop_kind::forward_inference, how, in, in, alpha, beta, then};
 }
 
+inline dnnl::layer_normalization_forward::primitive_desc layer_norm(const engine& on, const Desc& layout,
+                                                                    float eps, const primitive_attr& then) {
+  return {on,     dnnl::prop_kind::forward_inference,
+          layout, layout,
+          eps,    dnnl::normalization_flags::use_scale | dnnl::normalization_flags::use_shift,
+          then};
+}
+
+inline dnnl::matmul::primitive_desc matmul(const engine& on, const Desc& a, const Desc& b, const Desc& target,
+                                           const primitive_attr& then) {
+  return {on, a, b, target, then};
+}
+
+using Softmax = dnnl::softmax_forward;
+
+/// Over the last axis of a matrix, in place.
+inline Softmax::primitive_desc softmax(const engine& on, const Desc& matrix, const primitive_attr& then) {
+  return {on, dnnl::prop_kind::forward_inference, algorithm::softmax_accurate, matrix, matrix, 1, then};
+}
+
+inline dnnl::concat::primitive_desc concat(const engine& on, const Desc& target, int axis,
+                                           const std::vector<Desc>& parts, const primitive_attr& then) {
+  return {on, target, axis, parts, then};
+}
+
 inline void append_eltwise(dnnl::post_ops& to, algorithm how, float alpha, float beta) {
   to.append_eltwise(how, alpha, beta);
 }
@@ -102,6 +129,31 @@ inline dnnl::binary::primitive_desc binary(const engine& on, algorithm how, cons
 inline dnnl::eltwise_forward::primitive_desc eltwise(const engine& on, algorithm how, const Desc& in,
                                                      float alpha, float beta, const primitive_attr& then) {
   return {{dnnl::prop_kind::forward_inference, how, in, alpha, beta}, then, on};
+}
+
+inline dnnl::layer_normalization_forward::primitive_desc layer_norm(const engine& on, const Desc& layout,
+                                                                    float eps, const primitive_attr& then) {
+  return {{dnnl::prop_kind::forward_inference, layout, eps,
+           dnnl::normalization_flags::use_scale | dnnl::normalization_flags::use_shift},
+          then,
+          on};
+}
+
+inline dnnl::matmul::primitive_desc matmul(const engine& on, const Desc& a, const Desc& b, const Desc& target,
+                                           const primitive_attr& then) {
+  return {{a, b, target}, then, on};
+}
+
+using Softmax = dnnl::softmax_v2_forward;
+
+/// Over the last axis of a matrix, in place.
+inline Softmax::primitive_desc softmax(const engine& on, const Desc& matrix, const primitive_attr& then) {
+  return {{dnnl::prop_kind::forward_inference, algorithm::softmax_accurate, matrix, matrix, 1}, then, on};
+}
+
+inline dnnl::concat::primitive_desc concat(const engine& on, const Desc& target, int axis,
+                                           const std::vector<Desc>& parts, const primitive_attr& then) {
+  return {target, axis, parts, on, then};
 }
 
 inline void append_eltwise(dnnl::post_ops& to, algorithm how, float alpha, float beta) {

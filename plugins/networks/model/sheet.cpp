@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <network/operation.h>
 
 #include "checkpoints.h"
 #include "table.h"
@@ -22,17 +23,13 @@ bool is_below(const std::string& name, const std::string& block) {
 /// "Conv 3x3/2 by channel": the operation and what shapes its output.
 std::string type_of(const nn::Layer& layer) {
   std::string out = nn::to_string(layer.op);
-  if (layer.op == nn::Op::Conv || layer.op == nn::Op::MaxPool) {
-    out += fmt::format(" {0}x{0}", layer.kernel);
-    if (layer.stride > 1) out += fmt::format("/{}", layer.stride);
-  }
+  const auto detail = nn::operation(layer.op).detail;
+  if (const std::string text = detail == nullptr ? "" : detail(layer); !text.empty()) out += " " + text;
   if (layer.groups > 1)
     out += layer.groups == layer.in ? " depthwise" : fmt::format(" in {} groups", layer.groups);
   const nn::Padding& p = layer.padding;
   if (p.top != p.bottom || p.left != p.right || p.top != p.left)
     out += fmt::format(" pad {},{},{},{}", p.top, p.left, p.bottom, p.right);
-  if (layer.op == nn::Op::AvgPool) out += fmt::format(" to {0}x{0}", layer.size);
-  if (layer.op == nn::Op::Dropout) out += fmt::format(" {}", layer.dropout);
   return out;
 }
 

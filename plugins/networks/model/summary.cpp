@@ -114,15 +114,43 @@ int print_torchscript(const std::string& path, const nn::TorchScriptContents& co
   return kOk;
 }
 
+/// A network whose sizes are in its files.
+int print_published(const nn::Published& published, const nn::WeightFile& file, const std::string& path,
+                    const Arguments& arguments, const SheetOptions& options) {
+  const Sheet sheet(published.architecture, options);
+  if (arguments.has("dot")) {
+    say("{}", sheet.dot());
+    return kOk;
+  }
+  if (arguments.has("json")) {
+    Value v = sheet.value();
+    v["file"]["path"] = path;
+    v["file"]["family"] = published.architecture.name;
+    v["file"]["notes"] = Value::list();
+    for (const std::string& note : published.notes) v["file"]["notes"].push(note);
+    say("{}\n", printable_json(v.to_json()));
+    return kOk;
+  }
+  say("{}: {}, {}, {}\n  {}\n", path, file.format(), tensors_text(file.tensors().size()),
+      bytes_text(static_cast<std::int64_t>(file.bytes())), published.architecture.name);
+  for (const std::string& note : published.notes) say("  {}\n", printable(note));
+  say("\n{}", sheet.text());
+  return kOk;
+}
+
 int summarize_file(const std::string& path, const Arguments& arguments, const SheetOptions& options) {
   const bool json = arguments.has("json");
   for (const char* option : {"classes", "width"})
     if (arguments.has(option))
       throw UsageError{
           fmt::format("--{} goes with the name of an architecture; of a file its tensors tell", option)};
-  if (const auto contents = nn::look_into_torchscript(path)) return print_torchscript(path, *contents, json);
+  const nn::ModelFiles files = nn::find_model_files(path);
+  if (const auto contents = nn::look_into_torchscript(files.weights))
+    return print_torchscript(path, *contents, json);
 
-  const auto file = nn::open_weights(path);
+  const auto file = nn::open_weights(files);
+  if (const auto published = nn::open_published(files))
+    return print_published(*published, *file, path, arguments, options);
   const auto best = nn::best_fit(*file);
   if (arguments.has("dot") && !best)
     throw Error(fmt::format("{}: fits no architecture, so there is no graph of it", path));

@@ -3,6 +3,7 @@
 
 #include <graft/plugin.h>
 #include <network/fit.h>
+#include <network/published.h>
 #include <network/weight_file.h>
 #include <preprocessing/preprocessing.h>
 
@@ -16,8 +17,11 @@ class WeightFiles final : public Service, public preprocessing::WeightFileServic
   explicit WeightFiles(const StageContext&) {}
 
   std::optional<preprocessing::Preprocessing> preprocessing_of(const std::string& file) const override {
-    if (nn::look_into_torchscript(file)) return {};
-    const auto best = nn::best_fit(*nn::open_weights(file));
+    const nn::ModelFiles files = nn::find_model_files(file);
+    if (nn::look_into_torchscript(files.weights)) return {};
+    // How images are prepared does not depend on the number of heads, which may be unknown here.
+    if (const auto published = nn::open_published(files, 1)) return published->architecture.preprocessing;
+    const auto best = nn::best_fit(*nn::open_weights(files));
     if (best && best->fit.complete()) return best->architecture.preprocessing;
     throw Error(file + ": these weights fit no architecture that graft knows" +
                 (best ? " (the nearest is " + best->architecture.name + ")" : "") +

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <graft/error.h>
+#include <network/operation.h>
 
 namespace graft::libtorch {
 namespace {
@@ -77,63 +78,6 @@ std::string reach(const std::string& path) {
   return text;
 }
 
-std::string convolution(const Layer& layer, const std::string& in, const std::string& self) {
-  const nn::Padding& p = layer.padding;
-  const bool equal = p.top == p.bottom && p.left == p.right;
-  return fmt::format("torch.conv2d({0}, {1}.weight, {2}, [{3}, {3}], [{4}, {5}], [1, 1], {6})",
-                     equal ? in
-                           : fmt::format("torch.constant_pad_nd({}, [{}, {}, {}, {}], 0.0)", in, p.left,
-                                         p.right, p.top, p.bottom),
-                     self, layer.bias ? self + ".bias" : "None", layer.stride, equal ? p.top : 0,
-                     equal ? p.left : 0, layer.groups);
-}
-
-std::string expression(const Layer& layer, const std::vector<std::string>& in, bool bf16) {
-  const std::string self = reach(layer.name);
-  switch (layer.op) {
-    case Op::Conv:
-      return convolution(layer, in[0], self);
-    case Op::BatchNorm:
-      return fmt::format(
-          "torch.batch_norm({0}, {1}.weight, {1}.bias, {1}.running_mean, {1}.running_var, "
-          "{1}.training, {2}, {3}, False)",
-          in[0], self, layer.momentum, layer.eps);
-    case Op::Relu:
-      return fmt::format("torch.relu({})", in[0]);
-    case Op::Relu6:
-      if (bf16) return fmt::format("torch.clamp({}, 0.0, 6.0)", in[0]);
-      return fmt::format("torch.hardtanh({}, 0.0, 6.0)", in[0]);
-    case Op::Silu:
-      return fmt::format("torch.silu({})", in[0]);
-    case Op::Sigmoid:
-      return fmt::format("torch.sigmoid({})", in[0]);
-    case Op::Add:
-      return fmt::format("torch.add({}, {})", in[0], in[1]);
-    case Op::Mul:
-      return fmt::format("torch.mul({}, {})", in[0], in[1]);
-    case Op::MaxPool:
-      return fmt::format("torch.max_pool2d({0}, [{1}, {1}], [{2}, {2}], [{3}, {3}])", in[0], layer.kernel,
-                         layer.stride, layer.padding.top);
-    case Op::AvgPool:
-      return fmt::format("torch.adaptive_avg_pool2d({0}, [{1}, {1}])", in[0], layer.size);
-    case Op::GlobalPool:
-      return fmt::format("torch.mean({}, [2, 3], True)", in[0]);
-    case Op::Flatten:
-      return fmt::format("torch.flatten({}, 1)", in[0]);
-    case Op::Dropout:
-      return fmt::format("torch.mul({}, {}.mask)", in[0], self);
-    case Op::Linear:
-      return fmt::format("torch.linear({}, {}.weight, {})", in[0], self,
-                         layer.bias ? self + ".bias" : "None");
-    case Op::Shortcut: {
-      const int missing = layer.out - layer.in;
-      return fmt::format("torch.constant_pad_nd({0}[:, :, ::{1}, ::{1}], [0, 0, 0, 0, {2}, {3}], 0.0)", in[0],
-                         layer.stride, missing / 2, missing - missing / 2);
-    }
-  }
-  throw Error("layer " + layer.name + " has no expression");
-}
-
 /// The module that has the last part of a path such as "layer1.0.conv1.weight", and that part; nothing where
 /// there is none.
 std::optional<std::pair<Module, std::string>> owner_of(const Module& module, const std::string& path) {
@@ -165,9 +109,11 @@ Module make(const nn::Architecture& net, const std::vector<std::string>& outputs
     register_tensors(tree, layer);
     std::vector<std::string> in;
     for (const std::string& name : layer.from) in.push_back(value.at(name));
-    const std::string out = fmt::format("v{}", ++values);
-    source += fmt::format("    {} = {}\n", out, expression(layer, in, bf16));
-    value[layer.name] = out;
+    const nn::TorchNames names{std::move(in), reach(layer.name), fmt::format("v{}", ++values), bf16};
+    std::vector<std::string> lines;
+    lines.push_back(fmt::format("{} = {}", names.out, nn::operation(layer.op).torch(layer, names, lines)));
+    for (const std::string& line : lines) source += "    " + line + "\n";
+    value[layer.name] = names.out;
   }
   std::string result = value.at(net.layers.back().name);
   if (!outputs.empty()) {

@@ -45,35 +45,9 @@ bool begins_with_part(std::string_view name, std::string_view part) {
 
 }  // namespace
 
-const char* to_string(Op op) {
-  static constexpr const char* kNames[] = {"Conv",       "BatchNorm", "Relu",    "Relu6",   "Silu",
-                                           "Sigmoid",    "Add",       "Mul",     "MaxPool", "AvgPool",
-                                           "GlobalPool", "Flatten",   "Dropout", "Linear",  "Shortcut"};
-  return kNames[static_cast<int>(op)];
-}
-
-std::vector<Parameter> parameters_of(const Layer& layer) {
-  const std::string at = layer.name + ".";
-  std::vector<Parameter> out;
-  switch (layer.op) {
-    case Op::Conv:
-      out.push_back({at + "weight", {layer.out, layer.in / layer.groups, layer.kernel, layer.kernel}});
-      if (layer.bias) out.push_back({at + "bias", {layer.out}});
-      break;
-    case Op::Linear:
-      out.push_back({at + "weight", {layer.out, layer.in}});
-      if (layer.bias) out.push_back({at + "bias", {layer.out}});
-      break;
-    case Op::BatchNorm:
-      out.push_back({at + "weight", {layer.out}});
-      out.push_back({at + "bias", {layer.out}});
-      out.push_back({at + "running_mean", {layer.out}, false});
-      out.push_back({at + "running_var", {layer.out}, false});
-      break;
-    default:
-      break;
-  }
-  return out;
+const char* to_string(PositionRule rule) {
+  static constexpr const char* kNames[] = {"huggingface", "timm", "meta", "openclip", "torchvision"};
+  return kNames[static_cast<int>(rule)];
 }
 
 const Layer* Architecture::find(std::string_view layer) const {

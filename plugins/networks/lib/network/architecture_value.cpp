@@ -6,6 +6,8 @@
 
 #include <graft/error.h>
 
+#include <network/operation.h>
+
 namespace graft::nn {
 namespace {
 
@@ -15,11 +17,42 @@ const Value& member(const Value& value, const char* name) {
 }
 
 Op op_named(const std::string& name) {
-  for (int op = 0; op <= static_cast<int>(Op::Shortcut); ++op)
-    if (name == to_string(static_cast<Op>(op))) return static_cast<Op>(op);
+  for (const Operation& operation : operations())
+    if (name == operation.name) return operation.op;
   throw Error(fmt::format(
       "a network with a layer '{}', which does not exist: it was written by a newer version", name));
 }
+
+PositionRule rule_named(const std::string& name) {
+  for (int rule = 0; rule <= static_cast<int>(PositionRule::Torchvision); ++rule)
+    if (name == to_string(static_cast<PositionRule>(rule))) return static_cast<PositionRule>(rule);
+  throw Error(
+      fmt::format("a network with positions by the rule '{}', which does not exist: it was written "
+                  "by a newer version",
+                  name));
+}
+
+// A Linear may take all that an image has.
+constexpr int kMostValues = std::numeric_limits<std::int32_t>::max() / 4;
+
+/// Whole numbers of a layer that are left out where they are as usual.
+struct Number {
+  const char* name;
+  int Layer::*member;
+  int low, high;
+};
+constexpr Number kNumbers[] = {
+    {"kernel", &Layer::kernel, 1, kMaxSide},
+    {"stride", &Layer::stride, 1, kMaxSide},
+    {"groups", &Layer::groups, 1, kMostValues},
+    {"size", &Layer::size, 1, kMaxSide},
+    {"heads", &Layer::heads, 1, kMaxWidth},
+    {"prefix", &Layer::prefix, 0, kMaxWidth},
+    {"grid_height", &Layer::grid_height, 0, kMaxSide},
+    {"grid_width", &Layer::grid_width, 0, kMaxSide},
+    {"first", &Layer::first, 0, kMaxWidth},
+    {"count", &Layer::count, 0, kMaxWidth},
+};
 
 /// The fields of a layer that may be left out.
 struct Fields {
@@ -64,17 +97,16 @@ Value to_value(const Architecture& architecture) {
     for (const std::string& from : layer.from) f.out["from"].push(from);
     f.out["in"] = layer.in;
     f.out["out"] = layer.out;
-    f.add("kernel", layer.kernel, f.usual.kernel);
-    f.add("stride", layer.stride, f.usual.stride);
-    f.add("groups", layer.groups, f.usual.groups);
+    for (const Number& number : kNumbers) f.add(number.name, layer.*number.member, f.usual.*number.member);
     if (layer.padding != nn::Padding{})
       f.out["padding"] =
           Value::List{layer.padding.top, layer.padding.left, layer.padding.bottom, layer.padding.right};
     if (layer.bias) f.out["bias"] = true;
     f.add("eps", layer.eps, f.usual.eps);
     f.add("momentum", layer.momentum, f.usual.momentum);
-    f.add("size", layer.size, f.usual.size);
     f.add("dropout", layer.dropout, f.usual.dropout);
+    if (layer.positions != f.usual.positions) f.out["positions"] = to_string(layer.positions);
+    for (const double period : layer.rope_periods) f.out["rope_periods"].push(period);
     layers.push(std::move(f.out));
   }
   Value out = Value::map();
@@ -96,13 +128,9 @@ Architecture architecture_from(const Value& value) {
     layer.name = member(v, "name").as_string();
     layer.op = op_named(member(v, "op").as_string());
     for (const Value& from : member(v, "from").as_list()) layer.from.push_back(from.as_string());
-    // A Linear may take all that an image has.
-    constexpr int kMostValues = std::numeric_limits<std::int32_t>::max() / 4;
     layer.in = number(v, "in", 1, kMostValues, 1);
     layer.out = number(v, "out", 1, kMostValues, 1);
-    layer.kernel = number(v, "kernel", 1, kMaxSide, usual.kernel);
-    layer.stride = number(v, "stride", 1, kMaxSide, usual.stride);
-    layer.groups = number(v, "groups", 1, kMostValues, usual.groups);
+    for (const Number& n : kNumbers) layer.*n.member = number(v, n.name, n.low, n.high, usual.*n.member);
     if (const Value* padding = v.find("padding")) {
       const auto& sides = padding->as_list();
       if (sides.size() != 4) throw Error("a network with a layer whose `padding` has not four sides");
@@ -112,8 +140,10 @@ Architecture architecture_from(const Value& value) {
     if (const Value* bias = v.find("bias")) layer.bias = bias->as_bool();
     layer.eps = number(v, "eps", usual.eps);
     layer.momentum = number(v, "momentum", usual.momentum);
-    layer.size = number(v, "size", 1, kMaxSide, usual.size);
     layer.dropout = number(v, "dropout", usual.dropout);
+    if (const Value* rule = v.find("positions")) layer.positions = rule_named(rule->as_string());
+    if (const Value* periods = v.find("rope_periods"))
+      for (const Value& period : periods->as_list()) layer.rope_periods.push_back(period.as_double());
     net.layers.push_back(std::move(layer));
   }
   if (net.layers.empty()) throw Error("a network without layers: it was damaged");

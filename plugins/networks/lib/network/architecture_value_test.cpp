@@ -35,8 +35,8 @@ TEST(ArchitectureValue, WhatCannotBeIsNamed) {
   };
   EXPECT_EQ(fault("{}"), "a network without `name`: it was damaged, or written by another version");
   EXPECT_EQ(fault(R"({"name": "x", "layers": []})"), "a network without layers: it was damaged");
-  EXPECT_EQ(fault(R"({"name": "x", "layers": [{"name": "a", "op": "Gelu", "from": ["input"]}]})"),
-            "a network with a layer 'Gelu', which does not exist: it was written by a newer version");
+  EXPECT_EQ(fault(R"({"name": "x", "layers": [{"name": "a", "op": "Warp", "from": ["input"]}]})"),
+            "a network with a layer 'Warp', which does not exist: it was written by a newer version");
   EXPECT_EQ(
       fault(R"({"name": "x", "layers": [{"name": "a", "op": "Conv", "from": ["input"], "stride": 0}]})"),
       "a network with a layer whose `stride` is 0: expected 1 to 16384");

@@ -24,7 +24,8 @@ std::map<std::string, Tensor> initial_weights(const Architecture& architecture, 
       if (parameter.shape.size() > 1)
         he_normal(tensor.as<float>(), tensor.shape, seed, parameter.path);
       else
-        std::fill_n(tensor.as<float>(), tensor.size(), scale ? 1.0f : 0.0f);
+        std::fill_n(tensor.as<float>(), tensor.size(),
+                    static_cast<float>(parameter.initial.value_or(scale ? 1 : 0)));
       out.emplace(parameter.path, tensor);
     }
   return out;

@@ -71,10 +71,22 @@ Normalizer::Normalizer(const Params& normalize, const std::string& own) {
     mean = channels(normalize, "mean");
     deviation = channels(normalize, "std");
   }
+  for (std::size_t c = 0; c < 3; ++c) plane_[c] = preset.blue_first ? 2 - c : c;
+  fill(preset.scale, mean, deviation);
+}
+
+Normalizer::Normalizer(const Params& normalize, const preprocessing::Preprocessing& own)
+    : Normalizer(normalize, own.preset == "own" ? "imagenet" : own.preset) {
+  if (own.preset == "own" && normalize.get<std::string>("preset") == "auto" && !normalize.has("mean"))
+    fill(own.scale, own.mean, own.deviation);
+}
+
+void Normalizer::fill(double scale, const std::array<double, 3>& mean,
+                      const std::array<double, 3>& deviation) {
   for (std::size_t c = 0; c < 3; ++c) {
     const auto m = static_cast<float>(mean[c]), d = static_cast<float>(deviation[c]);
-    for (std::size_t v = 0; v < 256; ++v) table_[c][v] = (static_cast<float>(v) / preset.scale - m) / d;
-    plane_[c] = preset.blue_first ? 2 - c : c;
+    for (std::size_t v = 0; v < 256; ++v)
+      table_[c][v] = (static_cast<float>(v) / static_cast<float>(scale) - m) / d;
   }
 }
 

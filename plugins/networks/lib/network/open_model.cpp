@@ -12,6 +12,7 @@
 
 #include <network/bind.h>
 #include <network/initial_weights.h>
+#include <network/published.h>
 
 namespace graft::nn {
 namespace {
@@ -100,6 +101,7 @@ Architecture architecture_for(const Params& params, const WeightFile& file) {
 struct OpenedFile {
   std::unique_ptr<WeightFile> file;  ///< Null: TorchScript, or no file at all.
   std::optional<Architecture> architecture;
+  std::vector<std::string> notes = {};  ///< Of a published model: what was guessed and what is not used.
 };
 
 /// Headers alone are read, and the digest where one is given. Throws ParamError, and Error for the model.
@@ -113,7 +115,8 @@ OpenedFile open_file(const Params& params) {
     out.architecture = named_architecture(params);
     return out;
   }
-  const auto path = params.get<std::string>("model");
+  const ModelFiles files = find_model_files(params.get<std::string>("model"));
+  const std::string path = files.weights.string();
   if (params.has("sha256")) check_digest(path, params.get<std::string>("sha256"));
   if (look_into_torchscript(path)) {
     if (params.has("architecture"))
@@ -122,7 +125,18 @@ OpenedFile open_file(const Params& params) {
           fmt::format("{}: a TorchScript archive contains its own network; leave `architecture` out", path));
     return out;
   }
-  out.file = open_weights(path);
+  if (auto published = open_published(files)) {
+    if (params.has("architecture"))
+      throw ParamError("architecture",
+                       fmt::format("{}: the files say what network it is ({}); leave `architecture` "
+                                   "out",
+                                   files.path.string(), published->architecture.name));
+    out.file = std::move(published->weights);
+    out.architecture = std::move(published->architecture);
+    out.notes = std::move(published->notes);
+    return out;
+  }
+  out.file = open_weights(files);
   out.architecture = architecture_for(params, *out.file);
   return out;
 }
@@ -130,19 +144,19 @@ OpenedFile open_file(const Params& params) {
 }  // namespace
 
 std::vector<ParamSpec> model_parameters() {
-  return {file("model").optional().doc(
-              "Weights of a known architecture (safetensors, or a state_dict that torch.save wrote), or a "
-              "TorchScript archive, [n,3,height,width] in, features out. TorchScript is code: use only files "
-              "that "
-              "you trust."),
-          text("architecture")
-              .optional()
-              .doc("Network that the weights are for (graft model list); default: the one that they fit."),
-          text("sha256").optional().neutral().doc("Pins the model file: any other file is refused."),
-          flag("untrained", false)
-              .doc("Random weights in place of the trained ones: the baseline that shows what pretraining is "
-                   "worth."),
-          integer("init_seed", 1).at_least(0).doc("Seed of the random weights of `untrained`.")};
+  return {
+      file("model").optional().doc(
+          "Weights of a known architecture (safetensors, or a state_dict that torch.save wrote), the folder "
+          "of a published model with its config.json, or a TorchScript archive, [n,3,height,width] in, "
+          "features out. TorchScript is code: use only files that you trust."),
+      text("architecture")
+          .optional()
+          .doc("Network that the weights are for (graft model list); default: the one that they fit."),
+      text("sha256").optional().neutral().doc("Pins the model file: any other file is refused."),
+      flag("untrained", false)
+          .doc("Random weights in place of the trained ones: the baseline that shows what pretraining is "
+               "worth."),
+      integer("init_seed", 1).at_least(0).doc("Seed of the random weights of `untrained`.")};
 }
 
 Model open_model(const Params& params, const Outputs& outputs) {
@@ -182,6 +196,8 @@ std::optional<Architecture> inspect_model(const Params& params, const Outputs& o
       found(is_another ? "architecture" : "model", fault.what());
       return {};
     }
+    for (const std::string& text : opened.notes)
+      note(fmt::format("{} as {}: {}", params.get<std::string>("model"), net.name, text));
     if (const std::string text = taken(net, *opened.file, how); !text.empty())
       note(fmt::format("{}: {}", opened.file->path().string(), text));
     return opened.architecture;
@@ -198,7 +214,8 @@ std::string preset_of(const Model& model) {
 }
 
 Normalizer normalizer_of(const Params& params, const Model& model) {
-  return Normalizer(params.object("normalize"), preset_of(model));
+  return Normalizer(params.object("normalize"),
+                    model.architecture ? model.architecture->preprocessing : Preprocessing());
 }
 
 }  // namespace graft::nn

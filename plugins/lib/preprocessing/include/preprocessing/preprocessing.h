@@ -16,7 +16,9 @@ namespace graft::preprocessing {
 struct Preprocessing {
   int resize = 256, crop = 224;     ///< Pixels.
   std::string filter = "bilinear";  ///< Antialiased, as in Pillow: "bilinear" or "bicubic".
-  std::string preset = "imagenet";  ///< The name of the next three: "imagenet" or "tf".
+  bool squash = false;              ///< To resize x resize, whatever the shape of the image.
+  /// The name of the next three: "imagenet", "tf", "half" or "clip"; "own": none.
+  std::string preset = "imagenet";
   double scale = 255;
   std::array<double, 3> mean = {0.485, 0.456, 0.406}, deviation = {0.229, 0.224, 0.225};
 };

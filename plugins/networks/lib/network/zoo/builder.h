@@ -88,8 +88,9 @@ class Builder {
     if (classes > 0) linear(name, classes);
   }
   /// With the preprocessing of the published weights.
-  Architecture finish() {
-    net_.preprocessing = *preprocessing::find(net_.name);
+  Architecture finish() { return finish(*preprocessing::find(net_.name)); }
+  Architecture finish(Preprocessing preprocessing) {
+    net_.preprocessing = std::move(preprocessing);
     return std::move(net_);
   }
 

@@ -32,10 +32,36 @@ enum class Op {
   GlobalPool,  ///< mean over height and width: [c,1,1]
   Flatten,     ///< [c,h,w] becomes [c h w]
   Dropout,     ///< dropout: the probability of zero; nothing at inference
-  Linear,      ///< in, out, bias
+  Linear,      ///< in, out, bias; of a vector or of each token
   Shortcut,    ///< in, out, stride: every stride-th pixel, zeros for channels that are missing, half of them
                ///< before and half behind (He et al. 2015, arXiv:1512.03385, option A)
+  Gelu,        ///< x Phi(x), exact
+  GeluTanh,    ///< its approximation by tanh (Hendrycks and Gimpel 2016, arXiv:1606.08415)
+  QuickGelu,   ///< x sigmoid(1.702 x)
+  LayerNorm,   ///< out; eps: over the channels at each place of an image, of each token, of a vector
+  LayerScale,  ///< out: a factor per channel
+  Embed,       ///< out, prefix, grid, positions: [c,h,w] becomes tokens [prefix + h w, c], row by row behind
+               ///< the class and register tokens, with their positions added
+  SwiGlu,      ///< out: [n,2 out] becomes silu(first half) times second half (Shazeer 2020, arXiv:2002.05202)
+  Attention,   ///< out, heads: [n,3 out] of queries, keys and values becomes [n,out]. With rope_periods, a
+               ///< second input [c,h,w]: the patches whose grid turns queries and keys, behind the prefix
+  AttentionPool,  ///< out, heads: [n,2 out] of keys and values becomes [out], by one query that is a weight
+  TokenMean,      ///< first, count: the mean of these tokens; count 0: of all from there on
+  Concat,         ///< channels of images, or vectors, one behind the other
+  ResponseNorm,   ///< out; eps: global response normalisation (Woo et al. 2023, arXiv:2301.00808)
 };
+
+/// How a positional embedding is brought to another grid of patches: by its owner's bicubic interpolation.
+enum class PositionRule {
+  HuggingFace,  ///< a = -0.75, by size
+  Timm,         ///< a = -0.5, antialiased, by size
+  Meta,         ///< a = -0.75, by the scale (n + 0.1) / grid: DINOv2 without registers
+  OpenClip,     ///< as Timm; but as stored wherever the number of patches fits
+  Torchvision,  ///< a = -0.75, corner to corner; square images only
+};
+
+/// "huggingface", "timm", ...
+const char* to_string(PositionRule rule);
 
 /// "Conv", "BatchNorm", ...
 const char* to_string(Op op);
@@ -59,6 +85,13 @@ struct Layer {
   double eps = 1e-5, momentum = 0.1;
   int size = 1;        ///< AvgPool: height and width of the output.
   double dropout = 0;  ///< Dropout: probability.
+  int heads = 1;       ///< Attention.
+  int prefix = 0;      ///< Embed, Attention: tokens before those of patches.
+  /// Embed: the grid that the positional embedding was trained with; 0: it has none.
+  int grid_height = 0, grid_width = 0;
+  PositionRule positions = PositionRule::Timm;
+  std::vector<double> rope_periods = {};  ///< Attention: head / 4 periods; empty: no rotary embedding.
+  int first = 0, count = 0;               ///< TokenMean.
 };
 
 /// A tensor of a layer, by its path in checkpoints.
@@ -66,10 +99,13 @@ struct Parameter {
   std::string path;
   Shape shape;
   bool trainable = true;  ///< False for the running mean and variance of a BatchNorm.
+  /// Before training, of a tensor with one axis; unset: 1 for a weight or a variance, else 0.
+  std::optional<double> initial = {};
 };
 
 /// In the order of PyTorch: weight, bias, running_mean, running_var. Conv: [out,in/groups,kernel,kernel];
-/// Linear: [out,in]. Empty for a layer without weights.
+/// Linear: [out,in]; Embed: prefix [prefix,out], position [grid,out]; LayerScale: gamma [out]. Empty for a
+/// layer without weights.
 std::vector<Parameter> parameters_of(const Layer& layer);
 
 /// A part that people know by one name: the layers whose names begin with `name` and a dot, the last of which
@@ -80,7 +116,8 @@ struct Block {
 
 using preprocessing::Preprocessing;
 
-/// A network, in the order of computation. The last layer is the classifier where there is one.
+/// A network, in the order of computation. Values are images [c,h,w], token sequences [n,d] and vectors [d],
+/// each beside the axis of the batch. The last layer is the classifier where there is one.
 struct Architecture {
   std::string name;
   std::vector<Layer> layers;

@@ -9,9 +9,9 @@ namespace graft::nn {
 
 /// What one layer gives and costs for one image.
 struct LayerCost {
-  Shape output;                    ///< [channels,height,width], or [values]; without the batch.
-  std::int64_t parameters = 0;     ///< Trainable; running statistics are not counted.
-  std::int64_t multiply_adds = 0;  ///< Of convolutions and linear layers, as papers count them.
+  Shape output;                 ///< [channels,height,width], [tokens,values] or [values]; without the batch.
+  std::int64_t parameters = 0;  ///< Trainable; running statistics are not counted.
+  std::int64_t multiply_adds = 0;  ///< Of weights and of attention, as papers count them.
   std::int64_t bytes = 0;          ///< Of the output, float32.
 };
 

@@ -6,6 +6,7 @@
 
 #include <graft/params.h>
 #include <graft/payload.h>
+#include <preprocessing/preprocessing.h>
 
 namespace graft {
 
@@ -26,12 +27,16 @@ class Normalizer {
   /// `normalize`: the resolved value of parameter(). `own`: the preset that `auto` stands for, the model's.
   /// Throws Error for mean without std, and for two values where one or three are wanted.
   explicit Normalizer(const Params& normalize, const std::string& own = "imagenet");
+  /// `own`: what `auto` stands for, also where no preset has its numbers.
+  Normalizer(const Params& normalize, const preprocessing::Preprocessing& own);
 
   /// Writes three planes of height x width each to `out`: red, green, blue, or the other way round where the
   /// preset says so.
   void pack(const Image& image, float* out) const;
 
  private:
+  void fill(double scale, const std::array<double, 3>& mean, const std::array<double, 3>& deviation);
+
   std::array<std::array<float, 256>, 3> table_;  ///< Of red, green, blue.
   std::array<std::size_t, 3> plane_;             ///< Where red, green, blue go.
 };

@@ -29,8 +29,8 @@ class WeightFile {
  public:
   virtual ~WeightFile() = default;
 
-  const std::filesystem::path& path() const { return file_->path(); }
-  std::uint64_t bytes() const { return file_->size(); }
+  const std::filesystem::path& path() const { return path_; }
+  std::uint64_t bytes() const { return size_; }
   const std::string& format() const { return format_; }
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   /// Where in a checkpoint the tensors were, and what was ignored; empty: the file has nothing else.
@@ -39,6 +39,8 @@ class WeightFile {
   const std::vector<std::pair<std::string, std::string>>& metadata() const { return metadata_; }
   /// Null for a name that the file does not have.
   const TensorInfo* find(const std::string& name) const;
+  /// Of a tensor that the file has, in tensors().
+  std::size_t index_of(const std::string& name) const { return index_.at(name); }
 
   /// The named tensors as float32 without gaps, in one pass over the file; F16, BF16, F64 and I64 are
   /// converted. Throws Error with the path for a name that is not there, another type, and a file that is
@@ -47,16 +49,22 @@ class WeightFile {
 
  protected:
   WeightFile(std::unique_ptr<InputFile> file, std::string format)
-      : file_(std::move(file)), format_(std::move(format)) {}
+      : file_(std::move(file)), path_(file_->path()), size_(file_->size()), format_(std::move(format)) {}
+  /// Weights that are made of other files', with a path for messages; `size_` is then to be set.
+  WeightFile(std::filesystem::path path, std::string format)
+      : path_(std::move(path)), format_(std::move(format)) {}
   /// Index of the tensors to read, and where their float32 elements go.
   using Wanted = std::vector<std::pair<std::size_t, float*>>;
   virtual void read_into(const Wanted& wanted) const = 0;
+  static void read_of(const WeightFile& other, const Wanted& wanted) { other.read_into(wanted); }
   /// Throws Error with the path.
   [[noreturn]] void fail(const std::string& text) const;
   /// To be called when tensors_ is complete. Throws Error for names that nobody could type.
   void index_names();
 
   std::unique_ptr<InputFile> file_;
+  std::filesystem::path path_;
+  std::uint64_t size_ = 0;  ///< Bytes on disk.
   std::vector<TensorInfo> tensors_;
   std::vector<std::pair<std::string, std::string>> metadata_;
   std::string taken_;

@@ -1,0 +1,335 @@
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <unordered_map>
+#include <utility>
+
+#include <network/positions.h>
+
+#include "builder.h"
+#include "onednn.h"
+#include "thread_count.h"
+
+// Steps on tokens, and norms: their values have the channels last.
+
+namespace graft::fused {
+namespace {
+
+using dnnl::memory;
+using Tag = memory::format_tag;
+
+float* floats(const memory& at) {
+  return static_cast<float*>(at.get_data_handle());
+}
+
+/// Cosine and sine of the angles by which a patch is turned: of each patch, head / 2 times two.
+std::vector<float> turns_of(const nn::Layer& layer, std::int64_t rows, std::int64_t columns) {
+  const double full = 2 * std::acos(-1.0);
+  std::vector<float> out;
+  for (std::int64_t y = 0; y < rows; ++y)
+    for (std::int64_t x = 0; x < columns; ++x)
+      for (const double place : {2 * (static_cast<double>(y) + 0.5) / static_cast<double>(rows) - 1,
+                                 2 * (static_cast<double>(x) + 0.5) / static_cast<double>(columns) - 1})
+        for (const double period : layer.rope_periods) {
+          out.push_back(static_cast<float>(std::cos(full * place / period)));
+          out.push_back(static_cast<float>(std::sin(full * place / period)));
+        }
+  return out;
+}
+
+/// Attention of one image and head after the other, some queries at a time, so that their products with all
+/// keys stay in the second-level cache and memory grows with the number of tokens, not with its square.
+class AttentionKernel {
+ public:
+  AttentionKernel(const dnnl::engine& engine, const nn::Layer& layer, std::int64_t tokens)
+      : engine_(engine), tokens_(tokens), width_(layer.out), heads_(layer.heads), head_(width_ / heads_) {
+    const ThreadCount one(1);  // each kernel runs on one thread; threads share out heads
+    constexpr std::int64_t kScores = std::int64_t{64} << 10, kFewest = 16;
+    block_ = std::clamp(kScores / tokens, std::min(kFewest, tokens), tokens);
+    block_ = (tokens + (tokens + block_ - 1) / block_ - 1) / ((tokens + block_ - 1) / block_);
+    whole_ = kernels_for(block_);
+    if (tokens % block_ != 0) rest_ = kernels_for(tokens % block_);
+  }
+
+  /// Floats that each thread needs.
+  std::int64_t scratch() const { return block_ * tokens_; }
+
+  /// `qkv`: [images, tokens, 3 width]; `out`: [images, tokens, width].
+  void run(const float* qkv, float* out, float* scratch, std::int64_t images, int threads) const {
+    const std::int64_t blocks = (tokens_ + block_ - 1) / block_, tasks = images * heads_ * blocks;
+#pragma omp parallel num_threads(threads)
+    {
+      Worker worker(*this, scratch + omp_get_thread_num() * this->scratch());
+#pragma omp for schedule(static)
+      for (std::int64_t task = 0; task < tasks; ++task) {
+        const std::int64_t image = task / (heads_ * blocks), head = task / blocks % heads_,
+                           first = task % blocks * block_;
+        const float* keys = qkv + (image * tokens_ * 3 + 1) * width_ + head * head_;
+        worker.run(qkv + (image * tokens_ + first) * 3 * width_ + head * head_, keys, keys + width_,
+                   out + (image * tokens_ + first) * width_ + head * head_,
+                   first + block_ > tokens_ ? *rest_ : *whole_);
+      }
+    }
+  }
+
+ private:
+  /// For a number of queries.
+  struct Kernels {
+    memory::desc q, k, scores, v, out;
+    dnnl::primitive score, soften, mix;
+    std::size_t scratchpad = 0;
+  };
+
+  std::unique_ptr<Kernels> kernels_for(std::int64_t queries) const {
+    constexpr auto kF32 = memory::data_type::f32;
+    const memory::dim step = 3 * width_;
+    auto out = std::make_unique<Kernels>();
+    out->q = {{queries, head_}, kF32, memory::dims{step, 1}};
+    out->k = {{head_, tokens_}, kF32, memory::dims{1, step}};
+    out->v = {{tokens_, head_}, kF32, memory::dims{step, 1}};
+    out->scores = {{queries, tokens_}, kF32, Tag::ab};
+    out->out = {{queries, head_}, kF32, memory::dims{width_, 1}};
+    dnnl::primitive_attr plain, scaled;
+    plain.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    scaled.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    dnnl::post_ops scale;
+    onednn::append_eltwise(scale, dnnl::algorithm::eltwise_linear, 1 / std::sqrt(static_cast<float>(head_)),
+                           0);
+    scaled.set_post_ops(scale);
+    const auto score = onednn::matmul(engine_, out->q, out->k, out->scores, scaled);
+    const auto soften = onednn::softmax(engine_, out->scores, plain);
+    const auto mix = onednn::matmul(engine_, out->scores, out->v, out->out, plain);
+    out->score = dnnl::matmul(score);
+    out->soften = onednn::Softmax(soften);
+    out->mix = dnnl::matmul(mix);
+    out->scratchpad = std::max({score.scratchpad_desc().get_size(), soften.scratchpad_desc().get_size(),
+                                mix.scratchpad_desc().get_size()});
+    return out;
+  }
+
+  /// What one thread needs.
+  class Worker {
+   public:
+    Worker(const AttentionKernel& kernel, float* scores)
+        : stream_(kernel.engine_), engine_(kernel.engine_), scores_(scores) {
+      const std::size_t rest = kernel.rest_ ? kernel.rest_->scratchpad : 0;
+      scratchpad_.resize(std::max(kernel.whole_->scratchpad, rest) + kAlignment);
+    }
+
+    void run(const float* q, const float* k, const float* v, float* out, const Kernels& with) {
+      if (with_ != &with) prepare(with);
+      memory& queries = score_.at(DNNL_ARG_SRC);
+      queries.set_data_handle(const_cast<float*>(q));
+      score_.at(DNNL_ARG_WEIGHTS).set_data_handle(const_cast<float*>(k));
+      mix_.at(DNNL_ARG_WEIGHTS).set_data_handle(const_cast<float*>(v));
+      mix_.at(DNNL_ARG_DST).set_data_handle(out);
+      with.score.execute(stream_, score_);
+      with.soften.execute(stream_, soften_);
+      with.mix.execute(stream_, mix_);
+      stream_.wait();
+    }
+
+   private:
+    static constexpr std::size_t kAlignment = 64;
+
+    void prepare(const Kernels& with) {
+      with_ = &with;
+      void* at = scratchpad_.data();
+      std::size_t space = scratchpad_.size();
+      std::align(kAlignment, space - kAlignment, at, space);
+      const memory::desc bytes({static_cast<memory::dim>(scratchpad_.size() - kAlignment)},
+                               memory::data_type::u8, Tag::x);
+      const memory scratchpad(bytes, engine_, at), scores(with.scores, engine_, scores_);
+      score_ = {{DNNL_ARG_SRC, {with.q, engine_, nullptr}},
+                {DNNL_ARG_WEIGHTS, {with.k, engine_, nullptr}},
+                {DNNL_ARG_DST, scores},
+                {DNNL_ARG_SCRATCHPAD, scratchpad}};
+      soften_ = {{DNNL_ARG_SRC, scores}, {DNNL_ARG_DST, scores}, {DNNL_ARG_SCRATCHPAD, scratchpad}};
+      mix_ = {{DNNL_ARG_SRC, scores},
+              {DNNL_ARG_WEIGHTS, {with.v, engine_, nullptr}},
+              {DNNL_ARG_DST, {with.out, engine_, nullptr}},
+              {DNNL_ARG_SCRATCHPAD, scratchpad}};
+    }
+
+    dnnl::stream stream_;
+    const dnnl::engine& engine_;
+    float* scores_;
+    const Kernels* with_ = nullptr;
+    std::vector<std::byte> scratchpad_;
+    std::unordered_map<int, memory> score_, soften_, mix_;
+  };
+
+  const dnnl::engine engine_;
+  const std::int64_t tokens_, width_, heads_, head_;
+  std::int64_t block_ = 0;
+  std::unique_ptr<Kernels> whole_, rest_;
+};
+
+}  // namespace
+
+void Builder::loop(const Step& step, Loop run) {
+  const std::size_t in = slot_in(step.from, channels_last(step.from, Type::f32));
+  const std::size_t to = make_slot(step.to, channels_last(step.to, Type::f32));
+  call({}, Desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}}).plain =
+      [in, to, run = std::move(run)](const std::vector<memory>& slots) {
+        run(floats(slots[in]), floats(slots[to]));
+      };
+}
+
+void Builder::layer_norm(const Step& step) {
+  const std::size_t in = slot_in(step.from, channels_last(step.from, type_));
+  const std::size_t to = make_slot(step.to, channels_last(step.to, type_));
+  const memory::dim channels = step.layer.out, places = elements(shape_[step.from]) / channels;
+  const Desc rows({program_.images_ * places, channels}, type_, Tag::ab);
+  const auto kernel = onednn::layer_norm(network_.engine(), rows, static_cast<float>(step.layer.eps),
+                                         attributes(false, Activation::None));
+  Program::Call& made = call(dnnl::layer_normalization_forward(kernel), kernel.scratchpad_desc(),
+                             {{DNNL_ARG_SRC, view(in, rows)}, {DNNL_ARG_DST, view(to, rows)}});
+  const auto tensor = [&](const std::vector<float>& values) {
+    return memory({{channels}, Type::f32, Tag::x}, network_.engine(), const_cast<float*>(values.data()));
+  };
+  made.constants = {{DNNL_ARG_SCALE, tensor(step.weights)}, {DNNL_ARG_SHIFT, tensor(step.bias)}};
+}
+
+void Builder::response_norm(const Step& step) {
+  const std::int64_t channels = step.layer.out, places = elements(shape_[step.from]) / channels;
+  loop(step, [&step, channels, places, images = program_.images_](const float* in, float* out) {
+    std::vector<double> length(static_cast<std::size_t>(channels));
+    for (int image = 0; image < images; ++image) {
+      std::fill(length.begin(), length.end(), 0.0);
+      for (std::int64_t i = 0; i < places * channels; ++i)
+        length[static_cast<std::size_t>(i % channels)] +=
+            static_cast<double>(in[i]) * static_cast<double>(in[i]);
+      double mean = 0;
+      for (double& l : length) mean += (l = std::sqrt(l)) / static_cast<double>(channels);
+      for (std::int64_t p = 0; p < places; ++p)
+        for (std::size_t c = 0; c < length.size(); ++c, ++in) {
+          const auto factor = static_cast<float>(length[c] / (mean + step.layer.eps));
+          *out++ = *in + step.weights[c] * *in * factor + step.bias[c];
+        }
+    }
+  });
+}
+
+void Builder::embed(const Step& step) {
+  const nn::Layer& layer = step.layer;
+  const Shape& grid = shape_[step.from];
+  const std::int64_t patches = grid[1] * grid[2] * layer.out, images = program_.images_;
+  std::vector<float> position;
+  if (layer.grid_height > 0)
+    position = nn::resized_positions(step.weights.data(), layer.grid_height, layer.grid_width, layer.out,
+                                     layer.positions, static_cast<int>(grid[1]), static_cast<int>(grid[2]));
+  loop(step, [&step, patches, images, position = std::move(position)](const float* in, float* out) {
+    for (std::int64_t image = 0; image < images; ++image) {
+      out = std::copy(step.bias.begin(), step.bias.end(), out);
+      if (position.empty())
+        std::copy_n(in, patches, out);
+      else
+        std::transform(in, in + patches, position.begin(), out, [](float a, float b) { return a + b; });
+      in += patches;
+      out += patches;
+    }
+  });
+}
+
+void Builder::attention(const Step& step) {
+  const nn::Layer& layer = step.layer;
+  const std::int64_t tokens = shape_[step.to][0], images = program_.images_, width = layer.out;
+  const auto kernel = std::make_shared<const AttentionKernel>(network_.engine(), layer, tokens);
+  std::size_t in = slot_in(step.from, channels_last(step.from, Type::f32));
+  if (step.grid != Step::kNone) {
+    // Into a copy: another step may read the value.
+    const std::size_t turned =
+        add_slot(layout_of(in), static_cast<std::ptrdiff_t>(new_region(layout_of(in))));
+    const std::int64_t head = width / layer.heads, prefix = layer.prefix;
+    auto turns = turns_of(layer, shape_[step.grid][1], shape_[step.grid][2]);
+    call({}, Desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, turned}}).plain =
+        [=, turns = std::move(turns)](const std::vector<memory>& slots) {
+          const float* from = floats(slots[in]);
+          float* to = floats(slots[turned]);
+          std::copy_n(from, images * tokens * 3 * width, to);
+          for (std::int64_t row = 0; row < images * tokens; ++row) {
+            if (row % tokens < prefix) continue;
+            const float* turn = turns.data() + (row % tokens - prefix) * head;
+            for (std::int64_t first = 0; first < 2 * width; first += head)  // queries, then keys
+              for (std::int64_t j = 0; j < head / 2; ++j) {
+                float &a = to[row * 3 * width + first + j], &b = to[row * 3 * width + first + head / 2 + j];
+                const float cosine = turn[2 * j], sine = turn[2 * j + 1], before = a;
+                a = before * cosine - b * sine;
+                b = b * cosine + before * sine;
+              }
+          }
+        };
+    in = turned;
+  }
+  const std::size_t to = make_slot(step.to, channels_last(step.to, Type::f32));
+  const int threads = program_.threads_;
+  const Desc room({threads * kernel->scratch()}, Type::f32, Tag::x);
+  const std::size_t scores = add_slot(room, static_cast<std::ptrdiff_t>(new_region(room)));
+  call({}, Desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}, {DNNL_ARG_WORKSPACE, scores}}).plain =
+      [=](const std::vector<memory>& slots) {
+        kernel->run(floats(slots[in]), floats(slots[to]), floats(slots[scores]), images, threads);
+      };
+}
+
+void Builder::attention_pool(const Step& step) {
+  const std::int64_t tokens = shape_[step.from][0], width = step.layer.out, head = width / step.layer.heads;
+  loop(step, [&step, tokens, width, head, images = program_.images_](const float* in, float* out) {
+    std::vector<double> score(static_cast<std::size_t>(tokens)), sum(static_cast<std::size_t>(head));
+    for (int image = 0; image < images; ++image, in += tokens * 2 * width, out += width)
+      for (std::int64_t first = 0; first < width; first += head) {
+        for (std::int64_t t = 0; t < tokens; ++t) {
+          double product = 0;
+          for (std::int64_t c = first; c < first + head; ++c)
+            product += static_cast<double>(step.weights[static_cast<std::size_t>(c)]) *
+                       static_cast<double>(in[t * 2 * width + c]);
+          score[static_cast<std::size_t>(t)] = product / std::sqrt(static_cast<double>(head));
+        }
+        const double most = *std::max_element(score.begin(), score.end());
+        double all = 0;
+        for (double& s : score) all += s = std::exp(s - most);
+        std::fill(sum.begin(), sum.end(), 0.0);
+        for (std::int64_t t = 0; t < tokens; ++t)
+          for (std::int64_t c = 0; c < head; ++c)
+            sum[static_cast<std::size_t>(c)] +=
+                score[static_cast<std::size_t>(t)] * static_cast<double>(in[(t * 2 + 1) * width + first + c]);
+        std::transform(sum.begin(), sum.end(), out + first,
+                       [all](double v) { return static_cast<float>(v / all); });
+      }
+  });
+}
+
+void Builder::token_mean(const Step& step) {
+  const std::int64_t tokens = shape_[step.from][0], width = step.layer.out, first = step.layer.first,
+                     last = step.layer.count > 0 ? first + step.layer.count : tokens;
+  loop(step, [=, images = program_.images_](const float* in, float* out) {
+    std::vector<double> sum(static_cast<std::size_t>(width));
+    for (int image = 0; image < images; ++image, in += tokens * width, out += width) {
+      std::fill(sum.begin(), sum.end(), 0.0);
+      for (std::int64_t t = first; t < last; ++t)
+        for (std::int64_t c = 0; c < width; ++c)
+          sum[static_cast<std::size_t>(c)] += static_cast<double>(in[t * width + c]);
+      std::transform(sum.begin(), sum.end(), out,
+                     [&](double v) { return static_cast<float>(v / static_cast<double>(last - first)); });
+    }
+  });
+}
+
+void Builder::concat(const Step& step) {
+  std::vector<Desc> layouts;
+  std::vector<std::pair<int, std::size_t>> slots;
+  for (const ValueId value : step.more) {
+    slots.emplace_back(DNNL_ARG_MULTIPLE_SRC + static_cast<int>(slots.size()),
+                       slot_in(value, channels_last(value, type_)));
+    layouts.push_back(channels_last(value, type_));
+  }
+  const std::size_t to = make_slot(step.to, channels_last(step.to, type_));
+  const auto kernel =
+      onednn::concat(network_.engine(), layout_of(to), 1, layouts, attributes(false, Activation::None));
+  slots.emplace_back(DNNL_ARG_DST, to);
+  call(dnnl::concat(kernel), kernel.scratchpad_desc(), std::move(slots));
+}
+
+}  // namespace graft::fused

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <network/architecture.h>
+
+namespace graft::nn {
+
+/// A value of one image in double precision, row-major: what plain loops read and write.
+struct PlainValue {
+  Shape shape;
+  std::vector<double> data;
+
+  /// Of an image [c,h,w]; zero outside.
+  double at(std::int64_t c, std::int64_t y, std::int64_t x) const {
+    const bool inside = y >= 0 && x >= 0 && y < shape[1] && x < shape[2];
+    return inside ? data[static_cast<std::size_t>((c * shape[1] + y) * shape[2] + x)] : 0;
+  }
+};
+
+/// What a plain loop works on.
+struct PlainOperands {
+  const Layer& layer;
+  std::vector<const PlainValue*> in;
+  /// A tensor of the layer by the last part of its path: "weight". Null where the layer does not have it.
+  std::function<const float*(const char* name)> tensor;
+};
+
+/// The names that an operation uses in TorchScript source.
+struct TorchNames {
+  std::vector<std::string> in;  ///< Its inputs: images [n,c,h,w], tokens [n,t,d] or vectors [n,d].
+  std::string self;             ///< The module with its tensors.
+  std::string out;              ///< Its value; names that begin with it and `_` are free.
+  bool bf16 = false;            ///< Only operations that LibTorch 1.13 can differentiate in bfloat16, too.
+};
+
+/// Thrown by Operation::output for an input that the operation does not take.
+struct WrongInput {
+  std::string wanted;  ///< "an image"
+  Shape got;
+};
+
+/// All that is known of an operation, in one place; `ops/` has a file per kind. Who computes networks reads
+/// this table. The engine `fused` has its kernels in `lower`, since they need oneDNN.
+struct Operation {
+  Op op;
+  const char* name;
+  std::size_t inputs;  ///< Values that it takes; kAny: one at least.
+  /// The shape of its value for one image. Throws WrongInput.
+  Shape (*output)(const Layer& layer, const std::vector<Shape>& in);
+  /// Its value by plain loops: what kernels are compared with. `out` has its shape, and zeros.
+  void (*plain)(const PlainOperands& with, PlainValue& out);
+  /// TorchScript: an expression for its value. Statements that must come before are appended to `lines`.
+  std::string (*torch)(const Layer& layer, const TorchNames& names, std::vector<std::string>& lines);
+  /// Null: it has no tensors. Paths are the last parts: "weight".
+  std::vector<Parameter> (*parameters)(const Layer& layer) = nullptr;
+  /// Null: none. As papers count them, of products with weights and of attention.
+  std::int64_t (*multiply_adds)(const Layer& layer, const std::vector<Shape>& in, const Shape& out) = nullptr;
+  /// What shapes its value, for people: "3x3/2"; null: nothing.
+  std::string (*detail)(const Layer& layer) = nullptr;
+
+  static constexpr std::size_t kAny = 0;
+};
+
+const Operation& operation(Op op);
+
+/// In the order of Op.
+const std::vector<Operation>& operations();
+
+}  // namespace graft::nn

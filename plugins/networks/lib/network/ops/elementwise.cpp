@@ -1,0 +1,192 @@
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "ops.h"
+
+// A number in, a number out: activations, sums and products.
+
+namespace graft::nn::ops {
+namespace {
+
+Shape same(const Layer&, const std::vector<Shape>& in) {
+  return in[0];
+}
+
+template <double (*F)(double)>
+void each(const PlainOperands& with, PlainValue& out) {
+  std::transform(with.in[0]->data.begin(), with.in[0]->data.end(), out.data.begin(), F);
+}
+
+double logistic(double v) {
+  return 1 / (1 + std::exp(-v));
+}
+double identity(double v) {
+  return v;
+}
+double relu(double v) {
+  return std::max(v, 0.0);
+}
+double relu6(double v) {
+  return std::clamp(v, 0.0, 6.0);
+}
+double silu(double v) {
+  return v / (1 + std::exp(-v));
+}
+double gelu(double v) {
+  return 0.5 * v * (1 + std::erf(v / std::sqrt(2.0)));
+}
+double gelu_tanh(double v) {
+  return 0.5 * v * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (v + 0.044715 * v * v * v)));
+}
+double quick_gelu(double v) {
+  return v * logistic(1.702 * v);
+}
+
+/// "torch.relu({})" of the only input.
+template <const char* const& Format>
+std::string call(const Layer&, const TorchNames& names, std::vector<std::string>&) {
+  return fmt::format(fmt::runtime(Format), names.in[0]);
+}
+constexpr const char* kRelu = "torch.relu({})";
+constexpr const char* kSilu = "torch.silu({})";
+constexpr const char* kSigmoid = "torch.sigmoid({})";
+constexpr const char* kGelu = "torch.gelu({})";
+constexpr const char* kGeluTanh = "torch.gelu({}, approximate=\"tanh\")";
+constexpr const char* kQuickGelu = "torch.mul({0}, torch.sigmoid(torch.mul({0}, 1.702)))";
+constexpr const char* kFlatten = "torch.flatten({}, 1)";
+
+std::string relu6_torch(const Layer&, const TorchNames& names, std::vector<std::string>&) {
+  return fmt::format("torch.{}({}, 0.0, 6.0)", names.bf16 ? "clamp" : "hardtanh", names.in[0]);
+}
+
+std::string dropout_torch(const Layer&, const TorchNames& names, std::vector<std::string>&) {
+  return fmt::format("torch.mul({}, {}.mask)", names.in[0], names.self);
+}
+
+std::string dropout_detail(const Layer& layer) {
+  return fmt::format("{}", layer.dropout);
+}
+
+Shape flat(const Layer&, const std::vector<Shape>& in) {
+  return {elements(in[0])};
+}
+
+Shape add_output(const Layer&, const std::vector<Shape>& in) {
+  if (in[0] != in[1]) throw WrongInput{fmt::format("two values of {}", to_string(in[0])), in[1]};
+  return in[0];
+}
+
+void add_plain(const PlainOperands& with, PlainValue& out) {
+  for (std::size_t i = 0; i < out.data.size(); ++i) out.data[i] = with.in[0]->data[i] + with.in[1]->data[i];
+}
+
+std::string add_torch(const Layer&, const TorchNames& names, std::vector<std::string>&) {
+  return fmt::format("torch.add({}, {})", names.in[0], names.in[1]);
+}
+
+Shape mul_output(const Layer& layer, const std::vector<Shape>& in) {
+  need_image(layer, in[0]);
+  if (in[1] != Shape{in[0][0], 1, 1}) throw WrongInput{fmt::format("a scale of [{},1,1]", in[0][0]), in[1]};
+  return in[0];
+}
+
+void mul_plain(const PlainOperands& with, PlainValue& out) {
+  const std::size_t area = at(channel_stride(out.shape));
+  for (std::size_t i = 0; i < out.data.size(); ++i)
+    out.data[i] = with.in[0]->data[i] * with.in[1]->data[i / area];
+}
+
+std::string mul_torch(const Layer&, const TorchNames& names, std::vector<std::string>&) {
+  return fmt::format("torch.mul({}, {})", names.in[0], names.in[1]);
+}
+
+Shape scale_output(const Layer& layer, const std::vector<Shape>& in) {
+  need_channels(layer, in[0]);
+  return in[0];
+}
+
+std::vector<Parameter> scale_parameters(const Layer& layer) {
+  return {{"gamma", {layer.out}, true, 1.0}};
+}
+
+void scale_plain(const PlainOperands& with, PlainValue& out) {
+  const float* gamma = with.tensor("gamma");
+  const std::size_t step = at(channel_stride(out.shape)), channels = at(with.layer.out);
+  for (std::size_t i = 0; i < out.data.size(); ++i)
+    out.data[i] = with.in[0]->data[i] * static_cast<double>(gamma[i / step % channels]);
+}
+
+std::string scale_torch(const Layer&, const TorchNames& names, std::vector<std::string>&) {
+  return fmt::format("torch.mul({0}, torch.reshape({1}.gamma, [-1, 1, 1]) if {0}.dim() == 4 else {1}.gamma)",
+                     names.in[0], names.self);
+}
+
+Shape swiglu_output(const Layer& layer, const std::vector<Shape>& in) {
+  if (in[0].empty() || in[0].size() > 2 || in[0].back() != 2 * std::int64_t{layer.out})
+    throw WrongInput{fmt::format("tokens of {} values", 2 * std::int64_t{layer.out}), in[0]};
+  Shape out = in[0];
+  out.back() = layer.out;
+  return out;
+}
+
+void swiglu_plain(const PlainOperands& with, PlainValue& out) {
+  const std::size_t width = at(with.layer.out);
+  for (std::size_t i = 0; i < out.data.size(); ++i) {
+    const double* row = with.in[0]->data.data() + i / width * 2 * width;
+    out.data[i] = silu(row[i % width]) * row[width + i % width];
+  }
+}
+
+std::string swiglu_torch(const Layer& layer, const TorchNames& names, std::vector<std::string>&) {
+  return fmt::format("torch.mul(torch.silu(torch.narrow({0}, -1, 0, {1})), torch.narrow({0}, -1, {1}, {1}))",
+                     names.in[0], layer.out);
+}
+
+Shape concat_output(const Layer& layer, const std::vector<Shape>& in) {
+  Shape out = in[0];
+  out[0] = 0;
+  for (const Shape& one : in) {
+    if (one.size() == 2 || one.size() != out.size() ||
+        !std::equal(one.begin() + 1, one.end(), out.begin() + 1))
+      throw WrongInput{fmt::format("images of one size, or vectors (the first is {})", to_string(in[0])),
+                       one};
+    out[0] += one[0];
+  }
+  if (out[0] != layer.out) throw WrongInput{fmt::format("{} channels in all", layer.out), out};
+  return out;
+}
+
+void concat_plain(const PlainOperands& with, PlainValue& out) {
+  auto to = out.data.begin();
+  for (const PlainValue* one : with.in) to = std::copy(one->data.begin(), one->data.end(), to);
+}
+
+std::string concat_torch(const Layer&, const TorchNames& names, std::vector<std::string>&) {
+  return fmt::format("torch.cat([{}], 1)", fmt::join(names.in, ", "));
+}
+
+}  // namespace
+
+const std::vector<Operation>& elementwise() {
+  static const std::vector<Operation> kRows = {
+      {Op::Relu, "Relu", 1, same, each<relu>, call<kRelu>},
+      {Op::Relu6, "Relu6", 1, same, each<relu6>, relu6_torch},
+      {Op::Silu, "Silu", 1, same, each<silu>, call<kSilu>},
+      {Op::Sigmoid, "Sigmoid", 1, same, each<logistic>, call<kSigmoid>},
+      {Op::Gelu, "Gelu", 1, same, each<gelu>, call<kGelu>},
+      {Op::GeluTanh, "GeluTanh", 1, same, each<gelu_tanh>, call<kGeluTanh>},
+      {Op::QuickGelu, "QuickGelu", 1, same, each<quick_gelu>, call<kQuickGelu>},
+      {Op::Add, "Add", 2, add_output, add_plain, add_torch},
+      {Op::Mul, "Mul", 2, mul_output, mul_plain, mul_torch},
+      {Op::LayerScale, "LayerScale", 1, scale_output, scale_plain, scale_torch, scale_parameters},
+      {Op::SwiGlu, "SwiGlu", 1, swiglu_output, swiglu_plain, swiglu_torch},
+      {Op::Concat, "Concat", Operation::kAny, concat_output, concat_plain, concat_torch},
+      {Op::Flatten, "Flatten", 1, flat, each<identity>, call<kFlatten>},
+      {Op::Dropout, "Dropout", 1, same, each<identity>, dropout_torch, nullptr, nullptr, dropout_detail},
+  };
+  return kRows;
+}
+
+}  // namespace graft::nn::ops

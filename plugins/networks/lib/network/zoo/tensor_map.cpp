@@ -1,0 +1,262 @@
+#include "tensor_map.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+
+namespace graft::nn::zoo {
+namespace {
+
+Shape without_ones(const Shape& shape) {
+  Shape out;
+  std::copy_if(shape.begin(), shape.end(), std::back_inserter(out), [](auto n) { return n != 1; });
+  return out;
+}
+
+class RenamedWeights final : public WeightFile {
+ public:
+  RenamedWeights(std::unique_ptr<WeightFile> file, std::map<std::string, TensorMap::Source> sources)
+      : WeightFile(file->path(), file->format()), inner_(std::move(file)), sources_(std::move(sources)) {
+    for (const auto& [path, source] : sources_) {
+      tensors_.push_back({path, "F32", source.shape});
+      size_ += static_cast<std::uint64_t>(elements(source.shape)) * sizeof(float);
+    }
+    taken_ = inner_->taken();
+    index_names();
+  }
+
+ private:
+  void read_into(const Wanted& wanted) const override {
+    for (const auto& [index, out] : wanted) {
+      const TensorMap::Source& source = sources_.at(tensors_[index].name);
+      const std::map<std::string, Tensor> read = inner_->read(source.tensors);
+      std::vector<const float*> from;
+      for (const std::string& name : source.tensors) from.push_back(read.at(name).as<float>());
+      source.make(from, out);
+    }
+  }
+
+  std::unique_ptr<WeightFile> inner_;
+  std::map<std::string, TensorMap::Source> sources_;
+};
+
+}  // namespace
+
+std::string TensorMap::first(const std::vector<std::string>& names, const std::string& ending) const {
+  const auto found =
+      std::find_if(names.begin(), names.end(), [&](const std::string& name) { return has(name + ending); });
+  return found == names.end() ? "" : *found;
+}
+
+Shape TensorMap::shape(const std::string& name, std::size_t axes) const {
+  const TensorInfo* info = find(name);
+  if (info == nullptr) throw Error(fmt::format("{}: has no tensor '{}'", file_->path().string(), full(name)));
+  const bool small = std::all_of(info->shape.begin(), info->shape.end(),
+                                 [](std::int64_t n) { return n > 0 && n <= kMaxClasses; });
+  if (info->shape.size() != axes || !small)
+    throw Error(fmt::format("{}: tensor '{}' is {}: expected {} axes, each of 1 to {}",
+                            file_->path().string(), full(name), to_string(info->shape), axes, kMaxClasses));
+  return info->shape;
+}
+
+std::vector<float> TensorMap::values(const std::string& name) const {
+  constexpr std::int64_t kMost = 100'000;
+  if (elements(find(name)->shape) > kMost)
+    throw Error(fmt::format("{}: tensor '{}' is {}: expected at most {} values", file_->path().string(),
+                            full(name), to_string(find(name)->shape), kMost));
+  const std::map<std::string, Tensor> read = file_->read({full(name)});
+  const Tensor& tensor = read.begin()->second;
+  return {tensor.as<float>(), tensor.as<float>() + tensor.size()};
+}
+
+bool TensorMap::expect(const std::string& name, const Shape& shape) {
+  used_.insert(full(name));
+  const TensorInfo* info = find(name);
+  if (info == nullptr) {
+    missing_.push_back(fmt::format("{} {}", full(name), to_string(shape)));
+  } else if (without_ones(info->shape) != without_ones(shape)) {
+    misshaped_.push_back(
+        fmt::format("{} {}, expected {}", full(name), to_string(info->shape), to_string(shape)));
+  } else {
+    return true;
+  }
+  return false;
+}
+
+void TensorMap::take(const std::string& path, const Shape& shape, const std::string& name) {
+  make(path, shape, {{name, shape}},
+       [n = elements(shape)](const auto& from, float* to) { std::copy_n(from[0], n, to); });
+}
+
+void TensorMap::make(const std::string& path, const Shape& shape,
+                     const std::vector<std::pair<std::string, Shape>>& from, Make how) {
+  Source source{shape, {}, std::move(how)};
+  bool all = true;
+  for (const auto& [name, wanted] : from) {
+    all = expect(name, wanted) && all;
+    source.tensors.push_back(full(name));
+  }
+  if (all) sources_.emplace(path, std::move(source));
+}
+
+void TensorMap::require_all(const std::string& what) const {
+  if (missing_.empty() && misshaped_.empty()) return;
+  std::string text = fmt::format("{}: has the tensors of {}, but not all fit", file_->path().string(), what);
+  const auto list = [&](const char* title, const std::vector<std::string>& names) {
+    constexpr std::size_t kShown = 10;
+    if (names.empty()) return;
+    const std::vector<std::string> shown(
+        names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(kShown, names.size())));
+    text += fmt::format("\n  {} ({}): {}{}", title, names.size(), fmt::join(shown, ", "),
+                        names.size() > kShown ? fmt::format(" and {} more", names.size() - kShown) : "");
+  };
+  list("missing", missing_);
+  list("of another shape", misshaped_);
+  throw Error(text + "\n  download the file again, or export the model as TorchScript");
+}
+
+std::vector<std::string> TensorMap::unused() const {
+  std::vector<std::string> out;
+  for (const TensorInfo& tensor : file_->tensors())
+    if (tensor.name.starts_with(prefix_) && !used_.contains(tensor.name)) out.push_back(tensor.name);
+  return out;
+}
+
+std::unique_ptr<WeightFile> TensorMap::renamed(TensorMap map) {
+  return std::make_unique<RenamedWeights>(std::move(map.file_), std::move(map.sources_));
+}
+
+const Value* member(const Value& description, const std::string& path) {
+  const Value* at = &description;
+  for (std::size_t from = 0; at != nullptr && from <= path.size();) {
+    const std::size_t to = std::min(path.find('.', from), path.size());
+    at = at->find(path.substr(from, to - from));
+    from = to + 1;
+  }
+  return at != nullptr && at->is_null() ? nullptr : at;
+}
+
+std::optional<int> whole_number(const Value& description, const std::string& path) {
+  const Value* found = member(description, path);
+  if (found == nullptr || found->is_map() || found->is_list()) return {};
+  if (!found->is_int() || found->as_int() < 0 || found->as_int() > kMaxClasses)
+    throw Error(fmt::format("its description has `{}`: {}, expected a whole number up to {}", path,
+                            found->to_json(), kMaxClasses));
+  return static_cast<int>(found->as_int());
+}
+
+std::string word(const Value& description, const std::string& path) {
+  const Value* found = member(description, path);
+  return found != nullptr && found->is_string() ? found->as_string() : "";
+}
+
+std::optional<double> number(const Value& description, const std::string& path) {
+  const Value* found = member(description, path);
+  if (found == nullptr || !found->is_number()) return {};
+  return found->as_double();
+}
+
+namespace {
+
+void set_normalisation(Preprocessing& p, const Value* mean, const Value* deviation) {
+  const auto three = [](const Value* list) -> std::optional<std::array<double, 3>> {
+    if (list == nullptr || !list->is_list() || list->as_list().size() != 3) return {};
+    return std::array{list->as_list()[0].as_double(), list->as_list()[1].as_double(),
+                      list->as_list()[2].as_double()};
+  };
+  const auto m = three(mean), d = three(deviation);
+  if (!m || !d) return;
+  for (const double v : *d)
+    if (!(v > 1e-6 && v < 1e6))
+      throw Error(fmt::format("its description has a standard deviation of {}: expected more than 0", v));
+  p.preset = "own";
+  p.scale = 255;
+  p.mean = *m;
+  p.deviation = *d;
+}
+
+std::string filter_named(const std::string& name, const std::string& usual) {
+  for (const char* known : {"bilinear", "bicubic", "lanczos", "box"})
+    if (name == known) return known;
+  return usual;
+}
+
+void check_side(int side) {
+  if (side < 1 || side > kMaxSide)
+    throw Error(fmt::format("its description has images of {} px: expected 1 to {}", side, kMaxSide));
+}
+
+void from_timm(Preprocessing& p, const Value& config) {
+  const Value* data = member(config, "pretrained_cfg");
+  if (data == nullptr) data = &config;
+  if (const Value* size = member(*data, "input_size");
+      size != nullptr && size->is_list() && size->as_list().size() == 3)
+    p.crop = static_cast<int>(size->as_list()[2].as_int());
+  check_side(p.crop);
+  const double part = number(*data, "crop_pct").value_or(0.875);
+  if (!(part > 0.1 && part <= 1)) throw Error(fmt::format("its config.json has `crop_pct`: {}", part));
+  p.squash = word(*data, "crop_mode") == "squash";
+  p.resize = static_cast<int>(p.crop / part);
+  p.filter = filter_named(word(*data, "interpolation"), p.filter);
+  set_normalisation(p, member(*data, "mean"), member(*data, "std"));
+}
+
+void from_hugging_face(Preprocessing& p, const Value& description) {
+  const auto side = [&](const std::string& name, const std::string& part) {
+    const auto direct = whole_number(description, name);
+    return direct ? direct : whole_number(description, name + "." + part);
+  };
+  const bool crops = member(description, "do_center_crop") != nullptr &&
+                     member(description, "do_center_crop")->is_bool() &&
+                     member(description, "do_center_crop")->as_bool();
+  if (const auto shorter = whole_number(description, "size.shortest_edge")) {
+    p.resize = p.crop = *shorter;
+    p.squash = false;
+  } else if (const auto height = side("size", "height")) {
+    p.resize = p.crop = *height;
+    p.squash = true;
+  }
+  if (crops)
+    if (const auto crop = side("crop_size", "height")) p.crop = *crop;
+  check_side(p.resize);
+  check_side(p.crop);
+  switch (whole_number(description, "resample").value_or(-1)) {
+    case 1:
+      p.filter = "lanczos";
+      break;
+    case 2:
+      p.filter = "bilinear";
+      break;
+    case 3:
+      p.filter = "bicubic";
+      break;
+    default:
+      break;
+  }
+  set_normalisation(p, member(description, "image_mean"), member(description, "image_std"));
+}
+
+void from_open_clip(Preprocessing& p, const Value& description) {
+  p.resize = p.crop = whole_number(description, "model_cfg.vision_cfg.image_size").value_or(p.crop);
+  check_side(p.crop);
+  p.squash = word(description, "preprocess_cfg.resize_mode") == "squash";
+  p.filter = filter_named(word(description, "preprocess_cfg.interpolation"), p.filter);
+  set_normalisation(p, member(description, "preprocess_cfg.mean"), member(description, "preprocess_cfg.std"));
+}
+
+}  // namespace
+
+Preprocessing preprocessing_of(const ModelFiles& files, Preprocessing usual) {
+  if (!files.open_clip.is_null())
+    from_open_clip(usual, files.open_clip);
+  else if (!files.preprocessor.is_null())
+    from_hugging_face(usual, files.preprocessor);
+  else if (!files.config.is_null() && member(files.config, "architecture") != nullptr)
+    from_timm(usual, files.config);
+  return usual;
+}
+
+}  // namespace graft::nn::zoo

@@ -1,0 +1,265 @@
+// Published image encoders, computed by their owners' code: small models with random weights, their inputs
+// and outputs. Runs where the reference data lies.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <hdf5.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <network/bind.h>
+#include <network/engine.h>
+#include <network/published.h>
+#include <network/reference.h>
+
+#include <fused_engine.h>
+#if GRAFT_HAS_TORCH
+#include <libtorch/torch_engine.h>
+#endif
+
+namespace graft {
+namespace {
+
+namespace fs = std::filesystem;
+using preprocessing::Preprocessing;
+
+fs::path folder() {
+  const char* data = std::getenv("GRAFT_DATA");
+  return data == nullptr ? fs::path() : fs::path(data) / "../golden/encoders";
+}
+
+struct Dataset {
+  Shape shape;
+  std::vector<float> values;
+};
+
+/// reference.h5 of a folder.
+class Reference {
+ public:
+  explicit Reference(const fs::path& path) : file_(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT)) {
+    H5Literate(
+        file_, H5_INDEX_NAME, H5_ITER_INC, nullptr,
+        [](hid_t, const char* name, const H5L_info_t*, void* to) -> herr_t {
+          static_cast<Reference*>(to)->names_.emplace_back(name);
+          return 0;
+        },
+        this);
+  }
+  ~Reference() { H5Fclose(file_); }
+  Reference(const Reference&) = delete;
+  Reference& operator=(const Reference&) = delete;
+
+  const std::vector<std::string>& names() const { return names_; }
+  std::optional<Dataset> find(const std::string& name) const {
+    if (std::find(names_.begin(), names_.end(), name) == names_.end()) return {};
+    const hid_t set = H5Dopen2(file_, name.c_str(), H5P_DEFAULT), space = H5Dget_space(set);
+    std::vector<hsize_t> sides(static_cast<std::size_t>(H5Sget_simple_extent_ndims(space)));
+    H5Sget_simple_extent_dims(space, sides.data(), nullptr);
+    Dataset out{Shape(sides.begin(), sides.end()), {}};
+    out.values.resize(static_cast<std::size_t>(elements(out.shape)));
+    H5Dread(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, out.values.data());
+    H5Sclose(space);
+    H5Dclose(set);
+    return out;
+  }
+
+ private:
+  hid_t file_;
+  std::vector<std::string> names_;
+};
+
+/// What a folder is compared by: our layer for the owner's output. Names that the folder lacks are left out.
+struct Model {
+  std::string name;
+  std::optional<int> heads = {};                    ///< Where nothing in the files tells.
+  std::string file = {};                            ///< Of several weights in the folder.
+  std::map<std::string, std::string> outputs = {};  ///< Beside, or in place of, the usual ones.
+};
+
+void PrintTo(const Model& model, std::ostream* out) {
+  *out << model.name;
+}
+
+std::map<std::string, std::string> outputs_of(const Model& model) {
+  std::map<std::string, std::string> out = {
+      {"features", ""}, {"logits", "head"}, {"tokens", "norm"}, {"embed", "embed"}, {"block_0", "blocks.0"}};
+  for (const auto& [theirs, ours] : model.outputs) out[theirs] = ours;
+  return out;
+}
+
+/// Pictures as a network takes them, and what the owner's code makes of them.
+struct Case {
+  std::string prefix;  ///< "", "g4x9_", "s64x64_"
+  Dataset images;      ///< [n,3,h,w]
+};
+
+std::vector<Case> cases_of(const Reference& reference, const Preprocessing& p) {
+  std::vector<Case> out{{"", *reference.find("input")}};
+  for (const std::string& name : reference.names()) {
+    const std::string end = "_image_u8";
+    if (!name.ends_with(end)) continue;
+    const Dataset pixels = *reference.find(name);
+    const std::int64_t h = pixels.shape[1], w = pixels.shape[2];
+    Case one{name.substr(0, name.size() - end.size() + 1), {{1, 3, h, w}, {}}};
+    for (std::size_t c = 0; c < 3; ++c)
+      for (std::int64_t i = 0; i < h * w; ++i)
+        one.images.values.push_back(
+            (pixels.values[static_cast<std::size_t>(i) * 3 + c] / 255.0f - static_cast<float>(p.mean[c])) /
+            static_cast<float>(p.deviation[c]));
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+class Encoders : public ::testing::TestWithParam<Model> {};
+
+TEST_P(Encoders, GivesWhatItsOwnersCodeGives) {
+  const Model& model = GetParam();
+  const fs::path at = folder() / model.name;
+  if (!fs::exists(at))
+    GTEST_SKIP() << "reference files are looked for in ../golden/encoders beside GRAFT_DATA";
+  auto published = nn::open_published(nn::find_model_files(at / model.file), model.heads);
+  ASSERT_TRUE(published);
+  const nn::Architecture& net = published->architecture;
+  const Reference reference(at / "reference.h5");
+
+  std::vector<std::string> theirs, taps;
+  for (const auto& [their, our] : outputs_of(model)) {
+    if (!reference.find(their)) continue;
+    theirs.push_back(their);
+    taps.push_back(our.empty() ? net.tap : nn::resolve_tap(net, our));
+  }
+  nn::Model described;
+  described.name = model.name;
+  described.architecture = net;
+  described.weights = nn::bind(net, *published->weights, taps);
+  const nn::Architecture needed = nn::reduced_to(net, taps);
+
+  std::map<std::string, double> worst;
+  for (const Case& one : cases_of(reference, net.preprocessing)) {
+    const int height = static_cast<int>(one.images.shape[2]), width = static_cast<int>(one.images.shape[3]);
+    const auto count = static_cast<std::size_t>(one.images.shape[0]);
+    const std::size_t pixels = 3 * static_cast<std::size_t>(height * width);
+    const auto compare = [&](const std::string& engine, const auto& value_of, double allowed) {
+      for (std::size_t t = 0; t < theirs.size(); ++t) {
+        const auto wanted = reference.find(one.prefix + theirs[t]);
+        if (!wanted) continue;
+        const std::size_t kept = static_cast<std::size_t>(wanted->shape[0]),
+                          each = wanted->values.size() / kept;
+        double scale = 1, off = 0;
+        for (const float v : wanted->values) scale = std::max(scale, std::fabs(static_cast<double>(v)));
+        for (std::size_t i = 0; i < std::min(kept, count); ++i) {
+          const auto got = value_of(t, i);
+          ASSERT_EQ(got.size(), each) << one.prefix + theirs[t];
+          for (std::size_t k = 0; k < each; ++k)
+            off = std::max(off, std::fabs(static_cast<double>(got[k]) -
+                                          static_cast<double>(wanted->values[i * each + k])) /
+                                    scale);
+        }
+        worst[engine] = std::max(worst[engine], off);
+        EXPECT_LE(off, allowed) << engine << ", " << one.prefix << theirs[t];
+      }
+    };
+
+    std::vector<std::vector<nn::PlainValue>> plain;
+    for (std::size_t i = 0; i < count; ++i)
+      plain.push_back(
+          nn::reference(needed, described.weights,
+                        {one.images.values.begin() + static_cast<std::ptrdiff_t>(i * pixels),
+                         one.images.values.begin() + static_cast<std::ptrdiff_t>((i + 1) * pixels)},
+                        height, width, taps));
+    compare(
+        "plain", [&](std::size_t t, std::size_t i) { return plain[i][t].data; }, 2e-5);
+
+    nn::EngineOptions options;
+    options.batch = static_cast<int>(count);
+    options.taps = taps;
+    options.warn = [&](const std::string& text) { ADD_FAILURE() << text; };
+    const auto compare_engine = [&](const std::string& name, const nn::Engine& engine, double allowed) {
+      const std::vector<Tensor> values = engine.run(one.images.values.data(), height, width);
+      compare(
+          name,
+          [&](std::size_t t, std::size_t i) {
+            const std::int64_t each = values[t].size() / values[t].shape[0];
+            const float* from = values[t].as<float>() + static_cast<std::int64_t>(i) * each;
+            return std::vector<float>(from, from + each);
+          },
+          allowed);
+    };
+    compare_engine("fused", fused::FusedEngine(described, options), 1e-4);
+#if GRAFT_HAS_TORCH
+    const auto torch = libtorch::make_torch_engine(described, options);
+    torch->enter_thread();
+    compare_engine("torch", *torch, 2e-5);
+#endif
+  }
+  for (const auto& [engine, off] : worst)
+    std::cout << fmt::format("{}: {} within {:.1e}\n", model.name, engine, off);
+}
+
+const Model kModels[] = {
+    {"timm-vit-augreg"},
+    {"timm-deit-distilled"},
+    {"timm-uni2", 3},
+    {"timm-virchow"},
+    {"timm-vit-clip_openai"},
+    {"timm-dinov2-vit_small_patch14_dinov2"},
+    {"timm-dinov2-vit_small_patch14_reg4_dinov2"},
+    {"timm-dinov2-vit_giant_patch14_dinov2"},
+    {"timm-dinov3-vit_small_patch16_dinov3_qkvb"},
+    {"timm-dinov3-vit_small_plus_patch16_dinov3"},
+    {"timm-siglip-vit_base_patch16"},
+    {"meta-dinov2-vits14", 2},
+    {"meta-dinov2-vits14_reg4", 3},
+    {"meta-dinov2-vitg14", 2},
+    {"meta-dinov3-vits16", 2},
+    {"meta-dinov3-vits16plus", 3},
+    {"hf-vit"},
+    {"hf-dinov2-small"},
+    {"hf-dinov2-giant"},
+    {"hf-dinov2_with_registers-small"},
+    {"hf-dinov3_vit-vits16"},
+    {"hf-dinov3_vit-vits16plus"},
+    {"hf-clip-vit", {}, {}, {{"embed", "norm_pre"}, {"pooled", "pool"}}},
+    {"hf-siglip-vit"},
+    {"openai-clip-vit_b16", {}, "state_dict.pth", {{"embed", "norm_pre"}, {"pooled", "pool"}}},
+    {"openclip-vit-laion", {}, {}, {{"embed", "norm_pre"}, {"ln_post", "norm"}}},
+    {"openclip-siglip", {}, {}, {{"pooled", "pool"}}},
+    {"torchvision-vit_b_16", 2},
+};
+
+INSTANTIATE_TEST_SUITE_P(Golden, Encoders, ::testing::ValuesIn(kModels), [](const auto& info) {
+  std::string name = info.param.name;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == '-'; }, '_');
+  return name;
+});
+
+TEST(GoldenEncoders, FoldersThatAreNotComparedYet) {
+  if (!fs::exists(folder()))
+    GTEST_SKIP() << "reference files are looked for in ../golden/encoders beside GRAFT_DATA";
+  std::vector<std::string> left;
+  for (const auto& entry : fs::directory_iterator(folder())) {
+    const std::string name = entry.path().filename();
+    const bool covered = std::any_of(std::begin(kModels), std::end(kModels),
+                                     [&](const Model& model) { return model.name == name; });
+    if (entry.is_directory() && !covered) left.push_back(name);
+  }
+  std::sort(left.begin(), left.end());
+  std::cout << fmt::format("not compared yet ({}): {}\n", left.size(), fmt::join(left, ", "));
+}
+
+}  // namespace
+}  // namespace graft
