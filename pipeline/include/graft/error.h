@@ -24,6 +24,13 @@ class GRAFT_API FatalError : public Error {
   ~FatalError() override;
 };
 
+/// The run was asked to stop (SIGINT, SIGTERM, SIGHUP): see Interruptible.
+class GRAFT_API Interrupted : public Error {
+ public:
+  Interrupted() : Error("interrupted") {}
+  ~Interrupted() override;
+};
+
 /// An error of one item. The run continues; the item ends as a reject record with this code and text.
 /// `code` is a short stable word for tables and filters (`truncated`, `not-an-image`), `what()` is for
 /// people.

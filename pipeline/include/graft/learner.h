@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -30,10 +29,9 @@ struct TrainingTable {
 struct LearnerInput {
   std::vector<TrainingTable> tables;  ///< Aligned row by row when there are several.
   std::vector<std::string> classes;
-  Parallel& parallel;
+  /// All threads of the run. On SIGINT, SIGTERM and SIGHUP it throws Interrupted, which fit lets through.
+  Interruptible& parallel;
   std::string work_folder;  ///< For checkpoints; exists, kept between runs of one config.
-  const std::atomic<bool>&
-      interrupted;  ///< Set on SIGINT, SIGTERM, SIGHUP: return soon by throwing Error("interrupted").
   /// Some train or val input of the source has several labels, or is labelled with none of the classes: every
   /// class is a question of its own, and scores are probabilities that need not add up to 1. Learners that
   /// cannot do that throw Error.
@@ -128,8 +126,7 @@ class GRAFT_API Trials {
 struct ReportInput {
   const std::vector<Predictions>& predictions;  ///< One for every stage in `from`, in that order.
   Trials& trials;
-  Parallel& parallel;
-  const std::atomic<bool>& interrupted;  ///< Return soon by throwing Error("interrupted").
+  Interruptible& parallel;  ///< As LearnerInput::parallel.
 };
 
 struct ReportOutput {

@@ -70,13 +70,21 @@ class GRAFT_API Sequential final : public Parallel {
   int threads() const override { return 1; }
 };
 
-/// Threads of another, until a flag is raised: then for_each throws Error("interrupted"), between two bodies.
+/// Threads of another, until a flag is raised: then for_each throws Interrupted, between two bodies. So work
+/// that is made of short bodies needs no checks of its own.
 class GRAFT_API Interruptible final : public Parallel {
  public:
   Interruptible(Parallel& threads, const std::atomic<bool>& interrupted)
       : threads_(threads), interrupted_(interrupted) {}
   void for_each(std::size_t n, const std::function<void(std::size_t)>& body) override;
   int threads() const override { return threads_.threads(); }
+
+  bool interrupted() const { return interrupted_; }
+  /// Throws Interrupted when the flag is raised: for long work on one thread.
+  void check() const;
+  /// The threads without the flag: for work that must be done whole or not at all, as a step of a training
+  /// before its state is saved. Keep it short.
+  Parallel& uninterrupted() const { return threads_; }
 
  private:
   Parallel& threads_;

@@ -4,6 +4,7 @@ namespace graft {
 
 Error::~Error() = default;
 FatalError::~FatalError() = default;
+Interrupted::~Interrupted() = default;
 Reject::~Reject() = default;
 
 }  // namespace graft

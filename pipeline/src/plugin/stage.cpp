@@ -22,9 +22,13 @@ TensorReader::~TensorReader() = default;
 
 void Interruptible::for_each(std::size_t n, const std::function<void(std::size_t)>& body) {
   threads_.for_each(n, [&](std::size_t i) {
-    if (interrupted_) throw Error("interrupted");
+    check();
     body(i);
   });
+}
+
+void Interruptible::check() const {
+  if (interrupted_) throw Interrupted();
 }
 
 Calibration::~Calibration() = default;

@@ -387,7 +387,8 @@ LearnerResult Learning::train(std::size_t stage, const Rows& rows, const std::fi
   const StagePlan& plan = plan_.stages[stage];
   const Listing& listing = *tables_of(stage)[0].listing;
   make_folders(work);
-  LearnerInput input{{}, listing.classes, workers_, work.string(), interrupted_, is_multi_label(listing)};
+  Interruptible parallel(workers_, interrupted_);
+  LearnerInput input{{}, listing.classes, parallel, work.string(), is_multi_label(listing)};
   for (std::size_t t = 0; t < rows.train.size(); ++t)
     input.tables.push_back({plan_.stages[plan.inputs[t].stage].id, rows.train[t].get(), rows.val[t].get(),
                             rows.train_val[t].get()});

@@ -213,9 +213,10 @@ class Run {
       const Clock::time_point start = Clock::now();
       started("comparing:", stage.id);
       auto& report = factory_.get_as<Report>(i);
+      Interruptible parallel(workers, signals_.interrupted());
       try {
         ReportOutput output = call_plugin(factory_.label(i), "report", [&] {
-          return report.report({predictions, learning_->trials(), workers, signals_.interrupted()});
+          return report.report({predictions, learning_->trials(), parallel});
         });
         keep(stage, predictions, std::move(output));
       } catch (...) {

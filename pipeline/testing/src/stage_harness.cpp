@@ -197,6 +197,7 @@ LearnerResult StageHarness::fit(const RowSet& train, const RowSet& val, std::vec
   const RowSet& both = *impl_->joined.emplace_back(std::make_unique<Joined>(train, val));
   Sequential sequential;
   const std::atomic<bool> interrupted{false};
+  Interruptible threads(parallel != nullptr ? *parallel : sequential, interrupted);
   std::string folder = (std::filesystem::temp_directory_path() / "graft-harness-XXXXXX").string();
   if (::mkdtemp(folder.data()) == nullptr) throw Error("cannot make a temporary folder: " + folder);
   struct Remove {
@@ -206,12 +207,8 @@ LearnerResult StageHarness::fit(const RowSet& train, const RowSet& val, std::vec
       std::filesystem::remove_all(path, ignored);
     }
   } const remove{folder};
-  return as<Learner>().fit({{{"table", &train, &val, &both}},
-                            std::move(classes),
-                            parallel != nullptr ? *parallel : sequential,
-                            folder,
-                            interrupted,
-                            multi_label});
+  return as<Learner>().fit(
+      {{{"table", &train, &val, &both}}, std::move(classes), threads, folder, multi_label});
 }
 
 CalibratorResult StageHarness::calibrate(const Predictions& predictions) {
@@ -233,7 +230,8 @@ ReportOutput StageHarness::report(const std::vector<Predictions>& predictions, T
   Sequential sequential;
   NoTrials none;
   const std::atomic<bool> interrupted{false};
-  return as<Report>().report({predictions, trials != nullptr ? *trials : none, sequential, interrupted});
+  Interruptible parallel(sequential, interrupted);
+  return as<Report>().report({predictions, trials != nullptr ? *trials : none, parallel});
 }
 
 Image StageHarness::image(int width, int height, std::vector<std::uint8_t> rgb) {

@@ -137,12 +137,7 @@ class Finetune final : public Learner {
     const NoRows nothing(*table.val);
     const TrainingTable all{table.stage, table.train_val, &nothing, table.train_val};
     plan.stop_after = chosen.best_epoch;
-    LearnerInput again{{all},
-                       input.classes,
-                       input.parallel,
-                       input.work_folder + "/refit",
-                       input.interrupted,
-                       input.multi_label};
+    LearnerInput again{{all}, input.classes, input.parallel, input.work_folder + "/refit", input.multi_label};
     std::filesystem::create_directories(again.work_folder);
     Fitted refit = fit(all, again, plan, chosen.c);
     result.summary["refit"]["train_images"] = *refit.summary.find("train_images");
@@ -234,7 +229,7 @@ class Finetune final : public Learner {
     const auto before = network.frozen_part();
     if (before) {
       const auto keep = [&](const training::Pixels& of) {
-        before->keep(of, cache - std::min(cache, before->kept_bytes()), input.parallel, input.interrupted);
+        before->keep(of, cache - std::min(cache, before->kept_bytes()), input.parallel);
       };
       if (images_stay()) keep(pixels.train);
       keep(pixels.val);
@@ -254,7 +249,7 @@ class Finetune final : public Learner {
     options.bf16 = params_.get<std::string>("precision") == "bf16";
     options.seed = seed_;
     const auto trained = network.trainable_part(head, params_.get<double>("dropout"));
-    training::Trainer trainer(options, *trained, before.get(), input.parallel);
+    training::Trainer trainer(options, *trained, before.get(), input.parallel.uninterrupted());
     origin["trainable_parameters"] = trainer.trainable_parameters();
     training::TrainingRun run(plan, seed_, input, pixels.train, pixels.val, augmentation_, mixer_, trainer,
                               identity, std::move(origin));
@@ -275,14 +270,13 @@ class Finetune final : public Learner {
     const auto rows_of = [&](const training::Pixels& of) {
       ProbeRows rows;
       rows.dim = network.features();
-      rows.features = part.values(of, input.parallel, input.interrupted);
+      rows.features = part.values(of, input.parallel);
       for (std::size_t i = 0; i < of.size(); ++i) rows.labels.push_back(of.labels(i));
       return rows;
     };
     ProbeOptions options;
     options.c = c ? std::vector{*c} : learning::ascending(params_.get<std::vector<double>>("probe_c"));
     options.mode = metrics::label_mode(input.multi_label);
-    options.interrupted = &input.interrupted;
     options.warn = warn_;
     Probe probe = fit_probe(rows_of(pixels.train), rows_of(pixels.val), outputs.classes.size(), options,
                             input.parallel);

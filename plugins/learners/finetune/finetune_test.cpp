@@ -62,8 +62,9 @@ class FinetuneTest : public ::testing::Test {
   /// Like StageHarness::fit, in a folder that stays.
   LearnerResult fit(const std::string& params, Parallel& parallel, std::atomic<bool>& interrupted) {
     StageHarness harness("finetune", params);
+    Interruptible threads(parallel, interrupted);
     LearnerResult result = harness.as<Learner>().fit(
-        {{{"pixels", &train_, &val_, &train_}}, {"lying", "upright"}, parallel, folder_, interrupted});
+        {{{"pixels", &train_, &val_, &train_}}, {"lying", "upright"}, threads, folder_});
     warnings_ = harness.warnings();
     return result;
   }

@@ -91,7 +91,6 @@ class Regression {
     if (multi() && std::all_of(counts_.begin(), counts_.end(), [&](std::size_t n) { return constant(n); }))
       return;  // there is nothing to tell apart
     linear::RegressionOptions regression;
-    regression.interrupted = options.interrupted;
     regression.loss = multi() ? linear::Loss::Independent : linear::Loss::Softmax;
     regression_.emplace(train, classes, parallel, regression);
     solution_.resize(regression_->size());

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -30,7 +29,6 @@ struct ProbeOptions {
   std::vector<double> c;  ///< Ascending. Weights of the data against the penalty, as in linear_probe.
   /// Multi: a logistic regression for each output in place of one for all.
   metrics::LabelMode mode = metrics::LabelMode::Single;
-  const std::atomic<bool>* interrupted = nullptr;
   learning::Warn warn;
 };
 
@@ -43,7 +41,7 @@ struct Probe {
 /// weak; the one with the best accuracy on val is taken, then with the lowest log loss; of several labels by
 /// log loss alone. Without val, the c that is nearest to 1. Of two classes each gets half of the one weight
 /// vector, so that the softmax gives the probe's probabilities. A val image without an output counts as one
-/// of a class with probability 0. Throws Error("interrupted").
+/// of a class with probability 0.
 Probe fit_probe(const ProbeRows& train, const ProbeRows& val, std::size_t outputs,
                 const ProbeOptions& options, Parallel& parallel);
 

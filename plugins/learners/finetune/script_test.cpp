@@ -67,8 +67,9 @@ class ScriptTest : public ::testing::Test {
 
   LearnerResult fit(const std::string& params, Parallel& parallel, std::atomic<bool>& interrupted) {
     StageHarness harness("finetune", params);
+    Interruptible threads(parallel, interrupted);
     LearnerResult result = harness.as<Learner>().fit(
-        {{{"pixels", &train_, &val_, &train_}}, {"lying", "upright"}, parallel, folder_, interrupted});
+        {{{"pixels", &train_, &val_, &train_}}, {"lying", "upright"}, threads, folder_});
     EXPECT_TRUE(harness.warnings().empty()) << harness.warnings().front();
     return result;
   }

@@ -26,11 +26,10 @@ metrics::Score measured(const Scores& scores, const std::vector<std::int32_t>& l
 /// Heads for every c, warm-started along the list, on rows in memory.
 class Heads {
  public:
-  Heads(const LabelledRows& train, std::size_t classes, Parallel& parallel,
-        const std::atomic<bool>& interrupted)
+  Heads(const LabelledRows& train, std::size_t classes, Parallel& parallel)
       : memory_(train.values, train.dim, train.labels),
         rows_(memory_, classes, std::numeric_limits<std::size_t>::max(), parallel),
-        regression_(rows_, classes, parallel, {kTolerance, kMaxIterations, &interrupted}),
+        regression_(rows_, classes, parallel, {kTolerance, kMaxIterations}),
         solution_(regression_.size()) {}
 
   linear::LinearModel fit(double c) {
@@ -85,8 +84,8 @@ struct BestHead {
 };
 
 BestHead best_head(const LabelledRows& train, const LabelledRows& val, const std::vector<double>& cs,
-                   std::size_t classes, Parallel& parallel, const std::atomic<bool>& interrupted) {
-  Heads heads(train, classes, parallel, interrupted);
+                   std::size_t classes, Parallel& parallel) {
+  Heads heads(train, classes, parallel);
   std::optional<BestHead> best;
   for (const double c : cs) {
     Scores scores(val.rows(), classes);
@@ -116,7 +115,7 @@ const T& middle(const std::vector<T>& list) {
 
 /// What each part is worth by itself, on val, at the chosen m, n and temperature.
 Value ablation(const HybridOptions& options, const Prepared& p, const Chosen& chosen, std::size_t classes,
-               Parallel& parallel, const std::atomic<bool>& interrupted) {
+               Parallel& parallel) {
   const Near near(p, chosen.settings.pooling.n, parallel);
   Value table = Value::list();
   const auto add = [&](const char* part, const metrics::Score& score) {
@@ -127,7 +126,7 @@ Value ablation(const HybridOptions& options, const Prepared& p, const Chosen& ch
     table.push(std::move(v));
   };
   const auto head_on = [&](const LabelledRows& train, const LabelledRows& val) {
-    return best_head(train, val, options.c, classes, parallel, interrupted).score;
+    return best_head(train, val, options.c, classes, parallel).score;
   };
   const Pooling& pooling = chosen.settings.pooling;
   const auto means = [&](const LabelledRows& own, const Neighbourhood& of) {
@@ -179,7 +178,7 @@ Representation Prepared::representation() const {
 Prepared prepare(const HybridOptions& options, const Form& form, embedding::Embedding directions,
                  const learning::FeatureRows& train, const search::Provenance& provenance,
                  const learning::FeatureRows& val, std::size_t classes, std::optional<std::size_t> epochs,
-                 Parallel& parallel, const std::atomic<bool>& interrupted) {
+                 Parallel& parallel) {
   Prepared p{std::move(directions), {}, {{}, 0, train.labels()}, {{}, 0, val.labels()}, provenance};
   if (form.units > 0) {
     HiddenOptions hidden = options.hidden;
@@ -192,7 +191,7 @@ Prepared prepare(const HybridOptions& options, const Form& form, embedding::Embe
     } else {
       looked_at = {hidden_inputs(val, p.directions, parallel), inputs, val.labels()};
     }
-    p.hidden = train_hidden(hidden, x, looked_at, classes, parallel, interrupted);
+    p.hidden = train_hidden(hidden, x, looked_at, classes, parallel);
   }
   const Representation representation = p.representation();
   p.train.dim = p.val.dim = representation.dims();
@@ -202,7 +201,7 @@ Prepared prepare(const HybridOptions& options, const Form& form, embedding::Embe
 }
 
 Chosen choose(const HybridOptions& options, const std::vector<Prepared>& prepared, std::size_t classes,
-              Parallel& parallel, const std::atomic<bool>& interrupted, Value& summary) {
+              Parallel& parallel, Value& summary) {
   const std::vector<std::int32_t>& labels = prepared[0].val.labels;
   if (labels.empty()) {
     Chosen given;
@@ -221,10 +220,9 @@ Chosen choose(const HybridOptions& options, const std::vector<Prepared>& prepare
       best = {settings, c, form, selection.best_score()};
   };
   for (std::size_t form = 0; form < prepared.size(); ++form) {
-    if (interrupted) throw Error("interrupted");
     const Prepared& p = prepared[form];
     const Near near(p, most, parallel);
-    const BestHead head = best_head(p.train, p.val, options.c, classes, parallel, interrupted);
+    const BestHead head = best_head(p.train, p.val, options.c, classes, parallel);
     Ingredients parts;
     parts.head = head.scores;
     try_on_val({Combination::Head, {}, 0, 0}, head.c, form,
@@ -237,7 +235,7 @@ Chosen choose(const HybridOptions& options, const std::vector<Prepared>& prepare
         try_on_val(alone, head.c, form, combine(alone, parts, labels.size(), classes));
         if (options.combination == Combination::Concat) {
           Heads heads(merged(p.train, near.index, near.train, p.train.labels, classes, pooling, parallel),
-                      classes, parallel, interrupted);
+                      classes, parallel);
           const LabelledRows val =
               merged(p.val, near.index, near.val, p.train.labels, classes, pooling, parallel);
           for (const double c : options.c) {
@@ -260,13 +258,12 @@ Chosen choose(const HybridOptions& options, const std::vector<Prepared>& prepare
       }
   }
   summary["trials"] = selection.path();
-  summary["ablation"] = ablation(options, prepared[best.form], best, classes, parallel, interrupted);
+  summary["ablation"] = ablation(options, prepared[best.form], best, classes, parallel);
   return best;
 }
 
 std::unique_ptr<HybridPredictor> fit_predictor(const Prepared& prepared, const Settings& settings, double c,
-                                               std::size_t classes, Parallel& parallel,
-                                               const std::atomic<bool>& interrupted) {
+                                               std::size_t classes, Parallel& parallel) {
   const LabelledRows& own = prepared.train;
   search::ExactIndex index(own.values, own.dim, search::Metric::Cosine);
   LabelledRows side_by_side;
@@ -275,7 +272,7 @@ std::unique_ptr<HybridPredictor> fit_predictor(const Prepared& prepared, const S
     side_by_side =
         merged(own, index, neighbours_of_own_rows(index, prepared.provenance, settings.pooling.n, parallel),
                own.labels, classes, settings.pooling, parallel);
-  Heads heads(concat ? side_by_side : own, classes, parallel, interrupted);
+  Heads heads(concat ? side_by_side : own, classes, parallel);
   return std::make_unique<HybridPredictor>(prepared.representation(), std::move(index), own.labels,
                                            linear::LinearPredictor(heads.fit(c), c), settings);
 }

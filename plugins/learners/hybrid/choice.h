@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -59,7 +58,7 @@ embedding::Embedding fit_directions(const HybridOptions& options, const Form& fo
 Prepared prepare(const HybridOptions& options, const Form& form, embedding::Embedding directions,
                  const learning::FeatureRows& train, const search::Provenance& provenance,
                  const learning::FeatureRows& val, std::size_t classes, std::optional<std::size_t> epochs,
-                 Parallel& parallel, const std::atomic<bool>& interrupted);
+                 Parallel& parallel);
 
 struct Chosen {
   Settings settings;
@@ -72,11 +71,10 @@ struct Chosen {
 /// it is. Ties go to the earlier. Without val rows: the settings in the middle of their lists. Adds `trials`
 /// and `ablation` to the summary.
 Chosen choose(const HybridOptions& options, const std::vector<Prepared>& prepared, std::size_t classes,
-              Parallel& parallel, const std::atomic<bool>& interrupted, Value& summary);
+              Parallel& parallel, Value& summary);
 
 /// The predictor of a setting, its head fitted on prepared.train.
 std::unique_ptr<HybridPredictor> fit_predictor(const Prepared& prepared, const Settings& settings, double c,
-                                               std::size_t classes, Parallel& parallel,
-                                               const std::atomic<bool>& interrupted);
+                                               std::size_t classes, Parallel& parallel);
 
 }  // namespace graft

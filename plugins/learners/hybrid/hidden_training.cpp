@@ -5,7 +5,7 @@
 namespace graft {
 
 TrainedHidden train_hidden(const HiddenOptions& options, const LabelledRows& train, const LabelledRows& val,
-                           std::size_t classes, Parallel& parallel, const std::atomic<bool>& interrupted) {
+                           std::size_t classes, Parallel& parallel) {
   const dense::MatrixExamples train_examples(train.values, train.dim, train.labels);
   const dense::MatrixExamples val_examples(val.values, train.dim, val.labels);
   dense::TrainingOptions o;
@@ -20,7 +20,6 @@ TrainedHidden train_hidden(const HiddenOptions& options, const LabelledRows& tra
   o.monitor = metrics::Criterion::LogLoss;
   o.patience = static_cast<std::int64_t>(options.patience);
   o.seed = options.seed;
-  o.interrupted = &interrupted;
   dense::Network network({train.dim, options.units, classes});
   network.draw(options.seed);
   dense::TrainingResult result = dense::train(network, train_examples, &val_examples, o, parallel);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -39,6 +38,6 @@ struct TrainedHidden {
 /// Trains a network of one hidden layer and a softmax on the labels: AdamW, the epoch
 /// that is best on val (all of them where there is no val).
 TrainedHidden train_hidden(const HiddenOptions& options, const LabelledRows& train, const LabelledRows& val,
-                           std::size_t classes, Parallel& parallel, const std::atomic<bool>& interrupted);
+                           std::size_t classes, Parallel& parallel);
 
 }  // namespace graft

@@ -103,15 +103,14 @@ class Hybrid final : public Learner {
           prepare(options, options.forms[f],
                   known ? prepared.back().directions
                         : fit_directions(options, options.forms[f], train, classes, input.parallel),
-                  train, provenance, val, classes, {}, input.parallel, input.interrupted));
+                  train, provenance, val, classes, {}, input.parallel));
     }
-    Chosen chosen = graft::choose(options, prepared, classes, input.parallel, input.interrupted, out.summary);
+    Chosen chosen = graft::choose(options, prepared, classes, input.parallel, out.summary);
     const Prepared& best = prepared[chosen.form];
     if (chosen.settings.combination != Combination::Head) warn_lost_cosines(best.train, table.stage);
     describe(options, best, chosen, out.summary);
     learning::describe_choice(has_val ? "val" : "nothing", train.rows(), val.rows(), out.summary);
-    auto predictor =
-        fit_predictor(best, chosen.settings, chosen.c, classes, input.parallel, input.interrupted);
+    auto predictor = fit_predictor(best, chosen.settings, chosen.c, classes, input.parallel);
     predictor->set_positions(train.positions());
     out.predictor = std::move(predictor);
     return Refit{options, std::move(chosen), best.hidden ? std::optional(best.hidden->epochs) : std::nullopt};
@@ -126,10 +125,8 @@ class Hybrid final : public Learner {
     const Form& form = how.options.forms[how.chosen.form];
     const Prepared prepared =
         prepare(how.options, form, fit_directions(how.options, form, all, classes, input.parallel), all,
-                search::Provenance(rows, all.positions()), none, classes, how.epochs, input.parallel,
-                input.interrupted);
-    auto predictor = fit_predictor(prepared, how.chosen.settings, how.chosen.c, classes, input.parallel,
-                                   input.interrupted);
+                search::Provenance(rows, all.positions()), none, classes, how.epochs, input.parallel);
+    auto predictor = fit_predictor(prepared, how.chosen.settings, how.chosen.c, classes, input.parallel);
     predictor->set_positions(all.positions());
     return predictor;
   }

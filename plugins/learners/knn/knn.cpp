@@ -54,10 +54,7 @@ class Knn final : public Learner {
                                        : search::VoteWeight::Distance;
   }
 
-  LearnerResult fit(const LearnerInput& given) override {
-    Interruptible parallel(given.parallel, given.interrupted);  // a search among many rows takes long
-    const LearnerInput input{given.tables,      given.classes,     parallel,
-                             given.work_folder, given.interrupted, given.multi_label};
+  LearnerResult fit(const LearnerInput& input) override {
     return learning::choose_and_refit(
         input, [&](LearnerResult& out) { return choose(input, out); },
         [&](const search::Vote& how, Value& summary) { return refit(input, how, summary); });
@@ -103,8 +100,7 @@ class Knn final : public Learner {
     const learning::Warn quiet = [](const std::string&) {};
     std::optional<embedding::Embedding> embedding;
     if (embedding_.given()) {
-      embedding = embedding_.fit(
-          rows, {input.classes.size(), seed_, input.interrupted, first ? warn_ : quiet, input.parallel});
+      embedding = embedding_.fit(rows, {input.classes.size(), seed_, first ? warn_ : quiet, input.parallel});
     }
     search::FeatureTransform transform(rows.dim(), std::move(embedding), metric_);
     if (first) transform.warn_lost_cosines(rows, stage, input.parallel, warn_);

@@ -65,9 +65,8 @@ class LinearProbe final : public Learner {
   }
 
   linear::RegressionOptions options(const LearnerInput& input) const {
-    return {tolerance_,         max_iterations_,
-            &input.interrupted, input.multi_label ? linear::Loss::Independent : loss_,
-            weights_,           gradient_tolerance_};
+    return {tolerance_, max_iterations_, input.multi_label ? linear::Loss::Independent : loss_, weights_,
+            gradient_tolerance_};
   }
 
   /// Follows the path from strong to weak regularisation on the train rows and keeps what is best on val.

@@ -57,7 +57,6 @@ class Mlp final : public Learner {
  private:
   dense::TrainingOptions options(const LearnerInput& input) const {
     dense::TrainingOptions options = options_;
-    options.interrupted = &input.interrupted;
     options.classes = input.classes.size();
     if (input.multi_label) {
       options.trainer.loss.kind = dense::Loss::Kind::Sigmoid;

@@ -69,7 +69,7 @@ class Pretrain final : public Learner {
     options.ema = params_.get<double>("ema");
     options.seed = seed_;
     const auto network = training::trainable(architecture, nn::initial_weights(architecture, seed_));
-    training::Trainer trainer(options, *network, nullptr, input.parallel);
+    training::Trainer trainer(options, *network, nullptr, input.parallel.uninterrupted());
     training::TrainingRun run(plan_, seed_, input, pixels.train, pixels.val, augmentation_, mixer_, trainer,
                               identity(facts, pixels));
     run.run();

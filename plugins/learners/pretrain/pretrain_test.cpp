@@ -45,8 +45,9 @@ class PretrainTest : public ::testing::Test {
   /// Like StageHarness::fit, in a folder that stays.
   LearnerResult fit(const std::string& params, Parallel& parallel, std::atomic<bool>& interrupted) {
     StageHarness harness("pretrain", params);
+    Interruptible threads(parallel, interrupted);
     return harness.as<Learner>().fit(
-        {{{"pixels", &train_, &val_, &train_}}, {"lying", "upright"}, parallel, folder_, interrupted});
+        {{{"pixels", &train_, &val_, &train_}}, {"lying", "upright"}, threads, folder_});
   }
   LearnerResult fit(const std::string& params = kTiny) {
     Sequential sequential;

@@ -63,8 +63,7 @@ class PrototypeLearner final : public Learner {
                                           const learning::Warn& warn) const {
     std::optional<embedding::Embedding> embedding;
     if (embedding_.given())
-      embedding =
-          embedding_.fit(rows, {input.classes.size(), seed_, input.interrupted, warn, input.parallel});
+      embedding = embedding_.fit(rows, {input.classes.size(), seed_, warn, input.parallel});
     return search::FeatureTransform(rows.dim(), std::move(embedding), metric_);
   }
 
@@ -90,7 +89,6 @@ class PrototypeLearner final : public Learner {
     std::vector<Prototypes> made;
     for (const Rows rows(train, transform, per_class_.back(), input.parallel);
          const std::size_t n : per_class_) {
-      if (input.interrupted) throw Error("interrupted");
       made.push_back(make(train, rows, transform, n, input));
     }
     // Ties go to the first: fewer prototypes, then the lower temperature.
@@ -152,7 +150,6 @@ class PrototypeLearner final : public Learner {
     std::vector<metrics::ScoreSum> sums(made.size() * temperatures_.size());
     std::vector<std::vector<metrics::ScoreSum>> parts(val.blocks(), sums);
     input.parallel.for_each(val.blocks(), [&](std::size_t b) {
-      if (input.interrupted) throw Error("interrupted");
       const std::vector<float> x = transform.block(val, b);
       std::vector<float> probabilities(classes);
       for (std::size_t m = 0; m < made.size(); ++m) {

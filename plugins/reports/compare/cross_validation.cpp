@@ -47,13 +47,13 @@ std::map<std::string, std::size_t> deal(const std::vector<Trials::Input>& inputs
 
 std::optional<Trials::Result> FailedTrials::fit(const ReportInput& input, const std::string& learner,
                                                 const Trials::Rows& rows, const std::string& trial) {
-  if (input.interrupted) throw Error("interrupted");
+  input.parallel.check();
   try {
     return input.trials.fit(learner, rows);
   } catch (const FatalError&) {  // a full disk, for example: other trials would fail as well
     throw;
   } catch (const Error& e) {
-    if (input.interrupted) throw;
+    input.parallel.check();
     std::string& trials = trials_[e.what()];
     trials += (trials.empty() ? "" : ", ") + trial;
     return {};

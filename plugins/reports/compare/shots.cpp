@@ -10,8 +10,8 @@ namespace graft {
 namespace {
 
 /// Classes that have fewer inputs than asked for, in a warning.
-void tell_about_few(const std::vector<Trials::Input>& inputs, const std::vector<std::size_t>& pool,
-                    std::size_t shots, const Predictions& p, const StudyOptions& options) {
+void warn_few_inputs(const std::vector<Trials::Input>& inputs, const std::vector<std::size_t>& pool,
+                     std::size_t shots, const Predictions& p, const StudyOptions& options) {
   std::map<std::int32_t, std::size_t> count;
   for (const std::size_t i : pool) ++count[stratum_of(inputs[i])];
   std::string few;
@@ -45,7 +45,7 @@ std::vector<LearningCurve> learning_curves(const ReportInput& input, const Study
             pool.begin(), pool.end(), [&](std::size_t i) { return inputs[i].split == Split::Train; }));
         point.trials.push_back({0, 0, trained, pool.size() - trained, figures(p, p.test, "test"), 0});
       } else {
-        tell_about_few(inputs, pool, *shots, p, options);
+        warn_few_inputs(inputs, pool, *shots, p, options);
       }
       FailedTrials failed;
       for (std::size_t d = 0; shots && d < options.draws; ++d) {

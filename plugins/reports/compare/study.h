@@ -47,7 +47,7 @@ struct CrossValidated {
 /// Trials that failed: too few inputs of a class, for example. They are left out of the scores.
 class FailedTrials {
  public:
-  /// Nothing where the trial failed. Throws Error("interrupted"), and what another trial would meet, too.
+  /// Nothing where the trial failed. Throws Interrupted, and what another trial would meet, too.
   std::optional<Trials::Result> fit(const ReportInput& input, const std::string& learner,
                                     const Trials::Rows& rows, const std::string& trial);
   /// One warning for each reason, with the trials that failed for it.
@@ -58,7 +58,7 @@ class FailedTrials {
 };
 
 /// Folds are the same for all learners, whose tables may lack an input of the others: those that all have
-/// take part. Throws Error("interrupted").
+/// take part. Throws Interrupted.
 std::vector<CrossValidated> cross_validate(const ReportInput& input, const StudyOptions& options);
 
 struct CurvePoint {
@@ -71,7 +71,7 @@ struct LearningCurve {
 };
 
 /// Accuracy on test by the number of labelled inputs of each class, drawn from train and val together; those
-/// of fewer are among those of more. The point of all inputs is the run's own. Throws Error("interrupted"),
+/// of fewer are among those of more. The point of all inputs is the run's own. Throws Interrupted,
 /// and Error when there is no labelled test input.
 std::vector<LearningCurve> learning_curves(const ReportInput& input, const StudyOptions& options);
 

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <map>
 
+#include <metrics/score.h>
+
 namespace graft {
 namespace {
 
@@ -144,14 +146,13 @@ Value to_value(const Comparison& c) {
     }
     // NaN is worse than anything: a learner that failed in every trial is not the best. Fewer folds may be
     // easier ones.
-    const auto accuracy = [](const CrossValidated& l) {
-      return l.trials.empty() ? -1 : spread_of(l.trials, &Figures::accuracy).mean;
+    const auto score = [](const CrossValidated& l) -> metrics::Score {
+      if (l.trials.empty()) return {-1, 0};
+      return {spread_of(l.trials, &Figures::accuracy).mean, spread_of(l.trials, &Figures::log_loss).mean};
     };
     const auto best = std::max_element(c.folds.begin(), c.folds.end(), [&](const auto& a, const auto& b) {
       if (a.trials.size() != b.trials.size()) return a.trials.size() < b.trials.size();
-      return accuracy(a) != accuracy(b) ? accuracy(a) < accuracy(b)
-                                        : spread_of(a.trials, &Figures::log_loss).mean >
-                                              spread_of(b.trials, &Figures::log_loss).mean;
+      return metrics::better(score(b), score(a), metrics::Criterion::Accuracy);
     });
     cv["best"] = best->learner;
   }

@@ -88,7 +88,6 @@ class Training {
       const std::vector<std::size_t>& rows = order_.rows();
       const std::size_t batches = (rows.size() + options_.batch - 1) / options_.batch;
       for (std::size_t b = 0; b < batches; ++b) {
-        if (options_.interrupted != nullptr && *options_.interrupted) throw Error("interrupted");
         const std::size_t first = b * rows.size() / batches, end = (b + 1) * rows.size() / batches;
         fill_batch({rows.data() + first, end - first});
         const auto total = static_cast<double>(train_.rows());

@@ -220,11 +220,10 @@ TEST(Training, StopsWhenInterrupted) {
   const Data data = rings(30, 1);
   const MatrixExamples rows = data.examples();
   const std::atomic<bool> interrupted{true};
-  TrainingOptions options = quick();
-  options.interrupted = &interrupted;
   Sequential sequential;
+  Interruptible stopped(sequential, interrupted);
   Network network = drawn({2, 2});
-  EXPECT_THAT(error_of([&] { train(network, rows, nullptr, options, sequential); }), StrEq("interrupted"));
+  EXPECT_THROW(train(network, rows, nullptr, quick(), stopped), Interrupted);
 }
 
 TEST(Training, TakesOneRow) {

@@ -355,9 +355,15 @@ TEST(Learnt, RefusesRowsWithNothingToLearnFrom) {
       error_of([&] { fit.learnt(random_rows(3, 4, 3, 1), {.loss = LearntOptions::Loss::Contrastive}); }),
       StrEq("embedding contrastive: every class has one train row: expected a class with at least 2, as what "
             "rows of a class have in common is learnt; use pca"));
-  std::atomic<bool> interrupted = true;
-  EXPECT_THAT(error_of([&] { fit.learnt(table(40, 6, 3), {.interrupted = &interrupted}); }),
-              StrEq("interrupted"));
+}
+
+TEST(Learnt, StopsWhenInterrupted) {
+  Fitting fit;
+  const MemoryRows t = table(40, 6, 3);
+  const learning::FeatureRows rows = fit.rows(t, 3);
+  const std::atomic<bool> interrupted = true;
+  Interruptible stopped(fit.sequential, interrupted);
+  EXPECT_THROW(fit_learnt(rows, {}, fit.warn, stopped), Interrupted);
 }
 
 TEST(Embeddings, HaveTheSameBitsForAnyNumberOfThreadsAndFromDisk) {

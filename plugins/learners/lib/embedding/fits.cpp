@@ -113,11 +113,11 @@ std::vector<std::int32_t> by_falling(const std::vector<double>& scores) {
 }
 
 void expect_two_classes(const Means& means, const char* what) {
-  if (means.shown_classes() >= 2) return;
+  if (means.classes_present() >= 2) return;
   throw Error(
       fmt::format("embedding {}: the train rows show {} class: expected at least 2 to tell apart; check the "
                   "labels and the splits, or use pca",
-                  what, means.shown_classes()));
+                  what, means.classes_present()));
 }
 
 /// Sums up the variances of a covariance's columns.
@@ -183,7 +183,7 @@ Embedding fit_lda(const learning::FeatureRows& rows, std::size_t classes, const 
   const Means means = means_of(rows, classes, parallel);
   expect_two_classes(means, "lda");
   const std::vector<double> between = means.between();
-  const std::size_t shown = means.shown_classes();
+  const std::size_t shown = means.classes_present();
 
   std::vector<double> within = covariance_of(rows, means, parallel);
   const double total = trace(within, dim);

@@ -58,7 +58,6 @@ class LinearLoss {
         by_y_(labels_.size() * dims) {}
 
   double operator()(std::span<const double> b, std::span<double> gradient) {
-    if (options_.interrupted != nullptr && *options_.interrupted) throw Error("interrupted");
     const std::size_t n = labels_.size();
     numeric::multiply_nt({x_.data(), n, inputs_}, {b.data(), dims_, inputs_}, {y_.data(), n, dims_});
     const Points points{y_, dims_, labels_};

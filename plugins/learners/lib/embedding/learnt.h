@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -22,7 +21,6 @@ struct LearntOptions {
   /// Nca only: weight of 0.5 |B|^2. The other loss does not change with the length of the map.
   double penalty = 0.001;
   std::uint64_t seed = 0;
-  const std::atomic<bool>* interrupted = nullptr;
 };
 
 /// A linear metric that is learnt from the labels: y = B P (x - mean), with P the leading principal

@@ -32,14 +32,14 @@ std::vector<double> sum_over_blocks(
 
 }  // namespace
 
-std::size_t Means::shown_classes() const {
+std::size_t Means::classes_present() const {
   return static_cast<std::size_t>(
       std::count_if(class_rows.begin(), class_rows.end(), [](double n) { return n > 0; }));
 }
 
 std::vector<double> Means::between() const {
   std::vector<double> out;
-  out.reserve(shown_classes() * dim);
+  out.reserve(classes_present() * dim);
   for (std::size_t c = 0; c < class_rows.size(); ++c) {
     if (class_rows[c] == 0) continue;
     const double root = std::sqrt(class_rows[c] / static_cast<double>(rows));

@@ -15,7 +15,7 @@ struct Means {
   std::vector<double> class_mean;  ///< Row-major classes x dim; zeros for a class without rows.
   std::vector<double> class_rows;  ///< Rows of each class.
 
-  std::size_t shown_classes() const;
+  std::size_t classes_present() const;
   /// sqrt(n_c / n) (mean_c - mean), one class per row, for the classes that have rows. The Gram matrix B'B of
   /// it is the covariance between classes.
   std::vector<double> between() const;

@@ -105,7 +105,6 @@ Embedding EmbeddingParameter::fit(const learning::FeatureRows& rows, const Conte
   if (kind == "nca") options.penalty = p.get<double>("penalty");
   if (kind == "contrastive") options.temperature = p.get<double>("temperature");
   options.seed = context.seed;
-  options.interrupted = &context.interrupted;
   return fit_learnt(rows, options, context.warn, context.parallel);
 }
 

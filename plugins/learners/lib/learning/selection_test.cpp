@@ -72,7 +72,8 @@ LearnerResult fit(const RowSet& val, bool refits) {
   const MemoryRows train({1, 2}, 1, {0, 1});
   Sequential sequential;
   const std::atomic<bool> interrupted = false;
-  const LearnerInput input{{{"table", &train, &val, &train}}, {"a", "b"}, sequential, "", interrupted};
+  Interruptible parallel(sequential, interrupted);
+  const LearnerInput input{{{"table", &train, &val, &train}}, {"a", "b"}, parallel, ""};
   return choose_and_refit(
       input,
       [&](LearnerResult& out) {

@@ -92,7 +92,6 @@ void SoftmaxRegression::move_to(std::span<const double> solution) {
 }
 
 double SoftmaxRegression::evaluate(double c, std::span<const double> solution, std::span<double> gradient) {
-  if (options_.interrupted != nullptr && *options_.interrupted) throw Error("interrupted");
   move_to(solution);
   double squares = 0;
   for (std::size_t i = 0; i < size(); ++i) {

@@ -56,17 +56,14 @@ at::Tensor FrozenPart::of(const Pixels& pixels, std::size_t first, std::size_t n
 
 /// Hands out the values block by block: the first image, and the values from it on.
 template <typename Take>
-void FrozenPart::for_blocks(const Pixels& pixels, Parallel& parallel, const std::atomic<bool>& interrupted,
-                            const Take& take) const {
+void FrozenPart::for_blocks(const Pixels& pixels, Parallel& parallel, const Take& take) const {
   parallel.for_each((pixels.size() + kBlock - 1) / kBlock, [&](std::size_t block) {
-    if (interrupted) throw Error("interrupted");
     const std::size_t first = block * kBlock;
     take(first, of(pixels, first, std::min(kBlock, pixels.size() - first)));
   });
 }
 
-bool FrozenPart::keep(const Pixels& pixels, std::size_t bytes, Parallel& parallel,
-                      const std::atomic<bool>& interrupted) {
+bool FrozenPart::keep(const Pixels& pixels, std::size_t bytes, Parallel& parallel) {
   if (pixels.size() == 0) return true;
   const at::Tensor one = of(pixels, 0, 1);
   const auto size = static_cast<std::size_t>(one.numel()) * sizeof(float);
@@ -74,7 +71,7 @@ bool FrozenPart::keep(const Pixels& pixels, std::size_t bytes, Parallel& paralle
   auto sizes = one.sizes().vec();
   sizes[0] = static_cast<std::int64_t>(pixels.size());
   const at::Tensor all = at::empty(sizes, at::kFloat, format_for(sizes.size()));
-  for_blocks(pixels, parallel, interrupted, [&](std::size_t first, const at::Tensor& values) {
+  for_blocks(pixels, parallel, [&](std::size_t first, const at::Tensor& values) {
     std::memcpy(all.data_ptr<float>() + static_cast<std::int64_t>(first) * one.numel(),
                 values.contiguous(format_for(sizes.size())).data_ptr<float>(),
                 static_cast<std::size_t>(values.numel()) * sizeof(float));
@@ -83,8 +80,7 @@ bool FrozenPart::keep(const Pixels& pixels, std::size_t bytes, Parallel& paralle
   return true;
 }
 
-std::vector<float> FrozenPart::values(const Pixels& pixels, Parallel& parallel,
-                                      const std::atomic<bool>& interrupted) const {
+std::vector<float> FrozenPart::values(const Pixels& pixels, Parallel& parallel) const {
   if (pixels.size() == 0) return {};
   const std::int64_t one = of(pixels, 0, 1).numel();
   std::vector<float> out(pixels.size() * static_cast<std::size_t>(one));
@@ -95,7 +91,7 @@ std::vector<float> FrozenPart::values(const Pixels& pixels, Parallel& parallel,
   if (keeps(pixels))
     take(0, kept(pixels));
   else
-    for_blocks(pixels, parallel, interrupted, take);
+    for_blocks(pixels, parallel, take);
   return out;
 }
 

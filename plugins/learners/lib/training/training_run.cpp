@@ -200,9 +200,9 @@ void TrainingRun::train_epoch() {
   for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
 
   while (progress_.step < steps_) {
-    if (input_.interrupted) {
+    if (input_.parallel.interrupted()) {
       save();
-      throw Error("interrupted");
+      throw Interrupted();
     }
     const StepSum sum = trainer_.step(train_, next_step(order));
     if (!std::isfinite(sum.loss))

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -29,7 +28,6 @@ struct TrainingOptions {
   std::int64_t patience = 10;  ///< Epochs without an improvement after which training stops; 0: never.
   double min_delta = 0;        ///< An improvement is larger than this.
   std::uint64_t seed = 0;
-  const std::atomic<bool>* interrupted = nullptr;
 };
 
 /// Of probabilities, without smoothing and class weights, on at least one row; Sigmoid: of several labels. A
@@ -52,7 +50,7 @@ struct TrainingResult {
 /// row paired with one of a permutation of the batch. The same bits for any number of threads, and whether or
 /// not the rows are in memory.
 ///
-/// Throws Error when the loss is no longer finite, and Error("interrupted").
+/// Throws Error when the loss is no longer finite. An Interruptible stops it within a step.
 TrainingResult train(Network& network, const Examples& train, const Examples* val,
                      const TrainingOptions& options, Parallel& parallel);
 

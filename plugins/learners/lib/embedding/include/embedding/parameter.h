@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -28,7 +27,6 @@ class EmbeddingParameter {
   struct Context {
     std::size_t classes = 0;
     std::uint64_t seed = 0;  ///< Of the stage.
-    const std::atomic<bool>& interrupted;
     const Warn& warn;
     Parallel& parallel;
   };

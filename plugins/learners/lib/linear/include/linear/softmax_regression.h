@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -18,7 +17,6 @@ namespace graft::linear {
 struct RegressionOptions {
   double tolerance = 1e-6;  ///< Fraction of the objective that may remain to gain.
   int max_iterations = 1000;
-  const std::atomic<bool>* interrupted = nullptr;
   Loss loss = Loss::Softmax;
   ClassWeights weights = ClassWeights::None;
   /// Also converged when the largest element of the gradient is at most this fraction of that at zero; 0: not
@@ -41,7 +39,7 @@ struct RegressionOptions {
 /// gradient is accounted for to first order, by the curvature of b and the mean of the rows.
 ///
 /// Products run in float32 over fixed blocks of rows, sums over blocks in double and in a fixed order: the
-/// result has the same bits for any number of threads.
+/// result has the same bits for any number of threads. An Interruptible stops it between two evaluations.
 class SoftmaxRegression {
  public:
   /// `rows` and `parallel` must outlive this. Throws Error unless the rows show something to tell apart.

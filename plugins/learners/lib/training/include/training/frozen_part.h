@@ -2,7 +2,6 @@
 
 #include <torch/script.h>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -28,9 +27,8 @@ class FrozenPart {
   at::Tensor run(const at::Tensor& images) const;
 
   /// Computes the values of all images, unchanged by chance, and keeps them. False, at once: they would take
-  /// more than `bytes`. Throws Error("interrupted").
-  bool keep(const Pixels& pixels, std::size_t bytes, Parallel& parallel,
-            const std::atomic<bool>& interrupted);
+  /// more than `bytes`. An Interruptible stops it between two blocks.
+  bool keep(const Pixels& pixels, std::size_t bytes, Parallel& parallel);
   bool keeps(const Pixels& pixels) const { return kept_.contains(&pixels); }
   /// Those of all images of such pixels, [n,...].
   const at::Tensor& kept(const Pixels& pixels) const { return kept_.at(&pixels); }
@@ -39,14 +37,12 @@ class FrozenPart {
   std::size_t kept_bytes() const;
 
   /// The values of all images, one behind the other in the order of their elements, whether kept or not.
-  std::vector<float> values(const Pixels& pixels, Parallel& parallel,
-                            const std::atomic<bool>& interrupted) const;
+  std::vector<float> values(const Pixels& pixels, Parallel& parallel) const;
 
  private:
   at::Tensor of(const Pixels& pixels, std::size_t first, std::size_t n) const;
   template <typename Take>
-  void for_blocks(const Pixels& pixels, Parallel& parallel, const std::atomic<bool>& interrupted,
-                  const Take& take) const;
+  void for_blocks(const Pixels& pixels, Parallel& parallel, const Take& take) const;
 
   std::unique_ptr<nn::Engine> engine_;
   std::int64_t batch_;

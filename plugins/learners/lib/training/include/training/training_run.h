@@ -81,7 +81,7 @@ class TrainingRun {
               const Pixels& val, const augment::Augmentation& augmentation, const augment::BatchMixer& mixer,
               Trainer& trainer, std::string identity, Value origin = {});
 
-  /// Trains to the end. Throws Error("interrupted"), and Error when a checkpoint is damaged or cannot be
+  /// Trains to the end. Throws Interrupted, and Error when a checkpoint is damaged or cannot be
   /// written, or when the loss is no longer a number.
   void run();
 
