@@ -209,6 +209,12 @@ TEST_P(Encoders, GivesWhatItsOwnersCodeGives) {
     std::cout << fmt::format("{}: {} within {:.1e}\n", model.name, engine, off);
 }
 
+const std::map<std::string, std::string> kConvNext = {{"stem", "stem.1"},
+                                                      {"stage_0", "stages.0"},
+                                                      {"map", "stages.3"},
+                                                      {"logits", "head.fc"},
+                                                      {"pooled", "head.flatten"}};
+
 const Model kModels[] = {
     {"timm-vit-augreg"},
     {"timm-deit-distilled"},
@@ -238,6 +244,13 @@ const Model kModels[] = {
     {"openclip-vit-laion", {}, {}, {{"embed", "norm_pre"}, {"ln_post", "norm"}}},
     {"openclip-siglip", {}, {}, {{"pooled", "pool"}}},
     {"torchvision-vit_b_16", 2},
+    {"timm-convnext_tiny", {}, {}, kConvNext},
+    {"timm-convnextv2_tiny", {}, {}, kConvNext},
+    {"timm-dinov3_convnext_tiny", {}, {}, kConvNext},
+    {"meta-convnext_tiny", {}, {}, kConvNext},
+    {"meta-convnextv2_tiny", {}, {}, kConvNext},
+    {"meta-dinov3_convnext_tiny", {}, {}, kConvNext},
+    {"torchvision-convnext_tiny", {}, {}, kConvNext},
 };
 
 INSTANTIATE_TEST_SUITE_P(Golden, Encoders, ::testing::ValuesIn(kModels), [](const auto& info) {

@@ -31,7 +31,7 @@ std::optional<std::string> prefix_before(const WeightFile& file, const std::vect
 
 std::optional<Published> open_published(const ModelFiles& files, std::optional<int> heads) {
   std::unique_ptr<WeightFile> file = open_weights(files);
-  for (const auto& families : {zoo::vision_transformers()})
+  for (const auto& families : {zoo::vision_transformers(), zoo::convnexts()})
     for (const zoo::PublishedFamily& family : families)
       if (const auto prefix = prefix_before(*file, family.marks)) {
         const std::string path = files.path.string();

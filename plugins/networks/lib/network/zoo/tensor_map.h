@@ -84,6 +84,7 @@ struct PublishedFamily {
 };
 
 const std::vector<PublishedFamily>& vision_transformers();
+const std::vector<PublishedFamily>& convnexts();
 
 /// A member of a description, through nested maps: "vision_config.hidden_size"; null where it is not there.
 const Value* member(const Value& description, const std::string& path);
