@@ -25,7 +25,7 @@ void pickle(std::string_view input) {
 
 // Everything that any command asks of a weight file.
 void read_weights(const std::filesystem::path& path) {
-  nn::look_into_torchscript(path);
+  nn::inspect_torchscript(path);
   const auto file = nn::open_weights(path);
   std::vector<std::string> names;
   for (const nn::TensorInfo& tensor : file->tensors()) names.push_back(tensor.name);

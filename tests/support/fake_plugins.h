@@ -53,7 +53,7 @@ class FakePlugins {
                                        .or_name({"resnet18", "resnet34", "vgg16"})
                                        .optional()
                                        .stands_for({"crop", "filter"})
-                                       .follows({"architecture", "model"}, {"crop"})
+                                       .default_from_downstream({"architecture", "model"}, {"crop"})
                                        .doc("What the pixels are for."))
                             .param(integer("crop", 224).range(1, 4096).unit("px").doc("Side."))
                             .param(choice("filter", {"bilinear", "bicubic"}, "bilinear").doc("Kernel."))),
@@ -72,7 +72,7 @@ class FakePlugins {
                 .output("early", PortType::Tensor, "f32[?]", "Early features.")
                 .param(file("model").required().doc("Weights."))
                 .param(text("architecture").optional().doc("Their network."))
-                .param(integer("batch", 8).range(1, 512).neutral().doc("Batch."))
+                .param(integer("batch", 8).range(1, 512).not_in_fingerprint().doc("Batch."))
                 .param(
                     object(
                         "normalize",
@@ -82,7 +82,7 @@ class FakePlugins {
         named("taps", PluginSchema::batch_transform("Runs a network and looks into it.")
                           .input(PortType::Image, "Pixels.")
                           .output("{taps}", PortType::Tensor, "f32[?]", "Features of a layer.")
-                          .param(list("taps", text("")).or_scalar().neutral().doc("Layers."))),
+                          .param(list("taps", text("")).or_scalar().not_in_fingerprint().doc("Layers."))),
         named("runner", PluginSchema::batch_transform("Runs a network by an engine.")
                             .input(PortType::Image, "Pixels.")
                             .output("out", PortType::Tensor, "f32[?]", "Features.")

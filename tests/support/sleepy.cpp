@@ -23,9 +23,10 @@ class Sleepy final : public graft::Transform {
 
 }  // namespace
 
-GRAFT_PLUGIN(sleepy, "1.0.0", Sleepy,
-             graft::PluginSchema::transform("Sleeps before it passes an image on.")
-                 .input(graft::PortType::Image, "Any image.")
-                 .output("out", graft::PortType::Image, "u8[?,?,3]", "The same image.")
-                 .param(graft::number("seconds").required().neutral().doc("How long it sleeps."))
-                 .param(graft::text("from_key", "").neutral().doc("The first key that it sleeps for.")))
+GRAFT_PLUGIN(
+    sleepy, "1.0.0", Sleepy,
+    graft::PluginSchema::transform("Sleeps before it passes an image on.")
+        .input(graft::PortType::Image, "Any image.")
+        .output("out", graft::PortType::Image, "u8[?,?,3]", "The same image.")
+        .param(graft::number("seconds").required().not_in_fingerprint().doc("How long it sleeps."))
+        .param(graft::text("from_key", "").not_in_fingerprint().doc("The first key that it sleeps for.")))

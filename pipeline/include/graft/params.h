@@ -36,7 +36,7 @@ struct GRAFT_API ParamSpec {
   std::string auto_feature, auto_choice;  ///< Choice: see auto_by_processor().
   std::vector<ParamSpec> fields;  ///< List, Map: [0] is the element. Object: members. OneOf: alternatives.
   std::vector<std::string> replaced;          ///< See stands_for().
-  std::vector<std::string> followed, unless;  ///< See follows().
+  std::vector<std::string> followed, unless;  ///< See default_from_downstream().
 
   ParamSpec& doc(std::string sentence) { return text = std::move(sentence), *this; }
   ParamSpec& unit(std::string u) { return unit_name = std::move(u), *this; }
@@ -48,7 +48,7 @@ struct GRAFT_API ParamSpec {
   /// May be left out or null, see Params::has.
   ParamSpec& optional() { return may_be_null = true, *this; }
   /// Does not change what the stage computes (threads, batch size, names of side outputs).
-  ParamSpec& neutral() { return changes_output = false, *this; }
+  ParamSpec& not_in_fingerprint() { return changes_output = false, *this; }
   /// Choice: the value `auto` becomes `value` where the processor has `feature` ("avx512bf16"), else the
   /// first choice, when the config is read: what is stored and what enters the fingerprint is what was
   /// chosen.
@@ -66,7 +66,7 @@ struct GRAFT_API ParamSpec {
   /// of `params` that is not null there; all that have one must agree. Stages that give what they take are
   /// looked through, but for those that have this parameter themselves. For parameters of a stage, not of an
   /// object.
-  ParamSpec& follows(std::vector<std::string> params, std::vector<std::string> unless_given) {
+  ParamSpec& default_from_downstream(std::vector<std::string> params, std::vector<std::string> unless_given) {
     return followed = std::move(params), unless = std::move(unless_given), *this;
   }
   ParamSpec& default_list(Value::List values) { return default_value = Value(std::move(values)), *this; }

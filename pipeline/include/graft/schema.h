@@ -21,7 +21,7 @@ GRAFT_API const char* to_string(PortType type);   // "bytes", "image", "tensor",
 ///
 /// An output whose name is a list parameter in braces, "{taps}", stands for a port per value of the list, in
 /// its order, named by the values; for one port `out` while the list is empty. Such a parameter is best
-/// declared neutral(): outputs of a port are distinguished by the port's name.
+/// declared not_in_fingerprint(): outputs of a port are distinguished by the port's name.
 struct PortSpec {
   std::string name;
   PortType type = PortType::Image;

@@ -127,7 +127,7 @@ class GRAFT_API Collector : public Stage {
     friend bool operator==(const RowFormat&, const RowFormat&) = default;
   };
   /// How rows are packed when they are sealed into a shard, in whole chunks. They read back the same, so a
-  /// table may hold shards of both kinds: a parameter that chooses it is neutral().
+  /// table may hold shards of both kinds: a parameter that chooses it is not_in_fingerprint().
   enum class Compression { None, Gzip };
   virtual Compression compression() const { return Compression::None; }
   /// Format of the item's row. Every row of a table must have the same: another one ends the run.

@@ -1,4 +1,4 @@
-// The step of make_plan that takes parameters from downstream stages (ParamSpec::follows).
+// The step of make_plan that takes parameters from downstream stages (ParamSpec::default_from_downstream).
 
 #include <algorithm>
 #include <string>

@@ -47,7 +47,8 @@ struct GRAFT_API StagePlan {
   std::vector<Service> services;  ///< By name.
   OnError on_error = OnError::Reject;
   std::vector<Split> splits;  ///< Items of other splits pass by unchanged. Empty: all.
-  /// Parameters whose value is that of a stage behind (ParamSpec::follows), and the id of that stage.
+  /// Parameters whose value is that of a stage behind (ParamSpec::default_from_downstream), and the id of
+  /// that stage.
   std::vector<std::pair<std::string, std::string>> followed;
   std::vector<std::string> inspected_shapes;  ///< One per output, from the plugin's `inspect`; empty: none.
   std::size_t source = 0;                     ///< Streamed stages: the source that feeds them.

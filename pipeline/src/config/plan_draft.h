@@ -58,7 +58,7 @@ void link_stages(PlanDraft& draft);
 /// Sorts the stages topologically, by position in the file where there is a choice, and finds the source of
 /// each. False where they form a cycle.
 bool order_stages(PlanDraft& draft);
-/// Fills in parameters whose default is derived from downstream stages (ParamSpec::follows).
+/// Fills in parameters whose default is derived from downstream stages (ParamSpec::default_from_downstream).
 void inherit_parameters(PlanDraft& draft);
 /// Asks the plugins for errors in the files that parameters name, and for the shapes of their outputs.
 void inspect_stages(PlanDraft& draft);

@@ -8,7 +8,8 @@ namespace {
 
 constexpr int kFingerprintVersion = 2;
 
-/// The part of a value that changes the output: files become their digests, neutral parameters are left out.
+/// The part of a value that changes the output: files become their digests, parameters that are not in the
+/// fingerprint are left out.
 Value canonical(const ParamSpec& spec, const Value& v, DigestMemo& memo);
 
 Value canonical_members(const std::vector<ParamSpec>& specs, const Value& map, DigestMemo& memo) {

@@ -440,7 +440,7 @@ GRAFT_PLUGIN(
             graft::integer("cache", 1024)
                 .range(0, 1 << 20)
                 .unit("MiB")
-                .neutral()
+                .not_in_fingerprint()
                 .doc("What the frozen layers give is kept up to this size where it stays the same: of val, "
                      "and of train without operations, mixup and cutmix."))
         .depends_on_seed()

@@ -321,20 +321,20 @@ GRAFT_PLUGIN(
         .param(graft::integer("neighbours", 5)
                    .range(0, 1000)
                    .unit("rows")
-                   .neutral()
+                   .not_in_fingerprint()
                    .doc("Nearest rows to list for every val and test row, in neighbours/ of the run; 0: no "
                         "list."))
         .param(graft::integer("retrieval", 1000)
                    .range(0, 100000)
                    .unit("rows")
-                   .neutral()
+                   .not_in_fingerprint()
                    .doc("Val rows, evenly spaced, that the retrieval scores of the summary are taken from "
                         "(train rows that do not see themselves, where there is no val); 0: no scores."))
         .param(
             graft::integer("cache", 1024)
                 .range(0, 1 << 20)
                 .unit("MiB")
-                .neutral()
+                .not_in_fingerprint()
                 .doc("Train rows of at most this size (after the embedding) are held in memory. Exact search "
                      "reads larger ones again whenever it needs them; ivf and hnsw hold them in any case."))
         .example(graft::kExample))

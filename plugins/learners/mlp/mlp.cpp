@@ -236,7 +236,7 @@ GRAFT_PLUGIN(
         .param(graft::integer("cache", 1024)
                    .range(0, 1 << 20)
                    .unit("MiB")
-                   .neutral()
+                   .not_in_fingerprint()
                    .doc("A table of at most this size is held in memory; a larger one is read again in "
                         "every epoch."))
         .depends_on_seed()

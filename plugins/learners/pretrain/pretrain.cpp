@@ -188,7 +188,7 @@ GRAFT_PLUGIN(
         .param(graft::Normalizer::parameter())
         .param(graft::text("save_weights", "weights.safetensors")
                    .optional()
-                   .neutral()
+                   .not_in_fingerprint()
                    .doc("Where the weights go, with the classifier's, for backbone; relative to the "
                         "stage's work folder."))
         .depends_on_seed()

@@ -208,7 +208,7 @@ GRAFT_PLUGIN(
         .param(graft::Normalizer::parameter())
         .param(graft::list("taps", graft::text(""))
                    .or_scalar()
-                   .neutral()
+                   .not_in_fingerprint()
                    .doc("Layers or blocks whose values are wanted, for example `layer2`; each is an output, "
                         "`from: features.layer2`. Default: the features before the classifier, or what a "
                         "TorchScript model returns."))
@@ -224,7 +224,7 @@ GRAFT_PLUGIN(
         .param(graft::integer("batch", 8)
                    .range(1, 1024)
                    .unit("images")
-                   .neutral()
+                   .not_in_fingerprint()
                    .doc("Images that are computed at once; more take more memory and are seldom faster."))
         .params_from(engine_parameters())
         .may_need("engine_torch")

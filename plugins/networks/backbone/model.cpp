@@ -39,19 +39,21 @@ std::vector<ParamSpec> engine_parameters() {
           .auto_by_processor("avx512bf16", "bf16")
           .doc("Of weights and activations; bf16 is faster where the processor has it, and changes features "
                "by about a hundredth. auto: bf16 on such a processor."),
-      text("device", "auto").neutral().doc("cpu, cuda, cuda:NUMBER; auto: a GPU where LibTorch sees one."),
+      text("device", "auto")
+          .not_in_fingerprint()
+          .doc("cpu, cuda, cuda:NUMBER; auto: a GPU where LibTorch sees one."),
       integer("threads_per_batch")
           .range(1, 1024)
           .unit("threads")
           .optional()
-          .neutral()
+          .not_in_fingerprint()
           .doc("Threads that share one batch. Default, if concurrent_batches is left out, too: measured at "
                "the start of a large run, else 1; the manifest has the result."),
       integer("concurrent_batches")
           .range(1, 1024)
           .unit("batches")
           .optional()
-          .neutral()
+          .not_in_fingerprint()
           .doc("Batches that are computed at the same time. Default: as many as the threads allow.")};
 }
 

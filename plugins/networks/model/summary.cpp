@@ -145,7 +145,7 @@ int summarize_file(const std::string& path, const Arguments& arguments, const Sh
       throw UsageError{
           fmt::format("--{} goes with the name of an architecture; of a file its tensors tell", option)};
   const nn::ModelFiles files = nn::find_model_files(path);
-  if (const auto contents = nn::look_into_torchscript(files.weights))
+  if (const auto contents = nn::inspect_torchscript(files.weights))
     return print_torchscript(path, *contents, json);
 
   const auto file = nn::open_weights(files);

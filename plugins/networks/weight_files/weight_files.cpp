@@ -18,7 +18,7 @@ class WeightFiles final : public Service, public preprocessing::WeightFileServic
 
   std::optional<preprocessing::Preprocessing> preprocessing_of(const std::string& file) const override {
     const nn::ModelFiles files = nn::find_model_files(file);
-    if (nn::look_into_torchscript(files.weights)) return {};
+    if (nn::inspect_torchscript(files.weights)) return {};
     // How images are prepared does not depend on the number of heads, which may be unknown here.
     if (const auto published = nn::open_published(files, 1)) return published->architecture.preprocessing;
     const auto best = nn::best_fit(*nn::open_weights(files));

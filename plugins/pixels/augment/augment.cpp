@@ -77,10 +77,10 @@ GRAFT_PLUGIN(
             "The changed image; with random_resized_crop, or random_crop with a size, all have that size.")
         .param(graft::integer("views", 1)
                    .range(1, 1000)
-                   .neutral()  // a view is the same however many others there are
+                   .not_in_fingerprint()  // a view is the same however many others there are
                    .doc("Random views made of every image; predictions are averaged over them."))
         .param(Augmentation::parameter({"flip"}))
-        .param(graft::text("preview").optional().neutral().doc(
+        .param(graft::text("preview").optional().not_in_fingerprint().doc(
             "A folder, relative to the working directory: STAGE.png in it shows 8 of the inputs that "
             "this run changed, each with up to 8 views."))
         .views_from("views")

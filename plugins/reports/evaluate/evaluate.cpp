@@ -149,7 +149,7 @@ GRAFT_PLUGIN(evaluate, "1.1.0", graft::Evaluate,
                  .param(graft::integer("confusion_up_to", 4)
                             .range(0, 50)
                             .unit("classes")
-                            .neutral()
+                            .not_in_fingerprint()
                             .doc("Confusion matrices are printed for learners of at most this many classes; "
                                  "results.json has every one."))
                  .example(graft::kExample))

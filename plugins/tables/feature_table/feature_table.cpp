@@ -97,7 +97,7 @@ GRAFT_PLUGIN(
         .param(graft::choice("dtype", {"f32", "f16"}, "f32")
                    .doc("Type on disk; f16 halves the size and keeps about three decimal digits."))
         .param(graft::choice("compression", {"none", "gzip"}, "none")
-                   .neutral()
+                   .not_in_fingerprint()
                    .doc("How rows are packed on disk; they read back the same. gzip halves features of which "
                         "many are zero (after a ReLU), barely others, and packs about 50 MB per second."))
         .example(kExample))

@@ -56,7 +56,7 @@ GRAFT_PLUGIN(
         .output("out", graft::PortType::Table, "u8[?,?,3]", "One row per item and view: height, width, RGB.")
         .param(
             graft::choice("compression", {"none", "gzip"}, "none")
-                .neutral()
+                .not_in_fingerprint()
                 .doc("How rows are packed on disk; they read back the same. gzip makes photographs about a "
                      "fifth smaller, drawings and digits much more."))
         .example(kExample))

@@ -162,7 +162,7 @@ TEST(SchemaCheck, NamesOfParameters) {
               ElementsAre("parameter 'o.n' is declared twice"));
   EXPECT_THAT(mistakes_with(integer("n", 5).doc("d").stands_for({"m"})),
               ElementsAre("parameter 'n' stands for 'm', which is not declared beside it"));
-  EXPECT_THAT(mistakes_with(text("n").optional().doc("d").follows({"x"}, {"m"})),
+  EXPECT_THAT(mistakes_with(text("n").optional().doc("d").default_from_downstream({"x"}, {"m"})),
               ElementsAre("parameter 'n' does not follow if 'm' is given, which is not declared beside it"));
 }
 

@@ -118,7 +118,7 @@ OpenedFile open_file(const Params& params) {
   const ModelFiles files = find_model_files(params.get<std::string>("model"));
   const std::string path = files.weights.string();
   if (params.has("sha256")) check_digest(path, params.get<std::string>("sha256"));
-  if (look_into_torchscript(path)) {
+  if (inspect_torchscript(path)) {
     if (params.has("architecture"))
       throw ParamError(
           "architecture",
@@ -152,7 +152,7 @@ std::vector<ParamSpec> model_parameters() {
       text("architecture")
           .optional()
           .doc("Network that the weights are for (graft model list); default: the one that they fit."),
-      text("sha256").optional().neutral().doc("Pins the model file: any other file is refused."),
+      text("sha256").optional().not_in_fingerprint().doc("Pins the model file: any other file is refused."),
       flag("untrained", false)
           .doc("Random weights in place of the trained ones: the baseline that shows what pretraining is "
                "worth."),

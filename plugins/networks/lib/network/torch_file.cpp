@@ -270,7 +270,7 @@ std::unique_ptr<WeightFile> open_torch_legacy(std::unique_ptr<InputFile> file) {
   return std::make_unique<TorchLegacy>(std::move(file));
 }
 
-std::optional<TorchScriptContents> look_into_torchscript(const std::filesystem::path& path) {
+std::optional<TorchScriptContents> inspect_torchscript(const std::filesystem::path& path) {
   const InputFile file(path);
   if (file.read_some(0, kZipMagic.size()) != kZipMagic) return {};
   ZipReader zip(file);

@@ -141,14 +141,14 @@ TEST(TorchFile, CodeIsRefusedByName) {
 }
 
 TEST(TorchFile, ATorchScriptIsLookedIntoWithoutRunningIt) {
-  const auto contents = look_into_torchscript(kData + "script.pt");
+  const auto contents = inspect_torchscript(kData + "script.pt");
   ASSERT_TRUE(contents);
   ASSERT_GE(contents->code.size(), 1u);
   EXPECT_THAT(contents->code[0].first, HasSubstr("code/__torch__/torch/nn/modules/linear.py"));
   EXPECT_EQ(contents->tensors, 2u);
   EXPECT_EQ(contents->tensor_bytes, 24u);
-  EXPECT_FALSE(look_into_torchscript(kData + "types.pth"));
-  EXPECT_FALSE(look_into_torchscript(kData + "legacy.pth"));
+  EXPECT_FALSE(inspect_torchscript(kData + "types.pth"));
+  EXPECT_FALSE(inspect_torchscript(kData + "legacy.pth"));
 }
 
 TEST(TorchFile, RealWeightsAreTheSameInBothFormats) {

@@ -60,7 +60,7 @@ ParamSpec network_parameter() {
       .or_name(preprocessing::network_names())
       .optional()
       .stands_for({"resize", "crop", "filter"})
-      .follows({"architecture", "model"}, {"resize", "fit", "pad", "crop"})
+      .default_from_downstream({"architecture", "model"}, {"resize", "fit", "pad", "crop"})
       .doc(
           "Resize, crop and filter that a network was trained with: the name of an architecture (graft model "
           "list), or a file with its weights, written with a '/' or a '.'. Null: none.");

@@ -87,6 +87,6 @@ struct TorchScriptContents {
 };
 
 /// Nothing when the file is something else. Throws Error when it cannot be read or is damaged.
-std::optional<TorchScriptContents> look_into_torchscript(const std::filesystem::path& path);
+std::optional<TorchScriptContents> inspect_torchscript(const std::filesystem::path& path);
 
 }  // namespace graft::nn
