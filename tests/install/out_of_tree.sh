@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# out_of_tree.sh BUILD_FOLDER SOURCE_FOLDER install|build: builds the example plugin against the installation or the
-# build folder, runs its test, and uses it in a config.
+# out_of_tree.sh BUILD_FOLDER SOURCE_FOLDER install|build: builds the example plugins against the installation or the
+# build folder, runs their tests, and uses them in configs.
 set -euo pipefail
 build=$1 source=$2 kind=$3
 work=$(mktemp -d)
@@ -13,10 +13,14 @@ if [ "$kind" = install ]; then
   prefix=$work/prefix
   graft=$prefix/bin/graft
 fi
-cmake -S "$source/examples/01_hello_plugin" -B "$work/plugin" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-  -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" || { cat "$work/log"; exit 1; }
-cmake --build "$work/plugin" >"$work/log" || { cat "$work/log"; exit 1; }
-ctest --test-dir "$work/plugin" --output-on-failure >"$work/log" || { cat "$work/log"; exit 1; }
+build_example() {
+  cmake -S "$source/examples/$1" -B "$2" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" ||
+    { cat "$work/log"; exit 1; }
+  cmake --build "$2" >"$work/log" || { cat "$work/log"; exit 1; }
+  ctest --test-dir "$2" --output-on-failure >"$work/log" || { cat "$work/log"; exit 1; }
+}
+build_example 01_hello_plugin "$work/plugin"
+build_example 02_ridge_classifier "$work/ridge"
 
 cat >"$work/mirror.yaml" <<'YAML'
 name: mirror
@@ -28,6 +32,22 @@ YAML
 "$graft" describe mirror --plugin-dir "$work/plugin" | grep -q 'Mirrors images left to right'
 "$graft" run "$work/mirror.yaml" --quiet --plugin-dir "$work/plugin" --out "$work/out" --store "$work/store"
 grep -q '"computed": 40' "$work/out/results.json"
+
+cat >"$work/ridge.yaml" <<'YAML'
+name: ridge
+stages:
+  images: {plugin: synthetic, with: {task: target, train: 40, val: 20, test: 20, size: 32}}
+  features:
+    plugin: backbone
+    from: images
+    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}
+  table: {plugin: feature_table, from: features}
+  ridge: {plugin: ridge, from: table}
+  report: {plugin: evaluate, from: ridge}
+YAML
+"$graft" run "$work/ridge.yaml" --quiet --plugin-dir "$work/ridge" --out "$work/ridge_out" --store "$work/store"
+grep -q '"chosen_on": "val"' "$work/ridge_out/results.json"
+
 # A mistake in the schema fails the build with its cure, and leaves nothing that graft would take.
 cp -r "$source/examples/01_hello_plugin" "$work/mistaken"
 sed -i 's/graft::PluginSchema::transform("Mirrors images left to right.")/&.param(graft::integer("n", 500).range(1, 10).doc("N."))/' \
