@@ -59,6 +59,32 @@ TEST_F(PlannerTest, OrdersStagesWhateverTheOrderInTheFile) {
   EXPECT_EQ(r.plan.stages[3].source, 0u);
 }
 
+TEST_F(PlannerTest, APlanIsAskedForItsStages) {
+  const Result r = plan(std::string(kGood) + R"(  others: {plugin: files, with: {root: data}}
+  small: {plugin: decode, from: others, with: {crop: 16}}
+  early: {plugin: net, from: small, with: {model: model.pt, batch: 4}}
+  left: {plugin: table, from: early}
+  right: {plugin: table, from: early.early}
+  second: {plugin: learn, from: left}
+)");
+  ASSERT_EQ(r.faults, "");
+  const auto names = [&](const std::vector<std::size_t>& stages) {
+    std::vector<std::string> out;
+    for (const std::size_t i : stages) out.push_back(r.plan.stages[i].id);
+    return out;
+  };
+  using ::testing::ElementsAre;
+  const std::vector<std::size_t> sources = r.plan.stages_of(StageKind::Source);
+  ASSERT_THAT(names(sources), ElementsAre("images", "others"));
+  EXPECT_THAT(names(r.plan.stages_of(StageKind::Learner)), ElementsAre("learn", "second"));
+  EXPECT_THAT(names(r.plan.stream(sources[0])), ElementsAre("images", "pixels", "net", "table"));
+  EXPECT_THAT(names(r.plan.stream(sources[1])), ElementsAre("others", "small", "early", "left", "right"));
+  EXPECT_THAT(names(r.plan.collectors(sources[1])), ElementsAre("left", "right"));
+  EXPECT_THAT(names(r.plan.consumers(r.plan.stream(sources[1])[2])), ElementsAre("left", "right"));
+  EXPECT_EQ(r.plan.batch_items(sources[0]), 8u);
+  EXPECT_EQ(r.plan.batch_items(sources[1]), 4u);
+}
+
 TEST_F(PlannerTest, FillsInDefaultsAndMakesPathsAbsolute) {
   const Result r = plan(kGood);
   const StagePlan& net = r.plan.stages[2];
