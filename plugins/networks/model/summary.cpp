@@ -9,6 +9,7 @@
 #include <graft/params.h>
 
 #include <network/bind.h>
+#include <network/published.h>
 #include <network/weight_file.h>
 #include "checkpoints.h"
 #include "command.h"

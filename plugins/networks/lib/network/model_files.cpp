@@ -83,8 +83,8 @@ class PartedWeights final : public WeightFile {
       std::error_code ignored;
       const fs::path path = index.parent_path() / name;
       if (!fs::exists(path, ignored))
-        fail(fmt::format("names {}, which is not there ({} of its {} files): download it, too", name,
-                         tensors.size() == 1 ? "a part" : "one", by_part.size()));
+        fail(fmt::format("names {}, which is not there (one of its {} files): download it, too", name,
+                         by_part.size()));
       parts_.push_back(open_weights(path));
       for (const std::string& tensor : tensors) {
         const TensorInfo* info = parts_.back()->find(tensor);

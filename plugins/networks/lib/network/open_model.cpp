@@ -146,9 +146,9 @@ OpenedFile open_file(const Params& params) {
 std::vector<ParamSpec> model_parameters() {
   return {
       file("model").optional().doc(
-          "Weights of a known architecture (safetensors, or a state_dict that torch.save wrote), the folder "
-          "of a published model with its config.json, or a TorchScript archive, [n,3,height,width] in, "
-          "features out. TorchScript is code: use only files that you trust."),
+          "Weights of a known architecture, or of a published vision transformer or ConvNeXt (safetensors, "
+          "or a state_dict that torch.save wrote), or a TorchScript archive, [n,3,height,width] in, features "
+          "out. TorchScript is code: use only files that you trust."),
       text("architecture")
           .optional()
           .doc("Network that the weights are for (graft model list); default: the one that they fit."),

@@ -1,0 +1,197 @@
+#include <network/published.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <map>
+#include <string>
+
+#include <graft/error.h>
+#include <graft/safetensors.h>
+
+#include <network/bind.h>
+#include <network/cost.h>
+#include <network/testing/test_tensors.h>
+
+namespace graft::nn {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// A folder that goes away with the test, with a small ViT as timm publishes it: width 8, patches of 4 px, a
+/// grid of 3 x 3, two blocks, five classes.
+class PublishedTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "graft-published-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder_ = name;
+    put("cls_token", {1, 1, 8});
+    put("pos_embed", {1, 10, 8});
+    put("patch_embed.proj.weight", {8, 3, 4, 4});
+    put("patch_embed.proj.bias", {8});
+    for (const std::string block : {"blocks.0.", "blocks.1."}) {
+      linear(block + "attn.qkv", 24, 8);
+      linear(block + "attn.proj", 8, 8);
+      linear(block + "mlp.fc1", 16, 8);
+      linear(block + "mlp.fc2", 8, 16);
+      for (const std::string norm : {"norm1", "norm2"}) {
+        put(block + norm + ".weight", {8});
+        put(block + norm + ".bias", {8});
+      }
+    }
+    put("norm.weight", {8});
+    put("norm.bias", {8});
+    linear("head", 5, 8);
+    config_ = R"({"architecture": "vit_tiny", "global_pool": "token", "model_args": {"num_heads": 2}})";
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  void put(const std::string& name, const Shape& shape) { tensors_[name] = test::filled(shape, 0.5f); }
+  void linear(const std::string& name, std::int64_t out, std::int64_t in) {
+    put(name + ".weight", {out, in});
+    put(name + ".bias", {out});
+  }
+  void write(const std::string& name, const std::string& text) const {
+    std::ofstream(folder_ / name, std::ios::binary) << text;
+  }
+  ModelFiles files() const {
+    write("model.safetensors", to_safetensors(tensors_));
+    if (!config_.empty()) write("config.json", config_);
+    return find_model_files(folder_);
+  }
+  std::string error() const {
+    try {
+      const auto found = open_published(files());
+      return found ? "no error" : "of no known family";
+    } catch (const Error& fault) {
+      std::string text = fault.what();
+      for (std::size_t at; (at = text.find(folder_.string())) != std::string::npos;)
+        text.replace(at, folder_.string().size(), "FOLDER");
+      return text;
+    }
+  }
+
+  std::filesystem::path folder_;
+  test::Tensors tensors_;
+  std::string config_;
+};
+
+TEST_F(PublishedTest, SizesComeFromTheTensors) {
+  const auto found = open_published(files());
+  ASSERT_TRUE(found);
+  const Architecture& net = found->architecture;
+  EXPECT_EQ(net.features, 8);
+  EXPECT_EQ(net.classes, 5);
+  EXPECT_EQ(net.find("blocks.1.attn.heads")->heads, 2);
+  EXPECT_EQ(resolve_tap(net, "blocks.1"), "blocks.1.add2");
+  const Cost cost = cost_of(net, 12, 20);  // 3 x 5 patches and the class token
+  EXPECT_EQ(cost.layers[static_cast<std::size_t>(net.find("embed") - net.layers.data())].output,
+            (Shape{16, 8}));
+  // The class token has its position already.
+  EXPECT_EQ(bind(net, *found->weights).at("embed.prefix").as<float>()[0], 1.0f);
+  EXPECT_THAT(found->notes, ::testing::IsEmpty());
+}
+
+TEST_F(PublishedTest, FilesThatContradictEachOtherAreRefused) {
+  config_ = R"({"model_args": {"num_heads": 3}})";
+  EXPECT_EQ(error(),
+            "FOLDER: `model_args.num_heads` in config.json is 3, which does not divide the width of the "
+            "tensors, 8");
+  config_ = R"({"patch_size": 16, "num_attention_heads": 2})";
+  EXPECT_EQ(error(),
+            "FOLDER: config.json has `patch_size`: 16, but the tensors have a patch of 4: the two belong to "
+            "different models; download both again");
+  config_ = R"({"num_hidden_layers": 1000000000, "num_attention_heads": 2})";
+  EXPECT_EQ(
+      error(),
+      "FOLDER: its description has `num_hidden_layers`: 1000000000, expected a whole number up to 10000000");
+  config_ = R"({"image_size": 224, "num_attention_heads": 2})";
+  EXPECT_EQ(
+      error(),
+      "FOLDER: config.json has `image_size`: 224, which gives 56 patches a side with patches of 4 px, but "
+      "tensor 'pos_embed' has positions for 3");
+  config_ = "";
+  std::filesystem::remove(folder_ / "config.json");
+  EXPECT_EQ(
+      error(),
+      "FOLDER: nothing tells how many heads its attention has (its width is 8): name the folder with its "
+      "config.json, or make one with `num_attention_heads`");
+  config_ = "{";
+  EXPECT_THAT(error(), HasSubstr("FOLDER/config.json: is not valid JSON"));
+}
+
+TEST_F(PublishedTest, TensorsThatDoNotFitAreNamedAllAtOnce) {
+  tensors_.erase("blocks.1.mlp.fc1.weight");
+  put("blocks.0.attn.proj.weight", {8, 9});
+  EXPECT_EQ(error(),
+            "FOLDER/model.safetensors: has the tensors of vit_tiny, but not all fit\n"
+            "  missing (1): blocks.1.mlp.fc1.weight [16,8]\n"
+            "  of another shape (1): blocks.0.attn.proj.weight [8,9], expected [8,8]\n"
+            "  download the file again, or export the model as TorchScript");
+}
+
+TEST_F(PublishedTest, ABlockWithMoreInItIsAnotherNetwork) {
+  put("blocks.0.attn.q_norm.weight", {4});
+  EXPECT_EQ(
+      error(),
+      "FOLDER: has a tensor 'blocks.0.attn.q_norm.weight', which no block of vit_tiny has: it is another "
+      "network; export it as TorchScript");
+}
+
+TEST_F(PublishedTest, WeightsThatAreNotFiniteAreRefused) {
+  tensors_.at("norm.bias").as<float>()[3] = std::numeric_limits<float>::quiet_NaN();
+  const auto found = open_published(files());
+  ASSERT_TRUE(found);
+  EXPECT_THAT(
+      [&] { bind(found->architecture, *found->weights); },
+      ::testing::ThrowsMessage<Error>(HasSubstr("tensor 'norm.bias' has 1 of 8 values that are not finite")));
+}
+
+TEST_F(PublishedTest, SeveralFilesWithAnIndexAreOne) {
+  test::Tensors first(tensors_.begin(), std::next(tensors_.begin(), 5)),
+      second(std::next(tensors_.begin(), 5), tensors_.end());
+  std::string index = R"({"weight_map": {)";
+  for (const auto& [name, tensor] : tensors_)
+    index += (name == tensors_.begin()->first ? "\"" : ", \"") + name + "\": \"" +
+             (first.contains(name) ? "a" : "b") + ".safetensors\"";
+  write("a.safetensors", to_safetensors(first));
+  write("model.safetensors.index.json", index + "}}");
+  write("config.json", config_);
+  const auto open = [&]() -> std::string {
+    try {
+      const auto found = open_published(find_model_files(folder_));
+      return found ? std::to_string(bind(found->architecture, *found->weights).size()) : "of no known family";
+    } catch (const Error& fault) {
+      return fault.what();
+    }
+  };
+  EXPECT_EQ(open(), (folder_ / "model.safetensors.index.json").string() +
+                        ": names b.safetensors, which is not there (one of its 2 files): download it, too");
+  write("b.safetensors", to_safetensors(second));
+  EXPECT_EQ(open(), "32");
+  write("b.safetensors", to_safetensors(first));
+  EXPECT_THAT(open(), HasSubstr("is not in b.safetensors, where the index has it; download both again"));
+}
+
+TEST_F(PublishedTest, AFolderWithoutWeightsOrWithSeveralIsRefused) {
+  const auto find = [&]() -> std::string {
+    try {
+      find_model_files(folder_);
+      return "no error";
+    } catch (const Error& fault) {
+      return fault.what();
+    }
+  };
+  EXPECT_THAT(find(),
+              HasSubstr("expected a folder with weights (model.safetensors, pytorch_model.bin), found none"));
+  write("a.pth", "");
+  write("b.pth", "");
+  EXPECT_THAT(find(), HasSubstr("has several files of weights (a.pth, b.pth): name the one that is meant"));
+}
+
+}  // namespace
+}  // namespace graft::nn
