@@ -96,6 +96,17 @@ TEST_F(PublishedTest, SizesComeFromTheTensors) {
   EXPECT_THAT(found->notes, ::testing::IsEmpty());
 }
 
+TEST_F(PublishedTest, WhatIsGuessedIsSaid) {
+  config_ = R"({"global_pool": "", "model_args": {"num_heads": 2}})";
+  linear("head", 5, 16);
+  const auto found = open_published(files());
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->architecture.features, 16);
+  EXPECT_THAT(found->notes, ::testing::ElementsAre(
+                                "guessed: config.json leaves the pooling out: features are the class token "
+                                "and the mean of the patches, one behind the other"));
+}
+
 TEST_F(PublishedTest, FilesThatContradictEachOtherAreRefused) {
   config_ = R"({"model_args": {"num_heads": 3}})";
   EXPECT_EQ(error(),

@@ -336,7 +336,7 @@ class FactFinder {
           key, *said, what, found));
   }
 
-  void guess(const std::string& text) { f_.guesses.push_back("guessed: " + text); }
+  void guess(const std::string& text) { f_.guesses.push_back(text); }
 
   const ModelFiles& files_;
   TensorMap& map_;
