@@ -119,7 +119,8 @@ TEST(Cli, ShareIsTheFolderOfTheConfigs) {
   EXPECT_EQ(nlohmann::json::parse(run_program({"share", "--json"}).out)["share"], GRAFT_SOURCE_DIR);
   EXPECT_EQ(run_program({"share"}, {}, {"GRAFT_SHARE=/elsewhere"}).out, "/elsewhere\n");
   EXPECT_EQ(run_program({"check", GRAFT_SOURCE_DIR "/configs/quickstart.yaml"}).exit_code, 0);
-  EXPECT_EQ(run_program({"share", "x"}).err, "error: this command takes no argument, got 'x'\nusage: graft share\n");
+  EXPECT_EQ(run_program({"share", "x"}).err,
+            "error: this command takes no argument, got 'x'\nusage: graft share\n");
 }
 
 TEST(Cli, CheckPrintsFaultsAsJsonLines) {

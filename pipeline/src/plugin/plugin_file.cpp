@@ -9,7 +9,6 @@
 
 #include <fmt/format.h>
 
-
 #include "plugin/address_space.h"
 #include "plugin/elf_file.h"
 #include "plugin/schema_check.h"

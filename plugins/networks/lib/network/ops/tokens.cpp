@@ -170,7 +170,8 @@ void torch_turn(const Layer& layer, const TorchNames& names, int head, std::vect
   const std::string& out = names.out;
   const std::string& grid = names.in[1];
   const auto add = [&](const std::string& line) { lines.push_back(line); };
-  add(fmt::format("{}_r = torch.tensor([{:.17e}]).to({})", out, fmt::join(layer.rope_periods, ", "), names.in[0]));
+  add(fmt::format("{}_r = torch.tensor([{:.17e}]).to({})", out, fmt::join(layer.rope_periods, ", "),
+                  names.in[0]));
   const auto coordinates = [&](const char* name, int axis) {
     add(
         fmt::format("{0}_{1} = torch.sub(torch.mul(torch.div(torch.add(torch.arange({2}.size({3})), 0.5), "
