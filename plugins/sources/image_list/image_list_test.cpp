@@ -221,7 +221,7 @@ TEST_F(ImageList, PathsMayNotLeaveTheRoot) {
 
 TEST_F(ImageList, SaysWhatIsWrongAndWhere) {
   EXPECT_EQ(fault(""), "expected a header with the names of the columns in FILE, got an empty file");
-  EXPECT_EQ(fault("path,label\n"), "expected a path a line in FILE, got none");
+  EXPECT_EQ(fault("path,label\n"), "expected one path per line in FILE, got none");
   EXPECT_EQ(
       fault("\n\nPath,label\na.jpg,x\n"),
       "FILE:3: expected a header with a column 'path', got the columns Path, label (did you mean 'Path'?); "

@@ -111,7 +111,7 @@ TEST_F(Stdin, APathThatStandsTwiceIsTwoInputs) {
 }
 
 TEST_F(Stdin, SaysWhatIsWrong) {
-  EXPECT_EQ(fault(""), "expected a path a line in the standard input, got none");
+  EXPECT_EQ(fault(""), "expected one path per line in the standard input, got none");
   EXPECT_EQ(fault(std::string("a.jpg\nb\0c\n", 10)),
             "the standard input:2: the path holds a NUL byte, which no file name can");
 }
