@@ -42,7 +42,8 @@ TEST(Cli, WrongUsageSaysWhatAndExitsWithTwo) {
     EXPECT_EQ(r.err, text);
   };
   fails({"rum"},
-        "error: no command 'rum'; did you mean 'run'? (commands: run, sweep, check, plan, plugins, "
+        "error: no command 'rum'; did you mean 'run'? (commands: run, sweep, predict, embed, check, plan, "
+        "plugins, "
         "describe, model, store, share, version)\n"
         "usage: graft COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the commands\n");
   fails({"run"}, "error: CONFIG is missing\nusage: graft run CONFIG\n");

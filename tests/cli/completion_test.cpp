@@ -46,7 +46,7 @@ TEST(Completion, ValuesByThePlaceInTheCommandLine) {
 
 TEST(Completion, CommandsOfCommandsHaveTheirOwnOptions) {
   EXPECT_THAT(offered({"store", "g"}), StartsWith("gc\t"));
-  EXPECT_THAT(offered({"store", "verify", "--rep"}), StartsWith("--repair\tverify: "));
+  EXPECT_THAT(offered({"store", "verify", "--rep"}), StartsWith("--repair\tdrop exactly what is damaged"));
   EXPECT_EQ(offered({"store", "ls", "--rep"}), "");
   EXPECT_THAT(offered({"model", "f"}), StartsWith("fetch\t"));
   EXPECT_THAT(offered({"model", "fetch", "--"}), AllOf(HasSubstr("--to\t"), Not(HasSubstr("--store"))));

@@ -13,6 +13,7 @@
 #include <graft/testing/stage_harness.h>
 #include <network/initial_weights.h>
 
+#include <training/testing/counting.h>
 #include <training/testing/interrupting.h>
 #include <training/testing/stripes.h>
 
@@ -245,15 +246,18 @@ TEST_F(FinetuneTest, BitsStayOnAnyNumberOfThreadsAndAcrossAnInterruption) {
 }
 
 TEST_F(FinetuneTest, AFinishedRunIsNotRepeatedAndAnotherConfigStartsAnew) {
-  const LearnerResult first = fit(with(kQuick));
-  std::atomic<bool> flag{true};  // the first step would end here
-  Sequential sequential;
-  const LearnerResult again = fit(with(kQuick), sequential, flag);
+  std::atomic<bool> no{false};
+  training::Counting trained, read, other, changed;
+  const LearnerResult first = fit(with(kQuick), trained, no);
+  const LearnerResult again = fit(with(kQuick), read, no);
   EXPECT_EQ(again.val.values, first.val.values);
   EXPECT_EQ(again.summary, first.summary);
-  EXPECT_THROW(fit(with("epochs: 3, operations: [], unfreeze: {last: 1}"), sequential, flag), Error);
-  save("resnet8", 8);  // another model behind the same path
-  EXPECT_THROW(fit(with(kQuick), sequential, flag), Error);
+  EXPECT_LT(2 * read.rounds(), trained.rounds());  // scoring alone
+  fit(with("epochs: 3, operations: [], unfreeze: {last: 1}"), other, no);
+  EXPECT_GT(other.rounds(), 2 * read.rounds());
+  save("resnet8", 8);  // another model at the same path
+  fit(with(kQuick), changed, no);
+  EXPECT_GT(changed.rounds(), 2 * read.rounds());
 }
 
 TEST_F(FinetuneTest, TrainsOnceMoreOnTrainAndValForAsManyEpochs) {
