@@ -23,7 +23,7 @@ source "$scripts/graft.bash"
 [ "$(complete -p graft)" = "complete -F _graft graft" ] || { echo "bash does not know of the completion"; exit 1; }
 compopt() { :; } # it works only while readline completes
 
-gives "check describe help model plan plugins run share store sweep version" ""
+gives "check describe embed help model plan plugins predict run share store sweep version" ""
 gives "run" r
 gives "plan plugins" pl
 gives "configs data" run ""
