@@ -1,8 +1,6 @@
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
-#include <fstream>
+#include <cstdint>
+#include <functional>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -10,7 +8,6 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
-#include <graft/system_error.h>
 
 #include "base/files.h"
 #include "output.h"
@@ -20,45 +17,6 @@
 
 namespace graft::cli {
 namespace {
-
-/// Lines of predictions: to a file, which gets its name when it is complete, or to the standard output.
-class Lines {
- public:
-  explicit Lines(const std::filesystem::path& file) : file_(file) {
-    if (file_.empty()) return;
-    temporary_ = file_;
-    temporary_ += ".tmp";
-    out_.open(temporary_, std::ios::binary | std::ios::trunc);
-    if (!out_) throw Error(file_error("write", temporary_, errno));
-  }
-  ~Lines() {
-    std::error_code ignored;
-    if (!temporary_.empty()) std::filesystem::remove(temporary_, ignored);
-  }
-  Lines(const Lines&) = delete;
-  Lines& operator=(const Lines&) = delete;
-
-  void add(const std::string& line) {
-    if (file_.empty()) {
-      print_line(line);
-    } else if (!(out_ << line << '\n')) {
-      throw Error(file_error("write", temporary_, errno));
-    }
-  }
-
-  void finish() {
-    if (file_.empty()) return;
-    out_.close();
-    if (!out_) throw Error(file_error("write", temporary_, errno));
-    std::filesystem::rename(temporary_, file_);
-    temporary_.clear();
-  }
-
- private:
-  const std::filesystem::path file_;
-  std::filesystem::path temporary_;
-  std::ofstream out_;
-};
 
 /// How an input's scores become a line.
 class Writer {
@@ -170,19 +128,38 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
   if (global.store_given) options.store = global.store;
 
   Signals signals;
-  Lines lines(global.out);
   const Writer writer(global, model.classes(), model.multi_label());
-  bool begun = false;
-  const PredictOutcome outcome = predict(model, options, registry, signals, [&](const PredictedInput& input) {
-    if (!std::exchange(begun, true))
-      if (const auto header = writer.header()) lines.add(*header);
-    lines.add(writer.line(input));
-  });
-  if (outcome.interrupted) {
+  PredictOutcome outcome;
+  const auto predict_to = [&](const std::function<void(const std::string&)>& print) {
+    bool begun = false;
+    outcome = predict(model, options, registry, signals, [&](const PredictedInput& input) {
+      if (!std::exchange(begun, true))
+        if (const auto header = writer.header()) print(*header);
+      print(writer.line(input));
+    });
+    if (outcome.interrupted) throw Interrupted();  // a file gets its name when it is complete
+  };
+  try {
+    if (global.out.empty())
+      predict_to(print_line);
+    else
+      write_file_atomically(global.out, [&](int fd) {
+        constexpr std::size_t kBuffer = std::size_t{1} << 16;
+        std::string lines;
+        const auto flush = [&] {
+          write_all(fd, {reinterpret_cast<const std::uint8_t*>(lines.data()), lines.size()}, global.out);
+          lines.clear();
+        };
+        predict_to([&](const std::string& line) {
+          lines += line + '\n';
+          if (lines.size() >= kBuffer) flush();
+        });
+        flush();
+      });
+  } catch (const Interrupted&) {
     print_error("interrupted: nothing was predicted\n");
     return signals.exit_code();
   }
-  lines.finish();
   if (!global.quiet)
     print_error("{} of {} inputs predicted by '{}' of {}{}\n", outcome.inputs - outcome.rejected,
                 outcome.inputs, model.stage, model.run.string(),

@@ -192,8 +192,8 @@ Value prediction_config(const TrainedModel& model, const std::vector<std::string
                         const Registry& registry) {
   const fs::path file = model.run / "config.yaml";
   Diagnostics diagnostics;
-  const int id = diagnostics.add_file(file.string(), read_file(file));
-  const Value config = to_value(parse_yaml(read_file(file), id, diagnostics));
+  const std::string text = read_file(file);
+  const Value config = to_value(parse_yaml(text, diagnostics.add_file(file.string(), text), diagnostics));
   if (diagnostics.has_errors()) throw Error(diagnostics.render());
   const Value& stages = member(config, "stages", file);
 
