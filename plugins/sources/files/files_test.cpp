@@ -68,6 +68,8 @@ TEST_F(FilesTest, ALineOfAListIsAPath) {
                                       << "a.jpg\r\n\nb/2.jpg\n"
                                       << at("missing.jpg") << "\n";
   EXPECT_THAT(keys("'" + at("list.txt") + "'"), ElementsAre("a.jpg", "b/2.jpg", "missing.jpg"));
+  std::filesystem::rename(folder_ / "list.txt", folder_ / "LIST.TXT");
+  EXPECT_THAT(keys("'" + at("LIST.TXT") + "'"), ElementsAre("a.jpg", "b/2.jpg", "missing.jpg"));
 }
 
 TEST_F(FilesTest, APathThatOccursTwiceIsTwoInputs) {
