@@ -55,10 +55,7 @@ std::pair<fs::path, TableUse> table_of(const fs::path& store, const fs::path& ru
 }  // namespace
 
 int embed(const Global& global, const std::vector<std::string>& arguments) {
-  if (arguments.empty())
-    throw UsageError{
-        "INPUT is missing: images, folders, patterns, lists (.txt), or - for paths from the "
-        "standard input"};
+  if (arguments.empty()) input_is_missing();
   if (global.embed.model.empty())
     throw UsageError{"--model is missing: a file of weights (graft model fetch gets published ones)"};
   const Value config = config_of(global.embed, arguments);

@@ -110,10 +110,7 @@ class Writer {
 
 int predict(const Global& global, const std::vector<std::string>& arguments) {
   if (arguments.empty()) throw UsageError{"MODEL is missing: the folder of a run, such as runs/flowers"};
-  if (arguments.size() == 1)
-    throw UsageError{
-        "INPUT is missing: images, folders, patterns, lists (.txt), or - for paths from the "
-        "standard input"};
+  if (arguments.size() == 1) input_is_missing();
   if (const auto t = global.predict.threshold; t && !(*t >= 0 && *t <= 1))
     throw UsageError{fmt::format("--threshold: expected 0 to 1, got {}", *t)};
   Registry registry(Registry::search_path(global.plugin_dirs));

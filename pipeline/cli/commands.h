@@ -77,6 +77,9 @@ int start_model(char** argv);
 /// Throws UsageError if there are arguments.
 void no_arguments(const std::vector<std::string>& arguments);
 
+/// Throws UsageError that says what an INPUT is.
+[[noreturn]] void input_is_missing();
+
 /// The one positional argument that most commands take.
 const std::string& only_argument(const std::vector<std::string>& arguments, const char* what);
 

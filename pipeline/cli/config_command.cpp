@@ -14,6 +14,11 @@ void no_arguments(const std::vector<std::string>& arguments) {
     throw UsageError{fmt::format("this command takes no argument, got '{}'", arguments[0])};
 }
 
+void input_is_missing() {
+  throw UsageError{
+      "INPUT is missing: images, folders, patterns, lists (.txt), or - for paths from the standard input"};
+}
+
 const std::string& only_argument(const std::vector<std::string>& arguments, const char* what) {
   if (arguments.empty()) throw UsageError{fmt::format("{} is missing", what)};
   if (arguments.size() > 1) throw UsageError{fmt::format("one {} expected, got {}", what, arguments.size())};
