@@ -1,0 +1,188 @@
+// Every plugin of the tree against the contract of its kind, by the check that authors of other plugins have,
+// and plugins that break the contract on purpose.
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <graft/error.h>
+#include <graft/testing/contract.h>
+
+#include "temp_folder.h"
+
+namespace graft::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+/// Files that the sources of the tree read, made once.
+class Inputs {
+ public:
+  static const fs::path& folder() {
+    static const Inputs inputs;
+    return inputs.folder_.path();
+  }
+
+ private:
+  Inputs() {
+    std::string list = "path,label\n";
+    for (int i = 0; i < 8; ++i) {
+      const fs::path image = fs::path(i % 2 == 0 ? "cats" : "dogs") / (std::to_string(i) + ".ppm");
+      folder_.write("photos" / image, "P6 2 1 255\n" + std::string(6, static_cast<char>(40 + i)));
+      list += image.string() + (i % 2 == 0 ? ",cat\n" : ",dog\n");
+    }
+    folder_.write("photos/list.csv", list);
+    folder_.write("idx/train-images-idx3-ubyte",
+                  std::string("\0\0\x08\x03\0\0\0\4\0\0\0\2\0\0\0\2", 16) + "0123456789abcdef");
+    folder_.write("idx/train-labels-idx1-ubyte", std::string("\0\0\x08\x01\0\0\0\4\0\1\0\1", 12));
+    std::string records;
+    for (int i = 0; i < 4; ++i)
+      records += std::string(1, static_cast<char>(i)) + std::string(3072, static_cast<char>(i));
+    folder_.write("cifar/data_batch_1.bin", records);
+    folder_.write("cifar/test_batch.bin", records);
+    const std::string tar = "tar -C " + (folder_.path() / "photos").string() + " -cf " +
+                            (folder_.path() / "photos.tar").string() + " cats dogs";
+    if (std::system(tar.c_str()) != 0) throw Error("cannot make an archive: " + tar);
+  }
+  test::TempFolder folder_;
+};
+
+std::string at(const std::string& name) {
+  return (Inputs::folder() / name).string();
+}
+
+/// What a plugin of the tree is tried with; a plugin that is not here is tried as it is.
+ContractTrial trial_of(const std::string& plugin) {
+  ContractTrial trial;
+  if (plugin == "image_folder") trial.params = "{root: " + at("photos") + "}";
+  if (plugin == "image_list") trial.params = "{file: " + at("photos/list.csv") + "}";
+  if (plugin == "files") trial.params = "{paths: " + at("photos/cats") + "}";
+  if (plugin == "archive") trial.params = "{root: " + Inputs::folder().string() + "}";
+  if (plugin == "idx") trial.params = "{root: " + at("idx") + ", test: {images: null}}";
+  if (plugin == "cifar") trial.params = "{root: " + at("cifar") + "}";
+  if (plugin == "synthetic") trial.params = "{train: 8, test: 4, size: 16}";
+  if (plugin == "augment") trial.params = "{views: 3}";
+  if (plugin == "backbone")
+    trial.params = "{model: " GRAFT_SOURCE_DIR "/configs/quickstart_backbone.safetensors, batch: 4}";
+  return trial;
+}
+
+/// Plugins that the generic check cannot try, and where their own tests show the same.
+const std::map<std::string, std::string> kElsewhere = {
+    {"stdin", "the standard input can be read once only (stdin_test)"},
+    {"video", "a film needs a video encoder (video_test)"},
+    {"table_file", "an HDF5 file with its layout (table_file_test)"},
+    {"finetune", "learns from pixels (finetune_test)"},
+    {"pretrain", "learns from pixels (pretrain_test)"},
+    {"compare", "fits learners again (compare_test)"},
+};
+
+std::vector<std::string> plugins_of_the_tree() {
+  std::vector<std::string> out;
+  for (const auto& entry : fs::directory_iterator(GRAFT_TREE_PLUGINS))
+    if (entry.path().extension() == ".json" && kElsewhere.count(entry.path().stem()) == 0)
+      out.push_back(entry.path().stem());
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+class PluginContract : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(PluginContract, Holds) {
+  EXPECT_EQ(check_contract(GetParam(), trial_of(GetParam())), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Tree, PluginContract, ::testing::ValuesIn(plugins_of_the_tree()),
+                         [](const auto& plugin) { return plugin.param; });
+
+/// What check_contract says of a breaking plugin (tests/support/breaking.cpp).
+std::string broken(const std::string& kind, const std::string& rule, ContractTrial trial = {}) {
+  trial.params = "{breaks: " + rule + "}";
+  return check_contract("breaking_" + kind, trial);
+}
+
+class BrokenContract : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { ::setenv("GRAFT_PLUGIN_PATH", GRAFT_TEST_PLUGINS, 1); }
+};
+
+TEST_F(BrokenContract, OfNothingIsSilent) {
+  for (const char* kind : {"source", "transform", "batch", "collector", "report"})
+    EXPECT_EQ(broken(kind, "nothing"), "") << kind;
+  EXPECT_EQ(broken("learner", "nothing"), "the text of port 'out' is not a sentence\n");
+}
+
+TEST_F(BrokenContract, OfSources) {
+  EXPECT_EQ(broken("source", "count"), "count() is 9, but next() gives 3 entries\n");
+  EXPECT_EQ(broken("source", "keys"), "the key 'same' occurs twice\nthe key 'same' occurs twice\n");
+  EXPECT_THAT(broken("source", "label"), ::testing::StartsWith("'0' has label 2 of 2 classes\n"));
+  EXPECT_EQ(broken("source", "list"), "a second instance lists other entries\n");
+  EXPECT_EQ(broken("source", "load"), "load gives other payloads in another order or on 8 threads\n");
+}
+
+TEST_F(BrokenContract, OfTransforms) {
+  EXPECT_EQ(broken("transform", "constructor"),
+            "the constructor with {n: 9} throws something else than graft::Error: nine\n");
+  EXPECT_THAT(broken("transform", "changes"), ::testing::StartsWith("apply changes its input\n"));
+  EXPECT_THAT(broken("transform", "counts"),
+              ::testing::StartsWith("apply gives another result for the same item in a second call\n"));
+  EXPECT_EQ(broken("transform", "instances"), "apply gives other results in another instance on 8 threads\n");
+  EXPECT_EQ(broken("transform", "keeps"), "apply keeps its input after the call\n");
+  EXPECT_EQ(broken("transform", "refuses"),
+            "apply refuses every item of the trial (throws not today): give check_contract items that it "
+            "takes\n");
+  EXPECT_EQ(broken("transform", "rounding"),
+            "the plugin changes the floating-point mode of the thread that calls it\n");
+}
+
+TEST_F(BrokenContract, OfBatchTransforms) {
+  EXPECT_EQ(broken("batch", "forgets"), "apply has neither a result nor a reject for some item\n");
+  EXPECT_EQ(broken("batch", "mixes"), "an item alone in a batch gives another result than beside others\n");
+}
+
+TEST_F(BrokenContract, OfCollectors) {
+  EXPECT_EQ(broken("collector", "leaves"),
+            "encode leaves bytes of its row as they were, or differs from call to call\n");
+  EXPECT_EQ(broken("collector", "beside"), "encode writes outside of its row\n");
+}
+
+TEST_F(BrokenContract, OfLearners) {
+  const std::string port = "the text of port 'out' is not a sentence\n";
+  EXPECT_EQ(broken("learner", "remembers"),
+            port + "fit gives another model after it was called for other rows\n");
+  EXPECT_EQ(broken("learner", "threads"), port + "fit or predict give other scores with 8 threads\n");
+  EXPECT_EQ(broken("learner", "bundle"), port + "the model that load makes from save gives other scores\n");
+  EXPECT_EQ(broken("learner", "anything"),
+            port + "load takes an empty bundle: name what is missing in an Error\n");
+  EXPECT_EQ(broken("learner", "interruption"),
+            port + "fit goes on to its end after an interruption: let Interrupted through\n");
+  EXPECT_EQ(broken("learner", "translation"),
+            port + "fit turns Interrupted into another exception: it was interrupted\n");
+  EXPECT_EQ(broken("learner", "nan"),
+            port +
+                "the scores of val contain -1.000000: expected numbers from 0 to 1\n"
+                "the scores of new rows contain -1.000000: expected numbers from 0 to 1\n");
+  EXPECT_THAT(broken("learner", "sums"), ::testing::HasSubstr("the scores of val of a row add up to 0.8"));
+}
+
+TEST_F(BrokenContract, OfReports) {
+  EXPECT_EQ(broken("report", "counts"), "report gives another result in a second call\n");
+  EXPECT_EQ(broken("report", "file"), "the file '../report.txt' is outside of the report's folder\n");
+  EXPECT_EQ(broken("report", "untested"), "report throws: division by zero\n");
+}
+
+TEST_F(BrokenContract, OfTheProcess) {
+  EXPECT_EQ(broken("transform", "folder").substr(0, 42), "the plugin changes the working folder from");
+}
+
+}  // namespace
+}  // namespace graft::testing
