@@ -45,8 +45,7 @@ class Breaking final : public Transform {
     for (int i = 0; i < 6; ++i) out.data[i] = in.data[i];
     const int calls = ++calls_;
     if (rule_ == "counts") out.data[0] = static_cast<std::uint8_t>(calls);
-    if (rule_ == "instances")
-      out.data[0] = static_cast<std::uint8_t>(reinterpret_cast<std::uintptr_t>(this) >> 4);
+    if (rule_ == "instances") out.data[0] = instance_;
     if (rule_ == "keeps") {
       const std::lock_guard lock(mutex_);
       kept_ = in;
@@ -55,7 +54,9 @@ class Breaking final : public Transform {
   }
 
  private:
+  static inline std::atomic<std::uint8_t> instances_{0};
   std::string rule_;
+  std::uint8_t instance_ = ++instances_;
   mutable std::atomic<int> calls_{0};
   mutable std::mutex mutex_;
   mutable Image kept_;

@@ -11,23 +11,37 @@
 namespace graft::testing {
 namespace {
 
-/// What belongs to the whole process, and no plugin may change.
-struct ProcessState {
-  std::string locale = std::setlocale(LC_ALL, nullptr);
-  std::string folder = std::filesystem::current_path().string();
-  int rounding = std::fegetround();
-  int traps = ::fegetexcept();
-};
+/// What belongs to the whole process, and no plugin may change. It is as it was when this ends, for the tests
+/// that come after.
+class ProcessState {
+ public:
+  ProcessState() { std::fegetenv(&floating_point_); }
+  ~ProcessState() {
+    std::setlocale(LC_ALL, locale_.c_str());
+    std::error_code ignored;
+    std::filesystem::current_path(folder_, ignored);
+    std::fesetenv(&floating_point_);
+  }
+  ProcessState(const ProcessState&) = delete;
+  ProcessState& operator=(const ProcessState&) = delete;
 
-void compare(const ProcessState& before, Violations& out) {
-  const ProcessState now;
-  if (now.locale != before.locale)
-    out.add("the plugin calls setlocale: the locale was " + before.locale + " and is " + now.locale);
-  if (now.folder != before.folder)
-    out.add("the plugin changes the working folder from " + before.folder + " to " + now.folder);
-  if (now.rounding != before.rounding || now.traps != before.traps)
-    out.add("the plugin changes the floating-point mode of the thread that calls it");
-}
+  void compare(Violations& out) const {
+    const std::string locale = std::setlocale(LC_ALL, nullptr);
+    if (locale != locale_)
+      out.add("the plugin calls setlocale: the locale was " + locale_ + " and is " + locale);
+    const std::string folder = std::filesystem::current_path().string();
+    if (folder != folder_) out.add("the plugin changes the working folder from " + folder_ + " to " + folder);
+    if (std::fegetround() != rounding_ || ::fegetexcept() != traps_)
+      out.add("the plugin changes the floating-point mode of the thread that calls it");
+  }
+
+ private:
+  std::string locale_ = std::setlocale(LC_ALL, nullptr);
+  std::string folder_ = std::filesystem::current_path().string();
+  int rounding_ = std::fegetround();
+  int traps_ = ::fegetexcept();
+  std::fenv_t floating_point_;
+};
 
 bool is_sentence(const std::string& text) {
   return text.size() > 1 && (text.back() == '.' || text.back() == '?' || text.back() == '!');
@@ -134,7 +148,7 @@ std::string check_contract(const std::string& plugin, const ContractTrial& trial
     case StageKind::Service:
       break;  // its interface is its own
   }
-  compare(before, out);
+  before.compare(out);
   return out.text();
 }
 

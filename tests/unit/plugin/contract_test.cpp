@@ -181,7 +181,14 @@ TEST_F(BrokenContract, OfReports) {
 }
 
 TEST_F(BrokenContract, OfTheProcess) {
-  EXPECT_EQ(broken("transform", "folder").substr(0, 42), "the plugin changes the working folder from");
+  const std::string folder = fs::current_path().string();
+  EXPECT_EQ(broken("transform", "folder"),
+            "the plugin changes the working folder from " + folder + " to /\n");
+  EXPECT_EQ(broken("transform", "locale"),
+            "the plugin calls setlocale: the locale was C and is LC_CTYPE=C;LC_NUMERIC=C.UTF-8;LC_TIME=C;"
+            "LC_COLLATE=C;LC_MONETARY=C;LC_MESSAGES=C;LC_PAPER=C;LC_NAME=C;LC_ADDRESS=C;LC_TELEPHONE=C;"
+            "LC_MEASUREMENT=C;LC_IDENTIFICATION=C\n");
+  EXPECT_EQ(broken("transform", "nothing"), "");
 }
 
 }  // namespace
