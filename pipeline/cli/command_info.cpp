@@ -10,6 +10,7 @@
 
 #include "command_table.h"
 #include "helper_program.h"
+#include "plugin_templates.h"
 #include "run/sweep.h"
 
 namespace graft::cli {
@@ -93,6 +94,7 @@ CommandInfo program_info() {
       options_of(global_options(ignored)),
       {}};
   root.words["LEVEL"] = {std::begin(kLogLevels), std::end(kLogLevels)};
+  root.words["KIND"] = template_kinds();
   root.words["METRIC"] = {std::begin(kSweepMetrics), std::end(kSweepMetrics)};
   for (const CommandRow& row : command_rows()) root.commands.push_back(info_of(row));
   CommandInfo help{"help", "[COMMAND]", "show the help of a command", "", {}, {}};

@@ -59,6 +59,21 @@ po::options_description embed_options(Global& global) {
   return options;
 }
 
+po::options_description plugins_options(Global& global) {
+  po::options_description options("Options of plugins");
+  options.add_options()(
+      "check", po::value(&global.plugins.check)->composing()->value_name("FILE"),
+      "examine a plugin as a run would, and report every error of its schema, class and example");
+  return options;
+}
+
+po::options_description new_plugin_options(Global& global) {
+  po::options_description options("Options of new-plugin");
+  options.add_options()("kind", po::value(&global.new_plugin.kind)->value_name("KIND"),
+                        "source, transform, batch, engine, collector, learner, calibrator or report");
+  return options;
+}
+
 po::options_description verify_options(Global& global) {
   po::options_description options("Options of store verify");
   options.add_options()("repair", po::bool_switch(&global.store_options.repair),
@@ -134,9 +149,20 @@ constexpr CommandRow kCommands[] = {
     {"plugins", "plugins", "list the plugins, and the files that were refused and why",
      "Plugins are looked for in the folders of --plugin-dir, then of GRAFT_PLUGIN_PATH, then in graft's own "
      "folder. The first file of a name is used.",
-     plugins},
+     plugins, plugins_options},
+    {"new-plugin", "new-plugin NAME", "write a plugin that works: source, build file, test, README, config",
+     "Writes into the folder NAME (or --out DIR) a plugin of the kind that --kind names. It builds, passes "
+     "its "
+     "test and runs in a pipeline as it is; graft's development files must be installed.",
+     new_plugin, new_plugin_options},
     {"describe", "describe PLUGIN", "show a plugin's ports and parameters, and a config that uses it",
      "With --json, prints the schema of the plugin.", describe},
+    {"schema", "schema", "print the JSON Schema of configs, for editors",
+     "It describes every stage of the plugins that are installed, so that an editor with a YAML language "
+     "server "
+     "completes names, shows documentation and marks errors. Write it to a file, and begin a config with "
+     "# yaml-language-server: $schema=graft.schema.json",
+     schema},
     {"model", "model COMMAND", "list, look at and fetch networks and their weights",
      "This command has its own options, which come after it: graft model list --json.", model},
     {"store", "store COMMAND", "look after the feature store: ls, verify, gc, export",

@@ -34,6 +34,12 @@ struct Global {
     std::string model, tap, pool;
     bool print_config = false;
   } embed;  ///< Options of embed alone.
+  struct NewPlugin {
+    std::string kind;
+  } new_plugin;  ///< Options of new-plugin alone.
+  struct Plugins {
+    std::vector<std::string> check;
+  } plugins;  ///< Options of plugins alone.
   struct Store {
     bool repair = false, unreferenced = false, dry_run = false;
     std::string older_than, max_size, run;
@@ -60,7 +66,9 @@ int embed(const Global& global, const std::vector<std::string>& arguments);
 int check(const Global& global, const std::vector<std::string>& arguments);
 int plan(const Global& global, const std::vector<std::string>& arguments);
 int plugins(const Global& global, const std::vector<std::string>& arguments);
+int new_plugin(const Global& global, const std::vector<std::string>& arguments);
 int describe(const Global& global, const std::vector<std::string>& arguments);
+int schema(const Global& global, const std::vector<std::string>& arguments);
 int store_ls(const Global& global, const std::vector<std::string>& arguments);
 int store_verify(const Global& global, const std::vector<std::string>& arguments);
 int store_gc(const Global& global, const std::vector<std::string>& arguments);

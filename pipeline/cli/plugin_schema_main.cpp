@@ -12,31 +12,12 @@
 
 #include "base/library_environment.h"
 #include "plugin/plugin_file.h"
-#include "plugin/schema_check.h"
-#include "schema_example.h"
-#include "schema_trial.h"
+#include "plugin_check.h"
 
 namespace {
 
 /// A machine is busy during a build, and a library may be large.
 constexpr std::chrono::minutes kLimit{2};
-/// If a constructor takes longer, its schema is not judged by it.
-constexpr std::chrono::seconds kTrialLimit{20};
-
-/// Every error with its fix, one per line; empty: the schema may be written.
-std::string faults_of(const graft::SchemaFile& schema, const char* plugin) {
-  std::string out;
-  for (const graft::SchemaMistake& mistake : graft::schema_mistakes(schema.schema))
-    out += fmt::format("error: plugin {}: {}; {}\n", schema.schema.name, mistake.what, mistake.cure);
-  if (!out.empty()) return out;
-  if (const std::string fault = graft::cli::faults_of_class(schema, plugin, kTrialLimit); !fault.empty())
-    return fmt::format("error: plugin {}: {}\n", schema.schema.name, fault);
-  if (const std::string example = graft::cli::faults_of_example(schema, plugin); !example.empty())
-    out = fmt::format(
-        "error: plugin {}: its example does not pass graft check; correct the argument of .example()\n{}",
-        schema.schema.name, example);
-  return out;
-}
 
 int fail(const char* out, const std::string& text) {
   std::fputs(text.c_str(), stderr);
@@ -57,7 +38,8 @@ int main(int argc, char** argv) {
     graft::Refusal why;
     const auto schema = graft::Examination(argv[1]).finish(why, kLimit);
     if (!schema) return fail(argv[2], fmt::format("error: {}\n", why.message()));
-    if (const std::string faults = faults_of(*schema, argv[1]); !faults.empty()) return fail(argv[2], faults);
+    if (const std::string faults = graft::cli::faults_of_plugin(*schema, argv[1]); !faults.empty())
+      return fail(argv[2], faults);
     graft::write_file_atomically(argv[2], graft::to_json(*schema));
     return 0;
   } catch (const std::exception& e) {

@@ -23,7 +23,7 @@ source "$scripts/graft.bash"
 [ "$(complete -p graft)" = "complete -F _graft graft" ] || { echo "bash does not know of the completion"; exit 1; }
 compopt() { :; } # it works only while readline completes
 
-gives "check describe embed help model plan plugins predict run share store sweep version" ""
+gives "check describe embed help model new-plugin plan plugins predict run schema share store sweep version" ""
 gives "run" r
 gives "plan plugins" pl
 gives "configs data" run ""
@@ -32,6 +32,7 @@ gives "data/two words.yaml" run data/t
 gives "--keep" run --k
 gives "--log-level" check configs/a.yaml --log
 gives "debug" run --log-level d
+gives "learner" new-plugin mine --kind l
 # Bash makes three words of --log-level=d.
 gives "debug" run --log-level = d
 gives "debug error info warning" run --log-level =

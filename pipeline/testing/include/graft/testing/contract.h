@@ -6,6 +6,7 @@
 
 #include <graft/export.h>
 #include <graft/payload.h>
+#include <graft/testing/stage_harness.h>
 
 namespace graft::testing {
 

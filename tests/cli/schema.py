@@ -1,0 +1,75 @@
+"""schema.py GRAFT SOURCES: the JSON Schema of configs is valid, takes every config of the project and every example of a
+plugin, and refuses mistakes where they are. Needs python3-jsonschema and python3-yaml; 77 (skipped) without them."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+try:
+    import jsonschema
+    import yaml
+except ImportError as e:
+    print(f"skipped: {e}; apt-get install python3-jsonschema python3-yaml")
+    sys.exit(77)
+
+graft, sources = sys.argv[1], pathlib.Path(sys.argv[2])
+
+
+def output(*arguments):
+    return subprocess.run([graft, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+schema = json.loads(output("schema"))
+jsonschema.Draft7Validator.check_schema(schema)
+validator = jsonschema.Draft7Validator(schema)
+faults = []
+
+
+def accepts(name, text):
+    for error in validator.iter_errors(yaml.safe_load(text)):
+        faults.append(f"{name}: {list(error.path)}: {error.message[:200]}")
+
+
+def refuses(path, wanted, text):
+    """`wanted` is part of one of the messages at `path`, or below it."""
+    found = []
+
+    def collect(error, above):
+        here = [*above, *error.path]
+        found.append((here, error.message))
+        for part in error.context or []:
+            collect(part, here)
+
+    for error in validator.iter_errors(yaml.safe_load(text)):
+        collect(error, [])
+    if not any(here == path and wanted in message for here, message in found):
+        faults.append(f"not refused at {path} with '{wanted}': {text}: {found}")
+
+
+configs = sorted((sources / "configs").glob("*.yaml"))
+assert len(configs) > 5
+for config in configs:
+    accepts(config.name, config.read_text())
+examples = 0
+for line in json.loads(output("plugins", "--json"))["plugins"]:
+    described = json.loads(output("describe", line["name"], "--json"))
+    if described.get("example"):
+        examples += 1
+        accepts(line["name"], described["example"])
+assert examples > 10
+
+knn = "name: x\nstages: {images: {plugin: synthetic}, knn: {plugin: knn, from: images, with: {%s}}}"
+accepts("variables", knn % "k: '${K:-5}'")
+accepts("former name", "name: x\nstages: {f: {plugin: torch_backbone, from: i, with: {model: resnet18, untrained: true}}}")
+accepts("extends", "extends: base.yaml\nstages: {}")
+refuses(["stages", "knn", "with"], "Additional properties are not allowed ('kk' was unexpected)", knn % "kk: 5")
+refuses(["stages", "knn", "with", "k"], "is less than the minimum of 1", knn % "k: 0")
+refuses(["stages", "knn", "with", "metric"], "'near' is not one of", knn % "metric: near")
+refuses(["stages", "a", "plugin"], "'knnn'", "name: x\nstages: {a: {plugin: knnn}}")
+refuses(["stages", "a"], "'plugin' is a required property", "name: x\nstages: {a: {from: b}}")
+refuses(["stages", "a"], "'with' is a required property", "name: x\nstages: {a: {plugin: image_folder}}")
+refuses([], "Additional properties are not allowed ('stage' was unexpected)", "name: x\nstage: {}\nstages: {}")
+refuses(["run"], "Additional properties are not allowed ('thread' was unexpected)", "name: x\nrun: {thread: 2}\nstages: {}")
+print("\n".join(faults) or f"{len(configs)} configs and {examples} examples are valid, 8 mistakes are not")
+sys.exit(1 if faults else 0)

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# new_plugin.sh BUILD_FOLDER: writes a plugin of every kind with graft new-plugin, builds it as its README says, runs its
+# test and its config, and tries what cannot be written.
+set -euo pipefail
+build=$1
+graft=$build/graft
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+fail() {
+  echo "$*"
+  exit 1
+}
+
+try() {
+  local kind=$1 name=$2
+  "$graft" new-plugin "$name" --kind "$kind" >log
+  cd "$name"
+  # The commands of the README, with this graft.
+  mapfile -t commands < <(sed -n 's/^\$ //p' README.md)
+  [ ${#commands[@]} -eq 3 ] || fail "README.md of $kind has other commands"
+  for command in "${commands[@]}"; do
+    PATH=$build:$PATH bash -euc "${command/graft run/graft run --quiet}" >../log 2>&1 || fail "$kind: $command: $(cat ../log)"
+  done
+  "$graft" plugins --check "build/$name.so" >../log || fail "$(cat ../log)"
+  grep -q " is sound$" ../log
+  [ -s "runs/$name/results.json" ] || fail "$kind: no results"
+  cd ..
+}
+# A name that is hard on what makes class names of it, and one kind after the other.
+try transform ext_1_a_123b
+for kind in source batch collector learner calibrator report; do try "$kind" "new_$kind"; done
+try engine engine_plain
+
+lines() { cat "$@" | wc -l; }
+[ "$(lines ext_1_a_123b/*.*)" -le 60 ] || fail "a new transform has $(lines ext_1_a_123b/*.*) lines"
+
+refused() {
+  local wanted=$1
+  shift
+  if "$graft" new-plugin "$@" >log 2>&1; then fail "new-plugin $* is not refused"; fi
+  grep -qF "$wanted" log || fail "new-plugin $*: $(cat log)"
+}
+refused "'Knn' is not a name for a plugin: expected a-z, 0-9 and _, a letter first, at most 64 characters" Knn --kind learner
+refused "'../x' is not a name for a plugin" ../x --kind learner
+refused "there is a plugin 'knn' in " knn --kind learner
+refused "'transfrom' is not a kind of plugin; did you mean 'transform'? (kinds: source, transform, batch, engine, collector, learner, calibrator, report)" x --kind transfrom
+refused "expected --kind KIND, one of source, transform, batch, engine, collector, learner, calibrator, report" x
+refused "an engine is named engine_NAME, so that a config says \`engine: NAME\`: graft new-plugin engine_fast --kind engine" fast --kind engine
+refused "new_batch is there and not an empty folder: choose another one with --out" new_batch --kind batch
+echo "1 passed, 0 failed"
