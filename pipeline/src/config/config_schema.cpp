@@ -65,7 +65,8 @@ Value::List alternatives_of(const ParamSpec& spec) {
       return {of_type("string"), of_type("integer")};
     case Kind::Choice: {
       std::vector<std::string> allowed = spec.choices;
-      if (!spec.auto_feature.empty()) allowed.push_back("auto");
+      const bool listed = std::find(allowed.begin(), allowed.end(), "auto") != allowed.end();
+      if (!spec.auto_feature.empty() && !listed) allowed.push_back("auto");
       return {words(allowed), variable()};
     }
     case Kind::File:
