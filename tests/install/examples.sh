@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# examples.sh BUILD_FOLDER SOURCE_FOLDER: builds the examples from 03 on against the build folder, runs their tests, and runs the
+# configs of their READMEs. out_of_tree.sh has the first two.
+set -euo pipefail
+build=$1 source=$2
+graft=$build/graft
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+fail() {
+  echo "$*"
+  exit 1
+}
+build_example() {
+  cmake -S "$source/examples/$1" -B "$1" -G Ninja -DCMAKE_PREFIX_PATH="$build" >log 2>&1 || fail "$1: $(cat log)"
+  cmake --build "$1" >log 2>&1 || fail "$1: $(cat log)"
+  ! grep -q "warning:" log || fail "$1: $(cat log)"
+  ctest --test-dir "$1" --output-on-failure >log 2>&1 || fail "$1: $(cat log)"
+}
+config_of() { sed -n '/^```yaml$/,/^```$/p' "$source/examples/$1/README.md" | sed '1d;$d'; }
+run() {
+  "$graft" run "$2" --quiet --plugin-dir "$1" --out "out/$1" --store store >log 2>&1 || fail "$1: $(cat log)"
+}
+
+for example in "$source"/examples/0[3-8]_*; do build_example "$(basename "$example")"; done
+
+# Two classes of vectors that are far from each other.
+perl -e 'for my $class ("cats", "dogs") { mkdir "data"; mkdir "data/$class"; for my $i (1 .. 20) {
+  my $header = sprintf("%-117s\n", "{\x27descr\x27: \x27<f4\x27, \x27fortran_order\x27: False, \x27shape\x27: (4,), }");
+  open(my $file, ">:raw", "data/$class/$i.npy"); my $at = $class eq "cats" ? 0 : 10;
+  print $file "\x93NUMPY\x01\x00", pack("v", length $header), $header, pack("f<4", map { $at + ($i * $_) % 3 } 1 .. 4); } }'
+config_of 03_npy_source >npy.yaml
+run 03_npy_source npy.yaml
+run 03_npy_source npy.yaml
+grep -q '"computed": 0' out/03_npy_source/results.json || fail "vectors are read again"
+grep -q '"accuracy": 1.0' out/03_npy_source/results.json || fail "$(cat out/03_npy_source/results.json)"
+
+config_of 07_hog_features >hog.yaml
+run 07_hog_features hog.yaml
+
+# High and low tones.
+perl -e 'mkdir "clips"; for my $class ("high", "low") { mkdir "clips/$class"; for my $i (1 .. 30) {
+  my $hertz = ($class eq "high" ? 3000 : 300) + 20 * $i;
+  my $data = join "", map { pack("s<", 20000 * sin(6.283185 * $hertz * $_ / 16000)) } 0 .. 3999;
+  open(my $file, ">:raw", "clips/$class/$i.wav");
+  print $file "RIFF", pack("V", 36 + length $data), "WAVEfmt ", pack("VvvVVvv", 16, 1, 1, 16000, 32000, 2, 16), "data",
+    pack("V", length $data), $data; } }'
+config_of 08_audio_clips >audio.yaml
+"$graft" run audio.yaml --quiet --plugin-dir 08_audio_clips --out out/08_audio_clips --store store \
+  --set clips.test_fraction=0.3 >log 2>&1 || fail "08_audio_clips: $(cat log)"
+
+cat >others.yaml <<'YAML'
+name: others
+stages:
+  images: {plugin: synthetic, with: {train: 100, val: 50, test: 50}}
+  features: {plugin: backbone, from: images, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
+  table: {plugin: feature_table, from: features}
+  knn: {plugin: knn, from: table, with: {k: 5}}
+  shifted: {plugin: prior_shift, from: knn}
+  report: {plugin: markdown_report, from: [knn, shifted], with: {mistakes: 3}}
+YAML
+"$graft" run others.yaml --quiet --plugin-dir 05_prior_shift --plugin-dir 06_markdown_report --out out/others --store store \
+  >log 2>&1 || fail "$(cat log)"
+grep -q '^| shifted | 50 | ' out/others/reports/report/report.md || fail "$(cat out/others/reports/report/report.md)"
+echo "1 passed, 0 failed"
