@@ -69,6 +69,32 @@ TEST(PluginFiles, OnlyTheWrongOnesAreRefusedAndEveryCommandWorks) {
                 ": wanted a shared object that loads, got a crash (Segmentation fault) when it is opened"));
 }
 
+TEST(PluginFiles, WhatOthersMayChangeIsRefused) {
+  namespace fs = std::filesystem;
+  const TempFolder folder, open;
+  add_wrong(folder, "well");
+  add_wrong(open, "well");
+  const auto refusals = [](const fs::path& of) {
+    const ProgramResult r = run_program({"plugins", "--json", "--plugin-dir", of});
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    return nlohmann::json::parse(r.out)["rejected"];
+  };
+  EXPECT_EQ(refusals(folder.path()), nlohmann::json::array());
+  fs::permissions(folder / "well.so", fs::perms::others_write, fs::perm_options::add);
+  const auto file = refusals(folder.path());
+  ASSERT_EQ(file.size(), 1U);
+  EXPECT_EQ(file[0]["wanted"], "a file that only its owner can change (plugins are code)");
+  EXPECT_EQ(file[0]["cure"], "chmod go-w " + (folder / "well.so").string());
+  // A folder that others write to, as /tmp: they could put a plugin there.
+  fs::permissions(open.path(), fs::perms::all | fs::perms::sticky_bit);
+  const auto whole = refusals(open.path());
+  ASSERT_EQ(whole.size(), 1U);
+  EXPECT_EQ(whole[0]["path"], open.path().string());
+  EXPECT_EQ(whole[0]["wanted"], "a folder that only its owner can change (plugins are code)");
+  EXPECT_EQ(whole[0]["got"], "mode 1777");
+  fs::permissions(open.path(), fs::perms::owner_all);
+}
+
 // A library that was replaced after its schema had been written is not trusted.
 TEST(PluginFiles, ARunThatNeedsALibraryThatCrashesEndsWithItsName) {
   const TempFolder folder, work;

@@ -1,11 +1,14 @@
 #include "plugin/plugin_file.h"
 
 #include <dlfcn.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -29,6 +32,20 @@ bool refuse(Refusal& why, std::string wanted, std::string got, std::string cure)
   return false;
 }
 
+/// A name from a database of the system, "" where it has none.
+template <typename Entry, typename Id>
+std::string name_of(Id id, int (*find)(Id, Entry*, char*, std::size_t, Entry**), char* Entry::*name) {
+  Entry entry{}, *found = nullptr;
+  std::vector<char> buffer(1 << 16);
+  return find(id, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr ? found->*name : "";
+}
+
+bool is_private_group(const struct stat& info) {
+  const std::string user = name_of<passwd>(info.st_uid, ::getpwuid_r, &passwd::pw_name);
+  const std::string group = name_of<struct group>(info.st_gid, ::getgrgid_r, &group::gr_name);
+  return user.empty() && group.empty() ? info.st_uid == info.st_gid : user == group;
+}
+
 /// Checks the file without opening the library; returns the digest of its code if the file may be opened.
 std::optional<std::string> look_from_outside(const fs::path& file, Refusal& why) {
   struct stat info {};
@@ -36,11 +53,7 @@ std::optional<std::string> look_from_outside(const fs::path& file, Refusal& why)
     refuse(why, "a regular file", "none", "remove it from the plugin folder");
     return {};
   }
-  if ((info.st_mode & S_IWOTH) != 0) {
-    refuse(why, "a file that only its owner can change (plugins are code)",
-           fmt::format("mode {:o}", info.st_mode & 0777), fmt::format("chmod o-w {}", file.string()));
-    return {};
-  }
+  if (!only_owner_may_change(file, why)) return {};
   try {
     ElfFile elf = read_elf(file, true);
     if (!elf.fault.empty())
@@ -196,6 +209,18 @@ bool passes_gate(std::uint32_t api_version, std::string_view abi_tag, Refusal& w
     return refuse(why, fmt::format("ABI '{}'", GRAFT_ABI_TAG), fmt::format("ABI '{}'", abi_tag),
                   "rebuild the plugin with the compiler and flags that built graft");
   return true;
+}
+
+bool only_owner_may_change(const fs::path& path, Refusal& why) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return true;  // whoever opens it says what is wrong
+  const bool all = (info.st_mode & S_IWOTH) != 0;
+  if (!all && ((info.st_mode & S_IWGRP) == 0 || is_private_group(info))) return true;
+  return refuse(why,
+                fmt::format("a {} that only its owner can change (plugins are code)",
+                            S_ISDIR(info.st_mode) ? "folder" : "file"),
+                fmt::format("mode {:o}", info.st_mode & 07777),
+                fmt::format("chmod {} {}", all ? "go-w" : "g-w", path.string()));
 }
 
 bool is_shared_object(const fs::path& file, Refusal& why) {

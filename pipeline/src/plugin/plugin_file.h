@@ -42,6 +42,11 @@ class GRAFT_API Examination {
 /// API version and ABI tag, compared before anything else is used.
 GRAFT_API bool passes_gate(std::uint32_t api_version, std::string_view abi_tag, Refusal& why);
 
+/// Refuses a plugin's file, or a folder of plugins, that others than its owner may change: they could put
+/// code into this process. A group that has its owner's name is the owner's own, as Debian makes one per
+/// user.
+GRAFT_API bool only_owner_may_change(const std::filesystem::path& path, Refusal& why);
+
 /// Refuses a file that is not a shared object, or is truncated, without reading all of it.
 GRAFT_API bool is_shared_object(const std::filesystem::path& file, Refusal& why);
 

@@ -60,6 +60,11 @@ Registry::Registry(const std::vector<fs::path>& folders, Undescribed undescribed
         }))
       continue;
     folders_.push_back(folder);
+    Rejected why{folder, "", "", ""};
+    if (!only_owner_may_change(folder, why)) {
+      rejected_.push_back(std::move(why));
+      continue;
+    }
     std::vector<fs::path> files;
     for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
       if (it->path().extension() == ".so") files.push_back(it->path());
@@ -99,8 +104,8 @@ bool Registry::read_schema(const fs::path& file) {
     if (const std::uintmax_t size = fs::file_size(described); size > kMaxSchemaBytes)
       throw Error(fmt::format("a file of {} bytes", size));
     SchemaFile schema = schema_file_from_json(read_text(described));
-    if (passes_gate(schema.api_version, schema.abi_tag, why) && is_shared_object(file, why) &&
-        schema_is_sound(schema.schema, file, why))
+    if (only_owner_may_change(file, why) && passes_gate(schema.api_version, schema.abi_tag, why) &&
+        is_shared_object(file, why) && schema_is_sound(schema.schema, file, why))
       take(file, std::move(schema));
     else
       rejected_.push_back(std::move(why));

@@ -169,7 +169,7 @@ TEST(Registry, AWorldWritablePluginIsRefused) {
   EXPECT_EQ(load_plugin(file, why), nullptr);
   EXPECT_THAT(why.message(),
               HasSubstr("wanted a file that only its owner can change (plugins are code), got mode 777; "
-                        "chmod o-w "));
+                        "chmod go-w "));
 }
 
 PluginSchema schema_of_well() {
