@@ -12,8 +12,8 @@ namespace graft {
 /// \file
 /// Words and numbers in messages to people. Any thread.
 
-/// "a, b, c and 7 more": at most ten words, each shortened().
-GRAFT_API std::string joined(const std::vector<std::string>& words);
+/// "a, b, c and 7 more": at most `most` words, each shortened().
+GRAFT_API std::string joined(const std::vector<std::string>& words, std::size_t most = 10);
 
 /// At most the first 100 bytes or so of a name that may be a megabyte, never half a character.
 GRAFT_API std::string shortened(const std::string& name);

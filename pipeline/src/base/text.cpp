@@ -16,12 +16,11 @@ std::size_t characters(const std::string& text) {
 
 }  // namespace
 
-std::string joined(const std::vector<std::string>& words) {
-  constexpr std::size_t kShown = 10;
+std::string joined(const std::vector<std::string>& words, std::size_t most) {
   std::string out;
-  for (std::size_t i = 0; i < words.size() && i < kShown; ++i)
+  for (std::size_t i = 0; i < words.size() && i < most; ++i)
     out += (i == 0 ? "" : ", ") + shortened(words[i]);
-  if (words.size() > kShown) out += fmt::format(" and {} more", words.size() - kShown);
+  if (words.size() > most) out += fmt::format(" and {} more", words.size() - most);
   return out;
 }
 

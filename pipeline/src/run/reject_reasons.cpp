@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <graft/printable.h>
+#include <graft/text.h>
 
 namespace graft {
 namespace {
@@ -25,13 +26,12 @@ struct Fate {
 
 /// "ant (6), bee (6) and 3 more, e.g. ant/00.png: missing, cannot open the file".
 std::string named(const std::vector<std::pair<std::string, Fate>>& lost) {
-  std::string out;
-  for (std::size_t i = 0; i < std::min(lost.size(), kMaxClasses); ++i)
-    out += fmt::format("{}{} ({})", i == 0 ? "" : ", ", lost[i].first, lost[i].second.rejected);
-  if (lost.size() > kMaxClasses) out += fmt::format(" and {} more", lost.size() - kMaxClasses);
+  std::vector<std::string> classes;
+  for (const auto& [name, fate] : lost) classes.push_back(fmt::format("{} ({})", name, fate.rejected));
   const ListedInput& first = *lost[0].second.first;
-  return out + fmt::format(", e.g. {}", in_words(RejectReason{first.reject->stage, first.reject->code, 1,
-                                                              std::string(first.key), first.reject->text}));
+  return fmt::format("{}, e.g. {}", joined(classes, kMaxClasses),
+                     in_words(RejectReason{first.reject->stage, first.reject->code, 1, std::string(first.key),
+                                           first.reject->text}));
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/text.h>
 #include <graft/value.h>
 
 #include "base/attempt.h"
@@ -35,6 +36,7 @@ constexpr std::chrono::hours kForeignAge{24};
 constexpr std::array<std::string_view, 11> kWritten = {
     "config.yaml", "inputs.csv",   "log.txt", "manifest.json", "models",         "neighbours",
     "predictions", "results.json", "reports", "status.json",   "sweep_done.json"};
+constexpr std::size_t kMaxForeignNamed = 3;
 constexpr const char* kWork = "work";
 constexpr const char* kAnotherPlace = "choose another folder with --out";
 constexpr const char* kStatus = "status.json";
@@ -205,12 +207,10 @@ void RunFolder::check_place() const {
       if (is_written_by_graft(entry)) foreign.push_back(entry_name);
     }
   if (foreign.empty()) return;
-  const std::size_t more = foreign.size() - std::min<std::size_t>(foreign.size(), 3);
-  foreign.resize(foreign.size() - more);
-  throw Error(fmt::format(
-      "{} contains files that graft did not write ({}{}): choose a new "
-      "or an empty folder with --out, or move them away",
-      shown_.string(), fmt::join(foreign, ", "), more == 0 ? "" : fmt::format(" and {} more", more)));
+  throw Error(
+      fmt::format("{} contains files that graft did not write ({}): choose a new "
+                  "or an empty folder with --out, or move them away",
+                  shown_.string(), joined(foreign, kMaxForeignNamed)));
 }
 
 fs::path RunFolder::with_suffix(const std::string& suffix) const {

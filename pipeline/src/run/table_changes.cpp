@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/text.h>
 
 #include "store/table_check.h"
 
@@ -143,13 +144,9 @@ std::optional<std::string> why_new(const fs::path& store, const Fingerprint& fin
                                    const TableUser& user) {
   std::optional<EarlierTable> earlier = earlier_table(store, fingerprint, user);
   if (!earlier || earlier->differences.empty()) return {};
-  std::vector<std::string>& found = earlier->differences;
-  const std::size_t more = found.size() - std::min(found.size(), kMaxNamed);
-  found.resize(found.size() - more);
   std::error_code ignored;
   const fs::path near = earlier->use.folder.lexically_proximate(fs::current_path(ignored));
-  return fmt::format("{}{} (since the run in {})", fmt::join(found, ", "),
-                     more == 0 ? "" : fmt::format(" and {} more", more),
+  return fmt::format("{} (since the run in {})", joined(earlier->differences, kMaxNamed),
                      near.empty() || *near.begin() == ".." ? earlier->use.folder.string() : near.string());
 }
 

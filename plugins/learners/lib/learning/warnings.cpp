@@ -6,21 +6,20 @@
 #include <set>
 
 #include <graft/error.h>
+#include <graft/text.h>
 
 namespace graft::learning {
 namespace {
 
 /// Names of the classes that no label is of, "ants, bees and 3 more"; empty when all are there.
 std::string absent_classes(const std::vector<std::int32_t>& labels, const std::vector<std::string>& classes) {
-  constexpr std::size_t kNamed = 5;
+  constexpr std::size_t kMostNamed = 5;
   std::vector<bool> seen(classes.size());
   for (const std::int32_t label : labels) seen[static_cast<std::size_t>(label)] = true;
-  std::string names;
-  std::size_t absent = 0;
-  for (std::size_t c = 0; c < classes.size(); ++c) {
-    if (!seen[c] && absent++ < kNamed) names += (names.empty() ? "" : ", ") + classes[c];
-  }
-  return absent > kNamed ? names + fmt::format(" and {} more", absent - kNamed) : names;
+  std::vector<std::string> absent;
+  for (std::size_t c = 0; c < classes.size(); ++c)
+    if (!seen[c]) absent.push_back(classes[c]);
+  return joined(absent, kMostNamed);
 }
 
 }  // namespace
