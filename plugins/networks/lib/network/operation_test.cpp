@@ -16,7 +16,7 @@ namespace {
 TEST(Operations, TheTableHasEachOnceInOrder) {
   for (std::size_t i = 0; i < operations().size(); ++i)
     EXPECT_EQ(static_cast<std::size_t>(operations()[i].op), i) << operations()[i].name;
-  EXPECT_EQ(operations().back().op, Op::ResponseNorm);
+  EXPECT_EQ(operations().back().op, Op::WindowAttention);
 }
 
 TEST(Operations, TokensHaveAShapeAndACost) {
