@@ -83,9 +83,10 @@ class Reference {
 /// What a folder is compared by: our layer for the owner's output. Names that the folder lacks are left out.
 struct Model {
   std::string name;
-  std::optional<int> heads = {};                    ///< Where nothing in the files tells.
-  std::string file = {};                            ///< Of several weights in the folder.
-  std::map<std::string, std::string> outputs = {};  ///< Beside, or in place of, the usual ones.
+  std::optional<int> heads = {};  ///< Where nothing in the files tells.
+  std::string file = {};          ///< Of several weights in the folder.
+  /// Beside, or in place of, the usual ones; " hwc" behind a name: the owner has the channels last.
+  std::map<std::string, std::string> outputs = {};
 };
 
 void PrintTo(const Model& model, std::ostream* out) {
@@ -136,10 +137,12 @@ TEST_P(Encoders, GivesWhatItsOwnersCodeGives) {
   const Reference reference(at / "reference.h5");
 
   std::vector<std::string> theirs, taps;
+  std::vector<bool> channels_last;
   for (const auto& [their, our] : outputs_of(model)) {
     if (!reference.find(their)) continue;
     theirs.push_back(their);
-    taps.push_back(our.empty() ? net.tap : nn::resolve_tap(net, our));
+    channels_last.push_back(our.ends_with(" hwc"));
+    taps.push_back(our.empty() ? net.tap : nn::resolve_tap(net, our.substr(0, our.find(' '))));
   }
   nn::Model described;
   described.name = model.name;
@@ -160,13 +163,16 @@ TEST_P(Encoders, GivesWhatItsOwnersCodeGives) {
                           each = wanted->values.size() / kept;
         double scale = 1, off = 0;
         for (const float v : wanted->values) scale = std::max(scale, std::fabs(static_cast<double>(v)));
+        // Of images with the channels last, value k is that of a pixel and a channel.
+        const std::size_t channels = channels_last[t] ? static_cast<std::size_t>(wanted->shape.back()) : 1;
         for (std::size_t i = 0; i < std::min(kept, count); ++i) {
           const auto got = value_of(t, i);
           ASSERT_EQ(got.size(), each) << one.prefix + theirs[t];
           for (std::size_t k = 0; k < each; ++k)
-            off = std::max(off, std::fabs(static_cast<double>(got[k]) -
-                                          static_cast<double>(wanted->values[i * each + k])) /
-                                    scale);
+            off = std::max(
+                off, std::fabs(static_cast<double>(got[k % channels * (each / channels) + k / channels]) -
+                               static_cast<double>(wanted->values[i * each + k])) /
+                         scale);
         }
         worst[engine] = std::max(worst[engine], off);
         EXPECT_LE(off, allowed) << engine << ", " << one.prefix << theirs[t];
@@ -215,6 +221,23 @@ const std::map<std::string, std::string> kConvNext = {{"stem", "stem.1"},
                                                       {"logits", "head.fc"},
                                                       {"pooled", "head.flatten"}};
 
+/// Their maps have the channels last.
+const std::map<std::string, std::string> kTimmSwin = {{"stem", "patch_embed.norm hwc"},
+                                                      {"block_0", "layers.0.blocks.0 hwc"},
+                                                      {"stage_0", "layers.0 hwc"},
+                                                      {"stage_1", "layers.1 hwc"},
+                                                      {"map", "norm hwc"},
+                                                      {"logits", "head"}};
+
+/// What most convolutional networks call their parts.
+std::map<std::string, std::string> cnn(const std::string& stem, const std::string& stage,
+                                       const std::string& map, const std::string& logits) {
+  std::map<std::string, std::string> out = {{"map", map}, {"logits", logits}};
+  if (!stem.empty()) out["stem"] = stem;
+  if (!stage.empty()) out["stage_0"] = stage;
+  return out;
+}
+
 const Model kModels[] = {
     {"timm-vit-augreg"},
     {"timm-deit-distilled"},
@@ -251,6 +274,29 @@ const Model kModels[] = {
     {"meta-convnextv2_tiny", {}, {}, kConvNext},
     {"meta-dinov3_convnext_tiny", {}, {}, kConvNext},
     {"torchvision-convnext_tiny", {}, {}, kConvNext},
+    {"timm-resnet50", {}, {}, cnn("", "layer1", "layer4", "fc")},
+    {"timm-resnet50d", {}, {}, cnn("", "layer1", "layer4", "fc")},
+    {"timm-seresnext50_32x4d", {}, {}, cnn("", "layer1", "layer4", "fc")},
+    {"timm-regnety_004", {}, {}, cnn("stem", "s1", "s4", "head.fc")},
+    {"torchvision-regnet_y_400mf", {}, {}, cnn("stem", "trunk_output.block1", "trunk_output", "fc")},
+    {"timm-tf_efficientnetv2_s", {}, {}, cnn("act1", "blocks.0", "act2", "classifier")},
+    {"torchvision-efficientnet_v2_s", {}, {}, cnn("features.0", "features.1", "features.7", "classifier.1")},
+    {"timm-mobilenetv3_large_100", {}, {}, cnn("act1", "blocks.0", "blocks.6", "classifier")},
+    {"torchvision-mobilenet_v3_large",
+     {},
+     {},
+     {{"stem", "features.0"}, {"block_0", "features.4"}, {"map", "features.16"}, {"logits", "classifier.3"}}},
+    {"torchvision-densenet121", {}, {}, cnn("", "features.denseblock1", "relu", "classifier")},
+    {"timm-swin_tiny", {}, {}, kTimmSwin},
+    {"microsoft-swin_tiny", {}, {}, kTimmSwin},
+    {"torchvision-swin_t",
+     {},
+     {},
+     {{"stem", "features.0.2 hwc"},
+      {"block_0", "features.1.0 hwc"},
+      {"stage_0", "features.1 hwc"},
+      {"map", "norm"},
+      {"logits", "head"}}},
 };
 
 INSTANTIATE_TEST_SUITE_P(Golden, Encoders, ::testing::ValuesIn(kModels), [](const auto& info) {
