@@ -145,6 +145,8 @@ void Builder::add(std::size_t index) {
       return token_mean(step);
     case Step::Op::Concat:
       return concat(step);
+    case Step::Op::BlurPool:
+      return blur_pool(step);
     case Step::Op::Gather:
       return gather(step);
     case Step::Op::PatchMerge:

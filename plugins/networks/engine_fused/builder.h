@@ -37,6 +37,7 @@ class Builder {
   void attention_pool(const Step& step);
   void token_mean(const Step& step);
   void concat(const Step& step);
+  void blur_pool(const Step& step);
   void gather(const Step& step);
   void patch_merge(const Step& step);
   void window_attention(const Step& step);

@@ -132,6 +132,9 @@ class Lowering {
         step.weights = tensor(layer, "bias_table");
         return with_shapes(step, layer);
       }
+      case Op::BlurPool:
+        append(Step::Op::BlurPool, layer);
+        return;
       case Op::PatchMerge:
         append(Step::Op::PatchMerge, layer);
         return;

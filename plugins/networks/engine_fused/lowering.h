@@ -23,6 +23,7 @@ struct Step {
     MaxPool,          ///< from
     AveragePool,      ///< from; windows as the layer has them
     Gather,           ///< from; channels of an image in another order: a ChannelSlice or ChannelShuffle
+    BlurPool,         ///< from
     PatchMerge,       ///< from
     WindowAttention,  ///< from; weights: the table of biases; shapes
     Add,              ///< from, second

@@ -363,6 +363,27 @@ void Builder::concat(const Step& step) {
   call(dnnl::concat(kernel), kernel.scratchpad_desc(), std::move(slots));
 }
 
+void Builder::blur_pool(const Step& step) {
+  const Shape &from = shape_[step.from], &to = shape_[step.to];
+  const std::int64_t stride = step.layer.stride, images = program_.images_;
+  loop(step, [=](const float* in, float* out) {
+    const std::int64_t channels = from[0], height = from[1], width = from[2];
+    for (std::int64_t image = 0; image < images; ++image, in += channels * height * width)
+      for (std::int64_t y = 0; y < to[1]; ++y)
+        for (std::int64_t x = 0; x < to[2]; ++x, out += channels) {
+          std::fill_n(out, channels, 0.0f);
+          for (std::int64_t v = -1; v <= 1; ++v)
+            for (std::int64_t u = -1; u <= 1; ++u) {
+              const float* pixel =
+                  in + (nn::mirrored(y * stride + v, height) * width + nn::mirrored(x * stride + u, width)) *
+                           channels;
+              const float factor = static_cast<float>((2 - v * v) * (2 - u * u)) / 16;
+              for (std::int64_t c = 0; c < channels; ++c) out[c] += factor * pixel[c];
+            }
+        }
+  });
+}
+
 void Builder::gather(const Step& step) {
   const nn::Layer& layer = step.layer;
   const std::int64_t channels = layer.in, places = elements(shape_[step.from]) / channels;

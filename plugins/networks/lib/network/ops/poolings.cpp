@@ -36,6 +36,41 @@ Shape pooled_output(const Layer& layer, const std::vector<Shape>& in) {
   return window_output(layer, in);
 }
 
+Shape blur_output(const Layer& layer, const std::vector<Shape>& in) {
+  need_image(layer, in[0]);
+  if (in[0][1] < 2 || in[0][2] < 2) throw WrongInput{"at least 2 x 2 px", in[0]};
+  return {layer.out, (in[0][1] - 1) / layer.stride + 1, (in[0][2] - 1) / layer.stride + 1};
+}
+
+void blur_plain(const PlainOperands& with, PlainValue& out) {
+  const PlainValue& in = *with.in[0];
+  std::size_t i = 0;
+  for (std::int64_t c = 0; c < out.shape[0]; ++c)
+    for (std::int64_t y = 0; y < out.shape[1]; ++y)
+      for (std::int64_t x = 0; x < out.shape[2]; ++x, ++i)
+        for (std::int64_t v = -1; v <= 1; ++v)
+          for (std::int64_t u = -1; u <= 1; ++u)
+            out.data[i] += in.at(c, mirrored(y * with.layer.stride + v, in.shape[1]),
+                                 mirrored(x * with.layer.stride + u, in.shape[2])) *
+                           static_cast<double>((2 - v * v) * (2 - u * u)) / 16;
+}
+
+std::string blur_torch(const Layer& layer, const TorchNames& names, std::vector<std::string>& lines) {
+  lines.push_back(fmt::format(
+      "{0}_k = torch.reshape(torch.tensor([1.0, 2.0, 1.0, 2.0, 4.0, 2.0, 1.0, 2.0, 1.0]), [1, 1, 3, "
+      "3]).to({1})",
+      names.out, names.in[0]));
+  return fmt::format(
+      "torch.conv2d(torch.reflection_pad2d({0}, [1, 1, 1, 1]), torch.div({1}_k, 16.0).expand({2}, 1, 3, 3), "
+      "None, "
+      "[{3}, {3}], [0, 0], [1, 1], {2})",
+      names.in[0], names.out, layer.out, layer.stride);
+}
+
+std::string blur_detail(const Layer& layer) {
+  return fmt::format("3x3{}", layer.stride > 1 ? fmt::format("/{}", layer.stride) : "");
+}
+
 /// Its first arguments: kernel, stride and padding.
 std::string torch_windows(const Layer& layer) {
   return fmt::format("[{0}, {1}], [{2}, {2}], [{3}, {4}]", layer.kernel.height, layer.kernel.width,
@@ -124,6 +159,7 @@ const std::vector<Operation>& poolings() {
       {Op::MaxPool, "MaxPool", 1, pooled_output, max_plain, max_torch, nullptr, nullptr, window_detail},
       {Op::WindowAvgPool, "WindowAvgPool", 1, pooled_output, average_plain, window_average_torch, nullptr,
        nullptr, window_detail},
+      {Op::BlurPool, "BlurPool", 1, blur_output, blur_plain, blur_torch, nullptr, nullptr, blur_detail},
       {Op::AvgPool, "AvgPool", 1, average_output, average_plain, average_torch, nullptr, nullptr,
        average_detail},
       {Op::GlobalPool, "GlobalPool", 1, global_output, average_plain, global_torch},
@@ -136,6 +172,10 @@ const std::vector<Operation>& poolings() {
 }  // namespace graft::nn::ops
 
 namespace graft::nn {
+
+std::int64_t mirrored(std::int64_t place, std::int64_t side) {
+  return place < 0 ? -place : place < side ? place : 2 * (side - 1) - place;
+}
 
 std::vector<AveragedRun> averaged_along(const Layer& layer, const Shape& in, const Shape& out,
                                         std::size_t axis) {

@@ -135,14 +135,35 @@ void CnnReader::classifier(const std::string& name) {
   net.set_classes(net.last().channels);
 }
 
-std::optional<Published> read_cnn(const ModelFiles& files, TensorMap tensors, CnnBuild build) {
-  const auto listed = best_fit(tensors.file());
+namespace {
+
+/// Arguments of timm's constructors that change what is computed, and that tensors do not show.
+void check_arguments(const ModelFiles& files) {
+  for (const char* name :
+       {"act_layer", "aa_layer", "norm_layer", "output_stride", "pad_type", "se_layer", "block_args"})
+    if (const Value* given = member(files.config, std::string("model_args.") + name))
+      throw Error(
+          fmt::format("config.json has `model_args.{}`: {}, which graft does not know: export the model as "
+                      "TorchScript",
+                      name, given->to_json()));
+  for (const char* name : {"model_args.global_pool", "global_pool"})
+    if (const std::string pool = word(files.config, name); !pool.empty() && pool != "avg" && pool != "fast")
+      throw Error(
+          fmt::format("config.json has `{}`: {}, expected avg: export the model as TorchScript", name, pool));
+}
+
+}  // namespace
+
+std::optional<Published> read_cnn(const ModelFiles& files, TensorMap tensors, CnnBuild build,
+                                  bool may_be_listed) {
+  const auto listed = may_be_listed ? best_fit(tensors.file()) : std::nullopt;
   if (listed && listed->fit.complete() && files.config.is_null()) return {};
   Published out;
   try {
     auto built = build(files, tensors, out.notes);
     if (!built) return {};
     if (const std::string name = word(files.config, "architecture"); !name.empty()) built->name = name;
+    check_arguments(files);
     out.architecture = std::move(*built);
     tensors.require_all(out.architecture.name);
     std::vector<std::string> unused = tensors.unused();

@@ -65,8 +65,10 @@ using CnnBuild = std::optional<Architecture> (*)(const ModelFiles& files, Tensor
                                                  std::vector<std::string>& notes);
 
 /// The model of a family, whose tensors must all be used. Nothing for a network that is known by its name and
-/// has no description beside its file, and for one that is more like such a network than of the family.
-std::optional<Published> read_cnn(const ModelFiles& files, TensorMap tensors, CnnBuild build);
+/// has no description beside its file, and for one that is more like such a network than of the family;
+/// unless it is another one than its tensors show (`may_be_listed`).
+std::optional<Published> read_cnn(const ModelFiles& files, TensorMap tensors, CnnBuild build,
+                                  bool may_be_listed = true);
 
 /// The name that config.json has for a model, else that of the file of weights.
 std::string architecture_named(const ModelFiles& files);

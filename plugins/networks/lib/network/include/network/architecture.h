@@ -45,14 +45,16 @@ enum class Op {
   SwiGlu,      ///< out: [n,2 out] becomes silu(first half) times second half (Shazeer 2020, arXiv:2002.05202)
   Attention,   ///< out, heads: [n,3 out] of queries, keys and values becomes [n,out]. With rope_periods, a
                ///< second input [c,h,w]: the patches whose grid turns queries and keys, behind the prefix
-  AttentionPool,   ///< out, heads: [n,2 out] of keys and values becomes [out], by one query that is a weight
-  TokenMean,       ///< first, count: the mean of these tokens; count 0: of all from there on
-  Concat,          ///< channels of images, or vectors, one behind the other
-  ResponseNorm,    ///< out; eps: global response normalisation (Woo et al. 2023, arXiv:2301.00808)
-  HardSigmoid,     ///< min(max(x + 3, 0), 6) / 6
-  HardSwish,       ///< x min(max(x + 3, 0), 6) / 6
-  WindowAvgPool,   ///< kernel, stride, padding: mean over windows of what is inside of the image; with
-                   ///< count_padding, zeros of `padding` count, too
+  AttentionPool,  ///< out, heads: [n,2 out] of keys and values becomes [out], by one query that is a weight
+  TokenMean,      ///< first, count: the mean of these tokens; count 0: of all from there on
+  Concat,         ///< channels of images, or vectors, one behind the other
+  ResponseNorm,   ///< out; eps: global response normalisation (Woo et al. 2023, arXiv:2301.00808)
+  HardSigmoid,    ///< min(max(x + 3, 0), 6) / 6
+  HardSwish,      ///< x min(max(x + 3, 0), 6) / 6
+  WindowAvgPool,  ///< kernel, stride, padding: mean over windows of what is inside of the image; with
+                  ///< count_padding, zeros of `padding` count, too
+  BlurPool,  ///< stride: means over 3 x 3 pixels by [1,2,1] x [1,2,1] / 16, mirrored at the borders (Zhang
+             ///< 2019, arXiv:1904.11486)
   ChannelSlice,    ///< first, out: these channels of an image
   ChannelShuffle,  ///< groups: of g groups of n channels, channel i n + j becomes j g + i (Zhang et al. 2017,
                    ///< arXiv:1707.01083)

@@ -81,6 +81,9 @@ inline std::int64_t span_of(int kernel, int dilation) {
   return (std::int64_t{kernel} - 1) * dilation + 1;
 }
 
+/// A place along a side, or one beside it, mirrored at the border pixel.
+std::int64_t mirrored(std::int64_t place, std::int64_t side);
+
 /// Pixels [first,last) along one side that a mean is over, and what their sum is divided by.
 struct AveragedRun {
   std::int64_t first, last, divisor;
