@@ -20,14 +20,14 @@
 namespace graft {
 namespace {
 
-constexpr int kSide = 224, kClasses = 1000;
+constexpr int kClasses = 1000;
 const char* const kPython = "/usr/bin/python3";
 
 /// As `pixel` of torchvision_logits.py.
-Image drawn(std::uint32_t i) {
-  Image image = Image::allocate(kSide, kSide);
-  for (std::uint32_t y = 0; y < kSide; ++y)
-    for (std::uint32_t x = 0; x < kSide; ++x)
+Image drawn(std::uint32_t i, int side) {
+  Image image = Image::allocate(side, side);
+  for (std::uint32_t y = 0; y < static_cast<std::uint32_t>(side); ++y)
+    for (std::uint32_t x = 0; x < static_cast<std::uint32_t>(side); ++x)
       for (std::uint32_t c = 0; c < 3; ++c) {
         const std::uint32_t mixed = (i * 57 + y * 1311 + x * 7 + c * 101 + 1) * 2654435761U;
         image.row(static_cast<int>(y))[3 * x + c] = static_cast<std::uint8_t>(mixed ^ (mixed >> 15));
@@ -38,6 +38,8 @@ Image drawn(std::uint32_t i) {
 struct Network {
   const char* name;
   const char* classifier;
+  const char* more = "";  ///< Parameters.
+  int side = 224;         ///< As SIDES of torchvision_logits.py.
 };
 
 void PrintTo(const Network& network, std::ostream* out) {
@@ -50,7 +52,7 @@ TEST_P(Torchvision, OpensItsStateDictAndGivesItsLogits) {
   const std::string python(kPython);
   if (std::system((python + " -c 'import torchvision' 2>/dev/null").c_str()) != 0)
     GTEST_SKIP() << "needs Debian's python3-torchvision";
-  const auto [name, classifier] = GetParam();
+  const auto [name, classifier, more, side] = GetParam();
   const test::TempFolder folder;
   const std::string at = folder.path().string();
   ASSERT_EQ(std::system((python + " " GRAFT_TEST_SOURCE_DIR "/tests/golden/torchvision_logits.py " + at +
@@ -68,8 +70,8 @@ TEST_P(Torchvision, OpensItsStateDictAndGivesItsLogits) {
   for (const std::string engine : {"fused", "torch"}) {
     if (engine == "torch" && !GRAFT_HAS_TORCH) continue;
     testing::StageHarness stage("backbone", "{model: \"" + at + "/" + name + ".pth\", taps: " + classifier +
-                                                ", batch: 2, engine: " + engine + "}");
-    const auto out = stage.apply_batch({drawn(0), drawn(1)});
+                                                ", batch: 2, engine: " + engine + more + "}");
+    const auto out = stage.apply_batch({drawn(0, side), drawn(1, side)});
     EXPECT_THAT(stage.warnings(), ::testing::IsEmpty());
     for (std::size_t i = 0; i < 2; ++i) {
       const auto& logits = std::get<Tensor>(out[i].payload);
@@ -82,12 +84,21 @@ TEST_P(Torchvision, OpensItsStateDictAndGivesItsLogits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, Torchvision,
-                         ::testing::Values(Network{"resnet18", "fc"}, Network{"resnet50", "fc"},
-                                           Network{"vgg16", "classifier.6"},
-                                           Network{"mobilenet_v2", "classifier.1"},
-                                           Network{"efficientnet_b0", "classifier.1"}),
-                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Networks, Torchvision,
+    ::testing::Values(Network{"resnet18", "fc"}, Network{"resnet50", "fc"}, Network{"vgg16", "classifier.6"},
+                      Network{"mobilenet_v2", "classifier.1"}, Network{"efficientnet_b0", "classifier.1"},
+                      Network{"vit_b_16", "head"}, Network{"convnext_tiny", "head.fc"},
+                      Network{"swin_t", "head"}, Network{"regnet_y_400mf", "fc"},
+                      Network{"efficientnet_v2_s", "classifier.1", "", 384},
+                      Network{"mobilenet_v3_large", "classifier.3"}, Network{"densenet121", "classifier"},
+                      // Made without `transform_input`, which published weights have.
+                      Network{"inception_v3", "fc", ", normalize: imagenet", 299},
+                      Network{"googlenet", "fc", ", normalize: imagenet"},
+                      Network{"shufflenet_v2_x1_0", "fc"}, Network{"squeezenet1_1", "classifier"},
+                      Network{"mnasnet1_0", "classifier.1"}, Network{"resnext50_32x4d", "fc"},
+                      Network{"wide_resnet50_2", "fc"}),
+    [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace graft

@@ -10,6 +10,7 @@
 #include <graft/error.h>
 #include <network/cost.h>
 #include <network/engine.h>
+#include <network/operation.h>
 
 #include "onednn.h"
 #include "thread_count.h"
@@ -31,41 +32,49 @@ struct Eltwise {
   float alpha, beta;
 };
 
-Eltwise eltwise_of(Activation activation) {
+/// One after the other.
+std::vector<Eltwise> eltwises_of(Activation activation) {
+  constexpr float kSixth = 1.0f / 6;
   switch (activation) {
     case Activation::None:
-      return {algorithm::eltwise_linear, 1, 0};
+      return {};
     case Activation::Relu:
-      return {algorithm::eltwise_relu, 0, 0};
+      return {{algorithm::eltwise_relu, 0, 0}};
     case Activation::Relu6:
-      return {algorithm::eltwise_clip, 0, 6};
+      return {{algorithm::eltwise_clip, 0, 6}};
     case Activation::Silu:
-      return {algorithm::eltwise_swish, 1, 0};
+      return {{algorithm::eltwise_swish, 1, 0}};
     case Activation::Sigmoid:
-      return {algorithm::eltwise_logistic, 0, 0};
+      return {{algorithm::eltwise_logistic, 0, 0}};
     case Activation::Gelu:
-      return {algorithm::eltwise_gelu_erf, 0, 0};
+      return {{algorithm::eltwise_gelu_erf, 0, 0}};
     case Activation::GeluTanh:
-      return {algorithm::eltwise_gelu_tanh, 0, 0};
+      return {{algorithm::eltwise_gelu_tanh, 0, 0}};
     case Activation::QuickGelu:
-      return {algorithm::eltwise_swish, 1.702f, 0};
+      return {{algorithm::eltwise_swish, 1.702f, 0}};
+    case Activation::HardSigmoid:  // oneDNN 2.6 has no function of its own
+      return {{algorithm::eltwise_linear, kSixth, 0.5f}, {algorithm::eltwise_clip, 0, 1}};
+    case Activation::HardSwish:
+      return {{algorithm::eltwise_hardswish, kSixth, 0.5f}};
   }
   throw Error("an activation without a kernel: this is a bug in graft");
 }
 
-onednn::Window window_of(const nn::Layer& layer) {
+onednn::Window window_of(const nn::Layer& layer, const Shape& image) {
+  const nn::Padding padding = padding_of(layer, image);
   return {{layer.stride, layer.stride},
-          {layer.kernel, layer.kernel},
-          {layer.padding.top, layer.padding.left},
-          {layer.padding.bottom, layer.padding.right}};
+          {layer.kernel.height, layer.kernel.width},
+          {layer.dilation - 1, layer.dilation - 1},
+          {padding.top, padding.left},
+          {padding.bottom, padding.right}};
 }
 
 /// F(4x4, 3x3) of Winograd's minimal filtering (Lavin and Gray 2016, arXiv:1509.09308) needs a quarter of the
 /// multiplications. Below this side too much of its tiles lies outside of the image.
 bool suits_winograd(const nn::Layer& layer, const Shape& out) {
   constexpr std::int64_t kSide = 12;
-  return layer.kernel == 3 && layer.stride == 1 && layer.groups == 1 && layer.in >= 16 && out[1] >= kSide &&
-         out[2] >= kSide;
+  return layer.kernel == nn::Extent(3) && layer.dilation == 1 && layer.stride == 1 && layer.groups == 1 &&
+         layer.in >= 16 && out[1] >= kSide && out[2] >= kSide;
 }
 
 }  // namespace
@@ -136,6 +145,14 @@ void Builder::add(std::size_t index) {
       return token_mean(step);
     case Step::Op::Concat:
       return concat(step);
+    case Step::Op::BlurPool:
+      return blur_pool(step);
+    case Step::Op::Gather:
+      return gather(step);
+    case Step::Op::PatchMerge:
+      return patch_merge(step);
+    case Step::Op::WindowAttention:
+      return window_attention(step);
   }
 }
 
@@ -208,10 +225,7 @@ void Builder::copy(std::size_t from, std::size_t to) {
 dnnl::primitive_attr Builder::attributes(bool residual, Activation activation) const {
   dnnl::post_ops then;
   if (residual) then.append_sum(1.0f);
-  if (activation != Activation::None) {
-    const Eltwise f = eltwise_of(activation);
-    onednn::append_eltwise(then, f.how, f.alpha, f.beta);
-  }
+  for (const Eltwise& f : eltwises_of(activation)) onednn::append_eltwise(then, f.how, f.alpha, f.beta);
   dnnl::primitive_attr out;
   out.set_post_ops(then);
   out.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -221,18 +235,22 @@ dnnl::primitive_attr Builder::attributes(bool residual, Activation activation) c
 void Builder::convolution(std::size_t index) {
   const Step& step = network_.lowered().steps[index];
   const nn::Layer& layer = step.layer;
-  const memory::dim groups = layer.groups, in = layer.in, out = layer.out, kernel = layer.kernel;
+  const memory::dim groups = layer.groups, in = layer.in, out = layer.out, rows = layer.kernel.height,
+                    columns = layer.kernel.width;
   const Dims shape =
-      groups > 1 ? Dims{groups, out / groups, in / groups, kernel, kernel} : Dims{out, in, kernel, kernel};
+      groups > 1 ? Dims{groups, out / groups, in / groups, rows, columns} : Dims{out, in, rows, columns};
   const Tag order = groups > 1 ? Tag::goihw : Tag::oihw;
   const Desc bias({out}, Type::f32, Tag::x);
+  // Tokens are a row of pixels.
+  const onednn::Window window =
+      window_of(layer, is_tokens(step.from) ? Shape{in, 1, shape_[step.from][0]} : shape_[step.from]);
   const auto attribute = attributes(step.residual != Step::kNone, step.activation);
   const auto kernel_for =
       [&](algorithm how, const Desc& source,
           const Desc& target) -> std::optional<dnnl::convolution_forward::primitive_desc> {
     try {
       return onednn::convolution(network_.engine(), how, source, Desc(shape, type_, Tag::any), bias, target,
-                                 window_of(layer), attribute);
+                                 window, attribute);
     } catch (const dnnl::error&) {
       return {};  // no such kernel
     }
@@ -247,7 +265,7 @@ void Builder::convolution(std::size_t index) {
   std::vector<std::pair<Desc, Desc>> layouts{{blocked(step.from), blocked(step.to)},
                                              {plain(from, type_), blocked(step.to)}};
   if (step.from == 0) std::swap(layouts[0], layouts[1]);
-  if (step.from != 0 && layer.kernel > 1 && layer.groups == 1 && has_avx512())
+  if (step.from != 0 && layer.kernel != nn::Extent(1) && layer.groups == 1 && has_avx512())
     layouts.insert(layouts.begin(), {Desc(from, type_, Tag::nhwc), Desc(to_dims, type_, Tag::nhwc)});
   // Groups of few channels have kernels for few layouts.
   layouts.emplace_back(Desc(from, type_, Tag::nhwc), Desc(to_dims, type_, Tag::nhwc));
@@ -309,47 +327,62 @@ void Builder::linear(std::size_t index) {
 void Builder::max_pool(const Step& step) {
   const std::size_t in = slot_in(step.from, blocked(step.from));
   const std::size_t to = make_slot(step.to, blocked(step.to));
-  const auto kernel = onednn::pooling(network_.engine(), algorithm::pooling_max, layout_of(in), layout_of(to),
-                                      window_of(step.layer), attributes(false, Activation::None));
+  const auto kernel =
+      onednn::pooling(network_.engine(), algorithm::pooling_max, layout_of(in), layout_of(to),
+                      window_of(step.layer, shape_[step.from]), attributes(false, Activation::None));
   call(dnnl::pooling_forward(kernel), kernel.scratchpad_desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}});
 }
 
 void Builder::average_pool(const Step& step) {
-  const memory::dim size = step.layer.size, height = shape_[step.from][1], width = shape_[step.from][2];
-  if (height == size && width == size) {
-    slot_[step.to] = slot_of(step.from);
-    return;
+  const nn::Layer& layer = step.layer;
+  const Shape& from = shape_[step.from];
+  onednn::Window window;
+  bool counts = false;
+  if (layer.op == nn::Op::WindowAvgPool) {
+    window = window_of(layer, from);
+    counts = layer.count_padding;
+    // Zeros that are there only to complete the last windows never count.
+    if (counts && padding_of(layer, from) != layer.padding) return average_by_loops(step);
+  } else {
+    const memory::dim size = layer.size, height = from[1], width = from[2];
+    if (height == size && width == size) {
+      slot_[step.to] = slot_of(step.from);
+      return;
+    }
+    if (height % size != 0 || width % size != 0) return average_by_loops(step);
+    window.strides = window.kernel = {height / size, width / size};
+    window.gaps = window.before = window.after = {0, 0};
   }
-  if (height % size != 0 || width % size != 0) return any_average_pool(step);
-  const Dims window{height / size, width / size};
   const std::size_t in = slot_in(step.from, blocked(step.from));
   const std::size_t to = make_slot(step.to, blocked(step.to));
-  const auto kernel =
-      onednn::pooling(network_.engine(), algorithm::pooling_avg_exclude_padding, layout_of(in), layout_of(to),
-                      {window, window, {0, 0}, {0, 0}}, attributes(false, Activation::None));
+  const auto kernel = onednn::pooling(
+      network_.engine(),
+      counts ? algorithm::pooling_avg_include_padding : algorithm::pooling_avg_exclude_padding, layout_of(in),
+      layout_of(to), window, attributes(false, Activation::None));
   call(dnnl::pooling_forward(kernel), kernel.scratchpad_desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}});
 }
 
-/// Windows of unequal sizes, [floor(i h / size), ceil((i + 1) h / size)): no kernel has them.
-void Builder::any_average_pool(const Step& step) {
+/// Windows of unequal sizes, [floor(i h / size), ceil((i + 1) h / size)), or of unequal divisors: no kernel
+/// has them.
+void Builder::average_by_loops(const Step& step) {
   const std::size_t in = slot_in(step.from, plain(dims_of(step.from), Type::f32));
   const std::size_t to = make_slot(step.to, plain(dims_of(step.to), Type::f32));
-  const std::int64_t planes = program_.images_ * shape_[step.from][0], height = shape_[step.from][1],
-                     width = shape_[step.from][2], size = step.layer.size;
-  call({}, Desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}}).plain = [=](const std::vector<memory>& slots) {
-    const auto* from = static_cast<const float*>(slots[in].get_data_handle());
-    auto* out = static_cast<float*>(slots[to].get_data_handle());
-    for (std::int64_t plane = 0; plane < planes; ++plane, from += height * width)
-      for (std::int64_t y = 0; y < size; ++y)
-        for (std::int64_t x = 0; x < size; ++x) {
-          const std::int64_t top = y * height / size, bottom = ((y + 1) * height + size - 1) / size;
-          const std::int64_t left = x * width / size, right = ((x + 1) * width + size - 1) / size;
-          double sum = 0;
-          for (std::int64_t v = top; v < bottom; ++v)
-            for (std::int64_t u = left; u < right; ++u) sum += from[v * width + u];
-          *out++ = static_cast<float>(sum / static_cast<double>((bottom - top) * (right - left)));
-        }
-  };
+  const Shape &from = shape_[step.from], &result = shape_[step.to];
+  const std::int64_t planes = program_.images_ * from[0], height = from[1], width = from[2];
+  call({}, Desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}}).plain =
+      [=, rows = averaged_along(step.layer, from, result, 1),
+       columns = averaged_along(step.layer, from, result, 2)](const std::vector<memory>& slots) {
+        const auto* at = static_cast<const float*>(slots[in].get_data_handle());
+        auto* out = static_cast<float*>(slots[to].get_data_handle());
+        for (std::int64_t plane = 0; plane < planes; ++plane, at += height * width)
+          for (const nn::AveragedRun& row : rows)
+            for (const nn::AveragedRun& column : columns) {
+              double sum = 0;
+              for (std::int64_t v = row.first; v < row.last; ++v)
+                for (std::int64_t u = column.first; u < column.last; ++u) sum += at[v * width + u];
+              *out++ = static_cast<float>(sum / static_cast<double>(row.divisor * column.divisor));
+            }
+      };
 }
 
 void Builder::binary(const Step& step) {
@@ -366,10 +399,13 @@ void Builder::binary(const Step& step) {
 void Builder::activate(const Step& step) {
   const std::size_t in = slot_of(step.from);
   const std::size_t to = make_slot(step.to, layout_of(in));
-  const Eltwise f = eltwise_of(step.activation);
-  const auto kernel = onednn::eltwise(network_.engine(), f.how, layout_of(in), f.alpha, f.beta,
-                                      attributes(false, Activation::None));
-  call(dnnl::eltwise_forward(kernel), kernel.scratchpad_desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}});
+  std::size_t from = in;
+  for (const Eltwise& f : eltwises_of(step.activation)) {
+    const auto kernel = onednn::eltwise(network_.engine(), f.how, layout_of(in), f.alpha, f.beta,
+                                        attributes(false, Activation::None));
+    call(dnnl::eltwise_forward(kernel), kernel.scratchpad_desc(), {{DNNL_ARG_SRC, from}, {DNNL_ARG_DST, to}});
+    from = to;
+  }
 }
 
 void Builder::flatten(const Step& step) {

@@ -26,7 +26,7 @@ class Builder {
   void linear(std::size_t step);
   void max_pool(const Step& step);
   void average_pool(const Step& step);
-  void any_average_pool(const Step& step);
+  void average_by_loops(const Step& step);
   void binary(const Step& step);
   void activate(const Step& step);
   void flatten(const Step& step);
@@ -37,6 +37,10 @@ class Builder {
   void attention_pool(const Step& step);
   void token_mean(const Step& step);
   void concat(const Step& step);
+  void blur_pool(const Step& step);
+  void gather(const Step& step);
+  void patch_merge(const Step& step);
+  void window_attention(const Step& step);
   void store(std::size_t output);
 
   /// A step by plain loops, from values of float in one order to another: `in` and `out` have the channels

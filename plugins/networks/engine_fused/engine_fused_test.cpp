@@ -14,6 +14,7 @@
 
 #include <network/checked_engine.h>
 #include <network/reference.h>
+#include <network/testing/small_networks.h>
 #include "fused_engine.h"
 #include "lowering.h"
 
@@ -23,6 +24,10 @@ namespace {
 using nn::Architecture;
 using nn::Layer;
 using nn::Op;
+using nn::test::conv;
+using nn::test::convolutional;
+using nn::test::layer;
+using nn::test::windowed;
 
 /// Weights as after some training: every tensor has numbers of its own, variances are positive.
 std::map<std::string, Tensor> weights_of(const Architecture& net, std::uint64_t seed = 5) {
@@ -167,24 +172,6 @@ TEST(EngineFused, ManyThreadsMayCallAtOnceInSeveralSizes) {
   for (std::thread& t : threads) t.join();
 }
 
-Layer layer(std::string name, Op op, std::vector<std::string> from, int in, int out) {
-  Layer l;
-  l.name = std::move(name);
-  l.op = op;
-  l.from = std::move(from);
-  l.in = in;
-  l.out = out;
-  return l;
-}
-Layer conv(std::string name, const std::string& from, int in, int out, int kernel = 3, int stride = 1) {
-  Layer l = layer(std::move(name), Op::Conv, {from}, in, out);
-  l.kernel = kernel;
-  l.stride = stride;
-  const int pad = kernel / 2;
-  l.padding = {pad, pad, pad, pad};
-  return l;
-}
-
 /// Whatever must not be merged: values that are read twice, tapped, or that no convolution makes.
 Architecture awkward() {
   Architecture net;
@@ -283,6 +270,44 @@ Architecture small_transformer() {
   add(layer("head", Op::Linear, {"vector_norm"}, 96, 5)).bias = true;
   net.tap = "head";
   return net;
+}
+
+TEST(EngineFused, LaterConvolutionsGiveWhatLoopsGive) {
+  const Architecture net = convolutional();
+  const std::vector<std::string> all{
+      "stem",    "gate", "first_norm", "wide",    "dilated_gate", "joined",       "ragged",  "slice",
+      "shuffle", "max",  "mean",       "counted", "mean_ceil",    "counted_ceil", "blurred", "merged"};
+  for (const auto& [height, width] : {std::pair(20, 20), {21, 27}, {14, 19}}) {
+    EXPECT_LE(worst(net, height, width, all), 1e-5) << height << " x " << width;
+    for (const char* end : {"max", "counted_ceil", "merged"})  // where more may be merged
+      EXPECT_LE(worst(net, height, width, {end}), 1e-5) << end << ", " << height << " x " << width;
+  }
+  if (has_avx512()) {
+    EXPECT_LE(worst(net, 21, 27, {"merged", "blurred", "mean"}, "bf16"), 5e-2);
+  }
+}
+
+TEST(EngineFused, AttentionInWindowsGivesWhatLoopsGive) {
+  for (const nn::WindowRule rule : {nn::WindowRule::Torchvision, nn::WindowRule::Timm}) {
+    const Architecture net = windowed(rule);
+    // Whole windows; sides that they do not fill; a second stage of a single window along one side or both.
+    for (const auto& [height, width] : {std::pair(24, 36), {26, 22}, {14, 34}, {12, 12}})
+      EXPECT_LE(worst(net, height, width, {"a", "b", "merge", "c", "c_add"}), 1e-5)
+          << to_string(rule) << ", " << height << " x " << width;
+    const auto images = noise(5, 26, 22, 4);
+    const Tensor wanted = engine(net, 5).run(images.data(), 26, 22)[0];
+    for (const int threads : {2, 3}) {
+      const Tensor got = engine(net, 5, {}, "fp32", threads).run(images.data(), 26, 22)[0];
+      EXPECT_EQ(std::memcmp(got.data, wanted.data, wanted.bytes()), 0) << threads;
+    }
+  }
+  // Where windows fill the image, both rules are one; else they are not.
+  const auto values = [](nn::WindowRule rule, int side) {
+    const Architecture net = windowed(rule);
+    return nn::reference(net, weights_of(net), noise(1, side, side, 3), side, side, {"b"})[0].data;
+  };
+  EXPECT_EQ(values(nn::WindowRule::Timm, 24), values(nn::WindowRule::Torchvision, 24));
+  EXPECT_NE(values(nn::WindowRule::Timm, 26), values(nn::WindowRule::Torchvision, 26));
 }
 
 TEST(EngineFused, TokensGiveWhatLoopsGive) {

@@ -28,6 +28,10 @@ Activation activation_of(Op op) {
       return Activation::GeluTanh;
     case Op::QuickGelu:
       return Activation::QuickGelu;
+    case Op::HardSigmoid:
+      return Activation::HardSigmoid;
+    case Op::HardSwish:
+      return Activation::HardSwish;
     default:
       throw Error(std::string("engine_fused has no kernel for ") + nn::to_string(op));
   }
@@ -121,11 +125,23 @@ class Lowering {
                             layer.prefix > 0 ? "prefix" : nullptr);
       case Op::AttentionPool:
         return with_tensors(Step::Op::AttentionPool, layer, "query", nullptr);
-      case Op::Attention: {
-        Step& step = append(Step::Op::Attention, layer);
-        if (!layer.rope_periods.empty()) step.grid = value_.at(layer.from.at(1));
-        return;
+      case Op::Attention:
+        return with_shapes(append(Step::Op::Attention, layer), layer);
+      case Op::WindowAttention: {
+        Step& step = append(Step::Op::WindowAttention, layer);
+        step.weights = tensor(layer, "bias_table");
+        return with_shapes(step, layer);
       }
+      case Op::BlurPool:
+        append(Step::Op::BlurPool, layer);
+        return;
+      case Op::PatchMerge:
+        append(Step::Op::PatchMerge, layer);
+        return;
+      case Op::ChannelSlice:
+      case Op::ChannelShuffle:
+        append(Step::Op::Gather, layer);
+        return;
       case Op::LayerScale:
         return layer_scale(layer);
       case Op::SwiGlu:
@@ -142,6 +158,7 @@ class Lowering {
         append(Step::Op::MaxPool, layer);
         return;
       case Op::AvgPool:
+      case Op::WindowAvgPool:
         append(Step::Op::AveragePool, layer);
         return;
       case Op::GlobalPool:
@@ -155,6 +172,10 @@ class Lowering {
       default:
         return activate(layer);
     }
+  }
+
+  void with_shapes(Step& step, const Layer& layer) const {
+    for (std::size_t i = 1; i < layer.from.size(); ++i) step.shapes.push_back(value_.at(layer.from[i]));
   }
 
   void with_tensors(Step::Op op, const Layer& layer, const char* weights, const char* bias) {
@@ -264,6 +285,7 @@ class Lowering {
     conv.in = conv.out = conv.groups = layer.out;
     conv.kernel = conv.stride = 1;
     conv.padding = {};
+    conv.padding_rule = nn::PaddingRule::Fixed;
     Step& step = append(Step::Op::Conv, conv);
     step.weights.assign(static_cast<std::size_t>(layer.out), 1.0f);
     step.bias.assign(static_cast<std::size_t>(layer.out), 0.0f);

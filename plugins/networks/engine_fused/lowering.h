@@ -13,35 +13,39 @@ namespace graft::fused {
 /// Number of a value: 0 is the batch of images, the others are made by steps, in order.
 using ValueId = std::size_t;
 
-enum class Activation { None, Relu, Relu6, Silu, Sigmoid, Gelu, GeluTanh, QuickGelu };
+enum class Activation { None, Relu, Relu6, Silu, Sigmoid, Gelu, GeluTanh, QuickGelu, HardSigmoid, HardSwish };
 
 /// One pass over memory: a layer with all that can be done to its result while that is still in registers.
 struct Step {
   enum class Op {
-    Conv,           ///< from, an image or tokens; weights [out,in/groups,kernel,kernel], bias [out]
-    Linear,         ///< from, [c,h,w] or [values]; weights [out, all values], bias [out]
-    MaxPool,        ///< from
-    AveragePool,    ///< from; becomes layer.size x layer.size
-    Add,            ///< from, second
-    Multiply,       ///< from, second: of one shape, or [c,h,w] and [c,1,1]
-    Activate,       ///< from
-    Flatten,        ///< from
-    LayerNorm,      ///< from; weights (of channels), bias
-    ResponseNorm,   ///< from, an image; weights (of channels), bias
-    Embed,          ///< from; weights: positions [grid,out], bias: class and register tokens [prefix,out]
-    Attention,      ///< from; grid
-    AttentionPool,  ///< from; weights: the query
-    TokenMean,      ///< from
-    Concat,         ///< more
+    Conv,             ///< from, an image or tokens; weights [out,in/groups,kernel], bias [out]
+    Linear,           ///< from, [c,h,w] or [values]; weights [out, all values], bias [out]
+    MaxPool,          ///< from
+    AveragePool,      ///< from; windows as the layer has them
+    Gather,           ///< from; channels of an image in another order: a ChannelSlice or ChannelShuffle
+    BlurPool,         ///< from
+    PatchMerge,       ///< from
+    WindowAttention,  ///< from; weights: the table of biases; shapes
+    Add,              ///< from, second
+    Multiply,         ///< from, second: of one shape, or [c,h,w] and [c,1,1]
+    Activate,         ///< from
+    Flatten,          ///< from
+    LayerNorm,        ///< from; weights (of channels), bias
+    ResponseNorm,     ///< from, an image; weights (of channels), bias
+    Embed,            ///< from; weights: positions [grid,out], bias: class and register tokens [prefix,out]
+    Attention,        ///< from; shapes: the image of patches
+    AttentionPool,    ///< from; weights: the query
+    TokenMean,        ///< from
+    Concat,           ///< more
   };
   static constexpr ValueId kNone = static_cast<ValueId>(-1);
 
   Op op = Op::Activate;
   nn::Layer layer;  ///< The layer that it began as: kernel, stride, padding, groups, size.
   ValueId from = 0, second = kNone, to = 0;
-  ValueId grid = kNone;            ///< Attention: the image of patches; its shape alone counts.
-  std::vector<ValueId> more = {};  ///< Concat: all that it reads.
-  ValueId residual = kNone;        ///< Conv: a value that is added to the sums, before the activation.
+  std::vector<ValueId> shapes = {};  ///< Values whose shapes alone count: all inputs but the first.
+  std::vector<ValueId> more = {};    ///< Concat: all that it reads.
+  ValueId residual = kNone;          ///< Conv: a value that is added to the sums, before the activation.
   Activation activation = Activation::None;
   std::vector<float> weights, bias;
 

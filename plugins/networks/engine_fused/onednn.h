@@ -14,9 +14,10 @@ using dnnl::algorithm;
 using dnnl::engine;
 using dnnl::primitive_attr;
 
-/// Extents along height and width, and the borders that are added.
+/// Extents along height and width, pixels that are left out between those of a kernel, and the borders that
+/// are added.
 struct Window {
-  Dims strides, kernel, before, after;
+  Dims strides, kernel, gaps, before, after;
 };
 
 #if DNNL_VERSION_MAJOR >= 3
@@ -25,12 +26,12 @@ inline dnnl::convolution_forward::primitive_desc convolution(const engine& on, a
                                                              const Desc& source, const Desc& weights,
                                                              const Desc& bias, const Desc& target,
                                                              const Window& w, const primitive_attr& then) {
-  return {on,       dnnl::prop_kind::forward_inference,
-          how,      source,
-          weights,  bias,
-          target,   w.strides,
-          w.before, w.after,
-          then};
+  return {on,      dnnl::prop_kind::forward_inference,
+          how,     source,
+          weights, bias,
+          target,  w.strides,
+          w.gaps,  w.before,
+          w.after, then};
 }
 
 inline dnnl::inner_product_forward::primitive_desc inner_product(const engine& on, const Desc& source,
@@ -100,10 +101,10 @@ inline dnnl::convolution_forward::primitive_desc convolution(const engine& on, a
                                                              const Desc& source, const Desc& weights,
                                                              const Desc& bias, const Desc& target,
                                                              const Window& w, const primitive_attr& then) {
-  return {
-      {dnnl::prop_kind::forward_inference, how, source, weights, bias, target, w.strides, w.before, w.after},
-      then,
-      on};
+  return {{dnnl::prop_kind::forward_inference, how, source, weights, bias, target, w.strides, w.gaps,
+           w.before, w.after},
+          then,
+          on};
 }
 
 inline dnnl::inner_product_forward::primitive_desc inner_product(const engine& on, const Desc& source,

@@ -1,11 +1,15 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <functional>
+#include <map>
 #include <memory>
 #include <unordered_map>
 #include <utility>
 
+#include <network/operation.h>
 #include <network/positions.h>
 
 #include "builder.h"
@@ -56,8 +60,17 @@ class AttentionKernel {
   /// Floats that each thread needs.
   std::int64_t scratch() const { return block_ * tokens_; }
 
-  /// `qkv`: [images, tokens, 3 width]; `out`: [images, tokens, width].
-  void run(const float* qkv, float* out, float* scratch, std::int64_t images, int threads) const {
+  /// What is added to the products of queries and keys, each [tokens,tokens]: one of each head, and of each
+  /// image one of several masks, or none (null).
+  struct Bias {
+    std::vector<float> heads;
+    std::vector<std::vector<float>> masks;
+    std::vector<int> mask_of;  ///< By image, again from the first when they end; -1: none.
+  };
+
+  /// `qkv`: [images, tokens, 3 width]; `out`: [images, tokens, width]. `bias` may be null.
+  void run(const float* qkv, float* out, float* scratch, std::int64_t images, int threads,
+           const Bias* bias = nullptr) const {
     const std::int64_t blocks = (tokens_ + block_ - 1) / block_, tasks = images * heads_ * blocks;
 #pragma omp parallel num_threads(threads)
     {
@@ -66,10 +79,16 @@ class AttentionKernel {
       for (std::int64_t task = 0; task < tasks; ++task) {
         const std::int64_t image = task / (heads_ * blocks), head = task / blocks % heads_,
                            first = task % blocks * block_;
+        std::array<const float*, 2> added = {nullptr, nullptr};
+        if (bias != nullptr) {
+          const int mask = bias->mask_of[static_cast<std::size_t>(image) % bias->mask_of.size()];
+          added[0] = bias->heads.data() + (head * tokens_ + first) * tokens_;
+          if (mask >= 0) added[1] = bias->masks[static_cast<std::size_t>(mask)].data() + first * tokens_;
+        }
         const float* keys = qkv + (image * tokens_ * 3 + 1) * width_ + head * head_;
         worker.run(qkv + (image * tokens_ + first) * 3 * width_ + head * head_, keys, keys + width_,
                    out + (image * tokens_ + first) * width_ + head * head_,
-                   first + block_ > tokens_ ? *rest_ : *whole_);
+                   first + block_ > tokens_ ? *rest_ : *whole_, added);
       }
     }
   }
@@ -118,7 +137,8 @@ class AttentionKernel {
       scratchpad_.resize(std::max(kernel.whole_->scratchpad, rest) + kAlignment);
     }
 
-    void run(const float* q, const float* k, const float* v, float* out, const Kernels& with) {
+    void run(const float* q, const float* k, const float* v, float* out, const Kernels& with,
+             const std::array<const float*, 2>& added) {
       if (with_ != &with) prepare(with);
       memory& queries = score_.at(DNNL_ARG_SRC);
       queries.set_data_handle(const_cast<float*>(q));
@@ -126,6 +146,12 @@ class AttentionKernel {
       mix_.at(DNNL_ARG_WEIGHTS).set_data_handle(const_cast<float*>(v));
       mix_.at(DNNL_ARG_DST).set_data_handle(out);
       with.score.execute(stream_, score_);
+      for (const float* matrix : added) {
+        if (matrix == nullptr) continue;
+        stream_.wait();
+        const auto size = static_cast<std::ptrdiff_t>(with.scores.get_size() / sizeof(float));
+        std::transform(scores_, scores_ + size, matrix, scores_, std::plus<>());
+      }
       with.soften.execute(stream_, soften_);
       with.mix.execute(stream_, mix_);
       stream_.wait();
@@ -239,12 +265,13 @@ void Builder::attention(const Step& step) {
   const std::int64_t tokens = shape_[step.to][0], images = program_.images_, width = layer.out;
   const auto kernel = std::make_shared<const AttentionKernel>(network_.engine(), layer, tokens);
   std::size_t in = slot_in(step.from, channels_last(step.from, Type::f32));
-  if (step.grid != Step::kNone) {
+  if (!layer.rope_periods.empty()) {
     // Into a copy: another step may read the value.
     const std::size_t turned =
         add_slot(layout_of(in), static_cast<std::ptrdiff_t>(new_region(layout_of(in))));
     const std::int64_t head = width / layer.heads, prefix = layer.prefix;
-    auto turns = turns_of(layer, shape_[step.grid][1], shape_[step.grid][2]);
+    const Shape& grid = shape_[step.shapes.at(0)];
+    auto turns = turns_of(layer, grid[1], grid[2]);
     call({}, Desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, turned}}).plain =
         [=, turns = std::move(turns)](const std::vector<memory>& slots) {
           const float* from = floats(slots[in]);
@@ -318,18 +345,164 @@ void Builder::token_mean(const Step& step) {
 }
 
 void Builder::concat(const Step& step) {
+  // In blocks where no channels of two values share one.
+  const bool whole = std::all_of(step.more.begin(), step.more.end(), [&](ValueId value) {
+    return shape_[value].size() == 3 && shape_[value][0] % 16 == 0;
+  });
+  const auto layout = [&](ValueId value) { return whole ? blocked(value) : channels_last(value, type_); };
   std::vector<Desc> layouts;
   std::vector<std::pair<int, std::size_t>> slots;
   for (const ValueId value : step.more) {
-    slots.emplace_back(DNNL_ARG_MULTIPLE_SRC + static_cast<int>(slots.size()),
-                       slot_in(value, channels_last(value, type_)));
-    layouts.push_back(channels_last(value, type_));
+    slots.emplace_back(DNNL_ARG_MULTIPLE_SRC + static_cast<int>(slots.size()), slot_in(value, layout(value)));
+    layouts.push_back(layout(value));
   }
-  const std::size_t to = make_slot(step.to, channels_last(step.to, type_));
+  const std::size_t to = make_slot(step.to, layout(step.to));
   const auto kernel =
       onednn::concat(network_.engine(), layout_of(to), 1, layouts, attributes(false, Activation::None));
   slots.emplace_back(DNNL_ARG_DST, to);
   call(dnnl::concat(kernel), kernel.scratchpad_desc(), std::move(slots));
+}
+
+void Builder::blur_pool(const Step& step) {
+  const Shape &from = shape_[step.from], &to = shape_[step.to];
+  const std::int64_t stride = step.layer.stride, images = program_.images_;
+  loop(step, [=](const float* in, float* out) {
+    const std::int64_t channels = from[0], height = from[1], width = from[2];
+    for (std::int64_t image = 0; image < images; ++image, in += channels * height * width)
+      for (std::int64_t y = 0; y < to[1]; ++y)
+        for (std::int64_t x = 0; x < to[2]; ++x, out += channels) {
+          std::fill_n(out, channels, 0.0f);
+          for (std::int64_t v = -1; v <= 1; ++v)
+            for (std::int64_t u = -1; u <= 1; ++u) {
+              const float* pixel =
+                  in + (nn::mirrored(y * stride + v, height) * width + nn::mirrored(x * stride + u, width)) *
+                           channels;
+              const float factor = static_cast<float>((2 - v * v) * (2 - u * u)) / 16;
+              for (std::int64_t c = 0; c < channels; ++c) out[c] += factor * pixel[c];
+            }
+        }
+  });
+}
+
+void Builder::gather(const Step& step) {
+  const nn::Layer& layer = step.layer;
+  const std::int64_t channels = layer.in, places = elements(shape_[step.from]) / channels;
+  std::vector<std::int64_t> from;
+  if (layer.op == nn::Op::ChannelSlice)
+    for (std::int64_t c = 0; c < layer.out; ++c) from.push_back(layer.first + c);
+  else
+    for (std::int64_t c = 0; c < channels; ++c)
+      from.push_back(c % layer.groups * (channels / layer.groups) + c / layer.groups);
+  loop(step,
+       [channels, rows = program_.images_ * places, from = std::move(from)](const float* in, float* out) {
+         for (std::int64_t row = 0; row < rows; ++row, in += channels)
+           for (const std::int64_t c : from) *out++ = in[c];
+       });
+}
+
+void Builder::patch_merge(const Step& step) {
+  const Shape &from = shape_[step.from], &to = shape_[step.to];
+  loop(step, [from, to, images = program_.images_](const float* in, float* out) {
+    const std::int64_t channels = from[0], height = from[1], width = from[2];
+    for (std::int64_t image = 0; image < images; ++image, in += channels * height * width)
+      for (std::int64_t y = 0; y < to[1]; ++y)
+        for (std::int64_t x = 0; x < to[2]; ++x)
+          for (std::int64_t part = 0; part < 4; ++part) {
+            const std::int64_t v = 2 * y + part % 2, u = 2 * x + part / 2;
+            out = v < height && u < width ? std::copy_n(in + (v * width + u) * channels, channels, out)
+                                          : std::fill_n(out, channels, 0.0f);
+          }
+  });
+}
+
+namespace {
+
+/// The bias of each pair of places, of each head, and the masks of windows with pixels of several regions.
+AttentionKernel::Bias window_bias(const Step& step, const std::array<nn::WindowSide, 2>& sides) {
+  const nn::Layer& layer = step.layer;
+  const std::int64_t rows = layer.kernel.height, columns = layer.kernel.width, n = rows * columns;
+  AttentionKernel::Bias out;
+  for (std::int64_t head = 0; head < layer.heads; ++head)
+    for (std::int64_t q = 0; q < n; ++q)
+      for (std::int64_t k = 0; k < n; ++k) {
+        const std::int64_t pair = (q / columns - k / columns + rows - 1) * (2 * columns - 1) + q % columns -
+                                  k % columns + columns - 1;
+        out.heads.push_back(step.weights[static_cast<std::size_t>(pair * layer.heads + head)]);
+      }
+  std::map<std::vector<int>, int> known;  // by the regions of a window's pixels
+  const auto height = static_cast<std::int64_t>(sides[0].from.size()),
+             width = static_cast<std::int64_t>(sides[1].from.size());
+  for (std::int64_t top = 0; top < height; top += rows)
+    for (std::int64_t left = 0; left < width; left += columns) {
+      std::vector<int> region;
+      for (std::int64_t i = 0; i < n; ++i)
+        region.push_back(3 * sides[0].region[static_cast<std::size_t>(top + i / columns)] +
+                         sides[1].region[static_cast<std::size_t>(left + i % columns)]);
+      if (std::count(region.begin(), region.end(), region[0]) == n) {
+        out.mask_of.push_back(-1);
+        continue;
+      }
+      const auto [found, is_new] = known.emplace(region, static_cast<int>(out.masks.size()));
+      out.mask_of.push_back(found->second);
+      if (!is_new) continue;
+      std::vector<float>& mask = out.masks.emplace_back();
+      for (const int q : region)
+        for (const int k : region) mask.push_back(q == k ? 0.0f : -static_cast<float>(nn::kOtherRegion));
+    }
+  return out;
+}
+
+}  // namespace
+
+void Builder::window_attention(const Step& step) {
+  const nn::Layer& layer = step.layer;
+  std::vector<Shape> shapes{shape_[step.from]};
+  for (const ValueId value : step.shapes) shapes.push_back(shape_[value]);
+  const auto sides = nn::window_sides(layer, shapes);
+  const std::int64_t rows = layer.kernel.height, columns = layer.kernel.width, n = rows * columns,
+                     width = layer.out, padded = shapes[0][2], pixels = shapes[0][1] * padded,
+                     own_rows = shapes[1][1], own_columns = shapes[1][2], images = program_.images_;
+  // Where a token of the windows, one behind the other, lies in the padded image.
+  std::vector<std::int64_t> place;
+  for (std::int64_t top = 0; top < shapes[0][1]; top += rows)
+    for (std::int64_t left = 0; left < padded; left += columns)
+      for (std::int64_t i = 0; i < n; ++i)
+        place.push_back(sides[0].from[static_cast<std::size_t>(top + i / columns)] * padded +
+                        sides[1].from[static_cast<std::size_t>(left + i % columns)]);
+  const auto kernel = std::make_shared<const AttentionKernel>(network_.engine(), layer, n);
+  const auto bias = std::make_shared<const AttentionKernel::Bias>(window_bias(step, sides));
+  const int threads = program_.threads_;
+  const auto room = [&](std::int64_t floats) {
+    const Desc desc({floats}, Type::f32, Tag::x);
+    return add_slot(desc, static_cast<std::ptrdiff_t>(new_region(desc)));
+  };
+  const std::size_t in = slot_in(step.from, channels_last(step.from, Type::f32));
+  const std::size_t to = make_slot(step.to, channels_last(step.to, Type::f32));
+  const std::size_t qkv = room(images * pixels * 3 * width), mixed = room(images * pixels * width),
+                    scores = room(threads * kernel->scratch());
+  call({}, Desc(),
+       {{DNNL_ARG_SRC, in},
+        {DNNL_ARG_DST, to},
+        {DNNL_ARG_SRC_1, qkv},
+        {DNNL_ARG_SRC_2, mixed},
+        {DNNL_ARG_WORKSPACE, scores}})
+      .plain = [=, place = std::move(place)](const std::vector<memory>& slots) {
+    const float *from = floats(slots[in]), *attended = floats(slots[mixed]);
+    float *windows = floats(slots[qkv]), *out = floats(slots[to]);
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (std::int64_t i = 0; i < images * pixels; ++i)
+      std::copy_n(from + (i / pixels * pixels + place[static_cast<std::size_t>(i % pixels)]) * 3 * width,
+                  3 * width, windows + i * 3 * width);
+    kernel->run(windows, floats(slots[mixed]), floats(slots[scores]), images * pixels / n, threads,
+                bias.get());
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (std::int64_t i = 0; i < images * pixels; ++i) {
+      const std::int64_t at = place[static_cast<std::size_t>(i % pixels)], y = at / padded, x = at % padded;
+      if (y < own_rows && x < own_columns)
+        std::copy_n(attended + i * width, width,
+                    out + ((i / pixels * own_rows + y) * own_columns + x) * width);
+    }
+  };
 }
 
 }  // namespace graft::fused

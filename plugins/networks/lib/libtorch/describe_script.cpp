@@ -274,7 +274,7 @@ class Reader {
     element_wise(node, Op::MaxPool);
     Layer& layer = layers().back();
     layer.kernel = square_at(node, 1);
-    layer.stride = ints_at(node, 2).empty() ? layer.kernel : square_at(node, 2);
+    layer.stride = ints_at(node, 2).empty() ? layer.kernel.height : square_at(node, 2);
     const int pad = square_at(node, 3);
     layer.padding = {pad, pad, pad, pad};
     need(square_at(node, 4) == 1 && !flag_at(node, 5));  // dilation, ceil_mode

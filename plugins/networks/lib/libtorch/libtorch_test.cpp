@@ -20,6 +20,9 @@
 #include <libtorch/network_module.h>
 #include <libtorch/program.h>
 #include <libtorch/torch_engine.h>
+#include <network/initial_weights.h>
+#include <network/reference.h>
+#include <network/testing/small_networks.h>
 #include "align_channels.h"
 #include "fold_padding.h"
 #include "tap_modules.h"
@@ -592,6 +595,71 @@ TEST_F(TorchTest, NetworksComputeWhatTheirLayersSay) {
   EXPECT_LE(relative_error(Program(module).run(x).toTensor(), logits), 1e-5);
 
   EXPECT_EQ(net.features, features.size(1));
+}
+
+/// Weights as after some training: variances are positive.
+std::map<std::string, Tensor> trained_weights(const nn::Architecture& net) {
+  auto weights = nn::initial_weights(net, 5);
+  Random random(6);
+  for (auto& [path, tensor] : weights)
+    if (tensor.shape.size() == 1)
+      for (std::int64_t i = 0; i < tensor.size(); ++i)
+        tensor.as<float>()[i] = static_cast<float>(random.uniform(0.5, 1.5));
+  return weights;
+}
+
+TEST_F(TorchTest, LaterOperationsComputeWhatTheirLoopsSay) {
+  const std::vector<std::string> ends{"dilated_gate", "max",          "mean",    "counted",
+                                      "mean_ceil",    "counted_ceil", "blurred", "merged"};
+  const std::vector<std::pair<nn::Architecture, std::vector<std::string>>> networks{
+      {nn::test::convolutional(), ends},
+      {nn::test::windowed(nn::WindowRule::Torchvision), {"a", "b", "c"}},
+      {nn::test::windowed(nn::WindowRule::Timm), {"a", "b", "c"}}};
+  Random random(4);
+  for (const auto& [net, taps] : networks) {
+    nn::Model model;
+    model.name = net.name;
+    model.architecture = net;
+    model.weights = trained_weights(net);
+    nn::EngineOptions options;
+    options.batch = 2;
+    options.taps = taps;
+    const auto engine = make_torch_engine(model, options);
+    engine->enter_thread();
+    for (const auto& [height, width] : {std::pair(24, 36), {26, 22}, {21, 27}}) {
+      std::vector<float> images(2 * 3 * static_cast<std::size_t>(height * width));
+      for (float& v : images) v = static_cast<float>(random.uniform(-2, 2));
+      const auto got = engine->run(images.data(), height, width);
+      const auto half = static_cast<std::ptrdiff_t>(images.size() / 2);
+      const auto wanted =
+          nn::reference(net, model.weights, {images.begin() + half, images.end()}, height, width, taps);
+      for (std::size_t t = 0; t < taps.size(); ++t) {
+        const auto n = static_cast<std::int64_t>(wanted[t].data.size());
+        ASSERT_EQ(got[t].size(), 2 * n) << taps[t];
+        const at::Tensor a = at::from_blob(got[t].as<float>() + n, {n}),
+                         b = at::from_blob(const_cast<double*>(wanted[t].data.data()), {n}, at::kDouble)
+                                 .to(at::kFloat);
+        EXPECT_LE(relative_error(a, b), 1e-5)
+            << net.name << ", " << taps[t] << ", " << height << " x " << width;
+      }
+    }
+  }
+}
+
+TEST_F(TorchTest, LaterOperationsCanBeTrained) {
+  for (const nn::Architecture& net :
+       {nn::test::convolutional(), nn::test::windowed(nn::WindowRule::Torchvision),
+        nn::test::windowed(nn::WindowRule::Timm)}) {
+    Module module = make_training_module(net);
+    set_tensors(module, trained_weights(net));
+    for (const auto& p : module.named_parameters()) p.value.requires_grad_(true);
+    module.forward({at::randn({2, 3, 26, 22})}).toTensor().square().sum().backward();
+    for (const auto& p : module.named_parameters()) {
+      ASSERT_TRUE(p.value.grad().defined()) << net.name << ", " << p.name;
+      EXPECT_TRUE(p.value.grad().isfinite().all().item<bool>()) << net.name << ", " << p.name;
+      EXPECT_GT(p.value.grad().abs().sum().item<float>(), 0) << net.name << ", " << p.name;
+    }
+  }
 }
 
 TEST_F(TorchTest, WhatIsDroppedInTrainingIsGivenFromOutside) {

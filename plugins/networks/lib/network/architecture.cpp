@@ -50,6 +50,16 @@ const char* to_string(PositionRule rule) {
   return kNames[static_cast<int>(rule)];
 }
 
+const char* to_string(PaddingRule rule) {
+  static constexpr const char* kNames[] = {"fixed", "ceil", "same", "multiple"};
+  return kNames[static_cast<int>(rule)];
+}
+
+const char* to_string(WindowRule rule) {
+  static constexpr const char* kNames[] = {"torchvision", "timm"};
+  return kNames[static_cast<int>(rule)];
+}
+
 const Layer* Architecture::find(std::string_view layer) const {
   const auto found =
       std::find_if(layers.begin(), layers.end(), [&](const Layer& l) { return l.name == layer; });

@@ -23,13 +23,14 @@ Op op_named(const std::string& name) {
       "a network with a layer '{}', which does not exist: it was written by a newer version", name));
 }
 
-PositionRule rule_named(const std::string& name) {
-  for (int rule = 0; rule <= static_cast<int>(PositionRule::Torchvision); ++rule)
-    if (name == to_string(static_cast<PositionRule>(rule))) return static_cast<PositionRule>(rule);
-  throw Error(
-      fmt::format("a network with positions by the rule '{}', which does not exist: it was written "
-                  "by a newer version",
-                  name));
+/// Of the rules up to `last`; `what` they are for.
+template <typename Rule>
+Rule rule_named(const std::string& name, Rule last, const char* what) {
+  for (int rule = 0; rule <= static_cast<int>(last); ++rule)
+    if (name == to_string(static_cast<Rule>(rule))) return static_cast<Rule>(rule);
+  throw Error(fmt::format(
+      "a network with {} by the rule '{}', which does not exist: it was written by a newer version", what,
+      name));
 }
 
 // A Linear may take all that an image has.
@@ -42,7 +43,6 @@ struct Number {
   int low, high;
 };
 constexpr Number kNumbers[] = {
-    {"kernel", &Layer::kernel, 1, kMaxSide},
     {"stride", &Layer::stride, 1, kMaxSide},
     {"groups", &Layer::groups, 1, kMostValues},
     {"size", &Layer::size, 1, kMaxSide},
@@ -52,6 +52,8 @@ constexpr Number kNumbers[] = {
     {"grid_width", &Layer::grid_width, 0, kMaxSide},
     {"first", &Layer::first, 0, kMaxWidth},
     {"count", &Layer::count, 0, kMaxWidth},
+    {"dilation", &Layer::dilation, 1, kMaxSide},
+    {"shift", &Layer::shift, 0, kMaxSide},
 };
 
 /// The fields of a layer that may be left out.
@@ -80,6 +82,13 @@ int number(const Value& layer, const char* name, int low, int high, int left_out
   return found == nullptr ? left_out : number(*found, name, low, high);
 }
 
+Extent extent_from(const Value& value) {
+  if (!value.is_list()) return number(value, "kernel", 1, kMaxSide);
+  const auto& sides = value.as_list();
+  if (sides.size() != 2) throw Error("a network with a layer whose `kernel` has not two sides");
+  return {number(sides[0], "kernel", 1, kMaxSide), number(sides[1], "kernel", 1, kMaxSide)};
+}
+
 double number(const Value& layer, const char* name, double left_out) {
   const Value* found = layer.find(name);
   return found == nullptr ? left_out : found->as_double();
@@ -97,15 +106,22 @@ Value to_value(const Architecture& architecture) {
     for (const std::string& from : layer.from) f.out["from"].push(from);
     f.out["in"] = layer.in;
     f.out["out"] = layer.out;
+    if (layer.kernel.height != layer.kernel.width)
+      f.out["kernel"] = Value::List{layer.kernel.height, layer.kernel.width};
+    else
+      f.add("kernel", layer.kernel.height, f.usual.kernel.height);
     for (const Number& number : kNumbers) f.add(number.name, layer.*number.member, f.usual.*number.member);
     if (layer.padding != nn::Padding{})
       f.out["padding"] =
           Value::List{layer.padding.top, layer.padding.left, layer.padding.bottom, layer.padding.right};
+    if (layer.padding_rule != f.usual.padding_rule) f.out["padding_rule"] = to_string(layer.padding_rule);
+    if (layer.count_padding) f.out["count_padding"] = true;
     if (layer.bias) f.out["bias"] = true;
     f.add("eps", layer.eps, f.usual.eps);
     f.add("momentum", layer.momentum, f.usual.momentum);
     f.add("dropout", layer.dropout, f.usual.dropout);
     if (layer.positions != f.usual.positions) f.out["positions"] = to_string(layer.positions);
+    if (layer.windows != f.usual.windows) f.out["windows"] = to_string(layer.windows);
     for (const double period : layer.rope_periods) f.out["rope_periods"].push(period);
     layers.push(std::move(f.out));
   }
@@ -130,6 +146,7 @@ Architecture architecture_from(const Value& value) {
     for (const Value& from : member(v, "from").as_list()) layer.from.push_back(from.as_string());
     layer.in = number(v, "in", 1, kMostValues, 1);
     layer.out = number(v, "out", 1, kMostValues, 1);
+    if (const Value* kernel = v.find("kernel")) layer.kernel = extent_from(*kernel);
     for (const Number& n : kNumbers) layer.*n.member = number(v, n.name, n.low, n.high, usual.*n.member);
     if (const Value* padding = v.find("padding")) {
       const auto& sides = padding->as_list();
@@ -137,11 +154,17 @@ Architecture architecture_from(const Value& value) {
       const auto side = [&](std::size_t i) { return number(sides[i], "padding", 0, kMaxSide); };
       layer.padding = {side(0), side(1), side(2), side(3)};
     }
+    if (const Value* rule = v.find("padding_rule"))
+      layer.padding_rule = rule_named(rule->as_string(), PaddingRule::Multiple, "padding");
+    if (const Value* count = v.find("count_padding")) layer.count_padding = count->as_bool();
     if (const Value* bias = v.find("bias")) layer.bias = bias->as_bool();
     layer.eps = number(v, "eps", usual.eps);
     layer.momentum = number(v, "momentum", usual.momentum);
     layer.dropout = number(v, "dropout", usual.dropout);
-    if (const Value* rule = v.find("positions")) layer.positions = rule_named(rule->as_string());
+    if (const Value* rule = v.find("positions"))
+      layer.positions = rule_named(rule->as_string(), PositionRule::Torchvision, "positions");
+    if (const Value* rule = v.find("windows"))
+      layer.windows = rule_named(rule->as_string(), WindowRule::Timm, "windows");
     if (const Value* periods = v.find("rope_periods"))
       for (const Value& period : periods->as_list()) layer.rope_periods.push_back(period.as_double());
     net.layers.push_back(std::move(layer));

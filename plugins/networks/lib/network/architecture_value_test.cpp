@@ -24,6 +24,31 @@ TEST(ArchitectureValue, EveryNetworkComesBack) {
   }
 }
 
+TEST(ArchitectureValue, EveryFieldOfALayerComesBack) {
+  Architecture net;
+  net.name = "net";
+  Layer layer{"a", Op::WindowAttention, {"input", "input"}, 3, 6};
+  layer.kernel = {1, 7};
+  layer.dilation = 2;
+  layer.shift = 3;
+  layer.size = 4;
+  layer.padding = {1, 2, 3, 4};
+  layer.padding_rule = PaddingRule::Multiple;
+  layer.count_padding = true;
+  layer.windows = WindowRule::Timm;
+  net.layers = {layer};
+  const Value value = to_value(net);
+  const Layer back = architecture_from(Value::from_json(value.to_json())).layers[0];
+  EXPECT_EQ(back.kernel, layer.kernel);
+  EXPECT_EQ(back.dilation, 2);
+  EXPECT_EQ(back.shift, 3);
+  EXPECT_EQ(back.padding, layer.padding);
+  EXPECT_EQ(back.padding_rule, PaddingRule::Multiple);
+  EXPECT_TRUE(back.count_padding);
+  EXPECT_EQ(back.windows, WindowRule::Timm);
+  EXPECT_EQ(to_value(architecture_from(value)), value);
+}
+
 TEST(ArchitectureValue, WhatCannotBeIsNamed) {
   const auto fault = [](const char* json) -> std::string {
     try {
@@ -40,6 +65,15 @@ TEST(ArchitectureValue, WhatCannotBeIsNamed) {
   EXPECT_EQ(
       fault(R"({"name": "x", "layers": [{"name": "a", "op": "Conv", "from": ["input"], "stride": 0}]})"),
       "a network with a layer whose `stride` is 0: expected 1 to 16384");
+  EXPECT_EQ(
+      fault(R"({"name": "x", "layers": [{"name": "a", "op": "Conv", "from": [], "kernel": [1, 2, 3]}]})"),
+      "a network with a layer whose `kernel` has not two sides");
+  EXPECT_EQ(fault(R"({"name": "x", "layers": [{"name": "a", "op": "Conv", "from": [], "kernel": [1, 0]}]})"),
+            "a network with a layer whose `kernel` is 0: expected 1 to 16384");
+  EXPECT_EQ(
+      fault(
+          R"({"name": "x", "layers": [{"name": "a", "op": "Conv", "from": [], "padding_rule": "mirror"}]})"),
+      "a network with padding by the rule 'mirror', which does not exist: it was written by a newer version");
 }
 
 }  // namespace

@@ -94,7 +94,7 @@ class Divider {
     if (layer.op != Op::Conv) return false;
     if (has_stages_) return pooled_;
     if (is_depthwise(layer)) return convolutions_ != Convolutions::Widening;
-    return layer.kernel > 1 || convolutions_ != Convolutions::Depthwise;
+    return layer.kernel != 1 || convolutions_ != Convolutions::Depthwise;
   }
 
   void see(const Unit& unit) {

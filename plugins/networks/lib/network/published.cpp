@@ -31,19 +31,18 @@ std::optional<std::string> prefix_before(const WeightFile& file, const std::vect
 
 std::optional<Published> open_published(const ModelFiles& files, std::optional<int> heads) {
   std::unique_ptr<WeightFile> file = open_weights(files);
-  for (const auto& families : {zoo::vision_transformers(), zoo::convnexts()})
-    for (const zoo::PublishedFamily& family : families)
-      if (const auto prefix = prefix_before(*file, family.marks)) {
-        const std::string path = files.path.string();
-        try {
-          auto found = family.read(files, zoo::TensorMap(std::move(file), *prefix), heads);
-          if (found) return found;
-          file = open_weights(files);
-        } catch (const Error& fault) {
-          const std::string text = fault.what();
-          throw Error(text.starts_with(path) ? text : path + ": " + text);
-        }
+  for (const zoo::PublishedFamily& family : zoo::published_families())
+    if (const auto prefix = prefix_before(*file, family.marks)) {
+      const std::string path = files.path.string();
+      try {
+        auto found = family.read(files, zoo::TensorMap(std::move(file), *prefix), heads);
+        if (found) return found;
+        file = open_weights(files);
+      } catch (const Error& fault) {
+        const std::string text = fault.what();
+        throw Error(text.starts_with(path) ? text : path + ": " + text);
       }
+    }
   return {};
 }
 

@@ -14,7 +14,8 @@ std::vector<Parameter> weight_and_bias(const Layer& layer, Shape weight) {
 }
 
 std::vector<Parameter> conv_parameters(const Layer& layer) {
-  return weight_and_bias(layer, {layer.out, layer.in / layer.groups, layer.kernel, layer.kernel});
+  return weight_and_bias(layer,
+                         {layer.out, layer.in / layer.groups, layer.kernel.height, layer.kernel.width});
 }
 
 std::vector<Parameter> linear_parameters(const Layer& layer) {
@@ -23,7 +24,7 @@ std::vector<Parameter> linear_parameters(const Layer& layer) {
 
 // elements() looks after products that no number holds: networks come from files, too.
 std::int64_t conv_multiply_adds(const Layer& layer, const std::vector<Shape>&, const Shape& out) {
-  return elements({elements(out), layer.in / layer.groups, layer.kernel, layer.kernel});
+  return elements({elements(out), layer.in / layer.groups, layer.kernel.height, layer.kernel.width});
 }
 
 std::int64_t linear_multiply_adds(const Layer& layer, const std::vector<Shape>&, const Shape& out) {
@@ -34,7 +35,9 @@ void conv_plain(const PlainOperands& with, PlainValue& out) {
   const Layer& layer = with.layer;
   const float* weight = with.tensor("weight");
   const float* bias = with.tensor("bias");
-  const std::int64_t inputs = layer.in / layer.groups, k = layer.kernel;
+  const std::int64_t inputs = layer.in / layer.groups, rows = layer.kernel.height,
+                     columns = layer.kernel.width;
+  const Padding padding = padding_of(layer, with.in[0]->shape);
   std::size_t i = 0;
   for (std::int64_t c = 0; c < out.shape[0]; ++c)
     for (std::int64_t y = 0; y < out.shape[1]; ++y)
@@ -42,25 +45,53 @@ void conv_plain(const PlainOperands& with, PlainValue& out) {
         const std::int64_t first = c / (layer.out / layer.groups) * inputs;
         double sum = bias != nullptr ? bias[c] : 0;
         for (std::int64_t n = 0; n < inputs; ++n)
-          for (std::int64_t v = 0; v < k; ++v)
-            for (std::int64_t u = 0; u < k; ++u)
-              sum += static_cast<double>(weight[((c * inputs + n) * k + v) * k + u]) *
-                     with.in[0]->at(first + n, y * layer.stride - layer.padding.top + v,
-                                    x * layer.stride - layer.padding.left + u);
+          for (std::int64_t v = 0; v < rows; ++v)
+            for (std::int64_t u = 0; u < columns; ++u)
+              sum += static_cast<double>(weight[((c * inputs + n) * rows + v) * columns + u]) *
+                     with.in[0]->at(first + n, y * layer.stride - padding.top + v * layer.dilation,
+                                    x * layer.stride - padding.left + u * layer.dilation);
         out.data[i++] = sum;
       }
 }
 
-std::string conv_torch(const Layer& layer, const TorchNames& names, std::vector<std::string>&) {
-  const Padding& p = layer.padding;
+/// The image with zeros around it, whose number depends on its size.
+std::string torch_padded(const Layer& layer, const TorchNames& names, std::vector<std::string>& lines) {
+  const auto along = [&](const char* name, int axis, int kernel) {
+    const std::string side = fmt::format("{}.size({})", names.in[0], axis);
+    lines.push_back(layer.padding_rule == PaddingRule::Multiple
+                        ? fmt::format("{0}_{1} = ({2} - {3} % {2}) % {2}", names.out, name, layer.size, side)
+                        : fmt::format("{0}_{1} = max((({2} - 1) // {3}) * {3} + {4} - {2}, 0)", names.out,
+                                      name, side, layer.stride, span_of(kernel, layer.dilation)));
+  };
+  along("h", 2, layer.kernel.height);
+  along("w", 3, layer.kernel.width);
+  return layer.padding_rule == PaddingRule::Multiple
+             ? fmt::format("torch.constant_pad_nd({0}, [0, {1}_w, 0, {1}_h], 0.0)", names.in[0], names.out)
+             : fmt::format(
+                   "torch.constant_pad_nd({0}, [{1}_w // 2, {1}_w - {1}_w // 2, {1}_h // 2, {1}_h - {1}_h // "
+                   "2], "
+                   "0.0)",
+                   names.in[0], names.out);
+}
+
+std::string conv_torch(const Layer& layer, const TorchNames& names, std::vector<std::string>& lines) {
+  const bool fixed = layer.padding_rule == PaddingRule::Fixed;
+  const Padding p = fixed ? layer.padding : Padding{};
   const bool equal = p.top == p.bottom && p.left == p.right;
-  const std::string& in = names.in[0];
-  return fmt::format("torch.conv2d({0}, {1}.weight, {2}, [{3}, {3}], [{4}, {5}], [1, 1], {6})",
-                     equal ? in
-                           : fmt::format("torch.constant_pad_nd({}, [{}, {}, {}, {}], 0.0)", in, p.left,
-                                         p.right, p.top, p.bottom),
+  std::string in = names.in[0];
+  if (!fixed)
+    in = torch_padded(layer, names, lines);
+  else if (!equal)
+    in =
+        fmt::format("torch.constant_pad_nd({}, [{}, {}, {}, {}], 0.0)", in, p.left, p.right, p.top, p.bottom);
+  return fmt::format("torch.conv2d({0}, {1}.weight, {2}, [{3}, {3}], [{4}, {5}], [{6}, {6}], {7})", in,
                      names.self, layer.bias ? names.self + ".bias" : "None", layer.stride, equal ? p.top : 0,
-                     equal ? p.left : 0, layer.groups);
+                     equal ? p.left : 0, layer.dilation, layer.groups);
+}
+
+Shape conv_output(const Layer& layer, const std::vector<Shape>& in) {
+  if (layer.padding_rule == PaddingRule::Ceil) throw WrongInput{"padding that is not `ceil`", in[0]};
+  return window_output(layer, in);
 }
 
 Shape linear_output(const Layer& layer, const std::vector<Shape>& in) {
@@ -117,7 +148,7 @@ std::string shortcut_torch(const Layer& layer, const TorchNames& names, std::vec
 
 const std::vector<Operation>& convolutions() {
   static const std::vector<Operation> kRows = {
-      {Op::Conv, "Conv", 1, window_output, conv_plain, conv_torch, conv_parameters, conv_multiply_adds,
+      {Op::Conv, "Conv", 1, conv_output, conv_plain, conv_torch, conv_parameters, conv_multiply_adds,
        window_detail},
       {Op::Linear, "Linear", 1, linear_output, linear_plain, linear_torch, linear_parameters,
        linear_multiply_adds},

@@ -5,7 +5,7 @@
 
 #include "ops.h"
 
-// A number in, a number out: activations, sums and products.
+// A number in, a number out: activations, sums and products; and what puts channels in another order.
 
 namespace graft::nn::ops {
 namespace {
@@ -44,6 +44,13 @@ double quick_gelu(double v) {
   return v * logistic(1.702 * v);
 }
 
+double hard_sigmoid(double v) {
+  return std::clamp(v + 3, 0.0, 6.0) / 6;
+}
+double hard_swish(double v) {
+  return v * hard_sigmoid(v);
+}
+
 /// "torch.relu({})" of the only input.
 template <const char* const& Format>
 std::string call(const Layer&, const TorchNames& names, std::vector<std::string>&) {
@@ -55,6 +62,8 @@ constexpr const char* kSigmoid = "torch.sigmoid({})";
 constexpr const char* kGelu = "torch.gelu({})";
 constexpr const char* kGeluTanh = "torch.gelu({}, approximate=\"tanh\")";
 constexpr const char* kQuickGelu = "torch.mul({0}, torch.sigmoid(torch.mul({0}, 1.702)))";
+constexpr const char* kHardSigmoid = "torch.hardsigmoid({})";
+constexpr const char* kHardSwish = "torch.hardswish({})";
 constexpr const char* kFlatten = "torch.flatten({}, 1)";
 
 std::string relu6_torch(const Layer&, const TorchNames& names, std::vector<std::string>&) {
@@ -167,6 +176,53 @@ std::string concat_torch(const Layer&, const TorchNames& names, std::vector<std:
   return fmt::format("torch.cat([{}], 1)", fmt::join(names.in, ", "));
 }
 
+Shape slice_output(const Layer& layer, const std::vector<Shape>& in) {
+  need_image(layer, in[0]);
+  if (layer.first + std::int64_t{layer.out} > layer.in)
+    throw WrongInput{fmt::format("at least {} channels", layer.first + std::int64_t{layer.out}), in[0]};
+  return {layer.out, in[0][1], in[0][2]};
+}
+
+void slice_plain(const PlainOperands& with, PlainValue& out) {
+  std::copy_n(with.in[0]->data.begin() + with.layer.first * channel_stride(out.shape), out.data.size(),
+              out.data.begin());
+}
+
+std::string slice_torch(const Layer& layer, const TorchNames& names, std::vector<std::string>&) {
+  return fmt::format("torch.narrow({}, 1, {}, {})", names.in[0], layer.first, layer.out);
+}
+
+std::string slice_detail(const Layer& layer) {
+  return fmt::format("{} to {}", layer.first, layer.first + std::int64_t{layer.out} - 1);
+}
+
+Shape shuffle_output(const Layer& layer, const std::vector<Shape>& in) {
+  need_image(layer, in[0]);
+  if (layer.in % layer.groups != 0)
+    throw WrongInput{fmt::format("channels that {} groups divide, not {}", layer.groups, layer.in), in[0]};
+  return in[0];
+}
+
+void shuffle_plain(const PlainOperands& with, PlainValue& out) {
+  const std::int64_t area = channel_stride(out.shape), groups = with.layer.groups,
+                     each = with.layer.in / groups;
+  for (std::int64_t c = 0; c < with.layer.in; ++c)
+    std::copy_n(with.in[0]->data.begin() + c * area, area,
+                out.data.begin() + (c % each * groups + c / each) * area);
+}
+
+std::string shuffle_torch(const Layer& layer, const TorchNames& names, std::vector<std::string>&) {
+  return fmt::format(
+      "torch.reshape(torch.transpose(torch.reshape({0}, [{0}.size(0), {1}, {2}, {0}.size(2), {0}.size(3)]), "
+      "1, "
+      "2), [{0}.size(0), {3}, {0}.size(2), {0}.size(3)])",
+      names.in[0], layer.groups, layer.in / layer.groups, layer.in);
+}
+
+std::string shuffle_detail(const Layer& layer) {
+  return fmt::format("{} groups", layer.groups);
+}
+
 }  // namespace
 
 const std::vector<Operation>& elementwise() {
@@ -178,11 +234,17 @@ const std::vector<Operation>& elementwise() {
       {Op::Gelu, "Gelu", 1, same, each<gelu>, call<kGelu>},
       {Op::GeluTanh, "GeluTanh", 1, same, each<gelu_tanh>, call<kGeluTanh>},
       {Op::QuickGelu, "QuickGelu", 1, same, each<quick_gelu>, call<kQuickGelu>},
+      {Op::HardSigmoid, "HardSigmoid", 1, same, each<hard_sigmoid>, call<kHardSigmoid>},
+      {Op::HardSwish, "HardSwish", 1, same, each<hard_swish>, call<kHardSwish>},
       {Op::Add, "Add", 2, add_output, add_plain, add_torch},
       {Op::Mul, "Mul", 2, mul_output, mul_plain, mul_torch},
       {Op::LayerScale, "LayerScale", 1, scale_output, scale_plain, scale_torch, scale_parameters},
       {Op::SwiGlu, "SwiGlu", 1, swiglu_output, swiglu_plain, swiglu_torch},
       {Op::Concat, "Concat", Operation::kAny, concat_output, concat_plain, concat_torch},
+      {Op::ChannelSlice, "ChannelSlice", 1, slice_output, slice_plain, slice_torch, nullptr, nullptr,
+       slice_detail},
+      {Op::ChannelShuffle, "ChannelShuffle", 1, shuffle_output, shuffle_plain, shuffle_torch, nullptr,
+       nullptr, shuffle_detail},
       {Op::Flatten, "Flatten", 1, flat, each<identity>, call<kFlatten>},
       {Op::Dropout, "Dropout", 1, same, each<identity>, dropout_torch, nullptr, nullptr, dropout_detail},
   };

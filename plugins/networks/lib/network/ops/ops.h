@@ -14,13 +14,14 @@ const std::vector<Operation>& elementwise();
 const std::vector<Operation>& poolings();
 const std::vector<Operation>& norms();
 const std::vector<Operation>& tokens();
+const std::vector<Operation>& windows();
 
 /// Throws WrongInput unless `in` is an image of the layer's channels.
 void need_image(const Layer& layer, const Shape& in);
 /// Throws WrongInput unless `in` has the layer's channels: an image [c,h,w], tokens [n,c] or a vector [c].
 void need_channels(const Layer& layer, const Shape& in);
 
-/// Of a window that moves over an image: Conv and MaxPool.
+/// Of a window that moves over an image: Conv and pools.
 Shape window_output(const Layer& layer, const std::vector<Shape>& in);
 std::string window_detail(const Layer& layer);
 

@@ -87,6 +87,8 @@ class Builder {
     net_.classes = classes;
     if (classes > 0) linear(name, classes);
   }
+  /// Of a classifier that was added by other means.
+  void set_classes(int classes) { net_.classes = classes; }
   /// With the preprocessing of the published weights.
   Architecture finish() { return finish(*preprocessing::find(net_.name)); }
   Architecture finish(Preprocessing preprocessing) {

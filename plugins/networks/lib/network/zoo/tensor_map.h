@@ -83,8 +83,23 @@ struct PublishedFamily {
   std::optional<Published> (*read)(const ModelFiles& files, TensorMap tensors, std::optional<int> heads);
 };
 
+/// In the order in which a file is offered to them.
+const std::vector<PublishedFamily>& published_families();
+
 const std::vector<PublishedFamily>& vision_transformers();
 const std::vector<PublishedFamily>& convnexts();
+PublishedFamily swin_transformer();
+PublishedFamily published_resnet();
+PublishedFamily regnet();
+PublishedFamily published_efficientnet();
+PublishedFamily timm_efficientnet();
+PublishedFamily mobilenet_v3();
+PublishedFamily mnasnet();
+PublishedFamily densenet();
+PublishedFamily inception_v3();
+PublishedFamily googlenet();
+PublishedFamily squeezenet();
+PublishedFamily shufflenet_v2();
 
 /// A member of a description, through nested maps: "vision_config.hidden_size"; null where it is not there.
 const Value* member(const Value& description, const std::string& path);

@@ -49,6 +49,21 @@ enum class Op {
   TokenMean,      ///< first, count: the mean of these tokens; count 0: of all from there on
   Concat,         ///< channels of images, or vectors, one behind the other
   ResponseNorm,   ///< out; eps: global response normalisation (Woo et al. 2023, arXiv:2301.00808)
+  HardSigmoid,    ///< min(max(x + 3, 0), 6) / 6
+  HardSwish,      ///< x min(max(x + 3, 0), 6) / 6
+  WindowAvgPool,  ///< kernel, stride, padding: mean over windows of what is inside of the image; with
+                  ///< count_padding, zeros of `padding` count, too
+  BlurPool,  ///< stride: means over 3 x 3 pixels by [1,2,1] x [1,2,1] / 16, mirrored at the borders (Zhang
+             ///< 2019, arXiv:1904.11486)
+  ChannelSlice,    ///< first, out: these channels of an image
+  ChannelShuffle,  ///< groups: of g groups of n channels, channel i n + j becomes j g + i (Zhang et al. 2017,
+                   ///< arXiv:1707.01083)
+  PatchMerge,      ///< [c,h,w] becomes [4c,h/2,w/2], sides rounded up: of every 2 x 2 pixels, upper left,
+               ///< lower left, upper right, lower right; zeros outside (Liu et al. 2021, arXiv:2103.14030)
+  WindowAttention,  ///< out, heads, kernel, shift, windows: two images, [3 out,H,W] of queries, keys and
+                    ///< values, whose sides are multiples of the windows', and one of h x w pixels, of which
+                    ///< H x W is what its windows cover; [out,h,w]. With a bias per head and pair of places
+                    ///< (ibid.)
 };
 
 /// How a positional embedding is brought to another grid of patches: by its owner's bicubic interpolation.
@@ -63,6 +78,28 @@ enum class PositionRule {
 /// "huggingface", "timm", ...
 const char* to_string(PositionRule rule);
 
+/// What is added around an image for windows.
+enum class PaddingRule {
+  Fixed,     ///< padding
+  Ceil,      ///< pools: padding, and what the last windows need right and below (PyTorch's ceil_mode)
+  Same,      ///< Conv, as TensorFlow: the output has ceil(side / stride); the odd pixel is right and below
+  Multiple,  ///< Conv: right and below, so that sides are multiples of `size`
+};
+
+/// "fixed", "ceil", ...
+const char* to_string(PaddingRule rule);
+
+/// How the windows of WindowAttention lie on an image that they do not fill.
+enum class WindowRule {
+  Torchvision,  ///< padded, then shifted; not along sides that are one window
+  Timm,         ///< shifted, then padded; a third input, the image of patches, has sides that decide, over
+         ///< `size`, whether there is a shift. A smaller image than a window is refused: timm would make
+         ///< another window of it
+};
+
+/// "torchvision", "timm"
+const char* to_string(WindowRule rule);
+
 /// "Conv", "BatchNorm", ...
 const char* to_string(Op op);
 
@@ -72,6 +109,14 @@ struct Padding {
   friend bool operator==(const Padding&, const Padding&) = default;
 };
 
+/// Height and width of a window; a number alone is both.
+struct Extent {
+  int height = 1, width = 1;
+  Extent(int side = 1) : height(side), width(side) {}
+  Extent(int rows, int columns) : height(rows), width(columns) {}
+  friend bool operator==(const Extent&, const Extent&) = default;
+};
+
 /// One operation. Its value is known to later layers by its name; the name of a layer with weights is also
 /// the path of its tensors: `layer1.0.conv1` has `layer1.0.conv1.weight`.
 struct Layer {
@@ -79,19 +124,25 @@ struct Layer {
   Op op = Op::Relu;
   std::vector<std::string> from;  ///< Names of earlier layers; "input" is the batch of images [n,3,h,w].
   int in = 0, out = 0;            ///< Channels, or values of a Linear.
-  int kernel = 1, stride = 1, groups = 1;
+  Extent kernel = 1;
+  int stride = 1, groups = 1;
+  int dilation = 1;  ///< Conv: pixels from one weight of the kernel to the next.
   Padding padding = {};
+  PaddingRule padding_rule = PaddingRule::Fixed;
+  bool count_padding = false;  ///< WindowAvgPool.
   bool bias = false;
   double eps = 1e-5, momentum = 0.1;
-  int size = 1;        ///< AvgPool: height and width of the output.
+  int size = 1;        ///< AvgPool: height and width of the output; PaddingRule::Multiple, WindowRule::Timm.
   double dropout = 0;  ///< Dropout: probability.
-  int heads = 1;       ///< Attention.
+  int heads = 1;       ///< Attention, WindowAttention.
   int prefix = 0;      ///< Embed, Attention: tokens before those of patches.
   /// Embed: the grid that the positional embedding was trained with; 0: it has none.
   int grid_height = 0, grid_width = 0;
   PositionRule positions = PositionRule::Timm;
   std::vector<double> rope_periods = {};  ///< Attention: head / 4 periods; empty: no rotary embedding.
-  int first = 0, count = 0;               ///< TokenMean.
+  int first = 0, count = 0;               ///< TokenMean; ChannelSlice: first.
+  int shift = 0;                          ///< WindowAttention: pixels, along both sides.
+  WindowRule windows = WindowRule::Torchvision;
 };
 
 /// A tensor of a layer, by its path in checkpoints.
@@ -103,7 +154,7 @@ struct Parameter {
   std::optional<double> initial = {};
 };
 
-/// In the order of PyTorch: weight, bias, running_mean, running_var. Conv: [out,in/groups,kernel,kernel];
+/// In the order of PyTorch: weight, bias, running_mean, running_var. Conv: [out,in/groups,kernel];
 /// Linear: [out,in]; Embed: prefix [prefix,out], position [grid,out]; LayerScale: gamma [out]. Empty for a
 /// layer without weights.
 std::vector<Parameter> parameters_of(const Layer& layer);

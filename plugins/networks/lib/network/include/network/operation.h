@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -70,5 +71,38 @@ const Operation& operation(Op op);
 
 /// In the order of Op.
 const std::vector<Operation>& operations();
+
+/// What a layer with windows adds around an image, by its rule, so that the sides of its value are
+/// (side + both paddings - extent of the window) / stride + 1, rounded down.
+Padding padding_of(const Layer& layer, const Shape& image);
+
+/// Pixels that a window spans: (kernel - 1) dilation + 1.
+inline std::int64_t span_of(int kernel, int dilation) {
+  return (std::int64_t{kernel} - 1) * dilation + 1;
+}
+
+/// A place along a side, or one beside it, mirrored at the border pixel.
+std::int64_t mirrored(std::int64_t place, std::int64_t side);
+
+/// Pixels [first,last) along one side that a mean is over, and what their sum is divided by.
+struct AveragedRun {
+  std::int64_t first, last, divisor;
+};
+
+/// Of an AvgPool, GlobalPool or WindowAvgPool, for each place of its value along an axis (1: height).
+std::vector<AveragedRun> averaged_along(const Layer& layer, const Shape& in, const Shape& out,
+                                        std::size_t axis);
+
+/// Where the windows of a WindowAttention lie along one side of an image.
+struct WindowSide {
+  std::vector<std::int64_t> from;  ///< By place in the windows: where it comes from in the padded image.
+  std::vector<int> region;         ///< By place: pixels of other regions are masked.
+};
+
+/// What the score of a query and a key of another region is less by.
+constexpr int kOtherRegion = 100;
+
+/// Along the height and along the width. `in`: the shapes of its inputs, which it takes.
+std::array<WindowSide, 2> window_sides(const Layer& layer, const std::vector<Shape>& in);
 
 }  // namespace graft::nn
