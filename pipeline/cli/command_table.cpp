@@ -61,6 +61,22 @@ po::options_description predict_options(Global& global) {
   return options;
 }
 
+po::options_description serve_options(Global& global) {
+  po::options_description options("Options of serve");
+  Global::Serve& serve = global.serve;
+  add_model_options(options, global);
+  options.add_options()("host", po::value(&serve.host)->value_name("ADDRESS"),
+                        "where to listen (default: 127.0.0.1, this machine alone; 0.0.0.0: everywhere)")(
+      "port", po::value(&serve.port)->value_name("PORT"), "default: 8080; 0: any that is free")(
+      "max-bytes", po::value(&serve.max_bytes)->value_name("32MiB"), "the largest request (413)")(
+      "timeout", po::value(&serve.timeout)->value_name("S"), "seconds for a request (408, 504; default: 30)")(
+      "queue", po::value(&serve.queue)->value_name("N"), "images that may wait (429; default: 512)")(
+      "connections", po::value(&serve.connections)->value_name("N"), "at once (default: 64)")(
+      "gather", po::value(&serve.gather)->value_name("MS"),
+      "milliseconds that an image waits for others to be computed with (default: 2)");
+  return options;
+}
+
 po::options_description embed_options(Global& global) {
   po::options_description options("Options of embed");
   Global::Embed& embed = global.embed;
@@ -134,6 +150,15 @@ constexpr CommandRow kCommands[] = {
      "The "
      "exit code is 3 if inputs were rejected. Features are kept for later with --store.",
      predict, predict_options},
+    {"serve", "serve MODEL", "answer HTTP requests with a model's predictions",
+     "MODEL is as for predict. POST /predict takes an image as its body, or several as multipart/form-data, "
+     "and "
+     "gives classes and scores as JSON; /embed gives feature vectors. GET / is a page to drop images on, "
+     "/healthz, /metrics (Prometheus) and /openapi.json are for programs. Images of several clients are "
+     "computed "
+     "together. Only this machine is served unless --host says otherwise; there is no encryption and no "
+     "password: put a web server in front for others. SIGTERM ends it once what was asked for is answered.",
+     serve, serve_options},
     {"embed", "embed INPUT...", "write the features of images, by a pretrained network, to a file",
      "INPUT is any mix of images, folders, patterns, lists (.txt, a path per line) and - (paths from the "
      "standard input). Images are resized and cropped as the network was trained. --out FILE is .h5 "

@@ -33,6 +33,11 @@ struct Global {
     std::size_t top = 0;  ///< 0: every class.
     std::optional<double> threshold;
   } predict;  ///< Options of predict alone.
+  struct Serve {
+    std::string host = "127.0.0.1", max_bytes = "32MiB";
+    int port = 8080, timeout = 30, gather = 2;
+    std::size_t queue = 512, connections = 64;
+  } serve;  ///< Options of serve alone.
   struct Embed {
     std::string model, tap, pool;
     bool print_config = false;
@@ -60,6 +65,7 @@ int run(const Global& global, const std::vector<std::string>& arguments);
 int sweep(const Global& global, const std::vector<std::string>& arguments);
 int predict(const Global& global, const std::vector<std::string>& arguments);
 int embed(const Global& global, const std::vector<std::string>& arguments);
+int serve(const Global& global, const std::vector<std::string>& arguments);
 int check(const Global& global, const std::vector<std::string>& arguments);
 int plan(const Global& global, const std::vector<std::string>& arguments);
 int plugins(const Global& global, const std::vector<std::string>& arguments);
