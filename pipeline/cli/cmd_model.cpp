@@ -1,18 +1,81 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include <fmt/format.h>
 
+#include <graft/files.h>
+#include <graft/text.h>
+
+#include "command_info.h"
+#include "command_table.h"
 #include "commands.h"
 #include "helper_program.h"
 #include "output.h"
+#include "run/packed_model.h"
+#include "run/trained_model.h"
 
 namespace graft::cli {
 
-int model(const Global&, const std::vector<std::string>&) {
-  throw UsageError{"this command has its own options, which come after it: graft model list --json"};
+int model_pack(const Global& global, const std::vector<std::string>& arguments) {
+  const std::string& path = only_argument(arguments, "RUN");
+  if (global.out.empty())
+    throw UsageError{"--out is missing: the file to write, such as --out flowers.graft"};
+  const Registry registry(Registry::search_path(global.plugin_dirs));
+  const TrainedModel model = open_model(path, global.model.learner);
+  const Value facts =
+      pack_model(model, registry, global.model.allow_code ? Code::Allowed : Code::Refused, global.out);
+  std::error_code ignored;
+  Value document = Value::map();
+  document["file"] = global.out.string();
+  document["bytes"] = Value(std::uint64_t{std::filesystem::file_size(global.out, ignored)});
+  document["sha256"] = sha256_of_file(global.out);
+  document["learner"] = model.stage;
+  document["parts"] = *facts.find("parts");
+  print_document(document);
+  if (!global.json && !global.quiet)
+    say("{}: '{}' of {}, {} in {}\nSHA-256 {}\n", global.out.string(), model.stage, model.from.string(),
+        human_bytes(static_cast<std::uint64_t>(document.find("bytes")->as_int())),
+        plural(facts.find("parts")->as_list().size(), "part"), document.find("sha256")->as_string());
+  return kOk;
+}
+
+int model_show(const Global& global, const std::vector<std::string>& arguments) {
+  const std::filesystem::path file = only_argument(arguments, "FILE");
+  const PackedModel model = read_packed_model(file);
+  print_document(model.facts);
+  if (global.json) return kOk;
+  say("{}", model.card);
+  std::vector<std::vector<std::string>> rows;
+  for (const Value& part : model.facts.find("parts")->as_list())
+    rows.push_back({part.find("name")->as_string(),
+                    human_bytes(static_cast<std::uint64_t>(part.find("bytes")->as_int())),
+                    part.find("sha256")->as_string()});
+  say("\nEvery part has the SHA-256 that it is listed with:\n{}SHA-256 of {}: {}\n",
+      text_table(std::move(rows), Align::Left, 2), file.string(), sha256_of_file(file));
+  return kOk;
+}
+
+int help_of_model() {
+  const std::string theirs = output_of("graft-model", {"--help"});
+  if (theirs.empty()) {
+    std::string model = "model", option = "--help";
+    char* argv[] = {model.data(), option.data(), nullptr};
+    return start_model(argv);
+  }
+  say("{}", theirs);
+  for (const CommandInfo& command : model_info().commands) {
+    if (std::none_of(find_command("model")->commands.begin(), find_command("model")->commands.end(),
+                     [&](const Subcommand& own) { return own.name == command.name; }))
+      continue;
+    say("\n  graft model {} {}\n      {}\n", command.name, command.arguments, command.help);
+    for (const OptionInfo& option : command.options)
+      say("        {:<24}{}\n", option.name + " " + option.value, option.help);
+  }
+  return kOk;
 }
 
 int start_model(char** argv) {

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
-#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -11,6 +10,7 @@
 
 #include "base/files.h"
 #include "output.h"
+#include "prediction_text.h"
 #include "run/learning.h"
 #include "run/prediction.h"
 #include "run_command.h"
@@ -40,36 +40,12 @@ class Writer {
   std::string line(const PredictedInput& input) const { return json_ ? as_json(input) : as_csv(input); }
 
  private:
-  /// With several labels, the classes whose score reaches the threshold (0.5); else the best one, where it
-  /// does (0).
-  std::vector<std::size_t> predicted(std::span<const float> scores) const {
-    std::vector<std::size_t> out;
-    if (multi_label_) {
-      for (std::size_t c = 0; c < scores.size(); ++c)
-        if (scores[c] >= options_.threshold.value_or(0.5)) out.push_back(c);
-    } else if (!scores.empty()) {
-      const auto best = std::max_element(scores.begin(), scores.end());
-      if (*best >= options_.threshold.value_or(0))
-        out.push_back(static_cast<std::size_t>(best - scores.begin()));
-    }
-    return out;
-  }
-
-  /// The best classes, ties by their order.
-  std::vector<std::size_t> best(std::span<const float> scores, std::size_t count) const {
-    std::vector<std::size_t> order(scores.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
-    order.resize(std::min(count, order.size()));
-    return order;
-  }
-
   static std::string why(const StoredReject& reject) { return reject.code + ": " + reject.text; }
 
   std::string as_csv(const PredictedInput& input) const {
     std::string names;
-    for (const std::size_t c : predicted(input.scores)) names += (names.empty() ? "" : ";") + classes_[c];
+    for (const std::size_t c : predicted_classes(input.scores, multi_label_, options_.threshold))
+      names += (names.empty() ? "" : ";") + classes_[c];
     std::string line = csv_field(input.key) + "," + csv_field(names);
     if (input.reject != nullptr) {
       line.append(top_ == 0 ? classes_.size() : 2 * top_, ',');
@@ -78,26 +54,15 @@ class Writer {
     if (top_ == 0)
       for (const float score : input.scores) line += fmt::format(",{:.9g}", score);
     else
-      for (const std::size_t c : best(input.scores, top_))
+      for (const std::size_t c : best_classes(input.scores, top_))
         line += fmt::format(",{},{:.9g}", csv_field(classes_[c]), input.scores[c]);
     return line + ",";
   }
 
   std::string as_json(const PredictedInput& input) const {
-    Value v = Value::map();
-    v["key"] = std::string(input.key);
-    if (input.reject != nullptr) {
-      v["rejected"]["stage"] = input.reject->stage;
-      v["rejected"]["code"] = input.reject->code;
-      v["rejected"]["reason"] = input.reject->text;
-      return v.to_json();
-    }
-    v["predicted"] = Value::list();
-    for (const std::size_t c : predicted(input.scores)) v["predicted"].push(classes_[c]);
-    v["scores"] = Value::map();
-    for (const std::size_t c : best(input.scores, top_ == 0 ? classes_.size() : top_))
-      v["scores"][classes_[c]] = static_cast<double>(input.scores[c]);
-    return v.to_json();
+    return prediction_value(input.key, input.scores, input.reject,
+                            {classes_, multi_label_, top_, options_.threshold})
+        .to_json();
   }
 
   const Global::Predict& options_;
@@ -114,7 +79,8 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
   if (const auto t = global.predict.threshold; t && !(*t >= 0 && *t <= 1))
     throw UsageError{fmt::format("--threshold: expected 0 to 1, got {}", *t)};
   Registry registry(Registry::search_path(global.plugin_dirs));
-  const TrainedModel model = open_model(arguments[0], global.predict.learner);
+  const TrainedModel model =
+      open_model(arguments[0], global.model.learner, global.model.allow_code ? Code::Allowed : Code::Refused);
   PredictOptions options;
   options.inputs.assign(arguments.begin() + 1, arguments.end());
   options.overrides = global.overrides;
@@ -159,7 +125,7 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
   }
   if (!global.quiet)
     print_error("{} of {} inputs predicted by '{}' of {}{}\n", outcome.inputs - outcome.rejected,
-                outcome.inputs, model.stage, model.run.string(),
+                outcome.inputs, model.stage, model.from.string(),
                 outcome.rejected == 0
                     ? ""
                     : fmt::format(", {} rejected: the last column tells why", outcome.rejected));

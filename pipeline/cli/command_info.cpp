@@ -111,7 +111,7 @@ CommandInfo model_info() {
   const CommandInfo theirs = info_from(Value::from_json(answer));
   info.text = theirs.text;
   info.options = theirs.options;
-  info.commands = theirs.commands;
+  info.commands.insert(info.commands.begin(), theirs.commands.begin(), theirs.commands.end());
   return info;
 }
 

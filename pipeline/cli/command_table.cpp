@@ -35,15 +35,45 @@ po::options_description plan_options(Global& global) {
   return options;
 }
 
+/// Options of every command that takes a MODEL.
+void add_model_options(po::options_description& options, Global& global) {
+  options.add_options()("learner", po::value(&global.model.learner)->value_name("ID"),
+                        "the model of the run to use (default: the best on val)")(
+      "allow-code", po::bool_switch(&global.model.allow_code),
+      "use a packed model that holds TorchScript, which is code: only from where you trust");
+}
+
+po::options_description pack_options(Global& global) {
+  po::options_description options("Options of model pack");
+  add_model_options(options, global);
+  return options;
+}
+
 po::options_description predict_options(Global& global) {
   po::options_description options("Options of predict");
   Global::Predict& predict = global.predict;
-  options.add_options()("learner", po::value(&predict.learner)->value_name("ID"),
-                        "the model of the run to use (default: the best on val)")(
-      "top", po::value(&predict.top)->value_name("N"), "only the N best classes and their scores")(
+  add_model_options(options, global);
+  options.add_options()("top", po::value(&predict.top)->value_name("N"),
+                        "only the N best classes and their scores")(
       "threshold",
       po::value<double>()->value_name("SCORE")->notifier([&](double t) { predict.threshold = t; }),
       "predict only classes with at least this score (default: 0.5 with several labels, else 0)");
+  return options;
+}
+
+po::options_description serve_options(Global& global) {
+  po::options_description options("Options of serve");
+  Global::Serve& serve = global.serve;
+  add_model_options(options, global);
+  options.add_options()("host", po::value(&serve.host)->value_name("ADDRESS"),
+                        "where to listen (default: 127.0.0.1, this machine alone; 0.0.0.0: everywhere)")(
+      "port", po::value(&serve.port)->value_name("PORT"), "default: 8080; 0: any that is free")(
+      "max-bytes", po::value(&serve.max_bytes)->value_name("32MiB"), "the largest request (413)")(
+      "timeout", po::value(&serve.timeout)->value_name("S"), "seconds for a request (408, 504; default: 30)")(
+      "queue", po::value(&serve.queue)->value_name("N"), "images that may wait (429; default: 512)")(
+      "connections", po::value(&serve.connections)->value_name("N"), "at once (default: 64)")(
+      "gather", po::value(&serve.gather)->value_name("MS"),
+      "milliseconds that an image waits for others to be computed with (default: 2)");
   return options;
 }
 
@@ -109,6 +139,12 @@ constexpr Subcommand kStoreCommands[] = {
     {"export", "export TABLE FILE", "write a table to FILE.h5 or FILE.npy", store_export, export_options},
 };
 
+constexpr Subcommand kModelCommands[] = {
+    {"pack", "pack RUN", "write a model with all that it needs to one file: --out flowers.graft", model_pack,
+     pack_options},
+    {"show", "show FILE", "check a packed model whole, and print its card", model_show},
+};
+
 constexpr CommandRow kCommands[] = {
     {"run", "run CONFIG", "run a config: features into the store, learners, evaluation",
      "Computes the rows that the feature store lacks, fits the learners on train and val, and scores test "
@@ -121,14 +157,23 @@ constexpr CommandRow kCommands[] = {
      "a folder of its own.",
      sweep, sweep_options},
     {"predict", "predict MODEL INPUT...", "classify new images with a model that a run has left",
-     "MODEL is the folder of a run, of which the best learner on val is taken, or models/ID in it. INPUT is "
-     "any "
+     "MODEL is the folder of a run, of which the best learner on val is taken, models/ID in it, or a file of "
+     "graft model pack. INPUT is any "
      "mix of images, folders, patterns, lists (.txt, a path per line) and - (paths from the standard input). "
      "The images go through the stages of the run's config, so that scores have the same bits as in the run. "
      "One line per input, in their order: CSV, or JSON lines with --json; --out FILE writes them to a file. "
      "The "
      "exit code is 3 if inputs were rejected. Features are kept for later with --store.",
      predict, predict_options},
+    {"serve", "serve MODEL", "answer HTTP requests with a model's predictions",
+     "MODEL is as for predict. POST /predict takes an image as its body, or several as multipart/form-data, "
+     "and "
+     "gives classes and scores as JSON; /embed gives feature vectors. GET / is a page to drop images on, "
+     "/healthz, /metrics (Prometheus) and /openapi.json are for programs. Images of several clients are "
+     "computed "
+     "together. Only this machine is served unless --host says otherwise; there is no encryption and no "
+     "password: put a web server in front for others. SIGTERM ends it once what was asked for is answered.",
+     serve, serve_options},
     {"embed", "embed INPUT...", "write the features of images, by a pretrained network, to a file",
      "INPUT is any mix of images, folders, patterns, lists (.txt, a path per line) and - (paths from the "
      "standard input). Images are resized and cropped as the network was trained. --out FILE is .h5 "
@@ -163,8 +208,9 @@ constexpr CommandRow kCommands[] = {
      "completes names, shows documentation and marks errors. Write it to a file, and begin a config with "
      "# yaml-language-server: $schema=graft.schema.json",
      schema},
-    {"model", "model COMMAND", "list, look at and fetch networks and their weights",
-     "This command has its own options, which come after it: graft model list --json.", model},
+    {"model", "model COMMAND", "list, look at and fetch networks; pack trained models into files",
+     "This command has its own options, which come after it: graft model list --json.", nullptr, nullptr,
+     kModelCommands},
     {"store", "store COMMAND", "look after the feature store: ls, verify, gc, export",
      "A table is named by the first digits of its fingerprint (4 at least), or as graft store ls prints it: "
      "RUN/STAGE or STAGE. Tables that are in use are left alone.",
@@ -222,7 +268,7 @@ po::options_description global_options(Global& global) {
   options.add_options()("help,h", "show this help, or a command's")("version,V", "show the version")(
       "set", po::value(&global.overrides)->composing()->value_name("KEY=VALUE"),
       "override: stage.key=value, run.threads=4, name=x, seed=1")(
-      "out", path("out", global.out)->value_name("DIR"), "where results go (default: runs/<name>)")(
+      "out,o", path("out", global.out)->value_name("DIR"), "where results go (default: runs/<name>)")(
       "store", path("store", global.store)->value_name("DIR"), "the feature store (default: .graft)")(
       "plugin-dir", po::value(&global.plugin_dirs)->composing()->value_name("DIR"),
       "look for plugins here, too (also: GRAFT_PLUGIN_PATH)")("quiet,q", po::bool_switch(&global.quiet),

@@ -25,11 +25,19 @@ struct Global {
     std::filesystem::path list;
     std::string metric = "accuracy";
   } sweep;  ///< Options of sweep alone.
-  struct Predict {
+  struct Model {
     std::string learner;
+    bool allow_code = false;
+  } model;  ///< Options of commands that take a trained model.
+  struct Predict {
     std::size_t top = 0;  ///< 0: every class.
     std::optional<double> threshold;
   } predict;  ///< Options of predict alone.
+  struct Serve {
+    std::string host = "127.0.0.1", max_bytes = "32MiB";
+    int port = 8080, timeout = 30, gather = 2;
+    std::size_t queue = 512, connections = 64;
+  } serve;  ///< Options of serve alone.
   struct Embed {
     std::string model, tap, pool;
     bool print_config = false;
@@ -63,6 +71,7 @@ int run(const Global& global, const std::vector<std::string>& arguments);
 int sweep(const Global& global, const std::vector<std::string>& arguments);
 int predict(const Global& global, const std::vector<std::string>& arguments);
 int embed(const Global& global, const std::vector<std::string>& arguments);
+int serve(const Global& global, const std::vector<std::string>& arguments);
 int check(const Global& global, const std::vector<std::string>& arguments);
 int plan(const Global& global, const std::vector<std::string>& arguments);
 int plugins(const Global& global, const std::vector<std::string>& arguments);
@@ -75,12 +84,15 @@ int store_gc(const Global& global, const std::vector<std::string>& arguments);
 int store_export(const Global& global, const std::vector<std::string>& arguments);
 int share(const Global& global, const std::vector<std::string>& arguments);
 int version(const Global& global, const std::vector<std::string>& arguments);
-int model(const Global& global, const std::vector<std::string>& arguments);
+int model_pack(const Global& global, const std::vector<std::string>& arguments);
+int model_show(const Global& global, const std::vector<std::string>& arguments);
 
 /// `graft model ...`: becomes the program graft-model, which lies beside graft in a build folder and in
 /// libexec of an installation; the core knows no networks. `argv` begins with the word "model". Returns only
 /// when it fails.
 int start_model(char** argv);
+/// The help of graft-model, and what graft adds to it.
+int help_of_model();
 
 /// Throws UsageError if there are arguments.
 void no_arguments(const std::vector<std::string>& arguments);

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <new>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -108,11 +109,7 @@ int show_help(Global& global, const std::vector<std::string>& words, std::string
     say("{}", help());
     return kOk;
   }
-  if (words[0] == "model") {
-    std::string model = "model", option = "--help";
-    char* argv[] = {model.data(), option.data(), nullptr};
-    return start_model(argv);
-  }
+  if (words == std::vector<std::string>{"model"}) return help_of_model();
   const CommandRow* row = find_command(words[0]);
   if (row == nullptr) return usage_error(unknown_command(words[0]), kUsageOfHelp, why);
   const Subcommand* sub = nullptr;
@@ -135,11 +132,17 @@ std::vector<std::pair<std::string, Options>> commands_with_options() {
 /// The given option that belongs to another command than those of `own`; nothing if there is none.
 std::optional<std::string> misplaced_option(const std::vector<Options>& own, const po::variables_map& values,
                                             Global& global) {
+  std::set<std::string> known;
+  for (const Options options : own)
+    if (options != nullptr) {
+      const po::options_description ours = options(global);
+      for (const auto& option : ours.options()) known.insert(option->long_name());
+    }
   for (const auto& [name, options] : commands_with_options()) {
-    if (std::find(own.begin(), own.end(), options) != own.end()) continue;
     const po::options_description theirs = options(global);
     for (const auto& option : theirs.options())
-      if (const auto& given = values[option->long_name()]; !given.empty() && !given.defaulted())
+      if (const auto& given = values[option->long_name()];
+          !known.contains(option->long_name()) && !given.empty() && !given.defaulted())
         return fmt::format("--{} is an option of graft {}", option->long_name(), name);
   }
   return {};
@@ -150,7 +153,12 @@ int start(Global& global, const std::vector<std::string>& words, std::string& us
   hidden.add_options()("positional", po::value<std::vector<std::string>>());
   po::options_description all;
   all.add(global_options(global)).add(hidden);
-  for (const auto& [name, options] : commands_with_options()) all.add(options(global));
+  // Commands may share an option.
+  for (const auto& [name, options] : commands_with_options()) {
+    const po::options_description own = options(global);
+    for (const auto& option : own.options())
+      if (all.find_nothrow(option->long_name(), false) == nullptr) all.add(option);
+  }
   po::positional_options_description positional;
   positional.add("positional", -1);
   po::variables_map values;
@@ -219,8 +227,14 @@ int main(int argc, char** argv) {
     complain(fault);
     return kFailed;
   }
-  // This command parses its own options.
-  if (argc > 1 && std::string_view(argv[1]) == "model") return start_model(argv + 1);
+  // What is not one of the commands below, graft-model parses by itself.
+  if (argc > 1 && std::string_view(argv[1]) == "model") {
+    const std::string_view name = argc > 2 ? argv[2] : "--help";
+    const auto own = find_command("model")->commands;
+    if (name == "--help" || name == "-h") return finish_output(help_of_model(), "");
+    if (std::none_of(own.begin(), own.end(), [&](const Subcommand& each) { return name == each.name; }))
+      return start_model(argv + 1);
+  }
   graft::install_crash_report();
   graft::watch_exit();
   Global global;

@@ -178,7 +178,8 @@ int write_manual(const std::vector<std::string>& arguments) {
   for (CommandInfo& command : root.commands) {
     if (command.name != "model") continue;
     command = model_info();
-    if (command.commands.empty()) throw Error("the program graft-model does not describe its commands");
+    if (command.commands.size() == find_command("model")->commands.size())
+      throw Error("the program graft-model does not describe its commands");
   }
   std::filesystem::create_directories(folder);
   const std::string date = date_of_pages();

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "program.h"
+#include "stripes.h"
 
 namespace graft::test {
 namespace {
@@ -20,67 +21,11 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-/// Photographs of two classes, as PNM: bright stripes along or across, with noise.
-void write_photographs(const TempFolder& folder) {
-  std::uint32_t state = 1;
-  const auto noise = [&state] { return (state = state * 1664525u + 1013904223u) >> 26; };
-  const std::pair<const char*, int> splits[] = {{"train", 12}, {"val", 6}, {"test", 5}};
-  for (const auto& [split, count] : splits)
-    for (const bool along : {false, true})
-      for (int i = 0; i < count; ++i) {
-        std::string pnm = "P6 20 16 255\n";
-        for (int y = 0; y < 16; ++y)
-          for (int x = 0; x < 20; ++x)
-            for (int c = 0; c < 3; ++c)
-              pnm += static_cast<char>(60 + noise() + ((along ? y : x) / 2 % 2 ? 40 : 0) + 10 * c);
-        folder.write(
-            "photos/" + std::string(split) + (along ? "/along/" : "/across/") + std::to_string(i) + ".ppm",
-            pnm);
-      }
-}
-
-constexpr const char* kStripes = R"(name: stripes
-run: {threads: 2}
-stages:
-  images: {plugin: image_folder, with: {root: photos, splits: {train: train, val: val, test: test}}}
-  pixels: {plugin: decode, from: images, with: {resize: 14, crop: 12, crops: five}}
-  features: {plugin: backbone, from: pixels, with: {model: net.safetensors}}
-  table: {plugin: feature_table, from: features}
-  small: {plugin: resize, from: pixels, with: {resize: 6, crop: null}}
-  rows: {plugin: pixel_table, from: small}
-  probe: {plugin: linear_probe, from: table}
-  knn: {plugin: knn, from: table, with: {k: [1, 5]}}
-  sure: {plugin: temperature, from: knn}
-  surer: {plugin: temperature, from: sure, with: {temperatures: [2]}}
-  mlp: {plugin: mlp, from: rows, with: {hidden: [8], epochs: 5}}
-  nearest: {plugin: prototypes, from: rows}
-  both: {plugin: hybrid, from: table}
-  report: {plugin: evaluate, from: [probe, knn, sure, surer, mlp, nearest, both]}
-)";
-
-/// The fields of a CSV file without quotes.
-std::vector<std::vector<std::string>> csv_fields(const std::string& csv) {
-  std::vector<std::vector<std::string>> out;
-  std::istringstream lines(csv);
-  for (std::string line; std::getline(lines, line);) {
-    std::vector<std::string> fields;
-    std::istringstream in(line + ",");
-    for (std::string field; std::getline(in, field, ',');) fields.push_back(field);
-    out.push_back(std::move(fields));
-  }
-  return out;
-}
-
 class PredictTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = new TempFolder;
-    write_photographs(*folder_);
-    std::filesystem::copy_file(GRAFT_SOURCE_DIR "/configs/quickstart_backbone.safetensors",
-                               *folder_ / "net.safetensors");
-    folder_->write("config.yaml", kStripes);
-    const ProgramResult r = run_program({"run", "config.yaml", "--out", "run", "--quiet"}, folder_->path());
-    ASSERT_EQ(r.exit_code, 0) << r.err;
+    run_stripes(*folder_);
   }
   static void TearDownTestSuite() { delete folder_; }
 
@@ -94,10 +39,8 @@ class PredictTest : public ::testing::Test {
 TempFolder* PredictTest::folder_ = nullptr;
 
 TEST_F(PredictTest, ScoresHaveTheBitsOfTheRun) {
-  for (const std::string learner : {"probe", "knn", "sure", "surer", "mlp", "nearest", "both"}) {
-    std::map<std::string, std::vector<std::string>> wanted;  // by key: predicted and scores
-    for (const auto& fields : csv_fields(slurp(*folder_ / "run/predictions" / (learner + ".csv"))))
-      if (fields.at(1) == "test") wanted["photos/" + fields[0]] = {fields.begin() + 3, fields.end()};
+  for (const std::string& learner : kStripesLearners) {
+    const auto wanted = test_scores(*folder_, learner);
     ASSERT_EQ(wanted.size(), 10u);
     const ProgramResult r = predict({"run/models/" + learner, "photos/test"});
     ASSERT_EQ(r.exit_code, 0) << r.err;
@@ -105,7 +48,7 @@ TEST_F(PredictTest, ScoresHaveTheBitsOfTheRun) {
     ASSERT_EQ(lines.size(), 11u) << r.out;
     EXPECT_EQ(lines[0], (std::vector<std::string>{"key", "predicted", "across", "along", "rejected"}));
     for (std::size_t i = 1; i < lines.size(); ++i)
-      EXPECT_EQ((std::vector<std::string>{lines[i][1], lines[i][2], lines[i][3]}), wanted[lines[i][0]])
+      EXPECT_EQ((std::vector<std::string>{lines[i][1], lines[i][2], lines[i][3]}), wanted.at(lines[i][0]))
           << learner << " " << lines[i][0];
     EXPECT_THAT(r.err, EndsWith("10 of 10 inputs predicted by '" + learner + "' of " +
                                 folder_->path().string() + "/run\n"));
@@ -204,7 +147,7 @@ TEST_F(PredictTest, OtherFeaturesThanThoseOfTrainingAreAnError) {
 
 TEST_F(PredictTest, WhatIsNoModelIsAnError) {
   EXPECT_THAT(predict({"nowhere", "x.jpg"}).err,
-              StartsWith("error: nowhere is not a folder: expected that of a run"));
+              StartsWith("error: nowhere is not there: expected the folder of a run"));
   EXPECT_THAT(predict({"photos", "x.jpg"}).err,
               StartsWith("error: photos holds no models: expected the folder of a "
                          "complete run with learners\n"));

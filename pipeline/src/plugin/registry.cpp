@@ -1,5 +1,6 @@
 #include "plugin/registry.h"
 
+#include <dlfcn.h>
 #include <sys/auxv.h>
 
 #include <algorithm>
@@ -13,6 +14,15 @@
 namespace graft {
 namespace fs = std::filesystem;
 namespace {
+
+/// Where this library lies; empty where the system does not tell.
+fs::path library_folder() {
+  Dl_info here{};
+  std::error_code error;
+  if (::dladdr(reinterpret_cast<const void*>(&library_folder), &here) == 0 || here.dli_fname == nullptr)
+    return {};
+  return fs::canonical(here.dli_fname, error).parent_path();
+}
 
 std::string read_text(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -41,11 +51,11 @@ std::vector<fs::path> Registry::search_path(const std::vector<std::string>& plug
     for (std::string part; std::getline(parts, part, ':');)
       if (!part.empty()) folders.emplace_back(part);
   }
-  const fs::path program = program_folder();
+  // In a build folder and in an installation. Programs of others, which link the library, may be anywhere.
+  const fs::path library = library_folder();
   std::error_code error;
-  for (const char* place : {"graft-plugins", "../" GRAFT_LIBDIR "/graft/plugins"})
-    if (!program.empty() && fs::is_directory(program / place, error))
-      folders.push_back((program / place).lexically_normal());
+  for (const char* place : {"graft-plugins", "graft/plugins"})
+    if (!library.empty() && fs::is_directory(library / place, error)) folders.push_back(library / place);
   return folders;
 }
 

@@ -25,7 +25,8 @@ class GRAFT_API Registry {
   };
   using Rejected = Refusal;
 
-  /// --plugin-dir arguments, then GRAFT_PLUGIN_PATH (separated by ':'), then the folders of the program.
+  /// --plugin-dir arguments, then GRAFT_PLUGIN_PATH (separated by ':'), then the folder that comes with the
+  /// library.
   static std::vector<std::filesystem::path> search_path(const std::vector<std::string>& plugin_dirs);
 
   /// Looks at every *.so in the folders; the first of a name is used, with a list of those that it hides. A

@@ -11,6 +11,7 @@
 #include "graph/check_output.h"
 #include "plugin/plugin_call.h"
 #include "run/bundle_file.h"
+#include "run/model_files.h"
 #include "run/reject_reasons.h"
 
 namespace graft {
@@ -86,23 +87,32 @@ void check_scores(const Scores& scores, std::size_t rows, std::size_t classes, c
 
 }  // namespace
 
-Predictions::Part average_views(const TableRows& rows, const Scores& scores) {
-  Predictions::Part part;
-  part.scores.classes = scores.classes;
-  for (std::size_t r = 0; r < rows.rows();) {
-    const std::uint32_t input = rows.input_index(r);
+Scores average_views(std::span<const std::uint32_t> input_of, const Scores& scores) {
+  Scores out(0, scores.classes);
+  for (std::size_t r = 0; r < input_of.size();) {
     std::vector<double> sum(scores.classes, 0.0);
     std::size_t n = 0;
-    for (; r + n < rows.rows() && rows.input_index(r + n) == input; ++n)
+    for (; r + n < input_of.size() && input_of[r + n] == input_of[r]; ++n)
       for (std::size_t c = 0; c < scores.classes; ++c) sum[c] += static_cast<double>(scores.row(r + n)[c]);
+    for (const double s : sum) out.values.push_back(static_cast<float>(s / static_cast<double>(n)));
+    ++out.rows;
+    r += n;
+  }
+  return out;
+}
+
+Predictions::Part average_views(const TableRows& rows, const Scores& scores) {
+  Predictions::Part part;
+  std::vector<std::uint32_t> input_of(rows.rows());
+  for (std::size_t r = 0; r < rows.rows(); ++r) {
+    input_of[r] = rows.input_index(r);
+    if (r > 0 && input_of[r] == input_of[r - 1]) continue;
     part.keys.emplace_back(rows.key(r));
     const auto labels = rows.labels(r);
     part.labels.emplace_back(labels.begin(), labels.end());
     part.negative.push_back(rows.negative(r));
-    for (const double s : sum) part.scores.values.push_back(static_cast<float>(s / static_cast<double>(n)));
-    ++part.scores.rows;
-    r += n;
   }
+  part.scores = average_views(input_of, scores);
   return part;
 }
 
@@ -276,12 +286,13 @@ class Learning::RunTrials final : public Trials {
   std::map<std::size_t, Inputs> inputs_;
 };
 
-Learning::Learning(const Plan& plan, StageFactory& factory, Workers& workers,
+Learning::Learning(const Plan& plan, StageFactory& factory, Workers& workers, DigestMemo& memo,
                    std::map<std::size_t, Table> tables, std::filesystem::path out, std::filesystem::path why,
                    const std::atomic<bool>& interrupted)
     : plan_(plan),
       factory_(factory),
       workers_(workers),
+      memo_(memo),
       tables_(std::move(tables)),
       out_(std::move(out)),
       why_(std::move(why)),
@@ -439,6 +450,7 @@ LearnerOutcome Learning::fit(std::size_t stage) {
         bundle.facts["multi_label"] = p.multi_label;
         bundle.facts["tables"] = Value::list();
         for (const Table& t : tables) bundle.facts["tables"].push(t.table->store->fingerprint().description);
+        bundle.facts["files"] = files_upstream(plan_, stage, memo_);
       },
       bundle);
   make_folders(out_ / "predictions");

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "graph/workers.h"
 #include "run/stage_factory.h"
 #include "run/stream_run.h"
+#include "store/digest_memo.h"
 
 namespace graft {
 
@@ -34,8 +36,9 @@ class Learning {
     const Listing* listing;
   };
   /// `why`: where people find why inputs were rejected, for messages.
-  Learning(const Plan& plan, StageFactory& factory, Workers& workers, std::map<std::size_t, Table> tables,
-           std::filesystem::path out, std::filesystem::path why, const std::atomic<bool>& interrupted);
+  Learning(const Plan& plan, StageFactory& factory, Workers& workers, DigestMemo& memo,
+           std::map<std::size_t, Table> tables, std::filesystem::path out, std::filesystem::path why,
+           const std::atomic<bool>& interrupted);
   ~Learning();
 
   std::vector<LearnerOutcome> run(const std::function<void(const std::string&)>& started);
@@ -71,6 +74,7 @@ class Learning {
   const Plan& plan_;
   StageFactory& factory_;
   Workers& workers_;
+  DigestMemo& memo_;
   const std::map<std::size_t, Table> tables_;
   const std::filesystem::path out_, why_;
   const std::atomic<bool>& interrupted_;
@@ -82,7 +86,11 @@ class Learning {
 std::vector<std::vector<TableRow>> common_rows(const std::vector<const RunTable*>& tables,
                                                const std::function<bool(std::uint32_t input)>& wanted);
 
-/// Averages the scores of the views of each input; one row per input, in the order of the rows.
+/// Averages the scores of the views of each input; one row per input, in the order of the rows. `input_of`:
+/// the input of each row; rows of one input are beside each other.
+Scores average_views(std::span<const std::uint32_t> input_of, const Scores& scores);
+
+/// The same, with what the rows say of the inputs.
 GRAFT_API Predictions::Part average_views(const TableRows& rows, const Scores& scores);
 
 /// key, split, label, predicted, one column per class. Labels and predictions are class names; the predicted

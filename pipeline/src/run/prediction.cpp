@@ -15,12 +15,12 @@
 
 #include "base/files.h"
 #include "base/temporary_folder.h"
-#include "config/planner.h"
-#include "graph/check_output.h"
 #include "graph/workers.h"
 #include "plugin/plugin_call.h"
 #include "run/learning.h"
 #include "run/limits.h"
+#include "run/model_files.h"
+#include "run/scorer.h"
 #include "run/stage_factory.h"
 #include "run/stream_run.h"
 #include "run/watchdog.h"
@@ -32,26 +32,13 @@ namespace {
 /// Inputs that are scored together: their scores are all that is in memory.
 constexpr std::size_t kTogether = 8192;
 
-Plan plan_of(const TrainedModel& model, const PredictOptions& options, const Registry& registry,
-             const fs::path& config) {
-  write_file_atomically(config, prediction_config(model, options.inputs, registry).to_json_pretty());
-  Diagnostics diagnostics;
-  const ConfigFile file(config, options.overrides, diagnostics);
-  Plan plan = make_plan(file, registry, diagnostics);
-  if (diagnostics.has_errors())
-    throw Error(fmt::format("the config of the model, made from {}, cannot be used:\n{}",
-                            (model.run / "config.yaml").string(), diagnostics.render()));
-  return plan;
-}
-
 class Prediction {
  public:
   Prediction(const TrainedModel& model, const PredictOptions& options, Registry& registry, Signals& signals)
       : model_(model),
         options_(options),
         signals_(signals),
-        classes_(model.classes()),
-        plan_(plan_of(model, options, registry, work_.path() / "config.yaml")),
+        plan_(prediction_plan(model, options.inputs, options.overrides, registry, work_.path())),
         store_(options.store.empty() ? work_.path() / "store" : options.store),
         meter_(plan_.stages.size()),
         deadline_(signals, options.style.level, [this] { return leave(); }),
@@ -60,14 +47,13 @@ class Prediction {
     require_limits(plan_, registry);
     make_folders(store_, "choose another folder with --store");
     memo_.emplace(store_ / "digests.memo");
+    require_same_files(model, plan_, *memo_);
     require_same_features(model, plan_, registry, *memo_);
     source_ = plan_.stages_of(StageKind::Source).at(0);
-    for (std::size_t i = 0; i < plan_.stages.size(); ++i)
-      if (plan_.stages[i].id == model.stage) stage_ = i;
   }
 
   PredictOutcome go(const std::function<void(const PredictedInput&)>& each) {
-    load(stage_, model_.bundle);
+    scorer_.emplace(plan_, factory_, model_);
     Workers workers(plan_.run.threads);
     StreamRun stream(plan_, source_, store_, *memo_, factory_, meter_, signals_.interrupted());
     {
@@ -83,30 +69,10 @@ class Prediction {
   }
 
  private:
-  /// The learner from the innermost bundle, and the corrections around it.
-  void load(std::size_t stage, const Bundle& bundle) {
-    const StagePlan& plan = plan_.stages[stage];
-    if (!plan.is(StageKind::Calibrator)) {
-      learner_ = stage;
-      auto& learner = factory_.get_as<Learner>(stage);
-      call_plugin(factory_.label(stage), "enter_worker", [&] { learner.enter_worker(); });
-      predictor_ = call_plugin(factory_.label(stage), "load", [&] { return learner.load(bundle); });
-      if (!predictor_) throw StageError(factory_.label(stage), "load gave no predictor");
-      return;
-    }
-    Bundle base = bundle;
-    base.facts = *bundle.facts.find("base");
-    load(plan.inputs.at(0).stage, base);
-    auto& calibrator = factory_.get_as<Calibrator>(stage);
-    calibrations_.emplace_back(
-        stage, call_plugin(factory_.label(stage), "load", [&] { return calibrator.load(bundle); }));
-    if (!calibrations_.back().second) throw StageError(factory_.label(stage), "load gave no calibration");
-  }
-
   void score(StreamRun& stream, Workers& workers, const std::function<void(const PredictedInput&)>& each,
              PredictOutcome& outcome) {
     std::vector<const RunTable*> tables;
-    for (const StagePlan::Input& input : plan_.stages[learner_].inputs)
+    for (const StagePlan::Input& input : scorer_->inputs())
       for (const RunTable& table : stream.tables())
         if (table.stage == input.stage) tables.push_back(&table);
     const std::vector<std::vector<TableRow>> rows = common_rows(tables, [](std::uint32_t) { return true; });
@@ -117,13 +83,13 @@ class Prediction {
       const std::size_t end = std::min(listing.inputs.size(), first + kTogether);
       std::size_t last = row;
       while (last < rows[0].size() && rows[0][last].input < end) ++last;
-      const Predictions::Part part = score_rows(tables, listing, rows, row, last, parallel);
+      const Scores scores = score_rows(tables, listing, rows, row, last, parallel);
       std::size_t scored = 0;
       for (std::size_t i = first; i < end; ++i) {
         const ListedInput& input = listing.inputs[i];
         ++outcome.inputs;
         if (row < last && rows[0][row].input == i) {
-          each({input.key, {part.scores.row(scored++), classes_.size()}, nullptr});
+          each({input.key, {scores.row(scored++), scores.classes}, nullptr});
           while (row < last && rows[0][row].input == i) ++row;
         } else {
           ++outcome.rejected;
@@ -134,12 +100,13 @@ class Prediction {
   }
 
   /// The scores of the inputs whose rows are [first, last).
-  Predictions::Part score_rows(const std::vector<const RunTable*>& tables, const Listing& listing,
-                               const std::vector<std::vector<TableRow>>& rows, std::size_t first,
-                               std::size_t last, Parallel& parallel) {
-    if (first == last) return {};
+  Scores score_rows(const std::vector<const RunTable*>& tables, const Listing& listing,
+                    const std::vector<std::vector<TableRow>>& rows, std::size_t first, std::size_t last,
+                    Parallel& parallel) {
     std::vector<std::unique_ptr<TableRows>> sets;
     std::vector<const RowSet*> pointers;
+    std::vector<std::uint32_t> input_of;
+    for (std::size_t r = first; r < last; ++r) input_of.push_back(rows[0][r].input);
     for (std::size_t t = 0; t < tables.size(); ++t) {
       sets.push_back(std::make_unique<TableRows>(
           *tables[t]->store, listing,
@@ -147,21 +114,7 @@ class Prediction {
                                 rows[t].begin() + static_cast<std::ptrdiff_t>(last))));
       pointers.push_back(sets.back().get());
     }
-    const Scores scores = call_plugin(factory_.label(learner_), "predict",
-                                      [&] { return predictor_->predict(pointers, parallel); });
-    check(learner_, scores, last - first);
-    Predictions::Part part = average_views(*sets[0], scores);
-    for (const auto& [stage, calibration] : calibrations_) {
-      const std::size_t inputs = part.scores.rows;
-      call_plugin(factory_.label(stage), "apply", [&] { calibration->apply(part.scores); });
-      check(stage, part.scores, inputs);
-    }
-    return part;
-  }
-
-  void check(std::size_t stage, const Scores& scores, std::size_t rows) const {
-    if (const std::string fault = fault_of_scores(scores, rows, classes_.size()); !fault.empty())
-      throw StageError(factory_.label(stage), fmt::format("gave {}", fault));
+    return scorer_->score(pointers, input_of, parallel);
   }
 
   void warn(const std::string& text) {
@@ -188,7 +141,6 @@ class Prediction {
   const TrainedModel& model_;
   const PredictOptions& options_;
   Signals& signals_;
-  const std::vector<std::string> classes_;
   const TemporaryFolder work_{"graft-predict"};  // the config and, where features are not kept, the store
   const Plan plan_;
   const fs::path store_;
@@ -200,9 +152,8 @@ class Prediction {
   Watchdog watchdog_;
   StageFactory factory_;
   std::optional<DigestMemo> memo_;
-  std::size_t source_ = 0, stage_ = 0, learner_ = 0;
-  std::unique_ptr<Predictor> predictor_;
-  std::vector<std::pair<std::size_t, std::unique_ptr<Calibration>>> calibrations_;  // from the inside out
+  std::size_t source_ = 0;
+  std::optional<Scorer> scorer_;
 };
 
 }  // namespace

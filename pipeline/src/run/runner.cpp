@@ -95,7 +95,7 @@ class Run {
       if (!plan_.stages[i].is_streamed()) factory_.get(i);
     stream(memo, workers);
     if (signals_.interrupted()) return interrupted(start);
-    learn(workers);
+    learn(memo, workers);
     if (signals_.interrupted()) return interrupted(start);
     report(workers);
     if (signals_.interrupted()) return interrupted(start);
@@ -184,12 +184,12 @@ class Run {
     Run& run_;
   };
 
-  void learn(Workers& workers) {
+  void learn(DigestMemo& memo, Workers& workers) {
     now_doing("learning", MemoryUse::Tables);
     std::map<std::size_t, Learning::Table> tables;
     for (const auto& stream : streams_)
       for (const RunTable& table : stream->tables()) tables[table.stage] = {&table, &stream->listing()};
-    learning_ = std::make_unique<Learning>(plan_, factory_, workers, std::move(tables), folder_.path(),
+    learning_ = std::make_unique<Learning>(plan_, factory_, workers, memo, std::move(tables), folder_.path(),
                                            folder_.failed_place() / "inputs.csv", signals_.interrupted());
     learners_ = learning_->run([&](const std::string& id) { started("fitting", id); });
     for (const LearnerOutcome& l : learners_) timings_["learners"][plan_.stages[l.stage].id] = l.seconds;

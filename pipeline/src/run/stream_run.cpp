@@ -9,6 +9,7 @@
 
 #include "graph/check_output.h"
 #include "plugin/plugin_call.h"
+#include "run/row_encoder.h"
 
 namespace graft {
 namespace {
@@ -382,28 +383,10 @@ void StreamRun::check_format(std::size_t table, const RowFormat& format, std::st
 bool StreamRun::encode(std::size_t table, const Item& item, RowWriter::Job& job,
                        std::optional<StoredReject>& reject) {
   const std::size_t stage = tables_[table].stage;
-  const Collector& collector = *tables_[table].collector;
-  // False: the collector refuses the item.
-  const auto call = [&](const char* function, const auto& body) {
-    const CallScope scope(factory_.label(stage), function, item.key());
-    try {
-      body();
-      return true;
-    } catch (const Reject& e) {
-      if (plan_.stages[stage].on_error == OnError::Fail)
-        throw StageError(factory_.label(stage),
-                         fmt::format("item '{}': {} [{}]", item.key(), e.what(), e.code()));
-      reject = StoredReject{plan_.stages[stage].id, e.code(), e.what()};
-      return false;
-    } catch (...) {
-      throw StageError(factory_.label(stage),
-                       fmt::format("item '{}': {}", item.key(), text_of_exception(function)));
-    }
-  };
-  if (!call("format", [&] { job.format = collector.format(item); })) return false;
-  check_format(table, job.format, item.key());
-  job.payload.resize(row_bytes(job.format));
-  return call("encode", [&] { collector.encode(item, job.payload); });
+  return encode_row(
+      plan_.stages[stage], factory_.label(stage), *tables_[table].collector, item,
+      [&](const RowFormat& format) { check_format(table, format, item.key()); }, job.format, job.payload,
+      reject);
 }
 
 void StreamRun::misbehaved(std::size_t stage, const std::string& item, const std::string& text) {

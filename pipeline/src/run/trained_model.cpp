@@ -13,8 +13,12 @@
 #include <graft/text.h>
 
 #include "base/files.h"
+#include "config/file_parameters.h"
+#include "config/planner.h"
 #include "config/yaml_tree.h"
 #include "run/bundle_file.h"
+#include "run/model_files.h"
+#include "run/packed_model.h"
 #include "run/table_changes.h"
 #include "store/fingerprint.h"
 
@@ -108,11 +112,18 @@ void replace_input(Value& stage, const std::string& id, const std::string& by) {
     replace(from);
 }
 
-const StagePlan& stage_named(const Plan& plan, const std::string& id) {
-  const auto found =
-      std::find_if(plan.stages.begin(), plan.stages.end(), [&](const StagePlan& s) { return s.id == id; });
-  if (found == plan.stages.end()) throw Error(fmt::format("the config has no stage '{}'", id));
-  return *found;
+/// The files of a packed model are where it was unpacked; it may name no others.
+void make_absolute(Value& stage, const TrainedModel& model, const Registry& registry) {
+  const Registry::Plugin* plugin = registry.find(member(stage, "plugin", model.from).as_string());
+  if (plugin == nullptr || stage.find("with") == nullptr) return;  // the plan names what is missing
+  visit_files(plugin->schema.params, stage["with"], [&](const std::string& parameter, Value& path) {
+    const fs::path file = model.run / path.as_string();
+    std::error_code error;
+    if (fs::path(path.as_string()).is_absolute() || !fs::exists(file, error))
+      throw Error(fmt::format("{}: its {} is {}, which is no part of it; pack the model again",
+                              model.from.string(), parameter, path.as_string()));
+    path = file.string();
+  });
 }
 
 /// A description without the stages that make the first images: a source that draws or computes them, or what
@@ -150,14 +161,34 @@ bool TrainedModel::multi_label() const {
   return several != nullptr && several->is_bool() && several->as_bool();
 }
 
-TrainedModel open_model(const fs::path& path, const std::string& learner) {
+std::size_t stage_named(const Plan& plan, const std::string& id) {
+  const auto found =
+      std::find_if(plan.stages.begin(), plan.stages.end(), [&](const StagePlan& s) { return s.id == id; });
+  if (found == plan.stages.end()) throw Error(fmt::format("the config has no stage '{}'", id));
+  return static_cast<std::size_t>(found - plan.stages.begin());
+}
+
+TrainedModel open_model(const fs::path& path, const std::string& learner, Code code) {
   std::error_code error;
   const fs::path given = path.filename().empty() ? path.parent_path() : path;
+  if (fs::is_regular_file(given, error)) {
+    Unpacked unpacked = unpack_model(given, code);
+    TrainedModel model;
+    model.run = unpacked.folder->path();
+    model.stage = unpacked.learner;
+    model.from = given;
+    model.unpacked = std::move(unpacked.folder);
+    if (!learner.empty() && learner != model.stage)
+      throw Error(
+          fmt::format("--learner {}: {} holds the model '{}' alone", learner, path.string(), model.stage));
+    model.bundle = load_bundle(model.run / "models" / model.stage);
+    return model;
+  }
   if (!fs::is_directory(given, error))
-    throw Error(
-        fmt::format("{} is not a folder: expected that of a run, such as runs/flowers, or a model in "
-                    "it, such as runs/flowers/models/probe",
-                    path.string()));
+    throw Error(fmt::format(
+        "{} is not there: expected the folder of a run, such as runs/flowers, a model in it, such "
+        "as runs/flowers/models/probe, or a file of graft model pack",
+        path.string()));
   TrainedModel model;
   if (fs::exists(given / "bundle.json", error)) {
     const fs::path here = fs::absolute(given).lexically_normal();
@@ -184,6 +215,7 @@ TrainedModel open_model(const fs::path& path, const std::string& learner) {
         fmt::format("{} is missing: a model is used with the config of its run, which says how "
                     "images become its features",
                     (model.run / "config.yaml").string()));
+  model.from = model.run;
   model.bundle = load_bundle(model.run / "models" / model.stage);
   return model;
 }
@@ -210,6 +242,11 @@ Value prediction_config(const TrainedModel& model, const std::vector<std::string
   Value out = Value::map();
   for (const char* key : {"name", "seed", "run"})
     if (const Value* v = config.find(key)) out[key] = *v;
+  if (out.find("run") != nullptr && out["run"].is_map())
+    std::erase_if(out["run"].as_map(), [](const auto& setting) {
+      return setting.first == "threads" || setting.first == "memory" || setting.first == "in_flight" ||
+             setting.first == "on_error";
+    });
   Value& kept = out["stages"] = Value::map();
   Value files = Value::map();
   files["plugin"] = "files";
@@ -243,14 +280,34 @@ Value prediction_config(const TrainedModel& model, const std::vector<std::string
     kept[kDecode] = std::move(decode);
     images = kDecode;
   }
-  for (auto& [name, stage] : kept.as_map())
-    if (name != kFiles && name != kDecode) replace_input(stage, source, images);
+  for (auto& [name, stage] : kept.as_map()) {
+    if (name == kFiles || name == kDecode) continue;
+    replace_input(stage, source, images);
+    std::erase_if(stage.as_map(), [](const auto& key) { return key.first == "on_error"; });
+    if (model.unpacked) make_absolute(stage, model, registry);
+  }
   return out;
+}
+
+Plan prediction_plan(const TrainedModel& model, const std::vector<std::string>& paths,
+                     const std::vector<std::string>& overrides, const Registry& registry,
+                     const fs::path& folder) {
+  const Value config = prediction_config(model, paths, registry);
+  require_files(model, config, overrides, registry);
+  const fs::path file = folder / "config.yaml";
+  write_file_atomically(file, config.to_json_pretty());
+  Diagnostics diagnostics;
+  const ConfigFile read(file, overrides, diagnostics);
+  Plan plan = make_plan(read, registry, diagnostics);
+  if (diagnostics.has_errors())
+    throw Error(fmt::format("the config of the model, made from {}, cannot be used:\n{}",
+                            (model.run / "config.yaml").string(), diagnostics.render()));
+  return plan;
 }
 
 void require_same_features(const TrainedModel& model, const Plan& plan, const Registry& registry,
                            DigestMemo& memo) {
-  const StagePlan* stage = &stage_named(plan, model.stage);
+  const StagePlan* stage = &plan.stages[stage_named(plan, model.stage)];
   while (stage->is(StageKind::Calibrator)) stage = &plan.stages[stage->inputs.at(0).stage];
   const fs::path file = model.run / "models" / model.stage / "bundle.json";
   const Value::List& tables = member(model.learner_facts(), "tables", file).as_list();

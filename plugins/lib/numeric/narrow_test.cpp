@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -40,6 +41,25 @@ TEST(NarrowProducts, EqualSumsInDoubleForAnyShape) {
       }
     }
   }
+}
+
+TEST(NarrowProducts, AnElementDependsOnItsRowsAlone) {
+  Random random(2);
+  constexpr std::size_t kRows = 70;
+  for (const std::size_t dim : {37, 768})
+    for (const std::size_t k : {1, 2, 3, 7, 32, 100}) {
+      std::vector<float> x(kRows * dim), w(k * dim), all(kRows * k);
+      for (float& v : x) v = static_cast<float>(random.normal());
+      for (float& v : w) v = static_cast<float>(random.normal());
+      narrow_nt({x.data(), kRows, dim}, {w.data(), k, dim}, {all.data(), kRows, k});
+      for (std::size_t first = 0; first < kRows; ++first)
+        for (std::size_t count = 1; first + count <= kRows; count += 6) {
+          std::vector<float> some(count * k);
+          narrow_nt({x.data() + first * dim, count, dim}, {w.data(), k, dim}, {some.data(), count, k});
+          ASSERT_TRUE(std::equal(some.begin(), some.end(), all.data() + first * k))
+              << dim << " x " << k << ", rows " << first << " to " << first + count;
+        }
+    }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <graft/random.h>
 
 #include <learning/bundle.h>
+#include <numeric/narrow.h>
 
 namespace graft::dense {
 
@@ -38,6 +39,15 @@ void Network::draw(std::uint64_t seed) {
 
 void Network::affine(const Layer& layer, const float* rows, std::size_t count, float* out) const {
   numeric::multiply_nt({rows, count, layer.inputs}, weight(layer), {out, count, layer.outputs});
+  add_bias(layer, count, out);
+}
+
+void Network::affine_by_row(const Layer& layer, const float* rows, std::size_t count, float* out) const {
+  numeric::narrow_nt({rows, count, layer.inputs}, weight(layer), {out, count, layer.outputs});
+  add_bias(layer, count, out);
+}
+
+void Network::add_bias(const Layer& layer, std::size_t count, float* out) const {
   const float* b = bias(layer);
   for (std::size_t r = 0; r < count; ++r)
     for (std::size_t k = 0; k < layer.outputs; ++k) out[r * layer.outputs + k] += b[k];
@@ -46,7 +56,7 @@ void Network::affine(const Layer& layer, const float* rows, std::size_t count, f
 void Network::logits(const float* rows, std::size_t count, float* out) const {
   std::vector<float> in(count * hidden_width());
   hidden(rows, count, in.data());
-  affine(layers_.back(), in.data(), count, out);
+  affine_by_row(layers_.back(), in.data(), count, out);
 }
 
 void Network::hidden(const float* rows, std::size_t count, float* out) const {
@@ -60,7 +70,7 @@ void Network::hidden(const float* rows, std::size_t count, float* out) const {
     const bool last = l + 2 == layers_.size();
     if (!last) now.resize(size);
     float* to = last ? out : now.data();
-    affine(layers_[l], l == 0 ? rows : in.data(), count, to);
+    affine_by_row(layers_[l], l == 0 ? rows : in.data(), count, to);
     rectify({to, size});
     in.swap(now);
   }

@@ -8,7 +8,7 @@
 #include <graft/error.h>
 
 #include <learning/bundle.h>
-#include <numeric/blas.h>
+#include <numeric/narrow.h>
 
 namespace graft::embedding {
 namespace {
@@ -54,7 +54,7 @@ void Embedding::apply(std::size_t count, const float* in, float* out) const {
   for (std::size_t r = 0; r < count; ++r) {
     for (std::size_t d = 0; d < inputs_; ++d) centred[r * inputs_ + d] = in[r * inputs_ + d] - mean_[d];
   }
-  numeric::multiply_nt({centred.data(), count, inputs_}, {directions_.data(), dims_, inputs_},
+  numeric::narrow_nt({centred.data(), count, inputs_}, {directions_.data(), dims_, inputs_},
                        {out, count, dims_});
 }
 

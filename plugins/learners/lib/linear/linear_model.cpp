@@ -7,7 +7,7 @@
 
 #include <learning/bundle.h>
 #include <learning/learning.h>
-#include <numeric/blas.h>
+#include <numeric/narrow.h>
 #include <numeric/softmax.h>
 
 namespace graft::linear {
@@ -30,7 +30,7 @@ void answer(std::span<float> row, Loss loss) {
 void LinearModel::scores(const float* rows, std::size_t count, float* out) const {
   const std::size_t k = outputs();
   std::vector<float> logits(count * k);
-  numeric::multiply_nt({rows, count, dim}, {weight.data(), k, dim}, {logits.data(), count, k});
+  numeric::narrow_nt({rows, count, dim}, {weight.data(), k, dim}, {logits.data(), count, k});
   std::fill_n(out, count * classes, 0.0F);
   for (std::size_t r = 0; r < count; ++r, out += classes) {
     const std::span<float> row(logits.data() + r * k, k);

@@ -44,9 +44,11 @@ class Network {
   }
   const float* bias(const Layer& layer) const { return parameters_.data() + layer.bias; }
 
-  /// out = rows weight^T + bias. Row-major count x inputs and count x outputs.
+  /// out = rows weight^T + bias. Row-major count x inputs and count x outputs. For training: the last bits of
+  /// a row may depend on how many rows there are.
   void affine(const Layer& layer, const float* rows, std::size_t count, float* out) const;
-  /// Row-major count x inputs() and count x outputs(). Runs on the calling thread.
+  /// Row-major count x inputs() and count x outputs(). Runs on the calling thread. What a row gives does not
+  /// depend on the others.
   void logits(const float* rows, std::size_t count, float* out) const;
   /// The learnt representation: activations of the last hidden layer, count x hidden_width(); a copy of the
   /// rows where there is none.
@@ -58,6 +60,9 @@ class Network {
   static Network load(const Bundle& bundle, const std::string& prefix = "");
 
  private:
+  void affine_by_row(const Layer& layer, const float* rows, std::size_t count, float* out) const;
+  void add_bias(const Layer& layer, std::size_t count, float* out) const;
+
   std::vector<std::size_t> widths_;
   std::vector<Layer> layers_;
   std::vector<float> parameters_;

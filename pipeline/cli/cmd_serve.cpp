@@ -1,0 +1,111 @@
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+
+#include "commands.h"
+#include "output.h"
+#include "run/signals.h"
+#include "run_command.h"
+
+#if GRAFT_HAS_HTTP
+#include <httplib.h>
+
+#include <graft/model.h>
+
+#include "config/quantity.h"
+#include "serve_app.h"
+#endif
+
+namespace graft::cli {
+
+#if GRAFT_HAS_HTTP
+
+namespace {
+
+constexpr std::chrono::milliseconds kLook{50};
+constexpr std::chrono::seconds kDrain{5};  ///< Requests that are being answered have this long.
+
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+}  // namespace
+
+int serve(const Global& global, const std::vector<std::string>& arguments) {
+  if (arguments.size() != 1)
+    throw UsageError{arguments.empty()
+                         ? "MODEL is missing: the folder of a run, or a file of graft model pack"
+                         : fmt::format("one MODEL expected, got {}", arguments.size())};
+  const Global::Serve& given = global.serve;
+  if (given.port < 0 || given.port > 65535)
+    throw UsageError{fmt::format("--port: expected 0 to 65535, got {}", given.port)};
+  if (given.timeout < 1 || given.queue < 1 || given.connections < 1 || given.gather < 0 ||
+      given.gather > 1000)
+    throw UsageError{"--timeout, --queue, --connections: expected at least 1; --gather: expected 0 to 1000"};
+  ServeLimits limits;
+  try {
+    limits.bytes = parse_bytes(given.max_bytes);
+  } catch (const Error& e) {
+    throw UsageError{fmt::format("--max-bytes: {}", e.what())};
+  }
+  limits.time = std::chrono::seconds(given.timeout);
+  limits.queue = given.queue;
+  limits.connections = given.connections;
+  const RunOptions run = prepare_to_run(global);
+
+  const Signals signals;
+  ModelOptions options;
+  options.learner = global.model.learner;
+  options.allow_code = global.model.allow_code;
+  options.settings = global.overrides;
+  options.plugin_folders = global.plugin_dirs;
+  options.gather = std::chrono::milliseconds(given.gather);
+  if (run.style.level < LogLevel::Warning) options.warn = [](const std::string&) {};
+  const Model model(arguments[0], std::move(options));
+
+  ServeApp app(model, limits, is_loopback(given.host));
+  httplib::Server server;
+  app.install(server);
+  const int port = given.port == 0                               ? server.bind_to_any_port(given.host)
+                   : server.bind_to_port(given.host, given.port) ? given.port
+                                                                 : -1;
+  if (port < 0)
+    throw Error(
+        fmt::format("cannot listen on port {} of {}: is another program doing so? Choose another with "
+                    "--port",
+                    given.port, given.host));
+  if (!global.quiet)
+    print_error("serving '{}' of {} at http://{}:{} (press Ctrl-C to stop)\n", model.learner(), arguments[0],
+                given.host.find(':') == std::string::npos ? given.host : "[" + given.host + "]", port);
+
+  std::atomic<bool> ended{false};
+  std::thread watch([&] {
+    while (!signals.interrupted() && !ended) std::this_thread::sleep_for(kLook);
+    server.stop();
+    for (auto waited = kLook; waited < kDrain && !ended; waited += kLook) std::this_thread::sleep_for(kLook);
+    if (!ended) ::_exit(kOk);  // clients that send nothing are not waited for
+  });
+  server.listen_after_bind();
+  ended = true;
+  watch.join();
+  if (!signals.interrupted()) throw Error("the server stopped: the system closed its port");
+  if (!global.quiet) print_error("stopped\n");
+  return kOk;
+}
+
+#else
+
+int serve(const Global&, const std::vector<std::string>&) {
+  throw Error("this graft was built without cpp-httplib: install libcpp-httplib-dev and build it again");
+}
+
+#endif
+
+}  // namespace graft::cli

@@ -1,0 +1,303 @@
+#include "serve_app.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <charconv>
+#include <exception>
+#include <functional>
+
+#include <fmt/format.h>
+#include <httplib.h>
+
+#include <graft/error.h>
+#include <graft/text.h>
+#include <graft/version.h>
+
+#include "output.h"
+#include "prediction_text.h"
+#include "serve_page.h"
+
+namespace graft::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr const char* kJson = "application/json";
+constexpr const char* kRoutes[] = {"/",        "/app.js",       "/embed",   "/healthz",
+                                   "/metrics", "/openapi.json", "/predict", "/style.css"};
+
+/// Of the thread that answers a request.
+thread_local Clock::time_point t_began;
+
+void fail(httplib::Response& response, int status, const std::string& text) {
+  Value document = Value::map();
+  document["error"] = text;
+  response.status = status;
+  response.set_content(document.to_json() + "\n", kJson);
+}
+
+StoredReject stored(const ImagePrediction::Rejection& rejected) {
+  return {rejected.stage, rejected.code, rejected.text};
+}
+
+/// A number of the query; nothing where it is not given. Throws Error.
+template <typename Number>
+std::optional<Number> query_number(const httplib::Request& request, const char* name, Number low,
+                                   Number high) {
+  if (!request.has_param(name)) return {};
+  const std::string text = request.get_param_value(name);
+  Number value{};
+  const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (bad != std::errc() || end != text.data() + text.size() || !(value >= low && value <= high))
+    throw Error(
+        fmt::format("{}: expected a number from {} to {}, got '{}'", name, low, high, shortened(text)));
+  return value;
+}
+
+}  // namespace
+
+void ServeApp::install(httplib::Server& server) {
+  server.new_task_queue = [this] { return new httplib::ThreadPool(limits_.connections); };
+  server.set_payload_max_length(limits_.bytes);
+  server.set_read_timeout(std::min<std::time_t>(5, limits_.time.count()));
+  server.set_write_timeout(std::min<std::time_t>(5, limits_.time.count()));
+  server.set_keep_alive_max_count(1000);
+  server.set_keep_alive_timeout(2);
+  server.set_tcp_nodelay(true);
+  // The library would share the port with whoever else does so.
+  server.set_socket_options([](const auto socket) {
+    const int yes = 1;
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  });
+  server.set_default_headers({{"X-Content-Type-Options", "nosniff"}});
+
+  server.set_pre_routing_handler([this](const Request& request, Response& response) {
+    t_began = Clock::now();
+    if (is_for_this_host(request)) return httplib::Server::HandlerResponse::Unhandled;
+    fail(response, 403, "this service is for this machine alone; --host 0.0.0.0 serves others");
+    return httplib::Server::HandlerResponse::Handled;
+  });
+  server.set_logger([this](const Request& request, const Response& response) {
+    const auto route = std::find(std::begin(kRoutes), std::end(kRoutes), request.path);
+    metrics_.count_request(route == std::end(kRoutes) ? "other" : *route, response.status,
+                           std::chrono::duration<double>(Clock::now() - t_began).count());
+  });
+  server.set_error_handler([](const Request& request, Response& response) {
+    if (!response.body.empty()) return;
+    if (response.status == 404)
+      fail(response, 404,
+           fmt::format("{} {}: there is no such thing; /openapi.json describes what there is", request.method,
+                       shortened(request.path)));
+    else
+      fail(response, response.status,
+           fmt::format("the request cannot be answered (HTTP {})", response.status));
+  });
+  server.set_exception_handler([](const Request&, Response& response, const auto&... failure) {
+    try {
+      (std::rethrow_exception(failure), ...);
+    } catch (const std::exception& e) {
+      fail(response, 500, e.what());
+    } catch (...) {
+      fail(response, 500, "unknown error");
+    }
+  });
+
+  const auto page = [&](const char* path, const char* text, const char* type) {
+    server.Get(path, [text, type](const Request&, Response& response) {
+      response.set_header("Content-Security-Policy", kServePolicy);
+      response.set_header("Referrer-Policy", "no-referrer");
+      response.set_content(text, type);
+    });
+  };
+  page("/", kServePage, "text/html; charset=utf-8");
+  page("/app.js", kServeScript, "text/javascript; charset=utf-8");
+  page("/style.css", kServeStyle, "text/css; charset=utf-8");
+  server.Get("/openapi.json",
+             [](const Request&, Response& response) { response.set_content(serve_description(), kJson); });
+  server.Get("/healthz", [this](const Request&, Response& response) {
+    Value document = Value::map();
+    document["status"] = "ok";
+    document["graft"] = GRAFT_VERSION;
+    document["learner"] = model_.learner();
+    document["multi_label"] = model_.multi_label();
+    document["classes"] = Value::list();
+    for (const std::string& name : model_.classes()) document["classes"].push(name);
+    response.set_content(document.to_json() + "\n", kJson);
+  });
+  server.Get("/metrics", [this](const Request&, Response& response) {
+    response.set_content(metrics_.text(waiting()), "text/plain; version=0.0.4");
+  });
+  server.Post("/predict",
+              [this](const Request& request, Response& response, const httplib::ContentReader& content) {
+                predict(request, response, content);
+              });
+  server.Post("/embed", [this](const Request& request, Response& response,
+                               const httplib::ContentReader& content) { embed(request, response, content); });
+}
+
+/// A page of another site that has got itself the address of this machine names its own host.
+bool ServeApp::is_for_this_host(const Request& request) const {
+  if (!local_) return true;
+  std::string host = request.get_header_value("Host");
+  if (const std::size_t port = host.rfind(':'); port != std::string::npos && !host.ends_with(']'))
+    host.resize(port);
+  return host.empty() || host == "localhost" || host == "127.0.0.1" || host == "[::1]";
+}
+
+std::optional<ServeApp::Posted> ServeApp::read_images(const Request& request, Response& response,
+                                                      const httplib::ContentReader& content) const {
+  struct Part {
+    std::string name, data;
+  };
+  std::vector<Part> parts;
+  std::size_t bytes = 0;
+  int status = 0;
+  const auto take = [&](const char* data, std::size_t size) {
+    bytes += size;
+    if (bytes > limits_.bytes) status = 413;
+    if (Clock::now() - t_began > limits_.time) status = 408;
+    if (status == 0) parts.back().data.append(data, size);
+    return status == 0;
+  };
+  bool complete = false;
+  if (request.is_multipart_form_data()) {
+    complete = content(
+        [&](const auto& part) {
+          if (parts.size() == limits_.images) {
+            status = 413;
+            return false;
+          }
+          parts.push_back({part.filename.empty() ? part.name : part.filename, {}});
+          return true;
+        },
+        take);
+  } else {
+    parts.push_back({"image", {}});
+    complete = content(take);
+  }
+  if (status == 0 && response.status == 413) status = 413;
+  if (status == 413) {
+    fail(response, 413,
+         fmt::format("too large: a request has at most {} and {} images", human_bytes(limits_.bytes),
+                     limits_.images));
+    return {};
+  }
+  if (status == 408) {
+    fail(response, 408, fmt::format("the request did not come within {} s", limits_.time.count()));
+    return {};
+  }
+  if (!complete && (bytes > 0 || request.is_multipart_form_data())) {
+    fail(response, 400, "the request is incomplete, or not what its Content-Type says");
+    return {};
+  }
+  if (parts.empty() || bytes == 0) {
+    fail(response, 400,
+         "no image: expected one as the body, such as curl --data-binary @photo.jpg, or several as "
+         "multipart/form-data, such as curl -F image=@a.jpg -F image=@b.jpg");
+    return {};
+  }
+  Posted posted;
+  for (const Part& part : parts) {
+    posted.names.push_back(part.name);
+    posted.images.push_back(ImageInput::bytes(
+        part.name, {reinterpret_cast<const std::uint8_t*>(part.data.data()), part.data.size()}));
+  }
+  return posted;
+}
+
+std::size_t ServeApp::waiting() {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(abandoned_, [](const auto& job) {
+    return job.first.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  });
+  std::size_t images = in_flight_;
+  for (const auto& [job, count] : abandoned_) images += count;
+  return images;
+}
+
+std::optional<ServeApp::Predictions> ServeApp::compute(const Posted& posted, bool features,
+                                                       Response& response) {
+  const std::size_t count = posted.images.size();
+  if (waiting() + count > limits_.queue) {
+    response.set_header("Retry-After", "1");
+    fail(response, 429, fmt::format("{} images are waiting already: try again later", limits_.queue));
+    return {};
+  }
+  const auto change_in_flight = [&](std::ptrdiff_t by) {
+    const std::lock_guard lock(mutex_);
+    in_flight_ += static_cast<std::size_t>(by);
+  };
+  change_in_flight(static_cast<std::ptrdiff_t>(count));
+  std::future<Predictions> result = model_.submit(posted.images, features);
+  const bool done = result.wait_until(t_began + limits_.time) == std::future_status::ready;
+  change_in_flight(-static_cast<std::ptrdiff_t>(count));
+  if (!done) {
+    const std::lock_guard lock(mutex_);
+    abandoned_.emplace_back(std::move(result), count);
+    fail(response, 504, fmt::format("no answer within {} s", limits_.time.count()));
+    return {};
+  }
+  try {
+    Predictions made = result.get();
+    const auto rejected = static_cast<std::size_t>(std::count_if(
+        made.begin(), made.end(), [](const ImagePrediction& p) { return p.rejected.has_value(); }));
+    metrics_.count_images(count - rejected, rejected);
+    if (rejected == count) response.status = 422;
+    return made;
+  } catch (const std::exception& e) {
+    print_error("error: {}\n", printable_lines(e.what(), "  "));
+    fail(response, 500, e.what());
+    return {};
+  }
+}
+
+void ServeApp::predict(const Request& request, Response& response, const httplib::ContentReader& content) {
+  const auto posted = read_images(request, response, content);
+  if (!posted) return;
+  PredictionView view{model_.classes(), model_.multi_label()};
+  try {
+    view.top = query_number<std::size_t>(request, "top", 1, 1'000'000).value_or(0);
+    view.threshold = query_number<double>(request, "threshold", 0, 1);
+  } catch (const Error& e) {
+    return fail(response, 400, e.what());
+  }
+  const auto made = compute(*posted, false, response);
+  if (!made) return;
+  Value document = Value::map();
+  document["learner"] = model_.learner();
+  document["predictions"] = Value::list();
+  for (std::size_t i = 0; i < made->size(); ++i) {
+    const ImagePrediction& p = (*made)[i];
+    const std::optional<StoredReject> reject = p.rejected ? std::optional(stored(*p.rejected)) : std::nullopt;
+    document["predictions"].push(
+        prediction_value(posted->names[i], p.scores, reject ? &*reject : nullptr, view));
+  }
+  response.set_content(document.to_json() + "\n", kJson);
+}
+
+void ServeApp::embed(const Request& request, Response& response, const httplib::ContentReader& content) {
+  const auto posted = read_images(request, response, content);
+  if (!posted) return;
+  const auto made = compute(*posted, true, response);
+  if (!made) return;
+  Value document = Value::map();
+  document["embeddings"] = Value::list();
+  for (std::size_t i = 0; i < made->size(); ++i) {
+    const ImagePrediction& p = (*made)[i];
+    Value entry = Value::map();
+    entry["key"] = posted->names[i];
+    if (p.rejected) {
+      entry["rejected"]["stage"] = p.rejected->stage;
+      entry["rejected"]["code"] = p.rejected->code;
+      entry["rejected"]["reason"] = p.rejected->text;
+    } else {
+      entry["features"] = Value::list();
+      for (const float f : p.features) entry["features"].push(static_cast<double>(f));
+    }
+    document["embeddings"].push(std::move(entry));
+  }
+  response.set_content(document.to_json() + "\n", kJson);
+}
+
+}  // namespace graft::cli

@@ -1,0 +1,155 @@
+#include "run/model_card.h"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <graft/text.h>
+
+namespace graft {
+namespace {
+
+/// Classes that a card lists: those with the lowest recall.
+constexpr std::size_t kWorstClasses = 10;
+
+std::optional<double> card_number(const Value& map, const char* name) {
+  const Value* v = map.is_map() ? map.find(name) : nullptr;
+  return v != nullptr && v->is_number() ? std::optional(v->as_double()) : std::nullopt;
+}
+
+std::string card_text(const Value& map, const char* name) {
+  const Value* v = map.is_map() ? map.find(name) : nullptr;
+  return v == nullptr || v->is_null() ? "" : v->is_string() ? v->as_string() : v->to_json();
+}
+
+/// A name in Markdown: nothing in it is markup, and it stays in its cell and on its line.
+std::string name_in_markdown(const std::string& name) {
+  std::string out;
+  for (const char c : shortened(name)) {
+    if (std::string_view("\\`*_[]<>|&").find(c) != std::string_view::npos) out += '\\';
+    out += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+  }
+  return out;
+}
+
+struct ClassScore {
+  std::string name;
+  double recall, precision;
+  std::int64_t support;
+};
+
+std::vector<ClassScore> class_scores(const Value& split) {
+  std::vector<ClassScore> out;
+  const Value* list = split.is_map() ? split.find("per_class") : nullptr;
+  if (list == nullptr || !list->is_list()) return out;
+  for (const Value& c : list->as_list()) {
+    const auto recall = card_number(c, "recall"), precision = card_number(c, "precision"),
+               support = card_number(c, "support");
+    if (recall && precision && support && *support > 0)
+      out.push_back({card_text(c, "class"), *recall, *precision, static_cast<std::int64_t>(*support)});
+  }
+  return out;
+}
+
+void add_scores(std::string& out, const Value& facts) {
+  struct Row {
+    const char* name;
+    const char* title;
+  };
+  constexpr Row kRows[] = {{"n", "images"},
+                           {"accuracy", "accuracy"},
+                           {"balanced_accuracy", "balanced accuracy"},
+                           {"mean_average_precision", "mean average precision"},
+                           {"macro_f1", "macro F1"},
+                           {"log_loss", "log loss"},
+                           {"ece", "expected calibration error"}};
+  const Value* scores = facts.find("scores");
+  out += "\n## How good it is\n\n";
+  if (scores == nullptr || !scores->is_map()) {
+    out += "The run did not measure it.\n";
+    return;
+  }
+  const Value nothing;
+  const auto split = [&](const char* name) -> const Value& {
+    const Value* v = scores->find(name);
+    return v == nullptr ? nothing : *v;
+  };
+  const Value &val = split("val"), &test = split("test");
+  out += "| | test | val |\n|---|---|---|\n";
+  for (const Row& row : kRows) {
+    const auto cell = [&](const Value& of) -> std::string {
+      const auto v = card_number(of, row.name);
+      if (!v) return "";
+      if (std::string_view(row.name) == "n") return fmt::format("{}", *v);
+      std::string shown = fmt::format("{:.4f}", *v);
+      const Value* interval =
+          std::string_view(row.name) == "accuracy" ? of.find("accuracy_interval") : nullptr;
+      if (interval != nullptr && interval->is_list() && interval->as_list().size() == 2)
+        shown += fmt::format(" (95 %: {:.3f}-{:.3f})", interval->as_list()[0].as_double(),
+                             interval->as_list()[1].as_double());
+      return shown;
+    };
+    if (!cell(val).empty() || !cell(test).empty())
+      out += fmt::format("| {} | {} | {} |\n", row.title, cell(test), cell(val));
+  }
+  out += "\nThe model was chosen on val; test was scored once, after every choice.\n";
+
+  const bool of_test = !class_scores(test).empty();
+  std::vector<ClassScore> classes = class_scores(of_test ? test : val);
+  if (classes.empty()) return;
+  std::stable_sort(classes.begin(), classes.end(),
+                   [](const ClassScore& a, const ClassScore& b) { return a.recall < b.recall; });
+  const std::size_t shown = std::min(classes.size(), kWorstClasses);
+  out += fmt::format(
+      "\n## Where it fails\n\n{} of {} classes, the lowest recall on {} first.\n\n"
+      "| class | recall | precision | images |\n|---|---|---|---|\n",
+      shown, classes.size(), of_test ? "test" : "val");
+  for (std::size_t c = 0; c < shown; ++c)
+    out += fmt::format("| {} | {:.3f} | {:.3f} | {} |\n", name_in_markdown(classes[c].name),
+                       classes[c].recall, classes[c].precision, classes[c].support);
+}
+
+}  // namespace
+
+std::string model_card(const Value& facts, const TrainedModel& model) {
+  const std::vector<std::string> classes = model.classes();
+  std::string out = fmt::format("# {}\n\n", name_in_markdown(card_text(facts, "run") + " / " + model.stage));
+  out += fmt::format("Classifies images into {} classes", classes.size());
+  out += model.multi_label() ? ", any number of which an image may show: " : ": ";
+  std::vector<std::string> names;
+  for (const std::string& name : classes) names.push_back(name_in_markdown(name));
+  out += joined(names) + ".\n";
+  out += fmt::format("The learner is `{}`{}.\n", card_text(facts, "plugin"),
+                     model.bundle.facts.find("base") == nullptr ? "" : ", its scores are calibrated on val");
+  if (const Value* inputs = facts.find("inputs"))
+    out += fmt::format(
+        "\n## What it was trained on\n\nThe run had {} images, {} of them rejected; "
+        "`provenance/config.yaml` names them and their splits.\n",
+        card_text(*inputs, "total"), card_text(*inputs, "rejected"));
+  add_scores(out, facts);
+  out += "\n## What it is made of\n\n| stage | plugin | version |\n|---|---|---|\n";
+  if (const Value* stages = facts.find("stages"))
+    for (const auto& [id, stage] : stages->as_map())
+      out += fmt::format("| {} | {} | {} |\n", name_in_markdown(id),
+                         name_in_markdown(card_text(stage, "plugin")),
+                         name_in_markdown(card_text(stage, "version")));
+  if (const Value* files = facts.find("files"))
+    for (const Value& file : files->as_list())
+      out += fmt::format("\n`{}.{}` has the xxHash3-128 {}.\n", card_text(file, "stage"),
+                         card_text(file, "parameter"), card_text(file, "digest"));
+  const Value* has_code = facts.find("has_code");
+  out += has_code != nullptr && has_code->is_bool() && has_code->as_bool()
+             ? "\n**It holds code**: a network in TorchScript. Use it only if you trust where it comes from "
+               "(`--allow-code`).\n"
+             : "\nIt holds no code.\n";
+  out += fmt::format(
+      "\nTrained {} by graft {} on a processor with {}. Another kind of processor may change the "
+      "last digits of scores.\n",
+      card_text(facts, "trained"), card_text(facts, "trained_by_graft"), card_text(facts, "cpu_isa"));
+  out += "\nTo use it: `graft predict FILE images/`\n";
+  return out;
+}
+
+}  // namespace graft

@@ -1,0 +1,126 @@
+#include "run/packed_parts.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <set>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+#include <graft/version.h>
+
+#include "base/bytes.h"
+#include "base/files.h"
+#include "config/file_parameters.h"
+#include "run/model_files.h"
+
+namespace graft {
+namespace fs = std::filesystem;
+namespace {
+
+/// The list of members at the end of a zip archive: 46 bytes and the name each, at most 64 Ki members.
+constexpr std::uint64_t kMaxList = std::uint64_t{16} << 20;
+
+std::string text_fact(const Value& map, const char* name) {
+  const Value* v = map.is_map() ? map.find(name) : nullptr;
+  return v != nullptr && v->is_string() ? v->as_string() : "";
+}
+
+Value json_file(const fs::path& file) {
+  std::error_code error;
+  return fs::exists(file, error) ? Value::from_json(read_file(file)) : Value::map();
+}
+
+}  // namespace
+
+std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry& registry) {
+  // The stages upstream of the model, which take the paths of files in place of the run's source.
+  Value config = prediction_config(model, {"-"}, registry);
+  require_files(model, config, {}, registry);
+  std::vector<ModelPart> files;
+  std::set<std::string> names;
+  for (auto& [id, stage] : config["stages"].as_map()) {
+    const Registry::Plugin* plugin = registry.find(text_fact(stage, "plugin"));
+    if (plugin == nullptr)
+      throw Error(fmt::format("the plugin '{}' of '{}' is not installed", text_fact(stage, "plugin"), id));
+    if (stage.find("with") == nullptr) continue;
+    visit_files(plugin->schema.params, stage["with"],
+                [&, &id = id](const std::string& parameter, Value& path) {
+                  const fs::path file = path.as_string();
+                  struct stat info {};
+                  if (::stat(file.c_str(), &info) != 0) throw Error(file_error("open", file, errno));
+                  if (!S_ISREG(info.st_mode) || file.string().ends_with(".index.json"))
+                    throw Error(
+                        fmt::format("{}.{}: {} stands for several files: only a model whose network is "
+                                    "one file can be packed",
+                                    id, parameter, file.string()));
+                  // Without the dot a name could be taken for that of a network.
+                  std::string name = fmt::format("files/{}/{}", id, file.filename().string());
+                  if (!names.insert(name).second)
+                    name = fmt::format("files/{}/{}/{}", id, parameter, file.filename().string());
+                  files.push_back({name, {}, file});
+                  path = name;
+                });
+  }
+  const fs::path models = fs::path("models") / model.stage;
+  std::vector<ModelPart> parts{{"config.yaml", config.to_json_pretty(), {}}};
+  for (const char* part : {"bundle.json", "weights.safetensors"})
+    parts.push_back({(models / part).string(), {}, model.run / models / part});
+  parts.insert(parts.end(), files.begin(), files.end());
+  parts.push_back({"provenance/config.yaml", {}, model.run / "config.yaml"});
+  return parts;
+}
+
+Value facts_of_model(const TrainedModel& model, const Registry& registry, bool has_code) {
+  const Value results = json_file(model.run / "results.json"),
+              manifest = json_file(model.run / "manifest.json");
+  Value facts = Value::map();
+  facts["graft"] = GRAFT_VERSION;
+  facts["run"] = text_fact(results, "name");
+  facts["learner"] = model.stage;
+  facts["plugin"] = text_fact(model.learner_facts(), "plugin");
+  facts["classes"] = Value::list();
+  for (const std::string& name : model.classes()) facts["classes"].push(name);
+  facts["multi_label"] = model.multi_label();
+  facts["has_code"] = has_code;
+  if (const Value* learners = results.find("learners"))
+    if (const Value* scores = learners->find(model.stage))
+      for (const char* split : {"val", "test"})
+        if (const Value* v = scores->find(split)) facts["scores"][split] = *v;
+  if (const Value* inputs = results.find("inputs")) facts["inputs"] = *inputs;
+  facts["trained"] = text_fact(manifest, "finished");
+  facts["trained_by_graft"] = text_fact(manifest, "graft");
+  if (const Value* host = manifest.find("host")) facts["cpu_isa"] = text_fact(*host, "cpu_isa");
+  // Of what the prediction depends on alone.
+  const Value config = prediction_config(model, {"-"}, registry);
+  for (const auto& [id, stage] : config.find("stages")->as_map()) {
+    if (stage.find("from") == nullptr) continue;  // what lists the images to predict
+    Value known = Value::map();
+    known["plugin"] = text_fact(stage, "plugin");
+    if (const Value* plugins = manifest.find("plugins"))
+      if (const Value* plugin = plugins->find(text_fact(stage, "plugin")))
+        for (const char* name : {"version", "libraries"})
+          if (const Value* v = plugin->find(name)) known[name] = *v;
+    facts["stages"][id] = std::move(known);
+  }
+  if (const Value* files = model.learner_facts().find("files")) facts["files"] = *files;
+  return facts;
+}
+
+bool holds_code(const fs::path& path) {
+  const FileHandle file(open_regular_file(path));
+  struct stat info {};
+  if (!file || ::fstat(file.get(), &info) != 0) throw Error(file_error("open", path, errno));
+  char magic[4] = {};
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  if (read_at(file.get(), magic, sizeof magic, 0, path) != sizeof magic || std::string_view(magic, 2) != "PK")
+    return false;
+  // Names of members stand at the end of the archive, too.
+  std::string end(std::min(size, kMaxList), '\0');
+  end.resize(read_at(file.get(), end.data(), end.size(), size - end.size(), path));
+  return end.find("/code/") != std::string::npos;
+}
+
+}  // namespace graft

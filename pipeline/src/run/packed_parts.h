@@ -1,0 +1,31 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <graft/value.h>
+
+#include "plugin/registry.h"
+#include "run/trained_model.h"
+
+namespace graft {
+
+/// A part of a packed model: a text, or the content of a file.
+struct ModelPart {
+  std::string name;  ///< With slashes between folders.
+  std::string text;
+  std::filesystem::path file;  ///< Empty: the text.
+};
+
+/// What a model of a run needs to predict, as the folder of a run: config.yaml, whose paths lead to parts,
+/// the bundle in models/ID, the networks in files/, the run's own config in provenance/. Throws Error.
+std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry& registry);
+
+/// What graft-model.json says beside the parts: learner, classes, scores, versions, where it comes from.
+Value facts_of_model(const TrainedModel& model, const Registry& registry, bool has_code);
+
+/// Whether a file is a zip archive with code for TorchScript in it. Throws Error where it cannot be read.
+bool holds_code(const std::filesystem::path& file);
+
+}  // namespace graft

@@ -1,0 +1,66 @@
+#include "run/scorer.h"
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+
+#include "graph/check_output.h"
+#include "plugin/plugin_call.h"
+#include "run/learning.h"
+
+namespace graft {
+
+Scorer::Scorer(const Plan& plan, StageFactory& factory, const TrainedModel& model)
+    : plan_(plan), factory_(factory), classes_(model.classes().size()) {
+  load(stage_named(plan, model.stage), model.bundle);
+}
+
+Scorer::~Scorer() {
+  for (auto calibration = calibrations_.rbegin(); calibration != calibrations_.rend(); ++calibration) {
+    const CallScope scope(factory_.label(calibration->first), "destructor");
+    calibration->second.reset();
+  }
+  const CallScope scope(factory_.label(learner_), "destructor");
+  predictor_.reset();
+}
+
+void Scorer::load(std::size_t stage, const Bundle& bundle) {
+  const StagePlan& plan = plan_.stages[stage];
+  const char* const label = factory_.label(stage);
+  if (!plan.is(StageKind::Calibrator)) {
+    learner_ = stage;
+    auto& learner = factory_.get_as<Learner>(stage);
+    call_plugin(label, "enter_worker", [&] { learner.enter_worker(); });
+    predictor_ = call_plugin(label, "load", [&] { return learner.load(bundle); });
+    if (!predictor_) throw StageError(label, "load gave no predictor");
+    return;
+  }
+  Bundle base = bundle;
+  base.facts = *bundle.facts.find("base");
+  load(plan.inputs.at(0).stage, base);
+  auto& calibrator = factory_.get_as<Calibrator>(stage);
+  calibrations_.emplace_back(stage, call_plugin(label, "load", [&] { return calibrator.load(bundle); }));
+  if (!calibrations_.back().second) throw StageError(label, "load gave no calibration");
+}
+
+Scores Scorer::score(const std::vector<const RowSet*>& tables, std::span<const std::uint32_t> input_of,
+                     Parallel& parallel) const {
+  if (input_of.empty()) return Scores(0, classes_);
+  const Scores by_row =
+      call_plugin(factory_.label(learner_), "predict", [&] { return predictor_->predict(tables, parallel); });
+  check(learner_, by_row, input_of.size());
+  Scores scores = average_views(input_of, by_row);
+  const std::size_t inputs = scores.rows;
+  for (const auto& [stage, calibration] : calibrations_) {
+    call_plugin(factory_.label(stage), "apply", [&] { calibration->apply(scores); });
+    check(stage, scores, inputs);
+  }
+  return scores;
+}
+
+void Scorer::check(std::size_t stage, const Scores& scores, std::size_t rows) const {
+  if (const std::string fault = fault_of_scores(scores, rows, classes_); !fault.empty())
+    throw StageError(factory_.label(stage), fmt::format("gave {}", fault));
+}
+
+}  // namespace graft

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <graft/learner.h>
+
+#include "config/plan.h"
+#include "run/stage_factory.h"
+#include "run/trained_model.h"
+
+namespace graft {
+
+/// A trained model, loaded: from rows of its tables to the scores of inputs. Of the stages of the plan it
+/// makes the learner and the calibrators around it. One thread at a time.
+class GRAFT_API Scorer {
+ public:
+  /// Loads the innermost bundle into its learner, and the corrections around it. `plan` and `factory` must
+  /// outlive it. Throws Error with the stage's label.
+  Scorer(const Plan& plan, StageFactory& factory, const TrainedModel& model);
+  ~Scorer();
+
+  std::size_t classes() const { return classes_; }
+  /// Index in the plan of the learner below all calibrators: its inputs are the tables.
+  std::size_t learner() const { return learner_; }
+  const std::vector<StagePlan::Input>& inputs() const { return plan_.stages[learner_].inputs; }
+
+  /// One row of scores per input, in their order: those of its views averaged, then corrected, with the same
+  /// bits as in the run. `tables`: a RowSet for each of inputs(), aligned row by row; `input_of`: the input
+  /// of each row, rows of one input beside each other. Throws Error with the stage's label.
+  Scores score(const std::vector<const RowSet*>& tables, std::span<const std::uint32_t> input_of,
+               Parallel& parallel) const;
+
+ private:
+  void load(std::size_t stage, const Bundle& bundle);
+  void check(std::size_t stage, const Scores& scores, std::size_t rows) const;
+
+  const Plan& plan_;
+  StageFactory& factory_;
+  const std::size_t classes_;
+  std::size_t learner_ = 0;
+  std::unique_ptr<Predictor> predictor_;
+  std::vector<std::pair<std::size_t, std::unique_ptr<Calibration>>> calibrations_;  // from the inside out
+};
+
+}  // namespace graft

@@ -1,0 +1,256 @@
+// Models in one file: what is in it predicts as the run did, and nothing that was changed is used.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <graft/error.h>
+#include <graft/testing/error_of.h>
+
+#include "base/sha256.h"
+#include "base/stored_zip.h"
+#include "program.h"
+#include "run/packed_model.h"
+#include "stripes.h"
+
+namespace graft::test {
+namespace {
+
+using nlohmann::json;
+using ::testing::AnyOf;
+using ::testing::EndsWith;
+using testing::error_of;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+std::string sha256(const std::string& content) {
+  Sha256 hash;
+  hash.add(content.data(), content.size());
+  return hash.hex();
+}
+
+/// A file as graft model pack lays it out, with parts of one's own.
+std::string packed(const json& facts_but_parts,
+                   const std::vector<std::pair<std::string, std::string>>& parts) {
+  json facts = facts_but_parts;
+  facts["parts"] = json::array();
+  for (const auto& [name, content] : parts)
+    facts["parts"].push_back({{"name", name}, {"bytes", content.size()}, {"sha256", sha256(content)}});
+  std::vector<std::pair<std::string, std::string>> all{{"graft-model.json", facts.dump()}};
+  all.insert(all.end(), parts.begin(), parts.end());
+  std::string out;
+  std::vector<ZipMember> members;
+  for (const auto& [name, content] : all) {
+    members.push_back({name, content.size(), zip_crc(0, content.data(), content.size())});
+    out += zip_header(members.back()) + content;
+  }
+  return out + zip_end(members, "graft model; sha256 of graft-model.json: " + sha256(all[0].second));
+}
+
+class ModelPackTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new TempFolder;
+    run_stripes(*folder_);
+  }
+  static void TearDownTestSuite() { delete folder_; }
+
+  static ProgramResult graft(std::vector<std::string> arguments) {
+    return run_program(arguments, folder_->path());
+  }
+  static std::filesystem::path pack(const std::string& learner) {
+    const std::filesystem::path file = *folder_ / (learner + ".graft");
+    const ProgramResult r = graft({"model", "pack", "run", "--learner", learner, "--out", file, "--quiet"});
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    return file;
+  }
+
+  static TempFolder* folder_;
+};
+TempFolder* ModelPackTest::folder_ = nullptr;
+
+TEST_F(ModelPackTest, PredictsTheBitsOfTheRunWithNothingButTheFile) {
+  for (const std::string& learner : kStripesLearners) {
+    const std::filesystem::path file = pack(learner);
+    const TempFolder elsewhere;
+    std::filesystem::copy(file, elsewhere / "m.graft");
+    std::filesystem::create_directories(elsewhere / "photos");
+    std::filesystem::copy(*folder_ / "photos/test", elsewhere / "photos/test",
+                          std::filesystem::copy_options::recursive);
+    // The network and the run are not where they were.
+    std::filesystem::rename(*folder_ / "net.safetensors", *folder_ / "gone.safetensors");
+    const ProgramResult r = run_program({"predict", "m.graft", "photos/test"}, elsewhere.path());
+    std::filesystem::rename(*folder_ / "gone.safetensors", *folder_ / "net.safetensors");
+    ASSERT_EQ(r.exit_code, 0) << r.err;
+    EXPECT_THAT(r.err, EndsWith("10 of 10 inputs predicted by '" + learner + "' of m.graft\n"));
+    const auto wanted = test_scores(*folder_, learner);
+    const auto lines = csv_fields(r.out);
+    ASSERT_EQ(lines.size(), 11u) << r.out;
+    for (std::size_t i = 1; i < lines.size(); ++i)
+      EXPECT_EQ((std::vector<std::string>{lines[i][1], lines[i][2], lines[i][3]}), wanted.at(lines[i][0]))
+          << learner << " " << lines[i][0];
+  }
+}
+
+TEST_F(ModelPackTest, TheSameModelGivesTheSameBytes) {
+  const std::string first = slurp(pack("probe"));
+  EXPECT_EQ(slurp(pack("probe")), first);
+}
+
+TEST_F(ModelPackTest, ShowsWhatItIs) {
+  const std::filesystem::path file = pack("surer");
+  const ProgramResult r = graft({"model", "show", file});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(r.out, StartsWith("# stripes / surer\n\nClassifies images into 2 classes: across, along.\n"
+                                "The learner is `knn`, its scores are calibrated on val.\n"));
+  EXPECT_THAT(r.out, HasSubstr("\n## Where it fails\n\n2 of 2 classes, the lowest recall on test first.\n"));
+  EXPECT_THAT(r.out, HasSubstr("\nIt holds no code.\n"));
+  EXPECT_THAT(r.out, HasSubstr("  models/surer/weights.safetensors "));
+  const json facts = json::parse(graft({"model", "show", file, "--json"}).out);
+  EXPECT_EQ(facts["graft_model"], 1);
+  EXPECT_EQ(facts["learner"], "surer");
+  EXPECT_EQ(facts["classes"], json::array({"across", "along"}));
+  EXPECT_EQ(facts["scores"]["test"]["accuracy"],
+            json::parse(slurp(*folder_ / "run/results.json"))["learners"]["surer"]["test"]["accuracy"]);
+  EXPECT_EQ(facts["parts"].size(), 6u);
+}
+
+TEST_F(ModelPackTest, AnUnzipThatKnowsNothingOfGraftReadsIt) {
+  const std::filesystem::path file = pack("knn");
+  const TempFolder to;
+  const std::string test =
+      "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); assert z.testzip() is None; "
+      "z.extractall(sys.argv[2])";
+  const pid_t pid = start("/usr/bin/python3", to, {"-c", test, file, (to / "out").string()});
+  const ProgramResult r = wait_for(to, pid);
+  if (r.exit_code == 127) GTEST_SKIP() << "there is no /usr/bin/python3";
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(slurp(to / "out/models/knn/bundle.json"), slurp(*folder_ / "run/models/knn/bundle.json"));
+}
+
+TEST_F(ModelPackTest, OneFlippedBitIsAnError) {
+  const std::filesystem::path file = pack("knn");
+  const std::string whole = slurp(file);
+  const auto bits = static_cast<std::uint64_t>(whole.size()) * 8;
+  std::vector<std::uint64_t> flipped;
+  // All of what stands before and behind the contents, and some of the rest.
+  for (std::uint64_t bit = 0; bit < 8 * 100; ++bit) flipped.push_back(bit);
+  for (std::uint64_t bit = bits - 8 * 1000; bit < bits; bit += 3) flipped.push_back(bit);
+  for (std::uint64_t bit = 0; bit < bits; bit += bits / 300) flipped.push_back(bit);
+  for (const std::uint64_t bit : flipped) {
+    flip_bit(file, bit);
+    EXPECT_THAT(error_of([&] { read_packed_model(file); }),
+                AnyOf(HasSubstr("m is damaged: "), HasSubstr(" is damaged: "), HasSubstr(" is cut short: "),
+                      HasSubstr(" is no model: ")))
+        << "bit " << bit;
+    flip_bit(file, bit);
+  }
+  EXPECT_EQ(slurp(file), whole);
+  EXPECT_NO_THROW(read_packed_model(file));
+
+  flip_bit(file, bits / 2);
+  const ProgramResult r = graft({"predict", file, "photos/test"});
+  flip_bit(file, bits / 2);
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_EQ(r.out, "");
+  EXPECT_THAT(r.err, StartsWith("error: " + file.string() + " is damaged: "));
+  EXPECT_THAT(r.err, EndsWith("; copy it again, or pack the run again\n"));
+}
+
+TEST_F(ModelPackTest, AFileThatIsCutShortIsAnError) {
+  const std::filesystem::path file = pack("probe");
+  const std::string whole = slurp(file);
+  const std::filesystem::path cut = *folder_ / "cut.graft";
+  for (std::size_t size = 0; size < whole.size(); size += size < 300 ? 1 : whole.size() / 50) {
+    folder_->write("cut.graft", whole.substr(0, size));
+    EXPECT_THAT(error_of([&] { read_packed_model(cut); }),
+                AnyOf(HasSubstr(" is cut short: it has " + std::to_string(size) + " bytes, wanted at least "),
+                      HasSubstr(" is no model: ")))
+        << size;
+  }
+  folder_->write("cut.graft", whole + "x");
+  EXPECT_THAT(error_of([&] { read_packed_model(cut); }),
+              HasSubstr(": 1 bytes follow its end; copy it again"));
+}
+
+TEST_F(ModelPackTest, AFutureVersionIsNamed) {
+  const auto file = folder_->write("future.graft", packed({{"graft_model", 2}, {"graft", "3.1.4"}}, {}));
+  const ProgramResult r = graft({"predict", file, "photos/test"});
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_EQ(r.err,
+            "error: " + file.string() +
+                " is a model of format 2, made by graft 3.1.4: graft 0.1.0 reads format 1; use a graft of "
+                "that version, or pack the run again with this one\n");
+}
+
+TEST_F(ModelPackTest, PartsStayInTheirFolder) {
+  for (const std::string name : {"../out", "/tmp/out", "a/../../out", "a//b/./c", ""}) {
+    const auto file =
+        folder_->write("odd.graft", packed({{"graft_model", 1}, {"learner", "x"}}, {{name, "x"}}));
+    EXPECT_THAT(error_of([&] { unpack_model(file, Code::Refused); }),
+                HasSubstr("names a part '" + name + "' of 1 bytes, which graft does not write"));
+  }
+}
+
+TEST_F(ModelPackTest, CodeIsRefusedUnlessItIsAllowed) {
+  std::vector<ZipMember> members{{"archive/code/__torch__.py", 0, 0}};
+  const std::string script = zip_header(members[0]) + zip_end(members, "");
+  const auto file = folder_->write(
+      "code.graft", packed({{"graft_model", 1}, {"learner", "probe"}},
+                           {{"models/probe/bundle.json", "{}"}, {"files/features/net.pt", script}}));
+  EXPECT_EQ(error_of([&] { unpack_model(file, Code::Refused); }),
+            "a network in " + file.string() +
+                " is TorchScript (net.pt), which is code that runs on the machine of whoever uses the model: "
+                "convert the weights to safetensors, or allow it with --allow-code if you trust where it "
+                "comes from");
+  EXPECT_EQ(unpack_model(file, Code::Allowed).learner, "probe");
+}
+
+TEST_F(ModelPackTest, WeightsThatWereMovedOrChangedAreNamedByTheirDigest) {
+  const std::filesystem::path net = *folder_ / "net.safetensors", moved = *folder_ / "moved.safetensors";
+  const json bundle = json::parse(slurp(*folder_ / "run/models/probe/bundle.json"));
+  ASSERT_EQ(bundle["files"].size(), 1u);
+  EXPECT_EQ(bundle["files"][0]["stage"], "features");
+  EXPECT_EQ(bundle["files"][0]["parameter"], "model");
+  EXPECT_EQ(bundle["files"][0]["path"], net.string());
+  const std::string digest = bundle["files"][0]["digest"];
+
+  std::filesystem::rename(net, moved);
+  const ProgramResult gone = graft({"predict", "run", "--learner", "probe", "photos/test"});
+  EXPECT_EQ(gone.exit_code, 1);
+  EXPECT_EQ(gone.err, "error: 'probe' was trained with a file that is not at " + net.string() +
+                          " any more: wanted the one whose content has the digest " + digest +
+                          "; bring it back, or name its place with --set features.model=PATH\n");
+  const ProgramResult found = graft({"predict", "run", "--learner", "probe", "photos/test", "--quiet",
+                                     "--set", "features.model=" + moved.string()});
+  EXPECT_EQ(found.exit_code, 0) << found.err;
+
+  std::filesystem::copy(moved, net);
+  flip_bit(net, 8 * (std::filesystem::file_size(net) - 2));
+  const ProgramResult changed = graft({"predict", "run", "--learner", "probe", "photos/test"});
+  std::filesystem::rename(moved, net);
+  EXPECT_EQ(changed.exit_code, 1);
+  EXPECT_THAT(changed.err, StartsWith("error: 'probe' was trained with another file than " + net.string() +
+                                      ": wanted the content with the digest " + digest + ", got "));
+}
+
+TEST_F(ModelPackTest, WhatCannotBePackedIsAnError) {
+  EXPECT_THAT(graft({"model", "pack", "run"}).err, StartsWith("error: --out is missing: "));
+  EXPECT_THAT(graft({"model", "pack", "photos", "-o", "x.graft"}).err,
+              StartsWith("error: photos holds no models"));
+  const std::filesystem::path file = pack("probe");
+  EXPECT_EQ(graft({"model", "pack", file, "-o", "x.graft"}).err,
+            "error: " + file.string() + " is a packed model already: copy it\n");
+  EXPECT_THAT(graft({"model", "show", "config.yaml"}).err,
+              StartsWith("error: config.yaml is no model: expected"));
+  EXPECT_FALSE(std::filesystem::exists(*folder_ / "x.graft"));
+  EXPECT_THAT(graft({"model", "--help"}).out, HasSubstr("graft model pack RUN\n"));
+}
+
+}  // namespace
+}  // namespace graft::test

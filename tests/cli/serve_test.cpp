@@ -1,0 +1,385 @@
+// A model over HTTP: the bits of the run, limits, clients that mean no good, and an end that loses nothing.
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "program.h"
+#include "stripes.h"
+
+namespace graft::test {
+namespace {
+
+using nlohmann::json;
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+/// A connection to this machine. Reads and writes what it is told, whatever HTTP would be.
+class Connection {
+ public:
+  explicit Connection(int port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) close();
+  }
+  ~Connection() { close(); }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  bool is_open() const { return fd_ >= 0; }
+  void close() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
+  /// As much as the other side takes.
+  void send(const std::string& text) {
+    for (std::size_t at = 0; at < text.size();) {
+      const ssize_t n = ::send(fd_, text.data() + at, text.size() - at, MSG_NOSIGNAL);
+      if (n <= 0) return;
+      at += static_cast<std::size_t>(n);
+    }
+  }
+  /// All that comes until the other side has done.
+  std::string read_all() {
+    std::string out;
+    char block[4096];
+    for (ssize_t n = 0; (n = ::recv(fd_, block, sizeof block, 0)) > 0;)
+      out.append(block, static_cast<std::size_t>(n));
+    return out;
+  }
+
+ private:
+  int fd_;
+};
+
+struct Answer {
+  int status = 0;
+  std::string head, body;
+  json document() const { return json::parse(body, nullptr, false); }
+};
+
+std::string request(const std::string& method, const std::string& path, const std::string& body,
+                    const std::string& headers = {}) {
+  return method + " " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + headers +
+         (method == "POST" ? "Content-Length: " + std::to_string(body.size()) + "\r\n" : "") + "\r\n" + body;
+}
+
+Answer answer_to(int port, const std::string& text) {
+  Connection connection(port);
+  connection.send(text);
+  const std::string all = connection.read_all();
+  Answer answer;
+  const std::size_t end = all.find("\r\n\r\n");
+  if (end == std::string::npos || !all.starts_with("HTTP/1.1 ")) return answer;
+  answer.status = std::stoi(all.substr(9, 3));
+  answer.head = all.substr(0, end);
+  answer.body = all.substr(end + 4);
+  return answer;
+}
+
+Answer get(int port, const std::string& path) {
+  return answer_to(port, request("GET", path, ""));
+}
+Answer post(int port, const std::string& path, const std::string& body, const std::string& headers = {}) {
+  return answer_to(port, request("POST", path, body, headers));
+}
+
+const std::string kMultipart = "Content-Type: multipart/form-data; boundary=BoUnD\r\n";
+std::string multipart(const std::vector<std::pair<std::string, std::string>>& files) {
+  std::string out;
+  for (const auto& [name, content] : files)
+    out += "--BoUnD\r\nContent-Disposition: form-data; name=\"image\"; filename=\"" + name +
+           "\"\r\nContent-Type: application/octet-stream\r\n\r\n" + content + "\r\n";
+  return out + "--BoUnD--\r\n";
+}
+
+/// graft serve in a process of its own.
+class Service {
+ public:
+  Service(const TempFolder& folder, const std::string& model, const std::vector<std::string>& options = {}) {
+    std::vector<std::string> arguments{"serve", model, "--port", "0"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    pid_ = start_program(output_, arguments, folder.path().string());
+    while (port_ == 0 && ::waitpid(pid_, nullptr, WNOHANG) == 0) {
+      const std::string said = slurp(output_ / "stderr");
+      const std::size_t at = said.find("http://127.0.0.1:");
+      if (at != std::string::npos && said.find(' ', at) != std::string::npos)
+        port_ = std::stoi(said.substr(at + 17));
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
+  ~Service() {
+    if (pid_ > 0) stop();
+  }
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  int port() const { return port_; }
+  /// Once: a second signal would end it at once.
+  void terminate() {
+    if (!std::exchange(terminated_, true)) ::kill(pid_, SIGTERM);
+  }
+  ProgramResult stop() {
+    if (port_ != 0) terminate();
+    const pid_t pid = std::exchange(pid_, 0);
+    return wait_for(output_, pid);
+  }
+  long resident_kib() const {
+    std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
+    for (std::string line; std::getline(status, line);)
+      if (line.starts_with("VmRSS:")) return std::stol(line.substr(6));
+    return 0;
+  }
+
+ private:
+  TempFolder output_;
+  pid_t pid_ = 0;
+  int port_ = 0;
+  bool terminated_ = false;
+};
+
+class ServeTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new TempFolder;
+    run_stripes(*folder_);
+  }
+  static void TearDownTestSuite() { delete folder_; }
+
+  static std::string image(const std::string& key = "photos/test/along/0.ppm") {
+    return slurp(*folder_ / key);
+  }
+  static std::vector<float> wanted(const std::string& learner,
+                                   const std::string& key = "photos/test/along/0.ppm") {
+    const auto fields = test_scores(*folder_, learner).at(key);
+    return {std::stof(fields.at(1)), std::stof(fields.at(2))};
+  }
+  static std::vector<float> scores(const json& prediction) {
+    return {prediction["scores"]["across"].get<float>(), prediction["scores"]["along"].get<float>()};
+  }
+
+  static TempFolder* folder_;
+};
+TempFolder* ServeTest::folder_ = nullptr;
+
+TEST_F(ServeTest, ScoresHaveTheBitsOfTheRun) {
+  for (const std::string& learner : kStripesLearners) {
+    Service service(*folder_, "run/models/" + learner);
+    if (service.port() == 0) {
+      const ProgramResult r = service.stop();
+      if (r.err.find("built without cpp-httplib") != std::string::npos) GTEST_SKIP() << r.err;
+      FAIL() << r.err;
+    }
+    std::vector<std::pair<std::string, std::string>> files;
+    std::vector<std::string> keys;
+    for (const auto& [key, fields] : test_scores(*folder_, learner)) {
+      const Answer one = post(service.port(), "/predict", image(key));
+      ASSERT_EQ(one.status, 200) << one.body;
+      EXPECT_EQ(scores(one.document()["predictions"][0]), wanted(learner, key)) << learner << " " << key;
+      EXPECT_EQ(one.document()["predictions"][0]["predicted"], json::array({fields[0]}));
+      files.emplace_back(key, image(key));
+      keys.push_back(key);
+    }
+    const json all = post(service.port(), "/predict", multipart(files), kMultipart).document();
+    ASSERT_EQ(all["predictions"].size(), keys.size());
+    EXPECT_EQ(all["learner"], learner);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      EXPECT_EQ(all["predictions"][i]["key"], keys[i]);
+      EXPECT_EQ(scores(all["predictions"][i]), wanted(learner, keys[i]));
+    }
+    const ProgramResult end = service.stop();
+    EXPECT_EQ(end.exit_code, 0);
+    EXPECT_THAT(end.err,
+                StartsWith("serving '" + learner + "' of run/models/" + learner + " at http://127.0.0.1:"));
+    EXPECT_THAT(end.err, HasSubstr("\nstopped\n"));
+  }
+}
+
+TEST_F(ServeTest, AnswersWhatIsAsked) {
+  Service service(*folder_, "run/models/probe");
+  if (service.port() == 0) GTEST_SKIP() << service.stop().err;
+  const int port = service.port();
+  const json health = get(port, "/healthz").document();
+  EXPECT_EQ(health["status"], "ok");
+  EXPECT_EQ(health["classes"], json::array({"across", "along"}));
+
+  const json top = post(port, "/predict?top=1&threshold=1", image()).document()["predictions"][0];
+  EXPECT_EQ(top["predicted"], json::array());
+  EXPECT_EQ(top["scores"].size(), 1u);
+  const Answer mixed = post(port, "/predict", multipart({{"a", "junk"}, {"b", image()}}), kMultipart);
+  EXPECT_EQ(mixed.status, 200);
+  EXPECT_EQ(mixed.document()["predictions"][0]["rejected"]["code"], "not-an-image");
+  EXPECT_EQ(scores(mixed.document()["predictions"][1]), wanted("probe"));
+
+  const json embedded = post(port, "/embed", image()).document()["embeddings"][0];
+  EXPECT_EQ(embedded["features"].size() % 5, 0u) << "five crops";
+  EXPECT_GT(embedded["features"].size(), 5u);
+
+  const Answer page = get(port, "/");
+  EXPECT_EQ(page.status, 200);
+  EXPECT_THAT(page.head, HasSubstr("Content-Security-Policy: default-src 'none'; script-src 'self'"));
+  for (const char* path : {"/", "/app.js", "/style.css"}) {
+    const std::string body = get(port, path).body;
+    EXPECT_FALSE(body.empty());
+    EXPECT_EQ(body.find("//"), std::string::npos) << path << " names another place";
+  }
+  const json described = get(port, "/openapi.json").document();
+  EXPECT_EQ(described["openapi"], "3.0.3");
+  EXPECT_TRUE(described["paths"].contains("/predict"));
+
+  const std::string metrics = get(port, "/metrics").body;
+  EXPECT_THAT(metrics, HasSubstr("graft_requests_total{route=\"/predict\",status=\"200\"} 2\n"));
+  EXPECT_THAT(metrics, HasSubstr("graft_images_total{outcome=\"predicted\"} 3\n"));
+  EXPECT_THAT(metrics, HasSubstr("graft_images_total{outcome=\"rejected\"} 1\n"));
+  EXPECT_THAT(metrics, HasSubstr("graft_queue_images 0\n"));
+}
+
+TEST_F(ServeTest, WhatIsWrongIsAnErrorThatSaysSo) {
+  Service service(*folder_, "run/models/probe", {"--max-bytes", "10KiB", "--queue", "3"});
+  if (service.port() == 0) GTEST_SKIP() << service.stop().err;
+  const int port = service.port();
+  const auto expect = [](const Answer& answer, int status, const std::string& text) {
+    EXPECT_EQ(answer.status, status) << answer.body;
+    EXPECT_THAT(answer.body, HasSubstr(text));
+    EXPECT_TRUE(answer.document().is_object()) << answer.body;
+  };
+  expect(post(port, "/predict", ""), 400, "no image: expected one as the body");
+  expect(post(port, "/predict", multipart({}), kMultipart), 400, "not what its Content-Type says");
+  expect(post(port, "/predict?top=x", image()), 400, "top: expected a number from 1 to 1000000, got 'x'");
+  expect(post(port, "/predict?threshold=2", image()), 400,
+         "threshold: expected a number from 0 to 1, got '2'");
+  expect(get(port, "/predict"), 404, "GET /predict: there is no such thing");
+  expect(get(port, "/../etc/passwd"), 404, "there is no such thing");
+  expect(post(port, "/predict", std::string(10 * 1024 + 1, 'x')), 413, "a request has at most 10.0 KiB");
+  expect(post(port, "/predict", multipart({{"a", image()}, {"b", image()}, {"c", image()}, {"d", image()}}),
+              kMultipart),
+         429, "3 images are waiting already: try again later");
+  expect(post(port, "/predict", "no image"), 422, "not-an-image");
+  const std::string good = image();
+  expect(post(port, "/predict", good.substr(0, good.size() / 2)), 422, "truncated");
+  expect(answer_to(port, "GET /healthz HTTP/1.1\r\nHost: elsewhere.example\r\nConnection: close\r\n\r\n"),
+         403, "for this machine alone");
+  EXPECT_EQ(post(port, "/predict", image()).status, 200);
+  EXPECT_EQ(get(port, "/metrics").body.find("passwd"), std::string::npos) << "clients make no series";
+
+  const ProgramResult taken =
+      run_program({"serve", "run/models/probe", "--port", std::to_string(port)}, folder_->path().string());
+  EXPECT_EQ(taken.exit_code, 1);
+  EXPECT_THAT(taken.err, HasSubstr("error: cannot listen on port " + std::to_string(port) + " of 127.0.0.1"));
+}
+
+TEST_F(ServeTest, TimeIsLimited) {
+  // An image waits for others as long as its client waits for it: the answer always comes too late.
+  Service service(*folder_, "run/models/probe", {"--timeout", "1", "--gather", "1000"});
+  if (service.port() == 0) GTEST_SKIP() << service.stop().err;
+  const Answer late = post(service.port(), "/predict", image());
+  EXPECT_EQ(late.status, 504);
+  EXPECT_EQ(late.document()["error"], "no answer within 1 s");
+
+  Connection slow(service.port());
+  const std::string text = request("POST", "/predict", image());
+  slow.send(text.substr(0, text.size() - 100));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+  slow.send(text.substr(text.size() - 100));
+  EXPECT_THAT(slow.read_all(),
+              AnyOf(HasSubstr("the request did not come within 1 s"), HasSubstr("is incomplete")));
+}
+
+TEST_F(ServeTest, SigtermLetsWhatWasAskedForBeAnswered) {
+  Service service(*folder_, "run/models/probe", {"--gather", "1000"});
+  if (service.port() == 0) GTEST_SKIP() << service.stop().err;
+  Answer answer;
+  std::thread client([&] { answer = post(service.port(), "/predict", image()); });
+  while (get(service.port(), "/metrics").body.find("graft_queue_images 1\n") == std::string::npos &&
+         answer.status == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  service.terminate();
+  client.join();
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(scores(answer.document()["predictions"][0]), wanted("probe"));
+  EXPECT_EQ(service.stop().exit_code, 0);
+  EXPECT_FALSE(Connection(service.port()).is_open());
+}
+
+/// A request that no well-behaved client sends, by its number.
+std::string hostile(std::size_t n, const std::string& good) {
+  const std::string ok = request("POST", "/predict", good);
+  switch (n % 12) {
+    case 0:
+      return request("POST", "/predict", good.substr(0, n % good.size()));
+    case 1:
+      return ok.substr(0, n % ok.size());  // then nothing more
+    case 2:
+      return request("POST", "/predict", good, "X-Long: " + std::string(100'000, 'x') + "\r\n");
+    case 3: {
+      std::string headers;
+      for (int h = 0; h < 2000; ++h) headers += "X-" + std::to_string(h) + ": y\r\n";
+      return request("POST", "/predict", good, headers);
+    }
+    case 4:
+      return std::string(n % 5000, static_cast<char>(n)) + "\r\n\r\n";
+    case 5:
+      return "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999\r\n\r\n" +
+             good;
+    case 6:
+      return "POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n" +
+             good;
+    case 7:
+      return request("POST", "/predict", multipart({{"a", good}}).substr(0, 150), kMultipart);
+    case 8:
+      return request("POST", "/predict", good, "Content-Type: multipart/form-data\r\n");
+    case 9:
+      return request("BREW", "/predict", "");
+    case 10:
+      return request("GET", "/" + std::string(20'000, 'a'), "");
+    default:
+      return request("POST", "/predict", good, "Content-Encoding: gzip\r\n");
+  }
+}
+
+TEST_F(ServeTest, HostileClientsLeaveItAnswering) {
+  Service service(*folder_, "run/models/probe", {"--timeout", "1", "--connections", "32"});
+  if (service.port() == 0) GTEST_SKIP() << service.stop().err;
+  const std::string good = image();
+  std::vector<std::thread> clients;
+  for (std::size_t c = 0; c < 8; ++c)
+    clients.emplace_back([&, c] {
+      for (std::size_t n = c; n < 192; n += 8) {
+        Connection connection(service.port());
+        connection.send(hostile(n, good));
+        if (n % 3 == 0) connection.close();  // and does not wait for an answer
+        if (n % 3 != 0) post(service.port(), "/predict", good);
+      }
+    });
+  for (std::thread& client : clients) client.join();
+  const long before = service.resident_kib();
+  for (std::size_t n = 0; n < 96; ++n) {
+    Connection connection(service.port());
+    connection.send(hostile(n, good));
+  }
+  const Answer answer = post(service.port(), "/predict", good);
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(scores(answer.document()["predictions"][0]), wanted("probe"));
+  EXPECT_LT(service.resident_kib() - before, 64 * 1024);
+  EXPECT_EQ(service.stop().exit_code, 0);
+}
+
+}  // namespace
+}  // namespace graft::test
