@@ -114,7 +114,7 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
   if (const auto t = global.predict.threshold; t && !(*t >= 0 && *t <= 1))
     throw UsageError{fmt::format("--threshold: expected 0 to 1, got {}", *t)};
   Registry registry(Registry::search_path(global.plugin_dirs));
-  const TrainedModel model = open_model(arguments[0], global.predict.learner);
+  const TrainedModel model = open_model(arguments[0], global.predict.learner, registry);
   PredictOptions options;
   options.inputs.assign(arguments.begin() + 1, arguments.end());
   options.overrides = global.overrides;

@@ -23,7 +23,7 @@ struct Global {
   struct Sweep {
     std::vector<std::string> grids;
     std::filesystem::path list;
-    std::string metric = "accuracy";
+    std::string metric;
   } sweep;  ///< Options of sweep alone.
   struct Predict {
     std::string learner;
@@ -34,6 +34,9 @@ struct Global {
     std::string model, tap, pool;
     bool print_config = false;
   } embed;  ///< Options of embed alone.
+  struct Graph {
+    std::string format = "dot";
+  } graph;  ///< Options of graph alone.
   struct Store {
     bool repair = false, unreferenced = false, dry_run = false;
     std::string older_than, max_size, run;
@@ -59,6 +62,9 @@ int predict(const Global& global, const std::vector<std::string>& arguments);
 int embed(const Global& global, const std::vector<std::string>& arguments);
 int check(const Global& global, const std::vector<std::string>& arguments);
 int plan(const Global& global, const std::vector<std::string>& arguments);
+int graph(const Global& global, const std::vector<std::string>& arguments);
+int runs(const Global& global, const std::vector<std::string>& arguments);
+int runs_diff(const Global& global, const std::vector<std::string>& arguments);
 int plugins(const Global& global, const std::vector<std::string>& arguments);
 int describe(const Global& global, const std::vector<std::string>& arguments);
 int store_ls(const Global& global, const std::vector<std::string>& arguments);

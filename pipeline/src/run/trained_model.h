@@ -28,9 +28,10 @@ struct GRAFT_API TrainedModel {
 };
 
 /// The model at `path`: the folder of a run, of which `learner` is taken, by default the one with the best
-/// scores on val (accuracy, ties go to the lower log loss; with several labels mean average precision); or
-/// models/<learner> of a run. Throws Error naming what is there.
-GRAFT_API TrainedModel open_model(const std::filesystem::path& path, const std::string& learner);
+/// scores on val, by what the reports of the run's config declare as their criterion; or models/<learner> of
+/// a run. Throws Error naming what is there.
+GRAFT_API TrainedModel open_model(const std::filesystem::path& path, const std::string& learner,
+                                  const Registry& registry);
 
 /// The config that leads from new files to the tables that the model takes: the stages upstream of its
 /// learner as the run's config.yaml has them, the run's source replaced by `files` with these paths. Where
