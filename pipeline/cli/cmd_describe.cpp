@@ -64,6 +64,13 @@ void print_ports(const char* title, const std::vector<PortSpec>& ports) {
         p.many ? ", one or more" : "", wrapped(p.text, 6));
 }
 
+void print_figures(const std::vector<FigureSpec>& figures) {
+  if (figures.empty()) return;
+  say("\nscores of learners (in results.json, and for graft sweep --metric)\n");
+  for (const FigureSpec& f : figures)
+    say("  {}: {} is better\n{}", f.name, f.is_higher_better ? "higher" : "lower", wrapped(f.text, 6));
+}
+
 }  // namespace
 
 int describe(const Global& global, const std::vector<std::string>& arguments) {
@@ -92,6 +99,7 @@ int describe(const Global& global, const std::vector<std::string>& arguments) {
     say("\nparameters (under `with:`)\n");
     print_params(s.params, 2);
   }
+  print_figures(s.figures);
   if (!s.example_config.empty()) say("\nexample\n{}", s.example_config);
   if (!s.libraries.empty()) say("\nuses {}\n", s.libraries);
   say("\nfile {}\n", printable(plugin->path.string()));

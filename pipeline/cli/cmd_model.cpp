@@ -25,7 +25,7 @@ int model_pack(const Global& global, const std::vector<std::string>& arguments) 
   if (global.out.empty())
     throw UsageError{"--out is missing: the file to write, such as --out flowers.graft"};
   const Registry registry(Registry::search_path(global.plugin_dirs));
-  const TrainedModel model = open_model(path, global.model.learner);
+  const TrainedModel model = open_model(path, global.model.learner, registry);
   const Value facts =
       pack_model(model, registry, global.model.allow_code ? Code::Allowed : Code::Refused, global.out);
   std::error_code ignored;

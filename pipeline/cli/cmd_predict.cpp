@@ -79,8 +79,8 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
   if (const auto t = global.predict.threshold; t && !(*t >= 0 && *t <= 1))
     throw UsageError{fmt::format("--threshold: expected 0 to 1, got {}", *t)};
   Registry registry(Registry::search_path(global.plugin_dirs));
-  const TrainedModel model =
-      open_model(arguments[0], global.model.learner, global.model.allow_code ? Code::Allowed : Code::Refused);
+  const TrainedModel model = open_model(arguments[0], global.model.learner, registry,
+                                        global.model.allow_code ? Code::Allowed : Code::Refused);
   PredictOptions options;
   options.inputs.assign(arguments.begin() + 1, arguments.end());
   options.overrides = global.overrides;

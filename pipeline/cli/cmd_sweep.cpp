@@ -22,6 +22,16 @@ bool tell(const Global& global, const SweepFaults& faults, const std::string& pa
   return true;
 }
 
+void check_metric(const std::string& metric, const std::vector<FigureSpec>& specs) {
+  std::vector<std::string> names;
+  for (const FigureSpec& spec : specs) names.push_back(spec.name);
+  if (metric.empty() || std::find(names.begin(), names.end(), metric) != names.end()) return;
+  const auto near = nearest(metric, names);
+  throw UsageError{fmt::format("--metric: '{}' is not a score of this config's reports{} (allowed: {})",
+                               metric, near ? fmt::format("; did you mean '{}'?", *near) : "",
+                               fmt::join(names, ", "))};
+}
+
 }  // namespace
 
 int sweep(const Global& global, const std::vector<std::string>& arguments) {
@@ -31,10 +41,6 @@ int sweep(const Global& global, const std::vector<std::string>& arguments) {
   options.metric = global.sweep.metric;
   if (global.sweep.grids.empty() && global.sweep.list.empty())
     throw UsageError{"nothing to vary: give --grid \"knn.k=[1, 5, 10]\", or --list FILE"};
-  if (std::find(std::begin(kSweepMetrics), std::end(kSweepMetrics), options.metric) ==
-      std::end(kSweepMetrics))
-    throw UsageError{fmt::format("--metric: '{}' is not allowed here (allowed: {})", options.metric,
-                                 fmt::join(kSweepMetrics, ", "))};
   Diagnostics diagnostics;
   options.points = sweep_points(global.sweep.grids, global.sweep.list, diagnostics);
   SweepFaults faults{diagnostics.render(), diagnostics.render_json(), diagnostics.errors()};
@@ -43,6 +49,7 @@ int sweep(const Global& global, const std::vector<std::string>& arguments) {
   faults = {};
   const std::vector<SweepRun> runs = plan_sweep(options, registry, faults);
   if (tell(global, faults, options.config)) return kUsage;
+  check_metric(options.metric, figure_specs(runs));
 
   options.run = prepare_to_run(global);
   Signals signals;

@@ -11,7 +11,6 @@
 #include "command_table.h"
 #include "helper_program.h"
 #include "plugin_templates.h"
-#include "run/sweep.h"
 
 namespace graft::cli {
 namespace {
@@ -95,7 +94,6 @@ CommandInfo program_info() {
       {}};
   root.words["LEVEL"] = {std::begin(kLogLevels), std::end(kLogLevels)};
   root.words["KIND"] = template_kinds();
-  root.words["METRIC"] = {std::begin(kSweepMetrics), std::end(kSweepMetrics)};
   for (const CommandRow& row : command_rows()) root.commands.push_back(info_of(row));
   CommandInfo help{"help", "[COMMAND]", "show the help of a command", "", {}, {}};
   for (const CommandInfo& command : root.commands) help.words["COMMAND"].push_back(command.name);

@@ -24,7 +24,7 @@ po::options_description sweep_options(Global& global) {
       po::value<std::string>()->value_name("FILE")->notifier([&](const auto& s) { global.sweep.list = s; }),
       "try each entry of a YAML list of maps: - {features.model: a.pt, probe.c: 1}")(
       "metric", po::value(&global.sweep.metric)->value_name("METRIC"),
-      "what is best on val: accuracy (default), balanced_accuracy or log_loss");
+      "the score on val by which the best is chosen, such as log_loss (default: that of the report)");
   return options;
 }
 
@@ -104,6 +104,13 @@ po::options_description new_plugin_options(Global& global) {
   return options;
 }
 
+po::options_description graph_options(Global& global) {
+  po::options_description options("Options of graph");
+  options.add_options()("format", po::value(&global.graph.format)->value_name("dot|mermaid"),
+                        "the language of the drawing: dot (Graphviz, the default) or mermaid");
+  return options;
+}
+
 po::options_description verify_options(Global& global) {
   po::options_description options("Options of store verify");
   options.add_options()("repair", po::bool_switch(&global.store_options.repair),
@@ -143,6 +150,11 @@ constexpr Subcommand kModelCommands[] = {
     {"pack", "pack RUN", "write a model with all that it needs to one file: --out flowers.graft", model_pack,
      pack_options},
     {"show", "show FILE", "check a packed model whole, and print its card", model_show},
+};
+
+constexpr Subcommand kRunsCommands[] = {
+    {"diff", "diff RUN RUN", "print what is different between two runs: config, data, plugins, scores",
+     runs_diff},
 };
 
 constexpr CommandRow kCommands[] = {
@@ -191,6 +203,13 @@ constexpr CommandRow kCommands[] = {
      "Also shows which change of the config made stored rows useless, and estimates time and disk space from "
      "a few inputs. Nothing is written.",
      plan, plan_options},
+    {"graph", "graph CONFIG", "print the stages of a config as a graph, for Graphviz or Mermaid",
+     "For example: graft graph config.yaml | dot -Tsvg > stages.svg. With --json, prints the stages and what "
+     "each takes from.",
+     graph, graph_options},
+    {"runs", "runs", "list the runs in a folder: when, what was best on val, its score on test",
+     "The folder is runs, or that of --out. The score is that by which the reports of a run choose.", runs,
+     nullptr, kRunsCommands},
     {"plugins", "plugins", "list the plugins, and the files that were refused and why",
      "Plugins are looked for in the folders of --plugin-dir, then of GRAFT_PLUGIN_PATH, then in graft's own "
      "folder. The first file of a name is used.",
@@ -241,7 +260,7 @@ constexpr Meaning kEnvironment[] = {
     {"GRAFT_SHARE", "the folder that graft share prints, in place of graft's own"},
     {"GRAFT_MODELS", "where graft model fetch puts weights (default: ~/.cache/graft/models)"},
     {"GRAFT_MODEL_URL", "where graft model fetch gets weights"},
-    {"NO_COLOR", "if it is set, progress has no colors"},
+    {"NO_COLOR", "if it is set, progress and messages have no colors"},
 };
 
 }  // namespace

@@ -28,7 +28,7 @@ struct CommandRow {
   const char* usage;  ///< The name and its arguments: words in capitals stand for values, see completion.h.
   const char* help;   ///< One line.
   const char* text;   ///< What else people want to know: a few sentences.
-  Command function;   ///< Null where one of `commands` must follow.
+  Command function;   ///< Without one of `commands`; null where one must follow.
   Options options = nullptr;
   std::span<const Subcommand> commands = {};
 };

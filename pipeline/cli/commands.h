@@ -23,7 +23,7 @@ struct Global {
   struct Sweep {
     std::vector<std::string> grids;
     std::filesystem::path list;
-    std::string metric = "accuracy";
+    std::string metric;
   } sweep;  ///< Options of sweep alone.
   struct Model {
     std::string learner;
@@ -48,6 +48,9 @@ struct Global {
   struct Plugins {
     std::vector<std::string> check;
   } plugins;  ///< Options of plugins alone.
+  struct Graph {
+    std::string format = "dot";
+  } graph;  ///< Options of graph alone.
   struct Store {
     bool repair = false, unreferenced = false, dry_run = false;
     std::string older_than, max_size, run;
@@ -74,6 +77,9 @@ int embed(const Global& global, const std::vector<std::string>& arguments);
 int serve(const Global& global, const std::vector<std::string>& arguments);
 int check(const Global& global, const std::vector<std::string>& arguments);
 int plan(const Global& global, const std::vector<std::string>& arguments);
+int graph(const Global& global, const std::vector<std::string>& arguments);
+int runs(const Global& global, const std::vector<std::string>& arguments);
+int runs_diff(const Global& global, const std::vector<std::string>& arguments);
 int plugins(const Global& global, const std::vector<std::string>& arguments);
 int new_plugin(const Global& global, const std::vector<std::string>& arguments);
 int describe(const Global& global, const std::vector<std::string>& arguments);

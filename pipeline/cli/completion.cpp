@@ -142,10 +142,12 @@ class Completion {
       lines_.emplace_back(":files yaml yml");
     else if (kind == "FILE")
       lines_.emplace_back(":files");
-    else if (kind == "DIR" || kind == "FOLDER")
+    else if (kind == "DIR" || kind == "FOLDER" || kind == "RUN")
       lines_.emplace_back(":folders");
     else if (kind == "PLUGIN")
       add_plugins(before);
+    else if (kind == "METRIC")
+      add_metrics(before);
     else if (kind == "TABLE")
       add_tables(before);
   }
@@ -154,6 +156,12 @@ class Completion {
     // Only schema files are read: no code of a plugin runs when somebody presses a key.
     const Registry registry(Registry::search_path(plugin_dirs_), Registry::Undescribed::PassedOver);
     for (const auto& [name, plugin] : registry.plugins()) add(before + name, plugin.schema.summary);
+  }
+
+  void add_metrics(const std::string& before) {
+    const Registry registry(Registry::search_path(plugin_dirs_), Registry::Undescribed::PassedOver);
+    for (const auto& [name, plugin] : registry.plugins())
+      for (const FigureSpec& figure : plugin.schema.figures) add(before + figure.name, figure.text);
   }
 
   void add_tables(const std::string& before) {

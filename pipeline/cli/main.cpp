@@ -26,6 +26,7 @@
 #include "plugin/plugin_call.h"
 #include "process.h"
 #include "run/crash_report.h"
+#include "run/progress.h"
 
 namespace po = boost::program_options;
 using namespace graft::cli;
@@ -50,7 +51,8 @@ std::string help() {
 /// "error: " and the text to stderr, all but its first line indented: no name in it can begin a message of
 /// its own. Where that cannot be written, there is nobody to be told.
 void complain(const std::string& text, const std::string& more = {}) {
-  std::fputs(("error: " + graft::printable_lines(text, "  ") + "\n" + more).c_str(), stderr);
+  const char* const begin = graft::has_colors() ? "\x1b[31merror:\x1b[0m " : "error: ";
+  std::fputs((begin + graft::printable_lines(text, "  ") + "\n" + more).c_str(), stderr);
 }
 
 /// Prints the error in the command line; `why` is for --json.
@@ -183,7 +185,7 @@ int start(Global& global, const std::vector<std::string>& words, std::string& us
   if (row == nullptr) return usage_error(unknown_command(command), usage, why);
   usage = row->usage;
   const Subcommand* sub = nullptr;
-  if (!row->commands.empty() && !(asks_for_help && arguments.empty())) {
+  if (!row->commands.empty() && !(arguments.empty() && (asks_for_help || row->function != nullptr))) {
     sub = subcommand(*row, arguments.empty() ? "" : arguments[0]);
     arguments.erase(arguments.begin());
     usage = fmt::format("{} {}", row->name, sub->usage);

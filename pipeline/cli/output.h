@@ -33,6 +33,9 @@ void print_error(fmt::format_string<T...> format, T&&... arguments) {
 /// Text broken at spaces, with an indent, and a line feed at its end.
 std::string wrapped(const std::string& text, std::size_t indent, std::size_t columns = 100);
 
+/// Columns of the terminal that stdout is; 0: it is none, so that text may be as wide as it likes.
+std::size_t terminal_columns();
+
 /// From here on stdout is for the document only; all other output goes to stderr.
 void begin_document();
 /// Prints the document. Only the first counts.

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <iterator>
 
 #include <fmt/format.h>
@@ -40,7 +39,8 @@ RunOptions prepare_to_run(const Global& global) {
   options.command = global.program;
   options.style.level = global.quiet || global.json ? LogLevel::Error : log_level(global.log_level);
   options.style.terminal = ::isatty(STDERR_FILENO) != 0;
-  options.style.color = options.style.terminal && std::getenv("NO_COLOR") == nullptr;
+  options.style.columns = terminal_columns();
+  options.style.color = has_colors();
   return options;
 }
 

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include <graft/export.h>
+#include <graft/figure.h>
 #include <graft/predictor.h>
+#include <graft/run_record.h>
 #include <graft/stage.h>
 #include <graft/table.h>
 
@@ -127,14 +129,21 @@ struct ReportInput {
   const std::vector<Predictions>& predictions;  ///< One for every stage in `from`, in that order.
   Trials& trials;
   Interruptible& parallel;  ///< As LearnerInput::parallel.
+  RunRecord& run;
+  std::size_t columns = 0;  ///< Of the terminal, for ReportOutput::text; 0: as many as needed.
 };
 
 struct ReportOutput {
-  /// Learner id -> {"val": {...}, "test": {...}}: merged into `learners` of results.json.
+  /// Scores of the learners: into results.json as learners.ID.SPLIT.NAME, with NAME_interval beside it; for
+  /// `graft sweep`, `graft predict` and later reports, too.
+  std::vector<Figure> figures;
+  /// What else is known of learners: id -> {"val": {...}, "test": {...}}, merged into `learners` of
+  /// results.json, behind the figures.
   Value learners = Value::map();
   Value facts;       ///< What concerns several learners: `reports`.ID of results.json, unless null.
   std::string text;  ///< For the terminal.
   std::map<std::string, std::string> files;  ///< Name -> content, for the folder reports/ID of the run.
+  std::string page;  ///< HTML: report.html of the run, unless empty. One report of a run may give it.
 };
 
 /// Predictions in, scores and files out.

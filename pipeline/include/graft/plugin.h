@@ -22,10 +22,12 @@
 #include <graft/catalog.h>
 #include <graft/error.h>
 #include <graft/export.h>
+#include <graft/figure.h>
 #include <graft/item.h>
 #include <graft/learner.h>
 #include <graft/params.h>
 #include <graft/random.h>
+#include <graft/run_record.h>
 #include <graft/schema.h>
 #include <graft/stage.h>
 #include <graft/version.h>

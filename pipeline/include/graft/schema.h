@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <graft/export.h>
+#include <graft/figure.h>
 #include <graft/params.h>
 
 namespace graft {
@@ -63,7 +64,9 @@ struct GRAFT_API PluginSchema {
   std::vector<std::string> needs;
   std::string libraries;  ///< Versions of libraries that the output depends on; part of the fingerprint.
   std::vector<KnownFault> known_faults;
-  bool inspects = false;                ///< Set by GRAFT_PLUGIN: the class has an `inspect` (stage.h).
+  std::vector<FigureSpec> figures;  ///< Report: the scores that it may give, in the order of tables.
+  bool covers_whole_run = false;    ///< Report: made when the others are, whatever the order of the config.
+  bool inspects = false;            ///< Set by GRAFT_PLUGIN: the class has an `inspect` (stage.h).
   bool output_depends_on_key = false;   ///< Not on the content alone: random augmentation, for one.
   bool output_depends_on_seed = false;  ///< `seed` then enters the fingerprint.
 
@@ -112,6 +115,11 @@ struct GRAFT_API PluginSchema {
   PluginSchema& known_fault(std::string before, std::string text) {
     return known_faults.push_back({std::move(before), std::move(text)}), *this;
   }
+  PluginSchema& figure(FigureSpec spec) { return figures.push_back(std::move(spec)), *this; }
+  PluginSchema& figures_from(const std::vector<FigureSpec>& more) {
+    return figures.insert(figures.end(), more.begin(), more.end()), *this;
+  }
+  PluginSchema& covers_run() { return covers_whole_run = true, *this; }
   PluginSchema& depends_on_key() { return output_depends_on_key = true, *this; }
   PluginSchema& depends_on_seed() { return output_depends_on_seed = true, *this; }
 };

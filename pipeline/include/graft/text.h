@@ -33,7 +33,10 @@ enum class Align { Left, Right };
 /// Rows of cells as lines in columns, two spaces apart. The first column is flush left, the others as
 /// `others` says. Each line ends with a newline and begins with `indent` spaces; spaces at its end are left
 /// out. Widths count characters of UTF-8; a cell is one line, whatever is in it (graft/printable.h).
+///
+/// `columns`: of the terminal; 0: as many as needed. A table that is wider becomes several, one below the
+/// other, each with the first column and as many of the others as fit, at least one.
 GRAFT_API std::string text_table(std::vector<std::vector<std::string>> rows, Align others = Align::Left,
-                                 std::size_t indent = 0);
+                                 std::size_t indent = 0, std::size_t columns = 0);
 
 }  // namespace graft

@@ -54,7 +54,28 @@ std::string zero_padded(std::size_t n, std::size_t digits) {
   return fmt::format("{:0{}}", n, digits);
 }
 
-std::string text_table(std::vector<std::vector<std::string>> rows, Align others, std::size_t indent) {
+namespace {
+
+using TableCells = std::vector<std::vector<std::string>>;
+
+/// The first column of the table and those from `begin` to `end`.
+void add_table_block(const TableCells& rows, const std::vector<std::size_t>& width, std::size_t begin,
+                     std::size_t end, Align others, std::size_t indent, std::string& out) {
+  for (const auto& row : rows) {
+    std::string line(indent, ' ');
+    for (std::size_t c = 0; c < std::min(end, row.size()); ++c) {
+      if (c > 0 && c < begin) continue;
+      const std::string pad(width[c] - characters(row[c]), ' ');
+      line += c == 0 ? "" : "  ";
+      line += c == 0 || others == Align::Left ? row[c] + pad : pad + row[c];
+    }
+    out += line.erase(line.find_last_not_of(' ') + 1) + '\n';
+  }
+}
+
+}  // namespace
+
+std::string text_table(TableCells rows, Align others, std::size_t indent, std::size_t columns) {
   for (auto& row : rows)
     for (std::string& cell : row) cell = printable(cell);
   std::vector<std::size_t> width;
@@ -63,15 +84,15 @@ std::string text_table(std::vector<std::vector<std::string>> rows, Align others,
     for (std::size_t c = 0; c < row.size(); ++c) width[c] = std::max(width[c], characters(row[c]));
   }
   std::string out;
-  for (const auto& row : rows) {
-    std::string line(indent, ' ');
-    for (std::size_t c = 0; c < row.size(); ++c) {
-      const std::string pad(width[c] - characters(row[c]), ' ');
-      line += c == 0 ? "" : "  ";
-      line += c == 0 || others == Align::Left ? row[c] + pad : pad + row[c];
-    }
-    out += line.erase(line.find_last_not_of(' ') + 1) + '\n';
-  }
+  std::size_t begin = 1;
+  do {
+    std::size_t end = begin, used = indent + (width.empty() ? 0 : width[0]);
+    while (end < width.size() && (columns == 0 || end == begin || used + 2 + width[end] <= columns))
+      used += 2 + width[end++];
+    if (begin > 1) out += '\n';
+    add_table_block(rows, width, begin, end, others, indent, out);
+    begin = end;
+  } while (begin < width.size());
   return out;
 }
 

@@ -112,6 +112,7 @@ class Checker {
       if (!is_identifier(service))
         add(fmt::format("may_need('{}') does not name a service", service),
             "give the name of a service's plugin");
+    check_figures();
     for (const KnownFault& fault : schema_.known_faults) {
       if (!is_version(fault.before))
         add(fmt::format("known_fault: '{}' is not a version", fault.before),
@@ -438,6 +439,23 @@ class Checker {
           std::find(p->choices.begin(), p->choices.end(), choice) == p->choices.end())
         wrong(fmt::format("'{}' is not one of its choices", choice), "name choices of the parameter");
       if (n < 1) wrong(fmt::format("'{}' makes no view", choice), "every item has at least one view");
+    }
+  }
+
+  void check_figures() {
+    if ((!schema_.figures.empty() || schema_.covers_whole_run) && schema_.kind != StageKind::Report)
+      add(fmt::format("a {} gives no scores of learners and does not cover a run", to_string(schema_.kind)),
+          "make it a report");
+    std::set<std::string> names;
+    for (const FigureSpec& figure : schema_.figures) {
+      if (!is_identifier(figure.name) || figure.name == "n")
+        add(fmt::format("figure '{}' is not a valid name", figure.name.substr(0, kMaxName)),
+            "use letters, digits and _, a letter first; n is the number of rows");
+      if (!names.insert(figure.name).second)
+        add(fmt::format("figure '{}' is declared twice", figure.name), "rename one of them");
+      if (figure.text.empty() || !is_one_line(figure.text) || !is_one_line(figure.heading))
+        add(fmt::format("figure '{}' has no sentence of one line", figure.name),
+            "say with .doc(\"...\") what it is");
     }
   }
 

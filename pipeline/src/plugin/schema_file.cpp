@@ -101,6 +101,26 @@ PortSpec port_from(const Value& v) {
           member(v, "text").as_string(), member(v, "many").as_bool()};
 }
 
+Value to_value(const FigureSpec& f) {
+  Value out = Value::map();
+  out["name"] = f.name;
+  out["higher_is_better"] = f.is_higher_better;
+  out["heading"] = f.heading;
+  out["text"] = f.text;
+  out["in_summary"] = f.is_in_summary;
+  out["choice"] = static_cast<int>(f.choice);
+  return out;
+}
+
+FigureSpec figure_from(const Value& v) {
+  const std::int64_t choice = member(v, "choice").as_int();
+  if (choice < 0 || choice > static_cast<int>(FigureSpec::Choice::TieBreak))
+    throw Error("unknown choice of a figure");
+  return {member(v, "name").as_string(),     member(v, "higher_is_better").as_bool(),
+          member(v, "heading").as_string(),  member(v, "text").as_string(),
+          member(v, "in_summary").as_bool(), static_cast<FigureSpec::Choice>(choice)};
+}
+
 }  // namespace
 
 std::string to_json(const SchemaFile& file) {
@@ -137,6 +157,9 @@ std::string to_json(const SchemaFile& file) {
     f["text"] = fault.text;
     out["known_faults"].push(std::move(f));
   }
+  out["figures"] = Value::list();
+  for (const FigureSpec& figure : s.figures) out["figures"].push(to_value(figure));
+  out["covers_run"] = s.covers_whole_run;
   out["inspects"] = s.inspects;
   out["depends_on_key"] = s.output_depends_on_key;
   out["depends_on_seed"] = s.output_depends_on_seed;
@@ -172,6 +195,9 @@ SchemaFile schema_file_from_json(std::string_view json) {
   s.libraries = member(v, "libraries").as_string();
   for (const Value& f : member(v, "known_faults").as_list())
     s.known_faults.push_back({member(f, "before").as_string(), member(f, "text").as_string()});
+  if (const Value* figures = v.find("figures"))  // not in the files of API 8
+    for (const Value& f : figures->as_list()) s.figures.push_back(figure_from(f));
+  if (const Value* covers = v.find("covers_run")) s.covers_whole_run = covers->as_bool();
   s.inspects = member(v, "inspects").as_bool();
   s.output_depends_on_key = member(v, "depends_on_key").as_bool();
   s.output_depends_on_seed = member(v, "depends_on_seed").as_bool();

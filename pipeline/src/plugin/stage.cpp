@@ -33,6 +33,7 @@ void Interruptible::check() const {
 
 Calibration::~Calibration() = default;
 Trials::~Trials() = default;
+RunRecord::~RunRecord() = default;
 
 Neighbours Predictor::neighbours(const std::vector<const RowSet*>&, Parallel&) const {
   return {};

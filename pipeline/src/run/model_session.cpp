@@ -226,8 +226,8 @@ class ModelSession::Round final : private FlowInput, private FlowOutput {
 ModelSession::ModelSession(const std::string& path, const ModelOptions& options)
     : warn_(options.warn),
       registry_(Registry::search_path(options.plugin_folders)),
-      model_(
-          open_model(checked_isa(path), options.learner, options.allow_code ? Code::Allowed : Code::Refused)),
+      model_(open_model(checked_isa(path), options.learner, registry_,
+                        options.allow_code ? Code::Allowed : Code::Refused)),
       plan_(prediction_plan(model_, {"-"}, options.settings, registry_, work_.path())),
       meter_(plan_.stages.size()),
       factory_(plan_, registry_, warn_),

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <future>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -32,8 +34,19 @@ std::string duration_in_words(double seconds) {
   return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
 }
 
+bool has_colors() {
+  static const bool wanted = ::isatty(STDERR_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+  return wanted;
+}
+
 void print_to_terminal(const std::string& text) {
-  draw_on_terminal(printable_lines(text));
+  constexpr std::string_view kWarning = "warning:";
+  const std::string shown = printable_lines(text);
+  if (has_colors() && shown.starts_with(kWarning))
+    draw_on_terminal("\x1b[33m" + shown.substr(0, kWarning.size()) + "\x1b[0m" +
+                     shown.substr(kWarning.size()));
+  else
+    draw_on_terminal(shown);
 }
 
 std::string stage_snapshot(const Plan& plan, const Meter& meter) {

@@ -29,6 +29,7 @@ struct ProgressStyle {
   LogLevel level = LogLevel::Info;
   bool terminal = false;  ///< A bar that is redrawn; otherwise a line every 10 s.
   bool color = false;
+  std::size_t columns = 0;  ///< Of the terminal that tables are printed to; 0: no terminal.
 };
 
 /// Watches a running stream from a thread of its own: draws the progress and answers SIGUSR1.
@@ -84,8 +85,10 @@ std::string duration_in_words(double seconds);
 /// The text of a function that runs in a thread of its own; where it takes longer than `limit`, for a disk
 /// that does not answer, a text that says so. To be followed by _exit(): the thread is left alone then.
 GRAFT_API std::string text_within(std::chrono::milliseconds limit, std::function<std::string()> body);
+/// Whether stderr is a terminal that people want colours on: NO_COLOR is not set.
+GRAFT_API bool has_colors();
 /// To stderr, at once; names in it cannot control the terminal (graft/printable.h). What cannot be written is
-/// lost.
+/// lost. A warning begins in colour, where there are colours.
 void print_to_terminal(const std::string& text);
 
 }  // namespace graft

@@ -33,9 +33,9 @@ constexpr std::string_view kReplaced = ".replaced";
 constexpr std::chrono::hours kForeignAge{24};
 
 /// Everything that a run writes at the top of its folder.
-constexpr std::array<std::string_view, 11> kWritten = {
-    "config.yaml", "inputs.csv",   "log.txt", "manifest.json", "models",         "neighbours",
-    "predictions", "results.json", "reports", "status.json",   "sweep_done.json"};
+constexpr std::array<std::string_view, 12> kWritten = {
+    "config.yaml", "inputs.csv",  "log.txt",      "manifest.json", "models",      "neighbours",
+    "predictions", "report.html", "results.json", "reports",       "status.json", "sweep_done.json"};
 constexpr std::size_t kMaxForeignNamed = 3;
 constexpr const char* kWork = "work";
 constexpr const char* kAnotherPlace = "choose another folder with --out";

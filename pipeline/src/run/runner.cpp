@@ -19,6 +19,7 @@
 #include "graph/check_output.h"
 #include "plugin/plugin_call.h"
 #include "run/crash_report.h"
+#include "run/figures.h"
 #include "run/leaks.h"
 #include "run/learning.h"
 #include "run/limits.h"
@@ -26,6 +27,7 @@
 #include "run/run_files.h"
 #include "run/run_folder.h"
 #include "run/run_log.h"
+#include "run/run_record.h"
 #include "run/table_changes.h"
 #include "run/watchdog.h"
 
@@ -200,10 +202,15 @@ class Run {
       say(fmt::format("{} {}\n", what, id));
   }
 
-  /// Every report, in order: metrics for results.json, files, text for the terminal.
+  /// Every report, those on the whole run last: scores for results.json, files, text for the terminal.
   void report(Workers& workers) {
     now_doing("making reports", MemoryUse::Tables);
-    for (const std::size_t i : plan_.stages_of(StageKind::Report)) {
+    CurrentRun record({plan_, factory_, meter_, streams_, figures_, timings_, [this] { return results(); },
+                       [this] { return manifest(); }});
+    std::vector<std::size_t> reports = plan_.stages_of(StageKind::Report);
+    std::stable_partition(reports.begin(), reports.end(),
+                          [&](std::size_t i) { return !plan_.stages[i].schema.covers_whole_run; });
+    for (const std::size_t i : reports) {
       if (signals_.interrupted()) break;
       const StagePlan& stage = plan_.stages[i];
       std::vector<Predictions> predictions;
@@ -211,12 +218,12 @@ class Run {
         for (const LearnerOutcome& l : learners_)
           if (l.stage == input.stage) predictions.push_back(l.predictions);
       const Clock::time_point start = Clock::now();
-      started("comparing:", stage.id);
+      started("evaluating:", stage.id);
       auto& report = factory_.get_as<Report>(i);
       Interruptible parallel(workers, signals_.interrupted());
       try {
         ReportOutput output = call_plugin(factory_.label(i), "report", [&] {
-          return report.report({predictions, learning_->trials(), parallel});
+          return report.report({predictions, learning_->trials(), parallel, record, options_.style.columns});
         });
         keep(stage, predictions, std::move(output));
       } catch (...) {
@@ -225,25 +232,64 @@ class Run {
       }
       timings_["reports"][stage.id] = seconds_since(start);
     }
+  }
+
+  /// results.json, as far as it is known.
+  Value results() const {
+    Value results = make_results(plan_, streams_);
+    for (const auto& [name, values] : reported_.as_map()) results[name] = values;
     for (const LearnerOutcome& l : learners_)
-      reported_["learners"][plan_.stages[l.stage].id]["summary"] = l.predictions.summary;
+      results["learners"][plan_.stages[l.stage].id]["summary"] = l.predictions.summary;
+    results["timings"] = timings_;
+    results["reject_reasons"] = to_value(reasons());
+    return results;
+  }
+
+  Value manifest() {
+    const std::vector<std::string> warnings = [this] {
+      const std::lock_guard lock(warnings_mutex_);
+      return warnings_;
+    }();
+    Value manifest =
+        make_manifest(plan_, registry_, options_.command, factory_, streams_, timings_, warnings);
+    manifest["folder"] = folder_.name();
+    manifest["attempt"] = folder_.attempt();
+    return manifest;
   }
 
   /// What a report gave, checked: it speaks of its learners, and its files stay in its folder.
   void keep(const StagePlan& stage, const std::vector<Predictions>& predictions, ReportOutput output) {
+    std::vector<std::string> own;
+    for (const Predictions& p : predictions) own.push_back(p.learner);
+    if (const std::string fault = fault_of_figures(output.figures, stage.schema, own); !fault.empty())
+      throw Error("gave " + fault);
+    add_figures(output.figures, reported_["learners"]);
+    figures_.insert(figures_.end(), output.figures.begin(), output.figures.end());
     if (!output.learners.is_map()) throw Error("gave `learners` that are no map");
-    for (auto& [learner, metrics] : output.learners.as_map()) {
-      if (std::none_of(predictions.begin(), predictions.end(),
-                       [&, &id = learner](const Predictions& p) { return p.learner == id; }))
+    for (auto& [learner, parts] : output.learners.as_map()) {
+      if (std::find(own.begin(), own.end(), learner) == own.end())
         throw Error(fmt::format("gave metrics of '{}', which is none of its learners", learner));
-      if (!metrics.is_map()) throw Error(fmt::format("gave metrics of '{}' that are no map", learner));
-      for (auto& [part, values] : metrics.as_map()) reported_["learners"][learner][part] = std::move(values);
+      if (!parts.is_map()) throw Error(fmt::format("gave metrics of '{}' that are no map", learner));
+      for (auto& [part, values] : parts.as_map()) {
+        Value& known = reported_["learners"][learner][part];
+        if (!known.is_map() || !values.is_map())
+          known = std::move(values);
+        else
+          for (auto& [name, value] : values.as_map()) known[name] = std::move(value);
+      }
     }
     if (!output.facts.is_null()) reported_["reports"][stage.id] = std::move(output.facts);
     for (const auto& [name, content] : output.files) {
       if (const std::string fault = fault_of_file_name(name); !fault.empty()) throw Error("gave " + fault);
       make_folders(folder_.path() / "reports" / stage.id);
       write_file_atomically(folder_.path() / "reports" / stage.id / name, content);
+    }
+    if (!output.page.empty()) {
+      if (!page_of_.empty())
+        throw Error(
+            fmt::format("gave a page of the run, and '{}' has given one: keep one of them", page_of_));
+      page_of_ = stage.id;
+      write_file_atomically(folder_.path() / "report.html", output.page);
     }
     text_ += output.text;
   }
@@ -327,20 +373,13 @@ class Run {
   RunOutcome finish(Clock::time_point start) {
     now_doing("writing results.json and manifest.json", MemoryUse::Tables);
     RunOutcome outcome;
-    outcome.results = make_results(plan_, streams_);
-    for (auto& [name, values] : reported_.as_map()) outcome.results[name] = std::move(values);
-    outcome.text = text_;
     timings_["total"] = seconds_since(start);
-    outcome.results["timings"] = timings_;
+    outcome.results = results();
+    outcome.text = text_;
     const std::vector<RejectReason> why = reasons();
-    outcome.results["reject_reasons"] = to_value(why);
     const fs::path folder = folder_.path(), place = folder_.place();
     write_inputs();
-    Value manifest =
-        make_manifest(plan_, registry_, options_.command, factory_, streams_, timings_, warnings_);
-    manifest["folder"] = folder_.name();
-    manifest["attempt"] = folder_.attempt();
-    write_file_atomically(folder / "manifest.json", manifest.to_json_pretty());
+    write_file_atomically(folder / "manifest.json", manifest().to_json_pretty());
     write_file_atomically(folder / "results.json", outcome.results.to_json_pretty());
 
     const auto total = static_cast<std::uint64_t>(outcome.results.find("inputs")->find("total")->as_int());
@@ -354,6 +393,8 @@ class Run {
                                                             printable((place / "inputs.csv").string())));
     outcome.text += frequent_reasons(why);
     outcome.text += fmt::format("results  {}\n", printable((place / "results.json").string()));
+    if (!page_of_.empty())
+      outcome.text += fmt::format("report   {}\n", printable((place / "report.html").string()));
     const bool too_many =
         plan_.run.max_reject_count
             ? rejected > *plan_.run.max_reject_count
@@ -408,6 +449,8 @@ class Run {
   std::unique_ptr<Learning> learning_;
   std::vector<LearnerOutcome> learners_;
   Value reported_ = Value::map();  // what reports add to results.json
+  std::vector<Figure> figures_;    // the scores among that
+  std::string page_of_;            // the report that has given the page of the run
   std::string text_;               // and to the terminal
   Value timings_ = Value::map();
   std::string doing_ = "starting the run";

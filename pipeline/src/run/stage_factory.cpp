@@ -37,22 +37,27 @@ StageContext StageFactory::context(const std::string& id, const Params& params) 
 Stage& StageFactory::get(std::size_t index) {
   std::unique_ptr<Stage>& slot = stages_.at(index);
   if (slot) return *slot;
+  slot = make(index);
+  order_.push_back(index);
+  return *slot;
+}
+
+std::unique_ptr<Stage> StageFactory::make(std::size_t index) {
   const StagePlan& stage = plan_.stages[index];
   watch_exit();
   const graft_plugin_descriptor& plugin =
       call_plugin(labels_[index], "loading",
                   [&]() -> const graft_plugin_descriptor& { return registry_.open(stage.schema.name); });
   watch_exit();  // again: what was loaded may have exit handlers, which would run before
-  slot = call_plugin(labels_[index], "constructor", [&] {
+  auto made = call_plugin(labels_[index], "constructor", [&] {
     StageContext made_from = context(stage.id, stage.params);
     if (!stage.inputs.empty())
       made_from.input_shape = output_shape(plan_.stages[stage.inputs[0].stage], stage.inputs[0].port);
     made_from.listed_inputs = listed_inputs_;
     return std::unique_ptr<Stage>(plugin.create(made_from));
   });
-  if (!slot) throw StageError(labels_[index], "the plugin made no stage");
-  order_.push_back(index);
-  return *slot;
+  if (!made) throw StageError(labels_[index], "the plugin made no stage");
+  return made;
 }
 
 void StageFactory::inspect(std::size_t index) {

@@ -30,6 +30,8 @@ class GRAFT_API StageFactory {
 
   /// Throws Error with the stage's label in front.
   Stage& get(std::size_t index);
+  /// Another one of the stage, for a second pass over a source. Throws as get() does; ends before this.
+  std::unique_ptr<Stage> make(std::size_t index);
   /// Checks a stage that is not made because nothing is to be computed: what its config demands must be there
   /// all the same. Throws Error with the stage's label in front, naming the parameter.
   void inspect(std::size_t index);

@@ -73,20 +73,6 @@ std::vector<SweepRow::File> varied_files(const SweepRun& run) {
   return out;
 }
 
-std::optional<SweepFigures> figures_of(const Value* part) {
-  if (part == nullptr || !part->is_map()) return {};
-  SweepFigures f;
-  if (const Value* n = part->find("n"); n != nullptr && n->is_int())
-    f.n = static_cast<std::uint64_t>(n->as_int());
-  const auto read = [&](const char* name, std::optional<double>& to) {
-    if (const Value* v = part->find(name); v != nullptr && v->is_number()) to = v->as_double();
-  };
-  read("accuracy", f.accuracy);
-  read("balanced_accuracy", f.balanced_accuracy);
-  read("log_loss", f.log_loss);
-  return f;
-}
-
 const Value* find(const Value& v, std::initializer_list<const char*> path) {
   const Value* at = &v;
   for (const char* key : path)
@@ -99,7 +85,8 @@ double number_at(const Value* v) {
 }
 
 /// What results.json says, but for the figures on test.
-void read_results(const Value& results, const Plan& plan, SweepRow& row) {
+void read_results(const Value& results, const Plan& plan, const std::vector<FigureSpec>& specs,
+                  SweepRow& row) {
   if (const Value* streams = find(results, {"timings", "streams"}); streams != nullptr && streams->is_map())
     for (const auto& [id, seconds] : streams->as_map()) row.stream_seconds += number_at(&seconds);
   if (const Value* tables = results.find("tables"); tables != nullptr && tables->is_map())
@@ -109,7 +96,8 @@ void read_results(const Value& results, const Plan& plan, SweepRow& row) {
     }
   for (const StagePlan& stage : plan.stages) {
     if (!stage.is_fitted()) continue;
-    row.learners.push_back({stage.id, figures_of(find(results, {"learners", stage.id.c_str(), "val"})),
+    row.learners.push_back({stage.id,
+                            figures_from(find(results, {"learners", stage.id.c_str(), "val"}), specs),
                             number_at(find(results, {"timings", "learners", stage.id.c_str()}))});
   }
 }
@@ -139,14 +127,6 @@ std::optional<std::string> state_of(const Plan& plan, Registry& registry, const 
   return digest(text).hex();
 }
 
-double value_of(const SweepFigures& figures, const std::string& metric, bool& known) {
-  const std::optional<double>& v = metric == "accuracy"            ? figures.accuracy
-                                   : metric == "balanced_accuracy" ? figures.balanced_accuracy
-                                                                   : figures.log_loss;
-  known = v.has_value();
-  return metric == "log_loss" ? -v.value_or(0) : v.value_or(0);
-}
-
 class Sweep {
  public:
   Sweep(const std::vector<SweepRun>& runs, Registry& registry, const SweepOptions& options, Signals& signals)
@@ -154,6 +134,7 @@ class Sweep {
         registry_(registry),
         options_(options),
         signals_(signals),
+        specs_(figure_specs(runs)),
         out_(options.run.out.empty() ? fs::path("runs") / (runs.at(0).plan.name + "-sweep")
                                      : options.run.out) {}
 
@@ -177,7 +158,7 @@ class Sweep {
       if (!finished_before(row) && !execute(row)) return stop();
       if (!row.error.empty()) say("failed: " + printable_lines(row.error, "  ") + "\n", LogLevel::Error);
       rows_.push_back(std::move(row));
-      leave(best_of(rows_, options_.metric));
+      leave(best_so_far());
     }
     return finish();
   }
@@ -194,6 +175,8 @@ class Sweep {
     return out;
   }
 
+  std::optional<SweepBest> best_so_far() const { return best_of(rows_, specs_, options_.metric); }
+
   fs::path folder(const SweepRun& run) const { return out_ / run.id; }
 
   /// Reads the results of an earlier call, where they are of the same.
@@ -206,7 +189,7 @@ class Sweep {
       const auto now = state_of(row.run->plan, registry_, options_.run.store);
       if (state == nullptr || !now || !state->is_string() || state->as_string() != *now) return false;
       row.exit_code = static_cast<int>(number_at(done.find("exit_code")));
-      read_results(Value::from_json(read_file(at / "results.json")), row.run->plan, row);
+      read_results(Value::from_json(read_file(at / "results.json")), row.run->plan, specs_, row);
       say("  finished before; not run again\n");
       return true;
     } catch (const std::exception&) {  // whatever is wrong there, running it again tells or mends it
@@ -226,7 +209,7 @@ class Sweep {
       const RunOutcome outcome = run_plan(plan, registry_, options, signals_);
       if (outcome.exit_code > 128) return false;
       row.exit_code = outcome.exit_code;
-      read_results(outcome.results, plan, row);
+      read_results(outcome.results, plan, specs_, row);
       if (const auto state = state_of(plan, registry_, options.store)) {
         Value done = Value::map();
         done["state"] = *state;
@@ -253,7 +236,7 @@ class Sweep {
     row.learners.clear();
     rows_.push_back(std::move(row));
     try {
-      leave(best_of(rows_, options_.metric));
+      leave(best_so_far());
     } catch (const Error&) {  // no room for them: those of the combination before stay
     }
     throw FatalError(fmt::format("{}\n{} of {} combinations are finished\nresume with: {}", error, finished,
@@ -262,8 +245,8 @@ class Sweep {
 
   /// The tables so far.
   Value leave(const std::optional<SweepBest>& best) const {
-    Value results = sweep_json(runs_[0].plan.name, options_.metric, rows_, best);
-    write_file_atomically(out_ / "sweep.csv", sweep_csv(rows_));
+    Value results = sweep_json(runs_[0].plan.name, specs_, rows_, best);
+    write_file_atomically(out_ / "sweep.csv", sweep_csv(rows_, specs_));
     write_file_atomically(out_ / "sweep.json", results.to_json_pretty());
     return results;
   }
@@ -271,9 +254,9 @@ class Sweep {
   SweepOutcome stop() const {
     SweepOutcome outcome;
     outcome.exit_code = signals_.exit_code();
-    const auto best = best_of(rows_, options_.metric);
+    const auto best = best_so_far();
     outcome.results = leave(best);
-    if (!rows_.empty()) outcome.text = sweep_table(rows_, best) + "\n";
+    if (!rows_.empty()) outcome.text = sweep_table(rows_, specs_, best, options_.run.style.columns) + "\n";
     outcome.text += fmt::format("interrupted: {} of {} combinations are finished\nresume with: {}\n",
                                 rows_.size(), runs_.size(), options_.run.command);
     return outcome;
@@ -296,16 +279,17 @@ class Sweep {
   SweepOutcome finish() const {
     remove_former();
     SweepOutcome outcome;
-    auto best = best_of(rows_, options_.metric);
+    auto best = best_so_far();
     if (best) {
       // The one look at test figures: of the line that val has chosen.
       const SweepRow& row = rows_[best->row];
       const Value results = Value::from_json(read_file(folder(*row.run) / "results.json"));
-      best->test = figures_of(find(results, {"learners", row.learners[best->learner].id.c_str(), "test"}));
+      best->test =
+          figures_from(find(results, {"learners", row.learners[best->learner].id.c_str(), "test"}), specs_);
       write_file_atomically(out_ / "best.yaml", read_file(folder(*row.run) / "config.yaml"));
     }
     outcome.results = leave(best);
-    outcome.text = sweep_table(rows_, best) + "\n";
+    outcome.text = sweep_table(rows_, specs_, best, options_.run.style.columns) + "\n";
     std::set<std::uint64_t> val_rows;
     for (const SweepRow& row : rows_) {
       if (!row.error.empty()) {
@@ -321,17 +305,17 @@ class Sweep {
     }
     if (val_rows.size() > 1)
       outcome.text += fmt::format(
-          "warning: figures are of {} val rows: not of the same, so that chance decides "
+          "warning: scores are of {} val rows: not of the same, so that chance decides "
           "more than it seems\n",
           fmt::join(val_rows, ", "));
     if (best) {
-      outcome.text += best_in_words(rows_, *best, options_.metric, out_ / "best.yaml");
+      outcome.text += best_in_words(rows_, specs_, *best, out_ / "best.yaml");
     } else {
       outcome.exit_code = 1;
       outcome.text += fmt::format(
           "no learner has {} on val: give the source val rows (val_fraction), and name the "
           "learners in `from` of an evaluate stage\n",
-          options_.metric);
+          options_.metric.empty() ? "scores" : options_.metric);
     }
     outcome.text += fmt::format("table    {}\n", printable((out_ / "sweep.csv").string()));
     return outcome;
@@ -341,13 +325,14 @@ class Sweep {
   Registry& registry_;
   const SweepOptions& options_;
   Signals& signals_;
+  const std::vector<FigureSpec> specs_;
   const fs::path out_;
   std::vector<SweepRow> rows_;
 };
 
 bool has_judged_learner(const Plan& plan) {
   return std::any_of(plan.stages.begin(), plan.stages.end(),
-                     [](const StagePlan& s) { return s.is(StageKind::Report) && !s.inputs.empty(); });
+                     [](const StagePlan& s) { return !s.schema.figures.empty() && !s.inputs.empty(); });
 }
 
 }  // namespace
@@ -365,7 +350,7 @@ std::vector<SweepRun> plan_sweep(const SweepOptions& options, const Registry& re
     run.plan = make_plan(config, registry, diagnostics);
     if (!diagnostics.has_errors() && !has_judged_learner(run.plan))
       diagnostics.error({0, 0, 0},
-                        "a sweep chooses by figures on val, and nothing makes them here; add a stage such as "
+                        "a sweep chooses by scores on val, and nothing makes them here; add a stage such as "
                         "`report: {plugin: evaluate, from: [probe]}`");
     for (const Diagnostics::Rendered& entry : diagnostics.rendered())
       if (told.insert(entry.text).second) {
@@ -383,21 +368,30 @@ SweepOutcome run_sweep(const std::vector<SweepRun>& runs, Registry& registry, co
   return Sweep(runs, registry, options, signals).go();
 }
 
-std::optional<SweepBest> best_of(const std::vector<SweepRow>& rows, const std::string& metric) {
+std::vector<FigureSpec> figure_specs(const std::vector<SweepRun>& runs) {
+  std::vector<FigureSpec> specs;
+  for (const SweepRun& run : runs) add_new_figures(figure_specs(run.plan), specs);
+  return specs;
+}
+
+std::optional<SweepBest> best_of(const std::vector<SweepRow>& rows, const std::vector<FigureSpec>& specs,
+                                 std::string metric) {
+  if (metric.empty()) {
+    SplitFigures any;
+    for (const SweepRow& row : rows)
+      for (const SweepRow::Learner& learner : row.learners)
+        if (learner.val) any.values.insert(learner.val->values.begin(), learner.val->values.end());
+    if (const FigureSpec* criterion = criterion_of(any, specs)) metric = criterion->name;
+  }
   std::optional<SweepBest> best;
-  std::pair<double, double> best_value;
+  std::pair<double, double> best_rank;
   for (std::size_t r = 0; r < rows.size(); ++r)
     for (std::size_t l = 0; l < rows[r].learners.size(); ++l) {
       const auto& val = rows[r].learners[l].val;
-      if (!val) continue;
-      bool known = false, has_loss = false;
-      const double value = value_of(*val, metric, known);
-      const double loss = value_of(*val, "log_loss", has_loss);
-      if (!known || val->n == 0 || !std::isfinite(value)) continue;
-      const std::pair now{value, has_loss ? loss : -1e300};
-      if (best && now <= best_value) continue;
-      best = SweepBest{r, l, {}};
-      best_value = now;
+      const auto rank = val ? rank_by(metric, *val, specs) : std::nullopt;
+      if (!rank || (best && *rank <= best_rank)) continue;
+      best = SweepBest{r, l, metric, {}};
+      best_rank = *rank;
     }
   return best;
 }

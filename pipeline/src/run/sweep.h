@@ -10,6 +10,7 @@
 #include "config/plan.h"
 #include "config/sweep_points.h"
 #include "plugin/registry.h"
+#include "run/figures.h"
 #include "run/runner.h"
 #include "run/signals.h"
 
@@ -19,10 +20,9 @@ struct SweepOptions {
   std::filesystem::path config;
   std::vector<std::string> overrides;  ///< Of --set, for every combination.
   std::vector<SweepPoint> points;      ///< What each combination adds to them.
-  std::string metric = "accuracy";     ///< What is best: of kSweepMetrics, on val.
+  std::string metric;                  ///< The score on val that is best; empty: the reports' criterion.
   RunOptions run;                      ///< `out` empty: runs/<name>-sweep.
 };
-inline constexpr const char* kSweepMetrics[] = {"accuracy", "balanced_accuracy", "log_loss"};
 
 /// One combination, checked.
 struct SweepRun {
@@ -37,21 +37,18 @@ struct SweepFaults {
   std::size_t errors = 0;
 };
 
+/// The scores that the combinations' reports declare, each name once: what a metric may be.
+GRAFT_API std::vector<FigureSpec> figure_specs(const std::vector<SweepRun>& runs);
+
 /// Checks every combination, before any work.
 GRAFT_API std::vector<SweepRun> plan_sweep(const SweepOptions& options, const Registry& registry,
                                            SweepFaults& faults);
-
-/// Figures of a learner on val, or on test.
-struct SweepFigures {
-  std::uint64_t n = 0;
-  std::optional<double> accuracy, balanced_accuracy, log_loss;
-};
 
 /// What became of a combination.
 struct SweepRow {
   struct Learner {
     std::string id;
-    std::optional<SweepFigures> val;  ///< Nothing: no report has figures of it on val.
+    std::optional<SplitFigures> val;  ///< Nothing: no report has scores of it on val.
     double seconds = 0;               ///< Of its fit.
   };
   struct File {
@@ -70,7 +67,8 @@ struct SweepRow {
 /// The best line of a table: the only one of which test figures are told.
 struct SweepBest {
   std::size_t row, learner;
-  std::optional<SweepFigures> test;
+  std::string metric;  ///< By which it is the best.
+  std::optional<SplitFigures> test;
 };
 
 struct SweepOutcome {
@@ -85,8 +83,10 @@ struct SweepOutcome {
 GRAFT_API SweepOutcome run_sweep(const std::vector<SweepRun>& runs, Registry& registry,
                                  const SweepOptions& options, Signals& signals);
 
-/// The best by a metric on val; of equals the one with the lower log loss, then the earlier. Nothing when no
-/// learner has the figure. Test figures are not looked at and not filled in.
-GRAFT_API std::optional<SweepBest> best_of(const std::vector<SweepRow>& rows, const std::string& metric);
+/// The best by a metric on val; ties go by the TieBreak of the declarations, then to the earlier. An empty
+/// metric stands for the first Criterion that a learner has. Nothing when no learner has the score. Test
+/// scores are not looked at and not filled in.
+GRAFT_API std::optional<SweepBest> best_of(const std::vector<SweepRow>& rows,
+                                           const std::vector<FigureSpec>& specs, std::string metric);
 
 }  // namespace graft

@@ -54,32 +54,59 @@ std::string cell_of(const SweepRow& row, const std::string& key) {
   return text.empty() ? "\"\"" : text;
 }
 
-std::string share(const std::optional<double>& v) {
-  return v ? fmt::format("{:.4f}", *v) : "-";
+/// The scores that any learner has on val, in the order of their declarations.
+std::vector<FigureSpec> known_figures(const std::vector<SweepRow>& rows,
+                                      const std::vector<FigureSpec>& specs) {
+  std::vector<FigureSpec> known;
+  for (const FigureSpec& spec : specs)
+    if (std::any_of(rows.begin(), rows.end(), [&](const SweepRow& row) {
+          return std::any_of(row.learners.begin(), row.learners.end(), [&](const SweepRow::Learner& l) {
+            return l.val && l.val->find(spec.name) != nullptr;
+          });
+        }))
+      known.push_back(spec);
+  return known;
 }
 
-Value to_value(const SweepFigures& f) {
+/// Of these, the ones that people see.
+std::vector<FigureSpec> summary_of(std::vector<FigureSpec> specs, const std::optional<SweepBest>& best) {
+  std::erase_if(specs, [&](const FigureSpec& spec) {
+    return !spec.is_in_summary && !(best && best->metric == spec.name);
+  });
+  return specs;
+}
+
+std::string cell_of(const SplitFigures* figures, const FigureSpec& spec) {
+  const double* v = figures == nullptr ? nullptr : figures->find(spec.name);
+  return v == nullptr ? "-" : fmt::format("{:.4f}", *v);
+}
+
+Value to_value(const SplitFigures& f, const std::vector<FigureSpec>& specs) {
   Value v = Value::map();
   v["n"] = f.n;
-  if (f.accuracy) v["accuracy"] = *f.accuracy;
-  if (f.balanced_accuracy) v["balanced_accuracy"] = *f.balanced_accuracy;
-  if (f.log_loss) v["log_loss"] = *f.log_loss;
+  for (const FigureSpec& spec : specs)
+    if (const double* value = f.find(spec.name)) v[spec.name] = *value;
   return v;
 }
 
-std::string in_words(const SweepFigures& f) {
-  return fmt::format("accuracy {}, balanced {}, log loss {} on {} rows", share(f.accuracy),
-                     share(f.balanced_accuracy), share(f.log_loss), f.n);
+std::string in_words(const SplitFigures& f, const std::vector<FigureSpec>& shown) {
+  std::string out;
+  for (const FigureSpec& spec : shown)
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", spec.title(), cell_of(&f, spec));
+  return fmt::format("{} on {} rows", out, f.n);
 }
 
 }  // namespace
 
-std::string sweep_table(const std::vector<SweepRow>& rows, const std::optional<SweepBest>& best) {
+std::string sweep_table(const std::vector<SweepRow>& rows, const std::vector<FigureSpec>& specs,
+                        const std::optional<SweepBest>& best, std::size_t columns) {
   const auto keys = varied_keys(rows), files = file_keys(rows);
   std::vector<std::string> head{"run"};
   head.insert(head.end(), keys.begin(), keys.end());
-  head.insert(head.end(),
-              {"learner", "val n", "val accuracy", "balanced", "log loss", "seconds", "computed"});
+  const std::vector<FigureSpec> shown = summary_of(known_figures(rows, specs), best);
+  head.insert(head.end(), {"learner", "val n"});
+  for (const FigureSpec& spec : shown) head.push_back((&spec == &shown[0] ? "val " : "") + spec.title());
+  head.insert(head.end(), {"seconds", "computed"});
   for (const std::string& key : files) head.push_back(files.size() == 1 ? "MB" : key + " MB");
   std::vector<std::vector<std::string>> lines{head};
   for (std::size_t r = 0; r < rows.size(); ++r) {
@@ -95,28 +122,30 @@ std::string sweep_table(const std::vector<SweepRow>& rows, const std::optional<S
       }
       lines.push_back(std::move(line));
     };
-    if (!row.error.empty()) add("failed", std::vector<std::string>(6, "-"), false);
+    if (!row.error.empty()) add("failed", std::vector<std::string>(shown.size() + 3, "-"), false);
     for (std::size_t l = 0; l < row.learners.size(); ++l) {
       const SweepRow::Learner& learner = row.learners[l];
-      const SweepFigures val = learner.val.value_or(SweepFigures());
-      add(learner.id,
-          {learner.val ? std::to_string(val.n) : "-", share(val.accuracy), share(val.balanced_accuracy),
-           share(val.log_loss), fmt::format("{:.2f}", row.stream_seconds + learner.seconds),
-           std::to_string(row.computed)},
-          best && best->row == r && best->learner == l);
+      const SplitFigures* val = learner.val ? &*learner.val : nullptr;
+      std::vector<std::string> cells{val != nullptr ? std::to_string(val->n) : "-"};
+      for (const FigureSpec& spec : shown) cells.push_back(cell_of(val, spec));
+      cells.push_back(fmt::format("{:.2f}", row.stream_seconds + learner.seconds));
+      cells.push_back(std::to_string(row.computed));
+      add(learner.id, std::move(cells), best && best->row == r && best->learner == l);
     }
   }
-  return text_table(lines, Align::Left, 2);
+  return text_table(lines, Align::Left, 2, columns);
 }
 
-std::string sweep_csv(const std::vector<SweepRow>& rows) {
+std::string sweep_csv(const std::vector<SweepRow>& rows, const std::vector<FigureSpec>& specs) {
+  const std::vector<FigureSpec> known = known_figures(rows, specs);
   const auto keys = varied_keys(rows), files = file_keys(rows);
   std::string out = "run";
   for (const std::string& key : keys) out += "," + csv_field(key);
-  out += ",learner,status,val_n,val_accuracy,val_balanced_accuracy,val_log_loss,seconds,computed,reused";
+  out += ",learner,status,val_n";
+  for (const FigureSpec& spec : known) out += ",val_" + spec.name;
+  out += ",seconds,computed,reused";
   for (const std::string& key : files) out += "," + csv_field(key + ".bytes");
   out += ",error\n";
-  const auto number = [](const std::optional<double>& v) { return v ? fmt::format("{}", *v) : ""; };
   for (const SweepRow& row : rows) {
     const char* status = !row.error.empty() ? "failed" : row.exit_code != 0 ? "rejects" : "ok";
     const auto add = [&](const SweepRow::Learner& learner) {
@@ -125,9 +154,11 @@ std::string sweep_csv(const std::vector<SweepRow>& rows) {
         const std::string* value = value_of(row, key);
         out += "," + (value == nullptr ? "" : csv_field(*value));
       }
-      const SweepFigures val = learner.val.value_or(SweepFigures());
-      out += fmt::format(",{},{},{},{},{},{},", learner.id, status, learner.val ? std::to_string(val.n) : "",
-                         number(val.accuracy), number(val.balanced_accuracy), number(val.log_loss));
+      out += fmt::format(",{},{},{},", learner.id, status, learner.val ? std::to_string(learner.val->n) : "");
+      for (const FigureSpec& spec : known) {
+        const double* v = learner.val ? learner.val->find(spec.name) : nullptr;
+        out += (v == nullptr ? "" : fmt::format("{}", *v)) + ",";
+      }
       out += row.error.empty()
                  ? fmt::format("{:.3f},{},{}", row.stream_seconds + learner.seconds, row.computed, row.reused)
                  : ",,";
@@ -143,8 +174,8 @@ std::string sweep_csv(const std::vector<SweepRow>& rows) {
   return out;
 }
 
-Value sweep_json(const std::string& name, const std::string& metric, const std::vector<SweepRow>& rows,
-                 const std::optional<SweepBest>& best) {
+Value sweep_json(const std::string& name, const std::vector<FigureSpec>& specs,
+                 const std::vector<SweepRow>& rows, const std::optional<SweepBest>& best) {
   const auto set_of = [](const SweepRow& row) {
     Value set = Value::map();
     for (const auto& [key, value] : row.run->set) set[key] = value;
@@ -152,7 +183,7 @@ Value sweep_json(const std::string& name, const std::string& metric, const std::
   };
   Value out = Value::map();
   out["name"] = name;
-  out["metric"] = metric;
+  out["metric"] = best ? Value(best->metric) : Value();
   out["combinations"] = Value::list();
   for (const SweepRow& row : rows) {
     Value c = Value::map();
@@ -163,7 +194,7 @@ Value sweep_json(const std::string& name, const std::string& metric, const std::
     c["learners"] = Value::map();
     for (const SweepRow::Learner& learner : row.learners) {
       Value& l = c["learners"][learner.id] = Value::map();
-      if (learner.val) l["val"] = to_value(*learner.val);
+      if (learner.val) l["val"] = to_value(*learner.val, specs);
       l["seconds"] = learner.seconds;
     }
     if (row.error.empty()) {
@@ -180,21 +211,24 @@ Value sweep_json(const std::string& name, const std::string& metric, const std::
   b["run"] = row.run->id;
   b["learner"] = row.learners[best->learner].id;
   b["set"] = set_of(row);
-  b["val"] = to_value(*row.learners[best->learner].val);
-  if (best->test) b["test"] = to_value(*best->test);
+  b["val"] = to_value(*row.learners[best->learner].val, specs);
+  if (best->test) b["test"] = to_value(*best->test, specs);
   return out;
 }
 
-std::string best_in_words(const std::vector<SweepRow>& rows, const SweepBest& best, const std::string& metric,
-                          const fs::path& config) {
+std::string best_in_words(const std::vector<SweepRow>& rows, const std::vector<FigureSpec>& specs,
+                          const SweepBest& best, const fs::path& config) {
   const SweepRow& row = rows[best.row];
-  std::string name = metric;
+  const SplitFigures& val = *row.learners[best.learner].val;
+  std::vector<FigureSpec> shown = summary_of(specs, best);
+  std::erase_if(shown, [&](const FigureSpec& spec) { return val.find(spec.name) == nullptr; });
+  std::string name = best.metric;
   std::replace(name.begin(), name.end(), '_', ' ');
   std::string out =
       fmt::format("best by {} on val: {} of run {}", name, row.learners[best.learner].id, row.run->id);
   for (const auto& [key, value] : row.run->set) out += fmt::format(", {}={}", key, value);
-  out += fmt::format("\nval      {}\n", in_words(*row.learners[best.learner].val));
-  if (best.test) out += fmt::format("test     {}\n", in_words(*best.test));
+  out += fmt::format("\nval      {}\n", in_words(val, shown));
+  if (best.test) out += fmt::format("test     {}\n", in_words(*best.test, shown));
   return out + fmt::format("config   {}\n", printable(config.string()));
 }
 

@@ -17,6 +17,7 @@
 #include "config/planner.h"
 #include "config/yaml_tree.h"
 #include "run/bundle_file.h"
+#include "run/left_run.h"
 #include "run/model_files.h"
 #include "run/packed_model.h"
 #include "run/table_changes.h"
@@ -36,28 +37,13 @@ const Value& member(const Value& map, const char* name, const fs::path& file) {
                           file.string(), name));
 }
 
-Value read_json(const fs::path& file) {
-  try {
-    return Value::from_json(read_file(file));
-  } catch (const Unreadable&) {
-    throw;
-  } catch (const Error& e) {
-    throw Error(fmt::format("{}: {}", file.string(), e.what()));
-  }
-}
-
-/// Scores of a learner on val: the larger the better, in this order.
-std::optional<std::vector<double>> val_scores(const Value& learner) {
-  const Value* val = learner.is_map() ? learner.find("val") : nullptr;
-  if (val == nullptr || !val->is_map()) return {};
-  const auto number = [&](const char* name) -> std::optional<double> {
-    const Value* v = val->find(name);
-    return v != nullptr && v->is_number() ? std::optional(v->as_double()) : std::nullopt;
-  };
-  const auto loss = number("log_loss");
-  if (const auto map = number("mean_average_precision")) return {{*map, -loss.value_or(0)}};
-  if (const auto accuracy = number("accuracy")) return {{*accuracy, -loss.value_or(0)}};
-  return {};
+void require_config(const fs::path& run) {
+  std::error_code error;
+  if (!fs::exists(run / "config.yaml", error))
+    throw Error(
+        fmt::format("{} is missing: a model is used with the config of its run, which says how "
+                    "images become its features",
+                    (run / "config.yaml").string()));
 }
 
 std::vector<std::string> models_of(const fs::path& run) {
@@ -69,18 +55,10 @@ std::vector<std::string> models_of(const fs::path& run) {
   return names;
 }
 
-std::string best_on_val(const fs::path& run, const std::vector<std::string>& models) {
+std::string choose_on_val(const fs::path& run, const std::vector<std::string>& models,
+                          const Registry& registry) {
   const Value results = read_json(run / "results.json");
-  const Value* learners = results.find("learners");
-  std::string best;
-  std::vector<double> most;
-  for (const std::string& name : models) {
-    const Value* learner = learners != nullptr && learners->is_map() ? learners->find(name) : nullptr;
-    const auto scores = learner == nullptr ? std::nullopt : val_scores(*learner);
-    if (!scores || (!best.empty() && *scores <= most)) continue;
-    best = name;
-    most = *scores;
-  }
+  std::string best = best_on_val(results, models, figure_specs(read_run_config(run), registry));
   if (!best.empty()) return best;
   if (models.size() == 1) return models[0];
   throw Error(fmt::format("{} has no scores on val to choose a model by: choose one with --learner ({})",
@@ -168,7 +146,8 @@ std::size_t stage_named(const Plan& plan, const std::string& id) {
   return static_cast<std::size_t>(found - plan.stages.begin());
 }
 
-TrainedModel open_model(const fs::path& path, const std::string& learner, Code code) {
+TrainedModel open_model(const fs::path& path, const std::string& learner, const Registry& registry,
+                        Code code) {
   std::error_code error;
   const fs::path given = path.filename().empty() ? path.parent_path() : path;
   if (fs::is_regular_file(given, error)) {
@@ -208,13 +187,10 @@ TrainedModel open_model(const fs::path& path, const std::string& learner, Code c
       throw Error(fmt::format("--learner {}: no such model in {}{} (models: {})", learner, path.string(),
                               near ? fmt::format("; did you mean '{}'?", *near) : "", joined(names)));
     }
-    model.stage = learner.empty() ? best_on_val(given, names) : learner;
+    require_config(given);
+    model.stage = learner.empty() ? choose_on_val(given, names, registry) : learner;
   }
-  if (!fs::exists(model.run / "config.yaml", error))
-    throw Error(
-        fmt::format("{} is missing: a model is used with the config of its run, which says how "
-                    "images become its features",
-                    (model.run / "config.yaml").string()));
+  require_config(model.run);
   model.from = model.run;
   model.bundle = load_bundle(model.run / "models" / model.stage);
   return model;
@@ -223,10 +199,7 @@ TrainedModel open_model(const fs::path& path, const std::string& learner, Code c
 Value prediction_config(const TrainedModel& model, const std::vector<std::string>& paths,
                         const Registry& registry) {
   const fs::path file = model.run / "config.yaml";
-  Diagnostics diagnostics;
-  const std::string text = read_file(file);
-  const Value config = to_value(parse_yaml(text, diagnostics.add_file(file.string(), text), diagnostics));
-  if (diagnostics.has_errors()) throw Error(diagnostics.render());
+  const Value config = read_run_config(model.run);
   const Value& stages = member(config, "stages", file);
 
   // The stages upstream of the model, itself included.

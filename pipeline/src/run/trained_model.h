@@ -35,11 +35,11 @@ struct GRAFT_API TrainedModel {
 enum class Code { Refused, Allowed };
 
 /// The model at `path`: the folder of a run, of which `learner` is taken, by default the one with the best
-/// scores on val (accuracy, ties go to the lower log loss; with several labels mean average precision);
-/// models/<learner> of a run; or a file that `graft model pack` has written, which is checked whole and
-/// unpacked into a temporary folder. Throws Error naming what is there.
+/// scores on val, by what the reports of the run's config declare as their criterion; models/<learner> of a
+/// run; or a file that `graft model pack` has written, which is checked whole and unpacked into a temporary
+/// folder. Throws Error naming what is there.
 GRAFT_API TrainedModel open_model(const std::filesystem::path& path, const std::string& learner,
-                                  Code code = Code::Refused);
+                                  const Registry& registry, Code code = Code::Refused);
 
 /// The config that leads from new files to the tables that the model takes: the stages upstream of its
 /// learner as the run's config.yaml has them, the run's source replaced by `files` with these paths. Where

@@ -224,14 +224,37 @@ class NoTrials final : public Trials {
   Result fit(const std::string&, const Rows&) override { throw Error("this test has no trials"); }
 };
 
+/// For reports that look at their learners alone.
+class NoRun final : public RunRecord {
+ public:
+  std::vector<StageRecord> stages() const override { return {}; }
+  Value results() const override { return Value::map(); }
+  Value manifest() const override { return Value::map(); }
+  std::string config() const override { return {}; }
+  const std::vector<Figure>& figures() const override { return figures_; }
+  const std::vector<FigureSpec>& figure_specs() const override { return specs_; }
+  std::string best_learner() const override { return {}; }
+  const RowSet* rows(const std::string&) const override { return nullptr; }
+  std::map<std::string, Image> images(const std::string&, const std::set<std::string>&) override {
+    return {};
+  }
+
+ private:
+  std::vector<Figure> figures_;
+  std::vector<FigureSpec> specs_;
+};
+
 }  // namespace
 
-ReportOutput StageHarness::report(const std::vector<Predictions>& predictions, Trials* trials) {
+ReportOutput StageHarness::report(const std::vector<Predictions>& predictions, Trials* trials, RunRecord* run,
+                                  std::size_t columns) {
   Sequential sequential;
   NoTrials none;
+  NoRun no_run;
   const std::atomic<bool> interrupted{false};
   Interruptible parallel(sequential, interrupted);
-  return as<Report>().report({predictions, trials != nullptr ? *trials : none, parallel});
+  return as<Report>().report(
+      {predictions, trials != nullptr ? *trials : none, parallel, run != nullptr ? *run : no_run, columns});
 }
 
 Image StageHarness::image(int width, int height, std::vector<std::uint8_t> rgb) {

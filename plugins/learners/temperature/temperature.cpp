@@ -10,7 +10,7 @@
 #include <learning/bundle.h>
 #include <metrics/labelled.h>
 #include <metrics/metrics.h>
-#include <metrics/multi_label.h>
+#include <metrics/sample.h>
 #include "scaling.h"
 
 namespace graft {
@@ -33,34 +33,27 @@ class TemperatureCalibration final : public Calibration {
 Value describe(const metrics::Labelled& rows, const TemperatureScaling& scaling) {
   Scores scores = rows.scores;
   scaling.apply(scores);
+  const metrics::ScoredRows scored(scores, rows.labels, metrics::label_mode(scaling.multi_label));
+  const metrics::Sample sample(scored);
   Value v = Value::map();
   v["temperature"] = scaling.temperature;
+  const auto add = [&](const char* name) { v[name] = metrics::value_of(name, sample); };
   if (scaling.multi_label) {
-    const metrics::MultiLabelMetrics m = metrics::measure_multi_label(scores, rows.labels);
-    v["log_loss"] = m.log_loss;
-    v["brier"] = m.brier;
-    v["accuracy"] = m.accuracy;
-    v["mean_average_precision"] = m.mean_average_precision;
+    for (const char* name : {"log_loss", "brier", "accuracy", "mean_average_precision"}) add(name);
     return v;
   }
-  const std::vector<std::int32_t> labels = rows.first_labels();
-  const metrics::Metrics m = metrics::measure(scores, labels);
-  v["log_loss"] = m.log_loss;
-  v["ece"] = m.ece;
-  v["brier"] = m.brier;
-  v["accuracy"] = m.accuracy;
-  v["balanced_accuracy"] = m.balanced_accuracy;
+  for (const char* name : {"log_loss", "ece", "brier", "accuracy", "balanced_accuracy"}) add(name);
   // The same if classes were drawn from the scores instead of taking the highest: this one the temperature
   // moves.
   std::vector<double> recall(scores.classes);
-  for (std::size_t r = 0; r < labels.size(); ++r) {
-    const auto c = static_cast<std::size_t>(labels[r]);
-    recall[c] += static_cast<double>(scores.row(r)[c]) / static_cast<double>(m.per_class[c].support);
+  for (std::size_t r = 0; r < scored.rows(); ++r) {
+    const std::uint32_t c = scored.truth(r);
+    recall[c] += static_cast<double>(scores.row(r)[c]) / static_cast<double>(sample.per_class()[c].support);
   }
   double sum = 0, present = 0;
   for (std::size_t c = 0; c < recall.size(); ++c) {
     sum += recall[c];
-    present += m.per_class[c].support > 0 ? 1 : 0;
+    present += sample.per_class()[c].support > 0 ? 1 : 0;
   }
   v["drawn_balanced_accuracy"] = sum / present;
   return v;
@@ -70,8 +63,10 @@ Value describe(const metrics::Labelled& rows, const TemperatureScaling& scaling)
 std::string why_at_limit(const metrics::Labelled& val, const TemperatureScaling& at) {
   const std::size_t rows = val.rows.size();
   const bool high = at.temperature == kHighestTemperature;
+  const metrics::ScoredRows scored(val, metrics::label_mode(at.multi_label));
+  const metrics::Sample sample(scored);
   if (at.multi_label) {
-    const double right = 1 - metrics::measure_multi_label(val.scores, val.labels).hamming_loss;
+    const double right = 1 - metrics::value_of("hamming_loss", sample);
     if (!high && right == 1) return fmt::format("its {} val rows are all classified right", rows);
     if (high && right <= 0.5)
       return fmt::format("its {} val rows are classified as if by chance ({:.4f} of the decisions are right)",
@@ -79,16 +74,16 @@ std::string why_at_limit(const metrics::Labelled& val, const TemperatureScaling&
     return fmt::format(
         "the log loss of its {} val rows ({:.4f} of the decisions are right) still falls there", rows, right);
   }
-  const metrics::Metrics m = metrics::measure(val.scores, val.first_labels());
-  if (!high && m.accuracy == 1) return fmt::format("its {} val rows are all classified right", rows);
-  std::size_t largest = 0;
-  for (const metrics::ClassMetrics& c : m.per_class) largest = std::max(largest, c.support);
+  const double accuracy = metrics::value_of("accuracy", sample);
+  if (!high && accuracy == 1) return fmt::format("its {} val rows are all classified right", rows);
+  std::uint64_t largest = 0;
+  for (const metrics::ClassCounts& c : sample.per_class()) largest = std::max(largest, c.support);
   const double constant = static_cast<double>(largest) / static_cast<double>(rows);
-  if (high && m.accuracy <= constant)
+  if (high && accuracy <= constant)
     return fmt::format(
         "its {} val rows are classified as if by chance (accuracy {:.4f}; one class for all: {:.4f})", rows,
-        m.accuracy, constant);
-  return fmt::format("the log loss of its {} val rows (accuracy {:.4f}) still falls there", rows, m.accuracy);
+        accuracy, constant);
+  return fmt::format("the log loss of its {} val rows (accuracy {:.4f}) still falls there", rows, accuracy);
 }
 
 class Temperature final : public Calibrator {

@@ -42,7 +42,7 @@ class Compare final : public Report {
     if (options_.folds > 0) c.folds = cross_validate(input, options_);
     if (!options_.shots.empty()) c.curves = learning_curves(input, options_);
     ReportOutput out;
-    out.text = to_text(c);
+    out.text = to_text(c, input.columns);
     out.facts = to_value(c);
     out.files = to_files(c);
     return out;
@@ -64,9 +64,9 @@ class Compare final : public Report {
           b.push_back(at->second);
         }
       if (a.empty()) continue;
-      out.push_back(
-          {input.predictions[l].learner, a.size(),
-           paired_difference(a, b, options_.confidence, options_.resamples, options_.seed, input.parallel)});
+      out.push_back({input.predictions[l].learner, a.size(),
+                     metrics::paired_difference(a, b, options_.confidence, options_.resamples, options_.seed,
+                                                input.parallel)});
     }
     return out;
   }

@@ -106,8 +106,8 @@ std::vector<CrossValidated> cross_validate(const ReportInput& input, const Study
     // Only where both have scored every input as often.
     const std::size_t trials = options.repeats * options.folds;
     if (!out.empty() && of.trials.size() == trials && out[0].trials.size() == trials)
-      of.difference = paired_difference(of.correct, out[0].correct, options.confidence, options.resamples,
-                                        options.seed, input.parallel);
+      of.difference = metrics::paired_difference(of.correct, out[0].correct, options.confidence,
+                                                 options.resamples, options.seed, input.parallel);
     out.push_back(std::move(of));
   }
   return out;

@@ -5,8 +5,7 @@
 
 #include <metrics/labelled.h>
 #include <metrics/metrics.h>
-#include <metrics/multi_label.h>
-#include <metrics/score.h>
+#include <metrics/sample.h>
 
 namespace graft {
 Figures figures(const Predictions& of, const Predictions::Part& part, const char* name) {
@@ -14,24 +13,15 @@ Figures figures(const Predictions& of, const Predictions::Part& part, const char
   Figures f;
   f.n = rows.rows.size();
   if (f.n == 0) return f;
-  const metrics::LabelMode mode = metrics::label_mode(of.multi_label);
+  const metrics::ScoredRows scored(rows, metrics::label_mode(of.multi_label));
   for (std::size_t r = 0; r < f.n; ++r) {
-    metrics::ScoreSum row;
-    row.add({rows.scores.row(r), rows.scores.classes}, rows.labels[r], mode);
-    f.correct.push_back(row.mean().accuracy);
+    f.correct.push_back(scored.score(r).accuracy);
     f.keys.push_back(part.keys[rows.rows[r]]);
   }
-  if (of.multi_label) {
-    const metrics::MultiLabelMetrics m = metrics::measure_multi_label(rows.scores, rows.labels);
-    f.balanced = m.mean_average_precision;
-    f.accuracy = m.accuracy;
-    f.log_loss = m.log_loss;
-  } else {
-    const metrics::Metrics m = metrics::measure(rows.scores, rows.first_labels());
-    f.balanced = m.balanced_accuracy;
-    f.accuracy = m.accuracy;
-    f.log_loss = m.log_loss;
-  }
+  const metrics::Sample sample(scored);
+  f.balanced = metrics::value_of(of.multi_label ? "mean_average_precision" : "balanced_accuracy", sample);
+  f.accuracy = metrics::value_of("accuracy", sample);
+  f.log_loss = metrics::value_of("log_loss", sample);
   return f;
 }
 

@@ -11,7 +11,7 @@
 
 #include <graft/error.h>
 
-#include "bootstrap.h"
+#include <metrics/bootstrap.h>
 
 namespace graft {
 namespace {
@@ -155,7 +155,7 @@ TEST(PairedDifference, HasTheIntervalOfManyItems) {
   }
   Sequential one;
   testing::Threads four(4);
-  const Interval i = paired_difference(a, b, 0.95, 2000, 42, one);
+  const metrics::Interval i = metrics::paired_difference(a, b, 0.95, 2000, 42, one);
   double mean = 0, square = 0;
   for (std::size_t k = 0; k < a.size(); ++k) {
     mean += (a[k] - b[k]) / 2000;
@@ -166,10 +166,10 @@ TEST(PairedDifference, HasTheIntervalOfManyItems) {
   const double half = 1.96 * std::sqrt((square - mean * mean) / 2000);
   EXPECT_NEAR(i.low, mean - half, 0.1 * half);
   EXPECT_NEAR(i.high, mean + half, 0.1 * half);
-  const Interval again = paired_difference(a, b, 0.95, 2000, 42, four);
+  const metrics::Interval again = metrics::paired_difference(a, b, 0.95, 2000, 42, four);
   EXPECT_EQ(again.low, i.low);
   EXPECT_EQ(again.high, i.high);
-  const Interval same = paired_difference(a, a, 0.95, 2000, 42, one);
+  const metrics::Interval same = metrics::paired_difference(a, a, 0.95, 2000, 42, one);
   EXPECT_EQ(same.low, 0);
   EXPECT_EQ(same.high, 0);
 }

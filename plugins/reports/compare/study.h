@@ -9,7 +9,7 @@
 
 #include <graft/learner.h>
 
-#include "bootstrap.h"
+#include <metrics/bootstrap.h>
 #include "figures.h"
 
 namespace graft {
@@ -39,9 +39,9 @@ Spread spread_of(const std::vector<TrialFigures>& trials, double Figures::*figur
 
 struct CrossValidated {
   std::string learner;
-  std::vector<TrialFigures> trials;    ///< Without those that failed.
-  std::vector<double> correct;         ///< Of every input, by key: mean over the repeats.
-  std::optional<Interval> difference;  ///< Of accuracy, against the first learner.
+  std::vector<TrialFigures> trials;             ///< Without those that failed.
+  std::vector<double> correct;                  ///< Of every input, by key: mean over the repeats.
+  std::optional<metrics::Interval> difference;  ///< Of accuracy, against the first learner.
 };
 
 /// Trials that failed: too few inputs of a class, for example. They are left out of the scores.

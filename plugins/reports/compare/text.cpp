@@ -16,7 +16,7 @@ std::string shots_name(const std::optional<std::size_t>& shots) {
   return shots ? std::to_string(*shots) : "all";
 }
 
-std::string with_interval(const Interval& i) {
+std::string with_interval(const metrics::Interval& i) {
   return fmt::format("{:+.4f} ({:+.4f} to {:+.4f})", i.mean, i.low, i.high);
 }
 
@@ -50,7 +50,7 @@ Value to_value(const Spread& s) {
   return v;
 }
 
-Value to_value(const Interval& i) {
+Value to_value(const metrics::Interval& i) {
   Value v = Value::map();
   v["difference"] = i.mean;
   v["interval"] = Value::List{i.low, i.high};
@@ -65,7 +65,7 @@ Spread spread_of(const std::vector<TrialFigures>& trials, double Figures::*figur
   return spread(values);
 }
 
-std::string to_text(const Comparison& c) {
+std::string to_text(const Comparison& c, std::size_t columns) {
   std::string out;
   const char* balanced = c.multi_label ? "mAP" : "balanced";
   const std::string sure = fmt::format("{:g} %", c.options.confidence * 100);
@@ -74,7 +74,7 @@ std::string to_text(const Comparison& c) {
     rows.push_back({"", "n", "accuracy (" + sure + ")"});
     for (const auto& d : c.test) rows.push_back({d.learner, std::to_string(d.n), with_interval(d.accuracy)});
     out += fmt::format("\ndifferences from {} on test, paired\n{}", c.against,
-                       text_table(std::move(rows), Align::Right));
+                       text_table(std::move(rows), Align::Right, 0, columns));
   }
   if (!c.folds.empty()) {
     std::vector<std::vector<std::string>> rows;
@@ -96,7 +96,7 @@ std::string to_text(const Comparison& c) {
       rows.push_back(std::move(line));
     }
     out += fmt::format("\ncross-validation, {} x {} folds of {} inputs\n{}", c.options.repeats,
-                       c.options.folds, inputs_of(c), text_table(std::move(rows), Align::Right));
+                       c.options.folds, inputs_of(c), text_table(std::move(rows), Align::Right, 0, columns));
   }
   if (!c.curves.empty()) {
     std::vector<std::vector<std::string>> rows;
@@ -116,7 +116,7 @@ std::string to_text(const Comparison& c) {
       rows.push_back(std::move(cells));
     }
     out += fmt::format("\naccuracy on test, mean of {} draws\n{}", c.options.draws,
-                       text_table(std::move(rows), Align::Right));
+                       text_table(std::move(rows), Align::Right, 0, columns));
   }
   return out;
 }
@@ -196,7 +196,8 @@ std::map<std::string, std::string> to_files(const Comparison& c) {
         for (const TrialFigures& t : p.trials)
           out += fmt::format("{},{},{},{}", l.learner, shots_name(p.shots), t.repeat + 1, figures(t));
   }
-  const auto difference = [&](const char* on, const std::string& learner, std::size_t n, const Interval& i) {
+  const auto difference = [&](const char* on, const std::string& learner, std::size_t n,
+                              const metrics::Interval& i) {
     std::string& out = files["differences.csv"];
     if (out.empty()) out = "on,learner,against,n,accuracy_difference,low,high\n";
     out += fmt::format("{},{},{},{},{},{},{}\n", on, learner, c.against, n, i.mean, i.low, i.high);

@@ -15,7 +15,7 @@ struct Comparison {
   struct Difference {
     std::string learner;
     std::size_t n = 0;
-    Interval accuracy;
+    metrics::Interval accuracy;
   };
   std::vector<Difference> test;
   std::vector<CrossValidated> folds;
@@ -24,8 +24,8 @@ struct Comparison {
   bool multi_label = false;
 };
 
-/// For the terminal.
-std::string to_text(const Comparison& comparison);
+/// For a terminal of this many columns; 0: as many as needed.
+std::string to_text(const Comparison& comparison, std::size_t columns);
 /// For results.json: no seconds, so that two runs give the same.
 Value to_value(const Comparison& comparison);
 /// "folds.csv", "shots.csv", "differences.csv": a line for every trial, or learner.

@@ -1,10 +1,7 @@
-#include <fmt/format.h>
-
 #include <graft/plugin.h>
 
+#include <metrics/figures.h>
 #include <metrics/labelled.h>
-#include <metrics/metrics.h>
-#include <metrics/multi_label.h>
 #include "text_report.h"
 
 namespace graft {
@@ -13,116 +10,102 @@ namespace {
 /// Of more classes, results.json has the cells that have rows: the whole matrix is quadratic in the classes.
 constexpr std::size_t kWholeConfusion = 100;
 
-void add_confusion(const metrics::Metrics& m, Value& to) {
-  const std::size_t classes = m.per_class.size();
-  const auto number = [](std::size_t n) { return Value(static_cast<std::int64_t>(n)); };
+Value number(std::size_t n) {
+  return Value(static_cast<std::int64_t>(n));
+}
+
+void add_confusion(const std::vector<metrics::ConfusionCell>& cells, std::size_t classes, Value& to) {
   if (classes > kWholeConfusion) {
     Value& pairs = to["confusion_pairs"] = Value::list();
-    for (const metrics::ConfusionCell& cell : m.confusion)
+    for (const metrics::ConfusionCell& cell : cells)
       pairs.push(Value::List{number(cell.truth), number(cell.predicted), number(cell.rows)});
     return;
   }
-  const std::vector<std::size_t> cells = metrics::dense_confusion(m);
+  const std::vector<std::size_t> whole = metrics::dense(cells, classes);
   Value& confusion = to["confusion"] = Value::list();
   for (std::size_t truth = 0; truth < classes; ++truth) {
     Value row = Value::list();
-    for (std::size_t p = 0; p < classes; ++p) row.push(number(cells[truth * classes + p]));
+    for (std::size_t p = 0; p < classes; ++p) row.push(number(whole[truth * classes + p]));
     confusion.push(std::move(row));
   }
 }
 
-Value to_value(const metrics::Metrics& m, const std::vector<std::string>& classes) {
-  const auto [low, high] = metrics::wilson_interval(m.accuracy, m.n);
-  Value v = Value::map();
-  v["n"] = static_cast<std::int64_t>(m.n);
-  v["accuracy"] = m.accuracy;
-  v["balanced_accuracy"] = m.balanced_accuracy;
-  v["macro_f1"] = m.macro_f1;
-  v["log_loss"] = m.log_loss;
-  v["ece"] = m.ece;
-  v["brier"] = m.brier;
-  v["accuracy_interval"] = Value::List{low, high};
-  add_confusion(m, v);
-  Value per_class = Value::list();
+Value per_class(const metrics::Sample& sample, const std::vector<std::string>& classes) {
+  const std::vector<metrics::ClassRanking>& rankings = sample.per_class_ranking();
+  Value out = Value::list();
   for (std::size_t c = 0; c < classes.size(); ++c) {
+    const metrics::ClassCounts& of = sample.per_class()[c];
+    const metrics::ClassRanking& ranking = rankings[c];
     Value k = Value::map();
     k["class"] = classes[c];
-    k["support"] = static_cast<std::int64_t>(m.per_class[c].support);
-    k["predicted"] = static_cast<std::int64_t>(m.per_class[c].predicted);
-    k["precision"] = m.per_class[c].precision;
-    k["recall"] = m.per_class[c].recall;
-    k["f1"] = m.per_class[c].f1;
-    per_class.push(std::move(k));
+    k["support"] = number(of.support);
+    k["predicted"] = number(of.predicted);
+    k["precision"] = of.precision();
+    k["recall"] = of.recall();
+    k["f1"] = of.f1();
+    k["average_precision"] = of.support > 0 ? Value(ranking.average_precision) : Value();
+    k["roc_auc"] = ranking.has_both ? Value(ranking.roc_auc) : Value();
+    out.push(std::move(k));
   }
-  v["per_class"] = std::move(per_class);
-  return v;
+  return out;
 }
 
-Value to_value(const metrics::MultiLabelMetrics& m, const std::vector<std::string>& classes) {
-  Value v = Value::map();
-  v["n"] = static_cast<std::int64_t>(m.n);
-  v["accuracy"] = m.accuracy;
-  v["hamming_loss"] = m.hamming_loss;
-  v["micro_f1"] = m.micro_f1;
-  v["macro_f1"] = m.macro_f1;
-  v["mean_average_precision"] = m.mean_average_precision;
-  v["log_loss"] = m.log_loss;
-  v["brier"] = m.brier;
-  Value per_class = Value::list();
-  for (std::size_t c = 0; c < classes.size(); ++c) {
-    const metrics::LabelMetrics& of = m.per_class[c];
-    Value k = Value::map();
-    k["class"] = classes[c];
-    k["support"] = static_cast<std::int64_t>(of.support);
-    k["predicted"] = static_cast<std::int64_t>(of.predicted);
-    k["precision"] = of.precision;
-    k["recall"] = of.recall;
-    k["f1"] = of.f1;
-    k["average_precision"] = of.average_precision;
-    per_class.push(std::move(k));
+Value calibration(const metrics::Sample& sample) {
+  Value out = Value::list();
+  for (const metrics::CalibrationBin& bin : metrics::calibration_bins(sample)) {
+    Value v = Value::map();
+    v["rows"] = number(bin.rows);
+    const auto rows = static_cast<double>(bin.rows);
+    v["confidence"] = bin.rows > 0 ? Value(bin.confidence / rows) : Value();
+    v["accuracy"] = bin.rows > 0 ? Value(static_cast<double>(bin.correct) / rows) : Value();
+    out.push(std::move(v));
   }
-  v["per_class"] = std::move(per_class);
-  return v;
+  return out;
 }
 
 class Evaluate final : public Report {
  public:
   explicit Evaluate(const StageContext& context)
-      : confusion_up_to_(context.params.get<std::size_t>("confusion_up_to")) {}
+      : confusion_up_to_(context.params.get<std::size_t>("confusion_up_to")),
+        options_{context.params.get<std::size_t>("resamples"), context.seed} {}
 
   ReportOutput report(const ReportInput& input) override {
     ReportOutput out;
-    std::vector<LearnerMetrics> single;
-    std::vector<MultiLabelLearner> multi;
+    std::vector<LearnerReport> reports;
     for (const Predictions& p : input.predictions) {
-      Value& entry = out.learners[p.learner] = Value::map();
-      const auto evaluate = [&](auto& metrics, auto measure_rows) {
-        const metrics::Labelled val = metrics::labelled(p, p.val, "val"),
-                                test = metrics::labelled(p, p.test, "test");
-        if (!val.rows.empty()) metrics.val = measure_rows(val);
-        if (!test.rows.empty()) metrics.test = measure_rows(test);
-        if (metrics.val) entry["val"] = to_value(*metrics.val, p.classes);
-        if (metrics.test) entry["test"] = to_value(*metrics.test, p.classes);
-      };
-      if (p.multi_label) {
-        multi.push_back({p.learner, {}, {}});
-        evaluate(multi.back(), [](const metrics::Labelled& rows) {
-          return metrics::measure_multi_label(rows.scores, rows.labels);
-        });
-      } else {
-        single.push_back({p.learner, p.classes, {}, {}});
-        evaluate(single.back(), [](const metrics::Labelled& rows) {
-          return metrics::measure(rows.scores, rows.first_labels());
-        });
-      }
+      LearnerReport report{p.learner, p.classes, metrics::label_mode(p.multi_label), {}, {}};
+      out.learners[p.learner] = Value::map();
+      report.val = evaluate(p, p.val, Split::Val, input, out);
+      report.test = evaluate(p, p.test, Split::Test, input, out);
+      reports.push_back(std::move(report));
     }
-    if (!single.empty()) out.text = text_report(single, confusion_up_to_);
-    if (!multi.empty()) out.text += text_report(multi);
+    out.text = text_report(reports, confusion_up_to_, input.columns);
     return out;
   }
 
  private:
+  std::optional<PartReport> evaluate(const Predictions& of, const Predictions::Part& part, Split split,
+                                     const ReportInput& input, ReportOutput& out) const {
+    metrics::Labelled rows = metrics::labelled(of, part, to_string(split));
+    if (rows.rows.empty()) return {};
+    metrics::ScoredRows scored(std::move(rows), metrics::label_mode(of.multi_label));
+    PartReport report;
+    report.figures = metrics::figures_of(of.learner, split, scored, options_, input.parallel);
+    out.figures.insert(out.figures.end(), report.figures.begin(), report.figures.end());
+    const metrics::Sample sample(scored);
+    report.per_class = sample.per_class();
+    Value& details = out.learners[of.learner][to_string(split)] = Value::map();
+    if (!of.multi_label) {
+      report.confusion = metrics::confusion(scored);
+      add_confusion(report.confusion, of.classes.size(), details);
+    }
+    details["per_class"] = per_class(sample, of.classes);
+    if (!of.multi_label) details["calibration"] = calibration(sample);
+    return report;
+  }
+
   std::size_t confusion_up_to_;
+  metrics::FigureOptions options_;
 };
 
 constexpr const char* kExample = R"(name: evaluate
@@ -141,15 +124,23 @@ stages:
 }  // namespace
 }  // namespace graft
 
-GRAFT_PLUGIN(evaluate, "1.1.0", graft::Evaluate,
-             graft::PluginSchema::report(
-                 "Accuracy, balanced accuracy, macro F1, log loss, calibration error and confusion "
-                 "matrix of learners, on val and test.")
-                 .input(graft::PortType::Predictor, "Learners to compare.", true)
-                 .param(graft::integer("confusion_up_to", 4)
-                            .range(0, 50)
-                            .unit("classes")
-                            .not_in_fingerprint()
-                            .doc("Confusion matrices are printed for learners of at most this many classes; "
-                                 "results.json has every one."))
-                 .example(graft::kExample))
+GRAFT_PLUGIN(
+    evaluate, "1.2.0", graft::Evaluate,
+    graft::PluginSchema::report(
+        "Accuracy, F1, areas under curves, log loss, calibration error, confusion matrix and more of "
+        "learners, on val and test, with intervals.")
+        .input(graft::PortType::Predictor, "Learners to compare.", true)
+        .param(graft::integer("confusion_up_to", 4)
+                   .range(0, 50)
+                   .unit("classes")
+                   .not_in_fingerprint()
+                   .doc("Confusion matrices are printed for learners of at most this many classes, "
+                        "else the worst classes and pairs of them; 0: neither. results.json has "
+                        "all of them."))
+        .param(graft::integer("resamples", 1000)
+                   .range(0, 1e6)
+                   .not_in_fingerprint()
+                   .doc("Bootstrap samples behind a 95 % interval; 0: only the interval of "
+                        "accuracy, which needs none."))
+        .figures_from(graft::metrics::figure_specs())
+        .example(graft::kExample))

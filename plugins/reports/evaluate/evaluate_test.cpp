@@ -4,6 +4,7 @@
 #include <graft/testing/stage_harness.h>
 
 #include <limits>
+#include <set>
 
 namespace graft {
 namespace {
@@ -31,6 +32,22 @@ Predictions probe() {
           part(2, {0.9F, 0.1F, 0.6F, 0.4F}, {0, 1}),
           part(2, {0.8F, 0.2F, 0.3F, 0.7F, 0.6F, 0.4F, 0.1F, 0.9F}, {0, 1, 1, 1}),
           Value::map()};
+}
+
+const Figure* figure(const ReportOutput& out, const std::string& learner, Split split,
+                     const std::string& name) {
+  for (const Figure& f : out.figures)
+    if (f.learner == learner && f.split == split && f.name == name) return &f;
+  return nullptr;
+}
+
+/// The splits of which there are figures.
+std::vector<std::string> splits(const ReportOutput& out, const std::string& learner) {
+  std::vector<std::string> found;
+  for (const Figure& f : out.figures)
+    if (f.learner == learner && (found.empty() || found.back() != to_string(f.split)))
+      found.emplace_back(to_string(f.split));
+  return found;
 }
 
 std::vector<std::string> names(const Value& map) {
@@ -67,15 +84,35 @@ TEST(Evaluate, PutsTheFiguresIntoTheResults) {
   const ReportOutput out = evaluate.report({probe()});
   ASSERT_THAT(names(out.learners), ElementsAre("probe"));
   ASSERT_THAT(names(*out.learners.find("probe")), ElementsAre("val", "test"));
+  EXPECT_THAT(splits(out, "probe"), ElementsAre("val", "test"));
+  const Figure& accuracy = *figure(out, "probe", Split::Test, "accuracy");
+  EXPECT_EQ(accuracy.n, 4U);
+  EXPECT_EQ(accuracy.value, 0.75);
+  EXPECT_NEAR(accuracy.interval->first, 0.301, 0.001);
+  const Figure& top = *figure(out, "probe", Split::Test, "top_5_accuracy");
+  EXPECT_FALSE(top.value);
+  EXPECT_EQ(top.undefined, "it takes more than 5 classes, there are 2");
+  EXPECT_EQ(figure(out, "probe", Split::Test, "hamming_loss"), nullptr);
   const Value& test = *out.learners.find("probe")->find("test");
-  EXPECT_THAT(names(test), ElementsAre("n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece",
-                                       "brier", "accuracy_interval", "confusion", "per_class"));
-  EXPECT_EQ(test.find("n")->as_int(), 4);
-  EXPECT_EQ(test.find("accuracy")->as_double(), 0.75);
+  EXPECT_THAT(names(test), ElementsAre("confusion", "per_class", "calibration"));
   EXPECT_EQ(test.find("confusion")->to_json(), "[[1,0],[1,2]]");
   EXPECT_EQ(
       test.find("per_class")->as_list()[0].to_json(),
-      R"({"class":"ants","support":1,"predicted":2,"precision":0.5,"recall":1.0,"f1":0.6666666666666666})");
+      R"({"class":"ants","support":1,"predicted":2,"precision":0.5,"recall":1.0,"f1":0.6666666666666666,)"
+      R"("average_precision":1.0,"roc_auc":1.0})");
+  EXPECT_EQ(test.find("calibration")->as_list().size(), 15U);
+}
+
+TEST(Evaluate, DeclaresEveryFigureThatItGives) {
+  StageHarness evaluate("evaluate");
+  Predictions several = probe();
+  several.learner = "several";
+  several.multi_label = true;
+  const ReportOutput out = evaluate.report({probe(), several});
+  std::set<std::string> declared, given;
+  for (const FigureSpec& spec : evaluate.schema().figures) declared.insert(spec.name);
+  for (const Figure& f : out.figures) given.insert(f.name);
+  EXPECT_EQ(given, declared);
 }
 
 /// Of the classes 0 to n - 1; four rows, of which one is wrong.
@@ -97,10 +134,54 @@ TEST(Evaluate, PutsTheConfusionOfManyClassesIntoTheResultsAsPairs) {
   ASSERT_EQ(whole.find("confusion")->as_list().size(), 100U);
   EXPECT_EQ(whole.find("confusion")->as_list()[7].as_list()[5].as_int(), 1);
   const Value& test = *many.learners.find("probe")->find("test");
-  EXPECT_THAT(names(test), ElementsAre("n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece",
-                                       "brier", "accuracy_interval", "confusion_pairs", "per_class"));
+  EXPECT_THAT(names(test), ElementsAre("confusion_pairs", "per_class", "calibration"));
   EXPECT_EQ(test.find("confusion_pairs")->to_json(), "[[5,5,2],[7,5,1],[99,99,1]]");
-  EXPECT_EQ(test.find("accuracy")->as_double(), 0.75);
+  EXPECT_EQ(figure(many, "probe", Split::Test, "accuracy")->value, 0.75);
+}
+
+TEST(Evaluate, PrintsTheWorstOfManyClassesAndWhatItConfuses) {
+  Predictions p{"probe", {"ants", "bees", "cats", "dogs", "elks"}, {}, {}, Value::map()};
+  const std::vector<std::int32_t> truth = {0, 0, 0, 1, 1, 2, 2, 3}, guess = {0, 1, 1, 1, 2, 2, 2, 3};
+  std::vector<float> scores(40);
+  for (std::size_t r = 0; r < 8; ++r) scores[5 * r + static_cast<std::size_t>(guess[r])] = 1;
+  p.test = part(5, scores, truth);
+  Predictions worse = p;
+  worse.learner = "worse";
+  worse.val = part(5, {1, 0, 0, 0, 0}, {1});
+  p.val = part(5, {1, 0, 0, 0, 0}, {0});  // the best on val is shown
+  const std::string text = StageHarness("evaluate").report({worse, p}).text;
+  EXPECT_THAT(text.substr(text.find("\n\n")), StrEq("\n\nprobe on test: the worst of 5 classes\n"
+                                                    "      n  recall  precision     F1\n"
+                                                    "bees  2   0.500      0.333  0.400\n"
+                                                    "ants  3   0.333      1.000  0.500\n"
+                                                    "cats  2   1.000      0.667  0.800\n"
+                                                    "\n"
+                                                    "probe on test: what it confuses most often\n"
+                                                    "true  predicted  rows  of the class\n"
+                                                    "ants       bees     2        66.7 %\n"
+                                                    "bees       cats     1        50.0 %\n"));
+  EXPECT_THAT(StageHarness("evaluate", "{confusion_up_to: 0}").report({p}).text,
+              ::testing::Not(::testing::HasSubstr("worst")));
+}
+
+TEST(Evaluate, FitsItsTablesToTheTerminal) {
+  StageHarness evaluate("evaluate");
+  const std::string wide = evaluate.report({probe()}).text;
+  EXPECT_EQ(evaluate.report({probe()}, nullptr, nullptr, 95).text, wide);
+  EXPECT_THAT(evaluate.report({probe()}, nullptr, nullptr, 50).text,
+              StrEq("test   n  accuracy  95 % interval  balanced\n"
+                    "probe  4    0.7500    0.301-0.954    0.8333\n"
+                    "\n"
+                    "test   macro F1  log loss     ECE  val n\n"
+                    "probe    0.7333    0.4004  0.3000      2\n"
+                    "\n"
+                    "test   val accuracy\n"
+                    "probe        0.5000\n"
+                    "\n"
+                    "probe on test\n"
+                    "true \\ predicted  ants  bees  recall\n"
+                    "ants                 1     0   1.000\n"
+                    "bees                 1     2   0.667\n"));
 }
 
 // A list of lists of 50,000 classes would be 2.5e9 numbers.
@@ -120,6 +201,7 @@ TEST(Evaluate, LeavesOutPartsWithoutLabelledRows) {
   for (const Predictions& p : {only_val, unlabelled}) {
     const ReportOutput out = evaluate.report({p});
     EXPECT_THAT(names(*out.learners.find("probe")), ElementsAre("val"));
+    EXPECT_THAT(splits(out, "probe"), ElementsAre("val"));
     EXPECT_THAT(out.text, StrEq("val    n  accuracy  95 % interval  balanced  macro F1  log loss     ECE\n"
                                 "probe  2    0.5000    0.095-0.905    0.5000    0.3333    0.5108  0.3500\n"));
   }
@@ -172,10 +254,9 @@ TEST(Evaluate, ScoresSeveralLabelsARow) {
   EXPECT_THAT(out.text,
               StrEq("test   n     mAP  macro F1  micro F1  accuracy  Hamming  log loss  val mAP\n"
                     "probe  3  1.0000    0.8333    0.8571    0.6667   0.1667    0.3696   1.0000\n"));
-  const Value& test = *out.learners.find("probe")->find("test");
-  EXPECT_EQ(test.find("n")->as_int(), 3);  // the row without labels is left out
-  EXPECT_THAT(names(test), ElementsAre("n", "accuracy", "hamming_loss", "micro_f1", "macro_f1",
-                                       "mean_average_precision", "log_loss", "brier", "per_class"));
+  EXPECT_EQ(figure(out, "probe", Split::Test, "hamming_loss")->n, 3U);  // the row without labels is left out
+  EXPECT_EQ(figure(out, "probe", Split::Test, "balanced_accuracy"), nullptr);
+  EXPECT_THAT(names(*out.learners.find("probe")->find("test")), ElementsAre("per_class"));
 }
 
 TEST(Evaluate, ScoresRowsThatShowNoneOfTheClasses) {
@@ -191,7 +272,7 @@ TEST(Evaluate, ScoresRowsThatShowNoneOfTheClasses) {
   EXPECT_THAT(out.text,
               StrEq("test   n     mAP  macro F1  micro F1  accuracy  Hamming  log loss  val mAP\n"
                     "probe  6  0.7889    0.6667    0.6667    0.3333   0.2778    0.5124        -\n"));
-  EXPECT_EQ(out.learners.find("probe")->find("test")->find("n")->as_int(), 6);
+  EXPECT_EQ(figure(out, "probe", Split::Test, "accuracy")->n, 6U);
 
   // Where no train or val row is one, learners cannot tell them: single-label scores are without.
   Predictions single = probe();

@@ -4,12 +4,32 @@
 #include <graft/text.h>
 
 #include <algorithm>
+#include <numeric>
 #include <string_view>
 
 #include <graft/printable.h>
 
+#include <metrics/figures.h>
+
 namespace graft {
 namespace {
+
+using metrics::LabelMode;
+using Part = std::optional<PartReport> LearnerReport::*;
+using Table = std::vector<std::vector<std::string>>;
+
+constexpr std::size_t kWorst = 5;  // classes, and pairs of them
+
+/// Of one learner, in the order of the columns. Accuracy has its interval behind it.
+std::vector<std::string> columns_of(LabelMode mode) {
+  if (mode == LabelMode::Multi)
+    return {"mean_average_precision", "macro_f1", "micro_f1", "accuracy", "hamming_loss", "log_loss"};
+  return {"accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece"};
+}
+
+std::string heading_of(const std::string& name) {
+  return metrics::metric(name).spec.title();
+}
 
 /// A name of the data, shortened.
 std::string short_name(const std::string& name) {
@@ -21,108 +41,160 @@ std::string short_name(const std::string& name) {
   return out.substr(0, cut) + "..";
 }
 
-std::string share(double v) {
-  return fmt::format("{:.4f}", v);
+std::string cell_of(const std::optional<PartReport>& part, const std::string& name) {
+  const auto value = part ? part->value(name) : std::nullopt;
+  return value ? fmt::format("{:.4f}", *value) : "-";
 }
 
-std::string summary_table(const std::vector<LearnerMetrics>& all,
-                          std::optional<metrics::Metrics> LearnerMetrics::*part, const char* name,
-                          bool with_val) {
-  std::vector<std::vector<std::string>> rows;
-  std::vector<std::string> head = {name,       "n",        "accuracy", "95 % interval",
-                                   "balanced", "macro F1", "log loss", "ECE"};
-  if (with_val) head.insert(head.end(), {"val n", "val accuracy"});
-  rows.push_back(head);
-  for (const LearnerMetrics& l : all) {
-    std::vector<std::string> cells = {l.learner};
-    if (const auto& m = l.*part) {
-      const auto [low, high] = metrics::wilson_interval(m->accuracy, m->n);
-      cells.insert(cells.end(),
-                   {fmt::format("{}", m->n), share(m->accuracy), fmt::format("{:.3f}-{:.3f}", low, high),
-                    share(m->balanced_accuracy), share(m->macro_f1), share(m->log_loss), share(m->ece)});
-    } else {
-      cells.resize(head.size() - (with_val ? 2 : 0), "-");
+std::string summary_table(const std::vector<LearnerReport>& all, LabelMode mode, Part part, const char* name,
+                          bool with_val, std::size_t terminal) {
+  const bool one_label = mode == LabelMode::Single;
+  const std::vector<std::string> columns = columns_of(mode);
+  std::vector<std::string> head = {name, "n"};
+  for (const std::string& column : columns) {
+    head.push_back(heading_of(column));
+    if (one_label && column == "accuracy") head.emplace_back("95 % interval");
+  }
+  if (with_val && one_label) head.emplace_back("val n");
+  if (with_val) head.push_back("val " + heading_of(columns[0]));
+  Table rows{std::move(head)};
+  for (const LearnerReport& l : all) {
+    if (l.mode != mode) continue;
+    const std::optional<PartReport>& own = l.*part;
+    std::vector<std::string> cells = {l.learner, own ? std::to_string(own->n()) : "-"};
+    for (const std::string& column : columns) {
+      cells.push_back(cell_of(own, column));
+      if (!one_label || column != "accuracy") continue;
+      const auto interval =
+          own ? std::optional(metrics::wilson_interval(*own->value(column), own->n())) : std::nullopt;
+      cells.push_back(interval ? fmt::format("{:.3f}-{:.3f}", interval->first, interval->second) : "-");
     }
-    if (with_val) {
-      cells.push_back(l.val ? fmt::format("{}", l.val->n) : "-");
-      cells.push_back(l.val ? share(l.val->accuracy) : "-");
-    }
+    if (with_val && one_label) cells.push_back(l.val ? std::to_string(l.val->n()) : "-");
+    if (with_val) cells.push_back(cell_of(l.val, columns[0]));
     rows.push_back(std::move(cells));
   }
-  return text_table(std::move(rows), Align::Right);
+  return text_table(std::move(rows), Align::Right, 0, terminal);
 }
 
-std::string confusion_table(const LearnerMetrics& l, const metrics::Metrics& m, const char* part) {
-  std::vector<std::vector<std::string>> rows;
+std::string confusion_table(const LearnerReport& l, const PartReport& part, const char* name,
+                            std::size_t terminal) {
   const std::size_t k = l.classes.size();
-  const std::vector<std::size_t> confusion = metrics::dense_confusion(m);
+  const std::vector<std::size_t> confusion = metrics::dense(part.confusion, k);
   std::vector<std::string> head = {"true \\ predicted"};
   for (const std::string& c : l.classes) head.push_back(short_name(c));
-  head.push_back("recall");
-  rows.push_back(std::move(head));
+  head.emplace_back("recall");
+  Table rows{std::move(head)};
   for (std::size_t t = 0; t < k; ++t) {
     std::vector<std::string> cells = {short_name(l.classes[t])};
     for (std::size_t p = 0; p < k; ++p) cells.push_back(fmt::format("{}", confusion[t * k + p]));
-    cells.push_back(m.per_class[t].support > 0 ? fmt::format("{:.3f}", m.per_class[t].recall) : "-");
+    const metrics::ClassCounts& of = part.per_class[t];
+    cells.push_back(of.support > 0 ? fmt::format("{:.3f}", of.recall()) : "-");
     rows.push_back(std::move(cells));
   }
-  return fmt::format("\n{} on {}\n{}", l.learner, part, text_table(std::move(rows), Align::Right));
+  return fmt::format("\n{} on {}\n{}", l.learner, name,
+                     text_table(std::move(rows), Align::Right, 0, terminal));
 }
 
-/// "test" where any learner has labelled test rows, else "val", else nothing.
-template <typename Learner>
-const char* shown_part(const std::vector<Learner>& all) {
-  const auto any = [&](auto part) {
-    return std::any_of(all.begin(), all.end(), [part](const Learner& l) { return (l.*part).has_value(); });
-  };
-  return any(&Learner::test) ? "test" : any(&Learner::val) ? "val" : nullptr;
-}
-
-constexpr const char* kNothing = "no labelled val or test rows: nothing to evaluate\n";
-
-}  // namespace
-
-std::string text_report(const std::vector<LearnerMetrics>& all, std::size_t confusion_up_to) {
-  const char* part = shown_part(all);
-  if (part == nullptr) return kNothing;
-  const bool has_val =
-      std::any_of(all.begin(), all.end(), [](const LearnerMetrics& l) { return l.val.has_value(); });
-  std::string out = part == std::string_view("test")
-                        ? summary_table(all, &LearnerMetrics::test, part, has_val)
-                        : summary_table(all, &LearnerMetrics::val, part, false);
-  for (const LearnerMetrics& l : all) {
-    if (l.classes.size() > confusion_up_to) continue;
-    if (l.test) {
-      out += confusion_table(l, *l.test, "test");
-    } else if (l.val) {
-      out += confusion_table(l, *l.val, "val");
-    }
+std::string worst_classes(const LearnerReport& l, const PartReport& part, const char* name,
+                          std::size_t terminal) {
+  std::vector<std::size_t> classes;
+  for (std::size_t c = 0; c < l.classes.size(); ++c)
+    if (part.per_class[c].support > 0 && part.per_class[c].f1() < 1) classes.push_back(c);
+  std::stable_sort(classes.begin(), classes.end(), [&](std::size_t a, std::size_t b) {
+    return part.per_class[a].f1() < part.per_class[b].f1();
+  });
+  classes.resize(std::min(classes.size(), kWorst));
+  if (classes.empty()) return {};
+  Table rows{{"", "n", "recall", "precision", "F1"}};
+  for (const std::size_t c : classes) {
+    const metrics::ClassCounts& of = part.per_class[c];
+    rows.push_back({short_name(l.classes[c]), std::to_string(of.support), fmt::format("{:.3f}", of.recall()),
+                    fmt::format("{:.3f}", of.precision()), fmt::format("{:.3f}", of.f1())});
   }
+  return fmt::format("\n{} on {}: the worst of {} classes\n{}", l.learner, name, l.classes.size(),
+                     text_table(std::move(rows), Align::Right, 0, terminal));
+}
+
+std::string confused_pairs(const LearnerReport& l, const PartReport& part, const char* name,
+                           std::size_t terminal) {
+  std::vector<metrics::ConfusionCell> cells = part.confusion;
+  std::erase_if(cells, [](const metrics::ConfusionCell& c) { return c.truth == c.predicted; });
+  std::stable_sort(cells.begin(), cells.end(), [](const auto& a, const auto& b) { return a.rows > b.rows; });
+  cells.resize(std::min(cells.size(), kWorst));
+  if (cells.empty()) return {};
+  Table rows{{"true", "predicted", "rows", "of the class"}};
+  for (const metrics::ConfusionCell& cell : cells)
+    rows.push_back({short_name(l.classes[cell.truth]), short_name(l.classes[cell.predicted]),
+                    std::to_string(cell.rows),
+                    fmt::format("{:.1f} %", 100.0 * static_cast<double>(cell.rows) /
+                                                static_cast<double>(part.per_class[cell.truth].support))});
+  return fmt::format("\n{} on {}: what it confuses most often\n{}", l.learner, name,
+                     text_table(std::move(rows), Align::Right, 0, terminal));
+}
+
+/// The best on val, by what models are chosen by; the first where none has val.
+const LearnerReport& best_of(const std::vector<LearnerReport>& all, LabelMode mode) {
+  const LearnerReport* best = nullptr;
+  const auto score = [&](const LearnerReport& l) {
+    const auto of = [&](const char* name) { return l.val ? l.val->value(name).value_or(0) : 0; };
+    return metrics::Score{of(mode == LabelMode::Multi ? "mean_average_precision" : "accuracy"),
+                          of("log_loss")};
+  };
+  for (const LearnerReport& l : all) {
+    if (l.mode != mode) continue;
+    if (best == nullptr ||
+        (l.val && (!best->val || metrics::better(score(l), score(*best), metrics::Criterion::Accuracy))))
+      best = &l;
+  }
+  return *best;
+}
+
+std::string report_on(const std::vector<LearnerReport>& all, LabelMode mode, std::size_t confusion_up_to,
+                      std::size_t terminal) {
+  const auto any = [&](Part part) {
+    return std::any_of(all.begin(), all.end(),
+                       [&](const LearnerReport& l) { return l.mode == mode && (l.*part).has_value(); });
+  };
+  const bool test = any(&LearnerReport::test), val = any(&LearnerReport::val);
+  if (!test && !val) return "no labelled val or test rows: nothing to evaluate\n";
+  std::string out =
+      test ? summary_table(all, mode, &LearnerReport::test, "test", val || mode == LabelMode::Multi, terminal)
+           : summary_table(all, mode, &LearnerReport::val, "val", false, terminal);
+  const auto shown = [](const LearnerReport& l) -> std::pair<const PartReport*, const char*> {
+    if (l.test) return {&*l.test, "test"};
+    return {l.val ? &*l.val : nullptr, "val"};
+  };
+  bool many_classes = false;
+  for (const LearnerReport& l : all) {
+    if (l.mode != mode) continue;
+    const auto [part, name] = shown(l);
+    if (l.classes.size() > confusion_up_to)
+      many_classes = true;
+    else if (part != nullptr && mode == LabelMode::Single)
+      out += confusion_table(l, *part, name, terminal);
+  }
+  if (!many_classes || confusion_up_to == 0) return out;
+  const LearnerReport& best = best_of(all, mode);
+  if (const auto [part, name] = shown(best); part != nullptr)
+    out += worst_classes(best, *part, name, terminal) + confused_pairs(best, *part, name, terminal);
   return out;
 }
 
-std::string text_report(const std::vector<MultiLabelLearner>& all) {
-  const char* part = shown_part(all);
-  if (part == nullptr) return kNothing;
-  const bool test = part == std::string_view("test");
-  std::vector<std::vector<std::string>> rows;
-  std::vector<std::string> head = {part,       "n",        "mAP",     "macro F1",
-                                   "micro F1", "accuracy", "Hamming", "log loss"};
-  if (test) head.push_back("val mAP");
-  rows.push_back(head);
-  for (const MultiLabelLearner& l : all) {
-    std::vector<std::string> cells = {l.learner};
-    if (const auto& m = test ? l.test : l.val) {
-      cells.insert(cells.end(),
-                   {fmt::format("{}", m->n), share(m->mean_average_precision), share(m->macro_f1),
-                    share(m->micro_f1), share(m->accuracy), share(m->hamming_loss), share(m->log_loss)});
-    } else {
-      cells.resize(8, "-");
-    }
-    if (test) cells.push_back(l.val ? share(l.val->mean_average_precision) : "-");
-    rows.push_back(std::move(cells));
-  }
-  return text_table(std::move(rows), Align::Right);
+}  // namespace
+
+std::optional<double> PartReport::value(const std::string& name) const {
+  for (const Figure& figure : figures)
+    if (figure.name == name) return figure.value;
+  return {};
+}
+
+std::string text_report(const std::vector<LearnerReport>& all, std::size_t confusion_up_to,
+                        std::size_t terminal) {
+  std::string out;
+  for (const LabelMode mode : {LabelMode::Single, LabelMode::Multi})
+    if (std::any_of(all.begin(), all.end(), [&](const LearnerReport& l) { return l.mode == mode; }))
+      out += report_on(all, mode, confusion_up_to, terminal);
+  return out;
 }
 
 }  // namespace graft

@@ -5,28 +5,36 @@
 #include <string>
 #include <vector>
 
+#include <graft/figure.h>
+
 #include <metrics/metrics.h>
-#include <metrics/multi_label.h>
 
 namespace graft {
 
+/// One learner's scores on one split.
+struct PartReport {
+  std::vector<Figure> figures;
+  std::vector<metrics::ClassCounts> per_class;
+  std::vector<metrics::ConfusionCell> confusion;  ///< With one label per row.
+
+  /// By the name that it has in the schema; nothing where it has no value.
+  std::optional<double> value(const std::string& name) const;
+  std::size_t n() const { return figures.at(0).n; }
+};
+
 /// What is known of one learner; a part without labelled rows is missing.
-struct LearnerMetrics {
+struct LearnerReport {
   std::string learner;
   std::vector<std::string> classes;
-  std::optional<metrics::Metrics> val, test;
+  metrics::LabelMode mode = metrics::LabelMode::Single;
+  std::optional<PartReport> val, test;
 };
 
-struct MultiLabelLearner {
-  std::string learner;
-  std::optional<metrics::MultiLabelMetrics> val, test;
-};
-
-/// Lines for a terminal: one per learner, test first, and confusion matrices (of test, else of val) of
-/// learners with at most `confusion_up_to` classes. Plain text, no colour; ends with a newline.
-std::string text_report(const std::vector<LearnerMetrics>& all, std::size_t confusion_up_to);
-
-/// A line per learner, test first.
-std::string text_report(const std::vector<MultiLabelLearner>& all);
+/// Lines for a terminal: a table with a line per learner, of test, else of val; then where they fail.
+/// Confusion matrices of learners with at most `confusion_up_to` classes; with more of them, the worst
+/// classes and the pairs that are confused most often, of the learner that is best on val. Plain text, no
+/// colour; ends with a newline. `terminal`: its columns; 0: as many as needed.
+std::string text_report(const std::vector<LearnerReport>& all, std::size_t confusion_up_to,
+                        std::size_t terminal);
 
 }  // namespace graft

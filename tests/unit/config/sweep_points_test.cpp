@@ -58,29 +58,44 @@ TEST(SweepPoints, AKeyHasOneValueInACombination) {
   EXPECT_THAT(fault({"m.x=[1, 2]"}), ::testing::HasSubstr("list.yaml:1:4: error: m.x is varied twice"));
 }
 
-SweepRow row(std::vector<SweepFigures> figures) {
+/// A learner's scores on val; NaN: it lacks the score.
+SplitFigures val_of(std::uint64_t n, double accuracy, double balanced, double log_loss) {
+  SplitFigures out;
+  out.n = n;
+  for (const auto& [name, value] : std::initializer_list<std::pair<const char*, double>>{
+           {"accuracy", accuracy}, {"balanced", balanced}, {"log_loss", log_loss}})
+    if (!std::isnan(value)) out.values[name] = value;
+  return out;
+}
+
+SweepRow row(std::vector<SplitFigures> figures) {
   SweepRow out;
-  for (const SweepFigures& f : figures) out.learners.push_back({"l", f, 0});
+  for (const SplitFigures& f : figures) out.learners.push_back({"l", f, 0});
   out.learners.push_back({"without val", {}, 0});
   return out;
 }
 
-TEST(SweepBestOf, ByTheMetricThenLogLossThenPosition) {
-  const auto best = [](const std::vector<SweepRow>& rows, const char* metric) {
-    const auto b = best_of(rows, metric);
-    return b ? std::to_string(b->row) + "." + std::to_string(b->learner) : "none";
+TEST(SweepBestOf, ByTheMetricThenTheTieBreakThenPosition) {
+  const std::vector<FigureSpec> specs{higher_is_better("accuracy").criterion(), higher_is_better("balanced"),
+                                      lower_is_better("log_loss").tie_break()};
+  const auto best = [&](const std::vector<SweepRow>& rows, const char* metric) {
+    const auto b = best_of(rows, specs, metric);
+    return b ? b->metric + " " + std::to_string(b->row) + "." + std::to_string(b->learner) : "none";
   };
-  const std::vector<SweepRow> rows{row({{10, 0.8, 0.7, 0.5}, {10, 0.9, 0.6, 0.6}}),
-                                   row({{10, 0.9, 0.8, 0.4}, {10, 0.9, 0.8, 0.4}}),
-                                   row({{10, 0.5, 0.1, 0.3}})};
-  EXPECT_EQ(best(rows, "accuracy"), "1.0");
-  EXPECT_EQ(best(rows, "balanced_accuracy"), "1.0");
-  EXPECT_EQ(best(rows, "log_loss"), "2.0");
+  const double none = std::nan("");
+  const std::vector<SweepRow> rows{row({val_of(10, 0.8, 0.7, 0.5), val_of(10, 0.9, 0.6, 0.6)}),
+                                   row({val_of(10, 0.9, 0.8, 0.4), val_of(10, 0.9, 0.8, 0.4)}),
+                                   row({val_of(10, 0.5, 0.1, 0.3)})};
+  EXPECT_EQ(best(rows, "accuracy"), "accuracy 1.0");
+  EXPECT_EQ(best(rows, ""), "accuracy 1.0");  // the criterion
+  EXPECT_EQ(best(rows, "balanced"), "balanced 1.0");
+  EXPECT_EQ(best(rows, "log_loss"), "log_loss 2.0");
   EXPECT_EQ(best({row({})}, "accuracy"), "none");
-  EXPECT_EQ(best({row({{10, {}, {}, 0.3}})}, "accuracy"), "none");
-  EXPECT_EQ(best({row({{0, 1.0, {}, {}}})}, "accuracy"), "none");
-  EXPECT_EQ(best({row({{10, std::nan(""), {}, {}}, {10, 0.1, {}, {}}})}, "accuracy"), "0.1");
-  EXPECT_EQ(best({row({{10, 0.5, {}, {}}, {10, 0.5, {}, 9.0}})}, "accuracy"), "0.1");
+  EXPECT_EQ(best({row({val_of(10, none, none, 0.3)})}, "accuracy"), "none");
+  EXPECT_EQ(best({row({val_of(10, none, none, 0.3)})}, ""), "none");
+  EXPECT_EQ(best({row({val_of(0, 1.0, none, none)})}, "accuracy"), "none");
+  EXPECT_EQ(best({row({val_of(10, 0.5, none, none), val_of(10, 0.5, none, 9.0)})}, "accuracy"),
+            "accuracy 0.1");
 }
 
 }  // namespace

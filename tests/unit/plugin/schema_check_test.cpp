@@ -230,6 +230,21 @@ TEST(SchemaCheck, TypesOfParameters) {
   EXPECT_EQ(mistakes_with(deep).size(), 1u);
 }
 
+TEST(SchemaCheck, Figures) {
+  const auto report = [] {
+    return PluginSchema::report("Scores.").input(PortType::Predictor, "Learners.", true);
+  };
+  EXPECT_THAT(mistakes(of(report().figure(higher_is_better("accuracy").doc("Right ones.")))), IsEmpty());
+  EXPECT_THAT(mistakes(of(report()
+                              .figure(higher_is_better("n").doc("Rows."))
+                              .figure(lower_is_better("loss"))
+                              .figure(lower_is_better("loss").doc("Loss.")))),
+              ElementsAre("figure 'n' is not a valid name", "figure 'loss' has no sentence of one line",
+                          "figure 'loss' is declared twice"));
+  EXPECT_THAT(mistakes(good().figure(higher_is_better("accuracy").doc("Right ones."))),
+              ElementsAre("a transform gives no scores of learners and does not cover a run"));
+}
+
 TEST(SchemaCheck, Views) {
   EXPECT_THAT(mistakes(good().views_from("nothere")),
               ElementsAre("views_from('nothere'): no such parameter is declared"));

@@ -1,36 +1,317 @@
 #include <metrics/metrics.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <utility>
 
-#include <metrics/score.h>
+#include <graft/error.h>
 
 namespace graft::metrics {
 namespace {
 
-constexpr std::size_t kBins = 15;
+double as_double(std::uint64_t n) {
+  return static_cast<double>(n);
+}
 
-double ratio(std::size_t part, std::size_t whole) {
-  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+double fraction(double part, double whole) {
+  return whole == 0 ? 0 : part / whole;
+}
+
+/// Mean over the rows of something that each row has.
+template <typename OfRow>
+double mean_of_rows(const Sample& s, const OfRow& of_row) {
+  double sum = 0;
+  for (std::size_t r = 0; r < s.rows().rows(); ++r)
+    if (s.times(r) > 0) sum += s.times(r) * of_row(r);
+  return sum / as_double(s.n());
+}
+
+enum class Average { Macro, Weighted };
+
+/// Mean over classes of one of their ratios. Macro: over the classes that have rows or were predicted;
+/// weighted: by their rows.
+double mean_of_classes(const Sample& s, double (ClassCounts::*ratio)() const, Average average) {
+  double sum = 0, weights = 0;
+  for (const ClassCounts& c : s.per_class()) {
+    const double weight = average == Average::Weighted  ? as_double(c.support)
+                          : c.support + c.predicted > 0 ? 1
+                                                        : 0;
+    if (weight == 0) continue;
+    sum += weight * (c.*ratio)();
+    weights += weight;
+  }
+  return fraction(sum, weights);
+}
+
+template <double (ClassCounts::*kRatio)() const, Average kAverage>
+Measured class_mean(const Sample& s) {
+  return mean_of_classes(s, kRatio, kAverage);
+}
+
+/// Of all decisions together.
+template <double (ClassCounts::*kRatio)() const>
+Measured micro(const Sample& s) {
+  ClassCounts all;
+  for (const ClassCounts& c : s.per_class()) {
+    all.support += c.support;
+    all.predicted += c.predicted;
+    all.hits += c.hits;
+  }
+  return (all.*kRatio)();
+}
+
+Measured accuracy(const Sample& s) {
+  return mean_of_rows(s, [&](std::size_t r) { return s.rows().score(r).accuracy; });
+}
+
+Measured log_loss(const Sample& s) {
+  return mean_of_rows(s, [&](std::size_t r) { return s.rows().score(r).log_loss; });
+}
+
+Measured balanced_accuracy(const Sample& s) {
+  double sum = 0, present = 0;
+  for (const ClassCounts& c : s.per_class()) {
+    sum += c.recall();
+    present += c.support > 0 ? 1 : 0;
+  }
+  return sum / present;
+}
+
+/// A true class counts as found where fewer than k classes come before it; ties go to the lower class.
+Measured top_5_accuracy(const Sample& s) {
+  constexpr std::size_t kTop = 5;
+  const std::size_t classes = s.rows().classes();
+  if (classes <= kTop)
+    return Measured::undefined("it takes more than 5 classes, there are " + std::to_string(classes));
+  return mean_of_rows(s, [&](std::size_t r) {
+    const auto scores = s.rows().scores(r);
+    const std::size_t truth = s.rows().truth(r);
+    std::size_t before = 0;
+    for (std::size_t c = 0; c < classes; ++c)
+      before += scores[c] > scores[truth] || (scores[c] == scores[truth] && c < truth) ? 1 : 0;
+    return before < kTop ? 1.0 : 0.0;
+  });
+}
+
+Measured expected_calibration_error(const Sample& s) {
+  double sum = 0;
+  for (const CalibrationBin& bin : calibration_bins(s))
+    sum += std::abs(as_double(bin.correct) - bin.confidence) / as_double(s.n());
+  return sum;
+}
+
+Measured brier_of_one_label(const Sample& s) {
+  double sum = 0;
+  for (std::size_t r = 0; r < s.rows().rows(); ++r) {
+    if (s.times(r) == 0) continue;
+    const auto scores = s.rows().scores(r);
+    for (std::size_t c = 0; c < scores.size(); ++c) {
+      const double e = scores[c] - (c == s.rows().truth(r) ? 1.0 : 0.0);
+      sum += s.times(r) * (e * e);
+    }
+  }
+  return sum / as_double(s.n());
+}
+
+Measured brier_of_several_labels(const Sample& s) {
+  double sum = 0;
+  for (std::size_t c = 0; c < s.rows().classes(); ++c)
+    for (std::size_t r = 0; r < s.rows().rows(); ++r) {
+      const double e = static_cast<double>(s.rows().scores(r)[c]) - (s.rows().has_label(r, c) ? 1.0 : 0.0);
+      sum += s.times(r) * (e * e);
+    }
+  return sum / as_double(s.n());
+}
+
+Measured hamming_loss(const Sample& s) {
+  std::uint64_t wrong = 0;
+  for (const ClassCounts& c : s.per_class()) wrong += c.support + c.predicted - 2 * c.hits;
+  return as_double(wrong) / (as_double(s.n()) * as_double(s.rows().classes()));
+}
+
+constexpr const char* kOneClass = "all rows are of one class";
+
+/// Mean over the classes that have rows; of their areas against the rest.
+Measured roc_auc(const Sample& s) {
+  double sum = 0, present = 0;
+  for (const ClassRanking& c : s.per_class_ranking()) {
+    sum += c.roc_auc;
+    present += c.has_both ? 1 : 0;
+  }
+  if (present == 0)
+    return Measured::undefined(s.rows().mode() == LabelMode::Single
+                                   ? kOneClass
+                                   : "no label has both rows that show it and rows that do not");
+  return sum / present;
+}
+
+Measured mean_average_precision(const Sample& s) {
+  double sum = 0, present = 0;
+  const auto& ranking = s.per_class_ranking();
+  for (std::size_t c = 0; c < ranking.size(); ++c) {
+    if (s.per_class()[c].support == 0) continue;
+    ++present;
+    sum += ranking[c].average_precision;
+  }
+  if (present == 0) return Measured::undefined("no row shows any of the classes");
+  return sum / present;
+}
+
+/// Rows whose class was found, and the sum over classes of their rows times their predictions: all that the
+/// agreement of two labellings depends on.
+struct Agreement {
+  double n = 0, correct = 0, chance = 0, truth_squared = 0, predicted_squared = 0;
+  explicit Agreement(const Sample& s) : n(as_double(s.n())) {
+    for (const ClassCounts& c : s.per_class()) {
+      const double t = as_double(c.support), p = as_double(c.predicted);
+      correct += as_double(c.hits);
+      chance += t * p;
+      truth_squared += t * t;
+      predicted_squared += p * p;
+    }
+  }
+};
+
+/// Cohen 1960.
+Measured cohen_kappa(const Sample& s) {
+  const Agreement a(s);
+  const double expected = a.chance / a.n;
+  if (expected == a.n) return Measured::undefined("truth and predictions are one and the same class");
+  return (a.correct - expected) / (a.n - expected);
+}
+
+/// For several classes by Gorodkin 2004.
+Measured matthews_correlation(const Sample& s) {
+  const Agreement a(s);
+  const double truth = a.n * a.n - a.truth_squared, predicted = a.n * a.n - a.predicted_squared;
+  if (truth == 0) return Measured::undefined(kOneClass);
+  if (predicted == 0) return Measured::undefined("all predictions are one class");
+  return (a.correct * a.n - a.chance) / std::sqrt(truth * predicted);
+}
+
+std::vector<Metric> table() {
+  using enum Average;
+  using Cost = Metric::Cost;
+  constexpr auto kPrecision = &ClassCounts::precision;
+  constexpr auto kRecall = &ClassCounts::recall;
+  constexpr auto kF1 = &ClassCounts::f1;
+  constexpr auto macro_f1 = class_mean<kF1, Macro>;
+  constexpr auto macro_precision = class_mean<kPrecision, Macro>;
+  constexpr auto macro_recall = class_mean<kRecall, Macro>;
+  constexpr auto weighted_f1 = class_mean<kF1, Weighted>;
+  constexpr auto weighted_precision = class_mean<kPrecision, Weighted>;
+  constexpr auto weighted_recall = class_mean<kRecall, Weighted>;
+  constexpr auto micro_f1 = micro<kF1>;
+  return {
+      {higher_is_better("mean_average_precision")
+           .titled("mAP")
+           .doc("Mean average precision over the classes that have rows.")
+           .in_summary()
+           .criterion(),
+       nullptr, mean_average_precision, Cost::Ranking},
+      {higher_is_better("accuracy")
+           .doc("Fraction of rows whose highest score is that of the true class; with several labels, whose "
+                "whole set of labels is right.")
+           .in_summary()
+           .criterion(),
+       accuracy, accuracy},
+      {higher_is_better("balanced_accuracy")
+           .titled("balanced")
+           .doc("Mean recall over the classes that have rows.")
+           .in_summary(),
+       balanced_accuracy},
+      {lower_is_better("hamming_loss")
+           .titled("Hamming")
+           .doc("Fraction of wrong decisions among rows x classes."),
+       nullptr, hamming_loss},
+      {higher_is_better("micro_f1").titled("micro F1").doc("F1 of all decisions together."), micro_f1,
+       micro_f1},
+      {higher_is_better("macro_f1")
+           .titled("macro F1")
+           .doc("Mean F1 over the classes that have rows or were predicted."),
+       macro_f1, macro_f1},
+      {lower_is_better("log_loss")
+           .doc("Mean -log of the true class's probability; with several labels, of every decision's.")
+           .in_summary()
+           .tie_break(),
+       log_loss, log_loss},
+      {lower_is_better("ece").titled("ECE").doc(
+           "Expected calibration error: 15 bins of equal width of the highest score."),
+       expected_calibration_error},
+      {lower_is_better("brier").titled("Brier").doc(
+           "Mean squared distance of the scores from the truth, summed over classes."),
+       brier_of_one_label, brier_of_several_labels, Cost::Cells},
+      {higher_is_better("top_5_accuracy")
+           .titled("top-5")
+           .doc("Fraction of rows whose true class is among the five with the highest scores."),
+       top_5_accuracy, nullptr, Cost::Cells},
+      {higher_is_better("roc_auc").titled("ROC-AUC").doc(
+           "Mean area under the ROC curve, each class against the rest."),
+       roc_auc, roc_auc, Cost::Ranking},
+      {higher_is_better("macro_average_precision")
+           .titled("macro AP")
+           .doc("Mean average precision, each class against the rest, over the classes that have rows."),
+       mean_average_precision, nullptr, Cost::Ranking},
+      {higher_is_better("cohen_kappa").titled("kappa").doc("Agreement beyond chance (Cohen 1960)."),
+       cohen_kappa},
+      {higher_is_better("matthews_corrcoef")
+           .titled("MCC")
+           .doc("Matthews correlation coefficient, for several classes by Gorodkin 2004."),
+       matthews_correlation},
+      {higher_is_better("macro_precision").doc("Mean precision over the classes that occur."),
+       macro_precision, macro_precision},
+      {higher_is_better("macro_recall").doc("Mean recall over the classes that occur."), macro_recall,
+       macro_recall},
+      {higher_is_better("micro_precision").doc("Precision of all decisions together."), micro<kPrecision>,
+       micro<kPrecision>},
+      {higher_is_better("micro_recall").doc("Recall of all decisions together."), micro<kRecall>,
+       micro<kRecall>},
+      {higher_is_better("weighted_precision").doc("Mean precision over classes, weighted by their rows."),
+       weighted_precision, weighted_precision},
+      {higher_is_better("weighted_recall").doc("Mean recall over classes, weighted by their rows."),
+       weighted_recall, weighted_recall},
+      {higher_is_better("weighted_f1")
+           .titled("weighted F1")
+           .doc("Mean F1 over classes, weighted by their rows."),
+       weighted_f1, weighted_f1},
+  };
 }
 
 /// Bin (i / 15, (i + 1) / 15] that holds a confidence; 0 belongs to the first.
 std::size_t bin_of(double confidence) {
-  const double position = std::ceil(confidence * kBins) - 1;
-  return static_cast<std::size_t>(std::clamp(position, 0.0, static_cast<double>(kBins - 1)));
+  constexpr auto kBins = static_cast<double>(kCalibrationBins);
+  return static_cast<std::size_t>(std::clamp(std::ceil(confidence * kBins) - 1, 0.0, kBins - 1));
 }
 
-struct Bin {
-  std::size_t rows = 0;
-  std::size_t correct = 0;
-  double confidence = 0;
-};
+}  // namespace
 
-using Pair = std::pair<std::uint32_t, std::uint32_t>;  // true class, predicted class
+const std::vector<Metric>& all_metrics() {
+  static const std::vector<Metric> all = table();
+  return all;
+}
 
-std::vector<ConfusionCell> cells_of(std::vector<Pair> pairs) {
+const Metric& metric(std::string_view name) {
+  const auto& all = all_metrics();
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const Metric& m) { return m.spec.name == name; });
+  if (found == all.end()) throw Error("no metric '" + std::string(name) + "'");
+  return *found;
+}
+
+std::vector<FigureSpec> figure_specs() {
+  std::vector<FigureSpec> out;
+  for (const Metric& m : all_metrics()) out.push_back(m.spec);
+  return out;
+}
+
+double value_of(std::string_view name, const Sample& sample) {
+  return metric(name).of(sample.rows().mode())(sample).value.value_or(std::nan(""));
+}
+
+std::vector<ConfusionCell> confusion(const ScoredRows& rows) {
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> pairs;
+  pairs.reserve(rows.rows());
+  for (std::size_t r = 0; r < rows.rows(); ++r) pairs.emplace_back(rows.truth(r), rows.predicted(r));
   std::sort(pairs.begin(), pairs.end());
   std::vector<ConfusionCell> cells;
   for (const auto& [truth, predicted] : pairs) {
@@ -41,81 +322,24 @@ std::vector<ConfusionCell> cells_of(std::vector<Pair> pairs) {
   return cells;
 }
 
-void fill_class_metrics(Metrics& m, std::size_t classes) {
-  m.per_class.resize(classes);
-  std::vector<std::size_t> hits(classes);
-  for (const ConfusionCell& cell : m.confusion) {
-    m.per_class[cell.truth].support += cell.rows;
-    m.per_class[cell.predicted].predicted += cell.rows;
-    if (cell.truth == cell.predicted) hits[cell.truth] = cell.rows;
-  }
-  std::size_t present = 0, involved = 0;
-  for (std::size_t c = 0; c < classes; ++c) {
-    ClassMetrics& k = m.per_class[c];
-    k.precision = ratio(hits[c], k.predicted);
-    k.recall = ratio(hits[c], k.support);
-    k.f1 = ratio(2 * hits[c], k.predicted + k.support);
-    present += k.support > 0 ? 1 : 0;
-    involved += k.support + k.predicted > 0 ? 1 : 0;
-    m.balanced_accuracy += k.recall;
-    m.macro_f1 += k.f1;
-  }
-  m.balanced_accuracy /= static_cast<double>(present);
-  m.macro_f1 /= static_cast<double>(involved);
-}
-
-}  // namespace
-
-Metrics measure(const Scores& scores, const std::vector<std::int32_t>& labels) {
-  const std::size_t classes = scores.classes;
-  Metrics m;
-  m.n = scores.rows;
-  std::vector<Pair> pairs;
-  pairs.reserve(m.n);
-  std::array<Bin, kBins> bins;
-  ScoreSum sum;
-  for (std::size_t r = 0; r < scores.rows; ++r) {
-    const float* row = scores.row(r);
-    const auto truth = static_cast<std::size_t>(labels[r]);
-    const auto guess = static_cast<std::size_t>(std::max_element(row, row + classes) - row);
-    pairs.emplace_back(truth, guess);
-
-    for (std::size_t c = 0; c < classes; ++c) {
-      const double e = row[c] - (c == truth ? 1.0 : 0.0);
-      m.brier += e * e;
-    }
-    sum.add({row, classes}, {&labels[r], 1}, LabelMode::Single);
-
-    Bin& bin = bins[bin_of(row[guess])];
-    ++bin.rows;
-    bin.correct += guess == truth ? 1 : 0;
-    bin.confidence += row[guess];
-  }
-  const auto n = static_cast<double>(m.n);
-  const Score mean = sum.mean();
-  m.accuracy = mean.accuracy;
-  m.log_loss = mean.log_loss;
-  m.brier /= n;
-  for (const Bin& bin : bins) m.ece += std::abs(static_cast<double>(bin.correct) - bin.confidence) / n;
-  m.confusion = cells_of(std::move(pairs));
-  fill_class_metrics(m, classes);
-  return m;
-}
-
-std::vector<std::size_t> dense_confusion(const Metrics& metrics) {
-  const std::size_t classes = metrics.per_class.size();
+std::vector<std::size_t> dense(const std::vector<ConfusionCell>& cells, std::size_t classes) {
   std::vector<std::size_t> out(classes * classes);
-  for (const ConfusionCell& cell : metrics.confusion) out[cell.truth * classes + cell.predicted] = cell.rows;
+  for (const ConfusionCell& cell : cells) out[cell.truth * classes + cell.predicted] = cell.rows;
   return out;
 }
 
-std::pair<double, double> wilson_interval(double share, std::size_t n) {
-  constexpr double kZ = 1.959963984540054;  // 97.5 % point of the normal distribution
-  const auto count = static_cast<double>(n);
-  const double z2 = kZ * kZ / count;
-  const double centre = (share + z2 / 2) / (1 + z2);
-  const double half = kZ / (1 + z2) * std::sqrt(share * (1 - share) / count + z2 / (4 * count));
-  return {std::max(0.0, centre - half), std::min(1.0, centre + half)};
+std::vector<CalibrationBin> calibration_bins(const Sample& sample) {
+  const ScoredRows& rows = sample.rows();
+  std::vector<CalibrationBin> bins(kCalibrationBins);
+  for (std::size_t r = 0; r < rows.rows(); ++r) {
+    if (sample.times(r) == 0) continue;
+    const double confidence = rows.scores(r)[rows.predicted(r)];
+    CalibrationBin& bin = bins[bin_of(confidence)];
+    bin.rows += sample.times(r);
+    bin.correct += rows.predicted(r) == rows.truth(r) ? sample.times(r) : 0;
+    bin.confidence += sample.times(r) * confidence;
+  }
+  return bins;
 }
 
 }  // namespace graft::metrics

@@ -20,6 +20,23 @@ Scores scores_of(std::size_t classes, std::vector<float> values) {
   return s;
 }
 
+/// What the tests below look at, of rows with one label each.
+struct Metrics {
+  std::size_t n;
+  double accuracy, balanced_accuracy, macro_f1, log_loss, ece, brier;
+  std::vector<ClassCounts> per_class;
+  std::vector<ConfusionCell> confusion;
+};
+Metrics measure(const Scores& scores, const std::vector<std::int32_t>& labels) {
+  std::vector<std::vector<std::int32_t>> each;
+  for (const std::int32_t label : labels) each.push_back({label});
+  const ScoredRows rows(scores, each, LabelMode::Single);
+  const Sample sample(rows);
+  const auto of = [&](const char* name) { return value_of(name, sample); };
+  return {sample.n(), of("accuracy"), of("balanced_accuracy"), of("macro_f1"),          of("log_loss"),
+          of("ece"),  of("brier"),    sample.per_class(),      metrics::confusion(rows)};
+}
+
 /// 40 rows of 4 classes of which the last has none, two of them wrong with certainty.
 std::pair<Scores, std::vector<std::int32_t>> fixture() {
   Random random(5);
@@ -62,15 +79,16 @@ TEST(Metrics, EqualScikitLearn) {
   EXPECT_NEAR(m.log_loss, 2.778542256567221, 1e-12);
   EXPECT_NEAR(m.ece, 0.25489414706826213, 1e-12);
   EXPECT_NEAR(m.brier, 0.6487359081641239, 1e-12);
-  EXPECT_THAT(dense_confusion(m), ElementsAre(8, 1, 2, 2, 4, 5, 2, 2, 3, 1, 8, 2, 0, 0, 0, 0));
+  EXPECT_THAT(dense(m.confusion, m.per_class.size()),
+              ElementsAre(8, 1, 2, 2, 4, 5, 2, 2, 3, 1, 8, 2, 0, 0, 0, 0));
   const std::vector<double> precision = {0.53333333, 0.71428571, 0.66666667, 0};
   const std::vector<double> recall = {0.61538462, 0.38461538, 0.57142857, 0};
   const std::vector<double> f1 = {0.57142857, 0.5, 0.61538462, 0};
   const std::vector<std::size_t> support = {13, 13, 14, 0}, predicted = {15, 7, 12, 6};
   for (std::size_t c = 0; c < 4; ++c) {
-    EXPECT_NEAR(m.per_class[c].precision, precision[c], 1e-8);
-    EXPECT_NEAR(m.per_class[c].recall, recall[c], 1e-8);
-    EXPECT_NEAR(m.per_class[c].f1, f1[c], 1e-8);
+    EXPECT_NEAR(m.per_class[c].precision(), precision[c], 1e-8);
+    EXPECT_NEAR(m.per_class[c].recall(), recall[c], 1e-8);
+    EXPECT_NEAR(m.per_class[c].f1(), f1[c], 1e-8);
     EXPECT_EQ(m.per_class[c].support, support[c]);
     EXPECT_EQ(m.per_class[c].predicted, predicted[c]);
   }
@@ -80,7 +98,7 @@ TEST(Metrics, TheConfusionHasTheCellsThatHaveRows) {
   const Metrics m = measure(scores_of(3, {0, 0, 1, 1, 0, 0, 0, 0, 1, 0, 0, 1}), {2, 1, 0, 2});
   EXPECT_THAT(m.confusion,
               ElementsAre(ConfusionCell{0, 2, 1}, ConfusionCell{1, 0, 1}, ConfusionCell{2, 2, 2}));
-  EXPECT_THAT(dense_confusion(m), ElementsAre(0, 0, 1, 1, 0, 0, 0, 0, 2));
+  EXPECT_THAT(dense(m.confusion, m.per_class.size()), ElementsAre(0, 0, 1, 1, 0, 0, 0, 0, 2));
 }
 
 // Whole, the matrix would take 80 GB.
@@ -134,17 +152,6 @@ TEST(Metrics, DoNotDependOnTheOrderOfRows) {
   EXPECT_NEAR(a.log_loss, b.log_loss, 1e-13);
   EXPECT_NEAR(a.ece, b.ece, 1e-13);
   EXPECT_NEAR(a.brier, b.brier, 1e-13);
-}
-
-// scipy.stats.binomtest(142, 153).proportion_ci(method="wilson"), and of 0 and 10 successes in 10.
-TEST(WilsonInterval, EqualsScipy) {
-  const auto [low, high] = wilson_interval(142.0 / 153, 153);
-  EXPECT_NEAR(low, 0.8758549507801967, 1e-12);
-  EXPECT_NEAR(high, 0.9593833910778904, 1e-12);
-  EXPECT_NEAR(wilson_interval(0, 10).first, 0, 1e-15);
-  EXPECT_NEAR(wilson_interval(0, 10).second, 0.27753279986288926, 1e-12);
-  EXPECT_NEAR(wilson_interval(1, 10).first, 0.7224672001371109, 1e-12);
-  EXPECT_DOUBLE_EQ(wilson_interval(1, 10).second, 1);
 }
 
 }  // namespace

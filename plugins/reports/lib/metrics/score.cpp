@@ -30,7 +30,7 @@ void ScoreSum::add(std::span<const float> scores, std::span<const std::int32_t> 
   for (std::size_t c = 0; c < scores.size(); ++c) {
     const bool is = std::find(labels.begin(), labels.end(), static_cast<std::int32_t>(c)) != labels.end();
     loss -= is ? std::log(clipped(scores[c])) : std::log1p(-clipped(scores[c]));
-    right = right && (scores[c] >= 0.5F) == is;
+    right = right && (scores[c] >= kDecision) == is;
   }
   accuracy_ += right ? 1 : 0;
   log_loss_ += loss / static_cast<double>(scores.size());

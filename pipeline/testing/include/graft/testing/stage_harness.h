@@ -56,8 +56,10 @@ class GRAFT_API StageHarness {
                     Parallel* parallel = nullptr, bool multi_label = false);
   /// Calibrator.
   CalibratorResult calibrate(const Predictions& predictions);
-  /// Report. Without `trials`, one that fits learners again fails.
-  ReportOutput report(const std::vector<Predictions>& predictions, Trials* trials = nullptr);
+  /// Report. Without `trials`, one that fits learners again fails; without `run`, it finds a run that has
+  /// left nothing.
+  ReportOutput report(const std::vector<Predictions>& predictions, Trials* trials = nullptr,
+                      RunRecord* run = nullptr, std::size_t columns = 0);
 
   /// An image of one colour.
   static Image image(int width, int height, std::vector<std::uint8_t> rgb);

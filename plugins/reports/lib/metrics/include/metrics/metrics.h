@@ -2,21 +2,51 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <utility>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
-#include <graft/predictor.h>
+#include <graft/figure.h>
+
+#include <metrics/sample.h>
 
 namespace graft::metrics {
 
-/// Figures of one class against the rest; a ratio without a denominator is 0, as in scikit-learn.
-struct ClassMetrics {
-  double precision = 0;
-  double recall = 0;
-  double f1 = 0;
-  std::size_t support = 0;    ///< Rows of this class.
-  std::size_t predicted = 0;  ///< Rows that were taken for it.
+/// What a metric gives: a finite value, or the reason why these rows have none.
+struct Measured {
+  Measured(double v) : value(v) {}
+  static Measured undefined(std::string why) {
+    Measured m(0);
+    m.value.reset();
+    m.why = std::move(why);
+    return m;
+  }
+  std::optional<double> value;
+  std::string why;
 };
+
+/// A metric of class probabilities. A new one is a function and a line of the table in metrics.cpp; the name
+/// is scikit-learn's where it has the metric, and so is the value.
+struct Metric {
+  FigureSpec spec;
+  Measured (*of_one_label)(const Sample&) = nullptr;       ///< Null: makes no sense with one label per row.
+  Measured (*of_several_labels)(const Sample&) = nullptr;  ///< Null: makes no sense with several.
+  /// How much a resample costs: linear in rows, in rows x classes, or what a ranking takes.
+  enum class Cost { Rows, Cells, Ranking } cost = Cost::Rows;
+
+  auto of(LabelMode mode) const { return mode == LabelMode::Single ? of_one_label : of_several_labels; }
+};
+
+/// All of them, in the order of tables and results.json.
+const std::vector<Metric>& all_metrics();
+/// The one of that name; there is no other way to ask for it than by a name of the table.
+const Metric& metric(std::string_view name);
+/// What a report declares (PluginSchema::figures_from).
+std::vector<FigureSpec> figure_specs();
+/// NaN where these rows have no value.
+double value_of(std::string_view name, const Sample& sample);
 
 /// A cell of a confusion matrix: rows of one class that were taken for one class.
 struct ConfusionCell {
@@ -24,34 +54,19 @@ struct ConfusionCell {
   std::size_t rows = 0;
   bool operator==(const ConfusionCell&) const = default;
 };
-
-/// Scores of class probabilities. The predicted class is the one with the highest score; ties go to the
-/// lowest.
-struct Metrics {
-  std::size_t n = 0;
-  double accuracy = 0;  ///< As in Score.
-  /// Mean recall over the classes that have rows (scikit-learn's balanced_accuracy_score).
-  double balanced_accuracy = 0;
-  /// Mean F1 over the classes that have rows or were predicted (scikit-learn's f1_score, average="macro").
-  double macro_f1 = 0;
-  double log_loss = 0;  ///< As in Score.
-  /// Expected calibration error, Guo et al. 2017: 15 bins (lo, hi] of equal width over the highest score;
-  /// sum of fraction of rows x |accuracy - mean highest score|.
-  double ece = 0;
-  /// Mean over rows of the squared distance between scores and truth, summed over classes: 0 to 2.
-  double brier = 0;
-  std::vector<ClassMetrics> per_class;
-  /// The cells that have rows, by true class, then by predicted class: at most n, however many classes.
-  std::vector<ConfusionCell> confusion;
-};
-
-/// `labels` has one class in [0, scores.classes) per row of `scores`; scores are finite. At least one row.
-Metrics measure(const Scores& scores, const std::vector<std::int32_t>& labels);
-
+/// Mode Single: the cells that have rows, by true class, then by predicted class: at most as many as rows,
+/// however many classes.
+std::vector<ConfusionCell> confusion(const ScoredRows& rows);
 /// All cells, row-major, true class x predicted class. Quadratic in the classes: for few of them.
-std::vector<std::size_t> dense_confusion(const Metrics& metrics);
+std::vector<std::size_t> dense(const std::vector<ConfusionCell>& cells, std::size_t classes);
 
-/// Wilson score interval of a fraction of n trials at 95 % (Wilson 1927). n >= 1.
-std::pair<double, double> wilson_interval(double share, std::size_t n);
+/// A bin (low, high] of the highest score, of kCalibrationBins of equal width from 0 to 1.
+struct CalibrationBin {
+  std::uint64_t rows = 0, correct = 0;
+  double confidence = 0;  ///< Sum of the highest scores.
+};
+inline constexpr std::size_t kCalibrationBins = 15;
+/// Mode Single (Guo et al. 2017).
+std::vector<CalibrationBin> calibration_bins(const Sample& sample);
 
 }  // namespace graft::metrics

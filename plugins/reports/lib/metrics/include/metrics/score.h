@@ -12,6 +12,9 @@ inline LabelMode label_mode(bool multi_label) {
   return multi_label ? LabelMode::Multi : LabelMode::Single;
 }
 
+/// From this score on, one of several labels counts as predicted.
+inline constexpr float kDecision = 0.5F;
+
 /// Accuracy and log loss, as `evaluate` reports them and learners choose by them:
 ///
 /// One label per row: the ratio of rows whose highest score is that of the true class (ties go to the lower

@@ -1,25 +1,23 @@
-#include "bootstrap.h"
+#include <metrics/bootstrap.h>
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include <graft/random.h>
 
-namespace graft {
+namespace graft::metrics {
 namespace {
 
-constexpr std::size_t kBlock = 64;  // resamples that one call makes
+constexpr std::size_t kResampleBlock = 64;  // resamples that one call makes
 
-/// Linear between the two nearest order statistics, as numpy.quantile has it.
+}  // namespace
+
 double quantile(const std::vector<double>& sorted, double q) {
   const double at = q * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<std::size_t>(at);
   const std::size_t above = std::min(below + 1, sorted.size() - 1);
   return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
-
-}  // namespace
 
 Interval paired_difference(std::span<const double> a, std::span<const double> b, double confidence,
                            std::size_t resamples, std::uint64_t seed, Parallel& parallel) {
@@ -29,8 +27,8 @@ Interval paired_difference(std::span<const double> a, std::span<const double> b,
   for (std::size_t i = 0; i < n; ++i) out.mean += difference[i] = a[i] - b[i];
   out.mean /= static_cast<double>(n);
   std::vector<double> means(resamples);
-  parallel.for_each((resamples + kBlock - 1) / kBlock, [&](std::size_t block) {
-    for (std::size_t r = block * kBlock; r < std::min(resamples, (block + 1) * kBlock); ++r) {
+  parallel.for_each((resamples + kResampleBlock - 1) / kResampleBlock, [&](std::size_t block) {
+    for (std::size_t r = block * kResampleBlock; r < std::min(resamples, (block + 1) * kResampleBlock); ++r) {
       Random random(seed, "bootstrap", static_cast<std::uint32_t>(r));
       double sum = 0;
       for (std::size_t i = 0; i < n; ++i) sum += difference[random.below(n)];
@@ -43,4 +41,4 @@ Interval paired_difference(std::span<const double> a, std::span<const double> b,
   return out;
 }
 
-}  // namespace graft
+}  // namespace graft::metrics

@@ -2,10 +2,14 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include <graft/predictor.h>
 
-namespace graft {
+namespace graft::metrics {
+
+/// Between the two nearest order statistics, linearly, as numpy.quantile has it. At least one value.
+double quantile(const std::vector<double>& sorted, double q);
 
 struct Interval {
   double mean = 0, low = 0, high = 0;
@@ -17,4 +21,4 @@ struct Interval {
 Interval paired_difference(std::span<const double> a, std::span<const double> b, double confidence,
                            std::size_t resamples, std::uint64_t seed, Parallel& parallel);
 
-}  // namespace graft
+}  // namespace graft::metrics

@@ -1,0 +1,297 @@
+#include "run/left_run.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+#include <graft/text.h>
+
+#include "base/files.h"
+#include "config/yaml_tree.h"
+#include "run/figures.h"
+
+namespace graft {
+namespace fs = std::filesystem;
+namespace {
+
+const Value* at_path(const Value& v, std::initializer_list<std::string_view> path) {
+  const Value* at = &v;
+  for (const std::string_view key : path)
+    if (at != nullptr) at = at->find(key);
+  return at;
+}
+
+std::string text_in(const Value& v, std::initializer_list<std::string_view> path) {
+  const Value* at = at_path(v, path);
+  if (at == nullptr || at->is_null()) return {};
+  return at->is_string() ? at->as_string() : at->to_json();
+}
+
+std::uint64_t count_in(const Value& v, std::initializer_list<std::string_view> path) {
+  const Value* at = at_path(v, path);
+  return at != nullptr && at->is_int() ? static_cast<std::uint64_t>(at->as_int()) : 0;
+}
+
+std::vector<std::string> learners_of(const Value& results) {
+  std::vector<std::string> names;
+  if (const Value* learners = results.find("learners"); learners != nullptr && learners->is_map())
+    for (const auto& [name, scores] : learners->as_map()) names.push_back(name);
+  return names;
+}
+
+std::optional<LeftRun::Score> score_of(const Value& results, const std::string& learner,
+                                       const std::vector<FigureSpec>& specs) {
+  const auto val = figures_from(at_path(results, {"learners", learner, "val"}), specs);
+  const FigureSpec* criterion = val ? criterion_of(*val, specs) : nullptr;
+  if (criterion == nullptr) return {};
+  for (const char* split : {"test", "val"}) {
+    const Value* part = at_path(results, {"learners", learner, split});
+    const auto figures = figures_from(part, specs);
+    const double* value = figures ? figures->find(criterion->name) : nullptr;
+    if (value == nullptr) continue;
+    LeftRun::Score score{split, criterion->title(), *value, {}};
+    if (const Value* interval = part->find(criterion->name + "_interval");
+        interval != nullptr && interval->is_list() && interval->as_list().size() == 2)
+      score.interval = {interval->as_list()[0].as_double(), interval->as_list()[1].as_double()};
+    return score;
+  }
+  return {};
+}
+
+std::optional<LeftRun> read_run(const fs::path& folder, const Registry& registry) {
+  std::error_code error;
+  const bool complete =
+      fs::exists(folder / "manifest.json", error) && fs::exists(folder / "results.json", error);
+  if (!complete && !fs::exists(folder / "status.json", error)) return {};
+  LeftRun run;
+  run.folder = folder;
+  if (!complete) {
+    const Value status = read_json(folder / "status.json");
+    run.state = text_in(status, {"status"});
+    run.error = text_in(status, {"error"});
+    run.error.resize(std::min(run.error.size(), run.error.find('\n')));
+    return run;
+  }
+  const Value results = read_json(folder / "results.json"), manifest = read_json(folder / "manifest.json");
+  run.state = "complete";
+  run.finished = text_in(manifest, {"finished"});
+  if (const Value* total = at_path(results, {"timings", "total"}); total != nullptr && total->is_number())
+    run.seconds = total->as_double();
+  run.inputs = count_in(results, {"inputs", "total"});
+  run.rejected = count_in(results, {"inputs", "rejected"});
+  const std::vector<FigureSpec> specs = figure_specs(read_run_config(folder), registry);
+  run.best = best_on_val(results, learners_of(results), specs);
+  if (!run.best.empty()) run.score = score_of(results, run.best, specs);
+  return run;
+}
+
+std::string interval_text(const LeftRun::Score& score) {
+  return score.interval ? fmt::format("{:.3f}-{:.3f}", score.interval->first, score.interval->second) : "-";
+}
+
+/// Values by their path: "stages.probe.with.c".
+void flatten(const Value& v, const std::string& path, std::map<std::string, std::string>& out) {
+  if (v.is_map()) {
+    for (const auto& [name, value] : v.as_map()) flatten(value, path.empty() ? name : path + "." + name, out);
+    return;
+  }
+  out[path] = v.is_string() ? v.as_string() : v.to_json();
+}
+
+std::vector<RunDifference::Entry> differences_of(const std::map<std::string, std::string>& first,
+                                                 const std::map<std::string, std::string>& second) {
+  std::set<std::string> names;
+  for (const auto* side : {&first, &second})
+    for (const auto& [name, value] : *side) names.insert(name);
+  std::vector<RunDifference::Entry> out;
+  for (const std::string& name : names) {
+    const auto a = first.find(name), b = second.find(name);
+    const std::string left = a == first.end() ? "-" : a->second, right = b == second.end() ? "-" : b->second;
+    if (left != right) out.push_back({name, left, right});
+  }
+  return out;
+}
+
+/// A complete run.
+struct Side {
+  Value config, results, manifest;
+  std::vector<FigureSpec> specs;
+
+  Side(const fs::path& folder, const Registry& registry) {
+    std::error_code error;
+    if (!fs::exists(folder / "results.json", error) || !fs::exists(folder / "manifest.json", error))
+      throw Error(
+          fmt::format("{} is not the folder of a complete run: it has no results.json and manifest.json",
+                      folder.string()));
+    config = read_run_config(folder);
+    results = read_json(folder / "results.json");
+    manifest = read_json(folder / "manifest.json");
+    specs = figure_specs(config, registry);
+  }
+
+  std::map<std::string, std::string> parameters() const {
+    std::map<std::string, std::string> out;
+    for (const auto& [name, value] : config.as_map())
+      if (name != "name") flatten(value, name == "stages" ? "" : name, out);
+    return out;
+  }
+  std::map<std::string, std::string> data() const {
+    std::map<std::string, std::string> out;
+    for (const char* name : {"total", "ok", "rejected"})
+      out[std::string("inputs ") + name] = std::to_string(count_in(results, {"inputs", name}));
+    if (const Value* tables = manifest.find("tables"); tables != nullptr && tables->is_map())
+      for (const auto& [id, table] : tables->as_map())
+        out["table " + id] = text_in(table, {"fingerprint"}).substr(0, 12);
+    if (const Value* plugins = manifest.find("plugins"); plugins != nullptr && plugins->is_map())
+      for (const auto& [id, plugin] : plugins->as_map()) out["plugin " + id] = text_in(plugin, {"version"});
+    return out;
+  }
+  std::map<std::string, std::string> scores() const {
+    std::map<std::string, std::string> out;
+    for (const std::string& learner : learners_of(results))
+      for (const char* split : {"val", "test"})
+        if (const auto figures = figures_from(at_path(results, {"learners", learner, split}), specs))
+          for (const FigureSpec& spec : specs)
+            if (const double* v = figures->find(spec.name); v != nullptr && spec.is_in_summary)
+              out[fmt::format("{} {} {}", learner, split, spec.title())] = fmt::format("{:.4f}", *v);
+    return out;
+  }
+};
+
+}  // namespace
+
+Value read_json(const fs::path& file) {
+  try {
+    return Value::from_json(read_file(file));
+  } catch (const Unreadable&) {
+    throw;
+  } catch (const Error& e) {
+    throw Error(fmt::format("{}: {}", file.string(), e.what()));
+  }
+}
+
+Value read_run_config(const fs::path& run) {
+  const fs::path file = run / "config.yaml";
+  Diagnostics diagnostics;
+  const std::string text = read_file(file);
+  Value config = to_value(parse_yaml(text, diagnostics.add_file(file.string(), text), diagnostics));
+  if (diagnostics.has_errors()) throw Error(diagnostics.render());
+  return config;
+}
+
+std::vector<FigureSpec> figure_specs(const Value& config, const Registry& registry) {
+  std::vector<FigureSpec> specs;
+  const Value* stages = config.find("stages");
+  if (stages == nullptr || !stages->is_map()) return specs;
+  for (const auto& [id, stage] : stages->as_map()) {
+    const Value* name = stage.find("plugin");
+    const Registry::Plugin* plugin =
+        name != nullptr && name->is_string() ? registry.find(name->as_string()) : nullptr;
+    if (plugin != nullptr) add_new_figures(plugin->schema.figures, specs);
+  }
+  return specs;
+}
+
+std::string best_on_val(const Value& results, const std::vector<std::string>& learners,
+                        const std::vector<FigureSpec>& specs) {
+  std::vector<std::pair<std::string, SplitFigures>> scored;
+  for (const std::string& name : learners)
+    if (auto val = figures_from(at_path(results, {"learners", name, "val"}), specs))
+      scored.emplace_back(name, std::move(*val));
+  return best_of_learners(scored, specs);
+}
+
+std::vector<LeftRun> left_runs(const fs::path& root, const Registry& registry) {
+  std::vector<LeftRun> runs;
+  std::error_code error;
+  for (fs::directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().filename().string().starts_with(".")) continue;  // still being written
+    try {
+      if (auto run = read_run(it->path(), registry)) runs.push_back(std::move(*run));
+    } catch (const Error&) {  // of another version, or damaged: not a run to choose from
+    }
+  }
+  std::sort(runs.begin(), runs.end(), [](const LeftRun& a, const LeftRun& b) {
+    return a.finished != b.finished ? a.finished > b.finished : a.folder < b.folder;
+  });
+  return runs;
+}
+
+Value to_value(const std::vector<LeftRun>& runs) {
+  Value out = Value::list();
+  for (const LeftRun& run : runs) {
+    Value v = Value::map();
+    v["folder"] = run.folder.string();
+    v["state"] = run.state;
+    if (!run.error.empty()) v["error"] = run.error;
+    if (run.state == "complete") {
+      v["finished"] = run.finished;
+      v["seconds"] = run.seconds ? Value(*run.seconds) : Value();
+      v["inputs"] = Value(run.inputs);
+      v["rejected"] = Value(run.rejected);
+    }
+    if (run.score) {
+      Value& best = v["best"] = Value::map();
+      best["learner"] = run.best;
+      best["score"] = run.score->heading;
+      best["split"] = run.score->split;
+      best["value"] = run.score->value;
+      if (run.score->interval)
+        best["interval"] = Value::List{run.score->interval->first, run.score->interval->second};
+    }
+    out.push(std::move(v));
+  }
+  return out;
+}
+
+std::string to_text(const std::vector<LeftRun>& runs, std::size_t columns) {
+  std::vector<std::vector<std::string>> rows{
+      {"run", "finished", "inputs", "best on val", "score", "", "95 % interval", "seconds", "state"}};
+  for (const LeftRun& run : runs)
+    rows.push_back({run.folder.string(), run.finished.empty() ? "-" : run.finished,
+                    run.state == "complete" ? std::to_string(run.inputs) : "-", run.score ? run.best : "-",
+                    run.score ? run.score->split + " " + run.score->heading : "-",
+                    run.score ? fmt::format("{:.4f}", run.score->value) : "-",
+                    run.score ? interval_text(*run.score) : "-",
+                    run.seconds ? fmt::format("{:.1f}", *run.seconds) : "-",
+                    run.error.empty() ? run.state : run.state + ": " + shortened(run.error)});
+  return text_table(std::move(rows), Align::Left, 0, columns);
+}
+
+RunDifference difference_of(const fs::path& first, const fs::path& second, const Registry& registry) {
+  const Side a(first, registry), b(second, registry);
+  return {differences_of(a.parameters(), b.parameters()), differences_of(a.data(), b.data()),
+          differences_of(a.scores(), b.scores())};
+}
+
+Value to_value(const RunDifference& difference) {
+  Value out = Value::map();
+  const auto add = [&](const char* name, const std::vector<RunDifference::Entry>& entries) {
+    Value& of = out[name] = Value::map();
+    for (const RunDifference::Entry& e : entries) of[e.name] = Value::List{e.first, e.second};
+  };
+  add("config", difference.config);
+  add("data", difference.data);
+  add("scores", difference.scores);
+  return out;
+}
+
+std::string to_text(const RunDifference& difference) {
+  std::string out;
+  const auto add = [&](const char* title, const std::vector<RunDifference::Entry>& entries) {
+    out += fmt::format("{}{}\n", out.empty() ? "" : "\n", title);
+    std::vector<std::vector<std::string>> rows;
+    for (const RunDifference::Entry& e : entries)
+      rows.push_back({e.name, shortened(e.first), "->", shortened(e.second)});
+    out += rows.empty() ? "  the same\n" : text_table(std::move(rows), Align::Left, 2);
+  };
+  add("config", difference.config);
+  add("data and plugins", difference.data);
+  add("scores", difference.scores);
+  return out;
+}
+
+}  // namespace graft

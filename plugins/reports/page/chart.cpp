@@ -1,0 +1,299 @@
+#include "chart.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include <graft/text.h>
+
+#include "markup.h"
+
+namespace graft::page {
+namespace {
+
+using Range = std::pair<double, double>;
+
+std::string begin_svg(double width, double height, const std::string& title, const char* kind) {
+  return fmt::format(
+      "<svg class=\"chart {}\" viewBox=\"0 0 {:g} {:g}\" role=\"img\" aria-label=\"{}\" "
+      "xmlns=\"http://www.w3.org/2000/svg\">",
+      kind, width, height, escaped(title));
+}
+
+/// Not scaled to what is around it: its text stays readable, and it scrolls where it must.
+std::string with_width(std::string svg, double width) {
+  return svg.insert(svg.find(" viewBox"), fmt::format(" width=\"{:g}\"", width));
+}
+
+void add_text(std::string& svg, double x, double y, const char* type, const std::string& text) {
+  svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" class=\"{}\">{}</text>", x, y, type, escaped(text));
+}
+
+void add_line(std::string& svg, double x1, double y1, double x2, double y2, const char* type) {
+  svg += fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" class=\"{}\"/>", x1, y1,
+                     x2, y2, type);
+}
+
+/// Of what must fit into a column: the beginning of a name.
+std::string cut(const std::string& name, std::size_t longest) {
+  std::size_t characters = 0;
+  for (std::size_t at = 0; at < name.size(); ++at) {
+    if ((static_cast<unsigned char>(name[at]) & 0xC0U) == 0x80U) continue;
+    if (characters++ == longest - 1 && at + 1 < name.size()) return name.substr(0, at) + "\xE2\x80\xA6";
+  }
+  return name;
+}
+
+/// 1, 2 and 5 times powers of ten between two powers; of many decades the powers alone.
+std::vector<double> log_ticks_of(Range exponents) {
+  std::vector<double> out;
+  for (double power = std::floor(exponents.first); power <= exponents.second; ++power)
+    for (const double digit : {1.0, 2.0, 5.0}) {
+      const double t = digit * std::pow(10, power), at = std::log10(t);
+      if (digit != 1 && exponents.second - exponents.first > 2.5) continue;
+      if (at >= exponents.first - 1e-9 && at <= exponents.second + 1e-9) out.push_back(t);
+    }
+  return out;
+}
+
+/// Steps of 1, 2 or 5 times a power of ten, about five of them.
+std::vector<double> ticks_of(Range range) {
+  const double raw = (range.second - range.first) / 5;
+  const double power = std::pow(10, std::floor(std::log10(raw)));
+  const double step = power * (raw / power > 5 ? 10 : raw / power > 2 ? 5 : raw / power > 1 ? 2 : 1);
+  std::vector<double> out;
+  for (double t = std::ceil(range.first / step) * step; t <= range.second + step * 1e-6; t += step)
+    out.push_back(std::abs(t) < step * 1e-6 ? 0 : t);
+  return out;
+}
+
+Range padded(Range range) {
+  if (!(range.second > range.first)) return {range.first - 0.5, range.first + 0.5};
+  const double pad = (range.second - range.first) * 0.04;
+  return {range.first - pad, range.second + pad};
+}
+
+/// A rectangle with two axes, and where values lie in it.
+class Axes {
+ public:
+  static constexpr double kWidth = 380, kHeight = 260, kLeft = 52, kRight = 12, kTop = 10, kBottom = 40;
+
+  Axes(Range x, Range y, bool log_x) : x_(x), y_(y), log_x_(log_x) {
+    if (log_x_) x_ = {std::log10(x.first), std::log10(x.second)};
+    if (!(x_.second > x_.first)) x_ = padded(x_);
+    if (!(y_.second > y_.first)) y_ = padded(y_);
+  }
+  double x(double value) const {
+    const double v = log_x_ ? std::log10(value) : value;
+    return kLeft + (v - x_.first) / (x_.second - x_.first) * (kWidth - kLeft - kRight);
+  }
+  double y(double value) const {
+    return kHeight - kBottom - (value - y_.first) / (y_.second - y_.first) * (kHeight - kTop - kBottom);
+  }
+  void draw(std::string& svg, const std::string& x_label, const std::string& y_label) const {
+    for (const double t : ticks_of(y_)) {
+      add_line(svg, kLeft, y(t), kWidth - kRight, y(t), "grid");
+      add_text(svg, kLeft - 6, y(t) + 4, "tick end", fmt::format("{:.4g}", t));
+    }
+    for (const double t : log_x_ ? log_ticks_of(x_) : ticks_of(x_)) {
+      add_line(svg, x(t), kTop, x(t), kHeight - kBottom, "grid");
+      add_text(svg, x(t), kHeight - kBottom + 15, "tick mid", fmt::format("{:.4g}", t));
+    }
+    svg += fmt::format("<path class=\"axis\" d=\"M{:.1f} {:.1f}V{:.1f}H{:.1f}\"/>", kLeft, kTop,
+                       kHeight - kBottom, kWidth - kRight);
+    add_text(svg, (kLeft + kWidth - kRight) / 2, kHeight - 6, "label mid", x_label);
+    svg += fmt::format("<text transform=\"translate(12 {:.1f}) rotate(-90)\" class=\"label mid\">{}</text>",
+                       (kHeight - kBottom + kTop) / 2, escaped(y_label));
+  }
+
+ private:
+  Range x_, y_;
+  bool log_x_;
+};
+
+template <typename Charts, typename Visit>
+Range range_of(const Charts& items, const Visit& visit) {
+  Range range{std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
+  for (const auto& item : items)
+    visit(item, [&](double v) { range = {std::min(range.first, v), std::max(range.second, v)}; });
+  return std::isfinite(range.first) ? range : Range{0, 1};
+}
+
+}  // namespace
+
+std::string svg_of(const LineChart& chart) {
+  const auto of_points = [&](auto member) {
+    return range_of(chart.series, [&](const Series& s, const auto& take) {
+      for (const auto& p : s.points) take(p.*member);
+    });
+  };
+  const Axes axes(chart.x_range.value_or(of_points(&Range::first)),
+                  chart.y_range.value_or(padded(of_points(&Range::second))), chart.log_x);
+  std::string svg = begin_svg(Axes::kWidth, Axes::kHeight, chart.title, "lines");
+  axes.draw(svg, chart.x_label, chart.y_label);
+  if (chart.diagonal) add_line(svg, axes.x(0), axes.y(0), axes.x(1), axes.y(1), "diagonal");
+  if (chart.marked_x)
+    add_line(svg, axes.x(*chart.marked_x), Axes::kTop, axes.x(*chart.marked_x), Axes::kHeight - Axes::kBottom,
+             "marked");
+  for (std::size_t i = 0; i < chart.series.size(); ++i) {
+    const Series& s = chart.series[i];
+    std::string path;
+    for (const auto& [x, y] : s.points)
+      fmt::format_to(std::back_inserter(path), "{}{:.1f} {:.1f}", path.empty() ? "M" : "L", axes.x(x),
+                     axes.y(y));
+    svg += fmt::format("<g class=\"series c{}{}\"><path d=\"{}\"/>", i % kColors, s.dashed ? " dashed" : "",
+                       path);
+    if (s.points.size() <= 40)
+      for (const auto& [x, y] : s.points)
+        svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"><title>{}: {} {}</title></circle>",
+                           axes.x(x), axes.y(y), escaped(s.name), number(x), number(y));
+    svg += "</g>";
+  }
+  return svg + "</svg>";
+}
+
+std::string svg_of(const IntervalChart& chart) {
+  constexpr double kWidth = 380, kLeft = 112, kRight = 56, kLine = 24, kTop = 6, kBottom = 38;
+  const double height = kTop + kBottom + kLine * static_cast<double>(chart.rows.size());
+  Range range = padded(range_of(chart.rows, [](const IntervalChart::Row& row, const auto& take) {
+    take(row.value);
+    if (row.interval) {
+      take(row.interval->first);
+      take(row.interval->second);
+    }
+  }));
+  const auto x = [&](double v) {
+    return kLeft + (v - range.first) / (range.second - range.first) * (kWidth - kLeft - kRight);
+  };
+  std::string svg = begin_svg(kWidth, height, chart.title, "intervals");
+  for (const double t : ticks_of(range)) {
+    add_line(svg, x(t), kTop, x(t), height - kBottom, "grid");
+    add_text(svg, x(t), height - kBottom + 14, "tick mid", fmt::format("{:.4g}", t));
+  }
+  double y = kTop + kLine / 2;
+  for (const IntervalChart::Row& row : chart.rows) {
+    add_text(svg, kLeft - 8, y + 4, row.marked ? "name end strong" : "name end", cut(row.name, 15));
+    if (row.interval) add_line(svg, x(row.interval->first), y, x(row.interval->second), y, "bar");
+    svg += fmt::format("<circle class=\"dot{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4.5\"/>",
+                       row.marked ? " strong" : "", x(row.value), y);
+    add_text(svg, kWidth - kRight + 8, y + 4, "tick", number(row.value));
+    y += kLine;
+  }
+  add_text(svg, (kLeft + kWidth - kRight) / 2, height - 6, "label mid", chart.x_label);
+  return svg + "</svg>";
+}
+
+std::string svg_of(const ScatterChart& chart) {
+  const auto of_points = [&](auto member) {
+    return padded(
+        range_of(chart.points, [&](const ScatterChart::Point& p, const auto& take) { take(p.*member); }));
+  };
+  const Axes axes(of_points(&ScatterChart::Point::x), of_points(&ScatterChart::Point::y), false);
+  std::string svg = begin_svg(Axes::kWidth, Axes::kHeight, chart.title, "scatter");
+  axes.draw(svg, chart.x_label, chart.y_label);
+  // Errors lie on top.
+  for (const bool wrong : {false, true})
+    for (std::size_t i = 0; i < chart.points.size(); ++i) {
+      const ScatterChart::Point& p = chart.points[i];
+      if (p.wrong != wrong) continue;
+      svg += fmt::format(
+          "<circle class=\"point c{}{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\" "
+          "data-point=\"{}\"><title>{}</title>"
+          "</circle>",
+          p.color % kColors, wrong ? " wrong" : "", axes.x(p.x), axes.y(p.y), wrong ? "4" : "2.8", i,
+          escaped(p.title));
+    }
+  return svg + "</svg>";
+}
+
+std::string svg_of(const ConfusionChart& chart) {
+  const std::size_t k = chart.classes.size();
+  constexpr double kLeft = 96, kTop = 20;
+  const double cell = std::clamp(420.0 / static_cast<double>(k), 26.0, 56.0);
+  const double side = cell * static_cast<double>(k), bottom = k > 6 ? 86 : 34;
+  std::string svg = with_width(begin_svg(kLeft + side + 8, kTop + side + bottom, chart.title, "confusion"),
+                               kLeft + side + 8);
+  add_text(svg, kLeft + side / 2, 13, "label mid", "predicted");
+  const auto at = [&](std::size_t i) { return static_cast<double>(i) * cell; };
+  for (std::size_t t = 0; t < k; ++t) {
+    add_text(svg, kLeft - 6, kTop + at(t) + cell / 2 + 4, "name end", cut(chart.classes[t], 14));
+    const std::string name = escaped(cut(chart.classes[t], 14));
+    const double x = kLeft + at(t) + cell / 2, y = kTop + side + 16;
+    svg += k > 6
+               ? fmt::format(
+                     "<text transform=\"translate({:.1f} {:.1f}) rotate(-55)\" class=\"name end\">{}</text>",
+                     x + 4, y - 6, name)
+               : fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" class=\"name mid\">{}</text>", x, y,
+                             escaped(cut(chart.classes[t], 8)));
+    std::size_t total = 0;
+    for (std::size_t p = 0; p < k; ++p) total += chart.cells[t * k + p];
+    for (std::size_t p = 0; p < k; ++p) {
+      const std::size_t n = chart.cells[t * k + p];
+      const double fraction = total == 0 ? 0 : static_cast<double>(n) / static_cast<double>(total);
+      const std::string what =
+          fmt::format("{} taken for {}: {} of {}", chart.classes[t], chart.classes[p], n, total);
+      svg += fmt::format(
+          "<g class=\"cell{}\"{}><title>{}</title><rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" "
+          "height=\"{:.1f}\" class=\"{}\" fill-opacity=\"{:.3f}\"/>",
+          fraction > 0.55 ? " full" : "",
+          n == 0 ? std::string()
+                 : fmt::format(" tabindex=\"0\" role=\"button\" aria-label=\"{}\" data-cell=\"{},{}\"",
+                               escaped(what), t, p),
+          escaped(what), kLeft + at(p) + 0.5, kTop + at(t) + 0.5, cell - 1, cell - 1, t == p ? "hit" : "miss",
+          n == 0 ? 0.0 : 0.12 + 0.88 * fraction);
+      if (n > 0) {
+        const double cx = kLeft + at(p) + cell / 2, cy = kTop + at(t) + cell / 2 + 4;
+        add_text(svg, cx, cy, "count mid", std::to_string(n));
+        add_text(svg, cx, cy, "fraction mid", fmt::format("{:.0f}%", 100 * fraction));
+      }
+      svg += "</g>";
+    }
+  }
+  svg += fmt::format("<text transform=\"translate(10 {:.1f}) rotate(-90)\" class=\"label mid\">true</text>",
+                     kTop + side / 2);
+  return svg + "</svg>";
+}
+
+std::string svg_of(const GraphChart& chart) {
+  constexpr double kWide = 138, kHigh = 54, kGapX = 34, kGapY = 14;
+  std::vector<std::size_t> depth(chart.nodes.size());
+  std::vector<std::size_t> in_column;
+  std::vector<std::size_t> line(chart.nodes.size());
+  for (std::size_t i = 0; i < chart.nodes.size(); ++i) {
+    for (const std::size_t from : chart.nodes[i].inputs) depth[i] = std::max(depth[i], depth[from] + 1);
+    in_column.resize(std::max(in_column.size(), depth[i] + 1));
+    line[i] = in_column[depth[i]]++;
+  }
+  const std::size_t lines = in_column.empty() ? 0 : *std::max_element(in_column.begin(), in_column.end());
+  const auto left = [&](std::size_t i) { return 2 + static_cast<double>(depth[i]) * (kWide + kGapX); };
+  const auto top = [&](std::size_t i) {
+    const double shift = static_cast<double>(lines - in_column[depth[i]]) * (kHigh + kGapY) / 2;
+    return 2 + shift + static_cast<double>(line[i]) * (kHigh + kGapY);
+  };
+  const double width = 4 + static_cast<double>(in_column.size()) * (kWide + kGapX) - kGapX;
+  std::string svg = with_width(
+      begin_svg(width, 4 + static_cast<double>(lines) * (kHigh + kGapY) - kGapY, chart.title, "graph"),
+      width);
+  for (std::size_t i = 0; i < chart.nodes.size(); ++i)
+    for (const std::size_t from : chart.nodes[i].inputs) {
+      const double x1 = left(from) + kWide, y1 = top(from) + kHigh / 2, x2 = left(i), y2 = top(i) + kHigh / 2;
+      svg +=
+          fmt::format("<path class=\"edge\" d=\"M{:.1f} {:.1f}C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}\"/>",
+                      x1, y1, x1 + kGapX / 2, y1, x2 - kGapX / 2, y2, x2, y2);
+    }
+  for (std::size_t i = 0; i < chart.nodes.size(); ++i) {
+    const GraphChart::Node& node = chart.nodes[i];
+    svg += fmt::format(
+        "<rect class=\"node\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:g}\" height=\"{:g}\" rx=\"5\"/>", left(i),
+        top(i), kWide, kHigh);
+    add_text(svg, left(i) + 8, top(i) + 16, "name strong", cut(node.id, 20));
+    add_text(svg, left(i) + 8, top(i) + 31, "tick", cut(node.second, 23));
+    add_text(svg, left(i) + 8, top(i) + 46, "tick", cut(node.third, 23));
+  }
+  return svg + "</svg>";
+}
+
+}  // namespace graft::page

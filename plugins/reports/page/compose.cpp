@@ -1,0 +1,515 @@
+// The page: Content to HTML.
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <set>
+
+#include <fmt/format.h>
+
+#include <graft/text.h>
+
+#include "assets.h"
+#include "chart.h"
+#include "content.h"
+#include "drawings.h"
+#include "markup.h"
+
+namespace graft::page {
+namespace {
+
+/// Rows of a table of classes, and pairs of them; the rest is in results.json.
+constexpr std::size_t kClassRows = 1000, kPairRows = 50, kDetailedPanels = 8;
+
+std::string text_at(const Value& v, std::initializer_list<const char*> path) {
+  const Value* at = &v;
+  for (const char* key : path)
+    if (at != nullptr) at = at->find(key);
+  if (at == nullptr || at->is_null()) return {};
+  return at->is_string() ? at->as_string() : at->to_json();
+}
+
+std::uint64_t count_at(const Value& v, std::initializer_list<const char*> path) {
+  const Value* at = &v;
+  for (const char* key : path)
+    if (at != nullptr) at = at->find(key);
+  return at != nullptr && at->is_int() ? static_cast<std::uint64_t>(at->as_int()) : 0;
+}
+
+/// Sections of the page, and their items and images for the script.
+class Composer {
+ public:
+  explicit Composer(const Content& content) : content_(content) {}
+
+  std::string html() {
+    add("verdict", "Verdict", verdict());
+    if (content_.panels.size() > 1 || !content_.figures.empty()) add("learners", "Learners", learners());
+    if (!content_.panels.empty()) add("details", "One learner in detail", details());
+    if (!content_.map.points.empty()) add("map", "Map of the features", map_section());
+    if (!content_.neighbourhoods.empty()) add("neighbours", "What mistakes look like", neighbours());
+    if (const auto drawn = shots(content_); !drawn.empty()) add("shots", "More labels", figures_of(drawn));
+    add("inputs", "Inputs", inputs());
+    if (!content_.stages.empty()) add("stages", "Stages", stages());
+    add("provenance", "How to repeat it", provenance());
+    return page();
+  }
+
+ private:
+  struct Section {
+    std::string id, title, body;
+  };
+
+  void add(std::string id, std::string title, std::string body) {
+    if (!body.empty()) sections_.push_back({std::move(id), std::move(title), std::move(body)});
+  }
+
+  // Verdict.
+
+  const Panel* best_panel() const { return content_.panel(content_.best); }
+
+  std::string verdict() const {
+    std::string out = "<p class=\"lead\">" + verdict_sentence() + "</p>";
+    const Value* warnings = content_.manifest.find("warnings");
+    if (warnings == nullptr || !warnings->is_list() || warnings->as_list().empty()) return out;
+    out += "<div class=\"warnings\"><h3>Graft warns</h3><ul>";
+    for (const Value& w : warnings->as_list())
+      if (w.is_string()) out += "<li>" + escaped(w.as_string()) + "</li>";
+    return out + "</ul></div>";
+  }
+
+  std::string verdict_sentence() const {
+    if (content_.panels.empty()) return "This run has no learners to report on.";
+    const Panel* best = best_panel();
+    if (best == nullptr)
+      return "No learner has scores on val, so nothing says which one to use. Give the source val rows, and "
+             "the "
+             "config an <code>evaluate</code> stage.";
+    const FigureSpec* by = criterion_of(best->learner);
+    const Figure* val = by == nullptr ? nullptr : content_.figure(best->learner, "val", by->name);
+    std::string out;
+    if (val != nullptr)
+      out += fmt::format("<strong>{}</strong> {} ({} {} on {}). ", name_in_text(best->learner),
+                         content_.panels.size() > 1
+                             ? fmt::format("is the best of {} learners on val", content_.panels.size())
+                             : "has been tested on val",
+                         escaped(by->title()), number(*val->value), plural(val->n, "input"));
+    const Figure* test = by == nullptr ? nullptr : content_.figure(best->learner, "test", by->name);
+    if (test == nullptr || !test->value)
+      return out + "There are no labelled test inputs: how good it is on new images has not been measured.";
+    out += fmt::format("On test, which no choice has seen, it is right on {} of {} inputs: {} {}",
+                       count(best->right), count(best->n), escaped(by->title()), number(*test->value));
+    if (test->interval)
+      out += fmt::format(", 95&nbsp;% interval {} to {}", number(test->interval->first),
+                         number(test->interval->second));
+    out += ".";
+    if (content_.lead) {
+      const metrics::Interval& d = content_.lead->difference;
+      const bool sure = d.low > 0 || d.high < 0;
+      out += fmt::format(" Against {}, its accuracy differs by {:+.4f} (95&nbsp;%: {:+.4f} to {:+.4f}): {}.",
+                         name_in_text(content_.lead->over), d.mean, d.low, d.high,
+                         sure ? "a difference that other inputs would probably show, too"
+                              : "other inputs could turn that around");
+    }
+    return out;
+  }
+
+  const FigureSpec* criterion_of(const std::string& learner) const {
+    for (const FigureSpec& spec : content_.specs)
+      if (const Figure* f = content_.figure(learner, "val", spec.name);
+          spec.choice == FigureSpec::Choice::Criterion && f != nullptr && f->value)
+        return &spec;
+    return nullptr;
+  }
+
+  // Learners.
+
+  std::string learners() const {
+    std::string out =
+        content_.best.empty() || content_.panels.size() < 2
+            ? std::string()
+            : "<p>The learner that val chooses, " + name_in_text(content_.best) + ", is bold.</p>";
+    out += figures_of(comparison(content_));
+    for (const char* split : {"test", "val"}) {
+      std::vector<const FigureSpec*> columns;
+      for (const FigureSpec& spec : content_.specs)
+        if (std::any_of(content_.panels.begin(), content_.panels.end(), [&](const Panel& p) {
+              return content_.figure(p.learner, split, spec.name) != nullptr;
+            }))
+          columns.push_back(&spec);
+      if (columns.empty()) continue;
+      out += fmt::format(
+          "<details{}><summary>Every score on {}</summary><div class=\"scroll\"><table class="
+          "\"sortable\"><thead><tr><th scope=\"col\">score</th>",
+          std::string_view(split) == "test" ? " open" : "", split);
+      for (const Panel& p : content_.panels) out += "<th scope=\"col\">" + name_in_text(p.learner) + "</th>";
+      out += "</tr></thead><tbody>";
+      for (const FigureSpec* spec : columns) {
+        out += fmt::format("<tr><th scope=\"row\" title=\"{}\">{} <span class=\"arrow\">{}</span></th>",
+                           escaped(spec->text), escaped(spec->title()),
+                           spec->is_higher_better ? "&#8593;" : "&#8595;");
+        for (const Panel& p : content_.panels) out += cell_of(content_.figure(p.learner, split, spec->name));
+        out += "</tr>";
+      }
+      out += "</tbody></table></div></details>";
+    }
+    return out;
+  }
+
+  static std::string cell_of(const Figure* f) {
+    if (f == nullptr) return "<td></td>";
+    if (!f->value) return fmt::format("<td class=\"none\" title=\"{}\">none</td>", escaped(f->undefined));
+    std::string out = "<td>" + number(*f->value);
+    if (f->interval)
+      out += fmt::format("<span class=\"interval\">{} to {}</span>", number(f->interval->first),
+                         number(f->interval->second));
+    return out + "</td>";
+  }
+
+  // One learner.
+
+  std::string details() {
+    std::string out;
+    if (content_.panels.size() > 1) {
+      out += "<p><label>Learner <select id=\"learner\">";
+      for (std::size_t i = 0; i < std::min(content_.panels.size(), kDetailedPanels); ++i)
+        out += fmt::format("<option value=\"{}\"{}>{}</option>", i, shown_first() == i ? " selected" : "",
+                           escaped(content_.panels[i].learner));
+      out += "</select></label></p>";
+    }
+    for (std::size_t i = 0; i < std::min(content_.panels.size(), kDetailedPanels); ++i)
+      out += fmt::format("<div class=\"panel\" data-panel=\"{}\"{}>{}</div>", i,
+                         shown_first() == i ? "" : " hidden", panel(content_.panels[i], i));
+    if (content_.panels.size() > kDetailedPanels)
+      out += fmt::format("<p>The other {} are in results.json.</p>",
+                         plural(content_.panels.size() - kDetailedPanels, "learner"));
+    return out;
+  }
+
+  std::size_t shown_first() const {
+    for (std::size_t i = 0; i < content_.panels.size(); ++i)
+      if (content_.panels[i].learner == content_.best) return i < kDetailedPanels ? i : 0;
+    return 0;
+  }
+
+  std::string panel(const Panel& p, std::size_t index) {
+    if (p.split.empty())
+      return fmt::format("<p>{} has no labelled val or test inputs: there is nothing to show.</p>",
+                         name_in_text(p.learner));
+    std::string out = fmt::format("<h3>{} on {}</h3>", name_in_text(p.learner), p.split);
+    out += confusion_of(p, index);
+    out += gallery_of("Most confident mistakes", p.mistakes);
+    out += gallery_of("Least certain", p.unsure);
+    out += classes_of(p);
+    std::vector<Drawing> drawn = reliability(content_, p);
+    const std::vector<Drawing> trained = training(p);
+    drawn.insert(drawn.end(), trained.begin(), trained.end());
+    if (!drawn.empty()) out += "<h4>Calibration and training</h4>" + figures_of(drawn);
+    return out;
+  }
+
+  std::string confusion_of(const Panel& p, std::size_t index) {
+    if (p.confusion.empty()) return {};
+    for (const auto& [cell, items] : p.cells) {
+      Value& positions = cells_[std::to_string(index)][fmt::format("{},{}", cell.first, cell.second)];
+      positions = Value::list();
+      for (const Item& item : items) positions.push(position_of(item));
+    }
+    std::string out = "<h4>What is taken for what</h4>";
+    if (const std::vector<Drawing> drawn = confusion(p); !drawn.empty()) {
+      out += fmt::format(
+          "<p><label><input type=\"checkbox\" class=\"by-row\"> in percent of the true class</label></p><div "
+          "class=\"scroll\">{}</div>",
+          drawn[0].svg);
+    } else {
+      out += pairs_of(p);
+    }
+    return out +
+           "<div class=\"cell-images\" aria-live=\"polite\"><p class=\"hint\">Choose a cell to see its "
+           "images.</p></div>";
+  }
+
+  static std::string pairs_of(const Panel& p) {
+    std::vector<metrics::ConfusionCell> pairs = p.confusion;
+    std::erase_if(pairs, [](const metrics::ConfusionCell& c) { return c.truth == c.predicted; });
+    std::stable_sort(pairs.begin(), pairs.end(),
+                     [](const auto& a, const auto& b) { return a.rows > b.rows; });
+    if (pairs.empty()) return "<p>Nothing is confused.</p>";
+    const std::size_t shown = std::min(pairs.size(), kPairRows);
+    std::string out = fmt::format("<p>The {} most frequent of {} confused pairs.</p>", shown, pairs.size());
+    out +=
+        "<div class=\"scroll tall\"><table class=\"sortable\"><thead><tr><th scope=\"col\">true</th><th "
+        "scope=\"col\" class=\"t\">predicted</th><th scope=\"col\">inputs</th><th scope=\"col\">of the "
+        "class</th></tr></thead><tbody>";
+    for (std::size_t i = 0; i < shown; ++i) {
+      const metrics::ConfusionCell& c = pairs[i];
+      out += fmt::format(
+          "<tr><td>{}</td><td class=\"t\">{}</td><td><button type=\"button\" "
+          "data-cell=\"{},{}\">{}</button></td><td>{:.1f}&nbsp;"
+          "%</td></tr>",
+          name_in_text(shortened(p.classes[c.truth])), name_in_text(shortened(p.classes[c.predicted])),
+          c.truth, c.predicted, c.rows,
+          100.0 * static_cast<double>(c.rows) / static_cast<double>(p.per_class[c.truth].support));
+    }
+    return out + "</tbody></table></div>";
+  }
+
+  std::string classes_of(const Panel& p) const {
+    std::vector<std::size_t> order;
+    for (std::size_t c = 0; c < p.classes.size(); ++c) order.push_back(c);
+    const std::size_t most =
+        std::max<std::size_t>(50, kClassRows / std::min(content_.panels.size(), kDetailedPanels));
+    std::string note;
+    if (order.size() > most) {
+      std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        const auto rank = [&](std::size_t c) {
+          return p.per_class[c].support > 0 ? p.per_class[c].f1() : 2.0;  // those without rows last
+        };
+        return rank(a) < rank(b);
+      });
+      order.resize(most);
+      note = fmt::format("<p>The {} worst of {} classes; results.json has all.</p>", most, p.classes.size());
+    }
+    std::string out = "<h4>Classes</h4>" + note;
+    out +=
+        "<div class=\"scroll tall\"><table class=\"sortable\"><thead><tr><th scope=\"col\">class</th><th "
+        "scope=\"col\">inputs</th><th scope=\"col\">predicted</th><th scope=\"col\">precision</th><th "
+        "scope=\"col\">recall</th><th scope=\"col\">F1</th></tr></thead><tbody>";
+    for (const std::size_t c : order) {
+      const metrics::ClassCounts& k = p.per_class[c];
+      out += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td>",
+                         name_in_text(shortened(p.classes[c])), k.support, k.predicted);
+      for (const double v : {k.precision(), k.recall(), k.f1()})
+        out += k.support + k.predicted == 0 ? "<td>-</td>" : "<td>" + number(v) + "</td>";
+      out += "</tr>";
+    }
+    return out + "</tbody></table></div>";
+  }
+
+  // Images.
+
+  std::int64_t position_of(const Item& item) {
+    Value v = Value::map();
+    v["k"] = shortened(item.key);
+    v["t"] = shortened(item.truth);
+    v["p"] = shortened(item.predicted);
+    v["s"] = number(item.score);
+    v["r"] = item.right;
+    if (item.thumbnail) v["i"] = Value(std::uint64_t{*item.thumbnail});
+    items_.push(std::move(v));
+    return static_cast<std::int64_t>(items_.as_list().size()) - 1;
+  }
+
+  static std::string image_of(const Item& item) {
+    const std::string alt = escaped("image of " + shortened(item.truth));
+    return item.thumbnail ? fmt::format("<img data-image=\"{}\" alt=\"{}\">", *item.thumbnail, alt)
+                          : "<span class=\"no-image\">no image</span>";
+  }
+
+  static std::string figure_of(const Item& item, const std::string& caption) {
+    return fmt::format("<figure class=\"item{}\" title=\"{}\">{}<figcaption>{}</figcaption></figure>",
+                       item.right ? "" : " wrong", escaped(shortened(item.key)), image_of(item), caption);
+  }
+
+  static std::string caption_of(const Item& item) {
+    const std::string score = fmt::format(" <span class=\"score\">{}</span>", number(item.score));
+    if (item.right) return name_in_text(shortened(item.truth)) + score;
+    return name_in_text(shortened(item.predicted)) + score + "<span class=\"truth\">is " +
+           name_in_text(shortened(item.truth)) + "</span>";
+  }
+
+  static std::string gallery_of(const char* title, const std::vector<Item>& items) {
+    if (items.empty()) return {};
+    std::string out = fmt::format("<h4>{}</h4><div class=\"gallery\">", title);
+    for (const Item& item : items) out += figure_of(item, caption_of(item));
+    return out + "</div>";
+  }
+
+  static std::string figures_of(const std::vector<Drawing>& drawings) {
+    std::string out = "<div class=\"figures\">";
+    for (const Drawing& d : drawings)
+      out += fmt::format("<figure>{}<figcaption>{}{}</figcaption></figure>", d.svg, escaped(d.title),
+                         legend_of(d));
+    return out + "</div>";
+  }
+
+  static std::string legend_of(const Drawing& d) {
+    if (d.legend.size() < 2) return {};
+    std::string out = " <span class=\"legend\">";
+    for (std::size_t i = 0; i < d.legend.size(); ++i)
+      out += fmt::format("<span class=\"key c{}\">{}</span> ", i % kColors, name_in_text(d.legend[i]));
+    return out + "</span>";
+  }
+
+  // The rest.
+
+  std::string map_section() {
+    for (const Item& item : content_.map_items) points_.push(position_of(item));
+    std::string out =
+        "<p>Each point is an input; inputs with similar features are close. Rings are mistakes. Point at one "
+        "to "
+        "see its image.</p><div class=\"map\">" +
+        figures_of(map(content_)) + "<div class=\"card\" id=\"card\" aria-live=\"polite\"></div></div>";
+    const std::vector<std::string>& classes = content_.panels[0].classes;
+    if (classes.size() > kColors) return out;
+    out += "<p class=\"legend\">";
+    for (std::size_t c = 0; c < classes.size(); ++c)
+      out += fmt::format("<span class=\"key c{}\">{}</span> ", c, name_in_text(shortened(classes[c])));
+    return out + "</p>";
+  }
+
+  std::string neighbours() {
+    std::string out =
+        "<p>The most confident mistakes, each beside the training inputs with the most similar features.</p>";
+    for (const Content::Neighbourhood& n : content_.neighbourhoods) {
+      out += "<div class=\"gallery row\">" + figure_of(n.query, caption_of(n.query));
+      for (const Item& item : n.nearest)
+        out += figure_of(item, name_in_text(shortened(item.truth)) +
+                                   fmt::format(" <span class=\"score\">{}</span>", number(item.score)));
+      out += "</div>";
+    }
+    return out;
+  }
+
+  std::string inputs() const {
+    const std::uint64_t total = count_at(content_.results, {"inputs", "total"}),
+                        rejected = count_at(content_.results, {"inputs", "rejected"});
+    std::string out = fmt::format("<p>{} of {} inputs were used, {} rejected.</p>", count(total - rejected),
+                                  count(total), count(rejected));
+    const Value* reasons = content_.results.find("reject_reasons");
+    if (reasons == nullptr || !reasons->is_list() || reasons->as_list().empty()) return out;
+    out +=
+        "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">inputs</th><th scope=\"col\" "
+        "class=\"t\">stage</th><th "
+        "scope=\"col\" class=\"t\">reason</th><th scope=\"col\" class=\"t\">for "
+        "example</th></tr></thead><tbody>";
+    for (const Value& reason : reasons->as_list())
+      out += fmt::format(
+          "<tr><td>{}</td><td class=\"t\">{}</td><td class=\"t\">{}</td><td class=\"t w\">{}: {}</td></tr>",
+          count(count_at(reason, {"count"})), escaped(text_at(reason, {"stage"})),
+          escaped(text_at(reason, {"code"})), name_in_text(shortened(text_at(reason, {"key"}))),
+          escaped(shortened(text_at(reason, {"text"}))));
+    return out + "</tbody></table></div>";
+  }
+
+  std::string stages() const {
+    std::string out;
+    for (const Drawing& d : stage_graph(content_)) out += "<div class=\"scroll\">" + d.svg + "</div>";
+    out +=
+        "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">stage</th><th scope=\"col\" "
+        "class=\"t\">plugin</th><th "
+        "scope=\"col\" class=\"t\">gives</th><th scope=\"col\">items</th><th scope=\"col\">items per busy "
+        "second</th><th "
+        "scope=\"col\">seconds</th></tr></thead><tbody>";
+    for (const RunRecord::StageRecord& s : content_.stages)
+      out += fmt::format(
+          "<tr><th scope=\"row\">{}</th><td class=\"t\">{}</td><td "
+          "class=\"t\">{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+          escaped(s.id), escaped(s.plugin), escaped(s.shape), s.items > 0 ? count(s.items) : "",
+          s.busy_seconds > 0 ? number(static_cast<double>(s.items) / s.busy_seconds) : "",
+          s.busy_seconds > 0 ? number(s.busy_seconds)
+          : s.seconds > 0    ? number(s.seconds)
+                             : "");
+    return out +
+           "</tbody></table></div><p class=\"hint\">Seconds of stages that items flow through are those of "
+           "all threads together. Where every row was stored, nothing flowed.</p>";
+  }
+
+  std::string provenance() const {
+    const Value& m = content_.manifest;
+    std::string out = fmt::format(
+        "<dl><dt>command</dt><dd><code>{}</code></dd><dt>finished</dt><dd>{}</dd><dt>graft</dt><dd>{}</"
+        "dd><dt>host"
+        "</dt><dd>{}, {}, {} cores</dd><dt>seed</dt><dd>{}</dd></dl>",
+        escaped(text_at(m, {"command"})), escaped(text_at(m, {"finished"})), escaped(text_at(m, {"graft"})),
+        escaped(text_at(m, {"host", "system"})), escaped(text_at(m, {"host", "cpu_isa"})),
+        escaped(text_at(m, {"host", "cores"})), escaped(text_at(m, {"seed"})));
+    const auto rows = [&](const char* name, const char* first, const char* second) {
+      const Value* all = m.find(name);
+      if (all == nullptr || !all->is_map() || all->as_map().empty()) return;
+      out += fmt::format("<details><summary>{}</summary><div class=\"scroll\"><table><tbody>", name);
+      for (const auto& [id, of] : all->as_map())
+        out += fmt::format("<tr><th scope=\"row\">{}</th><td class=\"t\">{}</td><td class=\"t\">{}</td></tr>",
+                           escaped(id), escaped(text_at(of, {first})), escaped(text_at(of, {second})));
+      out += "</tbody></table></div></details>";
+    };
+    rows("plugins", "version", "libraries");
+    rows("tables", "fingerprint", "folder");
+    if (const Value* facts = m.find("stages");
+        facts != nullptr && facts->is_map() && !facts->as_map().empty())
+      out += "<details><summary>what the stages found out</summary><pre>" + escaped(facts->to_json_pretty()) +
+             "</pre></details>";
+    return out + "<details><summary>the config, resolved</summary><pre>" + escaped(content_.config) +
+           "</pre></details>";
+  }
+
+  std::string page() {
+    const std::string name = escaped(text_at(content_.results, {"name"}));
+    std::string out = fmt::format(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+        "content=\"width=device-width, initial-scale=1\"><meta http-equiv=\"Content-Security-Policy\" "
+        "content=\"default-src 'none'; img-src data:; style-src 'sha256-{}'; script-src 'sha256-{}'; "
+        "base-uri "
+        "'none'; form-action 'none'\"><meta name=\"color-scheme\" content=\"light dark\"><title>{} - Graft "
+        "report</title><style>{}</style></head>\n<body><header><h1>{}</h1><p class=\"hint\">{}</p><nav "
+        "aria-label=\"Sections\">",
+        digest_of(kStyle), digest_of(kScript), name, kStyle, name, what_ran());
+    for (const Section& s : sections_) out += fmt::format("<a href=\"#{}\">{}</a> ", s.id, s.title);
+    out += "</nav></header>\n<main>";
+    for (const Section& s : sections_)
+      out +=
+          fmt::format("<section id=\"{}\" aria-labelledby=\"h-{}\"><h2 id=\"h-{}\">{}</h2>\n{}</section>\n",
+                      s.id, s.id, s.id, s.title, s.body);
+    Value data = Value::map();
+    data["items"] = std::move(items_);
+    data["cells"] = std::move(cells_);
+    data["points"] = std::move(points_);
+    data["images"] = Value::list();
+    for (const std::string& image : content_.images) data["images"].push(image);
+    out +=
+        "</main>\n<noscript><p>Images need the script of this page.</p></noscript>\n<script "
+        "type=\"application/json\" id=\"data\">" +
+        script_json(data) + "</script>\n<script>";
+    out += kScript;
+    return out + "</script></body></html>\n";
+  }
+
+  /// "397 inputs in 2 classes, by 2 learners, finished 2026-...".
+  std::string what_ran() const {
+    const std::size_t classes = content_.panels.empty() ? 0 : content_.panels[0].classes.size();
+    return fmt::format(
+        "{} inputs, {}, {}; finished {}", count(count_at(content_.results, {"inputs", "total"})),
+        classes == 1 ? "1 class" : count(classes) + " classes", plural(content_.panels.size(), "learner"),
+        escaped(text_at(content_.manifest, {"finished"})));
+  }
+
+  const Content& content_;
+  std::vector<Section> sections_;
+  Value items_ = Value::list(), cells_ = Value::map(), points_ = Value::list();
+};
+
+}  // namespace
+
+const Panel* Content::panel(const std::string& learner) const {
+  for (const Panel& p : panels)
+    if (p.learner == learner) return &p;
+  return nullptr;
+}
+
+const FigureSpec* Content::spec(const std::string& name) const {
+  for (const FigureSpec& s : specs)
+    if (s.name == name) return &s;
+  return nullptr;
+}
+
+const Figure* Content::figure(const std::string& learner, const std::string& split,
+                              const std::string& name) const {
+  for (const Figure& f : figures)
+    if (f.learner == learner && f.name == name && split == to_string(f.split)) return &f;
+  return nullptr;
+}
+
+std::string to_html(const Content& content) {
+  return Composer(content).html();
+}
+
+}  // namespace graft::page

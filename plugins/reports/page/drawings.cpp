@@ -1,0 +1,275 @@
+#include "drawings.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "chart.h"
+#include "markup.h"
+
+namespace graft::page {
+namespace {
+
+std::string csv_text(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return out + "\"";
+}
+
+std::string csv_of(const std::string& x, const std::vector<Series>& series) {
+  std::string out = "series," + x + ",value\n";
+  for (const Series& s : series)
+    for (const auto& [px, py] : s.points)
+      fmt::format_to(std::back_inserter(out), "{},{},{}\n", csv_text(s.name), px, py);
+  return out;
+}
+
+std::vector<std::string> names_of(const std::vector<Series>& series) {
+  std::vector<std::string> out;
+  for (const Series& s : series) out.push_back(s.name);
+  return out;
+}
+
+std::string capital(std::string text) {
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  return text;
+}
+
+std::string in_words(std::string name) {
+  std::replace(name.begin(), name.end(), '_', ' ');
+  return name;
+}
+
+/// The numbers of one name in a list of maps, with those of `x`.
+Series series_of(const Value& list, const std::string& x, const std::string& name) {
+  Series out{in_words(name), {}, false};
+  for (const Value& entry : list.as_list()) {
+    const Value *at = entry.find(x), *value = entry.find(name);
+    if (at != nullptr && at->is_number() && value != nullptr && value->is_number())
+      out.points.emplace_back(at->as_double(), value->as_double());
+  }
+  std::sort(out.points.begin(), out.points.end());
+  return out;
+}
+
+/// Names in a list of maps that have different numbers, in the order of the first map.
+std::vector<std::string> varying_numbers(const Value& list) {
+  std::vector<std::string> names;
+  if (!list.is_list() || list.as_list().size() < 2 || !list.as_list()[0].is_map()) return names;
+  for (const auto& [name, first] : list.as_list()[0].as_map()) {
+    if (!first.is_number()) continue;
+    std::set<double> values;
+    for (const Value& entry : list.as_list())
+      if (const Value* v = entry.find(name); v != nullptr && v->is_number()) values.insert(v->as_double());
+    if (values.size() > 1) names.push_back(name);
+  }
+  return names;
+}
+
+bool is_score(const std::string& name) {
+  return name.starts_with("val_") || name.find("loss") != std::string::npos ||
+         name.find("accuracy") != std::string::npos;
+}
+
+/// Losses and fractions do not share an axis.
+void add_charts(const Panel& panel, const Value& list, const std::string& x, const std::string& what,
+                std::optional<double> marked, std::vector<Drawing>& out) {
+  bool log_x = true;
+  double low = INFINITY, high = 0;
+  for (const Value& entry : list.as_list()) {
+    const Value* v = entry.find(x);
+    if (v == nullptr || !v->is_number()) continue;
+    log_x = log_x && v->as_double() > 0;
+    low = std::min(low, v->as_double());
+    high = std::max(high, v->as_double());
+  }
+  log_x = log_x && high / low >= 30;
+  for (const bool loss : {true, false}) {
+    LineChart chart;
+    for (const std::string& name : varying_numbers(list)) {
+      if (name == x || !is_score(name) || (name.find("loss") != std::string::npos) != loss) continue;
+      chart.series.push_back(series_of(list, x, name));
+      chart.series.back().dashed = name.starts_with("train");
+    }
+    if (chart.series.empty()) continue;
+    chart.title = fmt::format("{} of {} by {}", loss ? "Loss" : "Accuracy", panel.learner, in_words(x));
+    chart.x_label = in_words(x) + (log_x ? " (logarithmic)" : "");
+    chart.y_label = loss ? "loss" : "accuracy";
+    chart.log_x = log_x;
+    chart.marked_x = marked;
+    out.push_back({fmt::format("{}_{}_{}", what, loss ? "loss" : "accuracy", panel.learner), chart.title,
+                   svg_of(chart), csv_of(x, chart.series), names_of(chart.series)});
+  }
+}
+
+std::optional<double> number_at(const Value& summary, const std::string& name) {
+  const Value* v = summary.find(name);
+  return v != nullptr && v->is_number() ? std::optional(v->as_double()) : std::nullopt;
+}
+
+Series calibration_series(const Panel& panel, const std::string& name) {
+  Series s{name, {}, false};
+  for (const metrics::CalibrationBin& bin : panel.calibration)
+    if (bin.rows > 0)
+      s.points.emplace_back(bin.confidence / static_cast<double>(bin.rows),
+                            static_cast<double>(bin.correct) / static_cast<double>(bin.rows));
+  return s;
+}
+
+}  // namespace
+
+std::vector<Drawing> comparison(const Content& content) {
+  std::vector<Drawing> out;
+  for (const FigureSpec& spec : content.specs) {
+    if (!spec.is_in_summary) continue;
+    for (const char* split : {"test", "val"}) {
+      IntervalChart chart;
+      std::string csv = "learner,split,n," + spec.name + ",low,high\n";
+      for (const Panel& panel : content.panels) {
+        const Figure* f = content.figure(panel.learner, split, spec.name);
+        if (f == nullptr || !f->value) continue;
+        chart.rows.push_back({panel.learner, *f->value, f->interval, panel.learner == content.best});
+        csv += fmt::format("{},{},{},{},{},{}\n", csv_text(panel.learner), split, f->n, *f->value,
+                           f->interval ? fmt::format("{}", f->interval->first) : "",
+                           f->interval ? fmt::format("{}", f->interval->second) : "");
+      }
+      if (chart.rows.empty()) continue;
+      chart.title = fmt::format("{} on {}", capital(spec.title()), split);
+      chart.x_label = fmt::format("95 % intervals; {} is better", spec.is_higher_better ? "higher" : "lower");
+      out.push_back({"learners_" + spec.name, chart.title, svg_of(chart), csv});
+      break;
+    }
+  }
+  return out;
+}
+
+std::vector<Drawing> reliability(const Content& content, const Panel& panel) {
+  if (panel.calibration.empty()) return {};
+  LineChart chart;
+  for (const RunRecord::StageRecord& stage : content.stages)
+    if (stage.id == panel.learner && stage.kind == "calibrator" && !stage.inputs.empty())
+      if (const Panel* before = content.panel(stage.inputs[0]);
+          before != nullptr && before->split == panel.split) {
+        chart.series.push_back(calibration_series(*before, before->learner + " (before)"));
+        chart.series.back().dashed = true;
+      }
+  chart.series.push_back(calibration_series(panel, panel.learner));
+  chart.title = fmt::format("Accuracy of {} on {} by its confidence", panel.learner, panel.split);
+  chart.x_label = "confidence";
+  chart.y_label = "accuracy";
+  chart.x_range = chart.y_range = std::pair(0.0, 1.0);
+  chart.diagonal = true;
+  std::string csv = "bin_low,bin_high,rows,confidence,accuracy\n";
+  for (std::size_t b = 0; b < panel.calibration.size(); ++b) {
+    const metrics::CalibrationBin& bin = panel.calibration[b];
+    const auto rows = static_cast<double>(bin.rows), bins = static_cast<double>(panel.calibration.size());
+    csv += fmt::format("{:.4f},{:.4f},{},{},{}\n", static_cast<double>(b) / bins,
+                       static_cast<double>(b + 1) / bins, bin.rows,
+                       bin.rows > 0 ? fmt::format("{}", bin.confidence / rows) : "",
+                       bin.rows > 0 ? fmt::format("{}", static_cast<double>(bin.correct) / rows) : "");
+  }
+  return {{"reliability_" + panel.learner, chart.title, svg_of(chart), csv, names_of(chart.series)}};
+}
+
+std::vector<Drawing> confusion(const Panel& panel) {
+  if (panel.confusion.empty() || panel.classes.size() > kDrawnClasses) return {};
+  const ConfusionChart chart{fmt::format("Confusion matrix of {} on {}", panel.learner, panel.split),
+                             panel.classes, metrics::dense(panel.confusion, panel.classes.size())};
+  std::string csv = "true,predicted,rows\n";
+  for (const metrics::ConfusionCell& cell : panel.confusion)
+    csv += fmt::format("{},{},{}\n", csv_text(panel.classes[cell.truth]),
+                       csv_text(panel.classes[cell.predicted]), cell.rows);
+  return {{"confusion_" + panel.learner, chart.title, svg_of(chart), csv}};
+}
+
+std::vector<Drawing> training(const Panel& panel) {
+  std::vector<Drawing> out;
+  for (const char* name : {"curve", "hidden_curve"})
+    if (const Value* curve = panel.summary.find(name);
+        curve != nullptr && curve->is_list() && curve->as_list().size() > 1)
+      add_charts(panel, *curve, "epoch", name, number_at(panel.summary, "best_epoch"), out);
+  const Value* path = panel.summary.find("path");
+  if (path == nullptr) return out;
+  std::vector<std::string> varied = varying_numbers(*path);
+  // Over several parameters there is no line to draw.
+  std::erase_if(varied, is_score);
+  std::vector<std::string> chosen;
+  for (const std::string& name : varied)
+    if (panel.summary.find(name) != nullptr) chosen.push_back(name);
+  if (chosen.size() == 1)
+    add_charts(panel, *path, chosen[0], "path", number_at(panel.summary, chosen[0]), out);
+  return out;
+}
+
+std::vector<Drawing> shots(const Content& content) {
+  const Value* reports = content.results.find("reports");
+  if (reports == nullptr || !reports->is_map()) return {};
+  std::vector<Drawing> out;
+  for (const auto& [id, facts] : reports->as_map()) {
+    const Value* study = facts.find("shots");
+    const Value* learners = study == nullptr ? nullptr : study->find("learners");
+    if (learners == nullptr || !learners->is_map()) continue;
+    LineChart chart;
+    for (const auto& [learner, points] : learners->as_map()) {
+      Series s{learner, {}, false};
+      for (const Value& point : points.as_list()) {
+        const Value *n = point.find("shots"), *accuracy = point.find("accuracy");
+        const Value* mean = accuracy == nullptr ? nullptr : accuracy->find("mean");
+        if (n != nullptr && n->is_number() && mean != nullptr && mean->is_number())
+          s.points.emplace_back(n->as_double(), mean->as_double());
+      }
+      if (!s.points.empty()) chart.series.push_back(std::move(s));
+    }
+    if (chart.series.empty()) continue;
+    chart.title = "Accuracy on test by labelled inputs of each class";
+    chart.x_label = "labelled inputs of each class (logarithmic)";
+    chart.y_label = "accuracy";
+    chart.log_x = true;
+    out.push_back(
+        {"shots_" + id, chart.title, svg_of(chart), csv_of("shots", chart.series), names_of(chart.series)});
+  }
+  return out;
+}
+
+std::vector<Drawing> map(const Content& content) {
+  if (content.map.points.empty()) return {};
+  ScatterChart chart;
+  chart.title = "Inputs by their features";
+  chart.x_label = fmt::format("first direction ({:.0f} % of the variance)", 100 * content.map.explained[0]);
+  chart.y_label = fmt::format("second ({:.0f} %)", 100 * content.map.explained[1]);
+  std::string csv = "key,label,right,x,y\n";
+  for (std::size_t i = 0; i < content.map.points.size(); ++i) {
+    const FeatureMap::Point& at = content.map.points[i];
+    const Item& item = content.map_items[i];
+    chart.points.push_back({at.x, at.y, content.map_classes[i], !item.right,
+                            item.right ? item.truth : item.truth + " taken for " + item.predicted});
+    csv += fmt::format("{},{},{},{},{}\n", csv_text(item.key), csv_text(item.truth), item.right ? 1 : 0, at.x,
+                       at.y);
+  }
+  return {{"features", chart.title, svg_of(chart), csv}};
+}
+
+std::vector<Drawing> stage_graph(const Content& content) {
+  GraphChart chart;
+  chart.title = "The stages of the run";
+  std::string csv = "stage,plugin,kind,items,rejected,busy_seconds,seconds\n";
+  for (const RunRecord::StageRecord& s : content.stages) {
+    GraphChart::Node node{s.id, s.plugin, {}, {}};
+    node.third = s.items > 0     ? fmt::format("{} in {} s", count(s.items), number(s.busy_seconds))
+                 : s.seconds > 0 ? fmt::format("{} s", number(s.seconds))
+                                 : s.shape;
+    for (const std::string& input : s.inputs)
+      for (std::size_t i = 0; i < chart.nodes.size(); ++i)
+        if (chart.nodes[i].id == input) node.inputs.push_back(i);
+    chart.nodes.push_back(std::move(node));
+    csv += fmt::format("{},{},{},{},{},{},{}\n", s.id, s.plugin, s.kind, s.items, s.rejected, s.busy_seconds,
+                       s.seconds);
+  }
+  return {{"stages", chart.title, svg_of(chart), csv}};
+}
+
+}  // namespace graft::page

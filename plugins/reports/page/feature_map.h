@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <graft/predictor.h>
+#include <graft/table.h>
+
+namespace graft::page {
+
+/// Rows of more numbers than this are pixels, not features: nothing is drawn of them.
+inline constexpr std::size_t kMostFeatures = 8192;
+
+/// Inputs on a plane: the two directions in which the features of these rows differ most (PCA).
+struct FeatureMap {
+  struct Point {
+    std::size_t row = 0;
+    double x = 0, y = 0;
+  };
+  std::vector<Point> points;
+  double explained[2] = {};  ///< Fraction of the variance along x and along y.
+};
+
+/// Of at most `most` of these rows, evenly spread. Empty for fewer than 3 rows, or of more than kMostFeatures
+/// numbers. Throws what reading does, and Interrupted.
+FeatureMap feature_map(const RowSet& rows, std::vector<std::size_t> of, std::size_t most,
+                       Interruptible& parallel);
+
+/// The rows of `among` that are most like each of `queries` by the cosine of their features, best first; ties
+/// go to the lower row. One list per query.
+struct NearRow {
+  std::size_t row = 0;
+  double cosine = 0;
+};
+std::vector<std::vector<NearRow>> nearest_rows(const RowSet& rows, const std::vector<std::size_t>& queries,
+                                               const std::vector<std::size_t>& among, std::size_t k,
+                                               Interruptible& parallel);
+
+}  // namespace graft::page

@@ -1,0 +1,204 @@
+#include <gmock/gmock.h>
+
+#include <graft/random.h>
+#include <graft/testing/stage_harness.h>
+
+#include <algorithm>
+
+namespace graft {
+namespace {
+
+using graft::testing::StageHarness;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+/// A run that knows what the tests say.
+class FakeRun final : public RunRecord {
+ public:
+  FakeRun() {
+    results_["name"] = "flowers";
+    results_["inputs"]["total"] = 5;
+    results_["inputs"]["rejected"] = 1;
+    specs_ = {higher_is_better("accuracy").doc("Right ones.").in_summary().criterion(),
+              lower_is_better("log_loss").doc("Loss.").tie_break()};
+  }
+  std::vector<StageRecord> stages() const override {
+    return {{"images", "image_folder", "source", {}, "u8[]", 5, 1, 0.5, 0},
+            {"probe", "linear_probe", "learner", {"images"}, "", 0, 0, 0, 1.5}};
+  }
+  Value results() const override { return results_; }
+  Value manifest() const override { return manifest_; }
+  std::string config() const override { return "name: flowers # <&>"; }
+  const std::vector<Figure>& figures() const override { return figures_; }
+  const std::vector<FigureSpec>& figure_specs() const override { return specs_; }
+  std::string best_learner() const override { return best_; }
+  const RowSet* rows(const std::string&) const override { return nullptr; }
+  std::map<std::string, Image> images(const std::string&, const std::set<std::string>& keys) override {
+    asked_ = keys;
+    std::map<std::string, Image> out;
+    for (const std::string& key : keys)
+      if (key != "gone") out[key] = StageHarness::image(400, 300, {200, 30, 30});
+    return out;
+  }
+
+  Value results_ = Value::map(), manifest_ = Value::map();
+  std::vector<Figure> figures_;
+  std::vector<FigureSpec> specs_;
+  std::string best_;
+  std::set<std::string> asked_;
+};
+
+/// Every third row is taken for the next class.
+Predictions predictions_of(std::size_t rows, std::vector<std::string> classes) {
+  Predictions p{"probe", std::move(classes), {}, {}, Value::map()};
+  p.test.scores = Scores(rows, p.classes.size());
+  for (std::size_t r = 0; r < rows; ++r) {
+    const std::size_t truth = r % p.classes.size();
+    const std::size_t guess = r % 3 == 2 ? (truth + 1) % p.classes.size() : truth;
+    p.test.scores.row(r)[guess] = 0.9F - 0.0001F * static_cast<float>(r % 1000);
+    p.test.scores.row(r)[(guess + 1) % p.classes.size()] += 1 - p.test.scores.row(r)[guess];
+    p.test.keys.push_back("photo" + std::to_string(r) + ".jpg");
+    p.test.labels.push_back({static_cast<std::int32_t>(truth)});
+  }
+  return p;
+}
+
+std::string page_of(const std::vector<Predictions>& predictions, FakeRun& run,
+                    const std::string& params = "{}") {
+  return StageHarness("page", params).report(predictions, nullptr, &run).page;
+}
+
+TEST(Page, SaysWhichLearnerToUseAndHowGoodItIs) {
+  FakeRun run;
+  run.best_ = "probe";
+  run.figures_ = {{"probe", Split::Val, "accuracy", 50, 0.9, "", std::pair(0.8, 0.95)},
+                  {"probe", Split::Test, "accuracy", 6, 0.6667, "", std::pair(0.3, 0.9)},
+                  {"probe", Split::Test, "log_loss", 6, {}, "<no value>", {}}};
+  const std::string html = page_of({predictions_of(6, {"ants", "bees"})}, run);
+  EXPECT_THAT(html,
+              HasSubstr("<strong><bdi>probe</bdi></strong> has been tested on val (accuracy 0.9000 on 50 "
+                        "inputs). On test, which no choice has seen, it is right on 4 of 6 inputs: accuracy "
+                        "0.6667, 95&nbsp;% interval 0.3000 to 0.9000."));
+  EXPECT_THAT(html, HasSubstr("title=\"&lt;no value&gt;\">none</td>"));
+  EXPECT_THAT(html, HasSubstr("<td>0.6667<span class=\"interval\">0.3000 to 0.9000</span></td>"));
+}
+
+TEST(Page, ComparesTheBestWithTheNextByTheSameInputs) {
+  FakeRun run;
+  run.best_ = "probe";
+  run.figures_ = {{"probe", Split::Val, "accuracy", 50, 0.9, "", {}},
+                  {"probe", Split::Test, "accuracy", 300, 0.6667, "", {}}};
+  Predictions other = predictions_of(300, {"ants", "bees"});
+  other.learner = "knn";
+  EXPECT_THAT(
+      page_of({predictions_of(300, {"ants", "bees"}), other}, run),
+      HasSubstr("Against <bdi>knn</bdi>, its accuracy differs by +0.0000 (95&nbsp;%: +0.0000 to +0.0000): "
+                "other inputs could turn that around."));
+  for (std::size_t r = 0; r < 300; r += 2)
+    std::swap(other.test.scores.row(r)[0], other.test.scores.row(r)[1]);
+  EXPECT_THAT(page_of({predictions_of(300, {"ants", "bees"}), other}, run),
+              HasSubstr("a difference that other inputs would probably show, too."));
+}
+
+TEST(Page, ShowsNamesAsText) {
+  FakeRun run;
+  const std::string evil = "<script>alert(1)</script>", rtl = "\xD7\xA9\xD7\x9C\xD7\x95\xD7\x9D";
+  run.results_["name"] = evil;
+  run.manifest_["warnings"] = Value::List{evil + "&\"'"};
+  run.manifest_["command"] = std::string("graft run \xff\x01");
+  Predictions p = predictions_of(30, {evil, rtl, "\xF0\x9F\x90\x9D"});
+  p.test.keys[2] = "</script><img src=x onerror=alert(2)>";
+  const ReportOutput out = StageHarness("page").report({p}, nullptr, &run);
+  EXPECT_THAT(out.page,
+              AllOf(Not(HasSubstr("<script>alert")), Not(HasSubstr("<img src=x")),
+                    HasSubstr("&lt;script&gt;alert(1)&lt;/script&gt;&amp;&quot;&#39;"),
+                    HasSubstr("<bdi>" + rtl + "</bdi>"), HasSubstr("graft run \xEF\xBF\xBD\xEF\xBF\xBD")));
+  for (const auto& [name, content] : out.files) {
+    if (name.ends_with(".csv")) continue;
+    EXPECT_THAT(content, Not(HasSubstr("<script>alert"))) << name;
+  }
+}
+
+TEST(Page, OpensWithoutAnythingToShow) {
+  FakeRun run;
+  EXPECT_THAT(page_of({}, run), HasSubstr("This run has no learners to report on."));
+  Predictions nothing{"probe", {"ants"}, {}, {}, Value::map()};
+  EXPECT_THAT(page_of({nothing}, run), AllOf(HasSubstr("No learner has scores on val"),
+                                             HasSubstr("has no labelled val or test inputs")));
+  Predictions only_val = predictions_of(4, {"ants", "bees"});
+  std::swap(only_val.val, only_val.test);
+  run.best_ = "probe";
+  run.figures_ = {{"probe", Split::Val, "accuracy", 4, 0.75, "", {}}};
+  EXPECT_THAT(page_of({only_val}, run),
+              AllOf(HasSubstr("There are no labelled test inputs"), HasSubstr("<bdi>probe</bdi> on val")));
+  EXPECT_THAT(page_of({predictions_of(1, {"ants"})}, run), HasSubstr("<h1>flowers</h1>"));
+}
+
+TEST(Page, ShowsSeveralLabelsARow) {
+  FakeRun run;
+  Predictions p = predictions_of(9, {"ants", "bees", "cats"});
+  p.multi_label = true;
+  p.test.labels[0] = {0, 2};
+  const std::string html = page_of({p}, run);
+  EXPECT_THAT(html, AllOf(HasSubstr("Most confident mistakes"), Not(HasSubstr("What is taken for what")),
+                          HasSubstr("<bdi>ants, cats</bdi>")));
+}
+
+TEST(Page, HasImagesOfFewInputsAndOfOneSize) {
+  FakeRun run;
+  Predictions p = predictions_of(5000, {"ants", "bees"});
+  p.test.keys[2] = "gone";
+  const std::string html = page_of({p}, run, "{images: 20, image_side: 32}");
+  EXPECT_EQ(run.asked_.size(), 20U);
+  EXPECT_TRUE(run.asked_.contains("gone")) << "the most confident mistake";
+  std::size_t images = 0;
+  for (std::size_t at = 0; (at = html.find("data:image/jpeg;base64,/9j/", at)) != std::string::npos; ++at)
+    ++images;
+  EXPECT_EQ(images, 19U);
+  run.asked_.clear();
+  page_of({p}, run, "{images: 0}");
+  EXPECT_TRUE(run.asked_.empty());
+}
+
+// 100,000 inputs, and 1,000 classes: below 5 MB.
+TEST(Page, DoesNotGrowWithInputsAndClasses) {
+  FakeRun run;
+  EXPECT_LT(page_of({predictions_of(100'000, {"ants", "bees"})}, run).size(), 2'000'000U);
+  std::vector<std::string> classes;
+  for (int i = 0; i < 1000; ++i) classes.push_back("class number " + std::to_string(i));
+  std::vector<Predictions> many;
+  for (int i = 0; i < 10; ++i) {
+    many.push_back(predictions_of(10'000, classes));
+    many.back().learner = "learner" + std::to_string(i);
+  }
+  const std::string html = page_of(many, run);
+  EXPECT_LT(html.size(), 5'000'000U);
+  EXPECT_THAT(html, AllOf(HasSubstr("The 125 worst of 1000 classes; results.json has all."),
+                          HasSubstr("The 50 most frequent of 1000 confused pairs."),
+                          HasSubstr("The other 2 learners are in results.json.")));
+}
+
+TEST(Page, LeavesItsDrawingsAndTheirNumbers) {
+  FakeRun run;
+  Predictions p = predictions_of(30, {"ants", "bees"});
+  p.summary["c"] = 1.0;
+  for (const double c : {0.01, 1.0, 100.0}) {
+    Value entry = Value::map();
+    entry["c"] = c;
+    entry["val_accuracy"] = 0.5 + 0.1 * c / (1 + c);
+    entry["val_log_loss"] = 1 / (1 + c);
+    p.summary["path"].push(std::move(entry));
+  }
+  const ReportOutput out = StageHarness("page").report({p}, nullptr, &run);
+  EXPECT_EQ(out.files.at("confusion_probe.csv"),
+            "true,predicted,rows\nants,ants,10\nants,bees,5\nbees,ants,5\nbees,bees,10\n");
+  EXPECT_THAT(out.files.at("path_loss_probe.csv"), HasSubstr("val log loss,100,"));
+  EXPECT_THAT(out.files.at("path_loss_probe.svg"),
+              AllOf(HasSubstr("xmlns=\"http://www.w3.org/2000/svg\"><style>"), HasSubstr("c (logarithmic)")));
+  EXPECT_TRUE(out.files.contains("reliability_probe.csv"));
+  EXPECT_TRUE(out.files.contains("stages.svg"));
+}
+
+}  // namespace
+}  // namespace graft

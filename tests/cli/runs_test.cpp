@@ -1,0 +1,120 @@
+// graft runs, graft runs diff, graft graph.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "program.h"
+
+namespace graft::test {
+namespace {
+
+using nlohmann::json;
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr const char* kListedRun = R"(name: small
+run: {threads: 2}
+stages:
+  images: {plugin: synthetic, with: {task: target, size: 32, train: 60, val: 20, test: 40}}
+  features: {plugin: backbone, from: images, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
+  rows: {plugin: feature_table, from: features}
+  probe: {plugin: linear_probe, from: rows}
+  knn: {plugin: knn, from: rows}
+  report: {plugin: evaluate, from: [probe, knn]}
+)";
+
+class RunsTest : public ::testing::Test {
+ protected:
+  ProgramResult graft(std::vector<std::string> arguments) const {
+    return run_program(arguments, folder_.path());
+  }
+  void run(const std::vector<std::string>& more) const {
+    folder_.write("config.yaml", kListedRun);
+    std::vector<std::string> arguments{"run", "config.yaml", "--quiet"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProgramResult r = graft(arguments);
+    ASSERT_EQ(r.exit_code, 0) << r.err;
+  }
+  TempFolder folder_;
+};
+
+TEST_F(RunsTest, AreListedWithTheBestLearnerAndItsScore) {
+  run({});
+  run({"--set", "knn.k=1", "--out", "runs/one"});
+  folder_.write("runs/broken.failed/status.json", R"({"status":"failed","error":"no disk\nat all"})");
+  folder_.write("runs/notes.txt", "mine");
+  folder_.write("runs/mine/notes.txt", "mine");
+  const ProgramResult r = graft({"runs"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(r.out, ContainsRegex(
+                         "^run +finished +inputs +best on val +score +95 % interval +seconds +state\n"
+                         "runs/one +20[0-9TZ:-]+ +120 +(probe|knn) +test accuracy +[0-9.]+ +[0-9.]+-[0-9.]+ "
+                         "+[0-9.]+ +complete\n"));
+  EXPECT_THAT(r.out, ContainsRegex("\nruns/small "));
+  EXPECT_THAT(r.out, ContainsRegex("\nruns/broken.failed +- .* failed: no disk\n$"));
+  EXPECT_THAT(r.out, Not(HasSubstr("mine")));
+
+  const json found = json::parse(graft({"runs", "--json"}).out);
+  ASSERT_EQ(found.size(), 3u);
+  const json results = json::parse(slurp(folder_ / "runs/one/results.json"));
+  EXPECT_EQ(found[0]["folder"], "runs/one");
+  const json& test = results["learners"][found[0]["best"]["learner"].get<std::string>()]["test"];
+  EXPECT_EQ(found[0]["best"]["value"], test["accuracy"]);
+  EXPECT_EQ(found[0]["best"]["interval"], test["accuracy_interval"]);
+}
+
+TEST_F(RunsTest, TwoRunsAreCompared) {
+  run({});
+  run({"--set", "knn.k=1", "--set", "images.train=80", "--out", "other"});
+  const ProgramResult r = graft({"runs", "diff", "runs/small", "other"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(r.out, ContainsRegex("^config\n(  .*\n)*  images.with.train +60 +-> +80\n"));
+  EXPECT_THAT(r.out, ContainsRegex("\n  knn.with.k +.* +-> +\\[1\\]\n"));
+  EXPECT_THAT(r.out,
+              ContainsRegex("\ndata and plugins\n  inputs ok +120 +-> +140\n  inputs total +120 +-> +140\n"));
+  EXPECT_THAT(r.out, HasSubstr("\nscores\n"));
+  EXPECT_EQ(graft({"runs", "diff", "other", "other"}).out,
+            "config\n  the same\n\ndata and plugins\n  the same\n\nscores\n  the same\n");
+  const json found = json::parse(graft({"runs", "diff", "runs/small", "other", "--json"}).out);
+  EXPECT_EQ(found["config"]["images.with.train"], (json{"60", "80"}));
+}
+
+TEST_F(RunsTest, ErrorsNameWhatIsWrong) {
+  EXPECT_EQ(
+      graft({"runs"}).err,
+      "error: runs is not a folder: runs are where you have run graft, or in --out DIR\nusage: graft runs\n");
+  folder_.write("runs/x/y", "");
+  EXPECT_EQ(graft({"runs"}).out, "no runs in runs\n");
+  const ProgramResult one = graft({"runs", "diff", "runs/x"});
+  EXPECT_EQ(one.exit_code, 2);
+  EXPECT_THAT(one.err, HasSubstr("error: two RUNs expected, got 1: "));
+  const ProgramResult none = graft({"runs", "diff", "runs/x", "runs/x"});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_EQ(none.err,
+            "error: runs/x is not the folder of a complete run: it has no results.json and manifest.json\n");
+  EXPECT_THAT(graft({"runs", "dif"}).err, HasSubstr("no command 'runs dif'; did you mean 'diff'?"));
+}
+
+TEST_F(RunsTest, AConfigIsPrintedAsAGraph) {
+  folder_.write("config.yaml", kListedRun);
+  const ProgramResult dot = graft({"graph", "config.yaml"});
+  ASSERT_EQ(dot.exit_code, 0) << dot.err;
+  EXPECT_THAT(dot.out, HasSubstr("digraph \"small\" {\n  rankdir=LR;\n"));
+  EXPECT_THAT(dot.out, HasSubstr("  s0 [label=\"images\\nsynthetic\\nu8[32,32,3]\"];\n"));
+  EXPECT_THAT(dot.out, ContainsRegex("s2 \\[label=\"rows.nfeature_table[^\n]*shape=cylinder\\];\n"));
+  EXPECT_THAT(dot.out,
+              HasSubstr("  s0 -> s1;\n  s1 -> s2;\n  s2 -> s3;\n  s2 -> s4;\n  s3 -> s5;\n  s4 -> s5;\n}\n"));
+  const ProgramResult mermaid = graft({"graph", "config.yaml", "--format", "mermaid"});
+  EXPECT_THAT(mermaid.out, HasSubstr("flowchart LR\n  s0[\"images<br>synthetic<br>u8[32,32,3]\"]\n"));
+  EXPECT_THAT(mermaid.out, HasSubstr("  s4 --> s5\n"));
+  const json found = json::parse(graft({"graph", "config.yaml", "--json"}).out);
+  EXPECT_EQ(found["stages"][5]["from"], (json{"probe", "knn"}));
+  EXPECT_THAT(graft({"graph", "config.yaml", "--format", "svg"}).err,
+              HasSubstr("error: --format: 'svg' is not allowed here (allowed: dot, mermaid)\n"));
+}
+
+}  // namespace
+}  // namespace graft::test
