@@ -37,9 +37,11 @@ struct Global {
     std::string host = "127.0.0.1", max_bytes = "32MiB";
     int port = 8080, timeout = 30, gather = 2;
     std::size_t queue = 512, connections = 64;
-  } serve;  ///< Options of serve alone.
+  } serve;                            ///< Options of serve alone.
+  std::string network;                ///< Option --model of init, train and embed: its weights.
+  std::filesystem::path init_config;  ///< Option --config of init and train.
   struct Embed {
-    std::string model, tap, pool;
+    std::string tap, pool;
     bool print_config = false;
   } embed;  ///< Options of embed alone.
   struct Store {
@@ -65,6 +67,8 @@ int run(const Global& global, const std::vector<std::string>& arguments);
 int sweep(const Global& global, const std::vector<std::string>& arguments);
 int predict(const Global& global, const std::vector<std::string>& arguments);
 int embed(const Global& global, const std::vector<std::string>& arguments);
+int init(const Global& global, const std::vector<std::string>& arguments);
+int train(const Global& global, const std::vector<std::string>& arguments);
 int serve(const Global& global, const std::vector<std::string>& arguments);
 int check(const Global& global, const std::vector<std::string>& arguments);
 int plan(const Global& global, const std::vector<std::string>& arguments);
