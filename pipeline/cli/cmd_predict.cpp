@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -78,12 +79,19 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
   if (arguments.size() == 1) input_is_missing();
   if (const auto t = global.predict.threshold; t && !(*t >= 0 && *t <= 1))
     throw UsageError{fmt::format("--threshold: expected 0 to 1, got {}", *t)};
+  const std::filesystem::path& features = global.predict.features;
+  std::error_code ignored;
+  if (!features.empty() && features.extension() != ".h5" && features.extension() != ".npy")
+    throw UsageError{fmt::format("--features: expected FILE.h5 or FILE.npy, got '{}'", features.string())};
+  if (std::filesystem::exists(features, ignored))
+    throw Error(fmt::format("{} exists: remove it, or choose another file", features.string()));
   Registry registry(Registry::search_path(global.plugin_dirs));
   const TrainedModel model =
       open_model(arguments[0], global.model.learner, global.model.allow_code ? Code::Allowed : Code::Refused);
   PredictOptions options;
   options.inputs.assign(arguments.begin() + 1, arguments.end());
   options.overrides = global.overrides;
+  options.features = features;
   const RunOptions run = prepare_to_run(global);
   options.style = run.style;
   // Predictions are the output; with --json, warnings and progress are wanted all the same.

@@ -75,7 +75,10 @@ po::options_description predict_options(Global& global) {
                         "only the N best classes and their scores")(
       "threshold",
       po::value<double>()->value_name("SCORE")->notifier([&](double t) { predict.threshold = t; }),
-      "predict only classes with at least this score (default: 0.5 with several labels, else 0)");
+      "predict only classes with at least this score (default: 0.5 with several labels, else 0)")(
+      "features",
+      po::value<std::string>()->value_name("FILE")->notifier([&](const auto& s) { predict.features = s; }),
+      "write the feature vectors, too: FILE.h5 or FILE.npy");
   return options;
 }
 

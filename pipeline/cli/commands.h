@@ -30,7 +30,8 @@ struct Global {
     bool allow_code = false;
   } model;  ///< Options of commands that take a trained model.
   struct Predict {
-    std::size_t top = 0;  ///< 0: every class.
+    std::filesystem::path features;  ///< Empty: none.
+    std::size_t top = 0;             ///< 0: every class.
     std::optional<double> threshold;
   } predict;  ///< Options of predict alone.
   struct Serve {

@@ -129,6 +129,25 @@ TEST_F(PredictTest, FeaturesAreKeptWhereThereIsAStoreForThem) {
   }
 }
 
+TEST_F(PredictTest, FeaturesAreWrittenWhereTheyAreAskedFor) {
+  const ProgramResult plain = predict({"run", "--learner", "probe", "photos/test", "--quiet"});
+  const ProgramResult r =
+      predict({"run", "--learner", "probe", "photos/test", "--quiet", "--features", "features.npy"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(r.out, plain.out);
+  // Those of the run are as many floats for each of its 46 images of five crops.
+  ASSERT_EQ(run_program({"store", "export", "stripes/table", "all.npy"}, folder_->path()).exit_code, 0);
+  const std::string some = slurp(*folder_ / "features.npy"), all = slurp(*folder_ / "all.npy");
+  EXPECT_THAT(some, StartsWith("\x93NUMPY"));
+  EXPECT_THAT(some, HasSubstr("'shape': (50, "));
+  EXPECT_EQ((some.size() - 128) * 46, (all.size() - 128) * 10);
+
+  EXPECT_THAT(predict({"run", "photos/test", "--features", "features.npy"}).err,
+              StartsWith("error: features.npy exists: remove it, or choose another file\n"));
+  EXPECT_THAT(predict({"run", "photos/test", "--features", "x.csv"}).err,
+              StartsWith("error: --features: expected FILE.h5 or FILE.npy, got 'x.csv'\n"));
+}
+
 TEST_F(PredictTest, OtherFeaturesThanThoseOfTrainingAreAnError) {
   std::filesystem::copy(*folder_ / "run", *folder_ / "changed", std::filesystem::copy_options::recursive);
   std::string config = slurp(*folder_ / "changed/config.yaml");

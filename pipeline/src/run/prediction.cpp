@@ -24,6 +24,8 @@
 #include "run/stage_factory.h"
 #include "run/stream_run.h"
 #include "run/watchdog.h"
+#include "store/export.h"
+#include "store/table_use.h"
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -64,11 +66,28 @@ class Prediction {
     }
     PredictOutcome outcome;
     outcome.interrupted = signals_.interrupted() || !stream.complete();
-    if (!outcome.interrupted) score(stream, workers, each, outcome);
+    if (outcome.interrupted) return outcome;
+    if (!options_.features.empty()) export_features(stream);
+    score(stream, workers, each, outcome);
     return outcome;
   }
 
  private:
+  void export_features(const StreamRun& stream) const {
+    const fs::path run = fs::absolute(work_.path() / "run").lexically_normal();
+    stream.record_use(run);
+    const std::size_t wanted = scorer_->inputs().at(0).stage;
+    for (const RunTable& table : stream.tables())
+      if (table.stage == wanted)
+        for (const TableUse& use : read_uses(table.store->folder()))
+          if (use.folder == run) {
+            export_table(table.store->folder(), use, options_.features);
+            return;
+          }
+    throw Error(fmt::format("the store {} cannot be written to, so that the features cannot be exported",
+                            store_.string()));
+  }
+
   void score(StreamRun& stream, Workers& workers, const std::function<void(const PredictedInput&)>& each,
              PredictOutcome& outcome) {
     std::vector<const RunTable*> tables;

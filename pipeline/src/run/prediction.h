@@ -20,6 +20,7 @@ struct PredictOptions {
   std::vector<std::string> inputs;     ///< Paths as the plugin `files` takes them.
   std::vector<std::string> overrides;  ///< --set, for the config of the run.
   std::filesystem::path store;         ///< Where features are kept for later; empty: nowhere.
+  std::filesystem::path features;      ///< A file for the rows of the model's first table; empty: none.
   ProgressStyle style;
 };
 
