@@ -78,7 +78,9 @@ po::options_description predict_options(Global& global) {
       "predict only classes with at least this score (default: 0.5 with several labels, else 0)")(
       "features",
       po::value<std::string>()->value_name("FILE")->notifier([&](const auto& s) { predict.features = s; }),
-      "write the feature vectors, too: FILE.h5 or FILE.npy");
+      "write the feature vectors, too: FILE.h5 or FILE.npy")(
+      "neighbors", po::value(&predict.neighbors)->value_name("N"),
+      "name the N most similar training images, for learners that keep them (knn, hybrid)");
   return options;
 }
 

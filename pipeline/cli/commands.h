@@ -31,7 +31,8 @@ struct Global {
   } model;  ///< Options of commands that take a trained model.
   struct Predict {
     std::filesystem::path features;  ///< Empty: none.
-    std::size_t top = 0;             ///< 0: every class.
+    std::size_t neighbors = 0;
+    std::size_t top = 0;  ///< 0: every class.
     std::optional<double> threshold;
   } predict;  ///< Options of predict alone.
   struct Serve {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <sstream>
 #include <string>
@@ -127,6 +128,37 @@ TEST_F(PredictTest, FeaturesAreKeptWhereThereIsAStoreForThem) {
     const std::string fingerprint = table["fingerprint"];
     EXPECT_THAT(own.out, HasSubstr(fingerprint));
   }
+}
+
+TEST_F(PredictTest, NamesTheTrainingImagesThatAreMostAlike) {
+  // The run lists them for test, every view by itself.
+  std::map<std::string, std::vector<std::string>> wanted;
+  for (const auto& fields : csv_fields(slurp(*folder_ / "run/neighbours/knn.csv")))
+    if (fields.at(1) == "0" && fields[2] == "test") {
+      std::vector<std::string>& near = wanted["photos/" + fields[0]];
+      if (std::find(near.begin(), near.end(), fields[4]) == near.end())
+        near.insert(near.end(), {fields[4], fields[5]});
+    }
+  const ProgramResult r =
+      predict({"run", "--learner", "knn", "photos/test", "odd/missing.ppm", "--quiet", "--neighbors", "2"});
+  EXPECT_EQ(r.exit_code, 3) << r.err;
+  const auto lines = csv_fields(r.out);
+  ASSERT_EQ(lines.size(), 12u);
+  EXPECT_EQ(lines[0], (std::vector<std::string>{"key", "predicted", "across", "along", "neighbor1",
+                                                "similarity1", "neighbor2", "similarity2", "rejected"}));
+  for (std::size_t i = 1; i <= 10; ++i) {
+    const std::vector<std::string>& near = wanted.at(lines[i][0]);
+    EXPECT_EQ(lines[i][4], near.at(0));
+    EXPECT_EQ(lines[i][5], near.at(1));
+    EXPECT_EQ(lines[i].size(), 9u);
+  }
+  EXPECT_EQ(lines[11].size(), 9u);
+  const json line = json::parse(
+      predict({"run", "--learner", "knn", "photos/test/along/0.ppm", "--quiet", "--neighbors", "1", "--json"})
+          .out);
+  EXPECT_EQ(line["neighbors"][0]["key"], wanted.at("photos/test/along/0.ppm").at(0));
+  EXPECT_THAT(predict({"run", "--learner", "probe", "photos/test", "--neighbors", "1"}).err,
+              StartsWith("error: 'probe' keeps no training images to compare with: "));
 }
 
 TEST_F(PredictTest, FeaturesAreWrittenWhereTheyAreAskedFor) {

@@ -56,6 +56,7 @@ class Prediction {
 
   PredictOutcome go(const std::function<void(const PredictedInput&)>& each) {
     scorer_.emplace(plan_, factory_, model_);
+    if (options_.neighbours > 0) scorer_->require_neighbours();
     Workers workers(plan_.run.threads);
     StreamRun stream(plan_, source_, store_, *memo_, factory_, meter_, signals_.interrupted());
     {
@@ -102,13 +103,17 @@ class Prediction {
       const std::size_t end = std::min(listing.inputs.size(), first + kTogether);
       std::size_t last = row;
       while (last < rows[0].size() && rows[0][last].input < end) ++last;
-      const Scores scores = score_rows(tables, listing, rows, row, last, parallel);
+      const auto [scores, near] = score_rows(tables, listing, rows, row, last, parallel);
       std::size_t scored = 0;
       for (std::size_t i = first; i < end; ++i) {
         const ListedInput& input = listing.inputs[i];
         ++outcome.inputs;
         if (row < last && rows[0][row].input == i) {
-          each({input.key, {scores.row(scored++), scores.classes}, nullptr});
+          each({input.key,
+                {scores.row(scored), scores.classes},
+                nullptr,
+                near.empty() ? std::span<const NearImage>() : std::span<const NearImage>(near[scored])});
+          ++scored;
           while (row < last && rows[0][row].input == i) ++row;
         } else {
           ++outcome.rejected;
@@ -118,10 +123,11 @@ class Prediction {
     }
   }
 
-  /// The scores of the inputs whose rows are [first, last).
-  Scores score_rows(const std::vector<const RunTable*>& tables, const Listing& listing,
-                    const std::vector<std::vector<TableRow>>& rows, std::size_t first, std::size_t last,
-                    Parallel& parallel) {
+  /// The scores of the inputs whose rows are [first, last), and the images that are like them.
+  std::pair<Scores, std::vector<std::vector<NearImage>>> score_rows(
+      const std::vector<const RunTable*>& tables, const Listing& listing,
+      const std::vector<std::vector<TableRow>>& rows, std::size_t first, std::size_t last,
+      Parallel& parallel) {
     std::vector<std::unique_ptr<TableRows>> sets;
     std::vector<const RowSet*> pointers;
     std::vector<std::uint32_t> input_of;
@@ -133,7 +139,10 @@ class Prediction {
                                 rows[t].begin() + static_cast<std::ptrdiff_t>(last))));
       pointers.push_back(sets.back().get());
     }
-    return scorer_->score(pointers, input_of, parallel);
+    std::vector<std::vector<NearImage>> near;
+    if (options_.neighbours > 0)
+      near = scorer_->neighbours(pointers, input_of, options_.neighbours, parallel);
+    return {scorer_->score(pointers, input_of, parallel), std::move(near)};
   }
 
   void warn(const std::string& text) {
