@@ -20,7 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Files to features: what the command amounts to, for people to go on with.
-Value config_of(const Global::Embed& options, const std::vector<std::string>& inputs) {
+Value config_of(const Global::Embed& options, const std::string& network,
+                const std::vector<std::string>& inputs) {
   Value config = Value::map();
   config["name"] = "embed";
   config["run"]["max_rejects"] = "100%";
@@ -35,7 +36,7 @@ Value config_of(const Global::Embed& options, const std::vector<std::string>& in
   // A path in a config is relative to its folder, here to the current one.
   std::error_code ignored;
   Value& with = stages["features"]["with"];
-  with["model"] = fs::exists(options.model, ignored) ? fs::absolute(options.model).string() : options.model;
+  with["model"] = fs::exists(network, ignored) ? fs::absolute(network).string() : network;
   if (!options.tap.empty()) with["taps"] = options.tap;
   if (!options.pool.empty()) with["pool"] = options.pool;
   stages["table"]["plugin"] = "feature_table";
@@ -56,9 +57,9 @@ std::pair<fs::path, TableUse> table_of(const fs::path& store, const fs::path& ru
 
 int embed(const Global& global, const std::vector<std::string>& arguments) {
   if (arguments.empty()) input_is_missing();
-  if (global.embed.model.empty())
+  if (global.network.empty())
     throw UsageError{"--model is missing: a file of weights (graft model fetch gets published ones)"};
-  const Value config = config_of(global.embed, arguments);
+  const Value config = config_of(global.embed, global.network, arguments);
   if (global.embed.print_config) {
     print_line(config.to_json_pretty());
     return kOk;

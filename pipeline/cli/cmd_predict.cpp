@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -34,6 +35,8 @@ class Writer {
     if (top_ == 0)
       for (const std::string& name : classes_) line += "," + csv_field(name);
     for (std::size_t i = 1; i <= top_; ++i) line += fmt::format(",class{},score{}", i, i);
+    for (std::size_t i = 1; i <= options_.neighbors; ++i)
+      line += fmt::format(",neighbor{},similarity{}", i, i);
     return line + ",rejected";
   }
 
@@ -48,7 +51,7 @@ class Writer {
       names += (names.empty() ? "" : ";") + classes_[c];
     std::string line = csv_field(input.key) + "," + csv_field(names);
     if (input.reject != nullptr) {
-      line.append(top_ == 0 ? classes_.size() : 2 * top_, ',');
+      line.append((top_ == 0 ? classes_.size() : 2 * top_) + 2 * options_.neighbors, ',');
       return line + "," + csv_field(why(*input.reject));
     }
     if (top_ == 0)
@@ -56,13 +59,23 @@ class Writer {
     else
       for (const std::size_t c : best_classes(input.scores, top_))
         line += fmt::format(",{},{:.9g}", csv_field(classes_[c]), input.scores[c]);
+    for (std::size_t n = 0; n < options_.neighbors; ++n)
+      line += n < input.neighbours.size() ? fmt::format(",{},{:.9g}", csv_field(input.neighbours[n].key),
+                                                        input.neighbours[n].similarity)
+                                          : ",,";
     return line + ",";
   }
 
   std::string as_json(const PredictedInput& input) const {
-    return prediction_value(input.key, input.scores, input.reject,
-                            {classes_, multi_label_, top_, options_.threshold})
-        .to_json();
+    Value v = prediction_value(input.key, input.scores, input.reject,
+                               {classes_, multi_label_, top_, options_.threshold});
+    for (const NearImage& near : input.neighbours) {
+      Value neighbor = Value::map();
+      neighbor["key"] = near.key;
+      neighbor["similarity"] = static_cast<double>(near.similarity);
+      v["neighbors"].push(std::move(neighbor));
+    }
+    return v.to_json();
   }
 
   const Global::Predict& options_;
@@ -78,12 +91,22 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
   if (arguments.size() == 1) input_is_missing();
   if (const auto t = global.predict.threshold; t && !(*t >= 0 && *t <= 1))
     throw UsageError{fmt::format("--threshold: expected 0 to 1, got {}", *t)};
+  const std::filesystem::path& features = global.predict.features;
+  std::error_code ignored;
+  if (!features.empty() && features.extension() != ".h5" && features.extension() != ".npy")
+    throw UsageError{fmt::format("--features: expected FILE.h5 or FILE.npy, got '{}'", features.string())};
+  if (std::filesystem::exists(features, ignored))
+    throw Error(fmt::format("{} exists: remove it, or choose another file", features.string()));
+  if (global.predict.neighbors > 1000)
+    throw UsageError{fmt::format("--neighbors: expected at most 1000, got {}", global.predict.neighbors)};
   Registry registry(Registry::search_path(global.plugin_dirs));
   const TrainedModel model = open_model(arguments[0], global.model.learner, registry,
                                         global.model.allow_code ? Code::Allowed : Code::Refused);
   PredictOptions options;
   options.inputs.assign(arguments.begin() + 1, arguments.end());
   options.overrides = global.overrides;
+  options.features = features;
+  options.neighbours = global.predict.neighbors;
   const RunOptions run = prepare_to_run(global);
   options.style = run.style;
   // Predictions are the output; with --json, warnings and progress are wanted all the same.

@@ -17,6 +17,9 @@ namespace {
 std::vector<LibraryVersion> program_libraries() {
   std::vector<LibraryVersion> out = core_libraries();
   out.push_back({"Boost", version_of_file("libboost_program_options")});
+#if GRAFT_HAS_HTTP
+  out.push_back({"cpp-httplib", version_of_file("libcpp-httplib")});
+#endif
   return out;
 }
 

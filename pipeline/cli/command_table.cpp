@@ -16,6 +16,24 @@ po::options_description run_options(Global& global) {
   return options;
 }
 
+po::options_description init_options(Global& global) {
+  po::options_description options("Options of init and train");
+  options.add_options()(
+      "model", po::value(&global.network)->value_name("MODEL"),
+      "weights of the network (default: what graft model fetch has fetched, or a small one)")(
+      "config", po::value<std::string>()->value_name("FILE")->notifier([&](const std::string& s) {
+        global.init_config = s;
+      }),
+      "the config to write (default: the name of the folder, .yaml)");
+  return options;
+}
+
+po::options_description train_options(Global& global) {
+  po::options_description options = init_options(global);
+  options.add(run_options(global));
+  return options;
+}
+
 po::options_description sweep_options(Global& global) {
   po::options_description options("Options of sweep");
   options.add_options()("grid", po::value(&global.sweep.grids)->composing()->value_name("KEY=VALUES"),
@@ -57,7 +75,12 @@ po::options_description predict_options(Global& global) {
                         "only the N best classes and their scores")(
       "threshold",
       po::value<double>()->value_name("SCORE")->notifier([&](double t) { predict.threshold = t; }),
-      "predict only classes with at least this score (default: 0.5 with several labels, else 0)");
+      "predict only classes with at least this score (default: 0.5 with several labels, else 0)")(
+      "features",
+      po::value<std::string>()->value_name("FILE")->notifier([&](const auto& s) { predict.features = s; }),
+      "write the feature vectors, too: FILE.h5 or FILE.npy")(
+      "neighbors", po::value(&predict.neighbors)->value_name("N"),
+      "name the N most similar training images, for learners that keep them (knn, hybrid)");
   return options;
 }
 
@@ -80,7 +103,7 @@ po::options_description serve_options(Global& global) {
 po::options_description embed_options(Global& global) {
   po::options_description options("Options of embed");
   Global::Embed& embed = global.embed;
-  options.add_options()("model", po::value(&embed.model)->value_name("MODEL"),
+  options.add_options()("model", po::value(&global.network)->value_name("MODEL"),
                         "weights, a TorchScript file, or what `backbone: {model: ...}` takes otherwise")(
       "tap", po::value(&embed.tap)->value_name("LAYER"), "a layer or block (default: before the classifier)")(
       "pool", po::value(&embed.pool)->value_name("POOL"), "how maps of features become vectors (backbone)")(
@@ -158,6 +181,14 @@ constexpr Subcommand kRunsCommands[] = {
 };
 
 constexpr CommandRow kCommands[] = {
+    {"init", "init DIR", "look at a folder of images and write a config for it",
+     "Recognizes a folder per class, train/CLASS and test/CLASS, a list with columns such as path and label, "
+     "archives and WebDataset, CIFAR and MNIST. The config names what was found, and passes graft check.",
+     init, init_options},
+    {"train", "train DIR", "train on a folder of images: init and run in one",
+     "Writes the config that init writes, and runs it: features by a pretrained network, a linear probe and "
+     "nearest neighbors, scores on test. The config is there to be changed and run again.",
+     train, train_options},
     {"run", "run CONFIG", "run a config: features into the store, learners, evaluation",
      "Computes the rows that the feature store lacks, fits the learners on train and val, and scores test "
      "once. The results are in the folder runs/NAME: results.json, models, predictions, inputs.csv and "

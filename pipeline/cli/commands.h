@@ -30,6 +30,8 @@ struct Global {
     bool allow_code = false;
   } model;  ///< Options of commands that take a trained model.
   struct Predict {
+    std::filesystem::path features;  ///< Empty: none.
+    std::size_t neighbors = 0;
     std::size_t top = 0;  ///< 0: every class.
     std::optional<double> threshold;
   } predict;  ///< Options of predict alone.
@@ -37,9 +39,11 @@ struct Global {
     std::string host = "127.0.0.1", max_bytes = "32MiB";
     int port = 8080, timeout = 30, gather = 2;
     std::size_t queue = 512, connections = 64;
-  } serve;  ///< Options of serve alone.
+  } serve;                            ///< Options of serve alone.
+  std::string network;                ///< Option --model of init, train and embed: its weights.
+  std::filesystem::path init_config;  ///< Option --config of init and train.
   struct Embed {
-    std::string model, tap, pool;
+    std::string tap, pool;
     bool print_config = false;
   } embed;  ///< Options of embed alone.
   struct NewPlugin {
@@ -74,6 +78,8 @@ int run(const Global& global, const std::vector<std::string>& arguments);
 int sweep(const Global& global, const std::vector<std::string>& arguments);
 int predict(const Global& global, const std::vector<std::string>& arguments);
 int embed(const Global& global, const std::vector<std::string>& arguments);
+int init(const Global& global, const std::vector<std::string>& arguments);
+int train(const Global& global, const std::vector<std::string>& arguments);
 int serve(const Global& global, const std::vector<std::string>& arguments);
 int check(const Global& global, const std::vector<std::string>& arguments);
 int plan(const Global& global, const std::vector<std::string>& arguments);

@@ -24,8 +24,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr const char* kJson = "application/json";
-constexpr const char* kRoutes[] = {"/",        "/app.js",       "/embed",   "/healthz",
-                                   "/metrics", "/openapi.json", "/predict", "/style.css"};
+constexpr const char* kRoutes[] = {"/",          "/app.js",       "/embed",   "/healthz",  "/metrics",
+                                   "/neighbors", "/openapi.json", "/predict", "/style.css"};
 
 /// Of the thread that answers a request.
 thread_local Clock::time_point t_began;
@@ -121,6 +121,7 @@ void ServeApp::install(httplib::Server& server) {
     document["graft"] = GRAFT_VERSION;
     document["learner"] = model_.learner();
     document["multi_label"] = model_.multi_label();
+    document["neighbors"] = model_.knows_neighbours();
     document["classes"] = Value::list();
     for (const std::string& name : model_.classes()) document["classes"].push(name);
     response.set_content(document.to_json() + "\n", kJson);
@@ -129,6 +130,10 @@ void ServeApp::install(httplib::Server& server) {
     response.set_content(metrics_.text(waiting()), "text/plain; version=0.0.4");
   });
   server.Post("/predict",
+              [this](const Request& request, Response& response, const httplib::ContentReader& content) {
+                predict(request, response, content);
+              });
+  server.Post("/neighbors",
               [this](const Request& request, Response& response, const httplib::ContentReader& content) {
                 predict(request, response, content);
               });
@@ -216,7 +221,7 @@ std::size_t ServeApp::waiting() {
   return images;
 }
 
-std::optional<ServeApp::Predictions> ServeApp::compute(const Posted& posted, bool features,
+std::optional<ServeApp::Predictions> ServeApp::compute(const Posted& posted, PredictionExtras extras,
                                                        Response& response) {
   const std::size_t count = posted.images.size();
   if (waiting() + count > limits_.queue) {
@@ -229,7 +234,7 @@ std::optional<ServeApp::Predictions> ServeApp::compute(const Posted& posted, boo
     in_flight_ += static_cast<std::size_t>(by);
   };
   change_in_flight(static_cast<std::ptrdiff_t>(count));
-  std::future<Predictions> result = model_.submit(posted.images, features);
+  std::future<Predictions> result = model_.submit(posted.images, extras);
   const bool done = result.wait_until(t_began + limits_.time) == std::future_status::ready;
   change_in_flight(-static_cast<std::ptrdiff_t>(count));
   if (!done) {
@@ -252,17 +257,28 @@ std::optional<ServeApp::Predictions> ServeApp::compute(const Posted& posted, boo
   }
 }
 
+/// /predict, and /neighbors, which names the training images that are most like each image.
 void ServeApp::predict(const Request& request, Response& response, const httplib::ContentReader& content) {
   const auto posted = read_images(request, response, content);
   if (!posted) return;
   PredictionView view{model_.classes(), model_.multi_label()};
+  PredictionExtras extras;
   try {
+    if (request.path == "/neighbors") {
+      extras.neighbours = query_number<std::size_t>(request, "k", 1, 1000).value_or(5);
+      if (!model_.knows_neighbours())
+        return fail(
+            response, 404,
+            fmt::format("'{}' keeps no training images to compare with: serve a learner of neighbors, such "
+                        "as knn or hybrid",
+                        model_.learner()));
+    }
     view.top = query_number<std::size_t>(request, "top", 1, 1'000'000).value_or(0);
     view.threshold = query_number<double>(request, "threshold", 0, 1);
   } catch (const Error& e) {
     return fail(response, 400, e.what());
   }
-  const auto made = compute(*posted, false, response);
+  const auto made = compute(*posted, extras, response);
   if (!made) return;
   Value document = Value::map();
   document["learner"] = model_.learner();
@@ -270,8 +286,14 @@ void ServeApp::predict(const Request& request, Response& response, const httplib
   for (std::size_t i = 0; i < made->size(); ++i) {
     const ImagePrediction& p = (*made)[i];
     const std::optional<StoredReject> reject = p.rejected ? std::optional(stored(*p.rejected)) : std::nullopt;
-    document["predictions"].push(
-        prediction_value(posted->names[i], p.scores, reject ? &*reject : nullptr, view));
+    Value entry = prediction_value(posted->names[i], p.scores, reject ? &*reject : nullptr, view);
+    for (const ImagePrediction::Neighbour& near : p.neighbours) {
+      Value neighbor = Value::map();
+      neighbor["key"] = near.key;
+      neighbor["similarity"] = static_cast<double>(near.similarity);
+      entry["neighbors"].push(std::move(neighbor));
+    }
+    document["predictions"].push(std::move(entry));
   }
   response.set_content(document.to_json() + "\n", kJson);
 }
@@ -279,7 +301,7 @@ void ServeApp::predict(const Request& request, Response& response, const httplib
 void ServeApp::embed(const Request& request, Response& response, const httplib::ContentReader& content) {
   const auto posted = read_images(request, response, content);
   if (!posted) return;
-  const auto made = compute(*posted, true, response);
+  const auto made = compute(*posted, {true, 0}, response);
   if (!made) return;
   Value document = Value::map();
   document["embeddings"] = Value::list();

@@ -56,7 +56,7 @@ class ServeApp {
   bool is_for_this_host(const Request& request) const;
   std::optional<Posted> read_images(const Request& request, Response& response,
                                     const httplib::ContentReader& content) const;
-  std::optional<Predictions> compute(const Posted& posted, bool features, Response& response);
+  std::optional<Predictions> compute(const Posted& posted, PredictionExtras extras, Response& response);
   void predict(const Request& request, Response& response, const httplib::ContentReader& content);
   void embed(const Request& request, Response& response, const httplib::ContentReader& content);
   std::size_t waiting();

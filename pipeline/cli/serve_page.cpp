@@ -51,6 +51,7 @@ const drop = document.getElementById("drop");
 const files = document.getElementById("files");
 const status = document.getElementById("status");
 const results = document.getElementById("results");
+let path = "predict";
 
 function add(parent, tag, text, name) {
   const element = document.createElement(tag);
@@ -81,6 +82,8 @@ function show(file, prediction) {
       meter.value = score;
       add(row, "td", (100 * score).toFixed(1) + " %");
     }
+    if (prediction.neighbors)
+      add(text, "div", "most like: " + prediction.neighbors.map(near => near.key).join(", "));
   }
   results.prepend(item);
 }
@@ -89,7 +92,7 @@ async function predict(chosen) {
   for (const file of chosen) {
     status.textContent = "Predicting " + file.name;
     try {
-      const answer = await fetch("predict?top=5", {method: "POST", body: file});
+      const answer = await fetch(path + "?top=5", {method: "POST", body: file});
       const body = await answer.json();
       if (body.error) throw new Error(body.error);
       show(file, body.predictions[0]);
@@ -109,6 +112,7 @@ drop.addEventListener("drop", event => {
   predict(event.dataTransfer.files);
 });
 fetch("healthz").then(answer => answer.json()).then(health => {
+  if (health.neighbors) path = "neighbors";
   document.getElementById("title").textContent = health.learner + ": " + health.classes.slice(0, 10).join(", ")
     + (health.classes.length > 10 ? ", ..." : "");
 });
@@ -149,6 +153,17 @@ std::string serve_description() {
         }
       }
     },
+    "/neighbors": {
+      "post": {
+        "summary": "As /predict, and the training images that are most like each image",
+        "parameters": [{"name": "k", "in": "query", "description": "How many at most", "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 5}}],
+        "requestBody": {"$ref": "#/components/requestBodies/Images"},
+        "responses": {
+          "200": {"description": "One prediction per image, in their order", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Predictions"}}}},
+          "404": {"$ref": "#/components/responses/Error"}
+        }
+      }
+    },
     "/healthz": {"get": {"summary": "The model, once it is ready", "responses": {"200": {"description": "It is ready", "content": {"application/json": {"schema": {"type": "object"}}}}}}},
     "/metrics": {"get": {"summary": "Counters for Prometheus", "responses": {"200": {"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}}}}}
   },
@@ -174,6 +189,7 @@ std::string serve_description() {
             "key": {"type": "string"},
             "predicted": {"type": "array", "items": {"type": "string"}},
             "scores": {"type": "object", "additionalProperties": {"type": "number"}},
+            "neighbors": {"type": "array", "items": {"type": "object", "properties": {"key": {"type": "string"}, "similarity": {"type": "number"}}}},
             "rejected": {"$ref": "#/components/schemas/Rejected"}}}}
         }
       },

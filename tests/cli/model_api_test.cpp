@@ -89,7 +89,7 @@ TEST_F(ModelApiTest, AnImageThatCannotBeUsedDisturbsNoOther) {
   const std::vector<ImageInput> images{ImageInput::file("/nowhere"),    ImageInput::file(good),
                                        ImageInput::bytes("text", text), ImageInput::bytes("empty", {}),
                                        ImageInput::file(good),          ImageInput::file("/dev/zero")};
-  const std::vector<ImagePrediction> made = model.predict(images, true);
+  const std::vector<ImagePrediction> made = model.predict(images, {true, 0});
   ASSERT_EQ(made.size(), 6u);
   ASSERT_TRUE(made[0].rejected && made[2].rejected && made[3].rejected && made[5].rejected);
   EXPECT_EQ(made[0].rejected->code, "missing");
@@ -141,6 +141,32 @@ TEST_F(ModelApiTest, WhatWasSubmittedIsPredictedBeforeTheModelGoes) {
   }
   auto s = scores.begin();
   for (auto& result : waiting) EXPECT_EQ(result.get().at(0).scores, (s++)->second);
+}
+
+TEST_F(ModelApiTest, NamesTheTrainingImagesThatAreMostAlike) {
+  for (const std::string learner : {"knn", "surer", "both"}) {
+    ModelOptions options;
+    options.learner = learner;
+    const Model model(path("run"), options);
+    ASSERT_TRUE(model.knows_neighbours());
+    // What the run has listed for test, by its knn: the nearest images by the first view, without the image.
+    const ImagePrediction p = model.predict(ImageInput::file(path("photos/train/along/3.ppm")), {false, 3});
+    ASSERT_EQ(p.neighbours.size(), 3u);
+    EXPECT_EQ(p.neighbours[0].key, "train/along/3.ppm") << "the image itself is the nearest one";
+    EXPECT_NEAR(p.neighbours[0].similarity, 1, 1e-5);
+    EXPECT_GE(p.neighbours[0].similarity, p.neighbours[1].similarity);
+    EXPECT_NE(p.neighbours[1].key, p.neighbours[0].key);
+    EXPECT_TRUE(model.predict(ImageInput::file(path("photos/train/along/3.ppm"))).neighbours.empty());
+  }
+  ModelOptions options;
+  options.learner = "probe";
+  const Model model(path("run"), options);
+  EXPECT_FALSE(model.knows_neighbours());
+  EXPECT_EQ(error_of([&] {
+              model.predict(ImageInput::file("x"), {false, 3});
+            }),
+            "'probe' keeps no training images to compare with: choose a learner of neighbors, such as knn or "
+            "hybrid");
 }
 
 TEST_F(ModelApiTest, ErrorsSayWhatIsWrong) {

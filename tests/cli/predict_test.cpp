@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <sstream>
 #include <string>
@@ -127,6 +128,56 @@ TEST_F(PredictTest, FeaturesAreKeptWhereThereIsAStoreForThem) {
     const std::string fingerprint = table["fingerprint"];
     EXPECT_THAT(own.out, HasSubstr(fingerprint));
   }
+}
+
+TEST_F(PredictTest, NamesTheTrainingImagesThatAreMostAlike) {
+  // The run lists them for test, every view by itself.
+  std::map<std::string, std::vector<std::string>> wanted;
+  for (const auto& fields : csv_fields(slurp(*folder_ / "run/neighbours/knn.csv")))
+    if (fields.at(1) == "0" && fields[2] == "test") {
+      std::vector<std::string>& near = wanted["photos/" + fields[0]];
+      if (std::find(near.begin(), near.end(), fields[4]) == near.end())
+        near.insert(near.end(), {fields[4], fields[5]});
+    }
+  const ProgramResult r =
+      predict({"run", "--learner", "knn", "photos/test", "odd/missing.ppm", "--quiet", "--neighbors", "2"});
+  EXPECT_EQ(r.exit_code, 3) << r.err;
+  const auto lines = csv_fields(r.out);
+  ASSERT_EQ(lines.size(), 12u);
+  EXPECT_EQ(lines[0], (std::vector<std::string>{"key", "predicted", "across", "along", "neighbor1",
+                                                "similarity1", "neighbor2", "similarity2", "rejected"}));
+  for (std::size_t i = 1; i <= 10; ++i) {
+    const std::vector<std::string>& near = wanted.at(lines[i][0]);
+    EXPECT_EQ(lines[i][4], near.at(0));
+    EXPECT_EQ(lines[i][5], near.at(1));
+    EXPECT_EQ(lines[i].size(), 9u);
+  }
+  EXPECT_EQ(lines[11].size(), 9u);
+  const json line = json::parse(
+      predict({"run", "--learner", "knn", "photos/test/along/0.ppm", "--quiet", "--neighbors", "1", "--json"})
+          .out);
+  EXPECT_EQ(line["neighbors"][0]["key"], wanted.at("photos/test/along/0.ppm").at(0));
+  EXPECT_THAT(predict({"run", "--learner", "probe", "photos/test", "--neighbors", "1"}).err,
+              StartsWith("error: 'probe' keeps no training images to compare with: "));
+}
+
+TEST_F(PredictTest, FeaturesAreWrittenWhereTheyAreAskedFor) {
+  const ProgramResult plain = predict({"run", "--learner", "probe", "photos/test", "--quiet"});
+  const ProgramResult r =
+      predict({"run", "--learner", "probe", "photos/test", "--quiet", "--features", "features.npy"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(r.out, plain.out);
+  // Those of the run are as many floats for each of its 46 images of five crops.
+  ASSERT_EQ(run_program({"store", "export", "stripes/table", "all.npy"}, folder_->path()).exit_code, 0);
+  const std::string some = slurp(*folder_ / "features.npy"), all = slurp(*folder_ / "all.npy");
+  EXPECT_THAT(some, StartsWith("\x93NUMPY"));
+  EXPECT_THAT(some, HasSubstr("'shape': (50, "));
+  EXPECT_EQ((some.size() - 128) * 46, (all.size() - 128) * 10);
+
+  EXPECT_THAT(predict({"run", "photos/test", "--features", "features.npy"}).err,
+              StartsWith("error: features.npy exists: remove it, or choose another file\n"));
+  EXPECT_THAT(predict({"run", "photos/test", "--features", "x.csv"}).err,
+              StartsWith("error: --features: expected FILE.h5 or FILE.npy, got 'x.csv'\n"));
 }
 
 TEST_F(PredictTest, OtherFeaturesThanThoseOfTrainingAreAnError) {

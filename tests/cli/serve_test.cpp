@@ -232,6 +232,15 @@ TEST_F(ServeTest, AnswersWhatIsAsked) {
   EXPECT_EQ(embedded["features"].size() % 5, 0u) << "five crops";
   EXPECT_GT(embedded["features"].size(), 5u);
 
+  EXPECT_EQ(post(port, "/neighbors", image()).status, 404) << "a probe has no neighbors";
+  {
+    Service knn(*folder_, "run/models/knn");
+    const json near = post(knn.port(), "/neighbors?k=2", image("photos/train/along/3.ppm")).document();
+    EXPECT_EQ(near["predictions"][0]["neighbors"][0]["key"], "train/along/3.ppm") << near.dump();
+    EXPECT_LE(near["predictions"][0]["neighbors"].size(), 2u);
+    EXPECT_TRUE(near["predictions"][0].contains("scores"));
+  }
+
   const Answer page = get(port, "/");
   EXPECT_EQ(page.status, 200);
   EXPECT_THAT(page.head, HasSubstr("Content-Security-Policy: default-src 'none'; script-src 'self'"));

@@ -48,6 +48,24 @@ YAML
 "$graft" run "$work/ridge.yaml" --quiet --plugin-dir "$work/ridge" --out "$work/ridge_out" --store "$work/store"
 grep -q '"chosen_on": "val"' "$work/ridge_out/results.json"
 
+# A trained model in a program of somebody else, and from Python: the scores of graft predict.
+sed 's/ridge: {plugin: ridge/probe: {plugin: linear_probe/; s/from: ridge/from: probe/' "$work/ridge.yaml" >"$work/probe.yaml"
+"$graft" run "$work/probe.yaml" --quiet --out "$work/probe_out" --store "$work/store"
+"$graft" model pack "$work/probe_out" --out "$work/m.graft" --quiet
+{ printf 'P6 32 32 255\n'; head -c 3072 /dev/zero | tr '\0' 'x'; } >"$work/grey.ppm"
+predicted=$("$graft" predict "$work/m.graft" "$work/grey.ppm" --top 1 --quiet | sed -n '2s/^[^,]*,\([^,]*\),.*/\1/p')
+cmake -S "$source/examples/09_use_a_model" -B "$work/use" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" ||
+  { cat "$work/log"; exit 1; }
+cmake --build "$work/use" >"$work/log" || { cat "$work/log"; exit 1; }
+"$work/use/classify" "$work/m.graft" "$work/grey.ppm" | grep -q "^$work/grey.ppm: $predicted (" || { echo "classify: not $predicted"; exit 1; }
+if /usr/bin/python3 -c 'import numpy' 2>"$work/log"; then
+  library=$(find "$prefix" -name libgraft.so.0 | head -n 1) package=$source/pipeline/python
+  [ "$kind" = build ] || package=$(dirname "$(find "$prefix" -path '*/dist-packages/graft' -type d)")
+  [ "$kind" = install ] || export GRAFT_LIBRARY=$library
+  PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$package /usr/bin/python3 "$source/examples/10_python/classify.py" "$work/m.graft" "$work/grey.ppm" |
+    grep -q "^$work/grey.ppm: $predicted (" || { echo "classify.py: not $predicted"; exit 1; }
+fi
+
 # A mistake in the schema fails the build with its cure, and leaves nothing that graft would take.
 cp -r "$source/examples/01_hello_plugin" "$work/mistaken"
 sed -i 's/graft::PluginSchema::transform("Mirrors images left to right.")/&.param(graft::integer("n", 500).range(1, 10).doc("N."))/' \

@@ -53,6 +53,12 @@ struct GRAFT_API ImageInput {
                            std::size_t row_bytes);
 };
 
+/// What is wanted of images beside their scores.
+struct PredictionExtras {
+  bool features = false;
+  std::size_t neighbours = 0;  ///< At most as many as the learner lists; see Model::knows_neighbours.
+};
+
 /// What a model makes of one image.
 struct GRAFT_API ImagePrediction {
   /// Why an image has no scores: the stage that refused it, a short stable word (`truncated`, `not-an-image`,
@@ -60,9 +66,16 @@ struct GRAFT_API ImagePrediction {
   struct Rejection {
     std::string stage, code, text;
   };
+  /// A training image, by its key in the run, and how like it this one is: larger is nearer.
+  struct Neighbour {
+    std::string key;
+    float similarity = 0;
+  };
   std::vector<float> scores;  ///< One per class, from 0 to 1; empty where the image was rejected.
   /// Where asked for: the vectors of the model's first table, one behind the other for several views.
   std::vector<float> features;
+  /// Where asked for: the training images that are most like it, best first.
+  std::vector<Neighbour> neighbours;
   std::optional<Rejection> rejected;
 
   /// Position of the highest score, ties go to the lower one. 0 for a rejected image.
@@ -89,14 +102,17 @@ class GRAFT_API Model {
   /// at least 0.5, and scores do not add up to 1.
   bool multi_label() const;
   int threads() const;
+  /// Whether the model keeps its training images to compare with, as knn and hybrid do.
+  bool knows_neighbours() const;
 
   /// One prediction per image, in their order. An image that cannot be used is rejected and disturbs no
   /// other; what fails for every image throws Error.
-  std::vector<ImagePrediction> predict(std::span<const ImageInput> images, bool features = false) const;
-  ImagePrediction predict(const ImageInput& image, bool features = false) const;
+  std::vector<ImagePrediction> predict(std::span<const ImageInput> images,
+                                       PredictionExtras extras = {}) const;
+  ImagePrediction predict(const ImageInput& image, PredictionExtras extras = {}) const;
   /// As predict, without waiting. An Error comes out of the future.
   std::future<std::vector<ImagePrediction>> submit(std::vector<ImageInput> images,
-                                                   bool features = false) const;
+                                                   PredictionExtras extras = {}) const;
 
  private:
   class Worker;

@@ -87,6 +87,27 @@ void check_scores(const Scores& scores, std::size_t rows, std::size_t classes, c
 
 }  // namespace
 
+Tensor training_keys(const RowSet& rows) {
+  std::string keys;
+  for (std::size_t r = 0; r < rows.rows(); ++r) keys.append(rows.key(r)).push_back('\0');
+  Tensor tensor = Tensor::allocate(DType::U8, {static_cast<std::int64_t>(keys.size())});
+  std::copy(keys.begin(), keys.end(), tensor.as<char>());
+  return tensor;
+}
+
+std::vector<std::string> training_keys(const Bundle& bundle) {
+  std::vector<std::string> keys;
+  const auto found = bundle.tensors.find(kTrainingKeys);
+  if (found == bundle.tensors.end() || found->second.dtype != DType::U8) return keys;
+  const std::string_view text(found->second.as<char>(), found->second.bytes());
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\0', at), text.size());
+    keys.emplace_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return keys;
+}
+
 Scores average_views(std::span<const std::uint32_t> input_of, const Scores& scores) {
   Scores out(0, scores.classes);
   for (std::size_t r = 0; r < input_of.size();) {
@@ -451,6 +472,9 @@ LearnerOutcome Learning::fit(std::size_t stage) {
         bundle.facts["tables"] = Value::list();
         for (const Table& t : tables) bundle.facts["tables"].push(t.table->store->fingerprint().description);
         bundle.facts["files"] = files_upstream(plan_, stage, memo_);
+        // Its neighbours() are positions among these rows, also once it is loaded.
+        if (bundle.facts.find("neighbours") != nullptr)
+          bundle.tensors[kTrainingKeys] = training_keys(*rows.train_val[0]);
       },
       bundle);
   make_folders(out_ / "predictions");

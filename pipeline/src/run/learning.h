@@ -86,6 +86,13 @@ class Learning {
 std::vector<std::vector<TableRow>> common_rows(const std::vector<const RunTable*>& tables,
                                                const std::function<bool(std::uint32_t input)>& wanted);
 
+/// The tensor of a bundle with the keys of the rows that a model was refit on, each ended by a zero byte:
+/// what Predictor::neighbours names by their positions. In bundles with the fact `neighbours`.
+inline constexpr const char* kTrainingKeys = "training_keys";
+Tensor training_keys(const RowSet& rows);
+/// None where the bundle has no such tensor.
+std::vector<std::string> training_keys(const Bundle& bundle);
+
 /// Averages the scores of the views of each input; one row per input, in the order of the rows. `input_of`:
 /// the input of each row; rows of one input are beside each other.
 Scores average_views(std::span<const std::uint32_t> input_of, const Scores& scores);

@@ -121,14 +121,19 @@ class Model::Worker {
     thread_.join();
   }
 
-  std::future<std::vector<ImagePrediction>> submit(std::vector<ImageInput> images, bool features) {
+  std::future<std::vector<ImagePrediction>> submit(std::vector<ImageInput> images, PredictionExtras extras) {
     for (const ImageInput& image : images)
       if (!std::holds_alternative<FileRef>(image.content) && !std::holds_alternative<Bytes>(image.content))
         throw Error(
             fmt::format("image '{}': expected a file or bytes, got {}", image.name, kind_of(image.content)));
+    if (extras.neighbours > 0 && !knows_neighbours)
+      throw Error(
+          fmt::format("'{}' keeps no training images to compare with: choose a learner of neighbors, such "
+                      "as knn or hybrid",
+                      learner));
     auto job = std::make_shared<Job>();
     job->images = std::move(images);
-    job->features = features;
+    job->extras = extras;
     job->results.resize(job->images.size());
     std::future<std::vector<ImagePrediction>> result = job->promise.get_future();
     if (job->images.empty()) {
@@ -148,11 +153,12 @@ class Model::Worker {
   std::vector<std::string> classes;
   bool multi_label = false;
   int threads = 1;
+  bool knows_neighbours = false;
 
  private:
   struct Job {
     std::vector<ImageInput> images;
-    bool features = false;
+    PredictionExtras extras;
     std::size_t taken = 0;  ///< Images that are in this round or an earlier one.
     std::vector<ImagePrediction> results;
     std::promise<std::vector<ImagePrediction>> promise;
@@ -170,6 +176,7 @@ class Model::Worker {
       classes = session->model().classes();
       multi_label = session->model().multi_label();
       threads = session->threads();
+      knows_neighbours = session->knows_neighbours();
       opened.set_value();
     } catch (...) {
       opened.set_exception(std::current_exception());
@@ -201,7 +208,7 @@ class Model::Worker {
     std::vector<ModelSession::Request> requests;
     for (const Taken& part : round)
       for (std::size_t i = part.first; i < part.first + part.count; ++i)
-        requests.push_back({&part.job->images[i], part.job->features});
+        requests.push_back({&part.job->images[i], part.job->extras});
     std::vector<ImagePrediction> results;
     std::exception_ptr failure;
     try {
@@ -259,17 +266,22 @@ bool Model::multi_label() const {
 int Model::threads() const {
   return worker_->threads;
 }
-
-std::future<std::vector<ImagePrediction>> Model::submit(std::vector<ImageInput> images, bool features) const {
-  return worker_->submit(std::move(images), features);
+bool Model::knows_neighbours() const {
+  return worker_->knows_neighbours;
 }
 
-std::vector<ImagePrediction> Model::predict(std::span<const ImageInput> images, bool features) const {
-  return submit({images.begin(), images.end()}, features).get();
+std::future<std::vector<ImagePrediction>> Model::submit(std::vector<ImageInput> images,
+                                                        PredictionExtras extras) const {
+  return worker_->submit(std::move(images), extras);
 }
 
-ImagePrediction Model::predict(const ImageInput& image, bool features) const {
-  return std::move(submit({image}, features).get().at(0));
+std::vector<ImagePrediction> Model::predict(std::span<const ImageInput> images,
+                                            PredictionExtras extras) const {
+  return submit({images.begin(), images.end()}, extras).get();
+}
+
+ImagePrediction Model::predict(const ImageInput& image, PredictionExtras extras) const {
+  return std::move(submit({image}, extras).get().at(0));
 }
 
 }  // namespace graft

@@ -117,7 +117,7 @@ graft_predictions* graft_model_predict(const graft_model* model, const graft_ima
     inputs.reserve(count);
     for (std::size_t i = 0; i < count; ++i) inputs.push_back(graft::image_from(images[i], i));
     auto out = std::make_unique<graft_predictions>();
-    out->images = model->model.submit(std::move(inputs), features != 0).get();
+    out->images = model->model.submit(std::move(inputs), {features != 0, 0}).get();
     for (const graft::ImagePrediction& image : out->images)
       out->rejected.push_back(image.rejected ? image.rejected->code + ": " + image.rejected->text : "");
     return out.release();

@@ -196,9 +196,13 @@ class ModelSession::Round final : private FlowInput, private FlowOutput {
       sets.push_back(std::make_unique<SlotRows>(std::move(slots), std::move(keys), std::move(views)));
       pointers.push_back(sets.back().get());
     }
+    std::size_t wanted = 0;
+    for (const std::uint32_t input : inputs) wanted = std::max(wanted, requests_[input].extras.neighbours);
     Scores scores;
+    std::vector<std::vector<NearImage>> near;
     try {
       scores = session_.scorer_->score(pointers, input_of, session_.workers_);
+      if (wanted > 0) near = session_.scorer_->neighbours(pointers, input_of, wanted, session_.workers_);
     } catch (const StageError& e) {
       if (!of_several && !session_.has_scored_) throw;  // it may take no image at all
       const std::string stage = session_.model_.stage;
@@ -207,10 +211,14 @@ class ModelSession::Round final : private FlowInput, private FlowOutput {
       return;
     }
     session_.has_scored_ = true;
-    for (std::size_t i = 0; i < inputs.size(); ++i)
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      for (std::size_t n = 0;
+           wanted > 0 && n < std::min(near[i].size(), requests_[inputs[i]].extras.neighbours); ++n)
+        out[inputs[i]].neighbours.push_back({near[i][n].key, near[i][n].similarity});
       out[inputs[i]].scores.assign(scores.row(i), scores.row(i) + scores.classes);
+    }
     for (std::size_t r = 0; r < rows.size(); ++r) {
-      if (!requests_[rows[r].first].features) continue;
+      if (!requests_[rows[r].first].extras.features) continue;
       std::vector<float>& to = out[rows[r].first].features;
       to.resize(to.size() + sets[0]->dim());
       sets[0]->read(r, 1, to.data() + to.size() - sets[0]->dim());

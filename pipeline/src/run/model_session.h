@@ -29,10 +29,11 @@ class ModelSession {
 
   const TrainedModel& model() const { return model_; }
   int threads() const { return workers_.threads(); }
+  bool knows_neighbours() const { return scorer_->knows_neighbours(); }
 
   struct Request {
     const ImageInput* image;
-    bool features;
+    PredictionExtras extras;
   };
   /// One prediction per request, in their order. Throws Error for what fails for every image.
   std::vector<ImagePrediction> predict(std::span<const Request> requests);

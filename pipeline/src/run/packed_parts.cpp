@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -40,6 +41,7 @@ std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry&
   Value config = prediction_config(model, {"-"}, registry);
   require_files(model, config, {}, registry);
   std::vector<ModelPart> files;
+  std::map<std::string, std::string> packed;  // name by path: stages may share a network
   std::set<std::string> names;
   for (auto& [id, stage] : config["stages"].as_map()) {
     const Registry::Plugin* plugin = registry.find(text_fact(stage, "plugin"));
@@ -56,11 +58,13 @@ std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry&
                         fmt::format("{}.{}: {} stands for several files: only a model whose network is "
                                     "one file can be packed",
                                     id, parameter, file.string()));
-                  // Without the dot a name could be taken for that of a network.
-                  std::string name = fmt::format("files/{}/{}", id, file.filename().string());
-                  if (!names.insert(name).second)
-                    name = fmt::format("files/{}/{}/{}", id, parameter, file.filename().string());
-                  files.push_back({name, {}, file});
+                  std::string& name = packed[file.lexically_normal().string()];
+                  if (name.empty()) {
+                    name = fmt::format("files/{}/{}", id, file.filename().string());
+                    if (!names.insert(name).second)
+                      name = fmt::format("files/{}/{}/{}", id, parameter, file.filename().string());
+                    files.push_back({name, {}, file});
+                  }
                   path = name;
                 });
   }

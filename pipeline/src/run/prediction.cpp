@@ -24,6 +24,8 @@
 #include "run/stage_factory.h"
 #include "run/stream_run.h"
 #include "run/watchdog.h"
+#include "store/export.h"
+#include "store/table_use.h"
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -54,6 +56,7 @@ class Prediction {
 
   PredictOutcome go(const std::function<void(const PredictedInput&)>& each) {
     scorer_.emplace(plan_, factory_, model_);
+    if (options_.neighbours > 0) scorer_->require_neighbours();
     Workers workers(plan_.run.threads);
     StreamRun stream(plan_, source_, store_, *memo_, factory_, meter_, signals_.interrupted());
     {
@@ -64,11 +67,28 @@ class Prediction {
     }
     PredictOutcome outcome;
     outcome.interrupted = signals_.interrupted() || !stream.complete();
-    if (!outcome.interrupted) score(stream, workers, each, outcome);
+    if (outcome.interrupted) return outcome;
+    if (!options_.features.empty()) export_features(stream);
+    score(stream, workers, each, outcome);
     return outcome;
   }
 
  private:
+  void export_features(const StreamRun& stream) const {
+    const fs::path run = fs::absolute(work_.path() / "run").lexically_normal();
+    stream.record_use(run);
+    const std::size_t wanted = scorer_->inputs().at(0).stage;
+    for (const RunTable& table : stream.tables())
+      if (table.stage == wanted)
+        for (const TableUse& use : read_uses(table.store->folder()))
+          if (use.folder == run) {
+            export_table(table.store->folder(), use, options_.features);
+            return;
+          }
+    throw Error(fmt::format("the store {} cannot be written to, so that the features cannot be exported",
+                            store_.string()));
+  }
+
   void score(StreamRun& stream, Workers& workers, const std::function<void(const PredictedInput&)>& each,
              PredictOutcome& outcome) {
     std::vector<const RunTable*> tables;
@@ -83,13 +103,17 @@ class Prediction {
       const std::size_t end = std::min(listing.inputs.size(), first + kTogether);
       std::size_t last = row;
       while (last < rows[0].size() && rows[0][last].input < end) ++last;
-      const Scores scores = score_rows(tables, listing, rows, row, last, parallel);
+      const auto [scores, near] = score_rows(tables, listing, rows, row, last, parallel);
       std::size_t scored = 0;
       for (std::size_t i = first; i < end; ++i) {
         const ListedInput& input = listing.inputs[i];
         ++outcome.inputs;
         if (row < last && rows[0][row].input == i) {
-          each({input.key, {scores.row(scored++), scores.classes}, nullptr});
+          each({input.key,
+                {scores.row(scored), scores.classes},
+                nullptr,
+                near.empty() ? std::span<const NearImage>() : std::span<const NearImage>(near[scored])});
+          ++scored;
           while (row < last && rows[0][row].input == i) ++row;
         } else {
           ++outcome.rejected;
@@ -99,10 +123,11 @@ class Prediction {
     }
   }
 
-  /// The scores of the inputs whose rows are [first, last).
-  Scores score_rows(const std::vector<const RunTable*>& tables, const Listing& listing,
-                    const std::vector<std::vector<TableRow>>& rows, std::size_t first, std::size_t last,
-                    Parallel& parallel) {
+  /// The scores of the inputs whose rows are [first, last), and the images that are like them.
+  std::pair<Scores, std::vector<std::vector<NearImage>>> score_rows(
+      const std::vector<const RunTable*>& tables, const Listing& listing,
+      const std::vector<std::vector<TableRow>>& rows, std::size_t first, std::size_t last,
+      Parallel& parallel) {
     std::vector<std::unique_ptr<TableRows>> sets;
     std::vector<const RowSet*> pointers;
     std::vector<std::uint32_t> input_of;
@@ -114,7 +139,10 @@ class Prediction {
                                 rows[t].begin() + static_cast<std::ptrdiff_t>(last))));
       pointers.push_back(sets.back().get());
     }
-    return scorer_->score(pointers, input_of, parallel);
+    std::vector<std::vector<NearImage>> near;
+    if (options_.neighbours > 0)
+      near = scorer_->neighbours(pointers, input_of, options_.neighbours, parallel);
+    return {scorer_->score(pointers, input_of, parallel), std::move(near)};
   }
 
   void warn(const std::string& text) {

@@ -10,6 +10,7 @@
 
 #include "plugin/registry.h"
 #include "run/progress.h"
+#include "run/scorer.h"
 #include "run/signals.h"
 #include "run/trained_model.h"
 #include "store/row.h"
@@ -20,14 +21,17 @@ struct PredictOptions {
   std::vector<std::string> inputs;     ///< Paths as the plugin `files` takes them.
   std::vector<std::string> overrides;  ///< --set, for the config of the run.
   std::filesystem::path store;         ///< Where features are kept for later; empty: nowhere.
+  std::filesystem::path features;      ///< A file for the rows of the model's first table; empty: none.
+  std::size_t neighbours = 0;          ///< Most training images to name for each input.
   ProgressStyle style;
 };
 
 /// An input and what the model says of it: its scores, or why it has none.
 struct PredictedInput {
   std::string_view key;
-  std::span<const float> scores;         ///< One per class; empty for a reject.
-  const StoredReject* reject = nullptr;  ///< Null, unless the input was rejected.
+  std::span<const float> scores;               ///< One per class; empty for a reject.
+  const StoredReject* reject = nullptr;        ///< Null, unless the input was rejected.
+  std::span<const NearImage> neighbours = {};  ///< Where asked for.
 };
 
 struct PredictOutcome {

@@ -1,5 +1,7 @@
 #include "run/scorer.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include <graft/error.h>
@@ -11,7 +13,11 @@
 namespace graft {
 
 Scorer::Scorer(const Plan& plan, StageFactory& factory, const TrainedModel& model)
-    : plan_(plan), factory_(factory), classes_(model.classes().size()) {
+    : plan_(plan),
+      factory_(factory),
+      classes_(model.classes().size()),
+      training_keys_(training_keys(model.bundle)),
+      model_(model.stage) {
   load(stage_named(plan, model.stage), model.bundle);
 }
 
@@ -56,6 +62,38 @@ Scores Scorer::score(const std::vector<const RowSet*>& tables, std::span<const s
     check(stage, scores, inputs);
   }
   return scores;
+}
+
+void Scorer::require_neighbours() const {
+  if (training_keys_.empty())
+    throw Error(
+        fmt::format("'{}' keeps no training images to compare with: choose a learner of neighbors with "
+                    "--learner, such as knn or hybrid, trained with this version of graft",
+                    model_));
+}
+
+std::vector<std::vector<NearImage>> Scorer::neighbours(const std::vector<const RowSet*>& tables,
+                                                       std::span<const std::uint32_t> input_of,
+                                                       std::size_t count, Parallel& parallel) const {
+  require_neighbours();
+  std::vector<std::vector<NearImage>> out;
+  if (input_of.empty()) return out;
+  const char* const label = factory_.label(learner_);
+  const Neighbours found =
+      call_plugin(label, "neighbours", [&] { return predictor_->neighbours(tables, parallel); });
+  if (const std::string fault = fault_of_neighbours(found, input_of.size(), training_keys_.size());
+      !fault.empty())
+    throw StageError(label, "gave " + fault);
+  for (std::size_t r = 0; r < input_of.size(); ++r) {
+    if (r > 0 && input_of[r] == input_of[r - 1]) continue;
+    std::vector<NearImage>& near = out.emplace_back();
+    for (std::size_t n = 0; n < found.k && near.size() < count; ++n) {
+      const std::string& key = training_keys_[found.rows[r * found.k + n]];
+      if (std::none_of(near.begin(), near.end(), [&](const NearImage& image) { return image.key == key; }))
+        near.push_back({key, found.similarity[r * found.k + n]});
+    }
+  }
+  return out;
 }
 
 void Scorer::check(std::size_t stage, const Scores& scores, std::size_t rows) const {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,12 @@
 #include "run/trained_model.h"
 
 namespace graft {
+
+/// A training image that is like another one.
+struct NearImage {
+  std::string key;
+  float similarity = 0;  ///< As the learner has it: larger is nearer.
+};
 
 /// A trained model, loaded: from rows of its tables to the scores of inputs. Of the stages of the plan it
 /// makes the learner and the calibrators around it. One thread at a time.
@@ -33,6 +40,14 @@ class GRAFT_API Scorer {
   /// of each row, rows of one input beside each other. Throws Error with the stage's label.
   Scores score(const std::vector<const RowSet*>& tables, std::span<const std::uint32_t> input_of,
                Parallel& parallel) const;
+  bool knows_neighbours() const { return !training_keys_.empty(); }
+  /// Throws Error, which names what to do, unless the model knows its training images.
+  void require_neighbours() const;
+  /// The training images that are most like each input, by its first view, best first, at most `count`; no
+  /// image twice. Tables and rows as for score().
+  std::vector<std::vector<NearImage>> neighbours(const std::vector<const RowSet*>& tables,
+                                                 std::span<const std::uint32_t> input_of, std::size_t count,
+                                                 Parallel& parallel) const;
 
  private:
   void load(std::size_t stage, const Bundle& bundle);
@@ -41,6 +56,8 @@ class GRAFT_API Scorer {
   const Plan& plan_;
   StageFactory& factory_;
   const std::size_t classes_;
+  const std::vector<std::string> training_keys_;
+  const std::string model_;  // for messages
   std::size_t learner_ = 0;
   std::unique_ptr<Predictor> predictor_;
   std::vector<std::pair<std::size_t, std::unique_ptr<Calibration>>> calibrations_;  // from the inside out

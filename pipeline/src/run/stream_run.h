@@ -59,6 +59,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
 
   const Listing& listing() const { return listing_; }
   std::vector<RunTable>& tables() { return tables_; }
+  const std::vector<RunTable>& tables() const { return tables_; }
   /// Whether it is known what became of the input: always, where the run is complete.
   bool reached(const ListedInput& input) const {
     return complete_ || input.reject ||

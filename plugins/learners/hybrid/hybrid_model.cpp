@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include <graft/error.h>
 
@@ -73,6 +74,10 @@ void HybridPredictor::save(Bundle& bundle) const {
   bundle.tensors["rows"] =
       learning::tensor_of(index_.rows(), {rows, static_cast<std::int64_t>(index_.dim())});
   bundle.tensors["labels"] = learning::tensor_of(labels_, {rows});
+  bundle.facts["neighbours"] = static_cast<std::int64_t>(kShownNeighbours);
+  if (positions_.empty()) return;
+  bundle.tensors["positions"] =
+      learning::tensor_of(std::vector<std::int32_t>(positions_.begin(), positions_.end()), {rows});
 }
 
 std::unique_ptr<HybridPredictor> HybridPredictor::load(const Bundle& bundle) {
@@ -104,8 +109,14 @@ std::unique_ptr<HybridPredictor> HybridPredictor::load(const Bundle& bundle) {
       learning::floats(bundle, "rows", {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(dims)}),
       dims, search::Metric::Cosine);
   std::vector<std::int32_t> labels = learning::class_indices(bundle, "labels", rows, head.model().classes);
-  return std::make_unique<HybridPredictor>(std::move(representation), std::move(index), std::move(labels),
-                                           std::move(head), settings);
+  auto predictor = std::make_unique<HybridPredictor>(std::move(representation), std::move(index),
+                                                     std::move(labels), std::move(head), settings);
+  if (bundle.tensors.contains("positions")) {
+    const std::vector<std::int32_t> positions =
+        learning::indices(bundle, "positions", rows, std::numeric_limits<std::int32_t>::max(), "train row");
+    predictor->set_positions({positions.begin(), positions.end()});
+  }
+  return predictor;
 }
 
 }  // namespace graft

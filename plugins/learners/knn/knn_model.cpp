@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include <graft/error.h>
 
@@ -67,6 +68,12 @@ void KnnPredictor::save(Bundle& bundle) const {
   rows_.index.save(bundle);
   bundle.large["rows"] = index.reader();
   bundle.tensors["labels"] = learning::tensor_of(rows_.labels, {rows});
+  if (rows_.provenance.empty() || shown_ == 0) return;
+  std::vector<std::int32_t> positions;
+  for (std::uint32_t r = 0; r < index.size(); ++r)
+    positions.push_back(static_cast<std::int32_t>(rows_.provenance.position(r)));
+  bundle.facts["neighbours"] = static_cast<std::int64_t>(shown_);
+  bundle.tensors["positions"] = learning::tensor_of(positions, {rows});
 }
 
 std::unique_ptr<KnnPredictor> KnnPredictor::load(const Bundle& bundle, std::size_t cache_bytes) {
@@ -85,8 +92,17 @@ std::unique_ptr<KnnPredictor> KnnPredictor::load(const Bundle& bundle, std::size
   const auto stored = learning::large_floats(bundle, "rows", rows, transform.dims());
   std::vector<std::int32_t> labels = learning::class_indices(bundle, "labels", rows, classes);
   search::SearchIndex index = search::SearchIndex::load(bundle, stored, transform.metric(), cache_bytes);
+  search::Provenance provenance;
+  std::size_t shown = 0;
+  if (bundle.facts.find("neighbours") != nullptr) {
+    shown = learning::count_fact(bundle, "neighbours", 1);
+    const std::vector<std::int32_t> positions =
+        learning::indices(bundle, "positions", rows, std::numeric_limits<std::int32_t>::max(), "train row");
+    provenance = search::Provenance(std::vector<std::size_t>(positions.begin(), positions.end()));
+  }
   return std::make_unique<KnnPredictor>(
-      KnnRows{std::move(transform), std::move(index), std::move(labels), {}}, classes, how, 0);
+      KnnRows{std::move(transform), std::move(index), std::move(labels), std::move(provenance)}, classes, how,
+      shown);
 }
 
 }  // namespace graft

@@ -20,7 +20,7 @@ struct KnnRows {
   search::FeatureTransform transform;
   search::SearchIndex index;         ///< Of transformed rows.
   std::vector<std::int32_t> labels;  ///< One class per row of the index.
-  search::Provenance provenance;     ///< Empty in a model that was loaded.
+  search::Provenance provenance;     ///< Of a model that was loaded: positions alone.
 };
 
 /// Writes the scores of rows from `first` on by their neighbours, k each.

@@ -20,6 +20,9 @@ class Provenance {
   /// Row i of the index is row positions[i] of `set`. Rows of one input follow each other.
   Provenance(const RowSet& set, std::vector<std::size_t> positions);
 
+  /// Of a model that was loaded: which inputs the rows come from is not known any more.
+  explicit Provenance(std::vector<std::size_t> positions) : positions_(std::move(positions)) {}
+
   bool empty() const { return positions_.empty(); }
   std::uint32_t position(std::uint32_t row) const { return static_cast<std::uint32_t>(positions_[row]); }
   /// Rows of the index that come from the input of this key; an empty range when none does.

@@ -1,0 +1,308 @@
+#include "dataset_look.h"
+
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <set>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+#include <graft/item.h>
+#include <graft/text.h>
+
+namespace graft::cli {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::size_t kMostFiles = 1'000'000;
+constexpr std::size_t kFewImages = 20;  ///< Classes with fewer are named.
+constexpr const char* kImages[] = {".jpg",  ".jpeg", ".png", ".webp", ".bmp", ".tif",
+                                   ".tiff", ".ppm",  ".pgm", ".pbm",  ".pnm"};
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+bool is_hidden(const fs::path& path) {
+  return path.filename().string().starts_with('.');
+}
+
+bool is_image(const fs::path& path) {
+  return std::find(std::begin(kImages), std::end(kImages), lower(path.extension())) != std::end(kImages);
+}
+
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::vector<fs::path> out;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    if (!is_hidden(it->path())) out.push_back(it->path());
+  if (error) throw Error(fmt::format("cannot read {}: {}", folder.string(), error.message()));
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+/// Images below a folder, by the ends of their names.
+struct Count {
+  std::size_t images = 0, others = 0;
+  std::map<std::string, std::size_t> ends;
+};
+
+Count count_below(const fs::path& folder) {
+  Count count;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (is_hidden(it->path())) {
+      it.disable_recursion_pending();
+      continue;
+    }
+    if (!it->is_regular_file(error)) continue;
+    if (is_image(it->path())) {
+      ++count.images;
+      ++count.ends[lower(it->path().extension())];
+    } else {
+      ++count.others;
+    }
+    if (count.images + count.others == kMostFiles) break;
+  }
+  return count;
+}
+
+std::string in_words(const std::map<std::string, std::size_t>& ends) {
+  std::vector<std::string> words;
+  for (const auto& [end, n] : ends) words.push_back(fmt::format("{} {}", n, end));
+  return joined(words);
+}
+
+/// Class folders: the folders in `folder` with images in them.
+std::map<std::string, std::size_t> class_folders(const fs::path& folder, Count& all) {
+  std::map<std::string, std::size_t> classes;
+  std::error_code error;
+  for (const fs::path& entry : entries_of(folder)) {
+    if (!fs::is_directory(entry, error)) continue;
+    const Count count = count_below(entry);
+    if (count.images > 0) classes[entry.filename()] = count.images;
+    all.images += count.images;
+    all.others += count.others;
+    for (const auto& [end, n] : count.ends) all.ends[end] += n;
+  }
+  return classes;
+}
+
+void note_classes(const std::map<std::string, std::size_t>& classes, DatasetLook& look) {
+  std::vector<std::string> all, few;
+  for (const auto& [name, n] : classes) {
+    all.push_back(fmt::format("{} ({})", name, n));
+    if (n < kFewImages) few.push_back(fmt::format("{} ({})", name, n));
+  }
+  look.notes.push_back(fmt::format("{} classes: {}.", classes.size(), joined(all)));
+  if (!few.empty())
+    look.notes.push_back(fmt::format(
+        "Classes with fewer than {} images, whose scores will be unreliable: {}.", kFewImages, joined(few)));
+}
+
+void note_files(const Count& count, DatasetLook& look) {
+  look.notes.push_back(fmt::format("{}: {}.", plural(count.images, "image"), in_words(count.ends)));
+  if (count.others > 0)
+    look.notes.push_back(
+        fmt::format("{} with other ends: each becomes a reject that says why; `exclude` leaves files out.",
+                    plural(count.others, "file")));
+}
+
+/// DIR/SPLIT/CLASS/...
+std::optional<DatasetLook> split_folders(const fs::path& folder) {
+  std::map<Split, std::string> splits;
+  std::error_code error;
+  for (const fs::path& entry : entries_of(folder)) {
+    if (!fs::is_directory(entry, error)) continue;
+    const auto split = split_from(entry.filename().string());
+    if (split && !splits.contains(*split)) splits[*split] = entry.filename();
+  }
+  if (!splits.contains(Split::Train)) return {};
+  DatasetLook look;
+  look.plugin = "image_folder";
+  Count count;
+  std::map<std::string, std::size_t> classes;
+  for (const auto& [split, name] : splits)
+    for (const auto& [label, n] : class_folders(folder / name, count)) classes[label] += n;
+  if (classes.empty()) return {};
+  // Val is for choosing: where it is all that is held out, it is the test, and val is taken from train.
+  const bool val_is_test = splits.contains(Split::Val) && !splits.contains(Split::Test);
+  for (const auto& [split, name] : splits)
+    look.with["splits"][val_is_test && split == Split::Val ? "test" : to_string(split)] = name;
+  note_files(count, look);
+  note_classes(classes, look);
+  if (val_is_test)
+    look.notes.push_back(
+        fmt::format("The images of '{}' are the test; a part of '{}' becomes val, by which "
+                    "learners choose.",
+                    splits[Split::Val], splits[Split::Train]));
+  return look;
+}
+
+/// Fields of the first line of a list with a header, and what stands between them. Quotes are taken off.
+std::vector<std::string> fields_of(const std::string& line, char separator) {
+  std::vector<std::string> out(1);
+  bool quoted = false;
+  for (const char c : line) {
+    if (c == '"')
+      quoted = !quoted;
+    else if (c == separator && !quoted)
+      out.emplace_back();
+    else if (c != '\r')
+      out.back() += c;
+  }
+  return out;
+}
+
+std::optional<std::string> column(const std::vector<std::string>& columns,
+                                  std::initializer_list<const char*> names) {
+  for (const char* name : names)
+    for (const std::string& each : columns)
+      if (lower(each) == name) return each;
+  return {};
+}
+
+std::optional<DatasetLook> list_file(const fs::path& folder) {
+  for (const fs::path& entry : entries_of(folder)) {
+    const std::string end = lower(entry.extension());
+    if (end != ".csv" && end != ".tsv" && end != ".jsonl" && end != ".ndjson") continue;
+    std::ifstream in(entry);
+    std::string line;
+    if (!std::getline(in, line) || line.size() > (1U << 20)) continue;
+    if (line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);
+    std::vector<std::string> columns;
+    if (end == ".jsonl" || end == ".ndjson") {
+      try {
+        const Value first = Value::from_json(line);
+        for (const auto& [name, v] : first.as_map()) columns.push_back(name);
+      } catch (const Error&) {
+        continue;
+      }
+    } else {
+      for (const char separator : {'\t', ';', '|', ','})
+        if (columns.size() < 2) columns = fields_of(line, separator);
+    }
+    const auto path = column(columns, {"path", "file", "filename", "file_name", "filepath", "image",
+                                       "image_path", "img", "image_id", "name"});
+    const auto label =
+        column(columns, {"label", "class", "class_name", "category", "species", "target", "y"});
+    const auto labels = column(columns, {"labels", "classes", "tags"});
+    if (!path || (!label && !labels)) continue;
+    DatasetLook look;
+    look.plugin = "image_list";
+    look.with["file"] = entry.filename().string();
+    look.with["path"] = *path;
+    if (label)
+      look.with["label"] = *label;
+    else
+      look.with["labels"] = *labels;
+    if (const auto split = column(columns, {"split", "set", "subset", "fold"})) look.with["split"] = *split;
+    look.notes.push_back(
+        fmt::format("The list {} has the columns {}.", entry.filename().string(), joined(columns)));
+    return look;
+  }
+  return {};
+}
+
+std::optional<DatasetLook> record_files(const fs::path& folder) {
+  std::set<std::string> names;
+  for (const fs::path& entry : entries_of(folder)) names.insert(entry.filename());
+  const auto has = [&](const std::string& name) {
+    return names.contains(name) || names.contains(name + ".gz");
+  };
+  DatasetLook look;
+  look.gives_pixels = true;
+  if (has("train-images-idx3-ubyte")) {
+    look.plugin = "idx";
+    look.notes.emplace_back("Files of MNIST's format.");
+    return look;
+  }
+  if (names.contains("data_batch_1.bin")) {
+    look.plugin = "cifar";
+    look.notes.emplace_back("CIFAR-10 in its binary version.");
+    return look;
+  }
+  if (names.contains("train.bin") && names.contains("fine_label_names.txt")) {
+    look.plugin = "cifar";
+    look.with["dataset"] = "cifar100";
+    look.notes.emplace_back("CIFAR-100 in its binary version.");
+    return look;
+  }
+  return {};
+}
+
+bool is_archive(const fs::path& path) {
+  const std::string name = lower(path.filename());
+  for (const char* end : {".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip"})
+    if (name.ends_with(end)) return true;
+  return false;
+}
+
+std::optional<DatasetLook> archives(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const fs::path& entry : entries_of(folder))
+    if (is_archive(entry)) names.push_back(entry.filename());
+  if (names.empty()) return {};
+  DatasetLook look;
+  look.plugin = "archive";
+  const auto is_shard = [](const std::string& name) {
+    return lower(name).find(".tar") != std::string::npos &&
+           std::any_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+  };
+  const bool shards = std::all_of(names.begin(), names.end(), is_shard);
+  if (shards) {
+    look.with["layout"] = "webdataset";
+    std::map<Split, std::string> splits;
+    for (const std::string& name : names) {
+      const std::string word = name.substr(0, name.find_first_of("-_.0123456789"));
+      if (const auto split = split_from(word)) splits.emplace(*split, word + "*");
+    }
+    if (splits.contains(Split::Train))
+      for (const auto& [split, pattern] : splits) look.with["splits"][to_string(split)] = pattern;
+  }
+  look.notes.push_back(fmt::format("{}: {}.", plural(names.size(), "archive"), joined(names)));
+  look.notes.emplace_back(shards
+                              ? "Numbered tar files are taken for WebDataset: image and class share a name."
+                              : "In archives, the folders name the classes.");
+  return look;
+}
+
+}  // namespace
+
+DatasetLook look_at_dataset(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error))
+    throw Error(fmt::format("{} is not a folder: expected one with images", folder.string()));
+  for (const auto find : {record_files, split_folders, list_file})
+    if (std::optional<DatasetLook> found = find(folder)) return *found;
+  Count count;
+  const std::map<std::string, std::size_t> classes = class_folders(folder, count);
+  if (classes.size() > 1) {
+    DatasetLook look;
+    look.plugin = "image_folder";
+    note_files(count, look);
+    note_classes(classes, look);
+    look.notes.emplace_back(
+        "A hash of its path puts an image into train, val or test, so that it stays there "
+        "when others come.");
+    return look;
+  }
+  if (std::optional<DatasetLook> found = archives(folder)) return *found;
+  const Count flat = count_below(folder);
+  const std::string wanted =
+      "wanted a folder per class, train/CLASS and test/CLASS, a list (.csv, .tsv, .jsonl) with columns such "
+      "as path "
+      "and label, archives, or files of CIFAR or MNIST";
+  if (flat.images == 0) throw Error(fmt::format("{} has no images: {}", folder.string(), wanted));
+  throw Error(fmt::format(
+      "{} has {}, and nothing tells {}: {} (graft embed takes images without classes)", folder.string(),
+      plural(flat.images, "image"),
+      classes.size() == 1 ? "their classes apart: one folder holds all of them" : "their classes", wanted));
+}
+
+}  // namespace graft::cli

@@ -1,0 +1,251 @@
+// From a folder of any usual shape to a config that runs, and to a model.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/stored_zip.h"
+#include "program.h"
+
+namespace graft::test {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+/// A picture of noise about one colour per class.
+std::string picture(int label, int number) {
+  std::string pnm = "P6 12 12 255\n";
+  std::uint32_t state = static_cast<std::uint32_t>(number * 2 + label + 1);
+  for (int i = 0; i < 12 * 12; ++i)
+    for (int c = 0; c < 3; ++c) {
+      state = state * 1664525u + 1013904223u;
+      pnm += static_cast<char>((c == label ? 150 : 50) + (state >> 27));
+    }
+  return pnm;
+}
+
+void write_class(const TempFolder& to, const std::string& folder, int label, int count, int first = 0) {
+  for (int i = first; i < first + count; ++i)
+    to.write(folder + "/" + std::to_string(i) + ".ppm", picture(label, i));
+}
+
+/// An IDX file of unsigned bytes.
+std::string idx(const std::vector<std::uint32_t>& extents, const std::string& data) {
+  std::string out{'\0', '\0', '\x08', static_cast<char>(extents.size())};
+  for (const std::uint32_t e : extents)
+    for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(e >> shift);
+  return out + data;
+}
+
+struct Shape {
+  const char* name;
+  const char* plugin;
+  std::function<void(const TempFolder&)> make;  ///< In the folder `set`.
+};
+
+void write_list(
+    const TempFolder& to, const std::string& file, const std::string& head,
+    const std::function<std::string(const std::string& path, const std::string& label, int i)>& line) {
+  std::string out = head;
+  for (int label = 0; label < 2; ++label)
+    for (int i = 0; i < 25; ++i) {
+      const std::string path = "img/" + std::to_string(label) + "_" + std::to_string(i) + ".ppm";
+      to.write("set/" + path, picture(label, i));
+      out += line(path, label == 0 ? "red" : "green", i);
+    }
+  to.write("set/" + file, out);
+}
+
+const std::vector<Shape>& shapes() {
+  static const std::vector<Shape> kShapes{
+      {"a_folder_per_class", "image_folder",
+       [](const TempFolder& to) {
+         write_class(to, "set/red", 0, 30);
+         write_class(to, "set/green apples", 1, 30);
+       }},
+      {"train_and_test", "image_folder",
+       [](const TempFolder& to) {
+         for (const std::string split : {"train", "test"}) {
+           write_class(to, "set/" + split + "/red", 0, 15, split == "test" ? 100 : 0);
+           write_class(to, "set/" + split + "/green", 1, 15, split == "test" ? 100 : 0);
+         }
+       }},
+      {"Training_and_Validation", "image_folder",
+       [](const TempFolder& to) {
+         for (const std::string split : {"Training", "Validation"}) {
+           write_class(to, "set/" + split + "/red", 0, 15, split == "Validation" ? 100 : 0);
+           write_class(to, "set/" + split + "/green", 1, 15, split == "Validation" ? 100 : 0);
+         }
+       }},
+      {"three_splits", "image_folder",
+       [](const TempFolder& to) {
+         int first = 0;
+         for (const std::string split : {"train", "valid", "test"}) {
+           write_class(to, "set/" + split + "/red", 0, 10, first);
+           write_class(to, "set/" + split + "/green", 1, 10, first);
+           first += 100;
+         }
+       }},
+      {"csv", "image_list",
+       [](const TempFolder& to) {
+         write_list(to, "labels.csv", "id,path,label\n", [](const auto& path, const auto& label, int i) {
+           return std::to_string(i) + "," + path + "," + label + "\n";
+         });
+       }},
+      {"csv_with_other_names", "image_list",
+       [](const TempFolder& to) {
+         write_list(to, "meta.csv", "Image;Species;Split\n", [](const auto& path, const auto& label, int i) {
+           return path + ";" + label + ";" + (i < 15 ? "train" : i < 20 ? "val" : "test") + "\n";
+         });
+       }},
+      {"tsv", "image_list",
+       [](const TempFolder& to) {
+         write_list(to, "list.tsv", "filename\tclass\n",
+                    [](const auto& path, const auto& label, int) { return path + "\t" + label + "\n"; });
+       }},
+      {"json_lines_of_several_labels", "image_list",
+       [](const TempFolder& to) {
+         write_list(to, "list.jsonl", "", [](const auto& path, const auto& label, int i) {
+           json line{{"path", path}, {"labels", json::array({label})}};
+           if (i % 3 == 0) line["labels"].push_back("third");
+           return line.dump() + "\n";
+         });
+       }},
+      {"webdataset", "archive",
+       [](const TempFolder& to) {
+         for (const std::string shard : {"train-000", "train-001", "test-000"})
+           for (int label = 0; label < 2; ++label)
+             for (int i = 0; i < 12; ++i) {
+               const std::string name = "w/" + shard + "/" + std::to_string(label) + "_" + std::to_string(i);
+               to.write(name + ".ppm", picture(label, i + 50 * static_cast<int>(shard.back() - '0') +
+                                                          (shard[1] == 'e' ? 500 : 0)));
+               to.write(name + ".cls", label == 0 ? "red" : "green");
+             }
+         std::filesystem::create_directories(to / "set");
+         for (const std::string shard : {"train-000", "train-001", "test-000"}) {
+           const TempFolder output;
+           const pid_t pid = start("/usr/bin/tar", output,
+                                   {"-cf", to / "set" / (shard + ".tar"), "-C", to / "w" / shard, "."});
+           ASSERT_EQ(wait_for(output, pid).exit_code, 0);
+         }
+       }},
+      {"zip_of_class_folders", "archive",
+       [](const TempFolder& to) {
+         std::string zip;
+         std::vector<ZipMember> members;
+         for (int label = 0; label < 2; ++label)
+           for (int i = 0; i < 30; ++i) {
+             const std::string content = picture(label, i);
+             members.push_back({(label == 0 ? "red/" : "green/") + std::to_string(i) + ".ppm", content.size(),
+                                zip_crc(0, content.data(), content.size())});
+             zip += zip_header(members.back()) + content;
+           }
+         to.write("set/photos.zip", zip + zip_end(members, ""));
+       }},
+      {"mnist", "idx",
+       [](const TempFolder& to) {
+         const std::pair<const char*, int> parts[] = {{"train", 60}, {"t10k", 20}};
+         for (const auto& [part, n] : parts) {
+           std::string images, labels;
+           for (int i = 0; i < n; ++i) {
+             images += std::string(28 * 28, static_cast<char>(i % 2 == 0 ? 40 + i : 160 + i));
+             labels += static_cast<char>(i % 2);
+           }
+           const auto count = static_cast<std::uint32_t>(n);
+           to.write("set/" + std::string(part) + "-images-idx3-ubyte", idx({count, 28, 28}, images));
+           to.write("set/" + std::string(part) + "-labels-idx1-ubyte", idx({count}, labels));
+         }
+       }},
+      {"cifar10", "cifar", [](const TempFolder& to) {
+         const std::pair<const char*, int> parts[] = {{"data_batch_1.bin", 60}, {"test_batch.bin", 20}};
+         for (const auto& [part, n] : parts) {
+           std::string records;
+           for (int i = 0; i < n; ++i)
+             records += std::string(1, static_cast<char>(i % 2)) +
+                        std::string(3072, static_cast<char>(i % 2 == 0 ? 40 + i : 160 + i));
+           to.write("set/" + std::string(part), records);
+         }
+       }}};
+  return kShapes;
+}
+
+class InitTest : public ::testing::TestWithParam<std::size_t> {};
+INSTANTIATE_TEST_SUITE_P(Shapes, InitTest, ::testing::Range(std::size_t{0}, shapes().size()),
+                         [](const auto& info) { return std::string(shapes()[info.param].name); });
+
+TEST_P(InitTest, GivesAConfigThatRuns) {
+  const Shape& shape = shapes()[GetParam()];
+  const TempFolder folder;
+  shape.make(folder);
+  const ProgramResult made = run_program({"init", "set"}, folder.path(), {"GRAFT_MODELS=/nowhere"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_EQ(made.out, "set.yaml: 7 stages, no faults; graft run set.yaml trains and evaluates\n");
+  const std::string config = slurp(folder / "set.yaml");
+  EXPECT_THAT(config, StartsWith("# Made by graft init from " + (folder / "set").string() + "\n# "));
+  EXPECT_THAT(config, HasSubstr("    plugin: " + std::string(shape.plugin) + "\n"));
+  ASSERT_EQ(run_program({"check", "set.yaml"}, folder.path()).exit_code, 0);
+  const ProgramResult run = run_program({"run", "set.yaml", "--quiet"}, folder.path());
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const json results = json::parse(slurp(folder / "runs/set/results.json"));
+  const bool several = std::string(shape.name) == "json_lines_of_several_labels";
+  for (const char* learner : {"probe", several ? "mlp" : "knn"}) {
+    ASSERT_TRUE(results["learners"][learner].contains("test")) << results["learners"][learner].dump();
+    EXPECT_GE(results["learners"][learner]["test"]["n"].get<int>(), 5);
+    EXPECT_GE(results["learners"][learner]["val"]["n"].get<int>(), 3);
+  }
+}
+
+TEST(Init, FromAFolderToAModelThatAColleagueUses) {
+  const TempFolder folder, colleague;
+  write_class(folder, "flowers/roses", 0, 30);
+  write_class(folder, "flowers/tulips", 1, 30);
+  write_class(colleague, "new", 1, 2, 900);
+  const ProgramResult trained = run_program({"train", "flowers"}, folder.path(), {"GRAFT_MODELS=/nowhere"});
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  EXPECT_THAT(trained.err, StartsWith("config   flowers.yaml\n"));
+  EXPECT_THAT(trained.err, HasSubstr("use it   graft predict runs/flowers NEW-IMAGES\n"));
+  const ProgramResult packed =
+      run_program({"model", "pack", "runs/flowers", "-o", colleague / "flowers.graft"}, folder.path());
+  ASSERT_EQ(packed.exit_code, 0) << packed.err;
+  const ProgramResult used = run_program({"predict", "flowers.graft", "new"}, colleague.path());
+  EXPECT_EQ(used.exit_code, 0) << used.err;
+  EXPECT_THAT(used.out, HasSubstr("new/900.ppm,tulips,"));
+}
+
+TEST(Init, WhatCannotBeToldIsAnErrorThatSaysWhatIsWanted) {
+  const TempFolder folder;
+  const auto error = [&](const std::string& dir) {
+    const ProgramResult r = run_program({"init", dir}, folder.path());
+    EXPECT_EQ(r.exit_code, 1);
+    return r.err;
+  };
+  EXPECT_EQ(error("none"), "error: none is not a folder: expected one with images\n");
+  folder.write("empty/readme.md", "");
+  EXPECT_THAT(error("empty"), StartsWith("error: empty has no images: wanted a folder per class, "));
+  write_class(folder, "flat", 0, 3);
+  EXPECT_THAT(error("flat"),
+              StartsWith("error: flat has 3 images, and nothing tells their classes: wanted "));
+  write_class(folder, "one/red", 0, 3);
+  EXPECT_THAT(
+      error("one"),
+      StartsWith("error: one has 3 images, and nothing tells their classes apart: one folder holds all"));
+  write_class(folder, "two/red", 0, 30);
+  write_class(folder, "two/green", 1, 4);
+  folder.write("two.yaml", "mine");
+  EXPECT_EQ(error("two"), "error: two.yaml exists: remove it, or choose another file with --config\n");
+  EXPECT_EQ(slurp(folder / "two.yaml"), "mine");
+  ASSERT_EQ(run_program({"init", "two", "--config", "b.yaml"}, folder.path()).exit_code, 0);
+  EXPECT_THAT(
+      slurp(folder / "b.yaml"),
+      HasSubstr("# Classes with fewer than 20 images, whose scores will be unreliable: green (4).\n"));
+}
+
+}  // namespace
+}  // namespace graft::test
