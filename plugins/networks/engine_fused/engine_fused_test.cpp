@@ -33,7 +33,7 @@ using nn::test::windowed;
 std::map<std::string, Tensor> weights_of(const Architecture& net, std::uint64_t seed = 5) {
   auto weights = nn::initial_weights(net, seed);
   for (auto& [path, tensor] : weights) {
-    if (tensor.shape.size() > 1) continue;
+    if (tensor.shape.size() > 1 && !path.ends_with(".bias_table")) continue;
     Random random(seed, path, 0);
     const bool positive = path.ends_with(".running_var") || path.ends_with(".weight");
     for (std::int64_t i = 0; i < tensor.size(); ++i)

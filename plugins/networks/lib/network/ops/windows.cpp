@@ -68,9 +68,9 @@ Shape window_attention_output(const Layer& layer, const std::vector<Shape>& in) 
 }
 
 std::vector<Parameter> window_attention_parameters(const Layer& layer) {
-  return {{"bias_table",
-           {(2 * std::int64_t{layer.kernel.height} - 1) * (2 * std::int64_t{layer.kernel.width} - 1),
-            layer.heads}}};
+  const std::int64_t pairs =
+      (2 * std::int64_t{layer.kernel.height} - 1) * (2 * std::int64_t{layer.kernel.width} - 1);
+  return {{"bias_table", {pairs, layer.heads}, true, 0.0}};
 }
 
 std::int64_t window_attention_multiply_adds(const Layer& layer, const std::vector<Shape>& in, const Shape&) {

@@ -150,7 +150,7 @@ struct Parameter {
   std::string path;
   Shape shape;
   bool trainable = true;  ///< False for the running mean and variance of a BatchNorm.
-  /// Before training, of a tensor with one axis; unset: 1 for a weight or a variance, else 0.
+  /// Before training; unset: random for a tensor of several axes, 1 for a weight or a variance, else 0.
   std::optional<double> initial = {};
 };
 
