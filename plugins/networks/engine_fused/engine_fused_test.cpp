@@ -288,7 +288,8 @@ TEST(EngineFused, LaterConvolutionsGiveWhatLoopsGive) {
 }
 
 TEST(EngineFused, AttentionInWindowsGivesWhatLoopsGive) {
-  for (const nn::WindowRule rule : {nn::WindowRule::Torchvision, nn::WindowRule::Timm}) {
+  for (const nn::WindowRule rule :
+       {nn::WindowRule::Torchvision, nn::WindowRule::Timm, nn::WindowRule::Grid}) {
     const Architecture net = windowed(rule);
     // Whole windows; sides that they do not fill; a second stage of a single window along one side or both.
     for (const auto& [height, width] : {std::pair(24, 36), {26, 22}, {14, 34}, {12, 12}})

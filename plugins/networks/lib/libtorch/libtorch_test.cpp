@@ -614,7 +614,8 @@ TEST_F(TorchTest, LaterOperationsComputeWhatTheirLoopsSay) {
   const std::vector<std::pair<nn::Architecture, std::vector<std::string>>> networks{
       {nn::test::convolutional(), ends},
       {nn::test::windowed(nn::WindowRule::Torchvision), {"a", "b", "c"}},
-      {nn::test::windowed(nn::WindowRule::Timm), {"a", "b", "c"}}};
+      {nn::test::windowed(nn::WindowRule::Timm), {"a", "b", "c"}},
+      {nn::test::windowed(nn::WindowRule::Grid), {"a", "b", "c"}}};
   Random random(4);
   for (const auto& [net, taps] : networks) {
     nn::Model model;
