@@ -89,8 +89,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(Network{"resnet18", "fc"}, Network{"resnet50", "fc"}, Network{"vgg16", "classifier.6"},
                       Network{"mobilenet_v2", "classifier.1"}, Network{"efficientnet_b0", "classifier.1"},
                       Network{"vit_b_16", "head"}, Network{"convnext_tiny", "head.fc"},
-                      Network{"swin_t", "head"}, Network{"regnet_y_400mf", "fc"},
-                      Network{"efficientnet_v2_s", "classifier.1", "", 384},
+                      Network{"swin_t", "head"}, Network{"maxvit_t", "classifier.5"},
+                      Network{"regnet_y_400mf", "fc"}, Network{"efficientnet_v2_s", "classifier.1", "", 384},
                       Network{"mobilenet_v3_large", "classifier.3"}, Network{"densenet121", "classifier"},
                       // Made without `transform_input`, which published weights have.
                       Network{"inception_v3", "fc", ", normalize: imagenet", 299},

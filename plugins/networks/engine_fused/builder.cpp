@@ -56,6 +56,8 @@ std::vector<Eltwise> eltwises_of(Activation activation) {
       return {{algorithm::eltwise_linear, kSixth, 0.5f}, {algorithm::eltwise_clip, 0, 1}};
     case Activation::HardSwish:
       return {{algorithm::eltwise_hardswish, kSixth, 0.5f}};
+    case Activation::Tanh:
+      return {{algorithm::eltwise_tanh, 0, 0}};
   }
   throw Error("an activation without a kernel: this is a bug in graft");
 }

@@ -33,7 +33,7 @@ using nn::test::windowed;
 std::map<std::string, Tensor> weights_of(const Architecture& net, std::uint64_t seed = 5) {
   auto weights = nn::initial_weights(net, seed);
   for (auto& [path, tensor] : weights) {
-    if (tensor.shape.size() > 1) continue;
+    if (tensor.shape.size() > 1 && !path.ends_with(".bias_table")) continue;
     Random random(seed, path, 0);
     const bool positive = path.ends_with(".running_var") || path.ends_with(".weight");
     for (std::int64_t i = 0; i < tensor.size(); ++i)
@@ -288,7 +288,8 @@ TEST(EngineFused, LaterConvolutionsGiveWhatLoopsGive) {
 }
 
 TEST(EngineFused, AttentionInWindowsGivesWhatLoopsGive) {
-  for (const nn::WindowRule rule : {nn::WindowRule::Torchvision, nn::WindowRule::Timm}) {
+  for (const nn::WindowRule rule :
+       {nn::WindowRule::Torchvision, nn::WindowRule::Timm, nn::WindowRule::Grid}) {
     const Architecture net = windowed(rule);
     // Whole windows; sides that they do not fill; a second stage of a single window along one side or both.
     for (const auto& [height, width] : {std::pair(24, 36), {26, 22}, {14, 34}, {12, 12}})

@@ -32,6 +32,8 @@ Activation activation_of(Op op) {
       return Activation::HardSigmoid;
     case Op::HardSwish:
       return Activation::HardSwish;
+    case Op::Tanh:
+      return Activation::Tanh;
     default:
       throw Error(std::string("engine_fused has no kernel for ") + nn::to_string(op));
   }

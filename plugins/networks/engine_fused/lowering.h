@@ -13,7 +13,19 @@ namespace graft::fused {
 /// Number of a value: 0 is the batch of images, the others are made by steps, in order.
 using ValueId = std::size_t;
 
-enum class Activation { None, Relu, Relu6, Silu, Sigmoid, Gelu, GeluTanh, QuickGelu, HardSigmoid, HardSwish };
+enum class Activation {
+  None,
+  Relu,
+  Relu6,
+  Silu,
+  Sigmoid,
+  Gelu,
+  GeluTanh,
+  QuickGelu,
+  HardSigmoid,
+  HardSwish,
+  Tanh
+};
 
 /// One pass over memory: a layer with all that can be done to its result while that is still in registers.
 struct Step {

@@ -602,7 +602,7 @@ std::map<std::string, Tensor> trained_weights(const nn::Architecture& net) {
   auto weights = nn::initial_weights(net, 5);
   Random random(6);
   for (auto& [path, tensor] : weights)
-    if (tensor.shape.size() == 1)
+    if (tensor.shape.size() == 1 || path.ends_with(".bias_table"))
       for (std::int64_t i = 0; i < tensor.size(); ++i)
         tensor.as<float>()[i] = static_cast<float>(random.uniform(0.5, 1.5));
   return weights;
@@ -614,7 +614,8 @@ TEST_F(TorchTest, LaterOperationsComputeWhatTheirLoopsSay) {
   const std::vector<std::pair<nn::Architecture, std::vector<std::string>>> networks{
       {nn::test::convolutional(), ends},
       {nn::test::windowed(nn::WindowRule::Torchvision), {"a", "b", "c"}},
-      {nn::test::windowed(nn::WindowRule::Timm), {"a", "b", "c"}}};
+      {nn::test::windowed(nn::WindowRule::Timm), {"a", "b", "c"}},
+      {nn::test::windowed(nn::WindowRule::Grid), {"a", "b", "c"}}};
   Random random(4);
   for (const auto& [net, taps] : networks) {
     nn::Model model;

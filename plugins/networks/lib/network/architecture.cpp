@@ -56,7 +56,7 @@ const char* to_string(PaddingRule rule) {
 }
 
 const char* to_string(WindowRule rule) {
-  static constexpr const char* kNames[] = {"torchvision", "timm"};
+  static constexpr const char* kNames[] = {"torchvision", "timm", "grid"};
   return kNames[static_cast<int>(rule)];
 }
 

@@ -164,7 +164,7 @@ Architecture architecture_from(const Value& value) {
     if (const Value* rule = v.find("positions"))
       layer.positions = rule_named(rule->as_string(), PositionRule::Torchvision, "positions");
     if (const Value* rule = v.find("windows"))
-      layer.windows = rule_named(rule->as_string(), WindowRule::Timm, "windows");
+      layer.windows = rule_named(rule->as_string(), WindowRule::Grid, "windows");
     if (const Value* periods = v.find("rope_periods"))
       for (const Value& period : periods->as_list()) layer.rope_periods.push_back(period.as_double());
     net.layers.push_back(std::move(layer));

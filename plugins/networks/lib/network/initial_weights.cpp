@@ -21,7 +21,7 @@ std::map<std::string, Tensor> initial_weights(const Architecture& architecture, 
     for (const Parameter& parameter : parameters_of(layer)) {
       const Tensor tensor = Tensor::allocate(DType::F32, parameter.shape);
       const bool scale = parameter.path.ends_with(".weight") || parameter.path.ends_with(".running_var");
-      if (parameter.shape.size() > 1)
+      if (parameter.shape.size() > 1 && !parameter.initial)
         he_normal(tensor.as<float>(), tensor.shape, seed, parameter.path);
       else
         std::fill_n(tensor.as<float>(), tensor.size(),

@@ -16,7 +16,7 @@ namespace {
 TEST(Operations, TheTableHasEachOnceInOrder) {
   for (std::size_t i = 0; i < operations().size(); ++i)
     EXPECT_EQ(static_cast<std::size_t>(operations()[i].op), i) << operations()[i].name;
-  EXPECT_EQ(operations().back().op, Op::WindowAttention);
+  EXPECT_EQ(operations().back().op, Op::Tanh);
 }
 
 TEST(Operations, TokensHaveAShapeAndACost) {
@@ -188,6 +188,11 @@ TEST(Operations, AttentionInWindows) {
   // No shift along a side of one window.
   EXPECT_EQ(window_sides(windows, {{24, 3, 6}, {8, 3, 5}, {8, 3, 5}})[0].from,
             (std::vector<std::int64_t>{0, 1, 2}));
+
+  // Two windows along a side: each has every second place.
+  windows.windows = WindowRule::Grid;
+  EXPECT_EQ(window_sides(windows, in)[0].from, (std::vector<std::int64_t>{0, 2, 4, 1, 3, 5}));
+  EXPECT_EQ(window_sides(windows, in)[0].region, (std::vector<int>(6, 0)));
 
   EXPECT_EQ(error(8, 8), "none");  // smaller than a window: padded
   net.layers[2].windows = WindowRule::Timm;

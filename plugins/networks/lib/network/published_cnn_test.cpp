@@ -212,6 +212,38 @@ TEST_F(PublishedCnnTest, TensorsThatDoNotGoTogetherAreNamed) {
             "FOLDER: config.json has `global_pool`: max, expected avg: export the model as TorchScript");
 }
 
+TEST_F(PublishedCnnTest, AnEfficientNetIsTheOneOfItsChannels) {
+  const auto of_stem = [&](std::int64_t stem, std::int64_t in, std::int64_t head) {
+    tensors_.clear();
+    conv("features.0.0", stem, 3, 3);
+    norm("features.0.1", stem);
+    conv("features.1.0.block.0.0", stem, in, 3);
+    norm("features.1.0.block.0.1", stem);
+    for (int stage = 2; in == 1 && stage <= 7; ++stage) {
+      conv(fmt::format("features.{}.0.block.0.0", stage), stem, 1, 3);
+      norm(fmt::format("features.{}.0.block.0.1", stage), stem);
+    }
+    const std::string last = in == 1 ? "features.8" : "features.2";
+    conv(last + ".0", head, stem);
+    norm(last + ".1", head);
+    linear("classifier.1", 3, head);
+    auto found = open();
+    EXPECT_EQ(found->notes.size(), head == 1536 || in > 1 ? 1u : 2u);
+    return found->architecture;
+  };
+  const Architecture small = of_stem(24, 24, 16), large = of_stem(32, 32, 16);
+  EXPECT_EQ(small.preprocessing.crop, 384);
+  EXPECT_EQ(small.preprocessing.mean[0], 0.485);
+  EXPECT_EQ(small.find("features.0.1")->eps, 1e-3);
+  EXPECT_EQ(large.preprocessing.crop, 480);
+  EXPECT_EQ(large.preprocessing.mean[0], 0.5);
+  EXPECT_EQ(of_stem(40, 1, 1536).preprocessing.crop, 300);
+  const Architecture other = of_stem(40, 1, 48);
+  EXPECT_EQ(other.find("features.0.1")->eps, 1e-5);
+  EXPECT_EQ(other.find("features.2.0.block.0.0")->stride, 2);
+  EXPECT_EQ(other.find("features.5.0.block.0.0")->stride, 1);
+}
+
 TEST_F(PublishedCnnTest, ASwinHasTheWindowsAndHeadsOfItsBiases) {
   put_swin(false);
   const auto found = open();

@@ -47,6 +47,9 @@ double quick_gelu(double v) {
 double hard_sigmoid(double v) {
   return std::clamp(v + 3, 0.0, 6.0) / 6;
 }
+double tanh_of(double v) {
+  return std::tanh(v);
+}
 double hard_swish(double v) {
   return v * hard_sigmoid(v);
 }
@@ -64,6 +67,7 @@ constexpr const char* kGeluTanh = "torch.gelu({}, approximate=\"tanh\")";
 constexpr const char* kQuickGelu = "torch.mul({0}, torch.sigmoid(torch.mul({0}, 1.702)))";
 constexpr const char* kHardSigmoid = "torch.hardsigmoid({})";
 constexpr const char* kHardSwish = "torch.hardswish({})";
+constexpr const char* kTanh = "torch.tanh({})";
 constexpr const char* kFlatten = "torch.flatten({}, 1)";
 
 std::string relu6_torch(const Layer&, const TorchNames& names, std::vector<std::string>&) {
@@ -236,6 +240,7 @@ const std::vector<Operation>& elementwise() {
       {Op::QuickGelu, "QuickGelu", 1, same, each<quick_gelu>, call<kQuickGelu>},
       {Op::HardSigmoid, "HardSigmoid", 1, same, each<hard_sigmoid>, call<kHardSigmoid>},
       {Op::HardSwish, "HardSwish", 1, same, each<hard_swish>, call<kHardSwish>},
+      {Op::Tanh, "Tanh", 1, same, each<tanh_of>, call<kTanh>},
       {Op::Add, "Add", 2, add_output, add_plain, add_torch},
       {Op::Mul, "Mul", 2, mul_output, mul_plain, mul_torch},
       {Op::LayerScale, "LayerScale", 1, scale_output, scale_plain, scale_torch, scale_parameters},

@@ -68,9 +68,9 @@ Shape window_attention_output(const Layer& layer, const std::vector<Shape>& in) 
 }
 
 std::vector<Parameter> window_attention_parameters(const Layer& layer) {
-  return {{"bias_table",
-           {(2 * std::int64_t{layer.kernel.height} - 1) * (2 * std::int64_t{layer.kernel.width} - 1),
-            layer.heads}}};
+  const std::int64_t pairs =
+      (2 * std::int64_t{layer.kernel.height} - 1) * (2 * std::int64_t{layer.kernel.width} - 1);
+  return {{"bias_table", {pairs, layer.heads}, true, 0.0}};
 }
 
 std::int64_t window_attention_multiply_adds(const Layer& layer, const std::vector<Shape>& in, const Shape&) {
@@ -136,10 +136,15 @@ void torch_side(const Layer& layer, const TorchNames& names, const char* name, i
                     own = fmt::format("{}.size({})", names.in[1], axis);
   add(fmt::format("{} = {}.size({})", all, names.in[0], axis));
   const bool timm = layer.windows == WindowRule::Timm;
-  add(fmt::format("{} = {} if {} > {} else 0", shift, layer.shift,
+  add(fmt::format("{} = {} if {} > {} else 0", shift, layer.windows == WindowRule::Grid ? 0 : layer.shift,
                   timm ? fmt::format("{}.size({}) // {}", names.in[2], axis, layer.size) : all, window));
   add(fmt::format("{}p = torch.arange({}, device={}.device)", at, all, names.in[0]));
-  if (timm)
+  if (layer.windows == WindowRule::Grid)
+    add(fmt::format(
+        "{0}m = torch.add(torch.mul(torch.remainder({0}p, {1}), {2} // {1}), torch.div({0}p, {1}, "
+        "rounding_mode=\"floor\"))",
+        at, window, all));
+  else if (timm)
     add(fmt::format("{0}m = torch.where({0}p < {1}, torch.remainder(torch.add({0}p, {2}), {1}), {0}p)", at,
                     own, shift));
   else
@@ -235,10 +240,12 @@ std::array<WindowSide, 2> window_sides(const Layer& layer, const std::vector<Sha
   const bool timm = layer.windows == WindowRule::Timm;
   const auto along = [&](std::size_t axis, std::int64_t window) {
     const std::int64_t all = in[0][axis], own = in[1][axis], decides = timm ? in[2][axis] / layer.size : all;
-    const std::int64_t shift = decides > window ? layer.shift : 0;
+    const std::int64_t shift = decides > window && layer.windows != WindowRule::Grid ? layer.shift : 0;
     WindowSide side;
     for (std::int64_t i = 0; i < all; ++i) {
-      if (timm)
+      if (layer.windows == WindowRule::Grid)
+        side.from.push_back(i % window * (all / window) + i / window);
+      else if (timm)
         side.from.push_back(i < own ? (i + shift) % own : i);
       else
         side.from.push_back((i + shift) % all);

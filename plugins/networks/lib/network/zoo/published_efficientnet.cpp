@@ -1,5 +1,6 @@
 // EfficientNet B0 to B7 (Tan and Le 2019, arXiv:1905.11946) and V2 (2021, arXiv:2104.00298), of torchvision.
 
+#include <map>
 #include <utility>
 
 #include <fmt/format.h>
@@ -9,35 +10,37 @@
 namespace graft::nn::zoo {
 namespace {
 
-/// What the file cannot tell, by the channels of the last feature map and of the first.
+/// What the file cannot tell.
 struct EfficientNetFacts {
-  int head, stem;
   double eps;
   int resize, crop;
   const char* filter;
+  bool to_half = false;  ///< Images are normalised to [-1,1].
 };
-constexpr EfficientNetFacts kEfficientNets[] = {
-    {1280, 32, 1e-5, 256, 224, "bicubic"}, {1408, 32, 1e-5, 288, 288, "bicubic"},
-    {1536, 40, 1e-5, 320, 300, "bicubic"}, {1792, 48, 1e-5, 384, 380, "bicubic"},
-    {2048, 48, 1e-3, 456, 456, "bicubic"}, {2304, 56, 1e-3, 528, 528, "bicubic"},
-    {2560, 64, 1e-3, 600, 600, "bicubic"}};
-constexpr EfficientNetFacts kSecondVersion = {1280, 24, 1e-3, 384, 384, "bilinear"},
-                            kB1 = {1280, 32, 1e-5, 256, 240, "bicubic"},
-                            kOther = {0, 0, 1e-5, 256, 224, "bicubic"};
 
-EfficientNetFacts facts_of(const TensorMap& tensors, bool second_version) {
-  if (second_version) return kSecondVersion;
-  int head = 0;
-  for (int i = 0; tensors.has(fmt::format("features.{}.0.weight", i)) || i == 0 ||
-                  tensors.has(fmt::format("features.{}.0.block.0.0.weight", i));
-       ++i)
-    if (const std::string name = fmt::format("features.{}.0.weight", i); tensors.has(name))
-      head = static_cast<int>(tensors.shape(name, 4)[0]);
+EfficientNetFacts second_version_facts(const TensorMap& tensors) {
+  if (tensors.shape("features.0.0.weight", 4)[0] == 32) return {1e-3, 480, 480, "bicubic", true};  // L
+  if (tensors.has("features.7.0.block.0.0.weight")) return {1e-3, 480, 480, "bilinear"};           // M
+  return {1e-3, 384, 384, "bilinear"};                                                             // S
+}
+
+EfficientNetFacts first_version_facts(const TensorMap& tensors, std::vector<std::string>& notes) {
   // B0 and B1 have the same channels; B1 has a second block in its first stage.
-  if (head == kB1.head && tensors.has("features.1.1.block.0.0.weight")) return kB1;
-  for (const EfficientNetFacts& one : kEfficientNets)
-    if (one.head == head) return one;
-  return kOther;
+  if (tensors.has("features.1.1.block.0.0.weight") && !tensors.has("features.1.2.block.0.0.weight") &&
+      tensors.has("features.8.0.weight") && tensors.shape("features.8.0.weight", 4)[0] == 1280)
+    return {1e-5, 256, 240, "bicubic"};
+  // The others by the channels of the last feature map.
+  static const std::map<std::int64_t, EfficientNetFacts> kByHead = {
+      {1280, {1e-5, 256, 224, "bicubic"}}, {1408, {1e-5, 288, 288, "bicubic"}},
+      {1536, {1e-5, 320, 300, "bicubic"}}, {1792, {1e-5, 384, 380, "bicubic"}},
+      {2048, {1e-3, 456, 456, "bicubic"}}, {2304, {1e-3, 528, 528, "bicubic"}},
+      {2560, {1e-3, 600, 600, "bicubic"}}};
+  const auto found = tensors.has("features.8.0.weight")
+                         ? kByHead.find(tensors.shape("features.8.0.weight", 4)[0])
+                         : kByHead.end();
+  if (found != kByHead.end()) return found->second;
+  notes.emplace_back("guessed: batch-norm's eps is 1e-5, as in B0 to B4; from B5 on it is 1e-3");
+  return kByHead.at(1280);
 }
 
 /// A block's convolutions one after the other, with squeeze-and-excitation where it has that; the last one
@@ -63,11 +66,9 @@ std::optional<Architecture> build_efficientnet(const ModelFiles& files, TensorMa
                                                std::vector<std::string>& notes) {
   // The first blocks of V2 have whole convolutions in place of those of each channel.
   const Shape first = tensors.shape("features.1.0.block.0.0.weight", 4);
-  const bool second_version = first[1] > 1;
-  const EfficientNetFacts facts = facts_of(tensors, second_version);
+  const EfficientNetFacts facts =
+      first[1] > 1 ? second_version_facts(tensors) : first_version_facts(tensors, notes);
   CnnReader r("EfficientNet", tensors, facts.eps);
-  if (facts.head == 0)
-    notes.push_back(fmt::format("guessed: batch-norm's eps is {}, as in EfficientNet B0 to B4", facts.eps));
   r.conv_norm_act("features.0", 2, Op::Silu);
   const auto block = [](int stage, int i) { return fmt::format("features.{}.{}", stage, i); };
   constexpr int kStrides[] = {1, 2, 2, 2, 1, 2, 1};
@@ -81,7 +82,12 @@ std::optional<Architecture> build_efficientnet(const ModelFiles& files, TensorMa
   r.pooled_tap();
   r.net.dropout("classifier.0", 0.2);
   r.classifier("classifier.1");
-  return r.net.finish(cnn_preprocessing(files, facts.resize, facts.crop, facts.filter, notes));
+  Preprocessing preprocessing = cnn_preprocessing(files, facts.resize, facts.crop, facts.filter, notes);
+  if (facts.to_half && files.config.is_null()) {
+    preprocessing.preset = "own";
+    preprocessing.mean = preprocessing.deviation = {0.5, 0.5, 0.5};
+  }
+  return r.net.finish(std::move(preprocessing));
 }
 
 }  // namespace

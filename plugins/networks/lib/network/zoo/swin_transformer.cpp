@@ -18,27 +18,24 @@ struct SwinNames {
   const char *patch, *patch_norm;
   const char* block;  ///< Of stage and block.
   const char *fc1, *fc2;
-  const char* merge;  ///< Of stage; before its blocks, or behind them.
-  bool merge_is_behind;
-  const char* classifier;
+  const char* merge;            ///< Of stage.
   int first_stage, stage_step;  ///< The number of a stage is first + step x stage.
-  int merge_number;             ///< What is added to that for the number of what merges before it.
+  int merge_number;             ///< What is added to that for what merges in front of the stage.
   WindowRule windows;
 };
 
 constexpr SwinNames kSwinNames[] = {
-    {"features.0.0", "features.0.2", "features.{}.{}.", "mlp.0", "mlp.3", "features.{}", false, "head", 1, 2,
-     -1, WindowRule::Torchvision},
+    {"features.0.0", "features.0.2", "features.{}.{}.", "mlp.0", "mlp.3", "features.{}", 1, 2, -1,
+     WindowRule::Torchvision},
     {"patch_embed.proj", "patch_embed.norm", "layers.{}.blocks.{}.", "mlp.fc1", "mlp.fc2",
-     "layers.{}.downsample", false, "head.fc", 0, 1, 0, WindowRule::Timm},
+     "layers.{}.downsample", 0, 1, 0, WindowRule::Timm},
     {"patch_embed.proj", "patch_embed.norm", "layers.{}.blocks.{}.", "mlp.fc1", "mlp.fc2",
-     "layers.{}.downsample", true, "head", 0, 1, 0, WindowRule::Timm}};
+     "layers.{}.downsample", 0, 1, -1, WindowRule::Timm}};
 
 const SwinNames& names_of(const TensorMap& tensors) {
   if (tensors.has("features.0.0.weight")) return kSwinNames[0];
-  const bool merges_behind =
-      tensors.has("layers.0.downsample.reduction.weight") || tensors.has("head.weight");
-  return kSwinNames[merges_behind ? 2 : 1];
+  // Microsoft's, and older files of timm, merge at the end of a stage, others in front of the next.
+  return kSwinNames[tensors.has("layers.0.downsample.reduction.weight") ? 2 : 1];
 }
 
 class Swin {
@@ -60,7 +57,7 @@ class Swin {
     }
     r_.layer_norm("norm", kEps);
     r_.pooled_tap();
-    r_.classifier(r_.has("head.fc.weight") ? "head.fc" : names_.classifier);
+    r_.classifier(r_.has("head.fc.weight") ? "head.fc" : "head");
     return r_.net.finish(std::move(preprocessing));
   }
 
@@ -74,8 +71,7 @@ class Swin {
   bool is_there(int stage, int i) const { return r_.has(block_name(stage, i) + "attn.qkv.weight"); }
 
   void merge(int stage) {
-    const int own = names_.merge_is_behind ? number(stage - 1) : number(stage) + names_.merge_number;
-    const std::string at = fmt::format(fmt::runtime(names_.merge), own);
+    const std::string at = fmt::format(fmt::runtime(names_.merge), number(stage) + names_.merge_number);
     r_.net.add(at + ".merge", Op::PatchMerge, 4 * r_.net.last().channels);
     r_.layer_norm(at + ".norm", kEps);
     r_.pointwise(at + ".reduction");

@@ -100,6 +100,7 @@ PublishedFamily inception_v3();
 PublishedFamily googlenet();
 PublishedFamily squeezenet();
 PublishedFamily shufflenet_v2();
+PublishedFamily maxvit();
 
 /// A member of a description, through nested maps: "vision_config.hidden_size"; null where it is not there.
 const Value* member(const Value& description, const std::string& path);

@@ -64,6 +64,7 @@ enum class Op {
                     ///< values, whose sides are multiples of the windows', and one of h x w pixels, of which
                     ///< H x W is what its windows cover; [out,h,w]. With a bias per head and pair of places
                     ///< (ibid.)
+  Tanh,             ///< of each value
 };
 
 /// How a positional embedding is brought to another grid of patches: by its owner's bicubic interpolation.
@@ -95,9 +96,11 @@ enum class WindowRule {
   Timm,         ///< shifted, then padded; a third input, the image of patches, has sides that decide, over
          ///< `size`, whether there is a shift. A smaller image than a window is refused: timm would make
          ///< another window of it
+  Grid,  ///< not next to each other: places of a window are as far apart as there are windows along a side
+         ///< (Tu et al. 2022, arXiv:2204.01697); no shift
 };
 
-/// "torchvision", "timm"
+/// "torchvision", "timm", "grid"
 const char* to_string(WindowRule rule);
 
 /// "Conv", "BatchNorm", ...
@@ -150,7 +153,7 @@ struct Parameter {
   std::string path;
   Shape shape;
   bool trainable = true;  ///< False for the running mean and variance of a BatchNorm.
-  /// Before training, of a tensor with one axis; unset: 1 for a weight or a variance, else 0.
+  /// Before training; unset: random for a tensor of several axes, 1 for a weight or a variance, else 0.
   std::optional<double> initial = {};
 };
 
