@@ -43,8 +43,7 @@ TEST(Cli, WrongUsageSaysWhatAndExitsWithTwo) {
   };
   fails({"rum"},
         "error: no command 'rum'; did you mean 'run'? (commands: run, sweep, predict, embed, check, plan, "
-        "plugins, "
-        "describe, model, store, share, version)\n"
+        "graph, report, runs, plugins, describe, model, store, share, version)\n"
         "usage: graft COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the commands\n");
   fails({"run"}, "error: CONFIG is missing\nusage: graft run CONFIG\n");
   fails({"run", "a", "b"}, "error: one CONFIG expected, got 2\nusage: graft run CONFIG\n");

@@ -98,6 +98,29 @@ TEST_F(RunsTest, ErrorsNameWhatIsWrong) {
   EXPECT_THAT(graft({"runs", "dif"}).err, HasSubstr("no command 'runs dif'; did you mean 'diff'?"));
 }
 
+TEST_F(RunsTest, ThePageOfARunHasDrawingsForPapers) {
+  run({});
+  const ProgramResult none = graft({"report", "runs/small"});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_EQ(none.err,
+            "error: runs/small has no report.html: add a stage such as `page: {plugin: page, from: [probe]}` "
+            "to its "
+            "config and run it again; its rows are stored\n");
+  folder_.write("paged.yaml", std::string(kListedRun) + "  page: {plugin: page, from: [probe, knn]}\n");
+  const ProgramResult paged = graft({"run", "paged.yaml", "--quiet"});
+  ASSERT_EQ(paged.exit_code, 0) << paged.err;
+  const ProgramResult r = graft({"report", "runs/small", "--svg", "figures"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(
+      r.out, ContainsRegex("^report   runs/small/report.html\ndrawings [0-9]+ in figures, with their numbers "
+                           "as .csv\n$"));
+  EXPECT_THAT(slurp(folder_ / "figures/confusion_probe.svg"), HasSubstr("<svg class=\"chart confusion\""));
+  EXPECT_THAT(slurp(folder_ / "figures/confusion_probe.csv"), HasSubstr("true,predicted,rows\n"));
+  const json found = json::parse(graft({"report", "runs/small", "--json"}).out);
+  EXPECT_EQ(found["page"], "runs/small/report.html");
+  EXPECT_THAT(found["drawings"].dump(), HasSubstr("runs/small/reports/page/stages.svg"));
+}
+
 TEST_F(RunsTest, AConfigIsPrintedAsAGraph) {
   folder_.write("config.yaml", kListedRun);
   const ProgramResult dot = graft({"graph", "config.yaml"});
