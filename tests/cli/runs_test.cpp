@@ -76,6 +76,10 @@ TEST_F(RunsTest, TwoRunsAreCompared) {
   EXPECT_THAT(r.out,
               ContainsRegex("\ndata and plugins\n  inputs ok +120 +-> +140\n  inputs total +120 +-> +140\n"));
   EXPECT_THAT(r.out, HasSubstr("\nscores\n"));
+  // Of a stage that one lacks, or that has another plugin, its parameters say nothing.
+  run({"--set", "knn.plugin=prototypes", "--out", "third"});
+  EXPECT_THAT(graft({"runs", "diff", "runs/small", "third"}).out,
+              HasSubstr("config\n  knn.plugin  knn  ->  prototypes\n\ndata and plugins\n"));
   EXPECT_EQ(graft({"runs", "diff", "other", "other"}).out,
             "config\n  the same\n\ndata and plugins\n  the same\n\nscores\n  the same\n");
   const json found = json::parse(graft({"runs", "diff", "runs/small", "other", "--json"}).out);

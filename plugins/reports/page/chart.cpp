@@ -186,6 +186,24 @@ std::string svg_of(const IntervalChart& chart) {
   return svg + "</svg>";
 }
 
+std::string svg_of(const BarChart& chart) {
+  constexpr double kWidth = 380, kLeft = 132, kRight = 58, kLine = 17;
+  double most = 0;
+  for (const BarChart::Row& row : chart.rows) most = std::max(most, row.value);
+  std::string svg =
+      begin_svg(kWidth, 4 + kLine * static_cast<double>(chart.rows.size()), chart.title, "bars");
+  double y = 2;
+  for (const BarChart::Row& row : chart.rows) {
+    const double width = most > 0 ? row.value / most * (kWidth - kLeft - kRight) : 0;
+    add_text(svg, kLeft - 8, y + 12, "tick end", cut(row.name, 20));
+    svg += fmt::format("<rect class=\"hit\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>",
+                       kLeft, y + 2, std::max(width, 0.5), kLine - 5);
+    add_text(svg, kLeft + width + 6, y + 12, "tick", row.text);
+    y += kLine;
+  }
+  return svg + "</svg>";
+}
+
 std::string svg_of(const ScatterChart& chart) {
   const auto of_points = [&](auto member) {
     return padded(
