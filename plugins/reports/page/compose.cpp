@@ -303,7 +303,7 @@ class Composer {
   static std::string image_of(const Item& item) {
     const std::string alt = escaped("image of " + shortened(item.truth));
     return item.thumbnail ? fmt::format("<img data-image=\"{}\" alt=\"{}\">", *item.thumbnail, alt)
-                          : "<span class=\"no-image\">no image</span>";
+                          : "<span class=\"no-image\">" + escaped(shortened(item.key)) + "</span>";
   }
 
   static std::string figure_of(const Item& item, const std::string& caption) {

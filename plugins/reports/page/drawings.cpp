@@ -245,7 +245,11 @@ std::vector<Drawing> map(const Content& content) {
   for (std::size_t i = 0; i < content.map.points.size(); ++i) {
     const FeatureMap::Point& at = content.map.points[i];
     const Item& item = content.map_items[i];
-    chart.points.push_back({at.x, at.y, content.map_classes[i], !item.right,
+    constexpr std::size_t kRight = 0, kWrong = 7;  // where there are more classes than colours
+    const std::size_t color = content.panels[0].classes.size() <= kColors ? content.map_classes[i]
+                              : item.right                                ? kRight
+                                                                          : kWrong;
+    chart.points.push_back({at.x, at.y, color, !item.right,
                             item.right ? item.truth : item.truth + " taken for " + item.predicted});
     csv += fmt::format("{},{},{},{},{}\n", csv_text(item.key), csv_text(item.truth), item.right ? 1 : 0, at.x,
                        at.y);
