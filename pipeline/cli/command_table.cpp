@@ -134,6 +134,15 @@ po::options_description graph_options(Global& global) {
   return options;
 }
 
+po::options_description report_options(Global& global) {
+  po::options_description options("Options of report");
+  options.add_options()("svg", po::value<std::string>()->value_name("DIR")->notifier([&](const auto& s) {
+    global.report.svg = s;
+  }),
+                        "copy the drawings there, as SVG for papers, with their numbers as CSV");
+  return options;
+}
+
 po::options_description verify_options(Global& global) {
   po::options_description options("Options of store verify");
   options.add_options()("repair", po::bool_switch(&global.store_options.repair),
@@ -238,6 +247,9 @@ constexpr CommandRow kCommands[] = {
      "For example: graft graph config.yaml | dot -Tsvg > stages.svg. With --json, prints the stages and what "
      "each takes from.",
      graph, graph_options},
+    {"report", "report RUN", "print where the web page of a run is, and copy its drawings",
+     "The page is that of a stage with the plugin page. RUN is the folder of a run, such as runs/flowers.",
+     report, report_options},
     {"runs", "runs", "list the runs in a folder: when, what was best on val, its score on test",
      "The folder is runs, or that of --out. The score is that by which the reports of a run choose.", runs,
      nullptr, kRunsCommands},

@@ -55,6 +55,9 @@ struct Global {
   struct Graph {
     std::string format = "dot";
   } graph;  ///< Options of graph alone.
+  struct Report {
+    std::filesystem::path svg;
+  } report;  ///< Options of report alone.
   struct Store {
     bool repair = false, unreferenced = false, dry_run = false;
     std::string older_than, max_size, run;
@@ -84,6 +87,7 @@ int serve(const Global& global, const std::vector<std::string>& arguments);
 int check(const Global& global, const std::vector<std::string>& arguments);
 int plan(const Global& global, const std::vector<std::string>& arguments);
 int graph(const Global& global, const std::vector<std::string>& arguments);
+int report(const Global& global, const std::vector<std::string>& arguments);
 int runs(const Global& global, const std::vector<std::string>& arguments);
 int runs_diff(const Global& global, const std::vector<std::string>& arguments);
 int plugins(const Global& global, const std::vector<std::string>& arguments);

@@ -231,7 +231,7 @@ int main(int argc, char** argv) {
   }
   // What is not one of the commands below, graft-model parses by itself.
   if (argc > 1 && std::string_view(argv[1]) == "model") {
-    const std::string_view name = argc > 2 ? argv[2] : "--help";
+    const std::string_view name = argc > 2 ? argv[2] : "";
     const auto own = find_command("model")->commands;
     if (name == "--help" || name == "-h") return finish_output(help_of_model(), "");
     if (std::none_of(own.begin(), own.end(), [&](const Subcommand& each) { return name == each.name; }))

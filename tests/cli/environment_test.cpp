@@ -40,7 +40,7 @@ class EnvironmentTest : public ::testing::Test {
                                     "  images: {with: {train: 60, val: 20, test: 40}}\n"
                                     "  probe: {with: {c: 0.5}}\n"
                                     "  untrained_features: null\n  untrained_table: null\n"
-                                    "  untrained_probe: null\n  untrained_knn: null\n"
+                                    "  untrained_probe: null\n  untrained_knn: null\n  page: null\n"
                                     "  report: {from: [probe, knn]}\n");
     folder_.write("stdin.yaml",
                   "name: paths\nstages:\n  images: {plugin: stdin, with: {root: .}}\n"

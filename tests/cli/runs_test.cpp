@@ -76,6 +76,10 @@ TEST_F(RunsTest, TwoRunsAreCompared) {
   EXPECT_THAT(r.out,
               ContainsRegex("\ndata and plugins\n  inputs ok +120 +-> +140\n  inputs total +120 +-> +140\n"));
   EXPECT_THAT(r.out, HasSubstr("\nscores\n"));
+  // Of a stage that one lacks, or that has another plugin, its parameters say nothing.
+  run({"--set", "knn.plugin=prototypes", "--out", "third"});
+  EXPECT_THAT(graft({"runs", "diff", "runs/small", "third"}).out,
+              HasSubstr("config\n  knn.plugin  knn  ->  prototypes\n\ndata and plugins\n"));
   EXPECT_EQ(graft({"runs", "diff", "other", "other"}).out,
             "config\n  the same\n\ndata and plugins\n  the same\n\nscores\n  the same\n");
   const json found = json::parse(graft({"runs", "diff", "runs/small", "other", "--json"}).out);
@@ -96,6 +100,29 @@ TEST_F(RunsTest, ErrorsNameWhatIsWrong) {
   EXPECT_EQ(none.err,
             "error: runs/x is not the folder of a complete run: it has no results.json and manifest.json\n");
   EXPECT_THAT(graft({"runs", "dif"}).err, HasSubstr("no command 'runs dif'; did you mean 'diff'?"));
+}
+
+TEST_F(RunsTest, ThePageOfARunHasDrawingsForPapers) {
+  run({});
+  const ProgramResult none = graft({"report", "runs/small"});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_EQ(none.err,
+            "error: runs/small has no report.html: add a stage such as `page: {plugin: page, from: [probe]}` "
+            "to its "
+            "config and run it again; its rows are stored\n");
+  folder_.write("paged.yaml", std::string(kListedRun) + "  page: {plugin: page, from: [probe, knn]}\n");
+  const ProgramResult paged = graft({"run", "paged.yaml", "--quiet"});
+  ASSERT_EQ(paged.exit_code, 0) << paged.err;
+  const ProgramResult r = graft({"report", "runs/small", "--svg", "figures"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(
+      r.out, ContainsRegex("^report   runs/small/report.html\ndrawings [0-9]+ in figures, with their numbers "
+                           "as .csv\n$"));
+  EXPECT_THAT(slurp(folder_ / "figures/confusion_probe.svg"), HasSubstr("<svg class=\"chart confusion\""));
+  EXPECT_THAT(slurp(folder_ / "figures/confusion_probe.csv"), HasSubstr("true,predicted,rows\n"));
+  const json found = json::parse(graft({"report", "runs/small", "--json"}).out);
+  EXPECT_EQ(found["page"], "runs/small/report.html");
+  EXPECT_THAT(found["drawings"].dump(), HasSubstr("runs/small/reports/page/stages.svg"));
 }
 
 TEST_F(RunsTest, AConfigIsPrintedAsAGraph) {

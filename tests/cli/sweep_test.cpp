@@ -296,7 +296,7 @@ TEST_F(SweepTest, ACombinationThatFailsIsNotedAndTheOthersRun) {
   EXPECT_EQ(results()["combinations"][0]["status"], "failed");
   EXPECT_THAT(results()["combinations"][0]["error"], HasSubstr("classes: expected at most 10"));
   EXPECT_EQ(results()["best"]["run"], "002");
-  EXPECT_THAT(left("sweep.csv"), ContainsRegex("\n001,12,,failed,,,,,,,,,+images"));
+  EXPECT_THAT(left("sweep.csv"), ContainsRegex("\n001,12,,failed,,+\"stage .images. "));
   EXPECT_THAT(sweep(kSmall, {"--grid", "images.classes=[12, 4]"}).err,
               HasSubstr("[002 of 2] images.classes=4\n  finished before; not run again\n"));
 }

@@ -132,10 +132,21 @@ struct Side {
     specs = figure_specs(config, registry);
   }
 
-  std::map<std::string, std::string> parameters() const {
+  /// Parameters by their path: of the run, and of the stages that `other` has with the same plugin; of other
+  /// stages the plugin.
+  std::map<std::string, std::string> parameters(const Side& other) const {
     std::map<std::string, std::string> out;
     for (const auto& [name, value] : config.as_map())
-      if (name != "name") flatten(value, name == "stages" ? "" : name, out);
+      if (name != "name" && name != "stages") flatten(value, name, out);
+    const Value* stages = config.find("stages");
+    if (stages == nullptr || !stages->is_map()) return out;
+    for (const auto& [id, stage] : stages->as_map()) {
+      const std::string plugin = text_in(stage, {"plugin"});
+      if (text_in(other.config, {"stages", id, "plugin"}) == plugin)
+        flatten(stage, id, out);
+      else
+        out[id + ".plugin"] = plugin;
+    }
     return out;
   }
   std::map<std::string, std::string> data() const {
@@ -263,7 +274,7 @@ std::string to_text(const std::vector<LeftRun>& runs, std::size_t columns) {
 
 RunDifference difference_of(const fs::path& first, const fs::path& second, const Registry& registry) {
   const Side a(first, registry), b(second, registry);
-  return {differences_of(a.parameters(), b.parameters()), differences_of(a.data(), b.data()),
+  return {differences_of(a.parameters(b), b.parameters(a)), differences_of(a.data(), b.data()),
           differences_of(a.scores(), b.scores())};
 }
 

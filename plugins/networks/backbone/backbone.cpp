@@ -17,6 +17,7 @@
 #include "batch_plan.h"
 #include "inspect.h"
 #include "model.h"
+#include "network_facts.h"
 #include "pooling.h"
 #include "row_check.h"
 
@@ -61,6 +62,10 @@ class Backbone final : public BatchTransform {
   }
   Value facts() const override {
     Value facts = planned_.plan.facts;
+    if (model_.architecture && height_ > 0) try {
+        facts["network"] = network_facts(*model_.architecture, height_, width_);
+      } catch (const Error&) {  // images that are large enough for the layers that are used, not for all
+      }
     facts["checked"] = check_.facts();
     return facts;
   }
@@ -163,6 +168,8 @@ class Backbone final : public BatchTransform {
   /// A network sees best what it was trained to see.
   void tell_size(int height, int width) const {
     if (!model_.architecture || size_told_.exchange(true)) return;
+    height_ = height;
+    width_ = width;
     const nn::Preprocessing& trained = model_.architecture->preprocessing;
     if (height != trained.crop || width != trained.crop)
       warn_(
@@ -182,6 +189,7 @@ class Backbone final : public BatchTransform {
   mutable RowCheck check_;
   const PlannedEngine planned_;
   mutable std::atomic<bool> told_{false}, size_told_{false};
+  mutable std::atomic<int> height_{0}, width_{0};  // of the first images
 };
 
 const char* const kExample = R"(name: backbone

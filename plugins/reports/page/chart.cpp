@@ -79,7 +79,7 @@ Range padded(Range range) {
 /// A rectangle with two axes, and where values lie in it.
 class Axes {
  public:
-  static constexpr double kWidth = 380, kHeight = 260, kLeft = 52, kRight = 12, kTop = 10, kBottom = 40;
+  static constexpr double kWidth = 380, kHeight = 260, kLeft = 62, kRight = 20, kTop = 10, kBottom = 40;
 
   Axes(Range x, Range y, bool log_x) : x_(x), y_(y), log_x_(log_x) {
     if (log_x_) x_ = {std::log10(x.first), std::log10(x.second)};
@@ -105,7 +105,7 @@ class Axes {
     svg += fmt::format("<path class=\"axis\" d=\"M{:.1f} {:.1f}V{:.1f}H{:.1f}\"/>", kLeft, kTop,
                        kHeight - kBottom, kWidth - kRight);
     add_text(svg, (kLeft + kWidth - kRight) / 2, kHeight - 6, "label mid", x_label);
-    svg += fmt::format("<text transform=\"translate(12 {:.1f}) rotate(-90)\" class=\"label mid\">{}</text>",
+    svg += fmt::format("<text transform=\"translate(11 {:.1f}) rotate(-90)\" class=\"label mid\">{}</text>",
                        (kHeight - kBottom + kTop) / 2, escaped(y_label));
   }
 
@@ -183,6 +183,24 @@ std::string svg_of(const IntervalChart& chart) {
     y += kLine;
   }
   add_text(svg, (kLeft + kWidth - kRight) / 2, height - 6, "label mid", chart.x_label);
+  return svg + "</svg>";
+}
+
+std::string svg_of(const BarChart& chart) {
+  constexpr double kWidth = 380, kLeft = 132, kRight = 58, kLine = 17;
+  double most = 0;
+  for (const BarChart::Row& row : chart.rows) most = std::max(most, row.value);
+  std::string svg =
+      begin_svg(kWidth, 4 + kLine * static_cast<double>(chart.rows.size()), chart.title, "bars");
+  double y = 2;
+  for (const BarChart::Row& row : chart.rows) {
+    const double width = most > 0 ? row.value / most * (kWidth - kLeft - kRight) : 0;
+    add_text(svg, kLeft - 8, y + 12, "tick end", cut(row.name, 20));
+    svg += fmt::format("<rect class=\"hit\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>",
+                       kLeft, y + 2, std::max(width, 0.5), kLine - 5);
+    add_text(svg, kLeft + width + 6, y + 12, "tick", row.text);
+    y += kLine;
+  }
   return svg + "</svg>";
 }
 

@@ -47,6 +47,18 @@ struct IntervalChart {
 };
 std::string svg_of(const IntervalChart& chart);
 
+/// A bar from zero per line.
+struct BarChart {
+  struct Row {
+    std::string name;
+    double value = 0;
+    std::string text;  ///< Behind the bar.
+  };
+  std::string title;
+  std::vector<Row> rows;
+};
+std::string svg_of(const BarChart& chart);
+
 /// Points of the classes; the positions of points are what a click on them gives (data-point).
 struct ScatterChart {
   struct Point {

@@ -50,6 +50,7 @@ class Composer {
     if (const auto drawn = shots(content_); !drawn.empty()) add("shots", "More labels", figures_of(drawn));
     add("inputs", "Inputs", inputs());
     if (!content_.stages.empty()) add("stages", "Stages", stages());
+    add("network", "Network", network());
     add("provenance", "How to repeat it", provenance());
     return page();
   }
@@ -302,7 +303,7 @@ class Composer {
   static std::string image_of(const Item& item) {
     const std::string alt = escaped("image of " + shortened(item.truth));
     return item.thumbnail ? fmt::format("<img data-image=\"{}\" alt=\"{}\">", *item.thumbnail, alt)
-                          : "<span class=\"no-image\">no image</span>";
+                          : "<span class=\"no-image\">" + escaped(shortened(item.key)) + "</span>";
   }
 
   static std::string figure_of(const Item& item, const std::string& caption) {
@@ -412,6 +413,42 @@ class Composer {
     return out +
            "</tbody></table></div><p class=\"hint\">Seconds of stages that items flow through are those of "
            "all threads together. Where every row was stored, nothing flowed.</p>";
+  }
+
+  /// "224 x 224", height and width.
+  static std::string image_size(const Value& network) {
+    const Value* image = network.find("image");
+    if (image == nullptr || !image->is_list() || image->as_list().size() != 2) return "unknown size";
+    return fmt::format("{} x {}", image->as_list()[0].to_json(), image->as_list()[1].to_json());
+  }
+
+  std::string network() const {
+    std::string out;
+    const std::vector<Drawing> drawn = networks(content_);
+    const auto all = networks_of(content_);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const auto& [id, facts] = all[i];
+      const auto large = [](const Value& of, const char* name) {
+        return large_number(static_cast<double>(count_at(of, {name})));
+      };
+      out += fmt::format("<h3>{}: {}</h3><p>{} parameters; {} multiply-adds for an image of {}.</p>",
+                         escaped(id), escaped(text_at(*facts, {"name"})), large(*facts, "parameters"),
+                         large(*facts, "multiply_adds"), image_size(*facts));
+      out += figures_of({drawn[i]});
+      out +=
+          "<details><summary>Its parts</summary><div class=\"scroll tall\"><table><thead><tr><th "
+          "scope=\"col\">part</th><th scope=\"col\" class=\"t\">type</th><th scope=\"col\">layers</th><th "
+          "scope=\"col\">output</th><th scope=\"col\">parameters</th><th "
+          "scope=\"col\">multiply-adds</th></tr></thead><tbody>";
+      for (const Value& part : facts->find("parts")->as_list())
+        out += fmt::format(
+            "<tr><th scope=\"row\">{}</th><td class=\"t\">{}</td><td>{}</td><td>{}</td><td>{}</td>"
+            "<td>{}</td></tr>",
+            escaped(text_at(part, {"name"})), escaped(text_at(part, {"type"})), count_at(part, {"layers"}),
+            escaped(text_at(part, {"output"})), large(part, "parameters"), large(part, "multiply_adds"));
+      out += "</tbody></table></div></details>";
+    }
+    return out;
   }
 
   std::string provenance() const {

@@ -245,12 +245,50 @@ std::vector<Drawing> map(const Content& content) {
   for (std::size_t i = 0; i < content.map.points.size(); ++i) {
     const FeatureMap::Point& at = content.map.points[i];
     const Item& item = content.map_items[i];
-    chart.points.push_back({at.x, at.y, content.map_classes[i], !item.right,
+    constexpr std::size_t kRight = 0, kWrong = 7;  // where there are more classes than colours
+    const std::size_t color = content.panels[0].classes.size() <= kColors ? content.map_classes[i]
+                              : item.right                                ? kRight
+                                                                          : kWrong;
+    chart.points.push_back({at.x, at.y, color, !item.right,
                             item.right ? item.truth : item.truth + " taken for " + item.predicted});
     csv += fmt::format("{},{},{},{},{}\n", csv_text(item.key), csv_text(item.truth), item.right ? 1 : 0, at.x,
                        at.y);
   }
   return {{"features", chart.title, svg_of(chart), csv}};
+}
+
+std::vector<std::pair<std::string, const Value*>> networks_of(const Content& content) {
+  std::vector<std::pair<std::string, const Value*>> out;
+  const Value* stages = content.manifest.find("stages");
+  if (stages == nullptr || !stages->is_map()) return out;
+  for (const auto& [id, facts] : stages->as_map()) {
+    const Value* network = facts.find("network");
+    const Value* parts = network == nullptr ? nullptr : network->find("parts");
+    if (parts != nullptr && parts->is_list()) out.emplace_back(id, network);
+  }
+  return out;
+}
+
+std::vector<Drawing> networks(const Content& content) {
+  std::vector<Drawing> out;
+  for (const auto& [id, network] : networks_of(content)) {
+    BarChart chart;
+    chart.title = fmt::format("Multiply-adds of the parts of {}", id);
+    std::string csv = "part,multiply_adds,parameters\n";
+    for (const Value& part : network->find("parts")->as_list()) {
+      const auto number_of = [&](const char* name) {
+        const Value* v = part.find(name);
+        return v != nullptr && v->is_number() ? v->as_double() : 0;
+      };
+      const Value* name = part.find("name");
+      const std::string text = name != nullptr && name->is_string() ? name->as_string() : std::string();
+      csv += fmt::format("{},{},{}\n", csv_text(text), number_of("multiply_adds"), number_of("parameters"));
+      if (const double cost = number_of("multiply_adds"); cost > 0)
+        chart.rows.push_back({text, cost, large_number(cost)});
+    }
+    out.push_back({"network_" + id, chart.title, svg_of(chart), csv});
+  }
+  return out;
 }
 
 std::vector<Drawing> stage_graph(const Content& content) {

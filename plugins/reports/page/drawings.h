@@ -28,6 +28,10 @@ std::vector<Drawing> training(const Panel& panel);
 /// Accuracy by the number of labelled inputs, of `compare`.
 std::vector<Drawing> shots(const Content& content);
 std::vector<Drawing> map(const Content& content);
+/// What the parts of the networks cost, of stages whose facts have a `network`.
+std::vector<Drawing> networks(const Content& content);
+/// The facts of these stages, with their ids, in the order of the drawings.
+std::vector<std::pair<std::string, const Value*>> networks_of(const Content& content);
 std::vector<Drawing> stage_graph(const Content& content);
 
 }  // namespace graft::page

@@ -30,6 +30,7 @@ std::map<std::string, std::string> to_files(const Content& content) {
   }
   add(shots(content));
   add(map(content));
+  add(networks(content));
   add(stage_graph(content));
   std::map<std::string, std::string> files;
   for (const Drawing& d : drawings) {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -77,6 +78,13 @@ std::string number(double value) {
   const double size = std::abs(value);
   if (size >= 1e6 || (size > 0 && size < 1e-4)) return fmt::format("{:.3g}", value);
   return fmt::format("{:.{}f}", value, size < 10 ? 4 : size < 1000 ? 2 : 0);
+}
+
+std::string large_number(double value) {
+  static constexpr const char* kUnits[] = {"", " k", " M", " G", " T"};
+  std::size_t unit = 0;
+  for (; std::abs(value) >= 1000 && unit + 1 < std::size(kUnits); ++unit) value /= 1000;
+  return fmt::format("{:.3g}{}", value, kUnits[unit]);
 }
 
 std::string count(std::uint64_t n) {

@@ -20,6 +20,9 @@ std::string script_json(const Value& value);
 /// "0.9281", "12.3", "1.2e-05": four significant digits or decimals, for people. NaN: "-".
 std::string number(double value);
 
+/// "11.7 M", "1.82 G".
+std::string large_number(double value);
+
 /// "12,345".
 std::string count(std::uint64_t n);
 

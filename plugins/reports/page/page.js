@@ -9,11 +9,11 @@
     return node;
   };
 
-  // An image that the page does not have is words.
+  // In place of an image that the page does not have stands its key.
   const show = (image) => {
     const source = data.images[Number(image.dataset.image)];
     if (source) image.src = source;
-    else image.replaceWith(make('span', 'no-image', 'no image'));
+    else image.replaceWith(make('span', 'no-image', image.closest('figure').title));
   };
   all('img[data-image]').forEach(show);
 

@@ -179,6 +179,19 @@ TEST(Page, DoesNotGrowWithInputsAndClasses) {
                           HasSubstr("The other 2 learners are in results.json.")));
 }
 
+TEST(Page, ShowsWhatTheNetworkIsMadeOf) {
+  FakeRun run;
+  run.manifest_ = Value::from_json(
+      R"({"stages":{"features":{"network":{"name":"resnet18","image":[224,224],"parameters":11689512,)"
+      R"("multiply_adds":1814073344,"parts":[{"name":"conv1","type":"Conv","layers":1,"output":"[64,112,112]",)"
+      R"("parameters":9408,"multiply_adds":118013952}]}},"other":{"network":7}}})");
+  const ReportOutput out = StageHarness("page").report({predictions_of(6, {"ants", "bees"})}, nullptr, &run);
+  EXPECT_THAT(out.page,
+              HasSubstr("<h3>features: resnet18</h3><p>11.7 M parameters; 1.81 G multiply-adds for an "
+                        "image of 224 x 224.</p>"));
+  EXPECT_EQ(out.files.at("network_features.csv"), "part,multiply_adds,parameters\nconv1,118013952,9408\n");
+}
+
 TEST(Page, LeavesItsDrawingsAndTheirNumbers) {
   FakeRun run;
   Predictions p = predictions_of(30, {"ants", "bees"});

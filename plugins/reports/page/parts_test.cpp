@@ -33,6 +33,9 @@ TEST(Markup, NumbersAreForPeople) {
   EXPECT_EQ(number(12345), "12345");
   EXPECT_EQ(number(0.0000123), "1.23e-05");
   EXPECT_EQ(number(std::nan("")), "-");
+  EXPECT_EQ(large_number(11'689'512), "11.7 M");
+  EXPECT_EQ(large_number(999), "999");
+  EXPECT_EQ(large_number(0), "0");
   EXPECT_EQ(count(0), "0");
   EXPECT_EQ(count(1234567), "1,234,567");
 }

@@ -1,0 +1,73 @@
+// graft report: the page of a run and its drawings, as files for papers.
+
+#include <algorithm>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+#include <graft/text.h>
+
+#include "base/files.h"
+#include "commands.h"
+#include "output.h"
+
+namespace graft::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Drawings and their numbers that the reports of a run have left, by name.
+std::vector<fs::path> drawings_of(const fs::path& run) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator stage(run / "reports", error), end; !error && stage != end;
+       stage.increment(error)) {
+    std::error_code inner;
+    for (fs::directory_iterator file(stage->path(), inner), last; !inner && file != last;
+         file.increment(inner)) {
+      fs::path svg = file->path(), csv = file->path();
+      if (fs::exists(svg.replace_extension(".svg")) && fs::exists(csv.replace_extension(".csv")))
+        found.push_back(file->path());
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+}  // namespace
+
+int report(const Global& global, const std::vector<std::string>& arguments) {
+  const fs::path run = only_argument(arguments, "RUN");
+  std::error_code error;
+  if (!fs::exists(run / "results.json", error))
+    throw Error(fmt::format("{} is not the folder of a complete run: it has no results.json", run.string()));
+  const fs::path page = run / "report.html";
+  if (!fs::exists(page, error))
+    throw Error(
+        fmt::format("{} has no report.html: add a stage such as `page: {{plugin: page, from: [probe]}}` to "
+                    "its config and run it again; its rows are stored",
+                    run.string()));
+  const std::vector<fs::path> drawings = drawings_of(run);
+  if (!global.report.svg.empty()) {
+    make_folders(global.report.svg, "choose another folder with --svg");
+    for (const fs::path& file : drawings)
+      write_file_atomically(global.report.svg / file.filename(), read_file(file));
+  }
+  const fs::path where = global.report.svg.empty() ? run / "reports" : global.report.svg;
+  if (global.json) {
+    Value out = Value::map();
+    out["page"] = page.string();
+    out["drawings"] = Value::list();
+    for (const fs::path& file : drawings)
+      if (file.extension() == ".svg")
+        out["drawings"].push((global.report.svg.empty() ? file : where / file.filename()).string());
+    print_document(out);
+    return kOk;
+  }
+  say("report   {}\ndrawings {} in {}, with their numbers as .csv\n", printable(page.string()),
+      drawings.size() / 2, printable(where.string()));
+  return kOk;
+}
+
+}  // namespace graft::cli

@@ -1,0 +1,37 @@
+#include "network_facts.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include <network/cost.h>
+
+namespace graft {
+namespace {
+
+TEST(NetworkFacts, AddUpToTheCostOfTheNetwork) {
+  const nn::Architecture network = nn::make_architecture("resnet18");
+  const Value facts = network_facts(network, 224, 224);
+  const nn::Cost cost = nn::cost_of(network, 224, 224);
+  EXPECT_EQ(facts.find("parameters")->as_int(), 11'689'512);
+  EXPECT_EQ(facts.find("multiply_adds")->as_int(), cost.multiply_adds);
+  std::int64_t parameters = 0, multiply_adds = 0, layers = 0;
+  const Value::List& parts = facts.find("parts")->as_list();
+  for (const Value& part : parts) {
+    parameters += part.find("parameters")->as_int();
+    multiply_adds += part.find("multiply_adds")->as_int();
+    layers += part.find("layers")->as_int();
+  }
+  EXPECT_EQ(parameters, cost.parameters);
+  EXPECT_EQ(multiply_adds, cost.multiply_adds);
+  EXPECT_EQ(layers, static_cast<std::int64_t>(network.layers.size()));
+  EXPECT_EQ(parts[0].find("name")->as_string(), "conv1");
+  const auto block = std::find_if(parts.begin(), parts.end(),
+                                  [](const Value& p) { return p.find("name")->as_string() == "layer2.0"; });
+  ASSERT_NE(block, parts.end());
+  EXPECT_EQ(block->find("type")->as_string(), "BasicBlock");
+  EXPECT_EQ(block->find("output")->as_string(), "[128,28,28]");
+}
+
+}  // namespace
+}  // namespace graft
