@@ -19,6 +19,7 @@
 #include <graft/params.h>
 #include <graft/version.h>
 
+#include "command_info.h"
 #include "command_table.h"
 #include "completion.h"
 #include "manual.h"
@@ -82,6 +83,16 @@ const Subcommand* subcommand(const CommandRow& row, const std::string& name) {
       fmt::format("{}{} (commands: {})",
                   name.empty() ? "COMMAND is missing" : fmt::format("no command '{} {}'", row.name, name),
                   near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", "))};
+}
+
+/// Whether the program graft-model has the command, not this one.
+bool is_of_graft_model(const CommandRow& row, const std::string& name) {
+  const auto is_named = [&](const auto& each) { return name == each.name; };
+  if (std::string_view(row.name) != "model" ||
+      std::any_of(row.commands.begin(), row.commands.end(), is_named))
+    return false;
+  const std::vector<CommandInfo> theirs = model_info().commands;
+  return std::any_of(theirs.begin(), theirs.end(), is_named);
 }
 
 void print_help_of(const CommandRow& row, const Subcommand* sub, Global& global) {
@@ -186,7 +197,10 @@ int start(Global& global, const std::vector<std::string>& words, std::string& us
   usage = row->usage;
   const Subcommand* sub = nullptr;
   if (!row->commands.empty() && !(arguments.empty() && (asks_for_help || row->function != nullptr))) {
-    sub = subcommand(*row, arguments.empty() ? "" : arguments[0]);
+    const std::string name = arguments.empty() ? "" : arguments[0];
+    if (is_of_graft_model(*row, name))
+      throw UsageError{"this command has its own options, which come after it: graft model list --json"};
+    sub = subcommand(*row, name);
     arguments.erase(arguments.begin());
     usage = fmt::format("{} {}", row->name, sub->usage);
   }

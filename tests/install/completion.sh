@@ -23,8 +23,8 @@ source "$scripts/graft.bash"
 [ "$(complete -p graft)" = "complete -F _graft graft" ] || { echo "bash does not know of the completion"; exit 1; }
 compopt() { :; } # it works only while readline completes
 
-gives "check describe embed help model new-plugin plan plugins predict run schema share store sweep version" ""
-gives "run" r
+gives "check describe embed graph help init model new-plugin plan plugins predict report run runs schema serve share store sweep train version" ""
+gives "report run runs" r
 gives "plan plugins" pl
 gives "configs data" run ""
 gives "configs/a.yaml configs/b.yml" run configs/
@@ -36,17 +36,17 @@ gives "learner" new-plugin mine --kind l
 # Bash makes three words of --log-level=d.
 gives "debug" run --log-level = d
 gives "debug error info warning" run --log-level =
-gives "accuracy balanced_accuracy log_loss" sweep --metric ""
+gives "log_loss" sweep --metric log
 gives "configs data" run --out ""
 gives "configs/a.yaml configs/b.yml configs/notes.txt" sweep --list configs/
 gives "export gc ls verify" store ""
 gives "--dry-run" store gc --dr
 gives "" store ls --dr
-gives "fetch list summary" model ""
+gives "fetch list pack show summary" model ""
 gives "--to --trust-name" model fetch --t
 gives "resnet101" model summary resnet10
 gives "all none" model summary resnet18 --freeze ""
-gives "run" help r
+gives "report run runs" help r
 gives "synthetic" describe syn
 gives "" share x
 
