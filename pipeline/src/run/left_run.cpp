@@ -24,13 +24,13 @@ const Value* at_path(const Value& v, std::initializer_list<std::string_view> pat
   return at;
 }
 
-std::string text_in(const Value& v, std::initializer_list<std::string_view> path) {
+std::string text_at(const Value& v, std::initializer_list<std::string_view> path) {
   const Value* at = at_path(v, path);
   if (at == nullptr || at->is_null()) return {};
   return at->is_string() ? at->as_string() : at->to_json();
 }
 
-std::uint64_t count_in(const Value& v, std::initializer_list<std::string_view> path) {
+std::uint64_t count_at(const Value& v, std::initializer_list<std::string_view> path) {
   const Value* at = at_path(v, path);
   return at != nullptr && at->is_int() ? static_cast<std::uint64_t>(at->as_int()) : 0;
 }
@@ -61,7 +61,7 @@ std::optional<LeftRun::Score> score_of(const Value& results, const std::string& 
   return {};
 }
 
-std::optional<LeftRun> read_run(const fs::path& folder, const Registry& registry) {
+std::optional<LeftRun> read_left_run(const fs::path& folder, const Registry& registry) {
   std::error_code error;
   const bool complete =
       fs::exists(folder / "manifest.json", error) && fs::exists(folder / "results.json", error);
@@ -70,18 +70,18 @@ std::optional<LeftRun> read_run(const fs::path& folder, const Registry& registry
   run.folder = folder;
   if (!complete) {
     const Value status = read_json(folder / "status.json");
-    run.state = text_in(status, {"status"});
-    run.error = text_in(status, {"error"});
+    run.state = text_at(status, {"status"});
+    run.error = text_at(status, {"error"});
     run.error.resize(std::min(run.error.size(), run.error.find('\n')));
     return run;
   }
   const Value results = read_json(folder / "results.json"), manifest = read_json(folder / "manifest.json");
   run.state = "complete";
-  run.finished = text_in(manifest, {"finished"});
+  run.finished = text_at(manifest, {"finished"});
   if (const Value* total = at_path(results, {"timings", "total"}); total != nullptr && total->is_number())
     run.seconds = total->as_double();
-  run.inputs = count_in(results, {"inputs", "total"});
-  run.rejected = count_in(results, {"inputs", "rejected"});
+  run.inputs = count_at(results, {"inputs", "total"});
+  run.rejected = count_at(results, {"inputs", "rejected"});
   const std::vector<FigureSpec> specs = figure_specs(read_run_config(folder), registry);
   run.best = best_on_val(results, learners_of(results), specs);
   if (!run.best.empty()) run.score = score_of(results, run.best, specs);
@@ -141,8 +141,8 @@ struct Side {
     const Value* stages = config.find("stages");
     if (stages == nullptr || !stages->is_map()) return out;
     for (const auto& [id, stage] : stages->as_map()) {
-      const std::string plugin = text_in(stage, {"plugin"});
-      if (text_in(other.config, {"stages", id, "plugin"}) == plugin)
+      const std::string plugin = text_at(stage, {"plugin"});
+      if (text_at(other.config, {"stages", id, "plugin"}) == plugin)
         flatten(stage, id, out);
       else
         out[id + ".plugin"] = plugin;
@@ -152,12 +152,12 @@ struct Side {
   std::map<std::string, std::string> data() const {
     std::map<std::string, std::string> out;
     for (const char* name : {"total", "ok", "rejected"})
-      out[std::string("inputs ") + name] = std::to_string(count_in(results, {"inputs", name}));
+      out[std::string("inputs ") + name] = std::to_string(count_at(results, {"inputs", name}));
     if (const Value* tables = manifest.find("tables"); tables != nullptr && tables->is_map())
       for (const auto& [id, table] : tables->as_map())
-        out["table " + id] = text_in(table, {"fingerprint"}).substr(0, 12);
+        out["table " + id] = text_at(table, {"fingerprint"}).substr(0, 12);
     if (const Value* plugins = manifest.find("plugins"); plugins != nullptr && plugins->is_map())
-      for (const auto& [id, plugin] : plugins->as_map()) out["plugin " + id] = text_in(plugin, {"version"});
+      for (const auto& [id, plugin] : plugins->as_map()) out["plugin " + id] = text_at(plugin, {"version"});
     return out;
   }
   std::map<std::string, std::string> scores() const {
@@ -221,7 +221,7 @@ std::vector<LeftRun> left_runs(const fs::path& root, const Registry& registry) {
   for (fs::directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
     if (it->path().filename().string().starts_with(".")) continue;  // still being written
     try {
-      if (auto run = read_run(it->path(), registry)) runs.push_back(std::move(*run));
+      if (auto run = read_left_run(it->path(), registry)) runs.push_back(std::move(*run));
     } catch (const Error&) {  // of another version, or damaged: not a run to choose from
     }
   }

@@ -1,9 +1,8 @@
 // The page: Content to HTML.
 
 #include <algorithm>
-#include <cmath>
-#include <iterator>
-#include <set>
+#include <initializer_list>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -529,12 +528,6 @@ class Composer {
 const Panel* Content::panel(const std::string& learner) const {
   for (const Panel& p : panels)
     if (p.learner == learner) return &p;
-  return nullptr;
-}
-
-const FigureSpec* Content::spec(const std::string& name) const {
-  for (const FigureSpec& s : specs)
-    if (s.name == name) return &s;
   return nullptr;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,7 +44,6 @@ struct Content {
   std::vector<std::string> images;  ///< data: URIs by Item::thumbnail; empty: it cannot be had.
 
   const Panel* panel(const std::string& learner) const;
-  const FigureSpec* spec(const std::string& name) const;
   const Figure* figure(const std::string& learner, const std::string& split, const std::string& name) const;
 };
 
