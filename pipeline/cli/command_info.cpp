@@ -93,6 +93,7 @@ CommandInfo program_info() {
       options_of(global_options(ignored)),
       {}};
   root.words["LEVEL"] = {std::begin(kLogLevels), std::end(kLogLevels)};
+  root.words["ENGINE"] = {std::begin(kEngines), std::end(kEngines)};
   root.words["METRIC"] = {std::begin(kSweepMetrics), std::end(kSweepMetrics)};
   for (const CommandRow& row : command_rows()) root.commands.push_back(info_of(row));
   CommandInfo help{"help", "[COMMAND]", "show the help of a command", "", {}, {}};

@@ -12,7 +12,46 @@ namespace {
 po::options_description run_options(Global& global) {
   po::options_description options("Options of run");
   options.add_options()("keep", po::value(&global.keep)->default_value(1)->value_name("N"),
-                        "earlier complete runs to keep, as <out>.1, <out>.2, ... (default: 1)");
+                        "earlier complete runs to keep, as <out>.1, <out>.2, ... (default: 1)")(
+      "shard", po::value(&global.run.shard)->value_name("I/N"),
+      "compute the rows of shard I of N alone; auto: as Slurm, Kubernetes or MPI have numbered this process")(
+      "merge", po::bool_switch(&global.run.merge),
+      "train and evaluate on rows that shards have computed; compute none, and fail if one is missing");
+  return options;
+}
+
+po::options_description launch_options(Global& global) {
+  po::options_description options("Options of launch");
+  Global::Launch& launch = global.launch;
+  options.add_options()("engine", po::value(&launch.engine)->value_name("ENGINE"),
+                        "local (default): processes on this machine; slurm, kubernetes or mpi")(
+      "tasks", po::value(&launch.tasks)->value_name("N"),
+      "processes to divide the inputs among (default of local: one per NUMA node)")(
+      "cpus", po::value(&launch.cpus)->value_name("C"),
+      "processors of each task (default of local: all, divided; otherwise 1)")(
+      "gpus", po::value(&launch.gpus)->value_name("G"), "GPUs of each task (default: none)")(
+      "memory", po::value(&launch.memory)->value_name("SIZE"), "memory of each task, such as 8GiB")(
+      "time", po::value(&launch.time)->value_name("TIME"),
+      "slurm: time limit of each task, as sbatch takes it; 60 s before it, tasks save their rows and end")(
+      "partition", po::value(&launch.partition)->value_name("NAME"), "slurm: the partition")(
+      "account", po::value(&launch.account)->value_name("NAME"), "slurm: the account")(
+      "constraint", po::value(&launch.constraint)->value_name("FEATURES"), "slurm: features of the nodes")(
+      "submit-option", po::value(&launch.submit_options)->composing()->value_name("OPTION"),
+      "slurm: a further option of sbatch, such as --submit-option=--qos=low; may be repeated")(
+      "image", po::value(&launch.image)->value_name("IMAGE"),
+      "kubernetes: the container image (default: graft)")(
+      "claim", po::value(&launch.claim)->value_name("NAME"),
+      "kubernetes: the volume claim with the current folder in it (default: graft)")(
+      "dry-run", po::bool_switch(&launch.dry_run), "print what would be submitted or started; do nothing")(
+      "restart", po::bool_switch(&launch.restart),
+      "begin a job again that was begun with other settings; rows that are stored stay");
+  return options;
+}
+
+po::options_description status_options(Global& global) {
+  po::options_description options("Options of status");
+  options.add_options()("watch", po::bool_switch(&global.status.watch),
+                        "print it again every 2 s, until the job is done or stuck");
   return options;
 }
 
@@ -100,6 +139,18 @@ constexpr CommandRow kCommands[] = {
      "once. The results are in the folder runs/NAME: results.json, models, predictions, inputs.csv and "
      "manifest.json. To resume an interrupted run, run the same command again: its rows are saved.",
      run, run_options},
+    {"launch", "launch CONFIG", "run a config with many processes: local, slurm, kubernetes or mpi",
+     "Divides the inputs among tasks that share nothing but the store. When they have ended, learners are "
+     "fitted and evaluated on the rows where they are, as in a single run. Started again, it computes only "
+     "what is missing. local starts processes, pinned to processors, and starts them again when they die; "
+     "slurm submits a job array, and a job that depends on it; kubernetes and mpi write files and print the "
+     "commands.",
+     launch, launch_options},
+    {"status", "status [JOB]", "show how far the processes of a job are: graft launch, graft run --shard",
+     "JOB is the name of a config, its file, or the folder of its run; without it, the jobs of the store are "
+     "listed. Read from the store alone, while the processes go on. The exit code is 0 when the job is done, "
+     "4 while it is running and 5 when something is left to do and no process lives.",
+     status, status_options},
     {"sweep", "sweep CONFIG", "run a config with many values of its parameters; the best by val",
      "Runs the config once for each combination of the values of --grid, or for each entry of --list, and "
      "picks the best by its scores on val. Test scores are reported only for that one. Every combination has "
@@ -161,12 +212,14 @@ constexpr Meaning kExitCodes[] = {
     {"1", "the run failed"},
     {"2", "usage or config"},
     {"3", "more rejects than run.max_rejects"},
+    {"4, 5", "graft status: the job is running, is stuck"},
     {"130 or 143", "interrupted: run the same command again to resume"},
 };
 
 constexpr Meaning kEnvironment[] = {
     {"GRAFT_PLUGIN_PATH", "folders with plugins, separated by ':'"},
     {"GRAFT_SHARE", "the folder that graft share prints, in place of graft's own"},
+    {"GRAFT_TASKS", "number of shards for --shard auto, where the launcher gives an index alone"},
     {"GRAFT_MODELS", "where graft model fetch puts weights (default: ~/.cache/graft/models)"},
     {"GRAFT_MODEL_URL", "where graft model fetch gets weights"},
     {"NO_COLOR", "if it is set, progress has no colors"},

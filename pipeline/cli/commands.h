@@ -17,6 +17,20 @@ struct Global {
   bool quiet = false, json = false;
   std::string log_level = "info";
   int keep = 1;  ///< Option of run: earlier runs to keep.
+  struct Run {
+    std::string shard;
+    bool merge = false;
+  } run;  ///< Further options of run.
+  struct Launch {
+    std::string engine = "local", time, memory, image = "graft", claim = "graft";
+    std::string partition, account, constraint;
+    std::vector<std::string> submit_options;
+    int tasks = 0, cpus = 0, gpus = 0;
+    bool dry_run = false, restart = false;
+  } launch;  ///< Options of launch.
+  struct Status {
+    bool watch = false;
+  } status;  ///< Options of status.
   struct Plan {
     bool no_sample = false;
   } plan;  ///< Options of plan.
@@ -42,6 +56,8 @@ struct Global {
 
 /// Exit codes; a run may also end with 3 (too many rejects), 130 or 143.
 constexpr int kOk = 0, kFailed = 1, kUsage = 2;
+/// Of `graft status`.
+constexpr int kRunning = 4, kStuck = 5;
 
 /// Raised for a wrong command line: printed with the command's usage, exit 2.
 struct UsageError {
@@ -52,8 +68,12 @@ using Command = int (*)(const Global& global, const std::vector<std::string>& ar
 
 /// Values of --log-level, in the order of LogLevel.
 inline constexpr const char* kLogLevels[] = {"error", "warning", "info", "debug"};
+/// Values of --engine.
+inline constexpr const char* kEngines[] = {"local", "slurm", "kubernetes", "mpi"};
 
 int run(const Global& global, const std::vector<std::string>& arguments);
+int launch(const Global& global, const std::vector<std::string>& arguments);
+int status(const Global& global, const std::vector<std::string>& arguments);
 int sweep(const Global& global, const std::vector<std::string>& arguments);
 int predict(const Global& global, const std::vector<std::string>& arguments);
 int embed(const Global& global, const std::vector<std::string>& arguments);
@@ -62,6 +82,7 @@ int plan(const Global& global, const std::vector<std::string>& arguments);
 int plugins(const Global& global, const std::vector<std::string>& arguments);
 int describe(const Global& global, const std::vector<std::string>& arguments);
 int store_ls(const Global& global, const std::vector<std::string>& arguments);
+int store_compact(const Global& global, const std::vector<std::string>& arguments);
 int store_verify(const Global& global, const std::vector<std::string>& arguments);
 int store_gc(const Global& global, const std::vector<std::string>& arguments);
 int store_export(const Global& global, const std::vector<std::string>& arguments);
