@@ -210,8 +210,9 @@ int launch_local(const Global& global, const LaunchSpec& spec, const std::vector
   LocalEnd end;
   if (!indices.empty()) {
     if (style.style.level >= LogLevel::Info)
-      print_error("starting {} on {} processors each: shards {} of {}\n", plural(indices.size(), "process"),
-                  spec.cpus, index_ranges(indices), spec.tasks);
+      print_error("starting {}, {} each: shards {} of {}\n", plural(indices.size(), "worker"),
+                  plural(static_cast<std::size_t>(spec.cpus), "processor"), index_ranges(indices),
+                  spec.tasks);
     end = run_local_tasks({spec.worker, spec.tasks, indices, spec.cpus, spec.folder / "logs"}, signals, show);
   }
   if (signals.interrupted()) {
@@ -226,7 +227,7 @@ int launch_local(const Global& global, const LaunchSpec& spec, const std::vector
     // Others may have done its work.
     if (const JobStatus left = job_status(global.store, spec.name); left.state != JobStatus::State::Done)
       throw Error(fmt::format("{} of {} failed, and their work is not done: {}", end.failures.size(),
-                              plural(indices.size(), "process"), end.failures.front()));
+                              plural(indices.size(), "worker"), end.failures.front()));
   }
   std::vector<std::string> merge = spec.merge;
   if (!global.json) {
@@ -288,7 +289,7 @@ int launch(const Global& global, const std::vector<std::string>& arguments) {
   if (engine == Engine::Kubernetes) spec.worker[0] = spec.merge[0] = "graft";
 
   const JobFolder job(global.store, plan->name);
-  if (!given.dry_run) {
+  if (!global.dry_run) {
     make_folders(global.store, "choose another folder with --store");
     DigestMemo memo(global.store / "digests.memo");
     if (given.restart && job.exists()) job.drop();
@@ -301,12 +302,12 @@ int launch(const Global& global, const std::vector<std::string>& arguments) {
   Value document = document_of(given.engine, spec, indices);
   switch (engine) {
     case Engine::Slurm:
-      if (given.dry_run) return print_files(slurm_files(spec, indices), document);
+      if (global.dry_run) return print_files(slurm_files(spec, indices), document);
       return launch_slurm(spec, indices, document);
     case Engine::Kubernetes:
     case Engine::Mpi: {
       const auto files = engine == Engine::Mpi ? mpi_files(spec) : kubernetes_files(spec);
-      if (given.dry_run) return print_files(files, document);
+      if (global.dry_run) return print_files(files, document);
       const fs::path folder = write_files(spec, given.engine.c_str(), files);
       document["folder"] = folder.string();
       print_document(document);
@@ -320,7 +321,7 @@ int launch(const Global& global, const std::vector<std::string>& arguments) {
     case Engine::Local:
       break;
   }
-  if (!given.dry_run) return launch_local(global, spec, indices, document);
+  if (!global.dry_run) return launch_local(global, spec, indices, document);
   std::string lines;
   for (const std::uint32_t i : indices) {
     std::vector<std::string> words = spec.worker;

@@ -42,7 +42,7 @@ po::options_description launch_options(Global& global) {
       "kubernetes: the container image (default: graft)")(
       "claim", po::value(&launch.claim)->value_name("NAME"),
       "kubernetes: the volume claim with the current folder in it (default: graft)")(
-      "dry-run", po::bool_switch(&launch.dry_run), "print what would be submitted or started; do nothing")(
+      "dry-run", po::bool_switch(&global.dry_run), "print what would be submitted or started; do nothing")(
       "restart", po::bool_switch(&launch.restart),
       "begin a job again that was begun with other settings; rows that are stored stay");
   return options;
@@ -113,7 +113,14 @@ po::options_description gc_options(Global& global) {
       "max-size", po::value(&store.max_size)->value_name("10GiB"),
       "the least recently used tables, until the store is below this size")(
       "unreferenced", po::bool_switch(&store.unreferenced), "tables that no run's folder names any more")(
-      "dry-run", po::bool_switch(&store.dry_run), "print what would be removed");
+      "dry-run", po::bool_switch(&global.dry_run), "print what would be removed");
+  return options;
+}
+
+po::options_description compact_options(Global& global) {
+  po::options_description options("Options of store compact");
+  options.add_options()("shard-size", po::value(&global.store_options.shard_size)->value_name("256MiB"),
+                        "what shards are joined to; one is in memory at a time (default: 256MiB)");
   return options;
 }
 
@@ -128,6 +135,9 @@ constexpr Subcommand kStoreCommands[] = {
     {"ls", "ls", "list the tables: what made them, rows, size, last use", store_ls},
     {"verify", "verify [TABLE...]", "prove every checksum, and that rows and rejects add up to inputs",
      store_verify, verify_options},
+    {"compact", "compact [TABLE...]",
+     "join many small shards into few large ones, in the order of the last run", store_compact,
+     compact_options},
     {"gc", "gc", "remove what no run needs: remains of writers that were killed, and tables by the options",
      store_gc, gc_options},
     {"export", "export TABLE FILE", "write a table to FILE.h5 or FILE.npy", store_export, export_options},
@@ -190,7 +200,7 @@ constexpr CommandRow kCommands[] = {
      "With --json, prints the schema of the plugin.", describe},
     {"model", "model COMMAND", "list, look at and fetch networks and their weights",
      "This command has its own options, which come after it: graft model list --json.", model},
-    {"store", "store COMMAND", "look after the feature store: ls, verify, gc, export",
+    {"store", "store COMMAND", "look after the feature store: ls, verify, compact, gc, export",
      "A table is named by the first digits of its fingerprint (4 at least), or as graft store ls prints it: "
      "RUN/STAGE or STAGE. Tables that are in use are left alone.",
      nullptr, nullptr, kStoreCommands},

@@ -15,6 +15,7 @@ struct Global {
   std::filesystem::path out, store = ".graft";
   bool store_given = false;  ///< --store is in the command line.
   bool quiet = false, json = false;
+  bool dry_run = false;  ///< Option of launch and store gc.
   std::string log_level = "info";
   int keep = 1;  ///< Option of run: earlier runs to keep.
   struct Run {
@@ -26,7 +27,7 @@ struct Global {
     std::string partition, account, constraint;
     std::vector<std::string> submit_options;
     int tasks = 0, cpus = 0, gpus = 0;
-    bool dry_run = false, restart = false;
+    bool restart = false;
   } launch;  ///< Options of launch.
   struct Status {
     bool watch = false;
@@ -49,8 +50,8 @@ struct Global {
     bool print_config = false;
   } embed;  ///< Options of embed alone.
   struct Store {
-    bool repair = false, unreferenced = false, dry_run = false;
-    std::string older_than, max_size, run;
+    bool repair = false, unreferenced = false;
+    std::string older_than, max_size, run, shard_size = "256MiB";
   } store_options;  ///< Options of store alone.
 };
 

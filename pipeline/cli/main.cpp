@@ -132,14 +132,25 @@ std::vector<std::pair<std::string, Options>> commands_with_options() {
   return out;
 }
 
+/// Adds the options that no other command has added: two commands may share one, with its place in Global.
+void add_new_options(const po::options_description& options, po::options_description& to) {
+  for (const auto& option : options.options())
+    if (to.find_nothrow(option->long_name(), false) == nullptr) to.add(option);
+}
+
 /// The given option that belongs to another command than those of `own`; nothing if there is none.
 std::optional<std::string> misplaced_option(const std::vector<Options>& own, const po::variables_map& values,
                                             Global& global) {
+  po::options_description ours;
+  for (const Options options : own)
+    if (options != nullptr) add_new_options(options(global), ours);
   for (const auto& [name, options] : commands_with_options()) {
     if (std::find(own.begin(), own.end(), options) != own.end()) continue;
     const po::options_description theirs = options(global);
     for (const auto& option : theirs.options())
-      if (const auto& given = values[option->long_name()]; !given.empty() && !given.defaulted())
+      if (ours.find_nothrow(option->long_name(), false) != nullptr)
+        continue;
+      else if (const auto& given = values[option->long_name()]; !given.empty() && !given.defaulted())
         return fmt::format("--{} is an option of graft {}", option->long_name(), name);
   }
   return {};
@@ -150,7 +161,7 @@ int start(Global& global, const std::vector<std::string>& words, std::string& us
   hidden.add_options()("positional", po::value<std::vector<std::string>>());
   po::options_description all;
   all.add(global_options(global)).add(hidden);
-  for (const auto& [name, options] : commands_with_options()) all.add(options(global));
+  for (const auto& [name, options] : commands_with_options()) add_new_options(options(global), all);
   po::positional_options_description positional;
   positional.add("positional", -1);
   po::variables_map values;

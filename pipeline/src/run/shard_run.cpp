@@ -149,23 +149,23 @@ class Membership {
   }
 
   void write() {
-    const SlotWork::Counts counts = work_.counts(owned());
-    record_.done &= owned();
-    record_.listed = counts.listed;
-    record_.finished = counts.finished;
-    record_.rejected = counts.rejected;
+    const SlotSet mine = owned();
+    record_.done &= mine;
+    record_.open = mine & ~record_.done;
+    record_.done_counts = work_.counts(record_.done);
+    record_.open_counts = work_.counts(record_.open);
+    const std::uint64_t finished = record_.done_counts.finished + record_.open_counts.finished;
     record_.all_listed = work_.all_listed(sources_);
     record_.total = work_.total();
     record_.seconds = seconds_from(start_);
     // The pace of the last minute or so; a count falls when slots go to somebody else.
     const double since = record_.seconds - rated_at_;
     if (since >= 1) {
-      const double done =
-          counts.finished > rated_count_ ? static_cast<double>(counts.finished - rated_count_) : 0;
+      const double done = finished > rated_count_ ? static_cast<double>(finished - rated_count_) : 0;
       const double weight = rated_at_ == 0 ? 1 : std::min(1.0, since / 20);
       record_.rate += weight * (done / since - record_.rate);
       rated_at_ = record_.seconds;
-      rated_count_ = counts.finished;
+      rated_count_ = finished;
     }
     lease_.write(record_);
   }
@@ -244,9 +244,9 @@ class ShardRun {
     outcome.results["reused"] = Value(reused_);
     outcome.results["rejected"] = Value(rejected_);
     outcome.results["seconds"] = Value(seconds_from(start_));
-    outcome.text = fmt::format("shard {}: {} of inputs computed, {} reused, {} in {:.1f} s\n", shard_.text(),
-                               plural(computed_, "row"), reused_, plural(rejected_, "input") + " rejected",
-                               seconds_from(start_));
+    outcome.text =
+        fmt::format("shard {}: {} computed, {} reused, {} rejected in {:.1f} s\n", shard_.text(),
+                    plural(computed_, "row"), reused_, plural(rejected_, "input"), seconds_from(start_));
     if (outcome.exit_code != 0)
       outcome.text += fmt::format("interrupted; what was finished is saved\nresume with: {}\n",
                                   printable(options_.command));

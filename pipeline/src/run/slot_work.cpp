@@ -6,7 +6,7 @@ namespace graft {
 
 SlotWork::SlotWork()
     : active_(std::make_unique<std::atomic<std::uint64_t>[]>(kSlots / 64)),
-      counts_(std::make_unique<SlotCounts[]>(kSlots)) {}
+      counts_(std::make_unique<Counts[]>(kSlots)) {}
 
 void SlotWork::begin(const SlotSet& slots) {
   for (std::size_t slot = 0; slot < kSlots; ++slot) {
@@ -49,8 +49,8 @@ void SlotWork::listed_all(std::size_t source, std::uint64_t entries) {
   complete_[source] = true;
 }
 
-SlotWork::Counts SlotWork::counts(const SlotSet& slots) const {
-  Counts out;
+SlotCounts SlotWork::counts(const SlotSet& slots) const {
+  SlotCounts out;
   for (std::size_t slot = slots._Find_first(); slot < kSlots; slot = slots._Find_next(slot)) {
     out.listed += counts_[slot].listed;
     out.finished += counts_[slot].finished;

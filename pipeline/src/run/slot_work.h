@@ -8,7 +8,7 @@
 
 #include <graft/export.h>
 
-#include "store/slots.h"
+#include "store/job_folder.h"
 
 namespace graft {
 
@@ -38,21 +38,18 @@ class GRAFT_API SlotWork {
   void expect(std::size_t source, std::uint64_t entries);
   void listed_all(std::size_t source, std::uint64_t entries);
 
-  struct Counts {
-    std::uint64_t listed = 0, finished = 0, rejected = 0;
-  };
-  Counts counts(const SlotSet& slots) const;
+  SlotCounts counts(const SlotSet& slots) const;
   /// Of all sources that have told; 0: none has.
   std::uint64_t total() const;
   /// Whether every one of `sources` sources has been listed to its end since begin().
   bool all_listed(std::size_t sources) const;
 
  private:
-  struct SlotCounts {
+  struct Counts {
     std::atomic<std::uint32_t> listed{0}, finished{0}, rejected{0};
   };
   std::unique_ptr<std::atomic<std::uint64_t>[]> active_;
-  std::unique_ptr<SlotCounts[]> counts_;
+  std::unique_ptr<Counts[]> counts_;
   mutable std::mutex mutex_;  // of what follows
   std::map<std::size_t, std::uint64_t> entries_;
   std::map<std::size_t, bool> complete_;

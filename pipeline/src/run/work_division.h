@@ -18,7 +18,9 @@ struct WorkerOutlook {
     Done,
   };
   State state = State::Done;
-  SlotSet open;          ///< Slots that it owns and is not through with.
+  SlotSet open;  ///< Slots that it owns and is not through with.
+  SlotCounts
+      counts;  ///< Of the slots that it owns now: others may have taken some since it wrote its record.
   double remaining = 0;  ///< Inputs in them that are not finished, estimated until it has listed all.
   std::optional<double> seconds;  ///< Until it is through; nothing: not known.
 };
@@ -33,7 +35,8 @@ GRAFT_API SlotSet slots_to_take(const std::map<std::string, WorkerRecord>& worke
 
 /// What a worker that begins takes of the slots that it was started for: all but those that another one works
 /// on, and keeps.
-GRAFT_API SlotSet slots_to_begin_with(const WorkShard& shard, const std::map<std::string, WorkerRecord>& workers,
+GRAFT_API SlotSet slots_to_begin_with(const WorkShard& shard,
+                                      const std::map<std::string, WorkerRecord>& workers,
                                       const SlotOwners& owners);
 
 }  // namespace graft

@@ -63,6 +63,14 @@ std::optional<bool> holds_lease(const fs::path& lease) {
   return locks_tell_of(lease, file.get()) ? std::optional(false) : std::nullopt;
 }
 
+Value value_of(const SlotCounts& counts) {
+  Value v = Value::map();
+  v["listed"] = Value(counts.listed);
+  v["finished"] = Value(counts.finished);
+  v["rejected"] = Value(counts.rejected);
+  return v;
+}
+
 Value value_of(const WorkerRecord& r) {
   Value v = Value::map();
   v["shard"] = r.shard.text();
@@ -72,9 +80,9 @@ Value value_of(const WorkerRecord& r) {
   v["pid"] = Value(r.pid);
   v["error"] = r.error;
   v["done"] = to_value(r.done);
-  v["listed"] = Value(r.listed);
-  v["finished"] = Value(r.finished);
-  v["rejected"] = Value(r.rejected);
+  v["open"] = to_value(r.open);
+  v["done_counts"] = value_of(r.done_counts);
+  v["open_counts"] = value_of(r.open_counts);
   v["all_listed"] = r.all_listed;
   v["total"] = Value(r.total);
   v["rate"] = Value(r.rate);
@@ -88,6 +96,16 @@ const Value& member(const Value& v, const char* key) {
   return *found;
 }
 
+std::uint64_t count_from(const Value& v, const char* key) {
+  const std::int64_t n = member(v, key).as_int();
+  if (n < 0) throw Error(fmt::format("'{}' is negative", key));
+  return static_cast<std::uint64_t>(n);
+}
+
+SlotCounts counts_from(const Value& v) {
+  return {count_from(v, "listed"), count_from(v, "finished"), count_from(v, "rejected")};
+}
+
 WorkerRecord record_from(const Value& v) {
   WorkerRecord r;
   r.shard = WorkShard::parse(member(v, "shard").as_string());
@@ -97,12 +115,10 @@ WorkerRecord record_from(const Value& v) {
   r.pid = member(v, "pid").as_int();
   r.error = member(v, "error").as_string();
   r.done = slots_from(member(v, "done"));
-  for (const auto& [key, to] : {std::pair("listed", &r.listed), std::pair("finished", &r.finished),
-                                std::pair("rejected", &r.rejected), std::pair("total", &r.total)}) {
-    const std::int64_t n = member(v, key).as_int();
-    if (n < 0) throw Error(fmt::format("'{}' is negative", key));
-    *to = static_cast<std::uint64_t>(n);
-  }
+  r.open = slots_from(member(v, "open"));
+  r.done_counts = counts_from(member(v, "done_counts"));
+  r.open_counts = counts_from(member(v, "open_counts"));
+  r.total = count_from(v, "total");
   r.all_listed = member(v, "all_listed").as_bool();
   r.rate = member(v, "rate").as_double();
   r.seconds = member(v, "seconds").as_double();

@@ -15,18 +15,23 @@
 
 namespace graft {
 
+/// Inputs in some slots.
+struct SlotCounts {
+  std::uint64_t listed = 0, finished = 0, rejected = 0;
+};
+
 /// What a worker of a job says of itself: `workers/<attempt>.json`, replaced every few seconds.
 struct WorkerRecord {
   std::string attempt;
-  WorkShard shard;              ///< That it was started for.
+  WorkShard shard;          ///< That it was started for.
   std::string state;        ///< "running", "done", "failed", "interrupted".
   std::string host, place;  ///< `place`: what the launcher calls it, "slurm 17_3 on n2"; may be empty.
   std::int64_t pid = 0;
   std::string error;  ///< Of a failed one.
-  SlotSet done;       ///< Slots that it has gone through to the end.
-  // Of the slots that it owns:
-  std::uint64_t listed = 0, finished = 0, rejected = 0;
-  bool all_listed = false;  ///< `listed` counts all of the slots that it works on.
+  SlotSet done;       ///< Slots that it owns and has gone through to the end.
+  SlotSet open;       ///< Those that it owns and is not through with.
+  SlotCounts done_counts, open_counts;
+  bool all_listed = false;  ///< All inputs of the open slots are listed.
   std::uint64_t total = 0;  ///< Inputs of the whole job; 0: not known yet.
   double rate = 0;          ///< Inputs per second, lately.
   double seconds = 0;       ///< Since it was started.
