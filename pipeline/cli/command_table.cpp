@@ -70,7 +70,11 @@ po::options_description sweep_options(Global& global) {
 po::options_description plan_options(Global& global) {
   po::options_description options("Options of plan");
   options.add_options()("no-sample", po::bool_switch(&global.plan.no_sample),
-                        "do not measure the time on some inputs");
+                        "do not measure the time on some inputs")(
+      "for", po::value(&global.plan.cluster)->value_name("ENGINE:NxC"),
+      "estimate time, machine-hours and memory for N tasks of C processors, such as slurm:40x8")(
+      "price", po::value<double>()->value_name("PRICE")->notifier([&](double p) { global.plan.price = p; }),
+      "with --for: what an hour of one task costs");
   return options;
 }
 

@@ -34,6 +34,8 @@ struct Global {
   } status;  ///< Options of status.
   struct Plan {
     bool no_sample = false;
+    std::string cluster;  ///< --for
+    std::optional<double> price;
   } plan;  ///< Options of plan.
   struct Sweep {
     std::vector<std::string> grids;

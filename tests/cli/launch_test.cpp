@@ -58,7 +58,7 @@ stages:
       ASSERT_EQ(r.exit_code, 0) << r.err;
     }
     for (const char* file : {"predictions/knn.csv", "inputs.csv"})
-      EXPECT_EQ(slurp(folder_ / out / file), slurp(folder_ / "single" / file)) << file;
+      EXPECT_TRUE(slurp(folder_ / out / file) == slurp(folder_ / "single" / file)) << file;
   }
 
   TempFolder folder_;
@@ -200,6 +200,32 @@ TEST_F(LaunchTest, ADryRunPrintsAndDoesNothing) {
   EXPECT_THAT(files["job.yaml"].get<std::string>(), HasSubstr("memory: 8192Mi"));
   EXPECT_THAT(files["Dockerfile"].get<std::string>(), HasSubstr("\nFROM debian:"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "s"));
+}
+
+TEST_F(LaunchTest, APlanEstimatesForACluster) {
+  const auto plan = [&](const std::vector<std::string>& more) {
+    return run_program(words("plan", "", more));
+  };
+  const ProgramResult text = plan({"--for", "slurm:4x2", "--price", "1.5"});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_THAT(text.out,
+              ::testing::ContainsRegex(
+                  "\non slurm: 4 tasks, 2 processors each\n"
+                  "  time about [^,]+, [0-9.]+ machine-hours \\([0-9.]+ processor-hours\\), [0-9.]+ at the "
+                  "price given, at the pace of this machine\n"
+                  "  disk \\+202.5 KiB, memory of a task about [0-9.]+ MiB\n"));
+  const json cluster = json::parse(plan({"--for", "slurm:4x2", "--json"}).out)["cluster"];
+  EXPECT_EQ(cluster["tasks"], 4);
+  EXPECT_EQ(cluster["inputs"], 120);
+  EXPECT_TRUE(cluster["cost"].is_null());
+  // What is stored is not computed, and what was not measured is not made up.
+  ASSERT_EQ(run_program(words("run", "r", {"-q"})).exit_code, 0);
+  EXPECT_EQ(json::parse(plan({"--for", "local:2x1", "--json"}).out)["cluster"]["task_hours"], 0);
+  const ProgramResult unmeasured = plan({"--for", "mpi:4x2", "--no-sample", "--set", "images.size=20"});
+  EXPECT_THAT(unmeasured.out, HasSubstr("  time not known: not measured: --no-sample\n"));
+  EXPECT_THAT(plan({"--for", "slurm:4"}).err,
+              HasSubstr("--for: expected ENGINE:TASKSxCPUS such as slurm:40x8"));
+  EXPECT_THAT(plan({"--price", "4"}).err, HasSubstr("--price: expected --for, too"));
 }
 
 TEST_F(LaunchTest, WrongOptionsAreErrors) {

@@ -50,7 +50,9 @@ TEST_F(ShardFaultsTest, AWorkerIsKilledAtAnyMoment) {
     const ProgramResult other = program_.run_shard(store, "1/2");
     ASSERT_EQ(other.exit_code, 0) << other.err;
     // The dead one's part is taken over, if it had come so far as to claim it.
-    if (state(store) != "done") ASSERT_EQ(program_.run_shard(store, "0/2").exit_code, 0);
+    if (state(store) != "done") {
+      ASSERT_EQ(program_.run_shard(store, "0/2").exit_code, 0);
+    }
     EXPECT_EQ(state(store), "done");
     expect_merges(store);
     fs::remove_all(store);
@@ -68,7 +70,9 @@ TEST_F(ShardFaultsTest, ADiskThatIsFullEndsAWorkerAndTheNextGoesOn) {
     EXPECT_EQ(full.exit_code, 1);
     EXPECT_THAT(full.err, HasSubstr("No space left on device"));
     ASSERT_EQ(program_.run_shard(store, "1/2").exit_code, 0);
-    if (state(store) != "done") ASSERT_EQ(program_.run_shard(store, "0/2").exit_code, 0);
+    if (state(store) != "done") {
+      ASSERT_EQ(program_.run_shard(store, "0/2").exit_code, 0);
+    }
     expect_merges(store);
     fs::remove_all(store);
   }

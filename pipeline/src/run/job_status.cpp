@@ -119,8 +119,8 @@ JobStatus job_status(const fs::path& store, const std::string& name) {
     worker.owns = owned.any();
     done |= owned & record.done;
     status.total = std::max(status.total, record.total);
-    status.finished += worker.outlook.counts.finished;
-    status.rejected += worker.outlook.counts.rejected;
+    status.finished += worker.outlook.finished;
+    status.rejected += worker.outlook.rejected;
     remaining += worker.outlook.remaining;
     if (record.alive) {
       alive = true;
@@ -177,9 +177,8 @@ std::string to_text(const JobStatus& s) {
                                                  "last sign of life", "host", "process", "place"}};
   for (const JobStatus::Worker& w : s.workers)
     workers.push_back(
-        {w.record.shard.text(), state_of(w), std::to_string(w.outlook.counts.finished),
-         std::to_string(w.outlook.counts.rejected),
-         w.record.alive ? fmt::format("{:.1f}", w.record.rate) : "-",
+        {w.record.shard.text(), state_of(w), std::to_string(w.outlook.finished),
+         std::to_string(w.outlook.rejected), w.record.alive ? fmt::format("{:.1f}", w.record.rate) : "-",
          w.outlook.seconds && w.outlook.state == WorkerState::Running ? duration_in_words(*w.outlook.seconds)
                                                                       : "-",
          duration_in_words(w.record.silent) + " ago", printable(w.record.host), std::to_string(w.record.pid),
@@ -230,8 +229,8 @@ Value to_value(const JobStatus& s) {
     worker["alive"] = w.record.alive;
     worker["owns_slots"] = w.owns;
     worker["straggler"] = w.straggler;
-    worker["finished"] = Value(w.outlook.counts.finished);
-    worker["rejected"] = Value(w.outlook.counts.rejected);
+    worker["finished"] = Value(w.outlook.finished);
+    worker["rejected"] = Value(w.outlook.rejected);
     worker["per_second"] = Value(w.record.rate);
     worker["seconds"] = Value(w.record.seconds);
     worker["seconds_left"] = w.outlook.seconds ? Value(*w.outlook.seconds) : Value();

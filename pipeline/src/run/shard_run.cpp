@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
+#include <numeric>
 #include <thread>
 
 #include <fmt/format.h>
@@ -152,9 +153,9 @@ class Membership {
     const SlotSet mine = owned();
     record_.done &= mine;
     record_.open = mine & ~record_.done;
-    record_.done_counts = work_.counts(record_.done);
-    record_.open_counts = work_.counts(record_.open);
-    const std::uint64_t finished = record_.done_counts.finished + record_.open_counts.finished;
+    work_.count(record_);
+    const std::uint64_t finished =
+        std::accumulate(record_.finished.begin(), record_.finished.end(), std::uint64_t{0});
     record_.all_listed = work_.all_listed(sources_);
     record_.total = work_.total();
     record_.seconds = seconds_from(start_);

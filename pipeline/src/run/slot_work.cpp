@@ -49,14 +49,16 @@ void SlotWork::listed_all(std::size_t source, std::uint64_t entries) {
   complete_[source] = true;
 }
 
-SlotCounts SlotWork::counts(const SlotSet& slots) const {
-  SlotCounts out;
+void SlotWork::count(WorkerRecord& record) const {
+  record.finished.clear();
+  record.rejected.clear();
+  record.open_listed = 0;
+  const SlotSet slots = record.done | record.open;
   for (std::size_t slot = slots._Find_first(); slot < kSlots; slot = slots._Find_next(slot)) {
-    out.listed += counts_[slot].listed;
-    out.finished += counts_[slot].finished;
-    out.rejected += counts_[slot].rejected;
+    record.finished.push_back(counts_[slot].finished);
+    record.rejected.push_back(counts_[slot].rejected);
+    if (record.open[slot]) record.open_listed += counts_[slot].listed;
   }
-  return out;
 }
 
 std::uint64_t SlotWork::total() const {

@@ -38,7 +38,8 @@ class GRAFT_API SlotWork {
   void expect(std::size_t source, std::uint64_t entries);
   void listed_all(std::size_t source, std::uint64_t entries);
 
-  SlotCounts counts(const SlotSet& slots) const;
+  /// Into the record: counts of its slots, `done | open`.
+  void count(WorkerRecord& record) const;
   /// Of all sources that have told; 0: none has.
   std::uint64_t total() const;
   /// Whether every one of `sources` sources has been listed to its end since begin().

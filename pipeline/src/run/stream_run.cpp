@@ -9,6 +9,7 @@
 
 #include "graph/check_output.h"
 #include "plugin/plugin_call.h"
+#include "run/retry.h"
 
 namespace graft {
 namespace {
@@ -44,6 +45,7 @@ std::optional<Digest> content_of(const Payload& payload) {
 struct StreamRun::ListedEntry : InFlightEntry {
   ListedInput* input = nullptr;
   Slot slot = 0;
+  std::future<Bytes> ahead;  ///< The file's content, where it is read before a worker comes to it.
   std::atomic<std::uint32_t> ended{0}, lost{0};  ///< Views, and the rejected of them.
 };
 
@@ -58,6 +60,7 @@ StreamRun::StreamRun(const Plan& plan, std::size_t source, const std::filesystem
       interrupted_(interrupted),
       missing_rows_(missing_rows),
       work_(work),
+      read_ahead_(plan.run, interrupted),
       misbehaved_(std::make_unique<std::atomic_flag[]>(plan.stages.size())) {
   listing_.source = source;
   for (const std::size_t i : plan.collectors(source)) {
@@ -123,6 +126,7 @@ void StreamRun::compute(Workers& workers) {
   }
   // Logs that an interrupted run has left become shards first: their rows need not be computed again.
   for (RunTable& table : tables_) table.store->prepare_to_write();
+  read_ahead_.begin_if_asked();
   first_ = next();
   if (!first_ && missing_.count > 0) return;
   if (!first_) {
@@ -259,6 +263,22 @@ std::uint64_t StreamRun::claim(const ListedInput& input, std::uint64_t missing) 
 
 std::shared_ptr<InFlightEntry> StreamRun::next() {
   if (first_) return std::exchange(first_, nullptr);
+  // What a forward source gives is read when it comes by.
+  const std::size_t depth = reader_->goes_forward() ? 0 : read_ahead_.depth();
+  while (!pulled_all_ && ahead_.size() <= depth) {
+    if (auto entry = pull())
+      ahead_.push_back(std::move(entry));
+    else
+      pulled_all_ = true;
+  }
+  if (ahead_.empty()) return nullptr;
+  auto entry = std::move(ahead_.front());
+  ahead_.pop_front();
+  return entry;
+}
+
+/// The next entry that somebody needs.
+std::shared_ptr<InFlightEntry> StreamRun::pull() {
   const char* const label = factory_.label(source_index_);
   for (;;) {
     auto in_flight = std::make_shared<ListedEntry>();
@@ -301,6 +321,7 @@ std::shared_ptr<InFlightEntry> StreamRun::next() {
       check_writable(*in_flight);
       const CallScope scope(label, reader_->function(), entry.key);
       reader_->pass(*in_flight);
+      if (file != nullptr && file->member.empty()) in_flight->ahead = read_ahead_.start(*file);
       return in_flight;
     }
     ++(input.reject ? rejected_inputs_ : reused_inputs_);
@@ -351,7 +372,7 @@ void StreamRun::identify(ListedEntry& entry) {
     Payload payload = reader_->peek(entry);
     if (const auto* file = std::get_if<FileRef>(&payload)) {
       const FileRef whole = *file;
-      payload = read_input_file(whole);
+      payload = read_with_retries(whole, plan_.run, interrupted_);
     }
     input.content = content_of(payload);
   } catch (const Reject& e) {
@@ -385,7 +406,7 @@ bool StreamRun::load(InFlightEntry& in_flight, Payload& payload) {
   const auto* file = std::get_if<FileRef>(&payload);
   if (file != nullptr) {
     const FileRef whole = *file;
-    payload = read_input_file(whole);
+    payload = read_ahead_.take(whole, static_cast<ListedEntry&>(in_flight).ahead);
   } else if (input.content) {
     return true;
   }

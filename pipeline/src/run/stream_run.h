@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 #include "graph/workers.h"
 #include "run/input_reader.h"
 #include "run/key_set.h"
+#include "run/read_ahead.h"
 #include "run/run_table.h"
 #include "run/slot_work.h"
 #include "run/stage_factory.h"
@@ -104,6 +106,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   struct ListedEntry;
 
   std::shared_ptr<InFlightEntry> next() override;
+  std::shared_ptr<InFlightEntry> pull();
   Slot slot_of_entry(const Entry& entry) const;
   void note_missing(const ListedEntry& entry);
   void finished(const ListedEntry& entry, bool rejected);
@@ -147,6 +150,10 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
 
   Source* source_ = nullptr;
   std::optional<InputReader> reader_;
+  ReadAhead read_ahead_;
+  std::deque<std::shared_ptr<InFlightEntry>>
+      ahead_;  // entries that next() will give, whose files are being read
+  bool pulled_all_ = false;
   KeySet keys_;  // of the inputs listed so far
   Listing listing_;
   std::vector<RunTable> tables_;

@@ -7,16 +7,6 @@ constexpr double kStalledSeconds = 30;
 /// Before that, a rate says nothing: models are loaded, the first batch is on its way.
 constexpr double kStartSeconds = 15;
 
-/// The counts of `all` for a part of it: exact where that is all or nothing, as nearly always.
-SlotCounts part_of(const SlotCounts& counts, const SlotSet& all, const SlotSet& part) {
-  if (part.none()) return {};
-  const double ratio = static_cast<double>(part.count()) / static_cast<double>(all.count());
-  const auto scaled = [&](std::uint64_t n) {
-    return static_cast<std::uint64_t>(static_cast<double>(n) * ratio + 0.5);
-  };
-  return {scaled(counts.listed), scaled(counts.finished), scaled(counts.rejected)};
-}
-
 }  // namespace
 
 WorkerOutlook outlook(const WorkerRecord& worker, const SlotOwners& owners) {
@@ -24,16 +14,23 @@ WorkerOutlook outlook(const WorkerRecord& worker, const SlotOwners& owners) {
   WorkerOutlook out;
   const SlotSet owned = owners.owned_by(worker.attempt);
   out.open = owned & ~worker.done;
-  const SlotCounts open = part_of(worker.open_counts, worker.open, worker.open & owned);
-  const SlotCounts done = part_of(worker.done_counts, worker.done, worker.done & owned);
-  out.counts = {open.listed + done.listed, open.finished + done.finished, open.rejected + done.rejected};
+  const SlotSet counted = worker.done | worker.open;
+  std::uint64_t open_finished = 0;
+  for (std::size_t slot = counted._Find_first(), i = 0; slot < kSlots; slot = counted._Find_next(slot), ++i) {
+    if (!owned[slot] || i >= worker.finished.size()) continue;
+    out.finished += worker.finished[i];
+    out.rejected += worker.rejected[i];
+    if (out.open[slot]) open_finished += worker.finished[i];
+  }
   if (out.open.none()) return out;
   out.state = !worker.alive ? State::Gone : worker.silent > kStalledSeconds ? State::Stalled : State::Running;
+  // Listed were the slots that were open when it wrote that.
+  const double open = static_cast<double>(out.open.count());
+  const double then = std::max(1.0, static_cast<double>(worker.open.count()));
   const double expected = worker.all_listed || worker.total == 0
-                              ? static_cast<double>(open.listed)
-                              : static_cast<double>(worker.total) * static_cast<double>(out.open.count()) /
-                                    static_cast<double>(kSlots);
-  out.remaining = std::max(0.0, expected - static_cast<double>(open.finished));
+                              ? static_cast<double>(worker.open_listed) * std::min(1.0, open / then)
+                              : static_cast<double>(worker.total) * open / static_cast<double>(kSlots);
+  out.remaining = std::max(0.0, expected - static_cast<double>(open_finished));
   if (out.state == State::Running && worker.rate > 0) out.seconds = out.remaining / worker.rate;
   return out;
 }

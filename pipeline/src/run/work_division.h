@@ -19,8 +19,8 @@ struct WorkerOutlook {
   };
   State state = State::Done;
   SlotSet open;  ///< Slots that it owns and is not through with.
-  SlotCounts
-      counts;  ///< Of the slots that it owns now: others may have taken some since it wrote its record.
+  /// Inputs of the slots that it owns now that are finished, and those of them that were rejected.
+  std::uint64_t finished = 0, rejected = 0;
   double remaining = 0;  ///< Inputs in them that are not finished, estimated until it has listed all.
   std::optional<double> seconds;  ///< Until it is through; nothing: not known.
 };

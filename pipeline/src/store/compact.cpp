@@ -236,6 +236,7 @@ std::optional<Compaction> compact_table(const fs::path& table, std::uint64_t sha
   const auto lock = FolderLock::exclude(table);
   if (!lock) return {};
   finish_compaction(table);
+  remove_leftovers(table);
   Compaction done;
   std::map<std::string, std::vector<std::pair<std::uint64_t, std::unique_ptr<Shard>>>> groups;
   std::uint64_t last = 0;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 #include <ctime>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -63,12 +64,19 @@ std::optional<bool> holds_lease(const fs::path& lease) {
   return locks_tell_of(lease, file.get()) ? std::optional(false) : std::nullopt;
 }
 
-Value value_of(const SlotCounts& counts) {
-  Value v = Value::map();
-  v["listed"] = Value(counts.listed);
-  v["finished"] = Value(counts.finished);
-  v["rejected"] = Value(counts.rejected);
-  return v;
+/// Counts as pairs [how often, count], one for each run of equal ones.
+Value value_of(const std::vector<std::uint32_t>& counts) {
+  Value out = Value::list();
+  for (std::size_t i = 0; i < counts.size();) {
+    std::size_t end = i + 1;
+    while (end < counts.size() && counts[end] == counts[i]) ++end;
+    Value run = Value::list();
+    run.push(Value(static_cast<std::uint64_t>(end - i)));
+    run.push(Value(static_cast<std::uint64_t>(counts[i])));
+    out.push(std::move(run));
+    i = end;
+  }
+  return out;
 }
 
 Value value_of(const WorkerRecord& r) {
@@ -81,8 +89,9 @@ Value value_of(const WorkerRecord& r) {
   v["error"] = r.error;
   v["done"] = to_value(r.done);
   v["open"] = to_value(r.open);
-  v["done_counts"] = value_of(r.done_counts);
-  v["open_counts"] = value_of(r.open_counts);
+  v["finished"] = value_of(r.finished);
+  v["rejected"] = value_of(r.rejected);
+  v["open_listed"] = Value(r.open_listed);
   v["all_listed"] = r.all_listed;
   v["total"] = Value(r.total);
   v["rate"] = Value(r.rate);
@@ -102,8 +111,19 @@ std::uint64_t count_from(const Value& v, const char* key) {
   return static_cast<std::uint64_t>(n);
 }
 
-SlotCounts counts_from(const Value& v) {
-  return {count_from(v, "listed"), count_from(v, "finished"), count_from(v, "rejected")};
+std::vector<std::uint32_t> counts_from(const Value& runs, std::size_t slots) {
+  std::vector<std::uint32_t> out;
+  for (const Value& run : runs.as_list()) {
+    const Value::List& pair = run.as_list();
+    if (pair.size() != 2 || pair[0].as_int() < 1 || pair[1].as_int() < 0 ||
+        pair[1].as_int() > std::numeric_limits<std::uint32_t>::max() ||
+        static_cast<std::uint64_t>(pair[0].as_int()) > slots - out.size())
+      throw Error("no counts of slots");
+    out.insert(out.end(), static_cast<std::size_t>(pair[0].as_int()),
+               static_cast<std::uint32_t>(pair[1].as_int()));
+  }
+  if (out.size() != slots) throw Error("no counts of slots");
+  return out;
 }
 
 WorkerRecord record_from(const Value& v) {
@@ -116,8 +136,10 @@ WorkerRecord record_from(const Value& v) {
   r.error = member(v, "error").as_string();
   r.done = slots_from(member(v, "done"));
   r.open = slots_from(member(v, "open"));
-  r.done_counts = counts_from(member(v, "done_counts"));
-  r.open_counts = counts_from(member(v, "open_counts"));
+  const std::size_t slots = (r.done | r.open).count();
+  r.finished = counts_from(member(v, "finished"), slots);
+  r.rejected = counts_from(member(v, "rejected"), slots);
+  r.open_listed = count_from(v, "open_listed");
   r.total = count_from(v, "total");
   r.all_listed = member(v, "all_listed").as_bool();
   r.rate = member(v, "rate").as_double();
@@ -297,7 +319,7 @@ WorkerLease::WorkerLease(const JobFolder& job, std::string attempt)
 }
 
 void WorkerLease::write(const WorkerRecord& record) const {
-  write_file_atomically(record_, value_of(record).to_json_pretty());
+  write_file_atomically(record_, value_of(record).to_json());
 }
 
 }  // namespace graft

@@ -15,11 +15,6 @@
 
 namespace graft {
 
-/// Inputs in some slots.
-struct SlotCounts {
-  std::uint64_t listed = 0, finished = 0, rejected = 0;
-};
-
 /// What a worker of a job says of itself: `workers/<attempt>.json`, replaced every few seconds.
 struct WorkerRecord {
   std::string attempt;
@@ -30,11 +25,14 @@ struct WorkerRecord {
   std::string error;  ///< Of a failed one.
   SlotSet done;       ///< Slots that it owns and has gone through to the end.
   SlotSet open;       ///< Those that it owns and is not through with.
-  SlotCounts done_counts, open_counts;
-  bool all_listed = false;  ///< All inputs of the open slots are listed.
-  std::uint64_t total = 0;  ///< Inputs of the whole job; 0: not known yet.
-  double rate = 0;          ///< Inputs per second, lately.
-  double seconds = 0;       ///< Since it was started.
+  /// Inputs that are finished, and those of them that were rejected, by slot, in the order of the slots in
+  /// `done | open`: when some of these go to others, what is left is still counted right.
+  std::vector<std::uint32_t> finished, rejected;
+  std::uint64_t open_listed = 0;  ///< Inputs of the open slots that are listed.
+  bool all_listed = false;        ///< All inputs of the open slots are listed.
+  std::uint64_t total = 0;        ///< Inputs of the whole job; 0: not known yet.
+  double rate = 0;                ///< Inputs per second, lately.
+  double seconds = 0;             ///< Since it was started.
   // Filled in by the reader:
   bool alive = false;
   double silent = 0;  ///< Seconds since its last sign of life, by the clock of the file system.

@@ -23,7 +23,10 @@ class WorkDivisionTest : public ::testing::Test {
     w.alive = true;
     w.all_listed = true;
     w.open = shard.slots();
-    w.open_counts = {1000, static_cast<std::uint64_t>(finished), 0};
+    w.open_listed = 1000;
+    w.finished.assign(w.open.count(), 0);
+    w.rejected.assign(w.open.count(), 0);
+    w.finished.back() = static_cast<std::uint32_t>(finished);  // all of them in its last slot
     w.rate = rate;
     w.seconds = 100;
     claim(name, shard.slots());
@@ -77,14 +80,15 @@ TEST_F(WorkDivisionTest, EverythingIsTakenFromTheDeadAndTheStalled) {
   dead.alive = false;
   dead.done = WorkShard{3, 9}.slots();  // it was through with a third
   dead.open &= ~dead.done;
-  dead.done_counts = {300, 300, 2};
+  dead.finished.front() = 300;
+  dead.rejected.front() = 2;
   EXPECT_EQ(outlook(dead, owners_).state, State::Gone);
   EXPECT_EQ(take("me"), (WorkShard{1, 3}.slots() & ~WorkShard{3, 9}.slots()));
   // Its counts are those of what it still owns.
-  EXPECT_EQ(outlook(dead, owners_).counts.finished, 700u);
+  EXPECT_EQ(outlook(dead, owners_).finished, 700u);
   claim("me", take("me"));
-  EXPECT_EQ(outlook(dead, owners_).counts.finished, 300u);
-  EXPECT_EQ(outlook(dead, owners_).counts.rejected, 2u);
+  EXPECT_EQ(outlook(dead, owners_).finished, 300u);
+  EXPECT_EQ(outlook(dead, owners_).rejected, 2u);
   dead.done = dead.shard.slots();
   EXPECT_EQ(outlook(dead, owners_).state, State::Done);
   EXPECT_TRUE(take("me").none());
