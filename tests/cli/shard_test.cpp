@@ -376,6 +376,17 @@ stages:
   EXPECT_EQ(all, 31);
 }
 
+TEST_F(ShardTest, ProcessorsThatDifferAreAWarning) {
+  ASSERT_EQ(run("s", {"--shard", "0/2", "-q"}).exit_code, 0);
+  EXPECT_THAT(run_program({"status", "small", "--store", folder_ / "s"}).out, Not(HasSubstr("warning")));
+  ASSERT_EQ(run("s", {"--shard", "1/2", "-q"}, {"GRAFT_MAX_CPU_ISA=sse41"}).exit_code, 0);
+  const json now = status("s", 0);
+  if (now["workers"][0]["cpu_isa"] == now["workers"][1]["cpu_isa"]) GTEST_SKIP() << "a small processor";
+  EXPECT_THAT(run_program({"status", "small", "--store", folder_ / "s"}).out,
+              ContainsRegex(
+                  "warning: the workers' processors differ \\([a-z0-9]+, [a-z0-9]+\\), so their rows may "));
+}
+
 TEST_F(ShardTest, StatusWithoutAJobSaysHowOneBegins) {
   EXPECT_THAT(run_program({"status", "--store", folder_ / "s"}).out, HasSubstr("has no job; graft launch"));
   const ProgramResult r = run_program({"status", "small", "--store", folder_ / "s"});

@@ -1,7 +1,7 @@
 #include "run/job_status.h"
 
 #include <algorithm>
-#include <cmath>
+#include <set>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -78,6 +78,19 @@ std::string state_of(const JobStatus::Worker& w) {
       return w.straggler ? "slow" : "running";
   }
   return {};
+}
+
+/// Rows of different kernels differ in the last digits.
+std::string different_kernels(const JobStatus& status) {
+  std::set<std::string> kinds;
+  for (const JobStatus::Worker& w : status.workers)
+    if (w.owns) kinds.insert(w.record.cpu_isa);
+  if (kinds.size() < 2) return {};
+  return fmt::format(
+      "the workers' processors differ ({}), so their rows may differ from those of a single run in the last "
+      "digits; "
+      "GRAFT_MAX_CPU_ISA gives all of them the kernels of the smallest",
+      fmt::join(kinds, ", "));
 }
 
 }  // namespace
@@ -188,6 +201,7 @@ std::string to_text(const JobStatus& s) {
     if (!w.record.error.empty())
       out +=
           fmt::format("shard {} failed: {}\n", w.record.shard.text(), printable_lines(w.record.error, "  "));
+  if (const std::string kernels = different_kernels(s); !kernels.empty()) out += "warning: " + kernels + "\n";
   if (s.free_bytes) out += fmt::format("disk: {} free\n", human_bytes(*s.free_bytes));
   if (s.state == JobStatus::State::Done && s.merged.empty())
     out += "next: graft run CONFIG --merge trains and evaluates on the rows\n";
@@ -236,6 +250,7 @@ Value to_value(const JobStatus& s) {
     worker["seconds_left"] = w.outlook.seconds ? Value(*w.outlook.seconds) : Value();
     worker["seconds_silent"] = Value(w.record.silent);
     worker["host"] = w.record.host;
+    worker["cpu_isa"] = w.record.cpu_isa;
     worker["process"] = Value(w.record.pid);
     worker["place"] = w.record.place;
     if (!w.record.error.empty()) worker["error"] = w.record.error;

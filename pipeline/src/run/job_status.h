@@ -46,8 +46,8 @@ struct JobStatus {
   std::optional<std::uint64_t> free_bytes;  ///< On the disk of the store.
 };
 
-/// Reads the store and changes nothing in it. Throws Error where there is no job of that name, or its files
-/// cannot be read.
+/// Reads the store, and changes nothing in it but for a file that tells the time and goes at once. Throws
+/// Error where there is no job of that name, or its files cannot be read.
 GRAFT_API JobStatus job_status(const std::filesystem::path& store, const std::string& name);
 
 GRAFT_API const char* to_string(JobStatus::State state);

@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include <graft/cpu_isa.h>
 #include <graft/error.h>
 #include <graft/printable.h>
 #include <graft/text.h>
@@ -71,6 +72,7 @@ class Membership {
     ::uname(&host);
     record_.host = host.nodename;
     record_.place = place_of_process();
+    record_.cpu_isa = to_string(cpu_isa());
     record_.pid = ::getpid();
     lease_.write(record_);
     claim_first();
@@ -107,8 +109,10 @@ class Membership {
       const SlotSet slots = slots_to_take(job_.workers(), owners_, attempt_, kWorthTaking);
       if (slots.none()) return false;
       const std::string owner = owners_.owner(slots._Find_first());
-      if (!job_.add_claim(owners_.last_claim() + 1, attempt_, slots))
-        continue;  // somebody was faster: look again
+      if (!job_.add_claim(owners_.last_claim() + 1, attempt_, slots)) {
+        owners_.update(job_);  // somebody was faster: look again
+        continue;
+      }
       follow_claims();
       const auto workers = job_.workers();
       if (const auto worker = workers.find(owner); worker != workers.end())

@@ -85,6 +85,7 @@ Value value_of(const WorkerRecord& r) {
   v["state"] = r.state;
   v["host"] = r.host;
   v["place"] = r.place;
+  v["cpu_isa"] = r.cpu_isa;
   v["pid"] = Value(r.pid);
   v["error"] = r.error;
   v["done"] = to_value(r.done);
@@ -132,6 +133,7 @@ WorkerRecord record_from(const Value& v) {
   r.state = member(v, "state").as_string();
   r.host = member(v, "host").as_string();
   r.place = member(v, "place").as_string();
+  r.cpu_isa = member(v, "cpu_isa").as_string();
   r.pid = member(v, "pid").as_int();
   r.error = member(v, "error").as_string();
   r.done = slots_from(member(v, "done"));

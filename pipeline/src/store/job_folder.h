@@ -21,6 +21,7 @@ struct WorkerRecord {
   WorkShard shard;          ///< That it was started for.
   std::string state;        ///< "running", "done", "failed", "interrupted".
   std::string host, place;  ///< `place`: what the launcher calls it, "slurm 17_3 on n2"; may be empty.
+  std::string cpu_isa;      ///< Which kernels it uses: "avx512".
   std::int64_t pid = 0;
   std::string error;  ///< Of a failed one.
   SlotSet done;       ///< Slots that it owns and has gone through to the end.
