@@ -14,6 +14,7 @@
 #include "config/quantity.h"
 #include "output.h"
 #include "plugin/known_faults.h"
+#include "store/compact.h"
 #include "store/export.h"
 #include "store/store_gc.h"
 #include "store/table_check.h"
@@ -22,6 +23,8 @@ namespace graft::cli {
 namespace fs = std::filesystem;
 namespace {
 
+/// A joined shard is in memory while it is written.
+constexpr std::uint64_t kLeastShard = std::uint64_t{64} << 10, kMostShard = std::uint64_t{4} << 30;
 constexpr std::size_t kShortName = 12;  // digits of a fingerprint that people see
 
 std::string short_name(const std::string& fingerprint) {
@@ -240,7 +243,7 @@ int store_gc(const Global& global, const std::vector<std::string>& arguments) {
   const Global::Store& given = global.store_options;
   GcOptions options;
   options.unreferenced = given.unreferenced;
-  options.dry_run = given.dry_run;
+  options.dry_run = global.dry_run;
   if (!given.older_than.empty()) options.older_than = option("older-than", given.older_than, parse_seconds);
   if (!given.max_size.empty()) options.max_bytes = option("max-size", given.max_size, parse_bytes);
   std::uint64_t bytes = 0;
@@ -270,6 +273,45 @@ int store_gc(const Global& global, const std::vector<std::string>& arguments) {
           ? "; tables go by --older-than, --max-size or --unreferenced"
           : "");
   return kOk;
+}
+
+int store_compact(const Global& global, const std::vector<std::string>& words) {
+  const Global::Store& given = global.store_options;
+  const std::uint64_t bytes = option("shard-size", given.shard_size, parse_bytes);
+  if (bytes < kLeastShard || bytes > kMostShard)
+    throw UsageError{fmt::format("--shard-size: expected {} to {}, got {}", human_bytes(kLeastShard),
+                                 human_bytes(kMostShard), given.shard_size)};
+  std::vector<fs::path> folders;
+  if (words.empty()) folders = tables_in(global.store);
+  for (const std::string& word : words)
+    for (fs::path& folder : find_tables(global.store, word)) folders.push_back(std::move(folder));
+  Value document = Value::list();
+  bool in_use = false;
+  for (const fs::path& folder : folders) {
+    const std::string name = short_name(folder.filename().string());
+    const auto done = compact_table(folder, bytes);
+    Value table = Value::map();
+    table["fingerprint"] = folder.filename().string();
+    table["in_use"] = !done.has_value();
+    if (done) {
+      table["shards_before"] = Value(done->shards_before);
+      table["shards_after"] = Value(done->shards_after);
+      table["rows"] = Value(done->rows);
+      table["rejects"] = Value(done->rejects);
+    }
+    document.push(std::move(table));
+    in_use = in_use || !done;
+    if (!done)
+      say("left {}: it is in use\n", name);
+    else if (done->rows + done->rejects == 0)
+      say("{}: {}, nothing to join\n", name, plural(done->shards_before, "shard"));
+    else
+      say("{}: {} became {} ({}, {})\n", name, plural(done->shards_before, "shard"), done->shards_after,
+          plural(done->rows, "row"), plural(done->rejects, "reject"));
+  }
+  print_document(document);
+  if (folders.empty()) say("{} has no table yet\n", printable(global.store.string()));
+  return in_use ? kFailed : kOk;
 }
 
 int store_export(const Global& global, const std::vector<std::string>& arguments) {

@@ -94,6 +94,7 @@ CommandInfo program_info() {
       {}};
   root.words["LEVEL"] = {std::begin(kLogLevels), std::end(kLogLevels)};
   root.words["KIND"] = template_kinds();
+  root.words["ENGINE"] = {std::begin(kEngines), std::end(kEngines)};
   for (const CommandRow& row : command_rows()) root.commands.push_back(info_of(row));
   CommandInfo help{"help", "[COMMAND]", "show the help of a command", "", {}, {}};
   for (const CommandInfo& command : root.commands) help.words["COMMAND"].push_back(command.name);

@@ -12,7 +12,46 @@ namespace {
 po::options_description run_options(Global& global) {
   po::options_description options("Options of run");
   options.add_options()("keep", po::value(&global.keep)->default_value(1)->value_name("N"),
-                        "earlier complete runs to keep, as <out>.1, <out>.2, ... (default: 1)");
+                        "earlier complete runs to keep, as <out>.1, <out>.2, ... (default: 1)")(
+      "shard", po::value(&global.run.shard)->value_name("I/N"),
+      "compute the rows of shard I of N alone; auto: as Slurm, Kubernetes or MPI have numbered this process")(
+      "merge", po::bool_switch(&global.run.merge),
+      "train and evaluate on rows that shards have computed; compute none, and fail if one is missing");
+  return options;
+}
+
+po::options_description launch_options(Global& global) {
+  po::options_description options("Options of launch");
+  Global::Launch& launch = global.launch;
+  options.add_options()("engine", po::value(&launch.engine)->value_name("ENGINE"),
+                        "local (default): processes on this machine; slurm, kubernetes or mpi")(
+      "tasks", po::value(&launch.tasks)->value_name("N"),
+      "processes to divide the inputs among (default of local: one per NUMA node)")(
+      "cpus", po::value(&launch.cpus)->value_name("C"),
+      "processors of each task (default of local: all, divided; otherwise 1)")(
+      "gpus", po::value(&launch.gpus)->value_name("G"), "GPUs of each task (default: none)")(
+      "memory", po::value(&launch.memory)->value_name("SIZE"), "memory of each task, such as 8GiB")(
+      "time", po::value(&launch.time)->value_name("TIME"),
+      "slurm: time limit of each task, as sbatch takes it; 60 s before it, tasks save their rows and end")(
+      "partition", po::value(&launch.partition)->value_name("NAME"), "slurm: the partition")(
+      "account", po::value(&launch.account)->value_name("NAME"), "slurm: the account")(
+      "constraint", po::value(&launch.constraint)->value_name("FEATURES"), "slurm: features of the nodes")(
+      "submit-option", po::value(&launch.submit_options)->composing()->value_name("OPTION"),
+      "slurm: a further option of sbatch, such as --submit-option=--qos=low; may be repeated")(
+      "image", po::value(&launch.image)->value_name("IMAGE"),
+      "kubernetes: the container image (default: graft)")(
+      "claim", po::value(&launch.claim)->value_name("NAME"),
+      "kubernetes: the volume claim with the current folder in it (default: graft)")(
+      "dry-run", po::bool_switch(&global.dry_run), "print what would be submitted or started; do nothing")(
+      "restart", po::bool_switch(&launch.restart),
+      "begin a job again that was begun with other settings; rows that are stored stay");
+  return options;
+}
+
+po::options_description status_options(Global& global) {
+  po::options_description options("Options of status");
+  options.add_options()("watch", po::bool_switch(&global.status.watch),
+                        "print it again every 2 s, until the job is done or stuck");
   return options;
 }
 
@@ -49,7 +88,11 @@ po::options_description sweep_options(Global& global) {
 po::options_description plan_options(Global& global) {
   po::options_description options("Options of plan");
   options.add_options()("no-sample", po::bool_switch(&global.plan.no_sample),
-                        "do not measure the time on some inputs");
+                        "do not measure the time on some inputs")(
+      "for", po::value(&global.plan.cluster)->value_name("ENGINE:NxC"),
+      "estimate time, machine-hours and memory for N tasks of C processors, such as slurm:40x8")(
+      "price", po::value<double>()->value_name("PRICE")->notifier([&](double p) { global.plan.price = p; }),
+      "with --for: what an hour of one task costs");
   return options;
 }
 
@@ -158,7 +201,14 @@ po::options_description gc_options(Global& global) {
       "max-size", po::value(&store.max_size)->value_name("10GiB"),
       "the least recently used tables, until the store is below this size")(
       "unreferenced", po::bool_switch(&store.unreferenced), "tables that no run's folder names any more")(
-      "dry-run", po::bool_switch(&store.dry_run), "print what would be removed");
+      "dry-run", po::bool_switch(&global.dry_run), "print what would be removed");
+  return options;
+}
+
+po::options_description compact_options(Global& global) {
+  po::options_description options("Options of store compact");
+  options.add_options()("shard-size", po::value(&global.store_options.shard_size)->value_name("256MiB"),
+                        "what shards are joined to; one is in memory at a time (default: 256MiB)");
   return options;
 }
 
@@ -173,6 +223,9 @@ constexpr Subcommand kStoreCommands[] = {
     {"ls", "ls", "list the tables: what made them, rows, size, last use", store_ls},
     {"verify", "verify [TABLE...]", "prove every checksum, and that rows and rejects add up to inputs",
      store_verify, verify_options},
+    {"compact", "compact [TABLE...]",
+     "join many small shards into few large ones, in the order of the last run", store_compact,
+     compact_options},
     {"gc", "gc", "remove what no run needs: remains of writers that were killed, and tables by the options",
      store_gc, gc_options},
     {"export", "export TABLE FILE", "write a table to FILE.h5 or FILE.npy", store_export, export_options},
@@ -203,6 +256,18 @@ constexpr CommandRow kCommands[] = {
      "once. The results are in the folder runs/NAME: results.json, models, predictions, inputs.csv and "
      "manifest.json. To resume an interrupted run, run the same command again: its rows are saved.",
      run, run_options},
+    {"launch", "launch CONFIG", "run a config with many processes: local, slurm, kubernetes or mpi",
+     "Divides the inputs among tasks that share nothing but the store. When they have ended, learners are "
+     "fitted and evaluated on the rows where they are, as in a single run. Started again, it computes only "
+     "what is missing. local starts processes, pinned to processors, and starts them again when they die; "
+     "slurm submits a job array, and a job that depends on it; kubernetes and mpi write files and print the "
+     "commands.",
+     launch, launch_options},
+    {"status", "status [JOB]", "show how far the processes of a job are: graft launch, graft run --shard",
+     "JOB is the name of a config, its file, or the folder of its run; without it, the jobs of the store are "
+     "listed. Read from the store alone, while the processes go on. The exit code is 0 when the job is done, "
+     "4 while it is running and 5 when something is left to do and no process lives.",
+     status, status_options},
     {"sweep", "sweep CONFIG", "run a config with many values of its parameters; the best by val",
      "Runs the config once for each combination of the values of --grid, or for each entry of --list, and "
      "picks the best by its scores on val. Test scores are reported only for that one. Every combination has "
@@ -273,7 +338,7 @@ constexpr CommandRow kCommands[] = {
     {"model", "model COMMAND", "list, look at and fetch networks; pack trained models into files",
      "This command has its own options, which come after it: graft model list --json.", nullptr, nullptr,
      kModelCommands},
-    {"store", "store COMMAND", "look after the feature store: ls, verify, gc, export",
+    {"store", "store COMMAND", "look after the feature store: ls, verify, compact, gc, export",
      "A table is named by the first digits of its fingerprint (4 at least), or as graft store ls prints it: "
      "RUN/STAGE or STAGE. Tables that are in use are left alone.",
      nullptr, nullptr, kStoreCommands},
@@ -295,12 +360,14 @@ constexpr Meaning kExitCodes[] = {
     {"1", "the run failed"},
     {"2", "usage or config"},
     {"3", "more rejects than run.max_rejects"},
+    {"4, 5", "graft status: the job is running, is stuck"},
     {"130 or 143", "interrupted: run the same command again to resume"},
 };
 
 constexpr Meaning kEnvironment[] = {
     {"GRAFT_PLUGIN_PATH", "folders with plugins, separated by ':'"},
     {"GRAFT_SHARE", "the folder that graft share prints, in place of graft's own"},
+    {"GRAFT_TASKS", "number of shards for --shard auto, where the launcher gives an index alone"},
     {"GRAFT_MODELS", "where graft model fetch puts weights (default: ~/.cache/graft/models)"},
     {"GRAFT_MODEL_URL", "where graft model fetch gets weights"},
     {"NO_COLOR", "if it is set, progress and messages have no colors"},

@@ -15,10 +15,27 @@ struct Global {
   std::filesystem::path out, store = ".graft";
   bool store_given = false;  ///< --store is in the command line.
   bool quiet = false, json = false;
+  bool dry_run = false;  ///< Option of launch and store gc.
   std::string log_level = "info";
   int keep = 1;  ///< Option of run: earlier runs to keep.
+  struct Run {
+    std::string shard;
+    bool merge = false;
+  } run;  ///< Further options of run.
+  struct Launch {
+    std::string engine = "local", time, memory, image = "graft", claim = "graft";
+    std::string partition, account, constraint;
+    std::vector<std::string> submit_options;
+    int tasks = 0, cpus = 0, gpus = 0;
+    bool restart = false;
+  } launch;  ///< Options of launch.
+  struct Status {
+    bool watch = false;
+  } status;  ///< Options of status.
   struct Plan {
     bool no_sample = false;
+    std::string cluster;  ///< --for
+    std::optional<double> price;
   } plan;  ///< Options of plan.
   struct Sweep {
     std::vector<std::string> grids;
@@ -59,13 +76,15 @@ struct Global {
     std::filesystem::path svg;
   } report;  ///< Options of report alone.
   struct Store {
-    bool repair = false, unreferenced = false, dry_run = false;
-    std::string older_than, max_size, run;
+    bool repair = false, unreferenced = false;
+    std::string older_than, max_size, run, shard_size = "256MiB";
   } store_options;  ///< Options of store alone.
 };
 
 /// Exit codes; a run may also end with 3 (too many rejects), 130 or 143.
 constexpr int kOk = 0, kFailed = 1, kUsage = 2;
+/// Of `graft status`.
+constexpr int kRunning = 4, kStuck = 5;
 
 /// Raised for a wrong command line: printed with the command's usage, exit 2.
 struct UsageError {
@@ -76,8 +95,12 @@ using Command = int (*)(const Global& global, const std::vector<std::string>& ar
 
 /// Values of --log-level, in the order of LogLevel.
 inline constexpr const char* kLogLevels[] = {"error", "warning", "info", "debug"};
+/// Values of --engine.
+inline constexpr const char* kEngines[] = {"local", "slurm", "kubernetes", "mpi"};
 
 int run(const Global& global, const std::vector<std::string>& arguments);
+int launch(const Global& global, const std::vector<std::string>& arguments);
+int status(const Global& global, const std::vector<std::string>& arguments);
 int sweep(const Global& global, const std::vector<std::string>& arguments);
 int predict(const Global& global, const std::vector<std::string>& arguments);
 int embed(const Global& global, const std::vector<std::string>& arguments);
@@ -95,6 +118,7 @@ int new_plugin(const Global& global, const std::vector<std::string>& arguments);
 int describe(const Global& global, const std::vector<std::string>& arguments);
 int schema(const Global& global, const std::vector<std::string>& arguments);
 int store_ls(const Global& global, const std::vector<std::string>& arguments);
+int store_compact(const Global& global, const std::vector<std::string>& arguments);
 int store_verify(const Global& global, const std::vector<std::string>& arguments);
 int store_gc(const Global& global, const std::vector<std::string>& arguments);
 int store_export(const Global& global, const std::vector<std::string>& arguments);

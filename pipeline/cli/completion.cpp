@@ -12,6 +12,7 @@
 #include "commands.h"
 #include "output.h"
 #include "plugin/registry.h"
+#include "store/job_folder.h"
 #include "store/table_check.h"
 #include "store/table_use.h"
 
@@ -150,6 +151,8 @@ class Completion {
       add_metrics(before);
     else if (kind == "TABLE")
       add_tables(before);
+    else if (kind == "JOB")
+      for (const std::string& name : JobFolder::names_in(store_)) add(before + name, "");
   }
 
   void add_plugins(const std::string& before) {

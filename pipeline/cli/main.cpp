@@ -6,7 +6,6 @@
 #include <iterator>
 #include <new>
 #include <optional>
-#include <set>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -142,20 +141,24 @@ std::vector<std::pair<std::string, Options>> commands_with_options() {
   return out;
 }
 
+/// Adds the options that no other command has added: two commands may share one, with its place in Global.
+void add_new_options(const po::options_description& options, po::options_description& to) {
+  for (const auto& option : options.options())
+    if (to.find_nothrow(option->long_name(), false) == nullptr) to.add(option);
+}
+
 /// The given option that belongs to another command than those of `own`; nothing if there is none.
 std::optional<std::string> misplaced_option(const std::vector<Options>& own, const po::variables_map& values,
                                             Global& global) {
-  std::set<std::string> known;
+  po::options_description ours;
   for (const Options options : own)
-    if (options != nullptr) {
-      const po::options_description ours = options(global);
-      for (const auto& option : ours.options()) known.insert(option->long_name());
-    }
+    if (options != nullptr) add_new_options(options(global), ours);
   for (const auto& [name, options] : commands_with_options()) {
     const po::options_description theirs = options(global);
     for (const auto& option : theirs.options())
-      if (const auto& given = values[option->long_name()];
-          !known.contains(option->long_name()) && !given.empty() && !given.defaulted())
+      if (ours.find_nothrow(option->long_name(), false) != nullptr)
+        continue;
+      else if (const auto& given = values[option->long_name()]; !given.empty() && !given.defaulted())
         return fmt::format("--{} is an option of graft {}", option->long_name(), name);
   }
   return {};
@@ -166,12 +169,7 @@ int start(Global& global, const std::vector<std::string>& words, std::string& us
   hidden.add_options()("positional", po::value<std::vector<std::string>>());
   po::options_description all;
   all.add(global_options(global)).add(hidden);
-  // Commands may share an option.
-  for (const auto& [name, options] : commands_with_options()) {
-    const po::options_description own = options(global);
-    for (const auto& option : own.options())
-      if (all.find_nothrow(option->long_name(), false) == nullptr) all.add(option);
-  }
+  for (const auto& [name, options] : commands_with_options()) add_new_options(options(global), all);
   po::positional_options_description positional;
   positional.add("positional", -1);
   po::variables_map values;

@@ -15,11 +15,11 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 const std::vector<std::string> kPlugins = [] {
-  std::vector<std::string> names{"archive",      "augment",     "cifar",         "compare",      "decode",
-                                 "engine_fused", "evaluate",    "feature_table", "hybrid",       "idx",
-                                 "image_folder", "image_list",  "knn",           "linear_probe", "mlp",
-                                 "pixel_table",  "prototypes",  "resize",        "stdin",        "synthetic",
-                                 "table_file",   "temperature", "backbone",      "video"};
+  std::vector<std::string> names{"archive",      "augment",    "cifar",         "compare",      "decode",
+                                 "engine_fused", "evaluate",   "feature_table", "hybrid",       "idx",
+                                 "image_folder", "image_list", "knn",           "linear_probe", "mlp",
+                                 "pixel_table",  "prototypes", "resize",        "stdin",        "synthetic",
+                                 "url_list",     "table_file", "temperature",   "backbone",     "video"};
   if (GRAFT_HAS_TORCH) names.insert(names.end(), {"engine_torch", "finetune", "pretrain"});
   return names;
 }();
@@ -42,8 +42,8 @@ TEST(Cli, WrongUsageSaysWhatAndExitsWithTwo) {
     EXPECT_EQ(r.err, text);
   };
   fails({"rum"},
-        "error: no command 'rum'; did you mean 'run'? (commands: init, train, run, sweep, predict, serve, embed, "
-        "check, plan, graph, report, runs, plugins, new-plugin, describe, schema, model, store, share, version)\n"
+        "error: no command 'rum'; did you mean 'run'? (commands: init, train, run, launch, status, sweep, predict, serve, "
+        "embed, check, plan, graph, report, runs, plugins, new-plugin, describe, schema, model, store, share, version)\n"
         "usage: graft COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the commands\n");
   fails({"run"}, "error: CONFIG is missing\nusage: graft run CONFIG\n");
   fails({"run", "a", "b"}, "error: one CONFIG expected, got 2\nusage: graft run CONFIG\n");

@@ -12,6 +12,9 @@
 //   GRAFT_FAULT_MILD     reads and writes are cut short or interrupted (EINTR), syncs interrupted, in turn
 //   GRAFT_FAULT_FLOCK    flock, and fcntl for locks of open files, fail with this errno
 //   GRAFT_FAULT_NO_LINKS there are neither hard links (EPERM) nor renames that do not replace (EINVAL)
+//   GRAFT_FAULT_SLOW     <milliseconds>:<file>: opening a file to read it takes this long; the file is made
+//   when two
+//                        threads wait at once
 //   GRAFT_FAULT_RECORD   file to append every operation to (recorded_operation.h), with what goes to stdout
 
 #include <fcntl.h>
@@ -25,9 +28,11 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 
@@ -52,6 +57,8 @@ struct Settings {
   int flock_error = 0;
   bool no_links = false;
   const char* stop_at = nullptr;
+  long slow_ms = 0;
+  const char* together = nullptr;
   int record = -1;
 };
 
@@ -80,6 +87,10 @@ void load_settings() {
     sscanf(text, "%15[^:]:%ld:%d:%15s", settings.failing, &settings.fail_at, &settings.error, word);
     settings.half = strcmp(word, "half") == 0;
     settings.always = settings.half || strcmp(word, "always") == 0;
+  }
+  if (const char* text = getenv("GRAFT_FAULT_SLOW"); text != nullptr) {
+    settings.slow_ms = atol(text);
+    settings.together = strchr(text, ':') == nullptr ? nullptr : strchr(text, ':') + 1;
   }
   settings.mild = getenv("GRAFT_FAULT_MILD") != nullptr;
   settings.stop_at = getenv("GRAFT_FAULT_STOP");
@@ -234,10 +245,22 @@ long act(const Call& call, const Perform& perform) {
   return result;
 }
 
+/// As a file system does that is far away: any number of threads wait at once.
+void wait_slowly() {
+  static std::atomic<int> waiting{0};
+  if (++waiting > 1 && settings.together != nullptr)
+    syscall(SYS_close,
+            syscall(SYS_openat, AT_FDCWD, settings.together, O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+  const timespec time{settings.slow_ms / 1000, settings.slow_ms % 1000 * 1000000};
+  nanosleep(&time, nullptr);
+  --waiting;
+}
+
 int open_file(int folder, const char* name, int flags, mode_t mode) {
   read_settings();
   const auto perform = [&](size_t) { return syscall(SYS_openat, folder, name, flags, mode); };
   const Path path(folder, name);
+  if (path.ours() && settings.slow_ms > 0 && (flags & O_DIRECTORY) == 0) wait_slowly();
   if (!path.ours() || (flags & (O_CREAT | O_TRUNC)) == 0) return static_cast<int>(perform(0));
   struct stat info {};
   if (stat(path.text(), &info) != 0)

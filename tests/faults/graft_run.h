@@ -66,6 +66,13 @@ class GraftRun {
     return wait_for(output, start(output, out, store, environment, more));
   }
 
+  /// A shard of the run, "0/2".
+  ProgramResult run_shard(const std::string& store, const std::string& shard,
+                          const std::vector<std::string>& environment = {}) const {
+    return run_program({"run", config_, "--json", "--shard", shard, "--store", store}, inputs_.path(),
+                       environment);
+  }
+
   /// How many rows the run in `out` computed.
   static std::size_t computed(const std::filesystem::path& out) {
     return nlohmann::json::parse(slurp(out / "results.json"))["tables"]["rows"]["computed"];

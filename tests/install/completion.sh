@@ -23,7 +23,7 @@ source "$scripts/graft.bash"
 [ "$(complete -p graft)" = "complete -F _graft graft" ] || { echo "bash does not know of the completion"; exit 1; }
 compopt() { :; } # it works only while readline completes
 
-gives "check describe embed graph help init model new-plugin plan plugins predict report run runs schema serve share store sweep train version" ""
+gives "check describe embed graph help init launch model new-plugin plan plugins predict report run runs schema serve share status store sweep train version" ""
 gives "report run runs" r
 gives "plan plugins" pl
 gives "configs data" run ""
@@ -39,7 +39,7 @@ gives "debug error info warning" run --log-level =
 gives "log_loss" sweep --metric log
 gives "configs data" run --out ""
 gives "configs/a.yaml configs/b.yml configs/notes.txt" sweep --list configs/
-gives "export gc ls verify" store ""
+gives "compact export gc ls verify" store ""
 gives "--dry-run" store gc --dr
 gives "" store ls --dr
 gives "fetch list pack show summary" model ""

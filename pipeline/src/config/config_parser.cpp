@@ -72,11 +72,14 @@ void read_run(PlanDraft& draft, const YamlNode& root) {
   };
   if (const auto n = count("threads", 1, 1024)) draft.plan.run.threads = static_cast<int>(*n);
   draft.plan.run.in_flight = count("in_flight", 1, 1e6);
+  draft.plan.run.read_ahead = count("read_ahead", 0, 256);
   if (std::string fault = read_memory(p, draft.plan.run); !fault.empty())
     draft.error(at("memory"), std::move(fault));
   else if (std::string warning = memory_warning(draft.plan.run); !warning.empty())
     draft.diagnostics.warning(at("memory"), std::move(warning));
   draft.plan.run.on_error = p.get<std::string>("on_error") == "fail" ? OnError::Fail : OnError::Reject;
+  draft.plan.run.retry_times = p.object("retry").get<std::size_t>("times");
+  draft.plan.run.retry_backoff = p.object("retry").get<double>("backoff");
   draft.plan.run.stall_seconds = p.get<double>("stall_seconds");
   if (std::string fault = read_stall_limit(p, run.find("stall_seconds") != nullptr, draft.plan.run);
       !fault.empty())

@@ -140,6 +140,12 @@ std::string to_yaml(const Plan& plan) {
   out << YAML::Key << "max_rejects" << YAML::Value
       << (plan.run.max_reject_count ? fmt::format("{}", *plan.run.max_reject_count)
                                     : fmt::format("{}%", plan.run.max_reject_share * 100));
+  if (plan.run.read_ahead)
+    out << YAML::Key << "read_ahead" << YAML::Value << fmt::to_string(*plan.run.read_ahead);
+  if (plan.run.retry_times > 0)
+    out << YAML::Key << "retry" << YAML::Value << YAML::Flow << YAML::BeginMap << YAML::Key << "times"
+        << YAML::Value << fmt::to_string(plan.run.retry_times) << YAML::Key << "backoff" << YAML::Value
+        << fmt::format("{}", plan.run.retry_backoff) << YAML::EndMap;
   out << YAML::Key << "stall_seconds" << YAML::Value << fmt::format("{}", plan.run.stall_seconds);
   out << YAML::Key << "stall_limit" << YAML::Value
       << (plan.run.stall_limit ? fmt::format("{}", *plan.run.stall_limit) : "never");

@@ -25,6 +25,9 @@ struct RunSettings {
   OnError on_error = OnError::Reject;
   double max_reject_share = 0.01;  ///< Of the inputs; unused when max_reject_count is set.
   std::optional<std::uint64_t> max_reject_count;
+  std::optional<std::size_t> read_ahead;  ///< Threads that read files ahead; nothing: when reading is slow.
+  std::size_t retry_times = 0;            ///< Files that cannot be read for a moment: how often again.
+  double retry_backoff = 1;           ///< Seconds before the first retry; each later one waits twice as long.
   double stall_seconds = 60;          ///< The watchdog reports after this time without progress.
   std::optional<double> stall_limit;  ///< It ends the run after this time without progress; nothing: never.
 };

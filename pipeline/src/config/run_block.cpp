@@ -27,10 +27,22 @@ const std::vector<ParamSpec>& run_parameters() {
                "if "
                "that is less."),
       text("in_flight", "auto").doc("Items in flight; auto: enough for every thread and batch."),
+      text("read_ahead", "auto")
+          .doc("Threads that read files before they are needed, for file systems that are slow to answer; "
+               "auto: 16, "
+               "once reading a file has taken more than 2 ms."),
       choice("on_error", {"reject", "fail"}, "reject")
           .doc("A bad item: record it and continue, or end the run."),
       text("max_rejects", "1%")
           .doc("More rejects than this (a fraction or a count) end the run with exit code 3."),
+      object("retry", {integer("times", 0).range(0, 20).doc("How often an input is read again."),
+                       number("backoff", 1)
+                           .range(0, 600)
+                           .unit("s")
+                           .doc("Time before the first of these; each later one waits twice as long.")})
+          .doc("An input that cannot be read (an I/O error, a file system that does not answer) is read "
+               "again before "
+               "it is rejected."),
       number("stall_seconds", 60)
           .range(0.1, 1e6)
           .unit("s")

@@ -12,6 +12,8 @@ class GRAFT_API InputReader {
   /// The source must outlive this.
   explicit InputReader(Source& source) : source_(source), forward_(dynamic_cast<ForwardSource*>(&source)) {}
 
+  /// Whether the source can only be read forwards: parts of one file are then read one after the other.
+  bool goes_forward() const { return forward_ != nullptr; }
   /// The function of the source that makes payloads, for messages.
   const char* function() const { return forward_ == nullptr ? "load" : "read_current"; }
 

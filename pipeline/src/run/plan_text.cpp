@@ -101,6 +101,7 @@ struct TableFacts {
   std::uint64_t rows = 0;
   std::string shape;              ///< "f32[512]"
   std::optional<double> seconds;  ///< Of its source's stream, together with other tables.
+  double start_seconds = 0;       ///< Of these, before the first input is done.
   std::string time;               ///< In words, or why it is not known.
   std::string new_table;          ///< Why there are no rows yet; empty: there are.
 };
@@ -165,6 +166,7 @@ class PlanFacts {
         table.time = "not measured: " + speed.why_not;
         if (speed.why_not.empty()) {
           table.seconds = speed.estimate(inputs_to_compute(s));
+          table.start_seconds = speed.start;
           table.time = fmt::format("{}, measured on {} inputs", about(*table.seconds), speed.inputs);
         }
         if (store.rows() + store.rejects() == 0)
@@ -331,6 +333,7 @@ Value PlanFacts::json() const {
     table["row_bytes"] = number(s.row_bytes);
     table["disk_bytes"] = s.row_bytes ? Value(*s.row_bytes * s.to_compute) : Value();
     table["seconds"] = number(t.seconds);
+    table["start_seconds"] = t.seconds ? Value(t.start_seconds) : Value();
     table["time"] = t.time;
     table["new_table"] = t.new_table;
     table["fingerprint"] = s.fingerprint;

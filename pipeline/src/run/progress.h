@@ -81,7 +81,7 @@ class DrainDeadline {
 /// One line per stage: items running, queued, finished, rejected, busy time. For SIGUSR1 and the watchdog.
 GRAFT_API std::string stage_snapshot(const Plan& plan, const Meter& meter);
 /// "0.2 s", "59 s", "1:00", "2:00:00".
-std::string duration_in_words(double seconds);
+GRAFT_API std::string duration_in_words(double seconds);
 /// The text of a function that runs in a thread of its own; where it takes longer than `limit`, for a disk
 /// that does not answer, a text that says so. To be followed by _exit(): the thread is left alone then.
 GRAFT_API std::string text_within(std::chrono::milliseconds limit, std::function<std::string()> body);
@@ -89,6 +89,6 @@ GRAFT_API std::string text_within(std::chrono::milliseconds limit, std::function
 GRAFT_API bool has_colors();
 /// To stderr, at once; names in it cannot control the terminal (graft/printable.h). What cannot be written is
 /// lost. A warning begins in colour, where there are colours.
-void print_to_terminal(const std::string& text);
+GRAFT_API void print_to_terminal(const std::string& text);
 
 }  // namespace graft

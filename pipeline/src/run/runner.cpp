@@ -14,12 +14,14 @@
 
 #include <graft/error.h>
 #include <graft/printable.h>
+#include <graft/text.h>
 
 #include "base/files.h"
 #include "graph/check_output.h"
 #include "plugin/plugin_call.h"
 #include "run/crash_report.h"
 #include "run/figures.h"
+#include "run/job.h"
 #include "run/leaks.h"
 #include "run/learning.h"
 #include "run/limits.h"
@@ -92,6 +94,7 @@ class Run {
                       [this] { return abandon("interrupted", signals_.exit_code(), {}); });
     watchdog_.emplace(plan_, meter_, signals_,
                       [this](const std::string& error) { return abandon("failed", 1, error); });
+    if (options_.merge) refuse_another_job(memo);
     // What is wrong with a learner's files shows before hours of extraction, not after.
     for (std::size_t i = 0; i < plan_.stages.size(); ++i)
       if (!plan_.stages[i].is_streamed()) factory_.get(i);
@@ -128,8 +131,9 @@ class Run {
       if (signals_.interrupted()) return;
       const Clock::time_point start = Clock::now();
       now_doing(fmt::format("listing the inputs of '{}'", plan_.stages[i].id), MemoryUse::Other);
-      streams_.push_back(std::make_unique<StreamRun>(plan_, i, options_.store, memo, factory_, meter_,
-                                                     signals_.interrupted()));
+      streams_.push_back(std::make_unique<StreamRun>(
+          plan_, i, options_.store, memo, factory_, meter_, signals_.interrupted(),
+          options_.merge ? MissingRows::Refuse : MissingRows::Compute));
       StreamRun& run = *streams_.back();
       for (const RunTable& table : run.tables())
         for (const std::string& damage : table.store->warnings())
@@ -141,6 +145,7 @@ class Run {
         const Monitor monitor(plan_, run, meter_, signals_, options_.style);
         run.run(workers);
       }
+      if (run.missing().count > 0) refuse_missing(i, run.missing());
       if (const std::string leaks = find_leaks(run.listing()); !leaks.empty())
         warn(plan_.stages[i].id + ": " + leaks);
       if (const std::string contradictions = find_contradictions(run.listing()); !contradictions.empty())
@@ -157,6 +162,37 @@ class Run {
                           table.rows.size(), table.computed, table.reused, seconds_since(start)));
       say(stage_snapshot(plan_, meter_), LogLevel::Debug);
     }
+  }
+
+  /// The job of the name is that of another config: its rows would be missing, all of them.
+  void refuse_another_job(DigestMemo& memo) const {
+    const JobFolder job(options_.store, plan_.name);
+    if (!job.exists() || !job.merged().empty()) return;
+    const std::vector<std::string> differ = job_differences(job.description(), describe_job(plan_, memo));
+    if (!differ.empty())
+      throw Error(fmt::format("the shards of the job '{}' in {} were computed with other settings: {}",
+                              plan_.name, job.path().string(), joined(differ)));
+  }
+
+  [[noreturn]] void refuse_missing(std::size_t source, const MissingInputs& missing) const {
+    std::vector<std::string> examples;
+    for (const std::string& key : missing.examples) examples.push_back("'" + key + "'");
+    const std::string who = who_had(options_.store, plan_.name, missing.slots);
+    throw Error(
+        fmt::format("{}: {} of {} have no row yet, for example {}{}; compute them: graft launch again, which "
+                    "computes only "
+                    "what is missing, or graft run without --merge",
+                    plan_.stages[source].label(), missing.count,
+                    plural(streams_.back()->listing().inputs.size(), "input"), joined(examples),
+                    who.empty() ? "" : " (" + who + ")"));
+  }
+
+  /// The workers of the job of this name have done their part.
+  void close_job() const {
+    const JobFolder job(options_.store, plan_.name);
+    if (!job.exists()) return;
+    DigestMemo memo(options_.store / "digests.memo");
+    if (job.description().to_json() == describe_job(plan_, memo).to_json()) job.mark_merged(folder_.place());
   }
 
   bool is_learnt_from(std::size_t source) const {
@@ -415,6 +451,11 @@ class Run {
       } catch (const Error& e) {  // a read-only store, for example: the rows are what counts
         say(fmt::format("the use of the table is not noted: {}\n", e.what()), LogLevel::Debug);
       }
+    try {
+      close_job();
+    } catch (const Error& e) {
+      say(fmt::format("the job is not marked as merged: {}\n", e.what()), LogLevel::Debug);
+    }
     return outcome;
   }
 

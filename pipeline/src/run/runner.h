@@ -16,6 +16,7 @@ struct RunOptions {
   std::filesystem::path store;  ///< The feature store.
   std::string command;          ///< The command line, for the manifest and the hint how to resume.
   ProgressStyle style;
+  bool merge = false;  ///< Every row must be in the tables, by the workers of a job: nothing is computed.
 };
 
 struct RunOutcome {

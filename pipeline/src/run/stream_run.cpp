@@ -9,6 +9,7 @@
 
 #include "graph/check_output.h"
 #include "plugin/plugin_call.h"
+#include "run/retry.h"
 #include "run/row_encoder.h"
 
 namespace graft {
@@ -44,18 +45,23 @@ std::optional<Digest> content_of(const Payload& payload) {
 /// An entry, with what the list of inputs says of it.
 struct StreamRun::ListedEntry : InFlightEntry {
   ListedInput* input = nullptr;
+  Slot slot = 0;
+  std::future<Bytes> ahead;  ///< The file's content, where it is read before a worker comes to it.
   std::atomic<std::uint32_t> ended{0}, lost{0};  ///< Views, and the rejected of them.
 };
 
 StreamRun::StreamRun(const Plan& plan, std::size_t source, const std::filesystem::path& store,
                      DigestMemo& memo, StageFactory& factory, Meter& meter,
-                     const std::atomic<bool>& interrupted)
+                     const std::atomic<bool>& interrupted, MissingRows missing_rows, SlotWork* work)
     : plan_(plan),
       source_index_(source),
       memo_(memo),
       factory_(factory),
       meter_(meter),
       interrupted_(interrupted),
+      missing_rows_(missing_rows),
+      work_(work),
+      read_ahead_(plan.run, interrupted),
       misbehaved_(std::make_unique<std::atomic_flag[]>(plan.stages.size())) {
   listing_.source = source;
   for (const std::size_t i : plan.collectors(source)) {
@@ -115,9 +121,15 @@ void StreamRun::compute(Workers& workers) {
   const std::optional<std::size_t> total =
       call_plugin(factory_.label(source_index_), "count", [&] { return source_->count(); });
   total_ = total.value_or(0);
+  if (work_ != nullptr) {
+    work_->expect(source_index_, total.value_or(0));
+    total_ = static_cast<std::size_t>(work_->fraction() * static_cast<double>(total_));
+  }
   // Logs that an interrupted run has left become shards first: their rows need not be computed again.
   for (RunTable& table : tables_) table.store->prepare_to_write();
+  read_ahead_.begin_if_asked();
   first_ = next();
+  if (!first_ && missing_.count > 0) return;
   if (!first_) {
     for (const std::size_t i : plan_.stream(source_index_)) factory_.inspect(i);
     return;
@@ -197,6 +209,14 @@ std::vector<StreamRun::Survey> StreamRun::survey(
   return out;
 }
 
+const MissingInputs& StreamRun::find_missing() {
+  identify_ = false;
+  open_source();
+  while (next()) {
+  }
+  return missing_;
+}
+
 bool StreamRun::commit_now() noexcept {
   const std::lock_guard lock(writer_mutex_);
   return !writer_ || writer_->commit_now();
@@ -244,14 +264,39 @@ std::uint64_t StreamRun::claim(const ListedInput& input, std::uint64_t missing) 
 
 std::shared_ptr<InFlightEntry> StreamRun::next() {
   if (first_) return std::exchange(first_, nullptr);
+  // What a forward source gives is read when it comes by.
+  const std::size_t depth = reader_->goes_forward() ? 0 : read_ahead_.depth();
+  while (!pulled_all_ && ahead_.size() <= depth) {
+    if (auto entry = pull())
+      ahead_.push_back(std::move(entry));
+    else
+      pulled_all_ = true;
+  }
+  if (ahead_.empty()) return nullptr;
+  auto entry = std::move(ahead_.front());
+  ahead_.pop_front();
+  return entry;
+}
+
+/// The next entry that somebody needs.
+std::shared_ptr<InFlightEntry> StreamRun::pull() {
   const char* const label = factory_.label(source_index_);
   for (;;) {
     auto in_flight = std::make_shared<ListedEntry>();
     Entry& entry = *in_flight;
-    if (!call_plugin(label, "next", [&] { return source_->next(entry); })) return nullptr;
+    if (!call_plugin(label, "next", [&] { return source_->next(entry); })) {
+      if (work_ != nullptr) work_->listed_all(source_index_, position_);
+      return nullptr;
+    }
     if (const std::string fault = fault_of_entry(entry, listing_.classes.size()); !fault.empty())
       throw StageError(label, fault);
-    in_flight->sequence = listing_.inputs.size();
+    in_flight->sequence = position_++;
+    if (work_ != nullptr || missing_rows_ == MissingRows::Refuse) in_flight->slot = slot_of_entry(entry);
+    if (work_ != nullptr && !work_->takes(in_flight->slot)) {
+      if (interrupted_) return nullptr;
+      continue;
+    }
+    if (work_ != nullptr) work_->listed(in_flight->slot);
     ListedInput& input = listing_.inputs.emplace_back();
     in_flight->input = &input;
     input.key = listing_.keys.keep(entry.key);
@@ -269,21 +314,52 @@ std::shared_ptr<InFlightEntry> StreamRun::next() {
     if (!input.content) input.content = content_of(entry.payload);
     if (!input.content) identify(*in_flight);
     if (!input.reject) in_flight->missing_in_tables = claim_missing(input);
+    if (in_flight->missing_in_tables != 0 && missing_rows_ == MissingRows::Refuse) {
+      note_missing(*in_flight);
+      continue;
+    }
     if (in_flight->missing_in_tables != 0) {
       check_writable(*in_flight);
       const CallScope scope(label, reader_->function(), entry.key);
       reader_->pass(*in_flight);
+      if (file != nullptr && file->member.empty()) in_flight->ahead = read_ahead_.start(*file);
       return in_flight;
     }
     ++(input.reject ? rejected_inputs_ : reused_inputs_);
+    finished(*in_flight, input.reject || is_stored_reject(input));
     if (interrupted_) return nullptr;
   }
 }
 
-/// Reads an input whose path and times the memo does not know, where a table cannot be written to: contents
-/// decide whether its row is there, and nothing can be computed anyway.
+Slot StreamRun::slot_of_entry(const Entry& entry) const {
+  const auto* const file = std::get_if<FileRef>(&entry.payload);
+  const bool part = reader_->goes_forward() && file != nullptr && !file->member.empty();
+  return slot_of(part ? unit_of(entry.key, file->path) : std::string_view(entry.key));
+}
+
+void StreamRun::note_missing(const ListedEntry& entry) {
+  missing_.slots.set(entry.slot);
+  if (++missing_.count <= kMaxExamples) missing_.examples.push_back(entry.key);
+}
+
+/// For other processes: the input needs nothing more.
+void StreamRun::finished(const ListedEntry& entry, bool rejected) {
+  if (work_ != nullptr) work_->finished(entry.slot, rejected);
+}
+
+bool StreamRun::is_stored_reject(const ListedInput& input) const {
+  return work_ != nullptr && input.content &&
+         std::all_of(tables_.begin(), tables_.end(), [&](const RunTable& table) {
+           return table.views_of(input) == 0 || !table.store->find_row(table.id(input, 0));
+         });
+}
+
+/// Reads an input whose path and times the memo does not know, where a table cannot be written to, or must
+/// have every row: contents decide whether its row is there, and nothing can be computed anyway.
 void StreamRun::identify(ListedEntry& entry) {
-  if (std::all_of(tables_.begin(), tables_.end(), [](const RunTable& t) { return t.store->can_write(); }))
+  if (!identify_) return;
+  if (missing_rows_ == MissingRows::Compute &&
+      std::all_of(tables_.begin(), tables_.end(), [](const RunTable& t) { return t.store->can_write(); }))
     return;
   ListedInput& input = *entry.input;
   const StagePlan& source = plan_.stages[source_index_];
@@ -297,7 +373,7 @@ void StreamRun::identify(ListedEntry& entry) {
     Payload payload = reader_->peek(entry);
     if (const auto* file = std::get_if<FileRef>(&payload)) {
       const FileRef whole = *file;
-      payload = read_input_file(whole);
+      payload = read_with_retries(whole, plan_.run, interrupted_);
     }
     input.content = content_of(payload);
   } catch (const Reject& e) {
@@ -331,7 +407,7 @@ bool StreamRun::load(InFlightEntry& in_flight, Payload& payload) {
   const auto* file = std::get_if<FileRef>(&payload);
   if (file != nullptr) {
     const FileRef whole = *file;
-    payload = read_input_file(whole);
+    payload = read_ahead_.take(whole, static_cast<ListedEntry&>(in_flight).ahead);
   } else if (input.content) {
     return true;
   }
@@ -348,6 +424,7 @@ bool StreamRun::load(InFlightEntry& in_flight, Payload& payload) {
   in_flight.missing_in_tables = claim_missing(input);
   if (in_flight.missing_in_tables != 0) return true;
   ++reused_inputs_;
+  finished(static_cast<ListedEntry&>(in_flight), is_stored_reject(input));
   return false;
 }
 
@@ -402,6 +479,7 @@ void StreamRun::count_view(const RunTable& table, ListedEntry& entry, bool rejec
   if (++entry.ended != n) return;
   ++finished_inputs_;
   if (entry.lost == n) ++rejected_inputs_;
+  finished(entry, entry.lost == n);
 }
 
 void StreamRun::collect(std::size_t stage, const Handle& message) {
@@ -450,6 +528,7 @@ Unaccounted StreamRun::settle_outcomes() {
 
 void StreamRun::verify_all_accounted() {
   const Unaccounted unaccounted = settle_outcomes();
+  if (missing_.count > 0) return;  // for the caller to say, with what other streams lack
   complete_ = unaccounted.inputs == 0 && !interrupted_;
   if (unaccounted.inputs > 0 && !interrupted_)
     throw Error(fmt::format(

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,7 +13,9 @@
 #include "graph/workers.h"
 #include "run/input_reader.h"
 #include "run/key_set.h"
+#include "run/read_ahead.h"
 #include "run/run_table.h"
+#include "run/slot_work.h"
 #include "run/stage_factory.h"
 #include "store/digest_memo.h"
 #include "store/row_index.h"
@@ -20,11 +23,26 @@
 
 namespace graft {
 
+/// What a stream does about rows that are not in the tables.
+enum class MissingRows : std::uint8_t {
+  Compute,
+  Refuse,  ///< An error that names them: another process was to compute them.
+};
+
+/// Inputs that lack a row in some table.
+struct MissingInputs {
+  std::uint64_t count = 0;
+  std::vector<std::string> examples;  ///< Keys, three at most.
+  SlotSet slots;                      ///< Where they are.
+};
+
 /// Runs the stream of one source: lists its inputs, lets through what some table lacks, stores the outcomes.
 class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
  public:
+  /// `work`: the slots whose inputs this process computes, it alone lists them; null: all inputs.
   StreamRun(const Plan& plan, std::size_t source, const std::filesystem::path& store, DigestMemo& memo,
-            StageFactory& factory, Meter& meter, const std::atomic<bool>& interrupted);
+            StageFactory& factory, Meter& meter, const std::atomic<bool>& interrupted,
+            MissingRows missing_rows = MissingRows::Compute, SlotWork* work = nullptr);
   ~StreamRun() override;
 
   /// Runs to the end, or until interrupted. Throws Error for a fatal fault (what was computed is committed),
@@ -52,6 +70,14 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   /// `computed`: whether an earlier run has had the row of an id for a table.
   std::vector<Survey> survey(
       const std::function<bool(const RunTable& table, const Digest& row)>& computed = {});
+
+  /// Lists the inputs, and finds those that would have to be computed, with MissingRows::Refuse; an input
+  /// whose content is not known counts as one. Computes, reads and writes nothing. Instead of run().
+  const MissingInputs& find_missing();
+  /// After run() with MissingRows::Refuse: what it refused.
+  const MissingInputs& missing() const { return missing_; }
+  /// Entries that the source has given, those of other workers among them.
+  std::uint64_t listed() const { return position_; }
 
   /// Notes in each table which inputs a complete run has had and what became of them. `folder`: of the run.
   /// Throws Error.
@@ -81,6 +107,11 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   struct ListedEntry;
 
   std::shared_ptr<InFlightEntry> next() override;
+  std::shared_ptr<InFlightEntry> pull();
+  Slot slot_of_entry(const Entry& entry) const;
+  void note_missing(const ListedEntry& entry);
+  void finished(const ListedEntry& entry, bool rejected);
+  bool is_stored_reject(const ListedInput& input) const;
   void identify(ListedEntry& entry);
   void check_writable(const InFlightEntry& entry) const;
   bool load(InFlightEntry& in_flight, Payload& payload) override;
@@ -112,9 +143,18 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   StageFactory& factory_;
   Meter& meter_;
   const std::atomic<bool>& interrupted_;
+  const MissingRows missing_rows_;
+  SlotWork* const work_;
+  bool identify_ = true;  // read what the memo does not know, where nothing can be computed
+  std::uint64_t position_ = 0;
+  MissingInputs missing_;
 
   Source* source_ = nullptr;
   std::optional<InputReader> reader_;
+  ReadAhead read_ahead_;
+  std::deque<std::shared_ptr<InFlightEntry>>
+      ahead_;  // entries that next() will give, whose files are being read
+  bool pulled_all_ = false;
   KeySet keys_;  // of the inputs listed so far
   Listing listing_;
   std::vector<RunTable> tables_;

@@ -15,6 +15,7 @@
 
 #include "base/attempt.h"
 #include "base/files.h"
+#include "store/compact.h"
 #include "store/folder_lock.h"
 #include "store/input_list.h"
 #include "store/manifest.h"
@@ -96,7 +97,8 @@ void check_shard(Pass& pass, const fs::path& path, const ShardEntry& entry) {
     const RowPlace* other = found.rows.find(id);
     if (other == nullptr)
       found.rows.insert(id, {part, 0});
-    else if (why.empty() && found.files[other->part].extension() == ".h5")
+    else if (why.empty() && found.files[other->part].extension() == ".h5" &&
+             !is_being_compacted(pass.check.summary.folder))
       why = fmt::format("has rows that {} has, too", found.files[other->part].filename().string());
   }
   if (!why.empty()) pass.add(Kind::Shard, shard, why, path);

@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 #include "base/attempt.h"
+#include "store/compact.h"
 #include "store/manifest.h"
 
 namespace graft {
@@ -190,8 +191,12 @@ void TableStore::prepare_to_write() {
     read_only_ = e.what();
     return;
   }
-  lock_.while_alone([this] { remove_leftovers(folder_); });
   bool sealed = false;
+  lock_.while_alone([&] {
+    sealed = finish_compaction(folder_);
+    remove_leftovers(folder_);
+  });
+  if (sealed) load();
   for (const fs::path& path : files_in(folder_ / "logs", ".rows")) {
     std::optional<LogReader> log;
     try {

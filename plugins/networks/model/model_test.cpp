@@ -16,9 +16,9 @@
 #include <network/architecture.h>
 #include "download.h"
 #include "fetch.h"
+#include "http_server.h"
 #include "program.h"
 #include "table.h"
-#include "testing/http_server.h"
 
 namespace graft::model {
 namespace {

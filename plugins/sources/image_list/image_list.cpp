@@ -14,11 +14,10 @@
 #include <graft/plugin.h>
 #include <graft/text.h>
 #include <graft/value.h>
+#include <source/delimited.h>
 #include <source/file_names.h>
 #include <source/listed_files.h>
 #include <source/split_names.h>
-
-#include "delimited.h"
 
 namespace {
 
@@ -26,6 +25,7 @@ using graft::Entry;
 using graft::Error;
 using graft::Split;
 using graft::Value;
+using graft::source::DelimitedReader;
 using Line = graft::source::ListedFiles::Line;
 
 constexpr std::size_t kMaxJsonLine = std::size_t{1} << 20;

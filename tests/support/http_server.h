@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -13,11 +14,17 @@
 
 namespace graft::test {
 
-/// A server on a free port of the loopback device that gives every caller the same bytes and hangs up.
+/// A server on a free port of the loopback device that answers one caller after the other and hangs up.
 class HttpServer {
  public:
+  /// Gives the bytes of the answer to a request for a path. Called by a thread of the server.
+  using Answer = std::function<std::string(const std::string& path)>;
+
+  /// The same bytes for everybody.
   explicit HttpServer(std::string response)
-      : response_(std::move(response)), socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+      : HttpServer([response = std::move(response)](const std::string&) { return response; }) {}
+  explicit HttpServer(Answer answer)
+      : answer_(std::move(answer)), socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -40,6 +47,9 @@ class HttpServer {
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
   int calls() const { return calls_; }
 
+  static std::string error(int status) {
+    return "HTTP/1.1 " + std::to_string(status) + " Error\r\nContent-Length: 0\r\n\r\n";
+  }
   static std::string ok(const std::string& body) {
     return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   }
@@ -63,14 +73,16 @@ class HttpServer {
       if (n <= 0) return;
       request.append(block, static_cast<std::size_t>(n));
     }
-    for (std::size_t sent = 0; sent < response_.size();) {
-      const ssize_t n = ::send(caller, response_.data() + sent, response_.size() - sent, MSG_NOSIGNAL);
+    const std::size_t begin = request.find(' ') + 1;
+    const std::string response = answer_(request.substr(begin, request.find(' ', begin) - begin));
+    for (std::size_t sent = 0; sent < response.size();) {
+      const ssize_t n = ::send(caller, response.data() + sent, response.size() - sent, MSG_NOSIGNAL);
       if (n <= 0) return;
       sent += static_cast<std::size_t>(n);
     }
   }
 
-  const std::string response_;
+  const Answer answer_;
   const int socket_;
   int port_ = 0;
   std::atomic<int> calls_{0};

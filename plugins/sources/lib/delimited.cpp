@@ -1,10 +1,11 @@
-#include "delimited.h"
+#include "source/delimited.h"
 
 #include <string_view>
 #include <utility>
 
 #include <graft/error.h>
 
+namespace graft::source {
 namespace {
 
 constexpr std::size_t kMaxField = std::size_t{1} << 20, kMaxFields = 10'000;
@@ -101,3 +102,5 @@ bool DelimitedReader::next(std::vector<std::string>& fields) {
   fields.resize(n);
   return true;
 }
+
+}  // namespace graft::source

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+namespace graft::source {
+
 /// Reads records of fields (RFC 4180, any separator): fields may be quoted and then hold separators, line
 /// ends and doubled quotes. Takes LF, CRLF and CR, a byte order mark, a last line without an end; blanks
 /// around a field are cut off, those in quotes kept; leaves out blank lines. A quote inside a field that does
@@ -36,3 +38,5 @@ class DelimitedReader {
   std::size_t line_ = 1, begin_ = 1;
   int end_ = 0;  ///< What ended the last field: the separator, '\n', or the end of the file.
 };
+
+}  // namespace graft::source

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "run/signals.h"
+
+namespace graft::cli {
+
+/// Processors that this process may use, and the NUMA nodes that have them (1 where the system does not say).
+std::vector<int> usable_processors();
+int numa_nodes();
+
+struct LocalTasks {
+  std::vector<std::string> command;    ///< Without --shard.
+  int tasks = 1;                       ///< Of the whole job.
+  std::vector<std::uint32_t> indices;  ///< Those that are started.
+  int cpus = 1;                        ///< Each is pinned to so many processors.
+  std::filesystem::path logs;          ///< Their output goes to local-<index>.txt there.
+};
+
+/// What became of them.
+struct LocalEnd {
+  int restarts = 0;
+  std::vector<std::string> failures;  ///< "shard 3/8 failed with exit code 1, see ...".
+};
+
+/// Starts the processes and waits for them. One that is killed is started again, three times at
+/// most; one that fails is not. An interruption is passed on to all of them: they save what they have. They
+/// end with this process, however that ends. `tick` is called every 200 ms.
+LocalEnd run_local_tasks(const LocalTasks& tasks, const Signals& signals, const std::function<void()>& tick);
+
+}  // namespace graft::cli

@@ -1,0 +1,295 @@
+#include "store/compact.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <tuple>
+#include <unordered_map>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+#include <graft/value.h>
+
+#include "base/attempt.h"
+#include "base/files.h"
+#include "store/folder_lock.h"
+#include "store/input_list.h"
+#include "store/manifest.h"
+#include "store/shard.h"
+#include "store/table_use.h"
+
+namespace graft {
+namespace fs = std::filesystem;
+namespace {
+
+/// What a compaction does when its shards are written: which entries come, which go. From the moment that it
+/// is there, either all of it happens or none.
+fs::path intention_of(const fs::path& table) {
+  return table / "compacting";
+}
+
+struct Intention {
+  std::vector<std::uint64_t> added, dropped;  ///< Numbers in the manifest.
+  std::vector<std::string> files;             ///< Shards of `added`.
+};
+
+Value to_value(const Intention& intention) {
+  Value v = Value::map();
+  for (const auto& [key, numbers] :
+       {std::pair("added", &intention.added), std::pair("dropped", &intention.dropped)}) {
+    v[key] = Value::list();
+    for (const std::uint64_t number : *numbers) v[key].push(Value(number));
+  }
+  v["files"] = Value::list();
+  for (const std::string& file : intention.files) v["files"].push(file);
+  return v;
+}
+
+Intention read_intention(const fs::path& path) {
+  const Value v = Value::from_json(read_file(path));
+  Intention out;
+  const auto list = [&](const char* key) -> const Value::List& {
+    const Value* found = v.find(key);
+    if (found == nullptr) throw Error(fmt::format("{}: '{}' is missing", path.string(), key));
+    return found->as_list();
+  };
+  for (const Value& number : list("added")) out.added.push_back(static_cast<std::uint64_t>(number.as_int()));
+  for (const Value& number : list("dropped"))
+    out.dropped.push_back(static_cast<std::uint64_t>(number.as_int()));
+  for (const Value& file : list("files")) out.files.push_back(file.as_string());
+  if (out.added.size() != out.files.size()) throw Error(path.string() + ": is no compaction");
+  return out;
+}
+
+fs::path entry_path(const fs::path& table, std::uint64_t number) {
+  return table / "manifest" / fmt::format("{:08}", number);
+}
+
+/// The shard of an entry that is still there; empty otherwise.
+std::string file_of_entry(const fs::path& table, std::uint64_t number) {
+  std::error_code error;
+  if (!fs::exists(entry_path(table, number), error)) return {};
+  const auto entry = read_manifest_entry(entry_path(table, number));
+  return entry ? entry->file : "";
+}
+
+void drop_shard(const fs::path& table, std::uint64_t number) {
+  const std::string file = file_of_entry(table, number);
+  if (file.empty()) return;
+  drop_manifest_entry(entry_path(table, number));
+  std::error_code ignored;  // what stays is a leftover, which the next run removes
+  fs::remove(table / "shards" / file, ignored);
+}
+
+/// A row of the shards that are joined.
+struct OldRow {
+  std::uint64_t position = 0;  ///< In the list of the last run; behind all others where it is not in it.
+  std::uint32_t shard = 0, row = 0;
+};
+
+/// Shards of one format and compression, and what makes them one.
+class Joining {
+ public:
+  Joining(const fs::path& table, std::vector<std::unique_ptr<Shard>> shards, std::uint64_t shard_bytes)
+      : table_(table),
+        shards_(std::move(shards)),
+        format_(shards_[0]->entry().format),
+        shard_bytes_(shard_bytes) {}
+
+  /// Writes the new shards, without entries. Gives those.
+  std::vector<ShardEntry> write(const std::unordered_map<Digest, std::uint64_t>& positions) {
+    std::vector<OldRow> rows = ordered(positions);
+    const std::size_t bytes = std::max<std::size_t>(row_bytes(format_), 1);
+    const std::size_t most = std::max<std::size_t>(1, shard_bytes_ / bytes);
+    std::vector<ShardEntry> out;
+    std::size_t first = 0;
+    do {
+      const std::size_t count = std::min(most, rows.size() - first);
+      out.push_back(write_piece(std::span(rows).subspan(first, count), out.empty()));
+      first += count;
+    } while (first < rows.size());
+    return out;
+  }
+  std::uint64_t rejects() const {
+    return std::accumulate(shards_.begin(), shards_.end(), std::uint64_t{0},
+                           [](std::uint64_t n, const auto& s) { return n + s->entry().reject_ids.size(); });
+  }
+
+ private:
+  std::vector<OldRow> ordered(const std::unordered_map<Digest, std::uint64_t>& positions) const {
+    std::vector<OldRow> rows;
+    for (std::uint32_t s = 0; s < shards_.size(); ++s) {
+      const auto& ids = shards_[s]->entry().row_ids;
+      for (std::uint32_t r = 0; r < ids.size(); ++r) {
+        const auto at = positions.find(ids[r]);
+        rows.push_back({at == positions.end() ? positions.size() : at->second, s, r});
+      }
+    }
+    std::sort(rows.begin(), rows.end(), [](const OldRow& a, const OldRow& b) {
+      return std::tie(a.position, a.shard, a.row) < std::tie(b.position, b.shard, b.row);
+    });
+    return rows;
+  }
+
+  ShardEntry write_piece(std::span<const OldRow> rows, bool with_rejects) {
+    const std::size_t bytes = row_bytes(format_);
+    std::vector<std::uint8_t> payloads(rows.size() * bytes);
+    read(rows, payloads.data());
+    std::vector<RowRecord> records, rejects;
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      records.push_back({shards_[rows[i].shard]->entry().row_ids[rows[i].row],
+                         i,
+                         true,
+                         {payloads.data() + i * bytes, bytes}});
+    std::vector<std::vector<std::uint8_t>> reasons;
+    if (with_rejects)
+      for (const auto& shard : shards_)
+        for (const StoredReject& reject : shard->entry().rejects) reasons.push_back(encode_reject(reject));
+    std::size_t at = 0;
+    if (with_rejects)
+      for (const auto& shard : shards_)
+        for (const Digest& id : shard->entry().reject_ids) {
+          rejects.push_back({id, at, false, reasons[at]});
+          ++at;
+        }
+    const fs::path path = table_ / "shards" / (new_attempt() + ".h5");
+    const fs::path temporary = path.string() + ".tmp";
+    ShardEntry entry = write_shard(temporary, table_.filename().string(), format_,
+                                   shards_[0]->entry().compression, records, rejects);
+    entry.file = path.filename().string();
+    if (!link_without_replacing(temporary, path)) throw Error(file_error("link", path, EEXIST));
+    return entry;
+  }
+
+  /// Runs of rows that lie together are read in one go.
+  void read(std::span<const OldRow> rows, std::uint8_t* out) const {
+    const std::size_t bytes = row_bytes(format_);
+    std::vector<std::uint32_t> order(rows.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+      return std::tie(rows[a].shard, rows[a].row) < std::tie(rows[b].shard, rows[b].row);
+    });
+    constexpr std::size_t kMostAtOnce = std::size_t{4} << 20;
+    std::vector<std::uint8_t> block;
+    for (std::size_t i = 0; i < order.size();) {
+      const OldRow& first = rows[order[i]];
+      std::size_t n = 1;
+      while (i + n < order.size() && rows[order[i + n]].shard == first.shard &&
+             rows[order[i + n]].row == first.row + n && (n + 1) * bytes <= kMostAtOnce)
+        ++n;
+      block.resize(n * bytes);
+      shards_[first.shard]->read(first.row, n, block.data());
+      for (std::size_t k = 0; k < n; ++k)
+        std::copy_n(block.data() + k * bytes, bytes, out + order[i + k] * bytes);
+      i += n;
+    }
+  }
+
+  const fs::path& table_;
+  const std::vector<std::unique_ptr<Shard>> shards_;
+  const RowFormat format_;
+  const std::uint64_t shard_bytes_;
+};
+
+std::unordered_map<Digest, std::uint64_t> positions_in_last_list(const fs::path& table) {
+  std::unordered_map<Digest, std::uint64_t> out;
+  const std::vector<TableUse> uses = read_uses(table);
+  if (uses.empty()) return out;
+  try {
+    for (const InputList::Outcome& row : InputList::read(table / "inputs" / uses.front().list).rows)
+      out.emplace(row.id, out.size());
+  } catch (const Error&) {  // verify names it; any order will do
+  }
+  return out;
+}
+
+}  // namespace
+
+bool is_being_compacted(const fs::path& table) {
+  std::error_code error;
+  return fs::exists(intention_of(table), error);
+}
+
+bool finish_compaction(const fs::path& table) {
+  if (!is_being_compacted(table)) return false;
+  const Intention intention = read_intention(intention_of(table));
+  bool complete = true;
+  for (std::size_t i = 0; i < intention.added.size(); ++i)
+    complete = complete && file_of_entry(table, intention.added[i]) == intention.files[i];
+  if (complete) {
+    for (const std::uint64_t number : intention.dropped) drop_shard(table, number);
+  } else {
+    // The old ones are all there: they go after the last entry only.
+    for (std::size_t i = 0; i < intention.added.size(); ++i)
+      if (file_of_entry(table, intention.added[i]) == intention.files[i])
+        drop_shard(table, intention.added[i]);
+  }
+  sync_folder(table / "manifest");
+  fs::remove(intention_of(table));
+  return true;
+}
+
+std::optional<Compaction> compact_table(const fs::path& table, std::uint64_t shard_bytes) {
+  const auto lock = FolderLock::exclude(table);
+  if (!lock) return {};
+  finish_compaction(table);
+  remove_leftovers(table);
+  Compaction done;
+  std::map<std::string, std::vector<std::pair<std::uint64_t, std::unique_ptr<Shard>>>> groups;
+  std::uint64_t last = 0;
+  for (const auto& [number, path] : manifest_entries(table)) {
+    last = number;
+    auto entry = read_manifest_entry(path);
+    if (!entry) continue;
+    ++done.shards_before;
+    if (entry->bytes >= shard_bytes / 2) continue;
+    const std::string kind =
+        fmt::format("{}/{}", to_string(entry->format), static_cast<int>(entry->compression));
+    groups[kind].emplace_back(number, std::make_unique<Shard>(table / "shards", std::move(*entry)));
+  }
+  done.shards_after = done.shards_before;
+  std::erase_if(groups, [](const auto& group) { return group.second.size() < 2; });
+  if (groups.empty()) return done;
+  const auto positions = positions_in_last_list(table);
+  Intention intention;
+  std::vector<ShardEntry> entries;
+  try {
+    for (auto& [kind, numbered] : groups) {
+      std::vector<std::unique_ptr<Shard>> shards;
+      for (auto& [number, shard] : numbered) {
+        intention.dropped.push_back(number);
+        shards.push_back(std::move(shard));
+      }
+      Joining joining(table, std::move(shards), shard_bytes);
+      for (ShardEntry& entry : joining.write(positions)) {
+        done.rows += entry.row_ids.size();
+        intention.added.push_back(++last);
+        intention.files.push_back(entry.file);
+        entries.push_back(std::move(entry));
+      }
+      done.rejects += joining.rejects();
+    }
+    sync_folder(table / "shards");
+    write_file_atomically(intention_of(table), to_value(intention).to_json_pretty());
+    for (std::size_t i = 0; i < entries.size(); ++i)
+      if (!add_manifest_entry(table, intention.added[i], entries[i]))
+        throw Error(
+            fmt::format("{}: somebody else writes to this table, whose lock this file system does not show",
+                        entry_path(table, intention.added[i]).string()));
+  } catch (...) {
+    // Takes back what was begun; the shards that no entry names go with the next run.
+    try {
+      finish_compaction(table);
+    } catch (const std::exception&) {
+    }
+    throw;
+  }
+  finish_compaction(table);
+  done.shards_after = done.shards_before - intention.dropped.size() + intention.added.size();
+  return done;
+}
+
+}  // namespace graft

@@ -1,0 +1,327 @@
+#include "store/job_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <ctime>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+
+#include "base/attempt.h"
+#include "store/manifest.h"
+
+namespace graft {
+namespace fs = std::filesystem;
+namespace {
+
+/// Where locks do not tell, a worker that has not written its record for this long counts as dead.
+constexpr double kSilentSeconds = 60;
+
+/// Keeps others from making or dropping a job meanwhile; where there are no locks, nothing does.
+class JobLock {
+ public:
+  explicit JobLock(const fs::path& job) {
+    make_folders(job.parent_path());
+    const fs::path path = job.parent_path() / ("." + job.filename().string() + ".lock");
+    file_ = FileHandle(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+    if (!file_) throw Error(file_error("create", path, errno));
+    while (::flock(file_.get(), LOCK_EX) != 0 && errno == EINTR) {
+    }
+  }
+
+ private:
+  FileHandle file_;
+};
+
+double mtime_of(const struct stat& info) {
+  return static_cast<double>(info.st_mtim.tv_sec) + 1e-9 * static_cast<double>(info.st_mtim.tv_nsec);
+}
+
+/// Now, by the clock that stamps the files of the folder: machines' own clocks may be hours apart.
+double now_in(const fs::path& folder) {
+  const fs::path probe = folder / fmt::format("{}.clock.tmp", new_attempt());
+  const FileHandle file(::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  struct stat info {};
+  const bool told = file && ::write(file.get(), "x", 1) == 1 && ::fstat(file.get(), &info) == 0;
+  if (file) ::unlink(probe.c_str());
+  return told ? mtime_of(info) : static_cast<double>(std::time(nullptr));
+}
+
+/// Whether the worker holds its lease; nothing where a lock does not tell.
+std::optional<bool> holds_lease(const fs::path& lease) {
+  const FileHandle file(::open(lease.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return errno == ENOENT ? std::optional(false) : std::nullopt;
+  if (::flock(file.get(), LOCK_SH | LOCK_NB) != 0)
+    return errno == EWOULDBLOCK ? std::optional(true) : std::nullopt;
+  return locks_tell_of(lease, file.get()) ? std::optional(false) : std::nullopt;
+}
+
+/// Counts as pairs [how often, count], one for each run of equal ones.
+Value value_of(const std::vector<std::uint32_t>& counts) {
+  Value out = Value::list();
+  for (std::size_t i = 0; i < counts.size();) {
+    std::size_t end = i + 1;
+    while (end < counts.size() && counts[end] == counts[i]) ++end;
+    Value run = Value::list();
+    run.push(Value(static_cast<std::uint64_t>(end - i)));
+    run.push(Value(static_cast<std::uint64_t>(counts[i])));
+    out.push(std::move(run));
+    i = end;
+  }
+  return out;
+}
+
+Value value_of(const WorkerRecord& r) {
+  Value v = Value::map();
+  v["shard"] = r.shard.text();
+  v["state"] = r.state;
+  v["host"] = r.host;
+  v["place"] = r.place;
+  v["cpu_isa"] = r.cpu_isa;
+  v["pid"] = Value(r.pid);
+  v["error"] = r.error;
+  v["done"] = to_value(r.done);
+  v["open"] = to_value(r.open);
+  v["finished"] = value_of(r.finished);
+  v["rejected"] = value_of(r.rejected);
+  v["open_listed"] = Value(r.open_listed);
+  v["all_listed"] = r.all_listed;
+  v["total"] = Value(r.total);
+  v["rate"] = Value(r.rate);
+  v["seconds"] = Value(r.seconds);
+  return v;
+}
+
+const Value& member(const Value& v, const char* key) {
+  const Value* found = v.find(key);
+  if (found == nullptr) throw Error(fmt::format("'{}' is missing", key));
+  return *found;
+}
+
+std::uint64_t count_from(const Value& v, const char* key) {
+  const std::int64_t n = member(v, key).as_int();
+  if (n < 0) throw Error(fmt::format("'{}' is negative", key));
+  return static_cast<std::uint64_t>(n);
+}
+
+std::vector<std::uint32_t> counts_from(const Value& runs, std::size_t slots) {
+  std::vector<std::uint32_t> out;
+  for (const Value& run : runs.as_list()) {
+    const Value::List& pair = run.as_list();
+    if (pair.size() != 2 || pair[0].as_int() < 1 || pair[1].as_int() < 0 ||
+        pair[1].as_int() > std::numeric_limits<std::uint32_t>::max() ||
+        static_cast<std::uint64_t>(pair[0].as_int()) > slots - out.size())
+      throw Error("no counts of slots");
+    out.insert(out.end(), static_cast<std::size_t>(pair[0].as_int()),
+               static_cast<std::uint32_t>(pair[1].as_int()));
+  }
+  if (out.size() != slots) throw Error("no counts of slots");
+  return out;
+}
+
+WorkerRecord record_from(const Value& v) {
+  WorkerRecord r;
+  r.shard = WorkShard::parse(member(v, "shard").as_string());
+  r.state = member(v, "state").as_string();
+  r.host = member(v, "host").as_string();
+  r.place = member(v, "place").as_string();
+  r.cpu_isa = member(v, "cpu_isa").as_string();
+  r.pid = member(v, "pid").as_int();
+  r.error = member(v, "error").as_string();
+  r.done = slots_from(member(v, "done"));
+  r.open = slots_from(member(v, "open"));
+  const std::size_t slots = (r.done | r.open).count();
+  r.finished = counts_from(member(v, "finished"), slots);
+  r.rejected = counts_from(member(v, "rejected"), slots);
+  r.open_listed = count_from(v, "open_listed");
+  r.total = count_from(v, "total");
+  r.all_listed = member(v, "all_listed").as_bool();
+  r.rate = member(v, "rate").as_double();
+  r.seconds = member(v, "seconds").as_double();
+  return r;
+}
+
+}  // namespace
+
+JobFolder::JobFolder(const fs::path& store, const std::string& name) : path_(store / "jobs" / name) {}
+
+bool JobFolder::exists() const {
+  std::error_code error;
+  return fs::exists(path_ / "job.json", error);
+}
+
+Value JobFolder::description() const {
+  try {
+    return Value::from_json(read_file(path_ / "job.json"));
+  } catch (const Unreadable&) {
+    throw;
+  } catch (const Error& e) {
+    throw Error(fmt::format("{}: not the description of a job: {}", (path_ / "job.json").string(), e.what()));
+  }
+}
+
+bool JobFolder::join(const Value& description) const {
+  const JobLock lock(path_);
+  if (exists() && this->description().to_json() != description.to_json()) {
+    if (merged().empty()) return false;
+    drop();
+  }
+  for (const char* folder : {"claims", "workers", "logs"}) make_folders(path_ / folder);
+  if (!exists()) write_file_atomically(path_ / "job.json", description.to_json_pretty());
+  std::error_code none;
+  fs::remove(path_ / "merged.json", none);
+  return true;
+}
+
+void JobFolder::drop() const {
+  for (const auto& [attempt, worker] : workers())
+    if (worker.alive)
+      throw Error(fmt::format("{}: a worker of this job lives, shard {} on {} (process {}); stop it first",
+                              path_.string(), worker.shard.text(), worker.host, worker.pid));
+  // In one step: nobody sees half of a job.
+  const fs::path away = path_.parent_path() / fmt::format(".{}.{}", path_.filename().string(), new_attempt());
+  std::error_code error;
+  fs::rename(path_, away, error);
+  if (error == std::errc::no_such_file_or_directory) return;
+  if (error) throw Error(fmt::format("cannot rename {}: {}", path_.string(), error.message()));
+  fs::remove_all(away, error);
+}
+
+void JobFolder::mark_merged(const fs::path& run) const {
+  Value v = Value::map();
+  v["run"] = fs::absolute(run).lexically_normal().string();
+  v["time"] = Value(static_cast<std::int64_t>(std::time(nullptr)));
+  write_file_atomically(path_ / "merged.json", v.to_json_pretty());
+}
+
+std::string JobFolder::merged() const {
+  try {
+    return member(Value::from_json(read_file(path_ / "merged.json")), "run").as_string();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+std::vector<JobFolder::Claim> JobFolder::claims_after(std::uint64_t number) const {
+  std::vector<Claim> out;
+  for (const fs::path& path : files_in(path_ / "claims", "")) {
+    const std::string name = path.filename().string();
+    Claim claim;
+    const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), claim.number);
+    if (bad != std::errc() || end != name.data() + name.size() || claim.number <= number) continue;
+    try {
+      const Value v = Value::from_json(read_file(path));
+      claim.worker = member(v, "worker").as_string();
+      claim.slots = slots_from(member(v, "slots"));
+    } catch (const Unreadable&) {
+      throw;
+    } catch (const Error& e) {
+      throw Error(fmt::format("{}: not a claim of a worker: {}; graft launch --restart begins the job again",
+                              path.string(), e.what()));
+    }
+    out.push_back(std::move(claim));
+  }
+  std::sort(out.begin(), out.end(), [](const Claim& a, const Claim& b) { return a.number < b.number; });
+  return out;
+}
+
+bool JobFolder::has_claim(std::uint64_t number) const {
+  std::error_code error;
+  return fs::exists(path_ / "claims" / fmt::format("{:08}", number), error);
+}
+
+bool JobFolder::add_claim(std::uint64_t number, const std::string& worker, const SlotSet& slots) const {
+  Value v = Value::map();
+  v["worker"] = worker;
+  v["slots"] = graft::to_value(slots);
+  const std::string text = v.to_json();
+  return write_new_file(path_ / "claims" / fmt::format("{:08}", number), [&](int fd, const fs::path& path) {
+    write_all(fd, {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}, path);
+  });
+}
+
+std::map<std::string, WorkerRecord> JobFolder::workers() const {
+  std::map<std::string, WorkerRecord> out;
+  const std::vector<fs::path> files = files_in(path_ / "workers", ".json");
+  if (files.empty()) return out;
+  const double now = now_in(path_ / "workers");
+  for (const fs::path& path : files) {
+    WorkerRecord record;
+    try {
+      record = record_from(Value::from_json(read_file(path)));
+    } catch (const Error&) {  // of another version, or on a disk that is failing: it says nothing
+      continue;
+    }
+    record.attempt = path.stem().string();
+    struct stat info {};
+    if (::stat(path.c_str(), &info) == 0) record.silent = std::max(0.0, now - mtime_of(info));
+    const auto holds = holds_lease(fs::path(path).replace_extension(".lease"));
+    record.alive = record.state == "running" && holds.value_or(record.silent < kSilentSeconds);
+    out.emplace(record.attempt, std::move(record));
+  }
+  return out;
+}
+
+std::vector<std::string> JobFolder::names_in(const fs::path& store) {
+  std::vector<std::string> out;
+  for (const fs::path& path : files_in(store / "jobs", ""))
+    if (JobFolder(store, path.filename().string()).exists()) out.push_back(path.filename().string());
+  return out;
+}
+
+void SlotOwners::update(const JobFolder& job) {
+  for (const JobFolder::Claim& claim : job.claims_after(last_)) {
+    last_ = claim.number;
+    const auto at = std::find(workers_.begin(), workers_.end(), claim.worker);
+    const auto index = static_cast<std::uint32_t>(at - workers_.begin());
+    if (at == workers_.end()) workers_.push_back(claim.worker);
+    for (std::size_t slot = claim.slots._Find_first(); slot < kSlots; slot = claim.slots._Find_next(slot))
+      owner_[slot] = index;
+  }
+}
+
+SlotSet SlotOwners::owned_by(const std::string& worker) const {
+  SlotSet out;
+  const auto at = std::find(workers_.begin(), workers_.end(), worker);
+  if (at == workers_.end()) return out;
+  const auto index = static_cast<std::uint32_t>(at - workers_.begin());
+  for (std::size_t slot = 0; slot < kSlots; ++slot)
+    if (owner_[slot] == index) out.set(slot);
+  return out;
+}
+
+SlotSet SlotOwners::claimed() const {
+  SlotSet out;
+  for (std::size_t slot = 0; slot < kSlots; ++slot)
+    if (owner_[slot] != 0) out.set(slot);
+  return out;
+}
+
+const std::string& SlotOwners::owner(std::size_t slot) const {
+  return workers_[owner_[slot]];
+}
+
+WorkerLease::WorkerLease(const JobFolder& job, std::string attempt)
+    : record_(job.path() / "workers" / (attempt + ".json")) {
+  const fs::path lease = fs::path(record_).replace_extension(".lease");
+  // It gets its name when it is locked: nobody takes a worker that has just begun for a dead one.
+  const fs::path temporary = lease.string() + ".tmp";
+  lock_ = FileHandle(::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (!lock_) throw Error(file_error("create", temporary, errno));
+  ::flock(lock_.get(), LOCK_EX | LOCK_NB);
+  if (::rename(temporary.c_str(), lease.c_str()) != 0) throw Error(file_error("rename to", lease, errno));
+}
+
+void WorkerLease::write(const WorkerRecord& record) const {
+  write_file_atomically(record_, value_of(record).to_json());
+}
+
+}  // namespace graft

@@ -1,0 +1,151 @@
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <graft/plugin.h>
+#include <graft/text.h>
+#include <source/delimited.h>
+
+#include "transfer.h"
+
+namespace {
+
+using graft::Entry;
+using graft::Error;
+
+/// Lists the images whose URLs a CSV or TSV file names, in its order. `load` fetches them, on any thread.
+class UrlList final : public graft::Source {
+ public:
+  explicit UrlList(const graft::StageContext& context)
+      : params_(context.params),
+        file_(params_.get<std::string>("file")),
+        named_by_url_(params_.get<std::string>("content") == "url"),
+        catalog_(context) {
+    limits_.max_bytes = params_.get<std::uint64_t>("max_bytes");
+    limits_.timeout = params_.get<double>("timeout");
+    limits_.retries = params_.get<int>("retries");
+    limits_.backoff = params_.get<double>("backoff");
+    std::ifstream in(file_, std::ios::binary);
+    if (!in) throw Error("cannot open " + file_ + ": " + std::strerror(errno));
+    read(in);
+    if (in.bad()) throw Error("cannot read " + file_ + ": " + std::strerror(errno));
+    catalog_.close();
+  }
+
+  std::vector<std::string> classes() const override { return catalog_.classes(); }
+  std::optional<std::size_t> count() override { return catalog_.size(); }
+  bool next(Entry& entry) override {
+    if (position_ == catalog_.size()) return false;
+    entry = catalog_.entry(position_++);
+    if (named_by_url_) entry.content = graft::digest("url " + entry.key);
+    return true;
+  }
+  graft::Payload load(const Entry& entry) const override {
+    auto bytes = fetch(entry.key, limits_);
+    return graft::Bytes{bytes, bytes->data(), bytes->size()};
+  }
+
+ private:
+  [[noreturn]] void fail(std::size_t line, const std::string& text) const {
+    throw Error(file_ + ":" + std::to_string(line) + ": " + text);
+  }
+
+  void read(std::istream& in) {
+    graft::source::DelimitedReader reader(in, file_, file_.ends_with(".tsv") ? '\t' : ',');
+    std::vector<std::string> header, fields;
+    if (!reader.next(header))
+      throw Error("expected a header with the names of the columns in " + file_ + ", got an empty file");
+    const auto url = position(header, reader.line(), "url", true);
+    const auto label = position(header, reader.line(), "label", params_.has("label"));
+    const auto split = position(header, reader.line(), "split", params_.has("split"));
+    while (reader.next(fields)) {
+      if (fields.size() != header.size())
+        fail(reader.line(), "expected " + graft::plural(header.size(), "field") +
+                                ", as the header has, got " + std::to_string(fields.size()) +
+                                "; put fields that hold the separator into quotes");
+      const std::string& text = fields[*url];
+      if (const std::string fault = fault_of_url(text); !fault.empty())
+        fail(reader.line(), fault + ", got '" + graft::shortened(text) + "'");
+      std::vector<std::string> labels;
+      if (label && !fields[*label].empty()) labels.push_back(fields[*label]);
+      std::optional<graft::Split> where;
+      if (split && !fields[*split].empty()) {
+        where = graft::split_from(fields[*split]);
+        if (!where)
+          fail(reader.line(), "expected train, val or test, got '" + graft::shortened(fields[*split]) + "'");
+      }
+      catalog_.add(text, labels, where, catalog_.size());
+    }
+  }
+
+  /// Of the column that a parameter names; by default, of the parameter's own name.
+  std::optional<std::size_t> position(const std::vector<std::string>& header, std::size_t line,
+                                      const char* parameter, bool needed) const {
+    const std::string name = params_.has(parameter) ? params_.get<std::string>(parameter) : parameter;
+    for (std::size_t i = 0; i < header.size(); ++i)
+      if (header[i] == name) return i;
+    if (needed) fail(line, "expected a column '" + name + "', got " + graft::joined(header));
+    return {};
+  }
+
+  const graft::Params params_;
+  const std::string file_;
+  const bool named_by_url_;
+  graft::Catalog catalog_;
+  TransferLimits limits_;
+  std::size_t position_ = 0;
+};
+
+}  // namespace
+
+GRAFT_PLUGIN(
+    url_list, "1.0.0", UrlList,
+    graft::PluginSchema::source(
+        "Lists the images whose URLs a CSV or TSV file names, and fetches them (HTTP, HTTPS).")
+        .output("out", graft::PortType::Bytes, "u8[?]",
+                "The files, in the order of the list; the key is the URL.")
+        .param(graft::file("file").required().doc("The list: .csv, or .tsv with tabs; with a header."))
+        .param(graft::text("url").optional().doc("The column with the URLs; default: url."))
+        .param(graft::text("label").optional().doc(
+            "The column with the class; default: label, if there is one."))
+        .param(graft::text("split").optional().doc(
+            "The column with train, val or test; default: split, if there is one."))
+        .param(
+            graft::choice("content", {"bytes", "url"}, "bytes")
+                .doc("What rows are stored under. bytes: every run fetches every file, to see whether it has "
+                     "changed. url: what is behind a URL never changes, so that stored rows need no "
+                     "fetching."))
+        .param(graft::integer("max_bytes", 100 << 20)
+                   .range(1, 1 << 30)
+                   .unit("bytes")
+                   .doc("Longer files are rejected."))
+        .param(graft::number("timeout", 60)
+                   .range(0.1, 3600)
+                   .unit("s")
+                   .not_in_fingerprint()
+                   .doc("Time to connect, and without a byte, after which an attempt has failed."))
+        .param(graft::integer("retries", 3)
+                   .range(0, 20)
+                   .not_in_fingerprint()
+                   .doc("Further attempts after errors that may pass: no connection, a broken one, status "
+                        "408, 429 and 5xx."))
+        .param(graft::number("backoff", 0.5)
+                   .range(0, 60)
+                   .unit("s")
+                   .not_in_fingerprint()
+                   .doc("Time before the first of these; each later one waits twice as long."))
+        .params_from(graft::Catalog::parameters())
+        .example(R"(name: url-list-example
+run: {threads: 16}
+stages:
+  images: {plugin: url_list, with: {file: "${URLS:-urls.csv}"}}
+  pixels: {plugin: decode, from: images, with: {resize: 32, crop: 32}}
+  features: {plugin: backbone, from: pixels, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
+  table: {plugin: feature_table, from: features}
+  probe: {plugin: linear_probe, from: table}
+  report: {plugin: evaluate, from: probe}
+)"))
