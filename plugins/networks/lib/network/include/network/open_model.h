@@ -13,8 +13,8 @@
 
 namespace graft::nn {
 
-/// The parameters of every stage that takes a pretrained network: `model`, `architecture`, `sha256`,
-/// `untrained`, `init_seed`.
+/// The parameters of every stage that takes a pretrained network: `model`, `architecture`, `rules`, `heads`,
+/// `sha256`, `untrained`, `init_seed`.
 std::vector<ParamSpec> model_parameters();
 
 /// The layers whose values a stage wants of a network; what they do not need is not read.

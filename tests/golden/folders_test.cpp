@@ -1,0 +1,249 @@
+// Published image encoders through whole configs, from picture files to features, with nothing in the config
+// but the folder: the network's owner has computed the same from the same pictures.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <hdf5.h>
+#include <png.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <graft/payload.h>
+#include <graft/testing/stage_harness.h>
+
+#include <network/normalizer.h>
+#include <network/published.h>
+
+#include "program.h"
+
+namespace graft {
+namespace {
+
+namespace fs = std::filesystem;
+using test::TempFolder;
+
+fs::path encoders() {
+  const char* data = std::getenv("GRAFT_DATA");
+  return data == nullptr ? fs::path() : fs::path(data) / "../golden/encoders";
+}
+
+template <typename T>
+struct Dataset {
+  Shape shape;
+  std::vector<T> values;
+};
+
+template <typename T>
+std::optional<Dataset<T>> read_dataset(const fs::path& path, const std::string& name, hid_t type) {
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  std::optional<Dataset<T>> out;
+  if (H5Lexists(file, name.c_str(), H5P_DEFAULT) > 0) {
+    const hid_t set = H5Dopen2(file, name.c_str(), H5P_DEFAULT), space = H5Dget_space(set);
+    std::vector<hsize_t> sides(static_cast<std::size_t>(H5Sget_simple_extent_ndims(space)));
+    H5Sget_simple_extent_dims(space, sides.data(), nullptr);
+    out.emplace();
+    out->shape.assign(sides.begin(), sides.end());
+    out->values.resize(static_cast<std::size_t>(elements(out->shape)));
+    H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out->values.data());
+    H5Sclose(space);
+    H5Dclose(set);
+  }
+  H5Fclose(file);
+  return out;
+}
+
+double attribute(const fs::path& path, const std::string& dataset, const char* name) {
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  const hid_t set = H5Dopen2(file, dataset.c_str(), H5P_DEFAULT);
+  double value = 0;
+  if (H5Aexists(set, name) > 0) {
+    const hid_t attr = H5Aopen(set, name, H5P_DEFAULT);
+    H5Aread(attr, H5T_NATIVE_DOUBLE, &value);
+    H5Aclose(attr);
+  }
+  H5Dclose(set);
+  H5Fclose(file);
+  return value;
+}
+
+std::string png_of(const std::uint8_t* rgb, std::int64_t height, std::int64_t width) {
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  image.width = static_cast<png_uint_32>(width);
+  image.height = static_cast<png_uint_32>(height);
+  image.format = PNG_FORMAT_RGB;
+  png_alloc_size_t size = 0;
+  png_image_write_to_memory(&image, nullptr, &size, 0, rgb, 0, nullptr);
+  std::string out(size, '\0');
+  png_image_write_to_memory(&image, out.data(), &size, 0, rgb, 0, nullptr);
+  out.resize(size);
+  return out;
+}
+
+/// A folder as it was published, and what its files do not tell.
+struct Folder {
+  std::string name;
+  std::string file = {};      ///< Of several weights in the folder.
+  std::string backbone = {};  ///< Beside `model`, where nothing in the files tells.
+  std::string decode = {};    ///< In the same way.
+  std::string output = "features";
+  /// The owner resizes floats, so that no 8-bit image is the network's input: by how many levels.
+  double levels = 0;
+};
+
+void PrintTo(const Folder& folder, std::ostream* out) {
+  *out << folder.name << folder.file;
+}
+
+class Folders : public ::testing::TestWithParam<Folder> {
+ protected:
+  void SetUp() override {
+    const Folder& folder = GetParam();
+    if (!fs::exists(encoders() / folder.name))
+      GTEST_SKIP() << "reference files are looked for in ../golden/encoders beside GRAFT_DATA";
+    model_ = fs::canonical(encoders() / folder.name / folder.file).string();
+    reference_ = encoders() / folder.name / "reference.h5";
+    const auto pictures = read_dataset<std::uint8_t>(reference_, "images_u8", H5T_NATIVE_UINT8);
+    ASSERT_TRUE(pictures);
+    const std::int64_t height = pictures->shape[1], width = pictures->shape[2];
+    for (std::int64_t i = 0; i < pictures->shape[0]; ++i)
+      pictures_.push_back(png_of(pictures->values.data() + i * height * width * 3, height, width));
+  }
+
+  std::string model_;
+  fs::path reference_;
+  std::vector<std::string> pictures_;
+};
+
+TEST_P(Folders, ImagesAreWhatTheOwnersPreprocessingMakes) {
+  const Folder& folder = GetParam();
+  const auto wanted = read_dataset<float>(reference_, "input", H5T_NATIVE_FLOAT);
+  ASSERT_TRUE(wanted);
+  testing::StageHarness decode(
+      "decode", "{network: \"" + model_ + "\"" + (folder.decode.empty() ? "" : ", " + folder.decode) + "}");
+  const auto published = nn::open_published(nn::find_model_files(model_), 0);
+  ASSERT_TRUE(published);
+  std::vector<ParamFault> faults;
+  const Params normalize(resolve({Normalizer::parameter()}, Value::map(), faults));
+  const Normalizer normalizer(normalize.object("normalize"), published->architecture.preprocessing);
+  const double deviation = *std::min_element(published->architecture.preprocessing.deviation.begin(),
+                                             published->architecture.preprocessing.deviation.end());
+  const std::size_t each = wanted->values.size() / pictures_.size();
+  double off = 0;
+  for (std::size_t i = 0; i < pictures_.size(); ++i) {
+    const Payload payload = decode.apply(testing::StageHarness::bytes(pictures_[i]));
+    const Image& image = std::get<Image>(payload);
+    ASSERT_EQ((Shape{image.height, image.width}), (Shape{wanted->shape[2], wanted->shape[3]}));
+    std::vector<float> input(each);
+    normalizer.pack(image, input.data());
+    for (std::size_t k = 0; k < each; ++k)
+      off = std::max(
+          off, std::fabs(static_cast<double>(input[k]) - static_cast<double>(wanted->values[i * each + k])));
+  }
+  const double levels = off * 255 * deviation;
+  std::cout << fmt::format("{}{}: input within {:.2g} of 255\n", folder.name, folder.file, levels);
+  EXPECT_LE(levels, folder.levels > 0 ? folder.levels : 1e-4);
+}
+
+TEST_P(Folders, AWholeConfigGivesTheOwnersFeatures) {
+  const Folder& folder = GetParam();
+  const TempFolder work;
+  for (std::size_t i = 0; i < pictures_.size(); ++i)
+    work.write(fmt::format("pictures/{}.png", i), pictures_[i]);
+  work.write("config.yaml",
+             fmt::format(R"(name: folder
+stages:
+  images: {{plugin: files, with: {{paths: [pictures]}}}}
+  pixels:
+    plugin: decode
+    from: images
+{}  features:
+    plugin: backbone
+    from: pixels
+    with: {{model: "{}"{}}}
+  table: {{plugin: feature_table, from: features}}
+)",
+                         folder.decode.empty()
+                             ? ""
+                             : fmt::format("    with: {{network: \"{}\", {}}}\n", model_, folder.decode),
+                         model_, folder.backbone.empty() ? "" : ", " + folder.backbone));
+  const test::ProgramResult run = test::run_program({"run", "config.yaml", "--quiet"}, work.path());
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  ASSERT_EQ(test::run_program({"store", "export", "folder/table", "out.h5"}, work.path()).exit_code, 0);
+  const auto got = read_dataset<float>(work / "out.h5", "features", H5T_NATIVE_FLOAT);
+  const auto wanted = read_dataset<float>(reference_, folder.output, H5T_NATIVE_FLOAT);
+  ASSERT_TRUE(got && wanted);
+  ASSERT_EQ(got->values.size(), wanted->values.size());
+  double off = 0, scale = 1;
+  for (std::size_t k = 0; k < got->values.size(); ++k) {
+    off = std::max(off,
+                   std::fabs(static_cast<double>(got->values[k]) - static_cast<double>(wanted->values[k])));
+    scale = std::max(scale, std::fabs(static_cast<double>(wanted->values[k])));
+  }
+  const double allowed =
+      attribute(reference_, folder.output, "max_abs_diff_if_1_percent_of_input_moves_by_1_of_255");
+  std::cout << fmt::format("{}{}: {} within {:.1e} (allowed {:.1e}, largest {:.2g})\n", folder.name,
+                           folder.file, folder.output, off, allowed, scale);
+  EXPECT_LE(off, std::max(allowed, 2e-5 * scale));
+}
+
+const Folder kFolders[] = {
+    {"timm-vit-augreg"},
+    {"timm-deit-distilled"},
+    {"timm-uni2", "", "heads: 3"},
+    {"timm-virchow"},
+    {"timm-vit-clip_openai"},
+    {"timm-dinov2-vit_small_patch14_dinov2"},
+    {"timm-dinov2-vit_small_patch14_reg4_dinov2"},
+    {"timm-dinov2-vit_giant_patch14_dinov2"},
+    {"timm-dinov3-vit_small_patch16_dinov3_qkvb"},
+    {"timm-dinov3-vit_small_plus_patch16_dinov3"},
+    {"timm-siglip-vit_base_patch16"},
+    {"meta-dinov2-vits14", "", "heads: 2"},
+    {"meta-dinov2-vits14_reg4", "", "heads: 3"},
+    {"meta-dinov2-vitg14", "", "heads: 2"},
+    {"meta-dinov3-vits16", "", "", "resize: 64, crop: 64", "features", 1.001},
+    {"meta-dinov3-vits16plus", "", "", "resize: 40, crop: 40", "features", 1.001},
+    {"hf-vit"},
+    {"hf-dinov2-small"},
+    {"hf-dinov2-giant"},
+    {"hf-dinov2_with_registers-small"},
+    {"hf-dinov3_vit-vits16", "", "", "", "features", 0.501},
+    {"hf-dinov3_vit-vits16plus", "", "", "", "features", 0.501},
+    {"hf-clip-vit"},
+    {"hf-siglip-vit"},
+    {"openai-clip-vit_b16", "state_dict.pth"},
+    {"openai-clip-vit_b16", "ViT-B-16.pt"},
+    {"openclip-vit-laion"},
+    {"openclip-siglip"},
+    {"torchvision-vit_b_16", "", "heads: 2"},
+    {"timm-convnext_tiny"},
+    {"timm-convnextv2_tiny"},
+    {"timm-dinov3_convnext_tiny"},
+    {"meta-convnext_tiny", "", "", "resize: 73, crop: 64"},
+    {"meta-convnextv2_tiny", "", "", "resize: 73, crop: 64"},
+    {"meta-dinov3_convnext_tiny", "", "", "resize: 64, crop: 64", "features", 1.001},
+    {"torchvision-convnext_tiny", "", "", "resize: 67, crop: 64"},
+};
+
+INSTANTIATE_TEST_SUITE_P(Golden, Folders, ::testing::ValuesIn(kFolders), [](const auto& info) {
+  std::string name = info.param.name + info.param.file;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+  return name;
+});
+
+}  // namespace
+}  // namespace graft
