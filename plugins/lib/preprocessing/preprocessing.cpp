@@ -75,7 +75,7 @@ std::string to_string(const Preprocessing& p) {
   const std::string resize = std::to_string(p.resize), crop = std::to_string(p.crop);
   std::string out =
       p.squash ? "squashed to " + resize + " x " + resize + " px" : "shorter side to " + resize + " px";
-  out += " (" + p.filter + ")";
+  out += " (" + p.filter + (p.tensors ? ", as tensors)" : ")");
   if (!p.squash || p.crop != p.resize)
     out += ", crop " + crop + " px" + (p.floor_crop ? " (centre: floor)" : "");
   if (p.preset != "own") return out + ", normalize: " + p.preset;

@@ -213,6 +213,7 @@ class ConfigCheck {
     compare("crop", std::to_string(p.crop));
     compare("filter", p.filter);
     compare("fit", p.squash ? "stretch" : "shorter");
+    compare("resizer", p.tensors ? "tensor" : "pillow");
     compare("centre", p.floor_crop ? "floor" : "round");
     const std::string id = text_of(pixels, "id");
     if (network != nullptr && !takes_it)

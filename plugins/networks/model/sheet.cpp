@@ -187,6 +187,7 @@ Value Sheet::value() const {
   preprocessing["squash"] = p.squash;
   preprocessing["centre"] = p.floor_crop ? "floor" : "round";
   preprocessing["filter"] = p.filter;
+  preprocessing["resizer"] = p.tensors ? "tensor" : "pillow";
   preprocessing["preset"] = p.preset;
   preprocessing["scale"] = p.scale;
   preprocessing["mean"] = numbers(p.mean);

@@ -130,6 +130,16 @@ OpenedFile open_file(const Params& params) {
                        fmt::format("{}: the files say what network it is ({}); leave `architecture` "
                                    "out",
                                    files.path.string(), published->architecture.name));
+    const auto& layers = published->architecture.layers;
+    if (heads && std::none_of(layers.begin(), layers.end(),
+                              [](const Layer& layer) { return layer.op == Op::Attention; }))
+      throw ParamError("heads", fmt::format("{}: {} has no attention; leave `heads` out", files.path.string(),
+                                            published->architecture.name));
+    const auto& found = published->findings;
+    if (params.has("rules") &&
+        std::none_of(found.begin(), found.end(), [](const Finding& one) { return one.what == "rules"; }))
+      throw ParamError("rules", fmt::format("{}: the owners of {} do not disagree; leave `rules` out",
+                                            files.path.string(), published->architecture.name));
     out.file = std::move(published->weights);
     out.architecture = std::move(published->architecture);
     out.findings = std::move(published->findings);
@@ -230,6 +240,11 @@ std::optional<Architecture> inspect_model(const Params& params, const Outputs& o
 
 std::string preset_of(const Model& model) {
   return model.architecture ? model.architecture->preprocessing.preset : "imagenet";
+}
+
+Value resolved_normalization(const Params& params, const Model& model) {
+  return Normalizer::resolved(params.object("normalize"),
+                              model.architecture ? model.architecture->preprocessing : Preprocessing());
 }
 
 Normalizer normalizer_of(const Params& params, const Model& model) {

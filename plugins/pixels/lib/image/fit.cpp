@@ -60,10 +60,11 @@ ParamSpec network_parameter() {
       .or_name(preprocessing::network_names())
       .or_folder(preprocessing::model_folder_files())
       .optional()
-      .stands_for({"resize", "fit", "crop", "centre", "filter"})
+      .stands_for({"resize", "fit", "crop", "centre", "filter", "resizer"})
       .default_from_downstream({"architecture", "model"}, {"resize", "fit", "pad", "crop"})
       .doc(
-          "Resize, fit, crop, centre and filter that a network was trained with: the name of an architecture "
+          "Resize, fit, crop, centre, filter and resizer that a network was trained with: the name of an "
+          "architecture "
           "(graft model list), or a file with its weights or the folder of a published model, written with a "
           "'/' or a '.'. Null: none.");
 }
@@ -82,6 +83,7 @@ Params filled_in(const StageContext& context) {
     fill("crop", p.crop);
     fill("centre", p.floor_crop ? "floor" : "round");
     fill("filter", p.filter);
+    fill("resizer", p.tensors ? "tensor" : "pillow");
     return Params(std::move(out));
   };
   const auto rules = context.params.has("rules")
@@ -146,6 +148,10 @@ std::vector<ParamSpec> Fit::parameters() {
           .doc("Colour of pads and bars: one grey level, or [red, green, blue]."),
       choice("filter", {"box", "bilinear", "bicubic", "lanczos"}, "bilinear")
           .doc("Resampling filter, Pillow's; take the one that the model was trained with."),
+      choice("resizer", {"pillow", "tensor"}, "pillow")
+          .doc("pillow: rounded to 8 bits after each direction, as Pillow resizes images; tensor: rounded "
+               "once, "
+               "as torchvision resizes tensors."),
       integer("max_pixels", 64'000'000)
           .range(1, 1'000'000'000)
           .unit("px")
@@ -164,6 +170,7 @@ Fit::Fit(const Params& params)
       max_pixels_(params.get<std::int64_t>("max_pixels")) {
   const auto fit = params.get<std::string>("fit"), crops = params.get<std::string>("crops");
   mode_ = fit == "shorter" ? Mode::Shorter : fit == "stretch" ? Mode::Stretch : Mode::Letterbox;
+  tensors_ = params.get<std::string>("resizer") == "tensor";
   floor_crop_ = params.get<std::string>("centre") == "floor";
   crops_ = crops == "centre" ? Crops::Centre : crops == "five" ? Crops::Five : Crops::Ten;
   if (params.has("resize")) {
@@ -256,7 +263,9 @@ Image Fit::apply(const Part& source, const Plan& plan) const {
   if (inside.width > 0 && inside.height > 0) {
     const bool as_is = source.frame == Frame::whole(plan.scaled) &&
                        inside == Rect{source.x, source.y, source.pixels.width, source.pixels.height};
-    part = as_is ? source.pixels : resize(source, plan.scaled, inside, filter_);
+    part = as_is      ? source.pixels
+           : tensors_ ? resize_tensor(source, plan.scaled, inside, filter_)
+                      : resize(source, plan.scaled, inside, filter_);
   }
   if (inside != window) {
     Image padded = Image::allocate(window.width, window.height);

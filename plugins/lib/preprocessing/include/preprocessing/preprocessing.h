@@ -20,6 +20,7 @@ struct Preprocessing {
   /// The crop begins at floor((n - crop) / 2) as at Hugging Face, not at torchvision's half to even: one
   /// pixel apart for a remainder of 3 modulo 4.
   bool floor_crop = false;
+  bool tensors = false;  ///< Resized as torchvision resizes tensors, not as Pillow resizes images.
   /// The name of the next three: "imagenet" or "tf"; "own": none.
   std::string preset = "imagenet";
   double scale = 255;

@@ -74,6 +74,7 @@ void from_timm(Preprocessing& p, const Value& config) {
   const double part = number(*data, "crop_pct").value_or(0.875);
   if (!(part > 0.1 && part <= 1)) throw Error(fmt::format("config.json has `crop_pct`: {}", part));
   p.squash = word(*data, "crop_mode") == "squash";
+  p.tensors = false;
   p.resize = static_cast<int>(std::floor(p.crop / part));
   p.filter = filter_named(word(*data, "interpolation"), p.filter);
   p.floor_crop = false;
@@ -118,6 +119,8 @@ void from_hugging_face(Preprocessing& p, const Value& description) {
     return height;
   };
   if (is_known) p.filter = known->filter;
+  // The only one without a form that resizes with Pillow.
+  p.tensors = type.starts_with("DINOv3");
   const auto bare = whole_number(description, "size");
   if (const auto shorter = whole_number(description, "size.shortest_edge")) {
     p.resize = p.crop = checked_side(*shorter, kFile);

@@ -460,6 +460,7 @@ class FactFinder {
       case Kind::Dinov3:
         if (native == 0) p.resize = p.crop = rules == Rules::HuggingFace ? 224 : 256;
         p.squash = !is_timm;
+        p.tensors = !is_timm;
         if (!is_timm) p.filter = "bilinear";
         // Trained on satellite images; only the published file's name says so.
         if (files_.weights.filename().string().find("sat493m") != std::string::npos)

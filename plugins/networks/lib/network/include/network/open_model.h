@@ -35,6 +35,8 @@ std::optional<Architecture> inspect_model(const Params& params, const Outputs& o
 
 /// The preset of `normalize` that `auto` stands for.
 std::string preset_of(const Model& model);
+/// The parameter `normalize` with what `auto` stands for in its place.
+Value resolved_normalization(const Params& params, const Model& model);
 /// `normalize`, or what the architecture was trained with where it is left to that.
 Normalizer normalizer_of(const Params& params, const Model& model);
 
