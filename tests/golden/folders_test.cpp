@@ -326,6 +326,67 @@ TEST(Pools, ThatANetworkDoesNotHaveAreNamed) {
               ::testing::EndsWith("the owners of ConvNeXt do not disagree; leave `rules` out"));
 }
 
+TEST(Pools, DenseFeaturesKeepTheirPlaceInATable) {
+  SKIP_WITHOUT_FOLDERS();
+  const std::string model = fs::canonical(encoders() / "hf-dinov2-small").string();
+  const auto pictures = *read_dataset<std::uint8_t>(encoders() / "hf-dinov2-small" / "reference.h5",
+                                                    "images_u8", H5T_NATIVE_UINT8);
+  const TempFolder work;
+  work.write("pictures/0.png", png_of(pictures.values.data(), pictures.shape[1], pictures.shape[2]));
+  work.write("config.yaml", fmt::format(R"(name: dense
+stages:
+  images: {{plugin: files, with: {{paths: [pictures]}}}}
+  pixels: {{plugin: decode, from: images}}
+  features: {{plugin: backbone, from: pixels, with: {{model: "{}", pool: none}}}}
+  table: {{plugin: feature_table, from: features, with: {{rows: shaped}}}}
+)",
+                                        model));
+  const test::ProgramResult run = test::run_program({"run", "config.yaml", "--quiet"}, work.path());
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  ASSERT_EQ(test::run_program({"store", "export", "dense/table", "out.h5"}, work.path()).exit_code, 0);
+  const auto dense = *read_dataset<float>(work / "out.h5", "features", H5T_NATIVE_FLOAT);
+  EXPECT_EQ(dense.shape, (Shape{1, 6, 6, 48}));
+  const Dataset<float> tokens = reference("hf-dinov2-small", "tokens");  // the class token, then the patches
+  double off = 0;
+  for (std::size_t i = 0; i < dense.values.size(); ++i)
+    off = std::max(
+        off, std::fabs(static_cast<double>(dense.values[i]) - static_cast<double>(tokens.values[48 + i])));
+  EXPECT_LE(off, 1e-4);
+
+  // The manifest has what the files decided, and from where that is known.
+  const std::string manifest = test::slurp(work / "runs/dense/manifest.json");
+  EXPECT_THAT(manifest, ::testing::HasSubstr("\"LayerNorm's eps\""));
+  EXPECT_THAT(manifest, ::testing::HasSubstr("preprocessor_config.json"));
+  // A changed description of the folder makes another table.
+  fs::copy(model, work / "copy");
+  const auto planned = [&] {
+    const auto plan = test::run_program(
+        {"plan", "config.yaml", "--no-sample", "--set", "features.model=copy"}, work.path());
+    EXPECT_EQ(plan.exit_code, 0) << plan.err;
+    return plan.out;
+  };
+  EXPECT_THAT(planned(), ::testing::HasSubstr("table: 1 of 1 reused"));
+  std::string config = test::slurp(work / "copy/config.json");
+  config.replace(config.find("1e-06"), 5, "1e-05");
+  work.write("copy/config.json", config);
+  EXPECT_THAT(planned(), ::testing::HasSubstr("table: 0 of 1 reused"));
+}
+
+TEST(Pools, EmbedTakesAFolder) {
+  SKIP_WITHOUT_FOLDERS();
+  const std::string model = fs::canonical(encoders() / "hf-siglip-vit").string();
+  const auto pictures = *read_dataset<std::uint8_t>(encoders() / "hf-siglip-vit" / "reference.h5",
+                                                    "images_u8", H5T_NATIVE_UINT8);
+  const TempFolder work;
+  work.write("a.png", png_of(pictures.values.data(), pictures.shape[1], pictures.shape[2]));
+  const test::ProgramResult embed =
+      test::run_program({"embed", "a.png", "--model", model, "--out", "out.h5"}, work.path());
+  ASSERT_EQ(embed.exit_code, 0) << embed.err;
+  const auto got = *read_dataset<float>(work / "out.h5", "features", H5T_NATIVE_FLOAT);
+  const Dataset<float> wanted = reference("hf-siglip-vit", "features");
+  for (std::size_t i = 0; i < 48; ++i) EXPECT_NEAR(got.values[i], wanted.values[i], 1e-4);
+}
+
 const Folder kFolders[] = {
     {"timm-vit-augreg"},
     {"timm-deit-distilled"},

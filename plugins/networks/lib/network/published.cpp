@@ -153,27 +153,27 @@ std::string nearest_family(const WeightFile& file) {
 }
 
 std::optional<Published> open_published(const ModelFiles& files, std::optional<int> heads) {
-  if (inspect_torchscript(files.weights)) return {};
   std::unique_ptr<WeightFile> file = open_weights(files);
+  const std::string path = files.path.string();
   for (const zoo::PublishedFamily& family : families()) {
     const std::vector<Place> places = places_of(*file, family.marks);
     if (places.empty()) continue;
-    const std::string path = files.path.string();
     const std::string& prefix = places[0].prefix;
-    for (const Place& other : places)
-      if (other.prefix != prefix && other.rank() == places[0].rank())
-        throw Error(fmt::format(
-            "{}: has the tensors of a {} more than once, behind the prefixes '{}' and '{}', and nothing "
-            "says which are meant; save one network's state_dict alone",
-            path, family.name, prefix, other.prefix));
     try {
       auto found = family.read(files, zoo::TensorMap(std::move(file), prefix, wrapper_of(prefix)), heads);
-      if (found) {
-        found->prefix = prefix;
-        add_notes(*found, places);
-        return found;
+      if (!found) {
+        file = open_weights(files);
+        continue;
       }
-      file = open_weights(files);
+      for (const Place& other : places)
+        if (other.prefix != prefix && other.rank() == places[0].rank())
+          throw Error(fmt::format(
+              "has the tensors of a {} more than once, behind the prefixes '{}' and '{}', and nothing says "
+              "which are meant; save one network's state_dict alone",
+              family.name, prefix, other.prefix));
+      found->prefix = prefix;
+      add_notes(*found, places);
+      return found;
     } catch (const Error& fault) {
       const std::string text = fault.what();
       throw Error(text.starts_with(path) ? text : path + ": " + text);

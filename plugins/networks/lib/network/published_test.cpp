@@ -11,10 +11,12 @@
 
 #include <graft/error.h>
 #include <graft/safetensors.h>
+#include <graft/testing/error_of.h>
 
 #include <network/bind.h>
 #include <network/cost.h>
 #include <network/testing/test_tensors.h>
+#include "zoo/tensor_map.h"
 
 namespace graft::nn {
 namespace {
@@ -179,25 +181,30 @@ TEST_F(PublishedTest, TimmsOwnArgumentsCount) {
 TEST_F(PublishedTest, APreprocessingThatCannotBeIsRefused) {
   const auto with = [&](const std::string& preprocessor) {
     write("preprocessor_config.json", preprocessor);
-    return error();
+    return testing::error_of([&] { zoo::preprocessing_of(files(), {}); });
   };
   EXPECT_EQ(with(R"({"size": {"height": 1000000000, "width": 1000000000}})"),
-            "FOLDER: its description has `size.height`: 1000000000, expected a whole number up to 10000000");
+            "its description has `size.height`: 1000000000, expected a whole number up to 10000000");
   EXPECT_EQ(with(R"({"size": {"height": 20000, "width": 20000}})"),
-            "FOLDER: preprocessor_config.json has images of 20000 px: expected 1 to 16384");
-  EXPECT_EQ(with(R"({"size": {"height": 12, "width": 16}})"),
-            "FOLDER: preprocessor_config.json has `size`: {\"height\":12,\"width\":16}: images that are not "
-            "square are not prepared here; give `resize` and `crop` of decode, and leave the file out");
+            "preprocessor_config.json has images of 20000 px: expected 1 to 16384");
+  EXPECT_EQ(
+      with(R"({"size": {"height": 12, "width": 16}})"),
+      "preprocessor_config.json has `size`: {\"height\":12,\"width\":16}: images that are not square are "
+      "not prepared here; give `resize` and `crop` of decode, and leave the file out");
   EXPECT_EQ(with(R"({"image_mean": [0, 0, 0], "image_std": [1, 0, 1]})"),
-            "FOLDER: its description has a standard deviation of 0: expected more than 0");
+            "its description has a standard deviation of 0: expected more than 0");
   EXPECT_EQ(with(R"({"image_mean": ["a", 0, 0], "image_std": [1, 1, 1]})"),
-            "FOLDER: its description has \"a\" as a mean or deviation: expected a number");
+            "its description has \"a\" as a mean or deviation: expected a number");
+  EXPECT_EQ(
+      with(R"({"rescale_factor": 1})"),
+      "preprocessor_config.json has `rescale_factor`: 1, expected 1/255; give `normalize`, and leave the "
+      "file out");
 }
 
 TEST_F(PublishedTest, ProcessorsOfHuggingFaceHaveTheirOwnDefaults) {
   const auto with = [&](const std::string& preprocessor) {
     write("preprocessor_config.json", preprocessor);
-    return to_string(open_published(files())->architecture.preprocessing);
+    return to_string(zoo::preprocessing_of(files(), {}));
   };
   // As OpenAI's CLIP was published there: a bare number is the shorter side.
   EXPECT_EQ(with(R"({"size": 224, "crop_size": 224, "do_center_crop": true, "resample": 3,
@@ -210,6 +217,15 @@ TEST_F(PublishedTest, ProcessorsOfHuggingFaceHaveTheirOwnDefaults) {
   EXPECT_EQ(with(R"({"size": 256, "crop_size": 224, "do_center_crop": true, "resample": 3,
                      "feature_extractor_type": "DeiTFeatureExtractor", "do_normalize": false})"),
             "squashed to 256 x 256 px (bicubic), crop 224 px (centre: floor), mean 0.0, std 1.0");
+  EXPECT_EQ(with(R"({"size": {"shortest_edge": 224}, "crop_pct": 0.875,
+                     "image_processor_type": "ConvNextImageProcessor"})"),
+            "shorter side to 256 px (bilinear), crop 224 px (centre: floor), normalize: imagenet");
+}
+
+TEST_F(PublishedTest, ADescriptionOfAnotherFormDoesNotCount) {
+  write("open_clip_config.json", R"({"model_cfg": {"vision_cfg": {"width": 9, "image_size": 999}}})");
+  write("preprocessor_config.json", R"({"size": {"height": 999, "width": 999}})");
+  EXPECT_EQ(open_published(files())->architecture.preprocessing.crop, 12);
 }
 
 TEST_F(PublishedTest, WrappersAreFoundAndNamed) {
@@ -322,10 +338,51 @@ TEST_F(PublishedTest, SeveralFilesWithAnIndexAreOne) {
                         ": names b.safetensors, which is not there (one of its 2 files): download it, too");
   write("b.safetensors", to_safetensors(second));
   EXPECT_EQ(open(), "32");
-  write("b.safetensors", to_safetensors(second).substr(0, 400));
-  EXPECT_THAT(open(), HasSubstr("b.safetensors: "));
+  const std::string whole = to_safetensors(second);
+  write("b.safetensors", whole.substr(0, 100));
+  EXPECT_THAT(open(), ::testing::AllOf(HasSubstr("b.safetensors: its header claims "),
+                                       HasSubstr("it is truncated or damaged; copy it again")));
+  write("b.safetensors", whole.substr(0, whole.size() - 4));
+  EXPECT_THAT(open(), ::testing::AllOf(HasSubstr("b.safetensors: is not a valid safetensors file: tensor '"),
+                                       HasSubstr("it is truncated or damaged")));
+  // An index that leaves a tensor out.
+  write("b.safetensors", whole);
+  std::string shorter = index + "}}";
+  const std::string entry = ", \"norm.weight\": \"b.safetensors\"";
+  ASSERT_NE(shorter.find(entry), std::string::npos);
+  shorter.erase(shorter.find(entry), entry.size());
+  write("model.safetensors.index.json", shorter);
+  EXPECT_EQ(open(), (folder_ / "model.safetensors.index.json").string() +
+                        ": has the tensors of vit_tiny, but not all fit\n  missing (1): norm.weight [8]\n"
+                        "  download the file again, or export the model as TorchScript");
+  write("model.safetensors.index.json", index + "}}");
   write("b.safetensors", to_safetensors(first));
   EXPECT_THAT(open(), HasSubstr("is not in b.safetensors, where the index has it; download both again"));
+}
+
+TEST_F(PublishedTest, SizesThatNobodyHasAreRefusedBeforeMemoryIsTaken) {
+  config_ = R"({"num_register_tokens": 1000000000, "num_attention_heads": 2})";
+  EXPECT_EQ(error(),
+            "FOLDER: its description has `num_register_tokens`: 1000000000, expected a whole number up to "
+            "10000000");
+  config_ = R"({"num_register_tokens": 4, "num_attention_heads": 2})";
+  EXPECT_EQ(
+      error(),
+      "FOLDER: config.json has `num_register_tokens`: 4, but the tensors have a number of register tokens "
+      "of 0: the two belong to different models; download both again");
+  config_ = R"({"image_size": 1000000000, "num_attention_heads": 2})";
+  EXPECT_EQ(error(),
+            "FOLDER: its description has `image_size`: 1000000000, expected a whole number up to 10000000");
+  config_ = R"({"architecture": "vit_tiny", "model_args": {"num_heads": 1000000001}})";
+  EXPECT_EQ(error(),
+            "FOLDER: its description has `model_args.num_heads`: 1000000001, expected a whole number up to "
+            "10000000");
+  config_ = R"({"architecture": "vit_tiny", "model_args": {"num_heads": 2},
+                "pretrained_cfg": {"input_size": [3, 1000000, 1000000]}})";
+  EXPECT_EQ(error(), "FOLDER: config.json has images of 1000000 px: expected 1 to 16384");
+  config_ = R"({"architecture": "vit_tiny", "model_args": {"num_heads": 2},
+                "pretrained_cfg": {"input_size": "big"}})";
+  EXPECT_EQ(error(), "FOLDER: config.json has `input_size`: \"big\", expected [3, height, width]");
 }
 
 TEST_F(PublishedTest, AFolderWithoutWeightsOrWithSeveralIsRefused) {

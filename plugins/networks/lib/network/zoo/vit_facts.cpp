@@ -24,7 +24,9 @@ constexpr int kMostBlocks = 1000;
 class FactFinder {
  public:
   FactFinder(const ModelFiles& files, TensorMap& tensors, const Dialect& words, std::optional<int> heads)
-      : files_(files), map_(tensors), words_(&words), given_heads_(heads) {}
+      : files_(files), map_(tensors), words_(&words), given_heads_(heads) {
+    keep_own_descriptions();
+  }
 
   std::optional<Facts> find() {
     find_description();
@@ -39,6 +41,19 @@ class FactFinder {
   }
 
  private:
+  /// A folder may hold a model in the forms of several publishers: what describes another form than that of
+  /// the tensors does not count.
+  void keep_own_descriptions() {
+    const std::string_view publisher = words_->publisher;
+    const bool is_open_clip =
+        !files_.open_clip.is_null() && (publisher == "OpenAI" || map_.prefix().ends_with("visual.trunk."));
+    if (is_open_clip)
+      files_.config = files_.preprocessor = Value();
+    else
+      files_.open_clip = Value();
+    if (publisher != "Hugging Face") files_.preprocessor = Value();
+  }
+
   /// The part of a description that is about images.
   void find_description() {
     description_ = &files_.config;
@@ -84,6 +99,7 @@ class FactFinder {
     f_.distilled = !map_.first(words_->distilled).empty();
     if (const std::string name = map_.first(words_->registers); !name.empty())
       f_.registers = static_cast<int>(map_.shape(name, 3)[1]);
+    agree({"num_register_tokens", "model_args.reg_tokens"}, f_.registers, "number of register tokens");
     if (f_.registers > kMaxWidth) fail(fmt::format("has {} register tokens", f_.registers));
     f_.prefix = (f_.cls ? 1 : 0) + (f_.distilled ? 1 : 0) + f_.registers;
     found(
@@ -509,7 +525,7 @@ class FactFinder {
     f_.findings.push_back({what, std::move(value), std::move(from)});
   }
 
-  const ModelFiles& files_;
+  ModelFiles files_;
   TensorMap& map_;
   const Dialect* const words_;
   const std::optional<int> given_heads_;
