@@ -50,6 +50,7 @@ class Backbone final : public BatchTransform {
         planned_(plan_batches(context, usual_side(model_),
                               [&](int threads) { return make_engine(context, opened_, threads); })) {
     model_.weights.clear();  // the engine has its own, in a layout of its own
+    for (const std::string& guess : model_.guesses) warn_(model_.name + ": " + guess);
   }
 
   static Inspection inspect(const StageContext& context) { return inspect_backbone(context); }

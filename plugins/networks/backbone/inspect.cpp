@@ -11,6 +11,7 @@
 #include <network/device_name.h>
 #include <network/image_size.h>
 #include <network/open_model.h>
+#include <network/published.h>
 #include <network/tokens.h>
 #include <network/torch_service.h>
 
@@ -34,7 +35,11 @@ class Inspector {
     check_device();
     const auto net = nn::inspect_model(
         params_, [this](const nn::Architecture& architecture) { return plan(architecture).needed; },
-        context_.warn, result_.faults);
+        [this](const std::string& text) {
+          // A run warns of guesses when it begins.
+          if (!context_.service || text.find(nn::kGuessed) == std::string::npos) context_.warn(text);
+        },
+        result_.faults);
     if (net && result_.faults.empty()) shapes(*net);
     return std::move(result_);
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -193,6 +194,8 @@ Model open_model(const Params& params, const Outputs& outputs) {
   model.name = params.get<std::string>(params.has("model") ? "model" : "architecture");
   model.architecture = std::move(opened.architecture);
   model.findings = std::move(opened.findings);
+  std::copy_if(opened.notes.begin(), opened.notes.end(), std::back_inserter(model.guesses),
+               [](const std::string& note) { return note.starts_with(kGuessed); });
   if (!model.architecture) {
     model.torchscript = model.name;
     return model;

@@ -289,9 +289,13 @@ TEST_F(PublishedTest, AFileAloneSaysWhatIsGuessed) {
   const ModelFiles with_config = files();
   const auto found = open_published(find_model_files(with_config.weights), 2);
   ASSERT_TRUE(found);
-  EXPECT_THAT(found->notes, ::testing::ElementsAre(
-                                "guessed: LayerNorm's eps is 1e-06 and the activation Gelu, as usual for ViT "
-                                "of timm: name the folder with its config.json, or give `rules`"));
+  EXPECT_THAT(
+      found->notes,
+      ::testing::ElementsAre(
+          "guessed: the rules are those of timm, because no config.json is beside the file; with `rules: "
+          "original`: images squashed to 12 x 12 px (bilinear), mean 0.5, std 0.5; with `rules: hf`: "
+          "LayerNorm's eps 1e-12, positions at other sizes as huggingface, images squashed to 12 x 12 px "
+          "(bilinear), mean 0.5, std 0.5"));
 }
 
 TEST_F(PublishedTest, TheNearestFamilyOfAnUnknownNetwork) {

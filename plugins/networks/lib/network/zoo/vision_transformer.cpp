@@ -394,7 +394,7 @@ std::optional<Published> read(const ModelFiles& files, TensorMap tensors, std::o
   tensors.require_all(facts->family);
   const std::string first = block_name(*words, 0);
   check_blocks(tensors, tensors.prefix() + first.substr(0, first.find('0')), facts->family);
-  for (const std::string& guess : facts->guesses) out.notes.push_back("guessed: " + guess);
+  for (const std::string& guess : facts->guesses) out.notes.push_back(std::string(kGuessed) + guess);
   for (const char* known : {"mask_token", "embeddings.mask_token", "embeddings.position_ids"})
     tensors.ignore(known);
   out.findings = facts->findings;

@@ -37,6 +37,7 @@ class FactFinder {
     positions();
     pooling();
     preprocessing();
+    name_guesses();
     return std::move(f_);
   }
 
@@ -137,17 +138,6 @@ class FactFinder {
     found("rules", rules_text(rules_), is_overruled() ? "`rules`" : "whose names the tensors have");
     find_eps();
     find_activation();
-    const bool described = !files_.config.is_null() || !files_.open_clip.is_null();
-    if (described || is_meta || publisher == "torchvision" || files_.rules != Rules::OfFiles) return;
-    if (publisher == "OpenAI")
-      guess(
-          "the activation is OpenAI's quick GELU; weights that OpenCLIP trained have another one, which "
-          "open_clip_config.json tells");
-    else
-      guess(
-          fmt::format("LayerNorm's eps is {} and the activation {}, as usual for {} of {}: name the folder "
-                      "with its config.json, or give `rules`",
-                      f_.eps, to_string(f_.activation), f_.family, publisher));
   }
 
   Kind kind() const {
@@ -195,10 +185,14 @@ class FactFinder {
     return preprocessing::rules_names().at(static_cast<std::size_t>(rules) - 1);
   }
 
+  double usual_eps(Rules rules) const {
+    if (kind_ == Kind::Clip || kind_ == Kind::Dinov3) return 1e-5;
+    return kind_ == Kind::Vit && rules == Rules::HuggingFace ? 1e-12 : 1e-6;
+  }
+
   void find_eps() {
     std::string from = "the family";
-    const bool is_loose = kind_ == Kind::Clip || kind_ == Kind::Dinov3;
-    f_.eps = is_loose ? 1e-5 : kind_ == Kind::Vit && rules_ == Rules::HuggingFace ? 1e-12 : 1e-6;
+    f_.eps = usual_eps(rules_);
     if (kind_ == Kind::Vit && is_overruled()) {
       from = "`rules`";
     } else if (const auto eps = number(*description_, "layer_norm_eps")) {
@@ -243,10 +237,10 @@ class FactFinder {
     found("activation", f_.gated ? "SwiGLU" : to_string(f_.activation), from);
   }
 
-  PositionRule position_rule() const {
+  PositionRule position_rule(Rules rules) const {
     const bool antialiased = kind_ == Kind::Dinov2 && f_.registers > 0;
-    if (rules_ == Rules::HuggingFace) return antialiased ? PositionRule::Timm : PositionRule::HuggingFace;
-    if (rules_ == Rules::Timm || antialiased) return PositionRule::Timm;
+    if (rules == Rules::HuggingFace) return antialiased ? PositionRule::Timm : PositionRule::HuggingFace;
+    if (rules == Rules::Timm || antialiased) return PositionRule::Timm;
     return kind_ == Kind::Dinov2        ? PositionRule::Meta
            : kind_ == Kind::Clip        ? PositionRule::OpenClip
            : kind_ == Kind::Torchvision ? PositionRule::Torchvision
@@ -328,7 +322,7 @@ class FactFinder {
 
   void positions() {
     if (kind_ == Kind::Dinov3) return rotary();
-    f_.positions = position_rule();
+    f_.positions = position_rule(rules_);
     const std::string name = map_.first(words_->position);
     if (name.empty())
       fail(fmt::format("has no positional embedding ('{}{}')", map_.prefix(), words_->position[0]));
@@ -448,6 +442,43 @@ class FactFinder {
           is_overruled()    ? "`rules`"
           : file == nullptr ? "the family"
                             : file);
+  }
+
+  /// A file alone: what its publisher usually does is a guess, which other owners do not share.
+  void name_guesses() {
+    const std::string_view publisher = words_->publisher;
+    const bool described = !files_.config.is_null() || !files_.open_clip.is_null();
+    if (described || files_.rules != Rules::OfFiles) return;
+    if (publisher == "OpenAI")
+      guess(
+          "the activation is OpenAI's quick GELU; weights that OpenCLIP trained have another one, which "
+          "open_clip_config.json tells");
+    if (of_files_ == Rules::Original) return;
+    std::string text =
+        fmt::format("the rules are those of {}, because no config.json is beside the file", publisher);
+    for (const Rules other : {Rules::Original, Rules::Timm, Rules::HuggingFace})
+      if (const std::string differences = differences_from(other); !differences.empty())
+        text += fmt::format("; with `rules: {}`: {}", rules_text(other), differences);
+    guess(text);
+    if (kind_ == Kind::Clip && from_timm())
+      guess(
+          "the activation is the exact GELU; weights of OpenAI and MetaCLIP have the quick one, which the "
+          "name "
+          "of the architecture in config.json tells");
+  }
+
+  std::string differences_from(Rules other) const {
+    std::vector<std::string> out;
+    if (usual_eps(other) != f_.eps) out.push_back(fmt::format("LayerNorm's eps {}", usual_eps(other)));
+    if (kind_ == Kind::Siglip && (other == Rules::Timm) != (rules_ == Rules::Timm))
+      out.emplace_back(to_string(other == Rules::Timm ? Op::Gelu : Op::GeluTanh));
+    if (kind_ == Kind::Dinov3 && (other == Rules::Timm) != (rules_ == Rules::Timm))
+      out.emplace_back(other == Rules::Timm ? "the mean of the patches" : "the class token");
+    if (f_.grid_width > 0 && position_rule(other) != f_.positions)
+      out.push_back(fmt::format("positions at other sizes as {}", to_string(position_rule(other))));
+    const std::string images = to_string(usual_preprocessing(other, f_.grid_width * f_.patch));
+    if (images != to_string(f_.preprocessing)) out.push_back("images " + images);
+    return fmt::format("{}", fmt::join(out, ", "));
   }
 
   /// `native`: the side of the images that the positions are for; 0: unknown.

@@ -23,6 +23,7 @@ struct Model {
   std::map<std::string, Tensor> weights;     ///< f32, by path; of the layers that the taps need.
   std::string torchscript;                   ///< Path of the file. It is code.
   std::vector<Finding> findings;             ///< Of a published model: what was taken from where.
+  std::vector<std::string> guesses;          ///< What was guessed of it, a line each.
 };
 
 struct EngineOptions {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <network/architecture.h>
@@ -11,6 +12,9 @@
 #include <network/weight_file.h>
 
 namespace graft::nn {
+
+/// How a note about a guess begins.
+constexpr std::string_view kGuessed = "guessed: ";
 
 /// A model of a family whose sizes stand in its files: of networks such as a ViT there is no list.
 struct Published {
