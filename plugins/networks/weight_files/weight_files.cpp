@@ -20,9 +20,9 @@ class WeightFiles final : public Service, public preprocessing::WeightFileServic
                                                                preprocessing::Rules rules) const override {
     nn::ModelFiles files = nn::find_model_files(model);
     files.rules = rules;
+    if (nn::inspect_torchscript(files.weights)) return {};
     // How images are prepared does not depend on the number of heads, which may be unknown here.
     if (const auto published = nn::open_published(files, 0)) return published->architecture.preprocessing;
-    if (nn::inspect_torchscript(files.weights)) return {};
     const auto best = nn::best_fit(*nn::open_weights(files));
     if (best && best->fit.complete()) return best->architecture.preprocessing;
     throw Error(model + ": these weights fit no architecture that graft knows" +
