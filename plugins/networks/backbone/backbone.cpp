@@ -50,7 +50,11 @@ class Backbone final : public BatchTransform {
         planned_(plan_batches(context, usual_side(model_),
                               [&](int threads) { return make_engine(context, opened_, threads); })) {
     model_.weights.clear();  // the engine has its own, in a layout of its own
-    for (const std::string& guess : model_.guesses) warn_(model_.name + ": " + guess);
+    if (!model_.guesses.empty())
+      warn_(fmt::format(
+          "{0}: what its files do not tell was guessed, and owners of such weights differ: `graft "
+          "model check {0}` names it",
+          model_.name));
   }
 
   static Inspection inspect(const StageContext& context) { return inspect_backbone(context); }

@@ -11,7 +11,6 @@
 #include <network/device_name.h>
 #include <network/image_size.h>
 #include <network/open_model.h>
-#include <network/published.h>
 #include <network/tokens.h>
 #include <network/torch_service.h>
 
@@ -35,11 +34,7 @@ class Inspector {
     check_device();
     const auto net = nn::inspect_model(
         params_, [this](const nn::Architecture& architecture) { return plan(architecture).needed; },
-        [this](const std::string& text) {
-          // A run warns of guesses when it begins.
-          if (!context_.service || text.find(nn::kGuessed) == std::string::npos) context_.warn(text);
-        },
-        result_.faults);
+        context_.warn, result_.faults);
     if (net && result_.faults.empty()) shapes(*net);
     return std::move(result_);
   }

@@ -36,7 +36,7 @@ constexpr Option kListOptions[] = {
 
 constexpr Option kCheckOptions[] = {
     {"config", "CONFIG", "also where the stages of a config prepare images or pool otherwise than the owner"},
-    {"rules", "original|timm|hf", "whose rules count where owners of the same weights disagree"},
+    {"rules", "OWNER", "original, timm or hf: whose rules count where owners of the same weights disagree"},
     {"heads", "N", "attention heads, where the files do not tell"},
     {"json", nullptr, "print JSON"},
 };
