@@ -372,6 +372,19 @@ stages:
   EXPECT_THAT(again(), ::testing::HasSubstr("table: 1 rows (1 computed, 0 reused)"));
 }
 
+TEST(Pools, AFileWithoutItsFolderIsWarnedOf) {
+  SKIP_WITHOUT_FOLDERS();
+  const std::string model = fs::canonical(encoders() / "hf-vit/model.safetensors").string();
+  testing::StageHarness backbone("backbone", "{model: \"" + model + "\", heads: 2}");
+  EXPECT_THAT(backbone.warnings(),
+              ::testing::ElementsAre(model +
+                                     ": what its files do not tell was guessed, and owners of such weights "
+                                     "differ: `graft model check " +
+                                     model + "` names it"));
+  testing::StageHarness decided("backbone", "{model: \"" + model + "\", heads: 2, rules: timm}");
+  EXPECT_THAT(decided.warnings(), ::testing::IsEmpty());
+}
+
 TEST(Pools, EmbedTakesAFolder) {
   SKIP_WITHOUT_FOLDERS();
   const std::string model = fs::canonical(encoders() / "hf-siglip-vit").string();
