@@ -58,7 +58,9 @@ std::pair<fs::path, TableUse> table_of(const fs::path& store, const fs::path& ru
 int embed(const Global& global, const std::vector<std::string>& arguments) {
   if (arguments.empty()) input_is_missing();
   if (global.network.empty())
-    throw UsageError{"--model is missing: a file of weights (graft model fetch gets published ones)"};
+    throw UsageError{
+        "--model is missing: a file of weights (graft model fetch gets published ones), or the folder of a "
+        "published model"};
   const Value config = config_of(global.embed, global.network, arguments);
   if (global.embed.print_config) {
     print_line(config.to_json_pretty());

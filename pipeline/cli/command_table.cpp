@@ -146,9 +146,11 @@ po::options_description serve_options(Global& global) {
 po::options_description embed_options(Global& global) {
   po::options_description options("Options of embed");
   Global::Embed& embed = global.embed;
-  options.add_options()("model", po::value(&global.network)->value_name("MODEL"),
-                        "weights, a TorchScript file, or what `backbone: {model: ...}` takes otherwise")(
-      "tap", po::value(&embed.tap)->value_name("LAYER"), "a layer or block (default: before the classifier)")(
+  options.add_options()(
+      "model", po::value(&global.network)->value_name("MODEL"),
+      "weights, the folder of a published model, or a TorchScript file, as `backbone: {model: ...}` takes "
+      "them")("tap", po::value(&embed.tap)->value_name("LAYER"),
+              "a layer or block (default: before the classifier)")(
       "pool", po::value(&embed.pool)->value_name("POOL"), "how maps of features become vectors (backbone)")(
       "print-config", po::bool_switch(&embed.print_config),
       "print the config that this amounts to, and do nothing else");

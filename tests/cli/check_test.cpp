@@ -102,9 +102,12 @@ TEST_F(CheckTest, WeightsOfAnotherArchitecture) {
       fault("{architecture: resnet81, untrained: true}"),
       StartsWith("26: error: architecture: unknown architecture 'resnet81'; did you mean 'resnet18'?"));
   const std::string odd = renamed("odd.safetensors", [](const std::string& n) { return "x" + n; });
-  EXPECT_THAT(fault("{model: odd.safetensors}"),
-              StartsWith("19: error: model: " + (folder_ / odd).string() +
-                         ": these weights fit no architecture that graft knows (graft model list); "));
+  EXPECT_THAT(
+      fault("{model: odd.safetensors}"),
+      StartsWith(
+          "19: error: model: " + (folder_ / odd).string() +
+          ": these weights fit no architecture that graft knows (graft model list) and no family (graft "
+          "model list --families); export the model as TorchScript"));
 }
 
 TEST_F(CheckTest, TapsThatTheNetworkDoesNotHave) {

@@ -51,7 +51,7 @@ TEST(Completion, CommandsOfCommandsHaveTheirOwnOptions) {
   EXPECT_THAT(offered({"model", "f"}), StartsWith("fetch\t"));
   EXPECT_THAT(offered({"model", "fetch", "--"}), AllOf(HasSubstr("--to\t"), Not(HasSubstr("--store"))));
   EXPECT_EQ(offered({"model", "fetch", "resnet18", "--to", ""}), ":folders\n");
-  EXPECT_EQ(offered({"model", "summary", "resnet10"}), "resnet101\t\n:files\n");
+  EXPECT_EQ(offered({"model", "summary", "resnet10"}), "resnet101\t\n:files\n:folders\n");
   EXPECT_EQ(offered({"model", "summary", "resnet18", "--freeze", "n"}), "none\t\n");
 }
 

@@ -33,6 +33,7 @@ struct GRAFT_API ParamSpec {
   std::optional<std::int64_t> min_items, max_items;
   std::vector<std::string> choices;  ///< Choice: the words. File, Integer: names that may stand for one.
   std::string service;  ///< Choice: its values are the installed services of this name; see service().
+  std::vector<std::string> folder_files;  ///< File: see or_folder().
   std::string auto_feature, auto_choice;  ///< Choice: see auto_by_processor().
   std::vector<ParamSpec> fields;  ///< List, Map: [0] is the element. Object: members. OneOf: alternatives.
   std::vector<std::string> replaced;          ///< See stands_for().
@@ -59,6 +60,9 @@ struct GRAFT_API ParamSpec {
   /// File: a value with neither '/' nor '.' is one of these names; its text enters the fingerprint. Integer:
   /// these words may stand in place of a number.
   ParamSpec& or_name(std::vector<std::string> names) { return choices = std::move(names), *this; }
+  /// File: a folder is a value, too. Of its files those count whose names match one of these patterns of
+  /// the shell (`*.safetensors`): their names and contents enter the fingerprint, in the order of the names.
+  ParamSpec& or_folder(std::vector<std::string> files) { return folder_files = std::move(files), *this; }
   /// Where this parameter has a value, the defaults of the named ones do not apply: those that were left out
   /// are missing from the resolved values (Params::find), and the stage takes them from this parameter.
   ParamSpec& stands_for(std::vector<std::string> params) { return replaced = std::move(params), *this; }
@@ -75,6 +79,8 @@ struct GRAFT_API ParamSpec {
   std::string type_name() const;
   /// Names of the members or alternatives.
   std::vector<std::string> names() const;
+  /// File: whether a file in the folder that is its value counts, by its name; see or_folder().
+  bool counts_in_folder(std::string_view name) const;
   /// File, Folder: whether `value` is a path, and not a name that or_name() allows.
   bool is_path(std::string_view value) const;
 };
@@ -83,7 +89,8 @@ GRAFT_API ParamSpec flag(std::string name, bool default_value);
 GRAFT_API ParamSpec integer(std::string name, std::optional<std::int64_t> default_value = {});
 GRAFT_API ParamSpec number(std::string name, std::optional<double> default_value = {});
 GRAFT_API ParamSpec text(std::string name, std::optional<std::string> default_value = {});
-GRAFT_API ParamSpec choice(std::string name, std::vector<std::string> allowed, std::string default_value);
+GRAFT_API ParamSpec choice(std::string name, std::vector<std::string> allowed,
+                           std::optional<std::string> default_value = {});
 /// One of the installed plugins of kind service that are named `name` and a value: "engine", "fused" is the
 /// plugin engine_fused. Its version and libraries enter the fingerprint. The stage gets it from
 /// StageContext::service.

@@ -1,6 +1,9 @@
 #include <graft/params.h>
 
+#include <fnmatch.h>
+
 #include <algorithm>
+#include <string>
 
 namespace graft {
 namespace {
@@ -40,10 +43,11 @@ ParamSpec text(std::string name, std::optional<std::string> default_value) {
   if (default_value) s.default_value = *default_value;
   return s;
 }
-ParamSpec choice(std::string name, std::vector<std::string> allowed, std::string default_value) {
+ParamSpec choice(std::string name, std::vector<std::string> allowed,
+                 std::optional<std::string> default_value) {
   ParamSpec s = spec(std::move(name), ParamSpec::Kind::Choice);
   s.choices = std::move(allowed);
-  s.default_value = std::move(default_value);
+  if (default_value) s.default_value = *std::move(default_value);
   return s;
 }
 ParamSpec service(std::string name, std::string default_value) {
@@ -92,7 +96,8 @@ std::string ParamSpec::type_name() const {
     case Kind::Choice:
       return "one of " + listed(choices);
     case Kind::File:
-      return choices.empty() ? "file" : "file, or one of " + listed(choices);
+      return (folder_files.empty() ? "file" : "file or folder") +
+             (choices.empty() ? "" : ", or one of " + listed(choices));
     case Kind::Folder:
       return "folder";
     case Kind::List: {
@@ -113,6 +118,13 @@ std::vector<std::string> ParamSpec::names() const {
   std::vector<std::string> out;
   for (const ParamSpec& f : fields) out.push_back(f.name);
   return out;
+}
+
+bool ParamSpec::counts_in_folder(std::string_view name) const {
+  return std::any_of(folder_files.begin(), folder_files.end(),
+                     [file = std::string(name)](const std::string& pattern) {
+                       return ::fnmatch(pattern.c_str(), file.c_str(), 0) == 0;
+                     });
 }
 
 bool ParamSpec::is_path(std::string_view value) const {

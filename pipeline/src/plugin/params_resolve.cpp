@@ -181,25 +181,27 @@ class Resolver {
   Value path(const ParamSpec& spec, const Value& v) {
     if (!v.is_string()) return wrong_type(spec, v);
     if (!spec.is_path(v.as_string())) return choice(spec, v);
-    const bool folder = spec.kind == ParamSpec::Kind::Folder;
+    const bool folder = spec.kind == ParamSpec::Kind::Folder, either = !spec.folder_files.empty();
+    const char* const wanted = folder ? "folder" : either ? "file or folder" : "file";
     if (v.as_string().empty()) {
-      fault(fmt::format("expected the path of a {}, got an empty text", folder ? "folder" : "file"));
+      fault(fmt::format("expected the path of a {}, got an empty text", wanted));
       return {};
     }
     std::error_code ignored;
     const auto status = std::filesystem::status(v.as_string(), ignored);
+    const bool is_folder = std::filesystem::is_directory(status);
     if (!std::filesystem::exists(status))
-      fault(fmt::format("no such {}: {}{}", folder ? "folder" : "file", v.as_string(),
+      fault(fmt::format("no such {}: {}{}", wanted, v.as_string(),
                         v.as_string().find("/~/") != std::string::npos
                             ? " (~ does not stand for the home folder here; write ${HOME})"
                             : ""));
-    else if (folder != std::filesystem::is_directory(status))
-      fault(fmt::format("expected a {}, got a {}: {}", folder ? "folder" : "file",
-                        std::filesystem::is_directory(status)      ? "folder"
+    else if (folder ? !is_folder : is_folder && !either)
+      fault(fmt::format("expected a {}, got a {}: {}", wanted,
+                        is_folder                                  ? "folder"
                         : std::filesystem::is_regular_file(status) ? "file"
                                                                    : "special file",
                         v.as_string()));
-    else if (!folder && !std::filesystem::is_regular_file(status))
+    else if (!is_folder && !std::filesystem::is_regular_file(status))
       fault(fmt::format("expected a regular file, got a special file: {}", v.as_string()));
     return v;
   }

@@ -314,6 +314,7 @@ class Checker {
     idle(p.scalar_ok, p.kind == Kind::List || p.kind == Kind::Object, "or_scalar");
     idle(!p.choices.empty(), p.kind == Kind::Choice || p.kind == Kind::File || p.kind == Kind::Integer,
          "names");
+    idle(!p.folder_files.empty(), p.kind == Kind::File, "or_folder");
     if ((p.min && p.max && !(*p.min <= *p.max)) || (p.min && std::isnan(*p.min)) ||
         (p.max && std::isnan(*p.max)))
       add(fmt::format("{}: no value is in the range from {} to {}", at, p.min.value_or(NAN),

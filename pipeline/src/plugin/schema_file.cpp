@@ -35,6 +35,7 @@ Value to_value(const ParamSpec& p) {
   out["replaced"] = to_value(p.replaced);
   out["followed"] = to_value(p.followed);
   out["unless"] = to_value(p.unless);
+  out["folder_files"] = to_value(p.folder_files);
   out["service"] = p.service;
   out["auto_feature"] = p.auto_feature;
   out["auto_choice"] = p.auto_choice;
@@ -75,6 +76,7 @@ ParamSpec param_from(const Value& v) {
   p.replaced = texts_from(member(v, "replaced"));
   p.followed = texts_from(member(v, "followed"));
   p.unless = texts_from(member(v, "unless"));
+  p.folder_files = texts_from(member(v, "folder_files"));
   p.service = member(v, "service").as_string();
   p.auto_feature = member(v, "auto_feature").as_string();
   p.auto_choice = member(v, "auto_choice").as_string();

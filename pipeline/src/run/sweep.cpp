@@ -58,6 +58,20 @@ const ParamSpec* spec_of(const Plan& plan, const std::string& key, const Value**
   return at == nullptr ? nullptr : spec;
 }
 
+/// Of a file, or of the files in a folder that count; nothing where they cannot be examined.
+std::optional<std::uint64_t> bytes_of(const ParamSpec& spec, const fs::path& path) {
+  std::error_code error, none;
+  if (!fs::is_directory(path, none)) {
+    const std::uintmax_t bytes = fs::file_size(path, error);
+    return error ? std::nullopt : std::optional<std::uint64_t>(bytes);
+  }
+  std::uint64_t all = 0;
+  for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error))
+    if (spec.counts_in_folder(at->path().filename().string()) && at->is_regular_file(none))
+      all += at->file_size(none);
+  return error ? std::nullopt : std::optional<std::uint64_t>(all);
+}
+
 std::vector<SweepRow::File> varied_files(const SweepRun& run) {
   std::vector<SweepRow::File> out;
   for (const auto& [key, written] : run.set) {
@@ -66,9 +80,7 @@ std::vector<SweepRow::File> varied_files(const SweepRun& run) {
     if (spec == nullptr || spec->kind != ParamSpec::Kind::File || !value->is_string() ||
         !spec->is_path(value->as_string()))
       continue;
-    std::error_code error;
-    const auto bytes = fs::file_size(value->as_string(), error);
-    if (!error) out.push_back({key, bytes});
+    if (const auto bytes = bytes_of(*spec, value->as_string())) out.push_back({key, *bytes});
   }
   return out;
 }

@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstring>
+#include <memory>
 
 #include <graft/error.h>
 
@@ -19,6 +21,24 @@ namespace {
 
 constexpr std::size_t kMemoHeaderBytes = 64;
 constexpr std::size_t kRecordsPerWrite = 1024;
+
+/// In pieces: weights may be larger than memory. Throws Error naming the file.
+Digest digest_of_content(const fs::path& file) {
+  const FileHandle in(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!in) throw Error(file_error("open", file, errno));
+  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
+                                                                              XXH3_freeState);
+  XXH3_128bits_reset(state.get());
+  std::vector<std::uint8_t> block(std::size_t{1} << 20);
+  for (std::uint64_t at = 0;;) {
+    const std::size_t n = read_at(in.get(), block.data(), block.size(), at, file);
+    XXH3_128bits_update(state.get(), block.data(), n);
+    at += n;
+    if (n < block.size()) break;
+  }
+  const XXH128_hash_t hash = XXH3_128bits_digest(state.get());
+  return {hash.high64, hash.low64};
+}
 
 std::array<std::uint8_t, kMemoHeaderBytes> make_header() {
   std::array<std::uint8_t, kMemoHeaderBytes> header{};
@@ -151,8 +171,7 @@ void DigestMemo::remember(const FileRef& file, const Digest& content) {
 Digest DigestMemo::digest_of(const std::filesystem::path& file) {
   const FileRef ref = examine_file(file);
   if (const auto known = find(ref)) return *known;
-  const std::string content = read_file(file);
-  const Digest d = digest(content);
+  const Digest d = digest_of_content(file);
   remember(ref, d);
   return d;
 }

@@ -1,7 +1,13 @@
 #include "store/fingerprint.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <iterator>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
 
 namespace graft {
 namespace {
@@ -26,11 +32,27 @@ Value canonical_members(const std::vector<ParamSpec>& specs, const Value& map, D
   return out;
 }
 
+/// The digest of a file; of a folder, those of its files that count, by their names.
+Value content_of(const ParamSpec& spec, const std::filesystem::path& path, DigestMemo& memo) {
+  std::error_code none;
+  if (!std::filesystem::is_directory(path, none)) return memo.digest_of(path).hex();
+  std::vector<std::filesystem::path> files;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(path, error), end; !error && at != end; at.increment(error))
+    if (spec.counts_in_folder(at->path().filename().string()) && at->is_regular_file(none))
+      files.push_back(at->path());
+  if (error) throw Error(fmt::format("cannot read the folder {}: {}", path.string(), error.message()));
+  std::sort(files.begin(), files.end());
+  Value out = Value::map();
+  for (const std::filesystem::path& file : files) out[file.filename().string()] = memo.digest_of(file).hex();
+  return out;
+}
+
 Value canonical(const ParamSpec& spec, const Value& v, DigestMemo& memo) {
   if (v.is_null()) return v;
   switch (spec.kind) {
     case ParamSpec::Kind::File:
-      return spec.is_path(v.as_string()) ? Value(memo.digest_of(v.as_string()).hex()) : v;
+      return spec.is_path(v.as_string()) ? content_of(spec, v.as_string(), memo) : v;
     case ParamSpec::Kind::Object:
     case ParamSpec::Kind::OneOf:
       return canonical_members(spec.fields, v, memo);

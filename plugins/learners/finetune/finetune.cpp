@@ -180,7 +180,7 @@ class Finetune final : public Learner {
     bundle.facts["multi_label"] = input.multi_label;
     bundle.facts["image_height"] = pixels.train.height();
     bundle.facts["image_width"] = pixels.train.width();
-    bundle.facts["normalize"] = params_.raw("normalize");
+    bundle.facts["normalize"] = nn::resolved_normalization(params_, *model_);
     bundle.facts["preset"] = nn::preset_of(*model_);
     Fitted out;
     out.predictor = std::make_unique<FinetunePredictor>(std::move(bundle), engines_);

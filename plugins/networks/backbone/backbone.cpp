@@ -40,18 +40,22 @@ class Backbone final : public BatchTransform {
  public:
   explicit Backbone(const StageContext& context)
       : batch_(context.params.get<std::size_t>("batch")),
-        pooling_(pooling_from(context.params.get<std::string>("pool"))),
         gem_power_(context.params.get<double>("gem_power")),
         unit_length_(context.params.get<bool>("l2")),
-        concatenate_(context.params.has("concatenate")),
         warn_(context.warn),
-        model_(open_model(context.params)),
+        opened_(open_model(context.params)),
+        model_(opened_.model),
         normalizer_(nn::normalizer_of(context.params, model_)),
         check_(context.seed, nn::Tolerance::of(context.params.get<std::string>("precision")).wrong,
                cure_for(context.params.get<std::string>("engine"))),
         planned_(plan_batches(context, usual_side(model_),
-                              [&](int threads) { return make_engine(context, model_, threads); })) {
+                              [&](int threads) { return make_engine(context, opened_, threads); })) {
     model_.weights.clear();  // the engine has its own, in a layout of its own
+    if (!model_.guesses.empty())
+      warn_(fmt::format(
+          "{0}: what its files do not tell was guessed, and owners of such weights differ: `graft "
+          "model check {0}` names it",
+          model_.name));
   }
 
   static Inspection inspect(const StageContext& context) { return inspect_backbone(context); }
@@ -67,6 +71,16 @@ class Backbone final : public BatchTransform {
       } catch (const Error&) {  // images that are large enough for the layers that are used, not for all
       }
     facts["checked"] = check_.facts();
+    if (!model_.findings.empty()) {
+      facts["model"] = Value::list();
+      for (const nn::Finding& finding : model_.findings) {
+        Value one = Value::map();
+        one["what"] = finding.what;
+        one["value"] = finding.value;
+        one["from"] = finding.from;
+        facts["model"].push(std::move(one));
+      }
+    }
     return facts;
   }
 
@@ -94,7 +108,7 @@ class Backbone final : public BatchTransform {
     std::fill(pixels.get() + members.size() * one, pixels.get() + batch_ * one, 0.0f);
     try {
       const std::vector<std::vector<Tensor>> rows =
-          rows_of(planned_.engine->run(pixels.get(), height, width), members.size());
+          rows_of(planned_.engine->run(pixels.get(), height, width), members.size(), height, width);
       check(items, members, height, width, pixels.get(), rows);
       for (std::size_t i = 0; i < members.size(); ++i)
         for (std::size_t port = 0; port < rows[i].size(); ++port) out.set(members[i], rows[i][port], port);
@@ -105,15 +119,19 @@ class Backbone final : public BatchTransform {
   }
 
   /// The first `count` images of a batch: the row of each for every port.
-  std::vector<std::vector<Tensor>> rows_of(const std::vector<Tensor>& values, std::size_t count) const {
+  std::vector<std::vector<Tensor>> rows_of(const std::vector<Tensor>& values, std::size_t count, int height,
+                                           int width) const {
+    std::optional<nn::TokenLayout> tokens;
+    if (model_.architecture) tokens = nn::token_layout(*model_.architecture, height, width);
     std::vector<std::vector<Tensor>> out(count);
     for (std::size_t i = 0; i < count; ++i) {
-      for (const Tensor& value : values) {
+      for (std::size_t v = 0; v < values.size(); ++v) {
+        const Tensor& value = values[v];
         const Shape shape(value.shape.begin() + 1, value.shape.end());
         out[i].push_back(pooled(value.as<float>() + static_cast<std::int64_t>(i) * elements(shape), shape,
-                                pooling_, gem_power_));
+                                opened_.taps.pooling[v], gem_power_, tokens));
       }
-      if (concatenate_) out[i] = {joined(out[i])};
+      if (opened_.taps.one_row) out[i] = {joined(out[i])};
       if (unit_length_)
         for (const Tensor& row : out[i]) normalise_length(row);
     }
@@ -132,13 +150,14 @@ class Backbone final : public BatchTransform {
     std::vector<Tensor> values = planned_.engine->run_plainly(images.data(), count, height, width);
     std::vector<std::vector<Tensor>> again;
     if (!values.empty()) {
-      again = rows_of(values, chosen.size());
+      again = rows_of(values, chosen.size(), height, width);
     } else {  // an engine with only one path: beside copies of itself
       for (std::size_t c = 0; c < chosen.size(); ++c) {
         std::vector<float> copies;
         for (std::size_t i = 0; i < batch_; ++i)
           copies.insert(copies.end(), images.data() + c * one, images.data() + (c + 1) * one);
-        again.push_back(rows_of(planned_.engine->run(copies.data(), height, width), batch_).back());
+        again.push_back(
+            rows_of(planned_.engine->run(copies.data(), height, width), batch_, height, width).back());
       }
     }
     check_.compare(items, members, chosen, rows, again);
@@ -156,9 +175,22 @@ class Backbone final : public BatchTransform {
     return model.architecture->preprocessing.crop;
   }
 
+  /// One behind the other; of patches by their place, the values at each place.
   static Tensor joined(const std::vector<Tensor>& parts) {
     std::int64_t size = 0;
     for (const Tensor& part : parts) size += part.size();
+    const Shape& place = parts[0].shape;
+    const bool same = std::all_of(parts.begin(), parts.end(), [&](const Tensor& part) {
+      return part.shape == place && part.shape.size() == 3;
+    });
+    if (same) {
+      Tensor out = Tensor::allocate(DType::F32,
+                                    {place[0], place[1], place[2] * static_cast<std::int64_t>(parts.size())});
+      float* to = out.as<float>();
+      for (std::int64_t at = 0; at < place[0] * place[1]; ++at)
+        for (const Tensor& part : parts) to = std::copy_n(part.as<float>() + at * place[2], place[2], to);
+      return out;
+    }
     Tensor out = Tensor::allocate(DType::F32, {size});
     float* to = out.as<float>();
     for (const Tensor& part : parts) to = std::copy_n(part.as<float>(), part.size(), to);
@@ -180,11 +212,11 @@ class Backbone final : public BatchTransform {
   }
 
   const std::size_t batch_;
-  const Pooling pooling_;
   const double gem_power_;
-  const bool unit_length_, concatenate_;
+  const bool unit_length_;
   const std::function<void(const std::string&)> warn_;
-  nn::Model model_;
+  OpenedModel opened_;
+  nn::Model& model_;
   const Normalizer normalizer_;
   mutable RowCheck check_;
   const PlannedEngine planned_;
@@ -207,7 +239,7 @@ stages:
 }  // namespace
 
 GRAFT_PLUGIN(
-    backbone, "3.0.0", Backbone,
+    backbone, "3.1.0", Backbone,
     graft::PluginSchema::batch_transform("Turns images into feature vectors with a pretrained network.")
         .formerly("torch_backbone")
         .input(graft::PortType::Image, "Images of the size that the model was trained with.")
@@ -224,9 +256,21 @@ GRAFT_PLUGIN(
                    .items(2, 64)
                    .optional()
                    .doc("Layers whose pooled values are concatenated to one vector; instead of taps."))
-        .param(graft::choice("pool", {"avg", "max", "gem", "flatten", "none"}, "avg")
-                   .doc("Pooling of a value [c,h,w]: its mean, maximum or generalised mean over h and w; "
-                        "flattened to a vector; or unchanged."))
+        .param(graft::integer("last_blocks")
+                   .range(1, 64)
+                   .unit("blocks")
+                   .optional()
+                   .doc("The last blocks of a vision transformer, each through its last norm, pooled and "
+                        "concatenated to one vector, as DINOv2's linear evaluation does; instead of taps. "
+                        "`pool` is then cls_avg by default: the class token of each, then the mean of the "
+                        "patches of the last."))
+        .param(graft::choice("pool", {"cls", "avg", "cls_avg", "attention", "max", "gem", "flatten", "none"})
+                   .optional()
+                   .doc("Pooling of an image [c,h,w] or of tokens: the class token; the mean over places or "
+                        "patches (class and register tokens left out); both; the network's own attention "
+                        "pool; the maximum or generalised mean; flattened to a vector; or none: an image as "
+                        "it is, patches by their place, [rows,columns,d]. Default: the network's own for its "
+                        "features, avg for taps."))
         .param(graft::number("gem_power", 4).range(0.1, 100).doc("Exponent of the generalised mean."))
         .param(graft::flag("l2", false).doc("Scale every vector to length 1."))
         .param(graft::integer("batch", 8)

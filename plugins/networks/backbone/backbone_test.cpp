@@ -227,7 +227,7 @@ TEST_F(BackboneTest, ModelsThatCannotBeAreNamed) {
   EXPECT_THAT(fault("{architecture: resnet81, untrained: true}"), HasSubstr("did you mean 'resnet18'?"));
   EXPECT_THAT(fault("{architecture: resnet18, untrained: true, taps: layer5}"), HasSubstr("layer4"));
   EXPECT_EQ(fault("{architecture: resnet18, untrained: true, taps: layer1, concatenate: [layer1, layer2]}"),
-            "taps, concatenate: expected one of the two, got both");
+            "expected one of taps, concatenate and last_blocks, got taps, concatenate");
   EXPECT_THAT(
       fault("{architecture: resnet18, untrained: true, device: \"cuda:9\"}"),
       HasSubstr(GRAFT_HAS_TORCH

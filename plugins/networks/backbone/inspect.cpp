@@ -11,21 +11,15 @@
 #include <network/device_name.h>
 #include <network/image_size.h>
 #include <network/open_model.h>
+#include <network/tokens.h>
 #include <network/torch_service.h>
 
 #include "pooling.h"
+#include "tap_plan.h"
 
 using namespace graft;
 
 namespace {
-
-/// The shape of a layer's output for one image after pooling; nothing if that depends on an unknown size.
-std::optional<Shape> pooled_shape(const Shape& shape, Pooling pooling, bool size_known) {
-  if (shape.size() != 3) return shape;
-  if (pooling != Pooling::None && pooling != Pooling::Flatten) return Shape{shape[0]};
-  if (!size_known) return {};
-  return pooling == Pooling::None ? shape : Shape{elements(shape)};
-}
 
 std::string shown(const std::optional<Shape>& shape) {
   return "f32" + (shape ? to_string(*shape) : std::string("[?]"));
@@ -38,12 +32,8 @@ class Inspector {
 
   Inspection inspect() {
     check_device();
-    list_ = params_.has("concatenate") ? "concatenate" : "taps";
-    names_ = params_.get<std::vector<std::string>>(list_);
-    if (params_.has("concatenate") && !params_.get<std::vector<std::string>>("taps").empty())
-      found("concatenate", "expected one of taps and concatenate, got both");
     const auto net = nn::inspect_model(
-        params_, [this](const nn::Architecture& architecture) { return outputs(architecture); },
+        params_, [this](const nn::Architecture& architecture) { return plan(architecture).needed; },
         context_.warn, result_.faults);
     if (net && result_.faults.empty()) shapes(*net);
     return std::move(result_);
@@ -69,37 +59,51 @@ class Inspector {
     }
   }
 
-  /// The wanted layers; a layer that the network does not have is an error.
-  std::vector<std::string> outputs(const nn::Architecture& net) {
-    std::vector<std::string> out;
-    for (std::size_t i = 0; i < names_.size(); ++i) try {
-        out.push_back(nn::resolve_tap(net, names_[i]));
-      } catch (const Error& fault) {
-        found(fmt::format("{}.{}", list_, i), fault.what());
-      }
-    return out.empty() ? std::vector{net.tap} : out;
+  /// What is wanted of the network; a layer that it does not have is an error.
+  TapPlan plan(const nn::Architecture& net) {
+    TapPlan out;
+    std::vector<TapError> faults;
+    try {
+      out = plan_taps(params_, net, &faults);
+    } catch (const TapError& fault) {
+      faults.push_back(fault);
+    }
+    for (const TapError& fault : faults)
+      if (std::none_of(result_.faults.begin(), result_.faults.end(), [&](const Inspection::Fault& known) {
+            return known.param == fault.param() && known.text == fault.what();
+          }))
+        found(fault.param(), fault.what());
+    if (!faults.empty()) out.needed = {net.tap};
+    return out;
   }
 
-  void shapes(const nn::Architecture& net) {
-    const std::vector<std::string> layers = outputs(net);
+  void shapes(nn::Architecture net) {
+    const TapPlan taps = plan(net);
     if (!result_.faults.empty()) return;
+    taps.extend(net, nullptr);
     const std::optional<nn::ImageSize> size = nn::image_size_in(context_.input_shape);
     const int usual = net.preprocessing.crop;
-    const nn::Architecture needed = nn::reduced_to(net, layers);
+    const nn::ImageSize computed = size.value_or(nn::ImageSize{usual, usual});
+    const nn::Architecture needed = nn::reduced_to(net, taps.taps);
     nn::Cost cost;
     try {
-      cost = nn::cost_for_input(needed, size.value_or(nn::ImageSize{usual, usual}));
+      cost = nn::cost_for_input(needed, computed);
     } catch (const Error& fault) {
       found("", fault.what());
       return;
     }
-    const Pooling pooling = pooling_from(params_.get<std::string>("pool"));
+    const auto tokens = nn::token_layout(net, computed.height, computed.width);
     std::vector<std::optional<Shape>> rows;
-    for (const std::string& name : layers) {
-      const auto at = static_cast<std::size_t>(needed.find(name) - needed.layers.data());
-      rows.push_back(pooled_shape(cost.layers[at].output, pooling, size.has_value()));
+    for (std::size_t i = 0; i < taps.taps.size(); ++i) {
+      const auto at = static_cast<std::size_t>(needed.find(taps.taps[i]) - needed.layers.data());
+      const Pooling pooling = taps.pooling[i];
+      const bool whole = pooling == Pooling::None || pooling == Pooling::Flatten;
+      const Shape& value = cost.layers[at].output;
+      rows.push_back(whole && value.size() > 1 && !size
+                         ? std::nullopt
+                         : std::optional(pooled_shape(value, pooling, tokens)));
     }
-    if (params_.has("concatenate")) {
+    if (taps.one_row) {
       std::int64_t all = 0;
       for (const auto& row : rows) all += row ? elements(*row) : 0;
       const bool known =
@@ -111,8 +115,6 @@ class Inspector {
 
   const StageContext& context_;
   const Params& params_;
-  std::string list_;                ///< The parameter that names layers.
-  std::vector<std::string> names_;  ///< In the words of the config.
   Inspection result_;
 };
 

@@ -37,11 +37,11 @@ class LibTorch final : public Service, public nn::TorchService {
 /// The only error of a stage with this device; empty: none.
 std::string fault(const std::string& device, Service* libtorch) {
   Value values = Value::map();
-  for (const char* name : {"model", "sha256", "concatenate"}) values[name] = nullptr;
+  for (const char* name : {"model", "rules", "heads", "sha256", "concatenate", "last_blocks", "pool"})
+    values[name] = nullptr;
   values["architecture"] = "resnet8";
   values["untrained"] = true;
   values["taps"] = Value::list();
-  values["pool"] = "avg";
   values["device"] = device;
   const Params params(values);
   StageContext context{"features", params, 0, 1, [](const std::string&) {}};

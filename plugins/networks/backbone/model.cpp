@@ -6,29 +6,17 @@
 
 using namespace graft;
 
-namespace {
-
-/// The layers that taps or concatenate name, in the words of the config.
-std::vector<std::string> wanted_taps(const Params& params) {
-  auto taps = params.get<std::vector<std::string>>("taps");
-  if (!params.has("concatenate")) return taps;
-  if (!taps.empty()) throw Error("taps, concatenate: expected one of the two, got both");
-  return params.get<std::vector<std::string>>("concatenate");
-}
-
-std::vector<std::string> resolved_taps(const Params& params, const nn::Architecture& architecture) {
-  std::vector<std::string> taps = wanted_taps(params);
-  for (std::string& tap : taps) tap = nn::resolve_tap(architecture, tap);
-  return taps;
-}
-
-}  // namespace
-
-nn::Model open_model(const Params& params) {
-  return nn::open_model(params, [&](const nn::Architecture& architecture) {
-    std::vector<std::string> taps = resolved_taps(params, architecture);
-    return taps.empty() ? std::vector{architecture.tap} : taps;
+OpenedModel open_model(const Params& params) {
+  OpenedModel out;
+  out.model = nn::open_model(params, [&](const nn::Architecture& architecture) {
+    out.taps = plan_taps(params, architecture);
+    return out.taps.needed;
   });
+  if (!out.model.architecture)
+    out.taps = plan_taps(params);
+  else
+    out.taps.extend(*out.model.architecture, &out.model.weights);
+  return out;
 }
 
 std::vector<ParamSpec> engine_parameters() {
@@ -57,10 +45,11 @@ std::vector<ParamSpec> engine_parameters() {
           .doc("Batches that are computed at the same time. Default: as many as the threads allow.")};
 }
 
-std::unique_ptr<nn::Engine> make_engine(const StageContext& context, const nn::Model& model, int threads) {
+std::unique_ptr<nn::Engine> make_engine(const StageContext& context, const OpenedModel& opened, int threads) {
+  const nn::Model& model = opened.model;
   const Params& params = context.params;
   nn::EngineOptions options;
-  options.taps = model.architecture ? resolved_taps(params, *model.architecture) : wanted_taps(params);
+  options.taps = opened.taps.taps;
   options.batch = params.get<int>("batch");
   options.precision = params.get<std::string>("precision");
   options.device = params.get<std::string>("device");

@@ -36,6 +36,33 @@ TEST(Pooling, GeMOfPowerOneIsTheMeanAndOfAGreatPowerTheMaximum) {
   EXPECT_NEAR(run(value, {1, 2, 2}, Pooling::GeM, 80)[0], 4, 0.1);
 }
 
+TEST(Pooling, OfTokensPatchesAlone) {
+  // A class token, a register, and patches of 1 x 2.
+  const std::vector<float> value{9, 8, 70, 70, 1, 2, 3, -4};
+  const Shape shape{4, 2};
+  const graft::nn::TokenLayout layout{1, 2, 1, 2};
+  const auto of = [&](Pooling pooling) {
+    const graft::Tensor out = pooled(value.data(), shape, pooling, 1, layout);
+    EXPECT_EQ(out.shape, pooled_shape(shape, pooling, layout));
+    return std::vector<float>(out.as<float>(), out.as<float>() + out.size());
+  };
+  EXPECT_EQ(of(Pooling::Class), (std::vector<float>{9, 8}));
+  EXPECT_EQ(of(Pooling::Average), (std::vector<float>{2, -1}));
+  EXPECT_EQ(of(Pooling::Maximum), (std::vector<float>{3, 2}));
+  EXPECT_EQ(of(Pooling::ClassAverage), (std::vector<float>{9, 8, 2, -1}));
+  EXPECT_EQ(of(Pooling::None), (std::vector<float>{1, 2, 3, -4}));
+  EXPECT_EQ(of(Pooling::Flatten), value);
+  EXPECT_EQ(pooled_shape(shape, Pooling::None, layout), (Shape{1, 2, 2}));
+  EXPECT_EQ(pooled_shape({2, 3, 4}, Pooling::None, {}), (Shape{2, 3, 4}));
+}
+
+TEST(Pooling, TokensOfAnUnknownNetworkStayUnlessTheClassTokenIsWanted) {
+  const std::vector<float> value{9, 8, 1, 2, 3, -4};
+  EXPECT_EQ(run(value, {3, 2}, Pooling::Average), value);
+  EXPECT_EQ(run(value, {3, 2}, Pooling::Class), (std::vector<float>{9, 8}));
+  EXPECT_EQ(run(value, {3, 2}, Pooling::ClassAverage), (std::vector<float>{9, 8, 2, -1}));
+}
+
 TEST(Pooling, AVectorStays) {
   const std::vector<float> value{1, 2, 3};
   EXPECT_EQ(run(value, {3}, Pooling::Average), value);

@@ -57,7 +57,8 @@ class Arguments {
   std::map<std::string, std::string> options_;
 };
 
-// One file each: list.cpp, summary.cpp, fetch.cpp.
+// One file each: check.cpp, list.cpp, summary.cpp, fetch.cpp.
+int check(const Arguments& arguments);
 int list(const Arguments& arguments);
 int summary(const Arguments& arguments);
 int fetch(const Arguments& arguments);

@@ -4,14 +4,36 @@
 
 #include <network/architecture.h>
 #include <network/cost.h>
+#include <network/published.h>
 #include "checkpoints.h"
 #include "command.h"
 #include "table.h"
 
 namespace graft::model {
 
+namespace {
+
+int list_families(const Arguments& arguments) {
+  Value out = Value::list();
+  std::string text;
+  for (const nn::PublishedFamilyName& family : nn::published_families()) {
+    Value one = Value::map();
+    one["name"] = family.name;
+    one["marks"] = Value::list();
+    for (const std::string& mark : family.marks) one["marks"].push(mark);
+    out.push(std::move(one));
+    text += fmt::format("{}: files with a tensor whose name ends with\n  {}\n", family.name,
+                        fmt::join(family.marks, "\n  "));
+  }
+  say("{}", arguments.has("json") ? out.to_json() + "\n" : text);
+  return kOk;
+}
+
+}  // namespace
+
 int list(const Arguments& arguments) {
   if (!arguments.positional().empty()) throw UsageError{"this command takes no argument"};
+  if (arguments.has("families")) return list_families(arguments);
   Table table({{"architecture"},
                {"parameters", true},
                {"multiply-adds", true},

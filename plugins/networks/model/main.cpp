@@ -28,10 +28,22 @@ namespace nn = graft::nn;
 
 namespace {
 
-constexpr Option kListOptions[] = {{"json", nullptr, "print JSON"}};
+constexpr Option kListOptions[] = {
+    {"families", nullptr,
+     "families of published networks, whose sizes are in their files, and how they are known"},
+    {"json", nullptr, "print JSON"},
+};
+
+constexpr Option kCheckOptions[] = {
+    {"config", "CONFIG", "also where the stages of a config prepare images or pool otherwise than the owner"},
+    {"rules", "OWNER", "original, timm or hf: whose rules count where owners of the same weights disagree"},
+    {"heads", "N", "attention heads, where the files do not tell"},
+    {"json", nullptr, "print JSON"},
+};
 
 constexpr Option kSummaryOptions[] = {
     {"size", "N", "images of N x N px (default: what the network was trained on)"},
+    {"heads", "N", "attention heads of a published transformer whose files do not tell"},
     {"classes", "N", "classes of the classifier, 0 for none"},
     {"width", "N", "channels of the first layer, for the networks for small images"},
     {"freeze", "none|all|LAYER",
@@ -70,7 +82,10 @@ struct Row {
 
 constexpr Row kCommands[] = {
     {"list", "", "the architectures: size, cost, features, published weights", list, kListOptions},
-    {"summary", "NAME|FILE",
+    {"check", "FILE|FOLDER",
+     "what a model is, what was taken from where (tensors, files beside them, family), and what is not used",
+     check, kCheckOptions},
+    {"summary", "NAME|FILE|FOLDER",
      "layers, shapes, parameters, multiply-adds and memory of an architecture or a weight file", summary,
      kSummaryOptions, architectures},
     {"fetch", "NAME", "download published weights and check their digest", fetch, kFetchOptions, published},

@@ -7,9 +7,13 @@
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <map>
+#include <string>
 
 #include <graft/error.h>
 #include <graft/files.h>
+#include <graft/payload.h>
+#include <graft/safetensors.h>
 #include <graft/testing/error_of.h>
 #include <graft/value.h>
 
@@ -153,6 +157,114 @@ TEST(Summary, OfAnyOtherFileIsItsTensors) {
   EXPECT_EQ(model.exit_code, 1);
   EXPECT_THAT(model.err,
               StartsWith("error: " + kData + "model.pth: its pickle names torch.nn.modules.linear.Linear: "));
+}
+
+/// A ViT of width 8 as timm publishes it, in a folder with what a config needs.
+class Check : public ::testing::Test {
+ protected:
+  Check() {
+    std::map<std::string, Tensor> tensors;
+    const auto put = [&](const std::string& name, const Shape& shape) {
+      Tensor& tensor = tensors[name];
+      tensor = Tensor::allocate(DType::F32, shape);
+      for (std::int64_t i = 0; i < tensor.size(); ++i)
+        tensor.as<float>()[i] = static_cast<float>(i % 7) * 0.1f;
+    };
+    const auto linear = [&](const std::string& name, std::int64_t out, std::int64_t in) {
+      put(name + ".weight", {out, in});
+      put(name + ".bias", {out});
+    };
+    put("cls_token", {1, 1, 8});
+    put("pos_embed", {1, 10, 8});
+    put("patch_embed.proj.weight", {8, 3, 4, 4});
+    put("patch_embed.proj.bias", {8});
+    linear("blocks.0.attn.qkv", 24, 8);
+    linear("blocks.0.attn.proj", 8, 8);
+    linear("blocks.0.mlp.fc1", 16, 8);
+    linear("blocks.0.mlp.fc2", 8, 16);
+    for (const char* norm : {"blocks.0.norm1", "blocks.0.norm2", "norm"}) {
+      put(std::string(norm) + ".weight", {8});
+      put(std::string(norm) + ".bias", {8});
+    }
+    put("decoder.weight", {3});
+    folder_.write("vit/model.safetensors", to_safetensors(tensors));
+    folder_.write("vit/config.json",
+                  R"({"architecture": "vit_tiny", "global_pool": "token", "model_args": {"num_heads": 2}})");
+    folder_.write("photos/a.ppm", "P6 14 12 255\n" + std::string(14 * 12 * 3, 'x'));
+  }
+  std::string model() const { return folder_ / "vit"; }
+  std::string config(const std::string& pixels, const std::string& features) const {
+    return folder_.write("config.yaml",
+                         "name: c\nstages:\n"
+                         "  images: {plugin: files, with: {paths: [photos]}}\n"
+                         "  pixels: {plugin: decode, from: images" +
+                             pixels +
+                             "}\n"
+                             "  features: {plugin: backbone, from: pixels, with: {model: vit" +
+                             features +
+                             "}}\n"
+                             "  table: {plugin: feature_table, from: features}\n");
+  }
+  TempFolder folder_;
+};
+
+TEST_F(Check, WhatItIsAndFromWhereThatIsKnown) {
+  const auto result = run({"check", model()});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, StartsWith(model() + ": safetensors, 19 tensors in "));
+  EXPECT_THAT(result.out, HasSubstr("\n  weights of vit_tiny\n  features: 8 values\n"));
+  EXPECT_THAT(result.out, HasSubstr("\n  heads            2  "));
+  EXPECT_THAT(result.out, HasSubstr("<- `model_args.num_heads` in config.json\n"));
+  EXPECT_THAT(result.out, HasSubstr("\nnot used (1): decoder.weight\n"));
+  const Value json = Value::from_json(run({"check", model(), "--json"}).out);
+  EXPECT_EQ(json.find("features")->as_int(), 8);
+  EXPECT_EQ(json.find("unused")->as_list()[0].as_string(), "decoder.weight");
+}
+
+TEST_F(Check, AFileAloneLacksWhatItsFolderTells) {
+  const auto result = run({"check", model() + "/model.safetensors"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.out,
+              HasSubstr("guessed: nothing tells how many heads its attention has: a stage needs `heads`"));
+  EXPECT_EQ(run({"check", model() + "/model.safetensors", "--heads", "2"}).exit_code, 0);
+}
+
+TEST_F(Check, AConfigThatLeavesItToTheNetworkAgrees) {
+  const auto result = run({"check", model(), "--config", config("", "")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, EndsWith("config.yaml: agrees\n"));
+}
+
+TEST_F(Check, WhereAConfigDisagreesWithTheOwner) {
+  const auto result =
+      run({"check", model(), "--config",
+           config(", with: {resize: 12, crop: 12, filter: bilinear}", ", normalize: tf, pool: avg")});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(
+      result.out,
+      EndsWith(
+          "config.yaml: disagrees\n"
+          "  features: pool: avg, where the owner's features are pooled by cls; leave `pool` out for those\n"
+          "  features: normalize: tf, where the network was trained with: shorter side to 13 px (bicubic), "
+          "crop 12 px, mean 0.5, std 0.5; leave `normalize` out\n"
+          "  pixels: images are not prepared as the network's were: resize: 12 (13), filter: bilinear "
+          "(bicubic); leave these out: the network decides then\n"));
+}
+
+TEST_F(Check, WeightsOfNoFamily) {
+  const auto result = run({"check", kData + "types.pth"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err,
+              HasSubstr("fit no architecture that graft knows (graft model list) and no family (graft "
+                        "model list --families)"));
+}
+
+TEST(List, NamesTheFamilies) {
+  EXPECT_THAT(run({"list", "--families"}).out,
+              StartsWith("ViT: files with a tensor whose name ends with\n  patch_embed.proj.weight\n"));
+  EXPECT_EQ(
+      Value::from_json(run({"list", "--families", "--json"}).out).as_list()[0].find("name")->as_string(),
+      "ViT");
 }
 
 TEST(CommandLine, FaultsSayWhatIsKnown) {

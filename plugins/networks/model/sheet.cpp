@@ -129,13 +129,11 @@ std::string Sheet::text() const {
 }
 
 std::string Sheet::facts() const {
-  const nn::Preprocessing& p = net_.preprocessing;
   std::string out = fmt::format("parameters  {} as float32, {} trainable\n", bytes_text(cost_.parameters * 4),
                                 grouped(trainable()));
   out += fmt::format("memory      {} for an image at inference, {} kept in training\n",
                      bytes_text(cost_.peak_bytes), bytes_text(cost_.activation_bytes));
-  out += fmt::format("input       shorter side to {} px ({}), crop {} px, normalize: {}\n", p.resize,
-                     p.filter, p.crop, p.preset);
+  out += fmt::format("input       {}\n", to_string(net_.preprocessing));
   out += fmt::format("features    {}, {} values\n", net_.tap, net_.features);
   out +=
       fmt::format("taps        {}{}\n", fmt::join(outermost(net_), ", "),
@@ -186,7 +184,10 @@ Value Sheet::value() const {
   Value& preprocessing = out["preprocessing"];
   preprocessing["resize"] = p.resize;
   preprocessing["crop"] = p.crop;
+  preprocessing["squash"] = p.squash;
+  preprocessing["centre"] = p.floor_crop ? "floor" : "round";
   preprocessing["filter"] = p.filter;
+  preprocessing["resizer"] = p.tensors ? "tensor" : "pillow";
   preprocessing["preset"] = p.preset;
   preprocessing["scale"] = p.scale;
   preprocessing["mean"] = numbers(p.mean);

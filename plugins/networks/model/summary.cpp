@@ -150,7 +150,7 @@ int summarize_file(const std::string& path, const Arguments& arguments, const Sh
     return print_torchscript(path, *contents, json);
 
   const auto file = nn::open_weights(files);
-  if (const auto published = nn::open_published(files))
+  if (const auto published = nn::open_published(files, arguments.number("heads", 1, 4096)))
     return print_published(*published, *file, path, arguments, options);
   const auto best = nn::best_fit(*file);
   if (arguments.has("dot") && !best)

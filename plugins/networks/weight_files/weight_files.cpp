@@ -16,14 +16,16 @@ class WeightFiles final : public Service, public preprocessing::WeightFileServic
  public:
   explicit WeightFiles(const StageContext&) {}
 
-  std::optional<preprocessing::Preprocessing> preprocessing_of(const std::string& file) const override {
-    const nn::ModelFiles files = nn::find_model_files(file);
+  std::optional<preprocessing::Preprocessing> preprocessing_of(const std::string& model,
+                                                               preprocessing::Rules rules) const override {
+    nn::ModelFiles files = nn::find_model_files(model);
+    files.rules = rules;
     if (nn::inspect_torchscript(files.weights)) return {};
     // How images are prepared does not depend on the number of heads, which may be unknown here.
-    if (const auto published = nn::open_published(files, 1)) return published->architecture.preprocessing;
+    if (const auto published = nn::open_published(files, 0)) return published->architecture.preprocessing;
     const auto best = nn::best_fit(*nn::open_weights(files));
     if (best && best->fit.complete()) return best->architecture.preprocessing;
-    throw Error(file + ": these weights fit no architecture that graft knows" +
+    throw Error(model + ": these weights fit no architecture that graft knows" +
                 (best ? " (the nearest is " + best->architecture.name + ")" : "") +
                 "; name it with `network` (graft model list), or give resize, crop and filter");
   }
@@ -31,6 +33,6 @@ class WeightFiles final : public Service, public preprocessing::WeightFileServic
 
 }  // namespace
 
-GRAFT_PLUGIN(weight_files, "1.0.0", WeightFiles,
+GRAFT_PLUGIN(weight_files, "1.1.0", WeightFiles,
              graft::PluginSchema::service("Finds out which network a file of weights is for, and how images "
                                           "are prepared for it."))

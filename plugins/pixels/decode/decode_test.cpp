@@ -503,7 +503,7 @@ TEST(Decode, ChecksItsParameters) {
   for (const std::string& name : preprocessing::network_names()) known += (known.empty() ? "" : ", ") + name;
   EXPECT_EQ(fault("{network: resnet81}"),
             "network: 'resnet81' is not allowed here; did you mean 'resnet18'? (allowed: " + known + ")");
-  EXPECT_EQ(fault("{network: ./nowhere.pth}"), "network: no such file: ./nowhere.pth");
+  EXPECT_EQ(fault("{network: ./nowhere.pth}"), "network: no such file or folder: ./nowhere.pth");
 }
 
 TEST(Decode, GivesTheSamePixelsOnAnyThread) {

@@ -22,7 +22,7 @@ std::string position(std::int64_t flat, const Shape& shape) {
   return to_string(at);
 }
 
-/// Collects tensors as rows of a table. A tensor of any shape becomes one flat row, row-major, in f32 or f16.
+/// Collects tensors as rows of a table, in f32 or f16: of any shape, flattened row by row, or as they are.
 /// Stateless, so any number of threads may encode at once.
 ///
 /// Rejects: `wrong-type` (not f32), `empty` (no elements), `non-finite` (NaN or infinity), `out-of-range` (a
@@ -31,6 +31,7 @@ class FeatureTable final : public Collector {
  public:
   explicit FeatureTable(const StageContext& context)
       : dtype_(context.params.get<std::string>("dtype") == "f16" ? DType::F16 : DType::F32),
+        flat_(context.params.get<std::string>("rows") == "flat"),
         compression_(context.params.get<std::string>("compression") == "gzip" ? Compression::Gzip
                                                                               : Compression::None) {}
 
@@ -44,7 +45,7 @@ class FeatureTable final : public Collector {
     if (tensor.size() < 1)
       throw Reject("empty",
                    "expected at least one feature, got a tensor of shape " + to_string(tensor.shape));
-    return {dtype_, {tensor.size()}};
+    return {dtype_, flat_ ? Shape{tensor.size()} : tensor.shape};
   }
 
   void encode(const Item& item, std::span<std::uint8_t> row) const override {
@@ -72,6 +73,7 @@ class FeatureTable final : public Collector {
 
  private:
   DType dtype_;
+  bool flat_;
   Compression compression_;
 };
 
@@ -90,12 +92,17 @@ stages:
 }  // namespace
 
 GRAFT_PLUGIN(
-    feature_table, "1.0.0", FeatureTable,
+    feature_table, "1.1.0", FeatureTable,
     graft::PluginSchema::collector("Keeps feature vectors as a table: one row per item, computed once.")
-        .input(graft::PortType::Tensor, "f32 tensors of one shape; flattened to a row.")
+        .input(graft::PortType::Tensor, "f32 tensors of one shape.")
         .output("out", graft::PortType::Table, "{dtype}[?]", "One row per item and view.")
         .param(graft::choice("dtype", {"f32", "f16"}, "f32")
                    .doc("Type on disk; f16 halves the size and keeps about three decimal digits."))
+        .param(
+            graft::choice("rows", {"flat", "shaped"}, "flat")
+                .doc("flat: every tensor is flattened to a vector, as learners take it; shaped: it keeps its "
+                     "shape, for dense features: `pool: none` of backbone gives patches as "
+                     "[rows,columns,d]."))
         .param(graft::choice("compression", {"none", "gzip"}, "none")
                    .not_in_fingerprint()
                    .doc("How rows are packed on disk; they read back the same. gzip halves features of which "

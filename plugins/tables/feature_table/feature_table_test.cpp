@@ -50,6 +50,13 @@ TEST(FeatureTable, FlattensAnyShapeInRowMajorOrder) {
   EXPECT_THAT(values, ElementsAre(1.5f, -2.0f, 0.0f, 4.0f));
 }
 
+TEST(FeatureTable, KeepsTheShapeWhereItIsWanted) {
+  StageHarness stage("feature_table", "{rows: shaped}");
+  const auto [format, row] = stage.collect(StageHarness::tensor({2, 1, 2}, {1.5f, -2.0f, 0.0f, 4.0f}));
+  EXPECT_EQ(format.shape, Shape({2, 1, 2}));
+  EXPECT_EQ(row.size(), 16u);
+}
+
 TEST(FeatureTable, HalvesFollowTheStandardAtItsCorners) {
   StageHarness stage("feature_table", "{dtype: f16}");
   EXPECT_EQ(stage.collect(StageHarness::tensor({3}, {1, 2, 3})).first.dtype, DType::F16);

@@ -109,6 +109,27 @@ TEST(Params, ABareValueMayStandForTheFirstMember) {
   EXPECT_EQ(specs[0].type_name(), "one of unit, tf, or map with preset, mean");
 }
 
+TEST(Params, AFolderMayBeGivenWhereAFileIs) {
+  const test::TempFolder folder;
+  folder.write("model/config.json", "{}");
+  const std::vector<ParamSpec> specs = {file("model").or_folder({"config.json", "*.safetensors"}).optional(),
+                                        file("file").optional()};
+  const std::string there = (folder / "model").string();
+  EXPECT_EQ(faults_of(specs, R"({"model": ")" + there + R"("})"), "");
+  EXPECT_EQ(faults_of(specs, R"({"model": ")" + there + R"(/config.json"})"), "");
+  EXPECT_EQ(faults_of(specs, R"({"file": ")" + there + R"("})"),
+            "file/ expected a file, got a folder: " + there + "\n");
+  EXPECT_EQ(faults_of(specs, R"({"model": "gone"})"), "model/ no such file or folder: gone\n");
+  EXPECT_EQ(faults_of(specs, R"({"model": ""})"),
+            "model/ expected the path of a file or folder, got an empty text\n");
+  EXPECT_EQ(faults_of(specs, R"({"model": "/dev/null"})"),
+            "model/ expected a regular file, got a special file: /dev/null\n");
+  EXPECT_EQ(faults_of(specs, R"({"model": 1})"), "model/ expected file or folder, got integer 1\n");
+  EXPECT_TRUE(specs[0].counts_in_folder("model-00001-of-00002.safetensors"));
+  EXPECT_FALSE(specs[0].counts_in_folder("README.md"));
+  EXPECT_FALSE(specs[1].counts_in_folder("config.json"));
+}
+
 TEST(Params, OneMayStandForOthersAndANameForAFile) {
   const std::vector<ParamSpec> specs = {
       integer("crop", 224).optional(),

@@ -108,6 +108,30 @@ TEST_F(FingerprintTest, ANameStandsForItselfAndAFileForItsContent) {
   EXPECT_NE(print({"pixels.network=" + (folder_ / "copy/model.pt").string()}), by_file);
 }
 
+TEST_F(FingerprintTest, OfAFolderTheFilesThatDecideCount) {
+  const auto with_folder = [&](const std::string& name) {
+    return print({}, [&](Plan& p) {
+      p.stages[3].schema.params = {file("model").or_folder({"config.json", "*.bin"})};
+      Value values = Value::map();
+      values["model"] = (folder_ / name).string();
+      p.stages[3].params = Params(values);
+    });
+  };
+  for (const std::string at : {"published/", "elsewhere/"}) {
+    folder_.write(at + "config.json", "{}");
+    folder_.write(at + "model.bin", "weights");
+  }
+  const std::string base = with_folder("published");
+  EXPECT_EQ(with_folder("elsewhere"), base) << "where the folder lies does not count";
+  folder_.write("elsewhere/README.md", "downloaded on Monday");
+  EXPECT_EQ(with_folder("elsewhere"), base);
+  folder_.write("elsewhere/config.json", R"({"layer_norm_eps": 1})");
+  EXPECT_NE(with_folder("elsewhere"), base);
+  folder_.write("published/model.bin", "weightz");
+  EXPECT_NE(with_folder("published"), base);
+  EXPECT_NE(with_folder("model.pt"), base);
+}
+
 TEST_F(FingerprintTest, AnOutputKeepsItsRowsWhenOthersAreAdded) {
   const auto tap = [&](const std::string& taps, const std::string& port) {
     const auto path = folder_.write("taps.yaml", R"(name: a

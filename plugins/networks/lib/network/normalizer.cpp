@@ -60,6 +60,16 @@ ParamSpec Normalizer::parameter() {
       .doc("What the model was trained with: the name of a preset, or {mean, std} of x / 255.");
 }
 
+Value Normalizer::resolved(const Params& normalize, const preprocessing::Preprocessing& own) {
+  Value out = normalize.value();
+  if (normalize.get<std::string>("preset") != "auto" || normalize.has("mean")) return out;
+  out["preset"] = own.preset == "own" ? "unit" : own.preset;
+  if (own.preset != "own") return out;
+  out["mean"] = Value(Value::List(own.mean.begin(), own.mean.end()));
+  out["std"] = Value(Value::List(own.deviation.begin(), own.deviation.end()));
+  return out;
+}
+
 Normalizer::Normalizer(const Params& normalize, const std::string& own) {
   const auto name = normalize.get<std::string>("preset");
   const Preset& preset = preset_named(name == "auto" ? own : name);

@@ -72,5 +72,32 @@ TEST(Normalizer, SaysWhatIsWrong) {
             "normalize.mean: expected one value or three (red, green, blue), got 2");
 }
 
+TEST(Normalizer, ResolvedItIsTheSameWithoutTheNetwork) {
+  preprocessing::Preprocessing clip;
+  clip.preset = "own";
+  clip.mean = {0.48145466, 0.4578275, 0.40821073};
+  clip.deviation = {0.26862954, 0.26130258, 0.27577711};
+  const auto params = [](const std::string& json) {
+    std::vector<ParamFault> faults;
+    const Params all(resolve({Normalizer::parameter()}, Value::from_json(json), faults));
+    EXPECT_TRUE(faults.empty());
+    return all.object("normalize");
+  };
+  const Image image = Image::allocate(16, 16);
+  for (std::size_t i = 0; i < image.bytes(); ++i) image.data[i] = static_cast<std::uint8_t>(i);
+  const auto packed = [&](const Normalizer& normalizer) {
+    std::vector<float> out(image.bytes());
+    normalizer.pack(image, out.data());
+    return out;
+  };
+  for (const char* given : {"{}", R"({"normalize": "tf"})", R"({"normalize": {"mean": 0.5, "std": 0.25}})"}) {
+    const Value written = Normalizer::resolved(params(given), clip);
+    const Params read(Value::from_json(written.to_json()));
+    EXPECT_EQ(packed(Normalizer(read)), packed(Normalizer(params(given), clip))) << written.to_json();
+  }
+  EXPECT_EQ(Normalizer::resolved(params("{}"), preprocessing::Preprocessing()).to_json(),
+            R"({"preset":"imagenet","mean":null,"std":null})");
+}
+
 }  // namespace
 }  // namespace graft

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -68,11 +69,7 @@ Architecture architecture_for(const Params& params, const WeightFile& file) {
     return best && best->architecture.name == name ? best->architecture : named_architecture(params);
   }
   const std::string path = file.path().string();
-  if (!best)
-    throw Error(
-        fmt::format("{}: these weights fit no architecture that graft knows (graft model list); export "
-                    "the model as TorchScript",
-                    path));
+  if (!best) throw Error(fmt::format("{}: {}", path, nearest_family(file)));
   const std::string& name = best->architecture.name;
   if (!best->fit.complete()) try {
       check_fit(best->architecture, file, {best->architecture.tap});
@@ -101,6 +98,7 @@ Architecture architecture_for(const Params& params, const WeightFile& file) {
 struct OpenedFile {
   std::unique_ptr<WeightFile> file;  ///< Null: TorchScript, or no file at all.
   std::optional<Architecture> architecture;
+  std::vector<Finding> findings = {};
   std::vector<std::string> notes = {};  ///< Of a published model: what was guessed and what is not used.
 };
 
@@ -115,7 +113,8 @@ OpenedFile open_file(const Params& params) {
     out.architecture = named_architecture(params);
     return out;
   }
-  const ModelFiles files = find_model_files(params.get<std::string>("model"));
+  ModelFiles files = find_model_files(params.get<std::string>("model"));
+  if (params.has("rules")) files.rules = preprocessing::rules_from(params.get<std::string>("rules"));
   const std::string path = files.weights.string();
   if (params.has("sha256")) check_digest(path, params.get<std::string>("sha256"));
   if (inspect_torchscript(path)) {
@@ -125,17 +124,35 @@ OpenedFile open_file(const Params& params) {
           fmt::format("{}: a TorchScript archive contains its own network; leave `architecture` out", path));
     return out;
   }
-  if (auto published = open_published(files)) {
+  const auto heads = params.has("heads") ? std::optional<int>(params.get<int>("heads")) : std::nullopt;
+  if (auto published = open_published(files, heads)) {
     if (params.has("architecture"))
       throw ParamError("architecture",
                        fmt::format("{}: the files say what network it is ({}); leave `architecture` "
                                    "out",
                                    files.path.string(), published->architecture.name));
+    const auto& layers = published->architecture.layers;
+    if (heads && std::none_of(layers.begin(), layers.end(),
+                              [](const Layer& layer) { return layer.op == Op::Attention; }))
+      throw ParamError("heads", fmt::format("{}: {} has no attention; leave `heads` out", files.path.string(),
+                                            published->architecture.name));
+    const auto& found = published->findings;
+    if (params.has("rules") &&
+        std::none_of(found.begin(), found.end(), [](const Finding& one) { return one.what == "rules"; }))
+      throw ParamError("rules", fmt::format("{}: the owners of {} do not disagree; leave `rules` out",
+                                            files.path.string(), published->architecture.name));
     out.file = std::move(published->weights);
     out.architecture = std::move(published->architecture);
+    out.findings = std::move(published->findings);
     out.notes = std::move(published->notes);
     return out;
   }
+  for (const char* param : {"rules", "heads"})
+    if (params.has(param))
+      throw ParamError(param,
+                       fmt::format("{}: `{}` is for published transformers, which these weights are not "
+                                   "(graft model check); leave it out",
+                                   path, param));
   out.file = open_weights(files);
   out.architecture = architecture_for(params, *out.file);
   return out;
@@ -145,14 +162,26 @@ OpenedFile open_file(const Params& params) {
 
 std::vector<ParamSpec> model_parameters() {
   return {
-      file("model").optional().doc(
-          "Weights of a known architecture, or of a published vision transformer or ConvNeXt (safetensors, "
-          "or a state_dict that torch.save wrote), or a TorchScript archive, [n,3,height,width] in, features "
-          "out. TorchScript is code: use only files that you trust."),
+      file("model")
+          .or_folder(preprocessing::model_folder_files())
+          .optional()
+          .doc("Weights of a known architecture, or of a published vision transformer or ConvNeXt "
+               "(safetensors, or a state_dict that torch.save wrote), or the folder in which it was "
+               "published, "
+               "or a TorchScript archive, [n,3,height,width] in, features out. TorchScript is code: use only "
+               "files that you trust."),
       text("architecture")
           .optional()
           .doc("Network that the weights are for (graft model list); default: the one that they fit."),
-      text("sha256").optional().not_in_fingerprint().doc("Pins the model file: any other file is refused."),
+      choice("rules", preprocessing::rules_names())
+          .optional()
+          .doc("Whose rules count where the owners of the same published weights disagree: LayerNorm's eps, "
+               "GELU, positions at another image size, pooling, preprocessing. Default: who published the "
+               "files."),
+      integer("heads").range(1, 4096).optional().doc(
+          "Attention heads of a published transformer whose files do not tell (graft model check)."),
+      text("sha256").optional().not_in_fingerprint().doc(
+          "Pins the model file, or the weights in the folder: any other file is refused."),
       flag("untrained", false)
           .doc("Random weights in place of the trained ones: the baseline that shows what pretraining is "
                "worth."),
@@ -164,6 +193,9 @@ Model open_model(const Params& params, const Outputs& outputs) {
   OpenedFile opened = open_file(params);
   model.name = params.get<std::string>(params.has("model") ? "model" : "architecture");
   model.architecture = std::move(opened.architecture);
+  model.findings = std::move(opened.findings);
+  std::copy_if(opened.notes.begin(), opened.notes.end(), std::back_inserter(model.guesses),
+               [](const std::string& note) { return note.starts_with(kGuessed); });
   if (!model.architecture) {
     model.torchscript = model.name;
     return model;
@@ -211,6 +243,11 @@ std::optional<Architecture> inspect_model(const Params& params, const Outputs& o
 
 std::string preset_of(const Model& model) {
   return model.architecture ? model.architecture->preprocessing.preset : "imagenet";
+}
+
+Value resolved_normalization(const Params& params, const Model& model) {
+  return Normalizer::resolved(params.object("normalize"),
+                              model.architecture ? model.architecture->preprocessing : Preprocessing());
 }
 
 Normalizer normalizer_of(const Params& params, const Model& model) {

@@ -82,7 +82,8 @@ const char* to_string(Kind kind) {
   return kNames[static_cast<int>(kind)];
 }
 
-Pickle::Pickle(std::string_view bytes) : bytes_(bytes.substr(0, kMaxBytes)) {
+Pickle::Pickle(std::string_view bytes, Attributes attributes)
+    : bytes_(bytes.substr(0, kMaxBytes)), attributes_(attributes) {
   for (const auto& [kind, integer] : {std::pair(Kind::None, 0), std::pair(Kind::Bool, 0),
                                       std::pair(Kind::Bool, 1), std::pair(Kind::Tuple, 0)})
     make({kind, integer, {}, {}});
@@ -419,6 +420,7 @@ void Pickle::set_attributes() {
     return;
   }
   if (attributes.kind != Kind::Dict) return;
+  if (attributes_ == Attributes::Kept) values_[value].items = attributes.items;
   for (std::size_t i = 0; i < attributes.items.size() && i < 200; i += 2)
     if (values_[attributes.items[i]].text == "_modules") values_[value].integer = PickleValue::kModel;
 }

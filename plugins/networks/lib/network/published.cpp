@@ -1,48 +1,176 @@
 #include <network/published.h>
 
+#include <algorithm>
+#include <cctype>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include <graft/error.h>
 
+#include <network/state_dict.h>
 #include "zoo/tensor_map.h"
 
 namespace graft::nn {
 namespace {
 
-/// What stands before the first tensor that a mark ends: "module." of "module.patch_embed.proj.weight"; the
-/// part of a mark that ends with "|" belongs to the prefix.
-std::optional<std::string> prefix_before(const WeightFile& file, const std::vector<std::string>& marks) {
+/// A place in a file where a network of a family is: what stands before its names.
+struct Place {
+  std::string prefix;
+  std::size_t tensors = 0;  ///< Behind the prefix.
+  auto rank() const { return std::tuple(role_of(prefix), -static_cast<std::int64_t>(tensors)); }
+};
+
+/// Every place where a tensor is that ends with a mark ("module." of "module.patch_embed.proj.weight"), the
+/// most likely first. The part of a mark that ends with "|" belongs to the prefix.
+std::vector<Place> places_of(const WeightFile& file, const std::vector<std::string>& marks) {
+  std::vector<Place> out;
   for (const std::string& mark : marks) {
     const std::size_t bar = mark.find('|');
     const std::string own = bar == std::string::npos ? "" : mark.substr(0, bar);
     const std::string whole = own + mark.substr(bar == std::string::npos ? 0 : bar + 1);
-    for (const TensorInfo& tensor : file.tensors())
-      if (tensor.name.ends_with(whole)) {
-        const std::string before = tensor.name.substr(0, tensor.name.size() - whole.size());
-        if (before.empty() || before.back() == '.') return before + own;
-      }
+    for (const TensorInfo& tensor : file.tensors()) {
+      if (!tensor.name.ends_with(whole)) continue;
+      const std::string before = tensor.name.substr(0, tensor.name.size() - whole.size());
+      if (!before.empty() && before.back() != '.') continue;
+      Place place{before + own};
+      place.tensors = static_cast<std::size_t>(
+          std::count_if(file.tensors().begin(), file.tensors().end(),
+                        [&](const TensorInfo& t) { return t.name.starts_with(place.prefix); }));
+      out.push_back(std::move(place));
+    }
   }
-  return {};
+  std::stable_sort(out.begin(), out.end(),
+                   [](const Place& a, const Place& b) { return a.rank() < b.rank(); });
+  return out;
+}
+
+/// "blocks.#.norm1.weight"
+std::string without_numbers(const std::string& name) {
+  std::string out;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const bool is_digit = std::isdigit(static_cast<unsigned char>(name[i])) != 0;
+    const bool starts = i == 0 || name[i - 1] == '.';
+    if (!is_digit || !(starts || out.ends_with('#')))
+      out += name[i];
+    else if (starts)
+      out += '#';
+  }
+  return out;
+}
+
+/// What wrappers have put in front: a prefix without the publisher's own part.
+std::string wrapper_of(const std::string& prefix) {
+  constexpr std::string_view kOwn[] = {"visual.trunk.",          "visual.", "vision_model.", "vit.", "deit.",
+                                       "dinov2_with_registers.", "dinov2.", "dinov3_vit."};
+  for (const std::string_view own : kOwn)
+    if (prefix.ends_with(own) &&
+        (prefix.size() == own.size() || prefix[prefix.size() - own.size() - 1] == '.'))
+      return prefix.substr(0, prefix.size() - own.size());
+  return prefix;
+}
+
+void add_notes(Published& found, const std::vector<Place>& places) {
+  const std::string& prefix = found.prefix;
+  std::vector<std::string> notes;
+  if (!wrapper_of(prefix).empty())
+    notes.push_back(fmt::format("the network is behind the prefix '{}'", prefix));
+  for (const Place& other : places)
+    if (other.prefix != prefix && !other.prefix.starts_with(prefix) && !prefix.starts_with(other.prefix))
+      notes.push_back(fmt::format("not used: the network behind the prefix '{}'", other.prefix));
+  if (const std::vector<std::string>& unused = found.unused; !unused.empty()) {
+    constexpr std::size_t kShown = 3;
+    const std::vector<std::string> shown(
+        unused.begin(), unused.begin() + static_cast<std::ptrdiff_t>(std::min(kShown, unused.size())));
+    notes.push_back(
+        fmt::format("not used: {}{}", fmt::join(shown, ", "),
+                    unused.size() > kShown ? fmt::format(" and {} more", unused.size() - kShown) : ""));
+  }
+  found.notes.insert(found.notes.end(), notes.begin(), notes.end());
 }
 
 }  // namespace
 
+std::vector<PublishedFamilyName> published_families() {
+  std::vector<PublishedFamilyName> out;
+  for (const zoo::PublishedFamily& family : zoo::published_families()) {
+    PublishedFamilyName one{family.name, family.marks};
+    for (std::string& mark : one.marks) std::erase(mark, '|');
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+std::string nearest_family(const WeightFile& file) {
+  std::string name;
+  std::vector<std::string> fitting, others;
+  for (const zoo::PublishedFamily& family : zoo::published_families()) {
+    if (family.names == nullptr) continue;
+    const std::vector<std::string> patterns = family.names();
+    std::vector<std::string> in, out;
+    for (const TensorInfo& tensor : file.tensors()) {
+      const std::string plain = without_numbers(tensor.name);
+      const bool fits = std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
+        return plain.ends_with(pattern) &&
+               (plain.size() == pattern.size() || plain[plain.size() - pattern.size() - 1] == '.');
+      });
+      (fits ? in : out).push_back(tensor.name);
+    }
+    if (in.size() <= fitting.size()) continue;
+    name = family.name;
+    fitting = std::move(in);
+    others = std::move(out);
+  }
+  const std::string cure = "export the model as TorchScript";
+  if (4 * fitting.size() < file.tensors().size())
+    return fmt::format(
+        "these weights fit no architecture that graft knows (graft model list) and no family "
+        "(graft model list --families); {}",
+        cure);
+  const auto some = [](std::vector<std::string> names) {
+    constexpr std::size_t kShown = 3;
+    const bool more = names.size() > kShown;
+    names.resize(std::min(kShown, names.size()));
+    return fmt::format("{}{}", fmt::join(names, ", "), more ? ", ..." : "");
+  };
+  return fmt::format(
+      "these weights fit no architecture that graft knows (graft model list) and no family (graft model list "
+      "--families); the nearest family is {}: {} of {} tensors have its names ({}){}; {}",
+      name, fitting.size(), file.tensors().size(), some(fitting),
+      others.empty() ? ", but others that it needs are missing"
+                     : fmt::format(", the others do not ({})", some(others)),
+      cure);
+}
+
 std::optional<Published> open_published(const ModelFiles& files, std::optional<int> heads) {
   std::unique_ptr<WeightFile> file = open_weights(files);
-  for (const zoo::PublishedFamily& family : zoo::published_families())
-    if (const auto prefix = prefix_before(*file, family.marks)) {
-      const std::string path = files.path.string();
-      try {
-        auto found = family.read(files, zoo::TensorMap(std::move(file), *prefix), heads);
-        if (found) return found;
+  const std::string path = files.path.string();
+  for (const zoo::PublishedFamily& family : zoo::published_families()) {
+    const std::vector<Place> places = places_of(*file, family.marks);
+    if (places.empty()) continue;
+    const std::string& prefix = places[0].prefix;
+    try {
+      auto found = family.read(files, zoo::TensorMap(std::move(file), prefix, wrapper_of(prefix)), heads);
+      if (!found) {
         file = open_weights(files);
-      } catch (const Error& fault) {
-        const std::string text = fault.what();
-        throw Error(text.starts_with(path) ? text : path + ": " + text);
+        continue;
       }
+      for (const Place& other : places)
+        if (other.prefix != prefix && other.rank() == places[0].rank())
+          throw Error(fmt::format(
+              "has the tensors of a {} more than once, behind the prefixes '{}' and '{}', and nothing says "
+              "which are meant; save one network's state_dict alone",
+              family.name, prefix, other.prefix));
+      found->prefix = prefix;
+      add_notes(*found, places);
+      return found;
+    } catch (const Error& fault) {
+      const std::string text = fault.what();
+      throw Error(text.starts_with(path) ? text : path + ": " + text);
     }
+  }
   return {};
 }
 

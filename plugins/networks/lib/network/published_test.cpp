@@ -11,10 +11,12 @@
 
 #include <graft/error.h>
 #include <graft/safetensors.h>
+#include <graft/testing/error_of.h>
 
 #include <network/bind.h>
 #include <network/cost.h>
 #include <network/testing/test_tensors.h>
+#include "zoo/tensor_map.h"
 
 namespace graft::nn {
 namespace {
@@ -129,8 +131,8 @@ TEST_F(PublishedTest, FilesThatContradictEachOtherAreRefused) {
   std::filesystem::remove(folder_ / "config.json");
   EXPECT_EQ(
       error(),
-      "FOLDER: nothing tells how many heads its attention has (its width is 8): name the folder with its "
-      "config.json, or make one with `num_attention_heads`");
+      "FOLDER: nothing tells how many heads its attention has (its width is 8): give `heads`, or name the "
+      "folder with its config.json");
   config_ = "{";
   EXPECT_THAT(error(), HasSubstr("FOLDER/config.json: is not valid JSON"));
 }
@@ -151,6 +153,162 @@ TEST_F(PublishedTest, ABlockWithMoreInItIsAnotherNetwork) {
       error(),
       "FOLDER: has a tensor 'blocks.0.attn.q_norm.weight', which no block of vit_tiny has: it is another "
       "network; export it as TorchScript");
+}
+
+TEST_F(PublishedTest, TimmsOwnArgumentsCount) {
+  config_ = R"({"architecture": "vit_tiny", "model_args": {"num_heads": 2, "embed_dim": 16}})";
+  EXPECT_EQ(error(),
+            "FOLDER: config.json has `model_args.embed_dim`: 16, but the tensors have a width of 8: the two "
+            "belong to different models; download both again");
+  config_ = R"({"architecture": "vit_tiny", "model_args": {"num_heads": 2, "img_size": 224}})";
+  EXPECT_EQ(
+      error(),
+      "FOLDER: config.json has `model_args.img_size`: 224, which gives 56 patches a side with patches of 4 "
+      "px, but tensor 'pos_embed' has positions for 3");
+  EXPECT_EQ(
+      [&] {
+        try {
+          config_ = R"({"architecture": "vit_tiny", "model_args": {"num_heads": 2}})";
+          open_published(files(), 4);
+        } catch (const Error& fault) {
+          return std::string(fault.what()).substr(folder_.string().size());
+        }
+        return std::string("no error");
+      }(),
+      ": `heads` is 4, but config.json has `model_args.num_heads`: 2");
+}
+
+TEST_F(PublishedTest, APreprocessingThatCannotBeIsRefused) {
+  const auto with = [&](const std::string& preprocessor) {
+    write("preprocessor_config.json", preprocessor);
+    return testing::error_of([&] { zoo::preprocessing_of(files(), {}); });
+  };
+  EXPECT_EQ(with(R"({"size": {"height": 1000000000, "width": 1000000000}})"),
+            "its description has `size.height`: 1000000000, expected a whole number up to 10000000");
+  EXPECT_EQ(with(R"({"size": {"height": 20000, "width": 20000}})"),
+            "preprocessor_config.json has images of 20000 px: expected 1 to 16384");
+  EXPECT_EQ(
+      with(R"({"size": {"height": 12, "width": 16}})"),
+      "preprocessor_config.json has `size`: {\"height\":12,\"width\":16}: images that are not square are "
+      "not prepared here; give `resize` and `crop` of decode, and leave the file out");
+  EXPECT_EQ(with(R"({"image_mean": [0, 0, 0], "image_std": [1, 0, 1]})"),
+            "its description has a standard deviation of 0: expected more than 0");
+  EXPECT_EQ(with(R"({"image_mean": ["a", 0, 0], "image_std": [1, 1, 1]})"),
+            "its description has \"a\" as a mean or deviation: expected a number");
+  EXPECT_EQ(
+      with(R"({"rescale_factor": 1})"),
+      "preprocessor_config.json has `rescale_factor`: 1, expected 1/255; give `normalize`, and leave the "
+      "file out");
+}
+
+TEST_F(PublishedTest, ProcessorsOfHuggingFaceHaveTheirOwnDefaults) {
+  const auto with = [&](const std::string& preprocessor) {
+    write("preprocessor_config.json", preprocessor);
+    return to_string(zoo::preprocessing_of(files(), {}));
+  };
+  // As OpenAI's CLIP was published there: a bare number is the shorter side.
+  EXPECT_EQ(with(R"({"size": 224, "crop_size": 224, "do_center_crop": true, "resample": 3,
+                     "feature_extractor_type": "CLIPFeatureExtractor",
+                     "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]})"),
+            "shorter side to 224 px (bicubic), crop 224 px (centre: floor), mean 0.5, std 0.5");
+  EXPECT_EQ(with(R"({"size": 224, "resample": 2, "feature_extractor_type": "ViTFeatureExtractor",
+                     "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]})"),
+            "squashed to 224 x 224 px (bilinear), mean 0.5, std 0.5");
+  EXPECT_EQ(with(R"({"size": 256, "crop_size": 224, "do_center_crop": true, "resample": 3,
+                     "feature_extractor_type": "DeiTFeatureExtractor", "do_normalize": false})"),
+            "squashed to 256 x 256 px (bicubic), crop 224 px (centre: floor), mean 0.0, std 1.0");
+  EXPECT_EQ(with(R"({"size": {"shortest_edge": 224}, "crop_pct": 0.875,
+                     "image_processor_type": "ConvNextImageProcessor"})"),
+            "shorter side to 256 px (bilinear), crop 224 px (centre: floor), normalize: imagenet");
+}
+
+TEST_F(PublishedTest, ADescriptionOfAnotherFormDoesNotCount) {
+  write("open_clip_config.json", R"({"model_cfg": {"vision_cfg": {"width": 9, "image_size": 999}}})");
+  write("preprocessor_config.json", R"({"size": {"height": 999, "width": 999}})");
+  EXPECT_EQ(open_published(files())->architecture.preprocessing.crop, 12);
+}
+
+TEST_F(PublishedTest, WrappersAreFoundAndNamed) {
+  test::Tensors wrapped;
+  for (const auto& [name, tensor] : tensors_) {
+    wrapped["module.backbone." + name] = tensor;
+    wrapped["module_ema.backbone." + name] = tensor;
+  }
+  tensors_ = wrapped;
+  const auto found = open_published(files());
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->prefix, "module.backbone.");
+  EXPECT_THAT(found->notes,
+              ::testing::ElementsAre("the network is behind the prefix 'module.backbone.'",
+                                     "not used: the network behind the prefix 'module_ema.backbone.'"));
+  EXPECT_EQ(bind(found->architecture, *found->weights).size(), 32u);
+}
+
+TEST_F(PublishedTest, TwoNetworksOfOneNameAreNotGuessedBetween) {
+  test::Tensors wrapped;
+  for (const auto& [name, tensor] : tensors_) {
+    wrapped["a." + name] = tensor;
+    wrapped["b." + name] = tensor;
+  }
+  tensors_ = wrapped;
+  EXPECT_EQ(error(),
+            "FOLDER: has the tensors of a ViT more than once, behind the prefixes 'a.' and 'b.', and nothing "
+            "says which are meant; save one network's state_dict alone");
+}
+
+TEST_F(PublishedTest, WhatWasTakenFromWhere) {
+  const auto found = open_published(files());
+  ASSERT_TRUE(found);
+  std::string text;
+  for (const Finding& f : found->findings) text += f.what + ": " + f.value + " <- " + f.from + "\n";
+  EXPECT_EQ(text,
+            "size: width 8, 2 blocks, MLP 16, patches of 4 px <- shapes of tensors\n"
+            "prefix tokens: class, 0 registers <- names and shapes of tensors\n"
+            "family: vit_tiny <- names of tensors, as timm has them\n"
+            "rules: timm <- whose names the tensors have\n"
+            "LayerNorm's eps: 1e-06 <- the family\n"
+            "activation: Gelu <- the name of the architecture\n"
+            "heads: 2 <- `model_args.num_heads` in config.json\n"
+            "positions: 3 x 3, at other sizes by the rule of timm <- shapes of tensors, the family\n"
+            "pooling: cls <- config.json\n"
+            "preprocessing: shorter side to 13 px (bicubic), crop 12 px, mean 0.5, std 0.5 <- config.json\n");
+}
+
+TEST_F(PublishedTest, RulesOfAnotherOwner) {
+  ModelFiles described = files();
+  described.rules = preprocessing::Rules::HuggingFace;
+  const auto found = open_published(described);
+  ASSERT_TRUE(found);
+  const Architecture& net = found->architecture;
+  EXPECT_EQ(net.find("norm")->eps, 1e-12);
+  EXPECT_EQ(net.find("embed")->positions, PositionRule::HuggingFace);
+  EXPECT_EQ(to_string(net.preprocessing), "squashed to 12 x 12 px (bilinear), mean 0.5, std 0.5");
+}
+
+TEST_F(PublishedTest, AFileAloneSaysWhatIsGuessed) {
+  const ModelFiles with_config = files();
+  const auto found = open_published(find_model_files(with_config.weights), 2);
+  ASSERT_TRUE(found);
+  EXPECT_THAT(
+      found->notes,
+      ::testing::ElementsAre(
+          "guessed: the rules are those of timm, because no config.json is beside the file; with `rules: "
+          "original`: images squashed to 12 x 12 px (bilinear), mean 0.5, std 0.5; with `rules: hf`: "
+          "LayerNorm's eps 1e-12, positions at other sizes as huggingface, images squashed to 12 x 12 px "
+          "(bilinear), mean 0.5, std 0.5"));
+}
+
+TEST_F(PublishedTest, TheNearestFamilyOfAnUnknownNetwork) {
+  tensors_.erase("patch_embed.proj.weight");
+  put("mixer.weight", {8, 8});
+  const auto file = open_weights(files());
+  EXPECT_FALSE(open_published(files()));
+  EXPECT_EQ(
+      nearest_family(*file),
+      "these weights fit no architecture that graft knows (graft model list) and no family (graft model "
+      "list --families); the nearest family is ViT: 31 of 32 tensors have its names "
+      "(blocks.0.attn.proj.bias, blocks.0.attn.proj.weight, blocks.0.attn.qkv.bias, ...), the others do "
+      "not (mixer.weight); export the model as TorchScript");
 }
 
 TEST_F(PublishedTest, WeightsThatAreNotFiniteAreRefused) {
@@ -184,8 +342,51 @@ TEST_F(PublishedTest, SeveralFilesWithAnIndexAreOne) {
                         ": names b.safetensors, which is not there (one of its 2 files): download it, too");
   write("b.safetensors", to_safetensors(second));
   EXPECT_EQ(open(), "32");
+  const std::string whole = to_safetensors(second);
+  write("b.safetensors", whole.substr(0, 100));
+  EXPECT_THAT(open(), ::testing::AllOf(HasSubstr("b.safetensors: its header claims "),
+                                       HasSubstr("it is truncated or damaged; copy it again")));
+  write("b.safetensors", whole.substr(0, whole.size() - 4));
+  EXPECT_THAT(open(), ::testing::AllOf(HasSubstr("b.safetensors: is not a valid safetensors file: tensor '"),
+                                       HasSubstr("it is truncated or damaged")));
+  // An index that leaves a tensor out.
+  write("b.safetensors", whole);
+  std::string shorter = index + "}}";
+  const std::string entry = ", \"norm.weight\": \"b.safetensors\"";
+  ASSERT_NE(shorter.find(entry), std::string::npos);
+  shorter.erase(shorter.find(entry), entry.size());
+  write("model.safetensors.index.json", shorter);
+  EXPECT_EQ(open(), (folder_ / "model.safetensors.index.json").string() +
+                        ": has the tensors of vit_tiny, but not all fit\n  missing (1): norm.weight [8]\n"
+                        "  download the file again, or export the model as TorchScript");
+  write("model.safetensors.index.json", index + "}}");
   write("b.safetensors", to_safetensors(first));
   EXPECT_THAT(open(), HasSubstr("is not in b.safetensors, where the index has it; download both again"));
+}
+
+TEST_F(PublishedTest, SizesThatNobodyHasAreRefusedBeforeMemoryIsTaken) {
+  config_ = R"({"num_register_tokens": 1000000000, "num_attention_heads": 2})";
+  EXPECT_EQ(error(),
+            "FOLDER: its description has `num_register_tokens`: 1000000000, expected a whole number up to "
+            "10000000");
+  config_ = R"({"num_register_tokens": 4, "num_attention_heads": 2})";
+  EXPECT_EQ(
+      error(),
+      "FOLDER: config.json has `num_register_tokens`: 4, but the tensors have a number of register tokens "
+      "of 0: the two belong to different models; download both again");
+  config_ = R"({"image_size": 1000000000, "num_attention_heads": 2})";
+  EXPECT_EQ(error(),
+            "FOLDER: its description has `image_size`: 1000000000, expected a whole number up to 10000000");
+  config_ = R"({"architecture": "vit_tiny", "model_args": {"num_heads": 1000000001}})";
+  EXPECT_EQ(error(),
+            "FOLDER: its description has `model_args.num_heads`: 1000000001, expected a whole number up to "
+            "10000000");
+  config_ = R"({"architecture": "vit_tiny", "model_args": {"num_heads": 2},
+                "pretrained_cfg": {"input_size": [3, 1000000, 1000000]}})";
+  EXPECT_EQ(error(), "FOLDER: config.json has images of 1000000 px: expected 1 to 16384");
+  config_ = R"({"architecture": "vit_tiny", "model_args": {"num_heads": 2},
+                "pretrained_cfg": {"input_size": "big"}})";
+  EXPECT_EQ(error(), "FOLDER: config.json has `input_size`: \"big\", expected [3, height, width]");
 }
 
 TEST_F(PublishedTest, AFolderWithoutWeightsOrWithSeveralIsRefused) {

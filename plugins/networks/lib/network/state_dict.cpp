@@ -204,6 +204,45 @@ StoredTensor stored_tensor(const Pickle& pickle, std::string_view name, const Pi
 
 }  // namespace
 
+StateDict state_dict_of_script(const Pickle& pickle) {
+  constexpr std::size_t kDeepestModule = 64;
+  struct Module {
+    std::string name;  ///< With a dot behind it.
+    const PickleValue* object;
+    std::size_t depth;
+  };
+  if (pickle.root().kind != Kind::Object)
+    throw Error(fmt::format("holds {}, expected a module", to_string(pickle.root().kind)));
+  StateDict out;
+  std::set<const PickleValue*> seen;
+  std::vector<Module> left{{"", &pickle.root(), 0}};
+  while (!left.empty()) {
+    const Module module = std::move(left.back());
+    left.pop_back();
+    if (module.depth > kDeepestModule || !seen.insert(module.object).second) continue;
+    for (std::size_t i = 0; i + 1 < module.object->items.size(); i += 2) {
+      const PickleValue &key = pickle[module.object->items[i]], &value = pickle[module.object->items[i + 1]];
+      if (key.kind != Kind::Text) continue;
+      const std::string name = module.name + std::string(key.text.substr(0, 200));
+      if (value.kind == Kind::Tensor)
+        out.tensors.push_back(stored_tensor(pickle, name, value));
+      else if (value.kind == Kind::Object)
+        left.push_back({name + ".", &value, module.depth + 1});
+    }
+  }
+  return out;
+}
+
+bool is_clip_of_openai(const StateDict& dict) {
+  const auto has = [&](std::string_view name) {
+    return std::any_of(dict.tensors.begin(), dict.tensors.end(),
+                       [&](const StoredTensor& t) { return t.name == name; });
+  };
+  return has("visual.conv1.weight") && has("visual.class_embedding") &&
+         has("visual.transformer.resblocks.0.attn.in_proj_weight") && has("input_resolution") &&
+         has("token_embedding.weight");
+}
+
 int role_of(std::string_view path) {
   const std::string text = lower(path);
   const auto has = [&](std::string_view word) {

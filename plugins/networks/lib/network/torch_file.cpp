@@ -98,6 +98,19 @@ bool begins_with(std::string_view text, std::string_view start) {
   return text.substr(0, start.size()) == start;
 }
 
+/// Of a TorchScript archive that holds a network which is known: its weights, and nothing of its code. Empty
+/// for any other.
+StateDict weights_of_script(const std::string& pickle) {
+  try {
+    StateDict found = state_dict_of_script(Pickle(pickle, Pickle::Attributes::Kept));
+    if (!is_clip_of_openai(found)) return {};
+    found.taken = "a TorchScript archive, of which the weights alone are used: nothing in it is executed";
+    return found;
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 class TorchZip final : public TorchFile {
  public:
   explicit TorchZip(std::unique_ptr<InputFile> file) : TorchFile(std::move(file), "PyTorch state_dict") {
@@ -105,14 +118,11 @@ class TorchZip final : public TorchFile {
     std::map<std::string, std::uint64_t> storages;  // key -> bytes
     std::vector<std::string> names;                 // of the first entries
     std::string pickle;
-    bool has_pickle = false;
+    bool has_pickle = false, is_script = false;
     while (zip.next()) {
       const std::string_view name = below_top(zip.entry().name);
       if (names.size() < 100) names.push_back(zip.entry().name);
-      if (name == "constants.pkl" || begins_with(name, "code/"))
-        fail(
-            "is a TorchScript archive, which is code and no weights; give it as the model of backbone "
-            "(`model:`) if you trust it, or save model.state_dict()");
+      if (name == "constants.pkl" || begins_with(name, "code/")) is_script = true;
       if (name == "data.pkl") {
         if (has_pickle) fail("has two entries data.pkl");
         has_pickle = true;
@@ -129,11 +139,16 @@ class TorchZip final : public TorchFile {
     if (!has_pickle)
       fail("is a zip archive without a data.pkl: expected a state_dict of torch.save, or a safetensors file");
     StateDict stored;
-    try {
-      stored = state_dict_of(Pickle(pickle));
-    } catch (const Error& fault) {
-      fail(fault.what());
-    }
+    if (is_script) stored = weights_of_script(pickle);
+    if (is_script && stored.tensors.empty())
+      fail(
+          "is a TorchScript archive, which is code and no weights; give it as the model of backbone "
+          "(`model:`) if you trust it, or save model.state_dict()");
+    if (!is_script) try {
+        stored = state_dict_of(Pickle(pickle));
+      } catch (const Error& fault) {
+        fail(fault.what());
+      }
     set_tensors(std::move(stored));
     for (const StoredTensor& t : stored_) {
       const auto storage = storages.find(t.storage);
@@ -276,8 +291,11 @@ std::optional<TorchScriptContents> inspect_torchscript(const std::filesystem::pa
   ZipReader zip(file);
   TorchScriptContents contents;
   bool is_script = false;
+  std::string pickle;
   while (zip.next()) {
     const std::string_view name = below_top(zip.entry().name);
+    if (name == "data.pkl" && pickle.empty() && zip.entry().size <= Pickle::kMaxBytes)
+      pickle = read_entry(zip, Pickle::kMaxBytes);
     if (name == "constants.pkl") is_script = true;
     if (begins_with(name, "code/") && ends_with(name, ".py")) {
       is_script = true;
@@ -288,7 +306,7 @@ std::optional<TorchScriptContents> inspect_torchscript(const std::filesystem::pa
       contents.tensor_bytes += zip.entry().size;
     }
   }
-  if (!is_script) return {};
+  if (!is_script || !weights_of_script(pickle).tensors.empty()) return {};
   return contents;
 }
 

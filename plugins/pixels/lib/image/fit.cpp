@@ -58,12 +58,15 @@ Rect common(Rect rect, Size size) {
 ParamSpec network_parameter() {
   return file("network")
       .or_name(preprocessing::network_names())
+      .or_folder(preprocessing::model_folder_files())
       .optional()
-      .stands_for({"resize", "crop", "filter"})
+      .stands_for({"resize", "fit", "crop", "centre", "filter", "resizer"})
       .default_from_downstream({"architecture", "model"}, {"resize", "fit", "pad", "crop"})
       .doc(
-          "Resize, crop and filter that a network was trained with: the name of an architecture (graft model "
-          "list), or a file with its weights, written with a '/' or a '.'. Null: none.");
+          "Resize, fit, crop, centre, filter and resizer that a network was trained with: the name of an "
+          "architecture "
+          "(graft model list), or a file with its weights or the folder of a published model, written with a "
+          "'/' or a '.'. Null: none.");
 }
 
 // The parameters with what `network` stands for filled in.
@@ -74,23 +77,27 @@ Params filled_in(const StageContext& context) {
   const auto fill = [&out](const char* name, Value value) {
     if (out.find(name) == nullptr) out[name] = std::move(value);
   };
-  if (const auto trained =
-          preprocessing::of_network(network, network_parameter().is_path(network), context)) {
-    fill("resize", Value::List{trained->resize});
-    fill("crop", trained->crop);
-    fill("filter", trained->filter);
+  const auto take = [&](const preprocessing::Preprocessing& p) {
+    fill("resize", Value::List{p.resize});
+    fill("fit", p.squash ? "stretch" : "shorter");
+    fill("crop", p.crop);
+    fill("centre", p.floor_crop ? "floor" : "round");
+    fill("filter", p.filter);
+    fill("resizer", p.tensors ? "tensor" : "pillow");
     return Params(std::move(out));
-  }
+  };
+  const auto rules = context.params.has("rules")
+                         ? preprocessing::rules_from(context.params.get<std::string>("rules"))
+                         : preprocessing::Rules::OfFiles;
+  if (const auto trained =
+          preprocessing::of_network(network, network_parameter().is_path(network), rules, context))
+    return take(*trained);
   if (out.find("resize") == nullptr || out.find("crop") == nullptr)
     context.warn(
         network +
         " is a TorchScript archive, which does not tell the size it was trained on: images are made as "
         "for ImageNet, resize 256 and crop 224; give resize and crop where that is wrong");
-  const preprocessing::Preprocessing usual;
-  fill("resize", Value::List{usual.resize});
-  fill("crop", usual.crop);
-  fill("filter", usual.filter);
-  return Params(std::move(out));
+  return take({});
 }
 
 }  // namespace
@@ -99,6 +106,11 @@ std::vector<ParamSpec> Fit::parameters() {
   constexpr int kMostSide = 16384;
   return {
       network_parameter(),
+      choice("rules", preprocessing::rules_names())
+          .optional()
+          .default_from_downstream({"rules"}, {"resize", "fit", "pad", "crop"})
+          .doc("Whose preprocessing `network` stands for where the owners of the same weights disagree. "
+               "Default: who published the files."),
       list("resize", integer("side").range(1, kMostSide).unit("px"))
           .items(1, 2)
           .or_scalar()
@@ -126,6 +138,9 @@ std::vector<ParamSpec> Fit::parameters() {
           .doc("Where: in the centre, padded with `fill` where the image is smaller; five: in the four "
                "corners and "
                "the centre, each a view; ten: these of the image and of its mirror image."),
+      choice("centre", {"round", "floor"}, "round")
+          .doc("Where a centre crop begins if the margins cannot be equal: round: half to even, as "
+               "torchvision; floor: as Hugging Face. One pixel apart at most."),
       list("fill", integer("level").range(0, 255))
           .items(1, 3)
           .or_scalar()
@@ -133,6 +148,10 @@ std::vector<ParamSpec> Fit::parameters() {
           .doc("Colour of pads and bars: one grey level, or [red, green, blue]."),
       choice("filter", {"box", "bilinear", "bicubic", "lanczos"}, "bilinear")
           .doc("Resampling filter, Pillow's; take the one that the model was trained with."),
+      choice("resizer", {"pillow", "tensor"}, "pillow")
+          .doc("pillow: rounded to 8 bits after each direction, as Pillow resizes images; tensor: rounded "
+               "once, "
+               "as torchvision resizes tensors."),
       integer("max_pixels", 64'000'000)
           .range(1, 1'000'000'000)
           .unit("px")
@@ -151,6 +170,8 @@ Fit::Fit(const Params& params)
       max_pixels_(params.get<std::int64_t>("max_pixels")) {
   const auto fit = params.get<std::string>("fit"), crops = params.get<std::string>("crops");
   mode_ = fit == "shorter" ? Mode::Shorter : fit == "stretch" ? Mode::Stretch : Mode::Letterbox;
+  tensors_ = params.get<std::string>("resizer") == "tensor";
+  floor_crop_ = params.get<std::string>("centre") == "floor";
   crops_ = crops == "centre" ? Crops::Centre : crops == "five" ? Crops::Five : Crops::Ten;
   if (params.has("resize")) {
     const auto sides = params.get<std::vector<std::int64_t>>("resize");
@@ -209,7 +230,7 @@ Fit::Plan Fit::plan(Size source, std::uint32_t view) const {
     plan.window = {left, top, static_cast<int>(canvas.width), static_cast<int>(canvas.height)};
     return plan;
   }
-  Rect crop = centre_crop(canvas, *crop_, *crop_);
+  Rect crop = floor_crop_ ? floor_centre_crop(canvas, *crop_, *crop_) : centre_crop(canvas, *crop_, *crop_);
   if (crops_ != Crops::Centre) {
     const std::int64_t free_x = canvas.width - *crop_, free_y = canvas.height - *crop_;
     if (free_x < 0 || free_y < 0)
@@ -242,7 +263,9 @@ Image Fit::apply(const Part& source, const Plan& plan) const {
   if (inside.width > 0 && inside.height > 0) {
     const bool as_is = source.frame == Frame::whole(plan.scaled) &&
                        inside == Rect{source.x, source.y, source.pixels.width, source.pixels.height};
-    part = as_is ? source.pixels : resize(source, plan.scaled, inside, filter_);
+    part = as_is      ? source.pixels
+           : tensors_ ? resize_tensor(source, plan.scaled, inside, filter_)
+                      : resize(source, plan.scaled, inside, filter_);
   }
   if (inside != window) {
     Image padded = Image::allocate(window.width, window.height);

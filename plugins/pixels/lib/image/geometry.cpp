@@ -47,6 +47,11 @@ Rect centre_crop(Size size, int width, int height) {
   return {centred(size.width, width), centred(size.height, height), width, height};
 }
 
+Rect floor_centre_crop(Size size, int width, int height) {
+  const auto start = [](std::int64_t n, int crop) { return n < crop ? centred(n, crop) : (n - crop) / 2; };
+  return {start(size.width, width), start(size.height, height), width, height};
+}
+
 Image view(const Image& image, Rect rect) {
   if (rect.x < 0 || rect.y < 0 || rect.width < 1 || rect.height < 1 || rect.x + rect.width > image.width ||
       rect.y + rect.height > image.height)

@@ -45,6 +45,32 @@ TEST(Resize, EqualsPillow) {
   EXPECT_EQ(cases, 9);
 }
 
+TEST(Resize, OfTensorsRoundsOnce) {
+  // Two pixels become one, then two rows: 0.25 x (1 + 0 + 0 + 0) is 0 if rounded once, 1 if after each pass.
+  Image source = Image::allocate(2, 2);
+  std::fill_n(source.data, source.bytes(), std::uint8_t{0});
+  for (int c = 0; c < 3; ++c) source.row(0)[c] = 1;
+  const Rect all{0, 0, 1, 1};
+  EXPECT_EQ(int{resize_tensor(Part::whole(source), {1, 1}, all, Filter::Box).row(0)[0]}, 0);
+  EXPECT_EQ(int{resize(Part::whole(source), {1, 1}, all, Filter::Box).row(0)[0]}, 1);
+  for (fixtures::Reader in(GRAFT_IMAGE_TESTDATA "/resize.bin"); in.more();) {
+    const int w = in.number(), h = in.number(), to_w = in.number(), to_h = in.number();
+    const Image picture = in.image(w, h);
+    for (const Filter filter : kFilters) {
+      const Image pillow = in.image(to_w, to_h);
+      const Image once = resize_tensor(Part::whole(picture), {to_w, to_h}, {0, 0, to_w, to_h}, filter);
+      // The others overshoot, which is cut off after each pass, or once.
+      for (int y = 0; y < to_h && (filter == Filter::Box || filter == Filter::Bilinear); ++y)
+        for (int i = 0; i < 3 * to_w; ++i)
+          ASSERT_LE(std::abs(int{once.row(y)[i]} - int{pillow.row(y)[i]}), 1);
+      if (to_w < 3 || to_h < 3) continue;
+      const Rect part{1, 1, to_w - 2, to_h - 2};
+      const Image cut = resize_tensor(Part::whole(picture), {to_w, to_h}, part, filter);
+      EXPECT_EQ(fixtures::difference(cut, view(once, part)), "");
+    }
+  }
+}
+
 TEST(Resize, EqualsPillowOnABoxBetweenPixels) {
   int cases = 0;
   for (fixtures::Reader in(GRAFT_IMAGE_TESTDATA "/box.bin"); in.more(); ++cases) {

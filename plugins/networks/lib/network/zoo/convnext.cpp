@@ -160,7 +160,7 @@ std::optional<Published> read_convnext(const ModelFiles& files, TensorMap tensor
     usual.resize = 236;
   else
     usual.filter = is_dinov3 ? "bilinear" : "bicubic";
-  usual.squash = is_dinov3;
+  usual.squash = usual.tensors = is_dinov3;
   if (is_dinov3) usual.resize = 224;
   Published out;
   out.architecture = ConvNext(*names, tensors).build(family, preprocessing_of(files, usual));

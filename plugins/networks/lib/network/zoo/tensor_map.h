@@ -22,13 +22,14 @@ class TensorMap {
   /// What a parameter is made of: `from` are the tensors, in order, `to` its elements.
   using Make = std::function<void(const std::vector<const float*>& from, float* to)>;
 
-  TensorMap(std::unique_ptr<WeightFile> file, std::string prefix)
-      : file_(std::move(file)), prefix_(std::move(prefix)) {}
+  /// `prefix`: in front of the network's names; `wrapper`: the part of it that is no name of a publisher's.
+  TensorMap(std::unique_ptr<WeightFile> file, std::string prefix, std::string wrapper)
+      : file_(std::move(file)), prefix_(std::move(prefix)), wrapper_(std::move(wrapper)) {}
 
   const WeightFile& file() const { return *file_; }
   const std::string& prefix() const { return prefix_; }
 
-  /// Null where the file does not have it behind the prefix; a name that begins with "/" is a whole one.
+  /// Null where the file does not have it behind the prefix; one that begins with "/": behind the wrapper.
   const TensorInfo* find(const std::string& name) const { return file_->find(full(name)); }
   bool has(const std::string& name) const { return find(name) != nullptr; }
   /// The first of these names that the file has with this ending; empty: none.
@@ -62,12 +63,12 @@ class TensorMap {
 
  private:
   std::string full(const std::string& name) const {
-    return name.starts_with("/") ? name.substr(1) : prefix_ + name;
+    return name.starts_with("/") ? wrapper_ + name.substr(1) : prefix_ + name;
   }
   bool expect(const std::string& name, const Shape& shape);
 
   std::unique_ptr<WeightFile> file_;
-  std::string prefix_;
+  std::string prefix_, wrapper_;
   std::map<std::string, Source> sources_;
   std::set<std::string> used_;
   std::vector<std::string> missing_, misshaped_;
@@ -81,6 +82,9 @@ struct PublishedFamily {
   /// prefix.
   std::vector<std::string> marks;
   std::optional<Published> (*read)(const ModelFiles& files, TensorMap tensors, std::optional<int> heads);
+  /// Names that its tensors may have, whoever published them, with # in place of numbers: for the error about
+  /// a file of no family. May be left out.
+  std::vector<std::string> (*names)() = nullptr;
 };
 
 /// In the order in which a file is offered to them.
@@ -108,6 +112,8 @@ std::optional<int> whole_number(const Value& description, const std::string& pat
 std::string word(const Value& description, const std::string& path);
 std::optional<double> number(const Value& description, const std::string& path);
 
+/// The file beside the weights that says how images are prepared; null where none does.
+const char* preprocessing_file(const ModelFiles& files);
 /// Preprocessing as the files beside the weights have it: of timm, Hugging Face or OpenCLIP. `usual`: for
 /// what they leave out, with the side of the images. Throws Error for numbers that cannot be.
 Preprocessing preprocessing_of(const ModelFiles& files, Preprocessing usual);

@@ -36,7 +36,11 @@ class Network {
     projection(net);
     net.tap_here();
     classifier(net, tokens);
-    return net.finish(f_.preprocessing);
+    Architecture out = net.finish(f_.preprocessing);
+    constexpr const char* kPools[] = {"cls", "avg", "cls_avg", "", "attention"};
+    out.pool = kPools[static_cast<std::size_t>(f_.pool)];
+    out.class_tokens = (f_.cls ? 1 : 0) + (f_.distilled ? 1 : 0);
+    return out;
   }
 
  private:
@@ -390,17 +394,11 @@ std::optional<Published> read(const ModelFiles& files, TensorMap tensors, std::o
   tensors.require_all(facts->family);
   const std::string first = block_name(*words, 0);
   check_blocks(tensors, tensors.prefix() + first.substr(0, first.find('0')), facts->family);
-  for (const std::string& guess : facts->guesses) out.notes.push_back("guessed: " + guess);
+  for (const std::string& guess : facts->guesses) out.notes.push_back(std::string(kGuessed) + guess);
   for (const char* known : {"mask_token", "embeddings.mask_token", "embeddings.position_ids"})
     tensors.ignore(known);
-  if (const std::vector<std::string> unused = tensors.unused(); !unused.empty()) {
-    constexpr std::size_t kShown = 3;
-    const std::vector<std::string> shown(
-        unused.begin(), unused.begin() + static_cast<std::ptrdiff_t>(std::min(kShown, unused.size())));
-    out.notes.push_back(
-        fmt::format("not used: {}{}", fmt::join(shown, ", "),
-                    unused.size() > kShown ? fmt::format(" and {} more", unused.size() - kShown) : ""));
-  }
+  out.findings = facts->findings;
+  out.unused = tensors.unused();
   out.weights = TensorMap::renamed(std::move(tensors));
   return out;
 }
@@ -413,7 +411,8 @@ const std::vector<PublishedFamily>& vision_transformers() {
        {"patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight",
         "embeddings.patch_embeddings.weight", "embeddings.patch_embedding.weight", "visual.|conv1.weight",
         "conv_proj.weight"},
-       read}};
+       read,
+       all_names}};
   return kAll;
 }
 

@@ -22,6 +22,9 @@ struct Dialect {
 /// Of every publisher: a file that has one of these patch embeddings is one of theirs.
 const std::vector<Dialect>& dialects();
 
+/// Names of all tensors that such a file may have, with # in place of numbers.
+std::vector<std::string> all_names();
+
 /// "blocks.3."
 std::string block_name(const Dialect& words, int index);
 
@@ -43,6 +46,7 @@ struct Facts {
   std::vector<double> rope_periods;
   /// Both: class token, then the mean of the patches. Prefix: the mean of class and distillation token.
   enum class Pool { Class, Mean, Both, Prefix, Attention } pool = Pool::Class;
+  std::vector<Finding> findings;
   std::vector<std::string> guesses;  ///< A line each.
   Preprocessing preprocessing;
 };

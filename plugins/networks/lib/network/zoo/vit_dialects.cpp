@@ -160,6 +160,26 @@ const std::vector<Dialect>& dialects() {
   return kAll;
 }
 
+std::vector<std::string> all_names() {
+  std::vector<std::string> out;
+  const auto add = [&](const std::string& at, const Names& names) {
+    for (const std::string& name : names) {
+      const bool is_module = name.ends_with(".") || name.ends_with("_");
+      for (const char* ending : {"weight", "bias"}) out.push_back(at + name + (is_module ? ending : ""));
+    }
+  };
+  for (const Dialect& d : dialects()) {
+    for (const Names* names : {&d.patch, &d.cls, &d.distilled, &d.registers, &d.position, &d.pre_norm,
+                               &d.norm, &d.pooled_norm, &d.classifier, &d.projection})
+      add("", *names);
+    const std::string block = fmt::format(fmt::runtime(d.block), "#");
+    for (const Names* names : {&d.norm1, &d.norm2, &d.qkv, &d.query, &d.key, &d.value, &d.out, &d.fc1, &d.fc2,
+                               &d.gate, &d.up, &d.scale1, &d.scale2})
+      add(block, *names);
+  }
+  return out;
+}
+
 std::string block_name(const Dialect& words, int index) {
   return fmt::format(fmt::runtime(words.block), index);
 }

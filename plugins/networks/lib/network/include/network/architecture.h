@@ -180,6 +180,9 @@ struct Architecture {
   int features = 0;
   std::string classifier;  ///< Path of the last Linear, also where `classes` is 0 and it is left out.
   int classes = 0;
+  /// How its features come from tokens: "cls", "avg", "cls_avg" or "attention"; empty: in another way.
+  std::string pool;
+  int class_tokens = 0;  ///< Of the tokens in front of the patches: class and distillation token, the first.
   Preprocessing preprocessing;
 
   /// Null when no layer has that name.

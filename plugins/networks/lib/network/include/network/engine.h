@@ -12,6 +12,7 @@
 #include <graft/payload.h>
 #include <graft/stage.h>
 #include <network/architecture.h>
+#include <network/finding.h>
 
 namespace graft::nn {
 
@@ -21,6 +22,8 @@ struct Model {
   std::optional<Architecture> architecture;  ///< Nothing: `torchscript` holds the model.
   std::map<std::string, Tensor> weights;     ///< f32, by path; of the layers that the taps need.
   std::string torchscript;                   ///< Path of the file. It is code.
+  std::vector<Finding> findings;             ///< Of a published model: what was taken from where.
+  std::vector<std::string> guesses;          ///< What was guessed of it, a line each.
 };
 
 struct EngineOptions {

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include <graft/value.h>
+#include <preprocessing/preprocessing.h>
 
 #include <network/weight_file.h>
 
@@ -18,6 +19,7 @@ struct ModelFiles {
   Value config;                   ///< config.json; null where there is none, as the next two.
   Value preprocessor;             ///< preprocessor_config.json
   Value open_clip;                ///< open_clip_config.json
+  preprocessing::Rules rules = preprocessing::Rules::OfFiles;  ///< As the user says.
 };
 
 /// Looks a model's files up; a file comes alone. Throws Error for a folder without weights or with several,

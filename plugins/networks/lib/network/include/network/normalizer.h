@@ -24,6 +24,9 @@ class Normalizer {
   ///     unit      x / 255
   static ParamSpec parameter();
 
+  /// The same with what `auto` stands for in its place, for a file that another process reads.
+  static Value resolved(const Params& normalize, const preprocessing::Preprocessing& own);
+
   /// `normalize`: the resolved value of parameter(). `own`: the preset that `auto` stands for, the model's.
   /// Throws Error for mean without std, and for two values where one or three are wanted.
   explicit Normalizer(const Params& normalize, const std::string& own = "imagenet");

@@ -13,8 +13,8 @@
 
 namespace graft::nn {
 
-/// The parameters of every stage that takes a pretrained network: `model`, `architecture`, `sha256`,
-/// `untrained`, `init_seed`.
+/// The parameters of every stage that takes a pretrained network: `model`, `architecture`, `rules`, `heads`,
+/// `sha256`, `untrained`, `init_seed`.
 std::vector<ParamSpec> model_parameters();
 
 /// The layers whose values a stage wants of a network; what they do not need is not read.
@@ -35,6 +35,8 @@ std::optional<Architecture> inspect_model(const Params& params, const Outputs& o
 
 /// The preset of `normalize` that `auto` stands for.
 std::string preset_of(const Model& model);
+/// The parameter `normalize` with what `auto` stands for in its place.
+Value resolved_normalization(const Params& params, const Model& model);
 /// `normalize`, or what the architecture was trained with where it is left to that.
 Normalizer normalizer_of(const Params& params, const Model& model);
 

@@ -41,17 +41,20 @@ const char* to_string(PickleValue::Kind kind);
 /// Reads the pickles that torch.save writes for weights and checkpoints (protocols 2 to 5, PEP 307 and 3154).
 /// A pickle is a program; this machine knows tensors, storages, OrderedDict, dict, list, tuple, texts and
 /// numbers. It cannot import or call anything: anything else that a pickle names becomes an Object, of which
-/// only that name is known. Memory is bounded by kMaxBytes, kMaxValues and kMaxNames. Throws Error without a
-/// file name.
+/// only that name is known, and, where they are wanted, its attributes. Memory is bounded by kMaxBytes,
+/// kMaxValues and kMaxNames. Throws Error without a file name.
 class Pickle {
  public:
   static constexpr std::size_t kMaxBytes = std::size_t{4} << 20;
   static constexpr std::size_t kMaxValues = 400'000;
   static constexpr std::size_t kMaxNames = 1000;  ///< Of classes that are not known.
 
+  /// What is kept of the attributes of an Object: nothing, or all, as if they had been put in.
+  enum class Attributes { Dropped, Kept };
+
   /// Runs the pickle at the beginning of `bytes`, which must outlive this object; there may be more behind
   /// it.
-  explicit Pickle(std::string_view bytes);
+  explicit Pickle(std::string_view bytes, Attributes attributes = Attributes::Dropped);
   Pickle(Pickle&&) = default;
 
   const PickleValue& root() const { return (*this)[root_]; }
@@ -91,6 +94,7 @@ class Pickle {
   void rebuild_from_type(const std::vector<Id>& arguments);
 
   std::string_view bytes_;
+  Attributes attributes_;
   std::size_t at_ = 0;
   std::vector<PickleValue> values_;
   std::vector<Id> stack_;

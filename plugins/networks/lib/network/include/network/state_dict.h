@@ -34,6 +34,14 @@ struct StateDict {
 /// a file name where there are none, where two are equally likely, and for a whole model.
 StateDict state_dict_of(const Pickle& pickle);
 
+/// The tensors in the modules of a TorchScript archive, by the names that a state_dict has for them; of a
+/// pickle with Attributes::Kept. Throws Error without a file name for one that is none.
+StateDict state_dict_of_script(const Pickle& pickle);
+
+/// Whether these tensors are those of CLIP as OpenAI publishes it: as a TorchScript archive, whose code is
+/// not needed, because the network is known.
+bool is_clip_of_openai(const StateDict& tensors);
+
 /// How likely other weights are meant, by the names that lead to them ("model_ema.module"):
 /// 0 the weights, 1 a student beside its teacher, 2 averaged over time (EMA, a momentum encoder).
 int role_of(std::string_view path);

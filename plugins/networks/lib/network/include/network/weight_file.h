@@ -76,7 +76,7 @@ class WeightFile {
 
 /// Opens a file by its content; its extension is not looked at. Throws Error with the path for anything that
 /// is not a weight file, with its format if known. A TorchScript archive is not a weight file, but code:
-/// other stages take it as a model.
+/// other stages take it as a model; OpenAI's of CLIP, a network that is known, gives its weights.
 std::unique_ptr<WeightFile> open_weights(const std::filesystem::path& path);
 
 /// What can be said of a TorchScript archive without running it.
@@ -86,7 +86,8 @@ struct TorchScriptContents {
   std::uint64_t tensor_bytes = 0;
 };
 
-/// Nothing when the file is something else. Throws Error when it cannot be read or is damaged.
+/// Nothing when the file is something else, or one whose weights open_weights takes. Throws Error when it
+/// cannot be read or is damaged.
 std::optional<TorchScriptContents> inspect_torchscript(const std::filesystem::path& path);
 
 }  // namespace graft::nn

@@ -68,6 +68,7 @@ class Fit {
   std::array<std::int64_t, 4> pad_{};  // left, top, right, bottom
   std::optional<int> crop_;
   Crops crops_ = Crops::Centre;
+  bool floor_crop_ = false, tensors_ = false;
   std::array<std::uint8_t, 3> fill_{};
   Filter filter_ = Filter::Bilinear;
   std::int64_t max_pixels_ = 0;

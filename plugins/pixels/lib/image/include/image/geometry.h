@@ -29,6 +29,10 @@ Size with_shorter_side(Size size, int side);
 /// half to even, and where the crop is larger than the image the odd pixel of the border goes right or below.
 Rect centre_crop(Size size, int width, int height);
 
+/// The same as Hugging Face's image processors place it: offsets are rounded down. One pixel apart where a
+/// margin is 3 modulo 4; a crop that is larger than the image lies as centre_crop() places it.
+Rect floor_centre_crop(Size size, int width, int height);
+
 /// The part of `image` inside `rect`, without copying. The rectangle must lie within the image; throws Error
 /// if not.
 Image view(const Image& image, Rect rect);
