@@ -28,6 +28,8 @@ struct GRAFT_API ParamSpec {
   bool is_required = false;
   bool may_be_null = false;
   bool changes_output = true;  ///< Part of the fingerprint of every table behind the stage.
+  bool is_later = false;       ///< See added_later().
+  Value default_then;          ///< See default_was(); null: nothing.
   bool scalar_ok = false;  ///< List, Object: one bare value stands for a list of one, for the first member.
   std::optional<double> min, max;
   std::optional<std::int64_t> min_items, max_items;
@@ -50,6 +52,11 @@ struct GRAFT_API ParamSpec {
   ParamSpec& optional() { return may_be_null = true, *this; }
   /// Does not change what the stage computes (threads, batch size, names of side outputs).
   ParamSpec& not_in_fingerprint() { return changes_output = false, *this; }
+  /// A parameter that the plugin has got since tables were stored: while it has its default, which does what
+  /// the plugin did before, it is left out of the fingerprint, so that those tables remain valid.
+  ParamSpec& added_later() { return is_later = true, *this; }
+  /// The same for a new default that does what this former one did: it enters the fingerprint as that.
+  ParamSpec& default_was(Value former) { return is_later = true, default_then = std::move(former), *this; }
   /// Choice: the value `auto` becomes `value` where the processor has `feature` ("avx512bf16"), else the
   /// first choice, when the config is read: what is stored and what enters the fingerprint is what was
   /// chosen.

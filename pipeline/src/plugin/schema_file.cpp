@@ -26,6 +26,8 @@ Value to_value(const ParamSpec& p) {
   out["required"] = p.is_required;
   out["nullable"] = p.may_be_null;
   out["changes_output"] = p.changes_output;
+  out["later"] = p.is_later;
+  out["default_then"] = p.default_then;
   out["scalar_ok"] = p.scalar_ok;
   out["min"] = optional_value(p.min);
   out["max"] = optional_value(p.max);
@@ -67,6 +69,8 @@ ParamSpec param_from(const Value& v) {
   p.is_required = member(v, "required").as_bool();
   p.may_be_null = member(v, "nullable").as_bool();
   p.changes_output = member(v, "changes_output").as_bool();
+  p.is_later = member(v, "later").as_bool();
+  p.default_then = member(v, "default_then");
   p.scalar_ok = member(v, "scalar_ok").as_bool();
   if (const Value& x = member(v, "min"); !x.is_null()) p.min = x.as_double();
   if (const Value& x = member(v, "max"); !x.is_null()) p.max = x.as_double();

@@ -26,8 +26,11 @@ Value canonical_members(const std::vector<ParamSpec>& specs, const Value& map, D
   std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) { return a->name < b->name; });
   for (const ParamSpec* spec : sorted) {
     const Value* v = map.find(spec->name);
-    if (v != nullptr && spec->changes_output && spec->kind != ParamSpec::Kind::Folder)
+    if (v == nullptr || !spec->changes_output || spec->kind == ParamSpec::Kind::Folder) continue;
+    if (!spec->is_later || *v != spec->default_value)
       out[spec->name] = canonical(*spec, *v, memo);
+    else if (!spec->default_then.is_null())
+      out[spec->name] = spec->default_then;
   }
   return out;
 }

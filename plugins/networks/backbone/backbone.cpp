@@ -239,7 +239,7 @@ stages:
 }  // namespace
 
 GRAFT_PLUGIN(
-    backbone, "3.1.0", Backbone,
+    backbone, "3.0.0", Backbone,
     graft::PluginSchema::batch_transform("Turns images into feature vectors with a pretrained network.")
         .formerly("torch_backbone")
         .input(graft::PortType::Image, "Images of the size that the model was trained with.")
@@ -260,12 +260,14 @@ GRAFT_PLUGIN(
                    .range(1, 64)
                    .unit("blocks")
                    .optional()
+                   .added_later()
                    .doc("The last blocks of a vision transformer, each through its last norm, pooled and "
                         "concatenated to one vector, as DINOv2's linear evaluation does; instead of taps. "
                         "`pool` is then cls_avg by default: the class token of each, then the mean of the "
                         "patches of the last."))
         .param(graft::choice("pool", {"cls", "avg", "cls_avg", "attention", "max", "gem", "flatten", "none"})
                    .optional()
+                   .default_was("avg")
                    .doc("Pooling of an image [c,h,w] or of tokens: the class token; the mean over places or "
                         "patches (class and register tokens left out); both; the network's own attention "
                         "pool; the maximum or generalised mean; flattened to a vector; or none: an image as "

@@ -33,6 +33,6 @@ class WeightFiles final : public Service, public preprocessing::WeightFileServic
 
 }  // namespace
 
-GRAFT_PLUGIN(weight_files, "1.1.0", WeightFiles,
+GRAFT_PLUGIN(weight_files, "1.0.0", WeightFiles,
              graft::PluginSchema::service("Finds out which network a file of weights is for, and how images "
                                           "are prepared for it."))

@@ -97,7 +97,7 @@ class Decode final : public graft::Transform {
 }  // namespace
 
 GRAFT_PLUGIN(
-    decode, "2.1.0", Decode,
+    decode, "2.0.1", Decode,
     graft::PluginSchema::transform(
         "Decodes JPEG, PNG, WebP, BMP, TIFF and PNM files; resizes, pads and crops like torchvision.")
         .input(graft::PortType::Bytes, "An image file.")

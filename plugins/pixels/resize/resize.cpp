@@ -27,7 +27,7 @@ class Resize final : public graft::Transform {
 
 }  // namespace
 
-GRAFT_PLUGIN(resize, "1.1.0", Resize,
+GRAFT_PLUGIN(resize, "1.0.0", Resize,
              graft::PluginSchema::transform("Resizes, pads and crops images like torchvision.")
                  .input(graft::PortType::Image, "Images of any size.")
                  .output("out", graft::PortType::Image, "u8[{crop},{crop},3]",

@@ -92,7 +92,7 @@ stages:
 }  // namespace
 
 GRAFT_PLUGIN(
-    feature_table, "1.1.0", FeatureTable,
+    feature_table, "1.0.0", FeatureTable,
     graft::PluginSchema::collector("Keeps feature vectors as a table: one row per item, computed once.")
         .input(graft::PortType::Tensor, "f32 tensors of one shape.")
         .output("out", graft::PortType::Table, "{dtype}[?]", "One row per item and view.")
@@ -100,6 +100,7 @@ GRAFT_PLUGIN(
                    .doc("Type on disk; f16 halves the size and keeps about three decimal digits."))
         .param(
             graft::choice("rows", {"flat", "shaped"}, "flat")
+                .added_later()
                 .doc("flat: every tensor is flattened to a vector, as learners take it; shaped: it keeps its "
                      "shape, for dense features: `pool: none` of backbone gives patches as "
                      "[rows,columns,d]."))

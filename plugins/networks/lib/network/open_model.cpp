@@ -175,10 +175,11 @@ std::vector<ParamSpec> model_parameters() {
           .doc("Network that the weights are for (graft model list); default: the one that they fit."),
       choice("rules", preprocessing::rules_names())
           .optional()
+          .added_later()
           .doc("Whose rules count where the owners of the same published weights disagree: LayerNorm's eps, "
                "GELU, positions at another image size, pooling, preprocessing. Default: who published the "
                "files."),
-      integer("heads").range(1, 4096).optional().doc(
+      integer("heads").range(1, 4096).optional().added_later().doc(
           "Attention heads of a published transformer whose files do not tell (graft model check)."),
       text("sha256").optional().not_in_fingerprint().doc(
           "Pins the model file, or the weights in the folder: any other file is refused."),

@@ -108,6 +108,7 @@ std::vector<ParamSpec> Fit::parameters() {
       network_parameter(),
       choice("rules", preprocessing::rules_names())
           .optional()
+          .added_later()
           .default_from_downstream({"rules"}, {"resize", "fit", "pad", "crop"})
           .doc("Whose preprocessing `network` stands for where the owners of the same weights disagree. "
                "Default: who published the files."),
@@ -139,6 +140,7 @@ std::vector<ParamSpec> Fit::parameters() {
                "corners and "
                "the centre, each a view; ten: these of the image and of its mirror image."),
       choice("centre", {"round", "floor"}, "round")
+          .added_later()
           .doc("Where a centre crop begins if the margins cannot be equal: round: half to even, as "
                "torchvision; floor: as Hugging Face. One pixel apart at most."),
       list("fill", integer("level").range(0, 255))
@@ -149,6 +151,7 @@ std::vector<ParamSpec> Fit::parameters() {
       choice("filter", {"box", "bilinear", "bicubic", "lanczos"}, "bilinear")
           .doc("Resampling filter, Pillow's; take the one that the model was trained with."),
       choice("resizer", {"pillow", "tensor"}, "pillow")
+          .added_later()
           .doc("pillow: rounded to 8 bits after each direction, as Pillow resizes images; tensor: rounded "
                "once, "
                "as torchvision resizes tensors."),
