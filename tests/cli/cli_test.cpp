@@ -42,7 +42,8 @@ TEST(Cli, WrongUsageSaysWhatAndExitsWithTwo) {
     EXPECT_EQ(r.err, text);
   };
   fails({"rum"},
-        "error: no command 'rum'; did you mean 'run'? (commands: init, train, run, sweep, predict, serve, embed, check, plan, "
+        "error: no command 'rum'; did you mean 'run'? (commands: init, train, run, sweep, predict, serve, "
+        "embed, check, plan, "
         "plugins, "
         "describe, model, store, share, version)\n"
         "usage: graft COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the commands\n");
