@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define REQUIRE(condition)                                                     \
-  do {                                                                         \
-    if (!(condition)) {                                                        \
-      snprintf(text, text_size, "%s: %s", #condition, graft_last_error());     \
-      return 1;                                                                \
-    }                                                                          \
+#define REQUIRE(condition)                                                 \
+  do {                                                                     \
+    if (!(condition)) {                                                    \
+      snprintf(text, text_size, "%s: %s", #condition, graft_last_error()); \
+      return 1;                                                            \
+    }                                                                      \
   } while (0)
 
 int check_model_from_c(const char* path, const char* file, float* scores, char* text, unsigned text_size);
@@ -33,7 +33,8 @@ int check_model_from_c(const char* path, const char* file, float* scores, char* 
   REQUIRE(graft_model_is_multi_label(model) == 0);
 
   const uint8_t pixels[6 * 5 * 3] = {0};
-  const graft_image images[] = {{.path = file}, {.path = "/nowhere"}, {.data = pixels, .width = 6, .height = 5}};
+  const graft_image images[] = {
+      {.path = file}, {.path = "/nowhere"}, {.data = pixels, .width = 6, .height = 5}};
   graft_predictions* made = graft_model_predict(model, images, 3, 1);
   REQUIRE(made != NULL);
   const float* row = graft_predictions_scores(made, 0);

@@ -104,7 +104,7 @@ class GRAFT_API Predictor {
   virtual ~Predictor();
   /// Scores of every row. `tables` has one RowSet per input of the learner, aligned row by row.
   virtual Scores predict(const std::vector<const RowSet*>& tables, Parallel& parallel) const = 0;
-  /// Of a predictor that was fitted in this process. What it knows, by the rows that it was refit on.
+  /// By positions in the rows it was refit on; of a loaded one if its bundle has the fact `neighbours`.
   virtual Neighbours neighbours(const std::vector<const RowSet*>& tables, Parallel& parallel) const;
   /// Everything that Learner::load needs to give the same scores to the last bit.
   virtual void save(Bundle& bundle) const = 0;

@@ -55,7 +55,7 @@ void Embedding::apply(std::size_t count, const float* in, float* out) const {
     for (std::size_t d = 0; d < inputs_; ++d) centred[r * inputs_ + d] = in[r * inputs_ + d] - mean_[d];
   }
   numeric::narrow_nt({centred.data(), count, inputs_}, {directions_.data(), dims_, inputs_},
-                       {out, count, dims_});
+                     {out, count, dims_});
 }
 
 std::optional<double> Embedding::retained() const {
