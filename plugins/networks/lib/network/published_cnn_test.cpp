@@ -161,6 +161,18 @@ TEST_F(PublishedCnnTest, ANetworkOfTheListKeepsItsNameUnlessItIsDescribed) {
   EXPECT_EQ(ours.multiply_adds, listed.multiply_adds);
 }
 
+TEST_F(PublishedCnnTest, WrappersAreLookedBehind) {
+  put_resnext();
+  test::Tensors wrapped;
+  for (const auto& [name, tensor] : tensors_) wrapped["module.backbone." + name] = tensor;
+  wrapped["module.projector.0.weight"] = test::filled({4, 32}, 0.5f);
+  tensors_ = wrapped;
+  const auto found = open();
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->architecture.features, 32);
+  EXPECT_EQ(found->weights->read({"conv1.weight"}).size(), 1u);
+}
+
 TEST_F(PublishedCnnTest, LowPassFiltersAreKnownByTheName) {
   put_resnext();
   EXPECT_EQ(open("resnetblur_small.safetensors")->architecture.find("layer2.0.aa")->op, Op::BlurPool);

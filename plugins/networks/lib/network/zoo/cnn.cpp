@@ -186,6 +186,12 @@ std::string architecture_named(const ModelFiles& files) {
   return name.empty() ? files.weights.stem().string() : name;
 }
 
+void ignore_below(TensorMap& tensors, const std::string& beginning) {
+  for (const std::string& name : tensors.unused())
+    if (const std::string own = name.substr(tensors.prefix().size()); own.starts_with(beginning))
+      tensors.ignore(own);
+}
+
 Preprocessing cnn_preprocessing(const ModelFiles& files, int resize, int crop, const std::string& filter,
                                 std::vector<std::string>& notes) {
   Preprocessing usual;

@@ -73,6 +73,9 @@ std::optional<Published> read_cnn(const ModelFiles& files, TensorMap tensors, Cn
 /// The name that config.json has for a model, else that of the file of weights.
 std::string architecture_named(const ModelFiles& files);
 
+/// Tensors whose names begin so are of no use here: of classifiers that only training has.
+void ignore_below(TensorMap& tensors, const std::string& beginning);
+
 /// From the description beside the file; else as usual, which becomes a note.
 Preprocessing cnn_preprocessing(const ModelFiles& files, int resize, int crop, const std::string& filter,
                                 std::vector<std::string>& notes);

@@ -37,9 +37,7 @@ void googlenet_block(CnnReader& r, const std::string& at) {
 
 std::optional<Architecture> build_googlenet(const ModelFiles& files, TensorMap& tensors,
                                             std::vector<std::string>& notes) {
-  for (const std::string& name : tensors.unused())
-    for (const char* head : {"aux1.", "aux2."})
-      if (name.starts_with(tensors.prefix() + head)) tensors.ignore("/" + name);
+  for (const char* head : {"aux1.", "aux2."}) ignore_below(tensors, head);
   CnnReader r("GoogLeNet", tensors, 1e-3);
   const auto pool = [&](const char* name, int kernel) {
     r.net.max_pool(name, kernel, 2).padding_rule = PaddingRule::Ceil;

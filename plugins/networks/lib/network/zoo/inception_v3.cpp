@@ -96,8 +96,7 @@ class InceptionV3 {
 
 std::optional<Architecture> build_inception(const ModelFiles& files, TensorMap& tensors,
                                             std::vector<std::string>& notes) {
-  for (const std::string& name : tensors.unused())
-    if (name.starts_with(tensors.prefix() + "AuxLogits.")) tensors.ignore("/" + name);
+  ignore_below(tensors, "AuxLogits.");
   Preprocessing preprocessing = cnn_preprocessing(files, 342, 299, "bilinear", notes);
   if (files.config.is_null()) normalise_to_half(preprocessing, notes);
   return InceptionV3(tensors).build(std::move(preprocessing));
