@@ -9,7 +9,7 @@ namespace graft::cli {
 struct OptionInfo {
   std::string name;    ///< "--json".
   std::string letter;  ///< "-q", or empty.
-  std::string value;   ///< What stands behind it: "DIR"; empty: nothing.
+  std::string value;   ///< What follows it: "DIR"; empty: nothing.
   std::string help;
 };
 

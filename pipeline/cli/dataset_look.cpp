@@ -299,10 +299,11 @@ DatasetLook look_at_dataset(const fs::path& folder) {
       "as path "
       "and label, archives, or files of CIFAR or MNIST";
   if (flat.images == 0) throw Error(fmt::format("{} has no images: {}", folder.string(), wanted));
-  throw Error(fmt::format(
-      "{} has {}, and nothing tells {}: {} (graft embed takes images without classes)", folder.string(),
-      plural(flat.images, "image"),
-      classes.size() == 1 ? "their classes apart: one folder holds all of them" : "their classes", wanted));
+  throw Error(fmt::format("{} has {}, and nothing {}: {} (graft embed takes images without classes)",
+                          folder.string(), plural(flat.images, "image"),
+                          classes.size() == 1 ? "distinguishes their classes: one folder holds all of them"
+                                              : "names their classes",
+                          wanted));
 }
 
 }  // namespace graft::cli

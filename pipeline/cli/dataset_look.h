@@ -17,7 +17,7 @@ struct DatasetLook {
 };
 
 /// Looks at names below the folder, never into images. Throws Error that says what was found and what is
-/// wanted where no source fits, above all where nothing tells the classes.
+/// wanted where no source fits, above all where nothing names the classes.
 DatasetLook look_at_dataset(const std::filesystem::path& folder);
 
 }  // namespace graft::cli

@@ -231,11 +231,11 @@ TEST(Init, WhatCannotBeToldIsAnErrorThatSaysWhatIsWanted) {
   EXPECT_THAT(error("empty"), StartsWith("error: empty has no images: wanted a folder per class, "));
   write_class(folder, "flat", 0, 3);
   EXPECT_THAT(error("flat"),
-              StartsWith("error: flat has 3 images, and nothing tells their classes: wanted "));
+              StartsWith("error: flat has 3 images, and nothing names their classes: wanted "));
   write_class(folder, "one/red", 0, 3);
   EXPECT_THAT(
       error("one"),
-      StartsWith("error: one has 3 images, and nothing tells their classes apart: one folder holds all"));
+      StartsWith("error: one has 3 images, and nothing distinguishes their classes: one folder holds all"));
   write_class(folder, "two/red", 0, 30);
   write_class(folder, "two/green", 1, 4);
   folder.write("two.yaml", "mine");

@@ -138,7 +138,7 @@ TEST_F(ModelPackTest, OneFlippedBitIsAnError) {
   const std::string whole = slurp(file);
   const auto bits = static_cast<std::uint64_t>(whole.size()) * 8;
   std::vector<std::uint64_t> flipped;
-  // All of what stands before and behind the contents, and some of the rest.
+  // All of what stands before and after the contents, and some of the rest.
   for (std::uint64_t bit = 0; bit < 8 * 100; ++bit) flipped.push_back(bit);
   for (std::uint64_t bit = bits - 8 * 1000; bit < bits; bit += 3) flipped.push_back(bit);
   for (std::uint64_t bit = 0; bit < bits; bit += bits / 300) flipped.push_back(bit);

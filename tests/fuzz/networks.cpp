@@ -118,7 +118,7 @@ std::vector<std::string> architecture_seeds() {
   return out;
 }
 
-// Tensors of one storage, one behind the other.
+// Tensors of one storage, one after the other.
 std::string grown_safetensors(std::size_t bytes) {
   std::string json = "{";
   for (std::size_t i = 0; json.size() < bytes; ++i)

@@ -138,7 +138,7 @@ struct ReportOutput {
   /// `graft sweep`, `graft predict` and later reports, too.
   std::vector<Figure> figures;
   /// What else is known of learners: id -> {"val": {...}, "test": {...}}, merged into `learners` of
-  /// results.json, behind the figures.
+  /// results.json, after the figures.
   Value learners = Value::map();
   Value facts;       ///< What concerns several learners: `reports`.ID of results.json, unless null.
   std::string text;  ///< For the terminal.

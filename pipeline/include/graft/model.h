@@ -72,7 +72,7 @@ struct GRAFT_API ImagePrediction {
     float similarity = 0;
   };
   std::vector<float> scores;  ///< One per class, from 0 to 1; empty where the image was rejected.
-  /// Where asked for: the vectors of the model's first table, one behind the other for several views.
+  /// Where asked for: the vectors of the model's first table, one after the other for several views.
   std::vector<float> features;
   /// Where asked for: the training images that are most like it, best first.
   std::vector<Neighbour> neighbours;

@@ -22,7 +22,7 @@ struct ZipMember {
 
 /// What stands in front of a member's content.
 GRAFT_API std::string zip_header(const ZipMember& member);
-/// What stands behind the last of the members, which follow each other from byte 0.
+/// What follows the last of the members, which follow each other from byte 0.
 GRAFT_API std::string zip_end(const std::vector<ZipMember>& members, std::string_view comment);
 /// What a header says, if it is one that zip_header makes: `begin` has the first bytes of a file, as many as
 /// the name may need. False: it is not.

@@ -15,7 +15,7 @@ namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
-/// Where this library lies; empty where the system does not tell.
+/// Where this library lies; empty where the system does not report it.
 fs::path library_folder() {
   Dl_info here{};
   std::error_code error;

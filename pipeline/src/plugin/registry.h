@@ -66,7 +66,7 @@ class GRAFT_API Registry {
   std::vector<Rejected> rejected_;
 };
 
-/// Folder of the program that runs; empty where the system does not tell.
+/// Folder of the program that runs; empty where the system does not report it.
 GRAFT_API std::filesystem::path program_folder();
 
 /// The folder with the folder `configs` that comes with graft: share/graft of an installation, or the folder

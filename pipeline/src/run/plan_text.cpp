@@ -193,7 +193,7 @@ class PlanFacts {
     }
     return sum;
   }
-  /// On the disk of the store, or where it will be made; nothing: the system does not tell.
+  /// On the disk of the store, or where it will be made; nothing: the system does not report it.
   std::optional<std::uint64_t> free_bytes() const {
     std::error_code error;
     std::filesystem::path folder = std::filesystem::absolute(options_.store, error);

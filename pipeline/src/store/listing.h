@@ -57,7 +57,7 @@ struct ListedInput {
   bool labelled() const { return negative || labels.size() > 0; }
 };
 
-/// Texts one behind the other in large blocks; they stay where they are.
+/// Texts one after the other in large blocks; they stay where they are.
 class TextArena {
  public:
   std::string_view keep(std::string_view text) {

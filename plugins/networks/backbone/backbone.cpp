@@ -138,7 +138,7 @@ class Backbone final : public BatchTransform {
     return out;
   }
 
-  /// `pixels`: of the members, one behind the other.
+  /// `pixels`: of the members, one after the other.
   void check(std::span<const Item> items, const std::vector<std::size_t>& members, int height, int width,
              const float* pixels, const std::vector<std::vector<Tensor>>& rows) const {
     const std::vector<std::size_t> chosen = check_.choose(items, members, height, width);

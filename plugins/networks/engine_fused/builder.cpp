@@ -414,7 +414,7 @@ void Builder::flatten(const Step& step) {
   const Dims from = dims_of(step.from);
   std::size_t in = slot_of(step.from);
   if (from.size() == 4) {
-    // An image channel by channel, tokens one behind the other.
+    // An image channel by channel, tokens one after the other.
     const Desc order = is_tokens(step.from) ? channels_last(step.from, type_) : plain(from, type_);
     const std::size_t other = add_slot(order, static_cast<std::ptrdiff_t>(new_region(order)));
     copy(in, other);

@@ -462,7 +462,7 @@ void Builder::window_attention(const Step& step) {
   const std::int64_t rows = layer.kernel.height, columns = layer.kernel.width, n = rows * columns,
                      width = layer.out, padded = shapes[0][2], pixels = shapes[0][1] * padded,
                      own_rows = shapes[1][1], own_columns = shapes[1][2], images = program_.images_;
-  // Where a token of the windows, one behind the other, lies in the padded image.
+  // Where a token of the windows, one after the other, lies in the padded image.
   std::vector<std::int64_t> place;
   for (std::int64_t top = 0; top < shapes[0][1]; top += rows)
     for (std::int64_t left = 0; left < padded; left += columns)

@@ -33,7 +33,7 @@ void print_error(fmt::format_string<T...> format, T&&... arguments) {
 
 struct Option {
   const char* name;
-  const char* value;  ///< What stands behind it: "N"; nullptr: nothing.
+  const char* value;  ///< What follows it: "N"; nullptr: nothing.
   const char* help;
 };
 

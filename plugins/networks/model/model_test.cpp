@@ -224,8 +224,9 @@ TEST_F(Check, WhatItIsAndFromWhereThatIsKnown) {
 TEST_F(Check, AFileAloneLacksWhatItsFolderTells) {
   const auto result = run({"check", model() + "/model.safetensors"});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.out,
-              HasSubstr("guessed: nothing tells how many heads its attention has: a stage needs `heads`"));
+  EXPECT_THAT(
+      result.out,
+      HasSubstr("guessed: nothing specifies how many heads its attention has: a stage needs `heads`"));
   EXPECT_EQ(run({"check", model() + "/model.safetensors", "--heads", "2"}).exit_code, 0);
 }
 

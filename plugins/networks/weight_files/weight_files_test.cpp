@@ -76,7 +76,7 @@ TEST(WeightFiles, ATorchScriptFileDoesNotContainItsSizes) {
   EXPECT_EQ(resized(crop).width, 8);
   const std::string warning =
       script +
-      " is a TorchScript archive, which does not tell the size it was trained on: images are made as for "
+      " is a TorchScript archive, which does not specify the size it was trained on: images are made as for "
       "ImageNet, resize 256 and crop 224; give resize and crop where that is wrong";
   EXPECT_THAT(stage.warnings(), ::testing::ElementsAre(warning));
   EXPECT_THAT(crop.warnings(), ::testing::ElementsAre(warning));

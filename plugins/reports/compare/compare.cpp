@@ -121,5 +121,5 @@ GRAFT_PLUGIN(
                 .doc("Fraction of a trial's inputs on which its learner chooses; it is then refit on all of "
                      "them."))
         .param(graft::number("confidence", 0.95).range(0.5, 0.999).doc("Of the intervals of differences."))
-        .param(graft::integer("resamples", 2000).range(100, 1e6).doc("Bootstrap samples behind an interval."))
+        .param(graft::integer("resamples", 2000).range(100, 1e6).doc("Bootstrap samples for an interval."))
         .example(graft::kExample))

@@ -140,7 +140,7 @@ GRAFT_PLUGIN(
         .param(graft::integer("resamples", 1000)
                    .range(0, 1e6)
                    .not_in_fingerprint()
-                   .doc("Bootstrap samples behind a 95 % interval; 0: only the interval of "
+                   .doc("Bootstrap samples for a 95 % interval; 0: only the interval of "
                         "accuracy, which needs none."))
         .figures_from(graft::metrics::figure_specs())
         .example(graft::kExample))

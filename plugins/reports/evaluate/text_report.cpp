@@ -20,7 +20,7 @@ using Table = std::vector<std::vector<std::string>>;
 
 constexpr std::size_t kWorst = 5;  // classes, and pairs of them
 
-/// Of one learner, in the order of the columns. Accuracy has its interval behind it.
+/// Of one learner, in the order of the columns. Accuracy has its interval after it.
 std::vector<std::string> columns_of(LabelMode mode) {
   if (mode == LabelMode::Multi)
     return {"mean_average_precision", "macro_f1", "micro_f1", "accuracy", "hamming_loss", "log_loss"};

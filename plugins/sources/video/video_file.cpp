@@ -145,7 +145,7 @@ void VideoFile::set_up() {
   static std::once_flag once;
   std::call_once(once, [] {
     const char* const given = std::getenv("OPENCV_FFMPEG_CAPTURE_OPTIONS");
-    // The last word on an option counts, and what is behind a mistake is not read: so both before and behind.
+    // The last word on an option counts, and what is behind a mistake is not read: so both before and after.
     const std::string options = std::string(kOnlyThisFile) + "|" +
                                 (given == nullptr ? "fflags;discardcorrupt" : given) + "|" + kOnlyThisFile;
     ::setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", options.c_str(), 1);

@@ -315,7 +315,7 @@ class Reader {
     if (layer.bias) keep(layer.name + ".bias", bias);
   }
 
-  /// Zeros around an image wait for the convolution; zeros before and behind the channels, after a choice of
+  /// Zeros around an image wait for the convolution; zeros before and after the channels, after a choice of
   /// every n-th pixel, are He's parameter-free shortcut.
   void pad(const Node& node, std::size_t fill_at) {
     const auto amounts = ints_at(node, 1);

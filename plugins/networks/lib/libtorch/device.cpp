@@ -41,7 +41,7 @@ c10::IValue fetched(const c10::IValue& value) {
   return c10::ivalue::Tuple::create(std::move(values));
 }
 
-/// Results of parts of a batch, one behind the other.
+/// Results of parts of a batch, one after the other.
 c10::IValue joined(const std::vector<c10::IValue>& parts) {
   if (parts.size() == 1) return parts[0];
   const auto cat = [&](const auto& tensor_of) {

@@ -47,7 +47,7 @@ std::pair<std::int64_t, std::int64_t> padding_along(const Layer& layer, std::int
       const std::int64_t rest = side + before + behind - span;
       if (rest < 0) break;  // too small an image, which others name
       std::int64_t windows = (rest + stride - 1) / stride;
-      if (windows * stride >= side + before) --windows;  // none begins behind the image
+      if (windows * stride >= side + before) --windows;  // none begins beyond the image
       return {before, std::max<std::int64_t>(windows * stride + span - side - before, 0)};
     }
     case PaddingRule::Same: {

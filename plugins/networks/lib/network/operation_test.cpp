@@ -88,7 +88,7 @@ TEST(Operations, PaddingFollowsItsRule) {
   EXPECT_EQ(value_of(pool, 8, 9), "[3,3,4]");
   pool.padding_rule = PaddingRule::Ceil;
   EXPECT_EQ(value_of(pool, 8, 9), "[3,4,4]");
-  // No window begins behind the image.
+  // No window begins beyond the image.
   pool.kernel = pool.stride = 2;
   pool.padding = {1, 1, 1, 1};
   EXPECT_EQ(value_of(pool, 3, 4), "[3,2,3]");

@@ -305,7 +305,7 @@ TEST_F(PublishedCnnTest, TimmsFilesOfInvertedResidualsNeedAName) {
   EXPECT_EQ(
       error(),
       "FOLDER/model.safetensors: has the tensors of timm's EfficientNet, MobileNet or MNASNet, and is named "
-      "'model', which does not tell the activation: name the folder with its config.json, or export it as "
+      "'model', which does not specify the activation: name the folder with its config.json, or export it as "
       "TorchScript");
   const auto made_of = [&](const char* name) {
     config_ = fmt::format(R"({{"architecture": "{}"}})", name);
@@ -319,7 +319,7 @@ TEST_F(PublishedCnnTest, TimmsFilesOfInvertedResidualsNeedAName) {
   EXPECT_EQ(mnasnet.find("conv_stem")->padding, (Padding{1, 1, 1, 1}));
   EXPECT_EQ(mnasnet.find("bn1")->eps, 1e-5);
   config_ = R"({"architecture": "efficientnet_blur_b0"})";
-  EXPECT_THAT(error(), HasSubstr("is named 'efficientnet_blur_b0', which does not tell the activation"));
+  EXPECT_THAT(error(), HasSubstr("is named 'efficientnet_blur_b0', which does not specify the activation"));
 }
 
 TEST_F(PublishedCnnTest, AMobileNetOfAnotherLengthIsRefused) {

@@ -106,7 +106,7 @@ TEST_F(PublishedTest, WhatIsGuessedIsSaid) {
   EXPECT_EQ(found->architecture.features, 16);
   EXPECT_THAT(found->notes, ::testing::ElementsAre(
                                 "guessed: config.json leaves the pooling out: features are the class token "
-                                "and the mean of the patches, one behind the other"));
+                                "and the mean of the patches, one after the other"));
 }
 
 TEST_F(PublishedTest, FilesThatContradictEachOtherAreRefused) {
@@ -129,10 +129,10 @@ TEST_F(PublishedTest, FilesThatContradictEachOtherAreRefused) {
       "tensor 'pos_embed' has positions for 3");
   config_ = "";
   std::filesystem::remove(folder_ / "config.json");
-  EXPECT_EQ(
-      error(),
-      "FOLDER: nothing tells how many heads its attention has (its width is 8): give `heads`, or name the "
-      "folder with its config.json");
+  EXPECT_EQ(error(),
+            "FOLDER: nothing specifies how many heads its attention has (its width is 8): give `heads`, or "
+            "name the "
+            "folder with its config.json");
   config_ = "{";
   EXPECT_THAT(error(), HasSubstr("FOLDER/config.json: is not valid JSON"));
 }

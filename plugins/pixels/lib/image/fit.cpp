@@ -95,7 +95,7 @@ Params filled_in(const StageContext& context) {
   if (out.find("resize") == nullptr || out.find("crop") == nullptr)
     context.warn(
         network +
-        " is a TorchScript archive, which does not tell the size it was trained on: images are made as "
+        " is a TorchScript archive, which does not specify the size it was trained on: images are made as "
         "for ImageNet, resize 256 and crop 224; give resize and crop where that is wrong");
   return take({});
 }

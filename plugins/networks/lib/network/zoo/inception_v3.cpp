@@ -59,7 +59,7 @@ class InceptionV3 {
     r_.act(at + ".relu", Op::Relu);
   }
 
-  /// Branches, one behind the other: of convolutions, of which those with "/2" halve the image, and of pools.
+  /// Branches, one after the other: of convolutions, of which those with "/2" halve the image, and of pools.
   void block(const std::string& at, const std::vector<std::vector<std::string>>& branches) {
     r_.net.block(at, "Inception");
     const Builder::Value in = r_.net.last();

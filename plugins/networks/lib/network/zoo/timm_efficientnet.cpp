@@ -83,7 +83,7 @@ class TimmEfficientNet {
     if (!files.config.is_null() || !tensors.has("blocks.3.0.se.conv_reduce.weight"))
       throw Error(
           fmt::format("has the tensors of timm's EfficientNet, MobileNet or MNASNet, and is named '{}', "
-                      "which does not tell the activation: name the folder with its config.json, or "
+                      "which does not specify the activation: name the folder with its config.json, or "
                       "export it as TorchScript",
                       name_));
     const bool is_v3 = tensors.has("conv_head.bias");

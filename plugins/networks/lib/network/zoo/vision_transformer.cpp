@@ -63,7 +63,7 @@ class Network {
     if (layer.bias) map_.take(name + ".bias", {out}, from + "bias");
   }
 
-  /// Several tensors, one behind the other.
+  /// Several tensors, one after the other.
   void joined(const std::string& path, const Shape& shape,
               const std::vector<std::pair<std::string, Shape>>& from) {
     std::vector<std::int64_t> sizes;

@@ -293,12 +293,12 @@ class FactFinder {
     if (!heads && given_heads_ == 0) {
       f_.heads = 1;
       found("heads", "unknown", "nothing: give `heads`");
-      guess("nothing tells how many heads its attention has: a stage needs `heads`");
+      guess("nothing specifies how many heads its attention has: a stage needs `heads`");
       return;
     }
     if (!heads)
       fail(fmt::format(
-          "nothing tells how many heads its attention has (its width is {}): give `heads`, or name "
+          "nothing specifies how many heads its attention has (its width is {}): give `heads`, or name "
           "the folder with its config.json",
           f_.width));
     f_.heads = *heads;

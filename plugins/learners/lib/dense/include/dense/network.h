@@ -25,7 +25,7 @@ class Network {
   /// Features, hidden layers, outputs: at least two widths, none of them 0. All parameters are 0.
   explicit Network(std::vector<std::size_t> widths);
 
-  /// Draws weights from N(0, 2 / inputs) for layers with a ReLU behind them (He et al. 2015,
+  /// Draws weights from N(0, 2 / inputs) for layers with a ReLU after them (He et al. 2015,
   /// arXiv:1502.01852) and from N(0, 1 / inputs) for the last one, and sets biases to 0: a pure function of
   /// the seed and the widths.
   void draw(std::uint64_t seed);

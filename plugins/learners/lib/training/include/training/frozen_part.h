@@ -36,7 +36,7 @@ class FrozenPart {
   at::Tensor kept(const Pixels& pixels, std::span<const std::uint32_t> which) const;
   std::size_t kept_bytes() const;
 
-  /// The values of all images, one behind the other in the order of their elements, whether kept or not.
+  /// The values of all images, one after the other in the order of their elements, whether kept or not.
   std::vector<float> values(const Pixels& pixels, Parallel& parallel) const;
 
  private:

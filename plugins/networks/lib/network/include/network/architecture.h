@@ -47,7 +47,7 @@ enum class Op {
                ///< second input [c,h,w]: the patches whose grid turns queries and keys, behind the prefix
   AttentionPool,  ///< out, heads: [n,2 out] of keys and values becomes [out], by one query that is a weight
   TokenMean,      ///< first, count: the mean of these tokens; count 0: of all from there on
-  Concat,         ///< channels of images, or vectors, one behind the other
+  Concat,         ///< channels of images, or vectors, one after the other
   ResponseNorm,   ///< out; eps: global response normalisation (Woo et al. 2023, arXiv:2301.00808)
   HardSigmoid,    ///< min(max(x + 3, 0), 6) / 6
   HardSwish,      ///< x min(max(x + 3, 0), 6) / 6

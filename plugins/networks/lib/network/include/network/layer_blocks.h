@@ -16,7 +16,7 @@ struct LayerBlock {
   std::size_t first = 0, last = 0;  ///< Layers [first, last).
 };
 
-/// All layers of a network in blocks, one behind the other; each has weights.
+/// All layers of a network in blocks, one after the other; each has weights.
 ///
 /// The blocks that the architecture itself names stay as they are. Where there are none (VGG, lenet, a
 /// network that was read from TorchScript), a block begins at every sum of branches and at every linear
