@@ -76,7 +76,7 @@ TEST_F(StoreTest, AnEmptyOneSaysSo) {
 }
 
 TEST_F(StoreTest, WrongWordsAreNamed) {
-  EXPECT_THAT(store({}).err, HasSubstr("COMMAND is missing (commands: ls, verify, gc, export)"));
+  EXPECT_THAT(store({}).err, HasSubstr("COMMAND is missing (commands: ls, verify, compact, gc, export)"));
   EXPECT_THAT(store({"verfy"}).err,
               HasSubstr("no command 'store verfy'; did you mean 'verify'? (commands: "));
   EXPECT_THAT(store({"ls", "--repair"}).err, HasSubstr("--repair is an option of graft store verify"));

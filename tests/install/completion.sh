@@ -42,7 +42,7 @@ gives "configs/a.yaml configs/b.yml configs/notes.txt" sweep --list configs/
 gives "compact export gc ls verify" store ""
 gives "--dry-run" store gc --dr
 gives "" store ls --dr
-gives "fetch list pack show summary" model ""
+gives "check fetch list pack show summary" model ""
 gives "--to --trust-name" model fetch --t
 gives "resnet101" model summary resnet10
 gives "all none" model summary resnet18 --freeze ""

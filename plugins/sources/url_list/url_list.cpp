@@ -142,7 +142,7 @@ GRAFT_PLUGIN(
         .example(R"(name: url-list-example
 run: {threads: 16}
 stages:
-  images: {plugin: url_list, with: {file: "${URLS:-urls.csv}"}}
+  images: {plugin: url_list, with: {file: "${GRAFT_SHARE}/configs/url_list.csv"}}
   pixels: {plugin: decode, from: images, with: {resize: 32, crop: 32}}
   features: {plugin: backbone, from: pixels, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
   table: {plugin: feature_table, from: features}

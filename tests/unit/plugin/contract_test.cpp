@@ -79,6 +79,7 @@ ContractTrial trial_of(const std::string& plugin) {
 /// Plugins that the generic check cannot try, and where their own tests show the same.
 const std::map<std::string, std::string> kElsewhere = {
     {"stdin", "the standard input can be read once only (stdin_test)"},
+    {"url_list", "files of a server (url_list_test)"},
     {"video", "a film needs a video encoder (video_test)"},
     {"table_file", "an HDF5 file with its layout (table_file_test)"},
     {"finetune", "learns from pixels (finetune_test)"},

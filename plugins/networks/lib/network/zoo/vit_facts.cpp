@@ -415,7 +415,7 @@ class FactFinder {
       f_.pool = f_.cls ? Pool::Both : Pool::Mean;
       guess(
           "config.json leaves the pooling out: features are the class token and the mean of the patches, one "
-          "behind the other");
+          "after the other");
     }
     if (name == "avgmax" || (name == "token" && !f_.cls) || (name == "map"))
       fail(
