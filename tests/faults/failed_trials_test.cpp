@@ -86,7 +86,7 @@ TEST_F(FailedTrials, AFullDiskInACombinationEndsTheSweepWhichGoesOnWhenThereIsRo
     ++ended;
     EXPECT_EQ(full.exit_code, 1);
     EXPECT_THAT(full.err, HasSubstr("No space left on device"));
-    EXPECT_THAT(full.err, ContainsRegex("\n  [012] of 3 combinations are finished\n  resume with: .*--grid"));
+    EXPECT_THAT(full.err, ContainsRegex("\n  [0-3] of 3 combinations are finished\n  resume with: .*--grid"));
     EXPECT_EQ(sweep({}).exit_code, 0);
     EXPECT_EQ(figures(), whole);
   }

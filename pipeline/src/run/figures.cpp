@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 #include <tuple>
 
@@ -102,7 +103,7 @@ std::optional<std::pair<double, double>> rank_by(const std::string& metric, cons
   const double* value = figures.find(metric);
   const FigureSpec* spec = spec_of_figure(metric, specs);
   if (value == nullptr || spec == nullptr || figures.n == 0) return {};
-  double tie = -1e300;  // worse than any that is known
+  double tie = -std::numeric_limits<double>::infinity();  // worse than any that is known
   for (const FigureSpec& other : specs)
     if (const double* v = figures.find(other.name);
         v != nullptr && other.choice == FigureSpec::Choice::TieBreak) {
@@ -114,11 +115,22 @@ std::optional<std::pair<double, double>> rank_by(const std::string& metric, cons
 
 std::string best_of_learners(const std::vector<std::pair<std::string, SplitFigures>>& learners,
                              const std::vector<FigureSpec>& specs) {
+  // Values of different scores cannot be compared: one criterion ranks all learners that have any.
+  const auto criterion = std::find_if(specs.begin(), specs.end(), [&](const FigureSpec& spec) {
+    if (spec.choice != FigureSpec::Choice::Criterion) return false;
+    bool is_had = false;
+    for (const auto& [id, figures] : learners) {
+      const bool has = figures.find(spec.name) != nullptr;
+      if (!has && criterion_of(figures, specs) != nullptr) return false;
+      is_had = is_had || has;
+    }
+    return is_had;
+  });
   std::string best;
+  if (criterion == specs.end()) return best;
   std::pair<double, double> best_rank;
   for (const auto& [id, figures] : learners) {
-    const FigureSpec* criterion = criterion_of(figures, specs);
-    const auto rank = criterion != nullptr ? rank_by(criterion->name, figures, specs) : std::nullopt;
+    const auto rank = rank_by(criterion->name, figures, specs);
     if (!rank || (!best.empty() && *rank <= best_rank)) continue;
     best = id;
     best_rank = *rank;

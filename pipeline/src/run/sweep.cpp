@@ -251,15 +251,23 @@ class Sweep {
       leave(best_so_far());
     } catch (const Error&) {  // no room for them: those of the combination before stay
     }
-    throw FatalError(fmt::format("{}\n{} of {} combinations are finished\nresume with: {}", error, finished,
-                                 runs_.size(), options_.run.command));
+    throw FatalError(with_state(error, finished));
+  }
+
+  std::string with_state(const std::string& error, std::size_t finished) const {
+    return fmt::format("{}\n{} of {} combinations are finished\nresume with: {}", error, finished,
+                       runs_.size(), options_.run.command);
   }
 
   /// The tables so far.
   Value leave(const std::optional<SweepBest>& best) const {
     Value results = sweep_json(runs_[0].plan.name, specs_, rows_, best);
-    write_file_atomically(out_ / "sweep.csv", sweep_csv(rows_, specs_));
-    write_file_atomically(out_ / "sweep.json", results.to_json_pretty());
+    try {
+      write_file_atomically(out_ / "sweep.csv", sweep_csv(rows_, specs_));
+      write_file_atomically(out_ / "sweep.json", results.to_json_pretty());
+    } catch (const FatalError& e) {
+      throw FatalError(with_state(e.what(), rows_.size()));
+    }
     return results;
   }
 

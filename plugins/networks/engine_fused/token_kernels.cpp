@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include <network/operation.h>
 #include <network/positions.h>
@@ -72,11 +74,13 @@ class AttentionKernel {
   void run(const float* qkv, float* out, float* scratch, std::int64_t images, int threads,
            const Bias* bias = nullptr) const {
     const std::int64_t blocks = (tokens_ + block_ - 1) / block_, tasks = images * heads_ * blocks;
+    // An exception must not leave the region: it would end the process.
+    std::vector<std::exception_ptr> failures(static_cast<std::size_t>(threads));
 #pragma omp parallel num_threads(threads)
-    {
-      Worker worker(*this, scratch + omp_get_thread_num() * this->scratch());
-#pragma omp for schedule(static)
-      for (std::int64_t task = 0; task < tasks; ++task) {
+    try {
+      const std::int64_t thread = omp_get_thread_num(), all = omp_get_num_threads();
+      Worker worker(*this, scratch + thread * this->scratch());
+      for (std::int64_t task = tasks * thread / all; task < tasks * (thread + 1) / all; ++task) {
         const std::int64_t image = task / (heads_ * blocks), head = task / blocks % heads_,
                            first = task % blocks * block_;
         std::array<const float*, 2> added = {nullptr, nullptr};
@@ -90,7 +94,11 @@ class AttentionKernel {
                    out + (image * tokens_ + first) * width_ + head * head_,
                    first + block_ > tokens_ ? *rest_ : *whole_, added);
       }
+    } catch (...) {
+      failures[static_cast<std::size_t>(omp_get_thread_num())] = std::current_exception();
     }
+    for (const std::exception_ptr& failure : failures)
+      if (failure) std::rethrow_exception(failure);
   }
 
  private:

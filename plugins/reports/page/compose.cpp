@@ -169,26 +169,38 @@ class Composer {
 
   std::string details() {
     std::string out;
+    const std::vector<std::size_t> shown = detailed();
+    const auto is_first = [&](std::size_t i) {
+      const bool has_best = std::any_of(shown.begin(), shown.end(), [&](std::size_t k) {
+        return content_.panels[k].learner == content_.best;
+      });
+      return has_best ? content_.panels[i].learner == content_.best : i == shown[0];
+    };
     if (content_.panels.size() > 1) {
       out += "<p><label>Learner <select id=\"learner\">";
-      for (std::size_t i = 0; i < std::min(content_.panels.size(), kDetailedPanels); ++i)
-        out += fmt::format("<option value=\"{}\"{}>{}</option>", i, shown_first() == i ? " selected" : "",
+      for (const std::size_t i : shown)
+        out += fmt::format("<option value=\"{}\"{}>{}</option>", i, is_first(i) ? " selected" : "",
                            escaped(content_.panels[i].learner));
       out += "</select></label></p>";
     }
-    for (std::size_t i = 0; i < std::min(content_.panels.size(), kDetailedPanels); ++i)
-      out += fmt::format("<div class=\"panel\" data-panel=\"{}\"{}>{}</div>", i,
-                         shown_first() == i ? "" : " hidden", panel(content_.panels[i], i));
-    if (content_.panels.size() > kDetailedPanels)
-      out += fmt::format("<p>The other {} are in results.json.</p>",
-                         plural(content_.panels.size() - kDetailedPanels, "learner"));
+    for (const std::size_t i : shown)
+      out += fmt::format("<div class=\"panel\" data-panel=\"{}\"{}>{}</div>", i, is_first(i) ? "" : " hidden",
+                         panel(content_.panels[i], i));
+    if (content_.panels.size() > shown.size())
+      out += fmt::format("<p>results.json also has the scores of {}.</p>",
+                         plural(content_.panels.size() - shown.size(), "other learner"));
     return out;
   }
 
-  std::size_t shown_first() const {
+  /// The learners that have a panel: the first ones, and the best in any case.
+  std::vector<std::size_t> detailed() const {
+    std::vector<std::size_t> out;
     for (std::size_t i = 0; i < content_.panels.size(); ++i)
-      if (content_.panels[i].learner == content_.best) return i < kDetailedPanels ? i : 0;
-    return 0;
+      if (out.size() < kDetailedPanels)
+        out.push_back(i);
+      else if (content_.panels[i].learner == content_.best)
+        out.back() = i;
+    return out;
   }
 
   std::string panel(const Panel& p, std::size_t index) {

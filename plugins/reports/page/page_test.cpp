@@ -172,11 +172,14 @@ TEST(Page, DoesNotGrowWithInputsAndClasses) {
     many.push_back(predictions_of(10'000, classes));
     many.back().learner = "learner" + std::to_string(i);
   }
+  run.best_ = "learner9";
   const std::string html = page_of(many, run);
   EXPECT_LT(html.size(), 5'000'000U);
+  // The one that the verdict names is among those that can be looked at.
+  EXPECT_THAT(html, HasSubstr("<option value=\"9\" selected>learner9</option>"));
   EXPECT_THAT(html, AllOf(HasSubstr("The 125 worst of 1000 classes; results.json has all."),
                           HasSubstr("The 50 most frequent of 1000 confused pairs."),
-                          HasSubstr("The other 2 learners are in results.json.")));
+                          HasSubstr("results.json also has the scores of 2 other learners.")));
 }
 
 TEST(Page, ShowsWhatTheNetworkIsMadeOf) {

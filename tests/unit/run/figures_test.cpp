@@ -82,5 +82,21 @@ TEST(Figures, TheBestLearnerIsTheOneByItsCriterionThenByTheTieBreak) {
   EXPECT_EQ(best({}), "");
 }
 
+TEST(Figures, OfDifferentCriteriaNoLearnerIsTheBest) {
+  const auto criterion = [](const char* name) {
+    FigureSpec spec;
+    spec.name = name;
+    return spec.criterion();
+  };
+  const std::vector<FigureSpec> specs = {criterion("accuracy"), criterion("map")};
+  SplitFigures a, b;
+  a.n = b.n = 10;
+  a.values["accuracy"] = 0.93;
+  b.values["map"] = 0.95;
+  EXPECT_EQ(best_of_learners({{"a", a}, {"b", b}}, specs), "");
+  a.values["map"] = 0.94;
+  EXPECT_EQ(best_of_learners({{"a", a}, {"b", b}}, specs), "b");
+}
+
 }  // namespace
 }  // namespace graft
