@@ -177,6 +177,18 @@ TEST_F(SweepTest, WhatIsFinishedIsNotRunAgain) {
               Not(HasSubstr("not run again")));
 }
 
+TEST_F(SweepTest, CombinationsOfTheSweepBeforeAreKeptWhereThisOneHasFewer) {
+  ASSERT_EQ(sweep(kSmall, {"--grid", "knn.k=[1, 5, 9]"}).exit_code, 0);
+  const std::string table = left("sweep.csv"), third = left("003/results.json");
+  const ProgramResult fewer = sweep(kSmall, {"--grid", "knn.k=[1]"});
+  EXPECT_EQ(fewer.exit_code, 0) << fewer.err;
+  EXPECT_THAT(fewer.err, HasSubstr("warning: the sweep before had 2 combinations more: now in " +
+                                   (folder_ / "o").string() + ".1\n"));
+  EXPECT_EQ(slurp(folder_ / "o.1/003/results.json"), third);
+  EXPECT_EQ(slurp(folder_ / "o.1/sweep.csv"), table);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "o/003"));
+}
+
 TEST_F(SweepTest, OtherWeightsOfALearnerAreAnotherCombination) {
   if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "built without LibTorch";
   std::string weights = slurp(std::string(GRAFT_SOURCE_DIR) + "/configs/quickstart_backbone.safetensors");

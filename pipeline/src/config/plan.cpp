@@ -96,7 +96,9 @@ std::size_t Plan::credits(std::size_t source) const {
 
 std::string output_shape(const StagePlan& stage, std::size_t port) {
   if (port < stage.inspected_shapes.size()) return stage.inspected_shapes[port];
-  const std::string& pattern = stage.schema.outputs.at(port).shape;
+  if (port >= stage.schema.outputs.size())
+    return {};  // its plugin is not known, which is an error of its own
+  const std::string& pattern = stage.schema.outputs[port].shape;
   std::string out;
   for (std::size_t i = 0; i < pattern.size(); ++i) {
     const std::size_t end = pattern[i] == '{' ? pattern.find('}', i) : std::string::npos;

@@ -14,6 +14,7 @@
 
 #include <graft/error.h>
 #include <graft/printable.h>
+#include <graft/text.h>
 
 #include "base/files.h"
 #include "config/planner.h"
@@ -158,6 +159,7 @@ class Sweep {
           fmt::format("another sweep writes to {}: wait until it has ended, or choose another folder "
                       "with --out",
                       out_.string()));
+    put_former_aside();
     std::error_code ignored;
     fs::remove(out_ / "best.yaml", ignored);  // of a former sweep
     rows_.reserve(runs_.size());
@@ -282,8 +284,9 @@ class Sweep {
     return outcome;
   }
 
-  /// Runs of a former sweep that had more combinations.
-  void remove_former() const {
+  /// Runs of a former sweep that had more combinations: they may have taken hours. With its tables they go to
+  /// <out>.1, in place of what an earlier sweep has left there.
+  void put_former_aside() const {
     std::error_code error;
     std::vector<fs::path> former;
     for (fs::directory_iterator it(out_, error), end; !error && it != end; it.increment(error)) {
@@ -293,11 +296,22 @@ class Sweep {
           std::any_of(runs_.begin(), runs_.end(), [&](const SweepRun& run) { return run.id == id; });
       if (numbered && !ours) former.push_back(it->path());
     }
-    for (const fs::path& run : former) RunFolder::discard(run);
+    if (former.empty()) return;
+    const fs::path aside = out_.string() + ".1";
+    make_folders(aside, "choose another folder with --out");
+    for (const fs::path& run : former) {
+      if (fs::exists(aside / run.filename())) RunFolder::discard(aside / run.filename());
+      fs::rename(run, aside / run.filename());
+    }
+    for (const char* table : {"sweep.csv", "sweep.json", "best.yaml"})
+      if (fs::exists(out_ / table))
+        fs::copy_file(out_ / table, aside / table, fs::copy_options::overwrite_existing);
+    say(fmt::format("warning: the sweep before had {} more: now in {}\n",
+                    plural(former.size(), "combination"), aside.string()),
+        LogLevel::Warning);
   }
 
   SweepOutcome finish() const {
-    remove_former();
     SweepOutcome outcome;
     auto best = best_so_far();
     if (best) {

@@ -90,7 +90,11 @@ class Composer {
     if (val != nullptr)
       out += fmt::format("<strong>{}</strong> {} ({} {} on {}). ", name_in_text(best->learner),
                          content_.panels.size() > 1
-                             ? fmt::format("is the best of {} learners on val", content_.panels.size())
+                             ? fmt::format("is the best of {} learners on val", content_.panels.size()) +
+                                   (content_.best_of_run.empty() || content_.best_of_run == best->learner
+                                        ? ""
+                                        : fmt::format(" that this page shows (of the whole run it is {})",
+                                                      name_in_text(content_.best_of_run)))
                              : "has been tested on val",
                          escaped(by->title()), number(*val->value), plural(val->n, "input"));
     const Figure* test = by == nullptr ? nullptr : content_.figure(best->learner, "test", by->name);

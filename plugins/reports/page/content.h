@@ -23,7 +23,8 @@ struct Content {
   std::vector<RunRecord::StageRecord> stages;
   std::vector<Figure> figures;
   std::vector<FigureSpec> specs;
-  std::string best;  ///< The learner that val chooses; empty: none has scores on val.
+  std::string best;         ///< The learner of this page that val chooses; empty: none has scores on val.
+  std::string best_of_run;  ///< The learner of the run that val chooses, which may not be on this page.
 
   std::vector<Panel> panels;  ///< One per learner, in the order of the config.
   /// The best learner against the one that comes next on the split that is shown: accuracy, paired.

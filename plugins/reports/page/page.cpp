@@ -33,8 +33,8 @@ class Page final : public Report {
       content.panels.push_back(page::panel_of(p, {}));
       input.parallel.check();
     }
-    content.best = input.run.best_learner();
-    if (content.panel(content.best) == nullptr) content.best.clear();
+    content.best_of_run = input.run.best_learner();
+    content.best = content.panel(content.best_of_run) != nullptr ? content.best_of_run : best_shown(content);
     content.lead = lead(content, input.parallel);
     if (const Panel* shown = shown_in_map(content)) draw_map(*shown, input, content);
     place_images(input, content);
@@ -45,6 +45,27 @@ class Page final : public Report {
   }
 
  private:
+  /// Of the learners on the page, by the criterion and the tie-break that its run has chosen by.
+  static std::string best_shown(const Content& content) {
+    const auto value = [&](const std::string& learner, FigureSpec::Choice choice) -> std::optional<double> {
+      for (const FigureSpec& spec : content.specs)
+        if (const Figure* f = content.figure(learner, "val", spec.name);
+            spec.choice == choice && f != nullptr && f->value)
+          return spec.is_higher_better ? *f->value : -*f->value;
+      return {};
+    };
+    std::string best;
+    std::pair<std::optional<double>, std::optional<double>> most;
+    for (const Panel& p : content.panels) {
+      const std::pair rank(value(p.learner, FigureSpec::Choice::Criterion),
+                           value(p.learner, FigureSpec::Choice::TieBreak));
+      if (!rank.first || rank <= most) continue;
+      best = p.learner;
+      most = rank;
+    }
+    return best;
+  }
+
   static const Panel* shown_in_map(const Content& content) {
     if (const Panel* best = content.panel(content.best)) return best;
     return content.panels.empty() ? nullptr : &content.panels.front();

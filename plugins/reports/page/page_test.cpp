@@ -84,6 +84,20 @@ TEST(Page, SaysWhichLearnerToUseAndHowGoodItIs) {
   EXPECT_THAT(html, HasSubstr("<td>0.6667<span class=\"interval\">0.3000 to 0.9000</span></td>"));
 }
 
+TEST(Page, NamesTheBestOfItsLearnersWhereTheBestOfTheRunIsNotOnIt) {
+  FakeRun run;
+  run.best_ = "calibrated";
+  run.figures_ = {{"probe", Split::Val, "accuracy", 50, 0.9, "", {}},
+                  {"knn", Split::Val, "accuracy", 50, 0.94, "", {}},
+                  {"calibrated", Split::Val, "accuracy", 50, 0.96, "", {}}};
+  Predictions other = predictions_of(6, {"ants", "bees"});
+  other.learner = "knn";
+  EXPECT_THAT(
+      page_of({predictions_of(6, {"ants", "bees"}), other}, run),
+      HasSubstr("<strong><bdi>knn</bdi></strong> is the best of 2 learners on val that this page shows "
+                "(of the whole run it is <bdi>calibrated</bdi>) (accuracy 0.9400 on 50 inputs)."));
+}
+
 TEST(Page, ComparesTheBestWithTheNextByTheSameInputs) {
   FakeRun run;
   run.best_ = "probe";
