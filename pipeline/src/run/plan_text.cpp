@@ -179,8 +179,11 @@ class PlanFacts {
     }
     std::uint64_t item = 0;
     for (const StagePlan& s : plan_.stages)
-      for (std::size_t port = 0; s.source == source && port < s.schema.outputs.size(); ++port)
-        item = std::max(item, bytes_of_shape(output_shape(s, port)).value_or(0));
+      for (std::size_t port = 0; s.source == source && port < s.schema.outputs.size(); ++port) {
+        const auto bytes = bytes_of_shape(output_shape(s, port));
+        item = std::max(item, bytes.value_or(0));
+        if (!bytes && s.schema.outputs[port].type == PortType::Image) is_lower_bound_ = true;
+      }
     in_flight_ = std::max<std::uint64_t>(in_flight_, item * plan_.credits(source));
   }
 
@@ -219,6 +222,7 @@ class PlanFacts {
   std::vector<TableFacts> tables_;
   std::vector<std::string> warnings_;
   std::uint64_t in_flight_ = 0;  ///< Bytes; 0: not known.
+  bool is_lower_bound_ = false;  ///< Of in_flight_: the size of some images is not known yet.
 };
 
 std::string PlanFacts::stages_text() const {
@@ -272,11 +276,12 @@ std::string PlanFacts::text() const {
   }
   out += "\ninputs\n" + text_table(inputs, Align::Left, 2) + "\ntables\n" + tables_text();
   const auto bytes = disk(), free = free_bytes();
-  out += fmt::format("\nresources\n  threads {}, items in flight {} of {} allowed, disk {}{} (free: {})\n",
-                     plan_.run.threads, in_flight_ == 0 ? "unknown" : human_bytes(in_flight_),
-                     human_bytes(plan_.run.memory),
-                     bytes ? "+" + human_bytes(*bytes) : "unknown until the first batch",
-                     bytes ? ", twice that while sealing" : "", free ? human_bytes(*free) : "unknown");
+  out += fmt::format(
+      "\nresources\n  threads {}, items in flight {} of {} allowed, disk {}{} (free: {})\n",
+      plan_.run.threads,
+      in_flight_ == 0 ? "unknown" : (is_lower_bound_ ? "at least " : "") + human_bytes(in_flight_),
+      human_bytes(plan_.run.memory), bytes ? "+" + human_bytes(*bytes) : "unknown until the first batch",
+      bytes ? ", twice that while sealing" : "", free ? human_bytes(*free) : "unknown");
   for (const std::string& w : warnings_) out += "warning: " + printable_lines(w, "  ") + "\n";
   return out;
 }

@@ -137,7 +137,8 @@ class Composer {
       std::vector<const FigureSpec*> columns;
       for (const FigureSpec& spec : content_.specs)
         if (std::any_of(content_.panels.begin(), content_.panels.end(), [&](const Panel& p) {
-              return content_.figure(p.learner, split, spec.name) != nullptr;
+              const Figure* f = content_.figure(p.learner, split, spec.name);
+              return f != nullptr && f->value;
             }))
           columns.push_back(&spec);
       if (columns.empty()) continue;

@@ -80,7 +80,13 @@ TEST(Page, SaysWhichLearnerToUseAndHowGoodItIs) {
               HasSubstr("<strong><bdi>probe</bdi></strong> has been tested on val (accuracy 0.9000 on 50 "
                         "inputs). On test, which no choice has seen, it is right on 4 of 6 inputs: accuracy "
                         "0.6667, 95&nbsp;% interval 0.3000 to 0.9000."));
-  EXPECT_THAT(html, HasSubstr("title=\"&lt;no value&gt;\">none</td>"));
+  // A score that no learner has is left out; one that some have shows why the others have none.
+  EXPECT_THAT(html, Not(HasSubstr("none</td>")));
+  Predictions other = predictions_of(6, {"ants", "bees"});
+  other.learner = "knn";
+  run.figures_.push_back({"knn", Split::Test, "log_loss", 6, 0.5, "", {}});
+  EXPECT_THAT(page_of({predictions_of(6, {"ants", "bees"}), other}, run),
+              HasSubstr("title=\"&lt;no value&gt;\">none</td>"));
   EXPECT_THAT(html, HasSubstr("<td>0.6667<span class=\"interval\">0.3000 to 0.9000</span></td>"));
 }
 

@@ -57,7 +57,10 @@ std::vector<Figure> figures_of(const std::string& learner, Split split, ScoredRo
     if (of == nullptr) continue;
     Measured measured = of(sample);
     Figure figure{learner, split, metric.spec.name, rows.rows(), measured.value, std::move(measured.why), {}};
-    if (metric.spec.name == "accuracy") {
+    // With one label per row, the micro averages are the accuracy under other names.
+    const bool counts_rows = metric.spec.name == "accuracy" ||
+                             (rows.mode() == LabelMode::Single && metric.spec.name.starts_with("micro_"));
+    if (counts_rows && figure.value) {
       figure.interval = wilson_interval(*figure.value, rows.rows());
     } else if (figure.value && options.resamples > 0 && is_resampled(metric, rows)) {
       resampled.push_back(of);

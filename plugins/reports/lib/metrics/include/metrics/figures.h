@@ -18,10 +18,11 @@ struct FigureOptions {
   std::uint64_t seed = 0;
 };
 
-/// Every metric of rows of this kind. The interval of accuracy is Wilson's; that of the others is between the
-/// 2.5 and 97.5 % points of a bootstrap over rows (Efron 1979), where that takes at most some seconds: not of
-/// the metrics that rank rows where rows x classes are more than 100,000, not of any beyond 200,000 rows.
-/// The same bits for any number of threads. Keeps rankings in `rows` where it needs them often.
+/// Every metric of rows of this kind. The interval of accuracy, and of what equals it, is Wilson's; that of
+/// the others is between the 2.5 and 97.5 % points of a bootstrap over rows (Efron 1979), where that takes at
+/// most some seconds: not of the metrics that rank rows where rows x classes are more than 100,000, not of
+/// any beyond 200,000 rows. The same bits for any number of threads. Keeps rankings in `rows` where it needs
+/// them often.
 std::vector<Figure> figures_of(const std::string& learner, Split split, ScoredRows& rows,
                                const FigureOptions& options, Parallel& parallel);
 
