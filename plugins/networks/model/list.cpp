@@ -21,9 +21,11 @@ int list_families(const Arguments& arguments) {
     one["name"] = family.name;
     one["marks"] = Value::list();
     for (const std::string& mark : family.marks) one["marks"].push(mark);
+    one["members"] = family.members;
+    text +=
+        fmt::format("{}{}\n  known by a tensor whose name ends with {}\n", family.name,
+                    family.members.empty() ? "" : ": " + family.members, fmt::join(family.marks, ", or "));
     out.push(std::move(one));
-    text += fmt::format("{}: files with a tensor whose name ends with\n  {}\n", family.name,
-                        fmt::join(family.marks, "\n  "));
   }
   say("{}", arguments.has("json") ? out.to_json() + "\n" : text);
   return kOk;

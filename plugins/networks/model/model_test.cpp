@@ -261,8 +261,12 @@ TEST_F(Check, WeightsOfNoFamily) {
 }
 
 TEST(List, NamesTheFamilies) {
-  EXPECT_THAT(run({"list", "--families"}).out,
-              StartsWith("ViT: files with a tensor whose name ends with\n  patch_embed.proj.weight\n"));
+  EXPECT_THAT(
+      run({"list", "--families"}).out,
+      StartsWith(
+          "ViT: DeiT, DINOv2 with and without registers, DINOv3, the image towers of CLIP and SigLIP, and "
+          "ViTs of other sizes such as UNI and Virchow\n"
+          "  known by a tensor whose name ends with patch_embed.proj.weight, or "));
   EXPECT_EQ(
       Value::from_json(run({"list", "--families", "--json"}).out).as_list()[0].find("name")->as_string(),
       "ViT");

@@ -96,7 +96,7 @@ void add_notes(Published& found, const std::vector<Place>& places) {
 std::vector<PublishedFamilyName> published_families() {
   std::vector<PublishedFamilyName> out;
   for (const zoo::PublishedFamily& family : zoo::published_families()) {
-    PublishedFamilyName one{family.name, family.marks};
+    PublishedFamilyName one{family.name, family.marks, family.members};
     for (std::string& mark : one.marks) std::erase(mark, '|');
     out.push_back(std::move(one));
   }

@@ -182,7 +182,9 @@ const std::vector<PublishedFamily>& convnexts() {
   static const std::vector<PublishedFamily> kAll = {
       {"ConvNeXt",
        {"stages.0.blocks.0.conv_dw.weight", "stages.0.0.dwconv.weight", "features.1.0.block.0.weight"},
-       read_convnext}};
+       read_convnext,
+       nullptr,
+       "v1, v2, and the ConvNeXt of DINOv3"}};
   return kAll;
 }
 

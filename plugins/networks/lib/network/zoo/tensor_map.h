@@ -85,6 +85,8 @@ struct PublishedFamily {
   /// Names that its tensors may have, whoever published them, with # in place of numbers: for the error about
   /// a file of no family. May be left out.
   std::vector<std::string> (*names)() = nullptr;
+  /// Networks that are of it and are called otherwise, for people: "DeiT, DINOv2". May be left out.
+  const char* members = "";
 };
 
 /// In the order in which a file is offered to them.

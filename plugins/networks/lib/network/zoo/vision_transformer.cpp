@@ -412,7 +412,9 @@ const std::vector<PublishedFamily>& vision_transformers() {
         "embeddings.patch_embeddings.weight", "embeddings.patch_embedding.weight", "visual.|conv1.weight",
         "conv_proj.weight"},
        read,
-       all_names}};
+       all_names,
+       "DeiT, DINOv2 with and without registers, DINOv3, the image towers of CLIP and SigLIP, and ViTs of "
+       "other sizes such as UNI and Virchow"}};
   return kAll;
 }
 

@@ -33,6 +33,7 @@ struct Published {
 struct PublishedFamilyName {
   std::string name;
   std::vector<std::string> marks;
+  std::string members;  ///< Networks that are of it and are called otherwise; or empty.
 };
 std::vector<PublishedFamilyName> published_families();
 
