@@ -15,12 +15,11 @@
 #include "run_command.h"
 
 #if GRAFT_HAS_HTTP
-#include <httplib.h>
-
 #include <graft/model.h>
 
 #include "config/quantity.h"
 #include "serve_app.h"
+#include "serve_connections.h"
 #endif
 
 namespace graft::cli {
@@ -31,10 +30,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kLook{50};
 constexpr std::chrono::seconds kDrain{5};  ///< Requests that are being answered have this long.
-
-bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
-}
 
 }  // namespace
 
@@ -57,7 +52,6 @@ int serve(const Global& global, const std::vector<std::string>& arguments) {
   }
   limits.time = std::chrono::seconds(given.timeout);
   limits.queue = given.queue;
-  limits.connections = given.connections;
   const RunOptions run = prepare_to_run(global);
 
   const Signals signals;
@@ -70,8 +64,8 @@ int serve(const Global& global, const std::vector<std::string>& arguments) {
   if (run.style.level < LogLevel::Warning) options.warn = [](const std::string&) {};
   const Model model(arguments[0], std::move(options));
 
-  ServeApp app(model, limits, is_loopback(given.host));
-  httplib::Server server;
+  ServeApp app(model, limits, given.host);
+  ServeServer server(given.connections, limits.time, ServeApp::prompt_paths());
   app.install(server);
   const int port = given.port == 0                               ? server.bind_to_any_port(given.host)
                    : server.bind_to_port(given.host, given.port) ? given.port

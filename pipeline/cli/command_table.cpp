@@ -136,8 +136,8 @@ po::options_description serve_options(Global& global) {
       "port", po::value(&serve.port)->value_name("PORT"), "default: 8080; 0: any that is free")(
       "max-bytes", po::value(&serve.max_bytes)->value_name("32MiB"), "the largest request (413)")(
       "timeout", po::value(&serve.timeout)->value_name("S"), "seconds for a request (408, 504; default: 30)")(
-      "queue", po::value(&serve.queue)->value_name("N"), "images that may wait (429; default: 512)")(
-      "connections", po::value(&serve.connections)->value_name("N"), "at once (default: 64)")(
+      "queue", po::value(&serve.queue)->value_name("N"), "images that may wait (413, 429; default: 512)")(
+      "connections", po::value(&serve.connections)->value_name("N"), "at once (503; default: 64)")(
       "gather", po::value(&serve.gather)->value_name("MS"),
       "milliseconds that an image waits for others to be computed with (default: 2)");
   return options;

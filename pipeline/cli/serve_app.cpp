@@ -1,5 +1,8 @@
 #include "serve_app.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -16,19 +19,15 @@
 
 #include "output.h"
 #include "prediction_text.h"
+#include "serve_connections.h"
 #include "serve_page.h"
 
 namespace graft::cli {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr const char* kJson = "application/json";
 constexpr const char* kRoutes[] = {"/",          "/app.js",       "/embed",   "/healthz",  "/metrics",
                                    "/neighbors", "/openapi.json", "/predict", "/style.css"};
-
-/// Of the thread that answers a request.
-thread_local Clock::time_point t_began;
 
 void fail(httplib::Response& response, int status, const std::string& text) {
   Value document = Value::map();
@@ -57,13 +56,35 @@ std::optional<Number> query_number(const httplib::Request& request, const char* 
 
 }  // namespace
 
+bool is_loopback(const std::string& host) {
+  in_addr v4{};
+  in6_addr v6{};
+  if (::inet_pton(AF_INET, host.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+  if (::inet_pton(AF_INET6, host.c_str(), &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6);
+  return ::strcasecmp(host.c_str(), "localhost") == 0;
+}
+
+/// Places in the queue that are taken by images.
+class ServeApp::Places {
+ public:
+  Places(std::atomic<std::size_t>& taken, std::size_t count) : taken_(taken), count_(count) {
+    taken_ += count_;
+  }
+  ~Places() { taken_ -= count_; }
+  Places(const Places&) = delete;
+  Places& operator=(const Places&) = delete;
+
+ private:
+  std::atomic<std::size_t>& taken_;
+  const std::size_t count_;
+};
+
+ServeApp::ServeApp(const Model& model, ServeLimits limits, const std::string& host)
+    : model_(model), limits_(limits), local_(is_loopback(host)) {}
+ServeApp::~ServeApp() = default;
+
 void ServeApp::install(httplib::Server& server) {
-  server.new_task_queue = [this] { return new httplib::ThreadPool(limits_.connections); };
   server.set_payload_max_length(limits_.bytes);
-  server.set_read_timeout(std::min<std::time_t>(5, limits_.time.count()));
-  server.set_write_timeout(std::min<std::time_t>(5, limits_.time.count()));
-  server.set_keep_alive_max_count(1000);
-  server.set_keep_alive_timeout(2);
   server.set_tcp_nodelay(true);
   // The library would share the port with whoever else does so.
   server.set_socket_options([](const auto socket) {
@@ -73,18 +94,19 @@ void ServeApp::install(httplib::Server& server) {
   server.set_default_headers({{"X-Content-Type-Options", "nosniff"}});
 
   server.set_pre_routing_handler([this](const Request& request, Response& response) {
-    t_began = Clock::now();
     if (is_for_this_host(request)) return httplib::Server::HandlerResponse::Unhandled;
     fail(response, 403, "this service is for this machine alone; --host 0.0.0.0 serves others");
     return httplib::Server::HandlerResponse::Handled;
   });
   server.set_logger([this](const Request& request, const Response& response) {
+    if (response.status >= 400) make_last_request();
     const auto route = std::find(std::begin(kRoutes), std::end(kRoutes), request.path);
     metrics_.count_request(route == std::end(kRoutes) ? "other" : *route, response.status,
-                           std::chrono::duration<double>(Clock::now() - t_began).count());
+                           std::chrono::duration<double>(ServeClock::now() - request_began()).count());
   });
-  server.set_error_handler([](const Request& request, Response& response) {
+  server.set_error_handler([this](const Request& request, Response& response) {
     if (!response.body.empty()) return;
+    if (request_timed_out()) return fail_late(response);
     if (response.status == 404)
       fail(response, 404,
            fmt::format("{} {}: there is no such thing; /openapi.json describes what there is", request.method,
@@ -147,7 +169,12 @@ bool ServeApp::is_for_this_host(const Request& request) const {
   std::string host = request.get_header_value("Host");
   if (const std::size_t port = host.rfind(':'); port != std::string::npos && !host.ends_with(']'))
     host.resize(port);
-  return host.empty() || host == "localhost" || host == "127.0.0.1" || host == "[::1]";
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  return host.empty() || is_loopback(host);
+}
+
+void ServeApp::fail_late(Response& response) const {
+  fail(response, 408, fmt::format("the request did not come within {} s", limits_.time.count()));
 }
 
 std::optional<ServeApp::Posted> ServeApp::read_images(const Request& request, Response& response,
@@ -161,7 +188,6 @@ std::optional<ServeApp::Posted> ServeApp::read_images(const Request& request, Re
   const auto take = [&](const char* data, std::size_t size) {
     bytes += size;
     if (bytes > limits_.bytes) status = 413;
-    if (Clock::now() - t_began > limits_.time) status = 408;
     if (status == 0) parts.back().data.append(data, size);
     return status == 0;
   };
@@ -188,8 +214,8 @@ std::optional<ServeApp::Posted> ServeApp::read_images(const Request& request, Re
                      limits_.images));
     return {};
   }
-  if (status == 408) {
-    fail(response, 408, fmt::format("the request did not come within {} s", limits_.time.count()));
+  if (!complete && request_timed_out()) {
+    fail_late(response);
     return {};
   }
   if (!complete && (bytes > 0 || request.is_multipart_form_data())) {
@@ -213,33 +239,43 @@ std::optional<ServeApp::Posted> ServeApp::read_images(const Request& request, Re
 
 std::size_t ServeApp::waiting() {
   const std::lock_guard lock(mutex_);
-  std::erase_if(abandoned_, [](const auto& job) {
-    return job.first.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  return waiting_locked();
+}
+
+std::size_t ServeApp::waiting_locked() {
+  std::erase_if(abandoned_, [](const Abandoned& job) {
+    return job.result.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
   });
-  std::size_t images = in_flight_;
-  for (const auto& [job, count] : abandoned_) images += count;
-  return images;
+  return in_flight_;
+}
+
+std::unique_ptr<ServeApp::Places> ServeApp::take_places(std::size_t images, Response& response) {
+  if (images > limits_.queue) {
+    fail(response, 413,
+         fmt::format("too large: {} images are more than may ever wait at once, {}: send fewer per request, "
+                     "or start the service with a larger --queue",
+                     images, limits_.queue));
+    return nullptr;
+  }
+  const std::lock_guard lock(mutex_);
+  const std::size_t now = waiting_locked();
+  if (now + images <= limits_.queue) return std::make_unique<Places>(in_flight_, images);
+  response.set_header("Retry-After", "1");
+  fail(response, 429,
+       fmt::format("{} {} waiting already, at most {} may: try again later", plural(now, "image"),
+                   now == 1 ? "is" : "are", limits_.queue));
+  return nullptr;
 }
 
 std::optional<ServeApp::Predictions> ServeApp::compute(const Posted& posted, PredictionExtras extras,
                                                        Response& response) {
   const std::size_t count = posted.images.size();
-  if (waiting() + count > limits_.queue) {
-    response.set_header("Retry-After", "1");
-    fail(response, 429, fmt::format("{} images are waiting already: try again later", limits_.queue));
-    return {};
-  }
-  const auto change_in_flight = [&](std::ptrdiff_t by) {
-    const std::lock_guard lock(mutex_);
-    in_flight_ += static_cast<std::size_t>(by);
-  };
-  change_in_flight(static_cast<std::ptrdiff_t>(count));
+  std::unique_ptr<Places> places = take_places(count, response);
+  if (!places) return {};
   std::future<Predictions> result = model_.submit(posted.images, extras);
-  const bool done = result.wait_until(t_began + limits_.time) == std::future_status::ready;
-  change_in_flight(-static_cast<std::ptrdiff_t>(count));
-  if (!done) {
+  if (result.wait_until(request_began() + limits_.time) != std::future_status::ready) {
     const std::lock_guard lock(mutex_);
-    abandoned_.emplace_back(std::move(result), count);
+    abandoned_.push_back({std::move(result), std::move(places)});
     fail(response, 504, fmt::format("no answer within {} s", limits_.time.count()));
     return {};
   }

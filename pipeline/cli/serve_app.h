@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <future>
@@ -30,16 +31,21 @@ struct ServeLimits {
   std::size_t images = 256;                   ///< In a request.
   std::size_t queue = 512;                    ///< Images that are waiting or being computed.
   std::chrono::seconds time{30};              ///< To send a request, and to wait for its answer.
-  std::size_t connections = 64;               ///< At once; others wait for theirs.
 };
+
+/// Whether a host is this machine alone: "localhost", or an address of its loopback interface.
+bool is_loopback(const std::string& host);
 
 /// The service: routes of a server, which answer with a model's predictions. Its functions are called by the
 /// threads of the server.
 class ServeApp {
  public:
-  /// `local`: only this machine is to reach it, so that requests for another host are refused.
-  ServeApp(const Model& model, ServeLimits limits, bool local)
-      : model_(model), limits_(limits), local_(local) {}
+  /// `host`: what it listens on. Where only this machine reaches that, requests for another host are refused.
+  ServeApp(const Model& model, ServeLimits limits, const std::string& host);
+  ~ServeApp();
+
+  /// Paths that are to be answered however busy the service is.
+  static std::vector<std::string> prompt_paths() { return {"/healthz", "/metrics"}; }
 
   /// Adds routes, handlers and limits to a server that is not running yet. The app must outlive it.
   void install(httplib::Server& server);
@@ -54,20 +60,32 @@ class ServeApp {
   };
 
   bool is_for_this_host(const Request& request) const;
+  void fail_late(Response& response) const;
   std::optional<Posted> read_images(const Request& request, Response& response,
                                     const httplib::ContentReader& content) const;
   std::optional<Predictions> compute(const Posted& posted, PredictionExtras extras, Response& response);
   void predict(const Request& request, Response& response, const httplib::ContentReader& content);
   void embed(const Request& request, Response& response, const httplib::ContentReader& content);
+  /// The images that are waiting or being computed, without those that have been.
   std::size_t waiting();
+  std::size_t waiting_locked();
+  class Places;
+  /// Places in the queue for images, free again when it goes; null where too few are, and then that is
+  /// answered.
+  std::unique_ptr<Places> take_places(std::size_t images, Response& response);
+
+  struct Abandoned {
+    std::future<Predictions> result;
+    std::unique_ptr<Places> places;
+  };
 
   const Model& model_;
   const ServeLimits limits_;
   const bool local_;
   ServeMetrics metrics_;
+  std::atomic<std::size_t> in_flight_{0};  // images; grows under the mutex alone
   std::mutex mutex_;
-  std::size_t in_flight_ = 0;                                                // images whose clients wait
-  std::vector<std::pair<std::future<Predictions>, std::size_t>> abandoned_;  // whose clients were told so
+  std::vector<Abandoned> abandoned_;  // whose clients were told so
 };
 
 }  // namespace graft::cli

@@ -136,7 +136,8 @@ std::string serve_description() {
           "422": {"description": "No image could be used; the reasons are in the predictions", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Predictions"}}}},
           "400": {"$ref": "#/components/responses/Error"}, "408": {"$ref": "#/components/responses/Error"},
           "413": {"$ref": "#/components/responses/Error"}, "429": {"$ref": "#/components/responses/Error"},
-          "500": {"$ref": "#/components/responses/Error"}, "504": {"$ref": "#/components/responses/Error"}
+          "500": {"$ref": "#/components/responses/Error"}, "503": {"$ref": "#/components/responses/Error"},
+          "504": {"$ref": "#/components/responses/Error"}
         }
       }
     },
@@ -149,7 +150,8 @@ std::string serve_description() {
           "422": {"description": "No image could be used", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Embeddings"}}}},
           "400": {"$ref": "#/components/responses/Error"}, "408": {"$ref": "#/components/responses/Error"},
           "413": {"$ref": "#/components/responses/Error"}, "429": {"$ref": "#/components/responses/Error"},
-          "500": {"$ref": "#/components/responses/Error"}, "504": {"$ref": "#/components/responses/Error"}
+          "500": {"$ref": "#/components/responses/Error"}, "503": {"$ref": "#/components/responses/Error"},
+          "504": {"$ref": "#/components/responses/Error"}
         }
       }
     },

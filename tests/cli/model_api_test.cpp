@@ -209,6 +209,41 @@ stages:
   EXPECT_EQ(made[1].scores, model.predict(images[1]).scores);
 }
 
+TEST(ModelApi, AnImageWhoseViewsHaveRowsOfDifferentShapesIsARejectBesideOthers) {
+  const TempFolder folder;
+  folder.write("config.yaml", R"(name: drawn
+stages:
+  images: {plugin: synthetic, with: {task: target, size: 24, train: 60, val: 20, test: 10}}
+  views: {plugin: uneven, from: images}
+  rows: {plugin: pixel_table, from: views}
+  probe: {plugin: linear_probe, from: rows}
+  report: {plugin: evaluate, from: probe}
+)");
+  const ProgramResult r = run_program(
+      {"run", "config.yaml", "--out", "run", "--quiet", "--plugin-dir", GRAFT_TEST_PLUGINS}, folder.path());
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  ModelOptions options;
+  options.plugin_folders = {GRAFT_TEST_PLUGINS};
+  const Model model((folder / "run").string(), options);
+  const std::vector<std::uint8_t> grey(std::size_t{3} * 24 * 24, 120);
+  std::vector<std::uint8_t> marked = grey;
+  marked[0] = 1, marked[1] = 2, marked[2] = 3;
+  // The first view of the second image is what the learner takes.
+  const std::vector<ImageInput> images{ImageInput::pixels("even", grey.data(), 24, 24, 72),
+                                       ImageInput::pixels("uneven", marked.data(), 24, 24, 72)};
+  const std::vector<ImagePrediction> made = model.predict(images, {true, 0});
+  EXPECT_FALSE(made[0].rejected);
+  EXPECT_EQ(made[0].features.size(), std::size_t{2} * 24 * 24 * 3);
+  ASSERT_TRUE(made[1].rejected);
+  EXPECT_EQ(made[1].rejected->stage, "probe");
+  EXPECT_EQ(made[1].rejected->code, "model-input");
+  EXPECT_EQ(made[1].rejected->text,
+            "its views have rows of different formats, u8[24,24,3] and u8[24,23,3]: a learner takes rows of "
+            "one");
+  EXPECT_TRUE(made[1].scores.empty() && made[1].features.empty());
+  EXPECT_EQ(model.predict(images[0]).scores, made[0].scores);
+}
+
 TEST_F(ModelApiTest, FromC) {
   const auto scores = wanted("probe");
   float made[2] = {};

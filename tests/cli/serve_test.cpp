@@ -10,8 +10,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -25,18 +27,18 @@ namespace graft::test {
 namespace {
 
 using nlohmann::json;
-using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 /// A connection to this machine. Reads and writes what it is told, whatever HTTP would be.
 class Connection {
  public:
-  explicit Connection(int port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit Connection(int port, const char* host = "127.0.0.1")
+      : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<std::uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ::inet_pton(AF_INET, host, &address.sin_addr);
     if (::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) close();
   }
   ~Connection() { close(); }
@@ -48,13 +50,14 @@ class Connection {
     if (fd_ >= 0) ::close(fd_);
     fd_ = -1;
   }
-  /// As much as the other side takes.
-  void send(const std::string& text) {
+  /// As much as the other side takes; false where it takes no more.
+  bool send(const std::string& text) {
     for (std::size_t at = 0; at < text.size();) {
       const ssize_t n = ::send(fd_, text.data() + at, text.size() - at, MSG_NOSIGNAL);
-      if (n <= 0) return;
+      if (n <= 0) return false;
       at += static_cast<std::size_t>(n);
     }
+    return true;
   }
   /// All that comes until the other side has done.
   std::string read_all() {
@@ -81,9 +84,7 @@ std::string request(const std::string& method, const std::string& path, const st
          (method == "POST" ? "Content-Length: " + std::to_string(body.size()) + "\r\n" : "") + "\r\n" + body;
 }
 
-Answer answer_to(int port, const std::string& text) {
-  Connection connection(port);
-  connection.send(text);
+Answer answer_of(Connection& connection) {
   const std::string all = connection.read_all();
   Answer answer;
   const std::size_t end = all.find("\r\n\r\n");
@@ -92,6 +93,12 @@ Answer answer_to(int port, const std::string& text) {
   answer.head = all.substr(0, end);
   answer.body = all.substr(end + 4);
   return answer;
+}
+
+Answer answer_to(int port, const std::string& text) {
+  Connection connection(port);
+  connection.send(text);
+  return answer_of(connection);
 }
 
 Answer get(int port, const std::string& path) {
@@ -119,9 +126,9 @@ class Service {
     pid_ = start_program(output_, arguments, folder.path().string());
     while (port_ == 0 && ::waitpid(pid_, nullptr, WNOHANG) == 0) {
       const std::string said = slurp(output_ / "stderr");
-      const std::size_t at = said.find("http://127.0.0.1:");
+      const std::size_t at = said.find("http://127.0.0.");
       if (at != std::string::npos && said.find(' ', at) != std::string::npos)
-        port_ = std::stoi(said.substr(at + 17));
+        port_ = std::stoi(said.substr(said.find(':', at + 7) + 1));
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
   }
@@ -279,12 +286,23 @@ TEST_F(ServeTest, WhatIsWrongIsAnErrorThatSaysSo) {
   expect(post(port, "/predict", std::string(10 * 1024 + 1, 'x')), 413, "a request has at most 10.0 KiB");
   expect(post(port, "/predict", multipart({{"a", image()}, {"b", image()}, {"c", image()}, {"d", image()}}),
               kMultipart),
-         429, "3 images are waiting already: try again later");
+         413,
+         "too large: 4 images are more than may ever wait at once, 3: send fewer per request, or start the "
+         "service with a larger --queue");
   expect(post(port, "/predict", "no image"), 422, "not-an-image");
   const std::string good = image();
   expect(post(port, "/predict", good.substr(0, good.size() / 2)), 422, "truncated");
   expect(answer_to(port, "GET /healthz HTTP/1.1\r\nHost: elsewhere.example\r\nConnection: close\r\n\r\n"),
          403, "for this machine alone");
+  {
+    const std::string inner = request("GET", "/healthz", "");
+    Connection smuggler(port);
+    smuggler.send("POST /predict HTTP/1.1\r\nHost: elsewhere.example\r\nContent-Length: " +
+                  std::to_string(inner.size()) + "\r\n\r\n" + inner);
+    const std::string said = smuggler.read_all();
+    EXPECT_THAT(said, StartsWith("HTTP/1.1 403 "));
+    EXPECT_EQ(said.find("HTTP/1.1", 1), std::string::npos) << "the body of a refused request is no request";
+  }
   EXPECT_EQ(post(port, "/predict", image()).status, 200);
   EXPECT_EQ(get(port, "/metrics").body.find("passwd"), std::string::npos) << "clients make no series";
 
@@ -302,13 +320,134 @@ TEST_F(ServeTest, TimeIsLimited) {
   EXPECT_EQ(late.status, 504);
   EXPECT_EQ(late.document()["error"], "no answer within 1 s");
 
-  Connection slow(service.port());
-  const std::string text = request("POST", "/predict", image());
-  slow.send(text.substr(0, text.size() - 100));
-  std::this_thread::sleep_for(std::chrono::milliseconds(1200));
-  slow.send(text.substr(text.size() - 100));
-  EXPECT_THAT(slow.read_all(),
-              AnyOf(HasSubstr("the request did not come within 1 s"), HasSubstr("is incomplete")));
+  // What nobody waits for any more leaves the queue once it is computed.
+  while (get(service.port(), "/metrics").body.find("graft_queue_images 0\n") == std::string::npos)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+
+  const std::string whole = request("POST", "/predict", image());
+  for (const std::string& part : {whole.substr(0, whole.size() - 100), whole.substr(0, 40)}) {
+    Connection slow(service.port());
+    slow.send(part);
+    const Answer answer = answer_of(slow);
+    EXPECT_EQ(answer.status, 408) << part.substr(0, 60);
+    EXPECT_EQ(answer.document()["error"], "the request did not come within 1 s");
+  }
+}
+
+TEST_F(ServeTest, AQueueIsNeverLongerThanAllowed) {
+  Service service(*folder_, "run/models/probe", {"--queue", "3", "--gather", "500"});
+  if (service.port() == 0) GTEST_SKIP() << service.stop().err;
+  const int port = service.port();
+  const std::string two = multipart({{"a", image()}, {"b", image()}});
+  std::atomic<int> answered{0}, refused{0}, other{0}, ended{0};
+  std::vector<std::thread> clients;
+  for (int c = 0; c < 12; ++c)
+    clients.emplace_back([&] {
+      const Answer answer = post(port, "/predict", two, kMultipart);
+      ++(answer.status == 200 ? answered : answer.status == 429 ? refused : other);
+      EXPECT_EQ(answer.status == 200 ? "" : answer.document().value("error", ""),
+                answer.status == 200 ? "" : "2 images are waiting already, at most 3 may: try again later");
+      ++ended;
+    });
+  while (ended < 12) {
+    const std::string metrics = get(port, "/metrics").body;
+    const std::size_t at = metrics.find("\ngraft_queue_images ");
+    ASSERT_NE(at, std::string::npos);
+    EXPECT_LE(std::stoi(metrics.substr(at + 20)), 2);
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(other, 0);
+  EXPECT_GE(answered, 1);
+  EXPECT_EQ(answered + refused, 12);
+}
+
+TEST_F(ServeTest, ARequestThatIsNoneHasItsOwnTime) {
+  const auto began = std::chrono::steady_clock::now();
+  Service service(*folder_, "run/models/probe", {"--timeout", "2"});
+  if (service.port() == 0) GTEST_SKIP() << service.stop().err;
+  EXPECT_EQ(answer_to(service.port(), "what is this\r\n\r\n").status, 400);
+  const std::string metrics = get(service.port(), "/metrics").body;
+  const std::size_t at = metrics.find("\ngraft_request_seconds_sum ");
+  ASSERT_NE(at, std::string::npos) << metrics;
+  EXPECT_LE(std::stod(metrics.substr(at + 27)),
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+}
+
+TEST_F(ServeTest, ThisMachineHasManyNames) {
+  Service service(*folder_, "run/models/probe", {"--host", "127.0.0.2"});
+  if (service.port() == 0) GTEST_SKIP() << service.stop().err;
+  const std::string port = ":" + std::to_string(service.port());
+  const auto status_for = [&](const std::string& host) {
+    Connection connection(service.port(), "127.0.0.2");
+    connection.send("GET /healthz HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n");
+    return answer_of(connection).status;
+  };
+  for (const std::string& host : {"127.0.0.2" + port, "127.0.0.2" + std::string(), "127.0.0.1" + port,
+                                  "LocalHost" + port, "[::1]" + port, "[0:0:0:0:0:0:0:1]" + std::string()})
+    EXPECT_EQ(status_for(host), 200) << host;
+  for (const std::string& host : {"127.example.com" + port, "127.0.0.2.example.com" + port,
+                                  "localhost.example.com" + port, "10.0.0.1" + port, "[::2]" + port})
+    EXPECT_EQ(status_for(host), 403) << host;
+}
+
+/// Sends a byte now and then of a request that never ends.
+class Trickle {
+ public:
+  explicit Trickle(int port)
+      : connection_(port), thread_([this] {
+          connection_.send("GET /healthz HTTP/1.1\r\nX: ");
+          for (int bytes = 0; bytes < 600 && !stop_; ++bytes) {
+            if (!connection_.send("x")) return;
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+          }
+          gave_up_ = true;
+        }) {}
+  ~Trickle() { end(); }
+  /// Whether it ended by itself, after half a minute or as it was told, before the server ended it.
+  bool gave_up() const { return gave_up_; }
+  void end() {
+    stop_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+  /// Waits for the end; then what the server said.
+  Answer answer() {
+    if (thread_.joinable()) thread_.join();
+    return answer_of(connection_);
+  }
+
+ private:
+  Connection connection_;
+  std::atomic<bool> stop_{false}, gave_up_{false};
+  std::thread thread_;
+};
+
+TEST_F(ServeTest, SlowClientsDoNotHoldIt) {
+  {
+    Service busy(*folder_, "run/models/probe", {"--connections", "1", "--timeout", "600"});
+    if (busy.port() == 0) GTEST_SKIP() << busy.stop().err;
+    Trickle slow(busy.port());
+    EXPECT_EQ(get(busy.port(), "/healthz").status, 200);
+    EXPECT_THAT(get(busy.port(), "/metrics").body, HasSubstr("graft_queue_images 0\n"));
+    EXPECT_FALSE(slow.gave_up()) << "what is short is answered beside it";
+    slow.end();
+  }
+  Service service(*folder_, "run/models/probe", {"--connections", "1", "--timeout", "1"});
+  std::vector<std::unique_ptr<Trickle>> clients;
+  for (int c = 0; c < 6; ++c) clients.push_back(std::make_unique<Trickle>(service.port()));
+  int late = 0, crowded = 0;
+  for (const auto& client : clients) {
+    const Answer answer = client->answer();
+    EXPECT_FALSE(client->gave_up());
+    if (answer.status == 408) ++late;
+    if (answer.status == 503) {
+      ++crowded;
+      EXPECT_EQ(answer.document()["error"], "all connections are in use, at most 1: try again later");
+    }
+  }
+  EXPECT_GE(late, 1);
+  EXPECT_GE(crowded, 1);
+  EXPECT_EQ(post(service.port(), "/predict", image()).status, 200);
+  EXPECT_EQ(service.stop().exit_code, 0);
 }
 
 TEST_F(ServeTest, SigtermLetsWhatWasAskedForBeAnswered) {

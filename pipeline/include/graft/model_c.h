@@ -6,16 +6,17 @@
 
      graft_model* model = graft_model_open("ants.graft", NULL);
      if (model == NULL) { puts(graft_last_error()); exit(1); }
-     graft_image image = {.name = "photo.jpg", .path = "photo.jpg"};
+     graft_image image = {.struct_size = sizeof(graft_image), .path = "photo.jpg"};
      graft_predictions* made = graft_model_predict(model, &image, 1, 0);
      const float* scores = made == NULL ? NULL : graft_predictions_scores(made, 0);
      if (scores != NULL) printf("%s: %g\n", graft_model_class_name(model, 0), scores[0]);
      graft_predictions_free(made);
      graft_model_close(model);
 
-   Handles are opaque. A function that fails gives NULL, and graft_last_error() says why. A model may be used
-   by any number of threads at once. Texts are UTF-8 where the names of files and classes are. What a function
-   gives belongs to the handle it comes from and lives as long as that does. */
+   Structures begin with their size, so that later versions can add members: set the rest to 0. Handles are
+   opaque. A function that fails, or gets NULL for a handle, gives NULL or 0, and graft_last_error() says why.
+   A model may be used by any number of threads at once. Texts are UTF-8 where the names of files and classes
+   are. What a function gives belongs to the handle it comes from and lives as long as that does. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +31,7 @@ typedef struct graft_model graft_model;
 typedef struct graft_predictions graft_predictions;
 
 typedef struct graft_model_options {
+  size_t struct_size;          /* sizeof(graft_model_options). */
   const char* learner;         /* Of a run; NULL: the one with the best scores on val. */
   const char* const* settings; /* As --set of graft, "run.threads=2"; ended by NULL. NULL: none. */
   int allow_code;              /* Not 0: a packed model may hold TorchScript, which is code. */
@@ -38,7 +40,8 @@ typedef struct graft_model_options {
 /* One of: a file, by `path`; an encoded image, `data` of `size` bytes; pixels, `data` with `width` and
    `height`, 8-bit RGB, `row_bytes` from one row to the next (0: 3 * width). */
 typedef struct graft_image {
-  const char* name; /* For messages; may be NULL. */
+  size_t struct_size; /* sizeof(graft_image). */
+  const char* name;   /* For messages; may be NULL. */
   const char* path;
   const uint8_t* data;
   size_t size;

@@ -24,6 +24,7 @@ class Error(Exception):
 
 class _Options(ctypes.Structure):
     _fields_ = [
+        ("struct_size", ctypes.c_size_t),
         ("learner", ctypes.c_char_p),
         ("settings", ctypes.POINTER(ctypes.c_char_p)),
         ("allow_code", ctypes.c_int),
@@ -32,6 +33,7 @@ class _Options(ctypes.Structure):
 
 class _Image(ctypes.Structure):
     _fields_ = [
+        ("struct_size", ctypes.c_size_t),
         ("name", ctypes.c_char_p),
         ("path", ctypes.c_char_p),
         ("data", ctypes.c_void_p),
@@ -119,6 +121,7 @@ class Model:
         self._handle = None
         texts = [os.fsencode(setting) for setting in settings]
         options = _Options(
+            ctypes.sizeof(_Options),
             os.fsencode(learner) if learner is not None else None,
             (ctypes.c_char_p * (len(texts) + 1))(*texts, None),
             1 if allow_code else 0,
@@ -172,6 +175,7 @@ class Model:
     @staticmethod
     def _fill(to, index, image):
         """Gives what must stay alive while the image is used."""
+        to.struct_size = ctypes.sizeof(_Image)
         if isinstance(image, (str, os.PathLike)):
             to.path = os.fsencode(image)
             return image

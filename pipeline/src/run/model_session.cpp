@@ -7,7 +7,9 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/text.h>
 
+#include "base/assert.h"
 #include "base/cpu_isa_limit.h"
 #include "base/files.h"
 #include "base/library_environment.h"
@@ -35,7 +37,11 @@ class SlotRows final : public RowSet {
  public:
   SlotRows(std::vector<const RowSlot*> slots, std::vector<std::string_view> keys,
            std::vector<std::uint32_t> views)
-      : slots_(std::move(slots)), keys_(std::move(keys)), views_(std::move(views)) {}
+      : slots_(std::move(slots)), keys_(std::move(keys)), views_(std::move(views)) {
+    for (const RowSlot* slot : slots_)
+      GRAFT_ASSERT(to_string(slot->format) == to_string(slots_.front()->format) &&
+                   slot->row.size() == row_bytes(slot->format));
+  }
 
   std::size_t rows() const override { return slots_.size(); }
   const Shape& shape() const override { return slots_.front()->format.shape; }
@@ -151,6 +157,13 @@ class ModelSession::Round final : private FlowInput, private FlowOutput {
     return out;
   }
 
+  /// The formats of a view's rows, by table.
+  std::string formats_of(std::size_t input, std::uint32_t view) const {
+    std::vector<std::string> formats;
+    for (std::size_t t = 0; t < slots_.size(); ++t) formats.push_back(to_string(slot(t, input, view).format));
+    return joined(formats);
+  }
+
   ImagePrediction::Rejection why_incomplete(std::size_t input) const {
     for (std::size_t t = 0; t < slots_.size(); ++t)
       for (std::uint32_t view = 0; view < session_.views_[t]; ++view)
@@ -168,8 +181,16 @@ class ModelSession::Round final : private FlowInput, private FlowOutput {
         out[i].rejected = why_incomplete(i);
         continue;
       }
-      std::string shapes;
-      for (std::size_t t = 0; t < slots_.size(); ++t) shapes += to_string(slot(t, i, views[0]).format) + ",";
+      const std::string shapes = formats_of(i, views.front());
+      const auto other = std::find_if(views.begin(), views.end(),
+                                      [&](std::uint32_t view) { return formats_of(i, view) != shapes; });
+      if (other != views.end()) {
+        out[i].rejected = ImagePrediction::Rejection{
+            session_.model_.stage, "model-input",
+            fmt::format("its views have rows of different formats, {} and {}: a learner takes rows of one",
+                        shapes, formats_of(i, *other))};
+        continue;
+      }
       for (const std::uint32_t view : views) groups[shapes].emplace_back(i, view);
     }
     for (const auto& [shapes, rows] : groups) score_group(rows, groups.size() > 1, out);
