@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -34,6 +36,18 @@ std::string sha256(const std::string& content) {
   return hash.hex();
 }
 
+/// A zip archive.
+std::string zipped(const std::vector<std::pair<std::string, std::string>>& contents,
+                   const std::string& comment = "") {
+  std::string out;
+  std::vector<ZipMember> members;
+  for (const auto& [name, content] : contents) {
+    members.push_back({name, content.size(), zip_crc(0, content.data(), content.size())});
+    out += zip_header(members.back()) + content;
+  }
+  return out + zip_end(members, comment);
+}
+
 /// A file as graft model pack lays it out, with parts of one's own.
 std::string packed(const json& facts_but_parts,
                    const std::vector<std::pair<std::string, std::string>>& parts) {
@@ -43,13 +57,7 @@ std::string packed(const json& facts_but_parts,
     facts["parts"].push_back({{"name", name}, {"bytes", content.size()}, {"sha256", sha256(content)}});
   std::vector<std::pair<std::string, std::string>> all{{"graft-model.json", facts.dump()}};
   all.insert(all.end(), parts.begin(), parts.end());
-  std::string out;
-  std::vector<ZipMember> members;
-  for (const auto& [name, content] : all) {
-    members.push_back({name, content.size(), zip_crc(0, content.data(), content.size())});
-    out += zip_header(members.back()) + content;
-  }
-  return out + zip_end(members, "graft model; sha256 of graft-model.json: " + sha256(all[0].second));
+  return zipped(all, "graft model; sha256 of graft-model.json: " + sha256(all[0].second));
 }
 
 class ModelPackTest : public ::testing::Test {
@@ -209,6 +217,59 @@ TEST_F(ModelPackTest, CodeIsRefusedUnlessItIsAllowed) {
                 "convert the weights to safetensors, or allow it with --allow-code if you trust where it "
                 "comes from");
   EXPECT_EQ(unpack_model(file, Code::Allowed).learner, "probe");
+}
+
+/// What opening a packed model with that network says.
+std::string error_with(const std::string& network) {
+  const TempFolder folder;
+  const auto file = folder.write(
+      "m.graft", packed({{"graft_model", 1}, {"learner", "probe"}},
+                        {{"models/probe/bundle.json", "{}"}, {"files/features/net.pt", network}}));
+  return error_of([&] { unpack_model(file, Code::Refused); });
+}
+
+TEST(PackedCode, IsFoundByTheNamesOfAllMembers) {
+  const auto refused = HasSubstr(" is TorchScript (net.pt), which is code that runs on the machine");
+  EXPECT_THAT(error_with(zipped({{"net/data.pkl", "x"}, {"net/code/__torch__.py", ""}})), refused);
+  EXPECT_THAT(error_with(zipped({{"net/data.pkl", "x"}, {"net/CODE/__torch__.py", ""}})), refused)
+      << "the loader ignores case";
+  EXPECT_THAT(error_with(zipped({{"net/data.pkl", "x"}, {"net/constants.pkl", ""}})), refused);
+  std::vector<std::pair<std::string, std::string>> many{{"net/code/__torch__.py", ""}};
+  for (int i = 0; i < 280; ++i) many.emplace_back("net/" + std::to_string(i) + std::string(65'000, 'x'), "");
+  EXPECT_THAT(error_with(zipped(many)), refused) << "a list of 17 MiB, at whose begin the code stands";
+}
+
+TEST(PackedCode, TextInAStateDictIsNone) {
+  EXPECT_EQ(error_with(zipped({{"net/data.pkl", "saved by /home/me/code/train.py"}, {"net/data/0", "1234"}})),
+            "no error");
+  EXPECT_EQ(error_with("PK" + std::string(6, '\0') + "/code/"), "no error") << "a header of 19280 bytes";
+}
+
+TEST(PackedCode, AnArchiveThatReadersMayReadDifferentlyIsRefused) {
+  const std::string code = zipped({{"net/code/__torch__.py", ""}}), none = zipped({{"net/data.pkl", "x"}});
+  const auto refused = [](const std::string& why) {
+    return HasSubstr("net.pt: begins as a zip archive, whose list of members cannot be relied on: " + why +
+                     "; copy it again, or save it again with torch.save");
+  };
+  EXPECT_THAT(error_with(code.substr(0, 40)), refused("there is no end of it"));
+  EXPECT_THAT(error_with(code + "x"), refused("it is not at the end"));
+  EXPECT_THAT(error_with(code + std::string(100'000, 'x')), refused("there is no end of it"));
+  EXPECT_THAT(error_with(code + none), refused("its end for large archives is elsewhere"));
+  EXPECT_THAT(error_with(zipped({{"net/code/__torch__.py", ""}}, none)),
+              refused("its end for large archives is elsewhere"))
+      << "an archive in the comment of another";
+  const std::size_t end = none.size() - 22, large = end - 20 - 56;
+  const auto changed = [&](std::size_t at, char to) {
+    std::string out = none;
+    out[at] = to;
+    return out;
+  };
+  EXPECT_EQ(error_with(none), "no error");
+  EXPECT_THAT(error_with(changed(end + 10, 0)), refused("its two ends contradict each other"));
+  EXPECT_THAT(error_with(changed(large, 'x')), refused("its end for large archives is not there"));
+  EXPECT_THAT(error_with(changed(end - 20 + 8, 0)), refused("its end for large archives is elsewhere"));
+  EXPECT_THAT(error_with(changed(end - 20, 'x')), refused("it is not where its end has it"));
+  EXPECT_THAT(error_with(changed(large + 32, 2)), refused("it is spread over several files"));
 }
 
 TEST_F(ModelPackTest, WeightsThatWereMovedOrChangedAreNamedByTheirDigest) {

@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <map>
 #include <set>
@@ -12,17 +11,14 @@
 #include <graft/error.h>
 #include <graft/version.h>
 
-#include "base/bytes.h"
 #include "base/files.h"
+#include "base/zip_names.h"
 #include "config/file_parameters.h"
 #include "run/model_files.h"
 
 namespace graft {
 namespace fs = std::filesystem;
 namespace {
-
-/// The list of members at the end of a zip archive: 46 bytes and the name each, at most 64 Ki members.
-constexpr std::uint64_t kMaxList = std::uint64_t{16} << 20;
 
 std::string text_fact(const Value& map, const char* name) {
   const Value* v = map.is_map() ? map.find(name) : nullptr;
@@ -114,17 +110,14 @@ Value facts_of_model(const TrainedModel& model, const Registry& registry, bool h
 }
 
 bool holds_code(const fs::path& path) {
-  const FileHandle file(open_regular_file(path));
-  struct stat info {};
-  if (!file || ::fstat(file.get(), &info) != 0) throw Error(file_error("open", path, errno));
-  char magic[4] = {};
-  const auto size = static_cast<std::uint64_t>(info.st_size);
-  if (read_at(file.get(), magic, sizeof magic, 0, path) != sizeof magic || std::string_view(magic, 2) != "PK")
-    return false;
-  // Names of members stand at the end of the archive, too.
-  std::string end(std::min(size, kMaxList), '\0');
-  end.resize(read_at(file.get(), end.data(), end.size(), size - end.size(), path));
-  return end.find("/code/") != std::string::npos;
+  // What makes an archive of torch.save TorchScript. Loaders look names up without regard to case.
+  bool found = false;
+  for_each_zip_name(path, [&](std::string name) {
+    for (char& c : name)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    found = found || name.find("/code/") != std::string::npos || name.ends_with("/constants.pkl");
+  });
+  return found;
 }
 
 }  // namespace graft
