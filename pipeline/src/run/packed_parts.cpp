@@ -1,10 +1,8 @@
 #include "run/packed_parts.h"
 
-#include <sys/stat.h>
-
-#include <cerrno>
 #include <map>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -37,32 +35,30 @@ std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry&
   Value config = prediction_config(model, {"-"}, registry);
   require_files(model, config, {}, registry);
   std::vector<ModelPart> files;
-  std::map<std::string, std::string> packed;  // name by path: stages may share a network
+  // Names by path and by what counts in a folder: stages may share a network.
+  std::map<std::pair<fs::path, std::vector<std::string>>, std::string> packed;
   std::set<std::string> names;
   for (auto& [id, stage] : config["stages"].as_map()) {
     const Registry::Plugin* plugin = registry.find(text_fact(stage, "plugin"));
     if (plugin == nullptr)
       throw Error(fmt::format("the plugin '{}' of '{}' is not installed", text_fact(stage, "plugin"), id));
     if (stage.find("with") == nullptr) continue;
-    visit_files(plugin->schema.params, stage["with"],
-                [&, &id = id](const std::string& parameter, Value& path) {
-                  const fs::path file = path.as_string();
-                  struct stat info {};
-                  if (::stat(file.c_str(), &info) != 0) throw Error(file_error("open", file, errno));
-                  if (!S_ISREG(info.st_mode) || file.string().ends_with(".index.json"))
-                    throw Error(
-                        fmt::format("{}.{}: {} stands for several files: only a model whose network is "
-                                    "one file can be packed",
-                                    id, parameter, file.string()));
-                  std::string& name = packed[file.lexically_normal().string()];
-                  if (name.empty()) {
-                    name = fmt::format("files/{}/{}", id, file.filename().string());
-                    if (!names.insert(name).second)
-                      name = fmt::format("files/{}/{}/{}", id, parameter, file.filename().string());
-                    files.push_back({name, {}, file});
-                  }
-                  path = name;
-                });
+    visit_files(
+        plugin->schema.params, stage["with"],
+        [&, &id = id](const std::string&, const ParamSpec& spec, Value& value) {
+          fs::path path = fs::path(value.as_string()).lexically_normal();
+          if (!path.has_filename()) path = path.parent_path();  // "folder/"
+          std::string& name = packed[{path, spec.folder_files}];
+          if (name.empty()) {
+            // No stage's name has a dot.
+            name = fmt::format("files/{}/{}", id, path.filename().string());
+            for (int n = 2; !names.insert(name).second; ++n)
+              name = fmt::format("files/{}.{}/{}", id, n, path.filename().string());
+            for (const fs::path& file : files_of(spec, path))
+              files.push_back({file == path ? name : name + "/" + file.filename().string(), {}, file});
+          }
+          value = name;
+        });
   }
   const fs::path models = fs::path("models") / model.stage;
   std::vector<ModelPart> parts{{"config.yaml", config.to_json_pretty(), {}}};

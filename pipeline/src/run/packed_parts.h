@@ -19,7 +19,8 @@ struct ModelPart {
 };
 
 /// What a model of a run needs to predict, as the folder of a run: config.yaml, whose paths lead to parts,
-/// the bundle in models/ID, the networks in files/, the run's own config in provenance/. Throws Error.
+/// the bundle in models/ID, the networks in files/ (of a folder, the files that count), the run's own config
+/// in provenance/. Throws Error.
 std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry& registry);
 
 /// What graft-model.json says beside the parts: learner, classes, scores, versions, where it comes from.
