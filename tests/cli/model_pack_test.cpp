@@ -4,7 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -14,6 +18,7 @@
 
 #include "base/sha256.h"
 #include "base/stored_zip.h"
+#include "fake_plugins.h"
 #include "program.h"
 #include "run/packed_model.h"
 #include "stripes.h"
@@ -34,6 +39,18 @@ std::string sha256(const std::string& content) {
   return hash.hex();
 }
 
+/// A zip archive.
+std::string zipped(const std::vector<std::pair<std::string, std::string>>& contents,
+                   const std::string& comment = "") {
+  std::string out;
+  std::vector<ZipMember> members;
+  for (const auto& [name, content] : contents) {
+    members.push_back({name, content.size(), zip_crc(0, content.data(), content.size())});
+    out += zip_header(members.back()) + content;
+  }
+  return out + zip_end(members, comment);
+}
+
 /// A file as graft model pack lays it out, with parts of one's own.
 std::string packed(const json& facts_but_parts,
                    const std::vector<std::pair<std::string, std::string>>& parts) {
@@ -43,13 +60,7 @@ std::string packed(const json& facts_but_parts,
     facts["parts"].push_back({{"name", name}, {"bytes", content.size()}, {"sha256", sha256(content)}});
   std::vector<std::pair<std::string, std::string>> all{{"graft-model.json", facts.dump()}};
   all.insert(all.end(), parts.begin(), parts.end());
-  std::string out;
-  std::vector<ZipMember> members;
-  for (const auto& [name, content] : all) {
-    members.push_back({name, content.size(), zip_crc(0, content.data(), content.size())});
-    out += zip_header(members.back()) + content;
-  }
-  return out + zip_end(members, "graft model; sha256 of graft-model.json: " + sha256(all[0].second));
+  return zipped(all, "graft model; sha256 of graft-model.json: " + sha256(all[0].second));
 }
 
 class ModelPackTest : public ::testing::Test {
@@ -209,6 +220,200 @@ TEST_F(ModelPackTest, CodeIsRefusedUnlessItIsAllowed) {
                 "convert the weights to safetensors, or allow it with --allow-code if you trust where it "
                 "comes from");
   EXPECT_EQ(unpack_model(file, Code::Allowed).learner, "probe");
+}
+
+/// What opening a packed model with that network says.
+std::string error_with(const std::string& network) {
+  const TempFolder folder;
+  const auto file = folder.write(
+      "m.graft", packed({{"graft_model", 1}, {"learner", "probe"}},
+                        {{"models/probe/bundle.json", "{}"}, {"files/features/net.pt", network}}));
+  return error_of([&] { unpack_model(file, Code::Refused); });
+}
+
+TEST(PackedCode, IsFoundByTheNamesOfAllMembers) {
+  const auto refused = HasSubstr(" is TorchScript (net.pt), which is code that runs on the machine");
+  EXPECT_THAT(error_with(zipped({{"net/data.pkl", "x"}, {"net/code/__torch__.py", ""}})), refused);
+  EXPECT_THAT(error_with(zipped({{"net/data.pkl", "x"}, {"net/CODE/__torch__.py", ""}})), refused)
+      << "the loader ignores case";
+  EXPECT_THAT(error_with(zipped({{"net/data.pkl", "x"}, {"net/constants.pkl", ""}})), refused);
+  std::vector<std::pair<std::string, std::string>> many{{"net/code/__torch__.py", ""}};
+  for (int i = 0; i < 280; ++i) many.emplace_back("net/" + std::to_string(i) + std::string(65'000, 'x'), "");
+  EXPECT_THAT(error_with(zipped(many)), refused) << "a list of 17 MiB, at whose begin the code stands";
+}
+
+TEST(PackedCode, TextInAStateDictIsNone) {
+  EXPECT_EQ(error_with(zipped({{"net/data.pkl", "saved by /home/me/code/train.py"}, {"net/data/0", "1234"}})),
+            "no error");
+  EXPECT_EQ(error_with("PK" + std::string(6, '\0') + "/code/"), "no error") << "a header of 19280 bytes";
+}
+
+TEST(PackedCode, AnArchiveThatReadersMayReadDifferentlyIsRefused) {
+  const std::string code = zipped({{"net/code/__torch__.py", ""}}), none = zipped({{"net/data.pkl", "x"}});
+  const auto refused = [](const std::string& why) {
+    return HasSubstr("net.pt: begins as a zip archive, whose list of members cannot be relied on: " + why +
+                     "; copy it again, or save it again with torch.save");
+  };
+  EXPECT_THAT(error_with(code.substr(0, 40)), refused("there is no end of it"));
+  EXPECT_THAT(error_with(code + "x"), refused("it is not at the end"));
+  EXPECT_THAT(error_with(code + std::string(100'000, 'x')), refused("there is no end of it"));
+  EXPECT_THAT(error_with(code + none), refused("its end for large archives is elsewhere"));
+  EXPECT_THAT(error_with(zipped({{"net/code/__torch__.py", ""}}, none)),
+              refused("its end for large archives is elsewhere"))
+      << "an archive in the comment of another";
+  const std::size_t end = none.size() - 22, large = end - 20 - 56;
+  const auto changed = [&](std::size_t at, char to) {
+    std::string out = none;
+    out[at] = to;
+    return out;
+  };
+  EXPECT_EQ(error_with(none), "no error");
+  EXPECT_THAT(error_with(changed(end + 10, 0)), refused("its two ends contradict each other"));
+  EXPECT_THAT(error_with(changed(large, 'x')), refused("its end for large archives is not there"));
+  EXPECT_THAT(error_with(changed(end - 20 + 8, 0)), refused("its end for large archives is elsewhere"));
+  EXPECT_THAT(error_with(changed(end - 20, 'x')), refused("it is not where its end has it"));
+  EXPECT_THAT(error_with(changed(large + 32, 2)), refused("it is spread over several files"));
+}
+
+TEST(PackedParts, FilesOfOneNameAreAllKept) {
+  std::vector<PluginSchema> plugins = FakePlugins::usual();
+  plugins.push_back(FakePlugins::named("nets", PluginSchema::batch_transform("Runs networks.")
+                                                   .input(PortType::Image, "Pixels.")
+                                                   .output("out", PortType::Tensor, "f32[?]", "Features.")
+                                                   .param(list("models", file("")).doc("Weights."))));
+  const FakePlugins installed(plugins);
+  const TempFolder folder;
+  json models = json::array();
+  for (const std::string at : {"a", "b", "c", "d"})
+    models.push_back(folder.write(at + "/net.bin", "weights " + at).string());
+  json config = {{"name", "same"}, {"seed", 1}};
+  config["stages"] = {
+      {"images", {{"plugin", "files"}, {"with", {{"root", "photos"}}}}},
+      {"pixels", {{"plugin", "decode"}, {"from", "images"}, {"with", {{"network", models[3]}}}}},
+      {"features", {{"plugin", "nets"}, {"from", "pixels"}, {"with", {{"models", models}}}}},
+      {"table", {{"plugin", "table"}, {"from", "features"}}},
+      {"probe", {{"plugin", "learn"}, {"from", "table"}}}};
+  folder.write("run/config.yaml", config.dump());
+  folder.write("run/models/probe/bundle.json", "{}");
+  folder.write("run/models/probe/weights.safetensors", "");
+  TrainedModel model;
+  model.run = folder / "run";
+  model.stage = "probe";
+  model.bundle.facts = Value::from_json(R"({"plugin": "learn", "class_names": ["a", "b"]})");
+  const std::filesystem::path out = folder / "m.graft";
+  pack_model(model, installed.registry(), Code::Refused, out);
+  const Unpacked unpacked = unpack_model(out, Code::Refused);
+  const json after = json::parse(slurp(unpacked.folder->path() / "config.yaml"));
+  std::vector<std::string> contents;
+  for (const auto& name : after["stages"]["features"]["with"]["models"])
+    contents.push_back(slurp(unpacked.folder->path() / name.get<std::string>()));
+  EXPECT_THAT(contents, ::testing::ElementsAre("weights a", "weights b", "weights c", "weights d"));
+  EXPECT_EQ(after["stages"]["pixels"]["with"]["network"], after["stages"]["features"]["with"]["models"][3]);
+}
+
+/// A run whose network is a folder: weights in a file with an index, and what nobody reads.
+class ModelFolderTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    write_photographs(folder_);
+    const std::string weights = slurp(GRAFT_SOURCE_DIR "/configs/quickstart_backbone.safetensors");
+    std::uint64_t size = 0;
+    std::memcpy(&size, weights.data(), sizeof size);
+    json index;
+    const json header = json::parse(weights.substr(8, size));
+    for (const auto& [name, tensor] : header.items())
+      if (name != "__metadata__") index["weight_map"][name] = "a.safetensors";
+    folder_.write("net/a.safetensors", weights);
+    folder_.write("net/model.safetensors.index.json", index.dump());
+    folder_.write("net/README.md", "What nobody reads.");
+    folder_.write("config.yaml", R"(name: stripes
+run: {threads: 2}
+stages:
+  images: {plugin: image_folder, with: {root: photos, splits: {train: train, val: val, test: test}}}
+  pixels: {plugin: decode, from: images, with: {resize: 14, crop: 12}}
+  features: {plugin: backbone, from: pixels, with: {model: net}}
+  table: {plugin: feature_table, from: features}
+  probe: {plugin: linear_probe, from: table}
+  report: {plugin: evaluate, from: probe}
+)");
+    const ProgramResult r = run();
+    ASSERT_EQ(r.exit_code, 0) << r.err;
+  }
+  ProgramResult graft(const std::vector<std::string>& arguments) const {
+    return run_program(arguments, folder_.path());
+  }
+  ProgramResult run() const { return graft({"run", "config.yaml", "--out", "run", "--quiet"}); }
+  std::string predicted(const std::string& model) const {
+    const ProgramResult r = graft({"predict", model, "photos/test", "--quiet"});
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    return r.out;
+  }
+  void move(const char* from, const char* to) const { std::filesystem::rename(folder_ / from, folder_ / to); }
+
+  TempFolder folder_;
+};
+
+TEST_F(ModelFolderTest, PredictsAsTheRunDid) {
+  const auto wanted = test_scores(folder_, "probe");
+  const auto lines = csv_fields(predicted("run"));
+  ASSERT_EQ(lines.size(), 11u);
+  for (std::size_t i = 1; i < lines.size(); ++i)
+    EXPECT_EQ((std::vector<std::string>{lines[i][1], lines[i][2], lines[i][3]}), wanted.at(lines[i][0]));
+}
+
+TEST_F(ModelFolderTest, IsPackedWithTheFilesThatCount) {
+  const std::string wanted = predicted("run");
+  const ProgramResult r = graft({"model", "pack", "run", "--out", "m.graft", "--quiet"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  move("net", "elsewhere");
+  EXPECT_EQ(predicted("m.graft"), wanted);
+  std::vector<std::string> names;
+  const json facts = json::parse(graft({"model", "show", "m.graft", "--json"}).out);
+  for (const json& part : facts["parts"]) names.push_back(part["name"]);
+  EXPECT_THAT(names, ::testing::IsSupersetOf({"files/features/net/a.safetensors",
+                                              "files/features/net/model.safetensors.index.json"}));
+  EXPECT_THAT(names, ::testing::Not(::testing::Contains("files/features/net/README.md")));
+  EXPECT_THAT(graft({"model", "show", "m.graft"}).out,
+              HasSubstr("\na.safetensors of `features.model` has the xxHash3-128 "));
+}
+
+TEST_F(ModelFolderTest, AFileThatChangesIsNamedAndMakesOtherRows) {
+  const json digests = json::parse(slurp(folder_ / "run/models/probe/bundle.json"))["files"][0]["digest"];
+  ASSERT_EQ(digests.size(), 2u);
+  const std::string digest = digests["a.safetensors"], net = (folder_ / "net").string();
+  folder_.write("net/README.md", "Another text.");
+  predicted("run");
+  const auto error = [&] { return graft({"predict", "run", "photos/test"}).err; };
+
+  move("net", "moved");
+  EXPECT_EQ(error(), "error: 'probe' was trained with a folder that is not at " + net +
+                         " any more: wanted the one with a.safetensors (" + digest +
+                         "), model.safetensors.index.json (" +
+                         digests["model.safetensors.index.json"].get<std::string>() +
+                         "); bring it back, or name its place with --set features.model=PATH\n");
+  move("moved", "net");
+  folder_.write("net/config.json", "{}");
+  EXPECT_THAT(error(), StartsWith("error: 'probe' was trained with another file than " + net +
+                                  "/config.json: wanted no such file, got "));
+  std::filesystem::remove(folder_ / "net/config.json");
+  flip_bit(folder_ / "net/a.safetensors",
+           8 * (std::filesystem::file_size(folder_ / "net/a.safetensors") - 2));
+  EXPECT_THAT(error(), StartsWith("error: 'probe' was trained with another file than " + net +
+                                  "/a.safetensors: wanted the content with the digest " + digest + ", got "));
+  ASSERT_EQ(run().exit_code, 0);
+  EXPECT_EQ(json::parse(slurp(folder_ / "run/results.json"))["tables"]["table"]["reused"], 0)
+      << "one byte of a part";
+  predicted("run");
+}
+
+TEST_F(ModelFolderTest, AnIndexIsNoModel) {
+  const ProgramResult r =
+      graft({"run", "config.yaml", "--set", "features.model=net/model.safetensors.index.json"});
+  EXPECT_EQ(r.exit_code, 2);
+  EXPECT_THAT(r.err,
+              HasSubstr("net/model.safetensors.index.json: is the index of several files of weights: give "
+                        "the folder that they are in, " +
+                        (folder_ / "net").string()));
 }
 
 TEST_F(ModelPackTest, WeightsThatWereMovedOrChangedAreNamedByTheirDigest) {

@@ -136,9 +136,19 @@ std::string model_card(const Value& facts, const TrainedModel& model) {
                          name_in_markdown(card_text(stage, "plugin")),
                          name_in_markdown(card_text(stage, "version")));
   if (const Value* files = facts.find("files"))
-    for (const Value& file : files->as_list())
-      out += fmt::format("\n`{}.{}` has the xxHash3-128 {}.\n", card_text(file, "stage"),
-                         card_text(file, "parameter"), card_text(file, "digest"));
+    for (const Value& file : files->as_list()) {
+      const auto add = [&](const std::string& subject, const Value& digest) {
+        out += fmt::format("\n{} has the xxHash3-128 {}.\n", subject,
+                           digest.is_string() ? digest.as_string() : "");
+      };
+      const std::string address =
+          fmt::format("`{}.{}`", card_text(file, "stage"), card_text(file, "parameter"));
+      const Value* digest = file.find("digest");
+      if (digest != nullptr && digest->is_map())
+        for (const auto& [name, one] : digest->as_map()) add(name_in_markdown(name) + " of " + address, one);
+      else if (digest != nullptr)
+        add(address, *digest);
+    }
   const Value* has_code = facts.find("has_code");
   out += has_code != nullptr && has_code->is_bool() && has_code->as_bool()
              ? "\n**It holds code**: a network in TorchScript. Use it only if you trust where it comes from "

@@ -2,13 +2,15 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <functional>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/text.h>
 
 #include "config/file_parameters.h"
+#include "store/fingerprint.h"
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -16,9 +18,10 @@ namespace {
 
 constexpr const char* kFilesFact = "files";
 
-/// A file that a model was trained with, as its bundle has it.
+/// A file or a folder that a model was trained with, as its bundle has it.
 struct KnownFile {
-  std::string stage, parameter, digest;
+  std::string stage, parameter;
+  Value digest;  ///< As content_of() gives it.
   std::string address() const { return stage + "." + parameter; }
 };
 
@@ -28,25 +31,60 @@ std::vector<KnownFile> known_files(const TrainedModel& model) {
   const Value* list = model.learner_facts().find(kFilesFact);
   if (list == nullptr) return out;
   for (const Value& file : list->as_list()) {
-    const auto text = [&](const char* name) {
+    const auto fact = [&](const char* name, auto is_valid) {
       const Value* v = file.find(name);
-      if (v == nullptr || !v->is_string())
+      if (v == nullptr || !is_valid(*v))
         throw Error(fmt::format("{}: a file without its '{}': the model is damaged; train it again",
                                 (model.run / "models" / model.stage / "bundle.json").string(), name));
-      return v->as_string();
+      return *v;
     };
-    out.push_back({text("stage"), text("parameter"), text("digest")});
+    const auto is_text = [](const Value& v) { return v.is_string(); };
+    const auto is_content = [](const Value& v) {
+      return v.is_string() ||
+             (v.is_map() && std::all_of(v.as_map().begin(), v.as_map().end(),
+                                        [](const auto& one) { return one.second.is_string(); }));
+    };
+    out.push_back({fact("stage", is_text).as_string(), fact("parameter", is_text).as_string(),
+                   fact("digest", is_content)});
   }
   return out;
 }
 
-using VisitFile =
-    std::function<void(const StagePlan& stage, const std::string& parameter, const std::string& path)>;
-
 void visit_files_of(const StagePlan& stage, const VisitFile& visit) {
   Value with = stage.params.value();
-  visit_files(stage.schema.params, with,
-              [&](const std::string& parameter, Value& path) { visit(stage, parameter, path.as_string()); });
+  visit_files(stage.schema.params, with, visit);
+}
+
+/// What is wanted at a place and what is there, in words.
+struct Difference {
+  fs::path place;
+  std::string wanted, got;
+};
+
+/// The first difference of two contents of `path`, if there is one.
+std::optional<Difference> difference(const fs::path& path, const Value& wanted, const Value& got) {
+  const auto content = [](const Value& digest) {
+    return digest.is_string() ? "the content with the digest " + digest.as_string() : "a folder";
+  };
+  if (wanted == got) return {};
+  if (!wanted.is_map() || !got.is_map())
+    return Difference{path, content(wanted), got.is_string() ? got.as_string() : "a folder"};
+  for (const auto& [name, digest] : wanted.as_map()) {
+    const Value* now = got.find(name);
+    if (now == nullptr || *now != digest)
+      return Difference{path / name, content(digest), now == nullptr ? "no such file" : now->as_string()};
+  }
+  for (const auto& [name, digest] : got.as_map())
+    if (wanted.find(name) == nullptr) return Difference{path / name, "no such file", digest.as_string()};
+  return {};
+}
+
+/// The missing file or folder, in words.
+std::string the_one_with(const Value& digest) {
+  if (digest.is_string()) return "the one whose content has the digest " + digest.as_string();
+  std::vector<std::string> files;
+  for (const auto& [name, d] : digest.as_map()) files.push_back(fmt::format("{} ({})", name, d.as_string()));
+  return "the one with " + joined(files);
 }
 
 }  // namespace
@@ -61,12 +99,12 @@ Value files_upstream(const Plan& plan, std::size_t stage, DigestMemo& memo) {
   for (std::size_t i = 0; i <= stage; ++i) {
     if (!wanted[i] || plan.stages[i].is(StageKind::Source)) continue;
     visit_files_of(plan.stages[i],
-                   [&](const StagePlan& owner, const std::string& parameter, const std::string& path) {
+                   [&](const std::string& parameter, const ParamSpec& spec, const Value& path) {
                      Value file = Value::map();
-                     file["stage"] = owner.id;
+                     file["stage"] = plan.stages[i].id;
                      file["parameter"] = parameter;
                      file["path"] = path;
-                     file["digest"] = memo.digest_of(path).hex();
+                     file["digest"] = content_of(spec, path.as_string(), memo);
                      out.push(std::move(file));
                    });
   }
@@ -86,14 +124,17 @@ void require_files(const TrainedModel& model, const Value& config, const std::ve
         plugin != nullptr && plugin->is_string() ? registry.find(plugin->as_string()) : nullptr;
     if (found == nullptr || given == nullptr) continue;  // an error of the config, which names the stage
     Value with = *given;
-    visit_files(found->schema.params, with, [&](const std::string& parameter, Value& path) {
-      std::error_code error;
-      if (parameter == file.parameter && !fs::exists(path.as_string(), error))
-        throw Error(fmt::format(
-            "'{}' was trained with a file that is not at {} any more: wanted the one whose content has the "
-            "digest {}; bring it back, or name its place with --set {}=PATH",
-            model.stage, path.as_string(), file.digest, file.address()));
-    });
+    visit_files(found->schema.params, with,
+                [&](const std::string& parameter, const ParamSpec&, const Value& path) {
+                  std::error_code error;
+                  if (parameter == file.parameter && !fs::exists(path.as_string(), error))
+                    throw Error(
+                        fmt::format("'{}' was trained with a {} that is not at {} any more: wanted {}; bring "
+                                    "it back, or name its "
+                                    "place with --set {}=PATH",
+                                    model.stage, file.digest.is_string() ? "file" : "folder",
+                                    path.as_string(), the_one_with(file.digest), file.address()));
+                });
   }
 }
 
@@ -101,14 +142,14 @@ void require_same_files(const TrainedModel& model, const Plan& plan, DigestMemo&
   for (const KnownFile& file : known_files(model))
     for (const StagePlan& stage : plan.stages)
       if (stage.id == file.stage)
-        visit_files_of(stage, [&](const StagePlan&, const std::string& parameter, const std::string& path) {
+        visit_files_of(stage, [&](const std::string& parameter, const ParamSpec& spec, const Value& path) {
           if (parameter != file.parameter) return;
-          const std::string now = memo.digest_of(path).hex();
-          if (now != file.digest)
+          const fs::path place = path.as_string();
+          if (const auto d = difference(place, file.digest, content_of(spec, place, memo)))
             throw Error(
-                fmt::format("'{}' was trained with another file than {}: wanted the content with the digest "
-                            "{}, got {}; bring it back, name its place with --set {}=PATH, or train again",
-                            model.stage, path, file.digest, now, file.address()));
+                fmt::format("'{}' was trained with another file than {}: wanted {}, got {}; bring it back, "
+                            "name its place with --set {}=PATH, or train again",
+                            model.stage, d->place.string(), d->wanted, d->got, file.address()));
         });
 }
 

@@ -13,9 +13,9 @@
 namespace graft {
 
 /// The files that a stage depends on, networks above all: those that it and the stages upstream of it name in
-/// their parameters, but for sources. One map per file, in the order of the plan: `stage`, `parameter`
-/// ("model", "files.0"), `path`, `digest` (xxHash3-128 of the content). Throws Error for one that cannot be
-/// read.
+/// their parameters, but for sources. One map per parameter, in the order of the plan: `stage`, `parameter`
+/// ("model", "files.0"), `path`, `digest` (xxHash3-128 of the content; of a folder, those of its files by
+/// their names). Throws Error for one that cannot be read.
 GRAFT_API Value files_upstream(const Plan& plan, std::size_t stage, DigestMemo& memo);
 
 /// Throws Error where a file that the model was trained with is not at its place, naming the digest that is

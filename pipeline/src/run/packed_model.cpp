@@ -251,6 +251,7 @@ Value pack_model(const TrainedModel& model, const Registry& registry, Code code,
   whole["graft_model"] = kPackedFormat;
   for (auto& [name, v] : facts.as_map()) whole[name] = std::move(v);
   whole["parts"] = std::move(listed);
+  listed_parts(out, whole);  // throws for what could not be opened again
   const std::string text = whole.to_json_pretty();
   members.insert(members.begin(), {kFacts, text.size(), zip_crc(0, text.data(), text.size())});
   write_file_atomically(out, [&](int fd) {
@@ -271,6 +272,7 @@ Value pack_model(const TrainedModel& model, const Registry& registry, Code code,
     }
     write(zip_end(members, comment_for(text)));
   });
+  read_packed_model(out);
   return whole;
 }
 

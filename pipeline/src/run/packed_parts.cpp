@@ -1,28 +1,22 @@
 #include "run/packed_parts.h"
 
-#include <sys/stat.h>
-
-#include <algorithm>
-#include <cerrno>
 #include <map>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include <graft/error.h>
 #include <graft/version.h>
 
-#include "base/bytes.h"
 #include "base/files.h"
+#include "base/zip_names.h"
 #include "config/file_parameters.h"
 #include "run/model_files.h"
 
 namespace graft {
 namespace fs = std::filesystem;
 namespace {
-
-/// The list of members at the end of a zip archive: 46 bytes and the name each, at most 64 Ki members.
-constexpr std::uint64_t kMaxList = std::uint64_t{16} << 20;
 
 std::string text_fact(const Value& map, const char* name) {
   const Value* v = map.is_map() ? map.find(name) : nullptr;
@@ -41,32 +35,30 @@ std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry&
   Value config = prediction_config(model, {"-"}, registry);
   require_files(model, config, {}, registry);
   std::vector<ModelPart> files;
-  std::map<std::string, std::string> packed;  // name by path: stages may share a network
+  // Names by path and by what counts in a folder: stages may share a network.
+  std::map<std::pair<fs::path, std::vector<std::string>>, std::string> packed;
   std::set<std::string> names;
   for (auto& [id, stage] : config["stages"].as_map()) {
     const Registry::Plugin* plugin = registry.find(text_fact(stage, "plugin"));
     if (plugin == nullptr)
       throw Error(fmt::format("the plugin '{}' of '{}' is not installed", text_fact(stage, "plugin"), id));
     if (stage.find("with") == nullptr) continue;
-    visit_files(plugin->schema.params, stage["with"],
-                [&, &id = id](const std::string& parameter, Value& path) {
-                  const fs::path file = path.as_string();
-                  struct stat info {};
-                  if (::stat(file.c_str(), &info) != 0) throw Error(file_error("open", file, errno));
-                  if (!S_ISREG(info.st_mode) || file.string().ends_with(".index.json"))
-                    throw Error(
-                        fmt::format("{}.{}: {} stands for several files: only a model whose network is "
-                                    "one file can be packed",
-                                    id, parameter, file.string()));
-                  std::string& name = packed[file.lexically_normal().string()];
-                  if (name.empty()) {
-                    name = fmt::format("files/{}/{}", id, file.filename().string());
-                    if (!names.insert(name).second)
-                      name = fmt::format("files/{}/{}/{}", id, parameter, file.filename().string());
-                    files.push_back({name, {}, file});
-                  }
-                  path = name;
-                });
+    visit_files(
+        plugin->schema.params, stage["with"],
+        [&, &id = id](const std::string&, const ParamSpec& spec, Value& value) {
+          fs::path path = fs::path(value.as_string()).lexically_normal();
+          if (!path.has_filename()) path = path.parent_path();  // "folder/"
+          std::string& name = packed[{path, spec.folder_files}];
+          if (name.empty()) {
+            // No stage's name has a dot.
+            name = fmt::format("files/{}/{}", id, path.filename().string());
+            for (int n = 2; !names.insert(name).second; ++n)
+              name = fmt::format("files/{}.{}/{}", id, n, path.filename().string());
+            for (const fs::path& file : files_of(spec, path))
+              files.push_back({file == path ? name : name + "/" + file.filename().string(), {}, file});
+          }
+          value = name;
+        });
   }
   const fs::path models = fs::path("models") / model.stage;
   std::vector<ModelPart> parts{{"config.yaml", config.to_json_pretty(), {}}};
@@ -114,17 +106,14 @@ Value facts_of_model(const TrainedModel& model, const Registry& registry, bool h
 }
 
 bool holds_code(const fs::path& path) {
-  const FileHandle file(open_regular_file(path));
-  struct stat info {};
-  if (!file || ::fstat(file.get(), &info) != 0) throw Error(file_error("open", path, errno));
-  char magic[4] = {};
-  const auto size = static_cast<std::uint64_t>(info.st_size);
-  if (read_at(file.get(), magic, sizeof magic, 0, path) != sizeof magic || std::string_view(magic, 2) != "PK")
-    return false;
-  // Names of members stand at the end of the archive, too.
-  std::string end(std::min(size, kMaxList), '\0');
-  end.resize(read_at(file.get(), end.data(), end.size(), size - end.size(), path));
-  return end.find("/code/") != std::string::npos;
+  // What makes an archive of torch.save TorchScript. Loaders look names up without regard to case.
+  bool found = false;
+  for_each_zip_name(path, [&](std::string name) {
+    for (char& c : name)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    found = found || name.find("/code/") != std::string::npos || name.ends_with("/constants.pkl");
+  });
+  return found;
 }
 
 }  // namespace graft

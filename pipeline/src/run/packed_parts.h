@@ -19,13 +19,15 @@ struct ModelPart {
 };
 
 /// What a model of a run needs to predict, as the folder of a run: config.yaml, whose paths lead to parts,
-/// the bundle in models/ID, the networks in files/, the run's own config in provenance/. Throws Error.
+/// the bundle in models/ID, the networks in files/ (of a folder, the files that count), the run's own config
+/// in provenance/. Throws Error.
 std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry& registry);
 
 /// What graft-model.json says beside the parts: learner, classes, scores, versions, where it comes from.
 Value facts_of_model(const TrainedModel& model, const Registry& registry, bool has_code);
 
-/// Whether a file is a zip archive with code for TorchScript in it. Throws Error where it cannot be read.
+/// Whether a file is a zip archive with code for TorchScript in it, by the names of its members. Throws Error
+/// where it cannot be read, and for an archive whose list of members is not what every reader sees.
 bool holds_code(const std::filesystem::path& file);
 
 }  // namespace graft

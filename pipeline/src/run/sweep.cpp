@@ -17,6 +17,7 @@
 #include <graft/text.h>
 
 #include "base/files.h"
+#include "config/file_parameters.h"
 #include "config/planner.h"
 #include "run/run_folder.h"
 #include "run/sweep_report.h"
@@ -61,16 +62,13 @@ const ParamSpec* spec_of(const Plan& plan, const std::string& key, const Value**
 
 /// Of a file, or of the files in a folder that count; nothing where they cannot be examined.
 std::optional<std::uint64_t> bytes_of(const ParamSpec& spec, const fs::path& path) {
-  std::error_code error, none;
-  if (!fs::is_directory(path, none)) {
-    const std::uintmax_t bytes = fs::file_size(path, error);
-    return error ? std::nullopt : std::optional<std::uint64_t>(bytes);
+  try {
+    std::uint64_t all = 0;
+    for (const fs::path& file : files_of(spec, path)) all += fs::file_size(file);
+    return all;
+  } catch (const std::exception&) {
+    return std::nullopt;
   }
-  std::uint64_t all = 0;
-  for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error))
-    if (spec.counts_in_folder(at->path().filename().string()) && at->is_regular_file(none))
-      all += at->file_size(none);
-  return error ? std::nullopt : std::optional<std::uint64_t>(all);
 }
 
 std::vector<SweepRow::File> varied_files(const SweepRun& run) {

@@ -36,7 +36,7 @@ struct Intention {
   std::vector<std::string> files;             ///< Shards of `added`.
 };
 
-Value to_value(const Intention& intention) {
+Value value_of_intention(const Intention& intention) {
   Value v = Value::map();
   for (const auto& [key, numbers] :
        {std::pair("added", &intention.added), std::pair("dropped", &intention.dropped)}) {
@@ -273,7 +273,7 @@ std::optional<Compaction> compact_table(const fs::path& table, std::uint64_t sha
       done.rejects += joining.rejects();
     }
     sync_folder(table / "shards");
-    write_file_atomically(intention_of(table), to_value(intention).to_json_pretty());
+    write_file_atomically(intention_of(table), value_of_intention(intention).to_json_pretty());
     for (std::size_t i = 0; i < entries.size(); ++i)
       if (!add_manifest_entry(table, intention.added[i], entries[i]))
         throw Error(

@@ -5,9 +5,7 @@
 #include <iterator>
 #include <system_error>
 
-#include <fmt/format.h>
-
-#include <graft/error.h>
+#include "config/file_parameters.h"
 
 namespace graft {
 namespace {
@@ -32,22 +30,6 @@ Value canonical_members(const std::vector<ParamSpec>& specs, const Value& map, D
     else if (!spec->default_then.is_null())
       out[spec->name] = spec->default_then;
   }
-  return out;
-}
-
-/// The digest of a file; of a folder, those of its files that count, by their names.
-Value content_of(const ParamSpec& spec, const std::filesystem::path& path, DigestMemo& memo) {
-  std::error_code none;
-  if (!std::filesystem::is_directory(path, none)) return memo.digest_of(path).hex();
-  std::vector<std::filesystem::path> files;
-  std::error_code error;
-  for (std::filesystem::directory_iterator at(path, error), end; !error && at != end; at.increment(error))
-    if (spec.counts_in_folder(at->path().filename().string()) && at->is_regular_file(none))
-      files.push_back(at->path());
-  if (error) throw Error(fmt::format("cannot read the folder {}: {}", path.string(), error.message()));
-  std::sort(files.begin(), files.end());
-  Value out = Value::map();
-  for (const std::filesystem::path& file : files) out[file.filename().string()] = memo.digest_of(file).hex();
   return out;
 }
 
@@ -81,6 +63,15 @@ bool names_files(const ParamSpec& spec) {
 }
 
 }  // namespace
+
+Value content_of(const ParamSpec& spec, const std::filesystem::path& path, DigestMemo& memo) {
+  std::error_code none;
+  if (!std::filesystem::is_directory(path, none)) return memo.digest_of(path).hex();
+  Value out = Value::map();
+  for (const std::filesystem::path& file : files_of(spec, path))
+    out[file.filename().string()] = memo.digest_of(file).hex();
+  return out;
+}
 
 Value parameters_by_content(const StagePlan& stage, DigestMemo& memo) {
   return canonical_members(stage.schema.params, stage.params.value(), memo);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,10 @@ struct Fingerprint {
 /// computes it); where it gives tensors, so do the files that it takes them from: they decide the shape of a
 /// row.
 GRAFT_API Fingerprint fingerprint(const Plan& plan, std::size_t collector, DigestMemo& memo);
+
+/// What the path of a parameter holds: of a file, its digest as text; of a folder, a map of the digests of
+/// those of its files that count (or_folder), by their names. Throws Error for what cannot be read.
+GRAFT_API Value content_of(const ParamSpec& spec, const std::filesystem::path& path, DigestMemo& memo);
 
 /// Parameters of a stage that change its output, with the digests of files in the place of their paths.
 GRAFT_API Value parameters_by_content(const StagePlan& stage, DigestMemo& memo);

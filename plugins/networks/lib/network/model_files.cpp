@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/params.h>
 
 #include <network/input_file.h>
 
@@ -77,6 +78,14 @@ class PartedWeights final : public WeightFile {
                          part.is_string() ? part.as_string() : part.to_json()));
       by_part[part.as_string()].insert(tensor);
     }
+    // What does not count in a folder is not in the fingerprint of what is made with it.
+    const ParamSpec folder = graft::file("model").or_folder(preprocessing::model_folder_files());
+    for (const auto& [name, tensors] : by_part)
+      if (!folder.counts_in_folder(name))
+        fail(
+            fmt::format("names {}, which is no file of weights by its name (*.safetensors, *.bin, *.pth, "
+                        "*.pt): name it so, here and in the index",
+                        name));
     if (by_part.size() > kMostParts)
       fail(fmt::format("names {} files: expected at most {}", by_part.size(), kMostParts));
     for (const auto& [name, tensors] : by_part) {
@@ -119,7 +128,14 @@ ModelFiles find_model_files(const fs::path& model) {
   ModelFiles out;
   out.path = out.weights = model;
   std::error_code ignored;
-  if (!fs::is_directory(model, ignored)) return out;
+  if (!fs::is_directory(model, ignored)) {
+    if (is_index(model))
+      throw Error(
+          fmt::format("{}: is the index of several files of weights: give the folder that they are in, "
+                      "{}",
+                      model.string(), model.has_parent_path() ? model.parent_path().string() : "."));
+    return out;
+  }
   out.weights = weights_in(model);
   const auto beside = [&](const char* name) {
     return fs::exists(model / name, ignored) ? read_json(model / name) : Value();

@@ -364,6 +364,28 @@ TEST_F(PublishedTest, SeveralFilesWithAnIndexAreOne) {
   EXPECT_THAT(open(), HasSubstr("is not in b.safetensors, where the index has it; download both again"));
 }
 
+TEST_F(PublishedTest, OfSeveralFilesTheFolderIsTheModel) {
+  const auto error_at = [](const std::filesystem::path& model) -> std::string {
+    try {
+      open_weights(find_model_files(model));
+    } catch (const Error& fault) {
+      return fault.what();
+    }
+    return "";
+  };
+  const std::filesystem::path index = folder_ / "model.safetensors.index.json";
+  write("weights", to_safetensors(tensors_));
+  write("model.safetensors.index.json", R"({"weight_map": {"norm.weight": "weights"}})");
+  EXPECT_EQ(error_at(index),
+            index.string() +
+                ": is the index of several files of weights: give the folder that they are in, " +
+                folder_.string());
+  EXPECT_EQ(error_at(folder_),
+            index.string() +
+                ": names weights, which is no file of weights by its name (*.safetensors, *.bin, "
+                "*.pth, *.pt): name it so, here and in the index");
+}
+
 TEST_F(PublishedTest, SizesThatNobodyHasAreRefusedBeforeMemoryIsTaken) {
   config_ = R"({"num_register_tokens": 1000000000, "num_attention_heads": 2})";
   EXPECT_EQ(error(),

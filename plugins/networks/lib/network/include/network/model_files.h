@@ -23,11 +23,13 @@ struct ModelFiles {
 };
 
 /// Looks a model's files up; a file comes alone. Throws Error for a folder without weights or with several,
-/// and for a description that is not JSON or larger than 16 MiB.
+/// for the index of several files (the folder is their name), and for a description that is not JSON or
+/// larger than 16 MiB.
 ModelFiles find_model_files(const std::filesystem::path& model);
 
 /// Opens the weights: as open_weights, or the parts that an index names as one file. Throws Error with the
-/// path for a part that is missing, and for a tensor that is not in the part where the index has it.
+/// path for a part that is missing or is named otherwise than model_folder_files(), and for a tensor that is
+/// not in the part where the index has it.
 std::unique_ptr<WeightFile> open_weights(const ModelFiles& files);
 
 }  // namespace graft::nn
