@@ -13,7 +13,10 @@ po::options_description run_options(Global& global) {
   po::options_description options("Options of run");
   options.add_options()("keep", po::value(&global.keep)->default_value(1)->value_name("N"),
                         "earlier complete runs to keep, as <out>.1, <out>.2, ... (default: 1)")(
-      "shard", po::value(&global.run.shard)->value_name("I/N"),
+      "shard", po::value<std::string>()->value_name("I/N")->notifier([&](const std::string& s) {
+        if (s.empty()) throw UsageError{"--shard: expected I/N or auto, got an empty text"};
+        global.run.shard = s;
+      }),
       "compute the rows of shard I of N alone; auto: as Slurm, Kubernetes or MPI have numbered this process")(
       "merge", po::bool_switch(&global.run.merge),
       "train and evaluate on rows that shards have computed; compute none, and fail if one is missing");

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <regex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -205,6 +206,29 @@ TEST_F(ModelPackTest, PartsStayInTheirFolder) {
         folder_->write("odd.graft", packed({{"graft_model", 1}, {"learner", "x"}}, {{name, "x"}}));
     EXPECT_THAT(error_of([&] { unpack_model(file, Code::Refused); }),
                 HasSubstr("names a part '" + name + "' of 1 bytes, which graft does not write"));
+  }
+}
+
+TEST_F(ModelPackTest, ItsConfigNamesNoFileBesideItsParts) {
+  namespace fs = std::filesystem;
+  const Unpacked whole = unpack_model(pack("probe"), Code::Refused);
+  const fs::path network = folder_->write("elsewhere.safetensors", slurp(*folder_ / "backbone.safetensors"));
+  const fs::path root = whole.folder->path();
+  for (const std::string& other :
+       {std::string("../../../../../../../../..") + network.string(), network.string()}) {
+    std::vector<std::pair<std::string, std::string>> parts;
+    for (const auto& entry : fs::recursive_directory_iterator(root)) {
+      if (!entry.is_regular_file()) continue;
+      const std::string name = fs::relative(entry.path(), root).string();
+      std::string content = slurp(entry.path());
+      if (name == "config.yaml")
+        content = std::regex_replace(content, std::regex("model: .*"), "model: " + other);
+      if (name != "graft-model.json") parts.emplace_back(name, content);
+    }
+    const auto file = folder_->write("odd.graft", packed({{"graft_model", 1}, {"learner", "probe"}}, parts));
+    const ProgramResult r = graft({"predict", file, file.string()});
+    EXPECT_EQ(r.exit_code, 1);
+    EXPECT_THAT(r.err, HasSubstr("model is " + other + ", which is no part of it; pack the model again"));
   }
 }
 

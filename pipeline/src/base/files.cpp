@@ -100,8 +100,8 @@ Bytes read_input_file(const FileRef& file) {
 }
 
 std::string read_file(const fs::path& path) {
-  const FileHandle in(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!in && errno == ENOENT) throw Error(file_error("open", path, errno));
+  const FileHandle in(open_regular_file(path));  // to open a FIFO would block for ever
+  if (!in && (errno == ENOENT || errno == ENXIO)) throw Error(file_error("open", path, errno));
   if (!in) throw Unreadable(file_error("open", path, errno));
   std::string out;
   std::array<char, 1 << 16> buffer;

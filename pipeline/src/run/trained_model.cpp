@@ -94,15 +94,17 @@ void replace_input(Value& stage, const std::string& id, const std::string& by) {
 void make_absolute(Value& stage, const TrainedModel& model, const Registry& registry) {
   const Registry::Plugin* plugin = registry.find(member(stage, "plugin", model.from).as_string());
   if (plugin == nullptr || stage.find("with") == nullptr) return;  // the plan names what is missing
-  visit_files(plugin->schema.params, stage["with"],
-              [&](const std::string& parameter, const ParamSpec&, Value& path) {
-                const fs::path file = model.run / path.as_string();
-                std::error_code error;
-                if (fs::path(path.as_string()).is_absolute() || !fs::exists(file, error))
-                  throw Error(fmt::format("{}: its {} is {}, which is no part of it; pack the model again",
-                                          model.from.string(), parameter, path.as_string()));
-                path = file.string();
-              });
+  visit_files(
+      plugin->schema.params, stage["with"], [&](const std::string& parameter, const ParamSpec&, Value& path) {
+        // What was unpacked is regular files and folders, so the path says where it leads.
+        const fs::path named = fs::path(path.as_string()).lexically_normal();
+        const fs::path file = model.run / named;
+        std::error_code error;
+        if (named.is_absolute() || named.empty() || *named.begin() == ".." || !fs::exists(file, error))
+          throw Error(fmt::format("{}: its {} is {}, which is no part of it; pack the model again",
+                                  model.from.string(), parameter, path.as_string()));
+        path = file.string();
+      });
 }
 
 /// A description without the stages that make the first images: a source that draws or computes them, or what

@@ -195,6 +195,15 @@ TEST_F(PublishedTest, APreprocessingThatCannotBeIsRefused) {
             "its description has a standard deviation of 0: expected more than 0");
   EXPECT_EQ(with(R"({"image_mean": ["a", 0, 0], "image_std": [1, 1, 1]})"),
             "its description has \"a\" as a mean or deviation: expected a number");
+  EXPECT_EQ(with(R"({"image_mean": [0.5], "image_std": [1, 1, 1]})"),
+            "its description has [0.5] as a mean or deviation: expected one number, or three");
+  EXPECT_EQ(with(R"({"do_rescale": false})"),
+            "preprocessor_config.json has `do_rescale`: false: its images are prepared elsewhere, as is not "
+            "done here; give the sizes of decode and `normalize`, and leave the file out");
+  EXPECT_EQ(with(R"({"do_normalize": "no"})"),
+            "its description has `do_normalize`: \"no\", expected true or false");
+  EXPECT_EQ(with(R"({"resample": 99})"),
+            "preprocessor_config.json has `resample`: 99, expected 1 to 4 (lanczos, bilinear, bicubic, box)");
   EXPECT_EQ(
       with(R"({"rescale_factor": 1})"),
       "preprocessor_config.json has `rescale_factor`: 1, expected 1/255; give `normalize`, and leave the "

@@ -16,7 +16,11 @@ namespace {
 
 void set_normalisation(Preprocessing& p, const Value* mean, const Value* deviation) {
   const auto three = [](const Value* list) -> std::optional<std::array<double, 3>> {
-    if (list == nullptr || !list->is_list() || list->as_list().size() != 3) return {};
+    if (list == nullptr) return {};
+    if (list->is_number()) return std::array{list->as_double(), list->as_double(), list->as_double()};
+    if (!list->is_list() || list->as_list().size() != 3)
+      throw Error(fmt::format("its description has {} as a mean or deviation: expected one number, or three",
+                              list->to_json()));
     std::array<double, 3> out{};
     for (std::size_t c = 0; c < 3; ++c) {
       const Value& v = list->as_list()[c];
@@ -95,7 +99,9 @@ constexpr Processor kProcessors[] = {{"CLIP", true, true, "bicubic"},       {"Bi
 
 std::optional<bool> yes_or_no(const Value& description, const std::string& path) {
   const Value* found = member(description, path);
-  if (found == nullptr || !found->is_bool()) return {};
+  if (found == nullptr) return {};
+  if (!found->is_bool())
+    throw Error(fmt::format("its description has `{}`: {}, expected true or false", path, found->to_json()));
   return found->as_bool();
 }
 
@@ -143,7 +149,15 @@ void from_hugging_face(Preprocessing& p, const Value& description) {
       p.crop = checked_side(*side, kFile);
   }
   p.floor_crop = true;
+  for (const char* step : {"do_rescale", "do_resize"})
+    if (!yes_or_no(description, step).value_or(true))
+      throw Error(fmt::format(
+          "{} has `{}`: false: its images are prepared elsewhere, as is not done here; give the sizes of "
+          "decode and `normalize`, and leave the file out",
+          kFile, step));
   switch (whole_number(description, "resample").value_or(-1)) {
+    case -1:
+      break;
     case 1:
       p.filter = "lanczos";
       break;
@@ -157,7 +171,8 @@ void from_hugging_face(Preprocessing& p, const Value& description) {
       p.filter = "box";
       break;
     default:
-      break;
+      throw Error(fmt::format("{} has `resample`: {}, expected 1 to 4 (lanczos, bilinear, bicubic, box)",
+                              kFile, *whole_number(description, "resample")));
   }
   set_normalisation(p, member(description, "image_mean"), member(description, "image_std"));
   if (const auto factor = number(description, "rescale_factor");

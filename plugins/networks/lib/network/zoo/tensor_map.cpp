@@ -1,6 +1,7 @@
 #include "tensor_map.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -150,12 +151,17 @@ std::optional<int> whole_number(const Value& description, const std::string& pat
 
 std::string word(const Value& description, const std::string& path) {
   const Value* found = member(description, path);
-  return found != nullptr && found->is_string() ? found->as_string() : "";
+  if (found == nullptr) return "";
+  if (!found->is_string())
+    throw Error(fmt::format("its description has `{}`: {}, expected a text", path, found->to_json()));
+  return found->as_string();
 }
 
 std::optional<double> number(const Value& description, const std::string& path) {
   const Value* found = member(description, path);
-  if (found == nullptr || !found->is_number()) return {};
+  if (found == nullptr) return {};
+  if (!found->is_number() || !std::isfinite(found->as_double()))
+    throw Error(fmt::format("its description has `{}`: {}, expected a number", path, found->to_json()));
   return found->as_double();
 }
 
