@@ -281,7 +281,8 @@ class ShardRun {
   void pass() {
     if (member_.work().slots().none()) return;
     DigestMemo memo(options_.store / "digests.memo");
-    StageFactory factory(plan_, registry_, [this](const std::string& text) { warn(text); });
+    StageFactory factory(
+        plan_, registry_, [this](const std::string& text) { warn(text); }, &signals_.interrupted());
     for (const std::size_t source : plan_.stages_of(StageKind::Source)) {
       if (signals_.interrupted()) return;
       StreamRun stream(plan_, source, options_.store, memo, factory, meter_, signals_.interrupted(),
