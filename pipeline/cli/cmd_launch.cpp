@@ -163,12 +163,22 @@ fs::path write_files(const LaunchSpec& spec, const char* engine, const std::vect
 
 /// The id of the job that sbatch has made: "17" or "17;cluster".
 std::string submit(const std::vector<std::string>& words) {
-  const ProgramEnd end = run_to_end(words);
+  ProgramEnd end = run_to_end(words);
+  while (end.err.ends_with('\n')) end.err.pop_back();
   const std::string id = end.out.substr(0, end.out.find_first_of(";\n"));
   if (end.exit_code != 0 || id.empty() || id.find_first_not_of("0123456789") != std::string::npos)
     throw Error(fmt::format("{} failed with exit code {}: {}", shell_command(words), end.exit_code,
                             end.err.empty() ? end.out : end.err));
   return id;
+}
+
+/// Takes a job out of the queue; what became of it, in words.
+std::string cancel(const std::string& id) {
+  try {
+    if (run_to_end({"scancel", id}).exit_code == 0) return fmt::format("job {} was cancelled", id);
+  } catch (const Error&) {  // it is not there
+  }
+  return fmt::format("job {} is still in the queue, cancel it with: scancel {}", id, id);
 }
 
 int launch_slurm(const LaunchSpec& spec, const std::vector<std::uint32_t>& indices, Value document) {
@@ -185,7 +195,13 @@ int launch_slurm(const LaunchSpec& spec, const std::vector<std::uint32_t>& indic
   std::vector<std::string> merge{"sbatch", "--parsable"};
   if (!array.empty()) merge.push_back("--dependency=afterany:" + array);
   merge.push_back((folder / "merge.sh").string());
-  const std::string id = submit(merge);
+  std::string id;
+  try {
+    id = submit(merge);
+  } catch (const Error& e) {
+    if (array.empty()) throw;
+    throw Error(fmt::format("{}; {}", e.what(), cancel(array)));
+  }
   document["merge_job"] = id;
   say("submitted job {}, which merges, trains and evaluates when they have ended\n"
       "logs are in {}; graft status {} shows how far they are\n",
@@ -204,8 +220,12 @@ int launch_local(const Global& global, const LaunchSpec& spec, const std::vector
     const std::chrono::seconds interval(style.style.terminal ? 2 : 10);
     if (style.style.level < LogLevel::Info || Clock::now() - last < interval) return;
     last = Clock::now();
-    const std::string text = to_text(job_status(global.store, spec.name));
-    print_error("{}", text.substr(0, text.find('\n') + 1));
+    try {
+      const std::string text = to_text(job_status(global.store, spec.name));
+      print_error("{}", text.substr(0, text.find('\n') + 1));
+    } catch (const Error& e) {  // the next one may be read; workers report what fails for good
+      if (style.style.level >= LogLevel::Debug) print_error("status not known: {}\n", e.what());
+    }
   };
   LocalEnd end;
   if (!indices.empty()) {
@@ -288,12 +308,13 @@ int launch(const Global& global, const std::vector<std::string>& arguments) {
   spec.merge = merge_words(global, spec.worker);
   if (engine == Engine::Kubernetes) spec.worker[0] = spec.merge[0] = "graft";
 
-  const JobFolder job(global.store, plan->name);
   if (!global.dry_run) {
     make_folders(global.store, "choose another folder with --store");
     DigestMemo memo(global.store / "digests.memo");
-    if (given.restart && job.exists()) job.drop();
-    join_job(*plan, global.store, memo);
+    if (given.restart)
+      restart_job(*plan, global.store, memo);
+    else
+      join_job(*plan, global.store, memo);
   }
   // Who runs elsewhere may see other files: there, every shard looks for itself what is missing.
   std::vector<std::uint32_t> indices;

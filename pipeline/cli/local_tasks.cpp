@@ -34,6 +34,30 @@ cpu_set_t processors_of(std::size_t position, int cpus, const std::vector<int>& 
   return set;
 }
 
+struct Task {
+  std::uint32_t index = 0;
+  std::size_t position = 0;
+  int restarts = 0;
+};
+
+/// Processes that run. Whatever ends this, none stays behind: each is interrupted, and saves what it has.
+struct RunningTasks {
+  RunningTasks() = default;
+  RunningTasks(const RunningTasks&) = delete;
+  RunningTasks& operator=(const RunningTasks&) = delete;
+  ~RunningTasks() {
+    interrupt();
+    for (const auto& [pid, task] : by_pid)
+      while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+      }
+  }
+  void interrupt() const {
+    for (const auto& [pid, task] : by_pid) ::kill(pid, SIGTERM);
+  }
+
+  std::map<pid_t, Task> by_pid;
+};
+
 pid_t start_task(const LocalTasks& tasks, std::uint32_t index, std::size_t position,
                  const std::vector<int>& usable) {
   std::vector<std::string> words = tasks.command;
@@ -86,13 +110,9 @@ int numa_nodes() {
 }
 
 LocalEnd run_local_tasks(const LocalTasks& tasks, const Signals& signals, const std::function<void()>& tick) {
-  struct Task {
-    std::uint32_t index = 0;
-    std::size_t position = 0;
-    int restarts = 0;
-  };
   const std::vector<int> usable = usable_processors();
-  std::map<pid_t, Task> running;
+  RunningTasks started;
+  std::map<pid_t, Task>& running = started.by_pid;
   LocalEnd end;
   for (std::size_t i = 0; i < tasks.indices.size() && !signals.interrupted(); ++i)
     running.emplace(start_task(tasks, tasks.indices[i], i, usable), Task{tasks.indices[i], i});
@@ -100,7 +120,7 @@ LocalEnd run_local_tasks(const LocalTasks& tasks, const Signals& signals, const 
   while (!running.empty()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     if (signals.interrupted() && !told) {
-      for (const auto& [pid, task] : running) ::kill(pid, SIGTERM);
+      started.interrupt();
       told = true;
     }
     tick();

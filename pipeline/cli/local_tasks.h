@@ -30,7 +30,8 @@ struct LocalEnd {
 
 /// Starts the processes and waits for them. One that is killed is started again, three times at
 /// most; one that fails is not. An interruption is passed on to all of them: they save what they have. They
-/// end with this process, however that ends. `tick` is called every 200 ms.
+/// end with this process, however that ends. `tick` is called every 200 ms; when it throws, or a process
+/// cannot be started, all are interrupted and waited for before the exception goes on.
 LocalEnd run_local_tasks(const LocalTasks& tasks, const Signals& signals, const std::function<void()>& tick);
 
 }  // namespace graft::cli

@@ -50,6 +50,17 @@ stages:
     return json::parse(run_program({"status", "small", "--store", folder_ / "s", "--json"}).out, nullptr,
                        false);
   }
+  bool every_worker_has_finished(int inputs) const {
+    const json now = status();
+    if (!now.is_object() || !now.contains("workers") || now["workers"].size() < 2) return false;
+    for (const json& worker : now["workers"])
+      if (worker["alive"] != true || worker["finished"] < inputs) return false;
+    return true;
+  }
+  template <typename Condition>
+  static void wait_until(const Condition& holds) {
+    for (int i = 0; i < 1200 && !holds(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
   void expect_same_as_single(const std::string& out) {
     if (!std::filesystem::exists(folder_ / "single")) {
       const ProgramResult r =
@@ -151,6 +162,43 @@ stages:
   EXPECT_THAT(status()["workers"][0]["error"].get<std::string>(), HasSubstr("item 'a/1.bmp'"));
 }
 
+TEST_F(LaunchTest, AStatusThatCannotBeReadEndsNothing) {
+  const TempFolder output;
+  const pid_t launcher = start_program(
+      output, words("launch", "r", {"--tasks", "2", "--log-level", "debug", "--set", "nap.seconds=0.5"}),
+      folder_.path());
+  const auto job = folder_ / "s/jobs/small/job.json";
+  wait_until([&] { return every_worker_has_finished(1); });
+  std::filesystem::rename(job, folder_ / "away");
+  wait_until([&] {
+    siginfo_t end{};
+    return slurp(output / "stderr").find("status not known: ") != std::string::npos ||
+           (::waitid(P_PID, static_cast<id_t>(launcher), &end, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+            end.si_pid == launcher);
+  });
+  std::filesystem::rename(folder_ / "away", job);
+  ::kill(launcher, SIGTERM);
+  const ProgramResult r = wait_for(output, launcher);
+  EXPECT_EQ(r.exit_code, 143) << r.err;
+  EXPECT_THAT(r.err, HasSubstr("status not known: " + (folder_ / "s").string() + " has no job 'small'"));
+  EXPECT_THAT(r.err, HasSubstr("interrupted; what was finished is saved\n"));
+}
+
+TEST_F(LaunchTest, AnErrorOfTheLauncherLeavesNoProcess) {
+  const TempFolder output;
+  // An item takes a second, so that a worker that is not waited for outlives the launcher.
+  const pid_t launcher = start_program(
+      output, words("launch", "r", {"--tasks", "2", "-q", "--set", "nap.seconds=1"}), folder_.path());
+  wait_until([&] { return every_worker_has_finished(1); });
+  std::filesystem::rename(folder_ / "s/jobs/small/logs", folder_ / "away");
+  const json before = status();
+  ASSERT_EQ(::kill(before["workers"][0]["process"].get<pid_t>(), SIGKILL), 0);
+  const ProgramResult r = wait_for(output, launcher);
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_THAT(r.err, HasSubstr("error: cannot create "));
+  for (const json& worker : status()["workers"]) EXPECT_EQ(worker["alive"], false) << worker;
+}
+
 TEST_F(LaunchTest, TwoAtOnce) {
   const TempFolder a, b;
   const pid_t first =
@@ -247,6 +295,26 @@ TEST_F(LaunchTest, WrongOptionsAreErrors) {
   EXPECT_THAT(error({"--engine", "slurm", "--tasks", "2", "--submit-option", "qos"}),
               HasSubstr("--submit-option: expected an option of sbatch such as --qos=low, got 'qos'"));
   EXPECT_THAT(error({"--engine", "kubernetes", "--tasks", "2", "--memory", "much"}), HasSubstr("--memory: "));
+}
+
+TEST_F(LaunchTest, AnArrayIsCancelledWhenTheMergeCannotBeSubmitted) {
+  const auto program = [&](const char* name, const std::string& lines) {
+    std::filesystem::permissions(folder_.write(std::string("bin/") + name, "#!/bin/sh\n" + lines),
+                                 std::filesystem::perms::owner_all);
+  };
+  program("sbatch",
+          "case $2 in --dependency=*) echo 'sbatch: error: QOSMaxSubmitJobLimit' >&2; exit 1;; esac\n"
+          "echo '17;main'\n");
+  program("scancel", "echo \"$@\" >> " + (folder_ / "cancelled").string() + "\n");
+  const std::string path = "PATH=" + (folder_ / "bin").string() + ":/usr/bin:/bin";
+  const ProgramResult r = launch("", {"--engine", "slurm", "--tasks", "2"}, {path});
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_THAT(r.err, HasSubstr(" failed with exit code 1: sbatch: error: QOSMaxSubmitJobLimit; job 17 was "
+                               "cancelled\n"));
+  EXPECT_EQ(slurp(folder_ / "cancelled"), "17\n");
+  program("scancel", "exit 1\n");
+  EXPECT_THAT(launch("", {"--engine", "slurm", "--tasks", "2"}, {path}).err,
+              HasSubstr("; job 17 is still in the queue, cancel it with: scancel 17\n"));
 }
 
 TEST_F(LaunchTest, SlurmThatIsNotThereIsAnErrorThatNamesIt) {

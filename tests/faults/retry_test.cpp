@@ -1,8 +1,13 @@
 // Inputs on a disk that does not answer for a moment, `run.retry`, and on one that is slow to,
 // `run.read_ahead`.
 
+#include <atomic>
+#include <chrono>
+#include <thread>
+
 #include <nlohmann/json.hpp>
 
+#include "http_server.h"
 #include "store_faults.h"
 
 namespace graft::test {
@@ -89,6 +94,56 @@ TEST_F(RetryTest, ASlowDiskIsReadAheadByItself) {
   const std::string ahead = slurp(folder_ / "r/predictions/knn.csv");
   EXPECT_FALSE(reads_together(", in_flight: 4, read_ahead: 0")) << "one worker thread";
   EXPECT_TRUE(slurp(folder_ / "r/predictions/knn.csv") == ahead);
+}
+
+/// A list of two files that a server has and, as asked for, one that it has not for now.
+class BusyServerTest : public RetryTest {
+ protected:
+  std::string config(const std::string& fetch) {
+    folder_.write("list.csv", "url,label,split\n" + server_.url() + "/1,a,train\n" + server_.url() +
+                                  "/2,b,train\n" + server_.url() + "/3,a,test\n" + server_.url() +
+                                  "/busy,b,train\n");
+    return folder_.write(
+        "c.yaml",
+        "name: busy\nrun: {threads: 1, max_rejects: 100%, stall_seconds: 2}\nstages:\n"
+        "  images: {plugin: url_list, with: {file: list.csv, content: url, val_fraction: 0, " +
+            fetch +
+            "}}\n"
+            "  pixels: {plugin: decode, from: images, with: {resize: 4, crop: 4}}\n"
+            "  rows: {plugin: pixel_table, from: pixels}\n"
+            "  knn: {plugin: knn, from: rows, with: {k: 1}}\n"
+            "  report: {plugin: evaluate, from: knn}\n");
+  }
+  std::vector<std::string> words(const std::string& fetch) {
+    return {"run", config(fetch), "--store", folder_ / "s", "--out", folder_ / "r"};
+  }
+  std::atomic<bool> asked_{false};
+  const HttpServer server_{[this](const std::string& path) {
+    if (path == "/busy") {
+      asked_ = true;
+      return HttpServer::error(503);
+    }
+    return HttpServer::ok("P6 4 4 255\n" + std::string(48, path.back()));
+  }};
+};
+
+TEST_F(BusyServerTest, AWaitIsNoStall) {
+  // The wait is longer than run.stall_limit, twice stall_seconds.
+  const ProgramResult r = run_program(words("retries: 1, backoff: 8"), folder_.path());
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(slurp(folder_ / "r/inputs.csv"),
+              HasSubstr(",unreadable,the server answers with status 503 (tried 2 times),"));
+}
+
+TEST_F(BusyServerTest, AWaitEndsWithTheRun) {
+  const TempFolder output;
+  const pid_t run = start_program(output, words("retries: 20, backoff: 60"), folder_.path());
+  for (int i = 0; i < 1200 && !asked_; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_TRUE(asked_);
+  ::kill(run, SIGTERM);
+  const ProgramResult r = wait_for(output, run);
+  EXPECT_EQ(r.exit_code, 143) << r.err;
+  EXPECT_THAT(r.err, ::testing::Not(HasSubstr("still computing after"))) << "it need not be given up";
 }
 
 TEST_F(RetryTest, WrongNumbersAreErrors) {

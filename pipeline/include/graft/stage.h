@@ -30,13 +30,17 @@ struct StageContext {
   std::string input_shape = {};
   /// How many inputs the source lists, where that was cheap to know.
   std::optional<std::size_t> listed_inputs = {};
+  /// For a call that waits for something outside the run, such as a server: to be called at least once a
+  /// second meanwhile, so that the watchdog does not take the call for one that hangs. The wait must have a
+  /// limit of its own. False: the run was interrupted, return soon. Any thread; empty where nothing watches.
+  std::function<bool()> keep_waiting = {};
 };
 
 /// What is known of a stage before it is made: from a static member `Inspection inspect(const
 /// StageContext&)` of the stage's class, which `graft check`, `graft plan` and a run call once the parameters
 /// are checked. It reads the files that parameters name only as far as needed to find errors: headers, within
-/// a second. `service` is empty there, `seed` and `listed_inputs` are not set. An exception is an error of
-/// the stage.
+/// a second. `service` and `keep_waiting` are empty there, `seed` and `listed_inputs` are not set. An
+/// exception is an error of the stage.
 struct Inspection {
   struct Fault {
     std::string param;  ///< The parameter of the error, "normalize.mean" for a field; empty: the stage.

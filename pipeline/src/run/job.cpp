@@ -107,6 +107,12 @@ JobFolder join_job(const Plan& plan, const std::filesystem::path& store, DigestM
       more == 0 ? "" : fmt::format(" and {} more", more)));
 }
 
+JobFolder restart_job(const Plan& plan, const std::filesystem::path& store, DigestMemo& memo) {
+  JobFolder job(store, plan.name);
+  job.restart(describe_job(plan, memo));
+  return job;
+}
+
 std::string who_had(const std::filesystem::path& store, const std::string& name, const SlotSet& slots) {
   const JobFolder job(store, name);
   if (!job.exists()) return {};
@@ -125,10 +131,10 @@ std::string who_had(const std::filesystem::path& store, const std::string& name,
     }
     if (!seen.insert(owner).second) continue;
     const WorkerRecord& w = worker->second;
-    const std::string end = w.alive                ? "is still at it"
+    const std::string end = w.alive                ? "is still working"
                             : w.state == "running" ? "was killed"
                             : w.state == "failed"  ? "failed: " + shortened(w.error)
-                            : w.state == "done"    ? "was through before they were listed"
+                            : w.state == "done"    ? "had finished before they were listed"
                                                    : "was interrupted";
     out.push_back(fmt::format("the worker of shard {} on {} {}", w.shard.text(), w.host, end));
   }

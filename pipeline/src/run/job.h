@@ -23,6 +23,10 @@ GRAFT_API std::vector<std::string> job_differences(const Value& then, const Valu
 /// differs where it was begun with other settings and is not merged yet.
 GRAFT_API JobFolder join_job(const Plan& plan, const std::filesystem::path& store, DigestMemo& memo);
 
+/// As join_job, for a job that begins again with the plan's settings; rows that are stored stay. Throws Error
+/// while one of its workers is running.
+GRAFT_API JobFolder restart_job(const Plan& plan, const std::filesystem::path& store, DigestMemo& memo);
+
 /// Which workers were to compute these slots, and what became of them: for the error of a merge that lacks
 /// their rows. Empty where there is no such job.
 GRAFT_API std::string who_had(const std::filesystem::path& store, const std::string& name,

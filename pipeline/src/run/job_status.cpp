@@ -206,7 +206,7 @@ std::string to_text(const JobStatus& s) {
   if (s.state == JobStatus::State::Done && s.merged.empty())
     out += "next: graft run CONFIG --merge trains and evaluates on the rows\n";
   if (s.state == JobStatus::State::Stuck)
-    out += "no worker lives: graft launch again computes only what is missing\n";
+    out += "no worker is running: graft launch again computes only what is missing\n";
   return out;
 }
 

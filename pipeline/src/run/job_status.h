@@ -18,7 +18,7 @@ struct JobStatus {
   enum class State {
     Done,     ///< Every slot has been gone through.
     Running,  ///< Some worker lives.
-    Stuck,    ///< Something is left to do, and no worker lives.
+    Stuck,    ///< Something is left to do, and no worker is running.
   };
   struct Table {
     std::string stage, fingerprint;

@@ -44,6 +44,15 @@ std::vector<std::string> with_words(std::vector<std::string> words, std::initial
   return words;
 }
 
+/// A value of a label: at most 63 characters, a letter or a digit first and last.
+std::string label(const std::string& name) {
+  constexpr const char* kInside = "_-";
+  const std::size_t begin = std::min(name.find_first_not_of(kInside), name.size());
+  std::string out = name.substr(begin, 63);
+  out.resize(out.find_last_not_of(kInside) + 1);
+  return yaml(out);
+}
+
 /// The pod of a task or of the merge. Exit code 2, an error in the config, is not tried again.
 std::string pod(const LaunchSpec& spec, const std::vector<std::string>& command, bool task) {
   std::string resources = fmt::format("cpu: \"{}\"", spec.cpus);
@@ -61,11 +70,12 @@ std::string pod(const LaunchSpec& spec, const std::vector<std::string>& command,
       "          image: {2}\n"
       "          workingDir: {3}\n"
       "          command: {4}\n",
-      spec.name, kSecondsBeforeEnd, yaml(spec.image), yaml(spec.directory.string()), yaml_list(command));
+      label(spec.name), kSecondsBeforeEnd, yaml(spec.image), yaml(spec.directory.string()),
+      yaml_list(command));
   if (task || !spec.environment.empty()) out += "          env:\n";
   if (task) out += fmt::format("            - {{name: GRAFT_TASKS, value: \"{}\"}}\n", spec.tasks);
   for (const auto& [name, value] : spec.environment)
-    out += fmt::format("            - {{name: {}, value: {}}}\n", name, yaml(value));
+    out += fmt::format("            - {{name: {}, value: {}}}\n", yaml(name), yaml(value));
   return out + fmt::format(
                    "          resources:\n"
                    "            requests: {{{0}}}\n"
@@ -180,7 +190,7 @@ std::vector<LaunchFile> kubernetes_files(const LaunchSpec& spec) {
       "# kubectl apply -f job.yaml\n"
       "# kubectl wait --for=condition=complete --timeout=-1s job/{0}\n"
       "# kubectl patch job/{0}-merge --type=strategic --patch '{{\"spec\":{{\"suspend\":false}}}}'\n",
-      name, spec.name, spec.tasks, pod(spec, with_words(spec.worker, {"--shard", "auto"}), true),
+      name, label(spec.name), spec.tasks, pod(spec, with_words(spec.worker, {"--shard", "auto"}), true),
       pod(spec, spec.merge, false));
   return {{"job.yaml", job}, {"Dockerfile", kDockerfile}};
 }

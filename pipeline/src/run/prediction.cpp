@@ -45,7 +45,8 @@ class Prediction {
         meter_(plan_.stages.size()),
         deadline_(signals, options.style.level, [this] { return leave(); }),
         watchdog_(plan_, meter_, signals, [this](const std::string&) { return leave(); }),
-        factory_(plan_, registry, [this](const std::string& text) { warn(text); }) {
+        factory_(
+            plan_, registry, [this](const std::string& text) { warn(text); }, &signals.interrupted()) {
     require_limits(plan_, registry);
     make_folders(store_, "choose another folder with --store");
     memo_.emplace(store_ / "digests.memo");

@@ -60,7 +60,8 @@ class Run {
         folder_(options.out.empty() ? fs::path("runs") / plan.name : options.out,
                 folder_options(plan, options)),
         log_(folder_.path() / "log.txt"),
-        factory_(plan, registry, [this](const std::string& text) { warn(text); }) {
+        factory_(
+            plan, registry, [this](const std::string& text) { warn(text); }, &signals.interrupted()) {
     set_crash_hint(
         keep_for_ever(fmt::format("what the run had is in {}; the next run of the name moves it to {}",
                                   folder_.path().string(), folder_.failed_place().string())));

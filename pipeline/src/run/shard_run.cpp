@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
@@ -39,6 +40,9 @@ using ShardClock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kSignOfLife{2};
 /// To take less work than this from somebody costs more than it saves.
 constexpr double kWorthTaking = 15;
+/// Before a claim is tried again, or looked for again.
+constexpr std::chrono::milliseconds kBetweenClaims{100};
+constexpr std::chrono::seconds kClaimSeen{60};
 
 double seconds_from(ShardClock::time_point start) {
   return std::chrono::duration<double>(ShardClock::now() - start).count();
@@ -63,8 +67,13 @@ std::string place_of_process() {
 /// This process in its job: what it owns, and its signs of life, from a thread of its own.
 class Membership {
  public:
-  Membership(const JobFolder& job, const WorkShard& shard, std::size_t sources)
-      : job_(job), attempt_(new_attempt()), lease_(job, attempt_), sources_(sources) {
+  Membership(const JobFolder& job, const WorkShard& shard, std::size_t sources,
+             const std::atomic<bool>& interrupted)
+      : job_(job),
+        attempt_(new_attempt()),
+        lease_(job, attempt_),
+        sources_(sources),
+        interrupted_(interrupted) {
     record_.attempt = attempt_;
     record_.shard = shard;
     record_.state = "running";
@@ -101,18 +110,15 @@ class Membership {
     write();
   }
 
-  /// Slots of others that it works on from now on; false: nobody needs help.
+  /// Slots of others that it works on from now on; false: nobody needs help, or the run was interrupted.
   bool take_slots(std::string& from) {
-    for (;;) {
+    for (; !interrupted_; std::this_thread::sleep_for(kBetweenClaims)) {
       const std::lock_guard lock(mutex_);
       follow_claims();
       const SlotSet slots = slots_to_take(job_.workers(), owners_, attempt_, kWorthTaking);
       if (slots.none()) return false;
       const std::string owner = owners_.owner(slots._Find_first());
-      if (!job_.add_claim(owners_.last_claim() + 1, attempt_, slots)) {
-        owners_.update(job_);  // somebody was faster: look again
-        continue;
-      }
+      if (!job_.add_claim(owners_.last_claim() + 1, attempt_, slots)) continue;  // somebody was faster
       follow_claims();
       const auto workers = job_.workers();
       if (const auto worker = workers.find(owner); worker != workers.end())
@@ -123,6 +129,7 @@ class Membership {
       write();
       return true;
     }
+    return false;
   }
 
   /// Its last sign of life.
@@ -141,16 +148,25 @@ class Membership {
     owners_.update(job_);
     const SlotSet slots = slots_to_begin_with(record_.shard, job_.workers(), owners_);
     if (slots.none()) return;
-    for (std::uint64_t number = owners_.last_claim() + 1; !job_.add_claim(number, attempt_, slots);
-         ++number) {
+    std::uint64_t number = owners_.last_claim() + 1;
+    while (!job_.add_claim(number, attempt_, slots)) ++number;
+    // Those of others before it may reach this machine late.
+    const ShardClock::time_point end = ShardClock::now() + kClaimSeen;
+    for (;; std::this_thread::sleep_for(kBetweenClaims)) {
+      owners_.update(job_);
+      if (owners_.last_claim() >= number || interrupted_) return;
+      if (ShardClock::now() > end)
+        throw Error(
+            fmt::format("{}: claim {} is missing, though there is claim {}; graft launch --restart "
+                        "begins the job again",
+                        job_.path().string(), owners_.last_claim() + 1, number));
     }
-    owners_.update(job_);
   }
 
   void follow_claims() {
-    if (!job_.has_claim(owners_.last_claim() + 1)) return;
+    const std::uint64_t before = owners_.last_claim();
     owners_.update(job_);
-    work_.keep_only(owned());
+    if (owners_.last_claim() != before) work_.keep_only(owned());
   }
 
   void write() {
@@ -188,6 +204,7 @@ class Membership {
   const std::string attempt_;
   WorkerLease lease_;
   const std::size_t sources_;
+  const std::atomic<bool>& interrupted_;
   SlotWork work_;
   const ShardClock::time_point start_ = ShardClock::now();
   std::mutex mutex_;  // of what follows
@@ -214,7 +231,7 @@ class ShardRun {
           DigestMemo memo(options.store / "digests.memo");
           return join_job(plan, options.store, memo);
         }()),
-        member_(job_, shard, plan.stages_of(StageKind::Source).size()),
+        member_(job_, shard, plan.stages_of(StageKind::Source).size(), signals.interrupted()),
         log_(job_.path() / "logs" / (member_.attempt() + ".txt")),
         workers_(plan.run.threads) {}
 
@@ -237,7 +254,7 @@ class ShardRun {
     say(fmt::format("shard {}: {} of {} slots\n", shard_.text(), member_.work().slots().count(), kSlots));
     pass();
     for (std::string from; !signals_.interrupted() && member_.take_slots(from);) {
-      say(fmt::format("shard {}: helps out with {} slots of {}\n", shard_.text(),
+      say(fmt::format("shard {}: takes over {} slots from {}\n", shard_.text(),
                       member_.work().slots().count(), from.empty() ? "a worker that is gone" : from));
       pass();
     }
@@ -264,7 +281,8 @@ class ShardRun {
   void pass() {
     if (member_.work().slots().none()) return;
     DigestMemo memo(options_.store / "digests.memo");
-    StageFactory factory(plan_, registry_, [this](const std::string& text) { warn(text); });
+    StageFactory factory(
+        plan_, registry_, [this](const std::string& text) { warn(text); }, &signals_.interrupted());
     for (const std::size_t source : plan_.stages_of(StageKind::Source)) {
       if (signals_.interrupted()) return;
       StreamRun stream(plan_, source, options_.store, memo, factory, meter_, signals_.interrupted(),

@@ -7,8 +7,13 @@
 
 namespace graft {
 
-StageFactory::StageFactory(const Plan& plan, Registry& registry, std::function<void(const std::string&)> warn)
-    : plan_(plan), registry_(registry), warn_(std::move(warn)), stages_(plan.stages.size()) {
+StageFactory::StageFactory(const Plan& plan, Registry& registry, std::function<void(const std::string&)> warn,
+                           const std::atomic<bool>* interrupted)
+    : plan_(plan),
+      registry_(registry),
+      warn_(std::move(warn)),
+      interrupted_(interrupted),
+      stages_(plan.stages.size()) {
   for (const StagePlan& stage : plan.stages) labels_.push_back(keep_for_ever(stage.label()));
 }
 
@@ -31,7 +36,11 @@ StageContext StageFactory::context(const std::string& id, const Params& params) 
           [warn = warn_, id](const std::string& text) { warn(id + ": " + text); },
           [this](const std::string& plugin) -> Service& { return service(plugin); },
           {},
-          {}};
+          {},
+          [interrupted = interrupted_] {
+            note_progress();
+            return interrupted == nullptr || !*interrupted;
+          }};
 }
 
 Stage& StageFactory::get(std::size_t index) {

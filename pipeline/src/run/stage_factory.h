@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -24,7 +25,9 @@ GRAFT_API Service& open_service(const Registry& registry, std::map<std::string, 
 /// neither the model nor LibTorch. Not thread-safe.
 class GRAFT_API StageFactory {
  public:
-  StageFactory(const Plan& plan, Registry& registry, std::function<void(const std::string&)> warn);
+  /// `interrupted`: of the run, for calls that wait; it outlives the stages. Null: nothing interrupts them.
+  StageFactory(const Plan& plan, Registry& registry, std::function<void(const std::string&)> warn,
+               const std::atomic<bool>* interrupted = nullptr);
   /// Destroys the stages, the last made first.
   ~StageFactory();
 
@@ -55,6 +58,7 @@ class GRAFT_API StageFactory {
   const Plan& plan_;
   Registry& registry_;
   std::function<void(const std::string&)> warn_;
+  const std::atomic<bool>* const interrupted_;
   std::optional<std::size_t> listed_inputs_;
   // Services are declared first, so that they outlive the stages that call them.
   std::map<std::string, std::unique_ptr<Stage>> services_;

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <ctime>
 #include <limits>
 
@@ -149,6 +148,21 @@ WorkerRecord record_from(const Value& v) {
   return r;
 }
 
+fs::path claim_path(const fs::path& job, std::uint64_t number) {
+  return job / "claims" / fmt::format("{:08}", number);
+}
+
+/// Nothing where there is no such file. Throws Unreadable.
+std::optional<std::string> read_if_there(const fs::path& path) {
+  try {
+    return read_file(path);
+  } catch (const Unreadable&) {
+    throw;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 JobFolder::JobFolder(const fs::path& store, const std::string& name) : path_(store / "jobs" / name) {}
@@ -174,18 +188,29 @@ bool JobFolder::join(const Value& description) const {
     if (merged().empty()) return false;
     drop();
   }
+  begin(description);
+  return true;
+}
+
+void JobFolder::restart(const Value& description) const {
+  const JobLock lock(path_);
+  drop();
+  begin(description);
+}
+
+void JobFolder::begin(const Value& description) const {
   for (const char* folder : {"claims", "workers", "logs"}) make_folders(path_ / folder);
   if (!exists()) write_file_atomically(path_ / "job.json", description.to_json_pretty());
   std::error_code none;
   fs::remove(path_ / "merged.json", none);
-  return true;
 }
 
 void JobFolder::drop() const {
   for (const auto& [attempt, worker] : workers())
     if (worker.alive)
-      throw Error(fmt::format("{}: a worker of this job lives, shard {} on {} (process {}); stop it first",
-                              path_.string(), worker.shard.text(), worker.host, worker.pid));
+      throw Error(
+          fmt::format("{}: a worker of this job is running: shard {} on {} (process {}); stop it first",
+                      path_.string(), worker.shard.text(), worker.host, worker.pid));
   // In one step: nobody sees half of a job.
   const fs::path away = path_.parent_path() / fmt::format(".{}.{}", path_.filename().string(), new_attempt());
   std::error_code error;
@@ -212,30 +237,16 @@ std::string JobFolder::merged() const {
 
 std::vector<JobFolder::Claim> JobFolder::claims_after(std::uint64_t number) const {
   std::vector<Claim> out;
-  for (const fs::path& path : files_in(path_ / "claims", "")) {
-    const std::string name = path.filename().string();
-    Claim claim;
-    const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), claim.number);
-    if (bad != std::errc() || end != name.data() + name.size() || claim.number <= number) continue;
-    try {
-      const Value v = Value::from_json(read_file(path));
-      claim.worker = member(v, "worker").as_string();
-      claim.slots = slots_from(member(v, "slots"));
-    } catch (const Unreadable&) {
-      throw;
+  // By name, not from a listing: a network file system may list a new file before an older one, and the older
+  // one would be passed over for ever.
+  while (const std::optional<std::string> text = read_if_there(claim_path(path_, ++number))) try {
+      const Value v = Value::from_json(*text);
+      out.push_back({number, member(v, "worker").as_string(), slots_from(member(v, "slots"))});
     } catch (const Error& e) {
       throw Error(fmt::format("{}: not a claim of a worker: {}; graft launch --restart begins the job again",
-                              path.string(), e.what()));
+                              claim_path(path_, number).string(), e.what()));
     }
-    out.push_back(std::move(claim));
-  }
-  std::sort(out.begin(), out.end(), [](const Claim& a, const Claim& b) { return a.number < b.number; });
   return out;
-}
-
-bool JobFolder::has_claim(std::uint64_t number) const {
-  std::error_code error;
-  return fs::exists(path_ / "claims" / fmt::format("{:08}", number), error);
 }
 
 bool JobFolder::add_claim(std::uint64_t number, const std::string& worker, const SlotSet& slots) const {
@@ -243,7 +254,7 @@ bool JobFolder::add_claim(std::uint64_t number, const std::string& worker, const
   v["worker"] = worker;
   v["slots"] = graft::to_value(slots);
   const std::string text = v.to_json();
-  return write_new_file(path_ / "claims" / fmt::format("{:08}", number), [&](int fd, const fs::path& path) {
+  return write_new_file(claim_path(path_, number), [&](int fd, const fs::path& path) {
     write_all(fd, {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}, path);
   });
 }

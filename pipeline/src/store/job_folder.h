@@ -65,8 +65,9 @@ class GRAFT_API JobFolder {
   /// Makes the job, or joins the one that is there and agrees with `description`. Gives nothing, and changes
   /// nothing, where it does not agree and has not been merged; the caller says why. Throws Error.
   bool join(const Value& description) const;
-  /// Makes room for another job of the name. Throws Error while one of its workers lives.
-  void drop() const;
+  /// Begins the job again: its claims and records go, rows in the tables stay. Throws Error, and changes
+  /// nothing, while one of its workers is running.
+  void restart(const Value& description) const;
   void mark_merged(const std::filesystem::path& run) const;
   /// The folder of the complete run that has used the tables since the last worker began; empty: none.
   std::string merged() const;
@@ -76,9 +77,9 @@ class GRAFT_API JobFolder {
     std::string worker;
     SlotSet slots;
   };
-  /// Claims after that number, in order.
+  /// Claims after that number, in order and without a gap: one whose predecessor cannot be seen yet is not
+  /// among them. Throws Error.
   std::vector<Claim> claims_after(std::uint64_t number) const;
-  bool has_claim(std::uint64_t number) const;
   /// Adds a claim under that number: false, and nothing has changed, when it is taken. Throws Error.
   bool add_claim(std::uint64_t number, const std::string& worker, const SlotSet& slots) const;
 
@@ -89,6 +90,10 @@ class GRAFT_API JobFolder {
   static std::vector<std::string> names_in(const std::filesystem::path& store);
 
  private:
+  // Both under the lock of the job.
+  void begin(const Value& description) const;
+  void drop() const;
+
   std::filesystem::path path_;
 };
 

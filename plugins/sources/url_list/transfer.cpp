@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <mutex>
 #include <optional>
@@ -13,7 +14,17 @@
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+using Seconds = std::chrono::duration<double>;
+
 constexpr long kMostRedirections = 5;
+constexpr double kLongestBackoff = 60;
+
+/// "0.5 s".
+std::string in_seconds(double seconds) {
+  char text[32];
+  return std::string(text, std::to_chars(text, text + sizeof text, seconds).ptr) + " s";
+}
 
 /// A handle with its connections; libcurl allows one thread at a time for each.
 class Curl {
@@ -39,6 +50,44 @@ struct Body {
   bool too_large = false;
 };
 
+/// What ends a fetch before its server does.
+class Limit {
+ public:
+  explicit Limit(const TransferLimits& limits)
+      : limits_(limits),
+        end_(Clock::now() + std::chrono::duration_cast<Clock::duration>(Seconds(limits.time_limit))) {}
+
+  double seconds_left() const { return Seconds(end_ - Clock::now()).count(); }
+  bool ends_the_fetch() {
+    if (limits_.keep_waiting && !limits_.keep_waiting()) interrupted_ = true;
+    return interrupted_ || seconds_left() <= 0;
+  }
+  /// Throws Reject where it has ended the fetch.
+  void check() {
+    if (!ends_the_fetch()) return;
+    throw graft::Reject("unreadable",
+                        interrupted_ ? "the run was interrupted"
+                                     : "not complete within time_limit, " + in_seconds(limits_.time_limit));
+  }
+  void wait(double seconds) {
+    const double until = seconds_left() - seconds;
+    for (double left = seconds; left > 0; left = seconds_left() - until) {
+      check();
+      std::this_thread::sleep_for(Seconds(std::min(left, 0.1)));
+    }
+  }
+
+ private:
+  const TransferLimits& limits_;
+  const Clock::time_point end_;
+  bool interrupted_ = false;
+};
+
+/// Called by libcurl about once a second, and when bytes come.
+int go_on_unless_ended(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  return static_cast<Limit*>(self)->ends_the_fetch() ? 1 : 0;
+}
+
 std::size_t take_some(char* data, std::size_t, std::size_t size, void* self) {
   auto& body = *static_cast<Body*>(self);
   if (size > body.most - body.bytes.size()) {
@@ -53,9 +102,11 @@ std::size_t take_some(char* data, std::size_t, std::size_t size, void* self) {
 struct Failure {
   std::string text;
   bool may_pass = false;
+  double retry_after = 0;  ///< Seconds that the server asks for.
 };
 
-std::optional<Failure> attempt(CURL* c, const std::string& url, const TransferLimits& limits, Body& body) {
+std::optional<Failure> attempt(CURL* c, const std::string& url, const TransferLimits& limits, Limit& limit,
+                               Body& body) {
   std::array<char, CURL_ERROR_SIZE> why{};
   curl_easy_reset(c);  // connections stay
   curl_easy_setopt(c, CURLOPT_URL, url.c_str());
@@ -68,6 +119,9 @@ std::optional<Failure> attempt(CURL* c, const std::string& url, const TransferLi
   curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limits.timeout * 1000));
   curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
   curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, std::max(1L, static_cast<long>(limits.timeout)));
+  curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+  curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, go_on_unless_ended);
+  curl_easy_setopt(c, CURLOPT_XFERINFODATA, &limit);
   curl_easy_setopt(c, CURLOPT_USERAGENT, "graft");
   curl_easy_setopt(c, CURLOPT_ERRORBUFFER, why.data());
   curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_some);
@@ -78,17 +132,20 @@ std::optional<Failure> attempt(CURL* c, const std::string& url, const TransferLi
   curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
   curl_easy_setopt(c, CURLOPT_ERRORBUFFER, nullptr);
   if (outcome == CURLE_OK) return {};
+  if (outcome == CURLE_ABORTED_BY_CALLBACK) limit.check();
   if (body.too_large || outcome == CURLE_FILESIZE_EXCEEDED)
     throw graft::Reject("too-large",
                         "the file is longer than max_bytes, " + std::to_string(limits.max_bytes));
   if (outcome == CURLE_HTTP_RETURNED_ERROR) {
     const std::string text = "the server answers with status " + std::to_string(status);
     if (status == 404 || status == 410) throw graft::Reject("missing", text);
-    return Failure{text, status == 408 || status == 429 || status >= 500};
+    curl_off_t retry_after = 0;
+    curl_easy_getinfo(c, CURLINFO_RETRY_AFTER, &retry_after);
+    return Failure{text, status == 408 || status == 429 || status >= 500, static_cast<double>(retry_after)};
   }
   const bool for_ever = outcome == CURLE_UNSUPPORTED_PROTOCOL || outcome == CURLE_URL_MALFORMAT ||
                         outcome == CURLE_TOO_MANY_REDIRECTS || outcome == CURLE_PEER_FAILED_VERIFICATION;
-  return Failure{why[0] != '\0' ? why.data() : curl_easy_strerror(outcome), !for_ever};
+  return Failure{why[0] != '\0' ? why.data() : curl_easy_strerror(outcome), !for_ever, 0};
 }
 
 }  // namespace
@@ -107,15 +164,24 @@ std::string fault_of_url(const std::string& url) {
 
 std::shared_ptr<const std::vector<std::uint8_t>> fetch(const std::string& url, const TransferLimits& limits) {
   thread_local const Curl curl;
-  double wait = limits.backoff;
-  for (int tries = 1;; ++tries, wait *= 2) {
+  Limit limit(limits);
+  double backoff = limits.backoff;
+  for (int tries = 1;; ++tries, backoff *= 2) {
+    limit.check();
     Body body;
     body.most = limits.max_bytes;
-    const std::optional<Failure> failure = attempt(curl.get(), url, limits, body);
+    const std::optional<Failure> failure = attempt(curl.get(), url, limits, limit, body);
     if (!failure) return std::make_shared<const std::vector<std::uint8_t>>(std::move(body.bytes));
-    if (!failure->may_pass || tries > limits.retries)
-      throw graft::Reject("unreadable",
-                          failure->text + (tries == 1 ? "" : " (tried " + std::to_string(tries) + " times)"));
-    std::this_thread::sleep_for(std::chrono::duration<double>(wait));
+    const double wait = std::max(std::min(backoff, kLongestBackoff), failure->retry_after);
+    const bool too_late = wait >= limit.seconds_left();
+    if (failure->may_pass && tries <= limits.retries && !too_late) {
+      limit.wait(wait);
+      continue;
+    }
+    std::string text = failure->text + (tries == 1 ? "" : " (tried " + std::to_string(tries) + " times)");
+    if (failure->may_pass && tries <= limits.retries)
+      text += "; the next attempt, " + in_seconds(wait) + " later, would be beyond time_limit, " +
+              in_seconds(limits.time_limit);
+    throw graft::Reject("unreadable", text);
   }
 }

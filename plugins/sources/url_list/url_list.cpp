@@ -29,6 +29,8 @@ class UrlList final : public graft::Source {
     limits_.timeout = params_.get<double>("timeout");
     limits_.retries = params_.get<int>("retries");
     limits_.backoff = params_.get<double>("backoff");
+    limits_.time_limit = params_.get<double>("time_limit");
+    limits_.keep_waiting = context.keep_waiting;
     std::ifstream in(file_, std::ios::binary);
     if (!in) throw Error("cannot open " + file_ + ": " + std::strerror(errno));
     read(in);
@@ -137,7 +139,13 @@ GRAFT_PLUGIN(
                    .range(0, 60)
                    .unit("s")
                    .not_in_fingerprint()
-                   .doc("Time before the first of these; each later one waits twice as long."))
+                   .doc("Time before the first of these; each later one waits twice as long, at most 60 s. A "
+                        "server that asks for a longer wait (Retry-After) gets it."))
+        .param(graft::number("time_limit", 600)
+                   .range(0.1, 86400)
+                   .unit("s")
+                   .not_in_fingerprint()
+                   .doc("Time for one file, with all attempts and the waits between them."))
         .params_from(graft::Catalog::parameters())
         .example(R"(name: url-list-example
 run: {threads: 16}

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <future>
 #include <map>
 #include <mutex>
 #include <string>
@@ -27,7 +29,8 @@ class UrlListTest : public ::testing::Test {
  protected:
   StageHarness open(const std::string& list, const std::string& more = "", const char* name = "list.csv") {
     return StageHarness("url_list", "{file: \"" + folder_.write(name, list).string() +
-                                        "\", val_fraction: 0, test_fraction: 0, backoff: 0.01" +
+                                        "\", val_fraction: 0, test_fraction: 0" +
+                                        (more.find("backoff") == std::string::npos ? ", backoff: 0.01" : "") +
                                         (more.empty() ? "" : ", " + more) + "}");
   }
   std::string fault(const std::string& list, const std::string& more = "") {
@@ -123,6 +126,48 @@ TEST_F(UrlListTest, TriesAgainWhatMayPass) {
   EXPECT_THAT(loaded(server.url() + "/cut", "retries: 1"),
               ::testing::AllOf(StartsWith("unreadable: "), HasSubstr("(tried 2 times)")))
       << "half a file is none";
+}
+
+TEST_F(UrlListTest, WaitsAsLongAsTheServerAsks) {
+  using Clock = std::chrono::steady_clock;
+  std::mutex mutex;
+  std::vector<Clock::time_point> times;
+  const HttpServer server([&](const std::string& path) {
+    const std::lock_guard lock(mutex);
+    times.push_back(Clock::now());
+    if (path == "/tomorrow")
+      return std::string("HTTP/1.1 429 Busy\r\nRetry-After: 86400\r\nContent-Length: 0\r\n\r\n");
+    if (times.size() == 1)
+      return std::string("HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n");
+    return HttpServer::ok("now");
+  });
+  EXPECT_EQ(loaded(server.url() + "/soon"), "now");
+  {
+    const std::lock_guard lock(mutex);
+    ASSERT_EQ(times.size(), 2u);
+    EXPECT_GE(times[1] - times[0], std::chrono::milliseconds(990)) << "backoff alone is 10 ms";
+  }
+  EXPECT_EQ(
+      loaded(server.url() + "/tomorrow"),
+      "unreadable: the server answers with status 429; the next attempt, 86400 s later, would be beyond "
+      "time_limit, 600 s");
+  EXPECT_EQ(server.calls(), 3);
+}
+
+TEST_F(UrlListTest, WaitsEndWithTheTimeLimit) {
+  const HttpServer busy(HttpServer::error(503));
+  EXPECT_EQ(loaded(busy.url() + "/a.jpg", "backoff: 60, time_limit: 20"),
+            "unreadable: the server answers with status 503; the next attempt, 60 s later, would be beyond "
+            "time_limit, 20 s");
+  // A server that says nothing, long before `timeout`.
+  std::promise<void> over;
+  const HttpServer silent([released = over.get_future().share()](const std::string&) {
+    released.wait();
+    return std::string();
+  });
+  EXPECT_EQ(loaded(silent.url() + "/a.jpg", "timeout: 3600, time_limit: 0.5"),
+            "unreadable: not complete within time_limit, 0.5 s");
+  over.set_value();
 }
 
 TEST_F(UrlListTest, AServerThatIsNotThereIsAReject) {

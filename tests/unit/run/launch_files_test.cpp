@@ -137,12 +137,21 @@ bool is_number(const YAML::Node& node) {
   return node.Tag() != "!" && std::regex_match(node.Scalar(), std::regex("-?[0-9]+"));
 }
 
+/// A plain scalar that some reader of YAML 1.1 takes for a number, a truth value or null.
+bool may_be_no_text(const YAML::Node& node) {
+  return node.Tag() != "!" &&
+         std::regex_match(node.Scalar(),
+                          std::regex("|~|null|true|false|yes|no|on|off|y|n|[-+]?[0-9_.:]+(e[-+]?[0-9]+)?|"
+                                     "0[xo][0-9a-f_]+|[-+]?\\.(inf|nan)",
+                                     std::regex::icase));
+}
+
 /// Fields that the API does not know, and values of another kind, by their places.
 void expect_kind(const YAML::Node& node, const std::string& kind, const std::string& place) {
   SCOPED_TRACE(place);
   if (kind == "text") {
     ASSERT_TRUE(node.IsScalar());
-    EXPECT_FALSE(is_number(node)) << "the API takes no number here";
+    EXPECT_FALSE(may_be_no_text(node)) << node.Scalar() << ": the API takes a text alone here";
   } else if (kind == "int") {
     ASSERT_TRUE(node.IsScalar());
     EXPECT_TRUE(is_number(node)) << node.Scalar();
@@ -206,6 +215,33 @@ TEST(LaunchFiles, OfKubernetesAreJobsOfTheApi) {
     EXPECT_EQ(container["resources"]["limits"]["cpu"].Scalar(), "8");
     EXPECT_EQ(container["resources"]["limits"]["nvidia.com/gpu"].IsDefined(), gpus == 1);
     EXPECT_EQ(jobs[1]["spec"]["suspend"].Scalar(), "true") << "it waits for the tasks";
+  }
+}
+
+TEST(LaunchFiles, OfKubernetesForEveryName) {
+  LaunchSpec spec = spec_of_three_tasks();
+  for (const auto& [name, label] :
+       std::map<std::string, std::string>{{"123", "123"},
+                                          {"true", "true"},
+                                          {"null", "null"},
+                                          {"1e5", "1e5"},
+                                          {"0x1f", "0x1f"},
+                                          {"a_", "a"},
+                                          {"_-a_b-_", "a_b"},
+                                          {"_", ""},
+                                          {std::string(62, 'a') + "_b", std::string(62, 'a')}}) {
+    SCOPED_TRACE(name);
+    spec.name = name;
+    const std::vector<YAML::Node> jobs = YAML::LoadAll(kubernetes_files(spec)[0].content);
+    ASSERT_EQ(jobs.size(), 2u);
+    for (const YAML::Node& job : jobs) {
+      expect_kind(job, "Job", "job");
+      EXPECT_TRUE(std::regex_match(job["metadata"]["name"].Scalar(),
+                                   std::regex("[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?")))
+          << job["metadata"]["name"].Scalar();
+      EXPECT_EQ(job["metadata"]["labels"]["graft-job"].Scalar(), label);
+      EXPECT_EQ(job["spec"]["template"]["metadata"]["labels"]["graft-job"].Scalar(), label);
+    }
   }
 }
 
