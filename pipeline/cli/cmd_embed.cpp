@@ -33,10 +33,8 @@ Value config_of(const Global::Embed& options, const std::string& network,
   stages["pixels"]["from"] = "images";
   stages["features"]["plugin"] = "backbone";
   stages["features"]["from"] = "pixels";
-  // A path in a config is relative to its folder, here to the current one.
-  std::error_code ignored;
   Value& with = stages["features"]["with"];
-  with["model"] = fs::exists(network, ignored) ? fs::absolute(network).string() : network;
+  with["model"] = fs::absolute(network).string();  // a config in another folder finds it, too
   if (!options.tap.empty()) with["taps"] = options.tap;
   if (!options.pool.empty()) with["pool"] = options.pool;
   stages["table"]["plugin"] = "feature_table";
@@ -61,6 +59,7 @@ int embed(const Global& global, const std::vector<std::string>& arguments) {
     throw UsageError{
         "--model is missing: a file of weights (graft model fetch gets published ones), or the folder of a "
         "published model"};
+  require_network(global.network);
   const Value config = config_of(global.embed, global.network, arguments);
   if (global.embed.print_config) {
     print_line(config.to_json_pretty());
@@ -74,9 +73,8 @@ int embed(const Global& global, const std::vector<std::string>& arguments) {
     throw Error(fmt::format("{} exists: remove it, or choose another file", file.string()));
 
   const TemporaryFolder work("graft-embed");
-  write_file_atomically(work.path() / "config.yaml", config.to_json_pretty());
   Registry registry(Registry::search_path(global.plugin_dirs));
-  const auto plan = read_plan(global, (work.path() / "config.yaml").string(), registry);
+  const auto plan = read_plan(global, "graft embed", registry, nullptr, config.to_json_pretty());
   if (!plan) return kUsage;
   RunOptions options = prepare_to_run(global);
   options.out = work.path() / "run";
@@ -87,23 +85,23 @@ int embed(const Global& global, const std::vector<std::string>& arguments) {
     print_error("interrupted: nothing was written\n");
     return outcome.exit_code;
   }
+  const Value* reasons = outcome.results.find("reject_reasons");
+  if (!global.quiet && reasons != nullptr)
+    for (const Value& reason : reasons->as_list())
+      print_error("rejected: {} {}, for example {}: {}\n", reason.find("count")->to_json(),
+                  reason.find("code")->as_string(), printable(reason.find("key")->as_string()),
+                  printable(reason.find("text")->as_string()));
   const auto [table, use] = table_of(options.store, options.out);
+  const Exported exported = export_table(table, use, file, WithoutFeatures::Nan);
   Value document = Value::map();
   document["file"] = file.string();
-  document["rows"] = Value(export_table(table, use, file));
+  document["rows"] = Value(exported.rows);
   document["inputs"] = Value(use.inputs);
   document["rejected"] = Value(use.rejected);
-  const Value* reasons = outcome.results.find("reject_reasons");
   if (reasons != nullptr) document["reject_reasons"] = *reasons;
   print_document(document);
-  if (!global.quiet) {
-    if (reasons != nullptr)
-      for (const Value& reason : reasons->as_list())
-        print_error("rejected: {} {}, for example {}: {}\n", reason.find("count")->to_json(),
-                    reason.find("code")->as_string(), printable(reason.find("key")->as_string()),
-                    printable(reason.find("text")->as_string()));
-    say("{}: {} rows of {} inputs\n", printable(file.string()), document.find("rows")->to_json(), use.inputs);
-  }
+  warn_of_nan_rows(file, exported.nan_rows);
+  if (!global.quiet) say("{}: {} rows of {} inputs\n", printable(file.string()), exported.rows, use.inputs);
   return use.rejected == 0 ? kOk : 3;
 }
 

@@ -5,17 +5,21 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include <graft/error.h>
-#include <graft/files.h>
+#include <graft/value.h>
 
+#include "base/files.h"
 #include "commands.h"
+#include "config/config_file.h"
 #include "config_command.h"
 #include "dataset_look.h"
 #include "output.h"
+#include "run_command.h"
 
 namespace graft::cli {
 namespace {
@@ -57,115 +61,223 @@ std::optional<fs::path> fetched_weights() {
   return {};
 }
 
-/// A text as YAML, in which no variable is expanded.
-std::string yaml_text(const std::string& text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text.compare(i, 2, "${") == 0) out += '$';
-    out += text[i];
+constexpr const char* kSmallNetwork = "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors";
+
+/// Texts of a value so that no variable is expanded in them.
+Value escaped(Value v) {
+  if (v.is_string()) {
+    std::string out;
+    for (std::size_t i = 0; i < v.as_string().size(); ++i) {
+      if (v.as_string().compare(i, 2, "${") == 0) out += '$';
+      out += v.as_string()[i];
+    }
+    return out;
   }
-  return Value(out).to_json();
+  if (v.is_list())
+    for (Value& element : v.as_list()) element = escaped(std::move(element));
+  if (v.is_map())
+    for (auto& [name, member] : v.as_map()) member = escaped(std::move(member));
+  return v;
 }
 
 std::string flow(const Value& v) {
-  if (v.is_string()) return yaml_text(v.as_string());
-  if (!v.is_map()) return v.to_json();
   std::string out;
-  for (const auto& [name, member] : v.as_map()) out += (out.empty() ? "" : ", ") + name + ": " + flow(member);
+  const auto add = [&](const std::string& member) { out += (out.empty() ? "" : ", ") + member; };
+  if (v.is_list()) {
+    for (const Value& element : v.as_list()) add(flow(element));
+    return "[" + out + "]";
+  }
+  if (!v.is_map()) return v.to_json();
+  for (const auto& [name, member] : v.as_map()) {
+    const bool plain = name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
+    add((plain ? name : Value(name).to_json()) + ": " + flow(member));
+  }
   return "{" + out + "}";
 }
 
-std::string config_for(const fs::path& folder, const std::string& model, const std::string& name) {
-  DatasetLook look = look_at_dataset(folder);
-  const fs::path root = fs::absolute(folder).lexically_normal();
-  Value with = Value::map();
-  if (look.plugin == "image_list")
-    look.with["file"] = (root / look.with["file"].as_string()).string();
-  else
-    with["root"] = root.string();
-  if (look.with.is_map())
-    for (auto& [key, v] : look.with.as_map()) with[key] = std::move(v);
+/// What init writes for a folder of images, before it is a text.
+struct Draft {
+  fs::path file;    ///< Where it is to be written.
+  fs::path images;  ///< The folder of the images.
+  DatasetLook look;
+  std::string about;   ///< Where the network comes from.
+  bool small = false;  ///< The network is the one that comes with Graft.
+  Value name, seed = 42, run;
+  Value with = Value::map();  ///< The parameters of each stage.
+  std::vector<std::string> learners = {"probe"};
+};
 
-  std::string network = model, about = "what --model named";
-  if (network.empty()) {
-    if (const auto fetched = fetched_weights()) {
-      network = fetched->string();
-      about = "fetched before (graft model list shows others)";
-    } else {
-      network = "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors";
-      about =
-          "small, has seen drawn shapes alone: graft model fetch resnet18 gets one that has seen "
-          "photographs, "
-          "which tells them apart far better; name its file here";
-    }
-  } else {
-    std::error_code ignored;
-    if (fs::exists(network, ignored)) network = fs::absolute(network).lexically_normal().string();
+/// Writes a value of --set into the draft, which then gives the same with `graft run`. What it has no place
+/// for is left to the check of the config.
+void take_override(Draft& draft, const Override& given) {
+  Value v = to_value(given.value);
+  std::error_code ignored;
+  const fs::path folder = fs::absolute(draft.file).lexically_normal().parent_path();
+  if (v.is_string() && folder != given.folder && fs::exists(v.as_string(), ignored))
+    v = fs::absolute(v.as_string()).lexically_normal().string();  // paths in a config start at its folder
+  std::vector<std::string> steps;
+  std::istringstream key(given.key);
+  for (std::string step; std::getline(key, step, '.');) steps.push_back(step);
+  Value* at = nullptr;
+  if (given.key == "name")
+    at = &draft.name;
+  else if (given.key == "seed")
+    at = &draft.seed;
+  else if (steps.size() > 1 && steps[0] == "run")
+    at = &draft.run;
+  else if (steps.size() > 1 && draft.with.find(steps[0]) != nullptr)
+    at = &draft.with[steps[0]];
+  if (at == nullptr) return;
+  if (steps.size() == 2 && (steps[1] == "plugin" || steps[1] == "from" || steps[1] == "with"))
+    throw UsageError{fmt::format(
+        "--set {}: the stages are those that this command writes: graft init writes them for you to change",
+        given.key)};
+  for (std::size_t i = 1; i < steps.size(); ++i) {
+    if (!at->is_map()) *at = Value::map();
+    at = &(*at)[steps[i]];
   }
-  const bool given = network.starts_with("${GRAFT_SHARE}");
+  *at = std::move(v);
+}
 
+Draft draft_of(const Global& global, const fs::path& folder, const fs::path& file) {
+  Draft draft;
+  draft.look = look_at_dataset(folder);
+  draft.images = fs::absolute(folder).lexically_normal();
+  draft.name = run_name(folder);
+  draft.file = file.empty() ? fs::path(draft.name.as_string() + ".yaml") : file;
+  Value& with = draft.with["images"];
+  if (draft.look.plugin == "image_list")
+    draft.look.with["file"] = (draft.images / draft.look.with["file"].as_string()).string();
+  else
+    with["root"] = draft.images.string();
+  if (draft.look.with.is_map())
+    for (auto& [key, v] : draft.look.with.as_map()) with[key] = v;
+  with = escaped(std::move(with));
+
+  Value network;
+  if (!global.network.empty()) {
+    require_network(global.network);
+    network = escaped(fs::absolute(global.network).lexically_normal().string());
+    draft.about = "what --model named";
+  } else if (const auto fetched = fetched_weights()) {
+    network = escaped(fetched->string());
+    draft.about = "fetched before (graft model list shows others)";
+  } else {
+    network = kSmallNetwork;
+    draft.small = true;
+    draft.about =
+        "small, has seen drawn shapes alone: graft model fetch resnet18 gets one that has seen photographs, "
+        "which tells them apart far better; name its file here";
+  }
+  draft.with["features"]["model"] = network;
+  // Neighbors vote for one class.
+  draft.learners.emplace_back(draft.look.with.find("labels") == nullptr ? "knn" : "mlp");
+  for (const char* stage : {"pixels", "table", "report", "page"}) draft.with[stage] = Value::map();
+  for (const std::string& learner : draft.learners) draft.with[learner] = Value::map();
+
+  Diagnostics diagnostics;
+  for (const std::string& assignment : global.overrides)  // faults are told by the check of the config
+    if (const auto given = parse_assignment("--set", assignment, diagnostics)) take_override(draft, *given);
+  if (draft.with["features"]["model"].to_json() != network.to_json()) {
+    draft.small = false;
+    draft.about = "what --set named";
+  }
+  return draft;
+}
+
+std::string text_of(const Draft& draft) {
   const auto comment = [](const std::string& indent, const std::string& text) {
     std::istringstream lines(wrapped(printable(text), 0, 110));
     std::string commented;
     for (std::string line; std::getline(lines, line);) commented += indent + "# " + line + "\n";
     return commented;
   };
-  std::string out = comment("", "Made by graft init from " + root.string());
-  for (const std::string& note : look.notes) out += comment("", note);
-  out += fmt::format("name: {}\nseed: 42\nstages:\n", name);
-  out += fmt::format("  # Where images come from; graft describe {} lists every parameter.\n", look.plugin);
-  out += fmt::format("  images:\n    plugin: {}\n    with: {}\n", look.plugin, flow(with));
+  const auto stage = [&](const std::string& id, const std::string& plugin, const std::string& from) {
+    const Value& with = *draft.with.find(id);
+    return fmt::format("  {}: {{plugin: {}, from: {}{}}}", id, plugin, from,
+                       with.as_map().empty() ? "" : ", with: " + flow(with));
+  };
+  const std::string learners = "[" + draft.learners[0] + ", " + draft.learners[1] + "]";
+  std::string out = comment("", "Made by graft init from " + draft.images.string());
+  for (const std::string& note : draft.look.notes) out += comment("", note);
+  const bool plain_name =
+      draft.name.is_string() && run_name(draft.name.as_string()) == draft.name.as_string();
+  out += fmt::format("name: {}\nseed: {}\n", plain_name ? draft.name.as_string() : flow(draft.name),
+                     flow(draft.seed));
+  if (!draft.run.is_null()) out += "run: " + flow(draft.run) + "\n";
+  out += "stages:\n";
+  out += fmt::format("  # Where images come from; graft describe {} lists every parameter.\n",
+                     draft.look.plugin);
+  out += fmt::format("  images:\n    plugin: {}\n    with: {}\n", draft.look.plugin,
+                     flow(*draft.with.find("images")));
   out += "  # Resized and cropped as the network was trained with.\n";
-  out += fmt::format("  pixels: {{plugin: {}, from: images}}\n", look.gives_pixels ? "resize" : "decode");
-  out += comment("  ", "The network: " + about + ".");
-  out += fmt::format("  features:\n    plugin: backbone\n    from: pixels\n    with: {{model: {}}}\n",
-                     given ? Value(network).to_json() : yaml_text(network));
-  out += "  table: {plugin: feature_table, from: features}  # kept: computed once\n";
+  out += stage("pixels", draft.look.gives_pixels ? "resize" : "decode", "images") + "\n";
+  out += comment("  ", "The network: " + draft.about + ".");
+  out += fmt::format("  features:\n    plugin: backbone\n    from: pixels\n    with: {}\n",
+                     flow(*draft.with.find("features")));
+  out += stage("table", "feature_table", "features") + "  # kept: computed once\n";
   out += "  # Learners, which choose by val; graft plugins lists others.\n";
-  // Neighbors vote for one class.
-  const char* second = with.find("labels") == nullptr ? "knn" : "mlp";
-  out += fmt::format("  probe: {{plugin: linear_probe, from: table}}\n  {0}: {{plugin: {0}, from: table}}\n",
-                     second);
-  out += fmt::format("  report: {{plugin: evaluate, from: [probe, {}]}}  # test is scored once\n", second);
+  out += stage("probe", "linear_probe", "table") + "\n";
+  out += stage(draft.learners[1], draft.learners[1], "table") + "\n";
+  out += stage("report", "evaluate", learners) + "  # test is scored once\n";
+  out += stage("page", "page", learners) + "  # report.html\n";
   return out;
 }
 
-fs::path write_config(const Global& global, const std::string& folder, const fs::path& out) {
-  const std::string name = run_name(folder);
-  const fs::path file = out.empty() ? fs::path(name + ".yaml") : out;
+/// Whether the config is there already, as it would be written now. Throws Error: another one is there.
+bool is_written(const Draft& draft, const std::string& text) {
   std::error_code ignored;
-  if (fs::exists(file, ignored))
-    throw Error(fmt::format("{} exists: remove it, or choose another file with --config", file.string()));
-  write_file_atomically(file, config_for(folder, global.network, name));
-  return file;
+  if (!fs::exists(draft.file, ignored)) return false;
+  if (fs::is_regular_file(draft.file, ignored) && read_file(draft.file) == text) return true;
+  throw Error(fmt::format(
+      "{0} exists, and differs from what would be written now: graft run {0} uses it as it is; or remove it, "
+      "or choose another file with --config",
+      draft.file.string()));
+}
+
+void warn_of_small_network(const Draft& draft) {
+  if (draft.small)
+    print_error(
+        "warning: the network of {0} has seen drawn shapes alone: for photographs, graft model fetch "
+        "resnet18 "
+        "gets a far better one; then remove {0}, and run this command again\n",
+        printable(draft.file.string()));
 }
 
 }  // namespace
 
 int init(const Global& global, const std::vector<std::string>& arguments) {
   const std::string& folder = only_argument(arguments, "DIR");
-  const fs::path file =
-      write_config(global, folder, global.init_config.empty() ? global.out : global.init_config);
+  const Draft draft = draft_of(global, folder, global.init_config.empty() ? global.out : global.init_config);
+  const std::string text = text_of(draft), file = draft.file.string();
+  const bool written = is_written(draft, text);
   const Registry registry(Registry::search_path(global.plugin_dirs));
-  const auto plan = read_plan(global, file.string(), registry);
+  const auto plan = read_plan(global, file, registry, nullptr, text);
   if (!plan) return kUsage;
+  if (!written) write_file_atomically(file, text);
   Value document = Value::map();
-  document["config"] = file.string();
+  document["config"] = file;
   document["stages"] = Value(std::uint64_t{plan->stages.size()});
   print_document(document);
+  if (!global.quiet) warn_of_small_network(draft);
   if (!global.json && !global.quiet)
-    say("{}: {} stages, no faults; graft run {} trains and evaluates\n", file.string(), plan->stages.size(),
-        file.string());
+    say("{}: {} stages, no faults; graft run {} trains and evaluates\n", file, plan->stages.size(), file);
   return kOk;
 }
 
 int train(const Global& global, const std::vector<std::string>& arguments) {
   const std::string& folder = only_argument(arguments, "DIR");
-  const fs::path file = write_config(global, folder, global.init_config);
-  if (!global.quiet) print_error("config   {}\n", file.string());
-  const int exit_code = run(global, {file.string()});
+  const Draft draft = draft_of(global, folder, global.init_config);
+  const std::string text = text_of(draft);
+  const bool written = is_written(draft, text);
+  const int exit_code = run_config(global, draft.file.string(), text, [&] {
+    if (!written) write_file_atomically(draft.file, text);
+    if (global.quiet) return;
+    print_error("config   {}\n", printable(draft.file.string()));
+    warn_of_small_network(draft);
+  });
   if (!global.quiet && (exit_code == kOk || exit_code == 3)) {
-    const std::string results = global.out.empty() ? "runs/" + run_name(folder) : global.out.string();
+    const std::string results = global.out.empty() ? "runs/" + draft.name.as_string() : global.out.string();
     print_error("use it   graft predict {} NEW-IMAGES\n", results);
   }
   return exit_code;

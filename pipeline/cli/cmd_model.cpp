@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <graft/error.h>
 #include <graft/files.h>
 #include <graft/text.h>
 
@@ -35,6 +36,16 @@ int model_pack(const Global& global, const std::vector<std::string>& arguments) 
   document["sha256"] = sha256_of_file(global.out);
   document["learner"] = model.stage;
   document["parts"] = *facts.find("parts");
+  if (const Value* others = facts.find("other_plugins")) {
+    document["other_plugins"] = *others;
+    std::vector<std::string> names;
+    for (const Value& name : others->as_list()) names.push_back(name.as_string());
+    if (!global.quiet)
+      print_error(
+          "warning: whoever uses {} needs {} {}, too, which is not in it: it does not come with Graft\n",
+          printable(global.out.string()), names.size() == 1 ? "the plugin" : "each of the plugins",
+          joined(names));
+  }
   print_document(document);
   if (!global.json && !global.quiet)
     say("{}: '{}' of {}, {} in {}\nSHA-256 {}\n", global.out.string(), model.stage, model.from.string(),
@@ -45,6 +56,13 @@ int model_pack(const Global& global, const std::vector<std::string>& arguments) 
 
 int model_show(const Global& global, const std::vector<std::string>& arguments) {
   const std::filesystem::path file = only_argument(arguments, "FILE");
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored))
+    throw Error(
+        fmt::format("{0} is a folder: expected a file of graft model pack; graft model pack {0} --out "
+                    "FILE.graft makes one "
+                    "of a run (graft report {0} shows the run)",
+                    file.string()));
   const PackedModel model = read_packed_model(file);
   print_document(model.facts);
   if (global.json) return kOk;

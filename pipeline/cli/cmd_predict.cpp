@@ -146,6 +146,9 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
     print_error("interrupted: nothing was predicted\n");
     return signals.exit_code();
   }
+  if (!features.empty() && outcome.feature_rows == 0)
+    print_error("warning: {} was not written: no input has features\n", printable(features.string()));
+  warn_of_nan_rows(features, outcome.nan_rows);
   if (!global.quiet)
     print_error("{} of {} inputs predicted by '{}' of {}{}\n", outcome.inputs - outcome.rejected,
                 outcome.inputs, model.stage, model.from.string(),

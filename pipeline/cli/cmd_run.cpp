@@ -20,7 +20,11 @@ WorkShard shard_from(const std::string& text) {
 }  // namespace
 
 int run(const Global& global, const std::vector<std::string>& arguments) {
-  const std::string& path = only_argument(arguments, "CONFIG");
+  return run_config(global, only_argument(arguments, "CONFIG"));
+}
+
+int run_config(const Global& global, const std::string& path, const std::optional<std::string>& text,
+               const std::function<void()>& checked) {
   if (global.keep < 0) throw UsageError{fmt::format("--keep: expected 0 or more, got {}", global.keep)};
   const bool sharded = !global.run.shard.empty();
   if (sharded && global.run.merge)
@@ -30,8 +34,9 @@ int run(const Global& global, const std::vector<std::string>& arguments) {
         "--out: a shard leaves rows in the store and no results; give --out to graft run --merge"};
   const WorkShard shard = sharded ? shard_from(global.run.shard) : WorkShard();
   Registry registry(Registry::search_path(global.plugin_dirs));
-  const auto plan = read_plan(global, path, registry);
+  const auto plan = read_plan(global, path, registry, nullptr, text);
   if (!plan) return kUsage;
+  if (checked) checked();
 
   RunOptions options = prepare_to_run(global);
   options.keep = static_cast<std::size_t>(global.keep);

@@ -343,7 +343,7 @@ int store_export(const Global& global, const std::vector<std::string>& arguments
   for (const std::string& fault : faults_of(folders[0], registry))
     print_error("warning: {} may be wrong ({}); run the config again\n",
                 short_name(folders[0].filename().string()), fault);
-  const std::uint64_t rows = export_table(folders[0], *use, arguments[1]);
+  const std::uint64_t rows = export_table(folders[0], *use, arguments[1]).rows;
   Value document = Value::map();
   document["file"] = arguments[1];
   document["rows"] = Value(rows);

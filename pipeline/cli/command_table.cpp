@@ -300,7 +300,8 @@ constexpr CommandRow kCommands[] = {
      "INPUT is any mix of images, folders, patterns, lists (.txt, a path per line) and - (paths from the "
      "standard input). Images are resized and cropped as the network was trained. --out FILE is .h5 "
      "(features, "
-     "keys, views) or .npy (features alone). Everything else can be set as in the config that --print-config "
+     "keys, views) or .npy (features alone, NaN for a reject). Everything else can be set as in the config "
+     "that --print-config "
      "prints: --set features.batch=16. The exit code is 3 if inputs were rejected. Features are kept for "
      "later "
      "with --store.",

@@ -1,6 +1,8 @@
 #include "config_command.h"
 
+#include <filesystem>
 #include <sstream>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -40,10 +42,20 @@ Value faults_from_lines(const std::string& lines) {
   return out;
 }
 
+void require_network(const std::string& network) {
+  std::error_code ignored;
+  if (std::filesystem::exists(network, ignored)) return;
+  throw UsageError{
+      fmt::format("--model: no such file or folder: {}; graft model fetch NAME gets published weights and "
+                  "prints the path "
+                  "of their file (graft model list shows the names)",
+                  network)};
+}
+
 std::optional<Plan> read_plan(const Global& global, const std::string& path, const Registry& registry,
-                              Value* faults) {
+                              Value* faults, const std::optional<std::string>& text) {
   Diagnostics diagnostics;
-  const ConfigFile config(path, global.overrides, diagnostics);
+  const ConfigFile config(path, global.overrides, diagnostics, {}, text);
   Plan plan = make_plan(config, registry, diagnostics);
   for (const Diagnostics::Rendered& entry : diagnostics.rendered()) {
     if (global.quiet && entry.severity == Diagnostics::Severity::Note) continue;
@@ -51,10 +63,11 @@ std::optional<Plan> read_plan(const Global& global, const std::string& path, con
   }
   if (faults != nullptr) *faults = faults_from_lines(diagnostics.render_json());
   if (!diagnostics.has_errors()) return plan;
-  const std::string text = fmt::format("{} error{} in {}; nothing was run", diagnostics.errors(),
-                                       diagnostics.errors() == 1 ? "" : "s", printable(path));
-  print_faults(text, faults_from_lines(diagnostics.render_json()));
-  if (!global.json) print_error("{}\n", text);
+  const std::string summary =
+      fmt::format("{} error{} in {}; nothing was {}", diagnostics.errors(),
+                  diagnostics.errors() == 1 ? "" : "s", printable(path), text ? "written" : "run");
+  print_faults(summary, faults_from_lines(diagnostics.render_json()));
+  if (!global.json) print_error("{}\n", summary);
   return {};
 }
 

@@ -10,9 +10,13 @@
 namespace graft::cli {
 
 /// Reads and checks a config for a command. Prints the errors and warnings, and returns them in `faults`.
-/// Returns nothing if there was an error; with --json, the document then contains it.
+/// Returns nothing if there was an error; with --json, the document then contains it. `text`: the content of
+/// a config that is not written yet.
 std::optional<Plan> read_plan(const Global& global, const std::string& path, const Registry& registry,
-                              Value* faults = nullptr);
+                              Value* faults = nullptr, const std::optional<std::string>& text = {});
+
+/// Throws UsageError where the value of --model is neither a file nor a folder.
+void require_network(const std::string& network);
 
 /// Errors and warnings as a list, as in Diagnostics::render_json.
 Value faults_from_lines(const std::string& lines);

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include <graft/system_error.h>
+#include <graft/text.h>
 
 #include "commands.h"
 
@@ -94,6 +95,12 @@ void print_line(const std::string& line) {
   } else if (std::fputs((line + "\n").c_str(), stdout) < 0) {
     throw std::system_error(errno, std::generic_category(), "standard output");
   }
+}
+
+void warn_of_nan_rows(const std::filesystem::path& file, std::uint64_t rows) {
+  if (rows > 0)
+    print_error("warning: {}: {} without features {} NaN, so that there is a row for every input\n",
+                printable(file.string()), plural(rows, "row"), rows == 1 ? "is" : "are");
 }
 
 void note_output_error(int error) {

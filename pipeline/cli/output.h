@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <utility>
 
@@ -44,6 +46,9 @@ void print_document(const Value& document);
 /// Prints a line of a document that has many, for commands whose output may be large; without --json, a line
 /// of text, which cannot control a terminal. The document is then complete without print_document.
 void print_line(const std::string& line);
+
+/// Of a file of features in which inputs without features have rows of NaN.
+void warn_of_nan_rows(const std::filesystem::path& file, std::uint64_t rows);
 
 /// Records that printing to stdout failed; finish_output reports it.
 void note_output_error(int error);

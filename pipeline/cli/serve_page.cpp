@@ -75,7 +75,9 @@ function show(file, prediction) {
     add(text, "strong", prediction.predicted.join(", ") || "none of the classes");
     add(text, "div", file.name);
     const table = add(text, "table");
-    for (const [name, score] of Object.entries(prediction.scores)) {
+    // Names such as "10" come out of JSON in the order of numbers.
+    const scores = Object.entries(prediction.scores).sort((a, b) => b[1] - a[1]);
+    for (const [name, score] of scores) {
       const row = add(table, "tr");
       add(row, "td", name);
       const meter = add(add(row, "td"), "meter");
@@ -96,11 +98,11 @@ async function predict(chosen) {
       const body = await answer.json();
       if (body.error) throw new Error(body.error);
       show(file, body.predictions[0]);
-      status.textContent = "";
     } catch (error) {
-      status.textContent = file.name + ": " + error.message;
+      show(file, {rejected: {reason: error.message}});
     }
   }
+  status.textContent = "";
 }
 
 files.addEventListener("change", () => predict(files.files));

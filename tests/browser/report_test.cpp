@@ -12,6 +12,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "browser.h"
 #include "program.h"
 
 namespace graft::test {
@@ -22,15 +23,6 @@ using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-std::string browser() {
-  if (const char* given = std::getenv("GRAFT_BROWSER")) return given;
-  std::istringstream folders(std::getenv("PATH") != nullptr ? std::getenv("PATH") : "");
-  for (std::string folder; std::getline(folders, folder, ':');)
-    for (const char* name : {"chromium", "chromium-browser", "google-chrome"})
-      if (::access((folder + "/" + name).c_str(), X_OK) == 0) return folder + "/" + name;
-  return {};
-}
 
 constexpr const char* kScript = "<script>alert(1)</script>";
 constexpr const char* kHebrew = "\xD7\xA9\xD7\x9C\xD7\x95\xD7\x9D";
@@ -132,26 +124,6 @@ stages:
   void SetUp() override {
     if (browser().empty()) GTEST_SKIP() << "no Chromium: install the package chromium, or set GRAFT_BROWSER";
     ASSERT_EQ(run_.exit_code, 0) << run_.err;
-  }
-
-  static ProgramResult browse(const std::string& url, std::vector<std::string> more) {
-    const TempFolder profile, output;
-    std::vector<std::string> arguments{"--headless",
-                                       "--no-sandbox",
-                                       "--disable-gpu",
-                                       "--disable-quic",
-                                       "--no-first-run",
-                                       "--disable-background-networking",
-                                       "--disable-component-update",
-                                       "--disable-sync",
-                                       "--disable-dev-shm-usage",
-                                       "--hide-scrollbars",
-                                       "--user-data-dir=" + profile.path().string(),
-                                       "--virtual-time-budget=20000"};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    arguments.push_back(url);
-    const std::string program = browser();
-    return wait_for(output, start(program.c_str(), output, arguments));
   }
 
   static std::string page() { return slurp(*folder_ / "o/report.html"); }

@@ -7,13 +7,17 @@
 
 #include <nlohmann/json.hpp>
 
+#include "npy.h"
 #include "program.h"
 
 namespace graft::test {
 namespace {
 
 using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 const std::string kNetwork = GRAFT_SOURCE_DIR "/configs/quickstart_backbone.safetensors";
@@ -60,6 +64,26 @@ TEST_F(EmbedTest, TellsWhatWasRejected) {
   EXPECT_EQ(document["reject_reasons"][0]["code"], "not-an-image");
 }
 
+TEST_F(EmbedTest, InNpyEveryInputHasARow) {
+  folder_.write("photos/1.ppm", "no image");
+  const ProgramResult r = embed({"photos", "--model", kNetwork, "--out", "a.npy"});
+  EXPECT_EQ(r.exit_code, 3);
+  EXPECT_EQ(r.out, "a.npy: 3 rows of 3 inputs\n");
+  EXPECT_THAT(
+      r.err,
+      HasSubstr("warning: a.npy: 1 row without features is NaN, so that there is a row for every input\n"));
+  EXPECT_THAT(rows_with_nan(slurp(folder_ / "a.npy"), 3), ElementsAre(false, true, false));
+}
+
+TEST_F(EmbedTest, NamesInputsAsTheyWereGiven) {
+  const ProgramResult r = embed({"nothere", "--model", kNetwork, "--out", "a.npy"});
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_THAT(r.err, HasSubstr("rejected: 1 missing, for example nothere: "));
+  EXPECT_THAT(r.err, EndsWith("error: a.npy was not written: no input has features\n"));
+  EXPECT_THAT(r.err, Not(HasSubstr("/tmp/graft-embed")));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "a.npy"));
+}
+
 TEST_F(EmbedTest, ABlockOfTheNetworkCanBeTapped) {
   const ProgramResult r = embed({"photos", "--model", kNetwork, "--tap", "layer1", "--out", "a.npy"});
   ASSERT_EQ(r.exit_code, 0) << r.err;
@@ -74,7 +98,18 @@ TEST_F(EmbedTest, SaysWhatIsWrong) {
   folder_.write("a.h5", "");
   EXPECT_EQ(embed({"photos", "--model", kNetwork, "--out", "a.h5"}).err,
             "error: a.h5 exists: remove it, or choose another file\n");
-  EXPECT_THAT(embed({"photos", "--model", "gone.pth", "--out", "b.h5"}).err, HasSubstr("gone.pth"));
+  for (const std::string gone : {"gone.pth", "resnet50"}) {
+    const ProgramResult r = embed({"photos", "--model", gone, "--out", "b.h5"});
+    EXPECT_EQ(r.exit_code, 2);
+    EXPECT_THAT(r.err, StartsWith("error: --model: no such file or folder: " + gone +
+                                  "; graft model fetch NAME gets published weights and prints the path of "
+                                  "their file (graft model list shows the names)\n"));
+  }
+  // What is wrong in the config that it amounts to names no file that nobody has written.
+  const ProgramResult wrong =
+      embed({"photos", "--model", kNetwork, "--out", "b.h5", "--tap", "nosuch", "--set", "pixels.crop=-1"});
+  EXPECT_EQ(wrong.exit_code, 2) << wrong.err;
+  EXPECT_THAT(wrong.err, Not(HasSubstr("/tmp/graft-embed")));
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ namespace {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 /// A picture of noise about one colour per class.
@@ -186,13 +187,14 @@ TEST_P(InitTest, GivesAConfigThatRuns) {
   shape.make(folder);
   const ProgramResult made = run_program({"init", "set"}, folder.path(), {"GRAFT_MODELS=/nowhere"});
   ASSERT_EQ(made.exit_code, 0) << made.err;
-  EXPECT_EQ(made.out, "set.yaml: 7 stages, no faults; graft run set.yaml trains and evaluates\n");
+  EXPECT_EQ(made.out, "set.yaml: 8 stages, no faults; graft run set.yaml trains and evaluates\n");
   const std::string config = slurp(folder / "set.yaml");
   EXPECT_THAT(config, StartsWith("# Made by graft init from " + (folder / "set").string() + "\n# "));
   EXPECT_THAT(config, HasSubstr("    plugin: " + std::string(shape.plugin) + "\n"));
   ASSERT_EQ(run_program({"check", "set.yaml"}, folder.path()).exit_code, 0);
   const ProgramResult run = run_program({"run", "set.yaml", "--quiet"}, folder.path());
   ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_TRUE(std::filesystem::exists(folder / "runs/set/report.html"));
   const json results = json::parse(slurp(folder / "runs/set/results.json"));
   const bool several = std::string(shape.name) == "json_lines_of_several_labels";
   for (const char* learner : {"probe", several ? "mlp" : "knn"}) {
@@ -239,12 +241,101 @@ TEST(Init, WhatCannotBeToldIsAnErrorThatSaysWhatIsWanted) {
   write_class(folder, "two/red", 0, 30);
   write_class(folder, "two/green", 1, 4);
   folder.write("two.yaml", "mine");
-  EXPECT_EQ(error("two"), "error: two.yaml exists: remove it, or choose another file with --config\n");
+  EXPECT_EQ(
+      error("two"),
+      "error: two.yaml exists, and differs from what would be written now: graft run two.yaml uses it as "
+      "it is; or remove it, or choose another file with --config\n");
   EXPECT_EQ(slurp(folder / "two.yaml"), "mine");
   ASSERT_EQ(run_program({"init", "two", "--config", "b.yaml"}, folder.path()).exit_code, 0);
   EXPECT_THAT(
       slurp(folder / "b.yaml"),
       HasSubstr("# Classes with fewer than 20 images, whose scores will be unreliable: green (4).\n"));
+}
+
+TEST(Init, TheSameCommandGoesOnWithItsOwnConfig) {
+  const TempFolder folder;
+  write_class(folder, "two/red", 0, 30);
+  write_class(folder, "two/green", 1, 30);
+  const auto graft = [&](std::vector<std::string> arguments) {
+    return run_program(arguments, folder.path(), {"GRAFT_MODELS=/nowhere"});
+  };
+  const ProgramResult first = graft({"train", "two"}), second = graft({"train", "two"});
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_THAT(second.err, HasSubstr("(0 computed, 60 reused)"));
+  EXPECT_EQ(graft({"init", "two"}).exit_code, 0);
+  folder.write("two.yaml", slurp(folder / "two.yaml") + "# mine\n");
+  const ProgramResult changed = graft({"train", "two"});
+  EXPECT_EQ(changed.exit_code, 1);
+  EXPECT_THAT(changed.err, HasSubstr(": graft run two.yaml uses it as it is; "));
+}
+
+TEST(Init, NothingIsWrittenWithAFault) {
+  const TempFolder folder;
+  write_class(folder, "two/red", 0, 30);
+  write_class(folder, "two/green", 1, 30);
+  for (const char* command : {"init", "train"}) {
+    const auto fault = [&](std::vector<std::string> more) {
+      more.insert(more.begin(), {command, "two"});
+      const ProgramResult r = run_program(more, folder.path(), {"GRAFT_MODELS=/nowhere"});
+      EXPECT_EQ(r.exit_code, 2) << r.err;
+      EXPECT_FALSE(std::filesystem::exists(folder / "two.yaml"));
+      return r.err;
+    };
+    EXPECT_THAT(fault({"--model", "resnet50"}),
+                StartsWith("error: --model: no such file or folder: resnet50; graft model fetch NAME gets "));
+    EXPECT_THAT(fault({"--set", "nosuch.c=1"}),
+                HasSubstr("--set:1:1: error: no stage 'nosuch' (stages: images, "));
+    EXPECT_THAT(fault({"--set", "probe.nosuch=1"}), HasSubstr("1 error in two.yaml; nothing was written\n"));
+    EXPECT_THAT(fault({"--set", "nosuch=1"}), HasSubstr("nosuch"));
+    EXPECT_THAT(fault({"--set", "probe.plugin=mlp"}),
+                StartsWith("error: --set probe.plugin: the stages are those that this command writes"));
+  }
+}
+
+TEST(Init, ValuesOfSetAreInTheConfig) {
+  const TempFolder folder;
+  write_class(folder, "two/red", 0, 30);
+  write_class(folder, "two/green", 1, 30);
+  std::filesystem::copy_file(GRAFT_SOURCE_DIR "/configs/quickstart_backbone.safetensors",
+                             folder / "net.safetensors");
+  std::filesystem::create_directories(folder / "sub");
+  const ProgramResult again =
+      run_program({"train", "two", "--config", "sub/c.yaml", "--set", "probe.c=0.001", "--set", "name=zoo",
+                   "--set", "run.threads=1", "--set", "knn.k=[1, 3]", "--set",
+                   "features.model=net.safetensors", "--set", "seed=7"},
+                  folder.path(), {"GRAFT_MODELS=/nowhere"});
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_THAT(again.err, HasSubstr("use it   graft predict runs/zoo NEW-IMAGES\n"));
+  EXPECT_THAT(again.err, Not(HasSubstr("drawn shapes")));
+  const std::string config = slurp(folder / "sub/c.yaml");
+  EXPECT_THAT(config, HasSubstr("\nseed: 7\nrun: {threads: 1}\n"));
+  EXPECT_THAT(config, HasSubstr("  probe: {plugin: linear_probe, from: table, with: {c: 0.001}}\n"));
+  EXPECT_THAT(config, HasSubstr("  knn: {plugin: knn, from: table, with: {k: [1, 3]}}\n"));
+  // The config alone gives the same.
+  const ProgramResult run = run_program({"run", "c.yaml", "--out", "r", "--quiet"}, folder / "sub");
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(slurp(folder / "sub/r/models/probe/weights.safetensors"),
+            slurp(folder / "runs/zoo/models/probe/weights.safetensors"));
+  EXPECT_EQ(slurp(folder / "sub/r/predictions/knn.csv"), slurp(folder / "runs/zoo/predictions/knn.csv"));
+}
+
+TEST(Init, WarnsOfTheNetworkThatHasSeenNoPhotographs) {
+  const TempFolder folder;
+  write_class(folder, "two/red", 0, 30);
+  write_class(folder, "two/green", 1, 30);
+  const ProgramResult r =
+      run_program({"init", "two", "--out", "p9.yaml"}, folder.path(), {"GRAFT_MODELS=/nowhere"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(r.err,
+            "warning: the network of p9.yaml has seen drawn shapes alone: for photographs, graft model fetch "
+            "resnet18 gets a far better one; then remove p9.yaml, and run this command again\n");
+  EXPECT_TRUE(std::filesystem::exists(folder / "p9.yaml"));
+  const ProgramResult named = run_program({"init", "two", "--config", "b.yaml", "--model",
+                                           GRAFT_SOURCE_DIR "/configs/quickstart_backbone.safetensors"},
+                                          folder.path());
+  EXPECT_EQ(named.exit_code, 0);
+  EXPECT_EQ(named.err, "");
 }
 
 }  // namespace

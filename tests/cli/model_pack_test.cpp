@@ -32,6 +32,7 @@ using ::testing::AnyOf;
 using ::testing::EndsWith;
 using testing::error_of;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 std::string sha256(const std::string& content) {
@@ -132,6 +133,29 @@ TEST_F(ModelPackTest, ShowsWhatItIs) {
   EXPECT_EQ(facts["parts"].size(), 6u);
 }
 
+TEST_F(ModelPackTest, OfAFolderSaysHowToPackIt) {
+  EXPECT_EQ(
+      graft({"model", "show", "run"}).err,
+      "error: run is a folder: expected a file of graft model pack; graft model pack run --out FILE.graft "
+      "makes one of a run (graft report run shows the run)\n");
+}
+
+TEST_F(ModelPackTest, NamesThePluginsThatUsersNeedBesideGraft) {
+  const TempFolder own;
+  const auto come = std::filesystem::path(GRAFT_PROGRAM).parent_path() / "graft-plugins";
+  for (const char* file : {"knn.so", "knn.json"}) std::filesystem::copy_file(come / file, own / file);
+  const ProgramResult r = graft({"model", "pack", "run", "--learner", "sure", "--out", *folder_ / "own.graft",
+                                 "--plugin-dir", own.path()});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(r.err,
+              HasSubstr("warning: whoever uses " + (*folder_ / "own.graft").string() +
+                        " needs the plugin knn, too, which is not in it: it does not come with Graft\n"));
+  EXPECT_THAT(
+      graft({"model", "show", *folder_ / "own.graft"}).out,
+      HasSubstr("\n**It needs plugins that do not come with Graft and are not in this file**: knn. "));
+  EXPECT_THAT(graft({"model", "show", pack("sure")}).out, Not(HasSubstr("It needs plugins")));
+}
+
 TEST_F(ModelPackTest, AnUnzipThatKnowsNothingOfGraftReadsIt) {
   const std::filesystem::path file = pack("knn");
   const TempFolder to;
@@ -212,7 +236,7 @@ TEST_F(ModelPackTest, PartsStayInTheirFolder) {
 TEST_F(ModelPackTest, ItsConfigNamesNoFileBesideItsParts) {
   namespace fs = std::filesystem;
   const Unpacked whole = unpack_model(pack("probe"), Code::Refused);
-  const fs::path network = folder_->write("elsewhere.safetensors", slurp(*folder_ / "backbone.safetensors"));
+  const fs::path network = folder_->write("elsewhere.safetensors", slurp(*folder_ / "net.safetensors"));
   const fs::path root = whole.folder->path();
   for (const std::string& other :
        {std::string("../../../../../../../../..") + network.string(), network.string()}) {

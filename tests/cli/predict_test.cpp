@@ -11,6 +11,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "npy.h"
 #include "program.h"
 #include "stripes.h"
 
@@ -178,6 +179,56 @@ TEST_F(PredictTest, FeaturesAreWrittenWhereTheyAreAskedFor) {
               StartsWith("error: features.npy exists: remove it, or choose another file\n"));
   EXPECT_THAT(predict({"run", "photos/test", "--features", "x.csv"}).err,
               StartsWith("error: --features: expected FILE.h5 or FILE.npy, got 'x.csv'\n"));
+}
+
+TEST_F(PredictTest, InNpyEveryInputHasItsViews) {
+  const ProgramResult r = predict({"run", "--learner", "probe", "photos/test/along/0.ppm", "odd/missing.ppm",
+                                   "photos/test/along/1.ppm", "--features", "gaps.npy"});
+  EXPECT_EQ(r.exit_code, 3);
+  EXPECT_THAT(r.err, HasSubstr("warning: gaps.npy: 5 rows without features are NaN, so that there is a row "
+                               "for every input\n"));
+  std::vector<bool> wanted(15, false);
+  std::fill_n(wanted.begin() + 5, 5, true);
+  EXPECT_EQ(rows_with_nan(slurp(*folder_ / "gaps.npy"), 15), wanted);
+
+  const ProgramResult none =
+      predict({"run", "--learner", "probe", "odd/missing.ppm", "--features", "none.npy"});
+  EXPECT_EQ(none.exit_code, 3);
+  EXPECT_THAT(none.out, HasSubstr("\nodd/missing.ppm,,,,"));
+  EXPECT_THAT(none.err, HasSubstr("warning: none.npy was not written: no input has features\n"));
+  EXPECT_FALSE(std::filesystem::exists(*folder_ / "none.npy"));
+}
+
+TEST_F(PredictTest, OneSetNamesTheNewPlaceOfANetwork) {
+  const TempFolder moved;
+  write_photographs(moved);
+  const auto network = moved / "net.safetensors", now = moved / "weights/moved.safetensors";
+  std::filesystem::copy_file(GRAFT_SOURCE_DIR "/configs/quickstart_backbone.safetensors", network);
+  // The network of `pixels` is that of the backbone downstream.
+  moved.write("config.yaml", R"(name: moved
+stages:
+  images: {plugin: image_folder, with: {root: photos, splits: {train: train, val: val, test: test}}}
+  pixels: {plugin: decode, from: images}
+  features: {plugin: backbone, from: pixels, with: {model: net.safetensors}}
+  table: {plugin: feature_table, from: features}
+  probe: {plugin: linear_probe, from: table}
+)");
+  const ProgramResult run = run_program({"run", "config.yaml", "--out", "run", "--quiet"}, moved.path());
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const ProgramResult before = run_program({"predict", "run", "photos/test"}, moved.path());
+  ASSERT_EQ(before.exit_code, 0) << before.err;
+  std::filesystem::create_directories(moved / "weights");
+  std::filesystem::rename(network, now);
+  const ProgramResult gone = run_program({"predict", "run", "photos/test"}, moved.path());
+  EXPECT_EQ(gone.exit_code, 1);
+  EXPECT_THAT(gone.err, HasSubstr("name its place with --set "));
+  for (const char* parameter : {"features.model", "pixels.network"}) {
+    const ProgramResult r =
+        run_program({"predict", "run", "photos/test", "--set", parameter + std::string("=") + now.string()},
+                    moved.path());
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    EXPECT_EQ(r.out, before.out);
+  }
 }
 
 TEST_F(PredictTest, OtherFeaturesThanThoseOfTrainingAreAnError) {

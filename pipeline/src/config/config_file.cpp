@@ -166,9 +166,10 @@ std::string expand_variables(const std::string& text, std::vector<std::string>& 
 }
 
 ConfigFile::ConfigFile(const fs::path& path, const std::vector<std::string>& overrides,
-                       Diagnostics& diagnostics, const std::vector<Override>& more)
+                       Diagnostics& diagnostics, const std::vector<Override>& more,
+                       const std::optional<std::string>& text)
     : diagnostics_(diagnostics) {
-  root_ = load(path, {}, 0);
+  root_ = load(path, {}, 0, text);
   for (const std::string& assignment : overrides) apply_override(assignment);
   for (const Override& override : more) lay_over(override);
   expand_environment(root_);
@@ -178,14 +179,15 @@ const fs::path& ConfigFile::folder_of(Position position) const {
   return folders_.at(static_cast<std::size_t>(std::max(position.file, 0)));
 }
 
-YamlNode ConfigFile::load(const fs::path& path, Position included_from, int depth) {
+YamlNode ConfigFile::load(const fs::path& path, Position included_from, int depth,
+                          const std::optional<std::string>& unwritten) {
   std::error_code ignored;
   const fs::path absolute = fs::weakly_canonical(path, ignored);
   std::string text;
   try {
-    if (fs::is_directory(absolute))
+    if (!unwritten && fs::is_directory(absolute))
       throw Error(fmt::format("expected a config file, got a folder: {}", path.string()));
-    text = read_file(path);
+    text = unwritten ? *unwritten : read_file(path);
   } catch (const Error& e) {
     if (depth == 0) {
       folders_.push_back(current_folder());

@@ -26,8 +26,11 @@ struct Override {
 class GRAFT_API ConfigFile {
  public:
   /// `overrides`: "stage.key=value", "run.threads=4", "name=x"; values are YAML. `more` comes after them.
+  /// `text`: the content of a file that is not written yet; `path` is then its name in messages, and where
+  /// relative paths start.
   ConfigFile(const std::filesystem::path& path, const std::vector<std::string>& overrides,
-             Diagnostics& diagnostics, const std::vector<Override>& more = {});
+             Diagnostics& diagnostics, const std::vector<Override>& more = {},
+             const std::optional<std::string>& text = {});
 
   const YamlNode& root() const { return root_; }
   /// Where relative paths in a value start: the folder of the file it stands in; the working directory for
@@ -35,7 +38,8 @@ class GRAFT_API ConfigFile {
   const std::filesystem::path& folder_of(Position position) const;
 
  private:
-  YamlNode load(const std::filesystem::path& path, Position included_from, int depth);
+  YamlNode load(const std::filesystem::path& path, Position included_from, int depth,
+                const std::optional<std::string>& unwritten = {});
   void expand_environment(YamlNode& node);
   void apply_override(const std::string& assignment);
   void lay_over(const Override& override);

@@ -24,6 +24,17 @@ fs::path library_folder() {
   return fs::canonical(here.dli_fname, error).parent_path();
 }
 
+/// The plugins that come with the library, in a build folder or in an installation. Programs of others, which
+/// link it, may be anywhere.
+std::vector<fs::path> own_folders() {
+  std::vector<fs::path> folders;
+  const fs::path library = library_folder();
+  std::error_code error;
+  for (const char* place : {"graft-plugins", "graft/plugins"})
+    if (!library.empty() && fs::is_directory(library / place, error)) folders.push_back(library / place);
+  return folders;
+}
+
 std::string read_text(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   std::ostringstream out;
@@ -51,12 +62,16 @@ std::vector<fs::path> Registry::search_path(const std::vector<std::string>& plug
     for (std::string part; std::getline(parts, part, ':');)
       if (!part.empty()) folders.emplace_back(part);
   }
-  // In a build folder and in an installation. Programs of others, which link the library, may be anywhere.
-  const fs::path library = library_folder();
-  std::error_code error;
-  for (const char* place : {"graft-plugins", "graft/plugins"})
-    if (!library.empty() && fs::is_directory(library / place, error)) folders.push_back(library / place);
+  for (fs::path& folder : own_folders()) folders.push_back(std::move(folder));
   return folders;
+}
+
+bool Registry::comes_with_graft(const Plugin& plugin) {
+  const std::vector<fs::path> folders = own_folders();
+  std::error_code error;
+  return std::any_of(folders.begin(), folders.end(), [&](const fs::path& folder) {
+    return fs::equivalent(folder, plugin.path.parent_path(), error);
+  });
 }
 
 Registry::Registry(const std::vector<fs::path>& folders, Undescribed undescribed_are) {

@@ -46,6 +46,8 @@ class GRAFT_API Registry {
   const std::vector<std::filesystem::path>& folders() const { return folders_; }
   /// The rejected file that would have been this plugin, if any.
   const Rejected* rejected_as(const std::string& name) const;
+  /// Whether the plugin is one of the folder that comes with the library, which every user of it has.
+  static bool comes_with_graft(const Plugin& plugin);
   /// A warning for users of the plugin: it hides another, or replaces a file that was refused. Empty: none.
   std::string warning_of(const std::string& name) const;
 

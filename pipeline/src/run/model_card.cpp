@@ -154,6 +154,15 @@ std::string model_card(const Value& facts, const TrainedModel& model) {
              ? "\n**It holds code**: a network in TorchScript. Use it only if you trust where it comes from "
                "(`--allow-code`).\n"
              : "\nIt holds no code.\n";
+  if (const Value* others = facts.find("other_plugins"); others != nullptr && others->is_list()) {
+    std::vector<std::string> needed;
+    for (const Value& name : others->as_list()) needed.push_back(name_in_markdown(name.as_string()));
+    out += fmt::format(
+        "\n**It needs plugins that do not come with Graft and are not in this file**: {}. Get them from "
+        "whoever "
+        "trained it, and name their folder with `--plugin-dir`.\n",
+        joined(needed));
+  }
   out += fmt::format(
       "\nTrained {} by graft {} on a processor with {}. Another kind of processor may change the "
       "last digits of scores.\n",

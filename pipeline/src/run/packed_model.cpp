@@ -211,6 +211,20 @@ Value read_packed(
   return facts;
 }
 
+/// Plugins of the model's stages that do not come with Graft.
+Value other_plugins(const Value& facts, const Registry& registry) {
+  std::set<std::string> names;
+  if (const Value* stages = facts.find("stages"))
+    for (const auto& [id, stage] : stages->as_map()) {
+      const std::string& name = stage.find("plugin")->as_string();
+      const Registry::Plugin* plugin = registry.find(name);
+      if (plugin != nullptr && !Registry::comes_with_graft(*plugin)) names.insert(name);
+    }
+  Value out = Value::list();
+  for (const std::string& name : names) out.push(name);
+  return out;
+}
+
 void refuse_code(const std::string& file, const std::vector<std::string>& parts) {
   if (parts.empty()) return;
   throw Error(fmt::format(
@@ -230,6 +244,8 @@ Value pack_model(const TrainedModel& model, const Registry& registry, Code code,
   if (code == Code::Refused) refuse_code("a network of the model", with_code);
 
   Value facts = facts_of_model(model, registry, !with_code.empty());
+  if (Value others = other_plugins(facts, registry); !others.as_list().empty())
+    facts["other_plugins"] = std::move(others);
   parts.push_back({"card.md", model_card(facts, model), {}});
   std::vector<ZipMember> members;
   Value listed = Value::list();

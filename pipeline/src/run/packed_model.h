@@ -18,7 +18,8 @@
 namespace graft {
 
 /// Writes a model with everything that it needs: its config, bundle, networks, scores, provenance and card.
-/// `out` appears when it is complete. Gives the content of graft-model.json. Throws Error, for example for a
+/// `out` appears when it is complete. Gives the content of graft-model.json, in which `other_plugins` names
+/// those that users of the model need beside Graft. Throws Error, for example for a
 /// network that is TorchScript unless `code` is allowed.
 GRAFT_API Value pack_model(const TrainedModel& model, const Registry& registry, Code code,
                            const std::filesystem::path& out);

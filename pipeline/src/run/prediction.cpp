@@ -69,13 +69,13 @@ class Prediction {
     PredictOutcome outcome;
     outcome.interrupted = signals_.interrupted() || !stream.complete();
     if (outcome.interrupted) return outcome;
-    if (!options_.features.empty()) export_features(stream);
+    if (!options_.features.empty()) export_features(stream, outcome);
     score(stream, workers, each, outcome);
     return outcome;
   }
 
  private:
-  void export_features(const StreamRun& stream) const {
+  void export_features(const StreamRun& stream, PredictOutcome& outcome) const {
     const fs::path run = fs::absolute(work_.path() / "run").lexically_normal();
     stream.record_use(run);
     const std::size_t wanted = scorer_->inputs().at(0).stage;
@@ -83,7 +83,11 @@ class Prediction {
       if (table.stage == wanted)
         for (const TableUse& use : read_uses(table.store->folder()))
           if (use.folder == run) {
-            export_table(table.store->folder(), use, options_.features);
+            if (use.ok == 0) return;
+            const Exported exported =
+                export_table(table.store->folder(), use, options_.features, WithoutFeatures::Nan);
+            outcome.feature_rows = exported.rows;
+            outcome.nan_rows = exported.nan_rows;
             return;
           }
     throw Error(fmt::format("the store {} cannot be written to, so that the features cannot be exported",

@@ -36,6 +36,9 @@ struct PredictedInput {
 
 struct PredictOutcome {
   std::uint64_t inputs = 0, rejected = 0;
+  /// Rows in the file of features, and how many of them are NaN. No file is written where every input was
+  /// rejected.
+  std::uint64_t feature_rows = 0, nan_rows = 0;
   bool interrupted = false;  ///< Then nothing was predicted.
 };
 

@@ -121,6 +121,35 @@ Value without_source(Value description, const Registry& registry) {
   return description;
 }
 
+/// Overrides of a file, and the same ones for every parameter that had this file: the network of `decode` is
+/// derived from the backbone's, and whoever names a new place for one means both.
+std::vector<std::string> for_every_user(const std::vector<std::string>& overrides, const Value& config,
+                                        const Registry& registry) {
+  std::map<std::string, std::string> files;  // by address
+  for (const auto& [id, stage] : config.find("stages")->as_map()) {
+    const Value* name = stage.find("plugin");
+    const Registry::Plugin* plugin = name != nullptr ? registry.find(name->as_string()) : nullptr;
+    const Value* given = stage.find("with");
+    if (plugin == nullptr || given == nullptr) continue;
+    Value with = *given;
+    visit_files(plugin->schema.params, with, [&, &id = id](const std::string& parameter, Value& path) {
+      files[id + "." + parameter] = path.as_string();
+    });
+  }
+  std::set<std::string> overridden;
+  for (const std::string& o : overrides) overridden.insert(o.substr(0, o.find('=')));
+  std::vector<std::string> out = overrides;
+  for (const std::string& o : overrides) {
+    const std::size_t equals = o.find('=');
+    const auto moved = files.find(o.substr(0, equals));
+    if (equals == std::string::npos || moved == files.end()) continue;
+    for (const auto& [address, path] : files)
+      if (path == moved->second && overridden.insert(address).second)
+        out.push_back(address + o.substr(equals));
+  }
+  return out;
+}
+
 }  // namespace
 
 const Value& TrainedModel::learner_facts() const {
@@ -266,9 +295,10 @@ Value prediction_config(const TrainedModel& model, const std::vector<std::string
 }
 
 Plan prediction_plan(const TrainedModel& model, const std::vector<std::string>& paths,
-                     const std::vector<std::string>& overrides, const Registry& registry,
+                     const std::vector<std::string>& given, const Registry& registry,
                      const fs::path& folder) {
   const Value config = prediction_config(model, paths, registry);
+  const std::vector<std::string> overrides = for_every_user(given, config, registry);
   require_files(model, config, overrides, registry);
   const fs::path file = folder / "config.yaml";
   write_file_atomically(file, config.to_json_pretty());

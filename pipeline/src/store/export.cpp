@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -33,15 +34,34 @@ Fingerprint fingerprint_of(const fs::path& table) {
   return f;
 }
 
-/// Rows of a list, in its order, as float32.
+/// The rows of a list in its order; with a null for every view of an input that has none, if they are wanted.
+std::vector<const InputList::Outcome*> order_of(const InputList& list, WithoutFeatures are) {
+  std::vector<const InputList::Outcome*> order;
+  if (are == WithoutFeatures::LeftOut) {
+    for (const InputList::Outcome& row : list.rows) order.push_back(&row);
+    return order;
+  }
+  std::size_t views = 1;
+  for (const InputList::Outcome& row : list.rows) views = std::max<std::size_t>(views, row.view + 1);
+  order.resize(list.inputs.size() * views);
+  for (const InputList::Outcome& row : list.rows) order[row.input * views + row.view] = &row;
+  return order;
+}
+
+/// Rows of a list as float32; NaN for a null.
 class ListedRows {
  public:
-  ListedRows(const fs::path& table, const InputList& list)
-      : store_(table.parent_path().parent_path(), fingerprint_of(table)), list_(list) {
-    if (list.rows.empty()) throw Error(table.string() + ": this list has no row");
+  ListedRows(const fs::path& table, const InputList& list, WithoutFeatures are)
+      : store_(table.parent_path().parent_path(), fingerprint_of(table)),
+        list_(list),
+        order_(order_of(list, are)) {
     format_ = store_.format_of(place_of(list.rows[0]).part);
     bytes_ = row_bytes(format_);
     dim_ = bytes_ / size_of(format_.dtype);
+  }
+  std::size_t count() const { return order_.size(); }
+  std::size_t nan_rows() const {
+    return static_cast<std::size_t>(std::count(order_.begin(), order_.end(), nullptr));
   }
   const Shape& shape() const { return format_.shape; }
   std::size_t dim() const { return dim_; }
@@ -52,7 +72,11 @@ class ListedRows {
   void read(std::size_t first, std::size_t count, float* out) {
     raw_.resize(bytes_);
     for (std::size_t i = 0; i < count; ++i) {
-      const InputList::Outcome& row = list_.rows[first + i];
+      if (order_[first + i] == nullptr) {
+        std::fill_n(out + i * dim_, dim_, std::numeric_limits<float>::quiet_NaN());
+        continue;
+      }
+      const InputList::Outcome& row = *order_[first + i];
       const RowPlace place = place_of(row);
       if (store_.format_of(place.part) != format_)
         throw Error(fmt::format("'{}' has a row of {}, others have {}", list_.inputs[row.input].key,
@@ -71,6 +95,7 @@ class ListedRows {
 
   TableStore store_;
   const InputList& list_;
+  const std::vector<const InputList::Outcome*> order_;
   RowFormat format_;
   std::size_t bytes_ = 0, dim_ = 0;
   std::vector<std::uint8_t> raw_;
@@ -189,7 +214,8 @@ void write_hdf5(const fs::path& path, const InputList& list, ListedRows& rows) {
 }
 
 /// Format 1.0 of the NumPy enhancement proposal 1: magic, header padded to 64 bytes, values in C order.
-void write_npy(const fs::path& path, std::size_t n, ListedRows& rows) {
+void write_npy(const fs::path& path, ListedRows& rows) {
+  const std::size_t n = rows.count();
   std::string shape = std::to_string(n) + ",";
   for (const std::int64_t e : rows.shape()) shape += fmt::format(" {},", e);
   std::string header = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", shape);
@@ -212,18 +238,19 @@ void write_npy(const fs::path& path, std::size_t n, ListedRows& rows) {
 
 }  // namespace
 
-std::uint64_t export_table(const fs::path& table, const TableUse& use, const fs::path& path) {
+Exported export_table(const fs::path& table, const TableUse& use, const fs::path& path, WithoutFeatures are) {
   const bool npy = path.extension() == ".npy";
   if (!npy && path.extension() != ".h5" && path.extension() != ".hdf5")
     throw Error(fmt::format("{}: expected a name that ends in .h5 or in .npy", path.string()));
   if (fs::exists(path))
     throw Error(fmt::format("{}: exists; remove it first, or choose another name", path.string()));
   const InputList list = InputList::read(table / "inputs" / use.list);
-  ListedRows rows(table, list);
+  if (list.rows.empty()) throw Error(fmt::format("{} was not written: no input has features", path.string()));
+  ListedRows rows(table, list, npy ? are : WithoutFeatures::LeftOut);
   const fs::path temporary = fmt::format("{}.{}.tmp", path.string(), new_attempt());
   try {
     if (npy)
-      write_npy(temporary, list.rows.size(), rows);
+      write_npy(temporary, rows);
     else
       write_hdf5(temporary, list, rows);
     const FileHandle handle(::open(temporary.c_str(), O_RDONLY | O_CLOEXEC));
@@ -234,7 +261,7 @@ std::uint64_t export_table(const fs::path& table, const TableUse& use, const fs:
     ::unlink(temporary.c_str());
     throw;
   }
-  return list.rows.size();
+  return {rows.count(), rows.nan_rows()};
 }
 
 }  // namespace graft

@@ -9,18 +9,26 @@
 
 namespace graft {
 
+/// What .npy, which has no keys, has for inputs and views without features: nothing, or a row of NaN, so that
+/// row i * views + v belongs to view v of input i.
+enum class WithoutFeatures { LeftOut, Nan };
+
+struct Exported {
+  std::uint64_t rows = 0;
+  std::uint64_t nan_rows = 0;  ///< Of `rows`.
+};
+
 /// Writes the rows of a run's use of a table, in the order of its list, for other software; to a temporary
 /// name first, synced, then renamed. Rows are read in blocks. Throws Error: `path` exists, ends neither in
-/// .h5 nor in .npy, a row is missing or damaged.
+/// .h5 nor in .npy, there is no row, a row is missing or damaged.
 ///
 ///   .h5:   features [n, ...] float32, labels [n] int64 (-1: unlabelled), or, where an input has several
 ///          labels or is negative, [n, classes] int8 of 0 and 1 (-1 in every column: unlabelled), keys [n]
 ///          and splits [n] fixed-length texts, views [n] uint32, classes [c]; contiguous, no filter. The
 ///          rows of an input have its key, each with the number of its view, from 0.
 ///   .npy:  the features alone, format 1.0
-///
-/// Gives the number of rows.
-GRAFT_API std::uint64_t export_table(const std::filesystem::path& table, const TableUse& use,
-                                     const std::filesystem::path& path);
+GRAFT_API Exported export_table(const std::filesystem::path& table, const TableUse& use,
+                                const std::filesystem::path& path,
+                                WithoutFeatures are = WithoutFeatures::LeftOut);
 
 }  // namespace graft

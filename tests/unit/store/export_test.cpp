@@ -66,7 +66,7 @@ std::vector<TableFile::Row> read_back(const std::vector<std::string>& classes,
                                 }
                                 for (const View& row : rows) list.outcome(id(row), row.input, row.number);
                               });
-  EXPECT_EQ(export_table(store.folder(), use, folder / "rows.h5"), rows.size());
+  EXPECT_EQ(export_table(store.folder(), use, folder / "rows.h5").rows, rows.size());
   const TableFile file((folder / "rows.h5").string());
   EXPECT_EQ(file.rows(), rows.size());
   EXPECT_EQ(file.classes(), classes);
