@@ -186,9 +186,9 @@ TEST_F(LaunchTest, AStatusThatCannotBeReadEndsNothing) {
 
 TEST_F(LaunchTest, AnErrorOfTheLauncherLeavesNoProcess) {
   const TempFolder output;
-  // An item takes a second, so that a worker that is not waited for outlives the launcher.
+  // An item takes seconds, so that a worker that is not waited for outlives the launcher.
   const pid_t launcher = start_program(
-      output, words("launch", "r", {"--tasks", "2", "-q", "--set", "nap.seconds=1"}), folder_.path());
+      output, words("launch", "r", {"--tasks", "2", "-q", "--set", "nap.seconds=3"}), folder_.path());
   wait_until([&] { return every_worker_has_finished(1); });
   std::filesystem::rename(folder_ / "s/jobs/small/logs", folder_ / "away");
   const json before = status();
@@ -196,7 +196,9 @@ TEST_F(LaunchTest, AnErrorOfTheLauncherLeavesNoProcess) {
   const ProgramResult r = wait_for(output, launcher);
   EXPECT_EQ(r.exit_code, 1);
   EXPECT_THAT(r.err, HasSubstr("error: cannot create "));
-  for (const json& worker : status()["workers"]) EXPECT_EQ(worker["alive"], false) << worker;
+  const json after = status();
+  ASSERT_EQ(after["workers"].size(), 2u);
+  for (const json& worker : after["workers"]) EXPECT_EQ(worker["alive"], false) << worker;
 }
 
 TEST_F(LaunchTest, TwoAtOnce) {
