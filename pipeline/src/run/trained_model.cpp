@@ -132,9 +132,10 @@ std::vector<std::string> for_every_user(const std::vector<std::string>& override
     const Value* given = stage.find("with");
     if (plugin == nullptr || given == nullptr) continue;
     Value with = *given;
-    visit_files(plugin->schema.params, with, [&, &id = id](const std::string& parameter, Value& path) {
-      files[id + "." + parameter] = path.as_string();
-    });
+    visit_files(plugin->schema.params, with,
+                [&, &id = id](const std::string& parameter, const ParamSpec&, Value& path) {
+                  files[id + "." + parameter] = path.as_string();
+                });
   }
   std::set<std::string> overridden;
   for (const std::string& o : overrides) overridden.insert(o.substr(0, o.find('=')));
