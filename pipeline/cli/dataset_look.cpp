@@ -117,12 +117,21 @@ void note_files(const Count& count, DatasetLook& look) {
 std::optional<DatasetLook> split_folders(const fs::path& folder) {
   std::map<Split, std::string> splits;
   std::error_code error;
-  for (const fs::path& entry : entries_of(folder)) {
+  const std::vector<fs::path> entries = entries_of(folder);
+  for (const fs::path& entry : entries) {
     if (!fs::is_directory(entry, error)) continue;
     const auto split = split_from(entry.filename().string());
     if (split && !splits.contains(*split)) splits[*split] = entry.filename();
   }
-  if (!splits.contains(Split::Train)) return {};
+  if (!splits.contains(Split::Train)) {
+    const std::size_t folders = static_cast<std::size_t>(std::count_if(
+        entries.begin(), entries.end(), [&](const fs::path& e) { return fs::is_directory(e, error); }));
+    if (splits.empty() || splits.size() < folders) return {};
+    std::vector<std::string> names;
+    for (const auto& [split, name] : splits) names.push_back(name);
+    throw Error(fmt::format("{} has the folders {}, and none to train on: wanted a folder train beside them",
+                            folder.string(), joined(names)));
+  }
   DatasetLook look;
   look.plugin = "image_folder";
   Count count;
@@ -167,7 +176,19 @@ std::optional<std::string> column(const std::vector<std::string>& columns,
   return {};
 }
 
+/// Whether the second line of a list names a file: a table of something else may have such columns, too.
+bool names_files(std::ifstream& list, const fs::path& folder, const std::vector<std::string>& columns,
+                 const std::string& path, char separator) {
+  std::string line;
+  std::error_code error;
+  if (!std::getline(list, line)) return true;  // the run says what is wrong with an empty list
+  const std::vector<std::string> fields = fields_of(line, separator);
+  const auto at = static_cast<std::size_t>(std::find(columns.begin(), columns.end(), path) - columns.begin());
+  return at < fields.size() && fs::exists(folder / fields[at], error);
+}
+
 std::optional<DatasetLook> list_file(const fs::path& folder) {
+  std::vector<DatasetLook> found;
   for (const fs::path& entry : entries_of(folder)) {
     const std::string end = lower(entry.extension());
     if (end != ".csv" && end != ".tsv" && end != ".jsonl" && end != ".ndjson") continue;
@@ -176,6 +197,7 @@ std::optional<DatasetLook> list_file(const fs::path& folder) {
     if (!std::getline(in, line) || line.size() > (1U << 20)) continue;
     if (line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);
     std::vector<std::string> columns;
+    char separator = 0;
     if (end == ".jsonl" || end == ".ndjson") {
       try {
         const Value first = Value::from_json(line);
@@ -184,8 +206,8 @@ std::optional<DatasetLook> list_file(const fs::path& folder) {
         continue;
       }
     } else {
-      for (const char separator : {'\t', ';', '|', ','})
-        if (columns.size() < 2) columns = fields_of(line, separator);
+      for (const char candidate : {'\t', ';', '|', ','})
+        if (columns.size() < 2) columns = fields_of(line, separator = candidate);
     }
     const auto path = column(columns, {"path", "file", "filename", "file_name", "filepath", "image",
                                        "image_path", "img", "image_id", "name"});
@@ -193,6 +215,7 @@ std::optional<DatasetLook> list_file(const fs::path& folder) {
         column(columns, {"label", "class", "class_name", "category", "species", "target", "y"});
     const auto labels = column(columns, {"labels", "classes", "tags"});
     if (!path || (!label && !labels)) continue;
+    if (separator != 0 && !names_files(in, folder, columns, *path, separator)) continue;
     DatasetLook look;
     look.plugin = "image_list";
     look.with["file"] = entry.filename().string();
@@ -201,12 +224,18 @@ std::optional<DatasetLook> list_file(const fs::path& folder) {
       look.with["label"] = *label;
     else
       look.with["labels"] = *labels;
-    if (const auto split = column(columns, {"split", "set", "subset", "fold"})) look.with["split"] = *split;
+    if (const auto split = column(columns, {"split", "set", "subset"})) look.with["split"] = *split;
     look.notes.push_back(
         fmt::format("The list {} has the columns {}.", entry.filename().string(), joined(columns)));
-    return look;
+    found.push_back(std::move(look));
   }
-  return {};
+  if (found.size() < 2) return found.empty() ? std::nullopt : std::optional(std::move(found[0]));
+  std::vector<std::string> names;
+  for (const DatasetLook& look : found) names.push_back(look.with.find("file")->as_string());
+  throw Error(
+      fmt::format("{} has several lists of images ({}): join them to one, with a column split (train, val, "
+                  "test), or move away those that are not meant",
+                  folder.string(), joined(names)));
 }
 
 std::optional<DatasetLook> record_files(const fs::path& folder) {

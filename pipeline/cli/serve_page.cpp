@@ -75,7 +75,7 @@ function show(file, prediction) {
     add(text, "strong", prediction.predicted.join(", ") || "none of the classes");
     add(text, "div", file.name);
     const table = add(text, "table");
-    // Names such as "10" come out of JSON in the order of numbers.
+    /* Names such as "10" come out of JSON in the order of numbers. */
     const scores = Object.entries(prediction.scores).sort((a, b) => b[1] - a[1]);
     for (const [name, score] of scores) {
       const row = add(table, "tr");

@@ -252,6 +252,34 @@ TEST(Init, WhatCannotBeToldIsAnErrorThatSaysWhatIsWanted) {
       HasSubstr("# Classes with fewer than 20 images, whose scores will be unreliable: green (4).\n"));
 }
 
+TEST(Init, TakesNoOtherDataForTheUsers) {
+  const TempFolder folder;
+  const auto error = [&](const std::string& dir) {
+    const ProgramResult r = run_program({"init", dir}, folder.path());
+    EXPECT_EQ(r.exit_code, 1);
+    return r.err;
+  };
+  // Each split in a list of its own: one of them alone would be another task.
+  folder.write("lists/a.ppm", "P6 1 1 255\nabc");
+  folder.write("lists/train.csv", "path,label\na.ppm,x\n");
+  folder.write("lists/test.csv", "path,label\na.ppm,x\n");
+  EXPECT_EQ(error("lists"),
+            "error: lists has several lists of images (test.csv, train.csv): join them to one, with a column "
+            "split (train, val, test), or move away those that are not meant\n");
+  // Splits are no classes.
+  write_class(folder, "held/val/red", 0, 3);
+  write_class(folder, "held/test/red", 0, 3);
+  EXPECT_EQ(
+      error("held"),
+      "error: held has the folders val, test, and none to train on: wanted a folder train beside them\n");
+  // A table beside class folders whose paths lead nowhere is none of the images.
+  write_class(folder, "mixed/red", 0, 20);
+  write_class(folder, "mixed/green", 1, 20);
+  folder.write("mixed/predictions.csv", "name,class,score\nelsewhere.jpg,red,0.5\n");
+  ASSERT_EQ(run_program({"init", "mixed"}, folder.path()).exit_code, 0);
+  EXPECT_THAT(slurp(folder / "mixed.yaml"), HasSubstr("plugin: image_folder"));
+}
+
 TEST(Init, TheSameCommandGoesOnWithItsOwnConfig) {
   const TempFolder folder;
   write_class(folder, "two/red", 0, 30);

@@ -246,7 +246,8 @@ TEST_F(ModelPackTest, ItsConfigNamesNoFileBesideItsParts) {
       const std::string name = fs::relative(entry.path(), root).string();
       std::string content = slurp(entry.path());
       if (name == "config.yaml")
-        content = std::regex_replace(content, std::regex("model: .*"), "model: " + other);
+        content =
+            std::regex_replace(content, std::regex("\"model\": \"[^\"]*\""), "\"model\": \"" + other + "\"");
       if (name != "graft-model.json") parts.emplace_back(name, content);
     }
     const auto file = folder_->write("odd.graft", packed({{"graft_model", 1}, {"learner", "probe"}}, parts));
