@@ -72,7 +72,8 @@ TEST_P(Torchvision, OpensItsStateDictAndGivesItsLogits) {
     testing::StageHarness stage("backbone", "{model: \"" + at + "/" + name + ".pth\", taps: " + classifier +
                                                 ", batch: 2, engine: " + engine + more + "}");
     const auto out = stage.apply_batch({drawn(0, side), drawn(1, side)});
-    EXPECT_THAT(stage.warnings(), ::testing::IsEmpty());
+    // A file alone leaves open how images were prepared: one warning names that.
+    EXPECT_THAT(stage.warnings(), ::testing::Each(::testing::HasSubstr("was guessed")));
     for (std::size_t i = 0; i < 2; ++i) {
       const auto& logits = std::get<Tensor>(out[i].payload);
       ASSERT_EQ(logits.size(), kClasses) << out[i].reject_text;
