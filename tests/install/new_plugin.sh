@@ -4,6 +4,8 @@
 set -euo pipefail
 build=$1
 graft=$build/graft
+# make need not be installed where graft was built.
+export CMAKE_GENERATOR=Ninja
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
