@@ -19,9 +19,9 @@ using ::testing::Not;
 LaunchSpec spec_of_three_tasks() {
   LaunchSpec spec;
   spec.name = "birds_2";
-  spec.directory = "/work/o'brien";
-  spec.folder = "/work/.graft/jobs/birds_2";
-  spec.worker = {"/usr/bin/graft", "run", "/work/my birds.yaml", "--store", "/work/.graft"};
+  spec.directory = "/data/o'brien";
+  spec.folder = "/data/.graft/jobs/birds_2";
+  spec.worker = {"/usr/bin/graft", "run", "/data/my birds.yaml", "--store", "/data/.graft"};
   spec.merge = spec.worker;
   spec.merge.emplace_back("--merge");
   spec.environment = {{"GRAFT_DATA", "/data"}};
@@ -76,17 +76,17 @@ TEST(LaunchFiles, OfSlurm) {
             "#SBATCH --requeue\n"
             "#SBATCH --open-mode=append\n"
             "#SBATCH --signal=B:TERM@60\n"
-            "#SBATCH --output=/work/.graft/jobs/birds_2/logs/slurm-%A_%a.txt\n"
+            "#SBATCH --output=/data/.graft/jobs/birds_2/logs/slurm-%A_%a.txt\n"
             "\n"
             "set -e\n"
-            "cd '/work/o'\\''brien'\n"
+            "cd '/data/o'\\''brien'\n"
             "export GRAFT_TASKS=3\n"
-            "exec /usr/bin/graft run '/work/my birds.yaml' --store /work/.graft --shard auto\n");
+            "exec /usr/bin/graft run '/data/my birds.yaml' --store /data/.graft --shard auto\n");
   EXPECT_EQ(files[1].name, "merge.sh");
   EXPECT_THAT(files[1].content, Not(HasSubstr("--array")));
   EXPECT_THAT(files[1].content, Not(HasSubstr("gpus"))) << "learners of the features need none";
   EXPECT_THAT(files[1].content,
-              HasSubstr("exec /usr/bin/graft run '/work/my birds.yaml' --store /work/.graft --merge\n"));
+              HasSubstr("exec /usr/bin/graft run '/data/my birds.yaml' --store /data/.graft --merge\n"));
 }
 
 /// The part of the schema of the API's batch/v1 Job that a job of ours uses: the fields of every object, and
@@ -207,7 +207,7 @@ TEST(LaunchFiles, OfKubernetesAreJobsOfTheApi) {
     EXPECT_EQ(tasks["podFailurePolicy"]["rules"][0]["onExitCodes"]["containerName"].Scalar(),
               container["name"].Scalar());
     EXPECT_EQ(container["command"].as<std::vector<std::string>>(),
-              (std::vector<std::string>{"graft", "run", "/work/my birds.yaml", "--store", "/work/.graft",
+              (std::vector<std::string>{"graft", "run", "/data/my birds.yaml", "--store", "/data/.graft",
                                         "--shard", "auto"}));
     EXPECT_EQ(container["env"][0]["name"].Scalar(), "GRAFT_TASKS");
     EXPECT_EQ(container["env"][0]["value"].Scalar(), "3");
@@ -249,12 +249,12 @@ TEST(LaunchFiles, OfMpi) {
   const auto files = mpi_files(spec_of_three_tasks());
   ASSERT_EQ(files.size(), 1u);
   EXPECT_THAT(files[0].content,
-              HasSubstr("\nset -e\ncd '/work/o'\\''brien'\n"
+              HasSubstr("\nset -e\ncd '/data/o'\\''brien'\n"
                         "mpirun -n 3 --map-by slot:PE=8 --bind-to core -x GRAFT_DATA "
-                        "/usr/bin/graft run '/work/my birds.yaml' --store /work/.graft --shard auto\n"));
+                        "/usr/bin/graft run '/data/my birds.yaml' --store /data/.graft --shard auto\n"));
   EXPECT_THAT(files[0].content, HasSubstr("#   srun -n 3 -c 8 /usr/bin/graft run "));
   EXPECT_THAT(files[0].content,
-              HasSubstr("\nexec /usr/bin/graft run '/work/my birds.yaml' --store /work/.graft --merge\n"));
+              HasSubstr("\nexec /usr/bin/graft run '/data/my birds.yaml' --store /data/.graft --merge\n"));
 }
 
 }  // namespace
