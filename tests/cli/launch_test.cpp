@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "program.h"
+#include "small_job.h"
 
 namespace graft::test {
 namespace {
@@ -22,17 +23,7 @@ using ::testing::Not;
 
 class LaunchTest : public ::testing::Test {
  protected:
-  LaunchTest() {
-    folder_.write("config.yaml", R"(name: small
-run: {threads: 1}
-stages:
-  images: {plugin: synthetic, with: {task: target, size: 24, train: 60, val: 20, test: 40}}
-  nap: {plugin: sleepy, from: images, with: {seconds: 0}}
-  rows: {plugin: pixel_table, from: nap}
-  knn: {plugin: knn, from: rows}
-  report: {plugin: evaluate, from: knn}
-)");
-  }
+  LaunchTest() { folder_.write("config.yaml", kSmallJob); }
 
   std::vector<std::string> words(const std::string& command, const std::string& out,
                                  const std::vector<std::string>& more) const {

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "program.h"
+#include "small_job.h"
 
 namespace graft::test {
 namespace {
@@ -26,18 +27,7 @@ class ShardTest : public ::testing::Test {
  protected:
   static constexpr int kInputs = 120;
 
-  ShardTest() {
-    // The pace is no part of the fingerprint, nor of the job.
-    folder_.write("config.yaml", R"(name: small
-run: {threads: 1}
-stages:
-  images: {plugin: synthetic, with: {task: target, size: 24, train: 60, val: 20, test: 40}}
-  nap: {plugin: sleepy, from: images, with: {seconds: 0}}
-  rows: {plugin: pixel_table, from: nap}
-  knn: {plugin: knn, from: rows}
-  report: {plugin: evaluate, from: knn}
-)");
-  }
+  ShardTest() { folder_.write("config.yaml", kSmallJob); }
 
   std::vector<std::string> words(const std::string& command, const std::string& store,
                                  const std::vector<std::string>& more) const {

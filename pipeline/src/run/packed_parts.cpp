@@ -9,9 +9,9 @@
 #include <graft/error.h>
 #include <graft/version.h>
 
-#include "base/files.h"
 #include "base/zip_names.h"
 #include "config/file_parameters.h"
+#include "run/left_run.h"
 #include "run/model_files.h"
 
 namespace graft {
@@ -25,7 +25,7 @@ std::string text_fact(const Value& map, const char* name) {
 
 Value json_file(const fs::path& file) {
   std::error_code error;
-  return fs::exists(file, error) ? Value::from_json(read_file(file)) : Value::map();
+  return fs::exists(file, error) ? read_json(file) : Value::map();
 }
 
 }  // namespace
