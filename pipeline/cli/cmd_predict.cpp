@@ -154,7 +154,7 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
                 outcome.inputs, model.stage, model.from.string(),
                 outcome.rejected == 0
                     ? ""
-                    : fmt::format(", {} rejected: the last column tells why", outcome.rejected));
+                    : fmt::format(", {} rejected: the last column gives the reason", outcome.rejected));
   return outcome.rejected == 0 ? kOk : 3;
 }
 

@@ -109,7 +109,7 @@ void ServeApp::install(httplib::Server& server) {
     if (request_timed_out()) return fail_late(response);
     if (response.status == 404)
       fail(response, 404,
-           fmt::format("{} {}: there is no such thing; /openapi.json describes what there is", request.method,
+           fmt::format("{} {}: no such path; /openapi.json describes the API", request.method,
                        shortened(request.path)));
     else
       fail(response, response.status,

@@ -134,7 +134,7 @@ peer_speed() {
   /usr/bin/python3 "$peer" --root "$work/train" --root "$data/hymenoptera/val" --mode ofi --workers 2 --threads 2 \
     --out "$work/peer.h5" "$@" 2>/dev/null
 }
-# Both in turn, three times. The arguments behind -- are the peer's.
+# Both in turn, three times. The arguments after -- are the peer's.
 compare() {
   local ours=()
   while [ "$1" != -- ]; do ours+=("$1"); shift; done

@@ -167,7 +167,7 @@ TEST_F(CheckTest, WhatWasTakenOfACheckpointIsOneLine) {
   const ProgramResult r = graft("check", "{model: p.safetensors}");
   EXPECT_EQ(r.exit_code, 0) << r.err;
   EXPECT_EQ(r.err, "c.yaml:4:3: note: features: " + (folder_ / "p.safetensors").string() +
-                       ": all 65 tensors fit resnet14 behind the prefix model.\n");
+                       ": all 65 tensors fit resnet14 under the prefix model.\n");
   EXPECT_EQ(graft("check", "{model: p.safetensors}", 32, {"--quiet"}).err, "");
 }
 

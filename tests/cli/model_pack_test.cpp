@@ -253,7 +253,7 @@ TEST_F(ModelPackTest, ItsConfigNamesNoFileBesideItsParts) {
     const auto file = folder_->write("odd.graft", packed({{"graft_model", 1}, {"learner", "probe"}}, parts));
     const ProgramResult r = graft({"predict", file, file.string()});
     EXPECT_EQ(r.exit_code, 1);
-    EXPECT_THAT(r.err, HasSubstr("model is " + other + ", which is no part of it; pack the model again"));
+    EXPECT_THAT(r.err, HasSubstr("model is " + other + ", which is not a part of it; pack the model again"));
   }
 }
 

@@ -119,7 +119,7 @@ class DamagedImages : public ::testing::Test {
       add("unreadable.png", image_file(".png", {1, 2, 3}), {Fate::Rejected, {}, "unreadable"});
       ::chmod((folder_ / ("data/" + key_of("unreadable.png"))).c_str(), 0);
     }
-    // What is no regular file is no input: left out with a warning.
+    // What is not a regular file is no input: left out with a warning.
     const auto data = folder_ / "data/c0";
     std::filesystem::create_directory_symlink(data, data / "loop");
     std::filesystem::create_symlink("/dev/zero", data / "zero.jpg");

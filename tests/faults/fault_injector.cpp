@@ -106,7 +106,7 @@ void read_settings() {
   pthread_once(&settings_once, load_settings);
 }
 
-/// The path behind an open file, or one made absolute.
+/// The path of an open file, or one made absolute.
 class Path {
  public:
   explicit Path(int fd) {

@@ -93,7 +93,7 @@ std::string tiff(std::uint32_t strips) {
 struct Case {
   const char* name;
   const char* file;
-  const char* config;  ///< The source and what is behind it; empty: the file is one itself, or a weight file.
+  const char* config;  ///< The source and what is after it; empty: the file is one itself, or a weight file.
   std::size_t n;       ///< For the smaller of the two files.
   std::function<std::string(std::size_t)> content;
 };

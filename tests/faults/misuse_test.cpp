@@ -72,7 +72,7 @@ const std::vector<Kind> kKinds = {
      10,
      {"constructor", "report", "facts", "destructor"},
      {"a file above", "a file elsewhere", "a file in a folder", "a file without a name", "metrics of nobody",
-      "learners that are no map", "a trial of nobody", "a trial out of range"}}};
+      "learners that are not a map", "a trial of nobody", "a trial out of range"}}};
 
 std::string config(const std::string& kind, const std::string& at, const std::string& does) {
   const auto stage = [&](const std::string& id, const std::string& from) {

@@ -206,7 +206,7 @@ std::string number(std::size_t value, std::size_t bytes) {
 /// The QuickTime file with its data said to be in the file at `path`: an alias of the Macintosh for the
 /// reference to the file itself.
 std::string with_data_at(std::string file, const std::string& path) {
-  std::string of_mac = "V" + path;  // behind the volume's name, ':' between folders
+  std::string of_mac = "V" + path;  // after the volume's name, ':' between folders
   std::replace(of_mac.begin(), of_mac.end(), '/', ':');
   if (of_mac.size() % 2 == 1) of_mac += '\0';
   std::string alias = "alis" + number(0, 4) + std::string(10, '\0') + "\1V" + std::string(26, '\0') +
@@ -237,7 +237,7 @@ std::string quicktime(const fs::path& path) {
   return slurp(path);
 }
 
-/// Texts that FFmpeg takes for play lists and session descriptions, some behind the magic bytes of a
+/// Texts that FFmpeg takes for play lists and session descriptions, some after the magic bytes of a
 /// container.
 TEST_F(Outside, VideosOpenNothingButThemselves) {
   const std::string secret = outside("secret.mp4");

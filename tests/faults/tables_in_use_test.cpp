@@ -211,7 +211,7 @@ TEST_F(TablesInUse, RepairDropsNothingThatItMayNotRead) {
       EXPECT_EQ(r.exit_code, 1) << r.out << r.err;
       EXPECT_THAT(r.out, AllOf(HasSubstr(": Permission denied"),
                                HasSubstr("left " + e.path().string() +
-                                         ": it could not be read, which is no proof of damage\n")));
+                                         ": it could not be read, which does not prove damage\n")));
       ++files;
     }
   EXPECT_GE(files, 5);

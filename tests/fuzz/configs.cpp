@@ -85,7 +85,7 @@ void overrides(std::string_view input) {
   plan(write_scratch(kConfig, "base.yaml"), arguments);
 }
 
-// Grids, an argument a line, and behind an empty line a list.
+// Grids, an argument a line, and after an empty line a list.
 void sweep(std::string_view input) {
   std::vector<std::string> grids;
   Pieces in(input);

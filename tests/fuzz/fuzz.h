@@ -43,7 +43,7 @@ std::filesystem::path scratch_folder();
 /// A file of the project, by its path below the root.
 std::string project_file(const std::string& path);
 
-/// Takes an input apart from its front; behind its end there are zeros and empty texts.
+/// Takes an input apart from its front; after its end there are zeros and empty texts.
 class Pieces {
  public:
   explicit Pieces(std::string_view input) : rest_(input) {}

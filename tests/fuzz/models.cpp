@@ -59,7 +59,7 @@ void bundle(std::string_view input) {
   harness("temperature").as<Calibrator>().load(read)->apply(scores);
 }
 
-// The digest behind it is right.
+// The digest after it is right.
 void training_checkpoint(std::string_view input) {
   training::read_checkpoint(write_scratch(std::string(input) + digest(input).hex()).string());
 }

@@ -156,7 +156,7 @@ void idx_labels(std::string_view input) {
               "{root: " + quoted(root) + ", train: {images: images, labels: labels}, test: {images: null}}");
 }
 
-// The records, and behind a zero byte the names of the classes.
+// The records, and after a zero byte the names of the classes.
 void cifar(std::string_view input) {
   const auto root = folder("cifar");
   Pieces in(input);

@@ -42,7 +42,7 @@ struct Model {
   std::string name;
   std::optional<int> heads = {};  ///< Where nothing in the files tells.
   std::string file = {};          ///< Of several weights in the folder.
-  /// Beside, or in place of, the usual ones; " hwc" behind a name: the owner has the channels last.
+  /// Beside, or in place of, the usual ones; " hwc" after a name: the owner has the channels last.
   std::map<std::string, std::string> outputs = {};
 };
 

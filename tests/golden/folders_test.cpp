@@ -269,7 +269,7 @@ TEST(Pools, PatchesByTheirPlace) {
 
 TEST(Pools, LeavePrefixTokensOutOfAverages) {
   SKIP_WITHOUT_FOLDERS();
-  const Dataset<float> tokens = reference("timm-uni2", "tokens");  // [3,9 + 36,48], behind the norm
+  const Dataset<float> tokens = reference("timm-uni2", "tokens");  // [3,9 + 36,48], after the norm
   Dataset<float> cls{{3, 48}, {}}, mean{{3, 48}, {}};
   for (std::size_t i = 0; i < 3; ++i)
     for (std::size_t c = 0; c < 48; ++c) {
@@ -315,7 +315,7 @@ TEST(Pools, ThatANetworkDoesNotHaveAreNamed) {
   EXPECT_EQ(fault("hf-dinov2-small", "last_blocks: 2, taps: norm"),
             "expected one of taps, concatenate and last_blocks, got taps, last_blocks");
   EXPECT_EQ(fault("timm-convnext_tiny", "last_blocks: 2"),
-            "ConvNeXt is no vision transformer; name layers with `concatenate`");
+            "ConvNeXt is not a vision transformer; name layers with `concatenate`");
   EXPECT_EQ(
       fault("timm-convnext_tiny", "taps: stages.0, pool: cls"),
       "cls is for tokens, but layer stages.0.blocks.0.add of ConvNeXt gives [12,16,16] for an image; take "
@@ -378,7 +378,7 @@ TEST(Pools, AFileWithoutItsFolderIsWarnedOf) {
   testing::StageHarness backbone("backbone", "{model: \"" + model + "\", heads: 2}");
   EXPECT_THAT(backbone.warnings(),
               ::testing::ElementsAre(model +
-                                     ": what its files do not tell was guessed, and owners of such weights "
+                                     ": what its files do not give was guessed, and owners of such weights "
                                      "differ: `graft model check " +
                                      model + "` names it"));
   testing::StageHarness decided("backbone", "{model: \"" + model + "\", heads: 2, rules: timm}");

@@ -129,7 +129,7 @@ TEST_P(Formulas, GiveTorchvisionsLogits) {
     if (reference.find(name + "/" + mean)) {
       const std::string call = reference.call_of(name + "/" + mean);
       const std::string module = call.substr(call.rfind(' ') + 1);
-      // SqueezeNet's ReLU behind it had written over the value by the time that its mean was taken.
+      // SqueezeNet's ReLU after it had written over the value by the time that its mean was taken.
       outputs[mean] = nn::resolve_tap(net, name == "squeezenet1_1" ? "features.1" : module);
     }
   std::vector<std::string> taps;

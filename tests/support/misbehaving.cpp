@@ -365,7 +365,7 @@ class Misbehaving final : public Report {
     if (fault_.gives("a file in a folder")) out.files["a/b.txt"] = "x";
     if (fault_.gives("a file without a name")) out.files[""] = "x";
     if (fault_.gives("metrics of nobody")) out.learners["nobody"]["test"]["accuracy"] = 1.0;
-    if (fault_.gives("learners that are no map")) out.learners = Value(5);
+    if (fault_.gives("learners that are not a map")) out.learners = Value(5);
     if (fault_.gives("a trial of nobody")) input.trials.inputs("nobody");
     if (fault_.gives("a trial out of range")) input.trials.fit("learner", {{0, 99'999'999}, {}, {1}});
     return out;

@@ -14,7 +14,7 @@ GRAFT_API void write_file_atomically(const std::filesystem::path& path, std::str
 
 /// Opens a regular file for reading, and nothing else: to open a FIFO or a device may block for ever or do
 /// something. The descriptor, which the caller closes and programs started do not get; -1 and errno when that
-/// fails, ENXIO for what is no regular file. Any thread.
+/// fails, ENXIO for what is not a regular file. Any thread.
 GRAFT_API int open_regular_file(const std::filesystem::path& path);
 
 /// SHA-256 of a file's content as 64 lower-case hexadecimal digits. Throws Error when the file cannot be

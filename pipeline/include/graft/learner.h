@@ -15,7 +15,7 @@
 #include <graft/table.h>
 
 /// \file
-/// The stages behind the tables: learners, what corrects their scores, what compares them.
+/// The stages downstream of the tables: learners, what corrects their scores, what compares them.
 
 namespace graft {
 

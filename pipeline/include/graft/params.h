@@ -27,7 +27,7 @@ struct GRAFT_API ParamSpec {
   Value default_value;    ///< Null: no default.
   bool is_required = false;
   bool may_be_null = false;
-  bool changes_output = true;  ///< Part of the fingerprint of every table behind the stage.
+  bool changes_output = true;  ///< Part of the fingerprint of every table downstream of the stage.
   bool is_later = false;       ///< See added_later().
   Value default_then;          ///< See default_was(); null: nothing.
   bool scalar_ok = false;  ///< List, Object: one bare value stands for a list of one, for the first member.
@@ -73,10 +73,10 @@ struct GRAFT_API ParamSpec {
   /// Where this parameter has a value, the defaults of the named ones do not apply: those that were left out
   /// are missing from the resolved values (Params::find), and the stage takes them from this parameter.
   ParamSpec& stands_for(std::vector<std::string> params) { return replaced = std::move(params), *this; }
-  /// Left out, with all of `unless_given` left out, too: the value that the stages behind have, for the first
-  /// of `params` that is not null there; all that have one must agree. Stages that give what they take are
-  /// looked through, but for those that have this parameter themselves. For parameters of a stage, not of an
-  /// object.
+  /// Left out, with all of `unless_given` left out, too: the value that the stages downstream have, for the
+  /// first of `params` that is not null there; all that have one must agree. Stages that give what they take
+  /// are looked through, but for those that have this parameter themselves. For parameters of a stage, not of
+  /// an object.
   ParamSpec& default_from_downstream(std::vector<std::string> params, std::vector<std::string> unless_given) {
     return followed = std::move(params), unless = std::move(unless_given), *this;
   }

@@ -21,7 +21,7 @@ GRAFT_API std::int64_t elements(const Shape& shape);  ///< Throws Error: negativ
 GRAFT_API std::string to_string(const Shape& shape);  // "[224,224,3]"
 
 /// A regular file that has not been read yet. The runtime reads it (never a device, a FIFO or a folder)
-/// before the first stage behind the source; stages see Bytes.
+/// before the first stage downstream of the source; stages see Bytes.
 struct FileRef {
   std::string path;
   std::uint64_t size = 0;

@@ -50,7 +50,7 @@ struct GRAFT_API StagePlan {
   std::vector<Service> services;  ///< By name.
   OnError on_error = OnError::Reject;
   std::vector<Split> splits;  ///< Items of other splits pass by unchanged. Empty: all.
-  /// Parameters whose value is that of a stage behind (ParamSpec::default_from_downstream), and the id of
+  /// Parameters whose value is that of a stage downstream (ParamSpec::default_from_downstream), and the id of
   /// that stage.
   std::vector<std::pair<std::string, std::string>> followed;
   std::vector<std::string> inspected_shapes;  ///< One per output, from the plugin's `inspect`; empty: none.
@@ -84,8 +84,8 @@ struct GRAFT_API Plan {
   /// Every stage that takes this one's output.
   std::vector<std::size_t> consumers(std::size_t stage) const;
 
-  /// Sum of the batch sizes behind a source, as far as the parameters specify them: the credits must exceed
-  /// it.
+  /// Sum of the batch sizes downstream of a source, as far as the parameters specify them: the credits must
+  /// exceed it.
   std::size_t batch_items(std::size_t source) const;
   /// Credits of a source: run.in_flight, or enough to keep every thread and every batch busy.
   std::size_t credits(std::size_t source) const;

@@ -32,7 +32,7 @@ void check_arity(PlanDraft& draft, std::size_t i, std::size_t given) {
   }
 }
 
-/// For a stage whose input is already what it would make (`decode` behind a source of images): the plugin
+/// For a stage whose input is already what it would make (`decode` after a source of images): the plugin
 /// that does the rest of its work (`resize`), which is the one with the most parameters of the same name.
 std::string replacement(const PlanDraft& draft, const StagePlan& stage, PortType given) {
   if (stage.schema.outputs.empty() || stage.schema.outputs[0].type != given) return "";

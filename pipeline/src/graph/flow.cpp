@@ -244,7 +244,7 @@ struct Flow::Impl {
           });
         }));
     flow::function_node<Handle>& node = *branches.back();
-    // The rest of the chain behind the branch's first transform.
+    // The rest of the chain after the branch's first transform.
     Tail rest;
     build_tail(rest, transform, 0);
     tail->transforms.insert(tail->transforms.end(), rest.transforms.begin(), rest.transforms.end());

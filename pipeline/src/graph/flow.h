@@ -44,10 +44,11 @@ struct FlowResult {
   std::size_t peak_bytes = 0;   ///< Most that items in flight held at rest.
 };
 
-/// One source and the stream stages behind it, as a oneTBB flow graph. Built for one run and thrown away.
+/// One source and the stream stages downstream of it, as a oneTBB flow graph. Built for one run and thrown
+/// away.
 ///
 /// Consecutive transforms become one node: the item stays on one core and in its cache, and only what waits
-/// at a branch or for a batch is ever queued. An admission limiter right behind the source bounds everything
+/// at a branch or for a batch is ever queued. An admission limiter right after the source bounds everything
 /// else. An exception from a stage, or from the graph's own bodies, becomes a reject or ends the run: every
 /// credit comes back, and run() returns.
 class GRAFT_API Flow {

@@ -21,7 +21,7 @@ struct ViewPlace {
   bool exists;          ///< False: nothing but a placeholder that keeps positions dense.
 };
 
-/// The position, behind a stage that makes `n` views, of the first place that it makes of a message.
+/// The position, after a stage that makes `n` views, of the first place that it makes of a message.
 constexpr std::uint64_t order_after(std::uint64_t order, std::uint32_t n) {
   return order * n;
 }

@@ -24,7 +24,7 @@ class GRAFT_API SplitRule {
   static std::vector<ParamSpec> parameters();
 
   /// What is wrong with the `group` of a source that has the parameters above; nothing for other plugins, and
-  /// when nothing is. The text begins behind the name of the parameter.
+  /// when nothing is. The text begins after the name of the parameter.
   static std::optional<std::string> fault_of_group(const std::vector<ParamSpec>& declared,
                                                    const Value& given);
 

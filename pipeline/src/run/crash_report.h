@@ -10,7 +10,7 @@ namespace graft {
 /// safe, as they are from SIGKILL. Does nothing in a build with a sanitizer, which reports crashes itself.
 GRAFT_API void install_crash_report();
 
-/// A second line, behind the one of a crash: where the log of the run is. Null: no run. `text` must live for
+/// A second line, after the one of a crash: where the log of the run is. Null: no run. `text` must live for
 /// ever.
 GRAFT_API void set_crash_hint(const char* text) noexcept;
 

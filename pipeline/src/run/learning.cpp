@@ -270,7 +270,7 @@ class Learning::RunTrials final : public Trials {
     return static_cast<std::size_t>(found - stages.begin());
   }
 
-  /// The learner behind any calibrators.
+  /// The learner upstream of any calibrators.
   std::size_t trainer_of(std::size_t stage) const {
     while (learning_.plan_.stages[stage].is(StageKind::Calibrator))
       stage = learning_.plan_.stages[stage].inputs[0].stage;

@@ -74,7 +74,7 @@ class PackedReader {
     ZipMember facts;
     if (!read_zip_header(begin, facts) || facts.name != kFacts || facts.size > kMaxFacts)
       throw Error(
-          fmt::format("{} is no model: expected the folder of a run, a model in it, such as "
+          fmt::format("{} is not a model: expected the folder of a run, a model in it, such as "
                       "runs/flowers/models/probe, or a file of graft model pack",
                       path_.string()));
     at_ = zip_header(facts).size();

@@ -81,7 +81,7 @@ class GRAFT_API RunFolder {
   void remove(const std::filesystem::path& folder) const;
 
   std::filesystem::path shown_;  ///< As given.
-  std::filesystem::path place_;  ///< Behind a symbolic link.
+  std::filesystem::path place_;  ///< After a symbolic link.
   Options options_;
   std::string attempt_;
   std::filesystem::path path_;

@@ -302,11 +302,11 @@ class Run {
       throw Error("gave " + fault);
     add_figures(output.figures, reported_["learners"]);
     figures_.insert(figures_.end(), output.figures.begin(), output.figures.end());
-    if (!output.learners.is_map()) throw Error("gave `learners` that are no map");
+    if (!output.learners.is_map()) throw Error("gave `learners` that are not a map");
     for (auto& [learner, parts] : output.learners.as_map()) {
       if (std::find(own.begin(), own.end(), learner) == own.end())
         throw Error(fmt::format("gave metrics of '{}', which is none of its learners", learner));
-      if (!parts.is_map()) throw Error(fmt::format("gave metrics of '{}' that are no map", learner));
+      if (!parts.is_map()) throw Error(fmt::format("gave metrics of '{}' that are not a map", learner));
       for (auto& [part, values] : parts.as_map()) {
         Value& known = reported_["learners"][learner][part];
         if (!known.is_map() || !values.is_map())

@@ -203,7 +203,7 @@ SpeedSample measure_speed(const Plan& plan, std::size_t source, const Registry& 
   } catch (const std::exception& e) {
     nothing.why_not = e.what();
   } catch (...) {
-    nothing.why_not = "a plugin threw something that is no std::exception";
+    nothing.why_not = "a plugin threw something that is not a std::exception";
   }
   return nothing;
 }

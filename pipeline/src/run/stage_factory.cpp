@@ -98,7 +98,7 @@ Service& open_service(const Registry& registry, std::map<std::string, std::uniqu
     if (!slot) throw Error(plugin + ": the plugin made no stage");
   }
   if (auto* service = dynamic_cast<Service*>(slot.get())) return *service;
-  throw Error(plugin + ": the plugin's class is no service, as its schema declares");
+  throw Error(plugin + ": the plugin's class is not a service, although its schema declares one");
 }
 
 }  // namespace graft

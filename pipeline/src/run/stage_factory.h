@@ -38,7 +38,7 @@ class GRAFT_API StageFactory {
   /// Checks a stage that is not made because nothing is to be computed: what its config demands must be there
   /// all the same. Throws Error with the stage's label in front, naming the parameter.
   void inspect(std::size_t index);
-  /// What the stages behind a source are told before they are made: how many inputs it lists.
+  /// What the stages downstream of a source are told before they are made: how many inputs it lists.
   void set_listed_inputs(std::optional<std::size_t> count) { listed_inputs_ = count; }
   /// The stage where it has been made, or null.
   const Stage* made(std::size_t index) const { return stages_.at(index).get(); }

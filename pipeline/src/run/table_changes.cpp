@@ -103,7 +103,7 @@ std::vector<std::string> differences(const Value& then, const Value& now,
     } else if (j == b.size() || (i < a.size() && length[i + 1][j] >= length[i][j + 1])) {
       out.push_back(fmt::format("a stage of plugin {} was removed", plugin_of(a[i++])));
     } else {
-      out.push_back(fmt::format("stage '{}' was added{}", id(j), j == 0 ? "" : " behind " + id(j - 1)));
+      out.push_back(fmt::format("stage '{}' was added{}", id(j), j == 0 ? "" : " after " + id(j - 1)));
       ++j;
     }
   }

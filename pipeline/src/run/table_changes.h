@@ -12,7 +12,7 @@ namespace graft {
 
 /// What tells the rows of two tables apart, from their descriptions, in words: "pixels.crop 224 -> 192",
 /// "features.model has other content (1f3a5c77 -> 77b01234)", "pixels: decode 1.0.0 -> 1.1.0", "stage
-/// 'augment' was added behind pixels". `ids`: the stages' names in the config of `now`.
+/// 'augment' was added after pixels". `ids`: the stages' names in the config of `now`.
 GRAFT_API std::vector<std::string> differences(const Value& then, const Value& now,
                                                const std::vector<std::string>& ids);
 

@@ -101,7 +101,7 @@ void make_absolute(Value& stage, const TrainedModel& model, const Registry& regi
         const fs::path file = model.run / named;
         std::error_code error;
         if (named.is_absolute() || named.empty() || *named.begin() == ".." || !fs::exists(file, error))
-          throw Error(fmt::format("{}: its {} is {}, which is no part of it; pack the model again",
+          throw Error(fmt::format("{}: its {} is {}, which is not a part of it; pack the model again",
                                   model.from.string(), parameter, path.as_string()));
         path = file.string();
       });

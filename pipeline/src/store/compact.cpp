@@ -60,7 +60,7 @@ Intention read_intention(const fs::path& path) {
   for (const Value& number : list("dropped"))
     out.dropped.push_back(static_cast<std::uint64_t>(number.as_int()));
   for (const Value& file : list("files")) out.files.push_back(file.as_string());
-  if (out.added.size() != out.files.size()) throw Error(path.string() + ": is no compaction");
+  if (out.added.size() != out.files.size()) throw Error(path.string() + ": is not a compaction");
   return out;
 }
 
@@ -86,7 +86,7 @@ void drop_shard(const fs::path& table, std::uint64_t number) {
 
 /// A row of the shards that are joined.
 struct OldRow {
-  std::uint64_t position = 0;  ///< In the list of the last run; behind all others where it is not in it.
+  std::uint64_t position = 0;  ///< In the list of the last run; after all others where it is not in it.
   std::uint32_t shard = 0, row = 0;
 };
 

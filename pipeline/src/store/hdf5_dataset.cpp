@@ -31,7 +31,7 @@ struct Borrowed {
   static herr_t drop(void*) { return 0; }
 };
 
-/// At the start, or behind a user block of 512, 1024, 2048, ... bytes.
+/// At the start, or after a user block of 512, 1024, 2048, ... bytes.
 bool has_signature(std::span<const std::uint8_t> image) {
   static constexpr std::string_view kSignature("\x89HDF\r\n\x1a\n", 8);
   for (std::size_t at = 0; at + kSignature.size() <= image.size(); at = at == 0 ? 512 : 2 * at)
@@ -176,7 +176,7 @@ Hdf5Dataset open_dataset(hid_t file, const fs::path& path, const std::string& na
   if (!has_object(file, name)) throw Error(set.label + ": is missing");
   check_links(file, name, set.label);
   Hdf5Id object(H5Oopen(file, name.c_str(), H5P_DEFAULT), H5Oclose, doing);
-  if (H5Iget_type(object) != H5I_DATASET) throw Error(set.label + ": is no dataset");
+  if (H5Iget_type(object) != H5I_DATASET) throw Error(set.label + ": is not a dataset");
   set.id = std::move(object);
   const Hdf5Id properties(H5Dget_create_plist(set.id), H5Pclose, doing);
   if (H5Pget_layout(properties) == H5D_VIRTUAL || H5Pget_external_count(properties) > 0)

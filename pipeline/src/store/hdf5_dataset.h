@@ -18,7 +18,7 @@ namespace graft {
 /// What files are opened with: the earliest format, no locks, everything closed with the file.
 Hdf5Id file_access_list();
 
-/// Opens for reading. Refused: what is no regular file (a FIFO would block) or no HDF5 file, or cut short.
+/// Opens for reading. Refused: what is not a regular file (a FIFO would block) or no HDF5 file, or cut short.
 Hdf5Id open_hdf5_file(const std::filesystem::path& path);
 
 /// Opens for reading what lies in memory, without a copy and without another file being opened. `image`

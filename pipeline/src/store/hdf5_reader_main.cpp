@@ -129,7 +129,7 @@ class Reader {
     if (kind == Hdf5Request::Open) return open(in);
     const std::uint64_t first = in.number(), count = in.number();
     if (!table_ || first > table_->rows() || count > table_->rows() - first)
-      throw Error(path_ + ": there are no such rows");
+      throw Error(path_ + ": the file has no such rows");
     if (kind == Hdf5Request::Describe) return describe(first, count);
     read(first, count);
   }

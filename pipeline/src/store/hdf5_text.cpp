@@ -26,7 +26,7 @@ std::string trimmed(const char* text, std::size_t bytes, H5T_str_t padding) {
   return {text, bytes};
 }
 
-/// A run of references that lie behind each other in the file.
+/// A run of references that follow each other in the file.
 struct Run {
   std::uint64_t offset;
   std::size_t count;
@@ -34,7 +34,7 @@ struct Run {
 
 [[noreturn]] void refuse_variable(const std::string& label) {
   throw Error(label +
-              ": texts of variable length that are packed, compact, or behind a user block; write texts of a "
+              ": texts of variable length that are packed, compact, or after a user block; write texts of a "
               "fixed length, or without compression");
 }
 

@@ -95,7 +95,7 @@ InputList InputList::read(const fs::path& path) {
   const std::string bytes = read_file(path);
   const auto* const data = reinterpret_cast<const std::uint8_t*>(bytes.data());
   if (bytes.size() < sizeof kListMagic + 8 || std::memcmp(data, kListMagic, sizeof kListMagic) != 0)
-    throw Error(path.string() + ": is no list of inputs, or it is cut short");
+    throw Error(path.string() + ": is not a list of inputs, or is truncated");
   const std::uint8_t* at = data + bytes.size() - 4;
   if (take<std::uint32_t>(at) != crc32c(data, bytes.size() - 4))
     throw Error(path.string() + ": the list of inputs is damaged (its checksum is wrong)");

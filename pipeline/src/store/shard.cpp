@@ -53,7 +53,7 @@ Shard::Shard(const fs::path& shards, ShardEntry entry)
       serial_(next_serial++) {
   struct stat info {};
   if (::stat(path_.c_str(), &info) != 0) fail(file_error("open", path_, errno));
-  if (!S_ISREG(info.st_mode)) fail(path_.string() + ": is no regular file");
+  if (!S_ISREG(info.st_mode)) fail(path_.string() + ": is not a regular file");
   if (static_cast<std::uint64_t>(info.st_size) != entry_.bytes)
     fail(fmt::format("{}: has {} bytes, the manifest says {}", path_.string(), info.st_size, entry_.bytes));
 }

@@ -94,7 +94,7 @@ std::vector<std::uint8_t> ShardEntry::encode() const {
 ShardEntry ShardEntry::decode(std::span<const std::uint8_t> bytes, const std::filesystem::path& path) {
   const auto fail = [&](const std::string& why) { throw Error(fmt::format("{}: {}", path.string(), why)); };
   if (bytes.size() < kEntryHeaderBytes + 4 || std::memcmp(bytes.data(), kEntryMagic, sizeof kEntryMagic) != 0)
-    fail("is no entry of a manifest, or it is cut short");
+    fail("is not an entry of a manifest, or is truncated");
   const std::uint8_t* at = bytes.data() + bytes.size() - 4;
   const bool whole = take<std::uint32_t>(at) == crc32c(bytes.data(), bytes.size() - 4);
   at = bytes.data() + sizeof kEntryMagic;

@@ -74,7 +74,7 @@ std::string fault_of_shard(const fs::path& shard, const ShardEntry& entry, bool 
     if (errno == ENOENT) return "is missing";
     throw Unreadable(file_error("examine", shard, errno));
   }
-  if (!S_ISREG(info.st_mode)) return "is no regular file";
+  if (!S_ISREG(info.st_mode)) return "is not a regular file";
   if (const auto bytes = static_cast<std::uint64_t>(info.st_size); bytes != entry.bytes)
     return fmt::format("has {} bytes, the manifest says {}", bytes, entry.bytes);
   if (read && sha256_of_file(shard) != entry.sha256)
@@ -372,7 +372,7 @@ TableRepair repair_table(const TableCheck& first) {
   for (const TableFault& fault : first.faults) {
     const std::string path = fault.path.string();
     if (fault.kind == Kind::Unreadable) {
-      out.left.push_back(fmt::format("left {}: it could not be read, which is no proof of damage", path));
+      out.left.push_back(fmt::format("left {}: it could not be read, which does not prove damage", path));
     } else if (fault.kind == Kind::Incomplete) {
       continue;  // follows from what is dropped, or the next run computes it
     } else if (!found_again(fault)) {

@@ -31,7 +31,7 @@ GRAFT_API void write_use(const std::filesystem::path& table, const TableUse& use
 struct DamagedUse {
   std::filesystem::path file;
   std::string why;
-  bool unreadable = false;  ///< It could not be read, which is no proof of damage.
+  bool unreadable = false;  ///< It could not be read, which does not prove damage.
 };
 
 /// Those that can be read, newest first. What cannot be is named in `damaged` when that is given.

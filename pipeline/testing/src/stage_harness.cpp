@@ -156,7 +156,7 @@ std::pair<Collector::RowFormat, std::vector<std::uint8_t>> StageHarness::collect
 
 namespace {
 
-/// Two row sets behind each other: train + val.
+/// Two row sets, one after the other: train + val.
 class Joined final : public RowSet {
  public:
   Joined(const RowSet& a, const RowSet& b) : a_(a), b_(b) {}

@@ -23,7 +23,7 @@ class TrainableNetwork;
 
 using Engines = std::function<const nn::EngineService&()>;
 
-/// A backbone with a new linear classifier behind it, divided into what comes in front of all that is
+/// A backbone with a new linear classifier after it, divided into what comes in front of all that is
 /// trained, and the rest. Immutable.
 class DividedNetwork {
  public:
@@ -45,7 +45,7 @@ class DividedNetwork {
   virtual std::unique_ptr<training::FrozenPart> frozen_part() const = 0;
   /// The whole backbone as it is: image to features.
   virtual std::unique_ptr<training::FrozenPart> feature_part() const = 0;
-  /// The rest, with this classifier, behind a dropout layer where `dropout` is not 0.
+  /// The rest, with this classifier, after a dropout layer where `dropout` is not 0.
   virtual std::unique_ptr<training::TrainableNetwork> trainable_part(const LinearHead& head,
                                                                      double dropout) const = 0;
   /// What load_network needs, with weights of the trainable part by path.

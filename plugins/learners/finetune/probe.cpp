@@ -21,7 +21,7 @@ namespace {
 constexpr double kSpread = 0.01;
 constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();  // the features are in memory anyway
 
-/// Images as rows of a table. One without an output is of a class behind the others.
+/// Images as rows of a table. One without an output is of a class after the others.
 class ImageRows final : public RowSet {
  public:
   ImageRows(const ProbeRows& images, std::size_t outputs)

@@ -27,7 +27,7 @@ using testing::StageHarness;
 using ::testing::StartsWith;
 using torch::jit::Module;
 
-/// Two convolutions with a sine between them, which no described network has. `more`: a line of code behind
+/// Two convolutions with a sine between them, which no described network has. `more`: a line of code after
 /// the sine.
 Module sines(bool gradients = true, const std::string& more = {}) {
   const auto unit = std::make_shared<torch::jit::CompilationUnit>();

@@ -22,8 +22,8 @@ std::vector<std::size_t> last_of(const std::string& backbone, std::size_t blocks
 }  // namespace
 
 std::int64_t Unfreezing::first_epoch(std::size_t block) const {
-  const auto behind = std::count_if(blocks.begin(), blocks.end(), [&](std::size_t b) { return b >= block; });
-  return gradual_epochs * static_cast<std::int64_t>(behind);
+  const auto after = std::count_if(blocks.begin(), blocks.end(), [&](std::size_t b) { return b >= block; });
+  return gradual_epochs * static_cast<std::int64_t>(after);
 }
 
 ParamSpec unfreeze_parameter() {

@@ -33,7 +33,7 @@ using ::testing::Pointwise;
 //
 // One against the rest: OneVsRestClassifier(LogisticRegression(...)), the objectives of its estimators added
 // up. Balanced: class_weight="balanced", sample weights n / (k * count) in the objective, and without the
-// rows of class 0 behind the 36th. Several labels: of row i also class i // 7 % k; OneVsRestClassifier of the
+// rows of class 0 after the 36th. Several labels: of row i also class i // 7 % k; OneVsRestClassifier of the
 // indicator matrix, and the mean of log_loss over its columns.
 struct Reference {
   std::size_t classes;

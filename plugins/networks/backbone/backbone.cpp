@@ -53,7 +53,7 @@ class Backbone final : public BatchTransform {
     model_.weights.clear();  // the engine has its own, in a layout of its own
     if (!model_.guesses.empty())
       warn_(fmt::format(
-          "{0}: what its files do not tell was guessed, and owners of such weights differ: `graft "
+          "{0}: what its files do not give was guessed, and owners of such weights differ: `graft "
           "model check {0}` names it",
           model_.name));
   }
@@ -175,7 +175,7 @@ class Backbone final : public BatchTransform {
     return model.architecture->preprocessing.crop;
   }
 
-  /// One behind the other; of patches by their place, the values at each place.
+  /// One after the other; of patches by their place, the values at each place.
   static Tensor joined(const std::vector<Tensor>& parts) {
     std::int64_t size = 0;
     for (const Tensor& part : parts) size += part.size();

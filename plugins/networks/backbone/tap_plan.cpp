@@ -66,8 +66,9 @@ TapPlan of_last_blocks(const Params& params, const nn::Architecture& network) {
   const auto count = params.get<std::size_t>("last_blocks");
   const std::string norm = nn::last_norm(network);
   if (norm.empty())
-    throw TapError("last_blocks",
-                   fmt::format("{} is no vision transformer; name layers with `concatenate`", network.name));
+    throw TapError(
+        "last_blocks",
+        fmt::format("{} is not a vision transformer; name layers with `concatenate`", network.name));
   if (count > network.blocks.size())
     throw TapError("last_blocks", fmt::format("{} is more than the {} blocks of {}", count,
                                               network.blocks.size(), network.name));
@@ -113,7 +114,7 @@ TapPlan of_features(const Params& params, const nn::Architecture& network) {
     plan.taps = {tokens};
     return plan;
   }
-  // The norm that stands behind the owner's average.
+  // The norm that stands after the owner's average.
   plan.needed.push_back(norm);
   plan.taps = {"normed." + tokens};
   plan.normed = {{plan.taps[0], tokens}};

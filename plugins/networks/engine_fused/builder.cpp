@@ -425,7 +425,7 @@ void Builder::flatten(const Step& step) {
 
 void Builder::store(std::size_t output) {
   const ValueId value = network_.lowered().outputs[output];
-  // Tokens lie as the caller wants them: those of one image behind those of another.
+  // Tokens lie as the caller wants them: those of one image after those of another.
   const Desc layout = is_tokens(value) ? channels_last(value, Type::f32) : plain(dims_of(value), Type::f32);
   copy(slot_of(value), add_slot(layout, Program::kOutput - static_cast<std::ptrdiff_t>(output)));
   Shape shape = shape_[value];

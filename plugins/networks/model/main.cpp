@@ -37,13 +37,13 @@ constexpr Option kListOptions[] = {
 constexpr Option kCheckOptions[] = {
     {"config", "CONFIG", "also where the stages of a config prepare images or pool otherwise than the owner"},
     {"rules", "OWNER", "original, timm or hf: whose rules count where owners of the same weights disagree"},
-    {"heads", "N", "attention heads, where the files do not tell"},
+    {"heads", "N", "attention heads, where the files do not give it"},
     {"json", nullptr, "print JSON"},
 };
 
 constexpr Option kSummaryOptions[] = {
     {"size", "N", "images of N x N px (default: what the network was trained on)"},
-    {"heads", "N", "attention heads of a published transformer whose files do not tell"},
+    {"heads", "N", "attention heads of a published transformer whose files do not give them"},
     {"classes", "N", "classes of the classifier, 0 for none"},
     {"width", "N", "channels of the first layer, for the networks for small images"},
     {"freeze", "none|all|LAYER",

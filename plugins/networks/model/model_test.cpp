@@ -292,7 +292,7 @@ TEST(CommandLine, FaultsSayWhatIsKnown) {
       StartsWith(
           "error: 'resnet19' is no architecture (did you mean 'resnet18'?) and no file (architectures: "));
   EXPECT_EQ(wrong({"summary", kData + "types.pth", "--width", "3"}),
-            "error: --width goes with the name of an architecture; of a file its tensors tell");
+            "error: --width goes with the name of an architecture; for a file, its tensors determine it");
   EXPECT_THAT(wrong({"fetch", "resnet20"}),
               StartsWith("error: there are no published weights of 'resnet20'"));
   EXPECT_THAT(run({"--help"}).out, HasSubstr("graft model fetch NAME"));

@@ -47,7 +47,7 @@ void print_fit(const nn::WeightFile& file, const nn::BestFit& best) {
           return fmt::format("{} {}, expected {}", s.name, to_string(s.got), to_string(s.wanted));
         }));
   if (!fit.also.empty())
-    say("  more than once, behind the prefixes '{}' and '{}'\n", fit.prefix, fmt::join(fit.also, "', '"));
+    say("  more than once, under the prefixes '{}' and '{}'\n", fit.prefix, fmt::join(fit.also, "', '"));
   else if (!fit.complete())
     say("  {}\n", nn::cure(best.architecture, file, fit));
 }
@@ -143,8 +143,8 @@ int summarize_file(const std::string& path, const Arguments& arguments, const Sh
   const bool json = arguments.has("json");
   for (const char* option : {"classes", "width"})
     if (arguments.has(option))
-      throw UsageError{
-          fmt::format("--{} goes with the name of an architecture; of a file its tensors tell", option)};
+      throw UsageError{fmt::format(
+          "--{} goes with the name of an architecture; for a file, its tensors determine it", option)};
   const nn::ModelFiles files = nn::find_model_files(path);
   if (const auto contents = nn::inspect_torchscript(files.weights))
     return print_torchscript(path, *contents, json);
@@ -154,7 +154,7 @@ int summarize_file(const std::string& path, const Arguments& arguments, const Sh
     return print_published(*published, *file, path, arguments, options);
   const auto best = nn::best_fit(*file);
   if (arguments.has("dot") && !best)
-    throw Error(fmt::format("{}: fits no architecture, so there is no graph of it", path));
+    throw Error(fmt::format("{}: fits no known architecture, so its graph is unknown", path));
   std::optional<Sheet> sheet;
   if (best) sheet.emplace(best->architecture, options);
   if (json) {
@@ -190,8 +190,8 @@ int summary(const Arguments& arguments) {
     std::error_code ignored;
     if (std::filesystem::exists(what, ignored)) return summarize_file(what, arguments, options);
     const auto near = nearest(what, names);
-    throw UsageError{fmt::format("'{}' is no architecture{} and no file (architectures: {})", what,
-                                 near ? fmt::format(" (did you mean '{}'?)", *near) : "",
+    throw UsageError{fmt::format("'{}' is neither a known architecture{} nor a file (architectures: {})",
+                                 what, near ? fmt::format(" (did you mean '{}'?)", *near) : "",
                                  fmt::join(names, ", "))};
   }
   nn::Options made;

@@ -292,7 +292,7 @@ TEST(Decode, TiffPagesMayLinkInACircleButNotShareTheirStrips) {
   EXPECT_EQ(outcome(stage, pages(300, page)), "corrupt: the TIFF file is damaged: its pages overlap");
 }
 
-// A PNG file with a chunk for each of `texts`, behind its header.
+// A PNG file with a chunk for each of `texts`, after its header.
 std::string with_texts(const std::string& name, const std::vector<std::string>& texts) {
   constexpr std::size_t kBehindHeader = 33;
   std::string chunks;

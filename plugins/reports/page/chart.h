@@ -52,7 +52,7 @@ struct BarChart {
   struct Row {
     std::string name;
     double value = 0;
-    std::string text;  ///< Behind the bar.
+    std::string text;  ///< After the bar.
   };
   std::string title;
   std::vector<Row> rows;

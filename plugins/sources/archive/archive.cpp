@@ -96,7 +96,7 @@ class Archive final : public graft::ForwardSource {
       reader_.reset();
       throw Reject("corrupt", e.what());
     }
-    // A copy's key has its number behind the name.
+    // A copy's key has its number after the name.
     const std::string name = archives_[current_.archive].path + "/" + cleaned(reader_->name());
     if (current_key_ != name && !current_key_.starts_with(name + "#"))
       throw Reject("changed", "the archive was changed while it was used");
@@ -146,7 +146,7 @@ class Archive final : public graft::ForwardSource {
     }
   }
 
-  /// Goes to the current member, in what is open if that is not behind it.
+  /// Goes to the current member, in what is open if that is not after it.
   void seek() {
     if (!reader_ || open_ != current_.archive || reader_->count() > current_.index) {
       reader_ = std::make_unique<ArchiveReader>(path_of(current_.archive));

@@ -70,7 +70,7 @@ ArchiveReader::ArchiveReader(std::string path) : path_(std::move(path)) {
   ::archive_read_support_filter_zstd(a);
   ::archive_read_support_format_tar(a);
   ::archive_read_support_format_zip_seekable(a);
-  // Reads on behind the end mark, so that the checksums at the end of packed files are seen.
+  // Reads on after the end mark, so that the checksums at the end of packed files are seen.
   ::archive_read_set_options(a, "tar:read_concatenated_archives");
   const int result = open_gzip() ? ::archive_read_open2(a, this, nullptr, read_gzip, nullptr, nullptr)
                                  : ::archive_read_open_filename(a, path_.c_str(), kBlock);
@@ -122,7 +122,7 @@ ArchiveReader::~ArchiveReader() = default;
 void ArchiveReader::fail(const std::string& text) const {
   throw Error(path_ + " is damaged at byte " + std::to_string(::archive_filter_bytes(archive_.get(), -1)) +
               ", " +
-              (count_ > 0 ? "in or behind member " + std::to_string(count_) + " '" + name_ + "'"
+              (count_ > 0 ? "in or after member " + std::to_string(count_) + " '" + name_ + "'"
                           : std::string("at its first member")) +
               ": " + text + "; get the file again");
 }
@@ -193,7 +193,7 @@ std::vector<std::uint8_t> ArchiveReader::read(std::uint64_t limit) {
     if (bytes > kUnsuspicious / 4 + 4 * file_bytes_)
       throw Reject("too-large", "the member has at least " + std::to_string(bytes) +
                                     " bytes, the whole archive " + std::to_string(file_bytes_) +
-                                    ": that is no image");
+                                    ": not an image");
   };
   if (size_) {
     check(*size_, "has");

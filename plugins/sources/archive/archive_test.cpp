@@ -250,7 +250,7 @@ TEST_F(Archive, AMemberLargerThanAnArchiveOfImagesHoldsIsRejected) {
   EXPECT_THAT(read(),
               ElementsAre("x.tar.gz/c/zeros.jpg c: [too-large] the member has at least 30000000 bytes, the "
                           "whole archive " +
-                          std::to_string(bytes) + ": that is no image"));
+                          std::to_string(bytes) + ": not an image"));
 }
 
 TEST_F(Archive, ANameThatNoFileHasIsAnError) {
@@ -292,7 +292,7 @@ TEST_F(Archive, EveryCutOfATarEndsInAnErrorOrAWholeMember) {
   folder_.write("x.tar", whole.substr(0, 1000));
   EXPECT_EQ(
       fault(),
-      "ROOT/x.tar is damaged at byte 1000, in or behind member 1 'c/a.jpg': Truncated input file (needed "
+      "ROOT/x.tar is damaged at byte 1000, in or after member 1 'c/a.jpg': Truncated input file (needed "
       "1536 bytes, only 488 available); get the file again");
 }
 

@@ -83,7 +83,7 @@ std::size_t IdxFile::read_some(std::uint8_t* out, std::size_t n) {
   const char* text = ::gzerror(handle(file_), &error);
   // A packed file that is cut off reads as a short one, with Z_BUF_ERROR.
   if (got < 0 || (error != Z_OK && error != Z_STREAM_END))
-    throw Error("cannot read " + path_ + " behind image or label " + std::to_string(position_) + ": " +
+    throw Error("cannot read " + path_ + " after image or label " + std::to_string(position_) + ": " +
                 (error == Z_ERRNO ? std::strerror(errno) : text) + "; get the file again");
   return static_cast<std::size_t>(got);
 }
@@ -97,7 +97,7 @@ void IdxFile::read(std::uint8_t* out) {
 void IdxFile::skip(std::size_t elements) {
   if (elements == 0) return;
   if (::gzseek(handle(file_), static_cast<z_off_t>(elements * element_bytes_), SEEK_CUR) < 0)
-    throw Error("cannot read " + path_ + " behind image or label " + std::to_string(position_));
+    throw Error("cannot read " + path_ + " after image or label " + std::to_string(position_));
   position_ += elements;
 }
 
@@ -108,5 +108,5 @@ void IdxFile::check_end() {
 
 void IdxFile::fail_of_size(const std::string& got) const {
   throw Error("expected " + std::to_string(count()) + " times " + std::to_string(element_bytes_) +
-              " bytes behind the header of " + path_ + ", got " + got + "; get the file again");
+              " bytes after the header of " + path_ + ", got " + got + "; get the file again");
 }

@@ -123,11 +123,11 @@ TEST_F(Idx, SaysWhatIsWrong) {
   EXPECT_EQ(fault(), "the header of ROOT/train-images-idx3-ubyte is cut off; get the file again");
   write_train(images(2) + "x", labels);
   EXPECT_EQ(fault(),
-            "expected 2 times 6 bytes behind the header of ROOT/train-images-idx3-ubyte, got more; get the "
+            "expected 2 times 6 bytes after the header of ROOT/train-images-idx3-ubyte, got more; get the "
             "file again");
   write_train(images(2).substr(0, 25), labels);
   EXPECT_EQ(fault(),
-            "expected 2 times 6 bytes behind the header of ROOT/train-images-idx3-ubyte, got 9; get the "
+            "expected 2 times 6 bytes after the header of ROOT/train-images-idx3-ubyte, got 9; get the "
             "file again");
   write_train(header({2, 0, 3}), labels);
   EXPECT_EQ(fault(),
@@ -140,7 +140,7 @@ TEST_F(Idx, AHeaderThatPromisesTooMuchCostsNoMemory) {
   EXPECT_THAT(fault(), HasSubstr("got more by its header"));
   write_train(header({0xffffffff, 8000, 8000}), header({0xffffffff}));
   EXPECT_EQ(fault(),
-            "expected 4294967295 times 64000000 bytes behind the header of ROOT/train-images-idx3-ubyte, "
+            "expected 4294967295 times 64000000 bytes after the header of ROOT/train-images-idx3-ubyte, "
             "got 0; get the file again");
 }
 
@@ -149,7 +149,7 @@ TEST_F(Idx, APackedFileOfMoreImagesThanItsSizeHoldsIsAnErrorBeforeAnythingIsHeld
   folder_.write("train-labels-idx1-ubyte", header({4'000'000}) + std::string(4'000'000, '\0'));
   EXPECT_EQ(
       fault(),
-      "expected 4000000 times 1 bytes behind the header of ROOT/train-images-idx3-ubyte.gz, got at most " +
+      "expected 4000000 times 1 bytes after the header of ROOT/train-images-idx3-ubyte.gz, got at most " +
           std::to_string(1032 * std::filesystem::file_size(path)) + "; get the file again");
   write_packed("train-images-idx3-ubyte.gz", header({4'000'000, 1, 1}) + std::string(4'000'000, '\0'));
   EXPECT_THAT(fault(), HasSubstr("lists inputs whose names alone need more than 64 MiB and 8 times that"));
@@ -165,7 +165,7 @@ TEST_F(Idx, DamagedPackedFilesAreFound) {
     folder_.write("train-images-idx3-ubyte.gz", whole.substr(0, n));
     EXPECT_NE(fault(), "ok") << "cut at " << n;
   }
-  for (std::size_t n = 10; n < whole.size(); ++n) {  // behind the header of gzip
+  for (std::size_t n = 10; n < whole.size(); ++n) {  // after the header of gzip
     std::string damaged = whole;
     damaged[n] = static_cast<char>(damaged[n] ^ 0x10);
     folder_.write("train-images-idx3-ubyte.gz", damaged);

@@ -191,9 +191,10 @@ TEST_F(ImageFolder, ResultsInTheRootAreNoClass) {
   add("runs/first/results.json", "{}");
   auto stage = open("test_fraction: 0.2");
   EXPECT_THAT(stage.as<Source>().classes(), ElementsAre("a", "b"));
-  EXPECT_THAT(stage.warnings(),
-              ElementsAre("1 output folder skipped, for example " + root_.string() +
-                          "/runs/first (graft has written it; results, previews and stores are no data)"));
+  EXPECT_THAT(
+      stage.warnings(),
+      ElementsAre("1 output folder skipped, for example " + root_.string() +
+                  "/runs/first (graft has written it; results, previews and stores are not input data)"));
 }
 
 TEST_F(ImageFolder, WarnsOfAFolderAroundTheFoldersOfTheClasses) {

@@ -237,7 +237,7 @@ TEST_F(ImageList, SaysWhatIsWrongAndWhere) {
   EXPECT_EQ(fault("path,label\n\"a\n\",x\nb.jpg,\"open\n\n"),
             "FILE:4: a quoted field begins here and does not end; close it with '\"'");
   EXPECT_EQ(fault("path,label\n\"a.jpg\"x,y\n"),
-            "FILE:2: text behind the closing quote of a field; write a quote inside a quoted field twice");
+            "FILE:2: text after the closing quote of a field; write a quote inside a quoted field twice");
   EXPECT_EQ(fault(std::string("path\na\0.jpg\n", 12)),
             "FILE:2: a NUL byte; the list must be text in UTF-8 or another encoding of single bytes");
   EXPECT_EQ(fault("path,label\n" + std::string((1 << 20) + 1, 'a') + ",x\n"),

@@ -81,7 +81,7 @@ void DelimitedReader::read_quoted(std::string& field) {
     const std::size_t here = c == '\n' ? line_ - 1 : line_;
     end_ = at_line_end(c) ? '\n' : c;
     if (end_ != '\n' && end_ != separator_ && end_ != kEnd)
-      fail(here, "text behind the closing quote of a field; write a quote inside a quoted field twice");
+      fail(here, "text after the closing quote of a field; write a quote inside a quoted field twice");
     return;
   }
 }

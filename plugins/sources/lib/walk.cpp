@@ -139,7 +139,7 @@ class Walk {
     const std::vector<std::string> names = names_in(folder);
     // Not the root: whoever names it means it.
     if (!relative.empty() && is_output(folder, names)) {
-      skip_("output folder", folder, "graft has written it; results, previews and stores are no data");
+      skip_("output folder", folder, "graft has written it; results, previews and stores are not input data");
       return;
     }
     for (const std::string& name : names) {

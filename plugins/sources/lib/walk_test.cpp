@@ -70,7 +70,7 @@ TEST(Walk, WhatGraftHasWrittenIsNoData) {
   const std::string root = folder.path().string();
   std::vector<std::string> skipped, files;
   const OnSkip skip = [&](const std::string& kind, const std::string& path, const std::string& cure) {
-    EXPECT_EQ(cure, "graft has written it; results, previews and stores are no data");
+    EXPECT_EQ(cure, "graft has written it; results, previews and stores are not input data");
     skipped.push_back(kind + " " + path.substr(root.size() + 1));
   };
   for (const FoundFile& file : list_files(root, false, skip)) files.push_back(file.path);

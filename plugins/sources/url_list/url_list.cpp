@@ -119,7 +119,7 @@ GRAFT_PLUGIN(
         .param(
             graft::choice("content", {"bytes", "url"}, "bytes")
                 .doc("What rows are stored under. bytes: every run fetches every file, to see whether it has "
-                     "changed. url: what is behind a URL never changes, so that stored rows need no "
+                     "changed. url: the content of a URL never changes, so that stored rows need no "
                      "fetching."))
         .param(graft::integer("max_bytes", 100 << 20)
                    .range(1, 1 << 30)

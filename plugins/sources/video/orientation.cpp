@@ -70,7 +70,7 @@ class Boxes {
   std::uint64_t bytes_ = 0;
 };
 
-/// The matrix in the data of an `mvhd` or `tkhd`, which stands behind the times: these have 4 bytes in
+/// The matrix in the data of an `mvhd` or `tkhd`, which stands after the times: these have 4 bytes in
 /// version 0 and 8 in version 1. Values are 16.16 fixed point, in the order a b u c d v x y w.
 Matrix matrix_in(const std::string& data, std::size_t at_version_0) {
   const std::size_t at = at_version_0 + (!data.empty() && data[0] == 1 ? 12 : 0);
@@ -91,7 +91,7 @@ Orientation direction_of(const Matrix& m) {
   if (small(m[1]) && small(m[2]) && !small(m[0]) && !small(m[3])) return {sign(m[0]), 0, 0, sign(m[3])};
   if (small(m[0]) && small(m[3]) && !small(m[1]) && !small(m[2])) return {0, sign(m[1]), sign(m[2]), 0};
   throw graft::Reject("rotation",
-                      "the video is to be shown at an angle that is no multiple of 90 degrees; encode it "
+                      "the video is to be shown at an angle that is not a multiple of 90 degrees; encode it "
                       "again, upright");
 }
 

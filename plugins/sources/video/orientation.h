@@ -19,7 +19,7 @@ struct Orientation {
 
 /// The orientation that an MP4 or MOV file asks for, from the matrices of its movie header and of its first
 /// video track; nothing when the file is of another format or has no such track. Throws graft::Reject
-/// `rotation` for an angle that is no multiple of 90 degrees.
+/// `rotation` for an angle that is not a multiple of 90 degrees.
 std::optional<Orientation> mp4_orientation(const std::string& path);
 
 /// The frame as it is shown.

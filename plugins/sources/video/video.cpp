@@ -176,7 +176,7 @@ GRAFT_PLUGIN(
     graft::PluginSchema::source("Lists frames of videos: classes and splits from folders.")
         .known_fault("1.2.0",
                      "in Motion JPEG, frames whose size changed gave the picture of another frame, or a "
-                     "damaged one, and frames behind one that was dropped had the number of the frame before")
+                     "damaged one, and frames after one that was dropped had the number of the frame before")
         .output("out", graft::PortType::Image, "u8[?,?,3]",
                 "The frames, video by video in the order of their paths; the key is PATH#FRAME.")
         .param(graft::folder("root").required().doc(

@@ -37,7 +37,7 @@ constexpr const char* kOnlyThisFile =
     "format_whitelist;mov,matroska,avi,mpeg,mpegvideo,mpegts,ogg,flv,asf|protocol_whitelist;file|"
     "enable_drefs;0|use_absolute_path;0";
 
-/// Failures to decode that follow each other, behind which the video counts as ended, where packets are not
+/// Failures to decode that follow each other, after which the video counts as ended, where packets are not
 /// looked at.
 constexpr std::uint64_t kMostFailures = 1000;
 
@@ -145,7 +145,7 @@ void VideoFile::set_up() {
   static std::once_flag once;
   std::call_once(once, [] {
     const char* const given = std::getenv("OPENCV_FFMPEG_CAPTURE_OPTIONS");
-    // The last word on an option counts, and what is behind a mistake is not read: so both before and after.
+    // The last word on an option counts, and what is after a mistake is not read: so both before and after.
     const std::string options = std::string(kOnlyThisFile) + "|" +
                                 (given == nullptr ? "fflags;discardcorrupt" : given) + "|" + kOnlyThisFile;
     ::setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", options.c_str(), 1);

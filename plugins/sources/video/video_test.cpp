@@ -180,7 +180,7 @@ TEST_F(Video, TooLargeFramesAreRejected) {
   }
 }
 
-/// Replaces the matrix (a b u c d v x y w) of the first box of a type, `at` bytes behind its type.
+/// Replaces the matrix (a b u c d v x y w) of the first box of a type, `at` bytes after its type.
 std::string with_matrix(std::string file, const std::string& box, std::size_t at, std::array<double, 4> m) {
   const std::size_t start = file.find(box) + 4 + at;
   const std::array<std::int64_t, 9> values{std::llround(m[0] * 65536),
@@ -505,7 +505,7 @@ TEST_F(Video, DamageIsNotTheEnd) {
     packets.emplace_back(reinterpret_cast<const char*>(packet.data), packet.total());
   ASSERT_EQ(packets.size(), 30u);
   std::filesystem::remove(path);
-  // A packet behind a frame that decodes alone: what is between is lost.
+  // A packet after a frame that decodes alone: what is between is lost.
   const std::size_t at = file.find(packets[10]);
   ASSERT_NE(at, std::string::npos);
   file.replace(at, packets[10].size(), packets[10].size(), '\0');

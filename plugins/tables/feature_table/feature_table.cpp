@@ -26,7 +26,7 @@ std::string position(std::int64_t flat, const Shape& shape) {
 /// Stateless, so any number of threads may encode at once.
 ///
 /// Rejects: `wrong-type` (not f32), `empty` (no elements), `non-finite` (NaN or infinity), `out-of-range` (a
-/// value that f16 cannot hold): one bad number in a table would spoil every learner behind it.
+/// value that f16 cannot hold): one bad number in a table would spoil every learner downstream of it.
 class FeatureTable final : public Collector {
  public:
   explicit FeatureTable(const StageContext& context)

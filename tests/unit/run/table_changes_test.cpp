@@ -50,7 +50,7 @@ TEST(TableChanges, NamesStagesThatCameAndWent) {
   const Value plain = description(kDecode + "," + kNet + "," + kTable);
   const Value augmented = description(kDecode + "," + augment + "," + kNet + "," + kTable);
   EXPECT_THAT(differences(plain, augmented, {"pixels", "more", "features", "table"}),
-              ElementsAre("stage 'more' was added behind pixels"));
+              ElementsAre("stage 'more' was added after pixels"));
   EXPECT_THAT(differences(augmented, plain, kIds), ElementsAre("a stage of plugin augment was removed"));
 }
 

@@ -365,8 +365,8 @@ TEST_F(TableFileTest, FeaturesOfAnotherShapeOrTypeAreRefused) {
             "FILE, dataset 'no_columns': expected 1 to 2147483648 rows of 1 to 16777216 features, got [4,0]");
   EXPECT_EQ(of("nothing"), "FILE, dataset 'nothing': has no rows");
   EXPECT_EQ(of("one"), "FILE, dataset 'one': has no rows");
-  EXPECT_EQ(of("group"), "FILE, dataset 'group': is no dataset");
-  EXPECT_EQ(of("type"), "FILE, dataset 'type': is no dataset");
+  EXPECT_EQ(of("group"), "FILE, dataset 'group': is not a dataset");
+  EXPECT_EQ(of("type"), "FILE, dataset 'type': is not a dataset");
   for (const char* name : {"wide", "long"})
     EXPECT_EQ(of(name), std::string("FILE, dataset '") + name +
                             "': was never wholly written; what is missing would read as zeros");
@@ -689,7 +689,7 @@ TEST_F(TableFileTest, ManyTextsOfVariableLength) {
   }
   names.keys = "packed";
   EXPECT_EQ(fault(names),
-            "FILE, dataset 'packed': texts of variable length that are packed, compact, or behind a user "
+            "FILE, dataset 'packed': texts of variable length that are packed, compact, or after a user "
             "block; write texts of a fixed length, or without compression");
   EXPECT_EQ(
       fault_with([](const Hdf5File& f) {

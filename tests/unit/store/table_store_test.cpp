@@ -221,7 +221,7 @@ TEST_F(DamagedTable, AShardOfAnotherSizeIsNamedWithItsCure) {
   std::filesystem::remove(shard_);
   EXPECT_EQ(error(), "cannot open " + shard_.string() + ": No such file or directory" + cure());
   std::filesystem::create_directory(shard_);
-  EXPECT_EQ(error(), shard_.string() + ": is no regular file" + cure());
+  EXPECT_EQ(error(), shard_.string() + ": is not a regular file" + cure());
 }
 
 TEST_F(DamagedTable, EveryFlippedBitOfAnEntryIsFound) {
@@ -446,7 +446,7 @@ TEST(DigestMemo, TellsAChangedFileFromOneNeverSeen) {
   EXPECT_EQ(memo.find(old_file(2), &changed), std::nullopt);
   EXPECT_FALSE(changed);
   FileRef put_back = old_file(1);
-  put_back.ctime_ns += 5;  // other bytes, the same size, and utime() behind it
+  put_back.ctime_ns += 5;  // other bytes, the same size, and utime() after it
   EXPECT_EQ(memo.find(put_back, &changed), std::nullopt);
   EXPECT_TRUE(changed);
   // Members of one archive are told apart.

@@ -17,7 +17,7 @@ namespace graft::dense {
 namespace {
 
 /// Scores of a row's classes and its labels among them. Which of the classes without an output is which does
-/// not matter: all have probability 0. They come behind the others.
+/// not matter: all have probability 0. They come after the others.
 class ClassRow {
  public:
   ClassRow(std::size_t outputs, std::size_t classes)

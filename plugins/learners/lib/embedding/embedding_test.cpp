@@ -232,7 +232,7 @@ TEST(Lda, CopesWithOneRowPerClassAndTellsWhatItCannotDo) {
   EXPECT_THAT(
       fit.warnings,
       ElementsAre(
-          "embedding lda: no class varies, so its spread tells nothing: the directions between the "
+          "embedding lda: no class varies, so its spread is zero: the directions between the "
           "classes are taken",
           "embedding lda: 4 outputs were wanted, but the means of 3 classes differ in 2 directions: 2 "
           "are taken"));
@@ -242,9 +242,8 @@ TEST(Lda, CopesWithOneRowPerClassAndTellsWhatItCannotDo) {
       StrEq("embedding lda: the train rows show 1 class: expected at least 2 to tell apart; check the "
             "labels and the splits, or use pca"));
   const MemoryRows equal({1, 0, -1, 0, 1, 0, -1, 0}, 2, {0, 0, 1, 1});
-  EXPECT_THAT(
-      error_of([&] { fit.lda(equal); }),
-      StrEq("embedding lda: the classes have equal means: there is no direction that tells them apart"));
+  EXPECT_THAT(error_of([&] { fit.lda(equal); }),
+              StrEq("embedding lda: the classes have equal means: no direction separates them"));
 }
 
 TEST(Select, TakesTheFeaturesOfLargestVarianceOrRatio) {

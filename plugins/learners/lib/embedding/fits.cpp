@@ -197,7 +197,7 @@ Embedding fit_lda(const learning::FeatureRows& rows, std::size_t classes, const 
   const double spread = trace(within, dim);
   if (!(spread > kRatioFloor * total)) {
     warn(
-        "embedding lda: no class varies, so its spread tells nothing: the directions between the classes are "
+        "embedding lda: no class varies, so its spread is zero: the directions between the classes are "
         "taken");
     std::fill(within.begin(), within.end(), 0.0);
     for (std::size_t d = 0; d < dim; ++d) within[d * dim + d] = 1;
@@ -225,7 +225,7 @@ Embedding fit_lda(const learning::FeatureRows& rows, std::size_t classes, const 
   const auto carry = static_cast<std::size_t>(
       std::count_if(values.begin(), values.end(), [&](double v) { return v > kRatioFloor * values.back(); }));
   if (!(values.back() > 0)) {
-    throw Error("embedding lda: the classes have equal means: there is no direction that tells them apart");
+    throw Error("embedding lda: the classes have equal means: no direction separates them");
   }
   const std::size_t available = std::min(carry, shown - 1);
   const std::size_t dims =

@@ -49,7 +49,7 @@ ParamSpec EmbeddingParameter::spec() {
                        .range(0, 1)
                        .doc("Fraction of a sphere in the covariance within classes; 0 needs more rows than "
                             "features.")})
-                  .doc("Linear discriminant analysis: directions that tell the classes apart."),
+                  .doc("Linear discriminant analysis: directions that separate the classes."),
               object("nca", learnt({number("penalty", 0.001)
                                         .range(0, 1e6)
                                         .doc("Weight of half the squared length of the map in the loss: a "

@@ -41,7 +41,7 @@ class Falling {
   double operator[](std::size_t i) const { return values_[i]; }
   /// There must be numbers.
   std::size_t count_above(double limit) const {
-    // Buckets follow one another as the numbers do: those before this one are above the limit, those behind
+    // Buckets follow one another as the numbers do: those before this one are above the limit, those after
     // are not.
     const std::size_t b = bucket(limit);
     std::size_t at = starts_[b];

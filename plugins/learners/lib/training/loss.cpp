@@ -43,7 +43,7 @@ metrics::ScoreSum score_of(const at::Tensor& logits, const at::Tensor& targets) 
   const at::Tensor probabilities = (several ? z.sigmoid() : z.softmax(1)).to(at::kFloat).contiguous();
   const at::Tensor is = several ? targets.gt(0.5).contiguous() : targets.contiguous();
   const auto outputs = static_cast<std::size_t>(logits.size(1));
-  std::vector<float> scores(outputs + (several ? 0 : 1));  // behind them, the class without an output
+  std::vector<float> scores(outputs + (several ? 0 : 1));  // after them, the class without an output
   std::vector<std::int32_t> labels;
   metrics::ScoreSum sum;
   for (std::size_t i = 0; i < static_cast<std::size_t>(logits.size(0)); ++i) {

@@ -12,7 +12,7 @@ namespace graft::libtorch {
 /// oneDNN stores channels in blocks of 8 or 16; the last block has filler where the channels do not divide.
 /// LibTorch 1.13 applies hardtanh, relu6, clamp, hardswish and hardsigmoid to such a tensor as if it had no
 /// filler (torch/csrc/jit/passes/frozen_ops_to_mkldnn.cpp, createUnaryOp: the input is taken to have the
-/// logical number of elements, the output the physical one). What lies behind is left as it was: the last
+/// logical number of elements, the output the physical one). What follows is left as it was: the last
 /// channels of the last image of a batch, without an error. Two remedies, in this order:
 ///
 /// align_channels widens convolutions to a multiple of 16 channels where nothing can see the extra channels

@@ -248,7 +248,7 @@ TEST_F(TorchTest, FusedBackboneEqualsThePlainModel) {
   EXPECT_THAT(warnings, ::testing::IsEmpty());  // the fused program was good enough to be used
 }
 
-/// As MobileNet v3: hardswish behind convolutions, squeeze-and-excitation, a residual sum; with a number of
+/// As MobileNet v3: hardswish after convolutions, squeeze-and-excitation, a residual sum; with a number of
 /// channels that neither blocks of 8 nor of 16 divide. `seen`: another operation depends on the channels of
 /// the block.
 Module small_mobilenet_v3(std::int64_t channels, bool seen) {

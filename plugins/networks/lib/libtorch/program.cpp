@@ -24,7 +24,7 @@ c10::IValue Program::run(const at::Tensor& input) const {
 std::string reason(const std::exception& fault) {
   const auto* error = dynamic_cast<const c10::Error*>(&fault);
   std::string_view text = error != nullptr ? error->what_without_backtrace() : fault.what();
-  // The interpreter puts the TorchScript traceback first and the kernel's own words behind "RuntimeError: ".
+  // The interpreter puts the TorchScript traceback first and the kernel's own words after "RuntimeError: ".
   for (const std::string_view marker : {"RuntimeError: ", "Error: "})
     if (const auto at = text.rfind(marker); at != std::string_view::npos) {
       text.remove_prefix(at + marker.size());

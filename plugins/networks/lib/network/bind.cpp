@@ -118,10 +118,10 @@ void check_fit(const Architecture& architecture, const WeightFile& file,
                const std::vector<std::string>& outputs) {
   const Fit how = fit(architecture, file, outputs);
   if (how.missing.empty() && how.unexpected.empty() && how.misshaped.empty() && !how.also.empty())
-    throw Error(fmt::format(
-        "{}: has the tensors of {} more than once, behind the prefixes '{}' and '{}', and nothing "
-        "says which are meant; save one network's state_dict alone",
-        file.path().string(), architecture.name, how.prefix, fmt::join(how.also, "', '")));
+    throw Error(
+        fmt::format("{}: has the tensors of {} more than once, under the prefixes '{}' and '{}', and nothing "
+                    "says which are meant; save one network's state_dict alone",
+                    file.path().string(), architecture.name, how.prefix, fmt::join(how.also, "', '")));
   if (!how.complete()) throw Error(explain(architecture, file, how));
 }
 

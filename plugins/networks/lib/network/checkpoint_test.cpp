@@ -114,18 +114,18 @@ TEST_P(Checkpoint, WeightsComeBeforeAveragesAndATeacherBeforeItsStudent) {
     EXPECT_EQ(taken[0], taken[1]);
     return taken[0];
   };
-  const std::string behind = "', which can be saved alone to be used";
+  const std::string after = "', which can be saved alone to be used";
   EXPECT_EQ(chosen("state_dict", "state_dict_ema"),
-            "takes the weights below 'state_dict', not those below 'state_dict_ema" + behind);
+            "takes the weights below 'state_dict', not those below 'state_dict_ema" + after);
   EXPECT_EQ(chosen("model", "model_ema"),
-            "takes the weights below 'model', not those below 'model_ema" + behind);
+            "takes the weights below 'model', not those below 'model_ema" + after);
   EXPECT_EQ(chosen("params", "params_ema"),
-            "takes the weights below 'params', not those below 'params_ema" + behind);
-  EXPECT_EQ(chosen("net", "ema"), "takes the weights below 'net', not those below 'ema" + behind);
+            "takes the weights below 'params', not those below 'params_ema" + after);
+  EXPECT_EQ(chosen("net", "ema"), "takes the weights below 'net', not those below 'ema" + after);
   EXPECT_EQ(chosen("teacher", "student"),
-            "takes the weights below 'teacher', not those below 'student" + behind);
+            "takes the weights below 'teacher', not those below 'student" + after);
   EXPECT_EQ(chosen("model", "discriminator"),
-            "takes the weights below 'model', not those below 'discriminator" + behind);
+            "takes the weights below 'model', not those below 'discriminator" + after);
 }
 
 TEST_P(Checkpoint, FewTensorsBesideANetworkAreNotTakenForItWhateverTheirName) {
@@ -174,7 +174,7 @@ TEST_P(Checkpoint, NestedDictsAndObjectsAroundTheWeights) {
   ASSERT_TRUE(best);
   EXPECT_TRUE(best->fit.complete());
   EXPECT_EQ(taken(best->architecture, *file, best->fit),
-            "takes the weights below 'state_dict'; all 35 tensors fit resnet8 behind the prefix model.");
+            "takes the weights below 'state_dict'; all 35 tensors fit resnet8 under the prefix model.");
   // A dict in a dict.
   Writer deep(GetParam());
   const std::string trunk = state_dict(deep, weights_);
@@ -285,7 +285,7 @@ TEST_F(Names, AnyPrefixIsFoundInEveryArchitecture) {
     const bool every = name == "resnet8" || name == "mobilenet_v2" || name == "vgg11" || name == "lenet";
     for (std::size_t i = 0; i < (every ? prefixes.size() : 2); ++i)
       EXPECT_EQ(words(name, body(net, prefixes[i])), "all " + std::to_string(body(net).size()) +
-                                                         " tensors fit " + name + " behind the prefix " +
+                                                         " tensors fit " + name + " under the prefix " +
                                                          prefixes[i]);
   }
 }
@@ -296,7 +296,7 @@ TEST_F(Names, WhatLiesBesideThePrefixIsNamed) {
   for (const auto& one : body(net_, "encoder_k.")) tensors.push_back(one);
   tensors.emplace_back("queue", Shape{128, 16});
   EXPECT_EQ(words("resnet8", tensors),
-            "all 35 tensors fit resnet8 behind the prefix encoder_q.; not used, not part of resnet8: "
+            "all 35 tensors fit resnet8 under the prefix encoder_q.; not used, not part of resnet8: "
             "encoder_k.conv1.weight, encoder_k.bn1.weight, encoder_k.bn1.bias and 33 more");
   // Without a prefix, by the usual names of heads.
   Shapes swav = body(net_);
@@ -311,7 +311,7 @@ TEST_F(Names, TwoNetworksInOneFileAreRefused) {
   for (const auto& one : body(net_, "net2.")) tensors.push_back(one);
   EXPECT_EQ(
       error_at(net_, tensors),
-      "has the tensors of resnet8 more than once, behind the prefixes 'net1.' and 'net2.', and nothing says "
+      "has the tensors of resnet8 more than once, under the prefixes 'net1.' and 'net2.', and nothing says "
       "which are meant; save one network's state_dict alone");
 }
 
@@ -321,7 +321,7 @@ TEST_F(Names, CountersOfModulesAreLeftOut) {
   tensors.emplace_back("module.layer1.0.conv1.total_ops", Shape{1});
   tensors.emplace_back("module.total_params", Shape{1});
   tensors.emplace_back("n_averaged", Shape{});
-  EXPECT_EQ(words("resnet8", tensors), "all 35 tensors fit resnet8 behind the prefix module.");
+  EXPECT_EQ(words("resnet8", tensors), "all 35 tensors fit resnet8 under the prefix module.");
 }
 
 TEST_F(Names, AnUnknownPartOfAModuleIsRefusedAndAStrangerIsForTheUserToJudge) {

@@ -84,7 +84,7 @@ enum class Place {
   Nowhere,     ///< No module of the network.
   Needed,      ///< A module that the outputs need.
   Classifier,  ///< The classifier, which they do not need; it may be the user's own.
-  Behind       ///< Another module that they do not need.
+  After        ///< Another module that they do not need.
 };
 
 class Places {
@@ -105,7 +105,7 @@ class Places {
                                (!container_.empty() && module == container_);
     if (is_needed(module) && !(module == container_ && number_in(path) > last_in_container_))
       return Place::Needed;
-    return in_classifier ? Place::Classifier : Place::Behind;
+    return in_classifier ? Place::Classifier : Place::After;
   }
 
  private:
@@ -126,7 +126,7 @@ class Places {
       return name == module || is_below(name, module) || is_below(module, name);
     });
   }
-  /// The number right behind the container in a path, or -1.
+  /// The number right after the container in a path, or -1.
   int number_in(std::string_view path) const {
     if (container_.empty() || !is_below(path, container_)) return -1;
     const std::string_view rest = path.substr(container_.size() + 1);
@@ -220,7 +220,7 @@ Fit fit(const Architecture& architecture, const WeightFile& file, const std::vec
       case Place::Classifier:
         out.own_classifier.push_back({path, tensor.type, tensor.shape});
         break;
-      case Place::Behind:
+      case Place::After:
         break;
     }
   }
@@ -261,7 +261,7 @@ std::string taken(const Architecture& architecture, const WeightFile& file, cons
   if (!file.taken().empty()) parts.push_back(file.taken());
   if (!fit.prefix.empty())
     parts.push_back(
-        fmt::format("all {} tensors fit {} behind the prefix {}", fit.needed, architecture.name, fit.prefix));
+        fmt::format("all {} tensors fit {} under the prefix {}", fit.needed, architecture.name, fit.prefix));
   std::vector<TensorInfo> beside = fit.passed_over;
   beside.insert(beside.end(), fit.strangers.begin(), fit.strangers.end());
   if (!beside.empty()) {

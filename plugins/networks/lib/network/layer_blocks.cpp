@@ -108,7 +108,7 @@ class Divider {
                                                                          : Convolutions::Other;
   }
 
-  /// Runs without weights join the block before them, or behind them at the start; the rest get names.
+  /// Runs without weights join the block before them, or after them at the start; the rest get names.
   std::vector<LayerBlock> finished() const {
     std::vector<LayerBlock> out;
     std::size_t first = 0;

@@ -83,7 +83,7 @@ class PartedWeights final : public WeightFile {
     for (const auto& [name, tensors] : by_part)
       if (!folder.counts_in_folder(name))
         fail(
-            fmt::format("names {}, which is no file of weights by its name (*.safetensors, *.bin, *.pth, "
+            fmt::format("names {}, which is not a weights file by its name (*.safetensors, *.bin, *.pth, "
                         "*.pt): name it so, here and in the index",
                         name));
     if (by_part.size() > kMostParts)

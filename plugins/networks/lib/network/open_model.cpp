@@ -180,7 +180,7 @@ std::vector<ParamSpec> model_parameters() {
                "GELU, positions at another image size, pooling, preprocessing. Default: who published the "
                "files."),
       integer("heads").range(1, 4096).optional().added_later().doc(
-          "Attention heads of a published transformer whose files do not tell (graft model check)."),
+          "Attention heads of a published transformer whose files do not give them (graft model check)."),
       text("sha256").optional().not_in_fingerprint().doc(
           "Pins the model file, or the weights in the folder: any other file is refused."),
       flag("untrained", false)

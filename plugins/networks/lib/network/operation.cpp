@@ -36,15 +36,15 @@ const char* to_string(Op op) {
 
 namespace {
 
-/// Before and behind, along one side.
+/// Before and after, along one side.
 std::pair<std::int64_t, std::int64_t> padding_along(const Layer& layer, std::int64_t side, int kernel,
-                                                    int before, int behind) {
+                                                    int before, int after) {
   const std::int64_t span = span_of(kernel, layer.dilation), stride = layer.stride;
   switch (layer.padding_rule) {
     case PaddingRule::Fixed:
       break;
     case PaddingRule::Ceil: {
-      const std::int64_t rest = side + before + behind - span;
+      const std::int64_t rest = side + before + after - span;
       if (rest < 0) break;  // too small an image, which others name
       std::int64_t windows = (rest + stride - 1) / stride;
       if (windows * stride >= side + before) --windows;  // none begins beyond the image
@@ -57,7 +57,7 @@ std::pair<std::int64_t, std::int64_t> padding_along(const Layer& layer, std::int
     case PaddingRule::Multiple:
       return {0, (layer.size - side % layer.size) % layer.size};
   }
-  return {before, behind};
+  return {before, after};
 }
 
 }  // namespace

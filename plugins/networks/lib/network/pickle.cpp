@@ -352,7 +352,7 @@ void Pickle::import_name(std::string_view module, std::string_view name) {
   make_object(*names_.insert(printable(module) + "." + printable(name)).first);
 }
 
-/// BINPERSID: ("storage", type, key, device, elements), in old files with a view behind, which must be None;
+/// BINPERSID: ("storage", type, key, device, elements), in old files with a view after, which must be None;
 /// ("module", class, file, source) of a whole model in an old file.
 void Pickle::find_storage() {
   const std::vector<Id>& id = top(Kind::Tuple).items;

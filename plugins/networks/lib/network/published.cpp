@@ -19,7 +19,7 @@ namespace {
 /// A place in a file where a network of a family is: what stands before its names.
 struct Place {
   std::string prefix;
-  std::size_t tensors = 0;  ///< Behind the prefix.
+  std::size_t tensors = 0;  ///< After the prefix.
   auto rank() const { return std::tuple(role_of(prefix), -static_cast<std::int64_t>(tensors)); }
 };
 
@@ -76,10 +76,10 @@ void add_notes(Published& found, const std::vector<Place>& places) {
   const std::string& prefix = found.prefix;
   std::vector<std::string> notes;
   if (!wrapper_of(prefix).empty())
-    notes.push_back(fmt::format("the network is behind the prefix '{}'", prefix));
+    notes.push_back(fmt::format("the network is under the prefix '{}'", prefix));
   for (const Place& other : places)
     if (other.prefix != prefix && !other.prefix.starts_with(prefix) && !prefix.starts_with(other.prefix))
-      notes.push_back(fmt::format("not used: the network behind the prefix '{}'", other.prefix));
+      notes.push_back(fmt::format("not used: the network under the prefix '{}'", other.prefix));
   if (const std::vector<std::string>& unused = found.unused; !unused.empty()) {
     constexpr std::size_t kShown = 3;
     const std::vector<std::string> shown(
@@ -160,7 +160,7 @@ std::optional<Published> open_published(const ModelFiles& files, std::optional<i
       for (const Place& other : places)
         if (other.prefix != prefix && other.rank() == places[0].rank())
           throw Error(fmt::format(
-              "has the tensors of a {} more than once, behind the prefixes '{}' and '{}', and nothing says "
+              "has the tensors of a {} more than once, under the prefixes '{}' and '{}', and nothing says "
               "which are meant; save one network's state_dict alone",
               family.name, prefix, other.prefix));
       found->prefix = prefix;

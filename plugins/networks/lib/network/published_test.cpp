@@ -248,8 +248,8 @@ TEST_F(PublishedTest, WrappersAreFoundAndNamed) {
   ASSERT_TRUE(found);
   EXPECT_EQ(found->prefix, "module.backbone.");
   EXPECT_THAT(found->notes,
-              ::testing::ElementsAre("the network is behind the prefix 'module.backbone.'",
-                                     "not used: the network behind the prefix 'module_ema.backbone.'"));
+              ::testing::ElementsAre("the network is under the prefix 'module.backbone.'",
+                                     "not used: the network under the prefix 'module_ema.backbone.'"));
   EXPECT_EQ(bind(found->architecture, *found->weights).size(), 32u);
 }
 
@@ -261,7 +261,7 @@ TEST_F(PublishedTest, TwoNetworksOfOneNameAreNotGuessedBetween) {
   }
   tensors_ = wrapped;
   EXPECT_EQ(error(),
-            "FOLDER: has the tensors of a ViT more than once, behind the prefixes 'a.' and 'b.', and nothing "
+            "FOLDER: has the tensors of a ViT more than once, under the prefixes 'a.' and 'b.', and nothing "
             "says which are meant; save one network's state_dict alone");
 }
 
@@ -391,7 +391,7 @@ TEST_F(PublishedTest, OfSeveralFilesTheFolderIsTheModel) {
                 folder_.string());
   EXPECT_EQ(error_at(folder_),
             index.string() +
-                ": names weights, which is no file of weights by its name (*.safetensors, *.bin, "
+                ": names weights, which is not a weights file by its name (*.safetensors, *.bin, "
                 "*.pth, *.pt): name it so, here and in the index");
 }
 

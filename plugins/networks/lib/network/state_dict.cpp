@@ -207,7 +207,7 @@ StoredTensor stored_tensor(const Pickle& pickle, std::string_view name, const Pi
 StateDict state_dict_of_script(const Pickle& pickle) {
   constexpr std::size_t kDeepestModule = 64;
   struct Module {
-    std::string name;  ///< With a dot behind it.
+    std::string name;  ///< With a dot after it.
     const PickleValue* object;
     std::size_t depth;
   };

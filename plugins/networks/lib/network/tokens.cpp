@@ -56,22 +56,22 @@ std::string last_tokens(const Architecture& network) {
 std::string last_norm(const Architecture& network) {
   if (network.blocks.empty() || embedding_of(network) == nullptr) return "";
   const std::string last = resolve_tap(network, network.blocks.back().name);
-  const auto behind = [&](auto is) {
+  const auto after = [&](auto is) {
     const auto found = std::find_if(network.layers.begin(), network.layers.end(), is);
     return found == network.layers.end() ? std::string() : found->name;
   };
   const std::string name =
-      behind([&](const Layer& layer) { return layer.op == Op::LayerNorm && layer.from[0] == last; });
+      after([&](const Layer& layer) { return layer.op == Op::LayerNorm && layer.from[0] == last; });
   if (!name.empty()) return name;
   // Averages are normed in its place.
-  return behind([](const Layer& layer) { return layer.op == Op::LayerNorm && layer.name == "fc_norm"; });
+  return after([](const Layer& layer) { return layer.op == Op::LayerNorm && layer.name == "fc_norm"; });
 }
 
 std::string add_last_norm(Architecture& network, const std::string& layer,
                           std::map<std::string, Tensor>* weights) {
   const std::string name = last_norm(network);
   if (name.empty())
-    throw Error(fmt::format("{} has no norm behind its last block, so its blocks are taken as they are",
+    throw Error(fmt::format("{} has no norm after its last block, so its blocks are taken as they are",
                             network.name));
   const Layer norm = *network.find(name);
   if (norm.from[0] == layer) return name;

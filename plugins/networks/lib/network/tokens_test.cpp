@@ -11,7 +11,7 @@
 namespace graft::nn {
 namespace {
 
-/// Two blocks of tokens of width 2, which only add 1 and 2 by their biases, with a norm behind them.
+/// Two blocks of tokens of width 2, which only add 1 and 2 by their biases, with a norm after them.
 Architecture two_blocks() {
   Architecture net;
   net.name = "tokens";
@@ -69,7 +69,7 @@ TEST(Tokens, AnEarlierBlockGoesThroughTheLastNorm) {
   EXPECT_EQ(resolve_tap(net, "blocks.0"), "blocks.0.fc");
   Architecture other = make_architecture("resnet8");
   EXPECT_EQ(testing::error_of([&] { add_last_norm(other, "layer1.0", nullptr); }),
-            "resnet8 has no norm behind its last block, so its blocks are taken as they are");
+            "resnet8 has no norm after its last block, so its blocks are taken as they are");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // The two formats of torch.save: since PyTorch 1.6 a zip archive of a pickle (`NAME/data.pkl`) and one file
-// per storage (`NAME/data/KEY`), before that five pickles and the storages behind one another
+// per storage (`NAME/data/KEY`), before that five pickles and the storages one after another
 // (torch/serialization.py, _save and _legacy_save).
 
 #include <algorithm>
@@ -88,7 +88,7 @@ bool ends_with(std::string_view text, std::string_view end) {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
-/// The part behind the archive's top folder, whose name is free.
+/// The part after the archive's top folder, whose name is free.
 std::string_view below_top(std::string_view name) {
   const std::size_t slash = name.find('/');
   return slash == std::string_view::npos ? std::string_view() : name.substr(slash + 1);

@@ -65,7 +65,7 @@ std::size_t legacy_magic_size(std::string_view start) {
   constexpr std::string_view kFrame = "\x95",
                              kNumber{"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 13};
   if (start.size() < 2 || start[0] != '\x80') return 0;
-  std::size_t at = 2;  // behind the protocol, which may be framed
+  std::size_t at = 2;  // after the protocol, which may be framed
   if (start.substr(at, 1) == kFrame) at += 9;
   return start.size() > at && start.substr(at, kNumber.size()) == kNumber ? at + kNumber.size() : 0;
 }

@@ -23,7 +23,7 @@ class ZipReader {
     std::string name;
     std::uint64_t size = 0;  ///< In bytes, as the archive says; 0 where it does not.
   };
-  /// Goes to the next entry; false behind the last.
+  /// Goes to the next entry; false after the last.
   bool next();
   const Entry& entry() const { return entry_; }
   /// Fewer bytes than asked for only at the end of the entry, where its checksum has been compared: read

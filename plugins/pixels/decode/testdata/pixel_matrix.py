@@ -135,12 +135,12 @@ def chunk(name, data):
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def png(pixels, depth, colour, before=b"", behind=b"", interlaced=False):
+def png(pixels, depth, colour, before=b"", after=b"", interlaced=False):
     h, w = pixels.shape[:2]
     parts = [pixels[y::dy, x::dx] for x, y, dx, dy in ADAM7] if interlaced else [pixels]
     body = b"".join(b"\0" + row for part in parts if part.size for row in pack(part, depth))
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, depth, colour, 0, 0, interlaced)) +
-            before + chunk(b"IDAT", zlib.compress(body)) + behind + chunk(b"IEND", b""))
+            before + chunk(b"IDAT", zlib.compress(body)) + after + chunk(b"IEND", b""))
 
 
 def png_cases():
@@ -191,7 +191,7 @@ def png_cases():
         add(f"png by Pillow, colours {level}", encode(Image.fromarray(picture(40, 30)).quantize(2 << level), "PNG"))
     for name, turn, block, kind in orientations():
         add_turned(f"png eXIf {name}", png(rgb, 8, 2, chunk(b"eXIf", block)), turn, kind)
-    add("png eXIf behind the pixels", png(rgb, 8, 2, behind=chunk(b"eXIf", exif(6))))
+    add("png eXIf after the pixels", png(rgb, 8, 2, after=chunk(b"eXIf", exif(6))))
     png_texts(rgb)
 
 
@@ -216,7 +216,7 @@ def xmp(turn, element=False):
 def png_texts(rgb):
     prefix = b"Exif\0\0"
     profiles = {"profile": raw_profile(prefix + exif(6)), "profile without prefix": raw_profile(exif(8, "long", ">"))}
-    for (what, text), place in itertools.product(profiles.items(), ("before", "behind")):
+    for (what, text), place in itertools.product(profiles.items(), ("before", "after")):
         for kind, extra in texts(b"Raw profile type exif", text):
             add(f"png {what} in {kind} {place}", png(rgb, 8, 2, **{place: extra}))
     for kind, extra in texts(b"Raw profile type APP1", profiles["profile"]):
@@ -297,11 +297,11 @@ def bmp(header, bits, rows, palette=b"", colours=0, masks=None, top_down=False, 
     else:
         info = struct.pack("<IiiHHIIiiII", header, W, -H if top_down else H, 1, bits, compression, len(data), 2835, 2835,
                            colours, 0)
-        behind = struct.pack("<4I", *masks) if masks else b""
+        after = struct.pack("<4I", *masks) if masks else b""
         if header == 40:
-            info += behind[:12]
+            info += after[:12]
         else:
-            info = (info + behind).ljust(header, b"\0")[:header]
+            info = (info + after).ljust(header, b"\0")[:header]
     offset = 14 + len(info) + len(palette)
     return struct.pack("<2sIHHI", b"BM", offset + len(data), 0, 0, offset) + info + palette + data
 

@@ -27,7 +27,7 @@ std::uint32_t need(std::optional<std::uint32_t> v) {
 }
 
 void read_masks(const ByteReader& in, std::uint32_t header, BmpInfo& info) {
-  // Behind a header of 40 bytes or within a longer one: the same place. The fourth mask is in the longer
+  // After a header of 40 bytes or within a longer one: the same place. The fourth mask is in the longer
   // ones.
   for (std::size_t i = 0; i < 3; ++i) info.masks[i] = need(in.u32(54 + 4 * i));
   if (header >= kWithAlphaMask && info.bits == 32) info.masks[3] = need(in.u32(66));
@@ -245,7 +245,7 @@ BmpInfo bmp_info(const ByteReader& in) {
     if (info.colours > 256)
       reject_corrupt(Format::Bmp, "its palette has " + std::to_string(info.colours) + " colours");
     if (info.colours == 0) info.colours = 1u << info.bits;
-    // Some writers name the place behind the header, where the palette is, as that of the pixels.
+    // Some writers name the place after the header, where the palette is, as that of the pixels.
     const std::uint64_t end = info.palette + std::uint64_t{info.colour_bytes} * info.colours;
     if (info.pixels == info.palette || info.pixels == 0) info.pixels = end;
   } else if (info.pixels == 0) {

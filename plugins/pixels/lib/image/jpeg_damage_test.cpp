@@ -196,13 +196,13 @@ TEST(JpegDamage, AScanOfNoComponentsEnds) {
 
 TEST(JpegDamage, TheMarkerTemHasNoLength) {
   // Read as a segment of four bytes, it would hide the end of the image.
-  const std::string behind = "\xff\1\0\4\xff\xd9"s + kEmptyScan;
+  const std::string after = "\xff\1\0\4\xff\xd9"s + kEmptyScan;
   Random random(44);
   for (const auto& [name, kind] : kKinds) {
     const std::string whole = fixtures::encode_jpeg(picture(random, 75, 61), kind);
     Image wanted, got;
     ASSERT_EQ(outcome(whole, wanted), "ok");
-    ASSERT_EQ(outcome(whole.substr(0, whole.size() - 2) + behind, got), "ok") << name;
+    ASSERT_EQ(outcome(whole.substr(0, whole.size() - 2) + after, got), "ok") << name;
     EXPECT_EQ(fixtures::difference(got, wanted), "") << name;
   }
 }

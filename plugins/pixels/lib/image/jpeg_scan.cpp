@@ -156,7 +156,7 @@ class Walker {
     }
   }
 
-  // Returns the place behind the scan.
+  // Returns the place after the scan.
   std::uint64_t scan(const ByteReader& s, std::uint64_t at) {
     std::vector<Component> parts(std::min(s.u8(0).value_or(0), 4u));
     if (parts.empty() || frame_.empty()) return at;  // a scan of nothing has no data
@@ -196,7 +196,7 @@ class Walker {
     return true;
   }
 
-  // The data of `units` MCUs; returns the place of the marker behind them.
+  // The data of `units` MCUs; returns the place of the marker after them.
   std::uint64_t interval(const std::vector<Component>& parts, std::uint64_t units, std::uint64_t across,
                          std::uint64_t at) {
     data_.clear();

@@ -179,7 +179,7 @@ TEST(Jpeg, DamageOutsideThePartIsFound) {
     int rejected = 0;
     for (int trial = 0; trial < 150; ++trial) {
       std::string damaged = content;
-      // The last 40 %: behind the lines that the part needs.
+      // The last 40 %: after the lines that the part needs.
       const std::size_t at = content.size() - 1 - random.below(content.size() * 2 / 5);
       if (trial % 3 == 0)
         damaged.resize(at);

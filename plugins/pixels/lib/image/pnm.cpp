@@ -58,7 +58,7 @@ class Numbers {
     return v;
   }
 
-  // Behind the header stands one byte of white space, before it maybe a comment.
+  // After the header stands one byte of white space, before it maybe a comment.
   void end_header() {
     if (in_.has(at_, 1) && byte() == '#') skip_comment();
     ++at_;

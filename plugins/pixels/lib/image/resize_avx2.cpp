@@ -27,7 +27,7 @@ constexpr std::size_t kRun = 32;      // bytes of a row that combine() does at a
 // Two outputs at a time, one in each half of a register. For each pair, `first` has the first positions and
 // `groups` how many groups of four taps there are; `weights` holds, for each group, four high and four low
 // parts of the one output, then of the other. `single`: the last pair is one output; nothing is written
-// behind it. If not `last`, a byte behind the outputs may be written.
+// after it. If not `last`, a byte after the outputs may be written.
 GRAFT_AVX2 void narrow_run(const std::uint8_t* row, const int* first, const int* groups,
                            const std::int16_t* weights, std::size_t pairs, std::uint8_t* out, bool single,
                            bool last) {
@@ -119,7 +119,7 @@ class Avx2Passes {
   Avx2Passes(const Taps& taps, int width) : n_(taps.first.size()) {
     const std::size_t pairs = (n_ + 1) / 2;
     weights_.reserve(2 * n_ * static_cast<std::size_t>(taps.stride + kGroup));
-    // Loads of the last outputs would read behind the row: these work on a copy of its end.
+    // Loads of the last outputs would read after the row: these work on a copy of its end.
     bool within = true;
     for (std::size_t i = 0; i < pairs; ++i) {
       const std::size_t one = 2 * i, other = std::min(one + 1, n_ - 1);

@@ -1,4 +1,4 @@
-// The resizer of tensors: as Pillow's, but with one rounding, behind both directions.
+// The resizer of tensors: as Pillow's, but with one rounding, after both directions.
 
 #include <algorithm>
 #include <cmath>

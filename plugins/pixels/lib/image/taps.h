@@ -26,7 +26,7 @@ inline std::int16_t low_part(std::int32_t weight) {
 /// For each output position: the first input position, how many there are, and their weights.
 struct Taps {
   std::vector<int> first, count;
-  std::vector<std::int32_t> weights;  ///< `stride` per output position, zeros behind the last one.
+  std::vector<std::int32_t> weights;  ///< `stride` per output position, zeros after the last one.
   int stride = 0;
 
   const std::int32_t* of(int position) const {

@@ -5,7 +5,7 @@
 
 namespace graft::preview {
 
-/// Where a PNG file has its first chunk behind the header.
+/// Where a PNG file has its first chunk after the header.
 constexpr std::size_t kPreviewMarkAt = 33;
 
 /// A chunk by which sources know a picture of graft's own among data: "Software: graft preview", with its

@@ -93,7 +93,7 @@ std::string embed_torch(const Layer& layer, const TorchNames& names, std::vector
 }
 
 std::string embed_detail(const Layer& layer) {
-  return layer.prefix > 0 ? fmt::format("behind {}", layer.prefix) : "";
+  return layer.prefix > 0 ? fmt::format("after {}", layer.prefix) : "";
 }
 
 void need_heads(const Layer& layer, const Shape& in) {

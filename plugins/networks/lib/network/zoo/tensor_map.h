@@ -15,7 +15,7 @@ namespace graft::nn::zoo {
 
 /// Where the tensors of an architecture come from in a file that names them otherwise.
 ///
-/// A family reads the file through it: looks for names behind a prefix, and says of each parameter what it is
+/// A family reads the file through it: looks for names under a prefix, and says of each parameter what it is
 /// made of. Whatever is missing or of another shape is collected, and reported at once.
 class TensorMap {
  public:
@@ -29,7 +29,7 @@ class TensorMap {
   const WeightFile& file() const { return *file_; }
   const std::string& prefix() const { return prefix_; }
 
-  /// Null where the file does not have it behind the prefix; one that begins with "/": behind the wrapper.
+  /// Null where the file does not have it under the prefix; one that begins with "/": under the wrapper.
   const TensorInfo* find(const std::string& name) const { return file_->find(full(name)); }
   bool has(const std::string& name) const { return find(name) != nullptr; }
   /// The first of these names that the file has with this ending; empty: none.
@@ -49,7 +49,7 @@ class TensorMap {
 
   /// Throws Error with everything that is missing or of another shape, and `what` the file was taken for.
   void require_all(const std::string& what) const;
-  /// Tensors behind the prefix that nothing was made of.
+  /// Tensors under the prefix that nothing was made of.
   std::vector<std::string> unused() const;
 
   /// The file by the names of the architecture.

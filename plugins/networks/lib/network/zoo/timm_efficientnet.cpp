@@ -14,7 +14,7 @@ namespace graft::nn::zoo {
 namespace {
 
 struct TimmEfficientNetKind {
-  const char* name;  ///< How names of architectures begin, behind "tf_"; "#" is a digit.
+  const char* name;  ///< How names of architectures begin, after "tf_"; "#" is a digit.
   Op activation;
   bool is_v3 = false;
 };

@@ -28,11 +28,11 @@ class Network {
     embed(net);
     for (int i = 0; i < f_.depth; ++i) transformer_block(net, i);
     const std::string last = map_.first(words_->norm, "weight");
-    const std::string behind = map_.first(words_->pooled_norm, "weight");
-    if (behind.empty()) norm(net, "norm", last.empty() ? words_->norm[0] : last);
+    const std::string after = map_.first(words_->pooled_norm, "weight");
+    if (after.empty()) norm(net, "norm", last.empty() ? words_->norm[0] : last);
     const Builder::Value tokens = net.last();
     pool(net);
-    if (!behind.empty()) norm(net, "fc_norm", behind);
+    if (!after.empty()) norm(net, "fc_norm", after);
     projection(net);
     net.tap_here();
     classifier(net, tokens);

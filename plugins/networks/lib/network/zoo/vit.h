@@ -28,7 +28,7 @@ std::vector<std::string> all_names();
 /// "blocks.3."
 std::string block_name(const Dialect& words, int index);
 
-/// The first of the names behind `at` that the file has, else the first.
+/// The first of the names below `at` that the file has, else the first.
 std::string first_in(const TensorMap& tensors, const std::string& at, const Names& names);
 
 /// What shapes and descriptions say of one model.
@@ -40,7 +40,7 @@ struct Facts {
   Op activation = Op::Gelu;
   bool cls = false, distilled = false;
   int registers = 0, prefix = 0;
-  /// Leading rows of the positional embedding that belong to the prefix; the grid behind them.
+  /// Leading rows of the positional embedding that belong to the prefix; the grid after them.
   int position_rows = 0, grid_height = 0, grid_width = 0;
   PositionRule positions = PositionRule::Timm;
   std::vector<double> rope_periods;

@@ -344,8 +344,8 @@ class FactFinder {
       break;
     }
     if (f_.grid_height == 0)
-      fail(fmt::format("tensor '{}' is {}: its {} rows are no square of patches behind {} tokens", table.name,
-                       to_string(table.shape), rows, f_.prefix));
+      fail(fmt::format("tensor '{}' is {}: its {} rows are not {} tokens followed by a square of patches",
+                       table.name, to_string(table.shape), rows, f_.prefix));
     found("positions",
           fmt::format("{} x {}, at other sizes by the rule of {}", f_.grid_height, f_.grid_width,
                       to_string(f_.positions)),
@@ -452,7 +452,7 @@ class FactFinder {
     if (publisher == "OpenAI")
       guess(
           "the activation is OpenAI's quick GELU; weights that OpenCLIP trained have another one, which "
-          "open_clip_config.json tells");
+          "open_clip_config.json gives it");
     if (of_files_ == Rules::Original) return;
     std::string text =
         fmt::format("the rules are those of {}, because no config.json is beside the file", publisher);

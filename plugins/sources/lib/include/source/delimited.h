@@ -17,7 +17,7 @@ class DelimitedReader {
   DelimitedReader(std::istream& in, std::string name, char separator);
 
   /// The next record; false at the end. Throws graft::Error "FILE:LINE: ..." for a quoted field without an
-  /// end or with text behind it, a NUL byte, a field of more than a mebibyte, and more than 10,000 fields.
+  /// end or with text after it, a NUL byte, a field of more than a mebibyte, and more than 10,000 fields.
   bool next(std::vector<std::string>& fields);
 
   /// Line, counted from 1, in which the last record began.

@@ -56,7 +56,7 @@ class ListedFiles {
   UnusedSplits unused_splits_;
   Catalog catalog_;
   std::vector<std::uint32_t> lines_;  ///< Line number of every row of the catalog.
-  /// Paths that are not the key, each with a NUL behind it; found_at is 1 + where one begins, 0: it is the
+  /// Paths that are not the key, each with a NUL after it; found_at is 1 + where one begins, 0: it is the
   /// key.
   std::string other_paths_;
   std::unordered_map<std::uint64_t, std::uint32_t> seen_;  ///< Hash of a key -> row; empty once closed.

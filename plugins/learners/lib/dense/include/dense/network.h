@@ -54,7 +54,7 @@ class Network {
   /// rows where there is none.
   void hidden(const float* rows, std::size_t count, float* out) const;
 
-  /// Tensors `layer0.weight`, `layer0.bias`, ... and the fact `widths`, all behind `prefix`.
+  /// Tensors `layer0.weight`, `layer0.bias`, ... and the fact `widths`, all after `prefix`.
   void save(Bundle& bundle, const std::string& prefix = "") const;
   /// The same network to the last bit. Throws Error naming what is missing or mis-shaped.
   static Network load(const Bundle& bundle, const std::string& prefix = "");

@@ -34,17 +34,17 @@ enum class Op {
   Dropout,     ///< dropout: the probability of zero; nothing at inference
   Linear,      ///< in, out, bias; of a vector or of each token
   Shortcut,    ///< in, out, stride: every stride-th pixel, zeros for channels that are missing, half of them
-               ///< before and half behind (He et al. 2015, arXiv:1512.03385, option A)
+               ///< before and half after (He et al. 2015, arXiv:1512.03385, option A)
   Gelu,        ///< x Phi(x), exact
   GeluTanh,    ///< its approximation by tanh (Hendrycks and Gimpel 2016, arXiv:1606.08415)
   QuickGelu,   ///< x sigmoid(1.702 x)
   LayerNorm,   ///< out; eps: over the channels at each place of an image, of each token, of a vector
   LayerScale,  ///< out: a factor per channel
-  Embed,       ///< out, prefix, grid, positions: [c,h,w] becomes tokens [prefix + h w, c], row by row behind
+  Embed,       ///< out, prefix, grid, positions: [c,h,w] becomes tokens [prefix + h w, c], row by row after
                ///< the class and register tokens, with their positions added
   SwiGlu,      ///< out: [n,2 out] becomes silu(first half) times second half (Shazeer 2020, arXiv:2002.05202)
   Attention,   ///< out, heads: [n,3 out] of queries, keys and values becomes [n,out]. With rope_periods, a
-               ///< second input [c,h,w]: the patches whose grid turns queries and keys, behind the prefix
+               ///< second input [c,h,w]: the patches whose grid turns queries and keys, under the prefix
   AttentionPool,  ///< out, heads: [n,2 out] of keys and values becomes [out], by one query that is a weight
   TokenMean,      ///< first, count: the mean of these tokens; count 0: of all from there on
   Concat,         ///< channels of images, or vectors, one after the other

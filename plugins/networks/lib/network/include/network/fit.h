@@ -25,7 +25,7 @@ struct Fit {
     Shape wanted, got;
   };
   std::string prefix;                   ///< In front of all names of the network: "", "module.", ...
-  std::vector<std::string> also;        ///< Other prefixes with as much behind them, as likely meant.
+  std::vector<std::string> also;        ///< Other prefixes with as much under them, as likely meant.
   std::size_t needed = 0;               ///< Tensors that the outputs need.
   std::size_t fitting = 0;              ///< Tensors of the architecture that the file has, in their shape.
   std::vector<Parameter> missing;       ///< Needed, not in the file.

@@ -22,7 +22,7 @@ struct LayerBlock {
 /// network that was read from TorchScript), a block begins at every sum of branches and at every linear
 /// layer, and then
 ///
-///     in a plain chain with several max pools      behind each pool
+///     in a plain chain with several max pools      after each pool
 ///     else                                         at every convolution; but a depthwise one belongs to the
 ///                                                  1 x 1 that widens in front of it, and the next 1 x 1 to
 ///                                                  it
@@ -35,7 +35,7 @@ std::vector<LayerBlock> blocks_of(const Architecture& architecture);
 std::vector<std::size_t> blocks_named(const Architecture& architecture, const std::vector<LayerBlock>& blocks,
                                       const std::string& name);
 
-/// The one value that layer `index` and all behind it take from before, "input" among them; nothing where
+/// The one value that layer `index` and all after it take from before, "input" among them; nothing where
 /// they take several.
 std::optional<std::string> value_before(const Architecture& architecture, std::size_t index);
 

@@ -52,7 +52,7 @@ class Pickle {
   /// What is kept of the attributes of an Object: nothing, or all, as if they had been put in.
   enum class Attributes { Dropped, Kept };
 
-  /// Runs the pickle at the beginning of `bytes`, which must outlive this object; there may be more behind
+  /// Runs the pickle at the beginning of `bytes`, which must outlive this object; there may be more after
   /// it.
   explicit Pickle(std::string_view bytes, Attributes attributes = Attributes::Dropped);
   Pickle(Pickle&&) = default;

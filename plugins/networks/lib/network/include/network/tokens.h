@@ -24,7 +24,7 @@ std::optional<TokenLayout> token_layout(const Architecture& network, int height,
 /// The last layer on the way to the tap that gives tokens; empty: none does.
 std::string last_tokens(const Architecture& network);
 
-/// The tokens of `layer`, through the norm that the network has behind its last block: adds a layer at the
+/// The tokens of `layer`, through the norm that the network has after its last block: adds a layer at the
 /// end, with the weights of that norm where `weights` has them, and returns its name. The norm itself where
 /// it is that layer's already. Throws Error for a network without such a norm.
 std::string add_last_norm(Architecture& network, const std::string& layer,
