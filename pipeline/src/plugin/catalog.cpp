@@ -2,17 +2,19 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <numeric>
 #include <span>
 #include <sstream>
 
 #include <fmt/format.h>
 #include <graft/text.h>
+#include <utf8proc.h>
 
 #include <graft/hash.h>
 
@@ -38,42 +40,28 @@ std::string trimmed(const std::string& text) {
   return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(kBlanks) + 1 - first);
 }
 
-// Letters of U+00C0 to U+017F without their accents; '.' where there is no such letter.
-constexpr std::string_view kUnaccented =
-    "aaaaaaaceeeeiiiidnooooo.ouuuuy..aaaaaaaceeeeiiiidnooooo.ouuuuy.y"
-    "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiii..jjkk.llllllllll"
-    "nnnnnn...oooooo..rrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzz.";
-
-// A name as people see it at a glance: no blanks around it, one kind of blank in it, lower case, no accents.
-// The same letter may be one character or a letter and a combining mark, depending on the system that a file
-// comes from.
+// A name as people see it at a glance: characters that look alike are one, no blanks around it, nothing
+// invisible, lower case, no accents on letters. Vowel signs of other scripts stay: they tell words apart. A
+// name that is not UTF-8 stays as it is.
 std::string folded(const std::string& name) {
-  const std::string text = trimmed(name);
+  constexpr auto kOptions =
+      static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT |
+                                     UTF8PROC_IGNORE | UTF8PROC_CASEFOLD | UTF8PROC_LUMP);
+  utf8proc_uint8_t* mapped = nullptr;
+  const utf8proc_ssize_t size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(name.data()),
+                                             static_cast<utf8proc_ssize_t>(name.size()), &mapped, kOptions);
+  if (size < 0) return trimmed(name);
+  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, &std::free);
   std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0u;
-    if (byte >= 0xc2 && byte <= 0xdf && (next & 0xc0) == 0x80) {  // two bytes: U+0080 to U+07FF
-      const unsigned code = (byte & 0x1fu) << 6 | (next & 0x3fu);
-      if (code >= 0x300 && code <= 0x36f) {  // a combining mark
-        ++i;
-        continue;
-      }
-      if (code == 0xa0) {  // a blank where no line breaks
-        out += ' ';
-        ++i;
-        continue;
-      }
-      const std::size_t at = code - 0xc0;
-      if (code >= 0xc0 && at < kUnaccented.size() && kUnaccented[at] != '.') {
-        out += kUnaccented[at];
-        ++i;
-        continue;
-      }
-    }
-    out += static_cast<char>(std::tolower(byte));
+  for (utf8proc_ssize_t i = 0; i < size; ++i) {
+    const bool accent = (mapped[i] == 0xcc && mapped[i + 1] >= 0x80) ||  // U+0300 to U+036F; ends with a zero
+                        (mapped[i] == 0xcd && mapped[i + 1] >= 0x80 && mapped[i + 1] <= 0xaf);
+    if (accent)
+      ++i;
+    else
+      out += static_cast<char>(mapped[i]);
   }
-  return out;
+  return trimmed(out);
 }
 
 // What programs write for a value that is missing.

@@ -194,6 +194,19 @@ TEST(Catalog, WarnsOfNamesThatLookTheSame) {
                                   "b', 'cafe\xcc\x81' and 'caf\xc3\xa9', 'z' and '\xc5\xbb'"));
 }
 
+// Invisible characters, blanks of every kind, letters of other scripts; signs that tell words apart do not
+// count.
+TEST(Catalog, WarnsOfNamesThatLookTheSameInAnyScript) {
+  Fixture f;
+  for (const char* label : {"dog", "\ufeffdog", "cat", "cat\u00a0", "\u3000fox", "fox", "Жук", "жук",
+                            "straße", "STRASSE", "कि", "का"})
+    f.add(label, {label});
+  f.catalog->close();
+  EXPECT_THAT(f.warnings, ::testing::Contains("classes whose names differ by blanks, case or accents only: "
+                                              "'cat' and 'cat\u00a0', 'STRASSE' and 'straße', 'Жук' and "
+                                              "'жук', 'fox' and '\u3000fox', 'dog' and '\ufeffdog'"));
+}
+
 TEST(Catalog, WarnsOfNamesThatUsuallyMarkAMissingValue) {
   Fixture f;
   for (const char* label : {"nan", "None", "N/A", "nantes"}) f.add(label, {label});
