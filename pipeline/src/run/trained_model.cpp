@@ -160,9 +160,9 @@ const Value& TrainedModel::learner_facts() const {
 }
 
 std::vector<std::string> TrainedModel::classes() const {
+  const fs::path file = run / "models" / stage / "bundle.json";
   std::vector<std::string> names;
-  for (const Value& name :
-       member(learner_facts(), "class_names", run / "models" / stage / "bundle.json").as_list())
+  for (const Value& name : member(learner_facts(), "class_names", file).as_list())
     names.push_back(name.as_string());
   return names;
 }
