@@ -236,9 +236,9 @@ struct Flow::Impl {
     branch_tails.push_back(std::make_unique<Tail>());
     Tail* tail = branch_tails.back().get();
     tail->transforms.push_back(transform);
-    branches.push_back(
-        std::make_unique<flow::function_node<Handle>>(graph, flow::unlimited, [this, tail](const Handle& h) {
-          return guarded(tail->transforms.front(), [&] {
+    branches.push_back(std::make_unique<flow::function_node<Handle>>(
+        graph, flow::unlimited, [this, tail, transform](const Handle& h) {
+          return guarded(transform, [&] {
             tsan_acquire(h.get());
             run_tail(*tail, h);
           });
