@@ -251,11 +251,12 @@ class ShardRun {
                                  [this] { return abandon("interrupted", {}); });
     const Watchdog watchdog(plan_, meter_, signals_,
                             [this](const std::string& error) { return abandon("failed", error); });
-    say(fmt::format("shard {}: {} of {} slots\n", shard_.text(), member_.work().slots().count(), kSlots));
+    say(fmt::format("shard {}: computes {:.1f} % of the inputs\n", shard_.text(),
+                    100 * member_.work().fraction()));
     pass();
     for (std::string from; !signals_.interrupted() && member_.take_slots(from);) {
-      say(fmt::format("shard {}: takes over {} slots from {}\n", shard_.text(),
-                      member_.work().slots().count(), from.empty() ? "a worker that is gone" : from));
+      say(fmt::format("shard {}: takes over {:.1f} % of the inputs from {}\n", shard_.text(),
+                      100 * member_.work().fraction(), from.empty() ? "a worker that is gone" : from));
       pass();
     }
     RunOutcome outcome;
