@@ -287,8 +287,8 @@ TEST_F(ServeTest, WhatIsWrongIsAnErrorThatSaysSo) {
   expect(post(port, "/predict?top=x", image()), 400, "top: expected a number from 1 to 1000000, got 'x'");
   expect(post(port, "/predict?threshold=2", image()), 400,
          "threshold: expected a number from 0 to 1, got '2'");
-  expect(get(port, "/predict"), 404, "GET /predict: there is no such thing");
-  expect(get(port, "/../etc/passwd"), 404, "there is no such thing");
+  expect(get(port, "/predict"), 404, "GET /predict: no such path");
+  expect(get(port, "/../etc/passwd"), 404, "no such path");
   expect(post(port, "/predict", std::string(10 * 1024 + 1, 'x')), 413, "a request has at most 10.0 KiB");
   expect(post(port, "/predict", multipart({{"a", image()}, {"b", image()}, {"c", image()}, {"d", image()}}),
               kMultipart),

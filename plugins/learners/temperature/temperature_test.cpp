@@ -184,9 +184,10 @@ TEST(Temperature, LeavesTheOrderOfAllClassesAsItWas) {
         for (std::size_t c = 0; c < classes; ++c) {
           ASSERT_GE(scores.row(r)[c], 0);
           ASSERT_LE(scores.row(r)[c], 1);
-          if (several)
+          if (several) {
             ASSERT_EQ(scores.row(r)[c] >= 0.5F, p.val.scores.row(r)[c] >= 0.5F)
                 << "T " << t << ", class " << c;
+          }
         }
       }
     }
@@ -197,9 +198,9 @@ TEST(Temperature, OfLogitsThatAreFarApartIsTheSoftmaxByT) {
   const Predictions p = predictions(3, {0.7F, 0.2F, 0.1F}, {{0}});
   Scores scores = p.val.scores;
   StageHarness("temperature", "{temperature: 2}").calibrate(p).calibration->apply(scores);
-  EXPECT_NEAR(scores.values[0], 0.52287921, 1e-7);
-  EXPECT_NEAR(scores.values[1], 0.27949070, 1e-7);
-  EXPECT_NEAR(scores.values[2], 0.19763008, 1e-7);
+  EXPECT_NEAR(scores.values[0], 0.522879379, 1e-7);
+  EXPECT_NEAR(scores.values[1], 0.279490789, 1e-7);
+  EXPECT_NEAR(scores.values[2], 0.197629832, 1e-7);
 }
 
 TEST(Temperature, ListsTheFiguresFromHighToLow) {

@@ -48,7 +48,7 @@ TEST(Chart, AnAxisOfFractionsEndsAtOne) {
   IntervalChart intervals;
   intervals.rows = {{"probe", 1, std::nullopt, false}};
   LineChart lines;
-  lines.series = {{"accuracy", {{1, 1}, {2, 1}}, false}};
+  lines.series = {{"accuracy", {{10, 1}, {20, 1}}, false}};
   for (const std::string& svg : {svg_of(intervals), svg_of(lines)}) {
     EXPECT_THAT(svg, HasSubstr(">1</text>"));
     EXPECT_THAT(svg, Not(HasSubstr(">1.1</text>")));
