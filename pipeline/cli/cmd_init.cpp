@@ -5,6 +5,7 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,8 @@ std::string run_name(const fs::path& folder) {
                 ? static_cast<char>(std::tolower(byte))
                 : '-';
   }
+  // "-x" would be an option where the name, or that of the config, is an argument.
+  name.erase(0, std::min(name.find_first_not_of('-'), name.size()));
   name.resize(std::min<std::size_t>(name.size(), 60));
   return name.empty() ? "images" : name;
 }
@@ -93,6 +96,13 @@ std::string flow(const Value& v) {
     add((plain ? name : Value(name).to_json()) + ": " + flow(member));
   }
   return "{" + out + "}";
+}
+
+/// Whether YAML reads a word as the text that it is: "null", "on" and "1e5" are other values.
+bool is_plain_text(const std::string& word) {
+  constexpr std::string_view kValues = " null true false yes no on off y n ";
+  return !word.empty() && std::isalpha(static_cast<unsigned char>(word[0])) != 0 &&
+         kValues.find(" " + word + " ") == std::string_view::npos;
 }
 
 /// What init writes for a folder of images, before it is a text.
@@ -200,8 +210,9 @@ std::string text_of(const Draft& draft) {
   const std::string learners = "[" + draft.learners[0] + ", " + draft.learners[1] + "]";
   std::string out = comment("", "Made by graft init from " + draft.images.string());
   for (const std::string& note : draft.look.notes) out += comment("", note);
-  const bool plain_name =
-      draft.name.is_string() && run_name(draft.name.as_string()) == draft.name.as_string();
+  const bool plain_name = draft.name.is_string() &&
+                          run_name(draft.name.as_string()) == draft.name.as_string() &&
+                          is_plain_text(draft.name.as_string());
   out += fmt::format("name: {}\nseed: {}\n", plain_name ? draft.name.as_string() : flow(draft.name),
                      flow(draft.seed));
   if (!draft.run.is_null()) out += "run: " + flow(draft.run) + "\n";

@@ -2,6 +2,8 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
+#include <thread>
 
 #include <unistd.h>
 
@@ -9,6 +11,7 @@
 
 #include <graft/error.h>
 #include <graft/params.h>
+#include <graft/printable.h>
 #include <graft/text.h>
 
 #include "config/quantity.h"
@@ -144,6 +147,8 @@ Value document_of(const std::string& engine, const LaunchSpec& spec,
   return out;
 }
 
+constexpr const char* kNothingMissing = "every input has its row or its reject: nothing to compute\n";
+
 int print_files(const std::vector<LaunchFile>& files, Value document) {
   document["files"] = Value::map();
   for (const LaunchFile& file : files) {
@@ -190,7 +195,7 @@ int launch_slurm(const LaunchSpec& spec, const std::vector<std::uint32_t>& indic
     say("submitted job {}: shards {} of {}\n", array, index_ranges(indices), spec.tasks);
     document["array_job"] = array;
   } else {
-    say("every input has its row or its reject: nothing to compute\n");
+    say("{}", kNothingMissing);
   }
   std::vector<std::string> merge{"sbatch", "--parsable"};
   if (!array.empty()) merge.push_back("--dependency=afterany:" + array);
@@ -210,8 +215,37 @@ int launch_slurm(const LaunchSpec& spec, const std::vector<std::uint32_t>& indic
   return kOk;
 }
 
-int launch_local(const Global& global, const LaunchSpec& spec, const std::vector<std::uint32_t>& indices,
-                 Value document) {
+/// The workers of others that are at their slots, as "the worker of shard 0/2 on n1 (process 17)".
+std::vector<std::string> workers_at_work(const JobStatus& job) {
+  std::vector<std::string> out;
+  for (const JobStatus::Worker& w : job.workers)
+    if (w.outlook.state == WorkerOutlook::State::Running)
+      out.push_back(fmt::format("the worker of shard {} on {} (process {})", w.record.shard.text(),
+                                w.record.host, w.record.pid));
+  return out;
+}
+
+/// Waits while workers that others have started are at slots of the job: their rows are missing until then.
+/// Whether there were any.
+bool wait_for_others(const Global& global, const LaunchSpec& spec, LogLevel level, const Signals& signals,
+                     const std::function<void()>& show) {
+  std::vector<std::string> known;
+  for (bool waited = false;; waited = true) {
+    const std::vector<std::string> others = workers_at_work(job_status(global.store, spec.name));
+    if (others.empty()) return waited;
+    if (others != known && level >= LogLevel::Info)
+      print_error("waiting for {}\n", printable(joined(others)));
+    known = others;
+    for (int i = 0; i < 5 && !signals.interrupted(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      show();
+    }
+    if (signals.interrupted()) return waited;
+  }
+}
+
+int launch_local(const Global& global, const LaunchSpec& spec, std::vector<std::uint32_t> indices,
+                 Value document, const std::function<std::vector<std::uint32_t>()>& find_missing) {
   const Signals signals;
   const RunOptions style = prepare_to_run(global);
   using Clock = std::chrono::steady_clock;
@@ -227,13 +261,32 @@ int launch_local(const Global& global, const LaunchSpec& spec, const std::vector
       if (style.style.level >= LogLevel::Debug) print_error("status not known: {}\n", e.what());
     }
   };
-  LocalEnd end;
-  if (!indices.empty()) {
-    if (style.style.level >= LogLevel::Info)
-      print_error("starting {}, {} each: shards {} of {}\n", plural(indices.size(), "worker"),
-                  plural(static_cast<std::size_t>(spec.cpus), "processor"), index_ranges(indices),
-                  spec.tasks);
-    end = run_local_tasks({spec.worker, spec.tasks, indices, spec.cpus, spec.folder / "logs"}, signals, show);
+  int restarts = 0;
+  for (bool again = true; again && !signals.interrupted();) {
+    LocalEnd end;
+    const std::size_t started = indices.size();
+    if (started > 0) {
+      if (style.style.level >= LogLevel::Info)
+        print_error("starting {}, {} each: shards {} of {}\n", plural(started, "worker"),
+                    plural(static_cast<std::size_t>(spec.cpus), "processor"), index_ranges(indices),
+                    spec.tasks);
+      end =
+          run_local_tasks({spec.worker, spec.tasks, indices, spec.cpus, spec.folder / "logs"}, signals, show);
+      restarts += end.restarts;
+    }
+    if (signals.interrupted()) break;
+    again = wait_for_others(global, spec, style.style.level, signals, show);
+    if (signals.interrupted()) break;
+    if (again || !end.failures.empty()) indices = find_missing();
+    if (!end.failures.empty()) {
+      for (const std::string& failure : end.failures) print_error("warning: {}\n", failure);
+      // Others may have done its work.
+      if (!indices.empty())
+        throw Error(fmt::format("{} of {} failed, and their work is not done: {}", end.failures.size(),
+                                plural(started, "worker"), end.failures.front()));
+    }
+    // Those who were waited for may have ended before their work was done.
+    again = again && !indices.empty();
   }
   if (signals.interrupted()) {
     document["exit_code"] = signals.exit_code();
@@ -241,13 +294,6 @@ int launch_local(const Global& global, const LaunchSpec& spec, const std::vector
     if (!global.json)
       print_error("interrupted; what was finished is saved\nresume with: {}\n", printable(global.program));
     return signals.exit_code();
-  }
-  if (!end.failures.empty()) {
-    for (const std::string& failure : end.failures) print_error("warning: {}\n", failure);
-    // Others may have done its work.
-    if (const JobStatus left = job_status(global.store, spec.name); left.state != JobStatus::State::Done)
-      throw Error(fmt::format("{} of {} failed, and their work is not done: {}", end.failures.size(),
-                              plural(indices.size(), "worker"), end.failures.front()));
   }
   std::vector<std::string> merge = spec.merge;
   if (!global.json) {
@@ -261,7 +307,7 @@ int launch_local(const Global& global, const LaunchSpec& spec, const std::vector
   }
   merge.emplace_back("--json");
   const ProgramEnd merged = run_to_end(merge);
-  document["restarts"] = end.restarts;
+  document["restarts"] = restarts;
   document["run"] = Value::from_json(merged.out);
   print_document(document);
   print_error("{}", merged.err);
@@ -321,6 +367,8 @@ int launch(const Global& global, const std::vector<std::string>& arguments) {
   if (engine == Engine::Local || engine == Engine::Slurm)
     indices = shards_to_run(*plan, registry, global, spec.tasks);
   Value document = document_of(given.engine, spec, indices);
+  if (global.dry_run && indices.empty() && (engine == Engine::Local || engine == Engine::Slurm))
+    say("# {}", kNothingMissing);
   switch (engine) {
     case Engine::Slurm:
       if (global.dry_run) return print_files(slurm_files(spec, indices), document);
@@ -342,7 +390,9 @@ int launch(const Global& global, const std::vector<std::string>& arguments) {
     case Engine::Local:
       break;
   }
-  if (!global.dry_run) return launch_local(global, spec, indices, document);
+  if (!global.dry_run)
+    return launch_local(global, spec, indices, document,
+                        [&] { return shards_to_run(*plan, registry, global, spec.tasks); });
   std::string lines;
   for (const std::uint32_t i : indices) {
     std::vector<std::string> words = spec.worker;

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <cctype>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -17,6 +17,13 @@ namespace {
 
 constexpr std::size_t kLongestName = 64;
 
+/// Names of which CMake makes targets of its own, that of graft's package, and words that YAML reads as other
+/// values than a name.
+constexpr std::string_view kTakenNames =
+    " all clean depend edit_cache false graft help install install_local install_strip "
+    "list_install_components no "
+    "null off on package package_source preinstall rebuild_cache test true yes ";
+
 /// Lower case, so that the class, which is in camel case, has another name than the plugin.
 void check_plugin_name(const std::string& name, const std::string& kind) {
   const bool valid = !name.empty() && name.size() <= kLongestName && name[0] >= 'a' && name[0] <= 'z' &&
@@ -26,6 +33,11 @@ void check_plugin_name(const std::string& name, const std::string& kind) {
         fmt::format("'{}' is not a name for a plugin: expected a-z, 0-9 and _, a letter first, at "
                     "most {} characters",
                     name, kLongestName)};
+  if (kTakenNames.find(" " + name + " ") != std::string_view::npos)
+    throw UsageError{fmt::format(
+        "'{0}' is not a name for a plugin: CMake, YAML or graft use it for something else; choose "
+        "another one, such as my_{0}",
+        name)};
   if (kind == "engine" && !name.starts_with("engine_"))
     throw UsageError{
         fmt::format("an engine is named engine_NAME, so that a config says `engine: NAME`: graft "

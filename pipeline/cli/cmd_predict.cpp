@@ -97,8 +97,6 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
     throw UsageError{fmt::format("--features: expected FILE.h5 or FILE.npy, got '{}'", features.string())};
   if (std::filesystem::exists(features, ignored))
     throw Error(fmt::format("{} exists: remove it, or choose another file", features.string()));
-  if (global.predict.neighbors > 1000)
-    throw UsageError{fmt::format("--neighbors: expected at most 1000, got {}", global.predict.neighbors)};
   Registry registry(Registry::search_path(global.plugin_dirs));
   const TrainedModel model = open_model(arguments[0], global.model.learner, registry,
                                         global.model.allow_code ? Code::Allowed : Code::Refused);

@@ -16,13 +16,16 @@ int runs(const Global& global, const std::vector<std::string>& arguments) {
     throw UsageError{
         fmt::format("{} is not a folder: runs are where you have run graft, or in --out DIR", root.string())};
   const Registry registry(Registry::search_path(global.plugin_dirs));
-  const std::vector<LeftRun> found = left_runs(root, registry);
+  const LeftRuns found = left_runs(root, registry);
   if (global.json)
-    print_document(to_value(found));
-  else if (found.empty())
+    print_document(to_value(found.runs));
+  else if (found.runs.empty())
     say("no runs in {}\n", printable(root.string()));
   else
-    say("{}", to_text(found, terminal_columns()));
+    say("{}", to_text(found.runs, terminal_columns()));
+  for (const LeftRuns::Damaged& run : found.damaged)
+    print_error("warning: {} is left out: {}\n", printable(run.folder.string()),
+                printable_lines(run.why, "  "));
   return kOk;
 }
 

@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -16,7 +18,9 @@
 
 #if GRAFT_HAS_HTTP
 #include <graft/model.h>
+#include <graft/text.h>
 
+#include "base/temporary_folder.h"
 #include "config/quantity.h"
 #include "serve_app.h"
 #include "serve_connections.h"
@@ -28,8 +32,11 @@ namespace graft::cli {
 
 namespace {
 
+constexpr std::uint64_t kLeastBytes = 1024, kMostBytes = std::uint64_t{1} << 30;
 constexpr std::chrono::milliseconds kLook{50};
-constexpr std::chrono::seconds kDrain{5};  ///< Requests that are being answered have this long.
+/// After a signal: requests are served, then refused, and what is left then is cut off.
+constexpr std::chrono::milliseconds kServesOn{3500};
+constexpr std::chrono::seconds kDrain{5};
 
 }  // namespace
 
@@ -39,17 +46,15 @@ int serve(const Global& global, const std::vector<std::string>& arguments) {
                          ? "MODEL is missing: the folder of a run, or a file of graft model pack"
                          : fmt::format("one MODEL expected, got {}", arguments.size())};
   const Global::Serve& given = global.serve;
-  if (given.port < 0 || given.port > 65535)
-    throw UsageError{fmt::format("--port: expected 0 to 65535, got {}", given.port)};
-  if (given.timeout < 1 || given.queue < 1 || given.connections < 1 || given.gather < 0 ||
-      given.gather > 1000)
-    throw UsageError{"--timeout, --queue, --connections: expected at least 1; --gather: expected 0 to 1000"};
   ServeLimits limits;
   try {
     limits.bytes = parse_bytes(given.max_bytes);
   } catch (const Error& e) {
     throw UsageError{fmt::format("--max-bytes: {}", e.what())};
   }
+  if (limits.bytes < kLeastBytes || limits.bytes > kMostBytes)
+    throw UsageError{fmt::format("--max-bytes: expected {} to {}, got {}", human_bytes(kLeastBytes),
+                                 human_bytes(kMostBytes), given.max_bytes)};
   limits.time = std::chrono::seconds(given.timeout);
   limits.queue = given.queue;
   const RunOptions run = prepare_to_run(global);
@@ -62,31 +67,37 @@ int serve(const Global& global, const std::vector<std::string>& arguments) {
   options.plugin_folders = global.plugin_dirs;
   options.gather = std::chrono::milliseconds(given.gather);
   if (run.style.level < LogLevel::Warning) options.warn = [](const std::string&) {};
-  const Model model(arguments[0], std::move(options));
+  std::optional<Model> model(std::in_place, arguments[0], std::move(options));
 
-  ServeApp app(model, limits, given.host);
+  ServeApp app(*model, limits, given.host);
   ServeServer server(given.connections, limits.time, ServeApp::prompt_paths());
   app.install(server);
-  const int port = given.port == 0                               ? server.bind_to_any_port(given.host)
-                   : server.bind_to_port(given.host, given.port) ? given.port
-                                                                 : -1;
+  const int wanted = static_cast<int>(given.port);
+  const int port = wanted == 0                               ? server.bind_to_any_port(given.host)
+                   : server.bind_to_port(given.host, wanted) ? wanted
+                                                             : -1;
   if (port < 0)
     throw Error(
         fmt::format("cannot listen on port {} of {}: is another program doing so? Choose another with "
                     "--port",
                     given.port, given.host));
   if (!global.quiet)
-    print_error("serving '{}' of {} at http://{}:{} (press Ctrl-C to stop)\n", model.learner(), arguments[0],
+    print_error("serving '{}' of {} at http://{}:{} (press Ctrl-C to stop)\n", model->learner(), arguments[0],
                 given.host.find(':') == std::string::npos ? given.host : "[" + given.host + "]", port);
 
   std::atomic<bool> ended{false};
   std::thread watch([&] {
-    while (!signals.interrupted() && !ended) std::this_thread::sleep_for(kLook);
-    server.stop();
-    for (auto waited = kLook; waited < kDrain && !ended; waited += kLook) std::this_thread::sleep_for(kLook);
-    if (!ended) ::_exit(kOk);  // clients that send nothing are not waited for
+    while (!(signals.interrupted() && server.is_running()) && !ended) std::this_thread::sleep_for(kLook);
+    const auto now = ServeClock::now();
+    app.end(now + kServesOn);
+    server.end(now + kServesOn);
+    while (ServeClock::now() < now + kDrain && !ended) std::this_thread::sleep_for(kLook);
+    if (ended) return;
+    remove_temporary_folders();
+    ::_exit(kOk);  // clients that send nothing are not waited for
   });
   server.listen_after_bind();
+  model.reset();  // may be at images that nobody waits for any more
   ended = true;
   watch.join();
   if (!signals.interrupted()) throw Error("the server stopped: the system closed its port");

@@ -55,7 +55,7 @@ int list_jobs(const fs::path& store, const std::vector<std::string>& names) {
 }
 
 int exit_code_of(JobStatus::State state) {
-  return state == JobStatus::State::Done ? kOk : state == JobStatus::State::Running ? kRunning : kStuck;
+  return state == JobStatus::State::Done ? kOk : state == JobStatus::State::Running ? kRunning : kIncomplete;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "command_table.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include <fmt/format.h>
 
@@ -9,8 +10,33 @@ namespace po = boost::program_options;
 namespace graft::cli {
 namespace {
 
+/// A whole number of this range: the library would take -1 for a large one.
+po::typed_value<std::string>* count(const char* option, std::size_t& to, std::size_t low, std::size_t high) {
+  return po::value<std::string>()->notifier([option, &to, low, high](const std::string& text) {
+    const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), to);
+    if (bad != std::errc() || end != text.data() + text.size() || to < low || to > high)
+      throw UsageError{
+          fmt::format("--{}: expected a whole number from {} to {}, got '{}'", option, low, high, text)};
+  });
+}
+
+po::typed_value<std::string>* path(const char* option, std::filesystem::path& to) {
+  return po::value<std::string>()->notifier([option, &to](const std::string& s) {
+    if (s.empty()) throw UsageError{fmt::format("--{}: expected a path, got an empty text", option)};
+    to = s;
+  });
+}
+
+/// The place of what a command writes.
+void add_out(po::options_description& options, Global& global, const char* value, const char* help) {
+  options.add_options()("out,o", path("out", global.out)->value_name(value), help);
+}
+
+constexpr const char* kRunFolder = "the folder of the run (default: runs/<name>)";
+
 po::options_description run_options(Global& global) {
   po::options_description options("Options of run");
+  add_out(options, global, "DIR", kRunFolder);
   options.add_options()("keep", po::value(&global.keep)->default_value(1)->value_name("N"),
                         "earlier complete runs to keep, as <out>.1, <out>.2, ... (default: 1)")(
       "shard", po::value<std::string>()->value_name("I/N")->notifier([&](const std::string& s) {
@@ -25,6 +51,7 @@ po::options_description run_options(Global& global) {
 
 po::options_description launch_options(Global& global) {
   po::options_description options("Options of launch");
+  add_out(options, global, "DIR", kRunFolder);
   Global::Launch& launch = global.launch;
   options.add_options()("engine", po::value(&launch.engine)->value_name("ENGINE"),
                         "local (default): processes on this machine; slurm, kubernetes or mpi")(
@@ -54,12 +81,13 @@ po::options_description launch_options(Global& global) {
 po::options_description status_options(Global& global) {
   po::options_description options("Options of status");
   options.add_options()("watch", po::bool_switch(&global.status.watch),
-                        "print it again every 2 s, until the job is done or stuck");
+                        "print it again every 2 s, until the job is done or no worker is running");
   return options;
 }
 
-po::options_description init_options(Global& global) {
-  po::options_description options("Options of init and train");
+/// Of init and train.
+po::options_description dataset_options(Global& global, const char* title) {
+  po::options_description options(title);
   options.add_options()(
       "model", po::value(&global.network)->value_name("MODEL"),
       "weights of the network (default: what graft model fetch has fetched, or a small one)")(
@@ -70,14 +98,21 @@ po::options_description init_options(Global& global) {
   return options;
 }
 
+po::options_description init_options(Global& global) {
+  po::options_description options = dataset_options(global, "Options of init");
+  add_out(options, global, "FILE", "the same as --config");
+  return options;
+}
+
 po::options_description train_options(Global& global) {
-  po::options_description options = init_options(global);
+  po::options_description options = dataset_options(global, "Options of train");
   options.add(run_options(global));
   return options;
 }
 
 po::options_description sweep_options(Global& global) {
   po::options_description options("Options of sweep");
+  add_out(options, global, "DIR", "the folder for the runs and their table (default: runs/<name>-sweep)");
   options.add_options()("grid", po::value(&global.sweep.grids)->composing()->value_name("KEY=VALUES"),
                         "try each value, with each of the other grids: \"knn.k=[1, 5, 10]\"")(
       "list",
@@ -90,6 +125,7 @@ po::options_description sweep_options(Global& global) {
 
 po::options_description plan_options(Global& global) {
   po::options_description options("Options of plan");
+  add_out(options, global, "DIR", kRunFolder);
   options.add_options()("no-sample", po::bool_switch(&global.plan.no_sample),
                         "do not measure the time on some inputs")(
       "for", po::value(&global.plan.cluster)->value_name("ENGINE:NxC"),
@@ -109,6 +145,7 @@ void add_model_options(po::options_description& options, Global& global) {
 
 po::options_description pack_options(Global& global) {
   po::options_description options("Options of model pack");
+  add_out(options, global, "FILE", "the file to write, such as flowers.graft");
   add_model_options(options, global);
   return options;
 }
@@ -116,8 +153,9 @@ po::options_description pack_options(Global& global) {
 po::options_description predict_options(Global& global) {
   po::options_description options("Options of predict");
   Global::Predict& predict = global.predict;
+  add_out(options, global, "FILE", "write the predictions to this file (default: the standard output)");
   add_model_options(options, global);
-  options.add_options()("top", po::value(&predict.top)->value_name("N"),
+  options.add_options()("top", count("top", predict.top, 1, 1'000'000)->value_name("N"),
                         "only the N best classes and their scores")(
       "threshold",
       po::value<double>()->value_name("SCORE")->notifier([&](double t) { predict.threshold = t; }),
@@ -125,7 +163,7 @@ po::options_description predict_options(Global& global) {
       "features",
       po::value<std::string>()->value_name("FILE")->notifier([&](const auto& s) { predict.features = s; }),
       "write the feature vectors, too: FILE.h5 or FILE.npy")(
-      "neighbors", po::value(&predict.neighbors)->value_name("N"),
+      "neighbors", count("neighbors", predict.neighbors, 1, 1000)->value_name("N"),
       "name the N most similar training images, for learners that keep them (knn, hybrid)");
   return options;
 }
@@ -136,12 +174,15 @@ po::options_description serve_options(Global& global) {
   add_model_options(options, global);
   options.add_options()("host", po::value(&serve.host)->value_name("ADDRESS"),
                         "where to listen (default: 127.0.0.1, this machine alone; 0.0.0.0: everywhere)")(
-      "port", po::value(&serve.port)->value_name("PORT"), "default: 8080; 0: any that is free")(
+      "port", count("port", serve.port, 0, 65535)->value_name("PORT"), "default: 8080; 0: any that is free")(
       "max-bytes", po::value(&serve.max_bytes)->value_name("32MiB"), "the largest request (413)")(
-      "timeout", po::value(&serve.timeout)->value_name("S"), "seconds for a request (408, 504; default: 30)")(
-      "queue", po::value(&serve.queue)->value_name("N"), "images that may wait (413, 429; default: 512)")(
-      "connections", po::value(&serve.connections)->value_name("N"), "at once (503; default: 64)")(
-      "gather", po::value(&serve.gather)->value_name("MS"),
+      "timeout", count("timeout", serve.timeout, 1, 86400)->value_name("S"),
+      "seconds for a request (408, 504; default: 30)")(
+      "queue", count("queue", serve.queue, 1, 1'000'000)->value_name("N"),
+      "images that may wait (413, 429; default: 512)")(
+      "connections", count("connections", serve.connections, 1, 1024)->value_name("N"),
+      "at once (503; default: 64)")(
+      "gather", count("gather", serve.gather, 0, 1000)->value_name("MS"),
       "milliseconds that an image waits for others to be computed with (default: 2)");
   return options;
 }
@@ -149,6 +190,7 @@ po::options_description serve_options(Global& global) {
 po::options_description embed_options(Global& global) {
   po::options_description options("Options of embed");
   Global::Embed& embed = global.embed;
+  add_out(options, global, "FILE", "the file to write: FILE.h5 or FILE.npy");
   options.add_options()(
       "model", po::value(&global.network)->value_name("MODEL"),
       "weights, the folder of a published model, or a TorchScript file, as `backbone: {model: ...}` takes "
@@ -157,6 +199,12 @@ po::options_description embed_options(Global& global) {
       "pool", po::value(&embed.pool)->value_name("POOL"), "how maps of features become vectors (backbone)")(
       "print-config", po::bool_switch(&embed.print_config),
       "print the config that this amounts to, and do nothing else");
+  return options;
+}
+
+po::options_description runs_options(Global& global) {
+  po::options_description options("Options of runs");
+  add_out(options, global, "DIR", "the folder with the runs (default: runs)");
   return options;
 }
 
@@ -170,6 +218,7 @@ po::options_description plugins_options(Global& global) {
 
 po::options_description new_plugin_options(Global& global) {
   po::options_description options("Options of new-plugin");
+  add_out(options, global, "DIR", "the folder to write (default: NAME)");
   options.add_options()("kind", po::value(&global.new_plugin.kind)->value_name("KIND"),
                         "source, transform, batch, engine, collector, learner, calibrator or report");
   return options;
@@ -271,7 +320,8 @@ constexpr CommandRow kCommands[] = {
     {"status", "status [JOB]", "show how far the processes of a job are: graft launch, graft run --shard",
      "JOB is the name of a config, its file, or the folder of its run; without it, the jobs of the store are "
      "listed. Read from the store alone, while the processes go on. The exit code is 0 when the job is done, "
-     "4 while it is running and 5 when something is left to do and no process lives.",
+     "4 while it is running and 5 when it is incomplete and no worker is running: then graft launch computes "
+     "what is missing.",
      status, status_options},
     {"sweep", "sweep CONFIG", "run a config with many values of its parameters; the best by val",
      "Runs the config once for each combination of the values of --grid, or for each entry of --list, and "
@@ -283,6 +333,8 @@ constexpr CommandRow kCommands[] = {
      "graft model pack. INPUT is any "
      "mix of images, folders, patterns, lists (.txt, a path per line) and - (paths from the standard input). "
      "The images go through the stages of the run's config, so that scores have the same bits as in the run. "
+     "The model was fitted on train and val in the end: it looks better on their images than it is, and "
+     "predictions/ID.csv of the run has, for val, the scores by the model before. "
      "One line per input, in their order: CSV, or JSON lines with --json; --out FILE writes them to a file. "
      "The "
      "exit code is 3 if inputs were rejected. Features are kept for later with --store.",
@@ -322,8 +374,8 @@ constexpr CommandRow kCommands[] = {
      "The page is that of a stage with the plugin page. RUN is the folder of a run, such as runs/flowers.",
      report, report_options},
     {"runs", "runs", "list the runs in a folder: when, what was best on val, its score on test",
-     "The folder is runs, or that of --out. The score is that by which the reports of a run choose.", runs,
-     nullptr, kRunsCommands},
+     "The score is that by which the reports of a run choose. What is damaged is left out, with a warning.",
+     runs, runs_options, kRunsCommands},
     {"plugins", "plugins", "list the plugins, and the files that were refused and why",
      "Plugins are looked for in the folders of --plugin-dir, then of GRAFT_PLUGIN_PATH, then in graft's own "
      "folder. The first file of a name is used.",
@@ -366,7 +418,7 @@ constexpr Meaning kExitCodes[] = {
     {"1", "the run failed"},
     {"2", "usage or config"},
     {"3", "more rejects than run.max_rejects"},
-    {"4, 5", "graft status: the job is running, is stuck"},
+    {"4, 5", "graft status: the job is running; it is incomplete and no worker is running"},
     {"130 or 143", "interrupted: run the same command again to resume"},
 };
 
@@ -393,17 +445,9 @@ const CommandRow* find_command(std::string_view name) {
 
 po::options_description global_options(Global& global) {
   po::options_description options("Options");
-  const auto path = [](const char* option, std::filesystem::path& to) {
-    return po::value<std::string>()->notifier([option, &to](const std::string& s) {
-      if (s.empty())
-        throw UsageError{fmt::format("--{}: expected the path of a folder, got an empty text", option)};
-      to = s;
-    });
-  };
   options.add_options()("help,h", "show this help, or a command's")("version,V", "show the version")(
       "set", po::value(&global.overrides)->composing()->value_name("KEY=VALUE"),
       "override: stage.key=value, run.threads=4, name=x, seed=1")(
-      "out,o", path("out", global.out)->value_name("DIR"), "where results go (default: runs/<name>)")(
       "store", path("store", global.store)->value_name("DIR"), "the feature store (default: .graft)")(
       "plugin-dir", po::value(&global.plugin_dirs)->composing()->value_name("DIR"),
       "look for plugins here, too (also: GRAFT_PLUGIN_PATH)")("quiet,q", po::bool_switch(&global.quiet),

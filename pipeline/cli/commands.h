@@ -54,8 +54,7 @@ struct Global {
   } predict;  ///< Options of predict alone.
   struct Serve {
     std::string host = "127.0.0.1", max_bytes = "32MiB";
-    int port = 8080, timeout = 30, gather = 2;
-    std::size_t queue = 512, connections = 64;
+    std::size_t port = 8080, timeout = 30, gather = 2, queue = 512, connections = 64;
   } serve;                            ///< Options of serve alone.
   std::string network;                ///< Option --model of init, train and embed: its weights.
   std::filesystem::path init_config;  ///< Option --config of init and train.
@@ -84,7 +83,7 @@ struct Global {
 /// Exit codes; a run may also end with 3 (too many rejects), 130 or 143.
 constexpr int kOk = 0, kFailed = 1, kUsage = 2;
 /// Of `graft status`.
-constexpr int kRunning = 4, kStuck = 5;
+constexpr int kRunning = 4, kIncomplete = 5;
 
 /// Raised for a wrong command line: printed with the command's usage, exit 2.
 struct UsageError {

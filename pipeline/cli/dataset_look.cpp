@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <set>
@@ -12,6 +11,8 @@
 #include <graft/error.h>
 #include <graft/item.h>
 #include <graft/text.h>
+
+#include "list_head.h"
 
 namespace graft::cli {
 namespace fs = std::filesystem;
@@ -153,21 +154,6 @@ std::optional<DatasetLook> split_folders(const fs::path& folder) {
   return look;
 }
 
-/// Fields of the first line of a list with a header, and what stands between them. Quotes are taken off.
-std::vector<std::string> fields_of(const std::string& line, char separator) {
-  std::vector<std::string> out(1);
-  bool quoted = false;
-  for (const char c : line) {
-    if (c == '"')
-      quoted = !quoted;
-    else if (c == separator && !quoted)
-      out.emplace_back();
-    else if (c != '\r')
-      out.back() += c;
-  }
-  return out;
-}
-
 std::optional<std::string> column(const std::vector<std::string>& columns,
                                   std::initializer_list<const char*> names) {
   for (const char* name : names)
@@ -176,38 +162,48 @@ std::optional<std::string> column(const std::vector<std::string>& columns,
   return {};
 }
 
-/// Whether the second line of a list names a file: a table of something else may have such columns, too.
-bool names_files(std::ifstream& list, const fs::path& folder, const std::vector<std::string>& columns,
-                 const std::string& path, char separator) {
-  std::string line;
-  std::error_code error;
-  if (!std::getline(list, line)) return true;  // the run says what is wrong with an empty list
-  const std::vector<std::string> fields = fields_of(line, separator);
-  const auto at = static_cast<std::size_t>(std::find(columns.begin(), columns.end(), path) - columns.begin());
-  return at < fields.size() && fs::exists(folder / fields[at], error);
+std::string field_at(const std::vector<std::string>& columns, const std::string& name,
+                     const std::vector<std::string>& fields) {
+  const auto at = static_cast<std::size_t>(std::find(columns.begin(), columns.end(), name) - columns.begin());
+  return at < fields.size() ? fields[at] : "";
+}
+
+bool is_json_lines(const std::string& end) {
+  return end == ".jsonl" || end == ".ndjson";
+}
+
+/// Texts in a member of JSON lines.
+std::vector<std::string> texts_in(const std::vector<std::string>& lines, const std::string& name) {
+  std::vector<std::string> out;
+  for (const std::string& line : lines) try {
+      const Value object = Value::from_json(line);
+      if (const Value* v = object.find(name); v != nullptr && v->is_string()) out.push_back(v->as_string());
+    } catch (const Error&) {  // the run reports it with its line
+    }
+  return out;
 }
 
 std::optional<DatasetLook> list_file(const fs::path& folder) {
   std::vector<DatasetLook> found;
+  std::error_code error;
   for (const fs::path& entry : entries_of(folder)) {
     const std::string end = lower(entry.extension());
-    if (end != ".csv" && end != ".tsv" && end != ".jsonl" && end != ".ndjson") continue;
-    std::ifstream in(entry);
-    std::string line;
-    if (!std::getline(in, line) || line.size() > (1U << 20)) continue;
-    if (line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);
+    if (end != ".csv" && end != ".tsv" && !is_json_lines(end)) continue;
+    std::vector<std::string> lines = head_of_list(entry).lines;
+    if (lines.empty()) continue;
     std::vector<std::string> columns;
     char separator = 0;
-    if (end == ".jsonl" || end == ".ndjson") {
+    if (is_json_lines(end)) {
       try {
-        const Value first = Value::from_json(line);
+        const Value first = Value::from_json(lines[0]);
         for (const auto& [name, v] : first.as_map()) columns.push_back(name);
       } catch (const Error&) {
         continue;
       }
     } else {
       for (const char candidate : {'\t', ';', '|', ','})
-        if (columns.size() < 2) columns = fields_of(line, separator = candidate);
+        if (columns.size() < 2) columns = fields_of(lines[0], separator = candidate);
+      lines.erase(lines.begin());
     }
     const auto path = column(columns, {"path", "file", "filename", "file_name", "filepath", "image",
                                        "image_path", "img", "image_id", "name"});
@@ -215,7 +211,10 @@ std::optional<DatasetLook> list_file(const fs::path& folder) {
         column(columns, {"label", "class", "class_name", "category", "species", "target", "y"});
     const auto labels = column(columns, {"labels", "classes", "tags"});
     if (!path || (!label && !labels)) continue;
-    if (separator != 0 && !names_files(in, folder, columns, *path, separator)) continue;
+    // A table of something else may have such columns, too. The run reports what is wrong with an empty list.
+    if (separator != 0 && !lines.empty() &&
+        !fs::exists(folder / field_at(columns, *path, fields_of(lines[0], separator)), error))
+      continue;
     DatasetLook look;
     look.plugin = "image_list";
     look.with["file"] = entry.filename().string();
@@ -224,6 +223,16 @@ std::optional<DatasetLook> list_file(const fs::path& folder) {
       look.with["label"] = *label;
     else
       look.with["labels"] = *labels;
+    if (!label) {
+      std::vector<std::string> fields;
+      if (separator == 0) fields = texts_in(lines, *labels);
+      for (const std::string& each : separator == 0 ? std::vector<std::string>() : lines)
+        fields.push_back(field_at(columns, *labels, fields_of(each, separator)));
+      if (const char between = label_separator_of(fields); between != '|') {
+        look.with["label_separator"] = std::string(1, between);
+        look.notes.push_back(fmt::format("In the column {}, '{}' separates labels.", *labels, between));
+      }
+    }
     if (const auto split = column(columns, {"split", "set", "subset"})) look.with["split"] = *split;
     look.notes.push_back(
         fmt::format("The list {} has the columns {}.", entry.filename().string(), joined(columns)));
@@ -236,6 +245,16 @@ std::optional<DatasetLook> list_file(const fs::path& folder) {
       fmt::format("{} has several lists of images ({}): join them to one, with a column split (train, val, "
                   "test), or move away those that are not meant",
                   folder.string(), joined(names)));
+}
+
+/// Lists that are not read: they may be why nothing names the classes.
+std::string unread_lists(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const fs::path& entry : entries_of(folder))
+    if (const std::string end = lower(entry.extension());
+        end == ".csv" || end == ".tsv" || is_json_lines(end))
+      if (head_of_list(entry).is_utf16) names.push_back(entry.filename().string());
+  return names.empty() ? "" : fmt::format("; {} is text in UTF-16: save it as UTF-8", joined(names));
 }
 
 std::optional<DatasetLook> record_files(const fs::path& folder) {
@@ -327,12 +346,13 @@ DatasetLook look_at_dataset(const fs::path& folder) {
       "wanted a folder per class, train/CLASS and test/CLASS, a list (.csv, .tsv, .jsonl) with columns such "
       "as path "
       "and label, archives, or files of CIFAR or MNIST";
-  if (flat.images == 0) throw Error(fmt::format("{} has no images: {}", folder.string(), wanted));
-  throw Error(fmt::format("{} has {}, and nothing {}: {} (graft embed takes images without classes)",
+  const std::string unread = unread_lists(folder);
+  if (flat.images == 0) throw Error(fmt::format("{} has no images: {}{}", folder.string(), wanted, unread));
+  throw Error(fmt::format("{} has {}, and nothing {}: {}{} (graft embed takes images without classes)",
                           folder.string(), plural(flat.images, "image"),
                           classes.size() == 1 ? "distinguishes their classes: one folder holds all of them"
                                               : "names their classes",
-                          wanted));
+                          wanted, unread));
 }
 
 }  // namespace graft::cli

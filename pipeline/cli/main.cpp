@@ -16,6 +16,7 @@
 #include <boost/program_options.hpp>
 
 #include <graft/params.h>
+#include <graft/text.h>
 #include <graft/version.h>
 
 #include "command_info.h"
@@ -153,15 +154,20 @@ std::optional<std::string> misplaced_option(const std::vector<Options>& own, con
   po::options_description ours;
   for (const Options options : own)
     if (options != nullptr) add_new_options(options(global), ours);
+  std::string misplaced;
+  std::vector<std::string> commands;  // that have it
   for (const auto& [name, options] : commands_with_options()) {
     const po::options_description theirs = options(global);
-    for (const auto& option : theirs.options())
-      if (ours.find_nothrow(option->long_name(), false) != nullptr)
-        continue;
-      else if (const auto& given = values[option->long_name()]; !given.empty() && !given.defaulted())
-        return fmt::format("--{} is an option of graft {}", option->long_name(), name);
+    for (const auto& option : theirs.options()) {
+      const std::string& word = option->long_name();
+      if (ours.find_nothrow(word, false) != nullptr || (!misplaced.empty() && word != misplaced)) continue;
+      if (const auto& given = values[word]; given.empty() || given.defaulted()) continue;
+      misplaced = word;
+      commands.push_back(name);
+    }
   }
-  return {};
+  if (misplaced.empty()) return {};
+  return fmt::format("--{} is an option of graft {}", misplaced, graft::joined(commands, 20));
 }
 
 int start(Global& global, const std::vector<std::string>& words, std::string& usage, std::string& why) {

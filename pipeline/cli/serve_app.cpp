@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <exception>
 #include <functional>
@@ -38,6 +39,33 @@ void fail(httplib::Response& response, int status, const std::string& text) {
 
 StoredReject stored(const ImagePrediction::Rejection& rejected) {
   return {rejected.stage, rejected.code, rejected.text};
+}
+
+/// What makes it doubtful where a request ends, and so where the next one of its connection begins; empty: it
+/// is clear. The library reads a body where it expects one, by the first of several lengths.
+std::string fault_of_framing(const httplib::Request& request) {
+  constexpr std::string_view kTokenMarks = "!#$%&'*+-.^_`|~";
+  for (const auto& [name, value] : request.headers)
+    if (name.empty() || !std::all_of(name.begin(), name.end(), [&](unsigned char c) {
+          return std::isalnum(c) != 0 || kTokenMarks.find(static_cast<char>(c)) != std::string_view::npos;
+        }))
+      return fmt::format("'{}' is not a name of a header", shortened(name));
+  const std::size_t lengths = request.get_header_value_count("Content-Length"),
+                    codings = request.get_header_value_count("Transfer-Encoding");
+  if (lengths + codings > 1)
+    return fmt::format("the length of the body is given {} times (Content-Length, Transfer-Encoding)",
+                       lengths + codings);
+  const std::string length = request.get_header_value("Content-Length");
+  if (lengths == 1 && (length.empty() || length.find_first_not_of("0123456789") != std::string::npos))
+    return fmt::format("Content-Length: expected a number of bytes, got '{}'", shortened(length));
+  const std::string coding = request.get_header_value("Transfer-Encoding");
+  if (codings == 1 && ::strcasecmp(coding.c_str(), "chunked") != 0)
+    return fmt::format("Transfer-Encoding: expected chunked, got '{}'", shortened(coding));
+  const bool has_body = request.method == "POST" || request.method == "PUT" || request.method == "PATCH" ||
+                        request.method == "DELETE";
+  if (!has_body && (codings > 0 || length.find_first_not_of('0') != std::string::npos))
+    return fmt::format("a {} request has no body here", request.method);
+  return {};
 }
 
 /// A number of the query; nothing where it is not given. Throws Error.
@@ -94,8 +122,12 @@ void ServeApp::install(httplib::Server& server) {
   server.set_default_headers({{"X-Content-Type-Options", "nosniff"}});
 
   server.set_pre_routing_handler([this](const Request& request, Response& response) {
-    if (is_for_this_host(request)) return httplib::Server::HandlerResponse::Unhandled;
-    fail(response, 403, "this service is for this machine alone; --host 0.0.0.0 serves others");
+    if (const std::string fault = fault_of_framing(request); !fault.empty())
+      fail(response, 400, fault);
+    else if (!is_for_this_host(request))
+      fail(response, 403, "this service is for this machine alone; --host 0.0.0.0 serves others");
+    else
+      return httplib::Server::HandlerResponse::Unhandled;
     return httplib::Server::HandlerResponse::Handled;
   });
   server.set_logger([this](const Request& request, const Response& response) {
@@ -267,16 +299,32 @@ std::unique_ptr<ServeApp::Places> ServeApp::take_places(std::size_t images, Resp
   return nullptr;
 }
 
+/// Whether the predictions are there before the time of the request, or of the service, is over.
+bool ServeApp::waits_for(const std::future<Predictions>& result) const {
+  constexpr std::chrono::milliseconds kLookAtEnd{50};
+  for (;;) {
+    const auto until = std::min(request_began() + limits_.time, answers_until_.load());
+    const auto now = ServeClock::now();
+    if (result.wait_until(std::min(now + kLookAtEnd, until)) == std::future_status::ready) return true;
+    if (now >= until) return false;
+  }
+}
+
 std::optional<ServeApp::Predictions> ServeApp::compute(const Posted& posted, PredictionExtras extras,
                                                        Response& response) {
   const std::size_t count = posted.images.size();
   std::unique_ptr<Places> places = take_places(count, response);
   if (!places) return {};
   std::future<Predictions> result = model_.submit(posted.images, extras);
-  if (result.wait_until(request_began() + limits_.time) != std::future_status::ready) {
+  if (!waits_for(result)) {
     const std::lock_guard lock(mutex_);
     abandoned_.push_back({std::move(result), std::move(places)});
-    fail(response, 504, fmt::format("no answer within {} s", limits_.time.count()));
+    if (ServeClock::now() < answers_until_.load()) {
+      fail(response, 504, fmt::format("no answer within {} s", limits_.time.count()));
+    } else {
+      response.set_header("Retry-After", "1");
+      fail(response, 503, "the service is stopping: try again later");
+    }
     return {};
   }
   try {

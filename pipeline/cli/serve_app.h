@@ -47,6 +47,10 @@ class ServeApp {
   /// Paths that are to be answered however busy the service is.
   static std::vector<std::string> prompt_paths() { return {"/healthz", "/metrics"}; }
 
+  /// From then on, images that are still to be predicted are refused (503); those that are ready are
+  /// answered.
+  void end(std::chrono::steady_clock::time_point until) { answers_until_ = until; }
+
   /// Adds routes, handlers and limits to a server that is not running yet. The app must outlive it.
   void install(httplib::Server& server);
 
@@ -60,6 +64,7 @@ class ServeApp {
   };
 
   bool is_for_this_host(const Request& request) const;
+  bool waits_for(const std::future<Predictions>& result) const;
   void fail_late(Response& response) const;
   std::optional<Posted> read_images(const Request& request, Response& response,
                                     const httplib::ContentReader& content) const;
@@ -83,6 +88,8 @@ class ServeApp {
   const ServeLimits limits_;
   const bool local_;
   ServeMetrics metrics_;
+  std::atomic<std::chrono::steady_clock::time_point> answers_until_{
+      std::chrono::steady_clock::time_point::max()};
   std::atomic<std::size_t> in_flight_{0};  // images; grows under the mutex alone
   std::mutex mutex_;
   std::vector<Abandoned> abandoned_;  // whose clients were told so

@@ -183,6 +183,14 @@ ServeServer::ServeServer(std::size_t threads, std::chrono::seconds time, std::ve
   new_task_queue = [this] { return new Threads(*this); };
 }
 
+void ServeServer::end(ServeClock::time_point until) {
+  {
+    const std::lock_guard lock(mutex_);
+    serves_until_ = until;
+  }
+  stop();
+}
+
 bool ServeServer::process_and_close_socket(socket_t socket) {
   const std::lock_guard lock(mutex_);
   waiting_.push_back({socket, ServeClock::now()});
@@ -217,31 +225,57 @@ void ServeServer::serve_prompt() {
     std::list<Waiting> prompt, late;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [&] { return closing_ || !waiting_.empty(); });
-      if (closing_) return;
-      const auto oldest = ServeClock::now() - time_;
+      const auto is_needed = [&] { return closing_ || !waiting_.empty(); };
+      if (refused_.empty()) changed_.wait(lock, is_needed);
+      if (closing_ && waiting_.empty() && refused_.empty()) return;
+      const auto now = ServeClock::now();
       for (auto at = waiting_.begin(); at != waiting_.end();) {
         const auto next = std::next(at);
         if (is_prompt(at->socket))
           prompt.splice(prompt.end(), waiting_, at);
-        else if (at->since < oldest)
+        else if (at->since < now - time_ || now >= serves_until_)
           late.splice(late.end(), waiting_, at);
         at = next;
       }
     }
     for (const Waiting& connection : prompt) serve(connection.socket, 1);
-    for (const Waiting& connection : late) {
-      const std::string body = fmt::format(
-          "{{\"error\":\"all connections are in use, at most {}: try again later\"}}\n", thread_count_);
-      const std::string answer = fmt::format(
-          "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
-          "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
-          body.size(), body);
-      ::send(connection.socket, answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-      close_connection(connection.socket);
-    }
+    refuse(std::move(late));
+    close_refused();
     std::this_thread::sleep_for(kGlance);
   }
+}
+
+void ServeServer::refuse(std::list<Waiting>&& connections) {
+  if (connections.empty()) return;
+  const std::string body =
+      has_ended() ? "{\"error\":\"the service is stopping: try again later\"}\n"
+                  : fmt::format("{{\"error\":\"all connections are in use, at most {}: try again later\"}}\n",
+                                thread_count_);
+  const std::string answer = fmt::format(
+      "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
+      "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
+      body.size(), body);
+  for (Waiting& connection : connections) {
+    ::send(connection.socket, answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    ::shutdown(connection.socket, SHUT_WR);
+    connection.since = ServeClock::now();
+  }
+  refused_.splice(refused_.end(), connections);
+}
+
+/// Takes what refused clients still send, for a moment: a socket that is closed with bytes in it takes the
+/// answer from them.
+void ServeServer::close_refused() {
+  std::array<char, 4 << 10> block;
+  refused_.remove_if([&](const Waiting& connection) {
+    ssize_t n = 1;
+    for (int blocks = 0; blocks < 64 && n > 0; ++blocks)
+      n = ::recv(connection.socket, block.data(), block.size(), MSG_DONTWAIT);
+    const bool waits = n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+    if (waits && ServeClock::now() < connection.since + kDrainTime) return false;
+    close_connection(connection.socket);
+    return true;
+  });
 }
 
 void ServeServer::serve(socket_t socket, std::size_t requests) {

@@ -27,12 +27,15 @@ void make_last_request();
 
 /// A server whose clients cannot hold it: a request has to arrive, and its answer to be taken, within a time
 /// whatever pauses the client makes. The library limits every pause, so that a byte per second would do.
-/// While all threads are busy, connections wait for one as long; a thread of its own looks at them and
-/// answers those that ask for one of a few short pages.
+/// While all threads are busy, connections wait for one as long; a thread of its own looks at them,
+/// answers those that ask for one of a few short pages, and refuses those that have waited too long.
 class ServeServer final : public httplib::Server {
  public:
   /// `prompt`: paths that are answered while all threads are busy, such as "/healthz".
   ServeServer(std::size_t threads, std::chrono::seconds time, std::vector<std::string> prompt);
+
+  /// Takes no more connections. Those that wait for a thread are served until then, and refused afterwards.
+  void end(ServeClock::time_point until);
 
  private:
   struct Waiting {
@@ -46,6 +49,8 @@ class ServeServer final : public httplib::Server {
   void serve_prompt();
   void serve(socket_t socket, std::size_t requests);
   bool is_prompt(socket_t socket) const;
+  void refuse(std::list<Waiting>&& connections);
+  void close_refused();
   bool has_ended() const { return svr_sock_ == INVALID_SOCKET; }
 
   const std::size_t thread_count_;
@@ -55,6 +60,8 @@ class ServeServer final : public httplib::Server {
   std::condition_variable changed_;
   std::list<Waiting> waiting_;
   bool closing_ = false;
+  ServeClock::time_point serves_until_ = ServeClock::time_point::max();
+  std::list<Waiting> refused_;  // that have their answer, until they have read it; of serve_prompt() alone
 };
 
 }  // namespace graft::cli

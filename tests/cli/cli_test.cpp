@@ -29,10 +29,18 @@ TEST(Cli, HelpNamesEveryCommandAndExitCode) {
   EXPECT_EQ(r.exit_code, 0);
   for (const char* word :
        {"run CONFIG", "sweep CONFIG", "check CONFIG", "plan CONFIG", "plugins", "describe PLUGIN", "version",
-        "--set", "--out", "--store", "--plugin-dir", "--json", "130 or 143"})
+        "--set", "--store", "--plugin-dir", "--json", "130 or 143"})
     EXPECT_THAT(r.out, HasSubstr(word));
   EXPECT_EQ(run_program({}).exit_code, 2);
-  EXPECT_THAT(run_program({"run", "--help"}).out, StartsWith("usage: graft run CONFIG"));
+  const std::string run = run_program({"run", "--help"}).out;
+  EXPECT_THAT(run, StartsWith("usage: graft run CONFIG"));
+  // The place of what is written is one for each command.
+  EXPECT_THAT(run, HasSubstr("--out ] DIR      the folder of the run (default: runs/<name>)"));
+  EXPECT_THAT(run_program({"predict", "--help"}).out,
+              HasSubstr("--out ] FILE     write the predictions to this file"));
+  EXPECT_EQ(run_program({"version", "--out", "x"}).err,
+            "error: --out is an option of graft init, train, run, launch, sweep, predict, embed, plan, runs, "
+            "new-plugin, model pack\nusage: graft version\n");
 }
 
 TEST(Cli, WrongUsageSaysWhatAndExitsWithTwo) {

@@ -1,5 +1,7 @@
 // From a folder of any usual shape to a config that runs, and to a model.
 
+#include <sys/stat.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -111,6 +113,17 @@ const std::vector<Shape>& shapes() {
          write_list(to, "list.tsv", "filename\tclass\n",
                     [](const auto& path, const auto& label, int) { return path + "\t" + label + "\n"; });
        }},
+      {"csv_with_lone_carriage_returns", "image_list",
+       [](const TempFolder& to) {
+         write_list(to, "old.csv", "path,label\r",
+                    [](const auto& path, const auto& label, int) { return path + "," + label + "\r"; });
+       }},
+      {"csv_of_tags_with_commas", "image_list",
+       [](const TempFolder& to) {
+         write_list(to, "tags.csv", "path,tags\n", [](const auto& path, const auto& label, int i) {
+           return path + ",\"" + label + (i % 3 == 0 ? ", third" : "") + "\"\n";
+         });
+       }},
       {"json_lines_of_several_labels", "image_list",
        [](const TempFolder& to) {
          write_list(to, "list.jsonl", "", [](const auto& path, const auto& label, int i) {
@@ -196,7 +209,8 @@ TEST_P(InitTest, GivesAConfigThatRuns) {
   ASSERT_EQ(run.exit_code, 0) << run.err;
   EXPECT_TRUE(std::filesystem::exists(folder / "runs/set/report.html"));
   const json results = json::parse(slurp(folder / "runs/set/results.json"));
-  const bool several = std::string(shape.name) == "json_lines_of_several_labels";
+  const std::string name = shape.name;
+  const bool several = name == "json_lines_of_several_labels" || name == "csv_of_tags_with_commas";
   for (const char* learner : {"probe", several ? "mlp" : "knn"}) {
     ASSERT_TRUE(results["learners"][learner].contains("test")) << results["learners"][learner].dump();
     EXPECT_GE(results["learners"][learner]["test"]["n"].get<int>(), 5);
@@ -250,6 +264,56 @@ TEST(Init, WhatCannotBeToldIsAnErrorThatSaysWhatIsWanted) {
   EXPECT_THAT(
       slurp(folder / "b.yaml"),
       HasSubstr("# Classes with fewer than 20 images, whose scores will be unreliable: green (4).\n"));
+}
+
+TEST(Init, NamesThatMeanSomethingElseElsewhere) {
+  const TempFolder folder;
+  const auto init = [&](const std::string& dir) {
+    const ProgramResult r = run_program({"init", dir}, folder.path(), {"GRAFT_MODELS=/nowhere"});
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    return r.out;
+  };
+  for (const char* name : {"null", "1e5", "-x"}) {
+    write_class(folder, std::string(name) + "/null", 0, 20);
+    write_class(folder, std::string(name) + "/-x", 1, 20);
+  }
+  EXPECT_EQ(init("null"), "null.yaml: 8 stages, no faults; graft run null.yaml trains and evaluates\n");
+  EXPECT_THAT(slurp(folder / "null.yaml"), HasSubstr("\nname: \"null\"\n"));
+  EXPECT_EQ(init("1e5"), "1e5.yaml: 8 stages, no faults; graft run 1e5.yaml trains and evaluates\n");
+  // A name that begins with a dash would be an option.
+  EXPECT_EQ(init("./-x"), "x.yaml: 8 stages, no faults; graft run x.yaml trains and evaluates\n");
+  for (const char* name : {"null", "1e5", "x"}) {
+    const ProgramResult r = run_program({"run", std::string(name) + ".yaml", "--quiet"}, folder.path());
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    EXPECT_TRUE(std::filesystem::exists(folder / "runs" / name / "results.json"));
+  }
+}
+
+TEST(Init, AListThatCannotBeReadIsNamedWhereNothingElseNamesTheClasses) {
+  const TempFolder folder;
+  write_class(folder, "set/img", 0, 3);
+  std::string utf16 = "\xff\xfe";
+  for (const char c : std::string("path,label\nimg/0.ppm,red\n")) utf16 += std::string{c, '\0'};
+  folder.write("set/labels.csv", utf16);
+  ASSERT_EQ(::mkfifo((folder / "set/other.csv").c_str(), 0600), 0);  // to open it would wait for ever
+  const ProgramResult r = run_program({"init", "set"}, folder.path());
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_THAT(r.err, HasSubstr("; labels.csv is text in UTF-16: save it as UTF-8 (graft embed takes images "
+                               "without classes)\n"));
+}
+
+TEST(Init, BytesThatAreNoUtf8InClassNamesStayApart) {
+  const TempFolder folder;
+  write_class(folder, "set/caf\xe8", 0, 30);
+  write_class(folder, "set/caf\xe9", 1, 30);
+  const ProgramResult trained =
+      run_program({"train", "set", "--quiet"}, folder.path(), {"GRAFT_MODELS=/nowhere"});
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  const ProgramResult r = run_program({"predict", "runs/set", "set", "--json", "--quiet"}, folder.path());
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  const json scores = json::parse(r.out.substr(0, r.out.find('\n')))["scores"];
+  EXPECT_EQ(scores.size(), 2u) << r.out;
+  EXPECT_TRUE(scores.contains("caf\\xe8") && scores.contains("caf\\xe9")) << r.out;
 }
 
 TEST(Init, TakesNoOtherDataForTheUsers) {

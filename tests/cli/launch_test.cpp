@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <thread>
 
@@ -12,6 +13,7 @@
 
 #include "program.h"
 #include "small_job.h"
+#include "store/job_folder.h"
 
 namespace graft::test {
 namespace {
@@ -125,7 +127,13 @@ TEST_F(LaunchTest, AnInterruptionReachesEveryProcess) {
   EXPECT_EQ(r.exit_code, 143);
   EXPECT_THAT(r.err, HasSubstr("interrupted; what was finished is saved\nresume with: "));
   const json stuck = status();
-  EXPECT_EQ(stuck["state"], "stuck");
+  EXPECT_EQ(stuck["state"], "incomplete");
+  const ProgramResult text = run_program({"status", "small", "--store", folder_ / "s"});
+  EXPECT_EQ(text.exit_code, 5);
+  EXPECT_THAT(text.out,
+              AllOf(::testing::StartsWith("small: incomplete, and no worker is running; "),
+                    HasSubstr("\nnext: graft launch CONFIG, or graft run CONFIG --shard I/N, computes "
+                              "what is missing\n")));
   for (const json& worker : stuck["workers"]) EXPECT_EQ(worker["state"], "interrupted");
   EXPECT_EQ(launch("r", {"--tasks", "3", "-q"}).exit_code, 0) << "another number of tasks";
   expect_same_as_single("r");
@@ -149,7 +157,7 @@ stages:
       ::testing::ContainsRegex(
           "error: 1 of 1 worker failed, and their work is not done: shard [01]/2 failed with exit code "
           "1, see .*/s/jobs/small/logs/local-[01]\\.txt"));
-  EXPECT_EQ(status()["state"], "stuck");
+  EXPECT_EQ(status()["state"], "incomplete");
   EXPECT_THAT(status()["workers"][0]["error"].get<std::string>(), HasSubstr("item 'a/1.bmp'"));
 }
 
@@ -199,16 +207,73 @@ TEST_F(LaunchTest, TwoAtOnce) {
   const pid_t second =
       start_program(b, words("launch", "rb", {"--tasks", "3", "-q", "--set", "nap.seconds=0.02"}));
   const ProgramResult ra = wait_for(a, first), rb = wait_for(b, second);
-  // The second may find that the first is still at its rows when it merges: it says so and can be started
-  // again.
-  EXPECT_EQ(ra.exit_code == 0 || rb.exit_code == 0, true) << ra.err << rb.err;
-  for (const auto& [end, out] : {std::pair(&ra, "ra"), std::pair(&rb, "rb")}) {
-    if (end->exit_code != 0) {
-      EXPECT_THAT(end->err, HasSubstr("have no row yet"));
-      EXPECT_EQ(launch(out, {"--tasks", "2", "-q"}).exit_code, 0);
-    }
-    expect_same_as_single(out);
+  EXPECT_EQ(ra.exit_code, 0) << ra.err;
+  EXPECT_EQ(rb.exit_code, 0) << rb.err;
+  expect_same_as_single("ra");
+  expect_same_as_single("rb");
+}
+
+/// A worker that somebody else has started: it has half of the job, says so every second, and does nothing.
+class IdleWorker {
+ public:
+  explicit IdleWorker(const JobFolder& job) : lease_(job, "idle") {
+    record_.attempt = "idle";
+    record_.shard = {0, 2};
+    record_.state = "running";
+    record_.host = "elsewhere";
+    record_.pid = 42;
+    record_.open = record_.shard.slots();
+    record_.finished.resize(record_.open.count());
+    record_.rejected.resize(record_.open.count());
+    lease_.write(record_);
+    SlotOwners owners;
+    owners.update(job);
+    EXPECT_TRUE(job.add_claim(owners.last_claim() + 1, "idle", record_.open));
+    thread_ = std::thread([this] {
+      for (int i = 0; !stop_; ++i) {
+        if (i % 20 == 0) lease_.write(record_);
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      }
+    });
   }
+  ~IdleWorker() {
+    stop_ = true;
+    thread_.join();
+  }
+
+ private:
+  WorkerLease lease_;
+  WorkerRecord record_;
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+TEST_F(LaunchTest, WorkersOfOthersAreWaitedForAndReplacedWhereTheyDie) {
+  ASSERT_EQ(run_program(words("run", "", {"--shard", "1/2", "-q"})).exit_code, 0);
+  const TempFolder output;
+  pid_t launcher = 0;
+  const std::string waits = "waiting for the worker of shard 0/2 on elsewhere (process 42)\n";
+  {
+    const IdleWorker worker(JobFolder(folder_ / "s", "small"));
+    launcher = start_program(output, words("launch", "r", {"--tasks", "2"}), folder_.path());
+    wait_until([&] { return slurp(output / "stderr").find(waits) != std::string::npos; });
+  }
+  const ProgramResult r = wait_for(output, launcher);
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(r.err, HasSubstr(waits + "starting 1 worker, 1 processor each: shards 0 of 2\n"));
+  expect_same_as_single("r");
+}
+
+TEST_F(LaunchTest, AnInterruptionEndsTheWaitingForOthers) {
+  ASSERT_EQ(run_program(words("run", "", {"--shard", "1/2", "-q"})).exit_code, 0);
+  const IdleWorker worker(JobFolder(folder_ / "s", "small"));
+  const TempFolder output;
+  const pid_t launcher = start_program(output, words("launch", "r", {"--tasks", "2"}), folder_.path());
+  wait_until([&] { return slurp(output / "stderr").find("waiting for ") != std::string::npos; });
+  ::kill(launcher, SIGTERM);
+  const ProgramResult r = wait_for(output, launcher);
+  EXPECT_EQ(r.exit_code, 143) << r.err;
+  EXPECT_THAT(r.err, HasSubstr("interrupted; what was finished is saved\nresume with: "));
 }
 
 TEST_F(LaunchTest, AJobWithOtherSettingsNeedsARestart) {
@@ -241,6 +306,14 @@ TEST_F(LaunchTest, ADryRunPrintsAndDoesNothing) {
   EXPECT_THAT(files["job.yaml"].get<std::string>(), HasSubstr("memory: 8192Mi"));
   EXPECT_THAT(files["Dockerfile"].get<std::string>(), HasSubstr("\nFROM debian:"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "s"));
+  // An array without a task is none.
+  ASSERT_EQ(launch("r", {"--tasks", "1", "-q"}).exit_code, 0);
+  const ProgramResult done = launch("", {"--engine", "slurm", "--tasks", "4", "--dry-run"});
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_THAT(done.out,
+              AllOf(::testing::StartsWith(
+                        "# every input has its row or its reject: nothing to compute\n# merge.sh\n"),
+                    Not(HasSubstr("--array"))));
 }
 
 TEST_F(LaunchTest, APlanEstimatesForACluster) {

@@ -21,6 +21,7 @@
 #include "base/stored_zip.h"
 #include "fake_plugins.h"
 #include "program.h"
+#include "run/model_card.h"
 #include "run/packed_model.h"
 #include "stripes.h"
 
@@ -504,6 +505,21 @@ TEST_F(ModelPackTest, WhatCannotBePackedIsAnError) {
               StartsWith("error: config.yaml is no model: expected"));
   EXPECT_FALSE(std::filesystem::exists(*folder_ / "x.graft"));
   EXPECT_THAT(graft({"model", "--help"}).out, HasSubstr("graft model pack RUN\n"));
+}
+
+TEST(ModelCard, NothingInANameIsMarkup) {
+  TrainedModel model;
+  model.stage = "probe";
+  model.bundle.facts["class_names"] = Value::List{"a|b\\c", "`x` ~~y~~", "http://e.x/\xff",
+                                                  "\xe2\x80\xae"
+                                                  "d"};
+  Value facts = Value::map();
+  facts["run"] = "C:\\data";
+  facts["plugin"] = "a`b``c";
+  const std::string card = model_card(facts, model);
+  EXPECT_THAT(card, StartsWith("# C\\:\\\\data / probe\n\nClassifies images into 4 classes: a\\|b\\\\c, "
+                               "\\`x\\` \\~\\~y\\~\\~, http\\://e.x/\\\\xff, \\\\u202ed.\n"
+                               "The learner is ``` a`b``c ```.\n"));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -160,6 +161,65 @@ TEST_F(PredictTest, NamesTheTrainingImagesThatAreMostAlike) {
   EXPECT_EQ(line["neighbors"][0]["key"], wanted.at("photos/test/along/0.ppm").at(0));
   EXPECT_THAT(predict({"run", "--learner", "probe", "photos/test", "--neighbors", "1"}).err,
               StartsWith("error: 'probe' keeps no training images to compare with: "));
+}
+
+TEST_F(PredictTest, AsManyNeighboursAreNamedAsAreAskedFor) {
+  // Each training image has five rows, and the run lists the nearest 5 or 10 rows.
+  for (const char* learner : {"knn", "both"}) {
+    const ProgramResult r = predict(
+        {"run", "--learner", learner, "photos/test/along/0.ppm", "--quiet", "--neighbors", "30", "--json"});
+    ASSERT_EQ(r.exit_code, 0) << r.err;
+    const json near = json::parse(r.out)["neighbors"];
+    ASSERT_EQ(near.size(), 30u) << learner;
+    std::set<std::string> keys;
+    for (std::size_t n = 0; n < near.size(); ++n) {
+      keys.insert(near[n]["key"].get<std::string>());
+      if (n > 0) EXPECT_LE(near[n]["similarity"], near[n - 1]["similarity"]);
+    }
+    EXPECT_EQ(keys.size(), 30u) << learner;
+    // All that there are.
+    EXPECT_EQ(json::parse(predict({"run", "--learner", learner, "photos/test/along/0.ppm", "--quiet",
+                                   "--neighbors", "1000", "--json"})
+                              .out)["neighbors"]
+                  .size(),
+              36u);
+  }
+}
+
+TEST_F(PredictTest, NoImageIsListedAsItsOwnNeighbour) {
+  for (const char* learner : {"knn", "both"}) {
+    std::size_t of_val = 0;
+    for (const auto& fields :
+         csv_fields(slurp(*folder_ / "run/neighbours" / (std::string(learner) + ".csv")))) {
+      of_val += fields.at(2) == "val" ? 1 : 0;
+      EXPECT_NE(fields.at(0), fields.at(4)) << learner;
+    }
+    EXPECT_GT(of_val, 0u);
+  }
+}
+
+TEST_F(PredictTest, OfTheRunsImagesOnlyThoseOfTestHaveItsScores) {
+  // predictions/ID.csv has, for val, the scores of the model before it was fitted again.
+  std::map<std::string, std::string> of_run;
+  for (const auto& fields : csv_fields(slurp(*folder_ / "run/predictions/probe.csv")))
+    of_run["photos/" + fields.at(0)] = fields.at(4);
+  std::size_t same = 0, other = 0;
+  for (const char* split : {"test", "val"})
+    for (const auto& fields :
+         csv_fields(predict({"run", "--learner", "probe", "photos/" + std::string(split), "--quiet"}).out)) {
+      if (fields.at(0) == "key") continue;
+      const bool is_same = of_run.at(fields.at(0)) == fields.at(2);
+      if (std::string(split) == "test") EXPECT_TRUE(is_same) << fields.at(0);
+      ++(is_same ? same : other);
+    }
+  EXPECT_EQ(same + other, 22u);
+  EXPECT_GT(other, 0u);
+  const std::string help = predict({"--help"}).out;
+  EXPECT_THAT(help, HasSubstr("--out FILE"));
+  std::string words;
+  for (const char c : help) words += c == '\n' ? ' ' : c;
+  EXPECT_THAT(words, HasSubstr("The model was fitted on train and val in the end: it looks better on their "
+                               "images than it is"));
 }
 
 TEST_F(PredictTest, FeaturesAreWrittenWhereTheyAreAskedFor) {

@@ -66,6 +66,27 @@ TEST_F(RunsTest, AreListedWithTheBestLearnerAndItsScore) {
   EXPECT_EQ(found[0]["best"]["interval"], test["accuracy_interval"]);
 }
 
+TEST_F(RunsTest, DamagedRunsAreNamedWithAReason) {
+  folder_.write("runs/a/results.json", "{}");
+  folder_.write("runs/b/manifest.json", "{}");
+  folder_.write("runs/c/status.json", "{\"status\"");
+  folder_.write("runs/d/config.yaml", "name: d");
+  folder_.write("runs/d/log.txt", "");
+  folder_.write("runs/e/manifest.json", "{}");
+  folder_.write("runs/e/results.json", "{}");
+  folder_.write("runs/mine/config.yaml", "name: of another program");
+  const ProgramResult r = graft({"runs"});
+  EXPECT_EQ(r.exit_code, 0);
+  EXPECT_EQ(r.out, "no runs in runs\n");
+  EXPECT_EQ(r.err,
+            "warning: runs/a is left out: it has no manifest.json\n"
+            "warning: runs/b is left out: it has no results.json\n"
+            "warning: runs/c is left out: runs/c/status.json: not valid JSON at byte 10\n"
+            "warning: runs/d is left out: it has no manifest.json, results.json and status.json\n"
+            "warning: runs/e is left out: cannot open runs/e/config.yaml: No such file or directory\n");
+  EXPECT_EQ(graft({"runs", "--json"}).err, r.err);
+}
+
 TEST_F(RunsTest, TwoRunsAreCompared) {
   run({});
   run({"--set", "knn.k=1", "--set", "images.train=80", "--out", "other"});

@@ -1,8 +1,10 @@
 // A model over HTTP: the bits of the run, limits, clients that mean no good, and an end that loses nothing.
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +14,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -120,10 +123,11 @@ std::string multipart(const std::vector<std::pair<std::string, std::string>>& fi
 /// graft serve in a process of its own.
 class Service {
  public:
-  Service(const TempFolder& folder, const std::string& model, const std::vector<std::string>& options = {}) {
+  Service(const TempFolder& folder, const std::string& model, const std::vector<std::string>& options = {},
+          const std::vector<std::string>& environment = {}) {
     std::vector<std::string> arguments{"serve", model, "--port", "0"};
     arguments.insert(arguments.end(), options.begin(), options.end());
-    pid_ = start_program(output_, arguments, folder.path().string());
+    pid_ = start_program(output_, arguments, folder.path().string(), environment);
     while (port_ == 0 && ::waitpid(pid_, nullptr, WNOHANG) == 0) {
       const std::string said = slurp(output_ / "stderr");
       const std::size_t at = said.find("http://127.0.0.");
@@ -244,7 +248,9 @@ TEST_F(ServeTest, AnswersWhatIsAsked) {
     Service knn(*folder_, "run/models/knn");
     const json near = post(knn.port(), "/neighbors?k=2", image("photos/train/along/3.ppm")).document();
     EXPECT_EQ(near["predictions"][0]["neighbors"][0]["key"], "train/along/3.ppm") << near.dump();
-    EXPECT_LE(near["predictions"][0]["neighbors"].size(), 2u);
+    EXPECT_EQ(near["predictions"][0]["neighbors"].size(), 2u);
+    const json many = post(knn.port(), "/neighbors?k=20", image()).document();
+    EXPECT_EQ(many["predictions"][0]["neighbors"].size(), 20u);
     EXPECT_TRUE(near["predictions"][0].contains("scores"));
   }
 
@@ -281,8 +287,8 @@ TEST_F(ServeTest, WhatIsWrongIsAnErrorThatSaysSo) {
   expect(post(port, "/predict?top=x", image()), 400, "top: expected a number from 1 to 1000000, got 'x'");
   expect(post(port, "/predict?threshold=2", image()), 400,
          "threshold: expected a number from 0 to 1, got '2'");
-  expect(get(port, "/predict"), 404, "GET /predict: there is no such thing");
-  expect(get(port, "/../etc/passwd"), 404, "there is no such thing");
+  expect(get(port, "/predict"), 404, "GET /predict: no such path");
+  expect(get(port, "/../etc/passwd"), 404, "no such path");
   expect(post(port, "/predict", std::string(10 * 1024 + 1, 'x')), 413, "a request has at most 10.0 KiB");
   expect(post(port, "/predict", multipart({{"a", image()}, {"b", image()}, {"c", image()}, {"d", image()}}),
               kMultipart),
@@ -464,6 +470,115 @@ TEST_F(ServeTest, SigtermLetsWhatWasAskedForBeAnswered) {
   EXPECT_EQ(scores(answer.document()["predictions"][0]), wanted("probe"));
   EXPECT_EQ(service.stop().exit_code, 0);
   EXPECT_FALSE(Connection(service.port()).is_open());
+}
+
+TEST_F(ServeTest, SigtermLetsConnectionsThatWaitForAThreadBeAnswered) {
+  Service service(*folder_, "run/models/probe", {"--connections", "1", "--gather", "1000"});
+  if (service.port() == 0) GTEST_SKIP() << service.stop().err;
+  Connection first(service.port()), second(service.port());
+  ASSERT_TRUE(first.send(request("POST", "/predict", image())));
+  ASSERT_TRUE(second.send(request("POST", "/predict", image())));
+  // Connections are taken in their order: this one comes after them.
+  while (get(service.port(), "/metrics").body.find("graft_queue_images 1\n") == std::string::npos)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  service.terminate();
+  for (Connection* connection : {&first, &second}) {
+    const Answer answer = answer_of(*connection);
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    EXPECT_EQ(scores(answer.document()["predictions"][0]), wanted("probe"));
+  }
+  EXPECT_EQ(service.stop().exit_code, 0);
+}
+
+/// The folders that services have in TMPDIR.
+std::vector<std::string> unpacked_in(const TempFolder& folder) {
+  std::vector<std::string> out;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    if (entry.path().filename().string().starts_with("graft-model-"))
+      out.push_back(entry.path().filename().string());
+  return out;
+}
+
+TEST_F(ServeTest, WhatCannotBeAnsweredInTimeIsRefusedAndNothingIsLeftBehind) {
+  const TempFolder temporary;
+  // What a process that was killed an hour ago has left, and what one that lives holds.
+  temporary.write("graft-model-Killed/config.yaml", "x");
+  temporary.write("graft-model-Living/config.yaml", "x");
+  for (const char* name : {"graft-model-Killed", "graft-model-Living"})
+    std::filesystem::last_write_time(temporary / name,
+                                     std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
+  const int living = ::open((temporary / "graft-model-Living").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_EQ(::flock(living, LOCK_SH | LOCK_NB), 0);
+
+  Service service(*folder_, "run/models/probe", {"--connections", "1", "--timeout", "600"},
+                  {"TMPDIR=" + temporary.path().string()});
+  if (service.port() == 0) GTEST_SKIP() << service.stop().err;
+  EXPECT_EQ(unpacked_in(temporary).size(), 2u) << "its own, and that of the process that lives";
+  Trickle slow(service.port());  // has the only thread
+  Connection waiting(service.port());
+  ASSERT_TRUE(waiting.send(request("POST", "/predict", image())));
+  ASSERT_EQ(get(service.port(), "/healthz").status, 200);
+  service.terminate();
+  const Answer answer = answer_of(waiting);
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(answer.document()["error"], "the service is stopping: try again later");
+  EXPECT_THAT(answer.head, HasSubstr("\r\nRetry-After: 1\r\n"));
+  EXPECT_EQ(service.stop().exit_code, 0);
+  slow.end();
+  EXPECT_EQ(unpacked_in(temporary), (std::vector<std::string>{"graft-model-Living"}));
+  ::close(living);
+}
+
+TEST_F(ServeTest, WhereARequestEndsMustBeClear) {
+  Service service(*folder_, "run/models/probe");
+  if (service.port() == 0) GTEST_SKIP() << service.stop().err;
+  const std::string inner = request("GET", "/healthz", "");
+  const auto said = [&](const std::string& method, const std::string& headers) {
+    Connection connection(service.port());
+    connection.send(method + " /healthz HTTP/1.1\r\nHost: localhost\r\n" + headers + "\r\n" + inner);
+    const std::string all = connection.read_all();
+    EXPECT_THAT(all, StartsWith("HTTP/1.1 400 ")) << headers;
+    EXPECT_EQ(all.find("HTTP/1.1", 1), std::string::npos) << "what follows is no request: " << headers;
+    return json::parse(all.substr(all.find("\r\n\r\n") + 4), nullptr, false).value("error", all);
+  };
+  const std::string length = "Content-Length: " + std::to_string(inner.size()) + "\r\n";
+  const std::string twice = "the length of the body is given 2 times (Content-Length, Transfer-Encoding)";
+  EXPECT_EQ(said("POST", length + "Transfer-Encoding: chunked\r\n"), twice);
+  EXPECT_EQ(said("POST", length + "Content-Length: 0\r\n"), twice);
+  EXPECT_EQ(said("POST", length + length), twice);
+  EXPECT_EQ(said("POST", "Content-Length: 0, 5\r\n"),
+            "Content-Length: expected a number of bytes, got '0, 5'");
+  EXPECT_EQ(said("POST", "Content-Length: -1\r\n"), "Content-Length: expected a number of bytes, got '-1'");
+  EXPECT_EQ(said("POST", "Transfer-Encoding: xchunked\r\n"),
+            "Transfer-Encoding: expected chunked, got 'xchunked'");
+  EXPECT_EQ(said("GET", length), "a GET request has no body here");
+  EXPECT_EQ(post(service.port(), "/predict", image()).status, 200);
+}
+
+TEST_F(ServeTest, OptionsThatMakeNoSenseAreErrors) {
+  const auto error = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> words{"serve", "run/models/probe"};
+    words.insert(words.end(), options.begin(), options.end());
+    const ProgramResult r = run_program(words, folder_->path().string());
+    EXPECT_EQ(r.exit_code, 2);
+    return r.err.substr(0, r.err.find('\n'));
+  };
+  EXPECT_EQ(error({"--connections", "1000000"}),
+            "error: --connections: expected a whole number from 1 to 1024, got '1000000'");
+  EXPECT_EQ(error({"--connections", "0"}),
+            "error: --connections: expected a whole number from 1 to 1024, got '0'");
+  EXPECT_EQ(error({"--queue=-1"}), "error: --queue: expected a whole number from 1 to 1000000, got '-1'");
+  EXPECT_EQ(error({"--timeout", "1e3"}),
+            "error: --timeout: expected a whole number from 1 to 86400, got '1e3'");
+  EXPECT_EQ(error({"--gather", "1001"}),
+            "error: --gather: expected a whole number from 0 to 1000, got '1001'");
+  EXPECT_EQ(error({"--port", "65536"}),
+            "error: --port: expected a whole number from 0 to 65535, got '65536'");
+  EXPECT_EQ(error({"--max-bytes", "0"}), "error: --max-bytes: expected 1.0 KiB to 1.0 GiB, got 0");
+  const ProgramResult top =
+      run_program({"predict", "run/models/probe", "photos/test", "--top=-1"}, folder_->path().string());
+  EXPECT_EQ(top.exit_code, 2);
+  EXPECT_THAT(top.err, StartsWith("error: --top: expected a whole number from 1 to 1000000, got '-1'\n"));
 }
 
 /// A request that no well-behaved client sends, by its number.

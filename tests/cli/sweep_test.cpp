@@ -323,6 +323,17 @@ TEST_F(SweepTest, NoFiguresOnValIsAClearError) {
   EXPECT_THAT(r.out, Not(HasSubstr("best")));
 }
 
+TEST_F(SweepTest, AMetricOfOtherLabelsEndsItAfterTheFirstCombination) {
+  const ProgramResult r = sweep(kSmall, {"--grid", "knn.k=1,5,10", "--metric", "hamming_loss"});
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_THAT(r.err,
+              HasSubstr("error: --metric: no learner of combination 001 has a value of 'hamming_loss' on "
+                        "val, so that none would be the best by it: choose a score that they have "
+                        "(accuracy, balanced_accuracy, "));
+  EXPECT_THAT(r.err, Not(HasSubstr("[002 of 3]")));
+  EXPECT_EQ(sweep(kSmall, {"--grid", "knn.k=1,5", "--metric", "log_loss", "--quiet"}).exit_code, 0);
+}
+
 TEST_F(SweepTest, PluginsAndWholeParametersMayVary) {
   folder_.write("list.yaml",
                 "- {knn.k: 3, knn.plugin: knn}\n"

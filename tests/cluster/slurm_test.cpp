@@ -101,7 +101,7 @@ class SlurmTest : public ::testing::Test {
       seen_.insert(pid);
     }
     EXPECT_EQ(r.exit_code, now["state"] == "done" ? 0 : now["state"] == "running" ? 4 : 5);
-    EXPECT_EQ(now["state"] == "stuck", now["slots_done"] != 1.0 && !alive);
+    EXPECT_EQ(now["state"] == "incomplete", now["fraction_done"] != 1.0 && !alive);
     return now;
   }
   /// A zombie, or gone meanwhile.
@@ -214,7 +214,7 @@ TEST_F(SlurmTest, ACancelledArrayIsResumedAndARequeuedTaskDoesNothingTwice) {
   cluster_->run("scancel " + array);
   wait_for_jobs(120);  // the merge runs, and says what is missing
   const json stuck = status();
-  EXPECT_EQ(stuck["state"], "stuck");
+  EXPECT_EQ(stuck["state"], "incomplete");
   EXPECT_LT(stuck["tables"]["rows"]["rows"], 400);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "r"));
   EXPECT_THAT(logs(), ContainsRegex(

@@ -31,6 +31,8 @@ try() {
 }
 # A name that is hard on what makes class names of it, and one kind after the other.
 try transform ext_1_a_123b
+# Keywords of C++ and names of its library are no names here: the class is in camel case.
+try report class
 for kind in source batch collector learner calibrator report; do try "$kind" "new_$kind"; done
 try engine engine_plain
 
@@ -44,6 +46,9 @@ refused() {
   grep -qF "$wanted" log || fail "new-plugin $*: $(cat log)"
 }
 refused "'Knn' is not a name for a plugin: expected a-z, 0-9 and _, a letter first, at most 64 characters" Knn --kind learner
+for name in test all help install clean null graft; do
+  refused "'$name' is not a name for a plugin: CMake, YAML or graft use it for something else; choose another one, such as my_$name" $name --kind learner
+done
 refused "'../x' is not a name for a plugin" ../x --kind learner
 refused "there is a plugin 'knn' in " knn --kind learner
 refused "'transfrom' is not a kind of plugin; did you mean 'transform'? (kinds: source, transform, batch, engine, collector, learner, calibrator, report)" x --kind transfrom

@@ -56,7 +56,7 @@ struct GRAFT_API ImageInput {
 /// What is wanted of images beside their scores.
 struct PredictionExtras {
   bool features = false;
-  std::size_t neighbours = 0;  ///< At most as many as the learner lists; see Model::knows_neighbours.
+  std::size_t neighbours = 0;  ///< How many, at most 1000; see Model::knows_neighbours.
 };
 
 /// What a model makes of one image.

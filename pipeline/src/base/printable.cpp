@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "base/utf8.h"
+
 namespace graft {
 namespace {
 
@@ -50,6 +52,10 @@ void escape(std::uint32_t code, std::string& out) {
     out += code < 0x80 ? fmt::format("\\x{:02x}", code) : fmt::format("\\u{:04x}", code);
 }
 
+void escape_byte(char byte, std::string& out) {
+  out += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+}
+
 /// Calls `take(character, its bytes)` for every character, with those of 0 bytes for a byte that is none.
 template <typename Take>
 void for_each_character(std::string_view text, Take take) {
@@ -72,12 +78,24 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+std::string as_utf8(std::string_view text) {
+  if (is_utf8(text)) return std::string(text);
+  std::string out;
+  for_each_character(text, [&](const Character& c, std::string_view bytes) {
+    if (c.bytes == 0)
+      escape_byte(bytes[0], out);
+    else
+      out += bytes;
+  });
+  return out;
+}
+
 std::string printable(std::string_view name) {
   std::string out;
   out.reserve(name.size());
   for_each_character(name, [&](const Character& c, std::string_view bytes) {
     if (c.bytes == 0)
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(bytes[0]));
+      escape_byte(bytes[0], out);
     else if (is_control(c.code))
       escape(c.code, out);
     else

@@ -5,9 +5,12 @@
 
 #include <graft/export.h>
 
+#include "base/files.h"
+
 namespace graft {
 
-/// A folder of its own in the system's folder for temporary files, gone with the object.
+/// A folder of its own in the system's folder for temporary files, gone with the object. Its process holds a
+/// lock on it: those that killed processes have left are removed when the next one is made.
 class GRAFT_API TemporaryFolder {
  public:
   /// `name`: what its name begins with. Throws Error, which names TMPDIR.
@@ -20,6 +23,10 @@ class GRAFT_API TemporaryFolder {
 
  private:
   std::filesystem::path path_;
+  FileHandle lock_;
 };
+
+/// Removes the folders of all TemporaryFolders that live, before a process ends without destructors.
+GRAFT_API void remove_temporary_folders() noexcept;
 
 }  // namespace graft

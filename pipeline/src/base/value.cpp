@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/utf8.h"
+
 namespace graft {
 namespace {
 
@@ -24,11 +26,12 @@ V& get_or_throw(Variant& data, const char* wanted, const Value& self) {
 
 using OrderedJson = nlohmann::ordered_json;
 
+/// Texts may hold any bytes a file system allows, JSON UTF-8 alone.
 OrderedJson to_nlohmann(const Value& v) {
   if (v.is_bool()) return v.as_bool();
   if (v.is_int()) return v.as_int();
   if (v.is_double()) return std::isfinite(v.as_double()) ? OrderedJson(v.as_double()) : OrderedJson(nullptr);
-  if (v.is_string()) return v.as_string();
+  if (v.is_string()) return as_utf8(v.as_string());
   if (v.is_list()) {
     OrderedJson out = OrderedJson::array();
     for (const Value& e : v.as_list()) out.push_back(to_nlohmann(e));
@@ -40,7 +43,7 @@ OrderedJson to_nlohmann(const Value& v) {
     auto& members =
         static_cast<std::vector<OrderedJson::object_t::value_type>&>(out.get_ref<OrderedJson::object_t&>());
     members.reserve(v.as_map().size());
-    for (const auto& [key, e] : v.as_map()) members.emplace_back(key, to_nlohmann(e));
+    for (const auto& [key, e] : v.as_map()) members.emplace_back(as_utf8(key), to_nlohmann(e));
     return out;
   }
   return nullptr;
@@ -175,13 +178,12 @@ const char* Value::kind() const {
   return kNames[data_.index()];
 }
 
-// Keys and texts may hold any bytes a file system allows; what is not UTF-8 is replaced, never thrown at.
 std::string Value::to_json() const {
-  return to_nlohmann(*this).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+  return to_nlohmann(*this).dump();
 }
 
 std::string Value::to_json_pretty() const {
-  return to_nlohmann(*this).dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  return to_nlohmann(*this).dump(2) + "\n";
 }
 
 Value Value::from_json(std::string_view text) {

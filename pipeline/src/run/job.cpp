@@ -97,14 +97,11 @@ JobFolder join_job(const Plan& plan, const std::filesystem::path& store, DigestM
   if (job.join(description)) return job;
   std::vector<std::string> found = job_differences(job.description(), description);
   if (found.empty()) found.push_back("the order or the names of its stages");
-  const std::size_t more = found.size() - std::min(found.size(), kMaxNamed);
-  found.resize(found.size() - more);
   throw Error(fmt::format(
-      "the job '{}' in {} was begun with other settings: {}{}; run its shards with the settings that it was "
+      "the job '{}' in {} was begun with other settings: {}; run its shards with the settings that it was "
       "begun with, give the config another name, or begin the job again: graft launch --restart (rows that "
       "are stored stay)",
-      plan.name, job.path().string(), fmt::join(found, ", "),
-      more == 0 ? "" : fmt::format(" and {} more", more)));
+      plan.name, job.path().string(), joined(found, kMaxNamed)));
 }
 
 JobFolder restart_job(const Plan& plan, const std::filesystem::path& store, DigestMemo& memo) {

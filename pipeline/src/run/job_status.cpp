@@ -101,8 +101,8 @@ const char* to_string(JobStatus::State state) {
       return "done";
     case JobStatus::State::Running:
       return "running";
-    case JobStatus::State::Stuck:
-      return "stuck";
+    case JobStatus::State::Incomplete:
+      return "incomplete";
   }
   return "";
 }
@@ -150,10 +150,10 @@ JobStatus job_status(const fs::path& store, const std::string& name) {
     return std::tie(a.record.shard.count, a.record.shard.index) <
            std::tie(b.record.shard.count, b.record.shard.index);
   });
-  status.slots_done = static_cast<double>(done.count()) / static_cast<double>(kSlots);
+  status.fraction_done = static_cast<double>(done.count()) / static_cast<double>(kSlots);
   status.state = done.all() ? JobStatus::State::Done
                  : alive    ? JobStatus::State::Running
-                            : JobStatus::State::Stuck;
+                            : JobStatus::State::Incomplete;
   if (status.state == JobStatus::State::Done) status.seconds = 0;
   // The slowest decides, unless others come to its help.
   if (status.state == JobStatus::State::Running && status.rate > 0)
@@ -169,7 +169,8 @@ JobStatus job_status(const fs::path& store, const std::string& name) {
 }
 
 std::string to_text(const JobStatus& s) {
-  std::string out = fmt::format("{}: {}", s.name, to_string(s.state));
+  std::string out = fmt::format("{}: {}{}", s.name, to_string(s.state),
+                                s.state == JobStatus::State::Incomplete ? ", and no worker is running" : "");
   if (s.total > 0)
     out += fmt::format("; {} of {} finished, {} rejected, {} remaining", s.finished, plural(s.total, "input"),
                        s.rejected, s.total - std::min(s.total, s.finished));
@@ -205,8 +206,8 @@ std::string to_text(const JobStatus& s) {
   if (s.free_bytes) out += fmt::format("disk: {} free\n", human_bytes(*s.free_bytes));
   if (s.state == JobStatus::State::Done && s.merged.empty())
     out += "next: graft run CONFIG --merge trains and evaluates on the rows\n";
-  if (s.state == JobStatus::State::Stuck)
-    out += "no worker is running: graft launch again computes only what is missing\n";
+  if (s.state == JobStatus::State::Incomplete)
+    out += "next: graft launch CONFIG, or graft run CONFIG --shard I/N, computes what is missing\n";
   return out;
 }
 
@@ -220,7 +221,7 @@ Value to_value(const JobStatus& s) {
   out["inputs"]["finished"] = Value(s.finished);
   out["inputs"]["rejected"] = Value(s.rejected);
   out["inputs"]["remaining"] = s.total > 0 ? Value(s.total - std::min(s.total, s.finished)) : Value();
-  out["slots_done"] = Value(s.slots_done);
+  out["fraction_done"] = Value(s.fraction_done);
   out["per_second"] = Value(s.rate);
   out["seconds_left"] = s.seconds ? Value(*s.seconds) : Value();
   out["free_bytes"] = s.free_bytes ? Value(*s.free_bytes) : Value();
@@ -241,7 +242,7 @@ Value to_value(const JobStatus& s) {
     worker["shard"] = w.record.shard.text();
     worker["state"] = w.record.state;
     worker["alive"] = w.record.alive;
-    worker["owns_slots"] = w.owns;
+    worker["owns_inputs"] = w.owns;
     worker["straggler"] = w.straggler;
     worker["finished"] = Value(w.outlook.finished);
     worker["rejected"] = Value(w.outlook.rejected);

@@ -16,9 +16,9 @@ namespace graft {
 /// A job as its store shows it, while its workers go on.
 struct JobStatus {
   enum class State {
-    Done,     ///< Every slot has been gone through.
-    Running,  ///< Some worker lives.
-    Stuck,    ///< Something is left to do, and no worker is running.
+    Done,        ///< Every slot has been gone through.
+    Running,     ///< Some worker lives.
+    Incomplete,  ///< Something is left to do, and no worker is running.
   };
   struct Table {
     std::string stage, fingerprint;
@@ -33,12 +33,12 @@ struct JobStatus {
   };
   std::string name;
   std::filesystem::path folder;
-  State state = State::Stuck;
+  State state = State::Incomplete;
   std::string merged;       ///< The folder of the run that has used the tables; empty: none yet.
   std::uint64_t total = 0;  ///< Inputs; 0: not known yet.
   std::uint64_t finished = 0,
                 rejected = 0;     ///< Inputs that need nothing more, and those of them without a row.
-  double slots_done = 0;          ///< Of all slots, those that somebody has gone through: 0 to 1.
+  double fraction_done = 0;       ///< Of all slots, those that somebody has gone through: 0 to 1.
   double rate = 0;                ///< Inputs per second of all workers that live.
   std::optional<double> seconds;  ///< To go; nothing: not known.
   std::vector<Table> tables;

@@ -153,6 +153,8 @@ std::vector<LaunchFile> slurm_files(const LaunchSpec& spec, const std::vector<st
       fmt::format("#!/bin/sh\n#SBATCH --job-name=graft-{}-merge\n{}#SBATCH --output={}\n{}exec {}\n",
                   spec.name, slurm_resources(spec, spec.cpus, 0), shell_quoted(logs + "/slurm-%j-merge.txt"),
                   start_in(spec), shell_command(spec.merge));
+  // An array without a task is none.
+  if (indices.empty()) return {{"merge.sh", merge}};
   return {{"array.sh", array}, {"merge.sh", merge}};
 }
 

@@ -528,10 +528,12 @@ void Learning::save_neighbours(std::size_t stage, const Predictor& predictor, co
     if (const std::string fault = fault_of_neighbours(found, queries.rows(), known.rows()); !fault.empty())
       throw Error("gave " + fault);
     for (std::size_t r = 0; r < queries.rows(); ++r)
-      for (std::size_t n = 0; n < found.k; ++n) {
+      for (std::size_t n = 0, rank = 0; n < found.k; ++n) {
         const std::size_t at = r * found.k + n;
+        // The refit predictor has learnt the rows of val: one that finds itself says nothing.
+        if (known.input_index(found.rows[at]) == queries.input_index(r)) continue;
         out += fmt::format("{},{},{},{},{},{:.9g}\n", csv_field(queries.key(r)), queries.view(r),
-                           to_string(queries.split(r)), n + 1, csv_field(known.key(found.rows[at])),
+                           to_string(queries.split(r)), ++rank, csv_field(known.key(found.rows[at])),
                            found.similarity[at]);
       }
   }

@@ -61,11 +61,24 @@ std::optional<LeftRun::Score> score_of(const Value& results, const std::string& 
   return {};
 }
 
+/// Nothing where the folder is no run. Throws Error where it is a damaged one.
 std::optional<LeftRun> read_left_run(const fs::path& folder, const Registry& registry) {
-  std::error_code error;
-  const bool complete =
-      fs::exists(folder / "manifest.json", error) && fs::exists(folder / "results.json", error);
-  if (!complete && !fs::exists(folder / "status.json", error)) return {};
+  const auto has = [&](const char* name) {
+    std::error_code error;
+    const bool found = fs::exists(folder / name, error);
+    if (error) throw Error(fmt::format("cannot look into it: {}", error.message()));
+    return found;
+  };
+  std::error_code ignored;
+  if (!fs::is_directory(folder, ignored)) return {};
+  const bool manifest_found = has("manifest.json"), results_found = has("results.json");
+  const bool complete = manifest_found && results_found;
+  if (!complete && !has("status.json")) {
+    if (!manifest_found && !results_found && !(has("config.yaml") && has("log.txt"))) return {};
+    throw Error(fmt::format("it has no {}", manifest_found  ? "results.json"
+                                            : results_found ? "manifest.json"
+                                                            : "manifest.json, results.json and status.json"));
+  }
   LeftRun run;
   run.folder = folder;
   if (!complete) {
@@ -215,20 +228,25 @@ std::string best_on_val(const Value& results, const std::vector<std::string>& le
   return best_of_learners(scored, specs);
 }
 
-std::vector<LeftRun> left_runs(const fs::path& root, const Registry& registry) {
-  std::vector<LeftRun> runs;
+LeftRuns left_runs(const fs::path& root, const Registry& registry) {
+  LeftRuns out;
   std::error_code error;
-  for (fs::directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
+  fs::directory_iterator it(root, error);
+  for (const fs::directory_iterator end; !error && it != end; it.increment(error)) {
     if (it->path().filename().string().starts_with(".")) continue;  // still being written
     try {
-      if (auto run = read_left_run(it->path(), registry)) runs.push_back(std::move(*run));
-    } catch (const Error&) {  // of another version, or damaged: not a run to choose from
+      if (auto run = read_left_run(it->path(), registry)) out.runs.push_back(std::move(*run));
+    } catch (const Error& e) {
+      out.damaged.push_back({it->path(), e.what()});
     }
   }
-  std::sort(runs.begin(), runs.end(), [](const LeftRun& a, const LeftRun& b) {
+  if (error) throw Error(fmt::format("cannot read {}: {}", root.string(), error.message()));
+  std::sort(out.runs.begin(), out.runs.end(), [](const LeftRun& a, const LeftRun& b) {
     return a.finished != b.finished ? a.finished > b.finished : a.folder < b.folder;
   });
-  return runs;
+  std::sort(out.damaged.begin(), out.damaged.end(),
+            [](const auto& a, const auto& b) { return a.folder < b.folder; });
+  return out;
 }
 
 Value to_value(const std::vector<LeftRun>& runs) {

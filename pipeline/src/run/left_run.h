@@ -45,9 +45,17 @@ struct LeftRun {
   std::optional<Score> score;  ///< Of the best, by its criterion: on test, else on val.
 };
 
-/// Every run below `root`, the latest first; then those that are not complete. Folders that are no run are
-/// left out, and so are runs that cannot be read.
-GRAFT_API std::vector<LeftRun> left_runs(const std::filesystem::path& root, const Registry& registry);
+struct LeftRuns {
+  std::vector<LeftRun> runs;  ///< The latest first; then those that are not complete.
+  struct Damaged {
+    std::filesystem::path folder;
+    std::string why;
+  };
+  std::vector<Damaged> damaged;  ///< Runs that cannot be read, by their folder.
+};
+
+/// Every run below `root`; folders that are no run are left out. Throws Error where `root` cannot be read.
+GRAFT_API LeftRuns left_runs(const std::filesystem::path& root, const Registry& registry);
 GRAFT_API Value to_value(const std::vector<LeftRun>& runs);
 /// A line per run, for a terminal of this many columns; 0: as many as needed.
 GRAFT_API std::string to_text(const std::vector<LeftRun>& runs, std::size_t columns);

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <graft/printable.h>
 #include <graft/text.h>
 
 namespace graft {
@@ -24,14 +25,24 @@ std::string card_text(const Value& map, const char* name) {
   return v == nullptr || v->is_null() ? "" : v->is_string() ? v->as_string() : v->to_json();
 }
 
-/// A name in Markdown: nothing in it is markup, and it stays in its cell and on its line.
+/// A name in Markdown: nothing in it is markup, and it stays in its cell and on its line. Any mark of ASCII
+/// may be escaped there.
 std::string name_in_markdown(const std::string& name) {
   std::string out;
-  for (const char c : shortened(name)) {
-    if (std::string_view("\\`*_[]<>|&").find(c) != std::string_view::npos) out += '\\';
-    out += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+  for (const char c : printable(shortened(name))) {
+    if (std::string_view("\\`*_[]<>|&~$#!@:{}()\"'").find(c) != std::string_view::npos) out += '\\';
+    out += c;
   }
   return out;
+}
+
+/// The same, set as code: between more backticks than any row of them in it.
+std::string code_in_markdown(const std::string& text) {
+  const std::string shown = printable(shortened(text));
+  std::string fence = "`";
+  while (shown.find(fence) != std::string::npos) fence += '`';
+  const char* const space = fence.size() > 1 ? " " : "";
+  return fence + space + shown + space + fence;
 }
 
 struct ClassScore {
@@ -94,7 +105,11 @@ void add_scores(std::string& out, const Value& facts) {
     if (!cell(val).empty() || !cell(test).empty())
       out += fmt::format("| {} | {} | {} |\n", row.title, cell(test), cell(val));
   }
-  out += "\nThe model was chosen on val; test was scored once, after every choice.\n";
+  out +=
+      "\nThe scores on val are of the model that was chosen on val. This file holds it fitted again, with "
+      "train "
+      "and val together: it has seen the images of val, so that it looks better on them than it is. Test was "
+      "scored once, by this model, after every choice.\n";
 
   const bool of_test = !class_scores(test).empty();
   std::vector<ClassScore> classes = class_scores(of_test ? test : val);
@@ -121,7 +136,7 @@ std::string model_card(const Value& facts, const TrainedModel& model) {
   std::vector<std::string> names;
   for (const std::string& name : classes) names.push_back(name_in_markdown(name));
   out += joined(names) + ".\n";
-  out += fmt::format("The learner is `{}`{}.\n", card_text(facts, "plugin"),
+  out += fmt::format("The learner is {}{}.\n", code_in_markdown(card_text(facts, "plugin")),
                      model.bundle.facts.find("base") == nullptr ? "" : ", its scores are calibrated on val");
   if (const Value* inputs = facts.find("inputs"))
     out += fmt::format(
@@ -142,7 +157,7 @@ std::string model_card(const Value& facts, const TrainedModel& model) {
                            digest.is_string() ? digest.as_string() : "");
       };
       const std::string address =
-          fmt::format("`{}.{}`", card_text(file, "stage"), card_text(file, "parameter"));
+          code_in_markdown(card_text(file, "stage") + "." + card_text(file, "parameter"));
       const Value* digest = file.find("digest");
       if (digest != nullptr && digest->is_map())
         for (const auto& [name, one] : digest->as_map()) add(name_in_markdown(name) + " of " + address, one);
@@ -166,7 +181,8 @@ std::string model_card(const Value& facts, const TrainedModel& model) {
   out += fmt::format(
       "\nTrained {} by graft {} on a processor with {}. Another kind of processor may change the "
       "last digits of scores.\n",
-      card_text(facts, "trained"), card_text(facts, "trained_by_graft"), card_text(facts, "cpu_isa"));
+      name_in_markdown(card_text(facts, "trained")), name_in_markdown(card_text(facts, "trained_by_graft")),
+      name_in_markdown(card_text(facts, "cpu_isa")));
   out += "\nTo use it: `graft predict FILE images/`\n";
   return out;
 }

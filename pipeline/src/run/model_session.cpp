@@ -268,7 +268,7 @@ ModelSession::ModelSession(const std::string& path, const ModelOptions& options)
     require_same_features(model_, plan_, registry_, memo);
   }
   source_ = plan_.stages_of(StageKind::Source).at(0);
-  scorer_ = std::make_unique<Scorer>(plan_, factory_, model_);
+  scorer_ = std::make_unique<Scorer>(plan_, factory_, model_, kMostNeighbours);
   stages_.assign(plan_.stages.size(), nullptr);
   std::vector<Workers::Observed> observed;
   for (const std::size_t i : plan_.stream(source_)) {

@@ -33,6 +33,8 @@ namespace {
 
 /// Inputs that are scored together: their scores are all that is in memory.
 constexpr std::size_t kTogether = 8192;
+/// Neighbours of inputs that are scored together, at most.
+constexpr std::size_t kNeighboursTogether = std::size_t{1} << 20;
 
 class Prediction {
  public:
@@ -56,7 +58,7 @@ class Prediction {
   }
 
   PredictOutcome go(const std::function<void(const PredictedInput&)>& each) {
-    scorer_.emplace(plan_, factory_, model_);
+    scorer_.emplace(plan_, factory_, model_, options_.neighbours);
     if (options_.neighbours > 0) scorer_->require_neighbours();
     Workers workers(plan_.run.threads);
     StreamRun stream(plan_, source_, store_, *memo_, factory_, meter_, signals_.interrupted());
@@ -103,9 +105,11 @@ class Prediction {
     const std::vector<std::vector<TableRow>> rows = common_rows(tables, [](std::uint32_t) { return true; });
     const Listing& listing = stream.listing();
     Interruptible parallel(workers, signals_.interrupted());
+    const std::size_t each_has = std::max<std::size_t>(1, scorer_->rows_asked());
+    const std::size_t together = std::clamp<std::size_t>(kNeighboursTogether / each_has, 1, kTogether);
     std::size_t row = 0;
-    for (std::size_t first = 0; first < listing.inputs.size(); first += kTogether) {
-      const std::size_t end = std::min(listing.inputs.size(), first + kTogether);
+    for (std::size_t first = 0; first < listing.inputs.size(); first += together) {
+      const std::size_t end = std::min(listing.inputs.size(), first + together);
       std::size_t last = row;
       while (last < rows[0].size() && rows[0][last].input < end) ++last;
       const auto [scores, near] = score_rows(tables, listing, rows, row, last, parallel);

@@ -11,6 +11,8 @@
 
 #include <graft/printable.h>
 
+#include "base/temporary_folder.h"
+
 namespace graft {
 namespace {
 
@@ -124,6 +126,7 @@ void DrainDeadline::work() {
             "\ninterrupted: finishing what is under way and saving it (again: leave at once)\n");
     } else if (now - interrupted_at > kDrainLimit) {
       print_to_terminal("still computing after 4 s\n" + text_within(kLeaveLimit, leave_));
+      remove_temporary_folders();
       ::_exit(signals_.exit_code());
     }
   }

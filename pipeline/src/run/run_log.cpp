@@ -3,10 +3,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+
+#include <graft/printable.h>
+
 namespace graft {
 
-RunLog::RunLog(const std::filesystem::path& file)
-    : file_(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {}
+RunLog::RunLog(const std::filesystem::path& file, LogLevel shown)
+    : file_(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)), shown_(shown) {}
 
 void RunLog::add(std::string_view text) noexcept {
   const std::lock_guard lock(mutex_);
@@ -15,6 +19,23 @@ void RunLog::add(std::string_view text) noexcept {
     if (n <= 0) return;
     text.remove_prefix(static_cast<std::size_t>(n));
   }
+}
+
+void RunLog::say(const std::string& text, LogLevel level) {
+  add(printable_lines(text));
+  if (shown_ >= level) print_to_terminal(text);
+}
+
+void RunLog::warn(const std::string& text) {
+  const std::lock_guard lock(warnings_mutex_);
+  if (std::find(warnings_.begin(), warnings_.end(), text) != warnings_.end()) return;
+  warnings_.push_back(text);
+  say("warning: " + printable_lines(text, "  ") + "\n", LogLevel::Warning);
+}
+
+std::vector<std::string> RunLog::warnings() const {
+  const std::lock_guard lock(warnings_mutex_);
+  return warnings_;
 }
 
 }  // namespace graft

@@ -59,7 +59,7 @@ class Run {
         signals_(signals),
         folder_(options.out.empty() ? fs::path("runs") / plan.name : options.out,
                 folder_options(plan, options)),
-        log_(folder_.path() / "log.txt"),
+        log_(folder_.path() / "log.txt", options.style.level),
         factory_(
             plan, registry, [this](const std::string& text) { warn(text); }, &signals.interrupted()) {
     set_crash_hint(
@@ -114,18 +114,8 @@ class Run {
     memory_use_ = use;
   }
 
-  /// Into the log, and onto the terminal where people want to read so much.
-  void say(const std::string& text, LogLevel level = LogLevel::Info) {
-    log_.add(printable_lines(text));
-    if (options_.style.level >= level) print_to_terminal(text);
-  }
-
-  void warn(const std::string& text) {
-    const std::lock_guard lock(warnings_mutex_);
-    if (std::find(warnings_.begin(), warnings_.end(), text) != warnings_.end()) return;
-    warnings_.push_back(text);
-    say("warning: " + printable_lines(text, "  ") + "\n", LogLevel::Warning);
-  }
+  void say(const std::string& text, LogLevel level = LogLevel::Info) { log_.say(text, level); }
+  void warn(const std::string& text) { log_.warn(text); }
 
   void stream(DigestMemo& memo, Workers& workers) {
     for (const std::size_t i : plan_.stages_of(StageKind::Source)) {
@@ -283,12 +273,8 @@ class Run {
   }
 
   Value manifest() {
-    const std::vector<std::string> warnings = [this] {
-      const std::lock_guard lock(warnings_mutex_);
-      return warnings_;
-    }();
     Value manifest =
-        make_manifest(plan_, registry_, options_.command, factory_, streams_, timings_, warnings);
+        make_manifest(plan_, registry_, options_.command, factory_, streams_, timings_, log_.warnings());
     manifest["folder"] = folder_.name();
     manifest["attempt"] = folder_.attempt();
     return manifest;
@@ -387,8 +373,7 @@ class Run {
     v["exit_code"] = exit_code;
     if (!error.empty()) v["error"] = error;
     v["warnings"] = Value::list();
-    const std::lock_guard lock(warnings_mutex_);
-    for (const std::string& w : warnings_) v["warnings"].push(w);
+    for (const std::string& w : log_.warnings()) v["warnings"].push(w);
     return v;
   }
 
@@ -479,8 +464,6 @@ class Run {
   Signals& signals_;
   RunFolder folder_;
   RunLog log_;
-  std::mutex warnings_mutex_;
-  std::vector<std::string> warnings_;
   Meter meter_{plan_.stages.size()};
   std::mutex current_mutex_;
   StreamRun* current_ = nullptr;  // what the deadline and the watchdog would have to save

@@ -12,11 +12,27 @@
 
 namespace graft {
 
-Scorer::Scorer(const Plan& plan, StageFactory& factory, const TrainedModel& model)
+namespace {
+
+/// Rows of one image follow each other.
+std::size_t most_rows_of_a_key(const std::vector<std::string>& keys) {
+  std::size_t most = 1;
+  for (std::size_t begin = 0, end = 0; begin < keys.size(); begin = end) {
+    while (end < keys.size() && keys[end] == keys[begin]) ++end;
+    most = std::max(most, end - begin);
+  }
+  return most;
+}
+
+}  // namespace
+
+Scorer::Scorer(const Plan& plan, StageFactory& factory, const TrainedModel& model, std::size_t neighbours)
     : plan_(plan),
       factory_(factory),
       classes_(model.classes().size()),
       training_keys_(training_keys(model.bundle)),
+      // Rows of one image may be the nearest several times over.
+      rows_asked_(neighbours * most_rows_of_a_key(training_keys_)),
       model_(model.stage) {
   load(stage_named(plan, model.stage), model.bundle);
 }
@@ -37,7 +53,10 @@ void Scorer::load(std::size_t stage, const Bundle& bundle) {
     learner_ = stage;
     auto& learner = factory_.get_as<Learner>(stage);
     call_plugin(label, "enter_worker", [&] { learner.enter_worker(); });
-    predictor_ = call_plugin(label, "load", [&] { return learner.load(bundle); });
+    Bundle asked = bundle;
+    if (rows_asked_ > 0 && asked.facts.find("neighbours") != nullptr)
+      asked.facts["neighbours"] = Value(std::uint64_t{rows_asked_});
+    predictor_ = call_plugin(label, "load", [&] { return learner.load(asked); });
     if (!predictor_) throw StageError(label, "load gave no predictor");
     return;
   }

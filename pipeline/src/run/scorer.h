@@ -21,13 +21,17 @@ struct NearImage {
   float similarity = 0;  ///< As the learner has it: larger is nearer.
 };
 
+/// The most neighbours that are named for an image.
+inline constexpr std::size_t kMostNeighbours = 1000;
+
 /// A trained model, loaded: from rows of its tables to the scores of inputs. Of the stages of the plan it
 /// makes the learner and the calibrators around it. One thread at a time.
 class GRAFT_API Scorer {
  public:
   /// Loads the innermost bundle into its learner, and the corrections around it. `plan` and `factory` must
-  /// outlive it. Throws Error with the stage's label.
-  Scorer(const Plan& plan, StageFactory& factory, const TrainedModel& model);
+  /// outlive it. `neighbours`: the most that neighbours() is asked for; the fact of that name tells the
+  /// learner how many rows that takes. Throws Error with the stage's label.
+  Scorer(const Plan& plan, StageFactory& factory, const TrainedModel& model, std::size_t neighbours);
   ~Scorer();
 
   std::size_t classes() const { return classes_; }
@@ -40,11 +44,13 @@ class GRAFT_API Scorer {
   /// of each row, rows of one input beside each other. Throws Error with the stage's label.
   Scores score(const std::vector<const RowSet*>& tables, std::span<const std::uint32_t> input_of,
                Parallel& parallel) const;
+  /// Training rows that neighbours() looks at for each row.
+  std::size_t rows_asked() const { return rows_asked_; }
   bool knows_neighbours() const { return !training_keys_.empty(); }
   /// Throws Error, which names what to do, unless the model knows its training images.
   void require_neighbours() const;
-  /// The training images that are most like each input, by its first view, best first, at most `count`; no
-  /// image twice. Tables and rows as for score().
+  /// The `count` training images that are most like each input, by its first view, best first; no image
+  /// twice, and fewer only where the model has no more. Tables and rows as for score().
   std::vector<std::vector<NearImage>> neighbours(const std::vector<const RowSet*>& tables,
                                                  std::span<const std::uint32_t> input_of, std::size_t count,
                                                  Parallel& parallel) const;
@@ -57,6 +63,7 @@ class GRAFT_API Scorer {
   StageFactory& factory_;
   const std::size_t classes_;
   const std::vector<std::string> training_keys_;
+  const std::size_t rows_asked_;
   const std::string model_;  // for messages
   std::size_t learner_ = 0;
   std::unique_ptr<Predictor> predictor_;

@@ -232,7 +232,7 @@ class ShardRun {
           return join_job(plan, options.store, memo);
         }()),
         member_(job_, shard, plan.stages_of(StageKind::Source).size(), signals.interrupted()),
-        log_(job_.path() / "logs" / (member_.attempt() + ".txt")),
+        log_(job_.path() / "logs" / (member_.attempt() + ".txt"), options.style.level),
         workers_(plan.run.threads) {}
 
   RunOutcome go() {
@@ -251,11 +251,12 @@ class ShardRun {
                                  [this] { return abandon("interrupted", {}); });
     const Watchdog watchdog(plan_, meter_, signals_,
                             [this](const std::string& error) { return abandon("failed", error); });
-    say(fmt::format("shard {}: {} of {} slots\n", shard_.text(), member_.work().slots().count(), kSlots));
+    say(fmt::format("shard {}: computes {:.1f} % of the inputs\n", shard_.text(),
+                    100 * member_.work().fraction()));
     pass();
     for (std::string from; !signals_.interrupted() && member_.take_slots(from);) {
-      say(fmt::format("shard {}: takes over {} slots from {}\n", shard_.text(),
-                      member_.work().slots().count(), from.empty() ? "a worker that is gone" : from));
+      say(fmt::format("shard {}: takes over {:.1f} % of the inputs from {}\n", shard_.text(),
+                      100 * member_.work().fraction(), from.empty() ? "a worker that is gone" : from));
       pass();
     }
     RunOutcome outcome;
@@ -331,16 +332,8 @@ class ShardRun {
                        options_.command);
   }
 
-  void say(const std::string& text, LogLevel level = LogLevel::Info) {
-    log_.add(printable_lines(text));
-    if (options_.style.level >= level) print_to_terminal(text);
-  }
-  void warn(const std::string& text) {
-    const std::lock_guard lock(warnings_mutex_);
-    if (std::find(warnings_.begin(), warnings_.end(), text) != warnings_.end()) return;
-    warnings_.push_back(text);
-    say("warning: " + printable_lines(text, "  ") + "\n", LogLevel::Warning);
-  }
+  void say(const std::string& text) { log_.say(text); }
+  void warn(const std::string& text) { log_.warn(text); }
 
   const Plan& plan_;
   Registry& registry_;
@@ -353,8 +346,6 @@ class ShardRun {
   Workers workers_;
   Meter meter_{plan_.stages.size()};
   const ShardClock::time_point start_ = ShardClock::now();
-  std::mutex warnings_mutex_;
-  std::vector<std::string> warnings_;
   std::mutex current_mutex_;
   StreamRun* current_ = nullptr;
   std::uint64_t computed_ = 0, reused_ = 0, rejected_ = 0;

@@ -171,6 +171,7 @@ class Sweep {
       if (!row.error.empty()) say("failed: " + printable_lines(row.error, "  ") + "\n", LogLevel::Error);
       rows_.push_back(std::move(row));
       leave(best_so_far());
+      require_metric(rows_.back());
     }
     return finish();
   }
@@ -188,6 +189,21 @@ class Sweep {
   }
 
   std::optional<SweepBest> best_so_far() const { return best_of(rows_, specs_, options_.metric); }
+
+  /// A score that reports declare may be one of the other kind of labels, or have no value for these inputs:
+  /// then the combinations that are left would be run for nothing.
+  void require_metric(const SweepRow& row) const {
+    std::set<std::string> known;
+    for (const SweepRow::Learner& learner : row.learners)
+      if (learner.val)
+        for (const auto& [name, value] : learner.val->values) known.insert(name);
+    if (options_.metric.empty() || known.empty() || known.contains(options_.metric)) return;
+    throw Error(
+        fmt::format("--metric: no learner of combination {} has a value of '{}' on val, so that none would "
+                    "be the best by it: "
+                    "choose a score that they have ({})",
+                    row.run->id, options_.metric, fmt::join(known, ", ")));
+  }
 
   fs::path folder(const SweepRun& run) const { return out_ / run.id; }
 

@@ -10,6 +10,7 @@
 
 #include <graft/printable.h>
 
+#include "base/temporary_folder.h"
 #include "plugin/plugin_call.h"
 #include "run/progress.h"
 
@@ -86,6 +87,7 @@ void Watchdog::end_run() const {
                                   fmt::join(calls, "; "), limit);
   print_to_terminal(fmt::format("\nerror: {}\n", error));
   print_to_terminal(text_within(kStallLeaveLimit, [&] { return leave_(error); }));
+  remove_temporary_folders();
   ::_exit(1);
 }
 

@@ -110,7 +110,7 @@ class Hybrid final : public Learner {
     describe(options, best, chosen, out.summary);
     learning::describe_choice(has_val ? "val" : "nothing", train.rows(), val.rows(), out.summary);
     auto predictor = fit_predictor(best, chosen.settings, chosen.c, classes, input.parallel);
-    predictor->set_positions(train.positions());
+    predictor->show(provenance);
     out.predictor = std::move(predictor);
     return Refit{options, std::move(chosen), best.hidden ? std::optional(best.hidden->epochs) : std::nullopt};
   }
@@ -122,11 +122,12 @@ class Hybrid final : public Learner {
     const MemoryRows nothing({}, rows.dim(), {});
     const learning::FeatureRows none(nothing, classes, 0, input.parallel);
     const Form& form = how.options.forms[how.chosen.form];
+    const search::Provenance provenance(rows, all.positions());
     const Prepared prepared =
         prepare(how.options, form, fit_directions(how.options, form, all, classes, input.parallel), all,
-                search::Provenance(rows, all.positions()), none, classes, how.epochs, input.parallel);
+                provenance, none, classes, how.epochs, input.parallel);
     auto predictor = fit_predictor(prepared, how.chosen.settings, how.chosen.c, classes, input.parallel);
-    predictor->set_positions(all.positions());
+    predictor->show(provenance);
     return predictor;
   }
 
@@ -301,7 +302,7 @@ stages:
 }  // namespace
 }  // namespace graft
 
-GRAFT_PLUGIN(hybrid, "1.0.2", graft::Hybrid,
+GRAFT_PLUGIN(hybrid, "1.0.3", graft::Hybrid,
              graft::PluginSchema::learner(
                  "Leading directions, a representation that is learnt on them, and what the most similar "
                  "training rows say, in one model.")

@@ -52,10 +52,13 @@ Scores HybridPredictor::predict(const std::vector<const RowSet*>& tables, Parall
 
 Neighbours HybridPredictor::neighbours(const std::vector<const RowSet*>& tables, Parallel& parallel) const {
   const RowSet& table = learning::only_table(tables, representation_.inputs());
-  const Neighbourhood near = neighbours_of(index_, represented(table, parallel), kShownNeighbours, parallel);
-  Neighbours out{near.k, {}, {}};
-  for (const search::Neighbour& n : near.found) {
-    out.rows.push_back(static_cast<std::uint32_t>(positions_.empty() ? n.row : positions_[n.row]));
+  Neighbours out;
+  out.k = std::min(shown_, index_.size() - provenance_.widest());
+  if (provenance_.empty() || out.k == 0) return {};
+  std::vector<search::RowRange> own(table.rows());
+  for (std::size_t r = 0; r < own.size(); ++r) own[r] = provenance_.of(table.key(r));
+  for (const search::Neighbour& n : index_.search(represented(table, parallel), out.k, own, parallel)) {
+    out.rows.push_back(provenance_.position(n.row));
     out.similarity.push_back(static_cast<float>(n.similarity));
   }
   return out;
@@ -74,10 +77,12 @@ void HybridPredictor::save(Bundle& bundle) const {
   bundle.tensors["rows"] =
       learning::tensor_of(index_.rows(), {rows, static_cast<std::int64_t>(index_.dim())});
   bundle.tensors["labels"] = learning::tensor_of(labels_, {rows});
-  bundle.facts["neighbours"] = static_cast<std::int64_t>(kShownNeighbours);
-  if (positions_.empty()) return;
-  bundle.tensors["positions"] =
-      learning::tensor_of(std::vector<std::int32_t>(positions_.begin(), positions_.end()), {rows});
+  if (provenance_.empty()) return;
+  std::vector<std::int32_t> positions;
+  for (std::uint32_t r = 0; r < index_.size(); ++r)
+    positions.push_back(static_cast<std::int32_t>(provenance_.position(r)));
+  bundle.facts["neighbours"] = static_cast<std::int64_t>(shown_);
+  bundle.tensors["positions"] = learning::tensor_of(positions, {rows});
 }
 
 std::unique_ptr<HybridPredictor> HybridPredictor::load(const Bundle& bundle) {
@@ -114,7 +119,8 @@ std::unique_ptr<HybridPredictor> HybridPredictor::load(const Bundle& bundle) {
   if (bundle.tensors.contains("positions")) {
     const std::vector<std::int32_t> positions =
         learning::indices(bundle, "positions", rows, std::numeric_limits<std::int32_t>::max(), "train row");
-    predictor->set_positions({positions.begin(), positions.end()});
+    predictor->show(search::Provenance(std::vector<std::size_t>(positions.begin(), positions.end())),
+                    learning::count_fact(bundle, "neighbours", 1));
   }
   return predictor;
 }

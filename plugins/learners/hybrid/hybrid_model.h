@@ -10,6 +10,7 @@
 
 #include <linear/linear_model.h>
 #include <search/neighbours.h>
+#include <search/provenance.h>
 #include "neighbourhood.h"
 #include "representation.h"
 
@@ -47,7 +48,7 @@ std::vector<float> merged_features(std::span<const float> z, std::span<const flo
 std::vector<float> head_scores(const linear::LinearModel& model, std::span<const float> rows,
                                Parallel& parallel);
 
-constexpr std::size_t kShownNeighbours = 10;  ///< That neighbours() gives.
+constexpr std::size_t kShownNeighbours = 10;  ///< That are listed in a run.
 
 /// The hybrid as a predictor of one table. Holds the training rows in their learnt representation.
 class HybridPredictor final : public Predictor {
@@ -57,10 +58,14 @@ class HybridPredictor final : public Predictor {
   static std::unique_ptr<HybridPredictor> load(const Bundle& bundle);
 
   Scores predict(const std::vector<const RowSet*>& tables, Parallel& parallel) const override;
+  /// Of a row that the predictor has learnt: without the rows of the same input.
   Neighbours neighbours(const std::vector<const RowSet*>& tables, Parallel& parallel) const override;
   void save(Bundle& bundle) const override;
-  /// Positions in the training RowSet of the index's rows, where some were left out; for neighbours().
-  void set_positions(std::vector<std::size_t> positions) { positions_ = std::move(positions); }
+  /// Where the index's rows come from, and how many neighbours() gives at most.
+  void show(search::Provenance provenance, std::size_t neighbours = kShownNeighbours) {
+    provenance_ = std::move(provenance);
+    shown_ = neighbours;
+  }
 
  private:
   std::vector<float> represented(const RowSet& table, Parallel& parallel) const;
@@ -70,7 +75,8 @@ class HybridPredictor final : public Predictor {
   std::vector<std::int32_t> labels_;
   linear::LinearPredictor head_;
   Settings settings_;
-  std::vector<std::size_t> positions_;
+  search::Provenance provenance_;
+  std::size_t shown_ = 0;
 };
 
 }  // namespace graft

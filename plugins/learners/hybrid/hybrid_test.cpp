@@ -220,16 +220,25 @@ TEST(Hybrid, NeighboursSayWhatTheFormulasSay) {
   EXPECT_NEAR(cached.values[0], a / (a + b), 1e-6);
 }
 
-TEST(Hybrid, NamesTheNeighboursOfARow) {
+TEST(Hybrid, NamesTheNeighboursOfARowButNeverTheRowItself) {
   StageHarness hybrid("hybrid", with("mix"));
-  const MemoryRows train = sectors(60, 1), val = sectors(30, 2, Split::Val);
+  const MemoryRows train = sectors(60, 1);
   Sequential sequential;
-  const LearnerResult result = hybrid.fit(train, val, kClasses);
-  const Neighbours near = result.predictor->neighbours({&train}, sequential);
-  ASSERT_EQ(near.k, 10u);
+  const LearnerResult result = hybrid.fit(train, no_rows(), kClasses);
+  const Neighbours others = result.predictor->neighbours({&train}, sequential);
+  ASSERT_EQ(others.k, 10u);
+  Bundle bundle;
+  result.predictor->save(bundle);
+  // A model that was loaded no longer knows which of its rows a row is: it is its own nearest.
+  // Who loads it chooses how many.
+  EXPECT_EQ(bundle.facts.find("neighbours")->as_int(), 10);
+  bundle.facts["neighbours"] = 11;
+  const Neighbours loaded = hybrid.as<Learner>().load(bundle)->neighbours({&train}, sequential);
+  ASSERT_EQ(loaded.k, 11u);
   for (std::size_t r = 0; r < 60; ++r) {
-    EXPECT_EQ(near.rows[r * near.k], r);  // asked about from outside, a row is its own nearest
-    EXPECT_NEAR(near.similarity[r * near.k], 1, 1e-5);
+    EXPECT_EQ(loaded.rows[r * 11], r);
+    EXPECT_NEAR(loaded.similarity[r * 11], 1, 1e-5);
+    for (std::size_t n = 0; n < 10; ++n) EXPECT_EQ(others.rows[r * 10 + n], loaded.rows[r * 11 + n + 1]);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <span>
 
 #include <numeric/softmax.h>
@@ -56,26 +57,58 @@ Slope slope_at(double beta, const std::vector<double>& logits, std::size_t class
   return sum;
 }
 
+/// Rounding and clipping make scores equal that were apart. Moves each by as few steps of a float as it
+/// takes: what was higher stays higher, what was equal stays equal, and the decision of a label, at one half,
+/// stays.
+void keep_order(std::span<const float> before, std::span<float> after, bool multi_label) {
+  constexpr float kHalf = 0.5F;
+  std::vector<std::size_t> order(before.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return before[a] < before[b]; });
+  // Upwards: the lowest that each may be. Then downwards from the highest that it may be.
+  float least = 0;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const std::size_t c = order[i];
+    if (i > 0) {
+      const std::size_t lower = order[i - 1];
+      least = before[lower] < before[c] ? std::nextafter(after[lower], 2.0F) : after[lower];
+    }
+    if (multi_label && before[c] >= kHalf) least = std::max(least, kHalf);
+    const bool equal = i > 0 && before[order[i - 1]] == before[c];
+    after[c] = equal ? least : std::max(after[c], least);
+  }
+  float most = 1;
+  for (std::size_t i = order.size(); i-- > 0;) {
+    const std::size_t c = order[i];
+    if (i + 1 < order.size()) {
+      const std::size_t higher = order[i + 1];
+      most = before[c] < before[higher] ? std::nextafter(after[higher], -1.0F) : after[higher];
+    }
+    if (multi_label && before[c] < kHalf) most = std::min(most, std::nextafter(kHalf, 0.0F));
+    after[c] = std::min(after[c], most);
+  }
+}
+
 }  // namespace
 
 void TemperatureScaling::apply(Scores& scores) const {
   if (temperature == 1) return;
   std::vector<double> z(scores.classes);
+  std::vector<float> before(scores.classes);
   for (std::size_t r = 0; r < scores.rows; ++r) {
     const std::span<float> row(scores.row(r), scores.classes);
+    std::copy(row.begin(), row.end(), before.begin());
     for (std::size_t c = 0; c < z.size(); ++c) z[c] = logit(row[c], multi_label) / temperature;
     if (multi_label) {
       for (std::size_t c = 0; c < z.size(); ++c) row[c] = static_cast<float>(numeric::sigmoid(z[c]));
-      continue;
+    } else {
+      const double top = *std::max_element(z.begin(), z.end());
+      double total = 0;
+      for (double& v : z) total += v = std::exp(v - top);
+      for (std::size_t c = 0; c < z.size(); ++c) row[c] = static_cast<float>(z[c] / total);
     }
-    const std::size_t winner = numeric::argmax(std::span<const float>(row));
-    const double top = z[winner];
-    double total = 0;
-    for (double& v : z) total += v = std::exp(v - top);
-    for (std::size_t c = 0; c < z.size(); ++c) row[c] = static_cast<float>(z[c] / total);
-    // Two classes that were apart by a rounding error may have become equal; the winner stays the winner.
-    const std::size_t now = numeric::argmax(std::span<const float>(row));
-    if (now != winner) row[winner] = std::nextafter(row[now], 2.0F);
+    keep_order(before, row, multi_label);
   }
 }
 

@@ -164,7 +164,7 @@ stages:
 }  // namespace graft
 
 GRAFT_PLUGIN(
-    temperature, "1.0.2", graft::Temperature,
+    temperature, "1.0.3", graft::Temperature,
     graft::PluginSchema::calibrator("Temperature scaling: makes a learner's scores as sure as they are "
                                     "right, on val; its decisions stay.")
         .input(graft::PortType::Predictor, "Any learner.")

@@ -145,6 +145,64 @@ TEST(Temperature, LeavesEveryDecisionAsItWas) {
   }
 }
 
+/// What of two scores is higher, or that they are equal, by class.
+std::vector<int> order_of(const float* row, std::size_t classes) {
+  std::vector<int> out;
+  for (std::size_t a = 0; a < classes; ++a)
+    for (std::size_t b = 0; b < a; ++b) out.push_back((row[a] > row[b]) - (row[a] < row[b]));
+  return out;
+}
+
+TEST(Temperature, LeavesTheOrderOfAllClassesAsItWas) {
+  for (const bool several : {false, true})
+    for (const char* t : {"0.001", "0.05", "0.7", "3", "1000"}) {
+      Random random(7);
+      const std::size_t classes = 9, rows = 300;
+      Predictions p = drawn(rows, classes, 2, 11);
+      p.multi_label = several;
+      for (std::size_t r = 0; r < rows; ++r) {
+        float* row = p.val.scores.row(r);
+        // A step of a float apart, equal, below what is clipped, and 0.
+        row[1] = std::nextafter(row[0], 1.0F);
+        row[2] = row[0];
+        row[3] = 1e-20F * static_cast<float>(1 + random.below(9));
+        row[4] = 1e-30F;
+        row[5] = 0;
+        if (several) {
+          row[6] = std::nextafter(0.5F, 0.0F);
+          row[7] = 0.5F;
+          row[8] = std::nextafter(1.0F, 0.0F);
+        }
+      }
+      Scores scores = p.val.scores;
+      StageHarness("temperature", "{temperature: " + std::string(t) + "}")
+          .calibrate(p)
+          .calibration->apply(scores);
+      for (std::size_t r = 0; r < rows; ++r) {
+        ASSERT_EQ(order_of(scores.row(r), classes), order_of(p.val.scores.row(r), classes))
+            << "several " << several << ", T " << t << ", row " << r;
+        for (std::size_t c = 0; c < classes; ++c) {
+          ASSERT_GE(scores.row(r)[c], 0);
+          ASSERT_LE(scores.row(r)[c], 1);
+          if (several) {
+            ASSERT_EQ(scores.row(r)[c] >= 0.5F, p.val.scores.row(r)[c] >= 0.5F)
+                << "T " << t << ", class " << c;
+          }
+        }
+      }
+    }
+}
+
+TEST(Temperature, OfLogitsThatAreFarApartIsTheSoftmaxByT) {
+  // scipy.special.softmax(numpy.log(p) / T)
+  const Predictions p = predictions(3, {0.7F, 0.2F, 0.1F}, {{0}});
+  Scores scores = p.val.scores;
+  StageHarness("temperature", "{temperature: 2}").calibrate(p).calibration->apply(scores);
+  EXPECT_NEAR(scores.values[0], 0.522879379, 1e-7);
+  EXPECT_NEAR(scores.values[1], 0.279490789, 1e-7);
+  EXPECT_NEAR(scores.values[2], 0.197629832, 1e-7);
+}
+
 TEST(Temperature, ListsTheFiguresFromHighToLow) {
   StageHarness stage("temperature", "{temperatures: [1, 4, 2, 4]}");
   const Value summary = stage.calibrate(six_rows()).summary;

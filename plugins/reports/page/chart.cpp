@@ -76,6 +76,14 @@ Range padded(Range range) {
   return {range.first - pad, range.second + pad};
 }
 
+/// Of scores and losses: an axis of fractions ends at 1, and none begins below 0 where no value does.
+Range padded_score(Range range) {
+  Range out = padded(range);
+  if (range.first >= 0) out.first = std::max(out.first, 0.0);
+  if (range.second <= 1) out.second = std::min(out.second, 1.0);
+  return out;
+}
+
 /// A rectangle with two axes, and where values lie in it.
 class Axes {
  public:
@@ -131,7 +139,7 @@ std::string svg_of(const LineChart& chart) {
     });
   };
   const Axes axes(chart.x_range.value_or(of_points(&Range::first)),
-                  chart.y_range.value_or(padded(of_points(&Range::second))), chart.log_x);
+                  chart.y_range.value_or(padded_score(of_points(&Range::second))), chart.log_x);
   std::string svg = begin_svg(Axes::kWidth, Axes::kHeight, chart.title, "lines");
   axes.draw(svg, chart.x_label, chart.y_label);
   if (chart.diagonal) add_line(svg, axes.x(0), axes.y(0), axes.x(1), axes.y(1), "diagonal");
@@ -158,7 +166,7 @@ std::string svg_of(const LineChart& chart) {
 std::string svg_of(const IntervalChart& chart) {
   constexpr double kWidth = 380, kLeft = 112, kRight = 56, kLine = 24, kTop = 6, kBottom = 38;
   const double height = kTop + kBottom + kLine * static_cast<double>(chart.rows.size());
-  Range range = padded(range_of(chart.rows, [](const IntervalChart::Row& row, const auto& take) {
+  Range range = padded_score(range_of(chart.rows, [](const IntervalChart::Row& row, const auto& take) {
     take(row.value);
     if (row.interval) {
       take(row.interval->first);

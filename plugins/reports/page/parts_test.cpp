@@ -7,6 +7,7 @@
 #include <graft/random.h>
 #include <graft/testing/stage_harness.h>
 
+#include "chart.h"
 #include "feature_map.h"
 #include "markup.h"
 #include "thumbnail.h"
@@ -15,6 +16,8 @@ namespace graft::page {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(Markup, IsTextWhateverItSays) {
   EXPECT_EQ(escaped("a<b>&\"'\n"), "a&lt;b&gt;&amp;&quot;&#39;\n");
@@ -41,6 +44,18 @@ TEST(Markup, NumbersAreForPeople) {
 }
 
 // RFC 4648, section 10.
+TEST(Chart, AnAxisOfFractionsEndsAtOne) {
+  IntervalChart intervals;
+  intervals.rows = {{"probe", 1, std::nullopt, false}};
+  LineChart lines;
+  lines.series = {{"accuracy", {{10, 1}, {20, 1}}, false}};
+  for (const std::string& svg : {svg_of(intervals), svg_of(lines)}) {
+    EXPECT_THAT(svg, HasSubstr(">1</text>"));
+    EXPECT_THAT(svg, Not(HasSubstr(">1.1</text>")));
+    EXPECT_THAT(svg, Not(HasSubstr(">1.2</text>")));
+  }
+}
+
 TEST(Base64, EqualsTheStandard) {
   EXPECT_EQ(base64(""), "");
   EXPECT_EQ(base64("f"), "Zg==");

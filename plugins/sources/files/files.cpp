@@ -74,7 +74,7 @@ class Files final : public graft::Source {
       if (!add_pattern(path)) add_file(path, info);  // a reject: its reason is found when it is opened
     } else if (S_ISDIR(info.st_mode)) {
       add_folder(graft::source::without_slash(path), nullptr);
-    } else if (graft::source::extension(path) == "txt") {
+    } else if (graft::source::extension(path) == "txt" && S_ISREG(info.st_mode)) {
       std::ifstream in(path, std::ios::binary);
       if (!in) throw Error("paths: cannot read the list " + path);
       add_lines(in, path, fs::path(path).parent_path().string());

@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -80,6 +82,11 @@ TEST_F(FilesTest, WhatIsSkippedIsCounted) {
   StageHarness stage("files", "{paths: '" + at("b") + "'}");
   EXPECT_THAT(stage.warnings(),
               ElementsAre(HasSubstr("1 hidden file or folder skipped, for example " + at("b/.hidden"))));
+}
+
+TEST_F(FilesTest, AListThatIsNoRegularFileIsNotOpened) {
+  ASSERT_EQ(::mkfifo((folder_ / "list.txt").c_str(), 0600), 0);  // to open it would wait for ever
+  EXPECT_THAT(keys("'" + at("list.txt") + "'"), ElementsAre("list.txt"));
 }
 
 TEST_F(FilesTest, NothingIsAnError) {

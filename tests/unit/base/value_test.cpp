@@ -41,6 +41,16 @@ TEST(Json, NestingIsBounded) {
   EXPECT_EQ(fault_of_json(nested(100'000)), "JSON nested more than 200 deep");
 }
 
+TEST(Json, BytesThatAreNoUtf8StayApart) {
+  Value v = Value::map();
+  v["caf\xe9"] = 1;
+  v["caf\xe8"] = "\xff\n\\";
+  v["caf\xc3\xa9"] = 2;
+  const std::string json = v.to_json();
+  EXPECT_EQ(json, "{\"caf\\\\xe9\":1,\"caf\\\\xe8\":\"\\\\xff\\n\\\\\",\"caf\xc3\xa9\":2}");
+  EXPECT_EQ(Value::from_json(json).find("caf\\xe9")->as_int(), 1);
+}
+
 TEST(Json, ReadsBackWhatItWrites) {
   const std::string text = R"({"b":[1,2.5,null,true,"x"],"a":{"z":{},"y":[]}})";
   EXPECT_EQ(Value::from_json(text).to_json(), text);

@@ -7,18 +7,17 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/text.h>
 
 namespace graft::nn {
 namespace {
 
 template <typename T, typename Text>
 void list(std::string& out, const char* title, const std::vector<T>& items, Text text) {
-  constexpr std::size_t kShown = 10;
   if (items.empty()) return;
-  out += fmt::format("\n  {} ({}): ", title, items.size());
-  for (std::size_t i = 0; i < std::min(items.size(), kShown); ++i)
-    out += (i > 0 ? ", " : "") + text(items[i]);
-  if (items.size() > kShown) out += fmt::format(" and {} more", items.size() - kShown);
+  std::vector<std::string> texts;
+  for (const T& item : items) texts.push_back(text(item));
+  out += fmt::format("\n  {} ({}): {}", title, items.size(), joined(texts));
 }
 
 std::string named(const std::string& name, const Options& options) {

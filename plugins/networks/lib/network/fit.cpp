@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include <graft/text.h>
+
 #include <network/state_dict.h>
 
 namespace graft::nn {
@@ -265,13 +267,9 @@ std::string taken(const Architecture& architecture, const WeightFile& file, cons
   std::vector<TensorInfo> beside = fit.passed_over;
   beside.insert(beside.end(), fit.strangers.begin(), fit.strangers.end());
   if (!beside.empty()) {
-    constexpr std::size_t kShown = 3;
     std::vector<std::string> names;
-    for (const TensorInfo& t : beside)
-      if (names.size() < kShown) names.push_back(t.name);
-    parts.push_back(
-        fmt::format("not used, not part of {}: {}{}", architecture.name, fmt::join(names, ", "),
-                    beside.size() > kShown ? fmt::format(" and {} more", beside.size() - kShown) : ""));
+    for (const TensorInfo& t : beside) names.push_back(t.name);
+    parts.push_back(fmt::format("not used, not part of {}: {}", architecture.name, joined(names, 3)));
   }
   return fmt::format("{}", fmt::join(parts, "; "));
 }

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/text.h>
 
 #include <network/state_dict.h>
 #include "zoo/tensor_map.h"
@@ -80,14 +81,7 @@ void add_notes(Published& found, const std::vector<Place>& places) {
   for (const Place& other : places)
     if (other.prefix != prefix && !other.prefix.starts_with(prefix) && !prefix.starts_with(other.prefix))
       notes.push_back(fmt::format("not used: the network under the prefix '{}'", other.prefix));
-  if (const std::vector<std::string>& unused = found.unused; !unused.empty()) {
-    constexpr std::size_t kShown = 3;
-    const std::vector<std::string> shown(
-        unused.begin(), unused.begin() + static_cast<std::ptrdiff_t>(std::min(kShown, unused.size())));
-    notes.push_back(
-        fmt::format("not used: {}{}", fmt::join(shown, ", "),
-                    unused.size() > kShown ? fmt::format(" and {} more", unused.size() - kShown) : ""));
-  }
+  if (!found.unused.empty()) notes.push_back(fmt::format("not used: {}", joined(found.unused, 3)));
   found.notes.insert(found.notes.end(), notes.begin(), notes.end());
 }
 

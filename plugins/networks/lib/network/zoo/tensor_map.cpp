@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/text.h>
 
 namespace graft::nn::zoo {
 namespace {
@@ -107,12 +108,7 @@ void TensorMap::require_all(const std::string& what) const {
   if (missing_.empty() && misshaped_.empty()) return;
   std::string text = fmt::format("{}: has the tensors of {}, but not all fit", file_->path().string(), what);
   const auto list = [&](const char* title, const std::vector<std::string>& names) {
-    constexpr std::size_t kShown = 10;
-    if (names.empty()) return;
-    const std::vector<std::string> shown(
-        names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(kShown, names.size())));
-    text += fmt::format("\n  {} ({}): {}{}", title, names.size(), fmt::join(shown, ", "),
-                        names.size() > kShown ? fmt::format(" and {} more", names.size() - kShown) : "");
+    if (!names.empty()) text += fmt::format("\n  {} ({}): {}", title, names.size(), joined(names));
   };
   list("missing", missing_);
   list("of another shape", misshaped_);
