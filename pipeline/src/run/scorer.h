@@ -25,7 +25,7 @@ struct NearImage {
 /// makes the learner and the calibrators around it. One thread at a time.
 class GRAFT_API Scorer {
  public:
-  /// Loads the innermost bundle into its learner, and the corrections around it. `plan` and `factory` must
+  /// Loads the innermost bundle into its learner, and the corrections around it. All of them must
   /// outlive it. Throws Error with the stage's label.
   Scorer(const Plan& plan, StageFactory& factory, const TrainedModel& model);
   ~Scorer();
@@ -40,26 +40,30 @@ class GRAFT_API Scorer {
   /// of each row, rows of one input beside each other. Throws Error with the stage's label.
   Scores score(const std::vector<const RowSet*>& tables, std::span<const std::uint32_t> input_of,
                Parallel& parallel) const;
-  bool knows_neighbours() const { return !training_keys_.empty(); }
+  bool knows_neighbours() const { return !training_keys_.empty() || !model_.neighbours.empty(); }
   /// Throws Error, which names what to do, unless the model knows its training images.
   void require_neighbours() const;
   /// The training images that are most like each input, by its first view, best first, at most `count`; no
-  /// image twice. Tables and rows as for score().
+  /// image twice: by the learner itself, or by that of TrainedModel::neighbours, which the first call loads.
+  /// Tables and rows as for score().
   std::vector<std::vector<NearImage>> neighbours(const std::vector<const RowSet*>& tables,
                                                  std::span<const std::uint32_t> input_of, std::size_t count,
-                                                 Parallel& parallel) const;
+                                                 Parallel& parallel);
 
  private:
+  std::unique_ptr<Predictor> load_learner(std::size_t stage, const Bundle& bundle);
+  void load_neighbours();
   void load(std::size_t stage, const Bundle& bundle);
   void check(std::size_t stage, const Scores& scores, std::size_t rows) const;
 
   const Plan& plan_;
   StageFactory& factory_;
   const std::size_t classes_;
-  const std::vector<std::string> training_keys_;
-  const std::string model_;  // for messages
-  std::size_t learner_ = 0;
+  const TrainedModel& model_;
+  std::vector<std::string> training_keys_;
+  std::size_t learner_ = 0, comparing_ = 0;  // comparing_: the learner that lists neighbours
   std::unique_ptr<Predictor> predictor_;
+  std::unique_ptr<Predictor> comparer_;  // null: predictor_ lists them
   std::vector<std::pair<std::size_t, std::unique_ptr<Calibration>>> calibrations_;  // from the inside out
 };
 
