@@ -66,8 +66,8 @@ int embed(const Global& global, const std::vector<std::string>& arguments) {
     return kOk;
   }
   const fs::path& file = global.out;
-  if (file.extension() != ".h5" && file.extension() != ".npy")
-    throw UsageError{fmt::format("--out: expected FILE.h5 or FILE.npy, got '{}'", file.string())};
+  if (const std::string fault = fault_of_export_name(file); !fault.empty())
+    throw UsageError{"--out: " + fault};
   std::error_code ignored;
   if (fs::exists(file, ignored))
     throw Error(fmt::format("{} exists: remove it, or choose another file", file.string()));

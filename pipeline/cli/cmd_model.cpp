@@ -16,6 +16,7 @@
 #include "commands.h"
 #include "helper_program.h"
 #include "output.h"
+#include "run/learning.h"
 #include "run/packed_model.h"
 #include "run/trained_model.h"
 
@@ -26,9 +27,17 @@ int model_pack(const Global& global, const std::vector<std::string>& arguments) 
   if (global.out.empty())
     throw UsageError{"--out is missing: the file to write, such as --out flowers.graft"};
   const Registry registry(Registry::search_path(global.plugin_dirs));
-  const TrainedModel model = open_model(path, global.model.learner, registry);
-  const Value facts =
-      pack_model(model, registry, global.model.allow_code ? Code::Allowed : Code::Refused, global.out);
+  TrainedModel model = open_model(path, global.model.learner, registry);
+  const bool keeps_images = model.learner_facts().find(kNeighboursFact) != nullptr;
+  if (!global.pack.neighbors)
+    model.neighbours.clear();
+  else if (model.neighbours.empty() && !keeps_images)
+    throw Error(fmt::format(
+        "--with-neighbors: no learner of {} keeps its training images and takes the tables of '{}': "
+        "add one to the config, such as knn, and run it again; the rows are reused",
+        model.from.string(), model.stage));
+  const Value facts = pack_model(model, registry, global.model.allow_code ? Code::Allowed : Code::Refused,
+                                 global.out, global.overrides);
   std::error_code ignored;
   Value document = Value::map();
   document["file"] = global.out.string();

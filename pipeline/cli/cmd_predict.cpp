@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/text.h>
 
 #include "base/files.h"
 #include "output.h"
@@ -15,6 +16,7 @@
 #include "run/learning.h"
 #include "run/prediction.h"
 #include "run_command.h"
+#include "store/export.h"
 
 namespace graft::cli {
 namespace {
@@ -93,8 +95,8 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
     throw UsageError{fmt::format("--threshold: expected 0 to 1, got {}", *t)};
   const std::filesystem::path& features = global.predict.features;
   std::error_code ignored;
-  if (!features.empty() && features.extension() != ".h5" && features.extension() != ".npy")
-    throw UsageError{fmt::format("--features: expected FILE.h5 or FILE.npy, got '{}'", features.string())};
+  if (const std::string fault = features.empty() ? "" : fault_of_export_name(features); !fault.empty())
+    throw UsageError{"--features: " + fault};
   if (std::filesystem::exists(features, ignored))
     throw Error(fmt::format("{} exists: remove it, or choose another file", features.string()));
   Registry registry(Registry::search_path(global.plugin_dirs));
@@ -114,12 +116,14 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
   Signals signals;
   const Writer writer(global, model.classes(), model.multi_label());
   PredictOutcome outcome;
+  std::size_t printed = 0;
   const auto predict_to = [&](const std::function<void(const std::string&)>& print) {
     bool begun = false;
     outcome = predict(model, options, registry, signals, [&](const PredictedInput& input) {
       if (!std::exchange(begun, true))
         if (const auto header = writer.header()) print(*header);
       print(writer.line(input));
+      ++printed;
     });
     if (outcome.interrupted) throw Interrupted();  // a file gets its name when it is complete
   };
@@ -141,7 +145,11 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
         flush();
       });
   } catch (const Interrupted&) {
-    print_error("interrupted: nothing was predicted\n");
+    if (printed > 0 && global.out.empty())
+      print_error("interrupted: {} predicted, in their order; the others are not\n",
+                  plural(printed, "input"));
+    else
+      print_error("interrupted: nothing was {}\n", global.out.empty() ? "predicted" : "written");
     return signals.exit_code();
   }
   if (!features.empty() && outcome.feature_rows == 0)

@@ -316,7 +316,7 @@ int store_compact(const Global& global, const std::vector<std::string>& words) {
 
 int store_export(const Global& global, const std::vector<std::string>& arguments) {
   if (arguments.size() != 2)
-    throw UsageError{fmt::format("export takes TABLE and FILE.h5 or FILE.npy, got {}",
+    throw UsageError{fmt::format("export takes TABLE and FILE.h5, FILE.npy or FILE.csv, got {}",
                                  plural(arguments.size(), "argument"))};
   const std::vector<fs::path> folders = find_tables(global.store, arguments[0]);
   if (folders.size() > 1) {

@@ -147,6 +147,9 @@ po::options_description pack_options(Global& global) {
   po::options_description options("Options of model pack");
   add_out(options, global, "FILE", "the file to write, such as flowers.graft");
   add_model_options(options, global);
+  options.add_options()("with-neighbors", po::bool_switch(&global.pack.neighbors),
+                        "also pack a learner of the run that keeps training images, such as knn, for predict "
+                        "--neighbors: their names and vectors go with the model");
   return options;
 }
 
@@ -162,9 +165,10 @@ po::options_description predict_options(Global& global) {
       "predict only classes with at least this score (default: 0.5 with several labels, else 0)")(
       "features",
       po::value<std::string>()->value_name("FILE")->notifier([&](const auto& s) { predict.features = s; }),
-      "write the feature vectors, too: FILE.h5 or FILE.npy")(
+      "write the feature vectors, too: FILE.h5, FILE.npy or FILE.csv")(
       "neighbors", count("neighbors", predict.neighbors, 1, 1000)->value_name("N"),
-      "name the N most similar training images, for learners that keep them (knn, hybrid)");
+      "name the N most similar training images, by the learner or by another one of its run that keeps them "
+      "(knn, hybrid)");
   return options;
 }
 
@@ -282,7 +286,8 @@ constexpr Subcommand kStoreCommands[] = {
      compact_options},
     {"gc", "gc", "remove what no run needs: remains of writers that were killed, and tables by the options",
      store_gc, gc_options},
-    {"export", "export TABLE FILE", "write a table to FILE.h5 or FILE.npy", store_export, export_options},
+    {"export", "export TABLE FILE", "write a table to FILE.h5, FILE.npy or FILE.csv", store_export,
+     export_options},
 };
 
 constexpr Subcommand kModelCommands[] = {
@@ -331,10 +336,11 @@ constexpr CommandRow kCommands[] = {
     {"predict", "predict MODEL INPUT...", "classify new images with a model that a run has left",
      "MODEL is the folder of a run, of which the best learner on val is taken, models/ID in it, or a file of "
      "graft model pack. INPUT is any "
-     "mix of images, folders, patterns, lists (.txt, a path per line) and - (paths from the standard input). "
-     "The images go through the stages of the run's config, so that scores have the same bits as in the run. "
-     "The model was fitted on train and val in the end: it looks better on their images than it is, and "
-     "predictions/ID.csv of the run has, for val, the scores by the model before. "
+     "mix of images, folders, patterns, tar and zip archives, lists (.txt, a path per line) and - (paths "
+     "from the standard input). The images go through the stages of the run's config, so that scores have "
+     "the "
+     "same bits as in the run. The model was fitted on train and val in the end: it looks better on their "
+     "images than it is, and predictions/ID.csv of the run has, for val, the scores by the model before. "
      "One line per input, in their order: CSV, or JSON lines with --json; --out FILE writes them to a file. "
      "The "
      "exit code is 3 if inputs were rejected. Features are kept for later with --store.",
@@ -349,10 +355,13 @@ constexpr CommandRow kCommands[] = {
      "password: put a web server in front for others. SIGTERM ends it once what was asked for is answered.",
      serve, serve_options},
     {"embed", "embed INPUT...", "write the features of images, by a pretrained network, to a file",
-     "INPUT is any mix of images, folders, patterns, lists (.txt, a path per line) and - (paths from the "
-     "standard input). Images are resized and cropped as the network was trained. --out FILE is .h5 "
+     "INPUT is any mix of images, folders, patterns, tar and zip archives, lists (.txt, a path per line) and "
+     "- "
+     "(paths from the standard input). Images are resized and cropped as the network was trained. --out FILE "
+     "is .h5 "
      "(features, "
-     "keys, views) or .npy (features alone, NaN for a reject). Everything else can be set as in the config "
+     "keys, views), .csv (the same) or .npy (features alone, NaN for a reject). Everything else can be set "
+     "as in the config "
      "that --print-config "
      "prints: --set features.batch=16. The exit code is 3 if inputs were rejected. Features are kept for "
      "later "

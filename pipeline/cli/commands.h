@@ -46,6 +46,9 @@ struct Global {
     std::string learner;
     bool allow_code = false;
   } model;  ///< Options of commands that take a trained model.
+  struct Pack {
+    bool neighbors = false;
+  } pack;  ///< Options of model pack alone.
   struct Predict {
     std::filesystem::path features;  ///< Empty: none.
     std::size_t neighbors = 0;

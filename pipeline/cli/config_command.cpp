@@ -18,7 +18,8 @@ void no_arguments(const std::vector<std::string>& arguments) {
 
 void input_is_missing() {
   throw UsageError{
-      "INPUT is missing: images, folders, patterns, lists (.txt), or - for paths from the standard input"};
+      "INPUT is missing: images, folders, patterns, archives, lists (.txt), or - for paths from the standard "
+      "input"};
 }
 
 const std::string& only_argument(const std::vector<std::string>& arguments, const char* what) {

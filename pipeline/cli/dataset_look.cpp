@@ -22,6 +22,8 @@ constexpr std::size_t kMostFiles = 1'000'000;
 constexpr std::size_t kFewImages = 20;  ///< Classes with fewer are named.
 constexpr const char* kImages[] = {".jpg",  ".jpeg", ".png", ".webp", ".bmp", ".tif",
                                    ".tiff", ".ppm",  ".pgm", ".pbm",  ".pnm"};
+constexpr const char* kVideos[] = {".mp4", ".m4v",  ".mov", ".avi", ".mkv", ".webm",
+                                   ".mpg", ".mpeg", ".wmv", ".flv", ".ogv"};
 
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
@@ -35,6 +37,10 @@ bool is_hidden(const fs::path& path) {
 
 bool is_image(const fs::path& path) {
   return std::find(std::begin(kImages), std::end(kImages), lower(path.extension())) != std::end(kImages);
+}
+
+bool is_video(const fs::path& path) {
+  return std::find(std::begin(kVideos), std::end(kVideos), lower(path.extension())) != std::end(kVideos);
 }
 
 std::vector<fs::path> entries_of(const fs::path& folder) {
@@ -320,6 +326,28 @@ std::optional<DatasetLook> archives(const fs::path& folder) {
   return look;
 }
 
+/// DIR/CLASS/... of videos.
+std::optional<DatasetLook> video_folders(const fs::path& folder) {
+  std::vector<std::string> classes;
+  std::error_code error;
+  for (const fs::path& entry : entries_of(folder)) {
+    std::size_t videos = 0;
+    for (fs::recursive_directory_iterator it(entry, error), end; !error && it != end; it.increment(error))
+      videos += !is_hidden(it->path()) && is_video(it->path()) ? 1 : 0;
+    if (videos > 0)
+      classes.push_back(fmt::format("{} ({})", entry.filename().string(), plural(videos, "video")));
+  }
+  if (classes.size() < 2) return {};
+  DatasetLook look;
+  look.plugin = "video";
+  look.gives_pixels = true;
+  look.with["fps"] = 1;
+  look.notes.push_back(fmt::format("{} classes: {}.", classes.size(), joined(classes)));
+  look.notes.emplace_back(
+      "A frame of every second is an image; all frames of a video are in the same split.");
+  return look;
+}
+
 }  // namespace
 
 DatasetLook look_at_dataset(const fs::path& folder) {
@@ -340,12 +368,13 @@ DatasetLook look_at_dataset(const fs::path& folder) {
         "when others come.");
     return look;
   }
-  if (std::optional<DatasetLook> found = archives(folder)) return *found;
+  for (const auto find : {archives, video_folders})
+    if (std::optional<DatasetLook> found = find(folder)) return *found;
   const Count flat = count_below(folder);
   const std::string wanted =
       "wanted a folder per class, train/CLASS and test/CLASS, a list (.csv, .tsv, .jsonl) with columns such "
       "as path "
-      "and label, archives, or files of CIFAR or MNIST";
+      "and label, archives, a folder of videos per class, or files of CIFAR or MNIST";
   const std::string unread = unread_lists(folder);
   if (flat.images == 0) throw Error(fmt::format("{} has no images: {}{}", folder.string(), wanted, unread));
   throw Error(fmt::format("{} has {}, and nothing {}: {}{} (graft embed takes images without classes)",

@@ -353,9 +353,10 @@ void ServeApp::predict(const Request& request, Response& response, const httplib
       if (!model_.knows_neighbours())
         return fail(
             response, 404,
-            fmt::format("'{}' keeps no training images to compare with: serve a learner of neighbors, such "
-                        "as knn or hybrid",
-                        model_.learner()));
+            fmt::format(
+                "'{}' keeps no training images to compare with, nor does another learner of its run on "
+                "the same table: add one, such as knn, or pack with --with-neighbors",
+                model_.learner()));
     }
     view.top = query_number<std::size_t>(request, "top", 1, 1'000'000).value_or(0);
     view.threshold = query_number<double>(request, "threshold", 0, 1);

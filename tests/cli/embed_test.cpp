@@ -3,12 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "npy.h"
 #include "program.h"
+#include "stripes.h"
 
 namespace graft::test {
 namespace {
@@ -49,6 +52,36 @@ TEST_F(EmbedTest, WritesTheFeaturesThatAConfigGives) {
   ASSERT_EQ(run_program({"store", "export", "embed/table", "b.npy"}, folder_.path()).exit_code, 0);
   EXPECT_EQ(slurp(folder_ / "a.npy"), slurp(folder_ / "b.npy"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / ".graft/tables/none"));
+}
+
+TEST_F(EmbedTest, EveryKindOfFileHasTheSameNumbers) {
+  folder_.write("photos/1,5.ppm", slurp(folder_ / "photos/1.ppm"));
+  for (const char* file : {"a.npy", "a.csv", "a.h5"})
+    ASSERT_EQ(embed({"photos", "--model", kNetwork, "--out", file, "--quiet"}).exit_code, 0);
+  const auto lines = csv_fields(slurp(folder_ / "a.csv"));
+  const std::string npy = slurp(folder_ / "a.npy");
+  const std::size_t dim = lines.at(0).size() - 4;
+  ASSERT_EQ(npy.size(), 128 + 4 * dim * sizeof(float));
+  EXPECT_EQ(std::vector<std::string>(lines[0].begin(), lines[0].begin() + 5),
+            (std::vector<std::string>{"key", "split", "label", "view", "f0"}));
+  ASSERT_EQ(lines.size(), 5u);
+  std::vector<float> values(4 * dim);
+  std::memcpy(values.data(), npy.data() + 128, values.size() * sizeof(float));
+  EXPECT_THAT(slurp(folder_ / "a.csv"), HasSubstr("\n\"photos/1,5.ppm\",test,,0,"));
+  std::size_t at = 0;
+  for (std::size_t i = 1; i < lines.size(); ++i)
+    for (std::size_t f = lines[i].size() - dim; f < lines[i].size(); ++f)
+      EXPECT_EQ(std::stof(lines[i][f]), values.at(at++));
+  // The HDF5 file has them without a gap and without a filter.
+  EXPECT_THAT(slurp(folder_ / "a.h5"), HasSubstr(npy.substr(128)));
+
+  const ProgramResult parquet = embed({"photos", "--model", kNetwork, "--out", "a.parquet"});
+  EXPECT_EQ(parquet.exit_code, 2);
+  EXPECT_THAT(
+      parquet.err,
+      StartsWith("error: --out: expected FILE.h5, FILE.npy or FILE.csv, got 'a.parquet'; Parquet needs "
+                 "Apache Arrow, which graft is built without: write FILE.csv, and in Python "
+                 "pandas.read_csv('FILE.csv').to_parquet('FILE.parquet')\n"));
 }
 
 TEST_F(EmbedTest, TellsWhatWasRejected) {
@@ -94,7 +127,7 @@ TEST_F(EmbedTest, SaysWhatIsWrong) {
   EXPECT_THAT(embed({"photos", "--out", "a.h5"}).err,
               StartsWith("error: --model is missing: a file of weights"));
   EXPECT_THAT(embed({"photos", "--model", kNetwork}).err,
-              StartsWith("error: --out: expected FILE.h5 or FILE.npy, got ''\n"));
+              StartsWith("error: --out: expected FILE.h5, FILE.npy or FILE.csv, got ''\n"));
   folder_.write("a.h5", "");
   EXPECT_EQ(embed({"photos", "--model", kNetwork, "--out", "a.h5"}).err,
             "error: a.h5 exists: remove it, or choose another file\n");

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include <nlohmann/json.hpp>
+#include <opencv2/core.hpp>
+#include <opencv2/videoio.hpp>
 
 #include "base/stored_zip.h"
 #include "program.h"
@@ -163,6 +165,49 @@ const std::vector<Shape>& shapes() {
            }
          to.write("set/photos.zip", zip + zip_end(members, ""));
        }},
+      {"folders_within_class_folders", "image_folder",
+       [](const TempFolder& to) {
+         for (const char* camera : {"left", "right"}) {
+           write_class(to, std::string("set/red/2024/") + camera, 0, 15, *camera);
+           write_class(to, std::string("set/green/") + camera, 1, 15, *camera);
+         }
+       }},
+      {"one_tiny_class", "image_folder",
+       [](const TempFolder& to) {
+         write_class(to, "set/red", 0, 40);
+         write_class(to, "set/green", 1, 40);
+         write_class(to, "set/rare", 2, 3);
+       }},
+      {"csv_of_several_labels", "image_list",
+       [](const TempFolder& to) {
+         write_list(to, "tags.csv", "file,tags\n", [](const auto& path, const auto& label, int i) {
+           return path + "," + label + (i % 3 == 0 ? ";third" : "") + "\n";
+         });
+       }},
+      {"tar_gz_of_class_folders", "archive",
+       [](const TempFolder& to) {
+         write_class(to, "w/red", 0, 30);
+         write_class(to, "w/green", 1, 30);
+         std::filesystem::create_directories(to / "set");
+         const TempFolder output;
+         const pid_t pid = start("/usr/bin/tar", output,
+                                 {"-czf", to / "set/photos.tar.gz", "-C", to / "w", "red", "green"});
+         ASSERT_EQ(wait_for(output, pid).exit_code, 0);
+       }},
+      {"videos", "video",
+       [](const TempFolder& to) {
+         for (int label = 0; label < 2; ++label)
+           for (int i = 0; i < 30; ++i) {
+             const std::filesystem::path file =
+                 to / ("set/" + std::string(label == 0 ? "red/" : "green/") + std::to_string(i) + ".avi");
+             std::filesystem::create_directories(file.parent_path());
+             cv::VideoWriter video(file, cv::VideoWriter::fourcc('M', 'J', 'P', 'G'), 5, {48, 32});
+             ASSERT_TRUE(video.isOpened());
+             for (int frame = 0; frame < 8; ++frame)
+               video.write(cv::Mat(32, 48, CV_8UC3,
+                                   cv::Scalar(60 + i, label == 1 ? 200 : 60, label == 0 ? 200 : 60)));
+           }
+       }},
       {"mnist", "idx",
        [](const TempFolder& to) {
          const std::pair<const char*, int> parts[] = {{"train", 60}, {"t10k", 20}};
@@ -210,7 +255,7 @@ TEST_P(InitTest, GivesAConfigThatRuns) {
   EXPECT_TRUE(std::filesystem::exists(folder / "runs/set/report.html"));
   const json results = json::parse(slurp(folder / "runs/set/results.json"));
   const std::string name = shape.name;
-  const bool several = name == "json_lines_of_several_labels" || name == "csv_of_tags_with_commas";
+  const bool several = name.ends_with("_of_several_labels") || name == "csv_of_tags_with_commas";
   for (const char* learner : {"probe", several ? "mlp" : "knn"}) {
     ASSERT_TRUE(results["learners"][learner].contains("test")) << results["learners"][learner].dump();
     EXPECT_GE(results["learners"][learner]["test"]["n"].get<int>(), 5);

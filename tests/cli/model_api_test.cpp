@@ -159,14 +159,23 @@ TEST_F(ModelApiTest, NamesTheTrainingImagesThatAreMostAlike) {
     EXPECT_TRUE(model.predict(ImageInput::file(path("photos/train/along/3.ppm"))).neighbours.empty());
   }
   ModelOptions options;
-  options.learner = "probe";
+  options.learner = "mlp";
   const Model model(path("run"), options);
   EXPECT_FALSE(model.knows_neighbours());
   EXPECT_EQ(error_of([&] {
               model.predict(ImageInput::file("x"), {false, 3});
             }),
-            "'probe' keeps no training images to compare with: choose a learner of neighbors, such as knn or "
-            "hybrid");
+            "'mlp' keeps no training images to compare with, nor does another learner of its run on the same "
+            "table: add one, such as knn, or pack with --with-neighbors");
+  // Of the same table as `knn` and `both`.
+  options.learner = "probe";
+  const Model probe(path("run"), options);
+  EXPECT_TRUE(probe.knows_neighbours());
+  const ImageInput image = ImageInput::file(path("photos/train/along/3.ppm"));
+  const ImagePrediction near = probe.predict(image, {false, 1}), plain = probe.predict(image);
+  ASSERT_EQ(near.neighbours.size(), 1u);
+  EXPECT_EQ(near.neighbours[0].key, "train/along/3.ppm");
+  EXPECT_EQ(near.scores, plain.scores);
 }
 
 TEST_F(ModelApiTest, ErrorsSayWhatIsWrong) {

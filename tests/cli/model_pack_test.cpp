@@ -111,6 +111,62 @@ TEST_F(ModelPackTest, PredictsTheBitsOfTheRunWithNothingButTheFile) {
   }
 }
 
+TEST_F(ModelPackTest, TrainingImagesAreInItWhereTheyAreAskedFor) {
+  const ProgramResult without = graft({"predict", pack("probe"), "photos/test", "--neighbors", "2"});
+  EXPECT_EQ(without.exit_code, 1);
+  EXPECT_EQ(
+      without.err,
+      "error: 'probe' keeps no training images to compare with: pack the run again with --with-neighbors, "
+      "which takes those of a learner such as knn on the same table\n");
+  const std::filesystem::path file = *folder_ / "near.graft";
+  const ProgramResult r =
+      graft({"model", "pack", "run", "--learner", "probe", "--with-neighbors", "--out", file});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(
+      graft({"model", "show", file}).out,
+      HasSubstr("The nearest training images are found by the learner `both`, whose rows and names of "
+                "training images are in the file.\n"));
+  for (const char* learner : {"probe", "both"}) {
+    const std::string wanted =
+        graft({"predict", "run", "--learner", learner, "photos/test", "--neighbors", "2", "--quiet"}).out;
+    const std::string got = graft({"predict", file, "photos/test", "--neighbors", "2", "--quiet"}).out;
+    if (std::string(learner) == "probe")
+      EXPECT_EQ(got, wanted);
+    else
+      EXPECT_NE(got, wanted) << "the scores are those of probe";
+  }
+  EXPECT_EQ(
+      graft({"model", "pack", "run", "--learner", "mlp", "--with-neighbors", "--out", file}).err,
+      "error: --with-neighbors: no learner of run keeps its training images and takes the tables of 'mlp': "
+      "add one to the config, such as knn, and run it again; the rows are reused\n");
+}
+
+TEST_F(ModelPackTest, ANetworkThatWasMovedIsPackedFromItsNewPlace) {
+  const std::string before = slurp(pack("probe"));
+  const std::filesystem::path file = *folder_ / "moved.graft";
+  const auto packed_with = [&](const std::vector<std::string>& settings) {
+    std::vector<std::string> words{"model", "pack", "run", "--learner", "probe", "--out", file, "--quiet"};
+    for (const std::string& setting : settings) words.insert(words.end(), {"--set", setting});
+    return graft(words);
+  };
+  std::filesystem::rename(*folder_ / "net.safetensors", *folder_ / "elsewhere.safetensors");
+  const ProgramResult gone = packed_with({}), moved = packed_with({"features.model=elsewhere.safetensors"});
+  folder_->write("net.safetensors", "another network");
+  const ProgramResult other = packed_with({});
+  std::filesystem::rename(*folder_ / "elsewhere.safetensors", *folder_ / "net.safetensors");
+  EXPECT_THAT(gone.err, HasSubstr("; bring it back, or name its place with --set "));
+  ASSERT_EQ(moved.exit_code, 0) << moved.err;
+  EXPECT_EQ(graft({"predict", file, "photos/test", "--quiet"}).out,
+            graft({"predict", "run", "photos/test", "--learner", "probe", "--quiet"}).out);
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_THAT(other.err, HasSubstr("'probe' was trained with another file than "));
+  EXPECT_EQ(
+      packed_with({"features.batch=1"}).err,
+      "error: --set features.batch=1: a model is packed as it was trained; expected the new place of a file, "
+      "PARAMETER=PATH (parameters: features.model)\n");
+  EXPECT_EQ(slurp(pack("probe")), before);
+}
+
 TEST_F(ModelPackTest, TheSameModelGivesTheSameBytes) {
   const std::string first = slurp(pack("probe"));
   EXPECT_EQ(slurp(pack("probe")), first);
@@ -183,7 +239,7 @@ TEST_F(ModelPackTest, OneFlippedBitIsAnError) {
     flip_bit(file, bit);
     EXPECT_THAT(error_of([&] { read_packed_model(file); }),
                 AnyOf(HasSubstr("m is damaged: "), HasSubstr(" is damaged: "), HasSubstr(" is cut short: "),
-                      HasSubstr(" is no model: ")))
+                      HasSubstr(" is not a model: ")))
         << "bit " << bit;
     flip_bit(file, bit);
   }
@@ -207,7 +263,7 @@ TEST_F(ModelPackTest, AFileThatIsCutShortIsAnError) {
     folder_->write("cut.graft", whole.substr(0, size));
     EXPECT_THAT(error_of([&] { read_packed_model(cut); }),
                 AnyOf(HasSubstr(" is cut short: it has " + std::to_string(size) + " bytes, wanted at least "),
-                      HasSubstr(" is no model: ")))
+                      HasSubstr(" is not a model: ")))
         << size;
   }
   folder_->write("cut.graft", whole + "x");
@@ -502,7 +558,7 @@ TEST_F(ModelPackTest, WhatCannotBePackedIsAnError) {
   EXPECT_EQ(graft({"model", "pack", file, "-o", "x.graft"}).err,
             "error: " + file.string() + " is a packed model already: copy it\n");
   EXPECT_THAT(graft({"model", "show", "config.yaml"}).err,
-              StartsWith("error: config.yaml is no model: expected"));
+              StartsWith("error: config.yaml is not a model: expected"));
   EXPECT_FALSE(std::filesystem::exists(*folder_ / "x.graft"));
   EXPECT_THAT(graft({"model", "--help"}).out, HasSubstr("graft model pack RUN\n"));
 }

@@ -1,19 +1,30 @@
 // Models that a run has left, applied to files.
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
 #include <map>
 #include <set>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "base/stored_zip.h"
 #include "npy.h"
 #include "program.h"
+#include "sanitizers.h"
 #include "stripes.h"
 
 namespace graft::test {
@@ -159,8 +170,141 @@ TEST_F(PredictTest, NamesTheTrainingImagesThatAreMostAlike) {
       predict({"run", "--learner", "knn", "photos/test/along/0.ppm", "--quiet", "--neighbors", "1", "--json"})
           .out);
   EXPECT_EQ(line["neighbors"][0]["key"], wanted.at("photos/test/along/0.ppm").at(0));
-  EXPECT_THAT(predict({"run", "--learner", "probe", "photos/test", "--neighbors", "1"}).err,
-              StartsWith("error: 'probe' keeps no training images to compare with: "));
+  EXPECT_THAT(
+      predict({"run", "--learner", "mlp", "photos/test", "--neighbors", "1"}).err,
+      StartsWith("error: 'mlp' keeps no training images to compare with: add a learner that does, such "
+                 "as knn, on the same table to the config, and run it again; the rows are reused\n"));
+}
+
+TEST_F(PredictTest, AnotherLearnerOfTheSameTableNamesTheTrainingImages) {
+  const auto lines_of = [&](const std::string& learner) {
+    const ProgramResult r =
+        predict({"run", "--learner", learner, "photos/test", "--quiet", "--neighbors", "2"});
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    return csv_fields(r.out);
+  };
+  const auto plain = csv_fields(predict({"run", "--learner", "probe", "photos/test", "--quiet"}).out);
+  // `both` and `knn` are the learners of the table that keep their rows; the first by name is taken.
+  const auto wanted = lines_of("both"), probe = lines_of("probe"), calibrated = lines_of("sure");
+  const auto of_knn = lines_of("knn");
+  ASSERT_EQ(probe.size(), 11u);
+  for (std::size_t i = 1; i < probe.size(); ++i) {
+    for (std::size_t c = 0; c < 4; ++c) EXPECT_EQ(probe[i][c], plain[i][c]);
+    for (std::size_t c = 4; c < 8; ++c) {
+      EXPECT_EQ(probe[i][c], wanted[i][c]);
+      EXPECT_EQ(calibrated[i][c], of_knn[i][c]);
+    }
+  }
+}
+
+TEST_F(PredictTest, ArchivesStandForTheirImages) {
+  const std::string test = "photos/test/";
+  std::string zip;
+  std::vector<ZipMember> members;
+  for (const std::string name : {"across/0.ppm", "along/1.ppm", "notes.txt"}) {
+    const std::string content = name == "notes.txt" ? "no image" : slurp(*folder_ / (test + name));
+    members.push_back({name, content.size(), zip_crc(0, content.data(), content.size())});
+    zip += zip_header(members.back()) + content;
+  }
+  folder_->write("some.zip", zip + zip_end(members, ""));
+  const std::string root = folder_->path().string();
+  ASSERT_EQ(
+      std::system(("tar -C " + root + "/photos/test -czf " + root + "/all.tar.gz across along").c_str()), 0);
+  folder_->write("list.txt", "photos/test/along/2.ppm\nsome.zip\n");
+  folder_->write("cut.zip", zip.substr(0, 300));
+
+  std::map<std::string, std::vector<std::string>> wanted;  // by the name below the folder of test
+  for (const auto& fields : csv_fields(predict({"run", "--learner", "probe", test, "--quiet"}).out))
+    if (fields[0].starts_with(test))
+      wanted[fields[0].substr(test.size())] = {fields.begin() + 1, fields.end()};
+  ASSERT_EQ(wanted.size(), 10u);
+  const ProgramResult r = predict({"run", "--learner", "probe", "some.zip", test + "along/0.ppm", "list.txt",
+                                   "cut.zip", "all.tar.gz", "*.zip"});
+  EXPECT_EQ(r.exit_code, 3);
+  EXPECT_THAT(r.err, HasSubstr("3 archive members without the extension of an image skipped, for example "
+                               "some.zip/notes.txt (rename it to use it)"));
+  const auto lines = csv_fields(r.out);
+  ASSERT_EQ(lines.size(), 1u + 2 + 1 + 3 + 1 + 10 + 3) << r.out;
+  const auto expect = [&](std::size_t line, const std::string& key, const std::string& image) {
+    EXPECT_EQ(lines[line][0], key);
+    EXPECT_EQ((std::vector<std::string>{lines[line].begin() + 1, lines[line].end()}), wanted.at(image))
+        << key;
+  };
+  expect(1, "some.zip/across/0.ppm", "across/0.ppm");
+  expect(2, "some.zip/along/1.ppm", "along/1.ppm");
+  expect(3, "photos/test/along/0.ppm", "along/0.ppm");
+  expect(4, "photos/test/along/2.ppm", "along/2.ppm");
+  expect(5, "some.zip/across/0.ppm#2", "across/0.ppm");
+  expect(6, "some.zip/along/1.ppm#2", "along/1.ppm");
+  EXPECT_EQ(lines[7][0], "cut.zip");
+  EXPECT_THAT(r.out, HasSubstr("\ncut.zip,,,,\"corrupt: cut.zip is a zip file that was cut short: "));
+  for (std::size_t i = 8; i < 18; ++i)
+    expect(i, lines[i][0], lines[i][0].substr(std::string("all.tar.gz/").size()));
+  EXPECT_EQ(lines[18][0], "cut.zip#2");
+  expect(19, "some.zip/across/0.ppm#3", "across/0.ppm");
+}
+
+/// Peak memory of a prediction of a list, in KiB.
+long peak_of(const TempFolder& folder, const std::string& list, std::size_t inputs) {
+  const TempFolder output;
+  const pid_t pid = start_program(output, {"predict", "run", list, "--out", list + ".csv"}, folder.path());
+  int status = 0;
+  rusage usage{};
+  EXPECT_EQ(::wait4(pid, &status, 0, &usage), pid);
+  EXPECT_EQ(WEXITSTATUS(status), 3) << slurp(output / "stderr");
+  std::ifstream in(folder / (list + ".csv"));
+  std::string line;
+  std::size_t lines = 0;
+  while (std::getline(in, line)) lines += line.starts_with("gone/") ? 1 : 0;
+  EXPECT_EQ(lines, inputs);
+  return usage.ru_maxrss;
+}
+
+TEST_F(PredictTest, MemoryIsThatOfAPortionOfTheInputs) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers keep memory that was freed";
+  const auto write = [&](const std::string& name, int inputs) {
+    std::string list;
+    for (int i = 0; i < inputs; ++i) list += "gone/folder/of/photographs/" + std::to_string(i) + ".jpg\n";
+    folder_->write(name, list);
+    return name;
+  };
+  const long one = peak_of(*folder_, write("one.txt", 66'000), 66'000);
+  const long two = peak_of(*folder_, write("two.txt", 132'000), 132'000);
+  // Of each input a hash remains. Before inputs were predicted in portions, they took 600 bytes each.
+  EXPECT_LT(two - one, 66'000 * 150 / 1024) << one << " KiB, " << two << " KiB";
+  RecordProperty("growth_kib", static_cast<int>(two - one));
+}
+
+TEST_F(PredictTest, CtrlCLeavesTheLinesOfWhatWasFinished) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const TempFolder output;
+  const int before = ::dup(STDIN_FILENO);
+  ::dup2(ends[0], STDIN_FILENO);
+  const pid_t pid = start_program(output, {"predict", "run", "-"}, folder_->path());
+  ::dup2(before, STDIN_FILENO);
+  ::close(before);
+  ::close(ends[0]);
+  // More than a portion; the list does not end, so that the program waits for more.
+  constexpr int kInputs = 66'000;
+  std::string list;
+  for (int i = 0; i < kInputs; ++i) list += "gone/" + std::to_string(i) + ".jpg\n";
+  for (std::size_t at = 0; at < list.size();) {
+    const ssize_t n = ::write(ends[1], list.data() + at, list.size() - at);
+    ASSERT_GT(n, 0);
+    at += static_cast<std::size_t>(n);
+  }
+  while (slurp(output / "stdout").empty()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  ASSERT_EQ(::kill(pid, SIGINT), 0);
+  const ProgramResult r = wait_for(output, pid);
+  ::close(ends[1]);
+  EXPECT_EQ(r.exit_code, 130) << r.err;
+  const auto lines = csv_fields(r.out);
+  ASSERT_GT(lines.size(), 1u << 16);
+  for (std::size_t i = 1; i < lines.size(); ++i)
+    ASSERT_EQ(lines[i][0], "gone/" + std::to_string(i - 1) + ".jpg");
+  EXPECT_THAT(r.err, HasSubstr("interrupted: " + std::to_string(lines.size() - 1) +
+                               " inputs predicted, in their order; the others are not\n"));
 }
 
 TEST_F(PredictTest, AsManyNeighboursAreNamedAsAreAskedFor) {
@@ -237,8 +381,8 @@ TEST_F(PredictTest, FeaturesAreWrittenWhereTheyAreAskedFor) {
 
   EXPECT_THAT(predict({"run", "photos/test", "--features", "features.npy"}).err,
               StartsWith("error: features.npy exists: remove it, or choose another file\n"));
-  EXPECT_THAT(predict({"run", "photos/test", "--features", "x.csv"}).err,
-              StartsWith("error: --features: expected FILE.h5 or FILE.npy, got 'x.csv'\n"));
+  EXPECT_THAT(predict({"run", "photos/test", "--features", "x.txt"}).err,
+              StartsWith("error: --features: expected FILE.h5, FILE.npy or FILE.csv, got 'x.txt'\n"));
 }
 
 TEST_F(PredictTest, InNpyEveryInputHasItsViews) {
@@ -321,6 +465,46 @@ TEST_F(PredictTest, WhatIsNoModelIsAnError) {
   const ProgramResult none = predict({"run"});
   EXPECT_EQ(none.exit_code, 2);
   EXPECT_THAT(none.err, StartsWith("error: INPUT is missing"));
+}
+
+TEST(Predict, TrainedNetworksGiveTheBitsOfTheRunFromTheRunAndFromAFile) {
+  if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "built without LibTorch";
+  const TempFolder folder, colleague;
+  write_photographs(folder);
+  std::filesystem::copy_file(GRAFT_SOURCE_DIR "/configs/quickstart_backbone.safetensors",
+                             folder / "net.safetensors");
+  folder.write("config.yaml", R"(name: trained
+run: {threads: 2}
+stages:
+  images: {plugin: image_folder, with: {root: photos, splits: {train: train, val: val, test: test}}}
+  pixels: {plugin: decode, from: images, with: {resize: 16, crop: 16}}
+  rows: {plugin: pixel_table, from: pixels}
+  tuned: {plugin: finetune, from: rows, with: {model: net.safetensors, unfreeze: {last: 1}, epochs: 2}}
+  probed: {plugin: finetune, from: rows, with: {model: net.safetensors, unfreeze: head, init: probe, epochs: 1}}
+  sure: {plugin: temperature, from: tuned}
+  scratch: {plugin: pretrain, from: rows, with: {architecture: resnet8, width: 4, epochs: 2}}
+  report: {plugin: evaluate, from: [tuned, probed, sure, scratch]}
+)");
+  const ProgramResult run = run_program({"run", "config.yaml", "--out", "run", "--quiet"}, folder.path());
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  std::filesystem::copy(folder / "photos", colleague / "photos", std::filesystem::copy_options::recursive);
+  for (const std::string learner : {"tuned", "probed", "sure", "scratch"}) {
+    const auto wanted = test_scores(folder, learner);
+    const ProgramResult packed =
+        run_program({"model", "pack", "run", "--learner", learner, "--out", colleague / "m.graft", "--quiet"},
+                    folder.path());
+    ASSERT_EQ(packed.exit_code, 0) << packed.err;
+    for (const ProgramResult& r :
+         {run_program({"predict", "run", "--learner", learner, "photos/test", "--quiet"}, folder.path()),
+          run_program({"predict", "m.graft", "photos/test", "--quiet"}, colleague.path())}) {
+      ASSERT_EQ(r.exit_code, 0) << r.err;
+      const auto lines = csv_fields(r.out);
+      ASSERT_EQ(lines.size(), 11u);
+      for (std::size_t i = 1; i < lines.size(); ++i)
+        EXPECT_EQ((std::vector<std::string>{lines[i][1], lines[i][2], lines[i][3]}), wanted.at(lines[i][0]))
+            << learner << " " << lines[i][0];
+    }
+  }
 }
 
 TEST(Predict, OfASourceOfImagesFilesAreDecodedAsTheyAre) {

@@ -243,10 +243,13 @@ TEST_F(ServeTest, AnswersWhatIsAsked) {
   EXPECT_EQ(embedded["features"].size() % 5, 0u) << "five crops";
   EXPECT_GT(embedded["features"].size(), 5u);
 
-  EXPECT_EQ(post(port, "/neighbors", image()).status, 404) << "a probe has no neighbors";
   {
-    Service knn(*folder_, "run/models/knn");
-    const json near = post(knn.port(), "/neighbors?k=2", image("photos/train/along/3.ppm")).document();
+    Service mlp(*folder_, "run/models/mlp");
+    EXPECT_EQ(post(mlp.port(), "/neighbors", image()).status, 404) << "no learner of its table keeps images";
+  }
+  for (const char* learner : {"probe", "knn"}) {
+    Service with(*folder_, std::string("run/models/") + learner);
+    const json near = post(with.port(), "/neighbors?k=2", image("photos/train/along/3.ppm")).document();
     EXPECT_EQ(near["predictions"][0]["neighbors"][0]["key"], "train/along/3.ppm") << near.dump();
     EXPECT_EQ(near["predictions"][0]["neighbors"].size(), 2u);
     const json many = post(knn.port(), "/neighbors?k=20", image()).document();

@@ -88,7 +88,7 @@ TEST_F(StoreTest, WrongWordsAreNamed) {
                 "can be counted (8 EiB)"));
   EXPECT_EQ(store({"gc", "--max-size", "17000000TiB"}).exit_code, 2);
   EXPECT_THAT(store({"export", "none"}).err,
-              HasSubstr("export takes TABLE and FILE.h5 or FILE.npy, got 1 argument"));
+              HasSubstr("export takes TABLE and FILE.h5, FILE.npy or FILE.csv, got 1 argument"));
   EXPECT_THAT(store({"export", "none", "x.h5"}).err, HasSubstr("no table 'none' in "));
   EXPECT_EQ(store({"export", "none", "x.h5"}).exit_code, 2);
 }

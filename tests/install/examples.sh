@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# examples.sh BUILD_FOLDER SOURCE_FOLDER: builds the examples from 03 on against the build folder, runs their tests, and runs the
-# configs of their READMEs. out_of_tree.sh has the first two.
+# examples.sh BUILD_FOLDER SOURCE_FOLDER: builds the examples from 03 on, but for 09 and 10, against the build folder, runs
+# their tests, and runs the configs of their READMEs. out_of_tree.sh has the others.
 set -euo pipefail
 build=$1 source=$2
 graft=$build/graft
@@ -48,6 +48,36 @@ perl -e 'mkdir "clips"; for my $class ("high", "low") { mkdir "clips/$class"; fo
 config_of 08_audio_clips >audio.yaml
 "$graft" run audio.yaml --quiet --plugin-dir 08_audio_clips --out out/08_audio_clips --store store \
   --set clips.test_fraction=0.3 >log 2>&1 || fail "08_audio_clips: $(cat log)"
+
+# A pipeline without a config: its predictions are those of the config that it amounts to, and its errors name the stage.
+perl -e 'srand 1; mkdir "photos"; for my $class ("bright", "dark") { mkdir "photos/$class"; for my $i (1 .. 30) {
+  open(my $file, ">:raw", "photos/$class/$i.ppm");
+  print $file "P6 16 16 255\n", map { chr(($class eq "bright" ? 150 : 50) + int rand 50) } 1 .. 768; } }'
+cmake -S "$source/examples/11_pipeline" -B 11_pipeline -G Ninja -DCMAKE_PREFIX_PATH="$build" >log 2>&1 || fail "$(cat log)"
+cmake --build 11_pipeline >log 2>&1 || fail "$(cat log)"
+! grep -q "warning:" log || fail "$(cat log)"
+network=$source/configs/quickstart_backbone.safetensors
+11_pipeline/classes photos "$network" >log 2>&1 || fail "11_pipeline: $(cat log)"
+grep -q '^knn5  *[0-9]' log || fail "11_pipeline: $(cat log)"
+"$graft" run runs/classes/config.yaml --quiet --out out/classes --store store >log 2>&1 || fail "11_pipeline: $(cat log)"
+for learner in knn1 knn5; do
+  cmp "runs/classes/predictions/$learner.csv" "out/classes/predictions/$learner.csv" || fail "11_pipeline: other predictions"
+done
+! 11_pipeline/classes photos none.safetensors >log 2>&1 || fail "11_pipeline: $(cat log)"
+grep -q "^pipeline 'classes', stage 'features', parameter 'model': error: " log || fail "11_pipeline: $(cat log)"
+
+# The five commands of the README, on the pictures that stand for photographs.
+if command -v python3 >log; then
+  python3 "$source/examples/draw_photos.py" . >log 2>&1 || fail "$(cat log)"
+  export GRAFT_MODELS=/nowhere
+  "$graft" train shapes >log 2>&1 || fail "graft train: $(cat log)"
+  "$graft" predict runs/shapes new --out from-run.csv >log 2>&1 || fail "graft predict: $(cat log)"
+  "$graft" model pack runs/shapes -o shapes.graft >log 2>&1 || fail "graft model pack: $(cat log)"
+  "$graft" model show shapes.graft >log 2>&1 || fail "graft model show: $(cat log)"
+  "$graft" predict shapes.graft new --out from-file.csv >log 2>&1 || fail "graft predict: $(cat log)"
+  cmp from-run.csv from-file.csv || fail "the packed model predicts otherwise"
+  [ "$(grep -cE '^new/(0.png,discs|1.png,squares|2.png,triangles),' from-run.csv)" = 3 ] || fail "$(cat from-run.csv)"
+fi
 
 cat >others.yaml <<'YAML'
 name: others

@@ -175,8 +175,12 @@ ConfigFile::ConfigFile(const fs::path& path, const std::vector<std::string>& ove
   expand_environment(root_);
 }
 
+ConfigFile::ConfigFile(YamlNode root, const fs::path& folder, Diagnostics& diagnostics)
+    : diagnostics_(diagnostics), folders_{folder}, root_(std::move(root)) {}
+
 const fs::path& ConfigFile::folder_of(Position position) const {
-  return folders_.at(static_cast<std::size_t>(std::max(position.file, 0)));
+  const auto file = static_cast<std::size_t>(std::max(position.file, 0));
+  return folders_.at(std::min(file, folders_.size() - 1));
 }
 
 YamlNode ConfigFile::load(const fs::path& path, Position included_from, int depth,

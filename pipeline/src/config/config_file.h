@@ -32,6 +32,10 @@ class GRAFT_API ConfigFile {
              Diagnostics& diagnostics, const std::vector<Override>& more = {},
              const std::optional<std::string>& text = {});
 
+  /// A config that is no file: `root`, of whose values `diagnostics` knows the places. Nothing is expanded;
+  /// relative paths start in `folder`.
+  ConfigFile(YamlNode root, const std::filesystem::path& folder, Diagnostics& diagnostics);
+
   const YamlNode& root() const { return root_; }
   /// Where relative paths in a value start: the folder of the file it stands in; the working directory for
   /// --set.

@@ -137,15 +137,6 @@ Predictions::Part average_views(const TableRows& rows, const Scores& scores) {
   return part;
 }
 
-std::string csv_field(std::string_view text) {
-  if (text.find_first_of(",\"\r\n") == std::string_view::npos &&
-      (text.empty() || std::string_view("=+-@\t").find(text[0]) == std::string_view::npos))
-    return std::string(text);
-  std::string out = "\"";
-  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return out + "\"";
-}
-
 std::string predictions_csv(const Predictions& predictions) {
   std::string out = "key,split,label,predicted";
   for (const std::string& name : predictions.classes) out += "," + csv_field(name);
@@ -473,7 +464,7 @@ LearnerOutcome Learning::fit(std::size_t stage) {
         for (const Table& t : tables) bundle.facts["tables"].push(t.table->store->fingerprint().description);
         bundle.facts["files"] = files_upstream(plan_, stage, memo_);
         // Its neighbours() are positions among these rows, also once it is loaded.
-        if (bundle.facts.find("neighbours") != nullptr)
+        if (bundle.facts.find(kNeighboursFact) != nullptr)
           bundle.tensors[kTrainingKeys] = training_keys(*rows.train_val[0]);
       },
       bundle);

@@ -11,6 +11,7 @@
 
 #include <graft/learner.h>
 
+#include "base/csv.h"
 #include "config/plan.h"
 #include "graph/workers.h"
 #include "run/stage_factory.h"
@@ -89,6 +90,8 @@ std::vector<std::vector<TableRow>> common_rows(const std::vector<const RunTable*
 /// The tensor of a bundle with the keys of the rows that a model was refit on, each ended by a zero byte:
 /// what Predictor::neighbours names by their positions. In bundles with the fact `neighbours`.
 inline constexpr const char* kTrainingKeys = "training_keys";
+/// The fact of a bundle whose predictor lists neighbours: see Predictor::neighbours.
+inline constexpr const char* kNeighboursFact = "neighbours";
 Tensor training_keys(const RowSet& rows);
 /// None where the bundle has no such tensor.
 std::vector<std::string> training_keys(const Bundle& bundle);
@@ -104,8 +107,5 @@ GRAFT_API Predictions::Part average_views(const TableRows& rows, const Scores& s
 /// classes of a multi-label learner are those with a score of at least 0.5. The label is empty for unlabelled
 /// inputs and for those with none of the classes; inputs.csv tells which is which.
 GRAFT_API std::string predictions_csv(const Predictions& predictions);
-
-/// A field as RFC 4180 wants it; text that a spreadsheet would run as a formula is left alone, but quoted.
-GRAFT_API std::string csv_field(std::string_view text);
 
 }  // namespace graft

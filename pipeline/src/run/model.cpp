@@ -128,8 +128,8 @@ class Model::Worker {
             fmt::format("image '{}': expected a file or bytes, got {}", image.name, kind_of(image.content)));
     if (extras.neighbours > 0 && !knows_neighbours)
       throw Error(
-          fmt::format("'{}' keeps no training images to compare with: choose a learner of neighbors, such "
-                      "as knn or hybrid",
+          fmt::format("'{}' keeps no training images to compare with, nor does another learner of its run on "
+                      "the same table: add one, such as knn, or pack with --with-neighbors",
                       learner));
     auto job = std::make_shared<Job>();
     job->images = std::move(images);

@@ -138,6 +138,11 @@ std::string model_card(const Value& facts, const TrainedModel& model) {
   out += joined(names) + ".\n";
   out += fmt::format("The learner is {}{}.\n", code_in_markdown(card_text(facts, "plugin")),
                      model.bundle.facts.find("base") == nullptr ? "" : ", its scores are calibrated on val");
+  if (!model.neighbours.empty())
+    out += fmt::format(
+        "The nearest training images are found by the learner `{}`, whose rows and names of training images "
+        "are in the file.\n",
+        model.neighbours);
   if (const Value* inputs = facts.find("inputs"))
     out += fmt::format(
         "\n## What it was trained on\n\nThe run had {} images, {} of them rejected; "

@@ -138,19 +138,23 @@ void require_files(const TrainedModel& model, const Value& config, const std::ve
   }
 }
 
+void require_same_file(const TrainedModel& model, const std::string& parameter, const ParamSpec& spec,
+                       const fs::path& path, DigestMemo& memo) {
+  for (const KnownFile& file : known_files(model)) {
+    if (file.address() != parameter) continue;
+    if (const auto d = difference(path, file.digest, content_of(spec, path, memo)))
+      throw Error(
+          fmt::format("'{}' was trained with another file than {}: wanted {}, got {}; bring it back, "
+                      "name its place with --set {}=PATH, or train again",
+                      model.stage, d->place.string(), d->wanted, d->got, file.address()));
+  }
+}
+
 void require_same_files(const TrainedModel& model, const Plan& plan, DigestMemo& memo) {
-  for (const KnownFile& file : known_files(model))
-    for (const StagePlan& stage : plan.stages)
-      if (stage.id == file.stage)
-        visit_files_of(stage, [&](const std::string& parameter, const ParamSpec& spec, const Value& path) {
-          if (parameter != file.parameter) return;
-          const fs::path place = path.as_string();
-          if (const auto d = difference(place, file.digest, content_of(spec, place, memo)))
-            throw Error(
-                fmt::format("'{}' was trained with another file than {}: wanted {}, got {}; bring it back, "
-                            "name its place with --set {}=PATH, or train again",
-                            model.stage, d->place.string(), d->wanted, d->got, file.address()));
-        });
+  for (const StagePlan& stage : plan.stages)
+    visit_files_of(stage, [&](const std::string& parameter, const ParamSpec& spec, const Value& path) {
+      require_same_file(model, stage.id + "." + parameter, spec, path.as_string(), memo);
+    });
 }
 
 }  // namespace graft

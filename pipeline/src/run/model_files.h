@@ -24,8 +24,12 @@ GRAFT_API Value files_upstream(const Plan& plan, std::size_t stage, DigestMemo& 
 GRAFT_API void require_files(const TrainedModel& model, const Value& config,
                              const std::vector<std::string>& overrides, const Registry& registry);
 
-/// Throws Error where a file of the plan has another content than the one that the model was trained with,
-/// naming both digests.
+/// Throws Error where the file or folder that a parameter names now ("features.model") has another content
+/// than the one that the model was trained with, naming both digests.
+GRAFT_API void require_same_file(const TrainedModel& model, const std::string& parameter,
+                                 const ParamSpec& spec, const std::filesystem::path& path, DigestMemo& memo);
+
+/// The same for every file of the plan.
 GRAFT_API void require_same_files(const TrainedModel& model, const Plan& plan, DigestMemo& memo);
 
 }  // namespace graft

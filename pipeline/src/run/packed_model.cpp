@@ -235,9 +235,10 @@ void refuse_code(const std::string& file, const std::vector<std::string>& parts)
 
 }  // namespace
 
-Value pack_model(const TrainedModel& model, const Registry& registry, Code code, const fs::path& out) {
+Value pack_model(const TrainedModel& model, const Registry& registry, Code code, const fs::path& out,
+                 const std::vector<std::string>& overrides) {
   if (model.unpacked) throw Error(fmt::format("{} is a packed model already: copy it", model.from.string()));
-  std::vector<ModelPart> parts = parts_of_model(model, registry);
+  std::vector<ModelPart> parts = parts_of_model(model, registry, overrides);
   std::vector<std::string> with_code;
   for (const ModelPart& part : parts)
     if (!part.file.empty() && holds_code(part.file)) with_code.push_back(part.file.string());
@@ -328,11 +329,16 @@ Unpacked unpack_model(const fs::path& file, Code code) {
   for (const fs::path& path : written)
     if (holds_code(path)) with_code.push_back(path.filename().string());
   if (code == Code::Refused) refuse_code(fmt::format("a network in {}", file.string()), with_code);
-  std::string learner = fact(file, facts, "learner").as_string();
-  if (!is_name_of_part(learner) || !fs::exists(folder->path() / "models" / learner / "bundle.json"))
-    throw Error(fmt::format("{}: it holds no model '{}', which {} names; pack the model again", file.string(),
-                            learner, kFacts));
-  return {folder, std::move(learner)};
+  const auto model_named = [&](const std::string& name) {
+    if (!is_name_of_part(name) || !fs::exists(folder->path() / "models" / name / "bundle.json"))
+      throw Error(fmt::format("{}: it holds no model '{}', which {} names; pack the model again",
+                              file.string(), name, kFacts));
+    return name;
+  };
+  Unpacked unpacked{folder, model_named(fact(file, facts, "learner").as_string()), {}};
+  if (const Value* neighbours = facts.find("neighbors"))
+    unpacked.neighbours = model_named(neighbours->as_string());
+  return unpacked;
 }
 
 }  // namespace graft

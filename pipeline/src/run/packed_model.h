@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <graft/value.h>
 
@@ -20,9 +21,10 @@ namespace graft {
 /// Writes a model with everything that it needs: its config, bundle, networks, scores, provenance and card.
 /// `out` appears when it is complete. Gives the content of graft-model.json, in which `other_plugins` names
 /// those that users of the model need beside Graft. Throws Error, for example for a
-/// network that is TorchScript unless `code` is allowed.
+/// network that is TorchScript unless `code` is allowed. `overrides`: new places of files, as --set gives
+/// them.
 GRAFT_API Value pack_model(const TrainedModel& model, const Registry& registry, Code code,
-                           const std::filesystem::path& out);
+                           const std::filesystem::path& out, const std::vector<std::string>& overrides = {});
 
 /// Whether a file begins as a packed model does: a file of another kind is not one that was damaged.
 GRAFT_API bool looks_packed(const std::filesystem::path& file);
@@ -38,6 +40,7 @@ GRAFT_API PackedModel read_packed_model(const std::filesystem::path& file);
 struct Unpacked {
   std::shared_ptr<const TemporaryFolder> folder;  ///< As the folder of a run, with this one model.
   std::string learner;
+  std::string neighbours;  ///< As TrainedModel::neighbours.
 };
 /// The same, and writes the parts into a temporary folder. Throws Error, also for code where it is refused.
 GRAFT_API Unpacked unpack_model(const std::filesystem::path& file, Code code);

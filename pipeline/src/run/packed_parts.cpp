@@ -9,6 +9,7 @@
 #include <graft/error.h>
 #include <graft/version.h>
 
+#include "base/temporary_folder.h"
 #include "base/zip_names.h"
 #include "config/file_parameters.h"
 #include "run/left_run.h"
@@ -30,10 +31,13 @@ Value json_file(const fs::path& file) {
 
 }  // namespace
 
-std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry& registry) {
+std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry& registry,
+                                      const std::vector<std::string>& overrides) {
   // The stages upstream of the model, which take the paths of files in place of the run's source.
-  Value config = prediction_config(model, {"-"}, registry);
+  Value config = with_moved_files(prediction_config(model, {"-"}, registry), overrides, registry);
   require_files(model, config, {}, registry);
+  const TemporaryFolder work("graft-pack");
+  DigestMemo memo(work.path() / "digests.memo");
   std::vector<ModelPart> files;
   // Names by path and by what counts in a folder: stages may share a network.
   std::map<std::pair<fs::path, std::vector<std::string>>, std::string> packed;
@@ -45,8 +49,9 @@ std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry&
     if (stage.find("with") == nullptr) continue;
     visit_files(
         plugin->schema.params, stage["with"],
-        [&, &id = id](const std::string&, const ParamSpec& spec, Value& value) {
+        [&, &id = id](const std::string& parameter, const ParamSpec& spec, Value& value) {
           fs::path path = fs::path(value.as_string()).lexically_normal();
+          require_same_file(model, id + "." + parameter, spec, path, memo);
           if (!path.has_filename()) path = path.parent_path();  // "folder/"
           std::string& name = packed[{path, spec.folder_files}];
           if (name.empty()) {
@@ -60,10 +65,12 @@ std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry&
           value = name;
         });
   }
-  const fs::path models = fs::path("models") / model.stage;
   std::vector<ModelPart> parts{{"config.yaml", config.to_json_pretty(), {}}};
-  for (const char* part : {"bundle.json", "weights.safetensors"})
-    parts.push_back({(models / part).string(), {}, model.run / models / part});
+  for (const std::string& name : {model.stage, model.neighbours})
+    for (const char* file : {"bundle.json", "weights.safetensors"}) {
+      const fs::path part = fs::path("models") / name / file;
+      if (!name.empty()) parts.push_back({part.string(), {}, model.run / part});
+    }
   parts.insert(parts.end(), files.begin(), files.end());
   parts.push_back({"provenance/config.yaml", {}, model.run / "config.yaml"});
   return parts;
@@ -77,6 +84,7 @@ Value facts_of_model(const TrainedModel& model, const Registry& registry, bool h
   facts["run"] = text_fact(results, "name");
   facts["learner"] = model.stage;
   facts["plugin"] = text_fact(model.learner_facts(), "plugin");
+  if (!model.neighbours.empty()) facts["neighbors"] = model.neighbours;
   facts["classes"] = Value::list();
   for (const std::string& name : model.classes()) facts["classes"].push(name);
   facts["multi_label"] = model.multi_label();

@@ -20,8 +20,10 @@ struct ModelPart {
 
 /// What a model of a run needs to predict, as the folder of a run: config.yaml, whose paths lead to parts,
 /// the bundle in models/ID, the networks in files/ (of a folder, the files that count), the run's own config
-/// in provenance/. Throws Error.
-std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry& registry);
+/// in provenance/. `overrides`: new places of files, as --set gives them. Throws Error, also for a file that
+/// is not the one that the model was trained with.
+std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry& registry,
+                                      const std::vector<std::string>& overrides);
 
 /// What graft-model.json says beside the parts: learner, classes, scores, versions, where it comes from.
 Value facts_of_model(const TrainedModel& model, const Registry& registry, bool has_code);

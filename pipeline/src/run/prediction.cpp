@@ -36,6 +36,10 @@ constexpr std::size_t kTogether = 8192;
 /// Neighbours of inputs that are scored together, at most.
 constexpr std::size_t kNeighboursTogether = std::size_t{1} << 20;
 
+/// Inputs that are listed and whose rows are stored before they are scored. Between two portions the graph
+/// runs empty for a moment.
+constexpr std::size_t kPortion = std::size_t{1} << 16;
+
 class Prediction {
  public:
   Prediction(const TrainedModel& model, const PredictOptions& options, Registry& registry, Signals& signals)
@@ -50,8 +54,7 @@ class Prediction {
         factory_(
             plan_, registry, [this](const std::string& text) { warn(text); }, &signals.interrupted()) {
     require_limits(plan_, registry);
-    make_folders(store_, "choose another folder with --store");
-    memo_.emplace(store_ / "digests.memo");
+    open_store();
     require_same_files(model, plan_, *memo_);
     require_same_features(model, plan_, registry, *memo_);
     source_ = plan_.stages_of(StageKind::Source).at(0);
@@ -59,24 +62,45 @@ class Prediction {
 
   PredictOutcome go(const std::function<void(const PredictedInput&)>& each) {
     scorer_.emplace(plan_, factory_, model_, options_.neighbours);
-    if (options_.neighbours > 0) scorer_->require_neighbours();
+    if (options_.neighbours > 0) scorer_->load_neighbours();
     Workers workers(plan_.run.threads);
-    StreamRun stream(plan_, source_, store_, *memo_, factory_, meter_, signals_.interrupted());
-    {
-      set_current(&stream);
-      const Monitor monitor(plan_, stream, meter_, signals_, options_.style);
-      stream.run(workers);
-      set_current(nullptr);
-    }
     PredictOutcome outcome;
-    outcome.interrupted = signals_.interrupted() || !stream.complete();
-    if (outcome.interrupted) return outcome;
-    if (!options_.features.empty()) export_features(stream, outcome);
-    score(stream, workers, each, outcome);
+    Monitor::Earlier earlier;
+    for (bool more = true; more && !outcome.interrupted;) {
+      if (outcome.inputs > 0 && options_.store.empty()) empty_store();
+      StreamRun stream(plan_, source_, store_, *memo_, factory_, meter_, signals_.interrupted());
+      if (options_.features.empty()) stream.stop_after(kPortion);
+      {
+        set_current(&stream);
+        const Monitor monitor(plan_, stream, meter_, signals_, options_.style, earlier);
+        stream.run(workers);
+        set_current(nullptr);
+      }
+      outcome.interrupted = signals_.interrupted() || !stream.complete();
+      if (outcome.interrupted && !options_.features.empty()) return outcome;
+      if (!options_.features.empty()) export_features(stream, outcome);
+      score(stream, workers, each, outcome);
+      more = stream.goes_on();
+      outcome.interrupted = outcome.interrupted || (more && signals_.interrupted());
+      earlier = {earlier.done + stream.done(), earlier.reused + stream.reused(),
+                 earlier.rejected + stream.rejected()};
+    }
     return outcome;
   }
 
  private:
+  void open_store() {
+    make_folders(store_, "choose another folder with --store");
+    memo_.emplace(store_ / "digests.memo");
+  }
+
+  /// Of the own store nothing is used twice, so it need not be larger than a portion.
+  void empty_store() {
+    memo_.reset();
+    fs::remove_all(store_);
+    open_store();
+  }
+
   void export_features(const StreamRun& stream, PredictOutcome& outcome) const {
     const fs::path run = fs::absolute(work_.path() / "run").lexically_normal();
     stream.record_use(run);
@@ -104,12 +128,16 @@ class Prediction {
         if (table.stage == input.stage) tables.push_back(&table);
     const std::vector<std::vector<TableRow>> rows = common_rows(tables, [](std::uint32_t) { return true; });
     const Listing& listing = stream.listing();
-    Interruptible parallel(workers, signals_.interrupted());
+    // Of an interrupted stream those that it has finished, up to the first that it has not.
+    std::size_t inputs = 0;
+    while (inputs < listing.inputs.size() && stream.reached(listing.inputs[inputs])) ++inputs;
+    Interruptible interruptible(workers, signals_.interrupted());
+    Parallel& parallel = outcome.interrupted ? static_cast<Parallel&>(workers) : interruptible;
     const std::size_t each_has = std::max<std::size_t>(1, scorer_->rows_asked());
     const std::size_t together = std::clamp<std::size_t>(kNeighboursTogether / each_has, 1, kTogether);
     std::size_t row = 0;
-    for (std::size_t first = 0; first < listing.inputs.size(); first += together) {
-      const std::size_t end = std::min(listing.inputs.size(), first + together);
+    for (std::size_t first = 0; first < inputs; first += together) {
+      const std::size_t end = std::min(inputs, first + together);
       std::size_t last = row;
       while (last < rows[0].size() && rows[0][last].input < end) ++last;
       const auto [scores, near] = score_rows(tables, listing, rows, row, last, parallel);

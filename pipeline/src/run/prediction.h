@@ -39,13 +39,14 @@ struct PredictOutcome {
   /// Rows in the file of features, and how many of them are NaN. No file is written where every input was
   /// rejected.
   std::uint64_t feature_rows = 0, nan_rows = 0;
-  bool interrupted = false;  ///< Then nothing was predicted.
+  bool interrupted = false;  ///< Then `inputs` are the first ones, and the others were not predicted.
 };
 
 /// Predicts files with a model of a run: the stages of its config turn them into rows, in a store of their
 /// own or in that of the options, and the model scores the rows, with the same bits as in the run. `each` is
-/// called once per input, in the order of the inputs. Memory does not grow with the number of inputs, but for
-/// the list of them. Throws Error.
+/// called once per input, in the order of the inputs, soon after it was computed: inputs are predicted in
+/// portions, so that neither memory nor the own store grow with their number. Only what `features` needs
+/// does. Throws Error.
 GRAFT_API PredictOutcome predict(const TrainedModel& model, const PredictOptions& options, Registry& registry,
                                  Signals& signals, const std::function<void(const PredictedInput&)>& each);
 

@@ -66,8 +66,14 @@ std::string stage_snapshot(const Plan& plan, const Meter& meter) {
 }
 
 Monitor::Monitor(const Plan& plan, StreamRun& run, const Meter& meter, Signals& signals,
-                 const ProgressStyle& style)
-    : plan_(plan), run_(run), meter_(meter), signals_(signals), style_(style), thread_([this] { work(); }) {}
+                 const ProgressStyle& style, Earlier earlier)
+    : plan_(plan),
+      run_(run),
+      meter_(meter),
+      signals_(signals),
+      style_(style),
+      earlier_(earlier),
+      thread_([this] { work(); }) {}
 
 Monitor::~Monitor() {
   {
@@ -89,7 +95,7 @@ void Monitor::work() {
       last_line_ = now;
     }
   }
-  if (drawn_ && style_.terminal) draw(true);
+  if (drawn_ && style_.terminal) draw(!run_.goes_on());
 }
 
 std::string text_within(std::chrono::milliseconds limit, std::function<std::string()> body) {
@@ -134,9 +140,11 @@ void DrainDeadline::work() {
 
 void Monitor::draw(bool last) {
   const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
-  const std::size_t done = run_.done();
-  const std::size_t reused = run_.reused();
-  const double rate = seconds > 0 ? static_cast<double>(done - reused) / seconds : 0;
+  const std::size_t computed = run_.done() - run_.reused();
+  const std::size_t done = earlier_.done + run_.done();
+  const std::size_t reused = earlier_.reused + run_.reused();
+  const std::size_t rejected = earlier_.rejected + run_.rejected();
+  const double rate = seconds > 0 ? static_cast<double>(computed) / seconds : 0;
   const std::size_t total = run_.total();
   std::string line;
   if (total > 0) {
@@ -154,7 +162,7 @@ void Monitor::draw(bool last) {
   }
   line += fmt::format("  {:.1f}/s", rate);
   if (reused > 0) line += fmt::format("  {} reused", reused);
-  if (run_.rejected() > 0) line += fmt::format("  {} rejected", run_.rejected());
+  if (rejected > 0) line += fmt::format("  {} rejected", rejected);
   if (!last && total > done && rate > 0.1)
     line += fmt::format("  {} left", duration_in_words(static_cast<double>(total - done) / rate));
   if (style_.terminal)

@@ -35,7 +35,14 @@ struct ProgressStyle {
 /// Watches a running stream from a thread of its own: draws the progress and answers SIGUSR1.
 class Monitor {
  public:
-  Monitor(const Plan& plan, StreamRun& run, const Meter& meter, Signals& signals, const ProgressStyle& style);
+  /// What streams before this one had of the same source: see StreamRun::stop_after.
+  struct Earlier {
+    std::size_t done = 0, reused = 0, rejected = 0;
+  };
+  Monitor(const Plan& plan, StreamRun& run, const Meter& meter, Signals& signals, const ProgressStyle& style,
+          Earlier earlier);
+  Monitor(const Plan& plan, StreamRun& run, const Meter& meter, Signals& signals, const ProgressStyle& style)
+      : Monitor(plan, run, meter, signals, style, {}) {}
   ~Monitor();
 
  private:
@@ -48,6 +55,7 @@ class Monitor {
   const Meter& meter_;
   Signals& signals_;
   const ProgressStyle style_;
+  const Earlier earlier_;
   const Clock::time_point start_ = Clock::now();
   Clock::time_point last_line_ = start_;
   bool drawn_ = false;

@@ -8,6 +8,7 @@
 
 #include "graph/check_output.h"
 #include "plugin/plugin_call.h"
+#include "run/bundle_file.h"
 #include "run/learning.h"
 
 namespace graft {
@@ -30,11 +31,11 @@ Scorer::Scorer(const Plan& plan, StageFactory& factory, const TrainedModel& mode
     : plan_(plan),
       factory_(factory),
       classes_(model.classes().size()),
-      training_keys_(training_keys(model.bundle)),
-      // Rows of one image may be the nearest several times over.
-      rows_asked_(neighbours * most_rows_of_a_key(training_keys_)),
-      model_(model.stage) {
+      model_(model),
+      neighbours_(neighbours) {
+  know(training_keys(model.bundle));
   load(stage_named(plan, model.stage), model.bundle);
+  comparing_ = learner_;
 }
 
 Scorer::~Scorer() {
@@ -42,8 +43,37 @@ Scorer::~Scorer() {
     const CallScope scope(factory_.label(calibration->first), "destructor");
     calibration->second.reset();
   }
-  const CallScope scope(factory_.label(learner_), "destructor");
-  predictor_.reset();
+  for (auto* predictor : {&predictor_, &comparer_}) {
+    const CallScope scope(factory_.label(predictor == &predictor_ ? learner_ : comparing_), "destructor");
+    predictor->reset();
+  }
+}
+
+std::unique_ptr<Predictor> Scorer::load_learner(std::size_t stage, const Bundle& bundle) {
+  const char* const label = factory_.label(stage);
+  auto& learner = factory_.get_as<Learner>(stage);
+  call_plugin(label, "enter_worker", [&] { learner.enter_worker(); });
+  Bundle asked = bundle;
+  if (rows_asked_ > 0 && asked.facts.find("neighbours") != nullptr)
+    asked.facts["neighbours"] = Value(std::uint64_t{rows_asked_});
+  std::unique_ptr<Predictor> predictor = call_plugin(label, "load", [&] { return learner.load(asked); });
+  if (!predictor) throw StageError(label, "load gave no predictor");
+  return predictor;
+}
+
+void Scorer::know(std::vector<std::string> keys) {
+  training_keys_ = std::move(keys);
+  // Rows of one image may be the nearest several times over.
+  rows_asked_ = training_keys_.empty() ? 0 : neighbours_ * most_rows_of_a_key(training_keys_);
+}
+
+void Scorer::load_neighbours() {
+  if (!training_keys_.empty()) return;
+  if (!knows_neighbours()) fail_without_neighbours();
+  const Bundle bundle = load_bundle(model_.run / "models" / model_.neighbours);
+  comparing_ = stage_named(plan_, model_.neighbours);
+  know(training_keys(bundle));
+  comparer_ = load_learner(comparing_, bundle);
 }
 
 void Scorer::load(std::size_t stage, const Bundle& bundle) {
@@ -51,13 +81,7 @@ void Scorer::load(std::size_t stage, const Bundle& bundle) {
   const char* const label = factory_.label(stage);
   if (!plan.is(StageKind::Calibrator)) {
     learner_ = stage;
-    auto& learner = factory_.get_as<Learner>(stage);
-    call_plugin(label, "enter_worker", [&] { learner.enter_worker(); });
-    Bundle asked = bundle;
-    if (rows_asked_ > 0 && asked.facts.find("neighbours") != nullptr)
-      asked.facts["neighbours"] = Value(std::uint64_t{rows_asked_});
-    predictor_ = call_plugin(label, "load", [&] { return learner.load(asked); });
-    if (!predictor_) throw StageError(label, "load gave no predictor");
+    predictor_ = load_learner(stage, bundle);
     return;
   }
   Bundle base = bundle;
@@ -83,23 +107,26 @@ Scores Scorer::score(const std::vector<const RowSet*>& tables, std::span<const s
   return scores;
 }
 
-void Scorer::require_neighbours() const {
-  if (training_keys_.empty())
-    throw Error(
-        fmt::format("'{}' keeps no training images to compare with: choose a learner of neighbors with "
-                    "--learner, such as knn or hybrid, trained with this version of graft",
-                    model_));
+void Scorer::fail_without_neighbours() const {
+  throw Error(fmt::format(
+      "'{}' keeps no training images to compare with: {}", model_.stage,
+      model_.unpacked
+          ? "pack the run again with --with-neighbors, which takes those of a learner such as knn on "
+            "the same table"
+          : "add a learner that does, such as knn, on the same table to the config, and run it "
+            "again; the rows are reused"));
 }
 
 std::vector<std::vector<NearImage>> Scorer::neighbours(const std::vector<const RowSet*>& tables,
                                                        std::span<const std::uint32_t> input_of,
-                                                       std::size_t count, Parallel& parallel) const {
-  require_neighbours();
+                                                       std::size_t count, Parallel& parallel) {
+  load_neighbours();
   std::vector<std::vector<NearImage>> out;
   if (input_of.empty()) return out;
-  const char* const label = factory_.label(learner_);
+  const char* const label = factory_.label(comparing_);
+  const Predictor& predictor = comparer_ ? *comparer_ : *predictor_;
   const Neighbours found =
-      call_plugin(label, "neighbours", [&] { return predictor_->neighbours(tables, parallel); });
+      call_plugin(label, "neighbours", [&] { return predictor.neighbours(tables, parallel); });
   if (const std::string fault = fault_of_neighbours(found, input_of.size(), training_keys_.size());
       !fault.empty())
     throw StageError(label, "gave " + fault);

@@ -22,6 +22,11 @@ bool is_passing(const std::string& code) {
   return code == "out-of-memory" || code == "unreadable" || code == "missing";
 }
 
+/// Whether the content is in memory before a worker comes to it: another one must not join it there.
+bool is_read(const InFlightEntry& entry) {
+  return entry.read_ahead && !std::holds_alternative<FileRef>(*entry.read_ahead);
+}
+
 /// A table's bit in InFlightEntry::missing_in_tables.
 constexpr std::uint64_t bit_of(std::size_t table) {
   return std::uint64_t{1} << table;
@@ -130,6 +135,7 @@ void StreamRun::compute(Workers& workers) {
   read_ahead_.begin_if_asked();
   first_ = next();
   if (!first_ && missing_.count > 0) return;
+  if (!first_ && most_inputs_ > 0 && listed_all_) finish_stages();
   if (!first_) {
     for (const std::size_t i : plan_.stream(source_index_)) factory_.inspect(i);
     return;
@@ -147,8 +153,13 @@ void StreamRun::compute(Workers& workers) {
   finish_writer();
   workers.observe({});
   if (!result_.fatal.empty()) throw Error(result_.fatal);
-  for (std::size_t i = 0; i < stages.size(); ++i)
-    if (stages[i] != nullptr) call_plugin(factory_.label(i), "finish", [&] { stages[i]->finish(); });
+  if (!goes_on() || interrupted_) finish_stages();
+}
+
+void StreamRun::finish_stages() {
+  for (const std::size_t i : plan_.stream(source_index_))
+    if (factory_.made(i) != nullptr)
+      call_plugin(factory_.label(i), "finish", [&] { factory_.get(i).finish(); });
 }
 
 void StreamRun::make_stages(std::vector<Stage*>& stages, std::vector<Workers::Observed>& observed) {
@@ -264,9 +275,9 @@ std::uint64_t StreamRun::claim(const ListedInput& input, std::uint64_t missing) 
 
 std::shared_ptr<InFlightEntry> StreamRun::next() {
   if (first_) return std::exchange(first_, nullptr);
-  // What a forward source gives is read when it comes by.
-  const std::size_t depth = reader_->goes_forward() ? 0 : read_ahead_.depth();
-  while (!pulled_all_ && ahead_.size() <= depth) {
+  // A forward source may have read the entry when it came by.
+  while (!pulled_all_ && ahead_.size() <= read_ahead_.depth() &&
+         (ahead_.empty() || !is_read(*ahead_.back()))) {
     if (auto entry = pull())
       ahead_.push_back(std::move(entry));
     else
@@ -282,10 +293,12 @@ std::shared_ptr<InFlightEntry> StreamRun::next() {
 std::shared_ptr<InFlightEntry> StreamRun::pull() {
   const char* const label = factory_.label(source_index_);
   for (;;) {
+    if (most_inputs_ > 0 && listing_.inputs.size() == most_inputs_) return nullptr;
     auto in_flight = std::make_shared<ListedEntry>();
     Entry& entry = *in_flight;
     if (!call_plugin(label, "next", [&] { return source_->next(entry); })) {
       if (work_ != nullptr) work_->listed_all(source_index_, position_);
+      listed_all_ = true;
       return nullptr;
     }
     if (const std::string fault = fault_of_entry(entry, listing_.classes.size()); !fault.empty())

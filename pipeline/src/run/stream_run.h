@@ -45,6 +45,12 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
             MissingRows missing_rows = MissingRows::Compute, SlotWork* work = nullptr);
   ~StreamRun() override;
 
+  /// run() ends after so many inputs. Another StreamRun with the same factory goes on with the next one, so
+  /// that memory does not grow with the number of inputs.
+  void stop_after(std::size_t inputs) { most_inputs_ = inputs; }
+  /// After run(): whether it has stopped before the end of the source.
+  bool goes_on() const { return most_inputs_ > 0 && !listed_all_; }
+
   /// Runs to the end, or until interrupted. Throws Error for a fatal fault (what was computed is committed),
   /// and when inputs and outcomes do not add up.
   void run(Workers& workers);
@@ -120,6 +126,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   void misbehaved(std::size_t stage, const std::string& item, const std::string& text) override;
 
   void open_source();
+  void finish_stages();
   void make_stages(std::vector<Stage*>& stages, std::vector<Workers::Observed>& observed);
   void open_writer();
   std::uint64_t missing_in_tables(const ListedInput& input) const;
@@ -154,8 +161,9 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   ReadAhead read_ahead_;
   std::deque<std::shared_ptr<InFlightEntry>>
       ahead_;  // entries that next() will give, whose files are being read
-  bool pulled_all_ = false;
-  KeySet keys_;  // of the inputs listed so far
+  bool pulled_all_ = false, listed_all_ = false;
+  std::size_t most_inputs_ = 0;  // 0: no limit
+  KeySet keys_;                  // of the inputs listed so far
   Listing listing_;
   std::vector<RunTable> tables_;
   std::unique_ptr<RowWriter> writer_;

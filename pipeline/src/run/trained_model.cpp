@@ -17,6 +17,7 @@
 #include "config/planner.h"
 #include "config/yaml_tree.h"
 #include "run/bundle_file.h"
+#include "run/learning.h"
 #include "run/left_run.h"
 #include "run/model_files.h"
 #include "run/packed_model.h"
@@ -79,6 +80,31 @@ std::vector<std::string> inputs_of(const Value& stage) {
   return ids;
 }
 
+/// See TrainedModel::neighbours. `names`: the models of the run.
+std::string model_with_neighbours(const TrainedModel& model, const std::vector<std::string>& names) {
+  if (model.learner_facts().find(kNeighboursFact) != nullptr) return {};
+  const Value config = read_run_config(model.run);
+  const Value* stages = config.find("stages");
+  const auto from_of = [&](const std::string& name) {
+    const Value* stage = stages == nullptr ? nullptr : stages->find(name);
+    const Value* from = stage == nullptr ? nullptr : stage->find("from");
+    return from == nullptr ? Value() : *from;
+  };
+  // Below calibrators there is the learner that takes the tables.
+  std::string learner = model.stage;
+  for (const Value* facts = model.bundle.facts.find("base"); facts != nullptr; facts = facts->find("base")) {
+    const std::vector<std::string> inputs = inputs_of(*stages->find(learner));
+    if (inputs.size() != 1 || stages->find(inputs[0]) == nullptr) return {};
+    learner = inputs[0];
+  }
+  const Value tables = from_of(learner);
+  for (const std::string& name : names)
+    if (name != model.stage && !tables.is_null() && from_of(name) == tables &&
+        read_json(model.run / "models" / name / "bundle.json").find(kNeighboursFact) != nullptr)
+      return name;
+  return {};
+}
+
 void replace_input(Value& stage, const std::string& id, const std::string& by) {
   const auto replace = [&](Value& v) {
     if (v.is_string() && v.as_string().substr(0, v.as_string().find('.')) == id) v = by;
@@ -121,11 +147,9 @@ Value without_source(Value description, const Registry& registry) {
   return description;
 }
 
-/// Overrides of a file, and the same ones for every parameter that had this file: the network of `decode` is
-/// derived from the backbone's, and whoever names a new place for one means both.
-std::vector<std::string> for_every_user(const std::vector<std::string>& overrides, const Value& config,
-                                        const Registry& registry) {
-  std::map<std::string, std::string> files;  // by address
+/// The files that the stages of a config name, by the addresses of the parameters.
+std::map<std::string, std::string> files_by_address(const Value& config, const Registry& registry) {
+  std::map<std::string, std::string> files;
   for (const auto& [id, stage] : config.find("stages")->as_map()) {
     const Value* name = stage.find("plugin");
     const Registry::Plugin* plugin = name != nullptr ? registry.find(name->as_string()) : nullptr;
@@ -137,6 +161,14 @@ std::vector<std::string> for_every_user(const std::vector<std::string>& override
                   files[id + "." + parameter] = path.as_string();
                 });
   }
+  return files;
+}
+
+/// Overrides of a file, and the same ones for every parameter that had this file: the network of `decode` is
+/// derived from the backbone's, and whoever names a new place for one means both.
+std::vector<std::string> for_every_user(const std::vector<std::string>& overrides, const Value& config,
+                                        const Registry& registry) {
+  const std::map<std::string, std::string> files = files_by_address(config, registry);
   std::set<std::string> overridden;
   for (const std::string& o : overrides) overridden.insert(o.substr(0, o.find('=')));
   std::vector<std::string> out = overrides;
@@ -194,6 +226,7 @@ TrainedModel open_model(const fs::path& path, const std::string& learner, const 
       throw Error(
           fmt::format("--learner {}: {} holds the model '{}' alone", learner, path.string(), model.stage));
     model.bundle = load_bundle(model.run / "models" / model.stage);
+    model.neighbours = std::move(unpacked.neighbours);
     return model;
   }
   if (!fs::is_directory(given, error))
@@ -226,6 +259,7 @@ TrainedModel open_model(const fs::path& path, const std::string& learner, const 
   require_config(model.run);
   model.from = model.run;
   model.bundle = load_bundle(model.run / "models" / model.stage);
+  model.neighbours = model_with_neighbours(model, models_of(model.run));
   return model;
 }
 
@@ -238,6 +272,7 @@ Value prediction_config(const TrainedModel& model, const std::vector<std::string
   // The stages upstream of the model, itself included.
   std::set<std::string> wanted;
   std::vector<std::string> open{model.stage};
+  if (!model.neighbours.empty()) open.push_back(model.neighbours);
   while (!open.empty()) {
     const std::string at = open.back();
     open.pop_back();
@@ -293,6 +328,33 @@ Value prediction_config(const TrainedModel& model, const std::vector<std::string
     if (model.unpacked) make_absolute(stage, model, registry);
   }
   return out;
+}
+
+Value with_moved_files(Value config, const std::vector<std::string>& overrides, const Registry& registry) {
+  const std::map<std::string, std::string> files = files_by_address(config, registry);
+  std::vector<std::string> addresses;
+  for (const auto& [address, path] : files) addresses.push_back(address);
+  std::map<std::string, std::string> moved;
+  for (const std::string& o : for_every_user(overrides, config, registry)) {
+    const std::string address = o.substr(0, o.find('='));
+    if (!files.contains(address) || address.size() + 1 >= o.size())
+      throw Error(
+          fmt::format("--set {}: a model is packed as it was trained; expected the new place of a file, "
+                      "PARAMETER=PATH (parameters: {})",
+                      o, addresses.empty() ? "none" : joined(addresses)));
+    moved[address] = fs::absolute(o.substr(address.size() + 1)).lexically_normal().string();
+  }
+  for (auto& [id, stage] : config["stages"].as_map()) {
+    if (stage.find("with") == nullptr) continue;
+    const Registry::Plugin* plugin = registry.find(stage.find("plugin")->as_string());
+    if (plugin != nullptr)
+      visit_files(plugin->schema.params, stage["with"],
+                  [&, &id = id](const std::string& parameter, const ParamSpec&, Value& path) {
+                    if (const auto now = moved.find(id + "." + parameter); now != moved.end())
+                      path = now->second;
+                  });
+  }
+  return config;
 }
 
 Plan prediction_plan(const TrainedModel& model, const std::vector<std::string>& paths,

@@ -23,6 +23,9 @@ struct GRAFT_API TrainedModel {
   Bundle bundle;               ///< models/<stage>; tensors that may be large stay in the file.
   std::filesystem::path from;  ///< The run's folder, or the packed file: for messages.
   std::shared_ptr<const TemporaryFolder> unpacked;  ///< Of a packed model; null for that of a run.
+  /// Where the model keeps no training images to compare with: another model of its run that keeps them and
+  /// takes the same tables. Empty: none.
+  std::string neighbours;
 
   /// The facts of the learner itself, below those of calibrators.
   const Value& learner_facts() const;
@@ -46,8 +49,14 @@ GRAFT_API TrainedModel open_model(const std::filesystem::path& path, const std::
 /// the source gave images, a `decode` that leaves them in their size follows. How many threads and how much
 /// memory there are is for this machine to decide. Throws Error where the model was trained on tables that no
 /// image leads to.
+/// Where the model has `neighbours`, that stage is in it, too.
 GRAFT_API Value prediction_config(const TrainedModel& model, const std::vector<std::string>& paths,
                                   const Registry& registry);
+
+/// That config with files at new places: `overrides` are of parameters that name files. Throws Error for
+/// another one.
+GRAFT_API Value with_moved_files(Value config, const std::vector<std::string>& overrides,
+                                 const Registry& registry);
 
 /// The plan of that config, which is written into `folder`. Throws Error; for a network that is not at its
 /// place any more it names the digest that is wanted.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <unordered_map>
 
@@ -16,6 +17,7 @@
 
 #include "base/attempt.h"
 #include "base/bytes.h"
+#include "base/csv.h"
 #include "store/hdf5_dataset.h"
 #include "store/input_list.h"
 #include "store/table_store.h"
@@ -236,12 +238,50 @@ void write_npy(const fs::path& path, ListedRows& rows) {
   }
 }
 
+void write_csv(const fs::path& path, const InputList& list, ListedRows& rows) {
+  const FileHandle out(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (!out) throw Error(file_error("create", path, errno));
+  std::string lines = "key,split,label,view";
+  for (std::size_t i = 0; i < rows.dim(); ++i) lines += fmt::format(",f{}", i);
+  lines += '\n';
+  std::vector<float> block(rows.step() * rows.dim());
+  for (std::size_t first = 0; first < rows.count(); first += rows.step()) {
+    const std::size_t count = std::min(rows.step(), rows.count() - first);
+    rows.read(first, count, block.data());
+    for (std::size_t i = 0; i < count; ++i) {
+      const InputList::Outcome& row = list.rows[first + i];
+      const InputList::Input& input = list.inputs[row.input];
+      std::string labels;
+      for (const std::int32_t label : input.labels)
+        labels += (labels.empty() ? "" : ";") + list.classes[static_cast<std::size_t>(label)];
+      lines += fmt::format("{},{},{},{}", csv_field(input.key), to_string(input.split), csv_field(labels),
+                           row.view);
+      for (std::size_t f = 0; f < rows.dim(); ++f)
+        fmt::format_to(std::back_inserter(lines), ",{:.9g}", block[i * rows.dim() + f]);
+      lines += '\n';
+    }
+    write_all(out.get(), {reinterpret_cast<const std::uint8_t*>(lines.data()), lines.size()}, path);
+    lines.clear();
+  }
+}
+
 }  // namespace
+
+std::string fault_of_export_name(const fs::path& file) {
+  const fs::path extension = file.extension();
+  for (const char* known : {".h5", ".hdf5", ".npy", ".csv"})
+    if (extension == known) return {};
+  std::string fault = fmt::format("expected FILE.h5, FILE.npy or FILE.csv, got '{}'", file.string());
+  if (extension == ".parquet")
+    fault +=
+        "; Parquet needs Apache Arrow, which graft is built without: write FILE.csv, and in Python "
+        "pandas.read_csv('FILE.csv').to_parquet('FILE.parquet')";
+  return fault;
+}
 
 Exported export_table(const fs::path& table, const TableUse& use, const fs::path& path, WithoutFeatures are) {
   const bool npy = path.extension() == ".npy";
-  if (!npy && path.extension() != ".h5" && path.extension() != ".hdf5")
-    throw Error(fmt::format("{}: expected a name that ends in .h5 or in .npy", path.string()));
+  if (const std::string fault = fault_of_export_name(path); !fault.empty()) throw Error(fault);
   if (fs::exists(path))
     throw Error(fmt::format("{}: exists; remove it first, or choose another name", path.string()));
   const InputList list = InputList::read(table / "inputs" / use.list);
@@ -251,6 +291,8 @@ Exported export_table(const fs::path& table, const TableUse& use, const fs::path
   try {
     if (npy)
       write_npy(temporary, rows);
+    else if (path.extension() == ".csv")
+      write_csv(temporary, list, rows);
     else
       write_hdf5(temporary, list, rows);
     const FileHandle handle(::open(temporary.c_str(), O_RDONLY | O_CLOEXEC));

@@ -14,7 +14,6 @@
 #include <source/memory_bound.h>
 #include <source/walk.h>
 
-#include "archive_reader.h"
 #include "layout.h"
 
 namespace {
@@ -82,12 +81,7 @@ class Archive final : public graft::ForwardSource {
   }
 
   graft::Payload read_current() override {
-    if (current_.fault == Input::Fault::UnsafePath)
-      throw Reject("unsafe-member",
-                   "the member's path leads out of the archive; pack it with a relative path");
-    if (current_.fault == Input::Fault::NoFile)
-      throw Reject("unsafe-member",
-                   "the member is a link or a device, which is not followed; pack the file itself");
+    graft::source::require_usable(current_.fault);
     if (damaged_ == current_.archive) throw Reject("corrupt", "the archive is damaged before this member");
     try {
       seek();
@@ -97,7 +91,7 @@ class Archive final : public graft::ForwardSource {
       throw Reject("corrupt", e.what());
     }
     // A copy's key has its number after the name.
-    const std::string name = archives_[current_.archive].path + "/" + cleaned(reader_->name());
+    const std::string name = archives_[current_.archive].path + "/" + graft::source::cleaned(reader_->name());
     if (current_key_ != name && !current_key_.starts_with(name + "#"))
       throw Reject("changed", "the archive was changed while it was used");
     auto data = std::make_shared<std::vector<std::uint8_t>>(reader_->read(max_bytes_));

@@ -31,25 +31,6 @@ std::string lower(std::string text) {
 
 using graft::source::is_image_extension;
 
-/// Calls `see` with every part of a path.
-template <typename See>
-bool any_part(std::string_view path, See see) {
-  for (;;) {
-    const std::size_t slash = path.find('/');
-    if (see(path.substr(0, slash))) return true;
-    if (slash == std::string_view::npos) return false;
-    path.remove_prefix(slash + 1);
-  }
-}
-
-bool is_unsafe(const std::string& name) {
-  return name.empty() || name[0] == '/' || any_part(name, [](std::string_view part) { return part == ".."; });
-}
-
-bool is_hidden(const std::string& name) {
-  return any_part(name, [](std::string_view part) { return part.starts_with('.'); });
-}
-
 /// Classes by folders, like image_folder.
 class Folders final : public Layout {
  public:
@@ -266,32 +247,14 @@ class WebDataset final : public Layout {
 
 }  // namespace
 
-std::string cleaned(std::string name) {
-  while (name.starts_with("./")) name.erase(0, name.find_first_not_of('/', 1));
-  return name;
-}
-
-std::size_t Layout::take(ArchiveReader& member) {
-  using Kind = ArchiveReader::Kind;
-  if (member.kind() == Kind::Folder) return 0;
-  Input input{member.count() - 1, cleaned(member.name()), member.size(), Input::Fault::None, {}, {}, {}};
-  if (is_unsafe(input.name))
-    input.fault = Input::Fault::UnsafePath;
-  else if (is_hidden(input.name)) {
-    const std::string base = input.name.substr(input.name.rfind('/') + 1);
-    if (is_image_extension(graft::source::extension(base)) && !base.starts_with("._"))
-      left_.push_back({"hidden image", graft::source::below(member.path(), input.name),
-                       "its name, or that of its folder, begins with a dot; rename it to use it"});
-    return 0;
-  } else if (member.kind() != Kind::File)
-    input.fault = Input::Fault::NoFile;
-  // Every image must end as a line of the results, also one that is refused; the rest is only counted.
-  if (input.fault != Input::Fault::None && !is_image_extension(graft::source::extension(input.name))) {
-    left_.push_back({"odd member", graft::source::below(member.path(), input.name),
-                     "a link, a device, or a path out of the archive"});
-    return 0;
-  }
-  return take(std::move(input), member);
+std::size_t Layout::take(ArchiveReader& reader) {
+  const graft::source::OnSkip skip = [this](const auto& kind, const auto& path, const auto& cure) {
+    left_.push_back({kind, path, cure});
+  };
+  auto member = graft::source::archive_member(reader, skip);
+  if (!member) return 0;
+  return take(Input{reader.count() - 1, std::move(member->name), reader.size(), member->fault, {}, {}, {}},
+              reader);
 }
 
 void Layout::report(const std::string&, const Warn&, const graft::source::OnSkip& skip) const {

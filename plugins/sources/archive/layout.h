@@ -11,21 +11,20 @@
 #include <graft/item.h>
 #include <graft/params.h>
 
+#include <source/archive_member.h>
+#include <source/archive_reader.h>
 #include <source/walk.h>
 
-#include "archive_reader.h"
-
-/// The name of a member without the "./" that tar likes to put in front.
-std::string cleaned(std::string name);
+using graft::source::ArchiveReader;
 
 /// A member of an archive that becomes an input.
 struct Input {
-  enum class Fault { None, UnsafePath, NoFile };
+  using Fault = graft::source::ArchiveMember::Fault;
 
   std::size_t index = 0;  ///< Position in the archive.
   std::string name;
   std::optional<std::uint64_t> size;  ///< By its header.
-  Fault fault = Fault::None;          ///< A path that leads out of the archive; a link or device.
+  Fault fault = Fault::None;
   std::vector<std::string> labels;
   std::optional<graft::Split> split;
   std::string group;  ///< Inputs that must share a split; empty: the key.

@@ -1,8 +1,6 @@
 // Every source of data sets through the program: the number of threads changes nothing, a second run computes
 // nothing, and every input ends as a line of inputs.csv.
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,6 +10,7 @@
 #include <opencv2/core.hpp>
 #include <opencv2/videoio.hpp>
 
+#include "archive_files.h"
 #include "hdf5_files.h"
 #include "program.h"
 
@@ -37,24 +36,6 @@ std::vector<std::pair<std::string, std::string>> photographs(const std::string& 
   for (unsigned i = 0; i < 40; ++i)
     out.emplace_back(prefix + (i % 2 ? "ants/" : "bees/") + std::to_string(i) + ".ppm", photograph(i + 1));
   return out;
-}
-
-void pack(const fs::path& path, const std::vector<std::pair<std::string, std::string>>& members) {
-  struct archive* a = archive_write_new();
-  archive_write_set_format_filter_by_ext(a, path.c_str());
-  ASSERT_EQ(archive_write_open_filename(a, path.c_str()), ARCHIVE_OK);
-  for (const auto& [name, content] : members) {
-    struct archive_entry* e = archive_entry_new();
-    archive_entry_set_pathname(e, name.c_str());
-    archive_entry_set_filetype(e, AE_IFREG);
-    archive_entry_set_perm(e, 0644);
-    archive_entry_set_size(e, static_cast<la_int64_t>(content.size()));
-    archive_write_header(a, e);
-    archive_write_data(a, content.data(), content.size());
-    archive_entry_free(e);
-  }
-  archive_write_close(a);
-  archive_write_free(a);
 }
 
 struct Case {
@@ -152,8 +133,8 @@ std::vector<Case> cases() {
                    auto files = with_bad_ones(photographs());
                    files.emplace_back("../up.jpg", "x");
                    f.write("data/none", "");
-                   pack(f / "data/x.tar.gz", files);
-                   pack(f / "data/y.zip", files);
+                   write_archive(f / "data/x.tar.gz", files);
+                   write_archive(f / "data/y.zip", files);
                  }});
   all.push_back({"webdataset", "plugin: archive, with: {root: data, layout: webdataset}", true, 40, 0,
                  [](const TempFolder& f) {
@@ -163,7 +144,7 @@ std::vector<Case> cases() {
                      members.emplace_back(std::to_string(i) + ".ppm", photograph(i + 1));
                      members.emplace_back(std::to_string(i) + ".cls", std::to_string(i % 2));
                    }
-                   pack(f / "data/train.tar", members);
+                   write_archive(f / "data/train.tar", members);
                  }});
   all.push_back(
       {"video", "plugin: video, with: {root: data, every: 2}", false, 101, 1, [](const TempFolder& f) {
@@ -222,7 +203,7 @@ INSTANTIATE_TEST_SUITE_P(All, Sources, ::testing::ValuesIn(cases()),
 TEST(SourcesMemo, ASecondRunReadsNoMembers) {
   const TempFolder folder;
   folder.write("data/none", "");
-  pack(folder / "data/x.tar", photographs());
+  write_archive(folder / "data/x.tar", photographs());
   const auto long_ago = fs::file_time_type::clock::now() - std::chrono::hours(1);
   fs::last_write_time(folder / "data/x.tar", long_ago);
   const auto config = folder.write("config.yaml", R"(name: memo

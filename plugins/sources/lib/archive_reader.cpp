@@ -1,4 +1,4 @@
-#include "archive_reader.h"
+#include <source/archive_reader.h>
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -17,9 +17,7 @@
 
 #include <graft/error.h>
 
-using graft::Error;
-using graft::Reject;
-
+namespace graft::source {
 namespace {
 
 constexpr std::size_t kBlock = 1 << 17, kLongestName = 4096;
@@ -219,3 +217,5 @@ std::vector<std::uint8_t> ArchiveReader::read(std::uint64_t limit) {
   data.shrink_to_fit();
   return data;
 }
+
+}  // namespace graft::source

@@ -9,6 +9,11 @@
 #include <string>
 #include <vector>
 
+struct archive;  // of libarchive, which stays out of the header
+struct archive_entry;
+
+namespace graft::source {
+
 /// Reads a tar (plain, gzip, bzip2, xz, zstd) or zip archive forwards: headers, and the data of members one
 /// asks for. Nothing is extracted, no program is started, no link is followed. Used by one thread at a time.
 class ArchiveReader {
@@ -69,3 +74,5 @@ class ArchiveReader {
   Kind kind_ = Kind::File;
   std::optional<std::uint64_t> size_;
 };
+
+}  // namespace graft::source
