@@ -72,6 +72,11 @@ std::int64_t floor_mod(std::int64_t a, std::int64_t b) {
   return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
 }
 
+/// The whole number of a real one; of NaN: 0.
+std::int64_t whole(double value) {
+  return std::isnan(value) ? 0 : static_cast<std::int64_t>(std::clamp(value, -9e18, 9e18));
+}
+
 /// Whole numbers wrap around as 64 bits do.
 std::int64_t whole_result(const Node& node, std::int64_t a, std::int64_t b) {
   const auto wrapped = [](auto f, std::int64_t x, std::int64_t y) {
@@ -84,9 +89,7 @@ std::int64_t whole_result(const Node& node, std::int64_t a, std::int64_t b) {
   if (node.op == "Max") return std::max(a, b);
   if (node.op == "And") return (a != 0) && (b != 0) ? 1 : 0;
   if (node.op == "Or") return (a != 0) || (b != 0) ? 1 : 0;
-  if (node.op == "Pow")
-    return static_cast<std::int64_t>(
-        std::clamp(std::pow(static_cast<double>(a), static_cast<double>(b)), -9e18, 9e18));
+  if (node.op == "Pow") return whole(std::pow(static_cast<double>(a), static_cast<double>(b)));
   if (b == 0) refuse(node, "divides by zero");
   if (b == -1) return node.op == "Div" ? wrapped(std::minus<>(), 0, a) : 0;
   if (node.op == "Div") return a / b;
@@ -120,9 +123,8 @@ Array pairwise(const Node& node, const Array& a, const Array& b, Effort& effort)
     if (is_comparison(node.op))
       out.integers[i] = compared(node, a.at(l), b.at(r));
     else if (!a.is_float)
-      out.integers[i] = b.is_float
-                            ? static_cast<std::int64_t>(std::clamp(std::pow(a.at(l), b.at(r)), -9e18, 9e18))
-                            : whole_result(node, a.integers[l], b.integers[r]);
+      out.integers[i] =
+          b.is_float ? whole(std::pow(a.at(l), b.at(r))) : whole_result(node, a.integers[l], b.integers[r]);
     else if (real != nullptr)
       out.reals[i] = static_cast<float>(real(a.at(l), b.at(r)));
     else if (node.op == "Mod")
@@ -143,8 +145,7 @@ Array cast(const Node& node, const Array& in, Effort& effort) {
     else if (to == 9)
       out.integers[i] = in.at(i) != 0 ? 1 : 0;
     else if (in.is_float)
-      out.integers[i] =
-          std::isfinite(in.reals[i]) ? static_cast<std::int64_t>(std::clamp(in.at(i), -9e18, 9e18)) : 0;
+      out.integers[i] = whole(in.at(i));
     else
       out.integers[i] = in.integers[i];
   return out;
@@ -162,7 +163,7 @@ Array range(const Node& node, const std::vector<ArrayPtr>& inputs, Effort& effor
     if (first.is_float)
       out.reals[i] = static_cast<float>(value);
     else
-      out.integers[i] = static_cast<std::int64_t>(value);
+      out.integers[i] = whole(value);
   }
   return out;
 }
@@ -228,8 +229,7 @@ Array unary(const Node& node, const std::vector<ArrayPtr>& inputs, const std::fu
   const Array& in = input(node, inputs, 0);
   Array out = effort.make(in.shape, in.is_float);
   for (std::size_t i = 0; i < in.reals.size(); ++i) out.reals[i] = static_cast<float>(f(in.at(i)));
-  for (std::size_t i = 0; i < in.integers.size(); ++i)
-    out.integers[i] = static_cast<std::int64_t>(std::clamp(f(in.at(i)), -9e18, 9e18));
+  for (std::size_t i = 0; i < in.integers.size(); ++i) out.integers[i] = whole(f(in.at(i)));
   return out;
 }
 

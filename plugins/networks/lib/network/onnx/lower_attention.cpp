@@ -51,6 +51,7 @@ void Lowering::scores(const Node& node) {
   if (q.count == 0 || q.count != k.count || q.columns != k.rows || query.fixed || key.fixed)
     fail(node, fmt::format("multiplies {} by {}: only products of queries and keys are possible",
                            to_string(query.shape), to_string(key.shape)));
+  need_few(node, query.size() + key.size());
   Scores made{query, key, 1, {}, false};
   const auto a = factor_of(query), b = factor_of(key);
   if (!a) made.query = resolved(node, query);
@@ -279,6 +280,7 @@ void Lowering::window_attention(const Node& node, const Scores& scores, const Vi
     fail(node, std::string("is of an attention ") + text + ": no operation of graft does that");
   };
   if (!q || !k || !v) refuse("whose heads mix pixels and channels");
+  if (m.count * m.rows > kMostScores / m.rows) refuse("over more pixels than can be followed");
   if (scores.query.layer == kImage || scores.key.layer == kImage || value.layer == kImage)
     refuse("of the image itself");
   if (q->place != k->place || q->place != v->place)
@@ -325,7 +327,7 @@ void Lowering::window_attention(const Node& node, const Scores& scores, const Vi
     for (std::size_t r = 0; r < m.rows; ++r) {
       const auto [y, x] = at(b / heads, r);
       if (q->place[b * m.rows + r] != sides[0].from[y] * columns_all + sides[1].from[x])
-        refuse("over pixels that are no windows of an image");
+        refuse("over pixels that are not windows of an image");
     }
   const std::size_t pairs = (2 * height - 1) * (2 * width - 1), n = m.rows;
   std::vector<float> table(pairs * heads);

@@ -55,7 +55,7 @@ View Lowering::resolved(const Node& node, const View& view) {
   if (view.fixed) fail(node, "takes an activation of constants among the image's values");
   const auto known = known_function(*view.samples);
   if (!known)
-    fail(node, "takes the value of a chain of operators that is none of the activations that graft knows");
+    fail(node, "takes the value of a chain of operators that is not one of the activations that graft knows");
   View whole;
   whole.layer = view.layer;
   whole.shape = net_.shape(view.layer);
@@ -158,6 +158,21 @@ void Lowering::binary(const Node& node) {
   binary_views(node, std::move(a), std::move(b));
 }
 
+/// Add, Sub, Mul or Div with a number for each channel; NaN: the channel is left as it is.
+View Lowering::per_channel(const Node& node, const View& in, const std::vector<double>& number,
+                           bool reversed) {
+  std::vector<double> factor(number.size(), 1), offset(number.size(), 0);
+  for (std::size_t c = 0; c < number.size(); ++c) {
+    if (std::isnan(number[c])) continue;
+    if (node.op == "Add" || node.op == "Sub")
+      offset[c] = node.op == "Add" || reversed ? number[c] : -number[c];
+    if (node.op == "Sub" && reversed) factor[c] = -1;
+    if (node.op == "Mul") factor[c] = number[c];
+    if (node.op == "Div") factor[c] = 1 / number[c];
+  }
+  return affine(node, in, factor, offset);
+}
+
 bool Lowering::binary_constant(const Node& node, const View& value, const Array& other, bool reversed) {
   const auto f = binary_function(node.op);
   const Shape shape = broadcast(value.shape, other.shape);
@@ -177,27 +192,26 @@ bool Lowering::binary_constant(const Node& node, const View& value, const Array&
   const auto channels = static_cast<std::size_t>(net_.channels(in.layer));
   const std::size_t area = static_cast<std::size_t>(net_.places(in.layer));
   const bool is_image = net_.is_image(in.layer);
+  if (!in.places && is_image && shape.size() == 4 && other.size() == static_cast<std::int64_t>(channels) &&
+      broadcast(other.shape, {1, shape[1], 1, 1}) == Shape{1, shape[1], 1, 1}) {
+    std::vector<double> each(channels);
+    for (std::size_t c = 0; c < channels; ++c) each[c] = other.at(c);
+    give(node, per_channel(node, in, each, reversed));
+    return true;
+  }
+  need_few(node, in.size());
   const std::vector<std::int32_t> places = broadcast_places(other.shape, shape);
   std::vector<double> number(channels, std::numeric_limits<double>::quiet_NaN());
-  bool per_channel = !in.fixed;
-  for (std::size_t i = 0; per_channel && i < places.size(); ++i) {
+  bool is_per_channel = !in.fixed;
+  for (std::size_t i = 0; is_per_channel && i < places.size(); ++i) {
     const auto at = static_cast<std::size_t>(in.place(i));
     double& known = number[is_image ? at / area : at % channels];
     const double here = other.at(static_cast<std::size_t>(places[i]));
     if (std::isnan(known)) known = here;
-    per_channel = known == here;
+    is_per_channel = known == here;
   }
-  if (per_channel) {
-    std::vector<double> factor(channels, 1), offset(channels, 0);
-    for (std::size_t c = 0; c < channels; ++c) {
-      if (std::isnan(number[c])) continue;
-      if (node.op == "Add" || node.op == "Sub")
-        offset[c] = node.op == "Add" || reversed ? number[c] : -number[c];
-      if (node.op == "Sub" && reversed) factor[c] = -1;
-      if (node.op == "Mul") factor[c] = number[c];
-      if (node.op == "Div") factor[c] = 1 / number[c];
-    }
-    give(node, affine(node, in, factor, offset));
+  if (is_per_channel) {
+    give(node, per_channel(node, in, number, reversed));
     return true;
   }
   if (node.op != "Add") return false;
@@ -247,10 +261,15 @@ bool Lowering::gated(const Node& node, const View& a, const View& b) {
     return false;
   const Shape shape = broadcast(a.shape, b.shape);
   if (shape != a.shape) return false;
-  const std::vector<std::int32_t> places = broadcast_places(b.shape, shape);
-  const auto area = static_cast<std::int32_t>(net_.places(a.layer));
-  for (std::size_t i = 0; i < places.size(); ++i)
-    if (a.place(i) / area != b.place(static_cast<std::size_t>(places[i]))) return false;
+  const bool as_they_lie =
+      !a.places && !b.places && a.shape.size() == 4 && b.shape == Shape{1, a.shape[1], 1, 1};
+  if (!as_they_lie) {
+    need_few(node, a.size());
+    const std::vector<std::int32_t> places = broadcast_places(b.shape, shape);
+    const auto area = static_cast<std::int32_t>(net_.places(a.layer));
+    for (std::size_t i = 0; i < places.size(); ++i)
+      if (a.place(i) / area != b.place(static_cast<std::size_t>(places[i]))) return false;
+  }
   Layer layer;
   layer.op = Op::Mul;
   layer.in = layer.out = net_.channels(a.layer);

@@ -48,7 +48,7 @@ void Lowering::conv(const Node& node) {
   layer.in = net_.channels(in.layer);
   layer.out = static_cast<int>(std::min<std::int64_t>(weight->shape[0], kMaxClasses));
   const std::int64_t groups = node.integer("group", 1);
-  if (groups < 1 || weight->shape[0] < 1 || weight->shape[0] > kMaxClasses ||
+  if (groups < 1 || groups > kMostElements || weight->shape[0] < 1 || weight->shape[0] > kMaxClasses ||
       weight->shape[1] * groups != layer.in || weight->shape[0] % groups != 0)
     fail(node, fmt::format("has weights {} in {} groups for {} channels", to_string(weight->shape), groups,
                            layer.in));
@@ -126,6 +126,17 @@ void Lowering::reduce_mean(const Node& node, const std::vector<std::int64_t>& ax
     kept.push_back(gone[i] ? 1 : in.shape[i]);
     if (!gone[i]) left.push_back(in.shape[i]);
   }
+  const bool whole_image = !in.places && net_.is_image(in.layer) && in.shape.size() == 4 &&
+                           in.shape[0] == 1 && !gone[1] && gone[2] && gone[3];
+  if (whole_image) {  // without looking at each element, of which there may be many
+    Layer mean;
+    mean.op = Op::GlobalPool;
+    View out;
+    out.layer = net_.add(mean, {in.layer}, {}, node.path());
+    out.shape = keeps ? kept : left;
+    return give(node, std::move(out));
+  }
+  need_few(node, in.size());
   const std::vector<std::int32_t> to = broadcast_places(kept, in.shape);
   const std::size_t sums = count_of(kept), each = sums == 0 ? 0 : in.size() / sums;
   const bool is_image = net_.is_image(in.layer);
@@ -211,6 +222,7 @@ void Lowering::layer_norm(const Node& node) {
 View Lowering::normalised(const Node& node, const View& in, std::size_t axis, double eps, const Array* scale,
                           const Array* bias) {
   // The axis of the channels to the end: the layer's own order stays, so the value is the same view of it.
+  need_few(node, in.size());
   std::vector<std::int32_t> order;
   const auto strides = strides_of(in.shape);
   const auto length = static_cast<std::size_t>(in.shape[axis]);
@@ -271,6 +283,7 @@ bool Lowering::long_layer_norm(const Node& node) {
 View Lowering::product(const Node& node, View in, const std::vector<float>& weight, std::size_t out_width,
                        const std::vector<float>& bias) {
   Rows rows = need_rows(node, in);
+  need_few(node, rows.place.size() * out_width);
   const std::size_t width = rows.channel.size();
   if (rows.place.size() == 1 && net_.is_tokens(in.layer) && net_.places(in.layer) > 1) {
     const LayerId token = token_vector(node, in, rows);

@@ -13,9 +13,6 @@
 namespace graft::nn::onnx {
 namespace {
 
-/// Places that are followed element by element: values of the largest published networks have fewer.
-constexpr std::size_t kMostPlaces = 12'000'000;
-
 std::int32_t fixed_place(std::size_t i) {
   return -1 - static_cast<std::int32_t>(i);
 }
@@ -52,8 +49,7 @@ void Lowering::move(const Node& node) {
   }
   std::size_t total = 0;
   for (const std::size_t i : how.operands) total += count_of(operands(node)[i].shape);
-  if (total > kMostPlaces)
-    fail(node, fmt::format("moves {} elements: at most {} can be followed", total, kMostPlaces));
+  need_few(node, total);
   for (const std::size_t i : how.operands) {
     if (const Array* numbers = constant(node, i)) {
       if (!numbers->is_float) fail(node, "joins whole and real numbers");
@@ -270,7 +266,16 @@ std::optional<Rows> Lowering::rows_of(const View& view) const {
   return out;
 }
 
+void Lowering::need_few(const Node& node, std::size_t elements) {
+  if (elements > kMostPlaces)
+    fail(node,
+         fmt::format("has {} elements in an order of their own: at most {} can be followed; export the model "
+                     "for smaller images",
+                     elements, kMostPlaces));
+}
+
 Rows Lowering::need_rows(const Node& node, View& view) {
+  need_few(node, view.size());
   auto rows = rows_of(view);
   const auto has_fixed = [&] {
     return rows && std::any_of(rows->place.begin(), rows->place.end(), [](std::int32_t p) { return p < 0; });
@@ -323,7 +328,7 @@ std::optional<View> Lowering::merged_patches(const Node& node, const View& view)
   return out.with(view.shape, std::move(places), count_of(net_.shape(out.layer)));
 }
 
-/// Pixels of an image, behind rows that are constant, as tokens; `added`: what is added to each.
+/// Pixels of an image, after rows that are constant, as tokens; `added`: what is added to each.
 std::optional<View> Lowering::embedded(const View& view, const Array* added) {
   const auto rows = rows_of(view);
   if (!rows) return {};

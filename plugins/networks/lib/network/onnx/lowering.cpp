@@ -65,6 +65,10 @@ Lowering::Lowering(const Graph& graph, int height, int width)
   in.view.shape = {1, 3, height, width};
   if (has_rows_of_pixels(image)) {  // rows of pixels, as TensorFlow has them
     std::vector<std::int32_t> places;
+    if (in.view.size() > kMostPlaces)
+      throw Error(fmt::format(
+          "takes images of {} x {} px: at most {} values are possible where the channels are last", width,
+          height, kMostPlaces));
     const std::int32_t area = height * width;
     for (std::int32_t i = 0; i < 3 * area; ++i) places.push_back(i % 3 * area + i / 3);
     in.view = in.view.with({1, height, width, 3}, std::move(places), count_of(in.view.shape));

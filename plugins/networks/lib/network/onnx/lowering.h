@@ -53,12 +53,14 @@ class Lowering {
   std::optional<Rows> rows_of(const View& view) const;
   /// Makes the value one whose rows are channels of places. Throws Error where that is impossible.
   Rows need_rows(const Node& node, View& view);
+  static void need_few(const Node& node, std::size_t elements);
   std::optional<View> merged_patches(const Node& node, const View& view);
   std::optional<View> embedded(const View& view, const Array* added);
 
   // lower_elementwise.cpp: one number in, one out
   void unary(const Node& node);
   void binary(const Node& node);
+  View per_channel(const Node& node, const View& in, const std::vector<double>& number, bool reversed);
   bool binary_constant(const Node& node, const View& value, const Array& other, bool reversed);
   void binary_views(const Node& node, View a, View b);
   bool gated(const Node& node, const View& a, const View& b);

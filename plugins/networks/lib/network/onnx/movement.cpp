@@ -367,7 +367,7 @@ class Mover {
     Shape to = shape();
     for (std::size_t i = 0; i < rank(); ++i) {
       const std::int64_t before = (*pads)[i], behind = (*pads)[i + rank()];
-      if (std::abs(before) > kMostElements || std::abs(behind) > kMostElements)
+      if (std::max(before, behind) > kMostElements || std::min(before, behind) < -kMostElements)
         fail("has padding that cannot be");
       to[i] += before + behind;
       if (to[i] < 0 || (shape()[i] == 0 && mode != "constant")) fail("cuts off more than there is");
@@ -400,7 +400,7 @@ class Mover {
     out_.operands = {0, 2};
     if (node_.text("reduction", "none") != "none") fail("adds what it scatters, which is not supported");
     const Array& places = constant(1);
-    if (places.is_float || places.shape.empty()) fail("has indices that are none");
+    if (places.is_float || places.shape.empty()) fail("has indices that are not whole numbers");
     const auto depth = static_cast<std::size_t>(places.shape.back());
     const auto strides = strides_of(shape());
     if (depth < 1 || depth > rank()) fail("has indices of more axes than its input");

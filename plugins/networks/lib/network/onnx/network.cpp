@@ -54,7 +54,7 @@ class Head {
     std::size_t first = last;
     while (converts(layers_[first]) && takes_pixel(layers_[first]) && only_reader(first))
       first = static_cast<std::size_t>(layers_[first].from[0]);
-    // `first` gives the pixel; those behind it, up to the last, become layers of vectors.
+    // `first` gives the pixel; those after it, up to the last, become layers of vectors.
     Network::Made flat;
     flat.layer.op = Op::Flatten;
     flat.layer.in = flat.layer.out = static_cast<int>(layers_[first].shape[0]);

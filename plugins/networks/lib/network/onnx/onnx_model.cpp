@@ -177,7 +177,7 @@ Published lowered(const ModelFiles& files, const Graph& graph) {
   const bool has_weights = std::any_of(net.layers.begin(), net.layers.end(), [&](const Layer& layer) {
     return layer.name != net.classifier && !parameters_of(layer).empty();
   });
-  if (!has_weights) throw Error("has no weights before its features: it is no network that was trained");
+  if (!has_weights) throw Error("has no weights before its features: it is not a network that was trained");
   net.preprocessing = preprocessing_for(files, std::min(height, width), out.notes);
   const std::string size = any_size ? "any" : fmt::format("{} x {} px", width, height);
   out.findings = {{"format",

@@ -249,9 +249,10 @@ TEST_F(OnnxTest, ActivationsAreKnownByWhatTheyCompute) {
   OnnxWriter to = image({6, 6}, 4);
   to.node("HardSigmoid", {"c"}, {"a"});  // with the slope 0.2
   head(to, "a", 4);
-  EXPECT_EQ(error(to),
-            "node 'pooled' (GlobalAveragePool) takes the value of a chain of operators that is none of the "
-            "activations that graft knows");
+  EXPECT_EQ(
+      error(to),
+      "node 'pooled' (GlobalAveragePool) takes the value of a chain of operators that is not one of the "
+      "activations that graft knows");
 }
 
 TEST_F(OnnxTest, GatesShufflesAndSumsOfBranches) {
@@ -489,7 +490,7 @@ TEST_F(OnnxTest, InputsThatAreNoImagesAreRefused) {
   none.input("x", {1, 3, 6, 6});
   none.node("GlobalAveragePool", {"x"}, {"y"});
   none.output("y");
-  EXPECT_EQ(error(none), "has no weights before its features: it is no network that was trained");
+  EXPECT_EQ(error(none), "has no weights before its features: it is not a network that was trained");
 }
 
 TEST_F(OnnxTest, DamagedFilesAreRefused) {

@@ -20,6 +20,9 @@ using Places = std::shared_ptr<const std::vector<std::int32_t>>;
 using LayerId = int;
 constexpr LayerId kImage = -1;
 
+/// Places that are followed element by element: values of published networks have fewer.
+constexpr std::size_t kMostPlaces = 12'000'000;
+
 /// A value of the graph for one image, as a layer's value in another order: exporters write reshapes and
 /// transposes at will, and only where each element comes from counts.
 struct View {
