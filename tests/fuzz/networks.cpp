@@ -8,8 +8,10 @@
 #include <network/cost.h>
 #include <network/fit.h>
 #include <network/pickle.h>
+#include <network/published.h>
 #include <network/state_dict.h>
 #include <network/testing/checkpoint_writer.h>
+#include <network/testing/onnx_writer.h>
 #include <network/testing/zip_writer.h>
 #include <network/weight_file.h>
 
@@ -55,6 +57,13 @@ void safetensors(std::string_view input) {
   file += in.rest();
   file.append(data, '\0');
   read_weights(write_scratch(file));
+}
+
+// A model behind the bytes that give it away.
+void onnx(std::string_view input) {
+  const std::filesystem::path path = write_scratch("\x08\x08\x12" + std::string(input), "model.onnx");
+  nn::open_weights(path);
+  nn::open_published(nn::find_model_files(path));
 }
 
 void architecture(std::string_view input) {
@@ -118,6 +127,49 @@ std::vector<std::string> architecture_seeds() {
   return out;
 }
 
+// Without the bytes in front of the producer's name.
+std::vector<std::string> onnx_seeds() {
+  using Writer = test::OnnxWriter;
+  Writer cnn, tokens(13);
+  cnn.input("x", {-1, 3, 8, 8});
+  cnn.weight("w", {2, 3, 1, 1}, {1, 2, 3, 4, 5, 6});
+  cnn.node("Conv", {"x", "w"}, {"c"});
+  cnn.node("Sigmoid", {"c"}, {"s"});
+  cnn.node("Mul", {"c", "s"}, {"r"});
+  cnn.integers("sides", {1, 2, 4, 2, 4, 2});
+  cnn.node("Reshape", {"r", "sides"}, {"v"});
+  cnn.node("Transpose", {"v"}, {"t"}, {Writer::numbers("perm", {0, 1, 2, 4, 3, 5})});
+  cnn.node("ReduceMean", {"t"}, {"m"},
+           {Writer::numbers("axes", {2, 3, 4, 5}), Writer::number("keepdims", 0)});
+  cnn.weight("g", {2, 2}, {1, 2, 3, 4});
+  cnn.node("Gemm", {"m", "g"}, {"y"});
+  cnn.output("y");
+  tokens.input("x", {1, 3, 2, 2});
+  tokens.weight("w", {2, 3, 1, 1}, {1, 2, 3, 4, 5, 6});
+  tokens.node("Conv", {"x", "w"}, {"c"});
+  tokens.node("Shape", {"c"}, {"shape"});
+  tokens.integers("rows", {1, 2, -1});
+  tokens.node("Reshape", {"c", "rows"}, {"k"});
+  tokens.node("Transpose", {"k"}, {"q"}, {Writer::numbers("perm", {0, 2, 1})});
+  tokens.node("MatMul", {"q", "k"}, {"p"});
+  tokens.node("Softmax", {"p"}, {"a"}, {Writer::number("axis", -1)});
+  tokens.node("MatMul", {"a", "q"}, {"o"});
+  tokens.output("o");
+  std::vector<std::string> out;
+  for (const std::string& model : {cnn.bytes(), tokens.bytes()}) out.push_back(model.substr(3));
+  return out;
+}
+
+// A chain of activations.
+std::string grown_onnx(std::size_t bytes) {
+  test::OnnxWriter out;
+  out.input("0", {1, 3, 2, 2});
+  constexpr std::size_t kEach = 32;
+  for (std::size_t i = 0; i < bytes / kEach; ++i)
+    out.node("Relu", {std::to_string(i)}, {std::to_string(i + 1)});
+  return out.bytes().substr(3);
+}
+
 // Tensors of one storage, one after the other.
 std::string grown_safetensors(std::size_t bytes) {
   std::string json = "{";
@@ -147,6 +199,7 @@ std::vector<Target> network_targets() {
       {"checkpoint", checkpoint, pickle_seeds},
       {"weights", weights, weight_seeds},
       {"safetensors", safetensors, safetensors_seeds, grown_safetensors},
+      {"onnx", onnx, onnx_seeds, grown_onnx},
       {"architecture", architecture, architecture_seeds, grown_architecture},
   };
 }

@@ -47,7 +47,7 @@ struct Model {
 };
 
 void PrintTo(const Model& model, std::ostream* out) {
-  *out << model.name;
+  *out << model.name << ' ' << model.file;
 }
 
 std::map<std::string, std::string> outputs_of(const Model& model) {
@@ -162,7 +162,7 @@ TEST_P(Encoders, GivesWhatItsOwnersCodeGives) {
 #endif
   }
   for (const auto& [engine, off] : worst)
-    std::cout << fmt::format("{}: {} within {:.1e}\n", model.name, engine, off);
+    std::cout << fmt::format("{} {}: {} within {:.1e}\n", model.name, model.file, engine, off);
 }
 
 const std::map<std::string, std::string> kConvNext = {{"stem", "stem.1"},
@@ -185,6 +185,37 @@ std::map<std::string, std::string> cnn(const std::string& stem, const std::strin
   std::map<std::string, std::string> out = {{"map", map}, {"logits", logits}};
   if (!stem.empty()) out["stem"] = stem;
   if (!stage.empty()) out["stage_0"] = stage;
+  return out;
+}
+
+/// An ONNX model in each of its files.
+struct OnnxFolder {
+  const char* name;
+  std::vector<std::string> files;
+  const char* logits;  ///< Our name for the layer that gives them.
+};
+const std::vector<std::string> kAllOnnx = {"model.onnx", "model_dynamic.onnx", "model_opset13.onnx",
+                                           "model_opset13_dynamic.onnx"};
+const std::vector<std::string> kTwoOnnx = {"model.onnx", "model_opset13_dynamic.onnx"};
+const OnnxFolder kOnnx[] = {
+    {"onnx-resnet", kAllOnnx, "fc"},
+    {"onnx-densenet", kTwoOnnx, "classifier"},
+    {"onnx-mobilenet_v3", kTwoOnnx, "classifier.3"},
+    {"onnx-efficientnet", kTwoOnnx, "classifier.1"},
+    {"onnx-regnet_y", kTwoOnnx, "fc"},
+    {"onnx-shufflenet_v2", kTwoOnnx, "fc"},
+    {"onnx-convnext", kAllOnnx, "classifier.2"},
+    {"onnx-timm_vit", kAllOnnx, "head"},
+    {"onnx-torchvision_vit", kAllOnnx, "heads.head"},
+    {"onnx-dinov2_interpolated", kTwoOnnx, ""},
+    {"onnx-swin", {"model.onnx", "model_opset13.onnx"}, "head"},
+};
+
+std::vector<Model> onnx_models() {
+  std::vector<Model> out;
+  for (const OnnxFolder& folder : kOnnx)
+    for (const std::string& file : folder.files)
+      out.push_back({folder.name, {}, file, {{"logits", folder.logits}}});
   return out;
 }
 
@@ -249,12 +280,27 @@ const Model kModels[] = {
       {"logits", "head"}}},
 };
 
-INSTANTIATE_TEST_SUITE_P(Golden, Encoders, ::testing::ValuesIn(kModels), [](const auto& info) {
-  std::string name = info.param.name;
+std::string name_of_model(const ::testing::TestParamInfo<Model>& info) {
+  std::string name = info.param.name + (info.param.name.starts_with("onnx-") ? "_" + info.param.file : "");
   std::replace_if(
-      name.begin(), name.end(), [](char c) { return c == '-'; }, '_');
+      name.begin(), name.end(), [](char c) { return c == '-' || c == '.'; }, '_');
   return name;
-});
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, Encoders, ::testing::ValuesIn(kModels), name_of_model);
+INSTANTIATE_TEST_SUITE_P(GoldenOnnx, Encoders, ::testing::ValuesIn(onnx_models()), name_of_model);
+
+// Whatever the order of its operators: the graph itself, one operator after the other.
+TEST(GoldenEncoders, OnnxNetworksComputeWhatTheirGraphsDo) {
+  if (!fs::exists(encoders_folder()))
+    GTEST_SKIP() << "reference files are looked for in ../golden/encoders beside GRAFT_DATA";
+  for (const Model& model : onnx_models()) {
+    const nn::ModelFiles files = nn::find_model_files(encoders_folder() / model.name / model.file);
+    const auto off = nn::difference_from_graph(files, *nn::open_published(files));
+    ASSERT_TRUE(off) << model.name;
+    EXPECT_LE(*off, 1e-6) << model.name << ' ' << model.file;
+  }
+}
 
 TEST(GoldenEncoders, FoldersThatAreNotComparedYet) {
   if (!fs::exists(encoders_folder()))
@@ -264,7 +310,9 @@ TEST(GoldenEncoders, FoldersThatAreNotComparedYet) {
     const std::string name = entry.path().filename();
     const bool covered = name == "torchvision-formula" ||  // by a test of its own
                          std::any_of(std::begin(kModels), std::end(kModels),
-                                     [&](const Model& model) { return model.name == name; });
+                                     [&](const Model& model) { return model.name == name; }) ||
+                         std::any_of(std::begin(kOnnx), std::end(kOnnx),
+                                     [&](const OnnxFolder& folder) { return folder.name == name; });
     if (entry.is_directory() && !covered) left.push_back(name);
   }
   std::sort(left.begin(), left.end());

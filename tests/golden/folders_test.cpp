@@ -437,6 +437,9 @@ const Folder kFolders[] = {
     {"meta-convnextv2_tiny", "", "", "resize: 73, crop: 64"},
     {"meta-dinov3_convnext_tiny", "", "", "resize: 64, crop: 64", "features", 1.001},
     {"torchvision-convnext_tiny", "", "", "resize: 67, crop: 64"},
+    {"onnx-resnet", "model.onnx", "taps: [fc]", "resize: 64, crop: 64", "logits"},
+    {"onnx-timm_vit", "model_dynamic.onnx", "taps: [head]", "resize: 48, crop: 48", "logits"},
+    {"onnx-dinov2_interpolated", "model.onnx", "", "resize: 28, crop: 28"},
 };
 
 INSTANTIATE_TEST_SUITE_P(Golden, Folders, ::testing::ValuesIn(kFolders), [](const auto& info) {

@@ -172,7 +172,8 @@ class Backbone final : public BatchTransform {
 
   static std::optional<int> usual_side(const nn::Model& model) {
     if (!model.architecture) return {};
-    return model.architecture->preprocessing.crop;
+    const nn::Extent size = model.architecture->usual_size();
+    return size.height == size.width ? std::optional(size.height) : std::nullopt;
   }
 
   /// One after the other; of patches by their place, the values at each place.

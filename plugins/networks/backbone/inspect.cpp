@@ -82,8 +82,8 @@ class Inspector {
     if (!result_.faults.empty()) return;
     taps.extend(net, nullptr);
     const std::optional<nn::ImageSize> size = nn::image_size_in(context_.input_shape);
-    const int usual = net.preprocessing.crop;
-    const nn::ImageSize computed = size.value_or(nn::ImageSize{usual, usual});
+    const nn::Extent usual = net.usual_size();
+    const nn::ImageSize computed = size.value_or(nn::ImageSize{usual.height, usual.width});
     const nn::Architecture needed = nn::reduced_to(net, taps.taps);
     nn::Cost cost;
     try {

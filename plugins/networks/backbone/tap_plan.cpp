@@ -33,9 +33,9 @@ std::optional<std::string> pool_of(const Params& params) {
 /// The value's shape for one image of the size that the network was trained on; nothing where that fails.
 std::optional<Shape> shape_of(const nn::Architecture& network, const std::string& layer) {
   const nn::Architecture needed = nn::reduced_to(network, {layer});
-  const int side = network.preprocessing.crop;
+  const nn::Extent size = network.usual_size();
   try {
-    return nn::cost_of(needed, side, side).layers.back().output;
+    return nn::cost_of(needed, size.height, size.width).layers.back().output;
   } catch (const Error&) {
     return {};
   }

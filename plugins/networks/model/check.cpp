@@ -77,7 +77,7 @@ Checked check_model(const nn::ModelFiles& files, int heads) {
     // Every value is read: one that is not a number is found here, not in a run.
     nn::bind(published->architecture, *published->weights);
     out.kind = fmt::format("weights of {}", published->architecture.name);
-    out.architecture = std::move(published->architecture);
+    out.architecture = published->architecture;
     out.findings = std::move(published->findings);
     out.lacks_heads = std::any_of(out.findings.begin(), out.findings.end(), [](const nn::Finding& finding) {
       return finding.what == "heads" && finding.value == "unknown";
@@ -86,6 +86,16 @@ Checked check_model(const nn::ModelFiles& files, int heads) {
       out.findings = {
           {"family", out.architecture->name, "names and shapes of tensors"},
           {"preprocessing", to_string(out.architecture->preprocessing), "the files or the family"}};
+    if (const auto off = nn::difference_from_graph(files, *published)) {
+      constexpr double kAllowed = 1e-4;
+      if (!(*off <= kAllowed))
+        throw Error(fmt::format(
+            "{}: its network differs from its graph by {:.1e} of the largest value: this is a bug in "
+            "graft; export the model as TorchScript",
+            files.path.string(), *off));
+      out.findings.push_back({"lowered", fmt::format("within {:.0e} of the graph's own values", *off),
+                              "both computed for an image of noise"});
+    }
     out.notes = std::move(published->notes);
     out.unused = std::move(published->unused);
     if (!file->taken().empty()) out.notes.insert(out.notes.begin(), file->taken());

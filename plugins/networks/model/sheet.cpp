@@ -58,8 +58,8 @@ std::vector<std::string> outermost(const nn::Architecture& net) {
 Sheet::Sheet(nn::Architecture architecture, SheetOptions options)
     : net_(std::move(architecture)),
       options_(std::move(options)),
-      side_(options_.side.value_or(net_.preprocessing.crop)),
-      cost_(nn::cost_of(net_, side_, side_)) {
+      size_(options_.side ? nn::Extent(*options_.side) : net_.usual_size()),
+      cost_(nn::cost_of(net_, size_.height, size_.width)) {
   if (options_.freeze == "all") {
     frozen_ = net_.layers.size();
   } else if (options_.freeze != "none") {
@@ -125,7 +125,8 @@ std::string Sheet::text() const {
   with_frozen({"total", "", "", grouped(cost_.parameters), with_unit(cost_.multiply_adds),
                bytes_text(cost_.activation_bytes)},
               "");
-  return fmt::format("{}, image 3 x {} x {}\n\n{}\n{}", net_.name, side_, side_, table.text(), facts());
+  return fmt::format("{}, image 3 x {} x {}\n\n{}\n{}", net_.name, size_.height, size_.width, table.text(),
+                     facts());
 }
 
 std::string Sheet::facts() const {
@@ -152,7 +153,7 @@ std::string Sheet::dot() const {
   }
   std::string out =
       fmt::format("digraph \"{}\" {{\n  node [shape=box, fontname=\"sans-serif\"];\n", escaped(net_.name));
-  out += fmt::format("  \"input\" [label=\"input\\n3 x {} x {}\"];\n", side_, side_);
+  out += fmt::format("  \"input\" [label=\"input\\n3 x {} x {}\"];\n", size_.height, size_.width);
   for (const Row& row : all)
     out += fmt::format("  \"{0}\" [label=\"{0}\\n{1}\\n{2}\"{3}];\n", escaped(row.name), escaped(row.type),
                        extents_text(row.output),
@@ -172,7 +173,7 @@ Value Sheet::value() const {
   const nn::Preprocessing& p = net_.preprocessing;
   Value out = Value::map();
   out["architecture"] = net_.name;
-  out["side"] = side_;
+  out["side"] = size_.height;
   out["classes"] = net_.classes;
   out["parameters"] = cost_.parameters;
   out["trainable"] = trainable();

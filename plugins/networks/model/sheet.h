@@ -45,7 +45,7 @@ class Sheet {
 
   nn::Architecture net_;
   SheetOptions options_;
-  int side_;
+  nn::Extent size_;
   nn::Cost cost_;
   std::size_t frozen_ = 0;  ///< So many layers from the first.
 };

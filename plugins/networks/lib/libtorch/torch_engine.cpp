@@ -69,6 +69,7 @@ class TorchEngine final : public nn::Engine {
       : name_(model.name),
         options_(std::move(options)),
         device_(options_.device),
+        only_(model.architecture ? model.architecture->only : std::nullopt),
         several_(model.architecture || !options_.taps.empty()) {
     Module module = module_of(model, options_);
     if (options_.precision == "bf16") module.to(at::kBFloat16);
@@ -174,6 +175,9 @@ class TorchEngine final : public nn::Engine {
   }
 
   Outputs compute(const Program& program, const at::Tensor& input) const {
+    if (only_ && (only_->height != input.size(2) || only_->width != input.size(3)))
+      throw UnfitInput(fmt::format("the model does not take images of {} x {}: it is for {} x {} px alone",
+                                   input.size(3), input.size(2), only_->width, only_->height));
     c10::IValue value;
     try {
       const auto type = options_.precision == "bf16" ? at::kBFloat16 : at::kFloat;
@@ -243,6 +247,7 @@ class TorchEngine final : public nn::Engine {
   const std::string name_;
   const EngineOptions options_;
   const Device device_;
+  const std::optional<nn::Extent> only_;  ///< The one size of images that the network is for.
   Program plain_, fast_;
   const bool several_;  ///< The module was made to return a tuple.
   bool has_fast_ = false;

@@ -82,11 +82,12 @@ int number(const Value& layer, const char* name, int low, int high, int left_out
   return found == nullptr ? left_out : number(*found, name, low, high);
 }
 
-Extent extent_from(const Value& value) {
-  if (!value.is_list()) return number(value, "kernel", 1, kMaxSide);
+Extent extent_from(const Value& value, const char* name) {
+  if (!value.is_list()) return number(value, name, 1, kMaxSide);
   const auto& sides = value.as_list();
-  if (sides.size() != 2) throw Error("a network with a layer whose `kernel` has not two sides");
-  return {number(sides[0], "kernel", 1, kMaxSide), number(sides[1], "kernel", 1, kMaxSide)};
+  if (sides.size() != 2)
+    throw Error(fmt::format("a network with a layer whose `{}` has not two sides", name));
+  return {number(sides[0], name, 1, kMaxSide), number(sides[1], name, 1, kMaxSide)};
 }
 
 double number(const Value& layer, const char* name, double left_out) {
@@ -128,6 +129,7 @@ Value to_value(const Architecture& architecture) {
   Value out = Value::map();
   out["name"] = architecture.name;
   out["layers"] = std::move(layers);
+  if (architecture.only) out["only"] = Value::List{architecture.only->height, architecture.only->width};
   return out;
 }
 
@@ -146,7 +148,7 @@ Architecture architecture_from(const Value& value) {
     for (const Value& from : member(v, "from").as_list()) layer.from.push_back(from.as_string());
     layer.in = number(v, "in", 1, kMostValues, 1);
     layer.out = number(v, "out", 1, kMostValues, 1);
-    if (const Value* kernel = v.find("kernel")) layer.kernel = extent_from(*kernel);
+    if (const Value* kernel = v.find("kernel")) layer.kernel = extent_from(*kernel, "kernel");
     for (const Number& n : kNumbers) layer.*n.member = number(v, n.name, n.low, n.high, usual.*n.member);
     if (const Value* padding = v.find("padding")) {
       const auto& sides = padding->as_list();
@@ -168,6 +170,10 @@ Architecture architecture_from(const Value& value) {
     if (const Value* periods = v.find("rope_periods"))
       for (const Value& period : periods->as_list()) layer.rope_periods.push_back(period.as_double());
     net.layers.push_back(std::move(layer));
+  }
+  if (const Value* only = value.find("only")) {
+    if (!only->is_list()) throw Error("a network whose `only` is no size of images: it was damaged");
+    net.only = extent_from(*only, "only");
   }
   if (net.layers.empty()) throw Error("a network without layers: it was damaged");
   net.tap = net.layers.back().name;

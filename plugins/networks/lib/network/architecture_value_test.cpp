@@ -37,7 +37,9 @@ TEST(ArchitectureValue, EveryFieldOfALayerComesBack) {
   layer.count_padding = true;
   layer.windows = WindowRule::Timm;
   net.layers = {layer};
+  net.only = Extent(5, 6);
   const Value value = to_value(net);
+  EXPECT_EQ(architecture_from(value).only, Extent(5, 6));
   const Layer back = architecture_from(Value::from_json(value.to_json())).layers[0];
   EXPECT_EQ(back.kernel, layer.kernel);
   EXPECT_EQ(back.dilation, 2);
@@ -74,6 +76,8 @@ TEST(ArchitectureValue, WhatCannotBeIsNamed) {
       fault(
           R"({"name": "x", "layers": [{"name": "a", "op": "Conv", "from": [], "padding_rule": "mirror"}]})"),
       "a network with padding by the rule 'mirror', which does not exist: it was written by a newer version");
+  EXPECT_EQ(fault(R"({"name": "x", "layers": [{"name": "a", "op": "Relu", "from": []}], "only": 3})"),
+            "a network whose `only` is no size of images: it was damaged");
 }
 
 }  // namespace

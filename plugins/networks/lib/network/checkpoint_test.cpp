@@ -443,7 +443,6 @@ TEST(ForeignFile, SaysWhatItIs) {
             "a text file that begins with 'Repository not found'; name the file with the weights");
   EXPECT_EQ(got("k.h5", "\x89HDF\r\n\x1a\n\0\0\0\0"s),
             "an HDF5 file (a Keras .h5 model, for example)" + to_export);
-  EXPECT_EQ(got("m.onnx", "\x08\x07\x12\x07pytorch\x1a\x05"s), "an ONNX model" + to_export);
   EXPECT_EQ(got("saved_model.pb", "\x08\x01\x12\x90\x01\x0a"s),
             "a TensorFlow SavedModel (saved_model.pb)" + to_export);
   EXPECT_EQ(got("frozen.pb", "\x0a\x1c\x0a\x05input"s), "a part of a TensorFlow model" + to_export);

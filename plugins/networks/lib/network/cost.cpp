@@ -87,6 +87,9 @@ Cost cost_of(const Architecture& architecture, int height, int width) {
   if (height < 1 || width < 1 || height > kMaxSide || width > kMaxSide)
     throw Error(fmt::format("{}: expected images of 1 to {} px a side, got {} x {}", architecture.name,
                             kMaxSide, width, height));
+  if (const auto& only = architecture.only; only && *only != Extent(height, width))
+    throw Error(fmt::format("{}: is for images of {} x {} px alone, got {} x {}", architecture.name,
+                            only->width, only->height, width, height));
   Shapes shapes(architecture, height, width);
   Cost cost;
   for (const Layer& layer : architecture.layers) {

@@ -48,12 +48,6 @@ std::string lower_start(std::string_view text) {
   return out;
 }
 
-/// A protocol buffer that begins with ir_version and a producer's name or a graph.
-bool is_onnx(std::string_view start, const std::filesystem::path& path) {
-  return start.size() > 3 && start[0] == '\x08' && start[1] > 0 && start[1] < 32 &&
-         (start[2] == '\x12' || start[2] == '\x3a') && (start[1] > 2 || path.extension() == ".onnx");
-}
-
 /// Formats without a magic number, by file name.
 bool is_tensorflow(std::string_view start, const std::filesystem::path& path) {
   const std::string name = path.filename();
@@ -83,6 +77,16 @@ std::string text_file(std::string_view start) {
 
 }  // namespace
 
+/// It begins with the version of its format and the producer's name, an opset or the graph. A TensorFlow
+/// SavedModel has version 1.
+bool is_onnx(const InputFile& file) {
+  constexpr std::string_view kSecond = "\x12\x1a\x22\x28\x32\x3a\x42";
+  const std::string start = file.read_some(0, 4);
+  return start.size() == 4 && start[0] == '\x08' && start[1] > 0 && start[1] < 32 &&
+         kSecond.find(start[2]) != std::string_view::npos &&
+         (start[1] > 2 || file.path().extension() == ".onnx");
+}
+
 bool is_text(const InputFile& file) {
   const std::string start = file.read_some(0, 512);
   return !start.empty() && std::all_of(start.begin(), start.end(), [](char c) {
@@ -100,7 +104,6 @@ std::string foreign_file(const InputFile& file) {
         start.compare(magic.at, magic.bytes.size(), magic.bytes) == 0)
       return fmt::format("{}; {}", magic.what, magic.cure);
   if (is_tensorflow(start, file.path())) return fmt::format("a part of a TensorFlow model; {}", kExport);
-  if (is_onnx(start, file.path())) return fmt::format("an ONNX model; {}", kExport);
   if (start[0] == '\x80' && start.size() > 1 && start[1] >= 2 && start[1] <= 5)
     return "a Python pickle that torch.save did not write; load it in Python and save the tensors as "
            "safetensors";

@@ -13,6 +13,8 @@ namespace graft::nn {
 std::string foreign_file(const InputFile& file);
 /// The same for a zip archive with these entries; empty: not known.
 std::string foreign_zip(const std::vector<std::string>& names);
+/// Whether a file is an ONNX model: a protocol buffer, which has no magic number, by how it begins.
+bool is_onnx(const InputFile& file);
 /// Whether a file begins with text, as pages, pointers and lists do.
 bool is_text(const InputFile& file);
 /// A fix for a folder in place of a file: "; it holds model.safetensors: name that file".

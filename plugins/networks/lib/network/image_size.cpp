@@ -26,11 +26,11 @@ Cost cost_for_input(const Architecture& network, ImageSize size) {
   try {
     return cost_of(network, size.height, size.width);
   } catch (const Error& fault) {
-    const int usual = network.preprocessing.crop;
+    const Extent usual = network.usual_size();
     throw Error(fmt::format(
         "the network does not take images of {} x {} px, which come from upstream: {}; it was trained on {} "
         "x {} px",
-        size.width, size.height, fault.what(), usual, usual));
+        size.width, size.height, fault.what(), usual.width, usual.height));
   }
 }
 

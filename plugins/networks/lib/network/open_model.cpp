@@ -167,7 +167,7 @@ std::vector<ParamSpec> model_parameters() {
           .optional()
           .doc("Weights of a known architecture, or of a published vision transformer or ConvNeXt "
                "(safetensors, or a state_dict that torch.save wrote), or the folder in which it was "
-               "published, "
+               "published, or an ONNX model, "
                "or a TorchScript archive, [n,3,height,width] in, features out. TorchScript is code: use only "
                "files that you trust."),
       text("architecture")

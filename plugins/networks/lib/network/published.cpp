@@ -12,6 +12,8 @@
 #include <graft/text.h>
 
 #include <network/state_dict.h>
+#include "foreign_file.h"
+#include "onnx/onnx_model.h"
 #include "zoo/tensor_map.h"
 
 namespace graft::nn {
@@ -139,6 +141,12 @@ std::string nearest_family(const WeightFile& file) {
 }
 
 std::optional<Published> open_published(const ModelFiles& files, std::optional<int> heads) {
+  if (is_onnx(InputFile(files.weights))) {
+    if (heads.value_or(0) > 0)
+      throw Error(fmt::format("{}: the graph itself says how many heads it has; leave `heads` out",
+                              files.path.string()));
+    return onnx::read_model(files);
+  }
   std::unique_ptr<WeightFile> file = open_weights(files);
   const std::string path = files.path.string();
   for (const zoo::PublishedFamily& family : zoo::published_families()) {
@@ -166,6 +174,11 @@ std::optional<Published> open_published(const ModelFiles& files, std::optional<i
     }
   }
   return {};
+}
+
+std::optional<double> difference_from_graph(const ModelFiles& files, const Published& model) {
+  if (!is_onnx(InputFile(files.weights))) return {};
+  return onnx::compare_with_graph(files, model);
 }
 
 }  // namespace graft::nn

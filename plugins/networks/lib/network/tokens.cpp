@@ -39,9 +39,9 @@ std::optional<TokenLayout> token_layout(const Architecture& network, int height,
 std::string last_tokens(const Architecture& network) {
   if (embedding_of(network) == nullptr) return "";
   const Architecture needed = reduced_to(network, {network.tap});
-  const int side = network.preprocessing.crop;
+  const Extent size = network.usual_size();
   try {
-    const Cost cost = cost_of(needed, side, side);
+    const Cost cost = cost_of(needed, size.height, size.width);
     for (std::size_t i = needed.layers.size(); i-- > 0;) {
       const Op op = needed.layers[i].op;
       // Keys and values of a pooling are no tokens that anybody means.

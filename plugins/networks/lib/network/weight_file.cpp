@@ -8,6 +8,7 @@
 
 #include <network/element.h>
 #include "foreign_file.h"
+#include "onnx/onnx_model.h"
 #include "printable.h"
 #include "weight_formats.h"
 
@@ -78,6 +79,7 @@ std::unique_ptr<WeightFile> open_weights(const std::filesystem::path& path) {
   // A damaged length must not change the format: the brace identifies it.
   if (start.size() > sizeof(std::uint64_t) && start[sizeof(std::uint64_t)] == '{' && !is_text(*file))
     return open_safetensors(std::move(file));
+  if (is_onnx(*file)) return onnx::open_initializers(std::move(file));
   throw Error(fmt::format("{}: expected weights as safetensors or as a state_dict of torch.save, got {}",
                           path.string(), foreign_file(*file)));
 }

@@ -183,7 +183,11 @@ struct Architecture {
   /// How its features come from tokens: "cls", "avg", "cls_avg" or "attention"; empty: in another way.
   std::string pool;
   int class_tokens = 0;  ///< Of the tokens in front of the patches: class and distillation token, the first.
+  std::optional<Extent> only;  ///< The one size of images that it is for; nothing: any that its layers take.
   Preprocessing preprocessing;
+
+  /// Of the images that it was trained on.
+  Extent usual_size() const { return only.value_or(Extent(preprocessing.crop)); }
 
   /// Null when no layer has that name.
   const Layer* find(std::string_view layer) const;

@@ -1,0 +1,565 @@
+// ONNX models: what becomes of a graph, compared with the graph itself, evaluated operator by operator.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <fmt/format.h>
+
+#include <graft/error.h>
+#include <graft/random.h>
+#include <graft/testing/error_of.h>
+
+#include <network/cost.h>
+#include <network/published.h>
+#include <network/testing/onnx_writer.h>
+
+namespace graft::nn {
+namespace {
+
+using graft::testing::error_of;
+using test::OnnxWriter;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using Ints = OnnxWriter::Ints;
+
+class OnnxTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "graft-onnx-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::vector<float> noise(std::size_t n, double low = -0.5, double high = 0.5) {
+    std::vector<float> out(n);
+    for (float& v : out) v = static_cast<float>(random_.uniform(low, high));
+    return out;
+  }
+  void weight(OnnxWriter& to, const std::string& name, const Ints& shape, double low = -0.5,
+              double high = 0.5) {
+    std::size_t count = 1;
+    for (const std::int64_t n : shape) count *= static_cast<std::size_t>(n);
+    to.weight(name, shape, noise(count, low, high));
+  }
+  static void scalar(OnnxWriter& to, const std::string& name, float value) { to.weight(name, {}, {value}); }
+
+  ModelFiles write(const std::string& bytes) const {
+    std::ofstream(folder_ / "m.onnx", std::ios::binary) << bytes;
+    return find_model_files(folder_ / "m.onnx");
+  }
+  /// The network of a model, which must compute what its graph does.
+  Published read(const OnnxWriter& model) {
+    const ModelFiles files = write(model.bytes());
+    Published out = std::move(*open_published(files));
+    EXPECT_LE(*difference_from_graph(files, out), 2e-6);
+    return out;
+  }
+  /// Without the path in front.
+  std::string error(const std::string& bytes) const {
+    const ModelFiles files = write(bytes);
+    std::string text = error_of([&] { open_published(files); });
+    const std::string path = (folder_ / "m.onnx").string() + ": ";
+    return text.starts_with(path) ? text.substr(path.size()) : "no path: " + text;
+  }
+  std::string error(const OnnxWriter& model) const { return error(model.bytes()); }
+
+  static std::vector<std::string> operations_of(const Published& model) {
+    std::vector<std::string> out;
+    for (const Layer& layer : model.architecture.layers) out.emplace_back(to_string(layer.op));
+    return out;
+  }
+
+  /// x, then a 1 x 1 convolution to `channels`: "c".
+  OnnxWriter image(const Ints& sides, std::int64_t channels, std::int64_t opset = 17) {
+    OnnxWriter to(opset);
+    to.input("x", {-1, 3, sides[0], sides[1]});
+    weight(to, "stem.weight", {channels, 3, 1, 1});
+    to.node("Conv", {"x", "stem.weight"}, {"c"});
+    return to;
+  }
+  /// The mean of the channels of `from`, and a linear layer: the output "y".
+  void head(OnnxWriter& to, const std::string& from, std::int64_t channels) {
+    to.node("GlobalAveragePool", {from}, {"pooled"});
+    to.node("Flatten", {"pooled"}, {"flat"});
+    weight(to, "fc.weight", {5, channels});
+    weight(to, "fc.bias", {5});
+    to.node("Gemm", {"flat", "fc.weight", "fc.bias"}, {"y"}, {OnnxWriter::number("transB", 1)});
+    to.output("y");
+  }
+
+  std::filesystem::path folder_;
+  Random random_{7};
+};
+
+TEST_F(OnnxTest, AConvolutionalNetworkIsItsLayers) {
+  OnnxWriter to;
+  to.input("x", {1, 3, 17, 14});
+  weight(to, "stem.weight", {8, 3, 3, 5});
+  weight(to, "stem.bias", {8});
+  to.node("Conv", {"x", "stem.weight", "stem.bias"}, {"c"},
+          {OnnxWriter::numbers("pads", {1, 2, 0, 1}), OnnxWriter::numbers("strides", {2, 2})}, "/stem/Conv");
+  to.node("Relu", {"c"}, {"r"}, {}, "/act/Relu");
+  for (const char* name : {"s", "b", "m"}) weight(to, name, {8});
+  weight(to, "v", {8}, 0.5, 2);
+  to.node("BatchNormalization", {"r", "s", "b", "m", "v"}, {"n"}, {OnnxWriter::real("epsilon", 1e-3F)},
+          "/layer1/layer1.0/norm/BatchNormalization");
+  to.node("MaxPool", {"n"}, {"p"},
+          {OnnxWriter::numbers("kernel_shape", {3, 3}), OnnxWriter::numbers("strides", {2, 2}),
+           OnnxWriter::number("ceil_mode", 1)});
+  weight(to, "deep", {8, 1, 3, 3});
+  to.node("Conv", {"p", "deep"}, {"d"},
+          {OnnxWriter::number("group", 8), OnnxWriter::text("auto_pad", "SAME_UPPER"),
+           OnnxWriter::numbers("strides", {2, 2})},
+          "/layer1/layer1.0/conv/Conv");
+  to.node("AveragePool", {"d"}, {"a"},
+          {OnnxWriter::numbers("kernel_shape", {2, 2}), OnnxWriter::numbers("pads", {1, 1, 1, 1}),
+           OnnxWriter::number("count_include_pad", 1)});
+  head(to, "a", 8);
+  const Published model = read(to);
+  EXPECT_THAT(operations_of(model), ElementsAre("Conv", "Relu", "BatchNorm", "MaxPool", "Conv",
+                                                "WindowAvgPool", "GlobalPool", "Flatten", "Linear"));
+  EXPECT_EQ(model.architecture.name, "m.onnx");
+  EXPECT_EQ(model.architecture.classifier, "y");
+  EXPECT_EQ(model.architecture.classes, 5);
+  EXPECT_EQ(model.architecture.tap, "flatten");
+  EXPECT_EQ(model.architecture.features, 8);
+  EXPECT_EQ(model.architecture.layers[0].name, "stem");
+  EXPECT_EQ(resolve_tap(model.architecture, "layer1.0"), "layer1.0.conv");
+  EXPECT_EQ(model.findings[0].value, "ONNX, opset 17, IR 8, by graft");
+  EXPECT_EQ(model.findings[1].value,
+            "2 Conv, 1 AveragePool, 1 BatchNormalization, 1 Flatten, 1 Gemm, 1 GlobalAveragePool, 1 MaxPool, "
+            "1 Relu");
+  // It was exported for one size.
+  EXPECT_EQ(model.architecture.only, Extent(17, 14));
+  EXPECT_EQ(error_of([&] { cost_of(model.architecture, 17, 15); }),
+            "m.onnx: is for images of 14 x 17 px alone, got 15 x 17");
+}
+
+TEST_F(OnnxTest, SizesThatAreLeftOpenStayOpen) {
+  OnnxWriter to = image({-1, -1}, 4);
+  head(to, "c", 4);
+  const Published model = read(to);
+  EXPECT_EQ(model.architecture.only, std::nullopt);
+  EXPECT_EQ(cost_of(model.architecture, 31, 9).layers.back().output, (Shape{5}));
+  EXPECT_EQ(model.findings[2].value, "any");
+  // Not where the graph depends on the size: all pixels of 224 x 224 px.
+  OnnxWriter other = image({-1, -1}, 4);
+  to = image({-1, -1}, 4);
+  to.node("AveragePool", {"c"}, {"p"}, {OnnxWriter::numbers("kernel_shape", {224, 224})});
+  to.node("Flatten", {"p"}, {"y"});
+  to.output("y");
+  EXPECT_EQ(open_published(write(to.bytes()))->architecture.only, Extent(224));
+}
+
+TEST_F(OnnxTest, ActivationsAreKnownByWhatTheyCompute) {
+  struct Chain {
+    const char* op;
+    std::function<void(OnnxWriter&)> nodes;  ///< From "c" to "a".
+  };
+  const auto binary = [](OnnxWriter& to, const char* op, const char* a, const char* b, const char* out) {
+    to.node(op, {a, b}, {out});
+  };
+  const std::vector<Chain> chains = {
+      {"Relu6",
+       [&](OnnxWriter& to) {
+         scalar(to, "low", 0);
+         scalar(to, "high", 6);
+         to.node("Clip", {"c", "low", "high"}, {"a"});
+       }},
+      {"Relu",
+       [&](OnnxWriter& to) {
+         scalar(to, "low", 0);
+         to.node("Max", {"low", "c"}, {"a"});
+       }},
+      {"Silu",
+       [&](OnnxWriter& to) {
+         to.node("Sigmoid", {"c"}, {"s"});
+         binary(to, "Mul", "c", "s", "a");
+       }},
+      {"QuickGelu",
+       [&](OnnxWriter& to) {
+         scalar(to, "k", 1.702F);
+         binary(to, "Mul", "c", "k", "z");
+         to.node("Sigmoid", {"z"}, {"s"});
+         binary(to, "Mul", "s", "c", "a");
+       }},
+      {"Gelu",
+       [&](OnnxWriter& to) {
+         scalar(to, "root", std::sqrt(2.0F));
+         scalar(to, "one", 1);
+         scalar(to, "half", 0.5F);
+         binary(to, "Div", "c", "root", "z");
+         to.node("Erf", {"z"}, {"e"});
+         binary(to, "Add", "e", "one", "f");
+         binary(to, "Mul", "c", "f", "g");
+         binary(to, "Mul", "g", "half", "a");
+       }},
+      {"GeluTanh",
+       [&](OnnxWriter& to) {
+         scalar(to, "three", 3);
+         scalar(to, "k", 0.044715F);
+         scalar(to, "r", 0.7978845608F);
+         scalar(to, "one", 1);
+         scalar(to, "half", 0.5F);
+         binary(to, "Pow", "c", "three", "p");
+         binary(to, "Mul", "k", "p", "q");
+         binary(to, "Add", "c", "q", "s");
+         binary(to, "Mul", "s", "r", "t");
+         to.node("Tanh", {"t"}, {"u"});
+         binary(to, "Add", "one", "u", "v");
+         binary(to, "Mul", "half", "c", "h");
+         binary(to, "Mul", "h", "v", "a");
+       }},
+      {"HardSwish",
+       [&](OnnxWriter& to) {
+         to.node("HardSigmoid", {"c"}, {"s"}, {OnnxWriter::real("alpha", 1.0F / 6)});
+         binary(to, "Mul", "c", "s", "a");
+       }},
+      {"HardSwish",
+       [&](OnnxWriter& to) {
+         scalar(to, "three", 3);
+         scalar(to, "low", 0);
+         scalar(to, "high", 6);
+         binary(to, "Add", "c", "three", "z");
+         to.node("Clip", {"z", "low", "high"}, {"r"});
+         binary(to, "Mul", "c", "r", "p");
+         binary(to, "Div", "p", "high", "a");
+       }},
+      {"HardSigmoid",
+       [&](OnnxWriter& to) { to.node("HardSigmoid", {"c"}, {"a"}, {OnnxWriter::real("alpha", 1.0F / 6)}); }},
+      {"Tanh", [&](OnnxWriter& to) { to.node("Tanh", {"c"}, {"a"}); }},
+  };
+  for (const Chain& chain : chains) {
+    OnnxWriter to = image({6, 6}, 4);
+    chain.nodes(to);
+    weight(to, "next", {4, 4, 1, 1});
+    to.node("Conv", {"a", "next"}, {"d"});
+    head(to, "d", 4);
+    EXPECT_THAT(operations_of(read(to)),
+                ElementsAre("Conv", chain.op, "Conv", "GlobalPool", "Flatten", "Linear"))
+        << chain.op;
+  }
+  OnnxWriter to = image({6, 6}, 4);
+  to.node("HardSigmoid", {"c"}, {"a"});  // with the slope 0.2
+  head(to, "a", 4);
+  EXPECT_EQ(
+      error(to),
+      "node 'pooled' (GlobalAveragePool) takes the value of a chain of operators that is not one of the "
+      "activations that graft knows");
+}
+
+TEST_F(OnnxTest, GatesShufflesAndSumsOfBranches) {
+  OnnxWriter to = image({6, 4}, 8);
+  to.node("ReduceMean", {"c"}, {"m"}, {OnnxWriter::numbers("axes", {2, 3})});
+  weight(to, "w1", {4, 8, 1, 1});
+  weight(to, "w2", {8, 4, 1, 1});
+  to.node("Conv", {"m", "w1"}, {"e1"});
+  to.node("Relu", {"e1"}, {"e2"});
+  to.node("Conv", {"e2", "w2"}, {"e3"});
+  to.node("Sigmoid", {"e3"}, {"gate"});
+  to.node("Mul", {"gate", "c"}, {"scaled"});
+  to.integers("halves", {4, 4});
+  to.node("Split", {"scaled", "halves"}, {"first", "second"}, {OnnxWriter::number("axis", 1)});
+  weight(to, "w3", {4, 4, 1, 1});
+  to.node("Conv", {"second", "w3"}, {"other"});
+  to.node("Concat", {"first", "other"}, {"both"}, {OnnxWriter::number("axis", 1)});
+  to.integers("apart", {1, 2, 4, 6, 4});
+  to.integers("together", {1, 8, 6, 4});
+  to.node("Reshape", {"both", "apart"}, {"s1"});
+  to.node("Transpose", {"s1"}, {"s2"}, {OnnxWriter::numbers("perm", {0, 2, 1, 3, 4})});
+  to.node("Reshape", {"s2", "together"}, {"shuffled"});
+  weight(to, "w4", {8, 8, 1, 1});
+  to.node("Conv", {"shuffled", "w4"}, {"last"});
+  to.node("Add", {"last", "c"}, {"sum"});
+  head(to, "sum", 8);
+  EXPECT_THAT(operations_of(read(to)),
+              ElementsAre("Conv", "GlobalPool", "Conv", "Relu", "Conv", "Sigmoid", "Mul", "ChannelSlice",
+                          "Conv", "ChannelSlice", "Concat", "ChannelShuffle", "Conv", "Add", "GlobalPool",
+                          "Flatten", "Linear"));
+}
+
+/// A vision transformer of one block; attention by three linear layers, and an own scale, where `apart`.
+void add_transformer(OnnxWriter& to, const std::function<void(const std::string&, const Ints&)>& weight,
+                     bool apart, bool long_norms) {
+  const auto binary = [&](const char* op, const std::string& a, const std::string& b,
+                          const std::string& out) {
+    to.node(op, {a, b}, {out});
+  };
+  to.weight("two", {}, {2});
+  to.weight("eps", {}, {1e-6F});
+  to.weight("scale", {}, {apart ? 0.3F : 0.5F});
+  const auto norm = [&](const std::string& in, const std::string& out) {
+    weight(out + ".weight", {8});
+    weight(out + ".bias", {8});
+    if (!long_norms) {
+      to.node("LayerNormalization", {in, out + ".weight", out + ".bias"}, {out},
+              {OnnxWriter::real("epsilon", 1e-6F)});
+      return;
+    }
+    to.node("ReduceMean", {in}, {out + "m"}, {OnnxWriter::numbers("axes", {-1})});
+    binary("Sub", in, out + "m", out + "c");
+    binary("Pow", out + "c", "two", out + "q");
+    to.node("ReduceMean", {out + "q"}, {out + "v"}, {OnnxWriter::numbers("axes", {-1})});
+    binary("Add", out + "v", "eps", out + "e");
+    to.node("Sqrt", {out + "e"}, {out + "r"});
+    binary("Div", out + "c", out + "r", out + "n");
+    binary("Mul", out + "n", out + ".weight", out + "s");
+    binary("Add", out + "s", out + ".bias", out);
+  };
+  const auto linear = [&](const std::string& in, const std::string& out, std::int64_t from,
+                          std::int64_t width) {
+    weight(out + ".w", {from, width});
+    weight(out + ".b", {width});
+    binary("MatMul", in, out + ".w", out + "_");
+    binary("Add", out + ".b", out + "_", out);
+  };
+  weight("patch", {8, 3, 4, 4});
+  to.node("Conv", {"x", "patch"}, {"p"}, {OnnxWriter::numbers("strides", {4, 4})});
+  to.integers("rows", {1, 8, -1});
+  to.node("Reshape", {"p", "rows"}, {"p1"});
+  to.node("Transpose", {"p1"}, {"p2"}, {OnnxWriter::numbers("perm", {0, 2, 1})});
+  weight("cls", {1, 1, 8});
+  to.node("Concat", {"cls", "p2"}, {"p3"}, {OnnxWriter::number("axis", 1)});
+  weight("pos", {1, 7, 8});
+  binary("Add", "p3", "pos", "t");
+  norm("t", "n1");
+  to.integers("heads", {1, 7, 2, 4});
+  to.integers("heads3", {1, 7, 3, 2, 4});
+  if (apart) {
+    for (const char* part : {"q", "k", "v"}) {
+      const std::string name = part;
+      linear("n1", name + "l", 8, 8);
+      to.node("Reshape", {name + "l", "heads"}, {name + "r"});
+      to.node("Transpose", {name + "r"}, {name}, {OnnxWriter::numbers("perm", {0, 2, 1, 3})});
+    }
+  } else {
+    linear("n1", "qkv", 8, 24);
+    to.node("Reshape", {"qkv", "heads3"}, {"qkv1"});
+    to.node("Transpose", {"qkv1"}, {"qkv2"}, {OnnxWriter::numbers("perm", {2, 0, 3, 1, 4})});
+    to.integers("ones", {1, 1, 1});
+    to.integers("zero", {0});
+    to.node("Split", {"qkv2", "ones"}, {"q0", "k0", "v0"}, {OnnxWriter::number("axis", 0)});
+    for (const char* part : {"q", "k", "v"}) to.node("Squeeze", {part + std::string("0"), "zero"}, {part});
+  }
+  binary("Mul", "q", "scale", "qs");
+  to.node("Transpose", {"k"}, {"kt"}, {OnnxWriter::numbers("perm", {0, 1, 3, 2})});
+  binary("MatMul", "qs", "kt", "w");
+  to.node("Softmax", {"w"}, {"ws"}, {OnnxWriter::number("axis", -1)});
+  binary("MatMul", "ws", "v", "o");
+  to.node("Transpose", {"o"}, {"o1"}, {OnnxWriter::numbers("perm", {0, 2, 1, 3})});
+  to.integers("tokens", {1, 7, 8});
+  to.node("Reshape", {"o1", "tokens"}, {"o2"});
+  linear("o2", "proj", 8, 8);
+  binary("Add", "t", "proj", "t1");
+  norm("t1", "n2");
+  linear("n2", "fc1", 8, 16);
+  to.node("Relu", {"fc1"}, {"h"});
+  linear("h", "fc2", 16, 8);
+  binary("Add", "t1", "fc2", "t2");
+  norm("t2", "n3");
+  to.weight("unused", {1}, {0});
+  to.integers("first", {0});
+  to.node("Gather", {"n3", "first"}, {"token"}, {OnnxWriter::number("axis", 1)});
+  to.node("Flatten", {"token"}, {"cls1"});
+  linear("cls1", "y", 8, 5);
+  to.output("y");
+}
+
+TEST_F(OnnxTest, AVisionTransformerHoweverItIsWritten) {
+  for (const bool apart : {false, true})
+    for (const bool long_norms : {false, true}) {
+      OnnxWriter to(long_norms ? 13 : 17);
+      to.input("x", {-1, 3, 8, 12});
+      add_transformer(
+          to, [&](const std::string& name, const Ints& shape) { weight(to, name, shape); }, apart,
+          long_norms);
+      const Published model = read(to);
+      EXPECT_THAT(operations_of(model), ElementsAre("Conv", "Embed", "LayerNorm", "Linear", "Attention",
+                                                    "Linear", "Add", "LayerNorm", "Linear", "Relu", "Linear",
+                                                    "Add", "LayerNorm", "TokenMean", "Linear"));
+      const Layer& embed = model.architecture.layers[1];
+      EXPECT_EQ(embed.prefix, 1);
+      EXPECT_EQ(Extent(embed.grid_height, embed.grid_width), Extent(2, 3));
+      EXPECT_EQ(model.architecture.layers[4].heads, 2);
+      EXPECT_EQ(model.architecture.features, 8);
+    }
+}
+
+TEST_F(OnnxTest, ImagesWithTheirChannelsLast) {
+  OnnxWriter to;
+  to.input("x", {1, 6, 5, 3});
+  to.node("Transpose", {"x"}, {"i"}, {OnnxWriter::numbers("perm", {0, 3, 1, 2})});
+  weight(to, "w", {4, 3, 3, 3});
+  to.node("Conv", {"i", "w"}, {"c"});
+  head(to, "c", 4);
+  EXPECT_THAT(operations_of(read(to)), ElementsAre("Conv", "GlobalPool", "Flatten", "Linear"));
+}
+
+TEST_F(OnnxTest, TheLastSoftmaxIsLeftOut) {
+  OnnxWriter to = image({6, 6}, 4);
+  to.node("GlobalAveragePool", {"c"}, {"pooled"});
+  to.node("Flatten", {"pooled"}, {"flat"});
+  weight(to, "w", {4, 5});
+  weight(to, "b", {5});
+  to.node("Gemm", {"flat", "w", "b"}, {"z"});
+  to.node("Softmax", {"z"}, {"y"}, {OnnxWriter::number("axis", 1)});
+  to.output("y");
+  const Published model = read(to);
+  EXPECT_THAT(model.notes, ::testing::Contains("its last Softmax is left out: logits, not probabilities"));
+}
+
+TEST_F(OnnxTest, NormalizationInTheGraphStays) {
+  OnnxWriter to;
+  to.input("x", {1, 3, 6, 6});
+  to.weight("mean", {1, 3, 1, 1}, {0.4F, 0.5F, 0.6F});
+  to.weight("std", {1, 3, 1, 1}, {0.2F, 0.25F, 0.3F});
+  to.node("Sub", {"x", "mean"}, {"x1"});
+  to.node("Div", {"x1", "std"}, {"x2"});
+  weight(to, "w", {4, 3, 3, 3});
+  to.node("Conv", {"x2", "w"}, {"c"});
+  head(to, "c", 4);
+  EXPECT_THAT(operations_of(read(to)), ElementsAre("BatchNorm", "Conv", "GlobalPool", "Flatten", "Linear"));
+}
+
+TEST_F(OnnxTest, WhatNoOperationComputesIsNamed) {
+  OnnxWriter to = image({6, 6}, 4);
+  to.node("InstanceNormalization", {"c", "s", "s"}, {"n"}, {}, "/norm/InstanceNormalization");
+  head(to, "n", 4);
+  EXPECT_EQ(error(to),
+            "node '/norm/InstanceNormalization' (InstanceNormalization) takes 's', which nothing before it "
+            "makes: its nodes "
+            "are out of order or form a cycle; export it again");
+  to = image({6, 6}, 4);
+  to.weight("s", {4}, {1, 1, 1, 1});
+  to.node("InstanceNormalization", {"c", "s", "s"}, {"n"}, {}, "/norm/InstanceNormalization");
+  head(to, "n", 4);
+  EXPECT_EQ(error(to),
+            "node '/norm/InstanceNormalization' (InstanceNormalization) is an operator of opset 17 that "
+            "graft cannot make a "
+            "layer of: it knows convolutions, linear layers, pools, norms, activations, attention and what "
+            "moves elements "
+            "about; export the model as TorchScript");
+  to = image({6, 6}, 4);
+  to.node("Conv2", {"c"}, {"n"}, {}, "a", "org.example");
+  head(to, "n", 4);
+  EXPECT_EQ(error(to),
+            "node 'a' (Conv2) is of the domain 'org.example': export the model with standard operators");
+  to = image({6, 6}, 4);
+  to.node("Mul", {"c", "x"}, {"n"});
+  head(to, "n", 4);
+  EXPECT_EQ(error(to),
+            "node 'n' (Mul) joins [1,4,6,6] and [1,3,6,6] of two layers: only sums are possible, and the "
+            "product of an "
+            "image with a factor per channel");
+  to = image({6, 6}, 4);
+  for (const char* name : {"s", "b", "m", "v"}) to.weight(name, {4}, {1, 1, 1, 1});
+  to.node("BatchNormalization", {"c", "s", "b", "m", "v"}, {"n"}, {OnnxWriter::number("training_mode", 1)});
+  head(to, "n", 4);
+  EXPECT_EQ(error(to),
+            "node 'n' (BatchNormalization) is in training mode: export the model after model.eval()");
+  to = image({6, 6}, 4);
+  to.integers("wrong", {2, 5});
+  to.node("Reshape", {"c", "wrong"}, {"n"});
+  to.output("n");
+  EXPECT_EQ(error(to),
+            "node 'n' (Reshape) makes [2,5] of [1,4,6,6], which has another number of elements (for a batch "
+            "of one image): the "
+            "file may have been exported for a larger batch; export it for one image, or with a free batch");
+}
+
+TEST_F(OnnxTest, InputsThatAreNoImagesAreRefused) {
+  OnnxWriter to;
+  to.input("x", {1, 1, 28, 28});
+  weight(to, "w", {4, 1, 3, 3});
+  to.node("Conv", {"x", "w"}, {"y"});
+  to.output("y");
+  EXPECT_EQ(error(to),
+            "takes 'x' of 4 axes with 1 channels: expected images [n,3,height,width] of real numbers");
+  OnnxWriter two = image({6, 6}, 4);
+  two.input("mask", {1, 4});
+  head(two, "c", 4);
+  EXPECT_EQ(error(two), "takes 2 inputs (x, mask): expected images alone");
+  OnnxWriter none;
+  none.input("x", {1, 3, 6, 6});
+  none.node("GlobalAveragePool", {"x"}, {"y"});
+  none.output("y");
+  EXPECT_EQ(error(none), "has no weights before its features: it is not a network that was trained");
+}
+
+TEST_F(OnnxTest, DamagedFilesAreRefused) {
+  OnnxWriter to = image({6, 6}, 4);
+  head(to, "c", 4);
+  const std::string whole = to.bytes();
+  for (std::size_t n = 4; n < whole.size(); ++n) {
+    const std::string text = error(whole.substr(0, n));
+    EXPECT_THAT(text, ::testing::AnyOf(HasSubstr("truncated or damaged"), HasSubstr("names no opset"))) << n;
+  }
+  for (std::size_t n = 4; n < whole.size(); ++n)
+    for (const char flip : {'\x01', '\x7f', '\xff'}) {
+      std::string bytes = whole;
+      bytes[n] = static_cast<char>(bytes[n] ^ flip);
+      const ModelFiles files = write(bytes);
+      try {
+        if (const auto model = open_published(files)) difference_from_graph(files, *model);
+      } catch (const Error&) {  // any other exception fails the test
+      }
+    }
+}
+
+TEST_F(OnnxTest, NamesAndPlacesAreChecked) {
+  OnnxWriter to = image({6, 6}, 4);
+  to.weight("stem.weight", {1}, {1});
+  EXPECT_EQ(error(to), "tensor 'stem.weight' is there twice: the file is damaged; export it again");
+  to = image({6, 6}, 4);
+  to.node("Relu", {"c"}, {"c"});
+  EXPECT_EQ(error(to), "node 'c' (Relu) makes 'c', which is there already: export it again");
+  to = image({6, 6}, 4);
+  to.node("Add", {"c", "b"}, {"a"});
+  to.node("Relu", {"a"}, {"b"});
+  to.output("b");
+  EXPECT_EQ(error(to),
+            "node 'a' (Add) takes 'b', which nothing before it makes: its nodes are out of order or form a "
+            "cycle; export it again");
+  to = image({6, 6}, 4);
+  to.output("z");
+  EXPECT_EQ(error(to), "its output 'z' is made by no node: export it again");
+  to = image({6, 6}, 4);
+  to.tensor("far", {2}, 1,
+            OnnxWriter::field(13, OnnxWriter::field(1, std::string("location")) +
+                                      OnnxWriter::field(2, std::string("/etc/passwd"))) +
+                OnnxWriter::field(14, 1));
+  EXPECT_EQ(error(to),
+            "tensor 'far' lies in another file, which is not opened: save the model as one file, in Python: "
+            "onnx.save_model(onnx.load('model.onnx'), 'whole.onnx', save_as_external_data=False)");
+  to = image({6, 6}, 4);
+  to.tensor("short", {3}, 1, OnnxWriter::field(9, std::string("1234")));
+  EXPECT_EQ(error(to),
+            "tensor 'short' has 4 bytes for [3] of F32: the file is truncated or damaged; copy it again");
+  to = image({6, 6}, 4);
+  to.tensor("huge", {1 << 20, 1 << 20, 1 << 20}, 1, "");
+  EXPECT_EQ(error(to),
+            "tensor 'huge' has the shape [1048576,1048576,1048576]: at most 268435456 elements are possible");
+  to = image({6, 6}, 4);
+  to.tensor("odd", {1}, 3, OnnxWriter::field(9, std::string("1")));
+  EXPECT_EQ(error(to),
+            "tensor 'odd' has the type 3: expected float, float16, bfloat16, double, int16, int32, int64, "
+            "uint8 or bool; export "
+            "the model before it is quantised");
+  // A few bytes that ask for much.
+  to = image({6, 6}, 4);
+  to.integers("many", {1 << 14, 1 << 14});
+  to.node("ConstantOfShape", {"many"}, {"ones"});
+  to.node("Add", {"c", "ones"}, {"n"});
+  head(to, "n", 4);
+  EXPECT_EQ(error(to), "a graph that takes more memory than any network of its size");
+}
+
+}  // namespace
+}  // namespace graft::nn
