@@ -241,6 +241,13 @@ TEST_F(PredictTest, ArchivesStandForTheirImages) {
     expect(i, lines[i][0], lines[i][0].substr(std::string("all.tar.gz/").size()));
   EXPECT_EQ(lines[18][0], "cut.zip#2");
   expect(19, "some.zip/across/0.ppm#3", "across/0.ppm");
+
+  const auto with_threads = [](const char* n) {
+    return predict({"run", "--learner", "probe", "all.tar.gz", "some.zip", "--quiet", "--set",
+                    "run.threads=" + std::string(n)})
+        .out;
+  };
+  EXPECT_EQ(with_threads("1"), with_threads("8"));
 }
 
 /// Peak memory of a prediction of a list, in KiB.
