@@ -276,7 +276,7 @@ TEST_F(PredictTest, MemoryIsThatOfAPortionOfTheInputs) {
   };
   const long one = peak_of(*folder_, write("one.txt", 66'000), 66'000);
   const long two = peak_of(*folder_, write("two.txt", 132'000), 132'000);
-  // Of each input a hash remains. Before inputs were predicted in portions, they took 600 bytes each.
+  // Of each input a hash remains. Before inputs were predicted in portions, they took 550 bytes each.
   EXPECT_LT(two - one, 66'000 * 150 / 1024) << one << " KiB, " << two << " KiB";
   RecordProperty("growth_kib", static_cast<int>(two - one));
 }
