@@ -304,7 +304,8 @@ constexpr Subcommand kRunsCommands[] = {
 constexpr CommandRow kCommands[] = {
     {"init", "init DIR", "look at a folder of images and write a config for it",
      "Recognizes a folder per class, train/CLASS and test/CLASS, a list with columns such as path and label, "
-     "archives and WebDataset, CIFAR and MNIST. The config names what was found, and passes graft check.",
+     "archives and WebDataset, a folder of videos per class, CIFAR and MNIST. The config names what was "
+     "found, and passes graft check.",
      init, init_options},
     {"train", "train DIR", "train on a folder of images: init and run in one",
      "Writes the config that init writes, and runs it: features by a pretrained network, a linear probe and "

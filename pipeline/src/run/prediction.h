@@ -45,8 +45,8 @@ struct PredictOutcome {
 /// Predicts files with a model of a run: the stages of its config turn them into rows, in a store of their
 /// own or in that of the options, and the model scores the rows, with the same bits as in the run. `each` is
 /// called once per input, in the order of the inputs, soon after it was computed: inputs are predicted in
-/// portions, so that neither memory nor the own store grow with their number. Only what `features` needs
-/// does. Throws Error.
+/// portions, so that rows, results and the own store do not grow with their number, but with `features`.
+/// Throws Error.
 GRAFT_API PredictOutcome predict(const TrainedModel& model, const PredictOptions& options, Registry& registry,
                                  Signals& signals, const std::function<void(const PredictedInput&)>& each);
 

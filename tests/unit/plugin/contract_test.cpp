@@ -65,7 +65,7 @@ ContractTrial trial_of(const std::string& plugin) {
   ContractTrial trial;
   if (plugin == "image_folder") trial.params = "{root: " + at("photos") + "}";
   if (plugin == "image_list") trial.params = "{file: " + at("photos/list.csv") + "}";
-  if (plugin == "files") trial.params = "{paths: " + at("photos/cats") + "}";
+  if (plugin == "files") trial.params = "{paths: [" + at("photos/cats") + ", " + at("photos.tar") + "]}";
   if (plugin == "archive") trial.params = "{root: " + Inputs::folder().string() + "}";
   if (plugin == "idx") trial.params = "{root: " + at("idx") + ", test: {images: null}}";
   if (plugin == "cifar") trial.params = "{root: " + at("cifar") + "}";
