@@ -186,6 +186,19 @@ TEST_F(PredictTest, AsManyNeighboursAreNamedAsAreAskedFor) {
   }
 }
 
+TEST_F(PredictTest, NamesOfFilesMayBeAnyBytes) {
+  const std::string plain = "photos/test/along/0.ppm";
+  for (const std::string& name : {std::string("caf\xe9.ppm"), std::string("a${HOME} $${x}.ppm")}) {
+    folder_->write("odd/" + name, slurp(*folder_ / plain));
+    const ProgramResult r = predict({"run", "--learner", "probe", plain, "odd/" + name, "--quiet"});
+    ASSERT_EQ(r.exit_code, 0) << r.err;
+    const auto lines = csv_fields(r.out);
+    ASSERT_EQ(lines.size(), 3u);
+    EXPECT_EQ(lines[2][0], "odd/" + name);
+    EXPECT_EQ(lines[2][2], lines[1][2]);
+  }
+}
+
 TEST_F(PredictTest, NoImageIsListedAsItsOwnNeighbour) {
   for (const char* learner : {"knn", "both"}) {
     std::size_t of_val = 0;
