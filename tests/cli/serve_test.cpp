@@ -554,6 +554,8 @@ TEST_F(ServeTest, WhereARequestEndsMustBeClear) {
   EXPECT_EQ(said("POST", "Content-Length: -1\r\n"), "Content-Length: expected a number of bytes, got '-1'");
   EXPECT_EQ(said("POST", "Transfer-Encoding: xchunked\r\n"),
             "Transfer-Encoding: expected chunked, got 'xchunked'");
+  EXPECT_EQ(said("POST", "Content-Length : 5\r\n"), "'Content-Length ' is not a name of a header");
+  EXPECT_EQ(said("POST", "X: y\r\n Content-Length: 5\r\n"), "' Content-Length' is not a name of a header");
   EXPECT_EQ(said("GET", length), "a GET request has no body here");
   EXPECT_EQ(post(service.port(), "/predict", image()).status, 200);
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -131,6 +132,28 @@ void make_absolute(Value& stage, const TrainedModel& model, const Registry& regi
                                   model.from.string(), parameter, path.as_string()));
         path = file.string();
       });
+}
+
+/// The paths of a prediction as a value for its config. They do not go through its text: a name of a file may
+/// be any bytes, and "${HOME}" in it is no variable.
+Override paths_as_given(const std::vector<std::string>& paths) {
+  Override out;
+  out.key = std::string(kFiles) + ".paths";
+  out.at = {0, 1, 1};
+  out.origin = "INPUT";
+  std::error_code ignored;
+  out.folder = fs::current_path(ignored);
+  out.value.kind = YamlNode::Kind::List;
+  for (const std::string& path : paths) {
+    YamlNode& item = out.value.items.emplace_back();
+    item.kind = YamlNode::Kind::Scalar;
+    item.quoted = true;
+    for (std::size_t i = 0; i < path.size(); ++i) {
+      if (path.compare(i, 2, "${") == 0) item.scalar += '$';
+      item.scalar += path[i];
+    }
+  }
+  return out;
 }
 
 /// A description without the stages that make the first images: a source that draws or computes them, or what
@@ -360,13 +383,13 @@ Value with_moved_files(Value config, const std::vector<std::string>& overrides, 
 Plan prediction_plan(const TrainedModel& model, const std::vector<std::string>& paths,
                      const std::vector<std::string>& given, const Registry& registry,
                      const fs::path& folder) {
-  const Value config = prediction_config(model, paths, registry);
+  const Value config = prediction_config(model, {"-"}, registry);
   const std::vector<std::string> overrides = for_every_user(given, config, registry);
   require_files(model, config, overrides, registry);
   const fs::path file = folder / "config.yaml";
   write_file_atomically(file, config.to_json_pretty());
   Diagnostics diagnostics;
-  const ConfigFile read(file, overrides, diagnostics);
+  const ConfigFile read(file, overrides, diagnostics, {paths_as_given(paths)});
   Plan plan = make_plan(read, registry, diagnostics);
   if (diagnostics.has_errors())
     throw Error(fmt::format("the config of the model, made from {}, cannot be used:\n{}",
