@@ -389,7 +389,25 @@ TEST_F(OnnxTest, AVisionTransformerHoweverItIsWritten) {
       EXPECT_EQ(Extent(embed.grid_height, embed.grid_width), Extent(2, 3));
       EXPECT_EQ(model.architecture.layers[4].heads, 2);
       EXPECT_EQ(model.architecture.features, 8);
+      EXPECT_EQ(model.architecture.pool, "cls");
     }
+}
+
+TEST_F(OnnxTest, NumbersOfHalfThePrecision) {
+  OnnxWriter to;
+  to.input("x", {1, 3, 4, 4}, 10);
+  to.tensor("w", {2, 3, 1, 1}, 10,
+            OnnxWriter::field(9, std::string("\x00\x3c\x00\xc0\x00\x38\x00\x3c\x00\x3c\x00\x40", 12)));
+  to.tensor("b", {2}, 16, OnnxWriter::field(9, std::string("\x80\x3f\x20\xc0", 4)));
+  to.node("Conv", {"x", "w", "b"}, {"c"});
+  head(to, "c", 2);
+  const Published model = read(to);
+  const auto weights = model.weights->read({"c.weight", "c.bias"});
+  const auto values = [](const Tensor& t) {
+    return std::vector<float>(t.as<float>(), t.as<float>() + t.size());
+  };
+  EXPECT_THAT(values(weights.at("c.weight")), ElementsAre(1, -2, 0.5F, 1, 1, 2));
+  EXPECT_THAT(values(weights.at("c.bias")), ElementsAre(1, -2.5F));
 }
 
 TEST_F(OnnxTest, ImagesWithTheirChannelsLast) {
