@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <functional>
 #include <map>
@@ -18,6 +19,7 @@
 #include <graft/value.h>
 
 #include <network/architecture.h>
+#include <network/testing/onnx_writer.h>
 #include "download.h"
 #include "fetch.h"
 #include "http_server.h"
@@ -219,6 +221,47 @@ TEST_F(Check, WhatItIsAndFromWhereThatIsKnown) {
   const Value json = Value::from_json(run({"check", model(), "--json"}).out);
   EXPECT_EQ(json.find("features")->as_int(), 8);
   EXPECT_EQ(json.find("unused")->as_list()[0].as_string(), "decoder.weight");
+}
+
+/// A convolution, the mean of its channels and a linear layer, for images of 6 x 6 px; the weight of one
+/// element is given.
+std::string small_onnx(float weight) {
+  test::OnnxWriter out;
+  out.input("x", {1, 3, 6, 6});
+  out.weight("conv.weight", {2, 3, 1, 1}, {weight, 2, 3, 4, 5, 6});
+  out.node("Conv", {"x", "conv.weight"}, {"c"}, {}, "/conv/Conv");
+  out.node("GlobalAveragePool", {"c"}, {"p"}, {}, "/pool/GlobalAveragePool");
+  out.node("Flatten", {"p"}, {"f"});
+  out.weight("fc.weight", {2, 2}, {1, -1, 0.5F, 2});
+  out.weight("fc.bias", {2}, {0.25F, 0});
+  out.node("Gemm", {"f", "fc.weight", "fc.bias"}, {"y"}, {}, "/fc/Gemm");
+  out.output("y");
+  return out.bytes();
+}
+
+TEST_F(Check, AnOnnxModelIsComparedWithItsGraph) {
+  const std::string path = folder_.write("small.onnx", small_onnx(1));
+  const auto result = run({"check", path});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, StartsWith(path + ": ONNX, 3 tensors in "));
+  EXPECT_THAT(result.out, HasSubstr("ONNX, opset 17, IR 8, by graft"));
+  EXPECT_THAT(result.out, HasSubstr("1 Conv, 1 Flatten, 1 Gemm, 1 GlobalAveragePool"));
+  EXPECT_THAT(result.out, HasSubstr("6 x 6 px"));
+  EXPECT_THAT(result.out, HasSubstr("of the graph's own values"));
+  EXPECT_THAT(result.out, HasSubstr("\nguessed: an ONNX file does not say how images are prepared: "));
+
+  const auto summary = run({"summary", path, "--all"});
+  EXPECT_EQ(summary.exit_code, 0) << summary.err;
+  EXPECT_THAT(summary.out, HasSubstr("\n  small.onnx\n  producer: graft\n  opset: 17\n"));
+  EXPECT_THAT(summary.out, HasSubstr("\nsmall.onnx, image 3 x 6 x 6\n"));
+  EXPECT_THAT(summary.out, HasSubstr("\nfeatures    flatten, 2 values\n"));
+  EXPECT_THAT(run({"summary", path, "--size", "7"}).err,
+              HasSubstr("small.onnx: is for images of 6 x 6 px alone, got 7 x 7"));
+
+  // Numbers that are not finite are found by reading them.
+  const auto broken = run({"check", folder_.write("nan.onnx", small_onnx(NAN))});
+  EXPECT_EQ(broken.exit_code, 1);
+  EXPECT_THAT(broken.err, HasSubstr("conv.weight"));
 }
 
 TEST_F(Check, AFileAloneLacksWhatItsFolderTells) {

@@ -134,6 +134,8 @@ int print_published(const nn::Published& published, const nn::WeightFile& file, 
   }
   say("{}: {}, {}, {}\n  {}\n", path, file.format(), tensors_text(file.tensors().size()),
       bytes_text(static_cast<std::int64_t>(file.bytes())), published.architecture.name);
+  if (file.format() == "ONNX")
+    for (const auto& [key, text] : file.metadata()) say("  {}: {}\n", key, printable(text));
   for (const std::string& note : published.notes) say("  {}\n", printable(note));
   say("\n{}", sheet.text());
   return kOk;

@@ -168,6 +168,19 @@ void name_layers(std::vector<Network::Made>& layers) {
     }
 }
 
+/// How features come from tokens, where they do: by the class token or by the mean of all after it.
+void name_pooling(Architecture& net) {
+  const Layer& tap = *net.find(net.tap);
+  const auto embed = std::find_if(net.layers.begin(), net.layers.end(),
+                                  [](const Layer& layer) { return layer.op == Op::Embed; });
+  if (tap.op != Op::TokenMean || embed == net.layers.end()) return;
+  if (tap.count == 1 && tap.first == 0 && embed->prefix > 0) {
+    net.pool = "cls";
+    net.class_tokens = 1;
+  }
+  if (tap.count == 0 && tap.first == embed->prefix) net.pool = "avg";
+}
+
 }  // namespace
 
 int Network::channels(LayerId id) const {
@@ -235,6 +248,7 @@ NamedNetwork finished(const Network& network, LayerId output, std::vector<std::s
         "features are what its last linear layer {} takes; `taps: {}` gives what it makes of them",
         net.classifier, net.classifier));
   }
+  name_pooling(net);
   return out;
 }
 
