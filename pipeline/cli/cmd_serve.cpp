@@ -18,6 +18,7 @@
 #include <graft/model.h>
 
 #include "config/quantity.h"
+#include "http_server.h"
 #include "serve_app.h"
 #include "serve_connections.h"
 #endif
@@ -67,17 +68,10 @@ int serve(const Global& global, const std::vector<std::string>& arguments) {
   ServeApp app(model, limits, given.host);
   ServeServer server(given.connections, limits.time, ServeApp::prompt_paths());
   app.install(server);
-  const int port = given.port == 0                               ? server.bind_to_any_port(given.host)
-                   : server.bind_to_port(given.host, given.port) ? given.port
-                                                                 : -1;
-  if (port < 0)
-    throw Error(
-        fmt::format("cannot listen on port {} of {}: is another program doing so? Choose another with "
-                    "--port",
-                    given.port, given.host));
+  const int port = listen_on(server, given.host, given.port, "--port");
   if (!global.quiet)
-    print_error("serving '{}' of {} at http://{}:{} (press Ctrl-C to stop)\n", model.learner(), arguments[0],
-                given.host.find(':') == std::string::npos ? given.host : "[" + given.host + "]", port);
+    print_error("serving '{}' of {} at {} (press Ctrl-C to stop)\n", model.learner(), arguments[0],
+                url_of(given.host, port));
 
   std::atomic<bool> ended{false};
   std::thread watch([&] {

@@ -19,7 +19,20 @@ po::options_description run_options(Global& global) {
       }),
       "compute the rows of shard I of N alone; auto: as Slurm, Kubernetes or MPI have numbered this process")(
       "merge", po::bool_switch(&global.run.merge),
-      "train and evaluate on rows that shards have computed; compute none, and fail if one is missing");
+      "train and evaluate on rows that shards have computed; compute none, and fail if one is missing")(
+      "profile", po::bool_switch(&global.run.profile), "print what limited the run, and by how much")(
+      "trace", po::value<std::string>()->value_name("FILE")->notifier([&](const std::string& s) {
+        if (s.empty()) throw UsageError{"--trace: expected the path of a file, got an empty text"};
+        global.run.trace = s;
+      }),
+      "write what every thread did and when, for ui.perfetto.dev and chrome://tracing")(
+      "ui",
+      po::value<std::string>()
+          ->implicit_value("")
+          ->value_name("[HOST:]PORT")
+          ->notifier([&](const std::string& s) { global.run.ui = s; }),
+      "show the run in a browser, and to Prometheus at /metrics (default: this machine alone, any free "
+      "port)");
   return options;
 }
 
@@ -177,8 +190,12 @@ po::options_description new_plugin_options(Global& global) {
 
 po::options_description graph_options(Global& global) {
   po::options_description options("Options of graph");
-  options.add_options()("format", po::value(&global.graph.format)->value_name("dot|mermaid"),
-                        "the language of the drawing: dot (Graphviz, the default) or mermaid");
+  options.add_options()("format", po::value(&global.graph.format)->value_name("dot|mermaid|svg"),
+                        "the language of the drawing: dot (Graphviz, the default), mermaid or svg")(
+      "svg", po::bool_switch()->notifier([&](bool given) {
+        if (given) global.graph.format = "svg";
+      }),
+      "the same as --format svg: a drawing that any browser shows");
   return options;
 }
 
@@ -187,7 +204,10 @@ po::options_description report_options(Global& global) {
   options.add_options()("svg", po::value<std::string>()->value_name("DIR")->notifier([&](const auto& s) {
     global.report.svg = s;
   }),
-                        "copy the drawings there, as SVG for papers, with their numbers as CSV");
+                        "copy the drawings there, as SVG for papers, with their numbers as CSV")(
+      "html",
+      po::value<std::string>()->value_name("FILE")->notifier([&](const auto& s) { global.report.html = s; }),
+      "of several runs: write their comparison as a web page");
   return options;
 }
 
@@ -314,12 +334,16 @@ constexpr CommandRow kCommands[] = {
      "Also shows which change of the config made stored rows useless, and estimates time and disk space from "
      "a few inputs. Nothing is written.",
      plan, plan_options},
-    {"graph", "graph CONFIG", "print the stages of a config as a graph, for Graphviz or Mermaid",
-     "For example: graft graph config.yaml | dot -Tsvg > stages.svg. With --json, prints the stages and what "
+    {"graph", "graph CONFIG", "print the stages of a config as a graph: Graphviz, Mermaid or SVG",
+     "For example: graft graph config.yaml --svg > stages.svg. With --json, prints the stages and what "
      "each takes from.",
      graph, graph_options},
-    {"report", "report RUN", "print where the web page of a run is, and copy its drawings",
-     "The page is that of a stage with the plugin page. RUN is the folder of a run, such as runs/flowers.",
+    {"report", "report RUN...", "print where the web page of a run is, copy its drawings; compare runs",
+     "The page is that of a stage with the plugin page. RUN is the folder of a run, such as runs/flowers. "
+     "Several "
+     "runs are compared with the first: config, data, scores, and their best learners on the test inputs "
+     "that both "
+     "have scored.",
      report, report_options},
     {"runs", "runs", "list the runs in a folder: when, what was best on val, its score on test",
      "The folder is runs, or that of --out. The score is that by which the reports of a run choose.", runs,

@@ -33,9 +33,6 @@ struct ServeLimits {
   std::chrono::seconds time{30};              ///< To send a request, and to wait for its answer.
 };
 
-/// Whether a host is this machine alone: "localhost", or an address of its loopback interface.
-bool is_loopback(const std::string& host);
-
 /// The service: routes of a server, which answer with a model's predictions. Its functions are called by the
 /// threads of the server.
 class ServeApp {
@@ -59,7 +56,6 @@ class ServeApp {
     std::vector<std::string> names;
   };
 
-  bool is_for_this_host(const Request& request) const;
   void fail_late(Response& response) const;
   std::optional<Posted> read_images(const Request& request, Response& response,
                                     const httplib::ContentReader& content) const;
@@ -81,7 +77,7 @@ class ServeApp {
 
   const Model& model_;
   const ServeLimits limits_;
-  const bool local_;
+  const std::string host_;
   ServeMetrics metrics_;
   std::atomic<std::size_t> in_flight_{0};  // images; grows under the mutex alone
   std::mutex mutex_;

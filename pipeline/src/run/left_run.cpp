@@ -215,6 +215,11 @@ std::string best_on_val(const Value& results, const std::vector<std::string>& le
   return best_of_learners(scored, specs);
 }
 
+LeftRun left_run(const fs::path& folder, const Registry& registry) {
+  const Side complete(folder, registry);  // says what is missing
+  return read_left_run(folder, registry).value();
+}
+
 std::vector<LeftRun> left_runs(const fs::path& root, const Registry& registry) {
   std::vector<LeftRun> runs;
   std::error_code error;

@@ -45,6 +45,8 @@ struct LeftRun {
   std::optional<Score> score;  ///< Of the best, by its criterion: on test, else on val.
 };
 
+/// A complete run. Throws Error where the folder is none.
+GRAFT_API LeftRun left_run(const std::filesystem::path& folder, const Registry& registry);
 /// Every run below `root`, the latest first; then those that are not complete. Folders that are no run are
 /// left out, and so are runs that cannot be read.
 GRAFT_API std::vector<LeftRun> left_runs(const std::filesystem::path& root, const Registry& registry);

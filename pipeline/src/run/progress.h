@@ -9,6 +9,8 @@
 #include <string>
 #include <thread>
 
+#include <graft/learner.h>
+
 #include "config/plan.h"
 #include "graph/meter.h"
 #include "run/signals.h"
@@ -77,6 +79,40 @@ class DrainDeadline {
   bool stop_ = false;
   std::thread thread_;
 };
+
+/// How far a fit is, on one line that is drawn again: step, scores, time left. Elsewhere than on a terminal a
+/// line every 10 s.
+class FitLine {
+ public:
+  explicit FitLine(const ProgressStyle& style) : style_(style) {}
+  ~FitLine() { clear(); }
+  FitLine(const FitLine&) = delete;
+  FitLine& operator=(const FitLine&) = delete;
+
+  /// `seconds`: since the fit has begun.
+  void draw(const std::string& learner, const FitStep& step, double seconds);
+  void clear();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  const ProgressStyle style_;
+  Clock::time_point last_ = Clock::now();
+  bool drawn_ = false;
+};
+
+/// How far a stream is.
+struct ProgressCounts {
+  std::size_t total = 0;  ///< 0: not known.
+  std::size_t done = 0, reused = 0, rejected = 0;
+  bool ended = false;
+};
+/// "███░░░ 120/400 images  31.2/s  9 s left": as much of it as fits `columns`; 0: all.
+GRAFT_API std::string progress_line(const ProgressCounts& counts, double seconds, bool bar,
+                                    std::size_t columns);
+
+/// "probe: epoch 3 of 20  val accuracy 0.9120  12 s left": as much of it as fits `columns`; 0: all.
+GRAFT_API std::string fit_line(const std::string& learner, const FitStep& step, double seconds,
+                               std::size_t columns);
 
 /// One line per stage: items running, queued, finished, rejected, busy time. For SIGUSR1 and the watchdog.
 GRAFT_API std::string stage_snapshot(const Plan& plan, const Meter& meter);

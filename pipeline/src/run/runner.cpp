@@ -25,12 +25,14 @@
 #include "run/leaks.h"
 #include "run/learning.h"
 #include "run/limits.h"
+#include "run/profile.h"
 #include "run/reject_reasons.h"
 #include "run/run_files.h"
 #include "run/run_folder.h"
 #include "run/run_log.h"
 #include "run/run_record.h"
 #include "run/table_changes.h"
+#include "run/trace_file.h"
 #include "run/watchdog.h"
 
 namespace graft {
@@ -52,11 +54,14 @@ RunFolder::Options folder_options(const Plan& plan, const RunOptions& options) {
 /// One run, from the first listing to the last file.
 class Run {
  public:
-  Run(const Plan& plan, Registry& registry, const RunOptions& options, Signals& signals)
+  /// `trace`: null: none is made.
+  Run(const Plan& plan, Registry& registry, const RunOptions& options, Signals& signals, TraceFile* trace)
       : plan_(plan),
         registry_(registry),
         options_(options),
         signals_(signals),
+        live_(options.live != nullptr ? *options.live : unwatched_),
+        trace_(trace),
         folder_(options.out.empty() ? fs::path("runs") / plan.name : options.out,
                 folder_options(plan, options)),
         log_(folder_.path() / "log.txt"),
@@ -65,6 +70,10 @@ class Run {
     set_crash_hint(
         keep_for_ever(fmt::format("what the run had is in {}; the next run of the name moves it to {}",
                                   folder_.path().string(), folder_.failed_place().string())));
+    live_.begin(plan_, meter_);
+    if (trace_ == nullptr) return;
+    meter_.write_to(&trace_->trace());
+    trace_->watch(meter_);
   }
   ~Run() { set_crash_hint(nullptr); }
   Run(const Run&) = delete;
@@ -72,7 +81,11 @@ class Run {
 
   RunOutcome go() {
     try {
-      return work();
+      RunOutcome outcome = work();
+      write_trace(outcome.text);
+      live_.end(signals_.interrupted() ? "interrupted" : "complete", outcome.text,
+                page_of_.empty() || signals_.interrupted() ? fs::path() : folder_.place() / "report.html");
+      return outcome;
     } catch (const std::bad_alloc&) {
       throw Error(fail(fmt::format("{}: {}", doing_, out_of_memory(memory_use_))));
     } catch (const std::exception& e) {
@@ -108,8 +121,25 @@ class Run {
     return finish(start);
   }
 
-  /// For the text of an error, should memory run out in the runner's own work.
+  /// What the threads have done so far, whatever the end; the path of the file goes into `text`.
+  void write_trace(std::string& text) {
+    if (trace_ == nullptr) return;
+    const auto key_of = [&](std::size_t stage, std::uint64_t item) -> std::string_view {
+      for (const auto& stream : streams_)
+        if (stream->listing().source == plan_.stages[stage].source && item < stream->listing().inputs.size())
+          return stream->listing().inputs[item].key;
+      return {};
+    };
+    try {
+      text += printable_lines(trace_->write(key_of));
+    } catch (const std::exception& e) {
+      warn(fmt::format("the trace is not written: {}", e.what()));
+    }
+  }
+
+  /// For people, and for the text of an error, should memory run out in the runner's own work.
   void now_doing(std::string what, MemoryUse use) {
+    live_.set_phase(what);
     doing_ = std::move(what);
     memory_use_ = use;
   }
@@ -124,6 +154,7 @@ class Run {
     const std::lock_guard lock(warnings_mutex_);
     if (std::find(warnings_.begin(), warnings_.end(), text) != warnings_.end()) return;
     warnings_.push_back(text);
+    live_.add_warning(text);
     say("warning: " + printable_lines(text, "  ") + "\n", LogLevel::Warning);
   }
 
@@ -213,6 +244,7 @@ class Run {
   }
 
   void set_current(StreamRun* run) {
+    live_.set_stream(run);
     const std::lock_guard lock(current_mutex_);
     current_ = run;
   }
@@ -230,8 +262,22 @@ class Run {
       for (const RunTable& table : stream->tables()) tables[table.stage] = {&table, &stream->listing()};
     learning_ = std::make_unique<Learning>(plan_, factory_, workers, memo, std::move(tables), folder_.path(),
                                            folder_.failed_place() / "inputs.csv", signals_.interrupted());
-    learners_ = learning_->run([&](const std::string& id) { started("fitting", id); });
-    for (const LearnerOutcome& l : learners_) timings_["learners"][plan_.stages[l.stage].id] = l.seconds;
+    FitLine line(options_.style);
+    Clock::time_point begun = Clock::now();
+    learners_ = learning_->run({[&](const std::string& id) {
+                                  line.clear();
+                                  live_.set_phase("fitting " + id);
+                                  started("fitting", id);
+                                  begun = Clock::now();
+                                },
+                                [&](const std::string& id, const FitStep& step) {
+                                  live_.add_step(id, step);
+                                  line.draw(id, step, seconds_since(begun));
+                                }});
+    for (const LearnerOutcome& l : learners_) {
+      timings_["learners"][plan_.stages[l.stage].id] = l.seconds();
+      if (trace_ != nullptr) trace_->trace().add_stage(l.stage, l.begun, l.ended);
+    }
   }
 
   void started(const char* what, const std::string& id) {
@@ -242,8 +288,8 @@ class Run {
   /// Every report, those on the whole run last: scores for results.json, files, text for the terminal.
   void report(Workers& workers) {
     now_doing("making reports", MemoryUse::Tables);
-    CurrentRun record({plan_, factory_, meter_, streams_, figures_, timings_, [this] { return results(); },
-                       [this] { return manifest(); }});
+    CurrentRun record({plan_, factory_, meter_, streams_, figures_, sections_, timings_,
+                       [this] { return results(); }, [this] { return manifest(); }});
     std::vector<std::size_t> reports = plan_.stages_of(StageKind::Report);
     std::stable_partition(reports.begin(), reports.end(),
                           [&](std::size_t i) { return !plan_.stages[i].schema.covers_whole_run; });
@@ -255,6 +301,7 @@ class Run {
         for (const LearnerOutcome& l : learners_)
           if (l.stage == input.stage) predictions.push_back(l.predictions);
       const Clock::time_point start = Clock::now();
+      live_.set_phase("evaluating: " + stage.id);
       started("evaluating:", stage.id);
       auto& report = factory_.get_as<Report>(i);
       Interruptible parallel(workers, signals_.interrupted());
@@ -268,6 +315,7 @@ class Run {
         throw_as_stage_error(factory_.label(i), "report");
       }
       timings_["reports"][stage.id] = seconds_since(start);
+      if (trace_ != nullptr) trace_->trace().add_stage(i, start, Clock::now());
     }
   }
 
@@ -315,6 +363,15 @@ class Run {
           for (auto& [name, value] : values.as_map()) known[name] = std::move(value);
       }
     }
+    for (ReportSection& section : output.sections) {
+      if (const std::string fault = fault_of_section(section); !fault.empty()) throw Error("gave " + fault);
+      if (!page_of_.empty())
+        warn(
+            fmt::format("{}: the section '{}' is not in report.html, which was made before it: put the stage "
+                        "before '{}'",
+                        stage.id, shortened(section.title), page_of_));
+      sections_.push_back({stage.id, std::move(section)});
+    }
     if (!output.facts.is_null()) reported_["reports"][stage.id] = std::move(output.facts);
     for (const auto& [name, content] : output.files) {
       if (const std::string fault = fault_of_file_name(name); !fault.empty()) throw Error("gave " + fault);
@@ -342,6 +399,11 @@ class Run {
   /// Keeps what the failed run had, and why it failed. Returns the text of the error with the paths under
   /// which its files are now.
   std::string fail(std::string text) noexcept try {
+    if (std::string traced; trace_ != nullptr) {
+      write_trace(traced);
+      say(traced);
+    }
+    live_.end("failed", text, {});
     if (folder_.is_complete()) return text;
     std::size_t inputs = 0, rejected = 0;
     for (const auto& stream : streams_) inputs += stream->listing().inputs.size();
@@ -413,6 +475,7 @@ class Run {
     timings_["total"] = seconds_since(start);
     outcome.results = results();
     outcome.text = text_;
+    outcome.profile = profile_line(plan_, meter_, timings_);
     const std::vector<RejectReason> why = reasons();
     const fs::path folder = folder_.path(), place = folder_.place();
     write_inputs();
@@ -477,6 +540,9 @@ class Run {
   Registry& registry_;
   const RunOptions& options_;
   Signals& signals_;
+  LiveRun unwatched_;
+  LiveRun& live_;
+  TraceFile* const trace_;
   RunFolder folder_;
   RunLog log_;
   std::mutex warnings_mutex_;
@@ -490,10 +556,11 @@ class Run {
   std::vector<std::unique_ptr<StreamRun>> streams_;
   std::unique_ptr<Learning> learning_;
   std::vector<LearnerOutcome> learners_;
-  Value reported_ = Value::map();  // what reports add to results.json
-  std::vector<Figure> figures_;    // the scores among that
-  std::string page_of_;            // the report that has given the page of the run
-  std::string text_;               // and to the terminal
+  Value reported_ = Value::map();       // what reports add to results.json
+  std::vector<Figure> figures_;         // the scores among that
+  std::vector<GivenSection> sections_;  // for the page
+  std::string page_of_;                 // the report that has given the page of the run
+  std::string text_;                    // and to the terminal
   Value timings_ = Value::map();
   std::string doing_ = "starting the run";
   MemoryUse memory_use_ = MemoryUse::Other;
@@ -503,7 +570,9 @@ class Run {
 
 RunOutcome run_plan(const Plan& plan, Registry& registry, const RunOptions& options, Signals& signals) {
   require_limits(plan, registry);
-  return Run(plan, registry, options, signals).go();
+  std::optional<TraceFile> trace;
+  if (!options.trace.empty()) trace.emplace(options.trace, plan);
+  return Run(plan, registry, options, signals, trace ? &*trace : nullptr).go();
 }
 
 }  // namespace graft
