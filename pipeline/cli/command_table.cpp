@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "run/progress.h"
+
 namespace po = boost::program_options;
 
 namespace graft::cli {
@@ -28,7 +30,7 @@ po::options_description run_options(Global& global) {
       "write what every thread did and when, for ui.perfetto.dev and chrome://tracing")(
       "ui",
       po::value<std::string>()
-          ->implicit_value("")
+          ->implicit_value("", "any free port")
           ->value_name("[HOST:]PORT")
           ->notifier([&](const std::string& s) { global.run.ui = s; }),
       "show the run in a browser, and to Prometheus at /metrics (default: this machine alone, any free "
@@ -191,11 +193,7 @@ po::options_description new_plugin_options(Global& global) {
 po::options_description graph_options(Global& global) {
   po::options_description options("Options of graph");
   options.add_options()("format", po::value(&global.graph.format)->value_name("dot|mermaid|svg"),
-                        "the language of the drawing: dot (Graphviz, the default), mermaid or svg")(
-      "svg", po::bool_switch()->notifier([&](bool given) {
-        if (given) global.graph.format = "svg";
-      }),
-      "the same as --format svg: a drawing that any browser shows");
+                        "dot (for Graphviz, the default), mermaid, or svg, a drawing that browsers show");
   return options;
 }
 
@@ -335,7 +333,8 @@ constexpr CommandRow kCommands[] = {
      "a few inputs. Nothing is written.",
      plan, plan_options},
     {"graph", "graph CONFIG", "print the stages of a config as a graph: Graphviz, Mermaid or SVG",
-     "For example: graft graph config.yaml --svg > stages.svg. With --json, prints the stages and what "
+     "For example: graft graph config.yaml --format svg > stages.svg. With --json, prints the stages and "
+     "what "
      "each takes from.",
      graph, graph_options},
     {"report", "report RUN...", "print where the web page of a run is, copy its drawings; compare runs",
@@ -433,8 +432,15 @@ po::options_description global_options(Global& global) {
       "look for plugins here, too (also: GRAFT_PLUGIN_PATH)")("quiet,q", po::bool_switch(&global.quiet),
                                                               "print errors only")(
       "log-level", po::value(&global.log_level)->value_name("LEVEL"),
-      "error, warning, info (default) or debug")("json", po::bool_switch(&global.json),
-                                                 "print results and faults as JSON");
+      "error, warning, info (default) or debug")(
+      "color", po::value<std::string>()->value_name("WHEN")->notifier([](const std::string& when) {
+        if (when != "auto" && when != "always" && when != "never")
+          throw UsageError{
+              fmt::format("--color: '{}' is not allowed here (allowed: auto, always, never)", when)};
+        if (when != "auto") choose_colors(when == "always");
+      }),
+      "auto (default: on a terminal, unless NO_COLOR is set), always or never")(
+      "json", po::bool_switch(&global.json), "print results and faults as JSON");
   return options;
 }
 

@@ -28,7 +28,7 @@ const char* const kRunPage = R"(<!doctype html>
 <div><dt>left</dt><dd id="left">-</dd></div>
 <div><dt>memory</dt><dd id="memory">-</dd></div>
 </dl>
-<section aria-labelledby="h-rate"><h2 id="h-rate">Inputs per second</h2><div id="history"></div></section>
+<section aria-labelledby="h-rate"><h2 id="h-rate">Inputs per second, by seconds</h2><div id="history"></div></section>
 <section aria-labelledby="h-stages"><h2 id="h-stages">Stages</h2>
 <div class="scroll"><table><thead><tr><th scope="col">stage</th><th scope="col" class="t">plugin</th><th scope="col">per second</th>
 <th scope="col">queued</th><th scope="col">running</th><th scope="col">finished</th><th scope="col">rejected</th>
@@ -63,6 +63,7 @@ progress { width: 100%; height: .8rem; accent-color: var(--accent); }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .8rem; margin: 1rem 0; }
 .tiles div { padding: .5rem .8rem; background: var(--tint); border-radius: 6px; }
 dt { color: var(--soft); font-size: .85rem; } dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+small { display: block; color: var(--soft); font-size: .8rem; }
 .scroll { overflow-x: auto; max-width: 100%; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; min-width: 100%; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
@@ -118,8 +119,8 @@ function bytes(size) {
 }
 
 /* Lines over a common x axis; series: {name, points: [[x, y], ...]}. */
-function chart(title, series, fromZero) {
-  const width = 380, height = 150, left = 46, right = 8, top = 8, bottom = 20;
+function chart(title, series, fromZero, width = 380) {
+  const height = 150, left = 46, right = 8, top = 8, bottom = 20;
   const svg = draw(document.createDocumentFragment(), "svg",
     {viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title});
   const all = series.flatMap(s => s.points);
@@ -194,8 +195,8 @@ function show(now) {
   const {total, done, reused, rejected} = now.inputs;
   const progress = byId("progress");
   if (total > 0) progress.value = Math.min(1, done / total); else progress.removeAttribute("value");
-  byId("done").textContent = number(done) + (total > 0 ? " of " + number(total) : "")
-    + (reused > 0 ? ", " + number(reused) + " reused" : "");
+  byId("done").textContent = number(done) + (total > 0 ? " of " + number(total) : "");
+  if (reused > 0) make(byId("done"), "small", number(reused) + " reused");
   byId("rejected").textContent = number(rejected);
   byId("time").textContent = duration(now.seconds);
   byId("left").textContent = now.seconds_left === null ? "-" : duration(now.seconds_left);
@@ -206,7 +207,8 @@ function show(now) {
     byId("rate").textContent = number(rate);
     history.push([now.seconds, rate]);
     if (history.length > 300) history.shift();
-    byId("history").replaceChildren(chart("inputs per second", [{name: "rate", points: history}], true));
+    byId("history").replaceChildren(chart("inputs per second", [{name: "rate", points: history}], true,
+      Math.max(320, byId("history").clientWidth)));
   }
   showStages(now, seconds);
   showCurves(now);

@@ -29,8 +29,8 @@ class WatchedRun : public ::testing::Test {
 run: {threads: 2}
 stages:
   images: {plugin: synthetic, with: {task: target, size: 24, train: 60, val: 20, test: 20}}
-  gate: {plugin: gated, from: images, with: {gate: ")" + (folder_ / "gate") +
-                                                         R"(", key: train-00030}}
+  gate: {plugin: gated, from: images, with: {gate: ")" + (folder_ / "gate").string() +
+                                                         R"(", key: target/train/000030}}
   rows: {plugin: pixel_table, from: gate}
   mlp: {plugin: mlp, from: rows, with: {epochs: 8, hidden: [8]}}
   report: {plugin: evaluate, from: mlp}
@@ -141,8 +141,9 @@ TEST_F(WatchedRun, ServesThisMachineAloneAndChangesNothing) {
   const Answer page = get(port_, "/");
   EXPECT_EQ(page.status, 200);
   EXPECT_THAT(page.head, HasSubstr("Content-Security-Policy: default-src 'none'; script-src 'self'"));
-  for (const char* method : {"POST", "PUT", "DELETE"})
-    EXPECT_EQ(answer_to(port_, request(method, "/status.json", "")).status, 404) << method;
+  for (const char* method : {"PUT", "DELETE", "PATCH"})
+    EXPECT_EQ(answer_to(port_, request(method, "/status.json", "", "Content-Length: 0\r\n")).status, 404)
+        << method;
   EXPECT_EQ(get(port_, "/../config.yaml").status, 404);
   EXPECT_THAT(get(port_, "/nothing").body, HasSubstr("GET /nothing: there is no such thing"));
   open();

@@ -26,7 +26,7 @@ constexpr const char* kTraced = R"(name: traced
 run: {threads: 2}
 stages:
   images: {plugin: synthetic, with: {task: target, size: 32, train: 60, val: 20, test: 20}}
-  small: {plugin: resize, from: images, with: {size: 24}}
+  small: {plugin: resize, from: images, with: {resize: 24}}
   features: {plugin: backbone, from: small, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
   table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
@@ -86,7 +86,9 @@ TEST_F(TraceTest, HasASpanPerItemAndStageAndSpansOfAThreadNest) {
       std::vector<double> open;
       for (const auto& [begin, end] : of) {
         while (!open.empty() && open.back() <= begin + 1e-3) open.pop_back();
-        if (!open.empty()) EXPECT_LE(end, open.back() + 1e-3) << "thread " << thread;
+        if (!open.empty()) {
+          EXPECT_LE(end, open.back() + 1e-3) << "thread " << thread;
+        }
         open.push_back(end);
       }
     }
@@ -124,7 +126,8 @@ TEST_F(TraceTest, AFileThatCannotBeWrittenIsSaidBeforeAnyWork) {
   EXPECT_THAT(r.err, AllOf(HasSubstr("error: cannot"), HasSubstr("nowhere/t.json"),
                            HasSubstr("No such file or directory")));
   EXPECT_THAT(r.err, Not(HasSubstr("images")));
-  const ProgramResult shard = run("2", {"--trace", folder_ / "t.json", "--shard", "1/2"});
+  const ProgramResult shard =
+      run_program({"run", folder_ / "config.yaml", "--trace", folder_ / "t.json", "--shard", "1/2"});
   EXPECT_EQ(shard.exit_code, 2);
   EXPECT_THAT(shard.err, HasSubstr("--trace and --shard: expected one of them; graft status shows shards"));
 }

@@ -329,7 +329,7 @@ std::vector<LearnerOutcome> Learning::run(const Watcher& watcher) {
     watcher.started(plan_.stages[i].id);
     try {
       if (plan_.stages[i].is(StageKind::Learner)) {
-        outcomes.push_back(fit(i));
+        outcomes.push_back(fit(i, watcher));
         continue;
       }
       const auto base = std::find_if(outcomes.begin(), outcomes.end(), [&](const LearnerOutcome& o) {

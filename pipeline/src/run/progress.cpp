@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <future>
@@ -22,10 +23,35 @@ namespace {
 constexpr std::chrono::milliseconds kDrainLimit{4000};
 constexpr std::chrono::milliseconds kLeaveLimit{2000};
 
+/// --color: -1: nobody has chosen.
+std::atomic<int> chosen_colors{-1};
+
+/// A line is drawn that the next one replaces: what is printed must not be appended to it.
+std::mutex terminal_mutex;
+bool line_is_open = false;
+
 /// With its control characters: our own, no others.
 void draw_on_terminal(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
+}
+
+void draw_line(const std::string& line) {
+  const std::lock_guard lock(terminal_mutex);
+  line_is_open = true;
+  draw_on_terminal("\r\x1b[K" + line);
+}
+
+/// It stays.
+void end_line() {
+  const std::lock_guard lock(terminal_mutex);
+  draw_on_terminal("\n");
+  line_is_open = false;
+}
+
+void clear_line_locked() {
+  if (line_is_open) draw_on_terminal("\r\x1b[K");
+  line_is_open = false;
 }
 
 /// As many of the parts as fit, two spaces apart; the first one in any case.
@@ -55,13 +81,23 @@ std::string duration_in_words(double seconds) {
 }
 
 bool has_colors() {
-  static const bool wanted = ::isatty(STDERR_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
-  return wanted;
+  static const bool usual = [] {
+    const char* no = std::getenv("NO_COLOR");
+    return ::isatty(STDERR_FILENO) != 0 && (no == nullptr || *no == '\0');
+  }();
+  const int chosen = chosen_colors;
+  return chosen < 0 ? usual : chosen > 0;
+}
+
+void choose_colors(bool wanted) {
+  chosen_colors = wanted ? 1 : 0;
 }
 
 void print_to_terminal(const std::string& text) {
   constexpr std::string_view kWarning = "warning:";
   const std::string shown = printable_lines(text);
+  const std::lock_guard lock(terminal_mutex);
+  clear_line_locked();
   if (has_colors() && shown.starts_with(kWarning))
     draw_on_terminal("\x1b[33m" + shown.substr(0, kWarning.size()) + "\x1b[0m" +
                      shown.substr(kWarning.size()));
@@ -93,15 +129,14 @@ void FitLine::draw(const std::string& learner, const FitStep& step, double secon
   last_ = now;
   const std::string line = fit_line(learner, step, seconds, style_.terminal ? error_columns() : 0);
   if (style_.terminal)
-    draw_on_terminal("\r\x1b[K" + line);
+    draw_line(line);
   else
     print_to_terminal(line + "\n");
-  drawn_ = style_.terminal;
 }
 
 void FitLine::clear() {
-  if (drawn_) draw_on_terminal("\r\x1b[K");
-  drawn_ = false;
+  const std::lock_guard lock(terminal_mutex);
+  clear_line_locked();
 }
 
 std::string stage_snapshot(const Plan& plan, const Meter& meter) {
@@ -217,10 +252,12 @@ void Monitor::draw(bool last) {
     if (const std::size_t end = line.rfind(line.find("░") != std::string::npos ? "░" : "█");
         end != std::string::npos)
       line = "\x1b[36m" + line.substr(0, end + 3) + "\x1b[0m" + line.substr(end + 3);
-  if (style_.terminal)
-    draw_on_terminal("\r\x1b[K" + line + (last ? "\n" : ""));
-  else
+  if (!style_.terminal) {
     print_to_terminal(line + "\n");
+  } else {
+    draw_line(line);
+    if (last) end_line();
+  }
   drawn_ = true;
 }
 

@@ -97,7 +97,6 @@ class FitLine {
   using Clock = std::chrono::steady_clock;
   const ProgressStyle style_;
   Clock::time_point last_ = Clock::now();
-  bool drawn_ = false;
 };
 
 /// How far a stream is.
@@ -121,8 +120,10 @@ GRAFT_API std::string duration_in_words(double seconds);
 /// The text of a function that runs in a thread of its own; where it takes longer than `limit`, for a disk
 /// that does not answer, a text that says so. To be followed by _exit(): the thread is left alone then.
 GRAFT_API std::string text_within(std::chrono::milliseconds limit, std::function<std::string()> body);
-/// Whether stderr is a terminal that people want colours on: NO_COLOR is not set.
+/// Whether messages have colours: as chosen, otherwise where stderr is a terminal and NO_COLOR is not set (or
+/// is empty, no-color.org).
 GRAFT_API bool has_colors();
+GRAFT_API void choose_colors(bool wanted);
 /// To stderr, at once; names in it cannot control the terminal (graft/printable.h). What cannot be written is
 /// lost. A warning begins in colour, where there are colours.
 GRAFT_API void print_to_terminal(const std::string& text);

@@ -87,12 +87,12 @@ class Run {
                 page_of_.empty() || signals_.interrupted() ? fs::path() : folder_.place() / "report.html");
       return outcome;
     } catch (const std::bad_alloc&) {
-      throw Error(fail(fmt::format("{}: {}", doing_, out_of_memory(memory_use_))));
+      throw Error(failed(fmt::format("{}: {}", doing_, out_of_memory(memory_use_))));
     } catch (const std::exception& e) {
-      if (ends_the_run(e)) throw FatalError(fail(e.what()));
-      throw Error(fail(e.what()));
+      if (ends_the_run(e)) throw FatalError(failed(e.what()));
+      throw Error(failed(e.what()));
     } catch (...) {
-      fail("an exception that is not a std::exception");
+      failed("an exception that is not a std::exception");
       throw;
     }
   }
@@ -396,14 +396,22 @@ class Run {
     return reject_reasons(listings);
   }
 
+  /// Keeps what there is of a failed run, then tells those who watch it. Returns the text of the error.
+  std::string failed(std::string text) noexcept {
+    text = fail(std::move(text));
+    try {
+      std::string traced;
+      write_trace(traced);
+      if (!traced.empty()) say(traced);
+      live_.end("failed", text, {});
+    } catch (const std::exception&) {  // no memory for that
+    }
+    return text;
+  }
+
   /// Keeps what the failed run had, and why it failed. Returns the text of the error with the paths under
   /// which its files are now.
   std::string fail(std::string text) noexcept try {
-    if (std::string traced; trace_ != nullptr) {
-      write_trace(traced);
-      say(traced);
-    }
-    live_.end("failed", text, {});
     if (folder_.is_complete()) return text;
     std::size_t inputs = 0, rejected = 0;
     for (const auto& stream : streams_) inputs += stream->listing().inputs.size();

@@ -219,7 +219,7 @@ std::string svg_of(const ScatterChart& chart) {
 
 std::string svg_of(const ConfusionChart& chart) {
   const std::size_t k = chart.classes.size();
-  constexpr double kLeft = 96, kTop = 20;
+  constexpr double kLeft = 108, kTop = 20;
   const double cell = std::clamp(420.0 / static_cast<double>(k), 26.0, 56.0);
   const double side = cell * static_cast<double>(k), bottom = k > 6 ? 86 : 34;
   std::string svg = with_width(begin_svg(kLeft + side + 8, kTop + side + bottom, chart.title, "confusion"),

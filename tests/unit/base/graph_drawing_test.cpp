@@ -44,8 +44,9 @@ TEST(GraphDrawing, PutsNodesRightOfWhatTheyTakeFromAndNoneOverAnother) {
     for (const GraphDrawing::Input& in : graph.nodes[i].inputs)
       EXPECT_GE(boxes[i].x, boxes[in.node].x + boxes[in.node].width);
     for (std::size_t j = 0; j < i; ++j)
-      if (boxes[i].x == boxes[j].x)
+      if (boxes[i].x == boxes[j].x) {
         EXPECT_GE(std::abs(boxes[i].y - boxes[j].y), boxes[i].height) << i << " and " << j;
+      }
   }
 }
 
