@@ -37,6 +37,9 @@ class MarkdownReport final : public Report {
   ReportOutput report(const ReportInput& input) override {
     std::string page = "# Results\n\n| learner | test inputs | accuracy | log loss |\n|---|---|---|---|\n";
     std::string details;
+    ReportSection section("Most certain mistakes");
+    SectionTable shown{{"learner", "input", "predicted", "truth", "score"}, {}};
+    SectionFigure accuracy{.title = "Accuracy on test"};
     for (const Predictions& learner : input.predictions) {
       if (learner.multi_label)
         throw Error("'" + learner.learner + "': expected one label per input, got several");
@@ -60,19 +63,31 @@ class MarkdownReport final : public Report {
       page += "| " + cell(learner.learner) + " | " + std::to_string(labelled) + " | ";
       page += labelled == 0 ? "- | - |\n"
                             : fixed(sum.mean().accuracy) + " | " + fixed(sum.mean().log_loss) + " |\n";
-      details += mistakes_of(learner.learner, std::move(mistakes));
+      if (labelled > 0) accuracy.bars.emplace_back(learner.learner, sum.mean().accuracy);
+      keep_worst(mistakes);
+      for (const Mistake& m : mistakes)
+        shown.rows.push_back(
+            {learner.learner, m.key, m.predicted, m.truth, fixed(static_cast<double>(m.score))});
+      details += mistakes_of(learner.learner, mistakes);
     }
     ReportOutput out;
+    // The same for report.html: as data, which the page draws.
+    if (!accuracy.bars.empty())
+      out.sections.push_back(section.figure(std::move(accuracy)).table(std::move(shown)));
     out.files["report.md"] = page + details;
     return out;
   }
 
  private:
-  std::string mistakes_of(const std::string& learner, std::vector<Mistake> mistakes) const {
-    if (mistakes.empty()) return {};
+  void keep_worst(std::vector<Mistake>& mistakes) const {
     std::stable_sort(mistakes.begin(), mistakes.end(),
                      [](const Mistake& a, const Mistake& b) { return a.score > b.score; });
-    mistakes.resize(std::min(mistakes.size(), most_));
+    if (mistakes.size() > most_)
+      mistakes.erase(mistakes.begin() + static_cast<std::ptrdiff_t>(most_), mistakes.end());
+  }
+
+  static std::string mistakes_of(const std::string& learner, const std::vector<Mistake>& mistakes) {
+    if (mistakes.empty()) return {};
     std::string out = "\n## Most certain mistakes of " + cell(learner) +
                       "\n\n| input | predicted | truth | score |\n|---|---|---|---|\n";
     for (const Mistake& m : mistakes)

@@ -20,4 +20,11 @@ TEST(MarkdownReport, ListsScoresAndTheMostCertainMistakes) {
             "| knn | 3 | 0.3333 | 0.9242 |\n"
             "\n## Most certain mistakes of knn\n\n| input | predicted | truth | score |\n|---|---|---|---|\n"
             "| 2.jpg | a\\|b | ants | 0.7500 |\n");
+
+  const graft::ReportOutput out = stage.report({knn});
+  ASSERT_EQ(out.sections.size(), 1U);
+  EXPECT_EQ(out.sections[0].title, "Most certain mistakes");
+  EXPECT_EQ(graft::fault_of_section(out.sections[0]), "");
+  EXPECT_EQ(std::get<graft::SectionTable>(out.sections[0].parts.at(1)).rows,
+            (std::vector<std::vector<std::string>>{{"knn", "2.jpg", "a|b", "ants", "0.7500"}}));
 }

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <graft/graph_drawing.h>
+
 #include "config_command.h"
 #include "output.h"
 
@@ -75,6 +77,19 @@ std::string mermaid(const Plan& plan) {
   return out;
 }
 
+std::string svg(const Plan& plan) {
+  GraphDrawing graph;
+  graph.title = "The stages of " + printable(plan.name);
+  for (const StagePlan& stage : plan.stages) {
+    GraphDrawing::Node& node = graph.nodes.emplace_back();
+    node.lines = {printable(stage.id), printable(stage.schema.name)};
+    if (const std::string shape = shape_of(stage); !shape.empty()) node.lines.push_back(shape);
+    for (const StagePlan::Input& input : stage.inputs)
+      node.inputs.push_back({input.stage, printable(port_of(plan, input))});
+  }
+  return svg_of(graph, true) + "\n";
+}
+
 Value to_value(const Plan& plan) {
   Value out = Value::map();
   out["name"] = plan.name;
@@ -92,21 +107,26 @@ Value to_value(const Plan& plan) {
   return out;
 }
 
-}  // namespace
-
-int graph(const Global& global, const std::vector<std::string>& arguments) {
-  const std::string& path = only_argument(arguments, "CONFIG");
-  if (global.graph.format != "dot" && global.graph.format != "mermaid")
-    throw UsageError{
-        fmt::format("--format: '{}' is not allowed here (allowed: dot, mermaid)", global.graph.format)};
+int print_graph(const Global& global, const std::string& path, std::string (*drawing)(const Plan&)) {
   const Registry registry(Registry::search_path(global.plugin_dirs));
   const auto plan = read_plan(global, path, registry);
   if (!plan) return kUsage;
   if (global.json)
     print_document(to_value(*plan));
   else
-    say("{}", global.graph.format == "dot" ? dot(*plan) : mermaid(*plan));
+    say("{}", drawing(*plan));
   return kOk;
+}
+
+}  // namespace
+
+int graph(const Global& global, const std::vector<std::string>& arguments) {
+  const std::string& path = only_argument(arguments, "CONFIG");
+  if (global.graph.format == "dot") return print_graph(global, path, dot);
+  if (global.graph.format == "mermaid") return print_graph(global, path, mermaid);
+  if (global.graph.format == "svg") return print_graph(global, path, svg);
+  throw UsageError{
+      fmt::format("--format: '{}' is not allowed here (allowed: dot, mermaid, svg)", global.graph.format)};
 }
 
 }  // namespace graft::cli

@@ -1,4 +1,4 @@
-// graft report: the page of a run and its drawings, as files for papers.
+// graft report: the page of a run and its drawings, as files for papers; several runs side by side.
 
 #include <algorithm>
 #include <filesystem>
@@ -11,6 +11,7 @@
 #include "base/files.h"
 #include "commands.h"
 #include "output.h"
+#include "run/run_comparison.h"
 
 namespace graft::cli {
 namespace {
@@ -35,9 +36,28 @@ std::vector<fs::path> drawings_of(const fs::path& run) {
   return found;
 }
 
+int compare(const Global& global, const std::vector<std::string>& arguments) {
+  if (!global.report.svg.empty())
+    throw UsageError{"--svg: expected one RUN; of several, --html FILE writes a comparison"};
+  const Registry registry(Registry::search_path(global.plugin_dirs));
+  const RunComparison comparison = compare_runs({arguments.begin(), arguments.end()}, registry);
+  if (!global.report.html.empty()) write_file_atomically(global.report.html, to_html(comparison));
+  if (global.json)
+    print_document(to_value(comparison));
+  else if (global.report.html.empty())
+    say("{}", to_text(comparison, terminal_columns()));
+  else
+    say("comparison {}\n", printable(global.report.html.string()));
+  return kOk;
+}
+
 }  // namespace
 
 int report(const Global& global, const std::vector<std::string>& arguments) {
+  if (arguments.size() > 1) return compare(global, arguments);
+  if (!global.report.html.empty())
+    throw UsageError{
+        "--html: expected two RUNs or more, which it compares; the page of one is its report.html"};
   const fs::path run = only_argument(arguments, "RUN");
   std::error_code error;
   if (!fs::exists(run / "results.json", error))

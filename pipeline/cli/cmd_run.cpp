@@ -3,8 +3,10 @@
 #include <graft/error.h>
 
 #include "config_command.h"
+#include "output.h"
 #include "run/shard_run.h"
 #include "run_command.h"
+#include "run_ui.h"
 
 namespace graft::cli {
 namespace {
@@ -14,6 +16,14 @@ WorkShard shard_from(const std::string& text) {
     return text == "auto" ? WorkShard::from_environment() : WorkShard::parse(text);
   } catch (const Error& e) {
     throw UsageError{fmt::format("--shard: {}", e.what())};
+  }
+}
+
+UiAddress ui_address(const std::string& text) {
+  try {
+    return parse_ui_address(text);
+  } catch (const Error& e) {
+    throw UsageError{fmt::format("--ui: {}", e.what())};
   }
 }
 
@@ -32,6 +42,14 @@ int run_config(const Global& global, const std::string& path, const std::optiona
   if (sharded && !global.out.empty())
     throw UsageError{
         "--out: a shard leaves rows in the store and no results; give --out to graft run --merge"};
+  for (const auto& [given, option] :
+       {std::pair(!global.run.trace.empty(), "--trace"), std::pair(global.run.ui.has_value(), "--ui"),
+        std::pair(global.run.profile, "--profile")})
+    if (sharded && given)
+      throw UsageError{
+          fmt::format("{} and --shard: expected one of them; graft status shows shards", option)};
+  const std::optional<UiAddress> address =
+      global.run.ui ? std::optional(ui_address(*global.run.ui)) : std::nullopt;
   const WorkShard shard = sharded ? shard_from(global.run.shard) : WorkShard();
   Registry registry(Registry::search_path(global.plugin_dirs));
   const auto plan = read_plan(global, path, registry, nullptr, text);
@@ -41,10 +59,19 @@ int run_config(const Global& global, const std::string& path, const std::optiona
   RunOptions options = prepare_to_run(global);
   options.keep = static_cast<std::size_t>(global.keep);
   options.merge = global.run.merge;
+  options.trace = global.run.trace;
+  LiveRun live;
+  options.live = &live;
+  std::optional<RunUi> ui;
+  if (address) {
+    ui.emplace(live, *address);
+    if (!global.quiet) print_error("watch it at {}\n", ui->url());
+  }
   Signals signals;
   const RunOutcome outcome = sharded ? run_shard(*plan, registry, options, shard, signals)
                                      : run_plan(*plan, registry, options, signals);
   print_outcome(global, outcome.results, outcome.text, outcome.exit_code);
+  if (global.run.profile) print_error("{}", outcome.profile);
   return outcome.exit_code;
 }
 

@@ -22,6 +22,7 @@
 
 #include "base/temporary_folder.h"
 #include "config/quantity.h"
+#include "http_server.h"
 #include "serve_app.h"
 #include "serve_connections.h"
 #endif
@@ -72,34 +73,27 @@ int serve(const Global& global, const std::vector<std::string>& arguments) {
   ServeApp app(*model, limits, given.host);
   ServeServer server(given.connections, limits.time, ServeApp::prompt_paths());
   app.install(server);
-  const int wanted = static_cast<int>(given.port);
-  const int port = wanted == 0                               ? server.bind_to_any_port(given.host)
-                   : server.bind_to_port(given.host, wanted) ? wanted
-                                                             : -1;
-  if (port < 0)
-    throw Error(
-        fmt::format("cannot listen on port {} of {}: is another program doing so? Choose another with "
-                    "--port",
-                    given.port, given.host));
+  const int port = listen_on(server, given.host, static_cast<int>(given.port), "--port");
   if (!global.quiet)
-    print_error("serving '{}' of {} at http://{}:{} (press Ctrl-C to stop)\n", model->learner(), arguments[0],
-                given.host.find(':') == std::string::npos ? given.host : "[" + given.host + "]", port);
+    print_error("serving '{}' of {} at {} (press Ctrl-C to stop)\n", model->learner(), arguments[0],
+                url_of(given.host, port));
 
   std::atomic<bool> ended{false};
-  std::thread watch([&] {
-    while (!(signals.interrupted() && server.is_running()) && !ended) std::this_thread::sleep_for(kLook);
-    const auto now = ServeClock::now();
-    app.end(now + kServesOn);
-    server.end(now + kServesOn);
-    while (ServeClock::now() < now + kDrain && !ended) std::this_thread::sleep_for(kLook);
-    if (ended) return;
+  std::thread listener([&] {
+    server.listen_after_bind();
+    model.reset();  // may be at images that nobody waits for any more
+    ended = true;
+  });
+  while (!(signals.interrupted() && server.is_running()) && !ended) std::this_thread::sleep_for(kLook);
+  const auto now = ServeClock::now();
+  app.end(now + kServesOn);
+  server.end(now + kServesOn);
+  while (ServeClock::now() < now + kDrain && !ended) std::this_thread::sleep_for(kLook);
+  if (!ended) {
     remove_temporary_folders();
     ::_exit(kOk);  // clients that send nothing are not waited for
-  });
-  server.listen_after_bind();
-  model.reset();  // may be at images that nobody waits for any more
-  ended = true;
-  watch.join();
+  }
+  listener.join();
   if (!signals.interrupted()) throw Error("the server stopped: the system closed its port");
   if (!global.quiet) print_error("stopped\n");
   return kOk;

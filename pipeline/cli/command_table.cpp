@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "run/progress.h"
+
 namespace po = boost::program_options;
 
 namespace graft::cli {
@@ -45,7 +47,20 @@ po::options_description run_options(Global& global) {
       }),
       "compute the rows of shard I of N alone; auto: as Slurm, Kubernetes or MPI have numbered this process")(
       "merge", po::bool_switch(&global.run.merge),
-      "train and evaluate on rows that shards have computed; compute none, and fail if one is missing");
+      "train and evaluate on rows that shards have computed; compute none, and fail if one is missing")(
+      "profile", po::bool_switch(&global.run.profile), "print what limited the run, and by how much")(
+      "trace", po::value<std::string>()->value_name("FILE")->notifier([&](const std::string& s) {
+        if (s.empty()) throw UsageError{"--trace: expected the path of a file, got an empty text"};
+        global.run.trace = s;
+      }),
+      "write what every thread did and when, for ui.perfetto.dev and chrome://tracing")(
+      "ui",
+      po::value<std::string>()
+          ->implicit_value("", "any free port")
+          ->value_name("[HOST:]PORT")
+          ->notifier([&](const std::string& s) { global.run.ui = s; }),
+      "show the run in a browser, and to Prometheus at /metrics (default: this machine alone, any free "
+      "port)");
   return options;
 }
 
@@ -230,8 +245,8 @@ po::options_description new_plugin_options(Global& global) {
 
 po::options_description graph_options(Global& global) {
   po::options_description options("Options of graph");
-  options.add_options()("format", po::value(&global.graph.format)->value_name("dot|mermaid"),
-                        "the language of the drawing: dot (Graphviz, the default) or mermaid");
+  options.add_options()("format", po::value(&global.graph.format)->value_name("dot|mermaid|svg"),
+                        "dot (for Graphviz, the default), mermaid, or svg, a drawing that browsers show");
   return options;
 }
 
@@ -240,7 +255,10 @@ po::options_description report_options(Global& global) {
   options.add_options()("svg", po::value<std::string>()->value_name("DIR")->notifier([&](const auto& s) {
     global.report.svg = s;
   }),
-                        "copy the drawings there, as SVG for papers, with their numbers as CSV");
+                        "copy the drawings there, as SVG for papers, with their numbers as CSV")(
+      "html",
+      po::value<std::string>()->value_name("FILE")->notifier([&](const auto& s) { global.report.html = s; }),
+      "of several runs: write their comparison as a web page");
   return options;
 }
 
@@ -376,12 +394,17 @@ constexpr CommandRow kCommands[] = {
      "Also shows which change of the config made stored rows useless, and estimates time and disk space from "
      "a few inputs. Nothing is written.",
      plan, plan_options},
-    {"graph", "graph CONFIG", "print the stages of a config as a graph, for Graphviz or Mermaid",
-     "For example: graft graph config.yaml | dot -Tsvg > stages.svg. With --json, prints the stages and what "
+    {"graph", "graph CONFIG", "print the stages of a config as a graph: Graphviz, Mermaid or SVG",
+     "For example: graft graph config.yaml --format svg > stages.svg. With --json, prints the stages and "
+     "what "
      "each takes from.",
      graph, graph_options},
-    {"report", "report RUN", "print where the web page of a run is, and copy its drawings",
-     "The page is that of a stage with the plugin page. RUN is the folder of a run, such as runs/flowers.",
+    {"report", "report RUN...", "print where the web page of a run is, copy its drawings; compare runs",
+     "The page is that of a stage with the plugin page. RUN is the folder of a run, such as runs/flowers. "
+     "Several "
+     "runs are compared with the first: config, data, scores, and their best learners on the test inputs "
+     "that both "
+     "have scored.",
      report, report_options},
     {"runs", "runs", "list the runs in a folder: when, what was best on val, its score on test",
      "The score is that by which the reports of a run choose. What is damaged is left out, with a warning.",
@@ -463,8 +486,15 @@ po::options_description global_options(Global& global) {
       "look for plugins here, too (also: GRAFT_PLUGIN_PATH)")("quiet,q", po::bool_switch(&global.quiet),
                                                               "print errors only")(
       "log-level", po::value(&global.log_level)->value_name("LEVEL"),
-      "error, warning, info (default) or debug")("json", po::bool_switch(&global.json),
-                                                 "print results and faults as JSON");
+      "error, warning, info (default) or debug")(
+      "color", po::value<std::string>()->value_name("WHEN")->notifier([](const std::string& when) {
+        if (when != "auto" && when != "always" && when != "never")
+          throw UsageError{
+              fmt::format("--color: '{}' is not allowed here (allowed: auto, always, never)", when)};
+        if (when != "auto") choose_colors(when == "always");
+      }),
+      "auto (default: on a terminal, unless NO_COLOR is set), always or never")(
+      "json", po::bool_switch(&global.json), "print results and faults as JSON");
   return options;
 }
 

@@ -20,8 +20,10 @@ struct Global {
   int keep = 1;  ///< Option of run: earlier runs to keep.
   struct Run {
     std::string shard;
-    bool merge = false;
-  } run;  ///< Further options of run.
+    bool merge = false, profile = false;
+    std::filesystem::path trace;    ///< Empty: none.
+    std::optional<std::string> ui;  ///< --ui, and its address.
+  } run;                            ///< Further options of run.
   struct Launch {
     std::string engine = "local", time, memory, image = "graft", claim = "graft";
     std::string partition, account, constraint;
@@ -75,7 +77,7 @@ struct Global {
     std::string format = "dot";
   } graph;  ///< Options of graph alone.
   struct Report {
-    std::filesystem::path svg;
+    std::filesystem::path svg, html;
   } report;  ///< Options of report alone.
   struct Store {
     bool repair = false, unreferenced = false;

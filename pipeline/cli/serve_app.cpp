@@ -1,14 +1,8 @@
 #include "serve_app.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <strings.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <exception>
 #include <functional>
 
 #include <fmt/format.h>
@@ -18,6 +12,7 @@
 #include <graft/text.h>
 #include <graft/version.h>
 
+#include "http_server.h"
 #include "output.h"
 #include "prediction_text.h"
 #include "serve_connections.h"
@@ -26,46 +21,11 @@
 namespace graft::cli {
 namespace {
 
-constexpr const char* kJson = "application/json";
 constexpr const char* kRoutes[] = {"/",          "/app.js",       "/embed",   "/healthz",  "/metrics",
                                    "/neighbors", "/openapi.json", "/predict", "/style.css"};
 
-void fail(httplib::Response& response, int status, const std::string& text) {
-  Value document = Value::map();
-  document["error"] = text;
-  response.status = status;
-  response.set_content(document.to_json() + "\n", kJson);
-}
-
 StoredReject stored(const ImagePrediction::Rejection& rejected) {
   return {rejected.stage, rejected.code, rejected.text};
-}
-
-/// What makes it doubtful where a request ends, and so where the next one of its connection begins; empty: it
-/// is clear. The library reads a body where it expects one, by the first of several lengths.
-std::string fault_of_framing(const httplib::Request& request) {
-  constexpr std::string_view kTokenMarks = "!#$%&'*+-.^_`|~";
-  for (const auto& [name, value] : request.headers)
-    if (name.empty() || !std::all_of(name.begin(), name.end(), [&](unsigned char c) {
-          return std::isalnum(c) != 0 || kTokenMarks.find(static_cast<char>(c)) != std::string_view::npos;
-        }))
-      return fmt::format("'{}' is not a name of a header", shortened(name));
-  const std::size_t lengths = request.get_header_value_count("Content-Length"),
-                    codings = request.get_header_value_count("Transfer-Encoding");
-  if (lengths + codings > 1)
-    return fmt::format("the length of the body is given {} times (Content-Length, Transfer-Encoding)",
-                       lengths + codings);
-  const std::string length = request.get_header_value("Content-Length");
-  if (lengths == 1 && (length.empty() || length.find_first_not_of("0123456789") != std::string::npos))
-    return fmt::format("Content-Length: expected a number of bytes, got '{}'", shortened(length));
-  const std::string coding = request.get_header_value("Transfer-Encoding");
-  if (codings == 1 && ::strcasecmp(coding.c_str(), "chunked") != 0)
-    return fmt::format("Transfer-Encoding: expected chunked, got '{}'", shortened(coding));
-  const bool has_body = request.method == "POST" || request.method == "PUT" || request.method == "PATCH" ||
-                        request.method == "DELETE";
-  if (!has_body && (codings > 0 || length.find_first_not_of('0') != std::string::npos))
-    return fmt::format("a {} request has no body here", request.method);
-  return {};
 }
 
 /// A number of the query; nothing where it is not given. Throws Error.
@@ -84,14 +44,6 @@ std::optional<Number> query_number(const httplib::Request& request, const char* 
 
 }  // namespace
 
-bool is_loopback(const std::string& host) {
-  in_addr v4{};
-  in6_addr v6{};
-  if (::inet_pton(AF_INET, host.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
-  if (::inet_pton(AF_INET6, host.c_str(), &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6);
-  return ::strcasecmp(host.c_str(), "localhost") == 0;
-}
-
 /// Places in the queue that are taken by images.
 class ServeApp::Places {
  public:
@@ -108,28 +60,12 @@ class ServeApp::Places {
 };
 
 ServeApp::ServeApp(const Model& model, ServeLimits limits, const std::string& host)
-    : model_(model), limits_(limits), local_(is_loopback(host)) {}
+    : model_(model), limits_(limits), host_(host) {}
 ServeApp::~ServeApp() = default;
 
 void ServeApp::install(httplib::Server& server) {
+  set_up(server, host_, "--host 0.0.0.0 serves others");
   server.set_payload_max_length(limits_.bytes);
-  server.set_tcp_nodelay(true);
-  // The library would share the port with whoever else does so.
-  server.set_socket_options([](const auto socket) {
-    const int yes = 1;
-    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  });
-  server.set_default_headers({{"X-Content-Type-Options", "nosniff"}});
-
-  server.set_pre_routing_handler([this](const Request& request, Response& response) {
-    if (const std::string fault = fault_of_framing(request); !fault.empty())
-      fail(response, 400, fault);
-    else if (!is_for_this_host(request))
-      fail(response, 403, "this service is for this machine alone; --host 0.0.0.0 serves others");
-    else
-      return httplib::Server::HandlerResponse::Unhandled;
-    return httplib::Server::HandlerResponse::Handled;
-  });
   server.set_logger([this](const Request& request, const Response& response) {
     if (response.status >= 400) make_last_request();
     const auto route = std::find(std::begin(kRoutes), std::end(kRoutes), request.path);
@@ -147,22 +83,8 @@ void ServeApp::install(httplib::Server& server) {
       fail(response, response.status,
            fmt::format("the request cannot be answered (HTTP {})", response.status));
   });
-  server.set_exception_handler([](const Request&, Response& response, const auto&... failure) {
-    try {
-      (std::rethrow_exception(failure), ...);
-    } catch (const std::exception& e) {
-      fail(response, 500, e.what());
-    } catch (...) {
-      fail(response, 500, "unknown error");
-    }
-  });
-
   const auto page = [&](const char* path, const char* text, const char* type) {
-    server.Get(path, [text, type](const Request&, Response& response) {
-      response.set_header("Content-Security-Policy", kServePolicy);
-      response.set_header("Referrer-Policy", "no-referrer");
-      response.set_content(text, type);
-    });
+    serve_text(server, path, text, type, kServePolicy);
   };
   page("/", kServePage, "text/html; charset=utf-8");
   page("/app.js", kServeScript, "text/javascript; charset=utf-8");
@@ -193,16 +115,6 @@ void ServeApp::install(httplib::Server& server) {
               });
   server.Post("/embed", [this](const Request& request, Response& response,
                                const httplib::ContentReader& content) { embed(request, response, content); });
-}
-
-/// A page of another site that has got itself the address of this machine names its own host.
-bool ServeApp::is_for_this_host(const Request& request) const {
-  if (!local_) return true;
-  std::string host = request.get_header_value("Host");
-  if (const std::size_t port = host.rfind(':'); port != std::string::npos && !host.ends_with(']'))
-    host.resize(port);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  return host.empty() || is_loopback(host);
 }
 
 void ServeApp::fail_late(Response& response) const {

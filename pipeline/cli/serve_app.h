@@ -33,9 +33,6 @@ struct ServeLimits {
   std::chrono::seconds time{30};              ///< To send a request, and to wait for its answer.
 };
 
-/// Whether a host is this machine alone: "localhost", or an address of its loopback interface.
-bool is_loopback(const std::string& host);
-
 /// The service: routes of a server, which answer with a model's predictions. Its functions are called by the
 /// threads of the server.
 class ServeApp {
@@ -63,7 +60,6 @@ class ServeApp {
     std::vector<std::string> names;
   };
 
-  bool is_for_this_host(const Request& request) const;
   bool waits_for(const std::future<Predictions>& result) const;
   void fail_late(Response& response) const;
   std::optional<Posted> read_images(const Request& request, Response& response,
@@ -86,7 +82,7 @@ class ServeApp {
 
   const Model& model_;
   const ServeLimits limits_;
-  const bool local_;
+  const std::string host_;
   ServeMetrics metrics_;
   std::atomic<std::chrono::steady_clock::time_point> answers_until_{
       std::chrono::steady_clock::time_point::max()};

@@ -160,8 +160,49 @@ TEST_F(RunsTest, AConfigIsPrintedAsAGraph) {
   EXPECT_THAT(mermaid.out, HasSubstr("  s4 --> s5\n"));
   const json found = json::parse(graft({"graph", "config.yaml", "--json"}).out);
   EXPECT_EQ(found["stages"][5]["from"], (json{"probe", "knn"}));
-  EXPECT_THAT(graft({"graph", "config.yaml", "--format", "svg"}).err,
-              HasSubstr("error: --format: 'svg' is not allowed here (allowed: dot, mermaid)\n"));
+  EXPECT_THAT(graft({"graph", "config.yaml", "--format", "png"}).err,
+              HasSubstr("error: --format: 'png' is not allowed here (allowed: dot, mermaid, svg)\n"));
+  const ProgramResult svg = graft({"graph", "config.yaml", "--format", "svg"});
+  EXPECT_THAT(svg.out, ContainsRegex("^<svg class=\"chart graph\" width=\"[0-9]+\" height=\"[0-9]+\""));
+  EXPECT_THAT(svg.out, HasSubstr("aria-label=\"The stages of small\""));
+  EXPECT_THAT(svg.out, HasSubstr(">u8[32,32,3]</text>"));
+}
+
+TEST_F(RunsTest, AreComparedOnTheirCommonTestInputs) {
+  run({});
+  run({"--set", "knn.k=1", "--set", "images.train=80", "--out", "runs/<b>"});
+  const ProgramResult r = graft({"report", "runs/small", "runs/<b>", "--html", "c.html"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(r.out, "comparison c.html\n");
+  const json found = json::parse(graft({"report", "runs/small", "runs/<b>", "--json"}).out);
+  const json& paired = found["others"][0]["paired"];
+  EXPECT_EQ(paired["inputs"], 40);
+  const auto accuracy = [&](const std::string& run, const json& learner) {
+    return json::parse(slurp(folder_ / run /
+                             "results.json"))["learners"][learner.get<std::string>()]["test"]["accuracy"]
+        .get<double>();
+  };
+  EXPECT_NEAR(paired["difference"].get<double>(),
+              accuracy("runs/<b>", paired["second"]) - accuracy("runs/small", paired["first"]), 1e-12);
+  const std::string html = slurp(folder_ / "c.html");
+  EXPECT_THAT(html, HasSubstr("<h1>Comparison of 2 runs</h1>"));
+  EXPECT_THAT(html, HasSubstr("<bdi>runs/&lt;b&gt;</bdi> against <bdi>runs/small</bdi>"));
+  EXPECT_THAT(html, HasSubstr("On 40 test inputs that both have scored, "));
+  EXPECT_THAT(
+      html,
+      HasSubstr("<th scope=\"row\">images.with.train</th><td><bdi>60</bdi></td><td><bdi>80</bdi></td>"));
+  EXPECT_THAT(html, Not(HasSubstr("<b>")));
+  const ProgramResult text = graft({"report", "runs/small", "runs/<b>"});
+  EXPECT_THAT(text.out, HasSubstr("\nruns/small -> runs/<b>\nOn 40 test inputs that both have scored, "));
+  // Without test inputs of the same name there is nothing to pair.
+  run({"--out", "runs/other"});
+  folder_.write("runs/other/predictions/probe.csv", "key,split,label,predicted\nx,test,a,a\n");
+  folder_.write("runs/other/predictions/knn.csv", "key,split,label,predicted\nx,test,a,a\n");
+  EXPECT_THAT(graft({"report", "runs/small", "runs/other"}).out,
+              HasSubstr("Not paired: no test input with the same name and label is in both.\n"));
+  EXPECT_EQ(graft({"report", "runs/small", "--html", "c.html"}).exit_code, 2);
+  EXPECT_EQ(graft({"report", "runs/small", "nowhere"}).err,
+            "error: nowhere is not the folder of a complete run: it has no results.json and manifest.json\n");
 }
 
 }  // namespace

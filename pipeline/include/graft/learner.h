@@ -2,14 +2,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <graft/export.h>
 #include <graft/figure.h>
 #include <graft/predictor.h>
+#include <graft/report_section.h>
 #include <graft/run_record.h>
 #include <graft/stage.h>
 #include <graft/table.h>
@@ -28,7 +31,14 @@ struct TrainingTable {
   const RowSet* train_val;  ///< Refit on these once the choice is made.
 };
 
-struct LearnerInput {
+/// How far a fit is: for the line of progress, and for curves that people see grow.
+struct FitStep {
+  std::string what;                 ///< "epoch", "candidate"; another one begins another curve.
+  std::size_t done = 0, total = 0;  ///< Steps; a total of 0: not known.
+  std::vector<std::pair<std::string, double>> scores;  ///< "train_loss", "val_accuracy", ...
+};
+
+struct GRAFT_API LearnerInput {
   std::vector<TrainingTable> tables;  ///< Aligned row by row when there are several.
   std::vector<std::string> classes;
   /// All threads of the run. On SIGINT, SIGTERM and SIGHUP it throws Interrupted, which fit lets through.
@@ -38,6 +48,11 @@ struct LearnerInput {
   /// class is a question of its own, and scores are probabilities that need not add up to 1. Learners that
   /// cannot do that throw Error.
   bool multi_label = false;
+  /// To be called after each epoch or candidate; may be empty. Changes no result.
+  std::function<void(const FitStep&)> progress = {};
+
+  /// Calls it, where there is one: with the numbers of `point` whose names begin with train_ or val_.
+  void report_step(const char* what, std::size_t done, std::size_t total, const Value& point) const;
 };
 
 struct LearnerResult {
@@ -143,6 +158,8 @@ struct ReportOutput {
   Value facts;       ///< What concerns several learners: `reports`.ID of results.json, unless null.
   std::string text;  ///< For the terminal.
   std::map<std::string, std::string> files;  ///< Name -> content, for the folder reports/ID of the run.
+  /// Parts of report.html, as data: for a report that is made after this one and gives a page.
+  std::vector<ReportSection> sections;
   std::string page;  ///< HTML: report.html of the run, unless empty. One report of a run may give it.
 };
 

@@ -9,6 +9,7 @@
 #include <graft/export.h>
 #include <graft/figure.h>
 #include <graft/payload.h>
+#include <graft/report_section.h>
 #include <graft/table.h>
 #include <graft/value.h>
 
@@ -37,6 +38,8 @@ class GRAFT_API RunRecord {
   /// The resolved config, YAML.
   virtual std::string config() const = 0;
 
+  /// Sections for the page that the reports before have given, in their order.
+  virtual const std::vector<GivenSection>& sections() const;
   /// Scores that the reports before have given, and their declarations.
   virtual const std::vector<Figure>& figures() const = 0;
   virtual const std::vector<FigureSpec>& figure_specs() const = 0;

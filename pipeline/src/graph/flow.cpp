@@ -23,14 +23,9 @@ FlowOutput::~FlowOutput() = default;
 namespace {
 
 namespace flow = tbb::flow;
-using Clock = std::chrono::steady_clock;
+using Clock = Meter::Clock;
 using State = Message::State;
 using BatchHandle = std::shared_ptr<const Batcher::Batch>;
-
-std::uint64_t ns_between(Clock::time_point start, Clock::time_point end) {
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(end - start).count());
-}
 
 /// What happens to a message after a node's own work: transforms in a row, then collectors, then other nodes.
 struct Tail {
@@ -354,7 +349,7 @@ struct Flow::Impl {
         m.item.payload = std::monostate{};
     }
     const Clock::time_point end = Clock::now();
-    meter.finish(source, 1, m.state == State::Rejected, ns_between(start, end));
+    meter.finish_item(source, m.entry().sequence, 0, m.state == State::Rejected, start, end);
     return end;
   }
 
@@ -464,7 +459,7 @@ struct Flow::Impl {
     check(stage, m);
     if (m.state == State::Live) charge_memory(m, views[stage]);
     const Clock::time_point end = Clock::now();
-    meter.finish(stage, 1, m.state == State::Rejected, ns_between(start, end));
+    meter.finish_item(stage, m.entry().sequence, m.item.view, m.state == State::Rejected, start, end);
     return end;
   }
 
@@ -478,12 +473,16 @@ struct Flow::Impl {
 
   void collect(std::size_t collector, const Handle& h) {
     if (!plan.stages[collector].handles(h->item.entry->split)) return;
+    const Clock::time_point start = Clock::now();
+    meter.enter(collector);
+    meter.start(collector);
     try {
       output.collect(collector, h);
       collected.fetch_add(1, std::memory_order_relaxed);
     } catch (...) {
       fail_by_exception(collector, "collect");
     }
+    meter.finish_item(collector, h->entry().sequence, h->item.view, false, start, Clock::now());
   }
 
   class Outcomes final : public BatchOutput {
@@ -542,6 +541,7 @@ struct Flow::Impl {
     meter.start(b.stage, batch.size());
     const bool done = !stopping() && call_batch(b, batch, outcomes);
     const Clock::time_point called = Clock::now();
+    if (done) trace_batch(b.stage, batch, start, called);
     std::uint64_t rejected = 0;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       rejected += outcomes.rejects[i] ? 1 : 0;
@@ -564,7 +564,15 @@ struct Flow::Impl {
         step(b.tails[port], 0, out, Clock::now());
       }
     }
-    meter.finish(b.stage, batch.size(), rejected, ns_between(start, called));
+    meter.finish(b.stage, batch.size(), rejected, start, called);
+  }
+
+  void trace_batch(std::size_t stage, const Batcher::Batch& batch, Clock::time_point start,
+                   Clock::time_point end) {
+    if (meter.trace() == nullptr) return;
+    std::vector<std::uint64_t> items;
+    for (const Handle& h : batch) items.push_back(h->entry().sequence);
+    meter.trace()->add_batch(stage, start, end, items);
   }
 };
 

@@ -2,15 +2,18 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <vector>
 
 #include <graft/export.h>
 
+#include "graph/trace.h"
+
 namespace graft {
 
 /// Per-stage counters of a running graph. Written by workers without contention (a cell per worker), read by
-/// the progress line, the watchdog and the manifest.
+/// the progress line, the watchdog and the manifest. Times go into a trace, too, where there is one.
 class GRAFT_API Meter {
  public:
   struct Counts {
@@ -24,15 +27,29 @@ class GRAFT_API Meter {
     std::uint64_t running() const { return started > finished ? started - finished : 0; }
   };
 
+  using Clock = Trace::Clock;
+
   explicit Meter(std::size_t stages) : cells_(stages) {}
+
+  /// Before the graph starts; the trace must outlive it.
+  void write_to(Trace* trace) { trace_ = trace; }
+  Trace* trace() const { return trace_; }
 
   void enter(std::size_t stage, std::uint64_t n = 1) { add(cell(stage).entered, n); }
   void start(std::size_t stage, std::uint64_t n = 1) { add(cell(stage).started, n); }
-  void finish(std::size_t stage, std::uint64_t n, std::uint64_t rejected, std::uint64_t busy_ns) {
+  void finish(std::size_t stage, std::uint64_t n, std::uint64_t rejected, Clock::time_point begin,
+              Clock::time_point end) {
     Cell& c = cell(stage);
     add(c.finished, n);
     if (rejected != 0) add(c.rejected, rejected);
-    add(c.busy_ns, busy_ns);
+    add(c.busy_ns, static_cast<std::uint64_t>(
+                       std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count()));
+  }
+  /// Of one item, by its sequence number.
+  void finish_item(std::size_t stage, std::uint64_t item, std::uint32_t view, bool rejected,
+                   Clock::time_point begin, Clock::time_point end) {
+    finish(stage, 1, rejected ? 1 : 0, begin, end);
+    if (trace_ != nullptr) trace_->add_item(stage, begin, end, item, view, rejected);
   }
   Counts counts(std::size_t stage) const;
   std::size_t stages() const { return cells_.size(); }
@@ -49,6 +66,7 @@ class GRAFT_API Meter {
   Cell& cell(std::size_t stage) { return cells_[stage][slot()]; }
 
   std::vector<std::array<Cell, kSlots>> cells_;
+  Trace* trace_ = nullptr;
 };
 
 }  // namespace graft

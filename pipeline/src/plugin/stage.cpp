@@ -31,9 +31,25 @@ void Interruptible::check() const {
   if (interrupted_) throw Interrupted();
 }
 
+void LearnerInput::report_step(const char* what, std::size_t done, std::size_t total,
+                               const Value& point) const {
+  if (!progress) return;
+  FitStep step{what, done, total, {}};
+  if (point.is_map())
+    for (const auto& [name, value] : point.as_map())
+      if (value.is_number() && (name.starts_with("train_") || name.starts_with("val_")))
+        step.scores.emplace_back(name, value.as_double());
+  progress(step);
+}
+
 Calibration::~Calibration() = default;
 Trials::~Trials() = default;
 RunRecord::~RunRecord() = default;
+
+const std::vector<GivenSection>& RunRecord::sections() const {
+  static const std::vector<GivenSection> none;
+  return none;
+}
 
 Neighbours Predictor::neighbours(const std::vector<const RowSet*>&, Parallel&) const {
   return {};

@@ -313,14 +313,14 @@ Learning::Learning(const Plan& plan, StageFactory& factory, Workers& workers, Di
 
 Learning::~Learning() = default;
 
-std::vector<LearnerOutcome> Learning::run(const std::function<void(const std::string&)>& started) {
+std::vector<LearnerOutcome> Learning::run(const Watcher& watcher) {
   std::vector<LearnerOutcome> outcomes;
   for (std::size_t i = 0; i < plan_.stages.size() && !interrupted_; ++i) {
     if (!plan_.stages[i].is_fitted()) continue;
-    started(plan_.stages[i].id);
+    watcher.started(plan_.stages[i].id);
     try {
       if (plan_.stages[i].is(StageKind::Learner)) {
-        outcomes.push_back(fit(i));
+        outcomes.push_back(fit(i, watcher));
         continue;
       }
       const auto base = std::find_if(outcomes.begin(), outcomes.end(), [&](const LearnerOutcome& o) {
@@ -403,7 +403,8 @@ std::string Learning::why_no_train_rows(std::size_t stage) const {
                      in_words(reasons[0]), why_.string());
 }
 
-LearnerResult Learning::train(std::size_t stage, const Rows& rows, const std::filesystem::path& work) {
+LearnerResult Learning::train(std::size_t stage, const Rows& rows, const std::filesystem::path& work,
+                              std::function<void(const FitStep&)> progress) {
   if (tables_of(stage)[0].listing->classes.empty())
     throw Error("the source names no class: there is nothing to learn");
   if (rows.train[0]->rows() == 0) throw Error("there are no train rows: " + why_no_train_rows(stage));
@@ -411,7 +412,8 @@ LearnerResult Learning::train(std::size_t stage, const Rows& rows, const std::fi
   const Listing& listing = *tables_of(stage)[0].listing;
   make_folders(work);
   Interruptible parallel(workers_, interrupted_);
-  LearnerInput input{{}, listing.classes, parallel, work.string(), is_multi_label(listing)};
+  LearnerInput input{
+      {}, listing.classes, parallel, work.string(), is_multi_label(listing), std::move(progress)};
   for (std::size_t t = 0; t < rows.train.size(); ++t)
     input.tables.push_back({plan_.stages[plan.inputs[t].stage].id, rows.train[t].get(), rows.val[t].get(),
                             rows.train_val[t].get()});
@@ -424,7 +426,7 @@ LearnerResult Learning::train(std::size_t stage, const Rows& rows, const std::fi
   return result;
 }
 
-LearnerOutcome Learning::fit(std::size_t stage) {
+LearnerOutcome Learning::fit(std::size_t stage, const Watcher& watcher) {
   const StagePlan& plan = plan_.stages[stage];
   const std::vector<Table> tables = tables_of(stage);
   const auto handled = [&](Split s) { return plan.handles(s); };
@@ -435,8 +437,8 @@ LearnerOutcome Learning::fit(std::size_t stage) {
   const std::filesystem::path work = out_ / "work" / plan.id;
   LearnerOutcome outcome;
   outcome.stage = stage;
-  const auto start = std::chrono::steady_clock::now();
-  LearnerResult result = train(stage, rows, work);
+  outcome.begun = std::chrono::steady_clock::now();
+  LearnerResult result = train(stage, rows, work, [&](const FitStep& step) { watcher.step(plan.id, step); });
 
   Predictions& p = outcome.predictions;
   p.learner = plan.id;
@@ -449,7 +451,7 @@ LearnerOutcome Learning::fit(std::size_t stage) {
     Interruptible parallel(workers_, interrupted_);
     p.test = average_views(*rows.score[0], predict(stage, *result.predictor, rows.score, parallel, "test"));
   }
-  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  outcome.ended = std::chrono::steady_clock::now();
 
   Bundle bundle;
   save(
@@ -480,18 +482,18 @@ LearnerOutcome Learning::fit(std::size_t stage) {
 
 LearnerOutcome Learning::calibrate(std::size_t stage, const Predictions& base) {
   const StagePlan& plan = plan_.stages[stage];
-  const auto start = std::chrono::steady_clock::now();
+  LearnerOutcome outcome;
+  outcome.begun = std::chrono::steady_clock::now();
   Predictions seen = base;
   seen.test = {};
   CalibratorResult result = fit_calibrator(stage, seen);
-  LearnerOutcome outcome;
   outcome.stage = stage;
   outcome.predictions = base;
   outcome.predictions.learner = plan.id;
   outcome.predictions.summary = result.summary;
   for (Predictions::Part* part : {&outcome.predictions.val, &outcome.predictions.test})
     apply(stage, *result.calibration, part->scores);
-  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  outcome.ended = std::chrono::steady_clock::now();
 
   // The learner's bundle with the correction around it: enough to predict by itself.
   Bundle bundle = load_bundle(out_ / "models" / base.learner);

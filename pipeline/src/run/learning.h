@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -24,7 +25,9 @@ namespace graft {
 struct LearnerOutcome {
   std::size_t stage = 0;
   Predictions predictions;
-  double seconds = 0;
+  std::chrono::steady_clock::time_point begun = {}, ended = {};
+
+  double seconds() const { return std::chrono::duration<double>(ended - begun).count(); }
 };
 
 /// Fits every learner and calibrator of the plan, one after the other with all threads, and scores test once.
@@ -42,7 +45,12 @@ class Learning {
            const std::atomic<bool>& interrupted);
   ~Learning();
 
-  std::vector<LearnerOutcome> run(const std::function<void(const std::string&)>& started);
+  /// Who wants to know how far it is; by the ids of stages.
+  struct Watcher {
+    std::function<void(const std::string&)> started;
+    std::function<void(const std::string&, const FitStep&)> step;
+  };
+  std::vector<LearnerOutcome> run(const Watcher& watcher);
   /// Fits stages again on other rows; lives as long as this.
   Trials& trials() { return *trials_; }
 
@@ -53,9 +61,10 @@ class Learning {
   };
   class RunTrials;
 
-  LearnerOutcome fit(std::size_t stage);
+  LearnerOutcome fit(std::size_t stage, const Watcher& watcher);
   LearnerOutcome calibrate(std::size_t stage, const Predictions& base);
-  LearnerResult train(std::size_t stage, const Rows& rows, const std::filesystem::path& work);
+  LearnerResult train(std::size_t stage, const Rows& rows, const std::filesystem::path& work,
+                      std::function<void(const FitStep&)> progress = {});
   std::vector<Table> tables_of(std::size_t stage) const;
   std::string why_no_train_rows(std::size_t stage) const;
   /// Every score, checked. `what` names the rows in messages.

@@ -228,6 +228,11 @@ std::string best_on_val(const Value& results, const std::vector<std::string>& le
   return best_of_learners(scored, specs);
 }
 
+LeftRun left_run(const fs::path& folder, const Registry& registry) {
+  const Side complete(folder, registry);  // says what is missing
+  return read_left_run(folder, registry).value();
+}
+
 LeftRuns left_runs(const fs::path& root, const Registry& registry) {
   LeftRuns out;
   std::error_code error;

@@ -54,6 +54,8 @@ struct LeftRuns {
   std::vector<Damaged> damaged;  ///< Runs that cannot be read, by their folder.
 };
 
+/// A complete run. Throws Error where the folder is none.
+GRAFT_API LeftRun left_run(const std::filesystem::path& folder, const Registry& registry);
 /// Every run below `root`; folders that are no run are left out. Throws Error where `root` cannot be read.
 GRAFT_API LeftRuns left_runs(const std::filesystem::path& root, const Registry& registry);
 GRAFT_API Value to_value(const std::vector<LeftRun>& runs);

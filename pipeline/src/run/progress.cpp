@@ -1,15 +1,20 @@
 #include "run/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <future>
 #include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include <graft/printable.h>
+#include <graft/text.h>
 
 #include "base/temporary_folder.h"
 
@@ -20,10 +25,51 @@ namespace {
 constexpr std::chrono::milliseconds kDrainLimit{4000};
 constexpr std::chrono::milliseconds kLeaveLimit{2000};
 
+/// --color: -1: nobody has chosen.
+std::atomic<int> chosen_colors{-1};
+
+/// A line is drawn that the next one replaces: what is printed must not be appended to it.
+std::mutex terminal_mutex;
+bool line_is_open = false;
+
 /// With its control characters: our own, no others.
 void draw_on_terminal(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
+}
+
+void draw_line(const std::string& line) {
+  const std::lock_guard lock(terminal_mutex);
+  line_is_open = true;
+  draw_on_terminal("\r\x1b[K" + line);
+}
+
+/// It stays.
+void end_line() {
+  const std::lock_guard lock(terminal_mutex);
+  draw_on_terminal("\n");
+  line_is_open = false;
+}
+
+void clear_line_locked() {
+  if (line_is_open) draw_on_terminal("\r\x1b[K");
+  line_is_open = false;
+}
+
+/// As many of the parts as fit, two spaces apart; the first one in any case.
+std::string joined_to_fit(const std::vector<std::string>& parts, std::size_t columns) {
+  std::string line;
+  for (const std::string& part : parts) {
+    if (columns > 0 && !line.empty() && line.size() + 2 + part.size() >= columns) break;
+    line += (line.empty() ? "" : "  ") + part;
+  }
+  return line;
+}
+
+/// Columns of the terminal that stderr is; 0: it does not say.
+std::size_t error_columns() {
+  winsize size{};
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 }  // namespace
@@ -37,18 +83,62 @@ std::string duration_in_words(double seconds) {
 }
 
 bool has_colors() {
-  static const bool wanted = ::isatty(STDERR_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
-  return wanted;
+  static const bool usual = [] {
+    const char* no = std::getenv("NO_COLOR");
+    return ::isatty(STDERR_FILENO) != 0 && (no == nullptr || *no == '\0');
+  }();
+  const int chosen = chosen_colors;
+  return chosen < 0 ? usual : chosen > 0;
+}
+
+void choose_colors(bool wanted) {
+  chosen_colors = wanted ? 1 : 0;
 }
 
 void print_to_terminal(const std::string& text) {
   constexpr std::string_view kWarning = "warning:";
   const std::string shown = printable_lines(text);
+  const std::lock_guard lock(terminal_mutex);
+  clear_line_locked();
   if (has_colors() && shown.starts_with(kWarning))
     draw_on_terminal("\x1b[33m" + shown.substr(0, kWarning.size()) + "\x1b[0m" +
                      shown.substr(kWarning.size()));
   else
     draw_on_terminal(shown);
+}
+
+std::string fit_line(const std::string& learner, const FitStep& step, double seconds, std::size_t columns) {
+  std::vector<std::string> parts{
+      fmt::format("{}: {} {}", printable(shortened(learner)), printable(step.what), step.done)};
+  if (step.total > 0) parts[0] += fmt::format(" of {}", step.total);
+  const double left =
+      step.done > 0 && step.total > step.done
+          ? seconds / static_cast<double>(step.done) * static_cast<double>(step.total - step.done)
+          : 0;
+  if (left > 0) parts.push_back(duration_in_words(left) + " left");
+  for (const auto& [name, value] : step.scores) {
+    std::string words = printable(name);
+    std::replace(words.begin(), words.end(), '_', ' ');
+    parts.push_back(fmt::format("{} {:.4g}", words, value));
+  }
+  return joined_to_fit(parts, columns);
+}
+
+void FitLine::draw(const std::string& learner, const FitStep& step, double seconds) {
+  const Clock::time_point now = Clock::now();
+  const std::chrono::milliseconds interval(style_.terminal ? 200 : 10'000);
+  if (style_.level < LogLevel::Info || now - last_ < interval) return;
+  last_ = now;
+  const std::string line = fit_line(learner, step, seconds, style_.terminal ? error_columns() : 0);
+  if (style_.terminal)
+    draw_line(line);
+  else
+    print_to_terminal(line + "\n");
+}
+
+void FitLine::clear() {
+  const std::lock_guard lock(terminal_mutex);
+  clear_line_locked();
 }
 
 std::string stage_snapshot(const Plan& plan, const Meter& meter) {
@@ -138,37 +228,46 @@ void DrainDeadline::work() {
   }
 }
 
+std::string progress_line(const ProgressCounts& counts, double seconds, bool bar, std::size_t columns) {
+  const std::size_t computed = counts.done - std::min(counts.reused, counts.done);
+  const double rate = seconds > 0 ? static_cast<double>(computed) / seconds : 0;
+  // In the order of their weight: what does not fit is left out.
+  std::vector<std::string> parts;
+  parts.push_back(counts.total > 0 ? fmt::format("{}/{} images", counts.done, counts.total)
+                                   : fmt::format("{} images", counts.done));
+  parts.push_back(fmt::format("{:.1f}/s", rate));
+  if (counts.rejected > 0) parts.push_back(fmt::format("{} rejected", counts.rejected));
+  if (!counts.ended && counts.total > counts.done && rate > 0.1)
+    parts.push_back(duration_in_words(static_cast<double>(counts.total - counts.done) / rate) + " left");
+  if (counts.reused > 0) parts.push_back(fmt::format("{} reused", counts.reused));
+  const std::string line = joined_to_fit(parts, columns);
+  if (!bar || counts.total == 0) return line;
+  constexpr std::size_t kWidest = 24, kNarrowest = 8;
+  const std::size_t width =
+      columns == 0 ? kWidest : std::min(kWidest, columns - std::min(columns, line.size() + 2));
+  if (width < kNarrowest) return line;
+  const double share = std::min(1.0, static_cast<double>(counts.done) / static_cast<double>(counts.total));
+  const auto full = static_cast<std::size_t>(share * static_cast<double>(width));
+  std::string drawn;
+  for (std::size_t i = 0; i < width; ++i) drawn += i < full ? "█" : "░";
+  return drawn + " " + line;
+}
+
 void Monitor::draw(bool last) {
   const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
-  const std::size_t computed = run_.done() - run_.reused();
-  const std::size_t done = earlier_.done + run_.done();
-  const std::size_t reused = earlier_.reused + run_.reused();
-  const std::size_t rejected = earlier_.rejected + run_.rejected();
-  const double rate = seconds > 0 ? static_cast<double>(computed) / seconds : 0;
-  const std::size_t total = run_.total();
-  std::string line;
-  if (total > 0) {
-    const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
-    if (style_.terminal) {
-      constexpr int kWidth = 24;
-      const int full = static_cast<int>(share * kWidth);
-      std::string bar;
-      for (int i = 0; i < kWidth; ++i) bar += i < full ? "█" : "░";
-      line += style_.color ? "\x1b[36m" + bar + "\x1b[0m " : bar + " ";
-    }
-    line += fmt::format("{}/{} images", done, total);
-  } else {
-    line += fmt::format("{} images", done);
-  }
-  line += fmt::format("  {:.1f}/s", rate);
-  if (reused > 0) line += fmt::format("  {} reused", reused);
-  if (rejected > 0) line += fmt::format("  {} rejected", rejected);
-  if (!last && total > done && rate > 0.1)
-    line += fmt::format("  {} left", duration_in_words(static_cast<double>(total - done) / rate));
-  if (style_.terminal)
-    draw_on_terminal("\r\x1b[K" + line + (last ? "\n" : ""));
-  else
+  const ProgressCounts counts{run_.total(), earlier_.done + run_.done(), earlier_.reused + run_.reused(),
+                              earlier_.rejected + run_.rejected(), last};
+  std::string line = progress_line(counts, seconds, style_.terminal, style_.terminal ? error_columns() : 0);
+  if (style_.color)
+    if (const std::size_t end = line.rfind(line.find("░") != std::string::npos ? "░" : "█");
+        end != std::string::npos)
+      line = "\x1b[36m" + line.substr(0, end + 3) + "\x1b[0m" + line.substr(end + 3);
+  if (!style_.terminal) {
     print_to_terminal(line + "\n");
+  } else {
+    draw_line(line);
+    if (last) end_line();
+  }
   drawn_ = true;
 }
 

@@ -9,6 +9,8 @@
 #include <string>
 #include <thread>
 
+#include <graft/learner.h>
+
 #include "config/plan.h"
 #include "graph/meter.h"
 #include "run/signals.h"
@@ -86,6 +88,39 @@ class DrainDeadline {
   std::thread thread_;
 };
 
+/// How far a fit is, on one line that is drawn again: step, scores, time left. Elsewhere than on a terminal a
+/// line every 10 s.
+class FitLine {
+ public:
+  explicit FitLine(const ProgressStyle& style) : style_(style) {}
+  ~FitLine() { clear(); }
+  FitLine(const FitLine&) = delete;
+  FitLine& operator=(const FitLine&) = delete;
+
+  /// `seconds`: since the fit has begun.
+  void draw(const std::string& learner, const FitStep& step, double seconds);
+  void clear();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  const ProgressStyle style_;
+  Clock::time_point last_ = Clock::now();
+};
+
+/// How far a stream is.
+struct ProgressCounts {
+  std::size_t total = 0;  ///< 0: not known.
+  std::size_t done = 0, reused = 0, rejected = 0;
+  bool ended = false;
+};
+/// "███░░░ 120/400 images  31.2/s  9 s left": as much of it as fits `columns`; 0: all.
+GRAFT_API std::string progress_line(const ProgressCounts& counts, double seconds, bool bar,
+                                    std::size_t columns);
+
+/// "probe: epoch 3 of 20  val accuracy 0.9120  12 s left": as much of it as fits `columns`; 0: all.
+GRAFT_API std::string fit_line(const std::string& learner, const FitStep& step, double seconds,
+                               std::size_t columns);
+
 /// One line per stage: items running, queued, finished, rejected, busy time. For SIGUSR1 and the watchdog.
 GRAFT_API std::string stage_snapshot(const Plan& plan, const Meter& meter);
 /// "0.2 s", "59 s", "1:00", "2:00:00".
@@ -93,8 +128,10 @@ GRAFT_API std::string duration_in_words(double seconds);
 /// The text of a function that runs in a thread of its own; where it takes longer than `limit`, for a disk
 /// that does not answer, a text that says so. To be followed by _exit(): the thread is left alone then.
 GRAFT_API std::string text_within(std::chrono::milliseconds limit, std::function<std::string()> body);
-/// Whether stderr is a terminal that people want colours on: NO_COLOR is not set.
+/// Whether messages have colours: as chosen, otherwise where stderr is a terminal and NO_COLOR is not set (or
+/// is empty, no-color.org).
 GRAFT_API bool has_colors();
+GRAFT_API void choose_colors(bool wanted);
 /// To stderr, at once; names in it cannot control the terminal (graft/printable.h). What cannot be written is
 /// lost. A warning begins in colour, where there are colours.
 GRAFT_API void print_to_terminal(const std::string& text);

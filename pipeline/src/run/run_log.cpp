@@ -26,11 +26,12 @@ void RunLog::say(const std::string& text, LogLevel level) {
   if (shown_ >= level) print_to_terminal(text);
 }
 
-void RunLog::warn(const std::string& text) {
+bool RunLog::warn(const std::string& text) {
   const std::lock_guard lock(warnings_mutex_);
-  if (std::find(warnings_.begin(), warnings_.end(), text) != warnings_.end()) return;
+  if (std::find(warnings_.begin(), warnings_.end(), text) != warnings_.end()) return false;
   warnings_.push_back(text);
   say("warning: " + printable_lines(text, "  ") + "\n", LogLevel::Warning);
+  return true;
 }
 
 std::vector<std::string> RunLog::warnings() const {

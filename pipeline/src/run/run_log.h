@@ -21,8 +21,8 @@ class RunLog {
   void add(std::string_view text) noexcept;
   /// Into the file, and onto the terminal where people want to read so much.
   void say(const std::string& text, LogLevel level = LogLevel::Info);
-  /// The same as a warning, each text once.
-  void warn(const std::string& text);
+  /// The same as a warning, each text once: whether it is new.
+  bool warn(const std::string& text);
   std::vector<std::string> warnings() const;
 
  private:

@@ -25,6 +25,7 @@ class CurrentRun final : public RunRecord {
     const Meter& meter;
     const std::vector<std::unique_ptr<StreamRun>>& streams;
     const std::vector<Figure>& figures;
+    const std::vector<GivenSection>& sections;
     const Value& timings;
     std::function<Value()> results, manifest;
   };
@@ -35,6 +36,7 @@ class CurrentRun final : public RunRecord {
   Value manifest() const override { return run_.manifest(); }
   std::string config() const override { return to_yaml(run_.plan); }
   const std::vector<Figure>& figures() const override { return run_.figures; }
+  const std::vector<GivenSection>& sections() const override { return run_.sections; }
   const std::vector<FigureSpec>& figure_specs() const override { return specs_; }
   std::string best_learner() const override;
   const RowSet* rows(const std::string& learner) const override;

@@ -25,12 +25,14 @@
 #include "run/leaks.h"
 #include "run/learning.h"
 #include "run/limits.h"
+#include "run/profile.h"
 #include "run/reject_reasons.h"
 #include "run/run_files.h"
 #include "run/run_folder.h"
 #include "run/run_log.h"
 #include "run/run_record.h"
 #include "run/table_changes.h"
+#include "run/trace_file.h"
 #include "run/watchdog.h"
 
 namespace graft {
@@ -52,11 +54,14 @@ RunFolder::Options folder_options(const Plan& plan, const RunOptions& options) {
 /// One run, from the first listing to the last file.
 class Run {
  public:
-  Run(const Plan& plan, Registry& registry, const RunOptions& options, Signals& signals)
+  /// `trace`: null: none is made.
+  Run(const Plan& plan, Registry& registry, const RunOptions& options, Signals& signals, TraceFile* trace)
       : plan_(plan),
         registry_(registry),
         options_(options),
         signals_(signals),
+        live_(options.live != nullptr ? *options.live : unwatched_),
+        trace_(trace),
         folder_(options.out.empty() ? fs::path("runs") / plan.name : options.out,
                 folder_options(plan, options)),
         log_(folder_.path() / "log.txt", options.style.level),
@@ -65,6 +70,10 @@ class Run {
     set_crash_hint(
         keep_for_ever(fmt::format("what the run had is in {}; the next run of the name moves it to {}",
                                   folder_.path().string(), folder_.failed_place().string())));
+    live_.begin(plan_, meter_);
+    if (trace_ == nullptr) return;
+    meter_.write_to(&trace_->trace());
+    trace_->watch(meter_);
   }
   ~Run() { set_crash_hint(nullptr); }
   Run(const Run&) = delete;
@@ -72,14 +81,18 @@ class Run {
 
   RunOutcome go() {
     try {
-      return work();
+      RunOutcome outcome = work();
+      write_trace(outcome.text);
+      live_.end(signals_.interrupted() ? "interrupted" : "complete", outcome.text,
+                page_of_.empty() || signals_.interrupted() ? fs::path() : folder_.place() / "report.html");
+      return outcome;
     } catch (const std::bad_alloc&) {
-      throw Error(fail(fmt::format("{}: {}", doing_, out_of_memory(memory_use_))));
+      throw Error(failed(fmt::format("{}: {}", doing_, out_of_memory(memory_use_))));
     } catch (const std::exception& e) {
-      if (ends_the_run(e)) throw FatalError(fail(e.what()));
-      throw Error(fail(e.what()));
+      if (ends_the_run(e)) throw FatalError(failed(e.what()));
+      throw Error(failed(e.what()));
     } catch (...) {
-      fail("an exception that is not a std::exception");
+      failed("an exception that is not a std::exception");
       throw;
     }
   }
@@ -108,14 +121,33 @@ class Run {
     return finish(start);
   }
 
-  /// For the text of an error, should memory run out in the runner's own work.
+  /// What the threads have done so far, whatever the end; the path of the file goes into `text`.
+  void write_trace(std::string& text) {
+    if (trace_ == nullptr) return;
+    const auto key_of = [&](std::size_t stage, std::uint64_t item) -> std::string_view {
+      for (const auto& stream : streams_)
+        if (stream->listing().source == plan_.stages[stage].source && item < stream->listing().inputs.size())
+          return stream->listing().inputs[item].key;
+      return {};
+    };
+    try {
+      text += printable_lines(trace_->write(key_of));
+    } catch (const std::exception& e) {
+      warn(fmt::format("the trace is not written: {}", e.what()));
+    }
+  }
+
+  /// For people, and for the text of an error, should memory run out in the runner's own work.
   void now_doing(std::string what, MemoryUse use) {
+    live_.set_phase(what);
     doing_ = std::move(what);
     memory_use_ = use;
   }
 
   void say(const std::string& text, LogLevel level = LogLevel::Info) { log_.say(text, level); }
-  void warn(const std::string& text) { log_.warn(text); }
+  void warn(const std::string& text) {
+    if (log_.warn(text)) live_.add_warning(text);
+  }
 
   void stream(DigestMemo& memo, Workers& workers) {
     for (const std::size_t i : plan_.stages_of(StageKind::Source)) {
@@ -203,6 +235,7 @@ class Run {
   }
 
   void set_current(StreamRun* run) {
+    live_.set_stream(run);
     const std::lock_guard lock(current_mutex_);
     current_ = run;
   }
@@ -220,8 +253,22 @@ class Run {
       for (const RunTable& table : stream->tables()) tables[table.stage] = {&table, &stream->listing()};
     learning_ = std::make_unique<Learning>(plan_, factory_, workers, memo, std::move(tables), folder_.path(),
                                            folder_.failed_place() / "inputs.csv", signals_.interrupted());
-    learners_ = learning_->run([&](const std::string& id) { started("fitting", id); });
-    for (const LearnerOutcome& l : learners_) timings_["learners"][plan_.stages[l.stage].id] = l.seconds;
+    FitLine line(options_.style);
+    Clock::time_point begun = Clock::now();
+    learners_ = learning_->run({[&](const std::string& id) {
+                                  line.clear();
+                                  live_.set_phase("fitting " + id);
+                                  started("fitting", id);
+                                  begun = Clock::now();
+                                },
+                                [&](const std::string& id, const FitStep& step) {
+                                  live_.add_step(id, step);
+                                  line.draw(id, step, seconds_since(begun));
+                                }});
+    for (const LearnerOutcome& l : learners_) {
+      timings_["learners"][plan_.stages[l.stage].id] = l.seconds();
+      if (trace_ != nullptr) trace_->trace().add_stage(l.stage, l.begun, l.ended);
+    }
   }
 
   void started(const char* what, const std::string& id) {
@@ -232,8 +279,8 @@ class Run {
   /// Every report, those on the whole run last: scores for results.json, files, text for the terminal.
   void report(Workers& workers) {
     now_doing("making reports", MemoryUse::Tables);
-    CurrentRun record({plan_, factory_, meter_, streams_, figures_, timings_, [this] { return results(); },
-                       [this] { return manifest(); }});
+    CurrentRun record({plan_, factory_, meter_, streams_, figures_, sections_, timings_,
+                       [this] { return results(); }, [this] { return manifest(); }});
     std::vector<std::size_t> reports = plan_.stages_of(StageKind::Report);
     std::stable_partition(reports.begin(), reports.end(),
                           [&](std::size_t i) { return !plan_.stages[i].schema.covers_whole_run; });
@@ -245,6 +292,7 @@ class Run {
         for (const LearnerOutcome& l : learners_)
           if (l.stage == input.stage) predictions.push_back(l.predictions);
       const Clock::time_point start = Clock::now();
+      live_.set_phase("evaluating: " + stage.id);
       started("evaluating:", stage.id);
       auto& report = factory_.get_as<Report>(i);
       Interruptible parallel(workers, signals_.interrupted());
@@ -258,6 +306,7 @@ class Run {
         throw_as_stage_error(factory_.label(i), "report");
       }
       timings_["reports"][stage.id] = seconds_since(start);
+      if (trace_ != nullptr) trace_->trace().add_stage(i, start, Clock::now());
     }
   }
 
@@ -301,6 +350,15 @@ class Run {
           for (auto& [name, value] : values.as_map()) known[name] = std::move(value);
       }
     }
+    for (ReportSection& section : output.sections) {
+      if (const std::string fault = fault_of_section(section); !fault.empty()) throw Error("gave " + fault);
+      if (!page_of_.empty())
+        warn(
+            fmt::format("{}: the section '{}' is not in report.html, which was made before it: put the stage "
+                        "before '{}'",
+                        stage.id, shortened(section.title), page_of_));
+      sections_.push_back({stage.id, std::move(section)});
+    }
     if (!output.facts.is_null()) reported_["reports"][stage.id] = std::move(output.facts);
     for (const auto& [name, content] : output.files) {
       if (const std::string fault = fault_of_file_name(name); !fault.empty()) throw Error("gave " + fault);
@@ -323,6 +381,19 @@ class Run {
     std::vector<const Listing*> listings;
     for (const auto& stream : streams_) listings.push_back(&stream->listing());
     return reject_reasons(listings);
+  }
+
+  /// Keeps what there is of a failed run, then tells those who watch it. Returns the text of the error.
+  std::string failed(std::string text) noexcept {
+    text = fail(std::move(text));
+    try {
+      std::string traced;
+      write_trace(traced);
+      if (!traced.empty()) say(traced);
+      live_.end("failed", text, {});
+    } catch (const std::exception&) {  // no memory for that
+    }
+    return text;
   }
 
   /// Keeps what the failed run had, and why it failed. Returns the text of the error with the paths under
@@ -398,6 +469,7 @@ class Run {
     timings_["total"] = seconds_since(start);
     outcome.results = results();
     outcome.text = text_;
+    outcome.profile = profile_line(plan_, meter_, timings_);
     const std::vector<RejectReason> why = reasons();
     const fs::path folder = folder_.path(), place = folder_.place();
     write_inputs();
@@ -462,6 +534,9 @@ class Run {
   Registry& registry_;
   const RunOptions& options_;
   Signals& signals_;
+  LiveRun unwatched_;
+  LiveRun& live_;
+  TraceFile* const trace_;
   RunFolder folder_;
   RunLog log_;
   Meter meter_{plan_.stages.size()};
@@ -473,10 +548,11 @@ class Run {
   std::vector<std::unique_ptr<StreamRun>> streams_;
   std::unique_ptr<Learning> learning_;
   std::vector<LearnerOutcome> learners_;
-  Value reported_ = Value::map();  // what reports add to results.json
-  std::vector<Figure> figures_;    // the scores among that
-  std::string page_of_;            // the report that has given the page of the run
-  std::string text_;               // and to the terminal
+  Value reported_ = Value::map();       // what reports add to results.json
+  std::vector<Figure> figures_;         // the scores among that
+  std::vector<GivenSection> sections_;  // for the page
+  std::string page_of_;                 // the report that has given the page of the run
+  std::string text_;                    // and to the terminal
   Value timings_ = Value::map();
   std::string doing_ = "starting the run";
   MemoryUse memory_use_ = MemoryUse::Other;
@@ -486,7 +562,9 @@ class Run {
 
 RunOutcome run_plan(const Plan& plan, Registry& registry, const RunOptions& options, Signals& signals) {
   require_limits(plan, registry);
-  return Run(plan, registry, options, signals).go();
+  std::optional<TraceFile> trace;
+  if (!options.trace.empty()) trace.emplace(options.trace, plan);
+  return Run(plan, registry, options, signals, trace ? &*trace : nullptr).go();
 }
 
 }  // namespace graft

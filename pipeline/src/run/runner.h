@@ -5,6 +5,7 @@
 
 #include "config/plan.h"
 #include "plugin/registry.h"
+#include "run/live_run.h"
 #include "run/progress.h"
 #include "run/signals.h"
 
@@ -16,13 +17,16 @@ struct RunOptions {
   std::filesystem::path store;  ///< The feature store.
   std::string command;          ///< The command line, for the manifest and the hint how to resume.
   ProgressStyle style;
+  std::filesystem::path trace;  ///< Where the trace of what threads did goes; empty: none is made.
+  LiveRun* live = nullptr;      ///< Is told how far the run is, unless null.
   bool merge = false;  ///< Every row must be in the tables, by the workers of a job: nothing is computed.
 };
 
 struct RunOutcome {
-  int exit_code = 0;  ///< 0, 3 (too many rejects), 130 or 143.
-  Value results;      ///< results.json.
-  std::string text;   ///< For the terminal.
+  int exit_code = 0;    ///< 0, 3 (too many rejects), 130 or 143.
+  Value results;        ///< results.json.
+  std::string text;     ///< For the terminal.
+  std::string profile;  ///< What limited the run, one line; empty: it did not come to its end.
 };
 
 /// Runs a plan: streams into tables, tables into learners, predictions into reports, and writes everything

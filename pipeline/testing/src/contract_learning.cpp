@@ -188,6 +188,9 @@ void check_report(const MakeStage& make, const ContractTrial& trial, Violations&
     if (again.text != first.text || again.files != first.files || again.learners != first.learners ||
         again.facts != first.facts)
       out.add("report gives another result in a second call");
+    for (const ReportSection& section : first.sections)
+      if (const std::string fault = fault_of_section(section); !fault.empty())
+        out.add("report gave " + fault);
     for (const auto& [name, content] : first.files) {
       const std::filesystem::path path(name);
       bool leaves = name.empty() || path.is_absolute();

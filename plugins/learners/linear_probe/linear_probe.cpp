@@ -94,7 +94,10 @@ class LinearProbe final : public Learner {
       Fitted now = fit_one(regression, c, solution, scaler, train, input.parallel);
       std::optional<metrics::Score> score;
       if (has_val) score = linear::measure(now.model, val, input.parallel);
-      if (!selection.add(describe(now), score)) continue;
+      const bool is_best = selection.add(describe(now), score);
+      input.report_step("candidate", selection.path().as_list().size(), grid.size(),
+                        selection.path().as_list().back());
+      if (!is_best) continue;
       best = {c, solution, regression.fitted()};
       model = std::move(now.model);
     }

@@ -58,6 +58,10 @@ class Mlp final : public Learner {
   dense::TrainingOptions options(const LearnerInput& input) const {
     dense::TrainingOptions options = options_;
     options.classes = input.classes.size();
+    options.epoch_ended = [&input](const Value& point, std::int64_t epochs) {
+      input.report_step("epoch", static_cast<std::size_t>(point.find("epoch")->as_int()),
+                        static_cast<std::size_t>(epochs), point);
+    };
     if (input.multi_label) {
       options.trainer.loss.kind = dense::Loss::Kind::Sigmoid;
       options.monitor = metrics::Criterion::LogLoss;

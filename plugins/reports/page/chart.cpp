@@ -37,16 +37,6 @@ void add_line(std::string& svg, double x1, double y1, double x2, double y2, cons
                      x2, y2, type);
 }
 
-/// Of what must fit into a column: the beginning of a name.
-std::string cut(const std::string& name, std::size_t longest) {
-  std::size_t characters = 0;
-  for (std::size_t at = 0; at < name.size(); ++at) {
-    if ((static_cast<unsigned char>(name[at]) & 0xC0U) == 0x80U) continue;
-    if (characters++ == longest - 1 && at + 1 < name.size()) return name.substr(0, at) + "\xE2\x80\xA6";
-  }
-  return name;
-}
-
 /// 1, 2 and 5 times powers of ten between two powers; of many decades the powers alone.
 std::vector<double> log_ticks_of(Range exponents) {
   std::vector<double> out;
@@ -183,7 +173,7 @@ std::string svg_of(const IntervalChart& chart) {
   }
   double y = kTop + kLine / 2;
   for (const IntervalChart::Row& row : chart.rows) {
-    add_text(svg, kLeft - 8, y + 4, row.marked ? "name end strong" : "name end", cut(row.name, 15));
+    add_text(svg, kLeft - 8, y + 4, row.marked ? "name end strong" : "name end", cut_to(row.name, 15));
     if (row.interval) add_line(svg, x(row.interval->first), y, x(row.interval->second), y, "bar");
     svg += fmt::format("<circle class=\"dot{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4.5\"/>",
                        row.marked ? " strong" : "", x(row.value), y);
@@ -203,7 +193,7 @@ std::string svg_of(const BarChart& chart) {
   double y = 2;
   for (const BarChart::Row& row : chart.rows) {
     const double width = most > 0 ? row.value / most * (kWidth - kLeft - kRight) : 0;
-    add_text(svg, kLeft - 8, y + 12, "tick end", cut(row.name, 20));
+    add_text(svg, kLeft - 8, y + 12, "tick end", cut_to(row.name, 20));
     svg += fmt::format("<rect class=\"hit\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>",
                        kLeft, y + 2, std::max(width, 0.5), kLine - 5);
     add_text(svg, kLeft + width + 6, y + 12, "tick", row.text);
@@ -237,7 +227,7 @@ std::string svg_of(const ScatterChart& chart) {
 
 std::string svg_of(const ConfusionChart& chart) {
   const std::size_t k = chart.classes.size();
-  constexpr double kLeft = 96, kTop = 20;
+  constexpr double kLeft = 108, kTop = 20;
   const double cell = std::clamp(420.0 / static_cast<double>(k), 26.0, 56.0);
   const double side = cell * static_cast<double>(k), bottom = k > 6 ? 86 : 34;
   std::string svg = with_width(begin_svg(kLeft + side + 8, kTop + side + bottom, chart.title, "confusion"),
@@ -245,15 +235,15 @@ std::string svg_of(const ConfusionChart& chart) {
   add_text(svg, kLeft + side / 2, 13, "label mid", "predicted");
   const auto at = [&](std::size_t i) { return static_cast<double>(i) * cell; };
   for (std::size_t t = 0; t < k; ++t) {
-    add_text(svg, kLeft - 6, kTop + at(t) + cell / 2 + 4, "name end", cut(chart.classes[t], 14));
-    const std::string name = escaped(cut(chart.classes[t], 14));
+    add_text(svg, kLeft - 6, kTop + at(t) + cell / 2 + 4, "name end", cut_to(chart.classes[t], 14));
+    const std::string name = escaped(cut_to(chart.classes[t], 14));
     const double x = kLeft + at(t) + cell / 2, y = kTop + side + 16;
     svg += k > 6
                ? fmt::format(
                      "<text transform=\"translate({:.1f} {:.1f}) rotate(-55)\" class=\"name end\">{}</text>",
                      x + 4, y - 6, name)
                : fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" class=\"name mid\">{}</text>", x, y,
-                             escaped(cut(chart.classes[t], 8)));
+                             escaped(cut_to(chart.classes[t], 8)));
     std::size_t total = 0;
     for (std::size_t p = 0; p < k; ++p) total += chart.cells[t * k + p];
     for (std::size_t p = 0; p < k; ++p) {
@@ -280,45 +270,6 @@ std::string svg_of(const ConfusionChart& chart) {
   }
   svg += fmt::format("<text transform=\"translate(10 {:.1f}) rotate(-90)\" class=\"label mid\">true</text>",
                      kTop + side / 2);
-  return svg + "</svg>";
-}
-
-std::string svg_of(const GraphChart& chart) {
-  constexpr double kWide = 138, kHigh = 54, kGapX = 34, kGapY = 14;
-  std::vector<std::size_t> depth(chart.nodes.size());
-  std::vector<std::size_t> in_column;
-  std::vector<std::size_t> line(chart.nodes.size());
-  for (std::size_t i = 0; i < chart.nodes.size(); ++i) {
-    for (const std::size_t from : chart.nodes[i].inputs) depth[i] = std::max(depth[i], depth[from] + 1);
-    in_column.resize(std::max(in_column.size(), depth[i] + 1));
-    line[i] = in_column[depth[i]]++;
-  }
-  const std::size_t lines = in_column.empty() ? 0 : *std::max_element(in_column.begin(), in_column.end());
-  const auto left = [&](std::size_t i) { return 2 + static_cast<double>(depth[i]) * (kWide + kGapX); };
-  const auto top = [&](std::size_t i) {
-    const double shift = static_cast<double>(lines - in_column[depth[i]]) * (kHigh + kGapY) / 2;
-    return 2 + shift + static_cast<double>(line[i]) * (kHigh + kGapY);
-  };
-  const double width = 4 + static_cast<double>(in_column.size()) * (kWide + kGapX) - kGapX;
-  std::string svg = with_width(
-      begin_svg(width, 4 + static_cast<double>(lines) * (kHigh + kGapY) - kGapY, chart.title, "graph"),
-      width);
-  for (std::size_t i = 0; i < chart.nodes.size(); ++i)
-    for (const std::size_t from : chart.nodes[i].inputs) {
-      const double x1 = left(from) + kWide, y1 = top(from) + kHigh / 2, x2 = left(i), y2 = top(i) + kHigh / 2;
-      svg +=
-          fmt::format("<path class=\"edge\" d=\"M{:.1f} {:.1f}C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}\"/>",
-                      x1, y1, x1 + kGapX / 2, y1, x2 - kGapX / 2, y2, x2, y2);
-    }
-  for (std::size_t i = 0; i < chart.nodes.size(); ++i) {
-    const GraphChart::Node& node = chart.nodes[i];
-    svg += fmt::format(
-        "<rect class=\"node\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:g}\" height=\"{:g}\" rx=\"5\"/>", left(i),
-        top(i), kWide, kHigh);
-    add_text(svg, left(i) + 8, top(i) + 16, "name strong", cut(node.id, 20));
-    add_text(svg, left(i) + 8, top(i) + 31, "tick", cut(node.second, 23));
-    add_text(svg, left(i) + 8, top(i) + 46, "tick", cut(node.third, 23));
-  }
   return svg + "</svg>";
 }
 

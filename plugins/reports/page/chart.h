@@ -81,15 +81,4 @@ struct ConfusionChart {
 };
 std::string svg_of(const ConfusionChart& chart);
 
-/// Boxes and arrows, from left to right.
-struct GraphChart {
-  struct Node {
-    std::string id, second, third;    ///< Lines of text.
-    std::vector<std::size_t> inputs;  ///< Positions of nodes before it.
-  };
-  std::string title;
-  std::vector<Node> nodes;
-};
-std::string svg_of(const GraphChart& chart);
-
 }  // namespace graft::page

@@ -13,6 +13,7 @@
 #include "content.h"
 #include "drawings.h"
 #include "markup.h"
+#include "sections.h"
 
 namespace graft::page {
 namespace {
@@ -47,6 +48,9 @@ class Composer {
     if (!content_.map.points.empty()) add("map", "Map of the features", map_section());
     if (!content_.neighbourhoods.empty()) add("neighbours", "What mistakes look like", neighbours());
     if (const auto drawn = shots(content_); !drawn.empty()) add("shots", "More labels", figures_of(drawn));
+    for (std::size_t i = 0; i < content_.sections.size(); ++i)
+      add(fmt::format("section-{}", i + 1), escaped(shortened(content_.sections[i].section.title)),
+          section_html(content_.sections[i], i));
     add("inputs", "Inputs", inputs());
     if (!content_.stages.empty()) add("stages", "Stages", stages());
     add("network", "Network", network());
@@ -341,30 +345,15 @@ class Composer {
     return out + "</div>";
   }
 
-  static std::string figures_of(const std::vector<Drawing>& drawings) {
-    std::string out = "<div class=\"figures\">";
-    for (const Drawing& d : drawings)
-      out += fmt::format("<figure>{}<figcaption>{}{}</figcaption></figure>", d.svg, escaped(d.title),
-                         legend_of(d));
-    return out + "</div>";
-  }
-
-  static std::string legend_of(const Drawing& d) {
-    if (d.legend.size() < 2) return {};
-    std::string out = " <span class=\"legend\">";
-    for (std::size_t i = 0; i < d.legend.size(); ++i)
-      out += fmt::format("<span class=\"key c{}\">{}</span> ", i % kColors, name_in_text(d.legend[i]));
-    return out + "</span>";
-  }
-
   // The rest.
 
   std::string map_section() {
     for (const Item& item : content_.map_items) points_.push(position_of(item));
     std::string out =
-        "<p>Each point is an input; inputs with similar features are close. Rings are mistakes. Point at one "
-        "to "
-        "see its image.</p><div class=\"map\">" +
+        "<p>Each point is an input, in the colour of its class. Rings are mistakes. Point at one to see its "
+        "image. On the first map neighbours have similar features, and distances between groups mean little; "
+        "the "
+        "second one shows the two directions in which features differ most.</p><div class=\"map\">" +
         figures_of(map(content_)) + "<div class=\"card\" id=\"card\" aria-live=\"polite\"></div></div>";
     const std::vector<std::string>& classes = content_.panels[0].classes;
     if (classes.size() > kColors) return out;

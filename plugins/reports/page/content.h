@@ -35,14 +35,16 @@ struct Content {
   std::optional<Lead> lead;
 
   FeatureMap map;
-  std::vector<Item> map_items;           ///< One per point of the map.
-  std::vector<std::size_t> map_classes;  ///< Of the points: the (first) true class.
+  std::vector<std::pair<double, double>> near_map;  ///< neighbour_map(); empty, or one per point.
+  std::vector<Item> map_items;                      ///< One per point of the map.
+  std::vector<std::size_t> map_classes;             ///< Of the points: the (first) true class.
   struct Neighbourhood {
     Item query;
     std::vector<Item> nearest;  ///< `score` is the cosine.
   };
   std::vector<Neighbourhood> neighbourhoods;
-  std::vector<std::string> images;  ///< data: URIs by Item::thumbnail; empty: it cannot be had.
+  std::vector<GivenSection> sections;  ///< Of other reports.
+  std::vector<std::string> images;     ///< data: URIs by Item::thumbnail; empty: it cannot be had.
 
   const Panel* panel(const std::string& learner) const;
   const Figure* figure(const std::string& learner, const std::string& split, const std::string& name) const;

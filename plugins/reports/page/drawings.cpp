@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include <graft/graph_drawing.h>
+
 #include "chart.h"
 #include "markup.h"
 
@@ -235,26 +237,41 @@ std::vector<Drawing> shots(const Content& content) {
   return out;
 }
 
+namespace {
+
+/// The inputs of the map at some places.
+Drawing scatter(const Content& content, const std::string& name, ScatterChart chart,
+                const std::vector<std::pair<double, double>>& places) {
+  std::string csv = "key,class,right,x,y\n";
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const Item& item = content.map_items[i];
+    const auto& [x, y] = places[i];
+    chart.points.push_back({x, y, content.map_classes[i], !item.right,
+                            item.right ? item.truth : item.truth + " taken for " + item.predicted});
+    csv +=
+        fmt::format("{},{},{},{},{}\n", csv_text(item.key), csv_text(item.truth), item.right ? 1 : 0, x, y);
+  }
+  return {name, chart.title, svg_of(chart), csv};
+}
+
+}  // namespace
+
 std::vector<Drawing> map(const Content& content) {
-  if (content.map.points.empty()) return {};
+  std::vector<Drawing> out;
+  if (!content.near_map.empty()) {
+    ScatterChart chart;
+    chart.title = "Inputs beside those with similar features (neighbours as in UMAP)";
+    out.push_back(scatter(content, "neighbours", std::move(chart), content.near_map));
+  }
+  if (content.map.points.empty()) return out;
   ScatterChart chart;
-  chart.title = "Inputs by their features";
+  chart.title = "Inputs by the two directions of largest variance (PCA)";
   chart.x_label = fmt::format("first direction ({:.0f} % of the variance)", 100 * content.map.explained[0]);
   chart.y_label = fmt::format("second ({:.0f} %)", 100 * content.map.explained[1]);
-  std::string csv = "key,label,right,x,y\n";
-  for (std::size_t i = 0; i < content.map.points.size(); ++i) {
-    const FeatureMap::Point& at = content.map.points[i];
-    const Item& item = content.map_items[i];
-    constexpr std::size_t kRight = 0, kWrong = 7;  // where there are more classes than colours
-    const std::size_t color = content.panels[0].classes.size() <= kColors ? content.map_classes[i]
-                              : item.right                                ? kRight
-                                                                          : kWrong;
-    chart.points.push_back({at.x, at.y, color, !item.right,
-                            item.right ? item.truth : item.truth + " taken for " + item.predicted});
-    csv += fmt::format("{},{},{},{},{}\n", csv_text(item.key), csv_text(item.truth), item.right ? 1 : 0, at.x,
-                       at.y);
-  }
-  return {{"features", chart.title, svg_of(chart), csv}};
+  std::vector<std::pair<double, double>> places;
+  for (const FeatureMap::Point& point : content.map.points) places.emplace_back(point.x, point.y);
+  out.push_back(scatter(content, "features", std::move(chart), places));
+  return out;
 }
 
 std::vector<std::pair<std::string, const Value*>> networks_of(const Content& content) {
@@ -266,6 +283,55 @@ std::vector<std::pair<std::string, const Value*>> networks_of(const Content& con
     const Value* parts = network == nullptr ? nullptr : network->find("parts");
     if (parts != nullptr && parts->is_list()) out.emplace_back(id, network);
   }
+  return out;
+}
+
+namespace {
+
+constexpr std::size_t kMostBars = 100, kMostLines = 20, kMostPoints = 2000;
+
+Drawing line_drawing(const SectionFigure& figure) {
+  LineChart chart;
+  chart.title = figure.title;
+  chart.x_label = figure.x_label;
+  chart.y_label = figure.y_label;
+  for (const SectionFigure::Line& line : figure.lines) {
+    if (chart.series.size() == kMostLines) break;
+    Series s{line.name, {}, false};
+    const std::size_t step = std::max<std::size_t>(1, (line.points.size() + kMostPoints - 1) / kMostPoints);
+    for (std::size_t i = 0; i < line.points.size(); i += step)
+      if (std::isfinite(line.points[i].first) && std::isfinite(line.points[i].second))
+        s.points.push_back(line.points[i]);
+    if (!s.points.empty()) chart.series.push_back(std::move(s));
+  }
+  if (chart.series.empty()) return {{}, chart.title, {}, {}};
+  return {{}, chart.title, svg_of(chart), csv_of("x", chart.series), names_of(chart.series)};
+}
+
+Drawing bar_drawing(const SectionFigure& figure) {
+  BarChart chart;
+  chart.title = figure.title;
+  std::string csv = "name,value\n";
+  for (const auto& [name, value] : figure.bars) {
+    if (chart.rows.size() == kMostBars) break;
+    if (!std::isfinite(value)) continue;
+    chart.rows.push_back({name, std::max(value, 0.0), number(value)});
+    csv += fmt::format("{},{}\n", csv_text(name), value);
+  }
+  if (chart.rows.empty()) return {{}, chart.title, {}, {}};
+  return {{}, chart.title, svg_of(chart), csv};
+}
+
+}  // namespace
+
+std::vector<Drawing> section_figures(const GivenSection& given, std::size_t number) {
+  std::vector<Drawing> out;
+  for (const ReportSection::Part& part : given.section.parts)
+    if (const auto* figure = std::get_if<SectionFigure>(&part)) {
+      Drawing drawing = figure->bars.empty() ? line_drawing(*figure) : bar_drawing(*figure);
+      drawing.name = fmt::format("section_{}_{}_{}", given.stage, number + 1, out.size() + 1);
+      out.push_back(std::move(drawing));
+    }
   return out;
 }
 
@@ -292,22 +358,22 @@ std::vector<Drawing> networks(const Content& content) {
 }
 
 std::vector<Drawing> stage_graph(const Content& content) {
-  GraphChart chart;
-  chart.title = "The stages of the run";
+  GraphDrawing graph;
+  graph.title = "The stages of the run";
   std::string csv = "stage,plugin,kind,items,rejected,busy_seconds,seconds\n";
   for (const RunRecord::StageRecord& s : content.stages) {
-    GraphChart::Node node{s.id, s.plugin, {}, {}};
-    node.third = s.items > 0     ? fmt::format("{} in {} s", count(s.items), number(s.busy_seconds))
-                 : s.seconds > 0 ? fmt::format("{} s", number(s.seconds))
-                                 : s.shape;
+    GraphDrawing::Node node{{s.id, s.plugin}, {}};
+    node.lines.push_back(s.items > 0     ? fmt::format("{} in {} s", count(s.items), number(s.busy_seconds))
+                         : s.seconds > 0 ? fmt::format("{} s", number(s.seconds))
+                                         : s.shape);
     for (const std::string& input : s.inputs)
-      for (std::size_t i = 0; i < chart.nodes.size(); ++i)
-        if (chart.nodes[i].id == input) node.inputs.push_back(i);
-    chart.nodes.push_back(std::move(node));
+      for (std::size_t i = 0; i < graph.nodes.size(); ++i)
+        if (graph.nodes[i].lines[0] == input) node.inputs.push_back({i});
+    graph.nodes.push_back(std::move(node));
     csv += fmt::format("{},{},{},{},{},{},{}\n", s.id, s.plugin, s.kind, s.items, s.rejected, s.busy_seconds,
                        s.seconds);
   }
-  return {{"stages", chart.title, svg_of(chart), csv}};
+  return {{"stages", graph.title, svg_of(graph), csv}};
 }
 
 }  // namespace graft::page

@@ -33,5 +33,8 @@ std::vector<Drawing> networks(const Content& content);
 /// The facts of these stages, with their ids, in the order of the drawings.
 std::vector<std::pair<std::string, const Value*>> networks_of(const Content& content);
 std::vector<Drawing> stage_graph(const Content& content);
+/// The figures of a section that another report has given, as many as it has; a drawing of nothing has no
+/// SVG.
+std::vector<Drawing> section_figures(const GivenSection& given, std::size_t number);
 
 }  // namespace graft::page

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <graft/predictor.h>
@@ -27,6 +28,13 @@ struct FeatureMap {
 /// numbers. Throws what reading does, and Interrupted.
 FeatureMap feature_map(const RowSet& rows, std::vector<std::size_t> of, std::size_t most,
                        Interruptible& parallel);
+
+/// Other places for the points of a map, one each, at which inputs with similar features (Euclidean) are
+/// neighbours, as far as a plane allows: the neighbour graph and the layout of UMAP (McInnes, Healy and
+/// Melville 2018, arXiv:1802.03426), from the PCA, with 15 exact neighbours. Distances between groups mean
+/// little. The same each time, for any number of threads. Empty for fewer than 8 points.
+std::vector<std::pair<double, double>> neighbour_map(const RowSet& rows, const FeatureMap& map,
+                                                     Interruptible& parallel);
 
 /// The rows of `among` that are most like each of `queries` by the cosine of their features, best first; ties
 /// go to the lower row. One list per query.

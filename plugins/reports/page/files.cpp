@@ -30,10 +30,12 @@ std::map<std::string, std::string> to_files(const Content& content) {
   }
   add(shots(content));
   add(map(content));
+  for (std::size_t i = 0; i < content.sections.size(); ++i) add(section_figures(content.sections[i], i));
   add(networks(content));
   add(stage_graph(content));
   std::map<std::string, std::string> files;
   for (const Drawing& d : drawings) {
+    if (d.svg.empty()) continue;
     files[d.name + ".svg"] = alone(d);
     files[d.name + ".csv"] = d.csv;
   }

@@ -3,16 +3,10 @@
 #include <string>
 #include <string_view>
 
+#include <graft/markup.h>
 #include <graft/value.h>
 
 namespace graft::page {
-
-/// Text for HTML and SVG, between tags and in attributes: whatever is in a name stays text. Bytes that are no
-/// UTF-8 and control characters become U+FFFD.
-std::string escaped(std::string_view text);
-
-/// A name of the data: escaped, and isolated, so that right-to-left letters do not reorder what is around.
-std::string name_in_text(std::string_view name);
 
 /// JSON for a script element of type application/json: no `<` that could end it.
 std::string script_json(const Value& value);

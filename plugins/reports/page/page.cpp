@@ -29,6 +29,7 @@ class Page final : public Report {
     content.stages = input.run.stages();
     content.figures = input.run.figures();
     content.specs = input.run.figure_specs();
+    content.sections = input.run.sections();
     for (const Predictions& p : input.predictions) {
       content.panels.push_back(page::panel_of(p, {}));
       input.parallel.check();
@@ -118,6 +119,7 @@ class Page final : public Report {
       return labels.empty() ? std::string("none") : panel.classes[static_cast<std::size_t>(labels[0])];
     };
     if (points_ > 0) content.map = page::feature_map(*rows, own, points_, input.parallel);
+    content.near_map = page::neighbour_map(*rows, content.map, input.parallel);
     const Predictions::Part& part = shown == Split::Test ? predictions->test : predictions->val;
     std::map<std::string, std::size_t, std::less<>> scored;
     for (std::size_t i = 0; i < part.keys.size(); ++i) scored.emplace(part.keys[i], i);

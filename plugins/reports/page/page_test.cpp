@@ -4,6 +4,7 @@
 #include <graft/testing/stage_harness.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace graft {
 namespace {
@@ -42,6 +43,9 @@ class FakeRun final : public RunRecord {
     return out;
   }
 
+  const std::vector<GivenSection>& sections() const override { return sections_; }
+
+  std::vector<GivenSection> sections_;
   Value results_ = Value::map(), manifest_ = Value::map();
   std::vector<Figure> figures_;
   std::vector<FigureSpec> specs_;
@@ -213,6 +217,52 @@ TEST(Page, ShowsWhatTheNetworkIsMadeOf) {
               HasSubstr("<h3>features: resnet18</h3><p>11.7 M parameters; 1.81 G multiply-adds for an "
                         "image of 224 x 224.</p>"));
   EXPECT_EQ(out.files.at("network_features.csv"), "part,multiply_adds,parameters\nconv1,118013952,9408\n");
+}
+
+TEST(Page, DrawsWhatOtherReportsHaveGiven) {
+  FakeRun run;
+  const std::string evil = "<script>alert(1)</script>";
+  ReportSection section("Worst classes " + evil);
+  section.text("Recall on test & " + evil)
+      .table({{"class", "recall"}, {{evil, "0.71"}, {"bees", "1e-3"}}})
+      .figure({.title = "By epoch",
+               .lines = {{"ants", {{1, 0.5}, {2, std::nan("")}, {3, 0.75}}}},
+               .x_label = "epoch"})
+      .figure({.title = "Recall", .bars = {{"ants", 0.71}, {"bees", INFINITY}, {"<cats>", 0.25}}})
+      .figure({.title = "Nothing", .bars = {{"ants", std::nan("")}}});
+  run.sections_ = {{"mine", section}, {"mine", ReportSection("Empty")}};
+  SectionTable large{{"n"}, {}};
+  for (int i = 0; i < 100'000; ++i) large.rows.push_back({std::to_string(i)});
+  run.sections_.push_back({"other", ReportSection("Large").table(large)});
+  const ReportOutput out = StageHarness("page").report({predictions_of(6, {"ants", "bees"})}, nullptr, &run);
+  EXPECT_THAT(
+      out.page,
+      AllOf(
+          Not(HasSubstr("<script>alert")),
+          HasSubstr("<h2 id=\"h-section-1\">Worst classes &lt;script&gt;alert(1)&lt;/script&gt;</h2>"),
+          HasSubstr("<p>Recall on test &amp; &lt;script&gt;"),
+          HasSubstr(
+              "<th scope=\"col\" class=\"t\"><bdi>class</bdi></th><th scope=\"col\"><bdi>recall</bdi></th>"),
+          HasSubstr("<td><bdi>1e-3</bdi></td>"), HasSubstr("Nothing: there is nothing to draw."),
+          HasSubstr(">&lt;cats&gt;</text>"), HasSubstr("There is nothing in it."),
+          HasSubstr("The first 500 of 100,000 rows.")));
+  EXPECT_EQ(out.files.at("section_mine_1_1.csv"), "series,x,value\nants,1,0.5\nants,3,0.75\n");
+  EXPECT_EQ(out.files.at("section_mine_1_2.csv"), "name,value\nants,0.71\n<cats>,0.25\n");
+  EXPECT_FALSE(out.files.contains("section_mine_1_3.svg"));
+  EXPECT_LT(out.page.size(), 500'000U);
+}
+
+TEST(ReportSection, SaysWhatIsWrongWithIt) {
+  EXPECT_EQ(fault_of_section(ReportSection("")), "a section of the page without a title");
+  EXPECT_EQ(fault_of_section(ReportSection("A").table({})), "the section 'A' with a table without headings");
+  EXPECT_EQ(fault_of_section(ReportSection("A").table({{"x", "y"}, {{"1", "2"}, {"3"}}})),
+            "the section 'A' with a table whose row 1 has 1 cell, expected one per heading: 2");
+  EXPECT_EQ(fault_of_section(ReportSection("A").figure({.title = "B"})),
+            "the section 'A' with a figure of neither lines nor bars: expected one of them");
+  EXPECT_EQ(
+      fault_of_section(ReportSection("A").figure({.title = "B", .lines = {{"l", {}}}, .bars = {{"b", 1}}})),
+      "the section 'A' with a figure of lines and bars: expected one of them");
+  EXPECT_EQ(fault_of_section(ReportSection("A").text("").table({{"x"}, {}})), "");
 }
 
 TEST(Page, LeavesItsDrawingsAndTheirNumbers) {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include <graft/random.h>
@@ -123,6 +124,68 @@ TEST(FeatureMap, IsEmptyWhereThereIsNothingToDraw) {
   EXPECT_TRUE(feature_map(pixels, {0, 1, 2}, 10, threads.parallel).points.empty());
   threads.interrupted = true;
   EXPECT_THROW(feature_map(rows, {0, 1, 2}, 10, threads.parallel), Interrupted);
+}
+
+/// Ten groups in ten directions of 20: on any plane some lie over each other.
+MemoryRows groups(std::size_t n) {
+  Random random(8);
+  std::vector<float> values;
+  std::vector<std::int32_t> labels;
+  for (std::size_t r = 0; r < n; ++r) {
+    labels.push_back(static_cast<std::int32_t>(r % 10));
+    for (std::size_t i = 0; i < 20; ++i)
+      values.push_back(static_cast<float>((i == r % 10 ? 4 : 0) + 0.5 * random.normal()));
+  }
+  return {std::move(values), 20, labels};
+}
+
+/// The fraction of each point's 10 nearest that are of its group.
+double kept(const std::vector<std::pair<double, double>>& places) {
+  std::size_t own = 0;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    std::vector<std::pair<double, std::size_t>> near;
+    for (std::size_t j = 0; j < places.size(); ++j)
+      if (j != i)
+        near.emplace_back(std::hypot(places[i].first - places[j].first, places[i].second - places[j].second),
+                          j);
+    std::sort(near.begin(), near.end());
+    for (std::size_t k = 0; k < 10; ++k) own += near[k].second % 10 == i % 10 ? 1 : 0;
+  }
+  return static_cast<double>(own) / static_cast<double>(10 * places.size());
+}
+
+TEST(NeighbourMap, KeepsNeighboursThatThePcaLoses) {
+  const MemoryRows rows = groups(300);
+  std::vector<std::size_t> all(300);
+  for (std::size_t i = 0; i < 300; ++i) all[i] = i;
+  Threads threads;
+  const FeatureMap map = feature_map(rows, all, 1000, threads.parallel);
+  std::vector<std::pair<double, double>> pca;
+  for (const FeatureMap::Point& p : map.points) pca.emplace_back(p.x, p.y);
+  const auto places = neighbour_map(rows, map, threads.parallel);
+  ASSERT_EQ(places.size(), 300U);
+  EXPECT_LT(kept(pca), 0.6);
+  EXPECT_GT(kept(places), 0.95);
+  EXPECT_EQ(places, neighbour_map(rows, map, threads.parallel)) << "the same each time";
+}
+
+TEST(NeighbourMap, TakesEqualRowsAndFewPoints) {
+  Threads threads;
+  std::vector<float> values;
+  for (int i = 0; i < 40; ++i) values.insert(values.end(), {i < 20 ? 1.0F : 2.0F, 3.0F});
+  const MemoryRows rows(std::move(values), 2, std::vector<std::int32_t>(40, 0));
+  std::vector<std::size_t> all(40);
+  for (std::size_t i = 0; i < 40; ++i) all[i] = i;
+  const auto places = neighbour_map(rows, feature_map(rows, all, 100, threads.parallel), threads.parallel);
+  ASSERT_EQ(places.size(), 40U);
+  for (const auto& [x, y] : places) EXPECT_TRUE(std::isfinite(x) && std::isfinite(y));
+  const MemoryRows few = ellipse(5, 3);
+  EXPECT_TRUE(
+      neighbour_map(few, feature_map(few, {0, 1, 2, 3, 4}, 10, threads.parallel), threads.parallel).empty());
+  threads.interrupted = true;
+  FeatureMap map;
+  for (std::size_t i = 0; i < 40; ++i) map.points.push_back({i, 0, 0});
+  EXPECT_THROW(neighbour_map(rows, map, threads.parallel), Interrupted);
 }
 
 TEST(NearestRows, AreThoseOfTheLargestCosine) {

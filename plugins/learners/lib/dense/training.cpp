@@ -64,6 +64,7 @@ class Training {
       result_.epochs = epoch + 1;
       judge(point);
       result_.curve.push(std::move(point));
+      if (options_.epoch_ended) options_.epoch_ended(result_.curve.as_list().back(), last);
       if (val_ != nullptr && options_.patience > 0 &&
           result_.epochs - result_.best_epoch >= options_.patience)
         break;

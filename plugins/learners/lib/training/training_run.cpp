@@ -221,6 +221,8 @@ void TrainingRun::finish_epoch() {
   point["train_accuracy"] =
       static_cast<double>(progress_.sum.correct) / static_cast<double>(progress_.sum.images);
   judge(progress_.epoch, std::move(point));
+  input_.report_step("epoch", static_cast<std::size_t>(progress_.epoch + 1),
+                     static_cast<std::size_t>(plan_.last()), progress_.curve.as_list().back());
   ++progress_.epoch;
   progress_.step = 0;
   progress_.sum = {};

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,8 @@ struct TrainingOptions {
   std::int64_t patience = 10;  ///< Epochs without an improvement after which training stops; 0: never.
   double min_delta = 0;        ///< An improvement is larger than this.
   std::uint64_t seed = 0;
+  std::function<void(const Value& point, std::int64_t epochs)> epoch_ended =
+      {};  ///< For progress; of `curve`.
 };
 
 /// Of probabilities, without smoothing and class weights, on at least one row; Sigmoid: of several labels. A

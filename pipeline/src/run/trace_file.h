@@ -1,0 +1,60 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "config/plan.h"
+#include "graph/meter.h"
+
+namespace graft {
+
+/// The trace of a run as a file for Perfetto and chrome://tracing (Chrome's trace event format): a span per
+/// item and stage, and, ten times per second, what is queued and the memory of the process.
+class GRAFT_API TraceFile {
+ public:
+  /// Throws Error where the file cannot be written; until write() it holds a trace without events.
+  TraceFile(std::filesystem::path file, const Plan& plan);
+  ~TraceFile();
+  TraceFile(const TraceFile&) = delete;
+  TraceFile& operator=(const TraceFile&) = delete;
+
+  Trace& trace() { return trace_; }
+  /// Begins to look at what is queued, until write() or the end of this.
+  void watch(const Meter& meter);
+  /// The key of an item of a stage by its sequence number; empty: it is not known.
+  using KeyOf = std::function<std::string_view(std::size_t stage, std::uint64_t item)>;
+  /// Once nothing is traced any more. Returns a line for people. Throws Error.
+  std::string write(const KeyOf& key_of);
+
+ private:
+  struct Sample {
+    std::int64_t at_ns = 0;
+    std::uint64_t memory = 0;                                             ///< Bytes; 0: not known.
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> of_stages = {};  ///< Queued and running items.
+  };
+  void stop();
+  void look();
+  void write_events(const std::function<void(const std::string&)>& put, const KeyOf& key_of) const;
+
+  const std::filesystem::path file_;
+  const Plan& plan_;
+  Trace trace_;
+  const Meter* meter_ = nullptr;
+  std::vector<Sample> samples_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+/// Bytes of the process that are in memory; 0: the system does not say.
+GRAFT_API std::uint64_t resident_bytes();
+
+}  // namespace graft
