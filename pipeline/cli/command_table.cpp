@@ -19,7 +19,9 @@ po::options_description run_options(Global& global) {
       }),
       "compute the rows of shard I of N alone; auto: as Slurm, Kubernetes or MPI have numbered this process")(
       "merge", po::bool_switch(&global.run.merge),
-      "train and evaluate on rows that shards have computed; compute none, and fail if one is missing");
+      "train and evaluate on rows that shards have computed; compute none, and fail if one is missing")(
+      "isolate", po::value(&global.run.isolate)->composing()->value_name("STAGE"),
+      "make the calls of this stage in other processes, where a crash rejects an item; may be repeated");
   return options;
 }
 

@@ -21,6 +21,7 @@ struct Global {
   struct Run {
     std::string shard;
     bool merge = false;
+    std::vector<std::string> isolate;
   } run;  ///< Further options of run.
   struct Launch {
     std::string engine = "local", time, memory, image = "graft", claim = "graft";
