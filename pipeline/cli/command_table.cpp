@@ -170,6 +170,12 @@ po::options_description plugins_options(Global& global) {
   return options;
 }
 
+po::options_description describe_options(Global& global) {
+  po::options_description options("Options of describe");
+  options.add_options()("markdown", po::bool_switch(&global.describe.markdown), "print a page of Markdown");
+  return options;
+}
+
 po::options_description new_plugin_options(Global& global) {
   po::options_description options("Options of new-plugin");
   options.add_options()("kind", po::value(&global.new_plugin.kind)->value_name("KIND"),
@@ -336,7 +342,7 @@ constexpr CommandRow kCommands[] = {
      "test and runs in a pipeline as it is; graft's development files must be installed.",
      new_plugin, new_plugin_options},
     {"describe", "describe PLUGIN", "show a plugin's ports and parameters, and a config that uses it",
-     "With --json, prints the schema of the plugin.", describe},
+     "With --json, prints the schema of the plugin.", describe, describe_options},
     {"schema", "schema", "print the JSON Schema of configs, for editors",
      "It describes every stage of the plugins that are installed, so that an editor with a YAML language "
      "server "

@@ -67,6 +67,9 @@ struct Global {
   struct NewPlugin {
     std::string kind;
   } new_plugin;  ///< Options of new-plugin alone.
+  struct Describe {
+    bool markdown = false;
+  } describe;  ///< Options of describe alone.
   struct Plugins {
     std::vector<std::string> check;
   } plugins;  ///< Options of plugins alone.
