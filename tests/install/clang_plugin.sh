@@ -20,7 +20,8 @@ quietly ctest --test-dir "$work/plugin" --output-on-failure
 quietly clang++ -std=c++20 -w -I"$source/pipeline/include" -I"$source/tests/support" \
   -DGRAFT_TEST_DATA="\"$source/tests/data\"" "$source/tests/unit/plugin/abi_test.cpp" -o "$work/abi_test" -lgtest -lgtest_main -lpthread
 quietly "$work/abi_test"
-strings -n 8 "$work/plugin/mirror.so" | grep -q 'clang version' || { echo "not built by clang"; exit 1; }
+comment=$(readelf -p .comment "$work/plugin/mirror.so")
+grep -q 'clang version' <<<"$comment" || { echo "not built by clang: $comment"; exit 1; }
 ours=$(nm -D --defined-only "$work/plugin/mirror.so" | awk '$2 == "T" { print $3 }')
 [ "$ours" = graft_plugin ] || { echo "exported: $ours, expected graft_plugin alone"; exit 1; }
 cat >"$work/mirror.yaml" <<'YAML'

@@ -58,9 +58,9 @@ class Inputs {
     for (int i = 0; i < 6; ++i)
       urls += server_.url() + "/" + std::to_string(i) + (i % 2 == 0 ? ",cat\n" : ",dog\n");
     folder_.write("urls.csv", urls);
-    fs::create_directories(folder_ / "films");
-    for (const char* name : {"cats.avi", "dogs.avi"}) {
-      cv::VideoWriter film((folder_ / "films" / name).string(), cv::CAP_OPENCV_MJPEG,
+    for (const char* name : {"cats", "dogs"}) {
+      fs::create_directories(folder_ / "films" / name);
+      cv::VideoWriter film((folder_ / "films" / name / "film.avi").string(), cv::CAP_OPENCV_MJPEG,
                            cv::VideoWriter::fourcc('M', 'J', 'P', 'G'), 10, {16, 16});
       for (int i = 0; i < 4; ++i) film.write(cv::Mat(16, 16, CV_8UC3, cv::Scalar(60 * i, 90, *name)));
     }
