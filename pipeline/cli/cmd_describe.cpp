@@ -2,57 +2,18 @@
 
 #include "commands.h"
 #include "output.h"
+#include "parameter_text.h"
 #include "plugin/registry.h"
 #include "plugin/schema_file.h"
 
 namespace graft::cli {
 namespace {
 
-std::string range_of(const ParamSpec& p) {
-  std::string out;
-  if (p.min && p.max)
-    out = fmt::format("{} to {}", *p.min, *p.max);
-  else if (p.min)
-    out = fmt::format("at least {}", *p.min);
-  else if (p.max)
-    out = fmt::format("at most {}", *p.max);
-  if (p.min_items && p.max_items)
-    out += *p.min_items == *p.max_items ? fmt::format("{} values", *p.min_items)
-                                        : fmt::format("{} to {} values", *p.min_items, *p.max_items);
-  else if (p.min_items)
-    out += fmt::format("at least {} values", *p.min_items);
-  // The range of a list is that of its elements.
-  if (out.empty() && !p.fields.empty() && p.kind == ParamSpec::Kind::List) return range_of(p.fields[0]);
-  return out;
-}
-
 void print_params(const std::vector<ParamSpec>& params, std::size_t indent) {
   for (const ParamSpec& p : params) {
-    std::string facts = p.kind == ParamSpec::Kind::Object && !p.scalar_ok ? "map" : p.type_name();
-    if (const std::string range = range_of(p); !range.empty()) facts += ", " + range;
-    if (!p.unit_name.empty()) facts += " " + p.unit_name;
-    if (p.is_required)
-      facts += ", required";
-    else if (!p.default_value.is_null())
-      facts += ", default " + p.default_value.to_json();
-    else if (p.may_be_null)
-      facts += ", optional";
-    if (!p.changes_output) facts += ", does not change the output";
-    say("{:{}}{}: {}\n", "", indent, p.name, facts);
-    if (!p.text.empty()) say("{}", wrapped(p.text, indent + 4));
-    if (!p.replaced.empty())
-      say("{}",
-          wrapped(fmt::format("Provides the defaults of {}.", fmt::join(p.replaced, ", ")), indent + 4));
-    if (!p.followed.empty())
-      say("{}", wrapped(fmt::format(
-                            "Default, unless {} is given: the {} of the downstream stages, which must agree.",
-                            fmt::join(p.unless, ", "), fmt::join(p.followed, " or ")),
-                        indent + 4));
-    const bool of_alternatives =
-        p.kind == ParamSpec::Kind::List && p.fields.at(0).kind == ParamSpec::Kind::OneOf;
-    if (of_alternatives) print_params(p.fields[0].fields, indent + 4);
-    if (p.kind == ParamSpec::Kind::Object || p.kind == ParamSpec::Kind::OneOf)
-      print_params(p.fields, indent + 4);
+    say("{:{}}{}: {}\n", "", indent, p.name, facts_of(p));
+    for (const std::string& sentence : sentences_of(p)) say("{}", wrapped(sentence, indent + 4));
+    print_params(members_of(p), indent + 4);
   }
 }
 
@@ -90,6 +51,10 @@ int describe(const Global& global, const std::vector<std::string>& arguments) {
   const PluginSchema& s = plugin->schema;
   if (global.json) {
     print_document(Value::from_json(to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, s})));
+    return kOk;
+  }
+  if (global.describe.markdown) {
+    say("{}", page_of(s));
     return kOk;
   }
   say("{} {} ({})\n{}", s.name, s.version, to_string(s.kind), wrapped(s.summary, 2));

@@ -4,6 +4,7 @@
 
 #include "config_command.h"
 #include "output.h"
+#include "run/isolated_stage.h"
 #include "run/shard_run.h"
 #include "run_command.h"
 #include "run_ui.h"
@@ -24,6 +25,28 @@ UiAddress ui_address(const std::string& text) {
     return parse_ui_address(text);
   } catch (const Error& e) {
     throw UsageError{fmt::format("--ui: {}", e.what())};
+  }
+}
+
+/// Marks the stages whose calls are to run in processes of their own.
+void isolate(Plan& plan, const std::vector<std::string>& stages) {
+  for (const std::string& id : stages) {
+    std::vector<std::string> possible;
+    bool found = false;
+    for (StagePlan& stage : plan.stages) {
+      if (can_be_isolated(stage.schema.kind)) possible.push_back(stage.id);
+      if (stage.id != id) continue;
+      if (!can_be_isolated(stage.schema.kind))
+        throw UsageError{fmt::format("--isolate: expected a transform or a batch transform, got the {} '{}'",
+                                     to_string(stage.schema.kind), id)};
+      found = stage.is_isolated = true;
+    }
+    if (found) continue;
+    const auto near = nearest(id, possible);
+    throw UsageError{fmt::format(
+        "--isolate: no stage '{}'{} ({})", id, near ? fmt::format("; did you mean '{}'?", *near) : "",
+        possible.empty() ? "the config has no transform and no batch transform"
+                         : fmt::format("transforms and batch transforms: {}", fmt::join(possible, ", ")))};
   }
 }
 
@@ -52,8 +75,9 @@ int run_config(const Global& global, const std::string& path, const std::optiona
       global.run.ui ? std::optional(ui_address(*global.run.ui)) : std::nullopt;
   const WorkShard shard = sharded ? shard_from(global.run.shard) : WorkShard();
   Registry registry(Registry::search_path(global.plugin_dirs));
-  const auto plan = read_plan(global, path, registry, nullptr, text);
+  auto plan = read_plan(global, path, registry, nullptr, text);
   if (!plan) return kUsage;
+  isolate(*plan, global.run.isolate);
   if (checked) checked();
 
   RunOptions options = prepare_to_run(global);

@@ -60,7 +60,9 @@ po::options_description run_options(Global& global) {
           ->value_name("[HOST:]PORT")
           ->notifier([&](const std::string& s) { global.run.ui = s; }),
       "show the run in a browser, and to Prometheus at /metrics (default: this machine alone, any free "
-      "port)");
+      "port)")(
+      "isolate", po::value(&global.run.isolate)->composing()->value_name("STAGE"),
+      "make the calls of this stage in other processes, where a crash rejects an item; may be repeated");
   return options;
 }
 
@@ -232,6 +234,12 @@ po::options_description plugins_options(Global& global) {
   options.add_options()(
       "check", po::value(&global.plugins.check)->composing()->value_name("FILE"),
       "examine a plugin as a run would, and report every error of its schema, class and example");
+  return options;
+}
+
+po::options_description describe_options(Global& global) {
+  po::options_description options("Options of describe");
+  options.add_options()("markdown", po::bool_switch(&global.describe.markdown), "print a page of Markdown");
   return options;
 }
 
@@ -419,7 +427,7 @@ constexpr CommandRow kCommands[] = {
      "test and runs in a pipeline as it is; graft's development files must be installed.",
      new_plugin, new_plugin_options},
     {"describe", "describe PLUGIN", "show a plugin's ports and parameters, and a config that uses it",
-     "With --json, prints the schema of the plugin.", describe},
+     "With --json, prints the schema of the plugin.", describe, describe_options},
     {"schema", "schema", "print the JSON Schema of configs, for editors",
      "It describes every stage of the plugins that are installed, so that an editor with a YAML language "
      "server "

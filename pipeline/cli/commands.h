@@ -21,6 +21,7 @@ struct Global {
   struct Run {
     std::string shard;
     bool merge = false, profile = false;
+    std::vector<std::string> isolate;
     std::filesystem::path trace;    ///< Empty: none.
     std::optional<std::string> ui;  ///< --ui, and its address.
   } run;                            ///< Further options of run.
@@ -70,6 +71,9 @@ struct Global {
   struct NewPlugin {
     std::string kind;
   } new_plugin;  ///< Options of new-plugin alone.
+  struct Describe {
+    bool markdown = false;
+  } describe;  ///< Options of describe alone.
   struct Plugins {
     std::vector<std::string> check;
   } plugins;  ///< Options of plugins alone.

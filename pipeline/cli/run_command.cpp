@@ -2,7 +2,6 @@
 
 #include "output.h"
 
-#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,15 +10,10 @@
 
 #include <fmt/format.h>
 
+#include "base/library_environment.h"
+
 namespace graft::cli {
 namespace {
-
-/// A network allocates and frees the same large buffers batch after batch. Left alone, glibc hands them back
-/// to the kernel each time, and the page faults cost 10 to 25 % of the run (MobileNet v1, hymenoptera).
-void keep_freed_memory() {
-  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
-  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
-}
 
 LogLevel log_level(const std::string& name) {
   const auto at = std::find(std::begin(kLogLevels), std::end(kLogLevels), name);

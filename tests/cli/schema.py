@@ -76,9 +76,33 @@ configs = [c for c in sorted((sources / "configs").glob("*.yaml")) if is_complet
 assert len(configs) > 4
 for config in configs:
     accepts(config.name, config.read_text())
+
+
+def check_page(name, described):
+    """The three ways to see a declaration say the same: the text, the page of Markdown, the schema of configs."""
+    text, page = output("describe", name), output("describe", name, "--markdown")
+    condition = next((c for c in schema["properties"]["stages"]["additionalProperties"]["allOf"]
+                      if name in c["if"]["properties"]["plugin"]["enum"]), None)
+    for parameter in described["params"]:
+        row = next((r for r in page.splitlines() if r.startswith(f"| `{parameter['name']}` | ")), "")
+        line = next((r for r in text.splitlines() if r.startswith(f"  {parameter['name']}: ")), "")
+        facts = line.partition(": ")[2]
+        if not facts or facts.replace("|", "\\|").replace("<", "&lt;") != row.split(" | ")[1]:
+            faults.append(f"{name}.{parameter['name']}: describe says '{line}', --markdown '{row}'")
+        default = parameter["default"]
+        if default is not None and f"default {json.dumps(default, separators=(',', ':'), ensure_ascii=False)}" not in facts:
+            faults.append(f"{name}.{parameter['name']}: describe says '{line}', the default is {default}")
+        if condition is None:  # a service, which no config names
+            continue
+        known = condition["then"]["properties"]["with"]["properties"].get(parameter["name"], {})
+        if known.get("default") != default:
+            faults.append(f"{name}.{parameter['name']}: the default in the schema is {known.get('default')}, not {default}")
+
+
 examples = 0
 for line in plugins:
     described = json.loads(output("describe", line["name"], "--json"))
+    check_page(line["name"], described)
     if described.get("example") and is_complete(described["example"]):
         examples += 1
         accepts(line["name"], described["example"])

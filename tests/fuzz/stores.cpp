@@ -142,7 +142,7 @@ void table_file(std::string_view input) {
 // What that process answers: which parts are asked for, and the answer.
 void hdf5_message(std::string_view input) {
   const std::size_t asked = std::min<std::size_t>(input.size(), 4);
-  Hdf5MessageParser answer(input.substr(asked));
+  MessageParser answer(input.substr(asked));
   for (const char part : input.substr(0, asked)) switch (part % 4) {
       case 0:
         answer.number();
@@ -268,7 +268,7 @@ std::vector<std::string> heap_seeds() {
 }
 
 std::vector<std::string> message_seeds() {
-  Hdf5MessageWriter writer;
+  MessageWriter writer;
   writer.number(7);
   writer.text("cat");
   writer.optional_text({});

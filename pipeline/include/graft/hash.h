@@ -31,7 +31,9 @@ GRAFT_API std::uint64_t hash64(std::string_view text, std::uint64_t seed = 0);
 
 }  // namespace graft
 
+/// \cond
 template <>
 struct std::hash<graft::Digest> {
   std::size_t operator()(const graft::Digest& d) const noexcept { return d.low; }
 };
+/// \endcond

@@ -87,7 +87,7 @@ struct GRAFT_API ImagePrediction {
 /// threads: what several ask for at once is computed together.
 class GRAFT_API Model {
  public:
-  /// `path`: the folder of a run, models/<learner> in it, or a file of `graft model pack`. Loads what is
+  /// `path`: the folder of a run, models/LEARNER in it, or a file of `graft model pack`. Loads what is
   /// needed and checks that it is what the model was trained with. Throws Error.
   explicit Model(const std::string& path, ModelOptions options = {});
   /// Waits for what was submitted.

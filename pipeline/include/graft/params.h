@@ -30,6 +30,8 @@ struct GRAFT_API ParamSpec {
   bool changes_output = true;  ///< Part of the fingerprint of every table downstream of the stage.
   bool is_later = false;       ///< See added_later().
   Value default_then;          ///< See default_was(); null: nothing.
+  std::string former_name;     ///< See renamed_from(); empty: none.
+  std::string use_instead;     ///< See deprecated(); empty: it is not.
   bool scalar_ok = false;  ///< List, Object: one bare value stands for a list of one, for the first member.
   std::optional<double> min, max;
   std::optional<std::int64_t> min_items, max_items;
@@ -57,6 +59,11 @@ struct GRAFT_API ParamSpec {
   ParamSpec& added_later() { return is_later = true, *this; }
   /// The same for a new default that does what this former one did: it enters the fingerprint as that.
   ParamSpec& default_was(Value former) { return is_later = true, default_then = std::move(former), *this; }
+  /// What the parameter was called before: configs may still use that name, with a warning, and it stays the
+  /// name in fingerprints, so that stored tables remain valid.
+  ParamSpec& renamed_from(std::string former) { return former_name = std::move(former), *this; }
+  /// Still does what it did, but a config that gives it gets one warning with this text: "use edge instead".
+  ParamSpec& deprecated(std::string instead) { return use_instead = std::move(instead), *this; }
   /// Choice: the value `auto` becomes `value` where the processor has `feature` ("avx512bf16"), else the
   /// first choice, when the config is read: what is stored and what enters the fingerprint is what was
   /// chosen.
@@ -84,6 +91,8 @@ struct GRAFT_API ParamSpec {
 
   /// "integer", "one of a, b", "list of number", ...: the words used in messages and docs.
   std::string type_name() const;
+  /// Whether that is its name or its former one.
+  bool is_called(std::string_view word) const;
   /// Names of the members or alternatives.
   std::vector<std::string> names() const;
   /// File: whether a file in the folder that is its value counts, by its name; see or_folder().
@@ -123,9 +132,10 @@ struct ParamFault {
 };
 
 /// Checks a map of given values against declarations. Returns the map with defaults filled in and numbers
-/// converted; adds every error found to `faults` (the result is then not to be used).
+/// converted; adds every error found to `faults` (the result is then not to be used). `warnings`: what is
+/// given and deprecated.
 GRAFT_API Value resolve(const std::vector<ParamSpec>& specs, const Value& given,
-                        std::vector<ParamFault>& faults);
+                        std::vector<ParamFault>& faults, std::vector<ParamFault>* warnings = nullptr);
 
 /// The nearest of `names` by edit distance, when it is near enough to be a typing error.
 GRAFT_API std::optional<std::string> nearest(std::string_view wrong, const std::vector<std::string>& names);

@@ -1,5 +1,7 @@
 #include "base/library_environment.h"
 
+#include <malloc.h>
+
 #include <cstdlib>
 #include <string>
 
@@ -22,6 +24,11 @@ void set_library_environment() {
   if (isa < CpuIsa::Avx2) set("OPENBLAS_CORETYPE", "Core2");
   set("ONEDNN_MAX_CPU_ISA", isa >= CpuIsa::Avx512 ? "AVX512_CORE" : isa >= CpuIsa::Avx2 ? "AVX2" : "SSE41");
   set("ATEN_CPU_CAPABILITY", isa >= CpuIsa::Avx512 ? "avx512" : isa >= CpuIsa::Avx2 ? "avx2" : "default");
+}
+
+void keep_freed_memory() {
+  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 
 }  // namespace graft

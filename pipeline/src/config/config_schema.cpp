@@ -48,6 +48,12 @@ Value number_schema(const ParamSpec& spec, const char* type) {
   return out;
 }
 
+/// `deprecated` is what JSON Schema has for it, the message what editors show.
+void deprecate(Value& schema, const std::string& message) {
+  schema["deprecated"] = true;
+  schema["deprecationMessage"] = message;
+}
+
 Value schema_of(const ParamSpec& spec);
 
 /// Without documentation: what the value may be.
@@ -113,6 +119,7 @@ Value schema_of(const ParamSpec& spec) {
   if (!spec.unit_name.empty()) text += fmt::format(" Unit: {}.", spec.unit_name);
   if (!text.empty()) out["description"] = text;
   if (!spec.default_value.is_null()) out["default"] = spec.default_value;
+  if (!spec.use_instead.empty()) deprecate(out, spec.use_instead);
   return out;
 }
 
@@ -135,7 +142,7 @@ Value documented_plugins(const Registry& registry) {
     Value former = Value::map();
     former["const"] = plugin.schema.former_name;
     former["description"] = fmt::format("Former name of {}.", name);
-    former["deprecationMessage"] = fmt::format("write plugin: {}", name);
+    deprecate(former, fmt::format("write plugin: {}", name));
     out.push(std::move(former));
   }
   return out;
@@ -186,7 +193,20 @@ Value parameters_schema(const std::vector<ParamSpec>& specs) {
   std::vector<std::string> required;
   for (const ParamSpec& spec : specs) {
     out["properties"][spec.name] = schema_of(spec);
-    if (spec.is_required) required.push_back(spec.name);
+    if (spec.former_name.empty()) {
+      if (spec.is_required) required.push_back(spec.name);
+      continue;
+    }
+    Value& former = out["properties"][spec.former_name] = schema_of(spec);
+    deprecate(former, fmt::format("write {}", spec.name));
+    if (!spec.is_required) continue;
+    Value either = Value::map();
+    for (const std::string& name : {spec.name, spec.former_name}) {
+      Value one = Value::map();
+      one["required"] = strings({name});
+      either["anyOf"].push(std::move(one));
+    }
+    out["allOf"].push(std::move(either));
   }
   if (!required.empty()) out["required"] = strings(required);
   out["additionalProperties"] = false;

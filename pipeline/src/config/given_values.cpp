@@ -45,7 +45,7 @@ Value given_values(const std::vector<ParamSpec>& specs, const YamlNode& node, co
   Value out = Value::map();
   for (const auto& m : node.members) {
     const auto spec =
-        std::find_if(specs.begin(), specs.end(), [&](const ParamSpec& s) { return s.name == m.key; });
+        std::find_if(specs.begin(), specs.end(), [&](const ParamSpec& s) { return s.is_called(m.key); });
     // Keys of a map of the config are unique already.
     out.as_map().emplace_back(m.key,
                               spec == specs.end() ? to_value(m.value) : one_value(*spec, m.value, config));

@@ -42,7 +42,13 @@ std::vector<Followed> followed_by(const Plan& plan, std::size_t stage, const Par
 }
 
 void inherit(PlanDraft& draft, std::size_t i, const ParamSpec& spec, YamlNode& with) {
-  const auto given = [&](const std::string& name) { return with.find(name) != nullptr; };
+  const std::vector<ParamSpec>& params = draft.plan.stages[i].schema.params;
+  const auto given = [&](const std::string& name) {
+    return std::any_of(params.begin(), params.end(), [&](const ParamSpec& p) {
+      return p.name == name &&
+             (with.find(name) != nullptr || (!p.former_name.empty() && with.find(p.former_name) != nullptr));
+    });
+  };
   if (given(spec.name) || std::any_of(spec.unless.begin(), spec.unless.end(), given)) return;
   const std::vector<Followed> found = followed_by(draft.plan, i, spec);
   const auto is_sound = [&](const Followed& f) { return draft.stages[f.stage].sound; };

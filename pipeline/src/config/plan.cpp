@@ -128,6 +128,18 @@ std::optional<std::uint64_t> bytes_of_shape(const std::string& shape) {
   return bytes == 0 ? std::nullopt : std::optional(bytes);
 }
 
+namespace {
+
+/// A deprecated parameter that nobody gave: written, it would be warned of when that config is run.
+bool is_left_to_its_default(const StagePlan& stage, const std::string& param, const Value& value) {
+  const auto& params = stage.schema.params;
+  return std::any_of(params.begin(), params.end(), [&](const ParamSpec& p) {
+    return p.name == param && !p.use_instead.empty() && value == p.default_value;
+  });
+}
+
+}  // namespace
+
 std::string to_yaml(const Plan& plan) {
   YAML::Emitter out;
   // Numbers go in as texts: the emitter groups digits as the locale says.
@@ -174,6 +186,7 @@ std::string to_yaml(const Plan& plan) {
     if (!s.params.value().as_map().empty()) {
       out << YAML::Key << "with" << YAML::Value << YAML::Block << YAML::BeginMap;
       for (const auto& [key, v] : s.params.value().as_map()) {
+        if (is_left_to_its_default(s, key, v)) continue;
         out << YAML::Key << key << YAML::Value;
         emit(out, v);
       }

@@ -55,6 +55,7 @@ struct GRAFT_API StagePlan {
   std::vector<std::pair<std::string, std::string>> followed;
   std::vector<std::string> inspected_shapes;  ///< One per output, from the plugin's `inspect`; empty: none.
   std::size_t source = 0;                     ///< Streamed stages: the source that feeds them.
+  bool is_isolated = false;  ///< Its calls run in processes of their own (graft run --isolate).
 
   bool is(StageKind kind) const { return schema.kind == kind; }
   /// Takes part while items flow; the others come when tables are complete.

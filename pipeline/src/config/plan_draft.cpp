@@ -24,11 +24,18 @@ void PlanDraft::unknown_keys(const YamlNode& map, const std::vector<std::string>
 }
 
 Params PlanDraft::resolve_at(const std::vector<ParamSpec>& specs, const YamlNode& node, Position fallback) {
-  std::vector<ParamFault> faults;
-  Value resolved = resolve(specs, given_values(specs, node, config), faults);
+  std::vector<ParamFault> faults, warnings;
+  Value resolved = resolve(specs, given_values(specs, node, config), faults, &warnings);
+  const auto place = [&](const ParamFault& fault) {
+    return place_of(node, fault.path, fault.at_key, node.position.line > 0 ? node.position : fallback);
+  };
+  for (const ParamFault& warning : warnings)
+    if (const Position at = place(warning); std::find(warned_.begin(), warned_.end(), at) == warned_.end()) {
+      warned_.push_back(at);
+      diagnostics.warning(at, warning.text);
+    }
   for (const ParamFault& fault : faults) {
-    const Position at =
-        place_of(node, fault.path, fault.at_key, node.position.line > 0 ? node.position : fallback);
+    const Position at = place(fault);
     const bool name_it = !fault.at_key && !fault.path.empty();
     error(at, name_it ? fmt::format("{}: {}", fmt::join(fault.path, "."), fault.text) : fault.text);
   }

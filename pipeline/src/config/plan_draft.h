@@ -44,6 +44,7 @@ struct PlanDraft {
 
  private:
   const std::vector<Position> unread_;
+  std::vector<Position> warned_;  ///< Parameters may be resolved again.
 };
 
 /// "; did you mean 'x'?", or nothing.

@@ -114,6 +114,10 @@ std::string ParamSpec::type_name() const {
   return "";
 }
 
+bool ParamSpec::is_called(std::string_view word) const {
+  return name == word || (!former_name.empty() && former_name == word);
+}
+
 std::vector<std::string> ParamSpec::names() const {
   std::vector<std::string> out;
   for (const ParamSpec& f : fields) out.push_back(f.name);

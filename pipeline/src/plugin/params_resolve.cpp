@@ -21,7 +21,8 @@ bool processor_has(const std::string& feature) {
 
 class Resolver {
  public:
-  explicit Resolver(std::vector<ParamFault>& faults) : faults_(faults) {}
+  Resolver(std::vector<ParamFault>& faults, std::vector<ParamFault>* warnings)
+      : faults_(faults), warnings_(warnings) {}
 
   Value members(const std::vector<ParamSpec>& specs, const Value& given) {
     const Value* source = &given;
@@ -34,17 +35,19 @@ class Resolver {
     unknown_names(specs, *source);
     std::vector<std::string> replaced;  // by a parameter that has a value
     for (const ParamSpec& spec : specs)
-      if (const Value* v = source->find(spec.name); v != nullptr && !v->is_null())
+      if (const Value* v = source->find(given_name(spec, *source)); v != nullptr && !v->is_null())
         replaced.insert(replaced.end(), spec.replaced.begin(), spec.replaced.end());
     Value out = Value::map();
     for (const ParamSpec& spec : specs) {
-      const Value* v = source->find(spec.name);
+      const std::string& name = given_name(spec, *source);
+      const Value* v = source->find(name);
       if (v == nullptr && spec.is_required) {
         fault(fmt::format("missing parameter '{}' ({}): {}", spec.name, spec.type_name(), spec.text));
         continue;
       }
       if (v == nullptr && std::find(replaced.begin(), replaced.end(), spec.name) != replaced.end()) continue;
-      path_.push_back(spec.name);
+      path_.push_back(name);
+      if (v != nullptr) warn_of(spec, name, *source);
       if (v != nullptr)
         out[spec.name] = one(spec, *v);
       else if (spec.kind == ParamSpec::Kind::Object && !spec.may_be_null)
@@ -63,12 +66,31 @@ class Resolver {
  private:
   void fault(std::string text, bool at_key = false) { faults_.push_back({path_, at_key, std::move(text)}); }
 
+  /// Under which of its names a parameter is given.
+  static const std::string& given_name(const ParamSpec& spec, const Value& given) {
+    return !spec.former_name.empty() && given.find(spec.former_name) != nullptr ? spec.former_name
+                                                                                : spec.name;
+  }
+
+  void warn_of(const ParamSpec& spec, const std::string& name, const Value& given) {
+    if (name != spec.name && given.find(spec.name) != nullptr)
+      return fault(
+          fmt::format("'{}' is the former name of '{}', which is given, too: keep that one", name, spec.name),
+          true);
+    if (warnings_ == nullptr) return;
+    if (name != spec.name && spec.use_instead.empty())
+      warnings_->push_back({path_, true, fmt::format("'{}' is now called '{}'", name, spec.name)});
+    if (!spec.use_instead.empty())
+      warnings_->push_back({path_, true, fmt::format("'{}' is deprecated: {}", name, spec.use_instead)});
+  }
+
   void unknown_names(const std::vector<ParamSpec>& specs, const Value& given) {
     std::vector<std::string> names;
     for (const ParamSpec& spec : specs) names.push_back(spec.name);
     std::sort(names.begin(), names.end());
     for (const auto& [key, value] : given.as_map()) {
-      if (std::find(names.begin(), names.end(), key) != names.end()) continue;
+      if (std::any_of(specs.begin(), specs.end(), [&](const ParamSpec& s) { return s.is_called(key); }))
+        continue;
       std::string text = fmt::format("unknown parameter '{}'", key);
       if (const auto near = nearest(key, names)) text += fmt::format("; did you mean '{}'?", *near);
       text += names.empty() ? " (none is taken here)" : fmt::format(" (allowed: {})", fmt::join(names, ", "));
@@ -241,13 +263,15 @@ class Resolver {
   }
 
   std::vector<ParamFault>& faults_;
+  std::vector<ParamFault>* const warnings_;
   std::vector<std::string> path_;
 };
 
 }  // namespace
 
-Value resolve(const std::vector<ParamSpec>& specs, const Value& given, std::vector<ParamFault>& faults) {
-  return Resolver(faults).members(specs, given);
+Value resolve(const std::vector<ParamSpec>& specs, const Value& given, std::vector<ParamFault>& faults,
+              std::vector<ParamFault>* warnings) {
+  return Resolver(faults, warnings).members(specs, given);
 }
 
 }  // namespace graft

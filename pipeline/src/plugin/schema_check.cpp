@@ -264,6 +264,13 @@ class Checker {
       if (p.is_required && !p.default_value.is_null())
         add(fmt::format("{} is required and has the default {}", at, p.default_value.to_json()),
             "drop one of them: a default is for what may be left out");
+      if (!p.former_name.empty() && (!is_identifier(p.former_name) || !names.insert(p.former_name).second))
+        add(fmt::format("{}: renamed_from('{}') does not name a parameter that was called otherwise", at,
+                        p.former_name.substr(0, kMaxName)),
+            "give the name that configs and stored tables have");
+      if (!is_one_line(p.use_instead) || (p.is_required && !p.use_instead.empty()))
+        add(at + (p.is_required ? " is required and deprecated" : ": deprecated() is not one line of text"),
+            "say in a few words what to use instead, of a parameter that may be left out");
       if (p.is_required && p.may_be_null) add(at + " is required and optional", "drop one of them");
       const bool empty_by_itself = p.kind == Kind::List || p.kind == Kind::Map || p.kind == Kind::Object;
       if (!p.is_required && !p.may_be_null && p.default_value.is_null() && !empty_by_itself)

@@ -28,6 +28,8 @@ Value to_value(const ParamSpec& p) {
   out["changes_output"] = p.changes_output;
   out["later"] = p.is_later;
   out["default_then"] = p.default_then;
+  if (!p.former_name.empty()) out["former_name"] = p.former_name;
+  if (!p.use_instead.empty()) out["deprecated"] = p.use_instead;
   out["scalar_ok"] = p.scalar_ok;
   out["min"] = optional_value(p.min);
   out["max"] = optional_value(p.max);
@@ -71,6 +73,8 @@ ParamSpec param_from(const Value& v) {
   p.changes_output = member(v, "changes_output").as_bool();
   p.is_later = member(v, "later").as_bool();
   p.default_then = member(v, "default_then");
+  if (const Value* former = v.find("former_name")) p.former_name = former->as_string();
+  if (const Value* instead = v.find("deprecated")) p.use_instead = instead->as_string();
   p.scalar_ok = member(v, "scalar_ok").as_bool();
   if (const Value& x = member(v, "min"); !x.is_null()) p.min = x.as_double();
   if (const Value& x = member(v, "max"); !x.is_null()) p.max = x.as_double();

@@ -4,6 +4,7 @@
 
 #include "config/inspection.h"
 #include "run/crash_report.h"
+#include "run/isolated_stage.h"
 
 namespace graft {
 
@@ -53,18 +54,24 @@ Stage& StageFactory::get(std::size_t index) {
 
 std::unique_ptr<Stage> StageFactory::make(std::size_t index) {
   const StagePlan& stage = plan_.stages[index];
+  const auto context_of_stage = [&] {
+    StageContext made_from = context(stage.id, stage.params);
+    if (!stage.inputs.empty())
+      made_from.input_shape = output_shape(plan_.stages[stage.inputs[0].stage], stage.inputs[0].port);
+    made_from.listed_inputs = listed_inputs_;
+    return made_from;
+  };
+  if (stage.is_isolated)
+    return call_plugin(labels_[index], "constructor", [&] {
+      return make_isolated(stage, context_of_stage(), registry_, plan_.run, interrupted_);
+    });
   watch_exit();
   const graft_plugin_descriptor& plugin =
       call_plugin(labels_[index], "loading",
                   [&]() -> const graft_plugin_descriptor& { return registry_.open(stage.schema.name); });
   watch_exit();  // again: what was loaded may have exit handlers, which would run before
-  auto made = call_plugin(labels_[index], "constructor", [&] {
-    StageContext made_from = context(stage.id, stage.params);
-    if (!stage.inputs.empty())
-      made_from.input_shape = output_shape(plan_.stages[stage.inputs[0].stage], stage.inputs[0].port);
-    made_from.listed_inputs = listed_inputs_;
-    return std::unique_ptr<Stage>(plugin.create(made_from));
-  });
+  auto made = call_plugin(labels_[index], "constructor",
+                          [&] { return std::unique_ptr<Stage>(plugin.create(context_of_stage())); });
   if (!made) throw StageError(labels_[index], "the plugin made no stage");
   return made;
 }

@@ -16,19 +16,25 @@ constexpr int kFingerprintVersion = 2;
 /// fingerprint are left out.
 Value canonical(const ParamSpec& spec, const Value& v, DigestMemo& memo);
 
+/// Renaming a parameter must not make new tables.
+const std::string& lasting_name(const ParamSpec& spec) {
+  return spec.former_name.empty() ? spec.name : spec.former_name;
+}
+
 Value canonical_members(const std::vector<ParamSpec>& specs, const Value& map, DigestMemo& memo) {
   Value out = Value::map();
   std::vector<const ParamSpec*> sorted;
   for (const ParamSpec& spec : specs) sorted.push_back(&spec);
   // Declaring parameters in another order must not make new tables.
-  std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) { return a->name < b->name; });
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto* a, const auto* b) { return lasting_name(*a) < lasting_name(*b); });
   for (const ParamSpec* spec : sorted) {
     const Value* v = map.find(spec->name);
     if (v == nullptr || !spec->changes_output || spec->kind == ParamSpec::Kind::Folder) continue;
     if (!spec->is_later || *v != spec->default_value)
-      out[spec->name] = canonical(*spec, *v, memo);
+      out[lasting_name(*spec)] = canonical(*spec, *v, memo);
     else if (!spec->default_then.is_null())
-      out[spec->name] = spec->default_then;
+      out[lasting_name(*spec)] = spec->default_then;
   }
   return out;
 }

@@ -1,11 +1,7 @@
 #include "store/hdf5_reader.h"
 
-#include <dlfcn.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,7 +18,7 @@
 #include <graft/error.h>
 #include <graft/files.h>
 
-extern char** environ;
+#include "base/own_program.h"
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -41,77 +37,6 @@ std::recursive_mutex& reader_mutex() {
 std::vector<Hdf5Reader*>& alive() {
   static auto* shared = new std::vector<Hdf5Reader*>;
   return *shared;
-}
-
-/// Beside this library, or where it is installed.
-fs::path program() {
-  Dl_info here{};
-  std::error_code error;
-  fs::path folder;
-  if (::dladdr(reinterpret_cast<const void*>(&program), &here) != 0 && here.dli_fname != nullptr)
-    folder = fs::canonical(here.dli_fname, error).parent_path();
-  fs::path beside = folder / "graft-hdf5-reader";
-  fs::path installed = (folder / GRAFT_LIBEXEC_FROM_LIB / "graft-hdf5-reader").lexically_normal();
-  if (fs::exists(beside, error)) return beside;
-  if (fs::exists(installed, error)) return installed;
-  throw Error(
-      fmt::format("the program that reads HDF5 files was not built or not installed: expected {} or {}; "
-                  "build or install graft again",
-                  beside.string(), installed.string()));
-}
-
-/// All but what tells HDF5 where to find plugins, drivers and other files.
-std::vector<char*> environment() {
-  std::vector<char*> out;
-  for (char** entry = environ; *entry != nullptr; ++entry)
-    if (!std::string_view(*entry).starts_with("HDF5_")) out.push_back(*entry);
-  out.push_back(nullptr);
-  return out;
-}
-
-/// Above the descriptors of standard input and output, which the program's are made of.
-FileHandle above_standard(int fd) {
-  return FileHandle(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
-}
-
-struct SpawnActions {
-  SpawnActions() { ::posix_spawn_file_actions_init(&actions); }
-  ~SpawnActions() { ::posix_spawn_file_actions_destroy(&actions); }
-  posix_spawn_file_actions_t actions;
-};
-
-/// A process group of its own: an interrupt from the terminal is for graft to handle.
-struct SpawnAttributes {
-  SpawnAttributes() {
-    ::posix_spawnattr_init(&attributes);
-    sigset_t none, all;
-    ::sigemptyset(&none);
-    ::sigfillset(&all);
-    ::posix_spawnattr_setsigmask(&attributes, &none);
-    ::posix_spawnattr_setsigdefault(&attributes, &all);
-    ::posix_spawnattr_setpgroup(&attributes, 0);
-    ::posix_spawnattr_setflags(&attributes,
-                               POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-  }
-  ~SpawnAttributes() { ::posix_spawnattr_destroy(&attributes); }
-  posix_spawnattr_t attributes;
-};
-
-pid_t spawn(const fs::path& file, int table, int socket) {
-  const SpawnActions to;
-  const SpawnAttributes as;
-  auto* const actions = const_cast<posix_spawn_file_actions_t*>(&to.actions);
-  ::posix_spawn_file_actions_adddup2(actions, table, STDIN_FILENO);
-  ::posix_spawn_file_actions_adddup2(actions, socket, STDOUT_FILENO);
-  ::posix_spawn_file_actions_addopen(actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  std::string name = file.string();
-  char* const arguments[] = {name.data(), nullptr};
-  std::vector<char*> variables = environment();
-  pid_t pid = -1;
-  const int error = ::posix_spawn(&pid, file.c_str(), actions, &as.attributes, arguments, variables.data());
-  if (error != 0)
-    throw Error(fmt::format("cannot start {}, which reads HDF5 files: {}", name, std::strerror(error)));
-  return pid;
 }
 
 }  // namespace
@@ -135,9 +60,9 @@ void Hdf5Reader::start() {
   socket_ = FileHandle(ends[0]);
   const FileHandle theirs(ends[1]);
   ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &kLongestWait, sizeof kLongestWait);
-  const FileHandle table = above_standard(file_.get()), other = above_standard(theirs.get());
-  if (!table || !other) throw Error(file_error("open", path_, errno));
-  pid_ = spawn(program(), table.get(), other.get());
+  // Without the variables that tell HDF5 where to find plugins, drivers and other files.
+  pid_ = OwnProgram{"graft-hdf5-reader", "reads HDF5 files"}.start(
+      {{file_.get(), STDIN_FILENO}, {theirs.get(), STDOUT_FILENO}}, "HDF5_");
   alive().push_back(this);
 }
 
@@ -188,7 +113,7 @@ void Hdf5Reader::ask(Hdf5Request kind, const std::string& request, std::span<std
 }
 
 void Hdf5Reader::send(Hdf5Request kind, const std::string& request) {
-  const Hdf5Frame frame{static_cast<std::uint64_t>(kind), request.size()};
+  const MessageFrame frame{static_cast<std::uint64_t>(kind), request.size()};
   std::string message(reinterpret_cast<const char*>(&frame), sizeof frame);
   message += request;
   for (std::string_view left = message; !left.empty();) {
@@ -201,10 +126,10 @@ void Hdf5Reader::send(Hdf5Request kind, const std::string& request) {
 
 /// The size of what follows.
 std::uint64_t Hdf5Reader::begin_answer() {
-  Hdf5Frame frame{};
+  MessageFrame frame{};
   receive(&frame, sizeof frame);
   if (frame.kind == static_cast<std::uint64_t>(Hdf5Answer::Done)) return frame.bytes;
-  if (frame.kind != static_cast<std::uint64_t>(Hdf5Answer::Refused) || frame.bytes > kMaxHdf5Message)
+  if (frame.kind != static_cast<std::uint64_t>(Hdf5Answer::Refused) || frame.bytes > kMaxMessage)
     report_end();
   std::string why(static_cast<std::size_t>(frame.bytes), '\0');
   receive(why.data(), why.size());
@@ -213,7 +138,7 @@ std::uint64_t Hdf5Reader::begin_answer() {
 
 std::string Hdf5Reader::whole_answer() {
   const std::uint64_t bytes = begin_answer();
-  if (bytes > kMaxHdf5Message) report_end();
+  if (bytes > kMaxMessage) report_end();
   std::string answer(static_cast<std::size_t>(bytes), '\0');
   receive(answer.data(), answer.size());
   return answer;

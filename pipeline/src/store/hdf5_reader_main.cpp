@@ -30,10 +30,10 @@
 namespace {
 
 using graft::Error;
-using graft::Hdf5MessageParser;
-using graft::Hdf5MessageWriter;
 using graft::Hdf5Request;
 using graft::Hdf5Table;
+using graft::MessageParser;
+using graft::MessageWriter;
 
 constexpr int kFile = STDIN_FILENO, kSocket = STDOUT_FILENO;
 constexpr rlim_t kMemory = rlim_t{64} << 20, kMemoryPerByte = 8, kMostMemory = rlim_t{2} << 30;
@@ -109,7 +109,7 @@ void write_all(const void* from, std::size_t bytes) {
 }
 
 void begin_answer(graft::Hdf5Answer kind, std::uint64_t bytes) {
-  const graft::Hdf5Frame frame{static_cast<std::uint64_t>(kind), bytes};
+  const graft::MessageFrame frame{static_cast<std::uint64_t>(kind), bytes};
   write_all(&frame, sizeof frame);
 }
 
@@ -125,7 +125,7 @@ class Reader {
       : image_(image), why_not_(std::move(why_not)) {}
 
   void handle(Hdf5Request kind, const std::string& request) {
-    Hdf5MessageParser in(request);
+    MessageParser in(request);
     if (kind == Hdf5Request::Open) return open(in);
     const std::uint64_t first = in.number(), count = in.number();
     if (!table_ || first > table_->rows() || count > table_->rows() - first)
@@ -137,7 +137,7 @@ class Reader {
   const std::string& path() const { return path_; }
 
  private:
-  void open(Hdf5MessageParser& in) {
+  void open(MessageParser& in) {
     path_ = in.text();
     if (!why_not_.empty()) throw Error(path_ + ": cannot be mapped into memory: " + why_not_);
     graft::TableFile::Names names;
@@ -147,7 +147,7 @@ class Reader {
     names.splits = in.optional_text();
     names.views = in.optional_text();
     table_ = std::make_unique<Hdf5Table>(image_, path_, names);
-    Hdf5MessageWriter out;
+    MessageWriter out;
     out.number(table_->rows());
     out.number(table_->shape().size());
     for (const std::int64_t extent : table_->shape()) out.number(static_cast<std::uint64_t>(extent));
@@ -161,7 +161,7 @@ class Reader {
   }
 
   void describe(std::uint64_t first, std::uint64_t count) const {
-    Hdf5MessageWriter out;
+    MessageWriter out;
     for (const Hdf5Table::Row& row : table_->describe(first, count)) {
       if (table_->has_keys()) out.text(row.key);
       if (table_->has_splits()) out.number(row.split ? static_cast<std::uint64_t>(*row.split) + 1 : 0);
@@ -180,7 +180,7 @@ class Reader {
 
   void read(std::uint64_t first, std::uint64_t count) const {
     const auto dim = static_cast<std::uint64_t>(graft::elements(table_->shape()));
-    if (count > graft::kMaxHdf5Message / sizeof(float) / dim)
+    if (count > graft::kMaxMessage / sizeof(float) / dim)
       throw Error(path_ + ": too many rows for one answer");
     std::vector<float> block(count * dim);
     table_->read(first, count, block.data());
@@ -189,7 +189,7 @@ class Reader {
   }
 
   void finish(const std::string& body) const {
-    if (body.size() > graft::kMaxHdf5Message)
+    if (body.size() > graft::kMaxMessage)
       throw Error(path_ + ": more than 64 MiB of texts at once; make keys, labels and class names shorter");
     answer(graft::Hdf5Answer::Done, body);
   }
@@ -201,8 +201,8 @@ class Reader {
 };
 
 void serve(Reader& reader) {
-  for (graft::Hdf5Frame frame{}; read_all(&frame, sizeof frame);) {
-    std::string request(static_cast<std::size_t>(std::min(frame.bytes, graft::kMaxHdf5Message)), '\0');
+  for (graft::MessageFrame frame{}; read_all(&frame, sizeof frame);) {
+    std::string request(static_cast<std::size_t>(std::min(frame.bytes, graft::kMaxMessage)), '\0');
     if (!read_all(request.data(), request.size())) return;
     const itimerval timer{{0, 0}, kProcessorTime};
     ::setitimer(ITIMER_PROF, &timer, nullptr);
@@ -215,7 +215,7 @@ void serve(Reader& reader) {
     } catch (const std::exception& e) {
       why = e.what();
     }
-    why.resize(std::min<std::size_t>(why.size(), graft::kMaxHdf5Message));
+    why.resize(std::min<std::size_t>(why.size(), graft::kMaxMessage));
     answer(graft::Hdf5Answer::Refused, why);
   }
 }

@@ -25,7 +25,7 @@ constexpr std::uint32_t kMaxView = std::numeric_limits<std::uint32_t>::max();
 constexpr std::size_t kMaxDescribed = 4096, kMaxLabels = std::size_t{1} << 22;
 
 std::string range(std::size_t first, std::size_t count) {
-  Hdf5MessageWriter message;
+  MessageWriter message;
   message.number(first);
   message.number(count);
   return message.body();
@@ -37,13 +37,13 @@ struct TableFile::Impl {
   explicit Impl(std::string file) : path(std::move(file)), reader(path) {}
 
   void open(const Names& names) {
-    Hdf5MessageWriter request;
+    MessageWriter request;
     request.text(path);
     request.text(names.features);
     for (const auto* name : {&names.labels, &names.keys, &names.splits, &names.views})
       request.optional_text(*name);
     const std::string answer = reader.open(request.body());
-    Hdf5MessageParser in(answer);
+    MessageParser in(answer);
     rows = static_cast<std::size_t>(in.number(kMaxRows));
     std::uint64_t dim = 1;
     for (std::uint64_t axes = in.number(kMaxAxes); axes > 0; --axes) {
@@ -69,7 +69,7 @@ struct TableFile::Impl {
 
   void describe(std::size_t first, std::size_t count, std::vector<Row>& out) {
     const std::string answer = reader.ask(Hdf5Request::Describe, range(first, count));
-    Hdf5MessageParser in(answer);
+    MessageParser in(answer);
     const std::uint64_t last = classes.empty() ? kMaxLabel : classes.size() - 1;
     for (; count > 0; --count) {
       Row& row = out.emplace_back();

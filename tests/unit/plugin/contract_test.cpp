@@ -11,10 +11,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <opencv2/videoio.hpp>
 
 #include <graft/error.h>
 #include <graft/testing/contract.h>
 
+#include "http_server.h"
 #include "temp_folder.h"
 
 namespace graft::testing {
@@ -52,8 +54,20 @@ class Inputs {
     const std::string tar = "tar -C " + (folder_.path() / "photos").string() + " -cf " +
                             (folder_.path() / "photos.tar").string() + " cats dogs";
     if (std::system(tar.c_str()) != 0) throw Error("cannot make an archive: " + tar);
+    std::string urls = "url,label\n";
+    for (int i = 0; i < 6; ++i)
+      urls += server_.url() + "/" + std::to_string(i) + (i % 2 == 0 ? ",cat\n" : ",dog\n");
+    folder_.write("urls.csv", urls);
+    for (const char* name : {"cats", "dogs"}) {
+      fs::create_directories(folder_ / "films" / name);
+      cv::VideoWriter film((folder_ / "films" / name / "film.avi").string(), cv::CAP_OPENCV_MJPEG,
+                           cv::VideoWriter::fourcc('M', 'J', 'P', 'G'), 10, {16, 16});
+      for (int i = 0; i < 4; ++i) film.write(cv::Mat(16, 16, CV_8UC3, cv::Scalar(60 * i, 90, *name)));
+    }
   }
   test::TempFolder folder_;
+  const test::HttpServer server_{
+      [](const std::string& path) { return test::HttpServer::ok("file " + path); }};
 };
 
 std::string at(const std::string& name) {
@@ -69,6 +83,9 @@ ContractTrial trial_of(const std::string& plugin) {
   if (plugin == "archive") trial.params = "{root: " + Inputs::folder().string() + "}";
   if (plugin == "idx") trial.params = "{root: " + at("idx") + ", test: {images: null}}";
   if (plugin == "cifar") trial.params = "{root: " + at("cifar") + "}";
+  if (plugin == "url_list") trial.params = "{file: " + at("urls.csv") + "}";
+  if (plugin == "video") trial.params = "{root: " + at("films") + "}";
+  if (plugin == "table_file") trial.params = "{files: " GRAFT_SOURCE_DIR "/configs/table_file.h5}";
   if (plugin == "synthetic") trial.params = "{train: 8, test: 4, size: 16}";
   if (plugin == "augment") trial.params = "{views: 3}";
   if (plugin == "backbone")
@@ -79,9 +96,6 @@ ContractTrial trial_of(const std::string& plugin) {
 /// Plugins that the generic check cannot try, and where their own tests show the same.
 const std::map<std::string, std::string> kElsewhere = {
     {"stdin", "the standard input can be read once only (stdin_test)"},
-    {"url_list", "files of a server (url_list_test)"},
-    {"video", "a film needs a video encoder (video_test)"},
-    {"table_file", "an HDF5 file with its layout (table_file_test)"},
     {"finetune", "learns from pixels (finetune_test)"},
     {"pretrain", "learns from pixels (pretrain_test)"},
     {"compare", "fits learners again (compare_test)"},

@@ -72,6 +72,9 @@ TEST(Registry, EveryWrongPluginIsRefusedByItself) {
        "GRAFT_PLUGIN(...), or remove the file from the plugin folder"},
       {"wrong_api", "wanted plugin API " + std::to_string(GRAFT_PLUGIN_API) +
                         ", got plugin API 99; update graft, or rebuild the plugin with its headers"},
+      {"wrong_former_api", "wanted plugin API " + std::to_string(GRAFT_PLUGIN_API) + ", got plugin API " +
+                               std::to_string(GRAFT_PLUGIN_API - 1) +
+                               "; rebuild the plugin with the headers of this graft"},
       {"wrong_abi", "wanted ABI '" GRAFT_ABI_TAG
                     "', got ABI 'c++98 of another planet'; rebuild the plugin with the compiler and flags "
                     "that built graft"},

@@ -79,6 +79,7 @@ const graft_plugin_descriptor* make_descriptor() {
   static const std::string long_name(1 << 12, 'x');
   if (is_wrong("size")) d.struct_size = 8;
   if (is_wrong("api")) d.api_version = 99;
+  if (is_wrong("former_api")) d.api_version = GRAFT_PLUGIN_API - 1;
   if (is_wrong("abi")) d.abi_tag = "c++98 of another planet";
   if (is_wrong("null_abi")) d.abi_tag = nullptr;
   if (is_wrong("name")) d.name = "another_name";

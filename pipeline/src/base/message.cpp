@@ -1,4 +1,4 @@
-#include "store/hdf5_message.h"
+#include "base/message.h"
 
 #include <bit>
 #include <cstring>
@@ -11,26 +11,30 @@ namespace {
 static_assert(std::endian::native == std::endian::little);
 
 [[noreturn]] void damaged() {
-  throw Error("the process that reads HDF5 files gave an answer that makes no sense");
+  throw Error("a helper process gave an answer that makes no sense");
 }
 
 }  // namespace
 
-void Hdf5MessageWriter::number(std::uint64_t value) {
+void MessageWriter::number(std::uint64_t value) {
   body_.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-void Hdf5MessageWriter::text(std::string_view value) {
+void MessageWriter::text(std::string_view value) {
   number(value.size());
   body_ += value;
 }
 
-void Hdf5MessageWriter::optional_text(const std::optional<std::string>& value) {
+void MessageWriter::optional_text(const std::optional<std::string>& value) {
   number(value ? 1 : 0);
   if (value) text(*value);
 }
 
-std::uint64_t Hdf5MessageParser::number(std::uint64_t most) {
+void MessageWriter::append(const MessageWriter& other) {
+  body_ += other.body_;
+}
+
+std::uint64_t MessageParser::number(std::uint64_t most) {
   std::uint64_t value = 0;
   if (left_.size() < sizeof value) damaged();
   std::memcpy(&value, left_.data(), sizeof value);
@@ -39,7 +43,7 @@ std::uint64_t Hdf5MessageParser::number(std::uint64_t most) {
   return value;
 }
 
-std::string Hdf5MessageParser::text() {
+std::string MessageParser::text() {
   const std::uint64_t size = number(left_.size());
   if (size > left_.size()) damaged();
   std::string out(left_.substr(0, static_cast<std::size_t>(size)));
@@ -47,12 +51,12 @@ std::string Hdf5MessageParser::text() {
   return out;
 }
 
-std::optional<std::string> Hdf5MessageParser::optional_text() {
+std::optional<std::string> MessageParser::optional_text() {
   if (number(1) == 0) return {};
   return text();
 }
 
-void Hdf5MessageParser::end() const {
+void MessageParser::end() const {
   if (!left_.empty()) damaged();
 }
 
