@@ -12,7 +12,6 @@
 #include "graph/flow.h"
 #include "graph/workers.h"
 #include "run/input_reader.h"
-#include "run/key_set.h"
 #include "run/read_ahead.h"
 #include "run/run_table.h"
 #include "run/slot_work.h"
@@ -155,7 +154,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   std::deque<std::shared_ptr<InFlightEntry>>
       ahead_;  // entries that next() will give, whose files are being read
   bool pulled_all_ = false;
-  KeySet keys_;  // of the inputs listed so far
+  RowIndex keys_;  // digests of those of the inputs listed so far
   Listing listing_;
   std::vector<RunTable> tables_;
   std::unique_ptr<RowWriter> writer_;
