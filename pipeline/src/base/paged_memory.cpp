@@ -66,17 +66,15 @@ void PagedBlock::swap(PagedBlock& other) noexcept {
 
 void PagedBlock::release(std::size_t first, std::size_t last) const {
   if (!has_file_) return;  // plain memory would lose its content
-  const std::size_t page = page_bytes();
-  first = (first + page - 1) / page * page;
-  if (last < bytes_) last = last / page * page;
-  if (first < last) ::madvise(data_ + first, last - first, MADV_DONTNEED);
+  first = first / page_bytes() * page_bytes();
+  if (first < last) ::madvise(data_ + first, std::min(last, bytes_) - first, MADV_DONTNEED);
 }
 
 const void* PagedArena::keep(const void* data, std::size_t bytes, std::size_t alignment) {
   std::size_t at = (used_ + alignment - 1) / alignment * alignment;
   if (blocks_.empty() || at + bytes > blocks_.back().bytes()) {
     blocks_.emplace_back(std::max(kPagedBlockBytes, bytes), blocks_.empty());
-    if (blocks_.size() > 3) blocks_[blocks_.size() - 4].release();
+    if (blocks_.size() > 2) blocks_[blocks_.size() - 3].release();
     at = 0;
   }
   std::byte* const place = blocks_.back().data() + at;

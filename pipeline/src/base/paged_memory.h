@@ -34,7 +34,7 @@ class GRAFT_API PagedBlock {
   std::size_t bytes() const { return bytes_; }
   /// Any thread, also while others use the memory.
   void release() const { release(0, bytes_); }
-  /// Pages that lie wholly within [first, last).
+  /// Pages of [first, last).
   void release(std::size_t first, std::size_t last) const;
 
  private:
@@ -70,10 +70,8 @@ class PagedVector {
 
   T& push_back(const T& value) {
     const std::size_t within = size_ % kPerBlock;
-    if (within == 0) {
-      blocks_.emplace_back(kPerBlock * sizeof(T), blocks_.empty());
-      if (blocks_.size() > kKept) blocks_[blocks_.size() - kKept - 1].release();
-    }
+    if (within == 0) blocks_.emplace_back(kPerBlock * sizeof(T), blocks_.empty());
+    if (size_ >= kKept * kPerStep) release_behind(size_ - (kKept - 1) * kPerStep);
     T* const place = reinterpret_cast<T*>(blocks_.back().data()) + within;
     ++size_;
     return *new (place) T(value);
@@ -82,13 +80,15 @@ class PagedVector {
     blocks_.clear();
     size_ = 0;
   }
-  /// The pages of all elements, or of those before one: what has been passed.
+  /// The pages of all elements.
   void release() const {
     for (const PagedBlock& block : blocks_) block.release();
   }
-  /// The block before that of element `i`, when `i` is the first of its block.
+  /// What has been passed: some pages before element `i`, every time that there are enough of them.
   void release_behind(std::size_t i) const {
-    if (i % kPerBlock == 0 && i > 0) blocks_[i / kPerBlock - 1].release();
+    if (i % kPerStep != 0 || i == 0) return;
+    const std::size_t first = (i - kPerStep) % kPerBlock * sizeof(T);
+    blocks_[(i - kPerStep) / kPerBlock].release(first, first + kPerStep * sizeof(T));
   }
 
   template <bool Const>
@@ -127,13 +127,14 @@ class PagedVector {
   Iterator<true> end() const { return {this, size_}; }
 
  private:
-  static constexpr std::size_t per_block() {
+  static constexpr std::size_t most_in(std::size_t bytes) {
     std::size_t n = 1;
-    while (2 * n * sizeof(T) <= kPagedBlockBytes) n *= 2;
+    while (2 * n * sizeof(T) <= bytes) n *= 2;
     return n;
   }
-  static constexpr std::size_t kPerBlock = per_block();
-  static constexpr std::size_t kKept = 3;
+  static constexpr std::size_t kPerBlock = most_in(kPagedBlockBytes),
+                               kPerStep = most_in(kPagedBlockBytes / 8);
+  static constexpr std::size_t kKept = 4;  // steps
 
   T& at(std::size_t i) const { return reinterpret_cast<T*>(blocks_[i / kPerBlock].data())[i % kPerBlock]; }
 

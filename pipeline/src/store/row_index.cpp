@@ -13,8 +13,8 @@ namespace {
 /// Entries that are held in memory until they are merged; the table that finds them has twice as many slots.
 constexpr std::size_t kMostRecent = 65536;
 constexpr std::size_t kFilterBitsPerEntry = 10, kFilterProbes = 5, kLineWords = 8;
-/// A search touches a few pages, of which the system maps some more: after 64 of them they are released.
-constexpr std::uint32_t kSearch = 1024, kNext = 1, kMostTouched = 64 * kSearch;
+/// A search touches a few pages, beside which the system maps others: after 16 of them they are released.
+constexpr std::uint32_t kSearch = 2048, kNext = 1, kMostTouched = 16 * kSearch;
 /// Shards that one list is put together from, without a search for each row.
 constexpr std::size_t kCursors = 64;
 /// Elements between two releases of what a merge has passed.

@@ -271,7 +271,7 @@ TEST(TableRows, ReadsAnyOrderAcrossShards) {
   std::vector<float> wanted;
   for (int n = 0; n < 400; ++n) {
     const std::uint64_t i = random.below(150);
-    listing.inputs.emplace_back();
+    listing.add("", Split::Train, {});
     rows.push_back({static_cast<std::uint32_t>(n), 0, *store.find_row(stored_id(i))});
     wanted.push_back(static_cast<float>(i));
   }
@@ -297,7 +297,7 @@ TEST(TableRows, HalvesWidenExactly) {
   writer.push(std::move(j));
   writer.finish();
   Listing listing;
-  listing.inputs.emplace_back();
+  listing.add("", Split::Train, {});
   float values[8];
   TableRows(store, listing, {{0, 0, *store.find_row(stored_id(1))}}).read(0, 1, values);
   EXPECT_THAT(values, ::testing::ElementsAre(0.0f, -0.0f, 1.0f, -2.0f, 0x1p-24f, 0x1.ff8p-15f, 65504.0f,
