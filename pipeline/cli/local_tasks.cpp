@@ -10,7 +10,9 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <map>
+#include <set>
 #include <thread>
 
 #include <fmt/format.h>
@@ -25,7 +27,40 @@ namespace {
 
 constexpr int kMostRestarts = 3;
 
-/// Processor i of task `position`: neighbours share caches and a NUMA node.
+std::vector<int> allowed_processors() {
+  cpu_set_t set;
+  std::vector<int> out;
+  if (::sched_getaffinity(0, sizeof set, &set) == 0)
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+      if (CPU_ISSET(cpu, &set)) out.push_back(cpu);
+  if (out.empty()) out.push_back(0);
+  return out;
+}
+
+/// The NUMA node of every processor; none where the system does not say. Numbers of a node need not follow
+/// each other: with two sockets, one often has the even ones.
+std::map<int, int> node_of_processors() {
+  namespace fs = std::filesystem;
+  std::map<int, int> out;
+  std::error_code error;
+  for (fs::directory_iterator it("/sys/devices/system/node", error), end; !error && it != end;
+       it.increment(error)) {
+    int node = 0, used = 0;
+    const std::string name = it->path().filename().string();
+    if (std::sscanf(name.c_str(), "node%d%n", &node, &used) != 1 || used != static_cast<int>(name.size()))
+      continue;
+    for (fs::directory_iterator cpu(it->path(), error), none; !error && cpu != none; cpu.increment(error)) {
+      int number = 0;
+      const std::string link = cpu->path().filename().string();
+      if (std::sscanf(link.c_str(), "cpu%d%n", &number, &used) == 1 && used == static_cast<int>(link.size()))
+        out[number] = node;
+    }
+  }
+  return out;
+}
+
+/// Processor i of task `position`: neighbours share caches and a NUMA node, and with it the memory that they
+/// fill: the system takes pages from the node of the processor that first writes to them.
 cpu_set_t processors_of(std::size_t position, int cpus, const std::vector<int>& usable) {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -87,26 +122,21 @@ pid_t start_task(const LocalTasks& tasks, std::uint32_t index, std::size_t posit
 }  // namespace
 
 std::vector<int> usable_processors() {
-  cpu_set_t set;
-  std::vector<int> out;
-  if (::sched_getaffinity(0, sizeof set, &set) == 0)
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-      if (CPU_ISSET(cpu, &set)) out.push_back(cpu);
-  if (out.empty()) out.push_back(0);
+  std::vector<int> out = allowed_processors();
+  const std::map<int, int> node = node_of_processors();
+  std::stable_sort(out.begin(), out.end(), [&](int a, int b) {
+    const auto of = [&](int cpu) { return node.contains(cpu) ? node.at(cpu) : 0; };
+    return of(a) < of(b);
+  });
   return out;
 }
 
 int numa_nodes() {
-  int nodes = 0;
-  std::error_code error;
-  for (std::filesystem::directory_iterator it("/sys/devices/system/node", error), end; !error && it != end;
-       it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (name.size() > 4 && name.starts_with("node") &&
-        name.find_first_not_of("0123456789", 4) == std::string::npos)
-      ++nodes;
-  }
-  return std::max(nodes, 1);
+  const std::map<int, int> node = node_of_processors();
+  std::set<int> nodes;
+  for (const int cpu : allowed_processors())
+    if (const auto at = node.find(cpu); at != node.end()) nodes.insert(at->second);
+  return std::max(1, static_cast<int>(nodes.size()));
 }
 
 LocalEnd run_local_tasks(const LocalTasks& tasks, const Signals& signals, const std::function<void()>& tick) {

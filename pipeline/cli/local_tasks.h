@@ -10,8 +10,9 @@
 
 namespace graft::cli {
 
-/// Processors that this process may use, and the NUMA nodes that have them (1 where the system does not say).
+/// Processors that this process may use, those of one NUMA node together.
 std::vector<int> usable_processors();
+/// NUMA nodes that have some of them; 1 where the system does not say.
 int numa_nodes();
 
 struct LocalTasks {

@@ -60,6 +60,8 @@ else
   echo "  NumPy                    skipped: needs python3-numpy"
 fi
 
+tests/bench/scale.sh "$build"
+
 data=${GRAFT_DATA:-}
 peers=${GRAFT_PEERS:-${data:+$data/../peers}}
 peer=$peers/extract_torch.py

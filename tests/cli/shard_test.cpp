@@ -414,5 +414,26 @@ TEST_F(ShardTest, SmallShardsAreJoined) {
               HasSubstr("--shard-size: expected 64.0 KiB to 4.0 GiB, got 1KiB"));
 }
 
+TEST_F(ShardTest, GcRemovesTheFoldersOfMergedJobs) {
+  const std::string job = folder_ / "s/jobs/small";
+  const auto gc = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"store", "gc", "--store", folder_ / "s"});
+    return run_program(more).out;
+  };
+  shard("s", "0/2");
+  EXPECT_THAT(gc({"--older-than", "1h"}), Not(HasSubstr("job"))) << "half of it is missing";
+  shard("s", "1/2");
+  ASSERT_EQ(run("s", {"--quiet", "--merge", "--out", folder_ / "r"}).exit_code, 0);
+  EXPECT_THAT(gc({}), Not(HasSubstr("job")));
+  EXPECT_THAT(gc({"--unreferenced"}), Not(HasSubstr("job"))) << "its run is there";
+  EXPECT_TRUE(std::filesystem::exists(job));
+  std::filesystem::remove_all(folder_ / "r");
+  EXPECT_THAT(gc({"--unreferenced", "--dry-run"}),
+              ContainsRegex("would remove .*jobs/small .*: a job whose run is gone\n"));
+  EXPECT_TRUE(std::filesystem::exists(job));
+  EXPECT_THAT(gc({"--unreferenced"}), HasSubstr("a job whose run is gone\n"));
+  EXPECT_FALSE(std::filesystem::exists(job));
+}
+
 }  // namespace
 }  // namespace graft::test

@@ -19,11 +19,17 @@ class HttpServer {
  public:
   /// Gives the bytes of the answer to a request for a path. Called by a thread of the server.
   using Answer = std::function<std::string(const std::string& path)>;
+  /// The same, from the whole head of the request.
+  using AnswerToHead = std::function<std::string(const std::string& path, const std::string& head)>;
 
   /// The same bytes for everybody.
   explicit HttpServer(std::string response)
       : HttpServer([response = std::move(response)](const std::string&) { return response; }) {}
   explicit HttpServer(Answer answer)
+      : HttpServer(AnswerToHead([answer = std::move(answer)](const std::string& path, const std::string&) {
+          return answer(path);
+        })) {}
+  explicit HttpServer(AnswerToHead answer)
       : answer_(std::move(answer)), socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -74,7 +80,7 @@ class HttpServer {
       request.append(block, static_cast<std::size_t>(n));
     }
     const std::size_t begin = request.find(' ') + 1;
-    const std::string response = answer_(request.substr(begin, request.find(' ', begin) - begin));
+    const std::string response = answer_(request.substr(begin, request.find(' ', begin) - begin), request);
     for (std::size_t sent = 0; sent < response.size();) {
       const ssize_t n = ::send(caller, response.data() + sent, response.size() - sent, MSG_NOSIGNAL);
       if (n <= 0) return;
@@ -82,7 +88,7 @@ class HttpServer {
     }
   }
 
-  const Answer answer_;
+  const AnswerToHead answer_;
   const int socket_;
   int port_ = 0;
   std::atomic<int> calls_{0};

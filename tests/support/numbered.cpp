@@ -38,7 +38,7 @@ class Numbered final : public Source {
 GRAFT_PLUGIN(numbered_source, "1.0.0", Numbered,
              PluginSchema::source("Numbers.")
                  .output("out", PortType::Tensor, "f32[1]", "A number.")
-                 .param(integer("inputs", 20).range(1, 1000).not_in_fingerprint().doc("How many.")))
+                 .param(integer("inputs", 20).range(1, 1000000).not_in_fingerprint().doc("How many.")))
 
 #else
 /// Fails for views that test::refuses names; views are distinguished by their content.

@@ -3,8 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -32,6 +34,7 @@ class GRAFT_API Catalog {
 
   /// Throws Error for a `classes` file that cannot be read, is empty, or names a class twice.
   explicit Catalog(const StageContext& context);
+  ~Catalog();
 
   /// The classes and their order, where the format of the data fixes them. A `classes` file gives them other
   /// names, position by position: it must then have as many. Throws Error if not.
@@ -50,6 +53,9 @@ class GRAFT_API Catalog {
   void add(std::string key, const std::vector<std::string>& labels, std::optional<Split> split,
            std::size_t found_at, const std::string& group = {}, bool negative = false);
 
+  /// The row that has this key; before close() alone.
+  std::optional<std::size_t> find(std::string_view key) const;
+
   /// Something that the source found and skips, a "symbolic link" or an "excluded file" (its plural ends in
   /// s): counted by kind. close() warns of each kind with its number, the first example, and the reason or
   /// the setting that includes it.
@@ -61,33 +67,22 @@ class GRAFT_API Catalog {
   void close();
 
   const std::vector<std::string>& classes() const { return classes_; }
-  std::size_t size() const { return rows_.size(); }
+  std::size_t size() const;
   /// Key, split and labels of a row, in the order of add.
   Entry entry(std::size_t row) const;
-  std::size_t found_at(std::size_t row) const { return rows_[row].found_at; }
+  std::string_view key(std::size_t row) const;
+  std::size_t found_at(std::size_t row) const;
 
  private:
-  struct Row {
-    std::string key;
-    std::uint32_t first_label, labels;
-    std::uint32_t group;  ///< 0: the key is its own group; n: groups_[n - 1].
-    std::optional<Split> given;
-    Split split;
-    bool negative;
-    std::size_t found_at;
-
-    bool labelled() const { return negative || labels > 0; }
-  };
+  struct Row;
+  struct Rows;
 
   struct Skipped {
     std::string kind, example, cure;
     std::size_t count = 0;
   };
 
-  const std::string& group_of(const Row& row) const {
-    return row.group > 0 ? groups_[row.group - 1] : row.key;
-  }
-  void check_keys() const;
+  std::string_view group_of(const Row& row) const;
   void number_classes();
   [[noreturn]] void unknown_label(const Row& row, std::int32_t number) const;
   void decide_splits();
@@ -105,9 +100,8 @@ class GRAFT_API Catalog {
   bool positions_ = false;
   std::string fixed_by_;  ///< What fixes the classes; empty: they are those found.
   std::unordered_map<std::string, std::int32_t> found_;  ///< Labels, numbered as they came.
-  std::vector<std::int32_t> labels_;
   std::vector<std::string> groups_;
-  std::vector<Row> rows_;
+  std::unique_ptr<Rows> rows_;    ///< In paged memory: lists have millions of them.
   std::vector<Skipped> skipped_;  ///< In the order of their first examples.
 };
 

@@ -11,6 +11,7 @@
 #include <numeric>
 #include <span>
 #include <sstream>
+#include <utility>
 
 #include <fmt/format.h>
 #include <graft/text.h>
@@ -18,12 +19,15 @@
 
 #include <graft/hash.h>
 
+#include "base/key_table.h"
+#include "base/paged_memory.h"
 #include "plugin/split.h"
 
 namespace graft {
 namespace {
 
 constexpr std::size_t kFew = 20;
+constexpr std::size_t kRowsPerRelease = 65536;
 constexpr std::array kSplits{Split::Train, Split::Val, Split::Test};
 constexpr std::uint64_t kThinSalt = 3;  // 1 and 2 are SplitRule's
 
@@ -115,6 +119,57 @@ bool has_other_numbers(const std::vector<std::string>& classes) {
 
 }  // namespace
 
+struct Catalog::Row {
+  std::string_view key;
+  std::uint32_t first_label, labels;
+  std::uint32_t group;  // 0: the key is its own group; n: groups_[n - 1]
+  std::optional<Split> given;
+  Split split;
+  bool negative;
+  std::size_t found_at;
+
+  bool labelled() const { return negative || labels > 0; }
+};
+
+struct Catalog::Rows {
+  PagedVector<Row> all;
+  PagedVector<std::int32_t> labels;
+  PagedArena keys;
+  KeyTable by_key;   // until the catalog is closed
+  std::string twin;  // a key that two rows have
+
+  std::optional<std::uint32_t> find(std::string_view key, std::uint64_t hash) const {
+    return by_key.find(hash, [&](std::uint32_t row) { return all[row].key == key; });
+  }
+
+  /// Calls `visit` with every row, and keeps neither rows nor keys in memory.
+  void each(const std::function<void(Row&)>& visit) {
+    std::size_t n = 0;
+    for (Row& row : all) {
+      visit(row);
+      if (++n % kRowsPerRelease == 0) keys.release();
+    }
+  }
+};
+
+Catalog::~Catalog() = default;
+
+std::size_t Catalog::size() const {
+  return rows_->all.size();
+}
+
+std::string_view Catalog::key(std::size_t row) const {
+  return rows_->all[row].key;
+}
+
+std::size_t Catalog::found_at(std::size_t row) const {
+  return rows_->all[row].found_at;
+}
+
+std::string_view Catalog::group_of(const Row& row) const {
+  return row.group > 0 ? std::string_view(groups_[row.group - 1]) : row.key;
+}
+
 std::vector<ParamSpec> Catalog::parameters() {
   std::vector<ParamSpec> specs{
       file("classes").optional().doc("Text file with one class name per line: fixes the classes and their "
@@ -137,7 +192,7 @@ std::vector<ParamSpec> Catalog::parameters() {
 }
 
 Catalog::Catalog(const StageContext& context)
-    : params_(context.params), seed_(context.seed), warn_(context.warn) {
+    : params_(context.params), seed_(context.seed), warn_(context.warn), rows_(std::make_unique<Rows>()) {
   if (!params_.has("classes")) return;
   fixed_by_ = params_.get<std::string>("classes");
   classes_ = read_classes(fixed_by_);
@@ -156,12 +211,20 @@ void Catalog::set_classes(std::vector<std::string> names) {
 void Catalog::add(std::string key, const std::vector<std::string>& labels, std::optional<Split> split,
                   std::size_t found_at, const std::string& group, bool negative) {
   if (!group.empty() && (groups_.empty() || groups_.back() != group)) groups_.push_back(group);
-  rows_.push_back({std::move(key), static_cast<std::uint32_t>(labels_.size()),
-                   static_cast<std::uint32_t>(labels.size()),
-                   static_cast<std::uint32_t>(group.empty() ? 0 : groups_.size()), split, Split::Train,
-                   negative, found_at});
+  const std::uint64_t hash = hash64(key);
+  if (rows_->twin.empty() && rows_->find(key, hash)) rows_->twin = key;
+  rows_->by_key.add(hash, static_cast<std::uint32_t>(size()));
+  rows_->all.push_back({rows_->keys.keep(key), static_cast<std::uint32_t>(rows_->labels.size()),
+                        static_cast<std::uint32_t>(labels.size()),
+                        static_cast<std::uint32_t>(group.empty() ? 0 : groups_.size()), split, Split::Train,
+                        negative, found_at});
   for (const std::string& label : labels)
-    labels_.push_back(found_.try_emplace(label, static_cast<std::int32_t>(found_.size())).first->second);
+    rows_->labels.push_back(
+        found_.try_emplace(label, static_cast<std::int32_t>(found_.size())).first->second);
+}
+
+std::optional<std::size_t> Catalog::find(std::string_view key) const {
+  return rows_->find(key, hash64(key));
 }
 
 void Catalog::skipped(const std::string& kind, const std::string& example, const std::string& cure) {
@@ -176,7 +239,9 @@ void Catalog::skipped(const std::string& kind, const std::string& example, const
 void Catalog::close() {
   for (const Skipped& s : skipped_)
     warn_(fmt::format("{} skipped, for example {} ({})", plural(s.count, s.kind), s.example, s.cure));
-  check_keys();
+  rows_->by_key.clear();
+  if (!rows_->twin.empty())
+    throw Error(fmt::format("two inputs have the key '{}'; give each a key of its own", rows_->twin));
   number_classes();
   decide_splits();
   warn_classes();
@@ -191,23 +256,15 @@ void Catalog::close() {
 }
 
 Entry Catalog::entry(std::size_t row) const {
-  const Row& r = rows_[row];
-  const auto first = labels_.begin() + r.first_label;
-  return {r.key, r.split, {first, first + r.labels}, {}, {}, r.negative};
-}
-
-void Catalog::check_keys() const {
-  std::vector<std::uint64_t> hashes;
-  hashes.reserve(rows_.size());
-  for (const Row& row : rows_) hashes.push_back(hash64(row.key));
-  std::sort(hashes.begin(), hashes.end());
-  // A hash that occurs twice is checked again: only equal keys are an error.
-  std::unordered_map<std::string_view, int> suspects;
-  for (auto at = std::adjacent_find(hashes.begin(), hashes.end()); at != hashes.end();
-       at = std::adjacent_find(at + 1, hashes.end()))
-    for (const Row& row : rows_)
-      if (hash64(row.key) == *at && ++suspects[row.key] > 1)
-        throw Error(fmt::format("two inputs have the key '{}'; give each a key of its own", row.key));
+  const Row& r = rows_->all[row];
+  Entry out{std::string(r.key), r.split, {}, {}, {}, r.negative};
+  for (std::uint32_t i = r.first_label; i < r.first_label + r.labels; ++i)
+    out.labels.push_back(rows_->labels[i]);
+  // Sources go through their rows in order.
+  rows_->all.release_behind(row);
+  rows_->labels.release_behind(r.first_label);
+  if (row % kRowsPerRelease == 0) rows_->keys.release();
+  return out;
 }
 
 void Catalog::number_classes() {
@@ -264,11 +321,13 @@ void Catalog::number_classes() {
             classes_[static_cast<std::size_t>(final_number[static_cast<std::size_t>(number)])], label));
         break;
       }
-  for (const Row& row : rows_)
+  PagedVector<std::int32_t>& labels = rows_->labels;
+  for (const Row& row : std::as_const(rows_->all))
     for (std::uint32_t i = row.first_label; i < row.first_label + row.labels; ++i) {
-      const std::int32_t number = final_number[static_cast<std::size_t>(labels_[i])];
-      if (number < 0) unknown_label(row, labels_[i]);
-      labels_[i] = number;
+      const std::int32_t number = final_number[static_cast<std::size_t>(labels[i])];
+      if (number < 0) unknown_label(row, labels[i]);
+      labels[i] = number;
+      labels.release_behind(i);
     }
 }
 
@@ -299,28 +358,33 @@ void Catalog::unknown_label(const Row& row, std::int32_t number) const {
 }
 
 void Catalog::decide_splits() {
+  std::array<bool, kSplits.size()> used{};
+  for (const Row& row : std::as_const(rows_->all))
+    if (row.given) used[static_cast<std::size_t>(*row.given)] = true;
   std::vector<Split> given;
   for (const Split split : kSplits)
-    if (std::any_of(rows_.begin(), rows_.end(), [&](const Row& row) { return row.given == split; }))
-      given.push_back(split);
+    if (used[static_cast<std::size_t>(split)]) given.push_back(split);
   const SplitRule rule(params_, given);
-  for (Row& row : rows_)
+  rows_->each([&](Row& row) {
     row.split = row.given ? rule.given(group_of(row), *row.given) : rule.hashed(group_of(row));
-  if (!params_.has("group") || rows_.empty()) return;
-  if (std::all_of(rows_.begin(), rows_.end(),
+  });
+  if (!params_.has("group") || rows_->all.empty()) return;
+  if (std::all_of(rows_->all.begin(), rows_->all.end(),
                   [&](const Row& r) { return rule.group_of(group_of(r)) == group_of(r); }))
     warn_(fmt::format("group '{}' finds nothing to group in any key, for example '{}'",
-                      params_.get<std::string>("group"), rows_.front().key));
+                      params_.get<std::string>("group"), rows_->all[0].key));
 }
 
 void Catalog::warn_classes() const {
   std::vector<std::array<std::size_t, kSplits.size()>> inputs(classes_.size());
   std::array<bool, kSplits.size()> used{};
-  for (const Row& row : rows_) {
+  for (const Row& row : std::as_const(rows_->all)) {
     const auto split = static_cast<std::size_t>(row.split);
     used[split] = used[split] || row.labelled();
-    for (std::uint32_t i = row.first_label; i < row.first_label + row.labels; ++i)
-      ++inputs[static_cast<std::size_t>(labels_[i])][split];
+    for (std::uint32_t i = row.first_label; i < row.first_label + row.labels; ++i) {
+      ++inputs[static_cast<std::size_t>(rows_->labels[i])][split];
+      rows_->labels.release_behind(i);
+    }
   }
   std::vector<std::string> few;
   for (const Split split : kSplits) {
@@ -340,8 +404,8 @@ void Catalog::warn_classes() const {
 }
 
 void Catalog::take_shots(std::size_t shots) {
-  const bool val_is_given =
-      std::any_of(rows_.begin(), rows_.end(), [](const Row& row) { return row.given == Split::Val; });
+  const bool val_is_given = std::any_of(rows_->all.begin(), rows_->all.end(),
+                                        [](const Row& row) { return row.given == Split::Val; });
   const auto share = params_.get<double>("val_fraction");
   if (!val_is_given && share > 0)
     thin_out(static_cast<std::size_t>(std::ceil(static_cast<double>(shots) * share / (1 - share))),
@@ -351,26 +415,32 @@ void Catalog::take_shots(std::size_t shots) {
 
 void Catalog::thin_out(std::size_t limit, Split split) {
   std::vector<std::pair<std::uint64_t, std::size_t>> order;
-  for (std::size_t i = 0; i < rows_.size(); ++i)
-    if (rows_[i].labelled() && rows_[i].split == split)
-      order.emplace_back(hash64(rows_[i].key, seed_ ^ kThinSalt), i);
-  std::sort(order.begin(), order.end());
-  const auto none = static_cast<std::int32_t>(classes_.size());
-  std::vector<std::size_t> kept(classes_.size() + 1);
-  std::vector<bool> drop(rows_.size());
-  for (const auto& [hash, i] : order) {
-    const Row& row = rows_[i];
-    const auto labels = row.negative
-                            ? std::span(&none, 1)
-                            : std::span<const std::int32_t>(labels_).subspan(row.first_label, row.labels);
-    // One of several labels that still has room is reason enough.
-    drop[i] = std::all_of(labels.begin(), labels.end(),
-                          [&](std::int32_t label) { return kept[static_cast<std::size_t>(label)] >= limit; });
-    if (!drop[i])
-      for (const std::int32_t label : labels) ++kept[static_cast<std::size_t>(label)];
+  PagedVector<Row>& rows = rows_->all;
+  std::size_t next = 0;
+  for (const Row& row : std::as_const(rows)) {
+    if (row.labelled() && row.split == split) order.emplace_back(hash64(row.key, seed_ ^ kThinSalt), next);
+    ++next;
   }
-  std::size_t i = 0;
-  std::erase_if(rows_, [&](const Row&) { return drop[i++]; });
+  std::sort(order.begin(), order.end());
+  std::vector<std::size_t> kept(classes_.size() + 1);
+  std::vector<bool> drop(rows.size());
+  for (const auto& [hash, i] : order) {
+    const Row& row = rows[i];
+    std::vector<std::size_t> labels;
+    if (row.negative) labels.push_back(classes_.size());
+    for (std::uint32_t at = row.first_label; at < row.first_label + row.labels; ++at)
+      labels.push_back(static_cast<std::size_t>(rows_->labels[at]));
+    // One of several labels that still has room is reason enough.
+    drop[i] =
+        std::all_of(labels.begin(), labels.end(), [&](std::size_t label) { return kept[label] >= limit; });
+    if (!drop[i])
+      for (const std::size_t label : labels) ++kept[label];
+  }
+  PagedVector<Row> left;
+  next = 0;
+  for (const Row& row : std::as_const(rows))
+    if (!drop[next++]) left.push_back(row);
+  rows = std::move(left);
 }
 
 }  // namespace graft

@@ -19,12 +19,12 @@ std::string with_labels(const Listing& listing, const ListedInput& input) {
 
 }  // namespace
 
-std::string find_leaks(const Listing& listing) {
-  const std::vector<std::uint32_t> first = first_of_content(listing);
+std::string find_leaks(const Listing& listing, const PagedVector<std::uint32_t>& first) {
   std::size_t leaks = 0;
   std::string pair;
-  for (std::size_t i = 0; i < first.size(); ++i) {
-    const ListedInput &input = listing.inputs[i], &other = listing.inputs[first[i]];
+  auto first_of = first.begin();
+  for (const ListedInput& input : listing.inputs) {
+    const ListedInput& other = listing.inputs[*first_of++];
     if (input.reject || other.split == input.split) continue;
     if (++leaks == 1)
       pair = fmt::format("'{}' ({}) and '{}' ({})", other.key, to_string(other.split), input.key,
@@ -38,19 +38,20 @@ std::string find_leaks(const Listing& listing) {
       leaks, leaks == 1 ? "input has" : "inputs have", leaks == 1 ? pair : "for example " + pair);
 }
 
-std::string find_contradictions(const Listing& listing) {
+std::string find_contradictions(const Listing& listing, const PagedVector<std::uint32_t>& first) {
   constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
-  const std::vector<std::uint32_t> first = first_of_content(listing);
   // The first that is labelled, by the first of its content: an unlabelled input contradicts none.
-  std::vector<std::uint32_t> labelled(first.size(), kNone);
+  PagedVector<std::uint32_t> labelled;
   std::size_t contradictions = 0;
   bool several = false;
   std::string pair;
-  for (std::uint32_t i = 0; i < first.size(); ++i) {
-    const ListedInput& input = listing.inputs[i];
+  auto first_of = first.begin();
+  for (const ListedInput& input : listing.inputs) {
+    const auto i = static_cast<std::uint32_t>(labelled.size());
+    labelled.push_back(kNone);
+    std::uint32_t& other = labelled[*first_of++];
     if (input.reject || !input.labelled()) continue;
     several |= input.labels.size() > 1 || input.negative;
-    std::uint32_t& other = labelled[first[i]];
     if (other == kNone) other = i;
     const InputLabels& labels = listing.inputs[other].labels;
     if (std::is_permutation(labels.begin(), labels.end(), input.labels.begin(), input.labels.end())) continue;

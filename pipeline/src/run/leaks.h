@@ -11,12 +11,13 @@ namespace graft {
 
 /// Inputs of equal content in different splits make figures too good: what was learnt is then asked. Returns
 /// a warning that counts them and names a pair, or nothing. Inputs whose content is not known are left out.
-GRAFT_API std::string find_leaks(const Listing& listing);
+/// `first`: of first_of_content().
+GRAFT_API std::string find_leaks(const Listing& listing, const PagedVector<std::uint32_t>& first);
 
 /// Inputs of equal content with different labels cannot all be learnt, nor all be right. Returns a warning
 /// that counts those that differ from the first of their content and names a pair, or nothing. Rejected
 /// inputs, and those that are unlabelled or whose content is not known, are left out.
-GRAFT_API std::string find_contradictions(const Listing& listing);
+GRAFT_API std::string find_contradictions(const Listing& listing, const PagedVector<std::uint32_t>& first);
 
 /// Warnings of unlabelled inputs, counted by split, and of test inputs that show none of the classes in a
 /// source that is not multi-label: learners and scores leave them out. Empty when there are none, or no

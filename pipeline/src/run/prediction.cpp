@@ -154,7 +154,7 @@ class Prediction {
           while (row < last && rows[0][row].input == i) ++row;
         } else {
           ++outcome.rejected;
-          each({input.key, {}, input.reject ? input.reject.get() : &kNoRow});
+          each({input.key, {}, input.reject ? input.reject : &kNoRow});
         }
       }
     }

@@ -41,11 +41,13 @@ void write_inputs_csv(const std::filesystem::path& path, const Plan& plan,
     };
     for (const auto& stream : streams) {
       const Listing* listing = &stream->listing();
-      const std::vector<std::uint32_t> first = first_of_content(*listing);
+      const PagedVector<std::uint32_t> first = first_of_content(*listing);
       const std::string& source = plan.stages[listing->source].id;
       const ViewCounts views = views_of_all(stream->tables());
-      for (std::size_t i = 0; i < first.size(); ++i) {
-        const ListedInput& input = listing->inputs[i];
+      std::uint32_t i = 0;
+      auto first_of = first.begin();
+      for (const ListedInput& input : listing->inputs) {
+        const std::uint32_t twin = *first_of++;
         std::string labels;
         for (const std::int32_t label : input.labels)
           labels += (labels.empty() ? "" : ";") + listing->classes.at(static_cast<std::size_t>(label));
@@ -53,14 +55,17 @@ void write_inputs_csv(const std::filesystem::path& path, const Plan& plan,
         for (const std::string_view text : {input.key, std::string_view(to_string(input.split)), {labels}})
           (out += ',') += csv_field(text);
         out += input.reject ? ",rejected" : stream->reached(input) ? ",ok" : ",not reached";
-        if (const StoredReject* why = input.reject ? input.reject.get() : input.fewer_views.get())
+        if (const StoredReject* why = input.reject ? input.reject : input.fewer_views)
           fmt::format_to(std::back_inserter(out), ",{},{},{},", why->stage, why->code, csv_field(why->text));
         else
           out += ",,,,";
-        if (first[i] != i) out += csv_field(listing->inputs[first[i]].key);
+        if (twin != i++) out += csv_field(listing->inputs[twin].key);
         fmt::format_to(std::back_inserter(out), ",{} of {},{}\n", input.rows,
                        views[static_cast<std::size_t>(input.split)], input.labelled() ? "yes" : "no");
-        if (out.size() >= kBlockBytes) write_out();
+        if (out.size() < kBlockBytes) continue;
+        write_out();
+        listing->release_keys();
+        note_progress();
       }
     }
     write_out();

@@ -94,7 +94,9 @@ const RowSet* CurrentRun::rows(const std::string& learner) const {
     for (const RunTable& table : stream->tables()) {
       if (table.stage != collector || table.rows.empty()) continue;
       auto& slot = rows_[collector];
-      if (!slot) slot = std::make_unique<TableRows>(*table.store, stream->listing(), table.rows);
+      if (!slot)
+        slot = std::make_unique<TableRows>(*table.store, stream->listing(),
+                                           std::vector<TableRow>(table.rows.begin(), table.rows.end()));
       return slot.get();
     }
   return nullptr;

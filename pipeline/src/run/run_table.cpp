@@ -3,10 +3,22 @@
 #include <ctime>
 
 #include "base/assert.h"
+#include "plugin/plugin_call.h"
 #include "store/input_list.h"
 #include "store/table_use.h"
 
 namespace graft {
+namespace {
+
+constexpr std::size_t kInputsPerPause = 65536;
+
+/// For loops over millions of inputs: gives back the pages of their keys, and says that it is not stuck.
+void give_back_keys(const Listing& listing) {
+  listing.release_keys();
+  note_progress();
+}
+
+}  // namespace
 
 std::string RunTable::qualifier(const ListedInput& input) const {
   const Fingerprint& f = store->fingerprint();
@@ -24,10 +36,12 @@ Unaccounted settle(const Plan& plan, std::vector<RunTable>& tables,
   Unaccounted unaccounted;
   // What is known of inputs whose content is known is in the tables.
   for (ListedInput& input : listing.inputs)
-    if (input.content) input.reject.reset();
-  for (RunTable& table : tables)
-    for (std::size_t i = 0; i < listing.inputs.size(); ++i) {
-      ListedInput& input = listing.inputs[i];
+    if (input.content) input.reject = nullptr;
+  for (RunTable& table : tables) {
+    std::uint32_t next = 0;
+    for (ListedInput& input : listing.inputs) {
+      const std::uint32_t i = next++;
+      if (i % kInputsPerPause == 0) give_back_keys(listing);
       const std::uint32_t views = table.views_of(input);
       if (views == 0) continue;
       const auto lost_to = [&](const Digest& id) -> const StoredReject* {
@@ -42,7 +56,7 @@ Unaccounted settle(const Plan& plan, std::vector<RunTable>& tables,
       for (std::uint32_t view = 0; ids && view < views; ++view) {
         const Digest id = ids->of(view);
         if (const auto place = table.store->find_row(id)) {
-          table.rows.push_back({static_cast<std::uint32_t>(i), view, *place});
+          table.rows.push_back({i, view, *place});
           ++(table.store->sealed_here(*place) ? table.computed : table.reused);
           ++rows;
         } else if (const StoredReject* lost = lost_to(id)) {
@@ -54,12 +68,13 @@ Unaccounted settle(const Plan& plan, std::vector<RunTable>& tables,
       input.rows += rows;
       if (reject != nullptr) {
         // An input is rejected when it has no row; with fewer rows than views it is well, and says why.
-        std::unique_ptr<StoredReject>& reason = rows == 0 ? input.reject : input.fewer_views;
-        if (!reason) reason = std::make_unique<StoredReject>(*reject);
+        const StoredReject*& reason = rows == 0 ? input.reject : input.fewer_views;
+        if (reason == nullptr) reason = listing.keep(*reject);
       }
       if (known) continue;
       if (++unaccounted.inputs == 1) unaccounted.example = input.key;
     }
+  }
   return unaccounted;
 }
 
@@ -72,13 +87,14 @@ void note_use(const Plan& plan, const RunTable& table, const Listing& listing,
   use.time = std::time(nullptr);
   InputListWriter::Counts counts;
   std::vector<InputList::Outcome> rejects;
-  std::vector<std::uint32_t> position(listing.inputs.size());  // among the inputs of this table
+  PagedVector<std::uint32_t> position;  // by input: its place among those of this table
   auto row = table.rows.begin();
-  for (std::uint32_t i = 0; i < listing.inputs.size(); ++i) {
-    const ListedInput& input = listing.inputs[i];
+  for (const ListedInput& input : listing.inputs) {
+    const auto i = static_cast<std::uint32_t>(position.size());
+    position.push_back(static_cast<std::uint32_t>(counts.inputs));
     const std::uint32_t views = table.views_of(input);
     if (views == 0) continue;
-    position[i] = static_cast<std::uint32_t>(counts.inputs++);
+    ++counts.inputs;
     const auto first = row;
     const std::size_t rejects_before = rejects.size();
     for (std::uint32_t view = 0; view < views; ++view) {
@@ -99,10 +115,16 @@ void note_use(const Plan& plan, const RunTable& table, const Listing& listing,
   counts.rejects = rejects.size();
   use.list =
       write_input_list(table.store->folder() / "inputs", listing.classes, counts, [&](InputListWriter& out) {
-        for (const ListedInput& input : listing.inputs)
+        std::size_t n = 0;
+        for (const ListedInput& input : listing.inputs) {
           if (table.views_of(input) > 0) out.input(input.key, input.split, input.labels, input.negative);
-        for (const TableRow& r : table.rows)
+          if (++n % kInputsPerPause == 0) give_back_keys(listing);
+        }
+        for (const TableRow& r : table.rows) {
           out.outcome(table.id(listing.inputs[r.input], r.view), position[r.input], r.view);
+          listing.inputs.release_behind(r.input);
+          position.release_behind(r.input);
+        }
         for (const InputList::Outcome& reject : rejects) out.outcome(reject.id, reject.input, reject.view);
       });
   write_use(table.store->folder(), use);

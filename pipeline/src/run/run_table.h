@@ -26,7 +26,7 @@ struct GRAFT_API RunTable {
   const Collector* collector = nullptr;  ///< Null while nothing has to be computed.
   std::unique_ptr<TableStore> store;
   ViewCounts views{};  ///< Outcomes that the table keeps of an input, by split; 0: takes none of them.
-  std::vector<TableRow> rows;  ///< Every row of this run's inputs, in the order of the list.
+  PagedVector<TableRow> rows;  ///< Every row of this run's inputs, in the order of the list.
   std::uint64_t computed = 0, reused = 0;
   /// Views that were rejected in this run for a reason of the moment, of which the store keeps no record.
   std::unordered_map<Digest, StoredReject> momentary;

@@ -169,9 +169,11 @@ class Run {
         run.run(workers);
       }
       if (run.missing().count > 0) refuse_missing(i, run.missing());
-      if (const std::string leaks = find_leaks(run.listing()); !leaks.empty())
+      const PagedVector<std::uint32_t> first = first_of_content(run.listing());
+      if (const std::string leaks = find_leaks(run.listing(), first); !leaks.empty())
         warn(plan_.stages[i].id + ": " + leaks);
-      if (const std::string contradictions = find_contradictions(run.listing()); !contradictions.empty())
+      if (const std::string contradictions = find_contradictions(run.listing(), first);
+          !contradictions.empty())
         warn(plan_.stages[i].id + ": " + contradictions);
       if (run.complete())
         for (const std::string& lost : lost_classes(run.listing())) warn(plan_.stages[i].id + ": " + lost);

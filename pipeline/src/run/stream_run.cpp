@@ -197,10 +197,11 @@ std::vector<StreamRun::Survey> StreamRun::survey(
   }
   while (next()) {
   }
-  claimed_.assign(tables_.size(), {});
-  for (std::size_t i = 0; i < listing_.inputs.size(); ++i)
+  for (RowIndex& claimed : claimed_) claimed.clear();
+  std::size_t next_input = 0;
+  for (const ListedInput& input : listing_.inputs) {
+    const std::size_t i = next_input++;
     for (std::size_t t = 0; t < tables_.size(); ++t) {
-      const ListedInput& input = listing_.inputs[i];
       const std::uint32_t rows = tables_[t].views_of(input);
       if (rows == 0) continue;
       Survey& survey = out[t];
@@ -217,6 +218,7 @@ std::vector<StreamRun::Survey> StreamRun::survey(
         if (++kind.count <= kMaxExamples) kind.examples.emplace_back(input.key);
       }
     }
+  }
   return out;
 }
 
@@ -265,10 +267,7 @@ std::uint64_t StreamRun::claim(const ListedInput& input, std::uint64_t missing) 
   for (std::size_t t = 0; t < tables_.size(); ++t) {
     if ((missing & bit_of(t)) == 0) continue;
     const Digest id = tables_[t].id(input, 0);
-    if (claimed_[t].find(id) != nullptr)
-      missing &= ~bit_of(t);
-    else
-      claimed_[t].insert(id, {});
+    if (!claimed_[t].try_insert(id, {})) missing &= ~bit_of(t);
   }
   return missing;
 }
@@ -310,15 +309,11 @@ std::shared_ptr<InFlightEntry> StreamRun::pull() {
       continue;
     }
     if (work_ != nullptr) work_->listed(in_flight->slot);
-    ListedInput& input = listing_.inputs.emplace_back();
+    ListedInput& input = listing_.add(entry.key, entry.split, entry.labels, entry.negative);
     in_flight->input = &input;
-    input.key = listing_.keys.keep(entry.key);
-    if (!keys_.add_last(listing_))
+    if (!keys_.try_insert(digest(entry.key), {}))
       throw StageError(
           label, fmt::format("two inputs have the key '{}': the key is what names an input", input.key));
-    input.split = entry.split;
-    input.labels = entry.labels;
-    input.negative = entry.negative;
     input.content = entry.content;
     const auto* file = std::get_if<FileRef>(&entry.payload);
     bool changed = false;
@@ -379,7 +374,8 @@ void StreamRun::identify(ListedEntry& entry) {
   const auto reject = [&](const std::string& code, const std::string& text) {
     if (source.on_error == OnError::Fail)
       throw Error(fmt::format("{}, item '{}': {} [{}]", source.label(), input.key, text, code));
-    input.reject = std::make_unique<StoredReject>(StoredReject{source.id, code, text});
+    const std::lock_guard lock(reject_mutex_);
+    input.reject = listing_.keep({source.id, code, text});
   };
   const CallScope scope(factory_.label(source_index_), reader_->function(), entry.key);
   try {
@@ -520,7 +516,7 @@ void StreamRun::collect(std::size_t stage, const Handle& message) {
     const bool momentary = is_passing(reject->code) || reject->stage == plan_.stages[source_index_].id;
     if (!input.content || momentary) {
       const std::lock_guard lock(reject_mutex_);
-      if (!input.reject) input.reject = std::make_unique<StoredReject>(*reject);
+      if (input.reject == nullptr) input.reject = listing_.keep(*reject);
       if (input.content) table.momentary.emplace(table.id(input, message->item.view), std::move(*reject));
       return;
     }

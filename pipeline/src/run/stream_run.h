@@ -12,7 +12,6 @@
 #include "graph/flow.h"
 #include "graph/workers.h"
 #include "run/input_reader.h"
-#include "run/key_set.h"
 #include "run/read_ahead.h"
 #include "run/run_table.h"
 #include "run/slot_work.h"
@@ -163,7 +162,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
       ahead_;  // entries that next() will give, whose files are being read
   bool pulled_all_ = false, listed_all_ = false;
   std::size_t most_inputs_ = 0;  // 0: no limit
-  KeySet keys_;                  // of the inputs listed so far
+  RowIndex keys_;                // digests of those of the inputs listed so far
   Listing listing_;
   std::vector<RunTable> tables_;
   std::unique_ptr<RowWriter> writer_;

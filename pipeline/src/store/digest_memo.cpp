@@ -120,13 +120,21 @@ void DigestMemo::add(const Record& record) {
 }
 
 void DigestMemo::rewrite() const {
-  std::string bytes;
-  bytes.reserve(kMemoHeaderBytes + records_.size() * sizeof(Record));
-  const auto header = make_header();
-  bytes.append(header.begin(), header.end());
-  bytes.append(reinterpret_cast<const char*>(records_.data()), records_.size() * sizeof(Record));
   try {
-    write_file_atomically(path_, bytes);
+    write_file_atomically(path_, [this](int fd) {
+      write_all(fd, make_header(), path_);
+      std::vector<Record> block;
+      const auto write_block = [&] {
+        write_all(fd, {reinterpret_cast<const std::uint8_t*>(block.data()), block.size() * sizeof(Record)},
+                  path_);
+        block.clear();
+      };
+      for (const Record& record : records_) {
+        block.push_back(record);
+        if (block.size() == 16384) write_block();
+      }
+      write_block();
+    });
   } catch (const Error&) {  // a shortcut that could not be saved costs time, not truth
   }
 }
@@ -151,6 +159,7 @@ std::optional<Digest> DigestMemo::find(const FileRef& file, bool* changed) const
   const RowPlace* place = by_path_.find(name);
   if (place == nullptr) return {};
   const Record& r = records_[place->row];
+  records_.release_behind(place->row);
   if (r.size == file.size && r.mtime == file.mtime_ns && r.ctime == file.ctime_ns) return r.content;
   if (changed != nullptr) *changed = true;
   return {};

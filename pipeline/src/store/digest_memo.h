@@ -10,6 +10,7 @@
 #include <graft/payload.h>
 
 #include "base/files.h"
+#include "base/paged_memory.h"
 #include "store/row_index.h"
 
 namespace graft {
@@ -52,7 +53,7 @@ class GRAFT_API DigestMemo {
 
   std::filesystem::path path_;
   mutable std::mutex mutex_;
-  std::vector<Record> records_;  // one a path
+  PagedVector<Record> records_;  // one per path
   RowIndex by_path_;             // row: position in records_
   std::vector<Record> fresh_;    // not in the file yet
 };

@@ -235,6 +235,15 @@ std::string JobFolder::merged() const {
   }
 }
 
+bool JobFolder::remove_merged() const {
+  const JobLock lock(path_);
+  const std::map<std::string, WorkerRecord> all = workers();
+  if (merged().empty() || std::any_of(all.begin(), all.end(), [](const auto& w) { return w.second.alive; }))
+    return false;
+  drop();
+  return true;
+}
+
 std::vector<JobFolder::Claim> JobFolder::claims_after(std::uint64_t number) const {
   std::vector<Claim> out;
   // By name, not from a listing: a network file system may list a new file before an older one, and the older

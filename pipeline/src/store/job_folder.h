@@ -71,6 +71,9 @@ class GRAFT_API JobFolder {
   void mark_merged(const std::filesystem::path& run) const;
   /// The folder of the complete run that has used the tables since the last worker began; empty: none.
   std::string merged() const;
+  /// Removes a job that is merged; false, and nothing has changed, where it is not or one of its workers is
+  /// running. Throws Error.
+  bool remove_merged() const;
 
   struct Claim {
     std::uint64_t number = 0;

@@ -1,9 +1,29 @@
 #include "store/listing.h"
 
 #include <algorithm>
-#include <bit>
+#include <utility>
+
+#include "plugin/plugin_call.h"
+#include "store/row_index.h"
 
 namespace graft {
+
+namespace {
+
+/// Inputs after which a loop says that it is not stuck.
+constexpr std::size_t kInputsPerSign = 65536;
+/// The last reasons, with which a new one is compared.
+constexpr std::size_t kRecentReasons = 8;
+
+}  // namespace
+
+const StoredReject* Listing::keep(StoredReject reason) {
+  const auto begin = rejects_.end() - static_cast<std::ptrdiff_t>(std::min(rejects_.size(), kRecentReasons));
+  const auto same = std::find_if(begin, rejects_.end(), [&](const StoredReject& known) {
+    return known.text == reason.text && known.code == reason.code && known.stage == reason.stage;
+  });
+  return same != rejects_.end() ? &*same : &rejects_.emplace_back(std::move(reason));
+}
 
 bool is_multi_label(const Listing& listing) {
   return std::any_of(listing.inputs.begin(), listing.inputs.end(), [](const ListedInput& input) {
@@ -11,24 +31,15 @@ bool is_multi_label(const Listing& listing) {
   });
 }
 
-std::vector<std::uint32_t> first_of_content(const Listing& listing) {
-  constexpr std::uint32_t kEmpty = 0xffffffffu;
-  // Open addressing by content, four bytes a slot: lists have millions of inputs. A content is a hash
-  // already.
-  const std::size_t n = listing.inputs.size();
-  std::vector<std::uint32_t> slots(std::bit_ceil(n * 4 / 3 + 1), kEmpty);
-  std::vector<std::uint32_t> first(n);
-  for (std::uint32_t i = 0; i < n; ++i) {
-    first[i] = i;
-    const auto& content = listing.inputs[i].content;
-    if (!content) continue;
-    std::size_t at = content->low & (slots.size() - 1);
-    while (slots[at] != kEmpty && listing.inputs[slots[at]].content != content)
-      at = (at + 1) & (slots.size() - 1);
-    if (slots[at] == kEmpty)
-      slots[at] = i;
-    else
-      first[i] = slots[at];
+PagedVector<std::uint32_t> first_of_content(const Listing& listing) {
+  RowIndex contents;
+  PagedVector<std::uint32_t> first;
+  std::uint32_t i = 0;
+  for (const ListedInput& input : listing.inputs) {
+    const RowPlace* const known = input.content ? contents.find(*input.content) : nullptr;
+    first.push_back(known != nullptr ? known->row : i);
+    if (input.content && known == nullptr) contents.insert(*input.content, {0, i});
+    if (++i % kInputsPerSign == 0) note_progress();
   }
   return first;
 }

@@ -13,8 +13,9 @@ namespace {
 
 constexpr std::uint64_t kRowsPerCommit = 256;
 constexpr std::chrono::seconds kCommitInterval{2};
-/// A log is sealed when it has grown to this: sealing holds it in memory once.
-constexpr std::uint64_t kShardBytes = 64ULL << 20;
+/// A log is sealed when it has grown to either: sealing holds it in memory once, and some hundred bytes for
+/// each of its rows.
+constexpr std::uint64_t kShardBytes = 64ULL << 20, kShardRows = 65536;
 /// So many may wait: they are on disk twice while they do.
 constexpr std::size_t kMaxFullLogs = 4;
 
@@ -122,7 +123,7 @@ void RowWriter::write(Job& job) {
   table.log->append({job.id, job.sequence, job.ok, job.payload});
   ++unsynced_;
   job.keep.reset();
-  if (table.log->bytes() >= kShardBytes) {
+  if (table.log->bytes() >= kShardBytes || table.log->records() >= kShardRows) {
     table.log->sync();
     enqueue_for_sealing(table);
   }

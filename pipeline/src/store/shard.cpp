@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <deque>
 #include <mutex>
 
@@ -22,6 +23,8 @@ namespace {
 
 /// A table of a billion rows has more shards than a process may have open files.
 constexpr std::size_t kMaxOpen = 64;
+/// Checksums that are not worth a file.
+constexpr std::size_t kSmall = std::size_t{16} << 10;
 
 struct OpenShards {
   std::mutex mutex;
@@ -50,6 +53,8 @@ Shard::Shard(const fs::path& shards, ShardEntry entry)
     : path_(shards / entry.file),
       entry_(std::move(entry)),
       row_bytes_(graft::row_bytes(entry_.format)),
+      rows_(entry_.row_crcs.size()),
+      row_crcs_(entry_.row_crcs.data()),
       serial_(next_serial++) {
   struct stat info {};
   if (::stat(path_.c_str(), &info) != 0) fail(file_error("open", path_, errno));
@@ -68,6 +73,12 @@ void Shard::drop_ids() {
   entry_.row_ids = {};
   entry_.reject_ids = {};
   entry_.rejects = {};
+  const std::size_t bytes = rows_ * sizeof(std::uint32_t);
+  crcs_ = PagedBlock(bytes, bytes < kSmall);
+  if (bytes > 0) std::memcpy(crcs_.data(), entry_.row_crcs.data(), bytes);
+  crcs_.release();
+  row_crcs_ = reinterpret_cast<const std::uint32_t*>(crcs_.data());
+  entry_.row_crcs = {};
 }
 
 void Shard::fail(const std::string& why) const {
@@ -90,9 +101,8 @@ std::shared_ptr<const FileHandle> Shard::open() const {
 }
 
 void Shard::read(std::size_t first, std::size_t count, std::uint8_t* out) const {
-  if (first + count > entry_.row_crcs.size())
-    throw Error(
-        fmt::format("{}: rows {} to {} of {}", path_.string(), first, first + count, entry_.row_crcs.size()));
+  if (first + count > rows_)
+    throw Error(fmt::format("{}: rows {} to {} of {}", path_.string(), first, first + count, rows_));
   if (entry_.compression == Compression::None) {
     const auto file = open();
     std::uint8_t* to = out;
@@ -108,7 +118,7 @@ void Shard::read(std::size_t first, std::size_t count, std::uint8_t* out) const 
     read_packed(first, count, out);
   }
   for (std::size_t i = 0; i < count; ++i)
-    if (crc32c(out + i * row_bytes_, row_bytes_) != entry_.row_crcs[first + i])
+    if (crc32c(out + i * row_bytes_, row_bytes_) != row_crcs_[first + i])
       fail(fmt::format("{}: row {} is damaged (its checksum is wrong)", path_.string(), first + i));
 }
 

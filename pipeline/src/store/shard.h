@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/paged_memory.h"
 #include "store/shard_entry.h"
 
 namespace graft {
@@ -33,7 +34,8 @@ class GRAFT_API Shard {
 
   const std::filesystem::path& path() const { return path_; }
   const ShardEntry& entry() const { return entry_; }
-  /// Forgets the ids and rejects of the entry, which an index holds by now.
+  /// Forgets the ids and rejects of the entry, which an index holds by now, and puts the checksums into paged
+  /// memory.
   void drop_ids();
 
   /// Rows [first, first + count) as they were stored. Any thread. Throws Error on a wrong checksum.
@@ -46,7 +48,9 @@ class GRAFT_API Shard {
 
   std::filesystem::path path_;
   ShardEntry entry_;
-  std::size_t row_bytes_;
+  std::size_t row_bytes_, rows_;
+  PagedBlock crcs_;  // once ids are dropped
+  const std::uint32_t* row_crcs_;
   const std::uint64_t serial_;
   mutable std::shared_ptr<const FileHandle> file_;
 };

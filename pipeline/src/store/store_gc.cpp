@@ -14,6 +14,7 @@
 #include "base/attempt.h"
 #include "base/files.h"
 #include "store/folder_lock.h"
+#include "store/job_folder.h"
 #include "store/manifest.h"
 #include "store/table_check.h"
 
@@ -47,7 +48,8 @@ constexpr int kPolls = 600;
 
 class Collection {
  public:
-  Collection(const fs::path& store, const GcOptions& options) : trash_(store / "trash"), options_(options) {
+  Collection(const fs::path& store, const GcOptions& options)
+      : store_(store), trash_(store / "trash"), options_(options) {
     if (!options_.dry_run && fs::exists(store)) lock_ = lock_trash();
     if (fs::exists(trash_))
       for (const fs::directory_entry& entry : fs::directory_iterator(trash_))
@@ -68,6 +70,7 @@ class Collection {
     if (options_.max_bytes)
       for (const TableSummary* table : kept_)
         if (bytes_ > *options_.max_bytes) remove_table(*table, "least recently used");
+    for (const std::string& name : JobFolder::names_in(store_)) collect_job(JobFolder(store_, name));
     return std::move(result_);
   }
 
@@ -128,12 +131,32 @@ class Collection {
     });
   }
 
+  /// The folder of a job says who computes what: once the job is merged, nobody needs it.
+  void collect_job(const JobFolder& job) {
+    const std::string run = job.merged();
+    if (run.empty()) return;
+    std::error_code gone;
+    const auto idle = std::chrono::duration_cast<std::chrono::seconds>(
+        fs::file_time_type::clock::now() - fs::last_write_time(job.path() / "merged.json", gone));
+    std::string why;
+    if (!gone && options_.older_than && idle.count() > *options_.older_than)
+      why = fmt::format("a job that was merged {} days ago", idle.count() / 86400);
+    else if (options_.unreferenced && !fs::exists(run, gone))
+      why = "a job whose run is gone";
+    if (why.empty()) return;
+    const std::uint64_t bytes = bytes_of(job.path());
+    if (options_.dry_run || job.remove_merged())
+      result_.removed.push_back({job.path(), bytes, why});
+    else
+      result_.in_use.push_back(job.path());
+  }
+
   void remove(const fs::path& path, const std::string& why) {
     result_.removed.push_back({path, bytes_of(path), why});
     if (!options_.dry_run) fs::remove_all(path);
   }
 
-  const fs::path trash_;
+  const fs::path store_, trash_;
   const GcOptions& options_;
   FolderLock lock_;
   std::vector<TableSummary> tables_;  // the least recently used first

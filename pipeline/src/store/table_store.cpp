@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 #include "base/attempt.h"
+#include "base/paged_memory.h"
 #include "store/compact.h"
 #include "store/manifest.h"
 
@@ -116,17 +117,13 @@ void TableStore::refresh() {
     last = last_entry_;
   }
   std::vector<std::unique_ptr<Shard>> fresh;
-  std::size_t rows = 0;
   for (const auto& [number, path] : manifest_entries(folder_)) {
     if (number <= last) continue;
     last = number;
-    if (std::optional<ShardEntry> entry = read_manifest_entry(path)) {
+    if (std::optional<ShardEntry> entry = read_manifest_entry(path))
       fresh.push_back(std::make_unique<Shard>(folder_ / "shards", std::move(*entry)));
-      rows += fresh.back()->entry().row_ids.size();
-    }
   }
   const std::unique_lock lock(mutex_);
-  rows_.reserve(rows);
   for (auto& shard : fresh) add_shard(std::move(shard), false);
   last_entry_ = last;
 }
@@ -220,18 +217,20 @@ void TableStore::seal(const fs::path& log) {
 }
 
 void TableStore::seal(const LogReader& log) {
-  std::vector<std::uint8_t> payloads;  // of all records; reserved, because records point into it
-  payloads.reserve(log.bytes());
+  // Of all records, which point into it. Not from the heap, which would keep it.
+  const PagedBlock payloads(log.bytes(), true);
+  std::size_t used = 0;
   std::vector<RowRecord> rows, rejects;
   std::unordered_set<Digest> seen;
   log.scan([&](const RowRecord& record, std::uint64_t) {
     if (!seen.insert(record.id).second) return;
-    const std::size_t at = payloads.size();
-    if (at + record.payload.size() > payloads.capacity())
+    if (record.payload.size() > payloads.bytes() - used)
       throw Error(log.path().string() + ": somebody writes to this log while it is sealed; run again");
-    payloads.insert(payloads.end(), record.payload.begin(), record.payload.end());
+    auto* const place = reinterpret_cast<std::uint8_t*>(payloads.data() + used);
+    std::copy(record.payload.begin(), record.payload.end(), place);
+    used += record.payload.size();
     RowRecord kept = record;
-    kept.payload = {payloads.data() + at, record.payload.size()};
+    kept.payload = {place, record.payload.size()};
     (record.ok ? rows : rejects).push_back(kept);
   });
   for (auto* list : {&rows, &rejects})
@@ -261,8 +260,7 @@ void TableStore::seal(const LogReader& log) {
       throw Error(fmt::format(
           "cannot seal the shard {}: {} ({} to write, {} free); the rows stay in the log, and the "
           "next run goes on from there",
-          shard.string(), e.what(), human_bytes(payloads.size()),
-          human_bytes(fs::space(folder_, ignored).available)));
+          shard.string(), e.what(), human_bytes(used), human_bytes(fs::space(folder_, ignored).available)));
     }
   }
   std::error_code ignored;

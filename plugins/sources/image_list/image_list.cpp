@@ -16,6 +16,7 @@
 #include <graft/value.h>
 #include <source/delimited.h>
 #include <source/file_names.h>
+#include <source/flat_json.h>
 #include <source/listed_files.h>
 #include <source/split_names.h>
 
@@ -129,9 +130,9 @@ class ImageList final : public graft::Source {
       context.warn("no column 'label' in " + file_ + " (columns: " + graft::joined(header) +
                    "): the images have no class; name its column with label");
     UnusedColumns unused;
-    std::vector<bool> used(header.size());
-    for (const std::optional<std::size_t>& column : {path, id, label})
-      if (column.has_value()) used[column.value()] = true;
+    std::vector<UnusedColumns::Column*> unused_columns(header.size());
+    for (std::size_t c = 0; c < header.size() && !split; ++c)
+      if (c != path && c != id && c != label) unused_columns[c] = unused.column(header[c]);
     while (reader.next(fields)) {
       if (fields.size() != header.size())
         fail(reader.line(), "expected " + graft::plural(header.size(), "field") +
@@ -141,8 +142,8 @@ class ImageList final : public graft::Source {
       line.number = reader.line();
       if (id) line.id = fields[*id];
       if (split) line.split = split_of(line.number, fields[*split]);
-      for (std::size_t c = 0; c < header.size() && !split; ++c)
-        if (!used[c]) unused.see(header[c], fields[c]);
+      for (std::size_t c = 0; c < header.size(); ++c)
+        if (unused_columns[c] != nullptr) unused_columns[c]->see(fields[c]);
       if (labels) {
         line.labels = pieces(fields[*labels]);
         line.negative = line.labels.empty() && empty_is_none_;
@@ -158,13 +159,19 @@ class ImageList final : public graft::Source {
   /// Columns that are not used, and whether all that they hold are names of splits.
   class UnusedColumns {
    public:
-    void see(const std::string& name, const std::string& field) {
-      // Names that every line has anew are no columns, and would be held to the end of the list.
-      if (columns_.size() == kMostColumns && !columns_.contains(name)) return;
-      Column& column = columns_[name];
-      if (field.empty()) return;
-      column.any = true;
-      column.splits = column.splits && graft::source::names_a_split(field);
+    struct Column {
+      bool any = false, splits = true;
+
+      void see(const std::string& field) {
+        if (field.empty()) return;
+        any = true;
+        splits = splits && graft::source::names_a_split(field);
+      }
+    };
+    /// Null for one too many: names that every line has anew are no columns, and would be held to the end.
+    Column* column(const std::string& name) {
+      if (columns_.size() == kMostColumns && !columns_.contains(name)) return nullptr;
+      return &columns_[name];
     }
     /// One that may be meant for the splits: by its name, or by what it holds.
     std::optional<std::string> like_split() const {
@@ -184,9 +191,6 @@ class ImageList final : public graft::Source {
 
    private:
     static constexpr std::size_t kMostColumns = 1000;
-    struct Column {
-      bool any = false, splits = true;
-    };
     std::map<std::string, Column> columns_;
   };
 
@@ -240,12 +244,20 @@ class ImageList final : public graft::Source {
       constexpr const char* kBlanks = " \t";
       label.erase(0, std::min(label.find_first_not_of(kBlanks), label.size()));
       label.erase(label.find_last_not_of(kBlanks) + 1);
-      if (!label.empty() && seen_.insert(label).second) labels_.push_back(std::move(label));
+      if (!label.empty() && is_new(label)) labels_.push_back(std::move(label));
       return *this;
     }
     std::vector<std::string> take() { return std::move(labels_); }
 
    private:
+    static constexpr std::size_t kFew = 8;
+    /// Nearly all images have few: these are looked at one by one.
+    bool is_new(const std::string& label) {
+      if (labels_.size() < kFew) return std::find(labels_.begin(), labels_.end(), label) == labels_.end();
+      if (seen_.empty()) seen_.insert(labels_.begin(), labels_.end());
+      return seen_.insert(label).second;
+    }
+
     std::vector<std::string> labels_;
     std::unordered_set<std::string> seen_;
   };
@@ -261,7 +273,8 @@ class ImageList final : public graft::Source {
       if (text.find_first_not_of(" \t") == std::string::npos) continue;
       Value object;
       try {
-        object = Value::from_json(text);
+        auto flat = graft::source::flat_object(text);
+        object = flat ? std::move(*flat) : Value::from_json(text);
       } catch (const Error& e) {
         fail(number, e.what());
       }
@@ -294,7 +307,8 @@ class ImageList final : public graft::Source {
       for (const auto& [name, value] : object.as_map()) {
         if (name == path || name == label || name == split || (params_.has("id") && name == id)) continue;
         any_other = true;
-        unused.see(name, value.is_string() ? value.as_string() : value.is_null() ? "" : "no text");
+        if (auto* seen = unused.column(name))
+          seen->see(value.is_string() ? value.as_string() : value.is_null() ? "" : "no text");
       }
       files_.add(std::move(line));
     }

@@ -17,12 +17,6 @@ std::vector<ParamSpec> ListedFiles::parameters() {
 ListedFiles::ListedFiles(const StageContext& context, const std::string& root, std::string list)
     : list_(std::move(list)), warn_(context.warn), paths_(root, context.params), catalog_(context) {}
 
-std::optional<std::size_t> ListedFiles::earlier(const std::string& key) {
-  const auto [at, fresh] = seen_.try_emplace(hash64(key), static_cast<std::uint32_t>(catalog_.size()));
-  if (fresh || catalog_.entry(at->second).key != key) return {};
-  return at->second;
-}
-
 void ListedFiles::add(Line line) {
   const auto fail = [&](const std::string& text) {
     throw Error(list_ + ":" + std::to_string(line.number) + ": " + text);
@@ -37,14 +31,14 @@ void ListedFiles::add(Line line) {
       ++backslashes_ == 1)
     backslashed_ = line.path;
   std::string key = line.id.value_or(line.path), group;
-  const auto twin = earlier(key);
+  const auto twin = catalog_.find(key);
   if (twin && line.id)
     fail("the id '" + key + "' is in line " + std::to_string(lines_[*twin]) + " already; give each its own");
   if (twin) {
     if (copies_.empty()) twice_ = key + " in line " + std::to_string(line.number);
     std::size_t& copies = copies_.try_emplace(key, 1).first->second;
     do key = line.path + "#" + std::to_string(++copies);
-    while (earlier(key));
+    while (catalog_.find(key));
     group = line.path;
   }
   std::size_t other = 0;
@@ -52,12 +46,15 @@ void ListedFiles::add(Line line) {
     other = other_paths_.size() + 1;
     other_paths_.append(line.path).push_back('\0');
   }
-  lines_.push_back(static_cast<std::uint32_t>(line.number));
+  if (line.id) {
+    lines_.resize(catalog_.size());
+    lines_.push_back(static_cast<std::uint32_t>(line.number));
+  }
   catalog_.add(std::move(key), line.labels, line.split, other, group, line.negative);
 }
 
 void ListedFiles::close() {
-  if (lines_.empty()) throw Error("expected one path per line in " + list_ + ", got none");
+  if (catalog_.size() == 0) throw Error("expected one path per line in " + list_ + ", got none");
   std::size_t again = 0;
   for (const auto& [path, copies] : copies_) again += copies - 1;
   if (again > 0)
@@ -68,7 +65,6 @@ void ListedFiles::close() {
           ": here / separates folders, and \\ is a part of a name");
   if (!splits_given_)
     unused_splits_.warn("if these are splits, use a list with a column split (image_list)", warn_);
-  std::exchange(seen_, {});
   std::exchange(lines_, {});
   catalog_.close();
 }

@@ -6,11 +6,16 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include <graft/error.h>
+
+#include "s3.h"
 
 namespace {
 
@@ -105,14 +110,73 @@ struct Failure {
   double retry_after = 0;  ///< Seconds that the server asks for.
 };
 
-std::optional<Failure> attempt(CURL* c, const std::string& url, const TransferLimits& limits, Limit& limit,
+using HeaderList = std::unique_ptr<curl_slist, void (*)(curl_slist*)>;
+
+void add_header(HeaderList& list, const std::string& line) {
+  curl_slist* const longer = curl_slist_append(list.get(), line.c_str());
+  if (longer == nullptr) throw std::bad_alloc();
+  static_cast<void>(list.release());
+  list.reset(longer);
+}
+
+/// The value of a header of the last answer; empty where it has none.
+std::string header_of(CURL* c, const char* name) {
+  curl_header* header = nullptr;
+  return curl_easy_header(c, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : "";
+}
+
+/// What a request says beside its URL.
+struct Request {
+  std::string url;
+  HeaderList headers{nullptr, curl_slist_free_all};
+  std::optional<S3Request> s3;
+};
+
+Request request_for(const std::string& url, const std::string& known_tag) {
+  Request out;
+  out.url = url;
+  if (is_s3(url)) {
+    out.s3 = s3_request(url);
+    out.url = out.s3->url;
+    if (!out.s3->token.empty()) add_header(out.headers, "X-Amz-Security-Token: " + out.s3->token);
+  }
+  if (!known_tag.empty()) add_header(out.headers, "If-None-Match: " + known_tag);
+  return out;
+}
+
+/// What a status of an object of S3 means, for people.
+std::string in_terms_of_s3(CURL* c, const S3Request& s3, long status) {
+  if (status >= 300 && status < 400) {
+    const std::string region = header_of(c, "x-amz-bucket-region");
+    return region.empty() ? "; the bucket is elsewhere: set AWS_REGION or AWS_ENDPOINT_URL"
+                          : "; the bucket is in the region " + region + ": set AWS_REGION";
+  }
+  if (status == 403 || status == 401)
+    return s3.signature.empty() ? "; the object is not public, or there is none: set AWS_ACCESS_KEY_ID and "
+                                  "AWS_SECRET_ACCESS_KEY"
+                                : "; the key in AWS_ACCESS_KEY_ID may not read it, has another secret, or "
+                                  "there is no such object";
+  return {};
+}
+
+std::optional<Failure> attempt(CURL* c, const Request& request, const TransferLimits& limits, Limit& limit,
                                Body& body) {
+  const std::string& url = request.url;
   std::array<char, CURL_ERROR_SIZE> why{};
   curl_easy_reset(c);  // connections stay
   curl_easy_setopt(c, CURLOPT_URL, url.c_str());
+  curl_easy_setopt(c, CURLOPT_HTTPHEADER, request.headers.get());
+  if (request.s3) {
+    curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L);  // a key may have "." and ".." in it
+    if (!request.s3->signature.empty()) {
+      curl_easy_setopt(c, CURLOPT_AWS_SIGV4, request.s3->signature.c_str());
+      curl_easy_setopt(c, CURLOPT_USERNAME, request.s3->id.c_str());
+      curl_easy_setopt(c, CURLOPT_PASSWORD, request.s3->secret.c_str());
+    }
+  }
   curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, url.starts_with("https:") ? "https" : "http,https");
-  curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
+  curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, request.s3 ? 0L : 1L);
   curl_easy_setopt(c, CURLOPT_MAXREDIRS, kMostRedirections);
   curl_easy_setopt(c, CURLOPT_FAILONERROR, 1L);
   curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
@@ -131,13 +195,14 @@ std::optional<Failure> attempt(CURL* c, const std::string& url, const TransferLi
   long status = 0;
   curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
   curl_easy_setopt(c, CURLOPT_ERRORBUFFER, nullptr);
-  if (outcome == CURLE_OK) return {};
+  if (outcome == CURLE_OK && (status < 300 || status == 304)) return {};
   if (outcome == CURLE_ABORTED_BY_CALLBACK) limit.check();
   if (body.too_large || outcome == CURLE_FILESIZE_EXCEEDED)
     throw graft::Reject("too-large",
                         "the file is longer than max_bytes, " + std::to_string(limits.max_bytes));
-  if (outcome == CURLE_HTTP_RETURNED_ERROR) {
-    const std::string text = "the server answers with status " + std::to_string(status);
+  if (outcome == CURLE_HTTP_RETURNED_ERROR || outcome == CURLE_OK) {
+    std::string text = "the server answers with status " + std::to_string(status);
+    if (request.s3) text += in_terms_of_s3(c, *request.s3, status);
     if (status == 404 || status == 410) throw graft::Reject("missing", text);
     curl_off_t retry_after = 0;
     curl_easy_getinfo(c, CURLINFO_RETRY_AFTER, &retry_after);
@@ -153,25 +218,39 @@ std::optional<Failure> attempt(CURL* c, const std::string& url, const TransferLi
 std::string fault_of_url(const std::string& url) {
   const std::unique_ptr<CURLU, void (*)(CURLU*)> parts(curl_url(), curl_url_cleanup);
   if (parts == nullptr) throw graft::Error("libcurl cannot be set up: out of memory");
+  if (is_s3(url)) return fault_of_s3_url(url);
   const bool web = url.starts_with("http://") || url.starts_with("https://");
   if (!web || curl_url_set(parts.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK)
-    return "expected a URL that begins with http:// or https://";
+    return "expected a URL that begins with http://, https:// or s3://";
   char* user = nullptr;
   const bool has_user = curl_url_get(parts.get(), CURLUPART_USER, &user, 0) == CURLUE_OK;
   curl_free(user);
   return has_user ? "a user or a password in a URL would be in every result: leave it out" : "";
 }
 
-std::shared_ptr<const std::vector<std::uint8_t>> fetch(const std::string& url, const TransferLimits& limits) {
+Fetched fetch(const std::string& url, const TransferLimits& limits, const std::string& known_tag) {
   thread_local const Curl curl;
+  const Request request = request_for(url, known_tag);
   Limit limit(limits);
   double backoff = limits.backoff;
   for (int tries = 1;; ++tries, backoff *= 2) {
     limit.check();
     Body body;
     body.most = limits.max_bytes;
-    const std::optional<Failure> failure = attempt(curl.get(), url, limits, limit, body);
-    if (!failure) return std::make_shared<const std::vector<std::uint8_t>>(std::move(body.bytes));
+    const std::optional<Failure> failure = attempt(curl.get(), request, limits, limit, body);
+    if (!failure) {
+      Fetched out;
+      out.tag = header_of(curl.get(), "ETag");
+      if (out.tag.starts_with("W/")) out.tag.clear();  // says little of the bytes
+      long status = 0;
+      curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
+      if (status != 304)
+        out.bytes = std::make_shared<const std::vector<std::uint8_t>>(std::move(body.bytes));
+      else if (known_tag.empty())
+        throw graft::Reject("unreadable",
+                            "the server answers with status 304 to a request without a condition");
+      return out;
+    }
     const double wait = std::max(std::min(backoff, kLongestBackoff), failure->retry_after);
     const bool too_late = wait >= limit.seconds_left();
     if (failure->may_pass && tries <= limits.retries && !too_late) {

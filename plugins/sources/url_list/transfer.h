@@ -2,9 +2,10 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
+
+#include "fetch_cache.h"
 
 /// How files are fetched.
 struct TransferLimits {
@@ -19,9 +20,15 @@ struct TransferLimits {
 /// Why a URL cannot be fetched, whatever its server says; empty: it can be tried.
 std::string fault_of_url(const std::string& url);
 
-/// Fetches a file over HTTP or HTTPS. Redirections are followed, five at most, never from https to http. A
-/// wait that the server asks for (Retry-After, RFC 9110) is kept where it ends within the time limit, and
-/// ends the fetch otherwise. Each thread keeps its connections. Any thread. Throws graft::Reject: `missing`
-/// (status 404 and 410), `too-large`, `unreadable` with what happened and how often, or that the run was
-/// interrupted.
-std::shared_ptr<const std::vector<std::uint8_t>> fetch(const std::string& url, const TransferLimits& limits);
+struct Fetched {
+  FetchedBytes bytes;  ///< Null: the content is still the one of the known tag.
+  std::string tag;     ///< The server's ETag, where it is a strong one.
+};
+
+/// Fetches a file over HTTP or HTTPS, or an object of S3 ("s3://BUCKET/KEY", see s3.h). Redirections are
+/// followed, five at most, never from https to http, and none of S3's, whose requests are signed for one
+/// host. A wait that the server asks for (Retry-After, RFC 9110) is kept where it ends within the time limit,
+/// and ends the fetch otherwise. `known_tag`: of a content that is there already. Each thread keeps its
+/// connections. Any thread. Throws graft::Reject: `missing` (status 404 and 410), `too-large`, `unreadable`
+/// with what happened and how often, or that the run was interrupted.
+Fetched fetch(const std::string& url, const TransferLimits& limits, const std::string& known_tag = {});

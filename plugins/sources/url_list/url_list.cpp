@@ -10,6 +10,8 @@
 #include <graft/text.h>
 #include <source/delimited.h>
 
+#include "fetch_cache.h"
+#include "s3.h"
 #include "transfer.h"
 
 namespace {
@@ -31,6 +33,8 @@ class UrlList final : public graft::Source {
     limits_.backoff = params_.get<double>("backoff");
     limits_.time_limit = params_.get<double>("time_limit");
     limits_.keep_waiting = context.keep_waiting;
+    if (params_.has("cache"))
+      cache_.emplace(params_.get<std::string>("cache"), params_.get<std::uint64_t>("cache_bytes"));
     std::ifstream in(file_, std::ios::binary);
     if (!in) throw Error("cannot open " + file_ + ": " + std::strerror(errno));
     read(in);
@@ -47,11 +51,23 @@ class UrlList final : public graft::Source {
     return true;
   }
   graft::Payload load(const Entry& entry) const override {
-    auto bytes = fetch(entry.key, limits_);
+    auto bytes = content_of(entry.key);
     return graft::Bytes{bytes, bytes->data(), bytes->size()};
   }
 
  private:
+  /// From the cache, where the server says that it is still the content, or need not be asked.
+  FetchedBytes content_of(const std::string& url) const {
+    if (!cache_) return fetch(url, limits_).bytes;
+    const std::string place = is_s3(url) ? s3_request(url).url : url;  // another endpoint is another store
+    const auto kept = cache_->find(place);
+    if (kept && named_by_url_) return kept->bytes;
+    Fetched fetched = fetch(url, limits_, kept ? kept->tag : "");
+    if (fetched.bytes == nullptr) return kept->bytes;
+    cache_->keep(place, fetched.tag, *fetched.bytes);
+    return fetched.bytes;
+  }
+
   [[noreturn]] void fail(std::size_t line, const std::string& text) const {
     throw Error(file_ + ":" + std::to_string(line) + ": " + text);
   }
@@ -64,6 +80,7 @@ class UrlList final : public graft::Source {
     const auto url = position(header, reader.line(), "url", true);
     const auto label = position(header, reader.line(), "label", params_.has("label"));
     const auto split = position(header, reader.line(), "split", params_.has("split"));
+    bool any_s3 = false;
     while (reader.next(fields)) {
       if (fields.size() != header.size())
         fail(reader.line(), "expected " + graft::plural(header.size(), "field") +
@@ -72,6 +89,8 @@ class UrlList final : public graft::Source {
       const std::string& text = fields[*url];
       if (const std::string fault = fault_of_url(text); !fault.empty())
         fail(reader.line(), fault + ", got '" + graft::shortened(text) + "'");
+      if (is_s3(text) && !std::exchange(any_s3, true))
+        s3_request(text);  // what is wrong with the environment
       std::vector<std::string> labels;
       if (label && !fields[*label].empty()) labels.push_back(fields[*label]);
       std::optional<graft::Split> where;
@@ -98,6 +117,7 @@ class UrlList final : public graft::Source {
   const std::string file_;
   const bool named_by_url_;
   graft::Catalog catalog_;
+  mutable std::optional<FetchCache> cache_;
   TransferLimits limits_;
   std::size_t position_ = 0;
 };
@@ -107,7 +127,7 @@ class UrlList final : public graft::Source {
 GRAFT_PLUGIN(
     url_list, "1.0.0", UrlList,
     graft::PluginSchema::source(
-        "Lists the images whose URLs a CSV or TSV file names, and fetches them (HTTP, HTTPS).")
+        "Lists the images whose URLs a CSV or TSV file names, and fetches them (HTTP, HTTPS, S3).")
         .output("out", graft::PortType::Bytes, "u8[?]",
                 "The files, in the order of the list; the key is the URL.")
         .param(graft::file("file").required().doc("The list: .csv, or .tsv with tabs; with a header."))
@@ -146,6 +166,15 @@ GRAFT_PLUGIN(
                    .unit("s")
                    .not_in_fingerprint()
                    .doc("Time for one file, with all attempts and the waits between them."))
+        .param(graft::text("cache").optional().not_in_fingerprint().doc(
+            "Folder that keeps what was fetched, from the current folder; other runs and processes may share "
+            "it. With "
+            "content: bytes, servers are still asked whether a file has changed (If-None-Match)."))
+        .param(graft::integer("cache_bytes", std::int64_t{10} << 30)
+                   .range(1 << 20, 1e15)
+                   .unit("bytes")
+                   .not_in_fingerprint()
+                   .doc("Size of the cache; what was not used for the longest time is removed first."))
         .params_from(graft::Catalog::parameters())
         .example(R"(name: url-list-example
 run: {threads: 16}

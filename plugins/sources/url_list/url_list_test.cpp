@@ -1,11 +1,21 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
 #include <atomic>
+#include <cctype>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -74,9 +84,10 @@ TEST_F(UrlListTest, ReadsColumns) {
 TEST_F(UrlListTest, ErrorsOfTheListAreNamedByLine) {
   const std::string file = (folder_ / "list.csv").string();
   EXPECT_EQ(fault("url\nhttp://a/1\nftp://a/2\n"),
-            file + ":3: expected a URL that begins with http:// or https://, got 'ftp://a/2'");
-  EXPECT_EQ(fault("url\nfile:///etc/passwd\n"),
-            file + ":2: expected a URL that begins with http:// or https://, got 'file:///etc/passwd'");
+            file + ":3: expected a URL that begins with http://, https:// or s3://, got 'ftp://a/2'");
+  EXPECT_EQ(
+      fault("url\nfile:///etc/passwd\n"),
+      file + ":2: expected a URL that begins with http://, https:// or s3://, got 'file:///etc/passwd'");
   EXPECT_THAT(fault("url\nhttps://me:secret@a/1\n"),
               HasSubstr(":2: a user or a password in a URL would be in every result"));
   EXPECT_EQ(fault("path\nx\n"), file + ":1: expected a column 'url', got path");
@@ -168,6 +179,278 @@ TEST_F(UrlListTest, WaitsEndWithTheTimeLimit) {
   EXPECT_EQ(loaded(silent.url() + "/a.jpg", "timeout: 3600, time_limit: 0.5"),
             "unreadable: not complete within time_limit, 0.5 s");
   over.set_value();
+}
+
+using Variables = std::map<std::string, std::string>;
+
+/// Variables of the environment, for as long as this lives.
+class Environment {
+ public:
+  explicit Environment(const Variables& variables) {
+    for (const char* name : {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION",
+                             "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}) {
+      const char* const known = std::getenv(name);
+      known_[name] = known == nullptr ? std::optional<std::string>() : known;
+      ::unsetenv(name);
+    }
+    for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.c_str(), 1);
+  }
+  ~Environment() {
+    for (const auto& [name, value] : known_)
+      if (value)
+        ::setenv(name.c_str(), value->c_str(), 1);
+      else
+        ::unsetenv(name.c_str());
+  }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+ private:
+  std::map<std::string, std::optional<std::string>> known_;
+};
+
+std::string hmac(const std::string& key, const std::string& text) {
+  unsigned char out[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(text.data()), text.size(), out, &size);
+  return {reinterpret_cast<const char*>(out), size};
+}
+std::string hex(const std::string& bytes) {
+  std::string out;
+  for (const char c : bytes) {
+    char two[3];
+    std::snprintf(two, sizeof two, "%02x", static_cast<unsigned>(static_cast<unsigned char>(c)));
+    out += two;
+  }
+  return out;
+}
+std::string sha256_hex(const std::string& text) {
+  unsigned char out[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  EVP_Digest(text.data(), text.size(), out, &size, EVP_sha256(), nullptr);
+  return hex({reinterpret_cast<const char*>(out), size});
+}
+
+std::map<std::string, std::string> headers_of(const std::string& head) {
+  std::map<std::string, std::string> out;
+  std::istringstream lines(head);
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line) && line.size() > 1) {
+    line.pop_back();
+    const std::size_t colon = line.find(':');
+    std::string name = line.substr(0, colon);
+    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    out[name] = line.substr(line.find_first_not_of(' ', colon + 1));
+  }
+  return out;
+}
+
+/// Whether a request is signed as AWS's "Signature Version 4" has it, computed from the request alone.
+bool is_signed(const std::string& path, const std::string& head, const std::string& id,
+               const std::string& secret, const std::string& region) {
+  const auto headers = headers_of(head);
+  const auto authorization = headers.find("authorization");
+  if (authorization == headers.end()) return false;
+  const auto part = [&](const std::string& name) {
+    const std::size_t at = authorization->second.find(name + "=") + name.size() + 1;
+    return authorization->second.substr(at, authorization->second.find_first_of(", ", at) - at);
+  };
+  const std::string time = headers.at("x-amz-date"), day = time.substr(0, 8);
+  const std::string scope = day + "/" + region + "/s3/aws4_request";
+  if (part("Credential") != id + "/" + scope) return false;
+  const std::string names = part("SignedHeaders");
+  std::string canonical = "GET\n" + path + "\n\n";
+  std::istringstream each(names);
+  for (std::string name; std::getline(each, name, ';');) canonical += name + ":" + headers.at(name) + "\n";
+  const auto payload = headers.find("x-amz-content-sha256");
+  canonical += "\n" + names + "\n" + (payload == headers.end() ? sha256_hex("") : payload->second);
+  std::string key = hmac("AWS4" + secret, day);
+  for (const std::string& word : {region, std::string("s3"), std::string("aws4_request")})
+    key = hmac(key, word);
+  return part("Signature") ==
+         hex(hmac(key, "AWS4-HMAC-SHA256\n" + time + "\n" + scope + "\n" + sha256_hex(canonical)));
+}
+
+TEST_F(UrlListTest, ObjectsOfS3AreSigned) {
+  std::mutex mutex;
+  std::string last_path, last_head;
+  const HttpServer server([&](const std::string& path, const std::string& head) {
+    const std::lock_guard lock(mutex);
+    last_path = path;
+    last_head = head;
+    if (path.starts_with("/other-region/"))
+      return std::string(
+          "HTTP/1.1 301 Moved\r\nx-amz-bucket-region: eu-west-1\r\nLocation: http://127.0.0.1:1/x\r\n"
+          "Content-Length: 3\r\n\r\nxml");
+    if (path == "/photos/gone.jpg") return HttpServer::error(404);
+    return is_signed(path, head, "AKID", "a/secret+key", "eu-central-1") ? HttpServer::ok("image")
+                                                                         : HttpServer::error(403);
+  });
+  Variables variables{{"AWS_ENDPOINT_URL", server.url() + "/"},
+                      {"AWS_REGION", "eu-central-1"},
+                      {"AWS_ACCESS_KEY_ID", "AKID"},
+                      {"AWS_SECRET_ACCESS_KEY", "a/secret+key"}};
+  {
+    const Environment environment(variables);
+    for (const auto& [key, path] : std::map<std::string, std::string>{
+             {"a.jpg", "/photos/a.jpg"},
+             {"class a/image (1).jpg", "/photos/class%20a/image%20%281%29.jpg"},
+             {"\xc3\xa4/x+y=z~_-.jpg", "/photos/%C3%A4/x%2By%3Dz~_-.jpg"},
+             {"a/../b//c?d#e%41.jpg", "/photos/a/../b//c%3Fd%23e%2541.jpg"}}) {
+      EXPECT_EQ(loaded("s3://photos/" + key), "image") << key;
+      const std::lock_guard lock(mutex);
+      EXPECT_EQ(last_path, path);
+    }
+    EXPECT_EQ(loaded("s3://photos/gone.jpg"), "missing: the server answers with status 404");
+    EXPECT_EQ(loaded("s3://other-region/a.jpg"),
+              "unreadable: the server answers with status 301; the bucket is in the region eu-west-1: set "
+              "AWS_REGION")
+        << "a signed request goes to one host alone";
+  }
+  variables["AWS_SESSION_TOKEN"] = "of a session";
+  {
+    const Environment environment(variables);
+    EXPECT_EQ(loaded("s3://photos/a.jpg"), "image");
+    const std::lock_guard lock(mutex);
+    EXPECT_EQ(headers_of(last_head)["x-amz-security-token"], "of a session");
+    EXPECT_THAT(headers_of(last_head)["authorization"], HasSubstr("x-amz-security-token"));
+  }
+  variables["AWS_SECRET_ACCESS_KEY"] = "another";
+  {
+    const Environment environment(variables);
+    EXPECT_EQ(loaded("s3://photos/a.jpg"),
+              "unreadable: the server answers with status 403; the key in AWS_ACCESS_KEY_ID may not read it, "
+              "has another "
+              "secret, or there is no such object");
+  }
+}
+
+TEST_F(UrlListTest, PublicObjectsOfS3NeedNoKey) {
+  const HttpServer server([&](const std::string& path, const std::string& head) {
+    if (headers_of(head).contains("authorization")) return HttpServer::error(400);
+    return path == "/public/a.jpg" ? HttpServer::ok("image") : HttpServer::error(403);
+  });
+  const Environment environment(Variables{{"AWS_ENDPOINT_URL_S3", server.url()}});
+  EXPECT_EQ(loaded("s3://public/a.jpg"), "image");
+  EXPECT_EQ(loaded("s3://private/a.jpg"),
+            "unreadable: the server answers with status 403; the object is not public, or there is none: set "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+}
+
+TEST_F(UrlListTest, WrongSettingsOfS3AreErrorsBeforeAnythingIsFetched) {
+  const std::string list = "url\ns3://photos/a.jpg\n", file = (folder_ / "list.csv").string();
+  {
+    const Environment environment(Variables{{"AWS_ACCESS_KEY_ID", "x"}});
+    EXPECT_EQ(fault(list),
+              "expected both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither, got only "
+              "AWS_ACCESS_KEY_ID");
+  }
+  {
+    const Environment environment(Variables{{"AWS_REGION", "eu central"}});
+    EXPECT_EQ(
+        fault(list),
+        "AWS_REGION: expected small letters, digits and hyphens, such as eu-central-1, got 'eu central'");
+  }
+  {
+    const Environment environment(Variables{{"AWS_ENDPOINT_URL", "file:///etc"}});
+    EXPECT_THAT(fault(list), StartsWith("AWS_ENDPOINT_URL: expected a URL that begins with http://"));
+  }
+  const Environment environment(Variables{});
+  EXPECT_EQ(fault("url\ns3://P/a\n"), file +
+                                          ":2: expected s3://BUCKET/KEY with a bucket of 3 to 63 small "
+                                          "letters, digits, dots and hyphens, got "
+                                          "'s3://P/a'");
+  EXPECT_EQ(fault("url\ns3://photos/\n"),
+            file + ":2: expected s3://BUCKET/KEY with a key of 1 to 1024 bytes, got 's3://photos/'");
+  EXPECT_EQ(fault(list), "ok");
+}
+
+class UrlCacheTest : public UrlListTest {
+ protected:
+  std::string with_cache(const std::string& more = "") {
+    return "cache: \"" + (folder_ / "cache").string() + "\"" + (more.empty() ? "" : ", " + more);
+  }
+  std::vector<std::filesystem::path> kept() {
+    std::vector<std::filesystem::path> out;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_ / "cache"))
+      if (entry.is_regular_file() && entry.path().filename() != "lock") out.push_back(entry.path());
+    return out;
+  }
+};
+
+TEST_F(UrlCacheTest, AsksWhetherAFileHasChanged) {
+  std::atomic<int> whole{0};
+  std::string content = "first", tag = "\"1\"";
+  std::mutex mutex;
+  const HttpServer server([&](const std::string&, const std::string& head) {
+    const std::lock_guard lock(mutex);
+    if (headers_of(head)["if-none-match"] == tag)
+      return std::string("HTTP/1.1 304 Same\r\nETag: " + tag + "\r\n\r\n");
+    ++whole;
+    return "HTTP/1.1 200 OK\r\nETag: " + tag + "\r\nContent-Length: " + std::to_string(content.size()) +
+           "\r\n\r\n" + content;
+  });
+  EXPECT_EQ(loaded(server.url() + "/a", with_cache()), "first");
+  EXPECT_EQ(loaded(server.url() + "/a", with_cache()), "first");
+  EXPECT_EQ(whole, 1);
+  {
+    const std::lock_guard lock(mutex);
+    content = "second";
+    tag = "\"2\"";
+  }
+  EXPECT_EQ(loaded(server.url() + "/a", with_cache()), "second");
+  EXPECT_EQ(whole, 2);
+  EXPECT_EQ(kept().size(), 1u);
+  const int calls = server.calls();
+  EXPECT_EQ(loaded(server.url() + "/a", with_cache("content: url")), "second");
+  EXPECT_EQ(server.calls(), calls) << "a URL that stands for its content needs no server";
+}
+
+TEST_F(UrlCacheTest, DamageIsFetchedAgain) {
+  const HttpServer server(HttpServer::ok("the content of the file"));
+  const std::string url = server.url() + "/a";
+  EXPECT_EQ(loaded(url, with_cache("content: url")), "the content of the file");
+  ASSERT_EQ(kept().size(), 1u);
+  const std::string good = test::slurp(kept()[0]);
+  for (std::size_t at = 0; at < good.size(); ++at) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 1);
+    std::ofstream(kept()[0], std::ios::binary) << bad;
+    const int calls = server.calls();
+    ASSERT_EQ(loaded(url, with_cache("content: url")), "the content of the file") << at;
+    ASSERT_EQ(server.calls(), calls + 1) << at;
+  }
+  std::ofstream(kept()[0], std::ios::binary)
+      << good.substr(0, good.size() / 2);  // as a power cut may leave it
+  EXPECT_EQ(loaded(url, with_cache("content: url")), "the content of the file");
+}
+
+TEST_F(UrlCacheTest, StaysBelowItsSize) {
+  const HttpServer server(HttpServer::ok(std::string(40'000, 'x')));
+  std::filesystem::create_directories(folder_ / "cache" / "holiday");
+  folder_.write("cache/holiday/photo.jpg", std::string(3 << 20, 'p'));
+  std::string list = "url\n";
+  for (int i = 0; i < 60; ++i) list += server.url() + "/" + std::to_string(i) + "\n";
+  {
+    auto stage = open(list, with_cache("cache_bytes: 1048576, content: url"));
+    for (const Entry& entry : stage.list()) stage.as<Source>().load(entry);
+  }
+  std::uintmax_t sum = 0;
+  std::size_t own = 0;
+  for (const auto& path : kept())
+    if (path.filename() != "photo.jpg") {
+      sum += std::filesystem::file_size(path);
+      ++own;
+    }
+  EXPECT_LE(sum, (1u << 20) + (1u << 16) + 50'000);
+  EXPECT_GE(own, 20u);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "cache" / "holiday" / "photo.jpg"))
+      << "what is not of the cache stays";
+  const int calls = server.calls();
+  EXPECT_EQ(loaded(server.url() + "/59", with_cache("cache_bytes: 1048576, content: url")).size(), 40'000u);
+  EXPECT_EQ(server.calls(), calls) << "the newest are kept";
 }
 
 TEST_F(UrlListTest, AServerThatIsNotThereIsAReject) {

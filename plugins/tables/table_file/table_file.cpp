@@ -222,19 +222,18 @@ class TableFiles final : public graft::ForwardSource {
   }
 
   void check_entry_key(const View& view, const std::vector<View>& views) const {
-    const std::string key = catalog_.entry(view.row).key;
+    const std::string key(catalog_.key(view.row));
     const std::uint64_t hash = graft::hash64(key);
     const auto other = std::lower_bound(views.begin(), views.end(), hash,
                                         [](const View& v, std::uint64_t h) { return v.key < h; });
-    if (other != views.end() && other->key == hash && other->number == 0 &&
-        catalog_.entry(other->row).key == key)
+    if (other != views.end() && other->key == hash && other->number == 0 && catalog_.key(other->row) == key)
       throw Error(place(view) + " is view " + std::to_string(view.number) + " of '" + key_in_file(view) +
                   "' and would be called '" + key + "', which is the key of " + place(*other) +
                   "; give one of the two images another key");
   }
 
   std::string key_in_file(const View& view) const {
-    std::string key = catalog_.entry(view.row).key;
+    std::string key(catalog_.key(view.row));
     if (view.number > 0) key.erase(key.rfind('#'));
     return key;
   }

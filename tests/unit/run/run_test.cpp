@@ -158,24 +158,22 @@ TEST(Split, HashedSplitsAreStableAndAboutRight) {
 TEST(Leaks, InputsOfEqualContentInTwoSplitsAreNamed) {
   Listing listing;
   const auto add = [&](const char* key, Split split, const char* content) {
-    ListedInput& input = listing.inputs.emplace_back();
-    input.key = key;
-    input.split = split;
+    ListedInput& input = listing.add(key, split, {});
     if (content != nullptr) input.content = digest(std::string_view(content));
   };
   add("a.jpg", Split::Train, "one");
   add("copy of a.jpg", Split::Train, "one");
   add("b.jpg", Split::Test, "two");
   add("unread.jpg", Split::Test, nullptr);
-  EXPECT_EQ(find_leaks(listing), "");
+  EXPECT_EQ(find_leaks(listing, first_of_content(listing)), "");
   add("c.jpg", Split::Test, "one");
   EXPECT_EQ(
-      find_leaks(listing),
+      find_leaks(listing, first_of_content(listing)),
       "1 input has the content of an input of another split, 'a.jpg' (train) and 'c.jpg' (test): val and "
       "test scores will be too optimistic; remove the copies, or let them share a split (group, or their "
       "folder)");
   add("d.jpg", Split::Val, "two");
-  EXPECT_THAT(find_leaks(listing),
+  EXPECT_THAT(find_leaks(listing, first_of_content(listing)),
               HasSubstr("2 inputs have the content of an input of another split, for example 'a.jpg' "
                         "(train) and 'c.jpg' (test): "));
 }
@@ -184,9 +182,7 @@ TEST(Contradictions, InputsOfEqualContentInTwoClassesAreNamed) {
   Listing listing;
   listing.classes = {"a", "b"};
   const auto add = [&](const char* key, const std::vector<std::int32_t>& labels, const char* content) {
-    ListedInput& input = listing.inputs.emplace_back();
-    input.key = key;
-    input.labels = labels;
+    ListedInput& input = listing.add(key, Split::Train, labels);
     if (content != nullptr) input.content = digest(std::string_view(content));
   };
   add("unlabelled/0.png", {}, "zero");
@@ -196,16 +192,16 @@ TEST(Contradictions, InputsOfEqualContentInTwoClassesAreNamed) {
   add("b/unread.png", {1}, nullptr);
   add("unlabelled/1.png", {}, "one");
   add("b/rejected.png", {1}, "zero");
-  listing.inputs.back().reject = std::make_unique<StoredReject>();
-  EXPECT_EQ(find_contradictions(listing), "");
+  listing.inputs.back().reject = listing.keep({});
+  EXPECT_EQ(find_contradictions(listing, first_of_content(listing)), "");
   add("b/0.png", {1}, "zero");
   EXPECT_EQ(
-      find_contradictions(listing),
+      find_contradictions(listing, first_of_content(listing)),
       "1 input has the same content as an input of another class, for example 'a/0.png' (a) and "
       "'b/0.png' (b): at most one of two is labelled correctly; correct the labels, or remove the copies");
   add("b/1.png", {1}, "one");
   add("b/also 1.png", {1}, "one");
-  EXPECT_THAT(find_contradictions(listing),
+  EXPECT_THAT(find_contradictions(listing, first_of_content(listing)),
               HasSubstr("3 inputs have the same content as an input of another class, for example 'a/0.png' "
                         "(a) and 'b/0.png' (b): "));
 }
@@ -214,18 +210,16 @@ TEST(Contradictions, SeveralLabelsAreEqualInAnyOrder) {
   Listing listing;
   listing.classes = {"a", "b", "c"};
   const auto add = [&](const char* key, const std::vector<std::int32_t>& labels) {
-    ListedInput& input = listing.inputs.emplace_back();
-    input.key = key;
-    input.labels = labels;
+    ListedInput& input = listing.add(key, Split::Train, labels);
     input.content = digest(std::string_view("one"));
   };
   add("0.png", {0, 2});
   add("1.png", {2, 0});
-  EXPECT_EQ(find_contradictions(listing), "");
+  EXPECT_EQ(find_contradictions(listing, first_of_content(listing)), "");
   add("2.png", {0});
   add("3.png", {0, 1});
   EXPECT_EQ(
-      find_contradictions(listing),
+      find_contradictions(listing, first_of_content(listing)),
       "2 inputs have the same content as an input with other labels, for example '0.png' (a;c) and "
       "'2.png' (a): at most one of two is labelled correctly; correct the labels, or remove the copies");
 }
@@ -234,19 +228,16 @@ TEST(Contradictions, ANegativeContradictsAnInputOfAClass) {
   Listing listing;
   listing.classes = {"a", "b"};
   const auto add = [&](const char* key, const std::vector<std::int32_t>& labels, bool negative) {
-    ListedInput& input = listing.inputs.emplace_back();
-    input.key = key;
-    input.labels = labels;
-    input.negative = negative;
+    ListedInput& input = listing.add(key, Split::Train, labels, negative);
     input.content = digest(std::string_view("one"));
   };
   add("unlabelled.png", {}, false);
   add("none.png", {}, true);
   add("none, too.png", {}, true);
-  EXPECT_EQ(find_contradictions(listing), "");
+  EXPECT_EQ(find_contradictions(listing, first_of_content(listing)), "");
   add("b.png", {1}, false);
   EXPECT_EQ(
-      find_contradictions(listing),
+      find_contradictions(listing, first_of_content(listing)),
       "1 input has the same content as an input with other labels, for example 'none.png' (none of the "
       "classes) and 'b.png' (b): at most one of two is labelled correctly; correct the labels, or remove the "
       "copies");
@@ -256,10 +247,8 @@ enum class Labelling { Class, None, Unlabelled };
 /// n inputs of a split.
 void add_inputs(Listing& listing, Split split, Labelling labelling, int n) {
   for (int i = 0; i < n; ++i) {
-    ListedInput& input = listing.inputs.emplace_back();
-    input.split = split;
-    if (labelling == Labelling::Class) input.labels = {0};
-    input.negative = labelling == Labelling::None;
+    const std::vector<std::int32_t> labels(labelling == Labelling::Class ? 1 : 0, 0);
+    listing.add("", split, labels, labelling == Labelling::None);
   }
 }
 
@@ -272,7 +261,7 @@ TEST(Unlabelled, InputsAreCountedBySplit) {
   add_inputs(listing, Split::Test, Labelling::Unlabelled, 1);
   EXPECT_THAT(find_unlabelled(listing), ElementsAre("1 of 11 test inputs has no label: scores leave it out"));
   add_inputs(listing, Split::Test, Labelling::Unlabelled, 3);
-  listing.inputs.back().reject = std::make_unique<StoredReject>();
+  listing.inputs.back().reject = listing.keep({});
   EXPECT_THAT(find_unlabelled(listing),
               ElementsAre("3 of 13 test inputs have no label: scores leave them out"));
   add_inputs(listing, Split::Train, Labelling::Unlabelled, 5);

@@ -271,7 +271,7 @@ TEST(TableRows, ReadsAnyOrderAcrossShards) {
   std::vector<float> wanted;
   for (int n = 0; n < 400; ++n) {
     const std::uint64_t i = random.below(150);
-    listing.inputs.emplace_back();
+    listing.add("", Split::Train, {});
     rows.push_back({static_cast<std::uint32_t>(n), 0, *store.find_row(stored_id(i))});
     wanted.push_back(static_cast<float>(i));
   }
@@ -297,7 +297,7 @@ TEST(TableRows, HalvesWidenExactly) {
   writer.push(std::move(j));
   writer.finish();
   Listing listing;
-  listing.inputs.emplace_back();
+  listing.add("", Split::Train, {});
   float values[8];
   TableRows(store, listing, {{0, 0, *store.find_row(stored_id(1))}}).read(0, 1, values);
   EXPECT_THAT(values, ::testing::ElementsAre(0.0f, -0.0f, 1.0f, -2.0f, 0x1p-24f, 0x1.ff8p-15f, 65504.0f,
@@ -352,6 +352,47 @@ TEST(RowIndex, FindsWhatWasInsertedAndNothingElse) {
     EXPECT_EQ(place->row, i + 1);
   }
   EXPECT_EQ(index.find({5000, 5000 % 7}), nullptr);
+}
+
+TEST(RowIndex, FindsWhatWasMergedIntoPagedMemory) {
+  // More than it holds in memory, several times over, and ids that are not there between those that are.
+  constexpr std::uint32_t kRows = 400'000;
+  const auto id = [](std::uint32_t i) { return digest(&i, sizeof i); };
+  RowIndex index;
+  for (std::uint32_t i = 0; i < kRows; ++i) {
+    ASSERT_TRUE(index.try_insert(id(i), {i, i + 1})) << i;
+    if (i % 1000 == 0) {
+      ASSERT_EQ(index.find(id(kRows + i)), nullptr) << i;
+      ASSERT_FALSE(index.try_insert(id(i / 2), {0, 0})) << i;
+    }
+  }
+  EXPECT_EQ(index.size(), kRows);
+  const auto expect = [&](std::uint32_t i) {
+    const RowPlace* place = index.find(id(i));
+    ASSERT_NE(place, nullptr) << i;
+    ASSERT_EQ(place->part, i);
+    ASSERT_EQ(place->row, i + 1);
+  };
+  for (std::uint32_t i = 0; i < kRows; ++i) expect(i);                       // in order
+  for (std::uint32_t i = 0; i < kRows; i += 7) expect(i * 7919ull % kRows);  // in none
+  for (std::uint32_t i = kRows; i < kRows + 50'000; ++i) ASSERT_EQ(index.find(id(i)), nullptr) << i;
+  index.find(id(5))->row = 77;
+  EXPECT_EQ(index.find(id(5))->row, 77u);
+  RowIndex moved = std::move(index);
+  EXPECT_EQ(moved.find(id(5))->row, 77u);
+  EXPECT_NE(moved.find(id(kRows - 1)), nullptr);
+}
+
+TEST(RowIndex, IdsWhoseHashesBeginAlikeAreToldApart) {
+  // Small numbers: their upper halves are equal, whatever the factors.
+  RowIndex index;
+  for (std::uint64_t i = 0; i < 200'000; ++i) index.insert({0, i}, {0, static_cast<std::uint32_t>(i)});
+  for (std::uint64_t i = 0; i < 200'000; i += 3) {
+    const RowPlace* place = index.find({0, i});
+    ASSERT_NE(place, nullptr) << i;
+    ASSERT_EQ(place->row, i);
+  }
+  for (std::uint64_t i = 200'000; i < 201'000; ++i) ASSERT_EQ(index.find({0, i}), nullptr) << i;
 }
 
 TEST(Files, LinkingNeverReplaces) {

@@ -6,7 +6,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include <graft/catalog.h>
@@ -46,24 +45,20 @@ class ListedFiles {
   Payload load(const Entry& entry) const { return paths_.checked(std::get<FileRef>(entry.payload)); }
 
  private:
-  /// The earlier line with this key; if there is none, it is this one from now on.
-  std::optional<std::size_t> earlier(const std::string& key);
-
   const std::string list_;
   const std::function<void(const std::string&)> warn_;
   RootedPaths paths_;
   bool splits_given_ = false;
   UnusedSplits unused_splits_;
   Catalog catalog_;
-  std::vector<std::uint32_t> lines_;  ///< Line number of every row of the catalog.
+  std::vector<std::uint32_t> lines_;  ///< Line number of every row of the catalog, where rows have ids.
   /// Paths that are not the key, each with a NUL after it; found_at is 1 + where one begins, 0: it is the
   /// key.
   std::string other_paths_;
-  std::unordered_map<std::uint64_t, std::uint32_t> seen_;  ///< Hash of a key -> row; empty once closed.
-  std::map<std::string, std::size_t> copies_;              ///< Paths that occur more than once.
-  std::string twice_;                                      ///< An example of them, for the warning.
-  std::size_t backslashes_ = 0;                            ///< Paths without a / but with a backslash.
-  std::string backslashed_;                                ///< An example of them.
+  std::map<std::string, std::size_t> copies_;  ///< Paths that occur more than once.
+  std::string twice_;                          ///< An example of them, for the warning.
+  std::size_t backslashes_ = 0;                ///< Paths without a / but with a backslash.
+  std::string backslashed_;                    ///< An example of them.
   std::size_t position_ = 0;
 };
 
