@@ -31,10 +31,10 @@ struct GcResult {
       in_use;  ///< Tables and jobs that were left as they are, because somebody uses them.
 };
 
-/// Removes, beside what the options say, what ended processes have left half-done. Options for tables hold for
-/// the folders of jobs, too: of those that are merged, and of which no worker is running. A table is first moved out
-/// of the way in one step: a kill leaves it whole or for the next gc. One gc at a time works on a store;
-/// another waits for it, a minute at most. Throws Error.
+/// Removes, beside what the options say, what ended processes have left half-done. Options for tables hold
+/// for the folders of jobs, too: of those that are merged, and of which no worker is running. A table is
+/// first moved out of the way in one step: a kill leaves it whole or for the next gc. One gc at a time works
+/// on a store; another waits for it, a minute at most. Throws Error.
 GRAFT_API GcResult collect_garbage(const std::filesystem::path& store, const GcOptions& options);
 
 }  // namespace graft

@@ -50,9 +50,9 @@ std::string nearest_family(const WeightFile& file);
 /// An ONNX model is a network of its own: it is made of graft's operations, for one image.
 std::optional<Published> open_published(const ModelFiles& files, std::optional<int> heads = {});
 
-/// How far an ONNX model's network is from its graph, which is evaluated operator by operator, for an image of
-/// noise: the largest difference as a fraction of max(1, the largest value). Nothing for another model. Slow
-/// for large networks.
+/// How far an ONNX model's network is from its graph, which is evaluated operator by operator, for an image
+/// of noise: the largest difference as a fraction of max(1, the largest value). Nothing for another model.
+/// Slow for large networks.
 std::optional<double> difference_from_graph(const ModelFiles& files, const Published& model);
 
 }  // namespace graft::nn
