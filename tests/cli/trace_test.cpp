@@ -35,11 +35,12 @@ stages:
 
 class TraceTest : public ::testing::Test {
  protected:
-  ProgramResult run(const std::string& threads, std::vector<std::string> more) {
+  /// Into outNAME, on an empty store.
+  ProgramResult run(const std::string& threads, std::vector<std::string> more, const std::string& name) {
     const auto config = folder_.write("config.yaml", kTraced);
     std::vector<std::string> arguments{"run",     config,
-                                       "--out",   folder_ / ("out" + threads),
-                                       "--store", folder_ / ("store" + threads),
+                                       "--out",   folder_ / ("out" + name),
+                                       "--store", folder_ / ("store" + name),
                                        "--set",   "run.threads=" + threads};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_program(arguments, folder_.path());
@@ -51,7 +52,7 @@ class TraceTest : public ::testing::Test {
 TEST_F(TraceTest, HasASpanPerItemAndStageAndSpansOfAThreadNest) {
   for (const char* threads : {"1", "8"}) {
     const std::string file = folder_ / (std::string("trace") + threads + ".json");
-    const ProgramResult r = run(threads, {"--trace", file});
+    const ProgramResult r = run(threads, {"--trace", file}, threads);
     ASSERT_EQ(r.exit_code, 0) << r.err;
     EXPECT_THAT(r.out, HasSubstr("trace    " + file + " ("));
     const json trace = json::parse(slurp(file));
@@ -97,23 +98,24 @@ TEST_F(TraceTest, HasASpanPerItemAndStageAndSpansOfAThreadNest) {
 }
 
 TEST_F(TraceTest, ChangesNoResultAndIsNotThereUnasked) {
-  const ProgramResult without = run("2", {});
+  const ProgramResult without = run("2", {}, "plain");
   ASSERT_EQ(without.exit_code, 0) << without.err;
   EXPECT_THAT(without.out, Not(HasSubstr("trace")));
   EXPECT_THAT(without.err, Not(HasSubstr("profile")));
-  json plain = json::parse(slurp(folder_ / "out2/results.json"));
-  const ProgramResult traced =
-      run("2", {"--trace", folder_ / "t.json", "--store", folder_ / "other", "--out", folder_ / "traced"});
+  json plain = json::parse(slurp(folder_ / "outplain/results.json"));
+  const ProgramResult traced = run("2", {"--trace", folder_ / "t.json"}, "traced");
   ASSERT_EQ(traced.exit_code, 0) << traced.err;
-  json results = json::parse(slurp(folder_ / "traced/results.json"));
+  json results = json::parse(slurp(folder_ / "outtraced/results.json"));
   plain.erase("timings");
   results.erase("timings");
   EXPECT_EQ(plain, results);
 }
 
 TEST_F(TraceTest, OfARunThatFailsHasWhatItDid) {
-  const ProgramResult r = run("2", {"--trace", folder_ / "t.json", "--set", "probe.plugin=meddler",
-                                    "--plugin-dir", GRAFT_TEST_PLUGINS});
+  const ProgramResult r = run(
+      "2",
+      {"--trace", folder_ / "t.json", "--set", "report.plugin=meddler", "--plugin-dir", GRAFT_TEST_PLUGINS},
+      "failed");
   ASSERT_EQ(r.exit_code, 1) << r.err;
   const std::string trace = slurp(folder_ / "t.json");
   EXPECT_TRUE(json::accept(trace));
@@ -121,7 +123,7 @@ TEST_F(TraceTest, OfARunThatFailsHasWhatItDid) {
 }
 
 TEST_F(TraceTest, AFileThatCannotBeWrittenIsSaidBeforeAnyWork) {
-  const ProgramResult r = run("2", {"--trace", folder_ / "nowhere/t.json"});
+  const ProgramResult r = run("2", {"--trace", folder_ / "nowhere/t.json"}, "nowhere");
   EXPECT_EQ(r.exit_code, 1);
   EXPECT_THAT(r.err, AllOf(HasSubstr("error: cannot"), HasSubstr("nowhere/t.json"),
                            HasSubstr("No such file or directory")));
@@ -133,7 +135,7 @@ TEST_F(TraceTest, AFileThatCannotBeWrittenIsSaidBeforeAnyWork) {
 }
 
 TEST_F(TraceTest, ProfileNamesOneStageInOneLine) {
-  const ProgramResult first = run("1", {"--profile", "--quiet"});
+  const ProgramResult first = run("1", {"--profile", "--quiet"}, "1");
   ASSERT_EQ(first.exit_code, 0) << first.err;
   const std::string number = "[0-9.e+-]+";
   EXPECT_THAT(

@@ -13,7 +13,7 @@
 namespace graft {
 
 /// Two learners on the test inputs that both have scored, with the same label.
-struct PairedResult {
+struct GRAFT_API PairedResult {
   std::string first, second;  ///< Learners: of each run the best on val.
   std::uint64_t inputs = 0, both_right = 0, only_first = 0, only_second = 0;
 

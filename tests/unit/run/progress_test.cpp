@@ -14,7 +14,7 @@ TEST(ProgressLine, FitsTheTerminal) {
   EXPECT_EQ(progress_line(kCounts, 100, true, 0), full);
   EXPECT_EQ(progress_line(kCounts, 100, true, 200), full);
   EXPECT_EQ(progress_line(kCounts, 100, true, 80),
-            "████░░░░░░░░░░░░░░ 3000/12000 images  25.0/s  17 rejected  6:00 left  500 reused");
+            "████░░░░░░░░░░░░░ 3000/12000 images  25.0/s  17 rejected  6:00 left  500 reused");
   EXPECT_EQ(progress_line(kCounts, 100, true, 40), "3000/12000 images  25.0/s  17 rejected");
   EXPECT_EQ(progress_line(kCounts, 100, true, 5), "3000/12000 images");
   EXPECT_EQ(progress_line(kCounts, 100, false, 0),
