@@ -26,7 +26,7 @@ constexpr const char* kTraced = R"(name: traced
 run: {threads: 2}
 stages:
   images: {plugin: synthetic, with: {task: target, size: 32, train: 60, val: 20, test: 20}}
-  small: {plugin: resize, from: images, with: {resize: 24}}
+  small: {plugin: resize, from: images, with: {resize: 32, crop: 32, filter: bilinear}}
   features: {plugin: backbone, from: small, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
   table: {plugin: feature_table, from: features}
   probe: {plugin: linear_probe, from: table}
@@ -112,10 +112,10 @@ TEST_F(TraceTest, ChangesNoResultAndIsNotThereUnasked) {
 }
 
 TEST_F(TraceTest, OfARunThatFailsHasWhatItDid) {
-  const ProgramResult r = run(
-      "2",
-      {"--trace", folder_ / "t.json", "--set", "report.plugin=meddler", "--plugin-dir", GRAFT_TEST_PLUGINS},
-      "failed");
+  const ProgramResult r = run("2",
+                              {"--trace", folder_ / "t.json", "--set", "report.plugin=meddler", "--set",
+                               "report.does=trains on test", "--plugin-dir", GRAFT_TEST_PLUGINS},
+                              "failed");
   ASSERT_EQ(r.exit_code, 1) << r.err;
   const std::string trace = slurp(folder_ / "t.json");
   EXPECT_TRUE(json::accept(trace));
