@@ -121,7 +121,8 @@ class ImageList final : public graft::Source {
     if (!reader.next(header))
       throw Error("expected a header with the names of the columns in " + file_ + ", got an empty file");
     const auto path = position(header, reader.line(), "path", true);
-    const auto id = params_.has("id") ? position(header, reader.line(), "id", true) : std::nullopt;
+    std::optional<std::size_t> id;
+    if (params_.has("id")) id = position(header, reader.line(), "id", true);
     const auto split = position(header, reader.line(), "split", params_.has("split"));
     const auto labels =
         params_.has("labels") ? position(header, reader.line(), "labels", true) : std::nullopt;
