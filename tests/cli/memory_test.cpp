@@ -22,13 +22,13 @@ stages:
   rows: {plugin: feature_table, from: images}
 )";
 
-struct Run {
+struct MeasuredRun {
   int exit_code = -1;
   double mib = 0;
   std::string out;
 };
 
-Run run_of(const TempFolder& folder, int inputs) {
+MeasuredRun run_of(const TempFolder& folder, int inputs) {
   const TempFolder log;
   const std::string name = std::to_string(inputs);
   const pid_t pid = start_program(
@@ -50,7 +50,8 @@ TEST(Memory, OfARunHardlyGrowsWithInputs) {
   const TempFolder folder;
   folder.write("c.yaml", kNumbers);
   // Each input was once some 300 bytes: the difference would be 50 MiB.
-  const Run few = run_of(folder, 70'000), many = run_of(folder, 250'000), again = run_of(folder, 250'000);
+  const MeasuredRun few = run_of(folder, 70'000), many = run_of(folder, 250'000),
+                    again = run_of(folder, 250'000);
   ASSERT_EQ(few.exit_code, 0) << few.out;
   ASSERT_EQ(many.exit_code, 0) << many.out;
   ASSERT_EQ(again.exit_code, 0) << again.out;

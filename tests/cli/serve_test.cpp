@@ -172,7 +172,7 @@ TEST_F(ServeTest, AnswersWhatIsAsked) {
     const json near = post(with.port(), "/neighbors?k=2", image("photos/train/along/3.ppm")).document();
     EXPECT_EQ(near["predictions"][0]["neighbors"][0]["key"], "train/along/3.ppm") << near.dump();
     EXPECT_EQ(near["predictions"][0]["neighbors"].size(), 2u);
-    const json many = post(knn.port(), "/neighbors?k=20", image()).document();
+    const json many = post(with.port(), "/neighbors?k=20", image()).document();
     EXPECT_EQ(many["predictions"][0]["neighbors"].size(), 20u);
     EXPECT_TRUE(near["predictions"][0].contains("scores"));
   }

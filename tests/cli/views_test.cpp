@@ -134,7 +134,7 @@ Ran run(const Chain& chain, int threads, const TempFolder& folder, const std::st
 
   Ran ran;
   const RunTable& table = stream.tables().at(0);
-  const TableRows rows(*table.store, stream.listing(), table.rows);
+  const TableRows rows(*table.store, stream.listing(), {table.rows.begin(), table.rows.end()});
   for (std::size_t r = 0; r < rows.rows(); ++r)
     rows.read(r, 1, &ran.rows[{rows.input_index(r), rows.view(r)}]);
   EXPECT_EQ(ran.rows.size(), table.rows.size());

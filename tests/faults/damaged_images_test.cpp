@@ -165,7 +165,7 @@ class DamagedImages : public ::testing::Test {
     stream.run(workers);
     const RunTable& table = stream.tables().at(0);
     EXPECT_EQ(table.computed, 0u);
-    const TableRows rows(*table.store, stream.listing(), table.rows);
+    const TableRows rows(*table.store, stream.listing(), {table.rows.begin(), table.rows.end()});
     std::map<std::uint32_t, std::vector<std::uint8_t>> row_of;
     for (std::size_t r = 0; r < rows.rows(); ++r) {
       auto& pixels = row_of[rows.input_index(r)];
