@@ -33,15 +33,14 @@ TEST(PluginFiles, OnlyTheWrongOnesAreRefusedAndEveryCommandWorks) {
   std::filesystem::copy_file(folder / "well.so", folder / "cut.so");
   std::filesystem::resize_file(folder / "cut.so", 5000);
   const std::string config = work.write("c.yaml", kConfig);
-  const std::vector<std::string> options = {"--plugin-dir", folder.path(), "--out",
-                                            work / "out",   "--store",     work / "store"};
+  const std::vector<std::string> options = {"--plugin-dir", folder.path(), "--store", work / "store"};
   const auto graft = [&](std::vector<std::string> arguments) {
     arguments.insert(arguments.end(), options.begin(), options.end());
     return run_program(arguments);
   };
   for (const auto& command : std::vector<std::vector<std::string>>{{"check", config},
                                                                    {"plan", config},
-                                                                   {"run", config},
+                                                                   {"run", config, "--out", work / "out"},
                                                                    {"describe", "well"},
                                                                    {"describe", "synthetic"},
                                                                    {"store", "ls"},

@@ -24,7 +24,7 @@ namespace graft {
 ///   unknown), u32 CRC-32C of the 56 bytes before, u32 zero. The last record of a path counts.
 class GRAFT_API DigestMemo {
  public:
-  /// Loads `path` if it is there. One of another version, or damaged, is begun anew.
+  /// Loads `path` if it is there. One of another version, or damaged, is begun again.
   explicit DigestMemo(std::filesystem::path path);
   /// Appends what is new to the file; a failure to write is not an error.
   ~DigestMemo();

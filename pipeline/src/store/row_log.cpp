@@ -246,7 +246,7 @@ void LogReader::read(std::uint64_t position, std::uint8_t* out) const {
       have == record_bytes ? decode_record(buffer.data(), capacity_, row_bytes(format_)) : std::nullopt;
   if (!record || !record->ok)
     throw Error(
-        fmt::format("{}: record {} is damaged (its checksum is wrong); run again: it is then computed anew",
+        fmt::format("{}: record {} is damaged (its checksum is wrong); run again: it is then computed again",
                     path_.string(), position));
   std::copy(record->payload.begin(), record->payload.end(), out);
 }

@@ -90,7 +90,7 @@ fs::path fetch_checkpoint(const Checkpoint& checkpoint, const fs::path& folder, 
       warn_of_forgery(sha256, checkpoint);
       return file;
     }
-    print_error("{} is damaged: fetching it anew\n", file.string());
+    print_error("{} is damaged: fetching it again\n", file.string());
   }
 
   const fs::path part = folder / fmt::format(".{}.{}.part", checkpoint.file, ::getpid());

@@ -333,7 +333,7 @@ TEST(CommandLine, FaultsSayWhatIsKnown) {
   EXPECT_THAT(
       wrong({"summary", "resnet19"}),
       StartsWith(
-          "error: 'resnet19' is no architecture (did you mean 'resnet18'?) and no file (architectures: "));
+          "error: 'resnet19' is neither a known architecture (did you mean 'resnet18'?) nor a file (architectures: "));
   EXPECT_EQ(wrong({"summary", kData + "types.pth", "--width", "3"}),
             "error: --width goes with the name of an architecture; for a file, its tensors determine it");
   EXPECT_THAT(wrong({"fetch", "resnet20"}),

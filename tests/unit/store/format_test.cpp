@@ -1,6 +1,6 @@
 // Stores that released versions have written stay readable: tests/data/store-2 has every kind of file of
 // format
-// 2. GRAFT_WRITE_STORE=<empty folder> makes such a store anew, for the next format.
+// 2. GRAFT_WRITE_STORE=<empty folder> makes such a store again, for the next format.
 
 #include <fcntl.h>
 
