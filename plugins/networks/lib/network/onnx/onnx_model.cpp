@@ -271,7 +271,9 @@ double compare_with_graph(const ModelFiles& files, const Published& lowered) {
     const bool is_softmax = std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) {
       return node.op == "Softmax" && !node.outputs.empty() && node.outputs[0] == graph.outputs[i].name;
     });
-    least = std::min(least, relative_difference(is_softmax ? probabilities(got.data) : got.data, wanted));
+    std::vector<double> found(got.data.begin(), got.data.end());
+    if (is_softmax) found = probabilities(std::move(found));
+    least = std::min(least, relative_difference(found, wanted));
   }
   return least;
 }
