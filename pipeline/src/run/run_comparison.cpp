@@ -151,9 +151,9 @@ double PairedResult::p_value() const {
 std::string in_words(const PairedResult& paired) {
   const auto [low, high] = paired.interval();
   return fmt::format(
-      "On {} that both have scored, {} is right on {} that {} gets wrong, and wrong on {} that it gets "
-      "right: "
-      "accuracy differs by {:+.4f} (95 %: {:+.4f} to {:+.4f}, p = {:.2g}), {}.",
+      "On {} that both have scored, {} of the second run is right on {} that {} of the first gets wrong, and "
+      "wrong on {} that it gets right: accuracy differs by {:+.4f} (95 %: {:+.4f} to {:+.4f}, p = {:.2g}), "
+      "{}.",
       plural(paired.inputs, "test input"), paired.second, paired.only_second, paired.first, paired.only_first,
       paired.difference(), low, high, paired.p_value(),
       paired.p_value() < 0.05 ? "a difference that other inputs would probably show, too"

@@ -15,10 +15,11 @@ TEST(PairedResult, EqualsTheTestOfMcNemar) {
   const double middle = 10.0 / 102, width = 1.959964 * std::sqrt(19 - 100.0 / 102) / 102;
   EXPECT_NEAR(low, middle - width, 1e-12);
   EXPECT_NEAR(high, middle + width, 1e-12);
-  EXPECT_THAT(in_words(p),
-              ::testing::HasSubstr(
-                  "On 100 test inputs that both have scored, knn is right on 14 that probe gets wrong, "
-                  "and wrong on 4 that it gets right: accuracy differs by +0.1000"));
+  EXPECT_THAT(
+      in_words(p),
+      ::testing::HasSubstr(
+          "On 100 test inputs that both have scored, knn of the second run is right on 14 that probe of the "
+          "first gets wrong, and wrong on 4 that it gets right: accuracy differs by +0.1000"));
 }
 
 TEST(PairedResult, IsUnsureWhereNothingDiffers) {
