@@ -330,10 +330,9 @@ TEST(CommandLine, FaultsSayWhatIsKnown) {
   EXPECT_EQ(wrong({"summary", "resnet18", "--size"}), "error: --size needs a value");
   EXPECT_EQ(wrong({"summary", "resnet18", "--size", "12x"}),
             "error: --size: expected a whole number from 1 to 16384, got '12x'");
-  EXPECT_THAT(
-      wrong({"summary", "resnet19"}),
-      StartsWith(
-          "error: 'resnet19' is neither a known architecture (did you mean 'resnet18'?) nor a file (architectures: "));
+  EXPECT_THAT(wrong({"summary", "resnet19"}),
+              StartsWith("error: 'resnet19' is neither a known architecture (did you mean 'resnet18'?) nor a "
+                         "file (architectures: "));
   EXPECT_EQ(wrong({"summary", kData + "types.pth", "--width", "3"}),
             "error: --width goes with the name of an architecture; for a file, its tensors determine it");
   EXPECT_THAT(wrong({"fetch", "resnet20"}),
