@@ -1,6 +1,9 @@
 #include "base/message.h"
 
+#include <sys/socket.h>
+
 #include <bit>
+#include <cerrno>
 #include <cstring>
 
 #include <graft/error.h>
@@ -15,6 +18,19 @@ static_assert(std::endian::native == std::endian::little);
 }
 
 }  // namespace
+
+bool send_message(int socket, std::uint64_t kind, std::string_view body) {
+  const MessageFrame frame{kind, body.size()};
+  std::string message(reinterpret_cast<const char*>(&frame), sizeof frame);
+  message += body;
+  for (std::string_view left = message; !left.empty();) {
+    const ssize_t n = ::send(socket, left.data(), left.size(), MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    left.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
 
 void MessageWriter::number(std::uint64_t value) {
   body_.append(reinterpret_cast<const char*>(&value), sizeof value);

@@ -17,6 +17,9 @@ struct MessageFrame {
 };
 constexpr std::uint64_t kMaxMessage = std::uint64_t{64} << 20;  ///< Bytes of a body.
 
+/// Sends a message, whole, whatever signals come. False: the other end is gone.
+bool send_message(int socket, std::uint64_t kind, std::string_view body);
+
 /// Puts a body together.
 class MessageWriter {
  public:

@@ -91,15 +91,7 @@ std::string StageProcess::ask(StageRequest request, const MessageWriter& message
 }
 
 void StageProcess::send(StageRequest request, const std::string& body) {
-  const MessageFrame frame{static_cast<std::uint64_t>(request), body.size()};
-  std::string message(reinterpret_cast<const char*>(&frame), sizeof frame);
-  message += body;
-  for (std::string_view left = message; !left.empty();) {
-    const ssize_t n = ::send(socket_.get(), left.data(), left.size(), MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) report_end();
-    left.remove_prefix(static_cast<std::size_t>(n));
-  }
+  if (!send_message(socket_.get(), static_cast<std::uint64_t>(request), body)) report_end();
 }
 
 void StageProcess::receive(void* to, std::size_t bytes) {

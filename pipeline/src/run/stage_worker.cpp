@@ -224,15 +224,7 @@ class StageWorker {
 
   void send(StageAnswer kind, const std::string& body) {
     const std::lock_guard lock(send_mutex_);  // warnings come from any thread
-    const MessageFrame frame{static_cast<std::uint64_t>(kind), body.size()};
-    std::string message(reinterpret_cast<const char*>(&frame), sizeof frame);
-    message += body;
-    for (std::string_view left = message; !left.empty();) {
-      const ssize_t n = ::send(kStageSocket, left.data(), left.size(), MSG_NOSIGNAL);
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) ::_exit(0);
-      left.remove_prefix(static_cast<std::size_t>(n));
-    }
+    if (!send_message(kStageSocket, static_cast<std::uint64_t>(kind), body)) ::_exit(0);
   }
 
   SharedRegion input_, output_;

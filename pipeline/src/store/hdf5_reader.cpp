@@ -113,15 +113,7 @@ void Hdf5Reader::ask(Hdf5Request kind, const std::string& request, std::span<std
 }
 
 void Hdf5Reader::send(Hdf5Request kind, const std::string& request) {
-  const MessageFrame frame{static_cast<std::uint64_t>(kind), request.size()};
-  std::string message(reinterpret_cast<const char*>(&frame), sizeof frame);
-  message += request;
-  for (std::string_view left = message; !left.empty();) {
-    const ssize_t n = ::send(socket_.get(), left.data(), left.size(), MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) report_end();
-    left.remove_prefix(static_cast<std::size_t>(n));
-  }
+  if (!send_message(socket_.get(), static_cast<std::uint64_t>(kind), request)) report_end();
 }
 
 /// The size of what follows.
