@@ -259,7 +259,6 @@ class Run {
     Clock::time_point begun = Clock::now();
     learners_ = learning_->run({[&](const std::string& id) {
                                   line.clear();
-                                  live_.set_phase("fitting " + id);
                                   started("fitting", id);
                                   begun = Clock::now();
                                 },
@@ -274,8 +273,9 @@ class Run {
   }
 
   void started(const char* what, const std::string& id) {
-    if (options_.style.level >= LogLevel::Info && options_.style.terminal)
-      say(fmt::format("{} {}\n", what, id));
+    const std::string phase = fmt::format("{} {}", what, id);
+    live_.set_phase(phase);
+    if (options_.style.level >= LogLevel::Info && options_.style.terminal) say(phase + "\n");
   }
 
   /// Every report, those on the whole run last: scores for results.json, files, text for the terminal.
@@ -294,7 +294,6 @@ class Run {
         for (const LearnerOutcome& l : learners_)
           if (l.stage == input.stage) predictions.push_back(l.predictions);
       const Clock::time_point start = Clock::now();
-      live_.set_phase("evaluating: " + stage.id);
       started("evaluating:", stage.id);
       auto& report = factory_.get_as<Report>(i);
       Interruptible parallel(workers, signals_.interrupted());
