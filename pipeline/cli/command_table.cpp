@@ -409,10 +409,8 @@ constexpr CommandRow kCommands[] = {
      graph, graph_options},
     {"report", "report RUN...", "print where the web page of a run is, copy its drawings; compare runs",
      "The page is that of a stage with the plugin page. RUN is the folder of a run, such as runs/flowers. "
-     "Several "
-     "runs are compared with the first: config, data, scores, and their best learners on the test inputs "
-     "that both "
-     "have scored.",
+     "Several runs are compared with the first: config, data, scores, and their best learners on the test "
+     "inputs that both have scored.",
      report, report_options},
     {"runs", "runs", "list the runs in a folder: when, what was best on val, its score on test",
      "The score is that by which the reports of a run choose. What is damaged is left out, with a warning.",
