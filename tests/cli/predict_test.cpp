@@ -251,6 +251,29 @@ TEST_F(PredictTest, ArchivesStandForTheirImages) {
   EXPECT_EQ(with_threads("1"), with_threads("8"));
 }
 
+TEST_F(PredictTest, MembersOfOneNameHaveThePredictionsOfTheirOwnContents) {
+  std::string zip;
+  std::vector<ZipMember> members;
+  for (const std::string image : {"across/0.ppm", "along/1.ppm"}) {
+    const std::string content = slurp(*folder_ / ("photos/test/" + image));
+    members.push_back({"same.ppm", content.size(), zip_crc(0, content.data(), content.size())});
+    zip += zip_header(members.back()) + content;
+  }
+  folder_->write("same.zip", zip + zip_end(members, ""));
+  const auto one = csv_fields(
+                 predict({"run", "--learner", "probe", "photos/test/across/0.ppm", "--quiet"}).out),
+             other =
+                 csv_fields(predict({"run", "--learner", "probe", "photos/test/along/1.ppm", "--quiet"}).out),
+             both = csv_fields(predict({"run", "--learner", "probe", "same.zip", "--quiet"}).out);
+  ASSERT_EQ(both.size(), 3u);
+  EXPECT_EQ(both[2][0], "same.zip/same.ppm#2");
+  for (std::size_t field = 1; field < both[1].size(); ++field) {
+    EXPECT_EQ(both[1][field], one.at(1).at(field));
+    EXPECT_EQ(both[2][field], other.at(1).at(field));
+  }
+  EXPECT_NE(both[1][2], both[2][2]);
+}
+
 /// Peak memory of a prediction of a list, in KiB.
 long peak_of(const TempFolder& folder, const std::string& list, std::size_t inputs) {
   const TempFolder output;

@@ -280,7 +280,8 @@ class Files final : public graft::ForwardSource {
         if (member->fault == graft::source::ArchiveMember::Fault::None &&
             archive_->size().value_or(0) <= max_bytes_) {
           graft::FileRef file = archive_file_;
-          file.member = member->name;
+          // By its place, too: an archive may have a name twice, with other content.
+          file.member = std::to_string(archive_->count()) + "/" + member->name;
           current_.payload = std::move(file);
         }
         return true;

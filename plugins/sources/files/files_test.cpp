@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -130,6 +131,15 @@ TEST_F(FilesTest, ArchivesStandForTheImagesInThem) {
                         "/a/.hidden.jpg (its name, or that of its folder, begins with a dot; rename it "
                         "to use it)"));
   }
+}
+
+/// What the runtime remembers of one must not be taken for the other.
+TEST_F(FilesTest, MembersOfOneNameAreNotTheSamePartOfTheirArchive) {
+  test::write_archive(at("x.tar"), {{"2.jpg", "two"}, {"./2.jpg", "again"}, {"3.jpg", "two"}});
+  StageHarness stage("files", "{paths: '" + at("x.tar") + "'}");
+  std::set<std::string> parts;
+  for (const Entry& entry : stage.list()) parts.insert(std::get<FileRef>(entry.payload).member);
+  EXPECT_EQ(parts.size(), 3u) << ::testing::PrintToString(parts);
 }
 
 TEST_F(FilesTest, ArchivesInFoldersListsAndPatternsAreRead) {
