@@ -127,6 +127,14 @@ TEST_P(IsolateTest, AnItemThatEndsTheProcessIsRejectedAndTheOthersAreNot) {
   }
 }
 
+TEST_P(IsolateTest, AProcessThatAPluginLeavesBehindKeepsNoItemWaiting) {
+  if (kSanitized) GTEST_SKIP() << "the sanitizer answers crashes itself";
+  const ProgramResult r = run({.kind = GetParam(), .does = "fork and abort"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(lines_with(inputs(), "item 5,"), HasSubstr("the stage's process crashed (Aborted)"));
+  EXPECT_THAT(r.out, HasSubstr("28 of 30 ok, 2 rejected"));
+}
+
 TEST_P(IsolateTest, DamageThatAnItemLeavesIsNotTheOtherItemsFault) {
   if (kSanitized) GTEST_SKIP() << "the sanitizer answers crashes itself";
   ASSERT_EQ(run({.kind = GetParam(), .isolated = false}).exit_code, 0);

@@ -1,5 +1,7 @@
 // A plugin for tests whose process comes to harm at chosen items: a transform, and a batch transform.
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -40,6 +42,8 @@ class Harm {
     if (!mark_.empty()) std::ofstream(mark_) << item.key();
     if (does_ == "segv") crash();
     if (does_ == "abort") std::abort();
+    if (does_ == "fork and abort" && ::fork() == 0) ::pause();
+    if (does_ == "fork and abort") std::abort();
     if (does_ == "exit") std::exit(3);
     if (does_ == "leave damage") g_damaged = true;
     if (does_ == "warn") warn_("seen: " + item.key());

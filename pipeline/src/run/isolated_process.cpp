@@ -106,9 +106,17 @@ void StageProcess::receive(void* to, std::size_t bytes) {
   }
 }
 
+bool StageProcess::has_ended() const {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(process_.id), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == process_.id;
+}
+
 /// Until something can be read, or there is nobody to read from.
 void StageProcess::wait_for_answer() {
   for (pollfd ready{socket_.get(), POLLIN, 0}; ::poll(&ready, 1, kLookMs) <= 0;) {
+    // What the plugin has forked may keep the socket open. Its last answer may have come meanwhile.
+    if (has_ended() && ::poll(&ready, 1, 0) <= 0) report_end();
     if (settings_.interrupted != nullptr && *settings_.interrupted) {
       auto* const control = reinterpret_cast<StageControl*>(input_.data());
       std::atomic_ref(control->interrupted).store(1, std::memory_order_relaxed);

@@ -57,6 +57,7 @@ class StageProcess {
   void start();
   void send(StageRequest request, const std::string& body);
   void receive(void* to, std::size_t bytes);
+  bool has_ended() const;
   void wait_for_answer();
   [[noreturn]] void report_end(const std::string& text = {}, const char* code = "crashed");
 
