@@ -137,7 +137,7 @@ Array pairwise(const Node& node, const Array& a, const Array& b, Effort& effort)
 
 Array cast(const Node& node, const Array& in, Effort& effort) {
   const std::int64_t to = node.integer("to", 0);
-  const bool is_float = to == 1 || to == 10 || to == 11 || to == 16;
+  const bool is_float = is_real_type(to);
   Array out = effort.make(in.shape, is_float);
   for (std::size_t i = 0; i < std::max(in.reals.size(), in.integers.size()); ++i)
     if (is_float)

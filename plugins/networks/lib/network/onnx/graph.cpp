@@ -449,6 +449,13 @@ Graph parse_graph(std::string_view file) {
   if (graph.empty())
     throw Error("an ONNX model without a graph: the file is truncated or damaged; copy it again");
   if (out.opset < 1) throw Error("an ONNX model that names no opset: export it again");
+  // Before, attributes said to which axes a second operand belongs.
+  constexpr std::int64_t kOldest = 7;
+  if (out.opset < kOldest)
+    throw Error(fmt::format(
+        "an ONNX model of opset {}, in which operators mean something else: expected {} or later; export it "
+        "again, with opset 11 or later",
+        out.opset, kOldest));
   out.producer = printable(producer.empty()  ? version
                            : version.empty() ? producer
                                              : producer + " " + version);

@@ -41,6 +41,12 @@ struct Node {
   const std::string& path() const { return name.empty() && !outputs.empty() ? outputs[0] : name; }
 };
 
+/// Types of real numbers, as TensorProto counts types.
+inline bool is_real_type(std::int64_t type) {
+  constexpr std::int64_t kFloat = 1, kHalf = 10, kDouble = 11, kBfloat16 = 16;
+  return type == kFloat || type == kHalf || type == kDouble || type == kBfloat16;
+}
+
 /// What goes into a graph or comes out.
 struct GraphValue {
   std::string name;

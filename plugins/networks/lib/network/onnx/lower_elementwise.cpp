@@ -7,6 +7,7 @@
 
 #include <graft/error.h>
 
+#include "../printable.h"
 #include "elementwise.h"
 #include "lowering.h"
 
@@ -55,7 +56,11 @@ View Lowering::resolved(const Node& node, const View& view) {
   if (view.fixed) fail(node, "takes an activation of constants among the image's values");
   const auto known = known_function(*view.samples);
   if (!known)
-    fail(node, "takes the value of a chain of operators that is not one of the activations that graft knows");
+    fail(node,
+         fmt::format("takes what node '{}' makes, alone or with the operators before it: not one of the "
+                     "activations that graft knows (Relu, Relu6, Silu, Sigmoid, Gelu, QuickGelu, "
+                     "HardSigmoid, HardSwish, Tanh); export the model as TorchScript",
+                     nn::printable(view.sampled_by)));
   View whole;
   whole.layer = view.layer;
   whole.shape = net_.shape(view.layer);

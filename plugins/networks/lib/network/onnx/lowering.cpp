@@ -174,6 +174,8 @@ void Lowering::make(const Node& node) {
                            nn::printable(node.domain)));
   if (score_shape(node)) return;
   if (is_movement(node.op)) return move(node);
+  if (node.op == "Cast" && !is_real_type(node.integer("to", 0)))
+    fail(node, "makes whole numbers or booleans of the image's values: no operation of graft does that");
   if (node.op == "Cast" || (node.op == "Sum" && node.inputs.size() == 1)) return give(node, view(node, 0));
   if (node.op == "Conv") return conv(node);
   if (node.op == "MaxPool" || node.op == "AveragePool") return pool(node);

@@ -55,7 +55,7 @@ class Mover {
                                                        {"Tile", &Mover::tile},
                                                        {"Pad", &Mover::pad},
                                                        {"Identity", &Mover::identity},
-                                                       {"Dropout", &Mover::identity},
+                                                       {"Dropout", &Mover::dropout},
                                                        {"ScatterND", &Mover::scatter_nd},
                                                        {"DepthToSpace", &Mover::to_space},
                                                        {"SpaceToDepth", &Mover::to_depth}};
@@ -109,6 +109,13 @@ class Mover {
   }
 
   void identity() { give(shape()); }
+
+  void dropout() {
+    const Array* training = node_.has_input(2) && inputs_.size() > 2 ? inputs_[2].constant : nullptr;
+    if (training != nullptr && training->size() == 1 && training->at(0) != 0)
+      fail("is in training mode: export the model after model.eval()");
+    identity();
+  }
 
   void reshape() {
     const std::vector<std::int64_t> wanted = numbers(1);

@@ -62,6 +62,50 @@ TEST_F(OnnxErrors, WhatNoOperationComputesIsNamed) {
             "file may have been exported for a larger batch; export it for one image, or with a free batch");
 }
 
+TEST_F(OnnxErrors, ValuesOfTheImageThatBecomeWholeNumbersAreRefused) {
+  for (const std::int64_t type : {2, 6, 7, 9}) {  // uint8, int32, int64, bool
+    OnnxWriter to = image({6, 6}, 4);
+    to.node("Cast", {"c"}, {"whole"}, {OnnxWriter::number("to", type)}, "/Cast");
+    to.node("Cast", {"whole"}, {"n"}, {OnnxWriter::number("to", 1)}, "/Cast_1");
+    head(to, "n", 4);
+    EXPECT_EQ(error(to),
+              "node '/Cast' (Cast) makes whole numbers or booleans of the image's values: no operation of "
+              "graft does that")
+        << type;
+  }
+}
+
+TEST_F(OnnxErrors, ADropoutInTrainingModeIsRefused) {
+  OnnxWriter to = image({6, 6}, 4);
+  scalar(to, "ratio", 0.5F);
+  to.tensor("training", {}, 9, OnnxWriter::field(9, std::string("\1")));
+  to.node("Dropout", {"c", "ratio", "training"}, {"n"}, {}, "/Dropout");
+  head(to, "n", 4);
+  EXPECT_EQ(error(to), "node '/Dropout' (Dropout) is in training mode: export the model after model.eval()");
+}
+
+TEST_F(OnnxErrors, AnUnknownActivationIsNamed) {
+  OnnxWriter to = image({6, 6}, 4);
+  to.node("LeakyRelu", {"c"}, {"n"}, {}, "/act/LeakyRelu");
+  to.node("GlobalAveragePool", {"n"}, {"p"}, {}, "/pool/GlobalAveragePool");
+  to.node("Flatten", {"p"}, {"y"});
+  to.output("y");
+  EXPECT_EQ(
+      error(to),
+      "node '/pool/GlobalAveragePool' (GlobalAveragePool) takes what node '/act/LeakyRelu' makes, alone "
+      "or with the operators before it: not one of the activations that graft knows (Relu, Relu6, Silu, "
+      "Sigmoid, Gelu, QuickGelu, HardSigmoid, HardSwish, Tanh); export the model as TorchScript");
+}
+
+TEST_F(OnnxErrors, OpsetsInWhichOperatorsMeanSomethingElseAreRefused) {
+  OnnxWriter to = image({6, 6}, 4, 6);
+  head(to, "c", 4);
+  EXPECT_EQ(
+      error(to),
+      "an ONNX model of opset 6, in which operators mean something else: expected 7 or later; export it "
+      "again, with opset 11 or later");
+}
+
 TEST_F(OnnxErrors, InputsThatAreNoImagesAreRefused) {
   OnnxWriter to;
   to.input("x", {1, 1, 28, 28});

@@ -159,18 +159,26 @@ Preprocessing preprocessing_for(const ModelFiles& files, int side, std::vector<s
 }
 
 Published lowered(const ModelFiles& files, const Graph& graph) {
-  constexpr int kSide = 224, kOtherHeight = 256, kOtherWidth = 288;
+  constexpr int kSide = 224;
+  // Sides that windows of 2, 4, 8, ... pixels divide, and sides that stay odd when they are halved, up and
+  // down: a graph may pad or crop what is odd.
+  const Extent kOtherSizes[] = {Extent(256, 288), Extent(225, 223)};
   const ImageSides sides = sides_of(graph);
   const int height = sides.height.value_or(sides.width.value_or(kSide)), width = sides.width.value_or(height);
   Published out;
   NamedNetwork made = Lowering(graph, height, width).run(out.notes);
   bool any_size = !sides.height && !sides.width;
-  if (any_size) try {
+  for (const Extent& other : kOtherSizes) try {
       std::vector<std::string> ignored;
-      any_size = same_networks(made, Lowering(graph, kOtherHeight, kOtherWidth).run(ignored));
+      any_size = any_size && same_networks(made, Lowering(graph, other.height, other.width).run(ignored));
     } catch (const Error&) {
       any_size = false;
     }
+  constexpr std::int64_t kNewest = 23;
+  if (graph.opset > kNewest)
+    out.notes.push_back(
+        fmt::format("guessed: its operators mean what they mean in opset {}: its own, {}, is newer", kNewest,
+                    graph.opset));
   Architecture& net = made.architecture;
   net.name = files.weights.filename().string();
   if (!any_size) net.only = Extent(height, width);
@@ -186,7 +194,7 @@ Published lowered(const ModelFiles& files, const Graph& graph) {
                    "the file"},
                   {"operators", counted(graph.operators()), "the graph"},
                   {"image size", size,
-                   any_size                      ? "the graph, lowered for two sizes"
+                   any_size                      ? "the graph, lowered for three sizes"
                    : sides.height && sides.width ? "the graph's input"
                                                  : "the graph, which is not the same for other sizes"},
                   {"preprocessing", to_string(net.preprocessing),

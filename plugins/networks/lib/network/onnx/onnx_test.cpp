@@ -79,6 +79,40 @@ TEST_F(OnnxTest, SizesThatAreLeftOpenStayOpen) {
   EXPECT_EQ(open_published(write(to.bytes()))->architecture.only, Extent(224));
 }
 
+TEST_F(OnnxTest, WhatGraphsDoToOddSidesKeepsThemToTheirSize) {
+  // Zeros on the right of odd sides alone: of a first layer, and of one whose sides the first has halved.
+  for (const bool at_first : {true, false}) {
+    OnnxWriter to = image({-1, -1}, 4);
+    std::string value = "c";
+    if (!at_first) {
+      weight(to, "half", {4, 4, 3, 3});
+      to.node("Conv", {"c", "half"}, {"h"},
+              {OnnxWriter::numbers("strides", {2, 2}), OnnxWriter::numbers("pads", {1, 1, 1, 1})});
+      value = "h";
+    }
+    to.node("MaxPool", {value}, {"p"},
+            {OnnxWriter::numbers("kernel_shape", {2, 2}), OnnxWriter::numbers("strides", {2, 2}),
+             OnnxWriter::text("auto_pad", "SAME_UPPER")});
+    head(to, "p", 4);
+    EXPECT_EQ(open_published(write(to.bytes()))->architecture.only, Extent(224)) << at_first;
+  }
+  // A convolution has a rule for it.
+  OnnxWriter to = image({-1, -1}, 4);
+  weight(to, "half", {4, 4, 3, 3});
+  to.node("Conv", {"c", "half"}, {"h"},
+          {OnnxWriter::numbers("strides", {2, 2}), OnnxWriter::text("auto_pad", "SAME_UPPER")});
+  head(to, "h", 4);
+  EXPECT_EQ(open_published(write(to.bytes()))->architecture.only, std::nullopt);
+}
+
+TEST_F(OnnxTest, AnOpsetThatIsNewerThanTheKnownOnesIsAGuess) {
+  OnnxWriter to = image({6, 6}, 4, 99);
+  head(to, "c", 4);
+  EXPECT_THAT(open_published(write(to.bytes()))->notes,
+              ::testing::Contains("guessed: its operators mean what they mean in opset 23: its own, 99, is "
+                                  "newer"));
+}
+
 TEST_F(OnnxTest, ActivationsAreKnownByWhatTheyCompute) {
   struct Chain {
     const char* op;
@@ -172,8 +206,10 @@ TEST_F(OnnxTest, ActivationsAreKnownByWhatTheyCompute) {
   head(to, "a", 4);
   EXPECT_EQ(
       error(to),
-      "node 'pooled' (GlobalAveragePool) takes the value of a chain of operators that is not one of the "
-      "activations that graft knows");
+      "node 'pooled' (GlobalAveragePool) takes what node 'a' makes, alone or with the operators before it: "
+      "not "
+      "one of the activations that graft knows (Relu, Relu6, Silu, Sigmoid, Gelu, QuickGelu, HardSigmoid, "
+      "HardSwish, Tanh); export the model as TorchScript");
 }
 
 TEST_F(OnnxTest, GatesShufflesAndSumsOfBranches) {
