@@ -153,6 +153,8 @@ void Builder::add(std::size_t index) {
       return gather(step);
     case Step::Op::PatchMerge:
       return patch_merge(step);
+    case Step::Op::Scale:
+      return scale(step);
     case Step::Op::WindowAttention:
       return window_attention(step);
   }

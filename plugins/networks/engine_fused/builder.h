@@ -40,6 +40,7 @@ class Builder {
   void blur_pool(const Step& step);
   void gather(const Step& step);
   void patch_merge(const Step& step);
+  void scale(const Step& step);
   void window_attention(const Step& step);
   void store(std::size_t output);
 

@@ -267,7 +267,8 @@ Architecture small_transformer() {
   add(layer("pool", Op::AttentionPool, {"kv"}, 64, 32)).heads = 2;
   add(layer("joined", Op::Concat, {"cls", "mean", "pool"}, 32, 96));
   add(layer("vector_norm", Op::LayerNorm, {"joined"}, 96, 96));
-  add(layer("head", Op::Linear, {"vector_norm"}, 96, 5)).bias = true;
+  add(layer("vector_scale", Op::LayerScale, {"vector_norm"}, 96, 96));
+  add(layer("head", Op::Linear, {"vector_scale"}, 96, 5)).bias = true;
   net.tap = "head";
   return net;
 }

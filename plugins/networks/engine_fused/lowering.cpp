@@ -57,12 +57,16 @@ class Lowering {
   Lowered take() { return std::move(out_); }
 
  private:
-  /// Which values are tokens: an image becomes them in Embed, they end where a vector is made of them.
+  /// Which values are tokens: an image becomes them in Embed, they end where a vector is made of them. A
+  /// linear layer makes a vector of what is not tokens.
   void find_tokens(const nn::Architecture& net) {
-    is_tokens_["input"] = false;
+    is_tokens_["input"] = is_vector_["input"] = false;
     for (const Layer& layer : net.layers) {
+      const std::string& from = layer.from.at(0);
       const bool ends = layer.op == Op::TokenMean || layer.op == Op::AttentionPool || layer.op == Op::Flatten;
-      is_tokens_[layer.name] = layer.op == Op::Embed || (is_tokens_.at(layer.from.at(0)) && !ends);
+      is_tokens_[layer.name] = layer.op == Op::Embed || (is_tokens_.at(from) && !ends);
+      is_vector_[layer.name] =
+          ends || is_vector_.at(from) || (layer.op == Op::Linear && !is_tokens_.at(from));
     }
   }
 
@@ -222,15 +226,27 @@ class Lowering {
 
   /// The step that a factor or a shift of each channel is folded into: the product just before, or one more.
   Step& foldable(const Layer& layer, bool& folds) {
-    Step* maker = only_for_this(value_.at(layer.from.at(0)));
-    folds = maker != nullptr && maker->residual == Step::kNone &&
-            (maker->op == Step::Op::Conv || (maker->op == Step::Op::Linear && layer.op == Op::LayerScale));
+    Step* maker = folds_into_maker(layer);
+    folds = maker != nullptr;
     return folds ? *maker : pointwise(layer);
+  }
+
+  /// The product just before, where a factor or a shift of each channel can be folded into it; else null.
+  Step* folds_into_maker(const Layer& layer) {
+    Step* maker = only_for_this(value_.at(layer.from.at(0)));
+    const bool folds =
+        maker != nullptr && maker->residual == Step::kNone &&
+        (maker->op == Step::Op::Conv || (maker->op == Step::Op::Linear && layer.op == Op::LayerScale));
+    return folds ? maker : nullptr;
   }
 
   void layer_scale(const Layer& layer) {
     const std::vector<float> gamma = tensor(layer, "gamma");
     const ValueId in = value_.at(layer.from.at(0));
+    if (is_vector_.at(layer.from.at(0)) && !folds_into_maker(layer)) {
+      append(Step::Op::Scale, layer).weights = gamma;
+      return;
+    }
     bool folds = false;
     Step& step = foldable(layer, folds);
     const std::size_t each = step.weights.size() / gamma.size();
@@ -332,10 +348,10 @@ class Lowering {
   }
 
   const std::map<std::string, Tensor>& weights_;
-  std::map<std::string, int> readers_;     // of a layer
-  std::map<std::string, bool> is_tokens_;  // by layer
-  std::map<std::string, ValueId> value_;   // by layer
-  std::vector<int> readers_of_;            // of a value
+  std::map<std::string, int> readers_;                 // of a layer
+  std::map<std::string, bool> is_tokens_, is_vector_;  // by layer
+  std::map<std::string, ValueId> value_;               // by layer
+  std::vector<int> readers_of_;                        // of a value
   Lowered out_;
 };
 

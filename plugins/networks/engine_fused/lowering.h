@@ -37,6 +37,7 @@ struct Step {
     Gather,           ///< from; channels of an image in another order: a ChannelSlice or ChannelShuffle
     BlurPool,         ///< from
     PatchMerge,       ///< from
+    Scale,            ///< from, a vector; weights: a factor of each value
     WindowAttention,  ///< from; weights: the table of biases; shapes
     Add,              ///< from, second
     Multiply,         ///< from, second: of one shape, or [c,h,w] and [c,1,1]
@@ -76,8 +77,9 @@ struct Lowered {
 /// Folds batch-norm into the convolution before it, lets activations and residual sums ride on the step that
 /// makes their input, and turns what is left of batch-norm and He's parameter-free shortcuts into small
 /// convolutions. To oneDNN, a linear layer on tokens is a convolution, too; a factor per channel (LayerScale)
-/// is folded into it, and the two halves of a SwiGLU are made apart. A value that is an output or has other
-/// readers is never merged away. `outputs`: names of layers. Throws Error for a tensor that is missing.
+/// is folded into it, and stays a step of its own for vectors alone; the two halves of a SwiGLU are made
+/// apart. A value that is an output or has other readers is never merged away. `outputs`: names of layers.
+/// Throws Error for a tensor that is missing.
 Lowered lower(const nn::Architecture& architecture, const std::map<std::string, Tensor>& weights,
               const std::vector<std::string>& outputs);
 

@@ -408,6 +408,13 @@ void Builder::gather(const Step& step) {
        });
 }
 
+void Builder::scale(const Step& step) {
+  loop(step, [factors = step.weights, images = program_.images_](const float* in, float* out) {
+    for (std::int64_t image = 0; image < images; ++image)
+      for (const float factor : factors) *out++ = *in++ * factor;
+  });
+}
+
 void Builder::patch_merge(const Step& step) {
   const Shape &from = shape_[step.from], &to = shape_[step.to];
   loop(step, [from, to, images = program_.images_](const float* in, float* out) {
