@@ -142,6 +142,17 @@ std::optional<Orientation> mp4_orientation(const std::string& path) {
                        t[2] * m[1] + t[3] * m[3]});
 }
 
+bool mp4_lists_its_frames(const std::string& path) {
+  Boxes boxes(path);
+  bool has_movie = false, has_fragments = false;
+  boxes.each(0, boxes.bytes(), [&](const Boxes::Box& top) {
+    has_movie = has_movie || top.type == "moov";
+    has_fragments = top.type == "moof";
+    return has_fragments;
+  });
+  return has_movie && !has_fragments;
+}
+
 graft::Image oriented(graft::Image frame, Orientation o) {
   if (o == Orientation{}) return frame;
   const int width = o.swaps_sides() ? frame.height : frame.width;

@@ -139,6 +139,7 @@ struct VideoFile::Capture {
   bool avi = false;          ///< The times of frames are their numbers.
   cv::Size size;
   std::uint64_t promised = 0;  ///< Frames by the header, 0 where that does not say.
+  double estimated = 0;        ///< Where it does not: frames by the duration and the mean rate.
 };
 
 void VideoFile::set_up() {
@@ -185,13 +186,17 @@ VideoFile::VideoFile(const std::string& name, std::int64_t max_pixels)
   find_orientation(path);
   capture_->size = {static_cast<int>(width), static_cast<int>(height)};
   const double count = guarded([&] { return capture.get(cv::CAP_PROP_FRAME_COUNT); });
-  // A frame takes a byte or more.
-  if (count >= 1 && count <= static_cast<double>(bytes_))
-    capture_->promised = static_cast<std::uint64_t>(count);
   if (reader == cv::CAP_FFMPEG) find_packets(path);
   std::array<char, 4> magic{};
   capture_->avi = ::pread(file.number, magic.data(), magic.size(), 0) == 4 &&
                   std::string_view(magic.data(), magic.size()) == "RIFF";
+  // A frame takes a byte or more. Other containers have no number of frames: OpenCV makes one of the
+  // duration.
+  const bool is_plausible = count >= 1 && count <= static_cast<double>(bytes_);
+  if (is_plausible && (capture_->avi || mp4_lists_its_frames(path)))
+    capture_->promised = static_cast<std::uint64_t>(count);
+  else if (is_plausible)
+    capture_->estimated = count;
 }
 
 void VideoFile::find_packets(const std::string& path) {
@@ -239,10 +244,13 @@ bool VideoFile::is_motion_jpeg() const {
 
 std::uint64_t VideoFile::count_frames() {
   if (capture_->promised > 0) return capture_->promised;
-  while (grab()) {
-  }
+  double last = 0;  // ms
+  while (grab()) last = guarded([&] { return capture_->capture.get(cv::CAP_PROP_POS_MSEC); });
   position_ = frames_;
-  return frames_;
+  // Frames need not follow each other at the mean rate, but the last one is at the end of the duration.
+  constexpr double kAtTheEnd = 0.5;
+  const bool is_cut_off = rate() > 0 && last / 1000 + kAtTheEnd < capture_->estimated / rate();
+  return is_cut_off ? std::max(frames_, static_cast<std::uint64_t>(capture_->estimated)) : frames_;
 }
 
 /// Goes to the next frame that can be decoded. OpenCV says of a damaged frame what it says of the end.

@@ -32,8 +32,9 @@ class VideoFile {
   /// Motion JPEG, read by OpenCV's FFmpeg: its packets are looked at beside the decoder.
   bool is_motion_jpeg() const;
 
-  /// Frames by the file's header; counted, where that says nothing or what cannot be. The file is then at its
-  /// end. Throws graft::Reject `corrupt`.
+  /// Frames by the file's header; counted, where that says nothing or what cannot be, with those that its
+  /// duration promises where it ends much earlier. The file is then at its end. Throws graft::Reject
+  /// `corrupt`.
   std::uint64_t count_frames();
 
   /// The frame that read gives next.

@@ -166,6 +166,45 @@ TEST_F(Video, AVideoThatIsCutOffEndsInRejects) {
   }
 }
 
+// Containers without a number of frames: a guess from the duration is not one.
+TEST_F(Video, FramesThatNoHeaderCountsAreCounted) {
+  const struct {
+    const char *name, *codec;
+  } kFiles[] = {{"c/a.mpg", "MPG2"}, {"c/a.mkv", "mp4v"}, {"c/a.ts", "mp4v"}};
+  for (const auto& [name, codec] : kFiles) {
+    const std::string path = folder_.write(name, "").string();
+    {
+      cv::VideoWriter out(path, cv::CAP_FFMPEG,
+                          cv::VideoWriter::fourcc(codec[0], codec[1], codec[2], codec[3]), 25, {48, 32});
+      if (!out.isOpened()) GTEST_SKIP() << "this OpenCV does not write " << name;
+      for (int i = 0; i < 40; ++i) out.write(cv::Mat(32, 48, CV_8UC3, cv::Scalar(200, green(i), red(i))));
+    }
+    auto stage = open();
+    const auto entries = stage.list();
+    ASSERT_EQ(entries.size(), 40u) << name;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const auto image = std::get<Image>(stage.load(entries[i]));
+      EXPECT_NEAR(image.row(16)[3 * 24], red(static_cast<int>(i)), 12) << name << ' ' << i;
+    }
+    // Cut off long before the end that its duration promises: the frames that are missing are rejects.
+    if (std::string(name) == "c/a.mkv") {
+      const std::string whole = test::slurp(path);
+      folder_.write(name, whole.substr(0, whole.size() / 2));
+      std::map<std::string, int> outcomes;
+      auto cut = open();
+      for (Entry e; cut.as<Source>().next(e);) try {
+          cut.load(e);
+          ++outcomes["ok"];
+        } catch (const Reject& reject) {
+          ++outcomes[reject.code()];
+        }
+      EXPECT_EQ(outcomes["ok"] + outcomes["truncated"] + outcomes["corrupt"], 40);
+      EXPECT_GT(outcomes["truncated"], 10);
+    }
+    std::filesystem::remove(path);
+  }
+}
+
 TEST_F(Video, TooLargeFramesAreRejected) {
   write("c/a.avi", 1);
   auto stage = open("max_pixels: 1000");
