@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cerrno>
 #include <cstring>
@@ -58,6 +59,7 @@ class ImageList final : public graft::Source {
       : params_(context.params),
         file_(params_.get<std::string>("file")),
         separator_(params_.get<std::string>("label_separator")),
+        separators_(separator_),
         empty_is_none_(params_.has("empty_labels") && params_.get<std::string>("empty_labels") == "none"),
         files_(context, folder_of(params_), file_) {
     if (params_.has("label") && params_.has("labels"))
@@ -75,6 +77,7 @@ class ImageList final : public graft::Source {
     else
       read_delimited(in, separator_of(in, format == "tsv" ? '\t' : ','), context);
     if (in.bad()) throw Error("cannot read " + file_ + ": " + std::strerror(errno));
+    if (params_.has("labels")) separators_.warn(context, column("labels"), file_);
     files_.close();
   }
 
@@ -227,8 +230,54 @@ class ImageList final : public graft::Source {
          "expected the split train, val or test (valid, validation and dev are val), got '" + given + "'");
   }
 
+  /// What a column of several classes separates them with, where that is not label_separator.
+  class OtherSeparators {
+   public:
+    explicit OtherSeparators(std::string own) : own_(std::move(own)) {}
+
+    void see(const std::string& field) {
+      const bool is_list = field.starts_with('[') && field.ends_with(']');
+      if (field.find(own_) != std::string::npos && !is_list) ++own_count_;
+      for (Count& other : others_) {
+        const bool has = other.separator == '[' ? is_list : field.find(other.separator) != std::string::npos;
+        if (has && other.fields++ == 0) other.example = field;
+      }
+    }
+
+    void warn(const graft::StageContext& context, const std::string& column, const std::string& file) const {
+      for (const Count& other : others_) {
+        if (own_count_ > 0 || other.fields == 0 || own_.find(other.separator) != std::string::npos) continue;
+        const std::string fields =
+            graft::plural(other.fields, "field") + " of the column '" + column + "' in " + file;
+        const std::string example = ", for example " + graft::shortened(other.example);
+        if (other.separator == '[')
+          context.warn(fields + (other.fields == 1 ? " is a list" : " are lists") + " in brackets" + example +
+                       ": each is taken as one class; write the classes alone, with '" + own_ +
+                       "' between them");
+        else
+          context.warn("no field of the column '" + column + "' in " + file + " holds label_separator '" +
+                       own_ + "', and " + std::to_string(other.fields) +
+                       (other.fields == 1 ? " holds '" : " hold '") + other.separator + "'" + example +
+                       ": each is taken as one class; write label_separator: \"" + other.separator +
+                       "\" if it separates classes");
+        return;
+      }
+    }
+
+   private:
+    struct Count {
+      char separator;  ///< [: a list in brackets.
+      std::size_t fields = 0;
+      std::string example = {};
+    };
+    std::string own_;
+    std::size_t own_count_ = 0;
+    std::array<Count, 4> others_{{{'['}, {';'}, {'|'}, {','}}};
+  };
+
   /// The classes in one field, each once.
-  std::vector<std::string> pieces(const std::string& field) const {
+  std::vector<std::string> pieces(const std::string& field) {
+    separators_.see(field);
     Labels out;
     for (std::size_t start = 0; start <= field.size();) {
       const std::size_t end = std::min(field.find(separator_, start), field.size());
@@ -277,9 +326,13 @@ class ImageList final : public graft::Source {
         auto flat = graft::source::flat_object(text);
         object = flat ? std::move(*flat) : Value::from_json(text);
       } catch (const Error& e) {
-        fail(number, e.what());
+        const std::string text_of_fault = e.what();
+        const bool is_syntax = std::isdigit(static_cast<unsigned char>(text_of_fault.back())) != 0;
+        fail(number, text_of_fault + (is_syntax ? "; write one JSON object per line" : ""));
       }
-      if (!object.is_map()) fail(number, std::string("expected a JSON object, got a ") + object.kind());
+      if (!object.is_map())
+        fail(number, std::string("expected a JSON object, got a ") + object.kind() +
+                         "; write one JSON object per line");
       const Value* found = object.find(path);
       if (found == nullptr) {
         std::vector<std::string> names;
@@ -325,7 +378,7 @@ class ImageList final : public graft::Source {
 
   /// The classes in a field: a list of them, one, or, with `many`, several in one text.
   std::vector<std::string> labels_of(std::size_t line, const std::string& field, const Value& value,
-                                     bool many) const {
+                                     bool many) {
     Labels labels;
     if (value.is_null()) return {};
     if (many && !value.is_list()) return pieces(word(line, field, value));
@@ -338,7 +391,8 @@ class ImageList final : public graft::Source {
   std::string word(std::size_t line, const std::string& field, const Value& value) const {
     if (value.is_string()) return value.as_string();
     if (value.is_int()) return std::to_string(value.as_int());
-    fail(line, "'" + field + "': expected a text or a whole number, got a " + value.kind());
+    fail(line, "'" + field + "': expected a text or a whole number, got a " + value.kind() +
+                   (value.is_map() || value.is_list() ? "" : "; write it in quotes"));
   }
 
   /// A line without its end, and without a byte order mark in the first.
@@ -360,6 +414,7 @@ class ImageList final : public graft::Source {
 
   const graft::Params params_;
   const std::string file_, separator_;
+  OtherSeparators separators_;
   const bool empty_is_none_;  ///< A text without a class in the column `labels`.
   graft::source::ListedFiles files_;
 };

@@ -87,6 +87,26 @@ TEST_F(ImageList, ReadsPathsLabelsAndSplits) {
   }
 }
 
+TEST_F(ImageList, LabelsThatHoldAnotherSeparatorAreNoticed) {
+  const auto warning = [&](const std::string& first, const std::string& second) {
+    auto stage = open("path,labels\na.jpg,\"" + first + "\"\nb.jpg,\"" + second + "\"\n", "labels: labels");
+    for (const std::string& text : stage.warnings())
+      if (text.find("each is taken as one class") != std::string::npos) return text;
+    return std::string("none");
+  };
+  EXPECT_EQ(
+      warning("ant;big", "bee"),
+      "no field of the column 'labels' in " + file_ +
+          " holds label_separator '|', and 1 holds ';', for example ant;big: each is taken as one class; "
+          "write label_separator: \";\" if it separates classes");
+  EXPECT_EQ(warning("['ant', 'big']", "['bee']"),
+            "2 fields of the column 'labels' in " + file_ +
+                " are lists in brackets, for example ['ant', 'big']: each is taken as one class; write the "
+                "classes alone, with '|' between them");
+  EXPECT_EQ(warning("ant|big;old", "bee"), "none");
+  EXPECT_EQ(warning("ant", "bee"), "none");
+}
+
 TEST_F(ImageList, Rfc4180) {
   EXPECT_THAT(
       lines("\xef\xbb\xbfpath,label\r\n\"a,b.jpg\",\"say \"\"hi\"\"\"\r\n\r\n\n\"two\nlines.jpg\",x\r\n"
@@ -297,11 +317,13 @@ TEST_F(ImageList, SaysWhatIsWrongInJsonLines) {
   const auto json = [&](const std::string& list, const std::string& more = "") {
     return fault(list, more, "l.jsonl");
   };
-  EXPECT_EQ(json("{\"path\": \"a\"}\n{\"path\": \n"), "FILE:2: not valid JSON at byte 10");
-  EXPECT_EQ(json("[1]\n"), "FILE:1: expected a JSON object, got a list");
+  EXPECT_EQ(json("{\"path\": \"a\"}\n{\"path\": \n"),
+            "FILE:2: not valid JSON at byte 10; write one JSON object per line");
+  EXPECT_EQ(json("[1]\n"), "FILE:1: expected a JSON object, got a list; write one JSON object per line");
   EXPECT_EQ(json("{\"file\": \"a\"}\n"),
             "FILE:1: expected a field 'path', got the fields file; name the field with path");
-  EXPECT_EQ(json("{\"path\": 1.5}\n"), "FILE:1: 'path': expected a text or a whole number, got a number");
+  EXPECT_EQ(json("{\"path\": 1.5}\n"),
+            "FILE:1: 'path': expected a text or a whole number, got a number; write it in quotes");
   EXPECT_EQ(json("{\"path\": \"a\", \"label\": {}}\n"),
             "FILE:1: 'label': expected a text or a whole number, got a map");
   EXPECT_EQ(json("{\"path\": \"a\\u0000b\"}\n"), "FILE:1: the path holds a NUL byte, which no file name can");
