@@ -219,9 +219,11 @@ std::string fault_of_url(const std::string& url) {
   const std::unique_ptr<CURLU, void (*)(CURLU*)> parts(curl_url(), curl_url_cleanup);
   if (parts == nullptr) throw graft::Error("libcurl cannot be set up: out of memory");
   if (is_s3(url)) return fault_of_s3_url(url);
-  const bool web = url.starts_with("http://") || url.starts_with("https://");
-  if (!web || curl_url_set(parts.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK)
+  if (!url.starts_with("http://") && !url.starts_with("https://"))
     return "expected a URL that begins with http://, https:// or s3://";
+  if (const CURLUcode fault = curl_url_set(parts.get(), CURLUPART_URL, url.c_str(), 0); fault != CURLUE_OK)
+    return std::string("expected a URL as a browser shows it, with %20 for a space (") +
+           curl_url_strerror(fault) + ")";
   char* user = nullptr;
   const bool has_user = curl_url_get(parts.get(), CURLUPART_USER, &user, 0) == CURLUE_OK;
   curl_free(user);

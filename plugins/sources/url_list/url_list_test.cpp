@@ -88,6 +88,10 @@ TEST_F(UrlListTest, ErrorsOfTheListAreNamedByLine) {
   EXPECT_EQ(
       fault("url\nfile:///etc/passwd\n"),
       file + ":2: expected a URL that begins with http://, https:// or s3://, got 'file:///etc/passwd'");
+  for (const char* url : {"http://a/b c", "http://a:99999/", "http:///", "http://a/\x01"})
+    EXPECT_THAT(fault(std::string("url\n") + url + "\n"),
+                HasSubstr(":2: expected a URL as a browser shows it, with %20 for a space ("))
+        << url;
   EXPECT_THAT(fault("url\nhttps://me:secret@a/1\n"),
               HasSubstr(":2: a user or a password in a URL would be in every result"));
   EXPECT_EQ(fault("path\nx\n"), file + ":1: expected a column 'url', got path");
