@@ -1,6 +1,7 @@
 // What goes to standard output: one JSON document with --json, whatever happens; an error where it cannot be
 // written.
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -257,6 +258,24 @@ class PipeWithoutReader {
   }
   ~PipeWithoutReader() { ::close(9); }
 };
+
+// A file gets its name by renaming, which would put it in the place of /dev/null, for everybody.
+TEST_F(Output, NoFileTakesThePlaceOfADeviceOrAPipe) {
+  const std::string pipe = folder_ / "pipe", link = folder_ / "link";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::filesystem::create_symlink(pipe, link);
+  for (const std::string& path : {pipe, link}) {
+    const ProgramResult r = graft({"run", "c.yaml", "--trace", path});
+    EXPECT_EQ(r.exit_code, 1);
+    EXPECT_THAT(r.err, HasSubstr("error: " + path +
+                                 " is a device, a pipe or a socket, which a file would replace: expected the "
+                                 "name of a file\n"));
+    EXPECT_TRUE(std::filesystem::is_fifo(path));
+    EXPECT_EQ(std::filesystem::is_symlink(path), path == link);
+  }
+  EXPECT_THAT(graft({"run", "c.yaml", "--trace", folder_.path()}).err,
+              HasSubstr("error: " + folder_.path().string() + " is a folder: expected the name of a file\n"));
+}
 
 TEST_F(Output, AReaderThatLeavesHearsNoComplaint) {
   const PipeWithoutReader pipe;

@@ -42,6 +42,18 @@ int rename_under_lock(const fs::path& temporary, const fs::path& path) {
   return ::rename(temporary.c_str(), path.c_str()) == 0 ? 0 : errno;
 }
 
+/// Renaming a file would put it in their place: /dev/null and the like would be gone for everybody.
+void require_replaceable(const fs::path& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode)) return;
+  throw Error(
+      S_ISDIR(info.st_mode)
+          ? fmt::format("{} is a folder: expected the name of a file", path.string())
+          : fmt::format("{} is a device, a pipe or a socket, which a file would replace: expected the "
+                        "name of a file",
+                        path.string()));
+}
+
 }  // namespace
 
 bool is_out_of_disk(int error) {
@@ -192,6 +204,7 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
 }
 
 void write_file_atomically(const fs::path& path, const std::function<void(int)>& write) {
+  require_replaceable(path);
   const fs::path temporary = fmt::format("{}.{}.tmp", path.string(), new_attempt());
   try {
     const FileHandle out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
