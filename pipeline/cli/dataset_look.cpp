@@ -358,6 +358,19 @@ DatasetLook look_at_dataset(const fs::path& folder) {
     if (std::optional<DatasetLook> found = find(folder)) return *found;
   Count count;
   const std::map<std::string, std::size_t> classes = class_folders(folder, count);
+  // `train` alone may be a class, beside `car` and `ship`.
+  const bool are_splits = std::all_of(classes.begin(), classes.end(),
+                                      [](const auto& c) { return split_from(c.first).has_value(); });
+  if (classes.size() > 1 && are_splits) {
+    std::vector<std::string> names;
+    for (const auto& [name, n] : classes) names.push_back(name);
+    throw Error(fmt::format(
+        "{} has {} in the folders {}, which are splits, and no folder per class in them: nothing names the "
+        "classes; wanted train/CLASS and test/CLASS, or a list (.csv, .tsv, .jsonl) with columns such as "
+        "path, "
+        "label and split",
+        folder.string(), plural(count.images, "image"), joined(names)));
+  }
   if (classes.size() > 1) {
     DatasetLook look;
     look.plugin = "image_folder";

@@ -297,6 +297,12 @@ TEST(Init, WhatCannotBeToldIsAnErrorThatSaysWhatIsWanted) {
   EXPECT_THAT(
       error("one"),
       StartsWith("error: one has 3 images, and nothing distinguishes their classes: one folder holds all"));
+  write_class(folder, "splits/train", 0, 3);
+  write_class(folder, "splits/test", 1, 3);
+  EXPECT_THAT(
+      error("splits"),
+      StartsWith("error: splits has 6 images in the folders test, train, which are splits, and no folder "
+                 "per class in them: nothing names the classes; wanted train/CLASS"));
   write_class(folder, "two/red", 0, 30);
   write_class(folder, "two/green", 1, 4);
   folder.write("two.yaml", "mine");
