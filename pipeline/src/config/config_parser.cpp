@@ -22,6 +22,8 @@ bool is_name(std::string_view s, std::string_view allowed) {
   return !s.empty() && s.find_first_not_of(allowed) == std::string_view::npos;
 }
 constexpr std::size_t kMostStages = 1000;
+/// Files are named so, with something before and behind; file systems end at 255 bytes.
+constexpr std::size_t kLongestName = 100;
 constexpr std::string_view kRunNameChars = "abcdefghijklmnopqrstuvwxyz0123456789_-";
 constexpr std::string_view kStageChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
 
@@ -32,6 +34,9 @@ void read_name(PlanDraft& draft, const YamlNode& root) {
   } else if (name->kind != YamlNode::Kind::Scalar || !is_name(name->scalar, kRunNameChars)) {
     draft.error(name->position,
                 fmt::format("'{}' is not a valid run name: use a-z, 0-9, _ and -", name->scalar));
+  } else if (name->scalar.size() > kLongestName) {
+    draft.error(name->position, fmt::format("a run name may have {} characters, this one has {}",
+                                            kLongestName, name->scalar.size()));
   } else {
     draft.plan.name = name->scalar;
   }
@@ -217,6 +222,9 @@ void read_stages(PlanDraft& draft, const YamlNode& root) {
                   fmt::format("'{}' is not a valid stage id: use letters, digits, _ and -, and none of "
                               "run, name, seed",
                               m.key));
+    else if (m.key.size() > kLongestName)
+      draft.error(m.key_position, fmt::format("a stage id may have {} characters, this one has {}",
+                                              kLongestName, m.key.size()));
     if (m.value.kind == YamlNode::Kind::Map)
       read_stage(draft, m.value, stage, drafted);
     else

@@ -102,7 +102,10 @@ class Resolver {
 
   Value wrong_type(const ParamSpec& spec, const Value& v) {
     const bool show = v.is_string() || v.is_number() || v.is_bool();
-    fault(fmt::format("expected {}, got {}{}", spec.type_name(), v.kind(), show ? " " + v.to_json() : ""));
+    const bool is_finite = !v.is_double() || std::isfinite(v.as_double());  // JSON has no other numbers
+    fault(fmt::format("expected {}, got {}{}", spec.type_name(),
+                      is_finite ? v.kind() : "a number that is not finite",
+                      show && is_finite ? " " + v.to_json() : ""));
     return {};
   }
 
@@ -207,6 +210,11 @@ class Resolver {
     const char* const wanted = folder ? "folder" : either ? "file or folder" : "file";
     if (v.as_string().empty()) {
       fault(fmt::format("expected the path of a {}, got an empty text", wanted));
+      return {};
+    }
+    // The system would take what is in front of it for the whole path.
+    if (v.as_string().find('\0') != std::string::npos) {
+      fault(fmt::format("expected the path of a {}, got one with a NUL byte: {}", wanted, v.as_string()));
       return {};
     }
     std::error_code ignored;

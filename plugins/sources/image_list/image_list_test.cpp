@@ -88,6 +88,7 @@ TEST_F(ImageList, ReadsPathsLabelsAndSplits) {
 }
 
 TEST_F(ImageList, LabelsThatHoldAnotherSeparatorAreNoticed) {
+  const std::string file = (folder_.path() / "l.csv").string();
   const auto warning = [&](const std::string& first, const std::string& second) {
     auto stage = open("path,labels\na.jpg,\"" + first + "\"\nb.jpg,\"" + second + "\"\n", "labels: labels");
     for (const std::string& text : stage.warnings())
@@ -96,11 +97,11 @@ TEST_F(ImageList, LabelsThatHoldAnotherSeparatorAreNoticed) {
   };
   EXPECT_EQ(
       warning("ant;big", "bee"),
-      "no field of the column 'labels' in " + file_ +
+      "no field of the column 'labels' in " + file +
           " holds label_separator '|', and 1 holds ';', for example ant;big: each is taken as one class; "
           "write label_separator: \";\" if it separates classes");
   EXPECT_EQ(warning("['ant', 'big']", "['bee']"),
-            "2 fields of the column 'labels' in " + file_ +
+            "2 fields of the column 'labels' in " + file +
                 " are lists in brackets, for example ['ant', 'big']: each is taken as one class; write the "
                 "classes alone, with '|' between them");
   EXPECT_EQ(warning("ant|big;old", "bee"), "none");

@@ -180,12 +180,12 @@ TEST_F(Video, FramesThatNoHeaderCountsAreCounted) {
       for (int i = 0; i < 40; ++i) out.write(cv::Mat(32, 48, CV_8UC3, cv::Scalar(200, green(i), red(i))));
     }
     auto stage = open();
-    const auto entries = stage.list();
-    ASSERT_EQ(entries.size(), 40u) << name;
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      const auto image = std::get<Image>(stage.load(entries[i]));
-      EXPECT_NEAR(image.row(16)[3 * 24], red(static_cast<int>(i)), 12) << name << ' ' << i;
+    int frames = 0;
+    for (Entry e; stage.as<Source>().next(e); ++frames) {
+      const auto image = std::get<Image>(stage.load(e));
+      EXPECT_NEAR(image.row(16)[3 * 24], red(frames), 12) << name << ' ' << frames;
     }
+    EXPECT_EQ(frames, 40) << name;
     // Cut off long before the end that its duration promises: the frames that are missing are rejects.
     if (std::string(name) == "c/a.mkv") {
       const std::string whole = test::slurp(path);
