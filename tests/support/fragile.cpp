@@ -47,6 +47,7 @@ class Harm {
     if (does_ == "exit") std::exit(3);
     if (does_ == "leave damage") g_damaged = true;
     if (does_ == "warn") warn_("seen: " + item.key());
+    while (does_ == "warn for ever") warn_("again");
     if (does_ == "throw") throw std::runtime_error("it broke");
     if (does_ == "reject") throw Reject("odd", "an odd item");
     if (does_ == "end the run") throw FatalError("nothing else will work");

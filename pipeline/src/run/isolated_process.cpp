@@ -72,6 +72,7 @@ std::string StageProcess::ask(StageRequest request, const MessageWriter& message
     switch (static_cast<StageAnswer>(frame.kind)) {
       case StageAnswer::Warning:
         settings_.warn(body);
+        end_if_hung();  // one who warns for ever gives no result either
         continue;
       case StageAnswer::Waiting:
         since_ = Clock::now();
@@ -121,15 +122,19 @@ void StageProcess::wait_for_answer() {
       auto* const control = reinterpret_cast<StageControl*>(input_.data());
       std::atomic_ref(control->interrupted).store(1, std::memory_order_relaxed);
     }
-    if (!settings_.limit) continue;
-    const double waited = std::chrono::duration<double>(Clock::now() - since_).count();
-    if (waited >= *settings_.limit)
-      report_end(fmt::format("no result after {} (run.stall_limit), and the stage's process was killed",
-                             duration_in_words(*settings_.limit)),
-                 "hung");
-    // The watchdog, which has the same limit for the whole run, leaves this call to its own.
-    if (waited >= *settings_.limit / 2) note_progress();
+    end_if_hung();
   }
+}
+
+void StageProcess::end_if_hung() {
+  if (!settings_.limit) return;
+  const double waited = std::chrono::duration<double>(Clock::now() - since_).count();
+  if (waited >= *settings_.limit)
+    report_end(fmt::format("no result after {} (run.stall_limit), and the stage's process was killed",
+                           duration_in_words(*settings_.limit)),
+               "hung");
+  // The watchdog, which has the same limit for the whole run, leaves this call to its own.
+  if (waited >= *settings_.limit / 2) note_progress();
 }
 
 void StageProcess::report_end(const std::string& text, const char* code) {

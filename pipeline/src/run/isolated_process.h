@@ -59,6 +59,7 @@ class StageProcess {
   void receive(void* to, std::size_t bytes);
   bool has_ended() const;
   void wait_for_answer();
+  void end_if_hung();
   [[noreturn]] void report_end(const std::string& text = {}, const char* code = "crashed");
 
   /// Killed, with all that it has started, when this is destroyed.
