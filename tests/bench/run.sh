@@ -100,24 +100,10 @@ fi
 
 has_torch=false
 if /usr/bin/python3 -c 'import torch, torchvision, h5py' 2>/dev/null; then has_torch=true; fi
-cores=$(nproc)
 weights=$data/weights/mobilenet_v1_075_imagenet
 
-echo "== engines: images per second of the network alone, $cores threads, against optimize_for_inference, in turn"
-table_of_engines() {
-  printf '%-18s %10s %10s %7s\n' network graft torch ratio
-  for network in resnet18 resnet50 vgg16 mobilenet_v2 mobilenet_v1_075; do
-    ours=$network theirs=$network
-    if [ $network = mobilenet_v1_075 ]; then ours=$weights.safetensors theirs=$weights.torchscript.pt; fi
-    graft=$("$build/engine_bench" "$cores" "$ours" | awk '{print $2}')
-    torch=-
-    if $has_torch; then torch=$(/usr/bin/python3 tests/bench/engine_torch.py "$cores" "$theirs" 2>/dev/null | awk '{print $2}'); fi
-    awk -v n=$network -v g="$graft" -v t="$torch" \
-      'BEGIN {printf "%-18s %10.1f %10s %7s\n", n, g, t, t == "-" ? "-" : sprintf("%.2f", g / t)}'
-  done
-}
-$has_torch || echo "torch skipped: needs python3-torch, python3-torchvision"
-table_of_engines
+echo "== engines: images per second of the network alone, against PyTorch and ONNX Runtime, in turn"
+GRAFT_PEERS=$peers tests/bench/engines.sh "$build"
 
 # Images per second of the stream alone: what the manifest and the peer both call their seconds.
 graft_speed() {

@@ -79,7 +79,8 @@ void measure(const StageContext& context, const std::function<std::unique_ptr<nn
   double best_rate = 0;
   for (int threads = 1; threads <= context.threads; threads *= 2) {
     const int concurrent = context.threads / threads;
-    auto other = threads == 1 ? nullptr : make(threads);
+    std::unique_ptr<nn::Engine> other;
+    if (threads > 1 && !(other = best.engine->with_threads(threads))) other = make(threads);
     const double rate = images_per_second(other ? *other : *best.engine, concurrent, batch, size);
     Value entry = Value::map();
     entry["threads_per_batch"] = threads;

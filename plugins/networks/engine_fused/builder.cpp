@@ -249,19 +249,26 @@ void Builder::convolution(std::size_t index) {
   const onednn::Window window =
       window_of(layer, is_tokens(step.from) ? Shape{in, 1, shape_[step.from][0]} : shape_[step.from]);
   const auto attribute = attributes(step.residual != Step::kNone, step.activation);
-  const auto kernel_for =
-      [&](algorithm how, const Desc& source,
-          const Desc& target) -> std::optional<dnnl::convolution_forward::primitive_desc> {
+  struct Kernel {
+    algorithm how;
+    Desc source, target;
+    dnnl::convolution_forward::primitive_desc made;
+  };
+  const auto kernel_for = [&](algorithm how, const Desc& source,
+                              const Desc& target) -> std::optional<Kernel> {
     try {
-      return onednn::convolution(network_.engine(), how, source, Desc(shape, type_, Tag::any), bias, target,
-                                 window, attribute);
+      return Kernel{how, source, target,
+                    onednn::convolution(network_.engine(), how, source, Desc(shape, type_, Tag::any), bias,
+                                        target, window, attribute)};
     } catch (const dnnl::error&) {
       return {};  // no such kernel
     }
   };
 
   const Dims from = dims_of(step.from), to_dims = dims_of(step.to);
-  std::optional<dnnl::convolution_forward::primitive_desc> chosen;
+  std::optional<Kernel> chosen;
+  // oneDNN's choice depends on the number of threads, and results on the choice: it is that of one thread.
+  std::optional<ThreadCount> one(1);
   if (type_ == Type::f32 && suits_winograd(layer, shape_[step.to]))
     chosen = kernel_for(algorithm::convolution_winograd, blocked(step.from), blocked(step.to));
   // Images are planes, few channels would waste most of a block; and large kernels are faster with channels
@@ -275,34 +282,40 @@ void Builder::convolution(std::size_t index) {
   layouts.emplace_back(Desc(from, type_, Tag::nhwc), Desc(to_dims, type_, Tag::nhwc));
   layouts.emplace_back(plain(from, type_), plain(to_dims, type_));
   for (const auto& [source, target] : layouts) {
-    if (chosen && !is_reference(chosen->impl_info_str())) break;
+    if (chosen && !is_reference(chosen->made.impl_info_str())) break;
     if (auto next = kernel_for(algorithm::convolution_direct, source, target)) chosen = next;
   }
   if (!chosen) throw Error(fmt::format("oneDNN has no convolution for layer {}", layer.name));
+  one.reset();
+  const auto shared_out = kernel_for(chosen->how, chosen->source, chosen->target);
+  const bool one_thread =
+      !shared_out || std::string_view(shared_out->made.impl_info_str()) != chosen->made.impl_info_str();
+  const auto& kernel = one_thread ? chosen->made : shared_out->made;
 
-  const std::size_t source = slot_in(step.from, chosen->src_desc());
+  const std::size_t source = slot_in(step.from, kernel.src_desc());
   std::size_t to;
   if (step.residual != Step::kNone) {
     const std::size_t other = slot_of(step.residual);
     const auto shared = std::count_if(slot_.begin(), slot_.end(), [&](const auto& known) {
       return place_of(known.second) == place_of(other);
     });
-    const bool in_place = layout_of(other) == chosen->dst_desc() && ends_here(step.residual, index) &&
+    const bool in_place = layout_of(other) == kernel.dst_desc() && ends_here(step.residual, index) &&
                           place_of(other) >= 0 && place_of(other) != place_of(source) && shared == 1;
     if (in_place) {
-      to = slot_[step.to] = view(other, chosen->dst_desc());
+      to = slot_[step.to] = view(other, kernel.dst_desc());
       slot_.erase(step.residual);  // gone: nobody reads it any more
     } else {
-      to = make_slot(step.to, chosen->dst_desc());
+      to = make_slot(step.to, kernel.dst_desc());
       copy(other, to);
     }
   } else {
-    to = make_slot(step.to, chosen->dst_desc());
+    to = make_slot(step.to, kernel.dst_desc());
   }
-  Program::Call& made = call(dnnl::convolution_forward(*chosen), chosen->scratchpad_desc(),
+  Program::Call& made = call(dnnl::convolution_forward(kernel), kernel.scratchpad_desc(),
                              {{DNNL_ARG_SRC, source}, {DNNL_ARG_DST, to}});
+  made.one_thread = one_thread;
   made.constants = {
-      {DNNL_ARG_WEIGHTS, network_.weights(index, {shape, Type::f32, order}, chosen->weights_desc())},
+      {DNNL_ARG_WEIGHTS, network_.weights(index, {shape, Type::f32, order}, kernel.weights_desc())},
       {DNNL_ARG_BIAS, network_.bias(index)}};
 }
 

@@ -53,6 +53,12 @@ FusedEngine::FusedEngine(const FusedEngine& other, int batch)
   options_.batch = batch;
 }
 
+std::unique_ptr<nn::Engine> FusedEngine::with_threads(int threads) const {
+  auto other = std::make_unique<FusedEngine>(*this, options_.batch);
+  other->options_.threads = threads;
+  return other;
+}
+
 std::shared_ptr<const Program> FusedEngine::program(int height, int width) const {
   const std::lock_guard lock(mutex_);
   const auto known = std::find_if(programs_.begin(), programs_.end(),

@@ -23,6 +23,7 @@ class FusedEngine final : public nn::Engine {
   std::vector<Tensor> run(const float* images, int height, int width) const override;
   /// There is only one path: images are computed at other positions, beside other images.
   std::vector<Tensor> run_plainly(const float* images, int count, int height, int width) const override;
+  std::unique_ptr<nn::Engine> with_threads(int threads) const override;
 
  private:
   struct Prepared {

@@ -70,11 +70,14 @@ class Lowering {
     }
   }
 
-  std::vector<float> tensor(const Layer& layer, const char* name) const {
+  const Tensor& shared(const Layer& layer, const char* name) const {
     const auto found = weights_.find(layer.name + "." + name);
     if (found == weights_.end()) throw Error("tensor " + layer.name + "." + name + " is missing");
-    const float* values = found->second.as<float>();
-    return {values, values + found->second.size()};
+    return found->second;
+  }
+  std::vector<float> tensor(const Layer& layer, const char* name) const {
+    const Tensor& values = shared(layer, name);
+    return {values.as<float>(), values.as<float>() + values.size()};
   }
 
   Step* maker_of(ValueId value) {
@@ -135,7 +138,7 @@ class Lowering {
         return with_shapes(append(Step::Op::Attention, layer), layer);
       case Op::WindowAttention: {
         Step& step = append(Step::Op::WindowAttention, layer);
-        step.weights = tensor(layer, "bias_table");
+        step.weights = SharedValues(shared(layer, "bias_table"));
         return with_shapes(step, layer);
       }
       case Op::BlurPool:
@@ -186,14 +189,14 @@ class Lowering {
 
   void with_tensors(Step::Op op, const Layer& layer, const char* weights, const char* bias) {
     Step& step = append(op, layer);
-    if (weights != nullptr) step.weights = tensor(layer, weights);
+    if (weights != nullptr) step.weights = SharedValues(shared(layer, weights));
     if (bias != nullptr) step.bias = tensor(layer, bias);
   }
 
   void product(const Layer& layer) {
     const bool on_tokens = layer.op == Op::Linear && is_tokens_.at(layer.from.at(0));
     Step& step = append(layer.op == Op::Conv || on_tokens ? Step::Op::Conv : Step::Op::Linear, layer);
-    step.weights = tensor(layer, "weight");
+    step.weights = SharedValues(shared(layer, "weight"));
     step.bias = layer.bias ? tensor(layer, "bias") : std::vector<float>(static_cast<std::size_t>(layer.out));
     if (step.op == Step::Op::Linear) skip_flatten(step);
   }
@@ -215,10 +218,11 @@ class Lowering {
     bool folds = false;
     Step& step = foldable(layer, folds);
     const std::size_t channels = gamma.size(), each = step.weights.size() / channels;
+    float* const weights = step.weights.own();
     for (std::size_t c = 0; c < channels; ++c) {
       const double scale = gamma[c] / std::sqrt(static_cast<double>(variance[c]) + layer.eps);
       for (std::size_t i = 0; i < each; ++i)
-        step.weights[c * each + i] = static_cast<float>(step.weights[c * each + i] * scale);
+        weights[c * each + i] = static_cast<float>(weights[c * each + i] * scale);
       step.bias[c] = static_cast<float>((static_cast<double>(step.bias[c]) - mean[c]) * scale + beta[c]);
     }
     if (folds) merge(layer, in);
@@ -250,7 +254,8 @@ class Lowering {
     bool folds = false;
     Step& step = foldable(layer, folds);
     const std::size_t each = step.weights.size() / gamma.size();
-    for (std::size_t i = 0; i < step.weights.size(); ++i) step.weights[i] *= gamma[i / each];
+    float* const weights = step.weights.own();
+    for (std::size_t i = 0; i < step.weights.size(); ++i) weights[i] *= gamma[i / each];
     for (std::size_t c = 0; c < gamma.size(); ++c) step.bias[c] *= gamma[c];
     if (folds) merge(layer, in);
   }
@@ -269,20 +274,18 @@ class Lowering {
       both.op = is_tokens_.at(layer.from.at(0)) ? Step::Op::Conv : Step::Op::Linear;
       both.layer.in = 2 * layer.out;
       both.from = in;
-      both.weights.assign(4 * width * width, 0.0f);
-      for (std::size_t i = 0; i < 2 * width; ++i) both.weights[i * 2 * width + i] = 1;
+      both.weights = SharedValues(4 * width * width, 0.0f);
+      for (std::size_t i = 0; i < 2 * width; ++i) both.weights.own()[i * 2 * width + i] = 1;
       both.bias.assign(2 * width, 0.0f);
     }
     const auto half = [&](std::size_t which, Activation activation) {
       Step step = both;
       step.layer.out = layer.out;
-      const auto part = [&](std::vector<float>& all) {
-        const auto size = static_cast<std::ptrdiff_t>(all.size() / 2),
-                   first = static_cast<std::ptrdiff_t>(which) * size;
-        all = std::vector<float>(all.begin() + first, all.begin() + first + size);
-      };
-      part(step.weights);
-      part(step.bias);
+      const std::size_t weights = both.weights.size() / 2;
+      step.weights = both.weights.part(which * weights, weights);
+      const auto biases = static_cast<std::ptrdiff_t>(both.bias.size() / 2);
+      const auto first = both.bias.begin() + static_cast<std::ptrdiff_t>(which) * biases;
+      step.bias.assign(first, first + biases);
       step.activation = activation;
       step.to = readers_of_.size();
       readers_of_.push_back(1);
@@ -305,7 +308,7 @@ class Lowering {
     conv.padding = {};
     conv.padding_rule = nn::PaddingRule::Fixed;
     Step& step = append(Step::Op::Conv, conv);
-    step.weights.assign(static_cast<std::size_t>(layer.out), 1.0f);
+    step.weights = SharedValues(static_cast<std::size_t>(layer.out), 1.0f);
     step.bias.assign(static_cast<std::size_t>(layer.out), 0.0f);
     return step;
   }
@@ -317,10 +320,10 @@ class Lowering {
     conv.kernel = conv.groups = 1;
     Step& step = append(Step::Op::Conv, conv);
     const auto in = static_cast<std::size_t>(layer.in), out = static_cast<std::size_t>(layer.out);
-    step.weights.assign(in * out, 0.0f);
+    step.weights = SharedValues(in * out, 0.0f);
     step.bias.assign(out, 0.0f);
     const std::size_t before = (out - in) / 2;
-    for (std::size_t c = 0; c < in; ++c) step.weights[(before + c) * in + c] = 1.0f;
+    for (std::size_t c = 0; c < in; ++c) step.weights.own()[(before + c) * in + c] = 1.0f;
   }
 
   /// The sum rides on the later of the two convolutions; the other operand is there by then.

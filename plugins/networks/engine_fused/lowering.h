@@ -8,6 +8,8 @@
 #include <graft/payload.h>
 #include <network/architecture.h>
 
+#include "shared_values.h"
+
 namespace graft::fused {
 
 /// Number of a value: 0 is the batch of images, the others are made by steps, in order.
@@ -60,7 +62,8 @@ struct Step {
   std::vector<ValueId> more = {};    ///< Concat: all that it reads.
   ValueId residual = kNone;          ///< Conv: a value that is added to the sums, before the activation.
   Activation activation = Activation::None;
-  std::vector<float> weights, bias;
+  SharedValues weights;
+  std::vector<float> bias;
 
   /// All values that it reads.
   std::vector<ValueId> reads() const;

@@ -95,6 +95,10 @@ inline dnnl::memory::data_type type_of(const Desc& layout) {
   return layout.get_data_type();
 }
 
+inline bool is_blocked(const Desc& layout) {
+  return layout.get_format_kind() == dnnl::memory::format_kind::blocked;
+}
+
 #else
 
 inline dnnl::convolution_forward::primitive_desc convolution(const engine& on, algorithm how,
@@ -163,6 +167,11 @@ inline void append_eltwise(dnnl::post_ops& to, algorithm how, float alpha, float
 
 inline dnnl::memory::data_type type_of(const Desc& layout) {
   return layout.data_type();
+}
+
+/// Whether the elements are those of a plain order, only placed otherwise: not Winograd's.
+inline bool is_blocked(const Desc& layout) {
+  return layout.data.format_kind == dnnl_blocked;
 }
 
 #endif

@@ -47,16 +47,31 @@ PackedNetwork::PackedNetwork(nn::Architecture architecture, Lowered lowered, boo
 dnnl::memory PackedNetwork::weights(std::size_t step, const dnnl::memory::desc& plain,
                                     const dnnl::memory::desc& wanted) {
   const std::lock_guard lock(mutex_);
-  for (const dnnl::memory& known : packed_[step])
+  SharedValues& values = lowered_.steps[step].weights;
+  Packed& packed = packed_[step];
+  for (const dnnl::memory& known : packed.forms)
     if (known.get_desc() == wanted) return known;
-  dnnl::memory from(plain, engine_, const_cast<float*>(lowered_.steps[step].weights.data()));
-  dnnl::memory to(wanted, engine_);
   static const int kAll = usable_processors();
   const ThreadCount all(kAll);  // whoever comes for the same kernels waits for them
   dnnl::stream stream(engine_);
-  dnnl::reorder(from, to).execute(stream, from, to);
-  stream.wait();
-  packed_[step].push_back(to);
+  const auto bring = [&](dnnl::memory from, dnnl::memory to) {
+    dnnl::reorder(from, to).execute(stream, from, to);
+    stream.wait();
+  };
+  // Same bits: a form that is blocked has every element as it was, or rounded to the 16 bits that are wanted.
+  dnnl::memory again;
+  if (values.data() == nullptr) {
+    const auto form = std::find_if(packed.forms.begin(), packed.forms.end(), [](const dnnl::memory& known) {
+      return onednn::is_blocked(known.get_desc());
+    });
+    again = dnnl::memory(packed.plain, engine_);
+    bring(*form, again);
+  }
+  dnnl::memory to(wanted, engine_);
+  bring({plain, engine_, again ? again.get_data_handle() : const_cast<float*>(values.data())}, to);
+  packed.forms.push_back(to);
+  if (!again) packed.plain = plain;
+  if (onednn::is_blocked(wanted)) values.release();
   return to;
 }
 

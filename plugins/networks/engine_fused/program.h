@@ -30,17 +30,23 @@ class PackedNetwork {
   bool bf16() const { return bf16_; }
   const dnnl::engine& engine() const { return engine_; }
 
-  /// The weights of a step, `plain` as they are in the step, in the layout `wanted`.
+  /// The weights of a step, `plain` as they are in the step, in the layout `wanted`. What the step holds is
+  /// released once it can be had from a packed form again, so that weights are in memory once.
   dnnl::memory weights(std::size_t step, const dnnl::memory::desc& plain, const dnnl::memory::desc& wanted);
   dnnl::memory bias(std::size_t step) const;
 
  private:
+  struct Packed {
+    dnnl::memory::desc plain;  // what the step held
+    std::vector<dnnl::memory> forms;
+  };
+
   const nn::Architecture architecture_;
-  const Lowered lowered_;
+  Lowered lowered_;
   const bool bf16_;
   const dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
   std::mutex mutex_;
-  std::vector<std::vector<dnnl::memory>> packed_;  // by step
+  std::vector<Packed> packed_;  // by step
 };
 
 /// A network for a number of images of one size, as oneDNN primitives over one arena, in which values that

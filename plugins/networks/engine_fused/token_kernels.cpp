@@ -221,10 +221,11 @@ void Builder::layer_norm(const Step& step) {
                                          attributes(false, Activation::None));
   Program::Call& made = call(dnnl::layer_normalization_forward(kernel), kernel.scratchpad_desc(),
                              {{DNNL_ARG_SRC, view(in, rows)}, {DNNL_ARG_DST, view(to, rows)}});
-  const auto tensor = [&](const std::vector<float>& values) {
-    return memory({{channels}, Type::f32, Tag::x}, network_.engine(), const_cast<float*>(values.data()));
+  const auto tensor = [&](const float* values) {
+    return memory({{channels}, Type::f32, Tag::x}, network_.engine(), const_cast<float*>(values));
   };
-  made.constants = {{DNNL_ARG_SCALE, tensor(step.weights)}, {DNNL_ARG_SHIFT, tensor(step.bias)}};
+  made.constants = {{DNNL_ARG_SCALE, tensor(step.weights.data())},
+                    {DNNL_ARG_SHIFT, tensor(step.bias.data())}};
 }
 
 void Builder::response_norm(const Step& step) {
