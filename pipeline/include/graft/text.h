@@ -27,6 +27,9 @@ GRAFT_API std::string human_bytes(std::uint64_t bytes);
 /// The number with leading zeros up to `digits`, so that names sort as their numbers do.
 GRAFT_API std::string zero_padded(std::size_t n, std::size_t digits);
 
+/// Letters of ASCII; others stay as they are.
+GRAFT_API std::string lower_case(std::string text);
+
 /// Where the cells of a column stand that are narrower than it.
 enum class Align { Left, Right };
 

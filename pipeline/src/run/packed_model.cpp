@@ -15,6 +15,7 @@
 
 #include <graft/error.h>
 #include <graft/text.h>
+#include <graft/value_path.h>
 #include <graft/version.h>
 
 #include "base/bytes.h"
@@ -192,12 +193,12 @@ Value read_packed(
   Value facts = reader.read_facts();
   const std::int64_t format = fact(file, facts, "graft_model").as_int();
   if (format != kPackedFormat) {
-    const Value* version = facts.find("graft");
+    const std::string version = text_at(facts, {"graft"});
     throw Error(fmt::format(
         "{} is a model of format {}, made by graft {}: graft {} reads format {}; use a graft of that "
         "version, or "
         "pack the run again with this one",
-        file.string(), format, version != nullptr && version->is_string() ? version->as_string() : "?",
+        file.string(), format, version.empty() ? "?" : version,
         GRAFT_VERSION, kPackedFormat));
   }
   const std::vector<ListedPart> parts = listed_parts(file, facts);
@@ -214,8 +215,7 @@ Value read_packed(
 /// Plugins of the model's stages that do not come with Graft.
 Value other_plugins(const Value& facts, const Registry& registry) {
   std::set<std::string> names;
-  if (const Value* stages = facts.find("stages"))
-    for (const auto& [id, stage] : stages->as_map()) {
+  for (const auto& [id, stage] : map_at(facts, {"stages"})) {
       const std::string& name = stage.find("plugin")->as_string();
       const Registry::Plugin* plugin = registry.find(name);
       if (plugin != nullptr && !Registry::comes_with_graft(*plugin)) names.insert(name);

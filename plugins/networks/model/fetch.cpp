@@ -10,6 +10,7 @@
 #include <graft/error.h>
 #include <graft/files.h>
 #include <graft/params.h>
+#include <graft/text.h>
 
 #include "checkpoints.h"
 #include "command.h"
@@ -123,8 +124,7 @@ namespace {
 /// The checkpoint with the digest that the command line gives, where graft knows none.
 Checkpoint with_digest(Checkpoint checkpoint, const Arguments& arguments) {
   if (const auto given = arguments.text("sha256")) {
-    std::string sha256 = *given;
-    for (char& c : sha256) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    const std::string sha256 = lower_case(*given);
     if (sha256.size() != 64 || sha256.find_first_not_of("0123456789abcdef") != std::string::npos)
       throw UsageError{fmt::format("--sha256: expected 64 hexadecimal digits, got '{}'", *given)};
     if (!is_the_file(sha256, checkpoint))

@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include <graft/file_names.h>
 #include <graft/plugin.h>
 #include <graft/text.h>
-#include <source/file_names.h>
 #include <source/folder_labels.h>
 #include <source/glob.h>
 #include <source/walk.h>
@@ -125,9 +125,9 @@ class ImageFolder final : public graft::Source {
     std::map<std::string, std::size_t> other, images;
     std::size_t others = 0;
     for (const Found& file : found) {
-      const std::string extension = graft::source::extension(file.key);
+      const std::string extension = graft::file_extension(file.key);
       if (extension.empty()) continue;
-      if (graft::source::is_image_extension(extension)) {
+      if (graft::is_image_extension(extension)) {
         ++images[extension];
       } else {
         ++other[extension];

@@ -10,6 +10,7 @@
 
 #include <graft/error.h>
 #include <graft/files.h>
+#include <graft/text.h>
 
 #include <network/bind.h>
 #include <network/initial_weights.h>
@@ -28,9 +29,8 @@ class ParamError : public Error {
   std::string param_;
 };
 
-void check_digest(const std::string& path, std::string wanted) {
-  std::transform(wanted.begin(), wanted.end(), wanted.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
+void check_digest(const std::string& path, const std::string& given) {
+  const std::string wanted = lower_case(given);
   if (wanted.size() != 64 || wanted.find_first_not_of("0123456789abcdef") != std::string::npos)
     throw ParamError("sha256", fmt::format("sha256: expected 64 hexadecimal digits, got '{}'", wanted));
   const std::string got = sha256_of_file(path);
