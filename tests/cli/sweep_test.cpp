@@ -222,7 +222,7 @@ TEST_F(SweepTest, AnInterruptedSweepGoesOn) {
 TEST_F(SweepTest, EveryFaultOfEveryCombinationIsToldOnceBeforeAnyWork) {
   folder_.write("list.yaml", "- {knn.k: 3}\n- {knn.k: none, seed: -1}\n");
   const ProgramResult r = sweep(kSmallRun, {"--list", folder_ / "list.yaml", "--grid", "prob.c=1,2", "--grid",
-                                         "knn.temperature=[0.1, warm]"});
+                                            "knn.temperature=[0.1, warm]"});
   EXPECT_EQ(r.exit_code, 2);
   EXPECT_EQ(r.out, "");
   const std::string list = folder_ / "list.yaml", config = folder_ / "config.yaml";

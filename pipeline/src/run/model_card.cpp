@@ -86,7 +86,8 @@ void add_scores(std::string& out, const Value& facts) {
       if (!v) return "";
       if (std::string_view(row.name) == "n") return fmt::format("{}", *v);
       std::string shown = fmt::format("{:.4f}", *v);
-      const auto interval = std::string_view(row.name) == "accuracy" ? interval_from(of, row.name) : std::nullopt;
+      const auto interval =
+          std::string_view(row.name) == "accuracy" ? interval_from(of, row.name) : std::nullopt;
       if (interval) shown += fmt::format(" (95 %: {:.3f}-{:.3f})", interval->first, interval->second);
       return shown;
     };
@@ -139,29 +140,30 @@ std::string model_card(const Value& facts, const TrainedModel& model) {
   add_scores(out, facts);
   out += "\n## What it is made of\n\n| stage | plugin | version |\n|---|---|---|\n";
   for (const auto& [id, stage] : map_at(facts, {"stages"}))
-    out += fmt::format("| {} | {} | {} |\n", name_in_markdown(id),
-                         name_in_markdown(text_at(stage, {"plugin"})),
-                         name_in_markdown(text_at(stage, {"version"})));
+    out +=
+        fmt::format("| {} | {} | {} |\n", name_in_markdown(id), name_in_markdown(text_at(stage, {"plugin"})),
+                    name_in_markdown(text_at(stage, {"version"})));
   for (const Value& file : list_at(facts, {"files"})) {
-      const auto add = [&](const std::string& subject, const Value& digest) {
-        out += fmt::format("\n{} has the xxHash3-128 {}.\n", subject,
-                           digest.is_string() ? digest.as_string() : "");
-      };
-      const std::string address =
-          code_in_markdown(text_at(file, {"stage"}) + "." + text_at(file, {"parameter"}));
-      const Value* digest = file.find("digest");
-      if (digest != nullptr && digest->is_map())
-        for (const auto& [name, one] : digest->as_map()) add(name_in_markdown(name) + " of " + address, one);
-      else if (digest != nullptr)
-        add(address, *digest);
-    }
+    const auto add = [&](const std::string& subject, const Value& digest) {
+      out += fmt::format("\n{} has the xxHash3-128 {}.\n", subject,
+                         digest.is_string() ? digest.as_string() : "");
+    };
+    const std::string address =
+        code_in_markdown(text_at(file, {"stage"}) + "." + text_at(file, {"parameter"}));
+    const Value* digest = file.find("digest");
+    if (digest != nullptr && digest->is_map())
+      for (const auto& [name, one] : digest->as_map()) add(name_in_markdown(name) + " of " + address, one);
+    else if (digest != nullptr)
+      add(address, *digest);
+  }
   out += flag_at(facts, {"has_code"})
              ? "\n**It holds code**: a network in TorchScript. Use it only if you trust where it comes from "
                "(`--allow-code`).\n"
              : "\nIt holds no code.\n";
   if (facts.find("other_plugins") != nullptr) {
     std::vector<std::string> needed;
-    for (const Value& name : list_at(facts, {"other_plugins"})) needed.push_back(name_in_markdown(name.as_string()));
+    for (const Value& name : list_at(facts, {"other_plugins"}))
+      needed.push_back(name_in_markdown(name.as_string()));
     out += fmt::format(
         "\n**It needs plugins that do not come with Graft and are not in this file**: {}. Get them from "
         "whoever "

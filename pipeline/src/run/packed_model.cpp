@@ -198,8 +198,7 @@ Value read_packed(
         "{} is a model of format {}, made by graft {}: graft {} reads format {}; use a graft of that "
         "version, or "
         "pack the run again with this one",
-        file.string(), format, version.empty() ? "?" : version,
-        GRAFT_VERSION, kPackedFormat));
+        file.string(), format, version.empty() ? "?" : version, GRAFT_VERSION, kPackedFormat));
   }
   const std::vector<ListedPart> parts = listed_parts(file, facts);
   std::uint64_t bytes = 0;
@@ -216,10 +215,10 @@ Value read_packed(
 Value other_plugins(const Value& facts, const Registry& registry) {
   std::set<std::string> names;
   for (const auto& [id, stage] : map_at(facts, {"stages"})) {
-      const std::string& name = stage.find("plugin")->as_string();
-      const Registry::Plugin* plugin = registry.find(name);
-      if (plugin != nullptr && !Registry::comes_with_graft(*plugin)) names.insert(name);
-    }
+    const std::string& name = stage.find("plugin")->as_string();
+    const Registry::Plugin* plugin = registry.find(name);
+    if (plugin != nullptr && !Registry::comes_with_graft(*plugin)) names.insert(name);
+  }
   Value out = Value::list();
   for (const std::string& name : names) out.push(name);
   return out;
@@ -291,15 +290,6 @@ Value pack_model(const TrainedModel& model, const Registry& registry, Code code,
   });
   read_packed_model(out);
   return whole;
-}
-
-bool looks_packed(const fs::path& file) {
-  const FileHandle handle(open_regular_file(file));
-  std::string begin(kMaxHeader, '\0');
-  if (!handle) return false;
-  begin.resize(read_at(handle.get(), begin.data(), begin.size(), 0, file));
-  ZipMember member;
-  return read_zip_header(begin, member) && member.name == kFacts;
 }
 
 PackedModel read_packed_model(const fs::path& file) {

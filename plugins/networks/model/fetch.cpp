@@ -16,7 +16,7 @@
 #include "command.h"
 #include "download.h"
 #include "fetch.h"
-#include "table.h"
+#include "quantities.h"
 
 namespace graft::model {
 namespace {

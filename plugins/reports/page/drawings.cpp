@@ -203,7 +203,8 @@ std::vector<Drawing> shots(const Content& content) {
     for (const auto& [learner, points] : map_at(facts, {"shots", "learners"})) {
       Series s{learner, {}, false};
       for (const Value& point : points.as_list())
-        if (const auto n = number_at(point, {"shots"}), mean = number_at(point, {"accuracy", "mean"}); n && mean)
+        if (const auto n = number_at(point, {"shots"}), mean = number_at(point, {"accuracy", "mean"});
+            n && mean)
           s.points.emplace_back(*n, *mean);
       if (!s.points.empty()) chart.series.push_back(std::move(s));
     }

@@ -160,9 +160,8 @@ class Files final : public graft::ForwardSource {
     if (glob != nullptr)
       std::erase_if(part.found, [&](const auto& file) { return !glob->matches(file.path); });
     const std::size_t files = part.found.size();
-    const bool archives = std::any_of(part.found.begin(), part.found.end(), [](const auto& file) {
-      return graft::is_archive_name(file.path);
-    });
+    const bool archives = std::any_of(part.found.begin(), part.found.end(),
+                                      [](const auto& file) { return graft::is_archive_name(file.path); });
     add_part(std::move(part), archives ? std::nullopt : std::optional(files));
     return files;
   }
@@ -268,8 +267,8 @@ class Files final : public graft::ForwardSource {
         const auto member = graft::source::archive_member(*archive_, skip);
         if (!member) continue;
         if (!graft::is_image_extension(graft::file_extension(member->name))) {
-          skip("archive member without the extension of an image",
-               archive_file_.path + "/" + member->name, "rename it to use it");
+          skip("archive member without the extension of an image", archive_file_.path + "/" + member->name,
+               "rename it to use it");
           continue;
         }
         ++members_;

@@ -67,7 +67,7 @@ void collect(const Pickle& pickle, const PickleValue& dict, const std::vector<st
     if (key.kind != Kind::Text) continue;
     if (value.kind == Kind::Tensor) ++here.tensors;
     if (!is_dict(value) || path.size() >= kDeepest) continue;
-    const std::string name = lower_case(key.text.substr(0, 200));
+    const std::string name = lower_case(std::string(key.text.substr(0, 200)));
     if (std::any_of(kOtherNames.begin(), kOtherNames.end(),
                     [&](std::string_view other) { return name.find(other) != std::string::npos; }))
       continue;
@@ -239,7 +239,7 @@ bool is_clip_of_openai(const StateDict& dict) {
 }
 
 int role_of(std::string_view path) {
-  const std::string text = lower_case(path);
+  const std::string text = lower_case(std::string(path));
   const auto has = [&](std::string_view word) {
     // A word of its own: "ema" is not in "schema" or "semantic".
     for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {

@@ -48,7 +48,8 @@ class TorchTest : public ::testing::Test {
 };
 
 /// A module with the given tensors and source.
-inline Module module_of(const std::string& source, const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
+inline Module module_of(const std::string& source,
+                        const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
   Module module("M");
   module.register_attribute("training", c10::BoolType::get(), true);
   for (const auto& [name, value] : tensors) module.register_parameter(name, value, false);
