@@ -147,8 +147,7 @@ std::optional<DatasetLook> split_folders(const fs::path& folder) {
   note_classes(classes, look);
   if (val_is_test)
     look.notes.push_back(
-        fmt::format("The images of '{}' are the test; a part of '{}' becomes val, by which "
-                    "learners choose.",
+        fmt::format("The images of '{}' are the test; a part of '{}' becomes val, by which learners choose.",
                     splits[Split::Val], splits[Split::Train]));
   return look;
 }
@@ -350,8 +349,7 @@ DatasetLook look_at_dataset(const fs::path& folder) {
     note_files(count, look);
     note_classes(classes, look);
     look.notes.emplace_back(
-        "A hash of its path puts an image into train, val or test, so that it stays there "
-        "when others come.");
+        "A hash of its path puts an image into train, val or test, so that it stays there when others come.");
     return look;
   }
   for (const auto find : {archives, video_folders})
@@ -359,8 +357,7 @@ DatasetLook look_at_dataset(const fs::path& folder) {
   const Count flat = count_below(folder);
   const std::string wanted =
       "wanted a folder per class, train/CLASS and test/CLASS, a list (.csv, .tsv, .jsonl) with columns such "
-      "as path "
-      "and label, archives, a folder of videos per class, or files of CIFAR or MNIST";
+      "as path and label, archives, a folder of videos per class, or files of CIFAR or MNIST";
   const std::string unread = unread_lists(folder);
   if (flat.images == 0) throw Error(fmt::format("{} has no images: {}{}", folder.string(), wanted, unread));
   throw Error(fmt::format("{} has {}, and nothing {}: {}{} (graft embed takes images without classes)",

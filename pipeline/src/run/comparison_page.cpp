@@ -78,8 +78,7 @@ std::string runs_of(const RunComparison& c) {
       "<div class=\"scroll\"><table><thead><tr><th scope=\"col\"></th><th scope=\"col\">run</th><th "
       "scope=\"col\">finished</th><th scope=\"col\" class=\"n\">inputs</th><th scope=\"col\" "
       "class=\"n\">rejected</th><th scope=\"col\">best on val</th><th scope=\"col\" class=\"n\">its "
-      "score</th><th "
-      "scope=\"col\" class=\"n\">seconds</th></tr></thead><tbody>";
+      "score</th><th scope=\"col\" class=\"n\">seconds</th></tr></thead><tbody>";
   for (std::size_t i = 0; i < c.runs.size(); ++i) {
     const LeftRun& run = c.runs[i];
     std::string score = "-";

@@ -87,8 +87,7 @@ std::string different_kernels(const JobStatus& status) {
   if (kinds.size() < 2) return {};
   return fmt::format(
       "the workers' processors differ ({}), so their rows may differ from those of a single run in the last "
-      "digits; "
-      "GRAFT_MAX_CPU_ISA gives all of them the kernels of the smallest",
+      "digits; GRAFT_MAX_CPU_ISA gives all of them the kernels of the smallest",
       fmt::join(kinds, ", "));
 }
 

@@ -96,9 +96,8 @@ void add_scores(std::string& out, const Value& facts) {
   }
   out +=
       "\nThe scores on val are of the model that was chosen on val. This file holds it fitted again, with "
-      "train "
-      "and val together: it has seen the images of val, so that it looks better on them than it is. Test was "
-      "scored once, by this model, after every choice.\n";
+      "train and val together: it has seen the images of val, so that it looks better on them than it is. "
+      "Test was scored once, by this model, after every choice.\n";
 
   const bool of_test = !class_scores(test).empty();
   std::vector<ClassScore> classes = class_scores(of_test ? test : val);
@@ -166,8 +165,7 @@ std::string model_card(const Value& facts, const TrainedModel& model) {
       needed.push_back(name_in_markdown(name.as_string()));
     out += fmt::format(
         "\n**It needs plugins that do not come with Graft and are not in this file**: {}. Get them from "
-        "whoever "
-        "trained it, and name their folder with `--plugin-dir`.\n",
+        "whoever trained it, and name their folder with `--plugin-dir`.\n",
         joined(needed));
   }
   out += fmt::format(

@@ -125,8 +125,7 @@ void require_files(const TrainedModel& model, const Value& config, const std::ve
                   if (parameter == file.parameter && !fs::exists(path.as_string(), error))
                     throw Error(
                         fmt::format("'{}' was trained with a {} that is not at {} any more: wanted {}; bring "
-                                    "it back, or name its "
-                                    "place with --set {}=PATH",
+                                    "it back, or name its place with --set {}=PATH",
                                     model.stage, file.digest.is_string() ? "file" : "folder",
                                     path.as_string(), the_one_with(file.digest), file.address()));
                 });

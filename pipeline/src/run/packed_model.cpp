@@ -196,8 +196,7 @@ Value read_packed(
     const std::string version = text_at(facts, {"graft"});
     throw Error(fmt::format(
         "{} is a model of format {}, made by graft {}: graft {} reads format {}; use a graft of that "
-        "version, or "
-        "pack the run again with this one",
+        "version, or pack the run again with this one",
         file.string(), format, version.empty() ? "?" : version, GRAFT_VERSION, kPackedFormat));
   }
   const std::vector<ListedPart> parts = listed_parts(file, facts);

@@ -187,8 +187,7 @@ class Sweep {
     if (options_.metric.empty() || known.empty() || known.contains(options_.metric)) return;
     throw Error(
         fmt::format("--metric: no learner of combination {} has a value of '{}' on val, so that none would "
-                    "be the best by it: "
-                    "choose a score that they have ({})",
+                    "be the best by it: choose a score that they have ({})",
                     row.run->id, options_.metric, fmt::join(known, ", ")));
   }
 
@@ -339,8 +338,7 @@ class Sweep {
     }
     if (val_rows.size() > 1)
       outcome.text += fmt::format(
-          "warning: scores are of {} val rows: not of the same, so that chance decides "
-          "more than it seems\n",
+          "warning: scores are of {} val rows: not of the same, so that chance decides more than it seems\n",
           fmt::join(val_rows, ", "));
     if (best) {
       outcome.text += best_in_words(rows_, specs_, *best, out_ / "best.yaml");

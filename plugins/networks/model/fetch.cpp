@@ -43,8 +43,7 @@ std::string base_url(const Arguments& arguments) {
   if (!is_safe_address(base))
     throw UsageError{
         fmt::format("--url, GRAFT_MODEL_URL: expected an https address, got '{}': with another one, anybody "
-                    "on the way can "
-                    "change the file (http is for this machine alone: http://127.0.0.1)",
+                    "on the way can change the file (http is for this machine alone: http://127.0.0.1)",
                     base)};
   return base;
 }
@@ -66,8 +65,7 @@ void warn_of_forgery(const std::string& sha256, const Checkpoint& checkpoint) {
   if (checkpoint.sha256.empty())
     print_error(
         "warning: 32 of the 256 bits of its SHA-256 were compared, which can be forged in minutes; what is "
-        "there has "
-        "{}: compare it with one that you trust\n",
+        "there has {}: compare it with one that you trust\n",
         sha256);
 }
 
@@ -102,8 +100,7 @@ fs::path fetch_checkpoint(const Checkpoint& checkpoint, const fs::path& folder, 
   } catch (const Error& fault) {
     throw Error(
         fmt::format("cannot fetch {}: {}\n  fetch it by other means and place it at {} (its SHA-256 {}), or "
-                    "name a mirror "
-                    "with --url or GRAFT_MODEL_URL",
+                    "name a mirror with --url or GRAFT_MODEL_URL",
                     url, fault.what(), file.string(), in_words(checkpoint)));
   }
   const std::string sha256 = sha256_of_file(part);

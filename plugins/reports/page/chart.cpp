@@ -145,8 +145,7 @@ std::string svg_of(const ScatterChart& chart) {
       if (p.wrong != wrong) continue;
       svg += fmt::format(
           "<circle class=\"point c{}{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\" "
-          "data-point=\"{}\"><title>{}</title>"
-          "</circle>",
+          "data-point=\"{}\"><title>{}</title></circle>",
           p.color % kColors, wrong ? " wrong" : "", axes.x(p.x), axes.y(p.y), wrong ? "4" : "2.8", i,
           escaped(p.title));
     }

@@ -328,9 +328,8 @@ GRAFT_PLUGIN(
                 .or_scalar()
                 .items(1, 1'000'000)
                 .required()
-                .doc("Files, in this order; relative paths start in the current folder. A folder stands "
-                     "for all "
-                     "files below it, a path with *, ? or [ for those that match it (** for any number "
+                .doc("Files, in this order; relative paths start in the current folder. A folder stands for "
+                     "all files below it, a path with *, ? or [ for those that match it (** for any number "
                      "of folders), a .txt file for the paths in it, one per line, and - for those of the "
                      "standard input. Each of these files may be a tar or zip archive, which stands for the "
                      "images in it."))

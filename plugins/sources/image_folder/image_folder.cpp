@@ -113,8 +113,7 @@ class ImageFolder final : public graft::Source {
     if (labels_.has_classes() && class_folders_.empty())
       throw Error("expected one folder per class in " + root_ +
                   ", got none; the layout is root/CLASS/IMAGE, or root/SPLIT/CLASS/IMAGE with splits; "
-                  "label_from: none "
-                  "takes images without a class");
+                  "label_from: none takes images without a class");
     throw Error("expected image files in " +
                 std::string(labels_.has_classes() ? "the class folders of " : "") + root_ + ", got none");
   }

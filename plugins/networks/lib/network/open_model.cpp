@@ -128,8 +128,7 @@ OpenedFile open_file(const Params& params) {
   if (auto published = open_published(files, heads)) {
     if (params.has("architecture"))
       throw ParamError("architecture",
-                       fmt::format("{}: the files say what network it is ({}); leave `architecture` "
-                                   "out",
+                       fmt::format("{}: the files say what network it is ({}); leave `architecture` out",
                                    files.path.string(), published->architecture.name));
     const auto& layers = published->architecture.layers;
     if (heads && std::none_of(layers.begin(), layers.end(),
@@ -167,9 +166,8 @@ std::vector<ParamSpec> model_parameters() {
           .optional()
           .doc("Weights of a known architecture, or of a published vision transformer or ConvNeXt "
                "(safetensors, or a state_dict that torch.save wrote), or the folder in which it was "
-               "published, or an ONNX model, "
-               "or a TorchScript archive, [n,3,height,width] in, features out. TorchScript is code: use only "
-               "files that you trust."),
+               "published, or an ONNX model, or a TorchScript archive, [n,3,height,width] in, features out. "
+               "TorchScript is code: use only files that you trust."),
       text("architecture")
           .optional()
           .doc("Network that the weights are for (graft model list); default: the one that they fit."),
