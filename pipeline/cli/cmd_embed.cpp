@@ -98,7 +98,7 @@ int embed(const Global& global, const std::vector<std::string>& arguments) {
   document["rows"] = Value(exported.rows);
   document["inputs"] = Value(use.inputs);
   document["rejected"] = Value(use.rejected);
-  if (reasons != nullptr) document["reject_reasons"] = *reasons;
+  if (const Value* reasons = outcome.results.find("reject_reasons")) document["reject_reasons"] = *reasons;
   print_document(document);
   warn_of_nan_rows(file, exported.nan_rows);
   if (!global.quiet) say("{}: {} rows of {} inputs\n", printable(file.string()), exported.rows, use.inputs);
