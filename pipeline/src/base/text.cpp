@@ -66,8 +66,7 @@ using TableCells = std::vector<std::vector<std::string>>;
 
 /// The first column of the table and those from `begin` to `end`.
 void add_table_block(const TableCells& rows, const std::vector<std::size_t>& width, std::size_t begin,
-                     std::size_t end, const std::vector<Align>& each, std::size_t indent,
-                     std::string& out) {
+                     std::size_t end, const std::vector<Align>& each, std::size_t indent, std::string& out) {
   for (const auto& row : rows) {
     std::string line(indent, ' ');
     for (std::size_t c = 0; c < std::min(end, row.size()); ++c) {

@@ -124,7 +124,8 @@ std::optional<EarlierTable> earlier_table(const fs::path& store, const Fingerpri
       EarlierTable found{std::move(use), table, {}};
       try {
         const Value then = read_description(table);
-        if (common(list_at(then, {"stages"}), list_at(fingerprint.description, {"stages"}))[0][0] == 0) continue;
+        if (common(list_at(then, {"stages"}), list_at(fingerprint.description, {"stages"}))[0][0] == 0)
+          continue;
         found.differences = differences(then, fingerprint.description, fingerprint.stage_ids);
       } catch (const Error&) {  // foreign or damaged: no help to anybody
         continue;

@@ -126,7 +126,8 @@ std::string Sheet::text() const {
                bytes_text(cost_.activation_bytes)},
               "");
   return fmt::format("{}, image 3 x {} x {}\n\n{}\n{}", net_.name, size_.height, size_.width,
-                     text_table(std::move(table), {kLeft, kLeft, kLeft, kRight, kRight, kRight, kLeft}), facts());
+                     text_table(std::move(table), {kLeft, kLeft, kLeft, kRight, kRight, kRight, kLeft}),
+                     facts());
 }
 
 std::string Sheet::facts() const {

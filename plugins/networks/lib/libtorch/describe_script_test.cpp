@@ -4,6 +4,7 @@
 #include <optional>
 
 #include <libtorch/describe_script.h>
+#include <libtorch/model_file.h>
 #include <libtorch/network_module.h>
 #include "testing/torch_fixture.h"
 

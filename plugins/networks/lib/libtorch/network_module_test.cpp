@@ -6,6 +6,7 @@
 
 #include <graft/random.h>
 
+#include <libtorch/model_file.h>
 #include <libtorch/network_module.h>
 #include <network/initial_weights.h>
 #include <network/reference.h>
