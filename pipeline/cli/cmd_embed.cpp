@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/value_path.h>
 
 #include "base/files.h"
 #include "base/temporary_folder.h"
@@ -85,9 +86,8 @@ int embed(const Global& global, const std::vector<std::string>& arguments) {
     print_error("interrupted: nothing was written\n");
     return outcome.exit_code;
   }
-  const Value* reasons = outcome.results.find("reject_reasons");
-  if (!global.quiet && reasons != nullptr)
-    for (const Value& reason : reasons->as_list())
+  if (!global.quiet)
+    for (const Value& reason : list_at(outcome.results, {"reject_reasons"}))
       print_error("rejected: {} {}, for example {}: {}\n", reason.find("count")->to_json(),
                   reason.find("code")->as_string(), printable(reason.find("key")->as_string()),
                   printable(reason.find("text")->as_string()));
@@ -98,7 +98,7 @@ int embed(const Global& global, const std::vector<std::string>& arguments) {
   document["rows"] = Value(exported.rows);
   document["inputs"] = Value(use.inputs);
   document["rejected"] = Value(use.rejected);
-  if (reasons != nullptr) document["reject_reasons"] = *reasons;
+  if (const Value* reasons = outcome.results.find("reject_reasons")) document["reject_reasons"] = *reasons;
   print_document(document);
   warn_of_nan_rows(file, exported.nan_rows);
   if (!global.quiet) say("{}: {} rows of {} inputs\n", printable(file.string()), exported.rows, use.inputs);

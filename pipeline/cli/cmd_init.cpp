@@ -250,8 +250,7 @@ void warn_of_small_network(const Draft& draft) {
   if (draft.small)
     print_error(
         "warning: the network of {0} has seen drawn shapes alone: for photographs, graft model fetch "
-        "resnet18 "
-        "gets a far better one; then remove {0}, and run this command again\n",
+        "resnet18 gets a far better one; then remove {0}, and run this command again\n",
         printable(draft.file.string()));
 }
 

@@ -12,6 +12,7 @@
 #include <graft/error.h>
 #include <graft/params.h>
 #include <graft/printable.h>
+#include <graft/subprocess.h>
 #include <graft/text.h>
 
 #include "config/quantity.h"
@@ -24,7 +25,6 @@
 #include "run/progress.h"
 #include "run/stream_run.h"
 #include "run_command.h"
-#include "subprocess.h"
 
 namespace graft::cli {
 namespace {

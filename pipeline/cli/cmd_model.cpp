@@ -69,8 +69,7 @@ int model_show(const Global& global, const std::vector<std::string>& arguments) 
   if (std::filesystem::is_directory(file, ignored))
     throw Error(
         fmt::format("{0} is a folder: expected a file of graft model pack; graft model pack {0} --out "
-                    "FILE.graft makes one "
-                    "of a run (graft report {0} shows the run)",
+                    "FILE.graft makes one of a run (graft report {0} shows the run)",
                     file.string()));
   const PackedModel model = read_packed_model(file);
   print_document(model.facts);
@@ -115,9 +114,8 @@ int start_model(char** argv) {
     }
   }
   print_error(
-      "error: graft model needs the program graft-model, which was not built or not installed: "
-      "expected {} or "
-      "{}; build the plugins too (./dev build)\n",
+      "error: graft model needs the program graft-model, which was not built or not installed: expected {} "
+      "or {}; build the plugins too (./dev build)\n",
       places[0].string(), places[1].lexically_normal().string());
   return kFailed;
 }

@@ -21,8 +21,7 @@ constexpr std::size_t kLongestName = 64;
 /// values than a name.
 constexpr std::string_view kTakenNames =
     " all clean depend edit_cache false graft help install install_local install_strip "
-    "list_install_components no "
-    "null off on package package_source preinstall rebuild_cache test true yes ";
+    "list_install_components no null off on package package_source preinstall rebuild_cache test true yes ";
 
 /// Lower case, so that the class, which is in camel case, has another name than the plugin.
 void check_plugin_name(const std::string& name, const std::string& kind) {

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <graft/csv.h>
 #include <graft/error.h>
 #include <graft/text.h>
 

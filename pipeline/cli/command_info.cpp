@@ -87,9 +87,8 @@ CommandInfo program_info() {
       "graft",
       "COMMAND [ARGUMENT]",
       "transfer learning on images",
-      "A YAML config names the stages: a source of images, a pretrained network that turns every "
-      "image into features, learners, and an evaluation. Features are kept in a store and are "
-      "not computed twice.",
+      "A YAML config names the stages: a source of images, a pretrained network that turns every image into "
+      "features, learners, and an evaluation. Features are kept in a store and are not computed twice.",
       options_of(global_options(ignored)),
       {}};
   root.words["LEVEL"] = {std::begin(kLogLevels), std::end(kLogLevels)};

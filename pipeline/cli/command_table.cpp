@@ -362,37 +362,28 @@ constexpr CommandRow kCommands[] = {
      sweep, sweep_options},
     {"predict", "predict MODEL INPUT...", "classify new images with a model that a run has left",
      "MODEL is the folder of a run, of which the best learner on val is taken, models/ID in it, or a file of "
-     "graft model pack. INPUT is any "
-     "mix of images, folders, patterns, tar and zip archives, lists (.txt, a path per line) and - (paths "
-     "from the standard input). The images go through the stages of the run's config, so that scores have "
-     "the "
-     "same bits as in the run. The model was fitted on train and val in the end: it looks better on their "
-     "images than it is, and predictions/ID.csv of the run has, for val, the scores by the model before. "
-     "One line per input, in their order: CSV, or JSON lines with --json; --out FILE writes them to a file. "
-     "The "
-     "exit code is 3 if inputs were rejected. Features are kept for later with --store.",
+     "graft model pack. INPUT is any mix of images, folders, patterns, tar and zip archives, lists (.txt, a "
+     "path per line) and - (paths from the standard input). The images go through the stages of the run's "
+     "config, so that scores have the same bits as in the run. The model was fitted on train and val in the "
+     "end: it looks better on their images than it is, and predictions/ID.csv of the run has, for val, the "
+     "scores by the model before. One line per input, in their order: CSV, or JSON lines with --json; --out "
+     "FILE writes them to a file. The exit code is 3 if inputs were rejected. Features are kept for later "
+     "with --store.",
      predict, predict_options},
     {"serve", "serve MODEL", "answer HTTP requests with a model's predictions",
      "MODEL is as for predict. POST /predict takes an image as its body, or several as multipart/form-data, "
-     "and "
-     "gives classes and scores as JSON; /embed gives feature vectors. GET / is a page to drop images on, "
+     "and gives classes and scores as JSON; /embed gives feature vectors. GET / is a page to drop images on, "
      "/healthz, /metrics (Prometheus) and /openapi.json are for programs. Images of several clients are "
-     "computed "
-     "together. Only this machine is served unless --host says otherwise; there is no encryption and no "
-     "password: put a web server in front for others. SIGTERM ends it once what was asked for is answered.",
+     "computed together. Only this machine is served unless --host says otherwise; there is no encryption "
+     "and no password: put a web server in front for others. SIGTERM ends it once what was asked for is "
+     "answered.",
      serve, serve_options},
     {"embed", "embed INPUT...", "write the features of images, by a pretrained network, to a file",
      "INPUT is any mix of images, folders, patterns, tar and zip archives, lists (.txt, a path per line) and "
-     "- "
-     "(paths from the standard input). Images are resized and cropped as the network was trained. --out FILE "
-     "is .h5 "
-     "(features, "
-     "keys, views), .csv (the same) or .npy (features alone, NaN for a reject). Everything else can be set "
-     "as in the config "
-     "that --print-config "
-     "prints: --set features.batch=16. The exit code is 3 if inputs were rejected. Features are kept for "
-     "later "
-     "with --store.",
+     "- (paths from the standard input). Images are resized and cropped as the network was trained. --out "
+     "FILE is .h5 (features, keys, views), .csv (the same) or .npy (features alone, NaN for a reject). "
+     "Everything else can be set as in the config that --print-config prints: --set features.batch=16. The "
+     "exit code is 3 if inputs were rejected. Features are kept for later with --store.",
      embed, embed_options},
     {"check", "check CONFIG", "report every error in a config without running it",
      "Every error is reported with its file, line and column and with a fix. The model files that the config "
@@ -404,8 +395,7 @@ constexpr CommandRow kCommands[] = {
      plan, plan_options},
     {"graph", "graph CONFIG", "print the stages of a config as a graph: Graphviz, Mermaid or SVG",
      "For example: graft graph config.yaml --format svg > stages.svg. With --json, prints the stages and "
-     "what "
-     "each takes from.",
+     "what each takes from.",
      graph, graph_options},
     {"report", "report RUN...", "print where the web page of a run is, copy its drawings; compare runs",
      "The page is that of a stage with the plugin page. RUN is the folder of a run, such as runs/flowers. "
@@ -421,16 +411,14 @@ constexpr CommandRow kCommands[] = {
      plugins, plugins_options},
     {"new-plugin", "new-plugin NAME", "write a plugin that works: source, build file, test, README, config",
      "Writes into the folder NAME (or --out DIR) a plugin of the kind that --kind names. It builds, passes "
-     "its "
-     "test and runs in a pipeline as it is; graft's development files must be installed.",
+     "its test and runs in a pipeline as it is; graft's development files must be installed.",
      new_plugin, new_plugin_options},
     {"describe", "describe PLUGIN", "show a plugin's ports and parameters, and a config that uses it",
      "With --json, prints the schema of the plugin.", describe, describe_options},
     {"schema", "schema", "print the JSON Schema of configs, for editors",
      "It describes every stage of the plugins that are installed, so that an editor with a YAML language "
-     "server "
-     "completes names, shows documentation and marks errors. Write it to a file, and begin a config with "
-     "# yaml-language-server: $schema=graft.schema.json",
+     "server completes names, shows documentation and marks errors. Write it to a file, and begin a config "
+     "with # yaml-language-server: $schema=graft.schema.json",
      schema},
     {"model", "model COMMAND", "list, look at and fetch networks; pack trained models into files",
      "This command has its own options, which come after it: graft model list --json.", nullptr, nullptr,
@@ -445,10 +433,8 @@ constexpr CommandRow kCommands[] = {
      share},
     {"version", "version", "show the versions of graft and of the libraries that it uses",
      "Libraries have the versions that are loaded now; of libraries that do not report one, it is the "
-     "version in "
-     "the name of the file. Where the output of a plugin depends on libraries, those that it was built with "
-     "are "
-     "listed, too.",
+     "version in the name of the file. Where the output of a plugin depends on libraries, those that it was "
+     "built with are listed, too.",
      version},
 };
 

@@ -48,8 +48,7 @@ void require_network(const std::string& network) {
   if (std::filesystem::exists(network, ignored)) return;
   throw UsageError{
       fmt::format("--model: no such file or folder: {}; graft model fetch NAME gets published weights and "
-                  "prints the path "
-                  "of their file (graft model list shows the names)",
+                  "prints the path of their file (graft model list shows the names)",
                   network)};
 }
 

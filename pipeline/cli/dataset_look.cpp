@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/file_names.h>
 #include <graft/item.h>
 #include <graft/text.h>
 
@@ -20,27 +21,19 @@ namespace {
 
 constexpr std::size_t kMostFiles = 1'000'000;
 constexpr std::size_t kFewImages = 20;  ///< Classes with fewer are named.
-constexpr const char* kImages[] = {".jpg",  ".jpeg", ".png", ".webp", ".bmp", ".tif",
-                                   ".tiff", ".ppm",  ".pgm", ".pbm",  ".pnm"};
-constexpr const char* kVideos[] = {".mp4", ".m4v",  ".mov", ".avi", ".mkv", ".webm",
-                                   ".mpg", ".mpeg", ".wmv", ".flv", ".ogv"};
-
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
+constexpr const char* kVideos[] = {"mp4", "m4v",  "mov", "avi", "mkv", "webm",
+                                   "mpg", "mpeg", "wmv", "flv", "ogv"};
 
 bool is_hidden(const fs::path& path) {
   return path.filename().string().starts_with('.');
 }
 
 bool is_image(const fs::path& path) {
-  return std::find(std::begin(kImages), std::end(kImages), lower(path.extension())) != std::end(kImages);
+  return is_image_extension(file_extension(path));
 }
 
 bool is_video(const fs::path& path) {
-  return std::find(std::begin(kVideos), std::end(kVideos), lower(path.extension())) != std::end(kVideos);
+  return std::find(std::begin(kVideos), std::end(kVideos), file_extension(path)) != std::end(kVideos);
 }
 
 std::vector<fs::path> entries_of(const fs::path& folder) {
@@ -70,7 +63,7 @@ Count count_below(const fs::path& folder) {
     if (!it->is_regular_file(error)) continue;
     if (is_image(it->path())) {
       ++count.images;
-      ++count.ends[lower(it->path().extension())];
+      ++count.ends[lower_case(it->path().extension())];
     } else {
       ++count.others;
     }
@@ -154,8 +147,7 @@ std::optional<DatasetLook> split_folders(const fs::path& folder) {
   note_classes(classes, look);
   if (val_is_test)
     look.notes.push_back(
-        fmt::format("The images of '{}' are the test; a part of '{}' becomes val, by which "
-                    "learners choose.",
+        fmt::format("The images of '{}' are the test; a part of '{}' becomes val, by which learners choose.",
                     splits[Split::Val], splits[Split::Train]));
   return look;
 }
@@ -164,7 +156,7 @@ std::optional<std::string> column(const std::vector<std::string>& columns,
                                   std::initializer_list<const char*> names) {
   for (const char* name : names)
     for (const std::string& each : columns)
-      if (lower(each) == name) return each;
+      if (lower_case(each) == name) return each;
   return {};
 }
 
@@ -193,7 +185,7 @@ std::optional<DatasetLook> list_file(const fs::path& folder) {
   std::vector<DatasetLook> found;
   std::error_code error;
   for (const fs::path& entry : entries_of(folder)) {
-    const std::string end = lower(entry.extension());
+    const std::string end = lower_case(entry.extension());
     if (end != ".csv" && end != ".tsv" && !is_json_lines(end)) continue;
     std::vector<std::string> lines = head_of_list(entry).lines;
     if (lines.empty()) continue;
@@ -257,7 +249,7 @@ std::optional<DatasetLook> list_file(const fs::path& folder) {
 std::string unread_lists(const fs::path& folder) {
   std::vector<std::string> names;
   for (const fs::path& entry : entries_of(folder))
-    if (const std::string end = lower(entry.extension());
+    if (const std::string end = lower_case(entry.extension());
         end == ".csv" || end == ".tsv" || is_json_lines(end))
       if (head_of_list(entry).is_utf16) names.push_back(entry.filename().string());
   return names.empty() ? "" : fmt::format("; {} is text in UTF-16: save it as UTF-8", joined(names));
@@ -290,22 +282,15 @@ std::optional<DatasetLook> record_files(const fs::path& folder) {
   return {};
 }
 
-bool is_archive(const fs::path& path) {
-  const std::string name = lower(path.filename());
-  for (const char* end : {".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip"})
-    if (name.ends_with(end)) return true;
-  return false;
-}
-
 std::optional<DatasetLook> archives(const fs::path& folder) {
   std::vector<std::string> names;
   for (const fs::path& entry : entries_of(folder))
-    if (is_archive(entry)) names.push_back(entry.filename());
+    if (is_archive_name(entry)) names.push_back(entry.filename());
   if (names.empty()) return {};
   DatasetLook look;
   look.plugin = "archive";
   const auto is_shard = [](const std::string& name) {
-    return lower(name).find(".tar") != std::string::npos &&
+    return lower_case(name).find(".tar") != std::string::npos &&
            std::any_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
   };
   const bool shards = std::all_of(names.begin(), names.end(), is_shard);
@@ -377,8 +362,7 @@ DatasetLook look_at_dataset(const fs::path& folder) {
     note_files(count, look);
     note_classes(classes, look);
     look.notes.emplace_back(
-        "A hash of its path puts an image into train, val or test, so that it stays there "
-        "when others come.");
+        "A hash of its path puts an image into train, val or test, so that it stays there when others come.");
     return look;
   }
   for (const auto find : {archives, video_folders})
@@ -386,8 +370,7 @@ DatasetLook look_at_dataset(const fs::path& folder) {
   const Count flat = count_below(folder);
   const std::string wanted =
       "wanted a folder per class, train/CLASS and test/CLASS, a list (.csv, .tsv, .jsonl) with columns such "
-      "as path "
-      "and label, archives, a folder of videos per class, or files of CIFAR or MNIST";
+      "as path and label, archives, a folder of videos per class, or files of CIFAR or MNIST";
   const std::string unread = unread_lists(folder);
   if (flat.images == 0) throw Error(fmt::format("{} has no images: {}{}", folder.string(), wanted, unread));
   throw Error(fmt::format("{} has {}, and nothing {}: {}{} (graft embed takes images without classes)",

@@ -26,14 +26,8 @@ using testing::error_of;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-class ModelApiTest : public ::testing::Test {
+class ModelApiTest : public StripesTest {
  protected:
-  static void SetUpTestSuite() {
-    folder_ = new TempFolder;
-    run_stripes(*folder_);
-  }
-  static void TearDownTestSuite() { delete folder_; }
-
   static std::string path(const std::string& name) { return (*folder_ / name).string(); }
   /// Scores of the run on test, by path.
   static std::map<std::string, std::vector<float>> wanted(const std::string& learner) {
@@ -42,10 +36,7 @@ class ModelApiTest : public ::testing::Test {
       out[path(key)] = {std::stof(fields.at(1)), std::stof(fields.at(2))};
     return out;
   }
-
-  static TempFolder* folder_;
 };
-TempFolder* ModelApiTest::folder_ = nullptr;
 
 std::vector<std::uint8_t> bytes_of_file(const std::string& file) {
   const std::string content = slurp(file);

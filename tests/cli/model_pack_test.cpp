@@ -66,14 +66,8 @@ std::string packed(const json& facts_but_parts,
   return zipped(all, "graft model; sha256 of graft-model.json: " + sha256(all[0].second));
 }
 
-class ModelPackTest : public ::testing::Test {
+class ModelPackTest : public StripesTest {
  protected:
-  static void SetUpTestSuite() {
-    folder_ = new TempFolder;
-    run_stripes(*folder_);
-  }
-  static void TearDownTestSuite() { delete folder_; }
-
   static ProgramResult graft(std::vector<std::string> arguments) {
     return run_program(arguments, folder_->path());
   }
@@ -83,10 +77,7 @@ class ModelPackTest : public ::testing::Test {
     EXPECT_EQ(r.exit_code, 0) << r.err;
     return file;
   }
-
-  static TempFolder* folder_;
 };
-TempFolder* ModelPackTest::folder_ = nullptr;
 
 TEST_F(ModelPackTest, PredictsTheBitsOfTheRunWithNothingButTheFile) {
   for (const std::string& learner : kStripesLearners) {

@@ -35,22 +35,13 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-class PredictTest : public ::testing::Test {
+class PredictTest : public StripesTest {
  protected:
-  static void SetUpTestSuite() {
-    folder_ = new TempFolder;
-    run_stripes(*folder_);
-  }
-  static void TearDownTestSuite() { delete folder_; }
-
   static ProgramResult predict(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "predict");
     return run_program(arguments, folder_->path());
   }
-
-  static TempFolder* folder_;
 };
-TempFolder* PredictTest::folder_ = nullptr;
 
 TEST_F(PredictTest, ScoresHaveTheBitsOfTheRun) {
   for (const std::string& learner : kStripesLearners) {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "program.h"
+#include "small_run.h"
 
 namespace graft::test {
 namespace {
@@ -15,24 +16,13 @@ using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr const char* kListedRun = R"(name: small
-run: {threads: 2}
-stages:
-  images: {plugin: synthetic, with: {task: target, size: 32, train: 60, val: 20, test: 40}}
-  features: {plugin: backbone, from: images, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
-  rows: {plugin: feature_table, from: features}
-  probe: {plugin: linear_probe, from: rows}
-  knn: {plugin: knn, from: rows}
-  report: {plugin: evaluate, from: [probe, knn]}
-)";
-
 class RunsTest : public ::testing::Test {
  protected:
   ProgramResult graft(std::vector<std::string> arguments) const {
     return run_program(arguments, folder_.path());
   }
   void run(const std::vector<std::string>& more) const {
-    folder_.write("config.yaml", kListedRun);
+    folder_.write("config.yaml", kSmallRun);
     std::vector<std::string> arguments{"run", "config.yaml", "--quiet"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const ProgramResult r = graft(arguments);
@@ -131,7 +121,7 @@ TEST_F(RunsTest, ThePageOfARunHasDrawingsForPapers) {
             "error: runs/small has no report.html: add a stage such as `page: {plugin: page, from: [probe]}` "
             "to its "
             "config and run it again; its rows are stored\n");
-  folder_.write("paged.yaml", std::string(kListedRun) + "  page: {plugin: page, from: [probe, knn]}\n");
+  folder_.write("paged.yaml", std::string(kSmallRun) + "  page: {plugin: page, from: [probe, knn]}\n");
   const ProgramResult paged = graft({"run", "paged.yaml", "--quiet"});
   ASSERT_EQ(paged.exit_code, 0) << paged.err;
   const ProgramResult r = graft({"report", "runs/small", "--svg", "figures"});
@@ -147,7 +137,7 @@ TEST_F(RunsTest, ThePageOfARunHasDrawingsForPapers) {
 }
 
 TEST_F(RunsTest, AConfigIsPrintedAsAGraph) {
-  folder_.write("config.yaml", kListedRun);
+  folder_.write("config.yaml", kSmallRun);
   const ProgramResult dot = graft({"graph", "config.yaml"});
   ASSERT_EQ(dot.exit_code, 0) << dot.err;
   EXPECT_THAT(dot.out, HasSubstr("digraph \"small\" {\n  rankdir=LR;\n"));

@@ -86,14 +86,8 @@ class Service {
   bool terminated_ = false;
 };
 
-class ServeTest : public ::testing::Test {
+class ServeTest : public StripesTest {
  protected:
-  static void SetUpTestSuite() {
-    folder_ = new TempFolder;
-    run_stripes(*folder_);
-  }
-  static void TearDownTestSuite() { delete folder_; }
-
   static std::string image(const std::string& key = "photos/test/along/0.ppm") {
     return slurp(*folder_ / key);
   }
@@ -105,10 +99,7 @@ class ServeTest : public ::testing::Test {
   static std::vector<float> scores(const json& prediction) {
     return {prediction["scores"]["across"].get<float>(), prediction["scores"]["along"].get<float>()};
   }
-
-  static TempFolder* folder_;
 };
-TempFolder* ServeTest::folder_ = nullptr;
 
 TEST_F(ServeTest, ScoresHaveTheBitsOfTheRun) {
   for (const std::string& learner : kStripesLearners) {

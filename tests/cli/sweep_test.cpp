@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "program.h"
+#include "small_run.h"
 
 namespace graft::test {
 namespace {
@@ -19,17 +20,6 @@ using nlohmann::json;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-constexpr const char* kSmall = R"(name: small
-run: {threads: 2}
-stages:
-  images: {plugin: synthetic, with: {task: target, size: 32, train: 60, val: 20, test: 40}}
-  features: {plugin: backbone, from: images, with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}}
-  rows: {plugin: feature_table, from: features}
-  probe: {plugin: linear_probe, from: rows}
-  knn: {plugin: knn, from: rows}
-  report: {plugin: evaluate, from: [probe, knn]}
-)";
 
 class SweepTest : public ::testing::Test {
  protected:
@@ -52,7 +42,7 @@ class SweepTest : public ::testing::Test {
 };
 
 TEST_F(SweepTest, ATableWithALineForEveryCombinationAndLearner) {
-  const ProgramResult r = sweep(kSmall, {"--grid", "probe.c=[0.01, 1]", "--grid", "knn.k=1,5"});
+  const ProgramResult r = sweep(kSmallRun, {"--grid", "probe.c=[0.01, 1]", "--grid", "knn.k=1,5"});
   ASSERT_EQ(r.exit_code, 0) << r.err;
   EXPECT_THAT(r.out, ContainsRegex("^  run +probe.c +knn.k +learner +val n +val accuracy +balanced +log loss "
                                    "+seconds +computed\n"
@@ -87,7 +77,7 @@ TEST_F(SweepTest, AListOfBackbonesWithTheSizeOfTheirFiles) {
                 "- features.untrained: true\n"
                 "  features.architecture: resnet14\n"
                 "- features.model: ${GRAFT_SHARE}/configs/quickstart_backbone.safetensors\n");
-  const ProgramResult r = sweep(kSmall, {"--list", folder_ / "weights/list.yaml", "--json"});
+  const ProgramResult r = sweep(kSmallRun, {"--list", folder_ / "weights/list.yaml", "--json"});
   ASSERT_EQ(r.exit_code, 0) << r.err;
   EXPECT_EQ(r.err, "");
   const json found = json::parse(r.out);
@@ -98,7 +88,7 @@ TEST_F(SweepTest, AListOfBackbonesWithTheSizeOfTheirFiles) {
   EXPECT_THAT(left("sweep.csv"), ContainsRegex("\n001,copy.safetensors,,,probe,ok,20,[^\n]*," +
                                                std::to_string(weights.size()) + ",\n"));
   EXPECT_THAT(left("sweep.csv"), ContainsRegex("\n002,,true,resnet14,probe,ok,20,[^\n]*,,\n"));
-  const std::string table = sweep(kSmall, {"--list", folder_ / "weights/list.yaml"}).out;
+  const std::string table = sweep(kSmallRun, {"--list", folder_ / "weights/list.yaml"}).out;
   EXPECT_THAT(table, ContainsRegex("computed +MB\n  001 [ *] +copy.safetensors +- +- +probe "));
 }
 
@@ -153,34 +143,34 @@ stages:
 }
 
 TEST_F(SweepTest, WhatIsFinishedIsNotRunAgain) {
-  const ProgramResult first = sweep(kSmall, {"--grid", "knn.k=[1, 5]"});
+  const ProgramResult first = sweep(kSmallRun, {"--grid", "knn.k=[1, 5]"});
   ASSERT_EQ(first.exit_code, 0) << first.err;
   const json before = results();
   const auto when = [&](const char* run) {
     return std::filesystem::last_write_time(folder_ / "o" / run / "results.json");
   };
   const auto one = when("001"), two = when("002");
-  const ProgramResult again = sweep(kSmall, {"--grid", "knn.k=[1, 5]"});
+  const ProgramResult again = sweep(kSmallRun, {"--grid", "knn.k=[1, 5]"});
   EXPECT_EQ(again.err,
             "[001 of 2] knn.k=1\n  finished before; not run again\n"
             "[002 of 2] knn.k=5\n  finished before; not run again\n");
   EXPECT_EQ(again.out, first.out);
   EXPECT_EQ(results(), before);
   // Another value, another seed, a lost result, a mark that is no JSON: run again, and that alone.
-  sweep(kSmall, {"--grid", "knn.k=[1, 7]"});
+  sweep(kSmallRun, {"--grid", "knn.k=[1, 7]"});
   EXPECT_EQ(when("001"), one);
   EXPECT_NE(when("002"), two);
   folder_.write("o/001/sweep_done.json", "half");
-  sweep(kSmall, {"--grid", "knn.k=[1, 7]"});
+  sweep(kSmallRun, {"--grid", "knn.k=[1, 7]"});
   EXPECT_NE(when("001"), one);
-  EXPECT_THAT(sweep(kSmall, {"--grid", "knn.k=[1, 7]", "--set", "seed=7"}).err,
+  EXPECT_THAT(sweep(kSmallRun, {"--grid", "knn.k=[1, 7]", "--set", "seed=7"}).err,
               Not(HasSubstr("not run again")));
 }
 
 TEST_F(SweepTest, CombinationsOfTheSweepBeforeAreKeptWhereThisOneHasFewer) {
-  ASSERT_EQ(sweep(kSmall, {"--grid", "knn.k=[1, 5, 9]"}).exit_code, 0);
+  ASSERT_EQ(sweep(kSmallRun, {"--grid", "knn.k=[1, 5, 9]"}).exit_code, 0);
   const std::string table = left("sweep.csv"), third = left("003/results.json");
-  const ProgramResult fewer = sweep(kSmall, {"--grid", "knn.k=[1]"});
+  const ProgramResult fewer = sweep(kSmallRun, {"--grid", "knn.k=[1]"});
   EXPECT_EQ(fewer.exit_code, 0) << fewer.err;
   EXPECT_THAT(fewer.err, HasSubstr("warning: the sweep before had 2 combinations more: now in " +
                                    (folder_ / "o").string() + ".1\n"));
@@ -208,7 +198,7 @@ stages:
 }
 
 TEST_F(SweepTest, AnInterruptedSweepGoesOn) {
-  std::string config = kSmall;
+  std::string config = kSmallRun;
   config.replace(config.find("train: 60"), 9, "train: 2000");
   const auto path = folder_.write("config.yaml", config);
   const std::vector<std::string> arguments{
@@ -231,8 +221,8 @@ TEST_F(SweepTest, AnInterruptedSweepGoesOn) {
 
 TEST_F(SweepTest, EveryFaultOfEveryCombinationIsToldOnceBeforeAnyWork) {
   folder_.write("list.yaml", "- {knn.k: 3}\n- {knn.k: none, seed: -1}\n");
-  const ProgramResult r = sweep(kSmall, {"--list", folder_ / "list.yaml", "--grid", "prob.c=1,2", "--grid",
-                                         "knn.temperature=[0.1, warm]"});
+  const ProgramResult r = sweep(kSmallRun, {"--list", folder_ / "list.yaml", "--grid", "prob.c=1,2", "--grid",
+                                            "knn.temperature=[0.1, warm]"});
   EXPECT_EQ(r.exit_code, 2);
   EXPECT_EQ(r.out, "");
   const std::string list = folder_ / "list.yaml", config = folder_ / "config.yaml";
@@ -257,7 +247,7 @@ TEST_F(SweepTest, EveryFaultOfEveryCombinationIsToldOnceBeforeAnyWork) {
                 config + "; nothing was run\n");
   EXPECT_FALSE(std::filesystem::exists(folder_ / "o"));
 
-  const auto fault = [&](std::vector<std::string> more) { return sweep(kSmall, std::move(more)).err; };
+  const auto fault = [&](std::vector<std::string> more) { return sweep(kSmallRun, std::move(more)).err; };
   const std::string end = "\n1 error in the sweep of " + config + "; nothing was run\n";
   EXPECT_EQ(fault({"--grid", "knn.k"}),
             "--grid:1:1: error: expected stage.key=value, run.key=value, name=value or seed=value\n"
@@ -299,7 +289,7 @@ TEST_F(SweepTest, EveryFaultOfEveryCombinationIsToldOnceBeforeAnyWork) {
 }
 
 TEST_F(SweepTest, ACombinationThatFailsIsNotedAndTheOthersRun) {
-  const ProgramResult r = sweep(kSmall, {"--grid", "images.classes=[12, 4]", "--quiet"});
+  const ProgramResult r = sweep(kSmallRun, {"--grid", "images.classes=[12, 4]", "--quiet"});
   EXPECT_EQ(r.exit_code, 1);
   EXPECT_THAT(r.err, HasSubstr("failed: stage 'images' (synthetic, "));
   EXPECT_THAT(r.err, ContainsRegex("\n  001 +12 +failed +- +- +- +- +- +-\n  002 [ *] +4 +probe +20 "));
@@ -309,13 +299,13 @@ TEST_F(SweepTest, ACombinationThatFailsIsNotedAndTheOthersRun) {
   EXPECT_THAT(results()["combinations"][0]["error"], HasSubstr("classes: expected at most 10"));
   EXPECT_EQ(results()["best"]["run"], "002");
   EXPECT_THAT(left("sweep.csv"), ContainsRegex("\n001,12,,failed,,+\"stage .images. "));
-  EXPECT_THAT(sweep(kSmall, {"--grid", "images.classes=[12, 4]"}).err,
+  EXPECT_THAT(sweep(kSmallRun, {"--grid", "images.classes=[12, 4]"}).err,
               HasSubstr("[002 of 2] images.classes=4\n  finished before; not run again\n"));
 }
 
 TEST_F(SweepTest, NoFiguresOnValIsAClearError) {
   const ProgramResult r =
-      sweep(kSmall, {"--grid", "knn.k=1,5", "--set", "images.val=0", "--set", "probe.c=1"});
+      sweep(kSmallRun, {"--grid", "knn.k=1,5", "--set", "images.val=0", "--set", "probe.c=1"});
   EXPECT_EQ(r.exit_code, 1);
   EXPECT_THAT(r.out,
               HasSubstr("no learner has scores on val: give the source val rows (val_fraction), and name "
@@ -324,14 +314,14 @@ TEST_F(SweepTest, NoFiguresOnValIsAClearError) {
 }
 
 TEST_F(SweepTest, AMetricOfOtherLabelsEndsItAfterTheFirstCombination) {
-  const ProgramResult r = sweep(kSmall, {"--grid", "knn.k=1,5,10", "--metric", "hamming_loss"});
+  const ProgramResult r = sweep(kSmallRun, {"--grid", "knn.k=1,5,10", "--metric", "hamming_loss"});
   EXPECT_EQ(r.exit_code, 1);
   EXPECT_THAT(r.err,
               HasSubstr("error: --metric: no learner of combination 001 has a value of 'hamming_loss' on "
                         "val, so that none would be the best by it: choose a score that they have "
                         "(accuracy, balanced_accuracy, "));
   EXPECT_THAT(r.err, Not(HasSubstr("[002 of 3]")));
-  EXPECT_EQ(sweep(kSmall, {"--grid", "knn.k=1,5", "--metric", "log_loss", "--quiet"}).exit_code, 0);
+  EXPECT_EQ(sweep(kSmallRun, {"--grid", "knn.k=1,5", "--metric", "log_loss", "--quiet"}).exit_code, 0);
 }
 
 TEST_F(SweepTest, PluginsAndWholeParametersMayVary) {
@@ -340,7 +330,7 @@ TEST_F(SweepTest, PluginsAndWholeParametersMayVary) {
                 "- {knn.c: 2, knn.plugin: linear_probe}\n"  // the plugin first, whatever the order
                 "- {knn.with: {k: 7, temperature: 1}}\n"
                 "- {run.threads: 1, seed: 7}\n");
-  const ProgramResult r = sweep(kSmall, {"--list", folder_ / "list.yaml", "--set", "knn.temperature=0.5"});
+  const ProgramResult r = sweep(kSmallRun, {"--list", folder_ / "list.yaml", "--set", "knn.temperature=0.5"});
   ASSERT_EQ(r.exit_code, 0) << r.err;
   EXPECT_THAT(left("001/config.yaml"), HasSubstr("plugin: knn"));
   EXPECT_THAT(left("002/config.yaml"), HasSubstr("c: [2.0]"));

@@ -77,6 +77,17 @@ inline void run_stripes(const TempFolder& folder) {
   ASSERT_EQ(r.exit_code, 0) << r.err;
 }
 
+/// One such run for all tests of a suite.
+class StripesTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new TempFolder;
+    run_stripes(*folder_);
+  }
+  static void TearDownTestSuite() { delete folder_; }
+  inline static TempFolder* folder_ = nullptr;
+};
+
 /// What the run has predicted of test: by the path of an image, the predicted class and the scores, as text.
 inline std::map<std::string, std::vector<std::string>> test_scores(const TempFolder& folder,
                                                                    const std::string& learner) {

@@ -27,6 +27,9 @@ GRAFT_API std::string human_bytes(std::uint64_t bytes);
 /// The number with leading zeros up to `digits`, so that names sort as their numbers do.
 GRAFT_API std::string zero_padded(std::size_t n, std::size_t digits);
 
+/// Letters of ASCII; others stay as they are.
+GRAFT_API std::string lower_case(std::string text);
+
 /// Where the cells of a column stand that are narrower than it.
 enum class Align { Left, Right };
 
@@ -37,6 +40,9 @@ enum class Align { Left, Right };
 /// `columns`: of the terminal; 0: as many as needed. A table that is wider becomes several, one below the
 /// other, each with the first column and as many of the others as fit, at least one.
 GRAFT_API std::string text_table(std::vector<std::vector<std::string>> rows, Align others = Align::Left,
+                                 std::size_t indent = 0, std::size_t columns = 0);
+/// With an alignment per column; further columns have that of the last.
+GRAFT_API std::string text_table(std::vector<std::vector<std::string>> rows, const std::vector<Align>& each,
                                  std::size_t indent = 0, std::size_t columns = 0);
 
 }  // namespace graft

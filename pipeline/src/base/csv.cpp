@@ -1,4 +1,4 @@
-#include "base/csv.h"
+#include <graft/csv.h>
 
 namespace graft {
 

@@ -50,6 +50,12 @@ std::string human_bytes(std::uint64_t bytes) {
   return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
 }
 
+std::string lower_case(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
 std::string zero_padded(std::size_t n, std::size_t digits) {
   return fmt::format("{:0{}}", n, digits);
 }
@@ -60,14 +66,14 @@ using TableCells = std::vector<std::vector<std::string>>;
 
 /// The first column of the table and those from `begin` to `end`.
 void add_table_block(const TableCells& rows, const std::vector<std::size_t>& width, std::size_t begin,
-                     std::size_t end, Align others, std::size_t indent, std::string& out) {
+                     std::size_t end, const std::vector<Align>& each, std::size_t indent, std::string& out) {
   for (const auto& row : rows) {
     std::string line(indent, ' ');
     for (std::size_t c = 0; c < std::min(end, row.size()); ++c) {
       if (c > 0 && c < begin) continue;
       const std::string pad(width[c] - characters(row[c]), ' ');
       line += c == 0 ? "" : "  ";
-      line += c == 0 || others == Align::Left ? row[c] + pad : pad + row[c];
+      line += each[std::min(c, each.size() - 1)] == Align::Left ? row[c] + pad : pad + row[c];
     }
     out += line.erase(line.find_last_not_of(' ') + 1) + '\n';
   }
@@ -76,6 +82,11 @@ void add_table_block(const TableCells& rows, const std::vector<std::size_t>& wid
 }  // namespace
 
 std::string text_table(TableCells rows, Align others, std::size_t indent, std::size_t columns) {
+  return text_table(std::move(rows), std::vector{Align::Left, others}, indent, columns);
+}
+
+std::string text_table(TableCells rows, const std::vector<Align>& each, std::size_t indent,
+                       std::size_t columns) {
   for (auto& row : rows)
     for (std::string& cell : row) cell = printable(cell);
   std::vector<std::size_t> width;
@@ -90,7 +101,7 @@ std::string text_table(TableCells rows, Align others, std::size_t indent, std::s
     while (end < width.size() && (columns == 0 || end == begin || used + 2 + width[end] <= columns))
       used += 2 + width[end++];
     if (begin > 1) out += '\n';
-    add_table_block(rows, width, begin, end, others, indent, out);
+    add_table_block(rows, width, begin, end, each, indent, out);
     begin = end;
   } while (begin < width.size());
   return out;

@@ -24,13 +24,11 @@ const std::vector<ParamSpec>& run_parameters() {
                "group."),
       text("memory", "auto")
           .doc("Memory limit of the items in flight; auto: 2 GiB, or a quarter of what this process may use "
-               "if "
-               "that is less."),
+               "if that is less."),
       text("in_flight", "auto").doc("Items in flight; auto: enough for every thread and batch."),
       text("read_ahead", "auto")
           .doc("Threads that read files before they are needed, for file systems that are slow to answer; "
-               "auto: 16, "
-               "once reading a file has taken more than 2 ms."),
+               "auto: 16, once reading a file has taken more than 2 ms."),
       choice("on_error", {"reject", "fail"}, "reject")
           .doc("A bad item: record it and continue, or end the run."),
       text("max_rejects", "1%")
@@ -41,8 +39,7 @@ const std::vector<ParamSpec>& run_parameters() {
                            .unit("s")
                            .doc("Time before the first of these; each later one waits twice as long.")})
           .doc("An input that cannot be read (an I/O error, a file system that does not answer) is read "
-               "again before "
-               "it is rejected."),
+               "again before it is rejected."),
       number("stall_seconds", 60)
           .range(0.1, 1e6)
           .unit("s")

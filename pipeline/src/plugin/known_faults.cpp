@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <graft/value_path.h>
+
 namespace graft {
 namespace {
 
@@ -15,10 +17,6 @@ int take_number(std::string_view& version) {
   const auto dot = version.find('.');
   version.remove_prefix(dot == std::string_view::npos ? version.size() : dot + 1);
   return number;
-}
-
-std::string text_of(const Value* value) {
-  return value != nullptr && value->is_string() ? value->as_string() : std::string();
 }
 
 }  // namespace
@@ -41,15 +39,10 @@ std::vector<std::string> known_faults(const Value& description, const Registry& 
         out.push_back(fmt::format("{} {}, corrected in {}: {}", plugin->schema.name, version, fault.before,
                                   fault.text));
   };
-  const Value* stages = description.find("stages");
-  if (stages == nullptr || !stages->is_list()) return out;
-  for (const Value& stage : stages->as_list()) {
-    if (!stage.is_map()) continue;
-    look(text_of(stage.find("plugin")), text_of(stage.find("version")));
-    const Value* services = stage.find("services");
-    if (services == nullptr || !services->is_map()) continue;
-    for (const auto& [name, versions] : services->as_map()) {
-      const std::string text = text_of(&versions);  // "1.0.0 libtorch 1.13.1"
+  for (const Value& stage : list_at(description, {"stages"})) {
+    look(text_at(stage, {"plugin"}), text_at(stage, {"version"}));
+    for (const auto& [name, versions] : map_at(stage, {"services"})) {
+      const std::string text = text_at(versions, {});  // "1.0.0 libtorch 1.13.1"
       look(name, text.substr(0, text.find(' ')));
     }
   }

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <graft/chart.h>
 #include <graft/markup.h>
 #include <graft/text.h>
 
@@ -33,7 +34,8 @@ th { font-weight: 500; } thead th { color: var(--soft); } .n { text-align: right
 figure { margin: 0; max-width: 34rem; } figcaption { color: var(--soft); }
 svg { display: block; width: 100%; height: auto; } svg text { fill: var(--ink); font: 12px system-ui, "DejaVu Sans", sans-serif; }
 svg .tick { fill: var(--soft); font-size: 11px; } svg .end { text-anchor: end; } svg .mid { text-anchor: middle; }
-svg .bar { stroke: var(--dot); stroke-width: 2; } svg .dot { fill: var(--dot); } svg .best { fill: var(--strong); } svg .grid { stroke: var(--rule); }
+svg .label { fill: var(--soft); } svg .grid { stroke: var(--rule); stroke-width: .6; } svg .name.strong { font-weight: 700; }
+svg .bar { stroke: var(--dot); stroke-width: 2; } svg .dot { fill: var(--dot); } svg .dot.strong { fill: var(--strong); }
 )";
 
 std::string run_name(const RunComparison& c, std::size_t run) {
@@ -41,54 +43,21 @@ std::string run_name(const RunComparison& c, std::size_t run) {
 }
 
 /// A score of every learner that has it, with its interval.
-std::string chart_of(const RunComparison& c, const std::string& heading) {
-  struct Row {
-    std::string name;
-    const LeftRun::Score* score;
-    bool best;
-  };
-  std::vector<Row> rows;
-  double low = 1e300, high = -1e300;
+std::string figure_of(const RunComparison& c, const std::string& heading) {
+  IntervalChart chart;
+  chart.title = heading;
+  std::string split;
   for (const RunComparison::LearnerScores& learner : c.learners)
     for (const LeftRun::Score& score : learner.scores) {
       if (score.heading != heading) continue;
-      rows.push_back({fmt::format("{}: {}", learner.run + 1, learner.learner), &score,
-                      c.runs[learner.run].best == learner.learner});
-      low = std::min({low, score.value, score.interval ? score.interval->first : score.value});
-      high = std::max({high, score.value, score.interval ? score.interval->second : score.value});
+      if (chart.rows.empty()) split = score.split;
+      chart.rows.push_back({fmt::format("{}: {}", learner.run + 1, learner.learner), score.value,
+                            score.interval, fmt::format("{:.4f}", score.value),
+                            c.runs[learner.run].best == learner.learner});
     }
-  if (rows.empty()) return {};
-  const double pad = high > low ? (high - low) * 0.05 : 0.5;
-  low -= pad;
-  high += pad;
-  constexpr double kWidth = 380, kLeft = 124, kRight = 56, kLine = 24, kTop = 6, kBottom = 24;
-  const double height = kTop + kBottom + kLine * static_cast<double>(rows.size());
-  const auto x = [&](double v) { return kLeft + (v - low) / (high - low) * (kWidth - kLeft - kRight); };
-  std::string svg = fmt::format(
-      "<figure><svg viewBox=\"0 0 {:g} {:g}\" role=\"img\" aria-label=\"{}\" "
-      "xmlns=\"http://www.w3.org/2000/svg\">",
-      kWidth, height, escaped(heading));
-  for (const double at : {low + pad, (low + high) / 2, high - pad})
-    svg += fmt::format(
-        "<line class=\"grid\" x1=\"{0:.1f}\" y1=\"{1:g}\" x2=\"{0:.1f}\" y2=\"{2:g}\"/><text class=\"tick "
-        "mid\" "
-        "x=\"{0:.1f}\" y=\"{3:g}\">{4:.3g}</text>",
-        x(at), kTop, height - kBottom, height - 8, at);
-  double y = kTop + kLine / 2;
-  for (const Row& row : rows) {
-    svg += fmt::format("<text class=\"end\" x=\"{:g}\" y=\"{:g}\">{}</text>", kLeft - 8, y + 4,
-                       escaped(cut_to(row.name, 18)));
-    if (row.score->interval)
-      svg += fmt::format("<line class=\"bar\" x1=\"{:.1f}\" y1=\"{:g}\" x2=\"{:.1f}\" y2=\"{:g}\"/>",
-                         x(row.score->interval->first), y, x(row.score->interval->second), y);
-    svg += fmt::format(
-        "<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:g}\" r=\"4.5\"/><text class=\"tick\" x=\"{:g}\" "
-        "y=\"{:g}\">{:.4f}</text>",
-        row.best ? "dot best" : "dot", x(row.score->value), y, kWidth - kRight + 8, y + 4, row.score->value);
-    y += kLine;
-  }
-  return svg + fmt::format("</svg><figcaption>{} on {}, 95&nbsp;% intervals</figcaption></figure>",
-                           escaped(heading), escaped(rows[0].score->split));
+  chart.x_label = "95 % intervals";
+  return fmt::format("<figure>{}<figcaption>{} on {}</figcaption></figure>", svg_of(chart), escaped(heading),
+                     escaped(split));
 }
 
 std::string table_of(const char* first, const char* second,
@@ -109,8 +78,7 @@ std::string runs_of(const RunComparison& c) {
       "<div class=\"scroll\"><table><thead><tr><th scope=\"col\"></th><th scope=\"col\">run</th><th "
       "scope=\"col\">finished</th><th scope=\"col\" class=\"n\">inputs</th><th scope=\"col\" "
       "class=\"n\">rejected</th><th scope=\"col\">best on val</th><th scope=\"col\" class=\"n\">its "
-      "score</th><th "
-      "scope=\"col\" class=\"n\">seconds</th></tr></thead><tbody>";
+      "score</th><th scope=\"col\" class=\"n\">seconds</th></tr></thead><tbody>";
   for (std::size_t i = 0; i < c.runs.size(); ++i) {
     const LeftRun& run = c.runs[i];
     std::string score = "-";
@@ -162,9 +130,8 @@ std::string to_html(const RunComparison& c) {
   if (!headings.empty()) {
     out +=
         "<h2>Learners</h2><p>The number before a learner is that of its run. Of each run, the learner that "
-        "val "
-        "chooses has another colour.</p><div class=\"figures\">";
-    for (const std::string& heading : headings) out += chart_of(c, heading);
+        "val chooses has another colour.</p><div class=\"figures\">";
+    for (const std::string& heading : headings) out += figure_of(c, heading);
     out += "</div>";
   }
   for (std::size_t i = 0; i < c.others.size(); ++i) {

@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include <graft/value_path.h>
+
 namespace graft {
 namespace {
 
@@ -83,13 +85,15 @@ const double* SplitFigures::find(const std::string& name) const {
 std::optional<SplitFigures> figures_from(const Value* part, const std::vector<FigureSpec>& specs) {
   if (part == nullptr || !part->is_map()) return {};
   SplitFigures out;
-  if (const Value* n = part->find("n"); n != nullptr && n->is_int())
-    out.n = static_cast<std::uint64_t>(n->as_int());
+  out.n = count_at(*part, {"n"});
   for (const FigureSpec& spec : specs)
-    if (const Value* v = part->find(spec.name);
-        v != nullptr && v->is_number() && std::isfinite(v->as_double()))
-      out.values[spec.name] = v->as_double();
+    if (const auto v = number_at(*part, {spec.name}); v && std::isfinite(*v)) out.values[spec.name] = *v;
   return out;
+}
+
+std::optional<std::pair<double, double>> interval_from(const Value& part, const std::string& figure) {
+  const Value::List& ends = list_at(part, {figure + "_interval"});
+  return ends.size() == 2 ? std::optional(std::pair(ends[0].as_double(), ends[1].as_double())) : std::nullopt;
 }
 
 const FigureSpec* criterion_of(const SplitFigures& figures, const std::vector<FigureSpec>& specs) {

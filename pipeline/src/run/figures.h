@@ -44,6 +44,9 @@ struct SplitFigures {
 };
 /// Those of them that are declared; nothing where `part` is no map: null or absent.
 GRAFT_API std::optional<SplitFigures> figures_from(const Value* part, const std::vector<FigureSpec>& specs);
+/// The interval of a figure in such a map.
+GRAFT_API std::optional<std::pair<double, double>> interval_from(const Value& part,
+                                                                 const std::string& figure);
 
 /// The first Criterion of the declarations that `figures` have; null where they have none.
 GRAFT_API const FigureSpec* criterion_of(const SplitFigures& figures, const std::vector<FigureSpec>& specs);

@@ -71,8 +71,7 @@ class StageProcesses {
     if (!grown_.exchange(true))
       settings_.warn(
           "its process holds more and more memory from call to call, and is replaced by another one each "
-          "time "
-          "that it has grown too large");
+          "time that it has grown too large");
     process->begin_to_quit();
     process->wait_for_end(std::chrono::steady_clock::now() + kQuitLimit);
   }

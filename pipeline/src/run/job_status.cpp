@@ -10,6 +10,7 @@
 #include <graft/hash.h>
 #include <graft/printable.h>
 #include <graft/text.h>
+#include <graft/value_path.h>
 
 #include "run/progress.h"
 #include "store/table_check.h"
@@ -23,9 +24,7 @@ using WorkerState = WorkerOutlook::State;
 /// The tables that the job fills, by what it says that their rows depend on.
 std::vector<JobStatus::Table> tables_of(const fs::path& store, const Value& description) {
   std::vector<JobStatus::Table> out;
-  const Value* tables = description.find("tables");
-  if (tables == nullptr || !tables->is_map()) return out;
-  for (const auto& [stage, made_by] : tables->as_map()) {
+  for (const auto& [stage, made_by] : map_at(description, {"tables"})) {
     Value fingerprint = Value::map();
     for (const auto& [key, value] : made_by.as_map())
       if (key != "ids") fingerprint[key] = value;
@@ -88,8 +87,7 @@ std::string different_kernels(const JobStatus& status) {
   if (kinds.size() < 2) return {};
   return fmt::format(
       "the workers' processors differ ({}), so their rows may differ from those of a single run in the last "
-      "digits; "
-      "GRAFT_MAX_CPU_ISA gives all of them the kernels of the smallest",
+      "digits; GRAFT_MAX_CPU_ISA gives all of them the kernels of the smallest",
       fmt::join(kinds, ", "));
 }
 

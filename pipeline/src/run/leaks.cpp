@@ -33,8 +33,7 @@ std::string find_leaks(const Listing& listing, const PagedVector<std::uint32_t>&
   if (leaks == 0) return {};
   return fmt::format(
       "{} {} the content of an input of another split, {}: val and test scores will be too optimistic; "
-      "remove "
-      "the copies, or let them share a split (group, or their folder)",
+      "remove the copies, or let them share a split (group, or their folder)",
       leaks, leaks == 1 ? "input has" : "inputs have", leaks == 1 ? pair : "for example " + pair);
 }
 
@@ -103,8 +102,7 @@ std::vector<std::string> find_unlabelled(const Listing& listing) {
   }
   if (test.negative > 0 && !is_multi_label(listing))
     out.push_back(fmt::format(
-        "{} of {} test inputs {} none of the classes, but no train or val input does: "
-        "scores leave {} out",
+        "{} of {} test inputs {} none of the classes, but no train or val input does: scores leave {} out",
         test.negative, test.all, test.negative == 1 ? "shows" : "show", test.negative == 1 ? "it" : "them"));
   return out;
 }

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <graft/csv.h>
 #include <graft/error.h>
 
 #include "base/files.h"

@@ -12,7 +12,6 @@
 
 #include <graft/learner.h>
 
-#include "base/csv.h"
 #include "config/plan.h"
 #include "graph/workers.h"
 #include "run/stage_factory.h"

@@ -8,6 +8,7 @@
 
 #include <graft/error.h>
 #include <graft/text.h>
+#include <graft/value_path.h>
 
 #include "base/files.h"
 #include "config/yaml_tree.h"
@@ -17,28 +18,9 @@ namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
-const Value* at_path(const Value& v, std::initializer_list<std::string_view> path) {
-  const Value* at = &v;
-  for (const std::string_view key : path)
-    if (at != nullptr) at = at->find(key);
-  return at;
-}
-
-std::string text_at(const Value& v, std::initializer_list<std::string_view> path) {
-  const Value* at = at_path(v, path);
-  if (at == nullptr || at->is_null()) return {};
-  return at->is_string() ? at->as_string() : at->to_json();
-}
-
-std::uint64_t count_at(const Value& v, std::initializer_list<std::string_view> path) {
-  const Value* at = at_path(v, path);
-  return at != nullptr && at->is_int() ? static_cast<std::uint64_t>(at->as_int()) : 0;
-}
-
 std::vector<std::string> learners_of(const Value& results) {
   std::vector<std::string> names;
-  if (const Value* learners = results.find("learners"); learners != nullptr && learners->is_map())
-    for (const auto& [name, scores] : learners->as_map()) names.push_back(name);
+  for (const auto& [name, scores] : map_at(results, {"learners"})) names.push_back(name);
   return names;
 }
 
@@ -52,11 +34,7 @@ std::optional<LeftRun::Score> score_of(const Value& results, const std::string& 
     const auto figures = figures_from(part, specs);
     const double* value = figures ? figures->find(criterion->name) : nullptr;
     if (value == nullptr) continue;
-    LeftRun::Score score{split, criterion->title(), *value, {}};
-    if (const Value* interval = part->find(criterion->name + "_interval");
-        interval != nullptr && interval->is_list() && interval->as_list().size() == 2)
-      score.interval = {interval->as_list()[0].as_double(), interval->as_list()[1].as_double()};
-    return score;
+    return LeftRun::Score{split, criterion->title(), *value, interval_from(*part, criterion->name)};
   }
   return {};
 }
@@ -91,8 +69,7 @@ std::optional<LeftRun> read_left_run(const fs::path& folder, const Registry& reg
   const Value results = read_json(folder / "results.json"), manifest = read_json(folder / "manifest.json");
   run.state = "complete";
   run.finished = text_at(manifest, {"finished"});
-  if (const Value* total = at_path(results, {"timings", "total"}); total != nullptr && total->is_number())
-    run.seconds = total->as_double();
+  run.seconds = number_at(results, {"timings", "total"});
   run.inputs = count_at(results, {"inputs", "total"});
   run.rejected = count_at(results, {"inputs", "rejected"});
   const std::vector<FigureSpec> specs = figure_specs(read_run_config(folder), registry);
@@ -151,9 +128,7 @@ struct Side {
     std::map<std::string, std::string> out;
     for (const auto& [name, value] : config.as_map())
       if (name != "name" && name != "stages") flatten(value, name, out);
-    const Value* stages = config.find("stages");
-    if (stages == nullptr || !stages->is_map()) return out;
-    for (const auto& [id, stage] : stages->as_map()) {
+    for (const auto& [id, stage] : map_at(config, {"stages"})) {
       const std::string plugin = text_at(stage, {"plugin"});
       if (text_at(other.config, {"stages", id, "plugin"}) == plugin)
         flatten(stage, id, out);
@@ -166,11 +141,10 @@ struct Side {
     std::map<std::string, std::string> out;
     for (const char* name : {"total", "ok", "rejected"})
       out[std::string("inputs ") + name] = std::to_string(count_at(results, {"inputs", name}));
-    if (const Value* tables = manifest.find("tables"); tables != nullptr && tables->is_map())
-      for (const auto& [id, table] : tables->as_map())
-        out["table " + id] = text_at(table, {"fingerprint"}).substr(0, 12);
-    if (const Value* plugins = manifest.find("plugins"); plugins != nullptr && plugins->is_map())
-      for (const auto& [id, plugin] : plugins->as_map()) out["plugin " + id] = text_at(plugin, {"version"});
+    for (const auto& [id, table] : map_at(manifest, {"tables"}))
+      out["table " + id] = text_at(table, {"fingerprint"}).substr(0, 12);
+    for (const auto& [id, plugin] : map_at(manifest, {"plugins"}))
+      out["plugin " + id] = text_at(plugin, {"version"});
     return out;
   }
   std::map<std::string, std::string> scores() const {
@@ -208,14 +182,9 @@ Value read_run_config(const fs::path& run) {
 
 std::vector<FigureSpec> figure_specs(const Value& config, const Registry& registry) {
   std::vector<FigureSpec> specs;
-  const Value* stages = config.find("stages");
-  if (stages == nullptr || !stages->is_map()) return specs;
-  for (const auto& [id, stage] : stages->as_map()) {
-    const Value* name = stage.find("plugin");
-    const Registry::Plugin* plugin =
-        name != nullptr && name->is_string() ? registry.find(name->as_string()) : nullptr;
-    if (plugin != nullptr) add_new_figures(plugin->schema.figures, specs);
-  }
+  for (const auto& [id, stage] : map_at(config, {"stages"}))
+    if (const Registry::Plugin* plugin = registry.find(text_at(stage, {"plugin"})))
+      add_new_figures(plugin->schema.figures, specs);
   return specs;
 }
 

@@ -69,8 +69,7 @@ void require_address_space(const Plan& plan, const Registry& registry) {
   if (bytes <= left) return;
   throw Error(
       fmt::format("not enough address space{}: {} threads need {} MiB, and {} MiB are left of the {} MiB "
-                  "that ulimit -v allows; "
-                  "raise ulimit -v or lower run.threads",
+                  "that ulimit -v allows; raise ulimit -v or lower run.threads",
                   need.has_blas ? fmt::format(" for OpenBLAS ({} MiB a thread)", kBlasBufferBytes >> 20) : "",
                   threads, bytes >> 20, left >> 20, address_space_limit() >> 20));
 }

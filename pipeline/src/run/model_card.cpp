@@ -8,22 +8,15 @@
 
 #include <graft/printable.h>
 #include <graft/text.h>
+#include <graft/value_path.h>
+
+#include "run/figures.h"
 
 namespace graft {
 namespace {
 
 /// Classes that a card lists: those with the lowest recall.
 constexpr std::size_t kWorstClasses = 10;
-
-std::optional<double> card_number(const Value& map, const char* name) {
-  const Value* v = map.is_map() ? map.find(name) : nullptr;
-  return v != nullptr && v->is_number() ? std::optional(v->as_double()) : std::nullopt;
-}
-
-std::string card_text(const Value& map, const char* name) {
-  const Value* v = map.is_map() ? map.find(name) : nullptr;
-  return v == nullptr || v->is_null() ? "" : v->is_string() ? v->as_string() : v->to_json();
-}
 
 /// A name in Markdown: nothing in it is markup, and it stays in its cell and on its line. Any mark of ASCII
 /// may be escaped there.
@@ -53,13 +46,11 @@ struct ClassScore {
 
 std::vector<ClassScore> class_scores(const Value& split) {
   std::vector<ClassScore> out;
-  const Value* list = split.is_map() ? split.find("per_class") : nullptr;
-  if (list == nullptr || !list->is_list()) return out;
-  for (const Value& c : list->as_list()) {
-    const auto recall = card_number(c, "recall"), precision = card_number(c, "precision"),
-               support = card_number(c, "support");
+  for (const Value& c : list_at(split, {"per_class"})) {
+    const auto recall = number_at(c, {"recall"}), precision = number_at(c, {"precision"}),
+               support = number_at(c, {"support"});
     if (recall && precision && support && *support > 0)
-      out.push_back({card_text(c, "class"), *recall, *precision, static_cast<std::int64_t>(*support)});
+      out.push_back({text_at(c, {"class"}), *recall, *precision, static_cast<std::int64_t>(*support)});
   }
   return out;
 }
@@ -91,15 +82,13 @@ void add_scores(std::string& out, const Value& facts) {
   out += "| | test | val |\n|---|---|---|\n";
   for (const Row& row : kRows) {
     const auto cell = [&](const Value& of) -> std::string {
-      const auto v = card_number(of, row.name);
+      const auto v = number_at(of, {row.name});
       if (!v) return "";
       if (std::string_view(row.name) == "n") return fmt::format("{}", *v);
       std::string shown = fmt::format("{:.4f}", *v);
-      const Value* interval =
-          std::string_view(row.name) == "accuracy" ? of.find("accuracy_interval") : nullptr;
-      if (interval != nullptr && interval->is_list() && interval->as_list().size() == 2)
-        shown += fmt::format(" (95 %: {:.3f}-{:.3f})", interval->as_list()[0].as_double(),
-                             interval->as_list()[1].as_double());
+      const auto interval =
+          std::string_view(row.name) == "accuracy" ? interval_from(of, row.name) : std::nullopt;
+      if (interval) shown += fmt::format(" (95 %: {:.3f}-{:.3f})", interval->first, interval->second);
       return shown;
     };
     if (!cell(val).empty() || !cell(test).empty())
@@ -107,9 +96,8 @@ void add_scores(std::string& out, const Value& facts) {
   }
   out +=
       "\nThe scores on val are of the model that was chosen on val. This file holds it fitted again, with "
-      "train "
-      "and val together: it has seen the images of val, so that it looks better on them than it is. Test was "
-      "scored once, by this model, after every choice.\n";
+      "train and val together: it has seen the images of val, so that it looks better on them than it is. "
+      "Test was scored once, by this model, after every choice.\n";
 
   const bool of_test = !class_scores(test).empty();
   std::vector<ClassScore> classes = class_scores(of_test ? test : val);
@@ -130,13 +118,13 @@ void add_scores(std::string& out, const Value& facts) {
 
 std::string model_card(const Value& facts, const TrainedModel& model) {
   const std::vector<std::string> classes = model.classes();
-  std::string out = fmt::format("# {}\n\n", name_in_markdown(card_text(facts, "run") + " / " + model.stage));
+  std::string out = fmt::format("# {}\n\n", name_in_markdown(text_at(facts, {"run"}) + " / " + model.stage));
   out += fmt::format("Classifies images into {} classes", classes.size());
   out += model.multi_label() ? ", any number of which an image may show: " : ": ";
   std::vector<std::string> names;
   for (const std::string& name : classes) names.push_back(name_in_markdown(name));
   out += joined(names) + ".\n";
-  out += fmt::format("The learner is {}{}.\n", code_in_markdown(card_text(facts, "plugin")),
+  out += fmt::format("The learner is {}{}.\n", code_in_markdown(text_at(facts, {"plugin"})),
                      model.bundle.facts.find("base") == nullptr ? "" : ", its scores are calibrated on val");
   if (!model.neighbours.empty())
     out += fmt::format(
@@ -147,47 +135,44 @@ std::string model_card(const Value& facts, const TrainedModel& model) {
     out += fmt::format(
         "\n## What it was trained on\n\nThe run had {} images, {} of them rejected; "
         "`provenance/config.yaml` names them and their splits.\n",
-        card_text(*inputs, "total"), card_text(*inputs, "rejected"));
+        text_at(*inputs, {"total"}), text_at(*inputs, {"rejected"}));
   add_scores(out, facts);
   out += "\n## What it is made of\n\n| stage | plugin | version |\n|---|---|---|\n";
-  if (const Value* stages = facts.find("stages"))
-    for (const auto& [id, stage] : stages->as_map())
-      out += fmt::format("| {} | {} | {} |\n", name_in_markdown(id),
-                         name_in_markdown(card_text(stage, "plugin")),
-                         name_in_markdown(card_text(stage, "version")));
-  if (const Value* files = facts.find("files"))
-    for (const Value& file : files->as_list()) {
-      const auto add = [&](const std::string& subject, const Value& digest) {
-        out += fmt::format("\n{} has the xxHash3-128 {}.\n", subject,
-                           digest.is_string() ? digest.as_string() : "");
-      };
-      const std::string address =
-          code_in_markdown(card_text(file, "stage") + "." + card_text(file, "parameter"));
-      const Value* digest = file.find("digest");
-      if (digest != nullptr && digest->is_map())
-        for (const auto& [name, one] : digest->as_map()) add(name_in_markdown(name) + " of " + address, one);
-      else if (digest != nullptr)
-        add(address, *digest);
-    }
-  const Value* has_code = facts.find("has_code");
-  out += has_code != nullptr && has_code->is_bool() && has_code->as_bool()
+  for (const auto& [id, stage] : map_at(facts, {"stages"}))
+    out +=
+        fmt::format("| {} | {} | {} |\n", name_in_markdown(id), name_in_markdown(text_at(stage, {"plugin"})),
+                    name_in_markdown(text_at(stage, {"version"})));
+  for (const Value& file : list_at(facts, {"files"})) {
+    const auto add = [&](const std::string& subject, const Value& digest) {
+      out += fmt::format("\n{} has the xxHash3-128 {}.\n", subject,
+                         digest.is_string() ? digest.as_string() : "");
+    };
+    const std::string address =
+        code_in_markdown(text_at(file, {"stage"}) + "." + text_at(file, {"parameter"}));
+    const Value* digest = file.find("digest");
+    if (digest != nullptr && digest->is_map())
+      for (const auto& [name, one] : digest->as_map()) add(name_in_markdown(name) + " of " + address, one);
+    else if (digest != nullptr)
+      add(address, *digest);
+  }
+  out += flag_at(facts, {"has_code"})
              ? "\n**It holds code**: a network in TorchScript. Use it only if you trust where it comes from "
                "(`--allow-code`).\n"
              : "\nIt holds no code.\n";
-  if (const Value* others = facts.find("other_plugins"); others != nullptr && others->is_list()) {
+  if (facts.find("other_plugins") != nullptr) {
     std::vector<std::string> needed;
-    for (const Value& name : others->as_list()) needed.push_back(name_in_markdown(name.as_string()));
+    for (const Value& name : list_at(facts, {"other_plugins"}))
+      needed.push_back(name_in_markdown(name.as_string()));
     out += fmt::format(
         "\n**It needs plugins that do not come with Graft and are not in this file**: {}. Get them from "
-        "whoever "
-        "trained it, and name their folder with `--plugin-dir`.\n",
+        "whoever trained it, and name their folder with `--plugin-dir`.\n",
         joined(needed));
   }
   out += fmt::format(
       "\nTrained {} by graft {} on a processor with {}. Another kind of processor may change the "
       "last digits of scores.\n",
-      name_in_markdown(card_text(facts, "trained")), name_in_markdown(card_text(facts, "trained_by_graft")),
-      name_in_markdown(card_text(facts, "cpu_isa")));
+      name_in_markdown(text_at(facts, {"trained"})), name_in_markdown(text_at(facts, {"trained_by_graft"})),
+      name_in_markdown(text_at(facts, {"cpu_isa"})));
   out += "\nTo use it: `graft predict FILE images/`\n";
   return out;
 }

@@ -8,6 +8,7 @@
 
 #include <graft/error.h>
 #include <graft/text.h>
+#include <graft/value_path.h>
 
 #include "config/file_parameters.h"
 #include "store/fingerprint.h"
@@ -28,9 +29,7 @@ struct KnownFile {
 /// Nothing for a model of an earlier version, which does not list them.
 std::vector<KnownFile> known_files(const TrainedModel& model) {
   std::vector<KnownFile> out;
-  const Value* list = model.learner_facts().find(kFilesFact);
-  if (list == nullptr) return out;
-  for (const Value& file : list->as_list()) {
+  for (const Value& file : list_at(model.learner_facts(), {kFilesFact})) {
     const auto fact = [&](const char* name, auto is_valid) {
       const Value* v = file.find(name);
       if (v == nullptr || !is_valid(*v))
@@ -113,15 +112,11 @@ Value files_upstream(const Plan& plan, std::size_t stage, DigestMemo& memo) {
 
 void require_files(const TrainedModel& model, const Value& config, const std::vector<std::string>& overrides,
                    const Registry& registry) {
-  const Value* stages = config.find("stages");
   for (const KnownFile& file : known_files(model)) {
     const auto is_override = [&](const std::string& o) { return o.starts_with(file.address() + "="); };
     if (std::any_of(overrides.begin(), overrides.end(), is_override)) continue;
-    const Value* stage = stages == nullptr ? nullptr : stages->find(file.stage);
-    const Value* plugin = stage == nullptr ? nullptr : stage->find("plugin");
-    const Value* given = stage == nullptr ? nullptr : stage->find("with");
-    const Registry::Plugin* found =
-        plugin != nullptr && plugin->is_string() ? registry.find(plugin->as_string()) : nullptr;
+    const Registry::Plugin* found = registry.find(text_at(config, {"stages", file.stage, "plugin"}));
+    const Value* given = at_path(config, {"stages", file.stage, "with"});
     if (found == nullptr || given == nullptr) continue;  // an error of the config, which names the stage
     Value with = *given;
     visit_files(found->schema.params, with,
@@ -130,8 +125,7 @@ void require_files(const TrainedModel& model, const Value& config, const std::ve
                   if (parameter == file.parameter && !fs::exists(path.as_string(), error))
                     throw Error(
                         fmt::format("'{}' was trained with a {} that is not at {} any more: wanted {}; bring "
-                                    "it back, or name its "
-                                    "place with --set {}=PATH",
+                                    "it back, or name its place with --set {}=PATH",
                                     model.stage, file.digest.is_string() ? "file" : "folder",
                                     path.as_string(), the_one_with(file.digest), file.address()));
                 });

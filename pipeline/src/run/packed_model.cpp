@@ -15,6 +15,7 @@
 
 #include <graft/error.h>
 #include <graft/text.h>
+#include <graft/value_path.h>
 #include <graft/version.h>
 
 #include "base/bytes.h"
@@ -192,13 +193,11 @@ Value read_packed(
   Value facts = reader.read_facts();
   const std::int64_t format = fact(file, facts, "graft_model").as_int();
   if (format != kPackedFormat) {
-    const Value* version = facts.find("graft");
+    const std::string version = text_at(facts, {"graft"});
     throw Error(fmt::format(
         "{} is a model of format {}, made by graft {}: graft {} reads format {}; use a graft of that "
-        "version, or "
-        "pack the run again with this one",
-        file.string(), format, version != nullptr && version->is_string() ? version->as_string() : "?",
-        GRAFT_VERSION, kPackedFormat));
+        "version, or pack the run again with this one",
+        file.string(), format, version.empty() ? "?" : version, GRAFT_VERSION, kPackedFormat));
   }
   const std::vector<ListedPart> parts = listed_parts(file, facts);
   std::uint64_t bytes = 0;
@@ -214,12 +213,11 @@ Value read_packed(
 /// Plugins of the model's stages that do not come with Graft.
 Value other_plugins(const Value& facts, const Registry& registry) {
   std::set<std::string> names;
-  if (const Value* stages = facts.find("stages"))
-    for (const auto& [id, stage] : stages->as_map()) {
-      const std::string& name = stage.find("plugin")->as_string();
-      const Registry::Plugin* plugin = registry.find(name);
-      if (plugin != nullptr && !Registry::comes_with_graft(*plugin)) names.insert(name);
-    }
+  for (const auto& [id, stage] : map_at(facts, {"stages"})) {
+    const std::string& name = stage.find("plugin")->as_string();
+    const Registry::Plugin* plugin = registry.find(name);
+    if (plugin != nullptr && !Registry::comes_with_graft(*plugin)) names.insert(name);
+  }
   Value out = Value::list();
   for (const std::string& name : names) out.push(name);
   return out;
@@ -291,15 +289,6 @@ Value pack_model(const TrainedModel& model, const Registry& registry, Code code,
   });
   read_packed_model(out);
   return whole;
-}
-
-bool looks_packed(const fs::path& file) {
-  const FileHandle handle(open_regular_file(file));
-  std::string begin(kMaxHeader, '\0');
-  if (!handle) return false;
-  begin.resize(read_at(handle.get(), begin.data(), begin.size(), 0, file));
-  ZipMember member;
-  return read_zip_header(begin, member) && member.name == kFacts;
 }
 
 PackedModel read_packed_model(const fs::path& file) {

@@ -26,9 +26,6 @@ namespace graft {
 GRAFT_API Value pack_model(const TrainedModel& model, const Registry& registry, Code code,
                            const std::filesystem::path& out, const std::vector<std::string>& overrides = {});
 
-/// Whether a file begins as a packed model does: a file of another kind is not one that was damaged.
-GRAFT_API bool looks_packed(const std::filesystem::path& file);
-
 /// What a packed model says of itself.
 struct PackedModel {
   Value facts;       ///< graft-model.json.

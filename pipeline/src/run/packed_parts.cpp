@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/text.h>
+#include <graft/value_path.h>
 #include <graft/version.h>
 
 #include "base/temporary_folder.h"
@@ -18,11 +20,6 @@
 namespace graft {
 namespace fs = std::filesystem;
 namespace {
-
-std::string text_fact(const Value& map, const char* name) {
-  const Value* v = map.is_map() ? map.find(name) : nullptr;
-  return v != nullptr && v->is_string() ? v->as_string() : "";
-}
 
 Value json_file(const fs::path& file) {
   std::error_code error;
@@ -43,9 +40,9 @@ std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry&
   std::map<std::pair<fs::path, std::vector<std::string>>, std::string> packed;
   std::set<std::string> names;
   for (auto& [id, stage] : config["stages"].as_map()) {
-    const Registry::Plugin* plugin = registry.find(text_fact(stage, "plugin"));
+    const Registry::Plugin* plugin = registry.find(text_at(stage, {"plugin"}));
     if (plugin == nullptr)
-      throw Error(fmt::format("the plugin '{}' of '{}' is not installed", text_fact(stage, "plugin"), id));
+      throw Error(fmt::format("the plugin '{}' of '{}' is not installed", text_at(stage, {"plugin"}), id));
     if (stage.find("with") == nullptr) continue;
     visit_files(
         plugin->schema.params, stage["with"],
@@ -81,32 +78,29 @@ Value facts_of_model(const TrainedModel& model, const Registry& registry, bool h
               manifest = json_file(model.run / "manifest.json");
   Value facts = Value::map();
   facts["graft"] = GRAFT_VERSION;
-  facts["run"] = text_fact(results, "name");
+  facts["run"] = text_at(results, {"name"});
   facts["learner"] = model.stage;
-  facts["plugin"] = text_fact(model.learner_facts(), "plugin");
+  facts["plugin"] = text_at(model.learner_facts(), {"plugin"});
   if (!model.neighbours.empty()) facts["neighbors"] = model.neighbours;
   facts["classes"] = Value::list();
   for (const std::string& name : model.classes()) facts["classes"].push(name);
   facts["multi_label"] = model.multi_label();
   facts["has_code"] = has_code;
-  if (const Value* learners = results.find("learners"))
-    if (const Value* scores = learners->find(model.stage))
-      for (const char* split : {"val", "test"})
-        if (const Value* v = scores->find(split)) facts["scores"][split] = *v;
+  for (const char* split : {"val", "test"})
+    if (const Value* v = at_path(results, {"learners", model.stage, split})) facts["scores"][split] = *v;
   if (const Value* inputs = results.find("inputs")) facts["inputs"] = *inputs;
-  facts["trained"] = text_fact(manifest, "finished");
-  facts["trained_by_graft"] = text_fact(manifest, "graft");
-  if (const Value* host = manifest.find("host")) facts["cpu_isa"] = text_fact(*host, "cpu_isa");
+  facts["trained"] = text_at(manifest, {"finished"});
+  facts["trained_by_graft"] = text_at(manifest, {"graft"});
+  if (const Value* host = manifest.find("host")) facts["cpu_isa"] = text_at(*host, {"cpu_isa"});
   // Of what the prediction depends on alone.
   const Value config = prediction_config(model, {"-"}, registry);
   for (const auto& [id, stage] : config.find("stages")->as_map()) {
     if (stage.find("from") == nullptr) continue;  // what lists the images to predict
     Value known = Value::map();
-    known["plugin"] = text_fact(stage, "plugin");
-    if (const Value* plugins = manifest.find("plugins"))
-      if (const Value* plugin = plugins->find(text_fact(stage, "plugin")))
-        for (const char* name : {"version", "libraries"})
-          if (const Value* v = plugin->find(name)) known[name] = *v;
+    const std::string plugin = text_at(stage, {"plugin"});
+    known["plugin"] = plugin;
+    for (const char* name : {"version", "libraries"})
+      if (const Value* v = at_path(manifest, {"plugins", plugin, name})) known[name] = *v;
     facts["stages"][id] = std::move(known);
   }
   if (const Value* files = model.learner_facts().find("files")) facts["files"] = *files;
@@ -116,9 +110,8 @@ Value facts_of_model(const TrainedModel& model, const Registry& registry, bool h
 bool holds_code(const fs::path& path) {
   // What makes an archive of torch.save TorchScript. Loaders look names up without regard to case.
   bool found = false;
-  for_each_zip_name(path, [&](std::string name) {
-    for (char& c : name)
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  for_each_zip_name(path, [&](const std::string& given) {
+    const std::string name = lower_case(given);
     found = found || name.find("/code/") != std::string::npos || name.ends_with("/constants.pkl");
   });
   return found;

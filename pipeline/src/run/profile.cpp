@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <graft/value_path.h>
+
 namespace graft {
 namespace {
 
@@ -15,9 +17,7 @@ struct Part {
 };
 
 double seconds_of(const Value& timings, const char* group, const std::string& id) {
-  const Value* of = timings.find(group);
-  const Value* seconds = of == nullptr ? nullptr : of->find(id);
-  return seconds != nullptr && seconds->is_number() ? seconds->as_double() : 0;
+  return number_at(timings, {group, id}).value_or(0);
 }
 
 std::vector<Part> parts_of(const Plan& plan, const Meter& meter, const Value& timings) {
@@ -43,8 +43,7 @@ std::vector<Part> parts_of(const Plan& plan, const Meter& meter, const Value& ti
 
 std::string profile_line(const Plan& plan, const Meter& meter, const Value& timings) {
   const std::vector<Part> parts = parts_of(plan, meter, timings);
-  const Value* whole = timings.find("total");
-  const double total = whole != nullptr && whole->is_number() ? whole->as_double() : 0;
+  const double total = number_at(timings, {"total"}).value_or(0);
   if (parts.empty() || !(total > 0) || !(parts[0].seconds > 0)) return "profile  nothing took time\n";
   const Part& first = parts[0];
   const std::string time = fmt::format("{:.3g} of {:.3g} s ({:.0f} %)", first.seconds, total,

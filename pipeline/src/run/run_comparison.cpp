@@ -9,6 +9,7 @@
 
 #include <graft/error.h>
 #include <graft/text.h>
+#include <graft/value_path.h>
 
 #include "run/figures.h"
 
@@ -100,23 +101,16 @@ void add_learners(const LeftRun& run, std::size_t position, const Registry& regi
                   std::vector<RunComparison::LearnerScores>& out) {
   const Value results = read_json(run.folder / "results.json");
   const std::vector<FigureSpec> specs = figure_specs(read_run_config(run.folder), registry);
-  const Value* learners = results.find("learners");
-  if (learners == nullptr || !learners->is_map()) return;
-  for (const auto& [learner, parts] : learners->as_map())
+  for (const auto& [learner, parts] : map_at(results, {"learners"}))
     for (const char* split : {"test", "val"}) {
       const Value* part = parts.find(split);
-      if (part == nullptr || !part->is_map()) continue;
       const auto figures = figures_from(part, specs);
       if (!figures) continue;
       RunComparison::LearnerScores scores{position, learner, {}};
       for (const FigureSpec& spec : specs) {
         const double* value = figures->find(spec.name);
         if (value == nullptr || !spec.is_in_summary) continue;
-        LeftRun::Score score{split, spec.title(), *value, {}};
-        if (const Value* i = part->find(spec.name + "_interval");
-            i != nullptr && i->is_list() && i->as_list().size() == 2)
-          score.interval = {i->as_list()[0].as_double(), i->as_list()[1].as_double()};
-        scores.scores.push_back(std::move(score));
+        scores.scores.push_back({split, spec.title(), *value, interval_from(*part, spec.name)});
       }
       if (scores.scores.empty()) continue;
       out.push_back(std::move(scores));

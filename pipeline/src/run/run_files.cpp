@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <graft/cpu_isa.h>
+#include <graft/csv.h>
 #include <graft/version.h>
 
 #include "base/files.h"

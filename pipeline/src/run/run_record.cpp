@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/value_path.h>
 
 #include "base/files.h"
 #include "plugin/plugin_call.h"
@@ -62,9 +63,7 @@ std::string CurrentRun::best_learner() const {
 std::vector<RunRecord::StageRecord> CurrentRun::stages() const {
   std::vector<StageRecord> out;
   const auto seconds_of = [&](const char* group, const std::string& id) {
-    const Value* of = run_.timings.find(group);
-    const Value* seconds = of == nullptr ? nullptr : of->find(id);
-    return seconds == nullptr ? 0 : seconds->as_double();
+    return number_at(run_.timings, {group, id}).value_or(0);
   };
   for (std::size_t i = 0; i < run_.plan.stages.size(); ++i) {
     const StagePlan& stage = run_.plan.stages[i];

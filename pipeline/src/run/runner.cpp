@@ -205,8 +205,7 @@ class Run {
     const std::string who = who_had(options_.store, plan_.name, missing.slots);
     throw Error(
         fmt::format("{}: {} of {} have no row yet, for example {}{}; compute them: graft launch again, which "
-                    "computes only "
-                    "what is missing, or graft run without --merge",
+                    "computes only what is missing, or graft run without --merge",
                     plan_.stages[source].label(), missing.count,
                     plural(streams_.back()->listing().inputs.size(), "input"), joined(examples),
                     who.empty() ? "" : " (" + who + ")"));

@@ -15,6 +15,7 @@
 #include <graft/error.h>
 #include <graft/printable.h>
 #include <graft/text.h>
+#include <graft/value_path.h>
 
 #include "base/files.h"
 #include "config/file_parameters.h"
@@ -84,33 +85,19 @@ std::vector<SweepRow::File> varied_files(const SweepRun& run) {
   return out;
 }
 
-const Value* find(const Value& v, std::initializer_list<const char*> path) {
-  const Value* at = &v;
-  for (const char* key : path)
-    if (at != nullptr) at = at->find(key);
-  return at;
-}
-
-double number_at(const Value* v) {
-  return v != nullptr && v->is_number() ? v->as_double() : 0;
-}
-
 /// What results.json says, but for the figures on test.
 void read_results(const Value& results, const Plan& plan, const std::vector<FigureSpec>& specs,
                   SweepRow& row) {
-  if (const Value* streams = find(results, {"timings", "streams"}); streams != nullptr && streams->is_map())
-    for (const auto& [id, seconds] : streams->as_map()) row.stream_seconds += number_at(&seconds);
-  if (const Value* tables = results.find("tables"); tables != nullptr && tables->is_map())
-    for (const auto& [id, table] : tables->as_map()) {
-      row.computed += static_cast<std::uint64_t>(number_at(table.find("computed")));
-      row.reused += static_cast<std::uint64_t>(number_at(table.find("reused")));
-    }
-  for (const StagePlan& stage : plan.stages) {
-    if (!stage.is_fitted()) continue;
-    row.learners.push_back({stage.id,
-                            figures_from(find(results, {"learners", stage.id.c_str(), "val"}), specs),
-                            number_at(find(results, {"timings", "learners", stage.id.c_str()}))});
+  for (const auto& [id, seconds] : map_at(results, {"timings", "streams"}))
+    row.stream_seconds += number_at(seconds, {}).value_or(0);
+  for (const auto& [id, table] : map_at(results, {"tables"})) {
+    row.computed += count_at(table, {"computed"});
+    row.reused += count_at(table, {"reused"});
   }
+  for (const StagePlan& stage : plan.stages)
+    if (stage.is_fitted())
+      row.learners.push_back({stage.id, figures_from(at_path(results, {"learners", stage.id, "val"}), specs),
+                              number_at(results, {"timings", "learners", stage.id}).value_or(0)});
 }
 
 /// Everything that the figures of a combination depend on: its resolved config, the plugins, the files that
@@ -200,8 +187,7 @@ class Sweep {
     if (options_.metric.empty() || known.empty() || known.contains(options_.metric)) return;
     throw Error(
         fmt::format("--metric: no learner of combination {} has a value of '{}' on val, so that none would "
-                    "be the best by it: "
-                    "choose a score that they have ({})",
+                    "be the best by it: choose a score that they have ({})",
                     row.run->id, options_.metric, fmt::join(known, ", ")));
   }
 
@@ -213,10 +199,9 @@ class Sweep {
     if (!fs::exists(at / kDone) || !fs::exists(at / "results.json")) return false;
     try {
       const Value done = Value::from_json(read_file(at / kDone));
-      const Value* state = done.find("state");
       const auto now = state_of(row.run->plan, registry_, options_.run.store);
-      if (state == nullptr || !now || !state->is_string() || state->as_string() != *now) return false;
-      row.exit_code = static_cast<int>(number_at(done.find("exit_code")));
+      if (!now || text_at(done, {"state"}) != *now) return false;
+      row.exit_code = static_cast<int>(count_at(done, {"exit_code"}));
       read_results(Value::from_json(read_file(at / "results.json")), row.run->plan, specs_, row);
       say("  finished before; not run again\n");
       return true;
@@ -333,7 +318,7 @@ class Sweep {
       const SweepRow& row = rows_[best->row];
       const Value results = Value::from_json(read_file(folder(*row.run) / "results.json"));
       best->test =
-          figures_from(find(results, {"learners", row.learners[best->learner].id.c_str(), "test"}), specs_);
+          figures_from(at_path(results, {"learners", row.learners[best->learner].id, "test"}), specs_);
       write_file_atomically(out_ / "best.yaml", read_file(folder(*row.run) / "config.yaml"));
     }
     outcome.results = leave(best);
@@ -353,8 +338,7 @@ class Sweep {
     }
     if (val_rows.size() > 1)
       outcome.text += fmt::format(
-          "warning: scores are of {} val rows: not of the same, so that chance decides "
-          "more than it seems\n",
+          "warning: scores are of {} val rows: not of the same, so that chance decides more than it seems\n",
           fmt::join(val_rows, ", "));
     if (best) {
       outcome.text += best_in_words(rows_, specs_, *best, out_ / "best.yaml");

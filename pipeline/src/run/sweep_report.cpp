@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <graft/csv.h>
 #include <graft/text.h>
 
 #include <graft/printable.h>

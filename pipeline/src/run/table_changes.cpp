@@ -9,6 +9,7 @@
 
 #include <graft/error.h>
 #include <graft/text.h>
+#include <graft/value_path.h>
 
 #include "store/table_check.h"
 
@@ -37,14 +38,8 @@ Leaves leaves_of(const Value& stage) {
 }
 
 std::string plugin_of(const Value& stage) {
-  const Value* plugin = stage.find("plugin");
-  return plugin != nullptr && plugin->is_string() ? plugin->as_string() : stage.to_json();
-}
-
-const Value::List& stages_of(const Value& description) {
-  static const Value::List kNone;
-  const Value* stages = description.find("stages");
-  return stages != nullptr && stages->is_list() ? stages->as_list() : kNone;
+  const std::string plugin = text_at(stage, {"plugin"});
+  return plugin.empty() ? stage.to_json() : plugin;
 }
 
 void compare_stages(const std::string& id, const Value& then, const Value& now,
@@ -85,7 +80,7 @@ std::vector<std::vector<int>> common(const Value::List& a, const Value::List& b)
 std::vector<std::string> differences(const Value& then, const Value& now,
                                      const std::vector<std::string>& ids) {
   std::vector<std::string> out;
-  const Value::List &a = stages_of(then), &b = stages_of(now);
+  const Value::List &a = list_at(then, {"stages"}), &b = list_at(now, {"stages"});
   const auto id = [&](std::size_t j) { return j < ids.size() ? ids[j] : plugin_of(b[j]); };
   const auto form = [](const Value& description) {
     const Value* version = description.find("fingerprint_version");
@@ -129,7 +124,8 @@ std::optional<EarlierTable> earlier_table(const fs::path& store, const Fingerpri
       EarlierTable found{std::move(use), table, {}};
       try {
         const Value then = read_description(table);
-        if (common(stages_of(then), stages_of(fingerprint.description))[0][0] == 0) continue;
+        if (common(list_at(then, {"stages"}), list_at(fingerprint.description, {"stages"}))[0][0] == 0)
+          continue;
         found.differences = differences(then, fingerprint.description, fingerprint.stage_ids);
       } catch (const Error&) {  // foreign or damaged: no help to anybody
         continue;

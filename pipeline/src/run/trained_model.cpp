@@ -12,6 +12,7 @@
 #include <graft/error.h>
 #include <graft/params.h>
 #include <graft/text.h>
+#include <graft/value_path.h>
 
 #include "base/files.h"
 #include "config/file_parameters.h"
@@ -73,7 +74,7 @@ std::vector<std::string> inputs_of(const Value& stage) {
   const auto add = [&](const Value& v) {
     if (v.is_string()) ids.push_back(v.as_string().substr(0, v.as_string().find('.')));
   };
-  const Value* from = stage.is_map() ? stage.find("from") : nullptr;
+  const Value* from = stage.find("from");
   if (from != nullptr && from->is_list())
     for (const Value& v : from->as_list()) add(v);
   else if (from != nullptr)
@@ -87,8 +88,7 @@ std::string model_with_neighbours(const TrainedModel& model, const std::vector<s
   const Value config = read_run_config(model.run);
   const Value* stages = config.find("stages");
   const auto from_of = [&](const std::string& name) {
-    const Value* stage = stages == nullptr ? nullptr : stages->find(name);
-    const Value* from = stage == nullptr ? nullptr : stage->find("from");
+    const Value* from = at_path(config, {"stages", name, "from"});
     return from == nullptr ? Value() : *from;
   };
   // Below calibrators there is the learner that takes the tables.
@@ -161,9 +161,7 @@ Override paths_as_given(const std::vector<std::string>& paths) {
 Value without_source(Value description, const Registry& registry) {
   Value::List& stages = description["stages"].as_list();
   const auto makes_images = [&](const Value& stage) {
-    const Value* name = stage.is_map() ? stage.find("plugin") : nullptr;
-    const Registry::Plugin* plugin =
-        name != nullptr && name->is_string() ? registry.find(name->as_string()) : nullptr;
+    const Registry::Plugin* plugin = registry.find(text_at(stage, {"plugin"}));
     return plugin != nullptr && plugin->schema.kind == StageKind::Source;
   };
   if (!stages.empty() && makes_images(stages.front())) stages.erase(stages.begin());
@@ -174,8 +172,7 @@ Value without_source(Value description, const Registry& registry) {
 std::map<std::string, std::string> files_by_address(const Value& config, const Registry& registry) {
   std::map<std::string, std::string> files;
   for (const auto& [id, stage] : config.find("stages")->as_map()) {
-    const Value* name = stage.find("plugin");
-    const Registry::Plugin* plugin = name != nullptr ? registry.find(name->as_string()) : nullptr;
+    const Registry::Plugin* plugin = registry.find(text_at(stage, {"plugin"}));
     const Value* given = stage.find("with");
     if (plugin == nullptr || given == nullptr) continue;
     Value with = *given;
@@ -223,8 +220,7 @@ std::vector<std::string> TrainedModel::classes() const {
 }
 
 bool TrainedModel::multi_label() const {
-  const Value* several = learner_facts().find("multi_label");
-  return several != nullptr && several->is_bool() && several->as_bool();
+  return flag_at(learner_facts(), {"multi_label"});
 }
 
 std::size_t stage_named(const Plan& plan, const std::string& id) {

@@ -12,12 +12,12 @@
 
 #include <fmt/format.h>
 
+#include <graft/csv.h>
 #include <graft/error.h>
 #include <graft/value.h>
 
 #include "base/attempt.h"
 #include "base/bytes.h"
-#include "base/csv.h"
 #include "store/hdf5_dataset.h"
 #include "store/input_list.h"
 #include "store/table_store.h"

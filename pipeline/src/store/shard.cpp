@@ -44,8 +44,7 @@ std::string repair_hint(const fs::path& shard) {
   const fs::path store = shard.parent_path().parent_path().parent_path().parent_path();
   return fmt::format(
       "to drop exactly the damaged shards: graft store verify --repair --store {}; the next run computes "
-      "their "
-      "rows again, all others stay",
+      "their rows again, all others stay",
       store.string());
 }
 

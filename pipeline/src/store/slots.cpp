@@ -69,8 +69,7 @@ std::optional<WorkShard> from_slurm_array() {
   if (max < min || max - min + 1 != count)
     throw Error(
         fmt::format("the array has gaps or steps, so that an index does not say which part of the work it is "
-                    "({}); submit "
-                    "--array=0-N, or set GRAFT_TASKS to the number of shards",
+                    "({}); submit --array=0-N, or set GRAFT_TASKS to the number of shards",
                     got));
   return checked(*id - min, count, got);
 }

@@ -302,8 +302,7 @@ GRAFT_PLUGIN(
                    .default_list({graft::kDefaultK})
                    .unit("rows")
                    .doc("Neighbours that vote. Of several, the one with the best accuracy on val is taken "
-                        "(then the "
-                        "lowest log loss, then the smallest)."))
+                        "(then the lowest log loss, then the smallest)."))
         .param(graft::choice("metric", graft::search::Metric::names(), "cosine")
                    .doc("Similarity: the cosine, or minus the squared Euclidean distance."))
         .param(graft::weights())

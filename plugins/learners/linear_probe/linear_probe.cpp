@@ -240,10 +240,9 @@ GRAFT_PLUGIN(
                    .items(1, 100)
                    .default_list(graft::default_grid())
                    .doc("Weights of the data against the penalty 0.5 |W|^2, as in scikit-learn: smaller is "
-                        "more strongly "
-                        "regularised. Of several, the one with the best accuracy on val is taken (then the "
-                        "lowest log loss, then the smallest); with several labels per row, that with the "
-                        "lowest log loss."))
+                        "more strongly regularised. Of several, the one with the best accuracy on val is "
+                        "taken (then the lowest log loss, then the smallest); with several labels per row, "
+                        "that with the lowest log loss."))
         .param(
             graft::choice("scale", {"none", "l2", "standard"}, "none")
                 .doc("Scaling of the features: none, rows to length 1, or columns to mean 0 and variance 1."))

@@ -159,8 +159,7 @@ class Mlp final : public Learner {
     if (weights > kMostWeights) {
       throw Error(
           fmt::format("a network of {} features, hidden layers [{}] and {} classes has {} weights: expected "
-                      "at most {}; make "
-                      "`hidden` narrower",
+                      "at most {}; make `hidden` narrower",
                       dim, fmt::join(hidden_, ", "), outputs, weights, kMostWeights));
     }
     return dense::Network(std::move(widths));

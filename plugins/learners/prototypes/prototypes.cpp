@@ -227,7 +227,6 @@ GRAFT_PLUGIN(
                    .items(1, 100)
                    .default_list(graft::usual_temperatures())
                    .doc("T of softmax(similarity / T): it changes how sure the scores are, not which class "
-                        "wins. Of "
-                        "several, chosen on val by the lowest log loss."))
+                        "wins. Of several, chosen on val by the lowest log loss."))
         .param(graft::embedding::EmbeddingParameter::spec())
         .example(graft::kExample))

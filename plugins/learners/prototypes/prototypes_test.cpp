@@ -10,38 +10,21 @@
 
 #include <graft/random.h>
 
+#include <learning/testing/random_rows.h>
+
 namespace graft {
 namespace {
 
 using graft::testing::error_of;
 using graft::testing::StageHarness;
 using graft::testing::Threads;
+using learning::Data;
+using learning::kThree;
+using learning::kTwo;
+using learning::random_data;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::StrEq;
-
-const std::vector<std::string> kTwo = {"ants", "bees"};
-const std::vector<std::string> kThree = {"ants", "bees", "wasps"};
-
-struct Data {
-  std::size_t dim;
-  std::vector<float> values;
-  std::vector<std::int32_t> labels;
-  MemoryRows rows() const { return MemoryRows(values, dim, labels); }
-};
-
-/// Classes in turn; a row leans towards its class's axis.
-Data random_data(std::size_t n, std::size_t dim, std::size_t classes, std::uint64_t seed) {
-  Random random(seed);
-  Data data{dim, {}, {}};
-  for (std::size_t i = 0; i < n; ++i) {
-    data.labels.push_back(static_cast<std::int32_t>(i % classes));
-    for (std::size_t d = 0; d < dim; ++d) {
-      data.values.push_back(static_cast<float>(random.uniform(-1, 1) + (d == i % classes ? 0.5 : 0)));
-    }
-  }
-  return data;
-}
 
 /// Every class in two places: by its mean alone it cannot be told.
 Data two_places(std::size_t n, std::uint64_t seed) {

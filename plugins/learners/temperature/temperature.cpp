@@ -112,8 +112,7 @@ class Temperature final : public Calibrator {
     if (fits && (scaling.temperature == kLowestTemperature || scaling.temperature == kHighestTemperature)) {
       warn_(
           fmt::format("the temperature of '{}' ends at its limit of {}: {}, which says little of how sure it "
-                      "may be; give "
-                      "it more val rows, or set temperature",
+                      "may be; give it more val rows, or set temperature",
                       predictions.learner, scaling.temperature, why_at_limit(val, scaling)));
     }
     out.summary["temperature"] = scaling.temperature;

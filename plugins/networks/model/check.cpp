@@ -12,6 +12,7 @@
 #include <graft/error.h>
 #include <graft/text.h>
 #include <graft/value.h>
+#include <graft/value_path.h>
 
 #include <network/bind.h>
 #include <network/published.h>
@@ -109,14 +110,8 @@ Checked check_model(const nn::ModelFiles& files, int heads) {
 }
 
 const Value* param(const Value& stage, const std::string& name) {
-  const Value* params = stage.find("params");
-  const Value* value = params == nullptr ? nullptr : params->find(name);
+  const Value* value = at_path(stage, {"params", name});
   return value == nullptr || value->is_null() ? nullptr : value;
-}
-
-std::string text_of(const Value& stage, const char* name) {
-  const Value* v = stage.find(name);
-  return v != nullptr && v->is_string() ? v->as_string() : "";
 }
 
 /// Where the stages of a config prepare images, or take features, otherwise than the model's owner.
@@ -150,7 +145,7 @@ class ConfigCheck {
     const bool own = (taps == nullptr || taps->as_list().empty()) && param(stage, "concatenate") == nullptr &&
                      param(stage, "last_blocks") == nullptr;
     if (pool == nullptr || !own || network_.pool.empty() || pool->as_string() == network_.pool) return;
-    add(fmt::format("{}: pool: {}, where the owner's features are pooled by {}", text_of(stage, "id"),
+    add(fmt::format("{}: pool: {}, where the owner's features are pooled by {}", text_at(stage, {"id"}),
                     pool->as_string(), network_.pool),
         "leave `pool` out for those");
   }
@@ -161,7 +156,7 @@ class ConfigCheck {
     const nn::Preprocessing& p = network_.preprocessing;
     const Value* preset = normalize->find("preset");
     const Value* mean = normalize->find("mean");
-    const std::string id = text_of(stage, "id");
+    const std::string id = text_at(stage, {"id"});
     if (mean != nullptr && mean->is_list()) {
       if (!equal(*mean, p.mean) || !equal(*normalize->find("std"), p.deviation))
         add(fmt::format("{}: normalize has mean {}, std {}, where the network was trained with: {}", id,
@@ -194,9 +189,9 @@ class ConfigCheck {
       std::string id = from->as_list()[0].as_string();
       id = id.substr(0, id.find('.'));
       const auto next = std::find_if(stages_.begin(), stages_.end(),
-                                     [&](const Value& s) { return text_of(s, "id") == id; });
+                                     [&](const Value& s) { return text_at(s, {"id"}) == id; });
       if (next == stages_.end()) return nullptr;
-      if (const std::string plugin = text_of(*next, "plugin"); plugin == "decode" || plugin == "resize")
+      if (const std::string plugin = text_at(*next, {"plugin"}); plugin == "decode" || plugin == "resize")
         return &*next;
       at = &*next;
     }
@@ -225,10 +220,10 @@ class ConfigCheck {
     compare("fit", p.squash ? "stretch" : "shorter");
     compare("resizer", p.tensors ? "tensor" : "pillow");
     compare("centre", p.floor_crop ? "floor" : "round");
-    const std::string id = text_of(pixels, "id");
+    const std::string id = text_at(pixels, {"id"});
     if (network != nullptr && !takes_it)
       add(fmt::format("{}: images are prepared for {}, not for the network of {}", id, network->to_json(),
-                      text_of(stage, "id")),
+                      text_at(stage, {"id"})),
           "leave `network` out");
     if (!differ.empty())
       add(fmt::format("{}: images are not prepared as the network's were: {}", id, fmt::join(differ, ", ")),

@@ -10,12 +10,13 @@
 #include <graft/error.h>
 #include <graft/files.h>
 #include <graft/params.h>
+#include <graft/text.h>
 
 #include "checkpoints.h"
 #include "command.h"
 #include "download.h"
 #include "fetch.h"
-#include "table.h"
+#include "quantities.h"
 
 namespace graft::model {
 namespace {
@@ -42,8 +43,7 @@ std::string base_url(const Arguments& arguments) {
   if (!is_safe_address(base))
     throw UsageError{
         fmt::format("--url, GRAFT_MODEL_URL: expected an https address, got '{}': with another one, anybody "
-                    "on the way can "
-                    "change the file (http is for this machine alone: http://127.0.0.1)",
+                    "on the way can change the file (http is for this machine alone: http://127.0.0.1)",
                     base)};
   return base;
 }
@@ -65,8 +65,7 @@ void warn_of_forgery(const std::string& sha256, const Checkpoint& checkpoint) {
   if (checkpoint.sha256.empty())
     print_error(
         "warning: 32 of the 256 bits of its SHA-256 were compared, which can be forged in minutes; what is "
-        "there has "
-        "{}: compare it with one that you trust\n",
+        "there has {}: compare it with one that you trust\n",
         sha256);
 }
 
@@ -101,8 +100,7 @@ fs::path fetch_checkpoint(const Checkpoint& checkpoint, const fs::path& folder, 
   } catch (const Error& fault) {
     throw Error(
         fmt::format("cannot fetch {}: {}\n  fetch it by other means and place it at {} (its SHA-256 {}), or "
-                    "name a mirror "
-                    "with --url or GRAFT_MODEL_URL",
+                    "name a mirror with --url or GRAFT_MODEL_URL",
                     url, fault.what(), file.string(), in_words(checkpoint)));
   }
   const std::string sha256 = sha256_of_file(part);
@@ -123,8 +121,7 @@ namespace {
 /// The checkpoint with the digest that the command line gives, where graft knows none.
 Checkpoint with_digest(Checkpoint checkpoint, const Arguments& arguments) {
   if (const auto given = arguments.text("sha256")) {
-    std::string sha256 = *given;
-    for (char& c : sha256) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    const std::string sha256 = lower_case(*given);
     if (sha256.size() != 64 || sha256.find_first_not_of("0123456789abcdef") != std::string::npos)
       throw UsageError{fmt::format("--sha256: expected 64 hexadecimal digits, got '{}'", *given)};
     if (!is_the_file(sha256, checkpoint))

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <graft/text.h>
 #include <graft/value.h>
 
 #include <network/architecture.h>
@@ -7,7 +8,7 @@
 #include <network/published.h>
 #include "checkpoints.h"
 #include "command.h"
-#include "table.h"
+#include "quantities.h"
 
 namespace graft::model {
 
@@ -36,21 +37,19 @@ int list_families(const Arguments& arguments) {
 int list(const Arguments& arguments) {
   if (!arguments.positional().empty()) throw UsageError{"this command takes no argument"};
   if (arguments.has("families")) return list_families(arguments);
-  Table table({{"architecture"},
-               {"parameters", true},
-               {"multiply-adds", true},
-               {"image", true},
-               {"features", true},
-               {"weights"}});
+  constexpr Align kLeft = Align::Left, kRight = Align::Right;
+  std::vector<std::vector<std::string>> table{
+      {"architecture", "parameters", "multiply-adds", "image", "features", "weights"}};
   Value out = Value::list();
   for (const std::string& name : nn::architecture_names()) {
     const nn::Architecture net = nn::make_architecture(name);
     const int side = net.preprocessing.crop;
     const nn::Cost cost = nn::cost_of(net, side, side);
     const Checkpoint* weights = checkpoint_of(name);
-    table.add({name, grouped(cost.parameters), with_unit(cost.multiply_adds), fmt::format("{0} x {0}", side),
-               std::to_string(net.features),
-               weights == nullptr ? "" : weights->file + (weights->sha256.empty() ? " (--sha256)" : "")});
+    table.push_back(
+        {name, grouped(cost.parameters), with_unit(cost.multiply_adds), fmt::format("{0} x {0}", side),
+         std::to_string(net.features),
+         weights == nullptr ? "" : weights->file + (weights->sha256.empty() ? " (--sha256)" : "")});
     Value v = Value::map();
     v["name"] = name;
     v["parameters"] = cost.parameters;
@@ -62,7 +61,9 @@ int list(const Arguments& arguments) {
     v["sha256"] = weights == nullptr || weights->sha256.empty() ? Value() : Value(weights->sha256);
     out.push(std::move(v));
   }
-  say("{}", arguments.has("json") ? out.to_json() + "\n" : table.text());
+  say("{}", arguments.has("json")
+                ? out.to_json() + "\n"
+                : text_table(std::move(table), {kLeft, kRight, kRight, kRight, kRight, kLeft}));
   return kOk;
 }
 

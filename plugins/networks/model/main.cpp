@@ -115,8 +115,7 @@ std::string described() {
   out["name"] = "model";
   out["text"] =
       "Nothing of a weight file is executed. graft model summary tells which architecture fits a weight "
-      "file; "
-      "graft model fetch prints the path of the file that it has downloaded.";
+      "file; graft model fetch prints the path of the file that it has downloaded.";
   out["options"] = graft::Value::list();
   out["commands"] = graft::Value::list();
   for (const Row& row : kCommands) {

@@ -24,7 +24,7 @@
 #include "fetch.h"
 #include "http_server.h"
 #include "program.h"
-#include "table.h"
+#include "quantities.h"
 
 namespace graft::model {
 namespace {
@@ -533,7 +533,7 @@ TEST_F(Fetch, StopsAtTheLimit) {
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "file"));
 }
 
-TEST(Table, NumbersAreShort) {
+TEST(Quantities, NumbersAreShort) {
   EXPECT_EQ(grouped(0), "0");
   EXPECT_EQ(grouped(999), "999");
   EXPECT_EQ(grouped(25'557'032), "25,557,032");

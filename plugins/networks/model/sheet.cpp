@@ -8,10 +8,11 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/text.h>
 #include <network/operation.h>
 
 #include "checkpoints.h"
-#include "table.h"
+#include "quantities.h"
 
 namespace graft::model {
 namespace {
@@ -107,14 +108,13 @@ std::int64_t Sheet::trainable() const {
 }
 
 std::string Sheet::text() const {
-  std::vector<Table::Column> columns = {
-      {"layer"}, {"type"}, {"output"}, {"parameters", true}, {"multiply-adds", true}, {"memory", true}};
-  if (frozen_ > 0) columns.push_back({"frozen"});
-  Table table(columns);
+  constexpr Align kLeft = Align::Left, kRight = Align::Right;
+  std::vector<std::vector<std::string>> table;
   const auto with_frozen = [&](std::vector<std::string> cells, std::string frozen) {
     if (frozen_ > 0) cells.push_back(std::move(frozen));
-    table.add(std::move(cells));
+    table.push_back(std::move(cells));
   };
+  with_frozen({"layer", "type", "output", "parameters", "multiply-adds", "memory"}, "frozen");
   for (const Row& row : rows(options_.all))
     with_frozen(
         {row.name, row.type, extents_text(row.output), row.parameters == 0 ? "" : grouped(row.parameters),
@@ -125,7 +125,8 @@ std::string Sheet::text() const {
   with_frozen({"total", "", "", grouped(cost_.parameters), with_unit(cost_.multiply_adds),
                bytes_text(cost_.activation_bytes)},
               "");
-  return fmt::format("{}, image 3 x {} x {}\n\n{}\n{}", net_.name, size_.height, size_.width, table.text(),
+  return fmt::format("{}, image 3 x {} x {}\n\n{}\n{}", net_.name, size_.height, size_.width,
+                     text_table(std::move(table), {kLeft, kLeft, kLeft, kRight, kRight, kRight, kLeft}),
                      facts());
 }
 

@@ -7,21 +7,18 @@
 
 #include <graft/error.h>
 #include <graft/params.h>
+#include <graft/text.h>
 
 #include <network/bind.h>
 #include <network/published.h>
 #include <network/weight_file.h>
 #include "checkpoints.h"
 #include "command.h"
+#include "quantities.h"
 #include "sheet.h"
-#include "table.h"
 
 namespace graft::model {
 namespace {
-
-std::string tensors_text(std::size_t n) {
-  return n == 1 ? "1 tensor" : fmt::format("{} tensors", n);
-}
 
 /// A few names of a list, for a line.
 template <typename T, typename Name>
@@ -83,13 +80,14 @@ Value to_value(const nn::WeightFile& file, const std::optional<nn::BestFit>& bes
 }
 
 std::string tensor_table(const nn::WeightFile& file) {
-  Table table({{"tensor"}, {"type"}, {"shape"}, {"elements", true}});
+  std::vector<std::vector<std::string>> table{{"tensor", "type", "shape", "elements"}};
   std::int64_t all = 0;
   for (const nn::TensorInfo& t : file.tensors()) {
-    table.add({t.name, t.type, extents_text(t.shape), grouped(elements(t.shape))});
+    table.push_back({t.name, t.type, extents_text(t.shape), grouped(elements(t.shape))});
     all += elements(t.shape);
   }
-  return table.text() + fmt::format("\n{} elements\n", grouped(all));
+  return text_table(std::move(table), {Align::Left, Align::Left, Align::Left, Align::Right}) +
+         fmt::format("\n{} elements\n", grouped(all));
 }
 
 int print_torchscript(const std::string& path, const nn::TorchScriptContents& contents, bool json) {
@@ -104,14 +102,14 @@ int print_torchscript(const std::string& path, const nn::TorchScriptContents& co
     say("{}\n", printable_json(v.to_json()));
     return kOk;
   }
-  say("{}: TorchScript, {}, {}\n\n", path, tensors_text(contents.tensors),
+  say("{}: TorchScript, {}, {}\n\n", path, plural(contents.tensors, "tensor"),
       bytes_text(static_cast<std::int64_t>(contents.tensor_bytes)));
-  Table table({{"source"}, {"size", true}});
+  std::vector<std::vector<std::string>> table{{"source", "size"}};
   for (const auto& [name, bytes] : contents.code)
-    table.add({name, bytes_text(static_cast<std::int64_t>(bytes))});
+    table.push_back({name, bytes_text(static_cast<std::int64_t>(bytes))});
   say("{}\nTorchScript is code: it runs when it is loaded, and its layers and shapes are not known before.\n"
       "Give it as the model of backbone if you trust where it comes from.\n",
-      table.text());
+      text_table(std::move(table), Align::Right));
   return kOk;
 }
 
@@ -132,7 +130,7 @@ int print_published(const nn::Published& published, const nn::WeightFile& file, 
     say("{}\n", printable_json(v.to_json()));
     return kOk;
   }
-  say("{}: {}, {}, {}\n  {}\n", path, file.format(), tensors_text(file.tensors().size()),
+  say("{}: {}, {}, {}\n  {}\n", path, file.format(), plural(file.tensors().size(), "tensor"),
       bytes_text(static_cast<std::int64_t>(file.bytes())), published.architecture.name);
   if (file.format() == "ONNX")
     for (const auto& [key, text] : file.metadata()) say("  {}: {}\n", key, printable(text));
@@ -166,7 +164,7 @@ int summarize_file(const std::string& path, const Arguments& arguments, const Sh
   } else if (arguments.has("dot")) {
     say("{}", sheet->dot());
   } else {
-    say("{}: {}, {}, {}\n", path, file->format(), tensors_text(file->tensors().size()),
+    say("{}: {}, {}, {}\n", path, file->format(), plural(file->tensors().size(), "tensor"),
         bytes_text(static_cast<std::int64_t>(file->bytes())));
     for (const auto& [key, text] : file->metadata()) say("  {}: {}\n", printable(key), printable(text));
     if (best)

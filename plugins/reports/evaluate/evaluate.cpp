@@ -134,9 +134,8 @@ GRAFT_PLUGIN(
                    .range(0, 50)
                    .unit("classes")
                    .not_in_fingerprint()
-                   .doc("Confusion matrices are printed for learners of at most this many classes, "
-                        "else the worst classes and pairs of them; 0: neither. results.json has "
-                        "all of them."))
+                   .doc("Confusion matrices are printed for learners of at most this many classes, else the "
+                        "worst classes and pairs of them; 0: neither. results.json has all of them."))
         .param(graft::integer("resamples", 1000)
                    .range(0, 1e6)
                    .not_in_fingerprint()

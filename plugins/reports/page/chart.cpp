@@ -7,34 +7,18 @@
 
 #include <fmt/format.h>
 
-#include <graft/text.h>
+#include <graft/chart.h>
 
 #include "markup.h"
 
 namespace graft::page {
 namespace {
 
-using Range = std::pair<double, double>;
-
-std::string begin_svg(double width, double height, const std::string& title, const char* kind) {
-  return fmt::format(
-      "<svg class=\"chart {}\" viewBox=\"0 0 {:g} {:g}\" role=\"img\" aria-label=\"{}\" "
-      "xmlns=\"http://www.w3.org/2000/svg\">",
-      kind, width, height, escaped(title));
-}
+using namespace graft::chart;
 
 /// Not scaled to what is around it: its text stays readable, and it scrolls where it must.
 std::string with_width(std::string svg, double width) {
   return svg.insert(svg.find(" viewBox"), fmt::format(" width=\"{:g}\"", width));
-}
-
-void add_text(std::string& svg, double x, double y, const char* type, const std::string& text) {
-  svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" class=\"{}\">{}</text>", x, y, type, escaped(text));
-}
-
-void add_line(std::string& svg, double x1, double y1, double x2, double y2, const char* type) {
-  svg += fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" class=\"{}\"/>", x1, y1,
-                     x2, y2, type);
 }
 
 /// 1, 2 and 5 times powers of ten between two powers; of many decades the powers alone.
@@ -46,31 +30,6 @@ std::vector<double> log_ticks_of(Range exponents) {
       if (digit != 1 && exponents.second - exponents.first > 2.5) continue;
       if (at >= exponents.first - 1e-9 && at <= exponents.second + 1e-9) out.push_back(t);
     }
-  return out;
-}
-
-/// Steps of 1, 2 or 5 times a power of ten, about five of them.
-std::vector<double> ticks_of(Range range) {
-  const double raw = (range.second - range.first) / 5;
-  const double power = std::pow(10, std::floor(std::log10(raw)));
-  const double step = power * (raw / power > 5 ? 10 : raw / power > 2 ? 5 : raw / power > 1 ? 2 : 1);
-  std::vector<double> out;
-  for (double t = std::ceil(range.first / step) * step; t <= range.second + step * 1e-6; t += step)
-    out.push_back(std::abs(t) < step * 1e-6 ? 0 : t);
-  return out;
-}
-
-Range padded(Range range) {
-  if (!(range.second > range.first)) return {range.first - 0.5, range.first + 0.5};
-  const double pad = (range.second - range.first) * 0.04;
-  return {range.first - pad, range.second + pad};
-}
-
-/// Of scores and losses: an axis of fractions ends at 1, and none begins below 0 where no value does.
-Range padded_score(Range range) {
-  Range out = padded(range);
-  if (range.first >= 0) out.first = std::max(out.first, 0.0);
-  if (range.second <= 1) out.second = std::min(out.second, 1.0);
   return out;
 }
 
@@ -92,11 +51,11 @@ class Axes {
     return kHeight - kBottom - (value - y_.first) / (y_.second - y_.first) * (kHeight - kTop - kBottom);
   }
   void draw(std::string& svg, const std::string& x_label, const std::string& y_label) const {
-    for (const double t : ticks_of(y_)) {
+    for (const double t : axis_ticks(y_)) {
       add_line(svg, kLeft, y(t), kWidth - kRight, y(t), "grid");
       add_text(svg, kLeft - 6, y(t) + 4, "tick end", fmt::format("{:.4g}", t));
     }
-    for (const double t : log_x_ ? log_ticks_of(x_) : ticks_of(x_)) {
+    for (const double t : log_x_ ? log_ticks_of(x_) : axis_ticks(x_)) {
       add_line(svg, x(t), kTop, x(t), kHeight - kBottom, "grid");
       add_text(svg, x(t), kHeight - kBottom + 15, "tick mid", fmt::format("{:.4g}", t));
     }
@@ -153,37 +112,6 @@ std::string svg_of(const LineChart& chart) {
   return svg + "</svg>";
 }
 
-std::string svg_of(const IntervalChart& chart) {
-  constexpr double kWidth = 380, kLeft = 112, kRight = 56, kLine = 24, kTop = 6, kBottom = 38;
-  const double height = kTop + kBottom + kLine * static_cast<double>(chart.rows.size());
-  Range range = padded_score(range_of(chart.rows, [](const IntervalChart::Row& row, const auto& take) {
-    take(row.value);
-    if (row.interval) {
-      take(row.interval->first);
-      take(row.interval->second);
-    }
-  }));
-  const auto x = [&](double v) {
-    return kLeft + (v - range.first) / (range.second - range.first) * (kWidth - kLeft - kRight);
-  };
-  std::string svg = begin_svg(kWidth, height, chart.title, "intervals");
-  for (const double t : ticks_of(range)) {
-    add_line(svg, x(t), kTop, x(t), height - kBottom, "grid");
-    add_text(svg, x(t), height - kBottom + 14, "tick mid", fmt::format("{:.4g}", t));
-  }
-  double y = kTop + kLine / 2;
-  for (const IntervalChart::Row& row : chart.rows) {
-    add_text(svg, kLeft - 8, y + 4, row.marked ? "name end strong" : "name end", cut_to(row.name, 15));
-    if (row.interval) add_line(svg, x(row.interval->first), y, x(row.interval->second), y, "bar");
-    svg += fmt::format("<circle class=\"dot{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4.5\"/>",
-                       row.marked ? " strong" : "", x(row.value), y);
-    add_text(svg, kWidth - kRight + 8, y + 4, "tick", number(row.value));
-    y += kLine;
-  }
-  add_text(svg, (kLeft + kWidth - kRight) / 2, height - 6, "label mid", chart.x_label);
-  return svg + "</svg>";
-}
-
 std::string svg_of(const BarChart& chart) {
   constexpr double kWidth = 380, kLeft = 132, kRight = 58, kLine = 17;
   double most = 0;
@@ -217,8 +145,7 @@ std::string svg_of(const ScatterChart& chart) {
       if (p.wrong != wrong) continue;
       svg += fmt::format(
           "<circle class=\"point c{}{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\" "
-          "data-point=\"{}\"><title>{}</title>"
-          "</circle>",
+          "data-point=\"{}\"><title>{}</title></circle>",
           p.color % kColors, wrong ? " wrong" : "", axes.x(p.x), axes.y(p.y), wrong ? "4" : "2.8", i,
           escaped(p.title));
     }

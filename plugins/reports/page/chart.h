@@ -34,19 +34,6 @@ struct LineChart {
 };
 std::string svg_of(const LineChart& chart);
 
-/// A dot with its interval per line.
-struct IntervalChart {
-  struct Row {
-    std::string name;
-    double value = 0;
-    std::optional<std::pair<double, double>> interval;
-    bool marked = false;
-  };
-  std::string title, x_label;
-  std::vector<Row> rows;
-};
-std::string svg_of(const IntervalChart& chart);
-
 /// A bar from zero per line.
 struct BarChart {
   struct Row {

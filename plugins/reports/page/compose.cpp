@@ -1,12 +1,12 @@
 // The page: Content to HTML.
 
 #include <algorithm>
-#include <initializer_list>
 #include <string_view>
 
 #include <fmt/format.h>
 
 #include <graft/text.h>
+#include <graft/value_path.h>
 
 #include "assets.h"
 #include "chart.h"
@@ -20,21 +20,6 @@ namespace {
 
 /// Rows of a table of classes, and pairs of them; the rest is in results.json.
 constexpr std::size_t kClassRows = 1000, kPairRows = 50, kDetailedPanels = 8;
-
-std::string text_at(const Value& v, std::initializer_list<const char*> path) {
-  const Value* at = &v;
-  for (const char* key : path)
-    if (at != nullptr) at = at->find(key);
-  if (at == nullptr || at->is_null()) return {};
-  return at->is_string() ? at->as_string() : at->to_json();
-}
-
-std::uint64_t count_at(const Value& v, std::initializer_list<const char*> path) {
-  const Value* at = &v;
-  for (const char* key : path)
-    if (at != nullptr) at = at->find(key);
-  return at != nullptr && at->is_int() ? static_cast<std::uint64_t>(at->as_int()) : 0;
-}
 
 /// Sections of the page, and their items and images for the script.
 class Composer {
@@ -73,10 +58,10 @@ class Composer {
 
   std::string verdict() const {
     std::string out = "<p class=\"lead\">" + verdict_sentence() + "</p>";
-    const Value* warnings = content_.manifest.find("warnings");
-    if (warnings == nullptr || !warnings->is_list() || warnings->as_list().empty()) return out;
+    const Value::List& warnings = list_at(content_.manifest, {"warnings"});
+    if (warnings.empty()) return out;
     out += "<div class=\"warnings\"><h3>Graft warns</h3><ul>";
-    for (const Value& w : warnings->as_list())
+    for (const Value& w : warnings)
       if (w.is_string()) out += "<li>" + escaped(w.as_string()) + "</li>";
     return out + "</ul></div>";
   }
@@ -381,14 +366,14 @@ class Composer {
                         rejected = count_at(content_.results, {"inputs", "rejected"});
     std::string out = fmt::format("<p>{} of {} inputs were used, {} rejected.</p>", count(total - rejected),
                                   count(total), count(rejected));
-    const Value* reasons = content_.results.find("reject_reasons");
-    if (reasons == nullptr || !reasons->is_list() || reasons->as_list().empty()) return out;
+    const Value::List& reasons = list_at(content_.results, {"reject_reasons"});
+    if (reasons.empty()) return out;
     out +=
         "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">inputs</th><th scope=\"col\" "
         "class=\"t\">stage</th><th "
         "scope=\"col\" class=\"t\">reason</th><th scope=\"col\" class=\"t\">for "
         "example</th></tr></thead><tbody>";
-    for (const Value& reason : reasons->as_list())
+    for (const Value& reason : reasons)
       out += fmt::format(
           "<tr><td>{}</td><td class=\"t\">{}</td><td class=\"t\">{}</td><td class=\"t w\">{}: {}</td></tr>",
           count(count_at(reason, {"count"})), escaped(text_at(reason, {"stage"})),
@@ -422,9 +407,9 @@ class Composer {
 
   /// "224 x 224", height and width.
   static std::string image_size(const Value& network) {
-    const Value* image = network.find("image");
-    if (image == nullptr || !image->is_list() || image->as_list().size() != 2) return "unknown size";
-    return fmt::format("{} x {}", image->as_list()[0].to_json(), image->as_list()[1].to_json());
+    const Value::List& image = list_at(network, {"image"});
+    return image.size() != 2 ? "unknown size"
+                             : fmt::format("{} x {}", image[0].to_json(), image[1].to_json());
   }
 
   std::string network() const {
@@ -466,20 +451,19 @@ class Composer {
         escaped(text_at(m, {"host", "system"})), escaped(text_at(m, {"host", "cpu_isa"})),
         escaped(text_at(m, {"host", "cores"})), escaped(text_at(m, {"seed"})));
     const auto rows = [&](const char* name, const char* first, const char* second) {
-      const Value* all = m.find(name);
-      if (all == nullptr || !all->is_map() || all->as_map().empty()) return;
+      const Value::Map& all = map_at(m, {name});
+      if (all.empty()) return;
       out += fmt::format("<details><summary>{}</summary><div class=\"scroll\"><table><tbody>", name);
-      for (const auto& [id, of] : all->as_map())
+      for (const auto& [id, of] : all)
         out += fmt::format("<tr><th scope=\"row\">{}</th><td class=\"t\">{}</td><td class=\"t\">{}</td></tr>",
                            escaped(id), escaped(text_at(of, {first})), escaped(text_at(of, {second})));
       out += "</tbody></table></div></details>";
     };
     rows("plugins", "version", "libraries");
     rows("tables", "fingerprint", "folder");
-    if (const Value* facts = m.find("stages");
-        facts != nullptr && facts->is_map() && !facts->as_map().empty())
-      out += "<details><summary>what the stages found out</summary><pre>" + escaped(facts->to_json_pretty()) +
-             "</pre></details>";
+    if (!map_at(m, {"stages"}).empty())
+      out += "<details><summary>what the stages found out</summary><pre>" +
+             escaped(m.find("stages")->to_json_pretty()) + "</pre></details>";
     return out + "<details><summary>the config, resolved</summary><pre>" + escaped(content_.config) +
            "</pre></details>";
   }

@@ -7,7 +7,10 @@
 
 #include <fmt/format.h>
 
+#include <graft/chart.h>
+#include <graft/csv.h>
 #include <graft/graph_drawing.h>
+#include <graft/value_path.h>
 
 #include "chart.h"
 #include "markup.h"
@@ -15,18 +18,11 @@
 namespace graft::page {
 namespace {
 
-std::string csv_text(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string out = "\"";
-  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return out + "\"";
-}
-
 std::string csv_of(const std::string& x, const std::vector<Series>& series) {
   std::string out = "series," + x + ",value\n";
   for (const Series& s : series)
     for (const auto& [px, py] : s.points)
-      fmt::format_to(std::back_inserter(out), "{},{},{}\n", csv_text(s.name), px, py);
+      fmt::format_to(std::back_inserter(out), "{},{},{}\n", csv_field(s.name), px, py);
   return out;
 }
 
@@ -49,11 +45,9 @@ std::string in_words(std::string name) {
 /// The numbers of one name in a list of maps, with those of `x`.
 Series series_of(const Value& list, const std::string& x, const std::string& name) {
   Series out{in_words(name), {}, false};
-  for (const Value& entry : list.as_list()) {
-    const Value *at = entry.find(x), *value = entry.find(name);
-    if (at != nullptr && at->is_number() && value != nullptr && value->is_number())
-      out.points.emplace_back(at->as_double(), value->as_double());
-  }
+  for (const Value& entry : list.as_list())
+    if (const auto at = number_at(entry, {x}), value = number_at(entry, {name}); at && value)
+      out.points.emplace_back(*at, *value);
   std::sort(out.points.begin(), out.points.end());
   return out;
 }
@@ -66,7 +60,7 @@ std::vector<std::string> varying_numbers(const Value& list) {
     if (!first.is_number()) continue;
     std::set<double> values;
     for (const Value& entry : list.as_list())
-      if (const Value* v = entry.find(name); v != nullptr && v->is_number()) values.insert(v->as_double());
+      if (const auto v = number_at(entry, {name})) values.insert(*v);
     if (values.size() > 1) names.push_back(name);
   }
   return names;
@@ -82,13 +76,12 @@ void add_charts(const Panel& panel, const Value& list, const std::string& x, con
                 std::optional<double> marked, std::vector<Drawing>& out) {
   bool log_x = true;
   double low = INFINITY, high = 0;
-  for (const Value& entry : list.as_list()) {
-    const Value* v = entry.find(x);
-    if (v == nullptr || !v->is_number()) continue;
-    log_x = log_x && v->as_double() > 0;
-    low = std::min(low, v->as_double());
-    high = std::max(high, v->as_double());
-  }
+  for (const Value& entry : list.as_list())
+    if (const auto v = number_at(entry, {x})) {
+      log_x = log_x && *v > 0;
+      low = std::min(low, *v);
+      high = std::max(high, *v);
+    }
   log_x = log_x && high / low >= 30;
   for (const bool loss : {true, false}) {
     LineChart chart;
@@ -106,11 +99,6 @@ void add_charts(const Panel& panel, const Value& list, const std::string& x, con
     out.push_back({fmt::format("{}_{}_{}", what, loss ? "loss" : "accuracy", panel.learner), chart.title,
                    svg_of(chart), csv_of(x, chart.series), names_of(chart.series)});
   }
-}
-
-std::optional<double> number_at(const Value& summary, const std::string& name) {
-  const Value* v = summary.find(name);
-  return v != nullptr && v->is_number() ? std::optional(v->as_double()) : std::nullopt;
 }
 
 Series calibration_series(const Panel& panel, const std::string& name) {
@@ -134,8 +122,9 @@ std::vector<Drawing> comparison(const Content& content) {
       for (const Panel& panel : content.panels) {
         const Figure* f = content.figure(panel.learner, split, spec.name);
         if (f == nullptr || !f->value) continue;
-        chart.rows.push_back({panel.learner, *f->value, f->interval, panel.learner == content.best});
-        csv += fmt::format("{},{},{},{},{},{}\n", csv_text(panel.learner), split, f->n, *f->value,
+        chart.rows.push_back(
+            {panel.learner, *f->value, f->interval, number(*f->value), panel.learner == content.best});
+        csv += fmt::format("{},{},{},{},{},{}\n", csv_field(panel.learner), split, f->n, *f->value,
                            f->interval ? fmt::format("{}", f->interval->first) : "",
                            f->interval ? fmt::format("{}", f->interval->second) : "");
       }
@@ -183,17 +172,17 @@ std::vector<Drawing> confusion(const Panel& panel) {
                              panel.classes, metrics::dense(panel.confusion, panel.classes.size())};
   std::string csv = "true,predicted,rows\n";
   for (const metrics::ConfusionCell& cell : panel.confusion)
-    csv += fmt::format("{},{},{}\n", csv_text(panel.classes[cell.truth]),
-                       csv_text(panel.classes[cell.predicted]), cell.rows);
+    csv += fmt::format("{},{},{}\n", csv_field(panel.classes[cell.truth]),
+                       csv_field(panel.classes[cell.predicted]), cell.rows);
   return {{"confusion_" + panel.learner, chart.title, svg_of(chart), csv}};
 }
 
 std::vector<Drawing> training(const Panel& panel) {
   std::vector<Drawing> out;
   for (const char* name : {"curve", "hidden_curve"})
-    if (const Value* curve = panel.summary.find(name);
-        curve != nullptr && curve->is_list() && curve->as_list().size() > 1)
-      add_charts(panel, *curve, "epoch", name, number_at(panel.summary, "best_epoch"), out);
+    if (list_at(panel.summary, {name}).size() > 1)
+      add_charts(panel, *panel.summary.find(name), "epoch", name, number_at(panel.summary, {"best_epoch"}),
+                 out);
   const Value* path = panel.summary.find("path");
   if (path == nullptr) return out;
   std::vector<std::string> varied = varying_numbers(*path);
@@ -203,27 +192,20 @@ std::vector<Drawing> training(const Panel& panel) {
   for (const std::string& name : varied)
     if (panel.summary.find(name) != nullptr) chosen.push_back(name);
   if (chosen.size() == 1)
-    add_charts(panel, *path, chosen[0], "path", number_at(panel.summary, chosen[0]), out);
+    add_charts(panel, *path, chosen[0], "path", number_at(panel.summary, {chosen[0]}), out);
   return out;
 }
 
 std::vector<Drawing> shots(const Content& content) {
-  const Value* reports = content.results.find("reports");
-  if (reports == nullptr || !reports->is_map()) return {};
   std::vector<Drawing> out;
-  for (const auto& [id, facts] : reports->as_map()) {
-    const Value* study = facts.find("shots");
-    const Value* learners = study == nullptr ? nullptr : study->find("learners");
-    if (learners == nullptr || !learners->is_map()) continue;
+  for (const auto& [id, facts] : map_at(content.results, {"reports"})) {
     LineChart chart;
-    for (const auto& [learner, points] : learners->as_map()) {
+    for (const auto& [learner, points] : map_at(facts, {"shots", "learners"})) {
       Series s{learner, {}, false};
-      for (const Value& point : points.as_list()) {
-        const Value *n = point.find("shots"), *accuracy = point.find("accuracy");
-        const Value* mean = accuracy == nullptr ? nullptr : accuracy->find("mean");
-        if (n != nullptr && n->is_number() && mean != nullptr && mean->is_number())
-          s.points.emplace_back(n->as_double(), mean->as_double());
-      }
+      for (const Value& point : points.as_list())
+        if (const auto n = number_at(point, {"shots"}), mean = number_at(point, {"accuracy", "mean"});
+            n && mean)
+          s.points.emplace_back(*n, *mean);
       if (!s.points.empty()) chart.series.push_back(std::move(s));
     }
     if (chart.series.empty()) continue;
@@ -249,7 +231,7 @@ Drawing scatter(const Content& content, const std::string& name, ScatterChart ch
     chart.points.push_back({x, y, content.map_classes[i], !item.right,
                             item.right ? item.truth : item.truth + " taken for " + item.predicted});
     csv +=
-        fmt::format("{},{},{},{},{}\n", csv_text(item.key), csv_text(item.truth), item.right ? 1 : 0, x, y);
+        fmt::format("{},{},{},{},{}\n", csv_field(item.key), csv_field(item.truth), item.right ? 1 : 0, x, y);
   }
   return {name, chart.title, svg_of(chart), csv};
 }
@@ -276,13 +258,9 @@ std::vector<Drawing> map(const Content& content) {
 
 std::vector<std::pair<std::string, const Value*>> networks_of(const Content& content) {
   std::vector<std::pair<std::string, const Value*>> out;
-  const Value* stages = content.manifest.find("stages");
-  if (stages == nullptr || !stages->is_map()) return out;
-  for (const auto& [id, facts] : stages->as_map()) {
-    const Value* network = facts.find("network");
-    const Value* parts = network == nullptr ? nullptr : network->find("parts");
-    if (parts != nullptr && parts->is_list()) out.emplace_back(id, network);
-  }
+  for (const auto& [id, facts] : map_at(content.manifest, {"stages"}))
+    if (const Value* parts = at_path(facts, {"network", "parts"}); parts != nullptr && parts->is_list())
+      out.emplace_back(id, facts.find("network"));
   return out;
 }
 
@@ -316,7 +294,7 @@ Drawing bar_drawing(const SectionFigure& figure) {
     if (chart.rows.size() == kMostBars) break;
     if (!std::isfinite(value)) continue;
     chart.rows.push_back({name, std::max(value, 0.0), number(value)});
-    csv += fmt::format("{},{}\n", csv_text(name), value);
+    csv += fmt::format("{},{}\n", csv_field(name), value);
   }
   if (chart.rows.empty()) return {{}, chart.title, {}, {}};
   return {{}, chart.title, svg_of(chart), csv};
@@ -342,15 +320,10 @@ std::vector<Drawing> networks(const Content& content) {
     chart.title = fmt::format("Multiply-adds of the parts of {}", id);
     std::string csv = "part,multiply_adds,parameters\n";
     for (const Value& part : network->find("parts")->as_list()) {
-      const auto number_of = [&](const char* name) {
-        const Value* v = part.find(name);
-        return v != nullptr && v->is_number() ? v->as_double() : 0;
-      };
-      const Value* name = part.find("name");
-      const std::string text = name != nullptr && name->is_string() ? name->as_string() : std::string();
-      csv += fmt::format("{},{},{}\n", csv_text(text), number_of("multiply_adds"), number_of("parameters"));
-      if (const double cost = number_of("multiply_adds"); cost > 0)
-        chart.rows.push_back({text, cost, large_number(cost)});
+      const std::string text = text_at(part, {"name"});
+      const double cost = number_at(part, {"multiply_adds"}).value_or(0);
+      csv += fmt::format("{},{},{}\n", csv_field(text), cost, number_at(part, {"parameters"}).value_or(0));
+      if (cost > 0) chart.rows.push_back({text, cost, large_number(cost)});
     }
     out.push_back({"network_" + id, chart.title, svg_of(chart), csv});
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <graft/chart.h>
 #include <graft/random.h>
 #include <graft/testing/stage_harness.h>
 
@@ -47,7 +48,7 @@ TEST(Markup, NumbersAreForPeople) {
 // RFC 4648, section 10.
 TEST(Chart, AnAxisOfFractionsEndsAtOne) {
   IntervalChart intervals;
-  intervals.rows = {{"probe", 1, std::nullopt, false}};
+  intervals.rows = {{"probe", 1, std::nullopt, "1", false}};
   LineChart lines;
   lines.series = {{"accuracy", {{10, 1}, {20, 1}}, false}};
   for (const std::string& svg : {svg_of(intervals), svg_of(lines)}) {

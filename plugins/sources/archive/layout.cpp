@@ -8,8 +8,8 @@
 #include <utility>
 
 #include <graft/error.h>
+#include <graft/file_names.h>
 #include <graft/text.h>
-#include <source/file_names.h>
 #include <source/folder_labels.h>
 #include <source/glob.h>
 #include <source/split_names.h>
@@ -24,12 +24,7 @@ using Warn = std::function<void(const std::string&)>;
 
 constexpr std::uint64_t kMaxLabelFile = 1 << 16;
 
-std::string lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
-
-using graft::source::is_image_extension;
+using graft::is_image_extension;
 
 /// Classes by folders, like image_folder.
 class Folders final : public Layout {
@@ -112,7 +107,7 @@ class WebDataset final : public Layout {
     std::vector<Input> inputs;
     for (auto& [stem, sample] : samples_) {
       if (sample.images.empty()) {
-        if (!sample.dotted) imageless_.push_back(graft::source::below(path, stem));
+        if (!sample.dotted) imageless_.push_back(path + "/" + stem);
         continue;
       }
       if (!sample.labels.empty()) {
@@ -123,7 +118,7 @@ class WebDataset final : public Layout {
       for (Input& image : sample.images) {
         image.labels = sample.labels;
         image.split = split_;
-        if (sample.images.size() > 1) image.group = graft::source::below(path, stem);
+        if (sample.images.size() > 1) image.group = path + "/" + stem;
         inputs.push_back(std::move(image));
       }
     }
@@ -177,7 +172,7 @@ class WebDataset final : public Layout {
     const std::size_t base = input.name.rfind('/') + 1;  // npos + 1 is 0
     const std::size_t dot = std::min(input.name.find('.', base), input.name.size());
     Sample& sample = samples_[input.name.substr(0, dot)];
-    const std::string extension = lower(input.name.substr(std::min(dot + 1, input.name.size())));
+    const std::string extension = graft::lower_case(input.name.substr(std::min(dot + 1, input.name.size())));
     if (is_image_extension(extension)) {
       sample.images.push_back(std::move(input));
     } else if (extension == "cls") {
@@ -185,9 +180,9 @@ class WebDataset final : public Layout {
       sample.has_cls = true;
     } else if (extension == "json" && !sample.has_cls) {
       sample.labels = labels_of(member);
-    } else if (is_image_extension(graft::source::extension(input.name))) {
+    } else if (is_image_extension(graft::file_extension(input.name))) {
       sample.dotted = true;
-      dotted_.push_back(graft::source::below(path_, input.name));
+      dotted_.push_back(path_ + "/" + input.name);
     }
     std::size_t held = 0;
     for (const std::string& label : sample.labels) held += sizeof label + label.size();

@@ -9,7 +9,6 @@
 
 #include <graft/plugin.h>
 #include <graft/text.h>
-#include <source/file_names.h>
 
 #include "record_file.h"
 
@@ -75,7 +74,7 @@ class Cifar final : public graft::Source {
     std::vector<std::string> expected;
     for (const auto& [name, split] : layout.files) {
       expected.push_back(name);
-      const std::string path = graft::source::below(root, name);
+      const std::string path = root + "/" + name;
       if (std::filesystem::exists(path)) {
         files_.emplace_back(path, layout.label_bytes);
         splits_.push_back(split);

@@ -11,11 +11,11 @@
 #include <utility>
 #include <vector>
 
+#include <graft/file_names.h>
 #include <graft/plugin.h>
 #include <graft/text.h>
 #include <source/archive_member.h>
 #include <source/archive_reader.h>
-#include <source/file_names.h>
 #include <source/glob.h>
 #include <source/walk.h>
 
@@ -112,7 +112,7 @@ class Files final : public graft::ForwardSource {
       if (!add_pattern(path)) add_part({Part::Kind::File, path}, 1);  // a reject: opening it finds the reason
     } else if (S_ISDIR(info.st_mode)) {
       add_folder(graft::source::without_slash(path), nullptr);
-    } else if (graft::source::extension(path) == "txt" && S_ISREG(info.st_mode)) {
+    } else if (graft::file_extension(path) == "txt" && S_ISREG(info.st_mode)) {
       add_part({Part::Kind::List, path}, lines_of(path));
     } else {
       add_part({Part::Kind::File, path}, files_in(path));
@@ -126,7 +126,7 @@ class Files final : public graft::ForwardSource {
   }
 
   static std::optional<std::size_t> files_in(const std::string& path) {
-    return graft::source::is_archive_name(path) ? std::nullopt : std::optional<std::size_t>(1);
+    return graft::is_archive_name(path) ? std::nullopt : std::optional<std::size_t>(1);
   }
 
   /// How many inputs a list names; nothing where an archive is among them.
@@ -135,7 +135,7 @@ class Files final : public graft::ForwardSource {
     std::size_t lines = 0;
     bool archives = false;
     for (auto line = list.next(); line; line = list.next(), ++lines)
-      archives = archives || graft::source::is_archive_name(*line);
+      archives = archives || graft::is_archive_name(*line);
     return archives ? std::nullopt : std::optional(lines);
   }
 
@@ -160,9 +160,8 @@ class Files final : public graft::ForwardSource {
     if (glob != nullptr)
       std::erase_if(part.found, [&](const auto& file) { return !glob->matches(file.path); });
     const std::size_t files = part.found.size();
-    const bool archives = std::any_of(part.found.begin(), part.found.end(), [](const auto& file) {
-      return graft::source::is_archive_name(file.path);
-    });
+    const bool archives = std::any_of(part.found.begin(), part.found.end(),
+                                      [](const auto& file) { return graft::is_archive_name(file.path); });
     add_part(std::move(part), archives ? std::nullopt : std::optional(files));
     return files;
   }
@@ -236,7 +235,7 @@ class Files final : public graft::ForwardSource {
   /// Makes a file the current entry, or opens it, where it is an archive.
   void take(const graft::FileRef& file) {
     std::error_code error;
-    if (!graft::source::is_archive_name(file.path) || !fs::is_regular_file(file.path, error)) {
+    if (!graft::is_archive_name(file.path) || !fs::is_regular_file(file.path, error)) {
       current_.key = file.path;
       current_.payload = file;
       return;
@@ -267,13 +266,13 @@ class Files final : public graft::ForwardSource {
       while (archive_->next()) {
         const auto member = graft::source::archive_member(*archive_, skip);
         if (!member) continue;
-        if (!graft::source::is_image_extension(graft::source::extension(member->name))) {
-          skip("archive member without the extension of an image",
-               graft::source::below(archive_file_.path, member->name), "rename it to use it");
+        if (!graft::is_image_extension(graft::file_extension(member->name))) {
+          skip("archive member without the extension of an image", archive_file_.path + "/" + member->name,
+               "rename it to use it");
           continue;
         }
         ++members_;
-        current_.key = graft::source::below(archive_file_.path, member->name);
+        current_.key = archive_file_.path + "/" + member->name;
         current_.is_member = true;
         current_.fault = member->fault;
         // What read_current refuses has no content that could be remembered.
@@ -330,9 +329,8 @@ GRAFT_PLUGIN(
                 .or_scalar()
                 .items(1, 1'000'000)
                 .required()
-                .doc("Files, in this order; relative paths start in the current folder. A folder stands "
-                     "for all "
-                     "files below it, a path with *, ? or [ for those that match it (** for any number "
+                .doc("Files, in this order; relative paths start in the current folder. A folder stands for "
+                     "all files below it, a path with *, ? or [ for those that match it (** for any number "
                      "of folders), a .txt file for the paths in it, one per line, and - for those of the "
                      "standard input. Each of these files may be a tar or zip archive, which stands for the "
                      "images in it."))

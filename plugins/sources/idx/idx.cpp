@@ -7,7 +7,6 @@
 
 #include <graft/plugin.h>
 #include <graft/text.h>
-#include <source/file_names.h>
 #include <source/memory_bound.h>
 
 #include "idx_file.h"
@@ -23,7 +22,7 @@ constexpr const char* kLabels = "labels: count";
 
 /// The file of this name, or of this name with .gz.
 std::string find(const std::string& root, const std::string& name) {
-  for (const std::string& path : {graft::source::below(root, name), graft::source::below(root, name + ".gz")})
+  for (const std::string& path : {root + "/" + name, root + "/" + name + ".gz"})
     if (std::filesystem::exists(path)) return path;
   throw Error("expected " + name + " or " + name + ".gz in " + root +
               ", got neither; name the files with train and test, null for those that you do not have");

@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include <graft/file_names.h>
 #include <graft/plugin.h>
 #include <graft/text.h>
-#include <source/file_names.h>
 #include <source/folder_labels.h>
 #include <source/glob.h>
 #include <source/walk.h>
@@ -113,8 +113,7 @@ class ImageFolder final : public graft::Source {
     if (labels_.has_classes() && class_folders_.empty())
       throw Error("expected one folder per class in " + root_ +
                   ", got none; the layout is root/CLASS/IMAGE, or root/SPLIT/CLASS/IMAGE with splits; "
-                  "label_from: none "
-                  "takes images without a class");
+                  "label_from: none takes images without a class");
     throw Error("expected image files in " +
                 std::string(labels_.has_classes() ? "the class folders of " : "") + root_ + ", got none");
   }
@@ -125,9 +124,9 @@ class ImageFolder final : public graft::Source {
     std::map<std::string, std::size_t> other, images;
     std::size_t others = 0;
     for (const Found& file : found) {
-      const std::string extension = graft::source::extension(file.key);
+      const std::string extension = graft::file_extension(file.key);
       if (extension.empty()) continue;
-      if (graft::source::is_image_extension(extension)) {
+      if (graft::is_image_extension(extension)) {
         ++images[extension];
       } else {
         ++other[extension];

@@ -12,11 +12,11 @@
 #include <utility>
 #include <vector>
 
+#include <graft/file_names.h>
 #include <graft/plugin.h>
 #include <graft/text.h>
 #include <graft/value.h>
 #include <source/delimited.h>
-#include <source/file_names.h>
 #include <source/flat_json.h>
 #include <source/listed_files.h>
 #include <source/split_names.h>
@@ -42,10 +42,9 @@ std::string format_of(const graft::Params& params) {
   auto format = params.get<std::string>("format");
   if (format != "auto") return format;
   const auto file = params.get<std::string>("file");
-  std::string extension = std::filesystem::path(file).extension().string();
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  if (extension == ".ndjson") return "jsonl";
-  if (extension == ".csv" || extension == ".tsv" || extension == ".jsonl") return extension.substr(1);
+  const std::string extension = graft::file_extension(file);
+  if (extension == "ndjson") return "jsonl";
+  if (extension == "csv" || extension == "tsv" || extension == "jsonl") return extension;
   throw Error("format: cannot tell from the name of " + file + "; write format: csv, tsv or jsonl");
 }
 

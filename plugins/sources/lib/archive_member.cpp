@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include <graft/error.h>
-#include <source/file_names.h>
+#include <graft/file_names.h>
 
 namespace graft::source {
 namespace {
@@ -31,14 +31,6 @@ bool is_hidden(const std::string& name) {
 
 }  // namespace
 
-bool is_archive_name(const std::string& path) {
-  std::string name = path.substr(path.rfind('/') + 1);  // npos + 1 is 0
-  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  constexpr std::string_view kEnds[] = {".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip"};
-  return std::any_of(std::begin(kEnds), std::end(kEnds),
-                     [&](std::string_view end) { return name.size() > end.size() && name.ends_with(end); });
-}
-
 std::string cleaned(std::string name) {
   while (name.starts_with("./")) name.erase(0, name.find_first_not_of('/', 1));
   return name;
@@ -52,16 +44,16 @@ std::optional<ArchiveMember> archive_member(const ArchiveReader& reader, const O
     member.fault = ArchiveMember::Fault::UnsafePath;
   } else if (is_hidden(member.name)) {
     const std::string base = member.name.substr(member.name.rfind('/') + 1);
-    if (is_image_extension(extension(base)) && !base.starts_with("._"))
-      skip("hidden image", below(reader.path(), member.name),
+    if (is_image_extension(file_extension(base)) && !base.starts_with("._"))
+      skip("hidden image", reader.path() + "/" + member.name,
            "its name, or that of its folder, begins with a dot; rename it to use it");
     return {};
   } else if (reader.kind() != Kind::File) {
     member.fault = ArchiveMember::Fault::NoFile;
   }
   // Every image must end as a line of the results, also one that is refused; the rest is only counted.
-  if (member.fault != ArchiveMember::Fault::None && !is_image_extension(extension(member.name))) {
-    skip("odd member", below(reader.path(), member.name), "a link, a device, or a path out of the archive");
+  if (member.fault != ArchiveMember::Fault::None && !is_image_extension(file_extension(member.name))) {
+    skip("odd member", reader.path() + "/" + member.name, "a link, a device, or a path out of the archive");
     return {};
   }
   return member;

@@ -4,7 +4,6 @@
 
 #include <graft/error.h>
 #include <graft/text.h>
-#include <source/file_names.h>
 
 namespace graft::source {
 namespace {
@@ -95,7 +94,7 @@ std::optional<FolderLabels::Place> FolderLabels::place(const std::string& path) 
 
 void FolderLabels::report(const std::string& root, const std::function<void(const std::string&)>& warn,
                           const OnSkip& skip) const {
-  for (const std::string& path : loose_) skip("loose file", below(root, path), "it is in no class folder");
+  for (const std::string& path : loose_) skip("loose file", root + "/" + path, "it is in no class folder");
   unused_splits_.warn("name the folders of the root that are splits: splits: {train: ..., test: ...}", warn);
   if (splits_.empty()) return;
   std::vector<std::string> ignored;

@@ -10,9 +10,7 @@ namespace graft::source {
 std::string folded(std::string_view name) {
   constexpr std::string_view kBlanks = " \t\r\n";
   const std::size_t first = std::min(name.find_first_not_of(kBlanks), name.size());
-  std::string out(name.substr(first, name.find_last_not_of(kBlanks) + 1 - first));
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
+  return lower_case(std::string(name.substr(first, name.find_last_not_of(kBlanks) + 1 - first)));
 }
 
 bool names_a_split(std::string_view name) {

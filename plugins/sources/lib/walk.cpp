@@ -16,7 +16,6 @@
 #include <graft/error.h>
 #include <graft/files.h>
 #include <preview/preview_mark.h>
-#include <source/file_names.h>
 
 namespace graft::source {
 namespace {
@@ -88,7 +87,7 @@ constexpr std::array kMarks{Mark{"manifest.json", "{", "\"graft\": \"", ""},
                             Mark{"digests.memo", "GRAFTMEM", "", ""}};
 
 bool has(const std::string& folder, const Mark& mark) {
-  const std::string head = head_of(below(folder, std::string(mark.name)));
+  const std::string head = head_of(folder + "/" + std::string(mark.name));
   return head.starts_with(mark.first) && head.find(mark.more) != std::string::npos &&
          head.find(mark.still_more) != std::string::npos;
 }
@@ -97,7 +96,7 @@ using Folder = std::unique_ptr<DIR, int (*)(DIR*)>;
 
 // A store without a memo has a folder of tables, each named by its fingerprint.
 bool has_tables(const std::string& folder) {
-  const Folder dir(opendir(below(folder, "tables").c_str()), closedir);
+  const Folder dir(opendir((folder + "/tables").c_str()), closedir);
   bool any = false;
   while (const dirent* entry = dir ? readdir(dir.get()) : nullptr) {
     const std::string_view name = entry->d_name;
@@ -135,7 +134,7 @@ class Walk {
 
  private:
   void enter(const std::string& relative) {
-    const std::string folder = relative.empty() ? root_ : below(root_, relative);
+    const std::string folder = relative.empty() ? root_ : root_ + "/" + relative;
     const std::vector<std::string> names = names_in(folder);
     // Not the root: whoever names it means it.
     if (!relative.empty() && is_output(folder, names)) {
@@ -143,15 +142,15 @@ class Walk {
       return;
     }
     for (const std::string& name : names) {
-      std::string path = relative.empty() ? name : below(relative, name);
+      std::string path = relative.empty() ? name : relative + "/" + name;
       if (name.starts_with('.')) {
         if (name != ".DS_Store" && !name.starts_with("._") && !name.starts_with(".git") &&
-            !is_marked(below(root_, path)))
-          skip_("hidden file or folder", below(root_, path),
+            !is_marked(root_ + "/" + path))
+          skip_("hidden file or folder", root_ + "/" + path,
                 "its name begins with a dot; rename it to use it");
         continue;
       }
-      const auto info = look(below(root_, path), follow_symlinks_, skip_);
+      const auto info = look(root_ + "/" + path, follow_symlinks_, skip_);
       if (!info) continue;
       if (S_ISREG(info->st_mode)) {
         files_.push_back({std::move(path), static_cast<std::uint64_t>(info->st_size),
@@ -161,7 +160,7 @@ class Walk {
       }
       const std::pair id(info->st_dev, info->st_ino);
       if (std::find(above_.begin(), above_.end(), id) != above_.end()) {
-        skip_(kDeadLink, below(root_, path), kLeadsNowhere);
+        skip_(kDeadLink, root_ + "/" + path, kLeadsNowhere);
         continue;
       }
       above_.push_back(id);
@@ -178,7 +177,7 @@ class Walk {
     bool any = false;
     for (const std::string& name : names) {
       if (name.starts_with('.')) continue;
-      if (!is_preview(below(folder, name))) return false;
+      if (!is_preview(folder + "/" + name)) return false;
       any = true;
     }
     return any;
@@ -203,7 +202,7 @@ std::vector<std::string> list_folders(const std::string& folder, bool follow_sym
   const std::string base = without_slash(folder);
   for (const std::string& name : names_in(base)) {
     if (name.starts_with('.')) continue;
-    const auto info = look(below(base, name), follow_symlinks, [](auto&&...) {});
+    const auto info = look(base + "/" + name, follow_symlinks, [](auto&&...) {});
     if (info && S_ISDIR(info->st_mode)) folders.push_back(name);
   }
   return folders;
@@ -214,7 +213,7 @@ bool is_output_folder(const std::string& folder) {
   const Folder dir(opendir(folder.c_str()), closedir);
   bool any = false;
   while (const dirent* entry = dir ? readdir(dir.get()) : nullptr) {
-    const std::string name = entry->d_name, path = below(folder, name);
+    const std::string name = entry->d_name, path = folder + "/" + name;
     if (name == "." || name == "..") continue;
     if (is_preview(path) || is_marked(path))
       any = true;

@@ -96,8 +96,7 @@ GRAFT_PLUGIN(
                 "RGB pixels, drawn when they are needed.")
         .param(graft::choice("task", {"source", "target"}, "target")
                    .doc("Two sets of classes that share textures, clutter and light, but no outline: "
-                        "pretrain on one, "
-                        "transfer to the other."))
+                        "pretrain on one, transfer to the other."))
         .param(graft::integer("classes").range(2, 16).optional().doc(
             "Use only the first classes, this many; default: all 16 of source, all 10 of target."))
         .param(graft::integer("train", 200)

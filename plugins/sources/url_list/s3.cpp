@@ -79,8 +79,7 @@ S3Request s3_request(const std::string& url) {
         endpoint.find_first_of("?#") != std::string::npos)
       throw graft::Error(
           "AWS_ENDPOINT_URL: expected a URL that begins with http:// or https://, without a user, a query "
-          "and a "
-          "fragment");
+          "and a fragment");
     while (endpoint.ends_with('/')) endpoint.pop_back();
     out.url = endpoint + "/" + bucket;
   } else if (bucket.find('.') == std::string::npos) {

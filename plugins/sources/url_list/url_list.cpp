@@ -168,8 +168,7 @@ GRAFT_PLUGIN(
                    .doc("Time for one file, with all attempts and the waits between them."))
         .param(graft::text("cache").optional().not_in_fingerprint().doc(
             "Folder that keeps what was fetched, from the current folder; other runs and processes may share "
-            "it. With "
-            "content: bytes, servers are still asked whether a file has changed (If-None-Match)."))
+            "it. With content: bytes, servers are still asked whether a file has changed (If-None-Match)."))
         .param(graft::integer("cache_bytes", std::int64_t{10} << 30)
                    .range(1 << 20, 1e15)
                    .unit("bytes")

@@ -187,8 +187,7 @@ GRAFT_PLUGIN(
                    .default_list({"*.mp4", "*.m4v", "*.mov", "*.avi", "*.mkv", "*.webm", "*.mpg", "*.mpeg",
                                   "*.ts", "*.wmv", "*.flv", "*.ogv"})
                    .doc("Patterns of the videos: one without a slash is for the name, one with a slash for "
-                        "the path "
-                        "below the root, ** crosses slashes; in either case."))
+                        "the path below the root, ** crosses slashes; in either case."))
         .param(graft::integer("every").at_least(1).unit("frames").optional().doc(
             "Take the first frame and every so many after it; left out, without fps: every frame."))
         .param(graft::number("fps")

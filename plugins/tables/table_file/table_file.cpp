@@ -299,8 +299,7 @@ GRAFT_PLUGIN(
                    .doc("Dataset of the features: [rows, ...] of float16, float32 or float64."))
         .param(graft::text("labels").optional().doc(
             "Dataset of the labels: numbers of classes, -1 for an unlabelled row; 0 and 1 for every class, "
-            "-1 "
-            "in every column for an unlabelled row; or class names. Left out: labels, if there is such a "
+            "-1 in every column for an unlabelled row; or class names. Left out: labels, if there is such a "
             "dataset."))
         .param(graft::text("keys").optional().doc(
             "Dataset of the keys, texts; left out: keys, if there is such a dataset."))

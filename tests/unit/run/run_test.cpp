@@ -7,6 +7,7 @@
 #include <future>
 #include <memory>
 
+#include <graft/csv.h>
 #include <graft/error.h>
 #include <graft/random.h>
 #include <graft/safetensors.h>

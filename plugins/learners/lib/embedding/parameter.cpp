@@ -53,8 +53,7 @@ ParamSpec EmbeddingParameter::spec() {
               object("nca", learnt({number("penalty", 0.001)
                                         .range(0, 1e6)
                                         .doc("Weight of half the squared length of the map in the loss: a "
-                                             "longer map looks at "
-                                             "nearer rows.")}))
+                                             "longer map looks at nearer rows.")}))
                   .doc(
                       "Neighbourhood components analysis: a map under which the nearest rows are of the same "
                       "class."),

@@ -17,8 +17,7 @@ ParamSpec ClassWeights::parameter() {
       .optional()
       .doc(
           "How much the rows of a class count in the loss: none (the same), balanced (scikit-learn's: "
-          "classes "
-          "count the same), or by_class: {name: weight}.");
+          "classes count the same), or by_class: {name: weight}.");
 }
 
 ClassWeights::ClassWeights(const Params& params) {

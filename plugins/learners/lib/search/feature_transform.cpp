@@ -20,8 +20,7 @@ std::vector<float> FeatureTransform::apply(std::size_t count, const float* rows,
     if (bad != out.end()) {
       throw Error(
           fmt::format("row '{}': its features are so far from those of training that the embedding ({}) "
-                      "overflows; look at this "
-                      "input, or scale the features",
+                      "overflows; look at this input, or scale the features",
                       key(static_cast<std::size_t>(bad - out.begin()) / dims()), embedding_->kind()));
     }
   } else {

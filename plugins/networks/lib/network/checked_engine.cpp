@@ -63,8 +63,7 @@ bool CheckedEngine::agrees(int height, int width) const {
     const auto found = check.difference(fast, plain, Tolerance::of(options_.precision).trusted);
     if (!found) return true;
     options_.warn(fmt::format(
-        "{}: merged layers are wrong for {} x {} images ({}); LibTorch's optimiser is used, which is "
-        "slower",
+        "{}: merged layers are wrong for {} x {} images ({}); LibTorch's optimiser is used, which is slower",
         name_, width, height, *found));
   } catch (const UnfitInput& fault) {
     options_.warn(

@@ -31,9 +31,7 @@ constexpr std::string_view kBehind[] = {"head",  "proj",    "predict",   "protot
                                         "logit", "metric",  "accuracy"};
 
 bool is_beside(std::string_view path) {
-  std::string module(path.substr(0, path.find('.')));
-  std::transform(module.begin(), module.end(), module.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string module = lower_case(std::string(path.substr(0, path.find('.'))));
   return std::any_of(std::begin(kBehind), std::end(kBehind),
                      [&](std::string_view word) { return module.find(word) != std::string::npos; });
 }

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <graft/text.h>
+
 #include "printable.h"
 
 namespace graft::nn {
@@ -43,9 +45,7 @@ constexpr Magic kMagics[] = {
 std::string lower_start(std::string_view text) {
   std::size_t at = text.starts_with("\xef\xbb\xbf") ? 3 : 0;
   while (at < text.size() && std::isspace(static_cast<unsigned char>(text[at])) != 0) ++at;
-  std::string out(text.substr(at, 64));
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return std::tolower(c); });
-  return out;
+  return lower_case(std::string(text.substr(at, 64)));
 }
 
 /// Formats without a magic number, by file name.

@@ -131,8 +131,7 @@ ModelFiles find_model_files(const fs::path& model) {
   if (!fs::is_directory(model, ignored)) {
     if (is_index(model))
       throw Error(
-          fmt::format("{}: is the index of several files of weights: give the folder that they are in, "
-                      "{}",
+          fmt::format("{}: is the index of several files of weights: give the folder that they are in, {}",
                       model.string(), model.has_parent_path() ? model.parent_path().string() : "."));
     return out;
   }

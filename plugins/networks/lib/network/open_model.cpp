@@ -10,6 +10,7 @@
 
 #include <graft/error.h>
 #include <graft/files.h>
+#include <graft/text.h>
 
 #include <network/bind.h>
 #include <network/initial_weights.h>
@@ -28,9 +29,8 @@ class ParamError : public Error {
   std::string param_;
 };
 
-void check_digest(const std::string& path, std::string wanted) {
-  std::transform(wanted.begin(), wanted.end(), wanted.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
+void check_digest(const std::string& path, const std::string& given) {
+  const std::string wanted = lower_case(given);
   if (wanted.size() != 64 || wanted.find_first_not_of("0123456789abcdef") != std::string::npos)
     throw ParamError("sha256", fmt::format("sha256: expected 64 hexadecimal digits, got '{}'", wanted));
   const std::string got = sha256_of_file(path);
@@ -128,8 +128,7 @@ OpenedFile open_file(const Params& params) {
   if (auto published = open_published(files, heads)) {
     if (params.has("architecture"))
       throw ParamError("architecture",
-                       fmt::format("{}: the files say what network it is ({}); leave `architecture` "
-                                   "out",
+                       fmt::format("{}: the files say what network it is ({}); leave `architecture` out",
                                    files.path.string(), published->architecture.name));
     const auto& layers = published->architecture.layers;
     if (heads && std::none_of(layers.begin(), layers.end(),
@@ -167,9 +166,8 @@ std::vector<ParamSpec> model_parameters() {
           .optional()
           .doc("Weights of a known architecture, or of a published vision transformer or ConvNeXt "
                "(safetensors, or a state_dict that torch.save wrote), or the folder in which it was "
-               "published, or an ONNX model, "
-               "or a TorchScript archive, [n,3,height,width] in, features out. TorchScript is code: use only "
-               "files that you trust."),
+               "published, or an ONNX model, or a TorchScript archive, [n,3,height,width] in, features out. "
+               "TorchScript is code: use only files that you trust."),
       text("architecture")
           .optional()
           .doc("Network that the weights are for (graft model list); default: the one that they fit."),

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/text.h>
 
 #include "printable.h"
 
@@ -31,12 +32,6 @@ constexpr std::array<std::string_view, 9> kOtherNames = {"optim", "sched", "scal
                                                          "hyper", "rng",   "criterion", "loss"};
 constexpr std::size_t kDeepest = 4;
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
-
 bool is_dict(const PickleValue& value) {
   return value.kind == Kind::Dict || (value.kind == Kind::Object && !value.items.empty());
 }
@@ -53,7 +48,7 @@ struct Candidate {
   auto rank() const {
     std::size_t usual = path.empty() ? 0 : kUsualNames.size() + 1;
     for (const std::string& key : path) {
-      const auto at = std::find(kUsualNames.begin(), kUsualNames.end(), lower(key));
+      const auto at = std::find(kUsualNames.begin(), kUsualNames.end(), lower_case(key));
       if (at != kUsualNames.end())
         usual = std::min(usual, 1 + static_cast<std::size_t>(at - kUsualNames.begin()));
     }
@@ -72,7 +67,7 @@ void collect(const Pickle& pickle, const PickleValue& dict, const std::vector<st
     if (key.kind != Kind::Text) continue;
     if (value.kind == Kind::Tensor) ++here.tensors;
     if (!is_dict(value) || path.size() >= kDeepest) continue;
-    const std::string name = lower(key.text.substr(0, 200));
+    const std::string name = lower_case(std::string(key.text.substr(0, 200)));
     if (std::any_of(kOtherNames.begin(), kOtherNames.end(),
                     [&](std::string_view other) { return name.find(other) != std::string::npos; }))
       continue;
@@ -244,7 +239,7 @@ bool is_clip_of_openai(const StateDict& dict) {
 }
 
 int role_of(std::string_view path) {
-  const std::string text = lower(path);
+  const std::string text = lower_case(std::string(path));
   const auto has = [&](std::string_view word) {
     // A word of its own: "ema" is not in "schema" or "semantic".
     for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {

@@ -64,9 +64,8 @@ ParamSpec network_parameter() {
       .default_from_downstream({"architecture", "model"}, {"resize", "fit", "pad", "crop"})
       .doc(
           "Resize, fit, crop, centre, filter and resizer that a network was trained with: the name of an "
-          "architecture "
-          "(graft model list), or a file with its weights or the folder of a published model, written with a "
-          "'/' or a '.'. Null: none.");
+          "architecture (graft model list), or a file with its weights or the folder of a published model, "
+          "written with a '/' or a '.'. Null: none.");
 }
 
 // The parameters with what `network` stands for filled in.
@@ -118,13 +117,11 @@ std::vector<ParamSpec> Fit::parameters() {
           .default_list({256})
           .optional()
           .doc("Size after resizing with antialiasing: one number, or [width, height]; `fit` says of what. "
-               "Null: "
-               "no resizing."),
+               "Null: no resizing."),
       choice("fit", {"shorter", "stretch", "letterbox"}, "shorter")
           .doc("shorter: `resize` is the length of the shorter side, the aspect is kept. stretch: exactly "
                "`resize`, one number is a square. letterbox: the whole image inside `resize`, the aspect "
-               "kept, "
-               "bars of `fill` beside it."),
+               "kept, bars of `fill` beside it."),
       list("pad", integer("pixels").range(0, kMostSide).unit("px"))
           .items(1, 4)
           .or_scalar()
@@ -137,8 +134,7 @@ std::vector<ParamSpec> Fit::parameters() {
           .doc("Side of the square that is cut out; null: no crop."),
       choice("crops", {"centre", "five", "ten"}, "centre")
           .doc("Where: in the centre, padded with `fill` where the image is smaller; five: in the four "
-               "corners and "
-               "the centre, each a view; ten: these of the image and of its mirror image."),
+               "corners and the centre, each a view; ten: these of the image and of its mirror image."),
       choice("centre", {"round", "floor"}, "round")
           .added_later()
           .doc("Where a centre crop begins if the margins cannot be equal: round: half to even, as "
@@ -153,8 +149,7 @@ std::vector<ParamSpec> Fit::parameters() {
       choice("resizer", {"pillow", "tensor"}, "pillow")
           .added_later()
           .doc("pillow: rounded to 8 bits after each direction, as Pillow resizes images; tensor: rounded "
-               "once, "
-               "as torchvision resizes tensors."),
+               "once, as torchvision resizes tensors."),
       integer("max_pixels", 64'000'000)
           .range(1, 1'000'000'000)
           .unit("px")

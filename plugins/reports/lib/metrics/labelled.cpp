@@ -8,12 +8,6 @@
 
 namespace graft::metrics {
 
-std::vector<std::int32_t> Labelled::first_labels() const {
-  std::vector<std::int32_t> out;
-  for (const auto& l : labels) out.push_back(l.front());
-  return out;
-}
-
 Labelled labelled(const Predictions& of, const Predictions::Part& part, const char* name) {
   const Scores& scores = part.scores;
   const auto where = [&] { return fmt::format("predictions of '{}' on {}", of.learner, name); };

@@ -192,8 +192,7 @@ LayerId Lowering::joined(const Node& node, const std::array<LayerId, 3>& layers,
     if (!linear(id) || net_[id].from != net_[layers[0]].from || net_[id].layer.op != net_[layers[0]].layer.op)
       fail(node,
            "is of an attention whose queries, keys and values are not made by linear layers of one value "
-           "(their "
-           "norms or rotations are not known in a graph): no operation of graft does that");
+           "(their norms or rotations are not known in a graph): no operation of graft does that");
   Layer layer = net_[layers[0]].layer;
   const auto in = static_cast<std::size_t>(layer.in);
   std::vector<float> weight, bias;

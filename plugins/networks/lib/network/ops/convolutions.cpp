@@ -69,8 +69,7 @@ std::string torch_padded(const Layer& layer, const TorchNames& names, std::vecto
              ? fmt::format("torch.constant_pad_nd({0}, [0, {1}_w, 0, {1}_h], 0.0)", names.in[0], names.out)
              : fmt::format(
                    "torch.constant_pad_nd({0}, [{1}_w // 2, {1}_w - {1}_w // 2, {1}_h // 2, {1}_h - {1}_h // "
-                   "2], "
-                   "0.0)",
+                   "2], 0.0)",
                    names.in[0], names.out);
 }
 

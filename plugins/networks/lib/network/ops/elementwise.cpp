@@ -218,8 +218,7 @@ void shuffle_plain(const PlainOperands& with, PlainValue& out) {
 std::string shuffle_torch(const Layer& layer, const TorchNames& names, std::vector<std::string>&) {
   return fmt::format(
       "torch.reshape(torch.transpose(torch.reshape({0}, [{0}.size(0), {1}, {2}, {0}.size(2), {0}.size(3)]), "
-      "1, "
-      "2), [{0}.size(0), {3}, {0}.size(2), {0}.size(3)])",
+      "1, 2), [{0}.size(0), {3}, {0}.size(2), {0}.size(3)])",
       names.in[0], layer.groups, layer.in / layer.groups, layer.in);
 }
 

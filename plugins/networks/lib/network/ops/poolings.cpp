@@ -62,8 +62,7 @@ std::string blur_torch(const Layer& layer, const TorchNames& names, std::vector<
       names.out, names.in[0]));
   return fmt::format(
       "torch.conv2d(torch.reflection_pad2d({0}, [1, 1, 1, 1]), torch.div({1}_k, 16.0).expand({2}, 1, 3, 3), "
-      "None, "
-      "[{3}, {3}], [0, 0], [1, 1], {2})",
+      "None, [{3}, {3}], [0, 0], [1, 1], {2})",
       names.in[0], names.out, layer.out, layer.stride);
 }
 

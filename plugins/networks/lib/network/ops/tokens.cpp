@@ -175,8 +175,7 @@ void torch_turn(const Layer& layer, const TorchNames& names, int head, std::vect
   const auto coordinates = [&](const char* name, int axis) {
     add(
         fmt::format("{0}_{1} = torch.sub(torch.mul(torch.div(torch.add(torch.arange({2}.size({3})), 0.5), "
-                    "{2}.size({3})), "
-                    "2.0), 1.0).to({4})",
+                    "{2}.size({3})), 2.0), 1.0).to({4})",
                     out, name, grid, axis, names.in[0]));
   };
   coordinates("y", 2);

@@ -166,8 +166,7 @@ std::string window_attention_torch(const Layer& layer, const TorchNames& names,
   const auto windows = [&](const std::string& value, const std::string& channels, const std::string& images) {
     return fmt::format(
         "torch.reshape(torch.permute(torch.reshape({0}, [{1}, {2}, {3}_yn // {4}, {4}, {3}_xn // {5}, {5}]), "
-        "[0, "
-        "2, 4, 3, 5, 1]), [-1, {6}, {2}])",
+        "[0, 2, 4, 3, 5, 1]), [-1, {6}, {2}])",
         value, images, channels, out, rows, columns, rows * columns);
   };
   add(fmt::format("{0}_i = torch.index_select(torch.index_select({1}, 2, {0}_ym), 3, {0}_xm)", out, x));
@@ -195,8 +194,7 @@ std::string window_attention_torch(const Layer& layer, const TorchNames& names,
       kOtherRegion));
   // [images, windows, heads, places, places]: one mask per window, one bias per head.
   add(fmt::format(
-      "{0}_a = torch.add(torch.matmul(torch.mul({0}_s[0], {1}), torch.transpose({0}_s[1], -2, -1)), "
-      "{0}_b)",
+      "{0}_a = torch.add(torch.matmul(torch.mul({0}_s[0], {1}), torch.transpose({0}_s[1], -2, -1)), {0}_b)",
       out, 1 / std::sqrt(static_cast<double>(head))));
   add(
       fmt::format("{0}_a = torch.add(torch.reshape({0}_a, [{1}.size(0), -1, {2}, {3}, {3}]), "

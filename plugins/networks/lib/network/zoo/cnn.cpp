@@ -211,8 +211,7 @@ void normalise_to_half(Preprocessing& preprocessing, std::vector<std::string>& n
   preprocessing.mean = preprocessing.deviation = {0.5, 0.5, 0.5};
   notes.push_back(
       "guessed: `transform_input` is set, as for the published weights: images are normalised to [-1,1]; for "
-      "a "
-      "network that was trained without, give `normalize: imagenet`");
+      "a network that was trained without, give `normalize: imagenet`");
 }
 
 }  // namespace graft::nn::zoo

@@ -178,8 +178,7 @@ void from_hugging_face(Preprocessing& p, const Value& description) {
   if (const auto factor = number(description, "rescale_factor");
       factor && std::abs(*factor * 255 - 1) > 1e-3 && yes_or_no(description, "do_rescale").value_or(true))
     throw Error(
-        fmt::format("{} has `rescale_factor`: {}, expected 1/255; give `normalize`, and leave the "
-                    "file out",
+        fmt::format("{} has `rescale_factor`: {}, expected 1/255; give `normalize`, and leave the file out",
                     kFile, *factor));
   if (!yes_or_no(description, "do_normalize").value_or(true)) {
     p.preset = "own";

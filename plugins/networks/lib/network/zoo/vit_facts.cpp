@@ -463,8 +463,7 @@ class FactFinder {
     if (kind_ == Kind::Clip && from_timm())
       guess(
           "the activation is the exact GELU; weights of OpenAI and MetaCLIP have the quick one, which the "
-          "name "
-          "of the architecture in config.json tells");
+          "name of the architecture in config.json tells");
   }
 
   std::string differences_from(Rules other) const {

@@ -16,9 +16,6 @@ struct ArchiveMember {
   Fault fault = Fault::None;  ///< A path that leads out of the archive; a link or device.
 };
 
-/// Whether a file is an archive, by its name.
-bool is_archive_name(const std::string& path);
-
 /// The name of a member without the "./" that tar likes to put in front.
 std::string cleaned(std::string name);
 

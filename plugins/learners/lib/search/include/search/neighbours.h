@@ -27,8 +27,8 @@ struct RowRange {
 
 /// Exact nearest rows. A float32 matrix product proposes candidates and double precision decides: a candidate
 /// is dropped only when the error bound of the product proves that it is not among the k best. So the answer
-/// does not depend on how the product was cut, which kernel ran, or where the rows are. Equal similarities:
-/// the lower row comes first. Immutable; any thread; copies share the rows.
+/// does not depend on how the product was cut, which kernel ran, or where the rows are. Ties go to the lower
+/// row. Immutable; any thread; copies share the rows.
 class ExactIndex {
  public:
   /// In the place of a neighbour that there is not, because too many rows were excluded.

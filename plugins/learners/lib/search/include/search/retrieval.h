@@ -24,7 +24,7 @@ namespace graft::search {
 ///     mean_average_precision  1/R sum over all i with a relevant row at rank i of P(i)
 ///
 /// MAP@R is of Musgrave et al. 2020, "A metric learning reality check".
-/// Equal similarities: the lower row comes first.
+/// Ties go to the lower row.
 struct Retrieval {
   std::size_t queries = 0;  ///< That count: some row is relevant.
   std::size_t lone = 0;     ///< Queries without a relevant row; they are left out.

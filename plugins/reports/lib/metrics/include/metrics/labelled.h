@@ -12,9 +12,6 @@ struct Labelled {
   std::vector<std::size_t> rows;  ///< Positions in the part.
   Scores scores;
   std::vector<std::vector<std::int32_t>> labels;  ///< One of each; any number for multi-label predictions.
-
-  /// The label of every row, of single-label predictions.
-  std::vector<std::int32_t> first_labels() const;
 };
 
 /// Throws Error naming learner, part and item when numbers of rows and classes do not fit together, a label

@@ -1,4 +1,4 @@
-#include "subprocess.h"
+#include <graft/subprocess.h>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -18,7 +18,7 @@
 
 extern char** environ;
 
-namespace graft::cli {
+namespace graft {
 namespace {
 
 struct Pipe {
@@ -33,12 +33,13 @@ Pipe make_pipe() {
 
 }  // namespace
 
-ProgramEnd run_to_end(const std::vector<std::string>& words) {
+ProgramEnd run_to_end(const std::vector<std::string>& words, ErrorOutput errors) {
   std::array<Pipe, 2> pipes{make_pipe(), make_pipe()};
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, pipes[0].write.get(), STDOUT_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, pipes[1].write.get(), STDERR_FILENO);
+  if (errors == ErrorOutput::Read)
+    ::posix_spawn_file_actions_adddup2(&actions, pipes[1].write.get(), STDERR_FILENO);
   std::vector<char*> argv;
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
@@ -72,4 +73,4 @@ ProgramEnd run_to_end(const std::vector<std::string>& words) {
   return end;
 }
 
-}  // namespace graft::cli
+}  // namespace graft
