@@ -78,7 +78,7 @@ class ModelPackTest : public ::testing::Test {
     return run_program(arguments, folder_->path());
   }
   static std::filesystem::path pack(const std::string& learner) {
-    const std::filesystem::path file = *folder_ / (learner + ".graft");
+    std::filesystem::path file = *folder_ / (learner + ".graft");
     const ProgramResult r = graft({"model", "pack", "run", "--learner", learner, "--out", file, "--quiet"});
     EXPECT_EQ(r.exit_code, 0) << r.err;
     return file;

@@ -38,7 +38,7 @@ void run(const Target& target, std::string_view input) {
 }
 
 std::filesystem::path write_scratch(std::string_view content, const std::string& name) {
-  const std::filesystem::path path = folder() / name;
+  std::filesystem::path path = folder() / name;
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
   out.write(content.data(), static_cast<std::streamsize>(content.size()));
   if (!out.flush()) throw std::runtime_error("cannot write " + path.string());

@@ -240,7 +240,7 @@ std::string progress_line(const ProgressCounts& counts, double seconds, bool bar
   if (!counts.ended && counts.total > counts.done && rate > 0.1)
     parts.push_back(duration_in_words(static_cast<double>(counts.total - counts.done) / rate) + " left");
   if (counts.reused > 0) parts.push_back(fmt::format("{} reused", counts.reused));
-  const std::string line = joined_to_fit(parts, columns);
+  std::string line = joined_to_fit(parts, columns);
   if (!bar || counts.total == 0) return line;
   constexpr std::size_t kWidest = 24, kNarrowest = 8;
   const std::size_t width =

@@ -43,7 +43,7 @@ class Idx : public ::testing::Test {
   }
   std::string root() const { return folder_.path().string(); }
   std::string write_packed(const std::string& name, const std::string& content) {
-    const std::string path = (folder_ / name).string();
+    std::string path = (folder_ / name).string();
     const gzFile file = ::gzopen(path.c_str(), "wb");
     ::gzwrite(file, content.data(), static_cast<unsigned>(content.size()));
     ::gzclose(file);
