@@ -74,7 +74,7 @@ class ModelPackTest : public ::testing::Test {
   }
   static void TearDownTestSuite() { delete folder_; }
 
-  static ProgramResult graft(std::vector<std::string> arguments) {
+  static ProgramResult graft(const std::vector<std::string>& arguments) {
     return run_program(arguments, folder_->path());
   }
   static std::filesystem::path pack(const std::string& learner) {
