@@ -13,21 +13,21 @@ namespace graft::fuzz {
 namespace {
 
 const test::TempFolder& folder() {
-  static const test::TempFolder shared;
-  return shared;
+  static const test::TempFolder kShared;
+  return kShared;
 }
 
 }  // namespace
 
 const std::vector<Target>& targets() {
-  static const std::vector<Target> all = [] {
+  static const std::vector<Target> kAll = [] {
     std::vector<Target> out;
     for (const auto& part : {image_targets(), network_targets(), config_targets(), source_targets(),
                              store_targets(), model_targets()})
       out.insert(out.end(), part.begin(), part.end());
     return out;
   }();
-  return all;
+  return kAll;
 }
 
 void run(const Target& target, std::string_view input) {

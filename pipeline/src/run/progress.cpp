@@ -83,12 +83,12 @@ std::string duration_in_words(double seconds) {
 }
 
 bool has_colors() {
-  static const bool usual = [] {
+  static const bool kUsual = [] {
     const char* no = std::getenv("NO_COLOR");
     return ::isatty(STDERR_FILENO) != 0 && (no == nullptr || *no == '\0');
   }();
   const int chosen = chosen_colors;
-  return chosen < 0 ? usual : chosen > 0;
+  return chosen < 0 ? kUsual : chosen > 0;
 }
 
 void choose_colors(bool wanted) {

@@ -146,7 +146,7 @@ class RunFolder::PlaceLock {
   FileHandle file_;
 };
 
-RunFolder::RunFolder(fs::path place, Options options)
+RunFolder::RunFolder(const fs::path& place, Options options)
     : shown_(place.lexically_normal()), options_(std::move(options)), attempt_(new_attempt()) {
   if (!shown_.has_filename()) shown_ = shown_.parent_path();  // "out/"
   if (const std::string last = shown_.filename().string(); last.empty() || last == "." || last == "..")
