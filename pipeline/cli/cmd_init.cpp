@@ -199,7 +199,8 @@ std::string text_of(const Draft& draft) {
   const auto comment = [](const std::string& indent, const std::string& text) {
     std::istringstream lines(wrapped(printable(text), 0, 110));
     std::string commented;
-    for (std::string line; std::getline(lines, line);) commented += indent + "# " + line + "\n";
+    for (std::string line; std::getline(lines, line);)
+      commented.append(indent).append("# ").append(line) += '\n';
     return commented;
   };
   const auto stage = [&](const std::string& id, const std::string& plugin, const std::string& from) {

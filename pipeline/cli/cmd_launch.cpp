@@ -160,7 +160,7 @@ int print_files(const std::vector<LaunchFile>& files, Value document) {
 }
 
 fs::path write_files(const LaunchSpec& spec, const char* engine, const std::vector<LaunchFile>& files) {
-  const fs::path folder = spec.folder / engine;
+  fs::path folder = spec.folder / engine;
   make_folders(folder);
   for (const LaunchFile& file : files) write_file_atomically(folder / file.name, file.content);
   return folder;
@@ -170,7 +170,7 @@ fs::path write_files(const LaunchSpec& spec, const char* engine, const std::vect
 std::string submit(const std::vector<std::string>& words) {
   ProgramEnd end = run_to_end(words);
   while (end.err.ends_with('\n')) end.err.pop_back();
-  const std::string id = end.out.substr(0, end.out.find_first_of(";\n"));
+  std::string id = end.out.substr(0, end.out.find_first_of(";\n"));
   if (end.exit_code != 0 || id.empty() || id.find_first_not_of("0123456789") != std::string::npos)
     throw Error(fmt::format("{} failed with exit code {}: {}", shell_command(words), end.exit_code,
                             end.err.empty() ? end.out : end.err));

@@ -89,8 +89,8 @@ void print_line(const std::string& line) {
     write_document(printable_json(line) + "\n");
     return;
   }
-  static const bool terminal = ::isatty(STDOUT_FILENO) != 0;
-  if (terminal) {
+  static const bool kTerminal = ::isatty(STDOUT_FILENO) != 0;
+  if (kTerminal) {
     print_text(stdout, printable(line) + "\n");
   } else if (std::fputs((line + "\n").c_str(), stdout) < 0) {
     throw std::system_error(errno, std::generic_category(), "standard output");

@@ -39,9 +39,9 @@ std::string prefix_option() {
 }  // namespace
 
 const std::vector<std::string>& template_kinds() {
-  static const std::vector<std::string> kinds = {"source",    "transform", "batch",      "engine",
-                                                 "collector", "learner",   "calibrator", "report"};
-  return kinds;
+  static const std::vector<std::string> kKinds = {"source",    "transform", "batch",      "engine",
+                                                  "collector", "learner",   "calibrator", "report"};
+  return kKinds;
 }
 
 std::string class_name_of(const std::string& plugin) {

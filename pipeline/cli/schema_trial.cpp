@@ -38,9 +38,9 @@ bool is_of_kind(Stage& stage, StageKind kind) {
 /// Matches the messages of Params and Value for a parameter that is not declared or has another type, and no
 /// others.
 bool is_fault_of_reading(const std::string& text) {
-  static const std::regex wrong_type("expected [a-z]+, got (null|boolean|integer|number|text|list|map)");
+  static const std::regex kWrongType("expected [a-z]+, got (null|boolean|integer|number|text|list|map)");
   return text.find("which its schema does not declare") != std::string::npos ||
-         std::regex_match(text, wrong_type);
+         std::regex_match(text, kWrongType);
 }
 
 /// In the child.

@@ -14,11 +14,12 @@
 namespace {
 
 void wait_for(const char* path) {
-  static const char* const folder = std::getenv("SLOW_FOLDER");
-  static const char* const milliseconds = std::getenv("SLOW_MS");
-  if (folder == nullptr || milliseconds == nullptr || std::strncmp(path, folder, std::strlen(folder)) != 0)
+  static const char* const kFolder = std::getenv("SLOW_FOLDER");
+  static const char* const kMilliseconds = std::getenv("SLOW_MS");
+  if (kFolder == nullptr || kMilliseconds == nullptr ||
+      std::strncmp(path, kFolder, std::strlen(kFolder)) != 0)
     return;
-  std::this_thread::sleep_for(std::chrono::milliseconds(std::atoi(milliseconds)));
+  std::this_thread::sleep_for(std::chrono::milliseconds(std::atoi(kMilliseconds)));
 }
 
 using Open = int (*)(const char*, int, ...);

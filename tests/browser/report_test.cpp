@@ -163,8 +163,8 @@ stages:
     std::string out;
     unsigned bits = 0, have = 0;
     for (const char c : base64) {
-      static const std::string digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-      const std::size_t value = digits.find(c);
+      static const std::string kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+      const std::size_t value = kDigits.find(c);
       if (value == std::string::npos) continue;
       bits = bits << 6U | static_cast<unsigned>(value);
       if ((have += 6) >= 8) out += static_cast<char>(bits >> (have -= 8) & 255U);

@@ -47,7 +47,7 @@ TEST(Cli, HelpNamesEveryCommandAndExitCode) {
 }
 
 TEST(Cli, WrongUsageSaysWhatAndExitsWithTwo) {
-  const auto fails = [](std::vector<std::string> arguments, const std::string& text) {
+  const auto fails = [](const std::vector<std::string>& arguments, const std::string& text) {
     const ProgramResult r = run_program(arguments);
     EXPECT_EQ(r.exit_code, 2);
     EXPECT_EQ(r.err, text);

@@ -399,7 +399,7 @@ TEST(Init, TheSameCommandGoesOnWithItsOwnConfig) {
   const TempFolder folder;
   write_class(folder, "two/red", 0, 30);
   write_class(folder, "two/green", 1, 30);
-  const auto graft = [&](std::vector<std::string> arguments) {
+  const auto graft = [&](const std::vector<std::string>& arguments) {
     return run_program(arguments, folder.path(), {"GRAFT_MODELS=/nowhere"});
   };
   const ProgramResult first = graft({"train", "two"}), second = graft({"train", "two"});

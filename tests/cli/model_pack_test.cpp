@@ -68,11 +68,11 @@ std::string packed(const json& facts_but_parts,
 
 class ModelPackTest : public StripesTest {
  protected:
-  static ProgramResult graft(std::vector<std::string> arguments) {
+  static ProgramResult graft(const std::vector<std::string>& arguments) {
     return run_program(arguments, folder_->path());
   }
   static std::filesystem::path pack(const std::string& learner) {
-    const std::filesystem::path file = *folder_ / (learner + ".graft");
+    std::filesystem::path file = *folder_ / (learner + ".graft");
     const ProgramResult r = graft({"model", "pack", "run", "--learner", learner, "--out", file, "--quiet"});
     EXPECT_EQ(r.exit_code, 0) << r.err;
     return file;

@@ -55,7 +55,7 @@ stages:
   }
   void open() { folder_.write("gate", ""); }
   ProgramResult end() {
-    const ProgramResult r = wait_for(folder_, pid_);
+    ProgramResult r = wait_for(folder_, pid_);
     pid_ = -1;
     return r;
   }
@@ -69,7 +69,7 @@ stages:
   template <typename Wanted>
   json status_when(const std::string& page, const Wanted& wanted) {
     for (int tries = 0; tries < 3000; ++tries) {
-      const json status = get(port_, "/status.json?page=" + page).document();
+      json status = get(port_, "/status.json?page=" + page).document();
       if (status.is_object() && wanted(status)) return status;
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }

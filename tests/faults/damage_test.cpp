@@ -60,14 +60,14 @@ class DamageTest : public StoreFaults {
   fs::path table_of(const fs::path& store) const { return store / "tables" / stored_fingerprint().hex(); }
   /// A store with all rows in three shards.
   fs::path whole_store() {
-    const fs::path store = folder_ / "whole";
+    fs::path store = folder_ / "whole";
     const WorkerResult r = run_fill(store, fill_);
     EXPECT_EQ(r.exit_code, 0) << r.err;
     return store;
   }
   /// A store with a shard, and a log that a killed worker has left.
   fs::path killed_store() {
-    const fs::path store = folder_ / "killed";
+    fs::path store = folder_ / "killed";
     for (int at = 70;; ++at) {
       fs::remove_all(store);
       const WorkerResult r =
@@ -77,7 +77,7 @@ class DamageTest : public StoreFaults {
     }
   }
   fs::path copy(const fs::path& store, const std::string& name) {
-    const fs::path to = folder_ / name;
+    fs::path to = folder_ / name;
     fs::remove_all(to);
     fs::copy(store, to, fs::copy_options::recursive);
     return to;

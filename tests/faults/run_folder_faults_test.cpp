@@ -21,7 +21,7 @@ class RunFolderFaults : public StoreFaults {
   std::string store() const { return folder_ / "s"; }
   /// A complete run with the usual settings at runs/x, and one before it.
   fs::path begin(const std::string& name) const {
-    const fs::path runs = folder_ / name;
+    fs::path runs = folder_ / name;
     for (int i = 0; i < 2; ++i) EXPECT_EQ(program_.run(runs / "x", store()).exit_code, 0);
     return runs;
   }

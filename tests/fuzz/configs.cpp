@@ -39,9 +39,9 @@ void yaml(std::string_view input) {
 }
 
 const Registry& plugins() {
-  static const test::FakePlugins fakes(test::FakePlugins::usual());
-  static const Registry registry = fakes.registry();
-  return registry;
+  static const test::FakePlugins kFakes(test::FakePlugins::usual());
+  static const Registry kRegistry = kFakes.registry();
+  return kRegistry;
 }
 
 void plan(const std::filesystem::path& path, const std::vector<std::string>& overrides) {

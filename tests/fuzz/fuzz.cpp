@@ -13,21 +13,21 @@ namespace graft::fuzz {
 namespace {
 
 const test::TempFolder& folder() {
-  static const test::TempFolder shared;
-  return shared;
+  static const test::TempFolder kShared;
+  return kShared;
 }
 
 }  // namespace
 
 const std::vector<Target>& targets() {
-  static const std::vector<Target> all = [] {
+  static const std::vector<Target> kAll = [] {
     std::vector<Target> out;
     for (const auto& part : {image_targets(), network_targets(), config_targets(), source_targets(),
                              store_targets(), model_targets()})
       out.insert(out.end(), part.begin(), part.end());
     return out;
   }();
-  return all;
+  return kAll;
 }
 
 void run(const Target& target, std::string_view input) {
@@ -38,7 +38,7 @@ void run(const Target& target, std::string_view input) {
 }
 
 std::filesystem::path write_scratch(std::string_view content, const std::string& name) {
-  const std::filesystem::path path = folder() / name;
+  std::filesystem::path path = folder() / name;
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
   out.write(content.data(), static_cast<std::streamsize>(content.size()));
   if (!out.flush()) throw std::runtime_error("cannot write " + path.string());

@@ -32,7 +32,7 @@ std::string quoted(const std::filesystem::path& path) {
 }
 
 std::filesystem::path folder(const std::string& name) {
-  const std::filesystem::path path = scratch_folder() / name;
+  std::filesystem::path path = scratch_folder() / name;
   std::filesystem::create_directories(path);
   return path;
 }

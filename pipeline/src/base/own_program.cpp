@@ -45,11 +45,11 @@ struct SpawnAttributes {
 }  // namespace
 
 fs::path OwnProgram::path() const {
-  static const int anchor = 0;
+  static const int kAnchor = 0;
   Dl_info here{};
   std::error_code error;
   fs::path folder;
-  if (::dladdr(&anchor, &here) != 0 && here.dli_fname != nullptr)
+  if (::dladdr(&kAnchor, &here) != 0 && here.dli_fname != nullptr)
     folder = fs::canonical(here.dli_fname, error).parent_path();
   fs::path beside = folder / name;
   fs::path installed = (folder / GRAFT_LIBEXEC_FROM_LIB / name).lexically_normal();

@@ -18,8 +18,8 @@ namespace graft {
 namespace {
 
 std::size_t page_bytes() {
-  static const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  return bytes;
+  static const auto kBytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return kBytes;
 }
 
 /// A file without a name that has its room on the disk: writing to a mapped page never finds the disk full.

@@ -14,8 +14,8 @@ struct Holders {
 };
 
 Holders& holders() {
-  static auto* const all = new Holders;  // not destroyed at exit, when threads may still hold some
-  return *all;
+  static auto* const kAll = new Holders;  // not destroyed at exit, when threads may still hold some
+  return *kAll;
 }
 
 }  // namespace

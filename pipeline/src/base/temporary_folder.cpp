@@ -32,8 +32,8 @@ struct LivingFolders {
 };
 
 LivingFolders& living_folders() {
-  static auto* const all = new LivingFolders;  // not destroyed at exit, when threads may still make some
-  return *all;
+  static auto* const kAll = new LivingFolders;  // not destroyed at exit, when threads may still make some
+  return *kAll;
 }
 
 /// Whether the process that made the folder is gone: it is this user's, not just made, and nobody holds it.

@@ -37,7 +37,7 @@ void visit_value(const ParamSpec& spec, Value& v, const std::string& address, co
     case ParamSpec::Kind::Map:
       if (!v.is_map()) return;
       for (auto& [key, element] : v.as_map())
-        visit_value(spec.fields.at(0), element, address + "." + key, visit);
+        visit_value(spec.fields.at(0), element, fmt::format("{}.{}", address, key), visit);
       return;
     default:
       return;

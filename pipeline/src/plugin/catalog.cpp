@@ -208,6 +208,8 @@ void Catalog::set_classes(std::vector<std::string> names) {
   }
 }
 
+// The symbol belongs to plugin API 10.
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 void Catalog::add(std::string key, const std::vector<std::string>& labels, std::optional<Split> split,
                   std::size_t found_at, const std::string& group, bool negative) {
   if (!group.empty() && (groups_.empty() || groups_.back() != group)) groups_.push_back(group);

@@ -88,11 +88,11 @@ std::optional<bool> exports_entry(const Reader& file, const std::vector<Elf64_Sh
     const auto symbols = file.table<Elf64_Sym>(s.sh_offset, s.sh_size / sizeof(Elf64_Sym));
     const auto names = file.table<char>(texts.sh_offset, texts.sh_size);
     if (!symbols || !names) return {};
-    static constexpr std::string_view kEntry{"graft_plugin", 13};  // with the zero after it
+    static constexpr char kEntry[] = "graft_plugin";
     for (const Elf64_Sym& symbol : *symbols)
       if (symbol.st_shndx != SHN_UNDEF && symbol.st_name < names->size() &&
           std::string_view(names->data() + symbol.st_name, names->size() - symbol.st_name)
-              .starts_with(kEntry))
+              .starts_with(std::string_view(kEntry, sizeof kEntry)))  // with the zero after it
         return true;
     return false;
   }

@@ -89,7 +89,8 @@ class Resolver {
     for (const ParamSpec& spec : specs) names.push_back(spec.name);
     std::sort(names.begin(), names.end());
     for (const auto& [key, value] : given.as_map()) {
-      if (std::any_of(specs.begin(), specs.end(), [&](const ParamSpec& s) { return s.is_called(key); }))
+      if (std::any_of(specs.begin(), specs.end(),
+                      [&name = key](const ParamSpec& s) { return s.is_called(name); }))
         continue;
       std::string text = fmt::format("unknown parameter '{}'", key);
       if (const auto near = nearest(key, names)) text += fmt::format("; did you mean '{}'?", *near);

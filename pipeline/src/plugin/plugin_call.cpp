@@ -106,8 +106,8 @@ class ThreadState {
 
 Slot* my_slot() noexcept {
   if (t_slot == nullptr) {
-    static thread_local const ThreadState state;
-    (void)state;
+    static thread_local const ThreadState kState;
+    (void)kState;
     t_slot = take_slot();
   }
   return t_slot;
@@ -144,9 +144,9 @@ std::string name_of(const std::type_info& type) {
 
 const char* keep_for_ever(const std::string& text) {
   static std::mutex mutex;
-  static auto* const texts = new std::set<std::string>;  // not destroyed at exit
+  static auto* const kTexts = new std::set<std::string>;  // not destroyed at exit
   const std::lock_guard lock(mutex);
-  return texts->insert(text).first->c_str();
+  return kTexts->insert(text).first->c_str();
 }
 
 CallScope::CallScope(const char* label, const char* function, std::string_view item) noexcept

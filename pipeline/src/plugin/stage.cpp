@@ -47,8 +47,8 @@ Trials::~Trials() = default;
 RunRecord::~RunRecord() = default;
 
 const std::vector<GivenSection>& RunRecord::sections() const {
-  static const std::vector<GivenSection> none;
-  return none;
+  static const std::vector<GivenSection> kNone;
+  return kNone;
 }
 
 Neighbours Predictor::neighbours(const std::vector<const RowSet*>&, Parallel&) const {

@@ -340,8 +340,7 @@ Scores Learning::predict(std::size_t stage, const Predictor& predictor,
                          const std::vector<std::unique_ptr<TableRows>>& rows, Parallel& parallel,
                          const char* what) {
   const char* const label = factory_.label(stage);
-  const Scores scores =
-      call_plugin(label, "predict", [&] { return predictor.predict(pointers(rows), parallel); });
+  Scores scores = call_plugin(label, "predict", [&] { return predictor.predict(pointers(rows), parallel); });
   check_scores(scores, rows[0]->rows(), tables_of(stage)[0].listing->classes.size(), what);
   return scores;
 }

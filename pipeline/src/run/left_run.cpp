@@ -85,7 +85,8 @@ std::string interval_text(const LeftRun::Score& score) {
 /// Values by their path: "stages.probe.with.c".
 void flatten(const Value& v, const std::string& path, std::map<std::string, std::string>& out) {
   if (v.is_map()) {
-    for (const auto& [name, value] : v.as_map()) flatten(value, path.empty() ? name : path + "." + name, out);
+    for (const auto& [name, value] : v.as_map())
+      flatten(value, path.empty() ? name : fmt::format("{}.{}", path, name), out);
     return;
   }
   out[path] = v.is_string() ? v.as_string() : v.to_json();

@@ -48,7 +48,7 @@ std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry&
         plugin->schema.params, stage["with"],
         [&, &id = id](const std::string& parameter, const ParamSpec& spec, Value& value) {
           fs::path path = fs::path(value.as_string()).lexically_normal();
-          require_same_file(model, id + "." + parameter, spec, path, memo);
+          require_same_file(model, fmt::format("{}.{}", id, parameter), spec, path, memo);
           if (!path.has_filename()) path = path.parent_path();  // "folder/"
           std::string& name = packed[{path, spec.folder_files}];
           if (name.empty()) {

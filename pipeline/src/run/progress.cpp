@@ -83,12 +83,12 @@ std::string duration_in_words(double seconds) {
 }
 
 bool has_colors() {
-  static const bool usual = [] {
+  static const bool kUsual = [] {
     const char* no = std::getenv("NO_COLOR");
     return ::isatty(STDERR_FILENO) != 0 && (no == nullptr || *no == '\0');
   }();
   const int chosen = chosen_colors;
-  return chosen < 0 ? usual : chosen > 0;
+  return chosen < 0 ? kUsual : chosen > 0;
 }
 
 void choose_colors(bool wanted) {
@@ -240,7 +240,7 @@ std::string progress_line(const ProgressCounts& counts, double seconds, bool bar
   if (!counts.ended && counts.total > counts.done && rate > 0.1)
     parts.push_back(duration_in_words(static_cast<double>(counts.total - counts.done) / rate) + " left");
   if (counts.reused > 0) parts.push_back(fmt::format("{} reused", counts.reused));
-  const std::string line = joined_to_fit(parts, columns);
+  std::string line = joined_to_fit(parts, columns);
   if (!bar || counts.total == 0) return line;
   constexpr std::size_t kWidest = 24, kNarrowest = 8;
   const std::size_t width =

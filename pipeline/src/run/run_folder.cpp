@@ -146,7 +146,7 @@ class RunFolder::PlaceLock {
   FileHandle file_;
 };
 
-RunFolder::RunFolder(fs::path place, Options options)
+RunFolder::RunFolder(const fs::path& place, Options options)
     : shown_(place.lexically_normal()), options_(std::move(options)), attempt_(new_attempt()) {
   if (!shown_.has_filename()) shown_ = shown_.parent_path();  // "out/"
   if (const std::string last = shown_.filename().string(); last.empty() || last == "." || last == "..")
@@ -393,7 +393,7 @@ void RunFolder::complete() {
 /// Renames a folder to `<place>.<suffix>`, in place of what graft has put there before. Throws Error.
 fs::path RunFolder::move_aside(const fs::path& folder, const std::string& suffix) const {
   for (std::size_t n = 0;; ++n) {
-    const fs::path target = with_suffix(n == 0 ? "." + suffix : fmt::format(".{}.{}", suffix, n));
+    fs::path target = with_suffix(n == 0 ? "." + suffix : fmt::format(".{}.{}", suffix, n));
     const bool own = text_in(target / kStatus, "folder") == name() && foreign_in(target).empty();
     if (is_there(target) && !own) continue;
     if (is_there(target)) remove(target);

@@ -34,7 +34,7 @@ class GRAFT_API RunFolder {
   /// Makes the hidden folder, with a status.json in it. Throws Error where a folder cannot be made, and where
   /// `place` is no folder, holds files that graft did not write, or cannot be replaced (the working
   /// directory; a folder that holds the store).
-  RunFolder(std::filesystem::path place, Options options);
+  RunFolder(const std::filesystem::path& place, Options options);
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
 

@@ -101,7 +101,8 @@ Scores Scorer::score(const std::vector<const RowSet*>& tables, std::span<const s
   Scores scores = average_views(input_of, by_row);
   const std::size_t inputs = scores.rows;
   for (const auto& [stage, calibration] : calibrations_) {
-    call_plugin(factory_.label(stage), "apply", [&] { calibration->apply(scores); });
+    call_plugin(factory_.label(stage), "apply",
+                [&, &calibrator = calibration] { calibrator->apply(scores); });
     check(stage, scores, inputs);
   }
   return scores;

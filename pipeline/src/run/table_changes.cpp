@@ -25,7 +25,8 @@ using Leaves = std::map<std::string, std::string>;
 /// Every value of a stage by its dotted name: "version", "with.normalize.mean".
 void add_leaves(const std::string& name, const Value& v, Leaves& out) {
   if (v.is_map()) {
-    for (const auto& [key, value] : v.as_map()) add_leaves(name.empty() ? key : name + "." + key, value, out);
+    for (const auto& [key, value] : v.as_map())
+      add_leaves(name.empty() ? key : fmt::format("{}.{}", name, key), value, out);
   } else if (!v.is_null()) {
     out[name] = v.is_string() ? v.as_string() : v.to_json();
   }

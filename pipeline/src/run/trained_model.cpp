@@ -178,7 +178,7 @@ std::map<std::string, std::string> files_by_address(const Value& config, const R
     Value with = *given;
     visit_files(plugin->schema.params, with,
                 [&, &id = id](const std::string& parameter, const ParamSpec&, Value& path) {
-                  files[id + "." + parameter] = path.as_string();
+                  files[fmt::format("{}.{}", id, parameter)] = path.as_string();
                 });
   }
   return files;
@@ -369,7 +369,7 @@ Value with_moved_files(Value config, const std::vector<std::string>& overrides, 
     if (plugin != nullptr)
       visit_files(plugin->schema.params, stage["with"],
                   [&, &id = id](const std::string& parameter, const ParamSpec&, Value& path) {
-                    if (const auto now = moved.find(id + "." + parameter); now != moved.end())
+                    if (const auto now = moved.find(fmt::format("{}.{}", id, parameter)); now != moved.end())
                       path = now->second;
                   });
   }

@@ -175,7 +175,7 @@ std::string write_input_list(const fs::path& folder, const std::vector<std::stri
   produce(digester);
   digester.finish();
   const XXH128_hash_t hash = XXH3_128bits_digest(state.get());
-  const std::string name = Digest{hash.high64, hash.low64}.hex() + ".inputs";
+  std::string name = Digest{hash.high64, hash.low64}.hex() + ".inputs";
   if (fs::exists(folder / name)) return name;
   make_folders(folder);
   write_new_file(folder / name, [&](int fd, const fs::path& temporary) {

@@ -329,7 +329,7 @@ const std::string& SlotOwners::owner(std::size_t slot) const {
   return workers_[owner_[slot]];
 }
 
-WorkerLease::WorkerLease(const JobFolder& job, std::string attempt)
+WorkerLease::WorkerLease(const JobFolder& job, const std::string& attempt)
     : record_(job.path() / "workers" / (attempt + ".json")) {
   const fs::path lease = fs::path(record_).replace_extension(".lease");
   // It gets its name when it is locked: nobody takes a worker that has just begun for a dead one.

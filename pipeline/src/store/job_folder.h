@@ -121,7 +121,7 @@ class GRAFT_API SlotOwners {
 /// A worker's own part of the job folder: its lease, for as long as this lives, and its record.
 class GRAFT_API WorkerLease {
  public:
-  WorkerLease(const JobFolder& job, std::string attempt);
+  WorkerLease(const JobFolder& job, const std::string& attempt);
   /// Replaces the record. Throws Error.
   void write(const WorkerRecord& record) const;
 

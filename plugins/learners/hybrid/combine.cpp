@@ -17,8 +17,8 @@ float log_of(float p) {
 }  // namespace
 
 const std::vector<std::string>& combination_names() {
-  static const std::vector<std::string> all = {"head", "votes", "concat", "mix", "cache"};
-  return all;
+  static const std::vector<std::string> kAll = {"head", "votes", "concat", "mix", "cache"};
+  return kAll;
 }
 
 Scores combine(const Settings& settings, const Ingredients& parts, std::size_t rows, std::size_t classes) {

@@ -28,8 +28,8 @@ int as_int(std::size_t n) {
 // OpenBLAS built with OpenMP takes its number of threads from the calling thread's OpenMP setting at every
 // call; built with POSIX threads it has one number for the process.
 OneThread::OneThread() : before_(omp_get_max_threads()) {
-  static const bool posix_threads = openblas_get_parallel() == OPENBLAS_THREAD;
-  if (posix_threads && openblas_get_num_threads() != 1) openblas_set_num_threads(1);
+  static const bool kPosixThreads = openblas_get_parallel() == OPENBLAS_THREAD;
+  if (kPosixThreads && openblas_get_num_threads() != 1) openblas_set_num_threads(1);
   if (before_ != 1) omp_set_num_threads(1);
 }
 

@@ -181,8 +181,8 @@ Chosen choose() {
 }
 
 const Chosen& kernels() {
-  static const Chosen chosen = choose();
-  return chosen;
+  static const Chosen kChosen = choose();
+  return kChosen;
 }
 
 }  // namespace

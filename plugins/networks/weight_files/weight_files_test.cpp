@@ -30,7 +30,7 @@ std::string weights_file(const char* name, const nn::Architecture& net) {
       Tensor& t = tensors[p.path] = Tensor::allocate(DType::F32, p.shape);
       std::fill_n(t.as<float>(), t.size(), 0.0f);
     }
-  const std::string path = ::testing::TempDir() + name;
+  std::string path = ::testing::TempDir() + name;
   std::ofstream(path, std::ios::binary) << to_safetensors(tensors);
   return path;
 }

@@ -41,13 +41,13 @@ const std::string kWhole = "{resize: null, crop: null}";
 constexpr double kFastBound = 1.0;
 
 const std::vector<File>& formats() {
-  static const auto files = image::fixtures::files(kPlugins + "pixels/decode/testdata/formats.bin");
-  return files;
+  static const auto kFiles = image::fixtures::files(kPlugins + "pixels/decode/testdata/formats.bin");
+  return kFiles;
 }
 
 const std::vector<File>& jpegs() {
-  static const auto files = image::fixtures::files(kPlugins + "pixels/lib/image/testdata/jpeg.bin");
-  return files;
+  static const auto kFiles = image::fixtures::files(kPlugins + "pixels/lib/image/testdata/jpeg.bin");
+  return kFiles;
 }
 
 const File& named(std::string_view name) {

@@ -36,7 +36,7 @@ class Archive : public ::testing::Test {
   std::string pack(const std::string& name, const std::vector<Member>& members,
                    const std::string& options = "") {
     std::filesystem::create_directories((folder_ / name).parent_path());
-    const std::string path = (folder_ / name).string();
+    std::string path = (folder_ / name).string();
     struct archive* a = archive_write_new();
     if (path.ends_with(".tar.zst")) {
       archive_write_set_format_pax_restricted(a);

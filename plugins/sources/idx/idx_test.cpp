@@ -21,7 +21,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::StageHarness;
 
-std::string header(std::vector<std::uint32_t> dimensions) {
+std::string header(const std::vector<std::uint32_t>& dimensions) {
   std::string out{0, 0, 8, static_cast<char>(dimensions.size())};
   for (const std::uint32_t d : dimensions)
     for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(d >> shift);
@@ -43,7 +43,7 @@ class Idx : public ::testing::Test {
   }
   std::string root() const { return folder_.path().string(); }
   std::string write_packed(const std::string& name, const std::string& content) {
-    const std::string path = (folder_ / name).string();
+    std::string path = (folder_ / name).string();
     const gzFile file = ::gzopen(path.c_str(), "wb");
     ::gzwrite(file, content.data(), static_cast<unsigned>(content.size()));
     ::gzclose(file);

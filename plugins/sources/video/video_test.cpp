@@ -38,7 +38,7 @@ class Video : public ::testing::Test {
   /// An AVI of Motion JPEG, which OpenCV writes and reads without help.
   std::string write(const std::string& name, int frames, double rate = 10, cv::Size size = {48, 32}) {
     std::filesystem::create_directories((folder_ / name).parent_path());
-    const std::string path = (folder_ / name).string();
+    std::string path = (folder_ / name).string();
     cv::VideoWriter out(path, cv::CAP_OPENCV_MJPEG, cv::VideoWriter::fourcc('M', 'J', 'P', 'G'), rate, size);
     EXPECT_TRUE(out.isOpened());
     for (int i = 0; i < frames; ++i) out.write(cv::Mat(size, CV_8UC3, cv::Scalar(200, green(i), red(i))));
@@ -252,7 +252,7 @@ class RotatedVideo : public Video {
     frame(cv::Rect(0, 16, 24, 16)) = cv::Scalar(255, 0, 0);
     for (int i = 0; i < 3; ++i) out.write(frame);
     out.release();
-    const std::string file = test::slurp(path);
+    std::string file = test::slurp(path);
     std::filesystem::remove(path);
     return file;
   }

@@ -222,7 +222,7 @@ class TableFiles final : public graft::ForwardSource {
   }
 
   void check_entry_key(const View& view, const std::vector<View>& views) const {
-    const std::string key(catalog_.key(view.row));
+    std::string key(catalog_.key(view.row));
     const std::uint64_t hash = graft::hash64(key);
     const auto other = std::lower_bound(views.begin(), views.end(), hash,
                                         [](const View& v, std::uint64_t h) { return v.key < h; });

@@ -89,7 +89,7 @@ stages:
   const auto text_of = [&](const std::filesystem::path& config) {
     Diagnostics diagnostics;
     const ConfigFile file(config, {}, diagnostics);
-    const std::string text = to_yaml(make_plan(file, plugins.registry(), diagnostics));
+    std::string text = to_yaml(make_plan(file, plugins.registry(), diagnostics));
     EXPECT_EQ(diagnostics.render(), "");
     return text;
   };

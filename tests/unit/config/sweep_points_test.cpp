@@ -68,7 +68,7 @@ SplitFigures val_of(std::uint64_t n, double accuracy, double balanced, double lo
   return out;
 }
 
-SweepRow row(std::vector<SplitFigures> figures) {
+SweepRow row(const std::vector<SplitFigures>& figures) {
   SweepRow out;
   for (const SplitFigures& f : figures) out.learners.push_back({"l", f, 0});
   out.learners.push_back({"without val", {}, 0});

@@ -30,8 +30,8 @@ using ::testing::IsEmpty;
 class Inputs {
  public:
   static const fs::path& folder() {
-    static const Inputs inputs;
-    return inputs.folder_.path();
+    static const Inputs kInputs;
+    return kInputs.folder_.path();
   }
 
  private:

@@ -31,12 +31,12 @@ class Nothing final : public graft::Transform {
 
 /// The name of this file, without its folder and ".so".
 const std::string& own_name() {
-  static const std::string name = [] {
+  static const std::string kName = [] {
     Dl_info info{};
     ::dladdr(reinterpret_cast<void*>(&NAME), &info);
     return std::filesystem::path(info.dli_fname).stem().string();
   }();
-  return name;
+  return kName;
 }
 
 bool is_wrong(const char* what) {
@@ -76,7 +76,7 @@ const graft_plugin_descriptor* make_descriptor() {
       schema,
       [](const graft::StageContext& c) -> graft::Stage* { return new Nothing(c); },
       nullptr};
-  static const std::string long_name(1 << 12, 'x');
+  static const std::string kLongName(1 << 12, 'x');
   if (is_wrong("size")) d.struct_size = 8;
   if (is_wrong("api")) d.api_version = 99;
   if (is_wrong("former_api")) d.api_version = GRAFT_PLUGIN_API - 1;
@@ -84,7 +84,7 @@ const graft_plugin_descriptor* make_descriptor() {
   if (is_wrong("null_abi")) d.abi_tag = nullptr;
   if (is_wrong("name")) d.name = "another_name";
   if (is_wrong("null_name")) d.name = nullptr;
-  if (is_wrong("long_name")) d.name = long_name.c_str();
+  if (is_wrong("long_name")) d.name = kLongName.c_str();
   if (is_wrong("wild_name")) d.name = reinterpret_cast<const char*>(16);  // NOLINT(performance-no-int-to-ptr)
   if (is_wrong("null_version")) d.version = nullptr;
   if (is_wrong("null_schema")) d.schema = nullptr;

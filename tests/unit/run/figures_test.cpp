@@ -65,7 +65,7 @@ TEST(Figures, OfAReportAreChecked) {
 }
 
 TEST(Figures, TheBestLearnerIsTheOneByItsCriterionThenByTheTieBreak) {
-  const auto best = [](std::vector<std::pair<double, double>> accuracy_and_loss) {
+  const auto best = [](const std::vector<std::pair<double, double>>& accuracy_and_loss) {
     std::vector<std::pair<std::string, SplitFigures>> learners;
     for (const auto& [accuracy, loss] : accuracy_and_loss) {
       SplitFigures f;

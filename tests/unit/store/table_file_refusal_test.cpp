@@ -183,7 +183,7 @@ TEST_F(TableFileTest, ColumnsThatDoNotFitAreRefused) {
             }),
             start + "expected integers, 0 and 1 for every class, or texts, got another type");
 
-  const auto with_classes = [&](std::vector<std::string> names, float last) {
+  const auto with_classes = [&](const std::vector<std::string>& names, float last) {
     return fault_with([&](const Hdf5File& f) {
       f.write<float>("labels", {4}, {0, 1, -1, last});
       f.write_attribute("/", "classes", names, 1);

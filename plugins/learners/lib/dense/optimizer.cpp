@@ -14,8 +14,8 @@ constexpr float kEps = 1e-8F;
 }  // namespace
 
 const std::vector<std::string>& OptimizerOptions::names() {
-  static const std::vector<std::string> all = {"sgd", "adam", "adamw"};
-  return all;
+  static const std::vector<std::string> kAll = {"sgd", "adam", "adamw"};
+  return kAll;
 }
 
 OptimizerOptions::Kind OptimizerOptions::kind_from(const std::string& name) {

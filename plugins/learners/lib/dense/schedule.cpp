@@ -9,8 +9,8 @@
 namespace graft::dense {
 
 const std::vector<std::string>& Schedule::names() {
-  static const std::vector<std::string> all = {"constant", "cosine", "step"};
-  return all;
+  static const std::vector<std::string> kAll = {"constant", "cosine", "step"};
+  return kAll;
 }
 
 Schedule::Kind Schedule::kind_from(const std::string& name) {

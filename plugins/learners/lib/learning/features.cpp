@@ -72,8 +72,8 @@ std::size_t rows_per_block(std::size_t dim) {
 }
 
 const std::vector<std::string>& RowScaler::names() {
-  static const std::vector<std::string> all = {"none", "l2", "standard"};
-  return all;
+  static const std::vector<std::string> kAll = {"none", "l2", "standard"};
+  return kAll;
 }
 
 RowScaler::Kind RowScaler::kind_from(std::string_view name) {

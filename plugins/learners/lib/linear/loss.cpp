@@ -39,8 +39,8 @@ class LogSum {
 }  // namespace
 
 const std::vector<std::string>& loss_names() {
-  static const std::vector<std::string> all = {"softmax", "one_vs_rest", "independent"};
-  return all;
+  static const std::vector<std::string> kAll = {"softmax", "one_vs_rest", "independent"};
+  return kAll;
 }
 
 Loss loss_from(std::string_view name) {

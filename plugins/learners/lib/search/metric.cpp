@@ -66,8 +66,8 @@ double scalar_product(const float* a, const float* b, std::size_t dim) {
 }
 
 const std::vector<std::string>& Metric::names() {
-  static const std::vector<std::string> all = {"cosine", "euclidean"};
-  return all;
+  static const std::vector<std::string> kAll = {"cosine", "euclidean"};
+  return kAll;
 }
 
 Metric Metric::from(std::string_view name) {

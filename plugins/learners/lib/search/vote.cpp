@@ -22,8 +22,8 @@ double weight_of(double similarity, double nearest, const Vote& how, Metric metr
 }  // namespace
 
 const std::vector<std::string>& vote_weight_names() {
-  static const std::vector<std::string> all = {"exp", "uniform", "distance"};
-  return all;
+  static const std::vector<std::string> kAll = {"exp", "uniform", "distance"};
+  return kAll;
 }
 
 VoteWeight vote_weight_from(std::string_view name) {

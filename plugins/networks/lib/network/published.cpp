@@ -170,7 +170,7 @@ std::optional<Published> open_published(const ModelFiles& files, std::optional<i
       return found;
     } catch (const Error& fault) {
       const std::string text = fault.what();
-      throw Error(text.starts_with(path) ? text : path + ": " + text);
+      throw Error(text.starts_with(path) ? text : fmt::format("{}: {}", path, text));
     }
   }
   return {};

@@ -60,7 +60,7 @@ std::string last_norm(const Architecture& network) {
     const auto found = std::find_if(network.layers.begin(), network.layers.end(), is);
     return found == network.layers.end() ? std::string() : found->name;
   };
-  const std::string name =
+  std::string name =
       after([&](const Layer& layer) { return layer.op == Op::LayerNorm && layer.from[0] == last; });
   if (!name.empty()) return name;
   // Averages are normed in its place.
@@ -69,7 +69,7 @@ std::string last_norm(const Architecture& network) {
 
 std::string add_last_norm(Architecture& network, const std::string& layer,
                           std::map<std::string, Tensor>* weights) {
-  const std::string name = last_norm(network);
+  std::string name = last_norm(network);
   if (name.empty())
     throw Error(fmt::format("{} has no norm after its last block, so its blocks are taken as they are",
                             network.name));

@@ -20,8 +20,8 @@ std::vector<OperationType> all_types() {
 }
 
 const OperationType& type_named(const std::string& name) {
-  static const std::vector<OperationType> all = all_types();
-  for (const OperationType& type : all)
+  static const std::vector<OperationType> kAll = all_types();
+  for (const OperationType& type : kAll)
     if (type.spec.name == name) return type;
   throw Error("no such operation: " + name);
 }

@@ -30,8 +30,8 @@ Bytes bytes(const std::string& content) {
 }
 
 const std::vector<fixtures::File>& jpegs() {
-  static const auto files = fixtures::files(GRAFT_IMAGE_TESTDATA "/jpeg.bin");
-  return files;
+  static const auto kFiles = fixtures::files(GRAFT_IMAGE_TESTDATA "/jpeg.bin");
+  return kFiles;
 }
 
 // The code of the reject, or "ok".

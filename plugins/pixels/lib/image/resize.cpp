@@ -71,8 +71,8 @@ Image resize_portable(const Part& source, Size size, Rect crop, Filter filter) {
 }
 
 Image resize(const Part& source, Size size, Rect crop, Filter filter) {
-  static const auto variant = cpu_isa() >= CpuIsa::Avx2 ? resize_avx2 : resize_portable;
-  return variant(source, size, crop, filter);
+  static const auto kVariant = cpu_isa() >= CpuIsa::Avx2 ? resize_avx2 : resize_portable;
+  return kVariant(source, size, crop, filter);
 }
 
 Image resize(const Image& source, int width, int height, Filter filter) {

@@ -286,8 +286,8 @@ std::size_t bin_of(double confidence) {
 }  // namespace
 
 const std::vector<Metric>& all_metrics() {
-  static const std::vector<Metric> all = table();
-  return all;
+  static const std::vector<Metric> kAll = table();
+  return kAll;
 }
 
 const Metric& metric(std::string_view name) {

@@ -300,7 +300,7 @@ std::int64_t Windows::count(const Node& node, std::size_t side, std::int64_t len
 
 Windows windows_of(const Node& node, const Shape& image, const Shape& weight) {
   constexpr std::int64_t kMost = 1 << 16;
-  const auto two = [&](const char* name, std::size_t n, std::vector<std::int64_t> usual) {
+  const auto two = [&](const char* name, std::size_t n, const std::vector<std::int64_t>& usual) {
     std::vector<std::int64_t> out = node.integers(name).value_or(usual);
     if (out.size() != n ||
         std::any_of(out.begin(), out.end(), [&](auto v) { return v < (n == 4 ? 0 : 1) || v > kMost; }))

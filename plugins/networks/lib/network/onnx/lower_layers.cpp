@@ -156,7 +156,7 @@ void Lowering::reduce_mean(const Node& node, const std::vector<std::int64_t>& ax
   }
   for (std::size_t o = 0; o < sums; ++o)
     if (first[o] != first[0] || last[o] != last[0] ||
-        static_cast<std::size_t>(last[o] - first[o] + 1) != each ||
+        static_cast<std::size_t>(last[o] - first[o]) + 1 != each ||
         (is_image && each != static_cast<std::size_t>(places)))
       fail(node, "takes the mean over a part of the image: no operation of graft does that");
   View out;
