@@ -248,7 +248,7 @@ class Lowering {
     const std::vector<float> gamma = tensor(layer, "gamma");
     const ValueId in = value_.at(layer.from.at(0));
     if (is_vector_.at(layer.from.at(0)) && !folds_into_maker(layer)) {
-      append(Step::Op::Scale, layer).weights = gamma;
+      append(Step::Op::Scale, layer).weights = SharedValues(shared(layer, "gamma"));
       return;
     }
     bool folds = false;

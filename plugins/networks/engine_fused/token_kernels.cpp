@@ -412,7 +412,7 @@ void Builder::gather(const Step& step) {
 void Builder::scale(const Step& step) {
   loop(step, [factors = step.weights, images = program_.images_](const float* in, float* out) {
     for (std::int64_t image = 0; image < images; ++image)
-      for (const float factor : factors) *out++ = *in++ * factor;
+      for (std::size_t i = 0; i < factors.size(); ++i) *out++ = *in++ * factors[i];
   });
 }
 
