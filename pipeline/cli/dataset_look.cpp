@@ -352,8 +352,7 @@ DatasetLook look_at_dataset(const fs::path& folder) {
     throw Error(fmt::format(
         "{} has {} in the folders {}, which are splits, and no folder per class in them: nothing names the "
         "classes; wanted train/CLASS and test/CLASS, or a list (.csv, .tsv, .jsonl) with columns such as "
-        "path, "
-        "label and split",
+        "path, label and split",
         folder.string(), plural(count.images, "image"), joined(names)));
   }
   if (classes.size() > 1) {

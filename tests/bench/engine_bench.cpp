@@ -1,7 +1,7 @@
-// engine_bench THREADS NETWORK|FILE|FOLDER...: images per second of the engine `fused`, so many threads
-// with a batch each, at the size that the network was trained on. Best of three rounds, one line a network.
-// "product" in place of a network: the rate of a large matrix product by oneDNN, each thread with its own,
-// which is what networks are held against. GRAFT_BENCH_SIZE: another size of images.
+// engine_bench THREADS NETWORK|FILE|FOLDER...: images per second of the engine `fused`, THREADS threads,
+// each with its own batch, at the size that the network was trained on. Best of three rounds, one line per
+// network. "product" in place of a network: the rate of a large matrix product by oneDNN, each thread with
+// its own, which is what networks are held against. GRAFT_BENCH_SIZE: another size of images.
 
 #include <algorithm>
 #include <chrono>

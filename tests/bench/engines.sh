@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # engines.sh BUILD [NETWORK...]: images per second of a network alone on all cores at 224 x 224: the engine fused in
 # fp32, and in bf16 where the processor has instructions for it, PyTorch in its best form, and ONNX Runtime, in turn,
-# the best of GRAFT_BENCH_ROUNDS (3) rounds; beside them the rate of a large product.
+# the best of GRAFT_BENCH_ROUNDS (3) rounds, of which PyTorch, which is slow, has one; beside them the rate of a large product.
 # PyTorch: python3-torchvision. ONNX Runtime: the npm package onnxruntime-node where NODE_PATH finds it, and ort.js in
 # GRAFT_PEERS.
 set -euo pipefail
@@ -34,7 +34,10 @@ for network in "$@"; do
     ours=$weights.safetensors theirs=$weights.torchscript.pt
   elif [[ " ${listed[*]} " != *" $network "* ]] || $has_ort; then
     $has_torch || continue
-    /usr/bin/python3 "$here/engine_torch.py" --export "$nets" "$network" >/dev/null 2>&1
+    /usr/bin/python3 "$here/engine_torch.py" --export "$nets" "$network" >/dev/null 2>&1 || {
+      echo "$network: cannot be exported" >&2
+      continue
+    }
     [[ " ${listed[*]} " == *" $network "* ]] || ours=$nets/$network.pth
   fi
   graft=- bf16=- torch=- ort=- product=-
@@ -48,7 +51,7 @@ for network in "$@"; do
     fi
     product=$(larger $product "$("$build/engine_bench" "$cores" product | awk '{print $NF}')")
     if $has_torch && [ $round = 0 ]; then
-      torch=$(/usr/bin/python3 "$here/engine_torch.py" "$cores" "$theirs" 2>/dev/null | awk '{print $2}')
+      torch=$(/usr/bin/python3 "$here/engine_torch.py" "$cores" "$theirs" 2>/dev/null | awk '{print $2}') || torch=-
     fi
   done
   rm -f "$nets"/*

@@ -23,26 +23,27 @@ struct IntervalChart {
   std::vector<Row> rows;
 };
 
-/// An SVG element. Its parts have classes (grid, bar, dot, name, tick, label) and no colours, which are the
-/// page's to give. Texts are escaped. Any thread.
+/// The chart as an SVG element. Its parts have classes (grid, bar, dot, name, tick, label) and no colours,
+/// which are the page's to give. Texts are escaped. Any thread.
 GRAFT_API std::string svg_of(const IntervalChart& chart);
 
-/// \file
-/// What charts consist of, here and in reports that draw others.
+/// Parts of charts, for plugins that draw others. Any thread.
 namespace chart {
 
 using Range = std::pair<double, double>;
 
-/// Round numbers: steps of 1, 2 or 5 times a power of ten, about five of them.
+/// Round numbers: steps of 1, 2 or 5 times a power of ten, about five of them. Empty for a range without
+/// width or with a bound that is not finite.
 GRAFT_API std::vector<double> axis_ticks(Range range);
 /// With some room at both ends.
 GRAFT_API Range padded(Range range);
 /// Of scores and losses: an axis of fractions ends at 1, and none begins below 0 where no value does.
 GRAFT_API Range padded_score(Range range);
-/// The start tag of a chart of this kind, "lines".
+/// The start tag of an SVG element of the classes "chart" and `kind`; `title` is its name for screen readers.
 GRAFT_API std::string begin_svg(double width, double height, const std::string& title, const char* kind);
-GRAFT_API void add_text(std::string& svg, double x, double y, const char* type, const std::string& text);
-GRAFT_API void add_line(std::string& svg, double x1, double y1, double x2, double y2, const char* type);
+/// Appends a text at (x, y), escaped. `classes`: its CSS classes, as in "tick mid".
+GRAFT_API void add_text(std::string& svg, double x, double y, const char* classes, const std::string& text);
+GRAFT_API void add_line(std::string& svg, double x1, double y1, double x2, double y2, const char* classes);
 
 }  // namespace chart
 }  // namespace graft

@@ -41,7 +41,7 @@ enum class Align { Left, Right };
 /// other, each with the first column and as many of the others as fit, at least one.
 GRAFT_API std::string text_table(std::vector<std::vector<std::string>> rows, Align others = Align::Left,
                                  std::size_t indent = 0, std::size_t columns = 0);
-/// With an alignment per column; further columns have that of the last.
+/// With an alignment per column; further columns have that of the last, Left where `each` is empty.
 GRAFT_API std::string text_table(std::vector<std::vector<std::string>> rows, const std::vector<Align>& each,
                                  std::size_t indent = 0, std::size_t columns = 0);
 

@@ -17,22 +17,28 @@ std::string begin_svg(double width, double height, const std::string& title, con
       kind, width, height, escaped(title));
 }
 
-void add_text(std::string& svg, double x, double y, const char* type, const std::string& text) {
-  svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" class=\"{}\">{}</text>", x, y, type, escaped(text));
+void add_text(std::string& svg, double x, double y, const char* classes, const std::string& text) {
+  svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" class=\"{}\">{}</text>", x, y, classes, escaped(text));
 }
 
-void add_line(std::string& svg, double x1, double y1, double x2, double y2, const char* type) {
+void add_line(std::string& svg, double x1, double y1, double x2, double y2, const char* classes) {
   svg += fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" class=\"{}\"/>", x1, y1,
-                     x2, y2, type);
+                     x2, y2, classes);
 }
 
 std::vector<double> axis_ticks(Range range) {
   const double raw = (range.second - range.first) / 5;
   const double power = std::pow(10, std::floor(std::log10(raw)));
   const double step = power * (raw / power > 5 ? 10 : raw / power > 2 ? 5 : raw / power > 1 ? 2 : 1);
+  if (!(step > 0) || !std::isfinite(step)) return {};
+  constexpr int kMost = 12;  // a step may be too small to change a large number
+  const double first = std::ceil(range.first / step);
   std::vector<double> out;
-  for (double t = std::ceil(range.first / step) * step; t <= range.second + step * 1e-6; t += step)
+  for (int i = 0; i < kMost; ++i) {
+    const double t = (first + i) * step;
+    if (t > range.second + step * 1e-6) break;
     out.push_back(std::abs(t) < step * 1e-6 ? 0 : t);
+  }
   return out;
 }
 

@@ -73,7 +73,8 @@ void add_table_block(const TableCells& rows, const std::vector<std::size_t>& wid
       if (c > 0 && c < begin) continue;
       const std::string pad(width[c] - characters(row[c]), ' ');
       line += c == 0 ? "" : "  ";
-      line += each[std::min(c, each.size() - 1)] == Align::Left ? row[c] + pad : pad + row[c];
+      const Align align = each.empty() ? Align::Left : each[std::min(c, each.size() - 1)];
+      line += align == Align::Left ? row[c] + pad : pad + row[c];
     }
     out += line.erase(line.find_last_not_of(' ') + 1) + '\n';
   }

@@ -22,7 +22,7 @@ std::optional<double> number_at(const Value& value, ValuePath path) {
 
 std::uint64_t count_at(const Value& value, ValuePath path) {
   const Value* at = at_path(value, path);
-  return at != nullptr && at->is_int() ? static_cast<std::uint64_t>(at->as_int()) : 0;
+  return at != nullptr && at->is_int() && at->as_int() >= 0 ? static_cast<std::uint64_t>(at->as_int()) : 0;
 }
 
 bool flag_at(const Value& value, ValuePath path) {

@@ -22,7 +22,7 @@ bool is_name(std::string_view s, std::string_view allowed) {
   return !s.empty() && s.find_first_not_of(allowed) == std::string_view::npos;
 }
 constexpr std::size_t kMostStages = 1000;
-/// Files are named so, with something before and behind; file systems end at 255 bytes.
+/// File names contain it with a prefix and a suffix; file systems allow 255 bytes.
 constexpr std::size_t kLongestName = 100;
 constexpr std::string_view kRunNameChars = "abcdefghijklmnopqrstuvwxyz0123456789_-";
 constexpr std::string_view kStageChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
@@ -35,8 +35,9 @@ void read_name(PlanDraft& draft, const YamlNode& root) {
     draft.error(name->position,
                 fmt::format("'{}' is not a valid run name: use a-z, 0-9, _ and -", name->scalar));
   } else if (name->scalar.size() > kLongestName) {
-    draft.error(name->position, fmt::format("a run name may have {} characters, this one has {}",
-                                            kLongestName, name->scalar.size()));
+    draft.error(name->position,
+                fmt::format("expected a run name of at most {} characters, got {}: shorten it", kLongestName,
+                            name->scalar.size()));
   } else {
     draft.plan.name = name->scalar;
   }
@@ -223,8 +224,9 @@ void read_stages(PlanDraft& draft, const YamlNode& root) {
                               "run, name, seed",
                               m.key));
     else if (m.key.size() > kLongestName)
-      draft.error(m.key_position, fmt::format("a stage id may have {} characters, this one has {}",
-                                              kLongestName, m.key.size()));
+      draft.error(m.key_position,
+                  fmt::format("expected a stage id of at most {} characters, got {}: shorten it",
+                              kLongestName, m.key.size()));
     if (m.value.kind == YamlNode::Kind::Map)
       read_stage(draft, m.value, stage, drafted);
     else

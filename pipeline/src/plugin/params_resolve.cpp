@@ -104,9 +104,9 @@ class Resolver {
   Value wrong_type(const ParamSpec& spec, const Value& v) {
     const bool show = v.is_string() || v.is_number() || v.is_bool();
     const bool is_finite = !v.is_double() || std::isfinite(v.as_double());  // JSON has no other numbers
-    fault(fmt::format("expected {}, got {}{}", spec.type_name(),
-                      is_finite ? v.kind() : "a number that is not finite",
-                      show && is_finite ? " " + v.to_json() : ""));
+    fault(is_finite ? fmt::format("expected {}, got {}{}", spec.type_name(), v.kind(),
+                                  show ? " " + v.to_json() : "")
+                    : fmt::format("expected a finite number, got {}", v.as_double()));
     return {};
   }
 

@@ -93,7 +93,8 @@ std::optional<SplitFigures> figures_from(const Value* part, const std::vector<Fi
 
 std::optional<std::pair<double, double>> interval_from(const Value& part, const std::string& figure) {
   const Value::List& ends = list_at(part, {figure + "_interval"});
-  return ends.size() == 2 ? std::optional(std::pair(ends[0].as_double(), ends[1].as_double())) : std::nullopt;
+  const bool is_interval = ends.size() == 2 && ends[0].is_number() && ends[1].is_number();
+  return is_interval ? std::optional(std::pair(ends[0].as_double(), ends[1].as_double())) : std::nullopt;
 }
 
 const FigureSpec* criterion_of(const SplitFigures& figures, const std::vector<FigureSpec>& specs) {

@@ -390,7 +390,7 @@ Plan prediction_plan(const TrainedModel& model, const std::vector<std::string>& 
   if (diagnostics.has_errors())
     throw Error(fmt::format("the config of the model, made from {}, cannot be used:\n{}",
                             (model.run / "config.yaml").string(), diagnostics.render()));
-  // The file is gone when anybody would look at a place in it.
+  // Errors name the model: the temporary config is deleted before a user could open it.
   for (StagePlan& stage : plan.stages) stage.where = model.from.string();
   return plan;
 }

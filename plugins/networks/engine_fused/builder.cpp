@@ -311,6 +311,7 @@ void Builder::convolution(std::size_t index) {
   } else {
     to = make_slot(step.to, kernel.dst_desc());
   }
+  const ThreadCount made_for(one_thread ? 1 : program_.threads_);
   Program::Call& made = call(dnnl::convolution_forward(kernel), kernel.scratchpad_desc(),
                              {{DNNL_ARG_SRC, source}, {DNNL_ARG_DST, to}});
   made.one_thread = one_thread;

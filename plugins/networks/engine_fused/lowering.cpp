@@ -245,12 +245,12 @@ class Lowering {
   }
 
   void layer_scale(const Layer& layer) {
-    const std::vector<float> gamma = tensor(layer, "gamma");
-    const ValueId in = value_.at(layer.from.at(0));
     if (is_vector_.at(layer.from.at(0)) && !folds_into_maker(layer)) {
       append(Step::Op::Scale, layer).weights = SharedValues(shared(layer, "gamma"));
       return;
     }
+    const std::vector<float> gamma = tensor(layer, "gamma");
+    const ValueId in = value_.at(layer.from.at(0));
     bool folds = false;
     Step& step = foldable(layer, folds);
     const std::size_t each = step.weights.size() / gamma.size();

@@ -58,7 +58,8 @@ dnnl::memory PackedNetwork::weights(std::size_t step, const dnnl::memory::desc& 
     dnnl::reorder(from, to).execute(stream, from, to);
     stream.wait();
   };
-  // Same bits: a form that is blocked has every element as it was, or rounded to the 16 bits that are wanted.
+  // Unpacking a blocked form gives the original values (rounded to bf16 where that is the type), so that
+  // packing them again gives the same bits. Winograd's form cannot be unpacked.
   dnnl::memory again;
   if (values.data() == nullptr) {
     const auto form = std::find_if(packed.forms.begin(), packed.forms.end(), [](const dnnl::memory& known) {

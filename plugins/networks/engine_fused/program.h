@@ -31,7 +31,7 @@ class PackedNetwork {
   const dnnl::engine& engine() const { return engine_; }
 
   /// The weights of a step, `plain` as they are in the step, in the layout `wanted`. What the step holds is
-  /// released once it can be had from a packed form again, so that weights are in memory once.
+  /// released once it can be had from a packed form again, which is not so for Winograd's.
   dnnl::memory weights(std::size_t step, const dnnl::memory::desc& plain, const dnnl::memory::desc& wanted);
   dnnl::memory bias(std::size_t step) const;
 

@@ -8,7 +8,7 @@
 
 namespace graft::fused {
 
-/// Numbers that are those of a model's tensor, not a copy, until they are changed. One thread.
+/// Numbers that are those of a model's tensor, not a copy, until they are changed. Not thread-safe.
 class SharedValues {
  public:
   SharedValues() = default;
@@ -17,16 +17,15 @@ class SharedValues {
       : values_(std::move(values)), size_(static_cast<std::size_t>(values_.size())) {}
   SharedValues(std::size_t size, float value)
       : SharedValues(Tensor::allocate(DType::F32, {static_cast<std::int64_t>(size)})) {
-    is_own_ = true;
     std::fill_n(values_.as<float>(), size, value);
   }
 
   std::size_t size() const { return size_; }
   const float* data() const { return values_.as<float>(); }
   float operator[](std::size_t i) const { return data()[i]; }
-  /// For changes; the model's tensor stays as it is.
+  /// For changes; whoever else has them keeps them as they are.
   float* own() {
-    if (!is_own_) *this = part(0, size_);
+    if (values_.owner.use_count() != 1) *this = part(0, size_);
     return values_.as<float>();
   }
   /// A copy of some of them.
@@ -41,7 +40,6 @@ class SharedValues {
  private:
   Tensor values_;
   std::size_t size_ = 0;
-  bool is_own_ = false;
 };
 
 }  // namespace graft::fused

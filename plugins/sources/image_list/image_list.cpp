@@ -325,9 +325,9 @@ class ImageList final : public graft::Source {
         auto flat = graft::source::flat_object(text);
         object = flat ? std::move(*flat) : Value::from_json(text);
       } catch (const Error& e) {
-        const std::string text_of_fault = e.what();
-        const bool is_syntax = std::isdigit(static_cast<unsigned char>(text_of_fault.back())) != 0;
-        fail(number, text_of_fault + (is_syntax ? "; write one JSON object per line" : ""));
+        const std::string fault = e.what();
+        const bool is_syntax = fault.starts_with("not valid JSON");
+        fail(number, fault + (is_syntax ? "; write one JSON object per line" : ""));
       }
       if (!object.is_map())
         fail(number, std::string("expected a JSON object, got a ") + object.kind() +

@@ -109,7 +109,7 @@ bool Lowering::score_shape(const Node& node) {
   if (!node.has_input(0) || entry(node, 0).kind != GraphEntry::Kind::Scores) return false;
   const GraphEntry& one = entry(node, 0);
   const bool is_cast = node.op == "Cast" && is_real_type(node.integer("to", 0));
-  if (is_cast || node.op == "Identity" || node.op == "Dropout") {
+  if (is_cast || node.op == "Identity") {
     entries_.insert_or_assign(node.outputs.at(0), GraphEntry(one));
     return true;
   }

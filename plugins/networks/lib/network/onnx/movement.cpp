@@ -111,9 +111,11 @@ class Mover {
   void identity() { give(shape()); }
 
   void dropout() {
-    const Array* training = node_.has_input(2) && inputs_.size() > 2 ? inputs_[2].constant : nullptr;
-    if (training != nullptr && training->size() == 1 && training->at(0) != 0)
-      fail("is in training mode: export the model after model.eval()");
+    if (node_.has_input(2)) {
+      const Array* training = inputs_.size() > 2 ? inputs_[2].constant : nullptr;
+      if (training == nullptr || training->size() != 1 || training->at(0) != 0)
+        fail("is in training mode: export the model after model.eval()");
+    }
     identity();
   }
 

@@ -65,8 +65,8 @@ class Engine {
   virtual void enter_thread() const {}
   /// False: on a GPU.
   virtual bool on_cpu() const { return true; }
-  /// The same network for calls that `threads` threads share, with the weights in memory once for both; null
-  /// if the engine has no such form, and another is to be made.
+  /// The same network with another number of threads per call; it shares the packed weights. Null: this
+  /// engine cannot share them, and another one is to be made.
   virtual std::unique_ptr<Engine> with_threads(int /*threads*/) const { return nullptr; }
 };
 
