@@ -326,7 +326,9 @@ class ImageList final : public graft::Source {
         object = flat ? std::move(*flat) : Value::from_json(text);
       } catch (const Error& e) {
         const std::string fault = e.what();
-        const bool is_syntax = fault.starts_with("not valid JSON");
+        // What has a reason after a colon is JSON, and one object.
+        const bool is_syntax =
+            fault.starts_with("not valid JSON at byte") && fault.find(':') == std::string::npos;
         fail(number, fault + (is_syntax ? "; write one JSON object per line" : ""));
       }
       if (!object.is_map())
