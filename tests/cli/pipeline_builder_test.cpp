@@ -153,8 +153,7 @@ TEST(PipelineBuilder, WhatYamlCannotSayIsAnErrorToo) {
           "pipeline 'deep', stage 'images', parameter 'train': error: train: expected integer, got "
           "list",
           "pipeline 'deep', stage 'images', parameter '" + depth + "': error: a value may be 32 levels deep",
-          "pipeline 'deep', stage 'images', parameter 'val': error: val: expected integer, got "
-          "number null"));
+          "pipeline 'deep', stage 'images', parameter 'val': error: val: expected integer, got nan"));
 }
 
 TEST(PipelineBuilder, TextsStayAsTheyAre) {

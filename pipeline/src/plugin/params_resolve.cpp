@@ -106,7 +106,7 @@ class Resolver {
     const bool is_finite = !v.is_double() || std::isfinite(v.as_double());  // JSON has no other numbers
     fault(is_finite ? fmt::format("expected {}, got {}{}", spec.type_name(), v.kind(),
                                   show ? " " + v.to_json() : "")
-                    : fmt::format("expected a finite number, got {}", v.as_double()));
+                    : fmt::format("expected {}, got {}", spec.type_name(), v.as_double()));
     return {};
   }
 

@@ -111,11 +111,13 @@ class Mover {
   void identity() { give(shape()); }
 
   void dropout() {
-    if (node_.has_input(2)) {
-      const Array* training = inputs_.size() > 2 ? inputs_[2].constant : nullptr;
-      if (training == nullptr || training->size() != 1 || training->at(0) != 0)
-        fail("is in training mode: export the model after model.eval()");
-    }
+    const auto is_zero = [&](std::size_t i) {
+      const Array* value = i < inputs_.size() ? inputs_[i].constant : nullptr;
+      return value != nullptr && value->size() == 1 && value->at(0) == 0;
+    };
+    // torchvision's Swin has one in training mode that drops nothing.
+    if (node_.has_input(2) && !is_zero(2) && !(node_.has_input(1) && is_zero(1)))
+      fail("is in training mode: export the model after model.eval()");
     identity();
   }
 

@@ -82,6 +82,13 @@ TEST_F(OnnxErrors, ADropoutInTrainingModeIsRefused) {
   to.node("Dropout", {"c", "ratio", "training"}, {"n"}, {}, "/Dropout");
   head(to, "n", 4);
   EXPECT_EQ(error(to), "node '/Dropout' (Dropout) is in training mode: export the model after model.eval()");
+
+  OnnxWriter nothing = image({6, 6}, 4);
+  scalar(nothing, "ratio", 0.0F);
+  nothing.tensor("training", {}, 9, OnnxWriter::field(9, std::string("\1")));
+  nothing.node("Dropout", {"c", "ratio", "training"}, {"n"}, {}, "/Dropout");
+  head(nothing, "n", 4);
+  EXPECT_EQ(error(nothing), "");  // it drops nothing
 }
 
 TEST_F(OnnxErrors, AnUnknownActivationIsNamed) {
