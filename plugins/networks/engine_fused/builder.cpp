@@ -287,7 +287,8 @@ void Builder::convolution(std::size_t index) {
   }
   if (!chosen) throw Error(fmt::format("oneDNN has no convolution for layer {}", layer.name));
   one.reset();
-  const auto shared_out = kernel_for(chosen->how, chosen->source, chosen->target);
+  const auto shared_out =
+      program_.threads_ == 1 ? chosen : kernel_for(chosen->how, chosen->source, chosen->target);
   const bool one_thread =
       !shared_out || std::string_view(shared_out->made.impl_info_str()) != chosen->made.impl_info_str();
   const auto& kernel = one_thread ? chosen->made : shared_out->made;

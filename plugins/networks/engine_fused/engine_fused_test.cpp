@@ -18,6 +18,7 @@
 #include <network/testing/small_networks.h>
 #include "fused_engine.h"
 #include "lowering.h"
+#include "testing/random_engine.h"
 
 namespace graft::fused {
 namespace {
@@ -29,41 +30,6 @@ using nn::test::conv;
 using nn::test::convolutional;
 using nn::test::layer;
 using nn::test::windowed;
-
-/// Weights as after some training: every tensor has numbers of its own, variances are positive.
-std::map<std::string, Tensor> weights_of(const Architecture& net, std::uint64_t seed = 5) {
-  auto weights = nn::initial_weights(net, seed);
-  for (auto& [path, tensor] : weights) {
-    if (tensor.shape.size() > 1 && !path.ends_with(".bias_table")) continue;
-    Random random(seed, path, 0);
-    const bool positive = path.ends_with(".running_var") || path.ends_with(".weight");
-    for (std::int64_t i = 0; i < tensor.size(); ++i)
-      tensor.as<float>()[i] =
-          static_cast<float>(positive ? random.uniform(0.5, 1.5) : random.uniform(-0.3, 0.3));
-  }
-  return weights;
-}
-
-std::vector<float> noise(int images, int height, int width, std::uint64_t seed) {
-  std::vector<float> out(static_cast<std::size_t>(images) * 3 * static_cast<std::size_t>(height * width));
-  Random random(seed);
-  for (float& v : out) v = static_cast<float>(random.uniform(-2, 2));
-  return out;
-}
-
-FusedEngine engine(const Architecture& net, int batch, std::vector<std::string> taps = {},
-                   const std::string& precision = "fp32", int threads = 1) {
-  nn::Model model;
-  model.name = net.name;
-  model.architecture = net;
-  model.weights = weights_of(net);
-  nn::EngineOptions options;
-  options.batch = batch;
-  options.taps = std::move(taps);
-  options.precision = precision;
-  options.threads = threads;
-  return FusedEngine(model, options);
-}
 
 /// The largest difference, as a part of the largest value.
 double difference(const Tensor& got, std::int64_t image, const std::vector<double>& wanted) {
@@ -550,61 +516,6 @@ TEST(EngineFused, ManySizesAreTakenAndFewAreKept) {
   for (int side = 17; side < 64; ++side) shared.run(images.data(), side, side);
   const Tensor again = shared.run(images.data(), 16, 16)[0];
   EXPECT_EQ(std::memcmp(first.data, again.data, first.bytes()), 0);
-}
-
-TEST(EngineFused, WeightsThatArePackedForOneSizeServeAllOthers) {
-  // Small maps have direct kernels, large ones Winograd's: neither finds the weights as they were in the
-  // file.
-  const Architecture net = nn::make_architecture("resnet18");
-  for (const char* precision : {"fp32", "bf16"}) {
-    if (std::string_view(precision) == "bf16" && !has_avx512()) continue;
-    const FusedEngine one = engine(net, 2, {}, precision);
-    for (const int side : {40, 112, 33, 64}) {
-      const auto images = noise(2, side, side, 5);
-      const Tensor got = one.run(images.data(), side, side)[0];
-      const Tensor wanted = engine(net, 2, {}, precision).run(images.data(), side, side)[0];
-      EXPECT_EQ(std::memcmp(got.data, wanted.data, got.bytes()), 0) << side << ' ' << precision;
-    }
-  }
-}
-
-TEST(EngineFused, TheSameNetworkForMoreThreadsGivesTheSameBits) {
-  const Architecture net = nn::make_architecture("resnet18");
-  const FusedEngine one = engine(net, 2);
-  const auto images = noise(2, 64, 64, 5);
-  const Tensor wanted = one.run(images.data(), 64, 64)[0];
-  const Tensor got = one.with_threads(2)->run(images.data(), 64, 64)[0];
-  EXPECT_EQ(std::memcmp(got.data, wanted.data, got.bytes()), 0);
-}
-
-TEST(EngineFused, WeightsAreInMemoryOnce) {
-  const Architecture net = nn::make_architecture("mobilenet_v2");
-  const auto weights = weights_of(net);
-  const Lowered lowered = lower(net, weights, {net.tap});
-  PackedNetwork network(nn::reduced_to(net, {net.tap}), lowered, false);
-  const Program program(network, 1, 96, 96, 1);
-  for (std::size_t i = 0; i < lowered.steps.size(); ++i) {
-    const Step& step = network.lowered().steps[i];
-    EXPECT_EQ(step.weights.size(), lowered.steps[i].weights.size());
-    EXPECT_EQ(step.weights.data(), nullptr) << step.layer.name;
-  }
-}
-
-TEST(EngineFused, WeightsThatNothingIsFoldedIntoAreTheModels) {
-  const Architecture net = nn::make_architecture("vgg11");
-  const auto weights = weights_of(net);
-  for (const Step& step : lower(net, weights, {"features.0", "features.3"}).steps)
-    if (step.op == Step::Op::Conv) {
-      EXPECT_EQ(step.weights.data(), weights.at(step.layer.name + ".weight").data) << step.layer.name;
-    }
-}
-
-TEST(EngineFused, ValuesThatAreNotAliveTogetherShareMemory) {
-  const Architecture net = nn::make_architecture("resnet18");
-  PackedNetwork network(nn::reduced_to(net, {net.tap}), lower(net, weights_of(net), {net.tap}), false);
-  const Program program(network, 1, 224, 224, 1);
-  // conv1 makes 3.2 MB, max-pooling 0.8 MB from it; all values together have 17 MB.
-  EXPECT_LE(program.arena_bytes(), std::size_t{4'100'000});
 }
 
 }  // namespace

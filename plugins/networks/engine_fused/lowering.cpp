@@ -215,8 +215,8 @@ class Lowering {
     const std::vector<float> gamma = tensor(layer, "weight"), beta = tensor(layer, "bias"),
                              mean = tensor(layer, "running_mean"), variance = tensor(layer, "running_var");
     const ValueId in = value_.at(layer.from.at(0));
-    bool folds = false;
-    Step& step = foldable(layer, folds);
+    Step* const maker = folds_into_maker(layer);
+    Step& step = maker != nullptr ? *maker : pointwise(layer);
     const std::size_t channels = gamma.size(), each = step.weights.size() / channels;
     float* const weights = step.weights.own();
     for (std::size_t c = 0; c < channels; ++c) {
@@ -225,14 +225,7 @@ class Lowering {
         weights[c * each + i] = static_cast<float>(weights[c * each + i] * scale);
       step.bias[c] = static_cast<float>((static_cast<double>(step.bias[c]) - mean[c]) * scale + beta[c]);
     }
-    if (folds) merge(layer, in);
-  }
-
-  /// The step that a factor or a shift of each channel is folded into: the product just before, or one more.
-  Step& foldable(const Layer& layer, bool& folds) {
-    Step* maker = folds_into_maker(layer);
-    folds = maker != nullptr;
-    return folds ? *maker : pointwise(layer);
+    if (maker != nullptr) merge(layer, in);
   }
 
   /// The product just before, where a factor or a shift of each channel can be folded into it; else null.
@@ -245,19 +238,19 @@ class Lowering {
   }
 
   void layer_scale(const Layer& layer) {
-    if (is_vector_.at(layer.from.at(0)) && !folds_into_maker(layer)) {
+    Step* const maker = folds_into_maker(layer);
+    if (maker == nullptr && is_vector_.at(layer.from.at(0))) {
       append(Step::Op::Scale, layer).weights = SharedValues(shared(layer, "gamma"));
       return;
     }
     const std::vector<float> gamma = tensor(layer, "gamma");
     const ValueId in = value_.at(layer.from.at(0));
-    bool folds = false;
-    Step& step = foldable(layer, folds);
+    Step& step = maker != nullptr ? *maker : pointwise(layer);
     const std::size_t each = step.weights.size() / gamma.size();
     float* const weights = step.weights.own();
     for (std::size_t i = 0; i < step.weights.size(); ++i) weights[i] *= gamma[i / each];
     for (std::size_t c = 0; c < gamma.size(); ++c) step.bias[c] *= gamma[c];
-    if (folds) merge(layer, in);
+    if (maker != nullptr) merge(layer, in);
   }
 
   /// The linear layer before it becomes two, a half of its rows each; where others read its value, the halves

@@ -19,7 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::all_features;
-using test::counted;
 using test::Hdf5File;
 using test::Id;
 using test::TableFileTest;

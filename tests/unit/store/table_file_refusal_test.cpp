@@ -19,7 +19,6 @@ using test::counted;
 using test::Hdf5File;
 using test::Id;
 using test::TableFileTest;
-using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
 TEST_F(TableFileTest, WhatIsNoTableIsRefused) {

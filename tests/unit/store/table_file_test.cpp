@@ -18,7 +18,6 @@ using test::Hdf5File;
 using test::Id;
 using test::TableFileTest;
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 Id half_type() {
