@@ -222,6 +222,8 @@ void DrainDeadline::work() {
             "\ninterrupted: finishing what is under way and saving it (again: leave at once)\n");
     } else if (now - interrupted_at > kDrainLimit) {
       print_to_terminal("still computing after 4 s\n" + text_within(kLeaveLimit, leave_));
+      // _exit() does not: results that were printed are kept, unless nobody reads them any more.
+      text_within(kLeaveLimit, [] { return std::fflush(stdout), std::string(); });
       remove_temporary_folders();
       ::_exit(signals_.exit_code());
     }

@@ -34,10 +34,12 @@ LineReader::~LineReader() {
 /// False: nobody wants to wait any longer.
 bool LineReader::wait() const {
   if (!keep_waiting_) return true;
-  pollfd look{file_, POLLIN, 0};
-  while (::poll(&look, 1, kLookMs) == 0)
+  for (pollfd look{file_, POLLIN, 0};;) {
+    const int ready = ::poll(&look, 1, kLookMs);
+    // A signal ends the wait, too: to read then would be to wait without looking.
+    if (ready > 0 || (ready < 0 && errno != EINTR)) return true;
     if (!keep_waiting_()) return false;
-  return true;
+  }
 }
 
 /// Appends what can be read to what is left of the buffer. False at the end.
