@@ -31,8 +31,8 @@ const std::string kBackbone = "backbone.";
 
 class ScriptNetwork final : public training::TrainableNetwork {
  public:
-  ScriptNetwork(Module backbone, LinearHead head, double dropout)
-      : backbone_(std::move(backbone)), head_(std::move(head)), dropout_(dropout) {}
+  ScriptNetwork(const Module& backbone, LinearHead head, double dropout)
+      : backbone_(backbone), head_(std::move(head)), dropout_(dropout) {}
 
   Module training(bool) const override { return script_with_head(backbone_, head_, dropout_ > 0); }
   Module inference() const override { return script_with_head(backbone_, head_, false); }

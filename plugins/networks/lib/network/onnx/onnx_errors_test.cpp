@@ -88,7 +88,7 @@ TEST_F(OnnxErrors, ADropoutInTrainingModeIsRefused) {
   nothing.tensor("training", {}, 9, OnnxWriter::field(9, std::string("\1")));
   nothing.node("Dropout", {"c", "ratio", "training"}, {"n"}, {}, "/Dropout");
   head(nothing, "n", 4);
-  EXPECT_EQ(error(nothing), "");  // it drops nothing
+  read(nothing);  // it drops nothing
 }
 
 TEST_F(OnnxErrors, AnUnknownActivationIsNamed) {
