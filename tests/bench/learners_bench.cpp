@@ -62,7 +62,7 @@ int main(int argc, char** argv) {
   const std::size_t k = argc > 4 ? std::strtoull(argv[4], nullptr, 10) : 20;
   const std::vector<float> rows = unit_rows(n, dim, 1);
   const std::vector<float> queries = unit_rows(n, dim, 2);
-  const search::ExactIndex index(rows, dim, search::Metric::Cosine);
+  const search::ExactIndex index(rows, dim, search::Metric::kCosine);
 
   std::vector<search::Neighbour> found(n * k);
   const auto ours = [&] {

@@ -49,7 +49,7 @@ class Heads {
 /// The neighbours in one form, for train and val.
 struct Near {
   explicit Near(const Prepared& p, std::size_t k, Parallel& parallel)
-      : index(p.train.values, p.train.dim, search::Metric::Cosine),
+      : index(p.train.values, p.train.dim, search::Metric::kCosine),
         train(neighbours_of_own_rows(index, p.provenance, k, parallel)),
         val(neighbours_of(index, p.val.values, k, parallel)) {}
   search::ExactIndex index;
@@ -265,7 +265,7 @@ Chosen choose(const HybridOptions& options, const std::vector<Prepared>& prepare
 std::unique_ptr<HybridPredictor> fit_predictor(const Prepared& prepared, const Settings& settings, double c,
                                                std::size_t classes, Parallel& parallel) {
   const LabelledRows& own = prepared.train;
-  search::ExactIndex index(own.values, own.dim, search::Metric::Cosine);
+  search::ExactIndex index(own.values, own.dim, search::Metric::kCosine);
   LabelledRows side_by_side;
   const bool concat = settings.combination == Combination::Concat;
   if (concat)

@@ -112,7 +112,7 @@ class Hybrid final : public Learner {
     auto predictor = fit_predictor(best, chosen.settings, chosen.c, classes, input.parallel);
     predictor->show(provenance);
     out.predictor = std::move(predictor);
-    return Refit{options, std::move(chosen), best.hidden ? std::optional(best.hidden->epochs) : std::nullopt};
+    return Refit{options, chosen, best.hidden ? std::optional(best.hidden->epochs) : std::nullopt};
   }
 
   static std::unique_ptr<Predictor> refit(const LearnerInput& input, const Refit& how) {

@@ -112,7 +112,7 @@ std::unique_ptr<HybridPredictor> HybridPredictor::load(const Bundle& bundle) {
                     head.model().dim, wanted, settings.pooling.temperature));
   search::ExactIndex index(
       learning::floats(bundle, "rows", {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(dims)}),
-      dims, search::Metric::Cosine);
+      dims, search::Metric::kCosine);
   std::vector<std::int32_t> labels = learning::class_indices(bundle, "labels", rows, head.model().classes);
   auto predictor = std::make_unique<HybridPredictor>(std::move(representation), std::move(index),
                                                      std::move(labels), std::move(head), settings);

@@ -164,7 +164,7 @@ TEST(Hybrid, ATrainingRowNeverAsksItself) {
     for (std::size_t i = 0; i < dim && rows > 3; ++i)
       values[dim + i] = values[2 * dim + i] = values[i];  // copies
     learning::RowScaler(learning::RowScaler::Kind::L2).apply(rows, dim, values.data());
-    const search::ExactIndex index(values, dim, search::Metric::Cosine);
+    const search::ExactIndex index(values, dim, search::Metric::kCosine);
     Sequential sequential;
     const MemoryRows table(values, dim, std::vector<std::int32_t>(rows));
     std::vector<std::size_t> positions(rows);
@@ -193,7 +193,7 @@ TEST(Hybrid, ATrainingRowNeverAsksItself) {
 
 TEST(Hybrid, NeighboursSayWhatTheFormulasSay) {
   // Two classes; neighbours of the only query: cosines 0.8 (class 1), 0.6 (class 0), 0 (class 0).
-  const search::ExactIndex index({0, 1, 0.6F, 0.8F, 0.8F, 0.6F}, 2, search::Metric::Cosine);
+  const search::ExactIndex index({0, 1, 0.6F, 0.8F, 0.8F, 0.6F}, 2, search::Metric::kCosine);
   const std::vector<float> query = {1, 0};
   const std::vector<std::int32_t> labels = {0, 0, 1};
   Sequential sequential;

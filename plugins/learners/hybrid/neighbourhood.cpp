@@ -83,7 +83,7 @@ std::vector<float> votes(const Neighbourhood& neighbourhood, const std::vector<s
     for (std::size_t r = first; r < first + count; ++r) {
       const auto found = neighbourhood.of(r, pooling.n);
       const std::span<float> shares(out.data() + r * classes, classes);
-      search::vote(found, how, search::Metric::Cosine, labels, shares);
+      search::vote(found, how, search::Metric::kCosine, labels, shares);
       if (found.empty()) std::fill(shares.begin(), shares.end(), 1.0F / static_cast<float>(classes));
     }
   });

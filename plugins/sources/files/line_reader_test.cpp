@@ -41,7 +41,8 @@ class PipedInput {
 };
 
 TEST(LineReader, ASignalDuringTheWaitDoesNotEndTheLooks) {
-  struct sigaction ignored {}, before {};
+  struct sigaction ignored {
+  }, before{};
   ignored.sa_handler = [](int) {};
   ASSERT_EQ(::sigaction(SIGUSR2, &ignored, &before), 0);
   const PipedInput input;

@@ -231,7 +231,7 @@ std::string fault_of_url(const std::string& url) {
 }
 
 Fetched fetch(const std::string& url, const TransferLimits& limits, const std::string& known_tag) {
-  thread_local const Curl curl;
+  thread_local const Curl kCurl;
   const Request request = request_for(url, known_tag);
   Limit limit(limits);
   double backoff = limits.backoff;
@@ -239,13 +239,13 @@ Fetched fetch(const std::string& url, const TransferLimits& limits, const std::s
     limit.check();
     Body body;
     body.most = limits.max_bytes;
-    const std::optional<Failure> failure = attempt(curl.get(), request, limits, limit, body);
+    const std::optional<Failure> failure = attempt(kCurl.get(), request, limits, limit, body);
     if (!failure) {
       Fetched out;
-      out.tag = header_of(curl.get(), "ETag");
+      out.tag = header_of(kCurl.get(), "ETag");
       if (out.tag.starts_with("W/")) out.tag.clear();  // says little of the bytes
       long status = 0;
-      curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
+      curl_easy_getinfo(kCurl.get(), CURLINFO_RESPONSE_CODE, &status);
       if (status != 304)
         out.bytes = std::make_shared<const std::vector<std::uint8_t>>(std::move(body.bytes));
       else if (known_tag.empty())

@@ -53,7 +53,7 @@ class KMeans {
       if (centres.size() == k * dim_) return centres;
       parallel_.for_each(blocks_, [&](std::size_t b) {
         for (std::size_t r = b * step_; r < end(b); ++r) {
-          nearest[r] = std::min(nearest[r], -Metric::Euclidean.similarity(row(r), row(next), dim_));
+          nearest[r] = std::min(nearest[r], -Metric::kEuclidean.similarity(row(r), row(next), dim_));
         }
       });
       const double total = std::accumulate(nearest.begin(), nearest.end(), 0.0);

@@ -19,7 +19,7 @@ std::vector<float> random_rows(std::size_t n, std::size_t dim, std::uint64_t see
   Random random(seed);
   std::vector<float> v(n * dim);
   for (float& e : v) e = static_cast<float>(random.normal());
-  if (metric == Metric::Cosine) learning::RowScaler(learning::RowScaler::Kind::L2).apply(n, dim, v.data());
+  if (metric == Metric::kCosine) learning::RowScaler(learning::RowScaler::Kind::L2).apply(n, dim, v.data());
   return v;
 }
 
@@ -31,7 +31,7 @@ TEST(KMeans, FindsClustersThatAreThere) {
     rows.push_back(static_cast<float>(-20.0 * (i % 2) + 0.1 * random.normal()));
   }
   Sequential sequential;
-  const Clusters found = k_means(rows, 2, 4, Metric::Euclidean, 1, sequential);
+  const Clusters found = k_means(rows, 2, 4, Metric::kEuclidean, 1, sequential);
   ASSERT_EQ(found.count(2), 4U);
   for (std::size_t r = 0; r < 400; ++r) EXPECT_EQ(found.member[r], found.member[r % 4]);
   EXPECT_EQ(std::set<std::uint32_t>(found.member.begin(), found.member.end()).size(), 4U);
@@ -40,7 +40,7 @@ TEST(KMeans, FindsClustersThatAreThere) {
 
 TEST(KMeans, EndsWhereNothingMoves) {
   Sequential sequential;
-  for (const Metric metric : {Metric::Cosine, Metric::Euclidean}) {
+  for (const Metric metric : {Metric::kCosine, Metric::kEuclidean}) {
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
       const std::size_t k = 1 + seed % 9;
       const std::vector<float> rows = random_rows(300, 4, seed, metric);
@@ -60,7 +60,7 @@ TEST(KMeans, EndsWhereNothingMoves) {
         ASSERT_GT(sizes[c], 0);
         double length = 0;
         for (std::size_t d = 0; d < 4; ++d) length += std::pow(sums[c * 4 + d], 2);
-        const double by = metric == Metric::Cosine ? std::sqrt(length) : sizes[c];
+        const double by = metric == Metric::kCosine ? std::sqrt(length) : sizes[c];
         for (std::size_t d = 0; d < 4; ++d) EXPECT_NEAR(found.centres[c * 4 + d], sums[c * 4 + d] / by, 1e-6);
       }
     }
@@ -69,10 +69,10 @@ TEST(KMeans, EndsWhereNothingMoves) {
 
 TEST(KMeans, IsNoWorseWithMoreCentres) {
   Sequential sequential;
-  const std::vector<float> rows = random_rows(500, 3, 9, Metric::Euclidean);
+  const std::vector<float> rows = random_rows(500, 3, 9, Metric::kEuclidean);
   double before = 1e300;
   for (const std::size_t k : {1, 4, 16, 64, 500}) {
-    const double spread = k_means(rows, 3, k, Metric::Euclidean, 7, sequential).spread;
+    const double spread = k_means(rows, 3, k, Metric::kEuclidean, 7, sequential).spread;
     EXPECT_LT(spread, before);
     before = spread;
   }
@@ -81,7 +81,7 @@ TEST(KMeans, IsNoWorseWithMoreCentres) {
 
 TEST(KMeans, MakesNoMoreCentresThanThereAreDifferentRows) {
   Sequential sequential;
-  for (const Metric metric : {Metric::Cosine, Metric::Euclidean}) {
+  for (const Metric metric : {Metric::kCosine, Metric::kEuclidean}) {
     std::vector<float> rows;
     for (int i = 0; i < 30; ++i)
       rows.insert(rows.end(), {i % 3 == 0 ? 1.0F : 0.0F, i % 3 == 1 ? 1.0F : 0.0F});
@@ -93,12 +93,12 @@ TEST(KMeans, MakesNoMoreCentresThanThereAreDifferentRows) {
 TEST(KMeans, HasTheSameBitsForAnyNumberOfThreadsAndFollowsTheSeed) {
   Sequential one;
   graft::testing::Threads four(4);
-  const std::vector<float> rows = random_rows(5000, 8, 3, Metric::Euclidean);
-  const Clusters a = k_means(rows, 8, 20, Metric::Euclidean, 5, one);
-  const Clusters b = k_means(rows, 8, 20, Metric::Euclidean, 5, four);
+  const std::vector<float> rows = random_rows(5000, 8, 3, Metric::kEuclidean);
+  const Clusters a = k_means(rows, 8, 20, Metric::kEuclidean, 5, one);
+  const Clusters b = k_means(rows, 8, 20, Metric::kEuclidean, 5, four);
   EXPECT_EQ(a.centres, b.centres);
   EXPECT_EQ(a.member, b.member);
-  EXPECT_NE(k_means(rows, 8, 20, Metric::Euclidean, 6, one).centres, a.centres);
+  EXPECT_NE(k_means(rows, 8, 20, Metric::kEuclidean, 6, one).centres, a.centres);
 }
 
 }  // namespace

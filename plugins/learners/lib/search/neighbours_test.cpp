@@ -20,7 +20,7 @@
 namespace graft::search {
 namespace {
 
-constexpr Metric kBoth[] = {Metric::Cosine, Metric::Euclidean};
+constexpr Metric kBoth[] = {Metric::kCosine, Metric::kEuclidean};
 
 void to_length_1(std::vector<float>& rows, std::size_t dim) {
   learning::RowScaler(learning::RowScaler::Kind::L2).apply(rows.size() / dim, dim, rows.data());
@@ -87,7 +87,7 @@ TEST(ExactIndex, EqualsBruteForceForRandomSettings) {
       std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(random.below(n) * dim), dim,
                   rows.begin() + static_cast<std::ptrdiff_t>(random.below(n) * dim));
     std::copy_n(rows.begin(), dim, queries.begin());
-    if (metric == Metric::Cosine) to_length_1(rows, dim), to_length_1(queries, dim);
+    if (metric == Metric::kCosine) to_length_1(rows, dim), to_length_1(queries, dim);
     std::vector<RowRange> excluded;
     if (random.chance(0.5)) {
       for (std::size_t q = 0; q < count; ++q) {
@@ -117,7 +117,7 @@ TEST(ExactIndex, LeavesOneOut) {
 }
 
 TEST(ExactIndex, SaysWhenExclusionLeavesTooFewRows) {
-  const ExactIndex index({0, 1, 2}, 1, Metric::Euclidean);
+  const ExactIndex index({0, 1, 2}, 1, Metric::kEuclidean);
   const std::vector<float> query = {0};
   const std::vector<RowRange> excluded = {{0, 2}};
   Sequential sequential;
@@ -161,20 +161,20 @@ TEST(ExactIndex, IsExactForHugeAndTinyFeatures) {
     std::vector<float> rows(400 * 5), queries(3 * 5);
     for (float& v : rows) v = static_cast<float>(random.uniform(-1, 1)) * scale;
     for (float& v : queries) v = static_cast<float>(random.uniform(-1, 1)) * scale;
-    expect_brute_force(ExactIndex(rows, 5, Metric::Euclidean), queries, 7, {{1, 2}, {0, 9}, {}},
+    expect_brute_force(ExactIndex(rows, 5, Metric::kEuclidean), queries, 7, {{1, 2}, {0, 9}, {}},
                        std::to_string(scale));
   }
   // One row far out must not hide the others.
   std::vector<float> rows(400 * 5);
   for (float& v : rows) v = static_cast<float>(random.uniform(-1, 1));
   rows[17] = 1e15F;
-  expect_brute_force(ExactIndex(rows, 5, Metric::Euclidean), {rows.begin(), rows.begin() + 50}, 7, {},
+  expect_brute_force(ExactIndex(rows, 5, Metric::kEuclidean), {rows.begin(), rows.begin() + 50}, 7, {},
                      "far row");
 }
 
 TEST(ExactIndex, AZeroQueryIsAsFarFromEverything) {
   Random random(2);
-  const ExactIndex index(unit_rows(500, 8, random), 8, Metric::Cosine);
+  const ExactIndex index(unit_rows(500, 8, random), 8, Metric::kCosine);
   const std::vector<float> zero(8);
   Sequential sequential;
   const auto found = index.search(zero, 3, {}, sequential);
@@ -187,8 +187,8 @@ TEST(ExactIndex, AZeroQueryIsAsFarFromEverything) {
 TEST(ExactIndex, IsEmptyWithoutRowsOrQueries) {
   const std::vector<float> query = {1, 0};
   Sequential sequential;
-  EXPECT_TRUE(ExactIndex({}, 2, Metric::Cosine).search(query, 5, {}, sequential).empty());
-  EXPECT_TRUE(ExactIndex({1, 0}, 2, Metric::Cosine).search({}, 5, {}, sequential).empty());
+  EXPECT_TRUE(ExactIndex({}, 2, Metric::kCosine).search(query, 5, {}, sequential).empty());
+  EXPECT_TRUE(ExactIndex({1, 0}, 2, Metric::kCosine).search({}, 5, {}, sequential).empty());
 }
 
 TEST(ExactSimilarity, IsTheFormula) {
@@ -200,13 +200,13 @@ TEST(ExactSimilarity, IsTheFormula) {
       product += static_cast<double>(two[d]) * two[dim + d];
       distance += std::pow(static_cast<double>(two[d]) - two[dim + d], 2);
     }
-    EXPECT_NEAR(Metric::Cosine.similarity(two.data(), two.data() + dim, dim), product, 1e-14);
-    EXPECT_NEAR(Metric::Euclidean.similarity(two.data(), two.data() + dim, dim), -distance, 1e-14);
+    EXPECT_NEAR(Metric::kCosine.similarity(two.data(), two.data() + dim, dim), product, 1e-14);
+    EXPECT_NEAR(Metric::kEuclidean.similarity(two.data(), two.data() + dim, dim), -distance, 1e-14);
   }
 }
 
 TEST(Metric, HasNames) {
-  EXPECT_EQ(Metric::from("euclidean"), Metric::Euclidean);
+  EXPECT_EQ(Metric::from("euclidean"), Metric::kEuclidean);
   EXPECT_THROW(Metric::from("manhattan"), Error);
 }
 
@@ -229,7 +229,7 @@ TEST(ExactIndex, AnswersTheSameWhereverTheRowsAre) {
     const std::size_t dim = 1 + random.below(40), n = 1 + random.below(7000), k = 1 + random.below(60);
     std::vector<float> rows = troublesome_rows(n, dim, random), queries = troublesome_rows(9, dim, random);
     std::copy_n(rows.end() - static_cast<std::ptrdiff_t>(dim), dim, queries.begin());
-    if (metric == Metric::Cosine) to_length_1(rows, dim), to_length_1(queries, dim);
+    if (metric == Metric::kCosine) to_length_1(rows, dim), to_length_1(queries, dim);
     std::vector<RowRange> excluded;
     for (std::size_t q = 0; q < 9 && random.chance(0.5); ++q) {
       const auto begin = static_cast<std::uint32_t>(random.below(n));
@@ -260,7 +260,7 @@ TEST(ExactIndex, ReadsRowsOncePerSearch) {
   Sequential sequential;
   const std::size_t n = 5000;
   const auto rows = std::make_shared<learning::CountedTensor>(unit_rows(n, 4, random), 4);
-  const ExactIndex index(rows, Metric::Cosine, 0, sequential, 1);
+  const ExactIndex index(rows, Metric::kCosine, 0, sequential, 1);
   EXPECT_EQ(rows->rows_read, n);
   index.search(unit_rows(3000, 4, random), 20, {}, sequential);
   EXPECT_EQ(rows->rows_read, 2 * n);

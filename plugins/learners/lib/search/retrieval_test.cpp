@@ -85,7 +85,7 @@ TEST(Retrieval, IsTheFormulaForRandomRowsWithTies) {
   Sequential sequential;
   Random random(3);
   for (int round = 0; round < 100; ++round) {
-    const Metric metric = round % 2 == 0 ? Metric::Cosine : Metric::Euclidean;
+    const Metric metric = round % 2 == 0 ? Metric::kCosine : Metric::kEuclidean;
     const std::size_t n = 20 + random.below(600), dim = 1 + random.below(12), count = 1 + random.below(100);
     const std::size_t classes = 1 + random.below(6);
     const bool ties = round % 4 < 2;
@@ -93,7 +93,7 @@ TEST(Retrieval, IsTheFormulaForRandomRowsWithTies) {
       std::vector<float> v(rows * dim);
       for (float& e : v)
         e = ties ? static_cast<float>(random.below(3)) : static_cast<float>(random.normal() + 50);
-      if (metric == Metric::Cosine)
+      if (metric == Metric::kCosine)
         learning::RowScaler(learning::RowScaler::Kind::L2).apply(rows, dim, v.data());
       return v;
     };
@@ -118,7 +118,7 @@ TEST(Retrieval, IsTheFormulaForRandomRowsWithTies) {
 
 TEST(Retrieval, OfAnExampleThatCanBeCountedByHand) {
   // Seen from 0, the rows come in their order: relevant at ranks 1, 3 and 6.
-  const ExactIndex index({1, 2, 3, 4, 5, 6}, 1, Metric::Euclidean);
+  const ExactIndex index({1, 2, 3, 4, 5, 6}, 1, Metric::kEuclidean);
   const std::vector<std::int32_t> labels = {7, 8, 7, 8, 8, 7};
   const std::vector<float> queries = {0, 0};
   const std::vector<std::int32_t> query_labels = {7, 9};
@@ -139,7 +139,7 @@ TEST(Retrieval, OfAnExampleThatCanBeCountedByHand) {
 }
 
 TEST(Retrieval, WithoutQueriesThatCountHasNoFigures) {
-  const ExactIndex index({1, 2}, 1, Metric::Euclidean);
+  const ExactIndex index({1, 2}, 1, Metric::kEuclidean);
   const std::vector<float> queries = {0};
   const std::vector<std::int32_t> labels = {0, 0}, query_labels = {1};
   Sequential sequential;
@@ -156,7 +156,7 @@ TEST(Retrieval, HasTheSameBitsForAnyNumberOfThreads) {
   for (float& v : rows) v = static_cast<float>(random.normal());
   std::vector<std::int32_t> labels(2000);
   for (std::size_t r = 0; r < 2000; ++r) labels[r] = static_cast<std::int32_t>(r % 5);
-  const ExactIndex index(rows, 6, Metric::Euclidean);
+  const ExactIndex index(rows, 6, Metric::kEuclidean);
   std::vector<RowRange> self;
   for (std::uint32_t r = 0; r < 2000; ++r) self.push_back({r, r + 1});
   Sequential one;

@@ -46,7 +46,7 @@ TEST(IndexChoice, IsExactUnlessToldOtherwise) {
 
 TEST(SearchIndex, ExactIsTheExactIndex) {
   Sequential sequential;
-  const ExactIndex exact(clustered(200, 6, 2), 6, Metric::Cosine);
+  const ExactIndex exact(clustered(200, 6, 2), 6, Metric::kCosine);
   const SearchIndex index(exact, {}, 1, sequential);
   const std::vector<float> queries = clustered(10, 6, 3);
   const auto a = index.search(queries, 5, {}, sequential), b = exact.search(queries, 5, {}, sequential);
@@ -69,7 +69,7 @@ const char* const kApproximate[] = {
 
 TEST(SearchIndex, FindsMostOfTheNeighboursAndOrdersThemExactly) {
   Sequential sequential;
-  for (const Metric metric : {Metric::Cosine, Metric::Euclidean}) {
+  for (const Metric metric : {Metric::kCosine, Metric::kEuclidean}) {
     const std::vector<float> queries = clustered(100, 16, 3);
     for (const char* json : kApproximate) {
       const SearchIndex index(ExactIndex(clustered(3000, 16, 2), 16, metric), IndexChoice::from(given(json)),
@@ -100,7 +100,7 @@ TEST(SearchIndex, FindsMostOfTheNeighboursAndOrdersThemExactly) {
 TEST(SearchIndex, HasTheSameBitsForAnyNumberOfThreadsAndBatches) {
   Sequential one;
   graft::testing::Threads four(4);
-  const ExactIndex rows(clustered(3000, 16, 2), 16, Metric::Cosine);
+  const ExactIndex rows(clustered(3000, 16, 2), 16, Metric::kCosine);
   const std::vector<float> queries = clustered(60, 16, 3);
   for (const char* json : kApproximate) {
     const SearchIndex a(rows, IndexChoice::from(given(json)), 1, one);
@@ -117,7 +117,7 @@ TEST(SearchIndex, HasTheSameBitsForAnyNumberOfThreadsAndBatches) {
 
 TEST(SearchIndex, AnswersExactlyWhereTooFewAreFound) {
   Sequential sequential;
-  const ExactIndex rows(clustered(300, 8, 2), 8, Metric::Cosine);
+  const ExactIndex rows(clustered(300, 8, 2), 8, Metric::kCosine);
   const std::vector<float> queries = clustered(9, 8, 3);
   const SearchIndex index(
       rows, IndexChoice::from(given(R"({"index": {"ivf": {"nlist": 100, "nprobe": 1}}})")), 1, sequential);
@@ -129,7 +129,7 @@ TEST(SearchIndex, AnswersExactlyWhereTooFewAreFound) {
 
 TEST(SearchIndex, LeavesExcludedRowsOut) {
   Sequential sequential;
-  const ExactIndex rows(clustered(1000, 8, 2), 8, Metric::Cosine);
+  const ExactIndex rows(clustered(1000, 8, 2), 8, Metric::kCosine);
   std::vector<RowRange> self;
   for (std::uint32_t r = 0; r < 50; ++r) self.push_back({r, r + 1});
   for (const char* json : kApproximate) {
@@ -142,14 +142,14 @@ TEST(SearchIndex, LeavesExcludedRowsOut) {
 
 TEST(SearchIndex, FindsAsBeforeAfterSavingAndLoading) {
   Sequential sequential;
-  const ExactIndex rows(clustered(1000, 8, 2), 8, Metric::Euclidean);
+  const ExactIndex rows(clustered(1000, 8, 2), 8, Metric::kEuclidean);
   const std::vector<float> queries = clustered(50, 8, 3);
   for (const char* json : kApproximate) {
     const SearchIndex index(rows, IndexChoice::from(given(json)), 1, sequential);
     Bundle bundle;
     index.save(bundle);
     bundle.facts = Value::from_json(bundle.facts.to_json());
-    EXPECT_EQ(rows_of(SearchIndex::load(bundle, rows.reader(), Metric::Euclidean, 0)
+    EXPECT_EQ(rows_of(SearchIndex::load(bundle, rows.reader(), Metric::kEuclidean, 0)
                           .search(queries, 7, {}, sequential)),
               rows_of(index.search(queries, 7, {}, sequential)))
         << json;
@@ -157,7 +157,7 @@ TEST(SearchIndex, FindsAsBeforeAfterSavingAndLoading) {
   Bundle damaged;
   damaged.facts["index"] = "lsh";
   EXPECT_THAT(
-      error_of([&] { SearchIndex::load(damaged, rows.reader(), Metric::Euclidean, 0); }),
+      error_of([&] { SearchIndex::load(damaged, rows.reader(), Metric::kEuclidean, 0); }),
       StrEq(
           "'index' of the bundle is 'lsh': expected exact, ivf or hnsw; the bundle is damaged or of another "
           "learner; train the model again"));
@@ -167,7 +167,7 @@ TEST(SearchIndex, WorksWithFewAndEqualRows) {
   Sequential sequential;
   for (const char* json : kApproximate) {
     for (const std::size_t n : {1, 2, 40}) {
-      const SearchIndex index(ExactIndex(std::vector<float>(n * 3, 0.5F), 3, Metric::Euclidean),
+      const SearchIndex index(ExactIndex(std::vector<float>(n * 3, 0.5F), 3, Metric::kEuclidean),
                               IndexChoice::from(given(json)), 1, sequential);
       const std::vector<float> query = {1, 2, 3};
       const auto found = index.search(query, 5, {}, sequential);

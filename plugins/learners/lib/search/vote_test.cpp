@@ -31,14 +31,14 @@ auto are(double a, double b) {
 
 TEST(Vote, WeighsAsDeclared) {
   const std::vector<Neighbour> cosine = {{1, 0.9}, {0, 0.5}, {2, -0.2}, {3, -1}};
-  EXPECT_THAT(shares(cosine, {3, VoteWeight::Exp, 0.3}, Metric::Cosine),
+  EXPECT_THAT(shares(cosine, {3, VoteWeight::Exp, 0.3}, Metric::kCosine),
               are(std::exp(0.5 / 0.3), std::exp(0.9 / 0.3) + std::exp(-0.2 / 0.3)));
-  EXPECT_THAT(shares(cosine, {4, VoteWeight::Uniform, 1}, Metric::Cosine), are(2, 2));
-  EXPECT_THAT(shares(cosine, {2, VoteWeight::Distance, 1}, Metric::Cosine), are(1 / 0.50001, 1 / 0.10001));
+  EXPECT_THAT(shares(cosine, {4, VoteWeight::Uniform, 1}, Metric::kCosine), are(2, 2));
+  EXPECT_THAT(shares(cosine, {2, VoteWeight::Distance, 1}, Metric::kCosine), are(1 / 0.50001, 1 / 0.10001));
   const std::vector<Neighbour> euclidean = {{1, -4}, {0, -9}};
-  EXPECT_THAT(shares(euclidean, {2, VoteWeight::Exp, 2}, Metric::Euclidean),
+  EXPECT_THAT(shares(euclidean, {2, VoteWeight::Exp, 2}, Metric::kEuclidean),
               are(std::exp(-4.5), std::exp(-2)));
-  EXPECT_THAT(shares(euclidean, {2, VoteWeight::Distance, 1}, Metric::Euclidean),
+  EXPECT_THAT(shares(euclidean, {2, VoteWeight::Distance, 1}, Metric::kEuclidean),
               are(1 / 3.00001, 1 / 2.00001));
 }
 
@@ -48,19 +48,19 @@ TEST(Vote, StaysFiniteAtTheExtremes) {
   for (const auto weight : {VoteWeight::Exp, VoteWeight::Uniform, VoteWeight::Distance}) {
     for (const double t : {1e-4, 1e6}) {
       for (const auto& neighbours : {far, same}) {
-        const auto got = shares(neighbours, {2, weight, t}, Metric::Euclidean);
+        const auto got = shares(neighbours, {2, weight, t}, Metric::kEuclidean);
         EXPECT_NEAR(got[0] + got[1], 1, 1e-6);
       }
     }
   }
   const std::vector<Neighbour> rounded = {{1, 1.0000001}, {0, 1.0}};  // a cosine above 1
-  EXPECT_THAT(shares(rounded, {2, VoteWeight::Distance, 1}, Metric::Cosine), are(1, 1));
+  EXPECT_THAT(shares(rounded, {2, VoteWeight::Distance, 1}, Metric::kCosine), are(1, 1));
 }
 
 TEST(Vote, PassesOverNeighboursThatAreNotThere) {
   const std::vector<Neighbour> one = {{3, 0.5}, {kNoRow, -1e300}};
-  EXPECT_THAT(shares(one, {2, VoteWeight::Exp, 1}, Metric::Cosine), ElementsAre(1, 0));
-  EXPECT_THAT(shares({{kNoRow, -1e300}}, {2, VoteWeight::Exp, 1}, Metric::Cosine), Each(0));
+  EXPECT_THAT(shares(one, {2, VoteWeight::Exp, 1}, Metric::kCosine), ElementsAre(1, 0));
+  EXPECT_THAT(shares({{kNoRow, -1e300}}, {2, VoteWeight::Exp, 1}, Metric::kCosine), Each(0));
   EXPECT_THROW(vote_weight_from("linear"), Error);
 }
 

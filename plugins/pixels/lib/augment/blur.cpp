@@ -15,8 +15,9 @@ constexpr int kBlurFractionBits = 8;
 std::vector<std::uint32_t> weights(int size, double sigma) {
   std::vector<double> exact;
   double total = 0;
+  const int middle = (size - 1) / 2;
   for (int i = 0; i < size; ++i) {
-    const double x = (i - (size - 1) / 2) / sigma;
+    const double x = (i - middle) / sigma;
     exact.push_back(std::exp(-0.5 * x * x));
     total += exact.back();
   }

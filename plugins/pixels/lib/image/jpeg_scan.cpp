@@ -13,17 +13,8 @@
 namespace graft::image {
 namespace {
 
-enum Marker : std::uint32_t {
-  kTemporary = 0x01,
-  kFrame0 = 0xc0,
-  kFrame1 = 0xc1,
-  kHuffman = 0xc4,
-  kRestart0 = 0xd0,
-  kRestart7 = 0xd7,
-  kEnd = 0xd9,
-  kScan = 0xda,
-  kInterval = 0xdd
-};
+constexpr std::uint32_t kTemporary = 0x01, kFrame0 = 0xc0, kFrame1 = 0xc1, kHuffman = 0xc4, kRestart0 = 0xd0,
+                        kRestart7 = 0xd7, kEnd = 0xd9, kScan = 0xda, kInterval = 0xdd;
 
 // A Huffman table (ITU-T T.81, annex F.2.2.3).
 struct Table {

@@ -142,8 +142,8 @@ class Avx2Passes {
     if (safe_ == pairs) return;
     const int start = first_[2 * safe_];
     for (std::size_t i = 2 * safe_; i < first_.size(); ++i) first_[i] -= start;
-    tail_ = static_cast<std::size_t>(3 * start);
-    tail_bytes_ = static_cast<std::size_t>(3 * width) - tail_;
+    tail_ = 3 * static_cast<std::size_t>(start);
+    tail_bytes_ = 3 * static_cast<std::size_t>(width) - tail_;
     // The second of a pair may have fewer taps than groups of four.
     copy_.assign(tail_bytes_ + static_cast<std::size_t>(kLoad + 3 * (taps.stride + kGroup)), 0);
   }

@@ -23,7 +23,7 @@ Image resize_with(const Part& part, Size size, Rect crop, Filter filter) {
   check_crop(part, size, crop, filter);
   const Line x_line = across(part.frame, size, crop), y_line = down(part.frame, size, crop);
   Image out = Image::allocate(crop.width, crop.height);
-  const auto n = static_cast<std::size_t>(3 * crop.width);
+  const std::size_t n = 3 * static_cast<std::size_t>(crop.width);
   const auto source_row = [&](std::int64_t y) { return part.pixels.row(static_cast<int>(y - part.y)); };
   const Taps down_taps = make_taps(y_line, filter);
   if (!x_line.resized()) {

@@ -37,7 +37,7 @@ Image resize_tensor(const Part& source, Size size, Rect crop, Filter filter) {
   check_crop(source, size, crop, filter);
   const Taps across_taps = make_taps(across(source.frame, size, crop), filter);
   const Taps down_taps = make_taps(down(source.frame, size, crop), filter);
-  const auto n = static_cast<std::size_t>(3 * crop.width);
+  const std::size_t n = 3 * static_cast<std::size_t>(crop.width);
   const int top = down_taps.begin();
   std::vector<float> narrow(n * static_cast<std::size_t>(down_taps.end() - top)), sums(n);
   for (int y = top; y < down_taps.end(); ++y)

@@ -195,13 +195,13 @@ std::vector<Metric> table() {
   constexpr auto kPrecision = &ClassCounts::precision;
   constexpr auto kRecall = &ClassCounts::recall;
   constexpr auto kF1 = &ClassCounts::f1;
-  constexpr auto macro_f1 = class_mean<kF1, Macro>;
-  constexpr auto macro_precision = class_mean<kPrecision, Macro>;
-  constexpr auto macro_recall = class_mean<kRecall, Macro>;
-  constexpr auto weighted_f1 = class_mean<kF1, Weighted>;
-  constexpr auto weighted_precision = class_mean<kPrecision, Weighted>;
-  constexpr auto weighted_recall = class_mean<kRecall, Weighted>;
-  constexpr auto micro_f1 = micro<kF1>;
+  constexpr auto kMacroF1 = class_mean<kF1, Macro>;
+  constexpr auto kMacroPrecision = class_mean<kPrecision, Macro>;
+  constexpr auto kMacroRecall = class_mean<kRecall, Macro>;
+  constexpr auto kWeightedF1 = class_mean<kF1, Weighted>;
+  constexpr auto kWeightedPrecision = class_mean<kPrecision, Weighted>;
+  constexpr auto kWeightedRecall = class_mean<kRecall, Weighted>;
+  constexpr auto kMicroF1 = micro<kF1>;
   return {
       {higher_is_better("mean_average_precision")
            .titled("mAP")
@@ -224,12 +224,12 @@ std::vector<Metric> table() {
            .titled("Hamming")
            .doc("Fraction of wrong decisions among rows x classes."),
        nullptr, hamming_loss},
-      {higher_is_better("micro_f1").titled("micro F1").doc("F1 of all decisions together."), micro_f1,
-       micro_f1},
+      {higher_is_better("micro_f1").titled("micro F1").doc("F1 of all decisions together."), kMicroF1,
+       kMicroF1},
       {higher_is_better("macro_f1")
            .titled("macro F1")
            .doc("Mean F1 over the classes that have rows or were predicted."),
-       macro_f1, macro_f1},
+       kMacroF1, kMacroF1},
       {lower_is_better("log_loss")
            .doc("Mean -log of the true class's probability; with several labels, of every decision's.")
            .in_summary()
@@ -259,21 +259,21 @@ std::vector<Metric> table() {
            .doc("Matthews correlation coefficient, for several classes by Gorodkin 2004."),
        matthews_correlation},
       {higher_is_better("macro_precision").doc("Mean precision over the classes that occur."),
-       macro_precision, macro_precision},
-      {higher_is_better("macro_recall").doc("Mean recall over the classes that occur."), macro_recall,
-       macro_recall},
+       kMacroPrecision, kMacroPrecision},
+      {higher_is_better("macro_recall").doc("Mean recall over the classes that occur."), kMacroRecall,
+       kMacroRecall},
       {higher_is_better("micro_precision").doc("Precision of all decisions together."), micro<kPrecision>,
        micro<kPrecision>},
       {higher_is_better("micro_recall").doc("Recall of all decisions together."), micro<kRecall>,
        micro<kRecall>},
       {higher_is_better("weighted_precision").doc("Mean precision over classes, weighted by their rows."),
-       weighted_precision, weighted_precision},
+       kWeightedPrecision, kWeightedPrecision},
       {higher_is_better("weighted_recall").doc("Mean recall over classes, weighted by their rows."),
-       weighted_recall, weighted_recall},
+       kWeightedRecall, kWeightedRecall},
       {higher_is_better("weighted_f1")
            .titled("weighted F1")
            .doc("Mean F1 over classes, weighted by their rows."),
-       weighted_f1, weighted_f1},
+       kWeightedF1, kWeightedF1},
   };
 }
 

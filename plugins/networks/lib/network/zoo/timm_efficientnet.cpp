@@ -121,7 +121,7 @@ class TimmEfficientNet {
     for (std::size_t i = 0; i < convolutions.size(); ++i) {
       const std::string& part = convolutions[i];
       const bool spatial = part != "conv_pw" && part != "conv_pwl";
-      r_.conv(at + "." + part, spatial ? stride : 1);
+      r_.conv(fmt::format("{}.{}", at, part), spatial ? stride : 1);
       r_.norm(fmt::format("{}.bn{}", at, i + 1));
       if (part == "conv" || i + 1 < convolutions.size())
         r_.act(fmt::format("{}.act{}", at, i + 1), activation);

@@ -18,7 +18,7 @@ double scalar_product(const float* a, const float* b, std::size_t dim);
 /// similarity 0 to everything. Euclidean: the similarity is minus the squared distance. A value; any thread.
 class Metric {
  public:
-  static const Metric Cosine, Euclidean;
+  static const Metric kCosine, kEuclidean;
   static const std::vector<std::string>& names();  // "cosine", "euclidean"
   /// Throws Error for any other name.
   static Metric from(std::string_view name);
@@ -51,7 +51,7 @@ class Metric {
   Kind kind_;
 };
 
-inline constexpr Metric Metric::Cosine(Metric::Kind::Cosine);
-inline constexpr Metric Metric::Euclidean(Metric::Kind::Euclidean);
+inline constexpr Metric Metric::kCosine(Metric::Kind::Cosine);
+inline constexpr Metric Metric::kEuclidean(Metric::Kind::Euclidean);
 
 }  // namespace graft::search
