@@ -38,12 +38,12 @@ TEST(MeanCosineDistance, IsThatOfAllPairs) {
   EXPECT_NEAR(mean_cosine_distance(beside_an_axis(1e-5), 2), 1e-10, 1e-15);
   const std::vector<float> rows = {1, 2, 3, -1, 0.5F, 2, 4, 4, 0, 1e-20F, 0, 3e-20F};
   double sum = 0;
-  for (int a = 0; a < 4; ++a)
-    for (int b = 0; b < 4; ++b) {
+  for (std::size_t a = 0; a < 4; ++a)
+    for (std::size_t b = 0; b < 4; ++b) {
       double ab = 0, aa = 0, bb = 0;
-      for (int d = 0; d < 3; ++d) {
-        const double x = rows[static_cast<std::size_t>(3 * a + d)];
-        const double y = rows[static_cast<std::size_t>(3 * b + d)];
+      for (std::size_t d = 0; d < 3; ++d) {
+        const double x = rows[3 * a + d];
+        const double y = rows[3 * b + d];
         ab += x * y;
         aa += x * x;
         bb += y * y;
