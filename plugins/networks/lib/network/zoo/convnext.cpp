@@ -146,6 +146,8 @@ class ConvNext {
   TensorMap& map_;
 };
 
+}  // namespace
+
 std::optional<Published> read_convnext(const ModelFiles& files, TensorMap tensors, std::optional<int>) {
   const auto names = std::find_if(std::begin(kConvNextNames), std::end(kConvNextNames), [&](const auto& one) {
     return tensors.has(fmt::format(fmt::runtime(one.block), one.first_stage, 0) + one.depthwise + "weight") &&
@@ -167,25 +169,9 @@ std::optional<Published> read_convnext(const ModelFiles& files, TensorMap tensor
   tensors.require_all(family);
   tensors.ignore("norms.3.weight");
   tensors.ignore("norms.3.bias");
-  if (const std::vector<std::string> unused = tensors.unused(); !unused.empty())
-    throw Error(
-        fmt::format("has a tensor '{}', which no {} has ({} such): it is another network; export it as "
-                    "TorchScript",
-                    unused[0], family, unused.size()));
+  tensors.require_all_used(family);
   out.weights = TensorMap::renamed(std::move(tensors));
   return out;
-}
-
-}  // namespace
-
-const std::vector<PublishedFamily>& convnexts() {
-  static const std::vector<PublishedFamily> kAll = {
-      {"ConvNeXt",
-       {"stages.0.blocks.0.conv_dw.weight", "stages.0.0.dwconv.weight", "features.1.0.block.0.weight"},
-       read_convnext,
-       nullptr,
-       "v1, v2, and the ConvNeXt of DINOv3"}};
-  return kAll;
 }
 
 }  // namespace graft::nn::zoo
