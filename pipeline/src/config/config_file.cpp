@@ -270,10 +270,8 @@ void ConfigFile::lay_over(const Override& override) {
     std::vector<std::string> ids;
     for (const auto& m : stages->members) ids.push_back(m.key);
     if (std::find(ids.begin(), ids.end(), parts[0]) == ids.end()) {
-      const auto near = nearest(parts[0], ids);
-      diagnostics_.error(
-          whole, fmt::format("no stage '{}'{} (stages: {})", parts[0],
-                             near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(ids, ", ")));
+      diagnostics_.error(whole, fmt::format("no stage '{}'{} (stages: {})", parts[0],
+                                            suggestion(parts[0], ids), fmt::join(ids, ", ")));
       return;
     }
     node = &member(*stages, parts[0], whole).value;

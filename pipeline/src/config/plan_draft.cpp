@@ -42,9 +42,4 @@ Params PlanDraft::resolve_at(const std::vector<ParamSpec>& specs, const YamlNode
   return Params(std::move(resolved));
 }
 
-std::string suggestion(const std::string& wrong, const std::vector<std::string>& names) {
-  const auto near = nearest(wrong, names);
-  return near ? fmt::format("; did you mean '{}'?", *near) : "";
-}
-
 }  // namespace graft

@@ -47,9 +47,6 @@ struct PlanDraft {
   std::vector<Position> warned_;  ///< Parameters may be resolved again.
 };
 
-/// "; did you mean 'x'?", or nothing.
-std::string suggestion(const std::string& wrong, const std::vector<std::string>& names);
-
 // The steps, in their order.
 
 /// Reads name, seed, the run block and every stage with its parameters.

@@ -15,15 +15,13 @@ namespace graft {
 namespace fs = std::filesystem;
 
 Value to_value(const TableUse& use) {
-  Value v = Value::map();
-  v["run"] = use.run;
-  v["stage"] = use.stage;
-  v["folder"] = use.folder.string();
-  v["time"] = Value(use.time);
-  v["inputs"] = Value(use.inputs);
-  v["ok"] = Value(use.ok);
-  v["rejected"] = Value(use.rejected);
-  return v;
+  return Value::Map{{"run", use.run},
+                    {"stage", use.stage},
+                    {"folder", use.folder.string()},
+                    {"time", Value(use.time)},
+                    {"inputs", Value(use.inputs)},
+                    {"ok", Value(use.ok)},
+                    {"rejected", Value(use.rejected)}};
 }
 
 void write_use(const fs::path& table, const TableUse& use) {

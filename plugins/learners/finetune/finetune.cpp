@@ -175,8 +175,7 @@ class Finetune final : public Learner {
     Bundle bundle;
     network->save(done->best, bundle);
     bundle.facts["class_count"] = static_cast<std::int64_t>(input.classes.size());
-    bundle.facts["outputs"] = Value::list();
-    for (const std::int32_t output : outputs.classes) bundle.facts["outputs"].push(output);
+    bundle.facts["outputs"] = Value::List(outputs.classes.begin(), outputs.classes.end());
     bundle.facts["multi_label"] = input.multi_label;
     bundle.facts["image_height"] = pixels.train.height();
     bundle.facts["image_width"] = pixels.train.width();
@@ -315,21 +314,19 @@ class Finetune final : public Learner {
 
   Value summary(const DividedNetwork& network, const training::TrainingProgress& progress,
                 const training::TrainingPixels& pixels) const {
-    Value v = Value::map();
-    v["epochs"] = progress.epoch;
-    v["best_epoch"] = progress.best_epoch + 1;
-    v["chosen_on"] = pixels.val.size() > 0 ? "val" : "nothing";
-    v["stopped_early"] = progress.epoch < plan_.epochs;
-    v["train_images"] = static_cast<std::int64_t>(pixels.train.size());
-    v["val_images"] = static_cast<std::int64_t>(pixels.val.size());
-    v["features"] = static_cast<std::int64_t>(network.features());
-    v["learning_rate"] = optimizer_.learning_rate;
-    v["weight_decay"] = optimizer_.weight_decay;
-    v["trained"] = Value::list();
+    Value v = Value::Map{{"epochs", progress.epoch},
+                         {"best_epoch", progress.best_epoch + 1},
+                         {"chosen_on", pixels.val.size() > 0 ? "val" : "nothing"},
+                         {"stopped_early", progress.epoch < plan_.epochs},
+                         {"train_images", static_cast<std::int64_t>(pixels.train.size())},
+                         {"val_images", static_cast<std::int64_t>(pixels.val.size())},
+                         {"features", static_cast<std::int64_t>(network.features())},
+                         {"learning_rate", optimizer_.learning_rate},
+                         {"weight_decay", optimizer_.weight_decay},
+                         {"trained", Value::list()}};
     for (const auto& block : network.trained()) {
-      Value one = Value::map();
-      one["block"] = block.name;
-      one["learning_rate"] = optimizer_.learning_rate * rate_of(block);
+      Value one =
+          Value::Map{{"block", block.name}, {"learning_rate", optimizer_.learning_rate * rate_of(block)}};
       if (block.first_epoch > 0) one["from_epoch"] = block.first_epoch + 1;
       v["trained"].push(std::move(one));
     }

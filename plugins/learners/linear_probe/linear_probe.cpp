@@ -185,16 +185,14 @@ class LinearProbe final : public Learner {
   }
 
   static Value describe(const Fitted& fitted) {
-    Value v = Value::map();
-    v["c"] = fitted.c;
-    v["objective"] = fitted.result.objective;
-    v["gradient"] = fitted.result.gradient_max;
-    v["relative_gradient"] = fitted.relative_gradient;
-    v["iterations"] = fitted.result.iterations;
-    v["stop"] = numeric::to_string(fitted.result.stop);
-    v["train_accuracy"] = fitted.train.accuracy;
-    v["train_log_loss"] = fitted.train.log_loss;
-    return v;
+    return Value::Map{{"c", fitted.c},
+                      {"objective", fitted.result.objective},
+                      {"gradient", fitted.result.gradient_max},
+                      {"relative_gradient", fitted.relative_gradient},
+                      {"iterations", fitted.result.iterations},
+                      {"stop", numeric::to_string(fitted.result.stop)},
+                      {"train_accuracy", fitted.train.accuracy},
+                      {"train_log_loss", fitted.train.log_loss}};
   }
 
   std::vector<double> grid_;

@@ -90,9 +90,7 @@ class Mlp final : public Learner {
     for (const double decay : decays) {
       options.trainer.optimizer.weight_decay = decay;
       Trained now = train_once(train, &val, fitted, scaler, input, options);
-      Value v = Value::map();
-      v["weight_decay"] = decay;
-      v["best_epoch"] = now.result.best_epoch;
+      Value v = Value::Map{{"weight_decay", decay}, {"best_epoch", now.result.best_epoch}};
       std::optional<metrics::Score> score;
       if (has_val) score = now.result.val;
       if (selection.add(std::move(v), score)) best = std::move(now);

@@ -171,10 +171,8 @@ class PrototypeLearner final : public Learner {
   }
 
   static Value describe(const Candidate& how) {
-    Value v = Value::map();
-    v["per_class"] = static_cast<std::int64_t>(how.per_class);
-    v["temperature"] = how.temperature;
-    return v;
+    return Value::Map{{"per_class", static_cast<std::int64_t>(how.per_class)},
+                      {"temperature", how.temperature}};
   }
 
   std::vector<std::size_t> per_class_;

@@ -82,11 +82,9 @@ void measure(const StageContext& context, const std::function<std::unique_ptr<nn
     std::unique_ptr<nn::Engine> other;
     if (threads > 1 && !(other = best.engine->with_threads(threads))) other = make(threads);
     const double rate = images_per_second(other ? *other : *best.engine, concurrent, batch, size);
-    Value entry = Value::map();
-    entry["threads_per_batch"] = threads;
-    entry["concurrent_batches"] = concurrent;
-    entry["images_per_second"] = std::round(rate * 10) / 10;
-    tried.push(std::move(entry));
+    tried.push(Value::Map{{"threads_per_batch", threads},
+                          {"concurrent_batches", concurrent},
+                          {"images_per_second", std::round(rate * 10) / 10}});
     if (threads > 1 && rate < best_rate * kWorthMoreThreads) continue;
     best_rate = rate;
     if (other) best.engine = std::move(other);

@@ -153,9 +153,8 @@ std::vector<std::size_t> blocks_named(const Architecture& architecture, const st
       }
   }
   if (!found.empty()) return found;
-  const auto near = nearest(name, names);
   throw Error(fmt::format("{} has no block '{}'{} (blocks: {})", architecture.name, name,
-                          near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", ")));
+                          suggestion(name, names), fmt::join(names, ", ")));
 }
 
 std::optional<std::string> value_before(const Architecture& architecture, std::size_t index) {
