@@ -6,7 +6,7 @@
 
 #include <network/architecture_value.h>
 #include <network/cost.h>
-#include <network/fit.h>
+#include <network/weight_fit.h>
 #include <network/pickle.h>
 #include <network/published.h>
 #include <network/state_dict.h>

@@ -20,7 +20,7 @@
 #include <graft/value.h>
 #include <network/bind.h>
 #include <network/engine.h>
-#include <network/fit.h>
+#include <network/weight_fit.h>
 #include <network/published.h>
 #include <network/reference.h>
 

@@ -14,7 +14,7 @@
 
 #include <graft/error.h>
 #include <graft/random.h>
-#include <network/image_size.h>
+#include <network/input_size.h>
 
 using namespace graft;
 
@@ -115,7 +115,7 @@ PlannedEngine plan_batches(const StageContext& context, std::optional<int> usual
   }
   best.engine = make(plan.threads_per_batch);
 
-  std::optional<Size> size = nn::image_size_in(context.input_shape);
+  std::optional<Size> size = nn::input_size_in(context.input_shape);
   if (!size && usual_side) size = Size{*usual_side, *usual_side};
   const std::string reason = given ? "given in the config" : reason_against(context, *best.engine, size);
   if (!reason.empty()) {

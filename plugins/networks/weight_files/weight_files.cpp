@@ -2,7 +2,7 @@
 #include <string>
 
 #include <graft/plugin.h>
-#include <network/fit.h>
+#include <network/weight_fit.h>
 #include <network/published.h>
 #include <network/weight_file.h>
 #include <preprocessing/preprocessing.h>

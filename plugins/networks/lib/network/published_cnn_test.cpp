@@ -16,7 +16,7 @@
 #include <graft/safetensors.h>
 
 #include <network/cost.h>
-#include <network/fit.h>
+#include <network/weight_fit.h>
 #include <network/testing/test_tensors.h>
 
 namespace graft::nn {

@@ -7,7 +7,7 @@
 
 #include <graft/error.h>
 
-#include <network/fit.h>
+#include <network/weight_fit.h>
 
 namespace graft::nn::zoo {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <network/architecture.h>
-#include <network/fit.h>
+#include <network/weight_fit.h>
 #include <network/weight_file.h>
 
 namespace graft::nn {

@@ -1,4 +1,4 @@
-#include <network/fit.h>
+#include <network/weight_fit.h>
 
 #include <algorithm>
 #include <cctype>
