@@ -139,8 +139,6 @@ GRAFT_API Value resolve(const std::vector<ParamSpec>& specs, const Value& given,
 
 /// The nearest of `names` by edit distance, when it is near enough to be a typing error.
 GRAFT_API std::optional<std::string> nearest(std::string_view wrong, const std::vector<std::string>& names);
-/// "; did you mean 'x'?", or nothing.
-GRAFT_API std::string suggestion(std::string_view wrong, const std::vector<std::string>& names);
 
 /// Resolved parameters of a stage. Reading an undeclared name is a programming error and throws Error.
 class GRAFT_API Params {

@@ -10,6 +10,7 @@
 
 #include <graft/error.h>
 #include <graft/params.h>
+#include <graft/text.h>
 
 #include "base/files.h"
 #include "plugin/registry.h"

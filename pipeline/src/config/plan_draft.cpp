@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <graft/text.h>
+
 #include "config/given_values.h"
 
 namespace graft {

@@ -1,4 +1,5 @@
 #include <graft/params.h>
+#include <graft/text.h>
 
 #include <fnmatch.h>
 

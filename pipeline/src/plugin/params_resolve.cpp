@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <graft/cpu_isa.h>
+#include <graft/text.h>
 
 namespace graft {
 namespace {

@@ -8,6 +8,7 @@
 
 #include <graft/error.h>
 #include <graft/files.h>
+#include <graft/text.h>
 #include <learning/bundle.h>
 #include <network/engine_check.h>
 #include <training/frozen_part.h>

@@ -17,6 +17,7 @@
 
 #include <graft/params.h>
 #include <graft/system_error.h>
+#include <graft/text.h>
 #include <graft/value.h>
 
 #include <network/architecture.h>

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include <graft/error.h>
+#include <graft/text.h>
 
 namespace graft::learning {
 

@@ -8,6 +8,7 @@
 
 #include <graft/error.h>
 #include <graft/params.h>
+#include <graft/text.h>
 
 #include "zoo/zoo.h"
 

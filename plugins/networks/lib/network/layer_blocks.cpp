@@ -9,6 +9,7 @@
 
 #include <graft/error.h>
 #include <graft/params.h>
+#include <graft/text.h>
 
 namespace graft::nn {
 namespace {
