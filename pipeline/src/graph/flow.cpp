@@ -1,7 +1,5 @@
 #include "graph/flow.h"
 
-#include <chrono>
-#include <exception>
 #include <mutex>
 
 #include <fmt/format.h>

@@ -1,6 +1,5 @@
 #include "run/isolated_stage.h"
 
-#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <vector>

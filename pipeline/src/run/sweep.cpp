@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <map>
 #include <set>
 
 #include <fmt/format.h>

@@ -8,7 +8,6 @@
 #include <cstring>
 #include <iterator>
 #include <limits>
-#include <unordered_map>
 
 #include <fmt/format.h>
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -15,6 +14,7 @@
 
 #include <augment/augmentation.h>
 #include <augment/batch_mix.h>
+#include <learning/parameters.h>
 #include <learning/selection.h>
 #include <learning/warnings.h>
 #include <network/open_model.h>
@@ -35,8 +35,6 @@
 namespace {
 
 using namespace graft;
-
-constexpr std::size_t kMiB = std::size_t{1} << 20;
 
 constexpr training::OptimizerDefaults kUsualOptimizer = {
     .name = "adamw", .sgd = {1e-3, 1e-4}, .adamw = {1e-4, 0.01}};
@@ -224,7 +222,7 @@ class Finetune final : public Learner {
                                    const Outputs& outputs, const training::TrainingPixels& pixels,
                                    const training::TrainingPlan& plan, const std::string& identity,
                                    std::optional<double> c) const {
-    const std::size_t cache = params_.get<std::size_t>("cache") * kMiB;
+    const std::size_t cache = learning::cache_bytes(params_);
     const auto before = network.frozen_part();
     if (before) {
       const auto keep = [&](const training::Pixels& of) {
@@ -433,13 +431,9 @@ GRAFT_PLUGIN(
                      "stay fp32."))
         .param(graft::service("engine", "fused")
                    .doc("Engine of the layers before those, and of predictions; see backbone."))
-        .param(
-            graft::integer("cache", 1024)
-                .range(0, 1 << 20)
-                .unit("MiB")
-                .not_in_fingerprint()
-                .doc("What the frozen layers give is kept up to this size where it stays the same: of val, "
-                     "and of train without operations, mixup and cutmix."))
+        .param(graft::learning::cache_parameter(
+            "What the frozen layers give is kept up to this size where it stays the same: of val, "
+            "and of train without operations, mixup and cutmix."))
         .depends_on_seed()
         .uses_libraries("libtorch " TORCH_VERSION)
         .may_need("engine_torch")

@@ -1,13 +1,8 @@
 #include "choice.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <numeric>
-
-#include <graft/error.h>
 
 #include <embedding/fits.h>
 #include <learning/selection.h>

@@ -7,6 +7,7 @@
 #include <graft/plugin.h>
 
 #include <learning/learning.h>
+#include <learning/parameters.h>
 #include <learning/selection.h>
 #include <linear/linear_model.h>
 #include <linear/softmax_regression.h>
@@ -14,7 +15,6 @@
 namespace graft {
 namespace {
 
-constexpr std::size_t kMiB = std::size_t{1} << 20;
 /// A fit that cannot be shown to be within this fraction of its minimum is warned about.
 constexpr double kPoorGap = 0.01;
 
@@ -46,7 +46,7 @@ class LinearProbe final : public Learner {
         max_iterations_(context.params.get<int>("max_iterations")),
         tolerance_(context.params.get<double>("tolerance")),
         gradient_tolerance_(context.params.get<double>("gradient_tolerance")),
-        cache_bytes_(context.params.get<std::size_t>("cache") * kMiB),
+        cache_bytes_(learning::cache_bytes(context.params)),
         warn_(context.warn) {}
 
   LearnerResult fit(const LearnerInput& input) override {
@@ -209,15 +209,7 @@ Value::List default_grid() {
   return {1e-4, 3.16e-4, 1e-3, 3.16e-3, 1e-2, 3.16e-2, 0.1, 0.316, 1.0, 3.16, 10.0, 31.6, 100.0};
 }
 
-constexpr const char* kExample = R"(name: linear_probe
-stages:
-  images: {plugin: synthetic}
-  features:
-    plugin: backbone
-    from: images
-    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}
-  table: {plugin: feature_table, from: features}
-  probe: {plugin: linear_probe, from: table, with: {c: [0.01, 0.1, 1, 10]}}
+constexpr const char* kStages = R"(  probe: {plugin: linear_probe, from: table, with: {c: [0.01, 0.1, 1, 10]}}
   report: {plugin: evaluate, from: probe}
 )";
 
@@ -241,9 +233,7 @@ GRAFT_PLUGIN(
                         "more strongly regularised. Of several, the one with the best accuracy on val is "
                         "taken (then the lowest log loss, then the smallest); with several labels per row, "
                         "that with the lowest log loss."))
-        .param(
-            graft::choice("scale", {"none", "l2", "standard"}, "none")
-                .doc("Scaling of the features: none, rows to length 1, or columns to mean 0 and variance 1."))
+        .param(graft::learning::scale_parameter("none"))
         .param(
             graft::choice("loss", {"softmax", "one_vs_rest"}, "softmax")
                 .doc("softmax: multinomial, the classes compete. one_vs_rest: a binary regression of every "
@@ -264,10 +254,7 @@ GRAFT_PLUGIN(
         .param(graft::integer("max_iterations", 1000)
                    .range(1, 1000000)
                    .doc("Limit of L-BFGS iterations of one fit."))
-        .param(graft::integer("cache", 1024)
-                   .range(0, 1 << 20)
-                   .unit("MiB")
-                   .not_in_fingerprint()
-                   .doc("A table of at most this size is held in memory; a larger one is read again at every "
-                        "iteration."))
-        .example(graft::kExample))
+        .param(graft::learning::cache_parameter(
+            "A table of at most this size is held in memory; a larger one is read again at every "
+            "iteration."))
+        .example(graft::learning::config_on_features("linear_probe", graft::kStages)))

@@ -1,11 +1,9 @@
 #include <fmt/format.h>
 #include <torch/version.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include <graft/files.h>
 #include <graft/plugin.h>

@@ -1,4 +1,3 @@
-#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -7,6 +6,7 @@
 #include <embedding/parameter.h>
 #include <learning/features.h>
 #include <learning/learning.h>
+#include <learning/parameters.h>
 #include <learning/selection.h>
 #include "prototype_model.h"
 
@@ -187,15 +187,7 @@ Value::List usual_temperatures() {
   return {0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0};
 }
 
-constexpr const char* kExample = R"(name: prototypes
-stages:
-  images: {plugin: synthetic}
-  features:
-    plugin: backbone
-    from: images
-    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}
-  table: {plugin: feature_table, from: features}
-  nearest_mean: {plugin: prototypes, from: table}
+constexpr const char* kStages = R"(  nearest_mean: {plugin: prototypes, from: table}
   clusters: {plugin: prototypes, from: table, with: {per_class: [1, 2, 4], embedding: lda}}
   report: {plugin: evaluate, from: [nearest_mean, clusters]}
 )";
@@ -227,4 +219,4 @@ GRAFT_PLUGIN(
                    .doc("T of softmax(similarity / T): it changes how sure the scores are, not which class "
                         "wins. Of several, chosen on val by the lowest log loss."))
         .param(graft::embedding::EmbeddingParameter::spec())
-        .example(graft::kExample))
+        .example(graft::learning::config_on_features("prototypes", graft::kStages)))

@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include <graft/error.h>
 #include <graft/random.h>
 #include <network/input_size.h>
 

@@ -5,8 +5,6 @@
 #include <string>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <graft/error.h>
 #include <network/device_name.h>
 #include <network/input_size.h>

@@ -7,7 +7,6 @@
 
 #include <fmt/format.h>
 
-#include <graft/error.h>
 #include <graft/text.h>
 #include <network/operation.h>
 

@@ -1,7 +1,5 @@
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
-#include <memory>
 
 #include <fmt/format.h>
 

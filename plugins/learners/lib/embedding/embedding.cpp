@@ -1,11 +1,6 @@
 #include <embedding/embedding.h>
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <numeric>
-
-#include <graft/error.h>
 
 #include <learning/bundle.h>
 #include <numeric/narrow.h>

@@ -1,7 +1,6 @@
 #include <network/layer_blocks.h>
 
 #include <algorithm>
-#include <map>
 #include <set>
 #include <string_view>
 

@@ -1,9 +1,7 @@
 #include <network/pickle.h>
 
-#include <algorithm>
 #include <array>
 #include <bit>
-#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>

@@ -3,9 +3,7 @@
 // (torch/serialization.py, _save and _legacy_save).
 
 #include <algorithm>
-#include <array>
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 

@@ -2,7 +2,6 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <utility>
 
 #include <fmt/format.h>
 

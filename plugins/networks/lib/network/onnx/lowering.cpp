@@ -1,7 +1,6 @@
 #include "lowering.h"
 
 #include <algorithm>
-#include <functional>
 #include <utility>
 
 #include <fmt/format.h>

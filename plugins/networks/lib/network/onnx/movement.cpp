@@ -1,6 +1,7 @@
 #include "movement.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <map>
 #include <numeric>

@@ -1,6 +1,5 @@
 #include "cnn.h"
 
-#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>

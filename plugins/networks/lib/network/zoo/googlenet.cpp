@@ -3,8 +3,6 @@
 
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "cnn.h"
 
 namespace graft::nn::zoo {

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "cnn.h"
 
 namespace graft::nn::zoo {

@@ -1,7 +1,6 @@
 // MaxViT (Tu et al. 2022, arXiv:2204.01697), of torchvision: inverted residuals, then attention in windows
 // and in a grid.
 
-#include <algorithm>
 #include <cmath>
 #include <utility>
 

@@ -3,8 +3,6 @@
 // `width`, 2 `width` and 4 `width` channels, parameter-free shortcuts, names as in the common PyTorch
 // checkpoints.
 
-#include <array>
-
 #include <fmt/format.h>
 
 #include "builder.h"

@@ -1,6 +1,5 @@
 // Swin Transformer, first version (Liu et al. 2021, arXiv:2103.14030), of torchvision, timm and Microsoft.
 
-#include <algorithm>
 #include <cmath>
 #include <utility>
 

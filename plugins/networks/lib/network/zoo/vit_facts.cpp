@@ -1,6 +1,5 @@
 // What the shapes of a vision transformer's tensors say, and the files beside them.
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <string>
