@@ -33,9 +33,7 @@ class Tree {
 
   Position place(std::string name) { return {diagnostics_.add_file(std::move(name), ""), 0, 0}; }
 
-  YamlNode map(Position at) {
-    return {YamlNode::Kind::Map, at, {}, false, {}, {}};
-  }
+  YamlNode map(Position at) { return {YamlNode::Kind::Map, at, {}, false, {}, {}}; }
 
   YamlNode text(std::string_view text, Position at) {
     return {YamlNode::Kind::Scalar, at, std::string(text), true, {}, {}};
