@@ -41,11 +41,7 @@ class TreeBuilder final : public YAML::EventHandler {
                 const std::string& value) override {
     refuse_anchor(mark, anchor);
     refuse_tag(mark, tag);
-    YamlNode node;
-    node.kind = YamlNode::Kind::Scalar;
-    node.position = at(mark);
-    node.scalar = value;
-    node.quoted = tag == "!";
+    YamlNode node{YamlNode::Kind::Scalar, at(mark), value, tag == "!", {}, {}};
     // yaml-cpp gives an empty plain scalar where YAML has null.
     if (!node.quoted &&
         (value.empty() || value == "~" || value == "null" || value == "Null" || value == "NULL"))

@@ -85,11 +85,8 @@ class Tree {
         m.key_position = value.position;
         return m.value = std::move(value);
       }
-    YamlNode::Member& m = map.members.emplace_back();
-    m.key = key;
-    m.key_position = value.position;
-    m.value = std::move(value);
-    return m.value;
+    map.members.push_back({key, value.position, std::move(value)});
+    return map.members.back().value;
   }
 
   /// "normalize.mean": a member of the map "normalize". `name`: of the map, up to where its members follow.

@@ -69,10 +69,8 @@ Value value_of(const std::vector<std::uint32_t>& counts) {
   for (std::size_t i = 0; i < counts.size();) {
     std::size_t end = i + 1;
     while (end < counts.size() && counts[end] == counts[i]) ++end;
-    Value run = Value::list();
-    run.push(Value(static_cast<std::uint64_t>(end - i)));
-    run.push(Value(static_cast<std::uint64_t>(counts[i])));
-    out.push(std::move(run));
+    out.push(Value::List{Value(static_cast<std::uint64_t>(end - i)),
+                         Value(static_cast<std::uint64_t>(counts[i]))});
     i = end;
   }
   return out;

@@ -14,7 +14,7 @@
 
 #include <augment/augmentation.h>
 #include <augment/batch_mix.h>
-#include <learning/parameters.h>
+#include <learning/learning.h>
 #include <learning/selection.h>
 #include <learning/warnings.h>
 #include <network/open_model.h>

@@ -4,7 +4,6 @@
 #include <graft/plugin.h>
 
 #include <learning/learning.h>
-#include <learning/parameters.h>
 #include <learning/selection.h>
 #include "choice.h"
 

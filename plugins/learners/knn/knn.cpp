@@ -8,7 +8,6 @@
 #include <embedding/parameter.h>
 #include <learning/features.h>
 #include <learning/learning.h>
-#include <learning/parameters.h>
 #include <learning/selection.h>
 #include <search/retrieval.h>
 #include "knn_model.h"

@@ -7,7 +7,6 @@
 #include <graft/plugin.h>
 
 #include <learning/learning.h>
-#include <learning/parameters.h>
 #include <learning/selection.h>
 #include <linear/linear_model.h>
 #include <linear/softmax_regression.h>
@@ -233,7 +232,9 @@ GRAFT_PLUGIN(
                         "more strongly regularised. Of several, the one with the best accuracy on val is "
                         "taken (then the lowest log loss, then the smallest); with several labels per row, "
                         "that with the lowest log loss."))
-        .param(graft::learning::scale_parameter("none"))
+        .param(
+            graft::choice("scale", {"none", "l2", "standard"}, "none")
+                .doc("Scaling of the features: none, rows to length 1, or columns to mean 0 and variance 1."))
         .param(
             graft::choice("loss", {"softmax", "one_vs_rest"}, "softmax")
                 .doc("softmax: multinomial, the classes compete. one_vs_rest: a binary regression of every "

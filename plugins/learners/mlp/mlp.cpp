@@ -11,7 +11,6 @@
 #include <dense/training.h>
 #include <learning/class_weights.h>
 #include <learning/learning.h>
-#include <learning/parameters.h>
 #include <learning/selection.h>
 #include "predictor.h"
 
@@ -221,7 +220,9 @@ GRAFT_PLUGIN(
                         "linear model."))
         .params_from(graft::dense::training_parameters())
         .param(graft::learning::ClassWeights::parameter())
-        .param(graft::learning::scale_parameter("standard"))
+        .param(graft::choice("scale", graft::learning::RowScaler::names(), "standard")
+                   .doc("Scaling of the features: none, rows to length 1, or columns to mean 0 and "
+                        "variance 1."))
         .param(graft::flag("refit", true)
                    .doc("Train once more on train and val, for as many epochs as were best on val; "
                         "false: the network of that epoch stays."))

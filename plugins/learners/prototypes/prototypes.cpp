@@ -6,7 +6,6 @@
 #include <embedding/parameter.h>
 #include <learning/features.h>
 #include <learning/learning.h>
-#include <learning/parameters.h>
 #include <learning/selection.h>
 #include "prototype_model.h"
 

@@ -8,7 +8,7 @@
 #include <graft/plugin.h>
 
 #include <learning/bundle.h>
-#include <learning/parameters.h>
+#include <learning/learning.h>
 #include <metrics/labelled.h>
 #include <metrics/metrics.h>
 #include <metrics/sample.h>
