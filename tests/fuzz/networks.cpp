@@ -6,7 +6,6 @@
 
 #include <network/architecture_value.h>
 #include <network/cost.h>
-#include <network/fit.h>
 #include <network/pickle.h>
 #include <network/published.h>
 #include <network/state_dict.h>
@@ -14,6 +13,7 @@
 #include <network/testing/onnx_writer.h>
 #include <network/testing/zip_writer.h>
 #include <network/weight_file.h>
+#include <network/weight_fit.h>
 
 #include "fuzz.h"
 

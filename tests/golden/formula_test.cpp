@@ -20,9 +20,9 @@
 #include <graft/value.h>
 #include <network/bind.h>
 #include <network/engine.h>
-#include <network/fit.h>
 #include <network/published.h>
 #include <network/reference.h>
+#include <network/weight_fit.h>
 
 #include <fused_engine.h>
 #include "encoder_reference.h"

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <graft/export.h>
@@ -14,6 +15,9 @@ namespace graft {
 
 /// "a, b, c and 7 more": at most `most` words, each shortened().
 GRAFT_API std::string joined(const std::vector<std::string>& words, std::size_t most = 10);
+
+/// "; did you mean 'x'?" of the nearest name (nearest() in graft/params.h), or nothing.
+GRAFT_API std::string suggestion(std::string_view wrong, const std::vector<std::string>& names);
 
 /// At most the first 100 bytes or so of a name that may be a megabyte, never half a character.
 GRAFT_API std::string shortened(const std::string& name);

@@ -8,9 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <memory>
-#include <new>
 #include <vector>
 
 #include <fmt/format.h>

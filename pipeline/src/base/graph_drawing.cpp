@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <iterator>
 #include <limits>
-#include <numeric>
-#include <span>
 #include <utility>
 
 #include <fmt/format.h>

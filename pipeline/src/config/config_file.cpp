@@ -10,6 +10,7 @@
 
 #include <graft/error.h>
 #include <graft/params.h>
+#include <graft/text.h>
 
 #include "base/files.h"
 #include "plugin/registry.h"
@@ -270,10 +271,8 @@ void ConfigFile::lay_over(const Override& override) {
     std::vector<std::string> ids;
     for (const auto& m : stages->members) ids.push_back(m.key);
     if (std::find(ids.begin(), ids.end(), parts[0]) == ids.end()) {
-      const auto near = nearest(parts[0], ids);
-      diagnostics_.error(
-          whole, fmt::format("no stage '{}'{} (stages: {})", parts[0],
-                             near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(ids, ", ")));
+      diagnostics_.error(whole, fmt::format("no stage '{}'{} (stages: {})", parts[0],
+                                            suggestion(parts[0], ids), fmt::join(ids, ", ")));
       return;
     }
     node = &member(*stages, parts[0], whole).value;

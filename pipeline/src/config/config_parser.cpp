@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <graft/resources.h>
+#include <graft/text.h>
 
 #include "config/given_values.h"
 #include "config/plan_draft.h"

@@ -16,9 +16,7 @@ Value of_type(const char* type) {
 }
 
 Value strings(const std::vector<std::string>& words) {
-  Value out = Value::list();
-  for (const std::string& word : words) out.push(word);
-  return out;
+  return Value::List(words.begin(), words.end());
 }
 
 Value any_of(Value::List alternatives) {
@@ -134,14 +132,12 @@ Value documented_plugins(const Registry& registry) {
   Value out = Value::list();
   for (const auto& [name, plugin] : registry.plugins()) {
     if (plugin.schema.kind == StageKind::Service) continue;
-    Value one = Value::map();
-    one["const"] = name;
-    one["description"] = fmt::format("{} ({})", plugin.schema.summary, to_string(plugin.schema.kind));
-    out.push(std::move(one));
+    out.push(Value::Map{
+        {"const", name},
+        {"description", fmt::format("{} ({})", plugin.schema.summary, to_string(plugin.schema.kind))}});
     if (plugin.schema.former_name.empty()) continue;
-    Value former = Value::map();
-    former["const"] = plugin.schema.former_name;
-    former["description"] = fmt::format("Former name of {}.", name);
+    Value former = Value::Map{{"const", plugin.schema.former_name},
+                              {"description", fmt::format("Former name of {}.", name)}};
     deprecate(former, fmt::format("write plugin: {}", name));
     out.push(std::move(former));
   }

@@ -116,22 +116,20 @@ std::vector<Diagnostics::Rendered> Diagnostics::rendered() const {
       const Excerpt place = excerpt(line_at(e.at), static_cast<std::size_t>(std::max(e.at.column, 1)) - 1);
       text += fmt::format("    {}\n    {}\n", place.line, place.caret);
     }
-    Value v = Value::map();
-    v["file"] = e.at.file < 0 ? Value() : Value(file_name(e.at.file));
-    v["line"] = e.at.line;
-    v["column"] = e.at.column;
-    v["severity"] = to_string(e.severity);
-    v["text"] = e.text;
+    Value v = Value::Map{{"file", e.at.file < 0 ? Value() : Value(file_name(e.at.file))},
+                         {"line", e.at.line},
+                         {"column", e.at.column},
+                         {"severity", to_string(e.severity)},
+                         {"text", e.text}};
     out.push_back({e.severity, std::move(text), printable_json(v.to_json()) + "\n"});
   }
   if (untold_ > 0) {
     const std::string text = fmt::format("{} more faults are not listed", untold_);
-    Value v = Value::map();
-    v["file"] = Value();
-    v["line"] = 0;
-    v["column"] = 0;
-    v["severity"] = to_string(Severity::Error);
-    v["text"] = text;
+    Value v = Value::Map{{"file", Value()},
+                         {"line", 0},
+                         {"column", 0},
+                         {"severity", to_string(Severity::Error)},
+                         {"text", text}};
     out.push_back({Severity::Error, text + "\n", v.to_json() + "\n"});
   }
   return out;

@@ -12,16 +12,17 @@
 namespace graft {
 namespace {
 
-/// A value that a parameter follows, and the stage that has it.
-struct Followed {
+/// A value that a parameter may take over, and the stage downstream that has it.
+struct DownstreamValue {
   std::size_t stage;
   std::string value;
 };
 
-/// What the stages downstream of `stage` have for the first of `spec.followed` that is not null there, in the
-/// order of the plan.
-std::vector<Followed> followed_by(const Plan& plan, std::size_t stage, const ParamSpec& spec) {
-  std::vector<Followed> out;
+/// What the stages downstream of `stage` have for the first parameter of `spec.followed` that is not null
+/// there, in the order of the plan. A stage that has none and gives what it takes (images to images) is
+/// passed through.
+std::vector<DownstreamValue> downstream_values(const Plan& plan, std::size_t stage, const ParamSpec& spec) {
+  std::vector<DownstreamValue> out;
   for (const std::size_t downstream : plan.consumers(stage)) {
     const StagePlan& s = plan.stages[downstream];
     const auto value_of = [&](const std::string& name) {
@@ -34,13 +35,15 @@ std::vector<Followed> followed_by(const Plan& plan, std::size_t stage, const Par
     if (has != spec.followed.end()) {
       out.push_back({downstream, value_of(*has)->as_string()});
     } else if (gives_what_it_takes && s.params.find(spec.name) == nullptr) {
-      const std::vector<Followed> further = followed_by(plan, downstream, spec);
+      const std::vector<DownstreamValue> further = downstream_values(plan, downstream, spec);
       out.insert(out.end(), further.begin(), further.end());
     }
   }
   return out;
 }
 
+/// Resolves the parameters of stage `i` again with the downstream value of `spec`, unless the config gives
+/// it, or one of `spec.unless`. `with`: the parameters as the config gives them; the value is added.
 void inherit(PlanDraft& draft, std::size_t i, const ParamSpec& spec, YamlNode& with) {
   const std::vector<ParamSpec>& params = draft.plan.stages[i].schema.params;
   const auto given = [&](const std::string& name) {
@@ -50,12 +53,12 @@ void inherit(PlanDraft& draft, std::size_t i, const ParamSpec& spec, YamlNode& w
     });
   };
   if (given(spec.name) || std::any_of(spec.unless.begin(), spec.unless.end(), given)) return;
-  const std::vector<Followed> found = followed_by(draft.plan, i, spec);
-  const auto is_sound = [&](const Followed& f) { return draft.stages[f.stage].sound; };
+  const std::vector<DownstreamValue> found = downstream_values(draft.plan, i, spec);
+  const auto is_sound = [&](const DownstreamValue& f) { return draft.stages[f.stage].sound; };
   if (found.empty() || !std::all_of(found.begin(), found.end(), is_sound)) return;
-  const Followed& first = found.front();
+  const DownstreamValue& first = found.front();
   StagePlan& stage = draft.plan.stages[i];
-  for (const Followed& other : found)
+  for (const DownstreamValue& other : found)
     if (other.value != first.value) {
       draft.error(
           draft.stages[i].key_position,

@@ -9,8 +9,8 @@
 namespace graft {
 namespace {
 
-/// A stage whose `from` could not be resolved may be the missing consumer; do not blame the others for it.
-bool all_connected_fails(const PlanDraft& draft) {
+/// A stage whose plugin or `from` could not be resolved may be the consumer that another stage lacks.
+bool has_unresolved_stage(const PlanDraft& draft) {
   return std::any_of(draft.stages.begin(), draft.stages.end(),
                      [](const PlanDraft::Stage& d) { return !d.connected || !d.usable; });
 }
@@ -22,7 +22,7 @@ void check_use(PlanDraft& draft) {
     const StagePlan& stage = draft.plan.stages[i];
     if (!draft.stages[i].usable) continue;
     const bool gives_items = stage.is_streamed() && !stage.is(StageKind::Collector);
-    if (gives_items && draft.plan.consumers(i).empty() && !all_connected_fails(draft))
+    if (gives_items && draft.plan.consumers(i).empty() && !has_unresolved_stage(draft))
       draft.error(draft.stages[i].key_position,
                   fmt::format("nothing uses the output of stage '{}' ({}); connect a stage with "
                               "`from: {}`, or remove it",

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <graft/text.h>
+
 #include "config/given_values.h"
 
 namespace graft {
@@ -40,11 +42,6 @@ Params PlanDraft::resolve_at(const std::vector<ParamSpec>& specs, const YamlNode
     error(at, name_it ? fmt::format("{}: {}", fmt::join(fault.path, "."), fault.text) : fault.text);
   }
   return Params(std::move(resolved));
-}
-
-std::string suggestion(const std::string& wrong, const std::vector<std::string>& names) {
-  const auto near = nearest(wrong, names);
-  return near ? fmt::format("; did you mean '{}'?", *near) : "";
 }
 
 }  // namespace graft

@@ -27,8 +27,8 @@ struct PlanDraft {
 
   PlanDraft(const ConfigFile& config, const Registry& registry, Diagnostics& diagnostics);
 
-  /// A value that could not even be read (an alias, an unset variable) is not blamed again for what it is
-  /// not.
+  /// Adds an error to the diagnostics, unless the value at that place could not even be read: that was
+  /// reported already.
   void error(Position at, std::string text);
   void unknown_keys(const YamlNode& map, const std::vector<std::string>& allowed, const char* what);
   /// The parameters that a map gives, checked and with their defaults; errors are at the place of each value,
@@ -40,15 +40,13 @@ struct PlanDraft {
   Diagnostics& diagnostics;
   Plan plan;
   std::vector<Stage> stages;
-  std::map<std::string, std::size_t> index;  ///< Of stages by id, in the order of the file.
+  /// Of plan.stages by id, until order_stages() moves them.
+  std::map<std::string, std::size_t> index;
 
  private:
-  const std::vector<Position> unread_;
-  std::vector<Position> warned_;  ///< Parameters may be resolved again.
+  const std::vector<Position> unread_;  ///< Values that could not be read: an alias, an unset variable.
+  std::vector<Position> warned_;        ///< Of parameters, which may be resolved more than once.
 };
-
-/// "; did you mean 'x'?", or nothing.
-std::string suggestion(const std::string& wrong, const std::vector<std::string>& names);
 
 // The steps, in their order.
 

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <graft/text.h>
+
 #include "config/plan_draft.h"
 
 namespace graft {

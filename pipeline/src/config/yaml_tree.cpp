@@ -1,7 +1,6 @@
 #include "config/yaml_tree.h"
 
 #include <charconv>
-#include <cmath>
 #include <limits>
 #include <sstream>
 #include <unordered_map>
@@ -10,8 +9,6 @@
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
-
-#include <graft/error.h>
 
 namespace graft {
 namespace {
@@ -34,25 +31,17 @@ class TreeBuilder final : public YAML::EventHandler {
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     refuse_anchor(mark, anchor);
-    YamlNode node;
-    node.position = at(mark);
-    put(std::move(node));
+    put({YamlNode::Kind::Null, at(mark), {}, false, {}, {}});
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
     diagnostics_.error(at(mark), "aliases (*name) are not allowed in a config; write the value out");
-    YamlNode node;
-    node.position = at(mark);
-    put(std::move(node));
+    put({YamlNode::Kind::Null, at(mark), {}, false, {}, {}});
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     refuse_anchor(mark, anchor);
     refuse_tag(mark, tag);
-    YamlNode node;
-    node.kind = YamlNode::Kind::Scalar;
-    node.position = at(mark);
-    node.scalar = value;
-    node.quoted = tag == "!";
+    YamlNode node{YamlNode::Kind::Scalar, at(mark), value, tag == "!", {}, {}};
     // yaml-cpp gives an empty plain scalar where YAML has null.
     if (!node.quoted &&
         (value.empty() || value == "~" || value == "null" || value == "Null" || value == "NULL"))

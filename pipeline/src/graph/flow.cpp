@@ -1,7 +1,5 @@
 #include "graph/flow.h"
 
-#include <chrono>
-#include <exception>
 #include <mutex>
 
 #include <fmt/format.h>
@@ -65,7 +63,8 @@ struct Flow::Impl {
   std::vector<const char*> labels;       // by stage
   std::vector<std::uint32_t> views;      // by stage
   std::vector<std::size_t> batch_sizes;  // by stage: what BatchTransform::batch_size() said
-  const std::shared_ptr<Message> end = std::make_shared<Message>();  // made before memory can run out
+  /// What batchers get when a run fails, so that they let go; made before memory can run out.
+  const std::shared_ptr<Message> end = std::make_shared<Message>();
 
   flow::graph graph;
   std::shared_ptr<Admission> admission;
@@ -353,7 +352,7 @@ struct Flow::Impl {
     return end;
   }
 
-  /// The run is being stopped: the item stays undone, and the next run takes it up.
+  /// The run is being stopped: the item gets no outcome, and the next run takes it up.
   void abandon(Message& m) {
     if (m.state == State::Live) {
       m.state = State::Skipped;

@@ -6,7 +6,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
@@ -15,7 +14,6 @@
 
 #include <fmt/format.h>
 
-#include <graft/error.h>
 #include <graft/resources.h>
 
 #include "plugin/child.h"

@@ -9,7 +9,6 @@
 #include <iterator>
 #include <memory>
 #include <numeric>
-#include <span>
 #include <sstream>
 #include <utility>
 

@@ -1,4 +1,5 @@
 #include <graft/params.h>
+#include <graft/text.h>
 
 #include <fnmatch.h>
 
@@ -176,6 +177,11 @@ std::optional<std::string> nearest(std::string_view wrong, const std::vector<std
     }
   }
   return best;
+}
+
+std::string suggestion(std::string_view wrong, const std::vector<std::string>& names) {
+  const auto near = nearest(wrong, names);
+  return near ? "; did you mean '" + *near + "'?" : "";
 }
 
 }  // namespace graft

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <graft/cpu_isa.h>
+#include <graft/text.h>
 
 namespace graft {
 namespace {
@@ -93,7 +94,7 @@ class Resolver {
                       [&name = key](const ParamSpec& s) { return s.is_called(name); }))
         continue;
       std::string text = fmt::format("unknown parameter '{}'", key);
-      if (const auto near = nearest(key, names)) text += fmt::format("; did you mean '{}'?", *near);
+      text += suggestion(key, names);
       text += names.empty() ? " (none is taken here)" : fmt::format(" (allowed: {})", fmt::join(names, ", "));
       path_.push_back(key);
       fault(std::move(text), true);
@@ -199,9 +200,8 @@ class Resolver {
   }
 
   static std::string not_allowed(const std::string& word, const std::vector<std::string>& allowed) {
-    const auto near = nearest(word, allowed);
-    return fmt::format("'{}' is not allowed here{} (allowed: {})", word,
-                       near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(allowed, ", "));
+    return fmt::format("'{}' is not allowed here{} (allowed: {})", word, suggestion(word, allowed),
+                       fmt::join(allowed, ", "));
   }
 
   Value path(const ParamSpec& spec, const Value& v) {

@@ -10,24 +10,48 @@ Value optional_value(const std::optional<T>& v) {
   return v ? Value(*v) : Value();
 }
 
-Value to_value(const std::vector<std::string>& texts) {
+Value to_value(const std::string& text) {
+  return text;
+}
+
+Value to_value(const PortSpec& p) {
+  return Value::Map{{"name", p.name},
+                    {"type", static_cast<int>(p.type)},
+                    {"shape", p.shape},
+                    {"text", p.text},
+                    {"many", p.many}};
+}
+
+Value to_value(const KnownFault& fault) {
+  return Value::Map{{"before", fault.before}, {"text", fault.text}};
+}
+
+Value to_value(const FigureSpec& f) {
+  return Value::Map{
+      {"name", f.name}, {"higher_is_better", f.is_higher_better}, {"heading", f.heading},
+      {"text", f.text}, {"in_summary", f.is_in_summary},          {"choice", static_cast<int>(f.choice)}};
+}
+
+Value to_value(const ParamSpec& p);
+
+template <typename T>
+Value to_value(const std::vector<T>& all) {
   Value out = Value::list();
-  for (const std::string& t : texts) out.push(t);
+  for (const T& one : all) out.push(to_value(one));
   return out;
 }
 
 Value to_value(const ParamSpec& p) {
-  Value out = Value::map();
-  out["name"] = p.name;
-  out["kind"] = static_cast<int>(p.kind);
-  out["text"] = p.text;
-  out["unit"] = p.unit_name;
-  out["default"] = p.default_value;
-  out["required"] = p.is_required;
-  out["nullable"] = p.may_be_null;
-  out["changes_output"] = p.changes_output;
-  out["later"] = p.is_later;
-  out["default_then"] = p.default_then;
+  Value out = Value::Map{{"name", p.name},
+                         {"kind", static_cast<int>(p.kind)},
+                         {"text", p.text},
+                         {"unit", p.unit_name},
+                         {"default", p.default_value},
+                         {"required", p.is_required},
+                         {"nullable", p.may_be_null},
+                         {"changes_output", p.changes_output},
+                         {"later", p.is_later},
+                         {"default_then", p.default_then}};
   if (!p.former_name.empty()) out["former_name"] = p.former_name;
   if (!p.use_instead.empty()) out["deprecated"] = p.use_instead;
   out["scalar_ok"] = p.scalar_ok;
@@ -43,8 +67,7 @@ Value to_value(const ParamSpec& p) {
   out["service"] = p.service;
   out["auto_feature"] = p.auto_feature;
   out["auto_choice"] = p.auto_choice;
-  out["fields"] = Value::list();
-  for (const ParamSpec& f : p.fields) out["fields"].push(to_value(f));
+  out["fields"] = to_value(p.fields);
   return out;
 }
 
@@ -94,32 +117,11 @@ ParamSpec param_from(const Value& v) {
   return p;
 }
 
-Value to_value(const PortSpec& p) {
-  Value out = Value::map();
-  out["name"] = p.name;
-  out["type"] = static_cast<int>(p.type);
-  out["shape"] = p.shape;
-  out["text"] = p.text;
-  out["many"] = p.many;
-  return out;
-}
-
 PortSpec port_from(const Value& v) {
   const std::int64_t type = member(v, "type").as_int();
   if (type < 0 || type > static_cast<int>(PortType::Predictor)) throw Error("unknown port type");
   return {member(v, "name").as_string(), static_cast<PortType>(type), member(v, "shape").as_string(),
           member(v, "text").as_string(), member(v, "many").as_bool()};
-}
-
-Value to_value(const FigureSpec& f) {
-  Value out = Value::map();
-  out["name"] = f.name;
-  out["higher_is_better"] = f.is_higher_better;
-  out["heading"] = f.heading;
-  out["text"] = f.text;
-  out["in_summary"] = f.is_in_summary;
-  out["choice"] = static_cast<int>(f.choice);
-  return out;
 }
 
 FigureSpec figure_from(const Value& v) {
@@ -145,30 +147,17 @@ std::string to_json(const SchemaFile& file) {
   if (!s.former_name.empty()) out["former_name"] = s.former_name;
   out["kind"] = static_cast<int>(s.kind);
   out["summary"] = s.summary;
-  out["inputs"] = Value::list();
-  for (const PortSpec& p : s.inputs) out["inputs"].push(to_value(p));
-  out["outputs"] = Value::list();
-  for (const PortSpec& p : s.outputs) out["outputs"].push(to_value(p));
-  out["params"] = Value::list();
-  for (const ParamSpec& p : s.params) out["params"].push(to_value(p));
-  out["views"] = Value::map();
-  out["views"]["param"] = s.views.param;
-  out["views"]["choices"] = Value::map();
+  out["inputs"] = to_value(s.inputs);
+  out["outputs"] = to_value(s.outputs);
+  out["params"] = to_value(s.params);
+  out["views"] = Value::Map{{"param", s.views.param}, {"choices", Value::map()}};
   for (const auto& [choice, views] : s.views.choices)
     out["views"]["choices"][choice] = static_cast<int>(views);
   out["example"] = s.example_config;
-  out["needs"] = Value::list();
-  for (const std::string& service : s.needs) out["needs"].push(service);
+  out["needs"] = to_value(s.needs);
   out["libraries"] = s.libraries;
-  out["known_faults"] = Value::list();
-  for (const KnownFault& fault : s.known_faults) {
-    Value f = Value::map();
-    f["before"] = fault.before;
-    f["text"] = fault.text;
-    out["known_faults"].push(std::move(f));
-  }
-  out["figures"] = Value::list();
-  for (const FigureSpec& figure : s.figures) out["figures"].push(to_value(figure));
+  out["known_faults"] = to_value(s.known_faults);
+  out["figures"] = to_value(s.figures);
   out["covers_run"] = s.covers_whole_run;
   out["inspects"] = s.inspects;
   out["depends_on_key"] = s.output_depends_on_key;

@@ -1,7 +1,6 @@
 // Out-of-line parts of the SDK's classes: one vtable and type_info for the program and all plugins.
 
 #include <cstring>
-#include <stdexcept>
 
 #include <fmt/format.h>
 #define XXH_INLINE_ALL

@@ -81,17 +81,16 @@ std::string to_text(const ClusterEstimate& e) {
 
 Value to_value(const ClusterEstimate& e) {
   const auto number = [](const auto& n) { return n ? Value(*n) : Value(); };
-  Value out = Value::map();
-  out["engine"] = e.shape.engine;
-  out["tasks"] = e.shape.tasks;
-  out["cpus"] = e.shape.cpus;
-  out["inputs"] = Value(e.work.inputs);
-  out["seconds"] = number(e.wall_seconds);
-  out["task_hours"] = number(e.task_hours);
-  out["core_hours"] = number(e.core_hours);
-  out["cost"] = number(e.cost);
-  out["disk_bytes"] = number(e.work.disk_bytes);
-  out["memory_bytes"] = e.work.memory_bytes > 0 ? Value(e.work.memory_bytes) : Value();
+  Value out = Value::Map{{"engine", e.shape.engine},
+                         {"tasks", e.shape.tasks},
+                         {"cpus", e.shape.cpus},
+                         {"inputs", Value(e.work.inputs)},
+                         {"seconds", number(e.wall_seconds)},
+                         {"task_hours", number(e.task_hours)},
+                         {"core_hours", number(e.core_hours)},
+                         {"cost", number(e.cost)},
+                         {"disk_bytes", number(e.work.disk_bytes)},
+                         {"memory_bytes", e.work.memory_bytes > 0 ? Value(e.work.memory_bytes) : Value()}};
   if (!e.wall_seconds) out["why_not"] = e.work.why_not;
   return out;
 }

@@ -1,6 +1,5 @@
 #include "run/isolated_stage.h"
 
-#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <vector>
@@ -195,9 +194,7 @@ bool can_be_isolated(StageKind kind) {
 std::unique_ptr<Stage> make_isolated(const StagePlan& stage, const StageContext& context,
                                      const Registry& registry, const RunSettings& run,
                                      const std::atomic<bool>* interrupted) {
-  Value opening = Value::map();
-  opening["plugin"] = stage.schema.name;
-  opening["folders"] = Value::list();
+  Value opening = Value::Map{{"plugin", stage.schema.name}, {"folders", Value::list()}};
   for (const auto& folder : registry.folders()) opening["folders"].push(folder.string());
   opening["id"] = context.id;
   opening["params"] = context.params.value();

@@ -33,18 +33,16 @@ std::vector<std::string> ids_of(const Value& description) {
 }  // namespace
 
 Value describe_job(const Plan& plan, DigestMemo& memo) {
-  Value out = Value::map();
-  out["graft"] = GRAFT_VERSION;
-  out["name"] = plan.name;
-  out["seed"] = Value(plan.seed);
-  out["sources"] = Value::map();
-  out["tables"] = Value::map();
+  Value out = Value::Map{{"graft", GRAFT_VERSION},
+                         {"name", plan.name},
+                         {"seed", Value(plan.seed)},
+                         {"sources", Value::map()},
+                         {"tables", Value::map()}};
   for (const std::size_t i : plan.stages_of(StageKind::Source)) {
     const StagePlan& source = plan.stages[i];
-    Value stage = Value::map();
-    stage["plugin"] = source.schema.name;
-    stage["version"] = source.schema.version;
-    stage["with"] = parameters_by_content(source, memo);
+    Value stage = Value::Map{{"plugin", source.schema.name},
+                             {"version", source.schema.version},
+                             {"with", parameters_by_content(source, memo)}};
     Value& described = out["sources"][source.id];
     described["stages"] = Value::list();
     described["stages"].push(std::move(stage));
@@ -54,8 +52,7 @@ Value describe_job(const Plan& plan, DigestMemo& memo) {
       const Fingerprint made_by = fingerprint(plan, t, memo);
       Value& table = out["tables"][plan.stages[t].id];
       table = made_by.description;
-      table["ids"] = Value::list();
-      for (const std::string& id : made_by.stage_ids) table["ids"].push(id);
+      table["ids"] = Value::List(made_by.stage_ids.begin(), made_by.stage_ids.end());
     }
   }
   return out;

@@ -210,11 +210,10 @@ std::string to_text(const JobStatus& s) {
 }
 
 Value to_value(const JobStatus& s) {
-  Value out = Value::map();
-  out["name"] = s.name;
-  out["state"] = to_string(s.state);
-  out["folder"] = s.folder.string();
-  out["merged"] = s.merged.empty() ? Value() : Value(s.merged);
+  Value out = Value::Map{{"name", s.name},
+                         {"state", to_string(s.state)},
+                         {"folder", s.folder.string()},
+                         {"merged", s.merged.empty() ? Value() : Value(s.merged)}};
   out["inputs"]["total"] = s.total > 0 ? Value(s.total) : Value();
   out["inputs"]["finished"] = Value(s.finished);
   out["inputs"]["rejected"] = Value(s.rejected);
@@ -235,23 +234,22 @@ Value to_value(const JobStatus& s) {
   }
   out["workers"] = Value::list();
   for (const JobStatus::Worker& w : s.workers) {
-    Value worker = Value::map();
-    worker["attempt"] = w.record.attempt;
-    worker["shard"] = w.record.shard.text();
-    worker["state"] = w.record.state;
-    worker["alive"] = w.record.alive;
-    worker["owns_inputs"] = w.owns;
-    worker["straggler"] = w.straggler;
-    worker["finished"] = Value(w.outlook.finished);
-    worker["rejected"] = Value(w.outlook.rejected);
-    worker["per_second"] = Value(w.record.rate);
-    worker["seconds"] = Value(w.record.seconds);
-    worker["seconds_left"] = w.outlook.seconds ? Value(*w.outlook.seconds) : Value();
-    worker["seconds_silent"] = Value(w.record.silent);
-    worker["host"] = w.record.host;
-    worker["cpu_isa"] = w.record.cpu_isa;
-    worker["process"] = Value(w.record.pid);
-    worker["place"] = w.record.place;
+    Value worker = Value::Map{{"attempt", w.record.attempt},
+                              {"shard", w.record.shard.text()},
+                              {"state", w.record.state},
+                              {"alive", w.record.alive},
+                              {"owns_inputs", w.owns},
+                              {"straggler", w.straggler},
+                              {"finished", Value(w.outlook.finished)},
+                              {"rejected", Value(w.outlook.rejected)},
+                              {"per_second", Value(w.record.rate)},
+                              {"seconds", Value(w.record.seconds)},
+                              {"seconds_left", w.outlook.seconds ? Value(*w.outlook.seconds) : Value()},
+                              {"seconds_silent", Value(w.record.silent)},
+                              {"host", w.record.host},
+                              {"cpu_isa", w.record.cpu_isa},
+                              {"process", Value(w.record.pid)},
+                              {"place", w.record.place}};
     if (!w.record.error.empty()) worker["error"] = w.record.error;
     out["workers"].push(std::move(worker));
   }

@@ -34,8 +34,7 @@ std::string yaml(const std::string& text) {
 }
 
 std::string yaml_list(const std::vector<std::string>& words) {
-  Value list = Value::list();
-  for (const std::string& word : words) list.push(word);
+  Value list = Value::List(words.begin(), words.end());
   return list.to_json();
 }
 

@@ -459,8 +459,7 @@ LearnerOutcome Learning::fit(std::size_t stage, const Watcher& watcher) {
       [&] {
         result.predictor->save(bundle);
         if (!bundle.facts.is_map()) return;  // an error, below
-        bundle.facts["class_names"] = Value::list();
-        for (const std::string& name : p.classes) bundle.facts["class_names"].push(name);
+        bundle.facts["class_names"] = Value::List(p.classes.begin(), p.classes.end());
         bundle.facts["multi_label"] = p.multi_label;
         bundle.facts["tables"] = Value::list();
         for (const Table& t : tables) bundle.facts["tables"].push(t.table->store->fingerprint().description);

@@ -227,9 +227,7 @@ LeftRuns left_runs(const fs::path& root, const Registry& registry) {
 Value to_value(const std::vector<LeftRun>& runs) {
   Value out = Value::list();
   for (const LeftRun& run : runs) {
-    Value v = Value::map();
-    v["folder"] = run.folder.string();
-    v["state"] = run.state;
+    Value v = Value::Map{{"folder", run.folder.string()}, {"state", run.state}};
     if (!run.error.empty()) v["error"] = run.error;
     if (run.state == "complete") {
       v["finished"] = run.finished;

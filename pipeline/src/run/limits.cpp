@@ -1,6 +1,5 @@
 #include "run/limits.h"
 
-#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <system_error>

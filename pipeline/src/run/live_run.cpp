@@ -115,17 +115,15 @@ Value LiveRun::stages_locked() const {
   for (std::size_t i = 0; i < plan_->stages.size(); ++i) {
     const StagePlan& stage = plan_->stages[i];
     const Meter::Counts counts = meter_->counts(i);
-    Value v = Value::map();
-    v["id"] = stage.id;
-    v["plugin"] = stage.schema.name;
-    v["kind"] = to_string(stage.schema.kind);
-    v["streamed"] = stage.is_streamed();
-    v["running"] = Value(counts.running());
-    v["queued"] = Value(counts.queued());
-    v["finished"] = Value(counts.finished);
-    v["rejected"] = Value(counts.rejected);
-    v["busy_seconds"] = static_cast<double>(counts.busy_ns) * 1e-9;
-    out.push(std::move(v));
+    out.push(Value::Map{{"id", stage.id},
+                        {"plugin", stage.schema.name},
+                        {"kind", to_string(stage.schema.kind)},
+                        {"streamed", stage.is_streamed()},
+                        {"running", Value(counts.running())},
+                        {"queued", Value(counts.queued())},
+                        {"finished", Value(counts.finished)},
+                        {"rejected", Value(counts.rejected)},
+                        {"busy_seconds", static_cast<double>(counts.busy_ns) * 1e-9}});
   }
   return out;
 }
@@ -133,13 +131,12 @@ Value LiveRun::stages_locked() const {
 Value LiveRun::status() const {
   const std::lock_guard lock(mutex_);
   const Counts counts = counts_locked();
-  Value v = Value::map();
-  v["name"] = name_;
-  v["state"] = state_;
-  v["phase"] = phase_;
-  v["text"] = text_;
-  v["seconds"] = seconds_from(start_);
-  v["memory"] = Value(resident_bytes());
+  Value v = Value::Map{{"name", name_},
+                       {"state", state_},
+                       {"phase", phase_},
+                       {"text", text_},
+                       {"seconds", seconds_from(start_)},
+                       {"memory", Value(resident_bytes())}};
   Value& inputs = v["inputs"] = Value::map();
   inputs["total"] = Value(counts.total);
   inputs["done"] = Value(counts.done);
@@ -156,16 +153,13 @@ Value LiveRun::status() const {
   v["stages"] = stages_locked();
   v["curves"] = Value::list();
   for (const auto& [learner, curve] : curves_) {
-    Value c = Value::map();
-    c["learner"] = learner;
-    c["what"] = curve.what;
-    c["done"] = static_cast<std::int64_t>(curve.done);
-    c["total"] = static_cast<std::int64_t>(curve.total);
-    c["points"] = curve.points;
-    v["curves"].push(std::move(c));
+    v["curves"].push(Value::Map{{"learner", learner},
+                                {"what", curve.what},
+                                {"done", static_cast<std::int64_t>(curve.done)},
+                                {"total", static_cast<std::int64_t>(curve.total)},
+                                {"points", curve.points}});
   }
-  v["warnings"] = Value::list();
-  for (const std::string& w : warnings_) v["warnings"].push(w);
+  v["warnings"] = Value::List(warnings_.begin(), warnings_.end());
   v["report"] = !report_.empty();
   return v;
 }

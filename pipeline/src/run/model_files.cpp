@@ -99,12 +99,10 @@ Value files_upstream(const Plan& plan, std::size_t stage, DigestMemo& memo) {
     if (!wanted[i] || plan.stages[i].is(StageKind::Source)) continue;
     visit_files_of(plan.stages[i],
                    [&](const std::string& parameter, const ParamSpec& spec, const Value& path) {
-                     Value file = Value::map();
-                     file["stage"] = plan.stages[i].id;
-                     file["parameter"] = parameter;
-                     file["path"] = path;
-                     file["digest"] = content_of(spec, path.as_string(), memo);
-                     out.push(std::move(file));
+                     out.push(Value::Map{{"stage", plan.stages[i].id},
+                                         {"parameter", parameter},
+                                         {"path", path},
+                                         {"digest", content_of(spec, path.as_string(), memo)}});
                    });
   }
   return out;

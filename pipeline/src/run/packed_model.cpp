@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <functional>
 #include <set>
@@ -218,9 +217,7 @@ Value other_plugins(const Value& facts, const Registry& registry) {
     const Registry::Plugin* plugin = registry.find(name);
     if (plugin != nullptr && !Registry::comes_with_graft(*plugin)) names.insert(name);
   }
-  Value out = Value::list();
-  for (const std::string& name : names) out.push(name);
-  return out;
+  return Value::List(names.begin(), names.end());
 }
 
 void refuse_code(const std::string& file, const std::vector<std::string>& parts) {
@@ -256,11 +253,7 @@ Value pack_model(const TrainedModel& model, const Registry& registry, Code code,
       member.crc = zip_crc(member.crc, block.data(), block.size());
       member.size += block.size();
     });
-    Value entry = Value::map();
-    entry["name"] = part.name;
-    entry["bytes"] = Value(member.size);
-    entry["sha256"] = hash.hex();
-    listed.push(std::move(entry));
+    listed.push(Value::Map{{"name", part.name}, {"bytes", Value(member.size)}, {"sha256", hash.hex()}});
   }
   Value whole = Value::map();
   whole["graft_model"] = kPackedFormat;

@@ -76,11 +76,10 @@ std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry&
 Value facts_of_model(const TrainedModel& model, const Registry& registry, bool has_code) {
   const Value results = json_file(model.run / "results.json"),
               manifest = json_file(model.run / "manifest.json");
-  Value facts = Value::map();
-  facts["graft"] = GRAFT_VERSION;
-  facts["run"] = text_at(results, {"name"});
-  facts["learner"] = model.stage;
-  facts["plugin"] = text_at(model.learner_facts(), {"plugin"});
+  Value facts = Value::Map{{"graft", GRAFT_VERSION},
+                           {"run", text_at(results, {"name"})},
+                           {"learner", model.stage},
+                           {"plugin", text_at(model.learner_facts(), {"plugin"})}};
   if (!model.neighbours.empty()) facts["neighbors"] = model.neighbours;
   facts["classes"] = Value::list();
   for (const std::string& name : model.classes()) facts["classes"].push(name);

@@ -33,19 +33,15 @@ class Tree {
 
   Position place(std::string name) { return {diagnostics_.add_file(std::move(name), ""), 0, 0}; }
 
-  YamlNode map(Position at) {
-    YamlNode node;
-    node.kind = YamlNode::Kind::Map;
-    node.position = at;
-    return node;
-  }
+  YamlNode map(Position at) { return {YamlNode::Kind::Map, at, {}, false, {}, {}}; }
 
   YamlNode text(std::string_view text, Position at) {
-    YamlNode node;
-    node.kind = YamlNode::Kind::Scalar;
-    node.position = at;
-    node.scalar = text;
-    node.quoted = true;
+    return {YamlNode::Kind::Scalar, at, std::string(text), true, {}, {}};
+  }
+
+  YamlNode texts(const std::vector<std::string>& all, Position at) {
+    YamlNode node{YamlNode::Kind::List, at, {}, false, {}, {}};
+    for (const std::string& one : all) node.items.push_back(text(one, at));
     return node;
   }
 
@@ -89,11 +85,8 @@ class Tree {
         m.key_position = value.position;
         return m.value = std::move(value);
       }
-    YamlNode::Member& m = map.members.emplace_back();
-    m.key = key;
-    m.key_position = value.position;
-    m.value = std::move(value);
-    return m.value;
+    map.members.push_back({key, value.position, std::move(value)});
+    return map.members.back().value;
   }
 
   /// "normalize.mean": a member of the map "normalize". `name`: of the map, up to where its members follow.
@@ -190,21 +183,9 @@ class PipelineBuilder::Checked {
     }
     YamlNode node = tree.map(at);
     tree.add(node, "plugin", tree.text(stage.plugin_, at));
-    if (!stage.from_.empty()) {
-      YamlNode from;
-      from.kind = YamlNode::Kind::List;
-      from.position = at;
-      for (const std::string& id : stage.from_) from.items.push_back(tree.text(id, at));
-      tree.add(node, "from", std::move(from));
-    }
+    if (!stage.from_.empty()) tree.add(node, "from", tree.texts(stage.from_, at));
     if (stage.on_error_) tree.add(node, "on_error", tree.text(*stage.on_error_, at));
-    if (!stage.splits_.empty()) {
-      YamlNode splits;
-      splits.kind = YamlNode::Kind::List;
-      splits.position = at;
-      for (const std::string& split : stage.splits_) splits.items.push_back(tree.text(split, at));
-      tree.add(node, "splits", std::move(splits));
-    }
+    if (!stage.splits_.empty()) tree.add(node, "splits", tree.texts(stage.splits_, at));
     if (!stage.with_.empty()) {
       YamlNode& with = tree.add(node, "with", tree.map(at));
       for (const auto& [parameter, value] : stage.with_)

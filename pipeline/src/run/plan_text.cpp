@@ -288,25 +288,19 @@ std::string PlanFacts::text() const {
 
 Value PlanFacts::json() const {
   const auto number = [](const auto& n) { return n ? Value(*n) : Value(); };
-  Value out = Value::map();
-  out["name"] = plan_.name;
-  out["seed"] = plan_.seed;
-  out["stages"] = Value::list();
+  Value out = Value::Map{{"name", plan_.name}, {"seed", plan_.seed}, {"stages", Value::list()}};
   for (const StagePlan& s : plan_.stages) {
-    Value stage = Value::map();
-    stage["id"] = s.id;
-    stage["plugin"] = s.schema.name;
-    stage["version"] = s.schema.version;
-    stage["kind"] = to_string(s.schema.kind);
-    stage["from"] = Value::list();
+    Value stage = Value::Map{{"id", s.id},
+                             {"plugin", s.schema.name},
+                             {"version", s.schema.version},
+                             {"kind", to_string(s.schema.kind)},
+                             {"from", Value::list()}};
     for (const StagePlan::Input& input : s.inputs) stage["from"].push(reference(input));
     stage["outputs"] = Value::list();
     for (std::size_t port = 0; port < s.schema.outputs.size(); ++port) {
-      Value output = Value::map();
-      output["name"] = s.schema.outputs[port].name;
-      output["type"] = to_string(s.schema.outputs[port].type);
-      output["shape"] = output_shape(s, port);
-      stage["outputs"].push(std::move(output));
+      stage["outputs"].push(Value::Map{{"name", s.schema.outputs[port].name},
+                                       {"type", to_string(s.schema.outputs[port].type)},
+                                       {"shape", output_shape(s, port)}});
     }
     stage["params"] = s.params.value();
     stage["followed"] = Value::map();
@@ -315,11 +309,10 @@ Value PlanFacts::json() const {
   }
   out["sources"] = Value::list();
   for (const SourceFacts& s : sources_) {
-    Value source = Value::map();
-    source["stage"] = id(s.stage);
-    source["inputs"] = static_cast<std::int64_t>(s.inputs);
-    source["classes"] = static_cast<std::int64_t>(s.classes);
-    source["splits"] = Value::map();
+    Value source = Value::Map{{"stage", id(s.stage)},
+                              {"inputs", static_cast<std::int64_t>(s.inputs)},
+                              {"classes", static_cast<std::int64_t>(s.classes)},
+                              {"splits", Value::map()}};
     for (const auto& [split, n] : s.splits) source["splits"][to_string(split)] = static_cast<std::int64_t>(n);
     source["in_flight"] = static_cast<std::int64_t>(plan_.credits(s.stage));
     out["sources"].push(std::move(source));
@@ -327,22 +320,20 @@ Value PlanFacts::json() const {
   out["tables"] = Value::list();
   for (const TableFacts& t : tables_) {
     const StreamRun::Survey& s = t.survey;
-    Value table = Value::map();
-    table["stage"] = id(s.stage);
-    table["rows"] = t.rows;
-    table["stored"] = s.stored;
-    table["to_compute"] = s.to_compute;
-    table["inputs_to_compute"] = inputs_to_compute(s);
-    table["duplicates"] = s.duplicates;
-    table["row_shape"] = t.shape;
-    table["row_bytes"] = number(s.row_bytes);
-    table["disk_bytes"] = s.row_bytes ? Value(*s.row_bytes * s.to_compute) : Value();
-    table["seconds"] = number(t.seconds);
-    table["start_seconds"] = t.seconds ? Value(t.start_seconds) : Value();
-    table["time"] = t.time;
-    table["new_table"] = t.new_table;
-    table["fingerprint"] = s.fingerprint;
-    out["tables"].push(std::move(table));
+    out["tables"].push(Value::Map{{"stage", id(s.stage)},
+                                  {"rows", t.rows},
+                                  {"stored", s.stored},
+                                  {"to_compute", s.to_compute},
+                                  {"inputs_to_compute", inputs_to_compute(s)},
+                                  {"duplicates", s.duplicates},
+                                  {"row_shape", t.shape},
+                                  {"row_bytes", number(s.row_bytes)},
+                                  {"disk_bytes", s.row_bytes ? Value(*s.row_bytes * s.to_compute) : Value()},
+                                  {"seconds", number(t.seconds)},
+                                  {"start_seconds", t.seconds ? Value(t.start_seconds) : Value()},
+                                  {"time", t.time},
+                                  {"new_table", t.new_table},
+                                  {"fingerprint", s.fingerprint}});
   }
   Value& resources = out["resources"];
   resources["threads"] = plan_.run.threads;

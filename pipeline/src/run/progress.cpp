@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <future>
+#include <mutex>
 #include <string_view>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include <graft/printable.h>
 #include <graft/text.h>
 
+#include "base/stopped_within.h"
 #include "base/temporary_folder.h"
 
 namespace graft {
@@ -163,20 +165,10 @@ Monitor::Monitor(const Plan& plan, StreamRun& run, const Meter& meter, Signals& 
       signals_(signals),
       style_(style),
       earlier_(earlier),
-      thread_([this] { work(); }) {}
+      thread_([this](const std::stop_token& stop) { work(stop); }) {}
 
-Monitor::~Monitor() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-  }
-  wake_.notify_all();
-  thread_.join();
-}
-
-void Monitor::work() {
-  std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, std::chrono::milliseconds(50), [this] { return stop_; })) {
+void Monitor::work(const std::stop_token& stop) {
+  while (!stopped_within(std::chrono::milliseconds(50), stop)) {
     const Clock::time_point now = Clock::now();
     if (signals_.take_snapshot_request()) print_to_terminal("\n" + stage_snapshot(plan_, meter_));
     const std::chrono::milliseconds interval(style_.terminal ? 200 : 10'000);
@@ -197,22 +189,15 @@ std::string text_within(std::chrono::milliseconds limit, std::function<std::stri
 }
 
 DrainDeadline::DrainDeadline(Signals& signals, LogLevel level, std::function<std::string()> leave)
-    : signals_(signals), level_(level), leave_(std::move(leave)), thread_([this] { work(); }) {}
+    : signals_(signals),
+      level_(level),
+      leave_(std::move(leave)),
+      thread_([this](const std::stop_token& stop) { work(stop); }) {}
 
-DrainDeadline::~DrainDeadline() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-  }
-  wake_.notify_all();
-  thread_.join();
-}
-
-void DrainDeadline::work() {
+void DrainDeadline::work(const std::stop_token& stop) {
   using Clock = std::chrono::steady_clock;
   Clock::time_point interrupted_at{};
-  std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, std::chrono::milliseconds(50), [this] { return stop_; })) {
+  while (!stopped_within(std::chrono::milliseconds(50), stop)) {
     if (signals_.exit_code() == 0) continue;
     const Clock::time_point now = Clock::now();
     if (interrupted_at == Clock::time_point{}) {

@@ -1,11 +1,9 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <memory>
-#include <mutex>
+#include <stop_token>
 #include <string>
 #include <thread>
 
@@ -45,11 +43,10 @@ class Monitor {
           Earlier earlier);
   Monitor(const Plan& plan, StreamRun& run, const Meter& meter, Signals& signals, const ProgressStyle& style)
       : Monitor(plan, run, meter, signals, style, {}) {}
-  ~Monitor();
 
  private:
   using Clock = std::chrono::steady_clock;
-  void work();
+  void work(const std::stop_token& stop);
   void draw(bool last);
 
   const Plan& plan_;
@@ -61,10 +58,7 @@ class Monitor {
   const Clock::time_point start_ = Clock::now();
   Clock::time_point last_line_ = start_;
   bool drawn_ = false;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stop_ = false;
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 /// Ends the process when an interrupted run has not come to its end by itself in time: a long batch or a
@@ -74,18 +68,14 @@ class DrainDeadline {
  public:
   /// `leave` saves what can be saved and returns what to print; it is called from a thread of its own.
   DrainDeadline(Signals& signals, LogLevel level, std::function<std::string()> leave);
-  ~DrainDeadline();
 
  private:
-  void work();
+  void work(const std::stop_token& stop);
 
   Signals& signals_;
   const LogLevel level_;
   const std::function<std::string()> leave_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stop_ = false;
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 /// How far a fit is, on one line that is drawn again: step, scores, time left. Elsewhere than on a terminal a

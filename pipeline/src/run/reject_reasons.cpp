@@ -79,13 +79,11 @@ std::string frequent_reasons(const std::vector<RejectReason>& reasons) {
 Value to_value(const std::vector<RejectReason>& reasons) {
   Value list = Value::list();
   for (const RejectReason& r : reasons) {
-    Value v = Value::map();
-    v["stage"] = r.stage;
-    v["code"] = r.code;
-    v["count"] = Value(std::uint64_t{r.count});
-    v["key"] = r.key;
-    v["text"] = r.text;
-    list.push(std::move(v));
+    list.push(Value::Map{{"stage", r.stage},
+                         {"code", r.code},
+                         {"count", Value(std::uint64_t{r.count})},
+                         {"key", r.key},
+                         {"text", r.text}});
   }
   return list;
 }

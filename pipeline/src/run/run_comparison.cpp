@@ -169,15 +169,12 @@ RunComparison compare_runs(const std::vector<fs::path>& folders, const Registry&
 }
 
 Value to_value(const RunComparison& comparison) {
-  Value out = Value::map();
-  out["runs"] = to_value(comparison.runs);
-  out["others"] = Value::list();
+  Value out = Value::Map{{"runs", to_value(comparison.runs)}, {"others", Value::list()}};
   for (std::size_t i = 0; i < comparison.others.size(); ++i) {
     const RunComparison::Other& other = comparison.others[i];
-    Value v = Value::map();
-    v["first"] = comparison.runs[0].folder.string();
-    v["second"] = comparison.runs[i + 1].folder.string();
-    v["difference"] = to_value(other.difference);
+    Value v = Value::Map{{"first", comparison.runs[0].folder.string()},
+                         {"second", comparison.runs[i + 1].folder.string()},
+                         {"difference", to_value(other.difference)}};
     if (other.paired) {
       Value& paired = v["paired"] = Value::map();
       paired["first"] = other.paired->first;

@@ -3,7 +3,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <ctime>
 #include <iterator>
 
@@ -103,11 +102,8 @@ Value make_results(const Plan& plan, const std::vector<std::unique_ptr<StreamRun
 Value make_manifest(const Plan& plan, const Registry& registry, const std::string& command,
                     const StageFactory& factory, const std::vector<std::unique_ptr<StreamRun>>& streams,
                     const Value& timings, const std::vector<std::string>& warnings) {
-  Value m = Value::map();
-  m["graft"] = GRAFT_VERSION;
-  m["command"] = command;
-  m["name"] = plan.name;
-  m["seed"] = Value(plan.seed);
+  Value m = Value::Map{
+      {"graft", GRAFT_VERSION}, {"command", command}, {"name", plan.name}, {"seed", Value(plan.seed)}};
   const std::time_t now = std::time(nullptr);
   m["finished"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
   utsname host{};
@@ -156,8 +152,7 @@ Value make_manifest(const Plan& plan, const Registry& registry, const std::strin
     s["peak_bytes_in_flight"] = Value(std::uint64_t{stream->flow().peak_bytes});
   }
   m["timings"] = timings;
-  m["warnings"] = Value::list();
-  for (const std::string& w : warnings) m["warnings"].push(w);
+  m["warnings"] = Value::List(warnings.begin(), warnings.end());
   return m;
 }
 

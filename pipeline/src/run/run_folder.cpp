@@ -164,10 +164,7 @@ RunFolder::RunFolder(const fs::path& place, Options options)
   lock_ = FileHandle(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (lock_) try_lock(lock_);
   // Whatever becomes of the run, and however full the disk is then: this names the folder as one of graft's.
-  Value status = Value::map();
-  status["status"] = "running";
-  status["folder"] = name();
-  status["attempt"] = attempt_;
+  Value status = Value::Map{{"status", "running"}, {"folder", name()}, {"attempt", attempt_}};
   write_file_atomically(path_ / kStatus, status.to_json_pretty());
   recover();
 }
@@ -322,10 +319,10 @@ void RunFolder::keep_as_failed(const fs::path& folder) noexcept try {
     remove(folder);
     return;
   }
-  Value status = Value::map();
-  status["status"] = "failed";
-  status["folder"] = name();
-  status["error"] = "the process ended before it could say why: a crash, a kill or a power cut";
+  Value status =
+      Value::Map{{"status", "failed"},
+                 {"folder", name()},
+                 {"error", "the process ended before it could say why: a crash, a kill or a power cut"}};
   try {
     write_file_atomically(folder / kStatus, status.to_json_pretty());
   } catch (const Error&) {  // no room for it, maybe: it says "running"

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <ctime>
 #include <functional>
 #include <mutex>
@@ -434,14 +433,13 @@ class Run {
   }
 
   Value status_of(const char* status, int exit_code, const std::string& error) {
-    Value v = Value::map();
-    v["status"] = status;
-    v["folder"] = folder_.name();
-    v["run"] = plan_.name;
-    v["attempt"] = folder_.attempt();
-    v["command"] = options_.command;
-    v["time"] = Value(static_cast<std::int64_t>(std::time(nullptr)));
-    v["exit_code"] = exit_code;
+    Value v = Value::Map{{"status", status},
+                         {"folder", folder_.name()},
+                         {"run", plan_.name},
+                         {"attempt", folder_.attempt()},
+                         {"command", options_.command},
+                         {"time", Value(static_cast<std::int64_t>(std::time(nullptr)))},
+                         {"exit_code", exit_code}};
     if (!error.empty()) v["error"] = error;
     v["warnings"] = Value::list();
     for (const std::string& w : log_.warnings()) v["warnings"].push(w);

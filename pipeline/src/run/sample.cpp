@@ -4,7 +4,6 @@
 #include <atomic>
 #include <bit>
 #include <chrono>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>

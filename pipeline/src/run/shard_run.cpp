@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdlib>
 #include <mutex>
 #include <numeric>
@@ -21,6 +20,7 @@
 
 #include "base/attempt.h"
 #include "base/files.h"
+#include "base/stopped_within.h"
 #include "graph/workers.h"
 #include "plugin/plugin_call.h"
 #include "run/job.h"
@@ -86,15 +86,7 @@ class Membership {
     lease_.write(record_);
     claim_first();
     work_.begin(owned());
-    thread_ = std::thread([this] { report(); });
-  }
-  ~Membership() {
-    {
-      const std::lock_guard lock(mutex_);
-      stop_ = true;
-    }
-    wake_.notify_all();
-    if (thread_.joinable()) thread_.join();
+    thread_ = std::jthread([this](const std::stop_token& stop) { report(stop); });
   }
   Membership(const Membership&) = delete;
   Membership& operator=(const Membership&) = delete;
@@ -191,9 +183,9 @@ class Membership {
     lease_.write(record_);
   }
 
-  void report() {
-    std::unique_lock lock(mutex_);
-    while (!wake_.wait_for(lock, kSignOfLife, [this] { return stop_; })) try {
+  void report(const std::stop_token& stop) {
+    while (!stopped_within(kSignOfLife, stop)) try {
+        const std::lock_guard lock(mutex_);
         follow_claims();
         write();
       } catch (const std::exception&) {  // the store will say so where it matters: when rows are committed
@@ -212,9 +204,7 @@ class Membership {
   WorkerRecord record_;
   double rated_at_ = 0;
   std::uint64_t rated_count_ = 0;
-  bool stop_ = false;
-  std::condition_variable wake_;
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 class ShardRun {

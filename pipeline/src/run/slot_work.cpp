@@ -1,7 +1,5 @@
 #include "run/slot_work.h"
 
-#include <algorithm>
-
 namespace graft {
 
 SlotWork::SlotWork()

@@ -11,15 +11,12 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
-
-#include <fmt/format.h>
 
 #include <graft/plugin.h>
 #include <graft/scratch.h>

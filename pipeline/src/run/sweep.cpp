@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -224,9 +223,7 @@ class Sweep {
       row.exit_code = outcome.exit_code;
       read_results(outcome.results, plan, specs_, row);
       if (const auto state = state_of(plan, registry_, options.store)) {
-        Value done = Value::map();
-        done["state"] = *state;
-        done["exit_code"] = row.exit_code;
+        Value done = Value::Map{{"state", *state}, {"exit_code", row.exit_code}};
         write_file_atomically(at / kDone, done.to_json());
       }
     } catch (const FatalError& e) {

@@ -182,15 +182,14 @@ Value sweep_json(const std::string& name, const std::vector<FigureSpec>& specs,
     for (const auto& [key, value] : row.run->set) set[key] = value;
     return set;
   };
-  Value out = Value::map();
-  out["name"] = name;
-  out["metric"] = best ? Value(best->metric) : Value();
-  out["combinations"] = Value::list();
+  Value out = Value::Map{
+      {"name", name}, {"metric", best ? Value(best->metric) : Value()}, {"combinations", Value::list()}};
   for (const SweepRow& row : rows) {
-    Value c = Value::map();
-    c["run"] = row.run->id;
-    c["set"] = set_of(row);
-    c["status"] = !row.error.empty() ? "failed" : row.exit_code != 0 ? "rejects" : "ok";
+    Value c = Value::Map{{"run", row.run->id},
+                         {"set", set_of(row)},
+                         {"status", !row.error.empty()   ? "failed"
+                                    : row.exit_code != 0 ? "rejects"
+                                                         : "ok"}};
     if (!row.error.empty()) c["error"] = row.error;
     c["learners"] = Value::map();
     for (const SweepRow::Learner& learner : row.learners) {

@@ -11,6 +11,7 @@
 #include <graft/value.h>
 
 #include "base/files.h"
+#include "base/stopped_within.h"
 
 namespace graft {
 namespace {
@@ -44,27 +45,13 @@ TraceFile::TraceFile(std::filesystem::path file, const Plan& plan) : file_(std::
   write_file_atomically(file_, std::string_view("{\"traceEvents\":[]}\n"));
 }
 
-TraceFile::~TraceFile() {
-  stop();
-}
-
 void TraceFile::watch(const Meter& meter) {
   meter_ = &meter;
-  thread_ = std::thread([this] { look(); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { look(stop); });
 }
 
-void TraceFile::stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-  }
-  wake_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
-
-void TraceFile::look() {
+void TraceFile::look(const std::stop_token& stop) {
   auto between = kBetweenLooks;
-  std::unique_lock lock(mutex_);
   do {
     Sample sample{trace_.since_start(Trace::Clock::now()), resident_bytes()};
     for (std::size_t i = 0; i < meter_->stages(); ++i) {
@@ -76,7 +63,7 @@ void TraceFile::look() {
     for (std::size_t i = 0; 2 * i < samples_.size(); ++i) samples_[i] = std::move(samples_[2 * i]);
     samples_.resize(samples_.size() / 2);
     between *= 2;
-  } while (!wake_.wait_for(lock, between, [this] { return stop_; }));
+  } while (!stopped_within(between, stop));
 }
 
 void TraceFile::write_events(const std::function<void(const std::string&)>& put, const KeyOf& key_of) const {
@@ -123,7 +110,7 @@ void TraceFile::write_events(const std::function<void(const std::string&)>& put,
 }
 
 std::string TraceFile::write(const KeyOf& key_of) {
-  stop();
+  thread_ = {};
   std::uint64_t spans = 0;
   write_file_atomically(file_, [&](int fd) {
     std::string block = fmt::format(

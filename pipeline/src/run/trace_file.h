@@ -1,10 +1,9 @@
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <mutex>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -21,7 +20,6 @@ class GRAFT_API TraceFile {
  public:
   /// Throws Error where the file cannot be written; until write() it holds a trace without events.
   TraceFile(std::filesystem::path file, const Plan& plan);
-  ~TraceFile();
   TraceFile(const TraceFile&) = delete;
   TraceFile& operator=(const TraceFile&) = delete;
 
@@ -39,8 +37,7 @@ class GRAFT_API TraceFile {
     std::uint64_t memory = 0;                                             ///< Bytes; 0: not known.
     std::vector<std::pair<std::uint64_t, std::uint64_t>> of_stages = {};  ///< Queued and running items.
   };
-  void stop();
-  void look();
+  void look(const std::stop_token& stop);
   void write_events(const std::function<void(const std::string&)>& put, const KeyOf& key_of) const;
 
   const std::filesystem::path file_;
@@ -48,10 +45,7 @@ class GRAFT_API TraceFile {
   Trace trace_;
   const Meter* meter_ = nullptr;
   std::vector<Sample> samples_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stop_ = false;
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 /// Bytes of the process that are in memory; 0: the system does not say.

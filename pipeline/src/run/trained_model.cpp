@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -268,9 +267,8 @@ TrainedModel open_model(const fs::path& path, const std::string& learner, const 
       throw Error(fmt::format("{} holds no models: expected the folder of a complete run with learners",
                               path.string()));
     if (!learner.empty() && std::find(names.begin(), names.end(), learner) == names.end()) {
-      const auto near = nearest(learner, names);
       throw Error(fmt::format("--learner {}: no such model in {}{} (models: {})", learner, path.string(),
-                              near ? fmt::format("; did you mean '{}'?", *near) : "", joined(names)));
+                              suggestion(learner, names), joined(names)));
     }
     require_config(given);
     model.stage = learner.empty() ? choose_on_val(given, names, registry) : learner;
@@ -310,8 +308,7 @@ Value prediction_config(const TrainedModel& model, const std::vector<std::string
   Value& kept = out["stages"] = Value::map();
   Value files = Value::map();
   files["plugin"] = "files";
-  files["with"]["paths"] = Value::list();
-  for (const std::string& path : paths) files["with"]["paths"].push(path);
+  files["with"]["paths"] = Value::List(paths.begin(), paths.end());
   kept[kFiles] = std::move(files);
   std::string source, images = kFiles;
   for (const auto& [name, stage] : stages.as_map()) {

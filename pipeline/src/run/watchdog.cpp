@@ -10,6 +10,7 @@
 
 #include <graft/printable.h>
 
+#include "base/stopped_within.h"
 #include "base/temporary_folder.h"
 #include "plugin/plugin_call.h"
 #include "run/progress.h"
@@ -34,24 +35,18 @@ std::vector<std::string> running_calls() {
 
 Watchdog::Watchdog(const Plan& plan, const Meter& meter, const Signals& signals,
                    std::function<std::string(const std::string&)> leave)
-    : plan_(plan), meter_(meter), signals_(signals), leave_(std::move(leave)), thread_([this] { work(); }) {}
+    : plan_(plan),
+      meter_(meter),
+      signals_(signals),
+      leave_(std::move(leave)),
+      thread_([this](const std::stop_token& stop) { work(stop); }) {}
 
-Watchdog::~Watchdog() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-  }
-  wake_.notify_all();
-  thread_.join();
-}
-
-void Watchdog::work() {
+void Watchdog::work(const std::stop_token& stop) {
   using Clock = std::chrono::steady_clock;
   using Seconds = std::chrono::duration<double>;
   std::uint64_t seen = signs_of_life();
   Clock::time_point last_sign = Clock::now(), last_report = last_sign;
-  std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, std::chrono::milliseconds(50), [this] { return stop_; })) {
+  while (!stopped_within(std::chrono::milliseconds(50), stop)) {
     const Clock::time_point now = Clock::now();
     if (const std::uint64_t signs = signs_of_life(); signs != seen) {
       seen = signs;

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <condition_variable>
 #include <functional>
-#include <mutex>
+#include <stop_token>
 #include <string>
 #include <thread>
 
@@ -21,10 +20,9 @@ class GRAFT_API Watchdog {
   /// of its own.
   Watchdog(const Plan& plan, const Meter& meter, const Signals& signals,
            std::function<std::string(const std::string&)> leave);
-  ~Watchdog();
 
  private:
-  void work();
+  void work(const std::stop_token& stop);
   void report() const;
   [[noreturn]] void end_run() const;
 
@@ -32,10 +30,7 @@ class GRAFT_API Watchdog {
   const Meter& meter_;
   const Signals& signals_;
   const std::function<std::string(const std::string&)> leave_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stop_ = false;
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 }  // namespace graft

@@ -40,11 +40,9 @@ Value value_of_intention(const Intention& intention) {
   Value v = Value::map();
   for (const auto& [key, numbers] :
        {std::pair("added", &intention.added), std::pair("dropped", &intention.dropped)}) {
-    v[key] = Value::list();
-    for (const std::uint64_t number : *numbers) v[key].push(Value(number));
+    v[key] = Value::List((*numbers).begin(), (*numbers).end());
   }
-  v["files"] = Value::list();
-  for (const std::string& file : intention.files) v["files"].push(file);
+  v["files"] = Value::List(intention.files.begin(), intention.files.end());
   return v;
 }
 

@@ -8,7 +8,6 @@
 #include <cstring>
 #include <iterator>
 #include <limits>
-#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -26,6 +25,19 @@
 namespace graft {
 namespace fs = std::filesystem;
 namespace {
+
+/// Parts of `count` rows of `row_bytes`, in order: the first row of each and how many it has.
+template <typename Body>
+void for_each_part(std::size_t count, std::size_t row_bytes, Body body) {
+  const std::size_t step = std::max<std::size_t>(1, kBlockBytes / std::max<std::size_t>(1, row_bytes));
+  for (std::size_t first = 0; first < count; first += step) body(first, std::min(step, count - first));
+}
+
+FileHandle created(const fs::path& path) {
+  FileHandle file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (!file) throw Error(file_error("create", path, errno));
+  return file;
+}
 
 /// A table by its folder: the fingerprint is the name.
 Fingerprint fingerprint_of(const fs::path& table) {
@@ -67,10 +79,19 @@ class ListedRows {
   }
   const Shape& shape() const { return format_.shape; }
   std::size_t dim() const { return dim_; }
-  std::size_t step() const {
-    return std::max<std::size_t>(1, kBlockBytes / std::max<std::size_t>(1, dim_ * 4));
+
+  /// In blocks, in order: their rows, row-major count x dim.
+  void for_each_block(
+      const std::function<void(std::size_t first, std::size_t count, const float* rows)>& body) {
+    std::vector<float> block;
+    for_each_part(count(), dim_ * sizeof(float), [&](std::size_t first, std::size_t rows) {
+      block.resize(rows * dim_);
+      read(first, rows, block.data());
+      body(first, rows, block.data());
+    });
   }
 
+ private:
   void read(std::size_t first, std::size_t count, float* out) {
     raw_.resize(bytes_);
     for (std::size_t i = 0; i < count; ++i) {
@@ -88,7 +109,6 @@ class ListedRows {
     }
   }
 
- private:
   RowPlace place_of(const InputList::Outcome& row) const {
     if (const auto place = store_.find_row(row.id)) return *place;
     throw Error(fmt::format("'{}' has no row in the table any more; run the config again",
@@ -133,17 +153,15 @@ void write_texts(hid_t file, const char* name, std::size_t n,
   hdf5_check(H5Tset_strpad(type, H5T_STR_NULLPAD), "make a type");
   hdf5_check(H5Tset_cset(type, H5T_CSET_UTF8), "make a type");
   Dataset set(file, name, type, {n});
-  const std::size_t step = std::max<std::size_t>(1, kBlockBytes / longest);
   std::vector<char> block;
-  for (std::size_t first = 0; first < n; first += step) {
-    const std::size_t count = std::min(step, n - first);
+  for_each_part(n, longest, [&](std::size_t first, std::size_t count) {
     block.assign(count * longest, '\0');
     for (std::size_t i = 0; i < count; ++i) {
       const std::string t = text(first + i);
       std::memcpy(block.data() + i * longest, t.data(), t.size());
     }
     set.write(type, first, count, block.data());
-  }
+  });
   set.close();
 }
 
@@ -163,11 +181,10 @@ void write_labels(hid_t file, const InputList& list) {
     set.write(H5T_NATIVE_INT64, 0, n, labels.data());
     return set.close();
   }
-  const std::size_t classes = list.classes.size(), step = std::max<std::size_t>(1, kBlockBytes / classes);
+  const std::size_t classes = list.classes.size();
   Dataset set(file, "labels", H5T_STD_I8LE, {n, classes});
   std::vector<std::int8_t> block;
-  for (std::size_t first = 0; first < n; first += step) {
-    const std::size_t count = std::min(step, n - first);
+  for_each_part(n, classes, [&](std::size_t first, std::size_t count) {
     block.assign(count * classes, 0);
     for (std::size_t i = 0; i < count; ++i) {
       const InputList::Input& input = input_of(first + i);
@@ -175,7 +192,7 @@ void write_labels(hid_t file, const InputList& list) {
       for (const std::int32_t label : input.labels) block[i * classes + static_cast<std::size_t>(label)] = 1;
     }
     set.write(H5T_NATIVE_INT8, first, count, block.data());
-  }
+  });
   set.close();
 }
 
@@ -197,12 +214,9 @@ void write_hdf5(const fs::path& path, const InputList& list, ListedRows& rows) {
   std::vector<hsize_t> extents{n};
   for (const std::int64_t e : rows.shape()) extents.push_back(static_cast<hsize_t>(e));
   Dataset features(file, "features", H5T_IEEE_F32LE, extents);
-  std::vector<float> block(rows.step() * rows.dim());
-  for (std::size_t first = 0; first < n; first += rows.step()) {
-    const std::size_t count = std::min(rows.step(), n - first);
-    rows.read(first, count, block.data());
-    features.write(H5T_NATIVE_FLOAT, first, count, block.data());
-  }
+  rows.for_each_block([&](std::size_t first, std::size_t count, const float* block) {
+    features.write(H5T_NATIVE_FLOAT, first, count, block);
+  });
   features.close();
   write_labels(file, list);
   write_texts(file, "keys", n, [&](std::size_t i) { return list.inputs[list.rows[i].input].key; });
@@ -227,27 +241,19 @@ void write_npy(const fs::path& path, ListedRows& rows) {
   head += static_cast<char>(header.size() & 0xff);
   head += static_cast<char>(header.size() >> 8);
   head += header;
-  const FileHandle out(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (!out) throw Error(file_error("create", path, errno));
+  const FileHandle out = created(path);
   write_all(out.get(), {reinterpret_cast<const std::uint8_t*>(head.data()), head.size()}, path);
-  std::vector<float> block(rows.step() * rows.dim());
-  for (std::size_t first = 0; first < n; first += rows.step()) {
-    const std::size_t count = std::min(rows.step(), n - first);
-    rows.read(first, count, block.data());
-    write_all(out.get(), {reinterpret_cast<const std::uint8_t*>(block.data()), count * rows.dim() * 4}, path);
-  }
+  rows.for_each_block([&](std::size_t, std::size_t count, const float* block) {
+    write_all(out.get(), {reinterpret_cast<const std::uint8_t*>(block), count * rows.dim() * 4}, path);
+  });
 }
 
 void write_csv(const fs::path& path, const InputList& list, ListedRows& rows) {
-  const FileHandle out(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (!out) throw Error(file_error("create", path, errno));
+  const FileHandle out = created(path);
   std::string lines = "key,split,label,view";
   for (std::size_t i = 0; i < rows.dim(); ++i) lines += fmt::format(",f{}", i);
   lines += '\n';
-  std::vector<float> block(rows.step() * rows.dim());
-  for (std::size_t first = 0; first < rows.count(); first += rows.step()) {
-    const std::size_t count = std::min(rows.step(), rows.count() - first);
-    rows.read(first, count, block.data());
+  rows.for_each_block([&](std::size_t first, std::size_t count, const float* block) {
     for (std::size_t i = 0; i < count; ++i) {
       const InputList::Outcome& row = list.rows[first + i];
       const InputList::Input& input = list.inputs[row.input];
@@ -262,7 +268,7 @@ void write_csv(const fs::path& path, const InputList& list, ListedRows& rows) {
     }
     write_all(out.get(), {reinterpret_cast<const std::uint8_t*>(lines.data()), lines.size()}, path);
     lines.clear();
-  }
+  });
 }
 
 }  // namespace

@@ -90,9 +90,8 @@ Fingerprint fingerprint(const Plan& plan, std::size_t collector, DigestMemo& mem
     const StagePlan& s = plan.stages[at];
     const bool source = s.inputs.empty();
     if (source && (s.schema.outputs.empty() || s.schema.outputs[0].type == PortType::Bytes)) break;
-    Value stage = Value::map();
-    stage["plugin"] = s.schema.former_name.empty() ? s.schema.name : s.schema.former_name;
-    stage["version"] = s.schema.version;
+    Value stage = Value::Map{{"plugin", s.schema.former_name.empty() ? s.schema.name : s.schema.former_name},
+                             {"version", s.schema.version}};
     if (!s.schema.libraries.empty()) stage["libraries"] = s.schema.libraries;
     for (const StagePlan::Service& service : s.services)
       stage["services"][service.plugin] = service.version + " " + service.libraries;

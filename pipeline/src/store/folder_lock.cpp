@@ -6,13 +6,12 @@
 
 #include <cerrno>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 
 #include <graft/error.h>
 
 #include "base/attempt.h"
+#include "base/stopped_within.h"
 #include "store/manifest.h"
 
 namespace graft {
@@ -75,18 +74,12 @@ class FolderLock::Lease {
     make_folders(path_.parent_path());
     file_ = FileHandle(::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
     if (!file_) throw Error(file_error("create", path_, errno));
-    thread_ = std::thread([this] {
-      std::unique_lock lock(mutex_);
-      while (!wake_.wait_for(lock, kHeartbeat, [this] { return ended_; })) ::futimens(file_.get(), nullptr);
+    thread_ = std::jthread([this](const std::stop_token& stop) {
+      while (!stopped_within(kHeartbeat, stop)) ::futimens(file_.get(), nullptr);
     });
   }
   ~Lease() {
-    {
-      const std::lock_guard lock(mutex_);
-      ended_ = true;
-    }
-    wake_.notify_all();
-    thread_.join();
+    thread_ = {};
     ::unlink(path_.c_str());
   }
   Lease(const Lease&) = delete;
@@ -96,10 +89,7 @@ class FolderLock::Lease {
  private:
   const fs::path path_;
   FileHandle file_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool ended_ = false;
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 FolderLock::FolderLock() = default;

@@ -69,34 +69,30 @@ Value value_of(const std::vector<std::uint32_t>& counts) {
   for (std::size_t i = 0; i < counts.size();) {
     std::size_t end = i + 1;
     while (end < counts.size() && counts[end] == counts[i]) ++end;
-    Value run = Value::list();
-    run.push(Value(static_cast<std::uint64_t>(end - i)));
-    run.push(Value(static_cast<std::uint64_t>(counts[i])));
-    out.push(std::move(run));
+    out.push(Value::List{Value(static_cast<std::uint64_t>(end - i)),
+                         Value(static_cast<std::uint64_t>(counts[i]))});
     i = end;
   }
   return out;
 }
 
 Value value_of(const WorkerRecord& r) {
-  Value v = Value::map();
-  v["shard"] = r.shard.text();
-  v["state"] = r.state;
-  v["host"] = r.host;
-  v["place"] = r.place;
-  v["cpu_isa"] = r.cpu_isa;
-  v["pid"] = Value(r.pid);
-  v["error"] = r.error;
-  v["done"] = to_value(r.done);
-  v["open"] = to_value(r.open);
-  v["finished"] = value_of(r.finished);
-  v["rejected"] = value_of(r.rejected);
-  v["open_listed"] = Value(r.open_listed);
-  v["all_listed"] = r.all_listed;
-  v["total"] = Value(r.total);
-  v["rate"] = Value(r.rate);
-  v["seconds"] = Value(r.seconds);
-  return v;
+  return Value::Map{{"shard", r.shard.text()},
+                    {"state", r.state},
+                    {"host", r.host},
+                    {"place", r.place},
+                    {"cpu_isa", r.cpu_isa},
+                    {"pid", Value(r.pid)},
+                    {"error", r.error},
+                    {"done", to_value(r.done)},
+                    {"open", to_value(r.open)},
+                    {"finished", value_of(r.finished)},
+                    {"rejected", value_of(r.rejected)},
+                    {"open_listed", Value(r.open_listed)},
+                    {"all_listed", r.all_listed},
+                    {"total", Value(r.total)},
+                    {"rate", Value(r.rate)},
+                    {"seconds", Value(r.seconds)}};
 }
 
 const Value& member(const Value& v, const char* key) {
@@ -221,9 +217,8 @@ void JobFolder::drop() const {
 }
 
 void JobFolder::mark_merged(const fs::path& run) const {
-  Value v = Value::map();
-  v["run"] = fs::absolute(run).lexically_normal().string();
-  v["time"] = Value(static_cast<std::int64_t>(std::time(nullptr)));
+  Value v = Value::Map{{"run", fs::absolute(run).lexically_normal().string()},
+                       {"time", Value(static_cast<std::int64_t>(std::time(nullptr)))}};
   write_file_atomically(path_ / "merged.json", v.to_json_pretty());
 }
 
@@ -259,9 +254,7 @@ std::vector<JobFolder::Claim> JobFolder::claims_after(std::uint64_t number) cons
 }
 
 bool JobFolder::add_claim(std::uint64_t number, const std::string& worker, const SlotSet& slots) const {
-  Value v = Value::map();
-  v["worker"] = worker;
-  v["slots"] = graft::to_value(slots);
+  Value v = Value::Map{{"worker", worker}, {"slots", graft::to_value(slots)}};
   const std::string text = v.to_json();
   return write_new_file(claim_path(path_, number), [&](int fd, const fs::path& path) {
     write_all(fd, {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}, path);

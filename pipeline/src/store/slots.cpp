@@ -141,10 +141,7 @@ WorkShard WorkShard::from_environment(std::string* found) {
 Value to_value(const SlotSet& slots) {
   Value out = Value::list();
   for_each_range(slots, [&](std::size_t first, std::size_t last) {
-    Value range = Value::list();
-    range.push(Value(static_cast<std::int64_t>(first)));
-    range.push(Value(static_cast<std::int64_t>(last)));
-    out.push(std::move(range));
+    out.push(Value::List{static_cast<std::int64_t>(first), static_cast<std::int64_t>(last)});
   });
   return out;
 }

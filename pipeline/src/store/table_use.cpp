@@ -15,15 +15,13 @@ namespace graft {
 namespace fs = std::filesystem;
 
 Value to_value(const TableUse& use) {
-  Value v = Value::map();
-  v["run"] = use.run;
-  v["stage"] = use.stage;
-  v["folder"] = use.folder.string();
-  v["time"] = Value(use.time);
-  v["inputs"] = Value(use.inputs);
-  v["ok"] = Value(use.ok);
-  v["rejected"] = Value(use.rejected);
-  return v;
+  return Value::Map{{"run", use.run},
+                    {"stage", use.stage},
+                    {"folder", use.folder.string()},
+                    {"time", Value(use.time)},
+                    {"inputs", Value(use.inputs)},
+                    {"ok", Value(use.ok)},
+                    {"rejected", Value(use.rejected)}};
 }
 
 void write_use(const fs::path& table, const TableUse& use) {
@@ -38,26 +36,22 @@ std::vector<TableUse> read_uses(const fs::path& table, std::vector<DamagedUse>* 
   std::vector<TableUse> out;
   for (const fs::path& path : files_in(table / "uses", ".json")) try {
       const Value v = Value::from_json(read_file(path));
-      const auto text = [&](const char* key) {
+      const auto member = [&](const char* key) -> const Value& {
         const Value* found = v.find(key);
-        if (found == nullptr) throw Error(fmt::format("'{}' is missing", key));
-        return found->as_string();
-      };
-      const auto number = [&](const char* key) {
-        const Value* found = v.find(key);
-        if (found == nullptr || found->as_int() < 0) throw Error(fmt::format("'{}' is missing", key));
-        return found->as_int();
+        if (found == nullptr || (found->is_int() && found->as_int() < 0))
+          throw Error(fmt::format("'{}' is missing", key));
+        return *found;
       };
       TableUse use;
       use.file = path;
-      use.run = text("run");
-      use.stage = text("stage");
-      use.folder = text("folder");
-      use.time = number("time");
-      use.inputs = static_cast<std::uint64_t>(number("inputs"));
-      use.ok = static_cast<std::uint64_t>(number("ok"));
-      use.rejected = static_cast<std::uint64_t>(number("rejected"));
-      use.list = text("list");
+      use.run = member("run").as_string();
+      use.stage = member("stage").as_string();
+      use.folder = member("folder").as_string();
+      use.time = member("time").as_int();
+      use.inputs = static_cast<std::uint64_t>(member("inputs").as_int());
+      use.ok = static_cast<std::uint64_t>(member("ok").as_int());
+      use.rejected = static_cast<std::uint64_t>(member("rejected").as_int());
+      use.list = member("list").as_string();
       if (use.list.find('/') != std::string::npos) throw Error("'list' is no name");
       out.push_back(std::move(use));
     } catch (const Unreadable& e) {

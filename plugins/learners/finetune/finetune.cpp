@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -15,6 +14,7 @@
 
 #include <augment/augmentation.h>
 #include <augment/batch_mix.h>
+#include <learning/learning.h>
 #include <learning/selection.h>
 #include <learning/warnings.h>
 #include <network/open_model.h>
@@ -35,8 +35,6 @@
 namespace {
 
 using namespace graft;
-
-constexpr std::size_t kMiB = std::size_t{1} << 20;
 
 constexpr training::OptimizerDefaults kUsualOptimizer = {
     .name = "adamw", .sgd = {1e-3, 1e-4}, .adamw = {1e-4, 0.01}};
@@ -175,8 +173,7 @@ class Finetune final : public Learner {
     Bundle bundle;
     network->save(done->best, bundle);
     bundle.facts["class_count"] = static_cast<std::int64_t>(input.classes.size());
-    bundle.facts["outputs"] = Value::list();
-    for (const std::int32_t output : outputs.classes) bundle.facts["outputs"].push(output);
+    bundle.facts["outputs"] = Value::List(outputs.classes.begin(), outputs.classes.end());
     bundle.facts["multi_label"] = input.multi_label;
     bundle.facts["image_height"] = pixels.train.height();
     bundle.facts["image_width"] = pixels.train.width();
@@ -225,7 +222,7 @@ class Finetune final : public Learner {
                                    const Outputs& outputs, const training::TrainingPixels& pixels,
                                    const training::TrainingPlan& plan, const std::string& identity,
                                    std::optional<double> c) const {
-    const std::size_t cache = params_.get<std::size_t>("cache") * kMiB;
+    const std::size_t cache = learning::cache_bytes(params_);
     const auto before = network.frozen_part();
     if (before) {
       const auto keep = [&](const training::Pixels& of) {
@@ -315,21 +312,19 @@ class Finetune final : public Learner {
 
   Value summary(const DividedNetwork& network, const training::TrainingProgress& progress,
                 const training::TrainingPixels& pixels) const {
-    Value v = Value::map();
-    v["epochs"] = progress.epoch;
-    v["best_epoch"] = progress.best_epoch + 1;
-    v["chosen_on"] = pixels.val.size() > 0 ? "val" : "nothing";
-    v["stopped_early"] = progress.epoch < plan_.epochs;
-    v["train_images"] = static_cast<std::int64_t>(pixels.train.size());
-    v["val_images"] = static_cast<std::int64_t>(pixels.val.size());
-    v["features"] = static_cast<std::int64_t>(network.features());
-    v["learning_rate"] = optimizer_.learning_rate;
-    v["weight_decay"] = optimizer_.weight_decay;
-    v["trained"] = Value::list();
+    Value v = Value::Map{{"epochs", progress.epoch},
+                         {"best_epoch", progress.best_epoch + 1},
+                         {"chosen_on", pixels.val.size() > 0 ? "val" : "nothing"},
+                         {"stopped_early", progress.epoch < plan_.epochs},
+                         {"train_images", static_cast<std::int64_t>(pixels.train.size())},
+                         {"val_images", static_cast<std::int64_t>(pixels.val.size())},
+                         {"features", static_cast<std::int64_t>(network.features())},
+                         {"learning_rate", optimizer_.learning_rate},
+                         {"weight_decay", optimizer_.weight_decay},
+                         {"trained", Value::list()}};
     for (const auto& block : network.trained()) {
-      Value one = Value::map();
-      one["block"] = block.name;
-      one["learning_rate"] = optimizer_.learning_rate * rate_of(block);
+      Value one =
+          Value::Map{{"block", block.name}, {"learning_rate", optimizer_.learning_rate * rate_of(block)}};
       if (block.first_epoch > 0) one["from_epoch"] = block.first_epoch + 1;
       v["trained"].push(std::move(one));
     }
@@ -436,13 +431,9 @@ GRAFT_PLUGIN(
                      "stay fp32."))
         .param(graft::service("engine", "fused")
                    .doc("Engine of the layers before those, and of predictions; see backbone."))
-        .param(
-            graft::integer("cache", 1024)
-                .range(0, 1 << 20)
-                .unit("MiB")
-                .not_in_fingerprint()
-                .doc("What the frozen layers give is kept up to this size where it stays the same: of val, "
-                     "and of train without operations, mixup and cutmix."))
+        .param(graft::learning::cache_parameter(
+            "What the frozen layers give is kept up to this size where it stays the same: of val, "
+            "and of train without operations, mixup and cutmix."))
         .depends_on_seed()
         .uses_libraries("libtorch " TORCH_VERSION)
         .may_need("engine_torch")

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include <graft/error.h>
-#include <network/image_size.h>
+#include <network/input_size.h>
 #include <network/layer_blocks.h>
 #include <network/open_model.h>
 
@@ -21,7 +21,7 @@ Inspection inspect_finetune(const StageContext& context) {
   if (!net) return result;
   const nn::Architecture backbone = nn::reduced_to(*net, {net->tap});
   try {
-    if (const auto size = nn::image_size_in(context.input_shape)) nn::cost_for_input(backbone, *size);
+    if (const auto size = nn::input_size_in(context.input_shape)) nn::cost_for_input(backbone, *size);
   } catch (const Error& fault) {
     result.faults.push_back({"", fault.what()});
   }

@@ -166,10 +166,9 @@ Probe fit_probe(const ProbeRows& train, const ProbeRows& val, std::size_t output
     if (has_val) score = linear::measure(model, val_rows, parallel);
     if (selection.add(std::move(parameters), score)) best.head = head_of(model, outputs);
   }
-  best.summary = Value::map();
-  best.summary["c"] = grid[selection.best()];
-  best.summary["chosen_on"] = learning::chosen_on(has_val, grid.size());
-  best.summary["path"] = selection.path();
+  best.summary = Value::Map{{"c", grid[selection.best()]},
+                            {"chosen_on", learning::chosen_on(has_val, grid.size())},
+                            {"path", selection.path()}};
   return best;
 }
 

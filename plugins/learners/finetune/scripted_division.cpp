@@ -8,6 +8,7 @@
 
 #include <graft/error.h>
 #include <graft/files.h>
+#include <graft/text.h>
 #include <learning/bundle.h>
 #include <network/engine_check.h>
 #include <training/frozen_part.h>
@@ -89,9 +90,7 @@ class ScriptedDivision final : public DividedNetwork {
   }
 
   void save(const std::map<std::string, Tensor>& weights, Bundle& bundle) const override {
-    Value file = Value::map();
-    file["path"] = path_;
-    file["sha256"] = sha256_;
+    Value file = Value::Map{{"path", path_}, {"sha256", sha256_}};
     if (forget_) file["init_seed"] = *forget_;
     bundle.facts["torchscript"] = std::move(file);
     const auto keep = [&](const std::string& path) { bundle.tensors[path] = weights.at(path); };
@@ -116,9 +115,7 @@ class ScriptedDivision final : public DividedNetwork {
     for (std::size_t b = 0; b < names.size(); ++b)
       if (names[b] == name || names[b].starts_with(name + ".")) found.push_back(b);
     if (found.empty()) {
-      const auto near = nearest(name, names);
-      throw Error(fmt::format("the model has no block '{}'{} (blocks: {})", name,
-                              near ? fmt::format("; did you mean '{}'?", *near) : "",
+      throw Error(fmt::format("the model has no block '{}'{} (blocks: {})", name, suggestion(name, names),
                               fmt::join(names, ", ")));
     }
     return found;

@@ -1,13 +1,8 @@
 #include "choice.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <numeric>
-
-#include <graft/error.h>
 
 #include <embedding/fits.h>
 #include <learning/selection.h>
@@ -119,11 +114,8 @@ Value ablation(const HybridOptions& options, const Prepared& p, const Chosen& ch
   const Near near(p, chosen.settings.pooling.n, parallel);
   Value table = Value::list();
   const auto add = [&](const char* part, const metrics::Score& score) {
-    Value v = Value::map();
-    v["part"] = part;
-    v["val_accuracy"] = score.accuracy;
-    v["val_log_loss"] = score.log_loss;
-    table.push(std::move(v));
+    table.push(
+        Value::Map{{"part", part}, {"val_accuracy", score.accuracy}, {"val_log_loss", score.log_loss}});
   };
   const auto head_on = [&](const LabelledRows& train, const LabelledRows& val) {
     return best_head(train, val, options.c, classes, parallel).score;
@@ -165,10 +157,8 @@ embedding::Embedding fit_directions(const HybridOptions& options, const Form& fo
 }
 
 Value describe(const Form& form) {
-  Value v = Value::map();
-  v["m"] = form.m ? Value(static_cast<std::int64_t>(*form.m)) : Value("all");
-  v["hidden"] = static_cast<std::int64_t>(form.units);
-  return v;
+  return Value::Map{{"m", form.m ? Value(static_cast<std::int64_t>(*form.m)) : Value("all")},
+                    {"hidden", static_cast<std::int64_t>(form.units)}};
 }
 
 Representation Prepared::representation() const {

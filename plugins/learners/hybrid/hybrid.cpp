@@ -1,4 +1,3 @@
-#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -287,15 +286,8 @@ std::vector<ParamSpec> parameters() {
       variant()};
 }
 
-constexpr const char* kExample = R"(name: hybrid
-stages:
-  images: {plugin: synthetic}
-  features:
-    plugin: backbone
-    from: images
-    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}
-  table: {plugin: feature_table, from: features}
-  hybrid: {plugin: hybrid, from: table, with: {variant: {mix: {alpha: [0.1, 0.3, 0.5]}}}}
+constexpr const char* kStages =
+    R"(  hybrid: {plugin: hybrid, from: table, with: {variant: {mix: {alpha: [0.1, 0.3, 0.5]}}}}
   report: {plugin: evaluate, from: hybrid}
 )";
 
@@ -310,4 +302,4 @@ GRAFT_PLUGIN(hybrid, "1.0.3", graft::Hybrid,
                  .output("out", graft::PortType::Predictor, "f32[?]",
                          "Class probabilities; 0 for a class without train rows.")
                  .params_from(graft::parameters())
-                 .example(graft::kExample))
+                 .example(graft::learning::config_on_features("hybrid", graft::kStages)))

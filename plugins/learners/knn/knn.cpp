@@ -31,7 +31,6 @@ struct Queries {
 
 constexpr std::int64_t kDefaultK = 20;
 constexpr double kDefaultTemperature = 0.07;
-constexpr std::size_t kMiB = std::size_t{1} << 20;
 constexpr std::size_t kKeptBytes = std::size_t{256} << 20;  // of neighbours of val rows
 const std::vector<std::size_t> kRetrievalAt = {1, 5, 10};
 
@@ -45,7 +44,7 @@ class Knn final : public Learner {
         index_(search::IndexChoice::from(context.params)),
         neighbours_(context.params.get<std::size_t>("neighbours")),
         retrieval_(context.params.get<std::size_t>("retrieval")),
-        cache_bytes_(context.params.get<std::size_t>("cache") * kMiB),
+        cache_bytes_(learning::cache_bytes(context.params)),
         seed_(context.seed),
         warn_(context.warn) {
     weight_ = context.params.has("weights")
@@ -274,15 +273,8 @@ ParamSpec weights() {
       "- cosine or the Euclidean distance. Default: exp for cosine, distance for euclidean.");
 }
 
-constexpr const char* kExample = R"(name: knn
-stages:
-  images: {plugin: synthetic}
-  features:
-    plugin: backbone
-    from: images
-    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}
-  table: {plugin: feature_table, from: features}
-  knn: {plugin: knn, from: table, with: {k: [1, 5, 10, 20], temperature: 0.07}}
+constexpr const char* kStages =
+    R"(  knn: {plugin: knn, from: table, with: {k: [1, 5, 10, 20], temperature: 0.07}}
   svd_knn: {plugin: knn, from: table, with: {k: [1, 5, 10, 20], embedding: {pca: {energy: 0.9}}}}
   report: {plugin: evaluate, from: [knn, svd_knn]}
 )";
@@ -329,11 +321,7 @@ GRAFT_PLUGIN(
                    .not_in_fingerprint()
                    .doc("Val rows, evenly spaced, that the retrieval scores of the summary are taken from "
                         "(train rows that do not see themselves, where there is no val); 0: no scores."))
-        .param(
-            graft::integer("cache", 1024)
-                .range(0, 1 << 20)
-                .unit("MiB")
-                .not_in_fingerprint()
-                .doc("Train rows of at most this size (after the embedding) are held in memory. Exact search "
-                     "reads larger ones again whenever it needs them; ivf and hnsw hold them in any case."))
-        .example(graft::kExample))
+        .param(graft::learning::cache_parameter(
+            "Train rows of at most this size (after the embedding) are held in memory. Exact search "
+            "reads larger ones again whenever it needs them; ivf and hnsw hold them in any case."))
+        .example(graft::learning::config_on_features("knn", graft::kStages)))

@@ -14,7 +14,6 @@
 namespace graft {
 namespace {
 
-constexpr std::size_t kMiB = std::size_t{1} << 20;
 /// A fit that cannot be shown to be within this fraction of its minimum is warned about.
 constexpr double kPoorGap = 0.01;
 
@@ -46,7 +45,7 @@ class LinearProbe final : public Learner {
         max_iterations_(context.params.get<int>("max_iterations")),
         tolerance_(context.params.get<double>("tolerance")),
         gradient_tolerance_(context.params.get<double>("gradient_tolerance")),
-        cache_bytes_(context.params.get<std::size_t>("cache") * kMiB),
+        cache_bytes_(learning::cache_bytes(context.params)),
         warn_(context.warn) {}
 
   LearnerResult fit(const LearnerInput& input) override {
@@ -185,16 +184,14 @@ class LinearProbe final : public Learner {
   }
 
   static Value describe(const Fitted& fitted) {
-    Value v = Value::map();
-    v["c"] = fitted.c;
-    v["objective"] = fitted.result.objective;
-    v["gradient"] = fitted.result.gradient_max;
-    v["relative_gradient"] = fitted.relative_gradient;
-    v["iterations"] = fitted.result.iterations;
-    v["stop"] = numeric::to_string(fitted.result.stop);
-    v["train_accuracy"] = fitted.train.accuracy;
-    v["train_log_loss"] = fitted.train.log_loss;
-    return v;
+    return Value::Map{{"c", fitted.c},
+                      {"objective", fitted.result.objective},
+                      {"gradient", fitted.result.gradient_max},
+                      {"relative_gradient", fitted.relative_gradient},
+                      {"iterations", fitted.result.iterations},
+                      {"stop", numeric::to_string(fitted.result.stop)},
+                      {"train_accuracy", fitted.train.accuracy},
+                      {"train_log_loss", fitted.train.log_loss}};
   }
 
   std::vector<double> grid_;
@@ -211,15 +208,7 @@ Value::List default_grid() {
   return {1e-4, 3.16e-4, 1e-3, 3.16e-3, 1e-2, 3.16e-2, 0.1, 0.316, 1.0, 3.16, 10.0, 31.6, 100.0};
 }
 
-constexpr const char* kExample = R"(name: linear_probe
-stages:
-  images: {plugin: synthetic}
-  features:
-    plugin: backbone
-    from: images
-    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}
-  table: {plugin: feature_table, from: features}
-  probe: {plugin: linear_probe, from: table, with: {c: [0.01, 0.1, 1, 10]}}
+constexpr const char* kStages = R"(  probe: {plugin: linear_probe, from: table, with: {c: [0.01, 0.1, 1, 10]}}
   report: {plugin: evaluate, from: probe}
 )";
 
@@ -266,10 +255,7 @@ GRAFT_PLUGIN(
         .param(graft::integer("max_iterations", 1000)
                    .range(1, 1000000)
                    .doc("Limit of L-BFGS iterations of one fit."))
-        .param(graft::integer("cache", 1024)
-                   .range(0, 1 << 20)
-                   .unit("MiB")
-                   .not_in_fingerprint()
-                   .doc("A table of at most this size is held in memory; a larger one is read again at every "
-                        "iteration."))
-        .example(graft::kExample))
+        .param(graft::learning::cache_parameter(
+            "A table of at most this size is held in memory; a larger one is read again at every "
+            "iteration."))
+        .example(graft::learning::config_on_features("linear_probe", graft::kStages)))

@@ -17,7 +17,6 @@
 namespace graft {
 namespace {
 
-constexpr std::size_t kMiB = std::size_t{1} << 20;
 constexpr std::size_t kMostWeights = std::size_t{1} << 28;  // 1 GiB, and three times that in training
 
 /// A network that was trained, and how that went.
@@ -37,7 +36,7 @@ class Mlp final : public Learner {
         class_weights_(params_),
         hidden_(params_.get<std::vector<std::size_t>>("hidden")),
         scale_(learning::RowScaler::kind_from(params_.get<std::string>("scale"))),
-        cache_bytes_(params_.get<std::size_t>("cache") * kMiB),
+        cache_bytes_(learning::cache_bytes(params_)),
         refit_(params_.get<bool>("refit")),
         warn_(context.warn) {
     options_.trainer.dropout = dense::dropout_of(params_, hidden_.size() + 1);
@@ -90,9 +89,7 @@ class Mlp final : public Learner {
     for (const double decay : decays) {
       options.trainer.optimizer.weight_decay = decay;
       Trained now = train_once(train, &val, fitted, scaler, input, options);
-      Value v = Value::map();
-      v["weight_decay"] = decay;
-      v["best_epoch"] = now.result.best_epoch;
+      Value v = Value::Map{{"weight_decay", decay}, {"best_epoch", now.result.best_epoch}};
       std::optional<metrics::Score> score;
       if (has_val) score = now.result.val;
       if (selection.add(std::move(v), score)) best = std::move(now);
@@ -198,15 +195,8 @@ class Mlp final : public Learner {
   learning::Warn warn_;
 };
 
-constexpr const char* kExample = R"(name: mlp
-stages:
-  images: {plugin: synthetic}
-  features:
-    plugin: backbone
-    from: images
-    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}
-  table: {plugin: feature_table, from: features}
-  mlp: {plugin: mlp, from: table, with: {hidden: [128], dropout: 0.3, epochs: 30}}
+constexpr const char* kStages =
+    R"(  mlp: {plugin: mlp, from: table, with: {hidden: [128], dropout: 0.3, epochs: 30}}
   report: {plugin: evaluate, from: mlp}
 )";
 
@@ -236,11 +226,8 @@ GRAFT_PLUGIN(
         .param(graft::flag("refit", true)
                    .doc("Train once more on train and val, for as many epochs as were best on val; "
                         "false: the network of that epoch stays."))
-        .param(graft::integer("cache", 1024)
-                   .range(0, 1 << 20)
-                   .unit("MiB")
-                   .not_in_fingerprint()
-                   .doc("A table of at most this size is held in memory; a larger one is read again in "
-                        "every epoch."))
+        .param(graft::learning::cache_parameter(
+            "A table of at most this size is held in memory; a larger one is read again in "
+            "every epoch."))
         .depends_on_seed()
-        .example(graft::kExample))
+        .example(graft::learning::config_on_features("mlp", graft::kStages)))

@@ -1,11 +1,9 @@
 #include <fmt/format.h>
 #include <torch/version.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include <graft/files.h>
 #include <graft/plugin.h>
@@ -53,13 +51,12 @@ class Pretrain final : public Learner {
       throw Error(fmt::format("expected at least two classes, got {}", input.classes.size()));
     const training::TrainingPixels pixels(input.tables[0], {input.classes.size()}, normalizer_);
 
-    Value facts = Value::map();
-    facts["architecture"] = params_.get<std::string>("architecture");
-    facts["width"] = params_.raw("width");
-    facts["class_count"] = static_cast<std::int64_t>(input.classes.size());
-    facts["image_height"] = pixels.train.height();
-    facts["image_width"] = pixels.train.width();
-    facts["normalize"] = params_.raw("normalize");
+    Value facts = Value::Map{{"architecture", params_.get<std::string>("architecture")},
+                             {"width", params_.raw("width")},
+                             {"class_count", static_cast<std::int64_t>(input.classes.size())},
+                             {"image_height", pixels.train.height()},
+                             {"image_width", pixels.train.width()},
+                             {"normalize", params_.raw("normalize")}};
 
     const nn::Architecture architecture = architecture_of(facts);
     training::TrainerOptions options;
@@ -118,15 +115,14 @@ class Pretrain final : public Learner {
   }
 
   Value summary(const training::TrainingProgress& progress, const nn::Architecture& architecture) const {
-    Value v = Value::map();
-    v["architecture"] = params_.get<std::string>("architecture");
-    v["parameters"] = parameters_in(architecture);
-    v["features"] = architecture.features;
-    v["learning_rate"] = optimizer_.learning_rate;
-    v["weight_decay"] = optimizer_.weight_decay;
-    v["epochs"] = progress.epoch;
-    v["best_epoch"] = progress.best_epoch + 1;
-    v["stopped_early"] = progress.epoch < plan_.epochs;
+    Value v = Value::Map{{"architecture", params_.get<std::string>("architecture")},
+                         {"parameters", parameters_in(architecture)},
+                         {"features", architecture.features},
+                         {"learning_rate", optimizer_.learning_rate},
+                         {"weight_decay", optimizer_.weight_decay},
+                         {"epochs", progress.epoch},
+                         {"best_epoch", progress.best_epoch + 1},
+                         {"stopped_early", progress.epoch < plan_.epochs}};
     if (params_.has("save_weights")) v["weights"] = params_.get<std::string>("save_weights");
     v["curve"] = progress.curve;
     return v;

@@ -1,4 +1,3 @@
-#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -171,10 +170,8 @@ class PrototypeLearner final : public Learner {
   }
 
   static Value describe(const Candidate& how) {
-    Value v = Value::map();
-    v["per_class"] = static_cast<std::int64_t>(how.per_class);
-    v["temperature"] = how.temperature;
-    return v;
+    return Value::Map{{"per_class", static_cast<std::int64_t>(how.per_class)},
+                      {"temperature", how.temperature}};
   }
 
   std::vector<std::size_t> per_class_;
@@ -189,15 +186,7 @@ Value::List usual_temperatures() {
   return {0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0};
 }
 
-constexpr const char* kExample = R"(name: prototypes
-stages:
-  images: {plugin: synthetic}
-  features:
-    plugin: backbone
-    from: images
-    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}
-  table: {plugin: feature_table, from: features}
-  nearest_mean: {plugin: prototypes, from: table}
+constexpr const char* kStages = R"(  nearest_mean: {plugin: prototypes, from: table}
   clusters: {plugin: prototypes, from: table, with: {per_class: [1, 2, 4], embedding: lda}}
   report: {plugin: evaluate, from: [nearest_mean, clusters]}
 )";
@@ -229,4 +218,4 @@ GRAFT_PLUGIN(
                    .doc("T of softmax(similarity / T): it changes how sure the scores are, not which class "
                         "wins. Of several, chosen on val by the lowest log loss."))
         .param(graft::embedding::EmbeddingParameter::spec())
-        .example(graft::kExample))
+        .example(graft::learning::config_on_features("prototypes", graft::kStages)))

@@ -8,6 +8,7 @@
 #include <graft/plugin.h>
 
 #include <learning/bundle.h>
+#include <learning/learning.h>
 #include <metrics/labelled.h>
 #include <metrics/metrics.h>
 #include <metrics/sample.h>
@@ -146,15 +147,7 @@ class Temperature final : public Calibrator {
   std::function<void(const std::string&)> warn_;
 };
 
-constexpr const char* kExample = R"(name: temperature
-stages:
-  images: {plugin: synthetic}
-  features:
-    plugin: backbone
-    from: images
-    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors"}
-  table: {plugin: feature_table, from: features}
-  probe: {plugin: linear_probe, from: table}
+constexpr const char* kStages = R"(  probe: {plugin: linear_probe, from: table}
   calibrated: {plugin: temperature, from: probe, with: {temperatures: [4, 2, 1, 0.5]}}
   report: {plugin: evaluate, from: [probe, calibrated]}
 )";
@@ -176,4 +169,4 @@ GRAFT_PLUGIN(
                    .items(0, 1000)
                    .default_list({})
                    .doc("Others to look at: the summary has the scores of val at each, from high to low."))
-        .example(graft::kExample))
+        .example(graft::learning::config_on_features("temperature", graft::kStages)))

@@ -1,6 +1,5 @@
 #include <numeric/narrow.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include <graft/cpu_isa.h>

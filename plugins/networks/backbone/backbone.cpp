@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cctype>
-#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -74,11 +72,8 @@ class Backbone final : public BatchTransform {
     if (!model_.findings.empty()) {
       facts["model"] = Value::list();
       for (const nn::Finding& finding : model_.findings) {
-        Value one = Value::map();
-        one["what"] = finding.what;
-        one["value"] = finding.value;
-        one["from"] = finding.from;
-        facts["model"].push(std::move(one));
+        facts["model"].push(
+            Value::Map{{"what", finding.what}, {"value", finding.value}, {"from", finding.from}});
       }
     }
     return facts;

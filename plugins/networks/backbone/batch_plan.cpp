@@ -12,9 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include <graft/error.h>
 #include <graft/random.h>
-#include <network/image_size.h>
+#include <network/input_size.h>
 
 using namespace graft;
 
@@ -82,11 +81,9 @@ void measure(const StageContext& context, const std::function<std::unique_ptr<nn
     std::unique_ptr<nn::Engine> other;
     if (threads > 1 && !(other = best.engine->with_threads(threads))) other = make(threads);
     const double rate = images_per_second(other ? *other : *best.engine, concurrent, batch, size);
-    Value entry = Value::map();
-    entry["threads_per_batch"] = threads;
-    entry["concurrent_batches"] = concurrent;
-    entry["images_per_second"] = std::round(rate * 10) / 10;
-    tried.push(std::move(entry));
+    tried.push(Value::Map{{"threads_per_batch", threads},
+                          {"concurrent_batches", concurrent},
+                          {"images_per_second", std::round(rate * 10) / 10}});
     if (threads > 1 && rate < best_rate * kWorthMoreThreads) continue;
     best_rate = rate;
     if (other) best.engine = std::move(other);
@@ -117,7 +114,7 @@ PlannedEngine plan_batches(const StageContext& context, std::optional<int> usual
   }
   best.engine = make(plan.threads_per_batch);
 
-  std::optional<Size> size = nn::image_size_in(context.input_shape);
+  std::optional<Size> size = nn::input_size_in(context.input_shape);
   if (!size && usual_side) size = Size{*usual_side, *usual_side};
   const std::string reason = given ? "given in the config" : reason_against(context, *best.engine, size);
   if (!reason.empty()) {

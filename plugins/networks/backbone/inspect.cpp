@@ -5,11 +5,9 @@
 #include <string>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <graft/error.h>
 #include <network/device_name.h>
-#include <network/image_size.h>
+#include <network/input_size.h>
 #include <network/open_model.h>
 #include <network/tokens.h>
 #include <network/torch_service.h>
@@ -81,7 +79,7 @@ class Inspector {
     const TapPlan taps = plan(net);
     if (!result_.faults.empty()) return;
     taps.extend(net, nullptr);
-    const std::optional<nn::ImageSize> size = nn::image_size_in(context_.input_shape);
+    const std::optional<nn::ImageSize> size = nn::input_size_in(context_.input_shape);
     const nn::Extent usual = net.usual_size();
     const nn::ImageSize computed = size.value_or(nn::ImageSize{usual.height, usual.width});
     const nn::Architecture needed = nn::reduced_to(net, taps.taps);

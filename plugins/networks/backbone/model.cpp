@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include <graft/error.h>
-
 using namespace graft;
 
 OpenedModel open_model(const Params& params) {

@@ -19,11 +19,10 @@ const nn::Block* block_around(const nn::Architecture& network, const nn::Layer& 
 
 Value network_facts(const nn::Architecture& network, int height, int width) {
   const nn::Cost cost = nn::cost_of(network, height, width);
-  Value facts = Value::map();
-  facts["name"] = network.name;
-  facts["image"] = Value::List{height, width};
-  facts["parameters"] = Value(cost.parameters);
-  facts["multiply_adds"] = Value(cost.multiply_adds);
+  Value facts = Value::Map{{"name", network.name},
+                           {"image", Value::List{height, width}},
+                           {"parameters", Value(cost.parameters)},
+                           {"multiply_adds", Value(cost.multiply_adds)}};
   Value& parts = facts["parts"] = Value::list();
   std::string last;
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
@@ -31,9 +30,8 @@ Value network_facts(const nn::Architecture& network, int height, int width) {
     const nn::Block* block = block_around(network, layer);
     const std::string name = block == nullptr ? layer.name : block->name;
     if (block == nullptr || name != last) {
-      Value part = Value::map();
-      part["name"] = name;
-      part["type"] = block == nullptr ? nn::to_string(layer.op) : block->type;
+      Value part =
+          Value::Map{{"name", name}, {"type", block == nullptr ? nn::to_string(layer.op) : block->type}};
       for (const char* sum : {"layers", "parameters", "multiply_adds"}) part[sum] = 0;
       parts.push(std::move(part));
       last = name;

@@ -67,9 +67,7 @@ void RowCheck::compare(std::span<const Item> items, const std::vector<std::size_
 
 Value RowCheck::facts() const {
   const std::lock_guard lock(mutex_);
-  Value out = Value::map();
-  out["rows"] = Value(static_cast<std::uint64_t>(compared_));
-  out["largest_difference"] = largest_;
-  out["allowed"] = allowed_;
-  return out;
+  return Value::Map{{"rows", Value(static_cast<std::uint64_t>(compared_))},
+                    {"largest_difference", largest_},
+                    {"allowed", allowed_}};
 }

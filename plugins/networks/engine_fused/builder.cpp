@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -35,31 +36,22 @@ struct Eltwise {
 /// One after the other.
 std::vector<Eltwise> eltwises_of(Activation activation) {
   constexpr float kSixth = 1.0f / 6;
-  switch (activation) {
-    case Activation::None:
-      return {};
-    case Activation::Relu:
-      return {{algorithm::eltwise_relu, 0, 0}};
-    case Activation::Relu6:
-      return {{algorithm::eltwise_clip, 0, 6}};
-    case Activation::Silu:
-      return {{algorithm::eltwise_swish, 1, 0}};
-    case Activation::Sigmoid:
-      return {{algorithm::eltwise_logistic, 0, 0}};
-    case Activation::Gelu:
-      return {{algorithm::eltwise_gelu_erf, 0, 0}};
-    case Activation::GeluTanh:
-      return {{algorithm::eltwise_gelu_tanh, 0, 0}};
-    case Activation::QuickGelu:
-      return {{algorithm::eltwise_swish, 1.702f, 0}};
-    case Activation::HardSigmoid:  // oneDNN 2.6 has no function of its own
-      return {{algorithm::eltwise_linear, kSixth, 0.5f}, {algorithm::eltwise_clip, 0, 1}};
-    case Activation::HardSwish:
-      return {{algorithm::eltwise_hardswish, kSixth, 0.5f}};
-    case Activation::Tanh:
-      return {{algorithm::eltwise_tanh, 0, 0}};
-  }
-  throw Error("an activation without a kernel: this is a bug in graft");
+  static const std::map<nn::Op, std::vector<Eltwise>> kAll = {
+      {nn::Op::Relu, {{algorithm::eltwise_relu, 0, 0}}},
+      {nn::Op::Relu6, {{algorithm::eltwise_clip, 0, 6}}},
+      {nn::Op::Silu, {{algorithm::eltwise_swish, 1, 0}}},
+      {nn::Op::Sigmoid, {{algorithm::eltwise_logistic, 0, 0}}},
+      {nn::Op::Gelu, {{algorithm::eltwise_gelu_erf, 0, 0}}},
+      {nn::Op::GeluTanh, {{algorithm::eltwise_gelu_tanh, 0, 0}}},
+      {nn::Op::QuickGelu, {{algorithm::eltwise_swish, 1.702f, 0}}},
+      // oneDNN 2.6 has no function of its own.
+      {nn::Op::HardSigmoid, {{algorithm::eltwise_linear, kSixth, 0.5f}, {algorithm::eltwise_clip, 0, 1}}},
+      {nn::Op::HardSwish, {{algorithm::eltwise_hardswish, kSixth, 0.5f}}},
+      {nn::Op::Tanh, {{algorithm::eltwise_tanh, 0, 0}}}};
+  if (!activation) return {};
+  const auto found = kAll.find(*activation);
+  if (found == kAll.end()) throw Error("an activation without a kernel: this is a bug in graft");
+  return found->second;
 }
 
 onednn::Window window_of(const nn::Layer& layer, const Shape& image) {
@@ -105,59 +97,40 @@ void Builder::build() {
   slot_[0] = add_slot(plain(images, Type::f32), Program::kInput);
   if (type_ != Type::f32) slot_in(0, plain(images, type_));
   const Lowered& net = network_.lowered();
-  for (std::size_t i = 0; i < net.steps.size(); ++i) try {
-      add(i);
+  for (const Step& step : net.steps) try {
+      add(step);
     } catch (const dnnl::error& fault) {
       throw Error(fmt::format("layer {}: oneDNN cannot run it for images of {} x {} in {} ({})",
-                              net.steps[i].layer.name, width_, height_, network_.bf16() ? "bf16" : "fp32",
+                              step.layer.name, width_, height_, network_.bf16() ? "bf16" : "fp32",
                               fault.what()));
     }
   for (std::size_t i = 0; i < net.outputs.size(); ++i) store(i);
 }
 
-void Builder::add(std::size_t index) {
-  const Step& step = network_.lowered().steps[index];
-  switch (step.op) {
-    case Step::Op::Conv:
-      return convolution(index);
-    case Step::Op::Linear:
-      return linear(index);
-    case Step::Op::MaxPool:
-      return max_pool(step);
-    case Step::Op::AveragePool:
-      return average_pool(step);
-    case Step::Op::Add:
-    case Step::Op::Multiply:
-      return binary(step);
-    case Step::Op::Activate:
-      return activate(step);
-    case Step::Op::Flatten:
-      return flatten(step);
-    case Step::Op::LayerNorm:
-      return layer_norm(step);
-    case Step::Op::ResponseNorm:
-      return response_norm(step);
-    case Step::Op::Embed:
-      return embed(step);
-    case Step::Op::Attention:
-      return attention(step);
-    case Step::Op::AttentionPool:
-      return attention_pool(step);
-    case Step::Op::TokenMean:
-      return token_mean(step);
-    case Step::Op::Concat:
-      return concat(step);
-    case Step::Op::BlurPool:
-      return blur_pool(step);
-    case Step::Op::Gather:
-      return gather(step);
-    case Step::Op::PatchMerge:
-      return patch_merge(step);
-    case Step::Op::Scale:
-      return scale(step);
-    case Step::Op::WindowAttention:
-      return window_attention(step);
-  }
+void Builder::add(const Step& step) {
+  using Op = Step::Op;
+  static const std::map<Op, void (Builder::*)(const Step&)> kAll = {
+      {Op::Conv, &Builder::convolution},
+      {Op::Linear, &Builder::linear},
+      {Op::MaxPool, &Builder::max_pool},
+      {Op::AveragePool, &Builder::average_pool},
+      {Op::Add, &Builder::binary},
+      {Op::Multiply, &Builder::binary},
+      {Op::Activate, &Builder::activate},
+      {Op::Flatten, &Builder::flatten},
+      {Op::LayerNorm, &Builder::layer_norm},
+      {Op::ResponseNorm, &Builder::response_norm},
+      {Op::Embed, &Builder::embed},
+      {Op::Attention, &Builder::attention},
+      {Op::AttentionPool, &Builder::attention_pool},
+      {Op::TokenMean, &Builder::token_mean},
+      {Op::Concat, &Builder::concat},
+      {Op::BlurPool, &Builder::blur_pool},
+      {Op::Gather, &Builder::gather},
+      {Op::PatchMerge, &Builder::patch_merge},
+      {Op::Scale, &Builder::scale},
+      {Op::WindowAttention, &Builder::window_attention}};
+  (this->*kAll.at(step.op))(step);
 }
 
 Builder::Dims Builder::dims_of(ValueId value) const {
@@ -236,8 +209,8 @@ dnnl::primitive_attr Builder::attributes(bool residual, Activation activation) c
   return out;
 }
 
-void Builder::convolution(std::size_t index) {
-  const Step& step = network_.lowered().steps[index];
+void Builder::convolution(const Step& step) {
+  const std::size_t index = index_of(step);
   const nn::Layer& layer = step.layer;
   const memory::dim groups = layer.groups, in = layer.in, out = layer.out, rows = layer.kernel.height,
                     columns = layer.kernel.width;
@@ -321,10 +294,10 @@ void Builder::convolution(std::size_t index) {
       {DNNL_ARG_BIAS, network_.bias(index)}};
 }
 
-void Builder::linear(std::size_t index) {
+void Builder::linear(const Step& step) {
   // Several threads would share the sums, and their number change the last bits.
   const ThreadCount one(1);
-  const Step& step = network_.lowered().steps[index];
+  const std::size_t index = index_of(step);
   const Dims from = dims_of(step.from);
   Dims shape = from;
   shape[0] = step.layer.out;
@@ -346,9 +319,8 @@ void Builder::linear(std::size_t index) {
 void Builder::max_pool(const Step& step) {
   const std::size_t in = slot_in(step.from, blocked(step.from));
   const std::size_t to = make_slot(step.to, blocked(step.to));
-  const auto kernel =
-      onednn::pooling(network_.engine(), algorithm::pooling_max, layout_of(in), layout_of(to),
-                      window_of(step.layer, shape_[step.from]), attributes(false, Activation::None));
+  const auto kernel = onednn::pooling(network_.engine(), algorithm::pooling_max, layout_of(in), layout_of(to),
+                                      window_of(step.layer, shape_[step.from]), attributes(false, {}));
   call(dnnl::pooling_forward(kernel), kernel.scratchpad_desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}});
 }
 
@@ -377,7 +349,7 @@ void Builder::average_pool(const Step& step) {
   const auto kernel = onednn::pooling(
       network_.engine(),
       counts ? algorithm::pooling_avg_include_padding : algorithm::pooling_avg_exclude_padding, layout_of(in),
-      layout_of(to), window, attributes(false, Activation::None));
+      layout_of(to), window, attributes(false, {}));
   call(dnnl::pooling_forward(kernel), kernel.scratchpad_desc(), {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, to}});
 }
 
@@ -420,8 +392,8 @@ void Builder::activate(const Step& step) {
   const std::size_t to = make_slot(step.to, layout_of(in));
   std::size_t from = in;
   for (const Eltwise& f : eltwises_of(step.activation)) {
-    const auto kernel = onednn::eltwise(network_.engine(), f.how, layout_of(in), f.alpha, f.beta,
-                                        attributes(false, Activation::None));
+    const auto kernel =
+        onednn::eltwise(network_.engine(), f.how, layout_of(in), f.alpha, f.beta, attributes(false, {}));
     call(dnnl::eltwise_forward(kernel), kernel.scratchpad_desc(), {{DNNL_ARG_SRC, from}, {DNNL_ARG_DST, to}});
     from = to;
   }

@@ -2,7 +2,6 @@
 
 #include <functional>
 #include <map>
-#include <string>
 #include <vector>
 
 #include "program.h"
@@ -21,9 +20,9 @@ class Builder {
   using Dims = dnnl::memory::dims;
   using Type = dnnl::memory::data_type;
 
-  void add(std::size_t step);
-  void convolution(std::size_t step);
-  void linear(std::size_t step);
+  void add(const Step& step);
+  void convolution(const Step& step);
+  void linear(const Step& step);
   void max_pool(const Step& step);
   void average_pool(const Step& step);
   void average_by_loops(const Step& step);
@@ -49,6 +48,9 @@ class Builder {
   using Loop = std::function<void(const float* in, float* out)>;
   void loop(const Step& step, Loop run);
 
+  std::size_t index_of(const Step& step) const {
+    return static_cast<std::size_t>(&step - network_.lowered().steps.data());
+  }
   bool is_tokens(ValueId value) const { return shape_[value].size() == 2; }
   /// [images, ...]; tokens [n,d] are images of d channels, 1 x n.
   Dims dims_of(ValueId value) const;

@@ -12,32 +12,8 @@ namespace {
 using nn::Layer;
 using nn::Op;
 
-Activation activation_of(Op op) {
-  switch (op) {
-    case Op::Relu:
-      return Activation::Relu;
-    case Op::Relu6:
-      return Activation::Relu6;
-    case Op::Silu:
-      return Activation::Silu;
-    case Op::Sigmoid:
-      return Activation::Sigmoid;
-    case Op::Gelu:
-      return Activation::Gelu;
-    case Op::GeluTanh:
-      return Activation::GeluTanh;
-    case Op::QuickGelu:
-      return Activation::QuickGelu;
-    case Op::HardSigmoid:
-      return Activation::HardSigmoid;
-    case Op::HardSwish:
-      return Activation::HardSwish;
-    case Op::Tanh:
-      return Activation::Tanh;
-    default:
-      throw Error(std::string("engine_fused has no kernel for ") + nn::to_string(op));
-  }
-}
+constexpr Op kActivations[] = {Op::Relu,     Op::Relu6,     Op::Silu,        Op::Sigmoid,   Op::Gelu,
+                               Op::GeluTanh, Op::QuickGelu, Op::HardSigmoid, Op::HardSwish, Op::Tanh};
 
 class Lowering {
  public:
@@ -88,8 +64,7 @@ class Lowering {
   /// The step that makes a value which nobody but the layer at hand reads, when nothing rides on it yet.
   Step* only_for_this(ValueId value) {
     Step* maker = maker_of(value);
-    return maker != nullptr && readers_of_[value] == 1 && maker->activation == Activation::None ? maker
-                                                                                                : nullptr;
+    return maker != nullptr && readers_of_[value] == 1 && !maker->activation ? maker : nullptr;
   }
 
   /// The layer's value is one that is there already, which takes over the layer's readers.
@@ -112,6 +87,17 @@ class Lowering {
   }
 
   void add(const Layer& layer) {
+    // Layers that become a step of one input without more.
+    static const std::map<Op, Step::Op> kPlain = {
+        {Op::BlurPool, Step::Op::BlurPool},   {Op::PatchMerge, Step::Op::PatchMerge},
+        {Op::ChannelSlice, Step::Op::Gather}, {Op::ChannelShuffle, Step::Op::Gather},
+        {Op::TokenMean, Step::Op::TokenMean}, {Op::MaxPool, Step::Op::MaxPool},
+        {Op::AvgPool, Step::Op::AveragePool}, {Op::WindowAvgPool, Step::Op::AveragePool},
+        {Op::Flatten, Step::Op::Flatten}};
+    if (const auto plain = kPlain.find(layer.op); plain != kPlain.end()) {
+      append(plain->second, layer);
+      return;
+    }
     switch (layer.op) {
       case Op::Conv:
       case Op::Linear:
@@ -141,40 +127,17 @@ class Lowering {
         step.weights = SharedValues(shared(layer, "bias_table"));
         return with_shapes(step, layer);
       }
-      case Op::BlurPool:
-        append(Step::Op::BlurPool, layer);
-        return;
-      case Op::PatchMerge:
-        append(Step::Op::PatchMerge, layer);
-        return;
-      case Op::ChannelSlice:
-      case Op::ChannelShuffle:
-        append(Step::Op::Gather, layer);
-        return;
       case Op::LayerScale:
         return layer_scale(layer);
       case Op::SwiGlu:
         return swiglu(layer);
-      case Op::TokenMean:
-        append(Step::Op::TokenMean, layer);
-        return;
       case Op::Concat: {
         Step& step = append(Step::Op::Concat, layer);
         for (const std::string& name : layer.from) step.more.push_back(value_.at(name));
         return;
       }
-      case Op::MaxPool:
-        append(Step::Op::MaxPool, layer);
-        return;
-      case Op::AvgPool:
-      case Op::WindowAvgPool:
-        append(Step::Op::AveragePool, layer);
-        return;
       case Op::GlobalPool:
         append(Step::Op::AveragePool, layer).layer.size = 1;
-        return;
-      case Op::Flatten:
-        append(Step::Op::Flatten, layer);
         return;
       case Op::Dropout:
         return merge(layer, value_.at(layer.from.at(0)));
@@ -202,11 +165,13 @@ class Lowering {
   }
 
   void activate(const Layer& layer) {
+    if (std::find(std::begin(kActivations), std::end(kActivations), layer.op) == std::end(kActivations))
+      throw Error(std::string("engine_fused has no kernel for ") + nn::to_string(layer.op));
     Step* maker = only_for_this(value_.at(layer.from.at(0)));
     const bool rides = maker != nullptr && (maker->op == Step::Op::Conv || maker->op == Step::Op::Linear ||
                                             maker->op == Step::Op::Add);
     Step& step = rides ? *maker : append(Step::Op::Activate, layer);
-    step.activation = activation_of(layer.op);
+    step.activation = layer.op;
     if (rides) merge(layer, step.to);
   }
 
@@ -286,7 +251,7 @@ class Lowering {
       out_.steps.push_back(std::move(step));
       return out_.steps.back().to;
     };
-    const ValueId gate = half(0, Activation::Silu), value = half(1, Activation::None);
+    const ValueId gate = half(0, Op::Silu), value = half(1, {});
     Step& product = append(Step::Op::Multiply, layer);
     product.from = gate;
     product.second = value;

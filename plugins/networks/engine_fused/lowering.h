@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,19 +16,8 @@ namespace graft::fused {
 /// Number of a value: 0 is the batch of images, the others are made by steps, in order.
 using ValueId = std::size_t;
 
-enum class Activation {
-  None,
-  Relu,
-  Relu6,
-  Silu,
-  Sigmoid,
-  Gelu,
-  GeluTanh,
-  QuickGelu,
-  HardSigmoid,
-  HardSwish,
-  Tanh
-};
+/// What is done to each value of a result, as layers name it; nothing: it stays as it is.
+using Activation = std::optional<nn::Op>;
 
 /// One pass over memory: a layer with all that can be done to its result while that is still in registers.
 struct Step {
@@ -61,7 +51,7 @@ struct Step {
   std::vector<ValueId> shapes = {};  ///< Values whose shapes alone count: all inputs but the first.
   std::vector<ValueId> more = {};    ///< Concat: all that it reads.
   ValueId residual = kNone;          ///< Conv: a value that is added to the sums, before the activation.
-  Activation activation = Activation::None;
+  Activation activation = {};
   SharedValues weights;
   std::vector<float> bias;
 

@@ -1,7 +1,6 @@
 #include "program.h"
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 #include <unordered_map>
 #include <utility>

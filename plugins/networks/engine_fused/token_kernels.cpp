@@ -217,8 +217,8 @@ void Builder::layer_norm(const Step& step) {
   const std::size_t to = make_slot(step.to, channels_last(step.to, type_));
   const memory::dim channels = step.layer.out, places = elements(shape_[step.from]) / channels;
   const Desc rows({program_.images_ * places, channels}, type_, Tag::ab);
-  const auto kernel = onednn::layer_norm(network_.engine(), rows, static_cast<float>(step.layer.eps),
-                                         attributes(false, Activation::None));
+  const auto kernel =
+      onednn::layer_norm(network_.engine(), rows, static_cast<float>(step.layer.eps), attributes(false, {}));
   Program::Call& made = call(dnnl::layer_normalization_forward(kernel), kernel.scratchpad_desc(),
                              {{DNNL_ARG_SRC, view(in, rows)}, {DNNL_ARG_DST, view(to, rows)}});
   const auto tensor = [&](const float* values) {
@@ -366,8 +366,7 @@ void Builder::concat(const Step& step) {
     layouts.push_back(layout(value));
   }
   const std::size_t to = make_slot(step.to, layout(step.to));
-  const auto kernel =
-      onednn::concat(network_.engine(), layout_of(to), 1, layouts, attributes(false, Activation::None));
+  const auto kernel = onednn::concat(network_.engine(), layout_of(to), 1, layouts, attributes(false, {}));
   slots.emplace_back(DNNL_ARG_DST, to);
   call(dnnl::concat(kernel), kernel.scratchpad_desc(), std::move(slots));
 }

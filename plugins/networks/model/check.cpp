@@ -238,26 +238,19 @@ class ConfigCheck {
 };
 
 Value names(const std::vector<std::string>& items) {
-  Value out = Value::list();
-  for (const std::string& item : items) out.push(item);
-  return out;
+  return Value::List(items.begin(), items.end());
 }
 
 Value to_value(const std::string& path, const Checked& checked, const std::vector<std::string>& disagree) {
-  Value out = Value::map();
-  out["path"] = path;
-  out["is"] = checked.kind;
-  out["format"] = checked.format;
-  out["bytes"] = checked.bytes;
-  out["tensors"] = static_cast<std::int64_t>(checked.tensors);
-  out["features"] = checked.architecture ? Value(checked.architecture->features) : Value();
-  out["taken"] = Value::list();
+  Value out = Value::Map{{"path", path},
+                         {"is", checked.kind},
+                         {"format", checked.format},
+                         {"bytes", checked.bytes},
+                         {"tensors", static_cast<std::int64_t>(checked.tensors)},
+                         {"features", checked.architecture ? Value(checked.architecture->features) : Value()},
+                         {"taken", Value::list()}};
   for (const nn::Finding& f : checked.findings) {
-    Value one = Value::map();
-    one["what"] = f.what;
-    one["value"] = f.value;
-    one["from"] = f.from;
-    out["taken"].push(std::move(one));
+    out["taken"].push(Value::Map{{"what", f.what}, {"value", f.value}, {"from", f.from}});
   }
   out["notes"] = names(checked.notes);
   out["unused"] = names(checked.unused);

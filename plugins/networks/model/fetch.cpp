@@ -1,6 +1,5 @@
 #include <unistd.h>
 
-#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -146,10 +145,8 @@ int fetch(const Arguments& arguments) {
   if (checkpoint == nullptr) {
     std::vector<std::string> names;
     for (const Checkpoint& c : checkpoints()) names.emplace_back(c.architecture);
-    const auto near = nearest(name, names);
     throw UsageError{fmt::format("there are no published weights of '{}'{} (there are of {})", name,
-                                 near ? fmt::format("; did you mean '{}'?", *near) : "",
-                                 fmt::join(names, ", "))};
+                                 suggestion(name, names), fmt::join(names, ", "))};
   }
   const fs::path folder = arguments.has("to") ? fs::path(*arguments.text("to")) : default_folder();
   say("{}\n", fetch_checkpoint(with_digest(*checkpoint, arguments), folder, base_url(arguments)).string());

@@ -18,9 +18,7 @@ int list_families(const Arguments& arguments) {
   Value out = Value::list();
   std::string text;
   for (const nn::PublishedFamilyName& family : nn::published_families()) {
-    Value one = Value::map();
-    one["name"] = family.name;
-    one["marks"] = Value::list();
+    Value one = Value::Map{{"name", family.name}, {"marks", Value::list()}};
     for (const std::string& mark : family.marks) one["marks"].push(mark);
     one["members"] = family.members;
     text +=
@@ -50,16 +48,15 @@ int list(const Arguments& arguments) {
         {name, grouped(cost.parameters), with_unit(cost.multiply_adds), fmt::format("{0} x {0}", side),
          std::to_string(net.features),
          weights == nullptr ? "" : weights->file + (weights->sha256.empty() ? " (--sha256)" : "")});
-    Value v = Value::map();
-    v["name"] = name;
-    v["parameters"] = cost.parameters;
-    v["multiply_adds"] = cost.multiply_adds;
-    v["side"] = side;
-    v["features"] = net.features;
-    v["classes"] = net.classes;
-    v["weights"] = weights == nullptr ? Value() : Value(weights->file);
-    v["sha256"] = weights == nullptr || weights->sha256.empty() ? Value() : Value(weights->sha256);
-    out.push(std::move(v));
+    out.push(Value::Map{
+        {"name", name},
+        {"parameters", cost.parameters},
+        {"multiply_adds", cost.multiply_adds},
+        {"side", side},
+        {"features", net.features},
+        {"classes", net.classes},
+        {"weights", weights == nullptr ? Value() : Value(weights->file)},
+        {"sha256", weights == nullptr || weights->sha256.empty() ? Value() : Value(weights->sha256)}});
   }
   say("{}", arguments.has("json")
                 ? out.to_json() + "\n"

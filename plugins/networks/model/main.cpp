@@ -17,6 +17,7 @@
 
 #include <graft/params.h>
 #include <graft/system_error.h>
+#include <graft/text.h>
 #include <graft/value.h>
 
 #include <network/architecture.h>
@@ -190,9 +191,7 @@ int start(std::vector<std::string> words) {
   const auto row = std::find_if(std::begin(kCommands), std::end(kCommands),
                                 [&](const Row& r) { return words[0] == r.name; });
   if (row == std::end(kCommands)) {
-    const auto near = graft::nearest(words[0], names);
-    return usage_error(fmt::format("no command 'model {}'{}", words[0],
-                                   near ? fmt::format("; did you mean '{}'?", *near) : ""),
+    return usage_error(fmt::format("no command 'model {}'{}", words[0], graft::suggestion(words[0], names)),
                        fmt::format("{} ...", fmt::join(names, "|")));
   }
   words.erase(words.begin());

@@ -7,7 +7,6 @@
 
 #include <fmt/format.h>
 
-#include <graft/error.h>
 #include <graft/text.h>
 #include <network/operation.h>
 
@@ -170,19 +169,18 @@ std::string Sheet::dot() const {
 }
 
 Value Sheet::value() const {
-  const auto numbers = [](const auto& items) { return Value(Value::List(items.begin(), items.end())); };
+  const auto numbers = [](const auto& items) { return Value::List(items.begin(), items.end()); };
   const nn::Preprocessing& p = net_.preprocessing;
-  Value out = Value::map();
-  out["architecture"] = net_.name;
-  out["side"] = size_.height;
-  out["classes"] = net_.classes;
-  out["parameters"] = cost_.parameters;
-  out["trainable"] = trainable();
-  out["multiply_adds"] = cost_.multiply_adds;
-  out["activation_bytes"] = cost_.activation_bytes;
-  out["peak_bytes"] = cost_.peak_bytes;
-  out["tap"] = net_.tap;
-  out["features"] = net_.features;
+  Value out = Value::Map{{"architecture", net_.name},
+                         {"side", size_.height},
+                         {"classes", net_.classes},
+                         {"parameters", cost_.parameters},
+                         {"trainable", trainable()},
+                         {"multiply_adds", cost_.multiply_adds},
+                         {"activation_bytes", cost_.activation_bytes},
+                         {"peak_bytes", cost_.peak_bytes},
+                         {"tap", net_.tap},
+                         {"features", net_.features}};
   Value& preprocessing = out["preprocessing"];
   preprocessing["resize"] = p.resize;
   preprocessing["crop"] = p.crop;
@@ -199,17 +197,15 @@ Value Sheet::value() const {
     const nn::Layer& layer = net_.layers[i];
     const nn::LayerCost& cost = cost_.layers[i];
     const nn::Block* block = block_of(layer);
-    Value v = Value::map();
-    v["name"] = layer.name;
-    v["type"] = type_of(layer);
-    v["block"] = block == nullptr ? Value() : Value(block->name);
-    v["from"] = numbers(layer.from);
-    v["output"] = numbers(cost.output);
-    v["parameters"] = cost.parameters;
-    v["multiply_adds"] = cost.multiply_adds;
-    v["bytes"] = cost.bytes;
-    v["frozen"] = i < frozen_;
-    layers.push(std::move(v));
+    layers.push(Value::Map{{"name", layer.name},
+                           {"type", type_of(layer)},
+                           {"block", block == nullptr ? Value() : Value(block->name)},
+                           {"from", numbers(layer.from)},
+                           {"output", numbers(cost.output)},
+                           {"parameters", cost.parameters},
+                           {"multiply_adds", cost.multiply_adds},
+                           {"bytes", cost.bytes},
+                           {"frozen", i < frozen_}});
   }
   out["layers"] = std::move(layers);
   return out;

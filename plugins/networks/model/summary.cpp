@@ -1,7 +1,5 @@
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
-#include <memory>
 
 #include <fmt/format.h>
 
@@ -50,17 +48,13 @@ void print_fit(const nn::WeightFile& file, const nn::BestFit& best) {
 }
 
 Value to_value(const nn::WeightFile& file, const std::optional<nn::BestFit>& best) {
-  Value out = Value::map();
-  out["path"] = file.path().string();
-  out["format"] = file.format();
-  out["bytes"] = file.bytes();
-  out["tensors"] = Value::list();
+  Value out = Value::Map{{"path", file.path().string()},
+                         {"format", file.format()},
+                         {"bytes", file.bytes()},
+                         {"tensors", Value::list()}};
   for (const nn::TensorInfo& t : file.tensors()) {
-    Value v = Value::map();
-    v["name"] = t.name;
-    v["type"] = t.type;
-    v["shape"] = Value(Value::List(t.shape.begin(), t.shape.end()));
-    out["tensors"].push(std::move(v));
+    out["tensors"].push(Value::Map{
+        {"name", t.name}, {"type", t.type}, {"shape", Value(Value::List(t.shape.begin(), t.shape.end()))}});
   }
   if (!best) return out;
   const auto names = [](const auto& items, auto name) {
@@ -92,12 +86,11 @@ std::string tensor_table(const nn::WeightFile& file) {
 
 int print_torchscript(const std::string& path, const nn::TorchScriptContents& contents, bool json) {
   if (json) {
-    Value v = Value::map();
-    v["path"] = path;
-    v["format"] = "TorchScript";
-    v["tensors"] = static_cast<std::int64_t>(contents.tensors);
-    v["tensor_bytes"] = contents.tensor_bytes;
-    v["code"] = Value::list();
+    Value v = Value::Map{{"path", path},
+                         {"format", "TorchScript"},
+                         {"tensors", static_cast<std::int64_t>(contents.tensors)},
+                         {"tensor_bytes", contents.tensor_bytes},
+                         {"code", Value::list()}};
     for (const auto& [name, bytes] : contents.code) v["code"].push(Value(name));
     say("{}\n", printable_json(v.to_json()));
     return kOk;
@@ -125,8 +118,7 @@ int print_published(const nn::Published& published, const nn::WeightFile& file, 
     Value v = sheet.value();
     v["file"]["path"] = path;
     v["file"]["family"] = published.architecture.name;
-    v["file"]["notes"] = Value::list();
-    for (const std::string& note : published.notes) v["file"]["notes"].push(note);
+    v["file"]["notes"] = Value::List(published.notes.begin(), published.notes.end());
     say("{}\n", printable_json(v.to_json()));
     return kOk;
   }

@@ -2,9 +2,9 @@
 #include <string>
 
 #include <graft/plugin.h>
-#include <network/fit.h>
 #include <network/published.h>
 #include <network/weight_file.h>
+#include <network/weight_fit.h>
 #include <preprocessing/preprocessing.h>
 
 namespace {

@@ -1,8 +1,6 @@
 #include "layout.h"
 
 #include <algorithm>
-#include <cctype>
-#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>

@@ -1,7 +1,5 @@
 #include <source/archive_member.h>
 
-#include <algorithm>
-#include <cctype>
 #include <string_view>
 
 #include <graft/error.h>

@@ -1,6 +1,5 @@
 #include "source/flat_json.h"
 
-#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <string>

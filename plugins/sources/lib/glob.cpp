@@ -1,7 +1,5 @@
 #include <source/glob.h>
 
-#include <utility>
-
 #include <graft/error.h>
 
 namespace graft::source {

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <array>
-
 /// Outlines and fills that scenes are drawn from. Only + - * /, sqrt and floor of single floats are used,
 /// which IEEE 754 defines to the last bit, so drawings are the same on every machine.
 enum class Shape {

@@ -1,7 +1,5 @@
 #include <dense/loss.h>
 
-#include <cmath>
-
 #include <numeric/softmax.h>
 
 namespace graft::dense {

@@ -1,11 +1,6 @@
 #include <embedding/embedding.h>
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <numeric>
-
-#include <graft/error.h>
 
 #include <learning/bundle.h>
 #include <numeric/narrow.h>
@@ -74,10 +69,9 @@ Embedding Embedding::truncated(std::size_t dims) const {
 }
 
 Value Embedding::summary() const {
-  Value v = Value::map();
-  v["kind"] = kind_;
-  v["dims"] = static_cast<std::int64_t>(dims_);
-  v["of"] = static_cast<std::int64_t>(inputs_);
+  Value v = Value::Map{{"kind", kind_},
+                       {"dims", static_cast<std::int64_t>(dims_)},
+                       {"of", static_cast<std::int64_t>(inputs_)}};
   if (const auto share = retained()) v[kind_ == "pca" ? "retained_energy" : "retained_share"] = *share;
   for (const auto& [name, value] : notes_) v[name] = value;
   return v;

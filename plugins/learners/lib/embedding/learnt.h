@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 
 #include <embedding/embedding.h>
 #include <embedding/fits.h>

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include <graft/error.h>
+#include <graft/text.h>
 
 namespace graft::learning {
 
@@ -39,9 +40,7 @@ ClassWeights::Values ClassWeights::values(const std::vector<std::string>& classe
   for (const auto& [name, weight] : by_class_) {
     const auto found = std::find(classes.begin(), classes.end(), name);
     if (found == classes.end()) {
-      const auto near = nearest(name, classes);
-      throw Error(fmt::format("class_weights: there is no class '{}'{}", name,
-                              near ? fmt::format("; did you mean '{}'?", *near) : ""));
+      throw Error(fmt::format("class_weights: there is no class '{}'{}", name, suggestion(name, classes)));
     }
     const auto at =
         std::find(fitted.begin(), fitted.end(), static_cast<std::int32_t>(found - classes.begin()));

@@ -4,10 +4,32 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <graft/error.h>
 
 namespace graft::learning {
+
+ParamSpec cache_parameter(std::string doc) {
+  return integer("cache", 1024).range(0, 1 << 20).unit("MiB").not_in_fingerprint().doc(std::move(doc));
+}
+
+std::size_t cache_bytes(const Params& params) {
+  return params.get<std::size_t>("cache") << 20;
+}
+
+std::string config_on_features(std::string_view name, std::string_view stages) {
+  return fmt::format(R"(name: {}
+stages:
+  images: {{plugin: synthetic}}
+  features:
+    plugin: backbone
+    from: images
+    with: {{model: "${{GRAFT_SHARE}}/configs/quickstart_backbone.safetensors"}}
+  table: {{plugin: feature_table, from: features}}
+{})",
+                     name, stages);
+}
 
 double mean_cosine_distance(std::span<const float> rows, std::size_t dim) {
   std::vector<double> sum(dim);

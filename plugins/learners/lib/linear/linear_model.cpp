@@ -1,7 +1,6 @@
 #include <linear/linear_model.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <numeric>
 

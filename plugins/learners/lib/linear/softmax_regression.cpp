@@ -4,8 +4,6 @@
 #include <cmath>
 #include <numeric>
 
-#include <graft/error.h>
-
 #include <numeric/blas.h>
 #include <numeric/narrow.h>
 #include <numeric/parts.h>

@@ -23,11 +23,12 @@ constexpr std::size_t kLeastTile = 64;  // queries that are worth a thread
 
 constexpr std::size_t kStateBytes = std::size_t{64} << 20;  // candidates of the queries of one pass
 
-constexpr std::size_t kGroup = 32;
+constexpr std::size_t kGroup = 32;  // scores that are compared with the threshold without a branch
 
-/// The first group of kGroup scores, from group `at` of `end` on, of which one reaches the threshold.
+/// The first group of kGroup scores, from group `at` on and before group `end`, of which one reaches the
+/// threshold.
 template <typename Score>
-GRAFT_INLINE std::size_t group_of(Score score, std::size_t at, std::size_t end, float threshold) {
+GRAFT_INLINE std::size_t next_group(Score score, std::size_t at, std::size_t end, float threshold) {
   for (; at < end; ++at) {
     int any = 0;
     for (std::size_t i = 0; i < kGroup; ++i) any |= score(at * kGroup + i) >= threshold ? 1 : 0;
@@ -36,23 +37,24 @@ GRAFT_INLINE std::size_t group_of(Score score, std::size_t at, std::size_t end, 
   return at;
 }
 
-/// `less`, unless null, is taken away from the scores.
-GRAFT_INLINE std::size_t next_of(const float* scores, const float* less, std::size_t at, std::size_t end,
-                                 float threshold) {
-  if (less == nullptr) return group_of([=](std::size_t i) { return scores[i]; }, at, end, threshold);
-  return group_of([=](std::size_t i) { return scores[i] - less[i]; }, at, end, threshold);
+/// `half_squares`, unless null, are taken away from the scores: see ExactIndex::half_squares_.
+GRAFT_INLINE std::size_t next_group_of(const float* scores, const float* half_squares, std::size_t at,
+                                       std::size_t end, float threshold) {
+  if (half_squares == nullptr)
+    return next_group([=](std::size_t i) { return scores[i]; }, at, end, threshold);
+  return next_group([=](std::size_t i) { return scores[i] - half_squares[i]; }, at, end, threshold);
 }
 
-using NextGroup = std::size_t (*)(const float* scores, const float* less, std::size_t at, std::size_t end,
-                                  float threshold);
+using NextGroup = std::size_t (*)(const float* scores, const float* half_squares, std::size_t at,
+                                  std::size_t end, float threshold);
 
-GRAFT_AVX2 std::size_t next_avx2(const float* scores, const float* less, std::size_t at, std::size_t end,
-                                 float threshold) {
-  return next_of(scores, less, at, end, threshold);
+GRAFT_AVX2 std::size_t next_avx2(const float* scores, const float* half_squares, std::size_t at,
+                                 std::size_t end, float threshold) {
+  return next_group_of(scores, half_squares, at, end, threshold);
 }
-std::size_t next_plain(const float* scores, const float* less, std::size_t at, std::size_t end,
+std::size_t next_plain(const float* scores, const float* half_squares, std::size_t at, std::size_t end,
                        float threshold) {
-  return next_of(scores, less, at, end, threshold);
+  return next_group_of(scores, half_squares, at, end, threshold);
 }
 
 const NextGroup kNextGroup = cpu_isa() >= CpuIsa::Avx2 ? next_avx2 : next_plain;
@@ -62,8 +64,8 @@ struct Candidate {
   float score;
 };
 
-/// A candidate whose similarity is known.
-struct Settled {
+/// A candidate whose similarity is known in double precision.
+struct Ranked {
   std::uint32_t row;
   float score;
   double similarity;
@@ -71,7 +73,8 @@ struct Settled {
 
 constexpr double kHuge = 1e37;  // scores beyond may overflow float32
 
-bool is_nearer(const Settled& a, const Settled& b) {
+/// Ties go to the lower row.
+bool is_nearer(const Ranked& a, const Ranked& b) {
   return a.similarity != b.similarity ? a.similarity > b.similarity : a.row < b.row;
 }
 
@@ -96,9 +99,9 @@ class MemoryTensor final : public TensorReader {
 
 /// The best rows of one query. They are proposed by score: the scalar product, for Euclidean less half the
 /// row's square, which falls as the distance grows.
-class ExactIndex::Best {
+class ExactIndex::Reservoir {
  public:
-  Best(const ExactIndex& index, const float* query, std::size_t k, RowRange excluded)
+  Reservoir(const ExactIndex& index, const float* query, std::size_t k, RowRange excluded)
       : index_(index), query_(query), k_(k), excluded_(excluded) {
     const double length = std::sqrt(scalar_product(query, query, index.dim_));
     // Of a float32 scalar product, in any order of summation (Higham 2002, section 3.1), of what is taken
@@ -113,33 +116,34 @@ class ExactIndex::Best {
 
   /// Bytes that one of them holds at most.
   static std::size_t bytes(std::size_t k) {
-    return sizeof(Best) + capacity(k) * sizeof(Candidate) + 2 * k * sizeof(Settled);
+    return sizeof(Reservoir) + capacity(k) * sizeof(Candidate) + 2 * k * sizeof(Ranked);
   }
 
-  /// Scores of the rows from `first` on; `less`, unless null, is taken away from them. Most are below the
-  /// threshold: whole groups are passed over by one branch. `rows`: their features; those of the rows that
-  /// were offered since the last settle() lie before them.
-  void offer(std::size_t first, const float* rows, const float* scores, const float* less,
-             std::size_t count) {
+  /// Scores of the rows from `first` on; `half_squares`, unless null, is taken away from them. Most are below
+  /// the threshold: whole groups are passed over by one branch. `rows`: their features; those of the rows
+  /// that were added since the last re_rank() lie before them.
+  void add_scores(std::size_t first, const float* rows, const float* scores, const float* half_squares,
+                  std::size_t count) {
     origin_ = {rows, first};
     if (by_brute_force_) {
       for (std::size_t i = 0; i < count; ++i) {
         const auto row = static_cast<std::uint32_t>(first + i);
         if (!excluded_.contains(row)) candidates_.push_back({row, 0});
       }
-      settle();
+      re_rank();
       return;
     }
     candidates_.reserve(capacity(k_));
     const std::size_t groups = count / kGroup;
-    for (std::size_t g = 0; (g = kNextGroup(scores, less, g, groups, threshold_)) < groups; ++g)
-      take_group(first, scores, less, g * kGroup);
-    for (std::size_t i = groups * kGroup; i < count; ++i) take(first + i, scores, less, i);
+    for (std::size_t g = 0; (g = kNextGroup(scores, half_squares, g, groups, threshold_)) < groups; ++g)
+      add_group(first, scores, half_squares, g * kGroup);
+    for (std::size_t i = groups * kGroup; i < count; ++i) add_candidate(first + i, scores, half_squares, i);
   }
 
-  /// Decides between what was offered since the last time: its features may go then.
-  void settle() {
-    prune();
+  /// Ranks the candidates by their similarity in double precision and keeps the k nearest. Their features are
+  /// not needed afterwards.
+  void re_rank() {
+    drop_below_threshold();
     best_.reserve(best_.size() + candidates_.size());
     for (const Candidate& c : candidates_) {
       const float* row =
@@ -154,12 +158,12 @@ class ExactIndex::Best {
     best_.resize(keep);
     if (keep < k_) return;
     const auto least = std::min_element(best_.begin(), best_.end(),
-                                        [](const Settled& a, const Settled& b) { return a.score < b.score; });
+                                        [](const Ranked& a, const Ranked& b) { return a.score < b.score; });
     threshold_ = std::max(threshold_, least->score - 2 * error_);
   }
 
-  void finish(Neighbour* out) const {
-    std::transform(best_.begin(), best_.end(), out, [](const Settled& s) {
+  void write_to(Neighbour* out) const {
+    std::transform(best_.begin(), best_.end(), out, [](const Ranked& s) {
       return Neighbour{s.row, s.similarity};
     });
     std::fill(out + best_.size(), out + k_, Neighbour{kNoRow, -std::numeric_limits<double>::infinity()});
@@ -167,37 +171,37 @@ class ExactIndex::Best {
 
  private:
   static std::size_t capacity(std::size_t k) { return std::max<std::size_t>(4 * k, 64); }
-  static float score_at(const float* scores, const float* less, std::size_t i) {
-    return less == nullptr ? scores[i] : scores[i] - less[i];
+  static float score_at(const float* scores, const float* half_squares, std::size_t i) {
+    return half_squares == nullptr ? scores[i] : scores[i] - half_squares[i];
   }
 
-  /// As take() for each of a group. Looks which ones reach the threshold first, without a branch to be
-  /// guessed wrong.
-  void take_group(std::size_t first, const float* scores, const float* less, std::size_t begin) {
+  /// As add_candidate() for each of a group. Looks which ones reach the threshold first, without a branch to
+  /// be guessed wrong.
+  void add_group(std::size_t first, const float* scores, const float* half_squares, std::size_t begin) {
     std::array<std::size_t, kGroup> reach;
     std::size_t n = 0;
     for (std::size_t i = begin; i < begin + kGroup; ++i) {
       reach[n] = i;
-      n += score_at(scores, less, i) >= threshold_ ? 1 : 0;
+      n += score_at(scores, half_squares, i) >= threshold_ ? 1 : 0;
     }
-    for (std::size_t j = 0; j < n; ++j) take(first + reach[j], scores, less, reach[j]);
+    for (std::size_t j = 0; j < n; ++j) add_candidate(first + reach[j], scores, half_squares, reach[j]);
   }
 
-  void take(std::size_t at, const float* scores, const float* less, std::size_t i) {
-    const float score = score_at(scores, less, i);
+  void add_candidate(std::size_t at, const float* scores, const float* half_squares, std::size_t i) {
+    const float score = score_at(scores, half_squares, i);
     const auto row = static_cast<std::uint32_t>(at);
     if (score < threshold_ || excluded_.contains(row)) return;
     candidates_.push_back({row, score});
-    if (candidates_.size() == capacity(k_)) shrink();
+    if (candidates_.size() == capacity(k_)) make_room();
   }
 
-  void shrink() {
-    prune();
-    if (2 * candidates_.size() > capacity(k_)) settle();  // too many within the error of the product
+  void make_room() {
+    drop_below_threshold();
+    if (2 * candidates_.size() > capacity(k_)) re_rank();  // too many within the error of the product
   }
 
   /// Drops what cannot be among the k best: k others are better by more than both errors.
-  void prune() {
+  void drop_below_threshold() {
     if (candidates_.size() <= k_ || by_brute_force_) return;
     const auto kth = candidates_.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
     std::nth_element(candidates_.begin(), kth, candidates_.end(),
@@ -218,7 +222,7 @@ class ExactIndex::Best {
     std::size_t first = 0;
   } origin_;  ///< Where features are, relative to some row.
   std::vector<Candidate> candidates_;
-  std::vector<Settled> best_;  ///< Best first.
+  std::vector<Ranked> best_;  ///< Best first.
 };
 
 ExactIndex::ExactIndex(std::vector<float> rows, std::size_t dim, Metric metric)
@@ -306,7 +310,7 @@ std::vector<Neighbour> ExactIndex::search(std::span<const float> queries, std::s
   k = std::min(k, count_);
   std::vector<Neighbour> out(count * k);
   if (k == 0) return out;
-  const std::size_t together = std::max<std::size_t>(kQueryTile, kStateBytes / Best::bytes(k));
+  const std::size_t together = std::max<std::size_t>(kQueryTile, kStateBytes / Reservoir::bytes(k));
   for (std::size_t q = 0; q < count; q += together) {
     const std::size_t n = std::min(together, count - q);
     search_together(queries.subspan(q * dim_, n * dim_), k,
@@ -322,7 +326,7 @@ void ExactIndex::search_together(std::span<const float> queries, std::size_t k,
   const auto threads = static_cast<std::size_t>(parallel.threads());
   const std::size_t tile = std::clamp((count + threads - 1) / threads, kLeastTile, kQueryTile);
   const std::size_t tiles = (count + tile - 1) / tile;
-  std::vector<std::vector<Best>> best(tiles);
+  std::vector<std::vector<Reservoir>> best(tiles);
   parallel.for_each(tiles, [&](std::size_t t) {
     best[t].reserve(tile);
     for (std::size_t q = t * tile; q < std::min(count, (t + 1) * tile); ++q)
@@ -337,15 +341,15 @@ void ExactIndex::search_together(std::span<const float> queries, std::size_t k,
         const float* features = part + at * dim_;
         numeric::multiply_nt({queries.data() + t * tile * dim_, n, dim_}, {features, rows, dim_},
                              {scores.data(), n, rows});
-        const float* less = half_squares_.empty() ? nullptr : half_squares_.data() + begin + at;
+        const float* half_squares = half_squares_.empty() ? nullptr : half_squares_.data() + begin + at;
         for (std::size_t q = 0; q < n; ++q)
-          best[t][q].offer(begin + at, features, scores.data() + q * rows, less, rows);
+          best[t][q].add_scores(begin + at, features, scores.data() + q * rows, half_squares, rows);
       }
-      for (Best& b : best[t]) b.settle();
+      for (Reservoir& b : best[t]) b.re_rank();
     });
   });
   parallel.for_each(tiles, [&](std::size_t t) {
-    for (std::size_t q = 0; q < best[t].size(); ++q) best[t][q].finish(out + (t * tile + q) * k);
+    for (std::size_t q = 0; q < best[t].size(); ++q) best[t][q].write_to(out + (t * tile + q) * k);
   });
 }
 

@@ -282,9 +282,8 @@ Retrieval retrieval(const ExactIndex& index, std::span<const std::int32_t> label
 }
 
 Value Retrieval::summary() const {
-  Value v = Value::map();
-  v["queries"] = static_cast<std::int64_t>(queries);
-  v["lone_queries"] = static_cast<std::int64_t>(lone);
+  Value v = Value::Map{{"queries", static_cast<std::int64_t>(queries)},
+                       {"lone_queries", static_cast<std::int64_t>(lone)}};
   if (queries == 0) return v;
   for (const auto& [name, figures] :
        {std::pair{"hit_rate_at", &hit_rate_at}, std::pair{"precision_at", &precision_at},

@@ -18,16 +18,10 @@ constexpr std::size_t kDigest = 32;
 }  // namespace
 
 void write_checkpoint(const std::string& path, const Bundle& state) {
-  Value header = Value::map();
-  header["facts"] = state.facts;
-  header["tensors"] = Value::list();
+  Value header = Value::Map{{"facts", state.facts}, {"tensors", Value::list()}};
   for (const auto& [name, tensor] : state.tensors) {
-    Value shape = Value::list();
-    for (const std::int64_t side : tensor.shape) shape.push(side);
-    Value entry = Value::map();
-    entry["name"] = name;
-    entry["shape"] = std::move(shape);
-    header["tensors"].push(std::move(entry));
+    Value shape = Value::List(tensor.shape.begin(), tensor.shape.end());
+    header["tensors"].push(Value::Map{{"name", name}, {"shape", std::move(shape)}});
   }
   const std::string text = header.to_json();
   std::string content(kMagic);

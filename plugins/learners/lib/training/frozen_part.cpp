@@ -5,8 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include <graft/error.h>
-
 #include <libtorch/program.h>
 
 namespace graft::training {

@@ -47,19 +47,17 @@ std::map<std::string, Tensor> best_in(const Bundle& checkpoint) {
 }  // namespace
 
 Value TrainingProgress::to_value() const {
-  Value v = Value::map();
-  v["epoch"] = epoch;
-  v["step"] = step;
-  v["loss"] = sum.loss;
-  v["correct"] = static_cast<std::int64_t>(sum.correct);
-  v["images"] = static_cast<std::int64_t>(sum.images);
-  v["best_epoch"] = best_epoch;
-  v["best_accuracy"] = best.accuracy;
-  v["best_loss"] = best.log_loss;
-  v["finished"] = finished;
-  v["origin"] = origin;
-  v["curve"] = curve;
-  return v;
+  return Value::Map{{"epoch", epoch},
+                    {"step", step},
+                    {"loss", sum.loss},
+                    {"correct", static_cast<std::int64_t>(sum.correct)},
+                    {"images", static_cast<std::int64_t>(sum.images)},
+                    {"best_epoch", best_epoch},
+                    {"best_accuracy", best.accuracy},
+                    {"best_loss", best.log_loss},
+                    {"finished", finished},
+                    {"origin", origin},
+                    {"curve", curve}};
 }
 
 TrainingProgress TrainingProgress::from(const Value& v) {
@@ -215,11 +213,10 @@ void TrainingRun::train_epoch() {
 }
 
 void TrainingRun::finish_epoch() {
-  Value point = Value::map();
-  point["epoch"] = progress_.epoch + 1;
-  point["train_loss"] = progress_.sum.loss / static_cast<double>(progress_.sum.images);
-  point["train_accuracy"] =
-      static_cast<double>(progress_.sum.correct) / static_cast<double>(progress_.sum.images);
+  Value point = Value::Map{{"epoch", progress_.epoch + 1},
+                           {"train_loss", progress_.sum.loss / static_cast<double>(progress_.sum.images)},
+                           {"train_accuracy", static_cast<double>(progress_.sum.correct) /
+                                                  static_cast<double>(progress_.sum.images)}};
   judge(progress_.epoch, std::move(point));
   input_.report_step("epoch", static_cast<std::size_t>(progress_.epoch + 1),
                      static_cast<std::size_t>(plan_.last()), progress_.curve.as_list().back());

@@ -22,7 +22,7 @@ using nn::Op;
 using torch::jit::Node;
 using torch::jit::toIValue;
 
-/// The file cannot be described.
+/// Thrown where the graph does what no Architecture can say.
 struct NotDescribed {};
 
 void need(bool condition) {
@@ -47,6 +47,8 @@ struct Seen {
   bool plain() const { return padding == nn::Padding{} && every_row == 1 && every_column == 1; }
 };
 
+/// Makes layers of the nodes of a frozen graph, one after the other. Nodes are read by the positions of their
+/// arguments, which are listed where they are read, as in PyTorch's native_functions.yaml.
 class Reader {
  public:
   /// `several`: whether more than one output is wanted.
@@ -208,6 +210,7 @@ class Reader {
     return op != Op::Dropout && op != Op::Flatten;
   }
 
+  /// (input, weight, bias, stride, padding, dilation, then groups at `groups_at`)
   void convolution(const Node& node, std::size_t groups_at) {
     const Seen from = seen(*node.inputs().at(0));
     const at::Tensor weight = tensor_at(node, 1), bias = tensor_at(node, 2);
@@ -229,8 +232,9 @@ class Reader {
     if (layer.bias) keep(layer.name + ".bias", bias);
   }
 
+  /// (input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled)
   void batch_norm(const Node& node) {
-    need(!flag_at(node, 5) && is_image(node));  // training
+    need(!flag_at(node, 5) && is_image(node));
     element_wise(node, Op::BatchNorm);
     Layer& layer = layers().back();
     layer.eps = number_at(node, 7);
@@ -248,6 +252,7 @@ class Reader {
     add(node, op, seen(*node.inputs().at(0)).channels);
   }
 
+  /// (input, min, max)
   void clamp(const Node& node) {
     need(number_at(node, 1) == 0 && number_at(node, 2) == 6);
     element_wise(node, Op::Relu6);
@@ -259,7 +264,7 @@ class Reader {
     add(node, Op::Add, a.channels, 2);
   }
 
-  /// The scale of squeeze-and-excitation, on either side of the sign.
+  /// The product of an image and a factor per channel (squeeze-and-excitation), in either order.
   void scale(const Node& node) {
     const Seen a = seen(*node.inputs().at(0)), b = seen(*node.inputs().at(1));
     need(a.plain() && b.plain() && a.channels == b.channels && a.form != Form::Flat && b.form != Form::Flat &&
@@ -269,6 +274,7 @@ class Reader {
     becomes(node, a.form == b.form ? Form::Pooled : Form::Map);
   }
 
+  /// (input, kernel_size, stride, padding, dilation, ceil_mode)
   void max_pool(const Node& node) {
     need_form(node, Form::Map);
     element_wise(node, Op::MaxPool);
@@ -277,16 +283,17 @@ class Reader {
     layer.stride = ints_at(node, 2).empty() ? layer.kernel.height : square_at(node, 2);
     const int pad = square_at(node, 3);
     layer.padding = {pad, pad, pad, pad};
-    need(square_at(node, 4) == 1 && !flag_at(node, 5));  // dilation, ceil_mode
+    need(square_at(node, 4) == 1 && !flag_at(node, 5));
   }
 
+  /// (input, dim, keepdim, dtype)
   void mean(const Node& node) {
     auto axes = ints_at(node, 1);
     for (std::int64_t& axis : axes) axis = axis < 0 ? axis + 4 : axis;
     need(axes == std::vector<std::int64_t>{2, 3} && is_none(node, 3) && is_image(node));
     element_wise(node, Op::GlobalPool);
     becomes(node, Form::Pooled);
-    if (flag_at(node, 2)) return;  // keepdim
+    if (flag_at(node, 2)) return;
     Layer flat;
     flat.name = fmt::format("l{}", layers().size());
     flat.op = Op::Flatten;
@@ -296,6 +303,7 @@ class Reader {
     layers().push_back(std::move(flat));
   }
 
+  /// (input, start_dim, end_dim)
   void flatten(const Node& node) {
     const int last = int_at(node, 2);
     need(int_at(node, 1) == 1 && (last == -1 || last == 3) && is_image(node));
@@ -303,6 +311,7 @@ class Reader {
     becomes(node, Form::Flat);
   }
 
+  /// (input, weight, bias)
   void linear(const Node& node) {
     const at::Tensor weight = tensor_at(node, 1), bias = tensor_at(node, 2);
     need(weight.defined() && weight.dim() == 2 && (bias.defined() || is_none(node, 2)));
@@ -315,6 +324,7 @@ class Reader {
     if (layer.bias) keep(layer.name + ".bias", bias);
   }
 
+  /// (input, pad, value at `fill_at`); `pad`: before and after the last axis, then those of the axis before.
   /// Zeros around an image wait for the convolution; zeros before and after the channels, after a choice of
   /// every n-th pixel, are He's parameter-free shortcut.
   void pad(const Node& node, std::size_t fill_at) {
@@ -339,6 +349,7 @@ class Reader {
     add(node, Op::Shortcut, from.channels + static_cast<int>(missing)).stride = from.every_row;
   }
 
+  /// (input, dim, start, end, step)
   void slice(const Node& node) {
     Seen from = seen(*node.inputs().at(0));
     const int axis = int_at(node, 1), step = int_at(node, 4);
@@ -364,7 +375,7 @@ class Reader {
 std::optional<nn::Described> describe_script(const nn::Model& torchscript, const nn::EngineOptions& options) {
   torch::jit::Module module = load_torchscript(torchscript.torchscript);
   if (!options.taps.empty()) module = tap_modules(module, options.taps);
-  if (options.forget) forget(module, *options.forget);
+  if (options.forget) forget(module, *options.forget);  // untrained: weights are drawn by this seed
   try {
     if (module.hasattr("training")) module = torch::jit::freeze(module);
     const auto graph = module.get_method("forward").graph()->copy();

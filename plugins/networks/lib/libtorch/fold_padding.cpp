@@ -13,7 +13,6 @@ namespace {
 
 using torch::jit::Node;
 using torch::jit::toIValue;
-using torch::jit::Value;
 
 /// Zero padding of the last two axes: left, right, top, bottom.
 std::optional<std::array<std::int64_t, 4>> zero_padding(const Node& node) {

@@ -9,6 +9,7 @@
 
 #include <graft/error.h>
 #include <graft/params.h>
+#include <graft/text.h>
 
 namespace graft::libtorch {
 namespace {
@@ -41,9 +42,8 @@ std::string unknown(const std::string& path, const std::vector<std::string>& cal
   if (called.empty())
     return fmt::format("taps: '{}': the model's forward calls no submodule, so nothing in it has a name",
                        path);
-  const auto near = nearest(path, called);
   return fmt::format("taps: the model calls no submodule '{}'{} (submodules: {})", path,
-                     near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(called, ", "));
+                     suggestion(path, called), fmt::join(called, ", "));
 }
 
 }  // namespace

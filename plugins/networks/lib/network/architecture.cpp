@@ -8,6 +8,7 @@
 
 #include <graft/error.h>
 #include <graft/params.h>
+#include <graft/text.h>
 
 #include "zoo/zoo.h"
 
@@ -28,10 +29,8 @@ const std::vector<zoo::Model>& models() {
 const zoo::Model& model_named(std::string_view name) {
   for (const zoo::Model& model : models())
     if (model.name == name) return model;
-  const auto near = nearest(name, architecture_names());
   throw Error(fmt::format("unknown architecture '{}'{}: expected one of {}", name,
-                          near ? fmt::format("; did you mean '{}'?", *near) : "",
-                          fmt::join(architecture_names(), ", ")));
+                          suggestion(name, architecture_names()), fmt::join(architecture_names(), ", ")));
 }
 
 void check(const std::string& name, const char* option, std::optional<int> value, int low, int high) {
@@ -121,10 +120,8 @@ std::string resolve_tap(const Architecture& architecture, const std::string& nam
       }
       if (dot == std::string::npos) break;
     }
-  const auto near = nearest(name, all);
   throw Error(fmt::format("{} has no layer '{}'{}: expected {}, or a part of one such as {}",
-                          architecture.name, name, near ? fmt::format("; did you mean '{}'?", *near) : "",
-                          fmt::join(outermost, ", "),
+                          architecture.name, name, suggestion(name, all), fmt::join(outermost, ", "),
                           architecture.blocks.empty() ? architecture.tap : architecture.blocks.back().name));
 }
 

@@ -103,8 +103,7 @@ Value to_value(const Architecture& architecture) {
     Fields f;
     f.out["name"] = layer.name;
     f.out["op"] = to_string(layer.op);
-    f.out["from"] = Value::list();
-    for (const std::string& from : layer.from) f.out["from"].push(from);
+    f.out["from"] = Value::List(layer.from.begin(), layer.from.end());
     f.out["in"] = layer.in;
     f.out["out"] = layer.out;
     if (layer.kernel.height != layer.kernel.width)
@@ -126,9 +125,7 @@ Value to_value(const Architecture& architecture) {
     for (const double period : layer.rope_periods) f.out["rope_periods"].push(period);
     layers.push(std::move(f.out));
   }
-  Value out = Value::map();
-  out["name"] = architecture.name;
-  out["layers"] = std::move(layers);
+  Value out = Value::Map{{"name", architecture.name}, {"layers", std::move(layers)}};
   if (architecture.only) out["only"] = Value::List{architecture.only->height, architecture.only->width};
   return out;
 }

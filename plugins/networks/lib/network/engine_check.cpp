@@ -6,7 +6,6 @@
 #include <cmath>
 #include <limits>
 
-#include <graft/error.h>
 #include <graft/random.h>
 
 namespace graft::nn {

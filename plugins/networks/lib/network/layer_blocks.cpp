@@ -1,7 +1,6 @@
 #include <network/layer_blocks.h>
 
 #include <algorithm>
-#include <map>
 #include <set>
 #include <string_view>
 
@@ -9,6 +8,7 @@
 
 #include <graft/error.h>
 #include <graft/params.h>
+#include <graft/text.h>
 
 namespace graft::nn {
 namespace {
@@ -153,9 +153,8 @@ std::vector<std::size_t> blocks_named(const Architecture& architecture, const st
       }
   }
   if (!found.empty()) return found;
-  const auto near = nearest(name, names);
   throw Error(fmt::format("{} has no block '{}'{} (blocks: {})", architecture.name, name,
-                          near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", ")));
+                          suggestion(name, names), fmt::join(names, ", ")));
 }
 
 std::optional<std::string> value_before(const Architecture& architecture, std::size_t index) {

@@ -90,6 +90,16 @@ void need_channels(const Layer& layer, const Shape& in) {
     throw WrongInput{fmt::format("{} channels", layer.in), in};
 }
 
+Shape same_image(const Layer& layer, const std::vector<Shape>& in) {
+  need_image(layer, in[0]);
+  return in[0];
+}
+
+Shape same_channels(const Layer& layer, const std::vector<Shape>& in) {
+  need_channels(layer, in[0]);
+  return in[0];
+}
+
 Shape window_output(const Layer& layer, const std::vector<Shape>& in) {
   need_image(layer, in[0]);
   const Padding padding = padding_of(layer, in[0]);

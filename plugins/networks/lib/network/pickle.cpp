@@ -1,9 +1,7 @@
 #include <network/pickle.h>
 
-#include <algorithm>
 #include <array>
 #include <bit>
-#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -48,23 +46,13 @@ constexpr Known kKnown[] = {
 };
 
 /// Opcodes that look up other objects, or belong to protocols 0 and 1.
+constexpr std::pair<unsigned char, const char*> kRefused[] = {
+    {0x82, "EXT1"}, {0x83, "EXT2"}, {0x84, "EXT4"}, {'i', "INST"}, {'o', "OBJ"}, {'P', "PERSID"}};
+
 const char* refused_name(unsigned char opcode) {
-  switch (opcode) {
-    case 0x82:
-      return "EXT1";
-    case 0x83:
-      return "EXT2";
-    case 0x84:
-      return "EXT4";
-    case 'i':
-      return "INST";
-    case 'o':
-      return "OBJ";
-    case 'P':
-      return "PERSID";
-    default:
-      return "unknown";
-  }
+  for (const auto& [known, name] : kRefused)
+    if (known == opcode) return name;
+  return "unknown";
 }
 
 /// NumPy's limit; more is not a tensor.
@@ -117,11 +105,8 @@ void Pickle::step(unsigned char opcode) {
     case '1':
       pop_to_mark();
       return;
-    case '2': {
-      const Id value = pop();
-      push(value);
-      return push(value);
-    }
+    case '2':
+      return push(peek());
     case 'N':
       return push(kNone);
     case 0x88:
@@ -205,10 +190,7 @@ void Pickle::step(unsigned char opcode) {
       return import_name(module, name);
     }
     case 0x93: {  // STACK_GLOBAL
-      const std::string_view name = top(Kind::Text).text;
-      pop();
-      const std::string_view module = top(Kind::Text).text;
-      pop();
+      const std::string_view name = pop(Kind::Text).text, module = pop(Kind::Text).text;
       return import_name(module, name);
     }
     case 'Q':
@@ -267,21 +249,30 @@ void Pickle::push(Id value) {
   stack_.push_back(value);
 }
 
-Pickle::Id Pickle::pop() {
+Pickle::Id Pickle::peek() const {
   if (stack_.size() <= (marks_.empty() ? 0 : marks_.back()))
     throw Error(fmt::format("its pickle takes a missing value at byte {}", at_));
-  const Id value = stack_.back();
+  return stack_.back();
+}
+
+Pickle::Id Pickle::pop() {
+  const Id value = peek();
   stack_.pop_back();
   return value;
 }
 
-PickleValue& Pickle::top(Kind kind) {
-  const Id value = pop();
-  stack_.push_back(value);
-  if (values_[value].kind != kind)
+PickleValue& Pickle::peek(Kind kind) {
+  PickleValue& value = values_[peek()];
+  if (value.kind != kind)
     throw Error(fmt::format("its pickle has {} where {} must be at byte {}; nothing was executed",
-                            to_string(values_[value].kind), to_string(kind), at_));
-  return values_[value];
+                            to_string(value.kind), to_string(kind), at_));
+  return value;
+}
+
+const PickleValue& Pickle::pop(Kind kind) {
+  const PickleValue& value = peek(kind);
+  stack_.pop_back();
+  return value;
 }
 
 std::vector<Pickle::Id> Pickle::pop_to_mark() {
@@ -314,10 +305,9 @@ void Pickle::make_sequence(Kind kind, std::vector<Id> items) {
 
 void Pickle::append(Kind kind, std::vector<Id> items) {
   if (kind == Kind::Dict && items.size() % 2 != 0) throw Error("its pickle has a key without a value");
-  const Id value = pop();
-  push(value);
-  if (values_[value].kind == Kind::Object && kind == Kind::List) return;
-  std::vector<Id>& to = values_[value].kind == Kind::Object ? values_[value].items : top(kind).items;
+  PickleValue& value = values_[peek()];
+  if (value.kind == Kind::Object && kind == Kind::List) return;
+  std::vector<Id>& to = value.kind == Kind::Object ? value.items : peek(kind).items;
   to.insert(to.end(), items.begin(), items.end());
 }
 
@@ -328,9 +318,7 @@ void Pickle::make_object(std::string_view name) {
 void Pickle::remember(std::uint64_t index) {
   if (memo_.size() >= kMaxValues)
     throw Error(fmt::format("its pickle remembers more than {} values", kMaxValues));
-  const Id value = pop();
-  stack_.push_back(value);
-  memo_[index] = value;
+  memo_[index] = peek();
 }
 
 void Pickle::recall(std::uint64_t index) {
@@ -355,8 +343,7 @@ void Pickle::import_name(std::string_view module, std::string_view name) {
 /// BINPERSID: ("storage", type, key, device, elements), in old files with a view after, which must be None;
 /// ("module", class, file, source) of a whole model in an old file.
 void Pickle::find_storage() {
-  const std::vector<Id>& id = top(Kind::Tuple).items;
-  pop();
+  const std::vector<Id>& id = pop(Kind::Tuple).items;
   if (id.size() == 4 && values_[id[0]].text == "module" && values_[id[1]].kind == Kind::Object)
     return push(id[1]);
   if (id.size() >= 5 && values_[id[1]].kind == Kind::Object) return push(id[1]);  // of another type
@@ -371,17 +358,14 @@ void Pickle::find_storage() {
 
 void Pickle::call() {
   // A long list of arguments, called over and over, would cost time without end.
-  if (top(Kind::Tuple).items.size() > 8) throw Error("its pickle calls something with more than 8 arguments");
-  const std::vector<Id> arguments = top(Kind::Tuple).items;
-  pop();
-  const Id called = pop();
-  push(called);
-  if (values_[called].kind == Kind::Object) {
+  if (peek(Kind::Tuple).items.size() > 8)
+    throw Error("its pickle calls something with more than 8 arguments");
+  const std::vector<Id> arguments = pop(Kind::Tuple).items;
+  if (const PickleValue& called = values_[peek()]; called.kind == Kind::Object) {
     pop();
-    return make_object(values_[called].text);
+    return make_object(called.text);
   }
-  const std::int64_t function = top(Kind::Function).integer;
-  pop();
+  const std::int64_t function = pop(Kind::Function).integer;
   if (function == OrderedDict) {
     if (!arguments.empty()) throw Error("its pickle makes an OrderedDict of something");
     return make_sequence(Kind::Dict, {});
@@ -398,8 +382,7 @@ void Pickle::call() {
 void Pickle::call_new(bool with_keywords) {
   const std::size_t at = at_ - 1;
   if (with_keywords) pop();
-  top(Kind::Tuple);
-  pop();
+  pop(Kind::Tuple);
   const Id made = pop();
   if (values_[made].kind != Kind::Object)
     throw Error(
@@ -413,16 +396,15 @@ void Pickle::call_new(bool with_keywords) {
 /// show that an object is a model.
 void Pickle::set_attributes() {
   const PickleValue& attributes = values_[pop()];
-  const Id value = pop();
-  push(value);
-  if (values_[value].kind != Kind::Object) {
-    top(Kind::Dict);
+  PickleValue& value = values_[peek()];
+  if (value.kind != Kind::Object) {
+    peek(Kind::Dict);
     return;
   }
   if (attributes.kind != Kind::Dict) return;
-  if (attributes_ == Attributes::Kept) values_[value].items = attributes.items;
+  if (attributes_ == Attributes::Kept) value.items = attributes.items;
   for (std::size_t i = 0; i < attributes.items.size() && i < 200; i += 2)
-    if (values_[attributes.items[i]].text == "_modules") values_[value].integer = PickleValue::kModel;
+    if (values_[attributes.items[i]].text == "_modules") value.integer = PickleValue::kModel;
 }
 
 /// A tensor with attributes, or of a subclass. Arguments: the function that makes it, its type, the arguments

@@ -16,8 +16,8 @@
 #include <graft/safetensors.h>
 
 #include <network/cost.h>
-#include <network/fit.h>
 #include <network/testing/test_tensors.h>
+#include <network/weight_fit.h>
 
 namespace graft::nn {
 namespace {

@@ -1,5 +1,3 @@
-#include <cstring>
-#include <string>
 #include <vector>
 
 #include <fmt/format.h>

@@ -3,9 +3,7 @@
 // (torch/serialization.py, _save and _legacy_save).
 
 #include <algorithm>
-#include <array>
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -84,18 +82,10 @@ class TorchFile : public WeightFile {
   }
 };
 
-bool ends_with(std::string_view text, std::string_view end) {
-  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
-}
-
 /// The part after the archive's top folder, whose name is free.
 std::string_view below_top(std::string_view name) {
   const std::size_t slash = name.find('/');
   return slash == std::string_view::npos ? std::string_view() : name.substr(slash + 1);
-}
-
-bool begins_with(std::string_view text, std::string_view start) {
-  return text.substr(0, start.size()) == start;
 }
 
 /// Of a TorchScript archive that holds a network which is known: its weights, and nothing of its code. Empty
@@ -122,7 +112,7 @@ class TorchZip final : public TorchFile {
     while (zip.next()) {
       const std::string_view name = below_top(zip.entry().name);
       if (names.size() < 100) names.push_back(zip.entry().name);
-      if (name == "constants.pkl" || begins_with(name, "code/")) is_script = true;
+      if (name == "constants.pkl" || name.starts_with("code/")) is_script = true;
       if (name == "data.pkl") {
         if (has_pickle) fail("has two entries data.pkl");
         has_pickle = true;
@@ -130,7 +120,7 @@ class TorchZip final : public TorchFile {
       } else if (name == "byteorder") {
         if (read_entry(zip, 16) != "little")
           fail("was saved on a big-endian machine: expected little-endian numbers");
-      } else if (begins_with(name, "data/")) {
+      } else if (name.starts_with("data/")) {
         if (!storages.emplace(name.substr(5), zip.entry().size).second)
           fail(fmt::format("has two entries '{}'", printable(name)));
       }
@@ -169,7 +159,7 @@ class TorchZip final : public TorchFile {
     std::vector<std::byte> block(kBlock);
     while (zip.next()) {
       const std::string_view name = below_top(zip.entry().name);
-      if (!begins_with(name, "data/")) continue;
+      if (!name.starts_with("data/")) continue;
       const auto stream = streams.find(std::string(name.substr(5)));
       if (stream == streams.end()) continue;
       while (const std::size_t n = zip.read(block.data(), block.size())) stream->second.feed(block.data(), n);
@@ -297,11 +287,11 @@ std::optional<TorchScriptContents> inspect_torchscript(const std::filesystem::pa
     if (name == "data.pkl" && pickle.empty() && zip.entry().size <= Pickle::kMaxBytes)
       pickle = read_entry(zip, Pickle::kMaxBytes);
     if (name == "constants.pkl") is_script = true;
-    if (begins_with(name, "code/") && ends_with(name, ".py")) {
+    if (name.starts_with("code/") && name.ends_with(".py")) {
       is_script = true;
       contents.code.emplace_back(printable(name), zip.entry().size);
     }
-    if (begins_with(name, "data/") || begins_with(name, "constants/")) {
+    if (name.starts_with("data/") || name.starts_with("constants/")) {
       ++contents.tensors;
       contents.tensor_bytes += zip.entry().size;
     }

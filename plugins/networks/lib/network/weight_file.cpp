@@ -1,7 +1,5 @@
 #include <network/weight_file.h>
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include <graft/error.h>

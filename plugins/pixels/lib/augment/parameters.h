@@ -2,9 +2,6 @@
 
 // Parameters that several operations share.
 
-#include <array>
-#include <cstdint>
-
 #include <graft/params.h>
 
 #include "warp.h"

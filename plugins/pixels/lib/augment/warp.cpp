@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <numbers>
-#include <utility>
 
 namespace graft::augment {
 namespace {

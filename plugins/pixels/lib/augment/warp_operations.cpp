@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <utility>
 
 #include <graft/error.h>
 #include <image/geometry.h>

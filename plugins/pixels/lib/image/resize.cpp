@@ -4,7 +4,6 @@
 #include <image/resize.h>
 
 #include <algorithm>
-#include <vector>
 
 #include <graft/cpu_isa.h>
 #include "resize_passes.h"

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -16,12 +15,8 @@
 namespace graft::nn::onnx {
 namespace {
 
-[[noreturn]] void refuse(const Node& node, const std::string& text) {
-  throw Error(fmt::format("{} {}", node.title(), text));
-}
-
 const Array& input(const Node& node, const std::vector<ArrayPtr>& inputs, std::size_t i) {
-  if (i >= inputs.size() || inputs[i] == nullptr) refuse(node, fmt::format("has no input {}", i));
+  if (i >= inputs.size() || inputs[i] == nullptr) node.fail(fmt::format("has no input {}", i));
   return *inputs[i];
 }
 
@@ -34,7 +29,7 @@ std::vector<ArrayPtr> moved_arrays(const Node& node, std::int64_t opset, const s
   std::vector<const Array*> from;
   for (const std::size_t i : how.operands) {
     from.push_back(&input(node, inputs, i));
-    if (from.back()->is_float != is_float) refuse(node, "joins whole and real numbers");
+    if (from.back()->is_float != is_float) node.fail("joins whole and real numbers");
   }
   const auto moved = [&](const auto& values_of, auto fill, const Movement::Output& output, auto& to) {
     std::remove_cvref_t<decltype(to)> all;
@@ -90,7 +85,7 @@ std::int64_t whole_result(const Node& node, std::int64_t a, std::int64_t b) {
   if (node.op == "And") return (a != 0) && (b != 0) ? 1 : 0;
   if (node.op == "Or") return (a != 0) || (b != 0) ? 1 : 0;
   if (node.op == "Pow") return whole(std::pow(static_cast<double>(a), static_cast<double>(b)));
-  if (b == 0) refuse(node, "divides by zero");
+  if (b == 0) node.fail("divides by zero");
   if (b == -1) return node.op == "Div" ? wrapped(std::minus<>(), 0, a) : 0;
   if (node.op == "Div") return a / b;
   return node.integer("fmod", 0) != 0 ? a % b : floor_mod(a, b);
@@ -113,7 +108,7 @@ bool is_pairwise(const std::string& op) {
 }
 
 Array pairwise(const Node& node, const Array& a, const Array& b, Effort& effort) {
-  if (a.is_float != b.is_float && node.op != "Pow") refuse(node, "joins whole and real numbers");
+  if (a.is_float != b.is_float && node.op != "Pow") node.fail("joins whole and real numbers");
   const Shape shape = broadcast(a.shape, b.shape);
   Array out = effort.make(shape, a.is_float && !is_comparison(node.op));
   const auto left = broadcast_places(a.shape, shape), right = broadcast_places(b.shape, shape);
@@ -130,7 +125,7 @@ Array pairwise(const Node& node, const Array& a, const Array& b, Effort& effort)
     else if (node.op == "Mod")
       out.reals[i] = static_cast<float>(std::fmod(a.at(l), b.at(r)));
     else
-      refuse(node, "takes booleans, gets real numbers");
+      node.fail("takes booleans, gets real numbers");
   }
   return out;
 }
@@ -153,10 +148,9 @@ Array cast(const Node& node, const Array& in, Effort& effort) {
 
 Array range(const Node& node, const std::vector<ArrayPtr>& inputs, Effort& effort) {
   const Array &first = input(node, inputs, 0), &last = input(node, inputs, 1), &step = input(node, inputs, 2);
-  if (first.size() != 1 || last.size() != 1 || step.size() != 1 || step.at(0) == 0)
-    refuse(node, "has no range");
+  if (first.size() != 1 || last.size() != 1 || step.size() != 1 || step.at(0) == 0) node.fail("has no range");
   const double n = std::ceil((last.at(0) - first.at(0)) / step.at(0));
-  if (!(n < static_cast<double>(kMostElements))) refuse(node, "has too long a range");
+  if (!(n < static_cast<double>(kMostElements))) node.fail("has too long a range");
   Array out = effort.make({static_cast<std::int64_t>(std::max(n, 0.0))}, first.is_float);
   for (std::size_t i = 0; i < count_of(out.shape); ++i) {
     const double value = first.at(0) + static_cast<double>(i) * step.at(0);
@@ -170,10 +164,10 @@ Array range(const Node& node, const std::vector<ArrayPtr>& inputs, Effort& effor
 
 Array constant_of_shape(const Node& node, const std::vector<ArrayPtr>& inputs, Effort& effort) {
   const Array& shape = input(node, inputs, 0);
-  if (shape.is_float || shape.shape.size() > 1 || shape.integers.size() > 16) refuse(node, "has no shape");
+  if (shape.is_float || shape.shape.size() > 1 || shape.integers.size() > 16) node.fail("has no shape");
   const auto value = node.attributes.find("value");
   const Array* fill = value == node.attributes.end() ? nullptr : value->second.tensor.get();
-  if (value != node.attributes.end() && (fill == nullptr || fill->size() != 1)) refuse(node, "has no value");
+  if (value != node.attributes.end() && (fill == nullptr || fill->size() != 1)) node.fail("has no value");
   Array out = effort.make(shape.integers, fill == nullptr || fill->is_float);
   if (fill != nullptr && fill->is_float) std::fill(out.reals.begin(), out.reals.end(), fill->reals[0]);
   if (fill != nullptr && !fill->is_float)
@@ -192,12 +186,12 @@ Array constant(const Node& node) {
     if (name == "value_ints")
       return Array::of({static_cast<std::int64_t>(value.integers.size())}, value.integers);
   }
-  refuse(node, "has no value that is numbers");
+  node.fail("has no value that is numbers");
 }
 
 Array where(const Node& node, const std::vector<ArrayPtr>& inputs, Effort& effort) {
   const Array &which = input(node, inputs, 0), &a = input(node, inputs, 1), &b = input(node, inputs, 2);
-  if (a.is_float != b.is_float) refuse(node, "joins whole and real numbers");
+  if (a.is_float != b.is_float) node.fail("joins whole and real numbers");
   const Shape shape = broadcast(which.shape, broadcast(a.shape, b.shape));
   Array out = effort.make(shape, a.is_float);
   const auto w = broadcast_places(which.shape, shape), l = broadcast_places(a.shape, shape),
@@ -235,8 +229,8 @@ Array unary(const Node& node, const std::vector<ArrayPtr>& inputs, const std::fu
 
 Array single(const Node& node, std::int64_t opset, const std::vector<ArrayPtr>& inputs, Effort& effort) {
   if (!node.domain.empty() && node.domain != "ai.onnx" && node.domain != "com.microsoft")
-    refuse(node,
-           fmt::format("is of the domain '{}', whose operators are not known", nn::printable(node.domain)));
+    node.fail(
+        fmt::format("is of the domain '{}', whose operators are not known", nn::printable(node.domain)));
   if (node.op == "Constant") return constant(node);
   if (const Evaluate layer = layer_evaluation(node.op)) return layer(node, opset, inputs, effort);
   if (is_pairwise(node.op)) {
@@ -257,7 +251,7 @@ Array single(const Node& node, std::int64_t opset, const std::vector<ArrayPtr>& 
     return unary(
         node, inputs, [](double x) { return x == 0 ? 1.0 : 0.0; }, effort);
   if (node.op == "Sum" && inputs.size() == 1) return input(node, inputs, 0);
-  refuse(node, fmt::format("is an operator that graft does not know (opset {})", opset));
+  node.fail(fmt::format("is an operator that graft does not know (opset {})", opset));
 }
 
 }  // namespace
@@ -294,7 +288,7 @@ std::vector<ArrayPtr> evaluate_graph(const Graph& graph, const std::map<std::str
     for (const std::string& name : node.inputs) {
       const auto found = values.find(name);
       if (!name.empty() && found == values.end())
-        refuse(node, fmt::format("takes '{}', which is not computed", nn::printable(name)));
+        node.fail(fmt::format("takes '{}', which is not computed", nn::printable(name)));
       inputs.push_back(name.empty() ? nullptr : found->second);
     }
     std::vector<ArrayPtr> made = evaluate(node, graph.opset, inputs, effort);

@@ -2,11 +2,8 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <utility>
 
 #include <fmt/format.h>
-
-#include <graft/error.h>
 
 #include "evaluate.h"
 #include "movement.h"
@@ -17,14 +14,10 @@ namespace {
 
 using Inputs = std::vector<ArrayPtr>;
 
-[[noreturn]] void misfit(const Node& node, const std::string& text) {
-  throw Error(fmt::format("{} {}", node.title(), text));
-}
-
 /// An input of real numbers.
 const Array& reals(const Node& node, const Inputs& inputs, std::size_t i) {
-  if (i >= inputs.size() || inputs[i] == nullptr) misfit(node, fmt::format("has no input {}", i));
-  if (!inputs[i]->is_float) misfit(node, fmt::format("has whole numbers as its input {}", i));
+  if (i >= inputs.size() || inputs[i] == nullptr) node.fail(fmt::format("has no input {}", i));
+  if (!inputs[i]->is_float) node.fail(fmt::format("has whole numbers as its input {}", i));
   return *inputs[i];
 }
 
@@ -34,7 +27,7 @@ const Array* optional_reals(const Node& node, const Inputs& inputs, std::size_t 
 
 const Array& image(const Node& node, const Inputs& inputs) {
   const Array& in = reals(node, inputs, 0);
-  if (in.shape.size() != 4) misfit(node, fmt::format("takes images [n,c,h,w], gets {}", to_string(in.shape)));
+  if (in.shape.size() != 4) node.fail(fmt::format("takes images [n,c,h,w], gets {}", to_string(in.shape)));
   return in;
 }
 
@@ -50,8 +43,8 @@ Array conv(const Node& node, std::int64_t, const Inputs& inputs, Effort& effort)
                      out_c = weight.shape[0], each = weight.shape[1];
   if (groups < 1 || groups > kMostElements || each * groups != c || out_c % groups != 0 ||
       (bias != nullptr && bias->shape != Shape{out_c}))
-    misfit(node, fmt::format("has weights {} in {} groups for {}", to_string(weight.shape), groups,
-                             to_string(in.shape)));
+    node.fail(fmt::format("has weights {} in {} groups for {}", to_string(weight.shape), groups,
+                          to_string(in.shape)));
   const std::int64_t rows = win.count(node, 0, h), columns = win.count(node, 1, w);
   Array out = effort.make({in.shape[0], out_c, rows, columns});
   effort.work(elements({out.size(), each, win.kernel[0], win.kernel[1]}));
@@ -127,16 +120,16 @@ Array global_average(const Node& node, std::int64_t, const Inputs& inputs, Effor
 
 Array batch_norm(const Node& node, std::int64_t, const Inputs& inputs, Effort& effort) {
   const Array& in = reals(node, inputs, 0);
-  if (in.shape.size() < 2) misfit(node, "takes values with channels");
+  if (in.shape.size() < 2) node.fail("takes values with channels");
   const std::int64_t channels = in.shape[1];
   const Array* with[4];
   for (std::size_t i = 0; i < 4; ++i) {
     with[i] = &reals(node, inputs, i + 1);
     if (with[i]->shape != Shape{channels})
-      misfit(node, fmt::format("has statistics {} for {}", to_string(with[i]->shape), to_string(in.shape)));
+      node.fail(fmt::format("has statistics {} for {}", to_string(with[i]->shape), to_string(in.shape)));
   }
   if (node.integer("training_mode", 0) != 0)
-    misfit(node, "is in training mode: export the model after model.eval()");
+    node.fail("is in training mode: export the model after model.eval()");
   const double eps = node.real("epsilon", 1e-5);
   std::int64_t area = 1;
   for (std::size_t i = 2; i < in.shape.size(); ++i) area *= in.shape[i];
@@ -156,7 +149,7 @@ Array layer_norm(const Node& node, std::int64_t, const Inputs& inputs, Effort& e
   std::size_t length = 1;
   for (std::size_t i = first; i < in.shape.size(); ++i) length *= at(in.shape[i]);
   if (scale.reals.size() != length || (bias != nullptr && bias->reals.size() != length))
-    misfit(node, fmt::format("has factors {} for {}", to_string(scale.shape), to_string(in.shape)));
+    node.fail(fmt::format("has factors {} for {}", to_string(scale.shape), to_string(in.shape)));
   const double eps = node.real("epsilon", 1e-5);
   Array out = effort.make(in.shape);
   for (std::size_t begin = 0; begin < out.reals.size(); begin += length) {
@@ -190,7 +183,7 @@ void multiply(const float* a, const float* b, float* out, std::size_t rows, std:
 Array mat_mul(const Node& node, std::int64_t, const Inputs& inputs, Effort& effort) {
   const Array &a = reals(node, inputs, 0), &b = reals(node, inputs, 1);
   if (a.shape.size() < 2 || b.shape.size() < 2 || a.shape.back() != b.shape[b.shape.size() - 2])
-    misfit(node, fmt::format("multiplies {} by {}", to_string(a.shape), to_string(b.shape)));
+    node.fail(fmt::format("multiplies {} by {}", to_string(a.shape), to_string(b.shape)));
   const Shape batch = broadcast({a.shape.begin(), a.shape.end() - 2}, {b.shape.begin(), b.shape.end() - 2});
   const std::size_t rows = at(a.shape[a.shape.size() - 2]), inner = at(a.shape.back()),
                     columns = at(b.shape.back());
@@ -210,7 +203,7 @@ Array mat_mul(const Node& node, std::int64_t, const Inputs& inputs, Effort& effo
 Array gemm(const Node& node, std::int64_t, const Inputs& inputs, Effort& effort) {
   const Array &a = reals(node, inputs, 0), &b = reals(node, inputs, 1);
   const Array* c = optional_reals(node, inputs, 2);
-  if (a.shape.size() != 2 || b.shape.size() != 2) misfit(node, "takes two matrices");
+  if (a.shape.size() != 2 || b.shape.size() != 2) node.fail("takes two matrices");
   const auto upright = [&](const Array& m, const char* turned) {
     if (node.integer(turned, 0) == 0) return m;
     Array out = effort.make({m.shape[1], m.shape[0]});
@@ -221,13 +214,13 @@ Array gemm(const Node& node, std::int64_t, const Inputs& inputs, Effort& effort)
   };
   const Array left = upright(a, "transA"), right = upright(b, "transB");
   if (left.shape[1] != right.shape[0])
-    misfit(node, fmt::format("multiplies {} by {}", to_string(left.shape), to_string(right.shape)));
+    node.fail(fmt::format("multiplies {} by {}", to_string(left.shape), to_string(right.shape)));
   Array out = effort.make({left.shape[0], right.shape[1]});
   effort.work(elements({out.size(), left.shape[1]}));
   multiply(left.reals.data(), right.reals.data(), out.reals.data(), at(left.shape[0]), at(left.shape[1]),
            at(right.shape[1]));
   const double alpha = node.real("alpha", 1), beta = node.real("beta", 1);
-  if (c != nullptr && broadcast(c->shape, out.shape) != out.shape) misfit(node, "adds a larger value");
+  if (c != nullptr && broadcast(c->shape, out.shape) != out.shape) node.fail("adds a larger value");
   const auto places = c != nullptr ? broadcast_places(c->shape, out.shape) : std::vector<std::int32_t>();
   for (std::size_t i = 0; i < out.reals.size(); ++i)
     out.reals[i] = static_cast<float>(alpha * out.at(i) + (c != nullptr ? beta * c->at(at(places[i])) : 0.0));
@@ -257,7 +250,7 @@ Array reduce(const Node& node, std::int64_t, const Inputs& inputs, Effort& effor
   const Array& in = reals(node, inputs, 0);
   std::optional<std::vector<std::int64_t>> axes = node.integers("axes");
   if (node.has_input(1) && inputs.size() > 1) {
-    if (inputs[1]->is_float) misfit(node, "has real numbers as axes");
+    if (inputs[1]->is_float) node.fail("has real numbers as axes");
     axes = inputs[1]->integers;
   }
   std::vector<bool> gone(in.shape.size(), !axes || axes->empty());
@@ -292,7 +285,7 @@ Array reduce(const Node& node, std::int64_t, const Inputs& inputs, Effort& effor
 
 std::int64_t Windows::count(const Node& node, std::size_t side, std::int64_t length) const {
   const std::int64_t rest = length + before[side] + behind[side] - ((kernel[side] - 1) * dilation[side] + 1);
-  if (rest < 0) misfit(node, fmt::format("has a window of {} for {} px", kernel[side], length));
+  if (rest < 0) node.fail(fmt::format("has a window of {} for {} px", kernel[side], length));
   std::int64_t n = (ceil ? rest + stride[side] - 1 : rest) / stride[side] + 1;
   if (ceil && (n - 1) * stride[side] >= length + before[side]) --n;
   return n;
@@ -304,11 +297,11 @@ Windows windows_of(const Node& node, const Shape& image, const Shape& weight) {
     std::vector<std::int64_t> out = node.integers(name).value_or(usual);
     if (out.size() != n ||
         std::any_of(out.begin(), out.end(), [&](auto v) { return v < (n == 4 ? 0 : 1) || v > kMost; }))
-      misfit(node, fmt::format("has the attribute `{}`: {}, expected {} numbers", name, to_string(out), n));
+      node.fail(fmt::format("has the attribute `{}`: {}, expected {} numbers", name, to_string(out), n));
     return out;
   };
   if (image.size() != 4 || (!weight.empty() && weight.size() != 4))
-    misfit(node, fmt::format("takes images [n,c,h,w], gets {}", to_string(image)));
+    node.fail(fmt::format("takes images [n,c,h,w], gets {}", to_string(image)));
   Windows out{};
   const auto kernel =
       two("kernel_shape", 2,
@@ -316,7 +309,7 @@ Windows windows_of(const Node& node, const Shape& image, const Shape& weight) {
   const auto stride = two("strides", 2, {1, 1}), dilation = two("dilations", 2, {1, 1}),
              pads = two("pads", 4, {0, 0, 0, 0});
   if (!weight.empty() && (kernel[0] != weight[2] || kernel[1] != weight[3]))
-    misfit(node, "has a `kernel_shape` that is not that of its weights");
+    node.fail("has a `kernel_shape` that is not that of its weights");
   const std::string automatic = node.text("auto_pad", "NOTSET");
   out.ceil = node.integer("ceil_mode", 0) != 0;
   for (std::size_t side = 0; side < 2; ++side) {
@@ -335,7 +328,7 @@ Windows windows_of(const Node& node, const Shape& image, const Shape& weight) {
     } else if (automatic == "VALID") {
       out.before[side] = out.behind[side] = 0;
     } else if (automatic != "NOTSET" && !automatic.empty()) {
-      misfit(node, fmt::format("has auto_pad '{}'", automatic));
+      node.fail(fmt::format("has auto_pad '{}'", automatic));
     }
   }
   return out;

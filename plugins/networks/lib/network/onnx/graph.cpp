@@ -68,7 +68,7 @@ RawTensor raw_tensor(std::string_view message) {
         out.type = wire.integer();
         break;
       case 4:
-        wire.each_single([&](float v) { out.reals.push_back(v); });
+        wire.append_reals(out.reals);
         break;
       case 5:
       case 7:
@@ -83,7 +83,7 @@ RawTensor raw_tensor(std::string_view message) {
         out.has_raw = true;
         break;
       case 10:
-        wire.each_real([&](double v) { out.doubles.push_back(v); });
+        wire.append_reals(out.doubles);
         break;
       case 13:
         out.is_external = true;
@@ -194,7 +194,7 @@ Attribute attribute_of(std::string_view message, std::string& name) {
         break;
       case 2:
         out.kind = Attribute::Kind::Float;
-        out.real = static_cast<double>(wire.single());
+        out.real = static_cast<double>(wire.real<float>());
         break;
       case 3:
         out.kind = Attribute::Kind::Int;
@@ -210,7 +210,7 @@ Attribute attribute_of(std::string_view message, std::string& name) {
         break;
       case 7:
         out.kind = Attribute::Kind::Floats;
-        wire.each_single([&](float v) { out.reals.push_back(v); });
+        wire.append_reals(out.reals);
         break;
       case 8:
         out.kind = Attribute::Kind::Ints;
@@ -350,15 +350,11 @@ void check_order(const Graph& graph) {
       throw Error(fmt::format("its output '{}' is made by no node: export it again", printable(output.name)));
 }
 
-[[noreturn]] void wrong_kind(const Node& node, const char* name) {
-  throw Error(
-      fmt::format("{} has an attribute `{}` of another type than its operator has", node.title(), name));
-}
-
 const Attribute* attribute_named(const Node& node, const char* name, Attribute::Kind kind) {
   const auto found = node.attributes.find(name);
   if (found == node.attributes.end()) return nullptr;
-  if (found->second.kind != kind) wrong_kind(node, name);
+  if (found->second.kind != kind)
+    node.fail(fmt::format("has an attribute `{}` of another type than its operator has", name));
   return &found->second;
 }
 
@@ -407,6 +403,10 @@ std::optional<std::vector<std::int64_t>> Node::integers(const char* key) const {
 
 std::string Node::title() const {
   return fmt::format("node '{}' ({})", printable(path()), printable(op));
+}
+
+void Node::fail(const std::string& text) const {
+  throw Error(title() + " " + text);
 }
 
 std::map<std::string, std::size_t> Graph::operators() const {

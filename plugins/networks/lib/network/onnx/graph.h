@@ -37,6 +37,8 @@ struct Node {
 
   /// For messages: "node '/fc/Gemm' (Gemm)".
   std::string title() const;
+  /// Throws Error: its title, then `text`.
+  [[noreturn]] void fail(const std::string& text) const;
   /// Its name, or that of what it makes: "/fc/Gemm".
   const std::string& path() const { return name.empty() && !outputs.empty() ? outputs[0] : name; }
 };

@@ -49,8 +49,8 @@ void Lowering::scores(const Node& node) {
   const View &query = view(node, 0), &key = view(node, 1);
   const Matrices q = matrices_of(query.shape), k = matrices_of(key.shape);
   if (q.count == 0 || q.count != k.count || q.columns != k.rows || query.fixed || key.fixed)
-    fail(node, fmt::format("multiplies {} by {}: only products of queries and keys are possible",
-                           to_string(query.shape), to_string(key.shape)));
+    node.fail(fmt::format("multiplies {} by {}: only products of queries and keys are possible",
+                          to_string(query.shape), to_string(key.shape)));
   need_few(node, query.size() + key.size());
   Scores made{query, key, 1, {}, false};
   const auto a = factor_of(query), b = factor_of(key);
@@ -59,12 +59,9 @@ void Lowering::scores(const Node& node) {
   made.scale = a.value_or(1) * b.value_or(1);
   if (a) made.query.samples = nullptr;
   if (b) made.key.samples = nullptr;
-  GraphEntry out;
-  out.kind = GraphEntry::Kind::Scores;
-  out.scores_shape = query.shape;
-  out.scores_shape.back() = static_cast<std::int64_t>(k.columns);
-  out.scores = std::make_shared<const Scores>(std::move(made));
-  entries_.insert_or_assign(node.outputs.at(0), std::move(out));
+  Shape shape = query.shape;
+  shape.back() = static_cast<std::int64_t>(k.columns);
+  entries_.insert_or_assign(node.outputs.at(0), GraphEntry(std::move(made), std::move(shape)));
 }
 
 /// A factor of scores, and constants that are added; false: not of scores.
@@ -74,8 +71,8 @@ bool Lowering::score_arithmetic(const Node& node) {
     if (one.kind != GraphEntry::Kind::Scores) continue;
     const Array* other = constant(node, 1 - i);
     if (other == nullptr || !other->is_float || one.scores->normalised)
-      fail(node,
-           "changes the weights of an attention by what is not constant: no operation of graft does that");
+      node.fail(
+          "changes the weights of an attention by what is not constant: no operation of graft does that");
     Scores made = *one.scores;
     const bool scales = node.op == "Mul" || (node.op == "Div" && i == 0),
                adds = node.op == "Add" || (node.op == "Sub" && i == 0);
@@ -86,7 +83,7 @@ bool Lowering::score_arithmetic(const Node& node) {
     } else if (adds && broadcast(one.scores_shape, other->shape) == one.scores_shape) {
       const std::size_t count = count_of(one.scores_shape);
       if (count > kMostScores)
-        fail(node, fmt::format("adds to {} weights: at most {} are possible", count, kMostScores));
+        node.fail(fmt::format("adds to {} weights: at most {} are possible", count, kMostScores));
       made.bias.resize(count);
       const auto places = broadcast_places(other->shape, one.scores_shape);
       for (std::size_t k = 0; k < count; ++k) {
@@ -94,11 +91,9 @@ bool Lowering::score_arithmetic(const Node& node) {
         made.bias[k] += node.op == "Add" ? value : -value;
       }
     } else {
-      fail(node, "changes the weights of an attention in a way that no operation of graft does");
+      node.fail("changes the weights of an attention in a way that no operation of graft does");
     }
-    GraphEntry out = one;
-    out.scores = std::make_shared<const Scores>(std::move(made));
-    entries_.insert_or_assign(node.outputs.at(0), std::move(out));
+    entries_.insert_or_assign(node.outputs.at(0), GraphEntry(std::move(made), one.scores_shape));
     return true;
   }
   return false;
@@ -118,11 +113,11 @@ bool Lowering::score_shape(const Node& node) {
   const Matrices before = matrices_of(one.scores_shape);
   GraphEntry out = one;
   if (how.outputs.size() != 1 || !how.outputs[0].from.empty())
-    fail(node, "moves the weights of an attention about: no operation of graft does that");
+    node.fail("moves the weights of an attention about: no operation of graft does that");
   out.scores_shape = how.outputs[0].shape;
   const Matrices after = matrices_of(out.scores_shape);
   if (after.rows != before.rows || after.columns != before.columns)
-    fail(node, "takes the weights of an attention apart: no operation of graft does that");
+    node.fail("takes the weights of an attention apart: no operation of graft does that");
   entries_.insert_or_assign(node.outputs.at(0), std::move(out));
   return true;
 }
@@ -131,16 +126,14 @@ void Lowering::softmax(const Node& node) {
   const GraphEntry& one = entry(node, 0);
   if (one.kind == GraphEntry::Kind::Error) throw Error(one.error);
   if (one.kind != GraphEntry::Kind::Scores)
-    fail(node, "is of values that are not products of queries and keys");
+    node.fail("is of values that are not products of queries and keys");
   const std::size_t axis =
       axis_of(node, node.integer("axis", graph_.opset < 13 ? 1 : -1), one.scores_shape.size());
   if (axis + 1 != one.scores_shape.size() || one.scores->normalised)
-    fail(node, "is not over the keys of an attention: no operation of graft does that");
+    node.fail("is not over the keys of an attention: no operation of graft does that");
   Scores made = *one.scores;
   made.normalised = true;
-  GraphEntry out = one;
-  out.scores = std::make_shared<const Scores>(std::move(made));
-  entries_.insert_or_assign(node.outputs.at(0), std::move(out));
+  entries_.insert_or_assign(node.outputs.at(0), GraphEntry(std::move(made), one.scores_shape));
 }
 
 namespace {
@@ -190,9 +183,9 @@ LayerId Lowering::joined(const Node& node, const std::array<LayerId, 3>& layers,
   };
   for (const LayerId id : layers)
     if (!linear(id) || net_[id].from != net_[layers[0]].from || net_[id].layer.op != net_[layers[0]].layer.op)
-      fail(node,
-           "is of an attention whose queries, keys and values are not made by linear layers of one value "
-           "(their norms or rotations are not known in a graph): no operation of graft does that");
+      node.fail(
+          "is of an attention whose queries, keys and values are not made by linear layers of one value "
+          "(their norms or rotations are not known in a graph): no operation of graft does that");
   Layer layer = net_[layers[0]].layer;
   const auto in = static_cast<std::size_t>(layer.in);
   std::vector<float> weight, bias;
@@ -217,16 +210,16 @@ LayerId Lowering::joined(const Node& node, const std::array<LayerId, 3>& layers,
 
 void Lowering::attention(const Node& node, const Scores& scores, const View& given) {
   if (!scores.normalised)
-    fail(node, "sums values by weights without a Softmax: no operation of graft does that");
+    node.fail("sums values by weights without a Softmax: no operation of graft does that");
   const View value = resolved(node, given);
   const Matrices q = matrices_of(scores.query.shape), v = matrices_of(value.shape);
   if (v.count != q.count || v.rows != matrices_of(scores.key.shape).columns || v.columns != q.columns ||
       value.fixed)
-    fail(node, fmt::format("sums values {} by weights of queries {}", to_string(value.shape),
-                           to_string(scores.query.shape)));
+    node.fail(fmt::format("sums values {} by weights of queries {}", to_string(value.shape),
+                          to_string(scores.query.shape)));
   if (net_.is_tokens(value.layer)) return token_attention(node, scores, value);
   if (net_.is_image(value.layer)) return window_attention(node, scores, value);
-  fail(node, "is an attention over a vector");
+  node.fail("is an attention over a vector");
 }
 
 /// Every token with every token.
@@ -235,7 +228,7 @@ void Lowering::token_attention(const Node& node, const Scores& scores, const Vie
   const auto q = part_of(net_, scores.query, false), k = part_of(net_, scores.key, true),
              v = part_of(net_, value, false);
   const auto refuse = [&](const char* text) {
-    fail(node, std::string("is of an attention ") + text + ": no operation of graft does that");
+    node.fail(std::string("is of an attention ") + text + ": no operation of graft does that");
   };
   if (!q || !k || !v) refuse("whose heads mix tokens and channels");
   const auto tokens = static_cast<std::size_t>(net_.places(value.layer));
@@ -257,7 +250,6 @@ void Lowering::token_attention(const Node& node, const Scores& scores, const Vie
   layer.op = Op::Attention;
   layer.heads = static_cast<int>(m.count);
   layer.out = static_cast<int>(m.count * m.columns);
-  layer.in = 3 * layer.out;
   const LayerId from = joined(node, {scores.query.layer, scores.key.layer, value.layer},
                               {q->channel, k->channel, v->channel}, scores.scale * std::sqrt(head));
   View out;
@@ -277,7 +269,7 @@ void Lowering::window_attention(const Node& node, const Scores& scores, const Vi
   const auto q = part_of(net_, scores.query, false), k = part_of(net_, scores.key, true),
              v = part_of(net_, value, false);
   const auto refuse = [&](const char* text) {
-    fail(node, std::string("is of an attention ") + text + ": no operation of graft does that");
+    node.fail(std::string("is of an attention ") + text + ": no operation of graft does that");
   };
   if (!q || !k || !v) refuse("whose heads mix pixels and channels");
   if (m.count * m.rows > kMostScores / m.rows) refuse("over more pixels than can be followed");
@@ -309,7 +301,6 @@ void Lowering::window_attention(const Node& node, const Scores& scores, const Vi
   layer.op = Op::WindowAttention;
   layer.heads = static_cast<int>(heads);
   layer.out = static_cast<int>(heads * m.columns);
-  layer.in = 3 * layer.out;
   layer.kernel = {static_cast<int>(m.rows / width), static_cast<int>(width)};
   layer.shift = std::max(first / columns_all, first % columns_all);
   layer.windows = width > 1 && q->place[1] - first > 1 ? WindowRule::Grid : WindowRule::Torchvision;

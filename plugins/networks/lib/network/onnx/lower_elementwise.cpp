@@ -5,8 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <graft/error.h>
-
 #include "../printable.h"
 #include "elementwise.h"
 #include "lowering.h"
@@ -53,21 +51,20 @@ View Lowering::resolved(const Node& node, const View& view) {
   };
   if (const auto found = resolved_.find(key); found != resolved_.end() && !view.fixed)
     return in_place_of(found->second);
-  if (view.fixed) fail(node, "takes an activation of constants among the image's values");
+  if (view.fixed) node.fail("takes an activation of constants among the image's values");
   const auto known = known_function(*view.samples);
   if (!known)
-    fail(node,
-         fmt::format("takes what node '{}' makes, alone or with the operators before it: not one of the "
-                     "activations that graft knows (Relu, Relu6, Silu, Sigmoid, Gelu, QuickGelu, "
-                     "HardSigmoid, HardSwish, Tanh); export the model as TorchScript",
-                     nn::printable(view.sampled_by)));
+    node.fail(
+        fmt::format("takes what node '{}' makes, alone or with the operators before it: not one of the "
+                    "activations that graft knows (Relu, Relu6, Silu, Sigmoid, Gelu, QuickGelu, "
+                    "HardSigmoid, HardSwish, Tanh); export the model as TorchScript",
+                    nn::printable(view.sampled_by)));
   View whole;
   whole.layer = view.layer;
   whole.shape = net_.shape(view.layer);
   if (known->op) {
     Layer layer;
     layer.op = *known->op;
-    layer.in = layer.out = net_.channels(view.layer);
     whole.layer = net_.add(layer, {view.layer}, {}, view.sampled_by);
   } else if (known->factor != 1 || known->offset != 0) {
     const auto channels = static_cast<std::size_t>(net_.channels(view.layer));
@@ -114,17 +111,15 @@ View Lowering::affine(const Node& node, const View& view, const std::vector<doub
     return std::vector<float>(all.begin(), all.end());
   };
   Layer layer;
-  layer.in = layer.out = static_cast<int>(channels);
   if (is(offset, 0)) {
     layer.op = Op::LayerScale;
     out.layer = net_.add(layer, {view.layer}, {{"gamma", floats(factor)}}, node.path());
     return out;
   }
   if (!net_.is_image(view.layer))
-    fail(node,
-         fmt::format(
-             "adds a constant to {}, which no linear layer or norm makes: no operation of graft does that",
-             to_string(net_.shape(view.layer))));
+    node.fail(fmt::format(
+        "adds a constant to {}, which no linear layer or norm makes: no operation of graft does that",
+        to_string(net_.shape(view.layer))));
   layer.op = Op::BatchNorm;
   layer.eps = 0;
   out.layer = net_.add(layer, {view.layer},
@@ -141,12 +136,12 @@ void Lowering::binary(const Node& node) {
   if (left != nullptr || right != nullptr) {
     const Array& other = left != nullptr ? *left : *right;
     const View& value = view(node, left != nullptr ? 1 : 0);
-    if (!other.is_float) fail(node, "joins whole and real numbers");
+    if (!other.is_float) node.fail("joins whole and real numbers");
     if (binary_constant(node, value, other, left != nullptr)) return;
-    fail(node, fmt::format(
-                   "joins {} with a constant {} that is neither one number nor one per channel: no operation "
-                   "of graft does that",
-                   to_string(value.shape), to_string(other.shape)));
+    node.fail(fmt::format(
+        "joins {} with a constant {} that is neither one number nor one per channel: no operation "
+        "of graft does that",
+        to_string(value.shape), to_string(other.shape)));
   }
   View a = view(node, 0), b = view(node, 1);
   if (same_elements(a, b) && !a.fixed) {
@@ -182,7 +177,7 @@ bool Lowering::binary_constant(const Node& node, const View& value, const Array&
   const auto f = binary_function(node.op);
   const Shape shape = broadcast(value.shape, other.shape);
   if (count_of(shape) != value.size())
-    fail(node, fmt::format("repeats {} to {}", to_string(value.shape), to_string(shape)));
+    node.fail(fmt::format("repeats {} to {}", to_string(value.shape), to_string(shape)));
   if (other.size() == 1 && !value.fixed) {
     const double number = other.at(0);
     View out = sampled(node, value, [&](double x) { return reversed ? f(number, x) : f(x, number); });
@@ -233,19 +228,18 @@ void Lowering::binary_views(const Node& node, View a, View b) {
   b = resolved(node, b);
   if (node.op == "Mul" && (gated(node, a, b) || gated(node, b, a))) return;
   if (node.op != "Add" && node.op != "Sub")
-    fail(node,
-         fmt::format(
-             "joins {} and {} of two layers: only sums are possible, and the product of an image with a "
-             "factor per channel",
-             to_string(a.shape), to_string(b.shape)));
-  if (a.shape != b.shape) fail(node, fmt::format("adds {} and {}", to_string(a.shape), to_string(b.shape)));
+    node.fail(fmt::format(
+        "joins {} and {} of two layers: only sums are possible, and the product of an image with a "
+        "factor per channel",
+        to_string(a.shape), to_string(b.shape)));
+  if (a.shape != b.shape) node.fail(fmt::format("adds {} and {}", to_string(a.shape), to_string(b.shape)));
   if (!same_order(a, b) || net_.shape(a.layer) != net_.shape(b.layer))
     for (View* one : {&a, &b})  // pixels as tokens, beside tokens
       if (net_.is_image(one->layer))
         if (auto tokens = embedded(*one, nullptr)) *one = std::move(*tokens);
   if (!same_order(a, b) || net_.shape(a.layer) != net_.shape(b.layer))
-    fail(node, fmt::format("adds values {} and {} whose elements are in different orders",
-                           to_string(net_.shape(a.layer)), to_string(net_.shape(b.layer))));
+    node.fail(fmt::format("adds values {} and {} whose elements are in different orders",
+                          to_string(net_.shape(a.layer)), to_string(net_.shape(b.layer))));
   if (node.op == "Sub") {
     const std::vector<double> minus(static_cast<std::size_t>(net_.channels(b.layer)), -1),
         none(minus.size(), 0);
@@ -253,7 +247,6 @@ void Lowering::binary_views(const Node& node, View a, View b) {
   }
   Layer layer;
   layer.op = Op::Add;
-  layer.in = layer.out = net_.channels(a.layer);
   View out = a;
   out.layer = net_.add(layer, {a.layer, b.layer}, {}, node.path());
   give(node, std::move(out));
@@ -277,7 +270,6 @@ bool Lowering::gated(const Node& node, const View& a, const View& b) {
   }
   Layer layer;
   layer.op = Op::Mul;
-  layer.in = layer.out = net_.channels(a.layer);
   View out = a;
   out.layer = net_.add(layer, {a.layer, b.layer}, {}, node.path());
   give(node, std::move(out));
@@ -300,7 +292,6 @@ bool Lowering::swiglu(const Node& node, const View& a, const View& b) {
       return false;
   Layer layer;
   layer.op = Op::SwiGlu;
-  layer.in = 2 * width;
   layer.out = width;
   View out = a;
   out.samples = nullptr;

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -15,8 +14,7 @@ namespace {
 /// One number for both sides of a window.
 int equal_sides(const Node& node, const char* what, const std::int64_t (&sides)[2]) {
   if (sides[0] != sides[1])
-    throw Error(fmt::format("{} has {} of {} and {}: only equal ones are possible", node.title(), what,
-                            sides[0], sides[1]));
+    node.fail(fmt::format("has {} of {} and {}: only equal ones are possible", what, sides[0], sides[1]));
   return static_cast<int>(sides[0]);
 }
 
@@ -27,8 +25,8 @@ Padding padding_from(const Windows& windows) {
 
 std::vector<float> floats_of(const Node& node, const Array* array, std::size_t count, const char* what) {
   if (array == nullptr || !array->is_float || array->reals.size() != count)
-    throw Error(fmt::format("{} has {} that {} {} constants", node.title(), what,
-                            array == nullptr ? "are not" : "should be", count));
+    node.fail(
+        fmt::format("has {} that {} {} constants", what, array == nullptr ? "are not" : "should be", count));
   return array->reals;
 }
 
@@ -37,9 +35,9 @@ std::vector<float> floats_of(const Node& node, const Array* array, std::size_t c
 void Lowering::conv(const Node& node) {
   const Array* weight = constant(node, 1);
   if (weight == nullptr || !weight->is_float || weight->shape.size() != 4)
-    fail(node,
-         "has weights that are not a constant [out,in,height,width]: only convolutions of images are "
-         "possible");
+    node.fail(
+        "has weights that are not a constant [out,in,height,width]: only convolutions of images are "
+        "possible");
   Padding around;
   View in = materialised_image(node, resolved(node, view(node, 0)), &around);
   const Windows windows = windows_of(node, view(node, 0).shape, weight->shape);
@@ -50,8 +48,8 @@ void Lowering::conv(const Node& node) {
   const std::int64_t groups = node.integer("group", 1);
   if (groups < 1 || groups > kMostElements || weight->shape[0] < 1 || weight->shape[0] > kMaxClasses ||
       weight->shape[1] * groups != layer.in || weight->shape[0] % groups != 0)
-    fail(node, fmt::format("has weights {} in {} groups for {} channels", to_string(weight->shape), groups,
-                           layer.in));
+    node.fail(fmt::format("has weights {} in {} groups for {} channels", to_string(weight->shape), groups,
+                          layer.in));
   layer.groups = static_cast<int>(groups);
   layer.kernel = {static_cast<int>(weight->shape[2]), static_cast<int>(weight->shape[3])};
   layer.stride = equal_sides(node, "strides", windows.stride);
@@ -87,12 +85,11 @@ void Lowering::pool(const Node& node) {
       padding_from(windows) == Padding{})
     return reduce_mean(node, {2, 3}, true);
   if (equal_sides(node, "dilations", windows.dilation) != 1)
-    fail(node, "has windows with gaps: no operation of graft does that");
+    node.fail("has windows with gaps: no operation of graft does that");
   if (is_max && around != Padding{})
-    fail(node, "takes the largest of zeros around the image, too: no operation of graft does that");
+    node.fail("takes the largest of zeros around the image, too: no operation of graft does that");
   Layer layer;
   layer.op = is_max ? Op::MaxPool : Op::WindowAvgPool;
-  layer.in = layer.out = net_.channels(in.layer);
   layer.kernel = {static_cast<int>(windows.kernel[0]), static_cast<int>(windows.kernel[1])};
   layer.stride = equal_sides(node, "strides", windows.stride);
   layer.padding = padding_from(windows);
@@ -100,7 +97,7 @@ void Lowering::pool(const Node& node) {
   if (windows.ceil) layer.padding_rule = PaddingRule::Ceil;
   if (around != Padding{}) {
     if (layer.padding != Padding{})
-      fail(node, "pads an image that is padded already: no operation of graft does that");
+      node.fail("pads an image that is padded already: no operation of graft does that");
     layer.padding = around;
     layer.count_padding = true;
   }
@@ -111,14 +108,14 @@ void Lowering::pool(const Node& node) {
   // What ONNX makes of the last windows must be what the layer makes of them.
   if (shape[1] != windows.count(node, 0, view(node, 0).shape[2]) ||
       shape[2] != windows.count(node, 1, view(node, 0).shape[3]))
-    fail(node, "has windows at the border that no operation of graft has");
+    node.fail("has windows at the border that no operation of graft has");
   give(node, std::move(out));
 }
 
 /// The mean over all pixels, or over tokens one after the other.
 void Lowering::reduce_mean(const Node& node, const std::vector<std::int64_t>& axes, bool keeps) {
   const View in = resolved(node, view(node, 0));
-  if (in.fixed) fail(node, "takes the mean of constants, too: no operation of graft does that");
+  if (in.fixed) node.fail("takes the mean of constants, too: no operation of graft does that");
   std::vector<bool> gone(in.shape.size());
   for (const std::int64_t a : axes) gone[axis_of(node, a, in.shape.size())] = true;
   Shape kept, left;
@@ -148,7 +145,7 @@ void Lowering::reduce_mean(const Node& node, const std::vector<std::int64_t>& ax
                        p = is_image ? at % places : at / channels;
     const auto o = static_cast<std::size_t>(to[i]);
     if ((channel[o] >= 0 && channel[o] != c) || seen[static_cast<std::size_t>(at)])
-      fail(node, "takes the mean over channels: no operation of graft does that");
+      node.fail("takes the mean over channels: no operation of graft does that");
     seen[static_cast<std::size_t>(at)] = true;
     channel[o] = c;
     first[o] = std::min(first[o], p);
@@ -158,10 +155,9 @@ void Lowering::reduce_mean(const Node& node, const std::vector<std::int64_t>& ax
     if (first[o] != first[0] || last[o] != last[0] ||
         static_cast<std::size_t>(last[o] - first[o]) + 1 != each ||
         (is_image && each != static_cast<std::size_t>(places)))
-      fail(node, "takes the mean over a part of the image: no operation of graft does that");
+      node.fail("takes the mean over a part of the image: no operation of graft does that");
   View out;
   Layer layer;
-  layer.in = layer.out = channels;
   if (is_image) {
     layer.op = Op::GlobalPool;
   } else if (net_.is_tokens(in.layer)) {
@@ -169,7 +165,7 @@ void Lowering::reduce_mean(const Node& node, const std::vector<std::int64_t>& ax
     layer.first = first[0];
     layer.count = last[0] + 1 == places ? 0 : static_cast<int>(each);
   } else {
-    fail(node, "takes the mean of a vector: no operation of graft does that");
+    node.fail("takes the mean of a vector: no operation of graft does that");
   }
   out.layer = net_.add(layer, {in.layer}, {}, node.path());
   give(node, out.with(keeps ? kept : left, std::move(channel), static_cast<std::size_t>(channels)));
@@ -177,7 +173,7 @@ void Lowering::reduce_mean(const Node& node, const std::vector<std::int64_t>& ax
 
 void Lowering::batch_norm(const Node& node) {
   if (node.integer("training_mode", 0) != 0)
-    fail(node, "is in training mode: export the model after model.eval()");
+    node.fail("is in training mode: export the model after model.eval()");
   View in = resolved(node, view(node, 0));
   const double eps = node.real("epsilon", 1e-5);
   const auto given = [&](std::size_t i) {
@@ -189,7 +185,6 @@ void Lowering::batch_norm(const Node& node) {
     in = materialised_image(node, in, nullptr);
     Layer layer;
     layer.op = Op::BatchNorm;
-    layer.in = layer.out = net_.channels(in.layer);
     layer.eps = eps;
     View out = in;
     out.layer = net_.add(
@@ -201,7 +196,7 @@ void Lowering::batch_norm(const Node& node) {
   const Rows rows = need_rows(node, in);
   const auto channels = static_cast<std::size_t>(net_.channels(in.layer));
   if (in.shape.size() != 2)
-    fail(node, fmt::format("takes {}: only images and vectors are possible", to_string(in.shape)));
+    node.fail(fmt::format("takes {}: only images and vectors are possible", to_string(in.shape)));
   std::vector<double> factor(channels, 1), offset(channels, 0);
   for (std::size_t j = 0; j < rows.channel.size(); ++j) {
     const auto c = static_cast<std::size_t>(rows.channel[j]);
@@ -214,7 +209,7 @@ void Lowering::batch_norm(const Node& node) {
 void Lowering::layer_norm(const Node& node) {
   const View in = resolved(node, view(node, 0));
   const std::size_t axis = axis_of(node, node.integer("axis", -1), in.shape.size());
-  if (axis + 1 != in.shape.size()) fail(node, "is over several axes: only over channels is possible");
+  if (axis + 1 != in.shape.size()) node.fail("is over several axes: only over channels is possible");
   give(node, normalised(node, in, axis, node.real("epsilon", 1e-5), constant(node, 1), constant(node, 2)));
 }
 
@@ -238,11 +233,11 @@ View Lowering::normalised(const Node& node, const View& in, std::size_t axis, do
   const auto channels = static_cast<std::size_t>(net_.channels(turned.layer));
   std::vector<bool> seen(channels);
   for (const std::int32_t c : rows.channel) {
-    if (seen[static_cast<std::size_t>(c)]) fail(node, "takes a channel twice");
+    if (seen[static_cast<std::size_t>(c)]) node.fail("takes a channel twice");
     seen[static_cast<std::size_t>(c)] = true;
   }
   if (rows.channel.size() != channels)
-    fail(node, "is over a part of the channels: no operation of graft does that");
+    node.fail("is over a part of the channels: no operation of graft does that");
   std::vector<float> weight(channels, 1.0F), offset(channels, 0.0F);
   const std::vector<float> own_scale =
                                scale != nullptr ? floats_of(node, scale, channels, "factors") : weight,
@@ -253,14 +248,13 @@ View Lowering::normalised(const Node& node, const View& in, std::size_t axis, do
   }
   Layer layer;
   layer.op = Op::LayerNorm;
-  layer.in = layer.out = static_cast<int>(channels);
   layer.eps = eps;
   const LayerId made = net_.add(layer, {turned.layer},
                                 {{"weight", std::move(weight)}, {"bias", std::move(offset)}}, node.path());
   View out = turned.layer == before ? in : turned;
   if (turned.layer != before) {  // another layer was made on the way: only for rows as they are
     if (axis + 1 != in.shape.size())
-      fail(node, "is over channels in an order that no operation of graft makes");
+      node.fail("is over channels in an order that no operation of graft makes");
     out.shape = in.shape;
   }
   out.layer = made;
@@ -294,7 +288,6 @@ View Lowering::product(const Node& node, View in, const std::vector<float>& weig
   const auto channels = static_cast<std::size_t>(net_.channels(in.layer));
   Layer layer;
   layer.op = net_.is_image(in.layer) ? Op::Conv : Op::Linear;
-  layer.in = static_cast<int>(channels);
   layer.out = static_cast<int>(out_width);
   layer.bias = !bias.empty();
   std::vector<float> placed(out_width * channels);
@@ -319,17 +312,17 @@ View Lowering::product(const Node& node, View in, const std::vector<float>& weig
 void Lowering::linear(const Node& node) {
   const Array* matrix = constant(node, 1);
   if (matrix == nullptr || !matrix->is_float || matrix->shape.size() < 2 || matrix->size() == 0)
-    fail(node, "has weights that are not a constant matrix");
+    node.fail("has weights that are not a constant matrix");
   const View in = resolved(node, view(node, 0));
   const std::int64_t rows = matrix->shape[matrix->shape.size() - 2], columns = matrix->shape.back();
   if (rows * columns != matrix->size())
-    fail(node, "multiplies by several matrices: no operation of graft does that");
+    node.fail("multiplies by several matrices: no operation of graft does that");
   const bool is_gemm = node.op == "Gemm", turned = is_gemm && node.integer("transB", 0) != 0;
   if (is_gemm && node.integer("transA", 0) != 0)
-    fail(node, "takes its values turned: no operation of graft does that");
+    node.fail("takes its values turned: no operation of graft does that");
   const std::int64_t width = turned ? columns : rows, out = turned ? rows : columns;
   if (in.shape.empty() || in.shape.back() != width || out > kMaxClasses)
-    fail(node, fmt::format("multiplies {} by {}", to_string(in.shape), to_string(matrix->shape)));
+    node.fail(fmt::format("multiplies {} by {}", to_string(in.shape), to_string(matrix->shape)));
   const double alpha = is_gemm ? node.real("alpha", 1) : 1;
   std::vector<float> weight(matrix->reals.size());
   for (std::int64_t o = 0; o < out; ++o)
@@ -342,7 +335,7 @@ void Lowering::linear(const Node& node) {
     const Array* given = constant(node, 2);
     if (given == nullptr || !given->is_float || (given->size() != 1 && given->size() != out) ||
         (given->size() == out && given->shape.back() != out))
-      fail(node, "adds what is not one constant per output");
+      node.fail("adds what is not one constant per output");
     for (std::int64_t o = 0; o < out; ++o)
       bias.push_back(static_cast<float>(node.real("beta", 1) *
                                         given->at(given->size() == 1 ? 0 : static_cast<std::size_t>(o))));

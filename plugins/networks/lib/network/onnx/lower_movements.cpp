@@ -1,10 +1,7 @@
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
-
-#include <graft/error.h>
 
 #include <network/operation.h>
 
@@ -31,8 +28,8 @@ void Lowering::move(const Node& node) {
     if (constant(node, i) == nullptr) {
       const View& one = view(node, i);
       if (first != nullptr && (one.layer != first->layer || one.samples != first->samples))
-        fail(node,
-             "joins values of several layers otherwise than by channels: no operation of graft does that");
+        node.fail(
+            "joins values of several layers otherwise than by channels: no operation of graft does that");
       if (first == nullptr) {
         // An activation that is still to come must not be of the constants.
         const bool adds = how.operands.size() > 1 || how.fill != 0 || node.op == "Pad";
@@ -40,7 +37,7 @@ void Lowering::move(const Node& node) {
       }
       first = &one;
     }
-  if (!kept) fail(node, "moves constants alone, but could not be folded");
+  if (!kept) node.fail("moves constants alone, but could not be folded");
   const std::size_t layer_size = count_of(net_.shape(kept->layer));
   if (how.operands.size() == 1 && how.outputs.size() == 1 && how.outputs[0].from.empty()) {
     View out = *kept;
@@ -52,7 +49,7 @@ void Lowering::move(const Node& node) {
   need_few(node, total);
   for (const std::size_t i : how.operands) {
     if (const Array* numbers = constant(node, i)) {
-      if (!numbers->is_float) fail(node, "joins whole and real numbers");
+      if (!numbers->is_float) node.fail("joins whole and real numbers");
       for (const float value : numbers->reals) {
         all.push_back(fixed_place(fixed.size()));
         fixed.push_back(value);
@@ -61,8 +58,7 @@ void Lowering::move(const Node& node) {
     }
     const View one = kept->samples != view(node, i).samples ? resolved(node, view(node, i)) : view(node, i);
     if (one.layer != kept->layer)
-      fail(node,
-           "joins values of several layers otherwise than by channels: no operation of graft does that");
+      node.fail("joins values of several layers otherwise than by channels: no operation of graft does that");
     for (std::size_t k = 0; k < one.size(); ++k) {
       std::int32_t place = one.place(k);
       if (place < 0) {
@@ -87,10 +83,7 @@ void Lowering::move(const Node& node) {
         std::none_of(out.places->begin(), out.places->end(), [](std::int32_t p) { return p < 0; }))
       out.fixed = nullptr;
     if (node.outputs[i].empty() || (node.op == "Dropout" && i > 0)) continue;
-    GraphEntry made;
-    made.kind = GraphEntry::Kind::View;
-    made.view = std::move(out);
-    entries_.insert_or_assign(node.outputs[i], std::move(made));
+    entries_.insert_or_assign(node.outputs[i], GraphEntry(std::move(out)));
   }
 }
 
@@ -149,10 +142,10 @@ bool Lowering::join(const Node& node) {
 LayerId Lowering::token_vector(const Node& node, const View& view, const Rows& rows) {
   const int width = net_.channels(view.layer);
   if (rows.place.size() != 1 || rows.place[0] < 0 || static_cast<int>(rows.channel.size()) != width)
-    fail(node, "takes a part of a token: only whole ones are possible");
+    node.fail("takes a part of a token: only whole ones are possible");
   for (std::size_t c = 0; c < rows.channel.size(); ++c)
     if (rows.channel[c] != static_cast<std::int32_t>(c))
-      fail(node, "takes the values of a token in another order");
+      node.fail("takes the values of a token in another order");
   Layer token;
   token.op = Op::TokenMean;
   token.out = width;
@@ -165,14 +158,14 @@ LayerId Lowering::token_vector(const Node& node, const View& view, const Rows& r
 /// asked for.
 View Lowering::materialised_image(const Node& node, const View& view, Padding* padding) {
   if (view.shape.size() != 4 || view.shape[0] != 1)
-    fail(node, fmt::format("takes {}: images [n,c,h,w] are expected", to_string(view.shape)));
+    node.fail(fmt::format("takes {}: images [n,c,h,w] are expected", to_string(view.shape)));
   if (!net_.is_image(view.layer))
-    fail(node, fmt::format("takes {} of a layer that gives {}: tokens cannot become an image again",
-                           to_string(view.shape), to_string(net_.shape(view.layer))));
+    node.fail(fmt::format("takes {} of a layer that gives {}: tokens cannot become an image again",
+                          to_string(view.shape), to_string(net_.shape(view.layer))));
   const Shape own = net_.shape(view.layer);
   const std::int64_t c = view.shape[1], h = view.shape[2], w = view.shape[3], area = own[1] * own[2];
   if (!view.places && Shape{c, h, w} == own) return view;
-  if (!view.places) fail(node, "takes pixels as channels: no operation of graft does that");
+  if (!view.places) node.fail("takes pixels as channels: no operation of graft does that");
   // The window of the image that is neither padded nor cut off, by its first element.
   std::int64_t top = -1, left = 0;
   for (std::int64_t y = 0; y < h && top < 0; ++y)
@@ -182,8 +175,8 @@ View Lowering::materialised_image(const Node& node, const View& view, Padding* p
         left = x;
       }
   const auto refuse = [&] {
-    fail(node, fmt::format("takes {} of a value {}, in an order that no operation of graft makes",
-                           to_string(view.shape), to_string(own)));
+    node.fail(fmt::format("takes {} of a value {}, in an order that no operation of graft makes",
+                          to_string(view.shape), to_string(own)));
   };
   if (top < 0) refuse();
   const Padding around{static_cast<int>(top), static_cast<int>(left), static_cast<int>(h - top - own[1]),
@@ -208,7 +201,6 @@ View Lowering::materialised_image(const Node& node, const View& view, Padding* p
   out.layer = view.layer;
   out.shape = {1, c, own[1], own[2]};
   Layer layer;
-  layer.in = static_cast<int>(own[0]);
   layer.out = static_cast<int>(c);
   bool runs = true;
   for (std::size_t i = 0; i < channel.size(); ++i)
@@ -268,10 +260,10 @@ std::optional<Rows> Lowering::rows_of(const View& view) const {
 
 void Lowering::need_few(const Node& node, std::size_t elements) {
   if (elements > kMostPlaces)
-    fail(node,
-         fmt::format("has {} elements in an order of their own: at most {} can be followed; export the model "
-                     "for smaller images",
-                     elements, kMostPlaces));
+    node.fail(
+        fmt::format("has {} elements in an order of their own: at most {} can be followed; export the model "
+                    "for smaller images",
+                    elements, kMostPlaces));
 }
 
 Rows Lowering::need_rows(const Node& node, View& view) {
@@ -294,8 +286,8 @@ Rows Lowering::need_rows(const Node& node, View& view) {
     rows = rows_of(view);
   }
   if (!rows || has_fixed())
-    fail(node, fmt::format("takes {} of a value {}, in an order that no operation of graft makes",
-                           to_string(view.shape), to_string(net_.shape(view.layer))));
+    node.fail(fmt::format("takes {} of a value {}, in an order that no operation of graft makes",
+                          to_string(view.shape), to_string(net_.shape(view.layer))));
   return *rows;
 }
 
@@ -317,7 +309,6 @@ std::optional<View> Lowering::merged_patches(const Node& node, const View& view)
       }
   Layer layer;
   layer.op = Op::PatchMerge;
-  layer.in = static_cast<int>(c);
   layer.out = static_cast<int>(4 * c);
   View out = view;
   out.layer = net_.add(layer, {view.layer}, {}, node.path());
@@ -378,7 +369,6 @@ std::optional<View> Lowering::embedded(const View& view, const Array* added) {
     if (is_patch) ++next;
   }
   if (next != area) return {};
-  layer.in = layer.out = static_cast<int>(width);
   layer.prefix = static_cast<int>(n - next);
   const bool has_positions = std::any_of(position.begin(), position.end(), [](float v) { return v != 0; });
   layer.grid_height = has_positions ? static_cast<int>(grid[1]) : 0;

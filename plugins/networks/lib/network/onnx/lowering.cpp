@@ -1,7 +1,6 @@
 #include "lowering.h"
 
 #include <algorithm>
-#include <functional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -53,31 +52,21 @@ Lowering::Lowering(const Graph& graph, int height, int width)
   for (const GraphValue& value : graph.outputs) ++uses_[value.name];
   norms_ = long_layer_norms(graph);
   for (const auto& [name, norm] : norms_) ++uses_[norm.value];
-  for (const auto& [name, array] : graph.initializers) {
-    GraphEntry one;
-    one.kind = GraphEntry::Kind::Constant;
-    one.constant = array;
-    entries_.emplace(name, std::move(one));
-  }
+  for (const auto& [name, array] : graph.initializers) entries_.emplace(name, GraphEntry(array));
   const GraphValue& image = graph.inputs.at(0);
-  GraphEntry in;
-  in.kind = GraphEntry::Kind::View;
-  in.view.shape = {1, 3, height, width};
+  View in;
+  in.shape = {1, 3, height, width};
   if (has_rows_of_pixels(image)) {  // rows of pixels, as TensorFlow has them
     std::vector<std::int32_t> places;
-    if (in.view.size() > kMostPlaces)
+    if (in.size() > kMostPlaces)
       throw Error(fmt::format(
           "takes images of {} x {} px: at most {} values are possible where the channels are last", width,
           height, kMostPlaces));
     const std::int32_t area = height * width;
     for (std::int32_t i = 0; i < 3 * area; ++i) places.push_back(i % 3 * area + i / 3);
-    in.view = in.view.with({1, height, width, 3}, std::move(places), count_of(in.view.shape));
+    in = in.with({1, height, width, 3}, std::move(places), count_of(in.shape));
   }
-  entries_.insert_or_assign(image.name, std::move(in));
-}
-
-void Lowering::fail(const Node& node, const std::string& text) {
-  throw Error(fmt::format("{} {}", node.title(), text));
+  entries_.insert_or_assign(image.name, GraphEntry(std::move(in)));
 }
 
 const Node* Lowering::maker(const std::string& name) const {
@@ -92,7 +81,7 @@ const GraphEntry& Lowering::entry(const std::string& name) const {
 }
 
 const GraphEntry& Lowering::entry(const Node& node, std::size_t input) const {
-  if (!node.has_input(input)) fail(node, fmt::format("has no input {}", input));
+  if (!node.has_input(input)) node.fail(fmt::format("has no input {}", input));
   return entry(node.inputs[input]);
 }
 
@@ -100,9 +89,9 @@ const View& Lowering::view(const Node& node, std::size_t input) const {
   const GraphEntry& found = entry(node, input);
   if (found.kind == GraphEntry::Kind::Error) throw Error(found.error);
   if (found.kind == GraphEntry::Kind::Scores)
-    fail(node, "takes products of queries and keys: no operation of graft does that to them");
+    node.fail("takes products of queries and keys: no operation of graft does that to them");
   if (found.kind == GraphEntry::Kind::Constant)
-    fail(node, fmt::format("takes a constant as its input {}, where the image's values are expected", input));
+    node.fail(fmt::format("takes a constant as its input {}, where the image's values are expected", input));
   return found.view;
 }
 
@@ -130,10 +119,7 @@ std::vector<Operand> Lowering::operands(const Node& node) const {
 }
 
 void Lowering::give(const Node& node, View view) {
-  GraphEntry out;
-  out.kind = GraphEntry::Kind::View;
-  out.view = std::move(view);
-  entries_.insert_or_assign(node.outputs.at(0), std::move(out));
+  entries_.insert_or_assign(node.outputs.at(0), GraphEntry(std::move(view)));
 }
 
 /// Computes what depends on constants alone, and shapes.
@@ -157,12 +143,8 @@ bool Lowering::fold(const Node& node) {
     inputs.push_back(std::make_shared<Array>(std::move(shaped)));
   }
   const std::vector<ArrayPtr> made = evaluate(node, graph_.opset, inputs, effort_);
-  for (std::size_t i = 0; i < node.outputs.size() && i < made.size(); ++i) {
-    GraphEntry out;
-    out.kind = GraphEntry::Kind::Constant;
-    out.constant = made[i];
-    entries_.insert_or_assign(node.outputs[i], std::move(out));
-  }
+  for (std::size_t i = 0; i < node.outputs.size() && i < made.size(); ++i)
+    entries_.insert_or_assign(node.outputs[i], GraphEntry(made[i]));
   return true;
 }
 
@@ -170,12 +152,12 @@ void Lowering::make(const Node& node) {
   if (node.outputs.empty()) return;
   if (fold(node)) return;
   if (!node.domain.empty() && node.domain != "ai.onnx" && node.domain != "com.microsoft")
-    fail(node, fmt::format("is of the domain '{}': export the model with standard operators",
-                           nn::printable(node.domain)));
+    node.fail(fmt::format("is of the domain '{}': export the model with standard operators",
+                          nn::printable(node.domain)));
   if (score_shape(node)) return;
   if (is_movement(node.op)) return move(node);
   if (node.op == "Cast" && !is_real_type(node.integer("to", 0)))
-    fail(node, "makes whole numbers or booleans of the image's values: no operation of graft does that");
+    node.fail("makes whole numbers or booleans of the image's values: no operation of graft does that");
   if (node.op == "Cast" || (node.op == "Sum" && node.inputs.size() == 1)) return give(node, view(node, 0));
   if (node.op == "Conv") return conv(node);
   if (node.op == "MaxPool" || node.op == "AveragePool") return pool(node);
@@ -185,7 +167,7 @@ void Lowering::make(const Node& node) {
   if (node.op == "ReduceMean") {
     auto axes = node.integers("axes");
     if (const Array* given = constant(node, 1); given != nullptr && !given->is_float) axes = given->integers;
-    if (!axes) fail(node, "takes the mean over the batch, too");
+    if (!axes) node.fail("takes the mean over the batch, too");
     return reduce_mean(node, *axes, node.integer("keepdims", 1) != 0);
   }
   if (node.op == "Gemm") return linear(node);
@@ -197,31 +179,24 @@ void Lowering::make(const Node& node) {
     return binary(node);
   }
   if (unary_function(node, operands(node))) return unary(node);
-  fail(node,
-       fmt::format(
-           "is an operator of opset {} that graft cannot make a layer of: it knows convolutions, linear "
-           "layers, pools, norms, activations, attention and what moves elements about; export the "
-           "model as TorchScript",
-           graph_.opset));
+  node.fail(fmt::format(
+      "is an operator of opset {} that graft cannot make a layer of: it knows convolutions, linear "
+      "layers, pools, norms, activations, attention and what moves elements about; export the "
+      "model as TorchScript",
+      graph_.opset));
 }
 
 void Lowering::lower(const Node& node) {
   try {
     make(node);
   } catch (const Error& fault) {
-    for (const std::string& name : node.outputs) {
-      GraphEntry out;
-      out.error = fault.what();
-      entries_.insert_or_assign(name, std::move(out));
-    }
+    for (const std::string& name : node.outputs)
+      entries_.insert_or_assign(name, GraphEntry(std::string(fault.what())));
   }
   for (const std::string& name : node.outputs)
-    if (!entries_.contains(name)) {
-      GraphEntry out;
-      out.error =
-          fmt::format("{} has an output '{}' that is not computed", node.title(), nn::printable(name));
-      entries_.emplace(name, std::move(out));
-    }
+    if (!entries_.contains(name))
+      entries_.emplace(name, GraphEntry(fmt::format("{} has an output '{}' that is not computed",
+                                                    node.title(), nn::printable(name))));
 }
 
 /// What nobody takes any more is let go: places of large values are many.

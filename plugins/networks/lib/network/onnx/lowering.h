@@ -44,7 +44,6 @@ class Lowering {
   LayerId output(std::vector<std::string>& notes);
   LayerId token_vector(const Node& node, const View& view, const Rows& rows);
   const Node* maker(const std::string& name) const;
-  [[noreturn]] static void fail(const Node& node, const std::string& text);
 
   // lower_movements.cpp: elements in another order
   void move(const Node& node);

@@ -1,7 +1,7 @@
 #include "movement.h"
 
 #include <algorithm>
-#include <array>
+#include <functional>
 #include <limits>
 #include <map>
 #include <numeric>
@@ -40,8 +40,8 @@ class Mover {
   Mover(const Node& node, std::int64_t opset, const std::vector<Operand>& inputs)
       : node_(node), opset_(opset), inputs_(inputs) {}
 
-  Movement run() {
-    using Kind = void (Mover::*)();
+  using Kind = void (Mover::*)();
+  static const std::map<std::string, Kind>& kinds() {
     static const std::map<std::string, Kind> kKinds = {{"Reshape", &Mover::reshape},
                                                        {"Flatten", &Mover::flatten},
                                                        {"Squeeze", &Mover::squeeze},
@@ -59,16 +59,18 @@ class Mover {
                                                        {"ScatterND", &Mover::scatter_nd},
                                                        {"DepthToSpace", &Mover::to_space},
                                                        {"SpaceToDepth", &Mover::to_depth}};
+    return kKinds;
+  }
+
+  Movement run() {
     out_.operands = {0};
     need(0);
-    (this->*kKinds.at(node_.op))();
+    (this->*kinds().at(node_.op))();
     return std::move(out_);
   }
 
  private:
-  [[noreturn]] void fail(const std::string& text) const {
-    throw Error(fmt::format("{} {}", node_.title(), text));
-  }
+  [[noreturn]] void fail(const std::string& text) const { node_.fail(text); }
   void need(std::size_t input) const {
     if (input >= inputs_.size() || !node_.has_input(input)) fail(fmt::format("has no input {}", input));
   }
@@ -338,19 +340,15 @@ class Mover {
     for (std::size_t i = 0; i < rank(); ++i)
       if (times[i] < 0 || __builtin_mul_overflow(to[i], times[i], &to[i])) fail("has repeats that cannot be");
     check(to);
-    std::vector<std::int64_t> index(rank());
-    const auto strides = strides_of(shape());
-    Indices from(count_of(to));
-    for (std::int32_t& place : from) {
-      std::int64_t at = 0;
-      for (std::size_t i = 0; i < rank(); ++i) at += index[i] % shape()[i] * strides[i];
-      place = static_cast<std::int32_t>(at);
-      for (std::size_t i = rank(); i-- > 0;) {
-        if (++index[i] < to[i]) break;
-        index[i] = 0;
-      }
+    // Each axis is two: the repeats, which go back to the beginning, and the axis itself.
+    const auto own = strides_of(shape());
+    Shape both;
+    std::vector<std::int64_t> strides;
+    for (std::size_t i = 0; i < rank(); ++i) {
+      both.insert(both.end(), {times[i], shape()[i]});
+      strides.insert(strides.end(), {0, own[i]});
     }
-    give(std::move(to), std::move(from));
+    give(std::move(to), strided(both, strides, 0));
   }
 
   /// Where a padded place comes from along a side; nothing: outside.
@@ -475,11 +473,7 @@ class Mover {
 }  // namespace
 
 bool is_movement(const std::string& op) {
-  static constexpr std::array kNames = {"Reshape",      "Flatten",     "Squeeze",  "Unsqueeze", "Transpose",
-                                        "Slice",        "Concat",      "Split",    "Gather",    "Expand",
-                                        "Tile",         "Pad",         "Identity", "Dropout",   "ScatterND",
-                                        "DepthToSpace", "SpaceToDepth"};
-  return std::find(kNames.begin(), kNames.end(), op) != kNames.end();
+  return Mover::kinds().contains(op);
 }
 
 Movement movement_of(const Node& node, std::int64_t opset, const std::vector<Operand>& inputs) {
@@ -521,8 +515,7 @@ std::vector<std::int32_t> broadcast_places(const Shape& from, const Shape& to) {
 
 std::size_t axis_of(const Node& node, std::int64_t axis, std::size_t rank) {
   const auto n = static_cast<std::int64_t>(rank);
-  if (axis < -n || axis >= n)
-    throw Error(fmt::format("{} has the axis {}, its input has {} axes", node.title(), axis, rank));
+  if (axis < -n || axis >= n) node.fail(fmt::format("has the axis {}, its input has {} axes", axis, rank));
   return static_cast<std::size_t>(axis < 0 ? axis + n : axis);
 }
 

@@ -7,16 +7,10 @@
 
 #include <fmt/format.h>
 
-#include <graft/error.h>
-
 #include "movement.h"
 
 namespace graft::nn::onnx {
 namespace {
-
-[[noreturn]] void unsupported(const Node& node, const std::string& text) {
-  throw Error(fmt::format("{} {}", node.title(), text));
-}
 
 struct Rule {
   std::string mode, coordinates, nearest;
@@ -32,7 +26,7 @@ double source(const Node& node, const Rule& rule, std::int64_t place, std::int64
   if (rule.coordinates == "asymmetric") return x / scale;
   if (rule.coordinates == "align_corners")
     return to > 1 ? x * static_cast<double>(from - 1) / static_cast<double>(to - 1) : 0;
-  unsupported(node, fmt::format("has coordinates '{}', which are not known", rule.coordinates));
+  node.fail(fmt::format("has coordinates '{}', which are not known", rule.coordinates));
 }
 
 double cubic_weight(double x, double a) {
@@ -60,7 +54,7 @@ std::vector<std::pair<std::int64_t, double>> weights(const Node& node, const Rul
     for (int i = -1; i <= 2; ++i)
       out.emplace_back(inside(below + i), cubic_weight(at - below - i, rule.cubic));
   } else {
-    unsupported(node, fmt::format("has the mode '{}', which is not known", rule.mode));
+    node.fail(fmt::format("has the mode '{}', which is not known", rule.mode));
   }
   return out;
 }
@@ -94,31 +88,29 @@ Array along(const Node& node, const Rule& rule, const Array& in, std::size_t axi
 
 Array resample(const Node& node, std::int64_t opset, const std::vector<ArrayPtr>& inputs, Effort& effort) {
   if (inputs.empty() || inputs[0] == nullptr || !inputs[0]->is_float || inputs[0]->size() == 0)
-    unsupported(node, "has no value to resize");
+    node.fail("has no value to resize");
   Rule rule{node.text("mode", "nearest"),
             node.text("coordinate_transformation_mode", opset < 11 ? "asymmetric" : "half_pixel"),
             node.text("nearest_mode", opset < 11 ? "floor" : "round_prefer_floor"),
             node.real("cubic_coeff_a", -0.75)};
   if (node.integer("antialias", 0) != 0 || node.integer("exclude_outside", 0) != 0 || node.has("axes") ||
       node.text("keep_aspect_ratio_policy", "stretch") != "stretch")
-    unsupported(node,
-                "has antialias, exclude_outside, axes or keep_aspect_ratio_policy, which are not supported");
+    node.fail("has antialias, exclude_outside, axes or keep_aspect_ratio_policy, which are not supported");
   const std::size_t scales_at = opset < 11 ? 1 : 2, rank = inputs[0]->shape.size();
   const auto given = [&](std::size_t i) -> const Array* {
     const bool is = i < inputs.size() && inputs[i] != nullptr && inputs[i]->size() > 0;
     if (is && inputs[i]->size() != static_cast<std::int64_t>(rank))
-      unsupported(node, "resizes another number of axes");
+      node.fail("resizes another number of axes");
     return is ? inputs[i].get() : nullptr;
   };
   const Array *scales = given(scales_at), *sizes = given(3);
-  if ((scales == nullptr) == (sizes == nullptr)) unsupported(node, "has scales and sizes, or neither");
+  if ((scales == nullptr) == (sizes == nullptr)) node.fail("has scales and sizes, or neither");
   Array out = *inputs[0];
   for (std::size_t axis = 0; axis < rank; ++axis) {
     const auto from = static_cast<double>(out.shape[axis]);
     double scale = scales != nullptr ? scales->at(axis) : sizes->at(axis) / from;
     const double to = scales != nullptr ? std::floor(from * scale) : sizes->at(axis);
-    if (!(to >= 1 && to <= 1e6) || !(scale > 0))
-      unsupported(node, fmt::format("resizes {} px to {}", from, to));
+    if (!(to >= 1 && to <= 1e6) || !(scale > 0)) node.fail(fmt::format("resizes {} px to {}", from, to));
     if (to != from || scale != 1)
       out = along(node, rule, out, axis, static_cast<std::int64_t>(to), scale, effort);
   }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <network/architecture.h>
@@ -57,10 +58,18 @@ struct Scores {
 
 /// A value of the graph.
 struct GraphEntry {
-  enum class Kind { Constant, View, Scores, Error } kind = Kind::Error;
+  explicit GraphEntry(ArrayPtr value) : kind(Kind::Constant), constant(std::move(value)) {}
+  explicit GraphEntry(nn::onnx::View value) : kind(Kind::View), view(std::move(value)) {}
+  GraphEntry(nn::onnx::Scores value, Shape shape)
+      : kind(Kind::Scores),
+        scores(std::make_shared<const nn::onnx::Scores>(std::move(value))),
+        scores_shape(std::move(shape)) {}
+  explicit GraphEntry(std::string fault) : kind(Kind::Error), error(std::move(fault)) {}
+
+  enum class Kind { Constant, View, Scores, Error } kind;
   ArrayPtr constant;
-  View view;
-  std::shared_ptr<const Scores> scores;
+  nn::onnx::View view;
+  std::shared_ptr<const nn::onnx::Scores> scores;
   Shape scores_shape;
   /// Why nothing was made of it: reported if it is needed after all, which the inside of a pattern is not.
   std::string error;

@@ -1,7 +1,5 @@
 #include "wire.h"
 
-#include <cstring>
-
 #include <fmt/format.h>
 
 #include <graft/error.h>
@@ -66,33 +64,6 @@ std::uint64_t Wire::varint() const {
 std::string_view Wire::bytes() const {
   if (type_ != Type::Bytes) fail("has a number in place of a text or a message");
   return bytes_;
-}
-
-float Wire::single() const {
-  if (type_ != Type::Fixed32) fail("has another field in place of a float");
-  return single_at(0);
-}
-
-double Wire::real() const {
-  if (type_ != Type::Fixed64) fail("has another field in place of a double");
-  return real_at(0);
-}
-
-std::size_t Wire::whole(std::size_t each) const {
-  if (bytes_.size() % each != 0) fail("has numbers that are cut off");
-  return bytes_.size();
-}
-
-float Wire::single_at(std::size_t at) const {
-  float value = 0;
-  std::memcpy(&value, bytes_.data() + at, sizeof value);
-  return value;
-}
-
-double Wire::real_at(std::size_t at) const {
-  double value = 0;
-  std::memcpy(&value, bytes_.data() + at, sizeof value);
-  return value;
 }
 
 }  // namespace graft::nn::onnx

@@ -2,7 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
+#include <vector>
 
 namespace graft::nn::onnx {
 
@@ -22,11 +24,17 @@ class Wire {
   /// The value of the field. Throw Error where it has another type.
   std::uint64_t varint() const;
   std::int64_t integer() const { return static_cast<std::int64_t>(varint()); }
-  float single() const;
-  double real() const;
+  /// float or double.
+  template <typename Real>
+  Real real() const {
+    constexpr bool kIsFloat = sizeof(Real) == sizeof(float);
+    if (type_ != (kIsFloat ? Type::Fixed32 : Type::Fixed64))
+      fail(kIsFloat ? "has another field in place of a float" : "has another field in place of a double");
+    return real_at<Real>(0);
+  }
   std::string_view bytes() const;
 
-  /// Calls `take` with each number of a repeated field, which may be packed into one.
+  // The numbers of a repeated field, which may be packed into one.
   template <typename Take>
   void each_varint(Take take) const {
     if (type_ != Type::Bytes) {
@@ -35,30 +43,26 @@ class Wire {
     }
     for (std::string_view packed = bytes_; !packed.empty();) take(static_cast<std::int64_t>(cut(packed)));
   }
-  template <typename Take>
-  void each_single(Take take) const {
+  template <typename Real>
+  void append_reals(std::vector<Real>& out) const {
     if (type_ != Type::Bytes) {
-      take(single());
+      out.push_back(real<Real>());
       return;
     }
-    for (std::size_t at = 0; at < whole(sizeof(float)); at += sizeof(float)) take(single_at(at));
-  }
-  template <typename Take>
-  void each_real(Take take) const {
-    if (type_ != Type::Bytes) {
-      take(real());
-      return;
-    }
-    for (std::size_t at = 0; at < whole(sizeof(double)); at += sizeof(double)) take(real_at(at));
+    if (bytes_.size() % sizeof(Real) != 0) fail("has numbers that are cut off");
+    for (std::size_t at = 0; at < bytes_.size(); at += sizeof(Real)) out.push_back(real_at<Real>(at));
   }
 
  private:
   [[noreturn]] void fail(const char* text) const;
   std::uint64_t cut(std::string_view& from) const;
   std::string_view take(std::uint64_t size);
-  std::size_t whole(std::size_t each) const;
-  float single_at(std::size_t at) const;
-  double real_at(std::size_t at) const;
+  template <typename Real>
+  Real real_at(std::size_t at) const {
+    Real value = 0;
+    std::memcpy(&value, bytes_.data() + at, sizeof value);
+    return value;
+  }
 
   std::string_view rest_;
   const char* what_;

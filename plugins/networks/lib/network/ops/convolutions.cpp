@@ -38,20 +38,17 @@ void conv_plain(const PlainOperands& with, PlainValue& out) {
   const std::int64_t inputs = layer.in / layer.groups, rows = layer.kernel.height,
                      columns = layer.kernel.width;
   const Padding padding = padding_of(layer, with.in[0]->shape);
-  std::size_t i = 0;
-  for (std::int64_t c = 0; c < out.shape[0]; ++c)
-    for (std::int64_t y = 0; y < out.shape[1]; ++y)
-      for (std::int64_t x = 0; x < out.shape[2]; ++x) {
-        const std::int64_t first = c / (layer.out / layer.groups) * inputs;
-        double sum = bias != nullptr ? bias[c] : 0;
-        for (std::int64_t n = 0; n < inputs; ++n)
-          for (std::int64_t v = 0; v < rows; ++v)
-            for (std::int64_t u = 0; u < columns; ++u)
-              sum += static_cast<double>(weight[((c * inputs + n) * rows + v) * columns + u]) *
-                     with.in[0]->at(first + n, y * layer.stride - padding.top + v * layer.dilation,
-                                    x * layer.stride - padding.left + u * layer.dilation);
-        out.data[i++] = sum;
-      }
+  fill(out, [&](std::int64_t c, std::int64_t y, std::int64_t x) {
+    const std::int64_t first = c / (layer.out / layer.groups) * inputs;
+    double sum = bias != nullptr ? bias[c] : 0;
+    for (std::int64_t n = 0; n < inputs; ++n)
+      for (std::int64_t v = 0; v < rows; ++v)
+        for (std::int64_t u = 0; u < columns; ++u)
+          sum += static_cast<double>(weight[((c * inputs + n) * rows + v) * columns + u]) *
+                 with.in[0]->at(first + n, y * layer.stride - padding.top + v * layer.dilation,
+                                x * layer.stride - padding.left + u * layer.dilation);
+    return sum;
+  });
 }
 
 /// The image with zeros around it, whose number depends on its size.
@@ -127,14 +124,10 @@ Shape shortcut_output(const Layer& layer, const std::vector<Shape>& in) {
 
 void shortcut_plain(const PlainOperands& with, PlainValue& out) {
   const Layer& layer = with.layer;
-  std::size_t i = 0;
-  for (std::int64_t c = 0; c < out.shape[0]; ++c)
-    for (std::int64_t y = 0; y < out.shape[1]; ++y)
-      for (std::int64_t x = 0; x < out.shape[2]; ++x) {
-        const std::int64_t from = c - (layer.out - layer.in) / 2;
-        out.data[i++] =
-            from >= 0 && from < layer.in ? with.in[0]->at(from, y * layer.stride, x * layer.stride) : 0.0;
-      }
+  fill(out, [&](std::int64_t c, std::int64_t y, std::int64_t x) {
+    const std::int64_t from = c - (layer.out - layer.in) / 2;
+    return from >= 0 && from < layer.in ? with.in[0]->at(from, y * layer.stride, x * layer.stride) : 0.0;
+  });
 }
 
 std::string shortcut_torch(const Layer& layer, const TorchNames& names, std::vector<std::string>&) {

@@ -14,72 +14,23 @@ Shape same(const Layer&, const std::vector<Shape>& in) {
   return in[0];
 }
 
-template <double (*F)(double)>
+template <auto F>
 void each(const PlainOperands& with, PlainValue& out) {
   std::transform(with.in[0]->data.begin(), with.in[0]->data.end(), out.data.begin(), F);
+}
+
+void as_is(const PlainOperands& with, PlainValue& out) {
+  out.data = with.in[0]->data;
 }
 
 double logistic(double v) {
   return 1 / (1 + std::exp(-v));
 }
-double identity(double v) {
-  return v;
-}
-double relu(double v) {
-  return std::max(v, 0.0);
-}
-double relu6(double v) {
-  return std::clamp(v, 0.0, 6.0);
-}
 double silu(double v) {
   return v / (1 + std::exp(-v));
 }
-double gelu(double v) {
-  return 0.5 * v * (1 + std::erf(v / std::sqrt(2.0)));
-}
-double gelu_tanh(double v) {
-  return 0.5 * v * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (v + 0.044715 * v * v * v)));
-}
-double quick_gelu(double v) {
-  return v * logistic(1.702 * v);
-}
-
 double hard_sigmoid(double v) {
   return std::clamp(v + 3, 0.0, 6.0) / 6;
-}
-double tanh_of(double v) {
-  return std::tanh(v);
-}
-double hard_swish(double v) {
-  return v * hard_sigmoid(v);
-}
-
-/// "torch.relu({})" of the only input.
-template <const char* const& Format>
-std::string call(const Layer&, const TorchNames& names, std::vector<std::string>&) {
-  return fmt::format(fmt::runtime(Format), names.in[0]);
-}
-constexpr const char* kRelu = "torch.relu({})";
-constexpr const char* kSilu = "torch.silu({})";
-constexpr const char* kSigmoid = "torch.sigmoid({})";
-constexpr const char* kGelu = "torch.gelu({})";
-constexpr const char* kGeluTanh = "torch.gelu({}, approximate=\"tanh\")";
-constexpr const char* kQuickGelu = "torch.mul({0}, torch.sigmoid(torch.mul({0}, 1.702)))";
-constexpr const char* kHardSigmoid = "torch.hardsigmoid({})";
-constexpr const char* kHardSwish = "torch.hardswish({})";
-constexpr const char* kTanh = "torch.tanh({})";
-constexpr const char* kFlatten = "torch.flatten({}, 1)";
-
-std::string relu6_torch(const Layer&, const TorchNames& names, std::vector<std::string>&) {
-  return fmt::format("torch.{}({}, 0.0, 6.0)", names.bf16 ? "clamp" : "hardtanh", names.in[0]);
-}
-
-std::string dropout_torch(const Layer&, const TorchNames& names, std::vector<std::string>&) {
-  return fmt::format("torch.mul({}, {}.mask)", names.in[0], names.self);
-}
-
-std::string dropout_detail(const Layer& layer) {
-  return fmt::format("{}", layer.dropout);
 }
 
 Shape flat(const Layer&, const std::vector<Shape>& in) {
@@ -95,10 +46,6 @@ void add_plain(const PlainOperands& with, PlainValue& out) {
   for (std::size_t i = 0; i < out.data.size(); ++i) out.data[i] = with.in[0]->data[i] + with.in[1]->data[i];
 }
 
-std::string add_torch(const Layer&, const TorchNames& names, std::vector<std::string>&) {
-  return fmt::format("torch.add({}, {})", names.in[0], names.in[1]);
-}
-
 Shape mul_output(const Layer& layer, const std::vector<Shape>& in) {
   need_image(layer, in[0]);
   if (in[1] != Shape{in[0][0], 1, 1}) throw WrongInput{fmt::format("a scale of [{},1,1]", in[0][0]), in[1]};
@@ -111,29 +58,11 @@ void mul_plain(const PlainOperands& with, PlainValue& out) {
     out.data[i] = with.in[0]->data[i] * with.in[1]->data[i / area];
 }
 
-std::string mul_torch(const Layer&, const TorchNames& names, std::vector<std::string>&) {
-  return fmt::format("torch.mul({}, {})", names.in[0], names.in[1]);
-}
-
-Shape scale_output(const Layer& layer, const std::vector<Shape>& in) {
-  need_channels(layer, in[0]);
-  return in[0];
-}
-
-std::vector<Parameter> scale_parameters(const Layer& layer) {
-  return {{"gamma", {layer.out}, true, 1.0}};
-}
-
 void scale_plain(const PlainOperands& with, PlainValue& out) {
   const float* gamma = with.tensor("gamma");
   const std::size_t step = at(channel_stride(out.shape)), channels = at(with.layer.out);
   for (std::size_t i = 0; i < out.data.size(); ++i)
     out.data[i] = with.in[0]->data[i] * static_cast<double>(gamma[i / step % channels]);
-}
-
-std::string scale_torch(const Layer&, const TorchNames& names, std::vector<std::string>&) {
-  return fmt::format("torch.mul({0}, torch.reshape({1}.gamma, [-1, 1, 1]) if {0}.dim() == 4 else {1}.gamma)",
-                     names.in[0], names.self);
 }
 
 Shape swiglu_output(const Layer& layer, const std::vector<Shape>& in) {
@@ -150,11 +79,6 @@ void swiglu_plain(const PlainOperands& with, PlainValue& out) {
     const double* row = with.in[0]->data.data() + i / width * 2 * width;
     out.data[i] = silu(row[i % width]) * row[width + i % width];
   }
-}
-
-std::string swiglu_torch(const Layer& layer, const TorchNames& names, std::vector<std::string>&) {
-  return fmt::format("torch.mul(torch.silu(torch.narrow({0}, -1, 0, {1})), torch.narrow({0}, -1, {1}, {1}))",
-                     names.in[0], layer.out);
 }
 
 Shape concat_output(const Layer& layer, const std::vector<Shape>& in) {
@@ -176,10 +100,6 @@ void concat_plain(const PlainOperands& with, PlainValue& out) {
   for (const PlainValue* one : with.in) to = std::copy(one->data.begin(), one->data.end(), to);
 }
 
-std::string concat_torch(const Layer&, const TorchNames& names, std::vector<std::string>&) {
-  return fmt::format("torch.cat([{}], 1)", fmt::join(names.in, ", "));
-}
-
 Shape slice_output(const Layer& layer, const std::vector<Shape>& in) {
   need_image(layer, in[0]);
   if (layer.first + std::int64_t{layer.out} > layer.in)
@@ -190,14 +110,6 @@ Shape slice_output(const Layer& layer, const std::vector<Shape>& in) {
 void slice_plain(const PlainOperands& with, PlainValue& out) {
   std::copy_n(with.in[0]->data.begin() + with.layer.first * channel_stride(out.shape), out.data.size(),
               out.data.begin());
-}
-
-std::string slice_torch(const Layer& layer, const TorchNames& names, std::vector<std::string>&) {
-  return fmt::format("torch.narrow({}, 1, {}, {})", names.in[0], layer.first, layer.out);
-}
-
-std::string slice_detail(const Layer& layer) {
-  return fmt::format("{} to {}", layer.first, layer.first + std::int64_t{layer.out} - 1);
 }
 
 Shape shuffle_output(const Layer& layer, const std::vector<Shape>& in) {
@@ -222,35 +134,50 @@ std::string shuffle_torch(const Layer& layer, const TorchNames& names, std::vect
       names.in[0], layer.groups, layer.in / layer.groups, layer.in);
 }
 
-std::string shuffle_detail(const Layer& layer) {
-  return fmt::format("{} groups", layer.groups);
-}
-
 }  // namespace
 
 const std::vector<Operation>& elementwise() {
   static const std::vector<Operation> kRows = {
-      {Op::Relu, "Relu", 1, same, each<relu>, call<kRelu>},
-      {Op::Relu6, "Relu6", 1, same, each<relu6>, relu6_torch},
-      {Op::Silu, "Silu", 1, same, each<silu>, call<kSilu>},
-      {Op::Sigmoid, "Sigmoid", 1, same, each<logistic>, call<kSigmoid>},
-      {Op::Gelu, "Gelu", 1, same, each<gelu>, call<kGelu>},
-      {Op::GeluTanh, "GeluTanh", 1, same, each<gelu_tanh>, call<kGeluTanh>},
-      {Op::QuickGelu, "QuickGelu", 1, same, each<quick_gelu>, call<kQuickGelu>},
-      {Op::HardSigmoid, "HardSigmoid", 1, same, each<hard_sigmoid>, call<kHardSigmoid>},
-      {Op::HardSwish, "HardSwish", 1, same, each<hard_swish>, call<kHardSwish>},
-      {Op::Tanh, "Tanh", 1, same, each<tanh_of>, call<kTanh>},
-      {Op::Add, "Add", 2, add_output, add_plain, add_torch},
-      {Op::Mul, "Mul", 2, mul_output, mul_plain, mul_torch},
-      {Op::LayerScale, "LayerScale", 1, scale_output, scale_plain, scale_torch, scale_parameters},
-      {Op::SwiGlu, "SwiGlu", 1, swiglu_output, swiglu_plain, swiglu_torch},
-      {Op::Concat, "Concat", Operation::kAny, concat_output, concat_plain, concat_torch},
-      {Op::ChannelSlice, "ChannelSlice", 1, slice_output, slice_plain, slice_torch, nullptr, nullptr,
-       slice_detail},
+      {Op::Relu, "Relu", 1, same, each<[](double v) { return std::max(v, 0.0); }>, call<"torch.relu({x})">},
+      {Op::Relu6, "Relu6", 1, same, each<[](double v) { return std::clamp(v, 0.0, 6.0); }>,
+       [](const Layer&, const TorchNames& names, std::vector<std::string>&) {
+         return fmt::format("torch.{}({}, 0.0, 6.0)", names.bf16 ? "clamp" : "hardtanh", names.in[0]);
+       }},
+      {Op::Silu, "Silu", 1, same, each<silu>, call<"torch.silu({x})">},
+      {Op::Sigmoid, "Sigmoid", 1, same, each<logistic>, call<"torch.sigmoid({x})">},
+      {Op::Gelu, "Gelu", 1, same, each<[](double v) { return 0.5 * v * (1 + std::erf(v / std::sqrt(2.0))); }>,
+       call<"torch.gelu({x})">},
+      {Op::GeluTanh, "GeluTanh", 1, same, each<[](double v) {
+         return 0.5 * v * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (v + 0.044715 * v * v * v)));
+       }>,
+       call<"torch.gelu({x}, approximate=\"tanh\")">},
+      {Op::QuickGelu, "QuickGelu", 1, same, each<[](double v) { return v * logistic(1.702 * v); }>,
+       call<"torch.mul({x}, torch.sigmoid(torch.mul({x}, 1.702)))">},
+      {Op::HardSigmoid, "HardSigmoid", 1, same, each<hard_sigmoid>, call<"torch.hardsigmoid({x})">},
+      {Op::HardSwish, "HardSwish", 1, same, each<[](double v) { return v * hard_sigmoid(v); }>,
+       call<"torch.hardswish({x})">},
+      {Op::Tanh, "Tanh", 1, same, each<[](double v) { return std::tanh(v); }>, call<"torch.tanh({x})">},
+      {Op::Add, "Add", 2, add_output, add_plain, call<"torch.add({x}, {y})">},
+      {Op::Mul, "Mul", 2, mul_output, mul_plain, call<"torch.mul({x}, {y})">},
+      {Op::LayerScale, "LayerScale", 1, same_channels, scale_plain,
+       call<"torch.mul({x}, torch.reshape({self}.gamma, [-1, 1, 1]) if {x}.dim() == 4 else {self}.gamma)">,
+       [](const Layer& layer) {
+         return std::vector<Parameter>{{"gamma", {layer.out}, true, 1.0}};
+       }},
+      {Op::SwiGlu, "SwiGlu", 1, swiglu_output, swiglu_plain,
+       call<"torch.mul(torch.silu(torch.narrow({x}, -1, 0, {out})), torch.narrow({x}, -1, {out}, {out}))">},
+      {Op::Concat, "Concat", Operation::kAny, concat_output, concat_plain,
+       [](const Layer&, const TorchNames& names, std::vector<std::string>&) {
+         return fmt::format("torch.cat([{}], 1)", fmt::join(names.in, ", "));
+       }},
+      {Op::ChannelSlice, "ChannelSlice", 1, slice_output, slice_plain,
+       call<"torch.narrow({x}, 1, {first}, {out})">, nullptr, nullptr,
+       [](const Layer& l) { return fmt::format("{} to {}", l.first, l.first + std::int64_t{l.out} - 1); }},
       {Op::ChannelShuffle, "ChannelShuffle", 1, shuffle_output, shuffle_plain, shuffle_torch, nullptr,
-       nullptr, shuffle_detail},
-      {Op::Flatten, "Flatten", 1, flat, each<identity>, call<kFlatten>},
-      {Op::Dropout, "Dropout", 1, same, each<identity>, dropout_torch, nullptr, nullptr, dropout_detail},
+       nullptr, [](const Layer& layer) { return fmt::format("{} groups", layer.groups); }},
+      {Op::Flatten, "Flatten", 1, flat, as_is, call<"torch.flatten({x}, 1)">},
+      {Op::Dropout, "Dropout", 1, same, as_is, call<"torch.mul({x}, {self}.mask)">, nullptr, nullptr,
+       [](const Layer& layer) { return fmt::format("{}", layer.dropout); }},
   };
   return kRows;
 }

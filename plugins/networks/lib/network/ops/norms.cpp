@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -7,11 +6,6 @@
 
 namespace graft::nn::ops {
 namespace {
-
-Shape image_output(const Layer& layer, const std::vector<Shape>& in) {
-  need_image(layer, in[0]);
-  return in[0];
-}
 
 std::vector<Parameter> batch_parameters(const Layer& layer) {
   return {{"weight", {layer.out}},
@@ -36,11 +30,6 @@ std::string batch_torch(const Layer& layer, const TorchNames& names, std::vector
       "torch.batch_norm({0}, {1}.weight, {1}.bias, {1}.running_mean, {1}.running_var, "
       "{1}.training, {2}, {3}, False)",
       names.in[0], names.self, layer.momentum, layer.eps);
-}
-
-Shape layer_output(const Layer& layer, const std::vector<Shape>& in) {
-  need_channels(layer, in[0]);
-  return in[0];
 }
 
 std::vector<Parameter> layer_parameters(const Layer& layer) {
@@ -112,10 +101,9 @@ std::string response_torch(const Layer& layer, const TorchNames& names, std::vec
 
 const std::vector<Operation>& norms() {
   static const std::vector<Operation> kRows = {
-      {Op::BatchNorm, "BatchNorm", 1, image_output, batch_plain, batch_torch, batch_parameters},
-      {Op::LayerNorm, "LayerNorm", 1, layer_output, layer_plain, layer_torch, layer_parameters},
-      {Op::ResponseNorm, "ResponseNorm", 1, image_output, response_plain, response_torch,
-       response_parameters},
+      {Op::BatchNorm, "BatchNorm", 1, same_image, batch_plain, batch_torch, batch_parameters},
+      {Op::LayerNorm, "LayerNorm", 1, same_channels, layer_plain, layer_torch, layer_parameters},
+      {Op::ResponseNorm, "ResponseNorm", 1, same_image, response_plain, response_torch, response_parameters},
   };
   return kRows;
 }

@@ -12,16 +12,13 @@ void max_plain(const PlainOperands& with, PlainValue& out) {
   const Layer& layer = with.layer;
   const PlainValue& in = *with.in[0];
   const Padding padding = padding_of(layer, in.shape);
-  std::size_t i = 0;
-  for (std::int64_t c = 0; c < out.shape[0]; ++c)
-    for (std::int64_t y = 0; y < out.shape[1]; ++y)
-      for (std::int64_t x = 0; x < out.shape[2]; ++x) {
-        double most = -std::numeric_limits<double>::infinity();
-        for (std::int64_t v = y * layer.stride - padding.top, m = 0; m < layer.kernel.height; ++m, ++v)
-          for (std::int64_t u = x * layer.stride - padding.left, n = 0; n < layer.kernel.width; ++n, ++u)
-            if (v >= 0 && u >= 0 && v < in.shape[1] && u < in.shape[2]) most = std::max(most, in.at(c, v, u));
-        out.data[i++] = most;
-      }
+  fill(out, [&](std::int64_t c, std::int64_t y, std::int64_t x) {
+    double most = -std::numeric_limits<double>::infinity();
+    for (std::int64_t v = y * layer.stride - padding.top, m = 0; m < layer.kernel.height; ++m, ++v)
+      for (std::int64_t u = x * layer.stride - padding.left, n = 0; n < layer.kernel.width; ++n, ++u)
+        if (v >= 0 && u >= 0 && v < in.shape[1] && u < in.shape[2]) most = std::max(most, in.at(c, v, u));
+    return most;
+  });
 }
 
 /// LibTorch pads equally, at most by half of a window.
@@ -44,15 +41,15 @@ Shape blur_output(const Layer& layer, const std::vector<Shape>& in) {
 
 void blur_plain(const PlainOperands& with, PlainValue& out) {
   const PlainValue& in = *with.in[0];
-  std::size_t i = 0;
-  for (std::int64_t c = 0; c < out.shape[0]; ++c)
-    for (std::int64_t y = 0; y < out.shape[1]; ++y)
-      for (std::int64_t x = 0; x < out.shape[2]; ++x, ++i)
-        for (std::int64_t v = -1; v <= 1; ++v)
-          for (std::int64_t u = -1; u <= 1; ++u)
-            out.data[i] += in.at(c, mirrored(y * with.layer.stride + v, in.shape[1]),
-                                 mirrored(x * with.layer.stride + u, in.shape[2])) *
-                           static_cast<double>((2 - v * v) * (2 - u * u)) / 16;
+  fill(out, [&](std::int64_t c, std::int64_t y, std::int64_t x) {
+    double sum = 0;
+    for (std::int64_t v = -1; v <= 1; ++v)
+      for (std::int64_t u = -1; u <= 1; ++u)
+        sum += in.at(c, mirrored(y * with.layer.stride + v, in.shape[1]),
+                     mirrored(x * with.layer.stride + u, in.shape[2])) *
+               static_cast<double>((2 - v * v) * (2 - u * u)) / 16;
+    return sum;
+  });
 }
 
 std::string blur_torch(const Layer& layer, const TorchNames& names, std::vector<std::string>& lines) {
@@ -64,10 +61,6 @@ std::string blur_torch(const Layer& layer, const TorchNames& names, std::vector<
       "torch.conv2d(torch.reflection_pad2d({0}, [1, 1, 1, 1]), torch.div({1}_k, 16.0).expand({2}, 1, 3, 3), "
       "None, [{3}, {3}], [0, 0], [1, 1], {2})",
       names.in[0], names.out, layer.out, layer.stride);
-}
-
-std::string blur_detail(const Layer& layer) {
-  return fmt::format("3x3{}", layer.stride > 1 ? fmt::format("/{}", layer.stride) : "");
 }
 
 /// Its first arguments: kernel, stride and padding.
@@ -112,18 +105,6 @@ void average_plain(const PlainOperands& with, PlainValue& out) {
       }
 }
 
-std::string average_torch(const Layer& layer, const TorchNames& names, std::vector<std::string>&) {
-  return fmt::format("torch.adaptive_avg_pool2d({0}, [{1}, {1}])", names.in[0], layer.size);
-}
-
-std::string average_detail(const Layer& layer) {
-  return fmt::format("to {0}x{0}", layer.size);
-}
-
-std::string global_torch(const Layer&, const TorchNames& names, std::vector<std::string>&) {
-  return fmt::format("torch.mean({}, [2, 3], True)", names.in[0]);
-}
-
 Shape token_mean_output(const Layer& layer, const std::vector<Shape>& in) {
   const std::int64_t wanted = std::int64_t{layer.first} + std::max(layer.count, 1);
   if (in[0].size() != 2 || in[0][1] != layer.out || in[0][0] < wanted)
@@ -158,10 +139,12 @@ const std::vector<Operation>& poolings() {
       {Op::MaxPool, "MaxPool", 1, pooled_output, max_plain, max_torch, nullptr, nullptr, window_detail},
       {Op::WindowAvgPool, "WindowAvgPool", 1, pooled_output, average_plain, window_average_torch, nullptr,
        nullptr, window_detail},
-      {Op::BlurPool, "BlurPool", 1, blur_output, blur_plain, blur_torch, nullptr, nullptr, blur_detail},
-      {Op::AvgPool, "AvgPool", 1, average_output, average_plain, average_torch, nullptr, nullptr,
-       average_detail},
-      {Op::GlobalPool, "GlobalPool", 1, global_output, average_plain, global_torch},
+      {Op::BlurPool, "BlurPool", 1, blur_output, blur_plain, blur_torch, nullptr, nullptr,
+       [](const Layer& layer) { return layer.stride > 1 ? fmt::format("3x3/{}", layer.stride) : "3x3"; }},
+      {Op::AvgPool, "AvgPool", 1, average_output, average_plain,
+       call<"torch.adaptive_avg_pool2d({x}, [{size}, {size}])">, nullptr, nullptr,
+       [](const Layer& layer) { return fmt::format("to {0}x{0}", layer.size); }},
+      {Op::GlobalPool, "GlobalPool", 1, global_output, average_plain, call<"torch.mean({x}, [2, 3], True)">},
       {Op::TokenMean, "TokenMean", 1, token_mean_output, token_mean_plain, token_mean_torch, nullptr, nullptr,
        token_mean_detail},
   };

@@ -19,13 +19,10 @@ Shape merge_output(const Layer& layer, const std::vector<Shape>& in) {
 }
 
 void merge_plain(const PlainOperands& with, PlainValue& out) {
-  std::size_t i = 0;
-  for (std::int64_t c = 0; c < out.shape[0]; ++c)
-    for (std::int64_t y = 0; y < out.shape[1]; ++y)
-      for (std::int64_t x = 0; x < out.shape[2]; ++x) {
-        const std::int64_t part = c / with.layer.in;
-        out.data[i++] = with.in[0]->at(c % with.layer.in, 2 * y + part % 2, 2 * x + part / 2);
-      }
+  fill(out, [&](std::int64_t c, std::int64_t y, std::int64_t x) {
+    const std::int64_t part = c / with.layer.in;
+    return with.in[0]->at(c % with.layer.in, 2 * y + part % 2, 2 * x + part / 2);
+  });
 }
 
 std::string merge_torch(const Layer&, const TorchNames& names, std::vector<std::string>& lines) {

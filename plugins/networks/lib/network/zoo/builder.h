@@ -81,6 +81,12 @@ class Builder {
     net_.tap = last_.name;
     net_.features = last_.channels;
   }
+  /// The mean of each channel is the default tap.
+  void pooled_tap() {
+    simple("avgpool", Op::GlobalPool);
+    simple("flatten", Op::Flatten);
+    tap_here();
+  }
   /// The classifier, unless there are no classes.
   void classifier(const std::string& name, int classes) {
     net_.classifier = name;

@@ -1,13 +1,12 @@
 #include "cnn.h"
 
-#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include <graft/error.h>
 
-#include <network/fit.h>
+#include <network/weight_fit.h>
 
 namespace graft::nn::zoo {
 
@@ -95,6 +94,23 @@ void CnnReader::excitation(const std::string& at, const std::string& reduce, con
   net.binary(at + ".mul", Op::Mul, in, scale);
 }
 
+void CnnReader::inverted_residual(const std::string& at, int stride, Op activation, Op squeezed, Op gate) {
+  const Builder::Value in = net.last();
+  const auto name = [&](int i) { return fmt::format("{}.block.{}", at, i); };
+  const auto is_there = [&](int i) { return has(name(i) + ".0.weight") || has(name(i) + ".fc1.weight"); };
+  int left = stride;
+  for (int i = 0; is_there(i); ++i) {
+    if (has(name(i) + ".fc1.weight")) {
+      excitation(name(i), "fc1", "fc2", squeezed, gate);
+      continue;
+    }
+    const bool strides = map_.shape(name(i) + ".0.weight", 4)[2] > 1;
+    conv_norm(name(i), strides ? std::exchange(left, 1) : 1);
+    if (i == 0 || is_there(i + 1)) act(name(i) + ".2", activation);
+  }
+  if (stride == 1 && net.last().channels == in.channels) add(at + ".add", in);
+}
+
 void CnnReader::add(const std::string& name, const Builder::Value& in) {
   const Builder::Value branch = net.last();
   if (branch.channels != in.channels)
@@ -112,12 +128,6 @@ void CnnReader::concat(const std::string& name, const std::vector<Builder::Value
     channels += part.channels;
   }
   net.add(name, Op::Concat, bounded(channels, name)).from = std::move(from);
-}
-
-void CnnReader::pooled_tap() {
-  net.simple("avgpool", Op::GlobalPool);
-  net.simple("flatten", Op::Flatten);
-  net.tap_here();
 }
 
 void CnnReader::linear(const std::string& name) {
@@ -154,7 +164,7 @@ void check_arguments(const ModelFiles& files) {
 
 }  // namespace
 
-std::optional<Published> read_cnn(const ModelFiles& files, TensorMap tensors, CnnBuild build,
+std::optional<Published> read_cnn(const ModelFiles& files, TensorMap tensors, CnnBuild* build,
                                   bool may_be_listed) {
   const auto listed = may_be_listed ? best_fit(tensors.file()) : std::nullopt;
   if (listed && listed->fit.complete() && files.config.is_null()) return {};
@@ -166,13 +176,7 @@ std::optional<Published> read_cnn(const ModelFiles& files, TensorMap tensors, Cn
     check_arguments(files);
     out.architecture = std::move(*built);
     tensors.require_all(out.architecture.name);
-    std::vector<std::string> unused = tensors.unused();
-    std::erase_if(unused, [](const std::string& name) { return name.ends_with("num_batches_tracked"); });
-    if (!unused.empty())
-      throw Error(
-          fmt::format("has a tensor '{}', which no {} has ({} such): it is another network; export it as "
-                      "TorchScript",
-                      unused[0], out.architecture.name, unused.size()));
+    tensors.require_all_used(out.architecture.name);
   } catch (const Error&) {
     if (listed) return {};
     throw;

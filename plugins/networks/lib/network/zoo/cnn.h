@@ -40,12 +40,14 @@ class CnnReader {
   /// A scale per channel, of the channels' means (Hu et al. 2017, arXiv:1709.01507).
   void excitation(const std::string& at, const std::string& reduce, const std::string& expand, Op activation,
                   Op gate);
+  /// Convolutions `at`.block.0 and so on, as torchvision has them, with squeeze-and-excitation where there is
+  /// one; the last has no activation, unless it is the only one. The first of more than a pixel has the
+  /// stride. The block's input is added where the shapes allow it.
+  void inverted_residual(const std::string& at, int stride, Op activation, Op squeezed, Op gate);
   /// The sum with an earlier value. Throws Error where the shapes do not allow it.
   void add(const std::string& name, const Builder::Value& in);
   void concat(const std::string& name, const std::vector<Builder::Value>& parts);
 
-  /// The mean of each channel is the default tap: layers `avgpool` and `flatten`.
-  void pooled_tap();
   void linear(const std::string& name);
   /// The last layer, a linear one; left out where the file does not have it.
   void classifier(const std::string& name);
@@ -61,13 +63,15 @@ class CnnReader {
 };
 
 /// What of a file makes a network; nothing for one of another family. May add notes: what was guessed.
-using CnnBuild = std::optional<Architecture> (*)(const ModelFiles& files, TensorMap& tensors,
-                                                 std::vector<std::string>& notes);
+using CnnBuild = std::optional<Architecture>(const ModelFiles& files, TensorMap& tensors,
+                                             std::vector<std::string>& notes);
+CnnBuild build_densenet, build_efficientnet, build_googlenet, build_inception, build_maxvit, build_mnasnet,
+    build_mobilenet_v3, build_regnet, build_shufflenet, build_squeezenet, build_swin, build_timm_efficientnet;
 
 /// The model of a family, whose tensors must all be used. Nothing for a network that is known by its name and
 /// has no description beside its file, and for one that is more like such a network than of the family;
 /// unless it is another one than its tensors show (`may_be_listed`).
-std::optional<Published> read_cnn(const ModelFiles& files, TensorMap tensors, CnnBuild build,
+std::optional<Published> read_cnn(const ModelFiles& files, TensorMap tensors, CnnBuild* build,
                                   bool may_be_listed = true);
 
 /// The name that config.json has for a model, else that of the file of weights.

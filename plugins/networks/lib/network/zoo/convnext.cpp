@@ -69,13 +69,18 @@ class ConvNext {
     } else {
       const std::int64_t in = net.last().channels, out = map_.shape(classifier + "weight", 2)[0];
       net.classifier("head.fc", static_cast<int>(out));
-      map_.take("head.fc.weight", {out, in}, classifier + "weight");
-      map_.take("head.fc.bias", {out}, classifier + "bias");
+      take("head.fc", {out, in}, classifier);
     }
     return net.finish(std::move(preprocessing));
   }
 
  private:
+  /// A weight of this shape, and the bias of its outputs.
+  void take(const std::string& name, const Shape& shape, const std::string& from) {
+    map_.take(name + ".weight", shape, from + "weight");
+    map_.take(name + ".bias", {shape[0]}, from + "bias");
+  }
+
   std::string block(int stage, int index) const {
     return fmt::format(fmt::runtime(names_.block), names_.first_stage + names_.stage_step * stage, index);
   }
@@ -87,8 +92,7 @@ class ConvNext {
     Layer& layer = net.add(name, Op::Conv, out);
     layer.kernel = layer.stride = kernel;
     layer.bias = true;
-    map_.take(name + ".weight", {out, in, kernel, kernel}, from + "weight");
-    map_.take(name + ".bias", {out}, from + "bias");
+    take(name, {out, in, kernel, kernel}, from);
   }
 
   int bounded(std::int64_t n, const std::string& from) const {
@@ -101,17 +105,14 @@ class ConvNext {
   void norm(Builder& net, const std::string& name, const std::string& from) {
     Layer& layer = net.simple(name, Op::LayerNorm);
     layer.eps = 1e-6;
-    const int width = layer.out;
-    map_.take(name + ".weight", {width}, from + "weight");
-    map_.take(name + ".bias", {width}, from + "bias");
+    take(name, {layer.out}, from);
   }
 
   /// A linear layer at each pixel.
   void pointwise(Builder& net, const std::string& name, int out, const std::string& from) {
     const int in = net.last().channels;
     net.conv(name, out, 1).bias = true;
-    map_.take(name + ".weight", {out, in, 1, 1}, from + "weight");
-    map_.take(name + ".bias", {out}, from + "bias");
+    take(name, {out, in, 1, 1}, from);
   }
 
   void one_block(Builder& net, const std::string& path, const std::string& at) {
@@ -120,8 +121,7 @@ class ConvNext {
     net.block(path, "Block");
     const int kernel = bounded(map_.shape(at + names_.depthwise + "weight", 4)[2], at + names_.depthwise);
     net.depthwise(path + ".conv_dw", kernel, 1).bias = true;
-    map_.take(path + ".conv_dw.weight", {width, 1, kernel, kernel}, at + names_.depthwise + "weight");
-    map_.take(path + ".conv_dw.bias", {width}, at + names_.depthwise + "bias");
+    take(path + ".conv_dw", {width, 1, kernel, kernel}, at + names_.depthwise);
     norm(net, path + ".norm", at + names_.norm);
     const std::string fc1 = at + names_.fc1;
     const TensorInfo* wide = map_.find(fc1 + "weight");
@@ -146,6 +146,8 @@ class ConvNext {
   TensorMap& map_;
 };
 
+}  // namespace
+
 std::optional<Published> read_convnext(const ModelFiles& files, TensorMap tensors, std::optional<int>) {
   const auto names = std::find_if(std::begin(kConvNextNames), std::end(kConvNextNames), [&](const auto& one) {
     return tensors.has(fmt::format(fmt::runtime(one.block), one.first_stage, 0) + one.depthwise + "weight") &&
@@ -167,25 +169,9 @@ std::optional<Published> read_convnext(const ModelFiles& files, TensorMap tensor
   tensors.require_all(family);
   tensors.ignore("norms.3.weight");
   tensors.ignore("norms.3.bias");
-  if (const std::vector<std::string> unused = tensors.unused(); !unused.empty())
-    throw Error(
-        fmt::format("has a tensor '{}', which no {} has ({} such): it is another network; export it as "
-                    "TorchScript",
-                    unused[0], family, unused.size()));
+  tensors.require_all_used(family);
   out.weights = TensorMap::renamed(std::move(tensors));
   return out;
-}
-
-}  // namespace
-
-const std::vector<PublishedFamily>& convnexts() {
-  static const std::vector<PublishedFamily> kAll = {
-      {"ConvNeXt",
-       {"stages.0.blocks.0.conv_dw.weight", "stages.0.0.dwconv.weight", "features.1.0.block.0.weight"},
-       read_convnext,
-       nullptr,
-       "v1, v2, and the ConvNeXt of DINOv3"}};
-  return kAll;
 }
 
 }  // namespace graft::nn::zoo

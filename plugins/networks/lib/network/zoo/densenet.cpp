@@ -1,7 +1,5 @@
 // DenseNet (Huang et al. 2016, arXiv:1608.06993), of torchvision and timm.
 
-#include <utility>
-
 #include <fmt/format.h>
 
 #include "cnn.h"
@@ -20,6 +18,8 @@ void norm_act_conv(CnnReader& r, const std::string& at, const std::string& numbe
   r.act(fmt::format("{}.relu{}", at, number), Op::Relu);
   r.conv(fmt::format("{}.conv{}", at, number), 1, in_file("conv"));
 }
+
+}  // namespace
 
 std::optional<Architecture> build_densenet(const ModelFiles& files, TensorMap& tensors,
                                            std::vector<std::string>& notes) {
@@ -52,19 +52,9 @@ std::optional<Architecture> build_densenet(const ModelFiles& files, TensorMap& t
   }
   r.norm("features.norm5");
   r.act("relu", Op::Relu);
-  r.pooled_tap();
+  r.net.pooled_tap();
   r.classifier("classifier");
   return r.net.finish(cnn_preprocessing(files, 256, 224, "bilinear", notes));
-}
-
-}  // namespace
-
-PublishedFamily densenet() {
-  return {"DenseNet",
-          {"features.denseblock1.denselayer1.conv1.weight", "features.denseblock1.denselayer1.conv.1.weight"},
-          [](const ModelFiles& files, TensorMap tensors, std::optional<int>) {
-            return read_cnn(files, std::move(tensors), build_densenet);
-          }};
 }
 
 }  // namespace graft::nn::zoo

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <string_view>
 
 #include <fmt/format.h>
 
@@ -155,24 +154,12 @@ void from_hugging_face(Preprocessing& p, const Value& description) {
           "{} has `{}`: false: its images are prepared elsewhere, as is not done here; give the sizes of "
           "decode and `normalize`, and leave the file out",
           kFile, step));
-  switch (whole_number(description, "resample").value_or(-1)) {
-    case -1:
-      break;
-    case 1:
-      p.filter = "lanczos";
-      break;
-    case 2:
-      p.filter = "bilinear";
-      break;
-    case 3:
-      p.filter = "bicubic";
-      break;
-    case 4:
-      p.filter = "box";
-      break;
-    default:
+  if (const auto resample = whole_number(description, "resample")) {
+    constexpr const char* kFilters[] = {"lanczos", "bilinear", "bicubic", "box"};  // 1 to 4
+    if (*resample < 1 || *resample > 4)
       throw Error(fmt::format("{} has `resample`: {}, expected 1 to 4 (lanczos, bilinear, bicubic, box)",
-                              kFile, *whole_number(description, "resample")));
+                              kFile, *resample));
+    p.filter = kFilters[*resample - 1];
   }
   set_normalisation(p, member(description, "image_mean"), member(description, "image_std"));
   if (const auto factor = number(description, "rescale_factor");

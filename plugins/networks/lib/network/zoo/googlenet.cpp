@@ -3,8 +3,6 @@
 
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "cnn.h"
 
 namespace graft::nn::zoo {
@@ -35,6 +33,8 @@ void googlenet_block(CnnReader& r, const std::string& at) {
   r.concat(at + ".concat", ends);
 }
 
+}  // namespace
+
 std::optional<Architecture> build_googlenet(const ModelFiles& files, TensorMap& tensors,
                                             std::vector<std::string>& notes) {
   for (const char* head : {"aux1.", "aux2."}) ignore_below(tensors, head);
@@ -53,22 +53,12 @@ std::optional<Architecture> build_googlenet(const ModelFiles& files, TensorMap& 
     googlenet_block(r, name);
   pool("maxpool4", 2);
   for (const char* name : {"inception5a", "inception5b"}) googlenet_block(r, name);
-  r.pooled_tap();
+  r.net.pooled_tap();
   r.net.dropout("dropout", 0.2);
   r.classifier("fc");
   Preprocessing preprocessing = cnn_preprocessing(files, 256, 224, "bilinear", notes);
   if (files.config.is_null()) normalise_to_half(preprocessing, notes);
   return r.net.finish(std::move(preprocessing));
-}
-
-}  // namespace
-
-PublishedFamily googlenet() {
-  return {"GoogLeNet",
-          {"inception3a.branch1.conv.weight"},
-          [](const ModelFiles& files, TensorMap tensors, std::optional<int>) {
-            return read_cnn(files, std::move(tensors), build_googlenet);
-          }};
 }
 
 }  // namespace graft::nn::zoo

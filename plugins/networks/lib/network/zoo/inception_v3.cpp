@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "cnn.h"
 
 namespace graft::nn::zoo {
@@ -43,7 +41,7 @@ class InceptionV3 {
                    {"branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3a"},
                    {"branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3b"},
                    {kMean, "branch_pool"}});
-    r_.pooled_tap();
+    r_.net.pooled_tap();
     r_.net.dropout("dropout", 0.5);
     r_.classifier("fc");
     return r_.net.finish(std::move(preprocessing));
@@ -94,22 +92,14 @@ class InceptionV3 {
   CnnReader r_;
 };
 
+}  // namespace
+
 std::optional<Architecture> build_inception(const ModelFiles& files, TensorMap& tensors,
                                             std::vector<std::string>& notes) {
   ignore_below(tensors, "AuxLogits.");
   Preprocessing preprocessing = cnn_preprocessing(files, 342, 299, "bilinear", notes);
   if (files.config.is_null()) normalise_to_half(preprocessing, notes);
   return InceptionV3(tensors).build(std::move(preprocessing));
-}
-
-}  // namespace
-
-PublishedFamily inception_v3() {
-  return {"Inception v3",
-          {"Mixed_5b.branch1x1.conv.weight"},
-          [](const ModelFiles& files, TensorMap tensors, std::optional<int>) {
-            return read_cnn(files, std::move(tensors), build_inception);
-          }};
 }
 
 }  // namespace graft::nn::zoo

@@ -1,7 +1,6 @@
 // MaxViT (Tu et al. 2022, arXiv:2204.01697), of torchvision: inverted residuals, then attention in windows
 // and in a grid.
 
-#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -84,6 +83,8 @@ void maxvit_transformer(CnnReader& r, const std::string& at, WindowRule rule) {
   r.add(at + ".add2", middle);
 }
 
+}  // namespace
+
 std::optional<Architecture> build_maxvit(const ModelFiles& files, TensorMap& tensors,
                                          std::vector<std::string>& notes) {
   CnnReader r("MaxViT", tensors, 1e-3);
@@ -99,22 +100,12 @@ std::optional<Architecture> build_maxvit(const ModelFiles& files, TensorMap& ten
       maxvit_transformer(r, layer(block, i) + "window_attention", WindowRule::Torchvision);
       maxvit_transformer(r, layer(block, i) + "grid_attention", WindowRule::Grid);
     }
-  r.pooled_tap();
+  r.net.pooled_tap();
   r.layer_norm("classifier.2", kMaxVitEps);
   r.linear("classifier.3");
   r.act("classifier.4", Op::Tanh);
   r.classifier("classifier.5");
   return r.net.finish(cnn_preprocessing(files, 224, 224, "bicubic", notes));
-}
-
-}  // namespace
-
-PublishedFamily maxvit() {
-  return {"MaxViT",
-          {"blocks.0.layers.0.layers.MBconv.layers.conv_a.0.weight"},
-          [](const ModelFiles& files, TensorMap tensors, std::optional<int>) {
-            return read_cnn(files, std::move(tensors), build_maxvit);
-          }};
 }
 
 }  // namespace graft::nn::zoo

@@ -1,7 +1,5 @@
 // MNASNet B1 (Tan et al. 2018, arXiv:1807.11626), of torchvision, of any width.
 
-#include <utility>
-
 #include <fmt/format.h>
 
 #include "cnn.h"
@@ -20,6 +18,8 @@ void mnasnet_block(CnnReader& r, const std::string& at, int stride) {
   }
   if (stride == 1 && r.net.last().channels == in.channels) r.add(at + ".add", in);
 }
+
+}  // namespace
 
 std::optional<Architecture> build_mnasnet(const ModelFiles& files, TensorMap& tensors,
                                           std::vector<std::string>& notes) {
@@ -44,20 +44,10 @@ std::optional<Architecture> build_mnasnet(const ModelFiles& files, TensorMap& te
   }
   conv_norm(kFirst + stage, 1);
   r.act(layer(kFirst + stage + 2), Op::Relu);
-  r.pooled_tap();
+  r.net.pooled_tap();
   r.net.dropout("classifier.0", 0.2);
   r.classifier("classifier.1");
   return r.net.finish(cnn_preprocessing(files, 256, 224, "bilinear", notes));
-}
-
-}  // namespace
-
-PublishedFamily mnasnet() {
-  return {"MNASNet",
-          {"layers.8.0.layers.0.weight"},
-          [](const ModelFiles& files, TensorMap tensors, std::optional<int>) {
-            return read_cnn(files, std::move(tensors), build_mnasnet);
-          }};
 }
 
 }  // namespace graft::nn::zoo

@@ -49,9 +49,7 @@ Architecture mobilenet_v1(const std::string& name, const Options& options, int p
     convolution(net, at + ".0", 0, 3, kSeparable[i].stride, true);
     convolution(net, at + ".1", kSeparable[i].out * percent / 100, 1, 1, false);
   }
-  net.simple("avgpool", Op::GlobalPool);
-  net.simple("flatten", Op::Flatten);
-  net.tap_here();
+  net.pooled_tap();
   net.classifier("classifier", options.classes.value_or(1000));
   return net.finish();
 }

@@ -1,7 +1,5 @@
 // MobileNet v3 (Howard et al. 2019, arXiv:1905.02244), of torchvision.
 
-#include <utility>
-
 #include <fmt/format.h>
 
 #include <graft/error.h>
@@ -26,21 +24,7 @@ const MobileNetV3Plan& plan_of(int blocks) {
                           kLarge.strides.size(), kSmall.strides.size()));
 }
 
-void mobilenet_v3_block(CnnReader& r, const std::string& at, int stride, Op activation) {
-  const Builder::Value in = r.net.last();
-  const auto name = [&](int i) { return fmt::format("{}.block.{}", at, i); };
-  const auto is_there = [&](int i) { return r.has(name(i) + ".0.weight") || r.has(name(i) + ".fc1.weight"); };
-  for (int i = 0; is_there(i); ++i) {
-    if (r.has(name(i) + ".fc1.weight")) {
-      r.excitation(name(i), "fc1", "fc2", Op::Relu, Op::HardSigmoid);
-      continue;
-    }
-    const bool spatial = r.map().shape(name(i) + ".0.weight", 4)[2] > 1;
-    r.conv_norm(name(i), spatial ? stride : 1);
-    if (is_there(i + 1)) r.act(name(i) + ".2", activation);
-  }
-  if (stride == 1 && r.net.last().channels == in.channels) r.add(at + ".add", in);
-}
+}  // namespace
 
 std::optional<Architecture> build_mobilenet_v3(const ModelFiles& files, TensorMap& tensors,
                                                std::vector<std::string>& notes) {
@@ -52,11 +36,11 @@ std::optional<Architecture> build_mobilenet_v3(const ModelFiles& files, TensorMa
   r.conv_norm_act("features.0", 2, Op::HardSwish);
   for (int i = 0; i < blocks; ++i) {
     r.net.block(block(i), "InvertedResidual");
-    mobilenet_v3_block(r, block(i), plan.strides[static_cast<std::size_t>(i)],
-                       i < plan.with_relu ? Op::Relu : Op::HardSwish);
+    r.inverted_residual(block(i), plan.strides[static_cast<std::size_t>(i)],
+                        i < plan.with_relu ? Op::Relu : Op::HardSwish, Op::Relu, Op::HardSigmoid);
   }
   r.conv_norm_act(block(blocks), 1, Op::HardSwish);
-  r.pooled_tap();
+  r.net.pooled_tap();
   if (r.has("classifier.0.weight")) {
     r.linear("classifier.0");
     r.act("classifier.1", Op::HardSwish);
@@ -64,16 +48,6 @@ std::optional<Architecture> build_mobilenet_v3(const ModelFiles& files, TensorMa
   }
   r.classifier("classifier.3");
   return r.net.finish(cnn_preprocessing(files, 232, 224, "bilinear", notes));
-}
-
-}  // namespace
-
-PublishedFamily mobilenet_v3() {
-  return {"MobileNet v3",
-          {"features.1.block.0.0.weight"},
-          [](const ModelFiles& files, TensorMap tensors, std::optional<int>) {
-            return read_cnn(files, std::move(tensors), build_mobilenet_v3);
-          }};
 }
 
 }  // namespace graft::nn::zoo

@@ -43,24 +43,7 @@ EfficientNetFacts first_version_facts(const TensorMap& tensors, std::vector<std:
   return kByHead.at(1280);
 }
 
-/// A block's convolutions one after the other, with squeeze-and-excitation where it has that; the last one
-/// has no activation, unless it is the only one. The first of more than a pixel has the stride.
-void mb_conv_block(CnnReader& r, const std::string& at, int stride) {
-  const Builder::Value in = r.net.last();
-  const auto name = [&](int i) { return fmt::format("{}.block.{}", at, i); };
-  const auto is_there = [&](int i) { return r.has(name(i) + ".0.weight") || r.has(name(i) + ".fc1.weight"); };
-  int left = stride;
-  for (int i = 0; is_there(i); ++i) {
-    if (r.has(name(i) + ".fc1.weight")) {
-      r.excitation(name(i), "fc1", "fc2", Op::Silu, Op::Sigmoid);
-      continue;
-    }
-    const bool strides = r.map().shape(name(i) + ".0.weight", 4)[2] > 1;
-    r.conv_norm(name(i), strides ? std::exchange(left, 1) : 1);
-    if (i == 0 || is_there(i + 1)) r.act(name(i) + ".2", Op::Silu);
-  }
-  if (stride == 1 && r.net.last().channels == in.channels) r.add(at + ".add", in);
-}
+}  // namespace
 
 std::optional<Architecture> build_efficientnet(const ModelFiles& files, TensorMap& tensors,
                                                std::vector<std::string>& notes) {
@@ -76,10 +59,10 @@ std::optional<Architecture> build_efficientnet(const ModelFiles& files, TensorMa
   for (; stage <= 7 && r.has(block(stage, 0) + ".block.0.0.weight"); ++stage)
     for (int i = 0; r.has(block(stage, i) + ".block.0.0.weight"); ++i) {
       r.net.block(block(stage, i), "MBConv");
-      mb_conv_block(r, block(stage, i), i == 0 ? kStrides[stage - 1] : 1);
+      r.inverted_residual(block(stage, i), i == 0 ? kStrides[stage - 1] : 1, Op::Silu, Op::Silu, Op::Sigmoid);
     }
   r.conv_norm_act(fmt::format("features.{}", stage), 1, Op::Silu);
-  r.pooled_tap();
+  r.net.pooled_tap();
   r.net.dropout("classifier.0", 0.2);
   r.classifier("classifier.1");
   Preprocessing preprocessing = cnn_preprocessing(files, facts.resize, facts.crop, facts.filter, notes);
@@ -88,16 +71,6 @@ std::optional<Architecture> build_efficientnet(const ModelFiles& files, TensorMa
     preprocessing.mean = preprocessing.deviation = {0.5, 0.5, 0.5};
   }
   return r.net.finish(std::move(preprocessing));
-}
-
-}  // namespace
-
-PublishedFamily published_efficientnet() {
-  return {"EfficientNet",
-          {"features.1.0.block.0.0.weight"},
-          [](const ModelFiles& files, TensorMap tensors, std::optional<int>) {
-            return read_cnn(files, std::move(tensors), build_efficientnet);
-          }};
 }
 
 }  // namespace graft::nn::zoo

@@ -92,20 +92,16 @@ std::optional<Architecture> build_resnet(const ModelFiles& files, TensorMap& ten
   for (int stage = 1; r.has(fmt::format("layer{}.0.conv1.weight", stage)); ++stage)
     for (int i = 0; r.has(fmt::format("layer{}.{}.conv1.weight", stage, i)); ++i)
       resnet_block(r, fmt::format("layer{}.{}", stage, i), stage > 1 && i == 0 ? 2 : 1, filter);
-  r.pooled_tap();
+  r.net.pooled_tap();
   r.classifier("fc");
   return r.net.finish(cnn_preprocessing(files, 232, 224, "bilinear", notes));
 }
 
 }  // namespace
 
-PublishedFamily published_resnet() {
-  return {"ResNet, ResNeXt, Wide ResNet, ResNet-D, SE-ResNet",
-          {"layer1.0.conv1.weight"},
-          [](const ModelFiles& files, TensorMap tensors, std::optional<int>) {
-            const bool has_filters = low_pass_of(architecture_named(files)) != LowPass::None;
-            return read_cnn(files, std::move(tensors), build_resnet, !has_filters);
-          }};
+std::optional<Published> read_resnet(const ModelFiles& files, TensorMap tensors, std::optional<int>) {
+  const bool has_filters = low_pass_of(architecture_named(files)) != LowPass::None;
+  return read_cnn(files, std::move(tensors), build_resnet, !has_filters);
 }
 
 }  // namespace graft::nn::zoo

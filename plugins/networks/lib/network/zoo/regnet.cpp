@@ -1,7 +1,6 @@
 // RegNet X and Y (Radosavovic et al. 2020, arXiv:2003.13678), of torchvision and timm.
 
 #include <algorithm>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -70,6 +69,8 @@ void regnet_block(CnnReader& r, const RegNetNames& names, const std::string& at,
   r.act(at + names.act[2], Op::Relu);
 }
 
+}  // namespace
+
 std::optional<Architecture> build_regnet(const ModelFiles& files, TensorMap& tensors,
                                          std::vector<std::string>& notes) {
   const auto names =
@@ -92,19 +93,9 @@ std::optional<Architecture> build_regnet(const ModelFiles& files, TensorMap& ten
     for (int i = 0; r.has(block(i) + names->conv[0] + ".weight"); ++i)
       regnet_block(r, *names, block(i), i == 0 ? 2 : 1);
   }
-  r.pooled_tap();
+  r.net.pooled_tap();
   r.classifier(names->classifier);
   return r.net.finish(cnn_preprocessing(files, 232, 224, "bilinear", notes));
-}
-
-}  // namespace
-
-PublishedFamily regnet() {
-  return {"RegNet",
-          {"trunk_output.block1.block1-0.f.a.0.weight", "s1.b1.conv1.conv.weight"},
-          [](const ModelFiles& files, TensorMap tensors, std::optional<int>) {
-            return read_cnn(files, std::move(tensors), build_regnet);
-          }};
 }
 
 }  // namespace graft::nn::zoo

@@ -1,7 +1,5 @@
 // ShuffleNet v2 (Ma et al. 2018, arXiv:1807.11164), of torchvision.
 
-#include <utility>
-
 #include <fmt/format.h>
 
 #include "cnn.h"
@@ -42,6 +40,8 @@ void shuffle_block(CnnReader& r, const std::string& at) {
   r.net.simple(at + ".shuffle", Op::ChannelShuffle).groups = 2;
 }
 
+}  // namespace
+
 std::optional<Architecture> build_shufflenet(const ModelFiles& files, TensorMap& tensors,
                                              std::vector<std::string>& notes) {
   CnnReader r("ShuffleNet v2", tensors);
@@ -51,19 +51,9 @@ std::optional<Architecture> build_shufflenet(const ModelFiles& files, TensorMap&
     for (int i = 0; r.has(fmt::format("stage{}.{}.branch2.0.weight", stage, i)); ++i)
       shuffle_block(r, fmt::format("stage{}.{}", stage, i));
   r.conv_norm_act("conv5", 1, Op::Relu);
-  r.pooled_tap();
+  r.net.pooled_tap();
   r.classifier("fc");
   return r.net.finish(cnn_preprocessing(files, 256, 224, "bilinear", notes));
-}
-
-}  // namespace
-
-PublishedFamily shufflenet_v2() {
-  return {"ShuffleNet v2",
-          {"stage2.0.branch1.0.weight"},
-          [](const ModelFiles& files, TensorMap tensors, std::optional<int>) {
-            return read_cnn(files, std::move(tensors), build_shufflenet);
-          }};
 }
 
 }  // namespace graft::nn::zoo

@@ -1,7 +1,5 @@
 // SqueezeNet 1.0 and 1.1 (Iandola et al. 2016, arXiv:1602.07360), of torchvision.
 
-#include <utility>
-
 #include <fmt/format.h>
 
 #include "cnn.h"
@@ -24,6 +22,8 @@ void fire(CnnReader& r, const std::string& at) {
   r.concat(at + ".concat", ends);
 }
 
+}  // namespace
+
 std::optional<Architecture> build_squeezenet(const ModelFiles& files, TensorMap& tensors,
                                              std::vector<std::string>& notes) {
   CnnReader r("SqueezeNet", tensors);
@@ -42,7 +42,7 @@ std::optional<Architecture> build_squeezenet(const ModelFiles& files, TensorMap&
       r.net.max_pool(feature(i), 3, 2).padding_rule = PaddingRule::Ceil;
   }
   const Builder::Value map = r.net.last();
-  r.pooled_tap();
+  r.net.pooled_tap();
   if (r.has("classifier.1.weight")) {
     // A convolution of the map, whose scores are averaged.
     r.net.go_on_from(map);
@@ -56,16 +56,6 @@ std::optional<Architecture> build_squeezenet(const ModelFiles& files, TensorMap&
   net.classifier = "classifier.1";
   net.classes = net.layers.back().name == "classifier.4" ? net.layers.back().out : 0;
   return net;
-}
-
-}  // namespace
-
-PublishedFamily squeezenet() {
-  return {"SqueezeNet",
-          {"features.3.squeeze.weight"},
-          [](const ModelFiles& files, TensorMap tensors, std::optional<int>) {
-            return read_cnn(files, std::move(tensors), build_squeezenet);
-          }};
 }
 
 }  // namespace graft::nn::zoo

@@ -1,6 +1,5 @@
 // Swin Transformer, first version (Liu et al. 2021, arXiv:2103.14030), of torchvision, timm and Microsoft.
 
-#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -56,7 +55,7 @@ class Swin {
       for (int i = 0; is_there(stage, i); ++i) block(stage, i);
     }
     r_.layer_norm("norm", kEps);
-    r_.pooled_tap();
+    r_.net.pooled_tap();
     r_.classifier(r_.has("head.fc.weight") ? "head.fc" : "head");
     return r_.net.finish(std::move(preprocessing));
   }
@@ -137,6 +136,8 @@ class Swin {
   std::string grid_;
 };
 
+}  // namespace
+
 std::optional<Architecture> build_swin(const ModelFiles& files, TensorMap& tensors,
                                        std::vector<std::string>& notes) {
   const bool torchvision = tensors.has("features.0.0.weight");
@@ -147,17 +148,6 @@ std::optional<Architecture> build_swin(const ModelFiles& files, TensorMap& tenso
     resize = is_base ? 238 : tensors.has("features.5.17.attn.qkv.weight") ? 246 : 232;
   }
   return Swin(tensors).build(cnn_preprocessing(files, resize, 224, "bicubic", notes));
-}
-
-}  // namespace
-
-PublishedFamily swin_transformer() {
-  return {"Swin Transformer",
-          {"layers.0.blocks.0.attn.relative_position_bias_table",
-           "features.1.0.attn.relative_position_bias_table"},
-          [](const ModelFiles& files, TensorMap tensors, std::optional<int>) {
-            return read_cnn(files, std::move(tensors), build_swin);
-          }};
 }
 
 }  // namespace graft::nn::zoo

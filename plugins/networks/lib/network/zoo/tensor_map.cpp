@@ -122,6 +122,16 @@ std::vector<std::string> TensorMap::unused() const {
   return out;
 }
 
+void TensorMap::require_all_used(const std::string& what) const {
+  std::vector<std::string> left = unused();
+  std::erase_if(left, [](const std::string& name) { return name.ends_with("num_batches_tracked"); });
+  if (!left.empty())
+    throw Error(
+        fmt::format("has a tensor '{}', which no {} has ({} such): it is another network; export it as "
+                    "TorchScript",
+                    left[0], what, left.size()));
+}
+
 std::unique_ptr<WeightFile> TensorMap::renamed(TensorMap map) {
   return std::make_unique<RenamedWeights>(std::move(map.file_), std::move(map.sources_));
 }

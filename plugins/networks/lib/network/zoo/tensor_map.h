@@ -52,6 +52,9 @@ class TensorMap {
   /// Tensors under the prefix that nothing was made of.
   std::vector<std::string> unused() const;
 
+  /// Throws Error for a tensor that nothing was made of, counters aside: the network is not a `what`.
+  void require_all_used(const std::string& what) const;
+
   /// The file by the names of the architecture.
   static std::unique_ptr<WeightFile> renamed(TensorMap map);
 
@@ -74,14 +77,17 @@ class TensorMap {
   std::vector<std::string> missing_, misshaped_;
 };
 
-/// A family: the tensors by which its files are known, and how one is read; nothing for a network of another
-/// family that has such a tensor, too.
+/// How a file of a family is read; nothing for a network of another family that has such tensors, too.
+using ReadPublished = std::optional<Published>(const ModelFiles& files, TensorMap tensors,
+                                               std::optional<int> heads);
+
+/// A family: the tensors by which its files are known, and how one is read.
 struct PublishedFamily {
   const char* name;
   /// Endings of names, any of which gives such a file away: what stands before, and up to a "|", is the
   /// prefix.
   std::vector<std::string> marks;
-  std::optional<Published> (*read)(const ModelFiles& files, TensorMap tensors, std::optional<int> heads);
+  ReadPublished* read;
   /// Names that its tensors may have, whoever published them, with # in place of numbers: for the error about
   /// a file of no family. May be left out.
   std::vector<std::string> (*names)() = nullptr;
@@ -92,21 +98,7 @@ struct PublishedFamily {
 /// In the order in which a file is offered to them.
 const std::vector<PublishedFamily>& published_families();
 
-const std::vector<PublishedFamily>& vision_transformers();
-const std::vector<PublishedFamily>& convnexts();
-PublishedFamily swin_transformer();
-PublishedFamily published_resnet();
-PublishedFamily regnet();
-PublishedFamily published_efficientnet();
-PublishedFamily timm_efficientnet();
-PublishedFamily mobilenet_v3();
-PublishedFamily mnasnet();
-PublishedFamily densenet();
-PublishedFamily inception_v3();
-PublishedFamily googlenet();
-PublishedFamily squeezenet();
-PublishedFamily shufflenet_v2();
-PublishedFamily maxvit();
+ReadPublished read_vision_transformer, read_convnext, read_resnet;
 
 /// A member of a description, through nested maps: "vision_config.hidden_size"; null where it is not there.
 const Value* member(const Value& description, const std::string& path);

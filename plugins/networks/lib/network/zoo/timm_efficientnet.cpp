@@ -68,7 +68,7 @@ class TimmEfficientNet {
       r_.net.tap_here();
     } else {
       head();
-      r_.pooled_tap();
+      r_.net.pooled_tap();
     }
     r_.classifier("classifier");
     return r_.net.finish(std::move(preprocessing));
@@ -141,20 +141,12 @@ class TimmEfficientNet {
   int stages_ = 0;
 };
 
+}  // namespace
+
 std::optional<Architecture> build_timm_efficientnet(const ModelFiles& files, TensorMap& tensors,
                                                     std::vector<std::string>& notes) {
   TimmEfficientNet net(files, tensors, notes);
   return net.build(cnn_preprocessing(files, 256, 224, "bicubic", notes));
-}
-
-}  // namespace
-
-PublishedFamily timm_efficientnet() {
-  return {"EfficientNet, MobileNet, MNASNet (timm)",
-          {"conv_stem.weight"},
-          [](const ModelFiles& files, TensorMap tensors, std::optional<int>) {
-            return read_cnn(files, std::move(tensors), build_timm_efficientnet);
-          }};
 }
 
 }  // namespace graft::nn::zoo

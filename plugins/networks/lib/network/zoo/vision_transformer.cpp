@@ -382,7 +382,10 @@ void check_blocks(const TensorMap& tensors, const std::string& stem, const std::
                       name, family));
 }
 
-std::optional<Published> read(const ModelFiles& files, TensorMap tensors, std::optional<int> heads) {
+}  // namespace
+
+std::optional<Published> read_vision_transformer(const ModelFiles& files, TensorMap tensors,
+                                                 std::optional<int> heads) {
   const auto words = std::find_if(dialects().begin(), dialects().end(), [&](const Dialect& dialect) {
     return tensors.has(dialect.patch[0] + "weight");
   });
@@ -401,21 +404,6 @@ std::optional<Published> read(const ModelFiles& files, TensorMap tensors, std::o
   out.unused = tensors.unused();
   out.weights = TensorMap::renamed(std::move(tensors));
   return out;
-}
-
-}  // namespace
-
-const std::vector<PublishedFamily>& vision_transformers() {
-  static const std::vector<PublishedFamily> kAll = {
-      {"ViT",
-       {"patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight",
-        "embeddings.patch_embeddings.weight", "embeddings.patch_embedding.weight", "visual.|conv1.weight",
-        "conv_proj.weight"},
-       read,
-       all_names,
-       "DeiT, DINOv2 with and without registers, DINOv3, the image towers of CLIP and SigLIP, and ViTs of "
-       "other sizes such as UNI and Virchow"}};
-  return kAll;
 }
 
 }  // namespace graft::nn::zoo

@@ -13,10 +13,11 @@ using Names = std::vector<std::string>;
 /// Names of one publisher, of which a file has one each at most. They end before "weight" and "bias".
 struct Dialect {
   const char* publisher;
-  Names patch, cls, distilled, registers, position, pre_norm;
+  Names patch = {}, cls = {}, distilled = {}, registers = {}, position = {}, pre_norm = {};
   const char* block;  ///< With a number in place of {}.
-  Names norm1, norm2, qkv, query, key, value, out, fc1, fc2, gate, up, scale1, scale2;
-  Names norm, pooled_norm, classifier, projection;
+  Names norm1 = {}, norm2 = {}, qkv = {}, query = {}, key = {}, value = {}, out = {}, fc1 = {}, fc2 = {},
+        gate = {}, up = {}, scale1 = {}, scale2 = {};
+  Names norm = {}, pooled_norm = {}, classifier = {}, projection = {};
 };
 
 /// Of every publisher: a file that has one of these patch embeddings is one of theirs.

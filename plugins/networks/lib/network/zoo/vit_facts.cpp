@@ -1,6 +1,5 @@
 // What the shapes of a vision transformer's tensors say, and the files beside them.
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <string>
@@ -157,17 +156,11 @@ class FactFinder {
   }
 
   void name_family(bool is_meta) {
-    switch (kind_) {
-      case Kind::Dinov3:
-        f_.family = "DINOv3";
-        return;
-      case Kind::Torchvision:
-        f_.family = "torchvision ViT";
-        return;
-      default:
-        break;
-    }
-    if (from_timm() && !is_meta)
+    if (kind_ == Kind::Dinov3)
+      f_.family = "DINOv3";
+    else if (kind_ == Kind::Torchvision)
+      f_.family = "torchvision ViT";
+    else if (from_timm() && !is_meta)
       f_.family = architecture_.empty() ? "ViT" : architecture_;
     else if (kind_ == Kind::Clip)
       f_.family = files_.open_clip.is_null() ? "CLIP" : "OpenCLIP";
@@ -248,11 +241,15 @@ class FactFinder {
   }
 
   Op activation_named(const std::string& name) const {
-    if (name == "gelu") return Op::Gelu;
-    if (name == "quick_gelu") return Op::QuickGelu;
-    if (name == "gelu_pytorch_tanh" || name == "gelu_new") return Op::GeluTanh;
-    if (name == "relu") return Op::Relu;
-    if (name == "silu" || name == "swish") return Op::Silu;
+    constexpr std::pair<std::string_view, Op> kNames[] = {{"gelu", Op::Gelu},
+                                                          {"quick_gelu", Op::QuickGelu},
+                                                          {"gelu_pytorch_tanh", Op::GeluTanh},
+                                                          {"gelu_new", Op::GeluTanh},
+                                                          {"relu", Op::Relu},
+                                                          {"silu", Op::Silu},
+                                                          {"swish", Op::Silu}};
+    for (const auto& [known, op] : kNames)
+      if (name == known) return op;
     fail(
         fmt::format("config.json has `hidden_act`: {}, expected gelu, quick_gelu, gelu_pytorch_tanh, relu or "
                     "silu",

@@ -1,12 +1,13 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include <graft/params.h>
 #include <graft/predictor.h>
 
 #include <learning/features.h>
@@ -15,6 +16,13 @@
 /// \file
 /// What learners of models on feature vectors have in common.
 namespace graft::learning {
+
+/// `cache`, in MiB. `doc` says what is held in memory up to this size, and what becomes of more.
+ParamSpec cache_parameter(std::string doc);
+std::size_t cache_bytes(const Params& params);
+
+/// A config of this name, for an example: `stages` come after `images`, `features` and the `table` of them.
+std::string config_on_features(std::string_view name, std::string_view stages);
 
 /// The mean of 1 - cosine over all pairs of rows, each with itself among them: 0 where all have one
 /// direction, at most 1. In double. `rows`: row-major count x dim, of any length; rows of zeros are left out,

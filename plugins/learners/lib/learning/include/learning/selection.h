@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <memory>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include <graft/learner.h>

@@ -65,7 +65,7 @@ class ExactIndex {
                                 std::span<const RowRange> excluded, Parallel& parallel) const;
 
  private:
-  class Best;
+  class Reservoir;
   void measure(Parallel& parallel);
   void for_each_block(std::size_t begin, std::size_t end, Parallel& parallel,
                       const std::function<void(std::size_t first, std::size_t count)>& body) const;

@@ -2,7 +2,6 @@
 
 #include <torch/script.h>
 
-#include <memory>
 #include <string>
 
 namespace graft::libtorch {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include <network/architecture.h>
-#include <network/fit.h>
 #include <network/weight_file.h>
+#include <network/weight_fit.h>
 
 namespace graft::nn {
 

@@ -74,8 +74,11 @@ class Pickle {
   std::string_view take_line();
 
   void push(Id value);
+  /// The last value on the stack since the last mark. With a kind, throw Error for a value of another one.
+  Id peek() const;
+  PickleValue& peek(PickleValue::Kind kind);
   Id pop();
-  PickleValue& top(PickleValue::Kind kind);
+  const PickleValue& pop(PickleValue::Kind kind);
   std::vector<Id> pop_to_mark();
   Id make(PickleValue value);
   void make_text(std::string_view text);

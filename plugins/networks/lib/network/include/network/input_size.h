@@ -13,7 +13,7 @@ struct ImageSize {
 };
 
 /// Of "u8[224,224,3]", as StageContext::input_shape has it; nothing where a side is not known.
-std::optional<ImageSize> image_size_in(const std::string& shape);
+std::optional<ImageSize> input_size_in(const std::string& shape);
 
 /// cost_of for the images that a stage gets. If the network does not accept them, throws Error for the author
 /// of a config, with the layer, the reason and the size that the network was trained on.

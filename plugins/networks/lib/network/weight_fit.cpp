@@ -1,7 +1,6 @@
-#include <network/fit.h>
+#include <network/weight_fit.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <set>

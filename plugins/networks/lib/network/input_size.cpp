@@ -1,4 +1,4 @@
-#include <network/image_size.h>
+#include <network/input_size.h>
 
 #include <charconv>
 #include <system_error>
@@ -9,7 +9,7 @@
 
 namespace graft::nn {
 
-std::optional<ImageSize> image_size_in(const std::string& shape) {
+std::optional<ImageSize> input_size_in(const std::string& shape) {
   const std::size_t open = shape.find('[');
   if (open == std::string::npos) return {};
   ImageSize size{};

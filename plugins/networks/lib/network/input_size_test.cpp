@@ -1,4 +1,4 @@
-#include <network/image_size.h>
+#include <network/input_size.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,13 +9,13 @@ namespace graft::nn {
 namespace {
 
 TEST(ImageSize, IsReadFromShapesThatTellIt) {
-  const auto size = image_size_in("u8[224,160,3]");
+  const auto size = input_size_in("u8[224,160,3]");
   ASSERT_TRUE(size);
   EXPECT_EQ(size->height, 224);
   EXPECT_EQ(size->width, 160);
   for (const char* unknown : {"", "u8", "u8[", "u8[?,?,3]", "u8[224,?,3]", "u8[?,160,3]", "f32[512]",
                               "f32[5,4]", "u8[0,16,3]", "u8[16,-1,3]", "u8[99999999999,16,3]"})
-    EXPECT_FALSE(image_size_in(unknown)) << unknown;
+    EXPECT_FALSE(input_size_in(unknown)) << unknown;
 }
 
 TEST(ImageSize, ThatANetworkDoesNotTakeIsAnErrorInWordsOfTheConfig) {
