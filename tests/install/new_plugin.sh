@@ -23,6 +23,7 @@ try() {
   [ ${#commands[@]} -eq 3 ] || fail "README.md of $kind has other commands"
   for command in "${commands[@]}"; do
     PATH=$build:$PATH bash -euc "${command/graft run/graft run --quiet}" >../log 2>&1 || fail "$kind: $command: $(cat ../log)"
+    [[ $command != *ctest* ]] || grep -q '100% tests passed, 0 tests failed out of 1' ../log || fail "$kind: $(cat ../log)"
   done
   "$graft" plugins --check "build/$name.so" >../log || fail "$(cat ../log)"
   grep -q " is sound$" ../log
@@ -38,6 +39,11 @@ try engine engine_plain
 
 lines() { cat "$@" | wc -l; }
 [ "$(lines ext_1_a_123b/*.*)" -le 60 ] || fail "a new transform has $(lines ext_1_a_123b/*.*) lines"
+# at_most LINES FILE: of the smallest plugin.
+at_most() { [ "$(lines "ext_1_a_123b/$2")" -le "$1" ] || fail "$2 has $(lines "ext_1_a_123b/$2") lines, expected at most $1"; }
+at_most 30 ext_1_a_123b.cpp
+at_most 4 CMakeLists.txt
+at_most 15 ext_1_a_123b_test.cpp
 
 refused() {
   local wanted=$1

@@ -32,6 +32,15 @@ constexpr std::uint64_t bit_of(std::size_t table) {
   return std::uint64_t{1} << table;
 }
 
+/// With the label of the stage, which is added elsewhere to errors of items.
+void check_after_call(const CallScope& scope) {
+  try {
+    scope.check_thread();
+  } catch (...) {
+    throw_as_stage_error(scope.label(), scope.function());
+  }
+}
+
 /// What names a payload that the source did not name.
 std::optional<Digest> content_of(const Payload& payload) {
   if (const auto* b = std::get_if<Bytes>(&payload)) return digest(b->data, b->size);
@@ -93,14 +102,18 @@ void StreamRun::open_source() {
 }
 
 void StreamRun::run(Workers& workers) {
+  const ProcessState before;
   try {
     compute(workers);
+    if (const std::string change = before.restore(); !change.empty()) throw Error(fault_of_a_stage(change));
   } catch (...) {
+    const std::string change = before.restore();  // paths may be relative
     try {
       finish_writer();  // keeps what has been written so far
     } catch (...) {     // the error that led here comes first
     }
     settle_outcomes();  // inputs.csv names what was finished, whatever ended the run
+    if (!change.empty()) throw Error(fault_of_a_stage(change));
     throw;
   }
   verify_all_accounted();
@@ -154,6 +167,14 @@ void StreamRun::compute(Workers& workers) {
   workers.observe({});
   if (!result_.fatal.empty()) throw Error(result_.fatal);
   if (!goes_on() || interrupted_) finish_stages();
+}
+
+/// Threads call many stages at once: which of them changed what belongs to the process cannot be known.
+std::string StreamRun::fault_of_a_stage(const std::string& what) const {
+  std::vector<std::string> labels;
+  for (const std::size_t i : plan_.stream(source_index_)) labels.emplace_back(factory_.label(i));
+  return fmt::format("one of these stages {}: what belongs to the process stays as it is: {}", what,
+                     fmt::join(labels, ", "));
 }
 
 void StreamRun::finish_stages() {
@@ -330,6 +351,7 @@ std::shared_ptr<InFlightEntry> StreamRun::pull() {
       check_writable(*in_flight);
       const CallScope scope(label, reader_->function(), entry.key);
       reader_->pass(*in_flight);
+      check_after_call(scope);
       if (file != nullptr && file->member.empty()) in_flight->ahead = read_ahead_.start(*file);
       return in_flight;
     }
@@ -392,6 +414,7 @@ void StreamRun::identify(ListedEntry& entry) {
   } catch (...) {
     reject("failed", text_of_exception(reader_->function()));
   }
+  check_after_call(scope);
 }
 
 void StreamRun::check_writable(const InFlightEntry& entry) const {
