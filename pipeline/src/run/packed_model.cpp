@@ -311,7 +311,16 @@ Unpacked unpack_model(const fs::path& file, Code code) {
     fs::create_directories(path.parent_path());
     to = FileHandle(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!to) throw Error(file_error("write", path, errno));
-    return [&to, &path](std::span<const std::uint8_t> block) { write_all(to.get(), block, path); };
+    return [&to, &path](std::span<const std::uint8_t> block) {
+      try {
+        write_all(to.get(), block, path);
+      } catch (const FatalError& e) {
+        throw Error(
+            fmt::format("{}; a packed model is unpacked to be used: set TMPDIR to a folder that has room "
+                        "for as much as its file has",
+                        e.what()));
+      }
+    };
   });
   to = FileHandle();
   std::vector<std::string> with_code;
