@@ -92,6 +92,9 @@ class Prediction {
     return outcome;
   }
 
+  /// Where the features lie meanwhile, unless they are kept.
+  const TemporaryFolder& folder() const { return work_; }
+
  private:
   void open_store() {
     make_folders(store_, "choose another folder with --store");
@@ -259,7 +262,12 @@ class Prediction {
 
 PredictOutcome predict(const TrainedModel& model, const PredictOptions& options, Registry& registry,
                        Signals& signals, const std::function<void(const PredictedInput&)>& each) {
-  return Prediction(model, options, registry, signals).go(each);
+  Prediction prediction(model, options, registry, signals);
+  try {
+    return prediction.go(each);
+  } catch (const Error& e) {
+    rethrow_with_cure_for_full_folder(prediction.folder(), e, "keep the features with --store DIR");
+  }
 }
 
 }  // namespace graft
