@@ -79,11 +79,18 @@ int embed(const Global& global, const std::vector<std::string>& arguments) {
   if (!plan) return kUsage;
   RunOptions options = prepare_to_run(global);
   options.out = work.path() / "run";
+  options.passing = true;
   options.store = global.store_given ? global.store : work.path() / "store";
   Signals signals;
-  const RunOutcome outcome = run_plan(*plan, registry, options, signals);
+  RunOutcome outcome;
+  try {
+    outcome = run_plan(*plan, registry, options, signals);
+  } catch (const Error& e) {
+    rethrow_with_cure_for_full_folder(work, e, "keep the features with --store DIR");
+  }
   if (signals.interrupted()) {
-    print_error("interrupted: nothing was written\n");
+    print_error("interrupted: {} was not written{}\n", printable(file.string()),
+                global.store_given ? "; the features that were computed are in the store" : "");
     return outcome.exit_code;
   }
   if (!global.quiet)

@@ -151,11 +151,12 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
                   plural(printed, "input"));
     else
       print_error("interrupted: nothing was {}\n", global.out.empty() ? "predicted" : "written");
+    if (!features.empty()) print_error("{} was not written\n", printable(features.string()));
     return signals.exit_code();
   }
-  if (!features.empty() && outcome.feature_rows == 0)
+  if (!features.empty() && outcome.features.rows == 0)
     print_error("warning: {} was not written: no input has features\n", printable(features.string()));
-  warn_of_nan_rows(features, outcome.nan_rows);
+  warn_of_nan_rows(features, outcome.features.nan_rows);
   if (!global.quiet)
     print_error("{} of {} inputs predicted by '{}' of {}{}\n", outcome.inputs - outcome.rejected,
                 outcome.inputs, model.stage, model.from.string(),

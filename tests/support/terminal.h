@@ -12,21 +12,21 @@
 
 namespace graft::test {
 
-/// What the program writes to a terminal of so many columns, as the terminal gets it. `environment`:
+/// What a program writes to a terminal of so many columns, as the terminal gets it. `environment`:
 /// NAME=value.
-inline std::string on_terminal(unsigned short columns, const std::vector<std::string>& arguments,
-                               const std::string& directory,
-                               const std::vector<std::string>& environment = {}) {
+inline std::string on_terminal_of(unsigned short columns, const char* program,
+                                  const std::vector<std::string>& arguments, const std::string& directory,
+                                  const std::vector<std::string>& environment = {}) {
   winsize size{40, columns, 0, 0};
   int terminal = -1;
   const pid_t pid = ::forkpty(&terminal, nullptr, nullptr, &size);
   if (pid == 0) {
     if (::chdir(directory.c_str()) != 0) ::_exit(126);
     for (const std::string& e : environment) ::putenv(const_cast<char*>(e.c_str()));
-    std::vector<char*> argv{const_cast<char*>(GRAFT_PROGRAM)};
+    std::vector<char*> argv{const_cast<char*>(program)};
     for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
     argv.push_back(nullptr);
-    ::execv(GRAFT_PROGRAM, argv.data());
+    ::execv(program, argv.data());
     ::_exit(127);
   }
   std::string out;
@@ -36,6 +36,12 @@ inline std::string on_terminal(unsigned short columns, const std::vector<std::st
   ::close(terminal);
   ::waitpid(pid, nullptr, 0);
   return out;
+}
+
+inline std::string on_terminal(unsigned short columns, const std::vector<std::string>& arguments,
+                               const std::string& directory,
+                               const std::vector<std::string>& environment = {}) {
+  return on_terminal_of(columns, GRAFT_PROGRAM, arguments, directory, environment);
 }
 
 /// Characters of the longest line, without escape sequences.

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include <graft/error.h>
+#include <graft/system_error.h>
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -86,6 +87,16 @@ TemporaryFolder::~TemporaryFolder() {
   }
   std::error_code ignored;
   fs::remove_all(path_, ignored);
+}
+
+void rethrow_with_cure_for_full_folder(const TemporaryFolder& folder, const Error& error,
+                                       const std::string& else_do) {
+  const std::string text = error.what();
+  const auto has = [&](const std::string& part) { return text.find(part) != std::string::npos; };
+  if (has(folder.path().string()) && (has(system_error_text(ENOSPC)) || has(system_error_text(EDQUOT))))
+    throw FatalError(text + "; set TMPDIR to a folder with more room" +
+                     (else_do.empty() ? "" : ", or " + else_do));
+  throw;
 }
 
 void remove_temporary_folders() noexcept try {

@@ -26,6 +26,12 @@ class GRAFT_API TemporaryFolder {
   FileHandle lock_;
 };
 
+/// In a handler of `error`: throws it again; where it says that the folder is full, with what to do: to set
+/// TMPDIR, or `else_do`.
+[[noreturn]] GRAFT_API void rethrow_with_cure_for_full_folder(const TemporaryFolder& folder,
+                                                              const Error& error,
+                                                              const std::string& else_do = {});
+
 /// Removes the folders of all TemporaryFolders that live, before a process ends without destructors.
 GRAFT_API void remove_temporary_folders() noexcept;
 

@@ -298,14 +298,20 @@ Unpacked unpack_model(const fs::path& file, Code code) {
   const auto folder = std::make_shared<TemporaryFolder>("graft-model");
   std::vector<fs::path> written;
   FileHandle to;
-  const Value facts = read_packed(file, [&](const std::string& part) {
+  const auto begin = [&](const std::string& part) {
     written.push_back(folder->path() / part);
     const fs::path& path = written.back();
     fs::create_directories(path.parent_path());
     to = FileHandle(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!to) throw Error(file_error("write", path, errno));
     return [&to, &path](std::span<const std::uint8_t> block) { write_all(to.get(), block, path); };
-  });
+  };
+  Value facts;
+  try {
+    facts = read_packed(file, begin);
+  } catch (const Error& e) {
+    rethrow_with_cure_for_full_folder(*folder, e);
+  }
   to = FileHandle();
   std::vector<std::string> with_code;
   for (const fs::path& path : written)

@@ -15,6 +15,7 @@
 
 #include "base/files.h"
 #include "base/temporary_folder.h"
+#include "graph/views.h"
 #include "graph/workers.h"
 #include "plugin/plugin_call.h"
 #include "run/learning.h"
@@ -24,8 +25,7 @@
 #include "run/stage_factory.h"
 #include "run/stream_run.h"
 #include "run/watchdog.h"
-#include "store/export.h"
-#include "store/table_use.h"
+#include "store/feature_file.h"
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -64,29 +64,36 @@ class Prediction {
     scorer_.emplace(plan_, factory_, model_, options_.neighbours);
     if (options_.neighbours > 0) scorer_->load_neighbours();
     Workers workers(plan_.run.threads);
+    if (!options_.features.empty()) features_.emplace(options_.features, model_.classes());
     PredictOutcome outcome;
-    Monitor::Earlier earlier;
+    std::optional<Monitor> monitor(std::in_place, plan_, meter_, signals_, options_.style, [this] {
+      const std::lock_guard lock(mutex_);
+      return progress();
+    });
     for (bool more = true; more && !outcome.interrupted;) {
       if (outcome.inputs > 0 && options_.store.empty()) empty_store();
       StreamRun stream(plan_, source_, store_, *memo_, factory_, meter_, signals_.interrupted());
-      if (options_.features.empty()) stream.stop_after(kPortion);
+      stream.stop_after(kPortion);
       {
-        set_current(&stream);
-        const Monitor monitor(plan_, stream, meter_, signals_, options_.style, earlier);
+        const Watched watched(*this, stream);
+        monitor->resume();
         stream.run(workers);
-        set_current(nullptr);
+        more = stream.goes_on();
+        outcome.interrupted = signals_.interrupted() || !stream.complete();
+        if (more && !outcome.interrupted)
+          monitor->pause();
+        else
+          monitor.reset();
       }
-      outcome.interrupted = signals_.interrupted() || !stream.complete();
-      if (outcome.interrupted && !options_.features.empty()) return outcome;
-      if (!options_.features.empty()) export_features(stream, outcome);
       score(stream, workers, each, outcome);
-      more = stream.goes_on();
       outcome.interrupted = outcome.interrupted || (more && signals_.interrupted());
-      earlier = {earlier.done + stream.done(), earlier.reused + stream.reused(),
-                 earlier.rejected + stream.rejected()};
     }
+    if (features_ && features_->has_rows() && !outcome.interrupted) outcome.features = features_->finish();
     return outcome;
   }
+
+  /// Where the features lie meanwhile, unless they are kept.
+  const TemporaryFolder& folder() const { return work_; }
 
  private:
   void open_store() {
@@ -101,23 +108,32 @@ class Prediction {
     open_store();
   }
 
-  void export_features(const StreamRun& stream, PredictOutcome& outcome) const {
-    const fs::path run = fs::absolute(work_.path() / "run").lexically_normal();
-    stream.record_use(run);
-    const std::size_t wanted = scorer_->inputs().at(0).stage;
-    for (const RunTable& table : stream.tables())
-      if (table.stage == wanted)
-        for (const TableUse& use : read_uses(table.store->folder()))
-          if (use.folder == run) {
-            if (use.ok == 0) return;
-            const Exported exported =
-                export_table(table.store->folder(), use, options_.features, WithoutFeatures::Nan);
-            outcome.feature_rows = exported.rows;
-            outcome.nan_rows = exported.nan_rows;
-            return;
-          }
-    throw Error(fmt::format("the store {} cannot be written to, so that the features cannot be exported",
-                            store_.string()));
+  /// The stream that runs, for other threads; then it counts as one of the portions before.
+  struct Watched {
+    Watched(Prediction& prediction, StreamRun& stream) : prediction(prediction) {
+      const std::lock_guard lock(prediction.mutex_);
+      prediction.current_ = &stream;
+    }
+    ~Watched() {
+      const std::lock_guard lock(prediction.mutex_);
+      prediction.earlier_ = prediction.progress();
+      prediction.current_ = nullptr;
+    }
+    Watched(const Watched&) = delete;
+    Watched& operator=(const Watched&) = delete;
+    Prediction& prediction;
+  };
+
+  /// Of all portions; under mutex_.
+  ProgressCounts progress() const {
+    ProgressCounts all = earlier_;
+    if (current_ == nullptr) return all;
+    const ProgressCounts now = counts_of(*current_);
+    all.total = now.total;
+    all.done += now.done;
+    all.reused += now.reused;
+    all.rejected += now.rejected;
+    return all;
   }
 
   void score(StreamRun& stream, Workers& workers, const std::function<void(const PredictedInput&)>& each,
@@ -141,6 +157,7 @@ class Prediction {
       std::size_t last = row;
       while (last < rows[0].size() && rows[0][last].input < end) ++last;
       const auto [scores, near] = score_rows(tables, listing, rows, row, last, parallel);
+      if (features_) add_features(*tables[0], listing, rows[0], row, last, first, end);
       std::size_t scored = 0;
       for (std::size_t i = first; i < end; ++i) {
         const ListedInput& input = listing.inputs[i];
@@ -182,15 +199,33 @@ class Prediction {
     return {scorer_->score(pointers, input_of, parallel), std::move(near)};
   }
 
+  /// The rows [row, last) of the inputs [first, end), and what stands for those that are missing.
+  void add_features(const RunTable& table, const Listing& listing, const std::vector<TableRow>& rows,
+                    std::size_t row, std::size_t last, std::size_t first, std::size_t end) {
+    const std::uint32_t views = count_views(plan_, table.stage)[static_cast<std::size_t>(Split::Test)];
+    std::optional<TableRows> set;
+    if (row < last)
+      set.emplace(*table.store, listing,
+                  std::vector<TableRow>(rows.begin() + static_cast<std::ptrdiff_t>(row),
+                                        rows.begin() + static_cast<std::ptrdiff_t>(last)));
+    std::vector<float> values(set ? set->dim() : 0);
+    std::size_t at = 0;
+    for (std::size_t i = first; i < end; ++i)
+      for (std::uint32_t view = 0; view < views; ++view) {
+        if (!set || at == set->rows() || set->input_index(at) != i || set->view(at) != view) {
+          features_->add_without_features();
+          continue;
+        }
+        set->read(at, 1, values.data());
+        features_->add({listing.inputs[i].key, Split::Test, {}, false, view}, set->shape(), values);
+        ++at;
+      }
+  }
+
   void warn(const std::string& text) {
     const std::lock_guard lock(mutex_);
     if (options_.style.level >= LogLevel::Warning && warned_.insert(text).second)
       print_to_terminal("warning: " + printable_lines(text, "  ") + "\n");
-  }
-
-  void set_current(StreamRun* stream) {
-    const std::lock_guard lock(mutex_);
-    current_ = stream;
   }
 
   /// The process is about to be ended: what was computed is kept where there is a store for it.
@@ -212,6 +247,7 @@ class Prediction {
   Meter meter_;
   std::mutex mutex_;
   StreamRun* current_ = nullptr;
+  ProgressCounts earlier_;  // of the portions before that of current_
   std::set<std::string> warned_;
   DrainDeadline deadline_;
   Watchdog watchdog_;
@@ -219,13 +255,19 @@ class Prediction {
   std::optional<DigestMemo> memo_;
   std::size_t source_ = 0;
   std::optional<Scorer> scorer_;
+  std::optional<FeatureFile> features_;
 };
 
 }  // namespace
 
 PredictOutcome predict(const TrainedModel& model, const PredictOptions& options, Registry& registry,
                        Signals& signals, const std::function<void(const PredictedInput&)>& each) {
-  return Prediction(model, options, registry, signals).go(each);
+  Prediction prediction(model, options, registry, signals);
+  try {
+    return prediction.go(each);
+  } catch (const Error& e) {
+    rethrow_with_cure_for_full_folder(prediction.folder(), e, "keep the features with --store DIR");
+  }
 }
 
 }  // namespace graft

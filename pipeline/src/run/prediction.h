@@ -13,6 +13,7 @@
 #include "run/scorer.h"
 #include "run/signals.h"
 #include "run/trained_model.h"
+#include "store/feature_file.h"
 #include "store/row.h"
 
 namespace graft {
@@ -36,16 +37,14 @@ struct PredictedInput {
 
 struct PredictOutcome {
   std::uint64_t inputs = 0, rejected = 0;
-  /// Rows in the file of features, and how many of them are NaN. No file is written where every input was
-  /// rejected.
-  std::uint64_t feature_rows = 0, nan_rows = 0;
+  Exported features;         ///< No file is written where every input was rejected, or after an interruption.
   bool interrupted = false;  ///< Then `inputs` are the first ones, and the others were not predicted.
 };
 
 /// Predicts files with a model of a run: the stages of its config turn them into rows, in a store of their
 /// own or in that of the options, and the model scores the rows, with the same bits as in the run. `each` is
 /// called once per input, in the order of the inputs, soon after it was computed: inputs are predicted in
-/// portions, so that rows, results and the own store do not grow with their number, but with `features`.
+/// portions, so that rows, results and the own store do not grow with their number.
 /// Throws Error.
 GRAFT_API PredictOutcome predict(const TrainedModel& model, const PredictOptions& options, Registry& registry,
                                  Signals& signals, const std::function<void(const PredictedInput&)>& each);

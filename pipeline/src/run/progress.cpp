@@ -157,27 +157,43 @@ std::string stage_snapshot(const Plan& plan, const Meter& meter) {
   return out;
 }
 
-Monitor::Monitor(const Plan& plan, StreamRun& run, const Meter& meter, Signals& signals,
-                 const ProgressStyle& style, Earlier earlier)
+ProgressCounts counts_of(const StreamRun& stream) {
+  return {stream.total(), stream.done(), stream.reused(), stream.rejected(), false};
+}
+
+Monitor::Monitor(const Plan& plan, const Meter& meter, Signals& signals, const ProgressStyle& style,
+                 std::function<ProgressCounts()> counts)
     : plan_(plan),
-      run_(run),
       meter_(meter),
       signals_(signals),
       style_(style),
-      earlier_(earlier),
+      counts_(std::move(counts)),
       thread_([this](const std::stop_token& stop) { work(stop); }) {}
+
+void Monitor::pause() {
+  const std::lock_guard lock(mutex_);
+  paused_ = true;
+  const std::lock_guard terminal(terminal_mutex);
+  clear_line_locked();
+}
+
+void Monitor::resume() {
+  const std::lock_guard lock(mutex_);
+  paused_ = false;
+}
 
 void Monitor::work(const std::stop_token& stop) {
   while (!stopped_within(std::chrono::milliseconds(50), stop)) {
+    const std::lock_guard lock(mutex_);
     const Clock::time_point now = Clock::now();
     if (signals_.take_snapshot_request()) print_to_terminal("\n" + stage_snapshot(plan_, meter_));
     const std::chrono::milliseconds interval(style_.terminal ? 200 : 10'000);
-    if (style_.level >= LogLevel::Info && now - last_line_ >= interval) {
+    if (style_.level >= LogLevel::Info && !paused_ && now - last_line_ >= interval) {
       draw(false);
       last_line_ = now;
     }
   }
-  if (drawn_ && style_.terminal) draw(!run_.goes_on());
+  if (drawn_ && style_.terminal) draw(true);
 }
 
 std::string text_within(std::chrono::milliseconds limit, std::function<std::string()> body) {
@@ -227,6 +243,7 @@ std::string progress_line(const ProgressCounts& counts, double seconds, bool bar
   if (!counts.ended && counts.total > counts.done && rate > 0.1)
     parts.push_back(duration_in_words(static_cast<double>(counts.total - counts.done) / rate) + " left");
   if (counts.reused > 0) parts.push_back(fmt::format("{} reused", counts.reused));
+  if (counts.total == 0 && !counts.ended) parts.emplace_back("how many follow is not known");
   std::string line = joined_to_fit(parts, columns);
   if (!bar || counts.total == 0) return line;
   constexpr std::size_t kWidest = 24, kNarrowest = 8;
@@ -241,9 +258,9 @@ std::string progress_line(const ProgressCounts& counts, double seconds, bool bar
 }
 
 void Monitor::draw(bool last) {
+  ProgressCounts counts = counts_();
+  counts.ended = last;
   const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
-  const ProgressCounts counts{run_.total(), earlier_.done + run_.done(), earlier_.reused + run_.reused(),
-                              earlier_.rejected + run_.rejected(), last};
   std::string line = progress_line(counts, seconds, style_.terminal, style_.terminal ? error_columns() : 0);
   if (style_.color)
     if (const std::size_t end = line.rfind(line.find("░") != std::string::npos ? "░" : "█");

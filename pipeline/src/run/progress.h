@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -32,17 +33,29 @@ struct ProgressStyle {
   std::size_t columns = 0;  ///< Of the terminal that tables are printed to; 0: no terminal.
 };
 
-/// Watches a running stream from a thread of its own: draws the progress and answers SIGUSR1.
+/// How far a stream is.
+struct ProgressCounts {
+  std::size_t total = 0;  ///< 0: not known.
+  std::size_t done = 0, reused = 0, rejected = 0;
+  bool ended = false;
+};
+GRAFT_API ProgressCounts counts_of(const StreamRun& stream);
+
+/// Watches what is running from a thread of its own: draws the progress and answers SIGUSR1. On a terminal
+/// the line of the end stays.
 class Monitor {
  public:
-  /// What streams before this one had of the same source: see StreamRun::stop_after.
-  struct Earlier {
-    std::size_t done = 0, reused = 0, rejected = 0;
-  };
-  Monitor(const Plan& plan, StreamRun& run, const Meter& meter, Signals& signals, const ProgressStyle& style,
-          Earlier earlier);
-  Monitor(const Plan& plan, StreamRun& run, const Meter& meter, Signals& signals, const ProgressStyle& style)
-      : Monitor(plan, run, meter, signals, style, {}) {}
+  /// `counts` gives what is drawn; it is called by the monitor's thread, and at its end.
+  Monitor(const Plan& plan, const Meter& meter, Signals& signals, const ProgressStyle& style,
+          std::function<ProgressCounts()> counts);
+  /// Of one stream.
+  Monitor(const Plan& plan, const StreamRun& run, const Meter& meter, Signals& signals,
+          const ProgressStyle& style)
+      : Monitor(plan, meter, signals, style, [&run] { return counts_of(run); }) {}
+
+  /// Wipes the line, and draws nothing until resume(): the terminal is for something else meanwhile.
+  void pause();
+  void resume();
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -50,14 +63,15 @@ class Monitor {
   void draw(bool last);
 
   const Plan& plan_;
-  StreamRun& run_;
   const Meter& meter_;
   Signals& signals_;
   const ProgressStyle style_;
-  const Earlier earlier_;
+  const std::function<ProgressCounts()> counts_;
   const Clock::time_point start_ = Clock::now();
   Clock::time_point last_line_ = start_;
   bool drawn_ = false;
+  std::mutex mutex_;
+  bool paused_ = false;
   std::jthread thread_;
 };
 
@@ -97,12 +111,6 @@ class FitLine {
   Clock::time_point last_ = Clock::now();
 };
 
-/// How far a stream is.
-struct ProgressCounts {
-  std::size_t total = 0;  ///< 0: not known.
-  std::size_t done = 0, reused = 0, rejected = 0;
-  bool ended = false;
-};
 /// "███░░░ 120/400 images  31.2/s  9 s left": as much of it as fits `columns`; 0: all.
 GRAFT_API std::string progress_line(const ProgressCounts& counts, double seconds, bool bar,
                                     std::size_t columns);

@@ -411,7 +411,7 @@ class Run {
       text.replace(at, was.string().size(), folder_.failed_place().string());
     log_.add("error: " + printable_lines(text, "  ") + "\n");
     const fs::path now = leave("failed", 1, text);
-    say(fmt::format("what the failed run had is in {}\n", printable(now.string())));
+    if (!options_.passing) say(fmt::format("what the failed run had is in {}\n", printable(now.string())));
     return text;
   } catch (const std::exception&) {
     return text;
@@ -426,6 +426,7 @@ class Run {
     }();
     if (!error.empty()) log_.add("error: " + error + "\n");
     const fs::path now = folder_.abandon(status, status_of(status, exit_code, error).to_json_pretty());
+    if (options_.passing) return {};
     return fmt::format("{}\nwhat the run had is in {}\nresume with: {}\n",
                        saved ? "what was finished is saved"
                              : "not all that was finished could be saved: the next run computes it again",

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +11,8 @@
 
 #include <graft/hash.h>
 #include <graft/item.h>
+
+#include "base/files.h"
 
 namespace graft {
 
@@ -42,6 +45,42 @@ struct GRAFT_API InputList {
 
   /// Throws Error naming the file when a byte is wrong.
   static InputList read(const std::filesystem::path& path);
+};
+
+/// Reads an InputList piece by piece: a list of millions need not be in memory. Everything throws Error
+/// naming the file when a byte is wrong.
+class GRAFT_API InputListReader {
+ public:
+  /// Compares the checksum of the whole file.
+  explicit InputListReader(const std::filesystem::path& path);
+  ~InputListReader();
+
+  const std::vector<std::string>& classes() const { return classes_; }
+  std::uint64_t inputs() const { return inputs_; }
+  std::uint64_t rows() const { return rows_; }
+  std::uint64_t rejects() const { return rejects_; }
+  std::uint64_t refused() const { return refused_; }
+
+  /// The next input; false after the last one.
+  bool next_input(InputList::Input& input);
+  /// The next outcome, those of rows, then those of rejects; false after the last one. Inputs and outcomes
+  /// have places of their own in the file.
+  bool next_outcome(InputList::Outcome& outcome);
+  /// next_outcome() begins with the first one again.
+  void rewind_outcomes();
+
+ private:
+  class Cursor;
+  [[noreturn]] void fail(const char* why) const;
+  void require_end_of_inputs() const;
+
+  const std::string path_;
+  FileHandle file_;
+  std::unique_ptr<Cursor> in_, outcomes_;
+  std::vector<std::string> classes_;
+  std::uint64_t inputs_ = 0, rows_ = 0, rejects_ = 0, refused_ = 0;
+  std::uint64_t inputs_read_ = 0, outcomes_read_ = 0;
+  std::uint64_t outcomes_begin_ = 0, end_ = 0;
 };
 
 /// Writes an InputList piece by piece: a list of millions need not be in memory twice.

@@ -1,4 +1,5 @@
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -107,7 +108,7 @@ class Files final : public graft::ForwardSource {
   void add(const std::string& path) {
     struct stat info {};
     if (path == "-") {
-      add_part({Part::Kind::StandardInput, path}, std::nullopt);
+      add_part({Part::Kind::StandardInput, path}, lines_of_standard_input());
     } else if (::stat(path.c_str(), &info) != 0) {
       if (!add_pattern(path)) add_part({Part::Kind::File, path}, 1);  // a reject: opening it finds the reason
     } else if (S_ISDIR(info.st_mode)) {
@@ -137,6 +138,19 @@ class Files final : public graft::ForwardSource {
     for (auto line = list.next(); line; line = list.next(), ++lines)
       archives = archives || graft::is_archive_name(*line);
     return archives ? std::nullopt : std::optional(lines);
+  }
+
+  /// Where it is a file from its beginning, which can be read twice.
+  static std::optional<std::size_t> lines_of_standard_input() {
+    struct stat info {};
+    if (::fstat(STDIN_FILENO, &info) != 0 || !S_ISREG(info.st_mode) ||
+        ::lseek(STDIN_FILENO, 0, SEEK_CUR) != 0)
+      return {};
+    try {
+      return lines_of("/proc/self/fd/0");
+    } catch (const Error&) {  // it is named when it is read
+      return {};
+    }
   }
 
   /// False: it is no pattern.

@@ -3,72 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <fstream>
-#include <functional>
 
 #include <graft/error.h>
+
+#include "boxes.h"
 
 namespace {
 
 using Matrix = std::array<double, 4>;  ///< a, b, c, d.
 constexpr Matrix kIdentity{1, 0, 0, 1};
-constexpr std::uint64_t kMaxBox = 1 << 16;  ///< Headers that are read have about 100 bytes.
-
-std::uint64_t big_endian(const char* bytes, int n) {
-  std::uint64_t value = 0;
-  for (int i = 0; i < n; ++i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
-  return value;
-}
-
-/// The boxes of an MP4 or MOV file (ISO/IEC 14496-12): each has a size, a type, and other boxes or data.
-class Boxes {
- public:
-  explicit Boxes(const std::string& path) : in_(path, std::ios::binary) {
-    in_.seekg(0, std::ios::end);
-    bytes_ = in_ ? static_cast<std::uint64_t>(in_.tellg()) : 0;
-  }
-
-  std::uint64_t bytes() const { return bytes_; }
-
-  struct Box {
-    std::string type;
-    std::uint64_t begin, end;  ///< Of what it holds.
-  };
-
-  /// Calls `see` for every box between two positions until it returns true. Damage ends it.
-  void each(std::uint64_t begin, std::uint64_t end, const std::function<bool(const Box&)>& see) {
-    while (begin + 8 <= end) {
-      const std::string head = read(begin, 16);
-      if (head.size() < 8) return;
-      std::uint64_t size = big_endian(head.data(), 4), header = 8;
-      if (size == 1 && head.size() == 16) {
-        size = big_endian(head.data() + 8, 8);
-        header = 16;
-      } else if (size == 0) {
-        size = end - begin;
-      }
-      if (size < header || size > end - begin) return;
-      if (see({head.substr(4, 4), begin + header, begin + size})) return;
-      begin += size;
-    }
-  }
-
-  /// The data of a box, or what the file has of it.
-  std::string data(const Box& box) { return read(box.begin, std::min(box.end - box.begin, kMaxBox)); }
-
- private:
-  std::string read(std::uint64_t at, std::uint64_t n) {
-    std::string out(n, '\0');
-    in_.clear();
-    in_.seekg(static_cast<std::streamoff>(at));
-    in_.read(out.data(), static_cast<std::streamsize>(n));
-    out.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in_.gcount())));
-    return out;
-  }
-
-  std::ifstream in_;
-  std::uint64_t bytes_ = 0;
-};
 
 /// The matrix in the data of an `mvhd` or `tkhd`, which stands after the times: these have 4 bytes in
 /// version 0 and 8 in version 1. Values are 16.16 fixed point, in the order a b u c d v x y w.
@@ -140,17 +83,6 @@ std::optional<Orientation> mp4_orientation(const std::string& path) {
   const Matrix &t = *track, &m = movie;
   return direction_of({t[0] * m[0] + t[1] * m[2], t[0] * m[1] + t[1] * m[3], t[2] * m[0] + t[3] * m[2],
                        t[2] * m[1] + t[3] * m[3]});
-}
-
-bool mp4_lists_its_frames(const std::string& path) {
-  Boxes boxes(path);
-  bool has_movie = false, has_fragments = false;
-  boxes.each(0, boxes.bytes(), [&](const Boxes::Box& top) {
-    has_movie = has_movie || top.type == "moov";
-    has_fragments = top.type == "moof";
-    return has_fragments;
-  });
-  return has_movie && !has_fragments;
 }
 
 graft::Image oriented(graft::Image frame, Orientation o) {

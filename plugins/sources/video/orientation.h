@@ -22,8 +22,5 @@ struct Orientation {
 /// `rotation` for an angle that is not a multiple of 90 degrees.
 std::optional<Orientation> mp4_orientation(const std::string& path);
 
-/// Whether a file is an MP4 or MOV file whose header lists all of its frames: one that is not in fragments.
-bool mp4_lists_its_frames(const std::string& path);
-
 /// The frame as it is shown.
 graft::Image oriented(graft::Image frame, Orientation orientation);

@@ -56,6 +56,11 @@ class Video final : public graft::ForwardSource {
     for (auto& file : taken)
       if (const auto place = labels.place(file.path)) add(std::move(file), *place, p);
     labels.report(root_, context.warn, skip);
+    if (early_ends_ > 0)
+      context.warn(plural(early_ends_, "video") + (early_ends_ == 1 ? " has" : " have") +
+                   " no frames for the end of the duration that " +
+                   (early_ends_ == 1 ? "it has" : "they have") + ", for example " + early_end_ +
+                   ": the sound may be longer than the pictures, or frames are missing");
     if (videos_.empty()) {
       catalog_.close();
       throw Error(
@@ -122,7 +127,14 @@ class Video final : public graft::ForwardSource {
       VideoFile opened(root_ + "/" + path, max_pixels_);
       videos_.back().upright = opened.orientation() == Orientation{};
       videos_.back().by_packet = opened.is_motion_jpeg();
-      for (const std::uint64_t frame : frames_of(opened, params)) {
+      const std::vector<std::uint64_t> frames = frames_of(opened, params);
+      if (const auto& early = opened.ends_early(); early && ++early_ends_ == 1) {
+        char seconds[80];
+        std::snprintf(seconds, sizeof seconds, ", whose last frame is at %.1f s of %.1f s", early->last,
+                      early->duration);
+        early_end_ = path + seconds;
+      }
+      for (const std::uint64_t frame : frames) {
         char number[24];
         std::snprintf(number, sizeof number, "#%06llu", static_cast<unsigned long long>(frame));
         catalog_.add(path + number, place.labels, place.split, frames_.size(), path);
@@ -161,6 +173,8 @@ class Video final : public graft::ForwardSource {
   graft::Catalog catalog_;
   std::vector<Listed> videos_;
   std::vector<Frame> frames_;
+  std::size_t early_ends_ = 0;
+  std::string early_end_;  ///< The first of them.
   std::size_t position_ = 0;
   Frame current_;  ///< Of the entry that next gave last.
   // What read_current reads from.

@@ -9,7 +9,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <mutex>
 #include <string_view>
 #include <system_error>
@@ -23,6 +22,8 @@
 
 #include <graft/error.h>
 #include <graft/files.h>
+
+#include "container.h"
 
 using graft::Reject;
 
@@ -93,25 +94,6 @@ std::string text_of(const cv::Size& size) {
   return std::to_string(size.width) + " x " + std::to_string(size.height);
 }
 
-/// What is no container by its first bytes never reaches FFmpeg.
-bool is_container(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::array<char, 400> head{};
-  in.read(head.data(), head.size());
-  const std::string_view bytes(head.data(), static_cast<std::size_t>(in.gcount()));
-  using namespace std::string_view_literals;
-  const auto at = [&](std::size_t offset, std::string_view magic) {
-    return bytes.size() >= offset + magic.size() && bytes.substr(offset, magic.size()) == magic;
-  };
-  for (const std::string_view box : {"ftyp"sv, "moov"sv, "mdat"sv, "free"sv, "skip"sv, "wide"sv})  // MP4, MOV
-    if (at(4, box)) return true;
-  return at(0, "\x1a\x45\xdf\xa3"sv) ||                         // Matroska, WebM
-         (at(0, "RIFF"sv) && at(8, "AVI "sv)) ||                // AVI
-         at(0, "\0\0\1\xba"sv) || at(0, "\0\0\1\xb3"sv) ||      // MPEG program stream, video stream
-         (at(0, "G"sv) && at(188, "G"sv) && at(376, "G"sv)) ||  // MPEG transport stream
-         at(0, "OggS"sv) || at(0, "FLV\1"sv) || at(0, "\x30\x26\xb2\x75\x8e\x66\xcf\x11"sv);  // Ogg, FLV, ASF
-}
-
 struct Descriptor {
   explicit Descriptor(int number) : number(number) {}
   ~Descriptor() {
@@ -140,6 +122,7 @@ struct VideoFile::Capture {
   cv::Size size;
   std::uint64_t promised = 0;  ///< Frames by the header, 0 where that does not say.
   double estimated = 0;        ///< Where it does not: frames by the duration and the mean rate.
+  bool is_cut_short = false;   ///< Then the frames that were estimated are missing.
 };
 
 void VideoFile::set_up() {
@@ -173,6 +156,10 @@ VideoFile::VideoFile(const std::string& name, std::int64_t max_pixels)
   // OpenCV's own reader knows AVI files of Motion JPEG, and nothing else.
   const int reader = cv::videoio_registry::hasBackend(cv::CAP_FFMPEG) ? cv::CAP_FFMPEG : cv::CAP_OPENCV_MJPEG;
   const bool opened = is_container(path) && guarded([&] { return capture.open(path, reader); });
+  if (!opened && mp4_lacks_its_header(path))
+    throw Reject("truncated",
+                 "the MP4 or MOV file has no header (moov), which is written at its end when the recording "
+                 "ends: it was cut short, or its recording never ended; copy or download it again");
   if (!opened)
     throw Reject(
         "not-a-video",
@@ -197,6 +184,7 @@ VideoFile::VideoFile(const std::string& name, std::int64_t max_pixels)
     capture_->promised = static_cast<std::uint64_t>(count);
   else if (is_plausible)
     capture_->estimated = count;
+  capture_->is_cut_short = capture_->estimated > 0 && is_cut_short(path);
 }
 
 void VideoFile::find_packets(const std::string& path) {
@@ -249,8 +237,12 @@ std::uint64_t VideoFile::count_frames() {
   position_ = frames_;
   // Frames need not follow each other at the mean rate, but the last one is at the end of the duration.
   constexpr double kAtTheEnd = 0.5;
-  const bool is_cut_off = rate() > 0 && last / 1000 + kAtTheEnd < capture_->estimated / rate();
-  return is_cut_off ? std::max(frames_, static_cast<std::uint64_t>(capture_->estimated)) : frames_;
+  const double seconds = rate() > 0 ? capture_->estimated / rate() : 0;
+  if (last / 1000 + kAtTheEnd >= seconds) return frames_;
+  if (capture_->is_cut_short) return std::max(frames_, static_cast<std::uint64_t>(capture_->estimated));
+  // The duration is that of the longest track, which may be the sound.
+  ends_early_ = EarlyEnd{last / 1000, seconds};
+  return frames_;
 }
 
 /// Goes to the next frame that can be decoded. OpenCV says of a damaged frame what it says of the end.

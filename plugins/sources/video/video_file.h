@@ -18,8 +18,8 @@ class VideoFile {
   static void set_up();
 
   /// Opens a regular file and nothing else, whatever its name and its bytes say. Throws graft::Reject:
-  /// `not-a-video`; `too-large` when a frame has more pixels than `max_pixels`;
-  /// `rotation` when the file asks for an orientation that cannot be had; `unreadable`.
+  /// `not-a-video`; `truncated` when an MP4 file has no header; `too-large` when a frame has more pixels than
+  /// `max_pixels`; `rotation` when the file asks for an orientation that cannot be had; `unreadable`.
   VideoFile(const std::string& name, std::int64_t max_pixels);
   ~VideoFile();
 
@@ -33,9 +33,14 @@ class VideoFile {
   bool is_motion_jpeg() const;
 
   /// Frames by the file's header; counted, where that says nothing or what cannot be, with those that its
-  /// duration promises where it ends much earlier. The file is then at its end. Throws graft::Reject
-  /// `corrupt`.
+  /// duration promises where it is cut short. The file is then at its end. Throws graft::Reject `corrupt`.
   std::uint64_t count_frames();
+  /// After count_frames(): where the last frame was much earlier than the end of a file that is not cut
+  /// short.
+  struct EarlyEnd {
+    double last = 0, duration = 0;  ///< In seconds.
+  };
+  const std::optional<EarlyEnd>& ends_early() const { return ends_early_; }
 
   /// The frame that read gives next.
   std::uint64_t position() const { return position_; }
@@ -59,4 +64,5 @@ class VideoFile {
   std::optional<std::uint64_t>
       held_;  ///< The frame in the decoder; those before it that grab passed are lost.
   bool damaged_ = false, ended_ = false;
+  std::optional<EarlyEnd> ends_early_;
 };

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <string>
 #include <vector>
@@ -202,6 +203,61 @@ TEST_F(Video, FramesThatNoHeaderCountsAreCounted) {
       EXPECT_GT(outcomes["truncated"], 10);
     }
     std::filesystem::remove(path);
+  }
+}
+
+/// Matroska with a duration of its own, in milliseconds.
+std::string with_duration(std::string file, double milliseconds) {
+  const std::size_t at = file.find("\x44\x89\x88");  // the element Duration, of eight bytes
+  EXPECT_NE(at, std::string::npos);
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, &milliseconds, sizeof bits);
+  for (std::size_t b = 0; b < 8; ++b) file[at + 3 + b] = static_cast<char>(bits >> (56 - 8 * b));
+  return file;
+}
+
+// The duration of a file is that of its longest track: where the sound is longer, no frame is missing.
+TEST_F(Video, AFileThatIsWholeHasTheFramesThatItHolds) {
+  const std::string path = folder_.write("c/a.mkv", "").string();
+  {
+    cv::VideoWriter out(path, cv::CAP_FFMPEG, cv::VideoWriter::fourcc('m', 'p', '4', 'v'), 25, {48, 32});
+    if (!out.isOpened()) GTEST_SKIP() << "this OpenCV does not write Matroska files";
+    for (int i = 0; i < 40; ++i) out.write(cv::Mat(32, 48, CV_8UC3, cv::Scalar(200, green(i), red(i))));
+  }
+  EXPECT_EQ(keys("").size(), 40u);
+  folder_.write("c/a.mkv", with_duration(test::slurp(path), 2600));
+  auto stage = open();
+  EXPECT_EQ(stage.list().size(), 40u);
+  EXPECT_THAT(
+      stage.warnings(),
+      Contains("1 video has no frames for the end of the duration that it has, for example c/a.mkv, whose "
+               "last frame is at 1.6 s of 2.6 s: the sound may be longer than the pictures, or frames are "
+               "missing"));
+}
+
+TEST_F(Video, AnMp4FileWithoutItsHeaderIsTruncated) {
+  const std::string path = folder_.write("c/a.mp4", "").string();
+  {
+    cv::VideoWriter out(path, cv::CAP_FFMPEG, cv::VideoWriter::fourcc('m', 'p', '4', 'v'), 10, {48, 32});
+    if (!out.isOpened()) GTEST_SKIP() << "this OpenCV writes no MP4 files";
+    for (int i = 0; i < 20; ++i) out.write(cv::Mat(32, 48, CV_8UC3, cv::Scalar(200, green(i), red(i))));
+  }
+  const std::string whole = test::slurp(path);
+  const std::size_t header = whole.rfind("moov");
+  ASSERT_NE(header, std::string::npos);
+  ASSERT_GT(header, 100u) << "it is at the end";
+  for (const std::size_t bytes : {std::size_t{40}, header / 2, header - 4, header + 3}) {
+    folder_.write("c/a.mp4", whole.substr(0, bytes));
+    auto stage = open();
+    Entry e;
+    ASSERT_TRUE(stage.as<Source>().next(e));
+    try {
+      stage.load(e);
+      FAIL() << bytes;
+    } catch (const Reject& reject) {
+      EXPECT_EQ(reject.code(), "truncated") << bytes;
+      EXPECT_THAT(reject.what(), HasSubstr("has no header (moov)"));
+    }
   }
 }
 

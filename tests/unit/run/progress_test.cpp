@@ -22,7 +22,10 @@ TEST(ProgressLine, FitsTheTerminal) {
 }
 
 TEST(ProgressLine, LeavesOutWhatIsNotKnown) {
-  EXPECT_EQ(progress_line({0, 12, 0, 0, false}, 4, true, 80), "12 images  3.0/s");
+  EXPECT_EQ(progress_line({0, 12, 0, 0, false}, 4, true, 80),
+            "12 images  3.0/s  how many follow is not known");
+  EXPECT_EQ(progress_line({0, 12, 0, 0, false}, 4, true, 40), "12 images  3.0/s");
+  EXPECT_EQ(progress_line({0, 12, 0, 0, true}, 4, true, 80), "12 images  3.0/s");
   EXPECT_EQ(progress_line({10, 10, 0, 0, true}, 5, false, 0), "10/10 images  2.0/s");
   EXPECT_EQ(progress_line({10, 0, 0, 0, false}, 0, false, 0), "0/10 images  0.0/s");
 }

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <fstream>
+#include <functional>
+#include <string>
+
+inline std::uint64_t big_endian(const char* bytes, int n) {
+  std::uint64_t value = 0;
+  for (int i = 0; i < n; ++i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
+  return value;
+}
+
+/// The boxes of an MP4 or MOV file (ISO/IEC 14496-12): each has a size, a type, and other boxes or data.
+class Boxes {
+ public:
+  explicit Boxes(const std::string& path) : in_(path, std::ios::binary) {
+    in_.seekg(0, std::ios::end);
+    bytes_ = in_ ? static_cast<std::uint64_t>(in_.tellg()) : 0;
+  }
+
+  std::uint64_t bytes() const { return bytes_; }
+
+  struct Box {
+    std::string type;
+    std::uint64_t begin, end;  ///< Of what it holds.
+  };
+
+  /// Calls `see` for every box between two positions until it returns true. False: the last box is not there
+  /// as a whole.
+  bool each(std::uint64_t begin, std::uint64_t end, const std::function<bool(const Box&)>& see) {
+    while (begin + 8 <= end) {
+      const std::string head = read(begin, 16);
+      if (head.size() < 8) return false;
+      std::uint64_t size = big_endian(head.data(), 4), header = 8;
+      if (size == 1 && head.size() == 16) {
+        size = big_endian(head.data() + 8, 8);
+        header = 16;
+      } else if (size == 0) {
+        size = end - begin;
+      }
+      if (size < header || size > end - begin) return false;
+      if (see({head.substr(4, 4), begin + header, begin + size})) return true;
+      begin += size;
+    }
+    return begin == end;
+  }
+
+  /// The data of a box, or what the file has of it.
+  std::string data(const Box& box) { return read(box.begin, std::min(box.end - box.begin, kMaxBox)); }
+
+ private:
+  static constexpr std::uint64_t kMaxBox = 1 << 16;  ///< Headers that are read have about 100 bytes.
+
+  std::string read(std::uint64_t at, std::uint64_t n) {
+    std::string out(n, '\0');
+    in_.clear();
+    in_.seekg(static_cast<std::streamoff>(at));
+    in_.read(out.data(), static_cast<std::streamsize>(n));
+    out.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in_.gcount())));
+    return out;
+  }
+
+  std::ifstream in_;
+  std::uint64_t bytes_ = 0;
+};
