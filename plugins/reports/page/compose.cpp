@@ -67,6 +67,8 @@ class Composer {
   }
 
   std::string verdict_sentence() const {
+    if (const std::string error = text_at(content_.manifest, {"error"}); !error.empty())
+      return "<strong>This run has failed</strong>, and the page shows what it had: " + escaped(error);
     if (content_.panels.empty()) return "This run has no learners to report on.";
     const Panel* best = best_panel();
     if (best == nullptr)
@@ -95,6 +97,10 @@ class Composer {
       out += fmt::format(", 95&nbsp;% interval {} to {}", number(test->interval->first),
                          number(test->interval->second));
     out += ".";
+    if (const std::string only = only_class_of(*best); !only.empty())
+      out += fmt::format(
+          " All of them are of one class, {}: whether classes are told apart has not been measured.",
+          name_in_text(only));
     if (content_.lead) {
       const metrics::Interval& d = content_.lead->difference;
       const bool sure = d.low > 0 || d.high < 0;
@@ -104,6 +110,17 @@ class Composer {
                               : "other inputs could turn that around");
     }
     return out;
+  }
+
+  /// The class of all labelled rows, where there is one.
+  static std::string only_class_of(const Panel& p) {
+    std::string only;
+    for (std::size_t c = 0; c < p.per_class.size(); ++c) {
+      if (p.per_class[c].support == 0) continue;
+      if (!only.empty() || p.per_class[c].support < p.n) return {};
+      only = shortened(p.classes[c]);
+    }
+    return only;
   }
 
   const FigureSpec* criterion_of(const std::string& learner) const {
@@ -336,7 +353,7 @@ class Composer {
     for (const Item& item : content_.map_items) points_.push(position_of(item));
     std::string out =
         "<p>Each point is an input, in the colour of its class. Rings are mistakes. Point at one to see its "
-        "image. On the first map neighbours have similar features, and distances between groups mean little; "
+        "image, or go from one to the next with the arrow keys. On the first map neighbours have similar features, and distances between groups mean little; "
         "the "
         "second one shows the two directions in which features differ most.</p><div class=\"map\">" +
         figures_of(map(content_)) + "<div class=\"card\" id=\"card\" aria-live=\"polite\"></div></div>";
@@ -366,9 +383,13 @@ class Composer {
                         rejected = count_at(content_.results, {"inputs", "rejected"});
     std::string out = fmt::format("<p>{} of {} inputs were used, {} rejected.</p>", count(total - rejected),
                                   count(total), count(rejected));
+    return out + rejects() + duplicates();
+  }
+
+  std::string rejects() const {
     const Value::List& reasons = list_at(content_.results, {"reject_reasons"});
-    if (reasons.empty()) return out;
-    out +=
+    if (reasons.empty()) return {};
+    std::string out =
         "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">inputs</th><th scope=\"col\" "
         "class=\"t\">stage</th><th "
         "scope=\"col\" class=\"t\">reason</th><th scope=\"col\" class=\"t\">for "
@@ -382,6 +403,42 @@ class Composer {
     return out + "</tbody></table></div>";
   }
 
+  /// Inputs of equal content: those in two splits make scores too good.
+  std::string duplicates() const {
+    std::string out, rows;
+    std::uint64_t all = 0, leaks = 0, shown = 0;
+    for (const auto& [source, found] : map_at(content_.results, {"duplicates"})) {
+      all += count_at(found, {"inputs"});
+      leaks += count_at(found, {"in_other_splits"});
+      for (const Value& pair : list_at(found, {"examples"})) {
+        rows += "<tr>";
+        for (const Value* side : {&pair, pair.find("of")})
+          if (side != nullptr)
+            rows += fmt::format("<td class=\"t w\">{}</td><td class=\"t\">{}</td><td class=\"t\">{}</td>",
+                                name_in_text(shortened(text_at(*side, {"key"}))),
+                                escaped(text_at(*side, {"split"})),
+                                name_in_text(shortened(text_at(*side, {"class"}))));
+        rows += "</tr>";
+        ++shown;
+      }
+    }
+    if (map_at(content_.results, {"duplicates"}).empty()) return out;
+    out = "<h3>Duplicates and leaks</h3>";
+    if (all == 0) return out + "<p>No two inputs have the same content.</p>";
+    out += fmt::format("<p>{} the content of an earlier one; {}.</p>",
+                       all == 1 ? "1 input has" : count(all) + " inputs have",
+                       leaks == 0 ? "none of them is in another split"
+                                  : fmt::format("{} in another split, which makes scores too good",
+                                                leaks == 1 ? "1 of them is" : count(leaks) + " of them are"));
+    if (shown < all) out += fmt::format("<p class=\"hint\">{} of them; inputs.csv has all.</p>", count(shown));
+    return out +
+           "<div class=\"scroll tall\"><table><thead><tr><th scope=\"col\" class=\"t\">input</th><th "
+           "scope=\"col\" class=\"t\">split</th><th scope=\"col\" class=\"t\">class</th><th scope=\"col\" "
+           "class=\"t\">same content as</th><th scope=\"col\" class=\"t\">split</th><th scope=\"col\" "
+           "class=\"t\">class</th></tr></thead><tbody>" +
+           rows + "</tbody></table></div>";
+  }
+
   std::string stages() const {
     std::string out;
     for (const Drawing& d : stage_graph(content_)) out += "<div class=\"scroll\">" + d.svg + "</div>";
@@ -389,20 +446,26 @@ class Composer {
         "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">stage</th><th scope=\"col\" "
         "class=\"t\">plugin</th><th "
         "scope=\"col\" class=\"t\">gives</th><th scope=\"col\">items</th><th scope=\"col\">items per busy "
-        "second</th><th "
+        "second</th><th scope=\"col\">waited, seconds per item</th><th "
         "scope=\"col\">seconds</th></tr></thead><tbody>";
     for (const RunRecord::StageRecord& s : content_.stages)
       out += fmt::format(
           "<tr><th scope=\"row\">{}</th><td class=\"t\">{}</td><td "
-          "class=\"t\">{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+          "class=\"t\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
           escaped(s.id), escaped(s.plugin), escaped(s.shape), s.items > 0 ? count(s.items) : "",
-          s.busy_seconds > 0 ? number(static_cast<double>(s.items) / s.busy_seconds) : "",
+          s.busy_seconds > 0 ? number(static_cast<double>(s.items) / s.busy_seconds) : "", waited_of(s),
           s.busy_seconds > 0 ? number(s.busy_seconds)
           : s.seconds > 0    ? number(s.seconds)
                              : "");
     return out +
            "</tbody></table></div><p class=\"hint\">Seconds of stages that items flow through are those of "
-           "all threads together. Where every row was stored, nothing flowed.</p>";
+           "all threads together. Items wait for stages that take batches: for the others of the batch, and "
+           "for a thread. Where every row was stored, nothing flowed.</p>";
+  }
+
+  std::string waited_of(const RunRecord::StageRecord& s) const {
+    const auto seconds = waited_seconds(content_, s);
+    return seconds ? number(*seconds / static_cast<double>(s.items)) : std::string();
   }
 
   /// "224 x 224", height and width.
@@ -499,13 +562,17 @@ class Composer {
     return out + "</script></body></html>\n";
   }
 
+  static std::string plural_count(std::uint64_t n, const char* one, const char* many) {
+    return count(n) + " " + (n == 1 ? one : many);
+  }
+
   /// "397 inputs in 2 classes, by 2 learners, finished 2026-...".
   std::string what_ran() const {
-    const std::size_t classes = content_.panels.empty() ? 0 : content_.panels[0].classes.size();
-    return fmt::format(
-        "{} inputs, {}, {}; finished {}", count(count_at(content_.results, {"inputs", "total"})),
-        classes == 1 ? "1 class" : count(classes) + " classes", plural(content_.panels.size(), "learner"),
-        escaped(text_at(content_.manifest, {"finished"})));
+    std::string out = plural_count(count_at(content_.results, {"inputs", "total"}), "input", "inputs");
+    if (!content_.panels.empty())
+      out += fmt::format(", {}, {}", plural_count(content_.panels[0].classes.size(), "class", "classes"),
+                         plural(content_.panels.size(), "learner"));
+    return out + "; finished " + escaped(text_at(content_.manifest, {"finished"}));
   }
 
   const Content& content_;
