@@ -12,7 +12,8 @@ namespace {
 void print_params(const std::vector<ParamSpec>& params, std::size_t indent) {
   for (const ParamSpec& p : params) {
     say("{:{}}{}: {}\n", "", indent, p.name, facts_of(p));
-    for (const std::string& sentence : sentences_of(p)) say("{}", wrapped(sentence, indent + 4, reading_columns()));
+    for (const std::string& sentence : sentences_of(p))
+      say("{}", wrapped(sentence, indent + 4, reading_columns()));
     print_params(members_of(p), indent + 4);
   }
 }
@@ -29,7 +30,8 @@ void print_figures(const std::vector<FigureSpec>& figures) {
   if (figures.empty()) return;
   say("\nscores of learners (in results.json, and for graft sweep --metric)\n");
   for (const FigureSpec& f : figures)
-    say("  {}: {} is better\n{}", f.name, f.is_higher_better ? "higher" : "lower", wrapped(f.text, 6, reading_columns()));
+    say("  {}: {} is better\n{}", f.name, f.is_higher_better ? "higher" : "lower",
+        wrapped(f.text, 6, reading_columns()));
 }
 
 }  // namespace

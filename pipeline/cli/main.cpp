@@ -47,9 +47,10 @@ std::string help() {
   Global ignored;
   const std::size_t columns = reading_columns();
   std::string out =
-      wrapped("graft - transfer learning on images: a YAML config in, features, models and an evaluation out", 0,
-              columns) +
-      "\nusage: graft COMMAND [ARGUMENT] [OPTIONS]\n       graft help COMMAND\n\ncommands\n";
+      wrapped("graft - transfer learning on images: a YAML config in, features, models and an evaluation out",
+              0, columns) +
+      "\n" + wrapped("usage: graft COMMAND [ARGUMENT] [OPTIONS]", 0, columns) +
+      "       graft help COMMAND\n\ncommands\n";
   std::vector<std::pair<std::string, std::string>> commands, codes;
   for (const CommandRow& row : command_rows()) commands.emplace_back(row.usage, row.help);
   for (const Meaning& code : exit_codes()) codes.emplace_back(code.name, code.text);

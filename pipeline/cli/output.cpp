@@ -51,7 +51,8 @@ void say_report(const std::string& text) {
   for (std::size_t at = 0, end = 0; at < shown.size(); at = end + 1) {
     end = std::min(shown.find('\n', at), shown.size());
     const std::string line = shown.substr(at, end - at);
-    out += (heading && !line.empty() ? "\x1b[1m" + line + "\x1b[0m" : line) + (end < shown.size() ? "\n" : "");
+    out +=
+        (heading && !line.empty() ? "\x1b[1m" + line + "\x1b[0m" : line) + (end < shown.size() ? "\n" : "");
     heading = line.empty();
   }
   if (std::fwrite(out.data(), 1, out.size(), stdout) != out.size())

@@ -19,12 +19,12 @@ class ReportOfBadInput : public ::testing::Test {
  protected:
   /// Into runs/bad. `learners`: lines of stages, and the learners of the reports.
   ProgramResult run(const std::string& source, const std::string& learners, const std::string& reported) {
-    folder_.write("config.yaml", "name: bad\nrun: {threads: 2, max_rejects: 100%}\nstages:\n  images: " +
-                                     source +
-                                     "\n  pixels: {plugin: decode, from: images, with: {resize: 8, crop: 8}}\n"
-                                     "  rows: {plugin: pixel_table, from: pixels}\n" +
-                                     learners + "  report: {plugin: evaluate, from: " + reported +
-                                     "}\n  page: {plugin: page, from: " + reported + "}\n");
+    folder_.write("config.yaml",
+                  "name: bad\nrun: {threads: 2, max_rejects: 100%}\nstages:\n  images: " + source +
+                      "\n  pixels: {plugin: decode, from: images, with: {resize: 8, crop: 8}}\n"
+                      "  rows: {plugin: pixel_table, from: pixels}\n" +
+                      learners + "  report: {plugin: evaluate, from: " + reported +
+                      "}\n  page: {plugin: page, from: " + reported + "}\n");
     return run_program({"run", "config.yaml", "--plugin-dir", GRAFT_TEST_PLUGINS}, folder_.path());
   }
   /// A PPM image of one colour.
@@ -42,7 +42,8 @@ class ReportOfBadInput : public ::testing::Test {
                     std::to_string(i) + ".ppm",
                 static_cast<int>(c) * 100 + i);
   }
-  static constexpr const char* kFolders = "{plugin: image_folder, with: {root: data, splits: {train: train}}}";
+  static constexpr const char* kFolders =
+      "{plugin: image_folder, with: {root: data, splits: {train: train}}}";
   static constexpr const char* kTested =
       "{plugin: image_folder, with: {root: data, splits: {train: train, test: test}}}";
   static constexpr const char* kKnn = "  knn: {plugin: knn, from: rows, with: {k: 3}}\n";
@@ -58,17 +59,19 @@ TEST_F(ReportOfBadInput, WithoutTestItSaysThatNothingWasMeasured) {
   images(20, 0, {"ants", "bees"}, 0);
   const ProgramResult r = run(kFolders, kKnn, "knn");
   ASSERT_EQ(r.exit_code, 0) << r.err;
-  EXPECT_THAT(page(), AllOf(HasSubstr("There are no labelled test inputs: how good it is on new images has not "
-                                      "been measured."),
-                            HasSubstr("<h3><bdi>knn</bdi> on val</h3>")));
+  EXPECT_THAT(page(),
+              AllOf(HasSubstr("There are no labelled test inputs: how good it is on new images has not "
+                              "been measured."),
+                    HasSubstr("<h3><bdi>knn</bdi> on val</h3>")));
 }
 
 TEST_F(ReportOfBadInput, OfOneClassInTestItSaysSoAndWhyScoresHaveNoValue) {
   images(20, 5, {"ants", "bees"}, 1);
   const ProgramResult r = run(kTested, kKnn, "knn");
   ASSERT_EQ(r.exit_code, 0) << r.err;
-  EXPECT_THAT(page(), HasSubstr(" All of them are of one class, <bdi>ants</bdi>: whether classes are told apart "
-                                "has not been measured."));
+  EXPECT_THAT(page(),
+              HasSubstr(" All of them are of one class, <bdi>ants</bdi>: whether classes are told apart "
+                        "has not been measured."));
   const json test = json::parse(slurp(folder_ / "runs/bad/results.json"))["learners"]["knn"]["test"];
   EXPECT_TRUE(test["roc_auc"].is_null());
   EXPECT_EQ(test["undefined"]["roc_auc"], "all rows are of one class");
@@ -80,8 +83,9 @@ TEST_F(ReportOfBadInput, OfOneClassAltogetherThereIsAWarning) {
       run(kTested, std::string(kKnn) + "  means: {plugin: prototypes, from: rows}\n", "[knn, means]");
   ASSERT_EQ(r.exit_code, 0) << r.err;
   for (const char* learner : {"knn", "means"})
-    EXPECT_THAT(r.err, HasSubstr(std::string(learner) + ": all train rows are of one class, 'ants': every input "
-                                                        "is taken for it, and scores say nothing"));
+    EXPECT_THAT(r.err,
+                HasSubstr(std::string(learner) + ": all train rows are of one class, 'ants': every input "
+                                                 "is taken for it, and scores say nothing"));
   EXPECT_THAT(page(), HasSubstr("every input is taken for it, and scores say nothing"));
 }
 
@@ -97,13 +101,16 @@ TEST_F(ReportOfBadInput, WhereEverythingIsRejectedThePageOfTheFailedRunSaysWhy) 
                               "&#39;knn&#39; (knn, config.yaml"),
                     HasSubstr("there are no train rows: all 4 inputs were rejected"),
                     HasSubstr("<p>0 of 4 inputs were used, 4 rejected.</p>"), Not(HasSubstr(".bad.run-"))));
+  EXPECT_THAT(run_program({"report", "runs/bad.failed"}, folder_.path()).out,
+              HasSubstr("report   runs/bad.failed/report.html\n"));
 }
 
 TEST_F(ReportOfBadInput, OfALearnerWithoutNumbersThePageOfTheFailedRunNamesItAndShowsTheOthers) {
   images(20, 5, {"ants", "bees"}, 2);
-  const ProgramResult r = run(
-      kTested, std::string(kKnn) + "  strange: {plugin: misbehaving_learner, from: rows, with: {does: NaN}}\n",
-      "[knn, strange]");
+  const ProgramResult r =
+      run(kTested,
+          std::string(kKnn) + "  strange: {plugin: misbehaving_learner, from: rows, with: {does: NaN}}\n",
+          "[knn, strange]");
   EXPECT_EQ(r.exit_code, 1);
   const char* const what = "gave the score nan for class 0 of row 0 for test";
   EXPECT_THAT(r.err, HasSubstr(what));
@@ -114,18 +121,21 @@ TEST_F(ReportOfBadInput, OfALearnerWithoutNumbersThePageOfTheFailedRunNamesItAnd
 
 TEST_F(ReportOfBadInput, CopiesInTwoSplitsAreNamed) {
   images(20, 5, {"ants", "bees"}, 2);
-  image("data/test/ants/copy.ppm", 0);   // that of train/ants/0
+  image("data/test/ants/copy.ppm", 0);     // that of train/ants/0
   image("data/train/bees/copy.ppm", 100);  // that of train/bees/0
-  const ProgramResult r = run(kTested, kKnn, "knn");
+  const ProgramResult r =
+      run("{plugin: image_folder, with: {root: data, splits: {train: train, test: test}, val_fraction: 0}}",
+          kKnn, "knn");
   ASSERT_EQ(r.exit_code, 0) << r.err;
   const json found = json::parse(slurp(folder_ / "runs/bad/results.json"))["duplicates"]["images"];
   EXPECT_EQ(found["inputs"], 2);
   EXPECT_EQ(found["in_other_splits"], 1);
   ASSERT_EQ(found["examples"].size(), 2U);
   EXPECT_NE(found["examples"][0]["split"], found["examples"][0]["of"]["split"]) << "leaks come first";
-  EXPECT_THAT(page(), AllOf(HasSubstr("<p>2 inputs have the content of an earlier one; 1 of them is in another "
-                                      "split, which makes scores too good.</p>"),
-                            HasSubstr("test/ants/copy.ppm"), HasSubstr("train/bees/copy.ppm")));
+  EXPECT_THAT(page(),
+              AllOf(HasSubstr("<p>2 inputs have the content of an earlier one; 1 of them is in another "
+                              "split, which makes scores too good.</p>"),
+                    HasSubstr("test/ants/copy.ppm"), HasSubstr("train/bees/copy.ppm")));
 }
 
 }  // namespace

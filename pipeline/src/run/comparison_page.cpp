@@ -76,7 +76,8 @@ std::string table_of(const char* first, const char* second,
 std::string runs_of(const RunComparison& c) {
   std::string out =
       "<div class=\"scroll\"><table><thead><tr><th scope=\"col\"></th><th scope=\"col\">run</th><th "
-      "scope=\"col\">finished</th><th scope=\"col\">data</th><th scope=\"col\" class=\"n\">inputs</th><th scope=\"col\" "
+      "scope=\"col\">finished</th><th scope=\"col\">data</th><th scope=\"col\" class=\"n\">inputs</th><th "
+      "scope=\"col\" "
       "class=\"n\">rejected</th><th scope=\"col\">best on val</th><th scope=\"col\" class=\"n\">its "
       "score</th><th scope=\"col\" class=\"n\">seconds</th></tr></thead><tbody>";
   for (std::size_t i = 0; i < c.runs.size(); ++i) {

@@ -52,9 +52,9 @@ class Compare final : public Report {
     const Figures base = figures(input.predictions[0], input.predictions[0].test, "test");
     for (std::size_t l = 1; l < input.predictions.size(); ++l) {
       const Figures own = figures(input.predictions[l], input.predictions[l].test, "test");
-      if (const auto paired = metrics::paired_difference(
-              {own.keys, own.correct}, {base.keys, base.correct}, options_.confidence, options_.resamples,
-              options_.seed, input.parallel))
+      if (const auto paired = metrics::paired_difference({own.keys, own.correct}, {base.keys, base.correct},
+                                                         options_.confidence, options_.resamples,
+                                                         options_.seed, input.parallel))
         out.push_back({input.predictions[l].learner, paired->n, paired->accuracy});
     }
     return out;

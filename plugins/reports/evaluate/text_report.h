@@ -15,11 +15,11 @@ namespace graft {
 struct PartReport {
   std::vector<Figure> figures;
   std::vector<metrics::ClassCounts> per_class;
-  std::vector<metrics::ClassRanking> rankings;      ///< By class.
-  std::vector<metrics::ConfusionCell> confusion;    ///< With one label per row.
+  std::vector<metrics::ClassRanking> rankings;       ///< By class.
+  std::vector<metrics::ConfusionCell> confusion;     ///< With one label per row.
   std::vector<metrics::CalibrationBin> calibration;  ///< With one label per row.
-  std::vector<std::string> keys;                    ///< Of the labelled rows.
-  std::vector<double> correct;                      ///< 1 or 0 for each of them.
+  std::vector<std::string> keys;                     ///< Of the labelled rows.
+  std::vector<double> correct;                       ///< 1 or 0 for each of them.
 
   /// By the name that it has in the schema; nothing where it has no value.
   std::optional<double> value(const std::string& name) const;

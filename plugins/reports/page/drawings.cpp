@@ -129,7 +129,7 @@ std::vector<Drawing> comparison(const Content& content) {
                            f->interval ? fmt::format("{}", f->interval->second) : "");
       }
       if (chart.rows.empty()) continue;
-      chart.title = fmt::format("{} on {}", capital(spec.title()), split);
+      chart.title = fmt::format("{} on {}", capital(in_words(spec.name)), split);
       chart.x_label = fmt::format("95 % intervals; {} is better", spec.is_higher_better ? "higher" : "lower");
       out.push_back({"learners_" + spec.name, chart.title, svg_of(chart), csv});
       break;

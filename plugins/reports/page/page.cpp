@@ -82,9 +82,9 @@ class Page final : public Report {
           (second == nullptr || p.right * second->n > second->right * p.n))
         second = &p;
     if (second == nullptr) return {};
-    const auto paired = metrics::paired_difference({best->keys, best->correct},
-                                                   {second->keys, second->correct}, 0.95,
-                                                   metrics::kPairedResamples, seed_, parallel);
+    const auto paired =
+        metrics::paired_difference({best->keys, best->correct}, {second->keys, second->correct}, 0.95,
+                                   metrics::kPairedResamples, seed_, parallel);
     if (!paired) return {};
     return Content::Lead{second->learner, paired->n, paired->accuracy};
   }

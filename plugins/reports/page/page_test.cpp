@@ -129,8 +129,9 @@ TEST(Page, OfARunThatHasFailedSaysWhy) {
   FakeRun run;
   run.manifest_["error"] = "stage 'knn' (knn, c.yaml:4:3): <no> rows";
   const std::string nothing = page_of({}, run);
-  EXPECT_THAT(nothing, HasSubstr("<strong>This run has failed</strong>, and the page shows what it had: stage "
-                                 "&#39;knn&#39; (knn, c.yaml:4:3): &lt;no&gt; rows</p>"));
+  EXPECT_THAT(nothing,
+              HasSubstr("<strong>This run has failed</strong>, and the page shows what it had: stage "
+                        "&#39;knn&#39; (knn, c.yaml:4:3): &lt;no&gt; rows</p>"));
   EXPECT_THAT(nothing, HasSubstr("<p class=\"hint\">5 inputs; finished "));
   EXPECT_THAT(page_of({predictions_of(6, {"ants", "bees"})}, run),
               AllOf(HasSubstr("This run has failed"), HasSubstr("<bdi>probe</bdi> on test")));
@@ -138,11 +139,10 @@ TEST(Page, OfARunThatHasFailedSaysWhy) {
 
 TEST(Page, ListsDuplicates) {
   FakeRun run;
-  const auto duplicates = [&] {
-    return page_of({predictions_of(6, {"ants", "bees"})}, run);
-  };
+  const auto duplicates = [&] { return page_of({predictions_of(6, {"ants", "bees"})}, run); };
   EXPECT_THAT(duplicates(), Not(HasSubstr("Duplicates"))) << "not known";
-  run.results_["duplicates"]["images"] = Value::from_json(R"({"inputs":0,"in_other_splits":0,"examples":[]})");
+  run.results_["duplicates"]["images"] =
+      Value::from_json(R"({"inputs":0,"in_other_splits":0,"examples":[]})");
   EXPECT_THAT(duplicates(), HasSubstr("<p>No two inputs have the same content.</p>"));
   run.results_["duplicates"]["images"] = Value::from_json(
       R"({"inputs":3,"in_other_splits":1,"examples":[{"key":"<b>.jpg","split":"test","class":"ants",)"
@@ -220,6 +220,7 @@ TEST(Page, HasImagesOfFewInputsAndOfOneSize) {
   for (std::size_t at = 0; (at = html.find("data:image/jpeg;base64,/9j/", at)) != std::string::npos; ++at)
     ++images;
   EXPECT_EQ(images, 19U);
+  EXPECT_THAT(html, HasSubstr("<p>1 of 20 images could not be read again when the page was made, "));
   run.asked_.clear();
   page_of({p}, run, "{images: 0}");
   EXPECT_TRUE(run.asked_.empty());
