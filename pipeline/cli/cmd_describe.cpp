@@ -12,7 +12,8 @@ namespace {
 void print_params(const std::vector<ParamSpec>& params, std::size_t indent) {
   for (const ParamSpec& p : params) {
     say("{:{}}{}: {}\n", "", indent, p.name, facts_of(p));
-    for (const std::string& sentence : sentences_of(p)) say("{}", wrapped(sentence, indent + 4));
+    for (const std::string& sentence : sentences_of(p))
+      say("{}", wrapped(sentence, indent + 4, reading_columns()));
     print_params(members_of(p), indent + 4);
   }
 }
@@ -22,14 +23,15 @@ void print_ports(const char* title, const std::vector<PortSpec>& ports) {
   say("\n{}\n", title);
   for (const PortSpec& p : ports)
     say("  {}: {}{}{}\n{}", p.name, to_string(p.type), p.shape.empty() ? "" : " " + p.shape,
-        p.many ? ", one or more" : "", wrapped(p.text, 6));
+        p.many ? ", one or more" : "", wrapped(p.text, 6, reading_columns()));
 }
 
 void print_figures(const std::vector<FigureSpec>& figures) {
   if (figures.empty()) return;
   say("\nscores of learners (in results.json, and for graft sweep --metric)\n");
   for (const FigureSpec& f : figures)
-    say("  {}: {} is better\n{}", f.name, f.is_higher_better ? "higher" : "lower", wrapped(f.text, 6));
+    say("  {}: {} is better\n{}", f.name, f.is_higher_better ? "higher" : "lower",
+        wrapped(f.text, 6, reading_columns()));
 }
 
 }  // namespace
@@ -57,7 +59,7 @@ int describe(const Global& global, const std::vector<std::string>& arguments) {
     say("{}", page_of(s));
     return kOk;
   }
-  say("{} {} ({})\n{}", s.name, s.version, to_string(s.kind), wrapped(s.summary, 2));
+  say("{} {} ({})\n{}", s.name, s.version, to_string(s.kind), wrapped(s.summary, 2, reading_columns()));
   print_ports("inputs", s.inputs);
   print_ports("outputs", s.outputs);
   if (!s.params.empty()) {

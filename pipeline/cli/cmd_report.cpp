@@ -60,9 +60,10 @@ int report(const Global& global, const std::vector<std::string>& arguments) {
         "--html: expected two RUNs or more, which it compares; the page of one is its report.html"};
   const fs::path run = only_argument(arguments, "RUN");
   std::error_code error;
-  if (!fs::exists(run / "results.json", error))
-    throw Error(fmt::format("{} is not the folder of a complete run: it has no results.json", run.string()));
   const fs::path page = run / "report.html";
+  // A run that has failed may have a page, which says why, and no results.
+  if (!fs::exists(run / "results.json", error) && !fs::exists(page, error))
+    throw Error(fmt::format("{} is not the folder of a complete run: it has no results.json", run.string()));
   if (!fs::exists(page, error))
     throw Error(
         fmt::format("{} has no report.html: add a stage such as `page: {{plugin: page, from: [probe]}}` to "

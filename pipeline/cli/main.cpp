@@ -6,7 +6,6 @@
 #include <iterator>
 #include <new>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -34,17 +33,29 @@ using namespace graft::cli;
 
 namespace {
 
+std::string options_text(const po::options_description& options) {
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (const auto& option : options.options()) {
+    const std::string parameter = option->format_parameter();
+    rows.emplace_back(option->format_name() + (parameter.empty() ? "" : " " + parameter),
+                      option->description());
+  }
+  return explained(rows, reading_columns());
+}
+
 std::string help() {
   Global ignored;
+  const std::size_t columns = reading_columns();
   std::string out =
-      "graft - transfer learning on images: a YAML config in, features, models and an evaluation out\n\n"
-      "usage: graft COMMAND [ARGUMENT] [OPTIONS]\n       graft help COMMAND\n\ncommands\n";
-  for (const CommandRow& row : command_rows()) out += fmt::format("  {:<18} {}\n", row.usage, row.help);
-  std::ostringstream options;
-  options << global_options(ignored);
-  out += "\n" + options.str();
-  out += "\nexit codes\n";
-  for (const Meaning& code : exit_codes()) out += fmt::format("  {:<11} {}\n", code.name, code.text);
+      wrapped("graft - transfer learning on images: a YAML config in, features, models and an evaluation out",
+              0, columns) +
+      "\n" + wrapped("usage: graft COMMAND [ARGUMENT] [OPTIONS]", 0, columns) +
+      "       graft help COMMAND\n\ncommands\n";
+  std::vector<std::pair<std::string, std::string>> commands, codes;
+  for (const CommandRow& row : command_rows()) commands.emplace_back(row.usage, row.help);
+  for (const Meaning& code : exit_codes()) codes.emplace_back(code.name, code.text);
+  out += explained(commands, columns) + "\noptions\n" + options_text(global_options(ignored));
+  out += "\nexit codes\n" + explained(codes, columns);
   out += "\ntry: graft run $(graft share)/configs/quickstart.yaml\n";
   return out;
 }
@@ -96,20 +107,24 @@ bool is_of_graft_model(const CommandRow& row, const std::string& name) {
 }
 
 void print_help_of(const CommandRow& row, const Subcommand* sub, Global& global) {
-  std::ostringstream text;
+  const std::size_t columns = reading_columns();
+  const auto usage = [&](const std::string& of) {
+    return wrapped(fmt::format("usage: graft {} [OPTIONS]", of), 0, columns);
+  };
+  std::string text;
   if (sub != nullptr) {
-    say("usage: graft {} {} [OPTIONS]\n\n{}\n\n", row.name, sub->usage, sub->help);
-    if (sub->options != nullptr) text << sub->options(global) << "\n";
+    text = usage(fmt::format("{} {}", row.name, sub->usage)) + "\n" + wrapped(sub->help, 0, columns);
+    if (sub->options != nullptr) text += "\noptions of this command\n" + options_text(sub->options(global));
   } else {
-    say("usage: graft {} [OPTIONS]\n\n{}\n\n{}\n", row.usage, row.help, wrapped(row.text, 0));
-    if (!row.commands.empty()) text << "commands\n";
-    for (const Subcommand& each : row.commands) text << fmt::format("  {:<18} {}\n", each.usage, each.help);
-    if (!row.commands.empty())
-      text << fmt::format("\ngraft {} COMMAND --help shows the options of one\n\n", row.name);
-    if (row.options != nullptr) text << row.options(global) << "\n";
+    text = usage(row.usage) + "\n" + wrapped(row.help, 0, columns) + "\n" + wrapped(row.text, 0, columns);
+    std::vector<std::pair<std::string, std::string>> commands;
+    for (const Subcommand& each : row.commands) commands.emplace_back(each.usage, each.help);
+    if (!commands.empty())
+      text += "\ncommands\n" + explained(commands, columns) + "\n" +
+              wrapped(fmt::format("graft {} COMMAND --help shows the options of one", row.name), 0, columns);
+    if (row.options != nullptr) text += "\noptions of this command\n" + options_text(row.options(global));
   }
-  text << global_options(global);
-  say("{}", text.str());
+  say("{}\noptions of every command\n{}", text, options_text(global_options(global)));
 }
 
 /// graft help, graft help COMMAND.

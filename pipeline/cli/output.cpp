@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <string>
@@ -16,6 +17,7 @@
 #include <graft/text.h>
 
 #include "commands.h"
+#include "run/progress.h"
 
 namespace graft::cli {
 namespace {
@@ -39,6 +41,45 @@ std::size_t terminal_columns() {
   winsize size{};
   if (::isatty(STDOUT_FILENO) == 0 || ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return 0;
   return size.ws_col;
+}
+
+void say_report(const std::string& text) {
+  if (!has_colors() || ::isatty(STDOUT_FILENO) == 0) return say("{}", text);
+  const std::string shown = printable_lines(text);
+  std::string out;
+  bool heading = true;
+  for (std::size_t at = 0, end = 0; at < shown.size(); at = end + 1) {
+    end = std::min(shown.find('\n', at), shown.size());
+    const std::string line = shown.substr(at, end - at);
+    out +=
+        (heading && !line.empty() ? "\x1b[1m" + line + "\x1b[0m" : line) + (end < shown.size() ? "\n" : "");
+    heading = line.empty();
+  }
+  if (std::fwrite(out.data(), 1, out.size(), stdout) != out.size())
+    throw std::system_error(errno, std::generic_category(), "standard output");
+}
+
+std::size_t reading_columns() {
+  constexpr std::size_t kMost = 100;
+  const std::size_t columns = terminal_columns();
+  return columns == 0 ? kMost : std::min(columns, kMost);
+}
+
+std::string explained(const std::vector<std::pair<std::string, std::string>>& names, std::size_t columns) {
+  constexpr std::size_t kIndent = 2, kWidest = 36, kNarrow = 64, kBelow = 6;
+  std::size_t width = 0;
+  for (const auto& [name, text] : names) width = std::max(width, std::min(name.size(), kWidest));
+  const std::size_t indent = columns < kNarrow ? kBelow : kIndent + width + 2;
+  std::string out;
+  for (const auto& [name, text] : names) {
+    const std::string left = std::string(kIndent, ' ') + name;
+    const std::string right = wrapped(text, indent, columns);
+    if (columns < kNarrow || left.size() + 2 > indent)
+      out += left + "\n" + right;
+    else
+      out += left + right.substr(left.size());
+  }
+  return out;
 }
 
 std::string wrapped(const std::string& text, std::size_t indent, std::size_t columns) {

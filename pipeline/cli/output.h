@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -32,6 +33,14 @@ void print_error(fmt::format_string<T...> format, T&&... arguments) {
   print_text(stderr, fmt::format(format, std::forward<T>(arguments)...));
 }
 
+/// To stdout: the text of reports. On a terminal with colours its headings are bold: the first line, and each
+/// after an empty one.
+void say_report(const std::string& text);
+
+/// Columns for text that people read: of the terminal, at most 100.
+std::size_t reading_columns();
+/// Names with sentences on their right, indented by two; below them on a narrow terminal.
+std::string explained(const std::vector<std::pair<std::string, std::string>>& names, std::size_t columns);
 /// Text broken at spaces, with an indent, and a line feed at its end.
 std::string wrapped(const std::string& text, std::size_t indent, std::size_t columns = 100);
 

@@ -47,7 +47,7 @@ void print_outcome(const Global& global, const Value& results, const std::string
   print_document(document);
   if (global.json) return;
   if (!global.quiet)
-    say("{}", text);
+    say_report(text);
   else if (exit_code != 0)
     print_error("{}", text);
 }

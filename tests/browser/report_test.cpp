@@ -68,6 +68,14 @@ addEventListener('load', () => {
     const point = document.querySelector('[data-point]');
     point.dispatchEvent(new MouseEvent('click', {bubbles: true}));
     answer.card = document.querySelector('#card figcaption').textContent;
+    const keyOfCard = () => document.querySelector('#card figure').title;
+    const clicked = keyOfCard(), map = point.closest('svg');
+    const press = (key) => map.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
+    press('ArrowRight');
+    answer.arrow = {moved: keyOfCard() !== clicked, chosen: all('.point.chosen').length, tab: map.tabIndex};
+    press('ArrowLeft');
+    answer.arrow.back = keyOfCard() === clicked;
+    answer.role = document.querySelector('svg.confusion').getAttribute('role');
     const learner = document.getElementById('learner');
     answer.first = shown()[0].querySelector('h3').textContent;
     learner.value = String((Number(learner.value) + 1) % learner.options.length);
@@ -221,6 +229,8 @@ TEST_F(ReportInBrowser, NamesAreTextAndClicksShowTheirImages) {
   EXPECT_EQ(a["cell"]["images"].get<int>(), std::min(12, a["cell"]["count"].get<int>()));
   EXPECT_EQ(a["percent"], true);
   EXPECT_NE(a["card"].get<std::string>(), "");
+  EXPECT_EQ(a["arrow"], (json{{"moved", true}, {"chosen", 1}, {"tab", 0}, {"back", true}}));
+  EXPECT_EQ(a["role"], "group") << "what is in an image is nothing to a screen reader";
   EXPECT_EQ(a["panels"], 1);
   EXPECT_NE(a["first"], a["second"]);
   auto sorted = a["sorted"].get<std::vector<double>>();

@@ -39,10 +39,12 @@ TEST_F(RunsTest, AreListedWithTheBestLearnerAndItsScore) {
   folder_.write("runs/mine/notes.txt", "mine");
   const ProgramResult r = graft({"runs"});
   ASSERT_EQ(r.exit_code, 0) << r.err;
-  EXPECT_THAT(r.out, ContainsRegex(
-                         "^run +finished +inputs +best on val +score +95 % interval +seconds +state\n"
-                         "runs/one +20[0-9TZ:-]+ +120 +(probe|knn) +test accuracy +[0-9.]+ +[0-9.]+-[0-9.]+ "
-                         "+[0-9.]+ +complete\n"));
+  EXPECT_THAT(
+      r.out,
+      ContainsRegex(
+          "^run +finished +data +inputs +best on val +score +95 % interval +seconds +state\n"
+          "runs/one +20[0-9TZ:-]+ +synthetic +120 +(probe|knn) +test accuracy +[0-9.]+ +[0-9.]+-[0-9.]+ "
+          "+[0-9.]+ +complete\n"));
   EXPECT_THAT(r.out, ContainsRegex("\nruns/small "));
   EXPECT_THAT(r.out, ContainsRegex("\nruns/broken.failed +- .* failed: no disk\n$"));
   EXPECT_THAT(r.out, Not(HasSubstr("mine")));

@@ -58,6 +58,16 @@ TEST_F(TerminalTest, HasColorsWhereTheyAreWanted) {
               StartsWith("error: --color: 'blue' is not allowed here (allowed: auto, always, never)\n"));
 }
 
+TEST_F(TerminalTest, HeadingsOfReportsAreBoldWhereThereAreColors) {
+  const std::vector<std::string> run{"run", "c.yaml"};
+  const std::string text = graft(120, run);
+  EXPECT_THAT(text, HasSubstr("\x1b[1mtest "));
+  EXPECT_THAT(text, ::testing::ContainsRegex("\x1b.1m[a-z]+ on test: the worst of 10 classes\x1b.0m"));
+  EXPECT_THAT(text, Not(HasSubstr("\x1b[1minputs ")));
+  EXPECT_THAT(graft(120, run, {"NO_COLOR=1"}), Not(HasSubstr("\x1b[1m")));
+  EXPECT_THAT(run_program(run, folder_.path()).out, Not(HasSubstr("\x1b")));
+}
+
 TEST_F(TerminalTest, ARunAndTablesFitItsWidth) {
   for (const unsigned short columns : {80, 40}) {
     const std::string name = std::to_string(columns);
@@ -76,6 +86,22 @@ TEST_F(TerminalTest, ARunAndTablesFitItsWidth) {
     EXPECT_LE(widest_line(graft(columns, {"runs"})), columns);
   }
   EXPECT_THAT(graft(40, {"runs"}), Not(HasSubstr("\x1b")));
+}
+
+TEST_F(TerminalTest, HelpFitsItsWidth) {
+  for (const unsigned short columns : {80, 40})
+    for (const std::vector<std::string>& words : {std::vector<std::string>{"--help"},
+                                                  {"run", "--help"},
+                                                  {"store", "--help"},
+                                                  {"store", "gc", "--help"},
+                                                  {"predict", "--help"}}) {
+      std::string help = graft(columns, words);
+      help.resize(std::min(help.find("\ntry: "), help.size()));  // a command to copy, in one line
+      EXPECT_THAT(help, HasSubstr("usage: graft "));
+      EXPECT_LE(widest_line(help), columns) << help;
+    }
+  EXPECT_THAT(graft(40, {"run", "--help"}), HasSubstr("\n  --trace FILE\r\n      "));
+  EXPECT_THAT(graft(80, {"run", "--help"}), ::testing::ContainsRegex("\n  --trace FILE +[a-z]"));
 }
 
 }  // namespace

@@ -128,6 +128,17 @@ TEST_F(TraceTest, AFileThatCannotBeWrittenIsSaidBeforeAnyWork) {
   EXPECT_THAT(r.err, AllOf(HasSubstr("error: cannot"), HasSubstr("nowhere/t.json"),
                            HasSubstr("No such file or directory")));
   EXPECT_THAT(r.err, Not(HasSubstr("images")));
+  // A config that is named by mistake stays as it is; another trace is replaced.
+  const std::string before = slurp(folder_ / "config.yaml");
+  const ProgramResult config = run("2", {"--trace", folder_ / "config.yaml"}, "config");
+  EXPECT_EQ(config.exit_code, 1);
+  EXPECT_EQ(config.err,
+            "error: " + (folder_ / "config.yaml").string() +
+                " is there and is no trace: a trace would replace it; choose another name for the "
+                "trace, such as " +
+                (folder_ / "trace.json").string() + "\n");
+  EXPECT_EQ(slurp(folder_ / "config.yaml"), before);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(run("2", {"--trace", folder_ / "t.json"}, "twice").exit_code, 0);
   const ProgramResult shard =
       run_program({"run", folder_ / "config.yaml", "--trace", folder_ / "t.json", "--shard", "1/2"});
   EXPECT_EQ(shard.exit_code, 2);

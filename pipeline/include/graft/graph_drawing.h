@@ -15,7 +15,7 @@ struct GraphDrawing {
     std::string label = {};
   };
   struct Node {
-    std::vector<std::string> lines;  ///< Of text, the first one bold; at most three are drawn.
+    std::vector<std::string> lines;  ///< Of text, the first one bold; at most four are drawn.
     std::vector<Input> inputs;
   };
   std::string title;  ///< For people who cannot see it.

@@ -13,7 +13,7 @@ namespace graft {
 namespace {
 
 constexpr double kLine = 15, kGapX = 36, kGapY = 16, kMargin = 2;
-constexpr std::size_t kMostLines = 3, kLongest = 30;
+constexpr std::size_t kMostLines = 4, kLongest = 30;
 
 constexpr const char* kAloneStyle =
     "<style><![CDATA[svg{color-scheme:light dark;--ink:#1b1f24;--soft:#57606a;--rule:#d0d7de;--tint:#f3f5f8}"

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <graft/printable.h>
+
 #include "base/utf8.h"
 
 namespace graft {
@@ -14,10 +16,9 @@ constexpr std::string_view kNoCharacter = "\xEF\xBF\xBD";
 std::string escaped(std::string_view text) {
   std::string out;
   for (std::size_t at = 0; at < text.size();) {
-    const std::size_t length = first_character(text.substr(at)).bytes;
+    std::size_t length = first_character(text.substr(at)).bytes;
     const char c = text[at];
-    const auto code = static_cast<unsigned char>(c);
-    if (length == 0 || (length == 1 && ((code < 0x20 && c != '\n' && c != '\t') || code == 0x7F)))
+    if (c != '\n' && c != '\t' && begins_unprintable(text.substr(at), length))
       out += kNoCharacter;
     else if (c == '&')
       out += "&amp;";
@@ -37,7 +38,7 @@ std::string escaped(std::string_view text) {
 }
 
 std::string name_in_text(std::string_view name) {
-  return "<bdi>" + escaped(name) + "</bdi>";
+  return "<bdi>" + escaped(printable(name)) + "</bdi>";
 }
 
 std::string cut_to(const std::string& name, std::size_t characters) {

@@ -310,7 +310,7 @@ struct Flow::Impl {
       batcher.clear();
       return tsan_release(&b);
     }
-    if (h->state == State::Live) meter.enter(b.stage);
+    if (h->state == State::Live) meter.enter(b.stage, Clock::now());
     Batcher::Ready ready = batcher.add(h);
     for (const BatchHandle& batch : ready.batches) {
       tsan_release(batch.get());
@@ -333,8 +333,7 @@ struct Flow::Impl {
   }
 
   Clock::time_point load(Message& m, Clock::time_point start) {
-    meter.enter(source);
-    meter.start(source);
+    meter.enter_and_start(source);
     if (stopping()) {
       abandon(m);
     } else {
@@ -453,8 +452,7 @@ struct Flow::Impl {
       abandon(m);
       return start;
     }
-    meter.enter(stage);
-    meter.start(stage);
+    meter.enter_and_start(stage);
     call(stage, m, "apply", [&] { m.item.payload = transforms[stage]->apply(m.item); });
     check(stage, m);
     if (m.state == State::Live) charge_memory(m, views[stage]);
@@ -474,8 +472,7 @@ struct Flow::Impl {
   void collect(std::size_t collector, const Handle& h) {
     if (!plan.stages[collector].handles(h->item.entry->split)) return;
     const Clock::time_point start = Clock::now();
-    meter.enter(collector);
-    meter.start(collector);
+    meter.enter_and_start(collector);
     try {
       output.collect(collector, h);
       collected.fetch_add(1, std::memory_order_relaxed);
@@ -539,7 +536,7 @@ struct Flow::Impl {
   void run_batch(BatchStage& b, const Batcher::Batch& batch) {
     const auto start = Clock::now();
     Outcomes outcomes(batch.size(), b.tails.size());
-    meter.start(b.stage, batch.size());
+    meter.start(b.stage, batch.size(), start);
     const bool done = !stopping() && call_batch(b, batch, outcomes);
     const Clock::time_point called = Clock::now();
     if (done) trace_batch(b.stage, batch, start, called);

@@ -16,6 +16,8 @@ Meter::Counts Meter::counts(std::size_t stage) const {
     sum.finished += c.finished.load(std::memory_order_relaxed);
     sum.rejected += c.rejected.load(std::memory_order_relaxed);
     sum.busy_ns += c.busy_ns.load(std::memory_order_relaxed);
+    sum.entered_at_ns += c.entered_at_ns.load(std::memory_order_relaxed);
+    sum.started_at_ns += c.started_at_ns.load(std::memory_order_relaxed);
   }
   return sum;
 }

@@ -22,8 +22,12 @@ class GRAFT_API Meter {
     std::uint64_t finished = 0;  ///< Items whose call has ended, rejected ones too.
     std::uint64_t rejected = 0;
     std::uint64_t busy_ns = 0;
+    /// Sum over items of the times at which they came and at which their call began; they may wrap around.
+    std::uint64_t entered_at_ns = 0, started_at_ns = 0;
 
     std::uint64_t queued() const { return entered > started ? entered - started : 0; }
+    /// How long items have waited for their batch and for a thread, all together; 0 while some wait.
+    std::uint64_t waited_ns() const { return entered == started ? started_at_ns - entered_at_ns : 0; }
     std::uint64_t running() const { return started > finished ? started - finished : 0; }
   };
 
@@ -35,8 +39,22 @@ class GRAFT_API Meter {
   void write_to(Trace* trace) { trace_ = trace; }
   Trace* trace() const { return trace_; }
 
-  void enter(std::size_t stage, std::uint64_t n = 1) { add(cell(stage).entered, n); }
-  void start(std::size_t stage, std::uint64_t n = 1) { add(cell(stage).started, n); }
+  /// Of a stage that items do not wait for.
+  void enter_and_start(std::size_t stage) {
+    Cell& c = cell(stage);
+    add(c.entered, 1);
+    add(c.started, 1);
+  }
+  void enter(std::size_t stage, Clock::time_point at) {
+    Cell& c = cell(stage);
+    add(c.entered, 1);
+    add(c.entered_at_ns, ns_of(at));
+  }
+  void start(std::size_t stage, std::uint64_t n, Clock::time_point at) {
+    Cell& c = cell(stage);
+    add(c.started, n);
+    add(c.started_at_ns, n * ns_of(at));
+  }
   void finish(std::size_t stage, std::uint64_t n, std::uint64_t rejected, Clock::time_point begin,
               Clock::time_point end) {
     Cell& c = cell(stage);
@@ -57,10 +75,15 @@ class GRAFT_API Meter {
  private:
   static constexpr std::size_t kSlots = 32;
   struct alignas(64) Cell {
-    std::atomic<std::uint64_t> entered{0}, started{0}, finished{0}, rejected{0}, busy_ns{0};
+    std::atomic<std::uint64_t> entered{0}, started{0}, finished{0}, rejected{0}, busy_ns{0}, entered_at_ns{0},
+        started_at_ns{0};
   };
   static void add(std::atomic<std::uint64_t>& counter, std::uint64_t n) {
     counter.fetch_add(n, std::memory_order_relaxed);
+  }
+  static std::uint64_t ns_of(Clock::time_point t) {
+    return static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch()).count());
   }
   static std::size_t slot();
   Cell& cell(std::size_t stage) { return cells_[stage][slot()]; }

@@ -76,7 +76,8 @@ std::string table_of(const char* first, const char* second,
 std::string runs_of(const RunComparison& c) {
   std::string out =
       "<div class=\"scroll\"><table><thead><tr><th scope=\"col\"></th><th scope=\"col\">run</th><th "
-      "scope=\"col\">finished</th><th scope=\"col\" class=\"n\">inputs</th><th scope=\"col\" "
+      "scope=\"col\">finished</th><th scope=\"col\">data</th><th scope=\"col\" class=\"n\">inputs</th><th "
+      "scope=\"col\" "
       "class=\"n\">rejected</th><th scope=\"col\">best on val</th><th scope=\"col\" class=\"n\">its "
       "score</th><th scope=\"col\" class=\"n\">seconds</th></tr></thead><tbody>";
   for (std::size_t i = 0; i < c.runs.size(); ++i) {
@@ -89,9 +90,9 @@ std::string runs_of(const RunComparison& c) {
                              run.score->interval->second);
     }
     out += fmt::format(
-        "<tr><td>{}</td><th scope=\"row\">{}</th><td>{}</td><td class=\"n\">{}</td><td "
+        "<tr><td>{}</td><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td class=\"n\">{}</td><td "
         "class=\"n\">{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-        i + 1, run_name(c, i), escaped(run.finished), run.inputs, run.rejected,
+        i + 1, run_name(c, i), escaped(run.finished), name_in_text(run.data), run.inputs, run.rejected,
         run.best.empty() ? "-" : name_in_text(run.best), score,
         run.seconds ? fmt::format("{:.1f}", *run.seconds) : "-");
   }

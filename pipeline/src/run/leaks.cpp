@@ -9,12 +9,17 @@
 namespace graft {
 namespace {
 
-/// "'a/0.png' (ants)"; the classes of several labels as in inputs.csv, "none of the classes" without any.
-std::string with_labels(const Listing& listing, const ListedInput& input) {
+/// The classes of several labels as in inputs.csv, "none of the classes" without any.
+std::string labels_of(const Listing& listing, const ListedInput& input) {
   std::string labels;
   for (const std::int32_t label : input.labels)
     labels += (labels.empty() ? "" : ";") + listing.classes.at(static_cast<std::size_t>(label));
-  return fmt::format("'{}' ({})", input.key, input.negative ? "none of the classes" : labels);
+  return input.negative ? "none of the classes" : labels;
+}
+
+/// "'a/0.png' (ants)".
+std::string with_labels(const Listing& listing, const ListedInput& input) {
+  return fmt::format("'{}' ({})", input.key, labels_of(listing, input));
 }
 
 }  // namespace
@@ -35,6 +40,41 @@ std::string find_leaks(const Listing& listing, const PagedVector<std::uint32_t>&
       "{} {} the content of an input of another split, {}: val and test scores will be too optimistic; "
       "remove the copies, or let them share a split (group, or their folder)",
       leaks, leaks == 1 ? "input has" : "inputs have", leaks == 1 ? pair : "for example " + pair);
+}
+
+Value duplicates_in(const Listing& listing, const PagedVector<std::uint32_t>& first) {
+  constexpr std::size_t kMostExamples = 50;
+  std::uint64_t inputs = 0, in_other_splits = 0;
+  Value::List leaks, others;
+  const auto described = [&](const ListedInput& input) {
+    Value v = Value::map();
+    v["key"] = std::string(input.key);
+    v["split"] = to_string(input.split);
+    v["class"] = labels_of(listing, input);
+    return v;
+  };
+  std::uint32_t i = 0;
+  auto first_of = first.begin();
+  for (const ListedInput& input : listing.inputs) {
+    const std::uint32_t at = *first_of++;
+    if (at == i++ || input.reject) continue;
+    const ListedInput& other = listing.inputs[at];
+    const bool leak = other.split != input.split;
+    ++inputs;
+    in_other_splits += leak ? 1 : 0;
+    Value::List& examples = leak ? leaks : others;
+    if (examples.size() == kMostExamples) continue;
+    Value pair = described(input);
+    pair["of"] = described(other);
+    examples.push_back(std::move(pair));
+  }
+  for (Value& pair : others)
+    if (leaks.size() < kMostExamples) leaks.push_back(std::move(pair));
+  Value out = Value::map();
+  out["inputs"] = Value(inputs);
+  out["in_other_splits"] = Value(in_other_splits);
+  out["examples"] = Value(std::move(leaks));
+  return out;
 }
 
 std::string find_contradictions(const Listing& listing, const PagedVector<std::uint32_t>& first) {

@@ -314,26 +314,24 @@ Learning::Learning(const Plan& plan, StageFactory& factory, Workers& workers, Di
 
 Learning::~Learning() = default;
 
-std::vector<LearnerOutcome> Learning::run(const Watcher& watcher) {
-  std::vector<LearnerOutcome> outcomes;
+void Learning::run(const Watcher& watcher, std::vector<LearnerOutcome>& done) {
   for (std::size_t i = 0; i < plan_.stages.size() && !interrupted_; ++i) {
     if (!plan_.stages[i].is_fitted()) continue;
     watcher.started(plan_.stages[i].id);
     try {
       if (plan_.stages[i].is(StageKind::Learner)) {
-        outcomes.push_back(fit(i, watcher));
+        done.push_back(fit(i, watcher));
         continue;
       }
-      const auto base = std::find_if(outcomes.begin(), outcomes.end(), [&](const LearnerOutcome& o) {
+      const auto base = std::find_if(done.begin(), done.end(), [&](const LearnerOutcome& o) {
         return o.stage == plan_.stages[i].inputs[0].stage;
       });
-      outcomes.push_back(calibrate(i, base->predictions));
+      done.push_back(calibrate(i, base->predictions));
     } catch (...) {
       if (interrupted_) break;
       throw_as_stage_error(factory_.label(i), "fit");
     }
   }
-  return outcomes;
 }
 
 Scores Learning::predict(std::size_t stage, const Predictor& predictor,

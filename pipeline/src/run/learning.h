@@ -49,7 +49,8 @@ class Learning {
     std::function<void(const std::string&)> started;
     std::function<void(const std::string&, const FitStep&)> step;
   };
-  std::vector<LearnerOutcome> run(const Watcher& watcher);
+  /// Appends to `done` what was fitted, also what was before an error.
+  void run(const Watcher& watcher, std::vector<LearnerOutcome>& done);
   /// Fits stages again on other rows; lives as long as this.
   Trials& trials() { return *trials_; }
 

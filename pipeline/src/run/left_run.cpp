@@ -39,6 +39,25 @@ std::optional<LeftRun::Score> score_of(const Value& results, const std::string& 
   return {};
 }
 
+/// What the sources of a config read, in a word each.
+std::string data_of(const Value& config, const Registry& registry) {
+  std::vector<std::string> names;
+  for (const auto& [id, stage] : map_at(config, {"stages"})) {
+    const Registry::Plugin* plugin = registry.find(text_at(stage, {"plugin"}));
+    if (plugin == nullptr || plugin->schema.kind != StageKind::Source) continue;
+    std::string name;
+    for (const ParamSpec& param : plugin->schema.params) {
+      const bool path = param.kind == ParamSpec::Kind::Folder || param.kind == ParamSpec::Kind::File;
+      const Value* given = at_path(stage, {"with", param.name});
+      if (!path || given == nullptr || !given->is_string() || !param.is_path(given->as_string())) continue;
+      name = fs::path(given->as_string()).lexically_normal().filename().string();
+      if (!name.empty()) break;
+    }
+    names.push_back(name.empty() ? plugin->schema.name : name);
+  }
+  return joined(names);
+}
+
 /// Nothing where the folder is no run. Throws Error where it is a damaged one.
 std::optional<LeftRun> read_left_run(const fs::path& folder, const Registry& registry) {
   const auto has = [&](const char* name) {
@@ -72,7 +91,9 @@ std::optional<LeftRun> read_left_run(const fs::path& folder, const Registry& reg
   run.seconds = number_at(results, {"timings", "total"});
   run.inputs = count_at(results, {"inputs", "total"});
   run.rejected = count_at(results, {"inputs", "rejected"});
-  const std::vector<FigureSpec> specs = figure_specs(read_run_config(folder), registry);
+  const Value config = read_run_config(folder);
+  run.data = data_of(config, registry);
+  const std::vector<FigureSpec> specs = figure_specs(config, registry);
   run.best = best_on_val(results, learners_of(results), specs);
   if (!run.best.empty()) run.score = score_of(results, run.best, specs);
   return run;
@@ -231,6 +252,7 @@ Value to_value(const std::vector<LeftRun>& runs) {
     if (!run.error.empty()) v["error"] = run.error;
     if (run.state == "complete") {
       v["finished"] = run.finished;
+      v["data"] = run.data;
       v["seconds"] = run.seconds ? Value(*run.seconds) : Value();
       v["inputs"] = Value(run.inputs);
       v["rejected"] = Value(run.rejected);
@@ -251,9 +273,10 @@ Value to_value(const std::vector<LeftRun>& runs) {
 
 std::string to_text(const std::vector<LeftRun>& runs, std::size_t columns) {
   std::vector<std::vector<std::string>> rows{
-      {"run", "finished", "inputs", "best on val", "score", "", "95 % interval", "seconds", "state"}};
+      {"run", "finished", "data", "inputs", "best on val", "score", "", "95 % interval", "seconds", "state"}};
   for (const LeftRun& run : runs)
     rows.push_back({run.folder.string(), run.finished.empty() ? "-" : run.finished,
+                    run.data.empty() ? "-" : shortened(run.data),
                     run.state == "complete" ? std::to_string(run.inputs) : "-", run.score ? run.best : "-",
                     run.score ? run.score->split + " " + run.score->heading : "-",
                     run.score ? fmt::format("{:.4f}", run.score->value) : "-",

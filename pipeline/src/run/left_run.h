@@ -34,6 +34,7 @@ struct LeftRun {
   std::string state;     ///< "complete", "failed", "interrupted".
   std::string finished;  ///< "2026-11-30T07:00:00Z"; empty: it is not complete.
   std::optional<double> seconds;
+  std::string data;  ///< Names of the sources' folders and files, else of their plugins: "hymenoptera".
   std::uint64_t inputs = 0, rejected = 0;
   std::string error;  ///< The first line, of a run that failed.
   std::string best;   ///< The learner that is best on val; empty: none has scores.

@@ -113,9 +113,14 @@ class Run {
       if (!plan_.stages[i].is_streamed()) factory_.get(i);
     stream(memo, workers);
     if (signals_.interrupted()) return interrupted(start);
-    learn(memo, workers);
+    try {
+      learn(memo, workers);
+    } catch (const std::exception& e) {
+      if (!signals_.interrupted() && !ends_the_run(e)) make_page_of_failure(e.what(), workers);
+      throw;
+    }
     if (signals_.interrupted()) return interrupted(start);
-    report(workers);
+    report(workers, [](const StagePlan&) { return true; });
     if (signals_.interrupted()) return interrupted(start);
     return finish(start);
   }
@@ -179,6 +184,10 @@ class Run {
       if (run.complete() && is_learnt_from(i))
         for (const std::string& left_out : find_unlabelled(run.listing()))
           warn(plan_.stages[i].id + ": " + left_out);
+      duplicates_[plan_.stages[i].id] = duplicates_in(run.listing(), first);
+      for (const std::size_t at : plan_.stream(i))
+        if (plan_.stages[at].is(StageKind::BatchTransform))
+          timings_["waited"][plan_.stages[at].id] = static_cast<double>(meter_.counts(at).waited_ns()) * 1e-9;
       timings_["streams"][plan_.stages[i].id] = seconds_since(start);
       for (const RunTable& table : run.tables())
         if (run.complete())
@@ -255,15 +264,16 @@ class Run {
                                            folder_.failed_place() / "inputs.csv", signals_.interrupted());
     FitLine line(options_.style);
     Clock::time_point begun = Clock::now();
-    learners_ = learning_->run({[&](const std::string& id) {
-                                  line.clear();
-                                  started("fitting", id);
-                                  begun = Clock::now();
-                                },
-                                [&](const std::string& id, const FitStep& step) {
-                                  live_.add_step(id, step);
-                                  line.draw(id, step, seconds_since(begun));
-                                }});
+    learning_->run({[&](const std::string& id) {
+                      line.clear();
+                      started("fitting", id);
+                      begun = Clock::now();
+                    },
+                    [&](const std::string& id, const FitStep& step) {
+                      live_.add_step(id, step);
+                      line.draw(id, step, seconds_since(begun));
+                    }},
+                   learners_);
     for (const LearnerOutcome& l : learners_) {
       timings_["learners"][plan_.stages[l.stage].id] = l.seconds();
       if (trace_ != nullptr) trace_->trace().add_stage(l.stage, l.begun, l.ended);
@@ -276,8 +286,17 @@ class Run {
     if (options_.style.level >= LogLevel::Info && options_.style.terminal) say(phase + "\n");
   }
 
-  /// Every report, those on the whole run last: scores for results.json, files, text for the terminal.
-  void report(Workers& workers) {
+  /// Of a run whose learners could not be fitted: who wants to see why looks at its page. What goes wrong
+  /// here is not what people have to know.
+  void make_page_of_failure(const std::string& why, Workers& workers) noexcept try {
+    failure_ = with_final_paths(why);
+    report(workers, [](const StagePlan& stage) { return stage.schema.covers_whole_run; });
+  } catch (const std::exception& e) {
+    log_.add(fmt::format("no page of the failed run: {}\n", printable_lines(e.what())));
+  }
+
+  /// Every wanted report, those on the whole run last: scores for results.json, files, text for the terminal.
+  void report(Workers& workers, bool (*wanted)(const StagePlan&)) {
     now_doing("making reports", MemoryUse::Tables);
     CurrentRun record({plan_, factory_, meter_, streams_, figures_, sections_, timings_,
                        [this] { return results(); }, [this] { return manifest(); }});
@@ -287,6 +306,7 @@ class Run {
     for (const std::size_t i : reports) {
       if (signals_.interrupted()) break;
       const StagePlan& stage = plan_.stages[i];
+      if (!wanted(stage)) continue;
       std::vector<Predictions> predictions;
       for (const StagePlan::Input& input : stage.inputs)
         for (const LearnerOutcome& l : learners_)
@@ -317,6 +337,7 @@ class Run {
       results["learners"][plan_.stages[l.stage].id]["summary"] = l.predictions.summary;
     results["timings"] = timings_;
     results["reject_reasons"] = to_value(reasons());
+    results["duplicates"] = duplicates_;
     return results;
   }
 
@@ -325,6 +346,7 @@ class Run {
         make_manifest(plan_, registry_, options_.command, factory_, streams_, timings_, log_.warnings());
     manifest["folder"] = folder_.name();
     manifest["attempt"] = folder_.attempt();
+    if (!failure_.empty()) manifest["error"] = failure_;
     return manifest;
   }
 
@@ -395,6 +417,14 @@ class Run {
     return text;
   }
 
+  /// Paths of the folder of the run as they are once it has failed.
+  std::string with_final_paths(std::string text) const {
+    const std::string was = folder_.path().string();
+    for (std::size_t at = 0; (at = text.find(was, at)) != std::string::npos;)
+      text.replace(at, was.size(), folder_.failed_place().string());
+    return text;
+  }
+
   /// Keeps what the failed run had, and why it failed. Returns the text of the error with the paths under
   /// which its files are now.
   std::string fail(std::string text) noexcept try {
@@ -406,12 +436,12 @@ class Run {
     if (rejected > 0)
       say(fmt::format("rejected {} of {} inputs\n{}", rejected, inputs, frequent_reasons(why)),
           LogLevel::Warning);
-    const fs::path was = folder_.path();
-    for (std::size_t at = 0; (at = text.find(was.string(), at)) != std::string::npos;)
-      text.replace(at, was.string().size(), folder_.failed_place().string());
+    text = with_final_paths(std::move(text));
     log_.add("error: " + printable_lines(text, "  ") + "\n");
     const fs::path now = leave("failed", 1, text);
-    if (!options_.passing) say(fmt::format("what the failed run had is in {}\n", printable(now.string())));
+    if (!options_.passing)
+      say(fmt::format("what the failed run had is in {}\n",
+                      printable((page_of_.empty() ? now : now / "report.html").string())));
     return text;
   } catch (const std::exception&) {
     return text;
@@ -552,7 +582,8 @@ class Run {
   std::vector<GivenSection> sections_;  // for the page
   std::string page_of_;                 // the report that has given the page of the run
   std::string text_;                    // and to the terminal
-  Value timings_ = Value::map();
+  Value timings_ = Value::map(), duplicates_ = Value::map();
+  std::string failure_;  // why learners could not be fitted
   std::string doing_ = "starting the run";
   MemoryUse memory_use_ = MemoryUse::Other;
 };

@@ -18,7 +18,8 @@ namespace graft {
 /// item and stage, and, ten times per second, what is queued and the memory of the process.
 class GRAFT_API TraceFile {
  public:
-  /// Throws Error where the file cannot be written; until write() it holds a trace without events.
+  /// Throws Error where the file cannot be written, or where another file of the name is no trace; until
+  /// write() it holds a trace without events.
   TraceFile(std::filesystem::path file, const Plan& plan);
   TraceFile(const TraceFile&) = delete;
   TraceFile& operator=(const TraceFile&) = delete;

@@ -1,6 +1,3 @@
-#include <algorithm>
-#include <map>
-
 #include <graft/plugin.h>
 
 #include "text.h"
@@ -53,20 +50,12 @@ class Compare final : public Report {
   std::vector<Comparison::Difference> differences(const ReportInput& input) const {
     std::vector<Comparison::Difference> out;
     const Figures base = figures(input.predictions[0], input.predictions[0].test, "test");
-    std::map<std::string, double> known;
-    for (std::size_t i = 0; i < base.n; ++i) known.emplace(base.keys[i], base.correct[i]);
     for (std::size_t l = 1; l < input.predictions.size(); ++l) {
       const Figures own = figures(input.predictions[l], input.predictions[l].test, "test");
-      std::vector<double> a, b;
-      for (std::size_t i = 0; i < own.n; ++i)
-        if (const auto at = known.find(own.keys[i]); at != known.end()) {
-          a.push_back(own.correct[i]);
-          b.push_back(at->second);
-        }
-      if (a.empty()) continue;
-      out.push_back({input.predictions[l].learner, a.size(),
-                     metrics::paired_difference(a, b, options_.confidence, options_.resamples, options_.seed,
-                                                input.parallel)});
+      if (const auto paired = metrics::paired_difference({own.keys, own.correct}, {base.keys, base.correct},
+                                                         options_.confidence, options_.resamples,
+                                                         options_.seed, input.parallel))
+        out.push_back({input.predictions[l].learner, paired->n, paired->accuracy});
     }
     return out;
   }

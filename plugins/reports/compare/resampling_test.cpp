@@ -174,5 +174,38 @@ TEST(PairedDifference, HasTheIntervalOfManyItems) {
   EXPECT_EQ(same.high, 0);
 }
 
+TEST(PairedDifference, IsOfTheItemsThatBothHave) {
+  Sequential one;
+  const std::vector<std::string> a{"x", "y", "z"}, b{"z", "w", "y"};
+  const std::vector<double> right_a{1, 1, 0}, right_b{1, 1, 0};
+  const auto paired = metrics::paired_difference({a, right_a}, {b, right_b}, 0.95, 100, 42, one);
+  ASSERT_TRUE(paired);
+  EXPECT_EQ(paired->n, 2U);
+  EXPECT_EQ(paired->accuracy.mean, 0);  // y: 1 - 0, z: 0 - 1
+  EXPECT_LT(paired->accuracy.low, 0);
+  const std::vector<std::string> other{"p"};
+  const std::vector<double> right{1};
+  EXPECT_FALSE(metrics::paired_difference({a, right_a}, {other, right}, 0.95, 100, 42, one));
+}
+
+// Drawing ten million items two thousand times would take minutes.
+TEST(PairedDifference, OfVeryManyItemsHasTheIntervalOfTheNormalDistribution) {
+  Random random(3);
+  std::vector<double> a, b;
+  for (std::size_t i = 0; i <= metrics::kMostDrawn; ++i) {
+    a.push_back(random.chance(0.8) ? 1 : 0);
+    b.push_back(random.chance(0.7) ? 1 : 0);
+  }
+  Sequential one;
+  const metrics::Interval many = metrics::paired_difference(a, b, 0.95, 200, 42, one);
+  a.pop_back();
+  b.pop_back();
+  const metrics::Interval drawn = metrics::paired_difference(a, b, 0.95, 200, 42, one);
+  const double half = (many.high - many.low) / 2;
+  EXPECT_NEAR(many.mean, drawn.mean, 1e-4);
+  EXPECT_NEAR(many.low, drawn.low, 0.15 * half);
+  EXPECT_NEAR(many.high, drawn.high, 0.15 * half);
+}
+
 }  // namespace
 }  // namespace graft

@@ -2,66 +2,11 @@
 
 #include <metrics/figures.h>
 #include <metrics/labelled.h>
+#include "tables.h"
 #include "text_report.h"
 
 namespace graft {
 namespace {
-
-/// Of more classes, results.json has the cells that have rows: the whole matrix is quadratic in the classes.
-constexpr std::size_t kWholeConfusion = 100;
-
-Value number(std::size_t n) {
-  return Value(static_cast<std::int64_t>(n));
-}
-
-void add_confusion(const std::vector<metrics::ConfusionCell>& cells, std::size_t classes, Value& to) {
-  if (classes > kWholeConfusion) {
-    Value& pairs = to["confusion_pairs"] = Value::list();
-    for (const metrics::ConfusionCell& cell : cells)
-      pairs.push(Value::List{number(cell.truth), number(cell.predicted), number(cell.rows)});
-    return;
-  }
-  const std::vector<std::size_t> whole = metrics::dense(cells, classes);
-  Value& confusion = to["confusion"] = Value::list();
-  for (std::size_t truth = 0; truth < classes; ++truth) {
-    Value row = Value::list();
-    for (std::size_t p = 0; p < classes; ++p) row.push(number(whole[truth * classes + p]));
-    confusion.push(std::move(row));
-  }
-}
-
-Value per_class(const metrics::Sample& sample, const std::vector<std::string>& classes) {
-  const std::vector<metrics::ClassRanking>& rankings = sample.per_class_ranking();
-  Value out = Value::list();
-  for (std::size_t c = 0; c < classes.size(); ++c) {
-    const metrics::ClassCounts& of = sample.per_class()[c];
-    const metrics::ClassRanking& ranking = rankings[c];
-    Value k = Value::map();
-    k["class"] = classes[c];
-    k["support"] = number(of.support);
-    k["predicted"] = number(of.predicted);
-    k["precision"] = of.precision();
-    k["recall"] = of.recall();
-    k["f1"] = of.f1();
-    k["average_precision"] = of.support > 0 ? Value(ranking.average_precision) : Value();
-    k["roc_auc"] = ranking.has_both ? Value(ranking.roc_auc) : Value();
-    out.push(std::move(k));
-  }
-  return out;
-}
-
-Value calibration(const metrics::Sample& sample) {
-  Value out = Value::list();
-  for (const metrics::CalibrationBin& bin : metrics::calibration_bins(sample)) {
-    Value v = Value::map();
-    v["rows"] = number(bin.rows);
-    const auto rows = static_cast<double>(bin.rows);
-    v["confidence"] = bin.rows > 0 ? Value(bin.confidence / rows) : Value();
-    v["accuracy"] = bin.rows > 0 ? Value(static_cast<double>(bin.correct) / rows) : Value();
-    out.push(std::move(v));
-  }
-  return out;
-}
 
 class Evaluate final : public Report {
  public:
@@ -79,6 +24,9 @@ class Evaluate final : public Report {
       report.test = evaluate(p, p.test, Split::Test, input, out);
       reports.push_back(std::move(report));
     }
+    const std::vector<PairedReport> paired = paired_on_test(reports, input.parallel);
+    out.facts = to_value(paired);
+    out.files = csv_files(reports, paired);
     out.text = text_report(reports, confusion_up_to_, input.columns);
     return out;
   }
@@ -88,20 +36,39 @@ class Evaluate final : public Report {
                                      const ReportInput& input, ReportOutput& out) const {
     metrics::Labelled rows = metrics::labelled(of, part, to_string(split));
     if (rows.rows.empty()) return {};
+    const std::vector<std::size_t> positions = rows.rows;
     metrics::ScoredRows scored(std::move(rows), metrics::label_mode(of.multi_label));
     PartReport report;
     report.figures = metrics::figures_of(of.learner, split, scored, options_, input.parallel);
     out.figures.insert(out.figures.end(), report.figures.begin(), report.figures.end());
     const metrics::Sample sample(scored);
     report.per_class = sample.per_class();
-    Value& details = out.learners[of.learner][to_string(split)] = Value::map();
+    report.rankings = sample.per_class_ranking();
+    for (const std::size_t r : positions) report.keys.push_back(part.keys[r]);
+    for (std::size_t r = 0; r < scored.rows(); ++r) report.correct.push_back(scored.score(r).accuracy);
     if (!of.multi_label) {
       report.confusion = metrics::confusion(scored);
-      add_confusion(report.confusion, of.classes.size(), details);
+      report.calibration = metrics::calibration_bins(sample);
     }
-    details["per_class"] = per_class(sample, of.classes);
-    if (!of.multi_label) details["calibration"] = calibration(sample);
+    out.learners[of.learner][to_string(split)] = details_of(report, of.classes, scored.mode());
     return report;
+  }
+
+  /// The learner that val chooses against each of the others of its kind.
+  std::vector<PairedReport> paired_on_test(const std::vector<LearnerReport>& all, Parallel& parallel) const {
+    std::vector<PairedReport> out;
+    for (const auto mode : {metrics::LabelMode::Single, metrics::LabelMode::Multi}) {
+      const LearnerReport* best = best_of(all, mode);
+      if (best == nullptr || !best->test) continue;
+      for (const LearnerReport& other : all) {
+        if (&other == best || other.mode != mode || !other.test) continue;
+        if (const auto difference = metrics::paired_difference(
+                {best->test->keys, best->test->correct}, {other.test->keys, other.test->correct}, 0.95,
+                metrics::kPairedResamples, options_.seed, parallel))
+          out.push_back({best->learner, other.learner, *difference});
+      }
+    }
+    return out;
   }
 
   std::size_t confusion_up_to_;

@@ -103,6 +103,35 @@ TEST(Evaluate, PutsTheFiguresIntoTheResults) {
   EXPECT_EQ(test.find("calibration")->as_list().size(), 15U);
 }
 
+TEST(Evaluate, LeavesItsNumbersAsTables) {
+  Predictions knn = probe();
+  knn.learner = "a,b";
+  knn.classes[0] = "\"ants\"";
+  knn.val = {};
+  const ReportOutput out = StageHarness("evaluate").report({probe(), knn});
+  const auto& files = out.files;
+  EXPECT_EQ(files.size(), 5U);
+  EXPECT_THAT(files.at("scores.csv"), ::testing::StartsWith("learner,split,score,n,value,low,high,undefined\n"
+                                                            "probe,val,accuracy,2,0.5,"));
+  EXPECT_THAT(files.at("scores.csv"),
+              ::testing::HasSubstr("\n\"a,b\",test,top_5_accuracy,4,,,,\"it takes more than 5 classes, there "
+                                   "are 2\"\n"));
+  EXPECT_THAT(files.at("classes.csv"),
+              ::testing::HasSubstr("\nprobe,test,ants,1,2,0.5,1,0.6666666666666666,1,1\n"));
+  EXPECT_THAT(files.at("confusion.csv"), ::testing::HasSubstr("\nprobe,test,bees,ants,1\n"));
+  EXPECT_THAT(files.at("confusion.csv"), ::testing::HasSubstr("\n\"a,b\",test,\"\"\"ants\"\"\","));
+  EXPECT_THAT(files.at("calibration.csv"), ::testing::HasSubstr("\nprobe,test,0.0000,0.0667,0,,\n"));
+  EXPECT_EQ(files.at("paired.csv"),
+            "learner,against,n,accuracy_difference,low,high\nprobe,\"a,b\",4,0,0,0\n");
+  EXPECT_EQ(out.facts.to_json(),
+            R"({"paired":{"probe":{"a,b":{"n":4,"difference":0.0,"interval":[0.0,0.0]}}}})");
+  Predictions several = probe();
+  several.multi_label = true;
+  const ReportOutput multi = StageHarness("evaluate").report({several});
+  EXPECT_EQ(multi.files.size(), 2U) << "scores and classes";
+  EXPECT_TRUE(multi.facts.is_null());
+}
+
 TEST(Evaluate, DeclaresEveryFigureThatItGives) {
   StageHarness evaluate("evaluate");
   Predictions several = probe();

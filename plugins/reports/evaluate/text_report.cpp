@@ -132,23 +132,6 @@ std::string confused_pairs(const LearnerReport& l, const PartReport& part, const
                      text_table(std::move(rows), Align::Right, 0, terminal));
 }
 
-/// The best on val, by what models are chosen by; the first where none has val.
-const LearnerReport& best_of(const std::vector<LearnerReport>& all, LabelMode mode) {
-  const LearnerReport* best = nullptr;
-  const auto score = [&](const LearnerReport& l) {
-    const auto of = [&](const char* name) { return l.val ? l.val->value(name).value_or(0) : 0; };
-    return metrics::Score{of(mode == LabelMode::Multi ? "mean_average_precision" : "accuracy"),
-                          of("log_loss")};
-  };
-  for (const LearnerReport& l : all) {
-    if (l.mode != mode) continue;
-    if (best == nullptr ||
-        (l.val && (!best->val || metrics::better(score(l), score(*best), metrics::Criterion::Accuracy))))
-      best = &l;
-  }
-  return *best;
-}
-
 std::string report_on(const std::vector<LearnerReport>& all, LabelMode mode, std::size_t confusion_up_to,
                       std::size_t terminal) {
   const auto any = [&](Part part) {
@@ -174,7 +157,7 @@ std::string report_on(const std::vector<LearnerReport>& all, LabelMode mode, std
       out += confusion_table(l, *part, name, terminal);
   }
   if (!many_classes || confusion_up_to == 0) return out;
-  const LearnerReport& best = best_of(all, mode);
+  const LearnerReport& best = *best_of(all, mode);
   if (const auto [part, name] = shown(best); part != nullptr)
     out += worst_classes(best, *part, name, terminal) + confused_pairs(best, *part, name, terminal);
   return out;
@@ -186,6 +169,22 @@ std::optional<double> PartReport::value(const std::string& name) const {
   for (const Figure& figure : figures)
     if (figure.name == name) return figure.value;
   return {};
+}
+
+const LearnerReport* best_of(const std::vector<LearnerReport>& all, LabelMode mode) {
+  const LearnerReport* best = nullptr;
+  const auto score = [&](const LearnerReport& l) {
+    const auto of = [&](const char* name) { return l.val ? l.val->value(name).value_or(0) : 0; };
+    return metrics::Score{of(mode == LabelMode::Multi ? "mean_average_precision" : "accuracy"),
+                          of("log_loss")};
+  };
+  for (const LearnerReport& l : all) {
+    if (l.mode != mode) continue;
+    if (best == nullptr ||
+        (l.val && (!best->val || metrics::better(score(l), score(*best), metrics::Criterion::Accuracy))))
+      best = &l;
+  }
+  return best;
 }
 
 std::string text_report(const std::vector<LearnerReport>& all, std::size_t confusion_up_to,

@@ -15,7 +15,11 @@ namespace graft {
 struct PartReport {
   std::vector<Figure> figures;
   std::vector<metrics::ClassCounts> per_class;
-  std::vector<metrics::ConfusionCell> confusion;  ///< With one label per row.
+  std::vector<metrics::ClassRanking> rankings;       ///< By class.
+  std::vector<metrics::ConfusionCell> confusion;     ///< With one label per row.
+  std::vector<metrics::CalibrationBin> calibration;  ///< With one label per row.
+  std::vector<std::string> keys;                     ///< Of the labelled rows.
+  std::vector<double> correct;                       ///< 1 or 0 for each of them.
 
   /// By the name that it has in the schema; nothing where it has no value.
   std::optional<double> value(const std::string& name) const;
@@ -29,6 +33,10 @@ struct LearnerReport {
   metrics::LabelMode mode = metrics::LabelMode::Single;
   std::optional<PartReport> val, test;
 };
+
+/// The learner that is best on val, by what models are chosen by; the first where none has val; null where
+/// there is none of the mode.
+const LearnerReport* best_of(const std::vector<LearnerReport>& all, metrics::LabelMode mode);
 
 /// Lines for a terminal: a table with a line per learner, of test, else of val; then where they fail.
 /// Confusion matrices of learners with at most `confusion_up_to` classes; with more of them, the worst

@@ -159,6 +159,9 @@ std::string svg_of(const ConfusionChart& chart) {
   const double side = cell * static_cast<double>(k), bottom = k > 6 ? 86 : 34;
   std::string svg = with_width(begin_svg(kLeft + side + 8, kTop + side + bottom, chart.title, "confusion"),
                                kLeft + side + 8);
+  // What is in an image is nothing to screen readers, and the cells are buttons.
+  const std::string image = "role=\"img\"";
+  svg.replace(svg.find(image), image.size(), "role=\"group\"");
   add_text(svg, kLeft + side / 2, 13, "label mid", "predicted");
   const auto at = [&](std::size_t i) { return static_cast<double>(i) * cell; };
   for (std::size_t t = 0; t < k; ++t) {

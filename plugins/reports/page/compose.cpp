@@ -1,10 +1,12 @@
 // The page: Content to HTML.
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 
 #include <fmt/format.h>
 
+#include <graft/printable.h>
 #include <graft/text.h>
 #include <graft/value_path.h>
 
@@ -13,6 +15,7 @@
 #include "content.h"
 #include "drawings.h"
 #include "markup.h"
+#include "record.h"
 #include "sections.h"
 
 namespace graft::page {
@@ -36,10 +39,10 @@ class Composer {
     for (std::size_t i = 0; i < content_.sections.size(); ++i)
       add(fmt::format("section-{}", i + 1), escaped(shortened(content_.sections[i].section.title)),
           section_html(content_.sections[i], i));
-    add("inputs", "Inputs", inputs());
-    if (!content_.stages.empty()) add("stages", "Stages", stages());
-    add("network", "Network", network());
-    add("provenance", "How to repeat it", provenance());
+    add("inputs", "Inputs", inputs_html(content_));
+    if (!content_.stages.empty()) add("stages", "Stages", stages_html(content_));
+    add("network", "Network", network_html(content_));
+    add("provenance", "How to repeat it", provenance_html(content_));
     return page();
   }
 
@@ -58,6 +61,11 @@ class Composer {
 
   std::string verdict() const {
     std::string out = "<p class=\"lead\">" + verdict_sentence() + "</p>";
+    if (!content_.figures.empty())
+      out +=
+          "<p class=\"hint\">Choices are made on the inputs of val; no choice has seen those of test. A "
+          "95&nbsp;% "
+          "interval shows how much a score may differ for other inputs of the kind.</p>";
     const Value::List& warnings = list_at(content_.manifest, {"warnings"});
     if (warnings.empty()) return out;
     out += "<div class=\"warnings\"><h3>Graft warns</h3><ul>";
@@ -67,6 +75,8 @@ class Composer {
   }
 
   std::string verdict_sentence() const {
+    if (const std::string error = text_at(content_.manifest, {"error"}); !error.empty())
+      return "<strong>This run has failed</strong>, and the page shows what it had: " + escaped(error);
     if (content_.panels.empty()) return "This run has no learners to report on.";
     const Panel* best = best_panel();
     if (best == nullptr)
@@ -95,6 +105,10 @@ class Composer {
       out += fmt::format(", 95&nbsp;% interval {} to {}", number(test->interval->first),
                          number(test->interval->second));
     out += ".";
+    if (const std::string only = only_class_of(*best); !only.empty())
+      out += fmt::format(
+          " All of them are of one class, {}: whether classes are told apart has not been measured.",
+          name_in_text(only));
     if (content_.lead) {
       const metrics::Interval& d = content_.lead->difference;
       const bool sure = d.low > 0 || d.high < 0;
@@ -104,6 +118,17 @@ class Composer {
                               : "other inputs could turn that around");
     }
     return out;
+  }
+
+  /// The class of all labelled rows, where there is one.
+  static std::string only_class_of(const Panel& p) {
+    std::string only;
+    for (std::size_t c = 0; c < p.per_class.size(); ++c) {
+      if (p.per_class[c].support == 0) continue;
+      if (!only.empty() || p.per_class[c].support < p.n) return {};
+      only = shortened(p.classes[c]);
+    }
+    return only;
   }
 
   const FigureSpec* criterion_of(const std::string& learner) const {
@@ -122,6 +147,7 @@ class Composer {
             ? std::string()
             : "<p>The learner that val chooses, " + name_in_text(content_.best) + ", is bold.</p>";
     out += figures_of(comparison(content_));
+    std::set<const FigureSpec*> shown;
     for (const char* split : {"test", "val"}) {
       std::vector<const FigureSpec*> columns;
       for (const FigureSpec& spec : content_.specs)
@@ -131,6 +157,7 @@ class Composer {
             }))
           columns.push_back(&spec);
       if (columns.empty()) continue;
+      shown.insert(columns.begin(), columns.end());
       out += fmt::format(
           "<details{}><summary>Every score on {}</summary><div class=\"scroll\"><table class="
           "\"sortable\"><thead><tr><th scope=\"col\">score</th>",
@@ -146,7 +173,17 @@ class Composer {
       }
       out += "</tbody></table></div></details>";
     }
-    return out;
+    return out + meanings(shown);
+  }
+
+  std::string meanings(const std::set<const FigureSpec*>& shown) const {
+    if (shown.empty()) return {};
+    std::string out = "<details><summary>What the scores mean</summary><dl>";
+    for (const FigureSpec& spec : content_.specs)
+      if (shown.contains(&spec))
+        out += fmt::format("<dt>{}</dt><dd>{} {} is better.</dd>", escaped(spec.title()), escaped(spec.text),
+                           spec.is_higher_better ? "Higher" : "Lower");
+    return out + "</dl></details>";
   }
 
   static std::string cell_of(const Figure* f) {
@@ -180,6 +217,14 @@ class Composer {
     for (const std::size_t i : shown)
       out += fmt::format("<div class=\"panel\" data-panel=\"{}\"{}>{}</div>", i, is_first(i) ? "" : " hidden",
                          panel(content_.panels[i], i));
+    const auto missing =
+        static_cast<std::uint64_t>(std::count(content_.images.begin(), content_.images.end(), std::string()));
+    if (missing > 0)
+      out += fmt::format(
+          "<p>{} of {} could not be read again when the page was made, because the file is gone or the "
+          "source "
+          "cannot be read twice: names stand in their place.</p>",
+          count(missing), plural_count(content_.images.size(), "image", "images"));
     if (content_.panels.size() > shown.size())
       out += fmt::format("<p>results.json also has the scores of {}.</p>",
                          plural(content_.panels.size() - shown.size(), "other learner"));
@@ -203,13 +248,25 @@ class Composer {
                          name_in_text(p.learner));
     std::string out = fmt::format("<h3>{} on {}</h3>", name_in_text(p.learner), p.split);
     out += confusion_of(p, index);
+    if (!p.mistakes.empty() || !p.unsure.empty())
+      out +=
+          "<p class=\"hint\">Below an image: the predicted class and its score, then the true class where it "
+          "is "
+          "another one.</p>";
     out += gallery_of("Most confident mistakes", p.mistakes);
     out += gallery_of("Least certain", p.unsure);
     out += classes_of(p);
     std::vector<Drawing> drawn = reliability(content_, p);
     const std::vector<Drawing> trained = training(p);
     drawn.insert(drawn.end(), trained.begin(), trained.end());
-    if (!drawn.empty()) out += "<h4>Calibration and training</h4>" + figures_of(drawn);
+    if (drawn.empty()) return out;
+    out += "<h4>Calibration and training</h4>" + figures_of(drawn);
+    if (!p.calibration.empty())
+      out += fmt::format(
+          "<p class=\"hint\">Confidence is the score of the predicted class. On the straight dashed line the "
+          "learner is right as often as it says. Where a point stands for few inputs, chance moves it: "
+          "reports/<i>stage</i>/reliability_{}.csv has their numbers.</p>",
+          escaped(shortened(p.learner)));
     return out;
   }
 
@@ -295,9 +352,9 @@ class Composer {
 
   std::int64_t position_of(const Item& item) {
     Value v = Value::map();
-    v["k"] = shortened(item.key);
-    v["t"] = shortened(item.truth);
-    v["p"] = shortened(item.predicted);
+    v["k"] = printable(shortened(item.key));
+    v["t"] = printable(shortened(item.truth));
+    v["p"] = printable(shortened(item.predicted));
     v["s"] = number(item.score);
     v["r"] = item.right;
     if (item.thumbnail) v["i"] = Value(std::uint64_t{*item.thumbnail});
@@ -308,12 +365,13 @@ class Composer {
   static std::string image_of(const Item& item) {
     const std::string alt = escaped("image of " + shortened(item.truth));
     return item.thumbnail ? fmt::format("<img data-image=\"{}\" alt=\"{}\">", *item.thumbnail, alt)
-                          : "<span class=\"no-image\">" + escaped(shortened(item.key)) + "</span>";
+                          : "<span class=\"no-image\">" + escaped(printable(shortened(item.key))) + "</span>";
   }
 
   static std::string figure_of(const Item& item, const std::string& caption) {
     return fmt::format("<figure class=\"item{}\" title=\"{}\">{}<figcaption>{}</figcaption></figure>",
-                       item.right ? "" : " wrong", escaped(shortened(item.key)), image_of(item), caption);
+                       item.right ? "" : " wrong", escaped(printable(shortened(item.key))), image_of(item),
+                       caption);
   }
 
   static std::string caption_of(const Item& item) {
@@ -330,13 +388,12 @@ class Composer {
     return out + "</div>";
   }
 
-  // The rest.
-
   std::string map_section() {
     for (const Item& item : content_.map_items) points_.push(position_of(item));
     std::string out =
         "<p>Each point is an input, in the colour of its class. Rings are mistakes. Point at one to see its "
-        "image. On the first map neighbours have similar features, and distances between groups mean little; "
+        "image, or go from one to the next with the arrow keys. On the first map neighbours have similar "
+        "features, and distances between groups mean little; "
         "the "
         "second one shows the two directions in which features differ most.</p><div class=\"map\">" +
         figures_of(map(content_)) + "<div class=\"card\" id=\"card\" aria-live=\"polite\"></div></div>";
@@ -350,7 +407,8 @@ class Composer {
 
   std::string neighbours() {
     std::string out =
-        "<p>The most confident mistakes, each beside the training inputs with the most similar features.</p>";
+        "<p>The most confident mistakes, each beside the training inputs with the most similar features; "
+        "their numbers are the cosine of both features, 1 for equal ones.</p>";
     for (const Content::Neighbourhood& n : content_.neighbourhoods) {
       out += "<div class=\"gallery row\">" + figure_of(n.query, caption_of(n.query));
       for (const Item& item : n.nearest)
@@ -359,113 +417,6 @@ class Composer {
       out += "</div>";
     }
     return out;
-  }
-
-  std::string inputs() const {
-    const std::uint64_t total = count_at(content_.results, {"inputs", "total"}),
-                        rejected = count_at(content_.results, {"inputs", "rejected"});
-    std::string out = fmt::format("<p>{} of {} inputs were used, {} rejected.</p>", count(total - rejected),
-                                  count(total), count(rejected));
-    const Value::List& reasons = list_at(content_.results, {"reject_reasons"});
-    if (reasons.empty()) return out;
-    out +=
-        "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">inputs</th><th scope=\"col\" "
-        "class=\"t\">stage</th><th "
-        "scope=\"col\" class=\"t\">reason</th><th scope=\"col\" class=\"t\">for "
-        "example</th></tr></thead><tbody>";
-    for (const Value& reason : reasons)
-      out += fmt::format(
-          "<tr><td>{}</td><td class=\"t\">{}</td><td class=\"t\">{}</td><td class=\"t w\">{}: {}</td></tr>",
-          count(count_at(reason, {"count"})), escaped(text_at(reason, {"stage"})),
-          escaped(text_at(reason, {"code"})), name_in_text(shortened(text_at(reason, {"key"}))),
-          escaped(shortened(text_at(reason, {"text"}))));
-    return out + "</tbody></table></div>";
-  }
-
-  std::string stages() const {
-    std::string out;
-    for (const Drawing& d : stage_graph(content_)) out += "<div class=\"scroll\">" + d.svg + "</div>";
-    out +=
-        "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">stage</th><th scope=\"col\" "
-        "class=\"t\">plugin</th><th "
-        "scope=\"col\" class=\"t\">gives</th><th scope=\"col\">items</th><th scope=\"col\">items per busy "
-        "second</th><th "
-        "scope=\"col\">seconds</th></tr></thead><tbody>";
-    for (const RunRecord::StageRecord& s : content_.stages)
-      out += fmt::format(
-          "<tr><th scope=\"row\">{}</th><td class=\"t\">{}</td><td "
-          "class=\"t\">{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-          escaped(s.id), escaped(s.plugin), escaped(s.shape), s.items > 0 ? count(s.items) : "",
-          s.busy_seconds > 0 ? number(static_cast<double>(s.items) / s.busy_seconds) : "",
-          s.busy_seconds > 0 ? number(s.busy_seconds)
-          : s.seconds > 0    ? number(s.seconds)
-                             : "");
-    return out +
-           "</tbody></table></div><p class=\"hint\">Seconds of stages that items flow through are those of "
-           "all threads together. Where every row was stored, nothing flowed.</p>";
-  }
-
-  /// "224 x 224", height and width.
-  static std::string image_size(const Value& network) {
-    const Value::List& image = list_at(network, {"image"});
-    return image.size() != 2 ? "unknown size"
-                             : fmt::format("{} x {}", image[0].to_json(), image[1].to_json());
-  }
-
-  std::string network() const {
-    std::string out;
-    const std::vector<Drawing> drawn = networks(content_);
-    const auto all = networks_of(content_);
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      const auto& [id, facts] = all[i];
-      const auto large = [](const Value& of, const char* name) {
-        return large_number(static_cast<double>(count_at(of, {name})));
-      };
-      out += fmt::format("<h3>{}: {}</h3><p>{} parameters; {} multiply-adds for an image of {}.</p>",
-                         escaped(id), escaped(text_at(*facts, {"name"})), large(*facts, "parameters"),
-                         large(*facts, "multiply_adds"), image_size(*facts));
-      out += figures_of({drawn[i]});
-      out +=
-          "<details><summary>Its parts</summary><div class=\"scroll tall\"><table><thead><tr><th "
-          "scope=\"col\">part</th><th scope=\"col\" class=\"t\">type</th><th scope=\"col\">layers</th><th "
-          "scope=\"col\">output</th><th scope=\"col\">parameters</th><th "
-          "scope=\"col\">multiply-adds</th></tr></thead><tbody>";
-      for (const Value& part : facts->find("parts")->as_list())
-        out += fmt::format(
-            "<tr><th scope=\"row\">{}</th><td class=\"t\">{}</td><td>{}</td><td>{}</td><td>{}</td>"
-            "<td>{}</td></tr>",
-            escaped(text_at(part, {"name"})), escaped(text_at(part, {"type"})), count_at(part, {"layers"}),
-            escaped(text_at(part, {"output"})), large(part, "parameters"), large(part, "multiply_adds"));
-      out += "</tbody></table></div></details>";
-    }
-    return out;
-  }
-
-  std::string provenance() const {
-    const Value& m = content_.manifest;
-    std::string out = fmt::format(
-        "<dl><dt>command</dt><dd><code>{}</code></dd><dt>finished</dt><dd>{}</dd><dt>graft</dt><dd>{}</"
-        "dd><dt>host"
-        "</dt><dd>{}, {}, {} cores</dd><dt>seed</dt><dd>{}</dd></dl>",
-        escaped(text_at(m, {"command"})), escaped(text_at(m, {"finished"})), escaped(text_at(m, {"graft"})),
-        escaped(text_at(m, {"host", "system"})), escaped(text_at(m, {"host", "cpu_isa"})),
-        escaped(text_at(m, {"host", "cores"})), escaped(text_at(m, {"seed"})));
-    const auto rows = [&](const char* name, const char* first, const char* second) {
-      const Value::Map& all = map_at(m, {name});
-      if (all.empty()) return;
-      out += fmt::format("<details><summary>{}</summary><div class=\"scroll\"><table><tbody>", name);
-      for (const auto& [id, of] : all)
-        out += fmt::format("<tr><th scope=\"row\">{}</th><td class=\"t\">{}</td><td class=\"t\">{}</td></tr>",
-                           escaped(id), escaped(text_at(of, {first})), escaped(text_at(of, {second})));
-      out += "</tbody></table></div></details>";
-    };
-    rows("plugins", "version", "libraries");
-    rows("tables", "fingerprint", "folder");
-    if (!map_at(m, {"stages"}).empty())
-      out += "<details><summary>what the stages found out</summary><pre>" +
-             escaped(m.find("stages")->to_json_pretty()) + "</pre></details>";
-    return out + "<details><summary>the config, resolved</summary><pre>" + escaped(content_.config) +
-           "</pre></details>";
   }
 
   std::string page() {
@@ -499,13 +450,17 @@ class Composer {
     return out + "</script></body></html>\n";
   }
 
+  static std::string plural_count(std::uint64_t n, const char* one, const char* many) {
+    return count(n) + " " + (n == 1 ? one : many);
+  }
+
   /// "397 inputs in 2 classes, by 2 learners, finished 2026-...".
   std::string what_ran() const {
-    const std::size_t classes = content_.panels.empty() ? 0 : content_.panels[0].classes.size();
-    return fmt::format(
-        "{} inputs, {}, {}; finished {}", count(count_at(content_.results, {"inputs", "total"})),
-        classes == 1 ? "1 class" : count(classes) + " classes", plural(content_.panels.size(), "learner"),
-        escaped(text_at(content_.manifest, {"finished"})));
+    std::string out = plural_count(count_at(content_.results, {"inputs", "total"}), "input", "inputs");
+    if (!content_.panels.empty())
+      out += fmt::format(", {}, {}", plural_count(content_.panels[0].classes.size(), "class", "classes"),
+                         plural(content_.panels.size(), "learner"));
+    return out + "; finished " + escaped(text_at(content_.manifest, {"finished"}));
   }
 
   const Content& content_;

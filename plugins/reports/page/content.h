@@ -30,6 +30,7 @@ struct Content {
   /// The best learner against the one that comes next on the split that is shown: accuracy, paired.
   struct Lead {
     std::string over;
+    std::size_t n = 0;  ///< Inputs that both have scored.
     metrics::Interval difference;
   };
   std::optional<Lead> lead;

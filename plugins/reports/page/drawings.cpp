@@ -129,7 +129,7 @@ std::vector<Drawing> comparison(const Content& content) {
                            f->interval ? fmt::format("{}", f->interval->second) : "");
       }
       if (chart.rows.empty()) continue;
-      chart.title = fmt::format("{} on {}", capital(spec.title()), split);
+      chart.title = fmt::format("{} on {}", capital(in_words(spec.name)), split);
       chart.x_label = fmt::format("95 % intervals; {} is better", spec.is_higher_better ? "higher" : "lower");
       out.push_back({"learners_" + spec.name, chart.title, svg_of(chart), csv});
       break;
@@ -330,10 +330,15 @@ std::vector<Drawing> networks(const Content& content) {
   return out;
 }
 
+std::optional<double> waited_seconds(const Content& content, const RunRecord::StageRecord& stage) {
+  if (stage.items == 0) return {};
+  return number_at(content.results, {"timings", "waited", stage.id});
+}
+
 std::vector<Drawing> stage_graph(const Content& content) {
   GraphDrawing graph;
   graph.title = "The stages of the run";
-  std::string csv = "stage,plugin,kind,items,rejected,busy_seconds,seconds\n";
+  std::string csv = "stage,plugin,kind,items,rejected,busy_seconds,waited_seconds,seconds\n";
   for (const RunRecord::StageRecord& s : content.stages) {
     GraphDrawing::Node node{{s.id, s.plugin}, {}};
     node.lines.push_back(s.items > 0     ? fmt::format("{} in {} s", count(s.items), number(s.busy_seconds))
@@ -342,9 +347,12 @@ std::vector<Drawing> stage_graph(const Content& content) {
     for (const std::string& input : s.inputs)
       for (std::size_t i = 0; i < graph.nodes.size(); ++i)
         if (graph.nodes[i].lines[0] == input) node.inputs.push_back({i});
+    const auto waited = waited_seconds(content, s);
+    if (waited)
+      node.lines.push_back(fmt::format("waited {} s each", number(*waited / static_cast<double>(s.items))));
     graph.nodes.push_back(std::move(node));
-    csv += fmt::format("{},{},{},{},{},{},{}\n", s.id, s.plugin, s.kind, s.items, s.rejected, s.busy_seconds,
-                       s.seconds);
+    csv += fmt::format("{},{},{},{},{},{},{},{}\n", s.id, s.plugin, s.kind, s.items, s.rejected,
+                       s.busy_seconds, waited ? fmt::format("{}", *waited) : "", s.seconds);
   }
   return {{"stages", graph.title, svg_of(graph), csv}};
 }

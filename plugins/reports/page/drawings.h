@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ std::vector<Drawing> map(const Content& content);
 std::vector<Drawing> networks(const Content& content);
 /// The facts of these stages, with their ids, in the order of the drawings.
 std::vector<std::pair<std::string, const Value*>> networks_of(const Content& content);
+/// How long items have waited for a stage that takes batches, all together; nothing of other stages.
+std::optional<double> waited_seconds(const Content& content, const RunRecord::StageRecord& stage);
 std::vector<Drawing> stage_graph(const Content& content);
 /// The figures of a section that another report has given, as many as it has; a drawing of nothing has no
 /// SVG.

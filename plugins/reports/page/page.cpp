@@ -82,16 +82,11 @@ class Page final : public Report {
           (second == nullptr || p.right * second->n > second->right * p.n))
         second = &p;
     if (second == nullptr) return {};
-    std::map<std::string, double> of_second;
-    for (std::size_t i = 0; i < second->n; ++i) of_second.emplace(second->keys[i], second->correct[i]);
-    std::vector<double> a, b;
-    for (std::size_t i = 0; i < best->n; ++i)
-      if (const auto at = of_second.find(best->keys[i]); at != of_second.end()) {
-        a.push_back(best->correct[i]);
-        b.push_back(at->second);
-      }
-    if (a.empty()) return {};
-    return Content::Lead{second->learner, metrics::paired_difference(a, b, 0.95, 2000, seed_, parallel)};
+    const auto paired =
+        metrics::paired_difference({best->keys, best->correct}, {second->keys, second->correct}, 0.95,
+                                   metrics::kPairedResamples, seed_, parallel);
+    if (!paired) return {};
+    return Content::Lead{second->learner, paired->n, paired->accuracy};
   }
 
   /// The features of the inputs that are shown, and of those that its mistakes are like.

@@ -69,10 +69,27 @@
   }
 
   const card = document.getElementById('card');
-  for (const point of all('[data-point]')) {
-    const tell = () => card.replaceChildren(figure(data.items[data.points[Number(point.dataset.point)]]));
-    point.addEventListener('pointerenter', tell);
-    point.addEventListener('click', tell);
+  for (const chart of all('svg.scatter')) {
+    const points = all('[data-point]', chart);
+    let at = -1;
+    const choose = (point) => {
+      at = points.indexOf(point);
+      all('.point.chosen').forEach((other) => other.classList.remove('chosen'));
+      point.classList.add('chosen');
+      card.replaceChildren(figure(data.items[data.points[Number(point.dataset.point)]]));
+    };
+    for (const point of points) {
+      point.addEventListener('pointerenter', () => choose(point));
+      point.addEventListener('click', () => choose(point));
+    }
+    // One stop for the tab key: the arrow keys go from point to point.
+    chart.tabIndex = 0;
+    chart.addEventListener('keydown', (event) => {
+      const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
+      if (step === undefined || points.length === 0) return;
+      event.preventDefault();
+      choose(points[(at + step + points.length) % points.length]);
+    });
   }
 
   // Tables by the column whose head is pressed: numbers by size, words by the alphabet.

@@ -125,6 +125,46 @@ TEST(Page, ComparesTheBestWithTheNextByTheSameInputs) {
               HasSubstr("a difference that other inputs would probably show, too."));
 }
 
+TEST(Page, OfARunThatHasFailedSaysWhy) {
+  FakeRun run;
+  run.manifest_["error"] = "stage 'knn' (knn, c.yaml:4:3): <no> rows";
+  const std::string nothing = page_of({}, run);
+  EXPECT_THAT(nothing,
+              HasSubstr("<strong>This run has failed</strong>, and the page shows what it had: stage "
+                        "&#39;knn&#39; (knn, c.yaml:4:3): &lt;no&gt; rows</p>"));
+  EXPECT_THAT(nothing, HasSubstr("<p class=\"hint\">5 inputs; finished "));
+  EXPECT_THAT(page_of({predictions_of(6, {"ants", "bees"})}, run),
+              AllOf(HasSubstr("This run has failed"), HasSubstr("<bdi>probe</bdi> on test")));
+}
+
+TEST(Page, ListsDuplicates) {
+  FakeRun run;
+  const auto duplicates = [&] { return page_of({predictions_of(6, {"ants", "bees"})}, run); };
+  EXPECT_THAT(duplicates(), Not(HasSubstr("Duplicates"))) << "not known";
+  run.results_["duplicates"]["images"] =
+      Value::from_json(R"({"inputs":0,"in_other_splits":0,"examples":[]})");
+  EXPECT_THAT(duplicates(), HasSubstr("<p>No two inputs have the same content.</p>"));
+  run.results_["duplicates"]["images"] = Value::from_json(
+      R"({"inputs":3,"in_other_splits":1,"examples":[{"key":"<b>.jpg","split":"test","class":"ants",)"
+      R"("of":{"key":"a.jpg","split":"train","class":"bees"}}]})");
+  EXPECT_THAT(
+      duplicates(),
+      AllOf(HasSubstr("<p>3 inputs have the content of an earlier one; 1 of them is in another split, which "
+                      "makes scores too good.</p><p class=\"hint\">1 of them; inputs.csv has all.</p>"),
+            HasSubstr("<td class=\"t w\"><bdi>&lt;b&gt;.jpg</bdi></td><td class=\"t\">test</td><td "
+                      "class=\"t\"><bdi>ants</bdi></td><td class=\"t w\"><bdi>a.jpg</bdi></td>")));
+}
+
+TEST(Page, ShowsHowLongItemsWaitForABatch) {
+  FakeRun run;
+  run.results_["timings"]["waited"]["images"] = 2.0;
+  const ReportOutput out = StageHarness("page").report({predictions_of(6, {"ants", "bees"})}, nullptr, &run);
+  EXPECT_THAT(out.page, HasSubstr("<td>5</td><td>10.00</td><td>0.4000</td><td>0.5000</td></tr>"));
+  EXPECT_THAT(out.page, HasSubstr(">waited 0.4000 s each</text>"));
+  EXPECT_THAT(out.files.at("stages.csv"), HasSubstr("\nimages,image_folder,source,5,1,0.5,2,0\n"));
+  EXPECT_THAT(out.files.at("stages.csv"), HasSubstr("\nprobe,linear_probe,learner,0,0,0,,1.5\n"));
+}
+
 TEST(Page, ShowsNamesAsText) {
   FakeRun run;
   const std::string evil = "<script>alert(1)</script>", rtl = "\xD7\xA9\xD7\x9C\xD7\x95\xD7\x9D";
@@ -180,6 +220,7 @@ TEST(Page, HasImagesOfFewInputsAndOfOneSize) {
   for (std::size_t at = 0; (at = html.find("data:image/jpeg;base64,/9j/", at)) != std::string::npos; ++at)
     ++images;
   EXPECT_EQ(images, 19U);
+  EXPECT_THAT(html, HasSubstr("<p>1 of 20 images could not be read again when the page was made, "));
   run.asked_.clear();
   page_of({p}, run, "{images: 0}");
   EXPECT_TRUE(run.asked_.empty());

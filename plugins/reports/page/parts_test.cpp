@@ -29,6 +29,15 @@ TEST(Markup, IsTextWhateverItSays) {
   EXPECT_EQ(escaped("\xC0\xAF"), "\xEF\xBF\xBD\xEF\xBF\xBD");
   EXPECT_EQ(escaped("\xED\xA0\x80!"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD!");
   EXPECT_EQ(escaped("\x1b[31m"), "\xEF\xBF\xBD[31m");
+  // What turns the direction of text would make evil.exe look like exe.live: a name shows it.
+  EXPECT_EQ(escaped("\xE2\x80\xAE"
+                    "a"),
+            "\xEF\xBF\xBD"
+            "a");
+  EXPECT_EQ(name_in_text("\xE2\x80\xAE"
+                         "exe.live<"),
+            "<bdi>\\u202eexe.live&lt;</bdi>");
+  EXPECT_EQ(name_in_text("\xD7\xA9\xFF"), "<bdi>\xD7\xA9\\xff</bdi>");
   EXPECT_EQ(script_json(Value("</script><!--")), "\"\\u003c/script\\u003e\\u003c!--\"");
 }
 

@@ -33,6 +33,11 @@ void warn_absent_classes(const std::vector<std::int32_t>& labels, const std::vec
                          const Warn& warn, const char* effect) {
   if (const std::string absent = absent_classes(labels, classes); !absent.empty())
     warn(fmt::format("no train rows of {}: {}", absent, effect));
+  if (classes.size() == 1 && !labels.empty())
+    warn(fmt::format(
+        "all train rows are of one class, '{}': every input is taken for it, and scores say nothing; "
+        "give the source rows of another class",
+        shortened(classes[0])));
 }
 
 void warn_absent_val_classes(const std::vector<std::int32_t>& labels, const std::vector<std::string>& classes,

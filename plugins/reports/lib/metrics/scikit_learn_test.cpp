@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
 #include <fstream>
 #include <numeric>
 #include <set>
@@ -51,6 +53,8 @@ TEST(ScikitLearn, HasTheSameValuesOf200RandomCases) {
   const Value cases = Value::from_json(text.str());
   ASSERT_EQ(cases.as_list().size(), 200U);
   std::set<std::string> defined, undefined;
+  double worst = 0;
+  int values = 0;
   for (std::size_t i = 0; i < 200; ++i) {
     const ScoredRows rows = drawn(i);
     const Sample sample(rows);
@@ -69,10 +73,13 @@ TEST(ScikitLearn, HasTheSameValuesOf200RandomCases) {
       (got.value ? defined : undefined).insert(m.spec.name);
       if (got.value) {
         EXPECT_NEAR(*got.value, want->as_double(), 1e-9) << m.spec.name << " of case " << i;
+        worst = std::max(worst, std::abs(*got.value - want->as_double()));
+        ++values;
       }
     }
     EXPECT_EQ(compared, wanted.as_map().size()) << "case " << i;
   }
+  std::printf("%d values, the largest difference is %.2g\n", values, worst);
   EXPECT_EQ(defined.size(), all_metrics().size()) << "some metric has no value in any case";
   for (const char* name : {"top_5_accuracy", "roc_auc", "matthews_corrcoef"})
     EXPECT_TRUE(undefined.contains(name)) << name << " has a value in every case: the cases are too tame";

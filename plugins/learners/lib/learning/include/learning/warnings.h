@@ -19,7 +19,8 @@ using Warn = std::function<void(const std::string&)>;
 /// Classes that the rows have, ascending.
 std::vector<std::int32_t> classes_present(const FeatureRows& rows);
 
-/// Warns of the classes that no label of the train rows is of. `effect`: what that means for such a class.
+/// Warns of the classes that no label of the train rows is of, and where there is only one class at all.
+/// `effect`: what that means for such a class.
 void warn_absent_classes(const std::vector<std::int32_t>& labels, const std::vector<std::string>& classes,
                          const Warn& warn, const char* effect = "the score of such a class is 0");
 
