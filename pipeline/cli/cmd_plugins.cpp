@@ -62,6 +62,8 @@ int plugins(const Global& global, const std::vector<std::string>& arguments) {
       v["cure"] = r.cure;
       out["rejected"].push(std::move(v));
     }
+    out["folders"] = Value::list();
+    for (const auto& folder : registry.folders()) out["folders"].push(folder.string());
     print_document(out);
     return kOk;
   }
@@ -70,8 +72,9 @@ int plugins(const Global& global, const std::vector<std::string>& arguments) {
   for (const auto& [name, p] : registry.plugins())
     say("{:<{}}  {:<7} {:<15}  {}\n", name, width, p.schema.version, to_string(p.schema.kind),
         p.schema.summary);
-  if (registry.plugins().empty()) {
-    say("no plugins found; looked in:\n");
+  if (registry.plugins().empty()) say("no plugins found\n");
+  if (registry.plugins().empty() || global.plugins.verbose) {
+    say("searched, in this order (--plugin-dir, GRAFT_PLUGIN_PATH, those of graft):\n");
     for (const auto& folder : registry.folders()) say("  {}\n", printable(folder.string()));
   }
   for (const auto& [name, p] : registry.plugins())

@@ -233,7 +233,8 @@ po::options_description plugins_options(Global& global) {
   po::options_description options("Options of plugins");
   options.add_options()(
       "check", po::value(&global.plugins.check)->composing()->value_name("FILE"),
-      "examine a plugin as a run would, and report every error of its schema, class and example");
+      "examine a plugin as a run would, and report every error of its schema, class and example")(
+      "verbose", po::bool_switch(&global.plugins.verbose), "also print the folders that are searched, in order");
   return options;
 }
 

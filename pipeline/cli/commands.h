@@ -76,6 +76,7 @@ struct Global {
   } describe;  ///< Options of describe alone.
   struct Plugins {
     std::vector<std::string> check;
+    bool verbose = false;
   } plugins;  ///< Options of plugins alone.
   struct Graph {
     std::string format = "dot";

@@ -3,7 +3,7 @@
 # Builds NAME.so and, from its own descriptor, NAME.json: the schema that lets graft check and describe configs
 # without loading the plugin. A mistake in the schema fails the build: a default outside its range, a port declared twice, an
 # example that does not pass graft check. TEST is a GoogleTest source that uses graft/testing/stage_harness.h; it is built and
-# registered with ctest when the project has tests switched on. INSPECTOR builds NAME.inspect, see graft/inspector.h.
+# registered with ctest unless BUILD_TESTING is off. INSPECTOR builds NAME.inspect, see graft/inspector.h.
 function(graft_add_plugin name)
   cmake_parse_arguments(arg "" "TEST" "LIBRARIES;TEST_LIBRARIES;INSPECTOR;INSPECTOR_LIBRARIES" ${ARGN})
   if(NOT GRAFT_PLUGIN_OUTPUT_DIRECTORY)
@@ -46,7 +46,12 @@ function(graft_add_plugin name)
               COMPONENT ${GRAFT_PLUGIN_COMPONENT})
     endif()
   endif()
-  if(arg_TEST AND (GRAFT_TESTS OR (BUILD_TESTING AND NOT PROJECT_NAME STREQUAL "graft")))
+  set(with_test ${GRAFT_TESTS})
+  if(NOT PROJECT_NAME STREQUAL "graft" AND (BUILD_TESTING OR NOT DEFINED BUILD_TESTING))
+    set(with_test ON)
+  endif()
+  if(arg_TEST AND with_test)
+    enable_testing()
     find_package(GTest REQUIRED)
     add_executable(${name}_test ${arg_TEST})
     target_link_libraries(${name}_test PRIVATE graft::testing GTest::gmock GTest::gtest_main

@@ -132,6 +132,26 @@ TEST(PluginFiles, APluginNamedLikeABuiltInOneIsUsedWithAWarningThatNamesBoth) {
   EXPECT_THAT(run_program({"check", config}).err, Not(HasSubstr("warning")));
 }
 
+TEST(PluginFiles, VerboseShowsTheFoldersInTheOrderOfTheSearch) {
+  const TempFolder given, named;
+  const auto folders_of = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), "plugins");
+    words.insert(words.end(), {"--plugin-dir", given.path()});
+    const ProgramResult r = run_program(words, {}, {"GRAFT_PLUGIN_PATH=" + named.path().string()});
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    return r.out;
+  };
+  const std::string text = folders_of({"--verbose"});
+  EXPECT_THAT(
+      text, HasSubstr("searched, in this order (--plugin-dir, GRAFT_PLUGIN_PATH, those of graft):\n  " +
+                      given.path().string() + "\n  " + named.path().string() + "\n  "));
+  EXPECT_THAT(text, HasSubstr("/graft-plugins\n"));
+  EXPECT_THAT(folders_of({}), Not(HasSubstr("searched")));
+  const auto document = nlohmann::json::parse(folders_of({"--json"}));
+  EXPECT_EQ(document["folders"][0], given.path().string());
+  EXPECT_EQ(document["folders"][1], named.path().string());
+}
+
 TEST(PluginFiles, GraftPluginSchemaFailsTheBuildAndLeavesNoSchemaFile) {
   const TempFolder folder, work;
   const auto schema = [&](const std::string& name) {

@@ -181,6 +181,41 @@ TEST_P(IsolateTest, AProcessThatKeepsMoreAndMoreMemoryIsReplaced) {
               AllOf(HasSubstr("\"ended_early\": 0"), Not(HasSubstr("\"processes\": 1,"))));
 }
 
+// A stage with several outputs, whose engine is another plugin.
+TEST_F(IsolateTest, ABackboneGivesTheSameBits) {
+  const fs::path config = folder_.write("backbone.yaml", R"(name: backbone
+run: {threads: 2}
+stages:
+  images: {plugin: synthetic, with: {train: 20, val: 10, test: 10, size: 16}}
+  stage:
+    plugin: backbone
+    from: images
+    with: {model: "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors", batch: 8, taps: [layer2, avgpool]}
+  middle: {plugin: feature_table, from: stage.layer2}
+  last: {plugin: feature_table, from: stage.avgpool}
+)");
+  const auto rows_of = [&](const std::vector<std::string>& more) {
+    fs::remove_all(folder_ / "s");
+    std::vector<std::string> words{"run", config, "--out", folder_ / "r", "--store", folder_ / "s"};
+    words.insert(words.end(), more.begin(), more.end());
+    const ProgramResult r = run_program(words);
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    std::string out;
+    for (const char* table : {"backbone/middle", "backbone/last"}) {
+      const std::string npy = folder_ / "rows.npy";
+      fs::remove(npy);
+      const ProgramResult exported = run_program({"store", "export", table, npy, "--store", folder_ / "s"});
+      EXPECT_EQ(exported.exit_code, 0) << exported.err;
+      out += slurp(npy);
+    }
+    return out;
+  };
+  const std::string wanted = rows_of({});
+  EXPECT_GT(wanted.size(), 40u * 64 * 4);
+  EXPECT_EQ(rows_of({"--isolate", "stage"}), wanted);
+  EXPECT_THAT(slurp(folder_ / "r/manifest.json"), HasSubstr("\"ended_early\": 0"));
+}
+
 TEST_F(IsolateTest, AnItemThatNeedsTooMuchMemoryIsRejected) {
   if (kSanitized) GTEST_SKIP() << "sanitizers map memory of their own";
   const ProgramResult r = run({.does = "allocate", .run = ", memory: 64MiB"});

@@ -56,7 +56,7 @@ const std::vector<Kind> kKinds = {
      7,
      {"constructor", "enter_worker", "compression", "format", "encode", "finish", "facts", "destructor"},
      {"a negative extent", "no extent", "rows of 4 PiB", "extents that overflow", "nine extents", "type 9",
-      "rows of many shapes"}},
+      "rows of many shapes", "writes beside"}},
     {"learner",
      8,
      {"constructor", "enter_worker", "fit", "fit in parallel", "predict", "predict in parallel", "neighbours",
@@ -180,6 +180,15 @@ TEST_P(MisuseTest, AFunctionThatEndsTheProcessIsNamed) {
   EXPECT_THAT(Runs(GetParam(), 4).run(cases), IsEmpty());
 }
 
+TEST_P(MisuseTest, WhatBelongsToTheProcessStaysAsItIs) {
+  std::vector<Case> cases;
+  for (const std::string function : GetParam().functions)
+    for (const char* does : {"setlocale", "chdir", "fast math"})
+      // Nothing comes after the destructors, except of the thread that calls them.
+      if (function.find("destructor") == std::string::npos) cases.push_back({function, does});
+  EXPECT_THAT(Runs(GetParam(), 4).run(cases), IsEmpty());
+}
+
 TEST_P(MisuseTest, AFunctionThatDoesNotReturnEndsTheRun) {
   std::vector<Case> cases;
   for (const char* function : GetParam().functions) cases.push_back({function, "hang"});
@@ -225,6 +234,10 @@ TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {
               HasSubstr(": apply: out of memory; lower run.memory or run.threads\n"));
   EXPECT_THAT(text_of("collector", "encode", "text"),
               HasSubstr("error: stage 'collector' (misbehaving_collector, " + path + ":7:3): item 'item "));
+  EXPECT_THAT(text_of("collector", "", "writes beside"),
+              ::testing::AllOf(HasSubstr("error: stage 'collector' (misbehaving_collector, " + path +
+                                         ":7:3): item 'item "),
+                               HasSubstr("': encode writes outside of its row of 16 bytes\n")));
   EXPECT_THAT(text_of("transform", "apply", "exception"),
               HasSubstr("warning: stage 'transform' (misbehaving_transform, " + path + ":5:3), item 'item "));
   EXPECT_THAT(text_of("source", "", "label 7"),
@@ -232,6 +245,26 @@ TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {
                         ":4:3): input 'item 0' has label 7, but there are 2 classes: expected 0 to 1\n"));
   EXPECT_THAT(text_of("source", "", "a negative with a label"),
               HasSubstr(":4:3): input 'item 0' is labelled with none of the classes, but has label 0\n"));
+  const std::string unchanged = ": what belongs to the process stays as it is";
+  EXPECT_THAT(
+      text_of("report", "report", "setlocale"),
+      HasSubstr("error: stage 'report' (misbehaving_report, " + path +
+                ":10:3): report calls setlocale: the locale was C and is C.UTF-8" + unchanged + "\n"));
+  EXPECT_THAT(text_of("learner", "constructor", "chdir"),
+              HasSubstr("error: stage 'learner' (misbehaving_learner, " + path +
+                        ":8:3): constructor changes the working folder from " +
+                        std::filesystem::current_path().string() + " to /" + unchanged + "\n"));
+  EXPECT_THAT(text_of("batch", "apply", "chdir"),
+              HasSubstr("error: one of these stages changes the working folder from " +
+                        std::filesystem::current_path().string() + " to /" + unchanged +
+                        ": stage 'source' (misbehaving_source, " + path + ":4:3), stage 'transform' "));
+  EXPECT_THAT(text_of("transform", "apply", "fast math"),
+              HasSubstr("error: stage 'transform' (misbehaving_transform, " + path + ":5:3), item 'item "));
+  EXPECT_THAT(
+      text_of("learner", "fit in parallel", "fast math"),
+      HasSubstr("error: stage 'learner' (misbehaving_learner, " + path +
+                ":8:3): fit changes the floating-point mode of its thread (-ffast-math does, also in a "
+                "library that is linked)\n"));
   EXPECT_THAT(text_of("report", "", "a file above"),
               HasSubstr("error: stage 'report' (misbehaving_report, " + path +
                         ":10:3): gave a file '../../escaped.txt': expected a name without folders\n"));
@@ -245,6 +278,27 @@ TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {
       text_of("report", "report", "exit"),
       HasSubstr("error: stage 'report' (misbehaving_report, " + path +
                 ":10:3): called exit(); a plugin reports an error by throwing graft::Error, in report\n"));
+}
+
+TEST(Misuse, APluginThatChangesTheWorkingFolderTakesNoPathOfTheRunAlong) {
+  const TempFolder folder;
+  const auto run = [&](const std::string& does) {
+    folder.write("config.yaml", config("batch", "apply", does));
+    return run_program(
+        {"run", "config.yaml", "--plugin-dir", GRAFT_TEST_PLUGINS, "--out", "r", "--store", "s"},
+        folder.path());
+  };
+  const ProgramResult moved = run("chdir");
+  EXPECT_EQ(moved.exit_code, 1);
+  EXPECT_THAT(
+      moved.err,
+      HasSubstr("error: one of these stages changes the working folder from " + folder.path().string() +
+                " to /: what belongs to the process stays as it is: "
+                "stage 'source' (misbehaving_source, config.yaml:4:3), stage 'transform' "));
+  EXPECT_TRUE(std::filesystem::exists(folder / "r.failed/log.txt"));
+  const ProgramResult well = run("");
+  EXPECT_EQ(well.exit_code, 0) << well.err;
+  EXPECT_THAT(well.err, HasSubstr("collector: 30 rows ("));
 }
 
 TEST(Misuse, TheLogOfARunThatCrashedIsWhereTheMessageSays) {

@@ -38,6 +38,11 @@ try engine engine_plain
 
 lines() { cat "$@" | wc -l; }
 [ "$(lines ext_1_a_123b/*.*)" -le 60 ] || fail "a new transform has $(lines ext_1_a_123b/*.*) lines"
+# at_most LINES FILE: of the smallest plugin.
+at_most() { [ "$(lines "ext_1_a_123b/$2")" -le "$1" ] || fail "$2 has $(lines "ext_1_a_123b/$2") lines, expected at most $1"; }
+at_most 30 ext_1_a_123b.cpp
+at_most 4 CMakeLists.txt
+at_most 15 ext_1_a_123b_test.cpp
 
 refused() {
   local wanted=$1

@@ -21,6 +21,8 @@ build_example() {
 }
 build_example 01_hello_plugin "$work/plugin"
 build_example 02_ridge_classifier "$work/ridge"
+lines=$(wc -l <"$source/examples/02_ridge_classifier/ridge.cpp")
+[ "$lines" -le 120 ] || { echo "the learner of the examples has $lines lines, expected at most 120"; exit 1; }
 
 cat >"$work/mirror.yaml" <<'YAML'
 name: mirror

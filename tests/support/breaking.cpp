@@ -2,6 +2,7 @@
 // plugin per kind, chosen by a macro.
 
 #include <unistd.h>
+#include <xmmintrin.h>
 
 #include <atomic>
 #include <cfenv>
@@ -26,6 +27,12 @@ std::string rule_of(const StageContext& context) {
   return context.params.get<std::string>("breaks");
 }
 
+/// Few bytes, which nobody frees.
+[[maybe_unused]] void leak() {
+  static volatile char* volatile last = nullptr;
+  last = new char[24];
+}
+
 #if defined(BREAKING_TRANSFORM)
 
 class Breaking final : public Transform {
@@ -36,6 +43,7 @@ class Breaking final : public Transform {
     if (rule_ == "locale") std::setlocale(LC_NUMERIC, "C.UTF-8");
     if (rule_ == "folder" && ::chdir("/") != 0) throw Error("no root");
     if (rule_ == "rounding") std::fesetround(FE_UPWARD);
+    if (rule_ == "denormals") _mm_setcsr(_mm_getcsr() | 0x8040);  // as -ffast-math
   }
   Payload apply(const Item& item) const override {
     const Image& in = item.image();
@@ -45,6 +53,7 @@ class Breaking final : public Transform {
     for (int i = 0; i < 6; ++i) out.data[i] = in.data[i];
     const int calls = ++calls_;
     if (rule_ == "counts") out.data[0] = static_cast<std::uint8_t>(calls);
+    if (rule_ == "leaks") leak();
     if (rule_ == "instances") out.data[0] = instance_;
     if (rule_ == "keeps") {
       const std::lock_guard lock(mutex_);
@@ -83,6 +92,7 @@ class Breaking final : public BatchTransform {
       Tensor sum = Tensor::allocate(DType::F32, {1});
       *sum.as<float>() = in.as<float>()[0];
       if (rule_ == "mixes") *sum.as<float>() += static_cast<float>(items.size());
+      if (rule_ == "leaks") leak();
       out.set(i, sum);
     }
   }
@@ -106,11 +116,18 @@ class Breaking final : public Collector {
   RowFormat format(const Item&) const override { return {DType::F32, {4}}; }
   void encode(const Item& item, std::span<std::uint8_t> row) const override {
     std::memcpy(row.data(), item.tensor().data, rule_ == "leaves" ? 12 : 16);
+    if (rule_ == "leaks") leak();
+    if (rule_ == "keeps") {
+      const std::lock_guard lock(mutex_);
+      kept_ = item.payload;
+    }
     if (rule_ == "beside") *(row.data() + row.size()) ^= 1;
   }
 
  private:
   std::string rule_;
+  mutable std::mutex mutex_;
+  mutable Payload kept_;
 };
 
 #define BREAKING_SCHEMA                                      \
@@ -136,6 +153,7 @@ class Breaking final : public Source {
     return true;
   }
   Payload load(const Entry& entry) const override {
+    if (rule_ == "leaks") leak();
     Tensor out = Tensor::allocate(DType::F32, {1});
     const int calls = ++calls_;
     *out.as<float>() = rule_ == "load" ? static_cast<float>(calls) : static_cast<float>(entry.key.size());
@@ -241,6 +259,7 @@ class Breaking final : public Report {
     if (rule_ == "untested" && input.predictions.at(0).test.keys.empty()) throw Error("division by zero");
     ReportOutput out;
     out.text = std::to_string(rule_ == "counts" ? ++calls_ : 1);
+    if (rule_ == "leaks") leak();
     out.files[rule_ == "file" ? "../report.txt" : "report.txt"] = "report";
     return out;
   }

@@ -1,7 +1,11 @@
 // Plugins for tests that do one thing wrong in one place, `at` and `does`; otherwise they are correct. One of
 // each kind is compiled from this file.
 
+#include <unistd.h>
+#include <xmmintrin.h>
+
 #include <chrono>
+#include <clocale>
 #include <cmath>
 #include <cstdlib>
 #include <stdexcept>
@@ -22,6 +26,9 @@ using namespace graft;  // NOLINT: a test plugin
   if (does == "bad_alloc") throw std::bad_alloc();
   if (does == "exit") std::exit(0);
   if (does == "abort") std::abort();
+  if (does == "setlocale") std::setlocale(LC_ALL, "C.UTF-8");
+  if (does == "chdir" && ::chdir("/") != 0) std::abort();
+  if (does == "fast math") _mm_setcsr(_mm_getcsr() | 0x8040);
   if (does == "segv") {
     volatile int* volatile nowhere = nullptr;
     *nowhere = 1;
@@ -236,6 +243,7 @@ class Misbehaving final : public Collector {
     fault_.at("encode");
     const auto* from = static_cast<const std::uint8_t*>(item.tensor().data);
     std::copy(from, from + std::min<std::size_t>(row.size(), 16), row.begin());
+    if (fault_.gives("writes beside")) row.data()[row.size()] = 1;
   }
 
  private:

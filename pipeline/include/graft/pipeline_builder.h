@@ -28,7 +28,7 @@ namespace graft {
 
 /// Of a run, as the options of `graft run` of the same names.
 struct PipelineOptions {
-  std::string out;                          ///< The folder of the results; empty: runs/<name>.
+  std::string out;                          ///< The folder of the results; empty: runs/NAME.
   std::string store = ".graft";             ///< The feature store.
   std::vector<std::string> plugin_folders;  ///< As --plugin-dir.
   std::size_t keep = 1;                     ///< Earlier complete runs that stay.

@@ -372,6 +372,7 @@ struct Flow::Impl {
     const CallScope scope(labels[stage], function, m.item.key());
     try {
       body();
+      scope.check_thread();
     } catch (const FatalError& e) {
       fail(fmt::format("{}, item '{}': {}", labels[stage], m.item.key(), e.what()));
       abandon(m);
@@ -527,6 +528,7 @@ struct Flow::Impl {
     const CallScope scope(labels[b.stage], "apply", range);
     try {
       batch_transforms[b.stage]->apply(items, outcomes);
+      scope.check_thread();
       if (outcomes.misuse.empty()) return true;
       fail(fmt::format("{}, batch of '{}': {}", labels[b.stage], range, outcomes.misuse));
     } catch (...) {

@@ -92,6 +92,7 @@ void Workers::for_each(std::size_t n, const std::function<void(std::size_t)>& bo
           tsan_acquire(&given);
           const CallScope scope(label, function);
           for (std::size_t i = range.begin(); i != range.end(); ++i) body(i);
+          if (label != nullptr) scope.check_thread();
           tsan_release(&done);
         },
         tbb::simple_partitioner());

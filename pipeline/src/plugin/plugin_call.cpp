@@ -155,7 +155,18 @@ CallScope::CallScope(const char* label, const char* function, std::string_view i
 }
 
 CallScope::~CallScope() {
+  if (FloatingPointMode::now() != mode_) mode_.set();
   publish(before_);
+}
+
+void CallScope::check_thread() const {
+  if (FloatingPointMode::now() != mode_)
+    throw FatalError(fmt::format("{} {}", function_, kChangesFloatingPoint));
+}
+
+void check_process(const ProcessState& before, const char* function) {
+  if (const std::string change = before.restore(); !change.empty())
+    throw FatalError(fmt::format("{} {}: what belongs to the process stays as it is", function, change));
 }
 
 const CallScope* CallScope::current() noexcept {

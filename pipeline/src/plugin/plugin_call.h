@@ -6,9 +6,12 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include <graft/error.h>
 #include <graft/stage.h>
+
+#include "plugin/process_state.h"
 
 namespace graft {
 
@@ -17,7 +20,8 @@ GRAFT_API const char* keep_for_ever(const std::string& text);
 
 /// Marks the calling thread as being in a function of a plugin: for the watchdog, which reads from another
 /// thread, and for the handlers of signals and of exit(), which read from this one. Costs about ten
-/// nanoseconds. `label` and `function` must never be freed, `item` must outlive this. Scopes nest.
+/// nanoseconds. `label` and `function` must never be freed, `item` must outlive this. Scopes nest. The
+/// thread's floating-point mode is put back at the end: what comes next must not compute in another one.
 class GRAFT_API CallScope {
  public:
   CallScope(const char* label, const char* function, std::string_view item = {}) noexcept;
@@ -30,12 +34,15 @@ class GRAFT_API CallScope {
   const char* label() const { return label_; }
   const char* function() const { return function_; }
   std::string_view item() const { return item_; }
+  /// When the function has returned: throws FatalError if it has changed the floating-point mode.
+  void check_thread() const;
 
  private:
   const char* const label_;
   const char* const function_;
   const std::string_view item_;
   const CallScope* const before_;
+  const FloatingPointMode mode_ = FloatingPointMode::now();
 };
 
 /// A call that some thread is in.
@@ -90,15 +97,40 @@ GRAFT_API bool ends_the_run(const std::exception& e) noexcept;
 /// Throws what is being handled as a StageError; as a FatalError where ends_the_run().
 [[noreturn]] GRAFT_API void throw_as_stage_error(const char* label, const char* function);
 
+/// The result of `body`, after a check.
+template <typename Body, typename Check>
+decltype(auto) checked(const Body& body, const Check& check) {
+  if constexpr (std::is_void_v<decltype(body())>) {
+    body();
+    check();
+  } else {
+    decltype(auto) result = body();
+    check();
+    return result;
+  }
+}
+
 /// Calls a function of a plugin. Whatever it throws becomes an Error that names the stage.
 template <typename Body>
 decltype(auto) call_plugin(const char* label, const char* function, const Body& body) {
   const CallScope scope(label, function);
   try {
-    return body();
+    return checked(body, [&] { scope.check_thread(); });
   } catch (...) {
     throw_as_stage_error(label, function);
   }
+}
+
+/// Throws FatalError if the locale or the working folder is not what it was, and puts them back.
+GRAFT_API void check_process(const ProcessState& before, const char* function);
+
+/// The same while no other plugin is called: what has changed in the process was this one.
+template <typename Body>
+decltype(auto) call_plugin_alone(const char* label, const char* function, const Body& body) {
+  return call_plugin(label, function, [&]() -> decltype(auto) {
+    const ProcessState before;
+    return checked(body, [&] { check_process(before, function); });
+  });
 }
 
 }  // namespace graft

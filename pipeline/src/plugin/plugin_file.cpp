@@ -14,6 +14,7 @@
 
 #include "plugin/address_space.h"
 #include "plugin/elf_file.h"
+#include "plugin/process_state.h"
 #include "plugin/schema_check.h"
 
 namespace graft {
@@ -112,6 +113,7 @@ const graft_plugin_descriptor* open_library(const fs::path& file, Refusal& why, 
     return nullptr;
   };
   const char* doing = "its static initialisers";
+  const ProcessState before;
   void* handle = nullptr;
   try {
     at(kOpening);
@@ -133,7 +135,12 @@ const graft_plugin_descriptor* open_library(const fs::path& file, Refusal& why, 
       doing = "graft_plugin()";
       // An accepted library is never closed: items, exceptions and vtables may live until the end of the
       // process.
-      if (const graft_plugin_descriptor* d = entry(); is_good(d, file, why)) return d;
+      const graft_plugin_descriptor* d = entry();
+      if (const std::string change = before.restore(); !change.empty())
+        refuse(why, "a library that leaves the process as it is", "one that " + change,
+               "remove what does that, and build the plugin again");
+      else if (is_good(d, file, why))
+        return d;
     }
   } catch (const std::exception& e) {
     return threw(doing, e.what());

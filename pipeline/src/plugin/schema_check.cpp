@@ -256,6 +256,8 @@ class Checker {
             "give it one: configs set it by its name");
       else if (!is_identifier(p.name))
         add(at + ": that is not a valid parameter name", "use letters, digits and _, a letter first");
+      else if (outer.empty() && (p.name == "plugin" || p.name == "from" || p.name == "with"))
+        add(at + " is named like a key of a stage, which --set would take it for", "rename it");
       if (!names.insert(p.name).second)
         add(at + " is declared twice", "rename one of them: a config could set neither alone");
       if (p.text.empty() || !is_one_line(p.text))

@@ -340,21 +340,23 @@ Scores Learning::predict(std::size_t stage, const Predictor& predictor,
                          const std::vector<std::unique_ptr<TableRows>>& rows, Parallel& parallel,
                          const char* what) {
   const char* const label = factory_.label(stage);
-  Scores scores = call_plugin(label, "predict", [&] { return predictor.predict(pointers(rows), parallel); });
+  Scores scores =
+      call_plugin_alone(label, "predict", [&] { return predictor.predict(pointers(rows), parallel); });
   check_scores(scores, rows[0]->rows(), tables_of(stage)[0].listing->classes.size(), what);
   return scores;
 }
 
 CalibratorResult Learning::fit_calibrator(std::size_t stage, const Predictions& seen) {
   auto& calibrator = factory_.get_as<Calibrator>(stage);
-  CalibratorResult result = call_plugin(factory_.label(stage), "fit", [&] { return calibrator.fit(seen); });
+  CalibratorResult result =
+      call_plugin_alone(factory_.label(stage), "fit", [&] { return calibrator.fit(seen); });
   if (!result.calibration) throw Error("the calibrator gave no calibration");
   return result;
 }
 
 void Learning::apply(std::size_t stage, const Calibration& calibration, Scores& scores) {
   const std::size_t rows = scores.rows, classes = scores.classes;
-  call_plugin(factory_.label(stage), "apply", [&] { calibration.apply(scores); });
+  call_plugin_alone(factory_.label(stage), "apply", [&] { calibration.apply(scores); });
   check_scores(scores, rows, classes, "corrected scores");
   if (scores.rows != rows || scores.classes != classes)
     throw Error("the calibration changed the size of the scores");
@@ -363,7 +365,7 @@ void Learning::apply(std::size_t stage, const Calibration& calibration, Scores& 
 void Learning::save(std::size_t stage, const std::function<void()>& fill, Bundle& bundle) {
   const StagePlan& plan = plan_.stages[stage];
   // Large tensors are read from the plugin while they are written.
-  call_plugin(factory_.label(stage), "save", [&] {
+  call_plugin_alone(factory_.label(stage), "save", [&] {
     fill();
     if (const std::string fault = fault_of_bundle(bundle); !fault.empty()) throw Error("save gave " + fault);
     bundle.facts["graft_bundle"] = 1;
@@ -419,8 +421,8 @@ LearnerResult Learning::train(std::size_t stage, const Rows& rows, const std::fi
                             rows.train_val[t].get()});
   auto& learner = factory_.get_as<Learner>(stage);
   const char* const label = factory_.label(stage);
-  call_plugin(label, "enter_worker", [&] { learner.enter_worker(); });
-  LearnerResult result = call_plugin(label, "fit", [&] { return learner.fit(input); });
+  call_plugin_alone(label, "enter_worker", [&] { learner.enter_worker(); });
+  LearnerResult result = call_plugin_alone(label, "fit", [&] { return learner.fit(input); });
   if (!result.predictor) throw Error("the learner gave no predictor");
   check_scores(result.val, rows.val[0]->rows(), listing.classes.size(), "val");
   return result;
@@ -515,8 +517,8 @@ void Learning::save_neighbours(std::size_t stage, const Predictor& predictor, co
     const TableRows& queries = *(*part)[0];
     if (queries.rows() == 0) continue;
     Interruptible parallel(workers_, interrupted_);
-    const Neighbours found = call_plugin(factory_.label(stage), "neighbours",
-                                         [&] { return predictor.neighbours(pointers(*part), parallel); });
+    const Neighbours found = call_plugin_alone(
+        factory_.label(stage), "neighbours", [&] { return predictor.neighbours(pointers(*part), parallel); });
     if (found.k == 0) return;
     if (const std::string fault = fault_of_neighbours(found, queries.rows(), known.rows()); !fault.empty())
       throw Error("gave " + fault);

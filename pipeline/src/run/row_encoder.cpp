@@ -1,5 +1,7 @@
 #include "run/row_encoder.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include <graft/error.h>
@@ -7,6 +9,13 @@
 #include "plugin/plugin_call.h"
 
 namespace graft {
+namespace {
+
+/// Behind the row, to see whether the collector writes there.
+constexpr std::size_t kGuardBytes = 64;
+constexpr std::uint8_t kGuard = 0xa5;
+
+}  // namespace
 
 bool encode_row(const StagePlan& stage, const char* label, const Collector& collector, const Item& item,
                 const std::function<void(const RowFormat&)>& check, RowFormat& format,
@@ -16,6 +25,7 @@ bool encode_row(const StagePlan& stage, const char* label, const Collector& coll
     const CallScope scope(label, function, item.key());
     try {
       body();
+      scope.check_thread();
       return true;
     } catch (const Reject& e) {
       if (stage.on_error == OnError::Fail)
@@ -28,8 +38,16 @@ bool encode_row(const StagePlan& stage, const char* label, const Collector& coll
   };
   if (!call("format", [&] { format = collector.format(item); })) return false;
   check(format);
-  row.resize(row_bytes(format));
-  return call("encode", [&] { collector.encode(item, row); });
+  const auto bytes = static_cast<std::size_t>(row_bytes(format));
+  row.assign(bytes + kGuardBytes, 0);
+  std::fill(row.end() - kGuardBytes, row.end(), kGuard);
+  const bool is_encoded = call("encode", [&] {
+    collector.encode(item, {row.data(), bytes});
+    if (std::any_of(row.end() - kGuardBytes, row.end(), [](std::uint8_t b) { return b != kGuard; }))
+      throw Error(fmt::format("encode writes outside of its row of {} bytes", bytes));
+  });
+  row.resize(bytes);
+  return is_encoded;
 }
 
 }  // namespace graft

@@ -137,7 +137,7 @@ Value make_manifest(const Plan& plan, const Registry& registry, const std::strin
   m["stages"] = Value::map();
   for (std::size_t i = 0; i < plan.stages.size(); ++i)
     if (const Stage* stage = factory.made(i))
-      if (Value facts = call_plugin(factory.label(i), "facts", [&] { return stage->facts(); });
+      if (Value facts = call_plugin_alone(factory.label(i), "facts", [&] { return stage->facts(); });
           !facts.is_null())
         m["stages"][plan.stages[i].id] = std::move(facts);
   m["tables"] = Value::map();

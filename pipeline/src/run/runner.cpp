@@ -297,7 +297,7 @@ class Run {
       auto& report = factory_.get_as<Report>(i);
       Interruptible parallel(workers, signals_.interrupted());
       try {
-        ReportOutput output = call_plugin(factory_.label(i), "report", [&] {
+        ReportOutput output = call_plugin_alone(factory_.label(i), "report", [&] {
           return report.report({predictions, learning_->trials(), parallel, record, options_.style.columns});
         });
         keep(stage, predictions, std::move(output));

@@ -70,8 +70,8 @@ std::unique_ptr<Stage> StageFactory::make(std::size_t index) {
       call_plugin(labels_[index], "loading",
                   [&]() -> const graft_plugin_descriptor& { return registry_.open(stage.schema.name); });
   watch_exit();  // again: what was loaded may have exit handlers, which would run before
-  auto made = call_plugin(labels_[index], "constructor",
-                          [&] { return std::unique_ptr<Stage>(plugin.create(context_of_stage())); });
+  auto made = call_plugin_alone(labels_[index], "constructor",
+                                [&] { return std::unique_ptr<Stage>(plugin.create(context_of_stage())); });
   if (!made) throw StageError(labels_[index], "the plugin made no stage");
   return made;
 }
@@ -100,8 +100,8 @@ Service& open_service(const Registry& registry, std::map<std::string, std::uniqu
     const Params defaults(resolve(registry.find(plugin)->schema.params, Value::map(), faults));
     if (!faults.empty()) throw Error(plugin + ": a service must have a default for every parameter");
     const char* const label = keep_for_ever(fmt::format("service '{}'", plugin));
-    slot.reset(
-        call_plugin(label, "constructor", [&] { return descriptor.create(context(plugin, defaults)); }));
+    slot.reset(call_plugin_alone(label, "constructor",
+                                 [&] { return descriptor.create(context(plugin, defaults)); }));
     if (!slot) throw Error(plugin + ": the plugin made no stage");
   }
   if (auto* service = dynamic_cast<Service*>(slot.get())) return *service;

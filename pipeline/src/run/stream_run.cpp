@@ -93,14 +93,18 @@ void StreamRun::open_source() {
 }
 
 void StreamRun::run(Workers& workers) {
+  const ProcessState before;
   try {
     compute(workers);
+    if (const std::string change = before.restore(); !change.empty()) throw Error(fault_of_a_stage(change));
   } catch (...) {
+    const std::string change = before.restore();  // paths may be relative
     try {
       finish_writer();  // keeps what has been written so far
     } catch (...) {     // the error that led here comes first
     }
     settle_outcomes();  // inputs.csv names what was finished, whatever ended the run
+    if (!change.empty()) throw Error(fault_of_a_stage(change));
     throw;
   }
   verify_all_accounted();
@@ -154,6 +158,14 @@ void StreamRun::compute(Workers& workers) {
   workers.observe({});
   if (!result_.fatal.empty()) throw Error(result_.fatal);
   if (!goes_on() || interrupted_) finish_stages();
+}
+
+/// Threads call many stages at once: which of them changed what belongs to the process cannot be known.
+std::string StreamRun::fault_of_a_stage(const std::string& what) const {
+  std::vector<std::string> labels;
+  for (const std::size_t i : plan_.stream(source_index_)) labels.emplace_back(factory_.label(i));
+  return fmt::format("one of these stages {}: what belongs to the process stays as it is: {}", what,
+                     fmt::join(labels, ", "));
 }
 
 void StreamRun::finish_stages() {

@@ -126,6 +126,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
 
   void open_source();
   void finish_stages();
+  std::string fault_of_a_stage(const std::string& what) const;
   void make_stages(std::vector<Stage*>& stages, std::vector<Workers::Observed>& observed);
   void open_writer();
   std::uint64_t missing_in_tables(const ListedInput& input) const;

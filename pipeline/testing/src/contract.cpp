@@ -1,47 +1,13 @@
 #include <graft/testing/contract.h>
 
-#include <cfenv>
-#include <clocale>
-#include <filesystem>
-
 #include <graft/text.h>
+
+#include "plugin/process_state.h"
 
 #include "contract_rules.h"
 
 namespace graft::testing {
 namespace {
-
-/// What belongs to the whole process, and no plugin may change. It is as it was when this ends, for the tests
-/// that come after.
-class ProcessState {
- public:
-  ProcessState() { std::fegetenv(&floating_point_); }
-  ~ProcessState() {
-    std::setlocale(LC_ALL, locale_.c_str());
-    std::error_code ignored;
-    std::filesystem::current_path(folder_, ignored);
-    std::fesetenv(&floating_point_);
-  }
-  ProcessState(const ProcessState&) = delete;
-  ProcessState& operator=(const ProcessState&) = delete;
-
-  void compare(Violations& out) const {
-    const std::string locale = std::setlocale(LC_ALL, nullptr);
-    if (locale != locale_)
-      out.add("the plugin calls setlocale: the locale was " + locale_ + " and is " + locale);
-    const std::string folder = std::filesystem::current_path().string();
-    if (folder != folder_) out.add("the plugin changes the working folder from " + folder_ + " to " + folder);
-    if (std::fegetround() != rounding_ || ::fegetexcept() != traps_)
-      out.add("the plugin changes the floating-point mode of the thread that calls it");
-  }
-
- private:
-  std::string locale_ = std::setlocale(LC_ALL, nullptr);
-  std::string folder_ = std::filesystem::current_path().string();
-  int rounding_ = std::fegetround();
-  int traps_ = ::fegetexcept();
-  std::fenv_t floating_point_;
-};
 
 bool is_sentence(const std::string& text) {
   return text.size() > 1 && (text.back() == '.' || text.back() == '?' || text.back() == '!');
@@ -84,6 +50,7 @@ void check_parameters(const std::string& plugin, const PluginSchema& schema, con
     for (const std::string& value : extremes(spec)) {
       const std::string what = "the constructor with {" + spec.name + ": " + value + "}";
       try {
+        if (trial.prepare) trial.prepare();
         const StageHarness tried(plugin, with(trial.params, spec.name, value));
       } catch (const Error&) {
         // Refused with a reason: a combination that the declaration of one parameter cannot exclude.
@@ -115,14 +82,15 @@ void Violations::attempt(const std::string& doing, const std::function<void()>& 
 std::string check_contract(const std::string& plugin, const ContractTrial& trial) {
   const ProcessState before;
   Violations out;
-  const PluginSchema schema = StageHarness(plugin, trial.params).schema();
+  const MakeStage make = [&](int threads) {
+    if (trial.prepare) trial.prepare();
+    return std::make_unique<StageHarness>(plugin, trial.params, 42, threads);
+  };
+  const PluginSchema schema = make(1)->schema();
   check_documentation(schema, out);
   check_parameters(plugin, schema, trial, out);
   ContractTrial filled = trial;
   if (filled.items.empty()) filled.items = trial_items(schema);
-  const MakeStage make = [&](int threads) {
-    return std::make_unique<StageHarness>(plugin, trial.params, 42, threads);
-  };
   switch (schema.kind) {
     case StageKind::Source:
       check_source(make, out);
@@ -143,12 +111,12 @@ std::string check_contract(const std::string& plugin, const ContractTrial& trial
       check_calibrator(make, filled, out);
       break;
     case StageKind::Report:
-      check_report(make, filled, out);
+      check_report(make, schema, filled, out);
       break;
     case StageKind::Service:
       break;  // its interface is its own
   }
-  before.compare(out);
+  if (const std::string change = before.restore(); !change.empty()) out.add("the plugin " + change);
   return out.text();
 }
 

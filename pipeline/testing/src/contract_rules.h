@@ -25,6 +25,11 @@ class Violations {
   std::string text_;
 };
 
+/// Whether the stage holds more memory after each of many rounds of calls, which `round` makes on this
+/// thread. What is kept once, as a cache is, does not count; nor does a stage that warns, as the harness
+/// keeps warnings.
+bool memory_grows(const StageHarness& stage, const std::function<void()>& round);
+
 /// Makes another instance of the stage: (threads of the run) -> harness.
 using MakeStage = std::function<std::unique_ptr<StageHarness>(int threads)>;
 
@@ -39,6 +44,7 @@ void check_batch_transform(const MakeStage& make, const ContractTrial& trial, Vi
 void check_collector(const MakeStage& make, const ContractTrial& trial, Violations& out);
 void check_learner(const MakeStage& make, const ContractTrial& trial, Violations& out);
 void check_calibrator(const MakeStage& make, const ContractTrial& trial, Violations& out);
-void check_report(const MakeStage& make, const ContractTrial& trial, Violations& out);
+void check_report(const MakeStage& make, const PluginSchema& schema, const ContractTrial& trial,
+                  Violations& out);
 
 }  // namespace graft::testing

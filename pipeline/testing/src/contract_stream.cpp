@@ -1,5 +1,7 @@
 // The rules for stages that items flow through, and for sources.
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -160,6 +162,21 @@ bool same_payload(const Payload& a, const Payload& b) {
   return true;
 }
 
+bool memory_grows(const StageHarness& stage, const std::function<void()>& round) {
+  constexpr int kWarmUp = 4, kRounds = 8;
+  const std::size_t warnings = stage.warnings().size();
+  std::size_t before = 0;
+  for (int r = 0; r < kWarmUp + kRounds; ++r) {
+    round();
+    if (stage.warnings().size() != warnings) return false;
+    const struct mallinfo2 info = ::mallinfo2();
+    const std::size_t now = info.uordblks + info.hblkhd;
+    if (r >= kWarmUp && now <= before) return false;
+    before = now;
+  }
+  return true;
+}
+
 std::vector<Payload> trial_items(const PluginSchema& schema) {
   constexpr std::size_t kItems = 6;
   std::vector<Payload> out;
@@ -229,6 +246,8 @@ void check_source(const MakeStage& make, Violations& out) {
       });
     }
     if (loaded != read_again) out.add("load gives other payloads in another order or on 8 threads");
+    if (!forward && memory_grows(*one, [&] { answer_of([&] { return one->load(entries[0]); }); }))
+      out.add("load holds more memory after every call");
   });
 }
 
@@ -261,7 +280,11 @@ void check_transform(const MakeStage& make, const ContractTrial& trial, Violatio
     const std::weak_ptr<const void> owner = owner_of(in);
     applied(*one, in, 0, 0);
     in = Payload();
-    if (owner.use_count() > 0) out.add("apply keeps its input after the call");
+    if (owner.use_count() > 0) return out.add("apply keeps its input after the call");
+    const auto round = [&] {
+      for (std::size_t i = 0; i < items.size(); ++i) applied(*one, items[i], i, 0);
+    };
+    if (memory_grows(*one, round)) out.add("apply holds more memory after every call");
   });
 }
 
@@ -289,7 +312,9 @@ void check_batch_transform(const MakeStage& make, const ContractTrial& trial, Vi
     std::vector<Payload> in{copy_of(items[0])};
     const std::weak_ptr<const void> owner = owner_of(in[0]);
     one->apply_batch(std::move(in));
-    if (owner.use_count() > 0) out.add("apply keeps its input after the call");
+    if (owner.use_count() > 0) return out.add("apply keeps its input after the call");
+    if (memory_grows(*one, [&] { batch_of(*one, items, 0, count); }))
+      out.add("apply holds more memory after every call");
   });
 }
 
@@ -314,6 +339,12 @@ void check_collector(const MakeStage& make, const ContractTrial& trial, Violatio
     });
     if (!std::equal(rows.begin(), rows.end(), parallel.begin(), parallel.end()))
       out.add("encode gives other rows in another instance on 8 threads");
+    Payload in = copy_of(trial.items.at(0));
+    const std::weak_ptr<const void> owner = owner_of(in);
+    one->collect(std::move(in));
+    if (owner.use_count() > 0) return out.add("encode keeps its input after the call");
+    if (memory_grows(*one, [&] { one->collect(trial.items[0]); }))
+      out.add("encode holds more memory after every call");
   });
 }
 

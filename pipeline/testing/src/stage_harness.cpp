@@ -1,10 +1,8 @@
 #include <graft/testing/stage_harness.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <filesystem>
 #include <mutex>
 #include <thread>
 
@@ -15,6 +13,7 @@
 #include "config/yaml_tree.h"
 #include "plugin/registry.h"
 #include "run/stage_factory.h"
+#include "work_folder.h"
 
 namespace graft::testing {
 namespace {
@@ -198,17 +197,9 @@ LearnerResult StageHarness::fit(const RowSet& train, const RowSet& val, std::vec
   Sequential sequential;
   const std::atomic<bool> interrupted{false};
   Interruptible threads(parallel != nullptr ? *parallel : sequential, interrupted);
-  std::string folder = (std::filesystem::temp_directory_path() / "graft-harness-XXXXXX").string();
-  if (::mkdtemp(folder.data()) == nullptr) throw Error("cannot make a temporary folder: " + folder);
-  struct Remove {
-    const std::string& path;
-    ~Remove() {
-      std::error_code ignored;
-      std::filesystem::remove_all(path, ignored);
-    }
-  } const remove{folder};
+  const WorkFolder folder;
   return as<Learner>().fit(
-      {{{"table", &train, &val, &both}}, std::move(classes), threads, folder, multi_label});
+      {{{"table", &train, &val, &both}}, std::move(classes), threads, folder.path(), multi_label});
 }
 
 CalibratorResult StageHarness::calibrate(const Predictions& predictions) {

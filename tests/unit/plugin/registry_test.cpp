@@ -1,6 +1,7 @@
 #include "plugin/registry.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 
@@ -66,6 +67,8 @@ TEST(Registry, EveryWrongPluginIsRefusedByItself) {
   const std::string parts = "wanted a descriptor with name, version, schema and create, got one whose ";
   const std::string macro = "; declare the plugin with GRAFT_PLUGIN(...)";
   const std::string loads = "wanted a shared object that loads, got ";
+  const std::string leaves = "wanted a library that leaves the process as it is, got ";
+  const std::string remove = "; remove what does that, and build the plugin again";
   const std::map<std::string, std::string> expected = {
       {"wrong_symbol",
        "wanted the symbol graft_plugin, got a shared object without it; declare the plugin with "
@@ -111,6 +114,14 @@ TEST(Registry, EveryWrongPluginIsRefusedByItself) {
        loads + "an exception from its static initialisers: no such device; " + no_throw},
       {"wrong_static_throw_int",
        loads + "an exception from its static initialisers: one that is not a std::exception; " + no_throw},
+      {"wrong_static_locale", leaves + "one that calls setlocale: the locale was C and is C.UTF-8" + remove},
+      {"wrong_static_folder", leaves + "one that changes the working folder from " +
+                                  std::filesystem::current_path().string() + " to /" + remove},
+      {"wrong_static_fast_math",
+       leaves +
+           "one that changes the floating-point mode of its thread (-ffast-math does, also in a library that "
+           "is linked)" +
+           remove},
       {"wrong_static_exit", loads + "a call to exit() when it is opened; " + rebuild},
       {"wrong_static_underscore_exit", loads + "an exit without an answer when it is opened; " + rebuild},
       {"wrong_static_abort", loads + "a crash (Aborted) when it is opened; " + rebuild},
@@ -133,6 +144,23 @@ TEST(Registry, EveryWrongPluginIsRefusedByItself) {
     EXPECT_EQ(text_of(*refused), why) << name;
     EXPECT_EQ(refused->path, wrong.folder() / (name + ".so"));
   }
+}
+
+TEST(Registry, ALibraryThatNeedsAMissingOneIsRefusedWithItsName) {
+  const WrongPlugins plugins({"well"});
+  std::string library = test::slurp(plugins.folder() / "well.so");
+  const std::string needed = "libgraft.so.0", absent = "libabsen.so.0";
+  ASSERT_NE(library.find(needed), std::string::npos);
+  for (std::size_t at; (at = library.find(needed)) != std::string::npos;)
+    library.replace(at, needed.size(), absent);
+  const test::TempFolder folder;
+  folder.write("well.so", library);
+  const Registry registry({folder.path()});
+  ASSERT_NE(registry.rejected_as("well"), nullptr);
+  EXPECT_EQ(text_of(*registry.rejected_as("well")),
+            "wanted a shared object that loads, got " + absent +
+                ": cannot open shared object file: No such file or directory; install the missing library or "
+                "rebuild the plugin");
 }
 
 // The dynamic loader would crash: a part of the file that is mapped is not there.
@@ -173,6 +201,19 @@ TEST(Registry, AWorldWritablePluginIsRefused) {
   EXPECT_THAT(why.message(),
               HasSubstr("wanted a file that only its owner can change (plugins are code), got mode 777; "
                         "chmod go-w "));
+}
+
+TEST(Registry, APluginThatAGroupOfSeveralMayChangeIsRefused) {
+  const WrongPlugins plugins({});
+  const auto file = plugins.add("well");
+  constexpr gid_t kUsers = 100;
+  if (::chown(file.c_str(), -1, kUsers) != 0) GTEST_SKIP() << "only root may give a file to another group";
+  ::chmod(file.c_str(), 0775);
+  const Registry registry({plugins.folder().path()});
+  ASSERT_NE(registry.rejected_as("well"), nullptr);
+  EXPECT_EQ(text_of(*registry.rejected_as("well")),
+            "wanted a file that only its owner can change (plugins are code), got mode 775; chmod g-w " +
+                file.string());
 }
 
 PluginSchema schema_of_well() {

@@ -153,6 +153,11 @@ TEST(SchemaCheck, NamesOfParameters) {
               ElementsAre("parameter 'a b': that is not a valid parameter name"));
   EXPECT_THAT(mistakes_with(integer("a.b", 5).doc("d")),
               ElementsAre("parameter 'a.b': that is not a valid parameter name"));
+  for (const std::string key : {"plugin", "from", "with"})
+    EXPECT_THAT(
+        mistakes_with(integer(key, 5).doc("d")),
+        ElementsAre("parameter '" + key + "' is named like a key of a stage, which --set would take it for"));
+  EXPECT_THAT(mistakes_with(object("o", {integer("from", 5).doc("d")}).doc("d")), IsEmpty());
   EXPECT_THAT(mistakes_with(integer("n", 5)), ElementsAre("parameter 'n' has no sentence"));
   EXPECT_THAT(mistakes_with(object("o", {integer("n", 5)}).doc("d")),
               ElementsAre("parameter 'o.n' has no sentence"));

@@ -4,7 +4,9 @@
 
 #include <dlfcn.h>
 #include <unistd.h>
+#include <xmmintrin.h>
 
+#include <clocale>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -97,6 +99,9 @@ struct AtLoad {
   AtLoad() {
     if (is_wrong("static_throw")) throw std::runtime_error("no such device");
     if (is_wrong("static_throw_int")) throw 7;
+    if (is_wrong("static_locale")) std::setlocale(LC_ALL, "C.UTF-8");
+    if (is_wrong("static_folder") && ::chdir("/") != 0) std::abort();
+    if (is_wrong("static_fast_math")) _mm_setcsr(_mm_getcsr() | 0x8040);
     if (is_wrong("static_exit")) std::exit(0);
     if (is_wrong("static_underscore_exit")) ::_exit(0);
     if (is_wrong("static_abort")) std::abort();

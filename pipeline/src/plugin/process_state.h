@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <graft/export.h>
+
+namespace graft {
+
+/// How the calling thread computes: rounding, traps, what becomes of denormal numbers. -ffast-math sets it
+/// when a library is loaded. Reading it takes some nanoseconds.
+class GRAFT_API FloatingPointMode {
+ public:
+  /// That of the calling thread.
+  static FloatingPointMode now() noexcept;
+  /// Makes it that of the calling thread. Flags of exceptions stay.
+  void set() const noexcept;
+  friend bool operator==(const FloatingPointMode&, const FloatingPointMode&) = default;
+
+ private:
+  std::uint32_t sse_ = 0;
+  std::uint16_t x87_ = 0;
+};
+
+/// What belongs to the whole process, or to the thread, and no plugin may change: the locale, the working
+/// folder, the floating-point mode. One thread.
+class GRAFT_API ProcessState {
+ public:
+  ProcessState();
+  /// "calls setlocale: ..." for the first thing that has changed since; empty: nothing has. Puts all of it
+  /// back.
+  std::string restore() const;
+
+ private:
+  std::string locale_, folder_;
+  FloatingPointMode floating_point_ = FloatingPointMode::now();
+};
+
+/// What restore() says of a floating-point mode.
+constexpr const char* kChangesFloatingPoint =
+    "changes the floating-point mode of its thread (-ffast-math does, also in a library that is linked)";
+
+}  // namespace graft
