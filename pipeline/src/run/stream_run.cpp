@@ -342,6 +342,7 @@ std::shared_ptr<InFlightEntry> StreamRun::pull() {
       check_writable(*in_flight);
       const CallScope scope(label, reader_->function(), entry.key);
       reader_->pass(*in_flight);
+      scope.check_thread();
       if (file != nullptr && file->member.empty()) in_flight->ahead = read_ahead_.start(*file);
       return in_flight;
     }
@@ -404,6 +405,7 @@ void StreamRun::identify(ListedEntry& entry) {
   } catch (...) {
     reject("failed", text_of_exception(reader_->function()));
   }
+  scope.check_thread();
 }
 
 void StreamRun::check_writable(const InFlightEntry& entry) const {

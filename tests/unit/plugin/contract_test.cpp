@@ -99,7 +99,7 @@ ContractTrial trial_of(const std::string& plugin) {
       std::cin.clear();
     };
   }
-  if (plugin == "compare") trial.params = "{cv: 3, shots: [2, all], draws: 2, resamples: 100}";
+  if (plugin == "compare") trial.params = "{cv: 3, resamples: 100}";
   // Learners of pixels: networks that are small enough to be trained several times.
   if (plugin == "finetune" || plugin == "pretrain") trial.row = {16, 16, 3};
   if (plugin == "pretrain") trial.params = "{architecture: resnet8, width: 4, epochs: 1, batch: 32}";
