@@ -32,6 +32,15 @@ constexpr std::uint64_t bit_of(std::size_t table) {
   return std::uint64_t{1} << table;
 }
 
+/// With the label of the stage, which is added elsewhere to errors of items.
+void check_after_call(const CallScope& scope) {
+  try {
+    scope.check_thread();
+  } catch (...) {
+    throw_as_stage_error(scope.label(), scope.function());
+  }
+}
+
 /// What names a payload that the source did not name.
 std::optional<Digest> content_of(const Payload& payload) {
   if (const auto* b = std::get_if<Bytes>(&payload)) return digest(b->data, b->size);
@@ -342,7 +351,7 @@ std::shared_ptr<InFlightEntry> StreamRun::pull() {
       check_writable(*in_flight);
       const CallScope scope(label, reader_->function(), entry.key);
       reader_->pass(*in_flight);
-      scope.check_thread();
+      check_after_call(scope);
       if (file != nullptr && file->member.empty()) in_flight->ahead = read_ahead_.start(*file);
       return in_flight;
     }
@@ -405,7 +414,7 @@ void StreamRun::identify(ListedEntry& entry) {
   } catch (...) {
     reject("failed", text_of_exception(reader_->function()));
   }
-  scope.check_thread();
+  check_after_call(scope);
 }
 
 void StreamRun::check_writable(const InFlightEntry& entry) const {
