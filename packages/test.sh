@@ -40,8 +40,9 @@ for deb in "${graft[@]}" "${torch[@]}" "${dev[@]}"; do
   depends=$(dpkg-deb --field "$deb" Depends | tr ',' '\n' | grep -v '^ *graft (' | paste -sd ,) || true
   [ -z "$depends" ] || apt-get satisfy -y -qq --no-install-recommends "$depends" >/dev/null
 done
-# For the example of graft-dev.
-install g++ cmake make libgtest-dev libgmock-dev
+# What plugins are built with is what graft-dev recommends, and nothing else.
+apt-get satisfy -y -qq --no-install-recommends "$(dpkg-deb --field "${dev[0]}" Recommends)" >/dev/null
+install make
 files >/tmp/before
 
 step "graft"
@@ -65,8 +66,20 @@ install "${dev[@]}"
 cp -r /usr/share/doc/graft-dev/examples/01_hello_plugin /tmp/hello
 cmake -S /tmp/hello -B /tmp/hello/build -DCMAKE_BUILD_TYPE=Release >/dev/null
 cmake --build /tmp/hello/build >/dev/null
-ctest --test-dir /tmp/hello/build --output-on-failure | tail -n 4
+ctest --test-dir /tmp/hello/build --output-on-failure --no-tests=error | tail -n 4
 graft describe mirror --plugin-dir /tmp/hello/build
+
+step "graft-dev: new plugins, by their READMEs"
+for kind in transform learner engine; do
+  name=${kind}_a
+  [ $kind != engine ] || name=engine_a
+  (cd /tmp/work && graft new-plugin $name --kind $kind && cd $name
+    sed -n 's/^\$ //p' README.md >commands
+    bash -euo pipefail commands >log 2>&1 && grep '100% tests passed, 0 tests failed out of 1' log) ||
+    fail "$kind: $(cat /tmp/work/$name/log)"
+done
+[ "$(update-alternatives --query libopenblas.so.0-x86_64-linux-gnu | sed -n 's/^Value: //p')" = \
+  /usr/lib/x86_64-linux-gnu/openblas-openmp/libopenblas.so.0 ] || fail "graft-dev brings another OpenBLAS"
 
 step "the .tar.gz, in some folder, without the packages"
 dpkg --purge graft-torch graft-dev graft >/dev/null 2>&1

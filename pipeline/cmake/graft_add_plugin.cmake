@@ -3,7 +3,7 @@
 # Builds NAME.so and, from its own descriptor, NAME.json: the schema that lets graft check and describe configs
 # without loading the plugin. A mistake in the schema fails the build: a default outside its range, a port declared twice, an
 # example that does not pass graft check. TEST is a GoogleTest source that uses graft/testing/stage_harness.h; it is built and
-# registered with ctest unless BUILD_TESTING is off. INSPECTOR builds NAME.inspect, see graft/inspector.h.
+# registered with ctest unless BUILD_TESTING is off; a project that includes graft itself calls enable_testing(). INSPECTOR builds NAME.inspect, see graft/inspector.h.
 function(graft_add_plugin name)
   cmake_parse_arguments(arg "" "TEST" "LIBRARIES;TEST_LIBRARIES;INSPECTOR;INSPECTOR_LIBRARIES" ${ARGN})
   if(NOT GRAFT_PLUGIN_OUTPUT_DIRECTORY)
@@ -51,7 +51,6 @@ function(graft_add_plugin name)
     set(with_test ON)
   endif()
   if(arg_TEST AND with_test)
-    enable_testing()
     find_package(GTest REQUIRED)
     add_executable(${name}_test ${arg_TEST})
     target_link_libraries(${name}_test PRIVATE graft::testing GTest::gmock GTest::gtest_main

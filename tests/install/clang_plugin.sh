@@ -15,7 +15,7 @@ quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }; }
 quietly cmake -S "$source/examples/01_hello_plugin" -B "$work/plugin" -G Ninja -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_PREFIX_PATH="$build"
 quietly cmake --build "$work/plugin"
-quietly ctest --test-dir "$work/plugin" --output-on-failure
+quietly ctest --test-dir "$work/plugin" --output-on-failure --no-tests=error
 # The layouts are those of tests/data/abi.txt, which the tests compare with GCC's.
 quietly clang++ -std=c++20 -w -I"$source/pipeline/include" -I"$source/tests/support" \
   -DGRAFT_TEST_DATA="\"$source/tests/data\"" "$source/tests/unit/plugin/abi_test.cpp" -o "$work/abi_test" -lgtest -lgtest_main -lpthread

@@ -15,7 +15,7 @@ build_example() {
   cmake -S "$source/examples/$1" -B "$1" -G Ninja -DCMAKE_PREFIX_PATH="$build" >log 2>&1 || fail "$1: $(cat log)"
   cmake --build "$1" >log 2>&1 || fail "$1: $(cat log)"
   ! grep -q "warning:" log || fail "$1: $(cat log)"
-  ctest --test-dir "$1" --output-on-failure >log 2>&1 || fail "$1: $(cat log)"
+  ctest --test-dir "$1" --output-on-failure --no-tests=error >log 2>&1 || fail "$1: $(cat log)"
 }
 config_of() { sed -n '/^```yaml$/,/^```$/p' "$source/examples/$1/README.md" | sed '1d;$d'; }
 run() {

@@ -23,6 +23,7 @@ try() {
   [ ${#commands[@]} -eq 3 ] || fail "README.md of $kind has other commands"
   for command in "${commands[@]}"; do
     PATH=$build:$PATH bash -euc "${command/graft run/graft run --quiet}" >../log 2>&1 || fail "$kind: $command: $(cat ../log)"
+    [[ $command != *ctest* ]] || grep -q '100% tests passed, 0 tests failed out of 1' ../log || fail "$kind: $(cat ../log)"
   done
   "$graft" plugins --check "build/$name.so" >../log || fail "$(cat ../log)"
   grep -q " is sound$" ../log

@@ -17,7 +17,7 @@ build_example() {
   cmake -S "$source/examples/$1" -B "$2" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" ||
     { cat "$work/log"; exit 1; }
   cmake --build "$2" >"$work/log" || { cat "$work/log"; exit 1; }
-  ctest --test-dir "$2" --output-on-failure >"$work/log" || { cat "$work/log"; exit 1; }
+  ctest --test-dir "$2" --output-on-failure --no-tests=error >"$work/log" || { cat "$work/log"; exit 1; }
 }
 build_example 01_hello_plugin "$work/plugin"
 build_example 02_ridge_classifier "$work/ridge"
