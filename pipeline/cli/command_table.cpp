@@ -234,7 +234,8 @@ po::options_description plugins_options(Global& global) {
   options.add_options()(
       "check", po::value(&global.plugins.check)->composing()->value_name("FILE"),
       "examine a plugin as a run would, and report every error of its schema, class and example")(
-      "verbose", po::bool_switch(&global.plugins.verbose), "also print the folders that are searched, in order");
+      "verbose", po::bool_switch(&global.plugins.verbose),
+      "also print the folders that are searched, in order");
   return options;
 }
 

@@ -142,9 +142,9 @@ TEST(PluginFiles, VerboseShowsTheFoldersInTheOrderOfTheSearch) {
     return r.out;
   };
   const std::string text = folders_of({"--verbose"});
-  EXPECT_THAT(
-      text, HasSubstr("searched, in this order (--plugin-dir, GRAFT_PLUGIN_PATH, those of graft):\n  " +
-                      given.path().string() + "\n  " + named.path().string() + "\n  "));
+  EXPECT_THAT(text,
+              HasSubstr("searched, in this order (--plugin-dir, GRAFT_PLUGIN_PATH, those of graft):\n  " +
+                        given.path().string() + "\n  " + named.path().string() + "\n  "));
   EXPECT_THAT(text, HasSubstr("/graft-plugins\n"));
   EXPECT_THAT(folders_of({}), Not(HasSubstr("searched")));
   const auto document = nlohmann::json::parse(folders_of({"--json"}));
