@@ -409,8 +409,14 @@ class Checker {
       if (const auto why = fault_of(p, Value("auto")))
         return add(fmt::format("{}: {}", at, *why), "name a feature that graft knows, see graft/params.h");
     }
+    if (p.default_value.is_null()) return;
     // A path is looked for when a config is checked; services are known only when all plugins are.
-    if (p.default_value.is_null() || names_paths(p) || !p.service.empty()) return;
+    const bool is_path = p.kind == Kind::File || p.kind == Kind::Folder;
+    if ((is_path || !p.service.empty()) && !p.default_value.is_string())
+      return add(fmt::format("{}: the default: expected text, got {} {}", at, p.default_value.kind(),
+                             p.default_value.to_json()),
+                 "give a default that a config could give");
+    if (names_paths(p) || !p.service.empty()) return;
     if (const auto why = fault_of(p, p.default_value))
       add(fmt::format("{}: the default: {}", at, *why), "give a default that a config could give");
   }

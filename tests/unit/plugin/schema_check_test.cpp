@@ -183,6 +183,13 @@ TEST(SchemaCheck, DefaultsAreWhatAConfigCouldGive) {
   wrong_type.default_value = Value("five");
   EXPECT_THAT(mistakes_with(wrong_type),
               ElementsAre("parameter 'n': the default: expected integer, got text \"five\""));
+  for (ParamSpec path : {file("f"), folder("f")}) {
+    path.default_value = Value(7);
+    EXPECT_THAT(mistakes_with(path.doc("d")),
+                ElementsAre("parameter 'f': the default: expected text, got integer 7"));
+    path.default_value = Value("nowhere");
+    EXPECT_THAT(mistakes_with(path), IsEmpty());
+  }
   EXPECT_THAT(mistakes_with(list("l", integer("").range(1, 9)).default_list({1, 12}).doc("d")),
               ElementsAre("parameter 'l': the default: 12 is out of range: expected from 1 to 9"));
   EXPECT_THAT(mistakes_with(list("l", integer("")).items(2, 3).default_list({1}).doc("d")),
