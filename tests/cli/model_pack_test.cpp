@@ -310,7 +310,7 @@ TEST_F(ModelPackTest, ABundleThatIsNotAsItsRunHasWrittenItIsAnError) {
     json bundle = json::parse(slurp(*folder_ / file));
     change(bundle);
     folder_->write(file, bundle.dump());
-    for (const std::string model : {"other", "other/models/" + std::string(learner)}) {
+    for (const std::string& model : {std::string("other"), "other/models/" + std::string(learner)}) {
       const ProgramResult r = model == "other"
                                   ? graft({"predict", model, "--learner", learner, "photos/test/along/0.ppm"})
                                   : graft({"predict", model, "photos/test/along/0.ppm"});

@@ -374,7 +374,7 @@ TEST_F(ServeTest, AClientThatPausesKeepsItsConnectionWhileNobodyNeedsIt) {
   Service service(*folder_, "run/models/probe");
   if (service.port() == 0) GTEST_SKIP() << service.stop().err;
   Connection client(service.port());
-  const std::string request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n";
+  const std::string request = "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n";
   client.send(request + "\r\n");
   // More than the two seconds that it may be idle for while others wait.
   std::this_thread::sleep_for(std::chrono::milliseconds(2500));
