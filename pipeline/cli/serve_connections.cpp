@@ -17,7 +17,8 @@ namespace graft::cli {
 namespace {
 
 constexpr std::chrono::milliseconds kGlance{20};     ///< Between looks at what waits.
-constexpr std::chrono::seconds kKeepAlive{2};        ///< A connection may be idle for.
+constexpr std::chrono::seconds kKeepAlive{2};        ///< A connection may be idle for, while others wait.
+constexpr std::chrono::seconds kLongKeepAlive{60};   ///< While none waits.
 constexpr std::chrono::seconds kDrainTime{1};        ///< For what a refused request still sends.
 constexpr std::size_t kRequestsOfConnection = 1000;  ///< At most.
 
@@ -278,13 +279,22 @@ void ServeServer::close_refused() {
   });
 }
 
+/// A client that sends its next request while its connection is closed has no answer to it: where nobody
+/// needs the thread, it has more time.
+bool ServeServer::may_be_idle(ServeClock::duration time) {
+  if (time < kKeepAlive) return true;
+  if (time >= kLongKeepAlive) return false;
+  const std::lock_guard lock(mutex_);
+  return waiting_.empty();
+}
+
 void ServeServer::serve(socket_t socket, std::size_t requests) {
   DeadlineStream stream(socket, time_);
   for (std::size_t left = requests; left > 0; --left) {
-    const auto idle_until = ServeClock::now() + kKeepAlive;
+    const auto idle_since = ServeClock::now();
     bool is_there = stream.has_read_ahead();
     do is_there = is_there || wait_for_socket(socket, POLLIN, ServeClock::now() + kGlance);
-    while (!is_there && !has_ended() && ServeClock::now() < idle_until);
+    while (!is_there && !has_ended() && may_be_idle(ServeClock::now() - idle_since));
     if (!is_there) break;
     stream.begin_request();
     bool closed = false;

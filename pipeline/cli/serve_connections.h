@@ -49,6 +49,7 @@ class ServeServer final : public httplib::Server {
   void serve_prompt();
   void serve(socket_t socket, std::size_t requests);
   bool is_prompt(socket_t socket) const;
+  bool may_be_idle(ServeClock::duration time);
   void refuse(std::list<Waiting>&& connections);
   void close_refused();
   bool has_ended() const { return svr_sock_ == INVALID_SOCKET; }

@@ -17,7 +17,10 @@
 namespace graft::test {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using testing::error_of;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -154,6 +157,26 @@ TEST(PipelineBuilder, WhatYamlCannotSayIsAnErrorToo) {
           "list",
           "pipeline 'deep', stage 'images', parameter '" + depth + "': error: a value may be 32 levels deep",
           "pipeline 'deep', stage 'images', parameter 'val': error: val: expected integer, got nan"));
+}
+
+TEST(PipelineBuilder, AValueOfAnyDepthIsAnError) {
+  const auto deep = [] {
+    Value value = 1;
+    for (int i = 0; i < 100'000; ++i) {
+      Value outer = Value::list();
+      outer.push(std::move(value));
+      value = std::move(outer);
+    }
+    return value;
+  };
+  PipelineBuilder p("deep");
+  p.setting("threads", deep());
+  p.stage("images", "synthetic").with("train", deep());
+  p.stage("rows", "pixel_table").from("images");
+  EXPECT_THAT(p.check(), Contains(AllOf(StartsWith("pipeline 'deep', setting 'threads"),
+                                        EndsWith("error: a value may be 32 levels deep"))));
+  EXPECT_THAT(p.check(), Contains(AllOf(StartsWith("pipeline 'deep', stage 'images', parameter 'train.0"),
+                                        EndsWith("error: a value may be 32 levels deep"))));
 }
 
 TEST(PipelineBuilder, TextsStayAsTheyAre) {

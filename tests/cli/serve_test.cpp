@@ -370,6 +370,20 @@ TEST_F(ServeTest, SlowClientsDoNotHoldIt) {
   EXPECT_EQ(service.stop().exit_code, 0);
 }
 
+TEST_F(ServeTest, AClientThatPausesKeepsItsConnectionWhileNobodyNeedsIt) {
+  Service service(*folder_, "run/models/probe");
+  if (service.port() == 0) GTEST_SKIP() << service.stop().err;
+  Connection client(service.port());
+  const std::string request = "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n";
+  client.send(request + "\r\n");
+  // More than the two seconds that it may be idle for while others wait.
+  std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+  client.send(request + "Connection: close\r\n\r\n");
+  const std::string said = client.read_all();
+  EXPECT_THAT(said, StartsWith("HTTP/1.1 200 "));
+  EXPECT_NE(said.find("HTTP/1.1 200 ", 1), std::string::npos) << said;
+}
+
 TEST_F(ServeTest, SigtermLetsWhatWasAskedForBeAnswered) {
   Service service(*folder_, "run/models/probe", {"--gather", "1000"});
   if (service.port() == 0) GTEST_SKIP() << service.stop().err;

@@ -6,6 +6,9 @@
 
 namespace graft {
 
+/// The fact `graft_bundle` of what a run writes.
+inline constexpr int kBundleFormat = 1;
+
 /// Writes a bundle into a folder: `bundle.json` (facts) and `weights.safetensors` (tensors), each atomically.
 /// Large tensors go through a buffer of some MiB; their names are the fact `large`.
 GRAFT_API void save_bundle(const std::filesystem::path& folder, const Bundle& bundle);

@@ -25,6 +25,41 @@ namespace {
 /// As deep as a config may be.
 constexpr int kDeepestValue = 32;
 
+/// Calls `take` for every list and map that is in one.
+template <typename Take>
+void each_container(Value& value, const Take& take) {
+  const auto look = [&](Value& part) {
+    if (part.is_list() || part.is_map()) take(part);
+  };
+  if (value.is_list())
+    for (Value& part : value.as_list()) look(part);
+  if (value.is_map())
+    for (auto& [key, part] : value.as_map()) look(part);
+}
+
+/// Cuts off what is far below the deepest level, which is an error whatever it is. Part by part: to destroy
+/// it at once takes as much stack as it is deep.
+Value bounded(Value value) {
+  std::vector<std::pair<Value*, int>> open{{&value, 0}};
+  std::vector<Value> below;
+  while (!open.empty()) {
+    const auto [at, depth] = open.back();
+    open.pop_back();
+    each_container(*at, [&, depth = depth](Value& part) {
+      if (depth > kDeepestValue)
+        below.push_back(std::move(part));
+      else
+        open.emplace_back(&part, depth + 1);
+    });
+  }
+  while (!below.empty()) {
+    Value part = std::move(below.back());
+    below.pop_back();
+    each_container(part, [&](Value& inner) { below.push_back(std::move(inner)); });
+  }
+  return value;
+}
+
 /// Values as the planner takes them from files. Every one has a place of its own, which has a name in place
 /// of a line and a column.
 class Tree {
@@ -204,7 +239,7 @@ PipelineBuilder::Stage& PipelineBuilder::Stage::from(std::string stage) {
   return *this;
 }
 PipelineBuilder::Stage& PipelineBuilder::Stage::with(std::string parameter, Value value) {
-  with_.emplace_back(std::move(parameter), std::move(value));
+  with_.emplace_back(std::move(parameter), bounded(std::move(value)));
   return *this;
 }
 PipelineBuilder::Stage& PipelineBuilder::Stage::on_error(std::string what) {
@@ -223,7 +258,7 @@ PipelineBuilder& PipelineBuilder::seed(std::uint64_t seed) {
   return *this;
 }
 PipelineBuilder& PipelineBuilder::setting(std::string name, Value value) {
-  settings_.emplace_back(std::move(name), std::move(value));
+  settings_.emplace_back(std::move(name), bounded(std::move(value)));
   return *this;
 }
 PipelineBuilder::Stage& PipelineBuilder::stage(std::string id, std::string plugin) {

@@ -23,6 +23,8 @@
 namespace graft {
 namespace {
 
+/// The time left follows from this much of what was: reused inputs take no time, and may be first.
+constexpr std::chrono::seconds kRecent{10};
 /// A drained run commits within a moment; one that still computes after this leaves with what is committed.
 constexpr std::chrono::milliseconds kDrainLimit{4000};
 constexpr std::chrono::milliseconds kLeaveLimit{2000};
@@ -158,7 +160,7 @@ std::string stage_snapshot(const Plan& plan, const Meter& meter) {
 }
 
 ProgressCounts counts_of(const StreamRun& stream) {
-  return {stream.total(), stream.done(), stream.reused(), stream.rejected(), false};
+  return {stream.total(), stream.done(), stream.reused(), stream.rejected(), false, 0};
 }
 
 Monitor::Monitor(const Plan& plan, const Meter& meter, Signals& signals, const ProgressStyle& style,
@@ -240,8 +242,9 @@ std::string progress_line(const ProgressCounts& counts, double seconds, bool bar
                                    : fmt::format("{} images", counts.done));
   parts.push_back(fmt::format("{:.1f}/s", rate));
   if (counts.rejected > 0) parts.push_back(fmt::format("{} rejected", counts.rejected));
-  if (!counts.ended && counts.total > counts.done && rate > 0.1)
-    parts.push_back(duration_in_words(static_cast<double>(counts.total - counts.done) / rate) + " left");
+  const double recent = counts.recent_rate > 0 ? counts.recent_rate : rate;
+  if (!counts.ended && counts.total > counts.done && recent > 0.1)
+    parts.push_back(duration_in_words(static_cast<double>(counts.total - counts.done) / recent) + " left");
   if (counts.reused > 0) parts.push_back(fmt::format("{} reused", counts.reused));
   if (counts.total == 0 && !counts.ended) parts.emplace_back("how many follow is not known");
   std::string line = joined_to_fit(parts, columns);
@@ -260,7 +263,12 @@ std::string progress_line(const ProgressCounts& counts, double seconds, bool bar
 void Monitor::draw(bool last) {
   ProgressCounts counts = counts_();
   counts.ended = last;
-  const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+  const Clock::time_point now = Clock::now();
+  const double seconds = std::chrono::duration<double>(now - start_).count();
+  while (recent_.size() > 1 && now - recent_[1].first >= kRecent) recent_.pop_front();
+  if (const double since = std::chrono::duration<double>(now - recent_[0].first).count(); since > 0)
+    counts.recent_rate = static_cast<double>(counts.done - std::min(counts.done, recent_[0].second)) / since;
+  recent_.emplace_back(now, counts.done);
   std::string line = progress_line(counts, seconds, style_.terminal, style_.terminal ? error_columns() : 0);
   if (style_.color)
     if (const std::size_t end = line.rfind(line.find("░") != std::string::npos ? "░" : "█");

@@ -2,11 +2,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <graft/learner.h>
 
@@ -38,6 +40,9 @@ struct ProgressCounts {
   std::size_t total = 0;  ///< 0: not known.
   std::size_t done = 0, reused = 0, rejected = 0;
   bool ended = false;
+  /// Inputs a second of late, those reused included: what the time left follows from. 0: as many as were
+  /// computed on average.
+  double recent_rate = 0;
 };
 GRAFT_API ProgressCounts counts_of(const StreamRun& stream);
 
@@ -69,6 +74,7 @@ class Monitor {
   const std::function<ProgressCounts()> counts_;
   const Clock::time_point start_ = Clock::now();
   Clock::time_point last_line_ = start_;
+  std::deque<std::pair<Clock::time_point, std::size_t>> recent_{{start_, 0}};  // what was done when
   bool drawn_ = false;
   std::mutex mutex_;
   bool paused_ = false;

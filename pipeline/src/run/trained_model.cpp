@@ -12,11 +12,13 @@
 #include <graft/params.h>
 #include <graft/text.h>
 #include <graft/value_path.h>
+#include <graft/version.h>
 
 #include "base/files.h"
 #include "config/file_parameters.h"
 #include "config/planner.h"
 #include "config/yaml_tree.h"
+#include "plugin/known_faults.h"
 #include "run/bundle_file.h"
 #include "run/learning.h"
 #include "run/left_run.h"
@@ -103,6 +105,65 @@ std::string model_with_neighbours(const TrainedModel& model, const std::vector<s
         read_json(model.run / "models" / name / "bundle.json").find(kNeighboursFact) != nullptr)
       return name;
   return {};
+}
+
+/// Throws Error for a bundle that this graft does not know: written by a later version of it, or of a plugin.
+/// Of a calibrator, the bundle of its learner is looked at, too.
+void require_known_bundle(const fs::path& file, const Value& facts, const Registry& registry) {
+  for (const Value* at = &facts; at != nullptr; at = at->find("base")) {
+    const Value* format = at->find("graft_bundle");
+    if (format != nullptr && (!format->is_int() || format->as_int() > kBundleFormat))
+      throw Error(
+          fmt::format("{} is of format {}: graft {} reads format {}; use the version of graft that wrote it, "
+                      "or train the model again with this one",
+                      file.string(), format->to_json(), GRAFT_VERSION, kBundleFormat));
+    const std::string name = text_at(*at, {"plugin"}), version = text_at(*at, {"plugin_version"});
+    const Registry::Plugin* plugin = name.empty() ? nullptr : registry.find(name);
+    if (plugin != nullptr && is_version_below(plugin->schema.version, version))
+      throw Error(
+          fmt::format("{} was written by {} {}: this one is {}; use the version of graft that wrote it, or "
+                      "train the model again with this one",
+                      file.string(), name, version, plugin->schema.version));
+  }
+}
+
+/// Throws Error unless the classes of a learner are as many as it was trained for, each with a name of its
+/// own.
+void require_class_names(const fs::path& file, const Value& facts) {
+  const auto fail = [&](const std::string& got) {
+    throw Error(
+        fmt::format("{}: class_names: expected a list of texts, one for each class, got {}; bring the file "
+                    "back as the run has written it, or train the model again",
+                    file.string(), got));
+  };
+  const Value* names = facts.find("class_names");
+  if (names == nullptr || !names->is_list()) return fail(names == nullptr ? "none" : names->kind());
+  std::set<std::string> seen;
+  for (const Value& name : names->as_list()) {
+    if (!name.is_string()) return fail(std::string("one that is ") + name.kind());
+    if (!seen.insert(name.as_string()).second) return fail(fmt::format("'{}' twice", name.as_string()));
+  }
+  if (const Value* classes = facts.find("classes");
+      classes != nullptr && classes->is_int() && classes->as_int() != static_cast<std::int64_t>(seen.size()))
+    return fail(fmt::format("{} names of {} classes", seen.size(), classes->as_int()));
+}
+
+/// The bundle of the model in a run's folder. Throws Error.
+Bundle load_known_bundle(const TrainedModel& model, const Registry& registry) {
+  const fs::path folder = model.run / "models" / model.stage;
+  Bundle bundle = load_bundle(folder);
+  require_known_bundle(folder / "bundle.json", bundle.facts, registry);
+  const Value* learner = &bundle.facts;
+  while (const Value* base = learner->find("base")) learner = base;
+  require_class_names(folder / "bundle.json", *learner);
+  const std::string wanted = text_at(read_run_config(model.run), {"stages", model.stage, "plugin"}),
+                    got = text_at(bundle.facts, {"plugin"});
+  if (!wanted.empty() && !got.empty() && wanted != got)
+    throw Error(
+        fmt::format("{} is a model of {}, and '{}' in the run's config.yaml is {}: bring back the files as "
+                    "the run has written them, or train the model again",
+                    (folder / "bundle.json").string(), got, model.stage, wanted));
+  return bundle;
 }
 
 void replace_input(Value& stage, const std::string& id, const std::string& by) {
@@ -243,7 +304,7 @@ TrainedModel open_model(const fs::path& path, const std::string& learner, const 
     if (!learner.empty() && learner != model.stage)
       throw Error(
           fmt::format("--learner {}: {} holds the model '{}' alone", learner, path.string(), model.stage));
-    model.bundle = load_bundle(model.run / "models" / model.stage);
+    model.bundle = load_known_bundle(model, registry);
     model.neighbours = std::move(unpacked.neighbours);
     return model;
   }
@@ -275,7 +336,7 @@ TrainedModel open_model(const fs::path& path, const std::string& learner, const 
   }
   require_config(model.run);
   model.from = model.run;
-  model.bundle = load_bundle(model.run / "models" / model.stage);
+  model.bundle = load_known_bundle(model, registry);
   model.neighbours = model_with_neighbours(model, models_of(model.run));
   return model;
 }

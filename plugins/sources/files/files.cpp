@@ -106,6 +106,8 @@ class Files final : public graft::ForwardSource {
   // What is known when the stage is made.
 
   void add(const std::string& path) {
+    if (path.empty())
+      throw Error("paths: one is empty: expected files, folders, patterns, lists, archives or -");
     struct stat info {};
     if (path == "-") {
       add_part({Part::Kind::StandardInput, path}, lines_of_standard_input());

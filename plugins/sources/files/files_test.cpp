@@ -190,6 +190,8 @@ TEST_F(FilesTest, NothingIsAnError) {
   std::filesystem::create_directory(folder_ / "empty");
   EXPECT_EQ(error_of([&] { keys("'" + at("empty") + "'"); }),
             "paths: expected files, got none in " + at("empty"));
+  EXPECT_EQ(error_of([&] { keys("''"); }),
+            "paths: one is empty: expected files, folders, patterns, lists, archives or -");
 }
 
 }  // namespace

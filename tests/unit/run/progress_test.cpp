@@ -6,7 +6,7 @@
 namespace graft {
 namespace {
 
-const ProgressCounts kCounts{12000, 3000, 500, 17, false};
+const ProgressCounts kCounts{12000, 3000, 500, 17, false, 0};
 
 TEST(ProgressLine, FitsTheTerminal) {
   const std::string full =
@@ -22,12 +22,18 @@ TEST(ProgressLine, FitsTheTerminal) {
 }
 
 TEST(ProgressLine, LeavesOutWhatIsNotKnown) {
-  EXPECT_EQ(progress_line({0, 12, 0, 0, false}, 4, true, 80),
+  EXPECT_EQ(progress_line({0, 12, 0, 0, false, 0}, 4, true, 80),
             "12 images  3.0/s  how many follow is not known");
-  EXPECT_EQ(progress_line({0, 12, 0, 0, false}, 4, true, 40), "12 images  3.0/s");
-  EXPECT_EQ(progress_line({0, 12, 0, 0, true}, 4, true, 80), "12 images  3.0/s");
-  EXPECT_EQ(progress_line({10, 10, 0, 0, true}, 5, false, 0), "10/10 images  2.0/s");
-  EXPECT_EQ(progress_line({10, 0, 0, 0, false}, 0, false, 0), "0/10 images  0.0/s");
+  EXPECT_EQ(progress_line({0, 12, 0, 0, false, 0}, 4, true, 40), "12 images  3.0/s");
+  EXPECT_EQ(progress_line({0, 12, 0, 0, true, 0}, 4, true, 80), "12 images  3.0/s");
+  EXPECT_EQ(progress_line({10, 10, 0, 0, true, 0}, 5, false, 0), "10/10 images  2.0/s");
+  EXPECT_EQ(progress_line({10, 0, 0, 0, false, 0}, 0, false, 0), "0/10 images  0.0/s");
+}
+
+TEST(ProgressLine, TheTimeLeftFollowsFromTheRateOfLate) {
+  // Nearly all of them are copies of one image.
+  EXPECT_EQ(progress_line({200'000, 150'000, 149'997, 0, false, 25'000}, 6, false, 0),
+            "150000/200000 images  0.5/s  2 s left  149997 reused");
 }
 
 TEST(FitLine, HasTheStepTheTimeLeftAndTheScores) {
