@@ -314,7 +314,7 @@ Learning::Learning(const Plan& plan, StageFactory& factory, Workers& workers, Di
 
 Learning::~Learning() = default;
 
-void Learning::run(const Watcher& watcher, std::vector<LearnerOutcome>& done) {
+void Learning::run(std::vector<LearnerOutcome>& done, const Watcher& watcher) {
   for (std::size_t i = 0; i < plan_.stages.size() && !interrupted_; ++i) {
     if (!plan_.stages[i].is_fitted()) continue;
     watcher.started(plan_.stages[i].id);

@@ -50,7 +50,7 @@ class Learning {
     std::function<void(const std::string&, const FitStep&)> step;
   };
   /// Appends to `done` what was fitted, also what was before an error.
-  void run(const Watcher& watcher, std::vector<LearnerOutcome>& done);
+  void run(std::vector<LearnerOutcome>& done, const Watcher& watcher);
   /// Fits stages again on other rows; lives as long as this.
   Trials& trials() { return *trials_; }
 

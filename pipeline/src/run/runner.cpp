@@ -116,7 +116,7 @@ class Run {
     try {
       learn(memo, workers);
     } catch (const std::exception& e) {
-      if (!signals_.interrupted() && !ends_the_run(e)) make_page_of_failure(e.what(), workers);
+      make_page_of_failure(e, workers);
       throw;
     }
     if (signals_.interrupted()) return interrupted(start);
@@ -264,16 +264,15 @@ class Run {
                                            folder_.failed_place() / "inputs.csv", signals_.interrupted());
     FitLine line(options_.style);
     Clock::time_point begun = Clock::now();
-    learning_->run({[&](const std::string& id) {
-                      line.clear();
-                      started("fitting", id);
-                      begun = Clock::now();
-                    },
-                    [&](const std::string& id, const FitStep& step) {
-                      live_.add_step(id, step);
-                      line.draw(id, step, seconds_since(begun));
-                    }},
-                   learners_);
+    learning_->run(learners_, {[&](const std::string& id) {
+                                 line.clear();
+                                 started("fitting", id);
+                                 begun = Clock::now();
+                               },
+                               [&](const std::string& id, const FitStep& step) {
+                                 live_.add_step(id, step);
+                                 line.draw(id, step, seconds_since(begun));
+                               }});
     for (const LearnerOutcome& l : learners_) {
       timings_["learners"][plan_.stages[l.stage].id] = l.seconds();
       if (trace_ != nullptr) trace_->trace().add_stage(l.stage, l.begun, l.ended);
@@ -286,13 +285,14 @@ class Run {
     if (options_.style.level >= LogLevel::Info && options_.style.terminal) say(phase + "\n");
   }
 
-  /// Of a run whose learners could not be fitted: who wants to see why looks at its page. What goes wrong
-  /// here is not what people have to know.
-  void make_page_of_failure(const std::string& why, Workers& workers) noexcept try {
-    failure_ = with_final_paths(why);
+  /// Of a run whose learners could not be fitted: who wants to see why looks at its page.
+  void make_page_of_failure(const std::exception& e, Workers& workers) noexcept try {
+    if (signals_.interrupted() || ends_the_run(e) || dynamic_cast<const std::bad_alloc*>(&e) != nullptr)
+      return;
+    failure_ = with_final_paths(e.what());
     report(workers, [](const StagePlan& stage) { return stage.schema.covers_whole_run; });
-  } catch (const std::exception& e) {
-    log_.add(fmt::format("no page of the failed run: {}\n", printable_lines(e.what())));
+  } catch (const std::exception& other) {  // the failure itself is what people have to know
+    log_.add(fmt::format("no page of the failed run: {}\n", printable_lines(other.what())));
   }
 
   /// Every wanted report, those on the whole run last: scores for results.json, files, text for the terminal.

@@ -197,10 +197,10 @@ TEST(PairedDifference, OfVeryManyItemsHasTheIntervalOfTheNormalDistribution) {
     b.push_back(random.chance(0.7) ? 1 : 0);
   }
   Sequential one;
-  const metrics::Interval many = metrics::paired_difference(a, b, 0.95, 200, 42, one);
+  const metrics::Interval many = metrics::paired_difference(a, b, 0.95, 1000, 42, one);
   a.pop_back();
   b.pop_back();
-  const metrics::Interval drawn = metrics::paired_difference(a, b, 0.95, 200, 42, one);
+  const metrics::Interval drawn = metrics::paired_difference(a, b, 0.95, 1000, 42, one);
   const double half = (many.high - many.low) / 2;
   EXPECT_NEAR(many.mean, drawn.mean, 1e-4);
   EXPECT_NEAR(many.low, drawn.low, 0.15 * half);

@@ -278,6 +278,7 @@ class Composer {
       for (const Item& item : items) positions.push(position_of(item));
     }
     std::string out = "<h4>What is taken for what</h4>";
+    const char* choice = "cell";
     if (const std::vector<Drawing> drawn = confusion(p); !drawn.empty()) {
       out += fmt::format(
           "<p><label><input type=\"checkbox\" class=\"by-row\"> in percent of the true class</label></p><div "
@@ -285,10 +286,12 @@ class Composer {
           drawn[0].svg);
     } else {
       out += pairs_of(p);
+      choice = "number of inputs";
     }
-    return out +
-           "<div class=\"cell-images\" aria-live=\"polite\"><p class=\"hint\">Choose a cell to see its "
-           "images.</p></div>";
+    return out + fmt::format(
+                     "<div class=\"cell-images\" aria-live=\"polite\"><p class=\"hint\">Choose a {} to see "
+                     "images.</p></div>",
+                     choice);
   }
 
   static std::string pairs_of(const Panel& p) {
