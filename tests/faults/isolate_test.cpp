@@ -264,6 +264,27 @@ TEST_F(IsolateTest, InvalidOutputIsReportedAsWithoutIsolation) {
     }
 }
 
+TEST_F(IsolateTest, WhatBelongsToTheProcessStaysAsItIs) {
+  for (const std::string at : {"constructor", "apply"})
+    for (const std::string does : {"setlocale", "chdir", "fast math"}) {
+      const fs::path path = folder_.write(
+          "process.yaml",
+          "name: process\nrun: {threads: 1, max_rejects: 100%}\nstages:\n"
+          "  source: {plugin: misbehaving_source}\n  stage: {plugin: misbehaving_transform, from: "
+          "source, with: {at: \"" +
+              at + "\", does: \"" + does + "\"}}\n  rows: {plugin: misbehaving_collector, from: stage}\n");
+      fs::remove_all(folder_ / "s");
+      const ProgramResult r = run_program({"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out",
+                                           folder_ / "r", "--store", folder_ / "s", "--isolate", "stage"});
+      EXPECT_EQ(r.exit_code, 1) << at << " " << does;
+      const std::string error = lines_with(r.err, "error: ");
+      EXPECT_THAT(error,
+                  HasSubstr("error: stage 'stage' (misbehaving_transform, " + path.string() + ":5:3)"));
+      EXPECT_THAT(error,
+                  HasSubstr(": " + at + (does == "setlocale" ? " calls setlocale: " : " changes the ")));
+    }
+}
+
 TEST_F(IsolateTest, AStageThatCannotBeMadeEndsTheRun) {
   const std::string stage =
       "error: stage 'stage' (fragile_transform, " + (folder_ / "config.yaml").string() + ":5:3): ";

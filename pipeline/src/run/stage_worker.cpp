@@ -77,6 +77,7 @@ class StageWorker {
   StageWorker() : input_(FileHandle(kStageInput)), output_(FileHandle(kStageOutput)) {}
 
   int serve() {
+    const ProcessState before;
     for (;;) {
       MessageFrame frame{};
       if (!receive(&frame, sizeof frame)) return 0;
@@ -90,6 +91,7 @@ class StageWorker {
       try {
         MessageParser in(body);
         handle(request, in, out);
+        check_process(before, function);
         send(StageAnswer::Done, out.body());
       } catch (...) {
         MessageWriter failure;
