@@ -86,6 +86,12 @@ addEventListener('load', () => {
     const column = (n) => Array.from(table.tBodies[0].rows).map((r) => parseFloat(r.cells[n].textContent));
     table.querySelectorAll('thead button')[1].click();
     answer.sorted = column(1);
+    const folded = () => all('details').filter((part) => !part.open).length;
+    answer.folded = [folded()];
+    for (const moment of ['beforeprint', 'afterprint']) {
+      dispatchEvent(new Event(moment));
+      answer.folded.push(folded());
+    }
     parent.postMessage(JSON.stringify(answer), '*');
   });
 });
@@ -235,6 +241,9 @@ TEST_F(ReportInBrowser, NamesAreTextAndClicksShowTheirImages) {
   EXPECT_NE(a["first"], a["second"]);
   auto sorted = a["sorted"].get<std::vector<double>>();
   EXPECT_TRUE(std::is_sorted(sorted.rbegin(), sorted.rend()));
+  const auto folded = a["folded"].get<std::vector<int>>();
+  EXPECT_GT(folded.at(0), 0);
+  EXPECT_EQ(folded, (std::vector<int>{folded[0], 0, folded[0]})) << "a print shows every part";
 }
 
 TEST_F(ReportInBrowser, ItsNumbersAreThoseOfTheResults) {

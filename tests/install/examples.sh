@@ -22,7 +22,7 @@ run() {
   "$graft" run "$2" --quiet --plugin-dir "$1" --out "out/$1" --store store >log 2>&1 || fail "$1: $(cat log)"
 }
 
-for example in "$source"/examples/0[3-8]_*; do build_example "$(basename "$example")"; done
+for example in "$source"/examples/0[3-8]_* "$source"/examples/12_engine; do build_example "$(basename "$example")"; done
 
 # Two classes of vectors that are far from each other.
 perl -e 'for my $class ("cats", "dogs") { mkdir "data"; mkdir "data/$class"; for my $i (1 .. 20) {
@@ -37,6 +37,11 @@ grep -q '"accuracy": 1.0' out/03_npy_source/results.json || fail "$(cat out/03_n
 
 config_of 07_hog_features >hog.yaml
 run 07_hog_features hog.yaml
+
+# Rounded weights: other scores, nearly as good.
+config_of 12_engine >engine.yaml
+run 12_engine engine.yaml
+! cmp -s out/12_engine/predictions/exact_probe.csv out/12_engine/predictions/rounded_probe.csv || fail "no weight was rounded"
 
 # High and low tones.
 perl -e 'mkdir "clips"; for my $class ("high", "low") { mkdir "clips/$class"; for my $i (1 .. 30) {

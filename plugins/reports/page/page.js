@@ -111,4 +111,14 @@
         table.tBodies[0].append(...order);
       });
     });
+
+  // On paper nothing can be unfolded.
+  let unfolded = [];
+  addEventListener('beforeprint', () => {
+    unfolded = all('details:not([open])');
+    for (const part of unfolded) part.open = true;
+  });
+  addEventListener('afterprint', () => {
+    for (const part of unfolded) part.open = false;
+  });
 })();
