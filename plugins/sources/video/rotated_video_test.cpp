@@ -10,7 +10,7 @@
 
 #include <graft/error.h>
 
-#include "video_fixture.h"
+#include "testing/video_fixture.h"
 
 namespace graft::test {
 namespace {

@@ -15,7 +15,7 @@
 #include <graft/error.h>
 #include <graft/testing/stage_harness.h>
 
-#include "video_fixture.h"
+#include "testing/video_fixture.h"
 
 namespace graft::test {
 namespace {
