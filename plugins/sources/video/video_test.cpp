@@ -15,67 +15,14 @@
 #include <graft/error.h>
 #include <graft/testing/stage_harness.h>
 
-#include "temp_folder.h"
+#include "testing/video_fixture.h"
 
-namespace graft {
+namespace graft::test {
 namespace {
 
-using test::TempFolder;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using testing::StageHarness;
-
-/// Colour of frame i: told apart after JPEG compression.
-std::uint8_t red(int i) {
-  return static_cast<std::uint8_t>(20 + 20 * (i % 10));
-}
-std::uint8_t green(int i) {
-  return static_cast<std::uint8_t>(20 + 20 * (i / 10 % 10));
-}
-
-class Video : public ::testing::Test {
- protected:
-  /// An AVI of Motion JPEG, which OpenCV writes and reads without help.
-  std::string write(const std::string& name, int frames, double rate = 10, cv::Size size = {48, 32}) {
-    std::filesystem::create_directories((folder_ / name).parent_path());
-    std::string path = (folder_ / name).string();
-    cv::VideoWriter out(path, cv::CAP_OPENCV_MJPEG, cv::VideoWriter::fourcc('M', 'J', 'P', 'G'), rate, size);
-    EXPECT_TRUE(out.isOpened());
-    for (int i = 0; i < frames; ++i) out.write(cv::Mat(size, CV_8UC3, cv::Scalar(200, green(i), red(i))));
-    return path;
-  }
-  std::string root() const { return folder_.path().string(); }
-  StageHarness open(const std::string& more = "") {
-    return StageHarness("video", "{root: \"" + root() + "\"" + (more.empty() ? "" : ", " + more) + "}");
-  }
-  std::string fault(const std::string& more = "") {
-    try {
-      open(more);
-      return "ok";
-    } catch (const Error& e) {
-      std::string text = e.what();
-      for (std::size_t at; (at = text.find(root())) != std::string::npos;)
-        text.replace(at, root().size(), "ROOT");
-      return text;
-    }
-  }
-  std::vector<std::string> keys(const std::string& more) {
-    std::vector<std::string> out;
-    auto stage = open(more);
-    for (const Entry& e : stage.list()) out.push_back(e.key);
-    return out;
-  }
-  static void expect_frame(const Image& image, int i) {
-    ASSERT_EQ(image.width, 48);
-    ASSERT_EQ(image.height, 32);
-    const std::uint8_t* pixel = image.row(16) + 3 * 24;
-    EXPECT_NEAR(pixel[0], red(i), 6) << "frame " << i;
-    EXPECT_NEAR(pixel[1], green(i), 6) << "frame " << i;
-    EXPECT_NEAR(pixel[2], 200, 6) << "frame " << i;
-  }
-  TempFolder folder_;
-};
 
 TEST_F(Video, ReadsTheFramesThatAreWanted) {
   write("cats/a.avi", 25);
@@ -153,7 +100,7 @@ TEST_F(Video, WhatIsNoVideoIsOneReject) {
 }
 
 TEST_F(Video, AVideoThatIsCutOffEndsInRejects) {
-  const std::string whole = test::slurp(write("c/a.avi", 40));
+  const std::string whole = slurp(write("c/a.avi", 40));
   for (std::size_t n = 0; n < whole.size(); n += whole.size() / 40) {
     folder_.write("c/a.avi", whole.substr(0, n));
     auto stage = open();
@@ -189,7 +136,7 @@ TEST_F(Video, FramesThatNoHeaderCountsAreCounted) {
     EXPECT_EQ(frames, 40) << name;
     // Cut off long before the end that its duration promises: the frames that are missing are rejects.
     if (std::string(name) == "c/a.mkv") {
-      const std::string whole = test::slurp(path);
+      const std::string whole = slurp(path);
       folder_.write(name, whole.substr(0, whole.size() / 2));
       std::map<std::string, int> outcomes;
       auto cut = open();
@@ -218,14 +165,10 @@ std::string with_duration(std::string file, double milliseconds) {
 
 // The duration of a file is that of its longest track: where the sound is longer, no frame is missing.
 TEST_F(Video, AFileThatIsWholeHasTheFramesThatItHolds) {
-  const std::string path = folder_.write("c/a.mkv", "").string();
-  {
-    cv::VideoWriter out(path, cv::CAP_FFMPEG, cv::VideoWriter::fourcc('m', 'p', '4', 'v'), 25, {48, 32});
-    if (!out.isOpened()) GTEST_SKIP() << "this OpenCV does not write Matroska files";
-    for (int i = 0; i < 40; ++i) out.write(cv::Mat(32, 48, CV_8UC3, cv::Scalar(200, green(i), red(i))));
-  }
+  const std::string path = write_mpeg4("c/a.mkv", 40, 25);
+  if (path.empty()) GTEST_SKIP() << "this OpenCV does not write Matroska files";
   EXPECT_EQ(keys("").size(), 40u);
-  folder_.write("c/a.mkv", with_duration(test::slurp(path), 2600));
+  folder_.write("c/a.mkv", with_duration(slurp(path), 2600));
   auto stage = open();
   EXPECT_EQ(stage.list().size(), 40u);
   EXPECT_THAT(
@@ -236,13 +179,9 @@ TEST_F(Video, AFileThatIsWholeHasTheFramesThatItHolds) {
 }
 
 TEST_F(Video, AnMp4FileWithoutItsHeaderIsTruncated) {
-  const std::string path = folder_.write("c/a.mp4", "").string();
-  {
-    cv::VideoWriter out(path, cv::CAP_FFMPEG, cv::VideoWriter::fourcc('m', 'p', '4', 'v'), 10, {48, 32});
-    if (!out.isOpened()) GTEST_SKIP() << "this OpenCV writes no MP4 files";
-    for (int i = 0; i < 20; ++i) out.write(cv::Mat(32, 48, CV_8UC3, cv::Scalar(200, green(i), red(i))));
-  }
-  const std::string whole = test::slurp(path);
+  const std::string path = write_mpeg4("c/a.mp4", 20, 10);
+  if (path.empty()) GTEST_SKIP() << "this OpenCV writes no MP4 files";
+  const std::string whole = slurp(path);
   const std::size_t header = whole.rfind("moov");
   ASSERT_NE(header, std::string::npos);
   ASSERT_GT(header, 100u) << "it is at the end";
@@ -275,131 +214,6 @@ TEST_F(Video, TooLargeFramesAreRejected) {
   }
 }
 
-/// Replaces the matrix (a b u c d v x y w) of the first box of a type, `at` bytes after its type.
-std::string with_matrix(std::string file, const std::string& box, std::size_t at, std::array<double, 4> m) {
-  const std::size_t start = file.find(box) + 4 + at;
-  const std::array<std::int64_t, 9> values{std::llround(m[0] * 65536),
-                                           std::llround(m[1] * 65536),
-                                           0,
-                                           std::llround(m[2] * 65536),
-                                           std::llround(m[3] * 65536),
-                                           0,
-                                           0,
-                                           0,
-                                           1 << 30};
-  for (std::size_t i = 0; i < values.size(); ++i)
-    for (std::size_t b = 0; b < 4; ++b)
-      file[start + 4 * i + b] = static_cast<char>(values[i] >> (24 - 8 * b));
-  return file;
-}
-
-/// MP4 files with matrices of every kind: what a player shows.
-class RotatedVideo : public Video {
- protected:
-  /// An MP4 file of one frame, 48 x 32: red in the upper left quarter, green right of it, blue below. Empty
-  /// where this OpenCV cannot write one.
-  std::string upright() {
-    const std::string path = (folder_ / "upright.mp4").string();
-    cv::VideoWriter out(path, cv::CAP_FFMPEG, cv::VideoWriter::fourcc('m', 'p', '4', 'v'), 10, {48, 32});
-    if (!out.isOpened()) return {};
-    cv::Mat frame(32, 48, CV_8UC3, cv::Scalar(128, 128, 128));
-    frame(cv::Rect(0, 0, 24, 16)) = cv::Scalar(0, 0, 255);
-    frame(cv::Rect(24, 0, 24, 16)) = cv::Scalar(0, 255, 0);
-    frame(cv::Rect(0, 16, 24, 16)) = cv::Scalar(255, 0, 0);
-    for (int i = 0; i < 3; ++i) out.write(frame);
-    out.release();
-    std::string file = test::slurp(path);
-    std::filesystem::remove(path);
-    return file;
-  }
-  Image first_frame(const std::string& file) {
-    folder_.write("c/a.mp4", file);
-    auto stage = open();
-    Entry e;
-    EXPECT_TRUE(stage.as<Source>().next(e));
-    return std::get<Image>(stage.load(e));
-  }
-  /// The colours of the quarters: upper left, upper right, lower left, lower right.
-  static std::string quarters(const Image& image) {
-    std::string out;
-    for (const int y : {image.height / 4, image.height * 3 / 4})
-      for (const int x : {image.width / 4, image.width * 3 / 4}) {
-        const std::uint8_t* p = image.row(y) + 3 * x;
-        out += p[0] > 180 ? 'r' : p[1] > 180 ? 'g' : p[2] > 180 ? 'b' : '-';
-      }
-    return out + " " + std::to_string(image.width) + " x " + std::to_string(image.height);
-  }
-};
-
-constexpr std::size_t kInTrack = 40, kInMovie = 36;  // where the matrix is in tkhd and mvhd of version 0
-
-TEST_F(RotatedVideo, FramesAreShownAsTheMatrixSays) {
-  const std::string file = upright();
-  if (file.empty()) GTEST_SKIP() << "this OpenCV writes no MP4 files";
-  const auto shown = [&](std::array<double, 4> matrix) {
-    return quarters(first_frame(with_matrix(file, "tkhd", kInTrack, matrix)));
-  };
-  EXPECT_EQ(shown({1, 0, 0, 1}), "rgb- 48 x 32");
-  EXPECT_EQ(shown({0, 1, -1, 0}), "br-g 32 x 48") << "90 clockwise: what a phone held upright writes";
-  EXPECT_EQ(shown({-1, 0, 0, -1}), "-bgr 48 x 32") << "180";
-  EXPECT_EQ(shown({0, -1, 1, 0}), "g-rb 32 x 48") << "90 counter-clockwise";
-  EXPECT_EQ(shown({-1, 0, 0, 1}), "gr-b 48 x 32") << "mirrored left to right";
-  EXPECT_EQ(shown({1, 0, 0, -1}), "b-rg 48 x 32") << "mirrored top to bottom";
-  EXPECT_EQ(shown({0, 1, 1, 0}), "rbg- 32 x 48") << "transposed";
-  EXPECT_EQ(shown({0, -1, -1, 0}), "-gbr 32 x 48") << "transposed along the other diagonal";
-  EXPECT_EQ(shown({0, 1.5, -1.5, 0}), "br-g 32 x 48") << "a scale is no rotation";
-  EXPECT_EQ(shown({0, 0, 0, 0}), "rgb- 48 x 32") << "an empty matrix says nothing";
-}
-
-TEST_F(RotatedVideo, OnlyThePlacesOfPixelsChange) {
-  const std::string file = upright();
-  if (file.empty()) GTEST_SKIP() << "this OpenCV writes no MP4 files";
-  const Image before = first_frame(file);
-  const Image after = first_frame(with_matrix(file, "tkhd", kInTrack, {0, 1, -1, 0}));
-  ASSERT_EQ(after.width, before.height);
-  ASSERT_EQ(after.height, before.width);
-  for (int y = 0; y < before.height; ++y)
-    for (int x = 0; x < before.width; ++x)
-      for (int c = 0; c < 3; ++c)
-        ASSERT_EQ(before.row(y)[3 * x + c], after.row(x)[3 * (before.height - 1 - y) + c]) << x << ", " << y;
-}
-
-TEST_F(RotatedVideo, TheMatrixOfTheMovieCounts) {
-  const std::string file = upright();
-  if (file.empty()) GTEST_SKIP() << "this OpenCV writes no MP4 files";
-  const std::string turned = with_matrix(file, "mvhd", kInMovie, {0, 1, -1, 0});
-  EXPECT_EQ(quarters(first_frame(turned)), "br-g 32 x 48");
-  EXPECT_EQ(quarters(first_frame(with_matrix(turned, "tkhd", kInTrack, {0, 1, -1, 0}))), "-bgr 48 x 32");
-}
-
-TEST_F(RotatedVideo, AnotherAngleIsRejected) {
-  const std::string file = upright();
-  if (file.empty()) GTEST_SKIP() << "this OpenCV writes no MP4 files";
-  folder_.write("c/a.mp4", with_matrix(file, "tkhd", kInTrack, {0.7, 0.7, -0.7, 0.7}));
-  auto stage = open();
-  Entry e;
-  ASSERT_TRUE(stage.as<Source>().next(e));
-  EXPECT_EQ(e.key, "c/a.mp4");
-  try {
-    stage.load(e);
-    FAIL();
-  } catch (const Reject& reject) {
-    EXPECT_EQ(reject.code(), "rotation");
-  }
-}
-
-// What is remembered of a frame names how it is shown: another matrix in the file is other content.
-TEST_F(RotatedVideo, AFrameIsRememberedAsItIsShown) {
-  const std::string file = upright();
-  if (file.empty()) GTEST_SKIP() << "this OpenCV writes no MP4 files";
-  const auto member = [&](const std::string& content) {
-    folder_.write("c/a.mp4", content);
-    return std::get<FileRef>(open().list().at(0).payload).member;
-  };
-  EXPECT_EQ(member(file), "0");
-  EXPECT_EQ(member(with_matrix(file, "tkhd", kInTrack, {-1, 0, 0, -1})), "0 as shown");
-}
-
 /// AVI files of Motion JPEG put together from frames: what FFmpeg reads of them.
 class MotionJpeg : public Video {
  protected:
@@ -410,7 +224,7 @@ class MotionJpeg : public Video {
   /// Frames, each a JPEG file.
   Frames frames(int count, cv::Size size = {48, 32}) {
     const std::string path = write("parts.avi", count, 10, size);
-    const std::string file = test::slurp(path);
+    const std::string file = slurp(path);
     std::filesystem::remove(path);
     Frames out;
     for (std::size_t at = file.find("movi") + 4; file.compare(at, 4, "00dc") == 0;) {
@@ -565,7 +379,7 @@ TEST_F(MotionJpeg, OtherContainersHoldItToo) {
       out.write(frame);
     }
     out.release();
-    const std::string file = test::slurp(path);
+    const std::string file = slurp(path);
     std::filesystem::remove(path);
     EXPECT_EQ(outcome(file, "", name), "oooooooooo");
     // The third and the sixth frame, in their places.
@@ -586,13 +400,9 @@ TEST_F(MotionJpeg, OtherContainersHoldItToo) {
 
 // The decoder of MPEG-4 conceals most damage; what it gives up on is not the end, either.
 TEST_F(Video, DamageIsNotTheEnd) {
-  const std::string path = (folder_ / "whole.mp4").string();
-  {
-    cv::VideoWriter out(path, cv::CAP_FFMPEG, cv::VideoWriter::fourcc('m', 'p', '4', 'v'), 10, {48, 32});
-    if (!out.isOpened()) GTEST_SKIP() << "this OpenCV writes no MP4 files";
-    for (int i = 0; i < 30; ++i) out.write(cv::Mat(32, 48, CV_8UC3, cv::Scalar(200, green(i), red(i))));
-  }
-  std::string file = test::slurp(path);
+  const std::string path = write_mpeg4("whole.mp4", 30, 10);
+  if (path.empty()) GTEST_SKIP() << "this OpenCV writes no MP4 files";
+  std::string file = slurp(path);
   std::vector<std::string> packets;
   cv::VideoCapture raw(path, cv::CAP_FFMPEG);
   ASSERT_TRUE(raw.set(cv::CAP_PROP_FORMAT, -1));
@@ -638,4 +448,4 @@ TEST_F(Video, SaysWhatIsWrong) {
 }
 
 }  // namespace
-}  // namespace graft
+}  // namespace graft::test
