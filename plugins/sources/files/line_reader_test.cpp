@@ -73,7 +73,9 @@ TEST(LineReader, LinesThatComeLaterAreRead) {
   const PipedInput input;
   int looks = 0;
   LineReader lines([&] {
-    if (++looks == 1) EXPECT_EQ(::write(input.writing(), "late\n", 5), 5);
+    if (++looks == 1) {
+      EXPECT_EQ(::write(input.writing(), "late\n", 5), 5);
+    }
     return looks < 3;
   });
   EXPECT_EQ(lines.next(), "late");
