@@ -161,14 +161,13 @@ class Minimizer {
       const bool decreased = finite && now.value <= start.value + kDecrease * step * start.slope;
       const bool within_noise =
           finite && now.value <= start.value + slack() && now.slope <= (2 * kDecrease - 1) * start.slope;
+      const bool is_lower = decreased || within_noise;
       if (!finite) {
         high = {step, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
-      } else if (!decreased && !within_noise) {
-        high = now;
-      } else if (std::abs(now.slope) <= kCurvature * std::abs(start.slope)) {
+      } else if (is_lower && std::abs(now.slope) <= kCurvature * std::abs(start.slope)) {
         accept(now);
         return true;
-      } else if (now.slope > 0) {
+      } else if (!is_lower || now.slope > 0) {
         high = now;
       } else {
         low = now;

@@ -1,6 +1,9 @@
 #include <source/folder_labels.h>
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
+#include <set>
 
 #include <graft/error.h>
 #include <graft/text.h>
@@ -10,6 +13,29 @@ namespace {
 
 ParamSpec split_folders(const std::string& split) {
   return list(split, text("")).or_scalar().doc("Folders whose images are " + split + ".");
+}
+
+/// The folder that a name in `splits` means: of that name, else the only one that differs in case alone, else
+/// the only one that is another word for the same split.
+std::string folder_of_split(const std::string& name, const std::set<std::string, std::less<>>& folders,
+                            const std::string& root) {
+  if (folders.contains(name)) return name;
+  const auto among = [&](const auto& is_meant) {
+    std::vector<std::string> found;
+    std::copy_if(folders.begin(), folders.end(), std::back_inserter(found), is_meant);
+    return found;
+  };
+  auto found = among([&](const std::string& seen) { return folded(seen) == folded(name); });
+  if (found.empty() && split_from(name))
+    found = among([&](const std::string& seen) { return split_from(seen) == split_from(name); });
+  if (found.empty())
+    throw Error("splits: expected a folder '" + name + "' in " + root + ", got " +
+                (folders.empty() ? "no folder at all" : "only " + joined({folders.begin(), folders.end()})) +
+                "; name the folders that are there, or leave splits out to divide by a hash of the key");
+  if (found.size() > 1)
+    throw Error("splits: '" + name + "' may be any of " + joined(found) + " in " + root +
+                "; write the names of the folders as they are");
+  return found.front();
 }
 
 }  // namespace
@@ -39,28 +65,7 @@ FolderLabels::FolderLabels(const Params& params) {
 }
 
 void FolderLabels::find_splits(const std::string& root) {
-  for (auto& [name, split] : splits_) {
-    if (top_.contains(name)) continue;
-    const auto among_seen = [&](const auto& is_meant) {
-      std::vector<std::string> found;
-      for (const std::string& seen : top_)
-        if (is_meant(seen)) found.push_back(seen);
-      return found;
-    };
-    auto found =
-        among_seen([&, &name = name](const std::string& seen) { return folded(seen) == folded(name); });
-    if (found.empty() && split_from(name))
-      found = among_seen(
-          [&, &name = name](const std::string& seen) { return split_from(seen) == split_from(name); });
-    if (found.empty())
-      throw Error("splits: expected a folder '" + name + "' in " + root + ", got " +
-                  (top_.empty() ? "no folder at all" : "only " + joined({top_.begin(), top_.end()})) +
-                  "; name the folders that are there, or leave splits out to divide by a hash of the key");
-    if (found.size() > 1)
-      throw Error("splits: '" + name + "' may be any of " + joined(found) + " in " + root +
-                  "; write the names of the folders as they are");
-    name = found.front();
-  }
+  for (auto& [name, split] : splits_) name = folder_of_split(name, top_, root);
   for (std::size_t i = 0; i < splits_.size(); ++i)
     for (std::size_t j = 0; j < i; ++j)
       if (splits_[i].first == splits_[j].first && splits_[i].second != splits_[j].second)

@@ -17,8 +17,9 @@ bool decays(const at::Tensor& parameter) {
 
 NamedTensors zeros_like(const NamedTensors& parameters, const std::string& kind) {
   NamedTensors out;
+  const std::string prefix = kind + "/";
   for (const auto& [name, value] : parameters)
-    out.emplace_back(kind + "/" + name, at::zeros_like(value.detach()));
+    out.emplace_back(prefix + name, at::zeros_like(value.detach()));
   return out;
 }
 

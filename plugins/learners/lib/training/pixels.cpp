@@ -26,7 +26,7 @@ std::pair<int, int> image_size(const RowSet& rows) {
 }
 
 Pixels::Pixels(const RowSet& rows, const LabelRule& rule, Normalizer normalizer, const std::string& what)
-    : table_(rows), normalizer_(std::move(normalizer)) {
+    : table_(rows), normalizer_(normalizer) {
   if (rows.rows() == 0) return;
   std::tie(height_, width_) = image_size(rows);
   for (std::size_t row = 0; row < rows.rows(); ++row) {

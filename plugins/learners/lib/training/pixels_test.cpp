@@ -51,7 +51,7 @@ TEST(Pixels, SeveralLabelsWhereTheRuleAllowsThem) {
   EXPECT_THAT(pixels.labels(0), ElementsAre(0));
   EXPECT_THAT(pixels.labels(1), ElementsAre(2, 1));
   try {
-    Pixels(rows, {3}, imagenet(), "train");
+    const Pixels refused(rows, {3}, imagenet(), "train");
     FAIL();
   } catch (const Error& e) {
     EXPECT_STREQ(e.what(),
@@ -68,7 +68,7 @@ TEST(Pixels, ImagesThatShowNoneOfTheClassesAreKept) {
   EXPECT_THAT(pixels.labels(2), ElementsAre());
   EXPECT_THAT(pixels.labels(3), ElementsAre(2, 1));
   try {
-    Pixels(rows, {3}, imagenet(), "val");
+    const Pixels refused(rows, {3}, imagenet(), "val");
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(std::string(e.what()), "val: expected one label per image, got none of the classes for " +

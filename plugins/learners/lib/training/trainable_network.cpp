@@ -28,7 +28,7 @@ class DescribedNetwork final : public TrainableNetwork {
   }
 
  private:
-  torch::jit::Module filled(torch::jit::Module module) const {
+  torch::jit::Module filled(const torch::jit::Module& module) const {
     libtorch::set_tensors(module, weights_);
     return module;
   }
