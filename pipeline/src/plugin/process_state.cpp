@@ -1,19 +1,50 @@
 #include "plugin/process_state.h"
 
-#include <xmmintrin.h>
-
 #include <clocale>
 #include <filesystem>
 
 #include <fmt/format.h>
+
+#ifdef __x86_64__
+#include <xmmintrin.h>
+#endif
 
 namespace graft {
 namespace {
 
 namespace fs = std::filesystem;
 
+#if defined(__x86_64__)
 /// The bits of MXCSR that are flags of exceptions: they change with every inexact result.
 constexpr std::uint32_t kFlags = 0x3f;
+
+/// MXCSR without its flags, and the control word of the x87 unit above it.
+std::uint64_t control_bits() noexcept {
+  std::uint16_t x87 = 0;
+  __asm__ volatile("fnstcw %0" : "=m"(x87));
+  return (_mm_getcsr() & ~kFlags) | std::uint64_t{x87} << 32U;
+}
+void set_control_bits(std::uint64_t bits) noexcept {
+  const auto x87 = static_cast<std::uint16_t>(bits >> 32U);
+  _mm_setcsr(static_cast<std::uint32_t>(bits) | (_mm_getcsr() & kFlags));
+  __asm__ volatile("fldcw %0" : : "m"(x87));
+}
+#elif defined(__aarch64__)
+/// FPCR; the flags of exceptions are in another register.
+std::uint64_t control_bits() noexcept {
+  std::uint64_t bits = 0;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(bits));
+  return bits;
+}
+void set_control_bits(std::uint64_t bits) noexcept {
+  __asm__ volatile("msr fpcr, %0" : : "r"(bits));
+}
+#else
+std::uint64_t control_bits() noexcept {
+  return 0;
+}
+void set_control_bits(std::uint64_t) noexcept {}
+#endif
 
 std::string locale_name() {
   const char* const name = std::setlocale(LC_ALL, nullptr);
@@ -30,14 +61,12 @@ std::string working_folder() {
 
 FloatingPointMode FloatingPointMode::now() noexcept {
   FloatingPointMode mode;
-  mode.sse_ = _mm_getcsr() & ~kFlags;
-  __asm__ volatile("fnstcw %0" : "=m"(mode.x87_));
+  mode.bits_ = control_bits();
   return mode;
 }
 
 void FloatingPointMode::set() const noexcept {
-  _mm_setcsr(sse_ | (_mm_getcsr() & kFlags));
-  __asm__ volatile("fldcw %0" : : "m"(x87_));
+  set_control_bits(bits_);
 }
 
 ProcessState::ProcessState() : locale_(locale_name()), folder_(working_folder()) {}

@@ -18,8 +18,7 @@ class GRAFT_API FloatingPointMode {
   friend bool operator==(const FloatingPointMode&, const FloatingPointMode&) = default;
 
  private:
-  std::uint32_t sse_ = 0;
-  std::uint16_t x87_ = 0;
+  std::uint64_t bits_ = 0;  ///< Of the processor's control registers; 0 where those are not known.
 };
 
 /// What belongs to the whole process, or to the thread, and no plugin may change: the locale, the working

@@ -4,7 +4,6 @@
 
 #include <dlfcn.h>
 #include <unistd.h>
-#include <xmmintrin.h>
 
 #include <clocale>
 #include <csignal>
@@ -15,6 +14,8 @@
 #include <string>
 
 #include <graft/plugin.h>
+
+#include "flush_denormals.h"
 
 #ifdef WRONG_SYMBOL
 #define NAME graft_plug
@@ -101,7 +102,7 @@ struct AtLoad {
     if (is_wrong("static_throw_int")) throw 7;
     if (is_wrong("static_locale")) std::setlocale(LC_ALL, "C.UTF-8");
     if (is_wrong("static_folder") && ::chdir("/") != 0) std::abort();
-    if (is_wrong("static_fast_math")) _mm_setcsr(_mm_getcsr() | 0x8040);
+    if (is_wrong("static_fast_math")) graft::test::flush_denormals();
     if (is_wrong("static_exit")) std::exit(0);
     if (is_wrong("static_underscore_exit")) ::_exit(0);
     if (is_wrong("static_abort")) std::abort();
