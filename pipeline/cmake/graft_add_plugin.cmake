@@ -51,6 +51,11 @@ function(graft_add_plugin name)
     set(with_test ON)
   endif()
   if(arg_TEST AND with_test)
+    find_package(GTest QUIET)
+    if(NOT GTest_FOUND AND NOT BUILD_TESTING AND NOT GRAFT_TESTS)  # nobody has asked for tests
+      message(STATUS "${name}: no GoogleTest, so no test (Debian: libgtest-dev libgmock-dev)")
+      return()
+    endif()
     find_package(GTest REQUIRED)
     add_executable(${name}_test ${arg_TEST})
     target_link_libraries(${name}_test PRIVATE graft::testing GTest::gmock GTest::gtest_main

@@ -45,9 +45,9 @@ TEST_F(ModelBundleTest, ABundleThatIsNotAsItsRunHasWrittenItIsAnError) {
        "class_names: expected a list of texts, one for each class, got 'along' twice; bring the file back as "
        "the "
        "run has written it, or train the model again"},
-      {"sure", [](json& b) { b["base"]["class_names"] = {"along"}; }, ", got 1 names of 2 classes; "},
-      {"probe", [](json& b) { b["class_names"].push_back("both"); }, ", got 3 names of 2 classes; "},
-      {"probe", [](json& b) { b["class_names"][0] = 7; }, ", got one that is integer; "},
+      {"sure", [](json& b) { b["base"]["class_names"] = {"along"}; }, ", got 1 name for 2 classes; "},
+      {"probe", [](json& b) { b["class_names"].push_back("both"); }, ", got 3 names for 2 classes; "},
+      {"probe", [](json& b) { b["class_names"][0] = 7; }, ", got an element that is integer; "},
       {"probe", [](json& b) { b.erase("class_names"); }, ", got none; "},
   };
   for (const auto& [learner, change, error] : kCases) {

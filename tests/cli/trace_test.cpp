@@ -134,8 +134,7 @@ TEST_F(TraceTest, AFileThatCannotBeWrittenIsSaidBeforeAnyWork) {
   EXPECT_EQ(config.exit_code, 1);
   EXPECT_EQ(config.err,
             "error: " + (folder_ / "config.yaml").string() +
-                " is there and is no trace: a trace would replace it; choose another name for the "
-                "trace, such as " +
+                " exists and is not a trace that graft or Perfetto wrote; choose another name, such as " +
                 (folder_ / "trace.json").string() + "\n");
   EXPECT_EQ(slurp(folder_ / "config.yaml"), before);
   for (int i = 0; i < 2; ++i) EXPECT_EQ(run("2", {"--trace", folder_ / "t.json"}, "twice").exit_code, 0);

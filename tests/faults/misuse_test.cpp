@@ -282,8 +282,9 @@ TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {
 
 TEST(Misuse, APluginThatChangesTheWorkingFolderTakesNoPathOfTheRunAlong) {
   const TempFolder folder;
-  const auto run = [&](const std::string& does) {
-    folder.write("config.yaml", config("batch", "apply", does));
+  const auto run = [&](const std::string& does, const std::string& kind = "batch",
+                       const std::string& at = "apply") {
+    folder.write("config.yaml", config(kind, at, does));
     return run_program(
         {"run", "config.yaml", "--plugin-dir", GRAFT_TEST_PLUGINS, "--out", "r", "--store", "s"},
         folder.path());
@@ -296,6 +297,13 @@ TEST(Misuse, APluginThatChangesTheWorkingFolderTakesNoPathOfTheRunAlong) {
                 " to /: what belongs to the process stays as it is: "
                 "stage 'source' (misbehaving_source, config.yaml:4:3), stage 'transform' "));
   EXPECT_TRUE(std::filesystem::exists(folder / "r.failed/log.txt"));
+  for (const char* at : {"constructor", "fit"}) {
+    std::filesystem::remove_all(folder / "r.failed");
+    const ProgramResult threw = run("chdir and throw", "learner", at);
+    EXPECT_EQ(threw.exit_code, 1);
+    EXPECT_THAT(threw.err, HasSubstr("elsewhere"));
+    EXPECT_TRUE(std::filesystem::exists(folder / "r.failed/log.txt")) << at;
+  }
   const ProgramResult well = run("");
   EXPECT_EQ(well.exit_code, 0) << well.err;
   EXPECT_THAT(well.err, HasSubstr("collector: 30 rows ("));

@@ -28,7 +28,8 @@ using namespace graft;  // NOLINT: a test plugin
   if (does == "exit") std::exit(0);
   if (does == "abort") std::abort();
   if (does == "setlocale") std::setlocale(LC_ALL, "C.UTF-8");
-  if (does == "chdir" && ::chdir("/") != 0) std::abort();
+  if (does.starts_with("chdir") && ::chdir("/") != 0) std::abort();
+  if (does == "chdir and throw") throw std::runtime_error("elsewhere");
   if (does == "fast math") graft::test::flush_denormals();
   if (does == "segv") {
     volatile int* volatile nowhere = nullptr;

@@ -128,7 +128,12 @@ template <typename Body>
 decltype(auto) call_plugin_alone(const char* label, const char* function, const Body& body) {
   return call_plugin(label, function, [&]() -> decltype(auto) {
     const ProcessState before;
-    return checked(body, [&] { check_process(before, function); });
+    try {
+      return checked(body, [&] { check_process(before, function); });
+    } catch (...) {
+      before.restore();  // paths may be relative
+      throw;
+    }
   });
 }
 

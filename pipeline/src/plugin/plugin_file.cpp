@@ -113,6 +113,11 @@ const graft_plugin_descriptor* open_library(const fs::path& file, Refusal& why, 
   };
   const char* doing = "its static initialisers";
   const ProcessState before;
+  /// A library that is refused for something else is not to leave its changes behind, either.
+  const struct Restored {
+    const ProcessState& before;
+    ~Restored() { before.restore(); }
+  } restored{before};
   void* handle = nullptr;
   try {
     at(kOpening);

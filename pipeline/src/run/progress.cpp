@@ -246,7 +246,8 @@ std::string progress_line(const ProgressCounts& counts, double seconds, bool bar
   if (!counts.ended && counts.total > counts.done && recent > 0.1)
     parts.push_back(duration_in_words(static_cast<double>(counts.total - counts.done) / recent) + " left");
   if (counts.reused > 0) parts.push_back(fmt::format("{} reused", counts.reused));
-  if (counts.total == 0 && !counts.ended) parts.emplace_back("how many follow is not known");
+  if (counts.total == 0 && counts.done > 0 && !counts.ended)
+    parts.emplace_back("how many follow is not known");
   std::string line = joined_to_fit(parts, columns);
   if (!bar || counts.total == 0) return line;
   constexpr std::size_t kWidest = 24, kNarrowest = 8;

@@ -40,8 +40,8 @@ struct ProgressCounts {
   std::size_t total = 0;  ///< 0: not known.
   std::size_t done = 0, reused = 0, rejected = 0;
   bool ended = false;
-  /// Inputs a second of late, those reused included: what the time left follows from. 0: as many as were
-  /// computed on average.
+  /// Inputs per second over the last ten seconds, reused ones included; the time left is computed from it.
+  /// 0: not known yet, so that the average of the computed ones counts.
   double recent_rate = 0;
 };
 GRAFT_API ProgressCounts counts_of(const StreamRun& stream);

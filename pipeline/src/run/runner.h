@@ -19,7 +19,7 @@ struct RunOptions {
   ProgressStyle style;
   std::filesystem::path trace;  ///< Where the trace of what threads did goes; empty: none is made.
   LiveRun* live = nullptr;      ///< Is told how far the run is, unless null.
-  bool passing = false;         ///< The folder goes right after the run: nobody is told where it is.
+  bool passing = false;         ///< The folder is removed after the run: messages do not name it.
   bool merge = false;  ///< Every row must be in the tables, by the workers of a job: nothing is computed.
 };
 

@@ -94,6 +94,7 @@ class StageWorker {
         check_process(before, function);
         send(StageAnswer::Done, out.body());
       } catch (...) {
+        before.restore();
         MessageWriter failure;
         add_exception(failure, function);
         send(StageAnswer::Failed, failure.body());

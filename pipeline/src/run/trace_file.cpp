@@ -40,10 +40,9 @@ void require_trace_or_nothing(const std::filesystem::path& file) {
   in.read(begin.data(), static_cast<std::streamsize>(begin.size()));
   begin.resize(static_cast<std::size_t>(in.gcount()));
   if (begin.empty() || begin.starts_with(kBegin) || begin.starts_with(kOtherBegin)) return;
-  throw Error(
-      fmt::format("{} is there and is no trace: a trace would replace it; choose another name for the "
-                  "trace, such as {}",
-                  file.string(), (file.parent_path() / "trace.json").string()));
+  throw Error(fmt::format(
+      "{} exists and is not a trace that graft or Perfetto wrote; choose another name, such as {}",
+      file.string(), (file.parent_path() / "trace.json").string()));
 }
 
 std::string json_text(std::string_view text) {

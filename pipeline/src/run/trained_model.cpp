@@ -140,12 +140,12 @@ void require_class_names(const fs::path& file, const Value& facts) {
   if (names == nullptr || !names->is_list()) return fail(names == nullptr ? "none" : names->kind());
   std::set<std::string> seen;
   for (const Value& name : names->as_list()) {
-    if (!name.is_string()) return fail(std::string("one that is ") + name.kind());
+    if (!name.is_string()) return fail(std::string("an element that is ") + name.kind());
     if (!seen.insert(name.as_string()).second) return fail(fmt::format("'{}' twice", name.as_string()));
   }
   if (const Value* classes = facts.find("classes");
       classes != nullptr && classes->is_int() && classes->as_int() != static_cast<std::int64_t>(seen.size()))
-    return fail(fmt::format("{} names of {} classes", seen.size(), classes->as_int()));
+    return fail(fmt::format("{} for {} classes", plural(seen.size(), "name"), classes->as_int()));
 }
 
 /// The bundle of the model in a run's folder. Throws Error.

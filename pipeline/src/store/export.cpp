@@ -27,7 +27,7 @@ Fingerprint fingerprint_of(const fs::path& table) {
 class ListedRows {
  public:
   ListedRows(const fs::path& table, InputListReader& list)
-      : store_(table.parent_path().parent_path(), fingerprint_of(table)), list_(list) {}
+      : table_(table), store_(table.parent_path().parent_path(), fingerprint_of(table)), list_(list) {}
 
   /// Goes on to the next input; false after the last one.
   bool next_input() { return list_.next_input(input_) && (++inputs_, true); }
@@ -37,7 +37,10 @@ class ListedRows {
       list_.next_outcome(next_);
       has_next_ = true;
       ++rows_;
-      if (next_.input + 1 < inputs_) throw Error("the list of inputs is damaged: its rows are in no order");
+      if (next_.input + 1 < inputs_)
+        throw Error(fmt::format(
+            "{}: a list of its inputs is damaged, its rows are not in their order; run the config again",
+            table_.string()));
     }
     if (!has_next_ || next_.input + 1 != inputs_) return false;
     row_ = next_;
@@ -59,6 +62,7 @@ class ListedRows {
   }
 
  private:
+  const fs::path table_;
   TableStore store_;
   InputListReader& list_;
   InputList::Input input_;

@@ -37,10 +37,21 @@ class FeatureFile::Format {
 
 namespace {
 
+/// Without a name where the system can give it one later: a process that is killed leaves nothing then.
 FileHandle create(const fs::path& path) {
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  if (::access("/proc/self/fd", F_OK) == 0)
+    if (FileHandle file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666)); file) return file;
   FileHandle file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   if (!file) throw Error(file_error("create", path, errno));
   return file;
+}
+
+/// Of a file of create(), unless it has it already.
+void give_name(const FileHandle& file, const fs::path& path) {
+  const std::string own = fmt::format("/proc/self/fd/{}", file.get());
+  if (::linkat(AT_FDCWD, own.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) != 0 && errno != EEXIST)
+    throw Error(file_error("create", path, errno));
 }
 
 std::span<const std::uint8_t> as_bytes(std::span<const float> values) {
@@ -63,6 +74,7 @@ class Npy final : public FeatureFile::Format {
     const std::string head = header(rows, head_bytes_);
     if (::lseek(file_.get(), 0, SEEK_SET) != 0) throw Error(file_error("write", path_, errno));
     write_all(file_.get(), {reinterpret_cast<const std::uint8_t*>(head.data()), head.size()}, path_);
+    give_name(file_, path_);
   }
 
  private:
@@ -115,7 +127,7 @@ class Csv final : public FeatureFile::Format {
     heads_.clear();
     put(lines);
   }
-  void finish(std::uint64_t) override {}
+  void finish(std::uint64_t) override { give_name(file_, path_); }
 
  private:
   void put(const std::string& text) const {
@@ -158,7 +170,7 @@ class Hdf5 final : public FeatureFile::Format {
       return;
     }
     spill_ = create(path_.string() + ".rows");
-    ::unlink((path_.string() + ".rows").c_str());  // it is gone with its process
+    ::unlink((path_.string() + ".rows").c_str());
   }
   ~Hdf5() override {
     const Hdf5Lock lock;  // for what is closed here

@@ -36,10 +36,10 @@ struct Exported {
 /// A file of rows for other software, written row by row. Memory does not grow with the number of rows; the
 /// file gets its name when it is complete and synced.
 ///
-///   .h5:   features [n, ...] float32, labels [n] int64 (-1: unlabelled), or, where an input has several
-///          labels or is negative, [n, classes] int8 of 0 and 1 (-1 in every column: unlabelled), keys [n]
-///          and splits [n] fixed-length texts, views [n] uint32, classes [c]; contiguous, no filter. The
-///          rows of an input have its key, each with the number of its view, from 0.
+///   .h5:   features [n, ...] float32, labels [n] int64 (-1: unlabelled), or, where an input of a row has
+///          several labels or is negative, [n, classes] int8 of 0 and 1 (-1 in every column: unlabelled),
+///          keys [n] and splits [n] fixed-length texts, views [n] uint32, classes [c]; contiguous, no filter.
+///          The rows of an input have its key, each with the number of its view, from 0.
 ///   .npy:  the features alone, format 1.0
 ///   .csv:  key,split,label,view,f0,f1,...: as .h5, several labels separated by ';', numbers that read back
 ///          to the same float32

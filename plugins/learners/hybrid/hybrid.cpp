@@ -1,4 +1,3 @@
-
 #include <algorithm>
 
 #include <graft/plugin.h>

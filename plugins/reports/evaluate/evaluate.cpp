@@ -44,8 +44,10 @@ class Evaluate final : public Report {
     const metrics::Sample sample(scored);
     report.per_class = sample.per_class();
     report.rankings = sample.per_class_ranking();
-    for (const std::size_t r : positions) report.keys.push_back(part.keys[r]);
-    for (std::size_t r = 0; r < scored.rows(); ++r) report.correct.push_back(scored.score(r).accuracy);
+    if (split == Split::Test) {  // what paired_on_test compares
+      for (const std::size_t r : positions) report.keys.push_back(part.keys[r]);
+      for (std::size_t r = 0; r < scored.rows(); ++r) report.correct.push_back(scored.score(r).accuracy);
+    }
     if (!of.multi_label) {
       report.confusion = metrics::confusion(scored);
       report.calibration = metrics::calibration_bins(sample);

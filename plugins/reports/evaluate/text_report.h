@@ -18,8 +18,8 @@ struct PartReport {
   std::vector<metrics::ClassRanking> rankings;       ///< By class.
   std::vector<metrics::ConfusionCell> confusion;     ///< With one label per row.
   std::vector<metrics::CalibrationBin> calibration;  ///< With one label per row.
-  std::vector<std::string> keys;                     ///< Of the labelled rows.
-  std::vector<double> correct;                       ///< 1 or 0 for each of them.
+  std::vector<std::string> keys;                     ///< Of the labelled rows of test; empty for val.
+  std::vector<double> correct;                       ///< 1 or 0 for each of those.
 
   /// By the name that it has in the schema; nothing where it has no value.
   std::optional<double> value(const std::string& name) const;

@@ -88,7 +88,8 @@
       const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
       if (step === undefined || points.length === 0) return;
       event.preventDefault();
-      choose(points[(at + step + points.length) % points.length]);
+      const from = at < 0 && step < 0 ? 0 : at;
+      choose(points[(from + step + points.length) % points.length]);
     });
   }
 

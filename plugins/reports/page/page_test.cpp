@@ -143,7 +143,8 @@ TEST(Page, ListsDuplicates) {
   EXPECT_THAT(duplicates(), Not(HasSubstr("Duplicates"))) << "not known";
   run.results_["duplicates"]["images"] =
       Value::from_json(R"({"inputs":0,"in_other_splits":0,"examples":[]})");
-  EXPECT_THAT(duplicates(), HasSubstr("<p>No two inputs have the same content.</p>"));
+  EXPECT_THAT(duplicates(),
+              HasSubstr("<p>No two inputs that were used are known to have the same content.</p>"));
   run.results_["duplicates"]["images"] = Value::from_json(
       R"({"inputs":3,"in_other_splits":1,"examples":[{"key":"<b>.jpg","split":"test","class":"ants",)"
       R"("of":{"key":"a.jpg","split":"train","class":"bees"}}]})");

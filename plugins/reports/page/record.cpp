@@ -53,7 +53,7 @@ std::string duplicates(const Content& content) {
   }
   if (map_at(content.results, {"duplicates"}).empty()) return out;
   out = "<h3>Duplicates and leaks</h3>";
-  if (all == 0) return out + "<p>No two inputs have the same content.</p>";
+  if (all == 0) return out + "<p>No two inputs that were used are known to have the same content.</p>";
   out += fmt::format("<p>{} the content of an earlier one; {}.</p>",
                      all == 1 ? "1 input has" : count(all) + " inputs have",
                      leaks == 0 ? "none of them is in another split"

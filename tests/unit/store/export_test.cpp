@@ -5,8 +5,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <vector>
+
 #include <graft/table_file.h>
 
+#include "store/feature_file.h"
 #include "store/input_list.h"
 #include "store/row_writer.h"
 #include "store/table_store.h"
@@ -128,6 +132,18 @@ TEST(Export, ManyRowsAreWrittenInBlocks) {
     wanted.push_back(i % 3 == 0 ? classes[static_cast<std::size_t>(i)] : i % 3 == 1 ? "none" : "unlabelled");
   }
   EXPECT_EQ(labels_of(read_back(classes, inputs)), wanted);
+}
+
+TEST(FeatureFile, HasNoNameUntilItIsComplete) {
+  for (const char* name : {"rows.npy", "rows.csv", "rows.h5"}) {
+    const test::TempFolder folder;
+    const std::vector<float> values{1, 2};
+    FeatureFile file(folder / name, {});
+    file.add({.key = "a"}, {2}, values);
+    EXPECT_TRUE(std::filesystem::is_empty(folder.path())) << "a process that is killed leaves nothing";
+    EXPECT_EQ(file.finish().rows, 1u);
+    EXPECT_TRUE(std::filesystem::exists(folder / name));
+  }
 }
 
 }  // namespace

@@ -17,11 +17,13 @@ struct Interval {
   double mean = 0, low = 0, high = 0;
 };
 
+/// Items of a paired difference that are still drawn.
+inline constexpr std::size_t kMostDrawn = 20'000;
+
 /// Mean of paired differences a - b, and its percentile bootstrap interval (Efron 1979): items are drawn with
 /// replacement `resamples` times, each time with both of their values. `confidence`: 0.95 for 95 %. Same bits
 /// for any number of threads. a and b have one value per item; at least one. Of more than kMostDrawn items
 /// it is the normal distribution that the bootstrap tends to.
-inline constexpr std::size_t kMostDrawn = 20'000;
 Interval paired_difference(std::span<const double> a, std::span<const double> b, double confidence,
                            std::size_t resamples, std::uint64_t seed, Parallel& parallel);
 
