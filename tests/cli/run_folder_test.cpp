@@ -92,8 +92,9 @@ TEST_F(RunFolderProgram, NothingOfAFormerConfigIsLeftAndTheFormerRunIsKept) {
   ASSERT_EQ(r.exit_code, 0) << r.err;
   EXPECT_THAT(r.out, HasSubstr("results  runs/photos/results.json\n"));
   EXPECT_THAT(names("runs"), ElementsAre("photos", "photos.1"));
-  EXPECT_THAT(names("runs/photos"), ElementsAre("config.yaml", "inputs.csv", "log.txt", "manifest.json",
-                                                "models", "neighbours", "predictions", "results.json"));
+  EXPECT_THAT(names("runs/photos"),
+              ElementsAre("config.yaml", "inputs.csv", "log.txt", "manifest.json", "models", "neighbours",
+                          "predictions", "reports", "results.json"));
   EXPECT_THAT(names("runs/photos/models"), ElementsAre("near"));
   EXPECT_THAT(names("runs/photos/predictions"), ElementsAre("near.csv"));
   EXPECT_THAT(names("runs/photos.1/models"), ElementsAre("near", "probe"));

@@ -227,7 +227,7 @@ TEST_F(TorchTest, ModelsOfTheWrongFormAreNamed) {
 
 /// Random weights, as `untrained` makes them.
 std::unique_ptr<nn::Engine> random_engine(const std::string& name, bool fuse,
-                                          std::vector<std::string> taps = {}) {
+                                          const std::vector<std::string>& taps = {}) {
   nn::Model model;
   model.name = name;
   model.architecture = nn::make_architecture(name);
