@@ -85,6 +85,8 @@ TEST_F(TorchTest, AScaleMayStandOnEitherSide) {
 
 TEST_F(TorchTest, AScriptWithAnythingElseIsNotDescribed) {
   const at::Tensor x = at::zeros({1, 3, 8, 8});
+  const char* const padded_by_ones =
+      "torch.conv2d(torch.constant_pad_nd(x, [0, 1, 0, 1], 1.0), self.w, None, [1, 1], [0, 0], [1, 1], 1)";
   for (const char* body : {
            "torch.tanh(x)",
            "torch.hardtanh(x, 0.0, 4.0)",
@@ -94,8 +96,7 @@ TEST_F(TorchTest, AScriptWithAnythingElseIsNotDescribed) {
            "torch.max_pool2d(torch.constant_pad_nd(x, [1, 1, 1, 1], 0.0), [2, 2], [2, 2])",
            "torch.max_pool2d(x, [2, 3], [2, 2])",
            "torch.constant_pad_nd(x, [0, 1, 0, 1], 0.0)",
-           "torch.conv2d(torch.constant_pad_nd(x, [0, 1, 0, 1], 1.), self.w, None, [1, 1], [0, 0], [1, 1], "
-           "1)",
+           padded_by_ones,
            "torch.conv2d(x, self.w, None, [1, 1], [0, 0], [2, 2], 1)",
            "torch.conv2d(x, self.w, None, [1, 2], [0, 0], [1, 1], 1)",
            "torch.relu(x) if x.size(0) > 1 else x",
