@@ -309,6 +309,21 @@ TEST(Misuse, APluginThatChangesTheWorkingFolderTakesNoPathOfTheRunAlong) {
   EXPECT_THAT(well.err, HasSubstr("collector: 30 rows ("));
 }
 
+TEST(Misuse, AForkedProcessThatComesBackFromTheCallDoesNotGoOnWithTheRun) {
+  for (const auto& [kind, at] : {std::pair("transform", "apply"), std::pair("learner", "fit")}) {
+    const TempFolder folder;
+    const auto path = folder.write("config.yaml", config(kind, at, "fork"));
+    const ProgramResult r = run_program(
+        {"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out", folder / "r", "--store", folder / "s"});
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    EXPECT_THAT(r.err,
+                HasSubstr(std::string(at) +
+                          " has forked a process that came back from the call and is ended; end it with "
+                          "_exit(), also where exec() fails\n"));
+    EXPECT_THAT(r.err, HasSubstr("collector: 30 rows (30 computed"));
+  }
+}
+
 TEST(Misuse, TheLogOfARunThatCrashedIsWhereTheMessageSays) {
   if (kSanitized) GTEST_SKIP() << "a sanitizer reports crashes itself";
   const TempFolder folder;

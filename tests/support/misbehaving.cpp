@@ -31,6 +31,7 @@ using namespace graft;  // NOLINT: a test plugin
   if (does.starts_with("chdir") && ::chdir("/") != 0) std::abort();
   if (does == "chdir and throw") throw std::runtime_error("elsewhere");
   if (does == "fast math") graft::test::flush_denormals();
+  if (does == "fork" && ::fork() == 0) return;
   if (does == "segv") {
     volatile int* volatile nowhere = nullptr;
     *nowhere = 1;

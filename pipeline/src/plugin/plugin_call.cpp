@@ -1,8 +1,10 @@
 #include "plugin/plugin_call.h"
 
 #include <cxxabi.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -68,6 +70,24 @@ Slot* take_slot() noexcept {
 // Read by signal handlers: must not be allocated when it is first touched.
 __attribute__((tls_model("initial-exec"))) thread_local const CallScope* t_current = nullptr;
 __attribute__((tls_model("initial-exec"))) thread_local Slot* t_slot = nullptr;
+
+/// In a process that a plugin has forked during a call.
+std::atomic<bool> g_is_forked{false};
+[[maybe_unused]] const int kWatchesForks = ::pthread_atfork(
+    nullptr, nullptr, [] { g_is_forked.store(t_current != nullptr, std::memory_order_relaxed); });
+
+/// A copy of the run that went on with it would write the run's files, too.
+[[noreturn]] void end_forked(const CallScope& scope) noexcept {
+  try {
+    const std::string text = fmt::format(
+        "warning: {}: {} has forked a process that came back from the call and is ended; end it with "
+        "_exit(), also where exec() fails\n",
+        scope.label(), scope.function());
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+  } catch (...) {
+  }
+  ::_exit(1);
+}
 
 /// Belongs to a thread that calls plugins: its slot, and a second stack, on which a
 /// signal handler can run when the first has overflowed.
@@ -155,6 +175,7 @@ CallScope::CallScope(const char* label, const char* function, std::string_view i
 }
 
 CallScope::~CallScope() {
+  if (g_is_forked.load(std::memory_order_relaxed)) end_forked(*this);
   if (FloatingPointMode::now() != mode_) mode_.set();
   publish(before_);
 }
