@@ -11,6 +11,7 @@
 #include <graft/files.h>
 #include <graft/text.h>
 
+#include "base/files.h"
 #include "command_info.h"
 #include "command_table.h"
 #include "commands.h"
@@ -26,6 +27,7 @@ int model_pack(const Global& global, const std::vector<std::string>& arguments) 
   const std::string& path = only_argument(arguments, "RUN");
   if (global.out.empty())
     throw UsageError{"--out is missing: the file to write, such as --out flowers.graft"};
+  require_kind(global.out, {"PK\x03\x04"}, "a packed model");
   const Registry registry(Registry::search_path(global.plugin_dirs));
   TrainedModel model = open_model(path, global.model.learner, registry);
   const bool keeps_images = model.learner_facts().find(kNeighboursFact) != nullptr;

@@ -100,6 +100,13 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
     throw UsageError{"--features: " + fault};
   if (std::filesystem::exists(features, ignored))
     throw Error(fmt::format("{} exists: remove it, or choose another file", features.string()));
+  if (!global.out.empty()) {
+    if (!features.empty() && std::filesystem::weakly_canonical(global.out, ignored) ==
+                                 std::filesystem::weakly_canonical(features, ignored))
+      throw UsageError{
+          "--out and --features name the same file: the predictions and the vectors need one each"};
+    require_kind(global.out, {"key,predicted", "{\"key\""}, "a file of predictions");
+  }
   Registry registry(Registry::search_path(global.plugin_dirs));
   const TrainedModel model = open_model(arguments[0], global.model.learner, registry,
                                         global.model.allow_code ? Code::Allowed : Code::Refused);

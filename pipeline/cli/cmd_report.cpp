@@ -39,6 +39,7 @@ std::vector<fs::path> drawings_of(const fs::path& run) {
 int compare(const Global& global, const std::vector<std::string>& arguments) {
   if (!global.report.svg.empty())
     throw UsageError{"--svg: expected one RUN; of several, --html FILE writes a comparison"};
+  if (!global.report.html.empty()) require_kind(global.report.html, {"<!DOCTYPE html>"}, "a page");
   const Registry registry(Registry::search_path(global.plugin_dirs));
   const RunComparison comparison = compare_runs({arguments.begin(), arguments.end()}, registry);
   if (!global.report.html.empty()) write_file_atomically(global.report.html, to_html(comparison));

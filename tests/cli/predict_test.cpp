@@ -421,6 +421,28 @@ TEST_F(PredictTest, FeaturesAreWrittenWhereTheyAreAskedFor) {
               StartsWith("error: --features: expected FILE.h5, FILE.npy or FILE.csv, got 'x.txt'\n"));
 }
 
+TEST_F(PredictTest, OutputsTakeTheirPlaceAmongTheInputsAndNotThatOfThem) {
+  fs::create_directories(*folder_ / "mixed");
+  for (const char* name : {"0.ppm", "1.ppm"})
+    fs::copy_file(*folder_ / "photos/test/along" / name, *folder_ / "mixed" / name);
+  const ProgramResult r = predict(
+      {"run", "--learner", "probe", "mixed", "--out", "mixed/scores.csv", "--features", "mixed/vectors.npy"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(r.err, HasSubstr("2 of 2 inputs predicted"));
+  EXPECT_EQ(csv_fields(slurp(*folder_ / "mixed/scores.csv")).size(), 3u);
+
+  const std::string image = slurp(*folder_ / "mixed/0.ppm");
+  EXPECT_EQ(predict({"run", "mixed/0.ppm", "--out", "mixed/0.ppm"}).err,
+            "error: mixed/0.ppm exists and is not a file of predictions; choose another name\n");
+  EXPECT_EQ(slurp(*folder_ / "mixed/0.ppm"), image);
+  EXPECT_EQ(predict({"run", "mixed/0.ppm", "--out", "run/results.json"}).exit_code, 1);
+  EXPECT_EQ(predict({"run", "mixed/0.ppm", "--quiet", "--out", "mixed/scores.csv"}).exit_code, 0);
+  EXPECT_THAT(
+      predict({"run", "mixed/0.ppm", "--out", "./new.csv", "--features", "new.csv"}).err,
+      StartsWith("error: --out and --features name the same file: the predictions and the vectors need "
+                 "one each\n"));
+}
+
 TEST_F(PredictTest, InNpyEveryInputHasItsViews) {
   const ProgramResult r = predict({"run", "--learner", "probe", "photos/test/along/0.ppm", "odd/missing.ppm",
                                    "photos/test/along/1.ppm", "--features", "gaps.npy"});

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -205,10 +206,10 @@ void write_file_atomically(const fs::path& path, const std::function<void(int)>&
   require_replaceable(path);
   const fs::path temporary = fmt::format("{}.{}.tmp", path.string(), new_attempt());
   try {
-    const FileHandle out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-    if (!out) fail_to_write(file_error("create", temporary, errno), errno);
+    const FileHandle out = create_without_name(temporary);
     write(out.get());
     sync_file(out.get(), temporary);
+    give_name(out, temporary);
     if (::rename(temporary.c_str(), path.c_str()) != 0)
       fail_to_write(file_error("rename to", path, errno), errno);
   } catch (...) {
@@ -216,6 +217,33 @@ void write_file_atomically(const fs::path& path, const std::function<void(int)>&
     throw;
   }
   sync_folder(path.parent_path().empty() ? "." : path.parent_path());
+}
+
+void require_kind(const fs::path& path, std::initializer_list<std::string_view> begins,
+                  std::string_view kind) {
+  const FileHandle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat info {};
+  if (!file || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode) || info.st_size == 0) return;
+  std::array<char, 64> head{};
+  const ssize_t n = ::read(file.get(), head.data(), head.size());
+  const std::string_view begin(head.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  if (std::none_of(begins.begin(), begins.end(), [&](std::string_view b) { return begin.starts_with(b); }))
+    throw Error(fmt::format("{} exists and is not {}; choose another name", path.string(), kind));
+}
+
+FileHandle create_without_name(const fs::path& path) {
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  if (::access("/proc/self/fd", F_OK) == 0)
+    if (FileHandle file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666)); file) return file;
+  FileHandle file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (!file) fail_to_write(file_error("create", path, errno), errno);
+  return file;
+}
+
+void give_name(const FileHandle& file, const fs::path& path) {
+  const std::string own = fmt::format("/proc/self/fd/{}", file.get());
+  if (::linkat(AT_FDCWD, own.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) != 0 && errno != EEXIST)
+    fail_to_write(file_error("create", path, errno), errno);
 }
 
 void sync_folder(const fs::path& folder) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -78,6 +79,17 @@ GRAFT_API bool write_new_file(
 /// As graft::write_file_atomically, for content that comes in pieces: `write` fills the temporary file.
 GRAFT_API void write_file_atomically(const std::filesystem::path& path,
                                      const std::function<void(int fd)>& write);
+
+/// Throws Error where a file of that name is there, is not empty and begins with none of `begins`: "PATH
+/// exists and is not KIND; choose another name". An output must not take the place of something else.
+GRAFT_API void require_kind(const std::filesystem::path& path, std::initializer_list<std::string_view> begins,
+                            std::string_view kind);
+
+/// A new file for reading and writing, without a name where the system can give it `path` later: a process
+/// that is killed leaves nothing then, and nobody finds it in the folder. Throws Error.
+GRAFT_API FileHandle create_without_name(const std::filesystem::path& path);
+/// Gives such a file its name, unless it has it already. Throws Error.
+GRAFT_API void give_name(const FileHandle& file, const std::filesystem::path& path);
 
 /// Makes a folder and its parents, which survive a power cut then. Throws Error with the path and the reason,
 /// and `cure`, such as "choose another folder with --out", unless the disk is full.

@@ -171,6 +171,17 @@ RunFolder::RunFolder(const fs::path& place, Options options)
 
 void RunFolder::check_place() const {
   std::error_code error;
+  const fs::path own = fs::weakly_canonical(place_, error);
+  const auto lies_in = [&](const fs::path& path) {
+    const fs::path other = fs::weakly_canonical(path, error);
+    const auto ends = std::mismatch(own.begin(), own.end(), other.begin(), other.end());
+    return ends.first == own.end();
+  };
+  if (lies_in(options_.store))
+    throw Error(
+        fmt::format("a complete run replaces {}, in which the store {} lies: choose another folder "
+                    "with --out, or another store with --store",
+                    shown_.string(), options_.store.string()));
   if (!fs::exists(place_, error)) return;
   if (!fs::is_directory(place_, error))
     throw Error(fmt::format("{} is not a folder: choose another one with --out", shown_.string()));
@@ -180,22 +191,11 @@ void RunFolder::check_place() const {
     throw Error(fmt::format(
         "{} is a mounted folder, which a complete run cannot replace: choose one inside it, --out {}",
         shown_.string(), (shown_ / "run").string()));
-  const fs::path own = fs::canonical(place_, error);
-  const auto lies_in = [&](const fs::path& path) {
-    const fs::path other = fs::weakly_canonical(path, error);
-    const auto ends = std::mismatch(own.begin(), own.end(), other.begin(), other.end());
-    return ends.first == own.end();
-  };
   if (lies_in(fs::current_path(error)))
     throw Error(
         fmt::format("a complete run replaces {}, which is the working directory: choose another "
                     "folder with --out",
                     shown_.string()));
-  if (lies_in(options_.store))
-    throw Error(
-        fmt::format("a complete run replaces {}, in which the store {} lies: choose another folder "
-                    "with --out, or another store with --store",
-                    shown_.string(), options_.store.string()));
   if (is_there(place_ / "manifest.json") && text_in(place_ / "manifest.json", "graft")) return;
   std::vector<std::string> foreign = foreign_in(place_);
   if (options_.chosen)

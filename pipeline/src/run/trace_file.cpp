@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <fstream>
 #include <iterator>
 
 #include <fmt/format.h>
@@ -28,23 +27,6 @@ std::string microseconds(std::int64_t ns) {
   return fmt::format("{}.{:03}", ns / 1000, ns % 1000);
 }
 
-/// How the files begin that are written here, and those that other programs write.
-constexpr std::string_view kBegin = R"({"displayTimeUnit")", kOtherBegin = R"({"traceEvents")";
-
-/// A config that is named by mistake must not become a trace.
-void require_trace_or_nothing(const std::filesystem::path& file) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(file, error)) return;
-  std::ifstream in(file, std::ios::binary);
-  std::string begin(kBegin.size(), '\0');
-  in.read(begin.data(), static_cast<std::streamsize>(begin.size()));
-  begin.resize(static_cast<std::size_t>(in.gcount()));
-  if (begin.empty() || begin.starts_with(kBegin) || begin.starts_with(kOtherBegin)) return;
-  throw Error(fmt::format(
-      "{} exists and is not a trace that graft or Perfetto wrote; choose another name, such as {}",
-      file.string(), (file.parent_path() / "trace.json").string()));
-}
-
 std::string json_text(std::string_view text) {
   return Value(text).to_json();
 }
@@ -61,7 +43,8 @@ std::uint64_t resident_bytes() {
 }
 
 TraceFile::TraceFile(std::filesystem::path file, const Plan& plan) : file_(std::move(file)), plan_(plan) {
-  require_trace_or_nothing(file_);
+  // A config that is named by mistake must not become a trace. Other programs write other beginnings.
+  require_kind(file_, {R"({"displayTimeUnit")", R"({"traceEvents")", "["}, "a trace");
   write_file_atomically(file_, std::string_view("{\"traceEvents\":[]}\n"));
 }
 

@@ -37,23 +37,6 @@ class FeatureFile::Format {
 
 namespace {
 
-/// Without a name where the system can give it one later: a process that is killed leaves nothing then.
-FileHandle create(const fs::path& path) {
-  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  if (::access("/proc/self/fd", F_OK) == 0)
-    if (FileHandle file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666)); file) return file;
-  FileHandle file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (!file) throw Error(file_error("create", path, errno));
-  return file;
-}
-
-/// Of a file of create(), unless it has it already.
-void give_name(const FileHandle& file, const fs::path& path) {
-  const std::string own = fmt::format("/proc/self/fd/{}", file.get());
-  if (::linkat(AT_FDCWD, own.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) != 0 && errno != EEXIST)
-    throw Error(file_error("create", path, errno));
-}
-
 std::span<const std::uint8_t> as_bytes(std::span<const float> values) {
   return {reinterpret_cast<const std::uint8_t*>(values.data()), values.size_bytes()};
 }
@@ -61,7 +44,7 @@ std::span<const std::uint8_t> as_bytes(std::span<const float> values) {
 /// Format 1.0 of the NumPy enhancement proposal 1: magic, header padded to 64 bytes, values in C order.
 class Npy final : public FeatureFile::Format {
  public:
-  explicit Npy(fs::path path) : path_(std::move(path)), file_(create(path_)) {}
+  explicit Npy(fs::path path) : path_(std::move(path)), file_(create_without_name(path_)) {}
   void begin(const Shape& shape) override {
     shape_ = shape;
     // As long as that of any number of rows, which is known in the end.
@@ -102,7 +85,7 @@ class Npy final : public FeatureFile::Format {
 class Csv final : public FeatureFile::Format {
  public:
   Csv(fs::path path, std::vector<std::string> classes)
-      : path_(std::move(path)), file_(create(path_)), classes_(std::move(classes)) {}
+      : path_(std::move(path)), file_(create_without_name(path_)), classes_(std::move(classes)) {}
   void begin(const Shape& shape) override {
     dim_ = static_cast<std::size_t>(elements(shape));
     std::string line = "key,split,label,view";
@@ -169,7 +152,7 @@ class Hdf5 final : public FeatureFile::Format {
       create_file();
       return;
     }
-    spill_ = create(path_.string() + ".rows");
+    spill_ = create_without_name(path_.string() + ".rows");
     ::unlink((path_.string() + ".rows").c_str());
   }
   ~Hdf5() override {
