@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
@@ -422,9 +423,9 @@ TEST_F(PredictTest, FeaturesAreWrittenWhereTheyAreAskedFor) {
 }
 
 TEST_F(PredictTest, OutputsTakeTheirPlaceAmongTheInputsAndNotThatOfThem) {
-  fs::create_directories(*folder_ / "mixed");
+  std::filesystem::create_directories(*folder_ / "mixed");
   for (const char* name : {"0.ppm", "1.ppm"})
-    fs::copy_file(*folder_ / "photos/test/along" / name, *folder_ / "mixed" / name);
+    std::filesystem::copy_file(*folder_ / "photos/test/along" / name, *folder_ / "mixed" / name);
   const ProgramResult r = predict(
       {"run", "--learner", "probe", "mixed", "--out", "mixed/scores.csv", "--features", "mixed/vectors.npy"});
   EXPECT_EQ(r.exit_code, 0) << r.err;

@@ -177,6 +177,11 @@ void RunFolder::check_place() const {
     const auto ends = std::mismatch(own.begin(), own.end(), other.begin(), other.end());
     return ends.first == own.end();
   };
+  if (lies_in(fs::current_path(error)))
+    throw Error(
+        fmt::format("a complete run replaces {}, which is the working directory: choose another "
+                    "folder with --out",
+                    shown_.string()));
   if (lies_in(options_.store))
     throw Error(
         fmt::format("a complete run replaces {}, in which the store {} lies: choose another folder "
@@ -191,11 +196,6 @@ void RunFolder::check_place() const {
     throw Error(fmt::format(
         "{} is a mounted folder, which a complete run cannot replace: choose one inside it, --out {}",
         shown_.string(), (shown_ / "run").string()));
-  if (lies_in(fs::current_path(error)))
-    throw Error(
-        fmt::format("a complete run replaces {}, which is the working directory: choose another "
-                    "folder with --out",
-                    shown_.string()));
   if (is_there(place_ / "manifest.json") && text_in(place_ / "manifest.json", "graft")) return;
   std::vector<std::string> foreign = foreign_in(place_);
   if (options_.chosen)

@@ -311,6 +311,7 @@ TEST_F(RunFolderTest, APlaceThatIsNotForRunsIsRefused) {
   EXPECT_EQ(refused(folder_ / "runs/mine", false), "") << "runs/<name> is graft's own";
   write(folder_ / "runs/file", "");
   EXPECT_THAT(refused(folder_ / "runs/file"), HasSubstr("is not a folder"));
+  EXPECT_THAT(refused(folder_ / "runs/y"), HasSubstr("in which the store")) << "before either is there";
   fs::create_directories(folder_ / "runs/y/store");
   EXPECT_THAT(refused(folder_ / "runs/y"), HasSubstr("in which the store"));
   EXPECT_THAT(refused(fs::current_path()), HasSubstr("which is the working directory"));
