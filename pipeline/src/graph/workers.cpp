@@ -79,6 +79,10 @@ void Workers::observe(std::vector<Observed> stages) {
   if (!stages.empty()) impl_->observer = std::make_unique<Observer>(impl_->arena, std::move(stages));
 }
 
+void Workers::stop_observing() noexcept {
+  impl_->observer.reset();
+}
+
 void Workers::for_each(std::size_t n, const std::function<void(std::size_t)>& body) {
   const int given = 0, done = 0;
   const CallScope* const call = CallScope::current();

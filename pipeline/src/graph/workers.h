@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <graft/predictor.h>
@@ -27,6 +28,24 @@ class GRAFT_API Workers final : public Parallel {
   /// Calls Stage::enter_worker of these stages on every worker that joins, until reset with an empty list.
   /// What enter_worker throws is thrown by the next call of this function, as an Error that names the stage.
   void observe(std::vector<Observed> stages);
+  /// The same with an empty list, but what enter_worker threw is dropped.
+  void stop_observing() noexcept;
+  /// Observes stages until the end of its scope, also where an error ends it: they may be gone soon after,
+  /// and a thread that joins then must not call them.
+  class Observation {
+   public:
+    Observation(Workers& workers, std::vector<Observed> stages) : workers_(workers) {
+      workers_.observe(std::move(stages));
+    }
+    ~Observation() { workers_.stop_observing(); }
+    Observation(const Observation&) = delete;
+    Observation& operator=(const Observation&) = delete;
+    /// Ends it, and throws what enter_worker threw.
+    void end() { workers_.observe({}); }
+
+   private:
+    Workers& workers_;
+  };
   /// What enter_worker threw on the calling thread, which must then not call the stages; empty: nothing.
   static const std::string& fault_of_thread() noexcept;
 

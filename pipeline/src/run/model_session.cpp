@@ -285,10 +285,7 @@ ModelSession::ModelSession(const std::string& path, const ModelOptions& options)
 }
 
 ModelSession::~ModelSession() {
-  try {
-    workers_.observe({});
-  } catch (...) {  // what a thread could not prepare matters to nobody any more
-  }
+  workers_.stop_observing();
 }
 
 std::vector<ImagePrediction> ModelSession::predict(std::span<const Request> requests) {

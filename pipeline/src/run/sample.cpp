@@ -111,11 +111,11 @@ class Sample final : private FlowInput, private FlowOutput {
     std::vector<Workers::Observed> observed;
     for (std::size_t i = 0; i < stages_.size(); ++i)
       if (stages_[i] != nullptr) observed.push_back({stages_[i], keep_for_ever(plan_.stages[i].label())});
-    workers.observe(std::move(observed));
+    Workers::Observation observation(workers, std::move(observed));
     Meter meter(plan_.stages.size());
     FlowResult flow;
     workers.execute([&] { flow = Flow(plan_, source_index_, stages_, *this, *this, meter, stop_).run(); });
-    workers.observe({});
+    observation.end();
     if (!flow.fatal.empty()) throw Error(flow.fatal);
     evaluate();
     return std::move(result_);

@@ -158,13 +158,13 @@ void StreamRun::compute(Workers& workers) {
   std::vector<Workers::Observed> observed;
   make_stages(stages, observed);
   open_writer();
-  workers.observe(std::move(observed));
+  Workers::Observation observation(workers, std::move(observed));
   workers.execute([&] {
     Flow flow(plan_, source_index_, stages, *this, *this, meter_, interrupted_);
     result_ = flow.run();
   });
   finish_writer();
-  workers.observe({});
+  observation.end();
   if (!result_.fatal.empty()) throw Error(result_.fatal);
   if (!goes_on() || interrupted_) finish_stages();
 }
