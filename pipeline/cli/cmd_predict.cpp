@@ -139,19 +139,22 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
     if (global.out.empty())
       predict_to(print_line);
     else
-      write_file_atomically(global.out, [&](int fd) {
-        constexpr std::size_t kBuffer = std::size_t{1} << 16;
-        std::string lines;
-        const auto flush = [&] {
-          write_all(fd, {reinterpret_cast<const std::uint8_t*>(lines.data()), lines.size()}, global.out);
-          lines.clear();
-        };
-        predict_to([&](const std::string& line) {
-          lines += line + '\n';
-          if (lines.size() >= kBuffer) flush();
-        });
-        flush();
-      });
+      write_file_atomically(
+          global.out,
+          [&](int fd) {
+            constexpr std::size_t kBuffer = std::size_t{1} << 16;
+            std::string lines;
+            const auto flush = [&] {
+              write_all(fd, {reinterpret_cast<const std::uint8_t*>(lines.data()), lines.size()}, global.out);
+              lines.clear();
+            };
+            predict_to([&](const std::string& line) {
+              lines += line + '\n';
+              if (lines.size() >= kBuffer) flush();
+            });
+            flush();
+          },
+          Naming::AtTheEnd);
   } catch (const Interrupted&) {
     if (printed > 0 && global.out.empty())
       print_error("interrupted: {} predicted, in their order; the others are not\n",

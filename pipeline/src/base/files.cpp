@@ -202,14 +202,18 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
   });
 }
 
-void write_file_atomically(const fs::path& path, const std::function<void(int)>& write) {
+void write_file_atomically(const fs::path& path, const std::function<void(int)>& write, Naming naming) {
   require_replaceable(path);
   const fs::path temporary = fmt::format("{}.{}.tmp", path.string(), new_attempt());
   try {
-    const FileHandle out = create_without_name(temporary);
+    const FileHandle out =
+        naming == Naming::AtTheEnd
+            ? create_without_name(temporary)
+            : FileHandle(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    if (!out) fail_to_write(file_error("create", temporary, errno), errno);
     write(out.get());
     sync_file(out.get(), temporary);
-    give_name(out, temporary);
+    if (naming == Naming::AtTheEnd) give_name(out, temporary);
     if (::rename(temporary.c_str(), path.c_str()) != 0)
       fail_to_write(file_error("rename to", path, errno), errno);
   } catch (...) {

@@ -76,9 +76,15 @@ GRAFT_API bool write_new_file(
     const std::filesystem::path& path,
     const std::function<void(int fd, const std::filesystem::path& temporary)>& write);
 
+/// When a temporary file gets the name that it has until it is complete.
+enum class Naming {
+  AtOnce,
+  AtTheEnd,  ///< As create_without_name() does: for what takes long to write.
+};
 /// As graft::write_file_atomically, for content that comes in pieces: `write` fills the temporary file.
 GRAFT_API void write_file_atomically(const std::filesystem::path& path,
-                                     const std::function<void(int fd)>& write);
+                                     const std::function<void(int fd)>& write,
+                                     Naming naming = Naming::AtOnce);
 
 /// Throws Error where a file of that name is there, is not empty and begins with none of `begins`: "PATH
 /// exists and is not KIND; choose another name". An output must not take the place of something else.
