@@ -101,8 +101,10 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
   if (std::filesystem::exists(features, ignored))
     throw Error(fmt::format("{} exists: remove it, or choose another file", features.string()));
   if (!global.out.empty()) {
-    if (!features.empty() && std::filesystem::weakly_canonical(global.out, ignored) ==
-                                 std::filesystem::weakly_canonical(features, ignored))
+    const auto place_of = [&](const std::filesystem::path& file) {
+      return std::filesystem::weakly_canonical(std::filesystem::absolute(file, ignored), ignored);
+    };
+    if (!features.empty() && place_of(global.out) == place_of(features))
       throw UsageError{
           "--out and --features name the same file: the predictions and the vectors need one each"};
     require_kind(global.out, {"key,predicted", "{\"key\""}, "a file of predictions");
