@@ -193,7 +193,8 @@ class Hdf5 final : public FeatureFile::Format {
     features_->close();
     write_labels();
     write_texts("keys", rows_.size(), longest_key_, [&](std::size_t i) { return rows_[i].key; });
-    write_views();
+    write_column<std::uint32_t>("views", H5T_STD_U32LE, H5T_NATIVE_UINT32,
+                                [](const Described& row) { return row.view; });
     write_texts("splits", rows_.size(), kLongestSplit,
                 [&](std::size_t i) { return std::string_view(to_string(rows_[i].split)); });
     if (!classes_.empty()) {
@@ -287,23 +288,30 @@ class Hdf5 final : public FeatureFile::Format {
     set.close();
   }
 
+  /// A number for each row.
+  template <typename T, typename Value>
+  void write_column(const char* name, hid_t type, hid_t memory_type, const Value& value) const {
+    Dataset set(file_, name, type, {rows_.size()});
+    std::vector<T> block;
+    in_blocks(
+        rows_.size(), sizeof(T),
+        [&](std::size_t row, std::size_t) {
+          block.push_back(value(rows_[row]));
+          passed(row);
+        },
+        [&](std::size_t first, std::size_t count) {
+          set.write(memory_type, first, count, block.data());
+          block.clear();
+        });
+    set.close();
+  }
+
   void write_labels() const {
     const std::size_t n = rows_.size();
-    if (!several_) {
-      Dataset set(file_, "labels", H5T_STD_I64LE, {n});
-      std::vector<std::int64_t> block;
-      in_blocks(
-          n, sizeof(std::int64_t),
-          [&](std::size_t row, std::size_t) {
-            block.push_back(rows_[row].labels.empty() ? -1 : rows_[row].labels.front());
-            passed(row);
-          },
-          [&](std::size_t first, std::size_t count) {
-            set.write(H5T_NATIVE_INT64, first, count, block.data());
-            block.clear();
-          });
-      return set.close();
-    }
+    if (!several_)
+      return write_column<std::int64_t>("labels", H5T_STD_I64LE, H5T_NATIVE_INT64, [](const Described& row) {
+        return row.labels.empty() ? std::int64_t{-1} : std::int64_t{row.labels.front()};
+      });
     const std::size_t classes = classes_.size();
     Dataset set(file_, "labels", H5T_STD_I8LE, {n, classes});
     std::vector<std::int8_t> block;
@@ -319,22 +327,6 @@ class Hdf5 final : public FeatureFile::Format {
         },
         [&](std::size_t first, std::size_t count) {
           set.write(H5T_NATIVE_INT8, first, count, block.data());
-          block.clear();
-        });
-    set.close();
-  }
-
-  void write_views() const {
-    Dataset set(file_, "views", H5T_STD_U32LE, {rows_.size()});
-    std::vector<std::uint32_t> block;
-    in_blocks(
-        rows_.size(), sizeof(std::uint32_t),
-        [&](std::size_t row, std::size_t) {
-          block.push_back(rows_[row].view);
-          passed(row);
-        },
-        [&](std::size_t first, std::size_t count) {
-          set.write(H5T_NATIVE_UINT32, first, count, block.data());
           block.clear();
         });
     set.close();
