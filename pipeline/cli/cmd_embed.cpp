@@ -69,9 +69,7 @@ int embed(const Global& global, const std::vector<std::string>& arguments) {
   const fs::path& file = global.out;
   if (const std::string fault = fault_of_export_name(file); !fault.empty())
     throw UsageError{"--out: " + fault};
-  std::error_code ignored;
-  if (fs::exists(file, ignored))
-    throw Error(fmt::format("{} exists: remove it, or choose another file", file.string()));
+  require_free_name(file);
 
   const TemporaryFolder work("graft-embed");
   Registry registry(Registry::search_path(global.plugin_dirs));
@@ -108,7 +106,9 @@ int embed(const Global& global, const std::vector<std::string>& arguments) {
   if (const Value* reasons = outcome.results.find("reject_reasons")) document["reject_reasons"] = *reasons;
   print_document(document);
   warn_of_nan_rows(file, exported.nan_rows);
-  if (!global.quiet) say("{}: {} rows of {} inputs\n", printable(file.string()), exported.rows, use.inputs);
+  if (!global.quiet)
+    say("{}: {} rows of {} inputs{}\n", printable(file.string()), exported.rows, use.inputs,
+        global.store_given ? "; they are kept in " + printable(global.store.string()) : "");
   return use.rejected == 0 ? kOk : 3;
 }
 

@@ -95,15 +95,10 @@ int predict(const Global& global, const std::vector<std::string>& arguments) {
   if (const auto t = global.predict.threshold; t && !(*t >= 0 && *t <= 1))
     throw UsageError{fmt::format("--threshold: expected 0 to 1, got {}", *t)};
   const std::filesystem::path& features = global.predict.features;
-  std::error_code ignored;
   if (const std::string fault = features.empty() ? "" : fault_of_export_name(features); !fault.empty())
     throw UsageError{"--features: " + fault};
-  if (std::filesystem::exists(features, ignored))
-    throw Error(fmt::format("{} exists: remove it, or choose another file", features.string()));
+  require_free_name(features);
   if (!global.out.empty()) {
-    const auto place_of = [&](const std::filesystem::path& file) {
-      return std::filesystem::weakly_canonical(std::filesystem::absolute(file, ignored), ignored);
-    };
     if (!features.empty() && place_of(global.out) == place_of(features))
       throw UsageError{
           "--out and --features name the same file: the predictions and the vectors need one each"};

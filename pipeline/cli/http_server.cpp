@@ -1,20 +1,27 @@
 #include "http_server.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <strings.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <exception>
+#include <memory>
 #include <string_view>
 
 #include <fmt/format.h>
 #include <httplib.h>
 
 #include <graft/error.h>
+#include <graft/system_error.h>
+#include <graft/text.h>
 #include <graft/value.h>
+
+#include "base/files.h"
 
 namespace graft::cli {
 namespace {
@@ -109,7 +116,31 @@ void serve_text(httplib::Server& server, const char* path, const char* text, con
   });
 }
 
+namespace {
+
+/// Why no program can listen on a host, in words; empty: some may.
+std::string fault_of_host(const std::string& host) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE;
+  addrinfo* found = nullptr;
+  if (const int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &found); error != 0)
+    return error == EAI_SYSTEM ? system_error_text(errno) : ::gai_strerror(error);
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found, ::freeaddrinfo);
+  const FileHandle probe(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  // On any free port, so that only the address can be at fault.
+  if (!probe || ::bind(probe.get(), found->ai_addr, found->ai_addrlen) != 0) return system_error_text(errno);
+  return {};
+}
+
+}  // namespace
+
 int listen_on(httplib::Server& server, const std::string& host, int port, const char* option) {
+  if (const std::string fault = fault_of_host(host); !fault.empty())
+    throw Error(
+        fmt::format("cannot listen on {}: {}; expected an address of this machine, such as 127.0.0.1, "
+                    "or 0.0.0.0 for all of them",
+                    printable(host), fault));
   const int bound = port == 0 ? server.bind_to_any_port(host) : server.bind_to_port(host, port) ? port : -1;
   if (bound < 0)
     throw Error(

@@ -36,8 +36,9 @@ constexpr int kBatch = 8;
 /// As a stage opens it: a network of the list with random weights, or any file or folder.
 nn::Model model_of(const std::string& name) {
   Value given = Value::map();
-  given["model"] = name;
-  if (!std::filesystem::exists(name)) given["untrained"] = true;
+  const bool is_file = std::filesystem::exists(name);
+  given[is_file ? "model" : "architecture"] = name;
+  if (!is_file) given["untrained"] = true;
   std::vector<ParamFault> faults;
   const Params params(resolve(nn::model_parameters(), given, faults));
   if (!faults.empty()) throw Error(name + ": " + faults[0].text);

@@ -52,6 +52,8 @@ TEST_F(EmbedTest, WritesTheFeaturesThatAConfigGives) {
   ASSERT_EQ(run_program({"store", "export", "embed/table", "b.npy"}, folder_.path()).exit_code, 0);
   EXPECT_EQ(slurp(folder_ / "a.npy"), slurp(folder_ / "b.npy"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / ".graft/tables/none"));
+  EXPECT_EQ(embed({"photos", "--model", kNetwork, "--out", "kept.npy", "--store", "kept"}).out,
+            "kept.npy: 3 rows of 3 inputs; they are kept in kept\n");
 }
 
 TEST_F(EmbedTest, EveryKindOfFileHasTheSameNumbers) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -26,8 +27,8 @@ TEST_F(ModelBundleTest, ABundleThatIsNotAsItsRunHasWrittenItIsAnError) {
     std::function<void(json&)> change;
     std::string error;
   } kCases[] = {
-      {"probe", [](json& b) { b["graft_bundle"] = 2; },
-       "is of format 2: graft 0.1.0 reads format 1; use the version of graft that wrote it, or train the "
+      {"probe", [](json& b) { b["graft_bundle"] = 3; },
+       "is of format 3: graft 0.1.0 reads format 2; use the version of graft that wrote it, or train the "
        "model "
        "again with this one"},
       {"probe", [](json& b) { b["plugin_version"] = "99.0.0"; },
@@ -55,6 +56,8 @@ TEST_F(ModelBundleTest, ABundleThatIsNotAsItsRunHasWrittenItIsAnError) {
     std::filesystem::copy(*folder_ / "run", *folder_ / "other", std::filesystem::copy_options::recursive);
     const std::string file = "other/models/" + std::string(learner) + "/bundle.json";
     json bundle = json::parse(slurp(*folder_ / file));
+    bundle.erase("sha256");  // as a version wrote it that had no digests
+    bundle["graft_bundle"] = 1;
     change(bundle);
     folder_->write(file, bundle.dump());
     for (const std::string& model : {std::string("other"), "other/models/" + std::string(learner)}) {
@@ -67,6 +70,44 @@ TEST_F(ModelBundleTest, ABundleThatIsNotAsItsRunHasWrittenItIsAnError) {
       EXPECT_THAT(r.err, HasSubstr("bundle.json"));
       EXPECT_THAT(r.err, HasSubstr(error));
     }
+  }
+}
+
+TEST_F(ModelBundleTest, AChangedByteIsAnErrorThatNamesTheFileAndItsDigest) {
+  const auto copy = [&] {
+    std::filesystem::remove_all(*folder_ / "other");
+    std::filesystem::copy(*folder_ / "run", *folder_ / "other", std::filesystem::copy_options::recursive);
+  };
+  const auto expect_error = [&](const std::string& learner, const std::string& file,
+                                const std::string& wanted) {
+    for (const std::vector<std::string>& command :
+         {std::vector<std::string>{"predict", "other", "--learner", learner, "photos/test/along/0.ppm"},
+          {"model", "pack", "other", "--learner", learner, "-o", "other.graft"}}) {
+      const ProgramResult r = run_program(command, folder_->path());
+      EXPECT_EQ(r.exit_code, 1) << command[0];
+      EXPECT_EQ(r.out, "");
+      EXPECT_THAT(r.err, HasSubstr("other/models/" + learner + "/" + file +
+                                   ": changed since the run has written it: wanted the SHA-256 " + wanted +
+                                   ", got "));
+      EXPECT_THAT(r.err, HasSubstr("; bring it back, or train the model again"));
+    }
+    EXPECT_FALSE(std::filesystem::exists(*folder_ / "other.graft"));
+  };
+  for (const std::string learner : {"probe", "knn", "sure"}) {
+    const std::string models = "other/models/" + learner;
+    copy();
+    const json facts = json::parse(slurp(*folder_ / models / "bundle.json"));
+    std::string weights = slurp(*folder_ / models / "weights.safetensors");
+    weights.back() = static_cast<char>(weights.back() ^ 1);
+    folder_->write(models + "/weights.safetensors", weights);
+    expect_error(learner, "weights.safetensors", facts["sha256"]["weights.safetensors"].get<std::string>());
+
+    copy();
+    std::string names = slurp(*folder_ / models / "bundle.json");
+    const std::size_t at = names.find("along");
+    names.replace(at, 5, "alone");
+    folder_->write(models + "/bundle.json", names);
+    expect_error(learner, "bundle.json", facts["sha256"]["facts"].get<std::string>());
   }
 }
 

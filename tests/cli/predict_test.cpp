@@ -422,6 +422,36 @@ TEST_F(PredictTest, FeaturesAreWrittenWhereTheyAreAskedFor) {
               StartsWith("error: --features: expected FILE.h5, FILE.npy or FILE.csv, got 'x.txt'\n"));
 }
 
+TEST_F(PredictTest, APlaceWithoutRoomForAnOutputIsNamedWithItsCure) {
+  const std::string cure =
+      "error: cannot create a file in no/such: No such file or directory; make the folder no/such first, or "
+      "choose another place\n";
+  for (const char* option : {"--out", "--features"}) {
+    const ProgramResult r =
+        predict({"run", "photos/test", "--learner", "probe", "--quiet", option, "no/such/a.csv"});
+    EXPECT_EQ(r.exit_code, 1);
+    EXPECT_EQ(r.err, cure) << option;
+  }
+  std::filesystem::create_symlink("nowhere/a.h5", *folder_ / "link.h5");
+  const ProgramResult r = predict({"run", "photos/test", "--features", "link.h5"});
+  EXPECT_EQ(r.out, "");
+  EXPECT_EQ(r.err, "error: link.h5 exists: remove it, or choose another file\n");
+}
+
+TEST_F(PredictTest, WithoutScoresOfTheRunAModelMustBeChosen) {
+  std::filesystem::copy(*folder_ / "run", *folder_ / "scoreless", std::filesystem::copy_options::recursive);
+  const std::string cure =
+      "; it has the scores that a model is chosen by: bring it back as the run has written it, or choose one "
+      "with --learner (";
+  folder_->write("scoreless/results.json", "{");
+  EXPECT_THAT(predict({"scoreless", "photos/test"}).err,
+              StartsWith("error: scoreless/results.json: not valid JSON at byte 2" + cure));
+  std::filesystem::remove(*folder_ / "scoreless/results.json");
+  EXPECT_THAT(predict({"scoreless", "photos/test"}).err,
+              StartsWith("error: cannot open scoreless/results.json: No such file or directory" + cure));
+  EXPECT_EQ(predict({"scoreless", "--learner", "probe", "--quiet", "photos/test"}).exit_code, 0);
+}
+
 TEST_F(PredictTest, OutputsTakeTheirPlaceAmongTheInputsAndNotThatOfThem) {
   std::filesystem::create_directories(*folder_ / "mixed");
   for (const char* name : {"0.ppm", "1.ppm"})

@@ -230,6 +230,14 @@ TEST_F(ServeTest, WhatIsWrongIsAnErrorThatSaysSo) {
       run_program({"serve", "run/models/probe", "--port", std::to_string(port)}, folder_->path().string());
   EXPECT_EQ(taken.exit_code, 1);
   EXPECT_THAT(taken.err, HasSubstr("error: cannot listen on port " + std::to_string(port) + " of 127.0.0.1"));
+
+  const ProgramResult elsewhere = run_program(
+      {"serve", "run/models/probe", "--port", "0", "--host", "192.0.2.1"}, folder_->path().string());
+  EXPECT_EQ(elsewhere.exit_code, 1);
+  EXPECT_THAT(
+      elsewhere.err,
+      HasSubstr("error: cannot listen on 192.0.2.1: Cannot assign requested address; expected an address "
+                "of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them"));
 }
 
 TEST_F(ServeTest, TimeIsLimited) {

@@ -179,6 +179,24 @@ bool link_without_replacing(const fs::path& temporary, const fs::path& path) {
   return linked;
 }
 
+namespace {
+
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+[[noreturn]] void fail_to_create(std::string_view doing, const fs::path& named, const fs::path& folder,
+                                 int error) {
+  std::string text = file_error(doing, named, error);
+  if (error == ENOENT || error == ENOTDIR)
+    text += fmt::format("; make the folder {} first, or choose another place", folder.string());
+  if (error == EACCES || error == EPERM || error == EROFS)
+    text += "; choose a place that this user can write to";
+  fail_to_write(text, error);
+}
+
+}  // namespace
+
 bool write_new_file(const fs::path& path, const std::function<void(int, const fs::path&)>& write) {
   const fs::path temporary = path.parent_path() / (new_attempt() + ".tmp");
   bool made = false;
@@ -210,7 +228,7 @@ void write_file_atomically(const fs::path& path, const std::function<void(int)>&
         naming == Naming::AtTheEnd
             ? create_without_name(temporary)
             : FileHandle(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-    if (!out) fail_to_write(file_error("create", temporary, errno), errno);
+    if (!out) fail_to_create("create", path, folder_of(path), errno);
     write(out.get());
     sync_file(out.get(), temporary);
     if (naming == Naming::AtTheEnd) give_name(out, temporary);
@@ -220,7 +238,7 @@ void write_file_atomically(const fs::path& path, const std::function<void(int)>&
     ::unlink(temporary.c_str());
     throw;
   }
-  sync_folder(path.parent_path().empty() ? "." : path.parent_path());
+  sync_folder(folder_of(path));
 }
 
 void require_kind(const fs::path& path, std::initializer_list<std::string_view> begins,
@@ -235,12 +253,23 @@ void require_kind(const fs::path& path, std::initializer_list<std::string_view> 
     throw Error(fmt::format("{} exists and is not {}; choose another name", path.string(), kind));
 }
 
+void require_free_name(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::exists(fs::symlink_status(path, ignored)))
+    throw Error(fmt::format("{} exists: remove it, or choose another file", path.string()));
+}
+
+fs::path place_of(const fs::path& path) {
+  std::error_code ignored;
+  return fs::weakly_canonical(fs::absolute(path, ignored), ignored);
+}
+
 FileHandle create_without_name(const fs::path& path) {
-  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  const fs::path folder = folder_of(path);
   if (::access("/proc/self/fd", F_OK) == 0)
     if (FileHandle file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666)); file) return file;
   FileHandle file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (!file) fail_to_write(file_error("create", path, errno), errno);
+  if (!file) fail_to_create("create a file in", folder, folder, errno);
   return file;
 }
 

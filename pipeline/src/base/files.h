@@ -91,6 +91,13 @@ GRAFT_API void write_file_atomically(const std::filesystem::path& path,
 GRAFT_API void require_kind(const std::filesystem::path& path, std::initializer_list<std::string_view> begins,
                             std::string_view kind);
 
+/// Throws Error where something has that name, if only a link that leads nowhere: "PATH exists: remove it, or
+/// choose another file".
+GRAFT_API void require_free_name(const std::filesystem::path& path);
+
+/// Where a name leads: absolute, links followed as far as there is something. To compare places.
+GRAFT_API std::filesystem::path place_of(const std::filesystem::path& path);
+
 /// A new file for reading and writing, without a name where the system can give it `path` later: a process
 /// that is killed leaves nothing then, and nobody finds it in the folder. Throws Error.
 GRAFT_API FileHandle create_without_name(const std::filesystem::path& path);

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <ctime>
 #include <future>
 #include <mutex>
@@ -16,8 +17,12 @@
 #include <system_error>
 #include <thread>
 
+#include <fmt/format.h>
+
 #include <graft/error.h>
+#include <graft/printable.h>
 #include <graft/system_error.h>
+#include <graft/text.h>
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -64,8 +69,12 @@ void remove_left_behind(const fs::path& place, const std::string& name) noexcept
 
 TemporaryFolder::TemporaryFolder(const std::string& name) {
   std::error_code error;
+  const char* const tmpdir = std::getenv("TMPDIR");
   const fs::path place = fs::temp_directory_path(error);
-  if (error) throw Error("there is no folder for temporary files: set TMPDIR to one that can be written to");
+  if (error)
+    throw Error(
+        fmt::format("there is no folder for temporary files{}: set TMPDIR to one that can be written to",
+                    tmpdir == nullptr ? "" : fmt::format(" (TMPDIR is '{}')", printable(tmpdir))));
   remove_left_behind(place, name);
   std::string pattern = (place / (name + std::string(kPattern))).string();
   if (::mkdtemp(pattern.data()) == nullptr)

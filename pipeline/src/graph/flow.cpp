@@ -367,7 +367,7 @@ struct Flow::Impl {
   /// Calls a plugin for one item. An exception becomes the item's reject record, or ends the run.
   template <typename Body>
   void call(std::size_t stage, Message& m, const char* function, const Body& body) {
-    const CallScope scope(labels[stage], function, m.item.key());
+    CallScope scope(labels[stage], function, m.item.key());
     try {
       body();
       scope.check_thread();
@@ -423,7 +423,7 @@ struct Flow::Impl {
         return fan_out(tail, i, *m);
       }
     }
-    deliver(tail, m);
+    deliver(tail, m, now);
   }
 
   /// Makes the views of a message and takes each down the rest of the tail. A rejected message becomes as
@@ -461,17 +461,17 @@ struct Flow::Impl {
     return end;
   }
 
-  void deliver(Tail& tail, const Handle& h) {
+  void deliver(Tail& tail, const Handle& h, Clock::time_point now) {
     if (h->state == State::Live || h->state == State::Rejected)
-      for (const std::size_t collector : tail.collectors) collect(collector, h);
+      for (const std::size_t collector : tail.collectors) now = collect(collector, h, now);
     if (!tail.next) return;
     tsan_release(h.get());
     tail.next->try_put(h);
   }
 
-  void collect(std::size_t collector, const Handle& h) {
-    if (!plan.stages[collector].handles(h->item.entry->split)) return;
-    const Clock::time_point start = Clock::now();
+  /// Gives the time at which it ended.
+  Clock::time_point collect(std::size_t collector, const Handle& h, Clock::time_point start) {
+    if (!plan.stages[collector].handles(h->item.entry->split)) return start;
     meter.enter_and_start(collector);
     try {
       output.collect(collector, h);
@@ -479,7 +479,9 @@ struct Flow::Impl {
     } catch (...) {
       fail_by_exception(collector, "collect");
     }
-    meter.finish_item(collector, h->entry().sequence, h->item.view, false, start, Clock::now());
+    const Clock::time_point end = Clock::now();
+    meter.finish_item(collector, h->entry().sequence, h->item.view, false, start, end);
+    return end;
   }
 
   class Outcomes final : public BatchOutput {
@@ -521,7 +523,7 @@ struct Flow::Impl {
     const std::string& first = batch.front()->item.key();
     const std::string& last = batch.back()->item.key();
     const std::string range = first + "' .. '" + last;
-    const CallScope scope(labels[b.stage], "apply", range);
+    CallScope scope(labels[b.stage], "apply", range);
     try {
       batch_transforms[b.stage]->apply(items, outcomes);
       scope.check_thread();

@@ -94,7 +94,7 @@ void Workers::for_each(std::size_t n, const std::function<void(std::size_t)>& bo
         tbb::blocked_range<std::size_t>(0, n, 1),
         [&](const tbb::blocked_range<std::size_t>& range) {
           tsan_acquire(&given);
-          const CallScope scope(label, function);
+          CallScope scope(label, function);
           for (std::size_t i = range.begin(); i != range.end(); ++i) body(i);
           if (label != nullptr) scope.check_thread();
           tsan_release(&done);

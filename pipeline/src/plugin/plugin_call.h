@@ -34,14 +34,14 @@ class GRAFT_API CallScope {
   const char* function() const { return function_; }
   std::string_view item() const { return item_; }
   /// When the function has returned: throws FatalError if it has changed the floating-point mode.
-  void check_thread() const;
+  void check_thread();
 
  private:
   const char* const label_;
   const char* const function_;
   const std::string_view item_;
   const CallScope* const before_;
-  const FloatingPointMode mode_ = FloatingPointMode::now();
+  bool is_mode_checked_ = false;
 };
 
 /// A call that some thread is in.
@@ -112,7 +112,7 @@ decltype(auto) checked(const Body& body, const Check& check) {
 /// Calls a function of a plugin. Whatever it throws becomes an Error that names the stage.
 template <typename Body>
 decltype(auto) call_plugin(const char* label, const char* function, const Body& body) {
-  const CallScope scope(label, function);
+  CallScope scope(label, function);
   try {
     return checked(body, [&] { scope.check_thread(); });
   } catch (...) {

@@ -18,16 +18,15 @@ namespace fs = std::filesystem;
 /// The bits of MXCSR that are flags of exceptions: they change with every inexact result.
 constexpr std::uint32_t kFlags = 0x3f;
 
-/// MXCSR without its flags, and the control word of the x87 unit above it.
+/// MXCSR without its flags. The x87 unit, which computes long double alone, is not asked: that takes longer
+/// than all else in a call, and fesetround and -ffast-math change MXCSR, too.
 std::uint64_t control_bits() noexcept {
-  std::uint16_t x87 = 0;
-  __asm__ volatile("fnstcw %0" : "=m"(x87));
-  return (_mm_getcsr() & ~kFlags) | std::uint64_t{x87} << 32U;
+  return _mm_getcsr() & ~kFlags;
 }
 void set_control_bits(std::uint64_t bits) noexcept {
-  const auto x87 = static_cast<std::uint16_t>(bits >> 32U);
   _mm_setcsr(static_cast<std::uint32_t>(bits) | (_mm_getcsr() & kFlags));
-  __asm__ volatile("fldcw %0" : : "m"(x87));
+  const std::uint16_t as_at_the_start = 0x37f;  // of the x87 unit in every process
+  __asm__ volatile("fldcw %0" : : "m"(as_at_the_start));
 }
 #elif defined(__aarch64__)
 /// FPCR; the flags of exceptions are in another register.

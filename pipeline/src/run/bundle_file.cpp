@@ -9,19 +9,27 @@
 #include <span>
 
 #include <fmt/format.h>
-#include <graft/text.h>
 
 #include <graft/error.h>
+#include <graft/files.h>
 #include <graft/safetensors.h>
+#include <graft/text.h>
+#include <graft/value_path.h>
 
 #include "base/bytes.h"
 #include "base/files.h"
+#include "base/sha256.h"
 
 namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr const char* kFacts = "bundle.json";
+constexpr const char* kWeights = "weights.safetensors";
 constexpr const char* kLarge = "large";
+/// The digests of both files, so that a changed bit or files of two runs are no wrong prediction. That of the
+/// facts is of their JSON without this member and without spaces.
+constexpr const char* kSha256 = "sha256";
 
 /// Bytes of one row.
 std::size_t row_bytes(DType dtype, const Shape& shape) {
@@ -67,7 +75,9 @@ void reserve(int fd, std::uint64_t bytes, const fs::path& path) {
     throw Error(fmt::format("{} ({} needed)", file_error("write", path, ENOSPC), human_bytes(bytes)));
 }
 
-void copy(const TensorReader& tensor, int fd, const fs::path& path) {
+using Write = std::function<void(std::span<const std::uint8_t>)>;
+
+void copy(const TensorReader& tensor, const Write& write) {
   const std::size_t bytes = row_bytes(tensor.dtype(), tensor.shape());
   const auto rows = static_cast<std::size_t>(tensor.shape()[0]);
   const std::size_t step =
@@ -76,22 +86,44 @@ void copy(const TensorReader& tensor, int fd, const fs::path& path) {
   for (std::size_t r = 0; r < rows; r += step) {
     const std::size_t n = std::min(step, rows - r);
     tensor.read(r, n, block.data());
-    write_all(fd, bytes_of(block.data(), n * bytes), path);
+    write(bytes_of(block.data(), n * bytes));
   }
 }
 
-void save_tensors(const fs::path& path, const Bundle& bundle) {
+/// Gives the SHA-256 of the file.
+std::string save_tensors(const fs::path& path, const Bundle& bundle) {
   std::vector<SafetensorsEntry> entries;
   for (const auto& [name, t] : bundle.tensors) entries.push_back({name, safetensors_type(t.dtype), t.shape});
   for (const auto& [name, t] : bundle.large)
     entries.push_back({name, safetensors_type(t->dtype()), t->shape()});
   const std::string header = begin_safetensors(entries);
+  Sha256 hash;
   write_file_atomically(path, [&](int fd) {
+    const Write write = [&](std::span<const std::uint8_t> bytes) {
+      write_all(fd, bytes, path);
+      hash.add(bytes.data(), bytes.size());
+    };
     if (!bundle.large.empty()) reserve(fd, header.size() + entries.back().end, path);
-    write_all(fd, bytes_of(header.data(), header.size()), path);
-    for (const auto& [name, t] : bundle.tensors) write_all(fd, bytes_of(t.data, t.bytes()), path);
-    for (const auto& [name, t] : bundle.large) copy(*t, fd, path);
+    write(bytes_of(header.data(), header.size()));
+    for (const auto& [name, t] : bundle.tensors) write(bytes_of(t.data, t.bytes()));
+    for (const auto& [name, t] : bundle.large) copy(*t, write);
   });
+  return hash.hex();
+}
+
+std::string sha256_of(const Value& facts) {
+  const std::string text = facts.to_json();
+  Sha256 hash;
+  hash.add(text.data(), text.size());
+  return hash.hex();
+}
+
+void require_digest(const fs::path& file, const std::string& got, const std::string& wanted) {
+  if (got != wanted)
+    throw Error(
+        fmt::format("{}: changed since the run has written it: wanted the SHA-256 {}, got {}; bring it back, "
+                    "or train the model again",
+                    file.string(), wanted.empty() ? "that its facts have lost" : wanted, got));
 }
 
 void load_tensors(const fs::path& path, const std::set<std::string>& large, Bundle& bundle) {
@@ -141,26 +173,41 @@ std::set<std::string> large_of(const Value& facts) {
 
 void save_bundle(const fs::path& folder, const Bundle& bundle) {
   make_folders(folder);
-  save_tensors(folder / "weights.safetensors", bundle);
+  const std::string weights = save_tensors(folder / kWeights, bundle);
   Value facts = bundle.facts;
   if (!bundle.large.empty()) {
     facts[kLarge] = Value::list();
     for (const auto& [name, t] : bundle.large) facts[kLarge].push(name);
   }
-  write_file_atomically(folder / "bundle.json", facts.to_json_pretty());
+  // As a reader will see them: what is no number in JSON is null then.
+  facts = Value::from_json(facts.to_json());
+  const std::string digest = sha256_of(facts);
+  facts[kSha256] = Value::Map{{"facts", digest}, {kWeights, weights}};
+  write_file_atomically(folder / kFacts, facts.to_json_pretty());
 }
 
 Bundle load_bundle(const fs::path& folder) {
   Bundle bundle;
-  const fs::path file = folder / "bundle.json";
+  const fs::path file = folder / kFacts;
   std::set<std::string> large;
+  Value digests;
+  bool has_digests = false;
   try {
     bundle.facts = Value::from_json(read_file(file));
+    if (const Value* found = bundle.facts.find(kSha256)) {
+      digests = *found;
+      std::erase_if(bundle.facts.as_map(), [](const auto& fact) { return fact.first == kSha256; });
+    }
     large = large_of(bundle.facts);
+    const Value* format = bundle.facts.find(kFormatFact);
+    has_digests = !digests.is_null() || (format != nullptr && *format == Value(kBundleFormat));
   } catch (const Error& e) {
     throw Error(fmt::format("{}: {}", file.string(), e.what()));
   }
-  load_tensors(folder / "weights.safetensors", large, bundle);
+  if (has_digests) require_digest(file, sha256_of(bundle.facts), text_at(digests, {"facts"}));
+  load_tensors(folder / kWeights, large, bundle);
+  if (has_digests)
+    require_digest(folder / kWeights, sha256_of_file(folder / kWeights), text_at(digests, {kWeights}));
   return bundle;
 }
 

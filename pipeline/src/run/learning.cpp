@@ -366,7 +366,7 @@ void Learning::save(std::size_t stage, const std::function<void()>& fill, Bundle
   call_plugin_alone(factory_.label(stage), "save", [&] {
     fill();
     if (const std::string fault = fault_of_bundle(bundle); !fault.empty()) throw Error("save gave " + fault);
-    bundle.facts["graft_bundle"] = kBundleFormat;
+    bundle.facts[kFormatFact] = kBundleFormat;
     bundle.facts["plugin"] = plan.schema.name;
     bundle.facts["plugin_version"] = plan.schema.version;
     save_bundle(out_ / "models" / plan.id, bundle);

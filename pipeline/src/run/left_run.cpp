@@ -184,10 +184,9 @@ struct Side {
 }  // namespace
 
 Value read_json(const fs::path& file) {
+  const std::string text = read_file(file);
   try {
-    return Value::from_json(read_file(file));
-  } catch (const Unreadable&) {
-    throw;
+    return Value::from_json(text);
   } catch (const Error& e) {
     throw Error(fmt::format("{}: {}", file.string(), e.what()));
   }

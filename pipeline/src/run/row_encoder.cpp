@@ -22,7 +22,7 @@ bool encode_row(const StagePlan& stage, const char* label, const Collector& coll
                 std::vector<std::uint8_t>& row, std::optional<StoredReject>& reject) {
   // False: the collector refuses the item.
   const auto call = [&](const char* function, const auto& body) {
-    const CallScope scope(label, function, item.key());
+    CallScope scope(label, function, item.key());
     try {
       body();
       scope.check_thread();

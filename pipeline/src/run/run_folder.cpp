@@ -171,10 +171,10 @@ RunFolder::RunFolder(const fs::path& place, Options options)
 
 void RunFolder::check_place() const {
   std::error_code error;
-  const fs::path own = fs::weakly_canonical(fs::absolute(place_, error), error);
+  const fs::path own = place_of(place_);
   const auto lies_in = [&](const fs::path& path) {
     if (path.empty()) return false;
-    const fs::path other = fs::weakly_canonical(fs::absolute(path, error), error);
+    const fs::path other = place_of(path);
     const auto ends = std::mismatch(own.begin(), own.end(), other.begin(), other.end());
     return ends.first == own.end();
   };

@@ -33,7 +33,7 @@ constexpr std::uint64_t bit_of(std::size_t table) {
 }
 
 /// With the label of the stage, which is added elsewhere to errors of items.
-void check_after_call(const CallScope& scope) {
+void check_after_call(CallScope& scope) {
   try {
     scope.check_thread();
   } catch (...) {
@@ -349,7 +349,7 @@ std::shared_ptr<InFlightEntry> StreamRun::pull() {
     }
     if (in_flight->missing_in_tables != 0) {
       check_writable(*in_flight);
-      const CallScope scope(label, reader_->function(), entry.key);
+      CallScope scope(label, reader_->function(), entry.key);
       reader_->pass(*in_flight);
       check_after_call(scope);
       if (file != nullptr && file->member.empty()) in_flight->ahead = read_ahead_.start(*file);
@@ -399,7 +399,7 @@ void StreamRun::identify(ListedEntry& entry) {
     const std::lock_guard lock(reject_mutex_);
     input.reject = listing_.keep({source.id, code, text});
   };
-  const CallScope scope(factory_.label(source_index_), reader_->function(), entry.key);
+  CallScope scope(factory_.label(source_index_), reader_->function(), entry.key);
   try {
     Payload payload = reader_->peek(entry);
     if (const auto* file = std::get_if<FileRef>(&payload)) {

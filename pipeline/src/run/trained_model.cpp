@@ -61,10 +61,18 @@ std::vector<std::string> models_of(const fs::path& run) {
 
 std::string choose_on_val(const fs::path& run, const std::vector<std::string>& models,
                           const Registry& registry) {
-  const Value results = read_json(run / "results.json");
+  if (models.size() == 1) return models[0];
+  Value results;
+  try {
+    results = read_json(run / "results.json");
+  } catch (const Error& e) {
+    throw Error(fmt::format(
+        "{}; it has the scores that a model is chosen by: bring it back as the run has written it, "
+        "or choose one with --learner ({})",
+        e.what(), joined(models)));
+  }
   std::string best = best_on_val(results, models, figure_specs(read_run_config(run), registry));
   if (!best.empty()) return best;
-  if (models.size() == 1) return models[0];
   throw Error(fmt::format("{} has no scores on val to choose a model by: choose one with --learner ({})",
                           (run / "results.json").string(), joined(models)));
 }
@@ -111,7 +119,7 @@ std::string model_with_neighbours(const TrainedModel& model, const std::vector<s
 /// Of a calibrator, the bundle of its learner is looked at, too.
 void require_known_bundle(const fs::path& file, const Value& facts, const Registry& registry) {
   for (const Value* at = &facts; at != nullptr; at = at->find("base")) {
-    const Value* format = at->find("graft_bundle");
+    const Value* format = at->find(kFormatFact);
     if (format != nullptr && (!format->is_int() || format->as_int() > kBundleFormat))
       throw Error(
           fmt::format("{} is of format {}: graft {} reads format {}; use the version of graft that wrote it, "

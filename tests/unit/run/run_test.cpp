@@ -106,6 +106,32 @@ TEST(Bundle, LargeTensorsAreWrittenAndReadInBlocks) {
   }
 }
 
+TEST(Bundle, EveryChangedBitOfEitherFileIsAnError) {
+  const test::TempFolder folder;
+  Bundle bundle;
+  bundle.facts[kFormatFact] = kBundleFormat;
+  bundle.facts["a"] = 0.1;
+  bundle.facts["b"] = Value::List{"c", 12};
+  bundle.tensors["w"] = tensor({2, 3}, 0.1f);
+  save_bundle(folder / "", bundle);
+  for (const char* name : {"bundle.json", "weights.safetensors"}) {
+    const std::string good = read_file(folder / name);
+    for (std::size_t bit = 0; bit < 8 * good.size(); ++bit) {
+      std::string bad = good;
+      bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << bit % 8));
+      folder.write(name, bad);
+      try {
+        EXPECT_EQ(load_bundle(folder / "").facts, bundle.facts) << name << " bit " << bit;
+        // A space that became a tab, say, changes no fact.
+        EXPECT_STREQ(name, "bundle.json") << bit;
+      } catch (const Error&) {
+      }
+    }
+    folder.write(name, good);
+  }
+  EXPECT_EQ(load_bundle(folder / "").facts, bundle.facts);
+}
+
 TEST(Bundle, EveryTruncationAndWrongRangeIsAnError) {
   const test::TempFolder folder;
   folder.write("bundle.json", "{}");
