@@ -115,6 +115,21 @@ class SeveralLabels : public ::testing::Test {
   TempFolder folder_;
 };
 
+TEST_F(SeveralLabels, AClassThatReadsLikeTwoIsAnError) {
+  folder_.write("odd.csv", "path,labels,split\ni0.bmp,a,train\ni1.bmp,a|b;c,train\ni2.bmp,b;c,train\n");
+  const auto config = folder_.write(
+      "config.yaml",
+      "name: odd\nstages:\n"
+      "  images: {plugin: image_list, with: {file: odd.csv, labels: labels, label_separator: '|'}}\n"
+      "  pixels: {plugin: decode, from: images, with: {resize: 32, crop: 32}}\n"
+      "  table: {plugin: pixel_table, from: pixels}\n");
+  const ProgramResult r = run_program({"run", config, "--quiet"}, folder_.path());
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_THAT(r.err,
+              ::testing::HasSubstr("input 'i1.bmp' has the label 'b;c' among others: ';' is what separates "
+                                   "labels in inputs.csv and in predictions; rename the class"));
+}
+
 TEST_F(SeveralLabels, LearnersOnFeaturesTellTheFiguresOfEvaluate) {
   const json learners =
       run("  rows: {plugin: pixel_table, from: pixels}\n"

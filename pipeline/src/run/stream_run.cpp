@@ -321,7 +321,7 @@ std::shared_ptr<InFlightEntry> StreamRun::pull() {
       listed_all_ = true;
       return nullptr;
     }
-    if (const std::string fault = fault_of_entry(entry, listing_.classes.size()); !fault.empty())
+    if (const std::string fault = fault_of_entry(entry, listing_.classes); !fault.empty())
       throw StageError(label, fault);
     in_flight->sequence = position_++;
     if (work_ != nullptr || missing_rows_ == MissingRows::Refuse) in_flight->slot = slot_of_entry(entry);
