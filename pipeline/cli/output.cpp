@@ -75,7 +75,7 @@ std::string explained(const std::vector<std::pair<std::string, std::string>>& na
     const std::string left = std::string(kIndent, ' ') + name;
     const std::string right = wrapped(text, indent, columns);
     if (columns < kNarrow || left.size() + 2 > indent)
-      out += left + "\n" + right;
+      out.append(left).append("\n").append(right);
     else
       out += left + right.substr(left.size());
   }
