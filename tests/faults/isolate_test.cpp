@@ -106,7 +106,11 @@ TEST_P(IsolateTest, AnItemThatEndsTheProcessIsRejectedAndTheOthersAreNot) {
   const std::pair<std::string, std::string> cases[] = {
       {"segv", "[crashed] the stage's process crashed (Segmentation fault)"},
       {"abort", "[crashed] the stage's process crashed (Aborted)"},
-      {"exit", "[crashed] the plugin ended the stage's process with exit code 3"}};
+      {"exit", "[crashed] the plugin ended the stage's process with exit code 3"},
+      {"_exit", "[crashed] the plugin ended the stage's process with exit code 0"},
+      {"end the thread", "[crashed] the plugin ended the thread that it was called in (pthread_exit)"},
+      {"end the thread without a word",
+       "[crashed] the plugin ended the thread that it was called in (pthread_exit)"}};
   for (const auto& [does, text] : cases) {
     Trial t{.kind = GetParam(), .does = does, .threads = 1};
     const ProgramResult r = run(t);
@@ -266,7 +270,7 @@ TEST_F(IsolateTest, InvalidOutputIsReportedAsWithoutIsolation) {
 
 TEST_F(IsolateTest, WhatBelongsToTheProcessStaysAsItIs) {
   for (const std::string at : {"constructor", "apply"})
-    for (const std::string does : {"setlocale", "chdir", "fast math"}) {
+    for (const std::string does : {"setlocale", "chdir", "fast math", "umask", "ignore SIGTERM", "setenv"}) {
       const fs::path path = folder_.write(
           "process.yaml",
           "name: process\nrun: {threads: 1, max_rejects: 100%}\nstages:\n"
@@ -281,7 +285,7 @@ TEST_F(IsolateTest, WhatBelongsToTheProcessStaysAsItIs) {
       EXPECT_THAT(error,
                   HasSubstr("error: stage 'stage' (misbehaving_transform, " + path.string() + ":5:3)"));
       EXPECT_THAT(error,
-                  HasSubstr(": " + at + (does == "setlocale" ? " calls setlocale: " : " changes the ")));
+                  HasSubstr(": " + at + (does == "setlocale" ? " calls setlocale: " : " changes ")));
     }
 }
 

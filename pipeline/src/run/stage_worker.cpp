@@ -1,7 +1,9 @@
 #include "run/stage_worker.h"
 
+#include <cxxabi.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -44,6 +46,20 @@ void watch_the_run() {
   std::thread([] {
     for (pollfd run{kStageSocket, POLLRDHUP, 0};;)
       if (::poll(&run, 1, -1) > 0) ::_exit(0);
+  }).detach();
+}
+
+/// The thread of the calls is gone: nobody would answer the run any more.
+[[noreturn]] void report_lost_thread() {
+  send_message(kStageSocket, static_cast<std::uint64_t>(StageAnswer::ThreadEnded), {});
+  ::_exit(1);
+}
+
+/// For a thread that ends without being unwound.
+void watch_this_thread() {
+  std::thread([calls = ::pthread_self()] {
+    ::pthread_join(calls, nullptr);
+    report_lost_thread();
   }).detach();
 }
 
@@ -93,6 +109,8 @@ class StageWorker {
         handle(request, in, out);
         check_process(before, function);
         send(StageAnswer::Done, out.body());
+      } catch (const abi::__forced_unwind&) {
+        report_lost_thread();  // destructors of a stage in the middle of a call may do anything
       } catch (...) {
         before.restore();
         MessageWriter failure;
@@ -249,6 +267,7 @@ int run_stage_worker() {
   }
   be_the_first_to_go();
   watch_the_run();
+  watch_this_thread();
   keep_freed_memory();
   StageWorker worker;
   const int exit_code = worker.serve();
