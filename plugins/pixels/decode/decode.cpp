@@ -105,6 +105,7 @@ GRAFT_PLUGIN(
                 "RGB pixels; without a crop the size follows from network, resize and pad.")
         .params_from(Fit::parameters())
         .views_from("crops", Fit::views_of_crops())
+        .working_memory(64 << 10, 1)
         .param(
             graft::flag("fast", false)
                 .doc("Decode JPEG files at 1/2, 1/4 or 1/8 of their size where the result needs no more, "
