@@ -284,9 +284,27 @@ TEST_F(IsolateTest, WhatBelongsToTheProcessStaysAsItIs) {
       const std::string error = lines_with(r.err, "error: ");
       EXPECT_THAT(error,
                   HasSubstr("error: stage 'stage' (misbehaving_transform, " + path.string() + ":5:3)"));
-      EXPECT_THAT(error,
-                  HasSubstr(": " + at + (does == "setlocale" ? " calls setlocale: " : " changes ")));
+      EXPECT_THAT(error, HasSubstr(": " + at + (does == "setlocale" ? " calls setlocale: " : " changes ")));
     }
+}
+
+// As in the process of graft, by the limit that stall_seconds implies.
+TEST_F(IsolateTest, AStageThatHangsBesideItsItemsEndsTheRun) {
+  for (const std::string at : {"constructor", "finish"}) {
+    const fs::path path = folder_.write(
+        "hang.yaml",
+        "name: hang\nrun: {threads: 1, stall_seconds: 0.5}\nstages:\n  source: {plugin: misbehaving_source}\n"
+        "  stage: {plugin: misbehaving_transform, from: source, with: {at: \"" +
+            at + "\", does: hang}}\n  rows: {plugin: misbehaving_collector, from: stage}\n");
+    fs::remove_all(folder_ / "s");
+    const ProgramResult r = run_program({"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out",
+                                         folder_ / "r", "--store", folder_ / "s", "--isolate", "stage"});
+    EXPECT_EQ(r.exit_code, 1) << at;
+    EXPECT_THAT(
+        lines_with(r.err, "error: "),
+        HasSubstr("error: stage 'stage' (misbehaving_transform, " + path.string() +
+                  ":5:3): no result after 1 s (run.stall_limit), and the stage's process was killed\n"));
+  }
 }
 
 TEST_F(IsolateTest, AStageThatCannotBeMadeEndsTheRun) {

@@ -29,7 +29,7 @@ class GRAFT_API FloatingPointMode {
 
 /// What belongs to the whole process, or to the thread, and no plugin may change: the locale, the working
 /// folder, the umask, what becomes of signals, variables of the environment that graft, the C library or
-/// programs that graft starts read, the floating-point mode. One thread. Making one takes about COST_MAKE
+/// programs that graft starts read, the floating-point mode. One thread. Making one takes about 20
 /// microseconds, and so does restore().
 class GRAFT_API ProcessState {
  public:
