@@ -93,7 +93,8 @@ const std::vector<ParamSpec>& members_of(const ParamSpec& p) {
 std::string text_of(const WorkingMemory& memory) {
   std::string out = fmt::format("a call allocates at most {} KiB", (memory.bytes + 1023) / 1024);
   if (memory.per_payload_byte > 0)
-    out += fmt::format(" and {} bytes per byte of its input and output", memory.per_payload_byte);
+    out += fmt::format(" and {} byte{} per byte of its input and output", memory.per_payload_byte,
+                       memory.per_payload_byte == 1 ? "" : "s");
   return out + ", beside its input, its output and what it reserves of run.memory.";
 }
 

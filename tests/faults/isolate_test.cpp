@@ -139,6 +139,20 @@ TEST_P(IsolateTest, AProcessThatAPluginLeavesBehindKeepsNoItemWaiting) {
   EXPECT_THAT(r.out, HasSubstr("28 of 30 ok, 2 rejected"));
 }
 
+TEST_P(IsolateTest, AForkedProcessThatComesBackFromTheCallDoesNotAnswer) {
+  ASSERT_EQ(run({.kind = GetParam(), .isolated = false}).exit_code, 0);
+  const std::string wanted = rows();
+  for (const int threads : {1, 8}) {
+    const ProgramResult r = run({.kind = GetParam(), .does = "fork", .threads = threads});
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    EXPECT_THAT(r.err,
+                HasSubstr("warning: stage 'stage' (fragile_" + GetParam() +
+                          "): apply has forked a process that came back from the call and is ended; end "
+                          "it with _exit(), also where exec() fails\n"));
+    EXPECT_EQ(rows(), wanted);
+  }
+}
+
 TEST_P(IsolateTest, DamageThatAnItemLeavesIsNotTheOtherItemsFault) {
   if (kSanitized) GTEST_SKIP() << "the sanitizer answers crashes itself";
   ASSERT_EQ(run({.kind = GetParam(), .isolated = false}).exit_code, 0);

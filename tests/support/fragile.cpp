@@ -46,6 +46,7 @@ class Harm {
     if (does_ == "abort") std::abort();
     if (does_ == "fork and abort" && ::fork() == 0) ::pause();
     if (does_ == "fork and abort") std::abort();
+    if (does_ == "fork" && ::fork() == 0) return;
     if (does_ == "exit") std::exit(3);
     if (does_ == "_exit") ::_exit(0);
     if (does_ == "end the thread") ::pthread_exit(nullptr);

@@ -20,6 +20,8 @@
 #include <string>
 #include <thread>
 
+#include <fmt/format.h>
+
 #include <graft/plugin.h>
 #include <graft/scratch.h>
 
@@ -137,16 +139,25 @@ class StageWorker {
     }
   }
 
+  /// A process that the plugin forks and that comes back from the call ends here: it must neither answer nor
+  /// write to the shared region.
+  template <typename Body>
+  decltype(auto) call(const char* function, const Body& body) const {
+    const CallScope scope(label_, function);
+    return checked(body, [&] { scope.check_thread(); });
+  }
+
   void handle(StageRequest request, MessageParser& in, MessageWriter& out) {
     if (request == StageRequest::Open) return open(in, out);
     if (request == StageRequest::Apply) return apply(in, out);
-    if (request == StageRequest::Finish) return stage_->finish();
-    out.text(stage_->facts().to_json());
+    if (request == StageRequest::Finish) return call("finish", [&] { stage_->finish(); });
+    out.text(call("facts", [&] { return stage_->facts(); }).to_json());
   }
 
   void open(MessageParser& in, MessageWriter& out) {
     opening_ = Value::from_json(in.text());
     const auto text = [&](const char* name) { return opening_.find(name)->as_string(); };
+    label_ = keep_for_ever(fmt::format("stage '{}' ({})", text("id"), text("plugin")));
     std::vector<std::filesystem::path> folders;
     for (const Value& folder : opening_.find("folders")->as_list()) folders.emplace_back(folder.as_string());
     registry_.emplace(folders);
@@ -158,7 +169,7 @@ class StageWorker {
     context.input_shape = text("input_shape");
     if (const Value* listed = opening_.find("listed_inputs"))
       context.listed_inputs = static_cast<std::size_t>(listed->as_int());
-    stage_.reset(plugin.create(context));
+    stage_.reset(call("constructor", [&] { return plugin.create(context); }));
     if (!stage_) throw Error("the plugin made no stage");
     stage_->enter_worker();
     limit_memory();
@@ -200,10 +211,10 @@ class StageWorker {
     MessageWriter results;
     PayloadWriter to(results, output_);
     if (transform_ != nullptr) {
-      to.add(transform_->apply(items.at(0)));
+      to.add(call("apply", [&] { return transform_->apply(items.at(0)); }));
     } else {
       RecordedOutput recorded;
-      batch_->apply(items, recorded);
+      call("apply", [&] { batch_->apply(items, recorded); });
       recorded.add_to(results, to);
     }
     out.number(has_grown() ? 1 : 0);
@@ -247,6 +258,7 @@ class StageWorker {
 
   SharedRegion input_, output_;
   std::mutex send_mutex_;
+  const char* label_ = "a stage";
   Value opening_;
   std::optional<Registry> registry_;
   Params params_;
