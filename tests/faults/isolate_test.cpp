@@ -302,6 +302,30 @@ TEST_F(IsolateTest, WhatBelongsToTheProcessStaysAsItIs) {
     }
 }
 
+TEST_F(IsolateTest, WhoIsIsolatedIsNotSuspectedOfWhatAnotherStageDid) {
+  const fs::path path = folder_.write(
+      "process.yaml",
+      "name: process\nrun: {threads: 2}\nstages:\n  source: {plugin: misbehaving_source}\n  stage: {plugin: "
+      "misbehaving_transform, from: source}\n  rows: {plugin: misbehaving_collector, from: stage, with: {at: "
+      "encode, does: chdir}}\n");
+  const auto error_of = [&](const std::vector<std::string>& more) {
+    fs::remove_all(folder_ / "s");
+    std::vector<std::string> words{"run",   path,          "--plugin-dir", GRAFT_TEST_PLUGINS,
+                                   "--out", folder_ / "r", "--store",      folder_ / "s"};
+    words.insert(words.end(), more.begin(), more.end());
+    return lines_with(run_program(words).err, "error: ");
+  };
+  const std::string what = "error: one of these stages changes the working folder from " +
+                           fs::current_path().string() +
+                           " to /: what belongs to the process stays as it is: ";
+  const std::string source = "stage 'source' (misbehaving_source, " + path.string() + ":4:3)",
+                    stage = "stage 'stage' (misbehaving_transform, " + path.string() + ":5:3)",
+                    rows = "stage 'rows' (misbehaving_collector, " + path.string() + ":6:3)";
+  EXPECT_EQ(error_of({}), what + source + ", " + stage + ", " + rows +
+                              "; to find out which, run with an empty --store and --isolate stage\n");
+  EXPECT_EQ(error_of({"--isolate", "stage"}), what + source + ", " + rows + "\n");
+}
+
 // As in the process of graft, by the limit that stall_seconds implies.
 TEST_F(IsolateTest, AStageThatHangsBesideItsItemsEndsTheRun) {
   for (const std::string at : {"constructor", "finish"}) {

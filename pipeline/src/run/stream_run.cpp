@@ -170,8 +170,8 @@ void StreamRun::compute(Workers& workers) {
   if (!goes_on() || interrupted_) finish_stages();
 }
 
-/// Threads call many stages at once: which of them changed what belongs to the process cannot be known,
-/// unless all but one are isolated. Isolated stages are looked at after every call.
+/// Threads call many stages at once: which of them changed what belongs to the process cannot be known. It
+/// was none that is isolated: those are looked at in their own processes.
 std::string StreamRun::fault_of_a_stage(const std::string& what) const {
   constexpr const char* kRule = "what belongs to the process stays as it is";
   std::vector<std::string> labels, options;
@@ -181,7 +181,6 @@ std::string StreamRun::fault_of_a_stage(const std::string& what) const {
     labels.emplace_back(factory_.label(i));
     if (can_be_isolated(stage.schema.kind)) options.push_back("--isolate " + stage.id);
   }
-  if (labels.size() == 1) return fmt::format("{}: {}: {}", labels[0], what, kRule);
   return fmt::format("one of these stages {}: {}: {}{}", what, kRule, fmt::join(labels, ", "),
                      options.empty() ? ""
                                      : fmt::format("; to find out which, run with an empty --store and {}",
