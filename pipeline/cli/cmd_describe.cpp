@@ -67,6 +67,8 @@ int describe(const Global& global, const std::vector<std::string>& arguments) {
     print_params(s.params, 2);
   }
   print_figures(s.figures);
+  if (s.memory_of_call)
+    say("\nworking memory\n{}", wrapped(text_of(*s.memory_of_call), 2, reading_columns()));
   if (!s.example_config.empty()) say("\nexample\n{}", s.example_config);
   if (!s.libraries.empty()) say("\nuses {}\n", s.libraries);
   say("\nfile {}\n", printable(plugin->path.string()));

@@ -17,7 +17,7 @@ int check_files(const std::vector<std::string>& files) {
     why.path = file;
     const auto schema = Examination(file).finish(why);
     std::string faults;
-    if (!schema) {
+    if (!schema || !schema_file_agrees(file, *schema, why)) {
       faults = fmt::format("refused: {}\n  wanted  {}\n  got     {}\n  cure    {}\n", file, why.wanted,
                            why.got, why.cure);
     } else {

@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -20,6 +18,7 @@
 #include <graft/model.h>
 #include <graft/text.h>
 
+#include "base/end_process.h"
 #include "base/temporary_folder.h"
 #include "config/quantity.h"
 #include "http_server.h"
@@ -91,7 +90,7 @@ int serve(const Global& global, const std::vector<std::string>& arguments) {
   while (ServeClock::now() < now + kDrain && !ended) std::this_thread::sleep_for(kLook);
   if (!ended) {
     remove_temporary_folders();
-    ::_exit(kOk);  // clients that send nothing are not waited for
+    end_process(kOk);  // clients that send nothing are not waited for
   }
   listener.join();
   if (!signals.interrupted()) throw Error("the server stopped: the system closed its port");

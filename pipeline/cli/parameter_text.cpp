@@ -90,6 +90,14 @@ const std::vector<ParamSpec>& members_of(const ParamSpec& p) {
   return p.kind == ParamSpec::Kind::Object || p.kind == ParamSpec::Kind::OneOf ? p.fields : kNone;
 }
 
+std::string text_of(const WorkingMemory& memory) {
+  std::string out = fmt::format("a call allocates at most {} KiB", (memory.bytes + 1023) / 1024);
+  if (memory.per_payload_byte > 0)
+    out += fmt::format(" and {} byte{} per byte of its input and output", memory.per_payload_byte,
+                       memory.per_payload_byte == 1 ? "" : "s");
+  return out + ", beside its input, its output and what it reserves of run.memory.";
+}
+
 std::string page_of(const PluginSchema& s) {
   std::string out = fmt::format("# {} {}\n\n{} ({})\n\n", s.name, s.version, s.summary, to_string(s.kind));
   add_ports("takes", s.inputs, out);
@@ -104,6 +112,7 @@ std::string page_of(const PluginSchema& s) {
       out +=
           fmt::format("| `{}` | {} | {} |\n", f.name, f.is_higher_better ? "higher" : "lower", cell(f.text));
   }
+  if (s.memory_of_call) out += "\nWorking memory: " + text_of(*s.memory_of_call) + "\n";
   if (!s.example_config.empty()) out += fmt::format("\n```yaml\n{}```\n", s.example_config);
   return out;
 }

@@ -16,6 +16,9 @@ std::vector<std::string> sentences_of(const ParamSpec& param);
 /// What is set inside of it by names.
 const std::vector<ParamSpec>& members_of(const ParamSpec& param);
 
+/// "a call allocates at most 64 KiB and 2 bytes per byte of its input and output, beside ..."
+std::string text_of(const WorkingMemory& memory);
+
 /// A page of Markdown with all that the plugin declares.
 std::string page_of(const PluginSchema& schema);
 

@@ -113,8 +113,42 @@ TEST(PluginFiles, ARunThatNeedsALibraryThatCrashesEndsWithItsName) {
                  "t: {plugin: pixel_table, from: b}\n");
   const ProgramResult r = run_program(
       {"run", config, "--plugin-dir", folder.path(), "--out", work / "out", "--store", work / "store"});
-  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_EQ(r.exit_code, 2);  // before any work
   EXPECT_THAT(r.err, HasSubstr("got a crash (Aborted) when it is opened"));
+}
+
+TEST(PluginFiles, ASchemaFileThatLiesIsNamedByCheckAndByEveryCommand) {
+  const TempFolder folder, work;
+  add_wrong(folder, "well");
+  const std::string library = folder / "well.so", file = folder / "well.json";
+  const auto check = [&] { return run_program({"plugins", "--check", library}); };
+  EXPECT_EQ(check().out, library + ": well 1.0.0 (transform) is sound\n");
+  ASSERT_EQ(wait_for(work, start(GRAFT_PLUGIN_SCHEMA, work, {library, file})).exit_code, 0);
+  EXPECT_EQ(check().out, library + ": well 1.0.0 (transform) is sound\n");
+  std::string schema = slurp(file);
+  schema.replace(schema.find("u8[?,?,3]"), 9, "u8[8,8,3]");
+  folder.write("well.json", schema);
+  const std::string wanted = "outputs.out.shape \"u8[?,?,3]\", as well.so declares",
+                    got = "\"u8[8,8,3]\" in well.json",
+                    cure = "build the plugin again: well.json is stale or was changed";
+  const ProgramResult lies = check();
+  EXPECT_EQ(lies.exit_code, 1);
+  EXPECT_EQ(lies.err, "refused: " + library + "\n  wanted  " + wanted + "\n  got     " + got +
+                          "\n  cure    " + cure + "\n");
+  const std::string config =
+      work.write("c.yaml",
+                 "name: c\nstages:\n  a: {plugin: synthetic}\n  b: {plugin: well, from: a}\n  t: {plugin: "
+                 "pixel_table, from: b}\n");
+  const std::string reason = "plugin 'well' cannot be used: plugin file " + library + ": wanted " + wanted +
+                             ", got " + got + "; " + cure + "\n";
+  const ProgramResult checked = run_program({"check", config, "--plugin-dir", folder.path()});
+  EXPECT_EQ(checked.exit_code, 2);
+  EXPECT_THAT(checked.err, HasSubstr("c.yaml:4:15: error: " + reason));
+  EXPECT_THAT(run_program({"describe", "well", "--plugin-dir", folder.path()}).err, HasSubstr(reason));
+  folder.write("well.json", "{}");
+  EXPECT_EQ(check().err, "refused: " + library +
+                             "\n  wanted  a schema file\n  got     the schema file has no 'graft_schema' in "
+                             "well.json\n  cure    build the plugin again\n");
 }
 
 TEST(PluginFiles, APluginNamedLikeABuiltInOneIsUsedWithAWarningThatNamesBoth) {

@@ -106,7 +106,11 @@ TEST_P(IsolateTest, AnItemThatEndsTheProcessIsRejectedAndTheOthersAreNot) {
   const std::pair<std::string, std::string> cases[] = {
       {"segv", "[crashed] the stage's process crashed (Segmentation fault)"},
       {"abort", "[crashed] the stage's process crashed (Aborted)"},
-      {"exit", "[crashed] the plugin ended the stage's process with exit code 3"}};
+      {"exit", "[crashed] the plugin ended the stage's process with exit code 3"},
+      {"_exit", "[crashed] the plugin ended the stage's process with exit code 0"},
+      {"end the thread", "[crashed] the plugin ended the thread that it was called in (pthread_exit)"},
+      {"end the thread without a word",
+       "[crashed] the plugin ended the thread that it was called in (pthread_exit)"}};
   for (const auto& [does, text] : cases) {
     Trial t{.kind = GetParam(), .does = does, .threads = 1};
     const ProgramResult r = run(t);
@@ -133,6 +137,20 @@ TEST_P(IsolateTest, AProcessThatAPluginLeavesBehindKeepsNoItemWaiting) {
   EXPECT_EQ(r.exit_code, 0) << r.err;
   EXPECT_THAT(lines_with(inputs(), "item 5,"), HasSubstr("the stage's process crashed (Aborted)"));
   EXPECT_THAT(r.out, HasSubstr("28 of 30 ok, 2 rejected"));
+}
+
+TEST_P(IsolateTest, AForkedProcessThatComesBackFromTheCallDoesNotAnswer) {
+  ASSERT_EQ(run({.kind = GetParam(), .isolated = false}).exit_code, 0);
+  const std::string wanted = rows();
+  for (const int threads : {1, 8}) {
+    const ProgramResult r = run({.kind = GetParam(), .does = "fork", .threads = threads});
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    EXPECT_THAT(r.err,
+                HasSubstr("warning: stage 'stage' (fragile_" + GetParam() +
+                          "): apply has forked a process that came back from the call and is ended; end "
+                          "it with _exit(), also where exec() fails\n"));
+    EXPECT_EQ(rows(), wanted);
+  }
 }
 
 TEST_P(IsolateTest, DamageThatAnItemLeavesIsNotTheOtherItemsFault) {
@@ -266,7 +284,7 @@ TEST_F(IsolateTest, InvalidOutputIsReportedAsWithoutIsolation) {
 
 TEST_F(IsolateTest, WhatBelongsToTheProcessStaysAsItIs) {
   for (const std::string at : {"constructor", "apply"})
-    for (const std::string does : {"setlocale", "chdir", "fast math"}) {
+    for (const std::string does : {"setlocale", "chdir", "fast math", "umask", "ignore SIGTERM", "setenv"}) {
       const fs::path path = folder_.write(
           "process.yaml",
           "name: process\nrun: {threads: 1, max_rejects: 100%}\nstages:\n"
@@ -280,9 +298,51 @@ TEST_F(IsolateTest, WhatBelongsToTheProcessStaysAsItIs) {
       const std::string error = lines_with(r.err, "error: ");
       EXPECT_THAT(error,
                   HasSubstr("error: stage 'stage' (misbehaving_transform, " + path.string() + ":5:3)"));
-      EXPECT_THAT(error,
-                  HasSubstr(": " + at + (does == "setlocale" ? " calls setlocale: " : " changes the ")));
+      EXPECT_THAT(error, HasSubstr(": " + at + (does == "setlocale" ? " calls setlocale: " : " changes ")));
     }
+}
+
+TEST_F(IsolateTest, WhoIsIsolatedIsNotSuspectedOfWhatAnotherStageDid) {
+  const fs::path path = folder_.write(
+      "process.yaml",
+      "name: process\nrun: {threads: 2}\nstages:\n  source: {plugin: misbehaving_source}\n  stage: {plugin: "
+      "misbehaving_transform, from: source}\n  rows: {plugin: misbehaving_collector, from: stage, with: {at: "
+      "encode, does: chdir}}\n");
+  const auto error_of = [&](const std::vector<std::string>& more) {
+    fs::remove_all(folder_ / "s");
+    std::vector<std::string> words{"run",   path,          "--plugin-dir", GRAFT_TEST_PLUGINS,
+                                   "--out", folder_ / "r", "--store",      folder_ / "s"};
+    words.insert(words.end(), more.begin(), more.end());
+    return lines_with(run_program(words).err, "error: ");
+  };
+  const std::string what = "error: one of these stages changes the working folder from " +
+                           fs::current_path().string() +
+                           " to /: what belongs to the process stays as it is: ";
+  const std::string source = "stage 'source' (misbehaving_source, " + path.string() + ":4:3)",
+                    stage = "stage 'stage' (misbehaving_transform, " + path.string() + ":5:3)",
+                    rows = "stage 'rows' (misbehaving_collector, " + path.string() + ":6:3)";
+  EXPECT_EQ(error_of({}), what + source + ", " + stage + ", " + rows +
+                              "; to find out which, run with an empty --store and --isolate stage\n");
+  EXPECT_EQ(error_of({"--isolate", "stage"}), what + source + ", " + rows + "\n");
+}
+
+// As in the process of graft, by the limit that stall_seconds implies.
+TEST_F(IsolateTest, AStageThatHangsBesideItsItemsEndsTheRun) {
+  for (const std::string at : {"constructor", "finish"}) {
+    const fs::path path = folder_.write(
+        "hang.yaml",
+        "name: hang\nrun: {threads: 1, stall_seconds: 0.5}\nstages:\n  source: {plugin: misbehaving_source}\n"
+        "  stage: {plugin: misbehaving_transform, from: source, with: {at: \"" +
+            at + "\", does: hang}}\n  rows: {plugin: misbehaving_collector, from: stage}\n");
+    fs::remove_all(folder_ / "s");
+    const ProgramResult r = run_program({"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out",
+                                         folder_ / "r", "--store", folder_ / "s", "--isolate", "stage"});
+    EXPECT_EQ(r.exit_code, 1) << at;
+    EXPECT_THAT(
+        lines_with(r.err, "error: "),
+        HasSubstr("error: stage 'stage' (misbehaving_transform, " + path.string() +
+                  ":5:3): no result after 1 s (run.stall_limit), and the stage's process was killed\n"));
+  }
 }
 
 TEST_F(IsolateTest, AStageThatCannotBeMadeEndsTheRun) {

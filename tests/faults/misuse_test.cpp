@@ -3,9 +3,11 @@
 // names the stage, the plugin and its location in the config.
 
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <memory>
 #include <thread>
 
@@ -176,14 +178,15 @@ TEST_P(MisuseTest, AFunctionThatEndsTheProcessIsNamed) {
   if (kSanitized) GTEST_SKIP() << "the sanitizer reports crashes itself";
   std::vector<Case> cases;
   for (const char* function : GetParam().functions)
-    for (const char* does : {"exit", "abort", "segv", "overflow"}) cases.push_back({function, does});
+    for (const char* does : {"exit", "_exit", "end the thread", "abort", "segv", "overflow"})
+      cases.push_back({function, does});
   EXPECT_THAT(Runs(GetParam(), 4).run(cases), IsEmpty());
 }
 
 TEST_P(MisuseTest, WhatBelongsToTheProcessStaysAsItIs) {
   std::vector<Case> cases;
   for (const std::string function : GetParam().functions)
-    for (const char* does : {"setlocale", "chdir", "fast math"})
+    for (const char* does : {"setlocale", "chdir", "fast math", "umask", "ignore SIGTERM", "setenv"})
       // Nothing comes after the destructors, except of the thread that calls them.
       if (function.find("destructor") == std::string::npos) cases.push_back({function, does});
   EXPECT_THAT(Runs(GetParam(), 4).run(cases), IsEmpty());
@@ -254,10 +257,33 @@ TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {
               HasSubstr("error: stage 'learner' (misbehaving_learner, " + path +
                         ":8:3): constructor changes the working folder from " +
                         std::filesystem::current_path().string() + " to /" + unchanged + "\n"));
-  EXPECT_THAT(text_of("batch", "apply", "chdir"),
-              HasSubstr("error: one of these stages changes the working folder from " +
-                        std::filesystem::current_path().string() + " to /" + unchanged +
-                        ": stage 'source' (misbehaving_source, " + path + ":4:3), stage 'transform' "));
+  EXPECT_THAT(
+      text_of("batch", "apply", "chdir"),
+      HasSubstr("error: one of these stages changes the working folder from " +
+                std::filesystem::current_path().string() + " to /" + unchanged +
+                ": stage 'source' (misbehaving_source, " + path +
+                ":4:3), stage 'transform' (misbehaving_transform, " + path +
+                ":5:3), stage 'batch' (misbehaving_batch, " + path +
+                ":6:3), stage 'collector' (misbehaving_collector, " + path +
+                ":7:3); to find out which, run with an empty --store and --isolate transform --isolate "
+                "batch\n"));
+  const auto changes = [&](const std::string& does) {
+    const std::string text = text_of("report", "report", does);
+    const std::size_t at = text.find("report changes ");
+    return at == std::string::npos ? text : text.substr(at, text.find('\n', at) - at);
+  };
+  const auto value = [](const char* name) {
+    const char* const text = std::getenv(name);
+    return text == nullptr ? "nothing" : "'" + std::string(text) + "'";
+  };
+  EXPECT_EQ(changes("ignore SIGTERM"),
+            "report changes what SIGTERM does from a handler to ignored" + unchanged);
+  EXPECT_EQ(changes("handle SIGPIPE"),
+            "report changes what SIGPIPE does from its default to a handler" + unchanged);
+  EXPECT_EQ(changes("setenv"), "report changes the environment variable TMPDIR from " + value("TMPDIR") +
+                                   " to '/nowhere'" + unchanged);
+  EXPECT_EQ(changes("unsetenv"),
+            "report changes the environment variable HOME from " + value("HOME") + " to nothing" + unchanged);
   EXPECT_THAT(text_of("transform", "apply", "fast math"),
               HasSubstr("error: stage 'transform' (misbehaving_transform, " + path + ":5:3), item 'item "));
   EXPECT_THAT(
@@ -278,6 +304,75 @@ TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {
       text_of("report", "report", "exit"),
       HasSubstr("error: stage 'report' (misbehaving_report, " + path +
                 ":10:3): called exit(); a plugin reports an error by throwing graft::Error, in report\n"));
+  for (const char* function : {"_exit", "_Exit", "quick_exit"})
+    EXPECT_THAT(text_of("report", "report", function),
+                HasSubstr("error: stage 'report' (misbehaving_report, " + path + ":10:3): called " +
+                          function + "(); a plugin reports an error by throwing graft::Error, in report\n"));
+  EXPECT_THAT(
+      text_of("learner", "fit", "end the thread"),
+      HasSubstr("error: stage 'learner' (misbehaving_learner, " + path +
+                ":8:3): called pthread_exit(); a plugin reports an error by throwing graft::Error, in "
+                "fit\n"));
+}
+
+TEST(Misuse, TheUmaskIsPutBackAndNamed) {
+  const TempFolder folder;
+  const auto path = folder.write("config.yaml", config("report", "report", "umask"));
+  const mode_t before = ::umask(S_IWGRP);
+  const ProgramResult r = run_program(
+      {"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out", folder / "r", "--store", folder / "s"});
+  ::umask(before);
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_THAT(r.err,
+              HasSubstr("report changes the umask from 0020 to 0077: what belongs to the process stays "
+                        "as it is\n"));
+  struct stat log {};
+  ASSERT_EQ(::stat((folder / "r.failed/status.json").c_str(), &log), 0);
+  EXPECT_EQ(log.st_mode & 0044U, 0044U);
+}
+
+TEST(Misuse, AVariableThatNobodyElseReadsIsThePluginsOwn) {
+  const TempFolder folder;
+  const auto path = folder.write("config.yaml", config("report", "report", "a variable of its own"));
+  EXPECT_EQ(run_program({"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out", folder / "r", "--store",
+                         folder / "s"})
+                .exit_code,
+            0);
+}
+
+TEST(Misuse, ARunThatAPluginEndsByExitIsAFailedRun) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer has an _exit of its own";
+  for (const char* does : {"exit", "print and _exit", "quick_exit"}) {
+    const TempFolder folder;
+    const auto run = [&](const std::string& fault) {
+      const auto path = folder.write("config.yaml", config("learner", "fit", fault));
+      return run_program(
+          {"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out", folder / "r", "--store", folder / "s"});
+    };
+    const ProgramResult ended = run(does);
+    EXPECT_EQ(ended.exit_code, 1) << does;
+    EXPECT_THAT(ended.err,
+                ::testing::ContainsRegex("in fit\nwhat the run had is in " + folder.path().string() +
+                                         "/[.]r[.]run-[^ ]+; the next run of the name moves it to " +
+                                         (folder / "r.failed").string() + "\n"))
+        << does;
+    EXPECT_FALSE(std::filesystem::exists(folder / "r")) << does;
+    if (std::string(does) == "print and _exit") {
+      EXPECT_THAT(ended.out, HasSubstr("printed before"));
+    }
+    EXPECT_EQ(run("").exit_code, 0) << does;
+    EXPECT_TRUE(std::filesystem::exists(folder / "r.failed/log.txt")) << does;
+  }
+}
+
+// What it asks for is between it and its plugin.
+TEST(Misuse, AForkedProcessMayEndBy_exit) {
+  const TempFolder folder;
+  const auto path = folder.write("config.yaml", config("learner", "fit", "fork and _exit"));
+  const ProgramResult r = run_program(
+      {"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out", folder / "r", "--store", folder / "s"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(r.err, ::testing::Not(HasSubstr("_exit")));
 }
 
 TEST(Misuse, APluginThatChangesTheWorkingFolderTakesNoPathOfTheRunAlong) {

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <vector>
 
 #include <graft/plugin.h>
 
@@ -55,6 +56,10 @@ class Breaking final : public Transform {
     const int calls = ++calls_;
     if (rule_ == "counts") out.data[0] = static_cast<std::uint8_t>(calls);
     if (rule_ == "leaks") leak();
+    if (rule_ == "memory") {
+      const std::vector<std::uint8_t> work(1 << 20, in.data[0]);
+      out.data[0] = *static_cast<const volatile std::uint8_t*>(work.data());  // or it is left out
+    }
     if (rule_ == "instances") out.data[0] = instance_;
     if (rule_ == "keeps") {
       const std::lock_guard lock(mutex_);
@@ -76,6 +81,7 @@ class Breaking final : public Transform {
   PluginSchema::transform("Breaks what it is told to.")           \
       .input(PortType::Image, "Any image.")                       \
       .output("out", PortType::Image, "u8[1,2,3]", "Two pixels.") \
+      .working_memory(64 << 10, 1)                                \
       .param(breaks())                                            \
       .param(integer("n", 1).range(1, 9).doc("A number."))
 #define BREAKING_NAME breaking_transform

@@ -8,6 +8,7 @@
 
 #include <graft/plugin.h>
 
+#include "plugin/elf_file.h"
 #include "plugin/registry.h"
 #include "plugin/schema_file.h"
 #include "temp_folder.h"
@@ -20,7 +21,8 @@ class FakePlugins {
   explicit FakePlugins(std::vector<PluginSchema> schemas) {
     for (PluginSchema& s : schemas) {
       folder_.write(s.name + ".so", empty_library());
-      folder_.write(s.name + ".json", to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, s}));
+      const std::string code = read_elf(folder_ / (s.name + ".so"), true).code;
+      folder_.write(s.name + ".json", to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, s, code}));
     }
   }
   Registry registry() const { return Registry({folder_.path()}); }
@@ -56,7 +58,8 @@ class FakePlugins {
                                        .default_from_downstream({"architecture", "model"}, {"crop"})
                                        .doc("What the pixels are for."))
                             .param(integer("crop", 224).range(1, 4096).unit("px").doc("Side."))
-                            .param(choice("filter", {"bilinear", "bicubic"}, "bilinear").doc("Kernel."))),
+                            .param(choice("filter", {"bilinear", "bicubic"}, "bilinear").doc("Kernel."))
+                            .working_memory(1 << 16, 2.5)),
         named("views", PluginSchema::transform("Makes views.")
                            .input(PortType::Image, "Pixels.")
                            .output("out", PortType::Image, "u8[?,?,3]", "Pixels.")

@@ -1,5 +1,7 @@
 // A plugin for tests whose process comes to harm at chosen items: a transform, and a batch transform.
 
+#include <pthread.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -44,7 +46,11 @@ class Harm {
     if (does_ == "abort") std::abort();
     if (does_ == "fork and abort" && ::fork() == 0) ::pause();
     if (does_ == "fork and abort") std::abort();
+    if (does_ == "fork" && ::fork() == 0) return;
     if (does_ == "exit") std::exit(3);
+    if (does_ == "_exit") ::_exit(0);
+    if (does_ == "end the thread") ::pthread_exit(nullptr);
+    if (does_ == "end the thread without a word") ::syscall(SYS_exit, 0);
     if (does_ == "leave damage") g_damaged = true;
     if (does_ == "warn") warn_("seen: " + item.key());
     while (does_ == "warn for ever") warn_("again");

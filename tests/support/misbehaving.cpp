@@ -1,11 +1,16 @@
 // Plugins for tests that do one thing wrong in one place, `at` and `does`; otherwise they are correct. One of
 // each kind is compiled from this file.
 
+#include <pthread.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <clocale>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <thread>
@@ -26,6 +31,23 @@ using namespace graft;  // NOLINT: a test plugin
   if (does == "empty") throw std::runtime_error("");
   if (does == "bad_alloc") throw std::bad_alloc();
   if (does == "exit") std::exit(0);
+  if (does == "print and _exit") std::printf("printed before");
+  if (does == "_exit" || does == "print and _exit") ::_exit(0);
+  if (does == "fork and _exit") {
+    const pid_t pid = ::fork();
+    if (pid == 0) ::_exit(3);
+    int status = 0;
+    if (::waitpid(pid, &status, 0) != pid || WEXITSTATUS(status) != 3) std::abort();
+  }
+  if (does == "_Exit") std::_Exit(0);
+  if (does == "quick_exit") std::quick_exit(0);
+  if (does == "end the thread") ::pthread_exit(nullptr);
+  if (does == "umask") ::umask(S_IRWXG | S_IRWXO);
+  if (does == "ignore SIGTERM") ::signal(SIGTERM, SIG_IGN);
+  if (does == "handle SIGPIPE") ::signal(SIGPIPE, [](int) {});
+  if (does == "setenv") ::setenv("TMPDIR", "/nowhere", 1);
+  if (does == "unsetenv") ::unsetenv("HOME");
+  if (does == "a variable of its own") ::setenv("MISBEHAVING", "1", 1);
   if (does == "abort") std::abort();
   if (does == "setlocale") std::setlocale(LC_ALL, "C.UTF-8");
   if (does.starts_with("chdir") && ::chdir("/") != 0) std::abort();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,6 +46,13 @@ struct KnownFault {
   std::string text;    ///< "the last image of a full batch could be wrong".
 };
 
+/// What one call of load, apply or encode allocates at most beside its input and its output, and beside what
+/// it reserves by Scratch (graft/scratch.h). A batch is one call.
+struct WorkingMemory {
+  std::uint64_t bytes = 0;      ///< In any call.
+  double per_payload_byte = 0;  ///< And per byte of the payloads of its input and its output.
+};
+
 /// What a plugin declares of itself. Written to a file when the plugin is built, so that configs are checked
 /// and described without loading the plugin or the libraries under it.
 struct GRAFT_API PluginSchema {
@@ -65,8 +73,10 @@ struct GRAFT_API PluginSchema {
   std::string libraries;  ///< Versions of libraries that the output depends on; part of the fingerprint.
   std::vector<KnownFault> known_faults;
   std::vector<FigureSpec> figures;  ///< Report: the scores that it may give, in the order of tables.
-  bool covers_whole_run = false;    ///< Report: made when the others are, whatever the order of the config.
-  bool inspects = false;            ///< Set by GRAFT_PLUGIN: the class has an `inspect` (stage.h).
+  /// Source, transform, batch transform, collector. Nothing: not declared.
+  std::optional<WorkingMemory> memory_of_call;
+  bool covers_whole_run = false;  ///< Report: made when the others are, whatever the order of the config.
+  bool inspects = false;          ///< Set by GRAFT_PLUGIN: the class has an `inspect` (stage.h).
   bool output_depends_on_key = false;   ///< Not on the content alone: random augmentation, for one.
   bool output_depends_on_seed = false;  ///< `seed` then enters the fingerprint.
 
@@ -118,6 +128,11 @@ struct GRAFT_API PluginSchema {
   PluginSchema& figure(FigureSpec spec) { return figures.push_back(std::move(spec)), *this; }
   PluginSchema& figures_from(const std::vector<FigureSpec>& more) {
     return figures.insert(figures.end(), more.begin(), more.end()), *this;
+  }
+  /// `bytes` of a call, and so many per byte of its input and output. Tried by
+  /// graft::testing::check_contract.
+  PluginSchema& working_memory(std::uint64_t bytes, double per_payload_byte = 0) {
+    return memory_of_call = {bytes, per_payload_byte}, *this;
   }
   PluginSchema& covers_run() { return covers_whole_run = true, *this; }
   PluginSchema& depends_on_key() { return output_depends_on_key = true, *this; }

@@ -19,7 +19,7 @@
 namespace graft {
 namespace {
 
-constexpr std::uint64_t kMaxTable = 256 << 20;  // bytes of a table or of code that are read at once
+constexpr std::uint64_t kMaxTable = 256 << 20;  // bytes of a table that are read at once
 
 /// A file read by offset; a read beyond its end returns nothing.
 class Reader {
@@ -62,6 +62,19 @@ class Reader {
     std::vector<T> out(count);
     if (!read(offset, out.data(), count * sizeof(T))) return {};
     return out;
+  }
+
+  /// Appends the digests of the pieces of a part, which may be large. Pieces stay in the cache of a
+  /// processor.
+  bool add_digests(std::uint64_t offset, std::uint64_t size, std::string& out) const {
+    constexpr std::uint64_t kPiece = 256 << 10;
+    std::vector<char> piece(std::min(size, kPiece));
+    for (; size > 0; offset += piece.size(), size -= piece.size()) {
+      piece.resize(std::min(size, kPiece));
+      if (!read(offset, piece.data(), piece.size())) return false;
+      out += digest(piece.data(), piece.size()).hex();
+    }
+    return true;
   }
 
  private:
@@ -136,9 +149,8 @@ ElfFile read_elf(const std::filesystem::path& path, bool with_code) {
     if (s.p_type != PT_LOAD || (s.p_flags & PF_X) == 0) continue;
     if (s.p_filesz > left) return refuse("more machine code than the file has bytes");
     left -= s.p_filesz;
-    const auto code = file.table<char>(s.p_offset, s.p_filesz);
-    if (!code) return refuse("more machine code than any plugin has");
-    all += digest(code->data(), code->size()).hex();
+    if (!file.add_digests(s.p_offset, s.p_filesz, all))
+      return refuse(cut_short(s.p_offset + s.p_filesz, file.size()));
   }
   out.code = digest(all.data(), all.size()).hex();
   return out;

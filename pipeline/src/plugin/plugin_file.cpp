@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
+#include <sstream>
 #include <vector>
 
 #include <fmt/format.h>
@@ -44,29 +46,6 @@ bool is_private_group(const struct stat& info) {
   const std::string user = name_of<passwd>(info.st_uid, ::getpwuid_r, &passwd::pw_name);
   const std::string group = name_of<struct group>(info.st_gid, ::getgrgid_r, &group::gr_name);
   return user.empty() && group.empty() ? info.st_uid == info.st_gid : user == group;
-}
-
-/// Checks the file without opening the library; returns the digest of its code if the file may be opened.
-std::optional<std::string> look_from_outside(const fs::path& file, Refusal& why) {
-  struct stat info {};
-  if (::stat(file.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
-    refuse(why, "a regular file", "none", "remove it from the plugin folder");
-    return {};
-  }
-  if (!only_owner_may_change(file, why)) return {};
-  try {
-    ElfFile elf = read_elf(file, true);
-    if (!elf.fault.empty())
-      refuse(why, "a shared object that loads", elf.fault, "build or install the plugin again");
-    else if (elf.has_entry == false)
-      refuse(why, "the symbol graft_plugin", "a shared object without it",
-             "declare the plugin with GRAFT_PLUGIN(...), or remove the file from the plugin folder");
-    else
-      return std::move(elf.code);
-  } catch (const Error& e) {
-    refuse(why, "a file that can be read", e.what(), "make it readable, or remove it from the plugin folder");
-  }
-  return {};
 }
 
 /// "its name is null", "its version is not a text"; empty: a text.
@@ -245,6 +224,61 @@ bool is_shared_object(const fs::path& file, Refusal& why) {
   }
 }
 
+std::optional<std::string> code_of_plugin(const fs::path& file, Refusal& why) {
+  struct stat info {};
+  if (::stat(file.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    refuse(why, "a regular file", "none", "remove it from the plugin folder");
+    return {};
+  }
+  if (!only_owner_may_change(file, why)) return {};
+  try {
+    ElfFile elf = read_elf(file, true);
+    if (!elf.fault.empty())
+      refuse(why, "a shared object that loads", elf.fault, "build or install the plugin again");
+    else if (elf.has_entry == false)
+      refuse(why, "the symbol graft_plugin", "a shared object without it",
+             "declare the plugin with GRAFT_PLUGIN(...), or remove the file from the plugin folder");
+    else
+      return std::move(elf.code);
+  } catch (const Error& e) {
+    refuse(why, "a file that can be read", e.what(), "make it readable, or remove it from the plugin folder");
+  }
+  return {};
+}
+
+std::optional<SchemaFile> read_schema_file(const fs::path& plugin) {
+  const fs::path file = schema_path(plugin);
+  std::error_code error;
+  if (!fs::is_regular_file(file, error)) return {};
+  if (const std::uintmax_t size = fs::file_size(file); size > kMaxSchemaBytes)
+    throw Error(fmt::format("a file of {} bytes", size));
+  std::ifstream in(file, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return schema_file_from_json(text.view());
+}
+
+bool schema_file_agrees(const fs::path& file, const SchemaFile& said, const SchemaFile& declared,
+                        Refusal& why) {
+  const auto difference = first_difference(declared, said);
+  if (!difference) return true;
+  const std::string name = schema_path(file).filename().string();
+  return refuse(why, fmt::format("{}, as {} declares", difference->wanted, file.filename().string()),
+                fmt::format("{} in {}", difference->got, name),
+                fmt::format("build the plugin again: {} is stale or was changed", name));
+}
+
+bool schema_file_agrees(const fs::path& file, const SchemaFile& declared, Refusal& why) {
+  try {
+    const auto said = read_schema_file(file);
+    return !said || schema_file_agrees(file, *said, declared, why);
+  } catch (const std::exception& e) {
+    return refuse(why, "a schema file",
+                  fmt::format("{} in {}", e.what(), schema_path(file).filename().string()),
+                  "build the plugin again");
+  }
+}
+
 bool schema_is_sound(const PluginSchema& schema, const fs::path& file, Refusal& why) {
   if (file.stem() != schema.name)
     return refuse(why, fmt::format("the schema of {}", file.stem().string()),
@@ -259,7 +293,7 @@ bool schema_is_sound(const PluginSchema& schema, const fs::path& file, Refusal& 
 
 Examination::Examination(fs::path file) : file_(std::move(file)) {
   Refusal why{file_, "", "", ""};
-  if (auto code = look_from_outside(file_, why)) {
+  if (auto code = code_of_plugin(file_, why)) {
     code_ = std::move(*code);
     child_.emplace([this](int to) { examine_here(file_, to); });
   } else {
@@ -303,7 +337,7 @@ std::optional<SchemaFile> Examination::finish(Refusal& why, std::chrono::millise
 const graft_plugin_descriptor* load_plugin(const fs::path& file, Refusal& why,
                                            const std::string& examined_code) {
   why.path = file;
-  const auto code = look_from_outside(file, why);
+  const auto code = code_of_plugin(file, why);
   if (!code) return nullptr;
   // If memory is limited, a library may crash: that, too, is tried in a child first.
   if (examined_code.empty() || *code != examined_code || is_address_space_limited()) {

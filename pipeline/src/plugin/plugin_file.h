@@ -50,6 +50,21 @@ GRAFT_API bool only_owner_may_change(const std::filesystem::path& path, Refusal&
 /// Refuses a file that is not a shared object, or is truncated, without reading all of it.
 GRAFT_API bool is_shared_object(const std::filesystem::path& file, Refusal& why);
 
+/// Checks a plugin's file without opening the library: its mode, whether it would load, its symbol. Returns
+/// ElfFile::code; nothing, and `why` filled in, when it is refused.
+GRAFT_API std::optional<std::string> code_of_plugin(const std::filesystem::path& file, Refusal& why);
+
+/// Refuses a plugin whose schema file, `said`, differs from what the library in `file` declares, and names
+/// the first difference.
+GRAFT_API bool schema_file_agrees(const std::filesystem::path& file, const SchemaFile& said,
+                                  const SchemaFile& declared, Refusal& why);
+/// The same with the file as it is now, damaged ones included. True where there is none.
+GRAFT_API bool schema_file_agrees(const std::filesystem::path& file, const SchemaFile& declared,
+                                  Refusal& why);
+
+/// The schema file beside a plugin; nothing where there is none. Throws Error when it is not one.
+GRAFT_API std::optional<SchemaFile> read_schema_file(const std::filesystem::path& plugin);
+
 /// Refuses a schema that has errors, or that belongs to a plugin that is not in `file`.
 GRAFT_API bool schema_is_sound(const PluginSchema& schema, const std::filesystem::path& file, Refusal& why);
 

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <deque>
-#include <fstream>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -33,13 +32,6 @@ std::vector<fs::path> own_folders() {
   for (const char* place : {"graft-plugins", "graft/plugins"})
     if (!library.empty() && fs::is_directory(library / place, error)) folders.push_back(library / place);
   return folders;
-}
-
-std::string read_text(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
 }
 
 }  // namespace
@@ -98,7 +90,7 @@ Registry::Registry(const std::vector<fs::path>& folders, Undescribed undescribed
     for (const fs::path& file : files) {
       if (const auto it = plugins_.find(file.stem()); it != plugins_.end())
         it->second.hides.push_back(file);
-      else if (!read_schema(file))
+      else if (!read_schema(file, undescribed_are))
         undescribed.push_back(file);
     }
     // Plugins of this folder come before those of the next. Several are examined at once: the limit for one
@@ -120,22 +112,31 @@ void Registry::offer_services(std::vector<ParamSpec>& params) const {
   }
 }
 
-bool Registry::read_schema(const fs::path& file) {
-  const fs::path described = schema_path(file);
-  std::error_code error;
-  if (!fs::is_regular_file(described, error)) return false;
+bool Registry::read_schema(const fs::path& file, Undescribed undescribed_are) {
   Rejected why{file, "", "", ""};
   try {
-    if (const std::uintmax_t size = fs::file_size(described); size > kMaxSchemaBytes)
-      throw Error(fmt::format("a file of {} bytes", size));
-    SchemaFile schema = schema_file_from_json(read_text(described));
-    if (only_owner_may_change(file, why) && passes_gate(schema.api_version, schema.abi_tag, why) &&
-        is_shared_object(file, why) && schema_is_sound(schema.schema, file, why))
-      take(file, std::move(schema));
+    auto schema = read_schema_file(file);
+    if (!schema) return false;
+    if (!passes_gate(schema->api_version, schema->abi_tag, why) ||
+        !schema_is_sound(schema->schema, file, why)) {
+      rejected_.push_back(std::move(why));
+      return true;
+    }
+    if (undescribed_are == Undescribed::PassedOver) {
+      if (only_owner_may_change(file, why) && is_shared_object(file, why))
+        take(file, std::move(*schema));
+      else
+        rejected_.push_back(std::move(why));
+      return true;
+    }
+    const auto code = code_of_plugin(file, why);
+    if (code && *code != schema->code) return false;  // not known to be of this library
+    if (code)
+      take(file, std::move(*schema));
     else
       rejected_.push_back(std::move(why));
   } catch (const std::exception& e) {
-    rejected_.push_back({described, "a schema file", e.what(), "rebuild the plugin"});
+    rejected_.push_back({schema_path(file), "a schema file", e.what(), "rebuild the plugin"});
   }
   return true;
 }
@@ -149,7 +150,8 @@ void Registry::examine(const std::vector<fs::path>& files) {
     for (std::size_t i = first; i < end; ++i) {
       Rejected why;
       auto schema = under_way[i - first].finish(why);
-      if (schema && schema_is_sound(schema->schema, files[i], why))
+      if (schema && schema_is_sound(schema->schema, files[i], why) &&
+          schema_file_agrees(files[i], *schema, why))
         take(files[i], std::move(*schema));
       else
         rejected_.push_back(std::move(why));
@@ -203,13 +205,10 @@ const graft_plugin_descriptor& Registry::open(const std::string& name) const {
   Rejected why{plugin.path, "", "", ""};
   const graft_plugin_descriptor* d = load_plugin(plugin.path, why, plugin.code);
   if (d == nullptr) throw Error(why.message());
-  const auto text = [](const PluginSchema& s) { return to_json(SchemaFile{GRAFT_PLUGIN_API, "", s}); };
-  PluginSchema declared = d->schema();
-  offer_services(declared.params);
-  if (text(declared) != text(plugin.schema))
-    throw Error(Rejected{plugin.path, "the schema in " + schema_path(plugin.path).filename().string(),
-                         "a plugin that declares another one", "rebuild the plugin: the file is stale"}
-                    .message());
+  SchemaFile declared{GRAFT_PLUGIN_API, "", d->schema()};
+  offer_services(declared.schema.params);
+  if (!schema_file_agrees(plugin.path, {GRAFT_PLUGIN_API, "", plugin.schema}, declared, why))
+    throw Error(why.message());
   plugin.descriptor = d;
   return *d;
 }

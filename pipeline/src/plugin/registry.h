@@ -30,8 +30,10 @@ class GRAFT_API Registry {
   static std::vector<std::filesystem::path> search_path(const std::vector<std::string>& plugin_dirs);
 
   /// Looks at every *.so in the folders; the first of a name is used, with a list of those that it hides. A
-  /// plugin with a schema file is not opened; one without is examined in a child process, see Examination.
-  /// Neither runs code of a plugin in this process.
+  /// plugin with a schema file of this very library is not opened. One without, or whose library or file was
+  /// changed since, is examined in a child process, see Examination, and refused where the file says
+  /// something else than the library. No code of a plugin runs in this process. PassedOver, for what has to
+  /// be quick: nothing is examined, and schema files are believed.
   enum class Undescribed { Examined, PassedOver };
   explicit Registry(const std::vector<std::filesystem::path>& folders,
                     Undescribed undescribed_are = Undescribed::Examined);
@@ -51,13 +53,13 @@ class GRAFT_API Registry {
   /// A warning for users of the plugin: it hides another, or replaces a file that was refused. Empty: none.
   std::string warning_of(const std::string& name) const;
 
-  /// Loads the plugin; if it has changed since its schema was written, it is examined first. Throws Error
+  /// Loads the plugin; if it has changed since this was made, it is examined first. Throws Error
   /// naming path, wanted, got and cure.
   const graft_plugin_descriptor& open(const std::string& name) const;
 
  private:
-  /// Reads the schema file beside a plugin; false where there is none.
-  bool read_schema(const std::filesystem::path& file);
+  /// Reads the schema file beside a plugin; false where there is none, or it need not be of this library.
+  bool read_schema(const std::filesystem::path& file, Undescribed undescribed_are);
   void examine(const std::vector<std::filesystem::path>& files);
   void take(const std::filesystem::path& file, SchemaFile schema);
   /// Fills in what depends on all plugins: the values of parameters that name a service.

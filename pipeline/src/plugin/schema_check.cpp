@@ -113,6 +113,7 @@ class Checker {
         add(fmt::format("may_need('{}') does not name a service", service),
             "give the name of a service's plugin");
     check_figures();
+    check_memory();
     for (const KnownFault& fault : schema_.known_faults) {
       if (!is_version(fault.before))
         add(fmt::format("known_fault: '{}' is not a version", fault.before),
@@ -473,6 +474,18 @@ class Checker {
         add(fmt::format("figure '{}' has no sentence of one line", figure.name),
             "say with .doc(\"...\") what it is");
     }
+  }
+
+  void check_memory() {
+    if (!schema_.memory_of_call) return;
+    using enum StageKind;
+    const StageKind kinds[] = {Source, Transform, BatchTransform, Collector};
+    if (std::find(std::begin(kinds), std::end(kinds), schema_.kind) == std::end(kinds))
+      add(fmt::format("working_memory: a {} has no calls per item", to_string(schema_.kind)),
+          "declare it for sources, transforms, batch transforms and collectors alone");
+    const double factor = schema_.memory_of_call->per_payload_byte;
+    if (!(factor >= 0) || std::isinf(factor))
+      add(fmt::format("working_memory: {} bytes per byte of a payload", factor), "give a number from 0 on");
   }
 
   const PluginSchema& schema_;

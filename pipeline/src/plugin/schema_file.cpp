@@ -1,5 +1,8 @@
 #include "plugin/schema_file.h"
 
+#include <algorithm>
+
+#include <graft/hash.h>
 #include <graft/value.h>
 
 namespace graft {
@@ -133,7 +136,82 @@ FigureSpec figure_from(const Value& v) {
           member(v, "in_summary").as_bool(), static_cast<FigureSpec::Choice>(choice)};
 }
 
+constexpr std::string_view kSeal = "\"seal\": \"";
+constexpr std::size_t kSealDigits = 32;
+
+/// Where the digits of the seal are; npos: there is none.
+std::size_t place_of_seal(std::string_view json) {
+  const std::size_t at = json.find(kSeal);
+  return at == std::string_view::npos || json.size() - at - kSeal.size() < kSealDigits
+             ? std::string_view::npos
+             : at + kSeal.size();
+}
+
+/// The digest of a text whose seal is zeros.
+std::string seal_of(std::string json) {
+  json.replace(place_of_seal(json), kSealDigits, kSealDigits, '0');
+  return digest(json).hex();
+}
+
+/// Whether nobody has changed the text since to_json wrote it. A mistake is found so, not an attack: who may
+/// write the file may write the library, too.
+bool is_sealed(std::string_view json) {
+  const std::size_t at = place_of_seal(json);
+  return at != std::string_view::npos && seal_of(std::string(json)) == json.substr(at, kSealDigits);
+}
+
+/// Elements of a list that have names.
+bool are_named(const Value::List& list) {
+  return std::all_of(list.begin(), list.end(), [](const Value& v) {
+    const Value* name = v.find("name");
+    return name != nullptr && name->is_string() && !name->as_string().empty();
+  });
+}
+
+Value::Map by_name(const Value::List& list) {
+  Value::Map out;
+  for (const Value& v : list) out.emplace_back(v.find("name")->as_string(), v);
+  return out;
+}
+
+std::string short_json(const Value& v) {
+  constexpr std::size_t kMost = 80;
+  std::string text = v.to_json();
+  if (text.size() > kMost) text = text.substr(0, kMost) + "...";
+  return text;
+}
+
+/// `at`: what leads here, as "params.n."
+std::optional<SchemaDifference> difference(const Value& wanted, const Value& got, const std::string& at) {
+  const auto of_maps = [&](const Value& a, const Value& b) -> std::optional<SchemaDifference> {
+    for (const auto& [name, value] : a.as_map()) {
+      const Value* other = b.find(name);
+      if (other == nullptr) return SchemaDifference{at + name, "none"};
+      if (auto found = difference(value, *other, at + name + ".")) return found;
+    }
+    for (const auto& [name, value] : b.as_map())
+      if (a.find(name) == nullptr) return SchemaDifference{"no " + at + name, "one"};
+    return {};
+  };
+  if (wanted == got) return {};
+  if (wanted.is_map() && got.is_map()) {
+    if (auto found = of_maps(wanted, got)) return found;
+  } else if (wanted.is_list() && got.is_list() && are_named(wanted.as_list()) && are_named(got.as_list())) {
+    if (auto found = of_maps(by_name(wanted.as_list()), by_name(got.as_list()))) return found;
+  }
+  const std::string name = at.substr(0, at.size() - std::min<std::size_t>(at.size(), 1));
+  return SchemaDifference{name + " " + short_json(wanted), short_json(got)};
+}
+
 }  // namespace
+
+std::optional<SchemaDifference> first_difference(const SchemaFile& declared, const SchemaFile& said) {
+  const auto value_of = [](SchemaFile file) {
+    file.code.clear();
+    return Value::from_json(to_json(file));
+  };
+  return difference(value_of(declared), value_of(said), "");
+}
 
 std::string to_json(const SchemaFile& file) {
   const PluginSchema& s = file.schema;
@@ -141,7 +219,10 @@ std::string to_json(const SchemaFile& file) {
   out["graft_schema"] = 2;
   out["api_version"] = static_cast<int>(file.api_version);
   out["abi_tag"] = file.abi_tag;
-  if (!file.code.empty()) out["code"] = file.code;
+  if (!file.code.empty()) {
+    out["code"] = file.code;
+    out["seal"] = std::string(kSealDigits, '0');
+  }
   out["name"] = s.name;
   out["version"] = s.version;
   if (!s.former_name.empty()) out["former_name"] = s.former_name;
@@ -158,11 +239,16 @@ std::string to_json(const SchemaFile& file) {
   out["libraries"] = s.libraries;
   out["known_faults"] = to_value(s.known_faults);
   out["figures"] = to_value(s.figures);
+  if (s.memory_of_call)
+    out["working_memory"] = Value::Map{{"bytes", s.memory_of_call->bytes},
+                                       {"per_payload_byte", s.memory_of_call->per_payload_byte}};
   out["covers_run"] = s.covers_whole_run;
   out["inspects"] = s.inspects;
   out["depends_on_key"] = s.output_depends_on_key;
   out["depends_on_seed"] = s.output_depends_on_seed;
-  return out.to_json_pretty();
+  std::string json = out.to_json_pretty();
+  if (!file.code.empty()) json.replace(place_of_seal(json), kSealDigits, seal_of(json));
+  return json;
 }
 
 SchemaFile schema_file_from_json(std::string_view json) {
@@ -173,7 +259,7 @@ SchemaFile schema_file_from_json(std::string_view json) {
   SchemaFile file;
   file.api_version = static_cast<std::uint32_t>(member(v, "api_version").as_int());
   file.abi_tag = member(v, "abi_tag").as_string();
-  if (const Value* code = v.find("code")) file.code = code->as_string();
+  if (const Value* code = v.find("code"); code != nullptr && is_sealed(json)) file.code = code->as_string();
   PluginSchema& s = file.schema;
   s.name = member(v, "name").as_string();
   s.version = member(v, "version").as_string();
@@ -196,6 +282,9 @@ SchemaFile schema_file_from_json(std::string_view json) {
     s.known_faults.push_back({member(f, "before").as_string(), member(f, "text").as_string()});
   if (const Value* figures = v.find("figures"))  // not in the files of API 8
     for (const Value& f : figures->as_list()) s.figures.push_back(figure_from(f));
+  if (const Value* memory = v.find("working_memory"))
+    s.working_memory(static_cast<std::uint64_t>(member(*memory, "bytes").as_int()),
+                     member(*memory, "per_payload_byte").as_double());
   if (const Value* covers = v.find("covers_run")) s.covers_whole_run = covers->as_bool();
   s.inspects = member(v, "inspects").as_bool();
   s.output_depends_on_key = member(v, "depends_on_key").as_bool();

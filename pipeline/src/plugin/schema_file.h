@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include <graft/plugin.h>
@@ -14,9 +15,17 @@ struct SchemaFile {
   std::string abi_tag;
   PluginSchema schema;
   /// ElfFile::code of the library that declared it: if the file still has this digest, the library need not
-  /// be examined again. Empty: not known.
+  /// be examined again. Empty: not known, or the text was changed after it had been written.
   std::string code = {};
 };
+
+/// Where two schemas differ first.
+struct SchemaDifference {
+  std::string wanted, got;  ///< "params.n.default 5", "params.n.default 7".
+};
+/// Of what a file says from what the library declares; nothing: it says the same. `code` is not compared.
+GRAFT_API std::optional<SchemaDifference> first_difference(const SchemaFile& declared,
+                                                           const SchemaFile& said);
 
 /// Larger than any schema; a longer file is refused.
 constexpr std::size_t kMaxSchemaBytes = 4 << 20;

@@ -6,13 +6,17 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 
 #include <graft/printable.h>
 
+#include "base/end_process.h"
 #include "plugin/plugin_call.h"
+#include "run/progress.h"
 
 namespace graft {
 namespace {
@@ -60,13 +64,17 @@ class Line {
 
 std::atomic<pid_t> g_reporter{0};
 std::atomic<const char*> g_hint{nullptr};
+/// The process that watch_exit() was called in: not one that a plugin has forked.
+std::atomic<pid_t> g_watched{0};
+/// A reader of the standard output that is not there any more is not waited for.
+constexpr std::chrono::seconds kFlushLimit{2};
 
 /// "error: stage 'a' (p, c.yaml:3:3), item 'x': <what>, in apply": one line, by the first thread that gets
 /// here; the others wait for the end.
 [[noreturn]] void report_and_leave(std::string_view what) noexcept {
   pid_t before = 0;
   if (const pid_t me = ::gettid(); !g_reporter.compare_exchange_strong(before, me)) {
-    if (before == me) ::_exit(1);  // the report itself has crashed
+    if (before == me) end_process(1);  // the report itself has crashed
     for (;;) ::pause();
   }
   Line line;
@@ -87,7 +95,7 @@ std::atomic<const char*> g_hint{nullptr};
     more << hint;
     more.write();
   }
-  ::_exit(1);
+  end_process(1);
 }
 
 std::string_view name_of_signal(int number) noexcept {
@@ -125,11 +133,32 @@ void on_terminate() {
   report_and_leave(what);
 }
 
-void on_exit() {
+bool is_in_a_plugin() noexcept {
   const CallScope* call = CallScope::current();
-  const bool mine = call != nullptr && call->label() != nullptr;
-  if (mine || any_running_label() != nullptr)
-    report_and_leave("called exit(); a plugin reports an error by throwing graft::Error");
+  return call != nullptr && call->label() != nullptr;
+}
+
+/// Of the plugin that is called on this thread, or of one that is called on another.
+[[noreturn]] void report_call(const char* function) noexcept {
+  try {
+    text_within(kFlushLimit, [] { return std::fflush(stdout), std::string(); });
+  } catch (const std::exception&) {  // no thread for it
+  }
+  char text[128];
+  Line line;
+  line << "called " << function << "(); a plugin reports an error by throwing graft::Error";
+  report_and_leave(line.copy_to(text));
+}
+
+/// Returns where no plugin is being called: the program itself ends.
+void report_end_by(const char* function) noexcept {
+  if (is_in_a_plugin() || any_running_label() != nullptr) report_call(function);
+}
+void on_exit() {
+  report_end_by("exit");
+}
+void on_quick_exit() {
+  report_end_by("quick_exit");
 }
 
 }  // namespace
@@ -150,8 +179,18 @@ void set_crash_hint(const char* text) noexcept {
 }
 
 void watch_exit() {
+  g_watched.store(::getpid());
   std::atexit(on_exit);
-  std::at_quick_exit(on_exit);
+  std::at_quick_exit(on_quick_exit);
+}
+
+void exit_at_once(int exit_code, const char* function) noexcept {
+  if (g_watched.load() == ::getpid()) report_end_by(function);
+  end_process(exit_code);
+}
+
+void report_end_of_thread(const char* function) noexcept {
+  if (g_watched.load() == ::getpid() && is_in_a_plugin()) report_call(function);
 }
 
 }  // namespace graft

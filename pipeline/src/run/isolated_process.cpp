@@ -78,6 +78,8 @@ std::string StageProcess::ask(StageRequest request, const MessageWriter& message
         since_ = Clock::now();
         note_progress();
         continue;
+      case StageAnswer::ThreadEnded:
+        report_end("the plugin ended the thread that it was called in (pthread_exit)");
       case StageAnswer::Failed: {
         if (request == StageRequest::Apply) used_ = true;
         MessageParser failure(body);

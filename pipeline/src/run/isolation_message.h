@@ -18,8 +18,9 @@ namespace graft {
 
 /// To the process. Open comes first; Quit last.
 enum class StageRequest : std::uint64_t { Open = 1, Apply, Finish, Facts, Quit };
-/// From the process. Warning and Waiting may come before the answer to a request.
-enum class StageAnswer : std::uint64_t { Done = 1, Failed, Warning, Waiting };
+/// From the process. Warning and Waiting may come before the answer to a request. ThreadEnded: there will be
+/// no answer, for the stage has ended the thread that would give it.
+enum class StageAnswer : std::uint64_t { Done = 1, Failed, Warning, Waiting, ThreadEnded };
 
 /// Descriptors of the process.
 constexpr int kStageSocket = 3, kStageInput = 4, kStageOutput = 5;

@@ -17,6 +17,7 @@
 #include <graft/printable.h>
 #include <graft/text.h>
 
+#include "base/end_process.h"
 #include "base/stopped_within.h"
 #include "base/temporary_folder.h"
 
@@ -225,10 +226,10 @@ void DrainDeadline::work(const std::stop_token& stop) {
             "\ninterrupted: finishing what is under way and saving it (again: leave at once)\n");
     } else if (now - interrupted_at > kDrainLimit) {
       print_to_terminal("still computing after 4 s\n" + text_within(kLeaveLimit, leave_));
-      // _exit() does not: results that were printed are kept, unless nobody reads them any more.
+      // end_process() does not: results that were printed are kept, unless nobody reads them any more.
       text_within(kLeaveLimit, [] { return std::fflush(stdout), std::string(); });
       remove_temporary_folders();
-      ::_exit(signals_.exit_code());
+      end_process(signals_.exit_code());
     }
   }
 }

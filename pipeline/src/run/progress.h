@@ -130,7 +130,7 @@ GRAFT_API std::string stage_snapshot(const Plan& plan, const Meter& meter);
 /// "0.2 s", "59 s", "1:00", "2:00:00".
 GRAFT_API std::string duration_in_words(double seconds);
 /// The text of a function that runs in a thread of its own; where it takes longer than `limit`, for a disk
-/// that does not answer, a text that says so. To be followed by _exit(): the thread is left alone then.
+/// that does not answer, a text that says so. To be followed by end_process(): the thread is left alone then.
 GRAFT_API std::string text_within(std::chrono::milliseconds limit, std::function<std::string()> body);
 /// Whether messages have colours: as chosen, otherwise where stderr is a terminal and NO_COLOR is not set (or
 /// is empty, no-color.org).

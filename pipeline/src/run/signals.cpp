@@ -1,14 +1,15 @@
 #include "run/signals.h"
 
 #include <signal.h>
-#include <unistd.h>
 
 #include <array>
+
+#include "base/end_process.h"
 
 namespace graft {
 namespace {
 
-// Only lock-free atomics and _exit: all that a signal handler may use.
+// Only lock-free atomics and end_process: all that a signal handler may use.
 std::atomic<bool> g_interrupted{false};
 std::atomic<int> g_signal{0};
 std::atomic<int> g_snapshots{0};
@@ -23,7 +24,7 @@ void handle(int number) {
     return;
   }
   int none = 0;
-  if (!g_signal.compare_exchange_strong(none, number)) ::_exit(128 + number);
+  if (!g_signal.compare_exchange_strong(none, number)) end_process(128 + number);
   g_interrupted.store(true);
 }
 

@@ -1,7 +1,9 @@
 #include "run/stage_worker.h"
 
+#include <cxxabi.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,6 +19,8 @@
 #include <optional>
 #include <string>
 #include <thread>
+
+#include <fmt/format.h>
 
 #include <graft/plugin.h>
 #include <graft/scratch.h>
@@ -44,6 +48,20 @@ void watch_the_run() {
   std::thread([] {
     for (pollfd run{kStageSocket, POLLRDHUP, 0};;)
       if (::poll(&run, 1, -1) > 0) ::_exit(0);
+  }).detach();
+}
+
+/// The thread of the calls is gone: nobody would answer the run any more.
+[[noreturn]] void report_lost_thread() {
+  send_message(kStageSocket, static_cast<std::uint64_t>(StageAnswer::ThreadEnded), {});
+  ::_exit(1);
+}
+
+/// For a thread that ends without being unwound.
+void watch_this_thread() {
+  std::thread([calls = ::pthread_self()] {
+    ::pthread_join(calls, nullptr);
+    report_lost_thread();
   }).detach();
 }
 
@@ -93,6 +111,8 @@ class StageWorker {
         handle(request, in, out);
         check_process(before, function);
         send(StageAnswer::Done, out.body());
+      } catch (const abi::__forced_unwind&) {
+        report_lost_thread();  // destructors of a stage in the middle of a call may do anything
       } catch (...) {
         before.restore();
         MessageWriter failure;
@@ -119,16 +139,25 @@ class StageWorker {
     }
   }
 
+  /// A process that the plugin forks and that comes back from the call ends here: it must neither answer nor
+  /// write to the shared region.
+  template <typename Body>
+  decltype(auto) call(const char* function, const Body& body) const {
+    const CallScope scope(label_, function);
+    return checked(body, [&] { scope.check_thread(); });
+  }
+
   void handle(StageRequest request, MessageParser& in, MessageWriter& out) {
     if (request == StageRequest::Open) return open(in, out);
     if (request == StageRequest::Apply) return apply(in, out);
-    if (request == StageRequest::Finish) return stage_->finish();
-    out.text(stage_->facts().to_json());
+    if (request == StageRequest::Finish) return call("finish", [&] { stage_->finish(); });
+    out.text(call("facts", [&] { return stage_->facts(); }).to_json());
   }
 
   void open(MessageParser& in, MessageWriter& out) {
     opening_ = Value::from_json(in.text());
     const auto text = [&](const char* name) { return opening_.find(name)->as_string(); };
+    label_ = keep_for_ever(fmt::format("stage '{}' ({})", text("id"), text("plugin")));
     std::vector<std::filesystem::path> folders;
     for (const Value& folder : opening_.find("folders")->as_list()) folders.emplace_back(folder.as_string());
     registry_.emplace(folders);
@@ -140,7 +169,7 @@ class StageWorker {
     context.input_shape = text("input_shape");
     if (const Value* listed = opening_.find("listed_inputs"))
       context.listed_inputs = static_cast<std::size_t>(listed->as_int());
-    stage_.reset(plugin.create(context));
+    stage_.reset(call("constructor", [&] { return plugin.create(context); }));
     if (!stage_) throw Error("the plugin made no stage");
     stage_->enter_worker();
     limit_memory();
@@ -182,10 +211,10 @@ class StageWorker {
     MessageWriter results;
     PayloadWriter to(results, output_);
     if (transform_ != nullptr) {
-      to.add(transform_->apply(items.at(0)));
+      to.add(call("apply", [&] { return transform_->apply(items.at(0)); }));
     } else {
       RecordedOutput recorded;
-      batch_->apply(items, recorded);
+      call("apply", [&] { batch_->apply(items, recorded); });
       recorded.add_to(results, to);
     }
     out.number(has_grown() ? 1 : 0);
@@ -229,6 +258,7 @@ class StageWorker {
 
   SharedRegion input_, output_;
   std::mutex send_mutex_;
+  const char* label_ = "a stage";
   Value opening_;
   std::optional<Registry> registry_;
   Params params_;
@@ -249,6 +279,7 @@ int run_stage_worker() {
   }
   be_the_first_to_go();
   watch_the_run();
+  watch_this_thread();
   keep_freed_memory();
   StageWorker worker;
   const int exit_code = worker.serve();

@@ -9,6 +9,7 @@
 
 #include "graph/check_output.h"
 #include "plugin/plugin_call.h"
+#include "run/isolated_stage.h"
 #include "run/retry.h"
 #include "run/row_encoder.h"
 
@@ -169,12 +170,21 @@ void StreamRun::compute(Workers& workers) {
   if (!goes_on() || interrupted_) finish_stages();
 }
 
-/// Threads call many stages at once: which of them changed what belongs to the process cannot be known.
+/// Threads call many stages at once: which of them changed what belongs to the process cannot be known. It
+/// was none that is isolated: those are looked at in their own processes.
 std::string StreamRun::fault_of_a_stage(const std::string& what) const {
-  std::vector<std::string> labels;
-  for (const std::size_t i : plan_.stream(source_index_)) labels.emplace_back(factory_.label(i));
-  return fmt::format("one of these stages {}: what belongs to the process stays as it is: {}", what,
-                     fmt::join(labels, ", "));
+  constexpr const char* kRule = "what belongs to the process stays as it is";
+  std::vector<std::string> labels, options;
+  for (const std::size_t i : plan_.stream(source_index_)) {
+    const StagePlan& stage = plan_.stages[i];
+    if (stage.is_isolated) continue;
+    labels.emplace_back(factory_.label(i));
+    if (can_be_isolated(stage.schema.kind)) options.push_back("--isolate " + stage.id);
+  }
+  return fmt::format("one of these stages {}: {}: {}{}", what, kRule, fmt::join(labels, ", "),
+                     options.empty() ? ""
+                                     : fmt::format("; to find out which, run with an empty --store and {}",
+                                                   fmt::join(options, " ")));
 }
 
 void StreamRun::finish_stages() {

@@ -1,7 +1,5 @@
 #include "run/watchdog.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <vector>
@@ -10,6 +8,7 @@
 
 #include <graft/printable.h>
 
+#include "base/end_process.h"
 #include "base/stopped_within.h"
 #include "base/temporary_folder.h"
 #include "plugin/plugin_call.h"
@@ -83,7 +82,7 @@ void Watchdog::end_run() const {
   print_to_terminal(fmt::format("\nerror: {}\n", error));
   print_to_terminal(text_within(kStallLeaveLimit, [&] { return leave_(error); }));
   remove_temporary_folders();
-  ::_exit(1);
+  end_process(1);
 }
 
 }  // namespace graft

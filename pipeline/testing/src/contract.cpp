@@ -2,6 +2,7 @@
 
 #include <graft/text.h>
 
+#include "base/library_environment.h"
 #include "plugin/process_state.h"
 
 #include "contract_rules.h"
@@ -80,6 +81,7 @@ void Violations::attempt(const std::string& doing, const std::function<void()>& 
 }
 
 std::string check_contract(const std::string& plugin, const ContractTrial& trial) {
+  set_library_environment();  // as the harness does, before the process is looked at
   const ProcessState before;
   Violations out;
   const MakeStage make = [&](int threads) {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -29,6 +31,11 @@ class Violations {
 /// thread. What is kept once, as a cache is, does not count; nor does a stage that warns, as the harness
 /// keeps warnings.
 bool memory_grows(const StageHarness& stage, const std::function<void()>& round);
+
+/// Measures what `call` allocates, where the schema declares it (PluginSchema::working_memory): it calls
+/// `function` of the stage with `input` bytes of payloads and returns the bytes of its result.
+void check_memory(const StageHarness& stage, const char* function, std::uint64_t input,
+                  const std::function<std::uint64_t()>& call, Violations& out);
 
 /// Makes another instance of the stage: (threads of the run) -> harness.
 using MakeStage = std::function<std::unique_ptr<StageHarness>(int threads)>;

@@ -247,6 +247,9 @@ void check_source(const MakeStage& make, Violations& out) {
       });
     }
     if (loaded != read_again) out.add("load gives other payloads in another order or on 8 threads");
+    if (!forward)
+      check_memory(
+          *one, "load", 0, [&] { return bytes_of(one->as<Source>().load(entries[0])); }, out);
     if (!forward && memory_grows(*one, [&] { answer_of([&] { return one->load(entries[0]); }); }))
       out.add("load holds more memory after every call");
   });
@@ -285,6 +288,12 @@ void check_transform(const MakeStage& make, const ContractTrial& trial, Violatio
     const auto round = [&] {
       for (std::size_t i = 0; i < items.size(); ++i) applied(*one, items[i], i, 0);
     };
+    const auto taken =
+        std::find_if(first.begin(), first.end(), [](const Answer& a) { return a.refusal.empty(); });
+    const Item item = item_of(items[static_cast<std::size_t>(taken - first.begin()) / views], 0);
+    check_memory(
+        *one, "apply", bytes_of(item.payload), [&] { return bytes_of(one->as<Transform>().apply(item)); },
+        out);
     if (memory_grows(*one, round)) out.add("apply holds more memory after every call");
   });
 }
@@ -314,6 +323,15 @@ void check_batch_transform(const MakeStage& make, const ContractTrial& trial, Vi
     const std::weak_ptr<const void> owner = owner_of(in[0]);
     one->apply_batch(std::move(in));
     if (owner.use_count() > 0) return out.add("apply keeps its input after the call");
+    std::uint64_t taken = 0;
+    for (std::size_t i = 0; i < count; ++i) taken += bytes_of(items[i]);
+    const auto given = [&] {
+      std::uint64_t bytes = 0;
+      for (const StageHarness::Outcome& outcome : batch_of(*one, items, 0, count))
+        for (const auto& [port, payload] : outcome.ports) bytes += bytes_of(payload);
+      return bytes;
+    };
+    check_memory(*one, "apply", taken, given, out);
     if (memory_grows(*one, [&] { batch_of(*one, items, 0, count); }))
       out.add("apply holds more memory after every call");
   });
@@ -344,6 +362,13 @@ void check_collector(const MakeStage& make, const ContractTrial& trial, Violatio
     const std::weak_ptr<const void> owner = owner_of(in);
     one->collect(std::move(in));
     if (owner.use_count() > 0) return out.add("encode keeps its input after the call");
+    const Item item = item_of(trial.items[0], 0);
+    std::vector<std::uint8_t> row(rows[0].bytes.size());
+    const auto encode = [&] {
+      one->as<Collector>().encode(item, row);
+      return std::uint64_t{0};  // the row was there before
+    };
+    check_memory(*one, "encode", bytes_of(item.payload) + row.size(), encode, out);
     if (memory_grows(*one, [&] { one->collect(trial.items[0]); }))
       out.add("encode holds more memory after every call");
   });

@@ -75,6 +75,7 @@ GRAFT_PLUGIN(
         .output(
             "out", graft::PortType::Image, "u8[?,?,3]",
             "The changed image; with random_resized_crop, or random_crop with a size, all have that size.")
+        .working_memory(256 << 10, 1)  // an image between two operations
         .param(graft::integer("views", 1)
                    .range(1, 1000)
                    .not_in_fingerprint()  // a view is the same however many others there are

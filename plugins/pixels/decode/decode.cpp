@@ -65,8 +65,10 @@ class Decode final : public graft::Transform {
 
   Image raster(const graft::Bytes& bytes, const graft::image::Header& header, std::uint32_t view) const {
     check({header.width, header.height});
-    // As it is stored, and upright.
-    const graft::Scratch scratch(2 * 3 * static_cast<std::uint64_t>(header.width * header.height));
+    // As it is stored, and upright; before that, libwebp has 4 bytes of its own per pixel, and 4 where it is
+    // transparent.
+    const std::uint64_t per_pixel = header.format == Format::WebP ? 3 + 4 + 4 : 2 * 3;
+    const graft::Scratch scratch(per_pixel * static_cast<std::uint64_t>(header.width * header.height));
     const Image stored = decode_raster(bytes, header);
     const Image image = exif_ ? graft::image::upright(stored, header.orientation) : stored;
     return fit_.apply(Part::whole(image), fit_.plan({image.width, image.height}, view));
@@ -105,6 +107,7 @@ GRAFT_PLUGIN(
                 "RGB pixels; without a crop the size follows from network, resize and pad.")
         .params_from(Fit::parameters())
         .views_from("crops", Fit::views_of_crops())
+        .working_memory(256 << 10, 1)  // resizing, and PNG files without their frames
         .param(
             graft::flag("fast", false)
                 .doc("Decode JPEG files at 1/2, 1/4 or 1/8 of their size where the result needs no more, "

@@ -34,6 +34,7 @@ GRAFT_PLUGIN(resize, "1.0.0", Resize,
                          "The fitted image; without a crop the size follows from network, resize and pad.")
                  .params_from(Fit::parameters())
                  .views_from("crops", Fit::views_of_crops())
+                 .working_memory(256 << 10, 0.1)  // a few rows, and the weights of the filter
                  .example(R"(name: resize-example
 stages:
   images: {plugin: synthetic}

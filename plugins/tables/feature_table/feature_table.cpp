@@ -96,6 +96,7 @@ GRAFT_PLUGIN(
     graft::PluginSchema::collector("Keeps feature vectors as a table: one row per item, computed once.")
         .input(graft::PortType::Tensor, "f32 tensors of one shape.")
         .output("out", graft::PortType::Table, "{dtype}[?]", "One row per item and view.")
+        .working_memory(4 << 10)
         .param(graft::choice("dtype", {"f32", "f16"}, "f32")
                    .doc("Type on disk; f16 halves the size and keeps about three decimal digits."))
         .param(

@@ -54,6 +54,7 @@ GRAFT_PLUGIN(
         "Keeps images as a table of 8-bit pixels, for learners that train on pixels.")
         .input(graft::PortType::Image, "Images of one size: put `decode` with `crop` before it.")
         .output("out", graft::PortType::Table, "u8[?,?,3]", "One row per item and view: height, width, RGB.")
+        .working_memory(4 << 10)
         .param(
             graft::choice("compression", {"none", "gzip"}, "none")
                 .not_in_fingerprint()

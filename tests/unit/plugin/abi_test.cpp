@@ -152,6 +152,8 @@ void add_schemas(AbiList& list) {
   MEMBER(Figure, value);
   MEMBER(Figure, undefined);
   MEMBER(Figure, interval);
+  TYPE(WorkingMemory);
+  MEMBER(WorkingMemory, bytes), MEMBER(WorkingMemory, per_payload_byte);
   TYPE(PluginSchema);
   MEMBER(PluginSchema, name);
   MEMBER(PluginSchema, version);
@@ -167,6 +169,7 @@ void add_schemas(AbiList& list) {
   MEMBER(PluginSchema, libraries);
   MEMBER(PluginSchema, known_faults);
   MEMBER(PluginSchema, figures);
+  MEMBER(PluginSchema, memory_of_call);
   MEMBER(PluginSchema, covers_whole_run);
   MEMBER(PluginSchema, inspects);
   MEMBER(PluginSchema, output_depends_on_key);

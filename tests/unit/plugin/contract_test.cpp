@@ -12,6 +12,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <opencv2/imgcodecs.hpp>
 #include <opencv2/videoio.hpp>
 
 #include <graft/error.h>
@@ -231,6 +232,19 @@ TEST_F(BrokenContract, ThatHoldsMoreMemoryAfterEveryCall) {
     EXPECT_EQ(broken(kind, "leaks"), std::string(function) + " holds more memory after every call\n");
 }
 
+TEST_F(BrokenContract, ThatAllocatesMoreThanItDeclares) {
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers have allocators of their own";
+  const std::string text = broken("transform", "memory");
+  // 64 KiB, and the 64 x 64 pixels of the input and the two of the output.
+  const std::string wanted =
+      "apply allocates more than working_memory declares: wanted at most 77830 bytes beside its input and "
+      "output, got ";
+  ASSERT_THAT(text, ::testing::StartsWith(wanted));
+  const int got = std::stoi(text.substr(wanted.size()));
+  EXPECT_GE(got, 1 << 20);
+  EXPECT_LT(got, (1 << 20) + (64 << 10));
+}
+
 TEST_F(BrokenContract, OfTheProcess) {
   const std::string folder = fs::current_path().string();
   EXPECT_EQ(broken("transform", "folder"),
@@ -240,6 +254,40 @@ TEST_F(BrokenContract, OfTheProcess) {
             "LC_COLLATE=C;LC_MONETARY=C;LC_MESSAGES=C;LC_PAPER=C;LC_NAME=C;LC_ADDRESS=C;LC_TELEPHONE=C;"
             "LC_MEASUREMENT=C;LC_IDENTIFICATION=C\n");
   EXPECT_EQ(broken("transform", "nothing"), "");
+}
+
+/// Inputs for which a call has to allocate: large ones, and files of several formats.
+TEST(WorkingMemory, OfLargeInputsIsWhatPluginsOfTheTreeDeclare) {
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers have allocators of their own";
+  std::vector<std::uint8_t> pixels(900 * 600 * 3);
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i * i >> 7U);
+  const cv::Mat drawn(600, 900, CV_8UC3, pixels.data());
+  Image large = Image::allocate(900, 600);
+  std::copy(pixels.begin(), pixels.end(), large.data);
+  const std::vector<Payload> images{large, large};
+  for (const char* params : {"{crop: 224, resize: 256}", "{resize: 800, filter: lanczos}"}) {
+    EXPECT_EQ(check_contract("resize", {.params = params, .items = images}), "") << params;
+    for (const std::string format : {".jpg", ".png", ".bmp", ".tiff", ".webp", "with alpha.png",
+                                     "with alpha.webp", "with 16 bits.png", "with 16 bits.tiff"}) {
+      cv::Mat stored = drawn;
+      if (format.starts_with("with alpha")) {
+        const cv::Mat planes[] = {drawn, drawn};
+        stored.create(600, 900, CV_8UC4);
+        cv::mixChannels(planes, 2, &stored, 1, std::vector<int>{0, 0, 1, 1, 2, 2, 4, 3}.data(), 4);
+      }
+      if (format.starts_with("with 16")) drawn.convertTo(stored, CV_16U, 257);
+      std::vector<std::uint8_t> file;
+      cv::imencode(format.substr(format.find('.')), stored, file);
+      const Bytes bytes = StageHarness::bytes({file.begin(), file.end()});
+      EXPECT_EQ(check_contract("decode", {.params = params, .items = {bytes, bytes}}), "")
+          << params << format;
+    }
+  }
+  for (const char* params :
+       {"{}", "{operations: [{random_resized_crop: {size: 224}}, flip, {color_jitter: {brightness: 0.4}}]}",
+        "{operations: [rand_augment]}"})
+    EXPECT_EQ(check_contract("augment", {.params = params, .items = images}), "") << params;
+  EXPECT_EQ(check_contract("pixel_table", {.items = images}), "");
 }
 
 }  // namespace

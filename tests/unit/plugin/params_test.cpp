@@ -161,6 +161,8 @@ TEST(SchemaFile, SurvivesTheFile) {
   for (const PluginSchema& schema : test::FakePlugins::usual()) {
     const std::string json = to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, schema});
     EXPECT_EQ(to_json(schema_file_from_json(json)), json);
+    const std::string sealed = to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, schema, "0123456789abcdef"});
+    EXPECT_EQ(to_json(schema_file_from_json(sealed)), sealed);
   }
   EXPECT_THROW(schema_file_from_json("{}"), Error);
   EXPECT_THROW(schema_file_from_json("{\"graft_schema\": 1}"), Error);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <tuple>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -222,37 +223,85 @@ PluginSchema schema_of_well() {
                                               .output("out", PortType::Image, "u8[?,?,3]", "The same."));
 }
 
-TEST(Registry, AStaleSchemaFileIsFoundWhenThePluginIsOpened) {
-  const WrongPlugins plugins({"well"});
-  PluginSchema other = schema_of_well();
-  other.summary = "Says something else.";
-  plugins.folder().write("well.json", to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, other}));
-  Registry registry({plugins.folder().path()});
-  try {
-    registry.open("well");
-    FAIL() << "opened a plugin whose schema file is stale";
-  } catch (const Error& e) {
-    EXPECT_THAT(e.what(),
-                HasSubstr("wanted the schema in well.json, got a plugin that declares another one; rebuild "
-                          "the plugin: the file is stale"));
+std::string code_of(const std::filesystem::path& library) {
+  return read_elf(library, true).code;
+}
+
+/// Schema files that say something else than the library, and the first difference as it is reported.
+std::vector<std::tuple<PluginSchema, std::string, std::string>> lies_about_well() {
+  std::vector<std::tuple<PluginSchema, std::string, std::string>> out;
+  const auto lie = [&](const std::string& wanted, const std::string& got, auto&& change) {
+    PluginSchema schema = schema_of_well();
+    change(schema);
+    out.emplace_back(std::move(schema), "wanted " + wanted + ", as well.so declares", got + " in well.json");
+  };
+  lie("summary \"Does nothing.\"", "\"Says something else.\"",
+      [](PluginSchema& s) { s.summary = "Says something else."; });
+  lie("version \"1.0.0\"", "\"2.0.0\"", [](PluginSchema& s) { s.version = "2.0.0"; });
+  lie("no params.n", "one", [](PluginSchema& s) { s.param(integer("n", 5).doc("A number.")); });
+  lie("outputs.out.shape \"u8[?,?,3]\"", "\"u8[2,2,3]\"",
+      [](PluginSchema& s) { s.outputs[0].shape = "u8[2,2,3]"; });
+  lie("no working_memory", "one", [](PluginSchema& s) { s.working_memory(1 << 20); });
+  return out;
+}
+
+TEST(Registry, ASchemaFileThatSaysSomethingElseThanTheLibraryIsRefused) {
+  for (const auto& [schema, wanted, got] : lies_about_well()) {
+    const WrongPlugins plugins({"well"});
+    plugins.folder().write("well.json", to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, schema}));
+    const Registry registry({plugins.folder().path()});
+    EXPECT_EQ(registry.find("well"), nullptr);
+    ASSERT_NE(registry.rejected_as("well"), nullptr) << wanted;
+    EXPECT_EQ(text_of(*registry.rejected_as("well")),
+              wanted + ", got " + got + "; build the plugin again: well.json is stale or was changed");
   }
 }
 
+// One that claims to be of the very code of the library is believed until the plugin is opened.
+TEST(Registry, ASchemaFileWithTheDigestOfTheLibraryIsComparedWhenThePluginIsOpened) {
+  for (const auto& [schema, wanted, got] : lies_about_well()) {
+    const WrongPlugins plugins({"well"});
+    plugins.folder().write("well.json", to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, schema,
+                                                 code_of(plugins.folder() / "well.so")}));
+    const Registry registry({plugins.folder().path()});
+    ASSERT_NE(registry.find("well"), nullptr) << registry.rejected()[0].message();
+    try {
+      registry.open("well");
+      FAIL() << "opened a plugin whose schema file lies";
+    } catch (const Error& e) {
+      EXPECT_THAT(e.what(), HasSubstr(wanted + ", got " + got + "; build the plugin again"));
+    }
+  }
+}
+
+TEST(Registry, ASchemaFileThatWasEditedIsNotBelieved) {
+  const WrongPlugins plugins({"well"});
+  const auto write = [&](const std::string& from, const std::string& to) {
+    std::string json =
+        to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, schema_of_well(), code_of(plugins.folder() / "well.so")});
+    json.replace(json.find(from), from.size(), to);
+    plugins.folder().write("well.json", json);
+    return Registry({plugins.folder().path()});
+  };
+  EXPECT_NE(write("Does nothing.", "Does nothing.").find("well"), nullptr);
+  const Registry edited = write("Does nothing.", "Does a lot.");
+  ASSERT_NE(edited.rejected_as("well"), nullptr);
+  EXPECT_EQ(edited.rejected_as("well")->wanted, "summary \"Does nothing.\", as well.so declares");
+  // Another form of the same text is no lie.
+  EXPECT_NE(write("\n", "\n\n").find("well"), nullptr);
+}
+
 // The schema file is that of a good build; the library beside it has been replaced by one that crashes.
-TEST(Registry, ALibraryThatChangedSinceItsSchemaWasWrittenIsExaminedBeforeItIsUsed) {
+TEST(Registry, ALibraryThatChangedSinceItsSchemaWasWrittenIsExamined) {
   const WrongPlugins plugins({"wrong_static_crash"});
   PluginSchema schema = schema_of_well();
   schema.name = "wrong_static_crash";
   plugins.folder().write("wrong_static_crash.json",
                          to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, schema, "0123456789abcdef"}));
-  Registry registry({plugins.folder().path()});
-  ASSERT_NE(registry.find("wrong_static_crash"), nullptr);
-  try {
-    registry.open("wrong_static_crash");
-    FAIL() << "opened a plugin that crashes";
-  } catch (const Error& e) {
-    EXPECT_THAT(e.what(), HasSubstr("got a crash (Segmentation fault) when it is opened"));
-  }
+  const Registry registry({plugins.folder().path()});
+  ASSERT_NE(registry.rejected_as("wrong_static_crash"), nullptr);
+  EXPECT_EQ(registry.rejected_as("wrong_static_crash")->got,
+            "a crash (Segmentation fault) when it is opened");
 }
 
 TEST(Registry, ASchemaFileOfAnotherApiIsRefusedWithoutLoading) {

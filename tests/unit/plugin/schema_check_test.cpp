@@ -85,6 +85,17 @@ TEST(SchemaCheck, Identity) {
               ElementsAre("may_need('an engine') does not name a service"));
 }
 
+TEST(SchemaCheck, WorkingMemory) {
+  EXPECT_THAT(mistakes(good().working_memory(1 << 20, 0.5)), IsEmpty());
+  EXPECT_THAT(mistakes(good().working_memory(0, -1)),
+              ElementsAre("working_memory: -1 bytes per byte of a payload"));
+  EXPECT_THAT(mistakes(of(PluginSchema::learner("Learns.")
+                              .input(PortType::Table, "Rows.")
+                              .output("out", PortType::Predictor, "", "A model.")
+                              .working_memory(1))),
+              ElementsAre("working_memory: a learner has no calls per item"));
+}
+
 TEST(SchemaCheck, EveryKindHasItsPorts) {
   EXPECT_THAT(mistakes(of(PluginSchema::transform("x").output("out", PortType::Image, "u8[?,?,3]", "b"))),
               ElementsAre("a transform has one input of bytes, images or tensors"));

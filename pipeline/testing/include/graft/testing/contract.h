@@ -31,7 +31,9 @@ struct ContractTrial {
 /// All kinds: the schema is documented; limits of parameters, and every choice, are accepted or refused with
 /// graft::Error; the locale, the working folder and the floating-point mode stay as they are. Equal inputs
 /// give equal results: in a second instance, in a second call, in another order, by 1 thread and by 8. Memory
-/// does not grow from call to call.
+/// does not grow from call to call, and a call of load, apply or encode allocates no more than
+/// PluginSchema::working_memory declares, where it does; for that the test program has allocation functions
+/// of its own (malloc and its kin), which count.
 ///
 /// Sources list the same entries every time; keys are unique, labels are positions in classes(). Transforms
 /// leave their input alone and keep no payload. Batch transforms answer for every item and port, and no item
