@@ -143,7 +143,7 @@ class StageWorker {
   /// write to the shared region.
   template <typename Body>
   decltype(auto) call(const char* function, const Body& body) const {
-    const CallScope scope(label_, function);
+    CallScope scope(label_, function);
     return checked(body, [&] { scope.check_thread(); });
   }
 
