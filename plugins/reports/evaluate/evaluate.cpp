@@ -41,6 +41,7 @@ class Evaluate final : public Report {
     PartReport report;
     report.figures = metrics::figures_of(of.learner, split, scored, options_, input.parallel);
     out.figures.insert(out.figures.end(), report.figures.begin(), report.figures.end());
+    if (!scored.has_decisions()) return report;
     const metrics::Sample sample(scored);
     report.per_class = sample.per_class();
     report.rankings = sample.per_class_ranking();
@@ -50,7 +51,7 @@ class Evaluate final : public Report {
     }
     if (!of.multi_label) {
       report.confusion = metrics::confusion(scored);
-      report.calibration = metrics::calibration_bins(sample);
+      if (scored.improper().empty()) report.calibration = metrics::calibration_bins(sample);
     }
     out.learners[of.learner][to_string(split)] = details_of(report, of.classes, scored.mode());
     return report;
