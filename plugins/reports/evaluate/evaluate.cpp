@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <graft/plugin.h>
 
 #include <metrics/figures.h>
@@ -13,6 +15,19 @@ class Evaluate final : public Report {
   explicit Evaluate(const StageContext& context)
       : confusion_up_to_(context.params.get<std::size_t>("confusion_up_to")),
         options_{context.params.get<std::size_t>("resamples"), context.seed} {}
+
+  static Inspection inspect(const StageContext& context) {
+    const auto resamples = context.params.get<std::size_t>("resamples");
+    if (resamples == 0 || resamples >= metrics::kFewestResamples) return {};
+    Inspection out;
+    out.faults.push_back(
+        {"resamples",
+         fmt::format("expected 0 for no intervals but those of accuracy, or at least {}, got {}: a 95 % "
+                     "interval ends at the 2.5 and 97.5 % points of the samples, which the extremes of a few "
+                     "are not",
+                     metrics::kFewestResamples, resamples)});
+    return out;
+  }
 
   ReportOutput report(const ReportInput& input) override {
     ReportOutput out;
@@ -109,7 +124,7 @@ GRAFT_PLUGIN(
         .param(graft::integer("resamples", 1000)
                    .range(0, 1e6)
                    .not_in_fingerprint()
-                   .doc("Bootstrap samples for a 95 % interval; 0: only the interval of "
+                   .doc("Bootstrap samples for a 95 % interval, at least 100; 0: only the interval of "
                         "accuracy, which needs none."))
         .figures_from(graft::metrics::figure_specs())
         .example(graft::kExample))
