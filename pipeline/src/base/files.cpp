@@ -235,6 +235,17 @@ void require_kind(const fs::path& path, std::initializer_list<std::string_view> 
     throw Error(fmt::format("{} exists and is not {}; choose another name", path.string(), kind));
 }
 
+bool lies_in(const fs::path& path, const fs::path& folder) {
+  if (path.empty()) return false;
+  std::error_code ignored;
+  const auto place_of = [&](const fs::path& p) {
+    const fs::path place = fs::weakly_canonical(fs::absolute(p, ignored), ignored);
+    return place.has_filename() ? place : place.parent_path();  // "out/"
+  };
+  const fs::path inner = place_of(path), outer = place_of(folder);
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
 FileHandle create_without_name(const fs::path& path) {
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   if (::access("/proc/self/fd", F_OK) == 0)

@@ -91,6 +91,10 @@ GRAFT_API void write_file_atomically(const std::filesystem::path& path,
 GRAFT_API void require_kind(const std::filesystem::path& path, std::initializer_list<std::string_view> begins,
                             std::string_view kind);
 
+/// Whether a path is a folder or a place below it, through symbolic links, whatever of both exists. An empty
+/// path lies nowhere.
+GRAFT_API bool lies_in(const std::filesystem::path& path, const std::filesystem::path& folder);
+
 /// A new file for reading and writing, without a name where the system can give it `path` later: a process
 /// that is killed leaves nothing then, and nobody finds it in the folder. Throws Error.
 GRAFT_API FileHandle create_without_name(const std::filesystem::path& path);
