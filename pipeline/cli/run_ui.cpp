@@ -18,6 +18,7 @@
 
 #include "base/files.h"
 #include "http_server.h"
+#include "recent.h"
 #include "run_page.h"
 #include "serve_connections.h"
 #endif
@@ -50,6 +51,9 @@ constexpr std::size_t kUiThreads = 4;
 constexpr std::chrono::seconds kRequestTime{2};  ///< To send a request, and to take its answer.
 constexpr std::chrono::seconds kLinger{3};
 constexpr std::size_t kMostPages = 64;
+/// Reading the run and its memory takes longer than sending what was read: clients that ask more often share
+/// it.
+constexpr std::chrono::milliseconds kFresh{100};
 
 }  // namespace
 
@@ -73,6 +77,12 @@ struct RunUi::Server {
   std::atomic<bool> has_ended{false};
   std::mutex mutex;
   std::map<std::string, Page> pages;
+  struct Status {
+    std::string text;
+    bool has_ended;
+  };
+  Recent<Status> status{kFresh};
+  Recent<std::string> metrics{kFresh};
 };
 
 void RunUi::Server::install(const std::string& host) {
@@ -87,32 +97,37 @@ void RunUi::Server::install(const std::string& host) {
            fmt::format("{} {}: there is no such thing; there are /, /status.json, /metrics and /report.html",
                        request.method, shortened(request.path)));
   });
-  serve_text(server, "/", kRunPage, "text/html; charset=utf-8", kRunPolicy);
-  serve_text(server, "/live.js", kRunScript, "text/javascript; charset=utf-8", kRunPolicy);
-  serve_text(server, "/live.css", kRunStyle, "text/css; charset=utf-8", kRunPolicy);
+  // The library tries paths one by one: those that are asked for all the time come first.
+  server.Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
+    response.set_content(*metrics.get(ServeClock::now(), [this] { return live.metrics(); }),
+                         "text/plain; version=0.0.4");
+  });
   server.Get("/status.json", [this](const httplib::Request& request, httplib::Response& response) {
     answer_status(request, response);
   });
+  serve_text(server, "/", kRunPage, "text/html; charset=utf-8", kRunPolicy);
+  serve_text(server, "/live.js", kRunScript, "text/javascript; charset=utf-8", kRunPolicy);
+  serve_text(server, "/live.css", kRunStyle, "text/css; charset=utf-8", kRunPolicy);
   server.Get("/report.html", [this](const httplib::Request& request, httplib::Response& response) {
     answer_report(request, response);
-  });
-  server.Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
-    response.set_content(live.metrics(), "text/plain; version=0.0.4");
   });
 }
 
 void RunUi::Server::answer_status(const httplib::Request& request, httplib::Response& response) {
-  const Value status = live.status();
+  const auto now = status.get(ServeClock::now(), [this] {
+    const Value all = live.status();
+    return Status{all.to_json() + "\n", all.find("state")->as_string() != "running"};
+  });
   if (const std::string name = request.get_param_value("page"); !name.empty() && name.size() <= 32) {
     const std::lock_guard lock(mutex);
     if (pages.size() < kMostPages || pages.contains(name)) {
       Page& page = pages[name];
       page.seen = ServeClock::now();
-      page.knows_end = status.find("state")->as_string() != "running";
+      page.knows_end = now->has_ended;
     }
   }
   response.set_header("Cache-Control", "no-store");
-  response.set_content(status.to_json() + "\n", kJson);
+  response.set_content(now->text, kJson);
 }
 
 /// The report has a policy of its own in it.

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <functional>
+#include <optional>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -59,15 +60,12 @@ class DeadlineStream final : public httplib::Stream {
 
   ssize_t read(char* to, std::size_t size) override {
     if (!has_read_ahead()) {
-      const auto until = t_request.began + time_;
-      if (ServeClock::now() >= until || !wait_for_socket(socket_, POLLIN, until)) {
-        t_request.timed_out = true;
-        return -1;
-      }
-      const ssize_t n = ::recv(socket_, block_.data(), block_.size(), MSG_DONTWAIT);
-      if (n <= 0) return n;
+      if (!flush()) return -1;  // "100 Continue", which the client waits for
+      const std::optional<ssize_t> n = receive(t_request.began + time_);
+      t_request.timed_out = t_request.timed_out || !n;
+      if (!n || *n <= 0) return n.value_or(-1);
       at_ = 0;
-      end_ = static_cast<std::size_t>(n);
+      end_ = static_cast<std::size_t>(*n);
     }
     const std::size_t taken = std::min(size, end_ - at_);
     std::copy_n(block_.data() + at_, taken, to);
@@ -75,27 +73,47 @@ class DeadlineStream final : public httplib::Stream {
     return static_cast<ssize_t>(taken);
   }
 
+  /// The library writes an answer in pieces; short ones are sent together, by flush().
   ssize_t write(const char* from, std::size_t size) override {
-    if (!std::exchange(is_answering_, true)) answer_until_ = ServeClock::now() + time_;
-    for (std::size_t done = 0; done < size;) {
-      if (ServeClock::now() >= answer_until_ || !wait_for_socket(socket_, POLLOUT, answer_until_)) return -1;
-      const ssize_t n = ::send(socket_, from + done, size - done, MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (n < 0 && errno != EAGAIN && errno != EINTR) return -1;
-      if (n > 0) done += static_cast<std::size_t>(n);
+    if (held_.size() + size <= kHeld) {
+      held_.append(from, size);
+      return static_cast<ssize_t>(size);
     }
-    return static_cast<ssize_t>(size);
+    return flush() && send({from, size}) ? static_cast<ssize_t>(size) : -1;
+  }
+  /// False: the client has not taken it in time, or is gone.
+  bool flush() {
+    const bool sent = send(held_);
+    held_.clear();
+    return sent;
   }
 
-  void get_remote_ip_and_port(std::string& ip, int& port) const override { name_of(::getpeername, ip, port); }
-  void get_local_ip_and_port(std::string& ip, int& port) const override { name_of(::getsockname, ip, port); }
+  void get_remote_ip_and_port(std::string& ip, int& port) const override {
+    tell(remote_, ::getpeername, ip, port);
+  }
+  void get_local_ip_and_port(std::string& ip, int& port) const override {
+    tell(local_, ::getsockname, ip, port);
+  }
   socket_t socket() const override { return socket_; }
   time_t duration() const {
     return std::chrono::duration_cast<std::chrono::milliseconds>(ServeClock::now() - t_request.began).count();
   }
 
  private:
+  struct Address {
+    std::string ip;
+    int port = 0;
+  };
+  /// The library asks at every request; an end of a connection keeps its address.
   template <typename Query>
-  void name_of(const Query& query, std::string& ip, int& port) const {
+  void tell(std::optional<Address>& known, const Query& query, std::string& ip, int& port) const {
+    if (!known) known = address_by(query);
+    if (known->ip.empty()) return;
+    ip = known->ip;
+    port = known->port;
+  }
+  template <typename Query>
+  Address address_by(const Query& query) const {
     sockaddr_storage address{};
     socklen_t length = sizeof address;
     char host[NI_MAXHOST], service[NI_MAXSERV];
@@ -103,15 +121,40 @@ class DeadlineStream final : public httplib::Stream {
     if (query(socket_, generic, &length) != 0 ||
         ::getnameinfo(generic, length, host, sizeof host, service, sizeof service,
                       NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-      return;
-    ip = host;
-    port = std::stoi(service);
+      return {};
+    return {host, std::stoi(service)};
   }
 
+  /// What recv(2) gives, at most until a time; nothing: it is later.
+  std::optional<ssize_t> receive(ServeClock::time_point until) {
+    if (ServeClock::now() >= until) return {};
+    for (;;) {
+      const ssize_t n = ::recv(socket_, block_.data(), block_.size(), MSG_DONTWAIT);
+      if (n >= 0 || (errno != EAGAIN && errno != EINTR)) return n;
+      if (!wait_for_socket(socket_, POLLIN, until)) return {};
+    }
+  }
+
+  bool send(std::string_view text) {
+    if (text.empty()) return true;
+    if (!std::exchange(is_answering_, true)) answer_until_ = ServeClock::now() + time_;
+    while (!text.empty()) {
+      if (ServeClock::now() >= answer_until_) return false;
+      const ssize_t n = ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (n > 0) text.remove_prefix(static_cast<std::size_t>(n));
+      if (n >= 0 || errno == EINTR) continue;
+      if (errno != EAGAIN || !wait_for_socket(socket_, POLLOUT, answer_until_)) return false;
+    }
+    return true;
+  }
+
+  static constexpr std::size_t kHeld = 16 << 10;
   const socket_t socket_;
   const std::chrono::seconds time_;
   std::array<char, 16 << 10> block_;
   std::size_t at_ = 0, end_ = 0;
+  std::string held_;
+  mutable std::optional<Address> remote_, local_;
   bool is_answering_ = false;
   ServeClock::time_point answer_until_{};
 };
@@ -171,6 +214,7 @@ class ServeServer::Threads final : public httplib::TaskQueue {
       server_.closing_ = true;
     }
     server_.changed_.notify_all();
+    server_.crowded_.notify_all();
     for (std::thread& thread : threads_) thread.join();
   }
 
@@ -195,14 +239,16 @@ void ServeServer::end(ServeClock::time_point until) {
 bool ServeServer::process_and_close_socket(socket_t socket) {
   const std::lock_guard lock(mutex_);
   waiting_.push_back({socket, ServeClock::now()});
-  changed_.notify_all();
+  (is_crowded() ? crowded_ : changed_).notify_one();
   return true;
 }
 
 void ServeServer::serve_waiting() {
   for (;;) {
     std::unique_lock lock(mutex_);
+    ++idle_;
     changed_.wait(lock, [&] { return closing_ || !waiting_.empty(); });
+    --idle_;
     if (waiting_.empty()) return;  // what came before the end is served
     const socket_t socket = waiting_.front().socket;
     waiting_.pop_front();
@@ -226,8 +272,7 @@ void ServeServer::serve_prompt() {
     std::list<Waiting> prompt, late;
     {
       std::unique_lock lock(mutex_);
-      const auto is_needed = [&] { return closing_ || !waiting_.empty(); };
-      if (refused_.empty()) changed_.wait(lock, is_needed);
+      if (refused_.empty()) crowded_.wait(lock, [&] { return closing_ || is_crowded(); });
       if (closing_ && waiting_.empty() && refused_.empty()) return;
       const auto now = ServeClock::now();
       for (auto at = waiting_.begin(); at != waiting_.end();) {
@@ -309,7 +354,7 @@ void ServeServer::serve(socket_t socket, std::size_t requests) {
         return server.process_request(stream, remote, remote_port, local, local_port, last, closed, nullptr);
       }
     };
-    const bool answered = answer(*this);
+    const bool is_made = answer(*this), answered = stream.flush() && is_made;
     if (t_request.is_last && !request_timed_out() && requests > 1) drain(socket);
     if (!answered || closed || t_request.is_last || request_timed_out()) break;
   }

@@ -53,12 +53,15 @@ class ServeServer final : public httplib::Server {
   void refuse(std::list<Waiting>&& connections);
   void close_refused();
   bool has_ended() const { return svr_sock_ == INVALID_SOCKET; }
+  /// More connections wait than threads do. Under the mutex.
+  bool is_crowded() const { return waiting_.size() > idle_; }
 
   const std::size_t thread_count_;
   const std::chrono::seconds time_;
   const std::vector<std::string> prompt_;
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable changed_, crowded_;  // for the threads, and for the one that looks at what waits
+  std::size_t idle_ = 0;                       // threads that wait for a connection
   std::list<Waiting> waiting_;
   bool closing_ = false;
   ServeClock::time_point serves_until_ = ServeClock::time_point::max();

@@ -119,6 +119,27 @@ TEST_F(CheckTest, TapsThatTheNetworkDoesNotHave) {
               HasSubstr(": error: concatenate: resnet14 has no layer 'nothing'"));
 }
 
+TEST_F(CheckTest, IntervalsNeedEnoughResamples) {
+  const auto check = [&](const std::string& resamples) {
+    folder_.write(
+        "c.yaml",
+        "name: check\nstages:\n  images: {plugin: synthetic}\n  rows: {plugin: pixel_table, from: images}\n"
+        "  means: {plugin: prototypes, from: rows}\n"
+        "  report: {plugin: evaluate, from: means, with: {resamples: " +
+            resamples + "}}\n");
+    return run_program({"check", "c.yaml", "--store", "s"}, folder_.path());
+  };
+  for (const char* enough : {"0", "100", "1000"}) EXPECT_EQ(check(enough).exit_code, 0) << enough;
+  for (const char* few : {"1", "99"}) {
+    const ProgramResult r = check(few);
+    EXPECT_EQ(r.exit_code, 2) << few;
+    EXPECT_THAT(r.err,
+                StartsWith(std::string("c.yaml:6:61: error: resamples: expected 0 for no intervals but those "
+                                       "of accuracy, or at least 100, got ") +
+                           few + ": a 95 % interval ends at the 2.5 and 97.5 % points of the samples"));
+  }
+}
+
 TEST_F(CheckTest, ImagesThatTheNetworkDoesNotTake) {
   const ProgramResult r = graft("check", "{architecture: vgg11, untrained: true}", 16);
   EXPECT_EQ(r.exit_code, 2);

@@ -105,18 +105,123 @@ TEST_F(ReportOfBadInput, WhereEverythingIsRejectedThePageOfTheFailedRunSaysWhy) 
               HasSubstr("report   runs/bad.failed/report.html\n"));
 }
 
-TEST_F(ReportOfBadInput, OfALearnerWithoutNumbersThePageOfTheFailedRunNamesItAndShowsTheOthers) {
+// One rule for all of them: the run says so, measures that need probabilities have no value, and others are
+// there.
+TEST_F(ReportOfBadInput, OfScoresThatAreNoProbabilitiesThePageSaysSoAndShowsTheOthers) {
+  images(20, 5, {"ants", "bees"}, 2);
+  struct Improper {
+    const char *does, *got;
+    bool has_order;
+  };
+  for (const auto& [does, got, has_order] :
+       {Improper{"NaN", "&#39;test/ants/20.ppm&#39; has the score nan for class &#39;ants&#39;", false},
+        Improper{"infinity", "&#39;test/ants/20.ppm&#39; has the score inf for class &#39;bees&#39;", true},
+        Improper{"scores of 3", "&#39;test/ants/20.ppm&#39; has the score 3 for class &#39;ants&#39;", true},
+        Improper{"negative scores", "&#39;test/ants/20.ppm&#39; has the score -1 for class &#39;ants&#39;",
+                 true},
+        Improper{"sums of 1.5", "the scores of &#39;test/ants/20.ppm&#39; add up to 1.5", true}}) {
+    SCOPED_TRACE(does);
+    const ProgramResult r = run(kTested,
+                                std::string(kKnn) +
+                                    "  strange: {plugin: misbehaving_learner, from: rows, with: "
+                                    "{does: " +
+                                    does + "}}\n",
+                                "[strange, knn]");
+    ASSERT_EQ(r.exit_code, 0) << r.err;
+    EXPECT_THAT(r.err,
+                HasSubstr("stage 'strange' (misbehaving_learner, config.yaml:8:3): scores of 10 of 10 test "
+                          "inputs are not class probabilities, for example "));
+    const std::string what = std::string("scores of 10 of 10 inputs are not class probabilities: ") + got;
+    EXPECT_THAT(page(),
+                AllOf(HasSubstr("<h3><bdi>strange</bdi> on test</h3><p class=\"warnings\">Its " + what),
+                      HasSubstr("<strong><bdi>knn</bdi></strong> is the best of 2 learners on val"),
+                      HasSubstr("<h3><bdi>knn</bdi> on test</h3>")));
+    const json all = json::parse(slurp(folder_ / "runs/bad/results.json"))["learners"];
+    EXPECT_TRUE(all["knn"]["test"]["log_loss"].is_number());
+    const json& test = all["strange"]["test"];
+    for (const char* score : {"log_loss", "brier", "ece"}) {
+      EXPECT_TRUE(test[score].is_null()) << score;
+      EXPECT_THAT(test["undefined"][score].get<std::string>(),
+                  HasSubstr("scores of 10 of 10 inputs are not"));
+    }
+    for (const char* score : {"accuracy", "macro_f1", "roc_auc"})
+      EXPECT_EQ(test[score].is_number(), has_order) << score;
+    EXPECT_EQ(test.contains("confusion"), has_order);
+  }
+}
+
+TEST_F(ReportOfBadInput, WhatCannotBeCalibratedFailsTheRunWithTheLearnerAndTheInput) {
   images(20, 5, {"ants", "bees"}, 2);
   const ProgramResult r =
       run(kTested,
-          std::string(kKnn) + "  strange: {plugin: misbehaving_learner, from: rows, with: {does: NaN}}\n",
-          "[knn, strange]");
+          std::string(kKnn) +
+              "  strange: {plugin: misbehaving_learner, from: rows, with: {does: val scores of "
+              "infinity}}\n  warm: {plugin: temperature, from: strange}\n",
+          "[knn, warm]");
   EXPECT_EQ(r.exit_code, 1);
-  const char* const what = "gave the score nan for class 0 of row 0 for test";
-  EXPECT_THAT(r.err, HasSubstr(what));
-  EXPECT_THAT(page("bad.failed"), AllOf(HasSubstr("This run has failed"), HasSubstr(what),
-                                        HasSubstr("<h3><bdi>knn</bdi> on test</h3>")));
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "runs/bad.failed/results.json"));
+  EXPECT_THAT(r.err,
+              AllOf(HasSubstr("stage 'warm' (temperature, config.yaml:9:3): 'strange': scores of "),
+                    HasSubstr("has the score inf for class 'ants'; a temperature corrects probabilities: "
+                              "mend the learner, or take this stage out")));
+  EXPECT_THAT(page("bad.failed"), HasSubstr("This run has failed"));
+}
+
+// Wherever the failure is among the stages, the page of the run tells of it, and none tells of a success.
+TEST_F(ReportOfBadInput, APageThatWasMadeBeforeTheFailureIsMadeAgain) {
+  images(20, 5, {"ants", "bees"}, 2);
+  for (const char* late : {"{plugin: misbehaving_whole, from: knn, with: {at: report, does: exception}}",
+                           "{plugin: misbehaving_whole, from: knn, with: {does: metrics of nobody}}",
+                           "{plugin: misbehaving_report, from: knn, with: {at: report, does: exception}}"}) {
+    SCOPED_TRACE(late);
+    folder_.write("config.yaml",
+                  std::string("name: bad\nrun: {threads: 2}\nstages:\n  images: ") + kTested +
+                      "\n  pixels: {plugin: decode, from: images, with: {resize: 8, crop: 8}}\n"
+                      "  rows: {plugin: pixel_table, from: pixels}\n" +
+                      kKnn +
+                      "  page: {plugin: page, from: knn}\n  report: {plugin: evaluate, from: knn}\n  late: " +
+                      late + "\n");
+    const ProgramResult r =
+        run_program({"run", "config.yaml", "--plugin-dir", GRAFT_TEST_PLUGINS}, folder_.path());
+    EXPECT_EQ(r.exit_code, 1);
+    EXPECT_THAT(r.err, HasSubstr("what the failed run had is in runs/bad.failed/report.html\n"));
+    EXPECT_THAT(page("bad.failed"),
+                AllOf(HasSubstr("<strong>This run has failed</strong>, and the page shows "
+                                "what it had: stage &#39;late&#39; (misbehaving_"),
+                      HasSubstr("config.yaml:10:3"), HasSubstr("; failed 20"),
+                      HasSubstr("<h3><bdi>knn</bdi> on test</h3>")));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "runs/bad"));
+  }
+}
+
+TEST_F(ReportOfBadInput, EveryStageThatGivesAPageTellsOfTheFailure) {
+  images(20, 5, {"ants", "bees"}, 2);
+  const ProgramResult r = run(kTested,
+                              std::string(kKnn) +
+                                  "  first: {plugin: misbehaving_whole, from: knn, with: {does: a page}}\n"
+                                  "  late: {plugin: misbehaving_whole, from: knn, with: {at: report, does: "
+                                  "int}}\n",
+                              "knn");
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_THAT(page("bad.failed"), HasSubstr("a page of failure")) << "the first stage that gives one";
+  EXPECT_THAT(slurp(folder_ / "runs/bad.failed/reports/page/report.html"), HasSubstr("This run has failed"));
+  EXPECT_THAT(slurp(folder_ / "runs/bad.failed/log.txt"),
+              HasSubstr("no page of the failed run: stage 'late'"));
+}
+
+TEST_F(ReportOfBadInput, PagesOfTwoStagesAreTwoFiles) {
+  images(20, 5, {"ants", "bees"}, 2);
+  const ProgramResult r = run(kTested,
+                              std::string(kKnn) +
+                                  "  means: {plugin: prototypes, from: rows}\n"
+                                  "  other: {plugin: page, from: means}\n",
+                              "knn");
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(r.out,
+              HasSubstr("report   runs/bad/report.html\nreport   runs/bad/reports/page/report.html\n"));
+  EXPECT_THAT(page(),
+              AllOf(HasSubstr("<h3><bdi>means</bdi> on test</h3>"), Not(HasSubstr("<bdi>knn</bdi> on"))));
+  EXPECT_THAT(slurp(folder_ / "runs/bad/reports/page/report.html"),
+              HasSubstr("<h3><bdi>knn</bdi> on test</h3>"));
 }
 
 TEST_F(ReportOfBadInput, CopiesInTwoSplitsAreNamed) {

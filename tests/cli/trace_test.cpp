@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <string>
@@ -16,6 +17,7 @@
 namespace graft::test {
 namespace {
 
+namespace fs = std::filesystem;
 using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -120,6 +122,42 @@ TEST_F(TraceTest, OfARunThatFailsHasWhatItDid) {
   const std::string trace = slurp(folder_ / "t.json");
   EXPECT_TRUE(json::accept(trace));
   EXPECT_THAT(trace, HasSubstr("\"name\":\"features\",\"cat\":\"batch transform\""));
+}
+
+// The folder of a run is replaced as a whole: what is in it must be a part of the run.
+TEST_F(TraceTest, InTheFolderOfTheRunItIsAPartOfTheRun) {
+  const fs::path out = folder_ / "outin", own = out / "trace.json";
+  for (int i = 0; i < 3; ++i) {
+    const ProgramResult r = run("2", {"--trace", own}, "in");
+    ASSERT_EQ(r.exit_code, 0) << r.err;
+    EXPECT_THAT(r.out, HasSubstr("trace    " + own.string() + " ("));
+    EXPECT_THAT(slurp(own), HasSubstr("\"name\":\"probe\",\"cat\":\"learner\""));
+  }
+  EXPECT_THAT(slurp(folder_ / "outin.1/trace.json"), HasSubstr("\"cat\":\"learner\""));
+  EXPECT_FALSE(fs::exists(folder_ / "outin.2")) << "earlier runs do not pile up";
+  ASSERT_EQ(run("2", {}, "in").exit_code, 0);
+  EXPECT_FALSE(fs::exists(own)) << "of another run";
+  const ProgramResult failed = run("2",
+                                   {"--trace", own, "--set", "report.plugin=meddler", "--set",
+                                    "report.does=trains on test", "--plugin-dir", GRAFT_TEST_PLUGINS},
+                                   "in");
+  ASSERT_EQ(failed.exit_code, 1);
+  EXPECT_THAT(failed.err, HasSubstr("trace    " + (folder_ / "outin.failed/trace.json").string() + " ("));
+  EXPECT_THAT(slurp(folder_ / "outin.failed/trace.json"), HasSubstr("\"cat\":\"learner\""));
+  EXPECT_FALSE(fs::exists(own));
+}
+
+TEST_F(TraceTest, AnotherFileInTheFolderOfTheRunIsRefusedBeforeAnyWork) {
+  for (const char* name : {"outin/t.json", "outin/deep/trace.json", "outin", "other/../outin/x"}) {
+    const ProgramResult r = run("2", {"--trace", folder_ / name}, "in");
+    EXPECT_EQ(r.exit_code, 1) << name;
+    EXPECT_THAT(r.err, HasSubstr("is inside " + (folder_ / "outin").string() +
+                                 ", which a complete run replaces as a whole: choose " +
+                                 (folder_ / "outin/trace.json").string() +
+                                 ", which is a part of the run, or a file outside of that folder\n"));
+    EXPECT_FALSE(fs::exists(folder_ / "outin"));
+    EXPECT_FALSE(fs::exists(folder_ / "outin.failed"));
+  }
 }
 
 TEST_F(TraceTest, AFileThatCannotBeWrittenIsSaidBeforeAnyWork) {

@@ -63,13 +63,13 @@ const std::vector<Kind> kKinds = {
      8,
      {"constructor", "enter_worker", "fit", "fit in parallel", "predict", "predict in parallel", "neighbours",
       "save", "predictor's destructor", "facts", "destructor"},
-     {"no predictor", "no val scores", "val scores of infinity", "too many rows", "too few columns",
-      "too few values", "NaN", "neighbours out of range", "too few neighbours", "a tensor without data",
-      "a reader that is null", "facts that are not a map"}},
+     {"no predictor", "no val scores", "too many rows", "too few columns", "too few values",
+      "neighbours out of range", "too few neighbours", "a tensor without data", "a reader that is null",
+      "facts that are not a map"}},
     {"calibrator",
      9,
      {"constructor", "fit", "apply", "save", "facts", "destructor"},
-     {"no calibration", "fewer scores", "NaN", "a reader that is null"}},
+     {"no calibration", "fewer scores", "a reader that is null"}},
     {"report",
      10,
      {"constructor", "report", "facts", "destructor"},
@@ -203,6 +203,36 @@ TEST_P(MisuseTest, WhatCannotBeIsNotTaken) {
   for (const char* wrong : GetParam().wrong) cases.push_back({"", wrong});
   EXPECT_THAT(Runs(GetParam(), 4).run(cases), IsEmpty());
   EXPECT_FALSE(std::filesystem::exists("/tmp/graft-escaped.txt"));
+}
+
+/// Other learners are not to blame for them: the run goes on and names the stage, an input and what it got.
+TEST(Misuse, ScoresThatAreNoProbabilitiesAreNamedWithTheirInput) {
+  struct Improper {
+    const char *kind, *does, *split, *got;
+  };
+  for (const auto& [kind, does, split, got] :
+       {Improper{"learner", "val scores of infinity", "val", " has the score inf for class "},
+        Improper{"learner", "NaN", "test", " has the score nan for class "},
+        Improper{"learner", "infinity", "test", " has the score inf for class "},
+        Improper{"learner", "scores of 3", "test", " has the score 3 for class "},
+        Improper{"learner", "negative scores", "test", " has the score -1 for class "},
+        Improper{"learner", "sums of 1.5", "test", " add up to 1.5"},
+        Improper{"calibrator", "NaN", "val", " has the score nan for class "}}) {
+    const TempFolder folder;
+    const auto path = folder.write("config.yaml", config(kind, "", does));
+    const ProgramResult r = run_program(
+        {"run", path, "--plugin-dir", GRAFT_TEST_PLUGINS, "--out", folder / "r", "--store", folder / "s"});
+    EXPECT_EQ(r.exit_code, 0) << does << r.err;
+    const std::string place = std::string("stage '") + kind + "' (misbehaving_" + kind + ", " +
+                              path.string() +
+                              (std::string(kind) == "learner" ? ":8:3): scores of " : ":9:3): scores of ");
+    EXPECT_THAT(r.err, ::testing::AllOf(HasSubstr(place),
+                                        HasSubstr(std::string(" ") + split +
+                                                  " inputs are not "
+                                                  "class probabilities, for example "),
+                                        HasSubstr(got)))
+        << does;
+  }
 }
 
 TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {

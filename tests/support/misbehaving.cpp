@@ -291,7 +291,14 @@ class Even final : public Predictor {
     parallel.for_each(4, [&](std::size_t) { fault_.at("predict in parallel"); });
     Scores scores(tables[0]->rows() + (fault_.gives("too many rows") ? 3 : 0),
                   fault_.gives("too few columns") ? 1 : classes_);
-    for (float& v : scores.values) v = fault_.gives("NaN") ? NAN : 1.f / static_cast<float>(classes_);
+    for (float& v : scores.values) v = 1.f / static_cast<float>(classes_);
+    for (std::size_t r = 0; r < tables[0]->rows(); ++r) {  // what is no probability, and still has an order
+      if (fault_.gives("NaN")) scores.row(r)[0] = NAN;
+      if (fault_.gives("infinity")) scores.row(r)[1] = INFINITY;
+      if (fault_.gives("scores of 3")) scores.row(r)[0] = 3;
+      if (fault_.gives("negative scores")) scores.row(r)[0] = -1;
+      if (fault_.gives("sums of 1.5")) scores.row(r)[0] += 0.5f;
+    }
     if (fault_.gives("too few values")) scores.values.resize(1);
     return scores;
   }
@@ -384,7 +391,7 @@ class Misbehaving final : public Calibrator {
       .input(PortType::Predictor, "Scores.") \
       .output("out", PortType::Predictor, "f32[?]", "The same.")
 
-#elif defined(MISBEHAVING_REPORT)
+#elif defined(MISBEHAVING_REPORT) || defined(MISBEHAVING_WHOLE)
 class Misbehaving final : public Report {
  public:
   explicit Misbehaving(const StageContext& context) : fault_(context) {}
@@ -399,6 +406,8 @@ class Misbehaving final : public Report {
     if (fault_.gives("a file without a name")) out.files[""] = "x";
     if (fault_.gives("metrics of nobody")) out.learners["nobody"]["test"]["accuracy"] = 1.0;
     if (fault_.gives("learners that are not a map")) out.learners = Value(5);
+    const bool failed = input.run.manifest().find("error") != nullptr;
+    if (fault_.gives("a page")) out.page = failed ? "a page of failure" : "a page of success";
     if (fault_.gives("a trial of nobody")) input.trials.inputs("nobody");
     if (fault_.gives("a trial out of range")) input.trials.fit("learner", {{0, 99'999'999}, {}, {1}});
     return out;
@@ -407,8 +416,13 @@ class Misbehaving final : public Report {
  private:
   Fault fault_;
 };
+#if defined(MISBEHAVING_REPORT)
 #define PLUGIN misbehaving_report
 #define SCHEMA PluginSchema::report("Misbehaves.").input(PortType::Predictor, "Scores.", true)
+#else
+#define PLUGIN misbehaving_whole
+#define SCHEMA PluginSchema::report("Misbehaves.").input(PortType::Predictor, "Scores.", true).covers_run()
+#endif
 #endif
 
 }  // namespace

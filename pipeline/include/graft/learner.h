@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -90,6 +91,22 @@ struct Predictions {
   bool multi_label = false;
 };
 
+/// What keeps scores from being class probabilities: numbers from 0 to 1 which, with one label per row, add
+/// up to 1. A thousandth more or less is rounding.
+struct GRAFT_API ImproperScores {
+  std::size_t rows = 0;               ///< How many are no probabilities.
+  std::size_t first = 0;              ///< The first of them,
+  std::optional<std::size_t> column;  ///< its score that is none; nothing: each is one, but not their sum,
+  double got = 0;                     ///< and the score or the sum.
+  bool has_order = true;  ///< False: some score is not a number, so that none of its row is the highest.
+
+  /// "'cat.jpg' has the score 3 for class 'cats'", "the scores of 'cat.jpg' add up to 1.7". `key`: of the
+  /// first.
+  std::string describe(const std::string& key, const std::vector<std::string>& classes) const;
+};
+/// Nothing: all of them are probabilities.
+GRAFT_API std::optional<ImproperScores> improper_scores(const Scores& scores, bool multi_label);
+
 /// A correction of scores that was fitted. Immutable; any thread.
 class GRAFT_API Calibration {
  public:
@@ -160,7 +177,9 @@ struct ReportOutput {
   std::map<std::string, std::string> files;  ///< Name -> content, for the folder reports/ID of the run.
   /// Parts of report.html, as data: for a report that is made after this one and gives a page.
   std::vector<ReportSection> sections;
-  std::string page;  ///< HTML: report.html of the run, unless empty. One report of a run may give it.
+  /// HTML, unless empty: report.html of the run; of the second report that gives one reports/ID/report.html.
+  /// It is made again where a later report fails: RunRecord::manifest() then has `error`.
+  std::string page;
 };
 
 /// Predictions in, scores and files out.

@@ -261,7 +261,14 @@ void require_free_name(const fs::path& path) {
 
 fs::path place_of(const fs::path& path) {
   std::error_code ignored;
-  return fs::weakly_canonical(fs::absolute(path, ignored), ignored);
+  const fs::path place = fs::weakly_canonical(fs::absolute(path, ignored), ignored);
+  return place.has_filename() ? place : place.parent_path();  // "out/"
+}
+
+bool lies_in(const fs::path& path, const fs::path& folder) {
+  if (path.empty()) return false;
+  const fs::path inner = place_of(path), outer = place_of(folder);
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
 }
 
 FileHandle create_without_name(const fs::path& path) {

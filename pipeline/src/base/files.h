@@ -98,6 +98,10 @@ GRAFT_API void require_free_name(const std::filesystem::path& path);
 /// Where a name leads: absolute, links followed as far as there is something. To compare places.
 GRAFT_API std::filesystem::path place_of(const std::filesystem::path& path);
 
+/// Whether a path is a folder or a place below it, through symbolic links, whatever of both exists. An empty
+/// path lies nowhere.
+GRAFT_API bool lies_in(const std::filesystem::path& path, const std::filesystem::path& folder);
+
 /// A new file for reading and writing, without a name where the system can give it `path` later: a process
 /// that is killed leaves nothing then, and nobody finds it in the folder. Throws Error.
 GRAFT_API FileHandle create_without_name(const std::filesystem::path& path);

@@ -122,11 +122,15 @@ std::string fault_of_scores(const Scores& scores, std::size_t rows, std::size_t 
     return fmt::format("{} x {} scores, expected {} x {}", scores.rows, scores.classes, rows, classes);
   if (scores.values.size() != rows * classes)
     return fmt::format("{} values for {} x {} scores", scores.values.size(), rows, classes);
+  return {};
+}
+
+std::string fault_of_values(const Scores& scores) {
   const auto bad =
       std::find_if(scores.values.begin(), scores.values.end(), [](float v) { return !std::isfinite(v); });
   if (bad == scores.values.end()) return {};
   const auto at = static_cast<std::size_t>(bad - scores.values.begin());
-  return fmt::format("the score {} for class {} of row {}", *bad, at % classes, at / classes);
+  return fmt::format("the score {} for class {} of row {}", *bad, at % scores.classes, at / scores.classes);
 }
 
 std::string fault_of_neighbours(const Neighbours& found, std::size_t rows, std::size_t train_val) {

@@ -24,8 +24,11 @@ GRAFT_API std::string fault_of_classes(const std::vector<std::string>& classes);
 /// An input of a source.
 GRAFT_API std::string fault_of_entry(const Entry& entry, const std::vector<std::string>& classes);
 
-/// Scores of `rows` rows: as many as there are rows and classes, every one a number.
+/// Scores of `rows` rows: as many as there are rows and classes. Of their values, see improper_scores().
 GRAFT_API std::string fault_of_scores(const Scores& scores, std::size_t rows, std::size_t classes);
+
+/// Scores that are handed to people: every one a finite number.
+GRAFT_API std::string fault_of_values(const Scores& scores);
 
 /// `train_val`: how many rows neighbours may be taken from.
 GRAFT_API std::string fault_of_neighbours(const Neighbours& found, std::size_t rows, std::size_t train_val);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -81,6 +82,19 @@ std::vector<std::unique_ptr<TableRows>> of_split(const std::vector<Learning::Tab
   return aligned(tables, [&](std::uint32_t input) { return wanted(listing.inputs[input].split); });
 }
 
+/// Such scores are the learner's to mend, and the run's to report: other learners are not their fault.
+void warn_of_improper_scores(const char* label, const Predictions& of,
+                             const std::function<void(const std::string&)>& warn) {
+  for (const auto& [part, name] : {std::pair(&of.val, "val"), std::pair(&of.test, "test")})
+    if (const auto improper = improper_scores(part->scores, of.multi_label))
+      warn(fmt::format(
+          "{}: scores of {} of {} {} inputs are not class probabilities, for example {}: expected numbers "
+          "from 0 to 1{}; what needs probabilities, such as log loss, has no value; mend the plugin",
+          label, improper->rows, part->scores.rows, name,
+          improper->describe(part->keys[improper->first], of.classes),
+          of.multi_label ? "" : " that add up to 1"));
+}
+
 void check_scores(const Scores& scores, std::size_t rows, std::size_t classes, const char* what) {
   if (const std::string fault = fault_of_scores(scores, rows, classes); !fault.empty())
     throw Error(fmt::format("gave {} for {}", fault, what));
@@ -145,7 +159,11 @@ std::string predictions_csv(const Predictions& predictions) {
   const auto append = [&](const Predictions::Part& part, const char* split) {
     for (std::size_t r = 0; r < part.keys.size(); ++r) {
       const float* scores = part.scores.row(r);
-      const auto best = std::max_element(scores, scores + part.scores.classes) - scores;
+      // Where a score is not a number, none is the highest.
+      const bool has_order =
+          std::none_of(scores, scores + part.scores.classes, [](float s) { return std::isnan(s); });
+      const auto best =
+          has_order ? std::max_element(scores, scores + part.scores.classes) - scores : std::ptrdiff_t{-1};
       std::string labels, predicted;
       const auto append_name = [&](std::string& to, std::size_t c) {
         to += (to.empty() ? "" : ";") + predictions.classes[c];
@@ -233,6 +251,10 @@ class Learning::RunTrials final : public Trials {
         seen.val = average_views(*parts.val[0], trained.val);
         correct(stage, seen, result.scores.scores);
       }
+      const Listing& listing = *tables[0].listing;
+      if (const auto improper = improper_scores(result.scores.scores, is_multi_label(listing)))
+        throw Error("gave scores that are not class probabilities: " +
+                    improper->describe(result.scores.keys[improper->first], listing.classes));
     } catch (const std::exception& e) {
       const auto* known = dynamic_cast<const StageError*>(&e);
       const std::string text = fmt::format(
@@ -321,12 +343,13 @@ void Learning::run(std::vector<LearnerOutcome>& done, const Watcher& watcher) {
     try {
       if (plan_.stages[i].is(StageKind::Learner)) {
         done.push_back(fit(i, watcher));
-        continue;
+      } else {
+        const auto base = std::find_if(done.begin(), done.end(), [&](const LearnerOutcome& o) {
+          return o.stage == plan_.stages[i].inputs[0].stage;
+        });
+        done.push_back(calibrate(i, base->predictions));
       }
-      const auto base = std::find_if(done.begin(), done.end(), [&](const LearnerOutcome& o) {
-        return o.stage == plan_.stages[i].inputs[0].stage;
-      });
-      done.push_back(calibrate(i, base->predictions));
+      if (watcher.warn) warn_of_improper_scores(factory_.label(i), done.back().predictions, watcher.warn);
     } catch (...) {
       if (interrupted_) break;
       throw_as_stage_error(factory_.label(i), "fit");

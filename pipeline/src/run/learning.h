@@ -48,6 +48,7 @@ class Learning {
   struct Watcher {
     std::function<void(const std::string&)> started;
     std::function<void(const std::string&, const FitStep&)> step;
+    std::function<void(const std::string& text)> warn = {};
   };
   /// Appends to `done` what was fitted, also what was before an error.
   void run(std::vector<LearnerOutcome>& done, const Watcher& watcher);

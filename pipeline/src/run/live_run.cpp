@@ -28,6 +28,10 @@ std::string label_text(const std::string& text) {
   return out;
 }
 
+double seconds_of(const Meter::Counts& counts) {
+  return static_cast<double>(counts.busy_ns) * 1e-9;
+}
+
 }  // namespace
 
 void LiveRun::begin(const Plan& plan, const Meter& meter) {
@@ -109,21 +113,13 @@ LiveRun::Counts LiveRun::counts_locked() const {
   return counts;
 }
 
-Value LiveRun::stages_locked() const {
+std::vector<LiveRun::StageCounts> LiveRun::stages_locked() const {
   if (plan_ == nullptr) return last_stages_;
-  Value out = Value::list();
+  std::vector<StageCounts> out;
   for (std::size_t i = 0; i < plan_->stages.size(); ++i) {
     const StagePlan& stage = plan_->stages[i];
-    const Meter::Counts counts = meter_->counts(i);
-    out.push(Value::Map{{"id", stage.id},
-                        {"plugin", stage.schema.name},
-                        {"kind", to_string(stage.schema.kind)},
-                        {"streamed", stage.is_streamed()},
-                        {"running", Value(counts.running())},
-                        {"queued", Value(counts.queued())},
-                        {"finished", Value(counts.finished)},
-                        {"rejected", Value(counts.rejected)},
-                        {"busy_seconds", static_cast<double>(counts.busy_ns) * 1e-9}});
+    out.push_back(
+        {stage.id, stage.schema.name, to_string(stage.schema.kind), stage.is_streamed(), meter_->counts(i)});
   }
   return out;
 }
@@ -150,7 +146,17 @@ Value LiveRun::status() const {
     if (computed > 0 && seconds > 0 && stream_->total() > stream_->done())
       v["seconds_left"] = static_cast<double>(stream_->total() - stream_->done()) * seconds / computed;
   }
-  v["stages"] = stages_locked();
+  v["stages"] = Value::list();
+  for (const StageCounts& stage : stages_locked())
+    v["stages"].push(Value::Map{{"id", stage.id},
+                                {"plugin", stage.plugin},
+                                {"kind", stage.kind},
+                                {"streamed", stage.streamed},
+                                {"running", Value(stage.counts.running())},
+                                {"queued", Value(stage.counts.queued())},
+                                {"finished", Value(stage.counts.finished)},
+                                {"rejected", Value(stage.counts.rejected)},
+                                {"busy_seconds", seconds_of(stage.counts)}});
   v["curves"] = Value::list();
   for (const auto& [learner, curve] : curves_) {
     v["curves"].push(Value::Map{{"learner", learner},
@@ -176,20 +182,23 @@ std::string LiveRun::metrics() const {
       "# HELP graft_run_memory_bytes Memory of the process.\n# TYPE graft_run_memory_bytes gauge\n"
       "graft_run_memory_bytes {}\n",
       counts.total, counts.done, counts.reused, counts.rejected, seconds_from(start_), resident_bytes());
-  const Value stages = stages_locked();
-  const auto series = [&](const char* metric, const char* type, const char* help, const char* field) {
+  const std::vector<StageCounts> stages = stages_locked();
+  const auto series = [&](const char* metric, const char* type, const char* help, const auto& value_of) {
     out += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n", metric, help, type);
-    for (const Value& stage : stages.as_list())
-      if (stage.find("streamed")->as_bool())
-        out += fmt::format("{}{{stage=\"{}\"}} {}\n", metric, label_text(stage.find("id")->as_string()),
-                           stage.find(field)->to_json());
+    for (const StageCounts& stage : stages)
+      if (stage.streamed)
+        out += fmt::format("{}{{stage=\"{}\"}} {}\n", metric, label_text(stage.id), value_of(stage.counts));
   };
-  series("graft_stage_items_total", "counter", "Items that a stage has finished.", "finished");
-  series("graft_stage_rejected_total", "counter", "Items that a stage has rejected.", "rejected");
-  series("graft_stage_busy_seconds_total", "counter", "Time that threads have spent in a stage.",
-         "busy_seconds");
-  series("graft_stage_queued", "gauge", "Items that wait for a stage.", "queued");
-  series("graft_stage_running", "gauge", "Items that a stage works on.", "running");
+  using Of = Meter::Counts;
+  series("graft_stage_items_total", "counter", "Items that a stage has finished.",
+         [](const Of& c) { return c.finished; });
+  series("graft_stage_rejected_total", "counter", "Items that a stage has rejected.",
+         [](const Of& c) { return c.rejected; });
+  series("graft_stage_busy_seconds_total", "counter", "Time that threads have spent in a stage.", seconds_of);
+  series("graft_stage_queued", "gauge", "Items that wait for a stage.",
+         [](const Of& c) { return c.queued(); });
+  series("graft_stage_running", "gauge", "Items that a stage works on.",
+         [](const Of& c) { return c.running(); });
   return out;
 }
 

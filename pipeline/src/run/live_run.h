@@ -56,15 +56,20 @@ class GRAFT_API LiveRun {
   struct Counts {
     std::uint64_t total = 0, done = 0, reused = 0, rejected = 0;
   };
+  struct StageCounts {
+    std::string id, plugin, kind;
+    bool streamed = false;
+    Meter::Counts counts;
+  };
   Counts counts_locked() const;
-  Value stages_locked() const;
+  std::vector<StageCounts> stages_locked() const;
 
   mutable std::mutex mutex_;
   const Plan* plan_ = nullptr;
   const Meter* meter_ = nullptr;
   const StreamRun* stream_ = nullptr;
   Counts before_;  // of streams that have ended
-  Value last_stages_ = Value::list();
+  std::vector<StageCounts> last_stages_;
   Clock::time_point start_ = Clock::now(), stream_start_ = start_;
   std::string name_, phase_ = "starting", state_ = "running", text_;
   std::filesystem::path report_;

@@ -33,9 +33,9 @@ constexpr std::string_view kReplaced = ".replaced";
 constexpr std::chrono::hours kForeignAge{24};
 
 /// Everything that a run writes at the top of its folder.
-constexpr std::array<std::string_view, 12> kWritten = {
-    "config.yaml", "inputs.csv",  "log.txt",      "manifest.json", "models",      "neighbours",
-    "predictions", "report.html", "results.json", "reports",       "status.json", "sweep_done.json"};
+constexpr std::array<std::string_view, 13> kWritten = {
+    "config.yaml", "inputs.csv",   "log.txt", "manifest.json", "models",          "neighbours", "predictions",
+    "report.html", "results.json", "reports", "status.json",   "sweep_done.json", kTraceOfRun};
 constexpr std::size_t kMaxForeignNamed = 3;
 constexpr const char* kWork = "work";
 constexpr const char* kAnotherPlace = "choose another folder with --out";
@@ -171,19 +171,12 @@ RunFolder::RunFolder(const fs::path& place, Options options)
 
 void RunFolder::check_place() const {
   std::error_code error;
-  const fs::path own = place_of(place_);
-  const auto lies_in = [&](const fs::path& path) {
-    if (path.empty()) return false;
-    const fs::path other = place_of(path);
-    const auto ends = std::mismatch(own.begin(), own.end(), other.begin(), other.end());
-    return ends.first == own.end();
-  };
-  if (lies_in(fs::current_path(error)))
+  if (lies_in(fs::current_path(error), place_))
     throw Error(
         fmt::format("a complete run replaces {}, which is the working directory: choose another "
                     "folder with --out",
                     shown_.string()));
-  if (lies_in(options_.store))
+  if (lies_in(options_.store, place_))
     throw Error(
         fmt::format("a complete run replaces {}, in which the store {} lies: choose another folder "
                     "with --out, or another store with --store",

@@ -11,6 +11,9 @@
 
 namespace graft {
 
+/// The trace of a run in its folder.
+inline constexpr const char* kTraceOfRun = "trace.json";
+
 /// Where a run writes. `place` (`runs/<name>`) holds the latest complete run and nothing else: a run writes
 /// into a hidden folder beside it, `.<name>.run-<attempt>`, which becomes `place` by one rename when it is
 /// complete. The run before becomes `<place>.1`, that before it `<place>.2`, and so on.

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <ctime>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -16,10 +18,9 @@
 #include <graft/text.h>
 
 #include "base/files.h"
-#include "graph/check_output.h"
 #include "plugin/plugin_call.h"
 #include "run/crash_report.h"
-#include "run/figures.h"
+#include "run/given_reports.h"
 #include "run/job.h"
 #include "run/leaks.h"
 #include "run/learning.h"
@@ -50,26 +51,31 @@ RunFolder::Options folder_options(const Plan& plan, const RunOptions& options) {
   return out;
 }
 
+fs::path place_of_run(const Plan& plan, const RunOptions& options) {
+  return options.out.empty() ? fs::path("runs") / plan.name : options.out;
+}
+
 /// One run, from the first listing to the last file.
 class Run {
  public:
-  /// `trace`: null: none is made.
-  Run(const Plan& plan, Registry& registry, const RunOptions& options, Signals& signals, TraceFile* trace)
+  Run(const Plan& plan, Registry& registry, const RunOptions& options, Signals& signals)
       : plan_(plan),
         registry_(registry),
         options_(options),
         signals_(signals),
         live_(options.live != nullptr ? *options.live : unwatched_),
-        trace_(trace),
-        folder_(options.out.empty() ? fs::path("runs") / plan.name : options.out,
-                folder_options(plan, options)),
+        trace_(trace_outside(options.trace, place_of_run(plan, options), plan)),
+        folder_(place_of_run(plan, options), folder_options(plan, options)),
         log_(folder_.path() / "log.txt", options.style.level),
+        reports_(folder_.path(), [this](const std::string& text) { warn(text); }),
         factory_(
             plan, registry, [this](const std::string& text) { warn(text); }, &signals.interrupted()) {
     set_crash_hint(
         keep_for_ever(fmt::format("what the run had is in {}; the next run of the name moves it to {}",
                                   folder_.path().string(), folder_.failed_place().string())));
     live_.begin(plan_, meter_);
+    if (!trace_ && !options.trace.empty())
+      trace_ = std::make_unique<TraceFile>(folder_.path() / kTraceOfRun, plan);
     if (trace_ == nullptr) return;
     meter_.write_to(&trace_->trace());
     trace_->watch(meter_);
@@ -81,9 +87,9 @@ class Run {
   RunOutcome go() {
     try {
       RunOutcome outcome = work();
-      write_trace(outcome.text);
       live_.end(signals_.interrupted() ? "interrupted" : "complete", outcome.text,
-                page_of_.empty() || signals_.interrupted() ? fs::path() : folder_.place() / "report.html");
+                reports_.pages().empty() || signals_.interrupted() ? fs::path()
+                                                                   : folder_.place() / reports_.pages()[0]);
       return outcome;
     } catch (const std::bad_alloc&) {
       throw Error(failed(fmt::format("{}: {}", doing_, out_of_memory(memory_use_))));
@@ -115,19 +121,20 @@ class Run {
     if (signals_.interrupted()) return interrupted(start);
     try {
       learn(memo, workers);
+      if (signals_.interrupted()) return interrupted(start);
+      report(workers);
+      if (signals_.interrupted()) return interrupted(start);
+      return finish(start);
     } catch (const std::exception& e) {
       make_page_of_failure(e, workers);
       throw;
     }
-    if (signals_.interrupted()) return interrupted(start);
-    report(workers, [](const StagePlan&) { return true; });
-    if (signals_.interrupted()) return interrupted(start);
-    return finish(start);
   }
 
-  /// What the threads have done so far, whatever the end; the path of the file goes into `text`.
-  void write_trace(std::string& text) {
-    if (trace_ == nullptr) return;
+  /// What the threads have done so far, whatever the end, before the folder of the run gets its name:
+  /// `folder`. The path of the file goes into `text`.
+  void write_trace(std::string& text, const fs::path& folder) {
+    if (trace_ == nullptr || std::exchange(is_traced_, true)) return;
     const auto key_of = [&](std::size_t stage, std::uint64_t item) -> std::string_view {
       for (const auto& stream : streams_)
         if (stream->listing().source == plan_.stages[stage].source && item < stream->listing().inputs.size())
@@ -135,7 +142,8 @@ class Run {
       return {};
     };
     try {
-      text += printable_lines(trace_->write(key_of));
+      text += printable_lines(trace_->write(
+          key_of, lies_in(trace_->file(), folder_.path()) ? folder / kTraceOfRun : trace_->file()));
     } catch (const std::exception& e) {
       warn(fmt::format("the trace is not written: {}", e.what()));
     }
@@ -272,6 +280,10 @@ class Run {
                                [&](const std::string& id, const FitStep& step) {
                                  live_.add_step(id, step);
                                  line.draw(id, step, seconds_since(begun));
+                               },
+                               [&](const std::string& text) {
+                                 line.clear();
+                                 warn(text);
                                }});
     for (const LearnerOutcome& l : learners_) {
       timings_["learners"][plan_.stages[l.stage].id] = l.seconds();
@@ -285,54 +297,79 @@ class Run {
     if (options_.style.level >= LogLevel::Info && options_.style.terminal) say(phase + "\n");
   }
 
-  /// Of a run whose learners could not be fitted: who wants to see why looks at its page.
-  void make_page_of_failure(const std::exception& e, Workers& workers) noexcept try {
-    if (signals_.interrupted() || ends_the_run(e) || dynamic_cast<const std::bad_alloc*>(&e) != nullptr)
+  /// Of a run whose learners or reports have failed: who wants to see why looks at its page. What a report
+  /// has made before the failure says that all is well.
+  void make_page_of_failure(const std::exception& e, Workers& workers) noexcept {
+    if (folder_.is_complete()) return;
+    reports_.drop_pages();
+    if (signals_.interrupted() || ends_the_run(e) || dynamic_cast<const std::bad_alloc*>(&e) != nullptr ||
+        learning_ == nullptr)
       return;
-    failure_ = with_final_paths(e.what());
-    report(workers, [](const StagePlan& stage) { return stage.schema.covers_whole_run; });
-  } catch (const std::exception& other) {  // the failure itself is what people have to know
-    log_.add(fmt::format("no page of the failed run: {}\n", printable_lines(other.what())));
+    try {
+      failure_ = with_final_paths(e.what());
+      for (const std::size_t i : reports_in_order()) {
+        if (!plan_.stages[i].schema.covers_whole_run || signals_.interrupted()) continue;
+        try {
+          reports_.keep_page(plan_.stages[i], report(i, predictions_for(i), workers));
+        } catch (const std::exception& other) {  // the failure itself is what people have to know
+          log_.add(fmt::format("no page of the failed run: {}\n", printable_lines(other.what())));
+        }
+      }
+      reports_.write_pages();
+    } catch (const std::exception&) {  // a full disk, for example
+      reports_.drop_pages();
+    }
   }
 
-  /// Every wanted report, those on the whole run last: scores for results.json, files, text for the terminal.
-  void report(Workers& workers, bool (*wanted)(const StagePlan&)) {
-    now_doing("making reports", MemoryUse::Tables);
-    CurrentRun record({plan_, factory_, meter_, streams_, figures_, sections_, timings_,
-                       [this] { return results(); }, [this] { return manifest(); }});
+  /// Those on the whole run last.
+  std::vector<std::size_t> reports_in_order() const {
     std::vector<std::size_t> reports = plan_.stages_of(StageKind::Report);
     std::stable_partition(reports.begin(), reports.end(),
                           [&](std::size_t i) { return !plan_.stages[i].schema.covers_whole_run; });
-    for (const std::size_t i : reports) {
+    return reports;
+  }
+
+  /// Scores for results.json, files, text for the terminal.
+  void report(Workers& workers) {
+    now_doing("making reports", MemoryUse::Tables);
+    for (const std::size_t i : reports_in_order()) {
       if (signals_.interrupted()) break;
-      const StagePlan& stage = plan_.stages[i];
-      if (!wanted(stage)) continue;
-      std::vector<Predictions> predictions;
-      for (const StagePlan::Input& input : stage.inputs)
-        for (const LearnerOutcome& l : learners_)
-          if (l.stage == input.stage) predictions.push_back(l.predictions);
       const Clock::time_point start = Clock::now();
-      started("evaluating:", stage.id);
-      auto& report = factory_.get_as<Report>(i);
-      Interruptible parallel(workers, signals_.interrupted());
+      started("evaluating:", plan_.stages[i].id);
       try {
-        ReportOutput output = call_plugin_alone(factory_.label(i), "report", [&] {
-          return report.report({predictions, learning_->trials(), parallel, record, options_.style.columns});
-        });
-        keep(stage, predictions, std::move(output));
+        const std::vector<Predictions> predictions = predictions_for(i);
+        reports_.keep(plan_.stages[i], predictions, report(i, predictions, workers));
       } catch (...) {
         if (signals_.interrupted()) return;
         throw_as_stage_error(factory_.label(i), "report");
       }
-      timings_["reports"][stage.id] = seconds_since(start);
+      timings_["reports"][plan_.stages[i].id] = seconds_since(start);
       if (trace_ != nullptr) trace_->trace().add_stage(i, start, Clock::now());
     }
+  }
+
+  std::vector<Predictions> predictions_for(std::size_t report) const {
+    std::vector<Predictions> predictions;
+    for (const StagePlan::Input& input : plan_.stages[report].inputs)
+      for (const LearnerOutcome& l : learners_)
+        if (l.stage == input.stage) predictions.push_back(l.predictions);
+    return predictions;
+  }
+
+  ReportOutput report(std::size_t stage, const std::vector<Predictions>& predictions, Workers& workers) {
+    CurrentRun record({plan_, factory_, meter_, streams_, reports_.figures(), reports_.sections(), timings_,
+                       [this] { return results(); }, [this] { return manifest(); }});
+    auto& report = factory_.get_as<Report>(stage);
+    Interruptible parallel(workers, signals_.interrupted());
+    return call_plugin_alone(factory_.label(stage), "report", [&] {
+      return report.report({predictions, learning_->trials(), parallel, record, options_.style.columns});
+    });
   }
 
   /// results.json, as far as it is known.
   Value results() const {
     Value results = make_results(plan_, streams_);
-    for (const auto& [name, values] : reported_.as_map()) results[name] = values;
+    reports_.add_to(results);
     for (const LearnerOutcome& l : learners_)
       results["learners"][plan_.stages[l.stage].id]["summary"] = l.predictions.summary;
     results["timings"] = timings_;
@@ -350,52 +387,6 @@ class Run {
     return manifest;
   }
 
-  /// What a report gave, checked: it speaks of its learners, and its files stay in its folder.
-  void keep(const StagePlan& stage, const std::vector<Predictions>& predictions, ReportOutput output) {
-    std::vector<std::string> own;
-    for (const Predictions& p : predictions) own.push_back(p.learner);
-    if (const std::string fault = fault_of_figures(output.figures, stage.schema, own); !fault.empty())
-      throw Error("gave " + fault);
-    add_figures(output.figures, reported_["learners"]);
-    figures_.insert(figures_.end(), output.figures.begin(), output.figures.end());
-    if (!output.learners.is_map()) throw Error("gave `learners` that are not a map");
-    for (auto& [learner, parts] : output.learners.as_map()) {
-      if (std::find(own.begin(), own.end(), learner) == own.end())
-        throw Error(fmt::format("gave metrics of '{}', which is none of its learners", learner));
-      if (!parts.is_map()) throw Error(fmt::format("gave metrics of '{}' that are not a map", learner));
-      for (auto& [part, values] : parts.as_map()) {
-        Value& known = reported_["learners"][learner][part];
-        if (!known.is_map() || !values.is_map())
-          known = std::move(values);
-        else
-          for (auto& [name, value] : values.as_map()) known[name] = std::move(value);
-      }
-    }
-    for (ReportSection& section : output.sections) {
-      if (const std::string fault = fault_of_section(section); !fault.empty()) throw Error("gave " + fault);
-      if (!page_of_.empty())
-        warn(
-            fmt::format("{}: the section '{}' is not in report.html, which was made before it: put the stage "
-                        "before '{}'",
-                        stage.id, shortened(section.title), page_of_));
-      sections_.push_back({stage.id, std::move(section)});
-    }
-    if (!output.facts.is_null()) reported_["reports"][stage.id] = std::move(output.facts);
-    for (const auto& [name, content] : output.files) {
-      if (const std::string fault = fault_of_file_name(name); !fault.empty()) throw Error("gave " + fault);
-      make_folders(folder_.path() / "reports" / stage.id);
-      write_file_atomically(folder_.path() / "reports" / stage.id / name, content);
-    }
-    if (!output.page.empty()) {
-      if (!page_of_.empty())
-        throw Error(
-            fmt::format("gave a page of the run, and '{}' has given one: keep one of them", page_of_));
-      page_of_ = stage.id;
-      write_file_atomically(folder_.path() / "report.html", output.page);
-    }
-    text_ += output.text;
-  }
-
   void write_inputs() const { write_inputs_csv(folder_.path() / "inputs.csv", plan_, streams_); }
 
   std::vector<RejectReason> reasons() const {
@@ -406,10 +397,13 @@ class Run {
 
   /// Keeps what there is of a failed run, then tells those who watch it. Returns the text of the error.
   std::string failed(std::string text) noexcept {
+    std::string traced;
+    try {
+      if (!folder_.is_complete()) write_trace(traced, folder_.failed_place());
+    } catch (const std::exception&) {  // no memory for that
+    }
     text = fail(std::move(text));
     try {
-      std::string traced;
-      write_trace(traced);
       if (!traced.empty()) say(traced);
       live_.end("failed", text, {});
     } catch (const std::exception&) {  // no memory for that
@@ -441,7 +435,7 @@ class Run {
     const fs::path now = leave("failed", 1, text);
     if (!options_.passing)
       say(fmt::format("what the failed run had is in {}\n",
-                      printable((page_of_.empty() ? now : now / "report.html").string())));
+                      printable((reports_.pages().empty() ? now : now / reports_.pages()[0]).string())));
     return text;
   } catch (const std::exception&) {
     return text;
@@ -497,7 +491,7 @@ class Run {
     RunOutcome outcome;
     timings_["total"] = seconds_since(start);
     outcome.results = results();
-    outcome.text = text_;
+    outcome.text = reports_.text();
     outcome.profile = profile_line(plan_, meter_, timings_);
     const std::vector<RejectReason> why = reasons();
     const fs::path folder = folder_.path(), place = folder_.place();
@@ -516,8 +510,8 @@ class Run {
                                                             printable((place / "inputs.csv").string())));
     outcome.text += frequent_reasons(why);
     outcome.text += fmt::format("results  {}\n", printable((place / "results.json").string()));
-    if (!page_of_.empty())
-      outcome.text += fmt::format("report   {}\n", printable((place / "report.html").string()));
+    for (const fs::path& page : reports_.pages())
+      outcome.text += fmt::format("report   {}\n", printable((place / page).string()));
     const bool too_many =
         plan_.run.max_reject_count
             ? rejected > *plan_.run.max_reject_count
@@ -531,7 +525,9 @@ class Run {
           plan_.run.max_reject_count ? std::to_string(*plan_.run.max_reject_count)
                                      : fmt::format("{}%", plan_.run.max_reject_share * 100));
     }
+    write_trace(outcome.text, place);
     log_.add(printable_lines(outcome.text));
+    reports_.write_pages();
     folder_.complete();
     for (const auto& stream : streams_) try {
         stream->record_use(place);
@@ -554,6 +550,9 @@ class Run {
       for (const RunTable& table : stream->tables()) rows += table.rows.size();
     outcome.text = fmt::format("interrupted after {:.1f} s; {} rows are saved\nresume with: {}\n",
                                seconds_since(start), rows, printable(options_.command));
+    fs::path left_at = folder_.place();
+    left_at += ".interrupted";
+    write_trace(outcome.text, left_at);
     log_.add(printable_lines(outcome.text));
     leave("interrupted", outcome.exit_code, {});
     return outcome;
@@ -565,10 +564,11 @@ class Run {
   Signals& signals_;
   LiveRun unwatched_;
   LiveRun& live_;
-  TraceFile* const trace_;
+  Meter meter_{plan_.stages.size()};
+  std::unique_ptr<TraceFile> trace_;  // null: none is made
   RunFolder folder_;
   RunLog log_;
-  Meter meter_{plan_.stages.size()};
+  GivenReports reports_;
   std::mutex current_mutex_;
   StreamRun* current_ = nullptr;  // what the deadline and the watchdog would have to save
   std::optional<DrainDeadline> deadline_;
@@ -577,13 +577,9 @@ class Run {
   std::vector<std::unique_ptr<StreamRun>> streams_;
   std::unique_ptr<Learning> learning_;
   std::vector<LearnerOutcome> learners_;
-  Value reported_ = Value::map();       // what reports add to results.json
-  std::vector<Figure> figures_;         // the scores among that
-  std::vector<GivenSection> sections_;  // for the page
-  std::string page_of_;                 // the report that has given the page of the run
-  std::string text_;                    // and to the terminal
   Value timings_ = Value::map(), duplicates_ = Value::map();
-  std::string failure_;  // why learners could not be fitted
+  bool is_traced_ = false;
+  std::string failure_;  // why learners could not be fitted, or reports not be made
   std::string doing_ = "starting the run";
   MemoryUse memory_use_ = MemoryUse::Other;
 };
@@ -592,9 +588,7 @@ class Run {
 
 RunOutcome run_plan(const Plan& plan, Registry& registry, const RunOptions& options, Signals& signals) {
   require_limits(plan, registry);
-  std::optional<TraceFile> trace;
-  if (!options.trace.empty()) trace.emplace(options.trace, plan);
-  return Run(plan, registry, options, signals, trace ? &*trace : nullptr).go();
+  return Run(plan, registry, options, signals).go();
 }
 
 }  // namespace graft

@@ -144,8 +144,9 @@ std::vector<std::vector<NearImage>> Scorer::neighbours(const std::vector<const R
 }
 
 void Scorer::check(std::size_t stage, const Scores& scores, std::size_t rows) const {
-  if (const std::string fault = fault_of_scores(scores, rows, classes_); !fault.empty())
-    throw StageError(factory_.label(stage), fmt::format("gave {}", fault));
+  std::string fault = fault_of_scores(scores, rows, classes_);
+  if (fault.empty()) fault = fault_of_values(scores);
+  if (!fault.empty()) throw StageError(factory_.label(stage), fmt::format("gave {}", fault));
 }
 
 }  // namespace graft

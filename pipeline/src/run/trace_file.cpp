@@ -13,6 +13,7 @@
 
 #include "base/files.h"
 #include "base/stopped_within.h"
+#include "run/run_folder.h"
 
 namespace graft {
 namespace {
@@ -112,7 +113,7 @@ void TraceFile::write_events(const std::function<void(const std::string&)>& put,
     });
 }
 
-std::string TraceFile::write(const KeyOf& key_of) {
+std::string TraceFile::write(const KeyOf& key_of, const std::filesystem::path& shown) {
   thread_ = {};
   std::uint64_t spans = 0;
   write_file_atomically(file_, [&](int fd) {
@@ -135,12 +136,24 @@ std::string TraceFile::write(const KeyOf& key_of) {
     flush();
   });
   std::string text = fmt::format("trace    {} ({}; for ui.perfetto.dev or chrome://tracing)\n",
-                                 file_.string(), plural(spans, "span"));
+                                 shown.string(), plural(spans, "span"));
   if (const std::uint64_t lost = trace_.left_out(); lost > 0)
     text +=
         fmt::format("         it has the first {}: {} later ones are left out, memory for spans ends at {}\n",
                     spans, lost, human_bytes(Trace::kMemory));
   return text;
+}
+
+std::unique_ptr<TraceFile> trace_outside(const std::filesystem::path& file,
+                                         const std::filesystem::path& place, const Plan& plan) {
+  if (file.empty()) return nullptr;
+  if (!lies_in(file, place)) return std::make_unique<TraceFile>(file, plan);
+  const std::filesystem::path own = place / kTraceOfRun;
+  if (lies_in(own, file) && lies_in(file, own)) return nullptr;
+  throw Error(
+      fmt::format("--trace: {} is inside {}, which a complete run replaces as a whole: choose {}, which is a "
+                  "part of the run, or a file outside of that folder",
+                  file.string(), place.string(), own.string()));
 }
 
 }  // namespace graft

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -29,8 +30,10 @@ class GRAFT_API TraceFile {
   void watch(const Meter& meter);
   /// The key of an item of a stage by its sequence number; empty: it is not known.
   using KeyOf = std::function<std::string_view(std::size_t stage, std::uint64_t item)>;
-  /// Once nothing is traced any more. Returns a line for people. Throws Error.
-  std::string write(const KeyOf& key_of);
+  const std::filesystem::path& file() const { return file_; }
+  /// Once nothing is traced any more. Returns a line for people, which names the file `shown`: where it is in
+  /// the end. Throws Error.
+  std::string write(const KeyOf& key_of, const std::filesystem::path& shown);
 
  private:
   struct Sample {
@@ -48,6 +51,12 @@ class GRAFT_API TraceFile {
   std::vector<Sample> samples_;
   std::jthread thread_;
 };
+
+/// Null where `file` is empty, and where it is the trace in the folder of the run, `place`: that folder is
+/// replaced as a whole, so that the trace is written with it. Throws Error for another file in that folder,
+/// which would be lost, or keep the folder from being replaced again.
+std::unique_ptr<TraceFile> trace_outside(const std::filesystem::path& file,
+                                         const std::filesystem::path& place, const Plan& plan);
 
 /// Bytes of the process that are in memory; 0: the system does not say.
 GRAFT_API std::uint64_t resident_bytes();

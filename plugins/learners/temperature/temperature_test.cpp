@@ -236,6 +236,19 @@ TEST(Temperature, WithoutValScoresStayAndPeopleAreTold) {
                           "are; give the source a val split, or set temperature"));
 }
 
+TEST(Temperature, RefusesScoresThatAreNoProbabilities) {
+  const Predictions p = predictions(2, {0.5F, 0.5F, 3, 0.5F}, {{0}, {1}});
+  try {
+    StageHarness("temperature").calibrate(p);
+    ADD_FAILURE() << "no error";
+  } catch (const Error& e) {
+    EXPECT_STREQ(
+        e.what(),
+        "'probe': scores of 1 of 2 inputs are not class probabilities: 'row1' has the score 3 for class "
+        "'c0'; a temperature corrects probabilities: mend the learner, or take this stage out");
+  }
+}
+
 TEST(Temperature, RowsThatAreAllRightLeadToTheLimit) {
   StageHarness stage("temperature");
   const CalibratorResult result = stage.calibrate(predictions(2, {0.9F, 0.1F, 0.2F, 0.8F}, {{0}, {1}}));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -64,10 +65,18 @@ class Backbone final : public BatchTransform {
   }
   Value facts() const override {
     Value facts = planned_.plan.facts;
-    if (model_.architecture && height_ > 0) try {
-        facts["network"] = network_facts(*model_.architecture, height_, width_);
+    const nn::Architecture* const network =
+        model_.architecture ? &*model_.architecture : planned_.engine->described();
+    if (network != nullptr && height_ > 0) {
+      try {
+        facts["network"] = network_facts(*network, height_, width_);
       } catch (const Error&) {  // images that are large enough for the layers that are used, not for all
       }
+    } else if (const auto modules = planned_.engine->modules(); !modules.empty()) {
+      facts["network"] = network_facts(model_.name, modules);
+    }
+    if (!model_.architecture && facts.find("network") != nullptr)
+      facts["network"]["name"] = std::filesystem::path(model_.name).filename().string();
     facts["checked"] = check_.facts();
     if (!model_.findings.empty()) {
       facts["model"] = Value::list();
@@ -195,9 +204,10 @@ class Backbone final : public BatchTransform {
 
   /// A network sees best what it was trained to see.
   void tell_size(int height, int width) const {
-    if (!model_.architecture || size_told_.exchange(true)) return;
+    if (size_told_.exchange(true)) return;
     height_ = height;
     width_ = width;
+    if (!model_.architecture) return;
     const nn::Preprocessing& trained = model_.architecture->preprocessing;
     if (height != trained.crop || width != trained.crop)
       warn_(

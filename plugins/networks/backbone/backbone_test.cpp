@@ -302,6 +302,39 @@ TEST_F(BackboneTest, EveryFormatOfAModelGivesTheSameFeatures) {
        features("mobilenet_v1_075_imagenet.torchscript.pt", 224, ", normalize: tf"));
 }
 
+/// The layers of a script that the engine reads; of one that it runs as it is, the modules.
+TEST_F(BackboneTest, TellsWhatATorchScriptFileIsMadeOf) {
+  if (!GRAFT_HAS_TORCH) GTEST_SKIP() << "needs the engine torch, which this build leaves out";
+  const char* data = std::getenv("GRAFT_DATA");
+  const std::string weights = std::string(data ? data : "") + "/weights/";
+  if (!std::filesystem::exists(weights + "resnet20_cifar10.pth"))
+    GTEST_SKIP() << "set GRAFT_DATA (missing weights/)";
+  const auto network_of = [&](const std::string& file, const std::string& engine) {
+    StageHarness stage("backbone", "{model: \"" + weights + file + "\", engine: " + engine + "}");
+    stage.apply_batch({noise(32, 32, 3)});
+    return *stage.as<BatchTransform>().facts().find("network");
+  };
+  const Value known = network_of("resnet20_cifar10.safetensors", "fused");
+  const std::string script = "resnet20_cifar10_features.torchscript.pt";
+  const Value described = network_of(script, "fused");
+  EXPECT_EQ(described.find("image")->to_json(), "[32,32]");
+  EXPECT_EQ(described.find("name")->as_string(), script);
+  const Value::List& parts = described.find("parts")->as_list();
+  ASSERT_GT(parts.size(), 10U);
+  EXPECT_EQ(parts[0].find("name")->as_string(), "conv1") << "by the modules of the file";
+  EXPECT_EQ(std::count_if(parts.begin(), parts.end(),
+                          [](const Value& p) { return p.find("type")->as_string() == "Block"; }),
+            9);
+  // The classifier is not in the file.
+  const auto cost = [](const Value& network) { return network.find("multiply_adds")->as_int(); };
+  EXPECT_NEAR(static_cast<double>(cost(described)), static_cast<double>(cost(known)), 0.01 * cost(known));
+  const Value modules = network_of(script, "torch");
+  EXPECT_EQ(modules.find("multiply_adds"), nullptr);
+  EXPECT_GT(modules.find("parts")->as_list().size(), 20U);
+  EXPECT_NEAR(static_cast<double>(modules.find("parameters")->as_int()),
+              static_cast<double>(known.find("parameters")->as_int()), 1000);
+}
+
 /// Bytes of this process that are in memory.
 std::int64_t resident() {
   std::int64_t all = 0, pages = 0;

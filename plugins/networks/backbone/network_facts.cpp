@@ -45,3 +45,15 @@ Value network_facts(const nn::Architecture& network, int height, int width) {
   }
   return facts;
 }
+
+Value network_facts(const std::string& name, const std::vector<nn::ScriptModule>& modules) {
+  std::int64_t parameters = 0;
+  Value parts = Value::list();
+  for (const nn::ScriptModule& module : modules) {
+    parameters += module.parameters;
+    parts.push(Value::Map{{"name", module.path.empty() ? name : module.path},
+                          {"type", module.type},
+                          {"parameters", Value(module.parameters)}});
+  }
+  return Value::Map{{"name", name}, {"parameters", Value(parameters)}, {"parts", std::move(parts)}};
+}

@@ -24,6 +24,7 @@ class FusedEngine final : public nn::Engine {
   /// There is only one path: images are computed at other positions, beside other images.
   std::vector<Tensor> run_plainly(const float* images, int count, int height, int width) const override;
   std::unique_ptr<nn::Engine> with_threads(int threads) const override;
+  const nn::Architecture* described() const override { return &network_->architecture(); }
 
  private:
   struct Prepared {

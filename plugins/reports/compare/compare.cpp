@@ -1,5 +1,7 @@
 #include <graft/plugin.h>
 
+#include <metrics/figures.h>
+
 #include "text.h"
 
 namespace graft {
@@ -110,5 +112,7 @@ GRAFT_PLUGIN(
                 .doc("Fraction of a trial's inputs on which its learner chooses; it is then refit on all of "
                      "them."))
         .param(graft::number("confidence", 0.95).range(0.5, 0.999).doc("Of the intervals of differences."))
-        .param(graft::integer("resamples", 2000).range(100, 1e6).doc("Bootstrap samples for an interval."))
+        .param(graft::integer("resamples", 2000)
+                   .range(graft::metrics::kFewestResamples, 1e6)
+                   .doc("Bootstrap samples for an interval."))
         .example(graft::kExample))

@@ -96,7 +96,7 @@ std::vector<CrossValidated> cross_validate(const ReportInput& input, const Study
                            rows.val.size(),
                            figures(p, result->scores, "a fold that was held out"),
                            result->seconds};
-        for (std::size_t i = 0; i < trial.figures.n; ++i)
+        for (std::size_t i = 0; i < trial.figures.keys.size(); ++i)
           correct[trial.figures.keys[i]] += trial.figures.correct[i] / static_cast<double>(options.repeats);
         of.trials.push_back(std::move(trial));
       }

@@ -14,7 +14,7 @@ Figures figures(const Predictions& of, const Predictions::Part& part, const char
   f.n = rows.rows.size();
   if (f.n == 0) return f;
   const metrics::ScoredRows scored(rows, metrics::label_mode(of.multi_label));
-  for (std::size_t r = 0; r < f.n; ++r) {
+  for (std::size_t r = 0; r < f.n && scored.has_decisions(); ++r) {
     f.correct.push_back(scored.score(r).accuracy);
     f.keys.push_back(part.keys[rows.rows[r]]);
   }

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <graft/plugin.h>
 
 #include <metrics/figures.h>
@@ -13,6 +15,19 @@ class Evaluate final : public Report {
   explicit Evaluate(const StageContext& context)
       : confusion_up_to_(context.params.get<std::size_t>("confusion_up_to")),
         options_{context.params.get<std::size_t>("resamples"), context.seed} {}
+
+  static Inspection inspect(const StageContext& context) {
+    const auto resamples = context.params.get<std::size_t>("resamples");
+    if (resamples == 0 || resamples >= metrics::kFewestResamples) return {};
+    Inspection out;
+    out.faults.push_back(
+        {"resamples",
+         fmt::format("expected 0 for no intervals but those of accuracy, or at least {}, got {}: a 95 % "
+                     "interval ends at the 2.5 and 97.5 % points of the samples, which the extremes of a few "
+                     "are not",
+                     metrics::kFewestResamples, resamples)});
+    return out;
+  }
 
   ReportOutput report(const ReportInput& input) override {
     ReportOutput out;
@@ -41,6 +56,7 @@ class Evaluate final : public Report {
     PartReport report;
     report.figures = metrics::figures_of(of.learner, split, scored, options_, input.parallel);
     out.figures.insert(out.figures.end(), report.figures.begin(), report.figures.end());
+    if (!scored.has_decisions()) return report;
     const metrics::Sample sample(scored);
     report.per_class = sample.per_class();
     report.rankings = sample.per_class_ranking();
@@ -50,7 +66,7 @@ class Evaluate final : public Report {
     }
     if (!of.multi_label) {
       report.confusion = metrics::confusion(scored);
-      report.calibration = metrics::calibration_bins(sample);
+      if (scored.improper().empty()) report.calibration = metrics::calibration_bins(sample);
     }
     out.learners[of.learner][to_string(split)] = details_of(report, of.classes, scored.mode());
     return report;
@@ -108,7 +124,7 @@ GRAFT_PLUGIN(
         .param(graft::integer("resamples", 1000)
                    .range(0, 1e6)
                    .not_in_fingerprint()
-                   .doc("Bootstrap samples for a 95 % interval; 0: only the interval of "
+                   .doc("Bootstrap samples for a 95 % interval, at least 100; 0: only the interval of "
                         "accuracy, which needs none."))
         .figures_from(graft::metrics::figure_specs())
         .example(graft::kExample))

@@ -69,7 +69,7 @@ void add_part(const LearnerReport& l, const PartReport& part, const char* split,
          fmt::format("{},{},{},{},{},{}", f.name, f.n, or_empty(f.value),
                      f.interval ? fmt::format("{}", f.interval->first) : "",
                      f.interval ? fmt::format("{}", f.interval->second) : "", csv_field(f.undefined)));
-  for (std::size_t c = 0; c < l.classes.size(); ++c) {
+  for (std::size_t c = 0; c < part.per_class.size(); ++c) {
     const metrics::ClassCounts& of = part.per_class[c];
     const Ranked ranked(part, c);
     line("classes.csv", "class,support,predicted,precision,recall,f1,average_precision,roc_auc",
@@ -111,7 +111,7 @@ Value details_of(const PartReport& part, const std::vector<std::string>& classes
     k["roc_auc"] = or_null(ranked.roc_auc);
     per_class.push(std::move(k));
   }
-  if (mode == metrics::LabelMode::Multi) return out;
+  if (part.calibration.empty()) return out;
   Value& calibration = out["calibration"] = Value::list();
   for (const metrics::CalibrationBin& of : part.calibration) {
     const Bin bin(of);

@@ -4,6 +4,7 @@
 #include <graft/text.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <string_view>
 
@@ -65,8 +66,9 @@ std::string summary_table(const std::vector<LearnerReport>& all, LabelMode mode,
     for (const std::string& column : columns) {
       cells.push_back(cell_of(own, column));
       if (!one_label || column != "accuracy") continue;
+      const auto accuracy = own ? own->value(column) : std::nullopt;
       const auto interval =
-          own ? std::optional(metrics::wilson_interval(*own->value(column), own->n())) : std::nullopt;
+          accuracy ? std::optional(metrics::wilson_interval(*accuracy, own->n())) : std::nullopt;
       cells.push_back(interval ? fmt::format("{:.3f}-{:.3f}", interval->first, interval->second) : "-");
     }
     if (with_val && one_label) cells.push_back(l.val ? std::to_string(l.val->n()) : "-");
@@ -98,7 +100,7 @@ std::string confusion_table(const LearnerReport& l, const PartReport& part, cons
 std::string worst_classes(const LearnerReport& l, const PartReport& part, const char* name,
                           std::size_t terminal) {
   std::vector<std::size_t> classes;
-  for (std::size_t c = 0; c < l.classes.size(); ++c)
+  for (std::size_t c = 0; c < part.per_class.size(); ++c)
     if (part.per_class[c].support > 0 && part.per_class[c].f1() < 1) classes.push_back(c);
   std::stable_sort(classes.begin(), classes.end(), [&](std::size_t a, std::size_t b) {
     return part.per_class[a].f1() < part.per_class[b].f1();
@@ -153,7 +155,7 @@ std::string report_on(const std::vector<LearnerReport>& all, LabelMode mode, std
     const auto [part, name] = shown(l);
     if (l.classes.size() > confusion_up_to)
       many_classes = true;
-    else if (part != nullptr && mode == LabelMode::Single)
+    else if (part != nullptr && mode == LabelMode::Single && !part->per_class.empty())
       out += confusion_table(l, *part, name, terminal);
   }
   if (!many_classes || confusion_up_to == 0) return out;
@@ -174,9 +176,11 @@ std::optional<double> PartReport::value(const std::string& name) const {
 const LearnerReport* best_of(const std::vector<LearnerReport>& all, LabelMode mode) {
   const LearnerReport* best = nullptr;
   const auto score = [&](const LearnerReport& l) {
-    const auto of = [&](const char* name) { return l.val ? l.val->value(name).value_or(0) : 0; };
-    return metrics::Score{of(mode == LabelMode::Multi ? "mean_average_precision" : "accuracy"),
-                          of("log_loss")};
+    const auto of = [&](const char* name, double without) {
+      return l.val ? l.val->value(name).value_or(without) : without;
+    };
+    return metrics::Score{of(mode == LabelMode::Multi ? "mean_average_precision" : "accuracy", 0),
+                          of("log_loss", std::numeric_limits<double>::infinity())};
   };
   for (const LearnerReport& l : all) {
     if (l.mode != mode) continue;

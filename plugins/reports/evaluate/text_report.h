@@ -14,10 +14,11 @@ namespace graft {
 /// One learner's scores on one split.
 struct PartReport {
   std::vector<Figure> figures;
+  // By class; all of them are empty where scores do not decide what a row is taken for.
   std::vector<metrics::ClassCounts> per_class;
-  std::vector<metrics::ClassRanking> rankings;       ///< By class.
+  std::vector<metrics::ClassRanking> rankings;
   std::vector<metrics::ConfusionCell> confusion;     ///< With one label per row.
-  std::vector<metrics::CalibrationBin> calibration;  ///< With one label per row.
+  std::vector<metrics::CalibrationBin> calibration;  ///< With one label per row, of probabilities.
   std::vector<std::string> keys;                     ///< Of the labelled rows of test; empty for val.
   std::vector<double> correct;                       ///< 1 or 0 for each of those.
 

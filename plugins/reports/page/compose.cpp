@@ -79,6 +79,11 @@ class Composer {
       return "<strong>This run has failed</strong>, and the page shows what it had: " + escaped(error);
     if (content_.panels.empty()) return "This run has no learners to report on.";
     const Panel* best = best_panel();
+    if (best == nullptr && std::any_of(content_.figures.begin(), content_.figures.end(),
+                                       [](const Figure& f) { return f.split == Split::Val; }))
+      return "No learner has a value on val of what learners are chosen by, so nothing says which one to "
+             "use. "
+             "What is below says why.";
     if (best == nullptr)
       return "No learner has scores on val, so nothing says which one to use. Give the source val rows, and "
              "the "
@@ -97,7 +102,10 @@ class Composer {
                              : "has been tested on val",
                          escaped(by->title()), number(*val->value), plural(val->n, "input"));
     const Figure* test = by == nullptr ? nullptr : content_.figure(best->learner, "test", by->name);
-    if (test == nullptr || !test->value)
+    if (test != nullptr && !test->value)
+      return out +
+             fmt::format("On test its {} has no value: {}.", escaped(by->title()), escaped(test->undefined));
+    if (test == nullptr)
       return out + "There are no labelled test inputs: how good it is on new images has not been measured.";
     out += fmt::format("On test, which no choice has seen, it is right on {} of {} inputs: {} {}",
                        count(best->right), count(best->n), escaped(by->title()), number(*test->value));
@@ -247,6 +255,12 @@ class Composer {
       return fmt::format("<p>{} has no labelled val or test inputs: there is nothing to show.</p>",
                          name_in_text(p.learner));
     std::string out = fmt::format("<h3>{} on {}</h3>", name_in_text(p.learner), p.split);
+    if (!p.improper.empty())
+      out += fmt::format(
+          "<p class=\"warnings\">Its {}. {}</p>", escaped(p.improper),
+          p.per_class.empty()
+              ? "Nothing says which class it takes an input for, so its decisions are not shown."
+              : "What follows goes by the order of its scores; what needs probabilities is left out.");
     out += confusion_of(p, index);
     if (!p.mistakes.empty() || !p.unsure.empty())
       out +=
@@ -320,6 +334,7 @@ class Composer {
   }
 
   std::string classes_of(const Panel& p) const {
+    if (p.per_class.empty()) return {};
     std::vector<std::size_t> order;
     for (std::size_t c = 0; c < p.classes.size(); ++c) order.push_back(c);
     const std::size_t most =
@@ -463,7 +478,8 @@ class Composer {
     if (!content_.panels.empty())
       out += fmt::format(", {}, {}", plural_count(content_.panels[0].classes.size(), "class", "classes"),
                          plural(content_.panels.size(), "learner"));
-    return out + "; finished " + escaped(text_at(content_.manifest, {"finished"}));
+    return out + (text_at(content_.manifest, {"error"}).empty() ? "; finished " : "; failed ") +
+           escaped(text_at(content_.manifest, {"finished"}));
   }
 
   const Content& content_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <iterator>
 #include <set>
 
@@ -300,6 +301,18 @@ Drawing bar_drawing(const SectionFigure& figure) {
   return {{}, chart.title, svg_of(chart), csv};
 }
 
+/// Of more bars than a drawing shows, in their order. False: there are not more.
+bool keep_largest(std::vector<BarChart::Row>& rows) {
+  if (rows.size() <= kMostBars) return false;
+  std::vector<double> values;
+  for (const BarChart::Row& row : rows) values.push_back(row.value);
+  std::nth_element(values.begin(), values.begin() + (kMostBars - 1), values.end(), std::greater<>());
+  const double least = values[kMostBars - 1];
+  std::erase_if(rows, [&](const BarChart::Row& row) { return row.value < least; });
+  rows.resize(kMostBars);
+  return true;
+}
+
 }  // namespace
 
 std::vector<Drawing> section_figures(const GivenSection& given, std::size_t number) {
@@ -316,15 +329,20 @@ std::vector<Drawing> section_figures(const GivenSection& given, std::size_t numb
 std::vector<Drawing> networks(const Content& content) {
   std::vector<Drawing> out;
   for (const auto& [id, network] : networks_of(content)) {
+    const bool is_described = network->find("multiply_adds") != nullptr;
     BarChart chart;
-    chart.title = fmt::format("Multiply-adds of the parts of {}", id);
-    std::string csv = "part,multiply_adds,parameters\n";
+    std::string csv = is_described ? "part,multiply_adds,parameters\n" : "module,parameters\n";
     for (const Value& part : network->find("parts")->as_list()) {
       const std::string text = text_at(part, {"name"});
-      const double cost = number_at(part, {"multiply_adds"}).value_or(0);
-      csv += fmt::format("{},{},{}\n", csv_field(text), cost, number_at(part, {"parameters"}).value_or(0));
+      const double parameters = number_at(part, {"parameters"}).value_or(0);
+      const double cost = is_described ? number_at(part, {"multiply_adds"}).value_or(0) : parameters;
+      csv += is_described ? fmt::format("{},{},{}\n", csv_field(text), cost, parameters)
+                          : fmt::format("{},{}\n", csv_field(text), parameters);
       if (cost > 0) chart.rows.push_back({text, cost, large_number(cost)});
     }
+    chart.title = is_described ? fmt::format("Multiply-adds of the parts of {}", id)
+                               : fmt::format("Parameters of the modules of {}", id);
+    if (keep_largest(chart.rows)) chart.title += fmt::format(", the {} largest", kMostBars);
     out.push_back({"network_" + id, chart.title, svg_of(chart), csv});
   }
   return out;

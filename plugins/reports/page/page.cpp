@@ -69,7 +69,9 @@ class Page final : public Report {
 
   static const Panel* shown_in_map(const Content& content) {
     if (const Panel* best = content.panel(content.best)) return best;
-    return content.panels.empty() ? nullptr : &content.panels.front();
+    for (const Panel& p : content.panels)
+      if (!p.keys.empty()) return &p;
+    return nullptr;
   }
 
   /// Against the other learner that is right most often; of inputs that both have.
@@ -78,7 +80,7 @@ class Page final : public Report {
     if (best == nullptr || best->split != "test") return {};
     const Panel* second = nullptr;
     for (const Panel& p : content.panels)
-      if (&p != best && p.split == "test" && p.multi_label == best->multi_label &&
+      if (&p != best && p.split == "test" && !p.keys.empty() && p.multi_label == best->multi_label &&
           (second == nullptr || p.right * second->n > second->right * p.n))
         second = &p;
     if (second == nullptr) return {};
@@ -94,7 +96,7 @@ class Page final : public Report {
     const RowSet* rows = input.run.rows(panel.learner);
     const auto predictions = std::find_if(input.predictions.begin(), input.predictions.end(),
                                           [&](const Predictions& p) { return p.learner == panel.learner; });
-    if (rows == nullptr || panel.split.empty()) return;
+    if (rows == nullptr || panel.keys.empty()) return;
     const Split shown = panel.split == "test" ? Split::Test : Split::Val;
     std::map<std::string, std::size_t, std::less<>> position;  // of a key in the panel
     for (std::size_t i = 0; i < panel.keys.size(); ++i) position.emplace(panel.keys[i], i);

@@ -94,6 +94,27 @@ TEST(Page, SaysWhichLearnerToUseAndHowGoodItIs) {
   EXPECT_THAT(html, HasSubstr("<td>0.6667<span class=\"interval\">0.3000 to 0.9000</span></td>"));
 }
 
+TEST(Page, SaysOfScoresThatAreNoProbabilitiesWhatTheyAre) {
+  FakeRun run;
+  run.figures_ = {{"probe", Split::Val, "accuracy", 50, {}, "no order", {}},
+                  {"probe", Split::Test, "accuracy", 6, {}, "no order", {}}};
+  Predictions p = predictions_of(6, {"ants", "<bees>"});
+  p.test.scores.row(3)[1] = 2;
+  EXPECT_THAT(
+      page_of({p}, run),
+      AllOf(HasSubstr("<p class=\"warnings\">Its scores of 1 of 6 inputs are not class probabilities: "
+                      "&#39;photo3.jpg&#39; has the score 2 for class &#39;&lt;bees&gt;&#39;. What follows "
+                      "goes by the order of its scores; what needs probabilities is left out.</p>"),
+            HasSubstr("Most confident mistakes"), Not(HasSubstr("Least certain"))));
+  p.test.scores.row(3)[1] = std::nanf("");
+  EXPECT_THAT(
+      page_of({p}, run),
+      AllOf(HasSubstr("No learner has a value on val of what learners are chosen by"),
+            HasSubstr("&#39;photo3.jpg&#39; has the score nan for class &#39;&lt;bees&gt;&#39;. Nothing says "
+                      "which class it takes an input for, so its decisions are not shown.</p>"),
+            Not(HasSubstr("Most confident mistakes")), Not(HasSubstr("<h4>Classes</h4>"))));
+}
+
 TEST(Page, NamesTheBestOfItsLearnersWhereTheBestOfTheRunIsNotOnIt) {
   FakeRun run;
   run.best_ = "calibrated";
@@ -132,7 +153,7 @@ TEST(Page, OfARunThatHasFailedSaysWhy) {
   EXPECT_THAT(nothing,
               HasSubstr("<strong>This run has failed</strong>, and the page shows what it had: stage "
                         "&#39;knn&#39; (knn, c.yaml:4:3): &lt;no&gt; rows</p>"));
-  EXPECT_THAT(nothing, HasSubstr("<p class=\"hint\">5 inputs; finished "));
+  EXPECT_THAT(nothing, HasSubstr("<p class=\"hint\">5 inputs; failed "));
   EXPECT_THAT(page_of({predictions_of(6, {"ants", "bees"})}, run),
               AllOf(HasSubstr("This run has failed"), HasSubstr("<bdi>probe</bdi> on test")));
 }
@@ -259,6 +280,37 @@ TEST(Page, ShowsWhatTheNetworkIsMadeOf) {
               HasSubstr("<h3>features: resnet18</h3><p>11.7 M parameters; 1.81 G multiply-adds for an "
                         "image of 224 x 224.</p>"));
   EXPECT_EQ(out.files.at("network_features.csv"), "part,multiply_adds,parameters\nconv1,118013952,9408\n");
+}
+
+TEST(Page, ListsTheModulesOfANetworkThatIsNotDescribed) {
+  FakeRun run;
+  run.manifest_ = Value::from_json(
+      R"({"stages":{"features":{"network":{"name":"<m>.pt","parameters":1500,"parts":[)"
+      R"({"name":"stem.<conv>","type":"Conv2d","parameters":1000},{"name":"norm","type":"LayerNorm","parameters":500})"
+      R"(]}}}})");
+  const ReportOutput out = StageHarness("page").report({predictions_of(6, {"ants", "bees"})}, nullptr, &run);
+  EXPECT_THAT(out.page,
+              AllOf(HasSubstr("<h3>features: &lt;m&gt;.pt</h3><p>1.5 k parameters.</p>"),
+                    HasSubstr("these are its modules that have parameters."),
+                    HasSubstr("<tr><th scope=\"row\">stem.&lt;conv&gt;</th><td class=\"t\">Conv2d</td>"
+                              "<td>1 k</td></tr>"),
+                    Not(HasSubstr("multiply-adds for"))));
+  EXPECT_EQ(out.files.at("network_features.csv"), "module,parameters\nstem.<conv>,1000\nnorm,500\n");
+}
+
+TEST(Page, DrawsTheHundredLargestOfManyParts) {
+  FakeRun run;
+  Value parts = Value::list();
+  for (int i = 0; i < 250; ++i)
+    parts.push(Value::Map{{"name", "part" + std::to_string(i)}, {"type", "Conv2d"}, {"parameters", i + 1}});
+  Value& network = run.manifest_["stages"]["features"]["network"];
+  network["name"] = "m.pt";
+  network["parts"] = std::move(parts);
+  const ReportOutput out = StageHarness("page").report({}, nullptr, &run);
+  const std::string& svg = out.files.at("network_features.svg");
+  EXPECT_THAT(svg, AllOf(HasSubstr(", the 100 largest"), HasSubstr(">part249<"), HasSubstr(">part150<"),
+                         Not(HasSubstr(">part149<"))));
+  EXPECT_THAT(out.page, HasSubstr("<th scope=\"row\">part0</th>")) << "the table has all";
 }
 
 TEST(Page, DrawsWhatOtherReportsHaveGiven) {

@@ -74,10 +74,13 @@ Panel panel_of(const Predictions& p, const PanelLimits& limits) {
     panel.split.clear();
     return panel;
   }
-  for (const std::size_t r : labelled.rows) panel.keys.push_back(part->keys[r]);
+  const std::vector<std::size_t> positions = labelled.rows;
   const ScoredRows rows(std::move(labelled), metrics::label_mode(p.multi_label));
-  const metrics::Sample sample(rows);
   panel.n = rows.rows();
+  panel.improper = rows.improper();
+  if (!rows.has_decisions()) return panel;
+  for (const std::size_t r : positions) panel.keys.push_back(part->keys[r]);
+  const metrics::Sample sample(rows);
   panel.per_class = sample.per_class();
   for (std::size_t r = 0; r < panel.n; ++r) {
     panel.correct.push_back(rows.score(r).accuracy);
@@ -106,12 +109,13 @@ Panel panel_of(const Predictions& p, const PanelLimits& limits) {
   };
   panel.mistakes = first_by([&](std::size_t r) { return panel.correct[r] == 0; },
                             [&](std::size_t r) { return -boldness(rows, r); });
-  panel.unsure =
-      first_by([](std::size_t) { return true; }, [&](std::size_t r) { return certainty(rows, r); });
+  if (panel.improper.empty())
+    panel.unsure =
+        first_by([](std::size_t) { return true; }, [&](std::size_t r) { return certainty(rows, r); });
   if (p.multi_label) return panel;
 
   panel.confusion = metrics::confusion(rows);
-  panel.calibration = metrics::calibration_bins(sample);
+  if (panel.improper.empty()) panel.calibration = metrics::calibration_bins(sample);
   std::vector<metrics::ConfusionCell> largest = panel.confusion;
   std::stable_sort(largest.begin(), largest.end(), [](const auto& a, const auto& b) {
     const bool error_a = a.truth != a.predicted, error_b = b.truth != b.predicted;

@@ -79,6 +79,19 @@ std::string image_size(const Value& network) {
   return image.size() != 2 ? "unknown size" : fmt::format("{} x {}", image[0].to_json(), image[1].to_json());
 }
 
+/// Of a network whose layers are not known.
+std::string modules_table(const Value& network) {
+  std::string out =
+      "<details><summary>Its modules</summary><div class=\"scroll tall\"><table><thead><tr><th "
+      "scope=\"col\">module</th><th scope=\"col\" class=\"t\">type</th><th "
+      "scope=\"col\">parameters</th></tr></thead><tbody>";
+  for (const Value& part : list_at(network, {"parts"}))
+    out += fmt::format("<tr><th scope=\"row\">{}</th><td class=\"t\">{}</td><td>{}</td></tr>",
+                       escaped(text_at(part, {"name"})), escaped(text_at(part, {"type"})),
+                       large_number(static_cast<double>(count_at(part, {"parameters"}))));
+  return out + "</tbody></table></div></details>";
+}
+
 }  // namespace
 
 std::string inputs_html(const Content& content) {
@@ -123,10 +136,22 @@ std::string network_html(const Content& content) {
     const auto large = [](const Value& of, const char* name) {
       return large_number(static_cast<double>(count_at(of, {name})));
     };
-    out += fmt::format("<h3>{}: {}</h3><p>{} parameters; {} multiply-adds for an image of {}.</p>",
-                       escaped(id), escaped(text_at(*facts, {"name"})), large(*facts, "parameters"),
-                       large(*facts, "multiply_adds"), image_size(*facts));
+    const bool is_described = facts->find("multiply_adds") != nullptr;
+    out += fmt::format("<h3>{}: {}</h3><p>{} parameters{}.</p>", escaped(id),
+                       escaped(text_at(*facts, {"name"})), large(*facts, "parameters"),
+                       is_described ? fmt::format("; {} multiply-adds for an image of {}",
+                                                  large(*facts, "multiply_adds"), image_size(*facts))
+                                    : "");
+    if (!is_described)
+      out +=
+          "<p class=\"hint\">The engine has run this TorchScript file as it is, and its layers are not "
+          "known: "
+          "these are its modules that have parameters.</p>";
     out += figures_of({drawn[i]});
+    if (!is_described) {
+      out += modules_table(*facts);
+      continue;
+    }
     out +=
         "<details><summary>Its parts</summary><div class=\"scroll tall\"><table><thead><tr><th "
         "scope=\"col\">part</th><th scope=\"col\" class=\"t\">type</th><th scope=\"col\">layers</th><th "
@@ -145,8 +170,8 @@ std::string network_html(const Content& content) {
   });
   if (out.empty() && computes)
     out =
-        "<p>Layers and cost are shown where rows were computed in this run, by a network that Graft knows "
-        "layer by layer. <code>graft model summary FILE</code> shows what is in a model file.</p>";
+        "<p>Layers and cost are shown where rows were computed in this run. <code>graft model summary "
+        "FILE</code> shows what is in a model file.</p>";
   return out;
 }
 

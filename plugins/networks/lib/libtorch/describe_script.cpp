@@ -4,9 +4,11 @@
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/inliner.h>
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -46,6 +48,47 @@ struct Seen {
 
   bool plain() const { return padding == nn::Padding{} && every_row == 1 && every_column == 1; }
 };
+
+/// Where a node was called: the module that did it, and the block around it.
+struct Place {
+  std::string name;               ///< "layer1.0.conv1"; empty: the file does not say.
+  std::string block, block_type;  ///< "layer1.0", "BasicBlock"; empty: none around it but containers.
+};
+
+/// By the calls that were inlined, from the outermost on.
+Place place_of(const Node& node, Op op) {
+  struct Call {
+    std::string path, type;
+    bool is_container, is_layer;
+  };
+  std::vector<Call> calls;
+  const auto stack = node.callstack();
+  if (!stack) return {};
+  for (const auto& entry : (*stack)->vec()) {
+    const auto& module = std::get<2>(entry);
+    if (!module || !module->class_type() || module->instance_name().empty() ||
+        module->instance_name() == "SELF")
+      continue;
+    const auto type = module->class_type()->name();
+    const std::string full = type ? type->qualifiedName() : "";
+    const bool is_container = full.find("torch.nn.modules.container.") != std::string::npos;
+    calls.push_back({(calls.empty() ? "" : calls.back().path + ".") + module->instance_name(),
+                     type ? type->name() : "", is_container,
+                     !is_container && full.find("torch.nn.modules.") != std::string::npos});
+  }
+  if (calls.empty()) return {};
+  Place place{calls.back().path, {}, {}};
+  if (calls.back().is_layer)
+    calls.pop_back();
+  else  // an operation that the module calls itself
+    place.name += std::string(".") + nn::to_string(op);
+  while (!calls.empty() && calls.back().is_container) calls.pop_back();
+  if (!calls.empty()) {
+    place.block = calls.back().path;
+    place.block_type = calls.back().type;
+  }
+  return place;
+}
 
 /// Makes layers of the nodes of a frozen graph, one after the other. Nodes are read by the positions of their
 /// arguments, which are listed where they are read, as in PyTorch's native_functions.yaml.
@@ -123,7 +166,7 @@ class Reader {
   /// Its value has the form of its first input.
   Layer& add(const Node& node, Op op, int out, std::size_t inputs = 1) {
     Layer layer;
-    layer.name = fmt::format("l{}", layers().size());
+    layer.name = name_for(node, op);
     layer.op = op;
     layer.in = seen(*node.inputs().at(0)).channels;
     layer.out = out;
@@ -131,6 +174,18 @@ class Reader {
     values_[node.output()] = {layer.name, out, seen(*node.inputs().at(0)).form};
     layers().push_back(std::move(layer));
     return layers().back();
+  }
+  /// People know the modules of the file. A module may be called several times.
+  std::string name_for(const Node& node, Op op) {
+    const Place place = place_of(node, op);
+    const std::string name = place.name.empty() ? nn::to_string(op) : place.name;
+    auto& blocks = found_.model.architecture->blocks;
+    const bool is_known = std::any_of(blocks.begin(), blocks.end(),
+                                      [&](const nn::Block& block) { return block.name == place.block; });
+    if (!place.block.empty() && !is_known) blocks.push_back({place.block, place.block_type});
+    std::string unique = name;
+    for (int n = 2; !names_.insert(unique).second; ++n) unique = fmt::format("{}_{}", name, n);
+    return unique;
   }
   void becomes(const Node& node, Form form) { values_[node.output()].form = form; }
   std::vector<Layer>& layers() { return found_.model.architecture->layers; }
@@ -295,7 +350,7 @@ class Reader {
     becomes(node, Form::Pooled);
     if (flag_at(node, 2)) return;
     Layer flat;
-    flat.name = fmt::format("l{}", layers().size());
+    flat.name = name_for(node, Op::Flatten);
     flat.op = Op::Flatten;
     flat.from = {layers().back().name};
     flat.in = flat.out = layers().back().out;
@@ -363,6 +418,7 @@ class Reader {
   }
 
   std::map<const torch::jit::Value*, Seen> values_;
+  std::set<std::string> names_{"input"};
   nn::Described found_ = [] {
     nn::Described start;
     start.model.architecture.emplace();

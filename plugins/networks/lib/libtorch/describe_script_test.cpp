@@ -48,6 +48,47 @@ TEST_F(TorchTest, AScriptOfKnownOperationsIsDescribed) {
   }
 }
 
+/// A module named "input", which is what the images are called; one that is called twice; operations without
+/// one.
+TEST_F(TorchTest, LayersOfADescribedScriptHaveTheNamesOfItsModules) {
+  const c10::InferenceMode inference;
+  at::manual_seed(9);
+  const auto make = [](const std::string& type, const std::vector<std::pair<std::string, Module>>& parts,
+                       const std::string& source) {
+    Module module(type);
+    module.register_attribute("training", c10::BoolType::get(), false);
+    if (parts.empty()) module.register_parameter("w", at::randn({3, 3, 3, 3}), false);
+    for (const auto& [name, part] : parts) module.register_module(name, part);
+    module.define("def forward(self, x):\n    return " + source + "\n");
+    return module;
+  };
+  const auto conv = [&](const std::string& module) {
+    return make("torch.nn.modules.conv." + module, {},
+                "torch.conv2d(x, self.w, None, [1, 1], [1, 1], [1, 1], 1)");
+  };
+  const Module block = make("Block", {{"input", conv("Conv2d")}},
+                            "torch.relu(self.input.forward(torch.relu(self.input.forward(x))))");
+  const Module root = make("Net",
+                           {{"input", conv("Conv2d")},
+                            {"stage", make("torch.nn.modules.container.Sequential", {{"0", block}},
+                                           "getattr(self, '0').forward(x)")}},
+                           "torch.mean(self.stage.forward(self.input.forward(x)), [2, 3])");
+  root.save(file("m.pt"));
+  nn::Model model;
+  model.name = model.torchscript = file("m.pt");
+  const auto found = describe_script(model, {});
+  ASSERT_TRUE(found);
+  std::vector<std::string> names;
+  for (const nn::Layer& layer : found->model.architecture->layers) names.push_back(layer.name);
+  EXPECT_THAT(names, ::testing::ElementsAre("input_2", "stage.0.input", "stage.0.Relu", "stage.0.input_2",
+                                            "stage.0.Relu_2", "GlobalPool", "Flatten"));
+  ASSERT_EQ(found->model.architecture->blocks.size(), 1U);
+  EXPECT_EQ(found->model.architecture->blocks[0].name, "stage.0");
+  EXPECT_EQ(found->model.architecture->blocks[0].type, "Block");
+  const at::Tensor x = at::randn({2, 3, 8, 8});
+  EXPECT_LE(relative_error(described(file("m.pt"), x), Program(root).run(x).toTensor()), 1e-5);
+}
+
 TEST_F(TorchTest, TapsAndForgettingReachADescribedScript) {
   const c10::InferenceMode inference;
   Module inner = module_of(

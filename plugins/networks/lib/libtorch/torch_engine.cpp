@@ -59,6 +59,23 @@ Module fused(const Module& plain) {
   return torch::jit::optimize_for_inference(copy);
 }
 
+/// Those of large networks are some hundreds.
+constexpr std::size_t kMostModules = 2000;
+
+/// The modules that hold the parameters; none are left of a frozen one.
+std::vector<nn::ScriptModule> modules_in(const Module& module) {
+  std::vector<nn::ScriptModule> out;
+  for (const auto& part : module.named_modules()) {
+    std::int64_t parameters = 0;
+    for (const at::Tensor& parameter : part.value.parameters(/*recurse=*/false))
+      parameters += parameter.numel();
+    if (parameters == 0 || out.size() == kMostModules) continue;
+    const auto name = part.value.type()->name();
+    out.push_back({part.name, name ? name->name() : "", parameters});
+  }
+  return out;
+}
+
 std::string text_of(at::IntArrayRef sizes) {
   return to_string(Shape(sizes.begin(), sizes.end()));
 }
@@ -72,6 +89,7 @@ class TorchEngine final : public nn::Engine {
         only_(model.architecture ? model.architecture->only : std::nullopt),
         several_(model.architecture || !options_.taps.empty()) {
     Module module = module_of(model, options_);
+    if (!model.architecture) modules_ = modules_in(module);
     if (options_.precision == "bf16") module.to(at::kBFloat16);
     try {
       module = device_.place(module);
@@ -92,6 +110,7 @@ class TorchEngine final : public nn::Engine {
 
   void enter_thread() const override { use_threads(options_.threads); }
   bool on_cpu() const override { return device_.is_cpu(); }
+  std::vector<nn::ScriptModule> modules() const override { return modules_; }
 
   std::vector<Tensor> run(const float* images, int height, int width) const override {
     return tensors(program(height, width), images, options_.batch, height, width);
@@ -247,7 +266,8 @@ class TorchEngine final : public nn::Engine {
   const std::string name_;
   const EngineOptions options_;
   const Device device_;
-  const std::optional<nn::Extent> only_;  ///< The one size of images that the network is for.
+  const std::optional<nn::Extent> only_;   ///< The one size of images that the network is for.
+  std::vector<nn::ScriptModule> modules_;  ///< Of a TorchScript file.
   Program plain_, fast_;
   const bool several_;  ///< The module was made to return a tuple.
   bool has_fast_ = false;

@@ -153,6 +153,25 @@ TEST_F(TorchTest, ModelsThatSqueezeOrWantANumberOfImagesStillRun) {
   }
 }
 
+TEST_F(TorchTest, ModulesOfAScriptAreListedWithTheirOwnParameters) {
+  Module inner = module_of("def forward(self, x):\n    return torch.conv2d(x, self.weight, self.bias)\n",
+                           {{"weight", at::randn({8, 3, 3, 3})}, {"bias", at::randn({8})}});
+  Module outer("Net");
+  outer.register_attribute("training", c10::BoolType::get(), true);
+  outer.register_parameter("scale", at::ones({8, 1, 1}), false);
+  outer.register_module("stem", inner);
+  outer.define("def forward(self, x):\n    return torch.mean(self.stem.forward(x) * self.scale, [2, 3])\n");
+  outer.eval();
+  outer.save(file("m.pt"));
+  const auto modules = fused(file("m.pt"), 1)->modules();
+  ASSERT_EQ(modules.size(), 2U);
+  EXPECT_EQ(modules[0].path, "");
+  EXPECT_EQ(modules[0].type, "Net");
+  EXPECT_EQ(modules[0].parameters, 8);
+  EXPECT_EQ(modules[1].path, "stem");
+  EXPECT_EQ(modules[1].parameters, 224);
+}
+
 TEST_F(TorchTest, BitsDependNeitherOnSlotNorOnNeighboursNorOnTheCall) {
   small_mobilenet().save(file("m.pt"));
   const auto engine = fused(file("m.pt"), 4);

@@ -38,6 +38,16 @@ void CheckedEngine::enter_thread() const {
   fast_->enter_thread();
 }
 
+const Architecture* CheckedEngine::described() const {
+  const std::lock_guard lock(mutex_);
+  return instead_ ? nullptr : fast_->described();
+}
+
+std::vector<ScriptModule> CheckedEngine::modules() const {
+  const std::lock_guard lock(mutex_);
+  return instead_ ? instead_->modules() : std::vector<ScriptModule>();
+}
+
 const Engine& CheckedEngine::reference() const {
   const std::lock_guard lock(reference_mutex_);
   if (!reference_) reference_ = make_reference_(options_.batch);

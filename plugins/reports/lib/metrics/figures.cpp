@@ -55,7 +55,7 @@ std::vector<Figure> figures_of(const std::string& learner, Split split, ScoredRo
   for (const Metric& metric : all_metrics()) {
     const auto of = metric.of(rows.mode());
     if (of == nullptr) continue;
-    Measured measured = of(sample);
+    Measured measured = measure(metric, sample);
     Figure figure{learner, split, metric.spec.name, rows.rows(), measured.value, std::move(measured.why), {}};
     // With one label per row, the micro averages are the accuracy under other names.
     const bool counts_rows = metric.spec.name == "accuracy" ||

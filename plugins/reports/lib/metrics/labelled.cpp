@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include <graft/error.h>
 
 namespace graft::metrics {
@@ -34,17 +32,17 @@ Labelled labelled(const Predictions& of, const Predictions::Part& part, const ch
                               static_cast<std::int64_t>(of.classes.size()) - 1));
     }
     const float* row = scores.row(r);
-    if (!std::all_of(row, row + scores.classes, [](float v) { return v >= 0.0F && v <= 1.001F; })) {
-      throw Error(fmt::format(
-          "{}: item '{}' has a score outside 0 to 1: expected class probabilities; this is a fault "
-          "of the learner",
-          where(), part.keys[r]));
-    }
     out.rows.push_back(r);
     out.labels.push_back(part.labels[r]);
     out.scores.values.insert(out.scores.values.end(), row, row + scores.classes);
   }
   out.scores.rows = out.rows.size();
+  if (const auto improper = improper_scores(out.scores, of.multi_label)) {
+    out.improper =
+        fmt::format("scores of {} of {} inputs are not class probabilities: {}", improper->rows,
+                    out.rows.size(), improper->describe(part.keys[out.rows[improper->first]], of.classes));
+    out.has_order = improper->has_order;
+  }
   return out;
 }
 

@@ -192,6 +192,7 @@ Measured matthews_correlation(const Sample& s) {
 std::vector<Metric> table() {
   using enum Average;
   using Cost = Metric::Cost;
+  using Needs = Metric::Needs;
   constexpr auto kPrecision = &ClassCounts::precision;
   constexpr auto kRecall = &ClassCounts::recall;
   constexpr auto kF1 = &ClassCounts::f1;
@@ -208,7 +209,7 @@ std::vector<Metric> table() {
            .doc("Mean average precision over the classes that have rows.")
            .in_summary()
            .criterion(),
-       nullptr, mean_average_precision, Cost::Ranking},
+       nullptr, mean_average_precision, Cost::Ranking, Needs::Order},
       {higher_is_better("accuracy")
            .doc("Fraction of rows whose highest score is that of the true class; with several labels, whose "
                 "whole set of labels is right.")
@@ -234,24 +235,24 @@ std::vector<Metric> table() {
            .doc("Mean -log of the true class's probability; with several labels, of every decision's.")
            .in_summary()
            .tie_break(),
-       log_loss, log_loss},
+       log_loss, log_loss, Cost::Rows, Needs::Probabilities},
       {lower_is_better("ece").titled("ECE").doc(
            "Expected calibration error: 15 bins of equal width of the highest score."),
-       expected_calibration_error},
+       expected_calibration_error, nullptr, Cost::Rows, Needs::Probabilities},
       {lower_is_better("brier").titled("Brier").doc(
            "Mean squared distance of the scores from the truth, summed over classes."),
-       brier_of_one_label, brier_of_several_labels, Cost::Cells},
+       brier_of_one_label, brier_of_several_labels, Cost::Cells, Needs::Probabilities},
       {higher_is_better("top_5_accuracy")
            .titled("top-5")
            .doc("Fraction of rows whose true class is among the five with the highest scores."),
-       top_5_accuracy, nullptr, Cost::Cells},
+       top_5_accuracy, nullptr, Cost::Cells, Needs::Order},
       {higher_is_better("roc_auc").titled("ROC-AUC").doc(
            "Mean area under the ROC curve, each class against the rest."),
-       roc_auc, roc_auc, Cost::Ranking},
+       roc_auc, roc_auc, Cost::Ranking, Needs::Order},
       {higher_is_better("macro_average_precision")
            .titled("macro AP")
            .doc("Mean average precision, each class against the rest, over the classes that have rows."),
-       mean_average_precision, nullptr, Cost::Ranking},
+       mean_average_precision, nullptr, Cost::Ranking, Needs::Order},
       {higher_is_better("cohen_kappa").titled("kappa").doc("Agreement beyond chance (Cohen 1960)."),
        cohen_kappa},
       {higher_is_better("matthews_corrcoef")
@@ -304,8 +305,17 @@ std::vector<FigureSpec> figure_specs() {
   return out;
 }
 
+Measured measure(const Metric& metric, const Sample& sample) {
+  const ScoredRows& rows = sample.rows();
+  using Needs = Metric::Needs;
+  const bool can = metric.needs == Needs::Order       ? rows.has_order()
+                   : metric.needs == Needs::Decisions ? rows.has_decisions()
+                                                      : rows.improper().empty();
+  return can ? metric.of(rows.mode())(sample) : Measured::undefined(rows.improper());
+}
+
 double value_of(std::string_view name, const Sample& sample) {
-  return metric(name).of(sample.rows().mode())(sample).value.value_or(std::nan(""));
+  return measure(metric(name), sample).value.value_or(std::nan(""));
 }
 
 std::vector<ConfusionCell> confusion(const ScoredRows& rows) {

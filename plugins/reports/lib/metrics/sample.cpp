@@ -35,6 +35,12 @@ ScoredRows::ScoredRows(Scores scores, std::vector<std::vector<std::int32_t>> lab
   }
 }
 
+ScoredRows::ScoredRows(Labelled rows, LabelMode mode)
+    : ScoredRows(std::move(rows.scores), std::move(rows.labels), mode) {
+  improper_ = std::move(rows.improper);
+  has_order_ = rows.has_order;
+}
+
 bool ScoredRows::has_label(std::size_t row, std::size_t c) const {
   const auto& own = labels_[row];
   return std::find(own.begin(), own.end(), static_cast<std::int32_t>(c)) != own.end();

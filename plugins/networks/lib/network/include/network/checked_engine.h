@@ -26,6 +26,8 @@ class CheckedEngine final : public Engine {
   std::vector<Tensor> run(const float* images, int height, int width) const override;
   std::vector<Tensor> run_plainly(const float* images, int count, int height, int width) const override;
   void enter_thread() const override;
+  const Architecture* described() const override;
+  std::vector<ScriptModule> modules() const override;
 
  private:
   const Engine& reference() const;

@@ -42,6 +42,13 @@ class UnfitInput : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A module of a TorchScript file, with parameters of its own.
+struct ScriptModule {
+  std::string path;  ///< "features.0.conv"; empty: the network itself.
+  std::string type;  ///< Of its class: "Conv2d".
+  std::int64_t parameters = 0;
+};
+
 /// Runs a network. Immutable; run may be called by any number of threads at once.
 ///
 /// Equal inputs give equal bits, in every call, on every thread, whatever else is in the batch.
@@ -63,6 +70,11 @@ class Engine {
 
   /// Called once on each thread before run.
   virtual void enter_thread() const {}
+  /// Of a TorchScript file: its layers, where the engine has read all of them; null: it has not, or they gave
+  /// other values than the file.
+  virtual const Architecture* described() const { return nullptr; }
+  /// Of one that is not described: its modules, in the order of the file; none where it was frozen.
+  virtual std::vector<ScriptModule> modules() const { return {}; }
   /// False: on a GPU.
   virtual bool on_cpu() const { return true; }
   /// The same network with another number of threads per call; it shares the packed weights. Null: this

@@ -13,6 +13,9 @@
 
 namespace graft::metrics {
 
+/// Of fewer, the 2.5 and 97.5 % points are little more than the smallest and the largest.
+inline constexpr std::size_t kFewestResamples = 100;
+
 struct FigureOptions {
   std::size_t resamples = 1000;  ///< Bootstrap samples; 0: no intervals but that of accuracy.
   std::uint64_t seed = 0;

@@ -35,6 +35,9 @@ struct Metric {
   Measured (*of_several_labels)(const Sample&) = nullptr;  ///< Null: makes no sense with several.
   /// How much a resample costs: linear in rows, in rows x classes, or what a ranking takes.
   enum class Cost { Rows, Cells, Ranking } cost = Cost::Rows;
+  /// What it asks of scores: that rows can be ordered by them, that they decide what a row is taken for
+  /// (ScoredRows::has_decisions), or that they are probabilities.
+  enum class Needs { Order, Decisions, Probabilities } needs = Needs::Decisions;
 
   auto of(LabelMode mode) const { return mode == LabelMode::Single ? of_one_label : of_several_labels; }
 };
@@ -45,6 +48,8 @@ const std::vector<Metric>& all_metrics();
 const Metric& metric(std::string_view name);
 /// What a report declares (PluginSchema::figures_from).
 std::vector<FigureSpec> figure_specs();
+/// Undefined, too, where the scores of the rows are not what the metric needs.
+Measured measure(const Metric& metric, const Sample& sample);
 /// NaN where these rows have no value.
 double value_of(std::string_view name, const Sample& sample);
 

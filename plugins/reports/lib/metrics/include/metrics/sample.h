@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -17,14 +18,20 @@ namespace graft::metrics {
 class ScoredRows {
  public:
   /// `labels` has the classes of every row, in [0, scores.classes): exactly one in the mode Single. At least
-  /// one row; scores are from 0 to 1.
+  /// one row; scores are class probabilities.
   ScoredRows(Scores scores, std::vector<std::vector<std::int32_t>> labels, LabelMode mode);
-  ScoredRows(Labelled rows, LabelMode mode)
-      : ScoredRows(std::move(rows.scores), std::move(rows.labels), mode) {}
+  /// Scores that are no probabilities are allowed here.
+  ScoredRows(Labelled rows, LabelMode mode);
 
   std::size_t rows() const { return scores_.rows; }
   std::size_t classes() const { return scores_.classes; }
   LabelMode mode() const { return mode_; }
+  /// Labelled::improper and Labelled::has_order.
+  const std::string& improper() const { return improper_; }
+  bool has_order() const { return has_order_; }
+  /// Whether rows are taken for classes: for that of the highest score in the mode Single, for those of
+  /// probability 0.5 and more in the mode Multi.
+  bool has_decisions() const { return mode_ == LabelMode::Single ? has_order_ : improper_.empty(); }
   std::span<const float> scores(std::size_t row) const { return {scores_.row(row), scores_.classes}; }
   const std::vector<std::int32_t>& labels(std::size_t row) const { return labels_[row]; }
   bool has_label(std::size_t row, std::size_t c) const;
@@ -42,6 +49,8 @@ class ScoredRows {
   Scores scores_;
   std::vector<std::vector<std::int32_t>> labels_;
   LabelMode mode_;
+  std::string improper_;
+  bool has_order_ = true;
   std::vector<std::uint32_t> predicted_;
   std::vector<Score> score_;
   std::vector<std::vector<std::uint32_t>> rankings_;  // by class, or none
