@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <threads.h>
 #include <unistd.h>
 
 #include "base/end_process.h"
@@ -27,6 +28,15 @@ EXPORTED void pthread_exit(void* result) {
   graft::report_end_of_thread("pthread_exit");
   using Function = void (*)(void*);
   static const auto kOfTheLibrary = reinterpret_cast<Function>(::dlsym(RTLD_NEXT, "pthread_exit"));
+  if (kOfTheLibrary != nullptr) kOfTheLibrary(result);
+  graft::end_process(1);
+}
+
+// C11's, which does not come by pthread_exit.
+EXPORTED void thrd_exit(int result) {
+  graft::report_end_of_thread("thrd_exit");
+  using Function = void (*)(int);
+  static const auto kOfTheLibrary = reinterpret_cast<Function>(::dlsym(RTLD_NEXT, "thrd_exit"));
   if (kOfTheLibrary != nullptr) kOfTheLibrary(result);
   graft::end_process(1);
 }

@@ -127,10 +127,14 @@ std::string fault_of_host(const std::string& host) {
   if (const int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &found); error != 0)
     return error == EAI_SYSTEM ? system_error_text(errno) : ::gai_strerror(error);
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found, ::freeaddrinfo);
-  const FileHandle probe(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  // On any free port, so that only the address can be at fault.
-  if (!probe || ::bind(probe.get(), found->ai_addr, found->ai_addrlen) != 0) return system_error_text(errno);
-  return {};
+  int error = 0;
+  for (const addrinfo* at = found; at != nullptr; at = at->ai_next) {
+    const FileHandle probe(::socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    // On any free port: whether it is an address of this machine is all that is asked.
+    if (probe && ::bind(probe.get(), at->ai_addr, at->ai_addrlen) == 0) return {};
+    error = errno;
+  }
+  return system_error_text(error);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 namespace graft::cli {
 
-/// What is made anew at most every so often, however many ask for it, from any thread.
+/// A value that is recomputed at most once per age, however many ask for it, from any thread.
 template <typename T>
 class Recent {
  public:

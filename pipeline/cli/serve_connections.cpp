@@ -89,10 +89,10 @@ class DeadlineStream final : public httplib::Stream {
   }
 
   void get_remote_ip_and_port(std::string& ip, int& port) const override {
-    tell(remote_, ::getpeername, ip, port);
+    fill_address(remote_, ::getpeername, ip, port);
   }
   void get_local_ip_and_port(std::string& ip, int& port) const override {
-    tell(local_, ::getsockname, ip, port);
+    fill_address(local_, ::getsockname, ip, port);
   }
   socket_t socket() const override { return socket_; }
   time_t duration() const {
@@ -106,7 +106,7 @@ class DeadlineStream final : public httplib::Stream {
   };
   /// The library asks at every request; an end of a connection keeps its address.
   template <typename Query>
-  void tell(std::optional<Address>& known, const Query& query, std::string& ip, int& port) const {
+  void fill_address(std::optional<Address>& known, const Query& query, std::string& ip, int& port) const {
     if (!known) known = address_by(query);
     if (known->ip.empty()) return;
     ip = known->ip;

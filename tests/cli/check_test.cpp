@@ -136,7 +136,7 @@ TEST_F(CheckTest, IntervalsNeedEnoughResamples) {
     EXPECT_THAT(r.err,
                 StartsWith(std::string("c.yaml:6:61: error: resamples: expected 0 for no intervals but those "
                                        "of accuracy, or at least 100, got ") +
-                           few + ": a 95 % interval ends at the 2.5 and 97.5 % points of the samples"));
+                           few + ": fewer samples are too few for a 95 % interval"));
   }
 }
 

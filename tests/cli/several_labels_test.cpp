@@ -116,7 +116,8 @@ class SeveralLabels : public ::testing::Test {
 };
 
 TEST_F(SeveralLabels, AClassThatReadsLikeTwoIsAnError) {
-  folder_.write("odd.csv", "path,labels,split\ni0.bmp,a,train\ni1.bmp,a|b;c,train\ni2.bmp,b;c,train\n");
+  // No input has that class beside another: its own label would read like two.
+  folder_.write("odd.csv", "path,labels,split\ni0.bmp,a,train\ni1.bmp,a|b,train\ni2.bmp,b;c,train\n");
   const auto config = folder_.write(
       "config.yaml",
       "name: odd\nstages:\n"
@@ -125,9 +126,8 @@ TEST_F(SeveralLabels, AClassThatReadsLikeTwoIsAnError) {
       "  table: {plugin: pixel_table, from: pixels}\n");
   const ProgramResult r = run_program({"run", config, "--quiet"}, folder_.path());
   EXPECT_EQ(r.exit_code, 1);
-  EXPECT_THAT(r.err,
-              ::testing::HasSubstr("input 'i1.bmp' has the label 'b;c' among others: ';' is what separates "
-                                   "labels in inputs.csv and in predictions; rename the class"));
+  EXPECT_THAT(r.err, ::testing::HasSubstr("class 'b;c': input 'i1.bmp' may have several labels, which ';' "
+                                          "separates in inputs.csv and in predictions; rename the class"));
 }
 
 TEST_F(SeveralLabels, LearnersOnFeaturesTellTheFiguresOfEvaluate) {

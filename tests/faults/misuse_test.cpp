@@ -343,6 +343,10 @@ TEST(Misuse, TheMessageSaysWhatWasThrownAndWhere) {
       HasSubstr("error: stage 'learner' (misbehaving_learner, " + path +
                 ":8:3): called pthread_exit(); a plugin reports an error by throwing graft::Error, in "
                 "fit\n"));
+  EXPECT_THAT(
+      text_of("learner", "fit", "thrd_exit"),
+      HasSubstr("error: stage 'learner' (misbehaving_learner, " + path +
+                ":8:3): called thrd_exit(); a plugin reports an error by throwing graft::Error, in fit\n"));
 }
 
 TEST(Misuse, TheUmaskIsPutBackAndNamed) {

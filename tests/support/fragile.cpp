@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,7 +47,11 @@ class Harm {
     if (does_ == "abort") std::abort();
     if (does_ == "fork and abort" && ::fork() == 0) ::pause();
     if (does_ == "fork and abort") std::abort();
-    if (does_ == "fork" && ::fork() == 0) return;
+    if (does_ == "fork") {
+      const pid_t pid = ::fork();
+      if (pid == 0) return;
+      ::waitpid(pid, nullptr, 0);  // whatever it writes is written then
+    }
     if (does_ == "exit") std::exit(3);
     if (does_ == "_exit") ::_exit(0);
     if (does_ == "end the thread") ::pthread_exit(nullptr);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <threads.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -42,6 +43,7 @@ using namespace graft;  // NOLINT: a test plugin
   if (does == "_Exit") std::_Exit(0);
   if (does == "quick_exit") std::quick_exit(0);
   if (does == "end the thread") ::pthread_exit(nullptr);
+  if (does == "thrd_exit") ::thrd_exit(0);
   if (does == "umask") ::umask(S_IRWXG | S_IRWXO);
   if (does == "ignore SIGTERM") ::signal(SIGTERM, SIG_IGN);
   if (does == "handle SIGPIPE") ::signal(SIGPIPE, [](int) {});
@@ -53,7 +55,11 @@ using namespace graft;  // NOLINT: a test plugin
   if (does.starts_with("chdir") && ::chdir("/") != 0) std::abort();
   if (does == "chdir and throw") throw std::runtime_error("elsewhere");
   if (does == "fast math") graft::test::flush_denormals();
-  if (does == "fork" && ::fork() == 0) return;
+  if (does == "fork") {
+    const pid_t pid = ::fork();
+    if (pid == 0) return;
+    ::waitpid(pid, nullptr, 0);  // whatever it writes is written then
+  }
   if (does == "segv") {
     volatile int* volatile nowhere = nullptr;
     *nowhere = 1;

@@ -17,7 +17,7 @@
 namespace graft {
 
 /// Class probabilities, row-major rows x classes. Each row sums to 1, but for a multi-label learner. A run
-/// tells of scores that are none (improper_scores), and goes on.
+/// warns of scores that are not probabilities (improper_scores), and goes on.
 struct Scores {
   std::size_t rows = 0;
   std::size_t classes = 0;

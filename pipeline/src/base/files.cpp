@@ -188,7 +188,8 @@ fs::path folder_of(const fs::path& path) {
 [[noreturn]] void fail_to_create(std::string_view doing, const fs::path& named, const fs::path& folder,
                                  int error) {
   std::string text = file_error(doing, named, error);
-  if (error == ENOENT || error == ENOTDIR)
+  if (error == ENOTDIR) text += fmt::format("; {} is not a folder: choose another place", folder.string());
+  if (error == ENOENT)
     text += fmt::format("; make the folder {} first, or choose another place", folder.string());
   if (error == EACCES || error == EPERM || error == EROFS)
     text += "; choose a place that this user can write to";

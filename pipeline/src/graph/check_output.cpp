@@ -87,7 +87,7 @@ std::string fault_of_classes(const std::vector<std::string>& classes) {
   return {};
 }
 
-std::string fault_of_entry(const Entry& entry, const std::vector<std::string>& classes) {
+std::string fault_of_entry(const Entry& entry, std::size_t classes) {
   if (entry.key.empty()) return "an input without a key";
   if (entry.split > Split::Test)
     return fmt::format("input '{}' has split {}, which does not exist", entry.key,
@@ -99,17 +99,9 @@ std::string fault_of_entry(const Entry& entry, const std::vector<std::string>& c
     return fmt::format("input '{}' has {} labels, at most {} are possible", entry.key, entry.labels.size(),
                        kMostLabels);
   for (const std::int32_t label : entry.labels)
-    if (label < 0 || static_cast<std::size_t>(label) >= classes.size())
+    if (label < 0 || static_cast<std::size_t>(label) >= classes)
       return fmt::format("input '{}' has label {}, but there are {} classes: expected 0 to {}", entry.key,
-                         label, classes.size(), static_cast<std::int64_t>(classes.size()) - 1);
-  if (entry.labels.size() > 1)
-    for (const std::int32_t label : entry.labels)
-      if (const std::string& name = classes[static_cast<std::size_t>(label)];
-          name.find(';') != std::string::npos)
-        return fmt::format(
-            "input '{}' has the label '{}' among others: ';' is what separates labels in "
-            "inputs.csv and in predictions; rename the class",
-            entry.key, name);
+                         label, classes, static_cast<std::int64_t>(classes) - 1);
   if (!std::holds_alternative<std::monostate>(entry.payload))
     if (const std::string fault = fault_of_payload(entry.payload, true); !fault.empty())
       return fmt::format("input '{}' is {}", entry.key, fault);

@@ -21,8 +21,8 @@ GRAFT_API std::string fault_of_format(const Collector::RowFormat& format);
 /// Classes of a source: no empty name, no name twice.
 GRAFT_API std::string fault_of_classes(const std::vector<std::string>& classes);
 
-/// An input of a source.
-GRAFT_API std::string fault_of_entry(const Entry& entry, const std::vector<std::string>& classes);
+/// An input of a source; `classes`: the number of classes.
+GRAFT_API std::string fault_of_entry(const Entry& entry, std::size_t classes);
 
 /// Scores of `rows` rows: as many as there are rows and classes. Of their values, see improper_scores().
 GRAFT_API std::string fault_of_scores(const Scores& scores, std::size_t rows, std::size_t classes);

@@ -70,9 +70,6 @@ Slot* take_slot() noexcept {
 // Read by signal handlers: must not be allocated when it is first touched.
 __attribute__((tls_model("initial-exec"))) thread_local const CallScope* t_current = nullptr;
 __attribute__((tls_model("initial-exec"))) thread_local Slot* t_slot = nullptr;
-/// The mode at the thread's first call, which every call leaves as it was: one reading per call, not two, as
-/// it takes as long as the rest of a CallScope.
-__attribute__((tls_model("initial-exec"))) thread_local FloatingPointMode t_mode;
 
 /// In a process that a plugin has forked during a call.
 std::atomic<bool> g_is_forked{false};
@@ -131,7 +128,6 @@ Slot* my_slot() noexcept {
   if (t_slot == nullptr) {
     static thread_local const ThreadState kState;
     (void)kState;
-    t_mode = FloatingPointMode::now();
     t_slot = take_slot();
   }
   return t_slot;
@@ -180,12 +176,12 @@ CallScope::CallScope(const char* label, const char* function, std::string_view i
 
 CallScope::~CallScope() {
   if (g_is_forked.load(std::memory_order_relaxed)) end_forked(*this);
-  if (!is_mode_checked_ && FloatingPointMode::now() != t_mode) t_mode.set();
+  if (!is_mode_checked_ && FloatingPointMode::now() != mode_) mode_.set();
   publish(before_);
 }
 
 void CallScope::check_thread() {
-  is_mode_checked_ = FloatingPointMode::now() == t_mode;
+  is_mode_checked_ = FloatingPointMode::now() == mode_;
   if (!is_mode_checked_) throw FatalError(fmt::format("{} {}", function_, kChangesFloatingPoint));
 }
 

@@ -41,6 +41,7 @@ class GRAFT_API CallScope {
   const char* const function_;
   const std::string_view item_;
   const CallScope* const before_;
+  const FloatingPointMode mode_ = FloatingPointMode::now();
   bool is_mode_checked_ = false;
 };
 

@@ -136,7 +136,7 @@ bool Registry::read_schema(const fs::path& file, Undescribed undescribed_are) {
     else
       rejected_.push_back(std::move(why));
   } catch (const std::exception& e) {
-    rejected_.push_back({schema_path(file), "a schema file", e.what(), "rebuild the plugin"});
+    rejected_.push_back({schema_path(file), "a schema file", e.what(), "build the plugin again"});
   }
   return true;
 }

@@ -1,8 +1,11 @@
 #include "plugin/schema_file.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include <graft/hash.h>
+#include <graft/text.h>
 #include <graft/value.h>
 
 namespace graft {
@@ -174,11 +177,18 @@ Value::Map by_name(const Value::List& list) {
   return out;
 }
 
-std::string short_json(const Value& v) {
-  constexpr std::size_t kMost = 80;
-  std::string text = v.to_json();
-  if (text.size() > kMost) text = text.substr(0, kMost) + "...";
-  return text;
+/// JSON of two values around the first byte in which they differ.
+std::pair<std::string, std::string> excerpts(const Value& a, const Value& b) {
+  constexpr std::size_t kBefore = 40;
+  const std::string one = a.to_json(), other = b.to_json();
+  auto from = static_cast<std::size_t>(
+      std::mismatch(one.begin(), one.end(), other.begin(), other.end()).first - one.begin());
+  from = from < 2 * kBefore ? 0 : from - kBefore;
+  while (from > 0 && (static_cast<unsigned char>(one[from]) & 0xc0) == 0x80) --from;
+  const auto cut = [&](const std::string& text) {
+    return (from == 0 ? "" : "...") + shortened(text.substr(std::min(from, text.size())));
+  };
+  return {cut(one), cut(other)};
 }
 
 /// `at`: what leads here, as "params.n."
@@ -197,10 +207,18 @@ std::optional<SchemaDifference> difference(const Value& wanted, const Value& got
   if (wanted.is_map() && got.is_map()) {
     if (auto found = of_maps(wanted, got)) return found;
   } else if (wanted.is_list() && got.is_list() && are_named(wanted.as_list()) && are_named(got.as_list())) {
-    if (auto found = of_maps(by_name(wanted.as_list()), by_name(got.as_list()))) return found;
+    const Value::Map a = by_name(wanted.as_list()), b = by_name(got.as_list());
+    if (auto found = of_maps(a, b)) return found;
+    const auto names = [](const Value::Map& of) {
+      std::vector<std::string> out;
+      for (const auto& [name, value] : of) out.push_back(name);
+      return joined(out);
+    };
+    return SchemaDifference{at.substr(0, at.size() - 1) + " in the order " + names(a), names(b)};
   }
   const std::string name = at.substr(0, at.size() - std::min<std::size_t>(at.size(), 1));
-  return SchemaDifference{name + " " + short_json(wanted), short_json(got)};
+  const auto [one, other] = excerpts(wanted, got);
+  return SchemaDifference{name + " " + one, other};
 }
 
 }  // namespace

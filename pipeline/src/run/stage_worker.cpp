@@ -12,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -51,8 +52,13 @@ void watch_the_run() {
   }).detach();
 }
 
+/// Of whoever sends to the run: warnings come from any thread.
+std::timed_mutex g_send_mutex;
+
 /// The thread of the calls is gone: nobody would answer the run any more.
 [[noreturn]] void report_lost_thread() {
+  // It may have gone while it was sending.
+  const std::unique_lock lock(g_send_mutex, std::chrono::seconds(1));
   send_message(kStageSocket, static_cast<std::uint64_t>(StageAnswer::ThreadEnded), {});
   ::_exit(1);
 }
@@ -171,7 +177,7 @@ class StageWorker {
       context.listed_inputs = static_cast<std::size_t>(listed->as_int());
     stage_.reset(call("constructor", [&] { return plugin.create(context); }));
     if (!stage_) throw Error("the plugin made no stage");
-    stage_->enter_worker();
+    call("enter_worker", [&] { stage_->enter_worker(); });
     limit_memory();
     transform_ = dynamic_cast<const Transform*>(stage_.get());
     batch_ = dynamic_cast<const BatchTransform*>(stage_.get());
@@ -252,12 +258,11 @@ class StageWorker {
   }
 
   void send(StageAnswer kind, const std::string& body) {
-    const std::lock_guard lock(send_mutex_);  // warnings come from any thread
+    const std::lock_guard lock(g_send_mutex);
     if (!send_message(kStageSocket, static_cast<std::uint64_t>(kind), body)) ::_exit(0);
   }
 
   SharedRegion input_, output_;
-  std::mutex send_mutex_;
   const char* label_ = "a stage";
   Value opening_;
   std::optional<Registry> registry_;

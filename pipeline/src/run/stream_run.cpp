@@ -99,6 +99,8 @@ void StreamRun::open_source() {
   listing_.classes = call_plugin(label, "classes", [&] { return source_->classes(); });
   if (const std::string fault = fault_of_classes(listing_.classes); !fault.empty())
     throw StageError(label, fault);
+  for (const std::string& name : listing_.classes)
+    if (class_with_separator_.empty() && name.find(';') != std::string::npos) class_with_separator_ = name;
   reader_.emplace(*source_);
 }
 
@@ -331,8 +333,14 @@ std::shared_ptr<InFlightEntry> StreamRun::pull() {
       listed_all_ = true;
       return nullptr;
     }
-    if (const std::string fault = fault_of_entry(entry, listing_.classes); !fault.empty())
+    if (const std::string fault = fault_of_entry(entry, listing_.classes.size()); !fault.empty())
       throw StageError(label, fault);
+    if (!class_with_separator_.empty() && (entry.labels.size() > 1 || entry.negative))
+      throw StageError(
+          label,
+          fmt::format("class '{}': input '{}' may have several labels, which ';' separates in inputs.csv "
+                      "and in predictions; rename the class",
+                      class_with_separator_, entry.key));
     in_flight->sequence = position_++;
     if (work_ != nullptr || missing_rows_ == MissingRows::Refuse) in_flight->slot = slot_of_entry(entry);
     if (work_ != nullptr && !work_->takes(in_flight->slot)) {

@@ -165,6 +165,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   std::size_t most_inputs_ = 0;  // 0: no limit
   RowIndex keys_;                // digests of those of the inputs listed so far
   Listing listing_;
+  std::string class_with_separator_;  // empty: no class could be mistaken for two
   std::vector<RunTable> tables_;
   std::unique_ptr<RowWriter> writer_;
   std::shared_ptr<InFlightEntry> first_;  // found while looking whether there is anything to do

@@ -99,11 +99,12 @@ class Temperature final : public Calibrator {
   CalibratorResult fit(const Predictions& predictions) override {
     const metrics::Labelled val = metrics::labelled(predictions, predictions.val, "val");
     // Another sum than 1 is no obstacle: what comes out adds up to 1.
-    if (improper_scores(val.scores, /*multi_label=*/true))
-      throw Error(
-          fmt::format("'{}': {}; a temperature corrects probabilities: mend the learner, or take this "
-                      "stage out",
-                      predictions.learner, val.improper));
+    if (const auto improper = improper_scores(val.scores, /*multi_label=*/true))
+      throw Error(fmt::format(
+          "'{}': scores of {} of {} inputs are not class probabilities: {}; a temperature corrects "
+          "probabilities: mend the learner, or take this stage out",
+          predictions.learner, improper->rows, val.scores.rows,
+          improper->describe(predictions.val.keys[val.rows[improper->first]], predictions.classes)));
     TemperatureScaling scaling{fixed_.value_or(1), predictions.multi_label};
     CalibratorResult out;
     out.summary = Value::map();

@@ -73,7 +73,7 @@ class Backbone final : public BatchTransform {
       } catch (const Error&) {  // images that are large enough for the layers that are used, not for all
       }
     } else if (const auto modules = planned_.engine->modules(); !modules.empty()) {
-      facts["network"] = network_facts(model_.name, modules);
+      facts["network"] = network_facts(std::filesystem::path(model_.name).filename().string(), modules);
     }
     if (!model_.architecture && facts.find("network") != nullptr)
       facts["network"]["name"] = std::filesystem::path(model_.name).filename().string();

@@ -8,11 +8,14 @@ namespace {
 
 using namespace graft;
 
-/// The block that a layer is in, or null.
+/// The block that a layer is in, of nested ones the innermost, or null.
 const nn::Block* block_around(const nn::Architecture& network, const nn::Layer& layer) {
+  const nn::Block* innermost = nullptr;
   for (const nn::Block& block : network.blocks)
-    if (layer.name.starts_with(block.name + ".")) return &block;
-  return nullptr;
+    if (layer.name.starts_with(block.name + ".") &&
+        (innermost == nullptr || block.name.size() > innermost->name.size()))
+      innermost = &block;
+  return innermost;
 }
 
 }  // namespace

@@ -22,9 +22,8 @@ class Evaluate final : public Report {
     Inspection out;
     out.faults.push_back(
         {"resamples",
-         fmt::format("expected 0 for no intervals but those of accuracy, or at least {}, got {}: a 95 % "
-                     "interval ends at the 2.5 and 97.5 % points of the samples, which the extremes of a few "
-                     "are not",
+         fmt::format("expected 0 for no intervals but those of accuracy, or at least {}, got {}: fewer "
+                     "samples are too few for a 95 % interval",
                      metrics::kFewestResamples, resamples)});
     return out;
   }

@@ -81,8 +81,7 @@ class Composer {
     const Panel* best = best_panel();
     if (best == nullptr && std::any_of(content_.figures.begin(), content_.figures.end(),
                                        [](const Figure& f) { return f.split == Split::Val; }))
-      return "No learner has a value on val of what learners are chosen by, so nothing says which one to "
-             "use. "
+      return "No learner has a score on val to be chosen by, so nothing says which one to use. "
              "What is below says why.";
     if (best == nullptr)
       return "No learner has scores on val, so nothing says which one to use. Give the source val rows, and "
@@ -107,8 +106,13 @@ class Composer {
              fmt::format("On test its {} has no value: {}.", escaped(by->title()), escaped(test->undefined));
     if (test == nullptr)
       return out + "There are no labelled test inputs: how good it is on new images has not been measured.";
-    out += fmt::format("On test, which no choice has seen, it is right on {} of {} inputs: {} {}",
-                       count(best->right), count(best->n), escaped(by->title()), number(*test->value));
+    out += "On test, which no choice has seen, ";
+    // Without decisions it is right on none.
+    if (!best->per_class.empty())
+      out += fmt::format("it is right on {} of {} inputs: ", count(best->right), count(best->n));
+    out += fmt::format("{} {}",
+                       best->per_class.empty() ? "its " + escaped(by->title()) + " is" : escaped(by->title()),
+                       number(*test->value));
     if (test->interval)
       out += fmt::format(", 95&nbsp;% interval {} to {}", number(test->interval->first),
                          number(test->interval->second));

@@ -308,8 +308,13 @@ bool keep_largest(std::vector<BarChart::Row>& rows) {
   for (const BarChart::Row& row : rows) values.push_back(row.value);
   std::nth_element(values.begin(), values.begin() + (kMostBars - 1), values.end(), std::greater<>());
   const double least = values[kMostBars - 1];
-  std::erase_if(rows, [&](const BarChart::Row& row) { return row.value < least; });
-  rows.resize(kMostBars);
+  // Of those that are as small as the least of the largest, the first that there is room for.
+  auto room = kMostBars - static_cast<std::size_t>(std::count_if(
+                              rows.begin(), rows.end(), [&](const auto& row) { return row.value > least; }));
+  std::erase_if(rows, [&](const BarChart::Row& row) {
+    if (row.value > least) return false;
+    return row.value < least || room == 0 || room-- == 0;
+  });
   return true;
 }
 

@@ -109,7 +109,7 @@ TEST(Page, SaysOfScoresThatAreNoProbabilitiesWhatTheyAre) {
   p.test.scores.row(3)[1] = std::nanf("");
   EXPECT_THAT(
       page_of({p}, run),
-      AllOf(HasSubstr("No learner has a value on val of what learners are chosen by"),
+      AllOf(HasSubstr("No learner has a score on val to be chosen by"),
             HasSubstr("&#39;photo3.jpg&#39; has the score nan for class &#39;&lt;bees&gt;&#39;. Nothing says "
                       "which class it takes an input for, so its decisions are not shown.</p>"),
             Not(HasSubstr("Most confident mistakes")), Not(HasSubstr("<h4>Classes</h4>"))));
@@ -311,6 +311,24 @@ TEST(Page, DrawsTheHundredLargestOfManyParts) {
   EXPECT_THAT(svg, AllOf(HasSubstr(", the 100 largest"), HasSubstr(">part249<"), HasSubstr(">part150<"),
                          Not(HasSubstr(">part149<"))));
   EXPECT_THAT(out.page, HasSubstr("<th scope=\"row\">part0</th>")) << "the table has all";
+}
+
+TEST(Page, DrawsTheLargestAlsoWhereManyAreEqual) {
+  FakeRun run;
+  Value parts = Value::list();
+  for (int i = 0; i < 160; ++i)
+    parts.push(Value::Map{{"name", "part" + std::to_string(i)},
+                          {"type", "Norm"},
+                          {"parameters", i < 5     ? 1
+                                         : i < 150 ? 5
+                                                   : 10}});
+  Value& network = run.manifest_["stages"]["features"]["network"];
+  network["name"] = "m.pt";
+  network["parts"] = std::move(parts);
+  const std::string svg = StageHarness("page").report({}, nullptr, &run).files.at("network_features.svg");
+  for (int i = 150; i < 160; ++i) EXPECT_THAT(svg, HasSubstr(">part" + std::to_string(i) + "<"));
+  EXPECT_THAT(svg, AllOf(HasSubstr(">part5<"), HasSubstr(">part94<"), Not(HasSubstr(">part95<")),
+                         Not(HasSubstr(">part4<"))));
 }
 
 TEST(Page, DrawsWhatOtherReportsHaveGiven) {
