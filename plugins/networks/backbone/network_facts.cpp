@@ -1,6 +1,8 @@
 #include "network_facts.h"
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include <network/cost.h>
 
@@ -8,14 +10,20 @@ namespace {
 
 using namespace graft;
 
-/// The block that a layer is in, of nested ones the innermost, or null.
-const nn::Block* block_around(const nn::Architecture& network, const nn::Layer& layer) {
-  const nn::Block* innermost = nullptr;
-  for (const nn::Block& block : network.blocks)
-    if (layer.name.starts_with(block.name + ".") &&
-        (innermost == nullptr || block.name.size() > innermost->name.size()))
-      innermost = &block;
-  return innermost;
+bool is_in(const nn::Layer& layer, const nn::Block& block) {
+  return layer.name.starts_with(block.name + ".");
+}
+
+/// The blocks that are parts of the network, not all of it: a class around a network holds most of the
+/// layers.
+std::vector<const nn::Block*> blocks_of(const nn::Architecture& network) {
+  std::vector<const nn::Block*> out;
+  for (const nn::Block& block : network.blocks) {
+    const auto layers = std::count_if(network.layers.begin(), network.layers.end(),
+                                      [&](const nn::Layer& layer) { return is_in(layer, block); });
+    if (2 * static_cast<std::size_t>(layers) <= network.layers.size()) out.push_back(&block);
+  }
+  return out;
 }
 
 }  // namespace
@@ -27,10 +35,13 @@ Value network_facts(const nn::Architecture& network, int height, int width) {
                            {"parameters", Value(cost.parameters)},
                            {"multiply_adds", Value(cost.multiply_adds)}};
   Value& parts = facts["parts"] = Value::list();
+  const std::vector<const nn::Block*> blocks = blocks_of(network);
   std::string last;
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
     const nn::Layer& layer = network.layers[i];
-    const nn::Block* block = block_around(network, layer);
+    const auto found =
+        std::find_if(blocks.begin(), blocks.end(), [&](const nn::Block* b) { return is_in(layer, *b); });
+    const nn::Block* block = found == blocks.end() ? nullptr : *found;
     const std::string name = block == nullptr ? layer.name : block->name;
     if (block == nullptr || name != last) {
       Value part =
