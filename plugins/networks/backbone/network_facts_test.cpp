@@ -33,5 +33,26 @@ TEST(NetworkFacts, AddUpToTheCostOfTheNetwork) {
   EXPECT_EQ(block->find("output")->as_string(), "[128,28,28]");
 }
 
+/// As a script names its layers whose class holds the network as a member.
+TEST(NetworkFacts, AClassAroundTheNetworkIsNoPart) {
+  const nn::Architecture network = nn::make_architecture("resnet18");
+  nn::Architecture wrapped = network;
+  for (nn::Layer& layer : wrapped.layers) {
+    layer.name = "backbone." + layer.name;
+    for (std::string& from : layer.from)
+      if (from != "input") from = "backbone." + from;
+  }
+  for (nn::Block& block : wrapped.blocks) block.name = "backbone." + block.name;
+  wrapped.blocks.insert(wrapped.blocks.begin(), {"backbone", "ResNet"});
+  // A branch within a block is a part of the block.
+  wrapped.blocks.push_back({"backbone.layer2.0.downsample", "Sequential"});
+  const Value facts = network_facts(network, 224, 224), got = network_facts(wrapped, 224, 224);
+  const Value::List& parts = facts.find("parts")->as_list();
+  ASSERT_EQ(got.find("parts")->as_list().size(), parts.size());
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    EXPECT_EQ(got.find("parts")->as_list()[i].find("name")->as_string(),
+              "backbone." + parts[i].find("name")->as_string());
+}
+
 }  // namespace
 }  // namespace graft
