@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include <graft/hash.h>
 #include <graft/text.h>
 #include <graft/value.h>
@@ -214,7 +216,8 @@ std::optional<SchemaDifference> difference(const Value& wanted, const Value& got
       for (const auto& [name, value] : of) out.push_back(name);
       return joined(out);
     };
-    return SchemaDifference{at.substr(0, at.size() - 1) + " in the order " + names(a), names(b)};
+    return SchemaDifference{fmt::format("{} in the order {}", at.substr(0, at.size() - 1), names(a)),
+                            names(b)};
   }
   const std::string name = at.substr(0, at.size() - std::min<std::size_t>(at.size(), 1));
   const auto [one, other] = excerpts(wanted, got);

@@ -38,11 +38,11 @@ TEST(NetworkFacts, AClassAroundTheNetworkIsNoPart) {
   const nn::Architecture network = nn::make_architecture("resnet18");
   nn::Architecture wrapped = network;
   for (nn::Layer& layer : wrapped.layers) {
-    layer.name = "backbone." + layer.name;
+    layer.name.insert(0, "backbone.");
     for (std::string& from : layer.from)
-      if (from != "input") from = "backbone." + from;
+      if (from != "input") from.insert(0, "backbone.");
   }
-  for (nn::Block& block : wrapped.blocks) block.name = "backbone." + block.name;
+  for (nn::Block& block : wrapped.blocks) block.name.insert(0, "backbone.");
   wrapped.blocks.insert(wrapped.blocks.begin(), {"backbone", "ResNet"});
   // A branch within a block is a part of the block.
   wrapped.blocks.push_back({"backbone.layer2.0.downsample", "Sequential"});
