@@ -202,7 +202,7 @@ std::optional<SchemaDifference> difference(const Value& wanted, const Value& got
       if (auto found = difference(value, *other, at + name + ".")) return found;
     }
     for (const auto& [name, value] : b.as_map())
-      if (a.find(name) == nullptr) return SchemaDifference{"no " + at + name, "one"};
+      if (a.find(name) == nullptr) return SchemaDifference{fmt::format("no {}{}", at, name), "one"};
     return {};
   };
   if (wanted == got) return {};
