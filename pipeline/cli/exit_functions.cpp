@@ -24,20 +24,25 @@ EXPORTED void _Exit(int exit_code) noexcept {
   graft::exit_at_once(exit_code, "_Exit");
 }
 
-EXPORTED void pthread_exit(void* result) {
-  graft::report_end_of_thread("pthread_exit");
-  using Function = void (*)(void*);
-  static const auto kOfTheLibrary = reinterpret_cast<Function>(::dlsym(RTLD_NEXT, "pthread_exit"));
-  if (kOfTheLibrary != nullptr) kOfTheLibrary(result);
+namespace {
+
+/// By the function of the C library, where no plugin is being called.
+template <typename Result>
+[[noreturn]] void end_thread(const char* function, Result result) {
+  graft::report_end_of_thread(function);
+  using Function = void (*)(Result);
+  if (const auto of_library = reinterpret_cast<Function>(::dlsym(RTLD_NEXT, function))) of_library(result);
   graft::end_process(1);
+}
+
+}  // namespace
+
+EXPORTED void pthread_exit(void* result) {
+  end_thread("pthread_exit", result);
 }
 
 // C11's, which does not come by pthread_exit.
 EXPORTED void thrd_exit(int result) {
-  graft::report_end_of_thread("thrd_exit");
-  using Function = void (*)(int);
-  static const auto kOfTheLibrary = reinterpret_cast<Function>(::dlsym(RTLD_NEXT, "thrd_exit"));
-  if (kOfTheLibrary != nullptr) kOfTheLibrary(result);
-  graft::end_process(1);
+  end_thread("thrd_exit", result);
 }
 #endif

@@ -7,12 +7,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <fstream>
-#include <sstream>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "base/files.h"
 #include "plugin/address_space.h"
 #include "plugin/elf_file.h"
 #include "plugin/process_state.h"
@@ -252,10 +251,7 @@ std::optional<SchemaFile> read_schema_file(const fs::path& plugin) {
   if (!fs::is_regular_file(file, error)) return {};
   if (const std::uintmax_t size = fs::file_size(file); size > kMaxSchemaBytes)
     throw Error(fmt::format("a file of {} bytes", size));
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return schema_file_from_json(text.view());
+  return schema_file_from_json(read_file(file));
 }
 
 bool schema_file_agrees(const fs::path& file, const SchemaFile& said, const SchemaFile& declared,

@@ -65,6 +65,7 @@ class Backbone final : public BatchTransform {
   }
   Value facts() const override {
     Value facts = planned_.plan.facts;
+    const std::string file = std::filesystem::path(model_.name).filename().string();
     const nn::Architecture* const network =
         model_.architecture ? &*model_.architecture : planned_.engine->described();
     if (network != nullptr && height_ > 0) {
@@ -73,10 +74,9 @@ class Backbone final : public BatchTransform {
       } catch (const Error&) {  // images that are large enough for the layers that are used, not for all
       }
     } else if (const auto modules = planned_.engine->modules(); !modules.empty()) {
-      facts["network"] = network_facts(std::filesystem::path(model_.name).filename().string(), modules);
+      facts["network"] = network_facts(file, modules);
     }
-    if (!model_.architecture && facts.find("network") != nullptr)
-      facts["network"]["name"] = std::filesystem::path(model_.name).filename().string();
+    if (!model_.architecture && facts.find("network") != nullptr) facts["network"]["name"] = file;
     facts["checked"] = check_.facts();
     if (!model_.findings.empty()) {
       facts["model"] = Value::list();

@@ -313,7 +313,9 @@ bool keep_largest(std::vector<BarChart::Row>& rows) {
                               rows.begin(), rows.end(), [&](const auto& row) { return row.value > least; }));
   std::erase_if(rows, [&](const BarChart::Row& row) {
     if (row.value > least) return false;
-    return row.value < least || room == 0 || room-- == 0;
+    if (row.value < least || room == 0) return true;
+    --room;
+    return false;
   });
   return true;
 }
