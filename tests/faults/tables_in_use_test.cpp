@@ -1,7 +1,11 @@
 // What somebody uses stays as it is: gc and repair beside running jobs, several gcs at once, containers,
 // users who may not read everything, file systems without links or locks, sources of several image sizes.
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <chrono>
+#include <fstream>
 #include <set>
 
 #include "graft_run.h"
@@ -64,6 +68,17 @@ class TablesInUse : public StoreFaults {
            std::to_string(size) +
            ", train: 60, val: 30, test: 30}}\n"
            "  rows: {plugin: pixel_table, from: images}\n"
+           "  near: {plugin: prototypes, from: rows}\n"
+           "  report: {plugin: evaluate, from: near}\n";
+  }
+  /// With a table of its own.
+  static std::string other_config() {
+    return "name: other\n"
+           "run: {threads: 2}\n"
+           "stages:\n"
+           "  images: {plugin: synthetic, with: {task: target, size: 16, train: 60, val: 30, test: 30}}\n"
+           "  changed: {plugin: augment, from: images}\n"
+           "  rows: {plugin: pixel_table, from: changed}\n"
            "  near: {plugin: prototypes, from: rows}\n"
            "  report: {plugin: evaluate, from: near}\n";
   }
@@ -137,6 +152,55 @@ TEST_F(TablesInUse, AKilledRunHoldsNothing) {
   EXPECT_EQ(run.kill().exit_code, 128 + SIGKILL);
   EXPECT_THAT(store({"gc", "--unreferenced"}).out, HasSubstr("no run's folder names it any more"));
   EXPECT_TRUE(tables().empty());
+}
+
+// gc has listed the tables when a run uses one for the first time, in the second of its newest file.
+TEST_F(TablesInUse, ATableThatIsUsedWhileGcIsAtWorkSurvives) {
+  ASSERT_EQ(run().exit_code, 0);
+  const fs::path first = tables().at(0);
+  inputs_.write("config.yaml", other_config());
+  ASSERT_EQ(run("o").exit_code, 0);
+  const fs::path second = tables().at(0) == first ? tables().at(1) : tables().at(0);
+  fs::remove_all(folder_ / "r");
+  fs::remove_all(folder_ / "o");
+  fs::remove_all(first / "uses");
+  fs::remove_all(second / "uses");
+  const auto set_times = [](const fs::path& table, std::int64_t time) {
+    for (const auto& e : fs::recursive_directory_iterator(table)) {
+      const timespec times[2] = {{time, 0}, {time, 0}};
+      ASSERT_EQ(::utimensat(AT_FDCWD, e.path().c_str(), times, 0), 0);
+    }
+  };
+  set_times(first, 1000);  // the first to go
+  set_times(second, 2000);
+  Stopped gc(*this, "/tables/" + first.filename().string(),
+             {"store", "gc", "--unreferenced", "--store", store_}, {});
+  ASSERT_EQ(run("o").exit_code, 0);
+  const fs::path file = fs::directory_iterator(second / "uses")->path();
+  auto use = nlohmann::json::parse(slurp(file));
+  use["time"] = 2000;
+  std::ofstream(file) << use.dump();
+  const ProgramResult collected = gc.go_on();
+  EXPECT_EQ(collected.exit_code, 0) << collected.err;
+  EXPECT_THAT(collected.out, HasSubstr("left " + second.string() + ": it is in use\n"));
+  EXPECT_EQ(tables(), std::vector{second});
+  ASSERT_EQ(run("o").exit_code, 0);
+  EXPECT_EQ(nlohmann::json::parse(slurp(folder_ / "o/results.json"))["tables"]["rows"]["computed"], 0);
+}
+
+// Two runs of different configs share a folder: the one before is in `r.1`, or on its way there.
+TEST_F(TablesInUse, ATableOfAnEarlierRunThatIsJustBeingReplacedSurvivesGc) {
+  ASSERT_EQ(run().exit_code, 0);
+  const fs::path first = tables().at(0);
+  inputs_.write("config.yaml", other_config());
+  Stopped other(*this, folder_ / "r.1");
+  EXPECT_FALSE(fs::exists(folder_ / "r.1"));
+  EXPECT_EQ(store({"gc", "--unreferenced"}).exit_code, 0);
+  EXPECT_TRUE(fs::exists(first));
+  EXPECT_EQ(other.go_on().exit_code, 0);
+  fs::rename(folder_ / "r.1", folder_ / "r.7");  // not all numbers need be there
+  EXPECT_EQ(store({"gc", "--unreferenced"}).exit_code, 0);
+  EXPECT_TRUE(fs::exists(first));
 }
 
 TEST_F(TablesInUse, TheListOfInputsOfARunThatIsAboutToNameItSurvivesGc) {

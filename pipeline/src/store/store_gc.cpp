@@ -62,14 +62,15 @@ class Collection {
   GcResult go() {
     for (const TableSummary& table : tables_) {
       bytes_ += table.bytes;
-      if (const std::string why = reason(table); !why.empty())
-        remove_table(table, why);
-      else
+      if (reason(table).empty())
         keep(table);
+      else
+        remove_table(table, [&](const TableSummary& now) { return reason(now); });
     }
     if (options_.max_bytes)
       for (const TableSummary* table : kept_)
-        if (bytes_ > *options_.max_bytes) remove_table(*table, "least recently used");
+        if (bytes_ > *options_.max_bytes)
+          remove_table(*table, [](const TableSummary&) { return "least recently used"; });
     for (const std::string& name : JobFolder::names_in(store_)) collect_job(JobFolder(store_, name));
     return std::move(result_);
   }
@@ -110,8 +111,13 @@ class Collection {
     action(now);
   }
 
-  void remove_table(const TableSummary& table, const std::string& why) {
+  /// `reason` is asked again once nobody can use the table: a run may have ended since it was first read, in
+  /// the same second as the use before.
+  void remove_table(const TableSummary& table,
+                    const std::function<std::string(const TableSummary&)>& reason) {
     hold(table, [&](const TableSummary& now) {
+      const std::string why = reason(now);
+      if (why.empty()) return result_.in_use.push_back(now.folder);
       result_.removed.push_back({now.folder, now.bytes, why});
       bytes_ -= std::min(bytes_, now.bytes);
       if (options_.dry_run) return;

@@ -1,7 +1,9 @@
 #include "store/table_use.h"
 
 #include <algorithm>
+#include <charconv>
 #include <ctime>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -74,10 +76,32 @@ bool is_referenced(const TableUse& use, const std::string& fingerprint) {
     }
   };
   if (names_it(use.folder)) return true;
-  // Earlier runs are kept beside it.
-  fs::path earlier;
-  for (int n = 1; fs::exists(earlier = use.folder.string() + "." + std::to_string(n)); ++n)
-    if (names_it(earlier)) return true;
+  // A run that is replaced goes from its place to a hidden folder, from there to <place>.1, then .2 and so
+  // on. To look in this order, each listing a fresh one, misses none that moves meanwhile.
+  const std::string name = use.folder.filename().string();
+  const auto beside = [&](const std::string& prefix) {
+    std::vector<fs::path> out;
+    std::error_code error;
+    for (fs::directory_iterator it(use.folder.parent_path(), error), end; !error && it != end;
+         it.increment(error))
+      if (it->path().filename().string().starts_with(prefix)) out.push_back(it->path());
+    return out;
+  };
+  const std::vector<fs::path> hidden = beside(fmt::format(".{}.run-", name));
+  if (std::any_of(hidden.begin(), hidden.end(), names_it)) return true;
+  const auto next_number = [&](unsigned after) {
+    unsigned next = 0;
+    for (const fs::path& folder : beside(name + ".")) {
+      const std::string file = folder.filename().string();
+      const char* const end = file.data() + file.size();
+      unsigned n = 0;
+      const auto read = std::from_chars(file.data() + name.size() + 1, end, n);
+      if (read.ec == std::errc() && read.ptr == end && n > after && (next == 0 || n < next)) next = n;
+    }
+    return next;
+  };
+  for (unsigned n = 0; (n = next_number(n)) != 0;)
+    if (names_it(use.folder.string() + "." + std::to_string(n))) return true;
   return false;
 }
 
