@@ -17,9 +17,9 @@ class NumberedRows final : public graft::Source {
   std::optional<std::size_t> count() override { return static_cast<std::size_t>(rows_); }
   bool next(graft::Entry& entry) override {
     if (at_ == rows_) return false;
-    // The length of a path in a data set.
+    // The length of a path in a data set, and the order in which a folder is listed.
     char key[48];
-    std::snprintf(key, sizeof key, "train/class%02d/image_%09lld.jpg", static_cast<int>(at_ % 100),
+    std::snprintf(key, sizeof key, "train/class%02d/image_%09lld.jpg", static_cast<int>(at_ * 100 / rows_),
                   static_cast<long long>(at_));
     entry.key = key;
     entry.split = at_ < val_ ? graft::Split::Val : graft::Split::Train;

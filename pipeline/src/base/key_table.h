@@ -29,7 +29,7 @@ class KeyTable {
     ++size_;
   }
   void clear() {
-    slots_ = {};
+    decltype(slots_)().swap(slots_);  // {} would keep its memory
     size_ = 0;
   }
 

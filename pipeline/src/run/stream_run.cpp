@@ -88,7 +88,7 @@ StreamRun::StreamRun(const Plan& plan, std::size_t source, const std::filesystem
   }
   if (tables_.size() > 64) throw Error("a source may feed 64 tables at most");
   formats_.resize(tables_.size());
-  claimed_.resize(tables_.size());
+  claims_.resize(tables_.size());
 }
 
 StreamRun::~StreamRun() = default;
@@ -230,7 +230,7 @@ std::vector<StreamRun::Survey> StreamRun::survey(
   }
   while (next()) {
   }
-  for (RowIndex& claimed : claimed_) claimed.clear();
+  for (RowClaims& claims : claims_) claims.clear();
   std::size_t next_input = 0;
   for (const ListedInput& input : listing_.inputs) {
     const std::size_t i = next_input++;
@@ -299,8 +299,7 @@ std::uint64_t StreamRun::claim(const ListedInput& input, std::uint64_t missing) 
   const std::lock_guard lock(claim_mutex_);
   for (std::size_t t = 0; t < tables_.size(); ++t) {
     if ((missing & bit_of(t)) == 0) continue;
-    const Digest id = tables_[t].id(input, 0);
-    if (!claimed_[t].try_insert(id, {})) missing &= ~bit_of(t);
+    if (!claims_[t].claim(tables_[t].id(input, 0), tables_[t])) missing &= ~bit_of(t);
   }
   return missing;
 }
@@ -350,7 +349,7 @@ std::shared_ptr<InFlightEntry> StreamRun::pull() {
     if (work_ != nullptr) work_->listed(in_flight->slot);
     ListedInput& input = listing_.add(entry.key, entry.split, entry.labels, entry.negative);
     in_flight->input = &input;
-    if (!keys_.try_insert(digest(entry.key), {}))
+    if (keys_.repeats(listing_))
       throw StageError(
           label, fmt::format("two inputs have the key '{}': the key is what names an input", input.key));
     input.content = entry.content;
@@ -570,7 +569,7 @@ void StreamRun::collect(std::size_t stage, const Handle& message) {
 }
 
 Unaccounted StreamRun::settle_outcomes() {
-  claimed_.clear();  // nothing more is computed, and of millions of rows it is large
+  claims_.clear();  // nothing more is computed, and of millions of rows it is large
   keys_.clear();
   settled_ = true;
   return settle(plan_, tables_, replaced_, listing_);

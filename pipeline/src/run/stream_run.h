@@ -12,12 +12,13 @@
 #include "graph/flow.h"
 #include "graph/workers.h"
 #include "run/input_reader.h"
+#include "run/key_check.h"
 #include "run/read_ahead.h"
+#include "run/row_claims.h"
 #include "run/run_table.h"
 #include "run/slot_work.h"
 #include "run/stage_factory.h"
 #include "store/digest_memo.h"
-#include "store/row_index.h"
 #include "store/row_writer.h"
 
 namespace graft {
@@ -163,7 +164,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
       ahead_;  // entries that next() will give, whose files are being read
   bool pulled_all_ = false, listed_all_ = false;
   std::size_t most_inputs_ = 0;  // 0: no limit
-  RowIndex keys_;                // digests of those of the inputs listed so far
+  KeyCheck keys_;
   Listing listing_;
   std::string class_with_separator_;  // empty: no class could be mistaken for two
   std::vector<RunTable> tables_;
@@ -171,7 +172,7 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   std::shared_ptr<InFlightEntry> first_;  // found while looking whether there is anything to do
   std::mutex format_mutex_, reject_mutex_, writer_mutex_, claim_mutex_;
   std::unordered_set<Digest> replaced_;  // contents of files that were other ones when they were read
-  std::vector<RowIndex> claimed_;        // by table: rows that some input of this run is computed for
+  std::vector<RowClaims> claims_;        // by table
   std::vector<bool> changed_;            // by input: the memo knows its path with another size or time
   std::vector<std::optional<std::pair<RowFormat, std::string>>>
       formats_;  // by table: format of this run's rows and the item that set it

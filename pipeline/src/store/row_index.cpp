@@ -18,7 +18,7 @@ constexpr std::uint32_t kSearch = 2048, kNext = 1, kMostTouched = 16 * kSearch;
 /// Shards that one list is put together from, without a search for each row.
 constexpr std::size_t kCursors = 64;
 /// Elements between two releases of what a merge has passed.
-constexpr std::size_t kMergeStep = 131072;
+constexpr std::size_t kMergeStep = 16384;
 
 std::uint64_t random_odd() {
   std::random_device device;
@@ -144,6 +144,13 @@ bool RowIndex::try_insert(const Digest& id, RowPlace place) {
   return true;
 }
 
+void RowIndex::keep_if(const std::function<bool(const Digest&)>& wanted) {
+  RowIndex kept;
+  for (const Entry& entry : entries_)
+    if (wanted(entry.id)) kept.insert(entry.id, entry.place);
+  *this = std::move(kept);
+}
+
 void RowIndex::remember(std::uint32_t entry, std::uint64_t hash) {
   const std::size_t count = entries_.size() - merged_;
   if (2 * count > recent_.size()) {
@@ -168,12 +175,19 @@ void RowIndex::merge_recent() {
   const auto* from = reinterpret_cast<const std::uint64_t*>(sorted_.data());
   const auto* const begin = from;
   const auto* const end = from + merged_;
-  auto* to = reinterpret_cast<std::uint64_t*>(merged.data());
+  auto* const out = reinterpret_cast<std::uint64_t*>(merged.data());
+  auto* to = out;
+  std::size_t released_to = 0, released_from = 0;
+  const auto bytes_to = [](const std::uint64_t* first, const std::uint64_t* last) {
+    return static_cast<std::size_t>(last - first) * sizeof(std::uint64_t);
+  };
   for (auto next = fresh.begin(); next != fresh.end() || from != end;) {
     for (std::size_t i = 0; i < kMergeStep && (next != fresh.end() || from != end); ++i)
       *to++ = next == fresh.end() || (from != end && *from < *next) ? *from++ : *next++;
-    merged.release(0, static_cast<std::size_t>(reinterpret_cast<std::byte*>(to) - merged.data()));
-    sorted_.release(0, static_cast<std::size_t>(from - begin) * sizeof(std::uint64_t));
+    merged.release(released_to, bytes_to(out, to));
+    sorted_.release(released_from, bytes_to(begin, from));
+    released_to = bytes_to(out, to);
+    released_from = bytes_to(begin, from);
   }
   if (!cursors_) cursors_ = std::make_unique<std::atomic<std::uint32_t>[]>(kCursors);
   sorted_ = std::move(merged);
@@ -204,7 +218,7 @@ void RowIndex::add_to_filter(std::uint64_t hash) {
 
 void RowIndex::make_filter() {
   filter_capacity_ = merged_ + merged_ / 2;
-  filter_ = {};
+  std::vector<std::uint64_t>().swap(filter_);  // not both in memory
   filter_.resize((filter_capacity_ * kFilterBitsPerEntry / (64 * kLineWords) + 1) * kLineWords);
   for (const Entry& entry : entries_) add_to_filter(hash_of(entry.id));
 }

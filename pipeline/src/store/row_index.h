@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -44,6 +45,8 @@ class GRAFT_API RowIndex {
   void insert(const Digest& id, RowPlace place);
   /// Inserts it, unless it is there: then false.
   bool try_insert(const Digest& id, RowPlace place);
+  /// Removes all others.
+  void keep_if(const std::function<bool(const Digest&)>& wanted);
 
  private:
   struct Entry {

@@ -69,15 +69,16 @@ Shard::~Shard() {
 }
 
 void Shard::drop_ids() {
-  entry_.row_ids = {};
-  entry_.reject_ids = {};
-  entry_.rejects = {};
+  // A vector that is assigned {} keeps its memory.
+  std::vector<Digest>().swap(entry_.row_ids);
+  std::vector<Digest>().swap(entry_.reject_ids);
+  std::vector<StoredReject>().swap(entry_.rejects);
   const std::size_t bytes = rows_ * sizeof(std::uint32_t);
   crcs_ = PagedBlock(bytes, bytes < kSmall);
   if (bytes > 0) std::memcpy(crcs_.data(), entry_.row_crcs.data(), bytes);
   crcs_.release();
   row_crcs_ = reinterpret_cast<const std::uint32_t*>(crcs_.data());
-  entry_.row_crcs = {};
+  std::vector<std::uint32_t>().swap(entry_.row_crcs);
 }
 
 void Shard::fail(const std::string& why) const {

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <mutex>
 #include <tuple>
-#include <unordered_set>
 
 #include <fmt/format.h>
 #include <graft/text.h>
@@ -221,9 +220,9 @@ void TableStore::seal(const LogReader& log) {
   const PagedBlock payloads(log.bytes(), true);
   std::size_t used = 0;
   std::vector<RowRecord> rows, rejects;
-  std::unordered_set<Digest> seen;
+  RowIndex seen;
   log.scan([&](const RowRecord& record, std::uint64_t) {
-    if (!seen.insert(record.id).second) return;
+    if (!seen.try_insert(record.id, {})) return;
     if (record.payload.size() > payloads.bytes() - used)
       throw Error(log.path().string() + ": somebody writes to this log while it is sealed; run again");
     auto* const place = reinterpret_cast<std::uint8_t*>(payloads.data() + used);

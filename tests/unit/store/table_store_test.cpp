@@ -383,6 +383,25 @@ TEST(RowIndex, FindsWhatWasMergedIntoPagedMemory) {
   EXPECT_NE(moved.find(id(kRows - 1)), nullptr);
 }
 
+TEST(RowIndex, KeepsWhatIsWanted) {
+  const auto id = [](std::uint32_t i) { return digest(&i, sizeof i); };
+  RowIndex index;
+  for (std::uint32_t i = 0; i < 100'000; ++i) index.insert(id(i), {0, i});
+  std::uint32_t asked = 0;
+  index.keep_if([&](const Digest& wanted) {
+    EXPECT_EQ(wanted, id(asked));
+    return asked++ % 3 == 0;
+  });
+  EXPECT_EQ(asked, 100'000u);
+  EXPECT_EQ(index.size(), 33'334u);
+  for (std::uint32_t i = 0; i < 100'000; i += 11) {
+    const RowPlace* place = index.find(id(i));
+    ASSERT_EQ(place != nullptr, i % 3 == 0) << i;
+    if (place == nullptr) continue;
+    EXPECT_EQ(place->row, i);
+  }
+}
+
 TEST(RowIndex, IdsWhoseHashesBeginAlikeAreToldApart) {
   // Small numbers: their upper halves are equal, whatever the factors.
   RowIndex index;

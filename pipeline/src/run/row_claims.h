@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstddef>
+
+#include <graft/export.h>
+#include <graft/hash.h>
+
+#include "store/row_index.h"
+
+namespace graft {
+
+struct RunTable;
+
+/// The rows of a table that some input of this run is computed for, so that another input with the same
+/// content is not computed, too. One thread at a time.
+class GRAFT_API RowClaims {
+ public:
+  /// False where the row was claimed before.
+  bool claim(const Digest& id, const RunTable& table);
+  void clear();
+
+ private:
+  RowIndex claimed_;
+  std::size_t look_at_ = 0;  // claims at which those of stored rows are dropped
+};
+
+}  // namespace graft
