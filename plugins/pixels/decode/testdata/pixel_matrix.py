@@ -8,6 +8,7 @@ what is expected:
   pillow  Pillow's pixels, orientation applied, transparent pixels laid on white
   own     other pixels, because Pillow's are wrong there: the reason stands at the case
   named   a reject `unsupported-format` that names the kind
+  corrupt, truncated  a reject with this code
 """
 import io
 import itertools
@@ -50,8 +51,12 @@ def add_own(name, data, pixels):
     cases.append(("own " + name, data, np.ascontiguousarray(pixels, np.uint8)))
 
 
+def add_reject(code, name, data):
+    cases.append((code + " " + name, data, np.zeros((1, 1, 3), np.uint8)))
+
+
 def add_named(name, data):
-    cases.append(("named " + name, data, np.zeros((1, 1, 3), np.uint8)))
+    add_reject("named", name, data)
 
 
 def encode(image, kind, **options):
@@ -568,17 +573,48 @@ def pnm_cases():
     add_named("pnm P7", b"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL 255\nENDHDR\n0")
 
 
+# --- What is not as it should be -------------------------------------------------------------------------------------
+
+
+def png_transparency():
+    def keyed(pixels, depth, colour, key, **place):
+        return png(pixels, depth, colour, **{place.get("at", "before"): chunk(b"tRNS", struct.pack(f">{len(key)}H", *key))})
+
+    # Of the 16 bits of a level those count that a sample has (PNG specification, 11.3.2.1).
+    grey, rgb, four = samples(8, 1), samples(8, 3), samples(4, 1)
+    add("png odd tRNS of 8 bits, high bits set", keyed(grey, 8, 0, grey[3, 4] + 0x6400))
+    add("png odd tRNS of RGB, high bits set", keyed(rgb, 8, 2, rgb[3, 4] * 257))
+    # Pillow compares 4-bit levels with 16-bit ones.
+    add_own("png odd tRNS of 4 bits, high bits set", keyed(four, 4, 0, four[3, 4] + 0x50),
+            on_white(grey3(four[..., 0] * 17), np.where(four[..., 0] == four[3, 4], 0, 255)))
+    add("png odd tRNS of RGB after the pixels", keyed(rgb, 8, 2, rgb[3, 4], at="after"))
+    add("png odd tRNS of grey after the pixels", keyed(grey, 8, 0, grey[3, 4], at="after"))
+    add("png odd tRNS of RGB, too long", keyed(rgb, 8, 2, [*rgb[3, 4], 7]))
+    add_reject("corrupt", "png odd tRNS of RGB, too short", keyed(rgb, 8, 2, rgb[3, 4][:2]))
+    palette = chunk(b"PLTE", bytes(range(100, 112)))
+    levels = chunk(b"tRNS", bytes([0, 60, 200, 255]))
+    few = samples(2, 1)
+    for name, data in {
+            "before the palette": png(few, 8, 3, levels + palette),
+            "after the pixels": png(few, 8, 3, palette, levels),
+            "twice": png(few, 8, 3, palette + chunk(b"tRNS", bytes(4)) + levels),
+            "of 256 for 4 colours": png(few, 8, 3, palette + chunk(b"tRNS", bytes([0, 60, 200]) + bytes([255] * 253))),
+            "of 3 for 2 of 5 colours": png(few % 2, 1, 3, chunk(b"PLTE", bytes(range(15))) + chunk(b"tRNS", bytes([0, 60, 3]))),
+            "empty": png(few, 8, 3, palette + chunk(b"tRNS", b""))}.items():
+        add("png odd tRNS of a palette " + name, data)
+
+
 # Of each kind of fault that has been, a few.
 ALWAYS = ("colour 0 depth 1 with", "colour 0 depth 8 with", "colour 0 depth 16 with", "eXIf long", "eXIf slong MM",
           "EXIF long", "profile in zTXt before", "XMP 6 attribute in iTXt", "bmp header 12 bits 4 colours",
           "bmp header 12 bits 8 colours", "bmp header 40 bits 16", "tiff < strip photometric 1 bits 2",
           "tiff < strip photometric 1 bits 4", "tiff < strip photometric 3 bits 4", "tiff < tiles photometric 2 x3 bits 8",
           "tiff orientation long", "pnm P5 largest 15", "pnm P5 largest 1023", "pnm P6 largest 4095", "pnm P2 largest 15",
-          "named tiff")
+          "named tiff", " odd ")
 
 
 def main():
-    for make in (png_cases, jpeg_cases, webp_cases, bmp_cases, tiff_cases, pnm_cases):
+    for make in (png_cases, jpeg_cases, webp_cases, bmp_cases, tiff_cases, pnm_cases, png_transparency):
         make()
     names = [name for name, _, _ in cases]
     assert len(set(names)) == len(names), [n for n in names if names.count(n) > 1]
