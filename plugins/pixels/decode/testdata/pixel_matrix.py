@@ -389,8 +389,8 @@ def bmp_run_lengths(bits):
 
 
 def tiff(order, pixels, depth, photometric, extra=(), compression=1, predictor=1, planar=1, tile=None, rows=None,
-         tags=(), fill=1):
-    """A TIFF of exactly this kind; `pixels` are samples [H, W, channels]."""
+         tags=(), fill=1, pieces=None):
+    """A TIFF of exactly this kind; `pixels` are samples [H, W, channels], and `pieces` what stands for them in the file."""
     pixels = np.asarray(pixels)
     h, w, n = pixels.shape
 
@@ -403,8 +403,8 @@ def tiff(order, pixels, depth, photometric, extra=(), compression=1, predictor=1
         return zlib.compress(data) if compression == 8 else data
 
     planes = [pixels] if planar == 1 else [pixels[..., i:i + 1] for i in range(n)]
-    pieces = []
-    for plane in planes:
+    given, pieces = pieces, list(pieces or ())
+    for plane in () if given else planes:
         if tile:
             padded = np.zeros((-(-h // tile) * tile, -(-w // tile) * tile, plane.shape[2]), plane.dtype)
             padded[:h, :w] = plane
@@ -604,6 +604,39 @@ def png_transparency():
         add("png odd tRNS of a palette " + name, data)
 
 
+def tiff_lost_data():
+    """Strips that end early or are damaged, of which libtiff gives pixels all the same."""
+    colours = picture(W, H)
+    bits = picture(40, 30)[..., 0] > 128
+
+    def strips(compression, rows, source):
+        out = []
+        for y in range(0, source.height, rows):
+            data = encode(source.crop((0, y, source.width, min(y + rows, source.height))), "TIFF", compression=compression)
+            tags = Image.open(io.BytesIO(data)).tag_v2
+            out.append(data[tags[273][0]:tags[273][0] + tags[279][0]])
+        return out, tags
+
+    changes = {"whole": lambda s: s, "cut": lambda s: s[:len(s) // 2], "zeros": lambda s: s[:len(s) // 2].ljust(len(s), b"\0")}
+    for name, change in changes.items():
+        for compression, rows in itertools.product(("group4", "group3", "tiff_ccitt", "lzma"), (30, 12)):
+            pixels, depth = (colours, 8) if compression == "lzma" else (bits, 1)
+            pieces, tags = strips(compression, rows, Image.fromarray(pixels))
+            pieces[-1] = change(pieces[-1])
+            data = tiff("<", np.atleast_3d(pixels), depth, tags[262], compression=tags[259], rows=rows, pieces=pieces,
+                        tags={292: (4, [tags[292]])} if 292 in tags else {})
+            full_name = f"tiff odd {compression} {name}, strips of {rows}"
+            if name == "whole":
+                add(full_name, data)
+            else:
+                add_reject("truncated" if compression == "group4" else "corrupt", full_name, data)
+    for size in ((W, H), (W - 5, H), (W, H - 5)):
+        smaller = encode(Image.fromarray(colours).crop((0, 0, *size)), "JPEG")
+        data = tiff("<", colours, 8, 6, compression=7, tags={530: (3, [2, 2])}, pieces=[smaller])
+        name = f"tiff odd JPEG of {size} for {(W, H)}"
+        add(name, data) if size == (W, H) else add_reject("corrupt", name, data)
+
+
 # Of each kind of fault that has been, a few.
 ALWAYS = ("colour 0 depth 1 with", "colour 0 depth 8 with", "colour 0 depth 16 with", "eXIf long", "eXIf slong MM",
           "EXIF long", "profile in zTXt before", "XMP 6 attribute in iTXt", "bmp header 12 bits 4 colours",
@@ -614,7 +647,7 @@ ALWAYS = ("colour 0 depth 1 with", "colour 0 depth 8 with", "colour 0 depth 16 w
 
 
 def main():
-    for make in (png_cases, jpeg_cases, webp_cases, bmp_cases, tiff_cases, pnm_cases, png_transparency):
+    for make in (png_cases, jpeg_cases, webp_cases, bmp_cases, tiff_cases, pnm_cases, png_transparency, tiff_lost_data):
         make()
     names = [name for name, _, _ in cases]
     assert len(set(names)) == len(names), [n for n in names if names.count(n) > 1]
