@@ -27,7 +27,7 @@ using image::fixtures::File;
 using testing::StageHarness;
 
 const std::string kTestdata = GRAFT_TEST_SOURCE_DIR "/plugins/pixels/decode/testdata/";
-constexpr std::size_t kChoice = 121;
+constexpr std::size_t kChoice = 206;
 const std::string kPython = "/usr/bin/python3";
 
 struct Counts {
