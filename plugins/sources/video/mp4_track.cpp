@@ -15,9 +15,12 @@ class Numbers {
  public:
   explicit Numbers(std::string data) : data_(std::move(data)) {}
   bool is_version_1() const { return !data_.empty() && data_[0] == 1; }
-  bool has(std::size_t at, int bytes) const { return at + static_cast<std::size_t>(bytes) <= data_.size(); }
-  std::uint64_t at(std::size_t at, int bytes = 4) const {
-    return has(at, bytes) ? big_endian(data_.data() + at, bytes) : 0;
+  bool has(std::size_t place, int bytes) const {
+    return place + static_cast<std::size_t>(bytes) <= data_.size();
+  }
+  /// 0 where the box ends before.
+  std::uint64_t at(std::size_t place, int bytes = 4) const {
+    return has(place, bytes) ? big_endian(data_.data() + place, bytes) : 0;
   }
 
  private:

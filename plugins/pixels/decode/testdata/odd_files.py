@@ -93,7 +93,8 @@ def what_pillow_does_not_read():
     # Pillow refuses these.
     pixels = samples(8, 3)
     factors = {530: (3, [1, 1])}
-    add_own("tiff odd YCbCr, uncompressed", tiff("<", pixels, 8, 6, tags=factors), pillow(tiff("<", pixels, 8, 6, compression=8, tags=factors)))
+    add_own("tiff odd YCbCr, uncompressed", tiff("<", pixels, 8, 6, tags=factors),
+            pillow(tiff("<", pixels, 8, 6, compression=8, tags=factors)))
     grey = samples(8, 2)
     add_own("tiff odd grey and an extra sample", tiff("<", grey, 8, 1, (0,)), grey3(grey[..., 0]))
     cmyk = samples(8, 5)
@@ -121,7 +122,8 @@ def exif_odd():
         """Of entries [tag, type, count, four bytes]; the integer 6 of 64 bits stands at 100."""
         out = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(entries))
         for tag, kind, count, value in entries:
-            out += struct.pack(order + "HHI", tag, kind, count) + (struct.pack(order + "I", value) if isinstance(value, int) else value)
+            four = struct.pack(order + "I", value) if isinstance(value, int) else value
+            out += struct.pack(order + "HHI", tag, kind, count) + four
         return out.ljust(100, b"\0") + struct.pack(order + "Q", 6)
 
     rgb = picture(5, 3)

@@ -81,7 +81,8 @@ Header sized(Format format, const Info& info) {
 // The brands of a file of the HEIF family: the major one, its version, and those that it is compatible with.
 bool is_avif(const ByteReader& in) {
   if (!in.starts_with("ftyp", 4)) return false;
-  const std::uint64_t end = in.with_order(true).u32(0).value_or(0);
+  constexpr std::uint64_t kMost = 256;  // bytes that are looked at
+  const std::uint64_t end = std::min<std::uint64_t>(in.with_order(true).u32(0).value_or(0), kMost);
   for (std::uint64_t at = 8; at + 4 <= end && in.has(at, 4); at += 4)
     if (in.starts_with("avif", at) || in.starts_with("avis", at)) return true;
   return false;
