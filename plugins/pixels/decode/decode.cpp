@@ -99,9 +99,14 @@ class Decode final : public graft::Transform {
 }  // namespace
 
 GRAFT_PLUGIN(
-    decode, "2.0.1", Decode,
+    decode, "2.0.2", Decode,
     graft::PluginSchema::transform(
         "Decodes JPEG, PNG, WebP, BMP, TIFF and PNM files; resizes, pads and crops like torchvision.")
+        .known_fault(
+            "2.0.2",
+            "transparency that is stored oddly in PNG files was ignored; TIFF files that lack data "
+            "or a usable palette, or are damaged, could have pixels that the file does not hold, and "
+            "progressive JPEG files coarse ones; orientations of 64 bits were ignored")
         .input(graft::PortType::Bytes, "An image file.")
         .output("out", graft::PortType::Image, "u8[{crop},{crop},3]",
                 "RGB pixels; without a crop the size follows from network, resize and pad.")

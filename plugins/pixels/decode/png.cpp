@@ -7,6 +7,7 @@
 
 #include <png.h>
 
+#include <image/byte_reader.h>
 #include <image/on_white.h>
 #include <image/png_chunks.h>
 #include <image/reject.h>
@@ -16,6 +17,7 @@
 namespace {
 
 using graft::Image;
+using graft::image::ByteReader;
 using graft::image::Format;
 using graft::image::on_white;
 using graft::image::to8;
@@ -64,14 +66,11 @@ struct Reader {
 // Converts one row of samples to RGB.
 class Rows {
  public:
-  Rows(png_structp png, png_infop info, int depth, int width)
+  // `transparency`: the data of the chunk tRNS.
+  Rows(png_structp png, png_infop info, int depth, int width, const ByteReader& transparency)
       : width_(width), deep_(depth == 16), type_(png_get_color_type(png, info)) {
-    png_bytep levels = nullptr;
-    png_color_16p key = nullptr;
-    int count = 0;
-    keyed_ = png_get_tRNS(png, info, &levels, &count, &key) != 0 && key != nullptr;
-    if (keyed_) key_ = *key;
-    if (type_ == PNG_COLOR_TYPE_PALETTE) read_palette(png, info, levels, count);
+    if (type_ == PNG_COLOR_TYPE_PALETTE) read_palette(png, info, transparency);
+    if (type_ == PNG_COLOR_TYPE_GRAY || type_ == PNG_COLOR_TYPE_RGB) read_key(depth, transparency);
     if (type_ == PNG_COLOR_TYPE_GRAY && !deep_) make_greys(depth);
   }
 
@@ -87,7 +86,7 @@ class Rows {
   }
 
  private:
-  void read_palette(png_structp png, png_infop info, const std::uint8_t* levels, int count) {
+  void read_palette(png_structp png, png_infop info, const ByteReader& opacities) {
     png_colorp colours = nullptr;
     int size = 0;
     if (png_get_PLTE(png, info, &colours, &size) == 0) size = 0;
@@ -95,15 +94,26 @@ class Rows {
       // Entries that the file lacks are grey levels, as in Pillow.
       const auto grey = static_cast<std::uint8_t>(i);
       const png_color c = i < size ? colours[i] : png_color{grey, grey, grey};
-      const unsigned alpha = i < count && levels != nullptr ? levels[i] : 255;
+      const unsigned alpha = opacities.u8(static_cast<std::uint64_t>(i)).value_or(255);
       table_[static_cast<std::size_t>(i)] = {on_white(c.red, alpha), on_white(c.green, alpha),
                                              on_white(c.blue, alpha)};
     }
   }
+  // The transparent colour: 16 bits for each sample, of which those count that the samples have.
+  void read_key(int depth, const ByteReader& colour) {
+    const std::size_t samples = type_ == PNG_COLOR_TYPE_RGB ? 3 : 1;
+    if (colour.size() == 0) return;
+    if (colour.size() < 2 * samples)
+      graft::image::reject_corrupt(Format::Png, "its transparent colour (tRNS) has " +
+                                                    std::to_string(colour.size()) + " of " +
+                                                    std::to_string(2 * samples) + " bytes");
+    for (std::size_t i = 0; i < samples; ++i) key_[i] = *colour.u16(2 * i) & ((1u << depth) - 1);
+    keyed_ = true;
+  }
   void make_greys(int depth) {
     const unsigned largest = (1u << depth) - 1;
     for (unsigned v = 0; v <= largest; ++v) {
-      const auto grey = static_cast<std::uint8_t>(keyed_ && v == key_.gray ? 255 : v * 255 / largest);
+      const auto grey = static_cast<std::uint8_t>(keyed_ && v == key_[0] ? 255 : v * 255 / largest);
       table_[v] = {grey, grey, grey};
     }
   }
@@ -124,7 +134,7 @@ class Rows {
       const unsigned r = sample(from), g = grey ? r : sample(from + kBytes),
                      b = grey ? r : sample(from + 2 * kBytes);
       unsigned opacity = alpha ? eight(sample(from + kBytes * colours)) : 255;
-      if (keyed_ && (grey ? r == key_.gray : r == key_.red && g == key_.green && b == key_.blue)) opacity = 0;
+      if (keyed_ && r == key_[0] && (grey || (g == key_[1] && b == key_[2]))) opacity = 0;
       to[0] = on_white(eight(r), opacity);
       to[1] = on_white(eight(g), opacity);
       to[2] = on_white(eight(b), opacity);
@@ -134,7 +144,7 @@ class Rows {
   int width_;
   bool deep_, keyed_ = false;
   int type_;
-  png_color_16 key_{};
+  std::array<unsigned, 3> key_{};
   std::array<Colour, 256> table_{};
 };
 
@@ -181,11 +191,11 @@ bool read_passes(Reader& r, std::uint8_t* samples, std::size_t row_bytes, int he
 }  // namespace
 
 Image decode_png(const graft::Bytes& bytes, const graft::image::Header& header) {
-  const std::vector<std::uint8_t> file = graft::image::png_pixels_only(bytes);
-  Reader r(file);
+  const graft::image::PngPixels pixels = graft::image::png_pixels(bytes);
+  Reader r(pixels.file);
   if (!read_header(r)) reject(r);
   Image out = Image::allocate(static_cast<int>(header.width), static_cast<int>(header.height));
-  const Rows rows(r.png, r.info, r.depth, out.width);
+  const Rows rows(r.png, r.info, r.depth, out.width, pixels.transparency);
   const std::size_t row_bytes = png_get_rowbytes(r.png, r.info);
   if (png_get_interlace_type(r.png, r.info) == PNG_INTERLACE_NONE) {
     std::vector<std::uint8_t> row(row_bytes);

@@ -52,7 +52,7 @@ toff_t seek(thandle_t handle, toff_t offset, int whence) {
   return s.at;
 }
 
-// libtiff's handle of a file in memory, with the text of its first error.
+// libtiff's handle of a file in memory, with the text of its first error since it was opened.
 class File {
  public:
   // libtiff holds nothing of more than `largest` bytes: a codec may need more for a row than the row has.
@@ -73,6 +73,7 @@ class File {
         },
         [](thandle_t, void*, toff_t) {}, options.get());
     if (tiff_ == nullptr) fail();
+    damaged_ = false;  // what libtiff said of tags
   }
   ~File() {
     if (tiff_ != nullptr) TIFFClose(tiff_);
@@ -103,9 +104,10 @@ class File {
                                                    (text_.empty() ? "" : " (" + text_ + ")") +
                                                    "; copy or download it again");
   }
-  // Throws if libjpeg has filled in missing data.
+  // Throws if pixels are not those of the file, though libtiff gave all of them: some of its codecs report an
+  // error and go on, and some fill in missing data.
   void check() const {
-    if (lacks_data_) fail();
+    if (damaged_) fail();
   }
 
  private:
@@ -115,25 +117,29 @@ class File {
     return text;
   }
   static int on_error(TIFF*, void* self, const char*, const char* words, std::va_list arguments) {
-    std::string& text = static_cast<File*>(self)->text_;
-    if (text.empty()) text = format(words, arguments);
+    static_cast<File*>(self)->found_damage(format(words, arguments));
     return 1;  // and so it is not printed
   }
   static int on_warning(TIFF*, void* self, const char* module, const char* words, std::va_list arguments) {
-    if (module == nullptr || std::string_view(module) != "JPEGLib") return 1;
     const std::string text = format(words, arguments);
-    if (!text.starts_with("Corrupt JPEG data") && !text.starts_with("Premature end")) return 1;
-    if (text.find("extraneous") != std::string::npos) return 1;
-    auto* file = static_cast<File*>(self);
-    file->lacks_data_ = true;
-    if (file->text_.empty()) file->text_ = text;
+    const auto begins = [&](std::string_view with) { return text.starts_with(with); };
+    const bool libjpeg = module != nullptr && std::string_view(module) == "JPEGLib";
+    const bool lacks_data = libjpeg && (begins("Corrupt JPEG data") || begins("Premature end")) &&
+                            text.find("extraneous") == std::string::npos;
+    // Of a JPEG image that is smaller than its piece, and of rows of fax that end before their width.
+    if (lacks_data || begins("Improper JPEG strip/tile size") || begins("Premature EO"))
+      static_cast<File*>(self)->found_damage(text);
     return 1;
+  }
+  void found_damage(const std::string& text) {
+    if (!damaged_) text_ = text;
+    damaged_ = true;
   }
 
   TiffSource source_;
   TIFF* tiff_ = nullptr;
   std::string text_;
-  bool lacks_data_ = false;
+  bool damaged_ = false;
 };
 
 // Samples of 1 to 16 bits, packed from the high bit of each byte, as numbers. 16-bit ones are in the
@@ -272,11 +278,36 @@ Pieces pieces_of(const File& file, Image& out, unsigned samples) {
   return p;
 }
 
+// Where data end early, the codecs of fax leave the rest of a piece as it was, and libtiff says nothing.
+bool may_leave_rows(const File& file) {
+  switch (file.tag<std::uint16_t>(TIFFTAG_COMPRESSION, COMPRESSION_NONE)) {
+    case COMPRESSION_CCITTRLE:
+    case COMPRESSION_CCITTRLEW:
+    case COMPRESSION_CCITTFAX3:
+    case COMPRESSION_CCITTFAX4:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Whether the first `bits` of each row are equal.
+bool are_equal(const std::vector<std::uint8_t>& a, const std::uint8_t* b, std::uint64_t row_bytes,
+               std::uint32_t rows, std::size_t bits) {
+  for (std::uint64_t y = 0; y < rows; ++y) {
+    const std::uint8_t *in_a = a.data() + row_bytes * y, *in_b = b + row_bytes * y;
+    if (std::memcmp(in_a, in_b, bits / 8) != 0) return false;
+    if (bits % 8 != 0 && (in_a[bits / 8] ^ in_b[bits / 8]) >> (8 - bits % 8) != 0) return false;
+  }
+  return true;
+}
+
 void decode_pieces(const File& file, const Colours& colours, unsigned bits, unsigned samples, Image& out) {
   const Pieces p = pieces_of(file, out, samples);
   const unsigned together = samples / p.planes;  // samples beside one another in a piece
   if (p.row_bytes < (std::uint64_t{p.width} * together * bits + 7) / 8) file.fail();
   std::vector<std::uint8_t> data(static_cast<std::size_t>(p.bytes * p.planes));
+  std::vector<std::uint8_t> again(may_leave_rows(file) ? static_cast<std::size_t>(p.bytes) : 0);
   const auto width = static_cast<std::uint32_t>(out.width), height = static_cast<std::uint32_t>(out.height);
   const std::size_t row_samples = std::size_t{std::min(p.width, width)} * together;
   std::vector<std::uint16_t> row(row_samples * p.planes);
@@ -286,16 +317,30 @@ void decode_pieces(const File& file, const Colours& colours, unsigned bits, unsi
     const auto wanted = static_cast<tmsize_t>(p.tiled ? p.bytes : p.row_bytes * rows);
     for (std::uint64_t left = 0; left < width; left += p.width) {
       const auto x0 = static_cast<std::uint32_t>(left);
+      const std::uint32_t columns = std::min(p.width, width - x0);
       for (unsigned plane = 0; plane < p.planes; ++plane) {
         std::uint8_t* to = data.data() + p.bytes * plane;
         const auto which = static_cast<std::uint16_t>(plane);
-        const tmsize_t got =
-            p.tiled
-                ? TIFFReadEncodedTile(file.get(), TIFFComputeTile(file.get(), x0, y0, 0, which), to, wanted)
-                : TIFFReadEncodedStrip(file.get(), TIFFComputeStrip(file.get(), y0, which), to, wanted);
-        if (got < wanted) file.fail();
+        const auto read = [&](std::uint8_t* into) {
+          const tmsize_t got =
+              p.tiled
+                  ? TIFFReadEncodedTile(file.get(), TIFFComputeTile(file.get(), x0, y0, 0, which), into,
+                                        wanted)
+                  : TIFFReadEncodedStrip(file.get(), TIFFComputeStrip(file.get(), y0, which), into, wanted);
+          if (got < wanted) file.fail();
+        };
+        if (again.empty()) {
+          read(to);
+          continue;
+        }
+        // What does not come from the file differs between the two.
+        std::fill_n(to, p.bytes, std::uint8_t{0});
+        std::fill(again.begin(), again.end(), std::uint8_t{0xff});
+        read(to);
+        read(again.data());
+        if (!are_equal(again, to, p.row_bytes, rows, std::size_t{columns} * together * bits))
+          graft::image::reject_truncated(Format::Tiff, "some of its pixels are missing");
       }
-      const std::uint32_t columns = std::min(p.width, width - x0);
       for (std::uint32_t y = 0; y < rows; ++y) {
         for (unsigned plane = 0; plane < p.planes; ++plane)
           unpack(data.data() + p.bytes * plane + p.row_bytes * y, bits, columns * together,

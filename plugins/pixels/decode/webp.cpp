@@ -3,6 +3,7 @@
 
 #include <webp/decode.h>
 
+#include <image/byte_reader.h>
 #include <image/on_white.h>
 #include <image/reject.h>
 
@@ -63,7 +64,14 @@ Image decode_webp(const graft::Bytes& bytes, const graft::image::Header& header)
                                                    std::to_string(features.width) + " x " +
                                                    std::to_string(features.height));
   Image image = Image::allocate(features.width, features.height);
-  if (!features.has_alpha) {
+  // Of a lossy image the flag of the extended header says whether its chunk of opacities counts; a lossless
+  // one has them with its colours.
+  constexpr int kLossy = 1;
+  constexpr std::uint32_t kHasAlpha = 0x10;
+  const graft::image::ByteReader in(bytes);
+  const bool ignored =
+      features.format == kLossy && in.starts_with("VP8X", 12) && (*in.u8(20) & kHasAlpha) == 0;
+  if (!features.has_alpha || ignored) {
     decode_into(bytes, MODE_RGB, image.data, static_cast<std::size_t>(image.stride), image.bytes());
     return image;
   }

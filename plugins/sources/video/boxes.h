@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 
 inline std::uint64_t big_endian(const char* bytes, int n) {
   std::uint64_t value = 0;
@@ -47,11 +49,35 @@ class Boxes {
     return begin == end;
   }
 
-  /// The data of a box, or what the file has of it.
+  /// The first box of a type in another one.
+  std::optional<Box> find(const Box& in, std::string_view type) {
+    std::optional<Box> found;
+    each(in.begin, in.end, [&](const Box& box) {
+      if (box.type == type) found = box;
+      return found.has_value();
+    });
+    return found;
+  }
+  /// The header of the file.
+  std::optional<Box> movie() { return find({"", 0, bytes_}, "moov"); }
+  /// The first track of a header whose media are pictures.
+  std::optional<Box> video_track(const Box& movie) {
+    std::optional<Box> found;
+    each(movie.begin, movie.end, [&](const Box& box) {
+      if (box.type != "trak") return false;
+      const auto media = find(box, "mdia");
+      const auto handler = media ? find(*media, "hdlr") : std::nullopt;
+      if (handler && data(*handler).substr(0, 12).ends_with("vide")) found = box;
+      return found.has_value();
+    });
+    return found;
+  }
+
+  /// The data of a box, or the first 64 KiB of them that the file has.
   std::string data(const Box& box) { return read(box.begin, std::min(box.end - box.begin, kMaxBox)); }
 
  private:
-  static constexpr std::uint64_t kMaxBox = 1 << 16;  ///< Headers that are read have about 100 bytes.
+  static constexpr std::uint64_t kMaxBox = 1 << 16;  ///< Most that are read have about 100 bytes.
 
   std::string read(std::uint64_t at, std::uint64_t n) {
     std::string out(n, '\0');

@@ -82,23 +82,8 @@ bool is_container(const std::string& path) {
          head.at(0, "\x30\x26\xb2\x75\x8e\x66\xcf\x11"sv);                     // ASF
 }
 
-bool mp4_lists_its_frames(const std::string& path) {
-  Boxes boxes(path);
-  bool has_movie = false, has_fragments = false;
-  boxes.each(0, boxes.bytes(), [&](const Boxes::Box& top) {
-    has_movie = has_movie || top.type == "moov";
-    has_fragments = top.type == "moof";
-    return has_fragments;
-  });
-  return has_movie && !has_fragments;
-}
-
 bool mp4_lacks_its_header(const std::string& path) {
-  if (!Head(path).is_mp4()) return false;
-  Boxes boxes(path);
-  bool has_movie = false;
-  boxes.each(0, boxes.bytes(), [&](const Boxes::Box& top) { return has_movie = top.type == "moov"; });
-  return !has_movie;
+  return Head(path).is_mp4() && !Boxes(path).movie();
 }
 
 bool is_cut_short(const std::string& path) {

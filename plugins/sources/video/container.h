@@ -8,9 +8,6 @@
 /// What is no container by its first bytes never reaches FFmpeg.
 bool is_container(const std::string& path);
 
-/// Whether a file is an MP4 or MOV file whose header lists all of its frames: one that is not in fragments.
-bool mp4_lists_its_frames(const std::string& path);
-
 /// Whether a file begins as an MP4 or MOV file and has no header (`moov`), which most have at their end:
 /// nothing in it can be found then.
 bool mp4_lacks_its_header(const std::string& path);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <string_view>
 
 #include <graft/error.h>
 
@@ -55,32 +56,15 @@ Orientation Orientation::clockwise(int degrees) {
 
 std::optional<Orientation> mp4_orientation(const std::string& path) {
   Boxes boxes(path);
-  Matrix movie = kIdentity;
-  std::optional<Matrix> track;
-  boxes.each(0, boxes.bytes(), [&](const Boxes::Box& top) {
-    if (top.type != "moov") return false;
-    boxes.each(top.begin, top.end, [&](const Boxes::Box& part) {
-      if (part.type == "mvhd") movie = matrix_in(boxes.data(part), 36);
-      if (part.type != "trak" || track) return false;
-      Matrix matrix = kIdentity;
-      bool video = false;
-      boxes.each(part.begin, part.end, [&](const Boxes::Box& in_track) {
-        if (in_track.type == "tkhd") matrix = matrix_in(boxes.data(in_track), 40);
-        if (in_track.type == "mdia")
-          boxes.each(in_track.begin, in_track.end, [&](const Boxes::Box& in_media) {
-            if (in_media.type == "hdlr") video = boxes.data(in_media).substr(0, 12).ends_with("vide");
-            return false;
-          });
-        return false;
-      });
-      if (video) track = matrix;
-      return false;
-    });
-    return true;
-  });
+  const auto movie = boxes.movie();
+  const auto track = movie ? boxes.video_track(*movie) : std::nullopt;
   if (!track) return {};
+  const auto matrix = [&](const Boxes::Box& in, std::string_view type, std::size_t at_version_0) {
+    const auto header = boxes.find(in, type);
+    return header ? matrix_in(boxes.data(*header), at_version_0) : kIdentity;
+  };
   // Points are rows: first the track's matrix, then the movie's.
-  const Matrix &t = *track, &m = movie;
+  const Matrix t = matrix(*track, "tkhd", 40), m = matrix(*movie, "mvhd", 36);
   return direction_of({t[0] * m[0] + t[1] * m[2], t[0] * m[1] + t[1] * m[3], t[2] * m[0] + t[3] * m[2],
                        t[2] * m[1] + t[3] * m[3]});
 }

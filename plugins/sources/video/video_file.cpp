@@ -24,6 +24,7 @@
 #include <graft/files.h>
 
 #include "container.h"
+#include "mp4_track.h"
 
 using graft::Reject;
 
@@ -180,10 +181,12 @@ VideoFile::VideoFile(const std::string& name, std::int64_t max_pixels)
   // A frame takes a byte or more. Other containers have no number of frames: OpenCV makes one of the
   // duration.
   const bool is_plausible = count >= 1 && count <= static_cast<double>(bytes_);
-  if (is_plausible && (capture_->avi || mp4_lists_its_frames(path)))
+  const auto track = mp4_track(path);
+  const bool lists_others = track && track->lists_more_than_shown;
+  if (is_plausible && (capture_->avi || track) && !lists_others)
     capture_->promised = static_cast<std::uint64_t>(count);
   else if (is_plausible)
-    capture_->estimated = count;
+    capture_->estimated = lists_others ? track->seconds * rate() : count;
   capture_->is_cut_short = capture_->estimated > 0 && is_cut_short(path);
 }
 
@@ -232,8 +235,13 @@ bool VideoFile::is_motion_jpeg() const {
 
 std::uint64_t VideoFile::count_frames() {
   if (capture_->promised > 0) return capture_->promised;
+  const double step = rate() > 0 ? 1000 / rate() : 0;
   double last = 0;  // ms
-  while (grab()) last = guarded([&] { return capture_->capture.get(cv::CAP_PROP_POS_MSEC); });
+  while (grab()) {
+    const double time = guarded([&] { return capture_->capture.get(cv::CAP_PROP_POS_MSEC); });
+    // Frames that the decoder held back until the end of the file have no time.
+    last = time == 0 && frames_ > 1 ? last + step : time;
+  }
   position_ = frames_;
   // Frames need not follow each other at the mean rate, but the last one is at the end of the duration.
   constexpr double kAtTheEnd = 0.5;

@@ -59,6 +59,8 @@ void read_info(const ByteReader& in, std::uint32_t header, BmpInfo& info) {
       if (info.bits != 16 && info.bits != 24 && info.bits != 32)
         unsupported_bmp("with colour masks for " + std::to_string(info.bits) + " bits per pixel");
       read_masks(in, header, info);
+      if (info.bits == 32 && info.masks == decltype(info.masks){})
+        info.masks = {0xff0000, 0xff00, 0xff, 0xff000000};  // as in Pillow
       if (header == kInfo) info.palette += 12;
       break;
     case 4:
@@ -213,6 +215,15 @@ class RunLengths {
 
 }  // namespace
 
+bool is_bmp(const ByteReader& in) {
+  // Two letters prove little: the reserved bytes must be empty, as they should be, or the info header of a
+  // size that there is.
+  constexpr std::array kHeaders{kOs2V1, kInfo, kWithMasks, kWithAlphaMask, kOs2V2, kV4, kV5};
+  return in.starts_with("BM") &&
+         (in.u32(6).value_or(0) == 0 ||
+          std::find(kHeaders.begin(), kHeaders.end(), in.u32(14).value_or(0)) != kHeaders.end());
+}
+
 BmpInfo bmp_info(const ByteReader& in) {
   BmpInfo info;
   const std::uint32_t header = need(in.u32(14));
@@ -259,8 +270,12 @@ BmpInfo bmp_info(const ByteReader& in) {
     return info;
   }
   if (info.width < 1) return info;
-  info.row_bytes = (static_cast<std::uint64_t>(info.width) * info.bits + 31) / 32 * 4;
-  const std::uint64_t there = in.size() < info.pixels ? 0 : (in.size() - info.pixels) / info.row_bytes;
+  const std::uint64_t bits = static_cast<std::uint64_t>(info.width) * info.bits;
+  info.row_bytes = (bits + 31) / 32 * 4;
+  // Some writers leave out the padding of the last row.
+  const std::uint64_t padding = info.row_bytes - (bits + 7) / 8;
+  const std::uint64_t there =
+      in.size() < info.pixels ? 0 : (in.size() - info.pixels + padding) / info.row_bytes;
   if (there < static_cast<std::uint64_t>(info.height))
     reject_truncated(Format::Bmp, "it has " + std::to_string(there) + " of " + std::to_string(info.height) +
                                       " rows of pixels");

@@ -1,5 +1,7 @@
 #include <image/exif.h>
 
+#include <array>
+
 namespace graft::image {
 namespace {
 
@@ -17,32 +19,41 @@ int valid(std::int64_t orientation) {
   return orientation >= 1 && orientation <= 8 ? static_cast<int>(orientation) : 1;
 }
 
-// The first integer of the entry at `at`; nothing for other types. Negative numbers are not orientations, so
-// the signed types are read like the unsigned ones.
-std::optional<std::uint32_t> integer(const ByteReader& tiff, std::uint64_t at) {
-  enum Type : std::uint32_t { Byte = 1, Short = 3, Long = 4, SByte = 6, SShort = 8, SLong = 9, Ifd = 13 };
-  std::uint64_t width = 0;
-  switch (tiff.u16(at + 2).value_or(0)) {
+// The bytes of a value of each type; 0: there is no such type.
+constexpr std::array<std::uint8_t, 17> kWidths{0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8};
+
+// The integer at `at`; nothing for other types. Negative numbers are not orientations, so the signed types
+// are read like the unsigned ones.
+std::optional<std::uint32_t> integer(const ByteReader& tiff, std::uint32_t type, std::uint64_t at) {
+  enum Type : std::uint32_t {
+    Byte = 1,
+    Short = 3,
+    Long = 4,
+    SByte = 6,
+    SShort = 8,
+    SLong = 9,
+    Ifd = 13,
+    Long8 = 16
+  };
+  switch (type) {
     case Byte:
     case SByte:
-      width = 1;
-      break;
+      return tiff.u8(at);
     case Short:
     case SShort:
-      width = 2;
-      break;
+      return tiff.u16(at);
     case Long:
     case SLong:
     case Ifd:
-      width = 4;
-      break;
+      return tiff.u32(at);
+    case Long8: {
+      const bool big_endian = tiff.starts_with("MM");
+      if (tiff.u32(at + (big_endian ? 0 : 4)) != 0u) return {};  // the upper half
+      return tiff.u32(at + (big_endian ? 4 : 0));
+    }
     default:
       return {};
   }
-  const std::uint64_t count = tiff.u32(at + 4).value_or(0);
-  if (count == 0) return {};
-  const std::uint64_t value = width * count > 4 ? tiff.u32(at + 8).value_or(0) : at + 8;
-  return width == 1 ? tiff.u8(value) : width == 2 ? tiff.u16(value) : tiff.u32(value);
 }
 
 }  // namespace
@@ -58,8 +69,14 @@ std::optional<int> exif_orientation(ByteReader tiff) {
   for (std::uint32_t i = 0; i < entries; ++i) {
     const std::uint64_t at = std::uint64_t{*folder} + 2 + 12 * std::uint64_t{i};
     if (!tiff.has(at, 12)) break;
-    // Where the tag occurs twice the last one counts, as in Pillow.
-    if (tiff.u16(at) == kOrientation) found = valid(integer(tiff, at).value_or(0));
+    // As in Pillow: an entry without a value, or of a type that there is not, is skipped; one whose value
+    // lies outside ends the list. Where the tag occurs twice the last one counts.
+    const std::uint32_t type = *tiff.u16(at + 2);
+    const std::uint64_t size = type < kWidths.size() ? std::uint64_t{kWidths[type]} * *tiff.u32(at + 4) : 0;
+    if (size == 0) continue;
+    const std::uint64_t value = size > 4 ? *tiff.u32(at + 8) : at + 8;
+    if (!tiff.has(value, size)) break;
+    if (tiff.u16(at) == kOrientation) found = valid(integer(tiff, type, value).value_or(0));
   }
   return found;
 }

@@ -148,6 +148,18 @@ bool has_end_mark(const jpeg_decompress_struct& info) {
   return false;
 }
 
+// Whether scans are missing, though the end mark is there: all of a channel, or those with the last bits of
+// coefficients whose first bits have come. To be asked when all scans have been read.
+bool lacks_scans(const jpeg_decompress_struct& info) {
+  for (int c = 0; c < info.num_components; ++c) {
+    if (info.comp_info[c].quant_table == nullptr) return true;  // set by the first scan
+    if (info.coef_bits == nullptr) continue;                    // not progressive
+    const int* const missing_bits = info.coef_bits[c];          // of each coefficient; -1: it has not come
+    if (std::any_of(missing_bits, missing_bits + DCTSIZE2, [](int n) { return n > 0; })) return true;
+  }
+  return false;
+}
+
 // The pixels of `wanted`, out of all; `line` has room for a whole row of them.
 //
 // Lines are skipped from and to the borders of rows of MCUs only: from elsewhere jpeg_skip_scanlines gives
@@ -160,6 +172,10 @@ bool read_pixels(Decoder& d, std::uint8_t* line, Rect wanted, const Image& out, 
   info.dct_method = fast ? JDCT_IFAST : JDCT_ISLOW;
   info.do_fancy_upsampling = fast ? FALSE : TRUE;
   jpeg_start_decompress(&info);
+  if (jpeg_has_multiple_scans(&info) && lacks_scans(info)) {
+    info.err->msg_code = JWRN_JPEG_EOF;
+    fail(reinterpret_cast<j_common_ptr>(&info));
+  }
   const bool partial = is_single_scan(info), cmyk = info.out_color_space == JCS_CMYK;
   const std::int64_t left = partial ? crop_columns(info, wanted) : 0;
   const JDIMENSION band = static_cast<JDIMENSION>(info.max_v_samp_factor) * info.scale_num;
@@ -200,6 +216,8 @@ bool read_pixels(Decoder& d, std::uint8_t* line, Rect wanted, const Image& out, 
     case JERR_BAD_PRECISION:
     case JERR_SOF_UNSUPPORTED:
     case JERR_CONVERSION_NOTIMPL:
+    case JERR_FRACT_SAMPLE_NOTIMPL:
+    case JERR_EMPTY_IMAGE:  // its height is in a segment after the pixels (DNL)
       throw Reject("unsupported-format", std::string("a JPEG variant that is not read (") + failure.text +
                                              "); save it as baseline JPEG");
     case JERR_IMAGE_TOO_BIG:

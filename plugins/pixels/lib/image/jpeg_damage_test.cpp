@@ -180,6 +180,20 @@ TEST(JpegDamage, OddFilesThatLackNothingAreRead) {
   EXPECT_GE(files, 400);
 }
 
+TEST(JpegDamage, ScansThatAreMissingBeforeTheEndMarkAreLostData) {
+  Random random(46);
+  for (const fixtures::JpegKind& kind : {fixtures::JpegKind{.scan_each = true}, {.progressive = true}}) {
+    const std::string whole = fixtures::encode_jpeg(picture(random, 75, 61), kind);
+    Image got;
+    ASSERT_EQ(outcome(whole, got), "ok");
+    const std::vector<std::size_t> scans = markers(whole, 0xda, 0xda);
+    ASSERT_GE(scans.size(), 3u);
+    for (std::size_t n = 1; n < scans.size(); ++n)
+      EXPECT_THAT(outcome(whole.substr(0, scans[n]) + "\xff\xd9", got), ::testing::StartsWith("truncated"))
+          << n << " of " << scans.size() << (kind.progressive ? ", progressive" : "");
+  }
+}
+
 // A scan of no components takes no bits, however many bytes follow it.
 const std::string kEmptyScan = "\xff\xda\0\6\0\0\77\0"s + std::string(64, '\xaa');
 

@@ -334,6 +334,13 @@ TEST(Sniff, SaysWhatAFileIs) {
   EXPECT_THAT(text("....ftypisom...."), HasSubstr("got a video file"));
   EXPECT_THAT(text("....ftypavif...."), HasSubstr("an AVIF image is not read"));
   EXPECT_THAT(text("....ftypheic...."), HasSubstr("a HEIC image is not read"));
+  EXPECT_THAT(text("\0\0\0\x18"
+                   "ftypmif1\0\0\0\0mif1avif"s),
+              HasSubstr("an AVIF image is not read"));
+  EXPECT_THAT(text("\0\0\0\x14"
+                   "ftypmif1\0\0\0\0mif1avif"s),
+              HasSubstr("a HEIC image is not read"));
+  EXPECT_THAT(text("\0\0\2\0\1\0\x20\x20\0\0\0\0"s), HasSubstr("a cursor file is not read"));
   EXPECT_THAT(text("II+\0"s), HasSubstr("a BigTIFF image is not read"));
   EXPECT_THAT(text("RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\2\0\0\0\1\0\0\1\0\0"s),
               HasSubstr("an animated WebP image is not read"));

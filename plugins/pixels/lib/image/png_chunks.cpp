@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <zlib.h>
 
@@ -133,23 +134,25 @@ Header png_header(const ByteReader& file) {
   }
 }
 
-std::vector<std::uint8_t> png_pixels_only(const Bytes& bytes) {
+PngPixels png_pixels(const Bytes& bytes) {
   const ByteReader in(bytes, true);
-  std::vector<std::uint8_t> out(bytes.size);
-  std::memcpy(out.data(), bytes.data, kSignature);
+  std::vector<std::uint8_t> file(bytes.size);
+  std::memcpy(file.data(), bytes.data, kSignature);
   std::size_t size = kSignature;
+  ByteReader transparency = in.part(0, 0);
   for (std::uint64_t at = kSignature;;) {
     const Chunk chunk = chunk_at(in, at);
-    for (const auto name : {"IHDR", "PLTE", "tRNS", "IDAT", "IEND"}) {
+    if (in.starts_with("tRNS", chunk.name())) transparency = in.part(chunk.data(), chunk.length);
+    for (const auto name : {"IHDR", "PLTE", "IDAT", "IEND"}) {
       if (!in.starts_with(name, chunk.name())) continue;
-      std::memcpy(out.data() + size, bytes.data + at, chunk.size());
+      std::memcpy(file.data() + size, bytes.data + at, chunk.size());
       size += chunk.size();
     }
     if (in.starts_with("IEND", chunk.name())) break;
     at += chunk.size();
   }
-  out.resize(size);
-  return out;
+  file.resize(size);
+  return {std::move(file), transparency};
 }
 
 }  // namespace graft::image

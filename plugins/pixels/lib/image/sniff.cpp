@@ -78,10 +78,20 @@ Header sized(Format format, const Info& info) {
   return header;
 }
 
+// The brands of a file of the HEIF family: the major one, its version, and those that it is compatible with.
+bool is_avif(const ByteReader& in) {
+  if (!in.starts_with("ftyp", 4)) return false;
+  constexpr std::uint64_t kMost = 256;  // bytes that are looked at
+  const std::uint64_t end = std::min<std::uint64_t>(in.with_order(true).u32(0).value_or(0), kMost);
+  for (std::uint64_t at = 8; at + 4 <= end && in.has(at, 4); at += 4)
+    if (in.starts_with("avif", at) || in.starts_with("avis", at)) return true;
+  return false;
+}
+
 // The format of a file that is not a readable image.
 std::string other_image(const ByteReader& in) {
   if (in.starts_with("GIF87a") || in.starts_with("GIF89a")) return "a GIF image";
-  if (in.starts_with("ftypavi", 4)) return "an AVIF image";
+  if (is_avif(in)) return "an AVIF image";
   if (in.starts_with("ftyphei", 4) || in.starts_with("ftypmif1", 4)) return "a HEIC image";
   if (in.starts_with("\0\0\0\x0cjP  "sv) || in.starts_with("\xff\x4f\xff\x51")) return "a JPEG 2000 image";
   if (in.starts_with("\0\0\0\x0cJXL "sv) || in.starts_with("\xff\x0a")) return "a JPEG XL image";
@@ -89,6 +99,7 @@ std::string other_image(const ByteReader& in) {
   if (in.starts_with("#?RADIANCE") || in.starts_with("#?RGBE")) return "a Radiance HDR image";
   if (in.starts_with("\x76\x2f\x31\x01")) return "an OpenEXR image";
   if (in.starts_with("\0\0\1\0"sv)) return "an icon file";
+  if (in.starts_with("\0\0\2\0"sv) && in.u16(4).value_or(0) > 0 && in.u8(9) == 0u) return "a cursor file";
   if (in.starts_with("\x59\xa6\x6a\x95")) return "a Sun raster image";
   if (in.starts_with("P7\n") || in.starts_with("PF\n") || in.starts_with("Pf\n")) return "a PAM or PFM image";
   return {};
@@ -133,8 +144,7 @@ std::optional<Header> any(const Bytes& bytes) {
   if (in.size() > 2 && *in.u8(0) == 'P' && *in.u8(1) >= '1' && *in.u8(1) <= '6' &&
       std::isspace(static_cast<int>(*in.u8(2))))
     return sized(Format::Pnm, pnm_info(in));
-  // Two letters prove little, so a BMP must also have its reserved bytes empty.
-  if (in.starts_with("BM") && in.u32(6).value_or(0) == 0) return sized(Format::Bmp, bmp_info(in));
+  if (is_bmp(in)) return sized(Format::Bmp, bmp_info(in));
   return {};
 }
 

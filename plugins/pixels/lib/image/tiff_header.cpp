@@ -20,13 +20,14 @@ enum Tag : std::uint32_t {
   kStripOffsets = 273,
   kSamples = 277,
   kStripCounts = 279,
+  kColourMap = 320,
   kTileOffsets = 324,
   kTileCounts = 325,
   kInkSet = 332,
   kSampleFormat = 339,
 };
 
-constexpr std::uint32_t kMaxSamples = 8, kOldJpeg = 6;
+constexpr std::uint32_t kMaxSamples = 8, kOldJpeg = 6, kShort = 3;
 
 [[noreturn]] void truncated() {
   reject_truncated(Format::Tiff, "its directory or pixels lie beyond its end");
@@ -38,11 +39,12 @@ class Field {
   Field(const ByteReader& in, std::uint64_t at) : in_(in) {
     const auto type = in.u16(at + 2), count = in.u32(at + 4), inline_or_offset = in.u32(at + 8);
     if (!type || !count || !inline_or_offset) truncated();
-    width_ = *type == 1 ? 1 : *type == 3 ? 2 : 4;
+    width_ = *type == 1 ? 1 : *type == kShort ? 2 : 4;
     count_ = *count;
     start_ = std::uint64_t{width_} * count_ <= 4 ? at + 8 : *inline_or_offset;
   }
   std::uint32_t count() const { return count_; }
+  bool is_short() const { return width_ == 2; }
   std::uint32_t operator[](std::uint64_t i) const {
     const std::uint64_t at = start_ + i * width_;
     const auto v = width_ == 1 ? in_.u8(at) : width_ == 2 ? in_.u16(at) : in_.u32(at);
@@ -138,6 +140,16 @@ std::uint32_t same_for_all(const Directory& page, Tag tag, const char* what) {
   return (*field)[0];
 }
 
+// Of an image without a usable palette libtiff gives the indices, as grey levels.
+void check_palette(const Directory& page, std::uint32_t bits) {
+  const auto map = page.find(kColourMap);
+  const std::uint32_t wanted = 3u << bits;
+  if (!map || map->count() != wanted || !map->is_short())
+    reject_corrupt(Format::Tiff, "its palette has " + std::to_string(map ? map->count() : 0) +
+                                     " values, expected " + std::to_string(wanted) + " of 16 bits");
+  static_cast<void>((*map)[wanted - 1]);  // it lies within the file
+}
+
 // What the samples mean, or a reject that names it.
 void check_samples(const Directory& page) {
   enum Photometric : std::uint32_t { WhiteIsZero, BlackIsZero, Rgb, Palette, Mask, Cmyk, YCbCr };
@@ -167,6 +179,7 @@ void check_samples(const Directory& page) {
       break;
     case Palette:
       if (bits > 8) unsupported_tiff(std::to_string(bits) + " bits per sample and a palette");
+      check_palette(page, bits);
       break;
     case Cmyk:
       colours = 4;

@@ -26,7 +26,11 @@ struct BmpInfo {
   std::uint64_t row_bytes = 0;           ///< From one row to the next; 0 for run-length coded ones.
 };
 
-/// Reads the headers and checks that the rows are there. Allocates nothing. Throws Reject as sniff() does.
+/// Whether a file is to be read as a BMP file.
+bool is_bmp(const ByteReader& in);
+
+/// Reads the headers and checks that the rows are there, the last one maybe
+/// without its padding. Allocates nothing. Throws Reject as sniff() does.
 BmpInfo bmp_info(const ByteReader& in);
 
 /// The pixels, as Pillow gives them; transparent ones are laid on white. `info` is of the same file and its

@@ -11,7 +11,7 @@ namespace graft::image {
 ///
 /// Nothing where there is no such tag or no structure. 1 (upright) where the tag holds anything but an
 /// integer from 1 to 8. Integers of every type and width count, because cameras write all of them; of several
-/// the first, as in Pillow.
+/// the first, as in Pillow. Tags after one whose value lies outside of the structure are not seen.
 std::optional<int> exif_orientation(ByteReader tiff);
 
 /// The orientation in an XMP packet (tiff:Orientation as an attribute or an element). Nothing where it has

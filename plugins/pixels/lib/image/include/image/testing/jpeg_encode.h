@@ -20,6 +20,7 @@ struct JpegKind {
   int quality = 85;
   bool progressive = false;
   bool arithmetic = false;
+  bool scan_each = false;  ///< A scan for each channel; not with `progressive`.
   unsigned restart_rows = 0;
 };
 
@@ -47,6 +48,12 @@ inline std::string encode_jpeg(const Image& image, const JpegKind& kind) {
   info.arith_code = kind.arithmetic;
   info.restart_in_rows = static_cast<int>(kind.restart_rows);
   if (kind.progressive) jpeg_simple_progression(&info);
+  std::vector<jpeg_scan_info> scans;
+  if (kind.scan_each) {
+    for (int i = 0; i < info.num_components; ++i) scans.push_back({1, {i}, 0, DCTSIZE2 - 1, 0, 0});
+    info.scan_info = scans.data();
+    info.num_scans = info.num_components;
+  }
   jpeg_start_compress(&info, TRUE);
   std::vector<std::uint8_t> line;
   while (info.next_scanline < info.image_height) {
