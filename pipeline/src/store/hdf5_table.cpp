@@ -20,6 +20,7 @@ constexpr hsize_t kMaxPackedRows = hsize_t{1} << 18, kPackedRowBytes = 4;
 constexpr hsize_t kMaxClasses = hsize_t{1} << 20;
 constexpr double kMaxLabel = 2147483647, kMaxView = 4294967295;
 constexpr std::size_t kMaxAxes = 8;  // of a row, as in the row log
+constexpr std::size_t kMaxListed = 1000;
 
 std::string shown(const std::vector<hsize_t>& extents) {
   return fmt::format("[{}]", fmt::join(extents, ","));
@@ -65,6 +66,7 @@ Hdf5Table::Hdf5Table(std::span<const std::uint8_t> image, std::string path, cons
   open_views(names.views);
   open_texts_or_numbers();
   read_classes();
+  find_unread(names);
 }
 
 std::uint64_t Hdf5Table::label_columns() const {
@@ -157,6 +159,37 @@ void Hdf5Table::read_classes() {
   if (classes_.size() != label_columns())
     throw Error(fmt::format("{}: has {} columns, but the file names {} classes", labels_->label,
                             label_columns(), classes_.size()));
+}
+
+void Hdf5Table::find_unread(const TableFile::Names& names) {
+  std::vector<std::string> found;
+  const auto note = [](hid_t, const char* name, const H5L_info_t* link, void* to) -> herr_t {
+    auto& all = *static_cast<std::vector<std::string>*>(to);
+    if (link->type == H5L_TYPE_HARD) all.emplace_back(name);
+    return all.size() < kMaxListed ? 0 : 1;
+  };
+  H5Literate(file_, H5_INDEX_NAME, H5_ITER_INC, nullptr, note, &found);
+  const std::vector<std::string> read{names.features,
+                                      names.labels.value_or("labels"),
+                                      names.keys.value_or("keys"),
+                                      names.splits.value_or("splits"),
+                                      views_ ? names.views.value_or("views") : "",
+                                      "classes"};
+  for (const std::string& name : found) {
+    if (std::find(read.begin(), read.end(), name) != read.end()) continue;
+    // What cannot be opened is none of this table's business.
+    const hid_t id = H5Oopen(file_, name.c_str(), H5P_DEFAULT);
+    if (id < 0) continue;
+    const Hdf5Id object(id, H5Oclose, "open " + path_);
+    if (H5Iget_type(object) != H5I_DATASET) continue;
+    const hid_t space_id = H5Dget_space(object);
+    if (space_id < 0) continue;
+    const Hdf5Id space(space_id, H5Sclose, "open " + path_);
+    const int rank = H5Sget_simple_extent_ndims(space);
+    std::vector<hsize_t> extents(static_cast<std::size_t>(std::max(rank, 0)));
+    if (rank > 0 && H5Sget_simple_extent_dims(space, extents.data(), nullptr) == rank)
+      unread_.push_back({name, extents[0]});
+  }
 }
 
 void Hdf5Table::open_texts_or_numbers() {

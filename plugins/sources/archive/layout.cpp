@@ -10,7 +10,7 @@
 #include <graft/text.h>
 #include <source/folder_labels.h>
 #include <source/glob.h>
-#include <source/split_names.h>
+#include <split_names/split_names.h>
 
 namespace {
 

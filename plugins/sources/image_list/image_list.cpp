@@ -18,7 +18,7 @@
 #include <source/delimited.h>
 #include <source/flat_json.h>
 #include <source/listed_files.h>
-#include <source/split_names.h>
+#include <split_names/split_names.h>
 
 namespace {
 
