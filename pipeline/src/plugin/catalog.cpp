@@ -408,9 +408,12 @@ void Catalog::take_shots(std::size_t shots) {
   const bool val_is_given = std::any_of(rows_->all.begin(), rows_->all.end(),
                                         [](const Row& row) { return row.given == Split::Val; });
   const auto share = params_.get<double>("val_fraction");
+  // A whole number may have become a little more by rounding: 12 * 0.2 / (1 - 0.2).
+  constexpr double kRounding = 1 - 1e-12;
   if (!val_is_given && share > 0)
-    thin_out(static_cast<std::size_t>(std::ceil(static_cast<double>(shots) * share / (1 - share))),
-             Split::Val);
+    thin_out(
+        static_cast<std::size_t>(std::ceil(static_cast<double>(shots) * share / (1 - share) * kRounding)),
+        Split::Val);
   thin_out(shots, Split::Train);
 }
 

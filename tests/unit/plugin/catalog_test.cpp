@@ -366,6 +366,20 @@ TEST(Catalog, ValThatIsCarvedShrinksWithTheShots) {
                                                                       {{"b", Split::Val}, 2}}));
 }
 
+// The val of the shots is the fraction of both, rounded up; the fraction in thousandths makes it exact.
+TEST(Catalog, ValThatIsCarvedIsNeverOneMoreThanItsFraction) {
+  for (const int thousandths : {50, 100, 150, 200, 250, 300, 350, 400})
+    for (int shots = 1; shots <= 30; ++shots) {
+      const std::string fraction =
+          "0." + std::string(thousandths < 100 ? "0" : "") + std::to_string(thousandths);
+      Fixture f("{\"val_fraction\": " + fraction + ", \"shots\": " + std::to_string(shots) + "}");
+      f.add_many("a", 400);
+      f.catalog->close();
+      const int rest = 1000 - thousandths, val = (shots * thousandths + rest - 1) / rest;
+      EXPECT_EQ((f.counts()[{"a", Split::Val}]), val) << shots << " shots, " << fraction;
+    }
+}
+
 TEST(Catalog, MaxPerClassLimitsEverySplit) {
   Fixture f(R"({"val_fraction": 0, "max_per_class": 7})");
   f.add_many("a", 50, Split::Train);
