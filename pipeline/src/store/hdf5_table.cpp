@@ -46,6 +46,25 @@ bool is_ieee_float(hid_t type) {
          H5Tequal(type, H5T_IEEE_F64BE) > 0;
 }
 
+/// "int64", "another float of 128 bits", "texts": for messages.
+std::string name_of_type(hid_t type) {
+  const std::size_t bits = 8 * H5Tget_size(type);
+  switch (H5Tget_class(type)) {
+    case H5T_INTEGER:
+      return fmt::format("{}int{}", H5Tget_sign(type) == H5T_SGN_NONE ? "u" : "", bits);
+    case H5T_FLOAT:
+      return fmt::format("another float of {} bits", bits);
+    case H5T_STRING:
+      return "texts";
+    case H5T_COMPOUND:
+      return "records of several fields";
+    case H5T_ENUM:
+      return "booleans or other enumerated values";
+    default:
+      return "another type";
+  }
+}
+
 std::vector<double> read_numbers(const Hdf5Dataset& set, std::size_t first, std::size_t count) {
   const std::size_t width = set.extents.size() > 1 ? set.extents[1] : 1;
   std::vector<double> out(count * width);
@@ -78,7 +97,9 @@ void Hdf5Table::open_features(const std::string& name) {
   features_ = open_dataset(file_, path_, name);
   const Hdf5Id type = type_of(features_);
   if (!is_ieee_float(type))
-    throw Error(features_.label + ": expected float16, float32 or float64, got another type");
+    throw Error(
+        fmt::format("{}: expected float16, float32 or float64, got {}; convert the features to float32",
+                    features_.label, name_of_type(type)));
   is_half_ = H5Tequal(type, hdf5_type(DType::F16)) > 0;
   const std::vector<hsize_t>& extents = features_.extents;
   if (extents.size() < 2 || extents.size() > kMaxAxes + 1)
@@ -118,7 +139,8 @@ void Hdf5Table::open_labels(const std::optional<std::string>& name) {
   const Hdf5Id type = type_of(*labels_);
   label_texts_ = is_text(type);
   if (!label_texts_ && !is_number(type))
-    throw Error(labels_->label + ": expected integers, 0 and 1 for every class, or texts, got another type");
+    throw Error(labels_->label + ": expected integers, 0 and 1 for every class, or texts, got " +
+                name_of_type(type));
   const std::size_t rank = labels_->extents.size();
   if (rank > 2 || (label_texts_ && rank > 1) ||
       (rank == 2 && (labels_->extents[1] == 0 || labels_->extents[1] > kMaxClasses)))
