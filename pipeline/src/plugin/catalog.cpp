@@ -284,8 +284,9 @@ Entry Catalog::entry(std::size_t row) const {
 
 void Catalog::number_classes() {
   for (const auto& [label, number] : found_)
-    if (label.find('\0') != std::string::npos)
-      throw Error(fmt::format("the label '{}' holds a NUL byte; a class is called by a text without", label));
+    if (const std::size_t nul = label.find('\0'); nul != std::string::npos)
+      throw Error(fmt::format("a label that begins with '{}' holds a NUL byte, which no name of a class may",
+                              label.substr(0, nul)));
   if (fixed_by_.empty()) {
     for (const auto& [name, number] : found_) classes_.push_back(name);
     const bool numbers =

@@ -66,7 +66,8 @@ class TableFileSource : public ::testing::Test {
 TEST_F(TableFileSource, WarnsOfDatasetsUnderOtherNames) {
   const auto warnings = [&](const std::string& files, const std::string& more = "") {
     std::string text;
-    for (const std::string& warning : open(files, more).warnings())
+    const StageHarness stage = open(files, more);
+    for (const std::string& warning : stage.warnings())
       if (warning.starts_with("no dataset")) text += warning + "\n";
     const std::string folder = folder_.path().string() + "/";
     for (std::size_t p; (p = text.find(folder)) != std::string::npos;) text.replace(p, folder.size(), "@");
@@ -182,7 +183,8 @@ TEST_F(TableFileSource, KeysLabelsAndSplitsOfTheFile) {
   EXPECT_EQ(entries[1].split, Split::Val);
   EXPECT_EQ(entries[2].split, Split::Test);
   // A split named by the config holds, and the contradiction is told.
-  auto forced = open("{train: \"@t.h5\"}", ", features: x, labels: y, splits: parts, val_fraction: 0");
+  auto forced =
+      open("{train: \"@t.h5\"}", ", features: x, labels: y, keys: ids, splits: parts, val_fraction: 0");
   for (const Entry& e : forced.list()) EXPECT_EQ(e.split, Split::Train);
   EXPECT_EQ(forced.warnings().at(0),
             at("t.h5") +

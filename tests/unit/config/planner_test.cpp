@@ -402,7 +402,7 @@ TEST_F(PlannerTest, SplitsAreRefusedWhereTheyWouldDoNothingOrHarm) {
   };
   EXPECT_THAT(
       fault(kGood, "root: data}", "root: data}, splits: [train]"),
-      HasSubstr("a.yaml:8:53: error: splits: 'images' (files) is a source, which works on all splits"));
+      HasSubstr("a.yaml:9:55: error: splits: 'images' (files) is a source, which works on all splits"));
   EXPECT_THAT(fault(kGood, "from: learn", "from: learn, splits: [test]"),
               HasSubstr("error: splits: 'judge' (judge) is a report"));
   EXPECT_THAT(fault(kGood, "from: net", "from: net, splits: []"),
@@ -412,7 +412,7 @@ TEST_F(PlannerTest, SplitsAreRefusedWhereTheyWouldDoNothingOrHarm) {
   EXPECT_EQ(fault(kGood, "from: table", "from: table, splits: [train]"), "");
   // Items of val would reach the network as bytes.
   EXPECT_THAT(fault(kGood, "from: images", "from: images, splits: [train]"),
-              HasSubstr("a.yaml:7:44: error: splits: 'pixels' (decode) lets items of val pass as bytes, but "
+              HasSubstr("a.yaml:8:50: error: splits: 'pixels' (decode) lets items of val pass as bytes, but "
                         "'net' (net) takes image; remove splits, or write the same splits at 'net'"));
   EXPECT_EQ(fault(kGood, "from: images", "from: images, splits: [train, val, test]"), "");
   // A table of train alone needs the pixels of train alone.
@@ -432,7 +432,7 @@ TEST_F(PlannerTest, AnInputThatOccursTwiceIsAFault) {
   std::string yaml = kGood;
   yaml.replace(yaml.find("from: learn"), 11, "from: [learn, learn]");
   EXPECT_EQ(plan(yaml).faults.substr(0, plan(yaml).faults.find('\n')),
-            "a.yaml:4:41: error: from: 'learn' occurs twice; name each input once");
+            "a.yaml:4:40: error: from: 'learn' occurs twice; name each input once");
 }
 
 TEST_F(PlannerTest, EveryFaultOfTheRunBlockIsReported) {
