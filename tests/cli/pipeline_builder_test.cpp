@@ -149,8 +149,8 @@ TEST(PipelineBuilder, WhatYamlCannotSayIsAnErrorToo) {
   EXPECT_THAT(
       p.check(),
       ElementsAre(
-          "pipeline 'deep', setting 'seed': error: seed: expected an integer of at least 0, got "
-          "1.8446744073709552e+19",
+          "pipeline 'deep', setting 'seed': error: seed: expected an integer from 0 to "
+          "9223372036854775807, got 1.8446744073709552e+19",
           "pipeline 'deep', stage 'images': error: nothing uses the output of stage 'images' "
           "(synthetic); connect a stage with `from: images`, or remove it",
           "pipeline 'deep', stage 'images', parameter 'train': error: train: expected integer, got "

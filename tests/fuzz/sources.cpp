@@ -16,7 +16,7 @@
 #include <network/testing/zip_writer.h>
 #include <source/folder_labels.h>
 #include <source/glob.h>
-#include <source/split_names.h>
+#include <split_names/split_names.h>
 
 #include "../../plugins/sources/video/orientation.h"
 #include "fuzz.h"

@@ -51,6 +51,7 @@ class GRAFT_API TableFile {
   /// Of one row's features.
   const Shape& shape() const;
   std::size_t dim() const { return static_cast<std::size_t>(elements(shape())); }
+  bool has_labels() const;
   bool has_keys() const;
   bool has_splits() const;
   bool has_views() const;
@@ -59,6 +60,14 @@ class GRAFT_API TableFile {
   const std::vector<std::string>& classes() const;
   /// Labels are numbers of classes in the file, not their names.
   bool has_numbered_labels() const;
+
+  /// A dataset at the top of the file that is not read: it may be one that has another name than expected.
+  struct Unread {
+    std::string name;
+    std::uint64_t rows;  ///< Extent of the first axis.
+  };
+  /// In the order of their names; of the first thousand objects.
+  const std::vector<Unread>& unread() const;
 
   /// What the file says of a row beside its features.
   struct Row {

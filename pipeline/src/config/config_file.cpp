@@ -221,7 +221,8 @@ YamlNode ConfigFile::load(const fs::path& path, Position included_from, int dept
   for (const std::string& fault : faults) diagnostics_.error(at, fault);
   if (extends->kind != YamlNode::Kind::Scalar)
     diagnostics_.error(at, "`extends` takes the path of one config");
-  if (!faults.empty() || extends->kind != YamlNode::Kind::Scalar) return node;
+  // Of half a config, nothing more can be said that holds of the whole.
+  if (!faults.empty() || extends->kind != YamlNode::Kind::Scalar) return {};
   const fs::path base_path = fs::path(base_name).is_absolute()
                                  ? fs::path(base_name)
                                  : (path.parent_path() / base_name).lexically_normal();
@@ -232,10 +233,11 @@ YamlNode ConfigFile::load(const fs::path& path, Position included_from, int dept
     diagnostics_.error(at, cycle ? "this config extends itself"
                                  : fmt::format("more than {} levels of extends", kMaxExtends));
     open_.pop_back();
-    return node;
+    return {};
   }
   YamlNode base = load(base_path, at, depth + 1);
   open_.pop_back();
+  if (base.kind != YamlNode::Kind::Map) return {};
   std::erase_if(node.members, [](const YamlNode::Member& m) { return m.key == "extends"; });
   merge(base, std::move(node));
   return base;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -48,7 +50,11 @@ void read_seed(PlanDraft& draft, const YamlNode& root) {
   const YamlNode* seed = root.find("seed");
   if (seed == nullptr) return;
   const Value v = to_value(*seed);
-  if (!v.is_int() || v.as_int() < 0)
+  constexpr auto kLargest = std::numeric_limits<std::int64_t>::max();
+  if (v.is_double() && v.as_double() > static_cast<double>(kLargest))
+    draft.error(seed->position,
+                fmt::format("seed: expected an integer from 0 to {}, got {}", kLargest, v.to_json()));
+  else if (!v.is_int() || v.as_int() < 0)
     draft.error(seed->position, fmt::format("seed: expected an integer of at least 0, got {}", v.to_json()));
   else
     draft.plan.seed = static_cast<std::uint64_t>(v.as_int());
@@ -59,14 +65,26 @@ void read_run(PlanDraft& draft, const YamlNode& root) {
   static const YamlNode kNone;
   const YamlNode* node = root.find("run");
   const YamlNode& run = node == nullptr ? kNone : *node;
+  RunSettings& settings = draft.plan.run;
   const std::size_t before = draft.diagnostics.errors();
   const Params p = draft.resolve_at(run_parameters(), run, run.position);
-  if (draft.diagnostics.errors() > before) return;
+  if (draft.diagnostics.errors() == before) {
+    settings.on_error = p.get<std::string>("on_error") == "fail" ? OnError::Fail : OnError::Reject;
+    settings.retry_times = p.object("retry").get<std::size_t>("times");
+    settings.retry_backoff = p.object("retry").get<double>("backoff");
+    settings.stall_seconds = p.get<double>("stall_seconds");
+  }
+  // The others are texts, which may be wrong in their own ways.
+  const auto is_text = [&](const char* key) {
+    const Value* v = p.find(key);
+    return v != nullptr && v->is_string();
+  };
   const auto at = [&](const char* key) {
     const YamlNode* v = run.find(key);
     return v == nullptr ? run.position : v->position;
   };
   const auto count = [&](const char* key, double low, double high) -> std::optional<std::size_t> {
+    if (!is_text(key)) return {};
     const auto s = p.get<std::string>(key);
     if (s == "auto") return {};
     std::size_t n = 0;
@@ -77,22 +95,20 @@ void read_run(PlanDraft& draft, const YamlNode& root) {
                   fmt::format("{}: expected auto or an integer from {} to {}, got '{}'", key, low, high, s));
     return n;
   };
-  if (const auto n = count("threads", 1, 1024)) draft.plan.run.threads = static_cast<int>(*n);
-  draft.plan.run.in_flight = count("in_flight", 1, 1e6);
-  draft.plan.run.read_ahead = count("read_ahead", 0, 256);
-  if (std::string fault = read_memory(p, draft.plan.run); !fault.empty())
-    draft.error(at("memory"), std::move(fault));
-  else if (std::string warning = memory_warning(draft.plan.run); !warning.empty())
-    draft.diagnostics.warning(at("memory"), std::move(warning));
-  draft.plan.run.on_error = p.get<std::string>("on_error") == "fail" ? OnError::Fail : OnError::Reject;
-  draft.plan.run.retry_times = p.object("retry").get<std::size_t>("times");
-  draft.plan.run.retry_backoff = p.object("retry").get<double>("backoff");
-  draft.plan.run.stall_seconds = p.get<double>("stall_seconds");
-  if (std::string fault = read_stall_limit(p, run.find("stall_seconds") != nullptr, draft.plan.run);
-      !fault.empty())
-    draft.error(at("stall_limit"), std::move(fault));
-  if (std::string fault = read_max_rejects(p, draft.plan.run); !fault.empty())
-    draft.error(at("max_rejects"), std::move(fault));
+  if (const auto n = count("threads", 1, 1024)) settings.threads = static_cast<int>(*n);
+  settings.in_flight = count("in_flight", 1, 1e6);
+  settings.read_ahead = count("read_ahead", 0, 256);
+  const auto read = [&](const char* key, std::string fault) {
+    const bool sound = fault.empty();
+    if (!sound) draft.error(at(key), std::move(fault));
+    return sound;
+  };
+  if (is_text("memory") && read("memory", read_memory(p, settings)))
+    if (std::string warning = memory_warning(settings); !warning.empty())
+      draft.diagnostics.warning(at("memory"), std::move(warning));
+  if (is_text("stall_limit"))
+    read("stall_limit", read_stall_limit(p, run.find("stall_seconds") != nullptr, settings));
+  if (is_text("max_rejects")) read("max_rejects", read_max_rejects(p, settings));
 }
 
 /// An output "{param}" becomes a port per value of that list.
@@ -125,6 +141,10 @@ void read_splits(PlanDraft& draft, const YamlNode& node, StagePlan& stage) {
     for (const YamlNode& n : node.items) names.push_back(&n);
   else
     names.push_back(&node);
+  if (names.empty())
+    draft.error(node.position,
+                "splits: expected one or more of train, val, test, got an empty list; leave "
+                "splits out for all of them");
   for (const YamlNode* n : names) {
     if (const auto split = split_from(n->scalar))
       stage.splits.push_back(*split);
@@ -189,6 +209,18 @@ void read_stage(PlanDraft& draft, const YamlNode& node, StagePlan& stage, PlanDr
                                           plugin->scalar, found->schema.name, found->schema.name));
   stage.schema = found->schema;
   drafted.usable = true;
+  if (const YamlNode* v = node.find("splits")) {
+    if (stage.schema.kind == StageKind::Source || stage.schema.kind == StageKind::Calibrator ||
+        stage.schema.kind == StageKind::Report)
+      draft.error(v->position,
+                  fmt::format("splits: '{}' ({}) is a {}, which works on all splits; remove splits, or write "
+                              "it at a stage between source and report",
+                              stage.id, stage.schema.name, to_string(stage.schema.kind)));
+    if (stage.is(StageKind::Learner) && !stage.splits.empty() && !stage.handles(Split::Train))
+      draft.error(v->position, fmt::format("splits: '{}' ({}) learns from train, which its splits leave out; "
+                                           "add train",
+                                           stage.id, stage.schema.name));
+  }
   static const YamlNode kNone;
   const YamlNode* with = node.find("with");
   const std::size_t before = draft.diagnostics.errors();

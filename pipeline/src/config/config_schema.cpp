@@ -174,7 +174,8 @@ Value stage_schema(const Registry& registry) {
   properties["on_error"] = words({"reject", "fail"});
   properties["on_error"]["description"] = "A bad item: record it and continue, or end the run.";
   properties["splits"] = any_of({of_type("string"), of_type("array")});
-  properties["splits"]["description"] = "Only items of these splits pass: train, val, test.";
+  properties["splits"]["description"] =
+      "Works on items of these splits alone: train, val, test. Others pass by unchanged.";
   out["required"] = strings({"plugin"});
   out["additionalProperties"] = false;
   out["allOf"] = conditions(registry);

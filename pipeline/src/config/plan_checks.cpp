@@ -1,6 +1,9 @@
 // The last steps of make_plan: what can only be seen of the plan as a whole.
 
 #include <algorithm>
+#include <array>
+#include <optional>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -13,6 +16,47 @@ namespace {
 bool has_unresolved_stage(const PlanDraft& draft) {
   return std::any_of(draft.stages.begin(), draft.stages.end(),
                      [](const PlanDraft::Stage& d) { return !d.connected || !d.usable; });
+}
+
+/// What items of a split are where a stage ends, and the stage that let them pass although it makes another
+/// type of the items of its own splits.
+struct Passing {
+  PortType type;
+  std::optional<std::size_t> passed = {};
+};
+
+/// Items of other splits pass by a stage unchanged. Where it turns its own into another type, those that come
+/// after it get both.
+void check_splits(PlanDraft& draft) {
+  constexpr std::array kSplits{Split::Train, Split::Val, Split::Test};
+  std::vector<std::array<std::optional<Passing>, kSplits.size()>> passing(draft.plan.stages.size());
+  std::vector<bool> reported(draft.plan.stages.size());
+  for (std::size_t i = 0; i < draft.plan.stages.size(); ++i) {
+    const StagePlan& stage = draft.plan.stages[i];
+    if (!draft.stages[i].usable || !stage.is_streamed() || stage.schema.outputs.empty()) continue;
+    const PortType given = stage.schema.outputs[0].type;
+    for (std::size_t s = 0; s < kSplits.size(); ++s) {
+      if (stage.is(StageKind::Source)) passing[i][s] = Passing{given};
+      if (stage.inputs.empty()) continue;
+      const std::optional<Passing>& before = passing[stage.inputs[0].stage][s];
+      if (!before) continue;
+      if (!stage.handles(kSplits[s])) {
+        passing[i][s] = before->type == given ? *before : Passing{before->type, i};
+        continue;
+      }
+      passing[i][s] = Passing{given};
+      if (!before->passed || before->type == stage.schema.inputs[0].type || reported[*before->passed])
+        continue;
+      reported[*before->passed] = true;
+      const StagePlan& maker = draft.plan.stages[*before->passed];
+      const YamlNode* splits = draft.stages[*before->passed].node->find("splits");
+      draft.error(splits->position,
+                  fmt::format("splits: '{}' ({}) lets items of {} pass as {}, but '{}' ({}) takes {}; remove "
+                              "splits, or write the same splits at '{}'",
+                              maker.id, maker.schema.name, to_string(kSplits[s]), to_string(before->type),
+                              stage.id, stage.schema.name, to_string(stage.schema.inputs[0].type), stage.id));
+    }
+  }
 }
 
 }  // namespace
@@ -35,6 +79,7 @@ void check_use(PlanDraft& draft) {
                                 "rows cannot be aligned",
                                 stage.id));
   }
+  check_splits(draft);
 }
 
 void check_credits(PlanDraft& draft) {

@@ -61,7 +61,8 @@ bool order_stages(PlanDraft& draft);
 void inherit_parameters(PlanDraft& draft);
 /// Asks the plugins for errors in the files that parameters name, and for the shapes of their outputs.
 void inspect_stages(PlanDraft& draft);
-/// Finds stages whose output nothing uses, and tables that cannot be aligned.
+/// Finds stages whose output nothing uses, tables that cannot be aligned, and items of another type that come
+/// past a stage that is not for their split.
 void check_use(PlanDraft& draft);
 /// Checks that the items in flight suffice for the batches, and the memory for the items.
 void check_credits(PlanDraft& draft);

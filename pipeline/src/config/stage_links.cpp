@@ -112,6 +112,12 @@ void link_one(PlanDraft& draft, StagePlan& stage, PlanDraft::Stage& drafted, con
       return;
     }
   }
+  if (std::any_of(stage.inputs.begin(), stage.inputs.end(), [&](const StagePlan::Input& before) {
+        return before.stage == it->second && before.port == port;
+      })) {
+    draft.error(ref.position, fmt::format("from: '{}' occurs twice; name each input once", ref.scalar));
+    return;
+  }
   stage.inputs.push_back({it->second, port});
   if (known && drafted.usable && !stage.schema.inputs.empty())
     check_types(draft, stage, from, port, ref.position);

@@ -74,13 +74,27 @@ bool stands_for_nothing(const std::string& name) {
   return std::find(kNothing.begin(), kNothing.end(), folded(name)) != kNothing.end();
 }
 
-// "'ant' and 'Ant'" for every pair of names that look the same.
+// Without the difference between ways to write one character in UTF-8, and without what is invisible.
+std::string as_seen(const std::string& name) {
+  constexpr auto kOptions =
+      static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_IGNORE | UTF8PROC_LUMP);
+  utf8proc_uint8_t* mapped = nullptr;
+  const utf8proc_ssize_t size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(name.data()),
+                                             static_cast<utf8proc_ssize_t>(name.size()), &mapped, kOptions);
+  if (size < 0) return name;
+  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, &std::free);
+  return {reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(size)};
+}
+
+// "'ant' and 'Ant'" for every pair of names that look the same, or are the same number.
 std::vector<std::string> lookalikes(const std::vector<std::string>& names) {
   std::unordered_map<std::string, const std::string*> seen;
   std::vector<std::string> out;
-  for (const std::string& name : names)
-    if (const auto [at, fresh] = seen.try_emplace(folded(name), &name); !fresh)
-      out.push_back(fmt::format("'{}' and '{}'", *at->second, name));
+  for (const std::string& name : names) {
+    const auto number = whole_number(name);
+    const auto [at, fresh] = seen.try_emplace(number ? std::to_string(*number) : folded(name), &name);
+    if (!fresh) out.push_back(fmt::format("'{}' and '{}'", *at->second, name));
+  }
   return out;
 }
 
@@ -269,6 +283,10 @@ Entry Catalog::entry(std::size_t row) const {
 }
 
 void Catalog::number_classes() {
+  for (const auto& [label, number] : found_)
+    if (const std::size_t nul = label.find('\0'); nul != std::string::npos)
+      throw Error(fmt::format("a label that begins with '{}' holds a NUL byte, which no name of a class may",
+                              label.substr(0, nul)));
   if (fixed_by_.empty()) {
     for (const auto& [name, number] : found_) classes_.push_back(name);
     const bool numbers =
@@ -278,9 +296,14 @@ void Catalog::number_classes() {
     });
   }
   if (const auto pairs = lookalikes(classes_); !pairs.empty())
-    warn_("classes whose names differ by blanks, case or accents only: " + joined(pairs));
+    warn_("classes whose names differ by blanks, case, accents or leading zeros only: " + joined(pairs));
   std::vector<std::string> nothing;
   std::copy_if(classes_.begin(), classes_.end(), std::back_inserter(nothing), stands_for_nothing);
+  // Beside classes that are numbered from 0, as tables of labels have it.
+  const auto is_class = [&](const char* name) {
+    return std::find(classes_.begin(), classes_.end(), name) != classes_.end();
+  };
+  if (is_class("-1") && is_class("0")) nothing.insert(nothing.begin(), "-1");
   if (!nothing.empty() && fixed_by_.empty())
     warn_("classes whose names usually mark a missing value: " + joined(nothing) +
           "; leave the label empty for an input without one");
@@ -352,6 +375,15 @@ void Catalog::unknown_label(const Row& row, std::int32_t number) const {
                       "the class there, or leave the input out",
                       label->first, row.key, fixed_by_, classes_.size()));
   }
+  const auto twin = std::find_if(classes_.begin(), classes_.end(), [&](const std::string& name) {
+    return as_seen(name) == as_seen(label->first);
+  });
+  if (twin != classes_.end())
+    throw Error(
+        fmt::format("the label '{}' of '{}' is not in {}, where '{}' looks the same but is encoded otherwise "
+                    "(Unicode has "
+                    "several ways to write an accented letter or a blank); write both in one way",
+                    label->first, row.key, fixed_by_, *twin));
   const auto near = nearest(label->first, classes_);
   throw Error(fmt::format("the label '{}' of '{}' is not in {}{}; add it there, or leave the input out",
                           label->first, row.key, fixed_by_,
@@ -370,16 +402,31 @@ void Catalog::decide_splits() {
     row.split = row.given ? rule.given(group_of(row), *row.given) : rule.hashed(group_of(row));
   });
   if (!params_.has("group") || rows_->all.empty()) return;
-  if (std::all_of(rows_->all.begin(), rows_->all.end(),
-                  [&](const Row& r) { return rule.group_of(group_of(r)) == group_of(r); }))
-    warn_(fmt::format("group '{}' finds nothing to group in any key, for example '{}'",
-                      params_.get<std::string>("group"), rows_->all[0].key));
+  const auto every = [&](const auto& holds) {
+    return std::all_of(rows_->all.begin(), rows_->all.end(),
+                       [&](const Row& r) { return holds(rule.group_of(group_of(r)), group_of(r)); });
+  };
+  const auto warn = [&](const char* text) {
+    warn_(fmt::format("group '{}' {}, for example '{}'", params_.get<std::string>("group"), text,
+                      rows_->all[0].key));
+  };
+  if (every([](const std::string& group, std::string_view key) { return group == key; }))
+    warn("finds nothing to group in any key");
+  else if (every([](const std::string& group, std::string_view) { return group.empty(); }))
+    warn("finds the empty text in every key, so that all inputs are one group");
 }
 
 void Catalog::warn_classes() const {
   std::vector<std::array<std::size_t, kSplits.size()>> inputs(classes_.size());
   std::array<bool, kSplits.size()> used{};
+  // What is learned where no input has several labels cannot be scored on those that have.
+  const Row* several_in_test = nullptr;
+  bool several_to_learn = false;
   for (const Row& row : std::as_const(rows_->all)) {
+    if (row.split != Split::Test)
+      several_to_learn = several_to_learn || row.negative || row.labels > 1;
+    else if (row.labels > 1 && several_in_test == nullptr)
+      several_in_test = &row;
     const auto split = static_cast<std::size_t>(row.split);
     used[split] = used[split] || row.labelled();
     for (std::uint32_t i = row.first_label; i < row.first_label + row.labels; ++i) {
@@ -387,6 +434,12 @@ void Catalog::warn_classes() const {
       rows_->labels.release_behind(i);
     }
   }
+  if (several_in_test != nullptr && !several_to_learn)
+    warn_(
+        fmt::format("inputs of test have several labels, for example '{}', but none of train and val: "
+                    "learners give each input one class and cannot be scored on them; leave one label to "
+                    "each, or move some of them to train",
+                    several_in_test->key));
   std::vector<std::string> few;
   for (const Split split : kSplits) {
     std::vector<std::string> missing;
@@ -408,9 +461,12 @@ void Catalog::take_shots(std::size_t shots) {
   const bool val_is_given = std::any_of(rows_->all.begin(), rows_->all.end(),
                                         [](const Row& row) { return row.given == Split::Val; });
   const auto share = params_.get<double>("val_fraction");
+  // A whole number may have become a little more by rounding: 12 * 0.2 / (1 - 0.2).
+  constexpr double kRounding = 1 - 1e-12;
   if (!val_is_given && share > 0)
-    thin_out(static_cast<std::size_t>(std::ceil(static_cast<double>(shots) * share / (1 - share))),
-             Split::Val);
+    thin_out(
+        static_cast<std::size_t>(std::ceil(static_cast<double>(shots) * share / (1 - share) * kRounding)),
+        Split::Val);
   thin_out(shots, Split::Train);
 }
 

@@ -403,11 +403,8 @@ std::vector<Learning::Table> Learning::tables_of(std::size_t stage) const {
 }
 
 std::string Learning::why_no_train_rows(std::size_t stage) const {
-  const StagePlan& plan = plan_.stages[stage];
   const Listing& listing = *tables_of(stage)[0].listing;
-  const auto is_train = [&](const ListedInput& input) {
-    return input.split == Split::Train && plan.handles(input.split);
-  };
+  const auto is_train = [](const ListedInput& input) { return input.split == Split::Train; };
   const auto& inputs = listing.inputs;
   const auto train = static_cast<std::size_t>(std::count_if(inputs.begin(), inputs.end(), is_train));
   const auto rejected = static_cast<std::size_t>(std::count_if(

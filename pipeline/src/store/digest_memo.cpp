@@ -48,6 +48,11 @@ std::array<std::uint8_t, kMemoHeaderBytes> make_header() {
   return header;
 }
 
+/// Whether the source has looked at the file. What it says of one that was not there would fit for ever.
+bool is_known(const FileRef& file) {
+  return file.size != 0 || file.mtime_ns != 0 || file.ctime_ns != 0;
+}
+
 Digest name_of(const FileRef& file) {
   return file.member.empty() ? digest(file.path) : digest(file.path + '\0' + file.member);
 }
@@ -154,6 +159,7 @@ void DigestMemo::append() {
 }
 
 std::optional<Digest> DigestMemo::find(const FileRef& file, bool* changed) const {
+  if (!is_known(file)) return {};
   const Digest name = name_of(file);
   const std::lock_guard lock(mutex_);
   const RowPlace* place = by_path_.find(name);
@@ -166,6 +172,7 @@ std::optional<Digest> DigestMemo::find(const FileRef& file, bool* changed) const
 }
 
 void DigestMemo::remember(const FileRef& file, const Digest& content) {
+  if (!is_known(file)) return;
   const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
                        std::chrono::system_clock::now().time_since_epoch())
                        .count();

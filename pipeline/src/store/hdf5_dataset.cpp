@@ -145,7 +145,17 @@ Hdf5Id open_hdf5_file(const fs::path& path) {
 }
 
 Hdf5Id open_hdf5_image(std::span<const std::uint8_t> image, const std::string& label) {
-  if (!has_signature(image)) throw Error(label + ": is no HDF5 file");
+  if (!has_signature(image)) {
+    const auto begins = [&](std::string_view with) {
+      return image.size() >= with.size() && std::memcmp(image.data(), with.data(), with.size()) == 0;
+    };
+    const bool numpy = begins("\x93NUMPY") || begins("PK\x03\x04");
+    throw Error(
+        label + ": is no HDF5 file" +
+        (numpy ? ", but NumPy's: write its arrays with h5py, h5py.File(\"table.h5\", \"w\")[\"features\"] = "
+                 "features"
+               : ""));
+  }
   const std::string doing = "open " + label;
   const Hdf5Id access = file_access_list();
   hdf5_check(H5Pset_fapl_core(access, 4096, 0), doing);

@@ -157,6 +157,11 @@ class Reader {
     out.number(table_->label_columns());
     out.number(table_->classes().size());
     for (const std::string& name : table_->classes()) out.text(name);
+    out.number(table_->unread().size());
+    for (const auto& [name, rows] : table_->unread()) {
+      out.text(name);
+      out.number(rows);
+    }
     finish(out.body());
   }
 

@@ -20,6 +20,7 @@ constexpr hsize_t kMaxPackedRows = hsize_t{1} << 18, kPackedRowBytes = 4;
 constexpr hsize_t kMaxClasses = hsize_t{1} << 20;
 constexpr double kMaxLabel = 2147483647, kMaxView = 4294967295;
 constexpr std::size_t kMaxAxes = 8;  // of a row, as in the row log
+constexpr std::size_t kMaxListed = 1000;
 
 std::string shown(const std::vector<hsize_t>& extents) {
   return fmt::format("[{}]", fmt::join(extents, ","));
@@ -45,6 +46,25 @@ bool is_ieee_float(hid_t type) {
          H5Tequal(type, H5T_IEEE_F64BE) > 0;
 }
 
+/// "int64", "another float of 128 bits", "texts": for messages.
+std::string name_of_type(hid_t type) {
+  const std::size_t bits = 8 * H5Tget_size(type);
+  switch (H5Tget_class(type)) {
+    case H5T_INTEGER:
+      return fmt::format("{}int{}", H5Tget_sign(type) == H5T_SGN_NONE ? "u" : "", bits);
+    case H5T_FLOAT:
+      return fmt::format("another float of {} bits", bits);
+    case H5T_STRING:
+      return "texts";
+    case H5T_COMPOUND:
+      return "records of several fields";
+    case H5T_ENUM:
+      return "booleans or other enumerated values";
+    default:
+      return "another type";
+  }
+}
+
 std::vector<double> read_numbers(const Hdf5Dataset& set, std::size_t first, std::size_t count) {
   const std::size_t width = set.extents.size() > 1 ? set.extents[1] : 1;
   std::vector<double> out(count * width);
@@ -65,6 +85,7 @@ Hdf5Table::Hdf5Table(std::span<const std::uint8_t> image, std::string path, cons
   open_views(names.views);
   open_texts_or_numbers();
   read_classes();
+  find_unread(names);
 }
 
 std::uint64_t Hdf5Table::label_columns() const {
@@ -76,7 +97,9 @@ void Hdf5Table::open_features(const std::string& name) {
   features_ = open_dataset(file_, path_, name);
   const Hdf5Id type = type_of(features_);
   if (!is_ieee_float(type))
-    throw Error(features_.label + ": expected float16, float32 or float64, got another type");
+    throw Error(
+        fmt::format("{}: expected float16, float32 or float64, got {}; convert the features to float32",
+                    features_.label, name_of_type(type)));
   is_half_ = H5Tequal(type, hdf5_type(DType::F16)) > 0;
   const std::vector<hsize_t>& extents = features_.extents;
   if (extents.size() < 2 || extents.size() > kMaxAxes + 1)
@@ -116,7 +139,8 @@ void Hdf5Table::open_labels(const std::optional<std::string>& name) {
   const Hdf5Id type = type_of(*labels_);
   label_texts_ = is_text(type);
   if (!label_texts_ && !is_number(type))
-    throw Error(labels_->label + ": expected integers, 0 and 1 for every class, or texts, got another type");
+    throw Error(labels_->label + ": expected integers, 0 and 1 for every class, or texts, got " +
+                name_of_type(type));
   const std::size_t rank = labels_->extents.size();
   if (rank > 2 || (label_texts_ && rank > 1) ||
       (rank == 2 && (labels_->extents[1] == 0 || labels_->extents[1] > kMaxClasses)))
@@ -157,6 +181,37 @@ void Hdf5Table::read_classes() {
   if (classes_.size() != label_columns())
     throw Error(fmt::format("{}: has {} columns, but the file names {} classes", labels_->label,
                             label_columns(), classes_.size()));
+}
+
+void Hdf5Table::find_unread(const TableFile::Names& names) {
+  std::vector<std::string> found;
+  const auto note = [](hid_t, const char* name, const H5L_info_t* link, void* to) -> herr_t {
+    auto& all = *static_cast<std::vector<std::string>*>(to);
+    if (link->type == H5L_TYPE_HARD) all.emplace_back(name);
+    return all.size() < kMaxListed ? 0 : 1;
+  };
+  H5Literate(file_, H5_INDEX_NAME, H5_ITER_INC, nullptr, note, &found);
+  const std::vector<std::string> read{names.features,
+                                      names.labels.value_or("labels"),
+                                      names.keys.value_or("keys"),
+                                      names.splits.value_or("splits"),
+                                      views_ ? names.views.value_or("views") : "",
+                                      "classes"};
+  for (const std::string& name : found) {
+    if (std::find(read.begin(), read.end(), name) != read.end()) continue;
+    // What cannot be opened is none of this table's business.
+    const hid_t id = H5Oopen(file_, name.c_str(), H5P_DEFAULT);
+    if (id < 0) continue;
+    const Hdf5Id object(id, H5Oclose, "open " + path_);
+    if (H5Iget_type(object) != H5I_DATASET) continue;
+    const hid_t space_id = H5Dget_space(object);
+    if (space_id < 0) continue;
+    const Hdf5Id space(space_id, H5Sclose, "open " + path_);
+    const int rank = H5Sget_simple_extent_ndims(space);
+    std::vector<hsize_t> extents(static_cast<std::size_t>(std::max(rank, 0)));
+    if (rank > 0 && H5Sget_simple_extent_dims(space, extents.data(), nullptr) == rank)
+      unread_.push_back({name, extents[0]});
+  }
 }
 
 void Hdf5Table::open_texts_or_numbers() {

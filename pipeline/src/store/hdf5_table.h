@@ -30,6 +30,8 @@ class Hdf5Table {
   /// Columns of a row's labels: more than one, or that of the only class in classes(). 0: one label a row.
   std::uint64_t label_columns() const;
   const std::vector<std::string>& classes() const { return classes_; }
+  /// As TableFile::unread.
+  const std::vector<TableFile::Unread>& unread() const { return unread_; }
 
   struct Row {
     std::string key;
@@ -52,6 +54,7 @@ class Hdf5Table {
   void open_views(const std::optional<std::string>& name);
   void open_texts_or_numbers();
   void read_classes();
+  void find_unread(const TableFile::Names& names);
   std::uint32_t class_of(double label, std::size_t row) const;
   void describe_labels(std::size_t first, std::vector<Row>& out) const;
   void describe_splits(std::size_t first, std::vector<Row>& out) const;
@@ -66,6 +69,7 @@ class Hdf5Table {
   bool is_half_ = false;  ///< Converted here: HDF5 goes bit field by bit field.
   bool label_texts_ = false, split_texts_ = false;
   std::vector<std::string> classes_;
+  std::vector<TableFile::Unread> unread_;
 };
 
 }  // namespace graft

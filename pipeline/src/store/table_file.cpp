@@ -19,6 +19,7 @@ constexpr std::uint64_t kMaxRows = std::uint64_t{1} << 31;
 constexpr std::uint64_t kMaxRowElements = std::uint64_t{1} << 24;
 constexpr std::uint64_t kMaxClasses = std::uint64_t{1} << 20;
 constexpr std::uint64_t kMaxAxes = 8;
+constexpr std::uint64_t kMaxUnread = 1000;
 constexpr std::uint32_t kMaxLabel = 2147483647;
 constexpr std::uint32_t kMaxView = std::numeric_limits<std::uint32_t>::max();
 /// Of one answer.
@@ -57,6 +58,10 @@ struct TableFile::Impl {
     numbered = in.number(1) == 1;
     label_columns = static_cast<std::size_t>(in.number(kMaxClasses));
     for (std::uint64_t n = in.number(kMaxClasses); n > 0; --n) classes.push_back(in.text());
+    for (std::uint64_t n = in.number(kMaxUnread); n > 0; --n) {
+      std::string name = in.text();
+      unread.push_back({std::move(name), in.number()});
+    }
     in.end();
     if (rows == 0 || shape.empty() || dim == 0 || dim > kMaxRowElements)
       throw Error(path + ": the process that reads it gave a shape that makes no sense");
@@ -96,6 +101,7 @@ struct TableFile::Impl {
   bool has_labels = false, has_keys = false, has_splits = false, has_views = false, numbered = false;
   std::size_t label_columns = 0;
   std::vector<std::string> classes;
+  std::vector<Unread> unread;
 };
 
 TableFile::TableFile(std::string path, const Names& names) : impl_(std::make_unique<Impl>(std::move(path))) {
@@ -115,6 +121,9 @@ std::size_t TableFile::rows() const {
 const Shape& TableFile::shape() const {
   return impl_->shape;
 }
+bool TableFile::has_labels() const {
+  return impl_->has_labels;
+}
 bool TableFile::has_keys() const {
   return impl_->has_keys;
 }
@@ -129,6 +138,9 @@ bool TableFile::has_numbered_labels() const {
 }
 const std::vector<std::string>& TableFile::classes() const {
   return impl_->classes;
+}
+const std::vector<TableFile::Unread>& TableFile::unread() const {
+  return impl_->unread;
 }
 
 std::vector<TableFile::Row> TableFile::describe(std::size_t first, std::size_t count) const {

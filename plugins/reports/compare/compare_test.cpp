@@ -214,6 +214,20 @@ TEST(Compare, ScoresOverFewerFoldsSaySo) {
             2);
 }
 
+TEST(Compare, AFoldThatFailedLeavesItsInputsInTheCountAndOneFoldHasNoDeviation) {
+  FakeTrials trials(30, 10, 20);
+  trials.fails_in = 1;
+  StageHarness compare("compare", "{cv: 2, on_test: false}");
+  const ReportOutput out = compare.report({trials.predictions("good")}, &trials);
+  EXPECT_THAT(out.text, HasSubstr("cross-validation, 1 x 2 folds of 40 inputs\n"));
+  const Value& cv = *out.facts.find("cross_validation");
+  EXPECT_EQ(cv.find("inputs")->as_int(), 40);
+  EXPECT_THAT(out.text, HasSubstr(" +- -"));
+  const Value& accuracy = *cv.find("learners")->find("good")->find("accuracy");
+  EXPECT_GT(accuracy.find("mean")->as_double(), 0.5);
+  EXPECT_THAT(accuracy.to_json(), HasSubstr(R"("deviation":null)"));
+}
+
 TEST(Compare, TellsOfClassesWithTooFewInputs) {
   FakeTrials trials(5, 0, 4);
   StageHarness compare("compare", "{shots: [3], draws: 1}");

@@ -74,6 +74,7 @@ std::vector<CrossValidated> cross_validate(const ReportInput& input, const Study
   for (const Predictions& p : input.predictions) {
     CrossValidated of;
     of.learner = p.learner;
+    of.dealt = pool.size();
     const std::vector<Trials::Input>& inputs = input.trials.inputs(p.learner);
     std::map<std::string, double> correct;
     FailedTrials failed;

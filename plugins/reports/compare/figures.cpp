@@ -26,7 +26,7 @@ Figures figures(const Predictions& of, const Predictions::Part& part, const char
 }
 
 Spread spread(const std::vector<double>& values) {
-  Spread s;
+  Spread s{0, std::nan("")};
   if (values.empty()) return {std::nan(""), std::nan("")};
   const auto n = static_cast<double>(values.size());
   s.mean = std::accumulate(values.begin(), values.end(), 0.0) / n;

@@ -20,7 +20,7 @@ struct Figures {
 /// Of the labelled items of a part; n is 0 where there are none. Throws as labelled() does.
 Figures figures(const Predictions& of, const Predictions::Part& part, const char* name);
 
-/// Mean, and standard deviation with n - 1 (0 for one value). NaN of no values.
+/// Mean, and standard deviation with n - 1. NaN of no values; of one value, the deviation is.
 struct Spread {
   double mean = 0, deviation = 0;
 };

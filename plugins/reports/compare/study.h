@@ -39,8 +39,9 @@ Spread spread_of(const std::vector<TrialFigures>& trials, double Figures::*figur
 
 struct CrossValidated {
   std::string learner;
+  std::size_t dealt = 0;                        ///< Inputs in the folds; also of those that failed.
   std::vector<TrialFigures> trials;             ///< Without those that failed.
-  std::vector<double> correct;                  ///< Of every input, by key: mean over the repeats.
+  std::vector<double> correct;                  ///< Of every input scored, by key: mean over the repeats.
   std::optional<metrics::Interval> difference;  ///< Of accuracy, against the first learner.
 };
 

@@ -22,14 +22,8 @@ std::string with_interval(const metrics::Interval& i) {
 
 std::string with_deviation(const Spread& s) {
   if (std::isnan(s.mean)) return "-";
+  if (std::isnan(s.deviation)) return fmt::format("{:.4f} +- -", s.mean);
   return fmt::format("{:.4f} +- {:.4f}", s.mean, s.deviation);
-}
-
-/// Inputs that were dealt out to the folds.
-std::size_t inputs_of(const Comparison& c) {
-  std::size_t most = 0;
-  for (const CrossValidated& l : c.folds) most = std::max(most, l.correct.size());
-  return most;
 }
 
 double mean_seconds(const std::vector<TrialFigures>& trials) {
@@ -95,8 +89,9 @@ std::string to_text(const Comparison& c, std::size_t columns) {
       if (failed) line.insert(line.begin() + 1, count_of(l.trials.size(), trials));
       rows.push_back(std::move(line));
     }
-    out += fmt::format("\ncross-validation, {} x {} folds of {} inputs\n{}", c.options.repeats,
-                       c.options.folds, inputs_of(c), text_table(std::move(rows), Align::Right, 0, columns));
+    out +=
+        fmt::format("\ncross-validation, {} x {} folds of {} inputs\n{}", c.options.repeats, c.options.folds,
+                    c.folds[0].dealt, text_table(std::move(rows), Align::Right, 0, columns));
   }
   if (!c.curves.empty()) {
     std::vector<std::vector<std::string>> rows;
@@ -135,7 +130,7 @@ Value to_value(const Comparison& c) {
     Value& cv = v["cross_validation"];
     cv["folds"] = static_cast<std::int64_t>(c.options.folds);
     cv["repeats"] = static_cast<std::int64_t>(c.options.repeats);
-    cv["inputs"] = static_cast<std::int64_t>(inputs_of(c));
+    cv["inputs"] = static_cast<std::int64_t>(c.folds[0].dealt);
     for (const CrossValidated& l : c.folds) {
       Value& of = cv["learners"][l.learner];
       of["trials"] = static_cast<std::int64_t>(l.trials.size());

@@ -382,7 +382,7 @@ TEST(Evaluate, RefusesPredictionsThatMakeNoSense) {
   p.test.labels[2] = {0, 1};
   EXPECT_THAT(error_of([&] { evaluate.report({p}); }),
               StrEq("predictions of 'probe' on test: item 'image2.jpg' has 2 labels: expected one, as the "
-                    "source's others have"));
+                    "inputs of train and val have; leave one to each, or move some such inputs to train"));
   p = probe();
   p.val.labels[1] = {2};
   EXPECT_THAT(error_of([&] { evaluate.report({p}); }),

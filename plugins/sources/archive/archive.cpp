@@ -76,7 +76,7 @@ class Archive final : public graft::ForwardSource {
     if (current_.fault != Input::Fault::None || current_.size > max_bytes_) return true;
     const auto& archive = archives_[current_.archive];
     entry.payload = graft::FileRef{path_of(current_.archive), archive.size, archive.mtime_ns,
-                                   entry.key.substr(archive.path.size() + 1)};
+                                   entry.key.substr(archive.path.size() + 1), archive.ctime_ns};
     return true;
   }
 

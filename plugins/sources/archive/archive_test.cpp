@@ -192,6 +192,7 @@ TEST_F(Archive, DuplicateNamesAreInputsOfOneSplit) {
 TEST_F(Archive, UnsafeMembersAreRejectedAndNeverFollowed) {
   pack("x.tar", {{"../../up.jpg", "x"},
                  {"/etc/root.jpg", "x"},
+                 {"c/a/../b.jpg", "x"},
                  {"c/a.jpg", "fine"},
                  {"c/link.jpg", "", AE_IFLNK, "/etc/passwd"},
                  {"c/hard.jpg", "", AE_IFREG, "c/a.jpg"},
@@ -199,14 +200,16 @@ TEST_F(Archive, UnsafeMembersAreRejectedAndNeverFollowed) {
                  {"c/device", "", AE_IFCHR}});
   auto stage = open();
   const std::string path =
-      ": [unsafe-member] the member's path leads out of the archive; pack it with a relative path";
+      ": [unsafe-member] the member's path is absolute or has '..' in it; pack it with a path without";
   const std::string link =
       ": [unsafe-member] the member is a link or a device, which is not followed; pack the file itself";
-  EXPECT_THAT(read(stage), ElementsAre("x.tar/../../up.jpg" + path, "x.tar//etc/root.jpg" + path,
-                                       "x.tar/c/a.jpg c: fine", "x.tar/c/link.jpg c" + link,
-                                       "x.tar/c/hard.jpg c" + link, "x.tar/c/pipe.jpg c" + link));
-  EXPECT_THAT(stage.warnings(), Contains("1 odd member skipped, for example " + root() +
-                                         "/x.tar/c/device (a link, a device, or a path out of the archive)"));
+  EXPECT_THAT(read(stage),
+              ElementsAre("x.tar/../../up.jpg" + path, "x.tar//etc/root.jpg" + path,
+                          "x.tar/c/a/../b.jpg" + path, "x.tar/c/a.jpg c: fine", "x.tar/c/link.jpg c" + link,
+                          "x.tar/c/hard.jpg c" + link, "x.tar/c/pipe.jpg c" + link));
+  EXPECT_THAT(stage.warnings(),
+              Contains("1 odd member skipped, for example " + root() +
+                       "/x.tar/c/device (a link, a device, or a path that is absolute or has '..' in it)"));
 }
 
 TEST_F(Archive, NamesOfAnyCharacters) {
@@ -438,6 +441,18 @@ TEST_F(Archive, UpperCaseExtensionsAreTaken) {
   EXPECT_EQ(open().list().size(), 1u);
 }
 
+// As in lists and .cls members.
+TEST_F(Archive, WebDatasetLabelsInJsonAreTrimmedAndMayBeEmpty) {
+  pack("a.tar", {{"1.jpg", "1"},
+                 {"1.json", R"({"label": " ant\t"})"},
+                 {"2.jpg", "2"},
+                 {"2.json", R"({"label": ""})"},
+                 {"3.jpg", "3"},
+                 {"3.json", R"({"label": ["ant ", " ", "bee", "ant"]})"}});
+  auto stage = open("layout: webdataset");
+  EXPECT_THAT(read(stage), ElementsAre("a.tar/1.jpg ant: 1", "a.tar/2.jpg: 2", "a.tar/3.jpg ant bee: 3"));
+}
+
 TEST_F(Archive, WebDatasetSaysWhatIsWrong) {
   pack("a.tar", {{"1.jpg", "x"}, {"1.json", R"({"class": 1})"}});
   EXPECT_THAT(open("layout: webdataset").warnings(),
@@ -452,8 +467,13 @@ TEST_F(Archive, WebDatasetSaysWhatIsWrong) {
   pack("a.tar", {{"1.jpg", "x"}, {"1.json", "{"}});
   EXPECT_EQ(fault("layout: webdataset"),
             "cannot use the label '1.json' in ROOT/a.tar: not valid JSON at byte 2");
-  pack("a.tar", {{"1.jpg", "x"}, {"1.json", R"({"label": 1.5})"}});
-  EXPECT_THAT(fault("layout: webdataset"), HasSubstr("cannot use the label '1.json' in ROOT/a.tar: "));
+  for (const auto& [json, kind] : {std::pair{"1.5", "number"}, {"true", "boolean"}}) {
+    pack("a.tar", {{"1.jpg", "x"}, {"1.json", std::string(R"({"label": )") + json + "}"}});
+    EXPECT_EQ(fault("layout: webdataset"),
+              std::string("cannot use the label '1.json' in ROOT/a.tar: 'label': expected a text or a whole "
+                          "number, got a ") +
+                  kind + "; write it in quotes");
+  }
   pack("a.tar", {{"1.jpg", "x"}, {"1.cls", std::string(100000, 'x')}});
   EXPECT_EQ(
       fault("layout: webdataset"),

@@ -10,7 +10,7 @@
 #include <graft/text.h>
 #include <source/folder_labels.h>
 #include <source/glob.h>
-#include <source/split_names.h>
+#include <split_names/split_names.h>
 
 namespace {
 
@@ -200,6 +200,7 @@ class WebDataset final : public Layout {
     return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
   }
 
+  /// Without the blanks around it; none, where nothing is left.
   static std::vector<std::string> one_label(const std::string& text) {
     constexpr const char* kSpace = " \t\r\n";
     const std::size_t first = text.find_first_not_of(kSpace);
@@ -216,8 +217,11 @@ class WebDataset final : public Layout {
       std::unordered_set<std::string> seen;
       if (field == nullptr || field->is_null()) return out;
       for (const Value& one : field->is_list() ? field->as_list() : Value::List{*field}) {
-        std::string label = one.is_int() ? std::to_string(one.as_int()) : one.as_string();
-        if (seen.insert(label).second) out.push_back(std::move(label));
+        if (!one.is_string() && !one.is_int())
+          throw Error("'" + label_field_ + "': expected a text or a whole number, got a " + one.kind() +
+                      (one.is_map() || one.is_list() ? "" : "; write it in quotes"));
+        for (std::string& label : one_label(one.is_int() ? std::to_string(one.as_int()) : one.as_string()))
+          if (seen.insert(label).second) out.push_back(std::move(label));
       }
       return out;
     } catch (const Error& e) {

@@ -18,7 +18,7 @@
 #include <source/delimited.h>
 #include <source/flat_json.h>
 #include <source/listed_files.h>
-#include <source/split_names.h>
+#include <split_names/split_names.h>
 
 namespace {
 
@@ -136,6 +136,7 @@ class ImageList final : public graft::Source {
     for (std::size_t c = 0; c < header.size() && !split; ++c)
       if (c != path && c != id && c != label) unused_columns[c] = unused.column(header[c]);
     while (reader.next(fields)) {
+      if (fields.size() == 1 && fields[0].empty() && header.size() > 1) continue;  // a line of blanks
       if (fields.size() != header.size())
         fail(reader.line(), "expected " + graft::plural(header.size(), "field") +
                                 ", as the header has, got " + std::to_string(fields.size()) +
@@ -155,7 +156,14 @@ class ImageList final : public graft::Source {
       line.path = std::move(fields[*path]);
       files_.add(std::move(line));
     }
+    if (files_.count() == 0)
+      throw Error("expected lines of images below the header of " + file_ + ", got none");
     if (!split) warn_unused_split(unused, context);
+    if (!split && std::find(header.begin(), header.end(), "group") != header.end() && !params_.has("group"))
+      context.warn(
+          "the column 'group' of " + file_ +
+          " is not used: images of one group may be in several splits; write a column split, or give "
+          "the parameter group, a pattern of the paths");
   }
 
   /// Columns that are not used, and whether all that they hold are names of splits.

@@ -170,6 +170,21 @@ TEST_F(ImageList, AColumnThatLooksLikeSplitsIsNotPassedOverSilently) {
               ::testing::Not(Contains(HasSubstr("no column 'split'"))));
 }
 
+TEST_F(ImageList, LinesOfBlanksAreNoImages) {
+  EXPECT_THAT(lines("path,label,split\na.jpg,ant,train\n  \t\nb.jpg,bee,test\n \n"),
+              ElementsAre("a.jpg train ant", "b.jpg test bee"));
+  EXPECT_EQ(fault("path,label\n"), "expected lines of images below the header of FILE, got none");
+}
+
+TEST_F(ImageList, AColumnOfGroupsThatIsNotUsedIsNamed) {
+  const std::string warning = "the column 'group' of " + (folder_ / "l.csv").string() +
+                              " is not used: images of one group may be in several splits; write a column "
+                              "split, or give the parameter group, a pattern of the paths";
+  EXPECT_THAT(open("path,label,group\na.jpg,ant,1\n").warnings(), Contains(warning));
+  EXPECT_THAT(open("path,label,group,split\na.jpg,ant,1,test\n").warnings(),
+              ::testing::Not(Contains(warning)));
+}
+
 TEST_F(ImageList, SeveralLabelsInAField) {
   EXPECT_THAT(
       lines("path,tags\na.jpg,x|y|x\nb.jpg,|\nc.jpg,y\n", "labels: tags, val_fraction: 0, test_fraction: 0"),
@@ -242,7 +257,6 @@ TEST_F(ImageList, PathsMayNotLeaveTheRoot) {
 
 TEST_F(ImageList, SaysWhatIsWrongAndWhere) {
   EXPECT_EQ(fault(""), "expected a header with the names of the columns in FILE, got an empty file");
-  EXPECT_EQ(fault("path,label\n"), "expected one path per line in FILE, got none");
   EXPECT_EQ(
       fault("\n\nPath,label\na.jpg,x\n"),
       "FILE:3: expected a header with a column 'path', got the columns Path, label (did you mean 'Path'?); "

@@ -51,7 +51,8 @@ std::optional<ArchiveMember> archive_member(const ArchiveReader& reader, const O
   }
   // Every image must end as a line of the results, also one that is refused; the rest is only counted.
   if (member.fault != ArchiveMember::Fault::None && !is_image_extension(file_extension(member.name))) {
-    skip("odd member", reader.path() + "/" + member.name, "a link, a device, or a path out of the archive");
+    skip("odd member", reader.path() + "/" + member.name,
+         "a link, a device, or a path that is absolute or has '..' in it");
     return {};
   }
   return member;
@@ -59,7 +60,8 @@ std::optional<ArchiveMember> archive_member(const ArchiveReader& reader, const O
 
 void require_usable(ArchiveMember::Fault fault) {
   if (fault == ArchiveMember::Fault::UnsafePath)
-    throw Reject("unsafe-member", "the member's path leads out of the archive; pack it with a relative path");
+    throw Reject("unsafe-member",
+                 "the member's path is absolute or has '..' in it; pack it with a path without");
   if (fault == ArchiveMember::Fault::NoFile)
     throw Reject("unsafe-member",
                  "the member is a link or a device, which is not followed; pack the file itself");

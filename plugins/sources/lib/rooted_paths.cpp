@@ -72,14 +72,15 @@ FileRef RootedPaths::look(const std::string& path) {
 
 FileRef RootedPaths::checked(const FileRef& file) const {
   if (allow_outside_) return file;
-  // A path to nothing is compared by its text: that the file is missing is told when it is opened.
+  // A path to nothing is compared by its text, and opened as it stands: without its "..", it may lead to a
+  // file.
   const auto real = real_path(file.path);
   const std::string leads_to = real.value_or(std::filesystem::path(file.path).lexically_normal().string());
   const bool under_root = !real && leads_to.starts_with(root_ == "/" ? root_ : root_ + "/");
   if (!under_root && !inside(leads_to))
     throw Reject("outside-root", "the path leads to " + leads_to + ", outside the root " + root_ +
                                      "; move the file below the root, or set allow_outside: true");
-  return {leads_to, file.size, file.mtime_ns, file.member, file.ctime_ns};
+  return {real.value_or(file.path), file.size, file.mtime_ns, file.member, file.ctime_ns};
 }
 
 }  // namespace graft::source

@@ -68,6 +68,14 @@ TEST_F(RootedPathsTest, RefusesWhatLeadsOut) {
   EXPECT_EQ(follow(paths(), "/dev/zero"), outside("/dev/zero"));
 }
 
+// Opening "none/../a.jpg" fails where there is no folder "none", and "sub/../a.jpg" would not be that file
+// where "sub" is a link.
+TEST_F(RootedPathsTest, APathThroughAMissingFolderLeadsToNoFile) {
+  const FileRef file = paths().checked(paths().look("none/../a.jpg"));
+  EXPECT_EQ(file.path, (root_ / "none/../a.jpg").string());
+  EXPECT_FALSE(fs::exists(file.path));
+}
+
 TEST_F(RootedPathsTest, ReadsOutsideWhenAllowedTo) {
   EXPECT_EQ(follow(paths(true), "../outside.jpg"), "6: " + (root_ / "../outside.jpg").string());
   EXPECT_EQ(follow(paths(true), base_ / "outside.jpg"), "6: " + (base_ / "outside.jpg").string());

@@ -199,14 +199,26 @@ std::vector<Case> cases() {
 INSTANTIATE_TEST_SUITE_P(All, Sources, ::testing::ValuesIn(cases()),
                          [](const auto& info) { return info.param.name; });
 
-// What the memo promises: while an archive's size and time stay, its members are not read again.
-TEST(SourcesMemo, ASecondRunReadsNoMembers) {
-  const TempFolder folder;
-  folder.write("data/none", "");
-  write_archive(folder / "data/x.tar", photographs());
-  const auto long_ago = fs::file_time_type::clock::now() - std::chrono::hours(1);
-  fs::last_write_time(folder / "data/x.tar", long_ago);
-  const auto config = folder.write("config.yaml", R"(name: memo
+// What the memo promises: while the size and the times of an archive stay, its members are not read again.
+class SourcesMemo : public ::testing::Test {
+ protected:
+  std::string run() {
+    const ProgramResult r = run_program(
+        {"run", config_, "--quiet", "--out", folder_ / "r", "--store", folder_ / "s"}, folder_.path());
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    return slurp(folder_ / "r/results.json");
+  }
+  void write_tar() {
+    folder_.write("data/none", "");
+    write_archive(folder_ / "data/x.tar", photographs());
+    fs::last_write_time(folder_ / "data/x.tar", long_ago_);
+  }
+  /// What was read is noted in the memo.
+  std::uintmax_t noted() const { return fs::file_size(folder_ / "s/digests.memo"); }
+
+  TempFolder folder_;
+  const fs::file_time_type long_ago_ = fs::file_time_type::clock::now() - std::chrono::hours(1);
+  const std::string config_ = folder_.write("config.yaml", R"(name: memo
 stages:
   images: {plugin: archive, with: {root: data}}
   pixels: {plugin: decode, from: images, with: {resize: 8, crop: 8}}
@@ -214,20 +226,25 @@ stages:
   knn: {plugin: knn, from: rows, with: {k: 3}}
   report: {plugin: evaluate, from: knn}
 )");
-  const std::vector<std::string> arguments{"run",        config,    "--quiet",   "--out",
-                                           folder / "r", "--store", folder / "s"};
-  const ProgramResult first = run_program(arguments, folder.path());
-  ASSERT_EQ(first.exit_code, 0) << first.err;
-  // Damage in the data of a member, which a tar file does not show: whoever read it would compute a row anew.
-  std::string tar = slurp(folder / "data/x.tar");
+};
+
+TEST_F(SourcesMemo, ASecondRunReadsNoMembers) {
+  write_tar();
+  EXPECT_THAT(run(), HasSubstr("\"computed\": 40"));
+  const std::uintmax_t before = noted();
+  EXPECT_THAT(run(), HasSubstr("\"computed\": 0"));
+  EXPECT_EQ(noted(), before);
+}
+
+// As a tool that packs reproducibly leaves it: other pictures under the same names, of one size and time.
+TEST_F(SourcesMemo, AnotherArchiveOfTheSameSizeAndTimeIsReadAnew) {
+  write_tar();
+  EXPECT_THAT(run(), HasSubstr("\"computed\": 40"));
+  std::string tar = slurp(folder_ / "data/x.tar");
   tar[tar.find("P6\n8 8\n255\n") + 50] ^= 1;
-  folder.write("data/x.tar", tar);
-  fs::last_write_time(folder / "data/x.tar", long_ago);
-  ASSERT_EQ(run_program(arguments, folder.path()).exit_code, 0);
-  EXPECT_THAT(slurp(folder / "r/results.json"), HasSubstr("\"computed\": 0"));
-  fs::last_write_time(folder / "data/x.tar", long_ago + std::chrono::seconds(9));
-  ASSERT_EQ(run_program(arguments, folder.path()).exit_code, 0);
-  EXPECT_THAT(slurp(folder / "r/results.json"), HasSubstr("\"computed\": 1"));
+  folder_.write("data/x.tar", tar);
+  fs::last_write_time(folder_ / "data/x.tar", long_ago_);
+  EXPECT_THAT(run(), HasSubstr("\"computed\": 1"));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <unordered_map>
@@ -14,6 +15,7 @@
 
 #include <graft/hash.h>
 #include <graft/plugin.h>
+#include <split_names/split_names.h>
 
 namespace {
 
@@ -136,7 +138,49 @@ class TableFiles final : public graft::ForwardSource {
       parts_.push_back({TableFile(path, names), canonical, under, split, rows_});
       rows_ += parts_.back().file.rows();
       any_views_ = any_views_ || parts_.back().file.has_views();
+      warn_of_unread(parts_.back());
     }
+  }
+
+  /// Of datasets whose names are nearly those that are read, where the file has none of those.
+  void warn_of_unread(const Part& part) {
+    const TableFile& file = part.file;
+    std::vector<std::string> columns;
+    for (const auto& [name, rows] : file.unread())
+      if (rows == file.rows()) columns.push_back(name);
+    const auto first = [](const std::vector<std::string>& names, const auto& fits) {
+      const auto at = std::find_if(names.begin(), names.end(), fits);
+      return at == names.end() ? std::string() : *at;
+    };
+    const auto one_of = [](std::vector<std::string> likely) {
+      return [likely = std::move(likely)](const std::string& name) {
+        return std::find(likely.begin(), likely.end(), graft::source::folded(name)) != likely.end();
+      };
+    };
+    const auto warn = [&](const char* dataset, const std::string& meant, const std::string& text) {
+      if (!meant.empty() && warned_of_.insert(dataset).second)
+        warn_(std::string("no dataset '") + dataset + "' in " + file.path() + " (did you mean '" + meant +
+              "'?): " + text);
+    };
+    if (!part.split && !file.has_splits())
+      warn("splits", first(columns, graft::source::names_split_column),
+           "splits come from a hash; name it with splits if it holds train, val, test or 0, 1, 2");
+    if (!file.has_keys())
+      warn("keys",
+           first(columns,
+                 one_of({"key", "id", "ids", "name", "names", "path", "paths", "filename", "filenames"})),
+           "rows are called FILE/NUMBER; name it with keys");
+    else if (!file.has_views())
+      warn("views", first(columns, one_of({"view"})), "every row counts as an image; name it with views");
+    if (file.has_numbered_labels()) {
+      std::vector<std::string> names;
+      for (const auto& [name, rows] : file.unread()) names.push_back(name);
+      warn("classes", first(names, one_of({"class", "class_names", "classnames", "label_names"})),
+           "classes are called by their numbers; call the list of their names classes");
+    }
+    if (!file.has_labels() && !columns.empty() && warned_of_.insert("labels").second)
+      warn_("no dataset 'labels' in " + file.path() + " (datasets with a row for each of the features: " +
+            graft::joined(columns) + "): the rows have no class; name it with labels");
   }
 
   void check_together() const {
@@ -268,6 +312,7 @@ class TableFiles final : public graft::ForwardSource {
   bool numbered_ = false;             ///< Labels are numbers of classes in every file.
   std::vector<View> views_;           ///< Of all rows, where a file has views, until they are checked.
   bool any_views_ = false;
+  std::set<std::string> warned_of_;  ///< Datasets that a file may have under another name.
   std::size_t rows_ = 0, position_ = 0;
   std::shared_ptr<float[]> block_;
   std::size_t block_first_ = 0, block_rows_ = 0;

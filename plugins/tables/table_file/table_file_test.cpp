@@ -62,6 +62,57 @@ class TableFileSource : public ::testing::Test {
   TempFolder folder_;
 };
 
+// As lists do: a split that is passed over in silence puts the user's test rows into train.
+TEST_F(TableFileSource, WarnsOfDatasetsUnderOtherNames) {
+  const auto warnings = [&](const std::string& files, const std::string& more = "") {
+    std::string text;
+    const StageHarness stage = open(files, more);
+    for (const std::string& warning : stage.warnings())
+      if (warning.starts_with("no dataset")) text += warning + "\n";
+    const std::string folder = folder_.path().string() + "/";
+    for (std::size_t p; (p = text.find(folder)) != std::string::npos;) text.replace(p, folder.size(), "@");
+    return text;
+  };
+  const std::string hash =
+      "splits come from a hash; name it with splits if it holds train, val, test or 0, 1, 2\n";
+  for (const std::string name : {"split", "Splits", "subset", "is_test"}) {
+    {
+      const Hdf5File file(at("a.h5"));
+      file.write<float>("features", {4, 3}, features(4, 3));
+      file.write<std::int64_t>("labels", {4}, {0, 1, 0, 1});
+      file.write<std::int64_t>(name, {4}, {0, 0, 2, 2});
+    }
+    EXPECT_EQ(warnings("\"@a.h5\""), "no dataset 'splits' in @a.h5 (did you mean '" + name + "'?): " + hash);
+    EXPECT_EQ(warnings("{train: \"@a.h5\"}"), "") << "the config names the split";
+  }
+  {
+    const Hdf5File file(at("b.h5"));
+    file.write<float>("features", {3, 3}, features(3, 3));
+    file.write<std::int64_t>("y", {3}, {0, 1, 0});
+    file.write<std::int64_t>("other", {2}, {0, 1});
+    file.write_texts("key", {"a", "b", "c"}, 4);
+  }
+  EXPECT_EQ(warnings("\"@b.h5\""),
+            "no dataset 'keys' in @b.h5 (did you mean 'key'?): rows are called FILE/NUMBER; name it with "
+            "keys\nno dataset 'labels' in @b.h5 (datasets with a row for each of the features: key, y): the "
+            "rows have no class; name it with labels\n");
+  EXPECT_EQ(warnings("\"@b.h5\"", ", labels: y, keys: key"), "");
+  {
+    const Hdf5File file(at("c.h5"));
+    file.write<float>("features", {4, 3}, features(4, 3));
+    file.write<std::int64_t>("labels", {4}, {0, 1, 0, 1});
+    file.write_texts("keys", {"a", "b", "c", "d"}, 4);
+    file.write<std::int64_t>("view", {4}, {0, 0, 0, 0});
+    file.write_texts("class_names", {"ant", "bee"}, 4);
+    file.write<float>("weights", {4, 9}, features(4, 9));
+    H5Gclose(H5Gcreate2(file.id(), "split", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+  }
+  EXPECT_EQ(warnings("\"@c.h5\""),
+            "no dataset 'views' in @c.h5 (did you mean 'view'?): every row counts as an image; name it with "
+            "views\nno dataset 'classes' in @c.h5 (did you mean 'class_names'?): classes are called by their "
+            "numbers; call the list of their names classes\n");
+}
+
 TEST_F(TableFileSource, RowsOfTwoFilesBySplit) {
   write("train.h5", {2, 11, 2});
   write("test.h5", {11, -1}, 0.5f);
@@ -132,7 +183,8 @@ TEST_F(TableFileSource, KeysLabelsAndSplitsOfTheFile) {
   EXPECT_EQ(entries[1].split, Split::Val);
   EXPECT_EQ(entries[2].split, Split::Test);
   // A split named by the config holds, and the contradiction is told.
-  auto forced = open("{train: \"@t.h5\"}", ", features: x, labels: y, splits: parts, val_fraction: 0");
+  auto forced =
+      open("{train: \"@t.h5\"}", ", features: x, labels: y, keys: ids, splits: parts, val_fraction: 0");
   for (const Entry& e : forced.list()) EXPECT_EQ(e.split, Split::Train);
   EXPECT_EQ(forced.warnings().at(0),
             at("t.h5") +

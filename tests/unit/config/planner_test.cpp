@@ -381,9 +381,68 @@ TEST_F(PlannerTest, ExtendsMergesStagesAndParameters) {
   EXPECT_EQ(r.plan.stages[1].params.get<int>("crop"), 16);
 }
 
-TEST_F(PlannerTest, ExtendsItselfIsAFault) {
-  EXPECT_THAT(plan("extends: a.yaml\nname: x\n").faults,
-              HasSubstr("a.yaml:1:10: error: this config extends itself"));
+// What is missing may be in the config that could not be read.
+TEST_F(PlannerTest, ExtendsThatFailsIsTheOnlyFault) {
+  const auto first_line = [&](const std::string& yaml) {
+    const std::string faults = plan(yaml).faults;
+    EXPECT_EQ(faults.find("error:"), faults.rfind("error:")) << faults;
+    return faults.substr(0, faults.find('\n'));
+  };
+  EXPECT_EQ(first_line("extends: a.yaml\n"), "a.yaml:1:10: error: this config extends itself");
+  EXPECT_THAT(first_line("extends: nope.yaml\nrun: {threads: 0}\n"), HasSubstr("a.yaml:1:10: error: cannot"));
+  for (const char* value : {"[b.yaml]", "{a: b}", ""})
+    EXPECT_THAT(first_line(std::string("extends: ") + value + "\nname: x\n"),
+                HasSubstr("error: `extends` takes the path of one config"));
+}
+
+TEST_F(PlannerTest, SplitsAreRefusedWhereTheyWouldDoNothingOrHarm) {
+  const auto fault = [&](std::string yaml, const std::string& before, const std::string& with) {
+    yaml.replace(yaml.find(before), before.size(), with);
+    return plan(yaml).faults;
+  };
+  EXPECT_THAT(
+      fault(kGood, "root: data}", "root: data}, splits: [train]"),
+      HasSubstr("a.yaml:9:55: error: splits: 'images' (files) is a source, which works on all splits"));
+  EXPECT_THAT(fault(kGood, "from: learn", "from: learn, splits: [test]"),
+              HasSubstr("error: splits: 'judge' (judge) is a report"));
+  EXPECT_THAT(fault(kGood, "from: net", "from: net, splits: []"),
+              HasSubstr("error: splits: expected one or more of train, val, test, got an empty list"));
+  EXPECT_THAT(fault(kGood, "from: table", "from: table, splits: [val, test]"),
+              HasSubstr("error: splits: 'learn' (learn) learns from train, which its splits leave out; add"));
+  EXPECT_EQ(fault(kGood, "from: table", "from: table, splits: [train]"), "");
+  // Items of val would reach the network as bytes.
+  EXPECT_THAT(fault(kGood, "from: images", "from: images, splits: [train]"),
+              HasSubstr("a.yaml:8:50: error: splits: 'pixels' (decode) lets items of val pass as bytes, but "
+                        "'net' (net) takes image; remove splits, or write the same splits at 'net'"));
+  EXPECT_EQ(fault(kGood, "from: images", "from: images, splits: [train, val, test]"), "");
+  // A table of train alone needs the pixels of train alone.
+  std::string one = kGood;
+  for (const char* from : {"from: images", "from: pixels", "from: net"})
+    one.insert(one.find(from) + std::string(from).size(), ", splits: [train]");
+  EXPECT_EQ(plan(one).faults, "");
+}
+
+TEST_F(PlannerTest, ASeedThatIsTooLargeIsToldTheLimit) {
+  EXPECT_THAT(plan("seed: 18446744073709551615\n" + std::string(kGood)).faults,
+              HasSubstr("a.yaml:1:7: error: seed: expected an integer from 0 to 9223372036854775807, got "
+                        "1.8446744073709552e+19"));
+}
+
+TEST_F(PlannerTest, AnInputThatOccursTwiceIsAFault) {
+  std::string yaml = kGood;
+  yaml.replace(yaml.find("from: learn"), 11, "from: [learn, learn]");
+  EXPECT_EQ(plan(yaml).faults.substr(0, plan(yaml).faults.find('\n')),
+            "a.yaml:4:40: error: from: 'learn' occurs twice; name each input once");
+}
+
+TEST_F(PlannerTest, EveryFaultOfTheRunBlockIsReported) {
+  const std::string faults =
+      plan(std::string(kGood).replace(std::string(kGood).find("threads: 2"), 10,
+                                      "threads: 0, max_rejects: 200%, memory: much, in_flight: [3], foo: 1"))
+          .faults;
+  for (const char* key : {"threads: expected", "max_rejects: expected", "memory: expected",
+                          "in_flight: expected text", "unknown parameter 'foo'"})
+    EXPECT_THAT(faults, HasSubstr(std::string("error: ") + key));
 }
 
 TEST_F(PlannerTest, EnvironmentVariables) {

@@ -178,8 +178,9 @@ TEST(Catalog, WarnsOfNamesThatLookTheSame) {
   for (const char* label : {"ant", "Ant", "bee", "bee ", "wolf"}) f.add(label, {label});
   f.catalog->close();
   EXPECT_THAT(f.warnings,
-              ::testing::Contains("classes whose names differ by blanks, case or accents only: 'Ant' and "
-                                  "'ant', 'bee' and 'bee '"));
+              ::testing::Contains(
+                  "classes whose names differ by blanks, case, accents or leading zeros only: 'Ant' and "
+                  "'ant', 'bee' and 'bee '"));
   // One letter or two, a blank or one where no line breaks: what the names look like is the same.
   Fixture other;
   for (const char* label : {"caf\xc3\xa9", "cafe\xcc\x81", "a b",
@@ -189,9 +190,10 @@ TEST(Catalog, WarnsOfNamesThatLookTheSame) {
     other.add(label, {label});
   other.catalog->close();
   EXPECT_THAT(other.warnings,
-              ::testing::Contains("classes whose names differ by blanks, case or accents only: 'a b' and "
-                                  "'a\xc2\xa0"
-                                  "b', 'cafe\xcc\x81' and 'caf\xc3\xa9', 'z' and '\xc5\xbb'"));
+              ::testing::Contains(
+                  "classes whose names differ by blanks, case, accents or leading zeros only: 'a b' and "
+                  "'a\xc2\xa0"
+                  "b', 'cafe\xcc\x81' and 'caf\xc3\xa9', 'z' and '\xc5\xbb'"));
 }
 
 // Invisible characters, blanks of every kind, letters of other scripts; signs that tell words apart do not
@@ -202,9 +204,66 @@ TEST(Catalog, WarnsOfNamesThatLookTheSameInAnyScript) {
                             "straße", "STRASSE", "कि", "का"})
     f.add(label, {label});
   f.catalog->close();
-  EXPECT_THAT(f.warnings, ::testing::Contains("classes whose names differ by blanks, case or accents only: "
-                                              "'cat' and 'cat\u00a0', 'STRASSE' and 'straße', 'Жук' and "
-                                              "'жук', 'fox' and '\u3000fox', 'dog' and '\ufeffdog'"));
+  EXPECT_THAT(f.warnings, ::testing::Contains(
+                              "classes whose names differ by blanks, case, accents or leading zeros only: "
+                              "'cat' and 'cat\u00a0', 'STRASSE' and 'straße', 'Жук' and "
+                              "'жук', 'fox' and '\u3000fox', 'dog' and '\ufeffdog'"));
+}
+
+TEST(Catalog, WarnsOfNumbersThatAreWrittenInTwoWays) {
+  Fixture f;
+  for (const char* label : {"01", "1", "2", "10"}) f.add(label, {label});
+  f.catalog->close();
+  EXPECT_THAT(f.warnings,
+              ::testing::Contains("classes whose names differ by blanks, case, accents or leading "
+                                  "zeros only: '01' and '1'"));
+}
+
+TEST(Catalog, WarnsOfMinusOneBesideNumberedClasses) {
+  const auto warnings = [](const std::vector<std::string>& labels) {
+    Fixture f;
+    for (const std::string& label : labels) f.add_many(label, 100);
+    f.catalog->close();
+    return f.warnings;
+  };
+  EXPECT_THAT(
+      warnings({"-1", "0", "1"}),
+      ElementsAre("classes whose names usually mark a missing value: -1; leave the label empty for an "
+                  "input without one"));
+  EXPECT_THAT(warnings({"-1", "1"}), IsEmpty());
+}
+
+// "Uni" with an umlaut: a list in one code point, a folder in two, as macOS has it.
+TEST(Catalog, ALabelThatIsEncodedOtherwiseThanItsClassIsExplained) {
+  const TempFolder folder;
+  Fixture f(R"({"classes": ")" + classes_file(folder, "\xc3\x9cni\nant\n") + "\"}");
+  f.add("x", {"U\xcc\x88ni"});
+  EXPECT_EQ(f.fault(),
+            "the label 'U\xcc\x88ni' of 'x' is not in " + (folder / "classes.txt").string() +
+                ", where '\xc3\x9cni' looks the same but is encoded otherwise (Unicode has several ways to "
+                "write an accented letter or a blank); write both in one way");
+  Fixture g(R"({"classes": ")" + classes_file(folder, "Uni\nant\n") + "\"}");
+  g.add("x", {"uni"});
+  EXPECT_THAT(g.fault(), ::testing::HasSubstr("(did you mean 'Uni'?)"));
+}
+
+TEST(Catalog, WarnsOfSeveralLabelsInTestAlone) {
+  const auto warnings = [](std::optional<Split> split) {
+    Fixture f(R"({"val_fraction": 0})");
+    f.add_many("a", 100, Split::Train);
+    f.add_many("b", 100, Split::Train);
+    f.add("one", {"a"}, Split::Test);
+    f.add("two", {"a", "b"}, split);
+    f.add("three", {"b", "a"}, Split::Test);
+    f.catalog->close();
+    return f.warnings;
+  };
+  EXPECT_THAT(
+      warnings(Split::Test),
+      ElementsAre("inputs of test have several labels, for example 'two', but none of train and val: "
+                  "learners give each input one class and cannot be scored on them; leave one label to "
+                  "each, or move some of them to train"));
+  EXPECT_THAT(warnings(Split::Train), IsEmpty());
 }
 
 TEST(Catalog, WarnsOfNamesThatUsuallyMarkAMissingValue) {
@@ -332,6 +391,21 @@ TEST(Catalog, AGroupThatIsNoneIsSaid) {
   EXPECT_THAT(g.warnings, ElementsAre("group '^x' finds nothing to group in any key, for example 'a'"));
 }
 
+TEST(Catalog, AGroupThatIsEmptyInEveryKeyIsSaid) {
+  Fixture f(R"({"group": "x*"})");
+  f.add_many("a", 30);
+  f.catalog->close();
+  EXPECT_THAT(f.warnings,
+              ::testing::Contains("group 'x*' finds the empty text in every key, so that all inputs "
+                                  "are one group, for example 'a/0'"));
+}
+
+TEST(Catalog, ALabelWithANulByteIsRefused) {
+  Fixture f;
+  f.add("x", {std::string("a\0b", 3)});
+  EXPECT_EQ(f.fault(), "a label that begins with 'a' holds a NUL byte, which no name of a class may");
+}
+
 TEST(Catalog, ShotsThinOutTrainAloneAndFewerAreAmongMore) {
   const auto keys = [](int shots, std::uint64_t seed) {
     Fixture f(R"({"val_fraction": 0, "shots": )" + std::to_string(shots) + "}", seed);
@@ -364,6 +438,20 @@ TEST(Catalog, ValThatIsCarvedShrinksWithTheShots) {
                                                                       {{"a", Split::Val}, 2},
                                                                       {{"b", Split::Train}, 8},
                                                                       {{"b", Split::Val}, 2}}));
+}
+
+// The val of the shots is the fraction of both, rounded up; the fraction in thousandths makes it exact.
+TEST(Catalog, ValThatIsCarvedIsNeverOneMoreThanItsFraction) {
+  for (const int thousandths : {50, 100, 150, 200, 250, 300, 350, 400})
+    for (int shots = 1; shots <= 30; ++shots) {
+      const std::string fraction =
+          "0." + std::string(thousandths < 100 ? "0" : "") + std::to_string(thousandths);
+      Fixture f("{\"val_fraction\": " + fraction + ", \"shots\": " + std::to_string(shots) + "}");
+      f.add_many("a", 400);
+      f.catalog->close();
+      const int rest = 1000 - thousandths, val = (shots * thousandths + rest - 1) / rest;
+      EXPECT_EQ((f.counts()[{"a", Split::Val}]), val) << shots << " shots, " << fraction;
+    }
 }
 
 TEST(Catalog, MaxPerClassLimitsEverySplit) {

@@ -32,7 +32,9 @@ TEST_F(TableFileTest, WhatIsNoTableIsRefused) {
   folder_.write("t.h5", "");
   EXPECT_EQ(fault(), "FILE: is no HDF5 file");
   folder_.write("t.h5", "\x93NUMPY and more text than an HDF5 signature");
-  EXPECT_EQ(fault(), "FILE: is no HDF5 file");
+  EXPECT_EQ(fault(),
+            "FILE: is no HDF5 file, but NumPy's: write its arrays with h5py, h5py.File(\"table.h5\", "
+            "\"w\")[\"features\"] = features");
   { const Hdf5File empty(path()); }
   EXPECT_EQ(fault(), "FILE, dataset 'features': is missing");
   EXPECT_EQ(fault({"a/b/c"}), "FILE, dataset 'a/b/c': is missing");
@@ -69,10 +71,16 @@ TEST_F(TableFileTest, FeaturesOfAnotherShapeOrTypeAreRefused) {
     file.write<float>("long", {hsize_t{1} << 32, 1}, {}, -1, chunked.id);
   }
   const auto of = [&](const char* name) { return fault({name}); };
-  EXPECT_EQ(of("integers"),
-            "FILE, dataset 'integers': expected float16, float32 or float64, got another type");
-  EXPECT_EQ(of("brain"), "FILE, dataset 'brain': expected float16, float32 or float64, got another type");
-  EXPECT_EQ(of("texts"), "FILE, dataset 'texts': expected float16, float32 or float64, got another type");
+  EXPECT_EQ(
+      of("integers"),
+      "FILE, dataset 'integers': expected float16, float32 or float64, got int32; convert the features to "
+      "float32");
+  EXPECT_EQ(of("brain"),
+            "FILE, dataset 'brain': expected float16, float32 or float64, got another float of 16 bits; "
+            "convert the features to float32");
+  EXPECT_EQ(of("texts"),
+            "FILE, dataset 'texts': expected float16, float32 or float64, got texts; convert the "
+            "features to float32");
   EXPECT_EQ(of("flat"), "FILE, dataset 'flat': expected shape [rows,features], got [4]");
   EXPECT_EQ(of("deep"), "FILE, dataset 'deep': expected shape [rows,features], got [1,1,1,1,1,1,1,1,1,1]");
   EXPECT_EQ(of("no_rows"),
@@ -180,7 +188,7 @@ TEST_F(TableFileTest, ColumnsThatDoNotFitAreRefused) {
               const double zeros[4] = {};
               H5Dwrite(set.id, pair.id, H5S_ALL, H5S_ALL, H5P_DEFAULT, zeros);
             }),
-            start + "expected integers, 0 and 1 for every class, or texts, got another type");
+            start + "expected integers, 0 and 1 for every class, or texts, got records of several fields");
 
   const auto with_classes = [&](const std::vector<std::string>& names, float last) {
     return fault_with([&](const Hdf5File& f) {

@@ -489,6 +489,18 @@ TEST(DigestMemo, RemembersUnchangedFilesOnly) {
   EXPECT_EQ(DigestMemo(folder / "memo2").find(old), std::nullopt);
 }
 
+// A source that found no file under a path knows neither its size nor its times.
+TEST(DigestMemo, RemembersNoFileThatNobodyLookedAt) {
+  const TempFolder folder;
+  DigestMemo memo(folder / "memo");
+  FileRef unknown;
+  unknown.path = "/data/none.jpg";
+  memo.remember(unknown, digest("content"));
+  bool changed = false;
+  EXPECT_EQ(memo.find(unknown, &changed), std::nullopt);
+  EXPECT_FALSE(changed);
+}
+
 FileRef old_file(int i) {
   FileRef f;
   f.path = "/data/" + std::to_string(i) + ".jpg";

@@ -37,10 +37,12 @@ std::vector<ParamSpec> learnt(std::vector<ParamSpec> own) {
 ParamSpec EmbeddingParameter::spec() {
   return one_of(
              "embedding",
-             {object("pca", {dims("Directions to keep; default: all that carry variance."),
-                             number("energy").range(1e-6, 1).optional().doc(
-                                 "Keep the fewest directions that hold this fraction of the variance."),
-                             flag("whiten", false).doc("Give every output variance 1.")})
+             {object(
+                  "pca",
+                  {dims("Directions to keep; default: all that carry variance."),
+                   number("energy").range(1e-6, 1).optional().doc(
+                       "Keep the fewest directions that hold this fraction of the variance; at most dims."),
+                   flag("whiten", false).doc("Give every output variance 1.")})
                   .doc("Principal components, mean taken away."),
               object(
                   "lda",

@@ -22,8 +22,10 @@ Labelled labelled(const Predictions& of, const Predictions::Part& part, const ch
     // Where train and val have no negatives, those of test are nothing that a learner could tell.
     if (!part.labelled(r) || (part.labels[r].empty() && !of.multi_label)) continue;
     if (part.labels[r].size() > 1 && !of.multi_label) {
-      throw Error(fmt::format("{}: item '{}' has {} labels: expected one, as the source's others have",
-                              where(), part.keys[r], part.labels[r].size()));
+      throw Error(
+          fmt::format("{}: item '{}' has {} labels: expected one, as the inputs of train and "
+                      "val have; leave one to each, or move some such inputs to train",
+                      where(), part.keys[r], part.labels[r].size()));
     }
     for (const std::int32_t label : part.labels[r]) {
       if (label >= 0 && static_cast<std::size_t>(label) < of.classes.size()) continue;

@@ -13,7 +13,7 @@ namespace graft::source {
 struct ArchiveMember {
   enum class Fault : std::uint8_t { None, UnsafePath, NoFile };
   std::string name;           ///< Without the "./" that tar likes to put in front.
-  Fault fault = Fault::None;  ///< A path that leads out of the archive; a link or device.
+  Fault fault = Fault::None;  ///< A path that is absolute or has ".." in it; a link or device.
 };
 
 /// The name of a member without the "./" that tar likes to put in front.

@@ -9,8 +9,8 @@
 
 #include <graft/item.h>
 #include <graft/params.h>
-#include <source/split_names.h>
 #include <source/walk.h>
+#include <split_names/split_names.h>
 
 namespace graft::source {
 

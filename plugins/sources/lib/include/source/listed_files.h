@@ -10,7 +10,7 @@
 
 #include <graft/catalog.h>
 #include <source/rooted_paths.h>
-#include <source/split_names.h>
+#include <split_names/split_names.h>
 
 namespace graft::source {
 

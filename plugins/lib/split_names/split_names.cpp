@@ -1,5 +1,5 @@
 #include <graft/text.h>
-#include <source/split_names.h>
+#include <split_names/split_names.h>
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include <source/split_names.h>
+#include <split_names/split_names.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
