@@ -1,6 +1,9 @@
 // graft store compact, killed at every operation on a file: no row is lost or damaged, and the next run or
 // the next compaction ends what was begun.
 
+#include <sys/wait.h>
+
+#include "store/manifest.h"
 #include "store_faults.h"
 
 namespace graft::test {
@@ -78,6 +81,37 @@ TEST_F(CompactTest, AKillAtAnyMomentLosesNothing) {
   EXPECT_GT(points, 20u);
   EXPECT_GT(taken_back, 0u);
   EXPECT_GT(brought_to_an_end, 0u);
+}
+
+// Some old shards are gone by then: what is left of them and the sound new ones have every row together.
+TEST_F(CompactTest, ADamagedNewShardOfAKilledCompactionCostsNoSoundRow) {
+  const fs::path store = folder_ / "before", table = store / "tables" / stored_fingerprint().hex();
+  const std::vector<std::string> arguments{"store", "compact", "--store", store, "--shard-size", "128KiB"};
+  const TempFolder output;
+  const pid_t compaction =
+      start_program(output, arguments, {}, faults(store, {"GRAFT_FAULT_STOP=/manifest/00000003."}));
+  int status = 0;
+  ASSERT_EQ(::waitpid(compaction, &status, WUNTRACED), compaction);
+  ASSERT_TRUE(WIFSTOPPED(status)) << slurp(output / "stderr");
+  ::kill(compaction, SIGKILL);
+  wait_for(output, compaction);
+  EXPECT_THAT(run_program({"store", "verify", "--store", store}).out,
+              HasSubstr("583 rows, 17 rejects in 6 shards"))
+      << "no row counts twice";
+
+  const auto damaged = read_manifest_entry(table / "manifest/00000008");
+  ASSERT_TRUE(damaged);
+  flip_bit(table / "shards" / damaged->file, 8 * 4000);
+  const ProgramResult repaired = run_program({"store", "verify", "--repair", "--store", store});
+  EXPECT_EQ(repaired.exit_code, 0) << repaired.err;
+  EXPECT_THAT(repaired.out, HasSubstr("dropped " + (table / "shards" / damaged->file).string()));
+  fs::copy(store, folder_ / "copy", fs::copy_options::recursive);
+
+  EXPECT_EQ(expect_completes(store, fill_), 0) << "the old shards have the rows of the damaged one";
+  EXPECT_THAT(run_program({"store", "verify", "--store", store}).out, HasSubstr(": sound"));
+  EXPECT_EQ(compact(folder_ / "copy").exit_code, 0);
+  EXPECT_EQ(shards(folder_ / "copy"), 1u);
+  EXPECT_EQ(expect_completes(folder_ / "copy", fill_), 0);
 }
 
 TEST_F(CompactTest, ATableInUseIsLeftAlone) {

@@ -296,10 +296,18 @@ TableSummary summarise_table(const fs::path& table) {
   const auto add_format = [&](const RowFormat& format) {
     if (std::find(s.formats.begin(), s.formats.end(), format) == s.formats.end()) s.formats.push_back(format);
   };
+  // A compaction that was cut short has left rows in two shards.
+  const bool twice = is_being_compacted(table);
+  std::unordered_set<Digest> seen;
+  const auto count = [&](const std::vector<Digest>& ids) {
+    if (!twice) return ids.size();
+    return static_cast<std::size_t>(
+        std::count_if(ids.begin(), ids.end(), [&](const Digest& id) { return seen.insert(id).second; }));
+  };
   for (const auto& [number, path] : manifest_entries(table)) try {
       if (const auto entry = read_manifest_entry(path)) {
-        s.rows += entry->row_ids.size();
-        s.rejects += entry->reject_ids.size();
+        s.rows += count(entry->row_ids);
+        s.rejects += count(entry->reject_ids);
         ++s.shards;
         if (!entry->row_ids.empty()) add_format(entry->format);
       }
