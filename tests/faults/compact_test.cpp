@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include "store/manifest.h"
+#include "store/row_log.h"
 #include "store_faults.h"
 
 namespace graft::test {
@@ -122,8 +123,20 @@ TEST_F(CompactTest, ATableInUseIsLeftAlone) {
   ::kill(writer, SIGKILL);
   wait_for(output, writer);
   EXPECT_EQ(r.exit_code, 1);
-  EXPECT_THAT(r.out, HasSubstr(": it is in use\n"));
+  EXPECT_THAT(r.out, HasSubstr(": it is in use, or this user may not open its lock\n"));
   EXPECT_GE(shards(folder_ / "before"), 6u);
+}
+
+// It could not open the table's lock, which belongs to another user.
+TEST_F(CompactTest, AWriterThatHoldsItsLogAloneIsNotDisturbed) {
+  const fs::path store = folder_ / "before", table = store / "tables" / stored_fingerprint().hex();
+  {
+    const RowLog log = RowLog::create(table / "logs/other.host.0123.rows", {DType::F32, {3}});
+    EXPECT_EQ(compact(store).exit_code, 1);
+    EXPECT_EQ(shards(store), 6u);
+  }
+  EXPECT_EQ(compact(store).exit_code, 0);
+  EXPECT_EQ(shards(store), 1u);
 }
 
 TEST_F(CompactTest, AFullDiskChangesNothing) {

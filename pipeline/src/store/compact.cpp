@@ -20,6 +20,7 @@
 #include "store/folder_lock.h"
 #include "store/input_list.h"
 #include "store/manifest.h"
+#include "store/row_log.h"
 #include "store/shard.h"
 #include "store/table_use.h"
 
@@ -295,10 +296,10 @@ bool finish_compaction(const fs::path& table) {
       most = std::max(most, entry.bytes);
       add_to(groups, table, number, std::move(entry));
     }
-    const auto entries = manifest_entries(table);
+    SeenEntries seen;
+    new_entries(table, seen);
     Compaction ignored;
-    begin_compaction(table, std::move(groups), entries.empty() ? 0 : entries.back().first, most, {},
-                     elsewhere, ignored);
+    begin_compaction(table, std::move(groups), seen.last, most, {}, elsewhere, ignored);
     return finish_compaction(table);
   }
   sync_folder(table / "manifest");
@@ -308,14 +309,13 @@ bool finish_compaction(const fs::path& table) {
 
 std::optional<Compaction> compact_table(const fs::path& table, std::uint64_t shard_bytes) {
   const auto lock = FolderLock::exclude(table);
-  if (!lock) return {};
+  if (!lock || has_writer(table)) return {};
   finish_compaction(table);
   remove_leftovers(table);
   Compaction done;
   Groups groups;
-  std::uint64_t last = 0;
-  for (const auto& [number, path] : manifest_entries(table)) {
-    last = number;
+  SeenEntries seen;
+  for (const auto& [number, path] : new_entries(table, seen)) {
     auto entry = read_manifest_entry(path);
     if (!entry) continue;
     ++done.shards_before;
@@ -326,8 +326,8 @@ std::optional<Compaction> compact_table(const fs::path& table, std::uint64_t sha
   if (groups.empty()) return done;
   Intention intention;
   try {
-    intention = begin_compaction(table, std::move(groups), last, shard_bytes, positions_in_last_list(table),
-                                 {}, done);
+    intention = begin_compaction(table, std::move(groups), seen.last, shard_bytes,
+                                 positions_in_last_list(table), {}, done);
   } catch (...) {
     // Takes back what was begun; the shards that no entry names go with the next run.
     try {
