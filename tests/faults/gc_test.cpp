@@ -143,13 +143,19 @@ TEST_F(GcTest, ATableOfARunOnADiskThatIsNotThereSurvivesGc) {
   ASSERT_EQ(run("runs/a").exit_code, 0);
   const fs::path file = fs::directory_iterator(tables().at(0) / "uses")->path();
   const auto noted = nlohmann::json::parse(slurp(file));
-  auto elsewhere = noted;
-  elsewhere["mount"] = (folder_ / "runs").string();
-  std::ofstream(file) << elsewhere.dump();
   fs::remove_all(folder_ / "runs");
-  EXPECT_EQ(store({"gc", "--unreferenced"}).out, "left " + tables().at(0).string() + ": whether the run in " +
-                                                     (folder_ / "runs/a").string() +
-                                                     " is there cannot be seen from here\n0 B freed\n");
+  const auto expect_kept_when = [&](const char* key, const fs::path& value) {
+    auto elsewhere = noted;
+    elsewhere[key] = value.string();
+    std::ofstream(file) << elsewhere.dump();
+    EXPECT_EQ(store({"gc", "--unreferenced"}).out,
+              "left " + tables().at(0).string() + ": whether the run in " +
+                  elsewhere["folder"].get<std::string>() + " is there cannot be seen from here\n0 B freed\n");
+  };
+  expect_kept_when("mount", folder_ / "disk");
+  fs::create_directory(folder_ / "disk");
+  expect_kept_when("mount", folder_ / "disk");
+  expect_kept_when("folder", folder_ / "another/project/runs/a");
   std::ofstream(file) << noted.dump();
   EXPECT_THAT(store({"gc", "--unreferenced"}).out, HasSubstr("no run's folder names it any more"));
 }

@@ -34,6 +34,19 @@ std::string mount_of(fs::path path) {
   return path.string();
 }
 
+/// Whether a run's folder that is not there may be somewhere else: on a disk that is not mounted here, or
+/// where paths mean something else, as in a container.
+bool may_be_elsewhere(const TableUse& use) {
+  std::error_code error;
+  // Somebody may have removed all runs, with the folder that they were in.
+  const fs::path parent = use.folder.parent_path();
+  if (!fs::exists(parent, error) && !fs::exists(parent.parent_path(), error)) return true;
+  if (use.mount.empty() || mount_of(use.folder) == use.mount) return false;
+  // The same folder may be mounted there, and lie on the disk of its parent here.
+  const bool empty = fs::is_empty(use.mount, error);
+  return error || empty;
+}
+
 /// Looks for a run that names a table.
 class ReferenceSearch {
  public:
@@ -160,8 +173,7 @@ Reference reference_by(const TableUse& use, const std::string& fingerprint) {
   std::error_code none;
   if (const fs::path target = fs::read_symlink(use.folder, none); !none)
     if (search.at_or_beside(place_of(use.folder.parent_path() / target))) return Reference::Named;
-  if (search.unknown() || (!use.mount.empty() && mount_of(use.folder) != use.mount))
-    return Reference::Unknown;
+  if (search.unknown() || may_be_elsewhere(use)) return Reference::Unknown;
   return Reference::NotNamed;
 }
 
