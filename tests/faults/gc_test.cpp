@@ -297,8 +297,7 @@ TEST_F(GcTest, ALeaseThatComesAtTheLastMomentBringsTheTableBack) {
 
 TEST_F(GcTest, ATableThatIsBeingExportedStays) {
   ASSERT_EQ(run().exit_code, 0);
-  Stopped exporting(*this, "/x.", {"store", "export", "small/rows", folder_ / "x.npy", "--store", store_},
-                    {});
+  Stopped exporting(*this, "/x.", {"store", "export", "small/rows", folder_ / "x.h5", "--store", store_}, {});
   EXPECT_THAT(store({"gc", "--max-size", "0KiB"}).out, HasSubstr(": it is in use\n"));
   EXPECT_EQ(exporting.go_on().exit_code, 0);
 }
