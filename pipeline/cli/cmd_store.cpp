@@ -9,6 +9,7 @@
 #include <graft/params.h>
 #include <graft/value.h>
 
+#include "base/attempt.h"
 #include "base/files.h"
 #include "commands.h"
 #include "config/quantity.h"
@@ -16,6 +17,7 @@
 #include "plugin/known_faults.h"
 #include "store/compact.h"
 #include "store/export.h"
+#include "store/folder_lock.h"
 #include "store/store_gc.h"
 #include "store/table_check.h"
 
@@ -157,6 +159,7 @@ int store_ls(const Global& global, const std::vector<std::string>& arguments) {
       v["bytes"] = Value(t.bytes);
       v["last_used"] = Value(t.last_used);
       v["in_use"] = t.in_use;
+      if (!t.unreadable.empty()) v["unreadable"] = t.unreadable;
       v["uses"] = Value::list();
       for (const TableUse& use : t.uses) v["uses"].push(to_value(use));
       v["may_be_wrong"] = Value::list();
@@ -182,6 +185,7 @@ int store_ls(const Global& global, const std::vector<std::string>& arguments) {
   say("{}", text_table(rows, Align::Left, 2));
   for (const TableSummary& t : tables) {
     say("\n{}: {}\n", short_name(t.fingerprint), printable(t.words));
+    if (!t.unreadable.empty()) say("  {}\n", printable_lines(t.unreadable, "  "));
     for (const std::string& fault : faults_of(t.folder, registry))
       say("  may be wrong ({}); not used; once its runs have been repeated, graft store gc --unreferenced "
           "removes it\n",
@@ -265,6 +269,11 @@ int store_gc(const Global& global, const std::vector<std::string>& arguments) {
     say("left {}: it is in use\n", printable(table.string()));
     document["in_use"].push(table.string());
   }
+  document["kept"] = Value::list();
+  for (const GcKept& kept : result.kept) {
+    say("left {}: {}\n", printable(kept.path.string()), printable_lines(kept.why, "  "));
+    document["kept"].push(Value::Map{{"path", kept.path.string()}, {"why", kept.why}});
+  }
   document["bytes"] = Value(bytes);
   document["dry_run"] = options.dry_run;
   print_document(document);
@@ -302,7 +311,7 @@ int store_compact(const Global& global, const std::vector<std::string>& words) {
     document.push(std::move(table));
     in_use = in_use || !done;
     if (!done)
-      say("left {}: it is in use\n", name);
+      say("left {}: it is in use, or this user may not open its lock\n", name);
     else if (done->rows + done->rejects == 0)
       say("{}: {}, nothing to join\n", name, plural(done->shards_before, "shard"));
     else
@@ -325,6 +334,8 @@ int store_export(const Global& global, const std::vector<std::string>& arguments
       names += fmt::format("\n  {} {}", short_name(f.filename().string()), names_of(summarise_table(f)));
     throw UsageError{fmt::format("'{}' names {} tables:{}", arguments[0], folders.size(), names)};
   }
+  // From here on no gc takes it, nor a list that the use names.
+  const FolderLock held = FolderLock::share(folders[0], new_attempt());
   const std::vector<TableUse> uses = read_uses(folders[0]);
   const std::string& run = global.store_options.run;
   // A table may serve many runs: where it was named by one of them, that one's list counts.

@@ -286,7 +286,8 @@ po::options_description gc_options(Global& global) {
                         "tables not used for this long (h, d, w)")(
       "max-size", po::value(&store.max_size)->value_name("10GiB"),
       "the least recently used tables, until the store is below this size")(
-      "unreferenced", po::bool_switch(&store.unreferenced), "tables that no run's folder names any more")(
+      "unreferenced", po::bool_switch(&store.unreferenced),
+      "tables that no run's folder names any more, and no job that is not merged fills")(
       "dry-run", po::bool_switch(&global.dry_run), "print what would be removed");
   return options;
 }

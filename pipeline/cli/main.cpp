@@ -27,6 +27,7 @@
 #include "process.h"
 #include "run/crash_report.h"
 #include "run/progress.h"
+#include "store/folder_lock.h"
 
 namespace po = boost::program_options;
 using namespace graft::cli;
@@ -272,6 +273,7 @@ int main(int argc, char** argv) {
   }
   graft::install_crash_report();
   graft::watch_exit();
+  graft::FolderLock::on_wait([](const std::string& text) { print_error("{}\n", text); });
   Global global;
   for (int i = 0; i < argc; ++i) global.program += (i ? " " : "") + std::string(argv[i]);
   std::vector<std::string> words(argv + 1, argv + argc);

@@ -1,6 +1,10 @@
 // graft store compact, killed at every operation on a file: no row is lost or damaged, and the next run or
 // the next compaction ends what was begun.
 
+#include <sys/wait.h>
+
+#include "store/manifest.h"
+#include "store/row_log.h"
 #include "store_faults.h"
 
 namespace graft::test {
@@ -80,6 +84,37 @@ TEST_F(CompactTest, AKillAtAnyMomentLosesNothing) {
   EXPECT_GT(brought_to_an_end, 0u);
 }
 
+// Some old shards are gone by then: what is left of them and the sound new ones have every row together.
+TEST_F(CompactTest, ADamagedNewShardOfAKilledCompactionCostsNoSoundRow) {
+  const fs::path store = folder_ / "before", table = store / "tables" / stored_fingerprint().hex();
+  const std::vector<std::string> arguments{"store", "compact", "--store", store, "--shard-size", "128KiB"};
+  const TempFolder output;
+  const pid_t compaction =
+      start_program(output, arguments, {}, faults(store, {"GRAFT_FAULT_STOP=/manifest/00000003."}));
+  int status = 0;
+  ASSERT_EQ(::waitpid(compaction, &status, WUNTRACED), compaction);
+  ASSERT_TRUE(WIFSTOPPED(status)) << slurp(output / "stderr");
+  ::kill(compaction, SIGKILL);
+  wait_for(output, compaction);
+  EXPECT_THAT(run_program({"store", "verify", "--store", store}).out,
+              HasSubstr("583 rows, 17 rejects in 6 shards"))
+      << "no row counts twice";
+
+  const auto damaged = read_manifest_entry(table / "manifest/00000008");
+  ASSERT_TRUE(damaged);
+  flip_bit(table / "shards" / damaged->file, 8 * 4000);
+  const ProgramResult repaired = run_program({"store", "verify", "--repair", "--store", store});
+  EXPECT_EQ(repaired.exit_code, 0) << repaired.err;
+  EXPECT_THAT(repaired.out, HasSubstr("dropped " + (table / "shards" / damaged->file).string()));
+  fs::copy(store, folder_ / "copy", fs::copy_options::recursive);
+
+  EXPECT_EQ(expect_completes(store, fill_), 0) << "the old shards have the rows of the damaged one";
+  EXPECT_THAT(run_program({"store", "verify", "--store", store}).out, HasSubstr(": sound"));
+  EXPECT_EQ(compact(folder_ / "copy").exit_code, 0);
+  EXPECT_EQ(shards(folder_ / "copy"), 1u);
+  EXPECT_EQ(expect_completes(folder_ / "copy", fill_), 0);
+}
+
 TEST_F(CompactTest, ATableInUseIsLeftAlone) {
   const TempFolder output;
   const pid_t writer = start_fill(output, folder_ / "before", {.rows = 6000, .per_commit = 10, .seed = 5});
@@ -88,8 +123,20 @@ TEST_F(CompactTest, ATableInUseIsLeftAlone) {
   ::kill(writer, SIGKILL);
   wait_for(output, writer);
   EXPECT_EQ(r.exit_code, 1);
-  EXPECT_THAT(r.out, HasSubstr(": it is in use\n"));
+  EXPECT_THAT(r.out, HasSubstr(": it is in use, or this user may not open its lock\n"));
   EXPECT_GE(shards(folder_ / "before"), 6u);
+}
+
+// It could not open the table's lock, which belongs to another user.
+TEST_F(CompactTest, AWriterThatHoldsItsLogAloneIsNotDisturbed) {
+  const fs::path store = folder_ / "before", table = store / "tables" / stored_fingerprint().hex();
+  {
+    const RowLog log = RowLog::create(table / "logs/other.host.0123.rows", {DType::F32, {3}});
+    EXPECT_EQ(compact(store).exit_code, 1);
+    EXPECT_EQ(shards(store), 6u);
+  }
+  EXPECT_EQ(compact(store).exit_code, 0);
+  EXPECT_EQ(shards(store), 1u);
 }
 
 TEST_F(CompactTest, AFullDiskChangesNothing) {

@@ -12,12 +12,14 @@
 //   GRAFT_FAULT_MILD     reads and writes are cut short or interrupted (EINTR), syncs interrupted, in turn
 //   GRAFT_FAULT_FLOCK    flock, and fcntl for locks of open files, fail with this errno
 //   GRAFT_FAULT_NO_LINKS there are neither hard links (EPERM) nor renames that do not replace (EINVAL)
+//   GRAFT_FAULT_NETWORK  the folder lies on NFS, so to speak: other machines may have mounted it
 //   GRAFT_FAULT_SLOW     <milliseconds>:<file>: opening a file to read it takes this long; the file is made
 //   when two
 //                        threads wait at once
 //   GRAFT_FAULT_RECORD   file to append every operation to (recorded_operation.h), with what goes to stdout
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -28,6 +30,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,6 +59,7 @@ struct Settings {
   bool mild = false;
   int flock_error = 0;
   bool no_links = false;
+  bool network = false;
   const char* stop_at = nullptr;
   long slow_ms = 0;
   const char* together = nullptr;
@@ -95,6 +99,7 @@ void load_settings() {
   settings.mild = getenv("GRAFT_FAULT_MILD") != nullptr;
   settings.stop_at = getenv("GRAFT_FAULT_STOP");
   settings.no_links = getenv("GRAFT_FAULT_NO_LINKS") != nullptr;
+  settings.network = getenv("GRAFT_FAULT_NETWORK") != nullptr;
   if (const char* text = getenv("GRAFT_FAULT_FLOCK"); text != nullptr) settings.flock_error = atoi(text);
   if (const char* text = getenv("GRAFT_FAULT_RECORD"); text != nullptr)
     settings.record = static_cast<int>(
@@ -490,6 +495,12 @@ int fcntl64(int fd, int command, ...) {
   void* const argument = va_arg(arguments, void*);
   va_end(arguments);
   return control_file(fd, command, argument);
+}
+int fstatfs(int fd, struct statfs* info) noexcept {
+  read_settings();
+  const long result = syscall(SYS_fstatfs, fd, info);
+  if (result == 0 && settings.network && Path(fd).ours()) info->f_type = NFS_SUPER_MAGIC;
+  return static_cast<int>(result);
 }
 int flock(int fd, int operation) noexcept {
   read_settings();

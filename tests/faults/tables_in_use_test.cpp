@@ -1,15 +1,13 @@
-// What somebody uses stays as it is: gc and repair beside running jobs, several gcs at once, containers,
-// users who may not read everything, file systems without links or locks, sources of several image sizes.
+// What somebody uses stays as it is: gc and repair beside running jobs, containers, users who may not read
+// everything, file systems without links or locks, sources of several image sizes.
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <chrono>
 #include <fstream>
 #include <set>
 
-#include "graft_run.h"
-#include "store_faults.h"
+#include "tables_in_use.h"
 
 namespace graft::test {
 namespace {
@@ -17,105 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-class TablesInUse : public StoreFaults {
- protected:
-  /// A run that stops itself before it first changes a path that contains `text`.
-  class Stopped {
-   public:
-    Stopped(const TablesInUse& test, const std::string& text, std::vector<std::string> environment = {})
-        : Stopped(test, text,
-                  {"run", test.config_, "--quiet", "--out", test.folder_ / "r", "--store", test.store_},
-                  std::move(environment)) {}
-    Stopped(const TablesInUse& test, const std::string& text, const std::vector<std::string>& arguments,
-            std::vector<std::string> environment) {
-      environment.push_back("GRAFT_FAULT_STOP=" + text);
-      pid_ = start_program(output_, arguments, {}, faults(test.folder_.path(), environment));
-      int status = 0;
-      EXPECT_EQ(::waitpid(pid_, &status, WUNTRACED), pid_);
-      stopped_ = WIFSTOPPED(status);
-      EXPECT_TRUE(stopped_) << slurp(output_ / "stderr");
-    }
-    ProgramResult go_on() {
-      if (stopped_) ::kill(pid_, SIGCONT);
-      return end();
-    }
-    ProgramResult kill() {
-      ::kill(pid_, SIGKILL);
-      return end();
-    }
-    ~Stopped() {
-      if (stopped_) kill();
-    }
-
-   private:
-    ProgramResult end() {
-      stopped_ = false;
-      return wait_for(output_, pid_);
-    }
-    TempFolder output_;
-    pid_t pid_ = -1;
-    bool stopped_ = false;
-  };
-
-  TablesInUse() { config_ = inputs_.write("config.yaml", config(16)); }
-  static std::string config(int size, const std::string& name = "small") {
-    return "name: " + name +
-           "\n"
-           "run: {threads: 2}\n"
-           "stages:\n"
-           "  images: {plugin: synthetic, with: {task: target, size: " +
-           std::to_string(size) +
-           ", train: 60, val: 30, test: 30}}\n"
-           "  rows: {plugin: pixel_table, from: images}\n"
-           "  near: {plugin: prototypes, from: rows}\n"
-           "  report: {plugin: evaluate, from: near}\n";
-  }
-  /// With a table of its own.
-  static std::string other_config() {
-    return "name: other\n"
-           "run: {threads: 2}\n"
-           "stages:\n"
-           "  images: {plugin: synthetic, with: {task: target, size: 16, train: 60, val: 30, test: 30}}\n"
-           "  changed: {plugin: augment, from: images}\n"
-           "  rows: {plugin: pixel_table, from: changed}\n"
-           "  near: {plugin: prototypes, from: rows}\n"
-           "  report: {plugin: evaluate, from: near}\n";
-  }
-  ProgramResult run(const std::string& out = "r", const std::vector<std::string>& more = {},
-                    const std::vector<std::string>& environment = {}) const {
-    std::vector<std::string> arguments{"run", config_, "--quiet", "--out", folder_ / out, "--store", store_};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return run_program(arguments, {}, environment);
-  }
-  ProgramResult store(std::vector<std::string> arguments,
-                      const std::vector<std::string>& environment = {}) const {
-    arguments.insert(arguments.begin(), "store");
-    arguments.insert(arguments.end(), {"--store", store_});
-    return run_program(arguments, {}, environment);
-  }
-  std::vector<fs::path> tables() const {
-    std::vector<fs::path> out;
-    for (const auto& e : fs::directory_iterator(store_ / "tables")) out.push_back(e.path());
-    return out;
-  }
-  /// All files of the tables, by their paths in the store, but the locks.
-  std::map<std::string, std::string> contents() const {
-    std::map<std::string, std::string> out;
-    for (const auto& e : fs::recursive_directory_iterator(store_ / "tables"))
-      if (e.is_regular_file() && e.path().filename() != "lock")
-        out[fs::relative(e.path(), store_).string()] = slurp(e.path());
-    return out;
-  }
-  void expect_sound() const {
-    const ProgramResult verified = store({"verify"});
-    EXPECT_EQ(verified.exit_code, 0) << verified.out << verified.err;
-  }
-
-  TempFolder inputs_;
-  std::string config_;
-  const fs::path store_ = folder_ / "s";
-};
 
 TEST_F(TablesInUse, ATableThatARunHasJustComputedSurvivesGc) {
   Stopped run(*this, "/predictions/");
@@ -152,55 +51,6 @@ TEST_F(TablesInUse, AKilledRunHoldsNothing) {
   EXPECT_EQ(run.kill().exit_code, 128 + SIGKILL);
   EXPECT_THAT(store({"gc", "--unreferenced"}).out, HasSubstr("no run's folder names it any more"));
   EXPECT_TRUE(tables().empty());
-}
-
-// gc has listed the tables when a run uses one for the first time, in the second of its newest file.
-TEST_F(TablesInUse, ATableThatIsUsedWhileGcIsAtWorkSurvives) {
-  ASSERT_EQ(run().exit_code, 0);
-  const fs::path first = tables().at(0);
-  inputs_.write("config.yaml", other_config());
-  ASSERT_EQ(run("o").exit_code, 0);
-  const fs::path second = tables().at(0) == first ? tables().at(1) : tables().at(0);
-  fs::remove_all(folder_ / "r");
-  fs::remove_all(folder_ / "o");
-  fs::remove_all(first / "uses");
-  fs::remove_all(second / "uses");
-  const auto set_times = [](const fs::path& table, std::int64_t time) {
-    for (const auto& e : fs::recursive_directory_iterator(table)) {
-      const timespec times[2] = {{time, 0}, {time, 0}};
-      ASSERT_EQ(::utimensat(AT_FDCWD, e.path().c_str(), times, 0), 0);
-    }
-  };
-  set_times(first, 1000);  // the first to go
-  set_times(second, 2000);
-  Stopped gc(*this, "/tables/" + first.filename().string(),
-             {"store", "gc", "--unreferenced", "--store", store_}, {});
-  ASSERT_EQ(run("o").exit_code, 0);
-  const fs::path file = fs::directory_iterator(second / "uses")->path();
-  auto use = nlohmann::json::parse(slurp(file));
-  use["time"] = 2000;
-  std::ofstream(file) << use.dump();
-  const ProgramResult collected = gc.go_on();
-  EXPECT_EQ(collected.exit_code, 0) << collected.err;
-  EXPECT_THAT(collected.out, HasSubstr("left " + second.string() + ": it is in use\n"));
-  EXPECT_EQ(tables(), std::vector{second});
-  ASSERT_EQ(run("o").exit_code, 0);
-  EXPECT_EQ(nlohmann::json::parse(slurp(folder_ / "o/results.json"))["tables"]["rows"]["computed"], 0);
-}
-
-// Two runs of different configs share a folder: the one before is in `r.1`, or on its way there.
-TEST_F(TablesInUse, ATableOfAnEarlierRunThatIsJustBeingReplacedSurvivesGc) {
-  ASSERT_EQ(run().exit_code, 0);
-  const fs::path first = tables().at(0);
-  inputs_.write("config.yaml", other_config());
-  Stopped other(*this, folder_ / "r.1");
-  EXPECT_FALSE(fs::exists(folder_ / "r.1"));
-  EXPECT_EQ(store({"gc", "--unreferenced"}).exit_code, 0);
-  EXPECT_TRUE(fs::exists(first));
-  EXPECT_EQ(other.go_on().exit_code, 0);
-  fs::rename(folder_ / "r.1", folder_ / "r.7");  // not all numbers need be there
-  EXPECT_EQ(store({"gc", "--unreferenced"}).exit_code, 0);
-  EXPECT_TRUE(fs::exists(first));
 }
 
 TEST_F(TablesInUse, TheListOfInputsOfARunThatIsAboutToNameItSurvivesGc) {
@@ -245,27 +95,17 @@ TEST_F(TablesInUse, RepairWaitsForRunsToEnd) {
 }
 
 TEST_F(TablesInUse, RepairDropsNothingThatItMayNotRead) {
-  const bool root = ::geteuid() == 0;
-  if (root && !fs::exists("/usr/bin/setpriv")) GTEST_SKIP() << "needs setpriv, as root";
+  if (!has_users()) GTEST_SKIP() << "needs setpriv, as root";
   ASSERT_EQ(run().exit_code, 0);
   const fs::path table = tables().at(0);
   const auto before = contents();
-  // Root without the right to read what it may not read.
-  const auto repair = [&] {
-    std::vector<std::string> arguments{"store", "verify", "--repair", "--store", store_};
-    if (!root) return run_program(arguments);
-    arguments.insert(arguments.begin(), {"--bounding-set", "-dac_override,-dac_read_search", "--inh-caps",
-                                         "-all", GRAFT_PROGRAM});
-    const TempFolder output;
-    return wait_for(output, start("/usr/bin/setpriv", output, arguments));
-  };
   int files = 0;
   for (const char* folder : {"shards", "manifest", "inputs", "uses", ""})
     for (const auto& e : fs::directory_iterator(table / folder)) {
       if (!e.is_regular_file()) continue;
       SCOPED_TRACE(e.path().string());
       fs::permissions(e.path(), fs::perms::none);
-      const ProgramResult r = repair();
+      const ProgramResult r = as_user({"store", "verify", "--repair"});
       fs::permissions(e.path(), fs::perms::owner_read | fs::perms::owner_write);
       EXPECT_EQ(contents(), before);
       if (e.path().filename() == "lock") {
@@ -283,8 +123,7 @@ TEST_F(TablesInUse, RepairDropsNothingThatItMayNotRead) {
 }
 
 TEST_F(TablesInUse, ARunOfAnotherUserWhoseFilesAreClosedIsLeftAlone) {
-  const bool root = ::geteuid() == 0;
-  if (root && !fs::exists("/usr/bin/setpriv")) GTEST_SKIP() << "needs setpriv, as root";
+  if (!has_users()) GTEST_SKIP() << "needs setpriv, as root";
   Stopped run(*this, "/manifest/");  // its log is not sealed yet
   const fs::path table = tables().at(0);
   for (const auto& e : fs::recursive_directory_iterator(table))
@@ -295,15 +134,9 @@ TEST_F(TablesInUse, ARunOfAnotherUserWhoseFilesAreClosedIsLeftAlone) {
     return out;
   };
   const auto before = names();
-  for (std::vector<std::string> arguments :
+  for (const std::vector<std::string>& arguments :
        {std::vector<std::string>{"store", "verify", "--repair"}, {"store", "gc", "--unreferenced"}}) {
-    arguments.insert(arguments.end(), {"--store", store_});
-    if (root)
-      arguments.insert(arguments.begin(), {"--bounding-set", "-dac_override,-dac_read_search", "--inh-caps",
-                                           "-all", GRAFT_PROGRAM});
-    const TempFolder output;
-    const ProgramResult r =
-        wait_for(output, start(root ? "/usr/bin/setpriv" : GRAFT_PROGRAM, output, arguments));
+    const ProgramResult r = as_user(arguments);
     EXPECT_EQ(names(), before) << r.out << r.err;
   }
   for (const auto& e : fs::recursive_directory_iterator(table))
@@ -326,45 +159,6 @@ TEST_F(TablesInUse, OneFailedReadNeverCostsAnything) {
   }
   EXPECT_GT(told, 3);
   expect_sound();
-}
-
-TEST_F(TablesInUse, SeveralGcsAtOnceTakeEachTableAwayOnce) {
-  constexpr int kTables = 6, kGcs = 4;
-  for (int i = 0; i < kTables; ++i) {
-    std::string text = config(16);
-    text.replace(text.find("from: images"), 12, "from: small");
-    config_ = inputs_.write("config.yaml",
-                            text + "  small: {plugin: resize, from: images, with: {resize: 16, crop: " +
-                                std::to_string(8 + i) + "}}\n");
-    ASSERT_EQ(run().exit_code, 0);
-  }
-  const std::set<fs::path> before = [&] {
-    const auto all = tables();
-    return std::set<fs::path>(all.begin(), all.end());
-  }();
-  ASSERT_EQ(before.size(), kTables);
-  std::vector<TempFolder> outputs(kGcs);
-  std::vector<pid_t> pids;
-  for (const TempFolder& output : outputs)
-    pids.push_back(start_program(output, {"store", "gc", "--max-size", "0KiB", "--store", store_}));
-  std::multiset<fs::path> removed;
-  for (int i = 0; i < kGcs; ++i) {
-    const ProgramResult r = wait_for(outputs[static_cast<std::size_t>(i)], pids[static_cast<std::size_t>(i)]);
-    EXPECT_EQ(r.exit_code, 0) << r.err;
-    for (const fs::path& table : before)
-      if (r.out.find("removed " + table.string() + " (") != std::string::npos) removed.insert(table);
-  }
-  EXPECT_EQ(removed, std::multiset<fs::path>(before.begin(), before.end()));
-  EXPECT_TRUE(tables().empty());
-}
-
-TEST_F(TablesInUse, AGcThatWasKilledIsFinishedByTheNext) {
-  ASSERT_EQ(run().exit_code, 0);
-  Stopped gc(*this, "/trash/", {"store", "gc", "--max-size", "0KiB", "--store", store_}, {});
-  gc.kill();
-  EXPECT_EQ(store({"gc", "--max-size", "0KiB"}).exit_code, 0);
-  EXPECT_TRUE(tables().empty());
-  for (const auto& e : fs::directory_iterator(store_ / "trash")) EXPECT_EQ(e.path().filename(), "lock");
 }
 
 // Containers: the process ids of one mean nothing in another, and its host name may be the same.
@@ -411,6 +205,24 @@ TEST_F(TablesInUse, AStoreNeedsNeitherHardLinksNorRenamesThatDoNotReplace) {
       run("other", {}, faults(folder_.path(), {"GRAFT_FAULT_NO_LINKS=1", "GRAFT_FAULT_FLOCK=95"}));
   EXPECT_EQ(without_locks.exit_code, 1);
   EXPECT_THAT(without_locks.err, HasSubstr("this file system has neither hard links nor locks"));
+}
+
+TEST_F(TablesInUse, WhoWaitsForATableSaysSo) {
+  ASSERT_EQ(run().exit_code, 0);
+  const fs::path table = tables().at(0);
+  std::ofstream(table / "shards/half.h5.tmp") << "half";
+  Stopped gc(*this, "/shards/half.h5.tmp", {"store", "gc", "--store", store_}, {});
+  const TempFolder output;
+  const pid_t waiting = start_program(output, {"run", config_, "--quiet", "--out", folder_ / "r", "--store",
+                                               store_, "--set", "run.stall_limit=2"});
+  const std::string notice =
+      "waiting for " + table.string() + ", which a graft store compact, gc or verify --repair is changing\n";
+  for (int i = 0; i < 3000 && slurp(output / "stderr").find(notice) == std::string::npos; ++i)
+    ::usleep(20'000);
+  EXPECT_EQ(gc.go_on().exit_code, 0);
+  const ProgramResult r = wait_for(output, waiting);
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(r.err, notice);
 }
 
 TEST_F(TablesInUse, WhereThereAreNoLocksALeaseHoldsATable) {

@@ -108,7 +108,7 @@ void table_use(std::string_view input) {
   write_scratch(input, "uses/0.json");
   for (const TableUse& use : read_uses(scratch_folder())) {
     to_value(use);
-    if (use.folder.native().find('\0') == std::string::npos) is_referenced(use, "0123");
+    if (use.folder.native().find('\0') == std::string::npos) reference_by(use, "0123");
   }
 }
 

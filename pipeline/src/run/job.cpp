@@ -88,10 +88,14 @@ std::vector<std::string> job_differences(const Value& then, const Value& now) {
   return out;
 }
 
-JobFolder join_job(const Plan& plan, const std::filesystem::path& store, DigestMemo& memo) {
+JobFolder join_job(const Plan& plan, const std::filesystem::path& store, DigestMemo& memo,
+                   const std::function<void(const JobFolder&)>& enter) {
   JobFolder job(store, plan.name);
   const Value description = describe_job(plan, memo);
-  if (job.join(description)) return job;
+  const auto enter_this = [&] {
+    if (enter) enter(job);
+  };
+  if (job.join(description, enter_this)) return job;
   std::vector<std::string> found = job_differences(job.description(), description);
   if (found.empty()) found.push_back("the order or the names of its stages");
   throw Error(fmt::format(

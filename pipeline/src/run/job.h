@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,9 @@ GRAFT_API Value describe_job(const Plan& plan, DigestMemo& memo);
 GRAFT_API std::vector<std::string> job_differences(const Value& then, const Value& now);
 
 /// The job of the plan's name in the store, which this process joins or begins. Throws Error that names what
-/// differs where it was begun with other settings and is not merged yet.
-GRAFT_API JobFolder join_job(const Plan& plan, const std::filesystem::path& store, DigestMemo& memo);
+/// differs where it was begun with other settings and is not merged yet. `enter`: JobFolder::join.
+GRAFT_API JobFolder join_job(const Plan& plan, const std::filesystem::path& store, DigestMemo& memo,
+                             const std::function<void(const JobFolder&)>& enter = {});
 
 /// As join_job, for a job that begins again with the plan's settings; rows that are stored stay. Throws Error
 /// while one of its workers is running.

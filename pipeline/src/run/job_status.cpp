@@ -7,10 +7,8 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
-#include <graft/hash.h>
 #include <graft/printable.h>
 #include <graft/text.h>
-#include <graft/value_path.h>
 
 #include "run/progress.h"
 #include "store/table_check.h"
@@ -21,16 +19,13 @@ namespace {
 
 using WorkerState = WorkerOutlook::State;
 
-/// The tables that the job fills, by what it says that their rows depend on.
-std::vector<JobStatus::Table> tables_of(const fs::path& store, const Value& description) {
+/// The tables that the job fills.
+std::vector<JobStatus::Table> tables_of(const fs::path& store, const JobFolder& job) {
   std::vector<JobStatus::Table> out;
-  for (const auto& [stage, made_by] : map_at(description, {"tables"})) {
-    Value fingerprint = Value::map();
-    for (const auto& [key, value] : made_by.as_map())
-      if (key != "ids") fingerprint[key] = value;
+  for (const auto& [stage, fingerprint] : job.tables()) {
     JobStatus::Table table;
     table.stage = stage;
-    table.fingerprint = digest(fingerprint.to_json()).hex();
+    table.fingerprint = fingerprint;
     const fs::path folder = store / "tables" / table.fingerprint;
     std::error_code error;
     if (fs::is_directory(folder, error)) {
@@ -160,7 +155,7 @@ JobStatus job_status(const fs::path& store, const std::string& name) {
                                           ? static_cast<double>(status.total - status.finished) / status.rate
                                           : remaining / status.rate);
   find_stragglers(status);
-  status.tables = tables_of(store, job.description());
+  status.tables = tables_of(store, job);
   std::error_code error;
   if (const fs::space_info space = fs::space(store, error); !error) status.free_bytes = space.available;
   return status;

@@ -232,7 +232,7 @@ class Run {
     const JobFolder job(options_.store, plan_.name);
     if (!job.exists()) return;
     DigestMemo memo(options_.store / "digests.memo");
-    if (job.description().to_json() == describe_job(plan_, memo).to_json()) job.mark_merged(folder_.place());
+    job.mark_merged(describe_job(plan_, memo), folder_.place());
   }
 
   bool is_learnt_from(std::size_t source) const {

@@ -9,7 +9,9 @@
 #include <cstdlib>
 #include <mutex>
 #include <numeric>
+#include <optional>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -64,26 +66,37 @@ std::string place_of_process() {
   return {};
 }
 
+/// What a worker shows of itself as soon as it belongs to a job.
+struct NewMember {
+  explicit NewMember(const WorkShard& shard) {
+    record.attempt = new_attempt();
+    record.shard = shard;
+    record.state = "running";
+    utsname host{};
+    ::uname(&host);
+    record.host = host.nodename;
+    record.place = place_of_process();
+    record.cpu_isa = to_string(cpu_isa());
+    record.pid = ::getpid();
+  }
+  void enter(const JobFolder& job) {
+    lease.emplace(job, record.attempt);
+    lease->write(record);
+  }
+  WorkerRecord record;
+  std::optional<WorkerLease> lease;
+};
+
 /// This process in its job: what it owns, and its signs of life, from a thread of its own.
 class Membership {
  public:
-  Membership(const JobFolder& job, const WorkShard& shard, std::size_t sources,
-             const std::atomic<bool>& interrupted)
+  Membership(const JobFolder& job, NewMember entry, std::size_t sources, const std::atomic<bool>& interrupted)
       : job_(job),
-        attempt_(new_attempt()),
-        lease_(job, attempt_),
+        attempt_(entry.record.attempt),
+        lease_(std::move(entry.lease.value())),
         sources_(sources),
-        interrupted_(interrupted) {
-    record_.attempt = attempt_;
-    record_.shard = shard;
-    record_.state = "running";
-    utsname host{};
-    ::uname(&host);
-    record_.host = host.nodename;
-    record_.place = place_of_process();
-    record_.cpu_isa = to_string(cpu_isa());
-    record_.pid = ::getpid();
-    lease_.write(record_);
+        interrupted_(interrupted),
+        record_(std::move(entry.record)) {
     claim_first();
     work_.begin(owned());
     thread_ = std::jthread([this](const std::stop_token& stop) { report(stop); });
@@ -216,12 +229,13 @@ class ShardRun {
         options_(options),
         shard_(shard),
         signals_(signals),
+        entry_(shard),
         job_([&] {
           make_folders(options.store, "choose another folder with --store");
           DigestMemo memo(options.store / "digests.memo");
-          return join_job(plan, options.store, memo);
+          return join_job(plan, options.store, memo, [&](const JobFolder& job) { entry_.enter(job); });
         }()),
-        member_(job_, shard, plan.stages_of(StageKind::Source).size(), signals.interrupted()),
+        member_(job_, std::move(entry_), plan.stages_of(StageKind::Source).size(), signals.interrupted()),
         log_(job_.path() / "logs" / (member_.attempt() + ".txt"), options.style.level),
         workers_(plan.run.threads) {}
 
@@ -330,6 +344,7 @@ class ShardRun {
   const RunOptions& options_;
   const WorkShard shard_;
   Signals& signals_;
+  NewMember entry_;  // until `member_` has it
   const JobFolder job_;
   Membership member_;
   RunLog log_;

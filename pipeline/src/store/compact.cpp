@@ -6,6 +6,8 @@
 #include <numeric>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -18,6 +20,7 @@
 #include "store/folder_lock.h"
 #include "store/input_list.h"
 #include "store/manifest.h"
+#include "store/row_log.h"
 #include "store/shard.h"
 #include "store/table_use.h"
 
@@ -66,21 +69,30 @@ fs::path entry_path(const fs::path& table, std::uint64_t number) {
   return table / "manifest" / fmt::format("{:08}", number);
 }
 
-/// The shard of an entry that is still there; empty otherwise.
-std::string file_of_entry(const fs::path& table, std::uint64_t number) {
-  std::error_code error;
-  if (!fs::exists(entry_path(table, number), error)) return {};
-  const auto entry = read_manifest_entry(entry_path(table, number));
-  return entry ? entry->file : "";
+/// Nothing where the entry was dropped, or is not there. Throws Error.
+std::optional<ShardEntry> living_entry(const fs::path& table, std::uint64_t number) {
+  const fs::path path = entry_path(table, number);
+  std::error_code unknown;  // where that is set, reading says why
+  if (!fs::exists(path, unknown) && !unknown) return {};
+  return read_manifest_entry(path);
 }
 
 void drop_shard(const fs::path& table, std::uint64_t number) {
-  const std::string file = file_of_entry(table, number);
-  if (file.empty()) return;
+  const auto entry = living_entry(table, number);
+  if (!entry) return;
   drop_manifest_entry(entry_path(table, number));
   std::error_code ignored;  // what stays is a leftover, which the next run removes
-  fs::remove(table / "shards" / file, ignored);
+  fs::remove(table / "shards" / entry->file, ignored);
 }
+
+/// Rows and rejects that are in other shards already.
+struct StoredElsewhere {
+  std::unordered_set<Digest> rows, rejects;
+  void add(const ShardEntry& entry) {
+    rows.insert(entry.row_ids.begin(), entry.row_ids.end());
+    rejects.insert(entry.reject_ids.begin(), entry.reject_ids.end());
+  }
+};
 
 /// A row of the shards that are joined.
 struct OldRow {
@@ -91,11 +103,17 @@ struct OldRow {
 /// Shards of one format and compression, and what makes them one.
 class Joining {
  public:
-  Joining(const fs::path& table, std::vector<std::unique_ptr<Shard>> shards, std::uint64_t shard_bytes)
+  Joining(const fs::path& table, std::vector<std::unique_ptr<Shard>> shards, std::uint64_t shard_bytes,
+          const StoredElsewhere& elsewhere)
       : table_(table),
         shards_(std::move(shards)),
         format_(shards_[0]->entry().format),
-        shard_bytes_(shard_bytes) {}
+        shard_bytes_(shard_bytes),
+        elsewhere_(elsewhere) {
+    for (std::uint32_t s = 0; s < shards_.size(); ++s)
+      for (std::uint32_t r = 0; r < shards_[s]->entry().reject_ids.size(); ++r)
+        if (!elsewhere_.rejects.contains(shards_[s]->entry().reject_ids[r])) rejects_.push_back({s, r});
+  }
 
   /// Writes the new shards, without entries. Gives those.
   std::vector<ShardEntry> write(const std::unordered_map<Digest, std::uint64_t>& positions) {
@@ -103,6 +121,7 @@ class Joining {
     const std::size_t bytes = std::max<std::size_t>(row_bytes(format_), 1);
     const std::size_t most = std::max<std::size_t>(1, shard_bytes_ / bytes);
     std::vector<ShardEntry> out;
+    if (rows.empty() && rejects_.empty()) return out;
     std::size_t first = 0;
     do {
       const std::size_t count = std::min(most, rows.size() - first);
@@ -111,10 +130,7 @@ class Joining {
     } while (first < rows.size());
     return out;
   }
-  std::uint64_t rejects() const {
-    return std::accumulate(shards_.begin(), shards_.end(), std::uint64_t{0},
-                           [](std::uint64_t n, const auto& s) { return n + s->entry().reject_ids.size(); });
-  }
+  std::uint64_t rejects() const { return rejects_.size(); }
 
  private:
   std::vector<OldRow> ordered(const std::unordered_map<Digest, std::uint64_t>& positions) const {
@@ -122,6 +138,7 @@ class Joining {
     for (std::uint32_t s = 0; s < shards_.size(); ++s) {
       const auto& ids = shards_[s]->entry().row_ids;
       for (std::uint32_t r = 0; r < ids.size(); ++r) {
+        if (elsewhere_.rows.contains(ids[r])) continue;
         const auto at = positions.find(ids[r]);
         rows.push_back({at == positions.end() ? positions.size() : at->second, s, r});
       }
@@ -144,15 +161,12 @@ class Joining {
                          {payloads.data() + i * bytes, bytes}});
     std::vector<std::vector<std::uint8_t>> reasons;
     if (with_rejects)
-      for (const auto& shard : shards_)
-        for (const StoredReject& reject : shard->entry().rejects) reasons.push_back(encode_reject(reject));
-    std::size_t at = 0;
-    if (with_rejects)
-      for (const auto& shard : shards_)
-        for (const Digest& id : shard->entry().reject_ids) {
-          rejects.push_back({id, at, false, reasons[at]});
-          ++at;
-        }
+      for (const auto& [shard, at] : rejects_)
+        reasons.push_back(encode_reject(shards_[shard]->entry().rejects[at]));
+    for (std::size_t i = 0; i < reasons.size(); ++i) {
+      const auto& [shard, at] = rejects_[i];
+      rejects.push_back({shards_[shard]->entry().reject_ids[at], i, false, reasons[i]});
+    }
     const fs::path path = table_ / "shards" / (new_attempt() + ".h5");
     const fs::path temporary = path.string() + ".tmp";
     ShardEntry entry = write_shard(temporary, table_.filename().string(), format_,
@@ -190,7 +204,50 @@ class Joining {
   const std::vector<std::unique_ptr<Shard>> shards_;
   const RowFormat format_;
   const std::uint64_t shard_bytes_;
+  const StoredElsewhere& elsewhere_;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> rejects_;  // shard, and position in it
 };
+
+/// Shards of a table by what they must have in common to be joined, with their numbers.
+using Groups = std::map<std::string, std::vector<std::pair<std::uint64_t, std::unique_ptr<Shard>>>>;
+
+void add_to(Groups& groups, const fs::path& table, std::uint64_t number, ShardEntry entry) {
+  const std::string kind = fmt::format("{}/{}", to_string(entry.format), static_cast<int>(entry.compression));
+  groups[kind].emplace_back(number, std::make_unique<Shard>(table / "shards", std::move(entry)));
+}
+
+/// Writes the rows of each group that are not elsewhere into new shards, whose entries come after `last`,
+/// and makes that what a compaction has to bring to its end.
+Intention begin_compaction(const fs::path& table, Groups groups, std::uint64_t last,
+                           std::uint64_t shard_bytes,
+                           const std::unordered_map<Digest, std::uint64_t>& positions,
+                           const StoredElsewhere& elsewhere, Compaction& done) {
+  Intention intention;
+  std::vector<ShardEntry> entries;
+  for (auto& [kind, numbered] : groups) {
+    std::vector<std::unique_ptr<Shard>> shards;
+    for (auto& [number, shard] : numbered) {
+      intention.dropped.push_back(number);
+      shards.push_back(std::move(shard));
+    }
+    Joining joining(table, std::move(shards), shard_bytes, elsewhere);
+    for (ShardEntry& entry : joining.write(positions)) {
+      done.rows += entry.row_ids.size();
+      intention.added.push_back(++last);
+      intention.files.push_back(entry.file);
+      entries.push_back(std::move(entry));
+    }
+    done.rejects += joining.rejects();
+  }
+  sync_folder(table / "shards");
+  write_file_atomically(intention_of(table), value_of_intention(intention).to_json_pretty());
+  for (std::size_t i = 0; i < entries.size(); ++i)
+    if (!add_manifest_entry(table, intention.added[i], entries[i]))
+      throw Error(
+          fmt::format("{}: somebody else writes to this table, whose lock this file system does not show",
+                      entry_path(table, intention.added[i]).string()));
+  return intention;
+}
 
 std::unordered_map<Digest, std::uint64_t> positions_in_last_list(const fs::path& table) {
   std::unordered_map<Digest, std::uint64_t> out;
@@ -214,16 +271,36 @@ bool is_being_compacted(const fs::path& table) {
 bool finish_compaction(const fs::path& table) {
   if (!is_being_compacted(table)) return false;
   const Intention intention = read_intention(intention_of(table));
-  bool complete = true;
+  std::vector<ShardEntry> added;  // those that are there
+  std::vector<std::uint64_t> living;
   for (std::size_t i = 0; i < intention.added.size(); ++i)
-    complete = complete && file_of_entry(table, intention.added[i]) == intention.files[i];
-  if (complete) {
-    for (const std::uint64_t number : intention.dropped) drop_shard(table, number);
+    if (auto entry = living_entry(table, intention.added[i]); entry && entry->file == intention.files[i]) {
+      living.push_back(intention.added[i]);
+      added.push_back(std::move(*entry));
+    }
+  std::map<std::uint64_t, ShardEntry> old;
+  for (const std::uint64_t number : intention.dropped)
+    if (auto entry = living_entry(table, number)) old.emplace(number, std::move(*entry));
+  if (added.size() == intention.added.size()) {
+    for (const auto& [number, entry] : old) drop_shard(table, number);
+  } else if (old.size() == intention.dropped.size()) {
+    for (const std::uint64_t number : living) drop_shard(table, number);
   } else {
-    // The old ones are all there: they go after the last entry only.
-    for (std::size_t i = 0; i < intention.added.size(); ++i)
-      if (file_of_entry(table, intention.added[i]) == intention.files[i])
-        drop_shard(table, intention.added[i]);
+    // Repair has dropped one of either side since: only both together have all that is left. What no new
+    // shard has is written once more.
+    StoredElsewhere elsewhere;
+    for (const ShardEntry& entry : added) elsewhere.add(entry);
+    Groups groups;
+    std::uint64_t most = 1;
+    for (auto& [number, entry] : old) {
+      most = std::max(most, entry.bytes);
+      add_to(groups, table, number, std::move(entry));
+    }
+    SeenEntries seen;
+    new_entries(table, seen);
+    Compaction ignored;
+    begin_compaction(table, std::move(groups), seen.last, most, {}, elsewhere, ignored);
+    return finish_compaction(table);
   }
   sync_folder(table / "manifest");
   fs::remove(intention_of(table));
@@ -232,51 +309,25 @@ bool finish_compaction(const fs::path& table) {
 
 std::optional<Compaction> compact_table(const fs::path& table, std::uint64_t shard_bytes) {
   const auto lock = FolderLock::exclude(table);
-  if (!lock) return {};
+  if (!lock || has_writer(table)) return {};
   finish_compaction(table);
   remove_leftovers(table);
   Compaction done;
-  std::map<std::string, std::vector<std::pair<std::uint64_t, std::unique_ptr<Shard>>>> groups;
-  std::uint64_t last = 0;
-  for (const auto& [number, path] : manifest_entries(table)) {
-    last = number;
+  Groups groups;
+  SeenEntries seen;
+  for (const auto& [number, path] : new_entries(table, seen)) {
     auto entry = read_manifest_entry(path);
     if (!entry) continue;
     ++done.shards_before;
-    if (entry->bytes >= shard_bytes / 2) continue;
-    const std::string kind =
-        fmt::format("{}/{}", to_string(entry->format), static_cast<int>(entry->compression));
-    groups[kind].emplace_back(number, std::make_unique<Shard>(table / "shards", std::move(*entry)));
+    if (entry->bytes < shard_bytes / 2) add_to(groups, table, number, std::move(*entry));
   }
   done.shards_after = done.shards_before;
   std::erase_if(groups, [](const auto& group) { return group.second.size() < 2; });
   if (groups.empty()) return done;
-  const auto positions = positions_in_last_list(table);
   Intention intention;
-  std::vector<ShardEntry> entries;
   try {
-    for (auto& [kind, numbered] : groups) {
-      std::vector<std::unique_ptr<Shard>> shards;
-      for (auto& [number, shard] : numbered) {
-        intention.dropped.push_back(number);
-        shards.push_back(std::move(shard));
-      }
-      Joining joining(table, std::move(shards), shard_bytes);
-      for (ShardEntry& entry : joining.write(positions)) {
-        done.rows += entry.row_ids.size();
-        intention.added.push_back(++last);
-        intention.files.push_back(entry.file);
-        entries.push_back(std::move(entry));
-      }
-      done.rejects += joining.rejects();
-    }
-    sync_folder(table / "shards");
-    write_file_atomically(intention_of(table), value_of_intention(intention).to_json_pretty());
-    for (std::size_t i = 0; i < entries.size(); ++i)
-      if (!add_manifest_entry(table, intention.added[i], entries[i]))
-        throw Error(
-            fmt::format("{}: somebody else writes to this table, whose lock this file system does not show",
-                        entry_path(table, intention.added[i]).string()));
+    intention = begin_compaction(table, std::move(groups), seen.last, shard_bytes,
+                                 positions_in_last_list(table), {}, done);
   } catch (...) {
     // Takes back what was begun; the shards that no entry names go with the next run.
     try {

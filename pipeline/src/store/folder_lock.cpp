@@ -4,14 +4,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <thread>
+
+#include <fmt/format.h>
 
 #include <graft/error.h>
 
 #include "base/attempt.h"
 #include "base/stopped_within.h"
+#include "plugin/plugin_call.h"
 #include "store/manifest.h"
 
 namespace graft {
@@ -30,16 +35,39 @@ fs::path leases_of(const fs::path& folder) {
 
 enum class Locked { Yes, Busy, Unsupported };
 
-Locked set_lock(int fd, short type, bool wait) {
+Locked set_lock(int fd, short type) {
   struct flock lock {};
   lock.l_type = type;
   lock.l_whence = SEEK_SET;
-  while (::fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) != 0) {
+  while (::fcntl(fd, F_OFD_SETLK, &lock) != 0) {
     if (errno == EINTR) continue;
     // EBADF: a lock that keeps others out takes a file that is open for writing, which this user may not do.
     return errno == EAGAIN || errno == EACCES || errno == EBADF ? Locked::Busy : Locked::Unsupported;
   }
   return Locked::Yes;
+}
+
+std::atomic<void (*)(const std::string&)> wait_notice{nullptr};
+
+/// Waits until nobody has the folder alone. That is no stall.
+Locked share_lock(int fd, const fs::path& folder) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds kLongestPause{100};
+  constexpr std::chrono::seconds kUntilNotice{1};
+  const Clock::time_point start = Clock::now();
+  bool told = false;
+  for (std::chrono::milliseconds pause{1};; pause = std::min(2 * pause, kLongestPause)) {
+    const Locked state = set_lock(fd, F_RDLCK);
+    if (state != Locked::Busy) return state;
+    note_progress();
+    if (const auto notice = wait_notice.load();
+        !told && notice != nullptr && Clock::now() - start > kUntilNotice) {
+      notice(fmt::format("waiting for {}, which a graft store compact, gc or verify --repair is changing",
+                         folder.string()));
+      told = true;
+    }
+    std::this_thread::sleep_for(pause);
+  }
 }
 
 FileHandle open_lock(const fs::path& file) {
@@ -104,7 +132,7 @@ FolderLock FolderLock::share(const fs::path& folder, const std::string& attempt)
     lock.file_ = open_lock(lock_of(folder));
     if (!lock.file_) return lock;
     lock.local_ = is_local(lock.file_.get());
-    lock.locked_ = set_lock(lock.file_.get(), F_RDLCK, true) == Locked::Yes;
+    lock.locked_ = share_lock(lock.file_.get(), folder) == Locked::Yes;
     if (!lock.locked_ || !lock.local_) try {
         lock.lease_ = std::make_unique<Lease>(folder, attempt);
       } catch (const Error&) {  // a store that this user may not write to
@@ -118,7 +146,7 @@ std::optional<FolderLock> FolderLock::exclude(const fs::path& folder) {
   lock.folder_ = folder;
   lock.file_ = open_lock(lock_of(folder));
   if (!lock.file_) return {};
-  const Locked state = set_lock(lock.file_.get(), F_WRLCK, false);
+  const Locked state = set_lock(lock.file_.get(), F_WRLCK);
   if (state == Locked::Busy || !is_at(lock.file_, lock_of(folder))) return {};
   lock.locked_ = state == Locked::Yes;
   lock.local_ = is_local(lock.file_.get());
@@ -137,6 +165,14 @@ bool FolderLock::is_held(const fs::path& folder) {
   return (!told || !is_local(file.get())) && has_living_lease(folder);
 }
 
+bool FolderLock::has_leases(const fs::path& folder) {
+  return has_living_lease(folder);
+}
+
+void FolderLock::on_wait(void (*notice)(const std::string& text)) {
+  wait_notice = notice;
+}
+
 bool FolderLock::has_lease(const fs::path& folder, const std::string& attempt) {
   const fs::path lease = leases_of(folder) / (attempt + kLeaseExtension);
   std::error_code error;
@@ -150,9 +186,9 @@ bool FolderLock::others_have_leases() const {
 
 void FolderLock::while_alone(const std::function<void()>& action) {
   // A change of such a lock is one step: where it fails, the shared lock stays.
-  if (!file_ || (locked_ && set_lock(file_.get(), F_WRLCK, false) != Locked::Yes)) return;
+  if (!file_ || (locked_ && set_lock(file_.get(), F_WRLCK) != Locked::Yes)) return;
   const auto share_again = [this](void*) {
-    if (locked_) set_lock(file_.get(), F_RDLCK, false);
+    if (locked_) set_lock(file_.get(), F_RDLCK);
   };
   const std::unique_ptr<void, decltype(share_again)> guard(this, share_again);
   if (!others_have_leases()) action();

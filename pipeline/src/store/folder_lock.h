@@ -28,16 +28,22 @@ class GRAFT_API FolderLock {
   FolderLock& operator=(FolderLock&&) noexcept;
   ~FolderLock();
 
-  /// Holds the folder together with others. Waits while one who has it alone takes it away or repairs it: for
-  /// moments. `attempt` names the lease.
+  /// Holds the folder together with others. Waits while one who has it alone takes it away, joins its shards
+  /// or repairs it. `attempt` names the lease.
   static FolderLock share(const std::filesystem::path& folder, const std::string& attempt);
   /// Holds the folder alone; nothing where somebody else holds it, or where that cannot be known: a lock that
   /// this user may not open, a lease of another machine.
   static std::optional<FolderLock> exclude(const std::filesystem::path& folder);
   /// Whether somebody may hold it. Holds and changes nothing.
   static bool is_held(const std::filesystem::path& folder);
+  /// Whether anybody keeps a lease of the folder.
+  static bool has_leases(const std::filesystem::path& folder);
   /// Whether the holder of that name has kept its lease.
   static bool has_lease(const std::filesystem::path& folder, const std::string& attempt);
+
+  /// Is called, from any thread, with what somebody has to know whom share() lets wait for more than a
+  /// second: "waiting for ...".
+  static void on_wait(void (*notice)(const std::string& text));
 
   explicit operator bool() const { return static_cast<bool>(file_); }
   /// Calls `action` where nobody else holds the folder, and keeps everybody out meanwhile; does nothing where

@@ -13,6 +13,8 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/hash.h>
+#include <graft/value_path.h>
 
 #include "base/attempt.h"
 #include "store/manifest.h"
@@ -178,13 +180,26 @@ Value JobFolder::description() const {
   }
 }
 
-bool JobFolder::join(const Value& description) const {
+std::map<std::string, std::string> JobFolder::tables() const {
+  std::map<std::string, std::string> out;
+  const Value job = description();
+  for (const auto& [stage, made_by] : map_at(job, {"tables"})) {
+    Value fingerprint = Value::map();
+    for (const auto& [key, value] : made_by.as_map())
+      if (key != "ids") fingerprint[key] = value;  // names of stages: rows do not depend on them
+    out[stage] = digest(fingerprint.to_json()).hex();
+  }
+  return out;
+}
+
+bool JobFolder::join(const Value& description, const std::function<void()>& enter) const {
   const JobLock lock(path_);
   if (exists() && this->description().to_json() != description.to_json()) {
     if (merged().empty()) return false;
     drop();
   }
   begin(description);
+  if (enter) enter();
   return true;
 }
 
@@ -201,12 +216,29 @@ void JobFolder::begin(const Value& description) const {
   fs::remove(path_ / "merged.json", none);
 }
 
-void JobFolder::drop() const {
-  for (const auto& [attempt, worker] : workers())
+/// Names a worker of the job that is running, or may be; empty: none is.
+std::string JobFolder::living_worker() const {
+  const std::map<std::string, WorkerRecord> known = workers();
+  for (const auto& [attempt, worker] : known)
     if (worker.alive)
-      throw Error(
-          fmt::format("{}: a worker of this job is running: shard {} on {} (process {}); stop it first",
-                      path_.string(), worker.shard.text(), worker.host, worker.pid));
+      return fmt::format("shard {} on {} (process {})", worker.shard.text(), worker.host, worker.pid);
+  // One whose record cannot be read.
+  for (const fs::path& lease : files_in(path_ / "workers", ".lease")) {
+    if (known.contains(lease.stem().string())) continue;
+    double last = 0;
+    for (const fs::path& file : {lease, fs::path(lease).replace_extension(".json")})
+      if (struct stat info{}; ::stat(file.c_str(), &info) == 0) last = std::max(last, mtime_of(info));
+    if (const auto holds = holds_lease(lease);
+        holds ? *holds : now_in(path_ / "workers") - last < kSilentSeconds)
+      return "the one of " + lease.string();
+  }
+  return {};
+}
+
+void JobFolder::drop() const {
+  if (const std::string worker = living_worker(); !worker.empty())
+    throw Error(
+        fmt::format("{}: a worker of this job is running: {}; stop it first", path_.string(), worker));
   // In one step: nobody sees half of a job.
   const fs::path away = path_.parent_path() / fmt::format(".{}.{}", path_.filename().string(), new_attempt());
   std::error_code error;
@@ -216,10 +248,13 @@ void JobFolder::drop() const {
   fs::remove_all(away, error);
 }
 
-void JobFolder::mark_merged(const fs::path& run) const {
+bool JobFolder::mark_merged(const Value& description, const fs::path& run) const {
+  const JobLock lock(path_);
+  if (!exists() || this->description().to_json() != description.to_json()) return false;
   Value v = Value::Map{{"run", fs::absolute(run).lexically_normal().string()},
                        {"time", Value(static_cast<std::int64_t>(std::time(nullptr)))}};
   write_file_atomically(path_ / "merged.json", v.to_json_pretty());
+  return true;
 }
 
 std::string JobFolder::merged() const {
@@ -230,11 +265,9 @@ std::string JobFolder::merged() const {
   }
 }
 
-bool JobFolder::remove_merged() const {
+bool JobFolder::remove_merged(const std::function<bool()>& is_wanted) const {
   const JobLock lock(path_);
-  const std::map<std::string, WorkerRecord> all = workers();
-  if (merged().empty() || std::any_of(all.begin(), all.end(), [](const auto& w) { return w.second.alive; }))
-    return false;
+  if (merged().empty() || !living_worker().empty() || !is_wanted()) return false;
   drop();
   return true;
 }
@@ -287,6 +320,15 @@ std::vector<std::string> JobFolder::names_in(const fs::path& store) {
   std::vector<std::string> out;
   for (const fs::path& path : files_in(store / "jobs", ""))
     if (JobFolder(store, path.filename().string()).exists()) out.push_back(path.filename().string());
+  return out;
+}
+
+std::vector<fs::path> JobFolder::dropped_in(const fs::path& store) {
+  std::vector<fs::path> out;
+  std::error_code error;
+  for (fs::directory_iterator it(store / "jobs", error), end; !error && it != end; it.increment(error))
+    if (std::error_code gone; it->path().filename().string().starts_with('.') && it->is_directory(gone))
+      out.push_back(it->path());
   return out;
 }
 

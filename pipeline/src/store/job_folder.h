@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -59,19 +60,23 @@ class GRAFT_API JobFolder {
   bool exists() const;
   /// job.json. Throws Error.
   Value description() const;
+  /// The fingerprints of the tables that the job fills, by their stages. Throws Error.
+  std::map<std::string, std::string> tables() const;
 
   /// Makes the job, or joins the one that is there and agrees with `description`. Gives nothing, and changes
-  /// nothing, where it does not agree and has not been merged; the caller says why. Throws Error.
-  bool join(const Value& description) const;
+  /// nothing, where it does not agree and has not been merged; the caller says why. A worker makes its lease
+  /// and its first record in `enter`: until that is done, nobody begins the job again. Throws Error.
+  bool join(const Value& description, const std::function<void()>& enter = {}) const;
   /// Begins the job again: its claims and records go, rows in the tables stay. Throws Error, and changes
   /// nothing, while one of its workers is running.
   void restart(const Value& description) const;
-  void mark_merged(const std::filesystem::path& run) const;
+  /// False, and nothing has changed, where the job is another one by now. Throws Error.
+  bool mark_merged(const Value& description, const std::filesystem::path& run) const;
   /// The folder of the complete run that has used the tables since the last worker began; empty: none.
   std::string merged() const;
-  /// Removes a job that is merged; false, and nothing has changed, where it is not or one of its workers is
-  /// running. Throws Error.
-  bool remove_merged() const;
+  /// Removes a job that is merged; false, and nothing has changed, where it is not, one of its workers is
+  /// running, or `is_wanted`, asked when nobody can join it, says no. Throws Error.
+  bool remove_merged(const std::function<bool()>& is_wanted) const;
 
   struct Claim {
     std::uint64_t number = 0;
@@ -89,11 +94,14 @@ class GRAFT_API JobFolder {
 
   /// Names of the jobs of a store.
   static std::vector<std::string> names_in(const std::filesystem::path& store);
+  /// Folders of jobs that processes were removing when they were killed: nobody needs them.
+  static std::vector<std::filesystem::path> dropped_in(const std::filesystem::path& store);
 
  private:
-  // Both under the lock of the job.
+  // All under the lock of the job.
   void begin(const Value& description) const;
   void drop() const;
+  std::string living_worker() const;
 
   std::filesystem::path path_;
 };

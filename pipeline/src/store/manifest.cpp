@@ -1,5 +1,7 @@
 #include "store/manifest.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <charconv>
 #include <unordered_set>
@@ -17,6 +19,17 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kDropped = "GRAFT: this shard was dropped\n";
+/// Of numbers in a row, which are looked for again. More were never given.
+constexpr std::uint64_t kMostMissing = 64;
+
+fs::path path_of_number(const fs::path& table, std::uint64_t number) {
+  return table / "manifest" / fmt::format("{:08}", number);
+}
+
+bool may_be_shared(const fs::path& folder) {
+  const FileHandle handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return !handle || !is_local(handle.get());
+}
 
 }  // namespace
 
@@ -43,6 +56,31 @@ std::vector<std::pair<std::uint64_t, fs::path>> manifest_entries(const fs::path&
   return out;
 }
 
+std::vector<std::pair<std::uint64_t, fs::path>> new_entries(const fs::path& table, SeenEntries& seen) {
+  const auto listed = manifest_entries(table);
+  std::vector<std::pair<std::uint64_t, fs::path>> out;
+  const auto is_there = [&](std::uint64_t number) {
+    std::error_code unknown;  // where that is set, reading says why
+    if (!fs::exists(path_of_number(table, number), unknown) && !unknown) return false;
+    out.emplace_back(number, path_of_number(table, number));
+    return true;
+  };
+  std::erase_if(seen.missing, is_there);
+  auto next = std::find_if(listed.begin(), listed.end(), [&](const auto& e) { return e.first > seen.last; });
+  for (;; ++seen.last) {
+    const std::uint64_t number = seen.last + 1;
+    if (next != listed.end() && next->first == number) {
+      out.push_back(*next++);
+    } else if (!is_there(number)) {
+      if (next == listed.end()) return out;
+      if (next->first - number > kMostMissing)
+        seen.last = next->first - 2;
+      else
+        seen.missing.push_back(number);
+    }
+  }
+}
+
 std::optional<ShardEntry> read_manifest_entry(const fs::path& path) {
   try {
     const std::string bytes = read_file(path);
@@ -56,7 +94,7 @@ std::optional<ShardEntry> read_manifest_entry(const fs::path& path) {
 }
 
 bool add_manifest_entry(const fs::path& table, std::uint64_t number, const ShardEntry& entry) {
-  return write_new_file(table / "manifest" / fmt::format("{:08}", number),
+  return write_new_file(path_of_number(table, number),
                         [&](int fd, const fs::path& temporary) { write_all(fd, entry.encode(), temporary); });
 }
 
@@ -76,7 +114,8 @@ std::vector<fs::path> leftovers(const fs::path& table) {
   for (fs::path& lease : files_in(table / "leases", ".lease"))
     if (is_stale(lease)) out.push_back(std::move(lease));
   const std::vector<fs::path> shards = files_in(table / "shards", ".h5");
-  const auto entries = manifest_entries(table);
+  SeenEntries seen;
+  const auto entries = new_entries(table, seen);
   const auto dropped = std::count_if(entries.begin(), entries.end(), [](const auto& entry) {
     std::error_code gone;
     return fs::file_size(entry.second, gone) == kDropped.size();
@@ -91,8 +130,9 @@ std::vector<fs::path> leftovers(const fs::path& table) {
       return out;  // a damaged entry may name any of them
     }
   }
+  const bool all_shown = !may_be_shared(table / "shards");
   for (const fs::path& path : shards)
-    if (!named.contains(path.filename().string())) out.push_back(path);
+    if (!named.contains(path.filename().string()) && (all_shown || is_stale(path))) out.push_back(path);
   return out;
 }
 

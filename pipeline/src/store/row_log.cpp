@@ -22,6 +22,7 @@
 #include "base/bytes.h"
 #include "store/crc32c.h"
 #include "store/folder_lock.h"
+#include "store/manifest.h"
 
 namespace graft {
 namespace {
@@ -204,9 +205,10 @@ LogReader::LogReader(const std::filesystem::path& path)
   locks_ = (take<std::uint32_t>(at) & kLocked) != 0;
 }
 
-bool LogReader::try_lock_abandoned() {
-  const bool held = try_lock(file_.get());
+bool LogReader::try_lock_abandoned(bool keep) const {
+  const bool held = ::flock(file_.get(), (keep ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0;
   if (!held && errno == EWOULDBLOCK) return false;
+  if (held && !keep) ::flock(file_.get(), LOCK_UN);
   // The writer's lock goes with it, however it ended; a stopped process keeps it.
   if (held && locks_ && locks_tell_of(path_, file_.get())) return true;
   return is_stale(path_) && !FolderLock::has_lease(path_.parent_path().parent_path(), attempt_of(path_));
@@ -255,6 +257,16 @@ std::uint64_t LogReader::bytes() const {
   struct stat info {};
   if (::fstat(file_.get(), &info) != 0) throw Error(file_error("examine", path_, errno));
   return static_cast<std::uint64_t>(info.st_size);
+}
+
+bool has_writer(const std::filesystem::path& table) {
+  for (const std::filesystem::path& path : files_in(table / "logs", ".rows")) try {
+      if (!LogReader(path).is_abandoned()) return true;
+    } catch (const Unreadable&) {
+      return true;
+    } catch (const Error&) {  // nobody goes on with a log whose header is damaged
+    }
+  return false;
 }
 
 }  // namespace graft

@@ -74,7 +74,9 @@ class GRAFT_API LogReader {
   /// Whether the process that writes it is gone: nobody holds its lock, or, where locks do not tell, it has
   /// had no lease and has not written for an hour. After `true` this object holds the lock: two never seal
   /// one log.
-  bool try_lock_abandoned();
+  bool try_lock_abandoned() { return try_lock_abandoned(true); }
+  /// The same for those who only look: they hold nothing afterwards, and do not get into each other's way.
+  bool is_abandoned() const { return try_lock_abandoned(false); }
 
   /// Visits every valid record in order, with its position; a payload is valid during the call. A damaged
   /// record is counted and skipped.
@@ -83,11 +85,16 @@ class GRAFT_API LogReader {
   void read(std::uint64_t position, std::uint8_t* out) const;
 
  private:
+  bool try_lock_abandoned(bool keep) const;
+
   std::filesystem::path path_;
   FileHandle file_;
   RowFormat format_;
   std::size_t capacity_ = 0;
   bool locks_ = false;
 };
+
+/// Whether a living process writes to a log of the table, or may: one that cannot be read.
+GRAFT_API bool has_writer(const std::filesystem::path& table);
 
 }  // namespace graft

@@ -14,8 +14,9 @@ namespace graft {
 struct GcOptions {
   std::optional<std::int64_t> older_than;  ///< Seconds: tables not used for so long.
   std::optional<std::uint64_t>
-      max_bytes;              ///< Least recently used tables, until the store is at most so large.
-  bool unreferenced = false;  ///< Tables whose every run's folder is gone or holds another run by now.
+      max_bytes;  ///< Least recently used tables, until the store is at most so large.
+  /// Tables whose every run's folder is gone or holds another run by now, and which no job fills.
+  bool unreferenced = false;
   bool dry_run = false;
 };
 
@@ -25,10 +26,17 @@ struct GcRemoval {
   std::string why;
 };
 
+struct GcKept {
+  std::filesystem::path path;
+  std::string why;
+};
+
 struct GcResult {
   std::vector<GcRemoval> removed;  ///< Or what would be, with `dry_run`.
   std::vector<std::filesystem::path>
       in_use;  ///< Tables and jobs that were left as they are, because somebody uses them.
+  /// Tables that the options might mean: a job fills them, or what would tell could not be read.
+  std::vector<GcKept> kept;
 };
 
 /// Removes, beside what the options say, what ended processes have left half-done. Options for tables hold

@@ -48,7 +48,7 @@ struct Found {
   RowIndex rows;  // part: position in `files`
   std::unordered_set<Digest> rejects;
   std::vector<fs::path> files;
-  std::uint64_t last_entry = 0;
+  SeenEntries seen;
   bool unknown = false;  // something could not be read: more may be stored
 };
 
@@ -107,9 +107,7 @@ void check_shard(Pass& pass, const fs::path& path, const ShardEntry& entry) {
 
 /// Shards whose entries have not been looked at yet.
 void check_shards(Pass& pass) {
-  for (const auto& [number, path] : manifest_entries(pass.check.summary.folder)) {
-    if (number <= pass.found.last_entry) continue;
-    pass.found.last_entry = number;
+  for (const auto& [number, path] : new_entries(pass.check.summary.folder, pass.found.seen)) {
     try {
       if (const auto entry = read_manifest_entry(path)) check_shard(pass, path, *entry);
     } catch (const Unreadable& e) {
@@ -290,37 +288,56 @@ TableSummary summarise_table(const fs::path& table) {
   s.fingerprint = table.filename().string();
   try {
     s.words = describe_table(table);
+  } catch (const Unreadable&) {
+    s.words = "(table.json cannot be read)";
   } catch (const Error&) {
     s.words = "(table.json is damaged)";
   }
   const auto add_format = [&](const RowFormat& format) {
     if (std::find(s.formats.begin(), s.formats.end(), format) == s.formats.end()) s.formats.push_back(format);
   };
-  for (const auto& [number, path] : manifest_entries(table)) try {
+  // A compaction that was cut short has left rows in two shards.
+  const bool twice = is_being_compacted(table);
+  std::unordered_set<Digest> seen;
+  const auto count = [&](const std::vector<Digest>& ids) {
+    if (!twice) return ids.size();
+    return static_cast<std::size_t>(
+        std::count_if(ids.begin(), ids.end(), [&](const Digest& id) { return seen.insert(id).second; }));
+  };
+  const auto list = [&](const auto& files) {
+    try {
+      return files();
+    } catch (const Unreadable& e) {
+      if (s.unreadable.empty()) s.unreadable = e.what();
+      return decltype(files()){};
+    }
+  };
+  for (const auto& [number, path] : list([&] { return manifest_entries(table); })) try {
       if (const auto entry = read_manifest_entry(path)) {
-        s.rows += entry->row_ids.size();
-        s.rejects += entry->reject_ids.size();
+        s.rows += count(entry->row_ids);
+        s.rejects += count(entry->reject_ids);
         ++s.shards;
         if (!entry->row_ids.empty()) add_format(entry->format);
       }
     } catch (const Error&) {
       ++s.shards;
     }
-  for (const fs::path& path : files_in(table / "logs", ".rows")) {
+  for (const fs::path& path : list([&] { return files_in(table / "logs", ".rows"); })) {
     ++s.logs;
     try {
       LogReader log(path);
       const std::uint64_t rows = s.rows;
       log.scan([&](const RowRecord& record, std::uint64_t) { ++(record.ok ? s.rows : s.rejects); });
       if (s.rows > rows) add_format(log.format());
-      s.has_writer = !log.try_lock_abandoned() || s.has_writer;
+      s.has_writer = !log.is_abandoned() || s.has_writer;
     } catch (const Error&) {  // verify tells
     }
   }
   s.in_use = s.has_writer || FolderLock::is_held(table);
   std::error_code error;
   std::int64_t newest = 0;
-  for (fs::recursive_directory_iterator it(table, error), end; !error && it != end; it.increment(error)) {
+  for (fs::recursive_directory_iterator it(table, fs::directory_options::skip_permission_denied, error), end;
+       !error && it != end; it.increment(error)) {
     std::error_code gone;
     if (!it->is_regular_file(gone)) continue;
     const auto bytes = it->file_size(gone);
@@ -329,8 +346,8 @@ TableSummary summarise_table(const fs::path& table) {
     // The lock is touched by whoever looks whether anybody holds it.
     if (it->path().filename() != "lock") newest = std::max(newest, changed(it->path()));
   }
-  s.uses = read_uses(table);
-  s.last_used = s.uses.empty() ? newest : s.uses.front().time;
+  s.uses = read_uses(table, &s.damaged_uses);
+  s.last_used = s.uses.empty() ? newest : std::max(newest, s.uses.front().time);
   return s;
 }
 
@@ -349,7 +366,7 @@ TableRepair repair_table(const TableCheck& first) {
   TableRepair out;
   if (first.faults.empty()) return out;
   const auto lock = FolderLock::exclude(table);
-  if (!lock || first.summary.has_writer) {
+  if (!lock || has_writer(table)) {
     out.left.push_back(
         fmt::format("{}: is in use, or this user may not open its lock; repair it when no run works with it",
                     table.string()));

@@ -34,10 +34,12 @@ struct TableSummary {
   std::vector<RowFormat> formats;  ///< Of the rows: one, unless inputs of several sizes have come this way.
   std::uint64_t rows = 0, rejects = 0, shards = 0, logs = 0;
   std::uint64_t bytes = 0;     ///< Of everything in the folder.
-  std::int64_t last_used = 0;  ///< Seconds since 1970: the newest use, or the newest change.
+  std::int64_t last_used = 0;  ///< Seconds since 1970: the newest use or change, whichever is newer.
   bool has_writer = false;     ///< A living process writes to one of its logs.
   bool in_use = false;         ///< A living process uses it.
   std::vector<TableUse> uses;  ///< Newest first.
+  std::vector<DamagedUse> damaged_uses;
+  std::string unreadable;  ///< Why a part of it could not be looked at; empty: all was.
 };
 GRAFT_API TableSummary summarise_table(const std::filesystem::path& table);
 

@@ -17,7 +17,6 @@
 #include "base/attempt.h"
 #include "base/paged_memory.h"
 #include "store/compact.h"
-#include "store/manifest.h"
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -90,7 +89,7 @@ void TableStore::load() {
     rejects_.clear();
     sealed_rejects_.clear();
     formats_.clear();
-    last_entry_ = 0;
+    seen_ = {};
   }
   refresh();
   for (const fs::path& path : files_in(folder_ / "logs", ".rows")) {
@@ -110,21 +109,19 @@ void TableStore::load() {
 }
 
 void TableStore::refresh() {
-  std::uint64_t last = 0;
+  SeenEntries seen;
   {
     const std::shared_lock lock(mutex_);
-    last = last_entry_;
+    seen = seen_;
   }
   std::vector<std::unique_ptr<Shard>> fresh;
-  for (const auto& [number, path] : manifest_entries(folder_)) {
-    if (number <= last) continue;
-    last = number;
+  for (const auto& [number, path] : new_entries(folder_, seen)) {
     if (std::optional<ShardEntry> entry = read_manifest_entry(path))
       fresh.push_back(std::make_unique<Shard>(folder_ / "shards", std::move(*entry)));
   }
   const std::unique_lock lock(mutex_);
   for (auto& shard : fresh) add_shard(std::move(shard), false);
-  last_entry_ = last;
+  seen_ = std::move(seen);
 }
 
 void TableStore::add_format(const RowFormat& format) {
@@ -189,6 +186,7 @@ void TableStore::prepare_to_write() {
   }
   bool sealed = false;
   lock_.while_alone([&] {
+    if (has_writer(folder_)) return;  // one that could not open the lock
     sealed = finish_compaction(folder_);
     remove_leftovers(folder_);
   });
@@ -274,7 +272,7 @@ bool TableStore::link_shard(const fs::path& temporary, ShardEntry entry) {
   std::uint64_t number = 0;
   {
     const std::shared_lock lock(mutex_);
-    number = last_entry_ + 1;
+    number = seen_.last + 1;
   }
   // When this throws, the entry may be there all the same: a shard that none names goes with the next run.
   if (!add_manifest_entry(folder_, number, entry)) {
@@ -283,9 +281,9 @@ bool TableStore::link_shard(const fs::path& temporary, ShardEntry entry) {
   }
   auto sealed = std::make_unique<Shard>(shard.parent_path(), std::move(entry));
   const std::unique_lock lock(mutex_);
-  GRAFT_ASSERT(last_entry_ + 1 == number);  // one thread seals
+  GRAFT_ASSERT(seen_.last + 1 == number);  // one thread seals
   add_shard(std::move(sealed), true);
-  last_entry_ = number;
+  seen_.last = number;
   return true;
 }
 

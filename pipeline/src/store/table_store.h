@@ -13,6 +13,7 @@
 
 #include "store/fingerprint.h"
 #include "store/folder_lock.h"
+#include "store/manifest.h"
 #include "store/row.h"
 #include "store/row_index.h"
 #include "store/row_log.h"
@@ -95,7 +96,7 @@ class GRAFT_API TableStore {
   mutable std::shared_mutex mutex_;             // of everything below but the strings
   std::vector<RowFormat> formats_;
   std::vector<std::unique_ptr<Part>> parts_;
-  std::uint64_t last_entry_ = 0;  // number of the newest entry of the manifest that is loaded
+  SeenEntries seen_;  // entries of the manifest that are loaded
   RowIndex rows_;
   std::unordered_map<Digest, StoredReject> rejects_;
   std::unordered_set<Digest> sealed_rejects_;  // those of them that are in a shard

@@ -19,13 +19,14 @@ struct TableUse {
       folder;             ///< Of the run, absolute: its manifest.json names the table as long as it is used.
   std::int64_t time = 0;  ///< Seconds since 1970.
   std::uint64_t inputs = 0, ok = 0, rejected = 0;
-  std::string list;  ///< Name of the list in inputs/.
+  std::string list;   ///< Name of the list in inputs/.
+  std::string mount;  ///< Where the file system of `folder` is mounted; empty: not noted.
 };
 
 /// All of it but where it and its list are kept.
 GRAFT_API Value to_value(const TableUse& use);
 
-/// Throws Error.
+/// Notes where the run's folder is mounted, too. Throws Error.
 GRAFT_API void write_use(const std::filesystem::path& table, const TableUse& use);
 
 struct DamagedUse {
@@ -34,11 +35,17 @@ struct DamagedUse {
   bool unreadable = false;  ///< It could not be read, which does not prove damage.
 };
 
-/// Those that can be read, newest first. What cannot be is named in `damaged` when that is given.
+/// Those that can be read, newest first. What cannot be, which may be the folder of all, is named in
+/// `damaged` when that is given.
 GRAFT_API std::vector<TableUse> read_uses(const std::filesystem::path& table,
                                           std::vector<DamagedUse>* damaged = nullptr);
 
-/// Whether the run's folder still says that it used the table.
-GRAFT_API bool is_referenced(const TableUse& use, const std::string& fingerprint);
+/// Whether the run's folder, or one beside it in which earlier runs of it are, says that it used the table.
+enum class Reference {
+  Named,
+  NotNamed,
+  Unknown,  ///< Something could not be read, or lies on a disk that is not mounted here.
+};
+GRAFT_API Reference reference_by(const TableUse& use, const std::string& fingerprint);
 
 }  // namespace graft

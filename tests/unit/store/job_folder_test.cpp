@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <optional>
 #include <thread>
 
 #include <graft/error.h>
@@ -87,6 +88,61 @@ TEST_F(JobFolderTest, ARestartForgetsClaimsAndSparesRunningWorkers) {
   EXPECT_EQ(job_.description().to_json(), job_with_seed(1).to_json());
   EXPECT_TRUE(job_.claims_after(0).empty());
   EXPECT_TRUE(job_.workers().empty());
+}
+
+// It has locked its lease, and its record is not there yet, or of a later version.
+TEST_F(JobFolderTest, ARestartSparesAWorkerWhoseRecordCannotBeRead) {
+  job_.join(job_with_seed(0));
+  {
+    const WorkerLease lease(job_, "a.b.c");
+    const std::string path = (job_.path() / "workers/a.b.c.lease").string();
+    for (const char* record : {"", "{}"}) {
+      if (*record != 0) folder_.write("jobs/job/workers/a.b.c.json", record);
+      try {
+        job_.restart(job_with_seed(1));
+        FAIL();
+      } catch (const Error& e) {
+        EXPECT_EQ(e.what(), job_.path().string() + ": a worker of this job is running: the one of " + path +
+                                "; stop it first");
+      }
+    }
+  }
+  job_.restart(job_with_seed(1));  // nobody holds it any more
+  EXPECT_EQ(job_.description().to_json(), job_with_seed(1).to_json());
+}
+
+TEST_F(JobFolderTest, AWorkerThatIsJustJoiningIsWaitedFor) {
+  std::optional<WorkerLease> lease;
+  std::string refused;
+  std::thread restart;
+  ASSERT_TRUE(job_.join(job_with_seed(0), [&] {
+    restart = std::thread([&] {
+      try {
+        job_.restart(job_with_seed(1));
+      } catch (const Error& e) {
+        refused = e.what();
+      }
+    });
+    lease.emplace(job_, "a");
+    WorkerRecord record;
+    record.state = "running";
+    lease->write(record);
+  }));
+  restart.join();
+  EXPECT_NE(refused.find("a worker of this job is running"), std::string::npos) << refused;
+  EXPECT_EQ(job_.description().to_json(), job_with_seed(0).to_json());
+}
+
+TEST_F(JobFolderTest, ARunMarksOnlyTheJobThatItHasMerged) {
+  job_.join(job_with_seed(0));
+  job_.restart(job_with_seed(1));
+  EXPECT_FALSE(job_.mark_merged(job_with_seed(0), "r"));
+  EXPECT_EQ(job_.merged(), "");
+  EXPECT_TRUE(job_.mark_merged(job_with_seed(1), "r"));
+  EXPECT_FALSE(job_.remove_merged([] { return false; }));
+  EXPECT_TRUE(job_.exists());
+  EXPECT_TRUE(job_.remove_merged([] { return true; }));
+  EXPECT_FALSE(job_.exists());
 }
 
 // Where the folder goes while another process makes its parts, one of them fails.

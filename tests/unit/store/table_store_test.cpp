@@ -183,6 +183,32 @@ TEST(TableStore, TheFirstSealWins) {
   for (std::uint64_t i = 0; i < 20; ++i) expect_row(store, i);
 }
 
+// As on a network file system, whose listings of a folder may be old.
+TEST(TableStore, AnEntryThatIsShownLateIsSeenBeforeTheNextSeal) {
+  const TempFolder folder;
+  std::filesystem::path table;
+  for (const std::uint64_t first : {0, 10}) {
+    TableStore store(folder.path(), print());
+    table = store.folder();
+    store.prepare_to_write();
+    RowWriter writer({&store});
+    for (std::uint64_t i = first; i < first + 10; ++i) writer.push(job(i));
+    writer.finish();
+  }
+  std::filesystem::rename(table / "manifest/00000001", folder / "late");
+  TableStore store(folder.path(), print());
+  EXPECT_EQ(store.rows(), 10u);
+  std::filesystem::rename(folder / "late", table / "manifest/00000001");
+  store.prepare_to_write();
+  RowWriter writer({&store});
+  for (std::uint64_t i = 0; i < 10; ++i) writer.push(job(i));  // computed again
+  writer.push(job(20));
+  writer.finish();
+  std::size_t sealed = 0;
+  for (const auto& [number, path] : manifest_entries(table)) sealed += ShardEntry::read(path).row_ids.size();
+  EXPECT_EQ(sealed, 21u) << "no row is in two shards";
+}
+
 class DamagedTable : public ::testing::Test {
  protected:
   void SetUp() override {
