@@ -8,6 +8,7 @@
 #include <functional>
 #include <set>
 #include <span>
+#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
@@ -311,7 +312,9 @@ Unpacked unpack_model(const fs::path& file, Code code) {
   const auto begin = [&](const std::string& part) {
     written.push_back(folder->path() / part);
     const fs::path& path = written.back();
-    fs::create_directories(path.parent_path());
+    std::error_code error;
+    if (fs::create_directories(path.parent_path(), error); error)
+      throw Error(file_error("create", path.parent_path(), error.value()));
     to = FileHandle(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!to) throw Error(file_error("write", path, errno));
     return [&to, &path](std::span<const std::uint8_t> block) { write_all(to.get(), block, path); };
