@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "base/temporary_folder.h"
+#include "config/config_file.h"
 #include "config_command.h"
 #include "output.h"
 #include "run_command.h"
@@ -40,7 +41,7 @@ Value config_of(const Global::Embed& options, const std::string& network,
   if (!options.pool.empty()) with["pool"] = options.pool;
   stages["table"]["plugin"] = "feature_table";
   stages["table"]["from"] = options.tap.empty() ? "features" : "features." + options.tap;
-  return config;
+  return escape_variables(std::move(config));
 }
 
 /// The use of a table that the run in this folder has noted.

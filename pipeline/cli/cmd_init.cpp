@@ -66,23 +66,6 @@ std::optional<fs::path> fetched_weights() {
 
 constexpr const char* kSmallNetwork = "${GRAFT_SHARE}/configs/quickstart_backbone.safetensors";
 
-/// Texts of a value so that no variable is expanded in them.
-Value escaped(Value v) {
-  if (v.is_string()) {
-    std::string out;
-    for (std::size_t i = 0; i < v.as_string().size(); ++i) {
-      if (v.as_string().compare(i, 2, "${") == 0) out += '$';
-      out += v.as_string()[i];
-    }
-    return out;
-  }
-  if (v.is_list())
-    for (Value& element : v.as_list()) element = escaped(std::move(element));
-  if (v.is_map())
-    for (auto& [name, member] : v.as_map()) member = escaped(std::move(member));
-  return v;
-}
-
 std::string flow(const Value& v) {
   std::string out;
   const auto add = [&](const std::string& member) { out += (out.empty() ? "" : ", ") + member; };
@@ -162,15 +145,15 @@ Draft draft_of(const Global& global, const fs::path& folder, const fs::path& fil
     with["root"] = draft.images.string();
   if (draft.look.with.is_map())
     for (auto& [key, v] : draft.look.with.as_map()) with[key] = v;
-  with = escaped(std::move(with));
+  with = escape_variables(std::move(with));
 
   Value network;
   if (!global.network.empty()) {
     require_network(global.network);
-    network = escaped(fs::absolute(global.network).lexically_normal().string());
+    network = escape_variables(fs::absolute(global.network).lexically_normal().string());
     draft.about = "what --model named";
   } else if (const auto fetched = fetched_weights()) {
-    network = escaped(fetched->string());
+    network = escape_variables(fetched->string());
     draft.about = "fetched before (graft model list shows others)";
   } else {
     network = kSmallNetwork;

@@ -56,6 +56,20 @@ TEST_F(EmbedTest, WritesTheFeaturesThatAConfigGives) {
             "kept.npy: 3 rows of 3 inputs; they are kept in kept\n");
 }
 
+TEST_F(EmbedTest, VariablesInArgumentsAreNone) {
+  folder_.write("${HOME}/net.safetensors", slurp(kNetwork));
+  folder_.write("photos/${HOME}.ppm", slurp(folder_ / "photos/1.ppm"));
+  const std::vector<std::string> arguments{"photos/${HOME}.ppm", "--model", "${HOME}/net.safetensors"};
+  std::vector<std::string> print = arguments, write = arguments;
+  print.emplace_back("--print-config");
+  write.insert(write.end(), {"--out", "a.npy"});
+  const ProgramResult r = embed(write);
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  folder_.write("config.yaml", embed(print).out);
+  const ProgramResult run = run_program({"run", "config.yaml", "--quiet"}, folder_.path());
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+}
+
 TEST_F(EmbedTest, EveryKindOfFileHasTheSameNumbers) {
   folder_.write("photos/1,5.ppm", slurp(folder_ / "photos/1.ppm"));
   for (const char* file : {"a.npy", "a.csv", "a.h5"})

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <regex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,9 +16,9 @@
 #include <graft/error.h>
 #include <graft/testing/error_of.h>
 
-#include "base/sha256.h"
 #include "base/stored_zip.h"
 #include "fake_plugins.h"
+#include "packed_file.h"
 #include "program.h"
 #include "run/model_card.h"
 #include "run/packed_model.h"
@@ -35,36 +34,6 @@ using testing::error_of;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-std::string sha256(const std::string& content) {
-  Sha256 hash;
-  hash.add(content.data(), content.size());
-  return hash.hex();
-}
-
-/// A zip archive.
-std::string zipped(const std::vector<std::pair<std::string, std::string>>& contents,
-                   const std::string& comment = "") {
-  std::string out;
-  std::vector<ZipMember> members;
-  for (const auto& [name, content] : contents) {
-    members.push_back({name, content.size(), zip_crc(0, content.data(), content.size())});
-    out += zip_header(members.back()) + content;
-  }
-  return out + zip_end(members, comment);
-}
-
-/// A file as graft model pack lays it out, with parts of one's own.
-std::string packed(const json& facts_but_parts,
-                   const std::vector<std::pair<std::string, std::string>>& parts) {
-  json facts = facts_but_parts;
-  facts["parts"] = json::array();
-  for (const auto& [name, content] : parts)
-    facts["parts"].push_back({{"name", name}, {"bytes", content.size()}, {"sha256", sha256(content)}});
-  std::vector<std::pair<std::string, std::string>> all{{"graft-model.json", facts.dump()}};
-  all.insert(all.end(), parts.begin(), parts.end());
-  return zipped(all, "graft model; sha256 of graft-model.json: " + sha256(all[0].second));
-}
 
 class ModelPackTest : public StripesTest {
  protected:
@@ -270,39 +239,6 @@ TEST_F(ModelPackTest, AFutureVersionIsNamed) {
             "error: " + file.string() +
                 " is a model of format 2, made by graft 3.1.4: graft 0.1.0 reads format 1; use a graft of "
                 "that version, or pack the run again with this one\n");
-}
-
-TEST_F(ModelPackTest, PartsStayInTheirFolder) {
-  for (const std::string name : {"../out", "/tmp/out", "a/../../out", "a//b/./c", ""}) {
-    const auto file =
-        folder_->write("odd.graft", packed({{"graft_model", 1}, {"learner", "x"}}, {{name, "x"}}));
-    EXPECT_THAT(error_of([&] { unpack_model(file, Code::Refused); }),
-                HasSubstr("names a part '" + name + "' of 1 bytes, which graft does not write"));
-  }
-}
-
-TEST_F(ModelPackTest, ItsConfigNamesNoFileBesideItsParts) {
-  namespace fs = std::filesystem;
-  const Unpacked whole = unpack_model(pack("probe"), Code::Refused);
-  const fs::path network = folder_->write("elsewhere.safetensors", slurp(*folder_ / "net.safetensors"));
-  const fs::path root = whole.folder->path();
-  for (const std::string& other :
-       {std::string("../../../../../../../../..") + network.string(), network.string()}) {
-    std::vector<std::pair<std::string, std::string>> parts;
-    for (const auto& entry : fs::recursive_directory_iterator(root)) {
-      if (!entry.is_regular_file()) continue;
-      const std::string name = fs::relative(entry.path(), root).string();
-      std::string content = slurp(entry.path());
-      if (name == "config.yaml")
-        content =
-            std::regex_replace(content, std::regex("\"model\": \"[^\"]*\""), "\"model\": \"" + other + "\"");
-      if (name != "graft-model.json") parts.emplace_back(name, content);
-    }
-    const auto file = folder_->write("odd.graft", packed({{"graft_model", 1}, {"learner", "probe"}}, parts));
-    const ProgramResult r = graft({"predict", file, file.string()});
-    EXPECT_EQ(r.exit_code, 1);
-    EXPECT_THAT(r.err, HasSubstr("model is " + other + ", which is not a part of it; pack the model again"));
-  }
 }
 
 TEST_F(ModelPackTest, CodeIsRefusedUnlessItIsAllowed) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -101,6 +102,20 @@ std::vector<std::string> split(const std::string& key) {
   return parts;
 }
 
+Value replace_in_texts(Value v, std::string_view what, std::string_view by) {
+  if (v.is_string()) {
+    std::string text = v.as_string();
+    for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size())
+      text.replace(at, what.size(), by);
+    return text;
+  }
+  if (v.is_list())
+    for (Value& element : v.as_list()) element = replace_in_texts(std::move(element), what, by);
+  if (v.is_map())
+    for (auto& [key, member] : v.as_map()) member = replace_in_texts(std::move(member), what, by);
+  return v;
+}
+
 void place(YamlNode& node, int file) {
   node.position.file = file;
   for (YamlNode& item : node.items) place(item, file);
@@ -164,6 +179,14 @@ std::string expand_variables(const std::string& text, std::vector<std::string>& 
     }
   }
   return out;
+}
+
+Value escape_variables(Value v) {
+  return replace_in_texts(std::move(v), "${", "$${");
+}
+
+Value unescape_variables(Value v) {
+  return replace_in_texts(std::move(v), "$${", "${");
 }
 
 ConfigFile::ConfigFile(const fs::path& path, const std::vector<std::string>& overrides,

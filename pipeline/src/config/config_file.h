@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <graft/value.h>
+
 #include "config/diagnostics.h"
 #include "config/yaml_tree.h"
 
@@ -61,5 +63,11 @@ GRAFT_API std::optional<Override> parse_assignment(const std::string& origin, co
 
 /// Replaces ${NAME} and ${NAME:-default}; `$${` stands for `${`. Adds the text of every error to `faults`.
 GRAFT_API std::string expand_variables(const std::string& text, std::vector<std::string>& faults);
+
+/// A value whose texts mean themselves in a config: `${` becomes `$${`. For everything that goes into the
+/// text of a config and is no text of its author: paths in arguments, values that have been expanded.
+GRAFT_API Value escape_variables(Value v);
+/// The value that escape_variables() was given.
+GRAFT_API Value unescape_variables(Value v);
 
 }  // namespace graft

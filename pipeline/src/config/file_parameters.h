@@ -15,6 +15,8 @@ namespace graft {
 /// of a list, its declaration, and its value, which may be changed. `with`: the parameters, resolved.
 using VisitFile = std::function<void(const std::string& address, const ParamSpec& spec, Value& path)>;
 GRAFT_API void visit_files(const std::vector<ParamSpec>& specs, Value& with, const VisitFile& visit);
+/// The same, and for every parameter that names a folder.
+GRAFT_API void visit_paths(const std::vector<ParamSpec>& specs, Value& with, const VisitFile& visit);
 
 /// The files that the path of a parameter stands for: itself, or those of a folder that count (or_folder),
 /// sorted. Throws Error for a folder that cannot be read.

@@ -8,6 +8,8 @@
 
 #include <graft/value.h>
 
+#include "config/config_file.h"
+
 namespace graft {
 namespace {
 
@@ -25,10 +27,7 @@ void emit(YAML::Emitter& out, const Value& v) {
     out << YAML::EndSeq;
   } else if (v.is_string()) {
     // ${...} has been expanded once; what looks like it now is meant literally.
-    std::string text = v.as_string();
-    for (std::size_t at = 0; (at = text.find("${", at)) != std::string::npos; at += 3)
-      text.insert(at, 1, '$');
-    out << YAML::DoubleQuoted << text;
+    out << YAML::DoubleQuoted << escape_variables(v).as_string();
   } else if (v.is_null()) {
     out << YAML::Null;
   } else {

@@ -11,6 +11,7 @@
 #include <graft/value_path.h>
 
 #include "base/files.h"
+#include "config/config_file.h"
 #include "config/yaml_tree.h"
 #include "run/figures.h"
 
@@ -198,7 +199,7 @@ Value read_run_config(const fs::path& run) {
   const std::string text = read_file(file);
   Value config = to_value(parse_yaml(text, diagnostics.add_file(file.string(), text), diagnostics));
   if (diagnostics.has_errors()) throw Error(diagnostics.render());
-  return config;
+  return unescape_variables(std::move(config));
 }
 
 std::vector<FigureSpec> figure_specs(const Value& config, const Registry& registry) {

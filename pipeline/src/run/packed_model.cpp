@@ -8,6 +8,7 @@
 #include <functional>
 #include <set>
 #include <span>
+#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
@@ -150,9 +151,19 @@ class PackedReader {
   std::string comment_;
 };
 
-const Value& fact(const fs::path& file, const Value& facts, const char* name) {
-  if (const Value* v = facts.find(name)) return *v;
-  throw Error(fmt::format("{}: {} has no '{}'; pack the model again", file.string(), kFacts, name));
+/// A fact for which `is` holds: a `wanted`.
+const Value& fact(const fs::path& file, const Value& facts, const char* name, bool (Value::*is)() const,
+                  const char* wanted) {
+  const Value* v = facts.is_map() ? facts.find(name) : nullptr;
+  if (v != nullptr && (v->*is)()) return *v;
+  throw Error(fmt::format("{}: {}: expected {} as '{}', got {}; pack the model again", file.string(), kFacts,
+                          wanted, name, v == nullptr ? "nothing" : v->kind()));
+}
+std::int64_t integer_fact(const fs::path& file, const Value& facts, const char* name) {
+  return fact(file, facts, name, &Value::is_int, "an integer").as_int();
+}
+const std::string& text_fact(const fs::path& file, const Value& facts, const char* name) {
+  return fact(file, facts, name, &Value::is_string, "a text").as_string();
 }
 
 struct ListedPart {
@@ -160,22 +171,30 @@ struct ListedPart {
   std::uint64_t size = 0;
 };
 
-/// A name that leads to nowhere but below the folder that parts are unpacked into.
-bool is_name_of_part(const std::string& name) {
-  const fs::path path(name);
-  return !name.empty() && name.size() <= 1000 && name.find('\0') == std::string::npos && path.is_relative() &&
-         std::none_of(path.begin(), path.end(),
-                      [](const fs::path& step) { return step.empty() || step == "." || step == ".."; });
-}
+/// Names of parts, each a file of its own.
+class PartNames {
+ public:
+  /// Takes a name, unless a part has it already, or one of the two would have to be a folder.
+  bool take(const std::string& name) {
+    if (folders_.contains(name)) return false;
+    for (fs::path at = fs::path(name).parent_path(); !at.empty(); at = at.parent_path()) {
+      if (files_.contains(at.string())) return false;
+      folders_.insert(at.string());
+    }
+    return files_.insert(name).second;
+  }
+
+ private:
+  std::set<std::string> files_, folders_;
+};
 
 std::vector<ListedPart> listed_parts(const fs::path& file, const Value& facts) {
   std::vector<ListedPart> out;
-  std::set<std::string> names;
-  for (const Value& part : fact(file, facts, "parts").as_list()) {
-    ListedPart listed{fact(file, part, "name").as_string(), fact(file, part, "sha256").as_string(), 0};
-    const std::int64_t size = fact(file, part, "bytes").as_int();
-    if (!is_name_of_part(listed.name) || !names.insert(listed.name).second || size < 0 ||
-        out.size() == kMaxParts)
+  PartNames names;
+  for (const Value& part : fact(file, facts, "parts", &Value::is_list, "a list").as_list()) {
+    ListedPart listed{text_fact(file, part, "name"), text_fact(file, part, "sha256"), 0};
+    const std::int64_t size = integer_fact(file, part, "bytes");
+    if (!is_name_of_part(listed.name) || !names.take(listed.name) || size < 0 || out.size() == kMaxParts)
       throw Error(fmt::format("{}: {} names a part '{}' of {} bytes, which graft does not write",
                               file.string(), kFacts, listed.name, size));
     listed.size = static_cast<std::uint64_t>(size);
@@ -190,7 +209,7 @@ Value read_packed(
     const std::function<std::function<void(std::span<const std::uint8_t>)>(const std::string& part)>& begin) {
   PackedReader reader(file);
   Value facts = reader.read_facts();
-  const std::int64_t format = fact(file, facts, "graft_model").as_int();
+  const std::int64_t format = integer_fact(file, facts, "graft_model");
   if (format != kPackedFormat) {
     const std::string version = text_at(facts, {"graft"});
     throw Error(fmt::format(
@@ -220,23 +239,15 @@ Value other_plugins(const Value& facts, const Registry& registry) {
   return Value::List(names.begin(), names.end());
 }
 
-void refuse_code(const std::string& file, const std::vector<std::string>& parts) {
-  if (parts.empty()) return;
-  throw Error(fmt::format(
-      "{} is TorchScript ({}), which is code that runs on the machine of whoever uses the model: convert the "
-      "weights to safetensors, or allow it with --allow-code if you trust where it comes from",
-      file, joined(parts)));
-}
-
 }  // namespace
 
 Value pack_model(const TrainedModel& model, const Registry& registry, Code code, const fs::path& out,
                  const std::vector<std::string>& overrides) {
   if (model.unpacked) throw Error(fmt::format("{} is a packed model already: copy it", model.from.string()));
   std::vector<ModelPart> parts = parts_of_model(model, registry, overrides);
-  std::vector<std::string> with_code;
+  std::vector<fs::path> with_code;
   for (const ModelPart& part : parts)
-    if (!part.file.empty() && holds_code(part.file)) with_code.push_back(part.file.string());
+    if (!part.file.empty() && holds_code(part.file)) with_code.push_back(part.file);
   if (code == Code::Refused) refuse_code("a network of the model", with_code);
 
   Value facts = facts_of_model(model, registry, !with_code.empty());
@@ -301,7 +312,9 @@ Unpacked unpack_model(const fs::path& file, Code code) {
   const auto begin = [&](const std::string& part) {
     written.push_back(folder->path() / part);
     const fs::path& path = written.back();
-    fs::create_directories(path.parent_path());
+    std::error_code error;
+    if (fs::create_directories(path.parent_path(), error); error)
+      throw Error(file_error("create", path.parent_path(), error.value()));
     to = FileHandle(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!to) throw Error(file_error("write", path, errno));
     return [&to, &path](std::span<const std::uint8_t> block) { write_all(to.get(), block, path); };
@@ -313,9 +326,9 @@ Unpacked unpack_model(const fs::path& file, Code code) {
     rethrow_with_cure_for_full_folder(*folder, e);
   }
   to = FileHandle();
-  std::vector<std::string> with_code;
+  std::vector<fs::path> with_code;
   for (const fs::path& path : written)
-    if (holds_code(path)) with_code.push_back(path.filename().string());
+    if (holds_code(path)) with_code.push_back(path.filename());
   if (code == Code::Refused) refuse_code(fmt::format("a network in {}", file.string()), with_code);
   const auto model_named = [&](const std::string& name) {
     if (!is_name_of_part(name) || !fs::exists(folder->path() / "models" / name / "bundle.json"))
@@ -323,9 +336,9 @@ Unpacked unpack_model(const fs::path& file, Code code) {
                               file.string(), name, kFacts));
     return name;
   };
-  Unpacked unpacked{folder, model_named(fact(file, facts, "learner").as_string()), {}};
-  if (const Value* neighbours = facts.find("neighbors"))
-    unpacked.neighbours = model_named(neighbours->as_string());
+  Unpacked unpacked{folder, model_named(text_fact(file, facts, "learner")), {}};
+  if (facts.find("neighbors") != nullptr)
+    unpacked.neighbours = model_named(text_fact(file, facts, "neighbors"));
   return unpacked;
 }
 

@@ -1,5 +1,6 @@
 #include "run/packed_parts.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
@@ -13,6 +14,7 @@
 
 #include "base/temporary_folder.h"
 #include "base/zip_names.h"
+#include "config/config_file.h"
 #include "config/file_parameters.h"
 #include "run/left_run.h"
 #include "run/model_files.h"
@@ -24,6 +26,13 @@ namespace {
 Value json_file(const fs::path& file) {
   std::error_code error;
   return fs::exists(file, error) ? read_json(file) : Value::map();
+}
+
+/// The last step of a path; one that looks like a variable is none in a packed model.
+std::string name_in_model(const fs::path& path) {
+  std::string name = path.filename().string();
+  for (std::size_t at = 0; (at = name.find("${")) != std::string::npos;) name.erase(at, 1);
+  return name;
 }
 
 }  // namespace
@@ -53,16 +62,17 @@ std::vector<ModelPart> parts_of_model(const TrainedModel& model, const Registry&
           std::string& name = packed[{path, spec.folder_files}];
           if (name.empty()) {
             // No stage's name has a dot.
-            name = fmt::format("files/{}/{}", id, path.filename().string());
+            const std::string last = name_in_model(path);
+            name = fmt::format("files/{}/{}", id, last);
             for (int n = 2; !names.insert(name).second; ++n)
-              name = fmt::format("files/{}.{}/{}", id, n, path.filename().string());
+              name = fmt::format("files/{}.{}/{}", id, n, last);
             for (const fs::path& file : files_of(spec, path))
               files.push_back({file == path ? name : name + "/" + file.filename().string(), {}, file});
           }
           value = name;
         });
   }
-  std::vector<ModelPart> parts{{"config.yaml", config.to_json_pretty(), {}}};
+  std::vector<ModelPart> parts{{"config.yaml", escape_variables(config).to_json_pretty(), {}}};
   for (const std::string& name : {model.stage, model.neighbours})
     for (const char* file : {"bundle.json", "weights.safetensors"}) {
       const fs::path part = fs::path("models") / name / file;
@@ -114,6 +124,26 @@ bool holds_code(const fs::path& path) {
     found = found || name.find("/code/") != std::string::npos || name.ends_with("/constants.pkl");
   });
   return found;
+}
+
+void refuse_code(const std::string& where, const std::vector<fs::path>& parts) {
+  if (parts.empty()) return;
+  std::vector<std::string> names;
+  for (const fs::path& part : parts) names.push_back(part.string());
+  throw Error(fmt::format(
+      "{} is TorchScript ({}), which is code that runs on the machine of whoever uses the model: convert the "
+      "weights to safetensors, or allow it with --allow-code if you trust where it comes from",
+      where, joined(names)));
+}
+
+bool is_name_of_part(const std::string& name) {
+  constexpr std::size_t kLongestStep = 255;
+  const fs::path path(name);
+  return !name.empty() && name.size() <= 1000 && name.find('\0') == std::string::npos &&
+         name.find("${") == std::string::npos && path.is_relative() &&
+         std::none_of(path.begin(), path.end(), [](const fs::path& step) {
+           return step.empty() || step == "." || step == ".." || step.string().size() > kLongestStep;
+         });
 }
 
 }  // namespace graft

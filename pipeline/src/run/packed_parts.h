@@ -32,4 +32,11 @@ Value facts_of_model(const TrainedModel& model, const Registry& registry, bool h
 /// where it cannot be read, and for an archive whose list of members is not what every reader sees.
 bool holds_code(const std::filesystem::path& file);
 
+/// Throws Error, which says how to allow it, unless `parts` of `where` that hold code are none.
+void refuse_code(const std::string& where, const std::vector<std::filesystem::path>& parts);
+
+/// Whether a name of a part leads to nowhere but below the folder that parts are unpacked into, on every file
+/// system, and holds no variable for a config to expand.
+bool is_name_of_part(const std::string& name);
+
 }  // namespace graft

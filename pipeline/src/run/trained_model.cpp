@@ -1,6 +1,7 @@
 #include "run/trained_model.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <set>
 #include <system_error>
@@ -15,6 +16,7 @@
 #include <graft/version.h>
 
 #include "base/files.h"
+#include "config/config_file.h"
 #include "config/file_parameters.h"
 #include "config/planner.h"
 #include "config/yaml_tree.h"
@@ -24,6 +26,7 @@
 #include "run/left_run.h"
 #include "run/model_files.h"
 #include "run/packed_model.h"
+#include "run/packed_parts.h"
 #include "run/table_changes.h"
 #include "store/fingerprint.h"
 
@@ -156,6 +159,22 @@ void require_class_names(const fs::path& file, const Value& facts) {
     return fail(fmt::format("{} for {} classes", plural(seen.size(), "name"), classes->as_int()));
 }
 
+/// Does what uses a model. Errors of a packed one name its file, not the folder that it was unpacked into,
+/// which is gone when they are read.
+template <typename Use>
+auto naming_packed_file(const TrainedModel& model, const Use& use) {
+  try {
+    return use();
+  } catch (const Error& e) {
+    if (!model.unpacked) throw;
+    std::string text = e.what();
+    const std::string folder = model.unpacked->path().string() + "/", file = model.from.string();
+    for (std::size_t at = 0; (at = text.find(folder, at)) != std::string::npos;)
+      text.erase(at, folder.size());
+    throw Error(text.find(file) == std::string::npos ? file + ": " + text : text);
+  }
+}
+
 /// The bundle of the model in a run's folder. Throws Error.
 Bundle load_known_bundle(const TrainedModel& model, const Registry& registry) {
   const fs::path folder = model.run / "models" / model.stage;
@@ -185,21 +204,22 @@ void replace_input(Value& stage, const std::string& id, const std::string& by) {
     replace(from);
 }
 
-/// The files of a packed model are where it was unpacked; it may name no others.
+/// The files of a packed model are where it was unpacked; it may name no others. What it says is text of a
+/// stranger: the plan that comes of it is checked again, by require_own_files().
 void make_absolute(Value& stage, const TrainedModel& model, const Registry& registry) {
   const Registry::Plugin* plugin = registry.find(member(stage, "plugin", model.from).as_string());
   if (plugin == nullptr || stage.find("with") == nullptr) return;  // the plan names what is missing
-  visit_files(
-      plugin->schema.params, stage["with"], [&](const std::string& parameter, const ParamSpec&, Value& path) {
-        // What was unpacked is regular files and folders, so the path says where it leads.
-        const fs::path named = fs::path(path.as_string()).lexically_normal();
-        const fs::path file = model.run / named;
-        std::error_code error;
-        if (named.is_absolute() || named.empty() || *named.begin() == ".." || !fs::exists(file, error))
-          throw Error(fmt::format("{}: its {} is {}, which is not a part of it; pack the model again",
-                                  model.from.string(), parameter, path.as_string()));
-        path = file.string();
-      });
+  visit_files(plugin->schema.params, stage["with"],
+              [&](const std::string& parameter, const ParamSpec&, Value& path) {
+                // What was unpacked is regular files and folders, so the path says where it leads.
+                const fs::path named = fs::path(path.as_string()).lexically_normal();
+                const fs::path file = model.run / named;
+                std::error_code error;
+                if (!is_name_of_part(named.string()) || !fs::exists(file, error))
+                  throw Error(fmt::format("{}: its {} is {}, which is not a part of it; pack the model again",
+                                          model.from.string(), parameter, path.as_string()));
+                path = file.string();
+              });
 }
 
 /// The paths of a prediction as a value for its config. They do not go through its text: a name of a file may
@@ -216,10 +236,7 @@ Override paths_as_given(const std::vector<std::string>& paths) {
     YamlNode& item = out.value.items.emplace_back();
     item.kind = YamlNode::Kind::Scalar;
     item.quoted = true;
-    for (std::size_t i = 0; i < path.size(); ++i) {
-      if (path.compare(i, 2, "${") == 0) item.scalar += '$';
-      item.scalar += path[i];
-    }
+    item.scalar = escape_variables(path).as_string();
   }
   return out;
 }
@@ -271,6 +288,97 @@ std::vector<std::string> for_every_user(const std::vector<std::string>& override
   return out;
 }
 
+/// Whether one of the overrides says what a parameter is: it, a part of it, or what it is a part of.
+bool is_overridden(const std::vector<std::string>& overrides, const std::string& parameter) {
+  return std::any_of(overrides.begin(), overrides.end(), [&](const std::string& o) {
+    std::string key = o.substr(0, o.find('='));
+    if (key.ends_with(".with")) key.resize(key.size() - 5);
+    return parameter == key || parameter.starts_with(key + ".");
+  });
+}
+
+/// The plan of a packed model is the last word on what is opened: throws Error where it names a file or a
+/// folder that is neither a part of the model nor what the overrides of the user name, and for code in these
+/// where it is refused.
+void require_own_files(const TrainedModel& model, const Plan& plan,
+                       const std::vector<std::string>& overrides) {
+  const fs::path own = fs::absolute(model.run).lexically_normal();
+  std::set<fs::path> named;  // by the user
+  const auto visit_all =
+      [&](const std::function<void(const std::string&, const ParamSpec&, fs::path)>& visit) {
+        for (const StagePlan& stage : plan.stages) {
+          Value with = stage.params.value();
+          visit_paths(stage.schema.params, with,
+                      [&](const std::string& parameter, const ParamSpec& spec, const Value& path) {
+                        visit(stage.id + "." + parameter, spec,
+                              fs::absolute(path.as_string()).lexically_normal());
+                      });
+        }
+      };
+  visit_all([&](const std::string& parameter, const ParamSpec& spec, const fs::path& path) {
+    if (!is_overridden(overrides, parameter)) return;
+    named.insert(path);
+    if (model.code == Code::Allowed) return;
+    for (const fs::path& file : files_of(spec, path))
+      if (holds_code(file)) refuse_code(fmt::format("{} of {}", parameter, model.from.string()), {file});
+  });
+  visit_all([&](const std::string& parameter, const ParamSpec&, const fs::path& path) {
+    if (!named.contains(path) && !is_name_of_part(path.lexically_relative(own).string()))
+      throw Error(fmt::format("{}: its {} is {}, which is not a part of it; pack the model again",
+                              model.from.string(), parameter, path.string()));
+  });
+}
+
+/// See prediction_plan().
+Plan plan_of(const TrainedModel& model, const std::vector<std::string>& paths,
+             const std::vector<std::string>& given, const Registry& registry, const fs::path& folder) {
+  const Value config = prediction_config(model, {"-"}, registry);
+  const std::vector<std::string> overrides = for_every_user(given, config, registry);
+  require_files(model, config, overrides, registry);
+  const fs::path file = folder / "config.yaml";
+  // The values have been expanded where the run was: what looks like a variable now is meant literally.
+  write_file_atomically(file, escape_variables(config).to_json_pretty());
+  Diagnostics diagnostics;
+  const ConfigFile read(file, overrides, diagnostics, {paths_as_given(paths)});
+  Plan plan = make_plan(read, registry, diagnostics);
+  if (diagnostics.has_errors())
+    throw Error(fmt::format("the config of the model, made from {}, cannot be used:\n{}",
+                            (model.run / "config.yaml").string(), diagnostics.render()));
+  if (model.unpacked) require_own_files(model, plan, overrides);
+  // Errors name the model: the temporary config is deleted before a user could open it.
+  for (StagePlan& stage : plan.stages) stage.where = model.from.string();
+  return plan;
+}
+
+/// See require_same_features().
+void compare_features(const TrainedModel& model, const Plan& plan, const Registry& registry,
+                      DigestMemo& memo) {
+  const StagePlan* stage = &plan.stages[stage_named(plan, model.stage)];
+  while (stage->is(StageKind::Calibrator)) stage = &plan.stages[stage->inputs.at(0).stage];
+  const fs::path file = model.run / "models" / model.stage / "bundle.json";
+  const Value::List& tables = member(model.learner_facts(), "tables", file).as_list();
+  if (tables.size() != stage->inputs.size())
+    throw Error(fmt::format("{}: the model was trained on {} tables, its config has {}", file.string(),
+                            tables.size(), stage->inputs.size()));
+  for (std::size_t t = 0; t < tables.size(); ++t) {
+    Fingerprint now = fingerprint(plan, stage->inputs[t].stage, memo);
+    Value description = now.description;
+    // What stands in for a source of images is no difference.
+    Value::List& stages = description["stages"].as_list();
+    if (!now.stage_ids.empty() && now.stage_ids.front() == kDecode && !stages.empty()) {
+      stages.erase(stages.begin());
+      now.stage_ids.erase(now.stage_ids.begin());
+    }
+    const Value then = without_source(tables[t], registry);
+    if (then.to_json() == description.to_json()) continue;
+    const std::vector<std::string> differ = differences(then, description, now.stage_ids);
+    throw Error(
+        fmt::format("the features of '{}' are no longer those that the model was trained on: {}; train it "
+                    "again, or bring back what was changed",
+                    model.stage, differ.empty() ? "their descriptions differ" : joined(differ)));
+  }
+}
+
 }  // namespace
 
 const Value& TrainedModel::learner_facts() const {
@@ -308,11 +416,15 @@ TrainedModel open_model(const fs::path& path, const std::string& learner, const 
     model.run = unpacked.folder->path();
     model.stage = unpacked.learner;
     model.from = given;
+    model.code = code;
     model.unpacked = std::move(unpacked.folder);
     if (!learner.empty() && learner != model.stage)
       throw Error(
           fmt::format("--learner {}: {} holds the model '{}' alone", learner, path.string(), model.stage));
-    model.bundle = load_known_bundle(model, registry);
+    model.bundle = naming_packed_file(model, [&] {
+      require_config(model.run);
+      return load_known_bundle(model, registry);
+    });
     model.neighbours = std::move(unpacked.neighbours);
     return model;
   }
@@ -407,10 +519,11 @@ Value prediction_config(const TrainedModel& model, const std::vector<std::string
     images = kDecode;
   }
   for (auto& [name, stage] : kept.as_map()) {
-    if (name == kFiles || name == kDecode) continue;
+    if (model.unpacked) make_absolute(stage, model, registry);
+    // A packed model has these names from when it was packed; its own `decode` is a stage like any other.
+    if (name == kFiles || (name == kDecode && images == kDecode)) continue;
     replace_input(stage, source, images);
     std::erase_if(stage.as_map(), [](const auto& key) { return key.first == "on_error"; });
-    if (model.unpacked) make_absolute(stage, model, registry);
   }
   return out;
 }
@@ -443,50 +556,14 @@ Value with_moved_files(Value config, const std::vector<std::string>& overrides, 
 }
 
 Plan prediction_plan(const TrainedModel& model, const std::vector<std::string>& paths,
-                     const std::vector<std::string>& given, const Registry& registry,
+                     const std::vector<std::string>& overrides, const Registry& registry,
                      const fs::path& folder) {
-  const Value config = prediction_config(model, {"-"}, registry);
-  const std::vector<std::string> overrides = for_every_user(given, config, registry);
-  require_files(model, config, overrides, registry);
-  const fs::path file = folder / "config.yaml";
-  write_file_atomically(file, config.to_json_pretty());
-  Diagnostics diagnostics;
-  const ConfigFile read(file, overrides, diagnostics, {paths_as_given(paths)});
-  Plan plan = make_plan(read, registry, diagnostics);
-  if (diagnostics.has_errors())
-    throw Error(fmt::format("the config of the model, made from {}, cannot be used:\n{}",
-                            (model.run / "config.yaml").string(), diagnostics.render()));
-  // Errors name the model: the temporary config is deleted before a user could open it.
-  for (StagePlan& stage : plan.stages) stage.where = model.from.string();
-  return plan;
+  return naming_packed_file(model, [&] { return plan_of(model, paths, overrides, registry, folder); });
 }
 
 void require_same_features(const TrainedModel& model, const Plan& plan, const Registry& registry,
                            DigestMemo& memo) {
-  const StagePlan* stage = &plan.stages[stage_named(plan, model.stage)];
-  while (stage->is(StageKind::Calibrator)) stage = &plan.stages[stage->inputs.at(0).stage];
-  const fs::path file = model.run / "models" / model.stage / "bundle.json";
-  const Value::List& tables = member(model.learner_facts(), "tables", file).as_list();
-  if (tables.size() != stage->inputs.size())
-    throw Error(fmt::format("{}: the model was trained on {} tables, its config has {}", file.string(),
-                            tables.size(), stage->inputs.size()));
-  for (std::size_t t = 0; t < tables.size(); ++t) {
-    Fingerprint now = fingerprint(plan, stage->inputs[t].stage, memo);
-    Value description = now.description;
-    // What stands in for a source of images is no difference.
-    Value::List& stages = description["stages"].as_list();
-    if (!now.stage_ids.empty() && now.stage_ids.front() == kDecode && !stages.empty()) {
-      stages.erase(stages.begin());
-      now.stage_ids.erase(now.stage_ids.begin());
-    }
-    const Value then = without_source(tables[t], registry);
-    if (then.to_json() == description.to_json()) continue;
-    const std::vector<std::string> differ = differences(then, description, now.stage_ids);
-    throw Error(
-        fmt::format("the features of '{}' are no longer those that the model was trained on: {}; train it "
-                    "again, or bring back what was changed",
-                    model.stage, differ.empty() ? "their descriptions differ" : joined(differ)));
-  }
+  naming_packed_file(model, [&] { compare_features(model, plan, registry, memo); });
 }
 
 }  // namespace graft

@@ -16,6 +16,9 @@ namespace graft {
 
 class DigestMemo;
 
+/// Whether a packed model may hold code, as TorchScript does. Of a run, what it names is used in any case.
+enum class Code { Refused, Allowed };
+
 /// A model that a run has left: one of its learners or calibrators.
 struct GRAFT_API TrainedModel {
   std::filesystem::path run;   ///< The run's folder, or where a packed model was unpacked.
@@ -23,6 +26,7 @@ struct GRAFT_API TrainedModel {
   Bundle bundle;               ///< models/<stage>; tensors that may be large stay in the file.
   std::filesystem::path from;  ///< The run's folder, or the packed file: for messages.
   std::shared_ptr<const TemporaryFolder> unpacked;  ///< Of a packed model; null for that of a run.
+  Code code = Code::Refused;                        ///< Of a packed model: what it was opened with.
   /// Where the model keeps no training images to compare with: another model of its run that keeps them and
   /// takes the same tables. Empty: none.
   std::string neighbours;
@@ -33,9 +37,6 @@ struct GRAFT_API TrainedModel {
   /// Whether every class is a question of its own.
   bool multi_label() const;
 };
-
-/// Whether a packed model may hold code, as TorchScript does. Of a run, what it names is used in any case.
-enum class Code { Refused, Allowed };
 
 /// The model at `path`: the folder of a run, of which `learner` is taken, by default the one with the best
 /// scores on val, by what the reports of the run's config declare as their criterion; models/<learner> of a
@@ -59,7 +60,8 @@ GRAFT_API Value with_moved_files(Value config, const std::vector<std::string>& o
                                  const Registry& registry);
 
 /// The plan of that config, which is written into `folder`. Throws Error; for a network that is not at its
-/// place any more it names the digest that is wanted.
+/// place any more it names the digest that is wanted. The plan of a packed model names no file but its parts
+/// and what `overrides` name, and no code where that is refused.
 GRAFT_API Plan prediction_plan(const TrainedModel& model, const std::vector<std::string>& paths,
                                const std::vector<std::string>& overrides, const Registry& registry,
                                const std::filesystem::path& folder);

@@ -62,9 +62,9 @@ std::unique_ptr<DividedNetwork> divide(const nn::Model& model, const Params& par
   return divide_script(model.torchscript, params, options.forget, outputs, height, width);
 }
 
-LoadedNetwork load_network(const Bundle& bundle, const Engines& engines) {
+LoadedNetwork load_network(const Bundle& bundle, const Engines& engines, const std::string& torchscript) {
   if (bundle.facts.find("network") != nullptr) return load_described(bundle, engines);
-  if (bundle.facts.find("torchscript") != nullptr) return load_script(bundle);
+  if (bundle.facts.find("torchscript") != nullptr) return load_script(bundle, torchscript);
   throw Error("the bundle does not say `network`: it was not written by finetune, or it was damaged");
 }
 

@@ -76,8 +76,9 @@ struct LoadedNetwork {
   std::optional<nn::Architecture> architecture;  ///< Nothing: it is a TorchScript file.
 };
 
-/// Throws Error for a tensor or a fact that is missing, and for a TorchScript file that is not there or is
-/// another one than was trained.
-LoadedNetwork load_network(const Bundle& bundle, const Engines& engines);
+/// `torchscript`: the file of `model` where that is TorchScript, else empty. A bundle never says which file
+/// is opened: it may come from a stranger, and its file from another machine. Throws Error for a tensor or a
+/// fact that is missing, and for a TorchScript file that is not there or is another one than was trained.
+LoadedNetwork load_network(const Bundle& bundle, const Engines& engines, const std::string& torchscript);
 
 }  // namespace graft

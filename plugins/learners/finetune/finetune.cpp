@@ -145,7 +145,7 @@ class Finetune final : public Learner {
   }
 
   std::unique_ptr<Predictor> load(const Bundle& bundle) const override {
-    return std::make_unique<FinetunePredictor>(bundle, engines_);
+    return std::make_unique<FinetunePredictor>(bundle, engines_, model_ ? model_->torchscript : "");
   }
 
  private:
@@ -180,7 +180,7 @@ class Finetune final : public Learner {
     bundle.facts["normalize"] = nn::resolved_normalization(params_, *model_);
     bundle.facts["preset"] = nn::preset_of(*model_);
     Fitted out;
-    out.predictor = std::make_unique<FinetunePredictor>(std::move(bundle), engines_);
+    out.predictor = std::make_unique<FinetunePredictor>(std::move(bundle), engines_, model_->torchscript);
     out.summary = summary(*network, done->progress, pixels);
     out.val_images = pixels.val.size();
     out.best_epoch = done->progress.best_epoch + 1;
@@ -371,7 +371,7 @@ stages:
 }  // namespace
 
 GRAFT_PLUGIN(
-    finetune, "1.1.1", Finetune,
+    finetune, "1.1.2", Finetune,
     graft::PluginSchema::learner("Trains a part of a pretrained network, with a new classifier, on pixels.")
         .input(graft::PortType::Table, "Pixels: u8[height,width,3].")
         .output("out", graft::PortType::Predictor, "",

@@ -27,9 +27,9 @@ std::vector<std::int32_t> outputs_of(const Bundle& bundle, std::size_t classes) 
 
 }  // namespace
 
-FinetunePredictor::FinetunePredictor(Bundle bundle, const Engines& engines)
+FinetunePredictor::FinetunePredictor(Bundle bundle, const Engines& engines, const std::string& torchscript)
     : bundle_(std::move(bundle)),
-      network_(load_network(bundle_, engines)),
+      network_(load_network(bundle_, engines, torchscript)),
       normalizer_(Params(learning::fact(bundle_, "normalize")),
                   learning::fact(bundle_, "preset").as_string()),
       classes_(learning::count_fact(bundle_, "class_count", 2)),

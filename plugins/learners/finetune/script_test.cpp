@@ -157,10 +157,18 @@ TEST_F(ScriptTest, OtherCodeIsTrainedItself) {
   EXPECT_EQ(names, (std::set<std::string>{"backbone.second.bias", "backbone.second.weight", "head.bias",
                                           "head.weight"}));
   Sequential sequential;
-  StageHarness other("finetune", "{}");
+  const std::string moved = folder_ + "/moved.pt";
+  std::filesystem::rename(model(), moved);
+  StageHarness other("finetune", "{model: \"" + moved + "\"}");
   EXPECT_EQ(other.as<Learner>().load(bundle)->predict({&test_}, sequential).values,
             result.predictor->predict({&test_}, sequential).values);
-  std::ofstream(model(), std::ios::app) << "x";
+
+  // A bundle of a stranger: what it says of a path is not followed.
+  bundle.facts["torchscript"]["path"] = moved;
+  StageHarness none("finetune", "{}");
+  EXPECT_THAT([&] { none.as<Learner>().load(bundle); },
+              ::testing::ThrowsMessage<Error>(HasSubstr("and `model` names none: name the file of then")));
+  std::ofstream(moved, std::ios::app) << "x";
   EXPECT_THAT([&] { other.as<Learner>().load(bundle); },
               ::testing::ThrowsMessage<Error>(
                   ::testing::AllOf(HasSubstr("the model was trained on a TorchScript file of SHA-256 "),

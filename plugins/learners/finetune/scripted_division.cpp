@@ -90,7 +90,7 @@ class ScriptedDivision final : public DividedNetwork {
   }
 
   void save(const std::map<std::string, Tensor>& weights, Bundle& bundle) const override {
-    Value file = Value::Map{{"path", path_}, {"sha256", sha256_}};
+    Value file = Value::Map{{"sha256", sha256_}};
     if (forget_) file["init_seed"] = *forget_;
     bundle.facts["torchscript"] = std::move(file);
     const auto keep = [&](const std::string& path) { bundle.tensors[path] = weights.at(path); };
@@ -145,9 +145,10 @@ class ScriptedDivision final : public DividedNetwork {
     try {
       value = program.run(at::zeros({2, 3, height, width})).toTensor();
     } catch (const std::exception& fault) {
-      throw Error(fmt::format("the model does not take images of {} x {}: {}", width, height,
-                              libtorch::reason(fault)));
+      throw Error(fmt::format("the model does not take images of {} x {}: {}{}", width, height,
+                              libtorch::reason(fault), libtorch::cure_for_type(backbone)));
     }
+    if (!value.is_floating_point()) throw Error(fmt::format("{}: {}", path_, libtorch::not_features(value)));
     if (value.dim() != 2 || value.size(0) != 2 || value.size(1) < 1)
       throw Error(fmt::format("{}: expected one row of values per image, got {} for 2 images", path_,
                               to_string(Shape(value.sizes().begin(), value.sizes().end()))));
@@ -232,18 +233,23 @@ std::unique_ptr<DividedNetwork> divide_script(const std::string& path, const Par
   return std::make_unique<ScriptedDivision>(path, params, forget, outputs, height, width);
 }
 
-LoadedNetwork load_script(const Bundle& bundle) {
+LoadedNetwork load_script(const Bundle& bundle, const std::string& path) {
   const Value& file = *bundle.facts.find("torchscript");
-  const Value *path = file.find("path"), *wanted = file.find("sha256"), *seed = file.find("init_seed");
-  if (path == nullptr || wanted == nullptr)
+  const Value *wanted = file.find("sha256"), *seed = file.find("init_seed");
+  if (wanted == nullptr)
     throw Error("the bundle does not say which TorchScript file it belongs to: it was damaged");
-  const std::string got = sha256_of_file(path->as_string());
+  if (path.empty())
+    throw Error(
+        fmt::format("the model was trained on a TorchScript file of SHA-256 {}, and `model` names none: name "
+                    "the file of then; its code is not in the bundle",
+                    wanted->as_string()));
+  const std::string got = sha256_of_file(path);
   if (got != wanted->as_string())
     throw Error(fmt::format(
         "{}: the model was trained on a TorchScript file of SHA-256 {}, and this one has {}: put the file of "
         "then back; its code is not in the bundle",
-        path->as_string(), wanted->as_string(), got));
-  Module backbone = libtorch::load_torchscript(path->as_string());
+        path, wanted->as_string(), got));
+  Module backbone = libtorch::load_torchscript(path);
   if (seed != nullptr) libtorch::forget(backbone, static_cast<std::uint64_t>(seed->as_int()));
   const auto tensor = [&](const char* name) {
     const auto found = bundle.tensors.find(std::string(kHead) + name);

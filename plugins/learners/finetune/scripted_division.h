@@ -12,7 +12,8 @@ namespace graft {
 std::unique_ptr<DividedNetwork> divide_script(const std::string& path, const Params& params,
                                               std::optional<std::uint64_t> forget, std::size_t outputs,
                                               int height, int width);
-LoadedNetwork load_script(const Bundle& bundle);
+/// `path`: of the TorchScript file, which the bundle knows by its digest alone; empty: there is none.
+LoadedNetwork load_script(const Bundle& bundle, const std::string& path);
 
 /// Blocks of a model by the paths of its parameters, in their order: a block is what has the same path up to
 /// its first number ("layer1.0"), or the same first part; one that has no matrix joins the one before.

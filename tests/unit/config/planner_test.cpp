@@ -455,6 +455,11 @@ TEST_F(PlannerTest, EnvironmentVariables) {
   EXPECT_EQ(r.plan.stages.at(1).params.get<int>("crop"), 12);
   std::vector<std::string> faults;
   EXPECT_EQ(expand_variables("a${GRAFT_TEST_NOTHING:-b/c}d$${x}", faults), "ab/cd${x}");
+  for (const std::string text : {"${HOME}", "$${HOME}", "$$${a}${", "$", "{}", ""}) {
+    const std::string escaped = escape_variables(text).as_string();
+    EXPECT_EQ(expand_variables(escaped, faults), text);
+    EXPECT_EQ(unescape_variables(escaped).as_string(), text);
+  }
   EXPECT_TRUE(faults.empty());
   expand_variables("${GRAFT_TEST_NOTHING}", faults);
   expand_variables("${9-}", faults);

@@ -1,12 +1,15 @@
 #include <libtorch/model_file.h>
 
 #include <fmt/format.h>
+#include <torch/csrc/jit/ir/constants.h>
 #include <torch/version.h>
 
 #include <string_view>
+#include <vector>
 
 #include <graft/error.h>
 #include <network/initial_weights.h>
+#include <network/weight_file.h>
 
 #include <libtorch/program.h>
 
@@ -26,6 +29,7 @@ bool ends_with(std::string_view text, std::string_view end) {
 }  // namespace
 
 torch::jit::Module load_torchscript(const std::string& path) {
+  nn::require_whole_torchscript(path);
   torch::jit::Module module;
   try {
     module = torch::jit::load(path, at::Device(at::kCPU));
@@ -51,6 +55,30 @@ torch::jit::Module load_torchscript(const std::string& path) {
                     path, arguments.size() - 1));
   module.eval();
   return module;
+}
+
+std::string cure_for_type(const torch::jit::Module& module) {
+  std::vector<at::Tensor> tensors;
+  for (const at::Tensor& parameter : module.parameters()) tensors.push_back(parameter);
+  for (const at::Tensor& buffer : module.buffers()) tensors.push_back(buffer);
+  // A frozen module has its weights in the graph.
+  for (const torch::jit::Node* node : module.get_method("forward").graph()->nodes())
+    if (node->kind() == c10::prim::Constant && node->outputs().size() == 1)
+      if (const auto v = torch::jit::toIValue(node->output()); v && v->isTensor())
+        tensors.push_back(v->toTensor());
+  for (const at::Tensor& tensor : tensors)
+    if (tensor.is_floating_point() && tensor.scalar_type() != at::kFloat)
+      return fmt::format(
+          " (its weights are {}, and images are Float: call .float() of the model, and save it again)",
+          c10::toString(tensor.scalar_type()));
+  return {};
+}
+
+std::string not_features(const at::Tensor& value) {
+  return fmt::format(
+      "expected features, floating-point numbers, got values of type {}; save the model again without what "
+      "makes these of its features (argmax, a comparison)",
+      c10::toString(value.scalar_type()));
 }
 
 void forget(torch::jit::Module& module, std::uint64_t seed) {

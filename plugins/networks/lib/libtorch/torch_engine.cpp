@@ -90,7 +90,10 @@ class TorchEngine final : public nn::Engine {
         several_(model.architecture || !options_.taps.empty()) {
     Module module = module_of(model, options_);
     if (!model.architecture) modules_ = modules_in(module);
-    if (options_.precision == "bf16") module.to(at::kBFloat16);
+    if (options_.precision == "bf16")
+      module.to(at::kBFloat16);
+    else
+      cure_ = cure_for_type(module);
     try {
       module = device_.place(module);
       plain_ = Program(module);
@@ -100,11 +103,11 @@ class TorchEngine final : public nn::Engine {
         fast_ = Program(*optimise ? (*optimise)(folded) : device_.is_cpu() ? fused(folded) : folded);
         has_fast_ = true;
       } catch (const std::exception& fault) {
-        options_.warn(
-            fmt::format("{}: cannot be fused ({}); it runs unfused, which is slower", name_, reason(fault)));
+        options_.warn(fmt::format("{}: cannot be fused ({}){}; it runs unfused, which is slower", name_,
+                                  reason(fault), cure_));
       }
     } catch (const std::exception& fault) {
-      throw Error(fmt::format("{}: cannot be prepared for inference: {}", name_, reason(fault)));
+      throw Error(fmt::format("{}: cannot be prepared for inference: {}{}", name_, reason(fault), cure_));
     }
   }
 
@@ -183,6 +186,7 @@ class TorchEngine final : public nn::Engine {
             name_, v.tagKind()));
       at::Tensor tensor = v.toTensor();
       if (tensor.is_mkldnn()) tensor = tensor.to_dense();
+      if (!tensor.is_floating_point()) throw Error(fmt::format("{}: {}", name_, not_features(tensor)));
       if (tensor.dim() < 1 || tensor.size(0) != batch)
         throw Error(fmt::format(
             "{}: expected an output with one row per image, [{},...], got {}; the model must keep "
@@ -202,9 +206,9 @@ class TorchEngine final : public nn::Engine {
       const auto type = options_.precision == "bf16" ? at::kBFloat16 : at::kFloat;
       value = device_.run(program, input, type);
     } catch (const std::exception& fault) {
-      throw UnfitInput(fmt::format("the model does not take images of {} x {} ([n,3,{},{}]): {}",
-                                   input.size(3), input.size(2), input.size(2), input.size(3),
-                                   reason(fault)));
+      throw UnfitInput(fmt::format("the model does not take images of {} x {} ([n,3,{},{}]): {}{}",
+                                   input.size(3), input.size(2), input.size(2), input.size(3), reason(fault),
+                                   cure_));
     }
     return outputs_of(value, input.size(0));
   }
@@ -268,6 +272,7 @@ class TorchEngine final : public nn::Engine {
   const Device device_;
   const std::optional<nn::Extent> only_;   ///< The one size of images that the network is for.
   std::vector<nn::ScriptModule> modules_;  ///< Of a TorchScript file.
+  std::string cure_;                       ///< Added to errors: of weights of another type.
   Program plain_, fast_;
   const bool several_;  ///< The module was made to return a tuple.
   bool has_fast_ = false;

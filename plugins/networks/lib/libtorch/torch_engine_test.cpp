@@ -196,22 +196,90 @@ TEST_F(TorchTest, UnusableFilesGiveOneLineEach) {
     std::ifstream in(file("good.pt"), std::ios::binary);
     content.assign(std::istreambuf_iterator<char>(in), {});
   }
-  const auto check = [&](const std::string& name, const std::string& text) {
-    std::ofstream(file(name), std::ios::binary) << text;
-    const std::string error = error_of([&] { load_torchscript(file(name)); });
-    EXPECT_THAT(error,
-                StartsWith(file(name) + ": expected a TorchScript archive, got a file that LibTorch "));
-    EXPECT_THAT(
-        error,
-        HasSubstr(
-            "export the model with torch.jit.script or torch.jit.trace and .save(), or copy the file again"));
-    EXPECT_EQ(error.find('\n'), std::string::npos) << error;
+  const auto error_with = [&](const std::string& text) {
+    std::ofstream(file("bad.pt"), std::ios::binary) << text;
+    return error_of([&] { load_torchscript(file("bad.pt")); });
   };
-  check("empty.pt", "");
-  check("text.pt", "no model at all\n");
-  for (const int percent : {1, 50, 90, 99})
-    check("cut.pt", content.substr(0, content.size() * static_cast<std::size_t>(percent) / 100));
+  for (const std::string text : {"", "no model at all\n"})
+    EXPECT_EQ(
+        error_with(text),
+        file("bad.pt") +
+            ": expected a TorchScript archive, got a file that is no zip archive; export the model with "
+            "torch.jit.script or torch.jit.trace and .save(), or copy the file again");
+  for (const int percent : {1, 50, 90, 99}) {
+    const std::string error =
+        error_with(content.substr(0, content.size() * static_cast<std::size_t>(percent) / 100));
+    EXPECT_THAT(error, AllOf(StartsWith(file("bad.pt") + ": "),
+                             ::testing::EndsWith("it is truncated or damaged: copy it again")));
+    EXPECT_EQ(error.find('\n'), std::string::npos) << error;
+  }
+  // A zip archive of something else.
+  std::string other = content;
+  for (std::size_t at = 0; (at = other.find("data.pkl", at)) != std::string::npos;) other[at + 3] = '0';
+  EXPECT_THAT(
+      error_with(other),
+      AllOf(StartsWith(file("bad.pt") + ": expected a TorchScript archive, got a file that LibTorch "),
+            HasSubstr("export the model with torch.jit.script or torch.jit.trace and .save(), or "
+                      "copy the file again")));
   EXPECT_THAT(error_of([&] { load_torchscript(file("absent.pt")); }), HasSubstr("absent.pt"));
+}
+
+/// LibTorch itself loads it, and computes other features.
+TEST_F(TorchTest, OneFlippedBitInAWeightIsAnError) {
+  const Module model = small_mobilenet();
+  model.save(file("m.pt"));
+  std::string content;
+  {
+    std::ifstream in(file("m.pt"), std::ios::binary);
+    content.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  for (const at::Tensor& weight : model.parameters()) {
+    if (weight.dim() != 4) continue;
+    const std::string_view bytes(static_cast<const char*>(weight.data_ptr()), weight.nbytes());
+    const std::size_t at = content.find(bytes);
+    ASSERT_NE(at, std::string::npos);
+    std::string flipped = content;
+    flipped[at + 2] = static_cast<char>(flipped[at + 2] ^ 1);
+    std::ofstream(file("m.pt"), std::ios::binary) << flipped;
+    EXPECT_THAT(error_of([&] { load_torchscript(file("m.pt")); }),
+                AllOf(StartsWith(file("m.pt") + ": "), HasSubstr("bad CRC"),
+                      HasSubstr("it is truncated or damaged: copy it again")));
+  }
+}
+
+TEST_F(TorchTest, CodeThatIsLongerThanTheFileIsRead) {
+  std::string source = "def forward(self, x):\n    y = torch.mean(x, [2, 3])\n";
+  for (int i = 0; i < 2000; ++i) source += "    y = torch.relu(y)\n";
+  module_of(source + "    return y\n", {}).save(file("m.pt"));
+  EXPECT_NO_THROW(load_torchscript(file("m.pt")));
+}
+
+TEST_F(TorchTest, WeightsThatAreNotFloatComeWithACure) {
+  std::vector<float> images(2 * 3 * 4 * 4);
+  for (const auto& [type, name] : {std::pair{at::kDouble, "Double"}, std::pair{at::kHalf, "Half"}}) {
+    Module module =
+        module_of("def forward(self, x):\n    return torch.mean(torch.conv2d(x, self.w), [2, 3])\n",
+                  {{"w", at::randn({8, 3, 1, 1}).to(type)}});
+    for (const bool freeze : {false, true}) {
+      module.eval();
+      (freeze ? torch::jit::freeze(module) : module).save(file("m.pt"));
+      nn::Model model;
+      model.name = model.torchscript = file("m.pt");
+      nn::EngineOptions options;
+      options.batch = 2;
+      std::string error = "no error";
+      try {
+        make_torch_engine(model, options)->run(images.data(), 4, 4);
+      } catch (const nn::UnfitInput& e) {
+        error = e.what();
+      }
+      EXPECT_THAT(error,
+                  ::testing::EndsWith(std::string(" (its weights are ") + name +
+                                      ", and images are Float: call .float() of the model, and save it "
+                                      "again)"))
+          << freeze;
+    }
+  }
 }
 
 TEST_F(TorchTest, ModelsOfTheWrongFormAreNamed) {
@@ -234,6 +302,13 @@ TEST_F(TorchTest, ModelsOfTheWrongFormAreNamed) {
       file("m.pt") +
           ": expected an output with one row per image, [2,...], got []; the model must keep the batch "
           "as the first axis");
+  EXPECT_EQ(error_of([&] {
+              backbone("def forward(self, x):\n    return torch.argmax(torch.flatten(x, 1), 1)\n")
+                  ->run(images.data(), 4, 4);
+            }),
+            file("m.pt") +
+                ": expected features, floating-point numbers, got values of type Long; save the model again "
+                "without what makes these of its features (argmax, a comparison)");
   try {
     backbone("def forward(self, x):\n    return torch.linear(x, torch.zeros([5, 7]), None)\n")
         ->run(images.data(), 4, 4);

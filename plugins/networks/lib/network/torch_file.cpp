@@ -3,6 +3,8 @@
 // (torch/serialization.py, _save and _legacy_save).
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -298,6 +300,21 @@ std::optional<TorchScriptContents> inspect_torchscript(const std::filesystem::pa
   }
   if (!is_script || !weights_of_script(pickle).tensors.empty()) return {};
   return contents;
+}
+
+void require_whole_torchscript(const std::filesystem::path& path) {
+  const InputFile file(path);
+  if (file.read_some(0, kZipMagic.size()) != kZipMagic)
+    throw Error(fmt::format(
+        "{}: expected a TorchScript archive, got a file that is no zip archive; export the model with "
+        "torch.jit.script or torch.jit.trace and .save(), or copy the file again",
+        path.string()));
+  // Code is compressed, and may be more than the rest of a file.
+  ZipReader zip(file, std::numeric_limits<std::uint64_t>::max());
+  std::vector<char> block(std::size_t{64} << 10);
+  while (zip.next())
+    while (zip.read(block.data(), block.size()) > 0) {
+    }
 }
 
 }  // namespace graft::nn

@@ -78,8 +78,8 @@ void ZipReader::Close::operator()(archive* a) const {
   archive_read_free(a);
 }
 
-ZipReader::ZipReader(const InputFile& file)
-    : file_(file), source_(std::make_shared<Source>()), archive_(archive_read_new()) {
+ZipReader::ZipReader(const InputFile& file, std::uint64_t most)
+    : file_(file), source_(std::make_shared<Source>()), archive_(archive_read_new()), most_(most) {
   source_->file = &file;
   archive* a = archive_.get();
   // Only zip, read by its directory: the same bytes must not be another archive to somebody else.
@@ -108,7 +108,7 @@ std::size_t ZipReader::read(void* out, std::size_t size) {
   const la_ssize_t got = archive_read_data(archive_.get(), out, size);
   if (got < 0) fail("cannot be read");
   unpacked_ += static_cast<std::uint64_t>(got);
-  if (unpacked_ > file_.size())
+  if (unpacked_ > most_)
     throw Error(fmt::format(
         "{}: unpacks to more than the {} bytes of the file (at '{}'): expected entries that are not "
         "compressed; save the state_dict again with torch.save",

@@ -12,11 +12,12 @@ struct archive;
 namespace graft::nn {
 
 /// The entries of a zip archive, one after the other. Nothing is ever extracted: names are only compared.
-/// Reading ends where more comes out than the file has bytes, as torch.save does not compress tensors. Throws
-/// Error with the path.
+/// Reading ends where more comes out than `most` bytes, those of the file by default, as torch.save does not
+/// compress tensors. Throws Error with the path.
 class ZipReader {
  public:
-  explicit ZipReader(const InputFile& file);
+  explicit ZipReader(const InputFile& file) : ZipReader(file, file.size()) {}
+  ZipReader(const InputFile& file, std::uint64_t most);
 
   struct Entry {
     std::string name;
@@ -40,6 +41,7 @@ class ZipReader {
   std::shared_ptr<Source> source_;
   std::unique_ptr<archive, Close> archive_;
   Entry entry_;
+  const std::uint64_t most_;
   std::uint64_t unpacked_ = 0;
 };
 

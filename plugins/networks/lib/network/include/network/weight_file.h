@@ -90,4 +90,8 @@ struct TorchScriptContents {
 /// cannot be read or is damaged.
 std::optional<TorchScriptContents> inspect_torchscript(const std::filesystem::path& path);
 
+/// Reads every entry of a TorchScript archive and compares its checksum, as LibTorch does not. Throws Error
+/// for a damaged one, and for a file that does not begin as a zip archive, though LibTorch might take it.
+void require_whole_torchscript(const std::filesystem::path& path);
+
 }  // namespace graft::nn
