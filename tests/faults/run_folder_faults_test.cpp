@@ -72,16 +72,14 @@ TEST_F(RunFolderFaults, WhatPeoplePutAtThePlaceMeanwhileIsKept) {
     SCOPED_TRACE(c.name);
     const fs::path place = folder_ / c.name / "x";
     write(fs::path(place.string() + ".failed") / "notes.txt");  // so that the run goes to x.failed.1
-    StoppedProgram run(
-        program_.arguments("run", place, store(), {"--trace", (place / "trace.json").string()}, {}),
-        faults(folder_ / c.name, {"GRAFT_FAULT_STOP=/predictions/"}), program_.folder());
+    StoppedProgram run(program_.arguments("run", place, store(), {}, {}),
+                       faults(folder_ / c.name, {"GRAFT_FAULT_STOP=/predictions/"}), program_.folder());
     c.put(place);
     const ProgramResult r = run.go_on();
     EXPECT_EQ(r.exit_code, 1);
     EXPECT_THAT(r.err, HasSubstr(place.string() + c.error));
     const std::string failed = place.string() + ".failed.1";
-    EXPECT_THAT(r.out + r.err, HasSubstr("trace    " + failed + "/trace.json ("));
-    EXPECT_TRUE(fs::exists(failed + "/trace.json"));
+    EXPECT_THAT(r.err, HasSubstr("what the failed run had is in " + failed + "\n"));
     if (c.name == "link")
       EXPECT_EQ(fs::read_symlink(place), "nowhere");
     else
@@ -89,6 +87,21 @@ TEST_F(RunFolderFaults, WhatPeoplePutAtThePlaceMeanwhileIsKept) {
     EXPECT_FALSE(fs::exists(place.string() + ".1"));
     EXPECT_EQ(state(failed), "former");
   }
+}
+
+TEST_F(RunFolderFaults, TheTraceIsNamedWhereTheRunIs) {
+  const fs::path place = folder_ / "traced/x";
+  fs::create_directories(place.string() + ".interrupted");
+  std::ofstream(place.string() + ".interrupted/notes.txt") << "precious";
+  StoppedProgram run(
+      program_.arguments("run", place, store(), {"--trace", (place / "trace.json").string()}, {}),
+      faults(folder_ / "traced", {"GRAFT_FAULT_STOP=/predictions/"}), program_.folder());
+  ::kill(run.pid(), SIGINT);
+  const ProgramResult r = run.go_on();
+  EXPECT_EQ(r.exit_code, 130);
+  const std::string trace = place.string() + ".interrupted.1/trace.json";
+  EXPECT_THAT(r.out + r.err, HasSubstr("trace    " + trace + " ("));
+  EXPECT_TRUE(fs::exists(trace));
 }
 
 TEST_F(RunFolderFaults, OfARunThatWasKilledJustBeforeItWasCompleteTheLogIsKept) {

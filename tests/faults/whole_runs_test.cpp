@@ -51,7 +51,7 @@ TEST_F(WholeRuns, AComparisonIsOfOne) {
 }
 
 TEST_F(WholeRuns, AListOfRunsIsOfOne) {
-  const std::vector<std::string> runs{"runs", folder_.path(), "--json"};
+  const std::vector<std::string> runs{"runs", "--json", "--out", folder_.path()};
   const ProgramResult replaced = while_replaced(runs, "/r/results.json");
   EXPECT_EQ(replaced.exit_code, 0) << replaced.err;
   const auto listed = nlohmann::json::parse(replaced.out);
