@@ -43,8 +43,8 @@ class WholeRuns : public StoreFaults {
 };
 
 TEST_F(WholeRuns, AComparisonIsOfOne) {
-  const std::vector<std::string> report{"report", folder_ / "r", folder_ / "other", "--json"};
-  const ProgramResult replaced = while_replaced(report, "/r/results.json"), after = run_program(report);
+  const std::vector<std::string> report{"report", folder_ / "other", folder_ / "r", "--json"};
+  const ProgramResult replaced = while_replaced(report, "/other/predictions/"), after = run_program(report);
   EXPECT_EQ(replaced.exit_code, 0) << replaced.err;
   EXPECT_EQ(replaced.out, after.out);
   EXPECT_THAT(after.out, HasSubstr("\"110\""));  // inputs of the new run
