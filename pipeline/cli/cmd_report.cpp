@@ -12,6 +12,7 @@
 #include "commands.h"
 #include "output.h"
 #include "run/run_comparison.h"
+#include "run/whole_run.h"
 
 namespace graft::cli {
 namespace {
@@ -70,11 +71,18 @@ int report(const Global& global, const std::vector<std::string>& arguments) {
         fmt::format("{} has no report.html: add a stage such as `page: {{plugin: page, from: [probe]}}` to "
                     "its config and run it again; its rows are stored",
                     run.string()));
-  const std::vector<fs::path> drawings = drawings_of(run);
+  std::vector<std::string> contents;
+  const std::vector<fs::path> drawings = read_whole_runs({run}, [&] {
+    std::vector<fs::path> found = drawings_of(run);
+    contents.clear();
+    if (!global.report.svg.empty())
+      for (const fs::path& file : found) contents.push_back(read_file(file));
+    return found;
+  });
   if (!global.report.svg.empty()) {
     make_folders(global.report.svg, "choose another folder with --svg");
-    for (const fs::path& file : drawings)
-      write_file_atomically(global.report.svg / file.filename(), read_file(file));
+    for (std::size_t i = 0; i < drawings.size(); ++i)
+      write_file_atomically(global.report.svg / drawings[i].filename(), contents[i]);
   }
   const fs::path where = global.report.svg.empty() ? run / "reports" : global.report.svg;
   if (global.json) {

@@ -20,6 +20,7 @@
 #include "graph/workers.h"
 #include "numbered.h"
 #include "program.h"
+#include "run/noted_uses.h"
 #include "run/run_files.h"
 #include "run/stream_run.h"
 #include "store/table_check.h"
@@ -130,7 +131,9 @@ Ran run(const Chain& chain, int threads, const TempFolder& folder, const std::st
   streams.push_back(std::make_unique<StreamRun>(plan, 0, folder / store, memo, factory, meter, never));
   StreamRun& stream = *streams[0];
   stream.run(workers);
-  stream.record_use(folder / "r");
+  NotedUses uses([](const std::string& text) { ADD_FAILURE() << text; });
+  uses.note(plan, stream, folder / "r", "attempt");
+  uses.confirm();
 
   Ran ran;
   const RunTable& table = stream.tables().at(0);

@@ -6,6 +6,7 @@
 //   GRAFT_FAULT_KILL     <n>:before|torn|after|stop: SIGKILL at the n-th operation that changes something
 //                        (torn: half of a write is done), or SIGSTOP before it
 //   GRAFT_FAULT_STOP     SIGSTOP before the first operation on a path that contains this text
+//   GRAFT_FAULT_STOP_READ  the same before the first read of such a file
 //   GRAFT_FAULT_ERROR    <class>:<n>:<errno>:once|always|half: the n-th operation of a class fails (read,
 //                        write, sync, link, rename, unlink, create, truncate, folder), or all from then on;
 //                        half: the n-th is cut short, as where a disk fills up, and all later ones fail
@@ -61,6 +62,7 @@ struct Settings {
   bool no_links = false;
   bool network = false;
   const char* stop_at = nullptr;
+  const char* stop_read_at = nullptr;
   long slow_ms = 0;
   const char* together = nullptr;
   int record = -1;
@@ -98,6 +100,7 @@ void load_settings() {
   }
   settings.mild = getenv("GRAFT_FAULT_MILD") != nullptr;
   settings.stop_at = getenv("GRAFT_FAULT_STOP");
+  settings.stop_read_at = getenv("GRAFT_FAULT_STOP_READ");
   settings.no_links = getenv("GRAFT_FAULT_NO_LINKS") != nullptr;
   settings.network = getenv("GRAFT_FAULT_NETWORK") != nullptr;
   if (const char* text = getenv("GRAFT_FAULT_FLOCK"); text != nullptr) settings.flock_error = atoi(text);
@@ -212,9 +215,10 @@ void record(const Call& call, long result) {
 template <typename Perform>
 long act(const Call& call, const Perform& perform) {
   const Lock lock;
-  if (settings.stop_at != nullptr && call.operation != Operation::Read &&
-      (strstr(call.path, settings.stop_at) != nullptr || strstr(call.other, settings.stop_at) != nullptr)) {
-    settings.stop_at = nullptr;
+  const char*& stop_at = call.operation == Operation::Read ? settings.stop_read_at : settings.stop_at;
+  if (stop_at != nullptr &&
+      (strstr(call.path, stop_at) != nullptr || strstr(call.other, stop_at) != nullptr)) {
+    stop_at = nullptr;
     syscall(SYS_kill, syscall(SYS_getpid), SIGSTOP);
   }
   size_t bytes = call.bytes;

@@ -55,10 +55,17 @@ class GraftRun {
   pid_t start_command(const TempFolder& output, const std::string& command, const std::string& out,
                       const std::string& store, const std::vector<std::string>& environment,
                       const std::vector<std::string>& more) const {
-    std::vector<std::string> arguments{command, config_, "--quiet", "--out", out, "--store", store};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return start_program(output, arguments, inputs_.path(), environment);
+    return start_program(output, arguments(command, out, store, more), inputs_.path(), environment);
   }
+  /// To be called in folder().
+  std::vector<std::string> arguments(const std::string& command, const std::string& out,
+                                     const std::string& store, const std::vector<std::string>& more,
+                                     const std::vector<std::string>& output = {"--quiet"}) const {
+    std::vector<std::string> all{command, config_, "--out", out, "--store", store};
+    for (const auto* part : {&output, &more}) all.insert(all.end(), part->begin(), part->end());
+    return all;
+  }
+  const std::filesystem::path& folder() const { return inputs_.path(); }
   ProgramResult run(const std::string& out, const std::string& store,
                     const std::vector<std::string>& environment = {},
                     const std::vector<std::string>& more = {}) const {

@@ -1,6 +1,9 @@
 // The folder of a run under kills and failing disks: the former complete run or the new one, never a mixture.
 
+#include <graft/hash.h>
+
 #include "graft_run.h"
+#include "stopped_program.h"
 #include "store_faults.h"
 
 namespace graft::test {
@@ -47,6 +50,105 @@ class RunFolderFaults : public StoreFaults {
   GraftRun program_;
   std::map<std::string, std::string> former_, latter_;
 };
+
+// A run may take hours, and its place is free to others meanwhile.
+TEST_F(RunFolderFaults, WhatPeoplePutAtThePlaceMeanwhileIsKept) {
+  const auto write = [](const fs::path& file) {
+    fs::create_directories(file.parent_path());
+    std::ofstream(file) << "precious";
+  };
+  const struct {
+    std::string name, error;
+    std::function<void(const fs::path& place)> put;
+    std::string left;  ///< Below the place.
+  } cases[] = {
+      {"file", " is not a folder: choose another one with --out", write, ""},
+      {"folder", " contains files that graft did not write (notes.txt): choose a new or an empty folder",
+       [&](const fs::path& place) { write(place / "notes.txt"); }, "notes.txt"},
+      {"link", " is a link to a folder that is not there: ",
+       [&](const fs::path& place) { fs::create_symlink("nowhere", place); }, ""},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.name);
+    const fs::path place = folder_ / c.name / "x";
+    write(fs::path(place.string() + ".failed") / "notes.txt");  // so that the run goes to x.failed.1
+    StoppedProgram run(program_.arguments("run", place, store(), {}, {}),
+                       faults(folder_ / c.name, {"GRAFT_FAULT_STOP=/predictions/"}), program_.folder());
+    c.put(place);
+    const ProgramResult r = run.go_on();
+    EXPECT_EQ(r.exit_code, 1);
+    EXPECT_THAT(r.err, HasSubstr(place.string() + c.error));
+    const std::string failed = place.string() + ".failed.1";
+    EXPECT_THAT(r.err, HasSubstr("what the failed run had is in " + failed + "\n"));
+    if (c.name == "link")
+      EXPECT_EQ(fs::read_symlink(place), "nowhere");
+    else
+      EXPECT_EQ(slurp(c.left.empty() ? place : place / c.left), "precious");
+    EXPECT_FALSE(fs::exists(place.string() + ".1"));
+    EXPECT_EQ(state(failed), "former");
+  }
+}
+
+TEST_F(RunFolderFaults, TheTraceIsNamedWhereTheRunIs) {
+  const fs::path place = folder_ / "traced/x";
+  fs::create_directories(place.string() + ".interrupted");
+  std::ofstream(place.string() + ".interrupted/notes.txt") << "precious";
+  StoppedProgram run(
+      program_.arguments("run", place, store(), {"--trace", (place / "trace.json").string()}, {}),
+      faults(folder_ / "traced", {"GRAFT_FAULT_STOP=/predictions/"}), program_.folder());
+  ::kill(run.pid(), SIGINT);
+  const ProgramResult r = run.go_on();
+  EXPECT_EQ(r.exit_code, 130);
+  const std::string trace = place.string() + ".interrupted.1/trace.json";
+  EXPECT_THAT(r.out + r.err, HasSubstr("trace    " + trace + " ("));
+  EXPECT_TRUE(fs::exists(trace));
+}
+
+TEST_F(RunFolderFaults, OfARunThatWasKilledJustBeforeItWasCompleteTheLogIsKept) {
+  const fs::path place = folder_ / "late/x";
+  StoppedProgram run(program_.arguments("run", place, store(), {}),
+                     faults(folder_ / "late", {"GRAFT_FAULT_STOP=/results.json"}), program_.folder());
+  run.kill();
+  EXPECT_EQ(run_other(folder_ / "late").exit_code, 0);
+  EXPECT_EQ(state(place), "latter");
+  EXPECT_TRUE(fs::exists(place.string() + ".failed/log.txt"));
+  EXPECT_TRUE(fs::exists(place.string() + ".failed/manifest.json"));
+  EXPECT_THAT(slurp(place.string() + ".failed/status.json"), HasSubstr("a crash, a kill or a power cut"));
+}
+
+TEST_F(RunFolderFaults, OfARunThatWasKilledJustAfterItWasCompleteTheTableIsInUse) {
+  const fs::path place = folder_ / "used/x";
+  const fs::path table = fs::directory_iterator(folder_ / "s/tables")->path();
+  for (const char* earlier : {"k1", "k9"}) fs::remove_all(folder_ / earlier);
+  fs::remove_all(table / "uses");
+  const std::string use = "/uses/" + digest(place.string() + "/rows").hex() + ".json";
+  StoppedProgram run(program_.arguments("run", place, store(), {}),
+                     faults(folder_.path(), {"GRAFT_FAULT_STOP=" + use}), program_.folder());
+  EXPECT_TRUE(fs::exists(place / "manifest.json"));
+  EXPECT_FALSE(fs::exists(table.string() + use));
+  run.kill();
+  const ProgramResult gc = run_program({"store", "gc", "--unreferenced", "--store", store()});
+  EXPECT_EQ(gc.exit_code, 0) << gc.err;
+  EXPECT_TRUE(fs::exists(table));
+  EXPECT_EQ(run_program({"store", "export", "faults/rows", folder_ / "x.h5", "--store", store()}).exit_code,
+            0);
+  ASSERT_EQ(run_other(folder_ / "used").exit_code, 0);
+  EXPECT_EQ(GraftRun::computed(place), 0u);
+  EXPECT_TRUE(fs::exists(table.string() + use));
+  EXPECT_EQ(std::distance(fs::directory_iterator(table / "uses"), {}), 1) << "what was killed is tidied up";
+}
+
+TEST_F(RunFolderFaults, ARunThatFailsAtTheEndUsesNoTable) {
+  const fs::path table = fs::directory_iterator(folder_ / "s/tables")->path();
+  const auto uses = [&] { return std::distance(fs::directory_iterator(table / "uses"), {}); };
+  const auto before = uses();
+  StoppedProgram run(program_.arguments("run", folder_ / "end/x", store(), {}),
+                     faults(folder_.path(), {"GRAFT_FAULT_STOP=/results.json"}), program_.folder());
+  EXPECT_EQ(uses(), before + 1);
+  std::ofstream(folder_ / "end/x") << "precious";
+  EXPECT_EQ(run.go_on().exit_code, 1);
+  EXPECT_EQ(uses(), before);
+}
 
 TEST_F(RunFolderFaults, AKillAtAnyMomentLeavesTheFormerRunOrTheNewOne) {
   ASSERT_NE(former_, latter_);

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <sys/wait.h>
-
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "graft_run.h"
+#include "stopped_program.h"
 #include "store_faults.h"
 
 namespace graft::test {
@@ -15,41 +15,15 @@ namespace graft::test {
 class TablesInUse : public StoreFaults {
  protected:
   /// A run that stops itself before it first changes a path that contains `text`.
-  class Stopped {
+  class Stopped : public StoppedProgram {
    public:
     Stopped(const TablesInUse& test, const std::string& text, std::vector<std::string> environment = {})
         : Stopped(test, text,
                   {"run", test.config_, "--quiet", "--out", test.folder_ / "r", "--store", test.store_},
                   std::move(environment)) {}
     Stopped(const TablesInUse& test, const std::string& text, const std::vector<std::string>& arguments,
-            std::vector<std::string> environment) {
-      environment.push_back("GRAFT_FAULT_STOP=" + text);
-      pid_ = start_program(output_, arguments, {}, faults(test.folder_.path(), environment));
-      int status = 0;
-      EXPECT_EQ(::waitpid(pid_, &status, WUNTRACED), pid_);
-      stopped_ = WIFSTOPPED(status);
-      EXPECT_TRUE(stopped_) << slurp(output_ / "stderr");
-    }
-    ProgramResult go_on() {
-      if (stopped_) ::kill(pid_, SIGCONT);
-      return end();
-    }
-    ProgramResult kill() {
-      ::kill(pid_, SIGKILL);
-      return end();
-    }
-    ~Stopped() {
-      if (stopped_) kill();
-    }
-
-   private:
-    ProgramResult end() {
-      stopped_ = false;
-      return wait_for(output_, pid_);
-    }
-    TempFolder output_;
-    pid_t pid_ = -1;
-    bool stopped_ = false;
+            std::vector<std::string> environment)
+        : StoppedProgram(arguments, test.stopping_at(text, std::move(environment))) {}
   };
 
   TablesInUse() { config_ = inputs_.write("config.yaml", config(16)); }
@@ -64,6 +38,10 @@ class TablesInUse : public StoreFaults {
            "  rows: {plugin: pixel_table, from: images}\n"
            "  near: {plugin: prototypes, from: rows}\n"
            "  report: {plugin: evaluate, from: near}\n";
+  }
+  Environment stopping_at(const std::string& text, std::vector<std::string> environment) const {
+    environment.push_back("GRAFT_FAULT_STOP=" + text);
+    return faults(folder_.path(), environment);
   }
   /// With a table of its own.
   static std::string other_config() {

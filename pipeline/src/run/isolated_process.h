@@ -22,6 +22,8 @@ struct IsolationSettings {
   std::optional<double> limit;                     ///< Seconds that a call may take; nothing: no limit.
   const std::atomic<bool>* interrupted = nullptr;  ///< Of the run; null: nothing interrupts it.
   std::function<void(const std::string&)> warn;    ///< Any thread.
+  /// Throws Error where a file that stages read is another one by now. Any thread.
+  std::function<void()> require_same_files;
 };
 
 /// A process has ended that was not asked to: it crashed, left, or was killed because it hung.

@@ -107,11 +107,18 @@ class StageProcesses {
       }
     }
     ++started_;
+    std::unique_ptr<StageProcess> process;
     try {
-      return std::make_unique<StageProcess>(settings_);
+      process = std::make_unique<StageProcess>(settings_);
     } catch (const Error& e) {  // the first one could be started: so would no other item be handled
       throw FatalError(fmt::format("the stage cannot be made again in another process: {}", e.what()));
     }
+    try {
+      settings_.require_same_files();
+    } catch (const Error& e) {  // its rows would be those of the other file
+      throw FatalError(e.what());
+    }
+    return process;
   }
 
   void give_back(std::unique_ptr<StageProcess> process) {
@@ -193,7 +200,8 @@ bool can_be_isolated(StageKind kind) {
 
 std::unique_ptr<Stage> make_isolated(const StagePlan& stage, const StageContext& context,
                                      const Registry& registry, const RunSettings& run,
-                                     const std::atomic<bool>* interrupted) {
+                                     const std::atomic<bool>* interrupted,
+                                     std::function<void()> require_same_files) {
   Value opening = Value::Map{{"plugin", stage.schema.name}, {"folders", Value::list()}};
   for (const auto& folder : registry.folders()) opening["folders"].push(folder.string());
   opening["id"] = context.id;
@@ -203,7 +211,8 @@ std::unique_ptr<Stage> make_isolated(const StagePlan& stage, const StageContext&
   opening["input_shape"] = context.input_shape;
   if (context.listed_inputs) opening["listed_inputs"] = static_cast<std::uint64_t>(*context.listed_inputs);
   opening["memory"] = run.memory;
-  IsolationSettings settings{opening.to_json(), run.stall_limit, interrupted, context.warn};
+  IsolationSettings settings{opening.to_json(), run.stall_limit, interrupted, context.warn,
+                             std::move(require_same_files)};
   if (stage.is(StageKind::Transform)) return std::make_unique<IsolatedTransform>(std::move(settings));
   return std::make_unique<IsolatedBatch>(std::move(settings));
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include <graft/stage.h>
@@ -15,10 +16,13 @@ namespace graft {
 /// tried again there if the process had worked on others before; then it is rejected. So what becomes of an
 /// item depends on the item alone. The items of a batch are tried one by one.
 ///
-/// `context`: what the stage is to be made from. `stalls`: the limit of a call, in seconds. Throws Error.
+/// `context`: what the stage is to be made from. `require_same_files`: called after each further process has
+/// made its stage; throws Error where a file that stages read is another one by now, which ends the run.
+/// Throws Error.
 std::unique_ptr<Stage> make_isolated(const StagePlan& stage, const StageContext& context,
                                      const Registry& registry, const RunSettings& run,
-                                     const std::atomic<bool>* interrupted);
+                                     const std::atomic<bool>* interrupted,
+                                     std::function<void()> require_same_files);
 
 /// Whether a stage of that kind can be isolated.
 GRAFT_API bool can_be_isolated(StageKind kind);

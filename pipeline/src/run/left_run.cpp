@@ -14,6 +14,7 @@
 #include "config/config_file.h"
 #include "config/yaml_tree.h"
 #include "run/figures.h"
+#include "run/whole_run.h"
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -70,8 +71,9 @@ std::optional<LeftRun> read_left_run(const fs::path& folder, const Registry& reg
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) return {};
   const bool manifest_found = has("manifest.json"), results_found = has("results.json");
-  const bool complete = manifest_found && results_found;
-  if (!complete && !has("status.json")) {
+  // A run may have come to the end of its work, and not to its place: status.json says why.
+  const bool has_status = has("status.json"), complete = manifest_found && results_found && !has_status;
+  if (!complete && !has_status) {
     if (!manifest_found && !results_found && !(has("config.yaml") && has("log.txt"))) return {};
     throw Error(fmt::format("it has no {}", manifest_found  ? "results.json"
                                             : results_found ? "manifest.json"
@@ -135,6 +137,9 @@ struct Side {
 
   Side(const fs::path& folder, const Registry& registry) {
     std::error_code error;
+    if (fs::exists(folder / "status.json", error))
+      throw Error(
+          fmt::format("{} is not the folder of a complete run: its status.json says why", folder.string()));
     if (!fs::exists(folder / "results.json", error) || !fs::exists(folder / "manifest.json", error))
       throw Error(
           fmt::format("{} is not the folder of a complete run: it has no results.json and manifest.json",
@@ -220,8 +225,10 @@ std::string best_on_val(const Value& results, const std::vector<std::string>& le
 }
 
 LeftRun left_run(const fs::path& folder, const Registry& registry) {
-  const Side complete(folder, registry);  // says what is missing
-  return read_left_run(folder, registry).value();
+  return read_whole_runs({folder}, [&] {
+    const Side complete(folder, registry);  // says what is missing
+    return read_left_run(folder, registry).value();
+  });
 }
 
 LeftRuns left_runs(const fs::path& root, const Registry& registry) {
@@ -231,7 +238,9 @@ LeftRuns left_runs(const fs::path& root, const Registry& registry) {
   for (const fs::directory_iterator end; !error && it != end; it.increment(error)) {
     if (it->path().filename().string().starts_with(".")) continue;  // still being written
     try {
-      if (auto run = read_left_run(it->path(), registry)) out.runs.push_back(std::move(*run));
+      const fs::path& folder = it->path();
+      if (auto run = read_whole_runs({folder}, [&] { return read_left_run(folder, registry); }))
+        out.runs.push_back(std::move(*run));
     } catch (const Error& e) {
       out.damaged.push_back({it->path(), e.what()});
     }
@@ -287,9 +296,11 @@ std::string to_text(const std::vector<LeftRun>& runs, std::size_t columns) {
 }
 
 RunDifference difference_of(const fs::path& first, const fs::path& second, const Registry& registry) {
-  const Side a(first, registry), b(second, registry);
-  return {differences_of(a.parameters(b), b.parameters(a)), differences_of(a.data(), b.data()),
-          differences_of(a.scores(), b.scores())};
+  return read_whole_runs({first, second}, [&]() -> RunDifference {
+    const Side a(first, registry), b(second, registry);
+    return {differences_of(a.parameters(b), b.parameters(a)), differences_of(a.data(), b.data()),
+            differences_of(a.scores(), b.scores())};
+  });
 }
 
 Value to_value(const RunDifference& difference) {

@@ -262,11 +262,9 @@ ModelSession::ModelSession(const std::string& path, const ModelOptions& options)
       factory_(plan_, registry_, warn_),
       workers_(plan_.run.threads) {
   require_limits(plan_, registry_);
-  {
-    DigestMemo memo(work_.path() / "digests.memo");
-    require_same_files(model_, plan_, memo);
-    require_same_features(model_, plan_, registry_, memo);
-  }
+  DigestMemo memo(work_.path() / "digests.memo");
+  require_same_files(model_, plan_, memo);
+  require_same_features(model_, plan_, registry_, memo);
   source_ = plan_.stages_of(StageKind::Source).at(0);
   scorer_ = std::make_unique<Scorer>(plan_, factory_, model_, kMostNeighbours);
   stages_.assign(plan_.stages.size(), nullptr);
@@ -281,6 +279,7 @@ ModelSession::ModelSession(const std::string& path, const ModelOptions& options)
     views_.push_back(count_views(plan_, input.stage)[static_cast<std::size_t>(Split::Test)]);
     collectors_[input.stage] = &factory_.get_as<Collector>(input.stage);
   }
+  memo.require_unchanged();
   workers_.observe(std::move(observed));
 }
 

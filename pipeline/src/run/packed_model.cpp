@@ -290,6 +290,7 @@ Value pack_model(const TrainedModel& model, const Registry& registry, Code code,
         throw Error(fmt::format("{} changed while it was packed: pack again", parts[i].file.string()));
     }
     write(zip_end(members, comment_for(text)));
+    model.require_in_place();  // facts and parts are of one run
   });
   read_packed_model(out);
   return whole;

@@ -63,6 +63,7 @@ class Prediction {
   PredictOutcome go(const std::function<void(const PredictedInput&)>& each) {
     scorer_.emplace(plan_, factory_, model_, options_.neighbours);
     if (options_.neighbours > 0) scorer_->load_neighbours();
+    memo_->require_unchanged();
     Workers workers(plan_.run.threads);
     if (!options_.features.empty()) features_.emplace(options_.features, model_.classes());
     PredictOutcome outcome;

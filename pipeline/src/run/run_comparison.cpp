@@ -12,6 +12,7 @@
 #include <graft/value_path.h>
 
 #include "run/figures.h"
+#include "run/whole_run.h"
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -155,17 +156,19 @@ std::string in_words(const PairedResult& paired) {
 }
 
 RunComparison compare_runs(const std::vector<fs::path>& folders, const Registry& registry) {
-  RunComparison out;
-  for (const fs::path& folder : folders) {
-    out.runs.push_back(left_run(folder, registry));
-    add_learners(out.runs.back(), out.runs.size() - 1, registry, out.learners);
-  }
-  for (std::size_t i = 1; i < folders.size(); ++i) {
-    RunComparison::Other& other = out.others.emplace_back();
-    other.difference = difference_of(folders[0], folders[i], registry);
-    pair_up(out.runs[0], out.runs[i], other);
-  }
-  return out;
+  return read_whole_runs(folders, [&] {
+    RunComparison out;
+    for (const fs::path& folder : folders) {
+      out.runs.push_back(left_run(folder, registry));
+      add_learners(out.runs.back(), out.runs.size() - 1, registry, out.learners);
+    }
+    for (std::size_t i = 1; i < folders.size(); ++i) {
+      RunComparison::Other& other = out.others.emplace_back();
+      other.difference = difference_of(folders[0], folders[i], registry);
+      pair_up(out.runs[0], out.runs[i], other);
+    }
+    return out;
+  });
 }
 
 Value to_value(const RunComparison& comparison) {

@@ -48,20 +48,34 @@ bool is_written_by_graft(const fs::path& entry) {
          std::find(kWritten.begin(), kWritten.end(), name) != kWritten.end();
 }
 
-std::vector<fs::path> entries_of(const fs::path& folder) {
+/// None where the folder cannot be listed; then `error` says why.
+std::vector<fs::path> entries_of(const fs::path& folder, std::error_code& error) {
   std::vector<fs::path> out;
-  std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
     out.push_back(it->path());
+  if (error) out.clear();
   std::sort(out.begin(), out.end());
   return out;
 }
 
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::error_code ignored;
+  return entries_of(folder, ignored);
+}
+
+/// Names of what graft did not write; of a folder that cannot be listed, as far as anybody knows, everything.
 std::vector<std::string> foreign_in(const fs::path& folder) {
+  std::error_code error;
   std::vector<std::string> out;
-  for (const fs::path& entry : entries_of(folder))
+  for (const fs::path& entry : entries_of(folder, error))
     if (!is_written_by_graft(entry)) out.push_back(entry.filename().string());
+  if (error && error != std::errc::no_such_file_or_directory) out.push_back(error.message());
   return out;
+}
+
+bool is_empty_folder(const fs::path& folder) {
+  std::error_code error;
+  return fs::is_directory(fs::symlink_status(folder, error)) && entries_of(folder, error).empty() && !error;
 }
 
 /// A text in a JSON file of a run; nothing where there is none.
@@ -96,6 +110,20 @@ LockState try_lock(const FileHandle& file) {
 bool is_there(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(fs::symlink_status(path, ignored));
+}
+
+/// Whether nothing in a folder has changed for a day: the log and the checkpoints of a run that works do.
+bool is_long_unchanged(const fs::path& folder) {
+  const auto is_recent = [](const fs::path& path) {
+    std::error_code error;
+    const auto changed = fs::last_write_time(path, error);
+    return error || fs::file_time_type::clock::now() - changed <= kForeignAge;
+  };
+  if (is_recent(folder)) return false;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    if (is_recent(it->path())) return false;
+  return !error;
 }
 
 /// Makes hard links of all files; a folder that has no links is copied. What fails is left out: checkpoints
@@ -181,9 +209,18 @@ void RunFolder::check_place() const {
         fmt::format("a complete run replaces {}, in which the store {} lies: choose another folder "
                     "with --out, or another store with --store",
                     shown_.string(), options_.store.string()));
-  if (!fs::exists(place_, error)) return;
-  if (!fs::is_directory(place_, error))
+  const fs::file_status status = fs::symlink_status(place_, error);
+  if (!fs::exists(status)) return;
+  if (fs::is_symlink(status))  // one that leads to a folder was followed when the run began
+    throw Error(
+        fmt::format("{} is a link {}: choose another folder with --out, or remove the link", shown_.string(),
+                    fs::exists(place_, error) ? "since the run began" : "to a folder that is not there"));
+  if (!fs::is_directory(status))
     throw Error(fmt::format("{} is not a folder: choose another one with --out", shown_.string()));
+  entries_of(place_, error);
+  if (error)
+    throw Error(fmt::format("cannot look into {}: {}; choose another folder with --out", shown_.string(),
+                            error.message()));
   struct statx info {};
   if (::statx(AT_FDCWD, place_.c_str(), 0, 0, &info) == 0 &&
       (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0)
@@ -247,10 +284,9 @@ void RunFolder::recover() {
     const FileHandle handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     const LockState state = handle ? try_lock(handle) : LockState::None;
     if (state == LockState::Busy) continue;
-    if (state == LockState::None) {  // no locks here: by its age
-      const auto changed = fs::last_write_time(folder, error);
-      if (error || fs::file_time_type::clock::now() - changed <= kForeignAge) continue;
-    }
+    // Where there are no locks, and where they may be known to one machine only: by its age.
+    if ((state == LockState::None || !locks_tell_of(attempt, handle.get())) && !is_long_unchanged(folder))
+      continue;
     const auto maker = text_in(folder / "manifest.json", "attempt");
     if (is_there(folder / "manifest.json") && maker != attempt) {
       keep_as_earlier(folder);  // the complete run that this attempt had just replaced
@@ -303,13 +339,12 @@ void RunFolder::remove(const fs::path& folder) const {
 }
 
 /// The folder of a process that died without a word becomes `<place>.failed`, for its log; unless there is no
-/// log, or one of a later run is there.
+/// log, or one of a later run is there. Where it has a manifest, too, it died just before it was complete.
 void RunFolder::keep_as_failed(const fs::path& folder) noexcept try {
   std::error_code error;
   const auto ended = fs::last_write_time(folder / kLog, error);
   const auto later = fs::last_write_time(failed_place() / kLog, error);
-  if (!is_there(folder / kLog) || is_there(folder / "manifest.json") ||
-      (is_there(failed_place() / kLog) && later > ended)) {
+  if (!is_there(folder / kLog) || (is_there(failed_place() / kLog) && later > ended)) {
     remove(folder);
     return;
   }
@@ -328,7 +363,7 @@ void RunFolder::keep_as_failed(const fs::path& folder) noexcept try {
 /// Makes a folder `<place>.1` and moves the earlier runs up; those of more than `keep` go. What cannot be
 /// renamed keeps its name: the next run tries again.
 void RunFolder::keep_as_earlier(const fs::path& folder) noexcept try {
-  if (entries_of(folder).empty()) {
+  if (is_empty_folder(folder)) {
     remove(folder);
     return;
   }
@@ -352,10 +387,11 @@ void RunFolder::keep_as_earlier(const fs::path& folder) noexcept try {
 } catch (const std::exception&) {
 }
 
-void RunFolder::complete() {
+void RunFolder::complete(const std::function<void()>& completed) {
   const std::lock_guard running(mutex_);
   if (aside_) throw Error(fmt::format("{}: the run was ended before it was complete", shown_.string()));
   const PlaceLock lock(place_);
+  check_place();  // again: hours may have gone by
   ::unlink((path_ / kStatus).c_str());
   fs::path former;
   if (!is_there(place_)) {
@@ -374,6 +410,7 @@ void RunFolder::complete() {
     fail_to_write(file_error("replace", place_, errno), errno);
   }
   path_ = place_;
+  if (completed) completed();
   if (!former.empty()) keep_as_earlier(former);
   try {
     sync_folder(place_.parent_path().empty() ? "." : place_.parent_path());
@@ -381,16 +418,20 @@ void RunFolder::complete() {
   }
 }
 
-/// Renames a folder to `<place>.<suffix>`, in place of what graft has put there before. Throws Error.
-fs::path RunFolder::move_aside(const fs::path& folder, const std::string& suffix) const {
+fs::path RunFolder::place_aside(const std::string& suffix) const {
   for (std::size_t n = 0;; ++n) {
     fs::path target = with_suffix(n == 0 ? "." + suffix : fmt::format(".{}.{}", suffix, n));
     const bool own = text_in(target / kStatus, "folder") == name() && foreign_in(target).empty();
-    if (is_there(target) && !own) continue;
-    if (is_there(target)) remove(target);
-    rename_folder(folder, target);
-    return target;
+    if (!is_there(target) || own) return target;
   }
+}
+
+/// Renames a folder to place_aside(). Throws Error.
+fs::path RunFolder::move_aside(const fs::path& folder, const std::string& suffix) const {
+  fs::path target = place_aside(suffix);
+  if (is_there(target)) remove(target);
+  rename_folder(folder, target);
+  return target;
 }
 
 fs::path RunFolder::set_aside(const std::string& suffix) noexcept try {

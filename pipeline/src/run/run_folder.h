@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -46,17 +47,19 @@ class GRAFT_API RunFolder {
   /// Where the run is when it is complete, as it was given.
   const std::filesystem::path& place() const { return shown_; }
   bool is_complete() const { return path_ == place_; }
-  /// Where the run is when it fails: `<place>.failed`.
-  std::filesystem::path failed_place() const { return with_suffix(".failed"); }
+  /// Where the run is once it is set aside: `<place>.<suffix>`, in place of what graft has put there before;
+  /// where that holds files that graft did not write, `<place>.<suffix>.1`, and so on.
+  std::filesystem::path place_aside(const std::string& suffix) const;
+  std::filesystem::path failed_place() const { return place_aside("failed"); }
   const std::string& attempt() const { return attempt_; }
 
   /// Makes this the complete run at `place`. The manifest must be there and name attempt() as `attempt`, and
-  /// name() as `folder`. Throws Error; then nothing has changed.
-  void complete();
+  /// name() as `folder`. Throws Error, also where something came to the place meanwhile that a run may not
+  /// replace; then nothing has changed. `completed`: called while no other run of the place can be completed.
+  void complete(const std::function<void()>& completed = {});
 
-  /// Renames the folder to `<place>.<suffix>` ("failed", "interrupted"), in place of the former one, and
-  /// returns that path; where that is not possible, where it is now. status.json must name name() as
-  /// `folder`.
+  /// Renames the folder to place_aside() ("failed", "interrupted") and returns that path; where that is not
+  /// possible, where it is now. status.json must name name() as `folder`.
   std::filesystem::path set_aside(const std::string& suffix) noexcept;
   /// The same from another thread, for a run that hangs: writes status.json first. Should the run wake up,
   /// complete() fails.

@@ -1,11 +1,6 @@
 #include "run/run_table.h"
 
-#include <ctime>
-
-#include "base/assert.h"
 #include "plugin/plugin_call.h"
-#include "store/input_list.h"
-#include "store/table_use.h"
 
 namespace graft {
 namespace {
@@ -76,58 +71,6 @@ Unaccounted settle(const Plan& plan, std::vector<RunTable>& tables,
     }
   }
   return unaccounted;
-}
-
-void note_use(const Plan& plan, const RunTable& table, const Listing& listing,
-              const std::filesystem::path& folder) {
-  TableUse use;
-  use.run = plan.name;
-  use.stage = plan.stages[table.stage].id;
-  use.folder = std::filesystem::absolute(folder).lexically_normal();
-  use.time = std::time(nullptr);
-  InputListWriter::Counts counts;
-  std::vector<InputList::Outcome> rejects;
-  PagedVector<std::uint32_t> position;  // by input: its place among those of this table
-  auto row = table.rows.begin();
-  for (const ListedInput& input : listing.inputs) {
-    const auto i = static_cast<std::uint32_t>(position.size());
-    position.push_back(static_cast<std::uint32_t>(counts.inputs));
-    const std::uint32_t views = table.views_of(input);
-    if (views == 0) continue;
-    ++counts.inputs;
-    const auto first = row;
-    const std::size_t rejects_before = rejects.size();
-    for (std::uint32_t view = 0; view < views; ++view) {
-      if (row != table.rows.end() && row->input == i && row->view == view) {
-        ++row;
-        continue;
-      }
-      if (!input.content) continue;
-      const Digest id = table.id(input, view);
-      if (table.store->find_reject(id) != nullptr) rejects.push_back({id, position[i], view});
-    }
-    ++(row != first ? use.ok : use.rejected);
-    if (row == first && rejects.size() == rejects_before) ++counts.refused;
-  }
-  GRAFT_ASSERT(row == table.rows.end());  // they are in the order of the list
-  use.inputs = counts.inputs;
-  counts.rows = table.rows.size();
-  counts.rejects = rejects.size();
-  use.list =
-      write_input_list(table.store->folder() / "inputs", listing.classes, counts, [&](InputListWriter& out) {
-        std::size_t n = 0;
-        for (const ListedInput& input : listing.inputs) {
-          if (table.views_of(input) > 0) out.input(input.key, input.split, input.labels, input.negative);
-          if (++n % kInputsPerPause == 0) give_back_keys(listing);
-        }
-        for (const TableRow& r : table.rows) {
-          out.outcome(table.id(listing.inputs[r.input], r.view), position[r.input], r.view);
-          listing.inputs.release_behind(r.input);
-          position.release_behind(r.input);
-        }
-        for (const InputList::Outcome& reject : rejects) out.outcome(reject.id, reject.input, reject.view);
-      });
-  write_use(table.store->folder(), use);
 }
 
 }  // namespace graft

@@ -53,9 +53,4 @@ struct Unaccounted {
 GRAFT_API Unaccounted settle(const Plan& plan, std::vector<RunTable>& tables,
                              const std::unordered_set<Digest>& replaced, Listing& listing);
 
-/// Notes in the table which inputs a complete run has had and what became of each view. `folder`: of the run.
-/// Throws Error.
-GRAFT_API void note_use(const Plan& plan, const RunTable& table, const Listing& listing,
-                        const std::filesystem::path& folder);
-
 }  // namespace graft

@@ -25,6 +25,8 @@
 #include "run/leaks.h"
 #include "run/learning.h"
 #include "run/limits.h"
+#include "run/model_files.h"
+#include "run/noted_uses.h"
 #include "run/profile.h"
 #include "run/reject_reasons.h"
 #include "run/run_files.h"
@@ -114,9 +116,12 @@ class Run {
     watchdog_.emplace(plan_, meter_, signals_,
                       [this](const std::string& error) { return abandon("failed", 1, error); });
     if (options_.merge) refuse_another_job(memo);
+    // The files of the models are those that are there now, whatever comes to their places later.
+    for (const std::size_t i : plan_.stages_of(StageKind::Learner)) files_upstream(plan_, i, memo);
     // What is wrong with a learner's files shows before hours of extraction, not after.
     for (std::size_t i = 0; i < plan_.stages.size(); ++i)
       if (!plan_.stages[i].is_streamed()) factory_.get(i);
+    memo.require_unchanged();
     stream(memo, workers);
     if (signals_.interrupted()) return interrupted(start);
     try {
@@ -124,7 +129,7 @@ class Run {
       if (signals_.interrupted()) return interrupted(start);
       report(workers);
       if (signals_.interrupted()) return interrupted(start);
-      return finish(start);
+      return finish(start, memo);
     } catch (const std::exception& e) {
       make_page_of_failure(e, workers);
       throw;
@@ -228,10 +233,9 @@ class Run {
   }
 
   /// The workers of the job of this name have done their part.
-  void close_job() const {
+  void close_job(DigestMemo& memo) const {
     const JobFolder job(options_.store, plan_.name);
     if (!job.exists()) return;
-    DigestMemo memo(options_.store / "digests.memo");
     job.mark_merged(describe_job(plan_, memo), folder_.place());
   }
 
@@ -486,7 +490,7 @@ class Run {
     return folder_.set_aside(status);
   }
 
-  RunOutcome finish(Clock::time_point start) {
+  RunOutcome finish(Clock::time_point start, DigestMemo& memo) {
     now_doing("writing results.json and manifest.json", MemoryUse::Tables);
     RunOutcome outcome;
     timings_["total"] = seconds_since(start);
@@ -496,6 +500,7 @@ class Run {
     const std::vector<RejectReason> why = reasons();
     const fs::path folder = folder_.path(), place = folder_.place();
     write_inputs();
+    for (const auto& stream : streams_) uses_.note(plan_, *stream, place, folder_.attempt());
     write_file_atomically(folder / "manifest.json", manifest().to_json_pretty());
     write_file_atomically(folder / "results.json", outcome.results.to_json_pretty());
 
@@ -528,14 +533,9 @@ class Run {
     write_trace(outcome.text, place);
     log_.add(printable_lines(outcome.text));
     reports_.write_pages();
-    folder_.complete();
-    for (const auto& stream : streams_) try {
-        stream->record_use(place);
-      } catch (const Error& e) {  // a read-only store, for example: the rows are what counts
-        say(fmt::format("the use of the table is not noted: {}\n", e.what()), LogLevel::Debug);
-      }
+    folder_.complete([this] { uses_.confirm(); });
     try {
-      close_job();
+      close_job(memo);
     } catch (const Error& e) {
       say(fmt::format("the job is not marked as merged: {}\n", e.what()), LogLevel::Debug);
     }
@@ -550,9 +550,7 @@ class Run {
       for (const RunTable& table : stream->tables()) rows += table.rows.size();
     outcome.text = fmt::format("interrupted after {:.1f} s; {} rows are saved\nresume with: {}\n",
                                seconds_since(start), rows, printable(options_.command));
-    fs::path left_at = folder_.place();
-    left_at += ".interrupted";
-    write_trace(outcome.text, left_at);
+    write_trace(outcome.text, folder_.place_aside("interrupted"));
     log_.add(printable_lines(outcome.text));
     leave("interrupted", outcome.exit_code, {});
     return outcome;
@@ -577,6 +575,7 @@ class Run {
   std::vector<std::unique_ptr<StreamRun>> streams_;
   std::unique_ptr<Learning> learning_;
   std::vector<LearnerOutcome> learners_;
+  NotedUses uses_{[this](const std::string& text) { warn(text); }};
   Value timings_ = Value::map(), duplicates_ = Value::map();
   bool is_traced_ = false;
   std::string failure_;  // why learners could not be fitted, or reports not be made

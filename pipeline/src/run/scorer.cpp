@@ -70,7 +70,9 @@ void Scorer::know(std::vector<std::string> keys) {
 void Scorer::load_neighbours() {
   if (!training_keys_.empty()) return;
   if (!knows_neighbours()) fail_without_neighbours();
+  model_.require_in_place();  // before, for the right reason, where what is there now cannot be loaded
   const Bundle bundle = load_bundle(model_.run / "models" / model_.neighbours);
+  model_.require_in_place();
   comparing_ = stage_named(plan_, model_.neighbours);
   know(training_keys(bundle));
   comparer_ = load_learner(comparing_, bundle);

@@ -286,6 +286,7 @@ class ShardRun {
   void pass() {
     if (member_.work().slots().none()) return;
     DigestMemo memo(options_.store / "digests.memo");
+    join_job(plan_, options_.store, memo);  // again: the files that stages read may be other ones by now
     StageFactory factory(
         plan_, registry_, [this](const std::string& text) { warn(text); }, &signals_.interrupted());
     for (const std::size_t source : plan_.stages_of(StageKind::Source)) {

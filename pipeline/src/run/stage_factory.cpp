@@ -63,7 +63,8 @@ std::unique_ptr<Stage> StageFactory::make(std::size_t index) {
   };
   if (stage.is_isolated)
     return call_plugin(labels_[index], "constructor", [&] {
-      return make_isolated(stage, context_of_stage(), registry_, plan_.run, interrupted_);
+      return make_isolated(stage, context_of_stage(), registry_, plan_.run, interrupted_,
+                           [this] { require_same_files_(); });
     });
   watch_exit();
   const graft_plugin_descriptor& plugin =

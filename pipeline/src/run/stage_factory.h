@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/plan.h"
@@ -40,6 +41,11 @@ class GRAFT_API StageFactory {
   void inspect(std::size_t index);
   /// What the stages downstream of a source are told before they are made: how many inputs it lists.
   void set_listed_inputs(std::optional<std::size_t> count) { listed_inputs_ = count; }
+  /// Called whenever an isolated stage has been made in another process: throws Error where a file that
+  /// stages read is another one by now. Any thread.
+  void set_file_check(std::function<void()> require_same_files) {
+    require_same_files_ = std::move(require_same_files);
+  }
   /// The stage where it has been made, or null.
   const Stage* made(std::size_t index) const { return stages_.at(index).get(); }
   /// "stage 'pixels' (decode, configs/a.yaml:8:3)": lives for ever.
@@ -60,6 +66,7 @@ class GRAFT_API StageFactory {
   std::function<void(const std::string&)> warn_;
   const std::atomic<bool>* const interrupted_;
   std::optional<std::size_t> listed_inputs_;
+  std::function<void()> require_same_files_ = [] {};
   // Services are declared first, so that they outlive the stages that call them.
   std::map<std::string, std::unique_ptr<Stage>> services_;
   std::vector<std::unique_ptr<Stage>> stages_;

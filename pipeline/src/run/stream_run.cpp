@@ -128,6 +128,7 @@ void StreamRun::finish_writer() {
     writer_.reset();
   };
   if (!writer_) return;
+  require_same_files();
   try {
     writer_->finish();
   } catch (...) {
@@ -159,7 +160,9 @@ void StreamRun::compute(Workers& workers) {
   factory_.set_listed_inputs(total);
   std::vector<Stage*> stages(plan_.stages.size(), nullptr);
   std::vector<Workers::Observed> observed;
+  factory_.set_file_check([this] { memo_.require_unchanged(); });
   make_stages(stages, observed);
+  memo_.require_unchanged();
   open_writer();
   Workers::Observation observation(workers, std::move(observed));
   workers.execute([&] {
@@ -585,10 +588,6 @@ void StreamRun::verify_all_accounted() {
         "reject, for example '{}' ({} admitted, {} collected); this is a bug in graft, please report it",
         unaccounted.inputs, listing_.inputs.size(), unaccounted.example, result_.admitted,
         result_.collected));
-}
-
-void StreamRun::record_use(const std::filesystem::path& folder) const {
-  for (const RunTable& table : tables_) note_use(plan_, table, listing_, folder);
 }
 
 }  // namespace graft

@@ -85,10 +85,6 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   /// Entries that the source has given, those of other workers among them.
   std::uint64_t listed() const { return position_; }
 
-  /// Notes in each table which inputs a complete run has had and what became of them. `folder`: of the run.
-  /// Throws Error.
-  void record_use(const std::filesystem::path& folder) const;
-
   const Listing& listing() const { return listing_; }
   std::vector<RunTable>& tables() { return tables_; }
   const std::vector<RunTable>& tables() const { return tables_; }
@@ -140,6 +136,8 @@ class GRAFT_API StreamRun final : private FlowInput, private FlowOutput {
   void count_view(const RunTable& table, ListedEntry& entry, bool rejected);
   void compute(Workers& workers);
   void finish_writer();
+  /// Throws Error where a file that stages read is another one by now. Then no row counts that is not sealed.
+  void require_same_files();
   /// Finds what became of every input, once nothing more is computed.
   Unaccounted settle_outcomes();
   /// Throws Error when some view of some input ended neither as a row nor as a reject.

@@ -21,6 +21,8 @@
 #include "config/planner.h"
 #include "run/run_folder.h"
 #include "run/sweep_report.h"
+#include "store/table_check.h"
+#include "store/table_use.h"
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -280,6 +282,25 @@ class Sweep {
     return outcome;
   }
 
+  /// Notes the uses that the run at a place has of tables for another place, so that no gc takes the tables
+  /// once it is there. Gives the files of those that are noted twice now.
+  std::vector<fs::path> copy_uses(const fs::path& from, const fs::path& to) const {
+    std::vector<fs::path> noted;
+    const fs::path place = fs::absolute(from).lexically_normal();
+    for (const fs::path& table : tables_in(options_.run.store))
+      for (TableUse use : read_uses(table)) {
+        if (use.folder != place) continue;
+        use.folder = fs::absolute(to).lexically_normal();
+        try {
+          write_use(table, use);
+          noted.push_back(use.file);
+        } catch (const Error& e) {  // from a store that cannot be written to, nothing is removed either
+          say(fmt::format("the use of a table is not noted: {}\n", e.what()), LogLevel::Debug);
+        }
+      }
+    return noted;
+  }
+
   /// Runs of a former sweep that had more combinations: they may have taken hours. With its tables they go to
   /// <out>.1, in place of what an earlier sweep has left there.
   void put_former_aside() const {
@@ -296,8 +317,11 @@ class Sweep {
     const fs::path aside = out_.string() + ".1";
     make_folders(aside, "choose another folder with --out");
     for (const fs::path& run : former) {
-      if (fs::exists(aside / run.filename())) RunFolder::discard(aside / run.filename());
-      fs::rename(run, aside / run.filename());
+      const fs::path to = aside / run.filename();
+      if (fs::exists(to)) RunFolder::discard(to);
+      const std::vector<fs::path> uses = copy_uses(run, to);
+      fs::rename(run, to);
+      for (const fs::path& use : uses) fs::remove(use, error);
     }
     for (const char* table : {"sweep.csv", "sweep.json", "best.yaml"})
       if (fs::exists(out_ / table))

@@ -193,6 +193,35 @@ Bundle load_known_bundle(const TrainedModel& model, const Registry& registry) {
   return bundle;
 }
 
+/// The model in the folder of a run: `given`, or where that is empty `learner` or the best on val. `path`:
+/// for messages.
+TrainedModel model_of_run(const fs::path& run, const std::string& given, const std::string& learner,
+                          const fs::path& path, const Registry& registry) {
+  TrainedModel model;
+  model.held = std::make_shared<HeldRun>(run);
+  model.run = model.from = run;
+  const std::vector<std::string> names = models_of(run);
+  if (!given.empty()) {
+    model.stage = given;
+    if (!learner.empty() && learner != given)
+      throw Error(fmt::format("--learner {}: {} is the model '{}'; give the folder of the run", learner,
+                              path.string(), given));
+  } else {
+    if (names.empty())
+      throw Error(fmt::format("{} holds no models: expected the folder of a complete run with learners",
+                              path.string()));
+    if (!learner.empty() && std::find(names.begin(), names.end(), learner) == names.end())
+      throw Error(fmt::format("--learner {}: no such model in {}{} (models: {})", learner, path.string(),
+                              suggestion(learner, names), joined(names)));
+    require_config(run);
+    model.stage = learner.empty() ? choose_on_val(run, names, registry) : learner;
+  }
+  require_config(run);
+  model.bundle = load_known_bundle(model, registry);
+  model.neighbours = model_with_neighbours(model, names);
+  return model;
+}
+
 void replace_input(Value& stage, const std::string& id, const std::string& by) {
   const auto replace = [&](Value& v) {
     if (v.is_string() && v.as_string().substr(0, v.as_string().find('.')) == id) v = by;
@@ -395,6 +424,12 @@ std::vector<std::string> TrainedModel::classes() const {
   return names;
 }
 
+void TrainedModel::require_in_place() const {
+  if (held != nullptr && !held->is_in_place())
+    throw Error(fmt::format("another run was put in the place of {} while its model was read; do it again",
+                            run.string()));
+}
+
 bool TrainedModel::multi_label() const {
   return flag_at(learner_facts(), {"multi_label"});
 }
@@ -433,38 +468,18 @@ TrainedModel open_model(const fs::path& path, const std::string& learner, const 
         "{} is not there: expected the folder of a run, such as runs/flowers, a model in it, such "
         "as runs/flowers/models/probe, or a file of graft model pack",
         path.string()));
-  TrainedModel model;
-  if (fs::exists(given / "bundle.json", error)) {
-    const fs::path here = fs::absolute(given).lexically_normal();
-    model.run = here.parent_path().parent_path();
-    model.stage = here.filename().string();
-    if (!learner.empty() && learner != model.stage)
-      throw Error(fmt::format("--learner {}: {} is the model '{}'; give the folder of the run", learner,
-                              path.string(), model.stage));
-  } else {
-    model.run = given;
-    const std::vector<std::string> names = models_of(given);
-    if (names.empty())
-      throw Error(fmt::format("{} holds no models: expected the folder of a complete run with learners",
-                              path.string()));
-    if (!learner.empty() && std::find(names.begin(), names.end(), learner) == names.end()) {
-      throw Error(fmt::format("--learner {}: no such model in {}{} (models: {})", learner, path.string(),
-                              suggestion(learner, names), joined(names)));
-    }
-    require_config(given);
-    model.stage = learner.empty() ? choose_on_val(given, names, registry) : learner;
-  }
-  require_config(model.run);
-  model.from = model.run;
-  model.bundle = load_known_bundle(model, registry);
-  model.neighbours = model_with_neighbours(model, models_of(model.run));
-  return model;
+  // Of a model in a run, the folder of the run is what is replaced.
+  const bool is_model = fs::exists(given / "bundle.json", error);
+  const fs::path run = is_model ? fs::absolute(given).lexically_normal().parent_path().parent_path() : given;
+  const std::string name = is_model ? given.filename().string() : "";
+  return read_whole_runs({run}, [&] { return model_of_run(run, name, learner, path, registry); });
 }
 
 Value prediction_config(const TrainedModel& model, const std::vector<std::string>& paths,
                         const Registry& registry) {
   const fs::path file = model.run / "config.yaml";
   const Value config = read_run_config(model.run);
+  model.require_in_place();
   const Value& stages = member(config, "stages", file);
 
   // The stages upstream of the model, itself included.

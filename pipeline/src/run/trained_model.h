@@ -11,6 +11,7 @@
 #include "base/temporary_folder.h"
 #include "config/plan.h"
 #include "plugin/registry.h"
+#include "run/whole_run.h"
 
 namespace graft {
 
@@ -30,7 +31,11 @@ struct GRAFT_API TrainedModel {
   /// Where the model keeps no training images to compare with: another model of its run that keeps them and
   /// takes the same tables. Empty: none.
   std::string neighbours;
+  std::shared_ptr<const HeldRun> held;  ///< The run's folder; null for a packed model.
 
+  /// Throws Error where another run is at its place by now: what was read of the folder since the model was
+  /// opened may be of that one.
+  void require_in_place() const;
   /// The facts of the learner itself, below those of calibrators.
   const Value& learner_facts() const;
   std::vector<std::string> classes() const;

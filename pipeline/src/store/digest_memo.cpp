@@ -11,6 +11,8 @@
 #include <cstring>
 #include <memory>
 
+#include <fmt/format.h>
+
 #include <graft/error.h>
 
 #include "store/crc32c.h"
@@ -186,10 +188,35 @@ void DigestMemo::remember(const FileRef& file, const Digest& content) {
 
 Digest DigestMemo::digest_of(const std::filesystem::path& file) {
   const FileRef ref = examine_file(file);
-  if (const auto known = find(ref)) return *known;
-  const Digest d = digest_of_content(file);
-  remember(ref, d);
-  return d;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto pinned = pinned_.find(ref.path); pinned != pinned_.end()) return pinned->second.content;
+  }
+  const auto known = find(ref);
+  const Digest content = known ? *known : digest_of_content(file);
+  if (!known) remember(ref, content);
+  const std::lock_guard lock(mutex_);
+  return pinned_.try_emplace(ref.path, Pinned{ref, content}).first->second.content;
+}
+
+void DigestMemo::require_unchanged() {
+  const std::lock_guard lock(mutex_);
+  for (auto& [path, pinned] : pinned_) {
+    std::string how;
+    try {
+      const FileRef now = examine_file(path);
+      if (now.size != pinned.file.size || now.mtime_ns != pinned.file.mtime_ns)
+        how = "was replaced or written to";
+      else if (now.ctime_ns != pinned.file.ctime_ns && digest_of_content(path) != pinned.content)
+        how = "was replaced";
+      else
+        pinned.file = now;  // a hard link or other rights: the content is the same
+    } catch (const Error& e) {
+      how = fmt::format("is not there any more ({})", e.what());
+    }
+    if (!how.empty())
+      throw Error(fmt::format("{} {} while it was in use; run again when it stays as it is", path, how));
+  }
 }
 
 }  // namespace graft

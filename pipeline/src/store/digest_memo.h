@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <graft/hash.h>
@@ -35,8 +37,12 @@ class GRAFT_API DigestMemo {
   /// new is written while the run goes on.
   void remember(const FileRef& file, const Digest& content);
 
-  /// Digest of a whole file, from the memo or by reading it. Throws Error naming the file.
+  /// Digest of a whole file, from the memo or by reading it; asked again, what it was the first time: what a
+  /// run says of a file is true of the one that it began with. Throws Error naming the file.
   Digest digest_of(const std::filesystem::path& file);
+  /// Throws Error, naming the file, where another one is at the place of a file whose digest_of() was asked
+  /// for, or it was written to: what reads it now gets something else.
+  void require_unchanged();
 
  private:
   struct Record {
@@ -56,6 +62,11 @@ class GRAFT_API DigestMemo {
   PagedVector<Record> records_;  // one per path
   RowIndex by_path_;             // row: position in records_
   std::vector<Record> fresh_;    // not in the file yet
+  struct Pinned {
+    FileRef file;
+    Digest content;
+  };
+  std::map<std::string, Pinned> pinned_;  // by path: what digest_of() has given
 };
 
 /// A file as it is now. Throws Error when it cannot be examined.

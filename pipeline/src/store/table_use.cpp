@@ -117,13 +117,15 @@ Value to_value(const TableUse& use) {
                     {"rejected", Value(use.rejected)}};
 }
 
-void write_use(const fs::path& table, const TableUse& use) {
+fs::path write_use(const fs::path& table, const TableUse& use, const std::string& attempt) {
   Value v = to_value(use);
   v["list"] = use.list;
   v["mount"] = mount_of(use.folder);
   make_folders(table / "uses");
-  write_file_atomically(table / "uses" / (digest(use.folder.string() + "/" + use.stage).hex() + ".json"),
-                        v.to_json_pretty());
+  const std::string name = digest(use.folder.string() + "/" + use.stage).hex();
+  fs::path file = table / "uses" / (name + (attempt.empty() ? "" : "." + attempt) + ".json");
+  write_file_atomically(file, v.to_json_pretty());
+  return file;
 }
 
 std::vector<TableUse> read_uses(const fs::path& table, std::vector<DamagedUse>* damaged) {

@@ -26,8 +26,10 @@ struct TableUse {
 /// All of it but where it and its list are kept.
 GRAFT_API Value to_value(const TableUse& use);
 
-/// Notes where the run's folder is mounted, too. Throws Error.
-GRAFT_API void write_use(const std::filesystem::path& table, const TableUse& use);
+/// Notes where the run's folder is mounted, too, and gives the file. `attempt`: of a run that is not complete
+/// yet, whose use has a file of its own, `uses/<digest of the run's folder>.<attempt>.json`. Throws Error.
+GRAFT_API std::filesystem::path write_use(const std::filesystem::path& table, const TableUse& use,
+                                          const std::string& attempt = {});
 
 struct DamagedUse {
   std::filesystem::path file;
