@@ -76,6 +76,23 @@ void check_finite(const WeightFile& file, const std::string& name, const Tensor&
                   file.path().string(), name, wrong, tensor.size()));
 }
 
+/// The square root of variance + eps is what a batch-norm divides by.
+void check_variances(const WeightFile& file, const Layer& layer, const std::string& prefix,
+                     const std::map<std::string, Tensor>& tensors) {
+  if (layer.op != Op::BatchNorm) return;
+  const std::string path = layer.name + ".running_var";
+  const Tensor& tensor = tensors.at(path);
+  const float* values = tensor.as<float>();
+  const auto wrong = std::count_if(values, values + tensor.size(),
+                                   [&](float v) { return !(static_cast<double>(v) + layer.eps > 0); });
+  if (wrong == 0) return;
+  throw Error(
+      fmt::format("{}: tensor '{}{}' has {} of {} values that are no variances: each must be greater than "
+                  "{:g}, the least is {:g}; the file is damaged, use another checkpoint",
+                  file.path().string(), prefix, path, wrong, tensor.size(), -layer.eps,
+                  *std::min_element(values, values + tensor.size())));
+}
+
 }  // namespace
 
 std::optional<std::int64_t> other_channels(const Architecture& architecture, const Fit& fit) {
@@ -128,14 +145,16 @@ std::map<std::string, Tensor> bind(const Architecture& architecture, const Weigh
                                    const std::vector<std::string>& outputs) {
   check_fit(architecture, file, outputs);
   const std::string prefix = fit(architecture, file, outputs).prefix;
+  const Architecture network = reduced_to(architecture, outputs);
   std::vector<std::string> names;
-  for (const Layer& layer : reduced_to(architecture, outputs).layers)
+  for (const Layer& layer : network.layers)
     for (const Parameter& parameter : parameters_of(layer)) names.push_back(prefix + parameter.path);
   std::map<std::string, Tensor> out;
   for (auto& [name, tensor] : file.read(names)) {
     check_finite(file, name, tensor);
     out.emplace(name.substr(prefix.size()), std::move(tensor));
   }
+  for (const Layer& layer : network.layers) check_variances(file, layer, prefix, out);
   return out;
 }
 
