@@ -63,7 +63,8 @@ std::string explain(const Architecture& architecture, const WeightFile& file, co
   list(out, "of another shape", fit.misshaped, [](const Fit::Shaped& s) {
     return fmt::format("{} {}, expected {}", s.name, to_string(s.got), to_string(s.wanted));
   });
-  return out + "\n  " + cure(architecture, file, fit);
+  const std::string other = file.no_plain_tensors();
+  return out + "\n  " + (other.empty() ? cure(architecture, file, fit) : other);
 }
 
 void check_finite(const WeightFile& file, const std::string& name, const Tensor& tensor) {
@@ -139,6 +140,8 @@ void check_fit(const Architecture& architecture, const WeightFile& file,
                     "says which are meant; save one network's state_dict alone",
                     file.path().string(), architecture.name, how.prefix, fmt::join(how.also, "', '")));
   if (!how.complete()) throw Error(explain(architecture, file, how));
+  for (const Layer& layer : reduced_to(architecture, outputs).layers)
+    for (const Parameter& parameter : parameters_of(layer)) file.require_numbers(how.prefix + parameter.path);
 }
 
 std::map<std::string, Tensor> bind(const Architecture& architecture, const WeightFile& file,
