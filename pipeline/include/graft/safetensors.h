@@ -32,8 +32,9 @@ struct SafetensorsHeader {
 /// The longest header that is read: some hundred thousand tensors.
 constexpr std::uint64_t kMaxSafetensorsHeader = std::uint64_t{16} << 20;
 
-/// Reads a header that is followed by `data_bytes` bytes. Refused: unknown types and keys, names that come
-/// twice, shapes that do not fit their range, ranges that overlap, leave a gap or leave the file.
+/// Reads a header that is followed by `data_bytes` bytes. Refused: unknown keys, names that come twice,
+/// shapes that do not fit their range, ranges that overlap, leave a gap or leave the file. Of a tensor of an
+/// unknown type, only its range is known.
 GRAFT_API SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t data_bytes);
 
 /// What the format calls a type, and back: nothing for types that DType does not have.

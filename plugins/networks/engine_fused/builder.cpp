@@ -73,12 +73,13 @@ bool suits_winograd(const nn::Layer& layer, const Shape& out) {
 
 }  // namespace
 
-Builder::Builder(PackedNetwork& network, int height, int width, Program& program)
+Builder::Builder(PackedNetwork& network, int height, int width, Program& program, Nan nan)
     : network_(network),
       program_(program),
       height_(height),
       width_(width),
-      type_(network.bf16() ? Type::bf16 : Type::f32) {
+      keeps_nan_(nan == Nan::Kept),
+      type_(network.bf16() && !keeps_nan_ ? Type::bf16 : Type::f32) {
   const Lowered& net = network.lowered();
   const nn::Cost cost = nn::cost_of(network.architecture(), height, width);
   std::map<std::string, Shape> shape = {{"input", {3, height, width}}};
@@ -88,8 +89,8 @@ Builder::Builder(PackedNetwork& network, int height, int width, Program& program
   for (std::size_t i = 0; i < net.steps.size(); ++i)
     for (const ValueId read : net.steps[i].reads()) last_reader_[read] = i;
   for (const ValueId output : net.outputs) last_reader_[output] = net.steps.size();
-  channels_last_ = std::any_of(net.steps.begin(), net.steps.end(),
-                               [](const Step& step) { return step.op == Step::Op::LayerNorm; });
+  channels_last_ = keeps_nan_ || std::any_of(net.steps.begin(), net.steps.end(),
+                                             [](const Step& step) { return step.op == Step::Op::LayerNorm; });
 }
 
 void Builder::build() {
@@ -131,6 +132,7 @@ void Builder::add(const Step& step) {
       {Op::Scale, &Builder::scale},
       {Op::WindowAttention, &Builder::window_attention}};
   (this->*kAll.at(step.op))(step);
+  if (keeps_nan_ && step.activation && step.op != Op::Activate) activate_plainly(step);
 }
 
 Builder::Dims Builder::dims_of(ValueId value) const {
@@ -202,7 +204,8 @@ void Builder::copy(std::size_t from, std::size_t to) {
 dnnl::primitive_attr Builder::attributes(bool residual, Activation activation) const {
   dnnl::post_ops then;
   if (residual) then.append_sum(1.0f);
-  for (const Eltwise& f : eltwises_of(activation)) onednn::append_eltwise(then, f.how, f.alpha, f.beta);
+  if (!keeps_nan_)
+    for (const Eltwise& f : eltwises_of(activation)) onednn::append_eltwise(then, f.how, f.alpha, f.beta);
   dnnl::primitive_attr out;
   out.set_post_ops(then);
   out.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -242,7 +245,8 @@ void Builder::convolution(const Step& step) {
   std::optional<Kernel> chosen;
   // oneDNN's choice depends on the number of threads, and results on the choice: it is that of one thread.
   std::optional<ThreadCount> one(1);
-  if (type_ == Type::f32 && suits_winograd(layer, shape_[step.to]))
+  // Its transforms make NaN of infinity where the sums have none.
+  if (type_ == Type::f32 && !keeps_nan_ && suits_winograd(layer, shape_[step.to]))
     chosen = kernel_for(algorithm::convolution_winograd, blocked(step.from), blocked(step.to));
   // Images are planes, few channels would waste most of a block; and large kernels are faster with channels
   // last, by more than it costs to bring the values there.
@@ -317,6 +321,12 @@ void Builder::linear(const Step& step) {
 }
 
 void Builder::max_pool(const Step& step) {
+  if (keeps_nan_) {
+    const std::size_t from = slot_in(step.from, plain(dims_of(step.from), type_));
+    const std::size_t planes = make_slot(step.to, plain(dims_of(step.to), type_));
+    return plainly(step.layer, step.layer.op, from, planes, program_.images_, shape_[step.from],
+                   shape_[step.to]);
+  }
   const std::size_t in = slot_in(step.from, blocked(step.from));
   const std::size_t to = make_slot(step.to, blocked(step.to));
   const auto kernel = onednn::pooling(network_.engine(), algorithm::pooling_max, layout_of(in), layout_of(to),
@@ -387,7 +397,33 @@ void Builder::binary(const Step& step) {
        {{DNNL_ARG_SRC_0, a}, {DNNL_ARG_SRC_1, b}, {DNNL_ARG_DST, to}});
 }
 
+void Builder::plainly(const nn::Layer& layer, nn::Op how, std::size_t from, std::size_t to,
+                      std::int64_t values, const Shape& in, const Shape& out) {
+  call({}, Desc(), {{DNNL_ARG_SRC, from}, {DNNL_ARG_DST, to}}).plain = [=](const std::vector<memory>& slots) {
+    const auto* source = static_cast<const float*>(slots[from].get_data_handle());
+    auto* target = static_cast<float*>(slots[to].get_data_handle());
+    for (std::int64_t i = 0; i < values; ++i) {
+      const nn::PlainValue operand{in, {source, source + elements(in)}};
+      nn::PlainValue result{out, std::vector<double>(static_cast<std::size_t>(elements(out)))};
+      nn::operation(how).plain({layer, {&operand}, {}}, result);
+      source += elements(in);
+      target = std::transform(result.data.begin(), result.data.end(), target,
+                              [](double v) { return static_cast<float>(v); });
+    }
+  };
+}
+
+void Builder::activate_plainly(const Step& step) {
+  const std::size_t from = slot_of(step.to), to = make_slot(step.to, layout_of(from));
+  const Shape one{elements(shape_[step.to])};  // of each value alone: their order does not matter
+  plainly(step.layer, *step.activation, from, to, program_.images_, one, one);
+}
+
 void Builder::activate(const Step& step) {
+  if (keeps_nan_) {
+    slot_[step.to] = slot_of(step.from);
+    return activate_plainly(step);
+  }
   const std::size_t in = slot_of(step.from);
   const std::size_t to = make_slot(step.to, layout_of(in));
   std::size_t from = in;

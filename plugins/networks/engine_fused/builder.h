@@ -12,7 +12,7 @@ namespace graft::fused {
 /// keeps count of how long each is needed. Used once.
 class Builder {
  public:
-  Builder(PackedNetwork& network, int height, int width, Program& program);
+  Builder(PackedNetwork& network, int height, int width, Program& program, Nan nan);
   void build();
 
  private:
@@ -47,6 +47,11 @@ class Builder {
   /// last. Gives the slots in that order.
   using Loop = std::function<void(const float* in, float* out)>;
   void loop(const Step& step, Loop run);
+  /// An operation without tensors by the loops that kernels are compared with, which keep NaN: from a slot
+  /// to another, each some values of a shape one after the other.
+  void plainly(const nn::Layer& layer, nn::Op how, std::size_t from, std::size_t to, std::int64_t values,
+               const Shape& in, const Shape& out);
+  void activate_plainly(const Step& step);
 
   std::size_t index_of(const Step& step) const {
     return static_cast<std::size_t>(&step - network_.lowered().steps.data());
@@ -81,8 +86,9 @@ class Builder {
   PackedNetwork& network_;
   Program& program_;
   const int height_, width_;
+  const bool keeps_nan_;  // then values lie without blocks, in 32 bits
   const Type type_;
-  bool channels_last_ = false;  // everywhere: the network has norms over channels
+  bool channels_last_ = false;  // everywhere: the network has norms over channels, or NaN is kept
   std::vector<Shape> shape_;    // by value, without the batch
   std::map<ValueId, std::size_t> slot_, last_reader_;
 };

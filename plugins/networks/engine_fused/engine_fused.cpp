@@ -84,7 +84,7 @@ class EngineFused final : public Service, public nn::EngineService {
 
 }  // namespace
 
-GRAFT_PLUGIN(engine_fused, "1.1.0", EngineFused,
+GRAFT_PLUGIN(engine_fused, "1.1.1", EngineFused,
              graft::PluginSchema::service("Runs networks with layers merged, on oneDNN; the default engine.")
                  .may_need("engine_torch")
                  .uses_libraries("oneDNN " GRAFT_DNNL_VERSION))

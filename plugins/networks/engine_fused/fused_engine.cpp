@@ -59,10 +59,11 @@ std::unique_ptr<nn::Engine> FusedEngine::with_threads(int threads) const {
   return other;
 }
 
-std::shared_ptr<const Program> FusedEngine::program(int height, int width) const {
+std::shared_ptr<const Program> FusedEngine::program(int height, int width, Nan nan) const {
   const std::lock_guard lock(mutex_);
-  const auto known = std::find_if(programs_.begin(), programs_.end(),
-                                  [&](const Prepared& p) { return p.height == height && p.width == width; });
+  const auto known = std::find_if(programs_.begin(), programs_.end(), [&](const Prepared& p) {
+    return p.height == height && p.width == width && p.nan == nan;
+  });
   if (known != programs_.end()) {
     std::rotate(programs_.begin(), known, known + 1);
     return programs_.front().program;
@@ -73,10 +74,10 @@ std::shared_ptr<const Program> FusedEngine::program(int height, int width) const
     throw nn::UnfitInput(fmt::format("the model does not take images of {} x {} ([n,3,{},{}]): {}", width,
                                      height, height, width, fault.what()));
   }
-  const int images = images_at_once(*network_, height, width, options_.batch);
-  programs_.insert(
-      programs_.begin(),
-      {height, width, std::make_shared<const Program>(*network_, images, height, width, options_.threads)});
+  const int images = nan == Nan::Kept ? 1 : images_at_once(*network_, height, width, options_.batch);
+  programs_.insert(programs_.begin(), {height, width, nan,
+                                       std::make_shared<const Program>(*network_, images, height, width,
+                                                                       options_.threads, nan)});
   if (programs_.size() > kSizesKept) programs_.pop_back();
   return programs_.front().program;
 }
@@ -90,6 +91,29 @@ std::vector<Tensor> FusedEngine::outputs_for(const Program& program, int count) 
   return out;
 }
 
+void FusedEngine::run(const Program& program, const float* images, int height, int width,
+                      std::span<float* const> outputs) const {
+  if (!program.run(images, outputs)) return;
+  const int places = program.images();
+  const std::size_t one = 3 * static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
+  std::vector<float> same(static_cast<std::size_t>(places) * one);
+  std::vector<Tensor> unused = outputs_for(program, places);
+  std::vector<float*> at;
+  for (Tensor& value : unused) at.push_back(value.as<float>());
+  const std::shared_ptr<const Program> slow = this->program(height, width, Nan::Kept);
+  for (int i = 0; i < places; ++i) {
+    // An image's values must not depend on its neighbours: which of them is it?
+    const float* const image = images + static_cast<std::size_t>(i) * one;
+    for (int place = 0; place < places; ++place)
+      std::copy_n(image, one, same.data() + static_cast<std::size_t>(place) * one);
+    if (places > 1 && !program.run(same.data(), at)) continue;
+    std::vector<float*> own;
+    for (std::size_t k = 0; k < unused.size(); ++k)
+      own.push_back(outputs[k] + i * (unused[k].size() / places));
+    static_cast<void>(slow->run(image, own));
+  }
+}
+
 std::vector<Tensor> FusedEngine::run(const float* images, int height, int width) const {
   const std::shared_ptr<const Program> kept = program(height, width);
   const Program& program = *kept;
@@ -101,7 +125,7 @@ std::vector<Tensor> FusedEngine::run(const float* images, int height, int width)
     const int begin = std::min(first, options_.batch - program.images());
     for (std::size_t i = 0; i < out.size(); ++i)
       at[i] = out[i].as<float>() + begin * (out[i].size() / options_.batch);
-    program.run(images + static_cast<std::size_t>(begin) * one, at);
+    run(program, images + static_cast<std::size_t>(begin) * one, height, width, at);
   }
   return out;
 }
@@ -120,7 +144,7 @@ std::vector<Tensor> FusedEngine::run_plainly(const float* images, int count, int
     for (int i = 0; i < places; ++i)
       std::copy_n(images + static_cast<std::size_t>(first + std::max(0, some - 1 - i)) * one, one,
                   turned.data() + static_cast<std::size_t>(i) * one);
-    program->run(turned.data(), at);
+    run(*program, turned.data(), height, width, at);
     for (std::size_t output = 0; output < out.size(); ++output) {
       const std::int64_t n = out[output].size() / count;
       for (int i = 0; i < some; ++i)

@@ -29,9 +29,13 @@ class FusedEngine final : public nn::Engine {
  private:
   struct Prepared {
     int height, width;
+    Nan nan;
     std::shared_ptr<const Program> program;
   };
-  std::shared_ptr<const Program> program(int height, int width) const;
+  std::shared_ptr<const Program> program(int height, int width, Nan nan = Nan::Lost) const;
+  /// As the program does, but for images of which a NaN may have been lost: those are computed again, slowly.
+  void run(const Program& program, const float* images, int height, int width,
+           std::span<float* const> outputs) const;
   std::vector<Tensor> outputs_for(const Program& program, int count) const;
 
   nn::EngineOptions options_;

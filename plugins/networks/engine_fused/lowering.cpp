@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include <graft/error.h>
 
 namespace graft::fused {
@@ -175,6 +177,18 @@ class Lowering {
     if (rides) merge(layer, step.to);
   }
 
+  /// What is folded into weights may overflow where the layers one after the other do not.
+  static void check_finite(const Step& step, std::size_t channel, std::size_t each, const Layer& folded) {
+    const float* const first = step.weights.data() + channel * each;
+    const bool finite = std::isfinite(step.bias[channel]) &&
+                        std::all_of(first, first + each, [](float v) { return std::isfinite(v); });
+    if (finite) return;
+    throw Error(
+        fmt::format("layer {}: channel {} is not finite once it is folded into the weights of {}: the "
+                    "model's file is damaged, or its training diverged; use another checkpoint",
+                    folded.name, channel, step.layer.name));
+  }
+
   /// gamma (x - mean) / sqrt(var + eps) + beta, as scale and shift of each channel.
   void batch_norm(const Layer& layer) {
     const std::vector<float> gamma = tensor(layer, "weight"), beta = tensor(layer, "bias"),
@@ -189,6 +203,7 @@ class Lowering {
       for (std::size_t i = 0; i < each; ++i)
         weights[c * each + i] = static_cast<float>(weights[c * each + i] * scale);
       step.bias[c] = static_cast<float>((static_cast<double>(step.bias[c]) - mean[c]) * scale + beta[c]);
+      check_finite(step, c, each, layer);
     }
     if (maker != nullptr) merge(layer, in);
   }
@@ -213,8 +228,11 @@ class Lowering {
     Step& step = maker != nullptr ? *maker : pointwise(layer);
     const std::size_t each = step.weights.size() / gamma.size();
     float* const weights = step.weights.own();
-    for (std::size_t i = 0; i < step.weights.size(); ++i) weights[i] *= gamma[i / each];
-    for (std::size_t c = 0; c < gamma.size(); ++c) step.bias[c] *= gamma[c];
+    for (std::size_t c = 0; c < gamma.size(); ++c) {
+      for (std::size_t i = 0; i < each; ++i) weights[c * each + i] *= gamma[c];
+      step.bias[c] *= gamma[c];
+      check_finite(step, c, each, layer);
+    }
     if (maker != nullptr) merge(layer, in);
   }
 

@@ -72,7 +72,7 @@ struct Lowered {
 /// convolutions. To oneDNN, a linear layer on tokens is a convolution, too; a factor per channel (LayerScale)
 /// is folded into it, and stays a step of its own for vectors alone; the two halves of a SwiGLU are made
 /// apart. A value that is an output or has other readers is never merged away. `outputs`: names of layers.
-/// Throws Error for a tensor that is missing.
+/// Throws Error for a tensor that is missing, and for weights that are not finite once they are folded.
 Lowered lower(const nn::Architecture& architecture, const std::map<std::string, Tensor>& weights,
               const std::vector<std::string>& outputs);
 

@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include <algorithm>
+#include <cfenv>
 #include <new>
 #include <unordered_map>
 #include <utility>
@@ -26,6 +27,18 @@ using Buffer = std::unique_ptr<std::byte[], FreeAligned>;
 
 Buffer allocate(std::size_t bytes) {
   return Buffer(static_cast<std::byte*>(::operator new[](bytes, std::align_val_t{kAlignment})));
+}
+
+/// The processor remembers invalid instructions, each thread for itself, at no cost.
+void forget_invalid(int threads) {
+#pragma omp parallel num_threads(threads)
+  std::feclearexcept(FE_INVALID);
+}
+bool was_invalid(int threads) {
+  int any = 0;
+#pragma omp parallel num_threads(threads) reduction(| : any)
+  any |= std::fetestexcept(FE_INVALID);
+  return any != 0;
 }
 
 }  // namespace
@@ -92,10 +105,10 @@ struct Program::Workspace {
   std::vector<std::unordered_map<int, dnnl::memory>> arguments;  // parallel to Program::calls_
 };
 
-Program::Program(PackedNetwork& network, int images, int height, int width, int threads)
+Program::Program(PackedNetwork& network, int images, int height, int width, int threads, Nan nan)
     : engine_(network.engine()), images_(images), threads_(threads) {
   const ThreadCount count(threads);  // kernels are made for a number of threads
-  Builder(network, height, width, *this).build();
+  Builder(network, height, width, *this, nan).build();
   // The largest first, each at the lowest place that is free while it is alive.
   std::vector<Region*> placed, waiting;
   for (Region& region : regions_) waiting.push_back(&region);
@@ -136,7 +149,7 @@ std::unique_ptr<Program::Workspace> Program::make_workspace() const {
   return work;
 }
 
-void Program::run(const float* images, std::span<float* const> outputs) const {
+bool Program::run(const float* images, std::span<float* const> outputs) const {
   std::unique_ptr<Workspace> work;
   {
     const std::lock_guard lock(mutex_);
@@ -152,6 +165,10 @@ void Program::run(const float* images, std::span<float* const> outputs) const {
       work->slots[i].set_data_handle(outputs[static_cast<std::size_t>(kOutput - slots_[i].place)]);
   }
   const ThreadCount count(threads_);
+  // Of more than two threads, some end when a kernel has work for fewer, and their memory with them.
+  const bool ask_often = threads_ > 2;
+  bool invalid = false;
+  forget_invalid(threads_);
   for (std::size_t i = 0; i < calls_.size(); ++i) {
     if (calls_[i].plain) {
       work->stream.wait();
@@ -160,10 +177,13 @@ void Program::run(const float* images, std::span<float* const> outputs) const {
       const ThreadCount own(calls_[i].one_thread ? 1 : threads_);
       calls_[i].kernel.execute(work->stream, work->arguments[i]);
     }
+    if (ask_often) invalid = was_invalid(threads_) || invalid;
   }
   work->stream.wait();
+  invalid = was_invalid(threads_) || invalid;
   const std::lock_guard lock(mutex_);
   idle_.push_back(std::move(work));
+  return invalid;
 }
 
 }  // namespace graft::fused

@@ -48,13 +48,17 @@ class PackedNetwork {
   std::vector<Packed> packed_;  // by step
 };
 
+/// oneDNN's fastest kernels make numbers of NaN: max(NaN, 0), which is ReLU, is 0.
+enum class Nan { Lost, Kept };
+
 /// A network for a number of images of one size, as oneDNN primitives over one arena, in which values that
 /// are not alive together share their place. Immutable; any number of threads may call run at once, each of
 /// which uses an arena of its own, kept for the next call.
 class Program {
  public:
   /// Throws nn::UnfitInput for a size that the network does not take. `threads`: how many a call of run uses.
-  Program(PackedNetwork& network, int images, int height, int width, int threads);
+  /// Programs that keep NaN are slower.
+  Program(PackedNetwork& network, int images, int height, int width, int threads, Nan nan = Nan::Lost);
   ~Program();
 
   int images() const { return images_; }
@@ -63,8 +67,10 @@ class Program {
   /// Bytes of one arena.
   std::size_t arena_bytes() const { return arena_bytes_; }
 
-  /// `images`: images x 3 x height x width. `outputs`: where each output goes, row-major float.
-  void run(const float* images, std::span<float* const> outputs) const;
+  /// `images`: images x 3 x height x width. `outputs`: where each output goes, row-major float. Whether an
+  /// instruction was invalid, as IEEE 754 calls it: one that made NaN of numbers (inf - inf), or that took
+  /// the larger or smaller of NaN and a number. If not, no NaN is lost.
+  [[nodiscard]] bool run(const float* images, std::span<float* const> outputs) const;
 
  private:
   friend class Builder;

@@ -49,8 +49,13 @@ std::vector<float> turns_of(const nn::Layer& layer, std::int64_t rows, std::int6
 /// keys stay in the second-level cache and memory grows with the number of tokens, not with its square.
 class AttentionKernel {
  public:
-  AttentionKernel(const dnnl::engine& engine, const nn::Layer& layer, std::int64_t tokens)
-      : engine_(engine), tokens_(tokens), width_(layer.out), heads_(layer.heads), head_(width_ / heads_) {
+  AttentionKernel(const dnnl::engine& engine, const nn::Layer& layer, std::int64_t tokens, bool keeps_nan)
+      : engine_(engine),
+        tokens_(tokens),
+        width_(layer.out),
+        heads_(layer.heads),
+        head_(width_ / heads_),
+        keeps_nan_(keeps_nan) {
     const ThreadCount one(1);  // each kernel runs on one thread; threads share out heads
     constexpr std::int64_t kScores = std::int64_t{64} << 10, kFewest = 16;
     block_ = std::clamp(kScores / tokens, std::min(kFewest, tokens), tokens);
@@ -140,7 +145,11 @@ class AttentionKernel {
   class Worker {
    public:
     Worker(const AttentionKernel& kernel, float* scores)
-        : stream_(kernel.engine_), engine_(kernel.engine_), scores_(scores) {
+        : stream_(kernel.engine_),
+          engine_(kernel.engine_),
+          scores_(scores),
+          tokens_(kernel.tokens_),
+          keeps_nan_(kernel.keeps_nan_) {
       const std::size_t rest = kernel.rest_ ? kernel.rest_->scratchpad : 0;
       scratchpad_.resize(std::max(kernel.whole_->scratchpad, rest) + kAlignment);
     }
@@ -160,13 +169,27 @@ class AttentionKernel {
         const auto size = static_cast<std::ptrdiff_t>(with.scores.get_size() / sizeof(float));
         std::transform(scores_, scores_ + size, matrix, scores_, std::plus<>());
       }
-      with.soften.execute(stream_, soften_);
+      if (keeps_nan_)
+        soften_plainly(with);
+      else
+        with.soften.execute(stream_, soften_);
       with.mix.execute(stream_, mix_);
       stream_.wait();
     }
 
    private:
     static constexpr std::size_t kAlignment = 64;
+
+    void soften_plainly(const Kernels& with) {
+      stream_.wait();
+      float* const end = scores_ + with.scores.get_size() / sizeof(float);
+      for (float* row = scores_; row != end; row += tokens_) {
+        const float most = *std::max_element(row, row + tokens_);
+        float sum = 0;
+        for (std::int64_t t = 0; t < tokens_; ++t) sum += row[t] = std::exp(row[t] - most);
+        for (std::int64_t t = 0; t < tokens_; ++t) row[t] /= sum;
+      }
+    }
 
     void prepare(const Kernels& with) {
       with_ = &with;
@@ -190,6 +213,8 @@ class AttentionKernel {
     dnnl::stream stream_;
     const dnnl::engine& engine_;
     float* scores_;
+    const std::int64_t tokens_;
+    const bool keeps_nan_;
     const Kernels* with_ = nullptr;
     std::vector<std::byte> scratchpad_;
     std::unordered_map<int, memory> score_, soften_, mix_;
@@ -197,6 +222,7 @@ class AttentionKernel {
 
   const dnnl::engine engine_;
   const std::int64_t tokens_, width_, heads_, head_;
+  const bool keeps_nan_;
   std::int64_t block_ = 0;
   std::unique_ptr<Kernels> whole_, rest_;
 };
@@ -272,7 +298,7 @@ void Builder::embed(const Step& step) {
 void Builder::attention(const Step& step) {
   const nn::Layer& layer = step.layer;
   const std::int64_t tokens = shape_[step.to][0], images = program_.images_, width = layer.out;
-  const auto kernel = std::make_shared<const AttentionKernel>(network_.engine(), layer, tokens);
+  const auto kernel = std::make_shared<const AttentionKernel>(network_.engine(), layer, tokens, keeps_nan_);
   std::size_t in = slot_in(step.from, channels_last(step.from, Type::f32));
   if (!layer.rope_periods.empty()) {
     // Into a copy: another step may read the value.
@@ -484,7 +510,7 @@ void Builder::window_attention(const Step& step) {
       for (std::int64_t i = 0; i < n; ++i)
         place.push_back(sides[0].from[static_cast<std::size_t>(top + i / columns)] * padded +
                         sides[1].from[static_cast<std::size_t>(left + i % columns)]);
-  const auto kernel = std::make_shared<const AttentionKernel>(network_.engine(), layer, n);
+  const auto kernel = std::make_shared<const AttentionKernel>(network_.engine(), layer, n, keeps_nan_);
   const auto bias = std::make_shared<const AttentionKernel::Bias>(window_bias(step, sides));
   const int threads = program_.threads_;
   const auto room = [&](std::int64_t floats) {

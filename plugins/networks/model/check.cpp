@@ -48,6 +48,8 @@ Checked check_named(const nn::WeightFile& file) {
   Checked out;
   const auto best = nn::best_fit(file);
   if (!best) throw Error(fmt::format("{}: {}", file.path().string(), nn::nearest_family(file)));
+  // Tensors of a type that cannot be read.
+  if (best->fit.complete()) nn::check_fit(best->architecture, file, {best->architecture.tap});
   out.architecture = best->architecture;
   out.kind = fmt::format("weights of {}{}", best->architecture.name,
                          best->fit.complete() ? "" : ", but not all fit");
@@ -55,6 +57,7 @@ Checked check_named(const nn::WeightFile& file) {
                   {"preprocessing", to_string(best->architecture.preprocessing), "the architecture"}};
   if (const std::string text = nn::taken(best->architecture, file, best->fit); !text.empty())
     out.notes.push_back(text);
+  if (const std::string text = file.no_plain_tensors(); !text.empty()) out.notes.push_back(text);
   for (const nn::Parameter& p : best->fit.missing) out.missing.push_back(p.path);
   for (const nn::Fit::Shaped& s : best->fit.misshaped)
     out.notes.push_back(fmt::format("{} is {}, expected {}", s.name, to_string(s.got), to_string(s.wanted)));

@@ -51,6 +51,9 @@ class Archive final : public graft::ForwardSource {
     layout->close(root_);
     for (std::size_t a = 0; a < archives_.size(); ++a) add(a, layout->place(std::move(inputs[a])));
     layout->report(root_, context.warn, skip);
+    if (!endless_.empty())
+      context.warn("without the zeros that end a tar archive, so that whole members may be missing: " +
+                   graft::joined(endless_) + "; compare with where it comes from, or copy it again");
     if (layout->labels_are_positions()) catalog_.labels_are_positions();
     if (places_.empty()) {
       catalog_.close();
@@ -117,6 +120,7 @@ class Archive final : public graft::ForwardSource {
       bound.hold(graft::source::MemoryBound::kInput + 2 * reader.name().size());
       bound.hold(layout.take(reader));
     }
+    if (reader.lacks_end()) endless_.push_back(archives_[a].path);
     return layout.finish(archives_[a].path);
   }
 
@@ -157,7 +161,8 @@ class Archive final : public graft::ForwardSource {
   std::vector<Place> places_;
   std::size_t position_ = 0, members_ = 0, again_ = 0;
   std::string twice_;
-  Place current_;  ///< Of the entry that next gave last.
+  std::vector<std::string> endless_;  ///< Archives without an end mark.
+  Place current_;                     ///< Of the entry that next gave last.
   std::string current_key_;
   // What read_current reads from.
   std::unique_ptr<ArchiveReader> reader_;

@@ -22,6 +22,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using testing::StageHarness;
 
 struct Member {
@@ -289,9 +290,17 @@ TEST_F(Archive, EveryCutOfATarEndsInAnErrorOrAWholeMember) {
     folder_.write("x.tar", whole.substr(0, n));
     const std::string text = fault();
     if (text != "ok") continue;
-    // Nothing of the members is missing, only the end mark.
-    EXPECT_THAT(read(), Contains("x.tar/c/a.jpg c: " + std::string(1500, 'a'))) << "cut at " << n;
+    // Nothing of the members that are there is missing.
+    auto stage = open();
+    EXPECT_THAT(read(stage), Contains("x.tar/c/a.jpg c: " + std::string(1500, 'a'))) << "cut at " << n;
+    if (n + 1024 == whole.size()) {
+      EXPECT_THAT(stage.warnings(),
+                  Contains(HasSubstr("without the zeros that end a tar archive, so that whole "
+                                     "members may be missing: x.tar")));
+    }
   }
+  folder_.write("x.tar", whole);
+  EXPECT_THAT(open().warnings(), Not(Contains(HasSubstr("without the zeros"))));
   folder_.write("x.tar", whole.substr(0, 1000));
   EXPECT_EQ(
       fault(),
@@ -328,6 +337,39 @@ TEST_F(Archive, EveryCutAndManyFlipsOfPackedArchivesAreSafe) {
     }
     std::filesystem::remove(folder_ / name);
   }
+}
+
+TEST_F(Archive, MembersOfAZipThatShareTheirDataAreNotLostWithoutAWord) {
+  const std::string path =
+      pack("x.zip", {{"c/a.jpg", "aa"}, {"c/b.jpg", "aa"}, {"d/c.jpg", "cc"}}, "zip:compression=store");
+  std::string bytes = test::slurp(path);
+  // The second entry of the list gets the place of the first.
+  const std::size_t first = bytes.find("PK\1\2"), second = bytes.find("PK\1\2", first + 1);
+  ASSERT_NE(second, std::string::npos);
+  bytes.replace(second + 42, 4, bytes.substr(first + 42, 4));
+  folder_.write("x.zip", bytes);
+  EXPECT_EQ(fault(),
+            "ROOT/x.zip lists 3 members, of which 2 have data of their own; unpack it and pack it again");
+}
+
+TEST_F(Archive, ZipsWithACommentAndWithoutMembers) {
+  const std::string path = pack("x.zip", {{"c/a.jpg", "aa"}, {"d/b.jpg", "bb"}});
+  const std::string bytes = test::slurp(path);
+  const auto with_comment = [&](std::size_t size) {
+    std::string out = bytes;
+    out[out.size() - 2] = static_cast<char>(size & 0xffU);
+    out[out.size() - 1] = static_cast<char>(size >> 8U);
+    folder_.write("x.zip", out + std::string(size, ' '));
+  };
+  with_comment(1000);
+  EXPECT_EQ(fault(), "ok");
+  with_comment(60'000);
+  EXPECT_EQ(
+      fault(),
+      "ROOT/x.zip is a zip archive that ends with a comment of 60000 bytes, more than can be read; remove "
+      "the comment (zip -z)");
+  folder_.write("x.zip", std::string("PK\5\6") + std::string(18, '\0'));
+  EXPECT_EQ(fault(), "ROOT/x.zip is a zip archive without members; remove it");
 }
 
 TEST_F(Archive, SaysWhatIsWrong) {

@@ -25,6 +25,12 @@ constexpr std::size_t kBlock = 1 << 17, kLongestName = 4096;
 /// What gzip reaches with zeros, and no data set: a file that unpacks to more is made to keep readers busy.
 constexpr std::uint64_t kMostGrowth = 1100, kUnsuspicious = std::uint64_t{64} << 20;
 
+/// APPNOTE.TXT 6.3.10, 4.3.16: the record at the end of a zip, which a comment may follow, and the number of
+/// members that means that the record of zip64 has it.
+constexpr std::string_view kMember{"PK\3\4", 4}, kEndOfList{"PK\5\6", 4};
+constexpr std::size_t kZipEnd = 22, kLongestComment = 65'535;
+constexpr std::uint64_t kInZip64 = 65'535;
+
 std::string reason(struct archive* a) {
   const char* text = ::archive_error_string(a);
   return text != nullptr ? text : "unknown error";
@@ -72,18 +78,35 @@ ArchiveReader::ArchiveReader(std::string path) : path_(std::move(path)) {
   ::archive_read_set_options(a, "tar:read_concatenated_archives");
   const int result = open_gzip() ? ::archive_read_open2(a, this, nullptr, read_gzip, nullptr, nullptr)
                                  : ::archive_read_open_filename(a, path_.c_str(), kBlock);
-  if (result != ARCHIVE_OK && begins_as_zip())
+  if (result != ARCHIVE_OK) fail_to_open(reason(a));
+}
+
+void ArchiveReader::fail_to_open(const std::string& why) const {
+  std::ifstream file(path_, std::ios::binary);
+  char begin[4] = {};
+  file.read(begin, sizeof begin);
+  const std::string_view magic(begin, static_cast<std::size_t>(file.gcount()));
+  if (magic == kEndOfList) throw Error(path_ + " is a zip archive without members; remove it");
+  if (magic == kMember) {
+    // libarchive looks for the list in the last 16 KiB only.
+    if (const std::string tail = end(kZipEnd + kLongestComment); tail.rfind(kEndOfList) != std::string::npos)
+      throw Error(path_ + " is a zip archive that ends with a comment of " +
+                  std::to_string(tail.size() - tail.rfind(kEndOfList) - kZipEnd) +
+                  " bytes, more than can be read; remove the comment (zip -z)");
     throw Error(path_ +
                 " is a zip file that was cut short: the list of its members, at its end, is missing; copy or "
                 "download it again");
-  if (result != ARCHIVE_OK)
-    throw Error("expected a tar or zip archive, got " + path_ + " (" + reason(a) + ")");
+  }
+  throw Error("expected a tar or zip archive, got " + path_ + " (" + why + ")");
 }
 
-bool ArchiveReader::begins_as_zip() const {
+std::string ArchiveReader::end(std::uint64_t bytes) const {
   std::ifstream file(path_, std::ios::binary);
-  char begin[4] = {};
-  return file.read(begin, sizeof begin) && std::memcmp(begin, "PK\3\4", sizeof begin) == 0;
+  std::string out(std::min(bytes, file_bytes_), '\0');
+  file.seekg(static_cast<std::streamoff>(file_bytes_ - out.size()));
+  if (!file.read(out.data(), static_cast<std::streamsize>(out.size())))
+    throw Error("cannot read the end of " + path_);
+  return out;
 }
 
 bool ArchiveReader::open_gzip() {
@@ -172,12 +195,36 @@ void ArchiveReader::check_growth() {
                 ": it is damaged, or made to keep readers busy");
 }
 
+// Members are told apart by where their data are: two of the list with the same place become one.
+void ArchiveReader::check_list() const {
+  const std::string tail = end(kZipEnd + kLongestComment);
+  const std::size_t at = tail.rfind(kEndOfList);
+  if (at == std::string::npos || tail.size() - at < kZipEnd) return;
+  const auto number = [&](std::size_t offset, std::size_t bytes) {
+    std::uint64_t value = 0;
+    for (std::size_t i = bytes; i-- > 0;)
+      value = value << 8U | static_cast<unsigned char>(tail[at + offset + i]);
+    return value;
+  };
+  // Of larger ones the last 16 bits are enough.
+  const std::uint64_t listed = number(10, 2);
+  if (listed == kInZip64 || listed == count_ % (kInZip64 + 1)) return;
+  throw Error(path_ + " lists " + std::to_string(listed) + " members, of which " + std::to_string(count_) +
+              " have data of their own; unpack it and pack it again");
+}
+
 // What is skipped in a plain tar is not read: where it should be, the file may have ended.
-void ArchiveReader::check_end() const {
+void ArchiveReader::check_end() {
+  struct archive* a = archive_.get();
+  const int format = ::archive_format(a) & ARCHIVE_FORMAT_BASE_MASK;
+  if (format == ARCHIVE_FORMAT_ZIP) check_list();
   if (gzip_) return;
   const auto passed = static_cast<std::uint64_t>(::archive_filter_bytes(archive_.get(), -1));
   if (passed > file_bytes_)
     fail("it ends after " + std::to_string(file_bytes_) + " bytes, in the middle of that member");
+  constexpr std::uint64_t kTwoBlocks = 1024;
+  if (format == ARCHIVE_FORMAT_TAR && ::archive_filter_code(a, 0) == ARCHIVE_FILTER_NONE)
+    lacks_end_ = end(kTwoBlocks).find_first_not_of('\0') != std::string::npos;
 }
 
 std::vector<std::uint8_t> ArchiveReader::read(std::uint64_t limit) {

@@ -35,18 +35,24 @@ inline std::vector<float> noise(int images, int height, int width, std::uint64_t
   return out;
 }
 
-inline FusedEngine engine(const nn::Architecture& net, int batch, std::vector<std::string> taps = {},
-                          const std::string& precision = "fp32", int threads = 1) {
+inline FusedEngine engine_with(const nn::Architecture& net, std::map<std::string, Tensor> weights, int batch,
+                               std::vector<std::string> taps = {}, const std::string& precision = "fp32",
+                               int threads = 1) {
   nn::Model model;
   model.name = net.name;
   model.architecture = net;
-  model.weights = weights_of(net);
+  model.weights = std::move(weights);
   nn::EngineOptions options;
   options.batch = batch;
   options.taps = std::move(taps);
   options.precision = precision;
   options.threads = threads;
   return FusedEngine(model, options);
+}
+
+inline FusedEngine engine(const nn::Architecture& net, int batch, std::vector<std::string> taps = {},
+                          const std::string& precision = "fp32", int threads = 1) {
+  return engine_with(net, weights_of(net), batch, std::move(taps), precision, threads);
 }
 
 }  // namespace graft::fused

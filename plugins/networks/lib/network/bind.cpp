@@ -63,7 +63,8 @@ std::string explain(const Architecture& architecture, const WeightFile& file, co
   list(out, "of another shape", fit.misshaped, [](const Fit::Shaped& s) {
     return fmt::format("{} {}, expected {}", s.name, to_string(s.got), to_string(s.wanted));
   });
-  return out + "\n  " + cure(architecture, file, fit);
+  const std::string other = file.no_plain_tensors();
+  return out + "\n  " + (other.empty() ? cure(architecture, file, fit) : other);
 }
 
 void check_finite(const WeightFile& file, const std::string& name, const Tensor& tensor) {
@@ -74,6 +75,23 @@ void check_finite(const WeightFile& file, const std::string& name, const Tensor&
       fmt::format("{}: tensor '{}' has {} of {} values that are not finite: the file is damaged, or its "
                   "training diverged; use another checkpoint",
                   file.path().string(), name, wrong, tensor.size()));
+}
+
+/// The square root of variance + eps is what a batch-norm divides by.
+void check_variances(const WeightFile& file, const Layer& layer, const std::string& prefix,
+                     const std::map<std::string, Tensor>& tensors) {
+  if (layer.op != Op::BatchNorm) return;
+  const std::string path = layer.name + ".running_var";
+  const Tensor& tensor = tensors.at(path);
+  const float* values = tensor.as<float>();
+  const auto wrong = std::count_if(values, values + tensor.size(),
+                                   [&](float v) { return !(static_cast<double>(v) + layer.eps > 0); });
+  if (wrong == 0) return;
+  throw Error(
+      fmt::format("{}: tensor '{}{}' has {} of {} values that are no variances: each must be greater than "
+                  "{:g}, the least is {:g}; the file is damaged, use another checkpoint",
+                  file.path().string(), prefix, path, wrong, tensor.size(), -layer.eps,
+                  *std::min_element(values, values + tensor.size())));
 }
 
 }  // namespace
@@ -122,20 +140,24 @@ void check_fit(const Architecture& architecture, const WeightFile& file,
                     "says which are meant; save one network's state_dict alone",
                     file.path().string(), architecture.name, how.prefix, fmt::join(how.also, "', '")));
   if (!how.complete()) throw Error(explain(architecture, file, how));
+  for (const Layer& layer : reduced_to(architecture, outputs).layers)
+    for (const Parameter& parameter : parameters_of(layer)) file.require_numbers(how.prefix + parameter.path);
 }
 
 std::map<std::string, Tensor> bind(const Architecture& architecture, const WeightFile& file,
                                    const std::vector<std::string>& outputs) {
   check_fit(architecture, file, outputs);
   const std::string prefix = fit(architecture, file, outputs).prefix;
+  const Architecture network = reduced_to(architecture, outputs);
   std::vector<std::string> names;
-  for (const Layer& layer : reduced_to(architecture, outputs).layers)
+  for (const Layer& layer : network.layers)
     for (const Parameter& parameter : parameters_of(layer)) names.push_back(prefix + parameter.path);
   std::map<std::string, Tensor> out;
   for (auto& [name, tensor] : file.read(names)) {
     check_finite(file, name, tensor);
     out.emplace(name.substr(prefix.size()), std::move(tensor));
   }
+  for (const Layer& layer : network.layers) check_variances(file, layer, prefix, out);
   return out;
 }
 

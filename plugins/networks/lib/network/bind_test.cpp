@@ -109,6 +109,20 @@ TEST_F(Bind, RefusesValuesThatAreNotFinite) {
   }
 }
 
+TEST_F(Bind, RefusesVariancesThatHaveNoSquareRoot) {
+  Tensors tensors = weights_of(net_);
+  float* const variances = tensors["layer2.0.bn1.running_var"].as<float>();
+  variances[1] = -0.5f;
+  variances[2] = -1.1e-5f;  // less than zero with eps, too
+  EXPECT_EQ(error_of([&] { bind(net_, *file(tensors)); }),
+            path() +
+                ": tensor 'layer2.0.bn1.running_var' has 2 of 8 values that are no variances: each must be "
+                "greater than -1e-05, the least is -0.5; the file is damaged, use another checkpoint");
+  EXPECT_NO_THROW(bind(net_, *file(tensors), {"layer1"}));  // which are not needed
+  variances[1] = variances[2] = 0;                          // a channel that never changed
+  EXPECT_NO_THROW(bind(net_, *file(tensors)));
+}
+
 TEST_F(Bind, EveryArchitectureIsRecognised) {
   for (const std::string& name : architecture_names()) {
     if (name.substr(0, 3) == "vgg") continue;  // half a gigabyte each

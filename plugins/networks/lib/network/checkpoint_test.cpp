@@ -13,6 +13,7 @@
 #include <graft/testing/error_of.h>
 
 #include <network/bind.h>
+#include <network/published.h>
 #include <network/testing/checkpoint_writer.h>
 #include <network/testing/test_tensors.h>
 #include "temp_folder.h"
@@ -412,6 +413,62 @@ TEST_F(Names, ATapBehindAnotherClassifierIsAnError) {
 
 // --- No weights at all -----------------------------------------------------------------------------------
 
+/// A tensor as PyTorch makes one with this function.
+std::string special(const std::string& function) {
+  return Writer::call("torch._utils", function, Writer::number(1));
+}
+
+TEST_P(Checkpoint, TensorsThatAreQuantisedOrSparseAreNamed) {
+  for (const std::string name : {"layer3.0.conv1.weight", "conv1.weight"}) {
+    Tensors tensors = weights_;
+    tensors.erase(name);
+    Writer writer(GetParam());
+    Writer::Items items{{name, special("_rebuild_sparse_tensor")},
+                        {"fc.packed", special("_rebuild_qtensor")}};
+    for (const auto& [path, tensor] : tensors) items.emplace_back(path, writer.tensor(tensor));
+    const auto file = open(writer.file(Writer::map(items)));
+    const std::string wanted = "2 of its tensors cannot be read: " + name +
+                               " (sparse), fc.packed (quantised); save plain tensors, in Python: "
+                               "model.dequantize() of quantised ones, tensor.to_dense() of sparse ones";
+    EXPECT_THAT(error_of([&] { bind(net_, *file); }), HasSubstr(wanted));
+    EXPECT_EQ(nearest_family(*file), wanted);
+  }
+  Writer writer(GetParam());
+  EXPECT_THAT(error_of([&] {
+                open(writer.file(Writer::map({{"conv1.weight", special("_rebuild_qtensor")}})));
+              }),
+              HasSubstr("tensor 'conv1.weight' is quantised, as are all others"));
+}
+
+TEST_F(Names, TensorsOfWholeNumbersAreRefusedBeforeARun) {
+  const Architecture net = make_architecture("resnet8", {.classes = 10, .width = 4, .side = {}});
+  Tensors tensors = weights_of(net);
+  Tensor& weight = tensors["conv1.weight"];
+  weight = Tensor::allocate(DType::U8, weight.shape);
+  std::fill_n(weight.as<std::uint8_t>(), weight.size(), std::uint8_t{1});
+  const auto file = open_weights(folder_.write("u8.safetensors", to_safetensors(tensors)));
+  EXPECT_EQ(error_of([&] { check_fit(net, *file); }),
+            file->path().string() +
+                ": tensor 'conv1.weight' has type U8: expected F32, F16, BF16, F64 or I64; save it as "
+                "floating-point numbers (dequantise quantised weights first)");
+}
+
+TEST_F(Names, AFileWithTheFirstTensorOfThousandsOfNetworksIsRefused) {
+  Tensors tensors;
+  for (int i = 0; i < 1001; ++i) tensors[std::to_string(i) + ".conv1.weight"] = filled({1}, 1);
+  for (int i = 0; i < 1001; ++i) tensors[std::to_string(i) + ".conv_proj.weight"] = filled({1}, 1);
+  const auto path = folder_.write("many.safetensors", to_safetensors(tensors));
+  EXPECT_EQ(
+      error_of([&] { best_fit(*open_weights(path)); }),
+      path.string() +
+          ": has more than 1000 tensors whose names end with 'conv1.weight', each of which could begin a "
+          "network; save one network's state_dict alone");
+  EXPECT_EQ(error_of([&] { open_published(find_model_files(path)); }),
+            path.string() +
+                ": has more than 1000 tensors whose names end with 'conv_proj.weight', each of "
+                "which could begin a network; save one network's state_dict alone");
+}
+
 TEST(ForeignFile, SaysWhatItIs) {
   const test::TempFolder folder;
   const auto got = [&](const std::string& name, const std::string& content) {
@@ -435,6 +492,8 @@ TEST(ForeignFile, SaysWhatItIs) {
             page);
   EXPECT_EQ(got("b.pth", "\n  <HTML>\n<body>404</body>"), page);
   EXPECT_EQ(got("c.pth", "\xef\xbb\xbf<html lang=\"de\">"), page);
+  EXPECT_EQ(got("d.pth", "\xff\xfe<\0h\0t\0m\0l\0>\0"s), page);
+  EXPECT_EQ(got("e.pth", "\xfe\xff\0<\0h\0t\0m\0l\0>"s), page);
   EXPECT_THAT(got("d.pth", "<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"),
               StartsWith("an XML document: "));
   EXPECT_THAT(got("e.json", R"({"metadata": {}, "weight_map": {"a": "model-00001-of-00002.safetensors"}})"),

@@ -99,6 +99,12 @@ std::string foreign_file(const InputFile& file) {
   const std::string start = file.read_some(0, 1024);
   if (start.empty()) return "an empty file; download or copy it again";
   if (is_text(file)) return text_file(start);
+  if (start.starts_with("\xff\xfe") || start.starts_with("\xfe\xff")) {
+    // UTF-16, of which the letters of ASCII are looked at.
+    std::string letters = start.substr(2);
+    std::erase(letters, '\0');
+    return text_file(letters);
+  }
   for (const Magic& magic : kMagics)
     if (start.size() >= magic.at + magic.bytes.size() &&
         start.compare(magic.at, magic.bytes.size(), magic.bytes) == 0)

@@ -136,7 +136,13 @@ ModelFiles find_model_files(const fs::path& model) {
   }
   out.weights = weights_in(model);
   const auto beside = [&](const char* name) {
-    return fs::exists(model / name, ignored) ? read_json(model / name) : Value();
+    Value description = fs::exists(model / name, ignored) ? read_json(model / name) : Value();
+    if (!description.is_null() && !description.is_map())
+      throw Error(
+          fmt::format("{}: expected an object ({{...}}) that describes the model, got {}; download it again",
+                      (model / name).string(), description.is_list() ? "a list" : "a single value"));
+    // One that says nothing is none.
+    return description.is_map() && description.as_map().empty() ? Value() : description;
   };
   out.config = beside("config.json");
   out.preprocessor = beside("preprocessor_config.json");

@@ -213,8 +213,13 @@ void Pickle::step(unsigned char opcode) {
 
 std::string_view Pickle::take(std::size_t n) {
   if (n > bytes_.size() - at_)
-    throw Error(bytes_.size() == kMaxBytes ? fmt::format("its pickle is longer than {} bytes", kMaxBytes)
-                                           : fmt::format("its pickle ends early, at byte {}", bytes_.size()));
+    throw Error(
+        bytes_.size() == kMaxBytes
+            ? fmt::format("its pickle is longer than {} bytes: names and sizes of tensors need less, so "
+                          "it has values itself, such as NumPy arrays; save tensors, in "
+                          "Python: torch.from_numpy(array)",
+                          kMaxBytes)
+            : fmt::format("its pickle ends early, at byte {}", bytes_.size()));
   at_ += n;
   return bytes_.substr(at_ - n, n);
 }

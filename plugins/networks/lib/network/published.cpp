@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <set>
 #include <string_view>
 #include <tuple>
 #include <utility>
@@ -12,6 +13,7 @@
 #include <graft/text.h>
 
 #include <network/state_dict.h>
+#include <network/weight_fit.h>
 #include "foreign_file.h"
 #include "onnx/onnx_model.h"
 #include "zoo/tensor_map.h"
@@ -26,10 +28,33 @@ struct Place {
   auto rank() const { return std::tuple(role_of(prefix), -static_cast<std::int64_t>(tensors)); }
 };
 
+/// Names in order: how many begin in a certain way.
+class SortedNames {
+ public:
+  explicit SortedNames(const WeightFile& file) {
+    for (const TensorInfo& tensor : file.tensors()) names_.push_back(tensor.name);
+    std::sort(names_.begin(), names_.end());
+  }
+  std::size_t beginning_with(std::string_view prefix) const {
+    const auto part = [&](std::string_view name) { return name.substr(0, prefix.size()); };
+    const auto first = std::partition_point(names_.begin(), names_.end(),
+                                            [&](std::string_view name) { return part(name) < prefix; });
+    return static_cast<std::size_t>(
+        std::partition_point(first, names_.end(),
+                             [&](std::string_view name) { return part(name) == prefix; }) -
+        first);
+  }
+
+ private:
+  std::vector<std::string_view> names_;
+};
+
 /// Every place where a tensor is that ends with a mark ("module." of "module.patch_embed.proj.weight"), the
-/// most likely first. The part of a mark that ends with "|" belongs to the prefix.
+/// most likely first. The part of a mark that ends with "|" belongs to the prefix. Throws Error where there
+/// are more than kMostNetworks.
 std::vector<Place> places_of(const WeightFile& file, const std::vector<std::string>& marks) {
   std::vector<Place> out;
+  std::set<std::string> known;
   for (const std::string& mark : marks) {
     const std::size_t bar = mark.find('|');
     const std::string own = bar == std::string::npos ? "" : mark.substr(0, bar);
@@ -38,13 +63,12 @@ std::vector<Place> places_of(const WeightFile& file, const std::vector<std::stri
       if (!tensor.name.ends_with(whole)) continue;
       const std::string before = tensor.name.substr(0, tensor.name.size() - whole.size());
       if (!before.empty() && before.back() != '.') continue;
-      Place place{before + own};
-      place.tensors = static_cast<std::size_t>(
-          std::count_if(file.tensors().begin(), file.tensors().end(),
-                        [&](const TensorInfo& t) { return t.name.starts_with(place.prefix); }));
-      out.push_back(std::move(place));
+      if (known.insert(before + own).second) out.push_back({before + own});
+      if (out.size() > kMostNetworks) throw Error(too_many_networks(file, whole));
     }
   }
+  const SortedNames names(file);
+  for (Place& place : out) place.tensors = names.beginning_with(place.prefix);
   std::stable_sort(out.begin(), out.end(),
                    [](const Place& a, const Place& b) { return a.rank() < b.rank(); });
   return out;
@@ -100,6 +124,7 @@ std::vector<PublishedFamilyName> published_families() {
 }
 
 std::string nearest_family(const WeightFile& file) {
+  if (const std::string other = file.no_plain_tensors(); !other.empty()) return other;
   std::string name;
   std::vector<std::string> fitting, others;
   for (const zoo::PublishedFamily& family : zoo::published_families()) {

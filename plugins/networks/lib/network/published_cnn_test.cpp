@@ -224,6 +224,30 @@ TEST_F(PublishedCnnTest, TensorsThatDoNotGoTogetherAreNamed) {
             "FOLDER: config.json has `global_pool`: max, expected avg: export the model as TorchScript");
 }
 
+TEST_F(PublishedCnnTest, ADescriptionThatSaysNothingOfImagesChangesNothing) {
+  put_resnext();
+  const auto alone = open();
+  for (const char* config :
+       {"{}", "null", R"({"model_type": "resnet"})", R"({"architectures": ["ResNet"]})"}) {
+    config_ = config;
+    const auto found = open();
+    ASSERT_TRUE(found) << config;
+    EXPECT_EQ(to_string(found->architecture.preprocessing), to_string(alone->architecture.preprocessing))
+        << config;
+    EXPECT_EQ(found->notes, alone->notes) << config;
+  }
+  // A network that can be made by name is that one.
+  tensors_ = test::weights_of(make_architecture("resnet18"));
+  EXPECT_EQ(error(), "of no known family");
+  config_ = R"({"architecture": "resnet18", "pretrained_cfg": {"input_size": [3, 288, 288]}})";
+  EXPECT_EQ(open()->architecture.preprocessing.crop, 288);
+  config_ = "[1, 2]";
+  EXPECT_EQ(
+      error(),
+      "FOLDER/config.json: expected an object ({...}) that describes the model, got a list; download it "
+      "again");
+}
+
 TEST_F(PublishedCnnTest, AnEfficientNetIsTheOneOfItsChannels) {
   const auto of_stem = [&](std::int64_t stem, std::int64_t in, std::int64_t head) {
     tensors_.clear();

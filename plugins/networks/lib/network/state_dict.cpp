@@ -80,6 +80,23 @@ void collect(const Pickle& pickle, const PickleValue& dict, const std::vector<st
   if (here.tensors > 0) out.push_back(std::move(here));
 }
 
+/// What PyTorch makes tensors with that are more than a view of a storage; null for another object.
+const char* special_tensor(const PickleValue& value) {
+  constexpr std::pair<std::string_view, const char*> kKinds[] = {
+      {"_rebuild_qtensor", "quantised"},
+      {"_rebuild_sparse_tensor", "sparse"},
+      {"_rebuild_sparse_csr_tensor", "sparse"},
+      {"_rebuild_nested_tensor", "nested"},
+      {"_rebuild_meta_tensor_no_storage", "without values, of the device meta"},
+      {"_rebuild_tensor_v3", "of a type that only newer PyTorch has"},
+      {"_rebuild_wrapper_subclass", "of a class of its own"}};
+  constexpr std::string_view kModule = "torch._utils.";
+  if (value.kind != Kind::Object || !value.text.starts_with(kModule)) return nullptr;
+  for (const auto& [name, what] : kKinds)
+    if (value.text.substr(kModule.size()) == name) return what;
+  return nullptr;
+}
+
 [[noreturn]] void refuse_object(const std::string& what, const PickleValue& object) {
   if (object.integer == PickleValue::kModel)
     throw Error(fmt::format(
@@ -109,6 +126,11 @@ void refuse_models(const Pickle& pickle, const PickleValue& root) {
   if (key.kind != Kind::Text)
     throw Error(
         fmt::format("has {} for a name, expected a state_dict: names and tensors", to_string(key.kind)));
+  if (const char* what = special_tensor(value))
+    throw Error(fmt::format(
+        "tensor '{}' is {}, as are all others: save plain tensors, in Python: model.dequantize() of "
+        "quantised ones, tensor.to_dense() of sparse ones",
+        printable(key.text), what));
   throw Error(fmt::format("'{}' is {}, expected a tensor; save model.state_dict() itself",
                           printable(key.text), to_string(value.kind)));
 }
@@ -263,8 +285,9 @@ StateDict state_dict_of(const Pickle& pickle) {
   for (std::size_t i = 0; i + 1 < dict.items.size(); i += 2) {
     const PickleValue &key = pickle[dict.items[i]], &value = pickle[dict.items[i + 1]];
     // Beside the weights: an epoch, a configuration, an optimiser.
-    if (key.kind != Kind::Text || value.kind != Kind::Tensor) continue;
-    out.tensors.push_back(stored_tensor(pickle, key.text, value));
+    if (key.kind != Kind::Text) continue;
+    if (const char* what = special_tensor(value)) out.unusable.emplace_back(key.text, what);
+    if (value.kind == Kind::Tensor) out.tensors.push_back(stored_tensor(pickle, key.text, value));
   }
   return out;
 }

@@ -25,6 +25,10 @@ namespace graft::nn {
 namespace {
 
 constexpr std::size_t kBlock = std::size_t{64} << 10;  // a multiple of every element's size
+constexpr const char* kBigEndian =
+    "was saved on a big-endian machine: expected little-endian numbers; save the weights there as "
+    "safetensors, "
+    "whose numbers are the same everywhere";
 
 /// The tensors that are wanted of one storage, filled while it passes by.
 struct Stream {
@@ -48,6 +52,7 @@ class TorchFile : public WeightFile {
   void set_tensors(StateDict stored) {
     stored_ = std::move(stored.tensors);
     taken_ = std::move(stored.taken);
+    unusable_ = std::move(stored.unusable);
     std::map<std::string_view, const StoredTensor*> by_key;
     for (const StoredTensor& t : stored_) {
       const StoredTensor& first = *by_key.emplace(t.storage, &t).first->second;
@@ -120,8 +125,7 @@ class TorchZip final : public TorchFile {
         has_pickle = true;
         pickle = read_entry(zip, Pickle::kMaxBytes);
       } else if (name == "byteorder") {
-        if (read_entry(zip, 16) != "little")
-          fail("was saved on a big-endian machine: expected little-endian numbers");
+        if (read_entry(zip, 16) != "little") fail(kBigEndian);
       } else if (name.starts_with("data/")) {
         if (!storages.emplace(name.substr(5), zip.entry().size).second)
           fail(fmt::format("has two entries '{}'", printable(name)));
@@ -202,7 +206,7 @@ class TorchLegacy final : public TorchFile {
     const PickleValue& facts = machine.root();
     for (std::size_t i = 0; i + 1 < facts.items.size(); i += 2)
       if (machine[facts.items[i]].text == "little_endian" && machine[facts.items[i + 1]].integer == 0)
-        fail("was saved on a big-endian machine: expected little-endian numbers");
+        fail(kBigEndian);
   }
 
   /// A storage that the pickle refers to: of the weights, or of what else the checkpoint has.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
+#include <graft/text.h>
 
 #include <network/element.h>
 #include "foreign_file.h"
@@ -11,6 +12,12 @@
 #include "weight_formats.h"
 
 namespace graft::nn {
+namespace {
+
+/// As float32, 16 bits become twice as many, and tied weights are there under two names.
+constexpr std::uint64_t kMostGrowth = 4;
+
+}  // namespace
 
 const TensorInfo* WeightFile::find(const std::string& name) const {
   const auto found = index_.find(name);
@@ -31,17 +38,34 @@ void WeightFile::index_names() {
   }
 }
 
+void WeightFile::require_numbers(const std::string& name) const {
+  const TensorInfo* info = find(name);
+  if (info == nullptr) fail(fmt::format("has no tensor '{}'", name));
+  const ElementType* type = element_type(info->type);
+  if (type != nullptr && type->to_float != nullptr) return;
+  const bool is_complex = info->type.starts_with("C");
+  fail(fmt::format("tensor '{}' has type {}: expected F32, F16, BF16, F64 or I64; {}", name, info->type,
+                   is_complex ? "networks of complex numbers are not supported"
+                              : "save it as floating-point numbers (dequantise quantised weights first)"));
+}
+
+std::string WeightFile::no_plain_tensors() const {
+  if (unusable_.empty()) return "";
+  std::vector<std::string> names;
+  for (const auto& [name, how] : unusable_) names.push_back(fmt::format("{} ({})", printable(name), how));
+  return fmt::format(
+      "{} of its tensors cannot be read: {}; save plain tensors, in Python: model.dequantize() of quantised "
+      "ones, tensor.to_dense() of sparse ones",
+      unusable_.size(), joined(names, 5));
+}
+
 std::map<std::string, Tensor> WeightFile::read(const std::vector<std::string>& names) const {
   // All is checked before memory is taken: strides of zero can make more elements than the file has.
   std::uint64_t bytes = 0;
   for (const std::string& name : names) {
-    const TensorInfo* info = find(name);
-    if (info == nullptr) fail(fmt::format("has no tensor '{}'", name));
-    const ElementType* type = element_type(info->type);
-    if (type == nullptr || type->to_float == nullptr)
-      fail(fmt::format("tensor '{}' has type {}: expected F32, F16, BF16, F64 or I64", name, info->type));
-    bytes += static_cast<std::uint64_t>(elements(info->shape)) * sizeof(float);
-    if (bytes > 2 * this->bytes())
+    require_numbers(name);
+    bytes += static_cast<std::uint64_t>(elements(find(name)->shape)) * sizeof(float);
+    if (bytes > kMostGrowth * this->bytes())
       fail(fmt::format(
           "its tensors have more elements than the file of {} bytes can hold (at '{}'): it is hostile, "
           "compressed, or was saved with .expand(); save the tensors with .contiguous() and torch.save",

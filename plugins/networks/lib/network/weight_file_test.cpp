@@ -17,6 +17,7 @@
 #include <graft/safetensors.h>
 #include <graft/testing/error_of.h>
 
+#include <network/testing/checkpoint_writer.h>
 #include <network/testing/test_tensors.h>
 #include <network/testing/zip_writer.h>
 #include "sanitizers.h"
@@ -83,7 +84,9 @@ TEST(TorchFile, EveryTypeBecomesFloat) {
       expect_base(got.at(type), {2, 3, 4}, [](int i, int j, int k) { return 12 * i + 4 * j + k; });
     for (int i = 0; i < 24; ++i) EXPECT_EQ(got.at("int64").as<float>()[i], static_cast<float>(i));
     EXPECT_EQ(error_of([&] { file->read({"uint8"}); }),
-              kData + name + ": tensor 'uint8' has type U8: expected F32, F16, BF16, F64 or I64");
+              kData + name +
+                  ": tensor 'uint8' has type U8: expected F32, F16, BF16, F64 or I64; save it as "
+                  "floating-point numbers (dequantise quantised weights first)");
     EXPECT_EQ(error_of([&] { file->read({"float23"}); }), kData + name + ": has no tensor 'float23'");
   }
 }
@@ -215,7 +218,8 @@ TEST(Safetensors, WrongHeadersAreNamed) {
             "tensor 'a' has shape [4611686018427387904,4], more than the file holds");
   EXPECT_THAT(message("{" + entry("a", "[0,4611686018427387904,4611686018427387904]", 0, 0) + "}", 0),
               HasSubstr("more than the file holds"));
-  EXPECT_EQ(message("{" + entry("a", "[2]", 0, 8, "F33") + "}", 8), "tensor 'a' has the unknown type 'F33'");
+  EXPECT_EQ(message("{" + entry("a", "[2]", 0, 16, "F33") + "}", 8),
+            "tensor 'a' lies at bytes 0 to 16, the file has 8: it is truncated or damaged");
   EXPECT_EQ(message(R"({"a":{"dtype":"F32","shape":[2]}})", 8),
             "tensor 'a' lacks dtype, shape or data_offsets");
   EXPECT_EQ(message(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}})", 8),
@@ -238,6 +242,19 @@ TEST(Safetensors, WrongHeadersAreNamed) {
   EXPECT_EQ(message("{" + entry("a", rank33.c_str(), 0, 4) + "}", 4),
             "tensor 'a' has more than 32 dimensions");
   EXPECT_THAT(message("{" + entry("a\\n", "[2]", 0, 8) + "}", 8), HasSubstr("has a tensor named 'a\\n'"));
+}
+
+TEST(Safetensors, ATensorOfANewTypeIsRefusedWhereItIsWanted) {
+  const test::TempFolder folder;
+  const auto path = fresh(folder, safetensors(R"({"a":{"dtype":"F4","shape":[16],"data_offsets":[0,8]},)"
+                                              R"("b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}})",
+                                              std::string(12, '\0')));
+  const auto file = open_weights(path);
+  EXPECT_EQ(*file->read({"b"}).at("b").as<float>(), 0);
+  EXPECT_EQ(error_of([&] { file->read({"a"}); }),
+            path.string() +
+                ": tensor 'a' has type F4: expected F32, F16, BF16, F64 or I64; save it as "
+                "floating-point numbers (dequantise quantised weights first)");
 }
 
 TEST(Safetensors, TheHeaderIsNotReadBeforeItsLengthIsChecked) {
@@ -322,7 +339,8 @@ TEST(HostileZip, EntriesThatDoNotFitAreRefused) {
       "has two entries data.pkl");
   EXPECT_EQ(message(test::make_zip(
                 {{"m/data.pkl", pickle("0", 4, 4)}, {"m/byteorder", "big"}, {"m/data/0", four}})),
-            "was saved on a big-endian machine: expected little-endian numbers");
+            "was saved on a big-endian machine: expected little-endian numbers; save the weights there as "
+            "safetensors, whose numbers are the same everywhere");
 }
 
 TEST(HostileZip, BombsAreNotUnpacked) {
@@ -362,6 +380,20 @@ TEST(HostileZip, ElementsOutOfNothingAreRefused) {
       folder.write("x", test::make_zip({{"m/data.pkl", program}, {"m/data/0", "1234"}})).string();
   EXPECT_THAT(error_of([&] { read_all(path); }),
               HasSubstr("its tensors have more elements than the file of"));
+}
+
+TEST(TorchFile, TiedHalvesAreReadUnderBothNames) {
+  const test::TempFolder folder;
+  constexpr std::int64_t kElements = 100'000;
+  const std::string data(2 * kElements, '\0');
+  std::string pickle =
+      test::CheckpointWriter::map({{"a", test::CheckpointWriter::view("HalfStorage", "0", kElements)},
+                                   {"b", test::CheckpointWriter::view("HalfStorage", "0", kElements)}});
+  const auto path =
+      folder.write("x", test::make_zip({{"m/data.pkl", "\x80\x02" + pickle + "."}, {"m/data/0", data}}));
+  const Tensors read = read_all(path);
+  EXPECT_EQ(read.at("a").size(), kElements);
+  EXPECT_EQ(read.at("b").size(), kElements);
 }
 
 TEST(HostileZip, ADamagedStorageIsSeen) {

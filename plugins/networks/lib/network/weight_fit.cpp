@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <functional>
 #include <set>
 #include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include <graft/error.h>
 #include <graft/text.h>
 
 #include <network/state_dict.h>
@@ -62,6 +64,7 @@ std::string prefix_of(const std::vector<std::string>& body, const WeightFile& fi
     const std::string& name = tensor.name;
     if (!name.ends_with(first) || (name.size() > first.size() && name[name.size() - first.size() - 1] != '.'))
       continue;
+    if (all.size() == kMostNetworks) throw Error(too_many_networks(file, first));
     Candidate one{name.substr(0, name.size() - first.size()), 0, 0};
     one.role = role_of(one.prefix);
     for (const std::string& path : body)
@@ -93,6 +96,8 @@ class Places {
     // A Sequential that the classifier ends may have been given further modules.
     const std::size_t dot = net_.classifier.rfind('.');
     if (dot != std::string::npos) container_ = net_.classifier.substr(0, dot);
+    add_module(net_.classifier);
+    for (const Layer& layer : net_.layers) add_module(layer.name);
     for (const std::string& name : needed_)
       if (is_below(name, container_)) last_in_container_ = std::max(last_in_container_, number_in(name));
   }
@@ -112,10 +117,7 @@ class Places {
   std::string_view module_of(std::string_view path) const {
     for (std::size_t dot = path.rfind('.'); dot != std::string_view::npos; dot = path.rfind('.', dot - 1)) {
       const std::string_view module = path.substr(0, dot);
-      const auto is_there = [&](std::string_view name) { return name == module || is_below(name, module); };
-      if (is_there(net_.classifier) || std::any_of(net_.layers.begin(), net_.layers.end(),
-                                                   [&](const Layer& l) { return is_there(l.name); }))
-        return module;
+      if (modules_.contains(module)) return module;
       if (dot == 0) break;
     }
     return {};
@@ -134,8 +136,15 @@ class Places {
     return fault == std::errc() && (end == rest.data() + rest.size() || *end == '.') ? number : -1;
   }
 
+  /// A module, and those that it is in.
+  void add_module(std::string_view name) {
+    while (modules_.emplace(name).second && name.find('.') != std::string_view::npos)
+      name = name.substr(0, name.rfind('.'));
+  }
+
   const Architecture& net_;
   std::vector<std::string> needed_;
+  std::set<std::string, std::less<>> modules_;
   std::string container_;
   int last_in_container_ = -1;
 };
@@ -174,6 +183,13 @@ Options options_of(const Architecture& usual, const WeightFile& file) {
 }
 
 }  // namespace
+
+std::string too_many_networks(const WeightFile& file, const std::string& ending) {
+  return fmt::format(
+      "{}: has more than {} tensors whose names end with '{}', each of which could begin a network; save one "
+      "network's state_dict alone",
+      file.path().string(), kMostNetworks, ending);
+}
 
 Fit fit(const Architecture& architecture, const WeightFile& file, const std::vector<std::string>& outputs) {
   Fit out;

@@ -18,6 +18,7 @@ class Effort {
   Array make(Shape shape, bool is_float = true);
   void work(std::int64_t steps);
   void forget(std::int64_t elements) { elements_ += elements; }
+  std::int64_t steps_left() const { return steps_; }
 
  private:
   std::int64_t elements_, steps_;

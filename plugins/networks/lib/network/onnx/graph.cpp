@@ -45,17 +45,17 @@ struct RawTensor {
   std::string name;
   std::int64_t type = 0;
   Shape shape;
-  std::string_view raw;
+  std::string_view raw, message;
   bool has_raw = false, is_external = false;
-  std::vector<float> reals;
-  std::vector<double> doubles;
-  std::vector<std::int64_t> integers;  ///< Of int32_data, int64_data and uint64_data; halves are bits.
+  /// Elements of float_data, of double_data, and of int32_data, int64_data and uint64_data (halves are bits).
+  std::size_t reals = 0, doubles = 0, integers = 0;
 };
 
 constexpr std::size_t kMostAxes = 16;
 
 RawTensor raw_tensor(std::string_view message) {
   RawTensor out;
+  out.message = message;
   for (Wire wire(message, "a tensor"); wire.next();) switch (wire.field()) {
       case 1:
         wire.each_varint([&](std::int64_t n) {
@@ -68,12 +68,12 @@ RawTensor raw_tensor(std::string_view message) {
         out.type = wire.integer();
         break;
       case 4:
-        wire.append_reals(out.reals);
+        out.reals += wire.reals<float>();
         break;
       case 5:
       case 7:
       case 11:
-        wire.each_varint([&](std::int64_t v) { out.integers.push_back(v); });
+        out.integers += wire.varints();
         break;
       case 8:
         out.name = text_of(wire);
@@ -83,7 +83,7 @@ RawTensor raw_tensor(std::string_view message) {
         out.has_raw = true;
         break;
       case 10:
-        wire.append_reals(out.doubles);
+        out.doubles += wire.reals<double>();
         break;
       case 13:
         out.is_external = true;
@@ -145,7 +145,7 @@ Array from_bytes(const RawTensor& tensor, const char* type, std::size_t count) {
   return out;
 }
 
-ArrayPtr array_of(RawTensor tensor, std::string* type_out = nullptr) {
+ArrayPtr array_of(const RawTensor& tensor, std::string* type_out = nullptr) {
   const char* type = type_name(tensor.type);
   if (type == nullptr)
     fail_tensor(
@@ -166,22 +166,40 @@ ArrayPtr array_of(RawTensor tensor, std::string* type_out = nullptr) {
   Array out;
   out.shape = tensor.shape;
   const std::string_view name = type;
+  const auto each_field = [&](auto take) {
+    for (Wire wire(tensor.message, "a tensor"); wire.next();) take(wire);
+  };
+  const auto each_integer = [&](auto take) {
+    each_field([&](const Wire& wire) {
+      if (wire.field() == 5 || wire.field() == 7 || wire.field() == 11) wire.each_varint(take);
+    });
+  };
   if (name == "F32") {
-    check(tensor.reals.size());
-    out.reals = std::move(tensor.reals);
+    check(tensor.reals);
+    out.reals.reserve(count);
+    each_field([&](const Wire& wire) {
+      if (wire.field() == 4) wire.append_reals(out.reals);
+    });
   } else if (name == "F64") {
-    check(tensor.doubles.size());
-    out.reals.assign(tensor.doubles.begin(), tensor.doubles.end());
+    check(tensor.doubles);
+    std::vector<double> doubles;
+    doubles.reserve(count);
+    each_field([&](const Wire& wire) {
+      if (wire.field() == 10) wire.append_reals(doubles);
+    });
+    out.reals.assign(doubles.begin(), doubles.end());
   } else if (name == "F16" || name == "BF16") {
-    check(tensor.integers.size());
+    check(tensor.integers);
     std::vector<std::uint16_t> bits;
-    for (const std::int64_t v : tensor.integers) bits.push_back(static_cast<std::uint16_t>(v));
+    bits.reserve(count);
+    each_integer([&](std::int64_t v) { bits.push_back(static_cast<std::uint16_t>(v)); });
     out.reals.resize(count);
     element_type(name)->to_float(reinterpret_cast<const std::byte*>(bits.data()), count, out.reals.data());
   } else {
-    check(tensor.integers.size());
+    check(tensor.integers);
     out.is_float = false;
-    out.integers = std::move(tensor.integers);
+    out.integers.reserve(count);
+    each_integer([&](std::int64_t v) { out.integers.push_back(v); });
   }
   return std::make_shared<Array>(std::move(out));
 }
@@ -214,6 +232,7 @@ Attribute attribute_of(std::string_view message, std::string& name) {
         break;
       case 8:
         out.kind = Attribute::Kind::Ints;
+        if (out.integers.empty()) out.integers.reserve(wire.varints());
         wire.each_varint([&](std::int64_t v) { out.integers.push_back(v); });
         break;
       case 20: {  // an empty list has its type alone
@@ -350,6 +369,22 @@ void check_order(const Graph& graph) {
       throw Error(fmt::format("its output '{}' is made by no node: export it again", printable(output.name)));
 }
 
+/// What no output is made of would only cost time.
+void drop_unused_nodes(Graph& graph) {
+  std::set<std::string> used;
+  for (const GraphValue& output : graph.outputs) used.insert(output.name);
+  std::vector<Node> kept;
+  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
+    if (std::none_of(node->outputs.begin(), node->outputs.end(),
+                     [&](const std::string& name) { return used.contains(name); }))
+      continue;
+    used.insert(node->inputs.begin(), node->inputs.end());
+    kept.push_back(std::move(*node));
+  }
+  std::reverse(kept.begin(), kept.end());
+  graph.nodes = std::move(kept);
+}
+
 const Attribute* attribute_named(const Node& node, const char* name, Attribute::Kind kind) {
   const auto found = node.attributes.find(name);
   if (found == node.attributes.end()) return nullptr;
@@ -461,6 +496,7 @@ Graph parse_graph(std::string_view file) {
                                              : producer + " " + version);
   read_graph(graph, out);
   check_order(out);
+  drop_unused_nodes(out);
   return out;
 }
 

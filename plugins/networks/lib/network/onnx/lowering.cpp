@@ -13,9 +13,8 @@
 namespace graft::nn::onnx {
 namespace {
 
-/// What folding may take at once beside the weights, and in all: enough for the masks and tables of the
-/// largest published networks.
-constexpr std::int64_t kFoldedElements = std::int64_t{1} << 23, kFoldedSteps = std::int64_t{1} << 33;
+/// What folding may take at once beside the weights, and in all.
+constexpr std::int64_t kFoldedElements = std::int64_t{1} << 23, kFoldedSteps = std::int64_t{1} << 25;
 
 std::int64_t elements_of_weights(const Graph& graph) {
   std::int64_t out = 0;
@@ -24,6 +23,10 @@ std::int64_t elements_of_weights(const Graph& graph) {
 }
 
 }  // namespace
+
+std::int64_t folding_steps(const Graph& graph) {
+  return kFoldedSteps + 16 * elements_of_weights(graph);
+}
 
 View View::with(Shape new_shape, std::vector<std::int32_t> new_places, std::size_t layer_size) const {
   View out = *this;
@@ -40,11 +43,10 @@ View View::with(Shape new_shape, std::vector<std::int32_t> new_places, std::size
   return out;
 }
 
-Lowering::Lowering(const Graph& graph, int height, int width)
+Lowering::Lowering(const Graph& graph, int height, int width, std::int64_t steps)
     : graph_(graph),
       net_({3, height, width}),
-      effort_(kFoldedElements + 4 * elements_of_weights(graph),
-              kFoldedSteps + 64 * elements_of_weights(graph)) {
+      effort_(kFoldedElements + 4 * elements_of_weights(graph), steps) {
   for (const Node& node : graph.nodes) {
     for (const std::string& name : node.inputs) ++uses_[name];
     for (const std::string& name : node.outputs) makers_[name] = &node;

@@ -17,13 +17,19 @@
 
 namespace graft::nn::onnx {
 
+/// What the lowerings of a graph may take together to fold its constants: enough for the masks and tables of
+/// the largest published networks, and in proportion to its weights.
+std::int64_t folding_steps(const Graph& graph);
+
 /// Makes a network of a graph for images of one size. Constants are folded; what moves elements about is
 /// followed element by element (View); the rest become operations of the network.
 ///
 /// Throws Error that names the node for what no operation of a network computes.
 class Lowering {
  public:
-  Lowering(const Graph& graph, int height, int width);
+  /// `steps`: that folding may take, as Effort counts them.
+  Lowering(const Graph& graph, int height, int width, std::int64_t steps);
+  std::int64_t steps_left() const { return effort_.steps_left(); }
 
   /// `notes`: what was decided on the way, a line each.
   NamedNetwork run(std::vector<std::string>& notes);

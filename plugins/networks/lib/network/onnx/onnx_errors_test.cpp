@@ -2,8 +2,10 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <graft/error.h>
+#include <network/weight_file.h>
 
 #include "testing/onnx_fixture.h"
 
@@ -13,8 +15,69 @@ namespace {
 using test::OnnxWriter;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class OnnxErrors : public OnnxTest {};
+
+/// A sum of a constant with itself, again and again: `to` names the last.
+std::string doubled(OnnxWriter& to, const std::string& name, int times) {
+  to.integers(name + "_size", {1 << 20});
+  to.node("ConstantOfShape", {name + "_size"}, {name});
+  std::string last = name;
+  for (int i = 0; i < times; ++i) {
+    const std::string next = name + std::to_string(i);
+    to.node("Add", {last, last}, {next});
+    last = next;
+  }
+  return last;
+}
+
+TEST_F(OnnxErrors, WhatNoOutputIsMadeOfIsNotComputed) {
+  OnnxWriter to = image({-1, -1}, 4);
+  doubled(to, "bomb", 100'000 / 8);  // hours
+  head(to, "c", 4);
+  EXPECT_THAT(read(to).notes, Not(::testing::Contains(HasSubstr("bomb"))));
+}
+
+TEST_F(OnnxErrors, AGraphIsFoldedForAllSizesTogetherWithinABound) {
+  // Of one size it would be half of the bound: the features are those of that size alone then.
+  OnnxWriter to = image({-1, -1}, 4);
+  to.integers("none", {0});
+  to.node("Gather", {doubled(to, "table", 16), "none"}, {"zero"});
+  to.node("Add", {"c", "zero"}, {"sum"});
+  head(to, "sum", 4);
+  EXPECT_TRUE(read(to).architecture.only);
+  to = image({-1, -1}, 4);
+  to.integers("none", {0});
+  to.node("Gather", {doubled(to, "table", 40), "none"}, {"zero"});
+  to.node("Add", {"c", "zero"}, {"sum"});
+  head(to, "sum", 4);
+  EXPECT_EQ(error(to), "a graph that takes more time than any network of its size");
+}
+
+TEST_F(OnnxErrors, NumbersAreCountedBeforeTheyAreRead) {
+  // Each of a byte: eight in memory.
+  OnnxWriter to = image({6, 6}, 4);
+  to.tensor("more", {3}, 7, OnnxWriter::field(7, std::string(1 << 20, '\1')));
+  head(to, "c", 4);
+  EXPECT_EQ(error(to),
+            "tensor 'more' has 1048576 elements for the shape [3]: the file is truncated or damaged; copy it "
+            "again");
+  // In one field or in several.
+  to = image({6, 6}, 4);
+  to.tensor("whole", {3}, 7, OnnxWriter::field(7, std::string("\1\x80\1\2")));
+  to.tensor("halves", {4}, 10,
+            OnnxWriter::field(5, OnnxWriter::varint(0x3c00) + OnnxWriter::varint(0xc000)) +
+                OnnxWriter::field(5, 0x3c00) + OnnxWriter::field(5, 0x3800));
+  head(to, "c", 4);
+  const auto tensors = open_weights(write(to.bytes()).weights)->read({"whole", "halves"});
+  const auto values = [&](const char* name) {
+    const Tensor& tensor = tensors.at(name);
+    return std::vector<float>(tensor.as<float>(), tensor.as<float>() + tensor.size());
+  };
+  EXPECT_EQ(values("whole"), (std::vector<float>{1, 128, 2}));
+  EXPECT_EQ(values("halves"), (std::vector<float>{1, -2, 1, 0.5f}));
+}
 
 TEST_F(OnnxErrors, WhatNoOperationComputesIsNamed) {
   OnnxWriter to = image({6, 6}, 4);

@@ -166,14 +166,21 @@ Published lowered(const ModelFiles& files, const Graph& graph) {
   const ImageSides sides = sides_of(graph);
   const int height = sides.height.value_or(sides.width.value_or(kSide)), width = sides.width.value_or(height);
   Published out;
-  NamedNetwork made = Lowering(graph, height, width).run(out.notes);
+  Lowering first(graph, height, width, folding_steps(graph));
+  NamedNetwork made = first.run(out.notes);
+  std::int64_t steps = first.steps_left();
   bool any_size = !sides.height && !sides.width;
-  for (const Extent& other : kOtherSizes) try {
+  for (const Extent& other : kOtherSizes) {
+    if (!any_size) break;
+    Lowering next(graph, other.height, other.width, steps);
+    try {
       std::vector<std::string> ignored;
-      any_size = any_size && same_networks(made, Lowering(graph, other.height, other.width).run(ignored));
+      any_size = same_networks(made, next.run(ignored));
     } catch (const Error&) {
       any_size = false;
     }
+    steps = next.steps_left();
+  }
   constexpr std::int64_t kNewest = 23;
   if (graph.opset > kNewest)
     out.notes.push_back(

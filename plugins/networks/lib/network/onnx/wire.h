@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -34,7 +35,7 @@ class Wire {
   }
   std::string_view bytes() const;
 
-  // The numbers of a repeated field, which may be packed into one.
+  // The numbers of a repeated field, which may be packed into one: a byte may become eight.
   template <typename Take>
   void each_varint(Take take) const {
     if (type_ != Type::Bytes) {
@@ -42,6 +43,16 @@ class Wire {
       return;
     }
     for (std::string_view packed = bytes_; !packed.empty();) take(static_cast<std::int64_t>(cut(packed)));
+  }
+  /// How many there are.
+  std::size_t varints() const {
+    const auto ends = [](char byte) { return (static_cast<unsigned char>(byte) & 0x80U) == 0; };
+    return type_ != Type::Bytes ? 1
+                                : static_cast<std::size_t>(std::count_if(bytes_.begin(), bytes_.end(), ends));
+  }
+  template <typename Real>
+  std::size_t reals() const {
+    return type_ != Type::Bytes ? 1 : bytes_.size() / sizeof(Real);
   }
   template <typename Real>
   void append_reals(std::vector<Real>& out) const {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include <fmt/format.h>
@@ -16,7 +17,8 @@ void max_plain(const PlainOperands& with, PlainValue& out) {
     double most = -std::numeric_limits<double>::infinity();
     for (std::int64_t v = y * layer.stride - padding.top, m = 0; m < layer.kernel.height; ++m, ++v)
       for (std::int64_t u = x * layer.stride - padding.left, n = 0; n < layer.kernel.width; ++n, ++u)
-        if (v >= 0 && u >= 0 && v < in.shape[1] && u < in.shape[2]) most = std::max(most, in.at(c, v, u));
+        if (v >= 0 && u >= 0 && v < in.shape[1] && u < in.shape[2])
+          if (const double value = in.at(c, v, u); !std::isnan(most) && !(value <= most)) most = value;
     return most;
   });
 }

@@ -167,7 +167,10 @@ void check_arguments(const ModelFiles& files) {
 std::optional<Published> read_cnn(const ModelFiles& files, TensorMap tensors, CnnBuild* build,
                                   bool may_be_listed) {
   const auto listed = may_be_listed ? best_fit(tensors.file()) : std::nullopt;
-  if (listed && listed->fit.complete() && files.config.is_null()) return {};
+  if (listed && listed->fit.complete()) {
+    check_arguments(files);
+    if (preprocessing_file(files) == nullptr) return {};
+  }
   Published out;
   try {
     auto built = build(files, tensors, out.notes);
@@ -202,7 +205,7 @@ Preprocessing cnn_preprocessing(const ModelFiles& files, int resize, int crop, c
   usual.resize = resize;
   usual.crop = crop;
   usual.filter = filter;
-  if (files.config.is_null())
+  if (preprocessing_file(files) == nullptr)
     notes.push_back(fmt::format(
         "guessed: images are resized to {} px ({}), of which {} are cut out, as for the published "
         "weights; another training may have had others",

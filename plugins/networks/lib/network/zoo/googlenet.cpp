@@ -57,7 +57,7 @@ std::optional<Architecture> build_googlenet(const ModelFiles& files, TensorMap& 
   r.net.dropout("dropout", 0.2);
   r.classifier("fc");
   Preprocessing preprocessing = cnn_preprocessing(files, 256, 224, "bilinear", notes);
-  if (files.config.is_null()) normalise_to_half(preprocessing, notes);
+  if (preprocessing_file(files) == nullptr) normalise_to_half(preprocessing, notes);
   return r.net.finish(std::move(preprocessing));
 }
 

@@ -98,7 +98,7 @@ std::optional<Architecture> build_inception(const ModelFiles& files, TensorMap& 
                                             std::vector<std::string>& notes) {
   ignore_below(tensors, "AuxLogits.");
   Preprocessing preprocessing = cnn_preprocessing(files, 342, 299, "bilinear", notes);
-  if (files.config.is_null()) normalise_to_half(preprocessing, notes);
+  if (preprocessing_file(files) == nullptr) normalise_to_half(preprocessing, notes);
   return InceptionV3(tensors).build(std::move(preprocessing));
 }
 

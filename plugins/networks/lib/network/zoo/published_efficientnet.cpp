@@ -66,7 +66,7 @@ std::optional<Architecture> build_efficientnet(const ModelFiles& files, TensorMa
   r.net.dropout("classifier.0", 0.2);
   r.classifier("classifier.1");
   Preprocessing preprocessing = cnn_preprocessing(files, facts.resize, facts.crop, facts.filter, notes);
-  if (facts.to_half && files.config.is_null()) {
+  if (facts.to_half && preprocessing_file(files) == nullptr) {
     preprocessing.preset = "own";
     preprocessing.mean = preprocessing.deviation = {0.5, 0.5, 0.5};
   }

@@ -105,14 +105,20 @@ void TensorMap::make(const std::string& path, const Shape& shape,
 }
 
 void TensorMap::require_all(const std::string& what) const {
-  if (missing_.empty() && misshaped_.empty()) return;
+  if (missing_.empty() && misshaped_.empty()) {
+    for (const auto& [path, source] : sources_)
+      for (const std::string& name : source.tensors) file_->require_numbers(name);
+    return;
+  }
   std::string text = fmt::format("{}: has the tensors of {}, but not all fit", file_->path().string(), what);
   const auto list = [&](const char* title, const std::vector<std::string>& names) {
     if (!names.empty()) text += fmt::format("\n  {} ({}): {}", title, names.size(), joined(names));
   };
   list("missing", missing_);
   list("of another shape", misshaped_);
-  throw Error(text + "\n  download the file again, or export the model as TorchScript");
+  const std::string other = file_->no_plain_tensors();
+  throw Error(text + "\n  " +
+              (other.empty() ? "download the file again, or export the model as TorchScript" : other));
 }
 
 std::vector<std::string> TensorMap::unused() const {

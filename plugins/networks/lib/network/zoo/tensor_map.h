@@ -47,7 +47,8 @@ class TensorMap {
   /// Known to be of no use here: not listed as unused.
   void ignore(const std::string& name) { used_.insert(full(name)); }
 
-  /// Throws Error with everything that is missing or of another shape, and `what` the file was taken for.
+  /// Throws Error with everything that is missing or of another shape, and `what` the file was taken for;
+  /// else for a tensor whose elements cannot be read.
   void require_all(const std::string& what) const;
   /// Tensors under the prefix that nothing was made of.
   std::vector<std::string> unused() const;

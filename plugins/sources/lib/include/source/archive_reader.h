@@ -26,8 +26,12 @@ class ArchiveReader {
 
   /// The next member's header; false at the end. Data that nobody asked for are skipped. Throws graft::Error
   /// for damage, with the position, for an encrypted member, for a name of more than 4096 bytes, and for an
-  /// archive that unpacks to more than 1100 times its size.
+  /// archive that unpacks to more than 1100 times its size; at the end, for a zip whose list has more members
+  /// than were found.
   bool next();
+  /// At the end: whether a plain tar lacks the blocks of zeros that its writer ends it with. Whole members
+  /// may be missing.
+  bool lacks_end() const { return lacks_end_; }
 
   const std::string& path() const { return path_; }
 
@@ -54,12 +58,15 @@ class ArchiveReader {
   };
   class Locale;
 
+  [[noreturn]] void fail_to_open(const std::string& why) const;
+  /// The last bytes of the file.
+  std::string end(std::uint64_t bytes) const;
   /// Whether it is packed by gzip.
-  bool begins_as_zip() const;
   bool open_gzip();
   static ssize_t read_gzip(struct archive* a, void* self, const void** data);
   [[noreturn]] void fail(const std::string& text) const;
-  void check_end() const;
+  void check_end();
+  void check_list() const;
   void check_growth();
 
   std::string path_;
@@ -73,6 +80,7 @@ class ArchiveReader {
   std::string name_;
   Kind kind_ = Kind::File;
   std::optional<std::uint64_t> size_;
+  bool lacks_end_ = false;
 };
 
 }  // namespace graft::source

@@ -13,7 +13,8 @@
 namespace graft::nn {
 
 /// Trained tensors by the path of the parameter (`layer1.0.conv1.weight`), float32, for every layer that the
-/// outputs need. Throws Error as check_fit does, and for values that are not finite.
+/// outputs need. Throws Error as check_fit does, for values that are not finite, and for variances that are
+/// not greater than zero.
 std::map<std::string, Tensor> bind(const Architecture& architecture, const WeightFile& file,
                                    const std::vector<std::string>& outputs = {});
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <graft/payload.h>
@@ -26,6 +27,8 @@ struct StoredTensor {
 struct StateDict {
   std::vector<StoredTensor> tensors;  ///< In the order of the pickle, each within its storage.
   std::string taken;                  ///< Where they were and what was ignored; empty: there is nothing else.
+  /// Names of tensors that are no view of a storage, and what they are: "quantised".
+  std::vector<std::pair<std::string, std::string>> unusable;
 };
 
 /// The weights in a file of torch.save: the root where that is a state_dict, else the one among the dicts

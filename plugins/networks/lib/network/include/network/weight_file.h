@@ -23,7 +23,8 @@ struct TensorInfo {
 /// Trained weights on disk: a safetensors file, or what torch.save wrote (the zip format of PyTorch 1.6 and
 /// later, or the older one): a state_dict, or a checkpoint with one. What a file says of itself is checked
 /// when it is opened and nothing in it is executed; its tensors are read when they are asked for. Reading
-/// takes no more memory than the tensors have as float32, at most twice the file's size, and a few megabytes.
+/// takes no more memory than the tensors have as float32, at most four times the file's size, and a few
+/// megabytes.
 /// One thread at a time.
 class WeightFile {
  public:
@@ -41,6 +42,12 @@ class WeightFile {
   const TensorInfo* find(const std::string& name) const;
   /// Of a tensor that the file has, in tensors().
   std::size_t index_of(const std::string& name) const { return index_.at(name); }
+
+  /// Throws Error with the path for a tensor whose elements read does not convert.
+  void require_numbers(const std::string& name) const;
+  /// For messages: tensors that are in the file, but not in tensors(), because they are quantised or sparse,
+  /// and the cure; empty: there are none.
+  std::string no_plain_tensors() const;
 
   /// The named tensors as float32 without gaps, in one pass over the file; F16, BF16, F64 and I64 are
   /// converted. Throws Error with the path for a name that is not there, another type, and a file that is
@@ -68,6 +75,7 @@ class WeightFile {
   std::vector<TensorInfo> tensors_;
   std::vector<std::pair<std::string, std::string>> metadata_;
   std::string taken_;
+  std::vector<std::pair<std::string, std::string>> unusable_;  ///< Names, and what they are: "sparse".
 
  private:
   std::string format_;

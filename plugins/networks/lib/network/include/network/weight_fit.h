@@ -39,7 +39,14 @@ struct Fit {
   bool complete() const { return missing.empty() && unexpected.empty() && misshaped.empty() && also.empty(); }
 };
 
-/// `outputs`: the layers whose values are wanted (as resolve_tap takes them); none: the last.
+/// Networks that are told apart in one file: each costs time, and no file has so many.
+constexpr std::size_t kMostNetworks = 1000;
+
+/// The message, with the path, for a file with more names of this ending: the first of a network's.
+std::string too_many_networks(const WeightFile& file, const std::string& ending);
+
+/// `outputs`: the layers whose values are wanted (as resolve_tap takes them); none: the last. Throws Error
+/// for a file with the first tensor of the architecture under more than kMostNetworks prefixes.
 Fit fit(const Architecture& architecture, const WeightFile& file,
         const std::vector<std::string>& outputs = {});
 
@@ -51,7 +58,7 @@ struct BestFit {
   Fit fit;
 };
 
-/// Nothing when less than half of the tensors fit any.
+/// Nothing when less than half of the tensors fit any. Throws Error as fit does.
 std::optional<BestFit> best_fit(const WeightFile& file);
 
 /// One line about what was used of the file: where the weights were, the prefix, what was ignored; without

@@ -58,6 +58,14 @@ class CheckpointWriter {
                     strides + "t\x89" + call("collections", "OrderedDict", ""));
   }
 
+  /// A vector that is the whole of a storage, which others may be, too.
+  static std::string view(const std::string& type, const std::string& key, std::int64_t elements) {
+    return call("torch._utils", "_rebuild_tensor_v2",
+                "(" + text("storage") + global("torch", type) + text(key) + text("cpu") + number(elements) +
+                    "tQ" + number(0) + "(" + number(elements) + "t(" + number(1) + "t\x89" +
+                    call("collections", "OrderedDict", ""));
+  }
+
   /// The file, with this value.
   std::string file(const std::string& root) const { return legacy_ ? old_format(root) : zip(root); }
 
