@@ -57,8 +57,10 @@ TEST_F(WholeRuns, AListOfRunsIsOfOne) {
   const auto listed = nlohmann::json::parse(replaced.out);
   const std::string text = listed.dump();
   const auto list = listed.is_array() ? listed : listed.at("runs");
-  for (const auto& run : list)
-    if (run["folder"] == (folder_ / "r").string()) EXPECT_EQ(run["inputs"], 110) << text;
+  for (const auto& run : list) {
+    if (run["folder"] != (folder_ / "r").string()) continue;
+    EXPECT_EQ(run["inputs"], 110) << text;
+  }
 }
 
 TEST_F(WholeRuns, APredictionIsOfOne) {
