@@ -100,6 +100,8 @@ TEST(PipelineBuilder, ErrorsNameStageAndParameter) {
   EXPECT_THAT(
       errors,
       ElementsAre(
+          "pipeline 'wrong', setting 'threads': error: threads: expected auto or an integer from 1 to 1024, "
+          "got '0'",
           "pipeline 'wrong', setting 'memry': error: unknown parameter 'memry'; did you mean 'memory'? "
           "(allowed: "
           "in_flight, max_rejects, memory, on_error, read_ahead, retry, stall_limit, stall_seconds, threads)",
@@ -127,7 +129,7 @@ TEST(PipelineBuilder, ErrorsNameStageAndParameter) {
           "pipeline 'wrong', stage 'knn', parameter 'k.1': error: k.1: 0 is out of range: expected from 1 to "
           "10000",
           "pipeline 'wrong', stage 'knn': error: another stage has this id; give each its own"));
-  std::string all = "11 errors in the pipeline 'wrong'; nothing was run";
+  std::string all = "12 errors in the pipeline 'wrong'; nothing was run";
   for (const std::string& error : errors) all += "\n" + error;
   EXPECT_EQ(error_of([&] { p.run(); }), all);
   EXPECT_EQ(error_of([&] { p.yaml(); }), all);
