@@ -1,6 +1,6 @@
 // A config and a store from before the plugins had their present names and places
-// (tests/data/run-before-wings): the present program reads the config, computes no row again, and gives the
-// same results.
+// (tests/data/run-before-wings): the present program reads the config, computes no row again that is not
+// known to be wrong, and gives the same results.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -49,7 +49,7 @@ void expect_same_predictions(const fs::path& now, const fs::path& then, std::siz
   }
 }
 
-TEST(EarlierState, ItsConfigRunsOnItsStoreWithoutComputingARow) {
+TEST(EarlierState, ItsConfigRunsOnItsStore) {
   const TempFolder work;
   const fs::path fixture = fs::path(GRAFT_SOURCE_DIR) / "tests/data/run-before-wings";
   fs::copy(fixture / "store", work / "store", fs::copy_options::recursive);
@@ -62,16 +62,13 @@ TEST(EarlierState, ItsConfigRunsOnItsStoreWithoutComputingARow) {
                 "tables stay the same"));
   const json results = json::parse(slurp(work / "out/results.json"));
   ASSERT_THAT(results["tables"], SizeIs(2));
-  // Rows of a network are named by what can compute them: the fixture was made by oneDNN 2.6.3, without
-  // LibTorch.
-  const bool same_kernels =
-      run_program({"describe", "engine_fused"}).out.find("uses oneDNN 2.6.3\n") != std::string::npos &&
-      run_program({"describe", "engine_torch"}).exit_code != 0;
-  for (const auto& [name, table] : results["tables"].items()) {
-    if (name == "table" && !same_kernels) continue;
-    EXPECT_EQ(table["computed"], 0) << name;
-    EXPECT_GT(table["reused"], 0) << name;
-  }
+  EXPECT_EQ(results["tables"]["pixels"]["computed"], 0);
+  EXPECT_GT(results["tables"]["pixels"]["reused"], 0);
+  // Those of the network are of an engine with a known fault, which these weights do not meet: the rows that
+  // are computed again give the same predictions, below.
+  EXPECT_EQ(results["tables"]["table"]["reused"], 0);
+  EXPECT_THAT(run_program({"store", "ls", "--store", work / "store"}).out,
+              HasSubstr("engine_fused 1.1.0, corrected in 1.1.1: where a layer overflowed"));
   std::size_t compared = 0;
   for (const auto& file : fs::directory_iterator(fixture / "predictions")) {
     // The fit on pixels that are not scaled ends where the precision of its products does, which is not the

@@ -86,5 +86,8 @@ class EngineFused final : public Service, public nn::EngineService {
 
 GRAFT_PLUGIN(engine_fused, "1.1.1", EngineFused,
              graft::PluginSchema::service("Runs networks with layers merged, on oneDNN; the default engine.")
+                 .known_fault("1.1.1",
+                              "where a layer overflowed or the weights were damaged, ReLU and max pool made "
+                              "finite, wrong features of NaN")
                  .may_need("engine_torch")
                  .uses_libraries("oneDNN " GRAFT_DNNL_VERSION))
