@@ -15,7 +15,16 @@
 
 #include "contract_rules.h"
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+// Sanitizers have allocators of their own; GCC and clang say in different ways that one is in use.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define GRAFT_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define GRAFT_SANITIZED 1
+#endif
+#if defined(__GLIBC__) && !defined(GRAFT_SANITIZED)
 #define GRAFT_COUNTS_ALLOCATIONS 1
 #endif
 
