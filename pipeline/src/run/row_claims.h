@@ -20,8 +20,10 @@ class GRAFT_API RowClaims {
   void clear();
 
  private:
+  static constexpr std::size_t kLeastClaims = 131072;
+
   RowIndex claimed_;
-  std::size_t look_at_ = 0;  // claims at which those of stored rows are dropped
+  std::size_t look_at_ = kLeastClaims;  // claims at which those of stored rows are dropped
 };
 
 }  // namespace graft
