@@ -1,11 +1,8 @@
 // Models that a run has left, applied to files.
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,7 +22,6 @@
 #include "base/stored_zip.h"
 #include "npy.h"
 #include "program.h"
-#include "sanitizers.h"
 #include "stripes.h"
 
 namespace graft::test {
@@ -264,37 +260,6 @@ TEST_F(PredictTest, MembersOfOneNameHaveThePredictionsOfTheirOwnContents) {
     EXPECT_EQ(both[2][field], other.at(1).at(field));
   }
   EXPECT_NE(both[1][2], both[2][2]);
-}
-
-/// Peak memory of a prediction of a list, in KiB.
-long peak_of(const TempFolder& folder, const std::string& list, std::size_t inputs) {
-  const TempFolder output;
-  const pid_t pid = start_program(output, {"predict", "run", list, "--out", list + ".csv"}, folder.path());
-  int status = 0;
-  rusage usage{};
-  EXPECT_EQ(::wait4(pid, &status, 0, &usage), pid);
-  EXPECT_EQ(WEXITSTATUS(status), 3) << slurp(output / "stderr");
-  std::ifstream in(folder / (list + ".csv"));
-  std::string line;
-  std::size_t lines = 0;
-  while (std::getline(in, line)) lines += line.starts_with("gone/") ? 1 : 0;
-  EXPECT_EQ(lines, inputs);
-  return usage.ru_maxrss;
-}
-
-TEST_F(PredictTest, MemoryIsThatOfAPortionOfTheInputs) {
-  if (kSanitized) GTEST_SKIP() << "sanitizers keep memory that was freed";
-  const auto write = [&](const std::string& name, int inputs) {
-    std::string list;
-    for (int i = 0; i < inputs; ++i) list += "gone/folder/of/photographs/" + std::to_string(i) + ".jpg\n";
-    folder_->write(name, list);
-    return name;
-  };
-  const long one = peak_of(*folder_, write("one.txt", 66'000), 66'000);
-  const long two = peak_of(*folder_, write("two.txt", 132'000), 132'000);
-  // Of each input a hash remains. Before inputs were predicted in portions, they took 550 bytes each.
-  EXPECT_LT(two - one, 66'000 * 150 / 1024) << one << " KiB, " << two << " KiB";
-  RecordProperty("growth_kib", static_cast<int>(two - one));
 }
 
 TEST_F(PredictTest, CtrlCLeavesTheLinesOfWhatWasFinished) {
