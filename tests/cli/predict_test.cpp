@@ -1,5 +1,6 @@
 // Models that a run has left, applied to files.
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
