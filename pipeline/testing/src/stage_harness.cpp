@@ -1,7 +1,7 @@
 #include <graft/testing/stage_harness.h>
 
+#include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -264,7 +264,7 @@ Bytes StageHarness::bytes(const std::string& content) {
 Tensor StageHarness::tensor(Shape shape, const std::vector<float>& values) {
   Tensor t = Tensor::allocate(DType::F32, std::move(shape));
   if (static_cast<std::size_t>(t.size()) != values.size()) throw Error("shape and values differ in size");
-  std::memcpy(t.data, values.data(), t.bytes());
+  std::copy(values.begin(), values.end(), static_cast<float*>(t.data));
   return t;
 }
 

@@ -82,7 +82,8 @@ TEST_P(Sources, ThreadsChangeNothingAndASecondRunComputesNothing) {
   c.write(folder_);
   const ProgramResult one = run("one", "store1", 1);
   ASSERT_EQ(one.exit_code, 0) << one.err;
-  ASSERT_EQ(run("eight", "store8", 8).exit_code, 0);
+  const ProgramResult eight = run("eight", "store8", 8);
+  ASSERT_EQ(eight.exit_code, 0) << eight.err;
   EXPECT_EQ(results("one"), results("eight"));
   const std::string predictions = slurp(folder_ / "one/predictions/knn.csv");
   EXPECT_GT(predictions.size(), 100u);
@@ -92,7 +93,8 @@ TEST_P(Sources, ThreadsChangeNothingAndASecondRunComputesNothing) {
   EXPECT_THAT(results("one"), HasSubstr("\"total\": " + std::to_string(c.inputs)));
   EXPECT_THAT(results("one"), HasSubstr("\"rejected\": " + std::to_string(c.rejected)));
 
-  ASSERT_EQ(run("again", "store1", 8).exit_code, 0);
+  const ProgramResult again = run("again", "store1", 8);
+  ASSERT_EQ(again.exit_code, 0) << again.err;
   EXPECT_EQ(inputs, slurp(folder_ / "again/inputs.csv"));
   EXPECT_EQ(predictions, slurp(folder_ / "again/predictions/knn.csv"));
   EXPECT_THAT(results("again"), HasSubstr("\"computed\": 0"));
