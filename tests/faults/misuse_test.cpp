@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <memory>
+#include <string_view>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -168,9 +169,12 @@ TEST_P(MisuseTest, WithoutAFaultTheRunIsWell) {
 
 TEST_P(MisuseTest, WhateverAFunctionThrowsEndsTheRunAndNamesTheStage) {
   std::vector<Case> cases;
-  for (const char* function : GetParam().functions)
+  for (const char* function : GetParam().functions) {
+    // What a destructor throws ends the process, which a sanitizer reports itself.
+    if (kSanitized && std::string_view(function) == "destructor") continue;
     for (const char* does : {"int", "text", "exception", "empty", "bad_alloc"})
       cases.push_back({function, does});
+  }
   EXPECT_THAT(Runs(GetParam(), 4).run(cases), IsEmpty());
 }
 
