@@ -90,7 +90,7 @@ TEST_F(Output, NamesOfFilesAndClassesCannotControlTheTerminal) {
     EXPECT_EQ(control_in(r.out), "") << command[0];
     EXPECT_EQ(control_in(r.err), "") << command[0];
   }
-  EXPECT_THAT(graft({"plan", "names.yaml"}).out,
+  EXPECT_THAT(graft({"plan", "names.yaml", "--store", "empty"}).out,
               HasSubstr("0\\x1b]0;pwned\\x07\\x1b[2J\\r\\x7f\\u009b31m\\u202e\\xff\\nforged"));
   // Programs get the names as they are.
   EXPECT_THAT(slurp(folder_ / "runs/names/inputs.csv"), HasSubstr("0" + kHostile + "/1" + kHostile + ".pgm"));
