@@ -14,6 +14,7 @@
 #include <graft/testing/error_of.h>
 
 #include "program.h"
+#include "sanitizers.h"
 #include "stripes.h"
 
 extern "C" int check_model_from_c(const char* model, const char* image, float* scores, char* text,
@@ -256,6 +257,7 @@ TEST_F(ModelApiTest, FromC) {
 }
 
 TEST_F(ModelApiTest, FromPython) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer must be in the program from its start";
   const TempFolder out;
   const pid_t pid = start("/usr/bin/python3", out,
                           {GRAFT_SOURCE_DIR "/tests/cli/model_python_test.py", folder_->path().string()}, {},

@@ -244,26 +244,27 @@ void Builder::convolution(const Step& step) {
   const Dims from = dims_of(step.from), to_dims = dims_of(step.to);
   std::optional<Kernel> chosen;
   // oneDNN's choice depends on the number of threads, and results on the choice: it is that of one thread.
-  std::optional<ThreadCount> one(1);
-  // Its transforms make NaN of infinity where the sums have none.
-  if (type_ == Type::f32 && !keeps_nan_ && suits_winograd(layer, shape_[step.to]))
-    chosen = kernel_for(algorithm::convolution_winograd, blocked(step.from), blocked(step.to));
-  // Images are planes, few channels would waste most of a block; and large kernels are faster with channels
-  // last, by more than it costs to bring the values there.
-  std::vector<std::pair<Desc, Desc>> layouts{{blocked(step.from), blocked(step.to)},
-                                             {plain(from, type_), blocked(step.to)}};
-  if (step.from == 0) std::swap(layouts[0], layouts[1]);
-  if (step.from != 0 && layer.kernel != nn::Extent(1) && layer.groups == 1 && has_avx512())
-    layouts.insert(layouts.begin(), {Desc(from, type_, Tag::nhwc), Desc(to_dims, type_, Tag::nhwc)});
-  // Groups of few channels have kernels for few layouts.
-  layouts.emplace_back(Desc(from, type_, Tag::nhwc), Desc(to_dims, type_, Tag::nhwc));
-  layouts.emplace_back(plain(from, type_), plain(to_dims, type_));
-  for (const auto& [source, target] : layouts) {
-    if (chosen && !is_reference(chosen->made.impl_info_str())) break;
-    if (auto next = kernel_for(algorithm::convolution_direct, source, target)) chosen = next;
+  {
+    const ThreadCount one(1);
+    // Its transforms make NaN of infinity where the sums have none.
+    if (type_ == Type::f32 && !keeps_nan_ && suits_winograd(layer, shape_[step.to]))
+      chosen = kernel_for(algorithm::convolution_winograd, blocked(step.from), blocked(step.to));
+    // Images are planes, few channels would waste most of a block; and large kernels are faster with channels
+    // last, by more than it costs to bring the values there.
+    std::vector<std::pair<Desc, Desc>> layouts{{blocked(step.from), blocked(step.to)},
+                                               {plain(from, type_), blocked(step.to)}};
+    if (step.from == 0) std::swap(layouts[0], layouts[1]);
+    if (step.from != 0 && layer.kernel != nn::Extent(1) && layer.groups == 1 && has_avx512())
+      layouts.insert(layouts.begin(), {Desc(from, type_, Tag::nhwc), Desc(to_dims, type_, Tag::nhwc)});
+    // Groups of few channels have kernels for few layouts.
+    layouts.emplace_back(Desc(from, type_, Tag::nhwc), Desc(to_dims, type_, Tag::nhwc));
+    layouts.emplace_back(plain(from, type_), plain(to_dims, type_));
+    for (const auto& [source, target] : layouts) {
+      if (chosen && !is_reference(chosen->made.impl_info_str())) break;
+      if (auto next = kernel_for(algorithm::convolution_direct, source, target)) chosen = next;
+    }
   }
   if (!chosen) throw Error(fmt::format("oneDNN has no convolution for layer {}", layer.name));
-  one.reset();
   const auto shared_out =
       program_.threads_ == 1 ? chosen : kernel_for(chosen->how, chosen->source, chosen->target);
   const bool one_thread =
