@@ -218,7 +218,7 @@ void add_to(Groups& groups, const fs::path& table, std::uint64_t number, ShardEn
 
 /// Writes the rows of each group that are not elsewhere into new shards, whose entries come after `last`,
 /// and makes that what a compaction has to bring to its end.
-Intention begin_compaction(const fs::path& table, Groups groups, std::uint64_t last,
+Intention begin_compaction(const fs::path& table, Groups&& groups, std::uint64_t last,
                            std::uint64_t shard_bytes,
                            const std::unordered_map<Digest, std::uint64_t>& positions,
                            const StoredElsewhere& elsewhere, Compaction& done) {
