@@ -97,11 +97,13 @@ void check_memory(const StageHarness& stage, const char* function, std::uint64_t
 extern "C" {
 
 // The allocator of the C library, under the names that a program cannot replace.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming)
 void* __libc_malloc(std::size_t);
 void* __libc_calloc(std::size_t, std::size_t);
 void* __libc_realloc(void*, std::size_t);
 void* __libc_memalign(std::size_t, std::size_t);
 void __libc_free(void*);
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 #define EXPORTED __attribute__((visibility("default")))
 
