@@ -175,11 +175,9 @@ class ConfigCheck {
 
   static bool equal(const Value& given, const std::array<double, 3>& own) {
     const auto& list = given.as_list();
+    if (list.size() != 1 && list.size() != 3) return false;
     for (std::size_t c = 0; c < 3; ++c)
-      if (list.size() != 1 && list.size() != 3)
-        return false;
-      else if (std::abs(list[list.size() == 1 ? 0 : c].as_double() - own[c]) > 1e-6)
-        return false;
+      if (std::abs(list[list.size() == 1 ? 0 : c].as_double() - own[c]) > 1e-6) return false;
     return true;
   }
 

@@ -183,7 +183,7 @@ class WebDataset final : public Layout {
       dotted_.push_back(path_ + "/" + input.name);
     }
     std::size_t held = 0;
-    for (const std::string& label : sample.labels) held += sizeof label + label.size();
+    for (const std::string& label : sample.labels) held += sizeof(std::string) + label.size();
     return held;
   }
 

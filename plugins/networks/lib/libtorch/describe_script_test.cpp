@@ -148,8 +148,8 @@ TEST_F(TorchTest, AScriptWithAnythingElseIsNotDescribed) {
            "torch.relu_(x)",
            "torch.relu_(torch.flatten(torch.relu(x), 1))",  // perhaps another look at a value
            "torch.dropout(x, 0.5, True)",
-           "torch.batch_norm(torch.mean(x, [2, 3]), None, None, self.mean, self.var, False, 0.1, 1e-5, "
-           "False)",
+           ("torch.batch_norm(torch.mean(x, [2, 3]), None, None, self.mean, self.var, False, 0.1, 1e-5, "
+            "False)"),
            "(torch.relu(x), torch.sigmoid(x))",
            "x",
        }) {

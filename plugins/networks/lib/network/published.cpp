@@ -124,7 +124,7 @@ std::vector<PublishedFamilyName> published_families() {
 }
 
 std::string nearest_family(const WeightFile& file) {
-  if (const std::string other = file.no_plain_tensors(); !other.empty()) return other;
+  if (std::string other = file.no_plain_tensors(); !other.empty()) return other;
   std::string name;
   std::vector<std::string> fitting, others;
   for (const zoo::PublishedFamily& family : zoo::published_families()) {

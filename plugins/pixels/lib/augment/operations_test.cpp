@@ -169,7 +169,7 @@ TEST(RandomCrop, PlacesThePartUniformly) {
   });
   ASSERT_EQ(columns.size(), 5u);
   ASSERT_EQ(rows.size(), 5u);
-  for (const auto& [at, n] : columns) EXPECT_NEAR(n, kTrials / 5, 101) << at;  // four standard deviations
+  for (const auto& [at, n] : columns) EXPECT_NEAR(n, kTrials / 5.0, 101) << at;  // four standard deviations
 }
 
 TEST(RandomCrop, PadsWithAColourTheEdgeOrTheMirroredImage) {
@@ -262,9 +262,9 @@ TEST(Affine, TranslatesByWholePixelsWithinItsShare) {
                   EXPECT_EQ(out.row(10)[31], 10);
                 });
   ASSERT_EQ(shifts.size(), 9u);  // -4 to 4, the ends half as often
-  EXPECT_NEAR(shifts[0], kTrials / 8, 84);
-  EXPECT_NEAR(shifts[4], kTrials / 16, 62);
-  EXPECT_NEAR(shifts[-4], kTrials / 16, 62);
+  EXPECT_NEAR(shifts[0], kTrials / 8.0, 84);
+  EXPECT_NEAR(shifts[4], kTrials / 16.0, 62);
+  EXPECT_NEAR(shifts[-4], kTrials / 16.0, 62);
 }
 
 TEST(ColorJitter, DrawsFactorsAboutOne) {

@@ -11,20 +11,22 @@
 namespace graft::image {
 namespace {
 
-enum Tag : std::uint32_t {
-  kWidth = 256,
-  kHeight = 257,
-  kBits = 258,
-  kCompression = 259,
-  kPhotometric = 262,
-  kStripOffsets = 273,
-  kSamples = 277,
-  kStripCounts = 279,
-  kColourMap = 320,
-  kTileOffsets = 324,
-  kTileCounts = 325,
-  kInkSet = 332,
-  kSampleFormat = 339,
+struct Tag {
+  enum Number : std::uint32_t {
+    Width = 256,
+    Height = 257,
+    Bits = 258,
+    Compression = 259,
+    Photometric = 262,
+    StripOffsets = 273,
+    Samples = 277,
+    StripCounts = 279,
+    ColourMap = 320,
+    TileOffsets = 324,
+    TileCounts = 325,
+    InkSet = 332,
+    SampleFormat = 339,
+  };
 };
 
 constexpr std::uint32_t kMaxSamples = 8, kOldJpeg = 6, kShort = 3;
@@ -100,8 +102,8 @@ class Pages {
       if (seen.size() > kMaxPages)
         reject_corrupt(Format::Tiff, "it has more than " + std::to_string(kMaxPages) + " pages");
       look_at(page.entries());
-      check_pieces(page, kStripOffsets, kStripCounts);
-      check_pieces(page, kTileOffsets, kTileCounts);
+      check_pieces(page, Tag::StripOffsets, Tag::StripCounts);
+      check_pieces(page, Tag::TileOffsets, Tag::TileCounts);
       link = page.next_link();
     }
   }
@@ -142,7 +144,7 @@ std::uint32_t same_for_all(const Directory& page, Tag tag, const char* what) {
 
 // Of an image without a usable palette libtiff gives the indices, as grey levels.
 void check_palette(const Directory& page, std::uint32_t bits) {
-  const auto map = page.find(kColourMap);
+  const auto map = page.find(Tag::ColourMap);
   const std::uint32_t wanted = 3u << bits;
   if (!map || map->count() != wanted || !map->is_short())
     reject_corrupt(Format::Tiff, "its palette has " + std::to_string(map ? map->count() : 0) +
@@ -153,9 +155,9 @@ void check_palette(const Directory& page, std::uint32_t bits) {
 // What the samples mean, or a reject that names it.
 void check_samples(const Directory& page) {
   enum Photometric : std::uint32_t { WhiteIsZero, BlackIsZero, Rgb, Palette, Mask, Cmyk, YCbCr };
-  const std::uint32_t bits = same_for_all(page, kBits, "sizes"), samples = page.number(kSamples, 1),
-                      compression = page.number(kCompression, 1);
-  switch (same_for_all(page, kSampleFormat, "types")) {
+  const std::uint32_t bits = same_for_all(page, Tag::Bits, "sizes"), samples = page.number(Tag::Samples, 1),
+                      compression = page.number(Tag::Compression, 1);
+  switch (same_for_all(page, Tag::SampleFormat, "types")) {
     case 1:
       break;
     case 2:
@@ -168,7 +170,7 @@ void check_samples(const Directory& page) {
   if (bits < 1 || bits > 16) unsupported_tiff(std::to_string(bits) + " bits per sample");
   // Old-style JPEG is always YCbCr; files that say nothing of their samples are taken as Pillow does.
   const std::uint32_t meaning =
-      compression == kOldJpeg ? std::uint32_t{YCbCr} : page.number(kPhotometric, WhiteIsZero);
+      compression == kOldJpeg ? std::uint32_t{YCbCr} : page.number(Tag::Photometric, WhiteIsZero);
   std::uint32_t colours = 1;
   switch (meaning) {
     case WhiteIsZero:
@@ -183,7 +185,7 @@ void check_samples(const Directory& page) {
       break;
     case Cmyk:
       colours = 4;
-      if (page.number(kInkSet, 1) != 1) unsupported_tiff("inks that are not CMYK", "save it as RGB");
+      if (page.number(Tag::InkSet, 1) != 1) unsupported_tiff("inks that are not CMYK", "save it as RGB");
       break;
     case YCbCr:
       colours = 3;
@@ -196,7 +198,7 @@ void check_samples(const Directory& page) {
     default:
       unsupported_tiff("photometric interpretation " + std::to_string(meaning), "save it as RGB");
   }
-  const bool old_jpeg_says_nothing = compression == kOldJpeg && !page.find(kSamples);
+  const bool old_jpeg_says_nothing = compression == kOldJpeg && !page.find(Tag::Samples);
   if ((samples < colours && !old_jpeg_says_nothing) || samples > kMaxSamples)
     unsupported_tiff(std::to_string(samples) + " samples per pixel and photometric interpretation " +
                          std::to_string(meaning),
@@ -210,8 +212,8 @@ Header tiff_header(ByteReader in) {
   Pages(in).check();
   const Directory page(in, 4);
   Header header{Format::Tiff};
-  header.width = page.number(kWidth, 0);
-  header.height = page.number(kHeight, 0);
+  header.width = page.number(Tag::Width, 0);
+  header.height = page.number(Tag::Height, 0);
   header.orientation = exif_orientation(in).value_or(1);
   check_samples(page);
   return header;

@@ -162,7 +162,7 @@ Published lowered(const ModelFiles& files, const Graph& graph) {
   constexpr int kSide = 224;
   // Sides that windows of 2, 4, 8, ... pixels divide, and sides that stay odd when they are halved, up and
   // down: a graph may pad or crop what is odd.
-  const Extent kOtherSizes[] = {Extent(256, 288), Extent(225, 223)};
+  const Extent other_sizes[] = {Extent(256, 288), Extent(225, 223)};
   const ImageSides sides = sides_of(graph);
   const int height = sides.height.value_or(sides.width.value_or(kSide)), width = sides.width.value_or(height);
   Published out;
@@ -170,7 +170,7 @@ Published lowered(const ModelFiles& files, const Graph& graph) {
   NamedNetwork made = first.run(out.notes);
   std::int64_t steps = first.steps_left();
   bool any_size = !sides.height && !sides.width;
-  for (const Extent& other : kOtherSizes) {
+  for (const Extent& other : other_sizes) {
     if (!any_size) break;
     Lowering next(graph, other.height, other.width, steps);
     try {

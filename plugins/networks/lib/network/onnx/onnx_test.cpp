@@ -418,8 +418,8 @@ void add_window_attention(OnnxWriter& to, const std::function<void(const std::st
   for (int head = 0; head < 2; ++head)
     for (int i = 0; i < 16; ++i) {
       const int a = i / 4, b = i % 4;  // places of the query and of the key in the window
-      bias.push_back(
-          table[static_cast<std::size_t>(((a / 2 - b / 2 + 1) * 3 + a % 2 - b % 2 + 1) * 2 + head)]);
+      const int entry = ((a / 2 - b / 2 + 1) * 3 + a % 2 - b % 2 + 1) * 2 + head;
+      bias.push_back(table[static_cast<std::size_t>(entry)]);
     }
   for (int window = 0; window < 4; ++window)
     for (int i = 0; i < 16; ++i) {

@@ -124,8 +124,9 @@ void turn(std::vector<double>& qkv, const Layer& layer, std::int64_t rows, std::
                     quarter = layer.rope_periods.size();
   const double full = 2 * std::acos(-1.0);
   for (std::int64_t place = 0; place < rows * columns; ++place) {
-    const double y = 2 * (static_cast<double>(place / columns) + 0.5) / static_cast<double>(rows) - 1;
-    const double x = 2 * (static_cast<double>(place % columns) + 0.5) / static_cast<double>(columns) - 1;
+    const std::int64_t row = place / columns, column = place % columns;
+    const double y = 2 * (static_cast<double>(row) + 0.5) / static_cast<double>(rows) - 1;
+    const double x = 2 * (static_cast<double>(column) + 0.5) / static_cast<double>(columns) - 1;
     double* token = qkv.data() + (at(layer.prefix) + at(place)) * 3 * d;
     for (std::size_t first = 0; first < 2 * d; first += head)  // queries, then keys
       for (std::size_t j = 0; j < half; ++j) {
