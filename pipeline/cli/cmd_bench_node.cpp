@@ -155,7 +155,7 @@ int measure_by_slurm(const Global& global, const LaunchSpec& spec, const std::st
   // Within an allocation, srun would start a step there, whatever the options ask for.
   if (std::getenv("SLURM_JOB_ID") != nullptr)
     srun.hidden = [](std::string_view name) { return name.starts_with("SLURM_") && name != "SLURM_CONF"; };
-  std::string cancelled = "no job was submitted";
+  std::string cancelled;
   srun.interrupt = [&](pid_t pid) {
     if (const auto job = find_slurm_job(job_name))
       cancelled = cancel_slurm_job(job->id);
@@ -164,9 +164,10 @@ int measure_by_slurm(const Global& global, const LaunchSpec& spec, const std::st
   };
   const AwaitedEnd end = run_awaited(srun, signals);
   if (signals.interrupted()) {
-    if (const auto job = find_slurm_job(job_name); job && !job->has_ended())
+    // It may have been submitted just before srun ended.
+    if (const auto job = find_slurm_job(job_name); cancelled.empty() && job && !job->has_ended())
       cancelled = cancel_slurm_job(job->id);
-    return interrupted(signals, cancelled);
+    return interrupted(signals, cancelled.empty() ? "no job was left" : cancelled);
   }
   const std::optional<SlurmJob> job =
       end.exit_code == 0 ? find_slurm_job(job_name) : ended_slurm_job(job_name);

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <random>
 #include <thread>
 
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include <graft/text.h>
 
 #include "config_command.h"
+#include "job_wait.h"
 #include "launch_options.h"
 #include "local_tasks.h"
 #include "output.h"
@@ -70,8 +72,8 @@ Value document_of(const std::string& engine, const LaunchSpec& spec,
 
 constexpr const char* kNothingMissing = "every input has its row or its reject: nothing to compute\n";
 
-fs::path write_files(const LaunchSpec& spec, const char* engine, const std::vector<LaunchFile>& files) {
-  fs::path folder = spec.folder / engine;
+fs::path write_files(const LaunchSpec& spec, const std::string& name, const std::vector<LaunchFile>& files) {
+  fs::path folder = spec.folder / name;
   make_folders(folder);
   for (const LaunchFile& file : files) write_file_atomically(folder / file.name, file.content);
   return folder;
@@ -79,7 +81,9 @@ fs::path write_files(const LaunchSpec& spec, const char* engine, const std::vect
 
 int launch_slurm(const LaunchSpec& spec, const std::vector<std::uint32_t>& indices, Value document) {
   const std::vector<LaunchFile> files = slurm_files(spec, indices);
-  const fs::path folder = write_files(spec, "slurm", files);
+  // Another launch of the job may be at the same point: what sbatch reads must be of this one.
+  std::random_device random;
+  const fs::path folder = write_files(spec, fmt::format("slurm/{:08x}", random()), files);
   std::string array;
   if (!indices.empty()) {
     array = submit_slurm_job({"sbatch", "--parsable", (folder / "array.sh").string()});
@@ -104,35 +108,6 @@ int launch_slurm(const LaunchSpec& spec, const std::vector<std::uint32_t>& indic
       id, printable((spec.folder / "logs").string()), spec.name);
   print_document(document);
   return kOk;
-}
-
-/// The workers of others that are at their slots, as "the worker of shard 0/2 on n1 (process 17)".
-std::vector<std::string> workers_at_work(const JobStatus& job) {
-  std::vector<std::string> out;
-  for (const JobStatus::Worker& w : job.workers)
-    if (w.outlook.state == WorkerOutlook::State::Running)
-      out.push_back(fmt::format("the worker of shard {} on {} (process {})", w.record.shard.text(),
-                                w.record.host, w.record.pid));
-  return out;
-}
-
-/// Waits while workers that others have started are at slots of the job: their rows are missing until then.
-/// Whether there were any.
-bool wait_for_others(const Global& global, const LaunchSpec& spec, LogLevel level, const Signals& signals,
-                     const std::function<void()>& show) {
-  std::vector<std::string> known;
-  for (bool waited = false;; waited = true) {
-    const std::vector<std::string> others = workers_at_work(job_status(global.store, spec.name));
-    if (others.empty()) return waited;
-    if (others != known && level >= LogLevel::Info)
-      print_error("waiting for {}\n", printable(joined(others)));
-    known = others;
-    for (int i = 0; i < 5 && !signals.interrupted(); ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
-      show();
-    }
-    if (signals.interrupted()) return waited;
-  }
 }
 
 int launch_local(const Global& global, const LaunchSpec& spec, std::vector<std::uint32_t> indices,
@@ -166,7 +141,7 @@ int launch_local(const Global& global, const LaunchSpec& spec, std::vector<std::
       restarts += end.restarts;
     }
     if (signals.interrupted()) break;
-    again = wait_for_others(global, spec, style.style.level, signals, show);
+    again = wait_for_workers(global.store, spec.name, style.style.level, signals, show);
     if (signals.interrupted()) break;
     if (again || !end.failures.empty()) indices = find_missing();
     if (!end.failures.empty()) {
@@ -242,7 +217,7 @@ int launch(const Global& global, const std::vector<std::string>& arguments) {
     case Engine::Mpi: {
       const auto files = engine == Engine::Mpi ? mpi_files(spec) : kubernetes_files(spec);
       if (global.dry_run) return print_files(files, document);
-      const fs::path folder = write_files(spec, given.engine.c_str(), files);
+      const fs::path folder = write_files(spec, given.engine, files);
       document["folder"] = folder.string();
       print_document(document);
       if (engine == Engine::Mpi)
