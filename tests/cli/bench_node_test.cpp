@@ -107,6 +107,23 @@ TEST_F(BenchNodeTest, FewInputsAreMeasuredAndNoneNeedNoTime) {
   EXPECT_EQ(estimate({"--tasks", "2", "--json"})["task_hours"], 0);
 }
 
+TEST_F(BenchNodeTest, WhatNeedsLibTorchIsMeasuredToo) {
+  folder_.write("config.yaml", R"(name: small
+stages:
+  images: {plugin: synthetic, with: {task: target, size: 24, train: 60, val: 20, test: 40}}
+  heavy: {plugin: heavy, from: images}
+  rows: {plugin: pixel_table, from: heavy}
+)");
+  EXPECT_THAT(
+      run_program({"plan", folder_ / "config.yaml", "--store", folder_ / "s", "--plugin-dir",
+                   GRAFT_TEST_PLUGINS, "--for", "local:2x1"})
+          .out,
+      HasSubstr("  time not known: not measured: heavy needs LibTorch, which is not loaded for a sample\n"));
+  const ProgramResult r = bench({"--tasks", "2", "--cpus", "1", "--json"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_GT(json::parse(r.out)["cluster"]["seconds"], 0);
+}
+
 TEST_F(BenchNodeTest, ADryRunPrintsTheCommandOfEveryEngine) {
   const std::string job =
       "GRAFT bench-node HERE/config.yaml --store HERE/s --set run.threads=1 --plugin-dir PLUGINS --engine ";
