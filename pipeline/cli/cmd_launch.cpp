@@ -1,6 +1,4 @@
-#include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <random>
@@ -11,7 +9,6 @@
 #include <fmt/format.h>
 
 #include <graft/error.h>
-#include <graft/params.h>
 #include <graft/printable.h>
 #include <graft/subprocess.h>
 #include <graft/text.h>

@@ -93,8 +93,7 @@ graft\-share \- print the folder of the configs that come with graft
                     HasSubstr(".TP\n\\fB\\-\\-keep\\fR \\fIN\\fR\nearlier complete runs to keep")));
   EXPECT_THAT(slurp(folder / "man1/graft-bench-node.1"), HasSubstr("\n\\fB\\-\\-here\\fR\n"));
   EXPECT_THAT(slurp(folder / "man1/graft-model.1"), HasSubstr("\\fB\\-\\-trust\\-name\\fR\n"));
-  for (const char* command :
-       {"check", "plan", "plugins", "describe", "store", "sweep", "version"})
+  for (const char* command : {"check", "plan", "plugins", "describe", "store", "sweep", "version"})
     EXPECT_THAT(slurp(folder / "man1/graft.1"), HasSubstr(std::string("\\fBgraft ") + command + "\\fR"));
 }
 

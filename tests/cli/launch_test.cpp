@@ -264,6 +264,28 @@ TEST_F(LaunchTest, WorkersOfOthersAreWaitedForAndReplacedWhereTheyDie) {
   expect_same_as_single("r");
 }
 
+TEST_F(LaunchTest, AMergeWaitsForWorkersOfAnotherLaunchAndNamesWhatTheyLeave) {
+  ASSERT_EQ(run_program(words("run", "", {"--shard", "1/2", "-q"})).exit_code, 0);
+  const std::string waits = "waiting for the worker of shard 0/2 on elsewhere (process 42)\n";
+  for (const bool interrupted : {true, false}) {
+    const TempFolder output;
+    pid_t merge = 0;
+    {
+      const IdleWorker worker(JobFolder(folder_ / "s", "small"));
+      merge = start_program(output, words("run", "r", {"--merge"}), folder_.path());
+      wait_until([&] { return slurp(output / "stderr").find(waits) != std::string::npos; });
+      if (interrupted) {
+        ::kill(merge, SIGTERM);
+        EXPECT_EQ(wait_for(output, merge).exit_code, 143);
+      }
+    }
+    if (interrupted) continue;
+    const ProgramResult r = wait_for(output, merge);
+    EXPECT_EQ(r.exit_code, 1);
+    EXPECT_THAT(r.err, AllOf(HasSubstr(waits), HasSubstr(" of 120 inputs have no row yet, for example ")));
+  }
+}
+
 TEST_F(LaunchTest, AnInterruptionEndsTheWaitingForOthers) {
   ASSERT_EQ(run_program(words("run", "", {"--shard", "1/2", "-q"})).exit_code, 0);
   const IdleWorker worker(JobFolder(folder_ / "s", "small"));
