@@ -3,11 +3,13 @@
 #include <graft/error.h>
 
 #include "config_command.h"
+#include "job_wait.h"
 #include "output.h"
 #include "run/isolated_stage.h"
 #include "run/shard_run.h"
 #include "run_command.h"
 #include "run_ui.h"
+#include "store/job_folder.h"
 
 namespace graft::cli {
 namespace {
@@ -92,6 +94,9 @@ int run_config(const Global& global, const std::string& path, const std::optiona
     if (!global.quiet) print_error("watch it at {}\n", ui->url());
   }
   Signals signals;
+  // The other one of two launches may have workers that compute what this merge is to find.
+  if (options.merge && JobFolder(options.store, plan->name).exists())
+    wait_for_workers(options.store, plan->name, options.style.level, signals, {});
   const RunOutcome outcome = sharded ? run_shard(*plan, registry, options, shard, signals)
                                      : run_plan(*plan, registry, options, signals);
   print_outcome(global, outcome.results, outcome.text, outcome.exit_code);

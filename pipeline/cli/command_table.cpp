@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <type_traits>
 
 #include <fmt/format.h>
 
+#include "run/cluster_estimate.h"
 #include "run/progress.h"
 
 namespace po = boost::program_options;
@@ -13,7 +15,9 @@ namespace graft::cli {
 namespace {
 
 /// A whole number of this range: the library would take -1 for a large one.
-po::typed_value<std::string>* count(const char* option, std::size_t& to, std::size_t low, std::size_t high) {
+template <typename Number>
+po::typed_value<std::string>* count(const char* option, Number& to, std::type_identity_t<Number> low,
+                                    std::type_identity_t<Number> high) {
   return po::value<std::string>()->notifier([option, &to, low, high](const std::string& text) {
     const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), to);
     if (bad != std::errc() || end != text.data() + text.size() || to < low || to > high)
@@ -33,6 +37,14 @@ po::typed_value<std::string>* path(const char* option, std::filesystem::path& to
 void add_out(po::options_description& options, Global& global, const char* value, const char* help) {
   options.add_options()("out,o", path("out", global.out)->value_name(value), help);
 }
+
+/// Option of plan and bench-node.
+po::typed_value<double>* price(Global& global) {
+  return po::value<double>()->notifier([&global](double p) { global.plan.price = p; });
+}
+
+/// Of one machine.
+constexpr int kMostGpus = 1024;
 
 constexpr const char* kRunFolder = "the folder of the run (default: runs/<name>)";
 
@@ -66,17 +78,16 @@ po::options_description run_options(Global& global) {
   return options;
 }
 
-po::options_description launch_options(Global& global) {
-  po::options_description options("Options of launch");
-  add_out(options, global, "DIR", kRunFolder);
+/// Options of launch and bench-node.
+void add_launch_options(po::options_description& options, Global& global) {
   Global::Launch& launch = global.launch;
   options.add_options()("engine", po::value(&launch.engine)->value_name("ENGINE"),
                         "local (default): processes on this machine; slurm, kubernetes or mpi")(
-      "tasks", po::value(&launch.tasks)->value_name("N"),
+      "tasks", count("tasks", launch.tasks, 1, ClusterShape::kMostTasks)->value_name("N"),
       "processes to divide the inputs among (default of local: one per NUMA node)")(
-      "cpus", po::value(&launch.cpus)->value_name("C"),
+      "cpus", count("cpus", launch.cpus, 1, ClusterShape::kMostCpus)->value_name("C"),
       "processors of each task (default of local: all, divided; otherwise 1)")(
-      "gpus", po::value(&launch.gpus)->value_name("G"), "GPUs of each task (default: none)")(
+      "gpus", count("gpus", launch.gpus, 1, kMostGpus)->value_name("G"), "GPUs of each task (default: none)")(
       "memory", po::value(&launch.memory)->value_name("SIZE"), "memory of each task, such as 8GiB")(
       "time", po::value(&launch.time)->value_name("TIME"),
       "slurm: time limit of each task, as sbatch takes it; 60 s before it, tasks save their rows and end")(
@@ -89,9 +100,24 @@ po::options_description launch_options(Global& global) {
       "kubernetes: the container image (default: graft)")(
       "claim", po::value(&launch.claim)->value_name("NAME"),
       "kubernetes: the volume claim with the current folder in it (default: graft)")(
-      "dry-run", po::bool_switch(&global.dry_run), "print what would be submitted or started; do nothing")(
-      "restart", po::bool_switch(&launch.restart),
-      "begin a job again that was begun with other settings; rows that are stored stay");
+      "dry-run", po::bool_switch(&global.dry_run), "print what would be submitted or started; do nothing");
+}
+
+po::options_description launch_options(Global& global) {
+  po::options_description options("Options of launch");
+  add_out(options, global, "DIR", kRunFolder);
+  add_launch_options(options, global);
+  options.add_options()("restart", po::bool_switch(&global.launch.restart),
+                        "begin a job again that was begun with other settings; rows that are stored stay");
+  return options;
+}
+
+po::options_description bench_node_options(Global& global) {
+  po::options_description options("Options of bench-node");
+  add_launch_options(options, global);
+  options.add_options()("price", price(global)->value_name("PRICE"), "what an hour of one task costs")(
+      "here", po::bool_switch(&global.launch.here),
+      "measure in this process, as the job does: inside an allocation that you have");
   return options;
 }
 
@@ -147,8 +173,7 @@ po::options_description plan_options(Global& global) {
                         "do not measure the time on some inputs")(
       "for", po::value(&global.plan.cluster)->value_name("ENGINE:NxC"),
       "estimate time, machine-hours and memory for N tasks of C processors, such as slurm:40x8")(
-      "price", po::value<double>()->value_name("PRICE")->notifier([&](double p) { global.plan.price = p; }),
-      "with --for: what an hour of one task costs");
+      "price", price(global)->value_name("PRICE"), "with --for: what an hour of one task costs");
   return options;
 }
 
@@ -352,6 +377,15 @@ constexpr CommandRow kCommands[] = {
      "slurm submits a job array, and a job that depends on it; kubernetes and mpi write files and print the "
      "commands.",
      launch, launch_options},
+    {"bench-node", "bench-node CONFIG", "measure a config on a node of a cluster, and estimate the whole job",
+     "Some hundred inputs are computed on a node such as the tasks of graft launch would get, with the same "
+     "options; time, machine-hours, disk space, memory and money for all inputs follow. That is graft plan "
+     "--for as a job: slurm waits for a job of srun, and Ctrl-C cancels it; mpi waits for one rank of "
+     "mpirun; "
+     "kubernetes prints a Job; local measures here, pinned to processors. The node must see the config and "
+     "its "
+     "inputs, and be able to write to the store. The exit code is that of the job.",
+     bench_node, bench_node_options},
     {"status", "status [JOB]", "show how far the processes of a job are: graft launch, graft run --shard",
      "JOB is the name of a config, its file, or the folder of its run; without it, the jobs of the store are "
      "listed. Read from the store alone, while the processes go on. The exit code is 0 when the job is done, "
@@ -454,6 +488,7 @@ constexpr Meaning kEnvironment[] = {
     {"GRAFT_PLUGIN_PATH", "folders with plugins, separated by ':'"},
     {"GRAFT_SHARE", "the folder that graft share prints, in place of graft's own"},
     {"GRAFT_TASKS", "number of shards for --shard auto, where the launcher gives an index alone"},
+    {"GRAFT_NODE", "what this machine is called, in a container that has a name of its own"},
     {"GRAFT_MODELS", "where graft model fetch puts weights (default: ~/.cache/graft/models)"},
     {"GRAFT_MODEL_URL", "where graft model fetch gets weights"},
     {"NO_COLOR", "if it is set, progress and messages have no colors"},

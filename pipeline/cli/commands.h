@@ -15,7 +15,7 @@ struct Global {
   std::filesystem::path out, store = ".graft";
   bool store_given = false;  ///< --store is in the command line.
   bool quiet = false, json = false;
-  bool dry_run = false;  ///< Option of launch and store gc.
+  bool dry_run = false;  ///< Option of launch, bench-node and store gc.
   std::string log_level = "info";
   int keep = 1;  ///< Option of run: earlier runs to keep.
   struct Run {
@@ -31,7 +31,8 @@ struct Global {
     std::vector<std::string> submit_options;
     int tasks = 0, cpus = 0, gpus = 0;
     bool restart = false;
-  } launch;  ///< Options of launch.
+    bool here = false;  ///< Option of bench-node alone.
+  } launch;             ///< Options of launch and bench-node.
   struct Status {
     bool watch = false;
   } status;  ///< Options of status.
@@ -109,6 +110,7 @@ inline constexpr const char* kEngines[] = {"local", "slurm", "kubernetes", "mpi"
 
 int run(const Global& global, const std::vector<std::string>& arguments);
 int launch(const Global& global, const std::vector<std::string>& arguments);
+int bench_node(const Global& global, const std::vector<std::string>& arguments);
 int status(const Global& global, const std::vector<std::string>& arguments);
 int sweep(const Global& global, const std::vector<std::string>& arguments);
 int predict(const Global& global, const std::vector<std::string>& arguments);

@@ -61,11 +61,17 @@ std::map<int, int> node_of_processors() {
 
 /// Processor i of task `position`: neighbours share caches and a NUMA node, and with it the memory that they
 /// fill: the system takes pages from the node of the processor that first writes to them.
-cpu_set_t processors_of(std::size_t position, int cpus, const std::vector<int>& usable) {
+std::vector<int> processors_of(std::size_t position, int cpus, const std::vector<int>& usable) {
+  std::vector<int> out;
+  for (std::size_t k = 0; k < std::min(static_cast<std::size_t>(cpus), usable.size()); ++k)
+    out.push_back(usable[(position * static_cast<std::size_t>(cpus) + k) % usable.size()]);
+  return out;
+}
+
+cpu_set_t set_of(const std::vector<int>& processors) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  for (std::size_t k = 0; k < static_cast<std::size_t>(cpus); ++k)
-    CPU_SET(usable[(position * static_cast<std::size_t>(cpus) + k) % usable.size()], &set);
+  for (const int cpu : processors) CPU_SET(cpu, &set);
   return set;
 }
 
@@ -103,7 +109,7 @@ pid_t start_task(const LocalTasks& tasks, std::uint32_t index, std::size_t posit
   const std::filesystem::path log = tasks.logs / fmt::format("local-{}.txt", index);
   const FileHandle out(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
   if (!out) throw Error(file_error("create", log, errno));
-  const cpu_set_t set = processors_of(position, tasks.cpus, usable);
+  const cpu_set_t set = set_of(processors_of(position, tasks.cpus, usable));
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) throw Error("cannot start a process: " + system_error_text(errno));
@@ -137,6 +143,15 @@ int numa_nodes() {
   for (const int cpu : allowed_processors())
     if (const auto at = node.find(cpu); at != node.end()) nodes.insert(at->second);
   return std::max(1, static_cast<int>(nodes.size()));
+}
+
+std::vector<int> processors_of_first_task(int cpus) {
+  return processors_of(0, cpus, usable_processors());
+}
+
+void pin_to(const std::vector<int>& processors) {
+  const cpu_set_t set = set_of(processors);
+  ::sched_setaffinity(0, sizeof set, &set);
 }
 
 LocalEnd run_local_tasks(const LocalTasks& tasks, const Signals& signals, const std::function<void()>& tick) {

@@ -15,6 +15,11 @@ std::vector<int> usable_processors();
 /// NUMA nodes that have some of them; 1 where the system does not say.
 int numa_nodes();
 
+/// Processors of the first of the tasks that have `cpus` each.
+std::vector<int> processors_of_first_task(int cpus);
+/// Pins this thread, and the threads that it will start, to them. What the system refuses stays as it is.
+void pin_to(const std::vector<int>& processors);
+
 struct LocalTasks {
   std::vector<std::string> command;    ///< Without --shard.
   int tasks = 1;                       ///< Of the whole job.

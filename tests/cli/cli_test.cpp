@@ -52,12 +52,14 @@ TEST(Cli, WrongUsageSaysWhatAndExitsWithTwo) {
     EXPECT_EQ(r.exit_code, 2);
     EXPECT_EQ(r.err, text);
   };
-  fails({"rum"},
-        "error: no command 'rum'; did you mean 'run'? (commands: init, train, run, launch, status, sweep, "
-        "predict, serve, "
-        "embed, check, plan, graph, report, runs, plugins, new-plugin, describe, schema, model, store, "
-        "share, version)\n"
-        "usage: graft COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the commands\n");
+  fails(
+      {"rum"},
+      "error: no command 'rum'; did you mean 'run'? (commands: init, train, run, launch, bench-node, status, "
+      "sweep, "
+      "predict, serve, "
+      "embed, check, plan, graph, report, runs, plugins, new-plugin, describe, schema, model, store, "
+      "share, version)\n"
+      "usage: graft COMMAND [ARGUMENT] [OPTIONS]; graft --help lists the commands\n");
   fails({"run"}, "error: CONFIG is missing\nusage: graft run CONFIG\n");
   fails({"run", "a", "b"}, "error: one CONFIG expected, got 2\nusage: graft run CONFIG\n");
   fails({"check", "--bogus"},

@@ -26,6 +26,12 @@ TEST(Completion, CommandsAndOptionsWithTheirHelp) {
             "plan\tshow stages, shapes, rows, what is stored and what would be computed\n"
             "plugins\tlist the plugins, and the files that were refused and why\n");
   EXPECT_EQ(offered({"plan", "--no"}), "--no-sample\tdo not measure the time on some inputs\n");
+  EXPECT_EQ(offered({"bench-node", ""}), ":files yaml yml\n");
+  EXPECT_EQ(offered({"bench-node", "c.yaml", "--he"}),
+            "--here\tmeasure in this process, as the job does: inside an allocation that you have\n"
+            "--help\tshow this help, or a command's\n");
+  EXPECT_EQ(offered({"bench-node", "c.yaml", "--engine", "s"}),
+            offered({"launch", "c.yaml", "--engine", "s"}));
   EXPECT_EQ(offered({"run", "--no"}), "");
   EXPECT_THAT(offered({"run", "c.yaml", "--"}), AllOf(HasSubstr("--keep\t"), HasSubstr("--json\t")));
   EXPECT_EQ(offered({"help", "desc"}), "describe\t\n");
@@ -85,6 +91,7 @@ graft\-share \- print the folder of the configs that come with graft
   EXPECT_THAT(slurp(folder / "man1/graft-run.1"),
               AllOf(HasSubstr("\\fBgraft run\\fR \\fICONFIG\\fR [\\fIOPTIONS\\fR]\n"),
                     HasSubstr(".TP\n\\fB\\-\\-keep\\fR \\fIN\\fR\nearlier complete runs to keep")));
+  EXPECT_THAT(slurp(folder / "man1/graft-bench-node.1"), HasSubstr("\n\\fB\\-\\-here\\fR\n"));
   EXPECT_THAT(slurp(folder / "man1/graft-model.1"), HasSubstr("\\fB\\-\\-trust\\-name\\fR\n"));
   for (const char* command : {"check", "plan", "plugins", "describe", "store", "sweep", "version"})
     EXPECT_THAT(slurp(folder / "man1/graft.1"), HasSubstr(std::string("\\fBgraft ") + command + "\\fR"));

@@ -264,6 +264,28 @@ TEST_F(LaunchTest, WorkersOfOthersAreWaitedForAndReplacedWhereTheyDie) {
   expect_same_as_single("r");
 }
 
+TEST_F(LaunchTest, AMergeWaitsForWorkersOfAnotherLaunchAndNamesWhatTheyLeave) {
+  ASSERT_EQ(run_program(words("run", "", {"--shard", "1/2", "-q"})).exit_code, 0);
+  const std::string waits = "waiting for the worker of shard 0/2 on elsewhere (process 42)\n";
+  for (const bool interrupted : {true, false}) {
+    const TempFolder output;
+    pid_t merge = 0;
+    {
+      const IdleWorker worker(JobFolder(folder_ / "s", "small"));
+      merge = start_program(output, words("run", "r", {"--merge"}), folder_.path());
+      wait_until([&] { return slurp(output / "stderr").find(waits) != std::string::npos; });
+      if (interrupted) {
+        ::kill(merge, SIGTERM);
+        EXPECT_EQ(wait_for(output, merge).exit_code, 143);
+      }
+    }
+    if (interrupted) continue;
+    const ProgramResult r = wait_for(output, merge);
+    EXPECT_EQ(r.exit_code, 1);
+    EXPECT_THAT(r.err, AllOf(HasSubstr(waits), HasSubstr(" of 120 inputs have no row yet, for example ")));
+  }
+}
+
 TEST_F(LaunchTest, AnInterruptionEndsTheWaitingForOthers) {
   ASSERT_EQ(run_program(words("run", "", {"--shard", "1/2", "-q"})).exit_code, 0);
   const IdleWorker worker(JobFolder(folder_ / "s", "small"));
@@ -327,6 +349,7 @@ TEST_F(LaunchTest, APlanEstimatesForACluster) {
                   "\non slurm: 4 tasks, 2 processors each\n"
                   "  time about [^,]+, [0-9.]+ machine-hours \\([0-9.]+ processor-hours\\), [0-9.]+ at the "
                   "price given, at the pace of this machine\n"
+                  "  measured on [^\n]+, [0-9]+ processors?, [0-9.]+ [KMGT]iB of memory\n"
                   "  disk \\+202.5 KiB, memory of a task about [0-9.]+ MiB\n"));
   const json cluster = json::parse(plan({"--for", "slurm:4x2", "--json"}).out)["cluster"];
   EXPECT_EQ(cluster["tasks"], 4);
@@ -353,7 +376,8 @@ TEST_F(LaunchTest, WrongOptionsAreErrors) {
       HasSubstr("--engine: 'slrum' is not allowed here; did you mean 'slurm'? (allowed: local, slurm, "
                 "kubernetes, mpi)"));
   EXPECT_THAT(error({"--engine", "slurm"}), HasSubstr("--tasks is missing: how many processes"));
-  EXPECT_THAT(error({"--tasks", "-1"}), HasSubstr("--tasks: expected a positive number, got -1"));
+  EXPECT_THAT(error({"--tasks", "-1"}),
+              HasSubstr("--tasks: expected a whole number from 1 to 65536, got '-1'"));
   EXPECT_THAT(error({"--tasks", "2", "--time", "10"}),
               HasSubstr("--time: of no use with --engine local (it is for slurm)"));
   EXPECT_THAT(error({"--engine", "slurm", "--tasks", "2", "--partition", "a b"}),
@@ -386,7 +410,9 @@ TEST_F(LaunchTest, AnArrayIsCancelledWhenTheMergeCannotBeSubmitted) {
 TEST_F(LaunchTest, SlurmThatIsNotThereIsAnErrorThatNamesIt) {
   const ProgramResult r = launch("", {"--engine", "slurm", "--tasks", "2"}, {"PATH=/nonexistent"});
   EXPECT_EQ(r.exit_code, 1);
-  EXPECT_THAT(r.err, HasSubstr("cannot start sbatch: No such file or directory"));
+  EXPECT_THAT(r.err,
+              HasSubstr("error: cannot start sbatch: no folder of PATH has it; on Debian: apt-get install "
+                        "slurm-client\n"));
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ namespace graft::test {
 namespace {
 
 using nlohmann::json;
+using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
@@ -120,9 +121,12 @@ class SlurmTest : public ::testing::Test {
   void wait_for_jobs(int seconds) {
     wait_until("the jobs end", seconds, [] { return cluster_->jobs().empty(); });
   }
-  void expect_same_as_single() {
+  /// `merged`: the run's folder; empty: r.
+  void expect_same_as_single(std::string merged = {}) {
+    if (merged.empty()) merged = folder_ / "r";
     for (const char* file : {"predictions/knn.csv", "inputs.csv"})
-      EXPECT_TRUE(slurp(folder_ / "r" / file) == slurp(folder_ / "single" / file)) << file << logs();
+      EXPECT_TRUE(slurp(std::filesystem::path(merged) / file) == slurp(folder_ / "single" / file))
+          << file << logs();
     for (const auto& [name, from] : {std::pair("a.npy", store()), {"b.npy", folder_ / "single_store"}})
       EXPECT_EQ(run_program({"store", "export", "cluster/rows", folder_ / name, "--store", from}).exit_code,
                 0);
@@ -136,7 +140,7 @@ class SlurmTest : public ::testing::Test {
     const json now = status();
     EXPECT_EQ(now["state"], "done");
     EXPECT_EQ(now["inputs"]["finished"], inputs_);
-    EXPECT_EQ(now["merged"], (folder_ / "r").string());
+    EXPECT_EQ(now["merged"], merged);
   }
   std::string logs() const {
     if (!std::filesystem::exists(folder_ / "s/jobs/cluster/logs")) return {};
@@ -239,6 +243,116 @@ TEST_F(SlurmTest, TheSignalBeforeTheTimeLimitSavesEverything) {
   for (const json& worker : stuck["workers"]) EXPECT_EQ(worker["state"], "interrupted");
   EXPECT_GE(stuck["tables"]["rows"]["rows"], stuck["inputs"]["finished"]);
   EXPECT_EQ(stuck["tables"]["rows"]["logs"], 0) << "what was finished is sealed";
+}
+
+TEST_F(SlurmTest, TwoLaunchesOfOneJobAtOnceAreASingleRun) {
+  make(600, 0.05);
+  const auto launch_to = [&](const TempFolder& output, const char* tasks, const char* out) {
+    return start_program(output,
+                         {"launch", folder_ / "config.yaml", "--store", store(), "--plugin-dir",
+                          GRAFT_TEST_PLUGINS, "--engine", "slurm", "--tasks", tasks, "--out", folder_ / out},
+                         folder_.path(), cluster_->environment());
+  };
+  const TempFolder a, b;
+  const pid_t first = launch_to(a, "2", "r"), second = launch_to(b, "3", "r2");
+  const ProgramResult ra = wait_for(a, first), rb = wait_for(b, second);
+  ASSERT_EQ(ra.exit_code, 0) << ra.err;
+  ASSERT_EQ(rb.exit_code, 0) << rb.err;
+  EXPECT_THAT(ra.out, HasSubstr("shards 0-1 of 2\n"));
+  EXPECT_THAT(rb.out, HasSubstr("shards 0-2 of 3\n"));
+  while (!cluster_->jobs().empty()) {
+    status();
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  }
+  // Each of them has merged all rows, whoever has computed them.
+  for (const char* out : {"r", "r2"})
+    for (const char* file : {"predictions/knn.csv", "inputs.csv"})
+      EXPECT_TRUE(slurp(folder_ / out / file) == slurp(folder_ / "single" / file)) << out << file << logs();
+  expect_same_as_single(status()["merged"]);
+}
+
+TEST_F(SlurmTest, ANodeIsMeasuredAndTheEndOfItsJobIsTold) {
+  make(120, 0.01);
+  const auto words = [&](const std::vector<std::string>& more, const std::string& in) {
+    std::vector<std::string> all{"bench-node",   folder_ / "config.yaml",
+                                 "--store",      in,
+                                 "--plugin-dir", GRAFT_TEST_PLUGINS,
+                                 "--engine",     "slurm",
+                                 "--tasks",      "4"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  const auto bench = [&](const std::vector<std::string>& more, const std::string& in) {
+    return run_program(words(more, in), folder_.path(), cluster_->environment());
+  };
+  const ProgramResult text = bench({"--price", "2"}, store());
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_THAT(text.err, ContainsRegex("(^|\n)measuring on n[0-3]: "));
+  EXPECT_THAT(text.out,
+              ContainsRegex("\non slurm: 4 tasks, 1 processor each\n  time about [^\n]+\n  measured on "
+                            "n[0-3]: [^\n]+ of memory\n  disk [^\n]+\n"));
+  const ProgramResult measured = bench({"--json", "--price", "2"}, store());
+  EXPECT_EQ(measured.exit_code, 0) << measured.err;
+  const json document = json::parse(measured.out, nullptr, false);
+  EXPECT_EQ(document["cluster"]["machine"]["name"], document["slurm_job"]["node"]);
+  EXPECT_GT(document["cluster"]["cost"], 0);
+
+  // The job fails: what it said is shown, with its node.
+  folder_.write("file", "no folder");
+  const ProgramResult failed = bench({}, folder_ / "file/s");
+  EXPECT_EQ(failed.exit_code, 1);
+  EXPECT_THAT(
+      failed.err,
+      AllOf(ContainsRegex("error: on n[0-3]: cannot make the folder .*file/s: Not a directory; choose "
+                          "another folder with --store\n"),
+            ContainsRegex("error: job [0-9]+ on node n[0-3] failed with exit code 1 \\(FAILED\\); its "
+                          "message is above\n$")));
+  const ProgramResult refused = bench({"--partition", "nowhere"}, store());
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err,
+              ContainsRegex("invalid partition specified(.|\n)*error: srun failed with exit code 1, "
+                            "and Slurm knows no job of it; its message is above\n$"));
+
+  const auto in_state = [](const std::string& wanted) {
+    for (const auto& [id, state] : cluster_->jobs())
+      if (state == wanted) return id;
+    return std::string();
+  };
+  // Somebody cancels it, Ctrl-C does, and Ctrl-C before it has a node.
+  for (const bool from_outside : {true, false}) {
+    const TempFolder output;
+    const pid_t pid = start_program(output, words({"--set", "nap.seconds=100"}, store()), folder_.path(),
+                                    cluster_->environment());
+    wait_until("the job measures", 60, [&] {
+      return in_state("RUNNING") != "" && slurp(output / "stderr").find("measuring on ") != std::string::npos;
+    });
+    const std::string id = in_state("RUNNING");
+    if (from_outside)
+      cluster_->run("scancel " + id);
+    else
+      ::kill(pid, SIGINT);
+    const ProgramResult r = wait_for(output, pid);
+    if (from_outside) {
+      EXPECT_THAT(r.exit_code, ::testing::Ne(0));
+      EXPECT_THAT(r.err, ContainsRegex("error: job " + id +
+                                       " on node n[0-3] was cancelled; start it again "
+                                       "\\(CANCELLED\\)\n$"));
+    } else {
+      EXPECT_EQ(r.exit_code, 130);
+      EXPECT_THAT(r.err, HasSubstr("interrupted; job " + id + " was cancelled\n"));
+    }
+    wait_for_jobs(60);
+  }
+  const TempFolder output;
+  const pid_t pid = start_program(output, words({"--submit-option=--begin=now+1hour"}, store()),
+                                  folder_.path(), cluster_->environment());
+  wait_until("the job waits", 60, [&] { return in_state("PENDING") != ""; });
+  const std::string id = in_state("PENDING");
+  ::kill(pid, SIGTERM);
+  const ProgramResult r = wait_for(output, pid);
+  EXPECT_EQ(r.exit_code, 143);
+  EXPECT_THAT(r.err, HasSubstr("interrupted; job " + id + " was cancelled\n"));
+  wait_for_jobs(60);
 }
 
 TEST_F(SlurmTest, WhatSbatchRefusesIsShown) {

@@ -23,7 +23,7 @@ source "$scripts/graft.bash"
 [ "$(complete -p graft)" = "complete -F _graft graft" ] || { echo "bash does not know of the completion"; exit 1; }
 compopt() { :; } # it works only while readline completes
 
-gives "check describe embed graph help init launch model new-plugin plan plugins predict report run runs schema serve share status store sweep train version" ""
+gives "bench-node check describe embed graph help init launch model new-plugin plan plugins predict report run runs schema serve share status store sweep train version" ""
 gives "report run runs" r
 gives "plan plugins" pl
 gives "configs data" run ""

@@ -10,12 +10,13 @@
 #include <graft/text.h>
 
 #include "run/progress.h"
+#include "store/slots.h"
 
 namespace graft {
 namespace {
 
+static_assert(ClusterShape::kMostTasks == kSlots);
 constexpr std::array<std::string_view, 4> kShapeEngines = {"local", "slurm", "kubernetes", "mpi"};
-constexpr int kMostTasks = 65536, kMostCpus = 1024;
 
 std::optional<int> positive(std::string_view text, int most) {
   int n = 0;
@@ -33,8 +34,8 @@ ClusterShape ClusterShape::parse(std::string_view text) {
   if (colon != std::string_view::npos) out.engine = text.substr(0, colon);
   const auto tasks = colon == std::string_view::npos || times == std::string_view::npos
                          ? std::nullopt
-                         : positive(text.substr(colon + 1, times - colon - 1), kMostTasks);
-  const auto cpus = tasks ? positive(text.substr(times + 1), kMostCpus) : std::nullopt;
+                         : positive(text.substr(colon + 1, times - colon - 1), ClusterShape::kMostTasks);
+  const auto cpus = tasks ? positive(text.substr(times + 1), ClusterShape::kMostCpus) : std::nullopt;
   if (!cpus || std::find(kShapeEngines.begin(), kShapeEngines.end(), out.engine) == kShapeEngines.end())
     throw Error(fmt::format("expected ENGINE:TASKSxCPUS such as slurm:40x8 (engines: {}), got '{}'",
                             fmt::join(kShapeEngines, ", "), text));
@@ -69,9 +70,10 @@ std::string to_text(const ClusterEstimate& e) {
     out += fmt::format("  time not known: {}\n", e.work.why_not);
   else
     out += fmt::format(
-        "  time about {}, {:.2f} machine-hours ({:.2f} processor-hours){}, at the pace of this machine\n",
+        "  time about {}, {:.2f} machine-hours ({:.2f} processor-hours){}, at the pace of this machine\n"
+        "  measured on {}\n",
         duration_in_words(*e.wall_seconds), *e.task_hours, *e.core_hours,
-        e.cost ? fmt::format(", {:.2f} at the price given", *e.cost) : "");
+        e.cost ? fmt::format(", {:.2f} at the price given", *e.cost) : "", e.work.machine.text());
   out +=
       fmt::format("  disk {}, memory of a task {}\n",
                   e.work.disk_bytes ? "+" + human_bytes(*e.work.disk_bytes) : "unknown until the first batch",
@@ -91,6 +93,10 @@ Value to_value(const ClusterEstimate& e) {
                          {"cost", number(e.cost)},
                          {"disk_bytes", number(e.work.disk_bytes)},
                          {"memory_bytes", e.work.memory_bytes > 0 ? Value(e.work.memory_bytes) : Value()}};
+  out["machine"] = Value::Map{{"name", e.work.machine.name},
+                              {"processor", e.work.machine.processor},
+                              {"processors", e.work.machine.processors},
+                              {"memory_bytes", Value(e.work.machine.memory)}};
   if (!e.wall_seconds) out["why_not"] = e.work.why_not;
   return out;
 }

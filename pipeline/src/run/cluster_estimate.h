@@ -8,10 +8,13 @@
 #include <graft/export.h>
 #include <graft/value.h>
 
+#include "base/machine.h"
+
 namespace graft {
 
 /// Machines that a job may get: "slurm:40x8" is 40 tasks of 8 processors each.
 struct GRAFT_API ClusterShape {
+  static constexpr int kMostTasks = 65536, kMostCpus = 1024;
   std::string engine;
   int tasks = 1, cpus = 1;
 
@@ -28,10 +31,11 @@ struct WorkToDo {
   std::optional<std::uint64_t> disk_bytes;
   std::uint64_t memory_bytes = 0;  ///< Of a process, as measured; 0: not known.
   std::uint64_t inputs = 0;        ///< To compute.
+  Machine machine;                 ///< That measured it.
 };
 
-/// What that comes to on the cluster, by the pace of this machine and in proportion to processors: time,
-/// machine-hours, money at `price` for an hour of one task, disk and memory.
+/// What that comes to on the cluster, by the pace of the machine that was measured and in proportion to
+/// processors: time, machine-hours, money at `price` for an hour of one task, disk and memory.
 struct ClusterEstimate {
   ClusterShape shape;
   WorkToDo work;

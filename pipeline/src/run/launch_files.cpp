@@ -14,12 +14,19 @@ constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 /// for.
 constexpr int kSecondsBeforeEnd = 60;
 
-std::string slurm_resources(const LaunchSpec& spec, int cpus, int gpus) {
-  std::string out = fmt::format("#SBATCH --nodes=1\n#SBATCH --ntasks=1\n#SBATCH --cpus-per-task={}\n", cpus);
-  if (gpus > 0) out += fmt::format("#SBATCH --gpus-per-node={}\n", gpus);
-  if (spec.memory > 0) out += fmt::format("#SBATCH --mem={}M\n", (spec.memory + kMiB - 1) / kMiB);
-  if (!spec.time.empty()) out += fmt::format("#SBATCH --time={}\n", spec.time);
-  for (const std::string& option : spec.submit_options) out += "#SBATCH " + option + "\n";
+/// Options of sbatch and srun for the resources of a task.
+std::vector<std::string> slurm_resources(const LaunchSpec& spec, int cpus, int gpus) {
+  std::vector<std::string> out{"--nodes=1", "--ntasks=1", fmt::format("--cpus-per-task={}", cpus)};
+  if (gpus > 0) out.push_back(fmt::format("--gpus-per-node={}", gpus));
+  if (spec.memory > 0) out.push_back(fmt::format("--mem={}M", (spec.memory + kMiB - 1) / kMiB));
+  if (!spec.time.empty()) out.push_back("--time=" + spec.time);
+  out.insert(out.end(), spec.submit_options.begin(), spec.submit_options.end());
+  return out;
+}
+
+std::string slurm_head(const LaunchSpec& spec, int cpus, int gpus) {
+  std::string out;
+  for (const std::string& option : slurm_resources(spec, cpus, gpus)) out += "#SBATCH " + option + "\n";
   return out + fmt::format("#SBATCH --requeue\n#SBATCH --open-mode=append\n#SBATCH --signal=B:TERM@{}\n",
                            kSecondsBeforeEnd);
 }
@@ -52,11 +59,14 @@ std::string label(const std::string& name) {
   return yaml(out);
 }
 
-/// The pod of a task or of the merge. Exit code 2, an error in the config, is not tried again.
-std::string pod(const LaunchSpec& spec, const std::vector<std::string>& command, bool task) {
+/// What a pod is for: one of the tasks, what is computed after them, or a measurement before.
+enum class PodUse { Task, Merge, Bench };
+
+/// Exit code 2, an error in the config, is not tried again.
+std::string pod(const LaunchSpec& spec, const std::vector<std::string>& command, PodUse use) {
   std::string resources = fmt::format("cpu: \"{}\"", spec.cpus);
   if (spec.memory > 0) resources += fmt::format(", memory: {}Mi", (spec.memory + kMiB - 1) / kMiB);
-  if (task && spec.gpus > 0) resources += fmt::format(", nvidia.com/gpu: \"{}\"", spec.gpus);
+  if (use != PodUse::Merge && spec.gpus > 0) resources += fmt::format(", nvidia.com/gpu: \"{}\"", spec.gpus);
   std::string out = fmt::format(
       "  template:\n"
       "    metadata:\n"
@@ -71,8 +81,11 @@ std::string pod(const LaunchSpec& spec, const std::vector<std::string>& command,
       "          command: {4}\n",
       label(spec.name), kSecondsBeforeEnd, yaml(spec.image), yaml(spec.directory.string()),
       yaml_list(command));
-  if (task || !spec.environment.empty()) out += "          env:\n";
-  if (task) out += fmt::format("            - {{name: GRAFT_TASKS, value: \"{}\"}}\n", spec.tasks);
+  if (use != PodUse::Merge || !spec.environment.empty()) out += "          env:\n";
+  if (use == PodUse::Bench)
+    out += "            - {name: GRAFT_NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}\n";
+  if (use == PodUse::Task)
+    out += fmt::format("            - {{name: GRAFT_TASKS, value: \"{}\"}}\n", spec.tasks);
   for (const auto& [name, value] : spec.environment)
     out += fmt::format("            - {{name: {}, value: {}}}\n", yaml(name), yaml(value));
   return out + fmt::format(
@@ -145,12 +158,12 @@ std::vector<LaunchFile> slurm_files(const LaunchSpec& spec, const std::vector<st
       "#!/bin/sh\n#SBATCH --job-name=graft-{}\n#SBATCH --array={}\n{}#SBATCH --output={}\n{}export "
       "GRAFT_TASKS={}\n"
       "exec {}\n",
-      spec.name, index_ranges(indices), slurm_resources(spec, spec.cpus, spec.gpus),
+      spec.name, index_ranges(indices), slurm_head(spec, spec.cpus, spec.gpus),
       shell_quoted(logs + "/slurm-%A_%a.txt"), start_in(spec), spec.tasks,
       shell_command(with_words(spec.worker, {"--shard", "auto"})));
   const std::string merge =
       fmt::format("#!/bin/sh\n#SBATCH --job-name=graft-{}-merge\n{}#SBATCH --output={}\n{}exec {}\n",
-                  spec.name, slurm_resources(spec, spec.cpus, 0), shell_quoted(logs + "/slurm-%j-merge.txt"),
+                  spec.name, slurm_head(spec, spec.cpus, 0), shell_quoted(logs + "/slurm-%j-merge.txt"),
                   start_in(spec), shell_command(spec.merge));
   // An array without a task is none.
   if (indices.empty()) return {{"merge.sh", merge}};
@@ -191,9 +204,45 @@ std::vector<LaunchFile> kubernetes_files(const LaunchSpec& spec) {
       "# kubectl apply -f job.yaml\n"
       "# kubectl wait --for=condition=complete --timeout=-1s job/{0}\n"
       "# kubectl patch job/{0}-merge --type=strategic --patch '{{\"spec\":{{\"suspend\":false}}}}'\n",
-      name, label(spec.name), spec.tasks, pod(spec, with_words(spec.worker, {"--shard", "auto"}), true),
-      pod(spec, spec.merge, false));
+      name, label(spec.name), spec.tasks,
+      pod(spec, with_words(spec.worker, {"--shard", "auto"}), PodUse::Task),
+      pod(spec, spec.merge, PodUse::Merge));
   return {{"job.yaml", job}, {"Dockerfile", kDockerfile}};
+}
+
+LaunchFile kubernetes_bench_file(const LaunchSpec& spec) {
+  const std::string name = kubernetes_name(spec.name) + "-bench";
+  return {"bench-node.yaml", fmt::format("apiVersion: batch/v1\n"
+                                         "kind: Job\n"
+                                         "metadata:\n"
+                                         "  name: {0}\n"
+                                         "  labels: {{app: graft, graft-job: {1}}}\n"
+                                         "spec:\n"
+                                         "  backoffLimit: 0\n"
+                                         "{2}"
+                                         "# Saved as bench-node.yaml:\n"
+                                         "# kubectl apply -f bench-node.yaml\n"
+                                         "# kubectl logs --follow --pod-running-timeout=24h job/{0}\n"
+                                         "# kubectl delete job/{0}\n",
+                                         name, label(spec.name), pod(spec, spec.worker, PodUse::Bench))};
+}
+
+std::vector<std::string> slurm_bench_command(const LaunchSpec& spec, const std::string& job_name) {
+  // srun, unlike sbatch, brings the output back by itself: the node may share no home with this machine.
+  std::vector<std::string> out{"srun", "--job-name=" + job_name};
+  const std::vector<std::string> resources = slurm_resources(spec, spec.cpus, spec.gpus);
+  out.insert(out.end(), resources.begin(), resources.end());
+  out.insert(out.end(), {"--chdir=" + spec.directory.string(), "--input=none"});
+  out.insert(out.end(), spec.worker.begin(), spec.worker.end());
+  return out;
+}
+
+std::vector<std::string> mpi_bench_command(const LaunchSpec& spec) {
+  std::vector<std::string> out{"mpirun", "-n", "1"};
+  out.insert(out.end(), {"--map-by", fmt::format("slot:PE={}", spec.cpus), "--bind-to", "core"});
+  for (const auto& [name, value] : spec.environment) out.insert(out.end(), {"-x", name});
+  out.insert(out.end(), spec.worker.begin(), spec.worker.end());
+  return out;
 }
 
 std::vector<LaunchFile> mpi_files(const LaunchSpec& spec) {

@@ -50,4 +50,10 @@ GRAFT_API std::vector<LaunchFile> kubernetes_files(const LaunchSpec& spec);
 /// A script for a machine or an allocation that has mpirun; its comment has the line of srun.
 GRAFT_API std::vector<LaunchFile> mpi_files(const LaunchSpec& spec);
 
+/// What runs `spec.worker` once, and waits for it, on a node such as tasks get: the words of srun, those of
+/// mpirun, and a Job of Kubernetes, which tells its pod the name of the node.
+GRAFT_API std::vector<std::string> slurm_bench_command(const LaunchSpec& spec, const std::string& job_name);
+GRAFT_API std::vector<std::string> mpi_bench_command(const LaunchSpec& spec);
+GRAFT_API LaunchFile kubernetes_bench_file(const LaunchSpec& spec);
+
 }  // namespace graft

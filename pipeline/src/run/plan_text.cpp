@@ -109,8 +109,8 @@ struct TableFacts {
 /// Everything that a plan tells; text and JSON are made from it.
 class PlanFacts {
  public:
-  PlanFacts(const Plan& plan, Registry& registry, const RunOptions& options, bool sample)
-      : plan_(plan), registry_(registry), options_(options), sample_(sample), computed_(plan, options) {
+  PlanFacts(const Plan& plan, Registry& registry, const RunOptions& options, Sampling sampling)
+      : plan_(plan), registry_(registry), options_(options), sampling_(sampling), computed_(plan, options) {
     StageFactory factory(plan, registry, [this](const std::string& text) { warnings_.push_back(text); });
     DigestMemo memo(options.store / "digests.memo");
     Meter meter(plan.stages.size());
@@ -143,12 +143,12 @@ class PlanFacts {
     std::uint64_t inputs = 0;
     for (const StreamRun::Survey& s : surveys) inputs = std::max(inputs, inputs_to_compute(s));
     SpeedSample speed;
-    if (!sample_)
+    if (sampling_ == Sampling::None)
       speed.why_not = "--no-sample";
-    else if (inputs < kWorthASample)
+    else if (sampling_ == Sampling::Quick && inputs < kWorthASample)
       speed.why_not = "few inputs";
-    else
-      speed = measure_speed(plan_, source, registry_);
+    else if (inputs > 0)
+      speed = measure_speed(plan_, source, registry_, sampling_ == Sampling::Thorough);
 
     for (std::size_t t = 0; t < surveys.size(); ++t) {
       TableFacts table;
@@ -168,6 +168,8 @@ class PlanFacts {
           table.seconds = speed.estimate(inputs_to_compute(s));
           table.start_seconds = speed.start;
           table.time = fmt::format("{}, measured on {} inputs", about(*table.seconds), speed.inputs);
+          if (speed.rejected > 0)
+            table.time += fmt::format(" ({} rejected, the first by {})", speed.rejected, speed.first_reject);
         }
         if (store.rows() + store.rejects() == 0)
           table.new_table = why_new(options_.store, store.fingerprint(), computed_.user(stream.tables()[t]))
@@ -216,7 +218,7 @@ class PlanFacts {
   const Plan& plan_;
   Registry& registry_;
   const RunOptions& options_;
-  const bool sample_;
+  const Sampling sampling_;
   ComputedRows computed_;
   std::vector<SourceFacts> sources_;
   std::vector<TableFacts> tables_;
@@ -347,8 +349,8 @@ Value PlanFacts::json() const {
 
 }  // namespace
 
-PlanReport describe_plan(const Plan& plan, Registry& registry, const RunOptions& options, bool sample) {
-  const PlanFacts facts(plan, registry, options, sample);
+PlanReport describe_plan(const Plan& plan, Registry& registry, const RunOptions& options, Sampling sampling) {
+  const PlanFacts facts(plan, registry, options, sampling);
   return {facts.text(), facts.json()};
 }
 

@@ -37,6 +37,13 @@ struct RunOutcome {
 GRAFT_API RunOutcome run_plan(const Plan& plan, Registry& registry, const RunOptions& options,
                               Signals& signals);
 
+/// Whether a plan computes some inputs for the time that all of them take (measure_speed).
+enum class Sampling {
+  None,
+  Quick,     ///< Unless there are few of them, or LibTorch would have to be loaded.
+  Thorough,  ///< Whatever it takes.
+};
+
 /// What `graft plan` prints, and the same for other programs.
 struct PlanReport {
   std::string text;
@@ -44,9 +51,8 @@ struct PlanReport {
 };
 
 /// Stages with ports and shapes, rows, what is stored and what will be computed, memory, disk and time to
-/// expect. Opens the source plugins to list the inputs; writes nothing. `sample`: where much is to be
-/// computed, computes some of it for the time (measure_speed).
+/// expect. Opens the source plugins to list the inputs; writes nothing.
 GRAFT_API PlanReport describe_plan(const Plan& plan, Registry& registry, const RunOptions& options,
-                                   bool sample);
+                                   Sampling sampling);
 
 }  // namespace graft

@@ -36,8 +36,8 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
 /// The stages of a source's stream, made for the sample alone.
 class SampledStages {
  public:
-  SampledStages(const Plan& plan, std::size_t source, const Registry& registry)
-      : plan_(plan), registry_(registry), stages_(plan.stages.size()) {
+  SampledStages(const Plan& plan, std::size_t source, const Registry& registry, bool libtorch)
+      : plan_(plan), registry_(registry), libtorch_(libtorch), stages_(plan.stages.size()) {
     for (const std::size_t i : plan.stream(source)) make(i);
   }
 
@@ -80,13 +80,14 @@ class SampledStages {
                         [this](const std::string& id, const Params& params) { return context(id, params); });
   }
 
-  static void refuse_libtorch(const std::string& plugin, const std::string& libraries) {
-    if (libraries.find("libtorch") != std::string::npos)
+  void refuse_libtorch(const std::string& plugin, const std::string& libraries) const {
+    if (!libtorch_ && libraries.find("libtorch") != std::string::npos)
       throw Error(fmt::format("{} needs LibTorch, which is not loaded for a sample", plugin));
   }
 
   const Plan& plan_;
   const Registry& registry_;
+  const bool libtorch_;
   std::map<std::string, std::unique_ptr<Stage>> services_;  // first, so that they outlive who calls them
   std::vector<std::unique_ptr<Stage>> stages_;
 };
@@ -94,10 +95,10 @@ class SampledStages {
 /// Lets inputs through until there are enough, and counts what arrives.
 class Sample final : private FlowInput, private FlowOutput {
  public:
-  Sample(Plan plan, std::size_t source, const Registry& registry)
+  Sample(Plan plan, std::size_t source, const Registry& registry, bool libtorch)
       : plan_(std::move(plan)),
         source_index_(source),
-        made_(plan_, source, registry),
+        made_(plan_, source, registry, libtorch),
         stages_(made_.all()),
         source_(stage_as<Source>(*stages_[source], "the source")),
         reader_(source_),
@@ -157,6 +158,7 @@ class Sample final : private FlowInput, private FlowOutput {
     const auto first = static_cast<std::size_t>(std::countr_zero(message->entry().missing_in_tables));
     if (t != first || message->item.view != 0) return;
     const std::lock_guard lock(mutex_);
+    if (message->state == Message::State::Rejected) note_reject(*message);
     // The rest of a batch counts, too, also where its first item has ended the sample.
     finished_.push_back(Clock::now());
     if (finished_.size() >= std::max(kMostInputs, 4 * plan_.batch_items(source_index_)) ||
@@ -164,10 +166,19 @@ class Sample final : private FlowInput, private FlowOutput {
       stop_ = true;
   }
 
+  void note_reject(const Message& message) {
+    if (++result_.rejected > 1 || !message.reject) return;
+    result_.first_reject =
+        fmt::format("{}: item '{}': {}", message.reject->stage, message.entry().key, message.reject->text);
+  }
+
   /// The first batches are the start; what comes after them is measured.
   void evaluate() {
     const std::size_t skipped = std::max<std::size_t>(1, plan_.batch_items(source_index_));
     if (finished_.empty()) throw Error("no input came through");
+    if (result_.rejected == finished_.size())
+      throw Error(fmt::format("all of {} inputs were rejected, the first by {}", result_.rejected,
+                              result_.first_reject));
     result_.start = seconds_between(start_, finished_[std::min(skipped, finished_.size()) - 1]);
     if (finished_.size() <= skipped)
       throw Error(fmt::format("it takes more than {} inputs, of which only {} came through", skipped,
@@ -193,12 +204,12 @@ class Sample final : private FlowInput, private FlowOutput {
 
 }  // namespace
 
-SpeedSample measure_speed(const Plan& plan, std::size_t source, const Registry& registry) {
+SpeedSample measure_speed(const Plan& plan, std::size_t source, const Registry& registry, bool libtorch) {
   SpeedSample nothing;
   try {
     Plan sampled = plan;
     for (StagePlan& stage : sampled.stages) stage.on_error = OnError::Reject;
-    return Sample(std::move(sampled), source, registry).go();
+    return Sample(std::move(sampled), source, registry, libtorch).go();
   } catch (const std::exception& e) {
     nothing.why_not = e.what();
   } catch (...) {

@@ -15,9 +15,11 @@ namespace graft {
 
 /// How fast the stages of a source are, measured on some of its inputs.
 struct SpeedSample {
-  std::size_t inputs = 0;  ///< That were measured.
-  double seconds = 0;      ///< That they took, without the start.
-  double start = 0;        ///< Seconds until the first were done: loading models, the first batch.
+  std::size_t inputs = 0;    ///< That were measured.
+  std::size_t rejected = 0;  ///< Of all that came through, the start too, those without a row.
+  std::string first_reject;  ///< "decode: item 'a.jpg': ..."; empty: none.
+  double seconds = 0;        ///< That they took, without the start.
+  double start = 0;          ///< Seconds until the first were done: loading models, the first batch.
   /// By collector, in the order of the plan: what its rows look like, where one came through.
   std::vector<std::optional<Collector::RowFormat>> formats;
   std::string why_not;  ///< Nothing was measured, and why.
@@ -30,8 +32,9 @@ struct SpeedSample {
 
 /// Runs the first inputs of a source through its stages, for about two seconds, and forgets the results: no
 /// store is opened, and Stage::finish is not called, so that no side output is written. Stages that need
-/// LibTorch are not made: loading it takes longer than the sample. Never throws: what fails is the reason in
-/// `why_not`.
-GRAFT_API SpeedSample measure_speed(const Plan& plan, std::size_t source, const Registry& registry);
+/// LibTorch are made where `libtorch` says so: loading it takes longer than the sample. Never throws: what
+/// fails is the reason in `why_not`; it fails, too, where every input is rejected.
+GRAFT_API SpeedSample measure_speed(const Plan& plan, std::size_t source, const Registry& registry,
+                                    bool libtorch);
 
 }  // namespace graft

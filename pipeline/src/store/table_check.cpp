@@ -237,6 +237,32 @@ void examine(Pass& pass) {
   }
 }
 
+/// Ids in logs, of which those go that shards have, too: 17 bytes each.
+class LoggedIds {
+ public:
+  void add(const Digest& id) { ids_.push_back(id); }
+  std::size_t size() const { return ids_.size(); }
+  /// To be called between add() and remove().
+  void sort() {
+    std::sort(ids_.begin(), ids_.end());
+    ids_.erase(std::unique(ids_.begin(), ids_.end()), ids_.end());
+    removed_.resize(ids_.size());
+    left_ = ids_.size();
+  }
+  void remove(const Digest& id) {
+    const auto at = std::lower_bound(ids_.begin(), ids_.end(), id);
+    if (at == ids_.end() || *at != id || removed_[static_cast<std::size_t>(at - ids_.begin())]) return;
+    removed_[static_cast<std::size_t>(at - ids_.begin())] = true;
+    --left_;
+  }
+  std::size_t left() const { return left_; }
+
+ private:
+  std::vector<Digest> ids_;
+  std::vector<bool> removed_;
+  std::size_t left_ = 0;
+};
+
 }  // namespace
 
 bool is_digest(std::string_view text) {
@@ -296,14 +322,6 @@ TableSummary summarise_table(const fs::path& table) {
   const auto add_format = [&](const RowFormat& format) {
     if (std::find(s.formats.begin(), s.formats.end(), format) == s.formats.end()) s.formats.push_back(format);
   };
-  // A compaction that was cut short has left rows in two shards.
-  const bool twice = is_being_compacted(table);
-  std::unordered_set<Digest> seen;
-  const auto count = [&](const std::vector<Digest>& ids) {
-    if (!twice) return ids.size();
-    return static_cast<std::size_t>(
-        std::count_if(ids.begin(), ids.end(), [&](const Digest& id) { return seen.insert(id).second; }));
-  };
   const auto list = [&](const auto& files) {
     try {
       return files();
@@ -312,27 +330,44 @@ TableSummary summarise_table(const fs::path& table) {
       return decltype(files()){};
     }
   };
+  // Logs first: a log goes only when its rows are in a shard, and until then they are in both.
+  LoggedIds logged_rows, logged_rejects;
+  for (const fs::path& path : list([&] { return files_in(table / "logs", ".rows"); })) {
+    ++s.logs;
+    try {
+      LogReader log(path);
+      const std::size_t rows = logged_rows.size();
+      log.scan([&](const RowRecord& record, std::uint64_t) {
+        (record.ok ? logged_rows : logged_rejects).add(record.id);
+      });
+      if (logged_rows.size() > rows) add_format(log.format());
+      s.has_writer = !log.is_abandoned() || s.has_writer;
+    } catch (const Error&) {  // verify tells
+    }
+  }
+  logged_rows.sort();
+  logged_rejects.sort();
+  // A compaction that was cut short has left rows in two shards.
+  const bool twice = is_being_compacted(table);
+  std::unordered_set<Digest> seen;
+  const auto count = [&](const std::vector<Digest>& ids, LoggedIds& logged) {
+    for (const Digest& id : ids) logged.remove(id);
+    if (!twice) return ids.size();
+    return static_cast<std::size_t>(
+        std::count_if(ids.begin(), ids.end(), [&](const Digest& id) { return seen.insert(id).second; }));
+  };
   for (const auto& [number, path] : list([&] { return manifest_entries(table); })) try {
       if (const auto entry = read_manifest_entry(path)) {
-        s.rows += count(entry->row_ids);
-        s.rejects += count(entry->reject_ids);
+        s.rows += count(entry->row_ids, logged_rows);
+        s.rejects += count(entry->reject_ids, logged_rejects);
         ++s.shards;
         if (!entry->row_ids.empty()) add_format(entry->format);
       }
     } catch (const Error&) {
       ++s.shards;
     }
-  for (const fs::path& path : list([&] { return files_in(table / "logs", ".rows"); })) {
-    ++s.logs;
-    try {
-      LogReader log(path);
-      const std::uint64_t rows = s.rows;
-      log.scan([&](const RowRecord& record, std::uint64_t) { ++(record.ok ? s.rows : s.rejects); });
-      if (s.rows > rows) add_format(log.format());
-      s.has_writer = !log.is_abandoned() || s.has_writer;
-    } catch (const Error&) {  // verify tells
-    }
-  }
+  s.rows += logged_rows.left();
+  s.rejects += logged_rejects.left();
   s.in_use = s.has_writer || FolderLock::is_held(table);
   std::error_code error;
   std::int64_t newest = 0;

@@ -31,6 +31,7 @@ TEST(ClusterEstimate, WorkIsDividedAndEveryTaskStarts) {
   work.inputs = 1000000;
   work.disk_bytes = 4096;
   work.memory_bytes = 1 << 30;
+  work.machine = {"n1", "Fast 3000", 8, std::uint64_t{32} << 30};
   const ClusterEstimate e = estimate_on({"slurm", 40, 8}, work, 1.5);
   EXPECT_DOUBLE_EQ(*e.wall_seconds, 10 * 3600 + 36);
   EXPECT_DOUBLE_EQ(*e.task_hours, 40 * 10.01);
@@ -38,7 +39,10 @@ TEST(ClusterEstimate, WorkIsDividedAndEveryTaskStarts) {
   EXPECT_DOUBLE_EQ(*e.cost, 1.5 * 40 * 10.01);
   EXPECT_THAT(to_text(e),
               HasSubstr("time about 10:00:36, 400.40 machine-hours (3203.20 processor-hours), 600.60 at the "
-                        "price given, at the pace of this machine\n"));
+                        "price given, at the pace of this machine\n"
+                        "  measured on n1: Fast 3000, 8 processors, 32.0 GiB of memory\n"));
+  EXPECT_EQ(to_value(e).find("machine")->to_json(),
+            R"({"name":"n1","processor":"Fast 3000","processors":8,"memory_bytes":34359738368})");
   EXPECT_THAT(to_text(e), HasSubstr("  disk +4.0 KiB, memory of a task about 1.0 GiB\n"));
 }
 

@@ -126,7 +126,9 @@ const std::map<std::string, std::map<std::string, std::string>> kJobSchema = {
       {"env", "[Variable]"},
       {"resources", "Resources"},
       {"volumeMounts", "[Mount]"}}},
-    {"Variable", {{"name", "text"}, {"value", "text"}}},
+    {"Variable", {{"name", "text"}, {"value", "text"}, {"valueFrom", "VariableSource"}}},
+    {"VariableSource", {{"fieldRef", "FieldRef"}}},
+    {"FieldRef", {{"apiVersion", "text"}, {"fieldPath", "text"}}},
     {"Resources", {{"requests", "quantities"}, {"limits", "quantities"}}},
     {"Mount", {{"name", "text"}, {"mountPath", "text"}, {"readOnly", "bool"}}},
     {"Volume", {{"name", "text"}, {"persistentVolumeClaim", "Claim"}}},
@@ -242,6 +244,30 @@ TEST(LaunchFiles, OfKubernetesForEveryName) {
       EXPECT_EQ(job["metadata"]["labels"]["graft-job"].Scalar(), label);
       EXPECT_EQ(job["spec"]["template"]["metadata"]["labels"]["graft-job"].Scalar(), label);
     }
+  }
+}
+
+TEST(LaunchFiles, TheMeasurementOfKubernetesIsAJobOfTheApi) {
+  LaunchSpec spec = spec_of_three_tasks();
+  spec.worker = {"graft", "bench-node", "/data/my birds.yaml", "--here"};
+  for (const std::string& name : {std::string("birds_2"), std::string(62, 'a') + "_b", std::string("true")}) {
+    spec.name = name;
+    spec.gpus = 1;
+    const LaunchFile file = kubernetes_bench_file(spec);
+    EXPECT_EQ(file.name, "bench-node.yaml");
+    const std::vector<YAML::Node> jobs = YAML::LoadAll(file.content);
+    ASSERT_EQ(jobs.size(), 1u);
+    expect_kind(jobs[0], "Job", "job");
+    EXPECT_TRUE(std::regex_match(jobs[0]["metadata"]["name"].Scalar(),
+                                 std::regex("[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?")));
+    EXPECT_EQ(jobs[0]["spec"]["backoffLimit"].as<int>(), 0) << "a second try would hide the first error";
+    const YAML::Node pod = jobs[0]["spec"]["template"]["spec"], container = pod["containers"][0];
+    EXPECT_EQ(pod["restartPolicy"].Scalar(), "Never");
+    EXPECT_EQ(container["command"].as<std::vector<std::string>>(), spec.worker);
+    EXPECT_EQ(container["resources"]["limits"]["nvidia.com/gpu"].Scalar(), "1") << "as the tasks have";
+    EXPECT_EQ(container["env"][0]["name"].Scalar(), "GRAFT_NODE");
+    EXPECT_EQ(container["env"][0]["valueFrom"]["fieldRef"]["fieldPath"].Scalar(), "spec.nodeName");
+    EXPECT_EQ(container["env"][1]["name"].Scalar(), "GRAFT_DATA");
   }
 }
 

@@ -16,6 +16,7 @@
 
 #include "store/manifest.h"
 #include "store/row_writer.h"
+#include "store/table_check.h"
 #include "store/table_rows.h"
 #include "temp_folder.h"
 
@@ -152,6 +153,32 @@ TEST(TableStore, TheLogOfALivingProcessIsUsedAndLeftAlone) {
   }
   EXPECT_FALSE(std::filesystem::exists(log.path()));
   expect_row(TableStore(folder.path(), print()), 3);
+}
+
+TEST(TableStore, ASummaryCountsARowOnceThatIsInTwoLogsOrIsJustBeingSealed) {
+  const TempFolder folder;
+  TableStore store(folder.path(), print());
+  store.prepare_to_write();
+  RowLog log = RowLog::create(store.new_log_path(), kTableFormat);
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    const RowWriter::Job row = job(i);
+    log.append({row.id, row.sequence, true, row.payload});
+  }
+  const RowWriter::Job reject = reject_job(3);
+  log.append({reject.id, reject.sequence, false, reject.payload});
+  log.sync();
+  // As another worker leaves it that has computed the same inputs.
+  std::filesystem::copy_file(log.path(), store.new_log_path());
+  const auto expect_counts = [&](std::uint64_t shards, std::uint64_t logs) {
+    const TableSummary summary = summarise_table(store.folder());
+    EXPECT_EQ(summary.rows, 3u);
+    EXPECT_EQ(summary.rejects, 1u);
+    EXPECT_EQ(summary.shards, shards);
+    EXPECT_EQ(summary.logs, logs);
+  };
+  expect_counts(0, 2);
+  store.seal(log.path());
+  expect_counts(1, 1);
 }
 
 TEST(TableStore, ALogThatSomebodyRemovedIsAnError) {
