@@ -8,14 +8,15 @@
 
 #include <graft/plugin.h>
 #include <graft/text.h>
+#include <remote/fetch_cache.h>
+#include <remote/s3.h>
+#include <remote/transfer.h>
+#include <remote/transfer_settings.h>
 #include <source/delimited.h>
-
-#include "fetch_cache.h"
-#include "s3.h"
-#include "transfer.h"
 
 namespace {
 
+using namespace graft::remote;
 using graft::Entry;
 using graft::Error;
 
@@ -27,12 +28,8 @@ class UrlList final : public graft::Source {
         file_(params_.get<std::string>("file")),
         named_by_url_(params_.get<std::string>("content") == "url"),
         catalog_(context) {
+    limits_ = transfer_limits(params_, context.keep_waiting);
     limits_.max_bytes = params_.get<std::uint64_t>("max_bytes");
-    limits_.timeout = params_.get<double>("timeout");
-    limits_.retries = params_.get<int>("retries");
-    limits_.backoff = params_.get<double>("backoff");
-    limits_.time_limit = params_.get<double>("time_limit");
-    limits_.keep_waiting = context.keep_waiting;
     if (params_.has("cache"))
       cache_.emplace(params_.get<std::string>("cache"), params_.get<std::uint64_t>("cache_bytes"));
     std::ifstream in(file_, std::ios::binary);
@@ -145,27 +142,7 @@ GRAFT_PLUGIN(
                    .range(1, 1 << 30)
                    .unit("bytes")
                    .doc("Longer files are rejected."))
-        .param(graft::number("timeout", 60)
-                   .range(0.1, 3600)
-                   .unit("s")
-                   .not_in_fingerprint()
-                   .doc("Time to connect, and without a byte, after which an attempt has failed."))
-        .param(graft::integer("retries", 3)
-                   .range(0, 20)
-                   .not_in_fingerprint()
-                   .doc("Further attempts after errors that may pass: no connection, a broken one, status "
-                        "408, 429 and 5xx."))
-        .param(graft::number("backoff", 0.5)
-                   .range(0, 60)
-                   .unit("s")
-                   .not_in_fingerprint()
-                   .doc("Time before the first of these; each later one waits twice as long, at most 60 s. A "
-                        "server that asks for a longer wait (Retry-After) gets it."))
-        .param(graft::number("time_limit", 600)
-                   .range(0.1, 86400)
-                   .unit("s")
-                   .not_in_fingerprint()
-                   .doc("Time for one file, with all attempts and the waits between them."))
+        .params_from(graft::remote::transfer_parameters())
         .param(graft::text("cache").optional().not_in_fingerprint().doc(
             "Folder that keeps what was fetched, from the current folder; other runs and processes may share "
             "it. With content: bytes, servers are still asked whether a file has changed (If-None-Match)."))
