@@ -20,12 +20,12 @@ constexpr std::uint64_t kNextHeader = 2048;
 
 RemoteArchive::RemoteArchive(std::string url, std::string name, TransferLimits limits,
                              std::optional<FileVersion> known)
-    : url_(std::move(url)), name_(std::move(name)), limits_(std::move(limits)), ahead_(kLeast) {
+    : url_(std::move(url)), name_(std::move(name)), limits_(std::move(limits)), ahead_(kLeast / 2) {
   if (known) {
     version_ = std::move(*known);
     is_known_ = true;
   } else {
-    reached_ = fetch_block(0, kLeast).end();
+    reached_ = fetch_block(0, ahead_ = kLeast).end();
   }
 }
 
