@@ -1,37 +1,20 @@
 #pragma once
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <sstream>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "loopback.h"
 #include "program.h"
 
 namespace graft::test {
-
-/// A port of the loopback device that nothing listens on now.
-inline int free_port() {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* any = reinterpret_cast<sockaddr*>(&address);
-  const int s = ::socket(AF_INET, SOCK_STREAM, 0);
-  if (s < 0 || ::bind(s, any, size) != 0 || ::getsockname(s, any, &size) != 0)
-    throw std::runtime_error("no loopback device");
-  ::close(s);
-  return ntohs(address.sin_port);
-}
 
 /// An nginx of its own for a test: a free port of the loopback device, its files in a temporary folder, one
 /// worker, as the user who runs the test.
@@ -59,7 +42,8 @@ class Nginx {
       port_ = free_port();
       write_config(served, locations);
       pid_ = start(program().c_str(), output_, {"-c", (folder_ / "nginx.conf").string()});
-      if (answers()) return;
+      // Its own file says that it is this one that listens.
+      if (listens(port_, pid_) && std::filesystem::exists(folder_ / "nginx.pid")) return;
       stop();
       if (tries == 5) throw std::runtime_error("nginx does not start: " + slurp(output_ / "stderr"));
     }
@@ -101,28 +85,6 @@ class Nginx {
                       folder +
                       "/access.log counted;\n  server {\n    listen 127.0.0.1:" + std::to_string(port_) +
                       ";\n    root " + served.string() + ";\n" + locations + "  }\n}\n");
-  }
-
-  /// Waits until it listens; false where it has ended instead.
-  bool answers() {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(static_cast<std::uint16_t>(port_));
-    while (std::chrono::steady_clock::now() < end) {
-      if (::waitpid(pid_, nullptr, WNOHANG) == pid_) {
-        pid_ = -1;
-        return false;
-      }
-      const int s = ::socket(AF_INET, SOCK_STREAM, 0);
-      const bool connected = ::connect(s, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
-      ::close(s);
-      // Its process file says that it is this one that listens.
-      if (connected && std::filesystem::exists(folder_ / "nginx.pid")) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    return false;
   }
 
   /// Once requests have ended.

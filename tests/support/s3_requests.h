@@ -71,6 +71,8 @@ inline bool is_signed(const std::string& path, const std::string& head, const st
   const auto headers = headers_of(head);
   const auto authorization = headers.find("authorization");
   if (authorization == headers.end()) return false;
+  const auto payload = headers.find("x-amz-content-sha256");
+  if (payload == headers.end() || payload->second != sha256_hex("")) return false;  // as S3 does
   const auto part = [&](const std::string& name) {
     const std::size_t at = authorization->second.find(name + "=") + name.size() + 1;
     return authorization->second.substr(at, authorization->second.find_first_of(", ", at) - at);
@@ -82,8 +84,7 @@ inline bool is_signed(const std::string& path, const std::string& head, const st
   std::string canonical = "GET\n" + path + "\n\n";
   std::istringstream each(names);
   for (std::string name; std::getline(each, name, ';');) canonical += name + ":" + headers.at(name) + "\n";
-  const auto payload = headers.find("x-amz-content-sha256");
-  canonical += "\n" + names + "\n" + (payload == headers.end() ? sha256_hex("") : payload->second);
+  canonical += "\n" + names + "\n" + payload->second;
   std::string key = hmac("AWS4" + secret, day);
   for (const std::string& word : {region, std::string("s3"), std::string("aws4_request")})
     key = hmac(key, word);

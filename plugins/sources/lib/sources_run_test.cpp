@@ -294,6 +294,8 @@ stages:
 TEST_F(SourcesRemote, ASecondRunFetchesHeadersAndWhatHasChanged) {
   for (int archive = 0; archive < 3; ++archive)
     serve(archive, photographs_with_tails(static_cast<unsigned>(10 * archive), 10), "\"1\"");
+  ASSERT_EQ(run_program({"check", config_}, folder_.path()).exit_code, 0);
+  EXPECT_EQ(server_.requests(), 0) << "a check fetches nothing";
   const ProgramResult one = run("one", "s", {"--set", "run.threads=1"});
   ASSERT_EQ(one.exit_code, 0) << one.err;
   EXPECT_THAT(results("one"), HasSubstr("\"computed\": 30"));

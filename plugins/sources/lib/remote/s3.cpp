@@ -95,8 +95,8 @@ S3Request s3_request(const std::string& url) {
     throw Error(
         std::string("expected both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither, got only ") +
         (out.id.empty() ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID"));
-  if (out.id.find(':') != std::string::npos || out.token.find_first_of("\r\n") != std::string::npos)
-    throw Error("AWS_ACCESS_KEY_ID, AWS_SESSION_TOKEN: expected no colon and no line end in them");
+  if ((out.id + out.token).find_first_of("\r\n") != std::string::npos)
+    throw Error("AWS_ACCESS_KEY_ID, AWS_SESSION_TOKEN: expected no line end in them");
   if (!out.id.empty()) out.signature = "aws:amz:" + region + ":s3";
   return out;
 }

@@ -162,6 +162,10 @@ Request request_for(const std::string& url) {
   if (is_s3(url)) {
     out.s3 = s3_request(url);
     out.url = out.s3->url;
+    // SHA-256 of no body: S3 refuses signed requests without it, and libcurl 7.88 does not send it by itself.
+    if (!out.s3->signature.empty())
+      add_header(out.headers,
+                 "x-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     if (!out.s3->token.empty()) add_header(out.headers, "X-Amz-Security-Token: " + out.s3->token);
   }
   return out;
