@@ -216,6 +216,7 @@ GRAFT_PLUGIN(
                    .doc("More members in all archives together are an error."))
         .param(graft::flag("follow_symlinks", false).doc("Follow symbolic links to archives and folders."))
         .params_from(graft::remote::transfer_parameters())
+        .params_from(graft::remote::cache_parameters())
         .params_from(graft::Catalog::parameters())
         .example(R"(name: archive-example
 stages:

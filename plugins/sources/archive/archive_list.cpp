@@ -59,6 +59,7 @@ ArchiveList::ArchiveList(const graft::StageContext& context, const graft::source
     return;
   }
   limits_ = graft::remote::transfer_limits(context.params, context.keep_waiting);
+  cache_ = graft::remote::fetch_cache(context.params);
   find_urls(context.params);
 }
 
@@ -99,7 +100,7 @@ std::unique_ptr<graft::source::ArchiveReader> ArchiveList::open(std::size_t arch
   Found& found = archives_[archive];
   if (found.url.empty())
     return std::make_unique<ArchiveReader>(graft::source::archive_file(place_ + "/" + found.name));
-  auto remote = std::make_shared<RemoteArchive>(found.url, found.name, limits_, found.version);
+  auto remote = std::make_shared<RemoteArchive>(found.url, found.name, limits_, cache_.get(), found.version);
   if (!found.version) {
     found.version = remote->version();
     if (!found.version->tag.empty()) {

@@ -9,6 +9,7 @@
 #include <graft/payload.h>
 #include <graft/stage.h>
 
+#include <remote/fetch_cache.h>
 #include <remote/transfer.h>
 #include <source/archive_reader.h>
 #include <source/walk.h>
@@ -48,5 +49,6 @@ class ArchiveList {
 
   std::string place_, left_out_;
   graft::remote::TransferLimits limits_;
+  std::unique_ptr<graft::remote::FetchCache> cache_;
   std::vector<Found> archives_;
 };

@@ -90,6 +90,9 @@ class ArchiveUrl : public ::testing::Test {
     return out;
   }
 
+  /// A row up to the content.
+  static std::string up_to_content(const std::string& row) { return row.substr(0, row.find(": ") + 2); }
+
   TempFolder folder_;
   RangeServer server_;
 };
@@ -152,6 +155,77 @@ TEST_F(ArchiveUrl, APackedTarIsReadFromItsBeginningOnce) {
   open(url("x.tar.gz"));
   EXPECT_LE(server_.requests(), 8) << "of " << bytes.size() << " bytes";
   EXPECT_EQ(server_.bytes(), bytes.size());
+}
+
+TEST_F(ArchiveUrl, ACacheKeepsWhatWasFetched) {
+  for (const std::string name : {"x.tar", "x.zip", "x.tar.gz"}) {
+    SCOPED_TRACE(name);
+    const std::string bytes = serve(name, images(300, 20'000));
+    const std::string cache = "cache: \"" + (folder_ / "cache").string() + "\"";
+    auto plain = open(url(name));
+    const auto rows = read(plain, server_.url());
+    server_.count_anew();
+    auto first = open(url(name), cache);
+    EXPECT_TRUE(read(first, server_.url()) == rows);
+    EXPECT_LE(server_.bytes(), bytes.size() + 8 * kBlock)
+        << "the second pass finds what the first one fetched";
+    server_.count_anew();
+    auto second = open(url(name), cache);
+    EXPECT_TRUE(read(second, server_.url()) == rows);
+    EXPECT_EQ(server_.requests(), 1) << "whether it is still the same";
+    EXPECT_EQ(server_.bytes(), kBlock);
+    // Another version has nothing of the first one.
+    auto other = images(300, 20'000);
+    other[299].second = "other";
+    serve(name, other, "\"2\"");
+    auto changed = open(url(name), cache);
+    auto expected = rows;
+    expected[299] = up_to_content(expected[299]) + "other";
+    EXPECT_TRUE(read(changed, server_.url()) == expected);
+    // One whose server does not name its version is not kept.
+    server_.put("/" + name, {bytes, "", "Tue, 01 Dec 2026 10:00:00 GMT"});
+    auto unnamed = open(url(name), cache);
+    EXPECT_TRUE(read(unnamed, server_.url()) == rows);
+    server_.count_anew();
+    auto again = open(url(name), cache);
+    EXPECT_TRUE(read(again, server_.url()) == rows);
+    EXPECT_GE(server_.bytes(), bytes.size());
+  }
+}
+
+TEST_F(ArchiveUrl, AServerMayGiveLessThanItWasAskedFor) {
+  const std::string bytes = serve("x.zip", images(12, 10'000));
+  auto undisturbed = open(url("x.zip"));
+  const auto rows = read(undisturbed, server_.url());
+  server_.answer_instead([&](int, const std::string&, const std::string& head) {
+    const std::string range = test::headers_of(head)["range"];
+    const std::uint64_t first = std::stoull(range.substr(range.find('=') + 1));
+    const std::string shorter = "bytes=" + std::to_string(first) + "-" + std::to_string(first + 2999);
+    return RangeServer::answer({bytes}, "GET / HTTP/1.1\r\nRange: " + shorter + "\r\n\r\n");
+  });
+  auto plain = open(url("x.zip"));
+  EXPECT_TRUE(read(plain, server_.url()) == rows);
+  auto cached = open(url("x.zip"), "cache: \"" + (folder_ / "cache").string() + "\"");
+  EXPECT_TRUE(read(cached, server_.url()) == rows);
+}
+
+TEST_F(ArchiveUrl, DamageOfTheCacheIsFetchedAgain) {
+  serve("x.tar", images(30, 20'000));
+  const std::string cache = "cache: \"" + (folder_ / "cache").string() + "\"";
+  auto first = open(url("x.tar"), cache);
+  const auto rows = read(first, server_.url());
+  int files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_ / "cache"))
+    if (entry.is_regular_file() && entry.path().filename() != "lock") {
+      ++files;
+      if (files % 3 == 0)
+        std::filesystem::resize_file(entry.path(), 1000);
+      else
+        test::flip_bit(entry.path(), 8 * 5000 + static_cast<unsigned>(files));
+    }
+  EXPECT_GE(files, 9);
+  auto second = open(url("x.tar"), cache);
+  EXPECT_TRUE(read(second, server_.url()) == rows);
 }
 
 TEST_F(ArchiveUrl, TheVersionIsNamedForTheMemo) {

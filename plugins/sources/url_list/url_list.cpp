@@ -1,6 +1,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -30,8 +31,7 @@ class UrlList final : public graft::Source {
         catalog_(context) {
     limits_ = transfer_limits(params_, context.keep_waiting);
     limits_.max_bytes = params_.get<std::uint64_t>("max_bytes");
-    if (params_.has("cache"))
-      cache_.emplace(params_.get<std::string>("cache"), params_.get<std::uint64_t>("cache_bytes"));
+    cache_ = fetch_cache(params_);
     std::ifstream in(file_, std::ios::binary);
     if (!in) throw Error("cannot open " + file_ + ": " + std::strerror(errno));
     read(in);
@@ -114,7 +114,7 @@ class UrlList final : public graft::Source {
   const std::string file_;
   const bool named_by_url_;
   graft::Catalog catalog_;
-  mutable std::optional<FetchCache> cache_;
+  std::unique_ptr<FetchCache> cache_;
   TransferLimits limits_;
   std::size_t position_ = 0;
 };
@@ -143,14 +143,7 @@ GRAFT_PLUGIN(
                    .unit("bytes")
                    .doc("Longer files are rejected."))
         .params_from(graft::remote::transfer_parameters())
-        .param(graft::text("cache").optional().not_in_fingerprint().doc(
-            "Folder that keeps what was fetched, from the current folder; other runs and processes may share "
-            "it. With content: bytes, servers are still asked whether a file has changed (If-None-Match)."))
-        .param(graft::integer("cache_bytes", std::int64_t{10} << 30)
-                   .range(1 << 20, 1e15)
-                   .unit("bytes")
-                   .not_in_fingerprint()
-                   .doc("Size of the cache; what was not used for the longest time is removed first."))
+        .params_from(graft::remote::cache_parameters())
         .params_from(graft::Catalog::parameters())
         .example(R"(name: url-list-example
 run: {threads: 16}

@@ -18,9 +18,13 @@ constexpr std::uint64_t kNextHeader = 2048;
 
 }  // namespace
 
-RemoteArchive::RemoteArchive(std::string url, std::string name, TransferLimits limits,
+RemoteArchive::RemoteArchive(std::string url, std::string name, TransferLimits limits, FetchCache* cache,
                              std::optional<FileVersion> known)
-    : url_(std::move(url)), name_(std::move(name)), limits_(std::move(limits)), ahead_(kLeast / 2) {
+    : url_(std::move(url)),
+      name_(std::move(name)),
+      limits_(std::move(limits)),
+      cache_(cache),
+      ahead_(kLeast / 2) {
   if (known) {
     version_ = std::move(*known);
     is_known_ = true;
@@ -37,8 +41,6 @@ const RemoteArchive::Block* RemoteArchive::held(std::uint64_t offset) const {
 }
 
 const RemoteArchive::Block& RemoteArchive::fetch_block(std::uint64_t begin, std::uint64_t size) {
-  for (const Block& block : blocks_)
-    if (block.begin > begin) size = std::min(size, block.begin - begin);
   FetchedRange range;
   try {
     range = fetch_range(url_, begin, size, limits_, is_known_ ? &version_ : nullptr);
@@ -47,20 +49,66 @@ const RemoteArchive::Block& RemoteArchive::fetch_block(std::uint64_t begin, std:
   }
   version_ = std::move(range.version);
   is_known_ = true;
+  const Block& block = hold({range.begin, std::move(range.bytes)});
+  if (can_cache()) keep_in_cache(block);
+  return block;
+}
+
+const RemoteArchive::Block& RemoteArchive::hold(Block block) {
   if (blocks_.size() == kHeld) blocks_.pop_back();
-  blocks_.push_front({range.begin, std::move(range.bytes)});
+  blocks_.push_front(std::move(block));
   return blocks_.front();
+}
+
+/// By the place that the URL leads to, as a URL that is signed has another query every time.
+std::string RemoteArchive::cache_name(std::uint64_t piece) const {
+  return (is_s3(url_) ? s3_request(url_).url : name_) + " " + version_.tag + " " +
+         std::to_string(version_.size) + " " + std::to_string(piece);
+}
+
+std::uint64_t RemoteArchive::size_of_piece(std::uint64_t piece) const {
+  return std::min(kLeast, size() - piece * kLeast);
+}
+
+const RemoteArchive::Block* RemoteArchive::cached(std::uint64_t offset) {
+  const std::uint64_t piece = offset / kLeast;
+  auto found = cache_->find(cache_name(piece));
+  if (!found || found->bytes->size() != size_of_piece(piece)) return nullptr;
+  return &hold({piece * kLeast, std::move(found->bytes)});
+}
+
+void RemoteArchive::keep_in_cache(const Block& block) {
+  for (std::uint64_t piece = (block.begin + kLeast - 1) / kLeast;
+       piece * kLeast < size() && piece * kLeast + size_of_piece(piece) <= block.end(); ++piece) {
+    const auto at = block.bytes->begin() + static_cast<std::ptrdiff_t>(piece * kLeast - block.begin);
+    cache_->keep(cache_name(piece), version_.tag,
+                 {at, at + static_cast<std::ptrdiff_t>(size_of_piece(piece))});
+  }
 }
 
 std::span<const std::uint8_t> RemoteArchive::read(std::uint64_t offset) {
   if (offset >= size()) return {};
   const Block* block = held(offset);
+  if (block == nullptr && can_cache()) {
+    block = cached(offset);
+    if (block != nullptr) reached_ = block->end();
+  }
   if (block == nullptr) {
     const bool goes_on = offset >= reached_ && offset - reached_ <= kReadThrough;
     ahead_ = goes_on ? std::min(2 * ahead_, kMost) : kLeast;
     const bool is_expected = expected_begin_ <= offset && offset < expected_end_;
     const std::uint64_t wanted = is_expected ? std::min(expected_end_ - offset + kNextHeader, kMost) : 0;
-    block = &fetch_block(offset, std::min(std::max(ahead_, wanted), size() - offset));
+    std::uint64_t begin = offset, end = offset + std::max(ahead_, wanted);
+    if (can_cache()) {
+      begin -= begin % kLeast;
+      end = (end + kLeast - 1) / kLeast * kLeast;
+    }
+    end = std::min(end, size());
+    for (const Block& other : blocks_)  // what is there already
+      if (other.begin > offset) end = std::min(end, other.begin);
+    block = &fetch_block(begin, end - begin);
+    // A server may give less than it was asked for, but one byte at least.
+    if (block->end() <= offset) block = &fetch_block(offset, end - offset);
     reached_ = block->end();
   }
   return std::span(*block->bytes).subspan(offset - block->begin);

@@ -216,7 +216,9 @@ std::optional<ContentRange> content_range_from(std::string_view text) {
     if (!text.starts_with(end)) return {};
     text.remove_prefix(1);
   }
-  if (!text.empty() || out.begin > out.last || out.last >= out.total) return {};
+  // Sums and products of sizes must stay numbers; no store has such a file.
+  constexpr std::uint64_t kLargest = std::uint64_t{1} << 50;
+  if (!text.empty() || out.begin > out.last || out.last >= out.total || out.total > kLargest) return {};
   return out;
 }
 

@@ -40,4 +40,22 @@ TransferLimits transfer_limits(const Params& params, std::function<bool()> keep_
   return out;
 }
 
+std::vector<ParamSpec> cache_parameters() {
+  return {
+      text("cache").optional().not_in_fingerprint().doc(
+          "Folder that keeps what was fetched, from the current folder; other runs and processes may share "
+          "it. Servers are still asked whether a file has changed, unless content: url says that none does."),
+      integer("cache_bytes", std::int64_t{10} << 30)
+          .range(1 << 20, 1e15)
+          .unit("bytes")
+          .not_in_fingerprint()
+          .doc("Size of the cache; what was not used for the longest time is removed first.")};
+}
+
+std::unique_ptr<FetchCache> fetch_cache(const Params& params) {
+  if (!params.has("cache")) return nullptr;
+  return std::make_unique<FetchCache>(params.get<std::string>("cache"),
+                                      params.get<std::uint64_t>("cache_bytes"));
+}
+
 }  // namespace graft::remote
