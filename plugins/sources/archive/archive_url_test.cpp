@@ -441,7 +441,7 @@ TEST_F(ArchiveUrl, SaysWhatIsWrongBeforeAnythingIsFetched) {
   EXPECT_EQ(fault(url("x.tar"), "root: \"" + folder_.path().string() + "\""),
             "urls: expected root or urls, got both; use two stages for two places");
   try {
-    StageHarness("archive", "{}");
+    const StageHarness stage("archive", "{}");
     ADD_FAILURE() << "neither root nor urls";
   } catch (const Error& e) {
     EXPECT_STREQ(e.what(), "expected root, a folder with archives, or urls, a list of them; got neither");

@@ -28,15 +28,19 @@ using testing::StageHarness;
 using ::testing::StartsWith;
 
 /// Key, and the content or the reject.
-std::vector<std::pair<std::string, std::string>> read(StageHarness stage) {
+std::vector<std::pair<std::string, std::string>> read(StageHarness source) {
   std::vector<std::pair<std::string, std::string>> out;
-  for (Entry e; stage.as<Source>().next(e); e = Entry()) try {
-      const auto bytes = std::get<Bytes>(stage.load(e));
+  for (Entry e; source.as<Source>().next(e); e = Entry()) try {
+      const auto bytes = std::get<Bytes>(source.load(e));
       out.emplace_back(e.key, std::string(bytes.data, bytes.data + bytes.size));
     } catch (const Reject& r) {
       out.emplace_back(e.key, "[" + r.code() + "] " + r.what());
     }
   return out;
+}
+
+StageHarness stage(const char* plugin, const std::string& parameters) {
+  return StageHarness(plugin, "{" + parameters + ", val_fraction: 0, test_fraction: 0, retries: 0}");
 }
 
 TEST(S3, ObjectsAndArchivesOfAStoreThatChecksSignatures) {
@@ -65,32 +69,32 @@ TEST(S3, ObjectsAndArchivesOfAStoreThatChecksSignatures) {
                             {"AWS_SECRET_ACCESS_KEY", SwiftS3::kSecret}};
   const std::string list =
       folder.write("list.csv", "url\ns3://photos/ants/a (1).jpg\ns3://photos/none.jpg\n").string();
-  const std::string more = ", val_fraction: 0, test_fraction: 0, retries: 0}";
-  const std::string cache = ", cache: \"" + (folder / "cache").string() + "\"";
+  const std::string from_list = "file: \"" + list + "\"";
+  const std::string with_cache = from_list + ", cache: \"" + (folder / "cache").string() + "\"";
   {
     const Environment environment(variables);
     for (int i = 0; i < 2; ++i)  // the second one with If-None-Match
       EXPECT_THAT(
-          read(StageHarness("url_list", "{file: \"" + list + "\"" + cache + more)),
+          read(stage("url_list", with_cache)),
           ElementsAre(std::pair("s3://photos/ants/a (1).jpg", "an ant"),
                       std::pair("s3://photos/none.jpg", "[missing] the server answers with status 404")));
     for (const std::string name : {"x.tar", "x.zip"}) {
+      const std::string url = "s3://photos/shards/" + name, from_url = "urls: \"" + url + "\"";
       std::vector<std::pair<std::string, std::string>> expected = members;
-      for (auto& [key, content] : expected) key = "s3://photos/shards/" + name + "/" + key;
-      StageHarness stage("archive", "{urls: \"s3://photos/shards/" + name + "\"" + more);
-      EXPECT_GT(std::get<FileRef>(stage.list().at(0).payload).size, 0u) << "its ETag is strong";
-      EXPECT_TRUE(read(StageHarness("archive", "{urls: \"s3://photos/shards/" + name + "\"" + more)) ==
-                  expected);
+      for (auto& [key, content] : expected) key.insert(0, url + "/");
+      EXPECT_GT(std::get<FileRef>(stage("archive", from_url).list().at(0).payload).size, 0u)
+          << "its ETag is strong";
+      EXPECT_TRUE(read(stage("archive", from_url)) == expected);
     }
     // Another object in its place, between the list and the member.
-    StageHarness stage("archive", "{urls: \"s3://photos/shards/x.tar\"" + more);
+    auto archive = stage("archive", "urls: \"s3://photos/shards/x.tar\"");
     Entry e;
-    ASSERT_TRUE(stage.as<Source>().next(e));
+    ASSERT_TRUE(archive.as<Source>().next(e));
     members.pop_back();
     test::write_archive(folder / "data/x.tar", members);
     store.put("photos/shards/x.tar", test::slurp(folder / "data/x.tar"));
     try {
-      stage.load(e);
+      archive.load(e);
       ADD_FAILURE() << "another object";
     } catch (const FatalError& error) {
       EXPECT_THAT(error.what(),
@@ -100,7 +104,7 @@ TEST(S3, ObjectsAndArchivesOfAStoreThatChecksSignatures) {
   variables["AWS_SECRET_ACCESS_KEY"] = "another";
   const Environment environment(variables);
   EXPECT_THAT(
-      read(StageHarness("url_list", "{file: \"" + list + "\"" + more)).at(0).second,
+      read(stage("url_list", from_list)).at(0).second,
       StartsWith("[unreadable] the server answers with status 403; the key in AWS_ACCESS_KEY_ID may"));
 }
 
