@@ -38,6 +38,7 @@ check() {
       # What a library of plugins may use.
       uses["numeric"] = uses["preprocessing"] = uses["preview"] = uses["split_names"] = uses["metrics"] = " "
       uses["source"] = " preview split_names "
+      uses["remote"] = " source "
       uses["image"] = " preprocessing "
       uses["augment"] = " image numeric "
       uses["network"] = " preprocessing "

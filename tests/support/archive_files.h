@@ -16,7 +16,12 @@ inline void write_archive(const std::filesystem::path& path,
                           const std::vector<std::pair<std::string, std::string>>& members) {
   std::filesystem::create_directories(path.parent_path());
   struct archive* a = archive_write_new();
-  archive_write_set_format_filter_by_ext(a, path.c_str());
+  if (path.extension() == ".zst") {
+    archive_write_set_format_pax_restricted(a);
+    archive_write_add_filter_zstd(a);
+  } else {
+    archive_write_set_format_filter_by_ext(a, path.c_str());
+  }
   ASSERT_EQ(archive_write_open_filename(a, path.c_str()), ARCHIVE_OK);
   for (const auto& [name, content] : members) {
     struct archive_entry* e = archive_entry_new();

@@ -10,10 +10,11 @@
 
 #include <graft/plugin.h>
 #include <graft/text.h>
-#include <source/glob.h>
+#include <remote/transfer_settings.h>
 #include <source/memory_bound.h>
 #include <source/walk.h>
 
+#include "archive_list.h"
 #include "layout.h"
 
 namespace {
@@ -28,36 +29,33 @@ using graft::Reject;
 class Archive final : public graft::ForwardSource {
  public:
   explicit Archive(const graft::StageContext& context)
-      : root_(graft::source::without_slash(context.params.get<std::string>("root"))),
-        max_bytes_(context.params.get<std::uint64_t>("max_bytes")),
+      : max_bytes_(context.params.get<std::uint64_t>("max_bytes")),
         max_members_(context.params.get<std::uint64_t>("max_members")),
-        catalog_(context) {
+        catalog_(context),
+        skip_([this](const auto& kind, const auto& path, const auto& cure) {
+          catalog_.skipped(kind, path, cure);
+        }),
+        archives_(context, skip_) {
     const auto layout = make_layout(context.params);
-    graft::source::PathFilter filter(context.params, "files");
-    const graft::source::OnSkip skip = [this](const auto& kind, const auto& path, const auto& cure) {
-      catalog_.skipped(kind, path, cure);
-    };
-    for (auto& file : graft::source::list_files(root_, context.params.get<bool>("follow_symlinks"), skip))
-      if (filter.takes(file.path, root_, skip)) archives_.push_back(std::move(file));
-    if (archives_.empty()) {
+    const std::string& place = archives_.place();
+    if (archives_.size() == 0) {
       catalog_.close();  // warns of what was there instead
-      throw Error("expected archives in " + root_ + ", got none" +
-                  (filter.left_out() == 0 ? std::string()
-                                          : ": files leaves out " + plural(filter.left_out(), "file")));
+      throw Error("expected archives in " + place + ", got none" +
+                  (archives_.left_out().empty() ? "" : ": " + archives_.left_out()));
     }
     std::vector<std::vector<Input>> inputs(archives_.size());
     for (std::size_t a = 0; a < archives_.size(); ++a)
-      if (layout->begin(archives_[a].path)) inputs[a] = list(a, *layout);
-    layout->close(root_);
+      if (layout->begin(archives_.name(a))) inputs[a] = list(a, *layout);
+    layout->close(place);
     for (std::size_t a = 0; a < archives_.size(); ++a) add(a, layout->place(std::move(inputs[a])));
-    layout->report(root_, context.warn, skip);
+    layout->report(place, context.warn, skip_);
     if (!endless_.empty())
       context.warn("without the zeros that end a tar archive, so that whole members may be missing: " +
                    graft::joined(endless_) + "; compare with where it comes from, or copy it again");
     if (layout->labels_are_positions()) catalog_.labels_are_positions();
     if (places_.empty()) {
       catalog_.close();
-      throw Error("expected images in the " + plural(archives_.size(), "archive") + " of " + root_ +
+      throw Error("expected images in the " + plural(archives_.size(), "archive") + " of " + place +
                   ", got none; look at layout, splits and label_from");
     }
     if (again_ > 0)
@@ -77,55 +75,70 @@ class Archive final : public graft::ForwardSource {
     current_key_ = entry.key;
     // What read_current refuses has no content that could be remembered.
     if (current_.fault != Input::Fault::None || current_.size > max_bytes_) return true;
-    const auto& archive = archives_[current_.archive];
-    entry.payload = graft::FileRef{path_of(current_.archive), archive.size, archive.mtime_ns,
-                                   entry.key.substr(archive.path.size() + 1), archive.ctime_ns};
+    graft::FileRef file = archives_.file(current_.archive);
+    file.member = entry.key.substr(archives_.name(current_.archive).size() + 1);
+    entry.payload = std::move(file);
     return true;
+  }
+
+  static graft::Inspection inspect(const graft::StageContext& context) {
+    return ArchiveList::inspect(context);
   }
 
   graft::Payload read_current() override {
     graft::source::require_usable(current_.fault);
     if (damaged_ == current_.archive) throw Reject("corrupt", "the archive is damaged before this member");
     try {
-      seek();
+      return read_member();
+    } catch (const graft::FatalError&) {
+      throw;
+    } catch (const Reject& e) {
+      if (e.code() == "unreadable" || e.code() == "missing") reader_.reset();  // it cannot read on
+      throw;
     } catch (const Error& e) {
       damaged_ = current_.archive;
       reader_.reset();
       throw Reject("corrupt", e.what());
     }
+  }
+
+ private:
+  graft::Payload read_member() {
+    seek();
     // A copy's key has its number after the name.
-    const std::string name = archives_[current_.archive].path + "/" + graft::source::cleaned(reader_->name());
+    const std::string name = archives_.name(current_.archive) + "/" + graft::source::cleaned(reader_->name());
     if (current_key_ != name && !current_key_.starts_with(name + "#"))
       throw Reject("changed", "the archive was changed while it was used");
     auto data = std::make_shared<std::vector<std::uint8_t>>(reader_->read(max_bytes_));
     return graft::Bytes{data, data->data(), data->size()};
   }
 
- private:
   struct Place {
     std::uint32_t archive = 0, index = 0;
     std::uint64_t size = 0;  ///< 0 also where the header does not say.
     Input::Fault fault = Input::Fault::None;
   };
 
-  std::string path_of(std::size_t archive) const { return root_ + "/" + archives_[archive].path; }
-
   std::vector<Input> list(std::size_t a, Layout& layout) {
-    ArchiveReader reader(path_of(a));
-    graft::source::MemoryBound bound(reader.path(), reader.file_bytes());
-    while (reader.next()) {
-      if (++members_ > max_members_)
-        throw Error("the archives of " + root_ + " have more than max_members: " +
-                    std::to_string(max_members_) + " members; raise it if they are meant to");
-      bound.hold(graft::source::MemoryBound::kInput + 2 * reader.name().size());
-      bound.hold(layout.take(reader));
+    try {
+      const auto reader = archives_.open(a);
+      graft::source::MemoryBound bound(reader->path(), reader->file_bytes());
+      while (reader->next()) {
+        if (++members_ > max_members_)
+          throw Error("the archives of " + archives_.place() + " have more than max_members: " +
+                      std::to_string(max_members_) + " members; raise it if they are meant to");
+        bound.hold(graft::source::MemoryBound::kInput + 2 * reader->name().size());
+        bound.hold(layout.take(*reader));
+      }
+      if (reader->lacks_end()) endless_.push_back(archives_.name(a));
+    } catch (const Reject& e) {  // of a server
+      throw Error("cannot read " + archives_.name(a) + ": " + e.what());
     }
-    if (reader.lacks_end()) endless_.push_back(archives_[a].path);
-    return layout.finish(archives_[a].path);
+    return layout.finish(archives_.name(a));
   }
 
   void add(std::size_t a, std::vector<Input> inputs) {
-    const std::string& path = archives_[a].path;
+    const std::string& path = archives_.name(a);
     std::unordered_set<std::string> keys;
     std::unordered_map<std::string, std::size_t> copies;
     for (Input& input : inputs) {
@@ -147,17 +160,17 @@ class Archive final : public graft::ForwardSource {
   /// Goes to the current member, in what is open if that is not after it.
   void seek() {
     if (!reader_ || open_ != current_.archive || reader_->count() > current_.index) {
-      reader_ = std::make_unique<ArchiveReader>(path_of(current_.archive));
+      reader_ = archives_.open(current_.archive);
       open_ = current_.archive;
     }
     while (reader_->count() <= current_.index)
       if (!reader_->next()) throw Error("the archive has become shorter");
   }
 
-  const std::string root_;
   const std::uint64_t max_bytes_, max_members_;
   graft::Catalog catalog_;
-  std::vector<graft::source::FoundFile> archives_;
+  const graft::source::OnSkip skip_;
+  ArchiveList archives_;
   std::vector<Place> places_;
   std::size_t position_ = 0, members_ = 0, again_ = 0;
   std::string twice_;
@@ -177,15 +190,22 @@ GRAFT_PLUGIN(
     graft::PluginSchema::source("Lists the images in tar and zip archives and reads them without unpacking.")
         .output("out", graft::PortType::Bytes, "u8[?]",
                 "The members, archive by archive in the order of their paths; the key is ARCHIVE/MEMBER.")
-        .param(graft::folder("root").required().doc("Folder with the archives, also in folders within it."))
-        .param(
-            graft::list("files", graft::text(""))
-                .or_scalar()
-                .items(1, 1000)
-                .default_list({"*.tar", "*.tar.gz", "*.tgz", "*.tar.bz2", "*.tar.xz", "*.tar.zst", "*.zip"})
-                .doc(
-                    "Patterns of the archives: one without a slash is for the name, one with a slash for the "
-                    "path below the root, ** crosses slashes; in either case."))
+        .param(graft::folder("root").optional().doc(
+            "Folder with the archives, also in folders within it; this or urls."))
+        .param(graft::list("urls", graft::text(""))
+                   .or_scalar()
+                   .items(1, 100'000)
+                   .optional()
+                   .doc("The archives by their URLs: http://, https:// or s3://BUCKET/KEY, read there by "
+                        "ranges; each may have one range of numbers in it, {000000..000099}; this or root."))
+        .param(graft::list("files", graft::text(""))
+                   .or_scalar()
+                   .items(1, 1000)
+                   .default_list({"*.tar", "*.tar.gz", "*.tgz", "*.tar.bz2", "*.tar.xz", "*.tar.zst",
+                                  "*.zip"})
+                   .doc("With root, patterns of the archives: one without a slash is for the name, one with "
+                        "a slash for the "
+                        "path below the root, ** crosses slashes; in either case."))
         .params_from(layout_parameters())
         .param(graft::integer("max_bytes", 100 << 20)
                    .range(1, 2147483647)
@@ -195,6 +215,8 @@ GRAFT_PLUGIN(
                    .at_least(1)
                    .doc("More members in all archives together are an error."))
         .param(graft::flag("follow_symlinks", false).doc("Follow symbolic links to archives and folders."))
+        .params_from(graft::remote::transfer_parameters())
+        .params_from(graft::remote::cache_parameters())
         .params_from(graft::Catalog::parameters())
         .example(R"(name: archive-example
 stages:

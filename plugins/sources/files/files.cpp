@@ -259,7 +259,7 @@ class Files final : public graft::ForwardSource {
     archive_file_ = file;
     members_ = 0;
     try {
-      archive_ = std::make_unique<ArchiveReader>(file.path);
+      archive_ = std::make_unique<ArchiveReader>(graft::source::archive_file(file.path));
     } catch (const Error& e) {
       refuse_archive("corrupt", e.what());
     }

@@ -13,6 +13,7 @@
 #include "archive_files.h"
 #include "hdf5_files.h"
 #include "program.h"
+#include "range_server.h"
 
 namespace graft::test {
 namespace {
@@ -247,6 +248,120 @@ TEST_F(SourcesMemo, AnotherArchiveOfTheSameSizeAndTimeIsReadAnew) {
   folder_.write("data/x.tar", tar);
   fs::last_write_time(folder_ / "data/x.tar", long_ago_);
   EXPECT_THAT(run(), HasSubstr("\"computed\": 1"));
+}
+
+/// Runs over archives that a server in this process gives.
+class SourcesRemote : public ::testing::Test {
+ protected:
+  void serve(int archive, const std::vector<std::pair<std::string, std::string>>& members,
+             const std::string& tag) {
+    const std::string name = "x" + std::to_string(archive) + ".tar";
+    write_archive(folder_ / name, members);
+    server_.put("/" + name, {slurp(folder_ / name), tag, "Tue, 01 Dec 2026 10:00:00 GMT"});
+  }
+  /// Images large enough that a request for each is worth it.
+  static std::vector<std::pair<std::string, std::string>> photographs_with_tails(unsigned first, unsigned n) {
+    std::vector<std::pair<std::string, std::string>> out;
+    for (unsigned i = first; i < first + n; ++i)
+      out.emplace_back((i % 2 ? "ants/" : "bees/") + std::to_string(i) + ".ppm",
+                       "P6\n500 300\n255\n" + noise(i + 1, 450'000));
+    return out;
+  }
+  ProgramResult run(const std::string& out, const std::string& store,
+                    const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments{"run", config_, "--quiet", "--store", folder_ / store};
+    if (!out.empty()) arguments.insert(arguments.end(), {"--out", folder_ / out});
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    server_.count_anew();
+    return run_program(arguments, folder_.path());
+  }
+  std::string results(const std::string& out) const {
+    const std::string text = slurp(folder_ / out / "results.json");
+    return text.substr(0, text.find("\"timings\""));
+  }
+
+  TempFolder folder_;
+  RangeServer server_;
+  const std::string config_ = folder_.write("config.yaml", R"(name: remote
+stages:
+  images: {plugin: archive, with: {urls: ")" + server_.url() +
+                                                               R"(/x{0..2}.tar", backoff: 0.01}}
+  pixels: {plugin: decode, from: images, with: {resize: 8, crop: 8}}
+  rows: {plugin: pixel_table, from: pixels}
+  knn: {plugin: knn, from: rows, with: {k: 3}}
+  report: {plugin: evaluate, from: knn}
+)");
+};
+
+TEST_F(SourcesRemote, ASecondRunFetchesHeadersAndWhatHasChanged) {
+  for (int archive = 0; archive < 3; ++archive)
+    serve(archive, photographs_with_tails(static_cast<unsigned>(10 * archive), 10), "\"1\"");
+  ASSERT_EQ(run_program({"check", config_}, folder_.path()).exit_code, 0);
+  EXPECT_EQ(server_.requests(), 0) << "a check fetches nothing";
+  const ProgramResult one = run("one", "s", {"--set", "run.threads=1"});
+  ASSERT_EQ(one.exit_code, 0) << one.err;
+  EXPECT_THAT(results("one"), HasSubstr("\"computed\": 30"));
+  const std::uint64_t all = server_.bytes();
+  EXPECT_GE(all, 30u * 450'000);
+  ASSERT_EQ(run("eight", "s8", {"--set", "run.threads=8"}).exit_code, 0);
+  EXPECT_EQ(results("one"), results("eight"));
+  EXPECT_EQ(slurp(folder_ / "one/predictions/knn.csv"), slurp(folder_ / "eight/predictions/knn.csv"));
+  EXPECT_EQ(slurp(folder_ / "one/inputs.csv"), slurp(folder_ / "eight/inputs.csv"));
+
+  ASSERT_EQ(run("again", "s").exit_code, 0);
+  EXPECT_THAT(results("again"), HasSubstr("\"computed\": 0"));
+  EXPECT_LE(server_.bytes(), 33u << 16) << "the headers, of " << all << " bytes";
+  EXPECT_EQ(slurp(folder_ / "one/predictions/knn.csv"), slurp(folder_ / "again/predictions/knn.csv"));
+
+  auto changed = photographs_with_tails(10, 10);
+  changed[4].second[1000] ^= 1;
+  serve(1, changed, "\"2\"");
+  ASSERT_EQ(run("changed", "s").exit_code, 0);
+  EXPECT_THAT(results("changed"), HasSubstr("\"computed\": 1"));
+}
+
+TEST_F(SourcesRemote, WithoutAStrongTagContentsDecide) {
+  for (int archive = 0; archive < 3; ++archive)
+    serve(archive, photographs_with_tails(static_cast<unsigned>(10 * archive), 10), "W/\"1\"");
+  ASSERT_EQ(run("one", "s").exit_code, 0);
+  const std::uint64_t all = server_.bytes();
+  ASSERT_EQ(run("again", "s").exit_code, 0);
+  EXPECT_THAT(results("again"), HasSubstr("\"computed\": 0"));
+  EXPECT_EQ(server_.bytes(), all);
+}
+
+TEST_F(SourcesRemote, ShardsTakeWholeArchives) {
+  for (int archive = 0; archive < 3; ++archive)  // as many images as make every sum of them another one
+    serve(archive, photographs_with_tails(static_cast<unsigned>(10 * archive), 1u << archive), "\"1\"");
+  int all = 0;
+  for (int i = 0; i < 2; ++i) {
+    const ProgramResult r = run("", "s", {"--json", "--shard", std::to_string(i) + "/2"});
+    ASSERT_EQ(r.exit_code, 0) << r.err;
+    const std::size_t at = r.out.find("\"computed\":");
+    ASSERT_NE(at, std::string::npos) << r.out;
+    const int computed = std::stoi(r.out.substr(at + 11));
+    EXPECT_EQ(all & computed, 0) << "an archive is in one shard";
+    all |= computed;
+    EXPECT_LE(server_.bytes(), static_cast<unsigned>(computed) * 600'000u + (16u << 16))
+        << "of the archives of others the headers";
+  }
+  EXPECT_EQ(all, 7);
+}
+
+TEST_F(SourcesRemote, AnArchiveThatChangesEndsTheRunWithItsName) {
+  for (int archive = 0; archive < 3; ++archive)
+    serve(archive, photographs_with_tails(static_cast<unsigned>(10 * archive), 10), "\"1\"");
+  const std::string x1 = slurp(folder_ / "x1.tar");
+  int of_x1 = 0;
+  server_.answer_instead([&](int, const std::string& path, const std::string& head) {
+    // The list is made by some eleven requests; this is one for the members.
+    return path == "/x1.tar" && ++of_x1 > 14 ? std::optional(RangeServer::answer({x1, "\"2\""}, head))
+                                             : std::nullopt;
+  });
+  const ProgramResult r = run_program({"run", config_, "--quiet", "--store", folder_ / "s"}, folder_.path());
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_THAT(r.err, HasSubstr(server_.url() + "/x1.tar: the file was changed while it was in use"));
+  EXPECT_THAT(r.err, HasSubstr("run again when it stays as it is"));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -8,14 +9,15 @@
 
 #include <graft/plugin.h>
 #include <graft/text.h>
+#include <remote/fetch_cache.h>
+#include <remote/s3.h>
+#include <remote/transfer.h>
+#include <remote/transfer_settings.h>
 #include <source/delimited.h>
-
-#include "fetch_cache.h"
-#include "s3.h"
-#include "transfer.h"
 
 namespace {
 
+using namespace graft::remote;
 using graft::Entry;
 using graft::Error;
 
@@ -27,14 +29,9 @@ class UrlList final : public graft::Source {
         file_(params_.get<std::string>("file")),
         named_by_url_(params_.get<std::string>("content") == "url"),
         catalog_(context) {
+    limits_ = transfer_limits(params_, context.keep_waiting);
     limits_.max_bytes = params_.get<std::uint64_t>("max_bytes");
-    limits_.timeout = params_.get<double>("timeout");
-    limits_.retries = params_.get<int>("retries");
-    limits_.backoff = params_.get<double>("backoff");
-    limits_.time_limit = params_.get<double>("time_limit");
-    limits_.keep_waiting = context.keep_waiting;
-    if (params_.has("cache"))
-      cache_.emplace(params_.get<std::string>("cache"), params_.get<std::uint64_t>("cache_bytes"));
+    cache_ = fetch_cache(params_);
     std::ifstream in(file_, std::ios::binary);
     if (!in) throw Error("cannot open " + file_ + ": " + std::strerror(errno));
     read(in);
@@ -117,7 +114,7 @@ class UrlList final : public graft::Source {
   const std::string file_;
   const bool named_by_url_;
   graft::Catalog catalog_;
-  mutable std::optional<FetchCache> cache_;
+  std::unique_ptr<FetchCache> cache_;
   TransferLimits limits_;
   std::size_t position_ = 0;
 };
@@ -145,35 +142,8 @@ GRAFT_PLUGIN(
                    .range(1, 1 << 30)
                    .unit("bytes")
                    .doc("Longer files are rejected."))
-        .param(graft::number("timeout", 60)
-                   .range(0.1, 3600)
-                   .unit("s")
-                   .not_in_fingerprint()
-                   .doc("Time to connect, and without a byte, after which an attempt has failed."))
-        .param(graft::integer("retries", 3)
-                   .range(0, 20)
-                   .not_in_fingerprint()
-                   .doc("Further attempts after errors that may pass: no connection, a broken one, status "
-                        "408, 429 and 5xx."))
-        .param(graft::number("backoff", 0.5)
-                   .range(0, 60)
-                   .unit("s")
-                   .not_in_fingerprint()
-                   .doc("Time before the first of these; each later one waits twice as long, at most 60 s. A "
-                        "server that asks for a longer wait (Retry-After) gets it."))
-        .param(graft::number("time_limit", 600)
-                   .range(0.1, 86400)
-                   .unit("s")
-                   .not_in_fingerprint()
-                   .doc("Time for one file, with all attempts and the waits between them."))
-        .param(graft::text("cache").optional().not_in_fingerprint().doc(
-            "Folder that keeps what was fetched, from the current folder; other runs and processes may share "
-            "it. With content: bytes, servers are still asked whether a file has changed (If-None-Match)."))
-        .param(graft::integer("cache_bytes", std::int64_t{10} << 30)
-                   .range(1 << 20, 1e15)
-                   .unit("bytes")
-                   .not_in_fingerprint()
-                   .doc("Size of the cache; what was not used for the longest time is removed first."))
+        .params_from(graft::remote::transfer_parameters())
+        .params_from(graft::remote::cache_parameters())
         .params_from(graft::Catalog::parameters())
         .example(R"(name: url-list-example
 run: {threads: 16}

@@ -1,9 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include <atomic>
 #include <cctype>
 #include <chrono>
@@ -23,13 +20,19 @@
 #include <graft/testing/stage_harness.h>
 
 #include "http_server.h"
+#include "range_server.h"
+#include "s3_requests.h"
 #include "temp_folder.h"
 
 namespace graft {
 namespace {
 
+using test::Environment;
+using test::headers_of;
 using test::HttpServer;
+using test::is_signed;
 using test::TempFolder;
+using test::Variables;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::StageHarness;
@@ -183,98 +186,6 @@ TEST_F(UrlListTest, WaitsEndWithTheTimeLimit) {
   EXPECT_EQ(loaded(silent.url() + "/a.jpg", "timeout: 3600, time_limit: 0.5"),
             "unreadable: not complete within time_limit, 0.5 s");
   over.set_value();
-}
-
-using Variables = std::map<std::string, std::string>;
-
-/// Variables of the environment, for as long as this lives.
-class Environment {
- public:
-  explicit Environment(const Variables& variables) {
-    for (const char* name : {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION",
-                             "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}) {
-      const char* const known = std::getenv(name);
-      known_[name] = known == nullptr ? std::optional<std::string>() : known;
-      ::unsetenv(name);
-    }
-    for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.c_str(), 1);
-  }
-  ~Environment() {
-    for (const auto& [name, value] : known_)
-      if (value)
-        ::setenv(name.c_str(), value->c_str(), 1);
-      else
-        ::unsetenv(name.c_str());
-  }
-  Environment(const Environment&) = delete;
-  Environment& operator=(const Environment&) = delete;
-
- private:
-  std::map<std::string, std::optional<std::string>> known_;
-};
-
-std::string hmac(const std::string& key, const std::string& text) {
-  unsigned char out[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-       reinterpret_cast<const unsigned char*>(text.data()), text.size(), out, &size);
-  return {reinterpret_cast<const char*>(out), size};
-}
-std::string hex(const std::string& bytes) {
-  std::string out;
-  for (const char c : bytes) {
-    char two[3];
-    std::snprintf(two, sizeof two, "%02x", static_cast<unsigned>(static_cast<unsigned char>(c)));
-    out += two;
-  }
-  return out;
-}
-std::string sha256_hex(const std::string& text) {
-  unsigned char out[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  EVP_Digest(text.data(), text.size(), out, &size, EVP_sha256(), nullptr);
-  return hex({reinterpret_cast<const char*>(out), size});
-}
-
-std::map<std::string, std::string> headers_of(const std::string& head) {
-  std::map<std::string, std::string> out;
-  std::istringstream lines(head);
-  std::string line;
-  std::getline(lines, line);
-  while (std::getline(lines, line) && line.size() > 1) {
-    line.pop_back();
-    const std::size_t colon = line.find(':');
-    std::string name = line.substr(0, colon);
-    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    out[name] = line.substr(line.find_first_not_of(' ', colon + 1));
-  }
-  return out;
-}
-
-/// Whether a request is signed as AWS's "Signature Version 4" has it, computed from the request alone.
-bool is_signed(const std::string& path, const std::string& head, const std::string& id,
-               const std::string& secret, const std::string& region) {
-  const auto headers = headers_of(head);
-  const auto authorization = headers.find("authorization");
-  if (authorization == headers.end()) return false;
-  const auto part = [&](const std::string& name) {
-    const std::size_t at = authorization->second.find(name + "=") + name.size() + 1;
-    return authorization->second.substr(at, authorization->second.find_first_of(", ", at) - at);
-  };
-  const std::string time = headers.at("x-amz-date"), day = time.substr(0, 8);
-  const std::string scope = day + "/" + region + "/s3/aws4_request";
-  if (part("Credential") != id + "/" + scope) return false;
-  const std::string names = part("SignedHeaders");
-  std::string canonical = "GET\n" + path + "\n\n";
-  std::istringstream each(names);
-  for (std::string name; std::getline(each, name, ';');) canonical += name + ":" + headers.at(name) + "\n";
-  const auto payload = headers.find("x-amz-content-sha256");
-  canonical += "\n" + names + "\n" + (payload == headers.end() ? sha256_hex("") : payload->second);
-  std::string key = hmac("AWS4" + secret, day);
-  for (const std::string& word : {region, std::string("s3"), std::string("aws4_request")})
-    key = hmac(key, word);
-  return part("Signature") ==
-         hex(hmac(key, "AWS4-HMAC-SHA256\n" + time + "\n" + scope + "\n" + sha256_hex(canonical)));
 }
 
 TEST_F(UrlListTest, ObjectsOfS3AreSigned) {

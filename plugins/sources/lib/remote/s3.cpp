@@ -1,4 +1,4 @@
-#include "s3.h"
+#include <remote/s3.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -8,9 +8,9 @@
 
 #include <graft/error.h>
 #include <graft/text.h>
+#include <remote/transfer.h>
 
-#include "transfer.h"
-
+namespace graft::remote {
 namespace {
 
 constexpr std::string_view kScheme = "s3://";
@@ -71,13 +71,13 @@ S3Request s3_request(const std::string& url) {
   std::string region = s3_variable({"AWS_REGION", "AWS_DEFAULT_REGION"});
   if (region.empty()) region = "us-east-1";
   if (!is_label(region, "-"))
-    throw graft::Error("AWS_REGION: expected small letters, digits and hyphens, such as eu-central-1, got '" +
-                       graft::shortened(region) + "'");
+    throw Error("AWS_REGION: expected small letters, digits and hyphens, such as eu-central-1, got '" +
+                shortened(region) + "'");
   std::string endpoint = s3_variable({"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"});
   if (!endpoint.empty()) {
     if (is_s3(endpoint) || !fault_of_url(endpoint).empty() ||
         endpoint.find_first_of("?#") != std::string::npos)
-      throw graft::Error(
+      throw Error(
           "AWS_ENDPOINT_URL: expected a URL that begins with http:// or https://, without a user, a query "
           "and a fragment");
     while (endpoint.ends_with('/')) endpoint.pop_back();
@@ -92,11 +92,13 @@ S3Request s3_request(const std::string& url) {
   out.secret = s3_variable({"AWS_SECRET_ACCESS_KEY"});
   out.token = s3_variable({"AWS_SESSION_TOKEN"});
   if (out.id.empty() != out.secret.empty())
-    throw graft::Error(
+    throw Error(
         std::string("expected both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither, got only ") +
         (out.id.empty() ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID"));
-  if (out.id.find(':') != std::string::npos || out.token.find_first_of("\r\n") != std::string::npos)
-    throw graft::Error("AWS_ACCESS_KEY_ID, AWS_SESSION_TOKEN: expected no colon and no line end in them");
+  if ((out.id + out.token).find_first_of("\r\n") != std::string::npos)
+    throw Error("AWS_ACCESS_KEY_ID, AWS_SESSION_TOKEN: expected no line end in them");
   if (!out.id.empty()) out.signature = "aws:amz:" + region + ":s3";
   return out;
 }
+
+}  // namespace graft::remote

@@ -1,4 +1,4 @@
-#include "fetch_cache.h"
+#include <remote/fetch_cache.h>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -14,6 +14,8 @@
 
 #include <graft/error.h>
 #include <graft/hash.h>
+
+namespace graft::remote {
 
 namespace fs = std::filesystem;
 
@@ -77,10 +79,8 @@ bool is_of_the_cache(const fs::path& path) {
 }
 
 /// Of all that a file of the cache says.
-graft::Digest checksum(const std::string& url, const std::string& tag,
-                       const std::vector<std::uint8_t>& bytes) {
-  const graft::Digest name = graft::digest(url + "\n" + tag),
-                      content = graft::digest(bytes.data(), bytes.size());
+Digest checksum(const std::string& url, const std::string& tag, const std::vector<std::uint8_t>& bytes) {
+  const Digest name = digest(url + "\n" + tag), content = digest(bytes.data(), bytes.size());
   return {name.high ^ content.high, name.low ^ content.low};
 }
 
@@ -89,12 +89,12 @@ graft::Digest checksum(const std::string& url, const std::string& tag,
 FetchCache::FetchCache(fs::path folder, std::uint64_t limit) : folder_(std::move(folder)), limit_(limit) {
   std::error_code error;
   fs::create_directories(folder_, error);
-  if (error) throw graft::Error("cache: cannot create " + folder_.string() + ": " + error.message());
+  if (error) throw Error("cache: cannot create " + folder_.string() + ": " + error.message());
   make_room();
 }
 
 fs::path FetchCache::path_of(const std::string& url) const {
-  const std::string name = graft::digest(url).hex();
+  const std::string name = digest(url).hex();
   return folder_ / name.substr(0, 2) / name;
 }
 
@@ -112,7 +112,7 @@ std::optional<FetchCache::Found> FetchCache::find(const std::string& url) const 
   out.tag.resize(header.tag);
   auto bytes = std::make_shared<std::vector<std::uint8_t>>(header.size);
   if (!in.read(out.tag.data(), out.tag.size()) || !in.read(bytes->data(), bytes->size()) ||
-      checksum(url, out.tag, *bytes) != graft::Digest{header.high, header.low})
+      checksum(url, out.tag, *bytes) != Digest{header.high, header.low})
     return {};
   out.bytes = std::move(bytes);
   ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);  // used now
@@ -131,7 +131,7 @@ void FetchCache::keep(const std::string& url, const std::string& tag,
       path.string() + "." + std::to_string(random()) + std::to_string(random()) + ".tmp";
   CacheHeader header{{}, kCacheVersion, static_cast<std::uint32_t>(tag.size()), bytes.size(), 0, 0};
   std::memcpy(header.magic, kCacheMagic, sizeof kCacheMagic);
-  const graft::Digest digest = checksum(url, tag, bytes);
+  const Digest digest = checksum(url, tag, bytes);
   header.high = digest.high;
   header.low = digest.low;
   bool written = false;
@@ -181,3 +181,5 @@ void FetchCache::make_room() {
     if (fs::remove(file.path, error)) sum -= file.bytes;
   }
 }
+
+}  // namespace graft::remote

@@ -2,6 +2,8 @@
 
 #include <string>
 
+namespace graft::remote {
+
 /// How an object of S3, or of a store that speaks its protocol, is asked for.
 struct S3Request {
   std::string url;         ///< Over HTTP or HTTPS.
@@ -20,3 +22,5 @@ std::string fault_of_s3_url(const std::string& url);
 /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. Without a key, nothing is signed. Throws
 /// graft::Error for an endpoint that is no URL, a region that is no name, and half a key.
 S3Request s3_request(const std::string& url);
+
+}  // namespace graft::remote

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+namespace graft::remote {
+
 using FetchedBytes = std::shared_ptr<const std::vector<std::uint8_t>>;
 
 /// Files that were fetched, in a folder of bounded size that any number of processes of any machines may
@@ -38,3 +40,5 @@ class FetchCache {
   const std::uint64_t limit_;
   std::atomic<std::uint64_t> written_{0};  // since the folder was looked through
 };
+
+}  // namespace graft::remote
