@@ -55,11 +55,11 @@ class ForeignModelTest : public StripesTest {
   /// What predicting with these parts says, with a config that `change` has changed.
   static ProgramResult predicted(Parts parts, const std::function<void(json& config)>& change,
                                  const std::vector<std::string>& options = {}) {
-    for (auto& [name, content] : parts)
-      if (name == "config.yaml") {
-        json config = json::parse(content);
+    for (auto& part : parts)
+      if (part.first == "config.yaml") {
+        json config = json::parse(part.second);
         change(config);
-        content = config.dump();
+        part.second = config.dump();
       }
     std::vector<std::string> words{"predict", folder_->write("odd.graft", packed(kFacts, parts)).string(),
                                    "photos/test", "--quiet"};

@@ -475,7 +475,8 @@ TEST(Init, WarnsOfTheNetworkThatHasSeenNoPhotographs) {
             "resnet18 gets a far better one; then remove p9.yaml, and run this command again\n");
   EXPECT_TRUE(std::filesystem::exists(folder / "p9.yaml"));
   const ProgramResult named = run_program({"init", "two", "--config", "b.yaml", "--model",
-                                           GRAFT_SOURCE_DIR "/configs/quickstart_backbone.safetensors"},
+                                           std::string(GRAFT_SOURCE_DIR) +
+                                               "/configs/quickstart_backbone.safetensors"},
                                           folder.path());
   EXPECT_EQ(named.exit_code, 0);
   EXPECT_EQ(named.err, "");

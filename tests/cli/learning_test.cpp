@@ -115,12 +115,12 @@ stages:
 }
 
 TEST(Trials, NeverTrainOnTest) {
-  const std::pair<const char*, const char*> kCases[] = {
+  const std::pair<const char*, const char*> cases[] = {
       {"trains on test", "is of test: it may be scored, never trained on"},
       {"chooses on test", "is of test: it may be scored, never trained on"},
       {"scores what it trained on", "is used twice in one trial"},
       {"asks for nobody", "no stage 'nobody' to fit again"}};
-  for (const auto& [does, why] : kCases) {
+  for (const auto& [does, why] : cases) {
     const TempFolder folder;
     const Outcome r = run(folder,
                           std::string(R"(name: meddled

@@ -26,7 +26,7 @@ TEST_F(ModelBundleTest, ABundleThatIsNotAsItsRunHasWrittenItIsAnError) {
     const char* learner;
     std::function<void(json&)> change;
     std::string error;
-  } kCases[] = {
+  } cases[] = {
       {"probe", [](json& b) { b["graft_bundle"] = 3; },
        "is of format 3: graft 0.1.0 reads format 2; use the version of graft that wrote it, or train the "
        "model "
@@ -51,7 +51,7 @@ TEST_F(ModelBundleTest, ABundleThatIsNotAsItsRunHasWrittenItIsAnError) {
       {"probe", [](json& b) { b["class_names"][0] = 7; }, ", got an element that is integer; "},
       {"probe", [](json& b) { b.erase("class_names"); }, ", got none; "},
   };
-  for (const auto& [learner, change, error] : kCases) {
+  for (const auto& [learner, change, error] : cases) {
     std::filesystem::remove_all(*folder_ / "other");
     std::filesystem::copy(*folder_ / "run", *folder_ / "other", std::filesystem::copy_options::recursive);
     const std::string file = "other/models/" + std::string(learner) + "/bundle.json";

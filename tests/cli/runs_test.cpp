@@ -18,7 +18,7 @@ using ::testing::Not;
 
 class RunsTest : public ::testing::Test {
  protected:
-  ProgramResult graft(std::vector<std::string> arguments) const {
+  ProgramResult graft(const std::vector<std::string>& arguments) const {
     return run_program(arguments, folder_.path());
   }
   void run(const std::vector<std::string>& more) const {

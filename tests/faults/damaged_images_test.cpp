@@ -252,7 +252,10 @@ TEST_F(DamagedImages, AnUprightPhotographIsUpright) {
     found = true;
     ASSERT_NE(row, nullptr);
     // The centre crop of the upright image: black above, coloured below.
-    const auto red = [&](int y) { return (*row)[static_cast<std::size_t>(3 * kSide * y + 3 * kSide / 2)]; };
+    const auto red = [&](int y) {
+      const int place = 3 * kSide * y + 3 * kSide / 2;
+      return (*row)[static_cast<std::size_t>(place)];
+    };
     EXPECT_LT(red(1), 30);
     EXPECT_GT(red(kSide - 2), 170);
   });

@@ -18,8 +18,8 @@ namespace graft::test {
 /// A registry of plugins that exist as schema files alone: enough for everything that must not load a plugin.
 class FakePlugins {
  public:
-  explicit FakePlugins(std::vector<PluginSchema> schemas) {
-    for (PluginSchema& s : schemas) {
+  explicit FakePlugins(const std::vector<PluginSchema>& schemas) {
+    for (const PluginSchema& s : schemas) {
       folder_.write(s.name + ".so", empty_library());
       const std::string code = read_elf(folder_ / (s.name + ".so"), true).code;
       folder_.write(s.name + ".json", to_json({GRAFT_PLUGIN_API, GRAFT_ABI_TAG, s, code}));

@@ -41,7 +41,7 @@ std::string format_of(const graft::Params& params) {
   auto format = params.get<std::string>("format");
   if (format != "auto") return format;
   const auto file = params.get<std::string>("file");
-  const std::string extension = graft::file_extension(file);
+  std::string extension = graft::file_extension(file);
   if (extension == "ndjson") return "jsonl";
   if (extension == "csv" || extension == "tsv" || extension == "jsonl") return extension;
   throw Error("format: cannot tell from the name of " + file + "; write format: csv, tsv or jsonl");

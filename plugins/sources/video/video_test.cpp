@@ -118,8 +118,8 @@ TEST_F(Video, AVideoThatIsCutOffEndsInRejects) {
 TEST_F(Video, FramesThatNoHeaderCountsAreCounted) {
   const struct {
     const char *name, *codec;
-  } kFiles[] = {{"c/a.mpg", "MPG2"}, {"c/a.mkv", "mp4v"}, {"c/a.ts", "mp4v"}};
-  for (const auto& [name, codec] : kFiles) {
+  } files[] = {{"c/a.mpg", "MPG2"}, {"c/a.mkv", "mp4v"}, {"c/a.ts", "mp4v"}};
+  for (const auto& [name, codec] : files) {
     const std::string path = folder_.write(name, "").string();
     {
       cv::VideoWriter out(path, cv::CAP_FFMPEG,

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <cstring>
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -156,7 +156,8 @@ TEST_F(TableFileSource, ManyRowsComeBlockByBlock) {
     ASSERT_TRUE(stage.as<Source>().next(e));
     const auto row = std::get<Tensor>(stage.load(e));
     ASSERT_EQ(row.shape, (Shape{4, kDim / 4}));
-    ASSERT_EQ(std::memcmp(row.data, &values[r * kDim], kDim * sizeof(float)), 0) << r;
+    const float* const read = row.as<float>();
+    ASSERT_TRUE(std::equal(read, read + kDim, &values[r * kDim])) << r;
   }
   EXPECT_EQ(e.key, "t.h5/02999");
 }
