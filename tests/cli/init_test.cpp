@@ -474,10 +474,10 @@ TEST(Init, WarnsOfTheNetworkThatHasSeenNoPhotographs) {
             "warning: the network of p9.yaml has seen drawn shapes alone: for photographs, graft model fetch "
             "resnet18 gets a far better one; then remove p9.yaml, and run this command again\n");
   EXPECT_TRUE(std::filesystem::exists(folder / "p9.yaml"));
-  const ProgramResult named = run_program({"init", "two", "--config", "b.yaml", "--model",
-                                           std::string(GRAFT_SOURCE_DIR) +
-                                               "/configs/quickstart_backbone.safetensors"},
-                                          folder.path());
+  const ProgramResult named =
+      run_program({"init", "two", "--config", "b.yaml", "--model",
+                   std::string(GRAFT_SOURCE_DIR) + "/configs/quickstart_backbone.safetensors"},
+                  folder.path());
   EXPECT_EQ(named.exit_code, 0);
   EXPECT_EQ(named.err, "");
 }
