@@ -133,8 +133,8 @@ std::vector<std::string> yaml_seeds() {
           "&a x",
           "!!str 1",
           "a: 1\na: 2\n",
-          "\xef\xbb\xbf"
-          "a: \xc3\xa9"};
+          ("\xef\xbb\xbf"
+           "a: \xc3\xa9")};
 }
 
 std::vector<std::string> config_seeds() {

@@ -162,7 +162,7 @@ std::vector<std::string> note_seeds() {
           "\2\nexif\n   4\n49492a00\n",
           std::string("\3Comment\0hello", 14),
           std::string("\4Comment\0\0", 10) + deflated(100),
-          std::string("\5Comment\0\1\0en\0Kommentar\0", 25) + deflated(100)};
+          std::string("\5Comment\0\1\0en\0Kommentar\0\0", 25) + deflated(100)};
 }
 
 }  // namespace

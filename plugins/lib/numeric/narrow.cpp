@@ -156,6 +156,7 @@ struct Chosen {
   void (*tn)(MatrixRef<const float>, MatrixRef<const float>, MatrixRef<float>);
 };
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a name and an attribute, no expressions
 #define GRAFT_KERNELS(name, isa, attribute)                                                          \
   attribute void nt_##name(MatrixRef<const float> x, MatrixRef<const float> w, MatrixRef<float> c) { \
     Kernels<isa>::nt(x, w, c);                                                                       \
@@ -163,6 +164,7 @@ struct Chosen {
   attribute void tn_##name(MatrixRef<const float> r, MatrixRef<const float> x, MatrixRef<float> c) { \
     Kernels<isa>::tn(r, x, c);                                                                       \
   }
+// NOLINTEND(bugprone-macro-parentheses)
 
 GRAFT_KERNELS(plain, Plain, )
 #if defined(__x86_64__)

@@ -25,7 +25,7 @@ std::vector<Box> boxes_of(const std::string& svg) {
   return out;
 }
 
-GraphDrawing::Node node(const std::string& name, std::vector<std::size_t> inputs) {
+GraphDrawing::Node node(const std::string& name, const std::vector<std::size_t>& inputs) {
   GraphDrawing::Node out{{name, "plugin"}, {}};
   for (const std::size_t i : inputs) out.inputs.push_back({i});
   return out;

@@ -23,7 +23,7 @@ FakePlugins plugins_with(const std::vector<ParamSpec>& params) {
                                                  .input(PortType::Image, "Images.")
                                                  .output("out", PortType::Image, "u8[?,?,3]", "Smaller ones.")
                                                  .params_from(params)));
-  return FakePlugins(std::move(all));
+  return FakePlugins(all);
 }
 
 ParamSpec edge() {

@@ -184,8 +184,8 @@ TEST(Catalog, WarnsOfNamesThatLookTheSame) {
   // One letter or two, a blank or one where no line breaks: what the names look like is the same.
   Fixture other;
   for (const char* label : {"caf\xc3\xa9", "cafe\xcc\x81", "a b",
-                            "a\xc2\xa0"
-                            "b",
+                            ("a\xc2\xa0"
+                             "b"),
                             "\xc5\xbb", "z", "\xe6\x9c\xa8"})
     other.add(label, {label});
   other.catalog->close();

@@ -134,7 +134,7 @@ class Pages {
 }
 
 // Every value of `tag`, which has one for each sample.
-std::uint32_t same_for_all(const Directory& page, Tag tag, const char* what) {
+std::uint32_t same_for_all(const Directory& page, Tag::Number tag, const char* what) {
   const auto field = page.find(tag);
   if (!field) return 1;
   for (std::uint32_t i = 1; i < field->count() && i < kMaxSamples; ++i)
