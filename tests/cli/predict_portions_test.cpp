@@ -32,7 +32,7 @@ class PredictPortionsTest : public StripesTest {
   static std::string list_of(int missing) {
     std::string list = kImage + "\n";
     for (int i = 0; i < missing; ++i) list += "gone/folder/of/photographs/" + std::to_string(i) + ".jpg\n";
-    const std::string name = std::to_string(missing) + ".txt";
+    std::string name = std::to_string(missing) + ".txt";
     folder_->write(name, list + kImage + "\n");
     return name;
   }
