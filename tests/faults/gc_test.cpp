@@ -103,7 +103,7 @@ TEST_F(GcTest, AClosedTableStopsNobody) {
   ASSERT_EQ(run("o").exit_code, 0);
   const fs::perms usual = fs::status(closed).permissions();
   fs::permissions(closed, fs::perms::none);
-  const std::string cannot = "cannot list " + (closed / "manifest").string() + ": Permission denied";
+  const std::string cannot = "cannot list " + (closed / "logs").string() + ": Permission denied";
   const ProgramResult ls = as_user({"store", "ls"});
   EXPECT_EQ(ls.exit_code, 0) << ls.err;
   EXPECT_THAT(ls.out, AllOf(HasSubstr(cannot), HasSubstr("other/rows"), HasSubstr("2 tables, ")));
