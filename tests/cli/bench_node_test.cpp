@@ -81,7 +81,7 @@ TEST_F(BenchNodeTest, LocalMeasuresHereOnTheProcessorsOfATask) {
           "  measured on n7: [^\n]+, 1 processor, [0-9.]+ [KMGT]iB of memory\n"
           "  disk \\+202.5 KiB, memory of a task about [0-9.]+ MiB\n$"));
   const json document = json::parse(bench({"--tasks", "4", "--cpus", "1", "--json"}, {"GRAFT_NODE=n7"}).out);
-  const json cluster = document["cluster"];
+  const json& cluster = document["cluster"];
   EXPECT_EQ(document["resources"]["threads"], 1) << "as many as processors";
   EXPECT_EQ(cluster["inputs"], 120);
   EXPECT_EQ(cluster["machine"]["name"], "n7");
