@@ -209,7 +209,7 @@ TEST_F(SeveralLabels, AFinetunedNetworkTellsTheFiguresOfEvaluate) {
   const auto& curve = summary["curve"];
   expect_same(tuned, curve[summary["best_epoch"].get<std::size_t>()], 1e-4);
   // The start is the probe.
-  for (const json& step : summary["path"].is_array() ? summary["path"] : summary["probe"]["path"])
+  for (const json& step : summary.contains("path") ? summary["path"] : summary["probe"]["path"])
     if (step["c"] == summary["probe"]["c"]) {
       EXPECT_NEAR(step["val_accuracy"], curve[0]["val_accuracy"], 1e-9);
       EXPECT_NEAR(step["val_log_loss"], curve[0]["val_log_loss"], 1e-4);
