@@ -119,7 +119,9 @@ TEST_F(ServeTest, ScoresHaveTheBitsOfTheRun) {
       files.emplace_back(key, image(key));
       keys.push_back(key);
     }
-    const json all = post(service.port(), "/predict", multipart(files), kMultipart).document();
+    const Answer answer = post(service.port(), "/predict", multipart(files), kMultipart);
+    ASSERT_EQ(answer.status, 200) << answer.head << answer.body << service.stop().err;
+    const json all = answer.document();
     ASSERT_EQ(all["predictions"].size(), keys.size());
     EXPECT_EQ(all["learner"], learner);
     for (std::size_t i = 0; i < keys.size(); ++i) {
