@@ -381,10 +381,8 @@ constexpr CommandRow kCommands[] = {
      "Some hundred inputs are computed on a node such as the tasks of graft launch would get, with the same "
      "options; time, machine-hours, disk space, memory and money for all inputs follow. That is graft plan "
      "--for as a job: slurm waits for a job of srun, and Ctrl-C cancels it; mpi waits for one rank of "
-     "mpirun; "
-     "kubernetes prints a Job; local measures here, pinned to processors. The node must see the config and "
-     "its "
-     "inputs, and be able to write to the store. The exit code is that of the job.",
+     "mpirun; kubernetes prints a Job; local measures here, pinned to processors. The node must see the "
+     "config and its inputs, and be able to write to the store. The exit code is that of the job.",
      bench_node, bench_node_options},
     {"status", "status [JOB]", "show how far the processes of a job are: graft launch, graft run --shard",
      "JOB is the name of a config, its file, or the folder of its run; without it, the jobs of the store are "

@@ -204,8 +204,7 @@ GRAFT_PLUGIN(
                    .default_list({"*.tar", "*.tar.gz", "*.tgz", "*.tar.bz2", "*.tar.xz", "*.tar.zst",
                                   "*.zip"})
                    .doc("With root, patterns of the archives: one without a slash is for the name, one with "
-                        "a slash for the "
-                        "path below the root, ** crosses slashes; in either case."))
+                        "a slash for the path below the root, ** crosses slashes; in either case."))
         .params_from(layout_parameters())
         .param(graft::integer("max_bytes", 100 << 20)
                    .range(1, 2147483647)

@@ -98,8 +98,7 @@ void ArchiveList::find_urls(const graft::Params& params) {
 std::unique_ptr<graft::source::ArchiveReader> ArchiveList::open(std::size_t archive) {
   using graft::source::ArchiveReader;
   Found& found = archives_[archive];
-  if (found.url.empty())
-    return std::make_unique<ArchiveReader>(graft::source::archive_file(place_ + "/" + found.name));
+  if (found.url.empty()) return std::make_unique<ArchiveReader>(graft::source::archive_file(found.file.path));
   auto remote = std::make_shared<RemoteArchive>(found.url, found.name, limits_, cache_.get(), found.version);
   if (!found.version) {
     found.version = remote->version();

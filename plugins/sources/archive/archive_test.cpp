@@ -12,11 +12,13 @@
 #include <graft/error.h>
 #include <graft/testing/stage_harness.h>
 
+#include "loaded_text.h"
 #include "temp_folder.h"
 
 namespace graft {
 namespace {
 
+using test::loaded_text;
 using test::TempFolder;
 using ::testing::Contains;
 using ::testing::ElementsAre;
@@ -90,13 +92,7 @@ class Archive : public ::testing::Test {
       std::string line = e.key;
       for (const std::int32_t l : e.labels)
         line += " " + stage.as<Source>().classes()[static_cast<std::size_t>(l)];
-      try {
-        const auto bytes = std::get<Bytes>(stage.load(e));
-        line += ": " + std::string(bytes.data, bytes.data + bytes.size);
-      } catch (const Reject& r) {
-        line += ": [" + r.code() + "] " + r.what();
-      }
-      out.push_back(line);
+      out.push_back(line + loaded_text(stage, e));
     }
     return out;
   }

@@ -12,6 +12,7 @@
 #include <graft/testing/stage_harness.h>
 
 #include "archive_files.h"
+#include "loaded_text.h"
 #include "range_server.h"
 #include "s3_requests.h"
 #include "temp_folder.h"
@@ -20,6 +21,7 @@ namespace graft {
 namespace {
 
 using test::HttpServer;
+using test::loaded_text;
 using test::RangeServer;
 using test::TempFolder;
 using ::testing::ElementsAre;
@@ -79,13 +81,7 @@ class ArchiveUrl : public ::testing::Test {
       EXPECT_TRUE(e.key.starts_with(prefix)) << e.key;
       std::string line = e.key.substr(prefix.size());
       for (const std::int32_t l : e.labels) line += " " + std::to_string(l);
-      try {
-        const auto bytes = std::get<Bytes>(stage.load(e));
-        line += ": " + std::string(bytes.data, bytes.data + bytes.size);
-      } catch (const Reject& r) {
-        line += ": [" + r.code() + "] " + r.what();
-      }
-      out.push_back(line);
+      out.push_back(line + loaded_text(stage, e));
     }
     return out;
   }

@@ -53,6 +53,12 @@ void PrintTo(const Case& c, std::ostream* out) {
   *out << c.name;
 }
 
+/// What a run has found, without the time that it took.
+std::string results_of(const std::filesystem::path& run) {
+  const std::string text = slurp(run / "results.json");
+  return text.substr(0, text.find("\"timings\""));
+}
+
 class Sources : public ::testing::TestWithParam<Case> {
  protected:
   ProgramResult run(const std::string& out, const std::string& store, int threads) {
@@ -71,10 +77,7 @@ class Sources : public ::testing::TestWithParam<Case> {
                         "run.threads=" + std::to_string(threads)},
                        folder_.path());
   }
-  std::string results(const std::string& out) {
-    const std::string text = slurp(folder_ / out / "results.json");
-    return text.substr(0, text.find("\"timings\""));
-  }
+  std::string results(const std::string& out) const { return results_of(folder_ / out); }
   TempFolder folder_;
 };
 
@@ -275,10 +278,7 @@ class SourcesRemote : public ::testing::Test {
     server_.count_anew();
     return run_program(arguments, folder_.path());
   }
-  std::string results(const std::string& out) const {
-    const std::string text = slurp(folder_ / out / "results.json");
-    return text.substr(0, text.find("\"timings\""));
-  }
+  std::string results(const std::string& out) const { return results_of(folder_ / out); }
 
   TempFolder folder_;
   RangeServer server_;

@@ -11,22 +11,20 @@
 namespace graft::image {
 namespace {
 
-struct Tag {
-  enum Number : std::uint32_t {
-    Width = 256,
-    Height = 257,
-    Bits = 258,
-    Compression = 259,
-    Photometric = 262,
-    StripOffsets = 273,
-    Samples = 277,
-    StripCounts = 279,
-    ColourMap = 320,
-    TileOffsets = 324,
-    TileCounts = 325,
-    InkSet = 332,
-    SampleFormat = 339,
-  };
+enum class Tag : std::uint32_t {
+  Width = 256,
+  Height = 257,
+  Bits = 258,
+  Compression = 259,
+  Photometric = 262,
+  StripOffsets = 273,
+  Samples = 277,
+  StripCounts = 279,
+  ColourMap = 320,
+  TileOffsets = 324,
+  TileCounts = 325,
+  InkSet = 332,
+  SampleFormat = 339,
 };
 
 constexpr std::uint32_t kMaxSamples = 8, kOldJpeg = 6, kShort = 3;
@@ -73,12 +71,13 @@ class Directory {
   std::uint64_t at() const { return first_ - 2; }
   std::uint32_t entries() const { return entries_; }
   std::uint64_t next_link() const { return first_ + std::uint64_t{12} * entries_; }
-  std::optional<Field> find(std::uint32_t tag) const {
+  std::optional<Field> find(Tag tag) const {
     for (std::uint32_t i = 0; i < entries_; ++i)
-      if (in_.u16(first_ + std::uint64_t{12} * i) == tag) return Field(in_, first_ + std::uint64_t{12} * i);
+      if (in_.u16(first_ + std::uint64_t{12} * i) == static_cast<std::uint32_t>(tag))
+        return Field(in_, first_ + std::uint64_t{12} * i);
     return {};
   }
-  std::uint32_t number(std::uint32_t tag, std::uint32_t otherwise) const {
+  std::uint32_t number(Tag tag, std::uint32_t otherwise) const {
     const auto field = find(tag);
     return field ? (*field)[0] : otherwise;
   }
@@ -109,7 +108,7 @@ class Pages {
   }
 
  private:
-  void check_pieces(const Directory& page, std::uint32_t offsets_tag, std::uint32_t counts_tag) {
+  void check_pieces(const Directory& page, Tag offsets_tag, Tag counts_tag) {
     const auto offsets = page.find(offsets_tag), counts = page.find(counts_tag);
     if (!offsets || !counts) return;
     const std::uint32_t n = std::min(offsets->count(), counts->count());
@@ -134,7 +133,7 @@ class Pages {
 }
 
 // Every value of `tag`, which has one for each sample.
-std::uint32_t same_for_all(const Directory& page, Tag::Number tag, const char* what) {
+std::uint32_t same_for_all(const Directory& page, Tag tag, const char* what) {
   const auto field = page.find(tag);
   if (!field) return 1;
   for (std::uint32_t i = 1; i < field->count() && i < kMaxSamples; ++i)

@@ -51,6 +51,20 @@ class Curl {
   CURL* handle_ = nullptr;
 };
 
+/// The status of the last answer.
+long status_of(CURL* c) {
+  long status = 0;
+  curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+  return status;
+}
+
+/// The length that the last answer announces; 0 or less: none.
+curl_off_t announced_by(CURL* c) {
+  curl_off_t bytes = 0;
+  curl_easy_getinfo(c, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &bytes);
+  return bytes;
+}
+
 struct Body {
   std::vector<std::uint8_t> bytes;
   std::uint64_t most = 0;    ///< More is not taken.
@@ -106,10 +120,8 @@ int go_on_unless_ended(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_
 std::size_t take_some(char* data, std::size_t, std::size_t size, void* self) {
   auto& body = *static_cast<Body*>(self);
   if (body.range_of != nullptr && body.bytes.empty()) {
-    long status = 0;
-    curl_off_t announced = 0;
-    curl_easy_getinfo(body.range_of, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(body.range_of, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
+    const long status = status_of(body.range_of);
+    const curl_off_t announced = announced_by(body.range_of);
     if (status != 200 && status != 206) return size;  // text for people
     if (status == 200) body.most = kMostWithoutRanges;
     // Before gigabytes that nobody asked for are on their way.
@@ -190,8 +202,7 @@ std::string in_terms_of_s3(CURL* c, const S3Request& s3, long status) {
 std::string without_ranges(CURL* c, const Range& range, long status) {
   if (status == 206)
     return "the server answers a request for bytes " + range.text() + " with more than these";
-  curl_off_t announced = 0;
-  curl_easy_getinfo(c, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
+  const curl_off_t announced = announced_by(c);
   return "the server does not give ranges of it (status 200 to a request for bytes " + range.text() +
          "), and it has " +
          (announced > 0 ? std::to_string(announced) + " bytes, more than" : std::string("more than")) +
@@ -282,13 +293,10 @@ std::optional<Failure> attempt(CURL* c, const Request& request, const TransferLi
     curl_easy_setopt(c, CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(limits.max_bytes));
   }
   const CURLcode outcome = curl_easy_perform(c);
-  long status = 0;
-  curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+  const long status = status_of(c);
   curl_easy_setopt(c, CURLOPT_ERRORBUFFER, nullptr);
-  if (outcome == CURLE_OK && request.range) {
+  if (outcome == CURLE_OK && request.range)
     if (std::optional<Failure> fault = fault_of_range(c, *request.range, status, body)) return fault;
-    if (status < 300) return {};
-  }
   if (outcome == CURLE_OK && (status < 300 || (status == 304 && !request.range))) return {};
   if (outcome == CURLE_ABORTED_BY_CALLBACK) limit.check();
   if (body.too_large && request.range) return Failure{without_ranges(c, *request.range, status), false, 0};
@@ -350,12 +358,6 @@ CURL* perform(const Request& request, const TransferLimits& limits, Body& body) 
               in_seconds(limits.time_limit);
     throw Reject("unreadable", text);
   }
-}
-
-long status_of(CURL* c) {
-  long status = 0;
-  curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
-  return status;
 }
 
 /// The ETag of the last answer; empty for a weak one, which says little of the bytes.
